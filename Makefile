@@ -1,0 +1,73 @@
+# Thin: what each target does is in scripts/. `make` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-micro fuzz doc install deps clean
+
+PREFIX ?= /usr/local
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Under CI the lock file is law.
+LOCKED := $(if $(CI),--locked)
+PYTHON := python3
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the release binary
+	@scripts/deps.sh build
+	cargo build --release $(LOCKED) -p vswitch-cli
+
+demo: build ## bring up a switch with containers in a private namespace and show what it does
+	@scripts/deps.sh demo
+	VSWITCH_BIN=$(TARGET)/release/vswitch scripts/demo.sh
+
+test: ## run every test; those with namespaces need root (or sudo)
+	@scripts/deps.sh build test
+	scripts/test.sh $(LOCKED)
+
+e2e: ## run the end-to-end tests only
+	@scripts/deps.sh build test
+	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e
+
+lint: ## format, clippy, documentation, shell scripts, house rules; cargo-deny where installed
+	@scripts/deps.sh build lint
+	cargo fmt --all --check
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
+	shellcheck scripts/*.sh .ci/run
+	@$(MAKE) --no-print-directory tidy
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; \
+	else echo "cargo-deny is not installed: licences unchecked (make deny)"; fi
+
+tidy: ## check the house rules over the tree
+	cargo test $(LOCKED) --quiet -p vswitch-cli --test tidy
+
+deny: ## check licences and advisories, installing cargo-deny if it is missing
+	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny check
+
+bench: build ## measure against a kernel bridge: five rounds and 200 idle ports, about 10 minutes
+	@scripts/deps.sh bench
+	$(PYTHON) scripts/bench_l2.py
+
+bench-quick: build ## the same in below three minutes, only to look at
+	@scripts/deps.sh bench
+	$(PYTHON) scripts/bench_l2.py --quick
+
+bench-micro: ## in-memory benchmarks (criterion)
+	@scripts/deps.sh build
+	cargo bench $(LOCKED) -p vswitch-benches
+
+fuzz: ## every fuzz target for a minute (FUZZ_SECONDS=60)
+	@scripts/deps.sh build fuzz
+	scripts/fuzz.sh
+
+doc: ## build the API documentation
+	cargo doc $(LOCKED) --workspace --no-deps
+
+install: build ## install the binary, man pages and completions under PREFIX (/usr/local)
+	scripts/install.sh $(TARGET)/release/vswitch $(DESTDIR)$(PREFIX)
+
+deps: ## install what every target needs
+	scripts/deps.sh build lint test demo bench fuzz
+
+clean: ## delete what was built
+	cargo clean

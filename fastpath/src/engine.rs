@@ -1,0 +1,117 @@
+//! Packet input and output behind one trait.
+//!
+//! An engine belongs to one worker. It reads frames from ports into the pool's buffers, writes
+//! frames to ports and gives the buffers back. All engines keep these promises:
+//!
+//! - Frames of one port arrive in the order in which they were read, and frames sent to one port are
+//!   written in the order of [`Engine::send`].
+//! - A frame that was sent ends as one count: `tx_frames`, or one of `tx_drops`.
+//! - Nothing waits inside an engine but [`Engine::round`], and that only as long as [`Wait`] says
+//!   and only while no port is active.
+//!
+//! | engine | ports | used for |
+//! |---|---|---|
+//! | [`uring::UringEngine`] | TAP queues | the tuned path |
+//! | [`epoll::EpollEngine`] | TAP queues | where the kernel refuses io_uring |
+//! | [`memory::MemoryEngine`] | queues in memory | tests, simulator, benchmarks |
+//! | [`pcap::PcapEngine`] | capture files | replay |
+
+pub mod epoll;
+pub mod memory;
+pub mod pcap;
+pub mod uring;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use crate::pool::{Frame, Pool};
+use crate::port::{PortIndex, PortIo};
+
+/// How long a round may wait for something to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// At most so long.
+    For(Duration),
+    /// Until something happens.
+    Forever,
+}
+
+/// A frame that came in, and where.
+#[derive(Debug)]
+pub struct Received {
+    /// The port it was read from.
+    pub port: PortIndex,
+    /// The frame.
+    pub frame: Frame,
+}
+
+/// What else a round may find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// The device behind the port is gone, as when its namespace died. Reported once.
+    Gone(PortIndex),
+    /// [`Engine::detach`] is done: nothing of the port is in flight, its descriptor is closed.
+    Detached(PortIndex),
+    /// Somebody rang the worker's bell ([`crate::Bell`]).
+    Rung,
+}
+
+/// Counters of an engine as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EngineStats {
+    /// System calls made for packet I/O.
+    pub syscalls: u64,
+    /// Times that a round waited.
+    pub sleeps: u64,
+    /// Completions that belonged to no operation.
+    pub stray: u64,
+}
+
+/// Input and output of one worker.
+pub trait Engine {
+    /// Takes a port's queue over; reading begins with the next round.
+    ///
+    /// # Errors
+    /// When the slot is taken, or what the kernel says of the descriptor.
+    fn attach(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()>;
+
+    /// Begins to close a port. [`EngineEvent::Detached`] tells when that is done. Frames that were
+    /// sent before are still written; later ones count as [`crate::TxDrop::Gone`].
+    fn detach(&mut self, port: PortIndex);
+
+    /// Hands a frame over for writing, within this round or the next. The engine releases it.
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame);
+
+    /// One round: flushes what was sent, reads from active ports and appends to `received`. Waits
+    /// as `wait` says if no port is active.
+    ///
+    /// # Errors
+    /// Only what leaves the engine unusable.
+    fn round(
+        &mut self,
+        pool: &mut Pool,
+        wait: Wait,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()>;
+
+    /// The next thing that happened.
+    fn next_event(&mut self) -> Option<EngineEvent>;
+
+    /// Whether a port has been read with success lately: then a round does not wait.
+    fn is_busy(&self) -> bool;
+
+    /// Empty rounds after which a port is polled instead of read.
+    fn set_patience(&mut self, rounds: u16);
+
+    /// Frames that the engine holds: reads and writes in flight.
+    fn held(&self) -> usize;
+
+    /// What a port has counted; zeros for a slot never used. Kept until the slot is attached again.
+    fn port_io(&self, port: PortIndex) -> PortIo;
+
+    /// What the engine has counted.
+    fn stats(&self) -> EngineStats;
+}

@@ -1,0 +1,239 @@
+//! The epoll engine, for kernels and sandboxes that refuse io_uring.
+//!
+//! One `read(2)` or `write(2)` a frame: the virtio-net header lies in front of the frame in the same
+//! buffer, so there is nothing to gather. Ports are watched level-triggered; while they bring frames
+//! the engine looks without waiting, for `patience` rounds.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use crate::bell::Bell;
+use crate::limits::{
+    FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_BYTES_PER_PORT, ROUND_FRAMES_MAX, SPIN_ROUNDS,
+    VNET_LEN,
+};
+use crate::pool::{Frame, Pool};
+use crate::port::{PortIndex, PortIo, TxDrop};
+
+/// The mark of the bell among the ports.
+const BELL: u64 = u64::MAX;
+
+#[derive(Debug, Default)]
+struct Slot {
+    queue: Option<OwnedFd>,
+    io: PortIo,
+}
+
+/// Packet I/O by epoll.
+pub struct EpollEngine {
+    epoll: OwnedFd,
+    bell: Bell,
+    slots: Vec<Slot>,
+    ready: Vec<Event>,
+    events: VecDeque<EngineEvent>,
+    patience: u16,
+    empty_rounds: u16,
+    stats: EngineStats,
+}
+
+impl EpollEngine {
+    /// An engine woken by `bell`.
+    ///
+    /// # Errors
+    /// What `epoll_create1(2)` says.
+    pub fn new(bell: Bell) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, bell.as_fd(), EventData::new_u64(BELL), EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            bell,
+            slots: Vec::new(),
+            ready: Vec::with_capacity(ROUND_FRAMES_MAX),
+            events: VecDeque::new(),
+            patience: SPIN_ROUNDS,
+            empty_rounds: SPIN_ROUNDS,
+            stats: EngineStats::default(),
+        })
+    }
+
+    fn grow_to(&mut self, port: PortIndex) -> &mut Slot {
+        if self.slots.len() <= port.get() {
+            self.slots.resize_with(port.get() + 1, Slot::default);
+        }
+        &mut self.slots[port.get()]
+    }
+
+    /// Reads from one port until it is empty or has had its share. Returns the frames read.
+    fn read_port(
+        &mut self,
+        pool: &mut Pool,
+        port: PortIndex,
+        budget: usize,
+        received: &mut Vec<Received>,
+    ) -> usize {
+        let Some(Slot { queue: Some(queue), io }) = self.slots.get_mut(port.get()) else { return 0 };
+        let (mut frames, mut bytes) = (0, 0);
+        while frames < budget && bytes < ROUND_BYTES_PER_PORT {
+            let Some(mut frame) = pool.alloc() else { break };
+            frame.set_len(FRAME_MAX);
+            self.stats.syscalls += 1;
+            match read_frame(pool, queue, &frame) {
+                Ok(len) if len >= VNET_LEN => {
+                    frame.set_len(len);
+                    frames += 1;
+                    bytes += len;
+                    io.rx_frames += 1;
+                    io.rx_bytes += frame.wire_len() as u64;
+                    received.push(Received { port, frame });
+                }
+                Ok(_) => {
+                    io.rx_errors += 1;
+                    pool.release(frame);
+                }
+                Err(errno) => {
+                    pool.release(frame);
+                    if TxDrop::from_errno(errno) == TxDrop::Gone {
+                        self.vanished(port);
+                    } else if errno != libc::EAGAIN {
+                        io.rx_errors += 1;
+                    }
+                    break;
+                }
+            }
+        }
+        frames
+    }
+
+    /// Stops watching a port whose device is gone; it stays until it is detached.
+    fn vanished(&mut self, port: PortIndex) {
+        if let Some(queue) = self.slots.get(port.get()).and_then(|slot| slot.queue.as_ref())
+            && epoll::delete(&self.epoll, queue).is_ok()
+        {
+            self.events.push_back(EngineEvent::Gone(port));
+        }
+    }
+
+    fn poll(&mut self, wait: Wait) -> io::Result<()> {
+        let timeout = match wait {
+            Wait::No => Some(Duration::ZERO),
+            Wait::For(time) => Some(time),
+            Wait::Forever => None,
+        };
+        let timeout = timeout.map(|time| rustix::event::Timespec {
+            tv_sec: time.as_secs() as i64,
+            tv_nsec: time.subsec_nanos().into(),
+        });
+        self.ready.clear();
+        self.stats.syscalls += 1;
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.ready), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// One frame into the buffer; a positive error number otherwise.
+fn read_frame(pool: &mut Pool, queue: &OwnedFd, frame: &Frame) -> Result<usize, i32> {
+    let Some(bytes) = pool.bytes_mut(frame) else { return Err(libc::EINVAL) };
+    rustix::io::read(queue, bytes).map_err(rustix::io::Errno::raw_os_error)
+}
+
+impl Engine for EpollEngine {
+    fn attach(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+        if port.get() >= PORTS_MAX {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        if self.grow_to(port).queue.is_some() {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
+        epoll::add(&self.epoll, &queue, EventData::new_u64(u64::from(port.0)), EventFlags::IN)?;
+        *self.grow_to(port) = Slot { queue: Some(queue), io: PortIo::default() };
+        Ok(())
+    }
+
+    fn detach(&mut self, port: PortIndex) {
+        let Some(queue) = self.slots.get_mut(port.get()).and_then(|slot| slot.queue.take()) else {
+            return;
+        };
+        // Fails where the device is gone and no longer watched.
+        let _ = epoll::delete(&self.epoll, &queue);
+        self.events.push_back(EngineEvent::Detached(port));
+    }
+
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        self.stats.syscalls += 1;
+        let slot = self.grow_to(port);
+        match slot.queue.as_ref().map(|queue| rustix::io::write(queue, pool.bytes(&frame))) {
+            None => slot.io.drop_tx(TxDrop::Gone),
+            Some(Ok(len)) if len == frame.len() => {
+                slot.io.tx_frames += 1;
+                slot.io.tx_bytes += frame.wire_len() as u64;
+            }
+            Some(Ok(_)) => slot.io.drop_tx(TxDrop::Short),
+            Some(Err(errno)) => slot.io.drop_tx(TxDrop::from_errno(errno.raw_os_error())),
+        }
+        pool.release(frame);
+    }
+
+    fn round(
+        &mut self,
+        pool: &mut Pool,
+        wait: Wait,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()> {
+        let wait = if self.is_busy() || !self.events.is_empty() { Wait::No } else { wait };
+        self.stats.sleeps += u64::from(wait != Wait::No);
+        self.poll(wait)?;
+        let mut budget = ROUND_FRAMES_MAX;
+        let ready = std::mem::take(&mut self.ready);
+        for event in &ready {
+            let (mark, flags) = (event.data.u64(), event.flags);
+            if mark == BELL {
+                self.bell.clear();
+                self.events.push_back(EngineEvent::Rung);
+                continue;
+            }
+            let port = PortIndex(mark as u16);
+            if flags.contains(EventFlags::IN) {
+                budget -= self.read_port(pool, port, budget.min(READ_DEPTH_MAX), received);
+            } else if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
+                self.vanished(port);
+            }
+        }
+        self.ready = ready;
+        let empty = budget == ROUND_FRAMES_MAX;
+        self.empty_rounds = if empty { self.empty_rounds.saturating_add(1) } else { 0 };
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<EngineEvent> {
+        self.events.pop_front()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.empty_rounds < self.patience
+    }
+
+    fn set_patience(&mut self, rounds: u16) {
+        self.patience = rounds.max(1);
+        self.empty_rounds = self.patience;
+    }
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn port_io(&self, port: PortIndex) -> PortIo {
+        self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.stats
+    }
+}

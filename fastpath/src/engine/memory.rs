@@ -1,0 +1,172 @@
+//! Ports in memory: the twin of the kernel's for tests, the simulator and benchmarks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use crate::limits::{FRAME_MAX, READ_DEPTH_MAX, VNET_LEN};
+use crate::pool::{Frame, Pool};
+use crate::port::{PortIndex, PortIo, TxDrop};
+
+/// One port. Frames are with their virtio-net header.
+#[derive(Debug, Default)]
+struct MemoryPort {
+    open: bool,
+    incoming: VecDeque<Vec<u8>>,
+    /// Frames that come in again and again, and the next of them.
+    cycle: Vec<Vec<u8>>,
+    next: usize,
+    outgoing: Vec<Vec<u8>>,
+    keep: bool,
+    io: PortIo,
+}
+
+/// Packet I/O in memory. It never waits.
+#[derive(Debug, Default)]
+pub struct MemoryEngine {
+    ports: Vec<MemoryPort>,
+    events: VecDeque<EngineEvent>,
+    stats: EngineStats,
+}
+
+impl MemoryEngine {
+    /// An engine without ports.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens a port that keeps what is sent to it.
+    pub fn open(&mut self, port: PortIndex) {
+        *self.port(port) = MemoryPort { open: true, keep: true, ..MemoryPort::default() };
+    }
+
+    /// Opens a port that only counts what is sent to it, and on which `frames` come in for ever.
+    pub fn open_cycle(&mut self, port: PortIndex, frames: Vec<Vec<u8>>) {
+        *self.port(port) = MemoryPort { open: true, cycle: frames, ..MemoryPort::default() };
+    }
+
+    /// A frame, with its virtio-net header, comes in on a port.
+    pub fn inject(&mut self, port: PortIndex, frame: Vec<u8>) {
+        self.port(port).incoming.push_back(frame);
+    }
+
+    /// Takes what was sent to a port since the last call.
+    pub fn sent(&mut self, port: PortIndex) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.port(port).outgoing)
+    }
+
+    /// The device behind the port vanishes.
+    pub fn vanish(&mut self, port: PortIndex) {
+        self.port(port).open = false;
+        self.events.push_back(EngineEvent::Gone(port));
+    }
+
+    fn port(&mut self, port: PortIndex) -> &mut MemoryPort {
+        if self.ports.len() <= port.get() {
+            self.ports.resize_with(port.get() + 1, MemoryPort::default);
+        }
+        &mut self.ports[port.get()]
+    }
+}
+
+impl MemoryPort {
+    /// Copies the next frame in; false when there is none, or no buffer for it.
+    fn read(&mut self, pool: &mut Pool, port: PortIndex, received: &mut Vec<Received>) -> bool {
+        let Some(mut frame) = (if self.is_empty() { None } else { pool.alloc() }) else {
+            return false;
+        };
+        let queued = self.incoming.pop_front();
+        let bytes = match &queued {
+            Some(bytes) => bytes,
+            None => {
+                self.next = (self.next + 1) % self.cycle.len();
+                &self.cycle[self.next]
+            }
+        };
+        if !(VNET_LEN..=FRAME_MAX).contains(&bytes.len()) {
+            self.io.rx_errors += 1;
+            pool.release(frame);
+            return true;
+        }
+        frame.set_len(bytes.len());
+        if let Some(buffer) = pool.bytes_mut(&frame) {
+            buffer.copy_from_slice(bytes);
+        }
+        self.io.rx_frames += 1;
+        self.io.rx_bytes += frame.wire_len() as u64;
+        received.push(Received { port, frame });
+        true
+    }
+
+    fn is_empty(&self) -> bool {
+        self.incoming.is_empty() && self.cycle.is_empty()
+    }
+}
+
+impl Engine for MemoryEngine {
+    /// Memory ports have no descriptor: use [`MemoryEngine::open`].
+    fn attach(&mut self, _port: PortIndex, _queue: OwnedFd) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn detach(&mut self, port: PortIndex) {
+        self.port(port).open = false;
+        self.events.push_back(EngineEvent::Detached(port));
+    }
+
+    #[inline]
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        let to = self.port(port);
+        if to.open {
+            to.io.tx_frames += 1;
+            to.io.tx_bytes += frame.wire_len() as u64;
+            if to.keep {
+                to.outgoing.push(pool.bytes(&frame).to_vec());
+            }
+        } else {
+            to.io.drop_tx(TxDrop::Gone);
+        }
+        pool.release(frame);
+    }
+
+    fn round(
+        &mut self,
+        pool: &mut Pool,
+        _wait: Wait,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()> {
+        for (index, port) in self.ports.iter_mut().enumerate().filter(|(_, port)| port.open) {
+            let Some(number) = PortIndex::new(index) else { break };
+            for _ in 0..READ_DEPTH_MAX {
+                if !port.read(pool, number, received) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<EngineEvent> {
+        self.events.pop_front()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.ports.iter().any(|port| port.open && !port.is_empty())
+    }
+
+    fn set_patience(&mut self, _rounds: u16) {}
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn port_io(&self, port: PortIndex) -> PortIo {
+        self.ports.get(port.get()).map(|port| port.io).unwrap_or_default()
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.stats
+    }
+}

@@ -1,0 +1,179 @@
+//! Ports that are capture files: what was captured comes in, what is sent is captured.
+//!
+//! Files hold Ethernet frames (`LINKTYPE_ETHERNET`) without a virtio-net header, so a frame that is
+//! sent with a partial checksum is written with that checksum as it is.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use pcap_file::DataLink;
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
+
+use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use crate::clock::Nanos;
+use crate::limits::{FRAME_MAX, READ_DEPTH_MAX, VNET_LEN};
+use crate::pool::{Frame, Pool};
+use crate::port::{PortIndex, PortIo, TxDrop};
+
+type Source = PcapReader<Box<dyn Read>>;
+type Sink = PcapWriter<Box<dyn Write>>;
+
+#[derive(Default)]
+struct PcapPort {
+    source: Option<Source>,
+    sink: Option<Sink>,
+    io: PortIo,
+}
+
+/// Packet I/O from and to capture files. It never waits; a port whose file has ended is quiet.
+#[derive(Default)]
+pub struct PcapEngine {
+    ports: Vec<PcapPort>,
+    events: VecDeque<EngineEvent>,
+    now: Nanos,
+}
+
+impl PcapEngine {
+    /// An engine without ports.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens a port that reads from one capture and writes another.
+    ///
+    /// # Errors
+    /// When `source` is no capture of Ethernet frames, or `sink` cannot be written.
+    pub fn open(
+        &mut self,
+        port: PortIndex,
+        source: Option<Box<dyn Read>>,
+        sink: Option<Box<dyn Write>>,
+    ) -> io::Result<()> {
+        let source = source.map(PcapReader::new).transpose().map_err(io::Error::other)?;
+        if let Some(source) = &source
+            && source.header().datalink != DataLink::ETHERNET
+        {
+            let found = source.header().datalink;
+            return Err(io::Error::other(format!("not a capture of Ethernet frames: {found:?}")));
+        }
+        let header = PcapHeader { snaplen: FRAME_MAX as u32, ..PcapHeader::default() };
+        let sink =
+            sink.map(|sink| PcapWriter::with_header(sink, header)).transpose().map_err(io::Error::other)?;
+        *self.port(port) = PcapPort { source, sink, io: PortIo::default() };
+        Ok(())
+    }
+
+    /// The time that frames are captured at.
+    pub fn set_now(&mut self, now: Nanos) {
+        self.now = now;
+    }
+
+    fn port(&mut self, port: PortIndex) -> &mut PcapPort {
+        if self.ports.len() <= port.get() {
+            self.ports.resize_with(port.get() + 1, PcapPort::default);
+        }
+        &mut self.ports[port.get()]
+    }
+}
+
+impl PcapPort {
+    /// The next frame; false when the capture has ended, is broken, or no buffer is free.
+    fn read(&mut self, pool: &mut Pool, port: PortIndex, received: &mut Vec<Received>) -> bool {
+        let Some(source) = self.source.as_mut().filter(|_| pool.available() > 0) else {
+            return false;
+        };
+        match source.next_packet() {
+            None => {
+                self.source = None;
+                false
+            }
+            Some(Ok(packet)) => {
+                match pool.alloc_with(&packet.data) {
+                    Some(frame) => {
+                        self.io.rx_frames += 1;
+                        self.io.rx_bytes += frame.wire_len() as u64;
+                        received.push(Received { port, frame });
+                    }
+                    None => self.io.rx_errors += 1,
+                }
+                true
+            }
+            Some(Err(_)) => {
+                self.io.rx_errors += 1;
+                self.source = None;
+                false
+            }
+        }
+    }
+}
+
+impl Engine for PcapEngine {
+    /// Capture ports have no descriptor: use [`PcapEngine::open`].
+    fn attach(&mut self, _port: PortIndex, _queue: OwnedFd) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn detach(&mut self, port: PortIndex) {
+        let io = self.port(port).io;
+        *self.port(port) = PcapPort { io, ..PcapPort::default() };
+        self.events.push_back(EngineEvent::Detached(port));
+    }
+
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        let now = Duration::from_nanos(self.now.0);
+        let to = self.port(port);
+        let bytes = pool.bytes(&frame).get(VNET_LEN..).unwrap_or_default();
+        let packet = PcapPacket::new(now, bytes.len() as u32, bytes);
+        match to.sink.as_mut().map(|sink| sink.write_packet(&packet)) {
+            Some(Ok(_)) => {
+                to.io.tx_frames += 1;
+                to.io.tx_bytes += frame.wire_len() as u64;
+            }
+            Some(Err(_)) => to.io.drop_tx(TxDrop::Refused),
+            None => to.io.drop_tx(TxDrop::Gone),
+        }
+        pool.release(frame);
+    }
+
+    fn round(
+        &mut self,
+        pool: &mut Pool,
+        _wait: Wait,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()> {
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            let Some(number) = PortIndex::new(index) else { break };
+            for _ in 0..READ_DEPTH_MAX {
+                if !port.read(pool, number, received) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<EngineEvent> {
+        self.events.pop_front()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.ports.iter().any(|port| port.source.is_some())
+    }
+
+    fn set_patience(&mut self, _rounds: u16) {}
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn port_io(&self, port: PortIndex) -> PortIo {
+        self.ports.get(port.get()).map(|port| port.io).unwrap_or_default()
+    }
+
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
+    }
+}

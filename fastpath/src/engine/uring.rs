@@ -1,0 +1,384 @@
+//! The io_uring engine.
+//!
+//! # Theory of operation
+//!
+//! A port is *idle* or *active*.
+//!
+//! - An idle port has one poll in flight and costs nothing. When the poll says that there is
+//!   something to read, the port becomes active.
+//! - Each round an active port has `depth` reads submitted that never wait (`RWF_NOWAIT`), together
+//!   with the writes that the round before produced: one system call. If all `depth` reads brought a
+//!   frame, depth doubles; else it becomes what came, plus one. After `patience` rounds without any
+//!   frame the port is idle again.
+//! - Only when no port is active may the ring wait; so the first frame after idle wakes the worker by
+//!   its poll, and no timer is involved.
+//!
+//! One poll a port, and not several reads waiting on it: waiting reads would all wake for each frame.
+//!
+//! Closing a port: `Open -> Closing`, everything of it cancelled; when nothing is in flight the
+//! descriptor is unregistered and closed, and only then may the slot be used again. A device that
+//! vanished makes its port `Dead`: reported once, no longer read, until it is detached.
+//!
+//! Limits: [`READ_DEPTH_MAX`], [`ROUND_FRAMES_MAX`], [`ROUND_BYTES_PER_PORT`]. A submission queue
+//! that is full is flushed. A pool that is empty cuts the reads of the round.
+
+pub mod ring;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use self::ring::{Completion, Op, Ring};
+use self::slot::{Slot, State};
+use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use crate::bell::Bell;
+use crate::limits::{
+    FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_BYTES_PER_PORT, ROUND_FRAMES_MAX, SPIN_ROUNDS,
+    VNET_LEN,
+};
+use crate::pool::{Frame, Pool};
+use crate::port::{PortIndex, PortIo, TxDrop};
+use crate::sys::uring::KernelRing;
+
+/// Packet I/O by io_uring.
+pub struct UringEngine<R = KernelRing> {
+    ring: R,
+    bell: Bell,
+    bell_armed: bool,
+    slots: Vec<Slot>,
+    /// Ports that are read each round.
+    active: Vec<PortIndex>,
+    /// Ports whose poll must be armed before the ring may wait.
+    to_arm: Vec<PortIndex>,
+    /// Ports that close and whose cancellation is still to be submitted.
+    to_cancel: Vec<PortIndex>,
+    events: VecDeque<EngineEvent>,
+    patience: u16,
+    reads: usize,
+    writes: usize,
+    stats: EngineStats,
+}
+
+impl UringEngine<KernelRing> {
+    /// An engine over a ring of its own, which only the calling thread may use.
+    ///
+    /// # Errors
+    /// Where the kernel refuses io_uring, or lacks what the engine needs.
+    pub fn new(pool: &Pool, bell: Bell) -> io::Result<Self> {
+        let ring = KernelRing::new(pool, bell.as_fd())?;
+        Ok(Self::over(ring, bell))
+    }
+}
+
+impl<R: Ring> UringEngine<R> {
+    /// An engine over any ring.
+    pub fn over(ring: R, bell: Bell) -> Self {
+        Self {
+            ring,
+            bell,
+            bell_armed: false,
+            slots: Vec::new(),
+            active: Vec::new(),
+            to_arm: Vec::new(),
+            to_cancel: Vec::new(),
+            events: VecDeque::new(),
+            patience: SPIN_ROUNDS,
+            reads: 0,
+            writes: 0,
+            stats: EngineStats::default(),
+        }
+    }
+
+    /// Queues an operation, flushing the submission queue if it is full. A completion queue that is
+    /// full as well is drained by the caller's next round; the kernel keeps what does not fit.
+    fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op> {
+        let Err(op) = self.ring.push(pool, op) else { return Ok(()) };
+        self.stats.syscalls += 1;
+        if self.ring.enter(Wait::No).is_err() {
+            return Err(op);
+        }
+        self.ring.push(pool, op)
+    }
+
+    fn grow_to(&mut self, port: PortIndex) {
+        if self.slots.len() <= port.get() {
+            self.slots.resize_with(port.get() + 1, Slot::default);
+        }
+    }
+
+    fn submit_reads(&mut self, pool: &mut Pool) {
+        let mut budget = ROUND_FRAMES_MAX;
+        // Whoever is first in the list must not be so for ever.
+        if self.active.len() > 1 {
+            self.active.rotate_left(1);
+        }
+        for i in 0..self.active.len() {
+            let port = self.active[i];
+            let depth = usize::from(self.slots[port.get()].depth).min(budget);
+            for _ in 0..depth {
+                let Some(mut frame) = pool.alloc() else { return };
+                frame.set_len(FRAME_MAX);
+                if let Err(Op::Read { frame, .. }) = self.push(pool, Op::Read { port, frame }) {
+                    pool.release(frame);
+                    return;
+                }
+                self.reads += 1;
+                let slot = &mut self.slots[port.get()];
+                slot.in_flight += 1;
+                slot.asked += 1;
+                budget -= 1;
+            }
+        }
+    }
+
+    fn arm_polls(&mut self, pool: &Pool) {
+        if !self.bell_armed && self.push(pool, Op::PollBell).is_ok() {
+            self.bell_armed = true;
+        }
+        while let Some(port) = self.to_arm.pop() {
+            let slot = &self.slots[port.get()];
+            if slot.state != State::Open || slot.polled || slot.active {
+                continue;
+            }
+            if self.push(pool, Op::Poll { port }).is_err() {
+                self.to_arm.push(port);
+                return;
+            }
+            let slot = &mut self.slots[port.get()];
+            slot.polled = true;
+            slot.in_flight += 1;
+        }
+    }
+
+    fn settle(&mut self, pool: &mut Pool, done: Completion, received: &mut Vec<Received>) {
+        match done.op {
+            Op::Read { port, frame } => self.read_done(pool, port, frame, done.result, received),
+            Op::Write { port, frame } => self.write_done(pool, port, frame, done.result),
+            Op::Poll { port } => self.poll_done(port, done.result),
+            Op::Cancel { port } => self.landed(port),
+            Op::PollBell => {
+                self.bell_armed = false;
+                self.bell.clear();
+                self.events.push_back(EngineEvent::Rung);
+            }
+        }
+    }
+
+    fn read_done(
+        &mut self,
+        pool: &mut Pool,
+        port: PortIndex,
+        mut frame: Frame,
+        result: Result<u32, i32>,
+        received: &mut Vec<Received>,
+    ) {
+        self.reads -= 1;
+        let slot = &mut self.slots[port.get()];
+        match result {
+            Ok(len) if len as usize >= VNET_LEN && slot.state == State::Open => {
+                frame.set_len(len as usize);
+                slot.got += 1;
+                slot.got_bytes += len as usize;
+                slot.io.rx_frames += 1;
+                slot.io.rx_bytes += frame.wire_len() as u64;
+                received.push(Received { port, frame });
+            }
+            Ok(_) => {
+                slot.io.rx_errors += u64::from(slot.state == State::Open);
+                pool.release(frame);
+            }
+            Err(errno) => {
+                pool.release(frame);
+                if TxDrop::from_errno(errno) == TxDrop::Gone && errno != libc::ECANCELED {
+                    self.vanished(port);
+                } else if errno != libc::EAGAIN && errno != libc::ECANCELED {
+                    slot.io.rx_errors += 1;
+                }
+            }
+        }
+        self.landed(port);
+    }
+
+    fn write_done(
+        &mut self,
+        pool: &mut Pool,
+        port: PortIndex,
+        frame: Frame,
+        result: Result<u32, i32>,
+    ) {
+        self.writes -= 1;
+        let io = &mut self.slots[port.get()].io;
+        match result {
+            Ok(len) if len as usize == frame.len() => {
+                io.tx_frames += 1;
+                io.tx_bytes += frame.wire_len() as u64;
+            }
+            Ok(_) => io.drop_tx(TxDrop::Short),
+            Err(errno) => io.drop_tx(TxDrop::from_errno(errno)),
+        }
+        pool.release(frame);
+        self.landed(port);
+    }
+
+    fn poll_done(&mut self, port: PortIndex, result: Result<u32, i32>) {
+        let slot = &mut self.slots[port.get()];
+        slot.polled = false;
+        match result {
+            _ if slot.state != State::Open => {}
+            Ok(bits) if bits & libc::POLLIN as u32 != 0 => {
+                slot.wake();
+                self.active.push(port);
+            }
+            Ok(bits) if bits & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) as u32 != 0 => {
+                self.vanished(port);
+            }
+            // Cancelled or out of memory: the port must not go deaf.
+            Ok(_) | Err(_) => self.to_arm.push(port),
+        }
+        self.landed(port);
+    }
+
+    /// An operation of the port has ended; the last one of a closing port closes it.
+    fn landed(&mut self, port: PortIndex) {
+        let slot = &mut self.slots[port.get()];
+        slot.in_flight -= 1;
+        if slot.state == State::Closing && slot.in_flight == 0 {
+            // Unregistering cannot fail for a slot in range; if it did, closing our descriptor is
+            // still right, and the kernel drops its own reference with the ring.
+            let _ = self.ring.register(port, None);
+            slot.queue = None;
+            slot.state = State::Vacant;
+            self.events.push_back(EngineEvent::Detached(port));
+        }
+    }
+
+    fn vanished(&mut self, port: PortIndex) {
+        let slot = &mut self.slots[port.get()];
+        if slot.state == State::Open {
+            slot.state = State::Dead;
+            self.events.push_back(EngineEvent::Gone(port));
+        }
+    }
+
+    /// After a round: new depths, and who goes to sleep.
+    fn adapt(&mut self) {
+        let (slots, to_arm, patience) = (&mut self.slots, &mut self.to_arm, self.patience);
+        self.active.retain(|&port| {
+            let slot = &mut slots[port.get()];
+            if slot.state != State::Open {
+                slot.active = false;
+                return false;
+            }
+            if slot.adapt(patience) {
+                return true;
+            }
+            to_arm.push(port);
+            false
+        });
+    }
+}
+
+impl<R: Ring> Engine for UringEngine<R> {
+    fn attach(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+        if port.get() >= PORTS_MAX {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        self.grow_to(port);
+        if self.slots[port.get()].state != State::Vacant {
+            return Err(io::Error::from_raw_os_error(libc::EBUSY));
+        }
+        self.ring.register(port, Some(queue.as_fd()))?;
+        self.slots[port.get()] = Slot::open(queue);
+        self.to_arm.push(port);
+        Ok(())
+    }
+
+    fn detach(&mut self, port: PortIndex) {
+        let Some(slot) = self.slots.get_mut(port.get()) else { return };
+        if matches!(slot.state, State::Vacant | State::Closing) {
+            return;
+        }
+        slot.state = State::Closing;
+        // The cancellation is itself in flight, so that a port with nothing else closes by it.
+        slot.in_flight += 1;
+        self.to_cancel.push(port);
+    }
+
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        self.grow_to(port);
+        if self.slots[port.get()].state != State::Open {
+            self.slots[port.get()].io.drop_tx(TxDrop::Gone);
+            pool.release(frame);
+        } else if let Err(Op::Write { frame, .. }) = self.push(pool, Op::Write { port, frame }) {
+            self.slots[port.get()].io.drop_tx(TxDrop::NoRoom);
+            pool.release(frame);
+        } else {
+            self.slots[port.get()].in_flight += 1;
+            self.writes += 1;
+        }
+    }
+
+    fn round(
+        &mut self,
+        pool: &mut Pool,
+        wait: Wait,
+        received: &mut Vec<Received>,
+    ) -> io::Result<()> {
+        self.cancel_closing(pool);
+        self.arm_polls(pool);
+        self.submit_reads(pool);
+        let wait = if self.is_busy() || !self.events.is_empty() { Wait::No } else { wait };
+        self.stats.syscalls += 1;
+        self.stats.sleeps += u64::from(wait != Wait::No);
+        self.ring.enter(wait)?;
+        while let Some(done) = self.ring.complete() {
+            self.settle(pool, done, received);
+        }
+        self.adapt();
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<EngineEvent> {
+        self.events.pop_front()
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    fn set_patience(&mut self, rounds: u16) {
+        self.patience = rounds.max(1);
+    }
+
+    fn held(&self) -> usize {
+        self.reads + self.writes
+    }
+
+    fn port_io(&self, port: PortIndex) -> PortIo {
+        self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
+    }
+
+    fn stats(&self) -> EngineStats {
+        EngineStats { stray: self.ring.stray(), ..self.stats }
+    }
+}
+
+impl<R: Ring> UringEngine<R> {
+    /// Submits the cancellations that [`Engine::detach`] asked for.
+    fn cancel_closing(&mut self, pool: &Pool) {
+        while let Some(port) = self.to_cancel.pop() {
+            if self.push(pool, Op::Cancel { port }).is_err() {
+                self.to_cancel.push(port);
+                return;
+            }
+        }
+    }
+}
+
+/// The depth never exceeds what one port may bring in.
+pub(crate) fn depth_for(bytes_per_frame: usize) -> u16 {
+    (ROUND_BYTES_PER_PORT / bytes_per_frame.max(1)).clamp(1, READ_DEPTH_MAX) as u16
+}

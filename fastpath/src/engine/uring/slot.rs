@@ -1,0 +1,70 @@
+//! The state of one port in the io_uring engine.
+
+use std::os::fd::OwnedFd;
+
+use super::depth_for;
+use crate::limits::READ_DEPTH_MAX;
+use crate::port::PortIo;
+
+/// See the theory of operation in [`super`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum State {
+    #[default]
+    Vacant,
+    Open,
+    Dead,
+    Closing,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    pub(super) state: State,
+    /// Read each round (true) or polled (false).
+    pub(super) active: bool,
+    /// A poll is in flight.
+    pub(super) polled: bool,
+    /// Operations in flight, the poll and the cancellation included.
+    pub(super) in_flight: u32,
+    /// Reads a round.
+    pub(super) depth: u16,
+    /// Rounds in a row that brought nothing.
+    empty_rounds: u16,
+    /// Reads of this round that were submitted, and that brought a frame, of so many bytes.
+    pub(super) asked: u16,
+    pub(super) got: u16,
+    pub(super) got_bytes: usize,
+    pub(super) queue: Option<OwnedFd>,
+    pub(super) io: PortIo,
+}
+
+impl Slot {
+    pub(super) fn open(queue: OwnedFd) -> Self {
+        Self { state: State::Open, depth: 1, queue: Some(queue), ..Self::default() }
+    }
+
+    /// Becomes active.
+    pub(super) fn wake(&mut self) {
+        self.active = true;
+        self.depth = self.depth.max(1);
+        self.empty_rounds = 0;
+    }
+
+    /// After a round of an active port: the next depth. False when it goes idle.
+    pub(super) fn adapt(&mut self, patience: u16) -> bool {
+        let (asked, got, bytes) = (self.asked, self.got, self.got_bytes);
+        (self.asked, self.got, self.got_bytes) = (0, 0, 0);
+        if got == 0 {
+            // Without a read there was no chance to find anything.
+            self.empty_rounds += u16::from(asked > 0);
+            self.depth = 1;
+            if self.empty_rounds >= patience {
+                self.active = false;
+            }
+            return self.active;
+        }
+        self.empty_rounds = 0;
+        let wanted = if got == asked { got.saturating_mul(2) } else { got + 1 };
+        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(depth_for(bytes / usize::from(got)));
+        true
+    }
+}

@@ -1,0 +1,285 @@
+//! The ring that asks the kernel (`io_uring(7)`).
+//!
+//! # Who may touch a buffer
+//!
+//! [`KernelRing::push`] takes the [`Frame`] of a read or write into `in_flight` and gives the kernel
+//! the buffer's address; the frame comes out again only with the completion of that very operation.
+//! So as long as the kernel may touch a buffer nobody has the frame that would give access to it.
+//! The ring keeps the pool's memory mapped (`region`); dropping the ring first cancels and reaps what
+//! is in flight, and where that fails it leaks the mapping rather than let the kernel write into
+//! memory that has been given to somebody else.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, Probe, opcode, squeue};
+
+use crate::engine::Wait;
+use crate::engine::uring::ring::{Completion, Op, Ring};
+use crate::limits::{CQ_ENTRIES, OPS_MAX, PORTS_MAX, SQ_ENTRIES};
+use crate::pool::{Pool, Region};
+use crate::port::PortIndex;
+
+/// `RWF_NOWAIT` of `preadv2(2)`: a read that would wait ends with `EAGAIN`.
+const RWF_NOWAIT: i32 = 8;
+
+/// What a completion belongs to: the kind in the upper half, a port or an index in the lower.
+mod tag {
+    pub(super) const FRAME: u64 = 1 << 32;
+    pub(super) const POLL: u64 = 2 << 32;
+    pub(super) const BELL: u64 = 3 << 32;
+    pub(super) const CANCEL: u64 = 4 << 32;
+    pub(super) const KIND: u64 = 0xffff_ffff << 32;
+}
+
+/// A ring of one thread: created, used and dropped there (`IORING_SETUP_SINGLE_ISSUER`).
+pub struct KernelRing {
+    ring: IoUring,
+    /// Frames that the kernel works on; the completion's tag is the index.
+    in_flight: Vec<Option<Op>>,
+    vacant: Vec<u32>,
+    /// Polls and cancellations in flight.
+    others: usize,
+    files: usize,
+    stray: u64,
+    region: Arc<Region>,
+}
+
+impl KernelRing {
+    /// A ring for frames of `pool`, woken by the descriptor `bell`.
+    ///
+    /// # Errors
+    /// Where the kernel refuses io_uring or lacks an operation that the engine needs; the error's
+    /// text says what.
+    pub(crate) fn new(pool: &Pool, bell: BorrowedFd<'_>) -> io::Result<Self> {
+        let ring = build()?;
+        require(&ring)?;
+        let files = table_len();
+        ring.submitter().register_files_sparse(files as u32)?;
+        ring.submitter().register_files_update(files as u32 - 1, &[bell.as_raw_fd()])?;
+        Ok(Self {
+            ring,
+            in_flight: (0..OPS_MAX).map(|_| None).collect(),
+            vacant: (0..OPS_MAX as u32).rev().collect(),
+            others: 0,
+            files,
+            stray: 0,
+            region: pool.region(),
+        })
+    }
+
+    fn bell(&self) -> Fixed {
+        Fixed(self.files as u32 - 1)
+    }
+
+    /// The entry for an operation whose frame, if any, will lie at `index`.
+    fn entry(&self, pool: &Pool, op: &Op, index: u64) -> squeue::Entry {
+        let file = |port: &PortIndex| Fixed(u32::from(port.0));
+        match op {
+            Op::Read { port, frame } => {
+                opcode::Read::new(file(port), pool.pointer(frame), frame.len() as u32)
+                    .rw_flags(RWF_NOWAIT)
+                    .build()
+                    .user_data(tag::FRAME | index)
+            }
+            Op::Write { port, frame } => {
+                opcode::Write::new(file(port), pool.pointer(frame), frame.len() as u32)
+                    .build()
+                    .user_data(tag::FRAME | index)
+            }
+            Op::Poll { port } => opcode::PollAdd::new(file(port), libc::POLLIN as u32)
+                .build()
+                .user_data(tag::POLL | u64::from(port.0)),
+            Op::PollBell => opcode::PollAdd::new(self.bell(), libc::POLLIN as u32)
+                .build()
+                .user_data(tag::BELL),
+            Op::Cancel { port } => {
+                opcode::AsyncCancel2::new(CancelBuilder::fd(file(port)).all())
+                    .build()
+                    .user_data(tag::CANCEL | u64::from(port.0))
+            }
+        }
+    }
+
+    fn owner(&mut self, user_data: u64) -> Option<Op> {
+        let low = user_data as u32;
+        let port = PortIndex(low as u16);
+        match user_data & tag::KIND {
+            tag::FRAME => {
+                let op = self.in_flight.get_mut(low as usize)?.take()?;
+                self.vacant.push(low);
+                return Some(op);
+            }
+            tag::POLL => self.others -= 1,
+            tag::CANCEL => self.others -= 1,
+            tag::BELL => {
+                self.others -= 1;
+                return Some(Op::PollBell);
+            }
+            _ => return None,
+        }
+        Some(if user_data & tag::KIND == tag::POLL { Op::Poll { port } } else { Op::Cancel { port } })
+    }
+
+    fn busy(&self) -> usize {
+        OPS_MAX - self.vacant.len() + self.others
+    }
+
+    /// Cancels everything and reaps it, for at most a second.
+    fn drain(&mut self) -> bool {
+        let cancel = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(0);
+        for _ in 0..100 {
+            if self.busy() == 0 {
+                return true;
+            }
+            // SAFETY: a cancellation refers to no memory.
+            let pushed = unsafe { self.ring.submission().push(&cancel) };
+            drop(pushed);
+            let _ = self.enter(Wait::For(std::time::Duration::from_millis(10)));
+            while self.complete().is_some() {}
+        }
+        false
+    }
+}
+
+impl Ring for KernelRing {
+    #[inline]
+    fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op> {
+        let has_frame = matches!(op, Op::Read { .. } | Op::Write { .. });
+        let index = match (has_frame, self.vacant.last()) {
+            (true, None) => return Err(op),
+            (true, Some(&index)) => index,
+            (false, _) => 0,
+        };
+        let entry = self.entry(pool, &op, u64::from(index));
+        // SAFETY: the buffer lies in `pool`'s region, which `self.region` keeps mapped, and is long
+        // enough (`Frame::set_len` bounds it). The frame stays in `in_flight` until the completion,
+        // so for a read nobody else has access to the bytes, and for a write nobody can change them.
+        if unsafe { self.ring.submission().push(&entry) }.is_err() {
+            return Err(op);
+        }
+        if has_frame {
+            self.vacant.pop();
+            self.in_flight[index as usize] = Some(op);
+        } else {
+            self.others += 1;
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        let queued = self.ring.submission().len() as u32;
+        let events = EnterFlags::GETEVENTS.bits();
+        let submitter = self.ring.submitter();
+        let entered = match wait {
+            // GETEVENTS even without waiting: it runs deferred task work and fetches overflown
+            // completions.
+            // SAFETY: no argument is passed; every queued entry was vouched for when it was pushed.
+            Wait::No => unsafe { submitter.enter::<libc::sigset_t>(queued, 0, events, None) },
+            // SAFETY: as above.
+            Wait::Forever => unsafe { submitter.enter::<libc::sigset_t>(queued, 1, events, None) },
+            Wait::For(time) => {
+                let time = Timespec::from(time);
+                let args = SubmitArgs::new().timespec(&time);
+                let flags = events | EnterFlags::EXT_ARG.bits();
+                // SAFETY: `args` and the time that it points to live until the call returns.
+                unsafe { submitter.enter(queued, 1, flags, Some(&args)) }
+            }
+        };
+        match entered {
+            Ok(_) => Ok(()),
+            // EBUSY: completions must be reaped first; EAGAIN: memory; what is queued stays queued.
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    #[inline]
+    fn complete(&mut self) -> Option<Completion> {
+        loop {
+            let entry = self.ring.completion().next()?;
+            let result = entry.result();
+            let result = if result < 0 { Err(-result) } else { Ok(result as u32) };
+            match self.owner(entry.user_data()) {
+                Some(op) => return Some(Completion { op, result }),
+                None if entry.user_data() == 0 => {}
+                None => self.stray += 1,
+            }
+        }
+    }
+
+    fn register(&mut self, port: PortIndex, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        if port.get() + 1 >= self.files {
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!(
+                    "port slot {port} needs a limit of open files above {}: raise RLIMIT_NOFILE",
+                    self.files
+                ),
+            ));
+        }
+        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
+        self.ring.submitter().register_files_update(u32::from(port.0), &[fd])?;
+        Ok(())
+    }
+
+    fn stray(&self) -> u64 {
+        self.stray
+    }
+}
+
+impl Drop for KernelRing {
+    fn drop(&mut self) {
+        if !self.drain() {
+            mem::forget(Arc::clone(&self.region));
+        }
+    }
+}
+
+/// A ring with the flags that fit one busy thread, or with fewer where the kernel is older.
+fn build() -> io::Result<IoUring> {
+    let mut tuned = IoUring::builder();
+    tuned.setup_cqsize(CQ_ENTRIES).setup_clamp().setup_single_issuer().setup_defer_taskrun();
+    match tuned.build(SQ_ENTRIES) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            IoUring::builder().setup_cqsize(CQ_ENTRIES).setup_clamp().build(SQ_ENTRIES)
+        }
+        other => other,
+    }
+}
+
+/// Refuses a kernel that lacks an operation or a feature.
+fn require(ring: &IoUring) -> io::Result<()> {
+    let lacking = |what: &str| Err(io::Error::new(io::ErrorKind::Unsupported, what.to_owned()));
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe)?;
+    let needed = [
+        ("read", opcode::Read::CODE),
+        ("write", opcode::Write::CODE),
+        ("poll", opcode::PollAdd::CODE),
+        ("cancel", opcode::AsyncCancel2::CODE),
+    ];
+    for (name, code) in needed {
+        if !probe.is_supported(code) {
+            return lacking(&format!("io_uring of this kernel lacks the operation {name}"));
+        }
+    }
+    let params = ring.params();
+    if !params.is_feature_nodrop() || !params.is_feature_ext_arg() {
+        return lacking("io_uring of this kernel may lose completions (Linux 5.19 or later is needed)");
+    }
+    Ok(())
+}
+
+/// Entries of the file table: a slot for each port and one for the bell, as far as the limit of open
+/// files lets it grow.
+fn table_len() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let open_files = limit.current.map_or(usize::MAX, |n| n as usize);
+    (PORTS_MAX + 1).min(open_files).max(2)
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what a step needs and the machine lacks; silent when everything is there.
+#   scripts/deps.sh GROUP...     groups: build lint test demo bench fuzz
+# Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup.
+set -euo pipefail
+
+# Prints "command:package" pairs of a group.
+needs() {
+  case $1 in
+    build) echo cc:gcc ld:binutils ;;
+    lint) echo shellcheck:shellcheck ;;
+    test) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables python3:python3 ;;
+    demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 ;;
+    bench) echo ip:iproute2 ss:iproute2 ping:iputils-ping iperf3:iperf3 sockperf:sockperf python3:python3 ;;
+    fuzz) echo c++:g++ ;;
+    *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz)" >&2; return 2 ;;
+  esac
+}
+
+apt() {
+  local as=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "error: installing $* needs root or sudo" >&2; return 1; }
+    as=(sudo)
+  fi
+  command -v apt-get >/dev/null || { echo "error: no apt-get here: install $* yourself" >&2; return 1; }
+  echo "deps: installing $*"
+  { "${as[@]}" apt-get update -q && "${as[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "$@"; } >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
+rust_component() {
+  cargo "$1" --version >/dev/null 2>&1 && return
+  command -v rustup >/dev/null || { echo "error: cargo $1 is missing, and so is rustup" >&2; return 1; }
+  echo "deps: rustup component add $2"
+  rustup component add "$2" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
+PATH=$PATH:/usr/sbin:/sbin
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+packages=()
+for group; do
+  pairs=$(needs "$group")
+  for pair in $pairs; do
+    command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
+  done
+  if [ "$group" = lint ]; then
+    rust_component clippy clippy
+    rust_component fmt rustfmt
+  fi
+done
+if [ ${#packages[@]} -gt 0 ]; then
+  mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+  apt "${packages[@]}"
+fi

@@ -1,0 +1,100 @@
+//! The command line: global options and the list of commands.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use vswitch_api::{DEFAULT_SOCKET, SOCKET_ENV};
+
+use crate::client::Client;
+use crate::commands;
+use crate::error::{Failure, Outcome};
+use crate::output::Format;
+use crate::value;
+
+/// A user-space virtual switch for containers
+#[derive(Debug, Parser)]
+#[command(name = "vswitch", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo vswitch up --bridge br0 --detach          start the switch
+  sudo vswitch run --name a -- bash              a shell in a network namespace of its own
+  sudo vswitch attach --netns 4711 --name web    plug a running process into the switch
+  sudo vswitch ls                                who is attached, with addresses and traffic
+  sudo vswitch down                              stop it; the host is as it was before
+
+Exit codes: 0 done, 1 failed, 2 usage.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Where the daemon listens
+    #[arg(long, global = true, env = SOCKET_ENV, default_value = DEFAULT_SOCKET)]
+    #[arg(value_name = "PATH", value_parser = value::path)]
+    pub(crate) socket: PathBuf,
+    /// How to show the answer
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Say more on stderr (-vv: even more); RUST_LOG overrides it
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+impl Global {
+    /// A client of the daemon.
+    pub(crate) fn client(&self) -> Outcome<Client> {
+        Client::new(&self.socket)
+            .map_err(|error| Failure::new(format!("cannot start the HTTP client: {error}")))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(commands::up::UpArgs),
+    Down(commands::down::DownArgs),
+    Status(commands::status::StatusArgs),
+    Doctor(commands::doctor::DoctorArgs),
+    Run(commands::run::RunArgs),
+    Attach(commands::attach::AttachArgs),
+    Detach(commands::detach::DetachArgs),
+    Ls(commands::ls::LsArgs),
+    Inspect(commands::inspect::InspectArgs),
+    Network(commands::network::NetworkArgs),
+    Fdb(commands::fdb::FdbArgs),
+    Stats(commands::stats::StatsArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::man::ManArgs),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        match self {
+            Self::Up(args) => args.execute(global),
+            Self::Down(args) => args.execute(global),
+            Self::Status(args) => args.execute(global),
+            Self::Doctor(args) => args.execute(global),
+            Self::Run(args) => args.execute(global),
+            Self::Attach(args) => args.execute(global),
+            Self::Detach(args) => args.execute(global),
+            Self::Ls(args) => args.execute(global),
+            Self::Inspect(args) => args.execute(global),
+            Self::Network(args) => args.execute(global),
+            Self::Fdb(args) => args.execute(global),
+            Self::Stats(args) => args.execute(global),
+            Self::Completions(args) => args.execute(),
+            Self::Man(args) => args.execute(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

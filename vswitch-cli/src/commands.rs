@@ -1,0 +1,16 @@
+//! One file a command: arguments, examples, what it does, how that is shown.
+
+pub(crate) mod attach;
+pub(crate) mod completions;
+pub(crate) mod detach;
+pub(crate) mod doctor;
+pub(crate) mod down;
+pub(crate) mod fdb;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod network;
+pub(crate) mod run;
+pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod up;

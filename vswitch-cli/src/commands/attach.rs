@@ -1,0 +1,107 @@
+//! `vswitch attach`: plug a network namespace into the switch.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::process::ExitCode;
+
+use clap::Args;
+use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
+use vswitch_api::routes;
+use wire::MacAddr;
+
+use crate::cli::Global;
+use crate::error::Outcome;
+use crate::{output, value};
+
+/// Plug a running container, or any network namespace, into the switch
+///
+/// All or nothing: when it fails, the namespace is as it was before.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct AttachArgs {
+    /// The namespace: of a process id, at a path, or a name of `ip netns`
+    #[arg(long, value_name = "PID|PATH|NAME", value_parser = value::netns)]
+    netns: NetnsRef,
+    /// Name of the attachment: a DNS label, unique on this switch
+    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    name: String,
+    /// The network to join [default: the first one]
+    #[arg(long, value_name = "NETWORK", value_parser = value::name)]
+    network: Option<String>,
+    #[command(flatten)]
+    address: AddressArgs,
+}
+
+/// What can be fixed instead of being handed out.
+#[derive(Debug, Default, Args)]
+pub(crate) struct AddressArgs {
+    /// A fixed IPv4 address of the network's subnet
+    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv4)]
+    ip: Option<Ipv4Addr>,
+    /// A fixed IPv6 address of the network's subnet
+    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv6)]
+    ip6: Option<Ipv6Addr>,
+    /// A fixed unicast MAC address
+    #[arg(long, value_name = "MAC", value_parser = value::mac)]
+    mac: Option<MacAddr>,
+    /// Name of the interface inside [default: eth0, or the next free number]
+    #[arg(long, value_name = "IFNAME", value_parser = value::ifname)]
+    ifname: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo vswitch attach --netns 4711 --name web
+  sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
+  sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
+  sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
+
+Give it back with `vswitch detach NAME`; a namespace that ends is detached by itself.";
+
+impl AddressArgs {
+    /// Whether nothing is fixed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ip.is_none() && self.ip6.is_none() && self.mac.is_none() && self.ifname.is_none()
+    }
+
+    /// The request for an attachment with what is fixed.
+    pub(crate) fn request(
+        self,
+        name: String,
+        netns: NetnsRef,
+        network: Option<String>,
+    ) -> AttachRequest {
+        AttachRequest {
+            name,
+            netns,
+            network,
+            ip: self.ip,
+            ip6: self.ip6,
+            mac: self.mac.map(|mac| mac.to_string()),
+            ifname: self.ifname,
+        }
+    }
+}
+
+impl AttachArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let request = self.address.request(self.name, self.netns, self.network);
+        let port: PortDetail = global.client()?.post(routes::PORTS, &request)?;
+        output::show(global.format, &port, render)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn render(detail: &PortDetail) -> String {
+    let port = &detail.port;
+    format!(
+        "{} is on {}: {} has {}/{} and {}/{} ({})\n",
+        port.name,
+        port.network,
+        port.ifname,
+        port.ipv4,
+        detail.prefix_len,
+        port.ipv6,
+        detail.prefix_len6,
+        port.mac
+    )
+}

@@ -1,0 +1,34 @@
+//! `vswitch detach`: unplug an attachment.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use hyper::Method;
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::client::route;
+use crate::error::Outcome;
+use crate::{output, value};
+
+/// Unplug a container; its interface and addresses are gone
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DetachArgs {
+    /// Name of the attachment
+    #[arg(value_parser = value::name)]
+    name: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo vswitch detach web";
+
+impl DetachArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let path = route(routes::PORT, &self.name);
+        global.client()?.send(&Method::DELETE, &path, None::<&()>)?;
+        output::done(global.format, &format!("{} is detached", self.name))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,95 @@
+//! `vswitch inspect`: everything about one attachment.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use vswitch_api::port::PortDetail;
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::client::route;
+use crate::error::Outcome;
+use crate::{human, output, table, value};
+
+/// Show everything about one attached container
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct InspectArgs {
+    /// Name of the attachment
+    #[arg(value_parser = value::name)]
+    name: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vswitch inspect web
+  vswitch inspect web --format json | jq .offloads";
+
+impl InspectArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let port: PortDetail = global.client()?.get(&route(routes::PORT, &self.name))?;
+        output::show(global.format, &port, render)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn render(detail: &PortDetail) -> String {
+    let port = &detail.port;
+    let traffic =
+        |bytes, frames| format!("{} in {} frames", human::bytes(bytes), human::count(frames));
+    let reasons: Vec<String> =
+        detail.drops_by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    table::pairs([
+        ("name", port.name.clone()),
+        ("network", port.network.clone()),
+        ("interface", format!("{}, MTU {}", port.ifname, detail.mtu)),
+        ("mac", port.mac.clone()),
+        ("ipv4", format!("{}/{} via {}", port.ipv4, detail.prefix_len, detail.gateway)),
+        ("ipv6", format!("{}/{} via {}", port.ipv6, detail.prefix_len6, detail.gateway6)),
+        ("namespace", format!("{} ({})", port.netns, detail.netns_path.display())),
+        ("published", table::list(&port.publish)),
+        ("offloads", table::list(&detail.offloads)),
+        ("queues", detail.queues.to_string()),
+        ("received", traffic(port.rx_bytes, port.rx_frames)),
+        ("sent", traffic(port.tx_bytes, port.tx_frames)),
+        ("dropped", port.drops.to_string()),
+        ("drop reasons", table::list(reasons)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_a_fact() {
+        let detail: PortDetail = serde_json::from_value(serde_json::json!({
+            "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
+            "ipv4": "10.99.0.2", "ipv6": "fd00::2", "netns": "pid:42", "publish": [],
+            "rx_frames": 12, "tx_frames": 15, "rx_bytes": 1536, "tx_bytes": 20, "drops": 3,
+            "prefix_len": 16, "prefix_len6": 64, "gateway": "10.99.0.1", "gateway6": "fd00::1",
+            "mtu": 1500, "netns_path": "/proc/42/ns/net", "offloads": ["csum", "tso4"],
+            "queues": 1, "drops_by_reason": { "malformed": 3 },
+        }))
+        .unwrap();
+        assert_eq!(
+            render(&detail),
+            "\
+name          a
+network       br0
+interface     eth0, MTU 1500
+mac           02:00:00:00:00:0a
+ipv4          10.99.0.2/16 via 10.99.0.1
+ipv6          fd00::2/64 via fd00::1
+namespace     pid:42 (/proc/42/ns/net)
+published     -
+offloads      csum, tso4
+queues        1
+received      1.5 KiB in 12 frames
+sent          20 B in 15 frames
+dropped       3
+drop reasons  malformed 3
+"
+        );
+    }
+}

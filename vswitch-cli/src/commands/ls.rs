@@ -1,0 +1,95 @@
+//! `vswitch ls`: who is attached.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use vswitch_api::port::Port;
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::error::Outcome;
+use crate::table::Column::{Number, Text};
+use crate::{human, output, table};
+
+/// List the attached containers
+#[derive(Debug, Args)]
+#[command(visible_alias = "list", after_help = EXAMPLES)]
+pub(crate) struct LsArgs {}
+
+const EXAMPLES: &str = "\
+Directions are the switch's: RX came from the container.
+
+Examples:
+  vswitch ls
+  vswitch ls --format json | jq -r '.[] | .name + \" \" + .ipv4'";
+
+impl LsArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let ports: Vec<Port> = global.client()?.get(routes::PORTS)?;
+        output::show(global.format, &ports, |ports| render(ports))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn render(ports: &[Port]) -> String {
+    let columns = [
+        Text("NAME"),
+        Text("NETWORK"),
+        Text("IFNAME"),
+        Text("MAC"),
+        Text("IPV4"),
+        Text("IPV6"),
+        Text("NETNS"),
+        Number("RX"),
+        Number("TX"),
+        Number("DROPS"),
+    ];
+    table::table(
+        columns,
+        ports.iter().map(|port| {
+            [
+                port.name.clone(),
+                port.network.clone(),
+                port.ifname.clone(),
+                port.mac.clone(),
+                port.ipv4.to_string(),
+                port.ipv6.to_string(),
+                port.netns.clone(),
+                human::bytes(port.rx_bytes),
+                human::bytes(port.tx_bytes),
+                human::count(port.drops),
+            ]
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_a_container() {
+        let port = Port {
+            name: "a".into(),
+            network: "br0".into(),
+            ifname: "eth0".into(),
+            mac: "02:00:00:00:00:0a".into(),
+            ipv4: "10.99.0.2".parse().unwrap(),
+            ipv6: "fd00::2".parse().unwrap(),
+            netns: "a".into(),
+            publish: vec![],
+            rx_frames: 12,
+            tx_frames: 15,
+            rx_bytes: 1536,
+            tx_bytes: 20,
+            drops: 12_345,
+        };
+        assert_eq!(
+            render(&[port]),
+            "\
+NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS       RX    TX  DROPS
+a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      1.5 KiB  20 B  12.3k
+"
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! `vswitch status`: the daemon itself.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use vswitch_api::routes;
+use vswitch_api::status::Status;
+
+use crate::cli::Global;
+use crate::error::Outcome;
+use crate::{human, output, table};
+
+/// Show what the switch runs on, and since when
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct StatusArgs {}
+
+const EXAMPLES: &str = "\
+Examples:
+  vswitch status
+  vswitch status --format json | jq -r .backend
+  vswitch --socket /tmp/lab.sock status        a second switch on this machine";
+
+impl StatusArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let status: Status = global.client()?.get(routes::STATUS)?;
+        output::show(global.format, &status, render)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn render(status: &Status) -> String {
+    table::pairs([
+        ("version", status.version.clone()),
+        ("pid", status.pid.to_string()),
+        ("uptime", human::seconds(status.uptime_s)),
+        ("backend", format!("{} ({})", status.backend, status.backend_reason)),
+        ("workers", status.workers.to_string()),
+        ("idle", status.idle.clone()),
+        ("bridge", status.bridge.clone()),
+        ("uplink", status.uplink.clone()),
+        ("networks", status.networks.to_string()),
+        ("containers", status.ports.to_string()),
+        ("state", status.state_dir.clone()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_a_fact() {
+        let status = Status {
+            version: "0.1.0".into(),
+            pid: 42,
+            backend: "epoll".into(),
+            backend_reason: "kernel.io_uring_disabled is 2".into(),
+            workers: 1,
+            idle: "adaptive".into(),
+            uplink: "none".into(),
+            bridge: "br0".into(),
+            networks: 1,
+            ports: 200,
+            uptime_s: 3_700,
+            state_dir: "/var/lib/vswitch".into(),
+        };
+        assert_eq!(
+            render(&status),
+            "\
+version     0.1.0
+pid         42
+uptime      1h 1m
+backend     epoll (kernel.io_uring_disabled is 2)
+workers     1
+idle        adaptive
+bridge      br0
+uplink      none
+networks    1
+containers  200
+state       /var/lib/vswitch
+"
+        );
+    }
+}

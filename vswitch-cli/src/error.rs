@@ -1,0 +1,139 @@
+//! Why a command failed, how that is shown, and the exit code that follows.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed |
+//! | 2 | usage: clap's errors, and what the daemon calls an invalid argument |
+
+use std::io;
+
+use vswitch_api::error::{ApiError, ErrorCode};
+
+/// The exit code for "failed".
+pub(crate) const EXIT_FAILED: u8 = 1;
+
+/// The exit code for "usage".
+pub(crate) const EXIT_USAGE: u8 = 2;
+
+/// The end of a command that did not do what it was asked.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Something for a person to read.
+    #[error("{message}")]
+    Told {
+        /// The exit code.
+        exit: u8,
+        /// What was wrong, with the value.
+        message: String,
+        /// The way out.
+        hint: Option<String>,
+    },
+    /// Whoever read our output closed it (`vswitch ls | head -1`): nothing is wrong.
+    #[error("the reader of the output is gone")]
+    BrokenPipe,
+}
+
+/// What a command gives back.
+pub(crate) type Outcome<T = std::process::ExitCode> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure with exit code 1.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self::Told { exit: EXIT_FAILED, message: message.into(), hint: None }
+    }
+
+    /// A wrong combination of arguments: exit code 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Told { exit: EXIT_USAGE, message: message.into(), hint: None }
+    }
+
+    /// The same with the way out.
+    pub(crate) fn with_hint(mut self, text: impl Into<String>) -> Self {
+        if let Self::Told { hint, .. } = &mut self {
+            *hint = Some(text.into());
+        }
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn exit(&self) -> u8 {
+        match self {
+            Self::Told { exit, .. } => *exit,
+            Self::BrokenPipe => 0,
+        }
+    }
+
+    /// What goes to stderr: one line, and one more for the hint.
+    pub(crate) fn report(&self) -> Option<String> {
+        match self {
+            Self::BrokenPipe => None,
+            Self::Told { message, hint: None, .. } => Some(format!("error: {}\n", line(message))),
+            Self::Told { message, hint: Some(hint), .. } => {
+                Some(format!("error: {}\n  hint: {}\n", line(message), line(hint)))
+            }
+        }
+    }
+}
+
+/// One line, whatever came in.
+fn line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let exit = match error.code {
+            ErrorCode::InvalidArgument => EXIT_USAGE,
+            _ => EXIT_FAILED,
+        };
+        Self::Told { exit, message: error.message, hint: error.hint }
+    }
+}
+
+/// Only the output is written with `?`; any other I/O error says what it was about.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::new(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_follow_the_error_code() {
+        let exit = |code| Failure::from(ApiError::new(code, "x")).exit();
+        assert_eq!(exit(ErrorCode::InvalidArgument), 2);
+        for code in [
+            ErrorCode::NotFound,
+            ErrorCode::Conflict,
+            ErrorCode::PermissionDenied,
+            ErrorCode::LimitReached,
+            ErrorCode::Internal,
+        ] {
+            assert_eq!(exit(code), 1, "{code:?}");
+        }
+        assert_eq!(Failure::usage("x").exit(), 2);
+        assert_eq!(Failure::new("x").exit(), 1);
+    }
+
+    #[test]
+    fn a_report_is_one_line_and_a_hint() {
+        let failure = Failure::new("no port `a`");
+        assert_eq!(failure.report().unwrap(), "error: no port `a`\n");
+        let failure = Failure::new("first\n  second\n").with_hint("do\nthis");
+        assert_eq!(failure.report().unwrap(), "error: first; second\n  hint: do; this\n");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_error() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit(), failure.report()), (0, None));
+        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).exit(), 1);
+    }
+}

@@ -1,0 +1,61 @@
+//! The `vswitch` command.
+//!
+//! `vswitch up` runs the daemon, by one function of the library; every other command is a client of
+//! its API. A command is a file in [`commands`]: its arguments, its examples, what it does and how
+//! that is shown.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`cli`] | the command line as a whole |
+//! | [`value`] | text becomes typed values, or a precise error |
+//! | [`commands`] | one file a command |
+//! | [`client`] | HTTP over the daemon's Unix socket |
+//! | [`output`], [`table`], [`human`] | what goes to stdout and stderr |
+//! | [`error`] | failures, hints, exit codes |
+//! | [`limits`] | time and space that a command may take |
+#![forbid(unsafe_code)]
+
+mod cli;
+mod client;
+mod commands;
+mod error;
+mod human;
+mod limits;
+mod output;
+mod table;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    log_to_stderr(&cli);
+    cli.command.execute(&cli.global).unwrap_or_else(|failure| {
+        output::report(&failure);
+        ExitCode::from(failure.exit())
+    })
+}
+
+/// The daemon logs what happens to it; other commands only speak up when asked to.
+fn log_to_stderr(cli: &cli::Cli) {
+    let quiet = match cli.command {
+        cli::Command::Up(_) => "info",
+        _ => "warn",
+    };
+    let level = match cli.global.verbose {
+        0 => quiet,
+        1 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::stderr_has_colours())
+        // It would panic when stderr cannot be written, for example on a full disk.
+        .log_internal_errors(false)
+        .init();
+}

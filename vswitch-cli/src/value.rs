@@ -1,0 +1,149 @@
+//! Text from the command line becomes a typed value once, here, or a precise error.
+//!
+//! Each parser returns the reason only: clap puts the value and the option in front of it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use vswitch_api::port::NetnsRef;
+use wire::MacAddr;
+
+use crate::limits::{IFNAME_BYTES_MAX, LABEL_BYTES_MAX};
+
+/// A unicast MAC address.
+pub(crate) fn mac(text: &str) -> Result<MacAddr, String> {
+    let mac: MacAddr = text.parse().map_err(|_| {
+        "not a MAC address: six hexadecimal bytes are needed, such as 02:00:00:00:00:0a".to_owned()
+    })?;
+    if mac.is_multicast() {
+        return Err(
+            "a multicast MAC address: a unicast one has an even first byte, such as 02".to_owned()
+        );
+    }
+    if mac == MacAddr([0; 6]) {
+        return Err("the all-zero MAC address belongs to nobody".to_owned());
+    }
+    Ok(mac)
+}
+
+/// An IPv4 address.
+pub(crate) fn ipv4(text: &str) -> Result<Ipv4Addr, String> {
+    text.parse().map_err(|_| "not an IPv4 address, such as 10.99.0.7".to_owned())
+}
+
+/// An IPv6 address.
+pub(crate) fn ipv6(text: &str) -> Result<Ipv6Addr, String> {
+    text.parse().map_err(|_| "not an IPv6 address, such as fd00::7".to_owned())
+}
+
+/// An IPv4 subnet without host bits.
+pub(crate) fn subnet(text: &str) -> Result<Ipv4Net, String> {
+    let net: Ipv4Net =
+        text.parse().map_err(|_| "not an IPv4 subnet, such as 10.99.0.0/16".to_owned())?;
+    if net != net.trunc() {
+        return Err(format!("host bits are set: the subnet is {}", net.trunc()));
+    }
+    Ok(net)
+}
+
+/// An IPv6 subnet without host bits.
+pub(crate) fn subnet6(text: &str) -> Result<Ipv6Net, String> {
+    let net: Ipv6Net =
+        text.parse().map_err(|_| "not an IPv6 subnet, such as fd00:1::/64".to_owned())?;
+    if net != net.trunc() {
+        return Err(format!("host bits are set: the subnet is {}", net.trunc()));
+    }
+    Ok(net)
+}
+
+/// A network namespace: a process id, a path, or a name of `ip netns`.
+pub(crate) fn netns(text: &str) -> Result<NetnsRef, String> {
+    if text.is_empty() {
+        return Err("a process id, a path or a name of `ip netns` is needed".to_owned());
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return match text.parse() {
+            Ok(pid) if (1..=i32::MAX as u32).contains(&pid) => Ok(NetnsRef::Pid(pid)),
+            _ => Err("not a process id: those go from 1 to 2147483647".to_owned()),
+        };
+    }
+    if text.contains('/') {
+        return path(text).map(NetnsRef::Path);
+    }
+    if matches!(text, "." | "..") {
+        return Err("a directory, not a name of `ip netns`".to_owned());
+    }
+    Ok(NetnsRef::Name(text.to_owned()))
+}
+
+/// A path, made absolute.
+pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|error| error.to_string())
+}
+
+/// The name of an attachment: a DNS label (RFC 1123), since it becomes a host name.
+pub(crate) fn label(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > LABEL_BYTES_MAX {
+        return Err(format!("a name has 1 to {LABEL_BYTES_MAX} characters, not {}", text.len()));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if let Some(wrong) = text.chars().find(|c| !allowed(*c)) {
+        return Err(format!("{wrong:?} cannot be in a name: letters, digits and '-' can"));
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return Err("a name begins and ends with a letter or a digit".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A name to look up; the daemon knows whether it exists.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a name is needed".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// The name of a network device.
+pub(crate) fn ifname(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > IFNAME_BYTES_MAX {
+        return Err(format!(
+            "a device's name has 1 to {IFNAME_BYTES_MAX} bytes, this one has {}",
+            text.len()
+        ));
+    }
+    if matches!(text, "." | "..") {
+        return Err("the kernel does not take this as a device's name".to_owned());
+    }
+    let refused = |c: char| !c.is_ascii_graphic() || matches!(c, '/' | ':' | '%');
+    if let Some(wrong) = text.chars().find(|c| refused(*c)) {
+        return Err(format!("{wrong:?} cannot be in a device's name"));
+    }
+    Ok(text.to_owned())
+}
+
+/// What `run --network` takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NetworkMode {
+    /// A network of the switch.
+    Network(String),
+    /// The host's own network.
+    Host,
+    /// The network namespace of another attachment.
+    Container(String),
+    /// A network namespace with nothing but `lo`.
+    None,
+}
+
+/// `host`, `none`, `container:NAME`, or a network's name.
+pub(crate) fn network_mode(text: &str) -> Result<NetworkMode, String> {
+    match (text, text.strip_prefix("container:")) {
+        ("", _) => Err("a network's name, `host`, `none` or `container:NAME` is needed".to_owned()),
+        ("host", _) => Ok(NetworkMode::Host),
+        ("none", _) => Ok(NetworkMode::None),
+        (_, Some("")) => Err("the name of a container is missing after `container:`".to_owned()),
+        (_, Some(name)) => Ok(NetworkMode::Container(name.to_owned())),
+        (name, None) => Ok(NetworkMode::Network(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

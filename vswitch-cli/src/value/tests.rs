@@ -1,0 +1,75 @@
+use super::*;
+
+#[test]
+fn mac_addresses_are_unicast() {
+    assert_eq!(mac("02:00:00:00:00:0A"), Ok(MacAddr([2, 0, 0, 0, 0, 10])));
+    for malformed in ["", "02", "02:00:00:00:00", "02:00:00:00:00:00:00", "02:00:00:00:00:0g"] {
+        let error = mac(malformed).unwrap_err();
+        assert!(error.starts_with("not a MAC address"), "{malformed}: {error}");
+    }
+    assert!(mac("01:00:5e:00:00:01").unwrap_err().starts_with("a multicast MAC address"));
+    assert!(mac("ff:ff:ff:ff:ff:ff").unwrap_err().starts_with("a multicast MAC address"));
+    assert!(mac("00:00:00:00:00:00").unwrap_err().contains("all-zero"));
+}
+
+#[test]
+fn addresses_name_an_example() {
+    assert_eq!(ipv4("10.99.0.7"), Ok(Ipv4Addr::new(10, 99, 0, 7)));
+    assert!(ipv4("10.99.0").unwrap_err().contains("10.99.0.7"));
+    assert!(ipv4("fd00::1").is_err());
+    assert_eq!(ipv6("fd00::7"), Ok("fd00::7".parse().unwrap()));
+    assert!(ipv6("10.99.0.7").is_err());
+}
+
+#[test]
+fn subnets_have_no_host_bits() {
+    assert_eq!(subnet("10.99.0.0/16").unwrap().prefix_len(), 16);
+    assert_eq!(subnet("10.99.0.5/16").unwrap_err(), "host bits are set: the subnet is 10.99.0.0/16");
+    assert!(subnet("10.99.0.0").is_err());
+    assert!(subnet("10.99.0.0/33").is_err());
+    assert_eq!(subnet6("fd00:1::/64").unwrap().prefix_len(), 64);
+    assert!(subnet6("fd00:1::1/64").unwrap_err().contains("fd00:1::/64"));
+}
+
+#[test]
+fn a_namespace_is_a_pid_a_path_or_a_name() {
+    assert_eq!(netns("42"), Ok(NetnsRef::Pid(42)));
+    assert_eq!(netns("/run/netns/a"), Ok(NetnsRef::Path("/run/netns/a".into())));
+    assert_eq!(netns("a1"), Ok(NetnsRef::Name("a1".into())));
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(netns("ns/a"), Ok(NetnsRef::Path(here.join("ns/a"))));
+    for refused in ["", "0", "4294967296", "99999999999999999999", ".", ".."] {
+        assert!(netns(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn names_are_dns_labels() {
+    assert_eq!(label("web-1"), Ok("web-1".into()));
+    for refused in ["", "-web", "web-", "we b", "a.b", "a/b", "ä", &"a".repeat(64)] {
+        assert!(label(refused).is_err(), "{refused}");
+    }
+    assert!(label(&"a".repeat(63)).is_ok());
+    assert_eq!(name("any thing/at all"), Ok("any thing/at all".into()));
+    assert!(name("").is_err());
+}
+
+#[test]
+fn device_names_fit_the_kernel() {
+    assert_eq!(ifname("eth0"), Ok("eth0".into()));
+    assert!(ifname("abcdefghijklmno").is_ok());
+    assert!(ifname("abcdefghijklmnop").unwrap_err().contains("16"));
+    for refused in ["", ".", "..", "a/b", "a b", "a:1", "eth%d", "é"] {
+        assert!(ifname(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn network_modes_are_dockers() {
+    assert_eq!(network_mode("host"), Ok(NetworkMode::Host));
+    assert_eq!(network_mode("none"), Ok(NetworkMode::None));
+    assert_eq!(network_mode("br0"), Ok(NetworkMode::Network("br0".into())));
+    assert_eq!(network_mode("container:web"), Ok(NetworkMode::Container("web".into())));
+    assert!(network_mode("").is_err());
+    assert!(network_mode("container:").is_err());
+}

@@ -1,0 +1,79 @@
+//! A namespace with an attachment.
+
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::time::Duration;
+
+use vswitch_api::port::PortDetail;
+
+use super::{Host, Netns, Output};
+
+/// A namespace with an attachment, as `vswitch inspect` describes it.
+pub(crate) struct Container {
+    netns: Netns,
+    detail: PortDetail,
+}
+
+impl Container {
+    #[track_caller]
+    pub(crate) fn attach(host: &Host, netns: Netns, name: &str, args: &[&str]) -> Self {
+        let mut command = vec!["attach", "--netns", netns.name(), "--name", name];
+        command.extend(args);
+        host.ok(&command);
+        let detail = host.inspect(name);
+        Self { netns, detail }
+    }
+
+    pub(crate) fn v4(&self) -> IpAddr {
+        self.detail.port.ipv4.into()
+    }
+
+    pub(crate) fn v6(&self) -> IpAddr {
+        self.detail.port.ipv6.into()
+    }
+
+    pub(crate) fn detail(&self) -> &PortDetail {
+        &self.detail
+    }
+
+    /// Its namespace, without the attachment's description.
+    pub(crate) fn into_netns(self) -> Netns {
+        self.netns
+    }
+}
+
+impl Deref for Container {
+    type Target = Netns;
+
+    fn deref(&self) -> &Netns {
+        &self.netns
+    }
+}
+
+impl Netns {
+    /// Sends `count` echo requests; whatever comes of it.
+    #[track_caller]
+    pub(crate) fn try_ping(&self, to: IpAddr, count: u32) -> Output {
+        let (to, count) = (to.to_string(), count.to_string());
+        self.exec_within(
+            &["ping", "-n", "-c", &count, "-i", "0.05", "-W", "2", &to],
+            Duration::from_secs(60),
+        )
+    }
+
+    /// Three echo requests, all of which must be answered.
+    #[track_caller]
+    pub(crate) fn ping(&self, to: IpAddr) {
+        let output = self.try_ping(to, 3);
+        assert!(output.stdout.contains(" 0% packet loss"), "{output}");
+        assert!(!output.stdout.contains("DUP!"), "{output}");
+    }
+
+    /// Pings until one answer comes: for what needs a moment, such as a restart.
+    #[track_caller]
+    pub(crate) fn ping_soon(&self, to: IpAddr, limit: Duration) {
+        super::wait_for(&format!("{} reaches {to}", self.name()), limit, || {
+            self.exec(&["ping", "-n", "-c1", "-W1", &to.to_string()]).status.success()
+        });
+    }
+}

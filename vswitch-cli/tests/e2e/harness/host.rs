@@ -1,0 +1,224 @@
+//! A namespace that plays the host, and the daemon in it.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use vswitch_api::port::{Port, PortDetail};
+use vswitch_api::stats::Stats;
+use vswitch_api::status::Status;
+
+use super::netns::join;
+use super::process::{self, Output, Process};
+use super::{COMMAND_TIMEOUT, Container, Netns, wait_for};
+
+/// A host of its own: namespace, NIC with addresses and default routes, socket, state directory.
+pub(crate) struct Host {
+    daemon: Option<Process>,
+    detached: Option<Pid>,
+    netns: Netns,
+    dir: tempfile::TempDir,
+    _lan: Netns,
+}
+
+impl Host {
+    /// A host without a daemon. Its NIC `nic0` has 192.0.2.1/24 and 2001:db8::1/64.
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        let (netns, lan) = (Netns::new("host"), Netns::new("lan"));
+        join(&netns, "nic0", &lan, "nic1");
+        for args in [
+            "addr add 192.0.2.1/24 dev nic0",
+            "addr add 2001:db8::1/64 dev nic0 nodad",
+            "route add default via 192.0.2.254",
+            "route add default via 2001:db8::254",
+        ] {
+            let mut command = vec!["ip"];
+            command.extend(args.split(' '));
+            netns.ok(&command);
+        }
+        let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
+        Self { daemon: None, detached: None, netns, dir, _lan: lan }
+    }
+
+    /// A host whose daemon runs with default options.
+    #[track_caller]
+    pub(crate) fn with_switch() -> Self {
+        Self::with_switch_args(&[])
+    }
+
+    /// A host whose daemon runs with these further options of `up`.
+    #[track_caller]
+    pub(crate) fn with_switch_args(args: &[&str]) -> Self {
+        let mut host = Self::new();
+        host.up(args);
+        host
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
+    /// A file or folder of this host alone.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Starts the daemon as br0 in the foreground and waits until it answers.
+    #[track_caller]
+    pub(crate) fn up(&mut self, args: &[&str]) {
+        assert!(self.daemon.is_none(), "this host has a daemon already");
+        let log = File::options().create(true).append(true).open(self.path("log")).expect("log");
+        let mut up = vec!["up", "--bridge", "br0"];
+        up.extend(args);
+        let mut daemon = Process::spawn_logged(&mut self.command(&up), log);
+        wait_for("the daemon answers", Duration::from_secs(10), || {
+            assert!(daemon.is_running(), "the daemon ended:\n{}", self.log());
+            self.vswitch(&["status"]).status.success()
+        });
+        self.daemon = Some(daemon);
+    }
+
+    /// Starts the daemon as people do, with `--detach`.
+    #[track_caller]
+    pub(crate) fn up_detached(&mut self, args: &[&str]) {
+        let mut up = vec!["up", "--bridge", "br0", "--detach"];
+        up.extend(args);
+        self.ok(&up);
+        let pid = i32::try_from(self.status().pid).expect("a pid fits into i32");
+        self.detached = Some(Pid::from_raw(pid));
+    }
+
+    /// `vswitch down`, and waits for the daemon's end.
+    #[track_caller]
+    pub(crate) fn down(&mut self) {
+        self.ok(&["down"]);
+        if let Some(daemon) = self.daemon.take() {
+            let output = daemon.finish(Duration::from_secs(10));
+            assert!(output.status.success(), "{}\n{}", output, self.log());
+        }
+        if let Some(pid) = self.detached.take() {
+            wait_for("the daemon ends", Duration::from_secs(10), || kill(pid, None).is_err());
+        }
+    }
+
+    /// `kill -9`: no clean-up by the daemon.
+    #[track_caller]
+    pub(crate) fn kill(&mut self) {
+        let daemon = self.daemon.take().expect("a daemon in the foreground");
+        daemon.signal(Signal::SIGKILL);
+        daemon.finish(Duration::from_secs(5));
+    }
+
+    pub(crate) fn daemon_pid(&self) -> u32 {
+        self.daemon.as_ref().expect("a daemon in the foreground").pid()
+    }
+
+    /// The command line of `vswitch ARGS` on this host.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let program = std::env::var("VSWITCH_BIN")
+            .unwrap_or_else(|_| env!("CARGO_BIN_EXE_vswitch").to_owned());
+        let mut command = self.netns.command(&[&program]);
+        command.arg("--socket").arg(self.path("sock")).args(args);
+        if args.first() == Some(&"up") && !args.contains(&"--state-dir") {
+            command.arg("--state-dir").arg(self.state_dir());
+        }
+        command
+    }
+
+    /// Runs `vswitch ARGS`, whatever its end.
+    #[track_caller]
+    pub(crate) fn vswitch(&self, args: &[&str]) -> Output {
+        process::run(&mut self.command(args), b"", COMMAND_TIMEOUT)
+    }
+
+    /// Runs `vswitch ARGS`, which must succeed.
+    #[track_caller]
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let output = self.vswitch(args);
+        assert!(output.status.success(), "{output}--- log\n{}", self.log());
+        output.stdout
+    }
+
+    /// Runs `vswitch ARGS --format json`.
+    #[track_caller]
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let mut command = vec!["--format", "json"];
+        command.extend(args);
+        let text = self.ok(&command);
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{args:?}: {e} in {text}"))
+    }
+
+    /// Runs `vswitch ARGS`, which must fail with one of `codes` and one line that holds `value`.
+    #[track_caller]
+    pub(crate) fn fails(&self, args: &[&str], codes: &[i32], value: &str) -> String {
+        let output = self.vswitch(args);
+        assert!(codes.contains(&output.code()), "exit code not of {codes:?}\n{output}");
+        assert_eq!(output.stderr.lines().count(), 1, "not one line\n{output}");
+        assert!(output.stderr.contains(value), "the error does not name {value}\n{output}");
+        assert!(output.stderr.starts_with("error: "), "{output}");
+        output.stderr
+    }
+
+    #[track_caller]
+    pub(crate) fn status(&self) -> Status {
+        serde_json::from_value(self.json(&["status"])).expect("Status")
+    }
+
+    #[track_caller]
+    pub(crate) fn stats(&self) -> Stats {
+        serde_json::from_value(self.json(&["stats"])).expect("Stats")
+    }
+
+    #[track_caller]
+    pub(crate) fn ls(&self) -> Vec<Port> {
+        serde_json::from_value(self.json(&["ls"])).expect("Port[]")
+    }
+
+    #[track_caller]
+    pub(crate) fn inspect(&self, name: &str) -> PortDetail {
+        serde_json::from_value(self.json(&["inspect", name])).expect("PortDetail")
+    }
+
+    /// A namespace beside the host, not attached.
+    #[track_caller]
+    pub(crate) fn namespace(&self, tag: &str) -> Netns {
+        Netns::new(tag)
+    }
+
+    /// A new namespace, attached as `name`.
+    #[track_caller]
+    pub(crate) fn container(&self, name: &str) -> Container {
+        self.container_with(name, &[])
+    }
+
+    /// A new namespace, attached as `name` with further options.
+    #[track_caller]
+    pub(crate) fn container_with(&self, name: &str, args: &[&str]) -> Container {
+        Container::attach(self, self.namespace(name), name, args)
+    }
+
+    /// What the daemon wrote.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(pid) = self.detached.take() {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        if std::thread::panicking() && self.daemon.is_some() {
+            eprintln!("--- the daemon's log\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! End-to-end tests: the real command, a real daemon, real network namespaces.
+//!
+//! Each test makes its own namespaces: one plays the host, the others are containers. Nothing of the
+//! machine's own network is touched, so tests run side by side. They need root, and fail without it.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "tests wait for a real kernel, by a real clock")]
+
+mod attach;
+mod bad_input;
+mod bad_up;
+mod death;
+mod frames;
+mod harness;
+mod host_kept;
+mod output;
+mod readme;
+mod restart;
+mod run;
+mod scale;
+mod side_by_side;
+mod transfer;

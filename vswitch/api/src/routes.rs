@@ -1,0 +1,18 @@
+//! Paths and methods of the API. `{name}` is one percent-encoded path segment.
+
+/// `GET` -> [`crate::status::Status`].
+pub const STATUS: &str = "/v1/status";
+/// `POST` -> 202; the daemon restores the host and ends.
+pub const SHUTDOWN: &str = "/v1/shutdown";
+/// `GET` -> `[`[`crate::network::Network`]`]`.
+pub const NETWORKS: &str = "/v1/networks";
+/// `GET` -> [`crate::network::NetworkDetail`].
+pub const NETWORK: &str = "/v1/networks/{name}";
+/// `GET` -> `[`[`crate::port::Port`]`]`; `POST` [`crate::port::AttachRequest`] -> 201 [`crate::port::PortDetail`].
+pub const PORTS: &str = "/v1/ports";
+/// `GET` -> [`crate::port::PortDetail`]; `DELETE` -> 204.
+pub const PORT: &str = "/v1/ports/{name}";
+/// `GET` -> `[`[`crate::fdb::FdbEntry`]`]`; `PUT` [`crate::fdb::StaticEntry`] -> 204; `DELETE` [`crate::fdb::EntryKey`] -> 204.
+pub const FDB: &str = "/v1/fdb";
+/// `GET` -> [`crate::stats::Stats`].
+pub const STATS: &str = "/v1/stats";

@@ -1,0 +1,32 @@
+//! The daemon itself.
+
+use serde::{Deserialize, Serialize};
+
+/// What `vswitch status` shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// The packet I/O backend that runs: `io_uring` or `epoll`.
+    pub backend: String,
+    /// Why that backend: `probe succeeded`, `asked for by --backend`, or what the kernel refused.
+    pub backend_reason: String,
+    /// Number of workers.
+    pub workers: usize,
+    /// Idle policy: `adaptive`, `spin` or `sleep`.
+    pub idle: String,
+    /// The uplink: `none`, `kernel`, or a device's name.
+    pub uplink: String,
+    /// Name of the first network, which is also that of the host's device.
+    pub bridge: String,
+    /// Number of networks.
+    pub networks: usize,
+    /// Number of container ports.
+    pub ports: usize,
+    /// Seconds since the daemon started.
+    pub uptime_s: u64,
+    /// Where the desired state is kept.
+    pub state_dir: String,
+}

@@ -1,0 +1,120 @@
+//! The sandbox's own `/etc/hosts` and `/etc/resolv.conf`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::IsolateError;
+
+/// What every hosts file starts with.
+const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// The file that systemd-resolved keeps with the real servers; its stub listens on the host's loopback,
+/// which no container reaches.
+const SYSTEMD_UPSTREAMS: &str = "/run/systemd/resolve/resolv.conf";
+
+/// How often to look for a free directory name.
+const NAMES_TRIED_MAX: usize = 16;
+
+/// Where the files to be mounted are.
+#[derive(Debug, Clone)]
+pub(super) struct Sources {
+    pub(super) hosts: PathBuf,
+    pub(super) resolv_conf: PathBuf,
+}
+
+/// A directory with the private files; removed when dropped.
+#[derive(Debug)]
+pub(super) struct PrivateFiles {
+    directory: PathBuf,
+}
+
+impl PrivateFiles {
+    /// Makes the directory and fills it.
+    pub(super) fn create() -> Result<Self, IsolateError> {
+        let files = Self { directory: make_directory(&std::env::temp_dir())? };
+        let sources = files.sources();
+        write(&sources.hosts, LOCALHOST.as_bytes())?;
+        let resolv_conf = host_resolv_conf(Path::new("/etc/resolv.conf"));
+        write(&sources.resolv_conf, &resolv_conf)?;
+        Ok(files)
+    }
+
+    /// The files' places.
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            hosts: self.directory.join("hosts"),
+            resolv_conf: self.directory.join("resolv.conf"),
+        }
+    }
+
+    /// Rewrites the hosts file in place: it is mounted, so it must stay the same file.
+    pub(super) fn set_hosts(&self, entries: &[(IpAddr, Vec<String>)]) -> Result<(), IsolateError> {
+        write(&self.sources().hosts, hosts_text(entries).as_bytes())
+    }
+}
+
+impl Drop for PrivateFiles {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            tracing::warn!(path = %self.directory.display(), %error, "sandbox files stay behind");
+        }
+    }
+}
+
+fn make_directory(base: &Path) -> Result<PathBuf, IsolateError> {
+    let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    for _ in 0..NAMES_TRIED_MAX {
+        let tag = getrandom::u64().map_err(|error| IsolateError::File {
+            path: base.to_owned(),
+            source: io::Error::other(error),
+        })?;
+        let path = base.join(format!("vswitch-run-{tag:016x}"));
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(source) => return Err(IsolateError::File { path, source }),
+        }
+    }
+    Err(IsolateError::File { path: base.to_owned(), source: last })
+}
+
+/// Writes a file that everybody in the sandbox may read, whatever the umask.
+fn write(path: &Path, content: &[u8]) -> Result<(), IsolateError> {
+    fs::write(path, content)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o644)))
+        .map_err(|source| IsolateError::File { path: path.to_owned(), source })
+}
+
+/// The text of a hosts file.
+pub(super) fn hosts_text(entries: &[(IpAddr, Vec<String>)]) -> String {
+    let mut text = LOCALHOST.to_owned();
+    for (address, names) in entries.iter().filter(|(_, names)| !names.is_empty()) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{address}\t{}", names.join(" "));
+    }
+    text
+}
+
+/// The host's resolver configuration; what systemd-resolved uses itself where the file names only its
+/// stub; empty if there is none.
+fn host_resolv_conf(path: &Path) -> Vec<u8> {
+    let own = fs::read(path).unwrap_or_default();
+    if names_only_loopback(&String::from_utf8_lossy(&own)) {
+        return fs::read(SYSTEMD_UPSTREAMS).unwrap_or(own);
+    }
+    own
+}
+
+/// Whether there are name servers and all of them are on the host's loopback.
+pub(super) fn names_only_loopback(resolv_conf: &str) -> bool {
+    let mut servers = resolv_conf
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver"))
+        .filter_map(|rest| rest.trim().parse::<IpAddr>().ok())
+        .peekable();
+    servers.peek().is_some() && servers.all(|server| server.is_loopback())
+}

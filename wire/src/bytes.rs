@@ -1,0 +1,36 @@
+//! Reading and writing big-endian fields at named ranges.
+//!
+//! The caller has checked that the buffer covers the range, and the range is as wide as the type:
+//! both are constants of the header's layout, so after inlining nothing is left to check.
+
+use core::ops::Range;
+
+/// Where a field lies in its header, in bytes.
+pub(crate) type Field = Range<usize>;
+
+#[inline(always)]
+pub(crate) fn array<const N: usize>(bytes: &[u8], field: Field) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[field]);
+    out
+}
+
+#[inline(always)]
+pub(crate) fn be16(bytes: &[u8], field: Field) -> u16 {
+    u16::from_be_bytes(array(bytes, field))
+}
+
+#[inline(always)]
+pub(crate) fn be32(bytes: &[u8], field: Field) -> u32 {
+    u32::from_be_bytes(array(bytes, field))
+}
+
+#[inline(always)]
+pub(crate) fn put16(bytes: &mut [u8], field: Field, value: u16) {
+    bytes[field].copy_from_slice(&value.to_be_bytes());
+}
+
+#[inline(always)]
+pub(crate) fn put32(bytes: &mut [u8], field: Field, value: u32) {
+    bytes[field].copy_from_slice(&value.to_be_bytes());
+}

@@ -1,0 +1,64 @@
+//! The options of an IPv4 header (RFC 791 section 3.1).
+
+use crate::error::{Error, need};
+
+const END: u8 = 0;
+const NO_OPERATION: u8 = 1;
+
+/// One option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Option<'a> {
+    /// Option type: copied flag, class and number. 7 records the route, 131 and 137 are loose and
+    /// strict source routes, 148 is the router alert.
+    pub kind: u8,
+    /// What follows the length byte.
+    pub data: &'a [u8],
+}
+
+impl Option<'_> {
+    /// Loose source route.
+    pub const LOOSE_SOURCE_ROUTE: u8 = 131;
+    /// Strict source route.
+    pub const STRICT_SOURCE_ROUTE: u8 = 137;
+    /// Router alert (RFC 2113).
+    pub const ROUTER_ALERT: u8 = 148;
+
+    /// A fragmenting router copies the option into each fragment.
+    pub const fn is_copied(&self) -> bool {
+        self.kind & 0x80 != 0
+    }
+}
+
+/// The options in order; no-operation is skipped, end of list and an error end it.
+#[derive(Clone, Debug)]
+pub struct Options<'a>(&'a [u8]);
+
+impl<'a> Options<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Result<Option<'a>, Error>;
+
+    fn next(&mut self) -> core::option::Option<Self::Item> {
+        while let [NO_OPERATION, rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        let bytes = core::mem::take(&mut self.0);
+        let (kind, len) = match *bytes {
+            [] | [END, ..] => return None,
+            [_] => return Some(Err(need("IPv4 option", 2, 1).unwrap_err())),
+            [kind, len, ..] => (kind, usize::from(len)),
+        };
+        if len < 2 {
+            let value = len as u32;
+            return Some(Err(Error::Field { header: "IPv4 option", field: "length", value }));
+        }
+        Some(need("IPv4 option", len, bytes.len()).map(|()| {
+            self.0 = &bytes[len..];
+            Option { kind, data: &bytes[2..len] }
+        }))
+    }
+}

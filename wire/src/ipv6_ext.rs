@@ -1,0 +1,177 @@
+//! IPv6 extension headers (RFC 8200 section 4, RFC 4302 for AH).
+//!
+//! [`upper_layer`] walks the chain to the transport header. It stops at what it does not know (ESP,
+//! no next header, a transport), at a fragment that is not the first, and after
+//! [`IPV6_EXTENSIONS_MAX`] headers.
+
+use crate::bytes::{be16, be32};
+use crate::error::{Error, need};
+use crate::ip::Protocol;
+use crate::limits::IPV6_EXTENSIONS_MAX;
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of the fragment header.
+pub const FRAGMENT_LEN: usize = 8;
+
+/// Bytes of the shortest extension header.
+const EXTENSION_LEN_MIN: usize = 8;
+
+mod field {
+    use crate::bytes::Field;
+
+    pub(super) const NEXT_HEADER: usize = 0;
+    pub(super) const LENGTH: usize = 1;
+    pub(super) const FRAGMENT_OFFSET: Field = 2..4;
+    pub(super) const IDENT: Field = 4..8;
+}
+
+/// The fragment header (RFC 8200 section 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Where the fragment belongs, in bytes (a multiple of 8).
+    pub offset: u16,
+    /// More fragments follow.
+    pub more: bool,
+    /// Identification.
+    pub ident: u32,
+}
+
+impl Fragment {
+    /// A packet in one piece that carries a fragment header all the same (RFC 6946).
+    #[inline]
+    pub const fn is_atomic(&self) -> bool {
+        self.offset == 0 && !self.more
+    }
+
+    /// The rest of a packet: no transport header follows.
+    #[inline]
+    pub const fn is_tail(&self) -> bool {
+        self.offset != 0
+    }
+
+    fn read(header: &[u8]) -> Self {
+        let word = be16(header, field::FRAGMENT_OFFSET);
+        Self { offset: word & !7, more: word & 1 != 0, ident: be32(header, field::IDENT) }
+    }
+}
+
+/// One extension header of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension<'a> {
+    /// Its own protocol number.
+    pub protocol: Protocol,
+    /// The number of what follows it.
+    pub next_header: Protocol,
+    /// The whole header, its next-header and length bytes included.
+    pub bytes: &'a [u8],
+}
+
+impl Extension<'_> {
+    /// The content, where this is a fragment header.
+    pub fn fragment(&self) -> Option<Fragment> {
+        (self.protocol == Protocol::FRAGMENT).then(|| Fragment::read(self.bytes))
+    }
+}
+
+/// Is this the number of an extension header that the walk goes through?
+#[inline]
+pub const fn is_extension(protocol: Protocol) -> bool {
+    matches!(
+        protocol,
+        Protocol::HOP_BY_HOP
+            | Protocol::ROUTING
+            | Protocol::FRAGMENT
+            | Protocol::AUTH
+            | Protocol::DEST_OPTIONS
+    )
+}
+
+/// The extension headers of a packet, in order. Ends at the upper layer; after an error, and behind
+/// the header of a fragment that is not the first, it ends as well.
+#[derive(Clone, Debug)]
+pub struct Extensions<'a> {
+    next: Protocol,
+    rest: &'a [u8],
+    seen: usize,
+    done: bool,
+}
+
+impl<'a> Extensions<'a> {
+    /// Walks `payload`, which begins with the header that `next_header` names.
+    #[inline]
+    pub const fn new(next_header: Protocol, payload: &'a [u8]) -> Self {
+        Self { next: next_header, rest: payload, seen: 0, done: false }
+    }
+
+    fn step(&mut self) -> Result<Extension<'a>, Error> {
+        let protocol = self.next;
+        if self.seen == IPV6_EXTENSIONS_MAX {
+            return Err(bad("number of extension headers", self.seen as u32 + 1));
+        }
+        if protocol == Protocol::HOP_BY_HOP && self.seen != 0 {
+            return Err(bad("position of hop-by-hop options", self.seen as u32));
+        }
+        need("IPv6 extension", EXTENSION_LEN_MIN, self.rest.len())?;
+        let units = usize::from(self.rest[field::LENGTH]);
+        let len = match protocol {
+            Protocol::FRAGMENT => FRAGMENT_LEN,
+            Protocol::AUTH => (units + 2) * 4,
+            _ => (units + 1) * 8,
+        };
+        if len < EXTENSION_LEN_MIN || (protocol == Protocol::AUTH && len < 12) {
+            return Err(bad("length", units as u32));
+        }
+        need("IPv6 extension", len, self.rest.len())?;
+        let (bytes, rest) = self.rest.split_at(len);
+        (self.next, self.rest) = (Protocol(bytes[field::NEXT_HEADER]), rest);
+        self.seen += 1;
+        Ok(Extension { protocol, next_header: self.next, bytes })
+    }
+}
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = Result<Extension<'a>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done || !is_extension(self.next) {
+            return None;
+        }
+        let item = self.step();
+        let tail = |ext: &Extension<'_>| ext.fragment().is_some_and(|f| f.is_tail());
+        self.done = item.as_ref().map_or(true, tail);
+        Some(item)
+    }
+}
+
+/// Where the chain of extension headers leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpperLayer {
+    /// The protocol behind the chain.
+    pub protocol: Protocol,
+    /// Bytes of extension headers before it.
+    pub offset: usize,
+    /// The last fragment header of the chain, if it has one. Where that is a tail, `protocol` is
+    /// the first header of the packet's fragmentable part, and is not what lies at `offset`.
+    pub fragment: Option<Fragment>,
+}
+
+/// Walks from the first next-header value of an IPv6 packet to its transport; `payload` is what
+/// follows the fixed header, as long as the packet says.
+///
+/// # Errors
+/// [`Error::Truncated`] where the chain leaves the packet, [`Error::Field`] where it is too long or
+/// breaks RFC 8200.
+pub fn upper_layer(next_header: Protocol, payload: &[u8]) -> Result<UpperLayer, Error> {
+    let mut chain = Extensions::new(next_header, payload);
+    let mut fragment = None;
+    for extension in chain.by_ref() {
+        fragment = extension?.fragment().or(fragment);
+    }
+    Ok(UpperLayer { protocol: chain.next, offset: payload.len() - chain.rest.len(), fragment })
+}
+
+fn bad(field: &'static str, value: u32) -> Error {
+    Error::Field { header: "IPv6 extension", field, value }
+}

@@ -1,0 +1,243 @@
+//! The one parse of a frame on the data path.
+//!
+//! [`Meta::parse`] runs once when a frame comes in; all rooms behind it work with its offsets. It
+//! refuses only what a switch cannot forward. A packet that is broken further in is forwarded as
+//! the layer-2 frame that it is, and marked, so that translation and policy can refuse it.
+//!
+//! The offsets are promises. Where `l3` is `Ipv4` or `Ipv6`, the IP header, its options and the
+//! whole packet lie within the frame; where `l4` is `Tcp`, `Udp`, `Icmpv4`, `Icmpv6` or `Sctp`, the
+//! transport header lies within the packet (TCP with its options).
+
+use crate::bytes::{array, be16};
+use crate::ethernet::{self, EtherType};
+use crate::ip::Protocol;
+use crate::ipv6_ext::{is_extension, upper_layer};
+use crate::mac::MacAddr;
+use crate::vlan::{TAG_LEN, Tci};
+use crate::{arp, icmpv4, icmpv6, ipv4, ipv6, ports, tcp, udp};
+
+#[cfg(test)]
+mod tests;
+
+mod edit;
+
+/// A frame that cannot be forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetaError {
+    /// Shorter than an Ethernet header.
+    #[error("frame of {len} bytes is shorter than an Ethernet header")]
+    Short {
+        /// Bytes in the frame.
+        len: usize,
+    },
+    /// Ends within a VLAN tag, or before the EtherType behind it.
+    #[error("frame of {len} bytes ends within a VLAN tag")]
+    TagCut {
+        /// Bytes in the frame.
+        len: usize,
+    },
+}
+
+/// The layer-3 protocol of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum L3 {
+    /// Another EtherType, or an IEEE 802.3 length.
+    Other,
+    /// ARP for IPv4 over Ethernet.
+    Arp,
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+    /// The EtherType says ARP, IPv4 or IPv6, and the bytes disagree.
+    Malformed,
+}
+
+/// The layer-4 protocol of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum L4 {
+    /// No IP, or IPv6 with no next header.
+    None,
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP in IPv4.
+    Icmpv4,
+    /// ICMPv6 in IPv6.
+    Icmpv6,
+    /// SCTP.
+    Sctp,
+    /// Another IP protocol.
+    Other(u8),
+    /// A fragment that is not the first: no transport header.
+    FragmentTail,
+    /// The transport header, or the IPv6 extension headers before it, are cut off or contradict
+    /// themselves.
+    Malformed,
+}
+
+/// What a frame is: addresses, tags, and where its headers lie. Offsets count bytes from the
+/// Ethernet header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Destination MAC address.
+    pub dst: MacAddr,
+    /// Source MAC address.
+    pub src: MacAddr,
+    /// Outer VLAN tag, if there is a tag.
+    pub outer: Option<Tci>,
+    /// Inner VLAN tag, if there are two.
+    pub inner: Option<Tci>,
+    /// The EtherType behind the tags.
+    pub ethertype: EtherType,
+    /// Where layer 3 begins.
+    pub l3_offset: u16,
+    /// Where layer 4 begins; `l3_offset` where `l3` is not IP or `l4` was not reached.
+    pub l4_offset: u16,
+    /// Length of the layer-3 packet in bytes, Ethernet padding excluded. For `Other` and
+    /// `Malformed`: all that is left of the frame.
+    pub l3_len: u32,
+    /// The layer-3 protocol.
+    pub l3: L3,
+    /// The layer-4 protocol.
+    pub l4: L4,
+    /// Part of a fragmented IP packet, first or later. An atomic IPv6 fragment (RFC 6946) is whole.
+    pub fragment: bool,
+}
+
+impl Meta {
+    /// Parses a frame that begins at the Ethernet header and ends before the FCS.
+    ///
+    /// # Errors
+    /// [`MetaError`] for a frame that cannot be forwarded. Broken layers 3 and 4 are no error.
+    #[inline]
+    pub fn parse(frame: &[u8]) -> Result<Self, MetaError> {
+        if frame.len() < ethernet::HEADER_LEN {
+            return Err(MetaError::Short { len: frame.len() });
+        }
+        let mut meta = Self {
+            dst: MacAddr(array(frame, 0..6)),
+            src: MacAddr(array(frame, 6..12)),
+            outer: None,
+            inner: None,
+            ethertype: EtherType(be16(frame, 12..14)),
+            l3_offset: ethernet::HEADER_LEN as u16,
+            l4_offset: 0,
+            l3_len: 0,
+            l3: L3::Other,
+            l4: L4::None,
+            fragment: false,
+        };
+        if meta.ethertype.is_vlan() {
+            meta.parse_tags(frame)?;
+        }
+        let packet = &frame[usize::from(meta.l3_offset)..];
+        meta.l4_offset = meta.l3_offset;
+        meta.l3_len = packet.len() as u32;
+        match meta.ethertype {
+            EtherType::IPV4 => meta.parse_ipv4(packet),
+            EtherType::IPV6 => meta.parse_ipv6(packet),
+            EtherType::ARP => meta.parse_arp(packet),
+            _ => {}
+        }
+        Ok(meta)
+    }
+
+    /// Number of VLAN tags that were read, 0..=2. A third counts as payload.
+    #[inline]
+    pub const fn tags(&self) -> usize {
+        self.outer.is_some() as usize + self.inner.is_some() as usize
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn parse_tags(&mut self, frame: &[u8]) -> Result<(), MetaError> {
+        for slot in [&mut self.outer, &mut self.inner] {
+            let at = usize::from(self.l3_offset);
+            let Some(tag) = frame[at..].first_chunk::<TAG_LEN>() else {
+                return Err(MetaError::TagCut { len: frame.len() });
+            };
+            *slot = Some(Tci(be16(tag, 0..2)));
+            self.ethertype = EtherType(be16(tag, 2..4));
+            self.l3_offset += TAG_LEN as u16;
+            if !self.ethertype.is_vlan() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn parse_arp(&mut self, packet: &[u8]) {
+        self.l3 = L3::Malformed;
+        if arp::Packet::new_checked(packet).is_ok() {
+            self.l3 = L3::Arp;
+            self.l3_len = arp::PACKET_LEN as u32;
+        }
+    }
+
+    #[inline]
+    fn parse_ipv4(&mut self, packet: &[u8]) {
+        let Ok(ip) = ipv4::Packet::new_checked(packet) else {
+            self.l3 = L3::Malformed;
+            return;
+        };
+        self.l3 = L3::Ipv4;
+        self.l3_len = u32::from(ip.total_len());
+        self.l4_offset += ip.header_len() as u16;
+        self.fragment = ip.is_fragment();
+        self.l4 = match ip.fragment_offset() {
+            0 => transport(ip.protocol(), ip.payload(), self.fragment, Protocol::ICMPV4),
+            _ => L4::FragmentTail,
+        };
+    }
+
+    #[inline]
+    fn parse_ipv6(&mut self, packet: &[u8]) {
+        let Ok(ip) = ipv6::Packet::new_checked(packet) else {
+            self.l3 = L3::Malformed;
+            return;
+        };
+        self.l3 = L3::Ipv6;
+        self.l3_len = ip.total_len() as u32;
+        self.l4_offset += ipv6::HEADER_LEN as u16;
+        if is_extension(ip.next_header()) {
+            return self.parse_extensions(ip.next_header(), ip.payload());
+        }
+        self.l4 = transport(ip.next_header(), ip.payload(), false, Protocol::ICMPV6);
+    }
+
+    #[inline(never)]
+    fn parse_extensions(&mut self, next_header: Protocol, payload: &[u8]) {
+        let Ok(upper) = upper_layer(next_header, payload) else {
+            self.l4 = L4::Malformed;
+            return;
+        };
+        self.l4_offset += upper.offset as u16;
+        self.fragment = upper.fragment.is_some_and(|f| !f.is_atomic());
+        self.l4 = match upper.fragment {
+            Some(fragment) if fragment.is_tail() => L4::FragmentTail,
+            _ => {
+                let payload = &payload[upper.offset..];
+                transport(upper.protocol, payload, self.fragment, Protocol::ICMPV6)
+            }
+        };
+    }
+}
+
+/// Which transport `payload`, bounded by the IP length, begins with. In a first fragment a UDP
+/// length may reach beyond it. `icmp` is the family's own ICMP.
+#[inline]
+fn transport(protocol: Protocol, payload: &[u8], first_fragment: bool, icmp: Protocol) -> L4 {
+    let (fits, l4) = match protocol {
+        Protocol::UDP if first_fragment => (payload.len() >= udp::HEADER_LEN, L4::Udp),
+        Protocol::UDP => (udp::Packet::new_checked(payload).is_ok(), L4::Udp),
+        Protocol::TCP => (tcp::Packet::new_checked(payload).is_ok(), L4::Tcp),
+        Protocol::ICMPV4 if icmp == protocol => (payload.len() >= icmpv4::HEADER_LEN, L4::Icmpv4),
+        Protocol::ICMPV6 if icmp == protocol => (payload.len() >= icmpv6::HEADER_LEN, L4::Icmpv6),
+        Protocol::SCTP => (payload.len() >= ports::SCTP_HEADER_LEN, L4::Sctp),
+        Protocol::NO_NEXT_HEADER if icmp == Protocol::ICMPV6 => (true, L4::None),
+        Protocol(other) => (true, L4::Other(other)),
+    };
+    if fits { l4 } else { L4::Malformed }
+}
