@@ -34,13 +34,13 @@ lint: ## format, clippy, documentation, shell scripts, house rules; cargo-deny w
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
 	shellcheck scripts/*.sh .ci/run
 	@$(MAKE) --no-print-directory tidy
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; \
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --offline --log-level error check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences unchecked (make deny)"; fi
 
 tidy: ## check the house rules over the tree
 	cargo test $(LOCKED) --quiet -p vswitch-cli --test tidy
 
-deny: ## check licences and advisories, installing cargo-deny if it is missing
+deny: ## check licences, sources and advisories (needs the network), installing cargo-deny if it is missing
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 	cargo deny check
 

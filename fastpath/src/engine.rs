@@ -106,8 +106,8 @@ pub trait Engine {
     /// Empty rounds after which a port is polled instead of read.
     fn set_patience(&mut self, rounds: u16);
 
-    /// Frames that the engine holds: reads and writes in flight.
-    fn held(&self) -> usize;
+    /// Frames that were sent and have not ended yet.
+    fn held_writes(&self) -> usize;
 
     /// What a port has counted; zeros for a slot never used. Kept until the slot is attached again.
     fn port_io(&self, port: PortIndex) -> PortIo;

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand};
-use vswitch_api::{DEFAULT_SOCKET, SOCKET_ENV};
+use vswitch::config::SocketPath;
+use vswitch_api::SOCKET_ENV;
 
 use crate::client::Client;
 use crate::commands;
 use crate::error::{Failure, Outcome};
 use crate::output::Format;
-use crate::value;
 
 /// A user-space virtual switch for containers
 #[derive(Debug, Parser)]
@@ -37,10 +38,11 @@ Exit codes: 0 done, 1 failed, 2 usage.";
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Where the daemon listens
-    #[arg(long, global = true, env = SOCKET_ENV, default_value = DEFAULT_SOCKET)]
-    #[arg(value_name = "PATH", value_parser = value::path)]
-    pub(crate) socket: PathBuf,
-    /// How to show the answer
+    ///
+    /// [default: /run/vswitch/vswitch.sock]
+    #[arg(long, global = true, env = SOCKET_ENV, hide_env_values = true, value_name = "PATH")]
+    pub(crate) socket: Option<SocketPath>,
+    /// Tables for people, or JSON for programs, with stable keys
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
     /// Say more on stderr (-vv: even more); RUST_LOG overrides it
@@ -49,9 +51,14 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Where the daemon listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_default().path().to_owned()
+    }
+
     /// A client of the daemon.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        Client::new(&self.socket)
+        Client::new(&self.socket())
             .map_err(|error| Failure::new(format!("cannot start the HTTP client: {error}")))
     }
 }
@@ -92,6 +99,22 @@ impl Command {
             Self::Stats(args) => args.execute(global),
             Self::Completions(args) => args.execute(),
             Self::Man(args) => args.execute(),
+        }
+    }
+}
+
+/// clap's error with its first paragraph in one line; `None` for help and version. What follows, tips
+/// and usage, is for errors in the shape of the command line: a wrong value has said all in one line.
+pub(crate) fn usage_error(error: &clap::Error) -> Option<String> {
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let said = paragraphs.next()?.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    match error.kind() {
+        _ if !said.starts_with("error: ") => None,
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => Some(said + "\n"),
+        _ => {
+            let rest: Vec<&str> = paragraphs.map(|paragraph| paragraph.trim_end()).collect();
+            Some(format!("{said}\n{}\n", rest.join("\n")))
         }
     }
 }

@@ -163,9 +163,8 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let unexpected = |error: &dyn fmt::Display| {
-            self.unexpected(method, path, &error.to_string())
-        };
+        let unexpected =
+            |error: &dyn fmt::Display| self.unexpected(method, path, &error.to_string());
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -197,9 +196,7 @@ impl Client {
                 io::ErrorKind::PermissionDenied => ClientError::PermissionDenied(socket),
                 _ => ClientError::Connect { socket, source },
             }),
-            Err(_) => {
-                Err(ClientError::Connect { socket, source: io::ErrorKind::TimedOut.into() })
-            }
+            Err(_) => Err(ClientError::Connect { socket, source: io::ErrorKind::TimedOut.into() }),
         }
     }
 

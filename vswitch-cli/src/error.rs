@@ -64,7 +64,7 @@ impl Failure {
         }
     }
 
-    /// What goes to stderr: one line, and one more for the hint.
+    /// What goes to stderr: one line, and one more for the way out.
     pub(crate) fn report(&self) -> Option<String> {
         match self {
             Self::BrokenPipe => None,
@@ -78,7 +78,7 @@ impl Failure {
 
 /// One line, whatever came in.
 fn line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    text.lines().map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 impl From<ApiError> for Failure {
@@ -127,7 +127,7 @@ mod tests {
         let failure = Failure::new("no port `a`");
         assert_eq!(failure.report().unwrap(), "error: no port `a`\n");
         let failure = Failure::new("first\n  second\n").with_hint("do\nthis");
-        assert_eq!(failure.report().unwrap(), "error: first; second\n  hint: do; this\n");
+        assert_eq!(failure.report().unwrap(), "error: first, second\n  hint: do, this\n");
     }
 
     #[test]

@@ -20,8 +20,5 @@ pub(crate) const DOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often `down` looks whether the socket is gone.
 pub(crate) const DOWN_POLL: Duration = Duration::from_millis(20);
 
-/// Longest interface name that Linux takes, `IFNAMSIZ` without the final zero byte.
-pub(crate) const IFNAME_BYTES_MAX: usize = 15;
-
 /// Longest DNS label (RFC 1123).
 pub(crate) const LABEL_BYTES_MAX: usize = 63;

@@ -31,12 +31,28 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     log_to_stderr(&cli);
     cli.command.execute(&cli.global).unwrap_or_else(|failure| {
-        output::report(&failure);
+        if let Some(report) = failure.report() {
+            output::complain(&report);
+        }
         ExitCode::from(failure.exit())
     })
+}
+
+/// Help and version come this way as well.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match cli::usage_error(error) {
+        Some(line) => {
+            output::complain(&line);
+            ExitCode::from(error::EXIT_USAGE)
+        }
+        None => error.exit(),
+    }
 }
 
 /// The daemon logs what happens to it; other commands only speak up when asked to.

@@ -10,10 +10,11 @@ use crate::error::{Failure, Outcome};
 /// For whom the output is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
+    // Doc comments here would make `--help` long.
+    // For people.
     #[default]
     Table,
-    /// For programs: the keys are stable
+    // For programs: the keys are stable.
     Json,
 }
 
@@ -63,11 +64,9 @@ fn encode(encoded: serde_json::Result<String>) -> Outcome<String> {
     encoded.map_err(|error| Failure::new(format!("cannot encode the answer: {error}")))
 }
 
-/// Reports a failure on stderr. That stderr may be closed is nobody's business.
-pub(crate) fn report(failure: &Failure) {
-    if let Some(report) = failure.report() {
-        let _ = io::stderr().lock().write_all(report.as_bytes());
-    }
+/// Writes to stderr. If it is closed, nobody wants to know.
+pub(crate) fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Whether stderr may have colours: a terminal, and `NO_COLOR` is not set (no-color.org).

@@ -2,26 +2,27 @@
 //!
 //! Each parser returns the reason only: clap puts the value and the option in front of it.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use ipnet::{Ipv4Net, Ipv6Net};
 use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
+use wire::mac::ParseMacError;
 
-use crate::limits::{IFNAME_BYTES_MAX, LABEL_BYTES_MAX};
+use crate::limits::LABEL_BYTES_MAX;
 
 /// A unicast MAC address.
 pub(crate) fn mac(text: &str) -> Result<MacAddr, String> {
-    let mac: MacAddr = text.parse().map_err(|_| {
-        "not a MAC address: six hexadecimal bytes are needed, such as 02:00:00:00:00:0a".to_owned()
+    let mac: MacAddr = text.parse().map_err(|error: ParseMacError| {
+        format!("not a MAC address such as 02:00:00:00:00:0a: {}", error.reason)
     })?;
     if mac.is_multicast() {
         return Err(
             "a multicast MAC address: a unicast one has an even first byte, such as 02".to_owned()
         );
     }
-    if mac == MacAddr([0; 6]) {
+    if mac == MacAddr::ZERO {
         return Err("the all-zero MAC address belongs to nobody".to_owned());
     }
     Ok(mac)
@@ -35,26 +36,6 @@ pub(crate) fn ipv4(text: &str) -> Result<Ipv4Addr, String> {
 /// An IPv6 address.
 pub(crate) fn ipv6(text: &str) -> Result<Ipv6Addr, String> {
     text.parse().map_err(|_| "not an IPv6 address, such as fd00::7".to_owned())
-}
-
-/// An IPv4 subnet without host bits.
-pub(crate) fn subnet(text: &str) -> Result<Ipv4Net, String> {
-    let net: Ipv4Net =
-        text.parse().map_err(|_| "not an IPv4 subnet, such as 10.99.0.0/16".to_owned())?;
-    if net != net.trunc() {
-        return Err(format!("host bits are set: the subnet is {}", net.trunc()));
-    }
-    Ok(net)
-}
-
-/// An IPv6 subnet without host bits.
-pub(crate) fn subnet6(text: &str) -> Result<Ipv6Net, String> {
-    let net: Ipv6Net =
-        text.parse().map_err(|_| "not an IPv6 subnet, such as fd00:1::/64".to_owned())?;
-    if net != net.trunc() {
-        return Err(format!("host bits are set: the subnet is {}", net.trunc()));
-    }
-    Ok(net)
 }
 
 /// A network namespace: a process id, a path, or a name of `ip netns`.
@@ -102,24 +83,6 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a name is needed".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// The name of a network device.
-pub(crate) fn ifname(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > IFNAME_BYTES_MAX {
-        return Err(format!(
-            "a device's name has 1 to {IFNAME_BYTES_MAX} bytes, this one has {}",
-            text.len()
-        ));
-    }
-    if matches!(text, "." | "..") {
-        return Err("the kernel does not take this as a device's name".to_owned());
-    }
-    let refused = |c: char| !c.is_ascii_graphic() || matches!(c, '/' | ':' | '%');
-    if let Some(wrong) = text.chars().find(|c| refused(*c)) {
-        return Err(format!("{wrong:?} cannot be in a device's name"));
-    }
-    Ok(text.to_owned())
-}
-
 /// What `run --network` takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NetworkMode {
@@ -131,6 +94,17 @@ pub(crate) enum NetworkMode {
     Container(String),
     /// A network namespace with nothing but `lo`.
     None,
+}
+
+impl fmt::Display for NetworkMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(name) => f.write_str(name),
+            Self::Host => f.write_str("host"),
+            Self::Container(name) => write!(f, "container:{name}"),
+            Self::None => f.write_str("none"),
+        }
+    }
 }
 
 /// `host`, `none`, `container:NAME`, or a network's name.

@@ -20,7 +20,7 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::bytes::{be16, put16};
+use crate::bytes::put16;
 use crate::error::{Error, need};
 use crate::ip::Protocol;
 
@@ -108,16 +108,6 @@ pub fn complete_partial(frame: &mut [u8], csum_start: u16, csum_offset: u16) -> 
     let value = udp_nonzero(!sum(covered));
     put16(covered, at..at + 2, value);
     Ok(())
-}
-
-/// The content of a partial checksum field, bounds checked: for a trace, or a test.
-///
-/// # Errors
-/// [`Error::Truncated`] where the field lies beyond the frame.
-pub fn partial_field(frame: &[u8], csum_start: u16, csum_offset: u16) -> Result<u16, Error> {
-    let at = usize::from(csum_start) + usize::from(csum_offset);
-    need("partial checksum", at + 2, frame.len())?;
-    Ok(be16(frame, at..at + 2))
 }
 
 /// UDP's rule: a computed 0 is transmitted as 0xffff (RFC 768).

@@ -13,7 +13,7 @@ mod tests;
 mod options;
 mod repr;
 
-pub use options::{Option, Options};
+pub use options::{Ipv4Option, Options};
 pub use repr::Repr;
 
 mod field {

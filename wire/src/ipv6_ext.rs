@@ -18,6 +18,9 @@ pub const FRAGMENT_LEN: usize = 8;
 /// Bytes of the shortest extension header.
 const EXTENSION_LEN_MIN: usize = 8;
 
+/// Bytes of an authentication header without its check value (RFC 4302 section 2).
+const AUTH_LEN_MIN: usize = 12;
+
 mod field {
     use crate::bytes::Field;
 
@@ -120,7 +123,7 @@ impl<'a> Extensions<'a> {
             Protocol::AUTH => (units + 2) * 4,
             _ => (units + 1) * 8,
         };
-        if len < EXTENSION_LEN_MIN || (protocol == Protocol::AUTH && len < 12) {
+        if protocol == Protocol::AUTH && len < AUTH_LEN_MIN {
             return Err(bad("length", units as u32));
         }
         need("IPv6 extension", len, self.rest.len())?;
@@ -152,7 +155,7 @@ pub struct UpperLayer {
     pub protocol: Protocol,
     /// Bytes of extension headers before it.
     pub offset: usize,
-    /// The last fragment header of the chain, if it has one. Where that is a tail, `protocol` is
+    /// The fragment header of the chain, if it has one. Where that is a tail, `protocol` is
     /// the first header of the packet's fragmentable part, and is not what lies at `offset`.
     pub fragment: Option<Fragment>,
 }
@@ -167,7 +170,11 @@ pub fn upper_layer(next_header: Protocol, payload: &[u8]) -> Result<UpperLayer, 
     let mut chain = Extensions::new(next_header, payload);
     let mut fragment = None;
     for extension in chain.by_ref() {
-        fragment = extension?.fragment().or(fragment);
+        let Some(found) = extension?.fragment() else { continue };
+        if fragment.replace(found).is_some() {
+            // A fragment of a fragment: nobody sends it, and two readers would disagree about it.
+            return Err(bad("number of fragment headers", 2));
+        }
     }
     Ok(UpperLayer { protocol: chain.next, offset: payload.len() - chain.rest.len(), fragment })
 }

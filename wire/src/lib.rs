@@ -1,1 +1,77 @@
-//! Bytes and their meaning.
+//! Bytes and their meaning: the headers that a switch reads and writes.
+//!
+//! No time, no I/O, no allocation, no unsafe. Bytes are read in two ways:
+//!
+//! - A *view*, `Packet<T: AsRef<[u8]>>`, judges lengths once, in `new_checked`. After that every
+//!   accessor is total, whatever the bytes say, also after a setter has changed them. With
+//!   `T: AsMut<[u8]>` there are setters.
+//! - A *meaning*, `Repr`, holds only what is valid, and writes itself with `emit`.
+//!
+//! On the data path, [`Meta::parse`] finds the headers of a frame once; views are then made where
+//! it says that the headers are.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`mac`] | MAC addresses, as text and as number |
+//! | [`ethernet`], [`vlan`] | framing; 802.1Q and 802.1ad tags, and their insertion and removal in place |
+//! | [`arp`] | who has an IPv4 address |
+//! | [`ip`] | protocol numbers, and a header of either family |
+//! | [`ipv4`], [`ipv6`], [`ipv6_ext`] | the internet protocols, options, extension headers |
+//! | [`icmpv4`], [`icmpv6`], [`ndp`] | errors, echo, neighbour discovery |
+//! | [`tcp`], [`udp`], [`ports`] | transports; MSS clamping |
+//! | [`vxlan`] | the tunnel's header |
+//! | [`vnet`] | the offload header in front of a frame on a TAP |
+//! | [`checksum`] | full, by difference, and partial |
+//! | [`meta`] | the one parse of a frame on the data path |
+//! | [`frames`] | whole frames: gratuitous ARP, neighbour advertisements, UDP, TCP, ICMP |
+//! | [`limits`] | every limit of the crate |
+//!
+//! # What is not supported
+//!
+//! - More than two VLAN tags: a third is payload. Tags with the old TPIDs 0x9100 to 0x9300.
+//! - IPv6 jumbograms (RFC 2675) and Linux' BIG TCP, which leave the length field 0.
+//! - IPv6 mobility, HIP and shim6 headers: the walk stops at them, as at any transport.
+//! - Writing IPv4 options, IPv6 extension headers and fragments; reading them is supported.
+//! - SCTP beyond its ports: its CRC32c is neither verified nor written.
+//! - Reassembly, here as everywhere: a fragment's tail has no ports.
+//! - IEEE 802.3 frames beyond their length: LLC and SNAP are payload.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod bytes;
+mod error;
+#[cfg(test)]
+mod testing;
+
+pub mod arp;
+pub mod checksum;
+pub mod ethernet;
+pub mod frames;
+pub mod icmpv4;
+pub mod icmpv6;
+pub mod ip;
+pub mod ipv4;
+pub mod ipv6;
+pub mod ipv6_ext;
+pub mod limits;
+pub mod mac;
+pub mod meta;
+pub mod ndp;
+pub mod ports;
+pub mod tcp;
+pub mod udp;
+pub mod vlan;
+pub mod vnet;
+pub mod vxlan;
+
+pub use checksum::{ChecksumState, Delta};
+pub use error::Error;
+pub use ethernet::EtherType;
+pub use ip::Protocol;
+pub use mac::MacAddr;
+pub use meta::{L3, L4, Meta, MetaError};
+pub use vlan::Tci;

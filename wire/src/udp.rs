@@ -131,8 +131,10 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     #[inline]
     pub fn update_for_address(&mut self, change: Delta, state: ChecksumState) {
         let field = self.checksum();
-        let updated = update_for_address(field, change, state.of_udp(field));
-        self.put_updated(updated, state);
+        let state = state.of_udp(field);
+        if state != ChecksumState::None {
+            self.set_checksum(udp_nonzero(update_for_address(field, change, state)));
+        }
     }
 
     /// Updates the checksum after a change of a port. As for an address, but that a partial one
@@ -140,14 +142,10 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     #[inline]
     pub fn update_for_port(&mut self, change: Delta, state: ChecksumState) {
         let field = self.checksum();
-        let updated = update_for_port(field, change, state.of_udp(field));
-        self.put_updated(updated, state);
-    }
-
-    #[inline]
-    fn put_updated(&mut self, updated: u16, state: ChecksumState) {
-        let absent = state.of_udp(self.checksum()) == ChecksumState::None;
-        self.set_checksum(if absent { updated } else { udp_nonzero(updated) });
+        let state = state.of_udp(field);
+        if state != ChecksumState::None {
+            self.set_checksum(udp_nonzero(update_for_port(field, change, state)));
+        }
     }
 
     /// What follows the header, to be edited.

@@ -94,7 +94,8 @@ pub struct Header {
     pub csum_start: u16,
     /// Where the checksum field lies, in bytes from `csum_start`.
     pub csum_offset: u16,
-    /// Merged receive buffers. A TAP ignores it; from a TAP it is 0.
+    /// Merged receive buffers. A TAP neither reads nor writes it: read from a TAP, it is what the
+    /// buffer held before.
     pub num_buffers: u16,
 }
 

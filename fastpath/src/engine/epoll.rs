@@ -225,7 +225,7 @@ impl Engine for EpollEngine {
         self.empty_rounds = self.patience;
     }
 
-    fn held(&self) -> usize {
+    fn held_writes(&self) -> usize {
         0
     }
 

@@ -158,7 +158,7 @@ impl Engine for MemoryEngine {
 
     fn set_patience(&mut self, _rounds: u16) {}
 
-    fn held(&self) -> usize {
+    fn held_writes(&self) -> usize {
         0
     }
 

@@ -55,9 +55,10 @@ pub struct UringEngine<R = KernelRing> {
     to_arm: Vec<PortIndex>,
     /// Ports that close and whose cancellation is still to be submitted.
     to_cancel: Vec<PortIndex>,
+    /// Frames that came while room was made for a write.
+    early: Vec<Received>,
     events: VecDeque<EngineEvent>,
     patience: u16,
-    reads: usize,
     writes: usize,
     stats: EngineStats,
 }
@@ -84,23 +85,32 @@ impl<R: Ring> UringEngine<R> {
             active: Vec::new(),
             to_arm: Vec::new(),
             to_cancel: Vec::new(),
+            early: Vec::new(),
             events: VecDeque::new(),
             patience: SPIN_ROUNDS,
-            reads: 0,
             writes: 0,
             stats: EngineStats::default(),
         }
     }
 
-    /// Queues an operation, flushing the submission queue if it is full. A completion queue that is
-    /// full as well is drained by the caller's next round; the kernel keeps what does not fit.
-    fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op> {
+    /// Queues an operation. A full submission queue is flushed, and what has ended is settled, so
+    /// that there is room again; frames that came meanwhile wait in `early` for the next round.
+    fn push(&mut self, pool: &mut Pool, op: Op) -> Result<(), Op> {
         let Err(op) = self.ring.push(pool, op) else { return Ok(()) };
         self.stats.syscalls += 1;
         if self.ring.enter(Wait::No).is_err() {
             return Err(op);
         }
+        let mut early = std::mem::take(&mut self.early);
+        self.settle_all(pool, &mut early);
+        self.early = early;
         self.ring.push(pool, op)
+    }
+
+    fn settle_all(&mut self, pool: &mut Pool, received: &mut Vec<Received>) {
+        while let Some(done) = self.ring.complete() {
+            self.settle(pool, done, received);
+        }
     }
 
     fn grow_to(&mut self, port: PortIndex) {
@@ -125,8 +135,7 @@ impl<R: Ring> UringEngine<R> {
                     pool.release(frame);
                     return;
                 }
-                self.reads += 1;
-                let slot = &mut self.slots[port.get()];
+                        let slot = &mut self.slots[port.get()];
                 slot.in_flight += 1;
                 slot.asked += 1;
                 budget -= 1;
@@ -134,7 +143,7 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
-    fn arm_polls(&mut self, pool: &Pool) {
+    fn arm_polls(&mut self, pool: &mut Pool) {
         if !self.bell_armed && self.push(pool, Op::PollBell).is_ok() {
             self.bell_armed = true;
         }
@@ -175,7 +184,6 @@ impl<R: Ring> UringEngine<R> {
         result: Result<u32, i32>,
         received: &mut Vec<Received>,
     ) {
-        self.reads -= 1;
         let slot = &mut self.slots[port.get()];
         match result {
             Ok(len) if len as usize >= VNET_LEN && slot.state == State::Open => {
@@ -330,13 +338,13 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.cancel_closing(pool);
         self.arm_polls(pool);
         self.submit_reads(pool);
-        let wait = if self.is_busy() || !self.events.is_empty() { Wait::No } else { wait };
+        received.append(&mut self.early);
+        let quiet = !self.is_busy() && self.events.is_empty() && received.is_empty();
+        let wait = if quiet { wait } else { Wait::No };
         self.stats.syscalls += 1;
         self.stats.sleeps += u64::from(wait != Wait::No);
         self.ring.enter(wait)?;
-        while let Some(done) = self.ring.complete() {
-            self.settle(pool, done, received);
-        }
+        self.settle_all(pool, received);
         self.adapt();
         Ok(())
     }
@@ -353,8 +361,8 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.patience = rounds.max(1);
     }
 
-    fn held(&self) -> usize {
-        self.reads + self.writes
+    fn held_writes(&self) -> usize {
+        self.writes
     }
 
     fn port_io(&self, port: PortIndex) -> PortIo {
@@ -368,7 +376,7 @@ impl<R: Ring> Engine for UringEngine<R> {
 
 impl<R: Ring> UringEngine<R> {
     /// Submits the cancellations that [`Engine::detach`] asked for.
-    fn cancel_closing(&mut self, pool: &Pool) {
+    fn cancel_closing(&mut self, pool: &mut Pool) {
         while let Some(port) = self.to_cancel.pop() {
             if self.push(pool, Op::Cancel { port }).is_err() {
                 self.to_cancel.push(port);

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use clap::Args;
+use vswitch::config::IfName;
 use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
 use vswitch_api::routes;
 use wire::MacAddr;
@@ -44,8 +45,8 @@ pub(crate) struct AddressArgs {
     #[arg(long, value_name = "MAC", value_parser = value::mac)]
     mac: Option<MacAddr>,
     /// Name of the interface inside [default: eth0, or the next free number]
-    #[arg(long, value_name = "IFNAME", value_parser = value::ifname)]
-    ifname: Option<String>,
+    #[arg(long, value_name = "IFNAME")]
+    ifname: Option<IfName>,
 }
 
 const EXAMPLES: &str = "\
@@ -77,7 +78,7 @@ impl AddressArgs {
             ip: self.ip,
             ip6: self.ip6,
             mac: self.mac.map(|mac| mac.to_string()),
-            ifname: self.ifname,
+            ifname: self.ifname.map(|ifname| ifname.to_string()),
         }
     }
 }

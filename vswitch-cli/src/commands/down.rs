@@ -30,15 +30,15 @@ Examples:
 
 impl DownArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let client = global.client()?;
+        let (client, socket) = (global.client()?, global.socket());
         // Held before the request, so that the number cannot come to mean another process.
         let process = client.daemon_pid()?.and_then(watch);
         client.send(&Method::POST, routes::SHUTDOWN, None::<&()>)?;
         if let Some(process) = process {
-            await_end(&process, &global.socket)?;
+            await_end(&process, &socket)?;
         }
-        await_no_socket(&global.socket)?;
-        let done = format!("the switch at {} is down", global.socket.display());
+        await_no_socket(&socket)?;
+        let done = format!("the switch at {} is down", socket.display());
         output::done(global.format, &done)?;
         Ok(ExitCode::SUCCESS)
     }

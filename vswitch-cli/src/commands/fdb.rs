@@ -128,10 +128,8 @@ mod tests {
             age_s,
             is_static,
         };
-        let entries = [
-            entry(0, "02:00:00:00:00:0a", 75, false),
-            entry(100, "02:00:00:00:00:0b", 0, true),
-        ];
+        let entries =
+            [entry(0, "02:00:00:00:00:0a", 75, false), entry(100, "02:00:00:00:00:0b", 0, true)];
         assert_eq!(
             render(&entries),
             "\

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 
 use super::IsolateError;
 use super::files::Sources;
@@ -54,10 +54,4 @@ fn fresh_sysfs() -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Undoes [`fresh_sysfs`]; for tests.
-#[cfg(test)]
-pub(super) fn remove_sysfs() -> io::Result<()> {
-    Ok(umount2("/sys", MntFlags::MNT_DETACH)?)
 }

@@ -7,7 +7,7 @@ const NO_OPERATION: u8 = 1;
 
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Option<'a> {
+pub struct Ipv4Option<'a> {
     /// Option type: copied flag, class and number. 7 records the route, 131 and 137 are loose and
     /// strict source routes, 148 is the router alert.
     pub kind: u8,
@@ -15,7 +15,7 @@ pub struct Option<'a> {
     pub data: &'a [u8],
 }
 
-impl Option<'_> {
+impl Ipv4Option<'_> {
     /// Loose source route.
     pub const LOOSE_SOURCE_ROUTE: u8 = 131;
     /// Strict source route.
@@ -40,9 +40,9 @@ impl<'a> Options<'a> {
 }
 
 impl<'a> Iterator for Options<'a> {
-    type Item = Result<Option<'a>, Error>;
+    type Item = Result<Ipv4Option<'a>, Error>;
 
-    fn next(&mut self) -> core::option::Option<Self::Item> {
+    fn next(&mut self) -> Option<Self::Item> {
         while let [NO_OPERATION, rest @ ..] = self.0 {
             self.0 = rest;
         }
@@ -58,7 +58,7 @@ impl<'a> Iterator for Options<'a> {
         }
         Some(need("IPv4 option", len, bytes.len()).map(|()| {
             self.0 = &bytes[len..];
-            Option { kind, data: &bytes[2..len] }
+            Ipv4Option { kind, data: &bytes[2..len] }
         }))
     }
 }

@@ -13,15 +13,31 @@ use crate::port::PortIndex;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Op {
     /// Read one frame without waiting.
-    Read { port: PortIndex, frame: Frame },
+    Read {
+        /// The port.
+        port: PortIndex,
+        /// Where the bytes go; its length is the most that may come.
+        frame: Frame,
+    },
     /// Write one frame.
-    Write { port: PortIndex, frame: Frame },
+    Write {
+        /// The port.
+        port: PortIndex,
+        /// The bytes.
+        frame: Frame,
+    },
     /// Tell, once, when the port can be read or is broken.
-    Poll { port: PortIndex },
+    Poll {
+        /// The port.
+        port: PortIndex,
+    },
     /// Tell, once, when the bell rings.
     PollBell,
     /// Cancel whatever of this port is in flight.
-    Cancel { port: PortIndex },
+    Cancel {
+        /// The port.
+        port: PortIndex,
+    },
 }
 
 /// The end of an operation.

@@ -10,7 +10,12 @@ fn port(name: &str, rx_frames: u64, rx_bytes: u64) -> PortStats {
 fn ports_workers_and_reasons() {
     let stats = Stats {
         ports: vec![port("br0", 10, 1_000), port("a", 20_000, 1 << 20)],
-        workers: vec![WorkerStats { received: 20_010, sent: 20_000, held: 10, ..WorkerStats::default() }],
+        workers: vec![WorkerStats {
+            received: 20_010,
+            sent: 20_000,
+            held: 10,
+            ..WorkerStats::default()
+        }],
         drops: [("port_down".to_owned(), 7)].into(),
     };
     assert_eq!(
@@ -31,7 +36,8 @@ port_down         7
 
 #[test]
 fn rates_are_per_second() {
-    let before = Stats { ports: vec![port("a", 100, 1_000), port("b", 900, 9_000)], ..Stats::default() };
+    let before =
+        Stats { ports: vec![port("a", 100, 1_000), port("b", 900, 9_000)], ..Stats::default() };
     let now = Stats {
         ports: vec![port("a", 300, 251_000), port("b", 10, 80), port("new", 4, 40)],
         ..Stats::default()
@@ -39,10 +45,10 @@ fn rates_are_per_second() {
     assert_eq!(
         render_rates(&before, &now, 2),
         "\
-PORT  RX FRAMES/S      RX  TX FRAMES/S     TX  DROPS/S
-a             100  1 Mb/s            0  0 b/s        0
-b               5 320 b/s            0  0 b/s        0
-new             2 160 b/s            0  0 b/s        0
+PORT  RX FRAMES/S       RX  TX FRAMES/S     TX  DROPS/S
+a             100   1 Mb/s            0  0 b/s        0
+b               5  320 b/s            0  0 b/s        0
+new             2  160 b/s            0  0 b/s        0
 
 "
     );

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -18,11 +19,13 @@ use super::{COMMAND_TIMEOUT, Container, Netns, wait_for};
 
 /// A host of its own: namespace, NIC with addresses and default routes, socket, state directory.
 pub(crate) struct Host {
+    bridge: &'static str,
     daemon: Option<Process>,
     detached: Option<Pid>,
-    netns: Netns,
+    netns: Rc<Netns>,
     dir: tempfile::TempDir,
-    _lan: Netns,
+    /// What `nic0` is plugged into.
+    lan: Rc<Netns>,
 }
 
 impl Host {
@@ -41,8 +44,18 @@ impl Host {
             command.extend(args.split(' '));
             netns.ok(&command);
         }
+        Self::on("br0", Rc::new(netns), Rc::new(lan))
+    }
+
+    /// Room for another daemon on the same host.
+    #[track_caller]
+    pub(crate) fn beside(&self, bridge: &'static str) -> Self {
+        Self::on(bridge, Rc::clone(&self.netns), Rc::clone(&self.lan))
+    }
+
+    fn on(bridge: &'static str, netns: Rc<Netns>, lan: Rc<Netns>) -> Self {
         let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
-        Self { daemon: None, detached: None, netns, dir, _lan: lan }
+        Self { bridge, daemon: None, detached: None, netns, dir, lan }
     }
 
     /// A host whose daemon runs with default options.
@@ -72,12 +85,12 @@ impl Host {
         self.path("state")
     }
 
-    /// Starts the daemon as br0 in the foreground and waits until it answers.
+    /// Starts the daemon in the foreground and waits until it answers.
     #[track_caller]
     pub(crate) fn up(&mut self, args: &[&str]) {
         assert!(self.daemon.is_none(), "this host has a daemon already");
         let log = File::options().create(true).append(true).open(self.path("log")).expect("log");
-        let mut up = vec!["up", "--bridge", "br0"];
+        let mut up = vec!["up", "--bridge", self.bridge];
         up.extend(args);
         let mut daemon = Process::spawn_logged(&mut self.command(&up), log);
         wait_for("the daemon answers", Duration::from_secs(10), || {
@@ -90,7 +103,7 @@ impl Host {
     /// Starts the daemon as people do, with `--detach`.
     #[track_caller]
     pub(crate) fn up_detached(&mut self, args: &[&str]) {
-        let mut up = vec!["up", "--bridge", "br0", "--detach"];
+        let mut up = vec!["up", "--bridge", self.bridge, "--detach"];
         up.extend(args);
         self.ok(&up);
         let pid = i32::try_from(self.status().pid).expect("a pid fits into i32");
@@ -118,15 +131,27 @@ impl Host {
         daemon.finish(Duration::from_secs(5));
     }
 
+    /// Ends the daemon by a signal that it handles.
+    #[track_caller]
+    pub(crate) fn stop_by(&mut self, signal: Signal) {
+        let daemon = self.daemon.take().expect("a daemon in the foreground");
+        daemon.signal(signal);
+        let output = daemon.finish(Duration::from_secs(10));
+        assert!(output.status.success(), "{}\n{}", output, self.log());
+    }
+
     pub(crate) fn daemon_pid(&self) -> u32 {
         self.daemon.as_ref().expect("a daemon in the foreground").pid()
     }
 
+    /// The program under test: VSWITCH_BIN, or the one that cargo has just built.
+    pub(crate) fn program(&self) -> String {
+        std::env::var("VSWITCH_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vswitch").to_owned())
+    }
+
     /// The command line of `vswitch ARGS` on this host.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let program = std::env::var("VSWITCH_BIN")
-            .unwrap_or_else(|_| env!("CARGO_BIN_EXE_vswitch").to_owned());
-        let mut command = self.netns.command(&[&program]);
+        let mut command = self.netns.command(&[&self.program()]);
         command.arg("--socket").arg(self.path("sock")).args(args);
         if args.first() == Some(&"up") && !args.contains(&"--state-dir") {
             command.arg("--state-dir").arg(self.state_dir());
@@ -162,9 +187,16 @@ impl Host {
     pub(crate) fn fails(&self, args: &[&str], codes: &[i32], value: &str) -> String {
         let output = self.vswitch(args);
         assert!(codes.contains(&output.code()), "exit code not of {codes:?}\n{output}");
-        assert_eq!(output.stderr.lines().count(), 1, "not one line\n{output}");
+        let mut lines = output.stderr.lines().filter(|line| !line.is_empty());
+        let error = lines.next().unwrap_or_default();
+        assert!(error.starts_with("error: "), "{output}");
+        let value = if value.is_empty() { "''" } else { value };
         assert!(output.stderr.contains(value), "the error does not name {value}\n{output}");
-        assert!(output.stderr.starts_with("error: "), "{output}");
+        // Below the error, only the way out.
+        for line in lines {
+            let is_hint = ["  hint: ", "  tip: ", "Usage: ", "For more information"];
+            assert!(is_hint.iter().any(|start| line.starts_with(start)), "{line:?} in\n{output}");
+        }
         output.stderr
     }
 

@@ -9,12 +9,14 @@ mod host;
 mod netns;
 mod process;
 mod python;
+mod snapshot;
 
 pub(crate) use container::Container;
 pub(crate) use host::Host;
 pub(crate) use netns::Netns;
 pub(crate) use process::{Output, Process};
 pub(crate) use python::{Receiver, SEND_FRAME, SEND_STREAM};
+pub(crate) use snapshot::Snapshot;
 
 use std::time::{Duration, Instant};
 

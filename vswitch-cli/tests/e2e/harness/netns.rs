@@ -78,7 +78,11 @@ impl Netns {
         let links: serde_json::Value =
             serde_json::from_str(&self.ok(&["ip", "-j", "link"])).expect("JSON of ip link");
         let names = links.as_array().expect("an array").iter();
-        names.filter_map(|l| l["ifname"].as_str()).filter(|n| *n != "lo").map(str::to_owned).collect()
+        names
+            .filter_map(|l| l["ifname"].as_str())
+            .filter(|n| *n != "lo")
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Deletes it now: what was inside is gone when the kernel has dropped its last reference.
@@ -131,8 +135,20 @@ fn sweep() {
 #[track_caller]
 pub(crate) fn join(first: &Netns, left: &str, second: &Netns, right: &str) {
     first.ok(&[
-        "ip", "link", "add", left, "type", "veth", "peer", "name", right, "netns", second.name(),
+        "ip",
+        "link",
+        "add",
+        left,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        right,
+        "netns",
+        second.name(),
     ]);
+    // No link-local address on the first: its duplicate address detection would be seen as a change.
+    first.ok(&["ip", "link", "set", left, "addrgenmode", "none"]);
     first.ok(&["ip", "link", "set", left, "up"]);
     second.ok(&["ip", "link", "set", right, "up"]);
     wait_for("carrier of the veth pair", Duration::from_secs(5), || {

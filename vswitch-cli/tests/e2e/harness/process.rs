@@ -23,7 +23,9 @@ pub(crate) struct Output {
 impl Output {
     /// The exit code; a death by signal panics.
     pub(crate) fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| panic!("ended by signal {:?}\n{self}", self.status.signal()))
+        self.status
+            .code()
+            .unwrap_or_else(|| panic!("ended by signal {:?}\n{self}", self.status.signal()))
     }
 
     /// Standard output of a command that must have succeeded.
@@ -115,7 +117,10 @@ impl Process {
             if start.elapsed() > limit {
                 self.kill_group();
                 let (out, err) = (text(self.stdout.take()), text(self.stderr.take()));
-                panic!("killed after {limit:?}: {}\n--- stdout\n{out}--- stderr\n{err}", self.command);
+                panic!(
+                    "killed after {limit:?}: {}\n--- stdout\n{out}--- stderr\n{err}",
+                    self.command
+                );
             }
             std::thread::sleep(Duration::from_millis(3));
         };

@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# Shows what the switch does, and checks each step. Everything happens in a network namespace that
+# plays the host, so that the machine is left alone.
+#   VSWITCH_BIN=target/release/vswitch scripts/demo.sh
+set -euo pipefail
+
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "error: the demo needs root, for namespaces and TAPs" >&2; exit 1; }
+  exec sudo -E "$0" "$@"
+fi
+export PATH=$PATH:/usr/sbin:/sbin
+vswitch=$(realpath -e "${VSWITCH_BIN:-$(dirname "$0")/../target/release/vswitch}") ||
+  { echo "error: no vswitch binary: run make build" >&2; exit 1; }
+
+dir=$(mktemp -d)
+prefix=vswd-$$
+host=$prefix-host
+containers=(web db client)
+export VSWITCH_SOCKET=$dir/vswitch.sock
+passed=0 failed=0 server=
+
+cleanup() {
+  local status=$? pid ns
+  trap - EXIT
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  if [ -e "/run/netns/$host" ]; then
+    pid=$(vs --format json status 2>/dev/null | field pid 2>/dev/null) || pid=
+    [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true
+  fi
+  for ns in "$host" "${containers[@]/#/$prefix-}"; do
+    [ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
+  done
+  rm -rf "$dir"
+  exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Runs a command in a namespace: only the network differs, so that all see the same /run/netns.
+in_ns() {
+  local ns=$1
+  shift
+  timeout 60 nsenter --net="/run/netns/$ns" "$@"
+}
+vs() { in_ns "$host" "$vswitch" "$@"; }
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+show() { printf '$ %s\n' "$*"; }
+
+# field KEY: of a JSON object on standard input.
+field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
+# check WHAT COMMAND...: quiet unless it fails.
+check() {
+  local what=$1
+  shift
+  if "$@" >"$dir/out" 2>&1; then
+    passed=$((passed + 1))
+    printf '  ok      %s\n' "$what"
+  else
+    failed=$((failed + 1))
+    printf '  FAILED  %s\n' "$what"
+    sed 's/^/          /' "$dir/out"
+  fi
+}
+
+# gone NAME: it is no longer attached, within two seconds.
+gone() {
+  for _ in $(seq 20); do
+    vs ls | grep -qw "$1" || return 0
+    sleep 0.1
+  done
+  vs ls
+  return 1
+}
+
+same() { [ "$1" = "$2" ] || { printf 'expected: %s\ngot: %s\n' "$2" "$1"; return 1; }; }
+
+# What the namespace looks like from outside.
+picture() {
+  in_ns "$host" ip -o link
+  in_ns "$host" ip -o address
+  in_ns "$host" ip -4 route show table all
+  in_ns "$host" ip -6 route show table all
+  in_ns "$host" ip rule
+  in_ns "$host" nft list ruleset
+  in_ns "$host" sh -c 'grep -rs . /proc/sys/net' || true
+}
+
+say "A host, and three containers, each nothing but a network namespace"
+ip netns add "$host"
+in_ns "$host" ip link set lo up
+for name in "${containers[@]}"; do
+  ip netns add "$prefix-$name"
+  in_ns "$prefix-$name" ip link set lo up
+done
+picture >"$dir/before"
+
+say "Start the switch"
+show vswitch up --bridge br0 --detach
+check "the switch is up" vs up --bridge br0 --state-dir "$dir/state" --detach
+vs status
+
+say "Plug the containers in"
+for name in "${containers[@]}"; do
+  show vswitch attach --netns "$name" --name "$name"
+  check "$name is attached" vs attach --netns "$prefix-$name" --name "$name"
+done
+vs ls
+
+say "They talk, over IPv4 and IPv6, with each other and with the host"
+web4=$(vs --format json inspect web | field ipv4)
+web6=$(vs --format json inspect web | field ipv6)
+gateway=$(vs --format json inspect web | field gateway)
+check "client -> web, $web4" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$web4"
+check "client -> web, $web6" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$web6"
+check "client -> host, $gateway" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$gateway"
+check "host -> web, $web4" in_ns "$host" ping -n -c3 -i0.2 -W2 "$web4"
+
+say "How fast (iperf3, 3 s, one stream; for a comparison see make bench)"
+nsenter --net="/run/netns/$prefix-web" iperf3 -s >/dev/null 2>&1 &
+server=$!
+for _ in $(seq 50); do
+  in_ns "$prefix-web" ss -ltn | grep -q :5201 && break
+  sleep 0.1
+done
+rate() {
+  in_ns "$prefix-client" iperf3 -J -t3 -c "$1" >"$dir/iperf" || { cat "$dir/iperf"; return 1; }
+  python3 - "$dir/iperf" <<'PYTHON'
+import json, sys
+end = json.load(open(sys.argv[1]))["end"]["sum_received"]["bits_per_second"] / 1e9
+print(f"{end:.1f} Gb/s")
+sys.exit(end <= 0.1)
+PYTHON
+}
+check "TCP over IPv4" rate "$web4"
+printf '          %s\n' "$(cat "$dir/out")"
+check "TCP over IPv6" rate "$web6"
+printf '          %s\n' "$(cat "$dir/out")"
+kill "$server"
+wait "$server" 2>/dev/null || true
+server=
+
+say "What the switch has learnt, and counted"
+show vswitch fdb
+vs fdb
+for name in "${containers[@]}"; do
+  mac=$(vs --format json inspect "$name" | field mac)
+  check "$name's $mac is in the forwarding database" grep -q "$mac" <(vs fdb)
+done
+show vswitch stats
+vs stats
+
+say "Run a command in a namespace of its own"
+show "vswitch run --name once -- sh -c 'ping -c1 $web4 && exit 7'"
+code=0
+vs run --name once -- sh -c "ping -n -c1 -W2 $web4 && exit 7" || code=$?
+check "its exit code came through" same "$code" 7
+check "its port is gone" gone once
+
+say "A container that dies takes its port with it"
+ip netns del "$prefix-db"
+check "db is gone" gone db
+
+say "Stop the switch"
+show vswitch down
+check "the switch is down" vs down
+picture >"$dir/after"
+check "the host is as it was: links, addresses, routes, rules, nftables, sysctls" diff "$dir/before" "$dir/after"
+check "nothing is left in a container" same "$(in_ns "$prefix-web" ip -o link | wc -l)" 1
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,82 @@
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from([&["vswitch"], args].concat())
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_examples() {
+    for command in Cli::command().get_subcommands() {
+        let help = command.clone().render_help().to_string();
+        assert!(help.contains("Examples:"), "{}: {help}", command.get_name());
+    }
+}
+
+#[test]
+fn global_options_go_anywhere() {
+    for args in
+        [&["--socket", "/s", "--format", "json", "ls"][..], &["ls", "--socket=/s", "--format=json"]]
+    {
+        let cli = parse(args).unwrap();
+        assert_eq!((cli.global.socket(), cli.global.format), ("/s".into(), Format::Json));
+    }
+}
+
+#[test]
+fn what_follows_the_command_of_run_is_its_own() {
+    for args in [
+        &["run", "--name", "a", "--", "ping", "-c1", "--name", "b"][..],
+        &["run", "--name", "a", "ping", "-c1", "--name", "b"],
+    ] {
+        assert!(parse(args).is_ok(), "{args:?}");
+    }
+    assert_eq!(
+        parse(&["run", "--name", "a"]).unwrap_err().kind(),
+        ErrorKind::MissingRequiredArgument
+    );
+}
+
+#[test]
+fn wrong_values_are_said_in_one_line() {
+    let said = |args: &[&str]| usage_error(&parse(args).unwrap_err()).unwrap();
+    let attach = ["attach", "--netns", "a", "--name", "a", "--mac"];
+    let mac = said(&[&attach[..], &["01:00:5e:00:00:01"]].concat());
+    assert!(
+        mac.starts_with("error: invalid value '01:00:5e:00:00:01' for '--mac <MAC>': "),
+        "{mac}"
+    );
+    assert_eq!(mac.lines().count(), 1, "{mac}");
+    let idle = said(&["up", "--idle", "never"]);
+    assert_eq!(
+        idle,
+        "error: invalid value 'never' for '--idle <POLICY>' [possible values: adaptive, spin, sleep]\n"
+    );
+    let name = said(&["run", "--name", "a b", "true"]);
+    assert!(name.contains("' ' cannot be in a name"), "{name}");
+    assert_eq!(said(&["up", "--workers", "0"]).lines().count(), 1);
+}
+
+#[test]
+fn other_usage_errors_keep_claps_advice() {
+    let said = |args: &[&str]| usage_error(&parse(args).unwrap_err()).unwrap();
+    assert_eq!(
+        said(&["attach", "--name", "a"]),
+        "\
+error: the following required arguments were not provided: --netns <PID|PATH|NAME>
+Usage: vswitch attach --netns <PID|PATH|NAME> --name <NAME>
+For more information, try '--help'.
+"
+    );
+    assert!(said(&["atach"]).contains("\n  tip: a similar subcommand exists: 'attach'\n"));
+    assert_eq!(usage_error(&parse(&["--help"]).unwrap_err()), None);
+    assert_eq!(usage_error(&parse(&["--version"]).unwrap_err()), None);
+    assert_eq!(usage_error(&parse(&[]).unwrap_err()), None);
+}

@@ -1,0 +1,118 @@
+//! `vswitch doctor`: whether this machine can run the switch, and what to do where it cannot.
+//!
+//! [`machine`] asks the kernel; [`checks`] judges the answers, and is tested with answers that this
+//! machine does not give.
+
+mod checks;
+mod machine;
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::error::{EXIT_FAILED, Outcome};
+use crate::table::Column::Text;
+use crate::{output, table};
+
+/// Check whether this machine can run the switch
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DoctorArgs {}
+
+const EXAMPLES: &str = "\
+Exits with 1 when a check fails; warnings do not count.
+
+Examples:
+  sudo vswitch doctor
+  sudo vswitch doctor --format json | jq '.[] | select(.status != \"ok\")'";
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Health {
+    /// Nothing to do.
+    Ok,
+    /// The switch runs, with less.
+    Warn,
+    /// The switch cannot run.
+    Fail,
+}
+
+/// One check, for people and for programs; the keys are stable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Row {
+    /// What was looked at.
+    check: &'static str,
+    /// How it is.
+    status: Health,
+    /// What was found.
+    detail: String,
+    /// What to do about it.
+    advice: Option<String>,
+}
+
+impl Row {
+    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, status: Health::Ok, detail: detail.into(), advice: None }
+    }
+
+    fn warn(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { check, status: Health::Warn, detail: detail.into(), advice: Some(advice.into()) }
+    }
+
+    fn fail(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { status: Health::Fail, ..Self::warn(check, detail, advice) }
+    }
+}
+
+impl DoctorArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let rows = examine(global)?;
+        output::show(global.format, &rows, |rows| render(rows))?;
+        let failed = rows.iter().any(|row| row.status == Health::Fail);
+        Ok(if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+    }
+}
+
+fn examine(global: &Global) -> Outcome<Vec<Row>> {
+    let setting = machine::setting;
+    let status = global.client()?.get(routes::STATUS);
+    Ok(vec![
+        checks::kernel(&setting("kernel/osrelease").unwrap_or_default()),
+        checks::io_uring(
+            setting("kernel/io_uring_disabled").as_deref(),
+            fastpath::backend::probe().map_err(|error| error.to_string()),
+        ),
+        checks::tun(machine::make_tap()),
+        checks::capabilities(machine::effective_capabilities()),
+        checks::ip_forward(
+            setting("net/ipv4/ip_forward").as_deref(),
+            setting("net/ipv6/conf/all/forwarding").as_deref(),
+        ),
+        checks::congestion_control(setting("net/ipv4/tcp_congestion_control").as_deref()),
+        checks::mtu(machine::default_route_mtu()),
+        checks::open_files(machine::open_files()),
+        checks::daemon(&global.socket(), status),
+    ])
+}
+
+fn render(rows: &[Row]) -> String {
+    table::table(
+        [Text("CHECK"), Text("STATUS"), Text("FOUND"), Text("WHAT TO DO")],
+        rows.iter().map(|row| {
+            let status = match row.status {
+                Health::Ok => "ok",
+                Health::Warn => "warn",
+                Health::Fail => "FAIL",
+            };
+            let advice = row.advice.clone().unwrap_or_default();
+            [row.check.to_owned(), status.to_owned(), row.detail.clone(), advice]
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! What the kernel's answers mean for the switch.
+
+use std::io;
+use std::path::Path;
+
+use fastpath::limits::PORTS_MAX;
+use vswitch_api::status::Status;
+
+use super::Row;
+use crate::client::ClientError;
+
+/// The oldest kernel on which everything has been seen to work: `DEFER_TASKRUN` came with it.
+const KERNEL_GOOD: (u32, u32) = (6, 1);
+
+/// With USO a container sends UDP in 64 KiB pieces.
+const KERNEL_USO: (u32, u32) = (6, 2);
+
+/// Bits of `linux/capability.h`.
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// What most networks carry.
+const MTU_USUAL: u32 = 1500;
+
+/// Descriptors of the daemon that are not ports: log, sockets, rings, API connections.
+const FILES_BESIDE_PORTS: u64 = 256;
+
+pub(super) fn kernel(release: &str) -> Row {
+    const CHECK: &str = "kernel";
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return Row::warn(
+            CHECK,
+            format!("unknown release {release:?}"),
+            "Linux 6.1 or later is known to work",
+        );
+    };
+    match (major, minor) {
+        version if version >= KERNEL_USO => Row::ok(CHECK, format!("Linux {release}")),
+        version if version >= KERNEL_GOOD => {
+            Row::ok(CHECK, format!("Linux {release}; UDP segmentation offload needs 6.2"))
+        }
+        _ => Row::warn(
+            CHECK,
+            format!("Linux {release}"),
+            "the epoll backend will run; io_uring as the switch uses it needs Linux 6.1",
+        ),
+    }
+}
+
+pub(super) fn io_uring(disabled: Option<&str>, probe: Result<(), String>) -> Row {
+    const CHECK: &str = "io_uring";
+    let error = match probe {
+        Ok(()) => return Row::ok(CHECK, "the kernel gives us a ring with all that is needed"),
+        Err(error) => error,
+    };
+    match disabled {
+        Some("1") => Row::warn(
+            CHECK,
+            format!("kernel.io_uring_disabled is 1, and we may not: {error}"),
+            "run as root, or set `sysctl kernel.io_uring_disabled=0`; until then epoll runs",
+        ),
+        Some("2") => Row::warn(
+            CHECK,
+            "kernel.io_uring_disabled is 2: nobody may use it",
+            "set `sysctl kernel.io_uring_disabled=0`; until then the slower epoll backend runs",
+        ),
+        _ => Row::warn(
+            CHECK,
+            format!("refused: {error}"),
+            "the slower epoll backend runs; in a container look at its seccomp profile",
+        ),
+    }
+}
+
+pub(super) fn tun(made: io::Result<String>) -> Row {
+    const CHECK: &str = "tun";
+    let error = match made {
+        Ok(name) => return Row::ok(CHECK, format!("/dev/net/tun works: made and removed {name}")),
+        Err(error) => error,
+    };
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "load it with `modprobe tun`; in a container pass `--device /dev/net/tun`"
+        }
+        io::ErrorKind::PermissionDenied => "run as root (CAP_NET_ADMIN is needed)",
+        _ => "load the driver with `modprobe tun`, and see `dmesg`",
+    };
+    Row::fail(CHECK, format!("cannot make a TAP: {error}"), advice)
+}
+
+pub(super) fn capabilities(effective: Option<u64>) -> Row {
+    const CHECK: &str = "capabilities";
+    let Some(effective) = effective else {
+        return Row::warn(CHECK, "unknown: /proc/self/status does not say", "is /proc mounted?");
+    };
+    let missing: Vec<&str> = [(CAP_NET_ADMIN, "CAP_NET_ADMIN"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")]
+        .iter()
+        .filter(|(bit, _)| effective & (1 << bit) == 0)
+        .map(|(_, name)| *name)
+        .collect();
+    if missing.is_empty() {
+        Row::ok(CHECK, "CAP_NET_ADMIN and CAP_SYS_ADMIN")
+    } else {
+        Row::fail(CHECK, format!("missing: {}", missing.join(", ")), "run as root")
+    }
+}
+
+pub(super) fn ip_forward(ipv4: Option<&str>, ipv6: Option<&str>) -> Row {
+    const CHECK: &str = "ip_forward";
+    let is_on = |value: Option<&str>| value.is_some_and(|value| value != "0");
+    let on: Vec<&str> = [(ipv4, "IPv4"), (ipv6, "IPv6")]
+        .iter()
+        .filter(|(value, _)| is_on(*value))
+        .map(|(_, name)| *name)
+        .collect();
+    if on.is_empty() {
+        return Row::ok(CHECK, "off; the switch does not need it");
+    }
+    Row::ok(
+        CHECK,
+        format!("on for {}; not needed: the kernel may route what reaches it", on.join(" and ")),
+    )
+}
+
+pub(super) fn congestion_control(name: Option<&str>) -> Row {
+    const CHECK: &str = "tcp_congestion";
+    match name {
+        Some(name) => Row::ok(CHECK, format!("{name}; new network namespaces inherit it")),
+        None => Row::ok(CHECK, "unknown"),
+    }
+}
+
+pub(super) fn mtu(route: Option<(String, u32)>) -> Row {
+    const CHECK: &str = "mtu";
+    match route {
+        None => Row::ok(CHECK, "no default route; containers talk to each other all the same"),
+        Some((device, mtu)) if mtu < MTU_USUAL => Row::warn(
+            CHECK,
+            format!("{mtu} on {device}, the default route's device"),
+            format!("start with `vswitch up --mtu {mtu}` where containers talk through it"),
+        ),
+        Some((device, mtu)) => {
+            Row::ok(CHECK, format!("{mtu} on {device}, the default route's device"))
+        }
+    }
+}
+
+/// One descriptor a port with one worker.
+pub(super) fn open_files((current, maximum): (Option<u64>, Option<u64>)) -> Row {
+    const CHECK: &str = "open_files";
+    let needed = PORTS_MAX as u64 + FILES_BESIDE_PORTS;
+    let number = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |n| n.to_string());
+    let found = format!("limit {}, at most {}", number(current), number(maximum));
+    match maximum {
+        Some(maximum) if maximum < needed => Row::warn(
+            CHECK,
+            format!("{found}: room for about {} ports", maximum.saturating_sub(FILES_BESIDE_PORTS)),
+            format!("raise it with `ulimit -Hn {needed}`, or LimitNOFILE={needed} in a unit"),
+        ),
+        _ => Row::ok(CHECK, found),
+    }
+}
+
+pub(super) fn daemon(socket: &Path, answer: Result<Status, ClientError>) -> Row {
+    const CHECK: &str = "daemon";
+    match answer {
+        Ok(status) => Row::ok(
+            CHECK,
+            format!(
+                "{} answers at {}: version {}, {} backend",
+                status.bridge,
+                socket.display(),
+                status.version,
+                status.backend
+            ),
+        ),
+        Err(ClientError::NoDaemon(_)) => Row::warn(
+            CHECK,
+            format!("no switch answers at {}", socket.display()),
+            "start one with `vswitch up --bridge br0 --detach`",
+        ),
+        Err(error @ ClientError::PermissionDenied(_)) => {
+            Row::warn(CHECK, error.to_string(), "run as root")
+        }
+        Err(error) => Row::warn(CHECK, error.to_string(), "see the log of the daemon"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

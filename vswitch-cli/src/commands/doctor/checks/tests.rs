@@ -1,0 +1,79 @@
+use super::super::Health::{Fail, Ok as Good, Warn};
+use super::*;
+
+#[test]
+fn kernels() {
+    assert_eq!(kernel("6.18.5-generic").status, Good);
+    assert!(kernel("6.1.0-13-amd64").detail.contains("6.2"));
+    assert_eq!(kernel("7.0").status, Good);
+    assert_eq!(kernel("5.15.0").status, Warn);
+    assert_eq!(kernel("").status, Warn);
+}
+
+#[test]
+fn io_uring_is_worth_a_warning() {
+    assert_eq!(io_uring(Some("0"), Ok(())).status, Good);
+    assert_eq!(io_uring(None, Ok(())).status, Good);
+    for setting in [Some("0"), Some("1"), Some("2"), None] {
+        let row = io_uring(setting, Err("Operation not permitted".into()));
+        assert_eq!(row.status, Warn, "{setting:?}");
+        assert!(row.advice.unwrap().contains("epoll"));
+    }
+}
+
+#[test]
+fn without_taps_there_is_no_switch() {
+    assert_eq!(tun(Ok("vswdoc0".into())).status, Good);
+    let advice = |kind: io::ErrorKind| {
+        let row = tun(Err(kind.into()));
+        assert_eq!(row.status, Fail);
+        row.advice.unwrap()
+    };
+    assert!(advice(io::ErrorKind::NotFound).contains("modprobe tun"));
+    assert!(advice(io::ErrorKind::PermissionDenied).contains("root"));
+}
+
+#[test]
+fn capabilities_are_named() {
+    assert_eq!(capabilities(Some(u64::MAX)).status, Good);
+    assert_eq!(capabilities(Some(1 << 12 | 1 << 21)).status, Good);
+    let row = capabilities(Some(1 << 12));
+    assert_eq!((row.status, row.detail.as_str()), (Fail, "missing: CAP_SYS_ADMIN"));
+    assert_eq!(capabilities(Some(0)).detail, "missing: CAP_NET_ADMIN, CAP_SYS_ADMIN");
+    assert_eq!(capabilities(None).status, Warn);
+}
+
+#[test]
+fn forwarding_is_not_needed() {
+    assert_eq!(ip_forward(Some("0"), Some("0")).detail, "off; the switch does not need it");
+    let row = ip_forward(Some("1"), Some("1"));
+    assert_eq!(row.status, Good);
+    assert!(row.detail.starts_with("on for IPv4 and IPv6"));
+    assert_eq!(congestion_control(None).status, Good);
+}
+
+#[test]
+fn a_narrow_way_out_is_said() {
+    assert_eq!(mtu(Some(("eth0".into(), 1500))).status, Good);
+    assert_eq!(mtu(None).status, Good);
+    let row = mtu(Some(("wg0".into(), 1420)));
+    assert_eq!(row.status, Warn);
+    assert!(row.advice.unwrap().contains("--mtu 1420"));
+}
+
+#[test]
+fn files_are_for_ports() {
+    assert_eq!(open_files((Some(1024), Some(1_048_576))).status, Good);
+    assert_eq!(open_files((None, None)).status, Good);
+    let row = open_files((Some(1024), Some(4096)));
+    assert_eq!(row.status, Warn);
+    assert!(row.detail.ends_with("room for about 3840 ports"), "{}", row.detail);
+}
+
+#[test]
+fn no_daemon_is_no_failure() {
+    let socket = Path::new("/run/s");
+    let row = daemon(socket, Err(ClientError::NoDaemon(socket.into())));
+    assert_eq!((row.status, row.detail.as_str()), (Warn, "no switch answers at /run/s"));
+    assert!(row.advice.unwrap().contains("vswitch up"));
+}

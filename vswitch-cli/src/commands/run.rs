@@ -1,0 +1,138 @@
+//! `vswitch run`: a command in a network namespace of its own, attached while it runs.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+use hyper::Method;
+use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
+use vswitch_api::error::ErrorCode;
+use vswitch_api::port::{NetnsRef, Port, PortDetail};
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::client::{Client, ClientError, route};
+use crate::commands::attach::AddressArgs;
+use crate::error::{Failure, Outcome};
+use crate::value::{self, NetworkMode};
+
+/// Run a command in a network namespace of its own, attached to the switch
+///
+/// The command sees the caller's files, with an /etc/hosts and an /etc/resolv.conf of its own.
+/// Terminal, signals and exit code pass through; the attachment ends with the command.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+#[command(override_usage = "vswitch run [OPTIONS] --name <NAME> -- <CMD>...")]
+pub(crate) struct RunArgs {
+    /// Name of the attachment; needed on a network of the switch
+    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    name: Option<String>,
+    /// A network of the switch [default: the first one], or another kind of network
+    #[arg(long, value_name = "NETWORK|host|container:NAME|none")]
+    #[arg(value_parser = value::network_mode)]
+    network: Option<NetworkMode>,
+    #[command(flatten)]
+    address: AddressArgs,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Kinds of network:
+  NETWORK           a network of the switch
+  host              that of the host, as without vswitch
+  container:NAME    that of another attached container
+  none              nothing but the loopback device
+
+The exit code is the command's; 128 + N if signal N ended it; 127 if there is no such command.
+
+Examples:
+  sudo vswitch run --name a -- bash
+  sudo vswitch run --name web --ip 10.99.0.80 -- python3 -m http.server 80
+  sudo vswitch run --network container:web -- tcpdump -ni eth0
+  sudo vswitch run --network none -- make test";
+
+impl RunArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let mode = match self.network.clone() {
+            None => return self.attached(global, None),
+            Some(NetworkMode::Network(network)) => return self.attached(global, Some(network)),
+            Some(other) if !self.address.is_empty() => {
+                return Err(Failure::usage(format!(
+                    "--ip, --ip6, --mac and --ifname need a network of the switch, not {other}"
+                )));
+            }
+            Some(NetworkMode::Host) => Mode::Host,
+            Some(NetworkMode::None) => Mode::New,
+            Some(NetworkMode::Container(name)) => return self.joined(&global.client()?, &name),
+        };
+        self.enter(Sandbox::new(mode)?)
+    }
+
+    /// Runs it on a network of the switch.
+    fn attached(mut self, global: &Global, network: Option<String>) -> Outcome {
+        let name = self.name.take().ok_or_else(|| {
+            Failure::usage("--name is needed on a network of the switch, such as --name a")
+        })?;
+        let client = global.client()?;
+        // Nothing is isolated for a switch that is not there.
+        client.daemon_pid()?;
+        let sandbox = Sandbox::new(Mode::New)?;
+        let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
+        let address = std::mem::take(&mut self.address);
+        let request = address.request(name, NetnsRef::Path(netns.to_owned()), network);
+        let detail: PortDetail = client.post(routes::PORTS, &request)?;
+        let outcome = sandbox
+            .set_hosts(&hosts(&detail.port))
+            .map_err(Failure::from)
+            .and_then(|()| self.enter(sandbox));
+        detach(&client, &detail.port.name);
+        outcome
+    }
+
+    /// Runs it in the namespace of another attachment.
+    fn joined(self, client: &Client, name: &str) -> Outcome {
+        let detail: PortDetail = client.get(&route(routes::PORT, name))?;
+        let sandbox = Sandbox::new(Mode::Join(detail.netns_path))?;
+        sandbox.set_hosts(&hosts(&detail.port))?;
+        self.enter(sandbox)
+    }
+
+    fn enter(self, sandbox: Sandbox) -> Outcome {
+        // clap does not let the command be empty.
+        let (program, args) =
+            self.command.split_first().ok_or_else(|| Failure::usage("no command"))?;
+        let status = sandbox.run(program, args)?;
+        Ok(ExitCode::from(isolate::exit_code(status)))
+    }
+}
+
+/// What /etc/hosts says of an attachment.
+fn hosts(port: &Port) -> [(IpAddr, Vec<String>); 2] {
+    let names = vec![port.name.clone(), format!("{}.{}", port.name, port.network)];
+    [(port.ipv4.into(), names.clone()), (port.ipv6.into(), names)]
+}
+
+/// The switch may have seen the namespace's end before: then there is nothing to do. That the
+/// command has ended, and how, counts more than a failure here.
+fn detach(client: &Client, name: &str) {
+    match client.send(&Method::DELETE, &route(routes::PORT, name), None::<&()>) {
+        Ok(()) => {}
+        Err(ClientError::Api(error)) if error.code == ErrorCode::NotFound => {}
+        Err(error) => {
+            tracing::warn!(name, %error, "not detached; the switch will notice by itself")
+        }
+    }
+}
+
+fn no_namespace() -> Failure {
+    Failure::new("the sandbox has no network namespace")
+}
+
+impl From<IsolateError> for Failure {
+    fn from(error: IsolateError) -> Self {
+        Self::Told { exit: error.exit_code(), message: error.to_string(), hint: None }
+    }
+}

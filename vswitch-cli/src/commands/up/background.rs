@@ -1,0 +1,191 @@
+//! `vswitch up --detach`: the daemon in the background.
+//!
+//! The command starts itself again with a hidden option. That process, the daemon, leads a session of
+//! its own, logs to a file in the state directory, and says one word on its standard output, which is
+//! a pipe: that it is ready, or why it failed. Then it closes the pipe. A pipe that closes without a
+//! word means that the daemon died.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, setsid};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{EXIT_FAILED, Failure, Outcome};
+use crate::limits::UP_TIMEOUT;
+
+/// The hidden option.
+pub(super) const OPTION: &str = "--in-background";
+
+/// The daemon's log, in the state directory; that of the run before has `.1` at its end.
+const LOG: &str = "vswitch.log";
+
+/// What the daemon says to the command that started it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Ready,
+    Failed { message: String, hint: Option<String> },
+}
+
+/// Starts the daemon and waits until it is ready; gives the path of its log.
+pub(super) fn start(state_dir: &Path) -> Outcome<PathBuf> {
+    let path = state_dir.join(LOG);
+    let cannot = |what: &str, error: io::Error| Failure::new(format!("cannot {what}: {error}"));
+    let log = open_log(&path)
+        .map_err(|error| cannot(&format!("write the log {}", path.display()), error))?;
+    let program = std::env::current_exe().map_err(|error| cannot("find this program", error))?;
+    let mut daemon = Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .arg(OPTION)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .map_err(|error| cannot("start the daemon", error))?;
+    listen(&mut daemon, &path, UP_TIMEOUT)?;
+    Ok(path)
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent()
+        && !directory.exists()
+    {
+        fs::create_dir_all(directory)?;
+        fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+    }
+    match fs::rename(path, path.with_extension("log.1")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().append(true).create_new(true).open(path)
+}
+
+/// Waits for the daemon's word.
+fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<()> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(mut pipe) = daemon.stdout.take() {
+        std::thread::spawn(move || {
+            let mut said = String::new();
+            let _ = pipe.read_to_string(&mut said);
+            let _ = sender.send(said);
+        });
+    }
+    let Ok(said) = receiver.recv_timeout(limit) else {
+        if let Some(pid) = Pid::from_raw(daemon.id().cast_signed()) {
+            // It restores the host before it ends.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        return Err(Failure::new(format!(
+            "the daemon was not ready within {} s and has been told to end",
+            limit.as_secs()
+        ))
+        .with_hint(format!("see {}", log.display())));
+    };
+    match serde_json::from_str(&said) {
+        Ok(Word::Ready) => Ok(()),
+        Ok(Word::Failed { message, hint }) => {
+            Err(Failure::Told { exit: EXIT_FAILED, message, hint })
+        }
+        Err(_) => {
+            let end = daemon.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
+            Err(Failure::new(format!("the daemon died ({end}): {}", last_line(log)))
+                .with_hint(format!("see {}", log.display())))
+        }
+    }
+}
+
+fn last_line(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
+}
+
+/// In the daemon: leaves the terminal's session, so that its hang-up and Ctrl-C do not reach us.
+pub(super) fn leave_terminal() {
+    if let Err(error) = setsid() {
+        tracing::warn!(%error, "still in the session of the terminal");
+    }
+    // Do not keep a file system from being unmounted.
+    let _ = std::env::set_current_dir("/");
+}
+
+/// In the daemon: says that it is ready.
+pub(super) fn say_ready() {
+    say(&Word::Ready);
+}
+
+/// In the daemon: says why it failed.
+pub(super) fn say_failed(failure: &Failure) {
+    if let Failure::Told { message, hint, .. } = failure {
+        say(&Word::Failed { message: message.clone(), hint: hint.clone() });
+    }
+}
+
+/// Says it and closes the pipe. If nobody listens any more there is nothing to do about it.
+fn say(word: &Word) {
+    if let Ok(line) = serde_json::to_vec(word) {
+        let mut stdout = io::stdout().lock();
+        let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
+    }
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&null);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen_to(script: &str, limit: Duration) -> Outcome<()> {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join(LOG);
+        fs::write(&log, "first\nlast words\n\n").unwrap();
+        let mut child =
+            Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let outcome = listen(&mut child, &log, limit);
+        child.wait().unwrap();
+        outcome
+    }
+
+    #[test]
+    fn the_word_is_understood() {
+        let limit = Duration::from_secs(20);
+        assert_eq!(listen_to(r#"echo '"ready"'"#, limit), Ok(()));
+        let failed = r#"echo '{"failed":{"message":"br0 is taken","hint":"take br1"}}'"#;
+        let failure = listen_to(failed, limit).unwrap_err();
+        assert_eq!(failure.report().unwrap(), "error: br0 is taken\n  hint: take br1\n");
+    }
+
+    #[test]
+    fn a_death_without_a_word_shows_the_log() {
+        let failure = listen_to("exit 3", Duration::from_secs(20)).unwrap_err();
+        let report = failure.report().unwrap();
+        assert!(
+            report.starts_with("error: the daemon died (exit status: 3): last words"),
+            "{report}"
+        );
+        assert_eq!(failure.exit(), 1);
+    }
+
+    #[test]
+    fn a_daemon_that_hangs_is_told_to_end() {
+        let failure = listen_to("exec sleep 60", Duration::from_millis(100)).unwrap_err();
+        assert!(failure.to_string().contains("not ready"), "{failure}");
+    }
+
+    #[test]
+    fn the_log_before_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state").join(LOG);
+        for word in ["first", "second", "third"] {
+            open_log(&path).unwrap().write_all(word.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "third");
+        assert_eq!(fs::read_to_string(path.with_extension("log.1")).unwrap(), "second");
+    }
+}

@@ -1,0 +1,168 @@
+//! The desired state outlives the daemon: after `down` and `up`, or `kill -9` and `up`, attachments
+//! whose namespace lives work again.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::harness::{Container, Host, Process, wait_for};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// Two containers talk before and after `restart`, with what they had: addresses, MACs, names.
+#[track_caller]
+fn attachments_come_back(args: &[&str], restart: impl FnOnce(&mut Host)) {
+    let mut host = Host::with_switch_args(args);
+    let fixed = ["--ip", "10.99.3.3", "--mac", "02:00:00:00:03:03", "--ifname", "lan0"];
+    let (a, b) = (host.container("a"), host.container_with("b", &fixed));
+    a.ping(b.v4());
+    restart(&mut host);
+    for container in [&a, &b] {
+        let (before, after) =
+            (&container.detail().port, host.inspect(&container.detail().port.name).port);
+        assert_eq!((&after.mac, &after.ifname), (&before.mac, &before.ifname));
+        assert_eq!((after.ipv4, after.ipv6), (before.ipv4, before.ipv6));
+    }
+    a.ping_soon(b.v4(), SOON);
+    a.ping(b.v6());
+    b.ping(b.detail().gateway.into());
+    host.netns().ping(a.v6());
+    // What is new gets an address that nobody has.
+    let c = host.container("c");
+    assert!(c.v4() != a.v4() && c.v4() != b.v4());
+    c.ping(a.v4());
+}
+
+#[test]
+fn down_and_up() {
+    attachments_come_back(&[], |host| {
+        host.down();
+        host.up(&[]);
+    });
+}
+
+#[test]
+fn kill_and_up() {
+    attachments_come_back(&[], |host| {
+        host.kill();
+        host.up(&[]);
+    });
+}
+
+#[test]
+fn kill_and_up_again_and_again() {
+    attachments_come_back(&[], |host| {
+        for _ in 0..3 {
+            host.kill();
+            host.up(&[]);
+        }
+    });
+}
+
+#[test]
+fn kill_and_up_with_two_workers() {
+    attachments_come_back(&["--workers", "2"], |host| {
+        host.kill();
+        host.up(&["--workers", "2"]);
+    });
+}
+
+#[test]
+fn an_attachment_by_pid_comes_back() {
+    let mut host = Host::with_switch();
+    let netns = host.namespace("p");
+    let process = netns.spawn(&["sleep", "60"]);
+    host.ok(&["attach", "--netns", &process.pid().to_string(), "--name", "p"]);
+    host.kill();
+    host.up(&[]);
+    netns.ping_soon(host.inspect("p").gateway.into(), SOON);
+}
+
+#[test]
+fn what_died_meanwhile_is_not_brought_back() {
+    let mut host = Host::with_switch();
+    let (a, b) = (host.container("a"), host.container_with("b", &["--ip", "10.99.0.33"]));
+    host.kill();
+    b.into_netns().delete();
+    host.up(&[]);
+    wait_for("b is forgotten", SOON, || host.ls().len() == 1);
+    assert_eq!(host.ls()[0].name, "a");
+    a.ping_soon(a.detail().gateway.into(), SOON);
+    let b = host.container_with("b", &["--ip", "10.99.0.33"]);
+    a.ping(b.v4());
+}
+
+#[test]
+fn what_was_detached_stays_detached() {
+    let mut host = Host::with_switch();
+    let a = host.container("a");
+    host.ok(&["detach", "a"]);
+    host.kill();
+    host.up(&[]);
+    assert!(host.ls().is_empty(), "{:?}", host.ls());
+    assert!(a.links().is_empty(), "{:?}", a.links());
+}
+
+#[test]
+fn the_ipv6_subnet_is_kept() {
+    let mut host = Host::with_switch();
+    let before = host.json(&["network", "inspect", "br0"])["subnet6"].clone();
+    assert!(before.as_str().is_some_and(|net| net.starts_with("fd")), "a random ULA: {before}");
+    host.down();
+    host.up(&[]);
+    assert_eq!(host.json(&["network", "inspect", "br0"])["subnet6"], before);
+}
+
+/// Sends each line of its input over one TCP connection and writes the echo into a file.
+const CLIENT: &str = "\
+import socket, sys
+s = socket.create_connection((sys.argv[1], 7), timeout=20).makefile('rw')
+for line in sys.stdin:
+    s.write(line); s.flush()
+    with open(sys.argv[2], 'a') as out: out.write(s.readline())
+";
+
+const ECHO: &str = "\
+import socket
+s = socket.create_server(('', 7)).accept()[0]
+while data := s.recv(99): s.sendall(data)
+";
+
+/// A TCP connection that can be asked for an echo.
+struct Connection {
+    client: std::process::ChildStdin,
+    echoed: std::path::PathBuf,
+    _processes: [Process; 2],
+}
+
+impl Connection {
+    #[track_caller]
+    fn open(host: &Host, from: &Container, to: &Container) -> Self {
+        let server = to.spawn(&["python3", "-c", ECHO]);
+        wait_for("the server listens", SOON, || to.ok(&["ss", "-ltn"]).contains(":7 "));
+        let echoed = host.path("echoed");
+        let (address, file) = (to.v4().to_string(), echoed.display().to_string());
+        let mut command = from.command(&["python3", "-c", CLIENT, &address, &file]);
+        let mut process = Process::spawn(command.stdin(Stdio::piped()));
+        Self { client: process.stdin(), echoed, _processes: [process, server] }
+    }
+
+    #[track_caller]
+    fn echo(&mut self, line: &str, limit: Duration) {
+        writeln!(self.client, "{line}").expect("write to the client");
+        wait_for(&format!("the echo of {line}"), limit, || {
+            std::fs::read_to_string(&self.echoed).unwrap_or_default().contains(line)
+        });
+    }
+}
+
+#[test]
+fn a_tcp_connection_survives_a_crash() {
+    let mut host = Host::with_switch();
+    let (a, b) = (host.container("a"), host.container("b"));
+    let mut connection = Connection::open(&host, &a, &b);
+    connection.echo("before", SOON);
+    host.kill();
+    host.up(&[]);
+    connection.echo("after", Duration::from_secs(15));
+}

@@ -1,0 +1,407 @@
+//! Values with their ranges. Each is parsed once, from the text of a flag or of the file.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use fastpath::limits::WORKERS_MAX;
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::datapath::limits::{AGEING_S, FDB_ENTRIES_PER_NETWORK, FDB_SLOTS};
+
+/// Longest interface name: `IFNAMSIZ` without the final zero.
+pub const IFNAME_LEN_MAX: usize = 15;
+
+/// Longest path of a Unix socket: `sun_path` without the final zero.
+pub const SOCKET_PATH_LEN_MAX: usize = 107;
+
+/// Why a value is refused; each names the value and says what would do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// An interface name that the kernel would not take, or that means something else.
+    #[error("{name:?} is not an interface name: {reason}")]
+    IfName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A subnet that is none, or that cannot be used.
+    #[error("{text:?} cannot be the {family} subnet: {reason}")]
+    Subnet {
+        /// The text.
+        text: String,
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A number out of its range, or no number.
+    #[error("{text:?} is not {what}: it must be {min} to {max}")]
+    Range {
+        /// The text.
+        text: String,
+        /// What it should be.
+        what: &'static str,
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// A path that cannot be used.
+    #[error("{} cannot be the {what}: {reason}", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What it is for.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An uplink that does not exist yet.
+    #[error("uplink {0:?} is not available: this version has only `none` (an internal network)")]
+    Uplink(String),
+}
+
+/// The name of a network interface, valid for Linux.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IfName(String);
+
+impl IfName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `br0`.
+impl Default for IfName {
+    fn default() -> Self {
+        Self("br0".into())
+    }
+}
+
+impl fmt::Display for IfName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// As `dev_valid_name` of the kernel, without the names that `/proc/sys/net` uses for something else.
+impl FromStr for IfName {
+    type Err = ValueError;
+
+    fn from_str(name: &str) -> Result<Self, ValueError> {
+        let reason = match name {
+            "" => Some("it is empty"),
+            _ if name.len() > IFNAME_LEN_MAX => Some("it is longer than 15 bytes"),
+            "." | ".." | "lo" | "all" | "default" => Some("it is reserved"),
+            _ if !name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Some("it has other than printable ASCII characters")
+            }
+            _ if name.contains(['/', ':', '%']) => Some("it has one of the characters / : %"),
+            _ => None,
+        };
+        match reason {
+            Some(reason) => Err(ValueError::IfName { name: name.to_owned(), reason }),
+            None => Ok(Self(name.to_owned())),
+        }
+    }
+}
+
+/// An IPv4 subnet for containers: /8 to /29, so that there is room for a gateway and containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Subnet4(Ipv4Net);
+
+impl Subnet4 {
+    /// The subnet.
+    #[must_use]
+    pub const fn net(self) -> Ipv4Net {
+        self.0
+    }
+
+    /// The host's address in it: the first one.
+    #[must_use]
+    pub fn gateway(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.0.network().to_bits() + 1)
+    }
+}
+
+/// 10.99.0.0/16.
+impl Default for Subnet4 {
+    fn default() -> Self {
+        Self(Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16))
+    }
+}
+
+impl fmt::Display for Subnet4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Subnet4 {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let refuse = |reason: String| ValueError::Subnet {
+            text: text.to_owned(),
+            family: "IPv4",
+            reason,
+        };
+        let net: Ipv4Net =
+            text.parse().map_err(|_| refuse("write it as 10.99.0.0/16".to_owned()))?;
+        let address = net.addr();
+        if !(8..=29).contains(&net.prefix_len()) {
+            return Err(refuse("the prefix length must be 8 to 29".to_owned()));
+        }
+        if net.trunc() != net {
+            return Err(refuse(format!("it has host bits set; the subnet is {}", net.trunc())));
+        }
+        let special = address.octets()[0] == 0 || address.octets()[0] >= 224;
+        if special || address.is_loopback() || address.is_link_local() {
+            return Err(refuse("it is not for ordinary hosts".to_owned()));
+        }
+        Ok(Self(net))
+    }
+}
+
+/// An IPv6 subnet for containers: /64 to /112.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Subnet6(Ipv6Net);
+
+impl Subnet6 {
+    /// The subnet.
+    #[must_use]
+    pub const fn net(self) -> Ipv6Net {
+        self.0
+    }
+
+    /// The host's address in it: `::1` of it.
+    #[must_use]
+    pub fn gateway(self) -> Ipv6Addr {
+        Ipv6Addr::from_bits(self.0.network().to_bits() + 1)
+    }
+
+    /// A /64 of a unique local prefix (RFC 4193): `fd` and 40 random bits, subnet 0.
+    #[must_use]
+    pub fn unique_local(random: u64) -> Self {
+        let bits = (0xfd_u128 << 120) | (u128::from(random & 0xff_ffff_ffff) << 80);
+        Self(Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), 64))
+    }
+}
+
+impl fmt::Display for Subnet6 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Subnet6 {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let refuse = |reason: String| ValueError::Subnet {
+            text: text.to_owned(),
+            family: "IPv6",
+            reason,
+        };
+        let net: Ipv6Net =
+            text.parse().map_err(|_| refuse("write it as fd00:99::/64".to_owned()))?;
+        let address = net.addr();
+        if !(64..=112).contains(&net.prefix_len()) {
+            return Err(refuse("the prefix length must be 64 to 112".to_owned()));
+        }
+        if net.trunc() != net {
+            return Err(refuse(format!("it has host bits set; the subnet is {}", net.trunc())));
+        }
+        let special = address.segments()[0] == 0 || address.is_multicast();
+        if special || address.is_unicast_link_local() {
+            return Err(refuse("it is not for ordinary hosts".to_owned()));
+        }
+        Ok(Self(net))
+    }
+}
+
+/// A number with a range. The text form is the plain number.
+macro_rules! ranged {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $what:literal, $min:expr, $max:expr, $default:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name($inner);
+
+        impl $name {
+            /// Smallest value.
+            pub const MIN: Self = Self($min);
+            /// Largest value.
+            pub const MAX: Self = Self($max);
+
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self($default)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ValueError;
+
+            fn from_str(text: &str) -> Result<Self, ValueError> {
+                match text.parse::<$inner>() {
+                    Ok(value) if (Self::MIN.0..=Self::MAX.0).contains(&value) => Ok(Self(value)),
+                    _ => Err(ValueError::Range {
+                        text: text.to_owned(),
+                        what: $what,
+                        min: Self::MIN.0 as u64,
+                        max: Self::MAX.0 as u64,
+                    }),
+                }
+            }
+        }
+    };
+}
+
+ranged! {
+    /// Largest IP packet of a network, in bytes. From 1280, below which a link may not carry IPv6
+    /// (RFC 8200 section 5), to 65521, the most that the kernel allows on a TAP (65535 less the
+    /// Ethernet header).
+    Mtu(u32), "an MTU", 1280, 65_521, 1500
+}
+ranged! {
+    /// Number of threads that move frames; a TAP has one queue for each.
+    Workers(usize), "a number of workers", 1, WORKERS_MAX, default_workers()
+}
+ranged! {
+    /// Seconds until a learnt MAC address is forgotten; the upper bound and the default are those of
+    /// IEEE 802.1D, the lower one is for laboratories.
+    Ageing(u64), "an ageing time in seconds", 1, 1_000_000, AGEING_S
+}
+ranged! {
+    /// Most MAC addresses that a network may learn.
+    FdbLimit(usize), "a number of FDB entries", 16, FDB_SLOTS, FDB_ENTRIES_PER_NETWORK
+}
+
+impl Ageing {
+    /// As a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+}
+
+/// One up to three cores; beyond, half of the cores up to four: the containers need the others.
+fn default_workers() -> usize {
+    match std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+        0..=3 => 1,
+        cores => (cores / 2).min(4),
+    }
+}
+
+/// A path that does not depend on the directory in which the daemon runs.
+fn absolute(text: &str, what: &'static str) -> Result<PathBuf, ValueError> {
+    std::path::absolute(text).map_err(|error| ValueError::Path {
+        path: text.into(),
+        what,
+        reason: error.to_string(),
+    })
+}
+
+/// Where the API is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketPath(PathBuf);
+
+impl SocketPath {
+    /// The absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for SocketPath {
+    fn default() -> Self {
+        Self(vswitch_api::DEFAULT_SOCKET.into())
+    }
+}
+
+impl FromStr for SocketPath {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let path = absolute(text, "socket")?;
+        let length = path.as_os_str().len();
+        if length > SOCKET_PATH_LEN_MAX {
+            let reason = format!("it has {length} bytes, and a socket's path at most 107");
+            return Err(ValueError::Path { path, what: "socket", reason });
+        }
+        Ok(Self(path))
+    }
+}
+
+/// Where the desired state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for StateDir {
+    fn default() -> Self {
+        Self(vswitch_api::DEFAULT_STATE_DIR.into())
+    }
+}
+
+impl FromStr for StateDir {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        Ok(Self(absolute(text, "state directory")?))
+    }
+}
+
+/// How containers reach the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Uplink {
+    /// Not at all: the network is internal to this host.
+    #[default]
+    None,
+}
+
+impl fmt::Display for Uplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+impl FromStr for Uplink {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "none" => Ok(Self::None),
+            other => Err(ValueError::Uplink(other.to_owned())),
+        }
+    }
+}

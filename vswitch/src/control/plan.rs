@@ -1,0 +1,47 @@
+//! Changes as plans: a list of steps, made before anything is touched.
+//!
+//! [`carry_out`] applies the steps in order; when one fails, those before it are undone in reverse and
+//! the error is returned, so a change happens as a whole or not at all. [`tear_down`] undoes all steps
+//! in reverse; an error does not stop it.
+
+use std::fmt::{Debug, Display};
+
+/// Somebody who knows how to do the steps of a plan.
+pub(crate) trait Steps {
+    /// A step.
+    type Step: Copy + Debug;
+    /// Why a step failed.
+    type Error: Display;
+
+    /// Does a step. A step that fails leaves nothing behind, or leaves it to the undoing of those
+    /// before it.
+    async fn apply(&mut self, step: Self::Step) -> Result<(), Self::Error>;
+
+    /// Undoes a step that was done.
+    async fn undo(&mut self, step: Self::Step) -> Result<(), Self::Error>;
+}
+
+/// Does all steps, or none.
+pub(crate) async fn carry_out<S: Steps>(who: &mut S, plan: &[S::Step]) -> Result<(), S::Error> {
+    for (done, step) in plan.iter().enumerate() {
+        if let Err(error) = who.apply(*step).await {
+            for failure in tear_down(who, &plan[..done]).await {
+                tracing::warn!(error = %failure, "while undoing");
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Undoes all steps in reverse, and collects what went wrong.
+pub(crate) async fn tear_down<S: Steps>(who: &mut S, plan: &[S::Step]) -> Vec<S::Error> {
+    let mut failures = Vec::new();
+    for step in plan.iter().rev() {
+        if let Err(error) = who.undo(*step).await {
+            tracing::debug!(?step, %error, "not undone");
+            failures.push(error);
+        }
+    }
+    failures
+}

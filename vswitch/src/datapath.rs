@@ -1,0 +1,90 @@
+//! The switch as a pure function: a batch of frames in, frames out, state changed.
+//!
+//! No clock, no lock, no log, no allocation for a frame. [`run`] is a frame's whole journey; each line
+//! is a room, and each room is one file that works on the whole batch.
+//!
+//! | room | file | decides |
+//! |---|---|---|
+//! | parse | `datapath/parse.rs` | what the frame is |
+//! | admit | `datapath/admit.rs` | whether it may come in |
+//! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
+//! | lookup | `datapath/lookup.rs` | which ports it goes to |
+//! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
+//!
+//! Rooms that come between them later: classify (after admit), translate (after learn), edit (after
+//! lookup); see `docs/architecture.md`.
+//!
+//! Conservation, held by the simulator in `datapath/tests.rs`:
+//! `received + generated + flood copies == sent + dropped + held`.
+
+mod admit;
+mod batch;
+mod fdb;
+mod learn;
+pub mod limits;
+mod lookup;
+mod parse;
+mod reason;
+mod snapshot;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod tx;
+
+use fastpath::{Nanos, Pool};
+
+pub use batch::{Batch, Verdict};
+pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome};
+pub use reason::DropReason;
+pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+pub use stats::{PortCounters, Stats};
+pub use tx::Egress;
+
+/// What a worker's datapath remembers between batches.
+#[derive(Debug)]
+pub struct State {
+    /// Which MAC address lives on which port.
+    pub fdb: Fdb,
+    /// What was learnt or refreshed since the worker last took it, for the other workers.
+    pub news: Vec<Learnt>,
+    /// Whether anybody takes the news.
+    pub tell: bool,
+    epoch: u64,
+}
+
+impl State {
+    /// Nothing known. `seed` keys the hash of the forwarding database: a sender who does not know
+    /// it cannot choose addresses that collide. `tell`: other workers want to hear what is learnt.
+    #[must_use]
+    pub fn new(seed: u64, tell: bool) -> Self {
+        let news = Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX);
+        Self { fdb: Fdb::new(seed), news, tell, epoch: 0 }
+    }
+
+    /// Brings static entries in line with a snapshot that is new.
+    pub fn follow(&mut self, snapshot: &Snapshot) {
+        if self.epoch != snapshot.epoch() {
+            self.epoch = snapshot.epoch();
+            self.fdb.set_statics(snapshot);
+        }
+    }
+}
+
+/// Takes a batch through the rooms. The batch is empty afterwards; its frames are with `egress` or
+/// back in the pool.
+pub fn run(
+    now: Nanos,
+    batch: &mut Batch,
+    pool: &mut Pool,
+    snapshot: &Snapshot,
+    state: &mut State,
+    stats: &mut Stats,
+    egress: &mut (impl Egress + ?Sized),
+) {
+    state.follow(snapshot);
+    parse::run(batch, pool);
+    admit::run(batch, snapshot);
+    learn::run(now, batch, snapshot, state, stats);
+    lookup::run(now, batch, snapshot, &state.fdb);
+    tx::run(batch, pool, snapshot, stats, egress);
+}

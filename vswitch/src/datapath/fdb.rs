@@ -1,0 +1,340 @@
+//! The forwarding database: (network, VLAN, MAC address) -> port.
+//!
+//! # Theory of operation
+//!
+//! Two-choice hashing into buckets of four: a bucket is one cache line, a lookup touches two at most.
+//! The hash is keyed with a secret, so that nobody can choose addresses that collide.
+//!
+//! An entry carries the second in which it was last seen. One that is older than its network's ageing
+//! time is as good as absent at once; the sweep, a few buckets at a time, takes it out later.
+//!
+//! Where both buckets of a new address are full, the entry that goes is one of the port that holds
+//! most in the whole table, if that is more than the newcomer's port holds: so a flooder evicts
+//! itself. A network that has its share learns nothing new. Static entries never age, move or go.
+//!
+//! Limits: [`FDB_SLOTS`], and the network's own.
+
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use wire::MacAddr;
+
+use self::slot::{Bucket, Entry};
+use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
+use super::{NetworkIndex, Snapshot};
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// MAC address in the upper 48 bits, VLAN id in the lower 12.
+    address: u64,
+    network: NetworkIndex,
+}
+
+impl Key {
+    /// A key; `vlan` is 0 for untagged.
+    #[inline]
+    #[must_use]
+    pub const fn new(network: NetworkIndex, vlan: u16, mac: MacAddr) -> Self {
+        Self { address: mac.as_u64() << 16 | (vlan & 0xfff) as u64, network }
+    }
+
+    /// The MAC address.
+    #[must_use]
+    pub const fn mac(self) -> MacAddr {
+        MacAddr::from_u64(self.address >> 16)
+    }
+
+    /// The VLAN id.
+    #[must_use]
+    pub const fn vlan(self) -> u16 {
+        self.address as u16 & 0xfff
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn network(self) -> NetworkIndex {
+        self.network
+    }
+}
+
+/// That an address lives on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learnt {
+    /// Which address.
+    pub key: Key,
+    /// Where.
+    pub port: PortIndex,
+}
+
+/// What learning came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to change.
+    Known,
+    /// The entry was a second old or more.
+    Refreshed,
+    /// It was not there.
+    New,
+    /// It was on another port.
+    Moved,
+    /// It is static; what was seen does not count.
+    Static,
+    /// No room: not learnt.
+    Full,
+}
+
+/// A row for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FdbRow {
+    /// Network.
+    pub network: NetworkIndex,
+    /// VLAN id, 0 for untagged.
+    pub vlan: u16,
+    /// MAC address.
+    pub mac: MacAddr,
+    /// Where it lives.
+    pub port: PortIndex,
+    /// How long ago it was seen.
+    pub age: Duration,
+    /// Set by hand.
+    pub is_static: bool,
+}
+
+/// One worker's forwarding database.
+#[derive(Debug)]
+pub struct Fdb {
+    buckets: Vec<Bucket>,
+    seed: u64,
+    len: usize,
+    per_network: Vec<usize>,
+    per_port: Vec<usize>,
+    cursor: usize,
+}
+
+impl Fdb {
+    /// An empty table whose hash is keyed with `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            buckets: vec![Bucket::default(); FDB_SLOTS / Bucket::SLOTS],
+            seed: seed | 1,
+            len: 0,
+            per_network: Vec::new(),
+            per_port: Vec::new(),
+            cursor: 0,
+        }
+    }
+
+    /// Entries, static ones and those that wait for the sweep included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where an address lives, if that was seen within the last `ageing_s` seconds.
+    #[inline]
+    #[must_use]
+    pub fn lookup(&self, key: Key, now_s: u32, ageing_s: u32) -> Option<PortIndex> {
+        let (first, second) = self.places(key);
+        let found = self.buckets[first].find(key).or_else(|| self.buckets[second].find(key))?;
+        found.is_fresh(now_s, ageing_s).then_some(found.port)
+    }
+
+    /// Learns where an address lives. `limit`: entries that its network may have.
+    #[inline]
+    pub fn learn(&mut self, learnt: Learnt, now_s: u32, ageing_s: u32, limit: usize) -> Outcome {
+        let (first, second) = self.places(learnt.key);
+        for place in [first, second] {
+            if let Some(entry) = self.buckets[place].find(learnt.key) {
+                if entry.port == learnt.port && entry.seen_s == now_s {
+                    return Outcome::Known;
+                }
+                return self.renew(place, entry, learnt, now_s);
+            }
+        }
+        self.insert([first, second], learnt, now_s, ageing_s, limit)
+    }
+
+    /// Learns what another worker has learnt, if the snapshot still has the port.
+    pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, now_s: u32) {
+        let Some(network) = snapshot.network(learnt.key.network) else { return };
+        if snapshot.port(learnt.port).is_some_and(|port| port.network == learnt.key.network) {
+            self.learn(learnt, now_s, network.ageing_s, network.conf.fdb_entries_max);
+        }
+    }
+
+    /// Forgets every address of a port, static ones too.
+    pub fn forget_port(&mut self, port: PortIndex) {
+        self.remove_where(0..self.buckets.len(), |entry| entry.port == port);
+    }
+
+    /// Takes out what has aged, in the next few buckets.
+    pub fn sweep(&mut self, now_s: u32, snapshot: &Snapshot) {
+        let start = self.cursor;
+        let end = (start + SWEEP_BUCKETS).min(self.buckets.len());
+        self.cursor = if end == self.buckets.len() { 0 } else { end };
+        self.remove_where(start..end, |entry| {
+            let ageing_s = snapshot.network(entry.key.network).map_or(0, |n| n.ageing_s);
+            !entry.is_fresh(now_s, ageing_s)
+        });
+    }
+
+    /// Replaces the static entries by those of a snapshot.
+    pub fn set_statics(&mut self, snapshot: &Snapshot) {
+        self.remove_where(0..self.buckets.len(), |entry| entry.is_static());
+        for (index, network) in snapshot.networks() {
+            for set in &network.conf.statics {
+                let key = Key::new(index, set.vlan, set.mac);
+                let learnt = Learnt { key, port: set.port };
+                self.learn(learnt, Entry::STATIC, u32::MAX, usize::MAX);
+            }
+        }
+    }
+
+    /// All entries that have not aged.
+    #[must_use]
+    pub fn rows(&self, now_s: u32, snapshot: &Snapshot) -> Vec<FdbRow> {
+        let entries = self.buckets.iter().flat_map(Bucket::entries);
+        let fresh = entries.filter(|entry| {
+            let network = snapshot.network(entry.key.network);
+            network.is_some_and(|network| entry.is_fresh(now_s, network.ageing_s))
+        });
+        fresh
+            .map(|entry| FdbRow {
+                network: entry.key.network,
+                vlan: entry.key.vlan(),
+                mac: entry.key.mac(),
+                port: entry.port,
+                age: Duration::from_secs(entry.age_s(now_s).into()),
+                is_static: entry.is_static(),
+            })
+            .collect()
+    }
+
+    /// The two buckets where a key may lie.
+    #[inline]
+    fn places(&self, key: Key) -> (usize, usize) {
+        // Two rounds of multiply and fold; the key is mixed with the secret before each.
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            (product >> 64) as u64 ^ product as u64
+        };
+        let mixed = fold(key.address ^ self.seed, 0x9e37_79b9_7f4a_7c15 ^ u64::from(key.network.0));
+        let hash = fold(mixed ^ self.seed.rotate_left(32), 0xd6e8_feb8_6659_fd93);
+        let mask = self.buckets.len() - 1;
+        (hash as usize & mask, (hash >> 32) as usize & mask)
+    }
+
+    /// An entry that is there, seen again, perhaps elsewhere.
+    fn renew(&mut self, place: usize, entry: Entry, learnt: Learnt, now_s: u32) -> Outcome {
+        if entry.is_static() && now_s != Entry::STATIC {
+            return Outcome::Static;
+        }
+        self.buckets[place].update(learnt.key, learnt.port, now_s);
+        if entry.port == learnt.port {
+            return Outcome::Refreshed;
+        }
+        self.count_port(entry.port, -1);
+        self.count_port(learnt.port, 1);
+        Outcome::Moved
+    }
+
+    #[inline(never)]
+    fn insert(
+        &mut self,
+        places: [usize; 2],
+        learnt: Learnt,
+        now_s: u32,
+        ageing_s: u32,
+        limit: usize,
+    ) -> Outcome {
+        let network = usize::from(learnt.key.network.0);
+        if self.per_network.get(network).is_some_and(|&count| count >= limit) {
+            return Outcome::Full;
+        }
+        let Some((place, slot)) = self.vacancy(places, learnt.port, now_s, ageing_s) else {
+            return Outcome::Full;
+        };
+        if let Some(gone) = self.buckets[place].take(slot) {
+            self.count(gone, -1);
+        }
+        let entry = Entry { key: learnt.key, port: learnt.port, seen_s: now_s };
+        self.buckets[place].put(slot, entry);
+        self.count(entry, 1);
+        Outcome::New
+    }
+
+    /// A slot that is empty or whose entry may go: aged, or of the port that holds most.
+    fn vacancy(
+        &self,
+        places: [usize; 2],
+        port: PortIndex,
+        now_s: u32,
+        ageing_s: u32,
+    ) -> Option<(usize, usize)> {
+        let free = |place: usize| self.buckets[place].entries().count() < Bucket::SLOTS;
+        let emptier = places.into_iter().min_by_key(|&place| self.buckets[place].entries().count());
+        if let Some(place) = emptier.filter(|&place| free(place)) {
+            return self.buckets[place].free_slot().map(|slot| (place, slot));
+        }
+        let own = self.held_by(port);
+        let candidates = places.into_iter().flat_map(|place| {
+            let slots = (0..Bucket::SLOTS).filter_map(move |slot| {
+                self.buckets[place].at(slot).map(|entry| (place, slot, entry))
+            });
+            slots.filter(|(_, _, entry)| !entry.is_static())
+        });
+        // An aged entry goes first, then the oldest one of the port that holds most.
+        let (place, slot, victim) = candidates.max_by_key(|(_, _, entry)| {
+            let aged = !entry.is_fresh(now_s, ageing_s);
+            (aged, self.held_by(entry.port), entry.age_s(now_s))
+        })?;
+        let may_go = !victim.is_fresh(now_s, ageing_s) || self.held_by(victim.port) >= own;
+        may_go.then_some((place, slot))
+    }
+
+    fn held_by(&self, port: PortIndex) -> usize {
+        self.per_port.get(port.get()).copied().unwrap_or(0)
+    }
+
+    fn remove_where(&mut self, range: std::ops::Range<usize>, gone: impl Fn(&Entry) -> bool) {
+        for place in range {
+            for slot in 0..Bucket::SLOTS {
+                let bucket = &mut self.buckets[place];
+                if bucket.at(slot).is_some_and(|entry| gone(&entry))
+                    && let Some(entry) = bucket.take(slot)
+                {
+                    self.count(entry, -1);
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, entry: Entry, by: isize) {
+        self.len = self.len.wrapping_add_signed(by);
+        let network = usize::from(entry.key.network.0);
+        if self.per_network.len() <= network {
+            self.per_network.resize(network + 1, 0);
+        }
+        self.per_network[network] = self.per_network[network].wrapping_add_signed(by);
+        self.count_port(entry.port, by);
+    }
+
+    fn count_port(&mut self, port: PortIndex, by: isize) {
+        if self.per_port.len() <= port.get() {
+            self.per_port.resize(port.get() + 1, 0);
+        }
+        self.per_port[port.get()] = self.per_port[port.get()].wrapping_add_signed(by);
+    }
+}

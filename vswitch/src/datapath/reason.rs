@@ -1,0 +1,67 @@
+//! Why a frame was dropped. Every drop has one of these, and `vswitch stats` shows it by name.
+
+use fastpath::TxDrop;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// Why a frame was dropped.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum DropReason { $($(#[$doc])* $variant,)* }
+
+        impl DropReason {
+            /// All reasons, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// Number of reasons.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name that users see; stable.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The read from the port failed or brought less than an offload header.
+    RxError = "rx-error",
+    /// The frame is shorter than an Ethernet header.
+    Truncated = "truncated",
+    /// The frame ends within a VLAN tag.
+    TagCut = "vlan-tag-cut",
+    /// The port is in no network, as while it is being attached or detached.
+    PortUnknown = "port-unknown",
+    /// The port is switched off.
+    PortDisabled = "port-disabled",
+    /// The source address is a group's or zero.
+    BadSource = "bad-source-mac",
+    /// Destination 01:80:c2:00:00:00 to 0f, which a bridge never forwards (IEEE 802.1Q, table 8-1).
+    ReservedGroup = "reserved-group",
+    /// Longer than the network's MTU allows.
+    TooBig = "too-big",
+    /// The destination lives on the port that the frame came from.
+    SamePort = "same-port",
+    /// To be flooded, and there is no other port.
+    NoOtherPort = "no-other-port",
+    /// The port that it was meant for is closed, or its namespace is gone.
+    TxGone = "tx-port-gone",
+    /// The kernel had no room for it.
+    TxNoRoom = "tx-no-room",
+    /// The kernel took a part of it only.
+    TxShort = "tx-short",
+    /// The kernel refused it.
+    TxRefused = "tx-refused",
+}
+
+impl From<TxDrop> for DropReason {
+    fn from(kind: TxDrop) -> Self {
+        match kind {
+            TxDrop::Gone => Self::TxGone,
+            TxDrop::NoRoom => Self::TxNoRoom,
+            TxDrop::Short => Self::TxShort,
+            TxDrop::Refused => Self::TxRefused,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What control wants, compiled for the datapath: immutable, published as a whole.
+
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use wire::MacAddr;
+
+/// Slot of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct NetworkIndex(pub u16);
+
+/// What a port is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortKind {
+    /// A TAP in a container's namespace.
+    Container,
+    /// The TAP in the host's namespace that carries the gateway's addresses.
+    Host,
+}
+
+/// A static entry of the forwarding database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaticMac {
+    /// The address.
+    pub mac: MacAddr,
+    /// VLAN id, 0 for untagged.
+    pub vlan: u16,
+    /// Where it lives.
+    pub port: PortIndex,
+}
+
+/// A network as control describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkConf {
+    /// Largest IP packet in bytes.
+    pub mtu: u32,
+    /// How long a MAC address is remembered.
+    pub ageing: Duration,
+    /// Most MAC addresses that are learnt.
+    pub fdb_entries_max: usize,
+    /// Addresses set by hand.
+    pub statics: Vec<StaticMac>,
+}
+
+/// A port as control describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortConf {
+    /// Its network.
+    pub network: NetworkIndex,
+    /// What it is for.
+    pub kind: PortKind,
+    /// The MAC address of the interface behind it.
+    pub mac: MacAddr,
+    /// Whether frames may pass.
+    pub enabled: bool,
+}
+
+/// A network as the datapath reads it.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) conf: NetworkConf,
+    pub(super) ageing_s: u32,
+    /// Who gets a frame that is flooded.
+    pub(super) members: Vec<PortIndex>,
+}
+
+/// The whole configuration of the datapath at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    epoch: u64,
+    networks: Vec<Network>,
+    ports: Vec<Option<PortConf>>,
+}
+
+impl Snapshot {
+    /// Compiles networks, whose position is their [`NetworkIndex`], and ports. A port of a network
+    /// that is not there is left out.
+    #[must_use]
+    pub fn compile(
+        networks: Vec<NetworkConf>,
+        ports: impl IntoIterator<Item = (PortIndex, PortConf)>,
+    ) -> Self {
+        let mut snapshot = Self::default();
+        for conf in networks {
+            let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
+            snapshot.networks.push(Network { conf, ageing_s, members: Vec::new() });
+        }
+        for (port, conf) in ports {
+            let Some(network) = snapshot.networks.get_mut(usize::from(conf.network.0)) else {
+                continue;
+            };
+            if conf.enabled {
+                network.members.push(port);
+            }
+            if snapshot.ports.len() <= port.get() {
+                snapshot.ports.resize(port.get() + 1, None);
+            }
+            snapshot.ports[port.get()] = Some(conf);
+        }
+        snapshot
+    }
+
+    /// The same with another epoch: whoever publishes numbers what is published.
+    #[must_use]
+    pub fn with_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    /// The number of this snapshot.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The port in a slot.
+    #[inline]
+    #[must_use]
+    pub fn port(&self, port: PortIndex) -> Option<&PortConf> {
+        self.ports.get(port.get())?.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn network(&self, network: NetworkIndex) -> Option<&Network> {
+        self.networks.get(usize::from(network.0))
+    }
+
+    /// All networks with their slots.
+    pub(super) fn networks(&self) -> impl Iterator<Item = (NetworkIndex, &Network)> {
+        self.networks.iter().enumerate().map(|(i, network)| (NetworkIndex(i as u16), network))
+    }
+}

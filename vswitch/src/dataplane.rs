@@ -1,0 +1,329 @@
+//! Control's handle on the workers: ports come and go, snapshots are published, counters are asked for.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crossbeam::queue::ArrayQueue;
+use fastpath::backend::{self, BackendError};
+use fastpath::limits::WORKERS_MAX;
+use fastpath::{BackendChoice, BackendReport, Bell, IdlePolicy, PortIndex};
+use tokio::sync::{mpsc, oneshot};
+use vswitch_api::stats::WorkerStats;
+
+use crate::datapath::{FdbRow, PortCounters, Snapshot};
+use crate::worker::{Command, News, Setup, Worker};
+
+/// Commands that one worker may have waiting.
+const COMMANDS_MAX: usize = 1024;
+
+/// Events that may wait for control.
+const EVENTS_MAX: usize = 16_384;
+
+/// How the workers run.
+#[derive(Debug, Clone, Copy)]
+pub struct DataplaneConfig {
+    /// Number of workers, 1 to [`WORKERS_MAX`].
+    pub workers: usize,
+    /// Which packet I/O.
+    pub backend: BackendChoice,
+    /// What they do when nothing comes.
+    pub idle: IdlePolicy,
+}
+
+/// What a worker has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataplaneEvent {
+    /// The device behind a port is gone, as when its namespace died. Every worker says so.
+    PortGone(PortIndex),
+    /// A worker can no longer do its work.
+    WorkerFailed {
+        /// Which one.
+        worker: usize,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Why the dataplane did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum DataplaneError {
+    /// A number of workers that is not 1 to [`WORKERS_MAX`].
+    #[error("1 to {WORKERS_MAX} workers can run, not {0}")]
+    Workers(usize),
+    /// The backend that was asked for cannot run.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// A worker could not be started.
+    #[error("cannot start worker {worker}: {source}")]
+    Start {
+        /// Which one.
+        worker: usize,
+        /// Why.
+        source: io::Error,
+    },
+    /// A port needs one queue a worker.
+    #[error("port {port} has {queues} queues for {workers} workers")]
+    Queues {
+        /// The port.
+        port: PortIndex,
+        /// Queues given.
+        queues: usize,
+        /// Workers that run.
+        workers: usize,
+    },
+    /// A worker refused a port's queue.
+    #[error("cannot add port {port}: {source}")]
+    Port {
+        /// The port.
+        port: PortIndex,
+        /// Why.
+        source: io::Error,
+    },
+    /// All buffers are in use.
+    #[error("no buffer is free for a frame to port {0}")]
+    NoBuffer(PortIndex),
+    /// More commands wait than a worker may have.
+    #[error("worker {0} has {COMMANDS_MAX} commands waiting")]
+    Busy(usize),
+    /// A worker has ended.
+    #[error("worker {0} has ended")]
+    Ended(usize),
+}
+
+/// Counters of all workers.
+#[derive(Debug, Clone, Default)]
+pub struct StatsReport {
+    /// Counters of each open port, summed over the workers.
+    pub ports: Vec<(PortIndex, PortCounters)>,
+    /// Counters of each worker.
+    pub workers: Vec<WorkerStats>,
+}
+
+struct Line {
+    commands: Arc<ArrayQueue<Command>>,
+    bell: Bell,
+}
+
+struct Inner {
+    lines: Vec<Line>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    epoch: AtomicU64,
+    backend: BackendReport,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// The workers. Clones are handles on the same ones.
+#[derive(Clone)]
+pub struct Dataplane(Arc<Inner>);
+
+impl Dataplane {
+    /// Starts the workers. Events come through the receiver.
+    ///
+    /// # Errors
+    /// When the backend cannot run, or a thread, ring or pool cannot be made; nothing is left running.
+    pub fn start(
+        config: &DataplaneConfig,
+    ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>), DataplaneError> {
+        if !(1..=WORKERS_MAX).contains(&config.workers) {
+            return Err(DataplaneError::Workers(config.workers));
+        }
+        raise_open_files();
+        let backend = backend::choose(config.backend)?;
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let mut inner = Inner {
+            lines: Vec::new(),
+            snapshot,
+            epoch: AtomicU64::new(0),
+            backend,
+            threads: Mutex::new(Vec::new()),
+        };
+        for (id, news) in News::mesh(config.workers).into_iter().enumerate() {
+            let failed = |source| DataplaneError::Start { worker: id, source };
+            let bell = Bell::new().map_err(failed)?;
+            let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
+            let setup = Setup {
+                id,
+                backend: inner.backend.clone(),
+                idle: config.idle,
+                bell: bell.clone(),
+                commands: Arc::clone(&commands),
+                events: events.clone(),
+                snapshot: Arc::clone(&inner.snapshot),
+                news,
+                seed: getrandom::u64().map_err(|e| failed(io::Error::other(e)))?,
+            };
+            // A worker that cannot start takes the ones before it with it: `Inner` stops them.
+            let thread = spawn(setup).map_err(failed)?;
+            inner.lines.push(Line { commands, bell });
+            inner.threads.get_mut().unwrap_or_else(|e| e.into_inner()).push(thread);
+        }
+        Ok((Self(Arc::new(inner)), receiver))
+    }
+
+    /// Which packet I/O runs, and why.
+    #[must_use]
+    pub fn backend(&self) -> &BackendReport {
+        &self.0.backend
+    }
+
+    /// Number of workers.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.0.lines.len()
+    }
+
+    /// Gives the workers a new configuration. They load it once a round, without waiting.
+    pub fn publish(&self, snapshot: Snapshot) {
+        let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
+        self.0.snapshot.store(Arc::new(snapshot.with_epoch(epoch)));
+    }
+
+    /// Opens a port: one queue a worker. Its frames pass once a snapshot knows it.
+    ///
+    /// # Errors
+    /// When the slot is taken or a worker refuses; then no worker has it.
+    pub async fn add_port(
+        &self,
+        port: PortIndex,
+        queues: Vec<OwnedFd>,
+    ) -> Result<(), DataplaneError> {
+        if queues.len() != self.workers() {
+            let (queues, workers) = (queues.len(), self.workers());
+            return Err(DataplaneError::Queues { port, queues, workers });
+        }
+        for (worker, queue) in queues.into_iter().enumerate() {
+            let added = self.ask(worker, |reply| Command::AddPort { port, queue, reply }).await;
+            let error = match added {
+                Ok(Ok(())) => continue,
+                Ok(Err(source)) => DataplaneError::Port { port, source },
+                Err(error) => error,
+            };
+            for earlier in 0..worker {
+                let _ = self.ask(earlier, |reply| Command::RemovePort { port, reply }).await;
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Closes a port, once nothing of it is in flight, and forgets its addresses.
+    ///
+    /// # Errors
+    /// When a worker has ended.
+    pub async fn remove_port(&self, port: PortIndex) -> Result<PortCounters, DataplaneError> {
+        let mut sum = PortCounters::default();
+        for worker in 0..self.workers() {
+            sum += self.ask(worker, |reply| Command::RemovePort { port, reply }).await?;
+        }
+        Ok(sum)
+    }
+
+    /// Handles an Ethernet frame as if it came in on a port.
+    ///
+    /// # Errors
+    /// When no buffer is free, or the worker has ended.
+    pub async fn inject(&self, port: PortIndex, frame: Vec<u8>) -> Result<(), DataplaneError> {
+        let taken = self.ask(0, |reply| Command::Inject { port, frame, reply }).await?;
+        if taken { Ok(()) } else { Err(DataplaneError::NoBuffer(port)) }
+    }
+
+    /// Counters of all ports and workers.
+    ///
+    /// # Errors
+    /// When a worker has ended.
+    pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
+        let mut sums = std::collections::BTreeMap::<PortIndex, PortCounters>::new();
+        let mut workers = Vec::new();
+        for worker in 0..self.workers() {
+            let report = self.ask(worker, |reply| Command::Report { reply }).await?;
+            for (port, counters) in report.ports {
+                *sums.entry(port).or_default() += counters;
+            }
+            workers.push(report.worker);
+        }
+        Ok(StatsReport { ports: sums.into_iter().collect(), workers })
+    }
+
+    /// The forwarding database: what any worker knows, at its youngest age.
+    ///
+    /// # Errors
+    /// When a worker has ended.
+    pub async fn fdb(&self) -> Result<Vec<FdbRow>, DataplaneError> {
+        let mut rows = Vec::new();
+        for worker in 0..self.workers() {
+            rows.extend(self.ask(worker, |reply| Command::Fdb { reply }).await?);
+        }
+        rows.sort_by_key(|row| (row.network, row.vlan, row.mac, row.age));
+        rows.dedup_by_key(|row| (row.network, row.vlan, row.mac));
+        Ok(rows)
+    }
+
+    /// Lets the workers write what they hold, close every port, and end.
+    pub async fn shutdown(&self) {
+        for worker in 0..self.workers() {
+            let _ = self.ask(worker, |reply| Command::Stop { reply }).await;
+        }
+        let threads = std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(|e| e.into_inner()));
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        worker: usize,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, DataplaneError> {
+        let line = &self.0.lines[worker];
+        let (reply, answer) = oneshot::channel();
+        line.commands.push(command(reply)).map_err(|_| DataplaneError::Busy(worker))?;
+        line.bell.ring();
+        answer.await.map_err(|_| DataplaneError::Ended(worker))
+    }
+}
+
+impl Drop for Inner {
+    /// Stops workers that nobody has shut down.
+    fn drop(&mut self) {
+        for line in &self.lines {
+            let (reply, _) = oneshot::channel();
+            let _ = line.commands.push(Command::Stop { reply });
+            line.bell.ring();
+        }
+    }
+}
+
+/// Starts a worker's thread and waits until its engine stands.
+fn spawn(setup: Setup) -> io::Result<JoinHandle<()>> {
+    let (tell, told) = std_mpsc::channel();
+    let thread = thread::Builder::new().name(format!("vswitch-w{}", setup.id)).spawn(move || {
+        match Worker::new(setup) {
+            Ok(worker) => {
+                let _ = tell.send(Ok(()));
+                worker.run();
+            }
+            Err(error) => {
+                let _ = tell.send(Err(error));
+            }
+        }
+    })?;
+    match told.recv_timeout(Duration::from_secs(10)) {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// A port needs a descriptor a worker, and a place in the ring's table, which the limit bounds.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, a port too many is refused with that limit's name.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}

@@ -1,0 +1,99 @@
+//! The host's own port: a TAP that carries the bridge's name and the gateway addresses.
+
+use std::time::Duration;
+
+use fastpath::tap::{Tap, TapConfig};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use wire::MacAddr;
+
+use super::netlink::Link;
+use super::{HostError, Netlink, routes, sysctl};
+
+/// How long a bridge of ours may outlive the process that was killed.
+const LEFT_OVER_GONE_MAX: Duration = Duration::from_secs(5);
+const LEFT_OVER_POLL: Duration = Duration::from_millis(50);
+
+/// What the bridge is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct BridgeSetup {
+    pub(crate) name: String,
+    /// Kept in the state, so that containers that outlive a restart still know their gateway.
+    pub(crate) mac: MacAddr,
+    pub(crate) mtu: u32,
+    /// The gateway's address with the prefix length of the subnet.
+    pub(crate) gateway: Ipv4Net,
+    /// The same for IPv6.
+    pub(crate) gateway6: Ipv6Net,
+    pub(crate) queues: usize,
+}
+
+/// Makes the bridge. The interface lives as long as the TAP's queues.
+pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap, HostError> {
+    wait_for_name(netlink, setup).await?;
+    check_overlap(netlink, setup.gateway.into()).await?;
+    check_overlap(netlink, setup.gateway6.into()).await?;
+    let tap = create_tap(setup.name.clone(), setup.queues).await?;
+    let link =
+        Link { index: tap.ifindex, name: tap.name.clone(), mac: None, is_up: false };
+    netlink.set_mac_and_mtu(&link, setup.mac, setup.mtu).await?;
+    if setup.queues > 1 {
+        netlink.no_queue(&link).await?;
+    }
+    let has_ipv6 = sysctl::has_ipv6();
+    if has_ipv6 {
+        sysctl::settle_ipv6(&link.name)?;
+    }
+    netlink.up(&link).await?;
+    netlink.add_address(&link, setup.gateway.into()).await?;
+    if has_ipv6 {
+        netlink.add_address(&link, setup.gateway6.into()).await?;
+    }
+    Ok(tap)
+}
+
+/// Makes a TAP off the runtime's thread: the kernel may take its time.
+pub(crate) async fn create_tap(name: String, queues: usize) -> Result<Tap, HostError> {
+    let made = tokio::task::spawn_blocking(move || {
+        Tap::create(&TapConfig { name: &name, queues })
+    });
+    match made.await {
+        Ok(tap) => Ok(tap?),
+        Err(error) => Err(HostError::Thread(std::io::Error::other(error))),
+    }
+}
+
+/// Refuses a name that is taken. A bridge of ours (it has our MAC address) whose process was killed
+/// goes away by itself: waits for that.
+async fn wait_for_name(netlink: &Netlink, setup: &BridgeSetup) -> Result<(), HostError> {
+    let taken = || HostError::BridgeTaken(setup.name.clone());
+    let wait = async {
+        loop {
+            match netlink.link_by_name(&setup.name).await? {
+                None => return Ok(()),
+                Some(link) if link.mac == Some(setup.mac) => {
+                    tracing::info!(bridge = %setup.name, "waiting for the left-over of a crash to go");
+                    tokio::time::sleep(LEFT_OVER_POLL).await;
+                }
+                Some(_) => return Err(taken()),
+            }
+        }
+    };
+    tokio::time::timeout(LEFT_OVER_GONE_MAX, wait).await.unwrap_or_else(|_| Err(taken()))
+}
+
+async fn check_overlap(netlink: &Netlink, subnet: IpNet) -> Result<(), HostError> {
+    let all = netlink.routes(subnet).await?;
+    let Some(route) = routes::overlapping(subnet, &all) else { return Ok(()) };
+    let links = netlink.links().await?;
+    let device = match route.device {
+        None => "none",
+        Some(index) => {
+            links.iter().find(|link| link.index == index).map_or("unknown", |link| &link.name)
+        }
+    };
+    Err(HostError::Overlap {
+        subnet: subnet.trunc(),
+        route: route.destination,
+        device: device.to_owned(),
+    })
+}

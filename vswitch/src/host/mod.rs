@@ -1,0 +1,32 @@
+//! Everything that is done to the host, on one list, with how it is undone.
+//!
+//! | what | where | undone by |
+//! |---|---|---|
+//! | the bridge's TAP with the gateway addresses, and the routes that follow from them | [`bridge`] | closing its queues |
+//! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | go with the interface |
+//! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
+//! | `lo` up in a container's namespace | [`container`] | stays: the namespace is the container's |
+//!
+//! Nothing else is touched: no forwarding, no firewall, no kernel bridge, no file outside the state
+//! directory and the socket. Because a TAP lives exactly as long as its descriptors, a crash leaves
+//! nothing either: the kernel takes the interfaces down with the process, a moment after its death.
+//!
+//! The kernel is spoken to by rtnetlink: one connection for the host's namespace ([`Netlink`]), and one
+//! for a visit to a container's ([`visit`]), made and closed by a thread that lives as long as the
+//! visit. No descriptor of a container's namespace is kept open: it would keep the namespace alive
+//! after its last process has left.
+
+pub(crate) mod bridge;
+pub(crate) mod container;
+mod error;
+pub(crate) mod netlink;
+pub(crate) mod netns;
+pub(crate) mod routes;
+mod sysctl;
+#[cfg(test)]
+mod tests;
+pub(crate) mod visit;
+
+pub use error::{HostError, NetlinkError};
+pub(crate) use netlink::Netlink;
+pub use netns::NetnsError;

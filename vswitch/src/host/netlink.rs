@@ -1,0 +1,249 @@
+//! Requests to the kernel, each with its values in the error.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use futures_util::{StreamExt, TryStreamExt};
+use ipnet::IpNet;
+use netlink_packet_route::address::AddressHeaderFlags;
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
+use wire::MacAddr;
+
+use super::error::NetlinkError;
+use super::routes::HostRoute;
+
+/// A connection to the kernel for one network namespace. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Netlink(Handle);
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) mac: Option<MacAddr>,
+    pub(crate) is_up: bool,
+}
+
+/// What a device gets when it moves into a namespace, in one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Move<'a> {
+    pub(crate) netns: BorrowedFd<'a>,
+    pub(crate) ifname: &'a str,
+    pub(crate) mac: MacAddr,
+    pub(crate) mtu: u32,
+}
+
+impl Netlink {
+    /// Connects in the network namespace of the calling thread; the connection lives on the runtime
+    /// that this is called on.
+    pub(crate) fn connect() -> io::Result<Self> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        tokio::spawn(connection);
+        Ok(Self(handle))
+    }
+
+    /// All interfaces.
+    pub(crate) async fn links(&self) -> Result<Vec<Link>, NetlinkError> {
+        let links = self.0.link().get().execute();
+        links.map_ok(Link::from).try_collect().await.map_err(failed(|| "list interfaces".into()))
+    }
+
+    /// The interface of that name.
+    pub(crate) async fn link_by_name(&self, name: &str) -> Result<Option<Link>, NetlinkError> {
+        let mut found = std::pin::pin!(self.0.link().get().match_name(name).execute());
+        match found.try_next().await {
+            Ok(link) => Ok(link.map(Link::from)),
+            Err(error) => {
+                let error = failed(|| format!("look {name} up"))(error);
+                if error.errno() == Some(libc::ENODEV) { Ok(None) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Sets the MAC address and the MTU of an interface.
+    pub(crate) async fn set_mac_and_mtu(
+        &self,
+        link: &Link,
+        mac: MacAddr,
+        mtu: u32,
+    ) -> Result<(), NetlinkError> {
+        let message =
+            LinkUnspec::new_with_index(link.index).address(mac.0.to_vec()).mtu(mtu).build();
+        let what = || format!("set MAC address {mac} and MTU {mtu} of {}", link.name);
+        self.set(message, what).await
+    }
+
+    /// Moves an interface into another namespace, where it gets its name, MAC address and MTU.
+    pub(crate) async fn move_into(&self, index: u32, to: Move<'_>) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_index(index)
+            .setns_by_fd(to.netns.as_raw_fd())
+            .name(to.ifname)
+            .address(to.mac.0.to_vec())
+            .mtu(to.mtu)
+            .build();
+        self.set(message, || format!("move the TAP into the namespace as {}", to.ifname)).await
+    }
+
+    /// Brings an interface up.
+    pub(crate) async fn up(&self, link: &Link) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_index(link.index).up().build();
+        self.set(message, || format!("bring {} up", link.name)).await
+    }
+
+    /// Brings `lo` up. Its index is 1 in every namespace.
+    pub(crate) async fn loopback_up(&self) -> Result<(), NetlinkError> {
+        let lo = Link { index: 1, name: "lo".into(), mac: None, is_up: false };
+        self.up(&lo).await
+    }
+
+    /// Replaces the queue disciplines of a multi-queue TAP by none; before it comes up.
+    pub(crate) async fn no_queue(&self, link: &Link) -> Result<(), NetlinkError> {
+        let index = i32::try_from(link.index).unwrap_or(i32::MAX);
+        let mut message = TcMessage::with_index(index);
+        message.header.parent = TcHandle::ROOT;
+        message.attributes.push(TcAttribute::Kind("noqueue".into()));
+        let mut request =
+            NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+        let what = || format!("set queue discipline noqueue on {}", link.name);
+        let mut answers = match self.0.clone().request(request) {
+            Ok(answers) => std::pin::pin!(answers),
+            Err(error) => return Err(failed(what)(error)),
+        };
+        while let Some(answer) = answers.next().await {
+            if let NetlinkPayload::Error(error) = answer.payload
+                && error.code.is_some()
+            {
+                return Err(NetlinkError { what: what(), source: error.to_io() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an address with its prefix length, usable at once.
+    pub(crate) async fn add_address(&self, link: &Link, address: IpNet) -> Result<(), NetlinkError> {
+        let mut request =
+            self.0.address().add(link.index, address.addr(), address.prefix_len());
+        if address.addr().is_ipv6() {
+            request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        }
+        request.execute().await.map_err(failed(|| format!("add {address} to {}", link.name)))
+    }
+
+    /// Adds a default route, unless there is one; says whether it did.
+    pub(crate) async fn add_default_route(
+        &self,
+        link: &Link,
+        gateway: IpAddr,
+    ) -> Result<bool, NetlinkError> {
+        let message = match gateway {
+            IpAddr::V4(gateway) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+                .gateway(gateway)
+                .output_interface(link.index)
+                .build(),
+            IpAddr::V6(gateway) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+                .gateway(gateway)
+                .output_interface(link.index)
+                .build(),
+        };
+        let what = || format!("add a default route by {gateway} on {}", link.name);
+        match self.0.route().add(message).execute().await.map_err(failed(what)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.errno() == Some(libc::EEXIST) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The routes of a family (that of `like`) that lead somewhere or nowhere, in all tables but that
+    /// of the host's own addresses.
+    pub(crate) async fn routes(&self, like: IpNet) -> Result<Vec<HostRoute>, NetlinkError> {
+        let message = match like {
+            IpNet::V4(_) => RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
+            IpNet::V6(_) => RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
+        };
+        let routes: Vec<RouteMessage> = self
+            .0
+            .route()
+            .get(message)
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed(|| "list routes".into()))?;
+        Ok(routes.iter().filter_map(host_route).collect())
+    }
+
+    async fn set(
+        &self,
+        message: LinkMessage,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), NetlinkError> {
+        self.0.link().set(message).execute().await.map_err(failed(what))
+    }
+}
+
+impl From<LinkMessage> for Link {
+    fn from(message: LinkMessage) -> Self {
+        let mut link = Self {
+            index: message.header.index,
+            name: String::new(),
+            mac: None,
+            is_up: message.header.flags.contains(LinkFlags::Up),
+        };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Address(octets) => {
+                    link.mac = <[u8; 6]>::try_from(octets).ok().map(MacAddr);
+                }
+                _ => {}
+            }
+        }
+        link
+    }
+}
+
+/// What a route message means for us; `None` if it cannot be in the way.
+fn host_route(message: &RouteMessage) -> Option<HostRoute> {
+    use RouteType::{BlackHole, Prohibit, Unicast, Unreachable};
+    let header = &message.header;
+    let leads = matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit);
+    if !leads || header.table == libc::RT_TABLE_LOCAL {
+        return None;
+    }
+    let mut destination = None;
+    let mut device = None;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+                destination = Some(IpAddr::V4(*address));
+            }
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
+                destination = Some(IpAddr::V6(*address));
+            }
+            RouteAttribute::Oif(index) => device = Some(*index),
+            _ => {}
+        }
+    }
+    let destination = IpNet::new(destination?, header.destination_prefix_length).ok()?;
+    Some(HostRoute { destination, device })
+}
+
+/// Turns the crate's error into ours.
+fn failed(what: impl FnOnce() -> String) -> impl FnOnce(rtnetlink::Error) -> NetlinkError {
+    |error| {
+        let source = match error {
+            rtnetlink::Error::NetlinkError(message) => message.to_io(),
+            other => io::Error::other(other.to_string()),
+        };
+        NetlinkError { what: what(), source }
+    }
+}

@@ -1,0 +1,38 @@
+//! Kernel settings of one interface. `/proc/sys/net` shows the namespace of the thread that looks.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::HostError;
+
+/// What an interface of ours gets under `net.ipv6.conf.IFNAME`: the addresses that we set and a
+/// link-local one made from the MAC address, at once usable, and nothing that a router advertises.
+const IPV6: [(&str, &str); 5] = [
+    ("disable_ipv6", "0"),
+    ("accept_ra", "0"),
+    ("autoconf", "0"),
+    ("accept_dad", "0"),
+    ("addr_gen_mode", "0"),
+];
+
+/// Whether this kernel has IPv6 at all.
+pub(super) fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6").is_dir()
+}
+
+/// Settles IPv6 of an interface before it comes up.
+pub(super) fn settle_ipv6(ifname: &str) -> Result<(), HostError> {
+    for (key, value) in IPV6 {
+        let path = Path::new("/proc/sys/net/ipv6/conf").join(ifname).join(key);
+        match fs::write(&path, value) {
+            Ok(()) => {}
+            // A setting that this kernel does not have.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::debug!(path = %path.display(), "no such setting");
+            }
+            Err(source) => return Err(HostError::Sysctl { path, source }),
+        }
+    }
+    Ok(())
+}

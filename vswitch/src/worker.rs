@@ -1,0 +1,230 @@
+//! A worker: one thread with its engine, pool, forwarding database and counters.
+//!
+//! # Theory of operation
+//!
+//! A worker goes round: let the engine write what the last round decided and read what has come,
+//! read the clock once, load the snapshot once, do what control has asked for, hear what other
+//! workers have learnt, take the frames through the datapath. It sleeps only inside the engine, when
+//! no port is active; frames, and the [`Bell`] that control rings, wake it.
+//!
+//! Nothing here takes a lock. Control speaks to a worker through a bounded queue of [`Command`]s and
+//! gets an answer through each; workers tell each other what they learn through rings of one writer
+//! and one reader ([`fastpath::ring::spsc`]), and whatever does not fit is learnt later by the other.
+
+mod command;
+mod news;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Cache};
+use crossbeam::queue::ArrayQueue;
+use fastpath::engine::Received;
+use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX};
+use fastpath::{
+    BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex, Wait,
+    backend,
+};
+use tokio::sync::{mpsc, oneshot};
+use vswitch_api::stats::WorkerStats;
+
+pub(crate) use command::{Command, WorkerReport};
+pub(crate) use news::News;
+
+use crate::dataplane::DataplaneEvent;
+use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats};
+
+/// Time between two steps of the sweep of the forwarding database.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long an ending worker waits for what is in flight.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// What a worker is started with.
+pub(crate) struct Setup {
+    pub(crate) id: usize,
+    pub(crate) backend: BackendReport,
+    pub(crate) idle: IdlePolicy,
+    pub(crate) bell: Bell,
+    pub(crate) commands: Arc<ArrayQueue<Command>>,
+    pub(crate) events: mpsc::Sender<DataplaneEvent>,
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(crate) news: News,
+    pub(crate) seed: u64,
+}
+
+pub(crate) struct Worker {
+    id: usize,
+    idle: IdlePolicy,
+    engine: Box<dyn Engine>,
+    pool: Pool,
+    clock: Clock,
+    batch: Batch,
+    received: Vec<Received>,
+    commands: Arc<ArrayQueue<Command>>,
+    events: mpsc::Sender<DataplaneEvent>,
+    snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    news: News,
+    state: State,
+    stats: Stats,
+    /// Who waits for a port to be closed.
+    closing: Vec<(PortIndex, oneshot::Sender<PortCounters>)>,
+    /// Ports that are open, for the sums.
+    open: Vec<PortIndex>,
+    /// What ports counted that are closed now.
+    retired: PortCounters,
+    rounds: u64,
+    empty_rounds: u64,
+    next_sweep: Nanos,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Worker {
+    /// Builds the worker in its own thread: the ring belongs to the thread that made it.
+    pub(crate) fn new(setup: Setup) -> std::io::Result<Self> {
+        let pool = Pool::new(POOL_FRAMES)?;
+        let mut engine = backend::engine(&setup.backend, &pool, setup.bell)?;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        engine.set_patience(setup.idle.patience(processors));
+        Ok(Self {
+            id: setup.id,
+            idle: setup.idle,
+            engine,
+            pool,
+            clock: Clock,
+            batch: Batch::with_capacity(ROUND_FRAMES_MAX),
+            received: Vec::with_capacity(ROUND_FRAMES_MAX),
+            commands: setup.commands,
+            events: setup.events,
+            snapshot: Cache::new(setup.snapshot),
+            state: State::new(setup.seed, setup.news.has_peers()),
+            news: setup.news,
+            stats: Stats::default(),
+            closing: Vec::new(),
+            open: Vec::new(),
+            retired: PortCounters::default(),
+            rounds: 0,
+            empty_rounds: 0,
+            next_sweep: Nanos::default(),
+            stop: None,
+        })
+    }
+
+    /// Goes round until told to stop, or until the engine is unusable.
+    pub(crate) fn run(mut self) {
+        while self.stop.is_none() {
+            if let Err(error) = self.round() {
+                let error = format!("packet I/O failed: {error}");
+                // Nobody listening means that the daemon ends already.
+                let _ = self.events.try_send(DataplaneEvent::WorkerFailed { worker: self.id, error });
+                return;
+            }
+        }
+        self.drain();
+    }
+
+    fn round(&mut self) -> std::io::Result<()> {
+        let wait = self.idle.wait(self.patience());
+        self.engine.round(&mut self.pool, wait, &mut self.received)?;
+        let now = self.clock.now();
+        self.rounds += 1;
+        self.empty_rounds += u64::from(self.received.is_empty());
+        self.handle_events(now);
+        self.batch.fill(&mut self.received);
+        self.news.hear(now, self.snapshot.load(), &mut self.state.fdb);
+        datapath::run(
+            now,
+            &mut self.batch,
+            &mut self.pool,
+            self.snapshot.load(),
+            &mut self.state,
+            &mut self.stats,
+            &mut *self.engine,
+        );
+        self.news.tell(&mut self.state.news);
+        if now >= self.next_sweep {
+            self.state.fdb.sweep(now.seconds(), self.snapshot.load());
+            self.next_sweep = now.after(SWEEP_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Sleeps for ever, unless there is something that ages.
+    fn patience(&self) -> Wait {
+        if self.state.fdb.is_empty() { Wait::Forever } else { Wait::For(SWEEP_EVERY) }
+    }
+
+    fn handle_events(&mut self, now: Nanos) {
+        while let Some(event) = self.engine.next_event() {
+            match event {
+                EngineEvent::Rung => self.obey(now),
+                // A full queue of events: the port stays dead until it is detached by hand.
+                EngineEvent::Gone(port) => {
+                    let _ = self.events.try_send(DataplaneEvent::PortGone(port));
+                }
+                EngineEvent::Detached(port) => self.detached(port),
+            }
+        }
+    }
+
+    fn detached(&mut self, port: PortIndex) {
+        let counters = self.counters(port);
+        self.retired += counters;
+        self.stats.forget(port);
+        self.open.retain(|&open| open != port);
+        self.state.fdb.forget_port(port);
+        let Some(at) = self.closing.iter().position(|(closing, _)| *closing == port) else { return };
+        let (_, reply) = self.closing.swap_remove(at);
+        let _ = reply.send(counters);
+    }
+
+    fn counters(&self, port: PortIndex) -> PortCounters {
+        PortCounters::new(self.engine.port_io(port), self.stats.port_drops(port))
+    }
+
+    fn report(&self) -> WorkerReport {
+        let ports: Vec<_> = self.open.iter().map(|&port| (port, self.counters(port))).collect();
+        let mut total = self.retired;
+        for (_, counters) in &ports {
+            total += *counters;
+        }
+        let engine = self.engine.stats();
+        let worker = WorkerStats {
+            worker: self.id,
+            rounds: self.rounds,
+            empty_rounds: self.empty_rounds,
+            sleeps: engine.sleeps,
+            syscalls: engine.syscalls,
+            received: total.rx_frames,
+            generated: self.stats.generated,
+            flood_copies: self.stats.flood_copies,
+            sent: total.tx_frames,
+            dropped: total.drops_total(),
+            held: (self.engine.held_writes() + self.batch.len()) as u64,
+            fdb_entries: self.state.fdb.len(),
+            mac_moves: self.stats.mac_moves,
+            fdb_full: self.stats.fdb_full,
+        };
+        WorkerReport { ports, worker }
+    }
+
+    /// Closes every port and waits, for a while, until nothing is in flight.
+    fn drain(&mut self) {
+        for &port in &self.open {
+            self.engine.detach(port);
+        }
+        let deadline = self.clock.now().after(DRAIN_MAX);
+        while !self.open.is_empty() && self.clock.now() < deadline {
+            let wait = Wait::For(Duration::from_millis(50));
+            if self.engine.round(&mut self.pool, wait, &mut self.received).is_err() {
+                break;
+            }
+            self.batch.fill(&mut self.received);
+            self.batch.discard(&mut self.pool);
+            self.handle_events(self.clock.now());
+        }
+        if let Some(reply) = self.stop.take() {
+            let _ = reply.send(());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What control asks of a worker.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use fastpath::{Nanos, PortIndex};
+use tokio::sync::oneshot;
+use vswitch_api::stats::WorkerStats;
+
+use super::Worker;
+use crate::datapath::{FdbRow, PortCounters};
+
+/// One request; the answer comes through the channel in it.
+pub(crate) enum Command {
+    AddPort { port: PortIndex, queue: OwnedFd, reply: oneshot::Sender<io::Result<()>> },
+    RemovePort { port: PortIndex, reply: oneshot::Sender<PortCounters> },
+    /// An Ethernet frame, as if it came in on the port. The answer: whether there was a buffer.
+    Inject { port: PortIndex, frame: Vec<u8>, reply: oneshot::Sender<bool> },
+    Report { reply: oneshot::Sender<WorkerReport> },
+    Fdb { reply: oneshot::Sender<Vec<FdbRow>> },
+    Stop { reply: oneshot::Sender<()> },
+}
+
+/// A copy of a worker's counters.
+#[derive(Debug)]
+pub(crate) struct WorkerReport {
+    pub(crate) ports: Vec<(PortIndex, PortCounters)>,
+    pub(crate) worker: WorkerStats,
+}
+
+impl Worker {
+    /// Does all that was asked for. Whoever no longer waits for an answer gets none.
+    pub(super) fn obey(&mut self, now: Nanos) {
+        while let Some(command) = self.commands.pop() {
+            match command {
+                Command::AddPort { port, queue, reply } => {
+                    let _ = reply.send(self.add_port(port, queue));
+                }
+                Command::RemovePort { port, reply } => self.remove_port(port, reply),
+                Command::Inject { port, frame, reply } => {
+                    let frame = self.pool.alloc_with(&frame);
+                    let _ = reply.send(frame.is_some());
+                    if let Some(frame) = frame {
+                        self.stats.generated += 1;
+                        self.batch.push(port, frame);
+                    }
+                }
+                Command::Report { reply } => {
+                    let _ = reply.send(self.report());
+                }
+                Command::Fdb { reply } => {
+                    let _ = reply.send(self.state.fdb.rows(now.seconds(), self.snapshot.load()));
+                }
+                Command::Stop { reply } => self.stop = Some(reply),
+            }
+        }
+    }
+
+    fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+        self.engine.attach(port, queue)?;
+        self.stats.forget(port);
+        self.open.push(port);
+        Ok(())
+    }
+
+    fn remove_port(&mut self, port: PortIndex, reply: oneshot::Sender<PortCounters>) {
+        if self.open.contains(&port) {
+            self.closing.push((port, reply));
+            self.engine.detach(port);
+        } else {
+            let _ = reply.send(PortCounters::default());
+        }
+    }
+}

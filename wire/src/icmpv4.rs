@@ -1,0 +1,294 @@
+//! ICMP for IPv4 (RFC 792, RFC 1191).
+
+use crate::bytes::{be16, put16};
+use crate::checksum::{self, Delta};
+use crate::error::{Error, need, room};
+use crate::ipv4;
+use crate::limits::ICMPV4_ERROR_PACKET_MAX;
+
+#[cfg(test)]
+mod tests;
+
+mod field {
+    use crate::bytes::Field;
+
+    pub(super) const TYPE: usize = 0;
+    pub(super) const CODE: usize = 1;
+    pub(super) const CHECKSUM: Field = 2..4;
+    pub(super) const WORD_1: Field = 4..6;
+    pub(super) const WORD_2: Field = 6..8;
+}
+
+/// Bytes of the header: type, code, checksum, and four bytes that depend on the type.
+pub const HEADER_LEN: usize = 8;
+
+/// The ICMP type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Type(pub u8);
+
+impl Type {
+    /// Answer to an echo request.
+    pub const ECHO_REPLY: Self = Self(0);
+    /// Destination unreachable; code 4 means that it must be fragmented and must not.
+    pub const DST_UNREACHABLE: Self = Self(3);
+    /// Redirect.
+    pub const REDIRECT: Self = Self(5);
+    /// Ping.
+    pub const ECHO_REQUEST: Self = Self(8);
+    /// Time exceeded.
+    pub const TIME_EXCEEDED: Self = Self(11);
+    /// Parameter problem.
+    pub const PARAMETER_PROBLEM: Self = Self(12);
+
+    /// The message quotes the packet that it complains about (RFC 1122 section 3.2.2).
+    #[inline]
+    pub const fn is_error(self) -> bool {
+        matches!(self.0, 3 | 4 | 5 | 11 | 12)
+    }
+
+    /// Echo request or reply: identifier and sequence number count.
+    #[inline]
+    pub const fn is_echo(self) -> bool {
+        matches!(self, Self::ECHO_REQUEST | Self::ECHO_REPLY)
+    }
+}
+
+/// Codes of "destination unreachable".
+pub mod unreachable {
+    /// No route to the network.
+    pub const NET: u8 = 0;
+    /// The host does not answer.
+    pub const HOST: u8 = 1;
+    /// Nobody listens on the port.
+    pub const PORT: u8 = 3;
+    /// Fragmentation needed and DF set.
+    pub const FRAG_NEEDED: u8 = 4;
+    /// Forbidden by an administrator.
+    pub const ADMIN_PROHIBITED: u8 = 13;
+}
+
+/// A view of an ICMP message. The buffer ends where the message does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<T>(T);
+
+impl<T: AsRef<[u8]>> Packet<T> {
+    /// Checks that the header is there.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 8 bytes.
+    #[inline]
+    pub fn new_checked(buffer: T) -> Result<Self, Error> {
+        need("ICMP", HEADER_LEN, buffer.as_ref().len())?;
+        Ok(Self(buffer))
+    }
+
+    /// Type.
+    #[inline]
+    pub fn icmp_type(&self) -> Type {
+        Type(self.0.as_ref()[field::TYPE])
+    }
+
+    /// Code.
+    #[inline]
+    pub fn code(&self) -> u8 {
+        self.0.as_ref()[field::CODE]
+    }
+
+    /// Checksum.
+    #[inline]
+    pub fn checksum(&self) -> u16 {
+        be16(self.0.as_ref(), field::CHECKSUM)
+    }
+
+    /// Identifier of an echo.
+    #[inline]
+    pub fn ident(&self) -> u16 {
+        be16(self.0.as_ref(), field::WORD_1)
+    }
+
+    /// Sequence number of an echo.
+    #[inline]
+    pub fn seq(&self) -> u16 {
+        be16(self.0.as_ref(), field::WORD_2)
+    }
+
+    /// Next-hop MTU of "fragmentation needed" (RFC 1191); 0 from a router older than that.
+    #[inline]
+    pub fn mtu(&self) -> u16 {
+        self.seq()
+    }
+
+    /// What follows the header: the data of an echo, or the packet that an error quotes.
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        &self.0.as_ref()[HEADER_LEN..]
+    }
+
+    /// The checksum is right.
+    pub fn verify_checksum(&self) -> bool {
+        checksum::checksum(self.0.as_ref()) == 0
+    }
+}
+
+impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
+    /// Sets type and code; the checksum is left to the caller.
+    pub fn set_type(&mut self, icmp_type: Type, code: u8) {
+        let bytes = self.0.as_mut();
+        (bytes[field::TYPE], bytes[field::CODE]) = (icmp_type.0, code);
+    }
+
+    /// Sets the identifier; the checksum is left to the caller.
+    #[inline]
+    pub fn set_ident(&mut self, ident: u16) {
+        put16(self.0.as_mut(), field::WORD_1, ident);
+    }
+
+    /// Sets the sequence number; the checksum is left to the caller.
+    pub fn set_seq(&mut self, seq: u16) {
+        put16(self.0.as_mut(), field::WORD_2, seq);
+    }
+
+    /// Sets the next-hop MTU; the checksum is left to the caller.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.set_seq(mtu);
+    }
+
+    /// Sets the checksum.
+    #[inline]
+    pub fn set_checksum(&mut self, checksum: u16) {
+        put16(self.0.as_mut(), field::CHECKSUM, checksum);
+    }
+
+    /// Computes the checksum anew.
+    pub fn fill_checksum(&mut self) {
+        self.set_checksum(0);
+        self.set_checksum(checksum::checksum(self.0.as_ref()));
+    }
+
+    /// Updates the checksum after a change of the message. There is no pseudo-header: a changed
+    /// address in front of it is no change.
+    #[inline]
+    pub fn update_checksum(&mut self, change: Delta) {
+        self.set_checksum(change.apply(self.checksum()));
+    }
+
+    /// What follows the header, to be edited.
+    #[inline]
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        &mut self.0.as_mut()[HEADER_LEN..]
+    }
+}
+
+/// The messages that a switch sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repr<'a> {
+    /// Ping.
+    EchoRequest {
+        /// Identifier.
+        ident: u16,
+        /// Sequence number.
+        seq: u16,
+        /// Data.
+        data: &'a [u8],
+    },
+    /// Answer to a ping.
+    EchoReply {
+        /// Identifier.
+        ident: u16,
+        /// Sequence number.
+        seq: u16,
+        /// Data.
+        data: &'a [u8],
+    },
+    /// Destination unreachable.
+    DstUnreachable {
+        /// Why: see [`unreachable`].
+        code: u8,
+        /// Next-hop MTU, for [`unreachable::FRAG_NEEDED`]; else 0.
+        mtu: u16,
+        /// The packet complained about, as far as [`quote`] gives it.
+        quoted: &'a [u8],
+    },
+    /// Time exceeded: 0 in transit, 1 in reassembly.
+    TimeExceeded {
+        /// Code.
+        code: u8,
+        /// The packet complained about, as far as [`quote`] gives it.
+        quoted: &'a [u8],
+    },
+}
+
+impl<'a> Repr<'a> {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// [`Error::Field`] for another type or a wrong checksum.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let packet = Packet::new_checked(bytes)?;
+        if !packet.verify_checksum() {
+            return Err(bad("checksum", packet.checksum()));
+        }
+        let (ident, seq, code, data) = (packet.ident(), packet.seq(), packet.code(), &bytes[8..]);
+        match packet.icmp_type() {
+            Type::ECHO_REQUEST => Ok(Self::EchoRequest { ident, seq, data }),
+            Type::ECHO_REPLY => Ok(Self::EchoReply { ident, seq, data }),
+            Type::DST_UNREACHABLE => {
+                Ok(Self::DstUnreachable { code, mtu: packet.mtu(), quoted: data })
+            }
+            Type::TIME_EXCEEDED => Ok(Self::TimeExceeded { code, quoted: data }),
+            Type(other) => Err(bad("type", other.into())),
+        }
+    }
+
+    /// Type, code, and the two words behind the checksum.
+    const fn header(&self) -> (Type, u8, u16, u16) {
+        match *self {
+            Self::EchoRequest { ident, seq, .. } => (Type::ECHO_REQUEST, 0, ident, seq),
+            Self::EchoReply { ident, seq, .. } => (Type::ECHO_REPLY, 0, ident, seq),
+            Self::DstUnreachable { code, mtu, .. } => (Type::DST_UNREACHABLE, code, 0, mtu),
+            Self::TimeExceeded { code, .. } => (Type::TIME_EXCEEDED, code, 0, 0),
+        }
+    }
+
+    /// What follows the header.
+    pub const fn data(&self) -> &'a [u8] {
+        match *self {
+            Self::EchoRequest { data, .. } | Self::EchoReply { data, .. } => data,
+            Self::DstUnreachable { quoted, .. } | Self::TimeExceeded { quoted, .. } => quoted,
+        }
+    }
+
+    /// Bytes of the message.
+    pub const fn buffer_len(&self) -> usize {
+        HEADER_LEN + self.data().len()
+    }
+
+    /// Writes the message to the start of `buffer` and returns its length.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let len = self.buffer_len();
+        room("ICMP", len, buffer.len())?;
+        let (icmp_type, code, word_1, word_2) = self.header();
+        let message = &mut buffer[..len];
+        message[HEADER_LEN..].copy_from_slice(self.data());
+        let mut packet = Packet(message);
+        packet.set_type(icmp_type, code);
+        packet.set_ident(word_1);
+        packet.set_seq(word_2);
+        packet.fill_checksum();
+        Ok(len)
+    }
+}
+
+/// As much of the IPv4 packet `original` as an error about it quotes: the error's own packet stays
+/// within [`ICMPV4_ERROR_PACKET_MAX`] bytes.
+pub fn quote(original: &[u8]) -> &[u8] {
+    let max = ICMPV4_ERROR_PACKET_MAX - ipv4::HEADER_LEN - HEADER_LEN;
+    &original[..original.len().min(max)]
+}
+
+fn bad(field: &'static str, value: u16) -> Error {
+    Error::Field { header: "ICMP", field, value: value.into() }
+}

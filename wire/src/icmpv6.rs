@@ -1,0 +1,327 @@
+//! ICMPv6 (RFC 4443). Neighbour discovery, which rides on it, is [`crate::ndp`].
+
+use crate::bytes::{be16, be32, put16, put32};
+use crate::checksum::{self, ChecksumState, Delta, update_for_address, update_for_port};
+use crate::error::{Error, need, room};
+use crate::ipv6;
+use crate::limits::ICMPV6_ERROR_PACKET_MAX;
+
+#[cfg(test)]
+mod tests;
+
+mod field {
+    use crate::bytes::Field;
+
+    pub(super) const TYPE: usize = 0;
+    pub(super) const CODE: usize = 1;
+    pub(super) const CHECKSUM: Field = 2..4;
+    pub(super) const WORD: Field = 4..8;
+    pub(super) const IDENT: Field = 4..6;
+    pub(super) const SEQ: Field = 6..8;
+}
+
+/// Bytes of the header: type, code, checksum, and four bytes that depend on the type.
+pub const HEADER_LEN: usize = 8;
+
+/// Where the checksum lies in the header: the `csum_offset` of a partial checksum.
+pub const CHECKSUM_OFFSET: u16 = field::CHECKSUM.start as u16;
+
+/// The ICMPv6 type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Type(pub u8);
+
+impl Type {
+    /// Destination unreachable.
+    pub const DST_UNREACHABLE: Self = Self(1);
+    /// Packet too big.
+    pub const PACKET_TOO_BIG: Self = Self(2);
+    /// Time exceeded.
+    pub const TIME_EXCEEDED: Self = Self(3);
+    /// Parameter problem.
+    pub const PARAMETER_PROBLEM: Self = Self(4);
+    /// Ping.
+    pub const ECHO_REQUEST: Self = Self(128);
+    /// Answer to a ping.
+    pub const ECHO_REPLY: Self = Self(129);
+    /// Router solicitation.
+    pub const ROUTER_SOLICIT: Self = Self(133);
+    /// Router advertisement.
+    pub const ROUTER_ADVERT: Self = Self(134);
+    /// Neighbour solicitation.
+    pub const NEIGHBOR_SOLICIT: Self = Self(135);
+    /// Neighbour advertisement.
+    pub const NEIGHBOR_ADVERT: Self = Self(136);
+    /// Redirect.
+    pub const REDIRECT: Self = Self(137);
+
+    /// The message quotes the packet that it complains about (RFC 4443 section 2.1).
+    #[inline]
+    pub const fn is_error(self) -> bool {
+        self.0 < 128
+    }
+
+    /// Echo request or reply: identifier and sequence number count.
+    #[inline]
+    pub const fn is_echo(self) -> bool {
+        matches!(self, Self::ECHO_REQUEST | Self::ECHO_REPLY)
+    }
+
+    /// Neighbour discovery (RFC 4861): valid only with hop limit 255.
+    #[inline]
+    pub const fn is_ndp(self) -> bool {
+        matches!(self.0, 133..=137)
+    }
+}
+
+/// Codes of "destination unreachable".
+pub mod unreachable {
+    /// No route.
+    pub const NO_ROUTE: u8 = 0;
+    /// Forbidden by an administrator.
+    pub const ADMIN_PROHIBITED: u8 = 1;
+    /// The address does not answer.
+    pub const ADDRESS: u8 = 3;
+    /// Nobody listens on the port.
+    pub const PORT: u8 = 4;
+}
+
+/// A view of an ICMPv6 message. The buffer ends where the message does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<T>(T);
+
+impl<T: AsRef<[u8]>> Packet<T> {
+    /// Checks that the header is there.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 8 bytes.
+    #[inline]
+    pub fn new_checked(buffer: T) -> Result<Self, Error> {
+        need("ICMPv6", HEADER_LEN, buffer.as_ref().len())?;
+        Ok(Self(buffer))
+    }
+
+    /// Type.
+    #[inline]
+    pub fn icmp_type(&self) -> Type {
+        Type(self.0.as_ref()[field::TYPE])
+    }
+
+    /// Code.
+    #[inline]
+    pub fn code(&self) -> u8 {
+        self.0.as_ref()[field::CODE]
+    }
+
+    /// Checksum.
+    #[inline]
+    pub fn checksum(&self) -> u16 {
+        be16(self.0.as_ref(), field::CHECKSUM)
+    }
+
+    /// Identifier of an echo.
+    #[inline]
+    pub fn ident(&self) -> u16 {
+        be16(self.0.as_ref(), field::IDENT)
+    }
+
+    /// Sequence number of an echo.
+    #[inline]
+    pub fn seq(&self) -> u16 {
+        be16(self.0.as_ref(), field::SEQ)
+    }
+
+    /// MTU of "packet too big".
+    #[inline]
+    pub fn mtu(&self) -> u32 {
+        be32(self.0.as_ref(), field::WORD)
+    }
+
+    /// What follows the header: the data of an echo, or the packet that an error quotes.
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        &self.0.as_ref()[HEADER_LEN..]
+    }
+
+    /// The checksum is right. `pseudo` is the pseudo-header's sum.
+    pub fn verify_checksum(&self, pseudo: u16) -> bool {
+        checksum::transport(pseudo, self.0.as_ref()) == 0
+    }
+}
+
+impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
+    /// Sets type and code; the checksum is left to the caller.
+    pub fn set_type(&mut self, icmp_type: Type, code: u8) {
+        let bytes = self.0.as_mut();
+        (bytes[field::TYPE], bytes[field::CODE]) = (icmp_type.0, code);
+    }
+
+    /// Sets the identifier; the checksum is left to the caller.
+    #[inline]
+    pub fn set_ident(&mut self, ident: u16) {
+        put16(self.0.as_mut(), field::IDENT, ident);
+    }
+
+    /// Sets the MTU of "packet too big"; the checksum is left to the caller.
+    pub fn set_mtu(&mut self, mtu: u32) {
+        put32(self.0.as_mut(), field::WORD, mtu);
+    }
+
+    /// Sets the checksum.
+    #[inline]
+    pub fn set_checksum(&mut self, checksum: u16) {
+        put16(self.0.as_mut(), field::CHECKSUM, checksum);
+    }
+
+    /// Computes the checksum anew.
+    pub fn fill_checksum(&mut self, pseudo: u16) {
+        self.set_checksum(0);
+        self.set_checksum(checksum::transport(pseudo, self.0.as_ref()));
+    }
+
+    /// Updates the checksum after a change of an address.
+    #[inline]
+    pub fn update_for_address(&mut self, change: Delta, state: ChecksumState) {
+        self.set_checksum(update_for_address(self.checksum(), change, state));
+    }
+
+    /// Updates the checksum after a change of the identifier, or of anything else in the message.
+    #[inline]
+    pub fn update_for_port(&mut self, change: Delta, state: ChecksumState) {
+        self.set_checksum(update_for_port(self.checksum(), change, state));
+    }
+
+    /// What follows the header, to be edited.
+    #[inline]
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        &mut self.0.as_mut()[HEADER_LEN..]
+    }
+}
+
+/// The messages that a switch sends, but for neighbour discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repr<'a> {
+    /// Ping.
+    EchoRequest {
+        /// Identifier.
+        ident: u16,
+        /// Sequence number.
+        seq: u16,
+        /// Data.
+        data: &'a [u8],
+    },
+    /// Answer to a ping.
+    EchoReply {
+        /// Identifier.
+        ident: u16,
+        /// Sequence number.
+        seq: u16,
+        /// Data.
+        data: &'a [u8],
+    },
+    /// Destination unreachable.
+    DstUnreachable {
+        /// Why: see [`unreachable`].
+        code: u8,
+        /// The packet complained about, as far as [`quote`] gives it.
+        quoted: &'a [u8],
+    },
+    /// Packet too big.
+    PacketTooBig {
+        /// MTU of the next hop, in bytes of IPv6 packet.
+        mtu: u32,
+        /// The packet complained about, as far as [`quote`] gives it.
+        quoted: &'a [u8],
+    },
+    /// Time exceeded: 0 in transit, 1 in reassembly.
+    TimeExceeded {
+        /// Code.
+        code: u8,
+        /// The packet complained about, as far as [`quote`] gives it.
+        quoted: &'a [u8],
+    },
+}
+
+impl<'a> Repr<'a> {
+    /// Reads a message; `pseudo` is the pseudo-header's sum.
+    ///
+    /// # Errors
+    /// [`Error::Field`] for another type or a wrong checksum.
+    pub fn parse(bytes: &'a [u8], pseudo: u16) -> Result<Self, Error> {
+        let packet = Packet::new_checked(bytes)?;
+        if !packet.verify_checksum(pseudo) {
+            return Err(bad("checksum", packet.checksum()));
+        }
+        let (ident, seq, code, data) = (packet.ident(), packet.seq(), packet.code(), &bytes[8..]);
+        match packet.icmp_type() {
+            Type::ECHO_REQUEST => Ok(Self::EchoRequest { ident, seq, data }),
+            Type::ECHO_REPLY => Ok(Self::EchoReply { ident, seq, data }),
+            Type::DST_UNREACHABLE => Ok(Self::DstUnreachable { code, quoted: data }),
+            Type::PACKET_TOO_BIG => Ok(Self::PacketTooBig { mtu: packet.mtu(), quoted: data }),
+            Type::TIME_EXCEEDED => Ok(Self::TimeExceeded { code, quoted: data }),
+            Type(other) => Err(bad("type", other.into())),
+        }
+    }
+
+    /// Type, code, and the four bytes behind the checksum.
+    const fn header(&self) -> (Type, u8, u32) {
+        match *self {
+            Self::EchoRequest { ident, seq, .. } => (Type::ECHO_REQUEST, 0, echo(ident, seq)),
+            Self::EchoReply { ident, seq, .. } => (Type::ECHO_REPLY, 0, echo(ident, seq)),
+            Self::DstUnreachable { code, .. } => (Type::DST_UNREACHABLE, code, 0),
+            Self::PacketTooBig { mtu, .. } => (Type::PACKET_TOO_BIG, 0, mtu),
+            Self::TimeExceeded { code, .. } => (Type::TIME_EXCEEDED, code, 0),
+        }
+    }
+
+    /// What follows the header.
+    pub const fn data(&self) -> &'a [u8] {
+        match *self {
+            Self::EchoRequest { data, .. } | Self::EchoReply { data, .. } => data,
+            Self::DstUnreachable { quoted, .. }
+            | Self::PacketTooBig { quoted, .. }
+            | Self::TimeExceeded { quoted, .. } => quoted,
+        }
+    }
+
+    /// Bytes of the message.
+    pub const fn buffer_len(&self) -> usize {
+        HEADER_LEN + self.data().len()
+    }
+
+    /// Writes the message to the start of `buffer`, with a checksum over the pseudo-header that
+    /// `pseudo` gives for its length. Returns that length.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub fn emit(
+        &self,
+        pseudo: impl FnOnce(usize) -> u16,
+        buffer: &mut [u8],
+    ) -> Result<usize, Error> {
+        let len = self.buffer_len();
+        room("ICMPv6", len, buffer.len())?;
+        let (icmp_type, code, word) = self.header();
+        let message = &mut buffer[..len];
+        message[HEADER_LEN..].copy_from_slice(self.data());
+        let mut packet = Packet(message);
+        packet.set_type(icmp_type, code);
+        packet.set_mtu(word);
+        packet.fill_checksum(pseudo(len));
+        Ok(len)
+    }
+}
+
+/// As much of the IPv6 packet `original` as an error about it quotes: the error's own packet stays
+/// within [`ICMPV6_ERROR_PACKET_MAX`] bytes.
+pub fn quote(original: &[u8]) -> &[u8] {
+    let max = ICMPV6_ERROR_PACKET_MAX - ipv6::HEADER_LEN - HEADER_LEN;
+    &original[..original.len().min(max)]
+}
+
+const fn echo(ident: u16, seq: u16) -> u32 {
+    (ident as u32) << 16 | seq as u32
+}
+
+fn bad(field: &'static str, value: u16) -> Error {
+    Error::Field { header: "ICMPv6", field, value: value.into() }
+}
