@@ -15,9 +15,10 @@ pub const VNET_LEN: usize = 12;
 /// Longest frame: a virtio-net header, Ethernet with two tags, and 65,535 bytes of IP.
 pub const FRAME_MAX: usize = VNET_LEN + 14 + 8 + 65_535;
 
-/// Distance between two buffers: headroom and the longest frame, in whole pages. Not a power of two,
-/// so that the first lines of the buffers spread over the sets of a cache.
-pub const BUFFER_STRIDE: usize = (HEADROOM + FRAME_MAX).next_multiple_of(4096);
+/// Distance between two buffers: headroom and the longest frame, in whole cache lines, and an odd
+/// number of them: were it whole pages, the headers of all frames would fall into the same few sets
+/// of the first-level cache.
+pub const BUFFER_STRIDE: usize = ((HEADROOM + FRAME_MAX).div_ceil(64) | 1) * 64;
 
 /// Most frames that one port may have read in one round.
 pub const READ_DEPTH_MAX: usize = 32;

@@ -39,13 +39,16 @@ pub enum TxDrop {
     NoRoom,
     /// The kernel took less than the whole frame.
     Short,
+    /// The interface behind the port is down.
+    Down,
     /// The kernel refused the frame (`EINVAL`: a bad offload header; anything else).
     Refused,
 }
 
 impl TxDrop {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Gone, Self::NoRoom, Self::Short, Self::Refused];
+    pub const ALL: [Self; 5] =
+        [Self::Gone, Self::NoRoom, Self::Short, Self::Down, Self::Refused];
     /// Number of kinds.
     pub const COUNT: usize = Self::ALL.len();
 
@@ -54,11 +57,19 @@ impl TxDrop {
     pub fn from_errno(errno: i32) -> Self {
         match errno {
             libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::EINTR => Self::NoRoom,
-            libc::EBADF | libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::EIO
-            | libc::ECANCELED => Self::Gone,
+            // The tun driver answers a write to an interface that is not up with EIO.
+            libc::EIO => Self::Down,
+            libc::EBADF | libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::ECANCELED => Self::Gone,
             _ => Self::Refused,
         }
     }
+}
+
+/// Whether what `read(2)` said of a TAP means that the device is gone: its descriptor is detached
+/// (`EBADFD`), or it is being unregistered (`EIO`).
+#[must_use]
+pub(crate) fn is_gone(errno: i32) -> bool {
+    matches!(errno, libc::EBADF | libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::EIO)
 }
 
 /// What an engine counts for a port. Bytes are those of Ethernet frames, without the virtio-net

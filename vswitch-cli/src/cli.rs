@@ -9,7 +9,7 @@ use vswitch_api::SOCKET_ENV;
 
 use crate::client::Client;
 use crate::commands;
-use crate::error::{Failure, Outcome};
+use crate::error::Outcome;
 use crate::output::Format;
 
 /// A user-space virtual switch for containers
@@ -35,7 +35,7 @@ Exit codes: 0 done, 1 failed, 2 usage.";
 
 /// Options of every command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = "Global options", next_display_order = 900)]
 pub(crate) struct Global {
     /// Where the daemon listens
     ///
@@ -58,8 +58,7 @@ impl Global {
 
     /// A client of the daemon.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        Client::new(&self.socket())
-            .map_err(|error| Failure::new(format!("cannot start the HTTP client: {error}")))
+        Ok(Client::new(&self.socket())?)
     }
 }
 

@@ -1,7 +1,6 @@
 //! A client of the daemon: HTTP/1.1 over its Unix socket, one connection a request.
 //!
-//! Calls block: the commands are plain functions, and the runtime below them is of one thread, so
-//! that `run` may fork.
+//! Calls block: the commands are plain functions, and the runtime below them is of one thread.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
@@ -28,6 +27,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Why a request got no good answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
+    /// This process may not even start.
+    #[error("cannot start the HTTP client: {0}")]
+    Runtime(#[source] io::Error),
     /// Nothing listens there.
     #[error("no switch answers at {}: start one with `vswitch up --bridge br0 --detach`", .0.display())]
     NoDaemon(PathBuf),
@@ -94,8 +96,11 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client of the daemon that listens at `socket`; connects when it is used.
-    pub(crate) fn new(socket: &Path) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    pub(crate) fn new(socket: &Path) -> Result<Self, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ClientError::Runtime)?;
         Ok(Self { socket: socket.to_owned(), runtime })
     }
 

@@ -14,6 +14,9 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long `up --detach` waits for the daemon to be ready.
 pub(crate) const UP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A longer log is put aside when a daemon is started in the background.
+pub(crate) const LOG_BYTES_MAX: u64 = 4 << 20;
+
 /// How long `down` waits for the daemon to restore the host and end.
 pub(crate) const DOWN_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -63,15 +63,18 @@ fn log_to_stderr(cli: &cli::Cli) {
     };
     let level = match cli.global.verbose {
         0 => quiet,
-        1 => "debug",
-        _ => "trace",
+        1 => "info,vswitch=debug",
+        _ => "debug,vswitch=trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(output::stderr_has_colours())
         // It would panic when stderr cannot be written, for example on a full disk.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match cli.command {
+        cli::Command::Up(_) => log.init(),
+        _ => log.without_time().with_target(false).init(),
+    }
 }

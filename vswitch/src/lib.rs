@@ -1,9 +1,27 @@
 //! The switch: a daemon that moves frames between containers, and what it needs of the host.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`config`] | what `vswitch up` can be told |
+//! | [`serve()`] | the daemon, from its configuration to its end |
+//! | [`control`] | the desired state, and what brings host and datapath in line with it |
+//! | [`host`] | everything that is done to the host |
+//! | `server` | the API on its Unix socket |
+//! | [`dataplane`] | control's handle on the workers |
+//! | `worker` | one thread: engine, pool, forwarding database, counters |
+//! | [`datapath`] | a batch of frames in, frames out: pure |
+//! | [`isolate`] | namespaces for the command of `vswitch run` |
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod datapath;
+pub mod control;
 pub mod dataplane;
+pub mod datapath;
 pub mod host;
 pub mod isolate;
+mod serve;
+mod server;
 mod worker;
+
+pub use serve::{Ready, ServeError, serve};
+pub use server::SocketError;

@@ -129,6 +129,8 @@ impl Worker {
         let now = self.clock.now();
         self.rounds += 1;
         self.empty_rounds += u64::from(self.received.is_empty());
+        // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
+        self.state.follow(self.snapshot.load());
         self.handle_events(now);
         self.batch.fill(&mut self.received);
         self.news.hear(now, self.snapshot.load(), &mut self.state.fdb);

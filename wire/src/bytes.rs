@@ -34,3 +34,9 @@ pub(crate) fn put16(bytes: &mut [u8], field: Field, value: u16) {
 pub(crate) fn put32(bytes: &mut [u8], field: Field, value: u32) {
     bytes[field].copy_from_slice(&value.to_be_bytes());
 }
+
+/// The bit where the flag is on, 0 where it is off.
+#[inline(always)]
+pub(crate) const fn flag(on: bool, bit: u8) -> u8 {
+    if on { bit } else { 0 }
+}

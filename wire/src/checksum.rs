@@ -40,11 +40,14 @@ pub fn sum(data: &[u8]) -> u16 {
     // Ones'-complement addition commutes with swapping bytes and with wider words (RFC 1071
     // section 2): add native 32-bit words, which the compiler vectorises, then fold and swap once.
     let (words, tail) = data.as_chunks::<4>();
-    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
-    let mut last = [0; 4];
-    last[..tail.len()].copy_from_slice(tail);
-    total += u64::from(u32::from_ne_bytes(last));
-    u16::from_be(fold(total))
+    let total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let last = match *tail {
+        [a, b, c] => [a, b, c, 0],
+        [a, b] => [a, b, 0, 0],
+        [a] => [a, 0, 0, 0],
+        _ => [0; 4],
+    };
+    u16::from_be(fold(total + u64::from(u32::from_ne_bytes(last))))
 }
 
 /// The checksum of `data`: the complement of its [`sum`]. 0 over data that holds a right checksum.

@@ -195,11 +195,7 @@ pub fn solicited_na(
 }
 
 /// Asks who has `target`, by its solicited-node multicast address (RFC 4861 section 7.2.2).
-pub fn neighbor_solicit(
-    mac: MacAddr,
-    ip: Ipv6Addr,
-    target: Ipv6Addr,
-) -> [u8; NEIGHBOR_FRAME_LEN] {
+pub fn neighbor_solicit(mac: MacAddr, ip: Ipv6Addr, target: Ipv6Addr) -> [u8; NEIGHBOR_FRAME_LEN] {
     let group = ndp::solicited_node(target);
     let link = Link::new(mac, MacAddr::from_ipv6_multicast(group));
     let message = Message::NeighborSolicit { target };

@@ -72,8 +72,12 @@ impl Repr {
     /// A header with the usual values; `None` where the addresses are of two families.
     pub const fn new(src: IpAddr, dst: IpAddr, protocol: Protocol) -> Option<Self> {
         match (src, dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => Some(Self::V4(ipv4::Repr::new(src, dst, protocol))),
-            (IpAddr::V6(src), IpAddr::V6(dst)) => Some(Self::V6(ipv6::Repr::new(src, dst, protocol))),
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                Some(Self::V4(ipv4::Repr::new(src, dst, protocol)))
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                Some(Self::V6(ipv6::Repr::new(src, dst, protocol)))
+            }
             _ => None,
         }
     }

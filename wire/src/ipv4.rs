@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use crate::bytes::{array, be16, put16};
+use crate::bytes::{array, be16, flag, put16};
 use crate::checksum::{self, Delta};
 use crate::error::{Error, need, room};
 use crate::ip::Protocol;
@@ -24,6 +24,7 @@ mod field {
     pub(super) const TOTAL_LEN: Field = 2..4;
     pub(super) const IDENT: Field = 4..6;
     pub(super) const FRAGMENT: Field = 6..8;
+    pub(super) const FLAGS: usize = 6;
     pub(super) const TTL: usize = 8;
     pub(super) const TTL_PROTOCOL: Field = 8..10;
     pub(super) const PROTOCOL: usize = 9;
@@ -38,8 +39,9 @@ pub const HEADER_LEN: usize = 20;
 /// Bytes of the longest header.
 pub const HEADER_LEN_MAX: usize = 60;
 
-const DONT_FRAGMENT: u16 = 0x4000;
-const MORE_FRAGMENTS: u16 = 0x2000;
+/// Flags, in the upper byte of the word that holds the offset.
+const DONT_FRAGMENT: u8 = 0x40;
+const MORE_FRAGMENTS: u8 = 0x20;
 const OFFSET_MASK: u16 = 0x1fff;
 
 /// A view of an IPv4 packet. The buffer may be longer than the packet (Ethernet padding).
@@ -114,13 +116,13 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// Don't fragment.
     #[inline]
     pub fn dont_fragment(&self) -> bool {
-        be16(self.0.as_ref(), field::FRAGMENT) & DONT_FRAGMENT != 0
+        self.0.as_ref()[field::FLAGS] & DONT_FRAGMENT != 0
     }
 
     /// More fragments follow.
     #[inline]
     pub fn more_fragments(&self) -> bool {
-        be16(self.0.as_ref(), field::FRAGMENT) & MORE_FRAGMENTS != 0
+        self.0.as_ref()[field::FLAGS] & MORE_FRAGMENTS != 0
     }
 
     /// Where this fragment belongs, in bytes (a multiple of 8).
@@ -132,7 +134,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// A fragment, the first or a later one.
     #[inline]
     pub fn is_fragment(&self) -> bool {
-        be16(self.0.as_ref(), field::FRAGMENT) & (MORE_FRAGMENTS | OFFSET_MASK) != 0
+        self.more_fragments() || self.fragment_offset() != 0
     }
 
     /// Time to live.
@@ -218,8 +220,8 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     /// Sets flags and offset (in bytes; its low three bits are lost); the checksum is left to the
     /// caller.
     pub fn set_fragment(&mut self, dont_fragment: bool, more_fragments: bool, offset: u16) {
-        let flags = [(dont_fragment, DONT_FRAGMENT), (more_fragments, MORE_FRAGMENTS)];
-        let word = flags.iter().filter(|(on, _)| *on).fold(offset >> 3, |word, (_, bit)| word | bit);
+        let flags = flag(dont_fragment, DONT_FRAGMENT) | flag(more_fragments, MORE_FRAGMENTS);
+        let word = u16::from(flags) << 8 | offset >> 3;
         put16(self.0.as_mut(), field::FRAGMENT, word);
     }
 

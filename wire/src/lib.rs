@@ -46,6 +46,7 @@ mod bytes;
 mod error;
 #[cfg(test)]
 mod testing;
+mod tlv;
 
 pub mod arp;
 pub mod checksum;

@@ -5,7 +5,7 @@
 
 use core::net::Ipv6Addr;
 
-use crate::bytes::{array, be16, be32, put16, put32};
+use crate::bytes::{array, be16, be32, flag, put16, put32};
 use crate::error::{Error, need, room};
 use crate::icmpv6::{self, Type};
 
@@ -180,9 +180,9 @@ impl Message {
                 message[field::TARGET].copy_from_slice(&target.octets());
             }
             Self::NeighborAdvert { router, solicited, overrides, target } => {
-                message[field::ADVERT_FLAGS] = u8::from(router) * FLAG_ROUTER
-                    | u8::from(solicited) * FLAG_SOLICITED
-                    | u8::from(overrides) * FLAG_OVERRIDE;
+                message[field::ADVERT_FLAGS] = flag(router, FLAG_ROUTER)
+                    | flag(solicited, FLAG_SOLICITED)
+                    | flag(overrides, FLAG_OVERRIDE);
                 message[field::TARGET].copy_from_slice(&target.octets());
             }
         }

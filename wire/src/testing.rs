@@ -1,6 +1,6 @@
 //! Captured frames for the unit tests.
 
-use std::string::ToString;
+use std::string::String;
 use std::vec::Vec;
 
 /// A frame of `testdata/linux.txt`.
@@ -22,7 +22,6 @@ fn find(file: &str, name: &str) -> Vec<u8> {
 /// Bytes from hexadecimal digits; blanks are skipped.
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    assert!(digits.len() % 2 == 0, "odd number of digits: {}", digits.len());
-    let pairs = digits.chunks(2).map(|pair| pair.iter().collect::<std::string::String>());
-    pairs.map(|pair| u8::from_str_radix(&pair, 16).expect(&pair.to_string())).collect()
+    let pair = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16);
+    digits.chunks(2).map(|digits| pair(digits).expect("hexadecimal digits")).collect()
 }

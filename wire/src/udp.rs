@@ -1,7 +1,9 @@
 //! UDP (RFC 768, RFC 8200 section 8.1).
 
 use crate::bytes::{be16, put16};
-use crate::checksum::{self, ChecksumState, Delta, udp_nonzero, update_for_address, update_for_port};
+use crate::checksum::{
+    self, ChecksumState, Delta, udp_nonzero, update_for_address, update_for_port,
+};
 use crate::error::{Error, len16, need, room};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! and `TUNSETVNETLE` 1 select it). It says which part of the checksum and of the segmentation the
 //! sender has left to us: forwarded untouched to another TAP, nobody ever does that work.
 
-use crate::bytes::array;
+use crate::bytes::{array, flag};
 use crate::checksum::ChecksumState;
 use crate::error::{Error, need, room};
 
@@ -141,9 +141,8 @@ impl Header {
     #[inline]
     pub fn to_bytes(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
-        let ecn = if self.gso_ecn { GSO_ECN } else { 0 };
         bytes[field::FLAGS] = self.flags.0;
-        bytes[field::GSO_TYPE] = self.gso_type as u8 | ecn;
+        bytes[field::GSO_TYPE] = self.gso_type as u8 | flag(self.gso_ecn, GSO_ECN);
         bytes[field::HDR_LEN].copy_from_slice(&self.hdr_len.to_le_bytes());
         bytes[field::GSO_SIZE].copy_from_slice(&self.gso_size.to_le_bytes());
         bytes[field::CSUM_START].copy_from_slice(&self.csum_start.to_le_bytes());
@@ -174,9 +173,8 @@ impl Header {
     /// # Errors
     /// [`Error::Field`] where `csum_start` or `hdr_len` would leave 16 bits.
     pub fn shifted(mut self, by: i16) -> Result<Self, Error> {
-        let shift = |field, value: u16| {
-            value.checked_add_signed(by).ok_or(bad(field, value.into()))
-        };
+        let shift =
+            |field, value: u16| value.checked_add_signed(by).ok_or(bad(field, value.into()));
         if self.flags.contains(Flags::NEEDS_CSUM) {
             self.csum_start = shift("csum_start", self.csum_start)?;
         }

@@ -19,7 +19,7 @@ use crate::limits::{
     VNET_LEN,
 };
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop};
+use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
 
 /// The mark of the bell among the ports.
 const BELL: u64 = u64::MAX;
@@ -98,7 +98,7 @@ impl EpollEngine {
                 }
                 Err(errno) => {
                     pool.release(frame);
-                    if TxDrop::from_errno(errno) == TxDrop::Gone {
+                    if is_gone(errno) {
                         self.vanished(port);
                     } else if errno != libc::EAGAIN {
                         io.rx_errors += 1;

@@ -40,7 +40,7 @@ use crate::limits::{
     VNET_LEN,
 };
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop};
+use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
 use crate::sys::uring::KernelRing;
 
 /// Packet I/O by io_uring.
@@ -200,7 +200,7 @@ impl<R: Ring> UringEngine<R> {
             }
             Err(errno) => {
                 pool.release(frame);
-                if TxDrop::from_errno(errno) == TxDrop::Gone && errno != libc::ECANCELED {
+                if is_gone(errno) {
                     self.vanished(port);
                 } else if errno != libc::EAGAIN && errno != libc::ECANCELED {
                     slot.io.rx_errors += 1;

@@ -1,0 +1,98 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn the_buffer_used_last_is_used_next() {
+    let mut pool = Pool::new(3).expect("memory");
+    let first = pool.alloc().expect("a buffer");
+    let second = pool.alloc().expect("a buffer");
+    let place = pool.pointer(&first);
+    pool.release(second);
+    pool.release(first);
+    let again = pool.alloc().expect("a buffer");
+    assert_eq!(pool.pointer(&again), place);
+    pool.release(again);
+}
+
+#[test]
+fn a_shared_buffer_cannot_be_written_and_returns_with_its_last_holder() {
+    let mut pool = Pool::new(1).expect("memory");
+    let frame = pool.alloc_with(&[7; 60]).expect("a buffer");
+    let copy = pool.share(&frame).expect("a holder");
+    assert!(pool.bytes_mut(&frame).is_none());
+    assert_eq!(pool.bytes(&copy), pool.bytes(&frame));
+    pool.release(frame);
+    assert_eq!(pool.available(), 0);
+    assert!(pool.bytes_mut(&copy).is_some());
+    pool.release(copy);
+    assert_eq!(pool.available(), 1);
+}
+
+#[test]
+fn an_empty_pool_says_so_and_counts() {
+    let mut pool = Pool::new(1).expect("memory");
+    let frame = pool.alloc().expect("a buffer");
+    assert!(pool.alloc().is_none());
+    assert_eq!(pool.exhausted(), 1);
+    pool.release(frame);
+}
+
+#[test]
+fn a_frame_cannot_be_longer_than_its_buffer() {
+    let mut pool = Pool::new(1).expect("memory");
+    assert!(pool.alloc_with(&vec![0; FRAME_MAX]).is_none());
+    let mut frame = pool.alloc_with(&vec![1; FRAME_MAX - VNET_LEN]).expect("it fits");
+    frame.set_len(usize::MAX);
+    assert_eq!(frame.len(), BUFFER_STRIDE - HEADROOM);
+    assert_eq!(pool.bytes(&frame).len(), frame.len());
+    pool.release(frame);
+}
+
+#[test]
+#[should_panic(expected = "a pool that it is not of")]
+fn a_frame_of_another_pool_is_refused() {
+    let (mut one, mut other) = (Pool::new(1).expect("memory"), Pool::new(1).expect("memory"));
+    let frame = one.alloc().expect("a buffer");
+    other.release(frame);
+}
+
+proptest! {
+    /// Whatever is taken, shared and given back in whatever order: no buffer is lost, none is
+    /// handed out twice, and bytes stay those of their frame.
+    #[test]
+    fn buffers_are_conserved(steps in proptest::collection::vec((0u8..3, any::<u8>()), 0..120)) {
+        const BUFFERS: usize = 8;
+        let mut pool = Pool::new(BUFFERS).expect("memory");
+        let mut held: Vec<(Frame, u8)> = Vec::new();
+        for (step, value) in steps {
+            match step {
+                0 => if let Some(frame) = pool.alloc_with(&[value; 64]) {
+                    held.push((frame, value));
+                } else {
+                    prop_assert_eq!(pool.available(), 0);
+                },
+                1 if !held.is_empty() => {
+                    let (frame, value) = &held[usize::from(value) % held.len()];
+                    let copy = (pool.share(frame).expect("few holders"), *value);
+                    held.push(copy);
+                }
+                2 if !held.is_empty() => {
+                    let (frame, _) = held.swap_remove(usize::from(value) % held.len());
+                    pool.release(frame);
+                }
+                _ => {}
+            }
+            for (frame, value) in &held {
+                prop_assert!(pool.bytes(frame)[VNET_LEN..].iter().all(|byte| byte == value));
+            }
+            let mut distinct: Vec<_> = held.iter().map(|(frame, _)| pool.pointer(frame)).collect();
+            distinct.sort_unstable();
+            distinct.dedup();
+            prop_assert_eq!(distinct.len() + pool.available(), BUFFERS);
+        }
+        for (frame, _) in held {
+            pool.release(frame);
+        }
+    }
+}

@@ -75,7 +75,8 @@ Usage: vswitch attach --netns <PID|PATH|NAME> --name <NAME>
 For more information, try '--help'.
 "
     );
-    assert!(said(&["atach"]).contains("\n  tip: a similar subcommand exists: 'attach'\n"));
+    let typo = said(&["insect"]);
+    assert!(typo.contains("\n  tip: ") && typo.contains("'inspect'"), "{typo}");
     assert_eq!(usage_error(&parse(&["--help"]).unwrap_err()), None);
     assert_eq!(usage_error(&parse(&["--version"]).unwrap_err()), None);
     assert_eq!(usage_error(&parse(&[]).unwrap_err()), None);

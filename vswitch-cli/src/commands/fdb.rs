@@ -40,7 +40,7 @@ enum FdbCommand {
         #[arg(long, value_name = "NAME", value_parser = value::name)]
         port: String,
     },
-    /// Delete an entry
+    /// Delete a static entry
     Del {
         #[command(flatten)]
         key: KeyArgs,

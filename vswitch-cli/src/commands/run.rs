@@ -136,3 +136,6 @@ impl From<IsolateError> for Failure {
         Self::Told { exit: error.exit_code(), message: error.to_string(), hint: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

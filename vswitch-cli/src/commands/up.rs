@@ -2,19 +2,25 @@
 
 mod background;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use fastpath::limits::WORKERS_MAX;
-use fastpath::{BackendChoice, IdlePolicy};
-use ipnet::{Ipv4Net, Ipv6Net};
+use vswitch::config::{
+    Ageing, BackendChoice, Config, ConfigError, IdlePolicy, IfName, Mtu, Settings, SocketPath,
+    StateDir, Subnet4, Subnet6, Uplink, Workers,
+};
+use vswitch::{Ready, SocketError};
+use vswitch_api::network::NetworkDetail;
+use vswitch_api::routes;
+use vswitch_api::status::Status;
 
 use crate::cli::Global;
+use crate::client::{Client, route};
 use crate::error::{Failure, Outcome};
-use crate::value;
+use crate::output::{self, Format};
+use crate::{table, value};
 
 /// Start the switch
 ///
@@ -24,21 +30,20 @@ use crate::value;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UpArgs {
     /// Name of the first network and of the host's device on it [default: br0]
-    #[arg(long, value_name = "NAME", value_parser = value::ifname)]
-    bridge: Option<String>,
-    /// IPv4 subnet; the host has its first address [default: 10.99.0.0/16]
-    #[arg(long, value_name = "SUBNET", value_parser = value::subnet)]
-    subnet: Option<Ipv4Net>,
-    /// IPv6 subnet [default: a random fd../64, kept in the state directory]
-    #[arg(long, value_name = "SUBNET", value_parser = value::subnet6)]
-    subnet6: Option<Ipv6Net>,
-    /// The way out: none is an internal network [default: none]
-    #[arg(long, value_name = "UPLINK", value_parser = PossibleValuesParser::new(["none"]))]
-    uplink: Option<String>,
-    /// Threads that move frames [default: 1]
+    #[arg(long, value_name = "NAME")]
+    bridge: Option<IfName>,
+    /// IPv4 subnet; the host has its first address [default: as before, at first 10.99.0.0/16]
+    #[arg(long, value_name = "SUBNET")]
+    subnet: Option<Subnet4>,
+    /// IPv6 subnet; the host has its first address [default: as before, at first a random fd../64]
+    #[arg(long, value_name = "SUBNET")]
+    subnet6: Option<Subnet6>,
+    /// The way out; none: containers reach each other and the host [default: none]
+    #[arg(long, value_name = "UPLINK")]
+    uplink: Option<Uplink>,
+    /// Threads that move frames [default: 1 up to three cores, then half of them up to 4]
     #[arg(long, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=WORKERS_MAX as u64))]
-    workers: Option<u64>,
+    workers: Option<Workers>,
     /// What a worker does when nothing comes [default: adaptive]
     #[arg(long, value_name = "POLICY", value_parser = idle_policy())]
     idle: Option<IdlePolicy>,
@@ -46,17 +51,17 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "BACKEND", value_parser = backend())]
     backend: Option<BackendChoice>,
     /// Largest IP packet in bytes [default: 1500]
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1280..=65535))]
-    mtu: Option<u32>,
+    #[arg(long, value_name = "BYTES")]
+    mtu: Option<Mtu>,
     /// Seconds until a learnt MAC address is forgotten [default: 300]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    ageing: Option<u64>,
-    /// A TOML file with the same settings; options of the command line win
+    #[arg(long, value_name = "SECONDS")]
+    ageing: Option<Ageing>,
+    /// A TOML file with such settings; options of the command line win
     #[arg(long, value_name = "FILE", value_parser = value::path)]
     config: Option<PathBuf>,
     /// Where the switch keeps what it must know after a restart [default: /var/lib/vswitch]
-    #[arg(long, value_name = "DIR", value_parser = value::path)]
-    state_dir: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<StateDir>,
     /// Run in the background; return when the switch is ready
     #[arg(long)]
     detach: bool,
@@ -86,6 +91,114 @@ fn backend() -> impl TypedValueParser<Value = BackendChoice> {
 
 impl UpArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        todo!()
+        let (detach, in_background) = (self.detach, self.in_background);
+        let config = self.configure(global)?;
+        match (detach, in_background) {
+            (_, true) => in_the_background(config)?,
+            (true, false) => start_and_show(&config, global.format)?,
+            (false, false) => serve(config, || {})?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the options say, over what the file says.
+    fn configure(self, global: &Global) -> Outcome<Config> {
+        let said = Settings {
+            bridge: self.bridge,
+            subnet: self.subnet,
+            subnet6: self.subnet6,
+            workers: self.workers,
+            idle: self.idle,
+            backend: self.backend,
+            mtu: self.mtu,
+            socket: global.socket.clone(),
+            state_dir: self.state_dir,
+            ageing: self.ageing,
+            fdb_entries_max: None,
+            uplink: self.uplink,
+        };
+        Ok(Config::load(said, self.config.as_deref())?)
     }
 }
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Read { .. } => Self::new(error.to_string()),
+            _ => Self::usage(error.to_string()),
+        }
+    }
+}
+
+/// Runs the daemon to its end.
+fn serve(config: Config, ready: impl FnOnce()) -> Outcome<()> {
+    let stands = |stands: &Ready| {
+        tracing::info!(
+            bridge = stands.bridge,
+            gateway = %stands.gateway,
+            gateway6 = %stands.gateway6,
+            socket = %stands.socket.display(),
+            backend = stands.backend,
+            reason = stands.backend_reason,
+            workers = stands.workers,
+            attached_again = stands.attached,
+            gone = stands.dropped,
+            "the switch is up"
+        );
+        ready();
+    };
+    vswitch::serve(config, stands).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// The daemon that `up --detach` started.
+fn in_the_background(config: Config) -> Outcome<()> {
+    background::leave_terminal();
+    serve(config, background::say_ready).inspect_err(background::say_failed)
+}
+
+/// Starts that daemon, and shows what came of it.
+fn start_and_show(config: &Config, format: Format) -> Outcome<()> {
+    let socket = config.socket_path();
+    let client = Client::new(&socket)?;
+    // The daemon would say so too, but it would write a log first.
+    if client.daemon_pid().is_ok() {
+        return Err(Failure::new(SocketError::Served(socket).to_string()));
+    }
+    let log = background::start(config.state_dir.path())?;
+    let status: Status = client.get(routes::STATUS)?;
+    let network: NetworkDetail = client.get(&route(routes::NETWORK, &status.bridge))?;
+    output::show(format, &status, |status| summary(status, &network, config, &log))
+}
+
+fn summary(status: &Status, network: &NetworkDetail, config: &Config, log: &Path) -> String {
+    let network = &network.network;
+    let mut facts = vec![
+        ("  IPv4", format!("{}/{}", network.gateway, network.subnet.prefix_len())),
+        ("  IPv6", format!("{}/{}", network.gateway6, network.subnet6.prefix_len())),
+        ("  backend", format!("{} ({})", status.backend, status.backend_reason)),
+        ("  log", log.display().to_string()),
+    ];
+    if status.ports > 0 {
+        facts.push(("  attached", format!("{} of before", status.ports)));
+    }
+    let vswitch = match config.socket == SocketPath::default() {
+        true => "vswitch".to_owned(),
+        false => format!("vswitch --socket {}", config.socket.path().display()),
+    };
+    format!(
+        "\
+{bridge} is up, process {pid}
+{facts}
+Next:
+  {vswitch} run --name a -- bash    a shell that is plugged into {bridge}
+  {vswitch} ls                      who is plugged in
+  {vswitch} down                    stop it; the host is as it was before
+",
+        bridge = status.bridge,
+        pid = status.pid,
+        facts = table::pairs(facts),
+    )
+}
+
+#[cfg(test)]
+mod tests;

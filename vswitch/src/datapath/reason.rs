@@ -51,6 +51,8 @@ reasons! {
     TxNoRoom = "tx-no-room",
     /// The kernel took a part of it only.
     TxShort = "tx-short",
+    /// The interface that it was meant for is down.
+    TxDown = "tx-port-down",
     /// The kernel refused it.
     TxRefused = "tx-refused",
 }
@@ -61,6 +63,7 @@ impl From<TxDrop> for DropReason {
             TxDrop::Gone => Self::TxGone,
             TxDrop::NoRoom => Self::TxNoRoom,
             TxDrop::Short => Self::TxShort,
+            TxDrop::Down => Self::TxDown,
             TxDrop::Refused => Self::TxRefused,
         }
     }

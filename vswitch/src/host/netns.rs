@@ -118,7 +118,7 @@ pub(crate) fn open(netns: &NetnsRef) -> Result<OpenNetns, NetnsError> {
         (NetnsError::NoPath(_), NetnsRef::Name(name)) => NetnsError::NoName(name.clone()),
         (error, _) => error,
     })?;
-    let own = id_of(Path::new("/proc/self/ns/net"));
+    let own = id_of(Path::new("/proc/thread-self/ns/net"));
     if own == Some(open.id) {
         return Err(NetnsError::Own(describe(netns)));
     }

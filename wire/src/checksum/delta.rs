@@ -33,29 +33,36 @@ impl ChecksumState {
 ///
 /// It depends on the old and the new value only, so a connection computes it once. The changed
 /// bytes must lie at an even offset from the start of what the checksum covers.
+///
+/// Of the two zeros it holds 0xffff only. That makes equal changes compare equal, and a sum that it
+/// is added to never 0x0000: a complete field is never 0xffff after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delta(u16);
 
 impl Delta {
     /// No change.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self(0xffff);
+
+    const fn new(sum: u16) -> Self {
+        if sum == 0 { Self::NONE } else { Self(sum) }
+    }
 
     /// A 16-bit word changes: a port, an identifier.
     #[inline]
     pub const fn u16(old: u16, new: u16) -> Self {
-        Self(add(!old, new))
+        Self::new(add(!old, new))
     }
 
     /// Two 16-bit words change.
     #[inline]
     pub const fn u32(old: u32, new: u32) -> Self {
-        Self(fold(!old as u64 + new as u64))
+        Self::new(fold(!old as u64 + new as u64))
     }
 
     /// Eight 16-bit words change.
     #[inline]
     pub const fn u128(old: u128, new: u128) -> Self {
-        Self(fold(words(!old) + words(new)))
+        Self::new(fold(words(!old) + words(new)))
     }
 
     /// An IPv4 address changes.
@@ -81,7 +88,7 @@ impl Delta {
     #[inline]
     #[must_use]
     pub const fn reversed(self) -> Self {
-        Self(!self.0)
+        Self::new(!self.0)
     }
 
     /// A complete field after the change: `HC' = ~(~HC + ~m + m')`, equation 3 of RFC 1624.

@@ -53,6 +53,9 @@ fn rfc1624_5_no_change_keeps_the_field() {
         assert_eq!(Delta::NONE.apply(field), field);
     }
     assert_eq!(Delta::u16(7, 7).apply(0xffff), 0);
+    assert_eq!(Delta::NONE, Delta::u16(7, 7));
+    assert_eq!(Delta::NONE, Delta::u16(0xffff, 0));
+    assert_eq!(Delta::NONE.reversed(), Delta::NONE);
 }
 
 #[test]

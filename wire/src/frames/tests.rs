@@ -33,14 +33,8 @@ fn gratuitous_arp_is_for_everyone() {
 #[test]
 fn neighbor_frames_are_those_of_linux() {
     assert_eq!(neighbor_solicit(A, V6_A, V6_B)[..], captured("neighbor-solicit"));
-    let mut advert = solicited_na(B, V6_B, false, (A, V6_A));
-    let linux = captured("neighbor-advert");
-    // Linux, asked by multicast, answered with the flags that it found right; the rest is equal.
-    advert[58] = linux[58];
-    let mut message = icmpv6::Packet::new_checked(&mut advert[54..]).unwrap();
-    let ip = ip::Repr::V6(ipv6::Repr::new(V6_B, V6_A, Protocol::ICMPV6));
-    message.fill_checksum(ip.pseudo_header(32));
-    assert_eq!(advert[..], linux);
+    let advert = solicited_na(B, V6_B, false, (A, V6_A));
+    assert_eq!(advert[..], captured("neighbor-advert"));
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! The options of an IPv4 header (RFC 791 section 3.1).
 
-use crate::error::{Error, need};
-
-const END: u8 = 0;
-const NO_OPERATION: u8 = 1;
+use crate::error::Error;
+use crate::tlv::Tlvs;
 
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +29,11 @@ impl Ipv4Option<'_> {
 
 /// The options in order; no-operation is skipped, end of list and an error end it.
 #[derive(Clone, Debug)]
-pub struct Options<'a>(&'a [u8]);
+pub struct Options<'a>(Tlvs<'a>);
 
 impl<'a> Options<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self(Tlvs::new("IPv4 option", bytes))
     }
 }
 
@@ -43,22 +41,8 @@ impl<'a> Iterator for Options<'a> {
     type Item = Result<Ipv4Option<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let [NO_OPERATION, rest @ ..] = self.0 {
-            self.0 = rest;
-        }
-        let bytes = core::mem::take(&mut self.0);
-        let (kind, len) = match *bytes {
-            [] | [END, ..] => return None,
-            [_] => return Some(Err(need("IPv4 option", 2, 1).unwrap_err())),
-            [kind, len, ..] => (kind, usize::from(len)),
-        };
-        if len < 2 {
-            let value = len as u32;
-            return Some(Err(Error::Field { header: "IPv4 option", field: "length", value }));
-        }
-        Some(need("IPv4 option", len, bytes.len()).map(|()| {
-            self.0 = &bytes[len..];
-            Ipv4Option { kind, data: &bytes[2..len] }
-        }))
+        let read =
+            |(_, option): (usize, &'a [u8])| Ipv4Option { kind: option[0], data: &option[2..] };
+        Some(self.0.next()?.map(read))
     }
 }

@@ -130,7 +130,8 @@ fn broken_options_end_the_list() {
     assert_eq!(options(&[148]), [cut(2, 1)]);
     assert_eq!(options(&[148, 4, 0]), [cut(4, 3)]);
     for len in [0, 1] {
-        let length = Err(Error::Field { header: "IPv4 option", field: "length", value: len.into() });
+        let length =
+            Err(Error::Field { header: "IPv4 option", field: "length", value: len.into() });
         assert_eq!(options(&[148, len, 0, 0]), [length]);
     }
 }

@@ -65,10 +65,7 @@ fn two_fragment_headers_are_refused() {
     let mut chain = Vec::new();
     header(&mut chain, Protocol::FRAGMENT, 0, 8);
     header(&mut chain, Protocol::UDP, 0, 8);
-    assert_eq!(
-        upper_layer(Protocol::FRAGMENT, &chain),
-        Err(bad("number of fragment headers", 2))
-    );
+    assert_eq!(upper_layer(Protocol::FRAGMENT, &chain), Err(bad("number of fragment headers", 2)));
 }
 
 #[test]

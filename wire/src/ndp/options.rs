@@ -2,7 +2,7 @@
 
 use core::net::Ipv6Addr;
 
-use crate::bytes::{array, be32, put32};
+use crate::bytes::{array, be32, flag, put32};
 use crate::error::{Error, need, room};
 use crate::mac::MacAddr;
 
@@ -85,7 +85,7 @@ impl NdpOption<'_> {
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
         let len = self.buffer_len();
         room("NDP option", len, buffer.len())?;
-        let units = u8::try_from(len / UNIT).ok().filter(|_| len % UNIT == 0);
+        let units = u8::try_from(len / UNIT).ok().filter(|_| len.is_multiple_of(UNIT));
         let option = &mut buffer[..len];
         option.fill(0);
         option[1] = units.ok_or_else(|| bad_len(len))?;
@@ -114,8 +114,8 @@ fn link_layer(option: &mut [u8], kind: u8, mac: MacAddr) -> u8 {
 impl Prefix {
     fn emit(&self, option: &mut [u8]) -> u8 {
         option[field::PREFIX_LEN] = self.len;
-        option[field::PREFIX_FLAGS] = u8::from(self.on_link) * FLAG_ON_LINK
-            | u8::from(self.autonomous) * FLAG_AUTONOMOUS;
+        option[field::PREFIX_FLAGS] =
+            flag(self.on_link, FLAG_ON_LINK) | flag(self.autonomous, FLAG_AUTONOMOUS);
         put32(option, field::VALID, self.valid_s);
         put32(option, field::PREFERRED, self.preferred_s);
         option[field::PREFIX].copy_from_slice(&self.prefix.octets());

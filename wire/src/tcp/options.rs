@@ -1,10 +1,9 @@
 //! The options of a TCP header (RFC 9293 section 3.2, RFC 7323, RFC 2018).
 
 use crate::bytes::{be16, be32};
-use crate::error::{Error, need};
+use crate::error::Error;
+use crate::tlv::Tlvs;
 
-const END: u8 = 0;
-const NO_OPERATION: u8 = 1;
 pub(super) const MSS: u8 = 2;
 pub(super) const MSS_LEN: u8 = 4;
 pub(super) const WINDOW_SCALE: u8 = 3;
@@ -41,31 +40,17 @@ pub enum TcpOption<'a> {
 
 /// The options in order; no-operation is skipped, end of list and an error end it.
 #[derive(Clone, Debug)]
-pub struct Options<'a> {
-    all: &'a [u8],
-    at: usize,
-}
+pub struct Options<'a>(Tlvs<'a>);
 
 impl<'a> Options<'a> {
     /// Reads the bytes between the fixed header and the payload.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { all: bytes, at: 0 }
+        Self(Tlvs::new("TCP option", bytes))
     }
 
     /// The next option with its place, in bytes from the first option.
     pub(super) fn next_placed(&mut self) -> Option<Result<(usize, TcpOption<'a>), Error>> {
-        while self.all.get(self.at) == Some(&NO_OPERATION) {
-            self.at += 1;
-        }
-        let (at, bytes) = (self.at, self.all.get(self.at..).unwrap_or_default());
-        self.at = self.all.len();
-        match bytes {
-            [] | [END, ..] => None,
-            _ => Some(whole(bytes).map(|option| {
-                self.at = at + option.len();
-                (at, read(option))
-            })),
-        }
+        Some(self.0.next()?.map(|(at, option)| (at, read(option))))
     }
 }
 
@@ -75,18 +60,6 @@ impl<'a> Iterator for Options<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.next_placed()?.map(|(_, option)| option))
     }
-}
-
-/// The option that `bytes` begins with, kind and length included; both are there in what is given
-/// back.
-fn whole(bytes: &[u8]) -> Result<&[u8], Error> {
-    need("TCP option", 2, bytes.len())?;
-    let len = usize::from(bytes[1]);
-    if len < 2 {
-        return Err(Error::Field { header: "TCP option", field: "length", value: len as u32 });
-    }
-    need("TCP option", len, bytes.len())?;
-    Ok(&bytes[..len])
 }
 
 /// An option of a known kind but an unknown length is `Other`.

@@ -66,7 +66,8 @@ impl Repr {
             (self.sack_permitted, SACK_PERMITTED_LEN),
             (self.timestamps.is_some(), TIMESTAMPS_LEN),
         ];
-        let options: usize = lens.iter().filter(|(on, _)| *on).map(|(_, len)| usize::from(*len)).sum();
+        let options: usize =
+            lens.iter().filter(|(on, _)| *on).map(|(_, len)| usize::from(*len)).sum();
         HEADER_LEN + options.next_multiple_of(4)
     }
 

@@ -121,8 +121,8 @@ fn accessors_are_total_when_setters_break_the_header() {
     let mut packet = Packet::new_checked(captured("udp").split_off(34)).unwrap();
     for len in [0, 7, u16::MAX] {
         packet.set_len(len);
-        packet.payload_mut().len();
-        packet.verify_checksum(0);
+        assert!(packet.payload_mut().len() <= 5);
         packet.fill_checksum(0);
+        assert_ne!(packet.checksum(), 0);
     }
 }

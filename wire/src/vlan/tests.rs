@@ -18,7 +18,7 @@ fn with_headroom(headroom: usize) -> Vec<u8> {
 #[test]
 fn tci_fields() {
     let tci = Tci::new(5, true, 0xabc).unwrap();
-    assert_eq!(tci.0, 0b101_1_1010_1011_1100);
+    assert_eq!(tci.0, 0xbabc);
     assert_eq!((tci.pcp(), tci.dei(), tci.vid()), (5, true, 0xabc));
     let error = |field, value| Error::Field { header: "VLAN tag", field, value };
     assert_eq!(Tci::new(8, false, 1), Err(error("PCP", 8)));

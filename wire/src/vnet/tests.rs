@@ -30,8 +30,7 @@ fn reads_what_a_tap_gives() {
 
 #[test]
 fn every_kind_there_and_back() {
-    let kinds =
-        [(1, GsoType::TcpV4), (3, GsoType::Udp), (4, GsoType::TcpV6), (5, GsoType::UdpL4)];
+    let kinds = [(1, GsoType::TcpV4), (3, GsoType::Udp), (4, GsoType::TcpV6), (5, GsoType::UdpL4)];
     for (bits, kind) in kinds {
         for ecn in [0, 0x80] {
             let bytes = [2, bits | ecn, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];

@@ -5,9 +5,9 @@
 //! a pipe: that it is ready, or why it failed. Then it closes the pipe. A pipe that closes without a
 //! word means that the daemon died.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -17,12 +17,12 @@ use rustix::process::{Pid, Signal, kill_process, setsid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EXIT_FAILED, Failure, Outcome};
-use crate::limits::UP_TIMEOUT;
+use crate::limits::{LOG_BYTES_MAX, UP_TIMEOUT};
 
 /// The hidden option.
 pub(super) const OPTION: &str = "--in-background";
 
-/// The daemon's log, in the state directory; that of the run before has `.1` at its end.
+/// The daemon's log, in the state directory; what became too long has `.1` at its end.
 const LOG: &str = "vswitch.log";
 
 /// What the daemon says to the command that started it.
@@ -52,18 +52,15 @@ pub(super) fn start(state_dir: &Path) -> Outcome<PathBuf> {
     Ok(path)
 }
 
+/// Opens the log at its end: a daemon that runs, and lets us fail, may be writing to it.
 fn open_log(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent()
-        && !directory.exists()
-    {
-        fs::create_dir_all(directory)?;
-        fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    match fs::rename(path, path.with_extension("log.1")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if fs::metadata(path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
+        fs::rename(path, path.with_extension("log.1"))?;
     }
-    File::options().append(true).create_new(true).open(path)
+    File::options().append(true).create(true).mode(0o600).open(path)
 }
 
 /// Waits for the daemon's word.
@@ -179,13 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn the_log_before_is_kept() {
+    fn the_log_goes_on_until_it_is_too_long() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state").join(LOG);
-        for word in ["first", "second", "third"] {
+        for word in ["first ", "second"] {
             open_log(&path).unwrap().write_all(word.as_bytes()).unwrap();
         }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first second");
+        File::options().write(true).open(&path).unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
+        open_log(&path).unwrap().write_all(b"third").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "third");
-        assert_eq!(fs::read_to_string(path.with_extension("log.1")).unwrap(), "second");
+        assert_eq!(fs::metadata(path.with_extension("log.1")).unwrap().len(), LOG_BYTES_MAX + 1);
     }
 }

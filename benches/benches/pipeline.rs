@@ -1,0 +1,23 @@
+//! The layer-2 pipeline over memory ports, by frame size and by number of addresses.
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use vswitch_benches::{Load, Pipeline};
+
+fn pipeline(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("l2-pipeline");
+    for (frame_len, macs) in
+        [(64, 1_000), (64, 4), (64, 16_000), (512, 1_000), (1514, 1_000)]
+    {
+        let mut pipeline = Pipeline::new(Load { ports: 4, macs, frame_len });
+        let frames = pipeline.round() as u64;
+        group.throughput(Throughput::Elements(frames));
+        let id = BenchmarkId::new(format!("{frame_len} bytes"), format!("{macs} MACs"));
+        group.bench_function(id, |bencher| bencher.iter(|| pipeline.round()));
+        assert_eq!(pipeline.round() as u64, frames, "every round is alike");
+    }
+    group.finish();
+}
+
+criterion_group!(benches, pipeline);
+criterion_main!(benches);

@@ -1,0 +1,19 @@
+//! The datapath allocates nothing for a frame.
+
+use vswitch_benches::{Load, Pipeline};
+
+#[test]
+fn a_thousand_rounds_allocate_nothing() {
+    let mut pipeline = Pipeline::new(Load { ports: 4, macs: 1_000, frame_len: 64 });
+    pipeline.round();
+    let copies = pipeline.flood_copies();
+    let mut frames = 0;
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..1_000 {
+            frames += pipeline.round();
+        }
+    });
+    assert!(frames > 100_000, "there was something to count over: {frames} frames");
+    assert_eq!(pipeline.flood_copies(), copies, "all addresses were known");
+    assert_eq!(counted.count_total, 0, "allocations in {frames} frames");
+}

@@ -1,0 +1,18 @@
+//! A frame as it comes in: the parse against `etherparse`, the promises of its offsets, and all
+//! views over the same bytes.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../wire/tests/properties/agree.rs"]
+mod agree;
+#[path = "../../wire/tests/properties/touch.rs"]
+#[allow(dead_code, reason = "each target runs a part of it")]
+mod touch;
+
+fuzz_target!(|frame: &[u8]| {
+    agree::check(frame);
+    touch::meta(frame);
+    touch::views(frame);
+});

@@ -1,0 +1,12 @@
+//! Every view over the bytes, wherever in a frame they begin: accessors, setters, `Repr` there and
+//! back.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../wire/tests/properties/touch.rs"]
+#[allow(dead_code, reason = "each target runs a part of it")]
+mod touch;
+
+fuzz_target!(|bytes: &[u8]| touch::views(bytes));

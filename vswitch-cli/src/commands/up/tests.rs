@@ -1,0 +1,78 @@
+use clap::Parser;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+/// What `vswitch up ARGS` would run with.
+fn configured(args: &[&str]) -> Outcome<Config> {
+    let cli = Cli::try_parse_from([&["vswitch"], args].concat()).unwrap();
+    let Command::Up(up) = cli.command else { panic!("{args:?} is not `up`") };
+    up.configure(&cli.global)
+}
+
+#[test]
+fn nothing_said_is_the_default() {
+    assert_eq!(configured(&["up"]), Ok(Config::new(Settings::default())));
+}
+
+#[test]
+fn options_win_over_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("c.toml");
+    std::fs::write(&file, "bridge = \"lab0\"\nmtu = 9000\nsocket = \"/run/lab.sock\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    let config = configured(&["up", "--config", file, "--mtu", "1400", "--idle", "spin"]).unwrap();
+    assert_eq!(config.bridge.as_str(), "lab0");
+    assert_eq!((config.mtu.get(), config.idle), (1400, IdlePolicy::Spin));
+    assert_eq!(config.socket_path(), Path::new("/run/lab.sock"));
+    let config = configured(&["--socket", "/run/other.sock", "up", "--config", file]).unwrap();
+    assert_eq!(config.socket_path(), Path::new("/run/other.sock"));
+}
+
+#[test]
+fn a_wrong_file_is_an_error_of_usage() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("c.toml");
+    let path = file.to_str().unwrap();
+    assert_eq!(configured(&["up", "--config", path]).unwrap_err().exit(), 1);
+    std::fs::write(&file, "color = 1\n").unwrap();
+    let failure = configured(&["up", "--config", path]).unwrap_err();
+    assert_eq!(failure.exit(), 2);
+    assert!(failure.to_string().contains("color"), "{failure}");
+}
+
+#[test]
+fn the_summary_says_what_is_next() {
+    let status: Status = serde_json::from_value(serde_json::json!({
+        "version": "0.1.0", "pid": 42, "backend": "io_uring", "backend_reason": "it works",
+        "workers": 1, "idle": "adaptive", "uplink": "none", "bridge": "br0", "networks": 1,
+        "ports": 0, "uptime_s": 0, "state_dir": "/var/lib/vswitch",
+    }))
+    .unwrap();
+    let network: NetworkDetail = serde_json::from_value(serde_json::json!({
+        "name": "br0", "subnet": "10.99.0.0/16", "gateway": "10.99.0.1",
+        "subnet6": "fd00::/64", "gateway6": "fd00::1", "mtu": 1500, "uplink": "none",
+        "ports": 0, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300,
+        "fdb_entries_max": 4096, "fdb_entries": 0, "members": [],
+    }))
+    .unwrap();
+    let config = Config::new(Settings::default());
+    assert_eq!(
+        summary(&status, &network, &config, Path::new("/var/lib/vswitch/vswitch.log")),
+        "\
+br0 is up, process 42
+  IPv4     10.99.0.1/16
+  IPv6     fd00::1/64
+  backend  io_uring (it works)
+  log      /var/lib/vswitch/vswitch.log
+
+Next:
+  vswitch run --name a -- bash    a shell that is plugged into br0
+  vswitch ls                      who is plugged in
+  vswitch down                    stop it; the host is as it was before
+"
+    );
+    let config = Config { socket: "/run/lab.sock".parse().unwrap(), ..config };
+    let shown = summary(&status, &network, &config, Path::new("/log"));
+    assert!(shown.contains("  vswitch --socket /run/lab.sock ls "), "{shown}");
+}

@@ -1,0 +1,106 @@
+//! Why control refused or failed. Each error is one line with the offending value.
+
+use std::net::IpAddr;
+
+use wire::MacAddr;
+
+use super::ipam::PoolError;
+use super::name::NameError;
+use super::store::StoreError;
+use crate::config::ValueError;
+use crate::dataplane::DataplaneError;
+use crate::host::HostError;
+
+/// Why control refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Not a name for an attachment.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A name that an attachment has.
+    #[error("there is already an attachment named {0}")]
+    NameTaken(String),
+    /// The name of the host's own port.
+    #[error("{0} is the name of the bridge")]
+    NameOfBridge(String),
+    /// No such attachment.
+    #[error("there is no attachment named {0}")]
+    UnknownPort(String),
+    /// No such network.
+    #[error("there is no network named {0}")]
+    UnknownNetwork(String),
+    /// It is being attached or detached at this moment.
+    #[error("{0} is being {1}")]
+    Busy(String, &'static str),
+    /// An address that cannot be had.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// An address that somebody has.
+    #[error("address {address} is in use by {owner}")]
+    AddressInUse {
+        /// The address.
+        address: IpAddr,
+        /// Who has it.
+        owner: String,
+    },
+    /// Not a MAC address.
+    #[error(transparent)]
+    Mac(#[from] wire::mac::ParseMacError),
+    /// A group address, or zero.
+    #[error("{0} cannot be the MAC address of an interface: it is {1}")]
+    MacNotUnicast(MacAddr, &'static str),
+    /// A MAC address that somebody has.
+    #[error("MAC address {mac} is in use by {owner}")]
+    MacInUse {
+        /// The address.
+        mac: MacAddr,
+        /// Who has it.
+        owner: String,
+    },
+    /// Not an interface name.
+    #[error(transparent)]
+    Ifname(ValueError),
+    /// Not a VLAN.
+    #[error("{0} is not a VLAN id: 0 for untagged, or 1 to 4094")]
+    Vlan(u16),
+    /// No static entry for that address.
+    #[error("network {network} has no static entry for {mac} in VLAN {vlan}")]
+    NoStatic {
+        /// Name of the network.
+        network: String,
+        /// The address.
+        mac: MacAddr,
+        /// VLAN id.
+        vlan: u16,
+    },
+    /// All ports are in use.
+    #[error("the switch has all of its {0} ports in use")]
+    PortsMax(usize),
+    /// All static entries are in use.
+    #[error("the network has all of its {0} static entries in use")]
+    StaticsMax(usize),
+    /// The daemon is about to end.
+    #[error("the switch is shutting down")]
+    Ending,
+    /// No random numbers.
+    #[error("the kernel gives no random numbers: {0}")]
+    Random(String),
+    /// The host refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The workers refused.
+    #[error(transparent)]
+    Dataplane(#[from] DataplaneError),
+    /// The desired state cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task of the daemon died.
+    #[error("an operation of the switch failed unexpectedly: {0}")]
+    Task(String),
+}
+
+impl From<crate::host::NetnsError> for ControlError {
+    fn from(error: crate::host::NetnsError) -> Self {
+        Self::Host(error.into())
+    }
+}

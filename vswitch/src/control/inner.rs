@@ -1,0 +1,130 @@
+//! What all operations of control share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::error::ControlError;
+use super::model::{Lease, Model, Owner, Wanted};
+use super::name::Name;
+use super::port::blocking;
+use super::store::{Document, NetworkRecord, StaticRecord, Store, VERSION};
+use crate::config::Config;
+use crate::dataplane::Dataplane;
+use crate::host::Netlink;
+
+/// The parts of control. The model's lock is held for moments only, never across an await; the
+/// store's lock is held while a document is written, so that documents reach the disk in order.
+pub(super) struct Inner {
+    pub(super) config: Config,
+    pub(super) dataplane: Dataplane,
+    pub(super) netlink: Netlink,
+    pub(super) boot_id: String,
+    pub(super) started: Instant,
+    pub(super) shutdown: Notify,
+    pub(super) ending: AtomicBool,
+    model: Mutex<Model>,
+    store: Arc<tokio::sync::Mutex<Store>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn new(
+        config: Config,
+        dataplane: Dataplane,
+        netlink: Netlink,
+        boot_id: String,
+        model: Model,
+        store: Store,
+    ) -> Self {
+        Self {
+            config,
+            dataplane,
+            netlink,
+            boot_id,
+            started: Instant::now(),
+            shutdown: Notify::new(),
+            ending: AtomicBool::new(false),
+            model: Mutex::new(model),
+            store: Arc::new(tokio::sync::Mutex::new(store)),
+        }
+    }
+
+    /// The desired state. Not to be held across an await.
+    pub(super) fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses changes once the daemon ends.
+    pub(super) fn check_not_ending(&self) -> Result<(), ControlError> {
+        if self.ending.load(Ordering::Relaxed) { Err(ControlError::Ending) } else { Ok(()) }
+    }
+
+    /// Sets aside what a port needs.
+    pub(super) fn reserve(&self, wanted: &Wanted) -> Result<Lease, ControlError> {
+        let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
+        self.model().reserve(wanted, self.started.elapsed(), &mut random)
+    }
+
+    /// Forgets a port.
+    pub(super) fn forget(&self, name: &Name) {
+        self.model().remove(name, self.started.elapsed());
+    }
+
+    /// Shows a port to the datapath, or hides it.
+    pub(super) fn publish(&self, name: &Name, published: bool) {
+        let mut model = self.model();
+        model.set_published(name, published);
+        // Under the lock, so that snapshots are published in the order of the changes.
+        self.dataplane.publish(model.snapshot());
+    }
+
+    /// Publishes the state as it is.
+    pub(super) fn publish_all(&self) {
+        let model = self.model();
+        self.dataplane.publish(model.snapshot());
+    }
+
+    /// Writes the document as it is now, after those that others write at this moment.
+    pub(super) async fn save(&self) -> Result<(), ControlError> {
+        let store = Arc::clone(&self.store).lock_owned().await;
+        let document = document(&self.model());
+        Ok(blocking(move || store.save(&document)).await??)
+    }
+}
+
+/// What is to survive a restart.
+fn document(model: &Model) -> Document {
+    let network = &model.network;
+    let (next_ipv4, next_ipv6) = model.next_addresses();
+    let record = NetworkRecord {
+        name: network.name.to_string(),
+        subnet: network.subnet,
+        subnet6: network.subnet6,
+        gateway_mac: network.gateway_mac,
+        next_ipv4,
+        next_ipv6,
+    };
+    let statics = model.statics().map(|(&(mac, vlan), owner)| StaticRecord {
+        network: record.name.clone(),
+        mac,
+        vlan,
+        port: match owner {
+            Owner::Host => None,
+            Owner::Port(name) => Some(name.clone()),
+        },
+    });
+    Document {
+        version: VERSION,
+        statics: statics.collect(),
+        attachments: model.attachments(),
+        networks: vec![record],
+    }
+}

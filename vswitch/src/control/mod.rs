@@ -1,0 +1,260 @@
+//! The desired state, and what brings the host and the datapath in line with it.
+//!
+//! [`model`] holds what is wanted and is pure; [`port`] is one port's way in and out, as the steps of a
+//! [`plan`]; [`store`] keeps the document; [`replay`] brings attachments back at start; [`views`] shows
+//! it all as the API's types. Each change runs in a task of its own, so that a client that hangs up
+//! does not leave half a change, and changes of different ports overlap: they share only the model,
+//! which is locked for moments.
+//!
+//! A change is acknowledged when it works *and* is on the disk. Ports whose namespace died are taken
+//! away when the workers say so ([`Control::follow`]).
+
+mod error;
+mod inner;
+pub(crate) mod ipam;
+mod limits;
+pub(crate) mod model;
+pub(crate) mod name;
+mod plan;
+mod port;
+mod replay;
+mod start;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+mod text;
+mod views;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fastpath::PortIndex;
+use tokio::sync::mpsc;
+use vswitch_api::fdb::{EntryKey, StaticEntry};
+use vswitch_api::port::{AttachRequest, PortDetail};
+use wire::MacAddr;
+
+use crate::dataplane::DataplaneEvent;
+pub use error::ControlError;
+use inner::Inner;
+pub use ipam::PoolError;
+use model::{Lease, Owner, Wanted};
+use name::Name;
+pub use name::NameError;
+pub(crate) use start::Replayed;
+use port::PortChange;
+pub use store::StoreError;
+
+/// Highest VLAN id; 4095 is reserved (IEEE 802.1Q).
+const VLAN_MAX: u16 = 4094;
+
+/// Control. Clones are handles on the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Control(Arc<Inner>);
+
+impl Control {
+    /// Attaches a namespace. The answer comes when frames pass.
+    pub(crate) async fn attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
+        let control = self.clone();
+        task(async move { control.attach_whole(request).await }).await?
+    }
+
+    async fn attach_whole(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
+        let inner = &self.0;
+        inner.check_not_ending()?;
+        inner.model().network(request.network.as_deref())?;
+        let wanted = Wanted {
+            name: request.name.parse()?,
+            mac: request.mac.as_deref().map(unicast_mac).transpose()?,
+            ipv4: request.ip,
+            ipv6: request.ip6,
+        };
+        let ifname = request.ifname.as_deref().map(str::parse).transpose();
+        let ifname = ifname.map_err(ControlError::Ifname)?;
+        let mut change = PortChange::attach(Arc::clone(inner), wanted, ifname, request.netns);
+        plan::carry_out(&mut change, &port::ATTACH).await?;
+        let lease = change.lease()?.clone();
+        if !inner.model().activate(&lease.name) {
+            self.lost(lease.slot).await;
+            return Err(ControlError::UnknownPort(lease.name.to_string()));
+        }
+        self.announce(&lease).await;
+        tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
+            "attached");
+        self.port(lease.name.as_str()).await
+    }
+
+    /// Takes an attachment away.
+    pub(crate) async fn detach(&self, name: &str) -> Result<(), ControlError> {
+        let name: Name = name.parse()?;
+        let control = self.clone();
+        task(async move {
+            control.0.check_not_ending()?;
+            let lease = control.0.model().begin_detach(&name)?;
+            control.take_away(lease).await?;
+            tracing::info!(%name, "detached");
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Undoes a port; the first error is returned after all has been tried.
+    async fn take_away(&self, lease: Lease) -> Result<(), ControlError> {
+        let mut change = PortChange::detach(Arc::clone(&self.0), lease);
+        let failures = plan::tear_down(&mut change, &port::DETACH).await;
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Tells the neighbours where the addresses live now (RFC 5227 section 3, RFC 4861 section 7.2.6).
+    async fn announce(&self, lease: &Lease) {
+        let arp = wire::frames::gratuitous_arp(lease.mac, lease.ipv4).to_vec();
+        let advert = wire::frames::unsolicited_na(lease.mac, lease.ipv6).to_vec();
+        for frame in [arp, advert] {
+            if let Err(error) = self.0.dataplane.inject(lease.slot, frame).await {
+                tracing::warn!(name = %lease.name, %error, "not announced");
+            }
+        }
+    }
+
+    /// Does what the workers' events call for, until they end or fail; gives the failure.
+    pub(crate) async fn follow(
+        &self,
+        events: &mut mpsc::Receiver<DataplaneEvent>,
+    ) -> Option<(usize, String)> {
+        while let Some(event) = events.recv().await {
+            match event {
+                DataplaneEvent::PortGone(slot) => {
+                    let control = self.clone();
+                    tokio::spawn(async move { control.lost(slot).await });
+                }
+                DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
+            }
+        }
+        None
+    }
+
+    /// Takes away a port whose interface is gone.
+    async fn lost(&self, slot: PortIndex) {
+        if self.0.check_not_ending().is_err() {
+            return;
+        }
+        let Some(lease) = self.0.model().lose(slot) else { return };
+        let name = lease.name.clone();
+        match self.take_away(lease).await {
+            Ok(()) => tracing::info!(%name, "its namespace or interface is gone: detached"),
+            Err(error) => tracing::error!(%name, %error, "gone, but not cleanly detached"),
+        }
+    }
+
+    /// Sets an entry of the forwarding database by hand.
+    pub(crate) async fn set_static(&self, entry: StaticEntry) -> Result<(), ControlError> {
+        let key = self.static_key(&entry.key)?;
+        let owner = {
+            let model = self.0.model();
+            if entry.port == model.network.name.as_str() {
+                Owner::Host
+            } else {
+                Owner::Port(entry.port.parse()?)
+            }
+        };
+        self.change_static(key, Some(owner)).await
+    }
+
+    /// Takes such an entry away.
+    pub(crate) async fn remove_static(&self, entry: EntryKey) -> Result<(), ControlError> {
+        let key = self.static_key(&entry)?;
+        self.change_static(key, None).await
+    }
+
+    fn static_key(&self, key: &EntryKey) -> Result<(MacAddr, u16), ControlError> {
+        self.0.check_not_ending()?;
+        self.0.model().network(key.network.as_deref())?;
+        if key.vlan > VLAN_MAX {
+            return Err(ControlError::Vlan(key.vlan));
+        }
+        Ok((unicast_mac(&key.mac)?, key.vlan))
+    }
+
+    async fn change_static(
+        &self,
+        key: (MacAddr, u16),
+        owner: Option<Owner>,
+    ) -> Result<(), ControlError> {
+        let inner = Arc::clone(&self.0);
+        task(async move {
+            let former = {
+                let mut model = inner.model();
+                let former = model.remove_static(key);
+                match (owner, &former) {
+                    (Some(owner), _) => {
+                        if let Err(error) = model.set_static(key, owner) {
+                            restore_static(&mut model, key, former);
+                            return Err(error);
+                        }
+                    }
+                    (None, Some(_)) => {}
+                    (None, None) => {
+                        let network = model.network.name.to_string();
+                        return Err(ControlError::NoStatic { network, mac: key.0, vlan: key.1 });
+                    }
+                }
+                former
+            };
+            if let Err(error) = inner.save().await {
+                restore_static(&mut inner.model(), key, former);
+                return Err(error);
+            }
+            inner.publish_all();
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Asks the daemon to end.
+    pub(crate) fn request_shutdown(&self) {
+        self.0.shutdown.notify_one();
+    }
+
+    /// Waits until somebody asks for the end.
+    pub(crate) async fn shutdown_requested(&self) {
+        self.0.shutdown.notified().await;
+    }
+
+    /// Undoes everything on the host. The document stays as it is, so that the next start brings the
+    /// attachments back.
+    pub(crate) async fn end(&self) {
+        self.0.ending.store(true, Ordering::Relaxed);
+        self.0.dataplane.shutdown().await;
+    }
+}
+
+/// Puts a static entry back as it was.
+fn restore_static(model: &mut model::Model, key: (MacAddr, u16), former: Option<Owner>) {
+    model.remove_static(key);
+    if let Some(owner) = former {
+        // It was there, so it fits; its port may have gone meanwhile.
+        let _ = model.set_static(key, owner);
+    }
+}
+
+/// Parses the MAC address of an interface.
+fn unicast_mac(text: &str) -> Result<MacAddr, ControlError> {
+    let mac: MacAddr = text.parse()?;
+    if mac.is_broadcast() {
+        return Err(ControlError::MacNotUnicast(mac, "broadcast"));
+    }
+    if mac.is_multicast() {
+        return Err(ControlError::MacNotUnicast(mac, "multicast"));
+    }
+    if !mac.is_unicast() {
+        return Err(ControlError::MacNotUnicast(mac, "zero"));
+    }
+    Ok(mac)
+}
+
+/// Runs a change to its end, whatever becomes of whoever asked for it.
+async fn task<T: Send + 'static>(
+    change: impl Future<Output = T> + Send + 'static,
+) -> Result<T, ControlError> {
+    tokio::spawn(change).await.map_err(|error| ControlError::Task(error.to_string()))
+}

@@ -1,0 +1,411 @@
+//! The desired state and what is being changed in it. Pure: no kernel, no clock, no random numbers of
+//! its own.
+//!
+//! A port goes through *attaching* (its name, addresses and slot are reserved), *active* and
+//! *detaching*. Two marks follow the steps of a plan: `published`, the datapath knows it; `saved`, it
+//! is part of the document that survives a restart.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use fastpath::limits::PORTS_MAX;
+use wire::MacAddr;
+
+use super::error::ControlError;
+use super::ipam::{Address, Pool, PoolError};
+use super::limits::STATICS_MAX;
+use super::name::Name;
+use super::store::{Attachment, NetnsRecord};
+use crate::config::{IfName, Subnet4, Subnet6, Uplink};
+use crate::datapath::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+
+/// Where random numbers come from.
+pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
+
+/// The slot of the host's own port.
+pub(crate) const HOST_PORT: PortIndex = PortIndex(0);
+
+/// The first network's slot.
+pub(crate) const FIRST_NETWORK: NetworkIndex = NetworkIndex(0);
+
+/// A layer-2 domain with its subnets.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) name: IfName,
+    pub(crate) subnet: Subnet4,
+    pub(crate) subnet6: Subnet6,
+    pub(crate) gateway_mac: MacAddr,
+    pub(crate) mtu: u32,
+    pub(crate) ageing: Duration,
+    pub(crate) fdb_entries_max: usize,
+    pub(crate) uplink: Uplink,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) name: Name,
+    pub(crate) mac: Option<MacAddr>,
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
+}
+
+/// What was reserved for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) name: Name,
+    pub(crate) mac: MacAddr,
+    pub(crate) ipv4: Ipv4Addr,
+    pub(crate) ipv6: Ipv6Addr,
+    pub(crate) slot: PortIndex,
+}
+
+/// What is known once the interface is in place.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    pub(crate) ifname: String,
+    pub(crate) netns: NetnsRecord,
+    pub(crate) offloads: Vec<&'static str>,
+    pub(crate) queues: usize,
+}
+
+/// Where a port is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Attaching,
+    Active,
+    Detaching,
+}
+
+/// A container's port.
+#[derive(Debug, Clone)]
+pub(crate) struct Port {
+    pub(crate) lease: Lease,
+    pub(crate) phase: Phase,
+    pub(crate) settled: Option<Settled>,
+    published: bool,
+    saved: bool,
+    /// Frames may have carried its addresses.
+    was_published: bool,
+    /// The interface is gone already.
+    gone: bool,
+}
+
+/// The one who has a MAC address set by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Host,
+    Port(Name),
+}
+
+/// The desired state.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) network: Network,
+    pool4: Pool<Ipv4Addr>,
+    pool6: Pool<Ipv6Addr>,
+    ports: BTreeMap<Name, Port>,
+    slots: BTreeMap<PortIndex, Name>,
+    next_slot: usize,
+    statics: BTreeMap<(MacAddr, u16), Owner>,
+}
+
+impl Model {
+    /// A network without ports.
+    pub(crate) fn new(network: Network) -> Self {
+        Self {
+            pool4: Pool::v4(network.subnet),
+            pool6: Pool::v6(network.subnet6),
+            network,
+            ports: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            next_slot: 1,
+            statics: BTreeMap::new(),
+        }
+    }
+
+    /// Where the pools hand out next: to be kept over a restart.
+    pub(crate) fn next_addresses(&self) -> (Ipv4Addr, Ipv6Addr) {
+        (self.pool4.next(), self.pool6.next())
+    }
+
+    /// Goes on handing out where the daemon before stopped.
+    pub(crate) fn resume_addresses(&mut self, next4: Ipv4Addr, next6: Ipv6Addr) {
+        self.pool4.resume_at(next4);
+        self.pool6.resume_at(next6);
+    }
+
+    /// Reserves all that a port needs, or nothing. `random` gives MAC addresses.
+    pub(crate) fn reserve(
+        &mut self,
+        wanted: &Wanted,
+        now: Duration,
+        random: Random<'_>,
+    ) -> Result<Lease, ControlError> {
+        let name = &wanted.name;
+        if name.as_str() == self.network.name.as_str() {
+            return Err(ControlError::NameOfBridge(name.to_string()));
+        }
+        if self.ports.contains_key(name) {
+            return Err(ControlError::NameTaken(name.to_string()));
+        }
+        let slot = self.free_slot()?;
+        let mac = self.choose_mac(wanted.mac, random)?;
+        let ipv4 = take(&mut self.pool4, wanted.ipv4, now)
+            .map_err(|error| self.with_owner(error, wanted.ipv4))?;
+        let ipv6 = match take(&mut self.pool6, wanted.ipv6, now) {
+            Ok(address) => address,
+            Err(error) => {
+                self.pool4.give_back(ipv4);
+                return Err(self.with_owner(error, wanted.ipv6));
+            }
+        };
+        let lease = Lease { name: name.clone(), mac, ipv4, ipv6, slot };
+        let port = Port {
+            lease: lease.clone(),
+            phase: Phase::Attaching,
+            settled: None,
+            published: false,
+            saved: false,
+            was_published: false,
+            gone: false,
+        };
+        self.ports.insert(name.clone(), port);
+        self.slots.insert(slot, name.clone());
+        self.next_slot = slot.get() + 1;
+        Ok(lease)
+    }
+
+    /// Forgets a port, its static entries and its addresses, which then rest if they were in use.
+    pub(crate) fn remove(&mut self, name: &Name, now: Duration) {
+        let Some(port) = self.ports.remove(name) else { return };
+        self.slots.remove(&port.lease.slot);
+        self.statics.retain(|_, owner| *owner != Owner::Port(name.clone()));
+        if port.was_published {
+            self.pool4.release(port.lease.ipv4, now);
+            self.pool6.release(port.lease.ipv6, now);
+        } else {
+            self.pool4.give_back(port.lease.ipv4);
+            self.pool6.give_back(port.lease.ipv6);
+        }
+    }
+
+    /// Notes what the interface became.
+    pub(crate) fn settle(&mut self, name: &Name, settled: Settled) {
+        self.change(name, |port| port.settled = Some(settled));
+    }
+
+    /// Shows a port to the datapath, or hides it; takes effect with the next [`Model::snapshot`].
+    pub(crate) fn set_published(&mut self, name: &Name, published: bool) {
+        self.change(name, |port| {
+            port.published = published;
+            port.was_published |= published;
+        });
+    }
+
+    /// Takes a port into the document, or out of it.
+    pub(crate) fn set_saved(&mut self, name: &Name, saved: bool) {
+        self.change(name, |port| port.saved = saved);
+    }
+
+    /// The attachment is complete. Says whether its interface is still there.
+    pub(crate) fn activate(&mut self, name: &Name) -> bool {
+        self.change(name, |port| port.phase = Phase::Active);
+        self.ports.get(name).is_some_and(|port| !port.gone)
+    }
+
+    /// Notes that the interface of a port is gone; if the port worked, starts to take it away.
+    pub(crate) fn lose(&mut self, slot: PortIndex) -> Option<Lease> {
+        let name = self.slots.get(&slot)?.clone();
+        self.change(&name, |port| port.gone = true);
+        self.begin_detach(&name).ok()
+    }
+
+    /// Starts to take a port away; nobody else may touch it then.
+    pub(crate) fn begin_detach(&mut self, name: &Name) -> Result<Lease, ControlError> {
+        let unknown = || ControlError::UnknownPort(name.to_string());
+        let port = self.ports.get_mut(name).ok_or_else(unknown)?;
+        match port.phase {
+            Phase::Attaching => Err(ControlError::Busy(name.to_string(), "attached")),
+            Phase::Detaching => Err(ControlError::Busy(name.to_string(), "detached")),
+            Phase::Active => {
+                port.phase = Phase::Detaching;
+                Ok(port.lease.clone())
+            }
+        }
+    }
+
+    /// Ports that work, in the order of their names.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&Port, &Settled)> {
+        self.ports
+            .values()
+            .filter(|port| port.phase == Phase::Active)
+            .filter_map(|port| port.settled.as_ref().map(|settled| (port, settled)))
+    }
+
+    /// The port in a slot.
+    pub(crate) fn name_in(&self, slot: PortIndex) -> Option<&Name> {
+        self.slots.get(&slot)
+    }
+
+    /// What users call the port in a slot.
+    pub(crate) fn label(&self, slot: PortIndex) -> Option<&str> {
+        if slot == HOST_PORT {
+            return Some(self.network.name.as_str());
+        }
+        self.name_in(slot).map(Name::as_str)
+    }
+
+    /// The network of that name; the first one if none is given.
+    pub(crate) fn network(&self, name: Option<&str>) -> Result<&Network, ControlError> {
+        match name {
+            Some(name) if name != self.network.name.as_str() => {
+                Err(ControlError::UnknownNetwork(name.to_owned()))
+            }
+            _ => Ok(&self.network),
+        }
+    }
+
+    /// Sets an entry of the forwarding database by hand; replaces the one that was.
+    pub(crate) fn set_static(
+        &mut self,
+        key: (MacAddr, u16),
+        owner: Owner,
+    ) -> Result<(), ControlError> {
+        if let Owner::Port(name) = &owner
+            && self.ports.get(name).is_none_or(|port| port.phase != Phase::Active)
+        {
+            return Err(ControlError::UnknownPort(name.to_string()));
+        }
+        if !self.statics.contains_key(&key) && self.statics.len() >= STATICS_MAX {
+            return Err(ControlError::StaticsMax(STATICS_MAX));
+        }
+        self.statics.insert(key, owner);
+        Ok(())
+    }
+
+    /// Takes such an entry away; gives whose it was.
+    pub(crate) fn remove_static(&mut self, key: (MacAddr, u16)) -> Option<Owner> {
+        self.statics.remove(&key)
+    }
+
+    /// All entries set by hand.
+    pub(crate) fn statics(&self) -> impl Iterator<Item = (&(MacAddr, u16), &Owner)> {
+        self.statics.iter()
+    }
+
+    /// The attachments that survive a restart.
+    pub(crate) fn attachments(&self) -> Vec<Attachment> {
+        let saved = self.ports.values().filter(|port| port.saved);
+        saved
+            .filter_map(|port| {
+                let settled = port.settled.as_ref()?;
+                Some(Attachment {
+                    name: port.lease.name.clone(),
+                    network: self.network.name.to_string(),
+                    ifname: settled.ifname.clone(),
+                    mac: port.lease.mac,
+                    ipv4: port.lease.ipv4,
+                    ipv6: port.lease.ipv6,
+                    netns: settled.netns.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// What the datapath is to do.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let statics = self.statics.iter().filter_map(|(&(mac, vlan), owner)| {
+            let port = match owner {
+                Owner::Host => HOST_PORT,
+                Owner::Port(name) => self.ports.get(name)?.lease.slot,
+            };
+            Some(StaticMac { mac, vlan, port })
+        });
+        let network = NetworkConf {
+            mtu: self.network.mtu,
+            ageing: self.network.ageing,
+            fdb_entries_max: self.network.fdb_entries_max,
+            statics: statics.collect(),
+        };
+        let conf = |kind, mac| PortConf { network: FIRST_NETWORK, kind, mac, enabled: true };
+        let host = (HOST_PORT, conf(PortKind::Host, self.network.gateway_mac));
+        let published = self.ports.values().filter(|port| port.published);
+        let containers =
+            published.map(|port| (port.lease.slot, conf(PortKind::Container, port.lease.mac)));
+        Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
+    }
+
+    fn change(&mut self, name: &Name, change: impl FnOnce(&mut Port)) {
+        if let Some(port) = self.ports.get_mut(name) {
+            change(port);
+        }
+    }
+
+    /// The next free slot after the one that was given last: a late event about a port then does not
+    /// meet its successor.
+    fn free_slot(&self) -> Result<PortIndex, ControlError> {
+        let slots = (self.next_slot..PORTS_MAX).chain(1..self.next_slot.min(PORTS_MAX));
+        slots
+            .filter_map(PortIndex::new)
+            .find(|slot| !self.slots.contains_key(slot))
+            .ok_or(ControlError::PortsMax(PORTS_MAX))
+    }
+
+    fn choose_mac(
+        &self,
+        wanted: Option<MacAddr>,
+        random: Random<'_>,
+    ) -> Result<MacAddr, ControlError> {
+        if let Some(mac) = wanted {
+            return match self.owner_of_mac(mac) {
+                Some(owner) => Err(ControlError::MacInUse { mac, owner: owner.to_owned() }),
+                None => Ok(mac),
+            };
+        }
+        loop {
+            let mac = local_mac(random()?);
+            if self.owner_of_mac(mac).is_none() {
+                return Ok(mac);
+            }
+        }
+    }
+
+    fn owner_of_mac(&self, mac: MacAddr) -> Option<&str> {
+        if mac == self.network.gateway_mac {
+            return Some(self.network.name.as_str());
+        }
+        self.ports.values().find(|port| port.lease.mac == mac).map(|port| port.lease.name.as_str())
+    }
+
+    /// Says who has the address that is in use.
+    fn with_owner<A: Address + Into<std::net::IpAddr>>(
+        &self,
+        error: PoolError,
+        wanted: Option<A>,
+    ) -> ControlError {
+        let (PoolError::InUse(_), Some(address)) = (&error, wanted) else { return error.into() };
+        let address = address.into();
+        let has = |lease: &Lease| lease.ipv4 == address || lease.ipv6 == address;
+        match self.ports.values().find(|port| has(&port.lease)) {
+            Some(port) => ControlError::AddressInUse { address, owner: port.lease.name.to_string() },
+            None => error.into(),
+        }
+    }
+}
+
+fn take<A: Address>(pool: &mut Pool<A>, wanted: Option<A>, now: Duration) -> Result<A, PoolError> {
+    match wanted {
+        Some(address) => pool.take(address).map(|()| address),
+        None => pool.take_any(now),
+    }
+}
+
+/// A unicast, locally administered MAC address.
+pub(crate) fn local_mac(random: u64) -> MacAddr {
+    let mut octets = MacAddr::from_u64(random).0;
+    octets[0] = (octets[0] & 0xfc) | 0x02;
+    MacAddr(octets)
+}

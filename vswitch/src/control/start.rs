@@ -1,0 +1,129 @@
+//! From a kept document and a configuration to a switch that stands.
+
+use std::sync::Arc;
+
+use fastpath::tap::Tap;
+use ipnet::{Ipv4Net, Ipv6Net};
+use tokio::sync::mpsc;
+
+use super::error::ControlError;
+use super::inner::Inner;
+use super::model::{HOST_PORT, Model, Network, local_mac};
+use super::port::blocking;
+use super::store::{Document, Store};
+use super::{Control, replay};
+use crate::config::{Config, Subnet6};
+use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
+use crate::host::bridge::{self, BridgeSetup};
+use crate::host::{HostError, Netlink, netns};
+
+/// What has come back at start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    /// Attachments that work again.
+    pub(crate) attached: usize,
+    /// Attachments that were dropped.
+    pub(crate) dropped: usize,
+}
+
+impl Control {
+    /// Brings the switch up: state, workers, bridge, attachments. When this fails nothing is left.
+    pub(crate) async fn start(
+        config: &Config,
+    ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, Replayed), ControlError> {
+        let directory = config.state_dir.path().to_owned();
+        let (store, document) = blocking(move || {
+            let store = Store::open(&directory)?;
+            let document = store.load()?;
+            Ok::<_, super::StoreError>((store, document))
+        })
+        .await??;
+        let network = network(config, document.as_ref())?;
+        let netlink = Netlink::connect().map_err(HostError::Connect)?;
+        let boot_id = netns::boot_id().map_err(HostError::Connect)?;
+        let (dataplane, events) = Dataplane::start(&DataplaneConfig {
+            workers: config.workers.get(),
+            backend: config.backend,
+            idle: config.idle,
+        })?;
+        let tap = match create_bridge(&netlink, &network, dataplane.workers()).await {
+            Ok(tap) => tap,
+            Err(error) => {
+                dataplane.shutdown().await;
+                return Err(error);
+            }
+        };
+        let mut model = Model::new(network);
+        if let Some(record) = document.as_ref().and_then(|document| document.networks.first()) {
+            model.resume_addresses(record.next_ipv4, record.next_ipv6);
+        }
+        let parts = Inner::new(config.clone(), dataplane, netlink, boot_id, model, store);
+        let control = Self(Arc::new(parts));
+        match control.carry_on(tap, document).await {
+            Ok(replayed) => Ok((control, events, replayed)),
+            Err(error) => {
+                control.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn carry_on(
+        &self,
+        tap: Tap,
+        document: Option<Document>,
+    ) -> Result<Replayed, ControlError> {
+        self.0.publish_all();
+        self.0.dataplane.add_port(HOST_PORT, tap.queues).await?;
+        let replayed = match document {
+            Some(document) => replay::run(self, document).await,
+            None => Replayed::default(),
+        };
+        self.0.save().await?;
+        Ok(replayed)
+    }
+}
+
+async fn create_bridge(
+    netlink: &Netlink,
+    network: &Network,
+    queues: usize,
+) -> Result<Tap, ControlError> {
+    let setup = BridgeSetup {
+        name: network.name.to_string(),
+        mac: network.gateway_mac,
+        mtu: network.mtu,
+        gateway: Ipv4Net::new_assert(network.subnet.gateway(), network.subnet.net().prefix_len()),
+        gateway6: Ipv6Net::new_assert(
+            network.subnet6.gateway(),
+            network.subnet6.net().prefix_len(),
+        ),
+        queues,
+    };
+    Ok(bridge::create(netlink, &setup).await?)
+}
+
+/// The first network: what the configuration says, else what was kept, else the defaults.
+fn network(config: &Config, document: Option<&Document>) -> Result<Network, ControlError> {
+    let random = || getrandom::u64().map_err(|error| ControlError::Random(error.to_string()));
+    let kept = document.and_then(|document| document.networks.first());
+    let subnet6 = match (config.subnet6, kept) {
+        (Some(said), _) => said,
+        (None, Some(kept)) => kept.subnet6,
+        (None, None) => Subnet6::unique_local(random()?),
+    };
+    let gateway_mac = match kept {
+        Some(kept) => kept.gateway_mac,
+        None => local_mac(random()?),
+    };
+    Ok(Network {
+        name: config.bridge.clone(),
+        subnet: config.subnet.or(kept.map(|kept| kept.subnet)).unwrap_or_default(),
+        subnet6,
+        gateway_mac,
+        mtu: config.mtu.get(),
+        ageing: config.ageing(),
+        fdb_entries_max: config.fdb_entries_max.get(),
+        uplink: config.uplink,
+    })
+}

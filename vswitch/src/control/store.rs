@@ -1,0 +1,239 @@
+//! The desired state on disk: one JSON document, always whole.
+//!
+//! A new version is written beside the old one, forced to the disk and then renamed over it, so that a
+//! crash at any moment leaves one of the two. The state directory is locked for as long as a daemon
+//! runs; the kernel gives the lock back when it dies.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use vswitch_api::port::NetnsRef;
+use wire::MacAddr;
+
+use super::name::Name;
+use super::text;
+use crate::config::{Subnet4, Subnet6};
+use crate::host::netns::NetnsId;
+
+/// The form of the document. A daemon refuses any other than its own.
+pub(crate) const VERSION: u32 = 1;
+
+const DOCUMENT: &str = "state.json";
+const DOCUMENT_NEW: &str = "state.json.new";
+const LOCK: &str = "lock";
+
+/// Why the desired state cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file or the directory cannot be used.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another daemon uses the directory.
+    #[error("the state directory {} is in use by another daemon (process {owner})", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// The other's id.
+        owner: String,
+    },
+    /// It is not what this program writes.
+    #[error("{} is damaged, at line {line}: {message}; move it away to start afresh", path.display())]
+    Corrupt {
+        /// The document.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// A newer or older program wrote it.
+    #[error(
+        "{} has version {found}, and this program knows version {VERSION} only; use the program that \
+         wrote it, or move it away to start afresh",
+        path.display()
+    )]
+    Version {
+        /// The document.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// All that survives a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Document {
+    pub(crate) version: u32,
+    pub(crate) networks: Vec<NetworkRecord>,
+    pub(crate) attachments: Vec<Attachment>,
+    pub(crate) statics: Vec<StaticRecord>,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NetworkRecord {
+    pub(crate) name: String,
+    #[serde(with = "text")]
+    pub(crate) subnet: Subnet4,
+    #[serde(with = "text")]
+    pub(crate) subnet6: Subnet6,
+    #[serde(with = "text")]
+    pub(crate) gateway_mac: MacAddr,
+    pub(crate) next_ipv4: Ipv4Addr,
+    pub(crate) next_ipv6: Ipv6Addr,
+}
+
+/// An attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attachment {
+    pub(crate) name: Name,
+    pub(crate) network: String,
+    pub(crate) ifname: String,
+    #[serde(with = "text")]
+    pub(crate) mac: MacAddr,
+    pub(crate) ipv4: Ipv4Addr,
+    pub(crate) ipv6: Ipv6Addr,
+    pub(crate) netns: NetnsRecord,
+}
+
+/// The namespace of an attachment, and how to tell that it still is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NetnsRecord {
+    /// As it was named at attach.
+    pub(crate) reference: NetnsRef,
+    /// The path that stood for it.
+    pub(crate) path: PathBuf,
+    pub(crate) id: NetnsId,
+    pub(crate) cookie: Option<u64>,
+    pub(crate) boot_id: String,
+}
+
+/// A static entry of the forwarding database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StaticRecord {
+    pub(crate) network: String,
+    #[serde(with = "text")]
+    pub(crate) mac: MacAddr,
+    pub(crate) vlan: u16,
+    /// Name of the attachment; none for the host's port.
+    pub(crate) port: Option<Name>,
+}
+
+/// The state directory, locked.
+#[derive(Debug)]
+pub(crate) struct Store {
+    directory: PathBuf,
+    /// For fsync after a rename.
+    handle: File,
+    _lock: File,
+}
+
+impl Store {
+    /// Makes the directory if need be, and locks it.
+    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
+        let make = DirBuilder::new().recursive(true).mode(0o755).create(directory);
+        make.map_err(failed("make the directory", directory))?;
+        let lock = lock(directory)?;
+        let handle = File::open(directory).map_err(failed("open", directory))?;
+        Ok(Self { directory: directory.to_owned(), handle, _lock: lock })
+    }
+
+    /// The document; `None` if there is none yet.
+    pub(crate) fn load(&self) -> Result<Option<Document>, StoreError> {
+        let path = self.directory.join(DOCUMENT);
+        match fs::read(&path) {
+            Ok(bytes) => parse(&path, &bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// Replaces the document. When this returns it survives a power failure.
+    pub(crate) fn save(&self, document: &Document) -> Result<(), StoreError> {
+        let new = self.directory.join(DOCUMENT_NEW);
+        let path = self.directory.join(DOCUMENT);
+        let mut bytes = serde_json::to_vec_pretty(document)
+            .map_err(|error| failed("write", &new)(error.into()))?;
+        bytes.push(b'\n');
+        let write = || {
+            let mut options = OpenOptions::new();
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            self.handle.sync_all()
+        };
+        write().map_err(failed("write", &path))
+    }
+}
+
+/// Reads a document; its version first, since another version may look different in all else.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Document, StoreError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let corrupt = |error: serde_json::Error| StoreError::Corrupt {
+        path: path.to_owned(),
+        line: error.line(),
+        message: error.to_string(),
+    };
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(corrupt)?;
+    if version != VERSION {
+        return Err(StoreError::Version { path: path.to_owned(), found: version });
+    }
+    serde_json::from_slice(bytes).map_err(corrupt)
+}
+
+/// Takes the lock and leaves our process id in it.
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join(LOCK);
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            let _ = file.read_to_string(&mut owner);
+            let owner = owner.trim().to_owned();
+            return Err(StoreError::Locked { path: directory.to_owned(), owner });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
+    }
+    let mut note = || {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    note().map_err(failed("write", &path))?;
+    Ok(file)
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { what, path, source }
+}

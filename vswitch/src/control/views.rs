@@ -1,0 +1,204 @@
+//! The state as the API shows it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use fastpath::PortIndex;
+use vswitch_api::fdb::FdbEntry;
+use vswitch_api::network::{Member, Network, NetworkDetail};
+use vswitch_api::port::{Port, PortDetail};
+use vswitch_api::stats::{PortStats, Stats};
+use vswitch_api::status::Status;
+
+use super::Control;
+use super::error::ControlError;
+use super::model::{self, Model, Settled};
+use super::name::Name;
+use super::port::blocking;
+use crate::datapath::PortCounters;
+use crate::host::netns;
+
+impl Control {
+    /// The daemon itself.
+    pub(crate) fn status(&self) -> Status {
+        let inner = &self.0;
+        let model = inner.model();
+        let backend = inner.dataplane.backend();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            backend: backend.name.to_string(),
+            backend_reason: backend.reason.clone(),
+            workers: inner.dataplane.workers(),
+            idle: inner.config.idle.to_string(),
+            uplink: model.network.uplink.to_string(),
+            bridge: model.network.name.to_string(),
+            networks: 1,
+            ports: model.active().count(),
+            uptime_s: inner.started.elapsed().as_secs(),
+            state_dir: inner.config.state_dir.path().display().to_string(),
+        }
+    }
+
+    /// The first network, which is the bridge's.
+    pub(crate) fn first_network(&self) -> Network {
+        network_row(&self.0.model())
+    }
+
+    /// All networks.
+    pub(crate) fn networks(&self) -> Vec<Network> {
+        vec![self.first_network()]
+    }
+
+    /// One network.
+    pub(crate) async fn network(&self, name: &str) -> Result<NetworkDetail, ControlError> {
+        self.0.model().network(Some(name))?;
+        let fdb = self.0.dataplane.fdb().await?;
+        let model = self.0.model();
+        let network = model.network(Some(name))?;
+        let members = model.active().map(|(port, _)| Member {
+            name: port.lease.name.to_string(),
+            mac: port.lease.mac.to_string(),
+            ipv4: port.lease.ipv4,
+            ipv6: port.lease.ipv6,
+        });
+        Ok(NetworkDetail {
+            network: network_row(&model),
+            gateway_mac: network.gateway_mac.to_string(),
+            ageing_s: network.ageing.as_secs(),
+            fdb_entries_max: network.fdb_entries_max,
+            fdb_entries: fdb.iter().filter(|row| row.network == model::FIRST_NETWORK).count(),
+            members: members.collect(),
+        })
+    }
+
+    /// All attachments.
+    pub(crate) async fn ports(&self) -> Result<Vec<Port>, ControlError> {
+        let counters = self.counters().await?;
+        let model = self.0.model();
+        let network = model.network.name.as_str();
+        let row = |(port, settled): (&model::Port, &Settled)| {
+            port_row(network, port, settled, &counter(&counters, port.lease.slot))
+        };
+        Ok(model.active().map(row).collect())
+    }
+
+    /// One attachment.
+    pub(crate) async fn port(&self, name: &str) -> Result<PortDetail, ControlError> {
+        let name: Name = name.parse()?;
+        let counters = self.counters().await?;
+        let (mut detail, record) = {
+            let model = self.0.model();
+            let unknown = || ControlError::UnknownPort(name.to_string());
+            let mut active = model.active();
+            let (port, settled) =
+                active.find(|(port, _)| port.lease.name == name).ok_or_else(unknown)?;
+            let counters = counter(&counters, port.lease.slot);
+            let network = &model.network;
+            let detail = PortDetail {
+                port: port_row(network.name.as_str(), port, settled, &counters),
+                prefix_len: network.subnet.net().prefix_len(),
+                prefix_len6: network.subnet6.net().prefix_len(),
+                gateway: network.subnet.gateway(),
+                gateway6: network.subnet6.gateway(),
+                mtu: network.mtu,
+                netns_path: PathBuf::new(),
+                offloads: settled.offloads.iter().map(ToString::to_string).collect(),
+                queues: settled.queues,
+                drops_by_reason: counters.drops_by_name(),
+            };
+            (detail, settled.netns.clone())
+        };
+        let path = record.path.clone();
+        let found = blocking(move || netns::find(record.id, &record.path)).await?;
+        detail.netns_path = found.unwrap_or(path);
+        Ok(detail)
+    }
+
+    /// The forwarding database.
+    pub(crate) async fn fdb(&self) -> Result<Vec<FdbEntry>, ControlError> {
+        let rows = self.0.dataplane.fdb().await?;
+        let model = self.0.model();
+        let entry = |row: crate::datapath::FdbRow| {
+            Some(FdbEntry {
+                network: model.network.name.to_string(),
+                vlan: row.vlan,
+                mac: row.mac.to_string(),
+                port: model.label(row.port)?.to_owned(),
+                age_s: row.age.as_secs(),
+                is_static: row.is_static,
+            })
+        };
+        Ok(rows.into_iter().filter_map(entry).collect())
+    }
+
+    /// All counters.
+    pub(crate) async fn stats(&self) -> Result<Stats, ControlError> {
+        let report = self.0.dataplane.stats().await?;
+        let model = self.0.model();
+        let mut total = PortCounters::default();
+        let mut ports = Vec::new();
+        for (slot, counters) in &report.ports {
+            total += *counters;
+            if let Some(name) = model.label(*slot) {
+                ports.push(port_stats(name, counters));
+            }
+        }
+        // By name, the host's first.
+        let bridge = model.network.name.as_str();
+        ports.sort_by_cached_key(|port| (port.name != bridge, port.name.clone()));
+        Ok(Stats { ports, workers: report.workers, drops: total.drops_by_name() })
+    }
+
+    async fn counters(&self) -> Result<BTreeMap<PortIndex, PortCounters>, ControlError> {
+        Ok(self.0.dataplane.stats().await?.ports.into_iter().collect())
+    }
+}
+
+fn counter(counters: &BTreeMap<PortIndex, PortCounters>, slot: PortIndex) -> PortCounters {
+    counters.get(&slot).copied().unwrap_or_default()
+}
+
+fn network_row(model: &Model) -> Network {
+    let network = &model.network;
+    Network {
+        name: network.name.to_string(),
+        subnet: network.subnet.net(),
+        gateway: network.subnet.gateway(),
+        subnet6: network.subnet6.net(),
+        gateway6: network.subnet6.gateway(),
+        mtu: network.mtu,
+        uplink: network.uplink.to_string(),
+        ports: model.active().count(),
+    }
+}
+
+fn port_row(network: &str, port: &model::Port, settled: &Settled, counters: &PortCounters) -> Port {
+    Port {
+        name: port.lease.name.to_string(),
+        network: network.to_owned(),
+        ifname: settled.ifname.clone(),
+        mac: port.lease.mac.to_string(),
+        ipv4: port.lease.ipv4,
+        ipv6: port.lease.ipv6,
+        netns: netns::describe(&settled.netns.reference),
+        publish: Vec::new(),
+        rx_frames: counters.rx_frames,
+        tx_frames: counters.tx_frames,
+        rx_bytes: counters.rx_bytes,
+        tx_bytes: counters.tx_bytes,
+        drops: counters.drops_total(),
+    }
+}
+
+fn port_stats(name: &str, counters: &PortCounters) -> PortStats {
+    PortStats {
+        name: name.to_owned(),
+        rx_frames: counters.rx_frames,
+        rx_bytes: counters.rx_bytes,
+        tx_frames: counters.tx_frames,
+        tx_bytes: counters.tx_bytes,
+        drops: counters.drops_total(),
+        drops_by_reason: counters.drops_by_name(),
+    }
+}

@@ -1,0 +1,262 @@
+//! A switch in memory with a clock that the test moves.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastpath::engine::memory::MemoryEngine;
+use fastpath::engine::pcap::PcapEngine;
+use fastpath::engine::{Engine, Wait};
+use fastpath::limits::VNET_LEN;
+use fastpath::{Nanos, Pool, PortIndex};
+use wire::MacAddr;
+
+use crate::datapath::*;
+
+/// Buffers of the simulated pool: small, so that exhaustion would show.
+const BUFFERS: usize = 512;
+
+pub(super) struct Sim {
+    pub(super) engine: MemoryEngine,
+    pool: Pool,
+    snapshot: Snapshot,
+    state: State,
+    stats: Stats,
+    now: Nanos,
+    networks: Vec<u16>,
+    disabled: Vec<u16>,
+    epoch: u64,
+}
+
+/// The address of the host on a port.
+pub(super) fn mac(port: u16) -> MacAddr {
+    MacAddr::from_u64(0x0200_0000_1000 + u64::from(port))
+}
+
+/// An Ethernet frame of an experimental type, behind an offload header that asks for nothing.
+pub(super) fn frame(dst: MacAddr, src: MacAddr, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; VNET_LEN];
+    bytes.extend(dst.0);
+    bytes.extend(src.0);
+    bytes.extend([0x88, 0xb5]);
+    bytes.extend(payload);
+    bytes
+}
+
+impl Sim {
+    /// Ports 0 to `ports - 1` on one network.
+    pub(super) fn new(ports: u16) -> Self {
+        Self::with_networks(&vec![0; usize::from(ports)])
+    }
+
+    /// One port an entry, on the network that it names.
+    pub(super) fn with_networks(networks: &[u16]) -> Self {
+        let mut sim = Self {
+            engine: MemoryEngine::new(),
+            pool: Pool::new(BUFFERS).expect("memory"),
+            snapshot: Snapshot::default(),
+            state: State::new(0x5eed, false),
+            stats: Stats::default(),
+            now: Nanos(1_000_000_000_000),
+            networks: networks.to_vec(),
+            disabled: Vec::new(),
+            epoch: 0,
+        };
+        for port in 0..networks.len() {
+            sim.engine.open(PortIndex(port as u16));
+        }
+        sim.compile();
+        sim
+    }
+
+    pub(super) fn disable(&mut self, port: u16) {
+        self.disabled.push(port);
+        self.compile();
+    }
+
+    fn compile(&mut self) {
+        let conf = NetworkConf {
+            mtu: 1500,
+            ageing: Duration::from_secs(limits::AGEING_S),
+            fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
+            statics: Vec::new(),
+        };
+        let count = self.networks.iter().max().map_or(0, |&max| usize::from(max) + 1);
+        let ports = self.networks.iter().enumerate().map(|(port, &network)| {
+            let conf = PortConf {
+                network: NetworkIndex(network),
+                kind: PortKind::Container,
+                mac: mac(port as u16),
+                enabled: !self.disabled.contains(&(port as u16)),
+            };
+            (PortIndex(port as u16), conf)
+        });
+        self.epoch += 1;
+        self.snapshot = Snapshot::compile(vec![conf; count], ports).with_epoch(self.epoch);
+    }
+
+    pub(super) fn inject(&mut self, port: u16, bytes: Vec<u8>) {
+        self.engine.inject(PortIndex(port), bytes);
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+    }
+
+    /// Rounds until nothing is left to do.
+    pub(super) fn run(&mut self) {
+        let mut batch = Batch::with_capacity(64);
+        let mut received = Vec::new();
+        loop {
+            self.engine.round(&mut self.pool, Wait::No, &mut received).expect("memory");
+            if received.is_empty() && !self.engine.is_busy() {
+                return;
+            }
+            batch.fill(&mut received);
+            let (pool, stats) = (&mut self.pool, &mut self.stats);
+            let (snapshot, state) = (&self.snapshot, &mut self.state);
+            run(self.now, &mut batch, pool, snapshot, state, stats, &mut self.engine);
+            self.state.fdb.sweep(self.now.seconds(), &self.snapshot);
+        }
+    }
+
+    pub(super) fn sent(&mut self, port: u16) -> Vec<Vec<u8>> {
+        self.engine.sent(PortIndex(port))
+    }
+
+    /// Frames sent to each port since the last call.
+    pub(super) fn sent_counts(&mut self) -> Vec<usize> {
+        (0..self.networks.len()).map(|port| self.sent(port as u16).len()).collect()
+    }
+
+    fn counters(&self, port: u16) -> PortCounters {
+        let port = PortIndex(port);
+        PortCounters::new(self.engine.port_io(port), self.stats.port_drops(port))
+    }
+
+    pub(super) fn drops(&self, port: u16, reason: DropReason) -> u64 {
+        self.counters(port).drops[reason as usize]
+    }
+
+    /// The law of conservation, and no buffer lost.
+    pub(super) fn check(&self) {
+        let mut sum = PortCounters::default();
+        for port in 0..64 {
+            sum += self.counters(port);
+        }
+        assert_eq!(
+            sum.rx_frames + self.stats.generated + self.stats.flood_copies,
+            sum.tx_frames + sum.drops_total(),
+            "frames appeared or vanished: {sum:?} {:?}",
+            self.stats,
+        );
+        assert_eq!(self.pool.available(), BUFFERS, "a buffer was lost");
+    }
+}
+
+/// A small generator, so that a seed means the same for ever (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// Random traffic. A frame's payload is the network that it was sent on.
+pub(super) fn storm(seed: u64) {
+    let mut random = Random(seed);
+    let ports = 2 + random.below(12) as u16;
+    let networks: Vec<u16> = (0..ports).map(|_| random.below(3) as u16).collect();
+    let mut sim = Sim::with_networks(&networks);
+    for _ in 0..40 {
+        for _ in 0..random.below(60) {
+            let port = random.below(ports.into()) as u16;
+            sim.inject(port, random_frame(&mut random, port, ports, networks[usize::from(port)]));
+        }
+        sim.run();
+        for port in 0..ports {
+            for bytes in sim.sent(port) {
+                let mark = bytes.get(26).copied();
+                let own = networks[usize::from(port)] as u8;
+                assert!(mark.is_none_or(|mark| mark == own), "crossed, seed {seed}");
+            }
+        }
+        sim.pass(Duration::from_millis(random.below(20_000)));
+        match random.below(30) {
+            0 => sim.engine.vanish(PortIndex(random.below(ports.into()) as u16)),
+            1 => sim.disable(random.below(ports.into()) as u16),
+            _ => {}
+        }
+    }
+    sim.check();
+}
+
+fn random_frame(random: &mut Random, port: u16, ports: u16, network: u16) -> Vec<u8> {
+    let dst = match random.below(10) {
+        0 => MacAddr::BROADCAST,
+        1 => MacAddr([0x33, 0x33, 0, 0, 0, 1]),
+        2 => MacAddr([1, 0x80, 0xc2, 0, 0, 0]),
+        _ => mac(random.below(u64::from(ports) + 2) as u16),
+    };
+    // Some hosts send from a neighbour's address: a move.
+    let src = if random.below(10) == 0 { mac(random.below(ports.into()) as u16) } else { mac(port) };
+    let src = if random.below(50) == 0 { MacAddr::BROADCAST } else { src };
+    let payload = vec![network as u8; 1 + random.below(2000) as usize];
+    let mut bytes = frame(dst, src, &payload);
+    if random.below(20) == 0 {
+        bytes.truncate(random.below(30) as usize);
+    }
+    bytes
+}
+
+/// A sink that the test can look into.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A capture that one switch wrote comes in at another, which writes the same bytes.
+pub(super) fn replay_capture() {
+    let frames: Vec<Vec<u8>> =
+        (0..5u8).map(|n| frame(mac(1), mac(0), &vec![n; 60 + usize::from(n)])).collect();
+    let first = Shared::default();
+    let mut pool = Pool::new(64).expect("memory");
+    let mut engine = PcapEngine::new();
+    engine.open(PortIndex(1), None, Some(Box::new(first.clone()))).expect("a capture");
+    for bytes in &frames {
+        let frame = pool.alloc_with(&bytes[VNET_LEN..]).expect("a buffer");
+        Engine::send(&mut engine, &mut pool, PortIndex(1), frame);
+    }
+    let capture = first.0.lock().expect("no panic").clone();
+
+    let second = Shared::default();
+    let mut engine = PcapEngine::new();
+    let source: Box<dyn io::Read> = Box::new(io::Cursor::new(capture.clone()));
+    engine.open(PortIndex(0), Some(source), None).expect("a capture");
+    engine.open(PortIndex(1), None, Some(Box::new(second.clone()))).expect("a capture");
+    let sim = Sim::new(2);
+    let (mut state, mut stats) = (State::new(1, false), Stats::default());
+    let (mut batch, mut received) = (Batch::default(), Vec::new());
+    while engine.is_busy() {
+        engine.round(&mut pool, Wait::No, &mut received).expect("memory");
+        batch.fill(&mut received);
+        run(sim.now, &mut batch, &mut pool, &sim.snapshot, &mut state, &mut stats, &mut engine);
+    }
+    assert_eq!(*second.0.lock().expect("no panic"), capture);
+    assert_eq!(engine.port_io(PortIndex(1)).tx_frames, 5);
+    assert_eq!(pool.available(), pool.capacity());
+}

@@ -1,0 +1,192 @@
+//! The daemon, from its configuration to its end.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::control::{Control, ControlError};
+use crate::server::{self, Socket, SocketError};
+
+/// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
+const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
+
+/// What stands when the daemon is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// The host's device.
+    pub bridge: String,
+    /// IPv4 subnet of the first network.
+    pub subnet: Ipv4Net,
+    /// The host's address in it.
+    pub gateway: Ipv4Addr,
+    /// IPv6 subnet of the first network.
+    pub subnet6: Ipv6Net,
+    /// The host's address in it.
+    pub gateway6: Ipv6Addr,
+    /// Where the API is served.
+    pub socket: PathBuf,
+    /// The packet I/O that runs.
+    pub backend: String,
+    /// Why that one.
+    pub backend_reason: String,
+    /// Number of workers.
+    pub workers: usize,
+    /// Attachments of before that work again.
+    pub attached: usize,
+    /// Attachments of before that were dropped: their namespace is gone.
+    pub dropped: usize,
+}
+
+/// Why the daemon did not start, or ended by itself. Each is one line with the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The process may not do what a switch does.
+    #[error("{0} is missing: run as root, or give the process that capability")]
+    Privilege(&'static str),
+    /// No runtime, or no signals.
+    #[error("cannot start the daemon: {0}")]
+    Runtime(#[source] io::Error),
+    /// The API cannot be served.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The switch does not come up.
+    #[error("{}", with_hint(.0))]
+    Control(#[from] ControlError),
+    /// A worker failed.
+    #[error("worker {worker} failed: {error}; the host is restored, start again with `vswitch up`")]
+    Worker {
+        /// Which one.
+        worker: usize,
+        /// Why.
+        error: String,
+    },
+}
+
+fn with_hint(error: &ControlError) -> String {
+    let error = server::api_error(error);
+    match error.hint {
+        Some(hint) => format!("{}; {hint}", error.message),
+        None => error.message,
+    }
+}
+
+/// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then undoes what it did to the
+/// host. `ready` is called once the switch stands and the API answers.
+///
+/// The desired state is kept: the next start brings attachments back whose namespace lives.
+///
+/// # Errors
+/// When it cannot start, with nothing left behind, or when a worker fails.
+pub fn serve(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
+    check_privilege()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    runtime.block_on(run(config, ready))
+}
+
+async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
+    let mut signals = Signals::install().map_err(ServeError::Runtime)?;
+    // First of all, so that a second daemon is refused before it touches anything. Who connects
+    // before the switch stands waits in the socket's queue.
+    let socket = Socket::bind(config.socket.path()).await?;
+    let (control, mut events, replayed) = tokio::select! {
+        started = Control::start(&config) => started?,
+        () = signals.any() => return Ok(()),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let ended = {
+        let mut server = std::pin::pin!(server::run(&socket, control.clone(), stopped));
+        ready(&stands(&config, &control, replayed));
+        let ended = tokio::select! {
+            () = &mut server => Ok(()),
+            () = signals.any() => Ok(()),
+            () = control.shutdown_requested() => Ok(()),
+            failed = control.follow(&mut events) => match failed {
+                Some((worker, error)) => Err(ServeError::Worker { worker, error }),
+                None => Ok(()),
+            },
+        };
+        let _ = stop.send(true);
+        server.await;
+        ended
+    };
+    tracing::info!("shutting down");
+    control.end().await;
+    // The socket's file goes last: who waits for it to vanish finds the host restored.
+    drop(socket);
+    ended
+}
+
+fn stands(config: &Config, control: &Control, replayed: crate::control::Replayed) -> Ready {
+    let status = control.status();
+    let network = control.first_network();
+    Ready {
+        bridge: status.bridge,
+        subnet: network.subnet,
+        gateway: network.gateway,
+        subnet6: network.subnet6,
+        gateway6: network.gateway6,
+        socket: config.socket_path(),
+        backend: status.backend,
+        backend_reason: status.backend_reason,
+        workers: status.workers,
+        attached: replayed.attached,
+        dropped: replayed.dropped,
+    }
+}
+
+/// The signals that end the daemon.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let [terminate, interrupt, hangup] = kinds.map(signal);
+        Ok(Self([terminate?, interrupt?, hangup?]))
+    }
+
+    async fn any(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+fn check_privilege() -> Result<(), ServeError> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    match missing_capability(&status) {
+        Some(name) => Err(ServeError::Privilege(name)),
+        None => Ok(()),
+    }
+}
+
+/// The first capability that a process with this `/proc/PID/status` lacks.
+fn missing_capability(status: &str) -> Option<&'static str> {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    let mask = u64::from_str_radix(effective.trim(), 16).ok()?;
+    CAPABILITIES.iter().find(|(_, bit)| mask & (1 << bit) == 0).map(|(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_capability;
+
+    #[test]
+    fn names_the_capability_that_is_missing() {
+        let status = |mask: &str| format!("Name:\tx\nCapEff:\t{mask}\nCapBnd:\t0\n");
+        assert_eq!(missing_capability(&status("000001ffffffffff")), None);
+        assert_eq!(missing_capability(&status("0000000000000000")), Some("CAP_NET_ADMIN"));
+        assert_eq!(missing_capability(&status("0000000000001000")), Some("CAP_SYS_ADMIN"));
+        assert_eq!(missing_capability(&status("0000000000201000")), None);
+    }
+}

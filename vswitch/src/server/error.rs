@@ -1,0 +1,140 @@
+//! The edge where errors become answers: their code, and the way out.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use vswitch_api::error::{ApiError, ErrorCode};
+
+use crate::control::{ControlError, PoolError};
+use crate::host::{HostError, NetnsError};
+
+/// An answer that is not 2xx.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    error: ApiError,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, error: ApiError) -> Self {
+        Self { status, error }
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        let error = api_error(&error);
+        if error.code == ErrorCode::Internal {
+            tracing::error!(%error, "request failed");
+        }
+        let status = StatusCode::from_u16(error.code.http_status());
+        Self { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.error)).into_response()
+    }
+}
+
+/// An error of control, for clients.
+pub(crate) fn api_error(error: &ControlError) -> ApiError {
+    use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
+    let (code, hint) = match error {
+        ControlError::Name(_) => (InvalidArgument, Some("choose a DNS label, such as web-1")),
+        ControlError::NameTaken(_) => {
+            (Conflict, Some("choose another name, or detach that one first"))
+        }
+        ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
+        ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
+        ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
+        ControlError::Busy(..) => (Conflict, Some("try again in a moment")),
+        ControlError::Pool(error) => pool(error),
+        ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {
+            (Conflict, Some("choose another address, or let the switch choose"))
+        }
+        ControlError::Mac(_) => (InvalidArgument, None),
+        ControlError::MacNotUnicast(..) => {
+            (InvalidArgument, Some("choose a unicast address, such as 02:00:5e:10:00:01"))
+        }
+        ControlError::Ifname(_) => {
+            (InvalidArgument, Some("choose a name of 1 to 15 characters, such as eth0"))
+        }
+        ControlError::Vlan(_) => (InvalidArgument, None),
+        ControlError::NoStatic { .. } => {
+            (NotFound, Some("see `vswitch fdb`; learnt entries go away by themselves"))
+        }
+        ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
+        ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
+        ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),
+        ControlError::Host(error) => host(error),
+        ControlError::Random(_)
+        | ControlError::Dataplane(_)
+        | ControlError::Store(_)
+        | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
+    };
+    with_hint(ApiError::new(code, error.to_string()), hint)
+}
+
+fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {
+    match error {
+        PoolError::InUse(_) => {
+            (ErrorCode::Conflict, Some("choose another address, or let the switch choose"))
+        }
+        PoolError::Outside { .. } | PoolError::Reserved { .. } => {
+            (ErrorCode::InvalidArgument, Some("choose another address of the subnet"))
+        }
+        PoolError::Exhausted { .. } => {
+            (ErrorCode::LimitReached, Some("detach some, wait a minute, or use a larger subnet"))
+        }
+    }
+}
+
+fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
+    match error {
+        HostError::Netns(error) => netns(error),
+        HostError::BridgeTaken(_) => {
+            (ErrorCode::Conflict, Some("choose another name with --bridge, or remove that interface"))
+        }
+        HostError::Overlap { .. } => (ErrorCode::Conflict, Some("choose another --subnet")),
+        HostError::IfnameTaken(_) => {
+            (ErrorCode::Conflict, Some("choose another --ifname, or leave it out"))
+        }
+        HostError::Tap(_)
+        | HostError::Netlink(_)
+        | HostError::Connect(_)
+        | HostError::Sysctl { .. }
+        | HostError::Thread(_) => (ErrorCode::Internal, Some("see `vswitch doctor`")),
+    }
+}
+
+fn netns(error: &NetnsError) -> (ErrorCode, Option<&'static str>) {
+    match error {
+        NetnsError::NoProcess(_) => {
+            (ErrorCode::NotFound, Some("the process may have exited; see `ps`"))
+        }
+        NetnsError::NoName(_) => {
+            (ErrorCode::NotFound, Some("see `ip netns list`, or make it with `ip netns add`"))
+        }
+        NetnsError::NoPath(_) => (ErrorCode::NotFound, Some("see `lsns -t net`")),
+        NetnsError::Gone(_) => (ErrorCode::NotFound, Some("its last process has exited")),
+        NetnsError::BadName(_) | NetnsError::Relative(_) => {
+            (ErrorCode::InvalidArgument, Some("give a PID, an absolute path or a name"))
+        }
+        NetnsError::NotANamespace(_) => {
+            (ErrorCode::InvalidArgument, Some("give a file such as /proc/PID/ns/net"))
+        }
+        NetnsError::Own(_) => {
+            (ErrorCode::InvalidArgument, Some("the host reaches containers by the bridge already"))
+        }
+        NetnsError::Open { .. } | NetnsError::Enter { .. } => (ErrorCode::Internal, None),
+    }
+}
+
+fn with_hint(error: ApiError, hint: Option<&str>) -> ApiError {
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}

@@ -1,0 +1,24 @@
+//! Every limit of the API server, by name.
+
+use std::time::Duration;
+
+/// Connections at a time; more wait in the socket's queue.
+pub(crate) const CONNECTIONS_MAX: usize = 64;
+
+/// Bytes of a request's body.
+pub(crate) const BODY_MAX: usize = 64 * 1024;
+
+/// How long a client may take to send the head of a request.
+pub(crate) const HEADER_READ_MAX: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send the body of a request.
+pub(crate) const BODY_READ_MAX: Duration = Duration::from_secs(10);
+
+/// How long requests may go on once the daemon ends.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// Pause after a connection could not be accepted.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long to wait for an answer from whoever may serve the socket already.
+pub(crate) const PROBE_MAX: Duration = Duration::from_secs(1);

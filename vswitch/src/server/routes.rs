@@ -1,0 +1,127 @@
+//! Which path does what.
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use vswitch_api::error::{ApiError, ErrorCode};
+use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
+use vswitch_api::network::{Network, NetworkDetail};
+use vswitch_api::port::{AttachRequest, Port, PortDetail};
+use vswitch_api::routes;
+use vswitch_api::stats::Stats;
+use vswitch_api::status::Status;
+
+use super::error::Failure;
+use super::extract::{Body, Segment};
+use super::limits::BODY_MAX;
+use crate::control::Control;
+
+/// The API.
+pub(super) fn router(control: Control) -> Router {
+    Router::new()
+        .route(routes::STATUS, get(status))
+        .route(routes::SHUTDOWN, post(shutdown))
+        .route(routes::NETWORKS, get(networks))
+        .route(routes::NETWORK, get(network))
+        .route(routes::PORTS, get(ports).post(attach))
+        .route(routes::PORT, get(port).delete(detach))
+        .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
+        .route(routes::STATS, get(stats))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(control)
+}
+
+/// What those get who may not use the API.
+pub(super) fn denied() -> Router {
+    Router::new().fallback(|| async {
+        let error = ApiError::new(ErrorCode::PermissionDenied, "you may not control the switch")
+            .with_hint("run as root, or as the user that the daemon runs as");
+        Failure::new(StatusCode::FORBIDDEN, error)
+    })
+}
+
+async fn status(State(control): State<Control>) -> Json<Status> {
+    Json(control.status())
+}
+
+async fn shutdown(State(control): State<Control>) -> StatusCode {
+    control.request_shutdown();
+    StatusCode::ACCEPTED
+}
+
+async fn networks(State(control): State<Control>) -> Json<Vec<Network>> {
+    Json(control.networks())
+}
+
+async fn network(
+    State(control): State<Control>,
+    Segment(name): Segment,
+) -> Result<Json<NetworkDetail>, Failure> {
+    Ok(Json(control.network(&name).await?))
+}
+
+async fn ports(State(control): State<Control>) -> Result<Json<Vec<Port>>, Failure> {
+    Ok(Json(control.ports().await?))
+}
+
+async fn attach(
+    State(control): State<Control>,
+    Body(request): Body<AttachRequest>,
+) -> Result<(StatusCode, Json<PortDetail>), Failure> {
+    Ok((StatusCode::CREATED, Json(control.attach(request).await?)))
+}
+
+async fn port(
+    State(control): State<Control>,
+    Segment(name): Segment,
+) -> Result<Json<PortDetail>, Failure> {
+    Ok(Json(control.port(&name).await?))
+}
+
+async fn detach(
+    State(control): State<Control>,
+    Segment(name): Segment,
+) -> Result<StatusCode, Failure> {
+    control.detach(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn fdb(State(control): State<Control>) -> Result<Json<Vec<FdbEntry>>, Failure> {
+    Ok(Json(control.fdb().await?))
+}
+
+async fn set_static(
+    State(control): State<Control>,
+    Body(entry): Body<StaticEntry>,
+) -> Result<StatusCode, Failure> {
+    control.set_static(entry).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn remove_static(
+    State(control): State<Control>,
+    Body(key): Body<EntryKey>,
+) -> Result<StatusCode, Failure> {
+    control.remove_static(key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn stats(State(control): State<Control>) -> Result<Json<Stats>, Failure> {
+    Ok(Json(control.stats().await?))
+}
+
+async fn no_such_path(uri: Uri) -> Failure {
+    let error = ApiError::new(ErrorCode::NotFound, format!("there is no path {}", uri.path()))
+        .with_hint("the API is described in docs/openapi.json");
+    Failure::new(StatusCode::NOT_FOUND, error)
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Failure {
+    let message = format!("{} does not know the method {method}", uri.path());
+    let error = ApiError::new(ErrorCode::InvalidArgument, message)
+        .with_hint("the API is described in docs/openapi.json");
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, error)
+}

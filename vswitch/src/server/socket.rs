@@ -1,0 +1,107 @@
+//! The socket's file: taken over only if nobody serves it, removed at the end.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+use super::limits::PROBE_MAX;
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Somebody serves it.
+    #[error(
+        "another daemon serves {}; end it with `vswitch down`, or choose another --socket",
+        .0.display()
+    )]
+    Served(PathBuf),
+    /// Something else has that name.
+    #[error("{} exists and is not a socket; remove it, or choose another --socket", .0.display())]
+    NotASocket(PathBuf),
+    /// The file system or the kernel refuses.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// The socket, listening. Its file goes away when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    inode: Option<u64>,
+}
+
+impl Socket {
+    /// Makes the directory if need be, removes the file of a daemon that is dead, and listens.
+    pub(crate) async fn bind(path: &Path) -> Result<Self, SocketError> {
+        if let Some(directory) = path.parent() {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
+            made.map_err(failed("make the directory", directory))?;
+        }
+        clear_stale(path).await?;
+        let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => SocketError::Served(path.to_owned()),
+            _ => failed("listen on", path)(error),
+        })?;
+        let mut socket = Self { listener, path: path.to_owned(), inode: None };
+        socket.inode = inode(path);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))
+            .map_err(failed("set the mode of", path))?;
+        Ok(socket)
+    }
+
+    pub(super) fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Not the file of somebody who has come after us.
+        if self.inode.is_some() && inode(&self.path) == self.inode {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+async fn clear_stale(path: &Path) -> Result<(), SocketError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at", path)(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(SocketError::NotASocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    match tokio::time::timeout(PROBE_MAX, UnixStream::connect(path)).await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(failed("remove", path))
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // An answer, or a queue that is full: somebody is there.
+        Ok(Ok(_)) | Err(_) => Err(SocketError::Served(path.to_owned())),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(SocketError::Served(path.to_owned()))
+        }
+        Ok(Err(error)) => Err(failed("connect to", path)(error)),
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|metadata| metadata.ino())
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SocketError {
+    let path = path.to_owned();
+    move |source| SocketError::Io { what, path, source }
+}
