@@ -6,9 +6,7 @@ use vswitch_benches::{Load, Pipeline};
 
 fn pipeline(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("l2-pipeline");
-    for (frame_len, macs) in
-        [(64, 1_000), (64, 4), (64, 16_000), (512, 1_000), (1514, 1_000)]
-    {
+    for (frame_len, macs) in [(64, 1_000), (64, 4), (64, 16_000), (512, 1_000), (1514, 1_000)] {
         let mut pipeline = Pipeline::new(Load { ports: 4, macs, frame_len });
         let frames = pipeline.round() as u64;
         group.throughput(Throughput::Elements(frames));

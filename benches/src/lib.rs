@@ -29,7 +29,6 @@ pub struct Pipeline {
     engine: MemoryEngine,
     pool: Pool,
     batch: Batch,
-    received: Vec<fastpath::Received>,
     snapshot: Snapshot,
     state: State,
     stats: Stats,
@@ -62,7 +61,6 @@ impl Pipeline {
             engine,
             pool: Pool::new(POOL_FRAMES).expect("memory for the pool"),
             batch: Batch::with_capacity(ROUND_FRAMES_MAX),
-            received: Vec::with_capacity(ROUND_FRAMES_MAX),
             snapshot: Snapshot::compile(vec![conf], (0..load.ports).map(port)).with_epoch(1),
             state: State::new(0x005e_ed00, false),
             stats: Stats::default(),
@@ -81,9 +79,8 @@ impl Pipeline {
     /// Never: memory ports do not fail.
     pub fn round(&mut self) -> usize {
         self.engine
-            .round(&mut self.pool, Wait::No, &mut self.received)
+            .round(&mut self.pool, Wait::No, self.batch.incoming())
             .expect("memory ports do not fail");
-        self.batch.fill(&mut self.received);
         let frames = self.batch.len();
         datapath::run(
             self.now,

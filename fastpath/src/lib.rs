@@ -34,3 +34,4 @@ pub use engine::{Engine, EngineEvent, Received, Wait};
 pub use idle::IdlePolicy;
 pub use pool::{Frame, Pool};
 pub use port::{PortIndex, PortIo, TxDrop};
+pub use sys::prefetch;

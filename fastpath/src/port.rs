@@ -47,8 +47,7 @@ pub enum TxDrop {
 
 impl TxDrop {
     /// All kinds.
-    pub const ALL: [Self; 5] =
-        [Self::Gone, Self::NoRoom, Self::Short, Self::Down, Self::Refused];
+    pub const ALL: [Self; 5] = [Self::Gone, Self::NoRoom, Self::Short, Self::Down, Self::Refused];
     /// Number of kinds.
     pub const COUNT: usize = Self::ALL.len();
 

@@ -90,7 +90,9 @@ pub struct Tap {
 #[derive(Debug, thiserror::Error)]
 pub enum TapError {
     /// The driver's device cannot be opened.
-    #[error("cannot open {DEVICE}: {0}; load the module with `modprobe tun`, or pass the device in")]
+    #[error(
+        "cannot open {DEVICE}: {0}; load the module with `modprobe tun`, or pass the device in"
+    )]
     Device(#[source] io::Error),
     /// A number of queues that is not 1 to [`WORKERS_MAX`].
     #[error("a TAP has 1 to {WORKERS_MAX} queues, not {0}")]

@@ -29,8 +29,7 @@ def one(contender, ports, seconds):
         # The namespaces cost memory as well: they are there before the first look.
         for number in range(ports):
             namespaces.append(Netns(f"i{number}"))
-        time.sleep(2)
-        kernel, process = machine.kernel_kib(), resident(contender)
+        kernel, process = machine.settled_kernel_kib(), resident(contender)
         taken, addresses = [], []
         for netns in namespaces:
             address, seconds_taken = contender.port(netns)
@@ -39,7 +38,7 @@ def one(contender, ports, seconds):
         time.sleep(SETTLE_SECONDS)
         figures = {
             "ports": ports,
-            "kernel_kib_per_port": (machine.kernel_kib() - kernel) / ports,
+            "kernel_kib_per_port": (machine.settled_kernel_kib() - kernel) / ports,
             "process_kib_per_port": (resident(contender) - process) / ports,
             "attach_ms_all_median": statistics.median(taken) * 1e3,
         }

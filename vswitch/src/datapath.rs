@@ -34,7 +34,7 @@ mod tx;
 use fastpath::{Nanos, Pool};
 
 pub use batch::{Batch, Verdict};
-pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome};
+pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place};
 pub use reason::DropReason;
 pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
@@ -82,8 +82,8 @@ pub fn run(
     egress: &mut (impl Egress + ?Sized),
 ) {
     state.follow(snapshot);
-    parse::run(batch, pool);
-    admit::run(batch, snapshot);
+    parse::run(batch, pool, stats);
+    admit::run(batch, snapshot, &state.fdb);
     learn::run(now, batch, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
     tx::run(batch, pool, snapshot, stats, egress);

@@ -269,7 +269,8 @@ impl Dataplane {
         for worker in 0..self.workers() {
             let _ = self.ask(worker, |reply| Command::Stop { reply }).await;
         }
-        let threads = std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(|e| e.into_inner()));
+        let threads =
+            std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(|e| e.into_inner()));
         for thread in threads {
             let _ = thread.join();
         }
@@ -302,17 +303,18 @@ impl Drop for Inner {
 /// Starts a worker's thread and waits until its engine stands.
 fn spawn(setup: Setup) -> io::Result<JoinHandle<()>> {
     let (tell, told) = std_mpsc::channel();
-    let thread = thread::Builder::new().name(format!("vswitch-w{}", setup.id)).spawn(move || {
-        match Worker::new(setup) {
-            Ok(worker) => {
-                let _ = tell.send(Ok(()));
-                worker.run();
+    let thread =
+        thread::Builder::new().name(format!("vswitch-w{}", setup.id)).spawn(move || {
+            match Worker::new(setup) {
+                Ok(worker) => {
+                    let _ = tell.send(Ok(()));
+                    worker.run();
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
             }
-            Err(error) => {
-                let _ = tell.send(Err(error));
-            }
-        }
-    })?;
+        })?;
     match told.recv_timeout(Duration::from_secs(10)) {
         Ok(Ok(())) => Ok(thread),
         Ok(Err(error)) => Err(error),

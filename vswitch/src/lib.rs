@@ -15,8 +15,8 @@
 
 pub mod config;
 pub mod control;
-pub mod dataplane;
 pub mod datapath;
+pub mod dataplane;
 pub mod host;
 pub mod isolate;
 mod serve;

@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use crossbeam::queue::ArrayQueue;
-use fastpath::engine::Received;
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX};
 use fastpath::{
     BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex, Wait,
@@ -31,8 +30,8 @@ use vswitch_api::stats::WorkerStats;
 pub(crate) use command::{Command, WorkerReport};
 pub(crate) use news::News;
 
-use crate::dataplane::DataplaneEvent;
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats};
+use crate::dataplane::DataplaneEvent;
 
 /// Time between two steps of the sweep of the forwarding database.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -60,7 +59,6 @@ pub(crate) struct Worker {
     pool: Pool,
     clock: Clock,
     batch: Batch,
-    received: Vec<Received>,
     commands: Arc<ArrayQueue<Command>>,
     events: mpsc::Sender<DataplaneEvent>,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
@@ -93,7 +91,6 @@ impl Worker {
             pool,
             clock: Clock,
             batch: Batch::with_capacity(ROUND_FRAMES_MAX),
-            received: Vec::with_capacity(ROUND_FRAMES_MAX),
             commands: setup.commands,
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
@@ -116,7 +113,8 @@ impl Worker {
             if let Err(error) = self.round() {
                 let error = format!("packet I/O failed: {error}");
                 // Nobody listening means that the daemon ends already.
-                let _ = self.events.try_send(DataplaneEvent::WorkerFailed { worker: self.id, error });
+                let _ =
+                    self.events.try_send(DataplaneEvent::WorkerFailed { worker: self.id, error });
                 return;
             }
         }
@@ -125,14 +123,13 @@ impl Worker {
 
     fn round(&mut self) -> std::io::Result<()> {
         let wait = self.idle.wait(self.patience());
-        self.engine.round(&mut self.pool, wait, &mut self.received)?;
+        self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
         let now = self.clock.now();
         self.rounds += 1;
-        self.empty_rounds += u64::from(self.received.is_empty());
+        self.empty_rounds += u64::from(self.batch.is_empty());
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
         self.state.follow(self.snapshot.load());
         self.handle_events(now);
-        self.batch.fill(&mut self.received);
         self.news.hear(now, self.snapshot.load(), &mut self.state.fdb);
         datapath::run(
             now,
@@ -175,7 +172,9 @@ impl Worker {
         self.stats.forget(port);
         self.open.retain(|&open| open != port);
         self.state.fdb.forget_port(port);
-        let Some(at) = self.closing.iter().position(|(closing, _)| *closing == port) else { return };
+        let Some(at) = self.closing.iter().position(|(closing, _)| *closing == port) else {
+            return;
+        };
         let (_, reply) = self.closing.swap_remove(at);
         let _ = reply.send(counters);
     }
@@ -218,10 +217,9 @@ impl Worker {
         let deadline = self.clock.now().after(DRAIN_MAX);
         while !self.open.is_empty() && self.clock.now() < deadline {
             let wait = Wait::For(Duration::from_millis(50));
-            if self.engine.round(&mut self.pool, wait, &mut self.received).is_err() {
+            if self.engine.round(&mut self.pool, wait, self.batch.incoming()).is_err() {
                 break;
             }
-            self.batch.fill(&mut self.received);
             self.batch.discard(&mut self.pool);
             self.handle_events(self.clock.now());
         }

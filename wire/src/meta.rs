@@ -182,7 +182,7 @@ impl Layers {
     }
 }
 
-#[inline(never)]
+#[inline(always)]
 fn parse_tags(frame: &[u8]) -> Result<Tags, MetaError> {
     let tag = |at: usize| {
         let tag = frame.get(at..at + TAG_LEN).ok_or(MetaError::TagCut { len: frame.len() })?;

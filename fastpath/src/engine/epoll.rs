@@ -77,7 +77,9 @@ impl EpollEngine {
         budget: usize,
         received: &mut Vec<Received>,
     ) -> usize {
-        let Some(Slot { queue: Some(queue), io }) = self.slots.get_mut(port.get()) else { return 0 };
+        let Some(Slot { queue: Some(queue), io }) = self.slots.get_mut(port.get()) else {
+            return 0;
+        };
         let (mut frames, mut bytes) = (0, 0);
         while frames < budget && bytes < ROUND_BYTES_PER_PORT {
             let Some(mut frame) = pool.alloc() else { break };

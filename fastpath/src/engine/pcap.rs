@@ -60,8 +60,10 @@ impl PcapEngine {
             return Err(io::Error::other(format!("not a capture of Ethernet frames: {found:?}")));
         }
         let header = PcapHeader { snaplen: FRAME_MAX as u32, ..PcapHeader::default() };
-        let sink =
-            sink.map(|sink| PcapWriter::with_header(sink, header)).transpose().map_err(io::Error::other)?;
+        let sink = sink
+            .map(|sink| PcapWriter::with_header(sink, header))
+            .transpose()
+            .map_err(io::Error::other)?;
         *self.port(port) = PcapPort { source, sink, io: PortIo::default() };
         Ok(())
     }

@@ -135,7 +135,7 @@ impl<R: Ring> UringEngine<R> {
                     pool.release(frame);
                     return;
                 }
-                        let slot = &mut self.slots[port.get()];
+                let slot = &mut self.slots[port.get()];
                 slot.in_flight += 1;
                 slot.asked += 1;
                 budget -= 1;

@@ -72,14 +72,8 @@ impl Region {
     #[inline]
     pub(crate) fn prefetch(&self, offset: usize) {
         let pointer = self.pointer(offset);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch never faults and changes nothing but caches.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch(pointer.cast::<i8>(), _MM_HINT_T0);
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = pointer;
+        // SAFETY: inside the mapping, by `pointer`'s assertion, and initialised.
+        crate::sys::prefetch(unsafe { &*pointer });
     }
 }
 

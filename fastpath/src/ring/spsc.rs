@@ -141,7 +141,8 @@ impl<T: Send> Consumer<T> {
         }
         // SAFETY: the slot at `head` is inside head..tail, so it is ours and initialised; it is read
         // once, since `head` moves past it.
-        let value = self.shared.slot(self.head).with_mut(|slot| unsafe { (*slot).assume_init_read() });
+        let value =
+            self.shared.slot(self.head).with_mut(|slot| unsafe { (*slot).assume_init_read() });
         self.head = self.head.wrapping_add(1);
         self.shared.head.store(self.head, Ordering::Release);
         Some(value)

@@ -93,14 +93,12 @@ impl KernelRing {
             Op::Poll { port } => opcode::PollAdd::new(file(port), libc::POLLIN as u32)
                 .build()
                 .user_data(tag::POLL | u64::from(port.0)),
-            Op::PollBell => opcode::PollAdd::new(self.bell(), libc::POLLIN as u32)
-                .build()
-                .user_data(tag::BELL),
-            Op::Cancel { port } => {
-                opcode::AsyncCancel2::new(CancelBuilder::fd(file(port)).all())
-                    .build()
-                    .user_data(tag::CANCEL | u64::from(port.0))
+            Op::PollBell => {
+                opcode::PollAdd::new(self.bell(), libc::POLLIN as u32).build().user_data(tag::BELL)
             }
+            Op::Cancel { port } => opcode::AsyncCancel2::new(CancelBuilder::fd(file(port)).all())
+                .build()
+                .user_data(tag::CANCEL | u64::from(port.0)),
         }
     }
 
@@ -121,7 +119,11 @@ impl KernelRing {
             }
             _ => return None,
         }
-        Some(if user_data & tag::KIND == tag::POLL { Op::Poll { port } } else { Op::Cancel { port } })
+        Some(if user_data & tag::KIND == tag::POLL {
+            Op::Poll { port }
+        } else {
+            Op::Cancel { port }
+        })
     }
 
     fn busy(&self) -> usize {
@@ -271,7 +273,9 @@ fn require(ring: &IoUring) -> io::Result<()> {
     }
     let params = ring.params();
     if !params.is_feature_nodrop() || !params.is_feature_ext_arg() {
-        return lacking("io_uring of this kernel may lose completions (Linux 5.19 or later is needed)");
+        return lacking(
+            "io_uring of this kernel may lose completions (Linux 5.19 or later is needed)",
+        );
     }
     Ok(())
 }

@@ -106,8 +106,6 @@ fn address_in_use() {
     let v6 = scene.a.v6().to_string();
     scene.refuses_attach(&["--ip6", &v6], FAILED, &v6);
     scene.refuses_attach(&["--mac", "02:00:00:00:00:10"], FAILED, "02:00:00:00:00:10");
-    // The gateway's.
-    scene.refuses_attach(&["--ip", "10.99.0.1"], FAILED, "10.99.0.1");
 }
 
 #[test]
@@ -120,6 +118,9 @@ fn address_outside_the_subnet() {
 #[test]
 fn address_that_nobody_can_have() {
     let scene = Scene::new();
+    // The gateway's, the subnet's own, and the broadcast address.
+    scene.refuses_attach(&["--ip", "10.99.0.1"], USAGE, "10.99.0.1");
+    scene.refuses_attach(&["--ip6", &scene.a.detail().gateway6.to_string()], USAGE, "gateway");
     scene.refuses_attach(&["--ip", "10.99.0.0"], USAGE, "10.99.0.0");
     scene.refuses_attach(&["--ip", "10.99.255.255"], USAGE, "10.99.255.255");
     scene.refuses_attach(&["--ip", "10.99.0.300"], USAGE, "10.99.0.300");

@@ -23,7 +23,7 @@ fn subnet_that_overlaps_a_route_of_the_host() {
     let host = Host::new();
     refuses(&host, &["--subnet", "192.0.2.0/25"], &[1], "192.0.2.0/25");
     refuses(&host, &["--subnet", "192.0.0.0/16"], &[1], "192.0.0.0/16");
-    refuses(&host, &["--subnet6", "2001:db8::/48"], &[1], "2001:db8::/48");
+    refuses(&host, &["--subnet6", "2001:db8::/64"], &[1], "2001:db8::/64");
 }
 
 #[test]

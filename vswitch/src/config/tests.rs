@@ -1,0 +1,194 @@
+use std::path::Path;
+
+use super::file::parse;
+use super::{
+    Ageing, BackendChoice, Config, IdlePolicy, IfName, Mtu, Settings, SocketPath, Subnet4, Subnet6,
+    Uplink, Workers,
+};
+
+const FILE: &str = r#"
+bridge = "lab0"
+subnet = "10.1.0.0/16"
+subnet6 = "fd00:1::/64"
+workers = 2
+idle = "sleep"
+backend = "epoll"
+mtu = 9000
+socket = "/tmp/v.sock"
+state_dir = "/tmp/v"
+ageing_s = 60
+fdb_entries_max = 100
+uplink = "none"
+"#;
+
+#[test]
+fn reads_every_key() {
+    let config = Config::new(parse(Path::new("f"), FILE).unwrap());
+    assert_eq!(config.bridge.as_str(), "lab0");
+    assert_eq!(config.subnet.unwrap().to_string(), "10.1.0.0/16");
+    assert_eq!(config.subnet6.unwrap().to_string(), "fd00:1::/64");
+    assert_eq!(config.workers.get(), 2);
+    assert_eq!(config.idle, IdlePolicy::Sleep);
+    assert_eq!(config.backend, BackendChoice::Epoll);
+    assert_eq!(config.mtu.get(), 9000);
+    assert_eq!(config.socket.path(), Path::new("/tmp/v.sock"));
+    assert_eq!(config.state_dir.path(), Path::new("/tmp/v"));
+    assert_eq!(config.ageing().as_secs(), 60);
+    assert_eq!(config.fdb_entries_max.get(), 100);
+    assert_eq!(config.uplink, Uplink::None);
+}
+
+#[test]
+fn has_defaults_for_everything() {
+    let config = Config::new(parse(Path::new("f"), "").unwrap());
+    assert_eq!(config.bridge, IfName::default());
+    assert_eq!((config.subnet, config.subnet6), (None, None));
+    assert_eq!(Subnet4::default().to_string(), "10.99.0.0/16");
+    assert_eq!(config.mtu.get(), 1500);
+    assert_eq!(config.ageing().as_secs(), 300);
+    assert_eq!(config.socket.path(), Path::new(vswitch_api::DEFAULT_SOCKET));
+    assert_eq!(config.state_dir.path(), Path::new(vswitch_api::DEFAULT_STATE_DIR));
+    assert!((1..=4).contains(&config.workers.get()));
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let flags = Settings { mtu: Some("1400".parse().unwrap()), ..Settings::default() };
+    let merged = flags.or(parse(Path::new("f"), FILE).unwrap());
+    assert_eq!(merged.mtu.unwrap().get(), 1400);
+    assert_eq!(merged.bridge.unwrap().as_str(), "lab0");
+}
+
+#[test]
+fn an_error_names_file_key_and_value_on_one_line() {
+    for (text, parts) in [
+        ("mtu = 70000", &["f.toml: mtu: ", "70000", "65521"][..]),
+        ("mtu = \"1500\"", &["f.toml: mtu: ", "1500", "whole number"]),
+        ("workers = 0", &["f.toml: workers: ", "\"0\""]),
+        ("workers = -1", &["f.toml: workers: ", "\"-1\""]),
+        ("bridge = 7", &["f.toml: bridge: ", "7", "quotes"]),
+        ("bridge = \"much-too-long-for-a-device\"", &["f.toml: bridge: ", "15 bytes"]),
+        ("subnet = \"10.0.0.1/16\"", &["f.toml: subnet: ", "10.0.0.0/16"]),
+        ("subnet = \"10.0.0.0/30\"", &["f.toml: subnet: ", "8 to 29"]),
+        ("idle = \"never\"", &["f.toml: idle: ", "never", "adaptive"]),
+        ("backend = \"dpdk\"", &["f.toml: backend: ", "dpdk"]),
+        ("uplink = \"eth0\"", &["f.toml: uplink: ", "eth0", "none"]),
+        ("brigde = \"br0\"", &["f.toml: unknown key \"brigde\"", "bridge"]),
+        ("mtu = 1500\nmtu = 1500", &["f.toml, line 2: "]),
+        ("\n\nmtu = = 1", &["f.toml, line 3: "]),
+        ("[network]\nmtu = 1500", &["unknown key \"network\""]),
+    ] {
+        let error = parse(Path::new("f.toml"), text).unwrap_err().to_string();
+        assert!(!error.contains('\n'), "{error}");
+        for part in parts {
+            assert!(error.contains(part), "{text:?}: {error:?} lacks {part:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Settings::from_file(Path::new("/no/such.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read /no/such.toml: "), "{error}");
+}
+
+#[test]
+fn interface_names_are_those_of_linux() {
+    for good in ["br0", "a", "x.100", "fifteen-bytes-0", "eth_0", "@"] {
+        assert_eq!(good.parse::<IfName>().unwrap().as_str(), good);
+    }
+    for bad in [
+        "",
+        ".",
+        "..",
+        "sixteen-bytes-00",
+        "a/b",
+        "a b",
+        "a:1",
+        "a%d",
+        "lo",
+        "all",
+        "default",
+        "ä",
+        "a\n",
+    ] {
+        let error = bad.parse::<IfName>().unwrap_err().to_string();
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn subnets_are_those_that_can_hold_containers() {
+    for good in ["10.0.0.0/8", "192.168.1.8/29", "203.0.113.0/24"] {
+        good.parse::<Subnet4>().unwrap();
+    }
+    for bad in [
+        "",
+        "10.0.0.0",
+        "10.0.0.0/7",
+        "10.0.0.0/30",
+        "10.0.0.1/24",
+        "127.0.0.0/8",
+        "224.0.0.0/8",
+        "0.0.0.0/8",
+        "240.0.0.0/8",
+        "169.254.0.0/16",
+        "fd00::/64",
+        "10.0.0.0/33",
+    ] {
+        let error = bad.parse::<Subnet4>().unwrap_err().to_string();
+        assert!(error.contains(&format!("{bad:?}")), "{error}");
+    }
+    for good in ["fd00::/64", "2001:db8:1::/112", "fd00:0:0:1::/80"] {
+        good.parse::<Subnet6>().unwrap();
+    }
+    for bad in [
+        "",
+        "fd00::",
+        "fd00::/63",
+        "fd00::/113",
+        "fd00::1/64",
+        "fe80::/64",
+        "ff02::/64",
+        "::/64",
+        "::ffff:0:0/96",
+        "10.0.0.0/24",
+    ] {
+        let error = bad.parse::<Subnet6>().unwrap_err().to_string();
+        assert!(error.contains(&format!("{bad:?}")), "{error}");
+    }
+    assert_eq!("10.1.2.0/24".parse::<Subnet4>().unwrap().gateway().to_string(), "10.1.2.1");
+    assert_eq!("fd00:1::/64".parse::<Subnet6>().unwrap().gateway().to_string(), "fd00:1::1");
+}
+
+#[test]
+fn a_random_subnet_is_a_unique_local_one() {
+    for random in [0, 1, u64::MAX, 0x1234_5678_9abc_def0] {
+        let subnet = Subnet6::unique_local(random);
+        assert_eq!(subnet.net().addr().segments()[0] & 0xff00, 0xfd00, "{subnet}");
+        assert_eq!(subnet.to_string().parse::<Subnet6>().unwrap(), subnet);
+    }
+}
+
+#[test]
+fn numbers_keep_their_range() {
+    for (text, good) in [("1279", false), ("1280", true), ("65521", true), ("65522", false)] {
+        assert_eq!(text.parse::<Mtu>().is_ok(), good, "{text}");
+    }
+    for (text, good) in [("0", false), ("1", true), ("16", true), ("17", false), ("x", false)] {
+        assert_eq!(text.parse::<Workers>().is_ok(), good, "{text}");
+    }
+    for (text, good) in [("0", false), ("1", true), ("1000000", true), ("1000001", false)] {
+        assert_eq!(text.parse::<Ageing>().is_ok(), good, "{text}");
+    }
+}
+
+#[test]
+fn paths_are_absolute_and_a_socket_fits_its_address() {
+    assert!("v.sock".parse::<SocketPath>().unwrap().path().is_absolute());
+    assert!("".parse::<SocketPath>().is_err());
+    let fits = format!("/{}", "x".repeat(106));
+    assert!(fits.parse::<SocketPath>().is_ok());
+    let error = format!("{fits}x").parse::<SocketPath>().unwrap_err().to_string();
+    assert!(error.contains("108 bytes"), "{error}");
+}

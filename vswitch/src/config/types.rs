@@ -147,11 +147,8 @@ impl FromStr for Subnet4 {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let refuse = |reason: String| ValueError::Subnet {
-            text: text.to_owned(),
-            family: "IPv4",
-            reason,
-        };
+        let refuse =
+            |reason: String| ValueError::Subnet { text: text.to_owned(), family: "IPv4", reason };
         let net: Ipv4Net =
             text.parse().map_err(|_| refuse("write it as 10.99.0.0/16".to_owned()))?;
         let address = net.addr();
@@ -204,11 +201,8 @@ impl FromStr for Subnet6 {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let refuse = |reason: String| ValueError::Subnet {
-            text: text.to_owned(),
-            family: "IPv6",
-            reason,
-        };
+        let refuse =
+            |reason: String| ValueError::Subnet { text: text.to_owned(), family: "IPv6", reason };
         let net: Ipv6Net =
             text.parse().map_err(|_| refuse("write it as fd00:99::/64".to_owned()))?;
         let address = net.addr();

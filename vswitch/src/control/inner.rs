@@ -1,6 +1,6 @@
 //! What all operations of control share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -10,13 +10,13 @@ use super::error::ControlError;
 use super::model::{Lease, Model, Owner, Wanted};
 use super::name::Name;
 use super::port::blocking;
-use super::store::{Document, NetworkRecord, StaticRecord, Store, VERSION};
+use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
 use crate::config::Config;
 use crate::dataplane::Dataplane;
 use crate::host::Netlink;
 
 /// The parts of control. The model's lock is held for moments only, never across an await; the
-/// store's lock is held while a document is written, so that documents reach the disk in order.
+/// writer's lock is held while a document is written, so that documents reach the disk in order.
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) dataplane: Dataplane,
@@ -26,7 +26,15 @@ pub(super) struct Inner {
     pub(super) shutdown: Notify,
     pub(super) ending: AtomicBool,
     model: Mutex<Model>,
-    store: Arc<tokio::sync::Mutex<Store>>,
+    /// How often somebody has asked for the document to be written.
+    asked: AtomicU64,
+    writer: Arc<tokio::sync::Mutex<Writer>>,
+}
+
+/// The store, and which of the requests to write have been met.
+struct Writer {
+    store: Store,
+    met: u64,
 }
 
 impl std::fmt::Debug for Inner {
@@ -53,7 +61,8 @@ impl Inner {
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
             model: Mutex::new(model),
-            store: Arc::new(tokio::sync::Mutex::new(store)),
+            asked: AtomicU64::new(0),
+            writer: Arc::new(tokio::sync::Mutex::new(Writer { store, met: 0 })),
         }
     }
 
@@ -92,11 +101,22 @@ impl Inner {
         self.dataplane.publish(model.snapshot());
     }
 
-    /// Writes the document as it is now, after those that others write at this moment.
+    /// Writes the document with the changes made so far. Those who ask while another document is
+    /// being written share the next one.
     pub(super) async fn save(&self) -> Result<(), ControlError> {
-        let store = Arc::clone(&self.store).lock_owned().await;
+        let request = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        if writer.met >= request {
+            return Ok(());
+        }
+        let meets = self.asked.load(Ordering::Relaxed);
         let document = document(&self.model());
-        Ok(blocking(move || store.save(&document)).await??)
+        let written = blocking(move || {
+            writer.store.save(&document)?;
+            writer.met = meets;
+            Ok::<_, StoreError>(())
+        });
+        Ok(written.await??)
     }
 }
 

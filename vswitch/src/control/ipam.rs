@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use crate::config::{Subnet4, Subnet6};
 
+#[cfg(test)]
+mod tests;
+
 /// How long a released address rests. Neighbour caches check an entry after 15 to 45 s (RFC 4861
 /// section 10, and Linux for ARP).
 pub(crate) const REST: Duration = Duration::from_secs(45);
@@ -177,7 +180,10 @@ impl<A: Address> Pool<A> {
 
     /// Takes back an address that nobody got to use.
     pub(crate) fn give_back(&mut self, address: A) {
-        self.used.remove(&address.to_number());
+        let number = address.to_number();
+        if self.used.remove(&number) && self.next == self.after(number) {
+            self.next = number;
+        }
     }
 
     /// Where the search goes on: kept over a restart, so that addresses rest over it too.

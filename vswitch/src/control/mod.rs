@@ -20,8 +20,6 @@ mod port;
 mod replay;
 mod start;
 pub(crate) mod store;
-#[cfg(test)]
-mod tests;
 mod text;
 mod views;
 
@@ -41,8 +39,8 @@ pub use ipam::PoolError;
 use model::{Lease, Owner, Wanted};
 use name::Name;
 pub use name::NameError;
-pub(crate) use start::Replayed;
 use port::PortChange;
+pub(crate) use start::Replayed;
 pub use store::StoreError;
 
 /// Highest VLAN id; 4095 is reserved (IEEE 802.1Q).

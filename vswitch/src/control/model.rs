@@ -20,9 +20,16 @@ use super::name::Name;
 use super::store::{Attachment, NetnsRecord};
 use crate::config::{IfName, Subnet4, Subnet6, Uplink};
 use crate::datapath::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+use crate::host::HostError;
+
+#[cfg(test)]
+mod tests;
 
 /// Where random numbers come from.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
+
+/// How interfaces inside are called unless asked for otherwise; a number follows.
+const IFNAME_PREFIX: &str = "eth";
 
 /// The slot of the host's own port.
 pub(crate) const HOST_PORT: PortIndex = PortIndex(0);
@@ -62,7 +69,7 @@ pub(crate) struct Lease {
     pub(crate) slot: PortIndex,
 }
 
-/// What is known once the interface is in place.
+/// What is known once it is clear where the interface goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Settled {
     pub(crate) ifname: String,
@@ -148,8 +155,10 @@ impl Model {
         if name.as_str() == self.network.name.as_str() {
             return Err(ControlError::NameOfBridge(name.to_string()));
         }
-        if self.ports.contains_key(name) {
-            return Err(ControlError::NameTaken(name.to_string()));
+        match self.ports.get(name).map(|port| port.phase) {
+            None => {}
+            Some(Phase::Detaching) => return Err(ControlError::Busy(name.to_string(), "detached")),
+            Some(_) => return Err(ControlError::NameTaken(name.to_string())),
         }
         let slot = self.free_slot()?;
         let mac = self.choose_mac(wanted.mac, random)?;
@@ -192,9 +201,47 @@ impl Model {
         }
     }
 
-    /// Notes what the interface became.
-    pub(crate) fn settle(&mut self, name: &Name, settled: Settled) {
+    /// Chooses the interface's name inside, given those that are there, and notes where the port goes.
+    pub(crate) fn place(
+        &mut self,
+        name: &Name,
+        netns: &NetnsRecord,
+        wanted: Option<&str>,
+        present: &[String],
+    ) -> Result<String, ControlError> {
+        let others = self.ports.values().filter(|port| port.lease.name != *name);
+        let placed: Vec<&str> = others
+            .filter_map(|port| port.settled.as_ref())
+            .filter(|settled| settled.netns.id == netns.id)
+            .map(|settled| settled.ifname.as_str())
+            .collect();
+        let is_taken =
+            |ifname: &str| placed.contains(&ifname) || present.iter().any(|other| other == ifname);
+        let ifname = match wanted {
+            Some(ifname) if is_taken(ifname) => {
+                return Err(HostError::IfnameTaken(ifname.to_owned()).into());
+            }
+            Some(ifname) => ifname.to_owned(),
+            None => first_free(is_taken),
+        };
+        let settled = Settled {
+            ifname: ifname.clone(),
+            netns: netns.clone(),
+            offloads: Vec::new(),
+            queues: 0,
+        };
         self.change(name, |port| port.settled = Some(settled));
+        Ok(ifname)
+    }
+
+    /// Notes what the kernel granted.
+    pub(crate) fn note_tap(&mut self, name: &Name, offloads: Vec<&'static str>, queues: usize) {
+        self.change(name, |port| {
+            if let Some(settled) = &mut port.settled {
+                settled.offloads = offloads;
+                settled.queues = queues;
+            }
+        });
     }
 
     /// Shows a port to the datapath, or hides it; takes effect with the next [`Model::snapshot`].
@@ -390,7 +437,9 @@ impl Model {
         let address = address.into();
         let has = |lease: &Lease| lease.ipv4 == address || lease.ipv6 == address;
         match self.ports.values().find(|port| has(&port.lease)) {
-            Some(port) => ControlError::AddressInUse { address, owner: port.lease.name.to_string() },
+            Some(port) => {
+                ControlError::AddressInUse { address, owner: port.lease.name.to_string() }
+            }
             None => error.into(),
         }
     }
@@ -401,6 +450,12 @@ fn take<A: Address>(pool: &mut Pool<A>, wanted: Option<A>, now: Duration) -> Res
         Some(address) => pool.take(address).map(|()| address),
         None => pool.take_any(now),
     }
+}
+
+/// The first of `eth0`, `eth1`, ... that is not taken.
+fn first_free(is_taken: impl Fn(&str) -> bool) -> String {
+    let names = (0_usize..).map(|number| format!("{IFNAME_PREFIX}{number}"));
+    names.into_iter().find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// A unicast, locally administered MAC address.

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// Longest name (RFC 1035 section 2.3.4).
 const LEN_MAX: usize = 63;
 

@@ -6,6 +6,11 @@
 
 use std::fmt::{Debug, Display};
 
+use tokio::time::Instant;
+
+#[cfg(test)]
+mod tests;
+
 /// Somebody who knows how to do the steps of a plan.
 pub(crate) trait Steps {
     /// A step.
@@ -24,7 +29,10 @@ pub(crate) trait Steps {
 /// Does all steps, or none.
 pub(crate) async fn carry_out<S: Steps>(who: &mut S, plan: &[S::Step]) -> Result<(), S::Error> {
     for (done, step) in plan.iter().enumerate() {
-        if let Err(error) = who.apply(*step).await {
+        let start = Instant::now();
+        let applied = who.apply(*step).await;
+        tracing::debug!(?step, took = ?start.elapsed(), "applied");
+        if let Err(error) = applied {
             for failure in tear_down(who, &plan[..done]).await {
                 tracing::warn!(error = %failure, "while undoing");
             }

@@ -1,36 +1,42 @@
 //! One port's way in and out, as steps of a plan.
+//!
+//! The document is written while the kernel moves the TAP, since each takes about as long: the write
+//! begins once it is known where the port goes, and the answer waits for its end. After a crash in
+//! between the attachment comes back although nobody was told that it exists; a client that got no
+//! answer has to look in any case.
+
+mod place;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fastpath::tap::Tap;
 use ipnet::{Ipv4Net, Ipv6Net};
+use tokio::task::JoinHandle;
 use vswitch_api::port::NetnsRef;
 
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{Lease, Settled, Wanted};
+use super::model::{Lease, Wanted};
 use super::plan::Steps;
-use super::store::{Attachment, NetnsRecord};
+use super::store::Attachment;
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
 use crate::host::container::{self, ContainerSetup};
-use crate::host::netns::{self, OpenNetns};
-use crate::host::{HostError, NetnsError, visit};
+use crate::host::{HostError, NetnsError, netns};
+use place::{Place, Source};
 
 /// A TAP's name until it is moved; the kernel puts the first free number in.
 const TAP_NAME: &str = "vswtap%d";
-
-/// After a crash the interface of before may still be inside for a moment.
-const REPLAY_IFNAME_WAIT: Duration = Duration::from_secs(3);
 
 /// What is done for a port, in the order of an attach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Name, addresses and slot are set aside.
     Reserve,
-    /// The namespace is opened and recognised.
-    OpenNetns,
+    /// The namespace is opened and recognised, and the interface's name in it chosen.
+    Locate,
+    /// The document gets it; the write goes on beside what follows.
+    Save,
     /// A TAP is made in the host's namespace.
     CreateTap,
     /// It is moved in, named, addressed and brought up.
@@ -41,26 +47,27 @@ pub(super) enum Step {
     AddPort,
     /// The namespace is still the one that was asked for.
     Verify,
-    /// The document has it.
-    Save,
+    /// The document is on the disk.
+    Saved,
 }
 
 /// An attach that somebody waits for.
-pub(super) const ATTACH: [Step; 8] = [
+pub(super) const ATTACH: [Step; 9] = [
     Step::Reserve,
-    Step::OpenNetns,
+    Step::Locate,
+    Step::Save,
     Step::CreateTap,
     Step::Configure,
     Step::Publish,
     Step::AddPort,
     Step::Verify,
-    Step::Save,
+    Step::Saved,
 ];
 
 /// The same for an attachment that the document has already.
 pub(super) const REPLAY: [Step; 7] = [
     Step::Reserve,
-    Step::OpenNetns,
+    Step::Locate,
     Step::CreateTap,
     Step::Configure,
     Step::Publish,
@@ -69,26 +76,17 @@ pub(super) const REPLAY: [Step; 7] = [
 ];
 
 /// What is undone, in reverse, when a port goes.
-pub(super) const DETACH: [Step; 4] = [Step::Reserve, Step::Publish, Step::AddPort, Step::Save];
-
-/// Where the namespace comes from.
-#[derive(Debug, Clone)]
-pub(super) enum Source {
-    /// Somebody named it.
-    Asked(NetnsRef),
-    /// The document names it; it must be the very same one.
-    Kept(NetnsRecord),
-}
+pub(super) const DETACH: [Step; 4] = [Step::Reserve, Step::Save, Step::Publish, Step::AddPort];
 
 /// A port on its way in or out.
 #[derive(Debug)]
 pub(super) struct PortChange {
     inner: Arc<Inner>,
     wanted: Wanted,
-    ifname: Option<IfName>,
     source: Option<Source>,
     lease: Option<Lease>,
-    netns: Option<(OpenNetns, NetnsRecord)>,
+    place: Option<Place>,
+    saving: Option<JoinHandle<Result<(), ControlError>>>,
     tap: Option<Tap>,
 }
 
@@ -100,8 +98,7 @@ impl PortChange {
         ifname: Option<IfName>,
         netns: NetnsRef,
     ) -> Self {
-        let source = Some(Source::Asked(netns));
-        Self { inner, wanted, ifname, source, lease: None, netns: None, tap: None }
+        Self::new(inner, wanted, Some(Source::Asked(netns, ifname)))
     }
 
     /// A port of the document.
@@ -113,105 +110,80 @@ impl PortChange {
             ipv4: Some(kept.ipv4),
             ipv6: Some(kept.ipv6),
         };
-        let source = Some(Source::Kept(kept.netns.clone()));
-        let (lease, netns, tap) = (None, None, None);
-        Ok(Self { inner, wanted, ifname: Some(ifname), source, lease, netns, tap })
+        Ok(Self::new(inner, wanted, Some(Source::Kept(kept.netns.clone(), ifname))))
     }
 
     /// A port that goes.
     pub(super) fn detach(inner: Arc<Inner>, lease: Lease) -> Self {
-        let wanted =
-            Wanted { name: lease.name.clone(), mac: None, ipv4: None, ipv6: None };
-        let (ifname, source, netns, tap) = (None, None, None, None);
-        Self { inner, wanted, ifname, source, lease: Some(lease), netns, tap }
+        let wanted = Wanted { name: lease.name.clone(), mac: None, ipv4: None, ipv6: None };
+        Self { lease: Some(lease), ..Self::new(inner, wanted, None) }
+    }
+
+    fn new(inner: Arc<Inner>, wanted: Wanted, source: Option<Source>) -> Self {
+        Self { inner, wanted, source, lease: None, place: None, saving: None, tap: None }
     }
 
     /// What was reserved.
     pub(super) fn lease(&self) -> Result<&Lease, ControlError> {
-        self.lease.as_ref().ok_or_else(|| out_of_order("a lease"))
+        self.lease.as_ref().ok_or_else(|| out_of_order("lease"))
     }
 
-    async fn open_netns(&mut self) -> Result<(), ControlError> {
-        let source = self.source.clone().ok_or_else(|| out_of_order("a namespace"))?;
-        let boot_id = self.inner.boot_id.clone();
-        let (netns, record) = match source {
-            Source::Asked(reference) => {
-                let opening = reference.clone();
-                let netns = blocking(move || netns::open(&opening)).await??;
-                let cookie = visit::cookie_of(netns.clone()).await?;
-                let (path, id) = (netns.path.clone(), netns.id);
-                (netns, NetnsRecord { reference, path, id, cookie, boot_id })
-            }
-            Source::Kept(kept) => {
-                let gone = NetnsError::Gone(netns::describe(&kept.reference));
-                if kept.boot_id != boot_id {
-                    return Err(gone.into());
-                }
-                let (id, known) = (kept.id, kept.path.clone());
-                let found = blocking(move || {
-                    netns::find(id, &known).map(|path| netns::open_path(&path)).transpose()
-                });
-                let Some(netns) = found.await?? else { return Err(gone.into()) };
-                let cookie = visit::cookie_of(netns.clone()).await?;
-                if netns.id != kept.id || cookie != kept.cookie {
-                    return Err(gone.into());
-                }
-                let path = netns.path.clone();
-                (netns, NetnsRecord { path, ..kept })
-            }
-        };
-        self.netns = Some((netns, record));
+    async fn locate(&mut self) -> Result<(), ControlError> {
+        let source = self.source.take().ok_or_else(|| out_of_order("namespace"))?;
+        self.place = Some(place::locate(&self.inner, &self.wanted.name, source).await?);
         Ok(())
+    }
+
+    fn save(&mut self) {
+        self.inner.model().set_saved(&self.wanted.name, true);
+        let inner = Arc::clone(&self.inner);
+        self.saving = Some(tokio::spawn(async move { inner.save().await }));
+    }
+
+    async fn saved(&mut self) -> Result<(), ControlError> {
+        let Some(saving) = self.saving.take() else { return Ok(()) };
+        saving.await.map_err(|error| ControlError::Task(error.to_string()))?
     }
 
     async fn configure(&mut self) -> Result<(), ControlError> {
         let lease = self.lease()?.clone();
-        let tap = self.tap.as_ref().ok_or_else(|| out_of_order("a TAP"))?;
-        let (netns, record) = self.netns.as_ref().ok_or_else(|| out_of_order("a namespace"))?;
+        let tap = self.tap.as_ref().ok_or_else(|| out_of_order("TAP"))?;
+        let place = self.place.as_ref().ok_or_else(|| out_of_order("namespace"))?;
         let setup = {
-            let model = self.inner.model();
+            let mut model = self.inner.model();
+            model.note_tap(&lease.name, tap.offloads.names(), tap.queues.len());
             let network = &model.network;
-            let (net4, net6) = (network.subnet.net(), network.subnet6.net());
             ContainerSetup {
                 tap_index: tap.ifindex,
                 queues: tap.queues.len(),
-                ifname: self.ifname.as_ref().map(ToString::to_string),
-                ifname_wait: match self.source {
-                    Some(Source::Kept(_)) => REPLAY_IFNAME_WAIT,
-                    _ => Duration::ZERO,
-                },
+                ifname: place.ifname.clone(),
                 mac: lease.mac,
                 mtu: network.mtu,
-                address: Ipv4Net::new_assert(lease.ipv4, net4.prefix_len()),
-                address6: Ipv6Net::new_assert(lease.ipv6, net6.prefix_len()),
+                address: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
+                address6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
                 gateway: network.subnet.gateway(),
                 gateway6: network.subnet6.gateway(),
             }
         };
-        let settled = Settled {
-            netns: record.clone(),
-            offloads: tap.offloads.names(),
-            queues: tap.queues.len(),
-            ifname: container::configure(self.inner.netlink.clone(), netns.clone(), setup).await?,
-        };
-        self.inner.model().settle(&lease.name, settled);
+        container::configure(self.inner.netlink.clone(), place.netns.clone(), setup).await?;
         Ok(())
     }
 
     async fn add_port(&mut self) -> Result<(), ControlError> {
         let slot = self.lease()?.slot;
-        let tap = self.tap.take().ok_or_else(|| out_of_order("a TAP"))?;
+        let tap = self.tap.take().ok_or_else(|| out_of_order("TAP"))?;
         Ok(self.inner.dataplane.add_port(slot, tap.queues).await?)
     }
 
     /// A process may have exited meanwhile: what it left would be found dead the moment that we let
     /// its namespace go.
     async fn verify(&mut self) -> Result<(), ControlError> {
-        let (netns, record) = self.netns.take().ok_or_else(|| out_of_order("a namespace"))?;
-        if blocking(move || netns.still_named()).await? {
+        let place = self.place.take().ok_or_else(|| out_of_order("namespace"))?;
+        let described = netns::describe(&place.record.reference);
+        if blocking(move || place.netns.still_named()).await? {
             return Ok(());
         }
-        Err(NetnsError::Gone(netns::describe(&record.reference)).into())
+        Err(NetnsError::Gone(described).into())
     }
 }
 
@@ -222,7 +194,8 @@ impl Steps for PortChange {
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
             Step::Reserve => self.lease = Some(self.inner.reserve(&self.wanted)?),
-            Step::OpenNetns => self.open_netns().await?,
+            Step::Locate => self.locate().await?,
+            Step::Save => self.save(),
             Step::CreateTap => {
                 let queues = self.inner.dataplane.workers();
                 self.tap = Some(create_tap(TAP_NAME.to_owned(), queues).await?);
@@ -231,13 +204,7 @@ impl Steps for PortChange {
             Step::Publish => self.inner.publish(&self.wanted.name, true),
             Step::AddPort => self.add_port().await?,
             Step::Verify => self.verify().await?,
-            Step::Save => {
-                self.inner.model().set_saved(&self.wanted.name, true);
-                if let Err(error) = self.inner.save().await {
-                    self.inner.model().set_saved(&self.wanted.name, false);
-                    return Err(error);
-                }
-            }
+            Step::Saved => self.saved().await?,
         }
         Ok(())
     }
@@ -246,18 +213,18 @@ impl Steps for PortChange {
         let name = &self.wanted.name;
         match step {
             Step::Reserve => self.inner.forget(name),
-            Step::OpenNetns => self.netns = None,
+            Step::Locate => self.place = None,
+            Step::Save => {
+                self.inner.model().set_saved(name, false);
+                self.inner.save().await?;
+            }
             // Closing its queues takes the interface away, wherever it is.
             Step::CreateTap => self.tap = None,
-            Step::Configure | Step::Verify => {}
+            Step::Configure | Step::Verify | Step::Saved => {}
             Step::Publish => self.inner.publish(name, false),
             Step::AddPort => {
                 let slot = self.lease()?.slot;
                 self.inner.dataplane.remove_port(slot).await?;
-            }
-            Step::Save => {
-                self.inner.model().set_saved(name, false);
-                self.inner.save().await?;
             }
         }
         Ok(())
@@ -273,5 +240,5 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// A plan whose steps are in a wrong order: a mistake of ours, that tests find.
 fn out_of_order(what: &str) -> ControlError {
-    ControlError::Host(HostError::Thread(std::io::Error::other(format!("no {what} yet"))))
+    ControlError::Host(HostError::Thread(std::io::Error::other(format!("no {what}"))))
 }

@@ -74,6 +74,8 @@ fn report(kept: &Attachment, result: &Result<(), ControlError>) {
         Err(ControlError::Host(HostError::Netns(error))) => {
             tracing::info!(name = %kept.name, %error, "dropped");
         }
-        Err(error) => tracing::error!(name = %kept.name, %error, "cannot be attached again: dropped"),
+        Err(error) => {
+            tracing::error!(name = %kept.name, %error, "cannot be attached again: dropped")
+        }
     }
 }

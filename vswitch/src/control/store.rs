@@ -19,6 +19,9 @@ use super::text;
 use crate::config::{Subnet4, Subnet6};
 use crate::host::netns::NetnsId;
 
+#[cfg(test)]
+mod tests;
+
 /// The form of the document. A daemon refuses any other than its own.
 pub(crate) const VERSION: u32 = 1;
 

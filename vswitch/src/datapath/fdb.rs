@@ -62,6 +62,20 @@ impl Key {
     }
 }
 
+/// The two buckets where a key may lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    first: u32,
+    second: u32,
+}
+
+impl Place {
+    #[inline]
+    const fn buckets(self) -> [usize; 2] {
+        [self.first as usize, self.second as usize]
+    }
+}
+
 /// That an address lives on a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Learnt {
@@ -142,28 +156,60 @@ impl Fdb {
         self.len == 0
     }
 
-    /// Where an address lives, if that was seen within the last `ageing_s` seconds.
+    /// Where a key may lie; asks the processor to load the likelier bucket.
     #[inline]
     #[must_use]
+    pub fn place(&self, key: Key) -> Place {
+        let place = self.hash(key);
+        fastpath::prefetch(&self.buckets[place.first as usize]);
+        place
+    }
+
+    /// Where an address lives, if that was seen within the last `ageing_s` seconds.
+    #[must_use]
     pub fn lookup(&self, key: Key, now_s: u32, ageing_s: u32) -> Option<PortIndex> {
-        let (first, second) = self.places(key);
+        self.lookup_at(self.hash(key), key, now_s, ageing_s)
+    }
+
+    /// [`Fdb::lookup`] of a key whose place is known.
+    #[inline]
+    #[must_use]
+    pub fn lookup_at(
+        &self,
+        place: Place,
+        key: Key,
+        now_s: u32,
+        ageing_s: u32,
+    ) -> Option<PortIndex> {
+        let [first, second] = place.buckets();
         let found = self.buckets[first].find(key).or_else(|| self.buckets[second].find(key))?;
         found.is_fresh(now_s, ageing_s).then_some(found.port)
     }
 
     /// Learns where an address lives. `limit`: entries that its network may have.
-    #[inline]
     pub fn learn(&mut self, learnt: Learnt, now_s: u32, ageing_s: u32, limit: usize) -> Outcome {
-        let (first, second) = self.places(learnt.key);
-        for place in [first, second] {
-            if let Some(entry) = self.buckets[place].find(learnt.key) {
+        self.learn_at(self.hash(learnt.key), learnt, now_s, ageing_s, limit)
+    }
+
+    /// [`Fdb::learn`] of a key whose place is known.
+    #[inline]
+    pub fn learn_at(
+        &mut self,
+        place: Place,
+        learnt: Learnt,
+        now_s: u32,
+        ageing_s: u32,
+        limit: usize,
+    ) -> Outcome {
+        for bucket in place.buckets() {
+            if let Some(entry) = self.buckets[bucket].find(learnt.key) {
                 if entry.port == learnt.port && entry.seen_s == now_s {
                     return Outcome::Known;
                 }
-                return self.renew(place, entry, learnt, now_s);
+                return self.renew(bucket, entry, learnt, now_s);
             }
         }
-        self.insert([first, second], learnt, now_s, ageing_s, limit)
+        self.insert(place.buckets(), learnt, now_s, ageing_s, limit)
     }
 
     /// Learns what another worker has learnt, if the snapshot still has the port.
@@ -222,9 +268,8 @@ impl Fdb {
             .collect()
     }
 
-    /// The two buckets where a key may lie.
     #[inline]
-    fn places(&self, key: Key) -> (usize, usize) {
+    fn hash(&self, key: Key) -> Place {
         // Two rounds of multiply and fold; the key is mixed with the secret before each.
         let fold = |a: u64, b: u64| {
             let product = u128::from(a) * u128::from(b);
@@ -233,7 +278,10 @@ impl Fdb {
         let mixed = fold(key.address ^ self.seed, 0x9e37_79b9_7f4a_7c15 ^ u64::from(key.network.0));
         let hash = fold(mixed ^ self.seed.rotate_left(32), 0xd6e8_feb8_6659_fd93);
         let mask = self.buckets.len() - 1;
-        (hash as usize & mask, (hash >> 32) as usize & mask)
+        Place {
+            first: (hash as usize & mask) as u32,
+            second: ((hash >> 32) as usize & mask) as u32,
+        }
     }
 
     /// An entry that is there, seen again, perhaps elsewhere.

@@ -2,7 +2,7 @@
 
 use fastpath::Nanos;
 
-use super::fdb::{Key, Learnt, Outcome};
+use super::fdb::{Learnt, Outcome};
 use super::{Batch, Snapshot, State, Stats, Verdict};
 
 /// Learns the source of every frame that was admitted.
@@ -14,23 +14,24 @@ pub(super) fn run(
     stats: &mut Stats,
 ) {
     let now_s = now.seconds();
-    for slot in batch.slots.iter().filter(|slot| slot.verdict == Verdict::Pending) {
-        let Some(network) = snapshot.network(slot.network) else { continue };
-        let key = Key::new(slot.network, slot.vlan(), slot.meta.src);
-        let learnt = Learnt { key, port: slot.port };
-        let limit = network.conf.fdb_entries_max;
-        match state.fdb.learn(learnt, now_s, network.ageing_s, limit) {
-            Outcome::Known => continue,
-            Outcome::Refreshed | Outcome::New => {}
-            Outcome::Moved => stats.mac_moves += 1,
-            Outcome::Static => continue,
-            Outcome::Full => {
-                stats.fdb_full += 1;
-                continue;
+    for run in batch.slots.chunk_by(|a, b| a.network == b.network) {
+        let Some(network) = snapshot.network(run[0].network) else { continue };
+        for slot in run.iter().filter(|slot| slot.verdict == Verdict::Pending) {
+            let learnt = Learnt { key: slot.src_key(), port: slot.port };
+            let limit = network.conf.fdb_entries_max;
+            let place = slot.src_place;
+            match state.fdb.learn_at(place, learnt, now_s, network.ageing_s, limit) {
+                Outcome::Known | Outcome::Static => continue,
+                Outcome::Full => {
+                    stats.fdb_full += 1;
+                    continue;
+                }
+                Outcome::Refreshed | Outcome::New => {}
+                Outcome::Moved => stats.mac_moves += 1,
             }
-        }
-        if state.tell {
-            state.news.push(learnt);
+            if state.tell {
+                state.news.push(learnt);
+            }
         }
     }
 }

@@ -1,45 +1,44 @@
 //! Room 2: bytes become metadata, once.
 
 use fastpath::Pool;
+use fastpath::engine::Received;
 use fastpath::limits::VNET_LEN;
-use wire::MacAddr;
-use wire::ethernet::EtherType;
-use wire::meta::{L3, L4, Meta, MetaError};
+use wire::meta::{Meta, MetaError};
 use wire::vnet::Header;
 
-use super::{Batch, DropReason, Verdict};
+use super::batch::Slot;
+use super::fdb::Place;
+use super::{Batch, DropReason, NetworkIndex, Stats, Verdict};
 
-/// Metadata of a frame that was not parsed yet.
-pub(super) const NOTHING: Meta = Meta {
-    dst: MacAddr::ZERO,
-    src: MacAddr::ZERO,
-    outer: None,
-    inner: None,
-    ethertype: EtherType(0),
-    l3_offset: 0,
-    l4_offset: 0,
-    l3_len: 0,
-    l3: L3::Other,
-    l4: L4::None,
-    fragment: false,
-};
-
-/// Sets metadata and segment size, or drops what is no Ethernet frame.
-pub(super) fn run(batch: &mut Batch, pool: &Pool) {
-    for slot in &mut batch.slots {
-        let bytes = pool.bytes(&slot.frame);
-        let Some((vnet, ethernet)) = bytes.split_at_checked(VNET_LEN) else {
-            slot.verdict = Verdict::Drop(DropReason::Truncated);
-            continue;
-        };
+/// Gives every frame that came in its metadata and segment size; drops what is no Ethernet frame.
+pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
+    for Received { port, frame } in batch.incoming.drain(..) {
+        let bytes = pool.bytes(&frame);
+        let (vnet, ethernet) = bytes.split_at(VNET_LEN.min(bytes.len()));
         match Meta::parse(ethernet) {
-            Ok(meta) => {
-                slot.segment = segment_len(vnet, ethernet.len(), &meta);
-                slot.meta = meta;
+            Ok(meta) => batch.slots.push(Slot {
+                frame,
+                port,
+                network: NetworkIndex::default(),
+                verdict: Verdict::Pending,
+                segment: segment_len(vnet, ethernet.len(), &meta),
+                src_place: Place::default(),
+                dst_place: Place::default(),
+                meta,
+            }),
+            Err(error) => {
+                stats.drop(port, reason(error));
+                pool.release(frame);
             }
-            Err(MetaError::Short { .. }) => slot.verdict = Verdict::Drop(DropReason::Truncated),
-            Err(MetaError::TagCut { .. }) => slot.verdict = Verdict::Drop(DropReason::TagCut),
         }
+    }
+}
+
+#[cold]
+fn reason(error: MetaError) -> DropReason {
+    match error {
+        MetaError::Short { .. } => DropReason::Truncated,
+        MetaError::TagCut { .. } => DropReason::TagCut,
     }
 }
 
@@ -53,8 +52,8 @@ fn segment_len(vnet: &[u8], frame_len: usize, meta: &Meta) -> u32 {
     }
     match Header::parse(vnet) {
         Ok(header) if header.is_gso() => {
-            // The transport header is 20 bytes for TCP without options, 8 for UDP; `hdr_len` is a
-            // hint of the sender and is not needed to tell a segment from a whole frame.
+            // Without the transport header, whose length the sender only hints at: this tells a
+            // segment from a whole frame, which is what it is for.
             let headers = meta.l4_offset.saturating_sub(meta.l3_offset);
             whole.min(u32::from(header.gso_size) + u32::from(headers))
         }

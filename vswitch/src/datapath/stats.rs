@@ -93,7 +93,8 @@ impl PortCounters {
     /// Drops by name, without reasons that never happened.
     #[must_use]
     pub fn drops_by_name(&self) -> BTreeMap<String, u64> {
-        let counted = DropReason::ALL.iter().map(|&r| (r.name().to_owned(), self.drops[r as usize]));
+        let counted =
+            DropReason::ALL.iter().map(|&r| (r.name().to_owned(), self.drops[r as usize]));
         counted.filter(|&(_, count)| count > 0).collect()
     }
 }

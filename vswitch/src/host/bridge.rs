@@ -33,8 +33,7 @@ pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap
     check_overlap(netlink, setup.gateway.into()).await?;
     check_overlap(netlink, setup.gateway6.into()).await?;
     let tap = create_tap(setup.name.clone(), setup.queues).await?;
-    let link =
-        Link { index: tap.ifindex, name: tap.name.clone(), mac: None, is_up: false };
+    let link = Link { index: tap.ifindex, name: tap.name.clone(), mac: None };
     netlink.set_mac_and_mtu(&link, setup.mac, setup.mtu).await?;
     if setup.queues > 1 {
         netlink.no_queue(&link).await?;
@@ -53,9 +52,7 @@ pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap
 
 /// Makes a TAP off the runtime's thread: the kernel may take its time.
 pub(crate) async fn create_tap(name: String, queues: usize) -> Result<Tap, HostError> {
-    let made = tokio::task::spawn_blocking(move || {
-        Tap::create(&TapConfig { name: &name, queues })
-    });
+    let made = tokio::task::spawn_blocking(move || Tap::create(&TapConfig { name: &name, queues }));
     match made.await {
         Ok(tap) => Ok(tap?),
         Err(error) => Err(HostError::Thread(std::io::Error::other(error))),

@@ -5,7 +5,6 @@
 //! MAC address and MTU; the rest is done inside while nothing else waits.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use wire::MacAddr;
@@ -14,13 +13,14 @@ use super::netlink::{Link, Move};
 use super::netns::OpenNetns;
 use super::{HostError, Netlink, sysctl, visit};
 
-/// How interfaces inside are called unless asked for otherwise; a number follows.
-const IFNAME_PREFIX: &str = "eth";
-
-/// How often to look for a free name, if others take names in the same namespace meanwhile.
-const NAMES_TRIED_MAX: usize = 8;
-
-const TAKEN_POLL: Duration = Duration::from_millis(25);
+/// What is found inside.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// See [`visit::cookie`].
+    pub(crate) cookie: Option<u64>,
+    /// Names of the interfaces.
+    pub(crate) ifnames: Vec<String>,
+}
 
 /// What the container gets.
 #[derive(Debug, Clone)]
@@ -28,10 +28,7 @@ pub(crate) struct ContainerSetup {
     /// Index of the TAP in the host's namespace.
     pub(crate) tap_index: u32,
     pub(crate) queues: usize,
-    /// The next free `ethN` if absent.
-    pub(crate) ifname: Option<String>,
-    /// How long to wait while the name is taken: after a crash the interface of before goes away late.
-    pub(crate) ifname_wait: Duration,
+    pub(crate) ifname: String,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
     /// Address with the prefix length of the subnet.
@@ -41,13 +38,22 @@ pub(crate) struct ContainerSetup {
     pub(crate) gateway6: std::net::Ipv6Addr,
 }
 
-/// Moves the TAP in and makes it work; gives the name that it has inside. When this fails the TAP may
-/// be anywhere: close its queues.
+/// Looks into a namespace.
+pub(crate) async fn look(netns: OpenNetns) -> Result<Look, HostError> {
+    visit::enter(netns, async |inside: Netlink| {
+        let links = inside.links().await?;
+        let ifnames = links.into_iter().map(|link| link.name).collect();
+        Ok(Look { cookie: visit::cookie(), ifnames })
+    })
+    .await
+}
+
+/// Moves the TAP in and makes it work. When this fails the TAP may be anywhere: close its queues.
 pub(crate) async fn configure(
     host: Netlink,
     netns: OpenNetns,
     setup: ContainerSetup,
-) -> Result<String, HostError> {
+) -> Result<(), HostError> {
     let target = netns.clone();
     visit::enter(netns, async move |inside: Netlink| {
         let link = move_in(&host, &inside, &target, &setup).await?;
@@ -65,69 +71,30 @@ pub(crate) async fn configure(
             inside.add_address(&link, setup.address6.into()).await?;
             routed &= inside.add_default_route(&link, setup.gateway6.into()).await?;
         }
+        inside.loopback_up().await?;
         if !routed {
             tracing::info!(ifname = %link.name, "the namespace keeps the default route that it has");
         }
-        Ok(link.name)
+        Ok(())
     })
     .await
 }
 
-/// Moves the TAP under a free name; also sees to `lo`.
+/// Moves the TAP in, and finds it again: its index may have changed.
 async fn move_in(
     host: &Netlink,
     inside: &Netlink,
     netns: &OpenNetns,
     setup: &ContainerSetup,
 ) -> Result<Link, HostError> {
-    let mut waited = Duration::ZERO;
-    let mut tries = 0;
-    loop {
-        let links = inside.links().await?;
-        if links.iter().any(|link| link.name == "lo" && !link.is_up) {
-            inside.loopback_up().await?;
-        }
-        let ifname = match &setup.ifname {
-            None => next_free(&links),
-            Some(name) if !links.iter().any(|link| link.name == *name) => name.clone(),
-            Some(name) if waited >= setup.ifname_wait => {
-                return Err(HostError::IfnameTaken(name.clone()));
-            }
-            Some(_) => {
-                tokio::time::sleep(TAKEN_POLL).await;
-                waited += TAKEN_POLL;
-                continue;
-            }
-        };
-        let to = Move { netns: netns.fd.as_fd(), ifname: &ifname, mac: setup.mac, mtu: setup.mtu };
-        tries += 1;
-        match host.move_into(setup.tap_index, to).await {
-            Ok(()) => return find(inside, ifname, setup).await,
-            Err(error) if error.errno() != Some(libc::EEXIST) => return Err(error.into()),
-            Err(_) if setup.ifname.is_some() || tries >= NAMES_TRIED_MAX => {
-                return Err(HostError::IfnameTaken(ifname));
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// The TAP as it is known inside: its index may have changed.
-async fn find(
-    inside: &Netlink,
-    ifname: String,
-    setup: &ContainerSetup,
-) -> Result<Link, HostError> {
-    match inside.link_by_name(&ifname).await? {
-        Some(link) if link.mac == Some(setup.mac) => Ok(link),
-        _ => Err(HostError::IfnameTaken(ifname)),
-    }
-}
-
-/// The first of `eth0`, `eth1`, ... that no interface has.
-pub(super) fn next_free(links: &[Link]) -> String {
-    (0_usize..)
-        .map(|number| format!("{IFNAME_PREFIX}{number}"))
-        .find(|name| !links.iter().any(|link| link.name == *name))
-        .unwrap_or_else(|| format!("{IFNAME_PREFIX}0"))
+    let ifname = setup.ifname.as_str();
+    let to = Move { netns: netns.fd.as_fd(), ifname, mac: setup.mac, mtu: setup.mtu };
+    // Somebody else may have taken the name since it was looked for.
+    let taken = || HostError::IfnameTaken(ifname.to_owned());
+    host.move_into(setup.tap_index, to).await.map_err(|error| match error.errno() {
+        Some(libc::EEXIST) => taken(),
+        _ => error.into(),
+    })?;
+    let link = inside.link_by_name(ifname).await?;
+    link.filter(|link| link.mac == Some(setup.mac)).ok_or_else(taken)
 }

@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use futures_util::{StreamExt, TryStreamExt};
 use ipnet::IpNet;
-use netlink_packet_route::address::AddressHeaderFlags;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressHeaderFlags;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
@@ -30,7 +30,6 @@ pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) mac: Option<MacAddr>,
-    pub(crate) is_up: bool,
 }
 
 /// What a device gets when it moves into a namespace, in one request.
@@ -101,7 +100,7 @@ impl Netlink {
 
     /// Brings `lo` up. Its index is 1 in every namespace.
     pub(crate) async fn loopback_up(&self) -> Result<(), NetlinkError> {
-        let lo = Link { index: 1, name: "lo".into(), mac: None, is_up: false };
+        let lo = Link { index: 1, name: "lo".into(), mac: None };
         self.up(&lo).await
     }
 
@@ -111,8 +110,7 @@ impl Netlink {
         let mut message = TcMessage::with_index(index);
         message.header.parent = TcHandle::ROOT;
         message.attributes.push(TcAttribute::Kind("noqueue".into()));
-        let mut request =
-            NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
+        let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
         let what = || format!("set queue discipline noqueue on {}", link.name);
         let mut answers = match self.0.clone().request(request) {
@@ -130,9 +128,12 @@ impl Netlink {
     }
 
     /// Adds an address with its prefix length, usable at once.
-    pub(crate) async fn add_address(&self, link: &Link, address: IpNet) -> Result<(), NetlinkError> {
-        let mut request =
-            self.0.address().add(link.index, address.addr(), address.prefix_len());
+    pub(crate) async fn add_address(
+        &self,
+        link: &Link,
+        address: IpNet,
+    ) -> Result<(), NetlinkError> {
+        let mut request = self.0.address().add(link.index, address.addr(), address.prefix_len());
         if address.addr().is_ipv6() {
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
@@ -192,12 +193,7 @@ impl Netlink {
 
 impl From<LinkMessage> for Link {
     fn from(message: LinkMessage) -> Self {
-        let mut link = Self {
-            index: message.header.index,
-            name: String::new(),
-            mac: None,
-            is_up: message.header.flags.contains(LinkFlags::Up),
-        };
+        let mut link = Self { index: message.header.index, name: String::new(), mac: None };
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,

@@ -134,7 +134,11 @@ fn path_of(netns: &NetnsRef) -> Result<PathBuf, NetnsError> {
         NetnsRef::Path(path) => Err(NetnsError::Relative(path.clone())),
         NetnsRef::Name(name) => {
             let bad = name.is_empty() || name.contains(['/', '\0']) || name == "." || name == "..";
-            if bad { Err(NetnsError::BadName(name.clone())) } else { Ok(Path::new(NAMES).join(name)) }
+            if bad {
+                Err(NetnsError::BadName(name.clone()))
+            } else {
+                Ok(Path::new(NAMES).join(name))
+            }
         }
     }
 }
@@ -149,10 +153,8 @@ pub(crate) fn open_path(path: &Path) -> Result<OpenNetns, NetnsError> {
         }
         errno => NetnsError::Open { path: path.to_owned(), source: errno.into() },
     })?;
-    let failed = |errno: rustix::io::Errno| NetnsError::Open {
-        path: path.to_owned(),
-        source: errno.into(),
-    };
+    let failed =
+        |errno: rustix::io::Errno| NetnsError::Open { path: path.to_owned(), source: errno.into() };
     let magic = rustix::fs::fstatfs(&fd).map_err(failed)?.f_type;
     #[allow(clippy::unnecessary_cast)] // Its type differs between architectures.
     if magic as i64 != NSFS_MAGIC {

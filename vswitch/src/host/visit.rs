@@ -53,28 +53,17 @@ pub(crate) async fn enter<T: Send + 'static>(
     netns: OpenNetns,
     work: impl AsyncFnOnce(Netlink) -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {
-    in_namespace(netns, move || with_netlink(work)?).await?
-}
-
-/// The cookie of another network namespace.
-pub(crate) async fn cookie_of(netns: OpenNetns) -> Result<Option<u64>, HostError> {
-    in_namespace(netns, cookie).await
-}
-
-async fn in_namespace<T: Send + 'static>(
-    netns: OpenNetns,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, HostError> {
     let (done, result) = oneshot::channel();
     let visit = move || {
         let entered = setns(&netns.fd, CloneFlags::CLONE_NEWNET)
             .map_err(|errno| NetnsError::from_setns(&netns.path, errno));
         drop(netns);
-        let _ = done.send(entered.map(|()| work()));
+        let worked = entered.map_err(HostError::from).and_then(|()| with_netlink(work)?);
+        let _ = done.send(worked);
     };
     std::thread::Builder::new().name("visit".into()).spawn(visit).map_err(HostError::Thread)?;
     match result.await {
-        Ok(result) => Ok(result?),
+        Ok(result) => result,
         Err(_) => Err(HostError::Thread(io::Error::other("the visit's thread died"))),
     }
 }

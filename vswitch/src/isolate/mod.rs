@@ -34,6 +34,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::SigSet;
 
 use crate::host::visit;
 use files::PrivateFiles;
@@ -111,12 +112,15 @@ impl IsolateError {
     }
 }
 
+/// What to spawn, and which signals to block then.
+type Order = (Command, SigSet);
+
 /// Namespaces that wait for a command.
 #[derive(Debug)]
 pub struct Sandbox {
     netns_path: Option<PathBuf>,
     files: Option<PrivateFiles>,
-    orders: Option<Sender<Command>>,
+    orders: Option<Sender<Order>>,
     spawned: Receiver<io::Result<Child>>,
     keeper: Option<JoinHandle<()>>,
 }
@@ -163,6 +167,9 @@ impl Sandbox {
     /// for it. SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 that are sent to this process are
     /// passed on; those that the terminal makes reach the command by the process group already. When
     /// this returns the sandbox is gone. For the exit code see [`exit_code`].
+    ///
+    /// Call it from the main thread while there is no other (but sandboxes): a signal that finds a thread
+    /// which does not block it does to the process what it always does.
     pub fn run(
         self,
         program: impl AsRef<OsStr>,
@@ -172,11 +179,10 @@ impl Sandbox {
         command.args(args);
         let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
         let orders = self.orders.as_ref().ok_or_else(keeper_died)?;
-        orders.send(command).map_err(|_| keeper_died())?;
-        let mut child =
-            self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
-                IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
-            })?;
+        orders.send((command, forwarding.mask())).map_err(|_| keeper_died())?;
+        let mut child = self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
+            IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
+        })?;
         forwarding.supervise(&mut child).map_err(IsolateError::Supervise)
     }
 }
@@ -203,10 +209,7 @@ fn keeper_died() -> IsolateError {
 }
 
 /// Takes the keeper's thread into its namespaces; gives the path of its network namespace.
-fn prepare(
-    mode: &Mode,
-    sources: Option<&files::Sources>,
-) -> Result<Option<PathBuf>, IsolateError> {
+fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathBuf>, IsolateError> {
     match mode {
         Mode::Host => return Ok(None),
         Mode::New => unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
@@ -230,12 +233,12 @@ fn prepare(
 }
 
 /// The keeper's life: spawn what is ordered, until the sandbox is dropped.
-fn keep(inbox: &Receiver<Command>, outbox: &Sender<io::Result<Child>>) {
-    while let Ok(mut command) = inbox.recv() {
+fn keep(inbox: &Receiver<Order>, outbox: &Sender<io::Result<Child>>) {
+    while let Ok((mut command, signals)) = inbox.recv() {
         // The keeper's mask is the one that the caller had before `Forwarding::start`, so the command
-        // starts with it. Afterwards signals must find no thread that would let them kill us.
+        // starts with it.
         let child = command.spawn();
-        let _ = signals::forwarded().thread_block();
+        let _ = signals.thread_block();
         if outbox.send(child).is_err() {
             return;
         }

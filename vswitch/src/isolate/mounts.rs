@@ -49,7 +49,8 @@ fn fresh_sysfs() -> io::Result<()> {
     if let Some(cgroup) = cgroup {
         let source = format!("/proc/thread-self/fd/{}", cgroup.as_raw_fd());
         let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-        if let Err(errno) = mount(Some(source.as_str()), CGROUP, None::<&str>, flags, None::<&str>) {
+        if let Err(errno) = mount(Some(source.as_str()), CGROUP, None::<&str>, flags, None::<&str>)
+        {
             tracing::debug!(error = %errno, "no control groups in the sandbox");
         }
     }

@@ -5,16 +5,22 @@
 //! of the kernel and has gone to the whole foreground process group, the command included: it is
 //! swallowed here. What a process sent with kill(2) went to this process only: it is passed on.
 //! Signals that were ignored when we started (`nohup`) are left alone, as the command ignores them too.
+//!
+//! The command inherits the mask of the thread that spawns it, so that thread cannot block the signals
+//! until it has spawned. For that moment they have handlers, which do not survive the exec: a signal
+//! that comes then is passed on as well, wherever it came from.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::process::{Child, ExitStatus};
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
+use tokio::signal::unix::{Signal as Handled, SignalKind, signal};
 
 /// What is passed on.
 const SIGNALS: [Signal; 6] = [
@@ -27,7 +33,7 @@ const SIGNALS: [Signal; 6] = [
 ];
 
 /// The signals to pass on: those of the list that this process does not ignore.
-pub(super) fn forwarded() -> SigSet {
+fn forwarded() -> SigSet {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored_mask(&status);
     SIGNALS.into_iter().filter(|signal| ignored & (1 << (*signal as u32 - 1)) == 0).collect()
@@ -42,26 +48,58 @@ pub(super) fn ignored_mask(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// How long to look for signals that came while the command was spawned: they have come already, and
+/// wait in a pipe.
+const CATCH_UP: Duration = Duration::from_millis(1);
+
 /// The signals are ours from [`Forwarding::start`] until this is dropped.
 #[derive(Debug)]
 pub(super) struct Forwarding {
+    runtime: tokio::runtime::Runtime,
+    handled: Vec<(Signal, Handled)>,
+    mask: SigSet,
     signals: SignalFd,
     mask_before: SigSet,
 }
 
 impl Forwarding {
-    /// Blocks the signals in this thread and collects them.
+    /// Gives the signals handlers, blocks them in this thread and collects them.
     pub(super) fn start() -> io::Result<Self> {
         let mask = forwarded();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handled = {
+            let _entered = runtime.enter();
+            let handle =
+                |number: Signal| Ok((number, signal(SignalKind::from_raw(number as i32))?));
+            mask.iter().map(handle).collect::<io::Result<_>>()?
+        };
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let mask_before = mask.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        Ok(Self { signals, mask_before })
+        Ok(Self { runtime, handled, mask, signals, mask_before })
+    }
+
+    /// What the thread that spawns has to block as soon as it has spawned.
+    pub(super) fn mask(&self) -> SigSet {
+        self.mask
+    }
+
+    /// Passes on what came while the command was spawned.
+    fn catch_up(&mut self, child: Pid) {
+        let Self { runtime, handled, .. } = self;
+        runtime.block_on(async {
+            for (number, stream) in handled {
+                if let Ok(Some(())) = tokio::time::timeout(CATCH_UP, stream.recv()).await {
+                    let _ = kill(child, *number);
+                }
+            }
+        });
     }
 
     /// Waits for the command and passes signals on to it meanwhile.
-    pub(super) fn supervise(&self, child: &mut Child) -> io::Result<ExitStatus> {
+    pub(super) fn supervise(mut self, child: &mut Child) -> io::Result<ExitStatus> {
         let pid = rustix::process::Pid::from_child(child);
         let ended = pidfd_open(pid, PidfdFlags::empty())?;
+        self.catch_up(Pid::from_raw(pid.as_raw_nonzero().get()));
         loop {
             let mut fds = [
                 PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),

@@ -94,9 +94,10 @@ fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {
 fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
     match error {
         HostError::Netns(error) => netns(error),
-        HostError::BridgeTaken(_) => {
-            (ErrorCode::Conflict, Some("choose another name with --bridge, or remove that interface"))
-        }
+        HostError::BridgeTaken(_) => (
+            ErrorCode::Conflict,
+            Some("choose another name with --bridge, or remove that interface"),
+        ),
         HostError::Overlap { .. } => (ErrorCode::Conflict, Some("choose another --subnet")),
         HostError::IfnameTaken(_) => {
             (ErrorCode::Conflict, Some("choose another --ifname, or leave it out"))
@@ -128,7 +129,9 @@ fn netns(error: &NetnsError) -> (ErrorCode, Option<&'static str>) {
         NetnsError::Own(_) => {
             (ErrorCode::InvalidArgument, Some("the host reaches containers by the bridge already"))
         }
-        NetnsError::Open { .. } | NetnsError::Enter { .. } => (ErrorCode::Internal, None),
+        NetnsError::Open { .. } | NetnsError::Enter { .. } => {
+            (ErrorCode::Internal, Some("the daemon needs CAP_SYS_PTRACE and CAP_SYS_ADMIN for it"))
+        }
     }
 }
 

@@ -24,7 +24,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Ok(Err(rejection)) => Err(refuse_body(&rejection)),
             Err(_) => Err(Failure::new(
                 StatusCode::REQUEST_TIMEOUT,
-                ApiError::new(ErrorCode::InvalidArgument, "the request's body did not come in time"),
+                ApiError::new(
+                    ErrorCode::InvalidArgument,
+                    "the request's body did not come in time",
+                ),
             )),
         }
     }
@@ -57,7 +60,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let name: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let name: Result<Path<String>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
         match name {
             Ok(Path(name)) => Ok(Self(name)),
             Err(rejection) => Err(Failure::new(

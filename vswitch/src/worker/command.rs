@@ -12,13 +12,30 @@ use crate::datapath::{FdbRow, PortCounters};
 
 /// One request; the answer comes through the channel in it.
 pub(crate) enum Command {
-    AddPort { port: PortIndex, queue: OwnedFd, reply: oneshot::Sender<io::Result<()>> },
-    RemovePort { port: PortIndex, reply: oneshot::Sender<PortCounters> },
+    AddPort {
+        port: PortIndex,
+        queue: OwnedFd,
+        reply: oneshot::Sender<io::Result<()>>,
+    },
+    RemovePort {
+        port: PortIndex,
+        reply: oneshot::Sender<PortCounters>,
+    },
     /// An Ethernet frame, as if it came in on the port. The answer: whether there was a buffer.
-    Inject { port: PortIndex, frame: Vec<u8>, reply: oneshot::Sender<bool> },
-    Report { reply: oneshot::Sender<WorkerReport> },
-    Fdb { reply: oneshot::Sender<Vec<FdbRow>> },
-    Stop { reply: oneshot::Sender<()> },
+    Inject {
+        port: PortIndex,
+        frame: Vec<u8>,
+        reply: oneshot::Sender<bool>,
+    },
+    Report {
+        reply: oneshot::Sender<WorkerReport>,
+    },
+    Fdb {
+        reply: oneshot::Sender<Vec<FdbRow>>,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// A copy of a worker's counters.

@@ -26,6 +26,8 @@ fn sums_of_ones_do_not_overflow() {
         assert_eq!(sum(&std::vec![0xff; len]), 0xffff);
     }
     assert_eq!(fold(u64::MAX), 0xffff);
+    // Carries out of the carry.
+    assert_eq!(fold(0x0001_0000_ffff_ffff), 1);
 }
 
 #[test]

@@ -77,11 +77,16 @@ fn rfc768_a_checksum_of_zero_is_sent_as_all_ones() {
 fn an_update_never_makes_the_checksum_disappear() {
     let mut bytes = captured("udp").split_off(34);
     let mut packet = Packet::new_checked(&mut bytes[..]).unwrap();
-    // The port that brings the sum to 0xffff.
-    let (old, field) = (packet.dst_port(), packet.checksum());
-    let new = checksum::add(old, field);
-    packet.set_dst_port(new);
-    packet.update_for_port(Delta::u16(old, new), ChecksumState::Complete);
+    let (port, field) = (packet.dst_port(), packet.checksum());
+    // The change that brings the sum to 0xffff, in the port and in an address.
+    let change = Delta::u16(port, checksum::add(port, field));
+    packet.update_for_address(change, ChecksumState::Complete);
+    assert_eq!(packet.checksum(), 0xffff);
+    assert!(packet.verify_checksum(change.apply_to_sum(pseudo(13))));
+
+    packet.set_checksum(field);
+    packet.set_dst_port(checksum::add(port, field));
+    packet.update_for_port(change, ChecksumState::Complete);
     assert_eq!(packet.checksum(), 0xffff);
     assert!(packet.verify_checksum(pseudo(13)));
 }

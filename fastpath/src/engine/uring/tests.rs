@@ -68,7 +68,8 @@ impl Script {
             .partition(|op| matches!(op, Op::Poll { port: polled } if *polled == port));
         self.pending = left;
         let gone: Vec<Op> = gone;
-        self.done.extend(gone.into_iter().map(|op| Completion { op, result: Err(libc::ECANCELED) }));
+        self.done
+            .extend(gone.into_iter().map(|op| Completion { op, result: Err(libc::ECANCELED) }));
     }
 
     /// The poll of a port fires.

@@ -106,13 +106,11 @@ impl Sim {
     /// Rounds until nothing is left to do.
     pub(super) fn run(&mut self) {
         let mut batch = Batch::with_capacity(64);
-        let mut received = Vec::new();
         loop {
-            self.engine.round(&mut self.pool, Wait::No, &mut received).expect("memory");
-            if received.is_empty() && !self.engine.is_busy() {
+            self.engine.round(&mut self.pool, Wait::No, batch.incoming()).expect("memory");
+            if batch.is_empty() && !self.engine.is_busy() {
                 return;
             }
-            batch.fill(&mut received);
             let (pool, stats) = (&mut self.pool, &mut self.stats);
             let (snapshot, state) = (&self.snapshot, &mut self.state);
             run(self.now, &mut batch, pool, snapshot, state, stats, &mut self.engine);
@@ -204,7 +202,8 @@ fn random_frame(random: &mut Random, port: u16, ports: u16, network: u16) -> Vec
         _ => mac(random.below(u64::from(ports) + 2) as u16),
     };
     // Some hosts send from a neighbour's address: a move.
-    let src = if random.below(10) == 0 { mac(random.below(ports.into()) as u16) } else { mac(port) };
+    let src =
+        if random.below(10) == 0 { mac(random.below(ports.into()) as u16) } else { mac(port) };
     let src = if random.below(50) == 0 { MacAddr::BROADCAST } else { src };
     let payload = vec![network as u8; 1 + random.below(2000) as usize];
     let mut bytes = frame(dst, src, &payload);
@@ -250,10 +249,9 @@ pub(super) fn replay_capture() {
     engine.open(PortIndex(1), None, Some(Box::new(second.clone()))).expect("a capture");
     let sim = Sim::new(2);
     let (mut state, mut stats) = (State::new(1, false), Stats::default());
-    let (mut batch, mut received) = (Batch::default(), Vec::new());
+    let mut batch = Batch::default();
     while engine.is_busy() {
-        engine.round(&mut pool, Wait::No, &mut received).expect("memory");
-        batch.fill(&mut received);
+        engine.round(&mut pool, Wait::No, batch.incoming()).expect("memory");
         run(sim.now, &mut batch, &mut pool, &sim.snapshot, &mut state, &mut stats, &mut engine);
     }
     assert_eq!(*second.0.lock().expect("no panic"), capture);

@@ -1,0 +1,249 @@
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use proptest::prelude::*;
+use vswitch_api::port::NetnsRef;
+use wire::MacAddr;
+
+use super::{HOST_PORT, Lease, Model, Network, Owner, Wanted, local_mac};
+use crate::config::Uplink;
+use crate::control::ControlError;
+use crate::control::store::NetnsRecord;
+use crate::datapath::PortKind;
+use crate::host::netns::NetnsId;
+
+const NOW: Duration = Duration::ZERO;
+const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+
+fn model() -> Model {
+    Model::new(Network {
+        name: "br0".parse().unwrap(),
+        subnet: "192.0.2.0/24".parse().unwrap(),
+        subnet6: "fd00:1::/64".parse().unwrap(),
+        gateway_mac: GATEWAY_MAC,
+        mtu: 1500,
+        ageing: Duration::from_secs(300),
+        fdb_entries_max: 1024,
+        uplink: Uplink::None,
+    })
+}
+
+fn wanted(name: &str) -> Wanted {
+    Wanted { name: name.parse().unwrap(), mac: None, ipv4: None, ipv6: None }
+}
+
+fn netns(ino: u64) -> NetnsRecord {
+    NetnsRecord {
+        reference: NetnsRef::Pid(1),
+        path: PathBuf::from("/proc/1/ns/net"),
+        id: NetnsId { dev: 4, ino },
+        cookie: Some(6),
+        boot_id: "b".into(),
+    }
+}
+
+/// Counts up, as an excuse for random numbers.
+fn counter() -> impl FnMut() -> Result<u64, ControlError> {
+    let mut last = 0;
+    move || {
+        last += 1;
+        Ok(last)
+    }
+}
+
+fn reserve(model: &mut Model, wanted: &Wanted) -> Result<Lease, ControlError> {
+    model.reserve(wanted, NOW, &mut counter())
+}
+
+/// A port that went the whole way.
+fn attach(model: &mut Model, name: &str) -> Lease {
+    let lease = reserve(model, &wanted(name)).unwrap();
+    let ino = lease.slot.get() as u64;
+    model.place(&lease.name, &netns(ino), None, &[]).unwrap();
+    model.set_published(&lease.name, true);
+    model.set_saved(&lease.name, true);
+    assert!(model.activate(&lease.name));
+    lease
+}
+
+#[test]
+fn generated_mac_addresses_are_local_unicast_and_unique() {
+    let mut model = model();
+    let first = reserve(&mut model, &wanted("a")).unwrap();
+    // The counter starts again, so its first number is taken.
+    let second = reserve(&mut model, &wanted("b")).unwrap();
+    assert_ne!(first.mac, second.mac);
+    for mac in [first.mac, second.mac, local_mac(u64::MAX), local_mac(0)] {
+        assert!(mac.is_unicast() && mac.is_local(), "{mac}");
+    }
+}
+
+#[test]
+fn taken_things_are_refused_with_their_owner() {
+    let mut model = model();
+    let a = attach(&mut model, "a");
+    let error = reserve(&mut model, &wanted("a")).unwrap_err();
+    assert!(matches!(error, ControlError::NameTaken(_)), "{error}");
+    let error = reserve(&mut model, &wanted("br0")).unwrap_err();
+    assert!(matches!(error, ControlError::NameOfBridge(_)), "{error}");
+    for mac in [a.mac, GATEWAY_MAC] {
+        let error = reserve(&mut model, &Wanted { mac: Some(mac), ..wanted("b") }).unwrap_err();
+        assert!(matches!(error, ControlError::MacInUse { .. }), "{error}");
+    }
+    let error = reserve(&mut model, &Wanted { ipv4: Some(a.ipv4), ..wanted("b") }).unwrap_err();
+    assert_eq!(error.to_string(), format!("address {} is in use by a", a.ipv4));
+    let error = reserve(&mut model, &Wanted { ipv6: Some(a.ipv6), ..wanted("b") }).unwrap_err();
+    assert!(matches!(error, ControlError::AddressInUse { address: IpAddr::V6(_), .. }), "{error}");
+}
+
+#[test]
+fn a_refusal_changes_nothing() {
+    let mut model = model();
+    attach(&mut model, "a");
+    let before = format!("{model:?}");
+    let outside = Wanted { ipv6: Some("fd00:2::2".parse().unwrap()), ..wanted("b") };
+    // The IPv4 address is handed out before the IPv6 one is refused.
+    reserve(&mut model, &outside).unwrap_err();
+    let lease = reserve(&mut model, &wanted("b")).unwrap();
+    model.remove(&lease.name, NOW);
+    let after = format!("{model:?}");
+    let without_cursors = |text: &str| {
+        let cut = |text: &str, key: &str| {
+            text.split(key)
+                .map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned())
+                .collect::<Vec<_>>()
+                .join(key)
+        };
+        cut(&cut(text, "next: "), "next_slot: ")
+    };
+    assert_eq!(without_cursors(&before), without_cursors(&after));
+}
+
+#[test]
+fn the_snapshot_has_the_host_and_what_is_published() {
+    let mut model = model();
+    let a = attach(&mut model, "a");
+    let b = reserve(&mut model, &wanted("b")).unwrap();
+    let snapshot = model.snapshot();
+    assert_eq!(snapshot.port(HOST_PORT).unwrap().kind, PortKind::Host);
+    assert_eq!(snapshot.port(HOST_PORT).unwrap().mac, GATEWAY_MAC);
+    assert_eq!(snapshot.port(a.slot).unwrap().mac, a.mac);
+    assert!(snapshot.port(b.slot).is_none());
+    model.set_published(&a.name, false);
+    assert!(model.snapshot().port(a.slot).is_none());
+}
+
+#[test]
+fn only_what_is_saved_and_settled_survives() {
+    let mut model = model();
+    attach(&mut model, "a");
+    let b = reserve(&mut model, &wanted("b")).unwrap();
+    model.set_saved(&b.name, true);
+    let names: Vec<_> = model.attachments().into_iter().map(|kept| kept.name.to_string()).collect();
+    assert_eq!(names, ["a"]);
+}
+
+#[test]
+fn interfaces_inside_get_the_first_free_number() {
+    let mut model = model();
+    for name in ["a", "b", "c", "d"] {
+        reserve(&mut model, &wanted(name)).unwrap();
+    }
+    let mut place = |name: &str, ino, wanted: Option<&str>, present: &[&str]| {
+        let present: Vec<_> = present.iter().map(ToString::to_string).collect();
+        model.place(&name.parse().unwrap(), &netns(ino), wanted, &present)
+    };
+    assert_eq!(place("a", 1, None, &["lo", "eth1"]).unwrap(), "eth0");
+    // Those on their way count as well, in the same namespace.
+    assert_eq!(place("b", 1, None, &["lo", "eth1"]).unwrap(), "eth2");
+    assert_eq!(place("c", 2, None, &["lo"]).unwrap(), "eth0");
+    assert_eq!(place("d", 1, Some("lan0"), &["lo"]).unwrap(), "lan0");
+    for (ifname, present) in [("eth0", "lo"), ("lan1", "lan1")] {
+        let error = place("d", 1, Some(ifname), &[present]).unwrap_err();
+        assert_eq!(error.to_string(), format!("the namespace already has an interface {ifname}"));
+    }
+}
+
+#[test]
+fn a_port_is_taken_away_by_one_only() {
+    let mut model = model();
+    let a = attach(&mut model, "a");
+    let b = reserve(&mut model, &wanted("b")).unwrap();
+    let error = model.begin_detach(&b.name).unwrap_err();
+    assert_eq!(error.to_string(), "b is being attached");
+    model.begin_detach(&a.name).unwrap();
+    let error = model.begin_detach(&a.name).unwrap_err();
+    assert_eq!(error.to_string(), "a is being detached");
+    assert!(model.lose(a.slot).is_none());
+    assert_eq!(model.active().count(), 0);
+    model.remove(&a.name, NOW);
+    assert!(matches!(model.begin_detach(&a.name), Err(ControlError::UnknownPort(_))));
+}
+
+#[test]
+fn an_interface_lost_during_the_attach_is_noticed_at_its_end() {
+    let mut model = model();
+    let a = reserve(&mut model, &wanted("a")).unwrap();
+    assert!(model.lose(a.slot).is_none());
+    assert!(!model.activate(&a.name));
+    assert_eq!(model.lose(a.slot), Some(a));
+}
+
+#[test]
+fn slots_are_not_used_again_soon() {
+    let mut model = model();
+    let a = attach(&mut model, "a");
+    model.remove(&a.name, NOW);
+    let b = attach(&mut model, "b");
+    assert_ne!(a.slot, b.slot);
+    assert!(model.lose(a.slot).is_none());
+    assert_eq!(model.label(b.slot), Some("b"));
+    assert_eq!(model.label(HOST_PORT), Some("br0"));
+    assert_eq!(model.label(PortIndex(99)), None);
+}
+
+#[test]
+fn static_entries_go_with_their_port() {
+    let mut model = model();
+    let a = attach(&mut model, "a");
+    let key = (MacAddr([2, 9, 9, 9, 9, 9]), 0);
+    let nobody = Owner::Port("nobody".parse().unwrap());
+    assert!(matches!(model.set_static(key, nobody), Err(ControlError::UnknownPort(_))));
+    model.set_static(key, Owner::Port(a.name.clone())).unwrap();
+    model.set_static((key.0, 7), Owner::Host).unwrap();
+    model.remove(&a.name, NOW);
+    let left: Vec<_> = model.statics().map(|(&(_, vlan), owner)| (vlan, owner.clone())).collect();
+    assert_eq!(left, [(7, Owner::Host)]);
+    assert_eq!(model.remove_static((key.0, 7)), Some(Owner::Host));
+    assert_eq!(model.remove_static((key.0, 7)), None);
+}
+
+proptest! {
+    /// Whatever comes and goes, no two ports share anything.
+    #[test]
+    fn nothing_is_ever_shared(acts in proptest::collection::vec((0_u8..20, any::<bool>()), 0..200)) {
+        let mut model = model();
+        let mut random = counter();
+        let mut held: std::collections::BTreeMap<u8, Lease> = Default::default();
+        for (step, (who, come)) in acts.into_iter().enumerate() {
+            let now = Duration::from_secs(10 * step as u64);
+            if come {
+                let lease = model.reserve(&wanted(&format!("p{who}")), now, &mut random);
+                prop_assert_eq!(lease.is_ok(), !held.contains_key(&who));
+                if let Ok(lease) = lease {
+                    for other in held.values() {
+                        prop_assert!(other.ipv4 != lease.ipv4 && other.ipv6 != lease.ipv6);
+                        prop_assert!(other.mac != lease.mac && other.slot != lease.slot);
+                    }
+                    prop_assert!(lease.slot != HOST_PORT && lease.mac != GATEWAY_MAC);
+                    model.set_published(&lease.name, true);
+                    held.insert(who, lease);
+                }
+            } else if let Some(lease) = held.remove(&who) {
+                model.remove(&lease.name, now);
+            }
+        }
+    }
+}

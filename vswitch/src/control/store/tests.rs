@@ -1,0 +1,116 @@
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{Document, Store, StoreError, VERSION, parse};
+
+/// A document with one of everything, as it is on disk.
+fn sample() -> serde_json::Value {
+    json!({
+        "version": 1,
+        "networks": [{
+            "name": "br0",
+            "subnet": "10.99.0.0/16",
+            "subnet6": "fd12:3456:789a::/64",
+            "gateway_mac": "02:00:00:00:00:01",
+            "next_ipv4": "10.99.0.7",
+            "next_ipv6": "fd12:3456:789a::7"
+        }],
+        "attachments": [{
+            "name": "a",
+            "network": "br0",
+            "ifname": "eth0",
+            "mac": "02:00:00:00:00:02",
+            "ipv4": "10.99.0.2",
+            "ipv6": "fd12:3456:789a::2",
+            "netns": {
+                "reference": {"name": "a"},
+                "path": "/run/netns/a",
+                "id": {"dev": 4, "ino": 4026532000_u64},
+                "cookie": 17,
+                "boot_id": "6f1d"
+            }
+        }],
+        "statics": [
+            {"network": "br0", "mac": "02:00:00:00:00:03", "vlan": 0, "port": "a"},
+            {"network": "br0", "mac": "02:00:00:00:00:04", "vlan": 7, "port": null}
+        ]
+    })
+}
+
+fn document() -> Document {
+    serde_json::from_value(sample()).unwrap()
+}
+
+#[test]
+fn keeps_the_form_of_version_1() {
+    assert_eq!(serde_json::to_value(document()).unwrap(), sample());
+}
+
+#[test]
+fn gives_back_what_was_saved_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("deep/state");
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.load().unwrap(), None);
+    store.save(&document()).unwrap();
+    let other = Document { attachments: Vec::new(), ..document() };
+    store.save(&other).unwrap();
+    assert_eq!(store.load().unwrap(), Some(other));
+    let mut files: Vec<_> =
+        fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["lock", "state.json"]);
+}
+
+#[test]
+fn a_second_daemon_is_refused_until_the_first_has_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = Store::open(directory.path()).unwrap();
+    let error = Store::open(directory.path()).unwrap_err();
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    drop(first);
+    Store::open(directory.path()).unwrap();
+}
+
+#[test]
+fn a_half_written_successor_does_no_harm() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    store.save(&document()).unwrap();
+    fs::write(directory.path().join("state.json.new"), "{\"vers").unwrap();
+    assert_eq!(store.load().unwrap(), Some(document()));
+    store.save(&document()).unwrap();
+}
+
+#[test]
+fn what_is_damaged_is_refused_with_file_and_line() {
+    let whole = serde_json::to_string_pretty(&sample()).unwrap();
+    for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
+        let error = parse(Path::new("/state.json"), &whole.as_bytes()[..cut]).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("/state.json") && text.contains("move it away"), "{text}");
+        assert!(!text.contains('\n'));
+    }
+    let mut wrong = sample();
+    wrong["attachments"][0]["mac"] = json!("02:00");
+    let error = parse(Path::new("/s"), wrong.to_string().as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("02:00"), "{error}");
+}
+
+#[test]
+fn another_version_is_refused_whatever_else_it_holds() {
+    for version in [0, VERSION + 1] {
+        let text = json!({"version": version, "new": true}).to_string();
+        let error = parse(Path::new("/s"), text.as_bytes()).unwrap_err();
+        assert!(matches!(error, StoreError::Version { found, .. } if found == version), "{error}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let error = Store::open(Path::new("/proc/none/state")).unwrap_err();
+    assert!(error.to_string().contains("/proc/none/state"), "{error}");
+}
