@@ -5,6 +5,7 @@
 //! A value that is out of range never gets past [`types`], so a [`Config`] needs no further checks.
 
 mod file;
+mod paths;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -14,10 +15,8 @@ use std::time::Duration;
 
 pub use fastpath::{BackendChoice, IdlePolicy};
 pub use file::ConfigError;
-pub use types::{
-    Ageing, FdbLimit, IfName, Mtu, SocketPath, StateDir, Subnet4, Subnet6, Uplink, ValueError,
-    Workers,
-};
+pub use paths::{SocketPath, StateDir};
+pub use types::{Ageing, FdbLimit, IfName, Mtu, Subnet4, Subnet6, Uplink, ValueError, Workers};
 
 /// What somebody said; absent is "did not say".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`config`] | what `vswitch up` can be told |
 //! | [`serve()`] | the daemon, from its configuration to its end |
-//! | [`control`] | the desired state, and what brings host and datapath in line with it |
-//! | [`host`] | everything that is done to the host |
+//! | `control` | the desired state, and what brings host and datapath in line with it |
+//! | `host` | everything that is done to the host |
 //! | `server` | the API on its Unix socket |
 //! | [`dataplane`] | control's handle on the workers |
 //! | `worker` | one thread: engine, pool, forwarding database, counters |
@@ -14,14 +14,15 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod control;
+mod control;
 pub mod datapath;
 pub mod dataplane;
-pub mod host;
+mod host;
 pub mod isolate;
 mod serve;
 mod server;
 mod worker;
 
+pub use control::ControlError;
 pub use serve::{Ready, ServeError, serve};
 pub use server::SocketError;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::control::{Control, ControlError};
+use crate::control::{Control, ControlError, Kept, Replayed};
 use crate::server::{self, Socket, SocketError};
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
@@ -93,11 +93,13 @@ pub fn serve(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
 
 async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
     let mut signals = Signals::install().map_err(ServeError::Runtime)?;
-    // First of all, so that a second daemon is refused before it touches anything. Who connects
-    // before the switch stands waits in the socket's queue.
+    // A second daemon is refused before it touches anything. Who connects before the switch stands
+    // waits in the socket's queue.
+    server::probe(config.socket.path()).await?;
+    let kept = Kept::open(config.state_dir.path()).await?;
     let socket = Socket::bind(config.socket.path()).await?;
     let (control, mut events, replayed) = tokio::select! {
-        started = Control::start(&config) => started?,
+        started = Control::start(&config, kept) => started?,
         () = signals.any() => return Ok(()),
     };
     let (stop, stopped) = watch::channel(false);
@@ -124,7 +126,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     ended
 }
 
-fn stands(config: &Config, control: &Control, replayed: crate::control::Replayed) -> Ready {
+fn stands(config: &Config, control: &Control, replayed: Replayed) -> Ready {
     let status = control.status();
     let network = control.first_network();
     Ready {

@@ -1,5 +1,5 @@
 //! Attach and detach in real namespaces. Needs root.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 
@@ -73,6 +73,10 @@ fn an_attach_can_choose_everything() {
         lab.in_namespace("a", &["ip", "-6", "route"]).contains("default via fd00:7::1 dev lan7")
     );
     assert!(lab.in_namespace("a", &["ip", "link", "show", "lo"]).contains("LOOPBACK,UP"));
+    for (namespace, device) in [("a", "lan7"), ("host", "br0")] {
+        let key = format!("net.ipv6.conf.{device}.accept_ra");
+        assert_eq!(lab.in_namespace(namespace, &["sysctl", "-n", &key]), "0\n");
+    }
     assert_eq!(daemon.api.get("/v1/ports/WEB")["netns_path"], format!("/run/netns/{a}"));
     daemon.down();
 }
@@ -207,13 +211,41 @@ fn a_container_that_dies_takes_its_port_with_it_within_a_second() {
         .attach(&json!({"name": "b", "netns": {"path": netns.strip_prefix("--net=").unwrap()}}));
     lab.kill(pid);
     eventually("a is gone", Duration::from_secs(1), || daemon.api.names() == ["b"]);
-    let state = std::fs::read_to_string(lab.state_dir().join("state.json")).unwrap();
-    assert!(!state.contains("10.7.0.50"), "{state}");
+    let state = lab.state_dir().join("state.json");
+    eventually("the document forgets it", Duration::from_secs(1), || {
+        !std::fs::read_to_string(&state).unwrap().contains("10.7.0.50")
+    });
     // Its address is free for who asks for it, and an interface that is deleted counts as gone too.
     lab.in_namespace("b", &["ip", "link", "delete", "eth0"]);
     eventually("b is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
     let b = lab.full("b");
     daemon.api.attach(&json!({"name": "a", "netns": {"name": b}, "ip": "10.7.0.50"}));
+    // Nothing of ours keeps a namespace alive that nobody is in.
+    lab.remove_namespace("b");
+    eventually("a is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
+    daemon.down();
+}
+
+#[test]
+fn neighbours_hear_at_once_of_a_new_mac_address() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.add_namespace("a"), lab.add_namespace("b"));
+    let daemon = lab.up("subnet = \"10.7.0.0/24\"\nsubnet6 = \"fd00:7::/64\"");
+    daemon.api.attach(&json!({"name": "a", "netns": {"name": a}}));
+    let request = json!({"name": "b", "netns": {"name": b}, "ip": "10.7.0.9", "ip6": "fd00:7::9"});
+    let first = daemon.api.attach(&request);
+    let ping = |lab: &Lab| {
+        for address in ["10.7.0.9", "fd00:7::9"] {
+            lab.in_namespace("a", &["ping", "-c1", "-W1", address]);
+        }
+    };
+    ping(&lab);
+    // Linux does not believe a second answer within a second (arp(7), locktime).
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(daemon.api.detach("b").status, 204);
+    let second = daemon.api.attach(&request);
+    assert_ne!(first["mac"], second["mac"]);
+    ping(&lab);
     daemon.down();
 }
 
@@ -259,7 +291,6 @@ fn attaches_overlap_and_are_quick_with_200_ports() {
         assert_eq!(daemon.api.detach("last").status, 204);
         println!("attach {:?}, detach {:?}", times.last().unwrap(), asked.elapsed());
     }
-    println!("{}", daemon.log().lines().rev().take(40).collect::<Vec<_>>().join("\n"));
     times.sort();
     println!("median attach with {PORTS} ports: {:?}", times[times.len() / 2]);
     let asked = now();
@@ -282,5 +313,30 @@ fn two_workers_have_two_queues_and_no_queue_discipline() {
     for key in ["ipv4", "ipv6"] {
         lab.in_namespace("a", &["ping", "-c2", "-i0.2", "-W2", other[key].as_str().unwrap()]);
     }
+    daemon.down();
+}
+
+#[test]
+#[ignore = "a measurement, run by hand"]
+fn traffic_goes_on_while_others_come_and_go() {
+    let mut lab = Lab::new();
+    let names: Vec<_> = ["a", "b", "c"].iter().map(|name| lab.add_namespace(name)).collect();
+    let daemon = lab.up("");
+    daemon.api.attach(&json!({"name": "a", "netns": {"name": names[0]}}));
+    let b = daemon.api.attach(&json!({"name": "b", "netns": {"name": names[1]}}));
+    let address = b["ipv4"].as_str().unwrap();
+    let ping = |lab: &Lab| lab.in_namespace("a", &["ping", "-q", "-c500", "-i0.004", address]);
+    println!("alone: {}", ping(&lab));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                daemon.api.attach(&json!({"name": "c", "netns": {"name": names[2]}}));
+                daemon.api.detach("c");
+            }
+        });
+        println!("beside attaches and detaches: {}", ping(&lab));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
     daemon.down();
 }

@@ -1,5 +1,5 @@
 //! Commands in a sandbox. Needs root.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 

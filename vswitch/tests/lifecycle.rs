@@ -1,5 +1,5 @@
 //! Up, down, crash and up again. Needs root.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 

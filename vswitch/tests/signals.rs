@@ -2,7 +2,7 @@
 //!
 //! A program of its own without the test harness: the harness has threads that the signals would kill.
 //! Started with `VSWITCH_TEST_SCRIPT` it is the parent, otherwise it runs the tests below.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 

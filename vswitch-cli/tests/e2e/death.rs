@@ -41,7 +41,8 @@ fn a_killed_process() {
     process.signal(Signal::SIGKILL);
     process.finish(Duration::from_secs(5));
     wait_for("the port is gone", DEATH_LIMIT, || host.ls().is_empty());
-    host.container_with("p", &["--ip", "10.99.0.45"]);
+    let p = host.container_with("p", &["--ip", "10.99.0.45"]);
+    p.ping(p.detail().gateway.into());
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn ls_and_inspect() {
 #[test]
 fn status() {
     let host = Host::with_switch();
-    host.container("a");
+    let _a = host.container("a");
     let status = host.json(&["status"]);
     let keys = ["version", "backend", "backend_reason", "workers", "uplink", "networks", "ports"];
     assert_keys(&status, &keys);

@@ -13,14 +13,12 @@ use super::port::blocking;
 use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
 use crate::config::Config;
 use crate::dataplane::Dataplane;
-use crate::host::Netlink;
 
 /// The parts of control. The model's lock is held for moments only, never across an await; the
 /// writer's lock is held while a document is written, so that documents reach the disk in order.
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) dataplane: Dataplane,
-    pub(super) netlink: Netlink,
     pub(super) boot_id: String,
     pub(super) started: Instant,
     pub(super) shutdown: Notify,
@@ -47,7 +45,6 @@ impl Inner {
     pub(super) fn new(
         config: Config,
         dataplane: Dataplane,
-        netlink: Netlink,
         boot_id: String,
         model: Model,
         store: Store,
@@ -55,7 +52,6 @@ impl Inner {
         Self {
             config,
             dataplane,
-            netlink,
             boot_id,
             started: Instant::now(),
             shutdown: Notify::new(),

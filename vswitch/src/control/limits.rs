@@ -1,7 +1,12 @@
 //! Every limit of control, by name.
 
+use std::time::Duration;
+
 /// Static entries of the forwarding database that one network may have.
 pub(crate) const STATICS_MAX: usize = 4096;
 
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAYS_AT_ONCE: usize = 4;
+
+/// How long the workers may take to close all ports: the kernel takes about 10 ms for each.
+pub(crate) const END_MAX: Duration = Duration::from_secs(120);

@@ -35,13 +35,11 @@ use wire::MacAddr;
 use crate::dataplane::DataplaneEvent;
 pub use error::ControlError;
 use inner::Inner;
-pub use ipam::PoolError;
+pub(crate) use ipam::PoolError;
 use model::{Lease, Owner, Wanted};
 use name::Name;
-pub use name::NameError;
 use port::PortChange;
-pub(crate) use start::Replayed;
-pub use store::StoreError;
+pub(crate) use start::{Kept, Replayed};
 
 /// Highest VLAN id; 4095 is reserved (IEEE 802.1Q).
 const VLAN_MAX: u16 = 4094;
@@ -222,7 +220,10 @@ impl Control {
     /// attachments back.
     pub(crate) async fn end(&self) {
         self.0.ending.store(true, Ordering::Relaxed);
-        self.0.dataplane.shutdown().await;
+        // A worker that failed may not answer any more; the end of the process does the rest.
+        if tokio::time::timeout(limits::END_MAX, self.0.dataplane.shutdown()).await.is_err() {
+            tracing::error!("a worker does not end");
+        }
     }
 }
 

@@ -10,26 +10,25 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
-use fastpath::limits::PORTS_MAX;
 use wire::MacAddr;
 
 use super::error::ControlError;
 use super::ipam::{Address, Pool, PoolError};
 use super::limits::STATICS_MAX;
 use super::name::Name;
-use super::store::{Attachment, NetnsRecord};
+use super::store::NetnsRecord;
 use crate::config::{IfName, Subnet4, Subnet6, Uplink};
-use crate::datapath::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
-use crate::host::HostError;
+use crate::datapath::NetworkIndex;
 
+mod choose;
+mod compile;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use choose::local_mac;
+
 /// Where random numbers come from.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
-
-/// How interfaces inside are called unless asked for otherwise; a number follows.
-const IFNAME_PREFIX: &str = "eth";
 
 /// The slot of the host's own port.
 pub(crate) const HOST_PORT: PortIndex = PortIndex(0);
@@ -201,39 +200,6 @@ impl Model {
         }
     }
 
-    /// Chooses the interface's name inside, given those that are there, and notes where the port goes.
-    pub(crate) fn place(
-        &mut self,
-        name: &Name,
-        netns: &NetnsRecord,
-        wanted: Option<&str>,
-        present: &[String],
-    ) -> Result<String, ControlError> {
-        let others = self.ports.values().filter(|port| port.lease.name != *name);
-        let placed: Vec<&str> = others
-            .filter_map(|port| port.settled.as_ref())
-            .filter(|settled| settled.netns.id == netns.id)
-            .map(|settled| settled.ifname.as_str())
-            .collect();
-        let is_taken =
-            |ifname: &str| placed.contains(&ifname) || present.iter().any(|other| other == ifname);
-        let ifname = match wanted {
-            Some(ifname) if is_taken(ifname) => {
-                return Err(HostError::IfnameTaken(ifname.to_owned()).into());
-            }
-            Some(ifname) => ifname.to_owned(),
-            None => first_free(is_taken),
-        };
-        let settled = Settled {
-            ifname: ifname.clone(),
-            netns: netns.clone(),
-            offloads: Vec::new(),
-            queues: 0,
-        };
-        self.change(name, |port| port.settled = Some(settled));
-        Ok(ifname)
-    }
-
     /// Notes what the kernel granted.
     pub(crate) fn note_tap(&mut self, name: &Name, offloads: Vec<&'static str>, queues: usize) {
         self.change(name, |port| {
@@ -343,104 +309,9 @@ impl Model {
         self.statics.iter()
     }
 
-    /// The attachments that survive a restart.
-    pub(crate) fn attachments(&self) -> Vec<Attachment> {
-        let saved = self.ports.values().filter(|port| port.saved);
-        saved
-            .filter_map(|port| {
-                let settled = port.settled.as_ref()?;
-                Some(Attachment {
-                    name: port.lease.name.clone(),
-                    network: self.network.name.to_string(),
-                    ifname: settled.ifname.clone(),
-                    mac: port.lease.mac,
-                    ipv4: port.lease.ipv4,
-                    ipv6: port.lease.ipv6,
-                    netns: settled.netns.clone(),
-                })
-            })
-            .collect()
-    }
-
-    /// What the datapath is to do.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let statics = self.statics.iter().filter_map(|(&(mac, vlan), owner)| {
-            let port = match owner {
-                Owner::Host => HOST_PORT,
-                Owner::Port(name) => self.ports.get(name)?.lease.slot,
-            };
-            Some(StaticMac { mac, vlan, port })
-        });
-        let network = NetworkConf {
-            mtu: self.network.mtu,
-            ageing: self.network.ageing,
-            fdb_entries_max: self.network.fdb_entries_max,
-            statics: statics.collect(),
-        };
-        let conf = |kind, mac| PortConf { network: FIRST_NETWORK, kind, mac, enabled: true };
-        let host = (HOST_PORT, conf(PortKind::Host, self.network.gateway_mac));
-        let published = self.ports.values().filter(|port| port.published);
-        let containers =
-            published.map(|port| (port.lease.slot, conf(PortKind::Container, port.lease.mac)));
-        Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
-    }
-
     fn change(&mut self, name: &Name, change: impl FnOnce(&mut Port)) {
         if let Some(port) = self.ports.get_mut(name) {
             change(port);
-        }
-    }
-
-    /// The next free slot after the one that was given last: a late event about a port then does not
-    /// meet its successor.
-    fn free_slot(&self) -> Result<PortIndex, ControlError> {
-        let slots = (self.next_slot..PORTS_MAX).chain(1..self.next_slot.min(PORTS_MAX));
-        slots
-            .filter_map(PortIndex::new)
-            .find(|slot| !self.slots.contains_key(slot))
-            .ok_or(ControlError::PortsMax(PORTS_MAX))
-    }
-
-    fn choose_mac(
-        &self,
-        wanted: Option<MacAddr>,
-        random: Random<'_>,
-    ) -> Result<MacAddr, ControlError> {
-        if let Some(mac) = wanted {
-            return match self.owner_of_mac(mac) {
-                Some(owner) => Err(ControlError::MacInUse { mac, owner: owner.to_owned() }),
-                None => Ok(mac),
-            };
-        }
-        loop {
-            let mac = local_mac(random()?);
-            if self.owner_of_mac(mac).is_none() {
-                return Ok(mac);
-            }
-        }
-    }
-
-    fn owner_of_mac(&self, mac: MacAddr) -> Option<&str> {
-        if mac == self.network.gateway_mac {
-            return Some(self.network.name.as_str());
-        }
-        self.ports.values().find(|port| port.lease.mac == mac).map(|port| port.lease.name.as_str())
-    }
-
-    /// Says who has the address that is in use.
-    fn with_owner<A: Address + Into<std::net::IpAddr>>(
-        &self,
-        error: PoolError,
-        wanted: Option<A>,
-    ) -> ControlError {
-        let (PoolError::InUse(_), Some(address)) = (&error, wanted) else { return error.into() };
-        let address = address.into();
-        let has = |lease: &Lease| lease.ipv4 == address || lease.ipv6 == address;
-        match self.ports.values().find(|port| has(&port.lease)) {
-            Some(port) => {
-                ControlError::AddressInUse { address, owner: port.lease.name.to_string() }
-            }
-            None => error.into(),
         }
     }
 }
@@ -450,17 +321,4 @@ fn take<A: Address>(pool: &mut Pool<A>, wanted: Option<A>, now: Duration) -> Res
         Some(address) => pool.take(address).map(|()| address),
         None => pool.take_any(now),
     }
-}
-
-/// The first of `eth0`, `eth1`, ... that is not taken.
-fn first_free(is_taken: impl Fn(&str) -> bool) -> String {
-    let names = (0_usize..).map(|number| format!("{IFNAME_PREFIX}{number}"));
-    names.into_iter().find(|name| !is_taken(name)).unwrap_or_default()
-}
-
-/// A unicast, locally administered MAC address.
-pub(crate) fn local_mac(random: u64) -> MacAddr {
-    let mut octets = MacAddr::from_u64(random).0;
-    octets[0] = (octets[0] & 0xfc) | 0x02;
-    MacAddr(octets)
 }

@@ -165,7 +165,7 @@ impl PortChange {
                 gateway6: network.subnet6.gateway(),
             }
         };
-        container::configure(self.inner.netlink.clone(), place.netns.clone(), setup).await?;
+        container::configure(place.netns.clone(), setup).await?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! From a kept document and a configuration to a switch that stands.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use fastpath::tap::Tap;
@@ -10,7 +11,7 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::model::{HOST_PORT, Model, Network, local_mac};
 use super::port::blocking;
-use super::store::{Document, Store};
+use super::store::{Document, Store, StoreError};
 use super::{Control, replay};
 use crate::config::{Config, Subnet6};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
@@ -26,18 +27,33 @@ pub(crate) struct Replayed {
     pub(crate) dropped: usize,
 }
 
-impl Control {
-    /// Brings the switch up: state, workers, bridge, attachments. When this fails nothing is left.
-    pub(crate) async fn start(
-        config: &Config,
-    ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, Replayed), ControlError> {
-        let directory = config.state_dir.path().to_owned();
-        let (store, document) = blocking(move || {
+/// The state directory, locked, and the document in it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    store: Store,
+    document: Option<Document>,
+}
+
+impl Kept {
+    /// Locks the directory and reads the document.
+    pub(crate) async fn open(directory: &Path) -> Result<Self, ControlError> {
+        let directory = directory.to_owned();
+        let open = move || {
             let store = Store::open(&directory)?;
             let document = store.load()?;
-            Ok::<_, super::StoreError>((store, document))
-        })
-        .await??;
+            Ok::<_, StoreError>(Self { store, document })
+        };
+        Ok(blocking(open).await??)
+    }
+}
+
+impl Control {
+    /// Brings the switch up: workers, bridge, attachments. When this fails nothing is left.
+    pub(crate) async fn start(
+        config: &Config,
+        kept: Kept,
+    ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, Replayed), ControlError> {
+        let Kept { store, document } = kept;
         let network = network(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;
         let boot_id = netns::boot_id().map_err(HostError::Connect)?;
@@ -57,7 +73,7 @@ impl Control {
         if let Some(record) = document.as_ref().and_then(|document| document.networks.first()) {
             model.resume_addresses(record.next_ipv4, record.next_ipv6);
         }
-        let parts = Inner::new(config.clone(), dataplane, netlink, boot_id, model, store);
+        let parts = Inner::new(config.clone(), dataplane, boot_id, model, store);
         let control = Self(Arc::new(parts));
         match control.carry_on(tap, document).await {
             Ok(replayed) => Ok((control, events, replayed)),

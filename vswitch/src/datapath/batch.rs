@@ -4,8 +4,8 @@ use fastpath::engine::Received;
 use fastpath::{Frame, Pool, PortIndex};
 use wire::meta::Meta;
 
+use super::DropReason;
 use super::fdb::{Key, Place};
-use super::{DropReason, NetworkIndex};
 
 /// What is to become of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,40 +20,24 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
-/// A frame on its journey.
+/// A frame on its journey. In this order, so that what is copied together lies aligned.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Slot {
     pub(super) frame: Frame,
     /// Where it came in.
     pub(super) port: PortIndex,
-    /// Its network, once it is admitted.
-    pub(super) network: NetworkIndex,
     pub(super) verdict: Verdict,
     /// Bytes of IP packet in the longest segment that it will be cut into.
     pub(super) segment: u32,
-    /// Where its addresses lie in the forwarding database, once it is admitted.
+    /// Its addresses as the forwarding database knows them, and where they lie in it, once it is
+    /// admitted.
+    pub(super) src: Key,
+    pub(super) dst: Key,
     pub(super) src_place: Place,
     pub(super) dst_place: Place,
     /// What it is.
     pub(super) meta: Meta,
-}
-
-impl Slot {
-    /// The VLAN id of the outer tag, 0 for none.
-    #[inline]
-    fn vlan(&self) -> u16 {
-        self.meta.outer.map_or(0, |tci| tci.vid())
-    }
-
-    #[inline]
-    pub(super) fn src_key(&self) -> Key {
-        Key::new(self.network, self.vlan(), self.meta.src)
-    }
-
-    #[inline]
-    pub(super) fn dst_key(&self) -> Key {
-        Key::new(self.network, self.vlan(), self.meta.dst)
-    }
 }
 
 /// The frames of one round. Reused, so that a round allocates nothing.

@@ -36,11 +36,21 @@ pub struct Key {
 }
 
 impl Key {
+    /// No address: the key of a frame that was not admitted.
+    pub(super) const NONE: Self = Self { address: 0, network: NetworkIndex(0) };
+
     /// A key; `vlan` is 0 for untagged.
     #[inline]
     #[must_use]
     pub const fn new(network: NetworkIndex, vlan: u16, mac: MacAddr) -> Self {
         Self { address: mac.as_u64() << 16 | (vlan & 0xfff) as u64, network }
+    }
+
+    /// Whether the MAC address is a group's.
+    #[inline]
+    #[must_use]
+    pub const fn is_multicast(self) -> bool {
+        self.address & 1 << 56 != 0
     }
 
     /// The MAC address.
@@ -270,13 +280,11 @@ impl Fdb {
 
     #[inline]
     fn hash(&self, key: Key) -> Place {
-        // Two rounds of multiply and fold; the key is mixed with the secret before each.
-        let fold = |a: u64, b: u64| {
-            let product = u128::from(a) * u128::from(b);
-            (product >> 64) as u64 ^ product as u64
-        };
-        let mixed = fold(key.address ^ self.seed, 0x9e37_79b9_7f4a_7c15 ^ u64::from(key.network.0));
-        let hash = fold(mixed ^ self.seed.rotate_left(32), 0xd6e8_feb8_6659_fd93);
+        // Multiply and fold: without the secret, which is in both factors, nobody can say which
+        // addresses share a bucket.
+        let product = u128::from(key.address ^ self.seed)
+            * u128::from(self.seed.rotate_left(29) ^ u64::from(key.network.0) << 1);
+        let hash = (product >> 64) as u64 ^ product as u64;
         let mask = self.buckets.len() - 1;
         Place {
             first: (hash as usize & mask) as u32,

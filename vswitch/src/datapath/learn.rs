@@ -14,10 +14,10 @@ pub(super) fn run(
     stats: &mut Stats,
 ) {
     let now_s = now.seconds();
-    for run in batch.slots.chunk_by(|a, b| a.network == b.network) {
-        let Some(network) = snapshot.network(run[0].network) else { continue };
+    for run in batch.slots.chunk_by(|a, b| a.port == b.port) {
+        let Some(network) = snapshot.network_of(run[0].port) else { continue };
         for slot in run.iter().filter(|slot| slot.verdict == Verdict::Pending) {
-            let learnt = Learnt { key: slot.src_key(), port: slot.port };
+            let learnt = Learnt { key: slot.src, port: slot.port };
             let limit = network.conf.fdb_entries_max;
             let place = slot.src_place;
             match state.fdb.learn_at(place, learnt, now_s, network.ageing_s, limit) {

@@ -8,8 +8,8 @@ use super::{Batch, DropReason, Fdb, Snapshot, Verdict};
 /// Gives every frame that is still pending its verdict.
 pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
     let now_s = now.seconds();
-    for run in batch.slots.chunk_by_mut(|a, b| a.network == b.network) {
-        let Some(network) = snapshot.network(run[0].network) else { continue };
+    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+        let Some(network) = snapshot.network_of(run[0].port) else { continue };
         for slot in run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
             slot.verdict = layer_2(slot, fdb, now_s, network.ageing_s);
         }
@@ -18,10 +18,10 @@ pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb)
 
 #[inline]
 fn layer_2(slot: &Slot, fdb: &Fdb, now_s: u32, ageing_s: u32) -> Verdict {
-    if slot.meta.dst.is_multicast() {
+    if slot.dst.is_multicast() {
         return Verdict::Flood;
     }
-    match fdb.lookup_at(slot.dst_place, slot.dst_key(), now_s, ageing_s) {
+    match fdb.lookup_at(slot.dst_place, slot.dst, now_s, ageing_s) {
         Some(port) if port == slot.port => Verdict::Drop(DropReason::SamePort),
         Some(port) => Verdict::Unicast(port),
         None => Verdict::Flood,

@@ -7,8 +7,8 @@ use wire::meta::{Meta, MetaError};
 use wire::vnet::Header;
 
 use super::batch::Slot;
-use super::fdb::Place;
-use super::{Batch, DropReason, NetworkIndex, Stats, Verdict};
+use super::fdb::{Key, Place};
+use super::{Batch, DropReason, Stats, Verdict};
 
 /// Gives every frame that came in its metadata and segment size; drops what is no Ethernet frame.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
@@ -19,10 +19,11 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
             Ok(meta) => batch.slots.push(Slot {
                 frame,
                 port,
-                network: NetworkIndex::default(),
                 verdict: Verdict::Pending,
                 segment: segment_len(vnet, ethernet.len(), &meta),
+                src: Key::NONE,
                 src_place: Place::default(),
+                dst: Key::NONE,
                 dst_place: Place::default(),
                 meta,
             }),

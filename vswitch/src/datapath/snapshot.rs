@@ -125,6 +125,12 @@ impl Snapshot {
         self.networks.get(usize::from(network.0))
     }
 
+    /// The network of a port.
+    #[inline]
+    pub(super) fn network_of(&self, port: PortIndex) -> Option<&Network> {
+        self.network(self.port(port)?.network)
+    }
+
     /// All networks with their slots.
     pub(super) fn networks(&self) -> impl Iterator<Item = (NetworkIndex, &Network)> {
         self.networks.iter().enumerate().map(|(i, network)| (NetworkIndex(i as u16), network))

@@ -52,7 +52,7 @@ fn flood(
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    let members = snapshot.network(slot.network).map_or(&[][..], |network| &network.members);
+    let members = snapshot.network_of(slot.port).map_or(&[][..], |network| &network.members);
     let mut targets = members.iter().copied().filter(|&port| port != slot.port);
     let Some(mut target) = targets.next() else {
         stats.drop(slot.port, DropReason::NoOtherPort);

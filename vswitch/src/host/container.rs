@@ -49,13 +49,9 @@ pub(crate) async fn look(netns: OpenNetns) -> Result<Look, HostError> {
 }
 
 /// Moves the TAP in and makes it work. When this fails the TAP may be anywhere: close its queues.
-pub(crate) async fn configure(
-    host: Netlink,
-    netns: OpenNetns,
-    setup: ContainerSetup,
-) -> Result<(), HostError> {
+pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result<(), HostError> {
     let target = netns.clone();
-    visit::enter(netns, async move |inside: Netlink| {
+    visit::enter_from_host(netns, async move |host: Netlink, inside: Netlink| {
         let link = move_in(&host, &inside, &target, &setup).await?;
         let has_ipv6 = sysctl::has_ipv6();
         if has_ipv6 {

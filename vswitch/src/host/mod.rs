@@ -11,9 +11,9 @@
 //! directory and the socket. Because a TAP lives exactly as long as its descriptors, a crash leaves
 //! nothing either: the kernel takes the interfaces down with the process, a moment after its death.
 //!
-//! The kernel is spoken to by rtnetlink: one connection for the host's namespace ([`Netlink`]), and one
-//! for a visit to a container's ([`visit`]), made and closed by a thread that lives as long as the
-//! visit. No descriptor of a container's namespace is kept open: it would keep the namespace alive
+//! The kernel is spoken to by rtnetlink ([`Netlink`]): by a connection of the host's namespace to make
+//! the bridge, and by connections for each visit to a container's ([`visit`]), made and closed by a
+//! thread that lives as long as the visit. No descriptor of a container's namespace is kept open: it would keep the namespace alive
 //! after its last process has left.
 
 pub(crate) mod bridge;
@@ -27,6 +27,6 @@ mod sysctl;
 mod tests;
 pub(crate) mod visit;
 
-pub use error::{HostError, NetlinkError};
+pub(crate) use error::HostError;
 pub(crate) use netlink::Netlink;
-pub use netns::NetnsError;
+pub(crate) use netns::NetnsError;

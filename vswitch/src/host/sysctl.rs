@@ -31,6 +31,8 @@ pub(super) fn settle_ipv6(ifname: &str) -> Result<(), HostError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::debug!(path = %path.display(), "no such setting");
             }
+            // In a container /proc/sys may be read-only.
+            Err(_) if fs::read_to_string(&path).is_ok_and(|is| is.trim() == value) => {}
             Err(source) => return Err(HostError::Sysctl { path, source }),
         }
     }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::getsockopt;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::netns::{NetnsError, OpenNetns};
@@ -38,28 +39,56 @@ pub(crate) fn cookie() -> Option<u64> {
 /// Runs some work with a netlink connection of the calling thread's network namespace, in a small
 /// runtime of its own. Blocks.
 pub(crate) fn with_netlink<T>(work: impl AsyncFnOnce(Netlink) -> T) -> Result<T, HostError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(HostError::Connect)?;
-    runtime.block_on(async {
-        let netlink = Netlink::connect().map_err(HostError::Connect)?;
-        Ok(work(netlink).await)
-    })
+    runtime()?.block_on(async { Ok(work(connect()?).await) })
 }
 
-/// Runs some work in another network namespace.
+/// Runs some work in another network namespace, with a netlink connection of that namespace.
 pub(crate) async fn enter<T: Send + 'static>(
     netns: OpenNetns,
     work: impl AsyncFnOnce(Netlink) -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {
+    in_thread(async move || {
+        set_namespace(netns)?;
+        work(connect()?).await
+    })
+    .await
+}
+
+/// The same with a connection of the host's namespace as well, which comes first. A netlink request
+/// is carried out within the system call that sends it, and moving an interface takes the kernel 20 ms:
+/// in the visit's thread nobody else waits for that.
+pub(crate) async fn enter_from_host<T: Send + 'static>(
+    netns: OpenNetns,
+    work: impl AsyncFnOnce(Netlink, Netlink) -> Result<T, HostError> + Send + 'static,
+) -> Result<T, HostError> {
+    in_thread(async move || {
+        let host = connect()?;
+        set_namespace(netns)?;
+        work(host, connect()?).await
+    })
+    .await
+}
+
+fn runtime() -> Result<Runtime, HostError> {
+    Builder::new_current_thread().enable_all().build().map_err(HostError::Connect)
+}
+
+fn connect() -> Result<Netlink, HostError> {
+    Netlink::connect().map_err(HostError::Connect)
+}
+
+fn set_namespace(netns: OpenNetns) -> Result<(), NetnsError> {
+    setns(&netns.fd, CloneFlags::CLONE_NEWNET)
+        .map_err(|errno| NetnsError::from_setns(&netns.path, errno))
+}
+
+/// Runs some work in a thread and a runtime that are made for it.
+async fn in_thread<T: Send + 'static>(
+    work: impl AsyncFnOnce() -> Result<T, HostError> + Send + 'static,
+) -> Result<T, HostError> {
     let (done, result) = oneshot::channel();
     let visit = move || {
-        let entered = setns(&netns.fd, CloneFlags::CLONE_NEWNET)
-            .map_err(|errno| NetnsError::from_setns(&netns.path, errno));
-        drop(netns);
-        let worked = entered.map_err(HostError::from).and_then(|()| with_netlink(work)?);
-        let _ = done.send(worked);
+        let _ = done.send(runtime().and_then(|runtime| runtime.block_on(work())));
     };
     std::thread::Builder::new().name("visit".into()).spawn(visit).map_err(HostError::Thread)?;
     match result.await {

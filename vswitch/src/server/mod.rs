@@ -25,8 +25,8 @@ use tokio::task::JoinSet;
 
 use crate::control::Control;
 pub(crate) use error::api_error;
-pub(crate) use socket::Socket;
 pub use socket::SocketError;
+pub(crate) use socket::{Socket, probe};
 
 /// Serves the API until `stop` turns true, then lets requests that run come to their end.
 pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver<bool>) {
@@ -78,17 +78,18 @@ async fn serve(stream: UnixStream, router: Router, mut stop: watch::Receiver<boo
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::HEADER_READ_MAX);
     let service = TowerToHyperService::new(router);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    loop {
-        tokio::select! {
-            result = connection.as_mut() => {
-                if let Err(error) = result {
-                    tracing::debug!(%error, "connection ended badly");
-                }
-                return;
+    let stopped = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    tokio::select! {
+        result = connection.as_mut() => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "connection ended badly");
             }
-            _ = stop.wait_for(|stop| *stop) => break,
+        }
+        () = stopped => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
         }
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }

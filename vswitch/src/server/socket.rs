@@ -42,13 +42,16 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Makes the directory if need be, removes the file of a daemon that is dead, and listens.
+    /// Makes the directory if need be, removes the file of a daemon that is dead, and listens. To be
+    /// called with the state directory locked, so that two daemons do not do so at the same time.
     pub(crate) async fn bind(path: &Path) -> Result<Self, SocketError> {
         if let Some(directory) = path.parent() {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
             made.map_err(failed("make the directory", directory))?;
         }
-        clear_stale(path).await?;
+        if probe(path).await? == Presence::Stale {
+            fs::remove_file(path).map_err(failed("remove", path))?;
+        }
         let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => SocketError::Served(path.to_owned()),
             _ => failed("listen on", path)(error),
@@ -74,26 +77,34 @@ impl Drop for Socket {
     }
 }
 
-async fn clear_stale(path: &Path) -> Result<(), SocketError> {
+/// What there is in the place of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Nothing.
+    Absent,
+    /// The file of a daemon that is dead.
+    Stale,
+}
+
+/// Looks whether a socket may be made here.
+pub(crate) async fn probe(path: &Path) -> Result<Presence, SocketError> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Absent),
         Err(error) => return Err(failed("look at", path)(error)),
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(SocketError::NotASocket(path.to_owned()));
         }
         Ok(_) => {}
     }
-    match tokio::time::timeout(PROBE_MAX, UnixStream::connect(path)).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed("remove", path))
-        }
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+    let Ok(connected) = tokio::time::timeout(PROBE_MAX, UnixStream::connect(path)).await else {
+        return Err(SocketError::Served(path.to_owned()));
+    };
+    match connected.map_err(|error| (error.kind(), error)) {
+        Err((io::ErrorKind::ConnectionRefused, _)) => Ok(Presence::Stale),
+        Err((io::ErrorKind::NotFound, _)) => Ok(Presence::Absent),
         // An answer, or a queue that is full: somebody is there.
-        Ok(Ok(_)) | Err(_) => Err(SocketError::Served(path.to_owned())),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(SocketError::Served(path.to_owned()))
-        }
-        Ok(Err(error)) => Err(failed("connect to", path)(error)),
+        Ok(_) | Err((io::ErrorKind::WouldBlock, _)) => Err(SocketError::Served(path.to_owned())),
+        Err((_, error)) => Err(failed("connect to", path)(error)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The tests need root. The daemon is this test program again, started in the laboratory's own "host"
 //! namespace; see [`daemon_process`]. Everything is cleaned up when the laboratory is dropped, also by a
 //! panic.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

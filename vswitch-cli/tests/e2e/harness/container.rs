@@ -9,6 +9,7 @@ use vswitch_api::port::PortDetail;
 use super::{Host, Netns, Output};
 
 /// A namespace with an attachment, as `vswitch inspect` describes it.
+#[must_use = "dropped, it is gone"]
 pub(crate) struct Container {
     netns: Netns,
     detail: PortDetail,

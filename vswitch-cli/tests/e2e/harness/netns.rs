@@ -13,6 +13,7 @@ const DIR: &str = "/run/netns";
 const PREFIX: &str = "vswt-";
 
 /// A namespace made by `ip netns add`; dropping it kills what runs inside and deletes it.
+#[must_use = "dropped, it is gone"]
 pub(crate) struct Netns {
     name: String,
 }
