@@ -133,7 +133,7 @@ pub struct FdbRow {
 #[derive(Debug)]
 pub struct Fdb {
     buckets: Vec<Bucket>,
-    seed: u64,
+    secrets: [u64; 2],
     len: usize,
     per_network: Vec<usize>,
     per_port: Vec<usize>,
@@ -146,7 +146,7 @@ impl Fdb {
     pub fn new(seed: u64) -> Self {
         Self {
             buckets: vec![Bucket::default(); FDB_SLOTS / Bucket::SLOTS],
-            seed: seed | 1,
+            secrets: [spread(seed), spread(!seed) | 1],
             len: 0,
             per_network: Vec::new(),
             per_port: Vec::new(),
@@ -280,10 +280,11 @@ impl Fdb {
 
     #[inline]
     fn hash(&self, key: Key) -> Place {
-        // Multiply and fold: without the secret, which is in both factors, nobody can say which
-        // addresses share a bucket.
-        let product = u128::from(key.address ^ self.seed)
-            * u128::from(self.seed.rotate_left(29) ^ u64::from(key.network.0) << 1);
+        // Multiply and fold: without the secrets, one in each factor, nobody can say which addresses
+        // share a bucket.
+        let [first, second] = self.secrets;
+        let product =
+            u128::from(key.address ^ first) * u128::from(second ^ u64::from(key.network.0) << 1);
         let hash = (product >> 64) as u64 ^ product as u64;
         let mask = self.buckets.len() - 1;
         Place {
@@ -393,4 +394,12 @@ impl Fdb {
         }
         self.per_port[port.get()] = self.per_port[port.get()].wrapping_add_signed(by);
     }
+}
+
+/// Spreads a seed over all bits (the finalizer of SplitMix64).
+const fn spread(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

@@ -377,6 +377,7 @@ pub fn run(command: &[&str]) -> Output {
 /// The output of a command that must succeed.
 pub fn check(output: Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {stderr}", output.status);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}: {stderr}{stdout}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
