@@ -171,7 +171,8 @@ fn pid_that_exits_during_attach() {
         let its = format!("/proc/{pid}/ns/net");
         let own = std::fs::read_link("/proc/self/ns/net").expect("own namespace");
         while std::fs::read_link(&its).is_ok_and(|netns| netns == own) {}
-        let output = scene.host.vswitch(&["attach", "--netns", &pid, "--name", "p"]);
+        let name = format!("p{milliseconds}");
+        let output = scene.host.vswitch(&["attach", "--netns", &pid, "--name", &name]);
         if !output.status.success() {
             assert_eq!(output.code(), 1, "{output}");
             assert!(output.stderr.contains(&pid), "{output}");

@@ -46,6 +46,7 @@ pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap
     netlink.add_address(&link, setup.gateway.into()).await?;
     if has_ipv6 {
         netlink.add_address(&link, setup.gateway6.into()).await?;
+        netlink.wait_until_local(setup.gateway6.addr()).await?;
     }
     Ok(tap)
 }

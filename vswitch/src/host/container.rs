@@ -68,6 +68,9 @@ pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result
             routed &= inside.add_default_route(&link, setup.gateway6.into()).await?;
         }
         inside.loopback_up().await?;
+        if has_ipv6 {
+            inside.wait_until_local(setup.address6.addr()).await?;
+        }
         if !routed {
             tracing::info!(ifname = %link.name, "the namespace keeps the default route that it has");
         }

@@ -1,8 +1,9 @@
 //! Requests to the kernel, each with its values in the error.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use ipnet::IpNet;
@@ -19,6 +20,10 @@ use wire::MacAddr;
 
 use super::error::NetlinkError;
 use super::routes::HostRoute;
+
+/// How often, and how long, to wait for an IPv6 address to be usable.
+const LOCAL_TRIES_MAX: usize = 500;
+const LOCAL_POLL: Duration = Duration::from_millis(1);
 
 /// A connection to the kernel for one network namespace. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -147,11 +152,11 @@ impl Netlink {
         gateway: IpAddr,
     ) -> Result<bool, NetlinkError> {
         let message = match gateway {
-            IpAddr::V4(gateway) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+            IpAddr::V4(gateway) => RouteMessageBuilder::<Ipv4Addr>::new()
                 .gateway(gateway)
                 .output_interface(link.index)
                 .build(),
-            IpAddr::V6(gateway) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+            IpAddr::V6(gateway) => RouteMessageBuilder::<Ipv6Addr>::new()
                 .gateway(gateway)
                 .output_interface(link.index)
                 .build(),
@@ -168,8 +173,8 @@ impl Netlink {
     /// of the host's own addresses.
     pub(crate) async fn routes(&self, like: IpNet) -> Result<Vec<HostRoute>, NetlinkError> {
         let message = match like {
-            IpNet::V4(_) => RouteMessageBuilder::<std::net::Ipv4Addr>::new().build(),
-            IpNet::V6(_) => RouteMessageBuilder::<std::net::Ipv6Addr>::new().build(),
+            IpNet::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            IpNet::V6(_) => RouteMessageBuilder::<Ipv6Addr>::new().build(),
         };
         let routes: Vec<RouteMessage> = self
             .0
@@ -180,6 +185,23 @@ impl Netlink {
             .await
             .map_err(failed(|| "list routes".into()))?;
         Ok(routes.iter().filter_map(host_route).collect())
+    }
+
+    /// Waits until the kernel takes an IPv6 address for its own. It says that an address is added
+    /// before a worker of its own has joined the address's multicast group and made the local route
+    /// (`addrconf_dad_work`); a neighbour that asks before gets no answer and asks again a second later.
+    pub(crate) async fn wait_until_local(&self, address: Ipv6Addr) -> Result<(), NetlinkError> {
+        let ask = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build();
+        for _ in 0..LOCAL_TRIES_MAX {
+            let mut found = std::pin::pin!(self.0.route().get(ask.clone()).execute());
+            let route = found.try_next().await.map_err(failed(|| format!("look {address} up")))?;
+            if route.is_some_and(|route| route.header.kind == RouteType::Local) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOCAL_POLL).await;
+        }
+        tracing::warn!(%address, "the kernel takes its time to make the address usable");
+        Ok(())
     }
 
     async fn set(

@@ -1,10 +1,14 @@
 //! The sandbox's own `/etc/hosts` and `/etc/resolv.conf`.
+//!
+//! They are made in a directory that is removed as soon as they are mounted: the mounts, and the
+//! descriptor by which the hosts file is rewritten, keep them. So nothing stays behind even if this
+//! process is killed.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::IsolateError;
@@ -26,41 +30,49 @@ pub(super) struct Sources {
     pub(super) resolv_conf: PathBuf,
 }
 
-/// A directory with the private files; removed when dropped.
+/// The private files.
 #[derive(Debug)]
 pub(super) struct PrivateFiles {
-    directory: PathBuf,
+    directory: Directory,
+    hosts: File,
 }
+
+/// A directory that goes away with its value.
+#[derive(Debug)]
+struct Directory(Option<PathBuf>);
 
 impl PrivateFiles {
     /// Makes the directory and fills it.
-    pub(super) fn create() -> Result<Self, IsolateError> {
-        let files = Self { directory: make_directory(&std::env::temp_dir())? };
-        let sources = files.sources();
-        write(&sources.hosts, LOCALHOST.as_bytes())?;
-        let resolv_conf = host_resolv_conf(Path::new("/etc/resolv.conf"));
-        write(&sources.resolv_conf, &resolv_conf)?;
-        Ok(files)
+    pub(super) fn create() -> Result<(Self, Sources), IsolateError> {
+        let path = make_directory(&std::env::temp_dir())?;
+        let directory = Directory(Some(path.clone()));
+        let sources = Sources { hosts: path.join("hosts"), resolv_conf: path.join("resolv.conf") };
+        let hosts = make_file(&sources.hosts, LOCALHOST.as_bytes())?;
+        make_file(&sources.resolv_conf, &host_resolv_conf(Path::new("/etc/resolv.conf")))?;
+        Ok((Self { directory, hosts }, sources))
     }
 
-    /// The files' places.
-    pub(super) fn sources(&self) -> Sources {
-        Sources {
-            hosts: self.directory.join("hosts"),
-            resolv_conf: self.directory.join("resolv.conf"),
-        }
+    /// Removes the directory, once the files are mounted.
+    pub(super) fn unlink(&mut self) {
+        self.directory = Directory(None);
     }
 
     /// Rewrites the hosts file in place: it is mounted, so it must stay the same file.
     pub(super) fn set_hosts(&self, entries: &[(IpAddr, Vec<String>)]) -> Result<(), IsolateError> {
-        write(&self.sources().hosts, hosts_text(entries).as_bytes())
+        let text = hosts_text(entries);
+        let rewrite = || {
+            self.hosts.set_len(0)?;
+            self.hosts.write_all_at(text.as_bytes(), 0)
+        };
+        rewrite().map_err(|source| IsolateError::File { path: "/etc/hosts".into(), source })
     }
 }
 
-impl Drop for PrivateFiles {
+impl Drop for Directory {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.directory) {
-            tracing::warn!(path = %self.directory.display(), %error, "sandbox files stay behind");
+        let Some(path) = self.0.take() else { return };
+        if let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(path = %path.display(), %error, "sandbox files stay behind");
         }
     }
 }
@@ -72,7 +84,7 @@ fn make_directory(base: &Path) -> Result<PathBuf, IsolateError> {
             path: base.to_owned(),
             source: io::Error::other(error),
         })?;
-        let path = base.join(format!("vswitch-run-{tag:016x}"));
+        let path = base.join(format!("vswitch-run-{}-{tag:016x}", std::process::id()));
         match fs::DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
@@ -82,11 +94,15 @@ fn make_directory(base: &Path) -> Result<PathBuf, IsolateError> {
     Err(IsolateError::File { path: base.to_owned(), source: last })
 }
 
-/// Writes a file that everybody in the sandbox may read, whatever the umask.
-fn write(path: &Path, content: &[u8]) -> Result<(), IsolateError> {
-    fs::write(path, content)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o644)))
-        .map_err(|source| IsolateError::File { path: path.to_owned(), source })
+/// Makes a file that everybody in the sandbox may read, whatever the umask.
+fn make_file(path: &Path, content: &[u8]) -> Result<File, IsolateError> {
+    let make = || {
+        let file = File::create_new(path)?;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.write_all_at(content, 0)?;
+        Ok(file)
+    };
+    make().map_err(|source| IsolateError::File { path: path.to_owned(), source })
 }
 
 /// The text of a hosts file.

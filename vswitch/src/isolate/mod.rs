@@ -14,9 +14,9 @@
 //! `vswitch run --network none` is `New` without an attachment. Order of calls: [`Sandbox::new`],
 //! attach [`Sandbox::netns_path`] through the API, [`Sandbox::set_hosts`], [`Sandbox::run`], detach.
 //!
-//! The private files live in a directory under the system's temporary directory that goes away with
-//! the sandbox. Nothing else is left behind: mounts are made in a namespace of their own, and the
-//! kernel removes both namespaces when the last process leaves them.
+//! Nothing is left behind, even if this process is killed: the private files have no names, mounts are
+//! made in a namespace of their own, and the kernel removes both namespaces when the last process
+//! leaves them.
 
 mod files;
 mod mounts;
@@ -128,11 +128,13 @@ pub struct Sandbox {
 impl Sandbox {
     /// Makes or enters the namespaces. The caller's thread stays where it is.
     pub fn new(mode: Mode) -> Result<Self, IsolateError> {
-        let files = match mode {
-            Mode::Host => None,
-            Mode::New | Mode::Join(_) => Some(PrivateFiles::create()?),
+        let (mut files, sources) = match mode {
+            Mode::Host => (None, None),
+            Mode::New | Mode::Join(_) => {
+                let (files, sources) = PrivateFiles::create()?;
+                (Some(files), Some(sources))
+            }
         };
-        let sources = files.as_ref().map(PrivateFiles::sources);
         let (ready, prepared) = channel();
         let (orders, inbox) = channel();
         let (outbox, spawned) = channel();
@@ -147,6 +149,7 @@ impl Sandbox {
             })
             .map_err(IsolateError::Keeper)?;
         let netns_path = prepared.recv().map_err(|_| keeper_died())??;
+        files.iter_mut().for_each(PrivateFiles::unlink);
         Ok(Self { netns_path, files, orders: Some(orders), spawned, keeper: Some(keeper) })
     }
 

@@ -1,5 +1,6 @@
 //! Named network namespaces that delete themselves.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
@@ -67,10 +68,17 @@ impl Netns {
         self.exec(args).ok()
     }
 
-    /// Starts a process inside.
+    /// Starts a process inside, and waits until it has got there: before, its id names another
+    /// namespace.
     #[track_caller]
     pub(crate) fn spawn(&self, args: &[&str]) -> Process {
-        Process::spawn(self.command(args).stdin(std::process::Stdio::null()))
+        let mut process = Process::spawn(self.command(args).stdin(std::process::Stdio::null()));
+        let own = format!("/proc/{}/ns/net", process.pid());
+        let inode = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.ino()).ok();
+        wait_for("the process is inside", Duration::from_secs(10), || {
+            !process.is_running() || inode(Path::new(&own)) == inode(&self.path())
+        });
+        process
     }
 
     /// Names of the links inside, without the loopback.
