@@ -53,7 +53,8 @@ pub struct Received {
 pub enum EngineEvent {
     /// The device behind the port is gone, as when its namespace died. Reported once.
     Gone(PortIndex),
-    /// [`Engine::detach`] is done: nothing of the port is in flight, its descriptor is closed.
+    /// [`Engine::detach`] is done: nothing of the port is in flight. Its descriptor waits in
+    /// [`Engine::take_closed`].
     Detached(PortIndex),
     /// Somebody rang the worker's bell ([`crate::Bell`]).
     Rung,
@@ -99,6 +100,10 @@ pub trait Engine {
 
     /// The next thing that happened.
     fn next_event(&mut self) -> Option<EngineEvent>;
+
+    /// A descriptor of a port that was detached, to be closed by the caller: closing a TAP waits for
+    /// a lock of the kernel that others may hold for tens of milliseconds.
+    fn take_closed(&mut self) -> Option<OwnedFd>;
 
     /// Whether a port has been read with success lately: then a round does not wait.
     fn is_busy(&self) -> bool;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -106,6 +106,7 @@ pub struct StatsReport {
 
 struct Line {
     commands: Arc<ArrayQueue<Command>>,
+    ended: Arc<AtomicBool>,
     bell: Bell,
 }
 
@@ -147,12 +148,14 @@ impl Dataplane {
             let failed = |source| DataplaneError::Start { worker: id, source };
             let bell = Bell::new().map_err(failed)?;
             let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
+            let ended = Arc::new(AtomicBool::new(false));
             let setup = Setup {
                 id,
                 backend: inner.backend.clone(),
                 idle: config.idle,
                 bell: bell.clone(),
                 commands: Arc::clone(&commands),
+                ended: Arc::clone(&ended),
                 events: events.clone(),
                 snapshot: Arc::clone(&inner.snapshot),
                 news,
@@ -160,7 +163,7 @@ impl Dataplane {
             };
             // A worker that cannot start takes the ones before it with it: `Inner` stops them.
             let thread = spawn(setup).map_err(failed)?;
-            inner.lines.push(Line { commands, bell });
+            inner.lines.push(Line { commands, ended, bell });
             inner.threads.get_mut().unwrap_or_else(|e| e.into_inner()).push(thread);
         }
         Ok((Self(Arc::new(inner)), receiver))
@@ -217,10 +220,14 @@ impl Dataplane {
     /// # Errors
     /// When a worker has ended.
     pub async fn remove_port(&self, port: PortIndex) -> Result<PortCounters, DataplaneError> {
-        let mut sum = PortCounters::default();
+        let (mut sum, mut queues) = (PortCounters::default(), Vec::new());
         for worker in 0..self.workers() {
-            sum += self.ask(worker, |reply| Command::RemovePort { port, reply }).await?;
+            let removed = self.ask(worker, |reply| Command::RemovePort { port, reply }).await?;
+            sum += removed.counters;
+            queues.extend(removed.queue);
         }
+        // Closing the last queue takes the device down, for which the kernel may take long.
+        let _ = tokio::task::spawn_blocking(move || drop(queues)).await;
         Ok(sum)
     }
 
@@ -285,6 +292,11 @@ impl Dataplane {
         let (reply, answer) = oneshot::channel();
         line.commands.push(command(reply)).map_err(|_| DataplaneError::Busy(worker))?;
         line.bell.ring();
+        // A worker that ends says so and then empties its queue: either it has dropped our command,
+        // or we see here that it will not be read.
+        if line.ended.load(Ordering::SeqCst) {
+            while line.commands.pop().is_some() {}
+        }
         answer.await.map_err(|_| DataplaneError::Ended(worker))
     }
 }

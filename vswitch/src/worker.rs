@@ -15,6 +15,7 @@ mod command;
 mod news;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
@@ -27,7 +28,7 @@ use fastpath::{
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
-pub(crate) use command::{Command, WorkerReport};
+pub(crate) use command::{Command, Removed, WorkerReport};
 pub(crate) use news::News;
 
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats};
@@ -46,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) idle: IdlePolicy,
     pub(crate) bell: Bell,
     pub(crate) commands: Arc<ArrayQueue<Command>>,
+    /// Set when the worker takes no more commands.
+    pub(crate) ended: Arc<AtomicBool>,
     pub(crate) events: mpsc::Sender<DataplaneEvent>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) news: News,
@@ -60,13 +63,14 @@ pub(crate) struct Worker {
     clock: Clock,
     batch: Batch,
     commands: Arc<ArrayQueue<Command>>,
+    ended: Arc<AtomicBool>,
     events: mpsc::Sender<DataplaneEvent>,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     news: News,
     state: State,
     stats: Stats,
     /// Who waits for a port to be closed.
-    closing: Vec<(PortIndex, oneshot::Sender<PortCounters>)>,
+    closing: Vec<(PortIndex, oneshot::Sender<Removed>)>,
     /// Ports that are open, for the sums.
     open: Vec<PortIndex>,
     /// What ports counted that are closed now.
@@ -92,6 +96,7 @@ impl Worker {
             clock: Clock,
             batch: Batch::with_capacity(ROUND_FRAMES_MAX),
             commands: setup.commands,
+            ended: setup.ended,
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
             state: State::new(setup.seed, setup.news.has_peers()),
@@ -168,6 +173,7 @@ impl Worker {
 
     fn detached(&mut self, port: PortIndex) {
         let counters = self.counters(port);
+        let queue = self.engine.take_closed();
         self.retired += counters;
         self.stats.forget(port);
         self.open.retain(|&open| open != port);
@@ -176,7 +182,7 @@ impl Worker {
             return;
         };
         let (_, reply) = self.closing.swap_remove(at);
-        let _ = reply.send(counters);
+        let _ = reply.send(Removed { counters, queue });
     }
 
     fn counters(&self, port: PortIndex) -> PortCounters {
@@ -226,5 +232,13 @@ impl Worker {
         if let Some(reply) = self.stop.take() {
             let _ = reply.send(());
         }
+    }
+}
+
+impl Drop for Worker {
+    /// Nobody waits for the answer of a worker that is gone: see `Dataplane::ask`.
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        while self.commands.pop().is_some() {}
     }
 }

@@ -37,6 +37,7 @@ pub struct EpollEngine {
     slots: Vec<Slot>,
     ready: Vec<Event>,
     events: VecDeque<EngineEvent>,
+    closed: Vec<OwnedFd>,
     patience: u16,
     empty_rounds: u16,
     stats: EngineStats,
@@ -56,6 +57,7 @@ impl EpollEngine {
             slots: Vec::new(),
             ready: Vec::with_capacity(ROUND_FRAMES_MAX),
             events: VecDeque::new(),
+            closed: Vec::new(),
             patience: SPIN_ROUNDS,
             empty_rounds: SPIN_ROUNDS,
             stats: EngineStats::default(),
@@ -165,6 +167,7 @@ impl Engine for EpollEngine {
         };
         // Fails where the device is gone and no longer watched.
         let _ = epoll::delete(&self.epoll, &queue);
+        self.closed.push(queue);
         self.events.push_back(EngineEvent::Detached(port));
     }
 
@@ -216,6 +219,10 @@ impl Engine for EpollEngine {
 
     fn next_event(&mut self) -> Option<EngineEvent> {
         self.events.pop_front()
+    }
+
+    fn take_closed(&mut self) -> Option<OwnedFd> {
+        self.closed.pop()
     }
 
     fn is_busy(&self) -> bool {

@@ -152,6 +152,10 @@ impl Engine for MemoryEngine {
         self.events.pop_front()
     }
 
+    fn take_closed(&mut self) -> Option<OwnedFd> {
+        None
+    }
+
     fn is_busy(&self) -> bool {
         self.ports.iter().any(|port| port.open && !port.is_empty())
     }

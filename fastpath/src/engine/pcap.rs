@@ -161,6 +161,10 @@ impl Engine for PcapEngine {
         self.events.pop_front()
     }
 
+    fn take_closed(&mut self) -> Option<OwnedFd> {
+        None
+    }
+
     fn is_busy(&self) -> bool {
         self.ports.iter().any(|port| port.source.is_some())
     }

@@ -16,7 +16,7 @@
 //! One poll a port, and not several reads waiting on it: waiting reads would all wake for each frame.
 //!
 //! Closing a port: `Open -> Closing`, everything of it cancelled; when nothing is in flight the
-//! descriptor is unregistered and closed, and only then may the slot be used again. A device that
+//! descriptor is unregistered and given to the caller, and only then may the slot be used again. A device that
 //! vanished makes its port `Dead`: reported once, no longer read, until it is detached.
 //!
 //! Limits: [`READ_DEPTH_MAX`], [`ROUND_FRAMES_MAX`], [`ROUND_BYTES_PER_PORT`]. A submission queue
@@ -58,6 +58,7 @@ pub struct UringEngine<R = KernelRing> {
     /// Frames that came while room was made for a write.
     early: Vec<Received>,
     events: VecDeque<EngineEvent>,
+    closed: Vec<OwnedFd>,
     patience: u16,
     writes: usize,
     stats: EngineStats,
@@ -87,6 +88,7 @@ impl<R: Ring> UringEngine<R> {
             to_cancel: Vec::new(),
             early: Vec::new(),
             events: VecDeque::new(),
+            closed: Vec::new(),
             patience: SPIN_ROUNDS,
             writes: 0,
             stats: EngineStats::default(),
@@ -254,10 +256,10 @@ impl<R: Ring> UringEngine<R> {
         let slot = &mut self.slots[port.get()];
         slot.in_flight -= 1;
         if slot.state == State::Closing && slot.in_flight == 0 {
-            // Unregistering cannot fail for a slot in range; if it did, closing our descriptor is
+            // Unregistering cannot fail for a slot in range; if it did, giving our descriptor up is
             // still right, and the kernel drops its own reference with the ring.
             let _ = self.ring.register(port, None);
-            slot.queue = None;
+            self.closed.extend(slot.queue.take());
             slot.state = State::Vacant;
             self.events.push_back(EngineEvent::Detached(port));
         }
@@ -351,6 +353,10 @@ impl<R: Ring> Engine for UringEngine<R> {
 
     fn next_event(&mut self) -> Option<EngineEvent> {
         self.events.pop_front()
+    }
+
+    fn take_closed(&mut self) -> Option<OwnedFd> {
+        self.closed.pop()
     }
 
     fn is_busy(&self) -> bool {

@@ -17,9 +17,10 @@ pub(crate) enum Command {
         queue: OwnedFd,
         reply: oneshot::Sender<io::Result<()>>,
     },
+    /// The answer: what it counted, and its queue, for the asker to close.
     RemovePort {
         port: PortIndex,
-        reply: oneshot::Sender<PortCounters>,
+        reply: oneshot::Sender<Removed>,
     },
     /// An Ethernet frame, as if it came in on the port. The answer: whether there was a buffer.
     Inject {
@@ -36,6 +37,13 @@ pub(crate) enum Command {
     Stop {
         reply: oneshot::Sender<()>,
     },
+}
+
+/// A port that is out of a worker's hands.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    pub(crate) counters: PortCounters,
+    pub(crate) queue: Option<OwnedFd>,
 }
 
 /// A copy of a worker's counters.
@@ -80,12 +88,12 @@ impl Worker {
         Ok(())
     }
 
-    fn remove_port(&mut self, port: PortIndex, reply: oneshot::Sender<PortCounters>) {
+    fn remove_port(&mut self, port: PortIndex, reply: oneshot::Sender<Removed>) {
         if self.open.contains(&port) {
             self.closing.push((port, reply));
             self.engine.detach(port);
         } else {
-            let _ = reply.send(PortCounters::default());
+            let _ = reply.send(Removed::default());
         }
     }
 }
