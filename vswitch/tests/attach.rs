@@ -327,7 +327,7 @@ fn traffic_goes_on_while_others_come_and_go() {
     let address = b["ipv4"].as_str().unwrap();
     let ping = |lab: &Lab| lab.in_namespace("a", &["ping", "-q", "-c500", "-i0.004", address]);
     println!("alone: {}", ping(&lab));
-    let beside;
+    let mut beside = String::new();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
