@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-micro fuzz doc install deps clean
+.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-micro loom fuzz doc install deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -44,7 +44,7 @@ deny: ## check licences, sources and advisories (needs the network), installing 
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 	cargo deny check
 
-bench: build ## measure against a kernel bridge: five rounds and 200 idle ports, about 10 minutes
+bench: build ## measure against a kernel bridge: five rounds and 200 idle ports, about five minutes
 	@scripts/deps.sh bench
 	$(PYTHON) scripts/bench_l2.py
 
@@ -55,6 +55,10 @@ bench-quick: build ## the same in below three minutes, only to look at
 bench-micro: ## in-memory benchmarks (criterion)
 	@scripts/deps.sh build
 	cargo bench $(LOCKED) -p vswitch-benches
+
+loom: ## check the lock-free ring under every interleaving
+	@scripts/deps.sh build
+	scripts/loom.sh
 
 fuzz: ## every fuzz target for a minute (FUZZ_SECONDS=60)
 	@scripts/deps.sh build fuzz
