@@ -73,7 +73,8 @@ pub struct EngineStats {
 
 /// Input and output of one worker.
 pub trait Engine {
-    /// Takes a port's queue over; reading begins with the next round.
+    /// Takes a port's queue over, a descriptor that does not block; reading begins with the next
+    /// round.
     ///
     /// # Errors
     /// When the slot is taken, or what the kernel says of the descriptor.
@@ -101,9 +102,9 @@ pub trait Engine {
     /// The next thing that happened.
     fn next_event(&mut self) -> Option<EngineEvent>;
 
-    /// A descriptor of a port that was detached, to be closed by the caller: closing a TAP waits for
-    /// a lock of the kernel that others may hold for tens of milliseconds.
-    fn take_closed(&mut self) -> Option<OwnedFd>;
+    /// The descriptor of a port that was detached, to be closed by the caller: closing a TAP waits
+    /// for a lock of the kernel that others may hold for tens of milliseconds.
+    fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd>;
 
     /// Whether a port has been read with success lately: then a round does not wait.
     fn is_busy(&self) -> bool;
@@ -116,6 +117,12 @@ pub trait Engine {
 
     /// What a port has counted; zeros for a slot never used. Kept until the slot is attached again.
     fn port_io(&self, port: PortIndex) -> PortIo;
+
+    /// Slots that may be attached: ports `0..capacity()`.
+    fn capacity(&self) -> usize;
+
+    /// Slots that have counted anything: ports `0..slots()`.
+    fn slots(&self) -> usize;
 
     /// What the engine has counted.
     fn stats(&self) -> EngineStats;

@@ -60,7 +60,7 @@ impl Frame {
         (self.len as usize).saturating_sub(VNET_LEN)
     }
 
-    /// Sets the length, at most [`FRAME_MAX`] less what the start has moved.
+    /// Sets the length, at most what the buffer has behind the start.
     #[inline]
     pub fn set_len(&mut self, len: usize) {
         let room = BUFFER_STRIDE - self.start as usize;
@@ -194,6 +194,12 @@ impl Pool {
     /// Where the frame begins in memory, for a ring that takes the frame with it.
     pub(crate) fn pointer(&self, frame: &Frame) -> *mut u8 {
         self.region.pointer(self.offset(frame))
+    }
+
+    /// Whether the buffers lie in this memory.
+    #[inline]
+    pub(crate) fn is_in(&self, region: &Arc<Region>) -> bool {
+        Arc::ptr_eq(&self.region, region)
     }
 
     /// The memory, for a ring that must outlive what the kernel still does.

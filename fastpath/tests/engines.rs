@@ -167,7 +167,7 @@ fn a_detached_port_is_closed_and_its_slot_free() {
         rig.engine.send(&mut rig.pool, A, frame);
         assert_eq!(rig.engine.port_io(A).tx_drops[TxDrop::Gone as usize], 1, "{name}");
         assert!(rustix::io::write(&far, b"anybody there").is_ok(), "{name}: not ours to close");
-        drop(rig.engine.take_closed().expect("the descriptor"));
+        drop(rig.engine.take_closed(A).expect("the descriptor"));
         let refused = rustix::io::write(&far, b"anybody there");
         assert_eq!(refused, Err(rustix::io::Errno::CONNREFUSED), "{name}: something holds it");
         let again = rig.attach(A);
@@ -175,6 +175,36 @@ fn a_detached_port_is_closed_and_its_slot_free() {
         rig.until(name, |rig| rig.received.len() == 1);
         rig.release_all();
     }
+}
+
+/// Nine ports that always have more than a round can take: each is read as often as any other.
+#[test]
+fn no_port_starves() {
+    const PORTS: u16 = 12;
+    for (name, mut rig) in rigs() {
+        let fars: Vec<_> = (0..PORTS).map(|port| rig.attach(PortIndex(port))).collect();
+        for _ in 0..300 {
+            for far in &fars {
+                while rustix::io::write(far, &numbered(1)).is_ok() {}
+            }
+            rig.round(Wait::No);
+            rig.release_all();
+        }
+        let counts: Vec<u64> =
+            (0..PORTS).map(|port| rig.engine.port_io(PortIndex(port)).rx_frames).collect();
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        assert!(least.zip(most).is_some_and(|(l, m)| l * 2 > *m), "{name}: {counts:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "memory of one pool")]
+fn a_ring_refuses_another_pool() {
+    let [(_, mut rig), _] = rigs();
+    let _far = rig.attach(A);
+    let mut other = Pool::new(4).expect("memory");
+    let frame = other.alloc_with(&number_bytes(1)).expect("a buffer");
+    rig.engine.send(&mut other, A, frame);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
 use fastpath::backend::{self, BackendError};
-use fastpath::limits::WORKERS_MAX;
+use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
 use fastpath::{BackendChoice, BackendReport, Bell, IdlePolicy, PortIndex};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
@@ -21,8 +21,8 @@ use crate::worker::{Command, News, Setup, Worker};
 /// Commands that one worker may have waiting.
 const COMMANDS_MAX: usize = 1024;
 
-/// Events that may wait for control.
-const EVENTS_MAX: usize = 16_384;
+/// Events that may wait for control: each port on each worker, and each worker itself.
+const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX;
 
 /// How the workers run.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +100,8 @@ pub enum DataplaneError {
 pub struct StatsReport {
     /// Counters of each open port, summed over the workers.
     pub ports: Vec<(PortIndex, PortCounters)>,
+    /// Counters of all ports that are no longer open.
+    pub retired: PortCounters,
     /// Counters of each worker.
     pub workers: Vec<WorkerStats>,
 }
@@ -115,6 +117,7 @@ struct Inner {
     snapshot: Arc<ArcSwap<Snapshot>>,
     epoch: AtomicU64,
     backend: BackendReport,
+    slots: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -142,6 +145,7 @@ impl Dataplane {
             snapshot,
             epoch: AtomicU64::new(0),
             backend,
+            slots: PORTS_MAX,
             threads: Mutex::new(Vec::new()),
         };
         for (id, news) in News::mesh(config.workers).into_iter().enumerate() {
@@ -162,7 +166,8 @@ impl Dataplane {
                 seed: getrandom::u64().map_err(|e| failed(io::Error::other(e)))?,
             };
             // A worker that cannot start takes the ones before it with it: `Inner` stops them.
-            let thread = spawn(setup).map_err(failed)?;
+            let (thread, slots) = spawn(setup).map_err(failed)?;
+            inner.slots = inner.slots.min(slots);
             inner.lines.push(Line { commands, ended, bell });
             inner.threads.get_mut().unwrap_or_else(|e| e.into_inner()).push(thread);
         }
@@ -173,6 +178,12 @@ impl Dataplane {
     #[must_use]
     pub fn backend(&self) -> &BackendReport {
         &self.0.backend
+    }
+
+    /// Slots that ports may have, as far as the limit of open files lets: ports `0..slots()`.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.0.slots
     }
 
     /// Number of workers.
@@ -246,15 +257,16 @@ impl Dataplane {
     /// When a worker has ended.
     pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
         let mut sums = std::collections::BTreeMap::<PortIndex, PortCounters>::new();
-        let mut workers = Vec::new();
+        let (mut workers, mut retired) = (Vec::new(), PortCounters::default());
         for worker in 0..self.workers() {
             let report = self.ask(worker, |reply| Command::Report { reply }).await?;
             for (port, counters) in report.ports {
                 *sums.entry(port).or_default() += counters;
             }
+            retired += report.closed;
             workers.push(report.worker);
         }
-        Ok(StatsReport { ports: sums.into_iter().collect(), workers })
+        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers })
     }
 
     /// The forwarding database: what any worker knows, at its youngest age.
@@ -278,9 +290,9 @@ impl Dataplane {
         }
         let threads =
             std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(|e| e.into_inner()));
-        for thread in threads {
-            let _ = thread.join();
-        }
+        // They close their TAPs now, which takes the kernel its time.
+        let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await;
     }
 
     async fn ask<T>(
@@ -302,25 +314,29 @@ impl Dataplane {
 }
 
 impl Drop for Inner {
-    /// Stops workers that nobody has shut down.
+    /// Stops workers that nobody has shut down, and waits for them.
     fn drop(&mut self) {
         for line in &self.lines {
             let (reply, _) = oneshot::channel();
             let _ = line.commands.push(Command::Stop { reply });
             line.bell.ring();
         }
+        let threads = self.threads.get_mut().unwrap_or_else(|e| e.into_inner());
+        threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 }
 
 /// Starts a worker's thread and waits until its engine stands.
-fn spawn(setup: Setup) -> io::Result<JoinHandle<()>> {
+fn spawn(setup: Setup) -> io::Result<(JoinHandle<()>, usize)> {
     let (tell, told) = std_mpsc::channel();
     let thread =
         thread::Builder::new().name(format!("vswitch-w{}", setup.id)).spawn(move || {
             match Worker::new(setup) {
                 Ok(worker) => {
-                    let _ = tell.send(Ok(()));
-                    worker.run();
+                    // Nobody waits any more: it took too long, and was given up.
+                    if tell.send(Ok(worker.slots())).is_ok() {
+                        worker.run();
+                    }
                 }
                 Err(error) => {
                     let _ = tell.send(Err(error));
@@ -328,7 +344,7 @@ fn spawn(setup: Setup) -> io::Result<JoinHandle<()>> {
             }
         })?;
     match told.recv_timeout(Duration::from_secs(10)) {
-        Ok(Ok(())) => Ok(thread),
+        Ok(Ok(slots)) => Ok((thread, slots)),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }

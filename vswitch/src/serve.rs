@@ -65,6 +65,9 @@ pub enum ServeError {
         /// Why.
         error: String,
     },
+    /// The workers ended without a word.
+    #[error("the workers ended unasked; the host is restored, start again with `vswitch up`")]
+    WorkersEnded,
 }
 
 fn with_hint(error: &ControlError) -> String {
@@ -112,7 +115,8 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
             () = control.shutdown_requested() => Ok(()),
             failed = control.follow(&mut events) => match failed {
                 Some((worker, error)) => Err(ServeError::Worker { worker, error }),
-                None => Ok(()),
+                // Nobody has asked them to: that happens below.
+                None => Err(ServeError::WorkersEnded),
             },
         };
         let _ = stop.send(true);

@@ -14,6 +14,7 @@
 mod command;
 mod news;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -73,8 +74,10 @@ pub(crate) struct Worker {
     closing: Vec<(PortIndex, oneshot::Sender<Removed>)>,
     /// Ports that are open, for the sums.
     open: Vec<PortIndex>,
-    /// What ports counted that are closed now.
+    /// What ports counted whose slots are used again.
     retired: PortCounters,
+    /// Queues of ports that were closed unasked, closed with the worker.
+    orphans: Vec<OwnedFd>,
     rounds: u64,
     empty_rounds: u64,
     next_sweep: Nanos,
@@ -105,11 +108,17 @@ impl Worker {
             closing: Vec::new(),
             open: Vec::new(),
             retired: PortCounters::default(),
+            orphans: Vec::new(),
             rounds: 0,
             empty_rounds: 0,
             next_sweep: Nanos::default(),
             stop: None,
         })
+    }
+
+    /// Slots that ports may have.
+    pub(crate) fn slots(&self) -> usize {
+        self.engine.capacity()
     }
 
     /// Goes round until told to stop, or until the engine is unusable.
@@ -130,39 +139,41 @@ impl Worker {
         let wait = self.idle.wait(self.patience());
         self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
         let now = self.clock.now();
+        let snapshot = Arc::clone(self.snapshot.load());
         self.rounds += 1;
         self.empty_rounds += u64::from(self.batch.is_empty());
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
-        self.state.follow(self.snapshot.load());
-        self.handle_events(now);
-        self.news.hear(now, self.snapshot.load(), &mut self.state.fdb);
+        self.state.follow(&snapshot);
+        self.handle_events(now, &snapshot);
+        self.news.hear(&snapshot, &mut self.state.fdb);
         datapath::run(
             now,
             &mut self.batch,
             &mut self.pool,
-            self.snapshot.load(),
+            &snapshot,
             &mut self.state,
             &mut self.stats,
             &mut *self.engine,
         );
-        self.news.tell(&mut self.state.news);
+        self.news.tell(now, &mut self.state.news);
         if now >= self.next_sweep {
-            self.state.fdb.sweep(now.seconds(), self.snapshot.load());
+            self.state.fdb.sweep(now.seconds(), &snapshot);
             self.next_sweep = now.after(SWEEP_EVERY);
         }
         Ok(())
     }
 
-    /// Sleeps for ever, unless there is something that ages.
+    /// Sleeps for ever, unless there is something that ages or somebody who may have news.
     fn patience(&self) -> Wait {
-        if self.state.fdb.is_empty() { Wait::Forever } else { Wait::For(SWEEP_EVERY) }
+        let at_rest = self.state.fdb.is_empty() && !self.news.has_peers();
+        if at_rest { Wait::Forever } else { Wait::For(SWEEP_EVERY) }
     }
 
-    fn handle_events(&mut self, now: Nanos) {
+    fn handle_events(&mut self, now: Nanos, snapshot: &Snapshot) {
         while let Some(event) = self.engine.next_event() {
             match event {
-                EngineEvent::Rung => self.obey(now),
-                // A full queue of events: the port stays dead until it is detached by hand.
+                EngineEvent::Rung => self.obey(now, snapshot),
+                // The channel has a place for each port on each worker.
                 EngineEvent::Gone(port) => {
                     let _ = self.events.try_send(DataplaneEvent::PortGone(port));
                 }
@@ -172,26 +183,40 @@ impl Worker {
     }
 
     fn detached(&mut self, port: PortIndex) {
-        let counters = self.counters(port);
-        let queue = self.engine.take_closed();
-        self.retired += counters;
-        self.stats.forget(port);
+        let mut queue = self.engine.take_closed(port);
         self.open.retain(|&open| open != port);
         self.state.fdb.forget_port(port);
-        let Some(at) = self.closing.iter().position(|(closing, _)| *closing == port) else {
-            return;
-        };
-        let (_, reply) = self.closing.swap_remove(at);
-        let _ = reply.send(Removed { counters, queue });
+        let counters = self.counters(port);
+        let waiting = self.closing.extract_if(.., |(closing, _)| *closing == port);
+        for (_, reply) in waiting {
+            let _ = reply.send(Removed { counters, queue: queue.take() });
+        }
+        self.orphans.extend(queue);
     }
 
     fn counters(&self, port: PortIndex) -> PortCounters {
         PortCounters::new(self.engine.port_io(port), self.stats.port_drops(port))
     }
 
+    /// What ports counted that are not open now: a slot keeps counting drops, and keeps what it
+    /// counted until it is used again.
+    fn closed(&self) -> PortCounters {
+        let mut is_open = vec![false; self.engine.slots().max(self.stats.slots())];
+        for port in &self.open {
+            is_open[port.get()] = true;
+        }
+        let slots = is_open.iter().enumerate().filter(|(_, is_open)| !**is_open);
+        let mut sum = self.retired;
+        for port in slots.filter_map(|(slot, _)| PortIndex::new(slot)) {
+            sum += self.counters(port);
+        }
+        sum
+    }
+
     fn report(&self) -> WorkerReport {
         let ports: Vec<_> = self.open.iter().map(|&port| (port, self.counters(port))).collect();
-        let mut total = self.retired;
+        let closed = self.closed();
+        let mut total = closed;
         for (_, counters) in &ports {
             total += *counters;
         }
@@ -208,11 +233,14 @@ impl Worker {
             sent: total.tx_frames,
             dropped: total.drops_total(),
             held: (self.engine.held_writes() + self.batch.len()) as u64,
+            pool_exhausted: self.pool.exhausted(),
+            stray_completions: engine.stray,
             fdb_entries: self.state.fdb.len(),
             mac_moves: self.stats.mac_moves,
             fdb_full: self.stats.fdb_full,
+            news_lost: self.news.lost(),
         };
-        WorkerReport { ports, worker }
+        WorkerReport { ports, closed, worker }
     }
 
     /// Closes every port and waits, for a while, until nothing is in flight.
@@ -227,7 +255,8 @@ impl Worker {
                 break;
             }
             self.batch.discard(&mut self.pool);
-            self.handle_events(self.clock.now());
+            let snapshot = Arc::clone(self.snapshot.load());
+            self.handle_events(self.clock.now(), &snapshot);
         }
         if let Some(reply) = self.stop.take() {
             let _ = reply.send(());
@@ -236,8 +265,13 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Nobody waits for the answer of a worker that is gone: see `Dataplane::ask`.
+    /// Nobody waits for the answer of a worker that is gone: see `Dataplane::ask`. One that panicked
+    /// says so.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = "it panicked; the log has the place".to_owned();
+            let _ = self.events.try_send(DataplaneEvent::WorkerFailed { worker: self.id, error });
+        }
         self.ended.store(true, Ordering::SeqCst);
         while self.commands.pop().is_some() {}
     }

@@ -227,6 +227,33 @@ fn a_container_that_dies_takes_its_port_with_it_within_a_second() {
 }
 
 #[test]
+fn what_a_lost_port_had_can_be_had_at_once() {
+    let mut lab = Lab::new();
+    let a = lab.add_namespace("a");
+    let daemon = lab.up("subnet = \"10.7.0.0/24\"");
+    let mac = "02:00:00:00:00:07";
+    let request = json!({"name": "a", "netns": {"name": a}, "ip": "10.7.0.50", "mac": mac});
+    daemon.api.attach(&request);
+    for _ in 0..20 {
+        lab.in_namespace("a", &["ip", "link", "delete", "eth0"]);
+        // Without the pauses of `eventually`.
+        let start = now();
+        while !daemon.api.names().is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(1), "a is not gone within a second");
+        }
+        daemon.api.attach(&request);
+    }
+    for _ in 0..20 {
+        let api = daemon.api.clone();
+        let detach = std::thread::spawn(move || api.detach("a").status);
+        while daemon.api.names() == ["a"] {}
+        daemon.api.attach(&request);
+        assert_eq!(detach.join().unwrap(), 204);
+    }
+    daemon.down();
+}
+
+#[test]
 fn neighbours_hear_at_once_of_a_new_mac_address() {
     let mut lab = Lab::new();
     let (a, b) = (lab.add_namespace("a"), lab.add_namespace("b"));

@@ -27,6 +27,8 @@ const BELL: u64 = u64::MAX;
 #[derive(Debug, Default)]
 struct Slot {
     queue: Option<OwnedFd>,
+    /// A queue that was detached, until the caller takes it.
+    closed: Option<OwnedFd>,
     io: PortIo,
 }
 
@@ -37,7 +39,8 @@ pub struct EpollEngine {
     slots: Vec<Slot>,
     ready: Vec<Event>,
     events: VecDeque<EngineEvent>,
-    closed: Vec<OwnedFd>,
+    /// Rounds so far: who is read first changes with it.
+    turn: usize,
     patience: u16,
     empty_rounds: u16,
     stats: EngineStats,
@@ -57,7 +60,7 @@ impl EpollEngine {
             slots: Vec::new(),
             ready: Vec::with_capacity(ROUND_FRAMES_MAX),
             events: VecDeque::new(),
-            closed: Vec::new(),
+            turn: 0,
             patience: SPIN_ROUNDS,
             empty_rounds: SPIN_ROUNDS,
             stats: EngineStats::default(),
@@ -79,7 +82,7 @@ impl EpollEngine {
         budget: usize,
         received: &mut Vec<Received>,
     ) -> usize {
-        let Some(Slot { queue: Some(queue), io }) = self.slots.get_mut(port.get()) else {
+        let Some(Slot { queue: Some(queue), io, .. }) = self.slots.get_mut(port.get()) else {
             return 0;
         };
         let (mut frames, mut bytes) = (0, 0);
@@ -157,7 +160,7 @@ impl Engine for EpollEngine {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
         epoll::add(&self.epoll, &queue, EventData::new_u64(u64::from(port.0)), EventFlags::IN)?;
-        *self.grow_to(port) = Slot { queue: Some(queue), io: PortIo::default() };
+        *self.grow_to(port) = Slot { queue: Some(queue), ..Slot::default() };
         Ok(())
     }
 
@@ -167,7 +170,7 @@ impl Engine for EpollEngine {
         };
         // Fails where the device is gone and no longer watched.
         let _ = epoll::delete(&self.epoll, &queue);
-        self.closed.push(queue);
+        self.slots[port.get()].closed = Some(queue);
         self.events.push_back(EngineEvent::Detached(port));
     }
 
@@ -196,7 +199,11 @@ impl Engine for EpollEngine {
         self.stats.sleeps += u64::from(wait != Wait::No);
         self.poll(wait)?;
         let mut budget = ROUND_FRAMES_MAX;
-        let ready = std::mem::take(&mut self.ready);
+        let mut ready = std::mem::take(&mut self.ready);
+        // Whoever the kernel lists first must not be so for ever: the budget may end before the last.
+        self.turn = self.turn.wrapping_add(1);
+        let first = self.turn % ready.len().max(1);
+        ready.rotate_left(first);
         for event in &ready {
             let (mark, flags) = (event.data.u64(), event.flags);
             if mark == BELL {
@@ -221,8 +228,8 @@ impl Engine for EpollEngine {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self) -> Option<OwnedFd> {
-        self.closed.pop()
+    fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd> {
+        self.slots.get_mut(port.get())?.closed.take()
     }
 
     fn is_busy(&self) -> bool {
@@ -240,6 +247,14 @@ impl Engine for EpollEngine {
 
     fn port_io(&self, port: PortIndex) -> PortIo {
         self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
+    }
+
+    fn capacity(&self) -> usize {
+        PORTS_MAX
+    }
+
+    fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     fn stats(&self) -> EngineStats {

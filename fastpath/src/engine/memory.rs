@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
-use crate::limits::{FRAME_MAX, READ_DEPTH_MAX, VNET_LEN};
+use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop};
 
@@ -152,7 +152,7 @@ impl Engine for MemoryEngine {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self) -> Option<OwnedFd> {
+    fn take_closed(&mut self, _port: PortIndex) -> Option<OwnedFd> {
         None
     }
 
@@ -168,6 +168,14 @@ impl Engine for MemoryEngine {
 
     fn port_io(&self, port: PortIndex) -> PortIo {
         self.ports.get(port.get()).map(|port| port.io).unwrap_or_default()
+    }
+
+    fn capacity(&self) -> usize {
+        PORTS_MAX
+    }
+
+    fn slots(&self) -> usize {
+        self.ports.len()
     }
 
     fn stats(&self) -> EngineStats {

@@ -13,7 +13,7 @@ use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
 use crate::clock::Nanos;
-use crate::limits::{FRAME_MAX, READ_DEPTH_MAX, VNET_LEN};
+use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop};
 
@@ -161,7 +161,7 @@ impl Engine for PcapEngine {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self) -> Option<OwnedFd> {
+    fn take_closed(&mut self, _port: PortIndex) -> Option<OwnedFd> {
         None
     }
 
@@ -177,6 +177,14 @@ impl Engine for PcapEngine {
 
     fn port_io(&self, port: PortIndex) -> PortIo {
         self.ports.get(port.get()).map(|port| port.io).unwrap_or_default()
+    }
+
+    fn capacity(&self) -> usize {
+        PORTS_MAX
+    }
+
+    fn slots(&self) -> usize {
+        self.ports.len()
     }
 
     fn stats(&self) -> EngineStats {

@@ -58,7 +58,6 @@ pub struct UringEngine<R = KernelRing> {
     /// Frames that came while room was made for a write.
     early: Vec<Received>,
     events: VecDeque<EngineEvent>,
-    closed: Vec<OwnedFd>,
     patience: u16,
     writes: usize,
     stats: EngineStats,
@@ -88,7 +87,6 @@ impl<R: Ring> UringEngine<R> {
             to_cancel: Vec::new(),
             early: Vec::new(),
             events: VecDeque::new(),
-            closed: Vec::new(),
             patience: SPIN_ROUNDS,
             writes: 0,
             stats: EngineStats::default(),
@@ -131,6 +129,10 @@ impl<R: Ring> UringEngine<R> {
             let port = self.active[i];
             let depth = usize::from(self.slots[port.get()].depth).min(budget);
             for _ in 0..depth {
+                // Making room for a read settles what has ended, which may close the port.
+                if self.slots[port.get()].state != State::Open {
+                    break;
+                }
                 let Some(mut frame) = pool.alloc() else { return };
                 frame.set_len(FRAME_MAX);
                 if let Err(Op::Read { frame, .. }) = self.push(pool, Op::Read { port, frame }) {
@@ -169,7 +171,7 @@ impl<R: Ring> UringEngine<R> {
             Op::Read { port, frame } => self.read_done(pool, port, frame, done.result, received),
             Op::Write { port, frame } => self.write_done(pool, port, frame, done.result),
             Op::Poll { port } => self.poll_done(port, done.result),
-            Op::Cancel { port } => self.landed(port),
+            Op::Cancel { port } => self.cancel_done(port, done.result),
             Op::PollBell => {
                 self.bell_armed = false;
                 self.bell.clear();
@@ -246,9 +248,20 @@ impl<R: Ring> UringEngine<R> {
                 self.vanished(port);
             }
             // Cancelled or out of memory: the port must not go deaf.
-            Ok(_) | Err(_) => self.to_arm.push(port),
+            Ok(_) | Err(_) => {
+                slot.io.rx_errors += u64::from(result != Err(libc::ECANCELED));
+                self.to_arm.push(port);
+            }
         }
         self.landed(port);
+    }
+
+    /// A cancellation that found nothing is as good as one that did; one that failed is tried again.
+    fn cancel_done(&mut self, port: PortIndex, result: Result<u32, i32>) {
+        match result {
+            Ok(_) | Err(libc::ENOENT | libc::EALREADY) => self.landed(port),
+            Err(_) => self.to_cancel.push(port),
+        }
     }
 
     /// An operation of the port has ended; the last one of a closing port closes it.
@@ -259,7 +272,6 @@ impl<R: Ring> UringEngine<R> {
             // Unregistering cannot fail for a slot in range; if it did, giving our descriptor up is
             // still right, and the kernel drops its own reference with the ring.
             let _ = self.ring.register(port, None);
-            self.closed.extend(slot.queue.take());
             slot.state = State::Vacant;
             self.events.push_back(EngineEvent::Detached(port));
         }
@@ -341,7 +353,8 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.arm_polls(pool);
         self.submit_reads(pool);
         received.append(&mut self.early);
-        let quiet = !self.is_busy() && self.events.is_empty() && received.is_empty();
+        let armed = self.bell_armed && self.to_arm.is_empty() && self.to_cancel.is_empty();
+        let quiet = armed && !self.is_busy() && self.events.is_empty() && received.is_empty();
         let wait = if quiet { wait } else { Wait::No };
         self.stats.syscalls += 1;
         self.stats.sleeps += u64::from(wait != Wait::No);
@@ -355,8 +368,9 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self) -> Option<OwnedFd> {
-        self.closed.pop()
+    fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd> {
+        let slot = self.slots.get_mut(port.get())?;
+        if slot.state == State::Vacant { slot.queue.take() } else { None }
     }
 
     fn is_busy(&self) -> bool {
@@ -373,6 +387,14 @@ impl<R: Ring> Engine for UringEngine<R> {
 
     fn port_io(&self, port: PortIndex) -> PortIo {
         self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
+    }
+
+    fn capacity(&self) -> usize {
+        self.ring.ports()
+    }
+
+    fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     fn stats(&self) -> EngineStats {

@@ -13,6 +13,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, opcode, squeue};
@@ -60,7 +61,7 @@ impl KernelRing {
         let files = table_len();
         ring.submitter().register_files_sparse(files as u32)?;
         ring.submitter().register_files_update(files as u32 - 1, &[bell.as_raw_fd()])?;
-        Ok(Self {
+        let mut this = Self {
             ring,
             in_flight: (0..OPS_MAX).map(|_| None).collect(),
             vacant: (0..OPS_MAX as u32).rev().collect(),
@@ -68,7 +69,26 @@ impl KernelRing {
             files,
             stray: 0,
             region: pool.region(),
-        })
+        };
+        this.require_cancel()?;
+        Ok(this)
+    }
+
+    /// Tries a cancellation by registered file, which Linux knows from 6.0 on: closing a port needs it,
+    /// and the probe cannot tell.
+    fn require_cancel(&mut self) -> io::Result<()> {
+        let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(Fixed(0)).all()).build();
+        // SAFETY: a cancellation refers to no memory.
+        let pushed = unsafe { self.ring.submission().push(&entry.user_data(0)) };
+        pushed.map_err(io::Error::other)?;
+        self.enter(Wait::For(Duration::from_secs(1)))?;
+        match self.ring.completion().next().map(|entry| -entry.result()) {
+            Some(libc::EINVAL) | None => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "io_uring of this kernel cannot cancel by file (Linux 6.0 or later is needed)",
+            )),
+            Some(_) => Ok(()),
+        }
     }
 
     fn bell(&self) -> Fixed {
@@ -138,9 +158,8 @@ impl KernelRing {
                 return true;
             }
             // SAFETY: a cancellation refers to no memory.
-            let pushed = unsafe { self.ring.submission().push(&cancel) };
-            drop(pushed);
-            let _ = self.enter(Wait::For(std::time::Duration::from_millis(10)));
+            let _ = unsafe { self.ring.submission().push(&cancel) };
+            let _ = self.enter(Wait::For(Duration::from_millis(10)));
             while self.complete().is_some() {}
         }
         false
@@ -150,6 +169,7 @@ impl KernelRing {
 impl Ring for KernelRing {
     #[inline]
     fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op> {
+        assert!(pool.is_in(&self.region), "a ring works on the memory of one pool");
         let has_frame = matches!(op, Op::Read { .. } | Op::Write { .. });
         let index = match (has_frame, self.vacant.last()) {
             (true, None) => return Err(op),
@@ -157,8 +177,8 @@ impl Ring for KernelRing {
             (false, _) => 0,
         };
         let entry = self.entry(pool, &op, u64::from(index));
-        // SAFETY: the buffer lies in `pool`'s region, which `self.region` keeps mapped, and is long
-        // enough (`Frame::set_len` bounds it). The frame stays in `in_flight` until the completion,
+        // SAFETY: the buffer lies in `pool`'s region, which is ours, by the assertion, and which
+        // `self.region` keeps mapped; it is long enough (`Frame::set_len` bounds it). The frame stays in `in_flight` until the completion,
         // so for a read nobody else has access to the bytes, and for a write nobody can change them.
         if unsafe { self.ring.submission().push(&entry) }.is_err() {
             return Err(op);
@@ -228,6 +248,10 @@ impl Ring for KernelRing {
         let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
         self.ring.submitter().register_files_update(u32::from(port.0), &[fd])?;
         Ok(())
+    }
+
+    fn ports(&self) -> usize {
+        self.files - 1
     }
 
     fn stray(&self) -> u64 {

@@ -7,15 +7,14 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Host, Netns, Process, wait_for};
 
-/// From the death until the port is gone, and until its name and addresses are free.
+/// From the death until the port is gone; then its name and addresses can be had.
 const DEATH_LIMIT: Duration = Duration::from_secs(1);
 
 /// Attaches `netns` under a name and an address that a dead container had.
 #[track_caller]
 fn attach_again(host: &Host, netns: &Netns, name: &str, args: &[&str]) {
     let command = [&["attach", "--netns", netns.name(), "--name", name], args].concat();
-    // "is being detached": for a moment the port is gone, but its name is not free yet.
-    wait_for(&format!("{name} is free"), DEATH_LIMIT, || host.vswitch(&command).status.success());
+    host.ok(&command);
     netns.ping(host.inspect(name).gateway.into());
 }
 

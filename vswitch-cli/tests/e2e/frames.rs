@@ -158,6 +158,20 @@ fn a_frame_from_a_multicast_source_is_not_learnt() {
 }
 
 #[test]
+fn totals_do_not_go_back_when_a_port_goes() {
+    let scene = Scene::new(&[]);
+    scene.send(&format!("ffffffffffff01005e000001{UNKNOWN_ETHERTYPE}00"), 5);
+    let total = || scene.host.stats().drops.get("bad-source-mac").copied();
+    assert_eq!((scene.dropped("bad-source-mac"), total()), (5, Some(5)));
+    scene.host.ok(&["detach", "a"]);
+    assert_eq!(total(), Some(5));
+    let (_again, stats) = (scene.host.container("a"), scene.host.stats());
+    let a = stats.ports.iter().find(|port| port.name == "a").expect("a");
+    assert_eq!(a.drops_by_reason.get("bad-source-mac").copied().unwrap_or(0), 0);
+    assert_eq!(stats.drops.get("bad-source-mac").copied(), Some(5));
+}
+
+#[test]
 fn frames_for_the_sender_itself_are_not_sent_back() {
     let scene = Scene::new(&[]);
     let mac = scene.a.detail().port.mac.replace(':', "");

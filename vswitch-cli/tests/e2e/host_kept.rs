@@ -1,8 +1,10 @@
 //! `down` leaves the host as it was.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
-use crate::harness::{Host, Snapshot};
+use crate::harness::{Host, Snapshot, wait_for};
 
 /// Up, use it in every way, and compare after `end`.
 #[track_caller]
@@ -60,6 +62,26 @@ fn while_it_runs_only_br0_is_new() {
     let foreign: Vec<_> = foreign.iter().filter(|line| !line.starts_with("route")).collect();
     assert!(foreign.is_empty(), "{foreign:#?}");
     assert!(before.added(&during).is_empty(), "gone: {:#?}", before.added(&during));
+}
+
+/// The containers still talk; the log says, once, how the host gets back in.
+#[test]
+fn a_bridge_that_somebody_deleted() {
+    let mut host = Host::with_switch_args(&["--workers", "2"]);
+    let (a, b) = (host.container("a"), host.container("b"));
+    host.netns().ok(&["ip", "link", "del", "br0"]);
+    wait_for("the log says so", Duration::from_secs(1), || host.log().contains("was deleted"));
+    a.ping(b.v4());
+    let log = host.log();
+    let line: Vec<_> = log.lines().filter(|line| line.contains("was deleted")).collect();
+    assert_eq!(line.len(), 1, "{log}");
+    for part in ["ERROR", "br0", "vswitch down", "vswitch up"] {
+        assert!(line[0].contains(part), "{}", line[0]);
+    }
+    host.down();
+    host.up(&[]);
+    assert_eq!(host.ls().len(), 2, "{}", host.log());
+    a.ping(a.detail().gateway.into());
 }
 
 #[test]

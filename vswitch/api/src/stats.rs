@@ -60,10 +60,16 @@ pub struct WorkerStats {
     pub dropped: u64,
     /// Frames in the switch now.
     pub held: u64,
+    /// Times that no buffer was free for a read.
+    pub pool_exhausted: u64,
+    /// Completions of the kernel that belonged to nothing; always 0.
+    pub stray_completions: u64,
     /// MAC addresses that it knows.
     pub fdb_entries: usize,
     /// MAC addresses that were seen on another port than before.
     pub mac_moves: u64,
     /// MAC addresses not learnt, since the table or the network's share was full.
     pub fdb_full: u64,
+    /// What it learnt and could not tell another worker, since that one was behind.
+    pub news_lost: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use fastpath::limits::PORTS_MAX;
 use wire::MacAddr;
 
 use super::ipam::PoolError;
@@ -73,8 +74,8 @@ pub enum ControlError {
         /// VLAN id.
         vlan: u16,
     },
-    /// All ports are in use.
-    #[error("the switch has all of its {0} ports in use")]
+    /// All ports are in use, as many as the switch or the limit of open files allows.
+    #[error("{}", ports_max(*.0))]
     PortsMax(usize),
     /// All static entries are in use.
     #[error("the network has all of its {0} static entries in use")]
@@ -97,6 +98,16 @@ pub enum ControlError {
     /// A task of the daemon died.
     #[error("an operation of the switch failed unexpectedly: {0}")]
     Task(String),
+}
+
+/// Which limit it is that makes it so many ports. The host's own is one more.
+fn ports_max(ports: usize) -> String {
+    let limit = if ports + 1 < PORTS_MAX {
+        "as many as the limit of open files lets (RLIMIT_NOFILE)".to_owned()
+    } else {
+        format!("PORTS_MAX is {PORTS_MAX} with the host's own")
+    };
+    format!("the switch has all of its {ports} ports in use: {limit}")
 }
 
 impl From<crate::host::NetnsError> for ControlError {

@@ -2,17 +2,22 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::ControlError;
+use super::limits::FREED_MAX;
 use super::model::{Lease, Model, Owner, Wanted};
 use super::name::Name;
 use super::port::blocking;
 use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
 use crate::config::Config;
 use crate::dataplane::Dataplane;
+
+#[cfg(test)]
+mod tests;
 
 /// The parts of control. The model's lock is held for moments only, never across an await; the
 /// writer's lock is held while a document is written, so that documents reach the disk in order.
@@ -24,6 +29,8 @@ pub(super) struct Inner {
     pub(super) shutdown: Notify,
     pub(super) ending: AtomicBool,
     model: Mutex<Model>,
+    /// Rung when a port is forgotten.
+    freed: Notify,
     /// How often somebody has asked for the document to be written.
     asked: AtomicU64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
@@ -57,6 +64,7 @@ impl Inner {
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
             model: Mutex::new(model),
+            freed: Notify::new(),
             asked: AtomicU64::new(0),
             writer: Arc::new(tokio::sync::Mutex::new(Writer { store, met: 0 })),
         }
@@ -72,15 +80,21 @@ impl Inner {
         if self.ending.load(Ordering::Relaxed) { Err(ControlError::Ending) } else { Ok(()) }
     }
 
-    /// Sets aside what a port needs.
-    pub(super) fn reserve(&self, wanted: &Wanted) -> Result<Lease, ControlError> {
-        let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
-        self.model().reserve(wanted, self.started.elapsed(), &mut random)
+    /// Sets aside what a port needs. If a port of that name is on its way out, waits for its end:
+    /// users no longer see it, and it holds the addresses that its successor may ask for.
+    pub(super) async fn reserve(&self, wanted: &Wanted) -> Result<Lease, ControlError> {
+        let attempt = || {
+            self.check_not_ending()?;
+            let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
+            self.model().reserve(wanted, self.started.elapsed(), &mut random)
+        };
+        once_free(&self.freed, FREED_MAX, attempt).await
     }
 
     /// Forgets a port.
     pub(super) fn forget(&self, name: &Name) {
         self.model().remove(name, self.started.elapsed());
+        self.freed.notify_waiters();
     }
 
     /// Shows a port to the datapath, or hides it.
@@ -113,6 +127,26 @@ impl Inner {
             Ok::<_, StoreError>(())
         });
         Ok(written.await??)
+    }
+}
+
+/// Attempts again, whenever a port is forgotten, what fails since one is on its way out.
+async fn once_free<T>(
+    freed: &Notify,
+    within: Duration,
+    mut attempt: impl FnMut() -> Result<T, ControlError>,
+) -> Result<T, ControlError> {
+    let deadline = Instant::now() + within;
+    loop {
+        // Made before the attempt, so that an end between the two is not missed.
+        let ended = freed.notified();
+        let busy = match attempt() {
+            Err(error @ ControlError::Busy(..)) => error,
+            result => return result,
+        };
+        if timeout_at(deadline, ended).await.is_err() {
+            return Err(busy);
+        }
     }
 }
 

@@ -8,5 +8,9 @@ pub(crate) const STATICS_MAX: usize = 4096;
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAYS_AT_ONCE: usize = 4;
 
+/// How long an attach may wait for the end of a detach that has the same name: closing the interface
+/// and writing the document take tens of milliseconds.
+pub(crate) const FREED_MAX: Duration = Duration::from_secs(5);
+
 /// How long the workers may take to close all ports: the kernel takes about 10 ms for each.
 pub(crate) const END_MAX: Duration = Duration::from_secs(120);

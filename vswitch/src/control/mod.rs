@@ -36,7 +36,7 @@ use crate::dataplane::DataplaneEvent;
 pub use error::ControlError;
 use inner::Inner;
 pub(crate) use ipam::PoolError;
-use model::{Lease, Owner, Wanted};
+use model::{HOST_PORT, Lease, Owner, Wanted};
 use name::Name;
 use port::PortChange;
 pub(crate) use start::{Kept, Replayed};
@@ -117,8 +117,17 @@ impl Control {
         &self,
         events: &mut mpsc::Receiver<DataplaneEvent>,
     ) -> Option<(usize, String)> {
+        let mut host_lost = false;
         while let Some(event) = events.recv().await {
             match event {
+                // Every worker says so.
+                DataplaneEvent::PortGone(HOST_PORT) => {
+                    if !std::mem::replace(&mut host_lost, true) {
+                        let bridge = self.0.config.bridge.to_string();
+                        tracing::error!(%bridge, "the bridge was deleted: containers no longer reach \
+                            the host; run `vswitch down` and then `vswitch up`");
+                    }
+                }
                 DataplaneEvent::PortGone(slot) => {
                     let control = self.clone();
                     tokio::spawn(async move { control.lost(slot).await });

@@ -23,7 +23,7 @@ use crate::datapath::NetworkIndex;
 mod choose;
 mod compile;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use choose::local_mac;
 
@@ -115,12 +115,14 @@ pub(crate) struct Model {
     ports: BTreeMap<Name, Port>,
     slots: BTreeMap<PortIndex, Name>,
     next_slot: usize,
+    /// Slots below this one can be used.
+    slots_end: usize,
     statics: BTreeMap<(MacAddr, u16), Owner>,
 }
 
 impl Model {
-    /// A network without ports.
-    pub(crate) fn new(network: Network) -> Self {
+    /// A network without ports, and the number of slots that the workers have; the host's is one.
+    pub(crate) fn new(network: Network, slots: usize) -> Self {
         Self {
             pool4: Pool::v4(network.subnet),
             pool6: Pool::v6(network.subnet6),
@@ -128,6 +130,7 @@ impl Model {
             ports: BTreeMap::new(),
             slots: BTreeMap::new(),
             next_slot: 1,
+            slots_end: slots,
             statics: BTreeMap::new(),
         }
     }

@@ -193,7 +193,7 @@ impl Steps for PortChange {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
-            Step::Reserve => self.lease = Some(self.inner.reserve(&self.wanted)?),
+            Step::Reserve => self.lease = Some(self.inner.reserve(&self.wanted).await?),
             Step::Locate => self.locate().await?,
             Step::Save => self.save(),
             Step::CreateTap => {

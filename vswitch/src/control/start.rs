@@ -69,7 +69,7 @@ impl Control {
                 return Err(error);
             }
         };
-        let mut model = Model::new(network);
+        let mut model = Model::new(network, dataplane.slots());
         if let Some(record) = document.as_ref().and_then(|document| document.networks.first()) {
             model.resume_addresses(record.next_ipv4, record.next_ipv6);
         }

@@ -136,7 +136,8 @@ impl Control {
     pub(crate) async fn stats(&self) -> Result<Stats, ControlError> {
         let report = self.0.dataplane.stats().await?;
         let model = self.0.model();
-        let mut total = PortCounters::default();
+        // With the ports of before, so that totals never go back.
+        let mut total = report.retired;
         let mut ports = Vec::new();
         for (slot, counters) in &report.ports {
             total += *counters;

@@ -9,8 +9,8 @@
 //! time is as good as absent at once; the sweep, a few buckets at a time, takes it out later.
 //!
 //! Where both buckets of a new address are full, the entry that goes is one of the port that holds
-//! most in the whole table, if that is more than the newcomer's port holds: so a flooder evicts
-//! itself. A network that has its share learns nothing new. Static entries never age, move or go.
+//! most in the whole table, if that is the newcomer's port or one that holds more: so a flooder evicts
+//! itself. A static entry takes any learnt one's place. A network that has its share learns nothing new. Static entries never age, move or go.
 //!
 //! Limits: [`FDB_SLOTS`], and the network's own.
 
@@ -135,6 +135,8 @@ pub struct Fdb {
     buckets: Vec<Bucket>,
     secrets: [u64; 2],
     len: usize,
+    /// Static entries that were set; some may have gone with their port.
+    statics: usize,
     per_network: Vec<usize>,
     per_port: Vec<usize>,
     cursor: usize,
@@ -148,6 +150,7 @@ impl Fdb {
             buckets: vec![Bucket::default(); FDB_SLOTS / Bucket::SLOTS],
             secrets: [spread(seed), spread(!seed) | 1],
             len: 0,
+            statics: 0,
             per_network: Vec::new(),
             per_port: Vec::new(),
             cursor: 0,
@@ -222,16 +225,27 @@ impl Fdb {
         self.insert(place.buckets(), learnt, now_s, ageing_s, limit)
     }
 
-    /// Learns what another worker has learnt, if the snapshot still has the port.
-    pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, now_s: u32) {
-        let Some(network) = snapshot.network(learnt.key.network) else { return };
-        if snapshot.port(learnt.port).is_some_and(|port| port.network == learnt.key.network) {
-            self.learn(learnt, now_s, network.ageing_s, network.conf.fdb_entries_max);
+    /// Learns what another worker saw at `seen_s`, if the snapshot still has the port and nothing
+    /// newer is known.
+    pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, seen_s: u32) {
+        let network = learnt.key.network;
+        let Some(conf) =
+            snapshot.network(network).filter(|_| snapshot.reaches(learnt.port, network))
+        else {
+            return;
+        };
+        let place = self.hash(learnt.key);
+        let known = place.buckets().into_iter().find_map(|b| self.buckets[b].find(learnt.key));
+        if known.is_none_or(|entry| entry.seen_s <= seen_s) {
+            self.learn_at(place, learnt, seen_s, conf.ageing_s, conf.conf.fdb_entries_max);
         }
     }
 
     /// Forgets every address of a port, static ones too.
     pub fn forget_port(&mut self, port: PortIndex) {
+        if self.held_by(port) == 0 {
+            return;
+        }
         self.remove_where(0..self.buckets.len(), |entry| entry.port == port);
     }
 
@@ -248,12 +262,16 @@ impl Fdb {
 
     /// Replaces the static entries by those of a snapshot.
     pub fn set_statics(&mut self, snapshot: &Snapshot) {
-        self.remove_where(0..self.buckets.len(), |entry| entry.is_static());
+        if self.statics > 0 {
+            self.remove_where(0..self.buckets.len(), |entry| entry.is_static());
+            self.statics = 0;
+        }
         for (index, network) in snapshot.networks() {
             for set in &network.conf.statics {
                 let key = Key::new(index, set.vlan, set.mac);
                 let learnt = Learnt { key, port: set.port };
                 self.learn(learnt, Entry::STATIC, u32::MAX, usize::MAX);
+                self.statics += 1;
             }
         }
     }
@@ -357,7 +375,10 @@ impl Fdb {
             let aged = !entry.is_fresh(now_s, ageing_s);
             (aged, self.held_by(entry.port), entry.age_s(now_s))
         })?;
-        let may_go = !victim.is_fresh(now_s, ageing_s) || self.held_by(victim.port) >= own;
+        let may_go = now_s == Entry::STATIC
+            || !victim.is_fresh(now_s, ageing_s)
+            || victim.port == port
+            || self.held_by(victim.port) > own;
         may_go.then_some((place, slot))
     }
 

@@ -11,7 +11,13 @@ pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb)
     for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
         let Some(network) = snapshot.network_of(run[0].port) else { continue };
         for slot in run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
-            slot.verdict = layer_2(slot, fdb, now_s, network.ageing_s);
+            slot.verdict = match layer_2(slot, fdb, now_s, network.ageing_s) {
+                // What was learnt may be older than the configuration.
+                Verdict::Unicast(port) if !snapshot.reaches(port, slot.dst.network()) => {
+                    Verdict::Flood
+                }
+                verdict => verdict,
+            };
         }
     }
 }

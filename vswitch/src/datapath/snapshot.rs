@@ -125,6 +125,12 @@ impl Snapshot {
         self.networks.get(usize::from(network.0))
     }
 
+    /// Whether a port is on a network and switched on.
+    #[inline]
+    pub(super) fn reaches(&self, port: PortIndex, network: NetworkIndex) -> bool {
+        self.port(port).is_some_and(|port| port.enabled && port.network == network)
+    }
+
     /// The network of a port.
     #[inline]
     pub(super) fn network_of(&self, port: PortIndex) -> Option<&Network> {

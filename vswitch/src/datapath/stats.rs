@@ -37,6 +37,12 @@ impl Stats {
         self.drops.get(port.get()).copied().unwrap_or([0; DropReason::COUNT])
     }
 
+    /// Slots that have counted anything: ports `0..slots()`.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.drops.len()
+    }
+
     /// Forgets what a port counted, when its slot is about to be used again.
     pub fn forget(&mut self, port: PortIndex) {
         if let Some(drops) = self.drops.get_mut(port.get()) {

@@ -115,6 +115,19 @@ fn a_port_that_is_not_configured_or_disabled_neither_sends_nor_gets() {
 }
 
 #[test]
+fn a_port_that_was_disabled_or_moved_gets_no_unicast_either() {
+    let mut sim = Sim::new(3);
+    sim.inject(2, frame(MacAddr::BROADCAST, sim::mac(2), &[]));
+    sim.run();
+    sim.sent_counts();
+    sim.disable(2);
+    sim.inject(0, frame(sim::mac(2), sim::mac(0), &[]));
+    sim.run();
+    assert_eq!(sim.sent_counts(), [0, 1, 0], "flooded to who is left");
+    sim.check();
+}
+
+#[test]
 fn alone_on_a_network_a_flood_is_a_drop() {
     let mut sim = Sim::new(1);
     sim.inject(0, frame(MacAddr::BROADCAST, sim::mac(0), &[]));

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use vswitch_api::stats::WorkerStats;
 
 use super::Worker;
-use crate::datapath::{FdbRow, PortCounters};
+use crate::datapath::{FdbRow, PortCounters, Snapshot};
 
 /// One request; the answer comes through the channel in it.
 pub(crate) enum Command {
@@ -49,13 +49,16 @@ pub(crate) struct Removed {
 /// A copy of a worker's counters.
 #[derive(Debug)]
 pub(crate) struct WorkerReport {
+    /// Ports that are open.
     pub(crate) ports: Vec<(PortIndex, PortCounters)>,
+    /// All others that ever were.
+    pub(crate) closed: PortCounters,
     pub(crate) worker: WorkerStats,
 }
 
 impl Worker {
     /// Does all that was asked for. Whoever no longer waits for an answer gets none.
-    pub(super) fn obey(&mut self, now: Nanos) {
+    pub(super) fn obey(&mut self, now: Nanos, snapshot: &Snapshot) {
         while let Some(command) = self.commands.pop() {
             match command {
                 Command::AddPort { port, queue, reply } => {
@@ -74,7 +77,7 @@ impl Worker {
                     let _ = reply.send(self.report());
                 }
                 Command::Fdb { reply } => {
-                    let _ = reply.send(self.state.fdb.rows(now.seconds(), self.snapshot.load()));
+                    let _ = reply.send(self.state.fdb.rows(now.seconds(), snapshot));
                 }
                 Command::Stop { reply } => self.stop = Some(reply),
             }
@@ -82,7 +85,9 @@ impl Worker {
     }
 
     fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+        let before = self.counters(port);
         self.engine.attach(port, queue)?;
+        self.retired += before;
         self.stats.forget(port);
         self.open.push(port);
         Ok(())

@@ -2,8 +2,11 @@
 //!
 //! Each worker learns from the frames that it reads. With several, a queue's frames come to one
 //! worker only, and the others would flood what it knows; so each tells what is new, or was seen
-//! again, to every other one, through a bounded ring. What does not fit is lost and counted nowhere:
-//! the other floods until it learns by itself, as a switch does.
+//! again, and when, to every other one, through a bounded ring. What does not fit is lost and counted:
+//! the other floods until it hears of it again. Old news never replaces what is known to be newer.
+
+#[cfg(test)]
+mod tests;
 
 use fastpath::Nanos;
 use fastpath::ring::spsc::{Consumer, Producer, ring};
@@ -11,11 +14,15 @@ use fastpath::ring::spsc::{Consumer, Producer, ring};
 use crate::datapath::limits::NEWS_ROWS;
 use crate::datapath::{Fdb, Learnt, Snapshot};
 
+/// Where an address lives, and the second in which it was seen there.
+type Row = (Learnt, u32);
+
 /// One worker's ends of the rings.
 #[derive(Default)]
 pub(crate) struct News {
-    outward: Vec<Producer<Learnt>>,
-    inward: Vec<Consumer<Learnt>>,
+    outward: Vec<Producer<Row>>,
+    inward: Vec<Consumer<Row>>,
+    lost: u64,
 }
 
 impl News {
@@ -36,20 +43,25 @@ impl News {
         !self.outward.is_empty()
     }
 
+    /// Rows that did not fit.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Passes on what was learnt.
-    pub(crate) fn tell(&mut self, news: &mut Vec<Learnt>) {
+    pub(crate) fn tell(&mut self, now: Nanos, news: &mut Vec<Learnt>) {
         for learnt in news.drain(..) {
             for peer in &mut self.outward {
-                let _ = peer.push(learnt);
+                self.lost += u64::from(peer.push((learnt, now.seconds())).is_err());
             }
         }
     }
 
     /// Learns what others have learnt.
-    pub(crate) fn hear(&mut self, now: Nanos, snapshot: &Snapshot, fdb: &mut Fdb) {
+    pub(crate) fn hear(&mut self, snapshot: &Snapshot, fdb: &mut Fdb) {
         for peer in &mut self.inward {
-            while let Some(learnt) = peer.pop() {
-                fdb.learn_in(snapshot, learnt, now.seconds());
+            while let Some((learnt, seen_s)) = peer.pop() {
+                fdb.learn_in(snapshot, learnt, seen_s);
             }
         }
     }

@@ -64,6 +64,9 @@ pub trait Ring {
     /// Puts a descriptor into the port's place, or empties it.
     fn register(&mut self, port: PortIndex, fd: Option<BorrowedFd<'_>>) -> io::Result<()>;
 
+    /// Ports that have a place: `0..ports()`.
+    fn ports(&self) -> usize;
+
     /// Completions that belonged to no operation.
     fn stray(&self) -> u64;
 }

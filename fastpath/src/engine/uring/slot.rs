@@ -53,9 +53,12 @@ impl Slot {
     pub(super) fn adapt(&mut self, patience: u16) -> bool {
         let (asked, got, bytes) = (self.asked, self.got, self.got_bytes);
         (self.asked, self.got, self.got_bytes) = (0, 0, 0);
+        if asked == 0 {
+            // No buffer or no budget was left: there was no chance to find anything.
+            return true;
+        }
         if got == 0 {
-            // Without a read there was no chance to find anything.
-            self.empty_rounds += u16::from(asked > 0);
+            self.empty_rounds += 1;
             self.depth = 1;
             if self.empty_rounds >= patience {
                 self.active = false;

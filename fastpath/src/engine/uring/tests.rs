@@ -31,6 +31,7 @@ struct Script {
     /// Completions are held back, as by an overflown queue, for so many enters.
     held_back: usize,
     fail_enter: Option<i32>,
+    fail_cancel: Option<i32>,
 }
 
 #[derive(Clone)]
@@ -51,10 +52,13 @@ impl Script {
             }
             Op::Poll { .. } => self.polls.pop_front(),
             Op::PollBell => None,
-            Op::Cancel { port } => {
-                self.cancel(*port);
-                Some(Ok(0))
-            }
+            Op::Cancel { port } => Some(match self.fail_cancel.take() {
+                Some(errno) => Err(errno),
+                None => {
+                    self.cancel(*port);
+                    Ok(0)
+                }
+            }),
         };
         match result {
             Some(result) => self.done.push_back(Completion { op, result }),
@@ -116,6 +120,10 @@ impl Ring for ScriptedRing {
             registered.push(port);
         }
         Ok(())
+    }
+
+    fn ports(&self) -> usize {
+        PORTS_MAX
     }
 
     fn stray(&self) -> u64 {
@@ -389,6 +397,50 @@ fn detaching_an_active_port_discards_what_it_still_reads() {
     assert_eq!(bench.events(), [EngineEvent::Detached(A)]);
     assert!(bench.received.is_empty());
     bench.assert_clean();
+}
+
+#[test]
+fn a_cancellation_that_fails_is_tried_again() {
+    let mut bench = Bench::new();
+    bench.script.borrow_mut().fail_cancel = Some(libc::ENOMEM);
+    bench.engine.detach(A);
+    bench.round();
+    assert_eq!(bench.events(), []);
+    bench.round();
+    assert_eq!(bench.events(), [EngineEvent::Detached(A)]);
+    bench.assert_clean();
+}
+
+#[test]
+fn a_port_that_closes_while_room_is_made_for_its_reads_is_read_no_further() {
+    let mut bench = Bench::new();
+    bench.incoming(&[Ok(72), Ok(72), Ok(72), Ok(72), Ok(72), Ok(72), Ok(72)]);
+    bench.round();
+    bench.round();
+    bench.script.borrow_mut().room = 2;
+    bench.engine.detach(A);
+    for _ in 0..3 {
+        bench.round();
+    }
+    assert_eq!(bench.events(), [EngineEvent::Detached(A)]);
+    let null = std::fs::File::open("/dev/null").expect("it is there");
+    bench.engine.attach(A, null.into()).expect("the slot is free");
+    bench.round();
+    bench.engine.detach(A);
+    bench.round();
+    bench.round();
+    assert_eq!(bench.events(), [EngineEvent::Detached(A)]);
+    bench.assert_clean();
+}
+
+#[test]
+fn each_detached_port_gives_its_own_descriptor() {
+    let mut bench = Bench::new();
+    bench.engine.detach(A);
+    bench.engine.detach(B);
+    bench.round();
+    assert!(bench.engine.take_closed(A).is_some() && bench.engine.take_closed(B).is_some());
+    assert!(bench.engine.take_closed(A).is_none());
 }
 
 #[test]

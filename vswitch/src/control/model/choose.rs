@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use fastpath::limits::PORTS_MAX;
 use wire::MacAddr;
 
 use super::{Lease, Model, Random, Settled};
@@ -53,11 +52,11 @@ impl Model {
     /// The next free slot after the one that was given last: a late event about a port then does not
     /// meet its successor.
     pub(super) fn free_slot(&self) -> Result<PortIndex, ControlError> {
-        let slots = (self.next_slot..PORTS_MAX).chain(1..self.next_slot.min(PORTS_MAX));
+        let slots = (self.next_slot..self.slots_end).chain(1..self.next_slot.min(self.slots_end));
         slots
             .filter_map(PortIndex::new)
             .find(|slot| !self.slots.contains_key(slot))
-            .ok_or(ControlError::PortsMax(PORTS_MAX))
+            .ok_or(ControlError::PortsMax(self.slots_end.saturating_sub(1)))
     }
 
     pub(super) fn choose_mac(

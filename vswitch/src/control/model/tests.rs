@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use fastpath::limits::PORTS_MAX;
 use proptest::prelude::*;
 use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
@@ -17,8 +18,12 @@ use crate::host::netns::NetnsId;
 const NOW: Duration = Duration::ZERO;
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
-fn model() -> Model {
-    Model::new(Network {
+pub(crate) fn model() -> Model {
+    model_with_slots(PORTS_MAX)
+}
+
+fn model_with_slots(slots: usize) -> Model {
+    let network = Network {
         name: "br0".parse().unwrap(),
         subnet: "192.0.2.0/24".parse().unwrap(),
         subnet6: "fd00:1::/64".parse().unwrap(),
@@ -27,10 +32,11 @@ fn model() -> Model {
         ageing: Duration::from_secs(300),
         fdb_entries_max: 1024,
         uplink: Uplink::None,
-    })
+    };
+    Model::new(network, slots)
 }
 
-fn wanted(name: &str) -> Wanted {
+pub(crate) fn wanted(name: &str) -> Wanted {
     Wanted { name: name.parse().unwrap(), mac: None, ipv4: None, ipv6: None }
 }
 
@@ -53,12 +59,12 @@ fn counter() -> impl FnMut() -> Result<u64, ControlError> {
     }
 }
 
-fn reserve(model: &mut Model, wanted: &Wanted) -> Result<Lease, ControlError> {
+pub(crate) fn reserve(model: &mut Model, wanted: &Wanted) -> Result<Lease, ControlError> {
     model.reserve(wanted, NOW, &mut counter())
 }
 
 /// A port that went the whole way.
-fn attach(model: &mut Model, name: &str) -> Lease {
+pub(crate) fn attach(model: &mut Model, name: &str) -> Lease {
     let lease = reserve(model, &wanted(name)).unwrap();
     let ino = lease.slot.get() as u64;
     model.place(&lease.name, &netns(ino), None, &[]).unwrap();
@@ -202,6 +208,22 @@ fn slots_are_not_used_again_soon() {
     assert_eq!(model.label(b.slot), Some("b"));
     assert_eq!(model.label(HOST_PORT), Some("br0"));
     assert_eq!(model.label(PortIndex(99)), None);
+}
+
+#[test]
+fn slots_are_those_that_the_workers_have() {
+    let mut model = model_with_slots(4);
+    let slots: Vec<_> = ["a", "b", "c"].map(|name| attach(&mut model, name).slot.get()).into();
+    assert_eq!(slots, [1, 2, 3]);
+    let error = reserve(&mut model, &wanted("d")).unwrap_err();
+    assert!(matches!(error, ControlError::PortsMax(3)), "{error}");
+    assert!(error.to_string().contains("3 ports") && error.to_string().contains("open files"));
+    model.remove(&"b".parse().unwrap(), NOW);
+    assert_eq!(attach(&mut model, "d").slot, PortIndex(2));
+    let error = reserve(&mut model_with_slots(1), &wanted("a")).unwrap_err();
+    assert!(matches!(error, ControlError::PortsMax(0)), "{error}");
+    let full = ControlError::PortsMax(PORTS_MAX - 1).to_string();
+    assert!(full.contains("8191 ports") && full.contains("PORTS_MAX"), "{full}");
 }
 
 #[test]

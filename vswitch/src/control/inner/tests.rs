@@ -1,0 +1,76 @@
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::once_free;
+use crate::control::ControlError;
+use crate::control::model::tests::{attach, model, reserve, wanted};
+use crate::control::model::{Lease, Model, Wanted};
+
+/// Two ports that go, a and b, and an attach that comes meanwhile.
+struct Scene {
+    model: Mutex<Model>,
+    freed: Notify,
+    old: Lease,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut model = model();
+        let old = attach(&mut model, "a");
+        attach(&mut model, "b");
+        for name in ["a", "b"] {
+            model.begin_detach(&name.parse().unwrap()).unwrap();
+        }
+        Self { model: Mutex::new(model), freed: Notify::new(), old }
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap()
+    }
+
+    async fn attach(&self, within: Duration) -> Result<Lease, ControlError> {
+        let (ipv4, ipv6) = (Some(self.old.ipv4), Some(self.old.ipv6));
+        let wanted = Wanted { mac: Some(self.old.mac), ipv4, ipv6, ..wanted("a") };
+        once_free(&self.freed, within, || reserve(&mut self.model(), &wanted)).await
+    }
+
+    async fn forget(&self, name: &str) {
+        tokio::task::yield_now().await;
+        self.model().remove(&name.parse().unwrap(), Duration::ZERO);
+        self.freed.notify_waiters();
+    }
+}
+
+#[tokio::test]
+async fn an_attach_waits_for_the_detach_of_its_name_and_gets_what_that_had() {
+    let scene = Scene::new();
+    let gone = async {
+        scene.forget("b").await;
+        scene.forget("a").await;
+    };
+    let (lease, ()) = tokio::join!(scene.attach(Duration::from_secs(5)), gone);
+    let lease = lease.unwrap();
+    assert_eq!(
+        (lease.ipv4, lease.ipv6, lease.mac),
+        (scene.old.ipv4, scene.old.ipv6, scene.old.mac)
+    );
+    assert_ne!(lease.slot, scene.old.slot);
+}
+
+#[tokio::test]
+async fn it_does_not_wait_for_ever() {
+    let scene = Scene::new();
+    let error = scene.attach(Duration::from_millis(10)).await.unwrap_err();
+    assert_eq!(error.to_string(), "a is being detached");
+}
+
+#[tokio::test]
+async fn other_refusals_come_at_once() {
+    let scene = Scene::new();
+    let taken = wanted("br0");
+    let attempt = || reserve(&mut scene.model(), &taken);
+    let error = once_free(&scene.freed, Duration::MAX / 1000, attempt).await.unwrap_err();
+    assert!(matches!(error, ControlError::NameOfBridge(_)), "{error}");
+}

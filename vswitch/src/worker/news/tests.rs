@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use wire::MacAddr;
+
+use super::*;
+use crate::datapath::{Key, NetworkConf, NetworkIndex, PortConf, PortKind};
+
+const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const NETWORK: NetworkIndex = NetworkIndex(0);
+
+fn snapshot() -> Snapshot {
+    let ageing = Duration::from_secs(300);
+    let network = NetworkConf { mtu: 1500, ageing, fdb_entries_max: 100, statics: Vec::new() };
+    let kind = PortKind::Container;
+    let conf = PortConf { network: NETWORK, kind, mac: MAC, enabled: true };
+    Snapshot::compile(vec![network], [PortIndex(1), PortIndex(2)].map(|port| (port, conf)))
+}
+
+fn seen_on(port: u16) -> Learnt {
+    Learnt { key: Key::new(NETWORK, 0, MAC), port: PortIndex(port) }
+}
+
+fn at(seconds: u64) -> Nanos {
+    Nanos(seconds * 1_000_000_000)
+}
+
+#[test]
+fn every_other_worker_hears_and_the_teller_does_not() {
+    let mut workers = News::mesh(3);
+    workers[0].tell(at(10), &mut vec![seen_on(1)]);
+    let known = workers.iter_mut().map(|news| {
+        let mut fdb = Fdb::new(1);
+        news.hear(&snapshot(), &mut fdb);
+        fdb.lookup(seen_on(1).key, 10, 300)
+    });
+    assert_eq!(known.collect::<Vec<_>>(), [None, Some(PortIndex(1)), Some(PortIndex(1))]);
+    assert!(!News::mesh(1)[0].has_peers());
+}
+
+#[test]
+fn old_news_does_not_replace_what_is_newer() {
+    let mut workers = News::mesh(2);
+    let mut fdb = Fdb::new(1);
+    workers[0].tell(at(10), &mut vec![seen_on(1)]);
+    fdb.learn(seen_on(2), 20, 300, 100);
+    workers[1].hear(&snapshot(), &mut fdb);
+    assert_eq!(fdb.lookup(seen_on(1).key, 20, 300), Some(PortIndex(2)));
+    workers[0].tell(at(30), &mut vec![seen_on(1)]);
+    workers[1].hear(&snapshot(), &mut fdb);
+    assert_eq!(fdb.lookup(seen_on(1).key, 30, 300), Some(PortIndex(1)));
+}
+
+#[test]
+fn a_port_that_is_gone_is_not_learnt_again() {
+    let mut workers = News::mesh(2);
+    let mut fdb = Fdb::new(1);
+    workers[0].tell(at(10), &mut vec![seen_on(7)]);
+    workers[1].hear(&snapshot(), &mut fdb);
+    assert!(fdb.is_empty());
+}
+
+#[test]
+fn what_does_not_fit_is_counted() {
+    let mut workers = News::mesh(2);
+    for _ in 0..NEWS_ROWS + 5 {
+        workers[0].tell(at(10), &mut vec![seen_on(1)]);
+    }
+    assert_eq!(workers[0].lost(), 5);
+}
