@@ -325,6 +325,32 @@ fn attaches_overlap_and_are_quick_with_200_ports() {
     println!("down with {PORTS} ports: {:?}", asked.elapsed());
 }
 
+/// The ring's table of files is as long as that limit.
+#[test]
+fn ports_come_and_go_for_ever_with_few_open_files() {
+    const OPEN_FILES_MAX: usize = 48;
+    let mut lab = Lab::new();
+    let names: Vec<_> = (0..OPEN_FILES_MAX).map(|n| lab.add_namespace(&format!("n{n}"))).collect();
+    lab.open_files_max = Some(OPEN_FILES_MAX);
+    let daemon = lab.up("");
+    let request = |n: usize| json!({"name": format!("n{n}"), "netns": {"name": names[n]}});
+    for _ in 0..2 * OPEN_FILES_MAX {
+        daemon.api.attach(&request(0));
+        assert_eq!(daemon.api.detach("n0").status, 204);
+    }
+    let mut answers =
+        (0..OPEN_FILES_MAX).map(|n| daemon.api.call("POST", "/v1/ports", Some(&request(n))));
+    let refused = answers.find(|answer| answer.status != 201).expect("a refusal");
+    let ports = daemon.api.names().len();
+    assert_eq!(refused.code(), "limit_reached", "{refused:?}");
+    assert!(refused.message().contains(&format!("{ports} ports")), "{refused:?}");
+    assert!(refused.message().contains("limit of open files"), "{refused:?}");
+    // Who goes makes room again.
+    assert_eq!(daemon.api.detach("n0").status, 204);
+    daemon.api.attach(&request(0));
+    daemon.down();
+}
+
 #[test]
 fn two_workers_have_two_queues_and_no_queue_discipline() {
     let mut lab = Lab::new();

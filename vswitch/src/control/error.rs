@@ -1,5 +1,6 @@
 //! Why control refused or failed. Each error is one line with the offending value.
 
+use std::io;
 use std::net::IpAddr;
 
 use fastpath::limits::PORTS_MAX;
@@ -98,6 +99,17 @@ pub enum ControlError {
     /// A task of the daemon died.
     #[error("an operation of the switch failed unexpectedly: {0}")]
     Task(String),
+}
+
+impl ControlError {
+    /// Whether the process has as many files open as it may.
+    pub(super) fn is_for_open_files(&self) -> bool {
+        let mut causes = std::iter::successors(std::error::Error::source(self), |e| e.source());
+        causes.any(|cause| {
+            let error = cause.downcast_ref::<io::Error>();
+            error.and_then(io::Error::raw_os_error) == Some(libc::EMFILE)
+        })
+    }
 }
 
 /// Which limit it is that makes it so many ports. The host's own is one more.

@@ -68,7 +68,7 @@ impl Control {
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
         let ifname = ifname.map_err(ControlError::Ifname)?;
         let mut change = PortChange::attach(Arc::clone(inner), wanted, ifname, request.netns);
-        plan::carry_out(&mut change, &port::ATTACH).await?;
+        plan::carry_out(&mut change, &port::ATTACH).await.map_err(|error| self.at_limit(error))?;
         let lease = change.lease()?.clone();
         if !inner.model().activate(&lease.name) {
             self.lost(lease.slot).await;
@@ -78,6 +78,15 @@ impl Control {
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
         self.port(lease.name.as_str()).await
+    }
+
+    /// Each port has files open: names the limit, when that is why an attach failed.
+    fn at_limit(&self, error: ControlError) -> ControlError {
+        if !error.is_for_open_files() {
+            return error;
+        }
+        tracing::warn!(%error, "no further port");
+        ControlError::PortsMax(self.0.model().active().count())
     }
 
     /// Takes an attachment away.

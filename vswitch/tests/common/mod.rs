@@ -40,6 +40,8 @@ pub struct Lab {
     pub directory: tempfile::TempDir,
     namespaces: Vec<String>,
     children: Vec<Child>,
+    /// RLIMIT_NOFILE of the daemons, if not what the test has.
+    pub open_files_max: Option<usize>,
 }
 
 impl Lab {
@@ -52,6 +54,7 @@ impl Lab {
             directory: tempfile::tempdir().expect("a temporary directory"),
             namespaces: Vec::new(),
             children: Vec::new(),
+            open_files_max: None,
         };
         lab.add_namespace("host");
         lab.in_namespace("host", &["ip", "link", "set", "lo", "up"]);
@@ -159,7 +162,10 @@ impl Lab {
         }
         std::fs::write(&config, text).expect("the configuration is written");
         let output = std::fs::File::create(&log).expect("the log is made");
-        let child = Command::new("nsenter")
+        let limit = self.open_files_max.map(|limit| format!("--nofile={limit}"));
+        let child = Command::new("prlimit")
+            .args(limit)
+            .arg("nsenter")
             .arg(format!("--net=/run/netns/{}", self.full("host")))
             .arg(std::env::current_exe().expect("our own path"))
             .args(["--exact", "daemon_process", "--ignored", "--nocapture"])
