@@ -47,5 +47,7 @@ pub const POOL_FRAMES: usize = ROUND_FRAMES_MAX + ROUND_FRAMES_MAX + SQ_ENTRIES 
 /// Holders of one buffer: a flood to every port, and the one who floods.
 pub const HOLDERS_MAX: u16 = PORTS_MAX as u16 + 1;
 
-/// Empty rounds after which a port is no longer read but polled, when the worker spins.
-pub const SPIN_ROUNDS: u16 = 20;
+/// Empty rounds after which a port is no longer read but polled, when the worker spins: about 80
+/// microseconds, longer than it takes the other end to wake up and answer. With 20 the worker often
+/// slept a moment too early (docs/performance.md).
+pub const SPIN_ROUNDS: u16 = 64;

@@ -72,37 +72,51 @@ impl MemoryEngine {
 }
 
 impl MemoryPort {
-    /// Copies the next frame in; false when there is none, or no buffer for it.
+    /// Takes the next frame in; false when there is none, or no buffer for it.
+    #[inline]
     fn read(&mut self, pool: &mut Pool, port: PortIndex, received: &mut Vec<Received>) -> bool {
-        let Some(mut frame) = (if self.is_empty() { None } else { pool.alloc() }) else {
-            return false;
-        };
-        let queued = self.incoming.pop_front();
-        let bytes = match &queued {
-            Some(bytes) => bytes,
-            None => {
-                self.next = (self.next + 1) % self.cycle.len();
-                &self.cycle[self.next]
-            }
-        };
-        if !(VNET_LEN..=FRAME_MAX).contains(&bytes.len()) {
-            self.io.rx_errors += 1;
-            pool.release(frame);
-            return true;
+        if let Some(bytes) = self.incoming.pop_front() {
+            return take_in(&mut self.io, &bytes, pool, port, received);
         }
-        frame.set_len(bytes.len());
-        if let Some(buffer) = pool.bytes_mut(&frame) {
-            buffer.copy_from_slice(bytes);
+        let Some(bytes) = self.cycle.get(self.next) else { return false };
+        self.next += 1;
+        if self.next == self.cycle.len() {
+            self.next = 0;
         }
-        self.io.rx_frames += 1;
-        self.io.rx_bytes += frame.wire_len() as u64;
-        received.push(Received { port, frame });
-        true
+        take_in(&mut self.io, bytes, pool, port, received)
     }
 
     fn is_empty(&self) -> bool {
         self.incoming.is_empty() && self.cycle.is_empty()
     }
+}
+
+/// Copies a frame in; false when there is no buffer for it, and it is lost.
+#[inline]
+fn take_in(
+    io: &mut PortIo,
+    bytes: &[u8],
+    pool: &mut Pool,
+    port: PortIndex,
+    received: &mut Vec<Received>,
+) -> bool {
+    let Some(mut frame) = pool.alloc() else {
+        io.rx_errors += 1;
+        return false;
+    };
+    if !(VNET_LEN..=FRAME_MAX).contains(&bytes.len()) {
+        io.rx_errors += 1;
+        pool.release(frame);
+        return true;
+    }
+    frame.set_len(bytes.len());
+    if let Some(buffer) = pool.bytes_mut(&frame) {
+        buffer.copy_from_slice(bytes);
+    }
+    io.rx_frames += 1;
+    io.rx_bytes += frame.wire_len() as u64;
+    received.push(Received { port, frame });
+    true
 }
 
 impl Engine for MemoryEngine {
