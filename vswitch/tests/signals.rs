@@ -114,10 +114,11 @@ fn ctrl_c_reaches_the_command_once_and_the_parent_survives() {
          while [ $(wc -l < {log}) -lt 2 ]; do sleep 0.05; done; sleep 0.3; exit 9",
         log = log.display()
     );
-    let program = std::env::current_exe().unwrap();
-    // script(1) gives the program a terminal, and types what it reads.
+    // script(1) gives the program a terminal, and types what it reads. Without `exec` a shell that stays
+    // in between (dash does, bash does not) would die of the Ctrl-C itself.
+    let program = format!("exec {}", std::env::current_exe().unwrap().display());
     let mut child = Command::new("script")
-        .args(["-q", "-e", "-c", program.to_str().unwrap(), "/dev/null"])
+        .args(["-q", "-e", "-c", &program, "/dev/null"])
         .env("VSWITCH_TEST_SCRIPT", script)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
