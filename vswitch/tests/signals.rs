@@ -45,13 +45,15 @@ fn main() {
     }
 }
 
+/// Whoever runs the tests in the background of a script ignores Ctrl-C, and so would the parent.
+const NOTHING_IGNORED: &str = "--default-signal=INT,QUIT";
+
 fn run_in_child(script: &str, wrapper: &[&str]) -> std::process::Child {
     let program = std::env::current_exe().unwrap();
-    let program = program.to_str().unwrap();
-    let mut command: Vec<&str> = wrapper.to_vec();
-    command.push(program);
-    Command::new(command[0])
-        .args(&command[1..])
+    Command::new("env")
+        .arg(NOTHING_IGNORED)
+        .args(wrapper)
+        .arg(program)
         .env("VSWITCH_TEST_SCRIPT", script)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -116,7 +118,8 @@ fn ctrl_c_reaches_the_command_once_and_the_parent_survives() {
     );
     // script(1) gives the program a terminal, and types what it reads. Without `exec` a shell that stays
     // in between (dash does, bash does not) would die of the Ctrl-C itself.
-    let program = format!("exec {}", std::env::current_exe().unwrap().display());
+    let program =
+        format!("exec env {NOTHING_IGNORED} {}", std::env::current_exe().unwrap().display());
     let mut child = Command::new("script")
         .args(["-q", "-e", "-c", &program, "/dev/null"])
         .env("VSWITCH_TEST_SCRIPT", script)

@@ -19,6 +19,7 @@ use crate::{arp, icmpv4, icmpv6, ipv4, ipv6, ports, tcp, udp};
 #[cfg(test)]
 mod tests;
 
+mod common;
 mod edit;
 
 /// A frame that cannot be forwarded.
@@ -115,6 +116,15 @@ impl Meta {
     // it, which is a third faster.
     #[inline(always)]
     pub fn parse(frame: &[u8]) -> Result<Self, MetaError> {
+        match common::parse(frame) {
+            Some(meta) => Ok(meta),
+            None => Self::parse_any(frame),
+        }
+    }
+
+    /// Parses a frame of any shape.
+    #[inline(never)]
+    fn parse_any(frame: &[u8]) -> Result<Self, MetaError> {
         if frame.len() < ethernet::HEADER_LEN {
             return Err(MetaError::Short { len: frame.len() });
         }
