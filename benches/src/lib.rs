@@ -1,6 +1,8 @@
 //! Shared pieces of the benchmarks: a switch over ports in memory.
 #![forbid(unsafe_code)]
 
+pub mod shapes;
+
 use std::time::Duration;
 
 use fastpath::engine::memory::MemoryEngine;
@@ -21,6 +23,11 @@ pub struct Load {
     pub macs: u64,
     /// Length of the Ethernet frames in bytes.
     pub frame_len: usize,
+}
+
+impl Load {
+    /// The one that targets are set for: 64-byte frames between 1,000 addresses on four ports.
+    pub const L2: Self = Self { ports: 4, macs: 1_000, frame_len: 64 };
 }
 
 /// A switch over ports in memory, on which UDP frames between known addresses come in for ever.

@@ -4,7 +4,7 @@ use vswitch_benches::{Load, Pipeline};
 
 #[test]
 fn a_thousand_rounds_allocate_nothing() {
-    let mut pipeline = Pipeline::new(Load { ports: 4, macs: 1_000, frame_len: 64 });
+    let mut pipeline = Pipeline::new(Load::L2);
     pipeline.round();
     let copies = pipeline.flood_copies();
     let mut frames = 0;
