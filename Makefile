@@ -1,12 +1,14 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-micro loom fuzz doc install deps clean
+.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-build bench-micro loom fuzz doc install deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Under CI the lock file is law.
 LOCKED := $(if $(CI),--locked)
-PYTHON := python3
+# Measuring needs namespaces and TAPs. BENCH='--rounds 3 --only tcp1' passes options on.
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+BENCH ?=
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,13 +46,15 @@ deny: ## check licences, sources and advisories (needs the network), installing 
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 	cargo deny check
 
-bench: build ## measure against a kernel bridge: five rounds and 200 idle ports, about five minutes
-	@scripts/deps.sh bench
-	$(PYTHON) scripts/bench_l2.py
+bench: bench-build ## measure against docker0 and other switches: five rounds, below 40 minutes; needs root (or sudo)
+	$(SUDO) $(TARGET)/release/vswitch-bench $(BENCH)
 
-bench-quick: build ## the same in below three minutes, only to look at
+bench-quick: bench-build ## the main rows once, below three minutes, only to look at
+	$(SUDO) $(TARGET)/release/vswitch-bench --quick $(BENCH)
+
+bench-build: build
 	@scripts/deps.sh bench
-	$(PYTHON) scripts/bench_l2.py --quick
+	cargo build --release $(LOCKED) -p vswitch-benches --bin vswitch-bench
 
 bench-micro: ## in-memory benchmarks (criterion)
 	@scripts/deps.sh build

@@ -11,7 +11,9 @@ needs() {
     lint) echo shellcheck:shellcheck ;;
     test) echo valgrind:valgrind ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables python3:python3 ethtool:ethtool ;;
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 ;;
-    bench) echo ip:iproute2 ss:iproute2 ping:iputils-ping iperf3:iperf3 sockperf:sockperf python3:python3 ;;
+    bench) echo ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \
+      wrk:wrk nginx:nginx-light busybox:busybox-static dockerd:docker.io iptables:iptables \
+      ovs-vswitchd:openvswitch-switch vde_switch:vde2 ;;
     fuzz) echo c++:g++ ;;
     *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz)" >&2; return 2 ;;
   esac
@@ -25,8 +27,24 @@ apt() {
   fi
   command -v apt-get >/dev/null || { echo "error: no apt-get here: install $* yourself" >&2; return 1; }
   echo "deps: installing $*"
+  hold_services "${as[@]}"
   { "${as[@]}" apt-get update -q && "${as[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "$@"; } >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
+# While packages are installed their services (docker, nginx, Open vSwitch) stay down: Debian's
+# policy-rc.d says so, unless the machine has one of its own.
+policy=/usr/sbin/policy-rc.d
+held=()
+hold_services() {
+  [ ! -e "$policy" ] || return 0
+  printf '#!/bin/sh\nexit 101\n' | "$@" tee "$policy" >/dev/null
+  held=("$@" rm -f "$policy")
+  "$@" chmod 755 "$policy"
+}
+release_services() {
+  [ ${#held[@]} -eq 0 ] || "${held[@]}"
+  held=()
 }
 
 rust_component() {
@@ -38,7 +56,7 @@ rust_component() {
 
 PATH=$PATH:/usr/sbin:/sbin
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'release_services; rm -f "$log"' EXIT
 packages=()
 for group; do
   pairs=$(needs "$group")

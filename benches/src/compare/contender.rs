@@ -1,0 +1,133 @@
+//! What is compared: one file each, registered in [`all`].
+//!
+//! A contender goes through `start`, `prepare`, any number of `port`, `stop`, and that again for the
+//! next turn. `stop` may be called at any time, also after a `start` that failed half-way, and never
+//! fails: it is what cleans the machine up.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+
+use crate::limits::PORTS_MAX;
+use crate::shell;
+
+mod bridge;
+mod docker;
+mod ovs;
+mod vde;
+mod vswitch;
+
+pub(crate) use vswitch::Build;
+
+/// What is known of a contender: versions and settings, by name.
+pub(crate) type About = Map<String, Value>;
+
+/// Names that the targets and the ratios refer to.
+pub(crate) const DOCKER0: &str = "docker0";
+/// See [`DOCKER0`].
+pub(crate) const KERNEL_BRIDGE: &str = "kernel-bridge";
+/// See [`DOCKER0`].
+pub(crate) const OVS_TSO: &str = "ovs-tso";
+/// See [`DOCKER0`].
+pub(crate) const VSWITCH: &str = "vswitch";
+
+/// What a contender is, for the ratios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Forwards in the kernel.
+    Kernel,
+    /// Another switch in user space.
+    UserSpace,
+    /// This project's.
+    Own,
+}
+
+/// A container's end of a port.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// The file of its network namespace.
+    pub(crate) netns: PathBuf,
+    /// Its IPv4 address.
+    pub(crate) address: String,
+}
+
+impl Endpoint {
+    /// A program that is to run in its network namespace.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        shell::in_netns(&self.netns, program)
+    }
+}
+
+/// A switch that the harness starts by itself.
+pub(crate) trait Contender {
+    /// As in tables and in the result file.
+    fn name(&self) -> &str;
+
+    fn kind(&self) -> Kind;
+
+    /// More ports than this are too many for it, or take too long.
+    fn ports_max(&self) -> usize {
+        PORTS_MAX
+    }
+
+    /// A guess of what a start and a stop with two ports take, in seconds.
+    fn turn_seconds(&self) -> f64 {
+        1.0
+    }
+
+    /// Brings it up without ports.
+    fn start(&mut self) -> Result<()>;
+
+    /// Makes what will be plugged in, so that it costs nothing later.
+    fn prepare(&mut self, ports: usize) -> Result<()>;
+
+    /// Plugs one more in.
+    fn port(&mut self) -> Result<Endpoint>;
+
+    /// Takes all away.
+    fn stop(&mut self);
+
+    /// Versions and settings, while it runs.
+    fn describe(&self) -> Result<About>;
+
+    /// The processes that forward, and that are alive now.
+    fn pids(&self) -> Vec<u32>;
+
+    /// Ends what is kept between turns.
+    fn finish(&mut self) {
+        self.stop();
+    }
+}
+
+/// Every contender, in the order of the table. `builds` are the switches of ours to measure.
+pub(crate) fn all(builds: &[Arc<Build>]) -> Vec<Box<dyn Contender>> {
+    let mut all: Vec<Box<dyn Contender>> = vec![
+        Box::new(docker::Docker::default()),
+        Box::new(bridge::KernelBridge::default()),
+        Box::new(ovs::OpenVswitch::new("ovs", false)),
+        Box::new(ovs::OpenVswitch::new(OVS_TSO, true)),
+        Box::new(vde::Vde::default()),
+    ];
+    all.extend(builds.iter().map(|b| Box::new(vswitch::Vswitch::new(b)) as Box<dyn Contender>));
+    all
+}
+
+/// Address of the port with a number from 0, in the subnet that all but docker0 use.
+fn address(number: usize) -> String {
+    format!("10.99.{}.{}", number / 250, number % 250 + 2)
+}
+
+/// A setting of the kernel as a network namespace sees it; "none" where it does not exist.
+fn sysctl(netns: &Path, path: &str) -> String {
+    let file = Path::new("/proc/sys").join(path);
+    let text = shell::run(shell::in_netns(netns, "cat").arg(file));
+    text.map_or_else(|_| "none".to_owned(), |text| text.trim().to_owned())
+}
+
+/// The first line that a program says of itself, whatever it says by its exit code.
+pub(crate) fn version(words: &str) -> String {
+    shell::first_line(&mut shell::words_command(words))
+}

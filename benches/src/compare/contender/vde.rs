@@ -1,0 +1,112 @@
+//! VDE: `vde_switch`, and a `vde_plug2tap` process for each port.
+
+use std::process::{ChildStdin, Command};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use super::{About, Contender, Endpoint, Kind, address, version};
+use crate::limits::{PORTS_MAX, READY_LIMIT};
+use crate::netns::{Netns, Sandboxes};
+use crate::shell::{self, Job};
+
+#[derive(Debug, Default)]
+pub(crate) struct Vde {
+    run: Option<Run>,
+    sandboxes: Sandboxes,
+}
+
+#[derive(Debug)]
+struct Run {
+    plugs: Vec<Job>,
+    switch: Job,
+    dir: TempDir,
+    host: Netns,
+    /// The switch ends when its console does.
+    _console: ChildStdin,
+}
+
+impl Run {
+    fn open() -> Result<Self> {
+        let host = Netns::new("vde")?;
+        let dir = TempDir::with_prefix("vswb-").context("folder for VDE")?;
+        let control = dir.path().join("ctl");
+        let mut command = host.command("vde_switch");
+        command.args(["-n", &(PORTS_MAX + 1).to_string(), "-s"]).arg(&control);
+        let (mut switch, console) = Job::spawn_with_input(&mut command).context("package vde2")?;
+        shell::wait_for("vde_switch listens", READY_LIMIT, || {
+            if switch.has_ended()? {
+                bail!("vde_switch ended: {}", switch.last_words());
+            }
+            Ok(control.join("ctl").exists())
+        })?;
+        Ok(Self { plugs: Vec::new(), switch, dir, host, _console: console })
+    }
+
+    /// A TAP with a process that carries its frames to the switch.
+    fn plug(&mut self, tap: &str) -> Result<()> {
+        let mut command = self.host.command("vde_plug2tap");
+        let plug = Job::spawn(command.arg("-s").arg(self.dir.path().join("ctl")).arg(tap))?;
+        self.plugs.push(plug);
+        let host = self.host.path();
+        shell::wait_for("the TAP of vde_plug2tap is there", READY_LIMIT, || {
+            Ok(shell::run(shell::in_netns(host, "ip").args(["link", "show", tap])).is_ok())
+        })
+    }
+}
+
+impl Contender for Vde {
+    fn name(&self) -> &str {
+        "vde"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::UserSpace
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.run = Some(Run::open()?);
+        Ok(())
+    }
+
+    fn prepare(&mut self, ports: usize) -> Result<()> {
+        self.sandboxes.prepare(ports)
+    }
+
+    fn port(&mut self) -> Result<Endpoint> {
+        let run = self.run.as_mut().context("VDE is not up")?;
+        let (n, netns) = self.sandboxes.take()?;
+        let (tap, address) = (format!("p{n}"), address(n));
+        run.plug(&tap)?;
+        let name = netns.name();
+        shell::ip_batch(run.host.path(), &format!("link set {tap} netns {name}\n"))?;
+        shell::ip_batch(
+            netns.path(),
+            &format!("addr add {address}/16 dev {tap}\nlink set {tap} up\n"),
+        )?;
+        Ok(Endpoint { netns: netns.path().to_owned(), address })
+    }
+
+    fn stop(&mut self) {
+        if let Some(Run { plugs, switch, dir, host, _console }) = self.run.take() {
+            drop(plugs);
+            switch.terminate();
+            drop((dir, host));
+        }
+        self.sandboxes.clear();
+    }
+
+    fn describe(&self) -> Result<About> {
+        let mut about = About::new();
+        let package = shell::run(Command::new("dpkg-query").args(["-W", "vde2"]));
+        let package = package.unwrap_or_else(|_| version("vde_switch --version"));
+        about.insert("version".into(), package.trim().into());
+        Ok(about)
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        let plugs = |run: &Run| run.plugs.iter().map(Job::pid).collect::<Vec<_>>();
+        let all = |run: &Run| [vec![Job::pid(&run.switch)], plugs(run)].concat();
+        self.run.as_ref().map(all).unwrap_or_default()
+    }
+}

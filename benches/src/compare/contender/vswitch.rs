@@ -1,0 +1,123 @@
+//! The switch of this project: its daemon in a namespace that plays the host.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{About, Contender, Endpoint, Kind};
+use crate::limits::READY_LIMIT;
+use crate::netns::{Netns, Sandboxes};
+use crate::shell::{self, Job};
+
+/// A program and how it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Build {
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    /// Options of `vswitch up`.
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Vswitch {
+    build: Arc<Build>,
+    run: Option<Run>,
+    sandboxes: Sandboxes,
+}
+
+/// Ends in this order: the daemon, its folder, its host.
+#[derive(Debug)]
+struct Run {
+    daemon: Job,
+    dir: TempDir,
+    host: Netns,
+}
+
+impl Vswitch {
+    pub(crate) fn new(build: &Arc<Build>) -> Self {
+        Self { build: Arc::clone(build), run: None, sandboxes: Sandboxes::default() }
+    }
+
+    fn running(&self) -> Result<&Run> {
+        self.run.as_ref().with_context(|| format!("{} is not up", self.build.name))
+    }
+}
+
+impl Run {
+    fn command(&self, program: &PathBuf) -> Command {
+        let mut command = self.host.command(program);
+        command.arg("--socket").arg(self.dir.path().join("sock"));
+        command
+    }
+}
+
+impl Contender for Vswitch {
+    fn name(&self) -> &str {
+        &self.build.name
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Own
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let host = Netns::new("vswitch")?;
+        let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
+        let mut command = host.command(&self.build.program);
+        command.arg("--socket").arg(dir.path().join("sock"));
+        command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
+        let daemon = Job::spawn(command.args(&self.build.args))?;
+        let run = self.run.insert(Run { daemon, dir, host });
+        shell::wait_for("the daemon answers", READY_LIMIT, || {
+            if run.daemon.has_ended()? {
+                bail!("vswitch up ended: {}", run.daemon.last_words());
+            }
+            Ok(shell::run(run.command(&self.build.program).arg("status")).is_ok())
+        })
+    }
+
+    fn prepare(&mut self, ports: usize) -> Result<()> {
+        self.sandboxes.prepare(ports)
+    }
+
+    fn port(&mut self) -> Result<Endpoint> {
+        let run = self.run.as_ref().context("not up")?;
+        let (n, netns) = self.sandboxes.take()?;
+        let mut command = run.command(&self.build.program);
+        command.args(["--format", "json", "attach", "--name", &format!("c{n}")]);
+        let text = shell::run(command.arg("--netns").arg(netns.path()))?;
+        let shown: Value = serde_json::from_str(&text).context("answer of attach")?;
+        let address = shown["ipv4"].as_str().context("attach says no ipv4")?.to_owned();
+        Ok(Endpoint { netns: netns.path().to_owned(), address })
+    }
+
+    fn stop(&mut self) {
+        if let Some(Run { daemon, dir, host }) = self.run.take() {
+            daemon.terminate();
+            drop((dir, host));
+        }
+        self.sandboxes.clear();
+    }
+
+    fn describe(&self) -> Result<About> {
+        let run = self.running()?;
+        let mut command = run.command(&self.build.program);
+        let text = shell::run(command.args(["--format", "json", "status"]))?;
+        let status: Value = serde_json::from_str(&text).context("answer of status")?;
+        let mut about = About::new();
+        for key in ["version", "backend", "backend_reason", "workers", "idle"] {
+            about.insert(key.to_owned(), status[key].clone());
+        }
+        about.insert("program".into(), self.build.program.display().to_string().into());
+        about.insert("args".into(), self.build.args.join(" ").into());
+        Ok(about)
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.run.iter().map(|run| run.daemon.pid()).collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! Every limit of the harness, by name.
+
+use std::time::Duration;
+
+/// How long a command that sets something up may take.
+pub(crate) const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a load may take beyond the time that it was asked to run.
+pub(crate) const LOAD_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a server or a daemon may take until it answers.
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a daemon that was asked to end may take before it is killed.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Between two looks at something that is awaited.
+pub(crate) const POLL: Duration = Duration::from_millis(10);
+
+/// Ports of a contender that costs little per port.
+pub(crate) const PORTS_MAX: usize = 1000;
+
+/// Containers of a real Docker daemon: each takes half a second and several processes.
+pub(crate) const DOCKER_PORTS_MAX: usize = 20;
+
+/// Between two bursts of the paced sender.
+pub(crate) const TICK: Duration = Duration::from_micros(250);
+
+/// Timer slack of the paced sender; the kernel's default is 50 us.
+pub(crate) const TIMER_SLACK_NS: u64 = 1_000;
+
+/// Rates between which the UDP search looks, in frames per second.
+pub(crate) const UDP_PPS_MIN: f64 = 4_000.0;
+/// See [`UDP_PPS_MIN`].
+pub(crate) const UDP_PPS_MAX: f64 = 400_000.0;
+
+/// Steps of the search: the interval halves (on a logarithmic scale) each time, so eight steps
+/// leave 1.8 % of uncertainty.
+pub(crate) const UDP_STEPS: u32 = 8;
+
+/// Length of one trial of the search.
+pub(crate) const UDP_TRIAL: Duration = Duration::from_millis(300);
+
+/// A trial passes with at most this share lost (RFC 2544 says none; the issue allows 0.1 %).
+pub(crate) const UDP_LOSS_MAX: f64 = 0.001;
+
+/// A sender that stays below this share of the rate that it was asked for has not reached it.
+pub(crate) const UDP_RATE_REACHED: f64 = 0.99;
+
+/// Attempts at each rate: one hiccup of the machine does not condemn a rate.
+pub(crate) const UDP_ATTEMPTS: u32 = 2;
+
+/// What the last frames of a trial may take through the queues.
+pub(crate) const UDP_DRAIN: Duration = Duration::from_millis(30);
+
+/// Clients of the connection benchmark that run side by side.
+pub(crate) const CONNECT_CLIENTS: usize = 4;
+
+/// Connections that `wrk` keeps open.
+pub(crate) const HTTP_CONNECTIONS: usize = 16;
+
+/// Messages on their way at once in the loaded round-trip benchmark.
+pub(crate) const OUTSTANDING: usize = 32;
+
+/// How long a message of the round-trip benchmark may be away before it counts as lost.
+pub(crate) const MESSAGE_LIMIT: Duration = Duration::from_millis(200);
+
+/// Silence before the idle switch is watched.
+pub(crate) const IDLE_SETTLE: Duration = Duration::from_secs(3);
+
+/// Single echoes, each after half a second of silence.
+pub(crate) const FIRST_FRAMES: u32 = 10;
+
+/// The last attaches of a run with many ports, of which the median is reported.
+pub(crate) const ATTACHES_COUNTED: usize = 20;
+
+/// How long the kernel may take to free what deleted namespaces held.
+pub(crate) const MEMORY_SETTLE_MAX: Duration = Duration::from_secs(15);
+
+/// Memory that moves by less than this between two looks has settled.
+pub(crate) const MEMORY_STILL_KIB: u64 = 256;

@@ -1,0 +1,141 @@
+//! `vswitch-bench`: the switch beside docker0 and other switches, end to end.
+//!
+//! Contenders ([`contender`]) take turns in rounds, so that a machine that drifts treats all alike.
+//! In a turn a contender is brought up in namespaces of its own, workloads ([`workload`]) run between
+//! two of its ports, and everything is taken away again, also after an error or an interrupt. What
+//! was measured goes into a result file, tables and plots, beside the targets ([`targets`]).
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+#![allow(clippy::print_stdout, reason = "a command prints its tables")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser as _;
+use serde_json::{Map, Value};
+
+use crate::cli::{Cli, Command, Measure};
+use crate::machine::CongestionControl;
+use crate::result::Outcome;
+use crate::run::{Run, Settings};
+
+mod agent;
+mod cli;
+mod contender;
+mod limits;
+mod machine;
+mod netns;
+mod plan;
+mod plot;
+mod progress;
+mod result;
+mod run;
+mod search;
+mod shell;
+mod stats;
+mod table;
+mod targets;
+mod usage;
+mod workload;
+
+/// Exit code of a command line that makes no sense.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Some(Command::Table { file, markdown }) => show(file, *markdown),
+        Some(Command::Plot { file, folder }) => draw(file, folder),
+        Some(Command::Agent(agent)) => agent.run(),
+        None => match choose(&cli.measure) {
+            Ok((contenders, workloads)) => measure(&cli.measure, contenders, workloads),
+            Err(message) => {
+                eprintln!("error: {message}");
+                return ExitCode::from(USAGE);
+            }
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Contenders = Vec<Box<dyn contender::Contender>>;
+type Workloads = Vec<Box<dyn workload::Workload>>;
+
+fn choose(args: &Measure) -> Result<(Contenders, Workloads), String> {
+    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let beside = program.parent().unwrap_or(Path::new("/"));
+    Ok((args.contenders(beside)?, args.workloads()?))
+}
+
+fn measure(args: &Measure, contenders: Contenders, workloads: Workloads) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("measuring needs root, for namespaces and TAPs: use sudo");
+    }
+    shell::catch_signals()?;
+    let program = std::env::current_exe().context("this program")?;
+    let machine = machine::describe();
+    let settings = Settings {
+        rounds: args.rounds(),
+        seconds: args.seconds,
+        idle_seconds: args.idle_seconds(),
+        quick: args.quick,
+        congestion_control: &args.congestion_control,
+        program: &program,
+    };
+    let output = args.output.clone().unwrap_or_else(|| default_output(&program, &machine));
+    let recorded = record(&settings);
+    let outcome = Outcome::new(&contenders, &workloads, machine, recorded);
+    let congestion_control = CongestionControl::set(&args.congestion_control)?;
+    let outcome = Run { settings, contenders, workloads, outcome }.measure()?;
+    drop(congestion_control);
+    println!("{}", table::text(&outcome));
+    outcome.save(&output)?;
+    result::write(&output.with_extension("md"), &table::markdown(&outcome))?;
+    let plots = plot::all(&outcome, &output.with_extension("plots"))?;
+    println!("result: {} (.md, .plots/ with {} plots beside it)", output.display(), plots.len());
+    let measured = outcome.contenders.iter().any(|entry| !entry.values.is_empty());
+    anyhow::ensure!(measured, "nothing could be measured");
+    Ok(())
+}
+
+/// What the figures depend on beside the machine.
+fn record(settings: &Settings<'_>) -> Map<String, Value> {
+    let pairs: [(&str, Value); 6] = [
+        ("rounds", settings.rounds.into()),
+        ("seconds", settings.seconds.into()),
+        ("idle_seconds", settings.idle_seconds.into()),
+        ("quick", settings.quick.into()),
+        ("congestion_control", settings.congestion_control.into()),
+        ("udp_loss_max", limits::UDP_LOSS_MAX.into()),
+    ];
+    pairs.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()
+}
+
+/// `target/bench/compare-TIME.json`, for a program in `target/release`.
+fn default_output(program: &Path, machine: &Map<String, Value>) -> PathBuf {
+    let target = program.ancestors().nth(2).unwrap_or(Path::new("."));
+    let date = machine.get("date").and_then(Value::as_str).unwrap_or("unknown");
+    let digits: String = date.chars().filter(char::is_ascii_alphanumeric).collect();
+    target.join("bench").join(format!("compare-{digits}.json"))
+}
+
+fn show(file: &Path, markdown: bool) -> Result<()> {
+    let outcome = Outcome::load(file)?;
+    let text = if markdown { table::markdown(&outcome) } else { table::text(&outcome) };
+    println!("{}", text.trim_end());
+    Ok(())
+}
+
+fn draw(file: &Path, folder: &Path) -> Result<()> {
+    for plot in plot::all(&Outcome::load(file)?, folder)? {
+        println!("{}", plot.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! What runs, in which order, and how long it will take.
+
+use crate::contender::{Contender, Kind};
+use crate::workload::Workload;
+
+/// One contender, up with a number of ports, and the workloads that run on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) contender: usize,
+    pub(crate) ports: usize,
+    /// From 1.
+    pub(crate) round: usize,
+    pub(crate) workloads: Vec<usize>,
+}
+
+/// All steps: rounds in which the contenders alternate, the first of one being the last of the next,
+/// and then what is measured once.
+pub(crate) fn steps(
+    contenders: usize,
+    workloads: &[Box<dyn Workload>],
+    rounds: usize,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for once in [false, true] {
+        for round in 0..if once { 1 } else { rounds } {
+            for place in 0..contenders {
+                let contender = (place + round) % contenders;
+                steps.extend(of_contender(contender, round + 1, workloads, once));
+            }
+        }
+    }
+    steps
+}
+
+/// A step for each number of ports that its workloads want.
+fn of_contender(
+    contender: usize,
+    round: usize,
+    workloads: &[Box<dyn Workload>],
+    once: bool,
+) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| w.is_once() == once) {
+        let ports = workload.ports();
+        match steps.iter_mut().find(|step| step.ports == ports) {
+            Some(step) => step.workloads.push(number),
+            None => steps.push(Step { contender, ports, round, workloads: vec![number] }),
+        }
+    }
+    steps
+}
+
+/// Why a contender does not take a step, if it does not.
+pub(crate) fn refusal(contender: &dyn Contender, ports: usize, quick: bool) -> Option<String> {
+    if ports > contender.ports_max() {
+        let max = contender.ports_max();
+        return Some(format!("{ports} ports take it too long: it is measured with {max} at most"));
+    }
+    let is_left_out = quick && ports > 2 && contender.kind() != Kind::Own;
+    is_left_out.then(|| format!("{ports} ports take too long for a quick run"))
+}
+
+/// What a step is expected to take, in seconds.
+pub(crate) fn step_seconds(
+    step: &Step,
+    contender: &dyn Contender,
+    workloads: &[Box<dyn Workload>],
+    load_seconds: u64,
+) -> f64 {
+    let loads = step.workloads.iter().map(|n| workloads[*n].seconds(load_seconds)).sum::<f64>();
+    contender.turn_seconds() + loads
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+use super::{refusal, step_seconds, steps};
+use crate::{contender, workload};
+
+#[test]
+fn each_round_begins_with_another_contender() {
+    let steps = steps(3, &workload::all(), 3);
+    let begin = |round: usize| {
+        steps.iter().find(|step| step.round == round && step.ports == 2).map(|step| step.contender)
+    };
+    assert_eq!([1, 2, 3].map(begin), [Some(0), Some(1), Some(2)]);
+}
+
+#[test]
+fn everything_is_measured_as_often_as_it_should() {
+    let workloads = workload::all();
+    let steps = steps(4, &workloads, 5);
+    for (number, workload) in workloads.iter().enumerate() {
+        for contender in 0..4 {
+            let of = steps.iter().filter(|s| s.contender == contender);
+            let times = of.filter(|s| s.workloads.contains(&number)).count();
+            assert_eq!(times, if workload.is_once() { 1 } else { 5 }, "{}", workload.key());
+        }
+    }
+    let ports = |n: usize| workloads[n].ports();
+    assert!(steps.iter().all(|step| step.workloads.iter().all(|n| ports(*n) == step.ports)));
+}
+
+#[test]
+fn the_budgets_hold() {
+    let builds = ["vswitch", "vswitch-spin", "vswitch-epoll"].map(|name| {
+        let (name, program) = (name.to_owned(), "vswitch".into());
+        std::sync::Arc::new(contender::Build { name, program, args: Vec::new() })
+    });
+    let contenders = contender::all(&builds);
+    let workloads = workload::all();
+    let seconds = |rounds, quick, chosen: &[&str], workloads: &[Box<dyn workload::Workload>]| {
+        let mut seconds = 0.0;
+        for step in steps(contenders.len(), workloads, rounds) {
+            let contender = contenders[step.contender].as_ref();
+            let is_chosen = chosen.is_empty() || chosen.contains(&contender.name());
+            if is_chosen && refusal(contender, step.ports, quick).is_none() {
+                seconds += step_seconds(&step, contender, workloads, 2);
+            }
+        }
+        seconds
+    };
+    assert!(seconds(5, false, &[], &workloads) < 39.0 * 60.0);
+    let mut quick = workload::all();
+    quick.retain(|w| workload::QUICK.contains(&w.key()));
+    assert!(seconds(1, true, &crate::cli::QUICK_CONTENDERS, &quick) < 170.0);
+}

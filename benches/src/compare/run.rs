@@ -1,0 +1,197 @@
+//! The run: turns that alternate between the contenders.
+//!
+//! A turn starts a contender, plugs ports in, checks that an echo passes, and runs its workloads. What
+//! fails is put on record with its reason, and the run goes on: a workload that failed is missing in
+//! that round, a contender that could not even start the first time is left out from then on. An
+//! interrupt ends the run; the guards of the turn take everything away.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::contender::{Contender, Endpoint};
+use crate::limits::COMMAND_LIMIT;
+use crate::plan::{self, Step};
+use crate::progress::Progress;
+use crate::result::{Failure, Outcome};
+use crate::shell;
+use crate::usage::settled_kernel_kib;
+use crate::workload::{Turn, Workload, resident};
+
+/// How it is to be run.
+#[derive(Debug)]
+pub(crate) struct Settings<'a> {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: u64,
+    pub(crate) idle_seconds: u64,
+    pub(crate) quick: bool,
+    pub(crate) congestion_control: &'a str,
+    /// This program, for its agents.
+    pub(crate) program: &'a Path,
+}
+
+/// All who take part, and what they reached so far.
+pub(crate) struct Run<'a> {
+    pub(crate) settings: Settings<'a>,
+    pub(crate) contenders: Vec<Box<dyn Contender>>,
+    pub(crate) workloads: Vec<Box<dyn Workload>>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Run<'_> {
+    /// Measures it all.
+    pub(crate) fn measure(mut self) -> Result<Outcome> {
+        let (steps, seconds) = self.plan();
+        let progress = Progress::new(&seconds);
+        for (step, seconds) in steps.iter().zip(seconds) {
+            let contender = self.contenders[step.contender].name().to_owned();
+            progress.begin(step, &contender, self.settings.rounds);
+            if self.outcome.contenders[step.contender].cannot_run.is_none() {
+                self.step(step, &progress);
+            }
+            self.contenders[step.contender].stop();
+            shell::heed()?;
+            progress.done(seconds);
+        }
+        self.contenders.iter_mut().for_each(|contender| contender.finish());
+        progress.finish();
+        Ok(self.outcome)
+    }
+
+    /// Steps, and what each is expected to take. What is not going to run is put on record.
+    fn plan(&mut self) -> (Vec<Step>, Vec<f64>) {
+        let Self { settings, contenders, workloads, outcome } = self;
+        let mut steps = plan::steps(contenders.len(), workloads, settings.rounds);
+        steps.retain(|step| {
+            let contender = contenders[step.contender].as_ref();
+            let Some(reason) = plan::refusal(contender, step.ports, settings.quick) else {
+                return true;
+            };
+            outcome.failures.extend(step.workloads.iter().map(|n| Failure {
+                contender: contender.name().to_owned(),
+                workload: workloads[*n].key().to_owned(),
+                round: step.round,
+                reason: reason.clone(),
+            }));
+            false
+        });
+        let seconds = |step: &Step| {
+            let contender = contenders[step.contender].as_ref();
+            plan::step_seconds(step, contender, workloads, settings.seconds)
+        };
+        let seconds = steps.iter().map(seconds).collect();
+        (steps, seconds)
+    }
+
+    fn step(&mut self, step: &Step, progress: &Progress) {
+        let contender = self.contenders[step.contender].as_mut();
+        let up = match bring_up(contender, step.ports) {
+            Ok(up) => up,
+            Err(error) if shell::is_interrupted() => return drop(error),
+            Err(error) => return self.did_not_start(step, &error),
+        };
+        let described = describe(contender, &up, self.settings.congestion_control);
+        let entry = &mut self.outcome.contenders[step.contender];
+        match described {
+            Ok(about) => entry.about = about,
+            Err(error) => return self.did_not_start(step, &error),
+        }
+        let turn = Turn {
+            contender: self.contenders[step.contender].as_ref(),
+            endpoints: &up.endpoints,
+            seconds: self.settings.seconds,
+            idle_seconds: self.settings.idle_seconds,
+            program: self.settings.program,
+            attach_ms: &up.attach_ms,
+            memory_before_kib: up.memory_before_kib,
+        };
+        for number in &step.workloads {
+            let workload = self.workloads[*number].as_ref();
+            progress.workload(workload.key());
+            match workload.run(&turn) {
+                Ok(figures) => self.outcome.add(step.contender, figures),
+                Err(_) if shell::is_interrupted() => return,
+                Err(error) => self.outcome.failures.push(Failure {
+                    contender: turn.contender.name().to_owned(),
+                    workload: workload.key().to_owned(),
+                    round: step.round,
+                    reason: format!("{error:#}"),
+                }),
+            }
+        }
+    }
+
+    /// Once it has run it is believed to be able to.
+    fn did_not_start(&mut self, step: &Step, error: &anyhow::Error) {
+        let entry = &mut self.outcome.contenders[step.contender];
+        let reason = format!("{error:#}");
+        if entry.values.is_empty() {
+            entry.cannot_run = Some(reason);
+        } else {
+            let (contender, workload) = (entry.name.clone(), "start".to_owned());
+            self.outcome.failures.push(Failure { contender, workload, round: step.round, reason });
+        }
+    }
+}
+
+/// A contender with its ports.
+struct Up {
+    endpoints: Vec<Endpoint>,
+    attach_ms: Vec<f64>,
+    memory_before_kib: Option<(u64, u64)>,
+}
+
+fn bring_up(contender: &mut dyn Contender, ports: usize) -> Result<Up> {
+    contender.start().with_context(|| format!("start {}", contender.name()))?;
+    contender.prepare(ports)?;
+    let memory_before_kib = match ports {
+        0..=2 => None,
+        _ => Some((settled_kernel_kib()?, resident(&contender.pids())?)),
+    };
+    let (mut endpoints, mut attach_ms) = (Vec::new(), Vec::new());
+    for number in 0..ports {
+        let begin = Instant::now();
+        let endpoint = contender.port().with_context(|| format!("plug in port {}", number + 1))?;
+        attach_ms.push(begin.elapsed().as_secs_f64() * 1e3);
+        endpoints.push(endpoint);
+    }
+    echo_passes(&endpoints)?;
+    Ok(Up { endpoints, attach_ms, memory_before_kib })
+}
+
+/// From the first port to the last; it also resolves the neighbours.
+fn echo_passes(endpoints: &[Endpoint]) -> Result<()> {
+    let [first, .., last] = endpoints else { return Ok(()) };
+    let mut last_error = None;
+    let end = Instant::now() + COMMAND_LIMIT / 3;
+    while Instant::now() < end {
+        let mut ping = first.command("ping");
+        match shell::run(ping.args(["-n", "-c2", "-i0.1", "-W1", &last.address])) {
+            Ok(_) => return Ok(()),
+            Err(error) => last_error = Some(error),
+        }
+        shell::pause(Duration::from_millis(100))?;
+    }
+    Err(last_error.unwrap_or_else(|| anyhow::anyhow!("no time"))).context("no echo passes")
+}
+
+/// What the contender says of itself, and whether its containers have the congestion control of all.
+fn describe(
+    contender: &dyn Contender,
+    up: &Up,
+    congestion_control: &str,
+) -> Result<crate::contender::About> {
+    let mut about = contender.describe()?;
+    if let Some(endpoint) = up.endpoints.first() {
+        let mut cat = endpoint.command("cat");
+        let found = shell::run(cat.arg("/proc/sys/net/ipv4/tcp_congestion_control"))?;
+        let found = found.trim();
+        ensure!(
+            found == congestion_control,
+            "its containers have congestion control {found} instead of {congestion_control}"
+        );
+        about.insert("congestion_control".into(), found.into());
+    }
+    Ok(about)
+}

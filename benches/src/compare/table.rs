@@ -1,0 +1,193 @@
+//! The outcome for people: as tables in the terminal, and as Markdown.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+use crate::contender::{DOCKER0, KERNEL_BRIDGE};
+use crate::result::{Entry, Failure, Metric, Outcome};
+use crate::stats::Spread;
+use crate::targets::{self, ratio};
+
+/// Where nothing was measured.
+const NONE: &str = "-";
+
+/// One table.
+#[derive(Debug)]
+struct Sheet {
+    title: String,
+    headers: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// For the terminal.
+pub(crate) fn text(outcome: &Outcome) -> String {
+    let shown = sheets(outcome).into_iter().map(|sheet| {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(sheet.headers);
+        // The spread goes below the median: the table would be too wide else.
+        let fold = |cell: String| cell.replacen(" (", "\n(", 1);
+        let rows = sheet.rows.into_iter().map(|row| {
+            row.into_iter().enumerate().map(move |(n, cell)| if n == 0 { cell } else { fold(cell) })
+        });
+        table.add_rows(rows);
+        format!("{}\n{table}\n", sheet.title)
+    });
+    let machine = about(outcome).into_iter().map(|(key, value)| format!("{key}: {value}"));
+    machine.chain([String::new()]).chain(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// For a document.
+pub(crate) fn markdown(outcome: &Outcome) -> String {
+    let mut lines = vec!["# Comparison".to_owned(), String::new()];
+    lines.extend(about(outcome).into_iter().map(|(key, value)| format!("- {key}: {value}")));
+    for sheet in sheets(outcome) {
+        let escaped = |cell: &String| cell.replace('|', "\\|").replace('\n', " ");
+        let line = |cells: &[String]| {
+            format!("| {} |", cells.iter().map(escaped).collect::<Vec<_>>().join(" | "))
+        };
+        lines.extend([String::new(), format!("## {}", sheet.title), String::new()]);
+        lines.push(line(&sheet.headers));
+        let rules = vec!["--:".to_owned(); sheet.headers.len().saturating_sub(1)];
+        lines.push(line(&[vec!["---".to_owned()], rules].concat()));
+        lines.extend(sheet.rows.iter().map(|row| line(row)));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn sheets(outcome: &Outcome) -> Vec<Sheet> {
+    let mut sheets = vec![measured(outcome)];
+    sheets.extend(outcome.contenders.iter().filter(|e| e.is_own).map(|own| ratios(outcome, own)));
+    sheets.push(against_targets(outcome));
+    sheets.extend(not_run(outcome));
+    sheets.retain(|sheet| !sheet.rows.is_empty());
+    sheets
+}
+
+/// Machine, settings, versions, contenders: one line each.
+fn about(outcome: &Outcome) -> Vec<(String, String)> {
+    let plain = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Object(map) => {
+            let words = map.iter().map(|(key, value)| {
+                format!("{key} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            });
+            words.collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    };
+    let maps = outcome.machine.iter().chain(&outcome.settings);
+    let mut lines: Vec<_> = maps.map(|(key, value)| (key.clone(), plain(value))).collect();
+    for entry in &outcome.contenders {
+        if !entry.about.is_empty() {
+            lines.push((entry.name.clone(), plain(&Value::Object(entry.about.clone()))));
+        }
+    }
+    lines
+}
+
+fn measured(outcome: &Outcome) -> Sheet {
+    let names = outcome.contenders.iter().map(|entry| match &entry.cannot_run {
+        Some(_) => format!("{} (cannot run)", entry.name),
+        None => entry.name.clone(),
+    });
+    let mut headers = vec!["median (smallest-largest)".to_owned()];
+    headers.extend(names);
+    let rows = outcome.metrics.iter().filter_map(|metric| {
+        let cells: Vec<String> =
+            outcome.contenders.iter().map(|entry| cell(entry.spread(&metric.key))).collect();
+        let any = cells.iter().any(|cell| cell != NONE);
+        any.then(|| [vec![named(metric)], cells].concat())
+    });
+    Sheet { title: "Measured".to_owned(), headers, rows: rows.collect() }
+}
+
+/// Of a contender of ours to the others.
+fn ratios(outcome: &Outcome, own: &Entry) -> Sheet {
+    let rows = outcome.metrics.iter().filter_map(|metric| {
+        let value = own.spread(&metric.key)?.median;
+        let to = |name: &str| ratio(value, outcome.entry(name)?.spread(&metric.key)?.median);
+        let best = outcome.best_user_space(metric);
+        let best = best.and_then(|(entry, other)| Some((entry, ratio(value, other)?)));
+        let best = best.map(|(entry, ratio)| format!("{ratio:.2} {}", entry.name));
+        let shown = |ratio: Option<f64>| ratio.map_or(NONE.to_owned(), |r| format!("{r:.2}"));
+        let cells = [shown(to(DOCKER0)), shown(to(KERNEL_BRIDGE)), best.unwrap_or(NONE.to_owned())];
+        let any = cells.iter().any(|cell| cell != NONE);
+        any.then(|| [vec![named(metric), number(value)], cells.to_vec()].concat())
+    });
+    let headers =
+        ["", own.name.as_str(), "to docker0", "to kernel-bridge", "to best in user space"];
+    Sheet {
+        title: format!("Ratios of {}", own.name),
+        headers: headers.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+fn against_targets(outcome: &Outcome) -> Sheet {
+    let own: Vec<_> = outcome.contenders.iter().filter(|entry| entry.is_own).collect();
+    let mut headers =
+        ["target", "measured as", "at least or most", "reach for"].map(str::to_owned).to_vec();
+    headers.extend(own.iter().map(|entry| entry.name.clone()));
+    let rows = targets::ALL.iter().filter_map(|target| {
+        let metric = target.described(outcome)?;
+        let reach = target.reach.map_or(NONE.to_owned(), |reach| format!("{reach}"));
+        let mut row =
+            vec![metric.title.clone(), target.against(), format!("{}", target.least), reach];
+        row.extend(own.iter().map(|entry| match target.value(outcome, &entry.name) {
+            None => "not measured".to_owned(),
+            Some(value) => {
+                format!("{} {}", number(value), target.verdict(metric.better, value).word())
+            }
+        }));
+        Some(row)
+    });
+    Sheet { title: "Targets".to_owned(), headers, rows: rows.collect() }
+}
+
+/// Who could not run, and what failed: nothing is dropped silently.
+fn not_run(outcome: &Outcome) -> Option<Sheet> {
+    let cannot = outcome.contenders.iter().filter_map(|entry| {
+        let reason = entry.cannot_run.clone()?;
+        Some(vec![entry.name.clone(), "all".to_owned(), "all".to_owned(), reason])
+    });
+    let failed = outcome.failures.iter().map(|failure| {
+        let Failure { contender, workload, round, reason } = failure;
+        vec![contender.clone(), workload.clone(), round.to_string(), reason.clone()]
+    });
+    let rows: Vec<_> = cannot.chain(failed).collect();
+    let headers = ["contender", "workload", "round", "reason"].map(str::to_owned).to_vec();
+    (!rows.is_empty()).then(|| Sheet { title: "Did not run".to_owned(), headers, rows })
+}
+
+fn named(metric: &Metric) -> String {
+    if metric.unit.is_empty() {
+        metric.title.clone()
+    } else {
+        format!("{}, {}", metric.title, metric.unit)
+    }
+}
+
+fn cell(spread: Option<Spread>) -> String {
+    match spread {
+        None => NONE.to_owned(),
+        Some(Spread { median, min, max }) if min == max => number(median),
+        Some(Spread { median, min, max }) => {
+            format!("{} ({}-{})", number(median), number(min), number(max))
+        }
+    }
+}
+
+/// Three digits, as far as they mean something.
+pub(crate) fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 || size == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

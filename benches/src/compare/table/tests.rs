@@ -1,0 +1,95 @@
+use serde_json::Map;
+
+use super::{markdown, number, text};
+use crate::result::{Entry, FORMAT, Failure, Metric, Outcome};
+
+/// Four contenders, of which one cannot run.
+pub(crate) fn outcome() -> Outcome {
+    let entry = |name: &str, tcp: &[f64], p50: &[f64]| Entry {
+        name: name.to_owned(),
+        is_own: name == "vswitch",
+        is_user_space: name == "vswitch" || name.starts_with("ovs"),
+        about: Map::from_iter([("version".to_owned(), "1.2".into())]),
+        cannot_run: None,
+        values: [("tcp1.gbps", tcp), ("rtt-tcp.p50_us", p50)]
+            .map(|(key, values)| (key.to_owned(), values.to_vec()))
+            .into_iter()
+            .filter(|(_, values)| !values.is_empty())
+            .collect(),
+    };
+    let mut vde = entry("ovs", &[], &[]);
+    vde.cannot_run = Some("no ovs-vswitchd: package openvswitch-switch".to_owned());
+    Outcome {
+        format: FORMAT,
+        machine: Map::from_iter([("kernel".to_owned(), "6.18".into())]),
+        settings: Map::new(),
+        metrics: vec![
+            Metric::higher("tcp1.gbps".into(), "TCP 1 stream".into(), "Gb/s"),
+            Metric::lower("rtt-tcp.p50_us".into(), "TCP round trip p50".into(), "us"),
+            Metric::higher("http.per_s".into(), "HTTP requests".into(), "1/s"),
+        ],
+        contenders: vec![
+            entry("docker0", &[20.0, 19.0, 25.0], &[80.0]),
+            entry("ovs-tso", &[8.0], &[70.0]),
+            vde,
+            entry("vswitch", &[16.0, 15.0, 17.0], &[40.0]),
+        ],
+        failures: vec![Failure {
+            contender: "vswitch".to_owned(),
+            workload: "http".to_owned(),
+            round: 2,
+            reason: "wrk: Socket errors: timeout 1".to_owned(),
+        }],
+    }
+}
+
+#[test]
+fn the_markdown_has_medians_spreads_ratios_and_verdicts() {
+    let text = markdown(&outcome());
+    assert!(text.contains("- kernel: 6.18"), "{text}");
+    let row = "| TCP 1 stream, Gb/s | 20.0 (19.0-25.0) | 8.00 | - | 16.0 (15.0-17.0) |";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("| TCP 1 stream, Gb/s | 16.0 | 0.80 | - | 2.00 ovs-tso |"), "{text}");
+    let row = "| TCP 1 stream | ratio to docker0 | 0.8 | 1 | 0.80 met |";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("| 0.5 | - | not measured |"), "{text}");
+}
+
+#[test]
+fn who_cannot_run_is_shown_with_the_reason() {
+    for shown in [markdown(&outcome()), text(&outcome())] {
+        assert!(shown.contains("ovs (cannot run)"), "{shown}");
+        assert!(shown.contains("no ovs-vswitchd: package openvswitch-switch"), "{shown}");
+        assert!(shown.contains("wrk: Socket errors: timeout 1"), "{shown}");
+    }
+}
+
+#[test]
+fn the_terminal_has_the_spread_below_the_median() {
+    let shown = text(&outcome());
+    assert!(shown.lines().any(|line| line.contains("(19.0-25.0)") && !line.contains("20.0")));
+}
+
+#[test]
+fn a_result_that_was_saved_reads_the_same() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("a/b.json");
+    outcome().save(&path).expect("saved");
+    let read = Outcome::load(&path).expect("read");
+    assert_eq!(markdown(&read), markdown(&outcome()));
+}
+
+#[test]
+fn a_result_of_another_format_is_refused() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("b.json");
+    std::fs::write(&path, r#"{"format": 99}"#).expect("written");
+    let error = Outcome::load(&path).expect_err("refused").to_string();
+    assert!(error.contains("99"), "{error}");
+}
+
+#[test]
+fn numbers_have_three_digits() {
+    let shown = [0.0, 0.0123, 0.5, 1.234, 45.67, 123.4, 98_765.4].map(number);
+    assert_eq!(shown, ["0.00", "0.012", "0.50", "1.23", "45.7", "123", "98765"]);
+}

@@ -1,0 +1,135 @@
+//! What the switch has to reach: the tables of the issues, as ratios within one run.
+
+use crate::contender::{DOCKER0, KERNEL_BRIDGE};
+use crate::result::{Better, Metric, Outcome};
+
+/// What a target is measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// A ratio to a contender.
+    Contender(&'static str),
+    /// A ratio to the best of other people's switches in user space.
+    BestUserSpace,
+    /// So much more than a contender at most.
+    Above(&'static str),
+    /// The figure itself.
+    Nothing,
+}
+
+/// A line of the tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) metric: &'static str,
+    pub(crate) against: Against,
+    /// Must be met.
+    pub(crate) least: f64,
+    /// Is worth reaching for.
+    pub(crate) reach: Option<f64>,
+}
+
+/// How a figure stands to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Missed,
+    Met,
+    Reached,
+}
+
+impl Verdict {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Missed => "MISSED",
+            Self::Met => "met",
+            Self::Reached => "reached",
+        }
+    }
+}
+
+const DOCKER: Against = Against::Contender(DOCKER0);
+const BRIDGE: Against = Against::Contender(KERNEL_BRIDGE);
+
+const fn target(metric: &'static str, against: Against, least: f64, reach: Option<f64>) -> Target {
+    Target { metric, against, least, reach }
+}
+
+/// All of them. "0" for the CPU of an idle switch means 0.0 as it is shown.
+pub(crate) const ALL: [Target; 23] = [
+    target("tcp1.gbps", DOCKER, 0.8, Some(1.0)),
+    target("tcp4.gbps", DOCKER, 0.75, Some(0.95)),
+    target("rtt-tcp.p50_us", DOCKER, 0.55, Some(0.4)),
+    target("rtt-tcp.p99_us", DOCKER, 1.0, Some(0.7)),
+    target("udp64.kpps", DOCKER, 0.8, Some(1.1)),
+    target("udp1400.kpps", DOCKER, 0.8, Some(1.1)),
+    target("connect.per_s", DOCKER, 0.8, Some(1.2)),
+    target("http.per_s", DOCKER, 0.8, Some(1.2)),
+    target("tcp1.cpu_s_per_gb", DOCKER, 1.6, Some(1.2)),
+    target("tcp4.cpu_s_per_gb", DOCKER, 1.6, Some(1.2)),
+    target("idle200.cpu_percent", Against::Nothing, 0.5, Some(0.05)),
+    target("tcp1.gbps", Against::BestUserSpace, 1.3, None),
+    target("tcp4.gbps", Against::BestUserSpace, 1.3, None),
+    target("rtt-tcp.p50_us", Against::BestUserSpace, 0.55, None),
+    target("udp64.kpps", Against::BestUserSpace, 1.0, None),
+    target("udp1400.kpps", Against::BestUserSpace, 1.0, None),
+    target("tcp1.gbps", BRIDGE, 0.5, None),
+    target("tcp4.gbps", BRIDGE, 0.45, None),
+    target("rtt-tcp.p50_us", BRIDGE, 0.65, None),
+    target("rtt-tcp.p99_us", BRIDGE, 1.2, None),
+    target("idle200.first_frame_us", Against::Above(KERNEL_BRIDGE), 60.0, None),
+    target("idle200.attach_ms", Against::Nothing, 50.0, None),
+    target("idle200.kib_per_port", Against::Nothing, 300.0, None),
+];
+
+impl Target {
+    /// What the target speaks of (a ratio, a difference, a figure), for a contender of ours; none
+    /// where either side was not measured.
+    pub(crate) fn value(&self, outcome: &Outcome, own: &str) -> Option<f64> {
+        let own = outcome.entry(own)?.spread(self.metric)?.median;
+        let of = |name| Some(outcome.entry(name)?.spread(self.metric)?.median);
+        match self.against {
+            Against::Contender(name) => ratio(own, of(name)?),
+            Against::BestUserSpace => {
+                let metric = self.described(outcome)?;
+                ratio(own, outcome.best_user_space(metric)?.1)
+            }
+            Against::Above(name) => Some(own - of(name)?),
+            Against::Nothing => Some(own),
+        }
+    }
+
+    /// Whether that is good enough.
+    pub(crate) fn verdict(&self, better: Better, value: f64) -> Verdict {
+        let holds = |limit: f64| match better {
+            Better::Higher => value >= limit,
+            Better::Lower => value <= limit,
+        };
+        if self.reach.is_some_and(holds) {
+            Verdict::Reached
+        } else if holds(self.least) {
+            Verdict::Met
+        } else {
+            Verdict::Missed
+        }
+    }
+
+    /// Its metric, where this run has it.
+    pub(crate) fn described<'a>(&self, outcome: &'a Outcome) -> Option<&'a Metric> {
+        outcome.metrics.iter().find(|metric| metric.key == self.metric)
+    }
+
+    pub(crate) fn against(&self) -> String {
+        match self.against {
+            Against::Contender(name) => format!("ratio to {name}"),
+            Against::BestUserSpace => "ratio to the best in user space".to_owned(),
+            Against::Above(name) => format!("above {name}"),
+            Against::Nothing => "as measured".to_owned(),
+        }
+    }
+}
+
+/// None where it would divide by zero.
+pub(crate) fn ratio(own: f64, other: f64) -> Option<f64> {
+    (other > 0.0).then(|| own / other)
+}
+
+#[cfg(test)]
+mod tests;

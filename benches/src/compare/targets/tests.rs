@@ -1,0 +1,50 @@
+use super::{ALL, Against, Verdict};
+use crate::result::Better;
+use crate::table::tests::outcome;
+
+#[test]
+fn every_target_has_a_metric_that_is_measured() {
+    let metrics: Vec<_> = crate::workload::all().iter().flat_map(|w| w.metrics()).collect();
+    for target in ALL {
+        let metric = metrics.iter().find(|m| m.key == target.metric);
+        let metric = metric.unwrap_or_else(|| panic!("nothing measures {}", target.metric));
+        // What is worth reaching for is not below what must be met.
+        if let Some(reach) = target.reach {
+            assert_eq!(reach > target.least, metric.better == Better::Higher, "{}", target.metric);
+        }
+    }
+}
+
+#[test]
+fn ratios_and_verdicts() {
+    let outcome = outcome();
+    let find = |metric: &str, against| {
+        *ALL.iter().find(|t| t.metric == metric && t.against == against).expect("a target")
+    };
+    let tcp = find("tcp1.gbps", super::DOCKER);
+    assert_eq!(tcp.value(&outcome, "vswitch"), Some(0.8));
+    assert_eq!(tcp.verdict(Better::Higher, 0.8), Verdict::Met);
+    assert_eq!(tcp.verdict(Better::Higher, 0.79), Verdict::Missed);
+    assert_eq!(tcp.verdict(Better::Higher, 1.0), Verdict::Reached);
+    let p50 = find("rtt-tcp.p50_us", super::DOCKER);
+    assert_eq!(p50.value(&outcome, "vswitch"), Some(0.5));
+    assert_eq!(p50.verdict(Better::Lower, 0.5), Verdict::Met);
+    assert_eq!(p50.verdict(Better::Lower, 0.56), Verdict::Missed);
+}
+
+#[test]
+fn the_best_in_user_space_is_neither_ours_nor_the_kernels() {
+    let outcome = outcome();
+    let target = ALL
+        .iter()
+        .find(|t| t.metric == "tcp1.gbps" && t.against == Against::BestUserSpace)
+        .expect("a target");
+    assert_eq!(target.value(&outcome, "vswitch"), Some(2.0));
+}
+
+#[test]
+fn what_was_not_measured_has_no_value() {
+    let outcome = outcome();
+    let target = ALL.iter().find(|t| t.metric == "http.per_s").expect("a target");
+    assert_eq!(target.value(&outcome, "vswitch"), None);
+}

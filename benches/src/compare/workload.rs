@@ -1,0 +1,212 @@
+//! What is measured: one file each, registered in [`all`].
+//!
+//! A workload says how many ports it wants, what figures it gives, and runs once in a turn of a
+//! contender that is up with that many ports. All workloads with the same number of ports share a
+//! turn. To add one (egress, published ports, DNS, an overlay), write its file and add it to the list;
+//! table, plots and result file follow.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::contender::{Contender, Endpoint};
+use crate::limits::{LOAD_GRACE, READY_LIMIT};
+use crate::result::Metric;
+use crate::shell::{self, Job};
+use crate::usage::{Look, Usage};
+
+mod connect;
+mod http;
+mod idle;
+mod round_trip;
+mod tcp;
+mod udp;
+
+pub(crate) use idle::resident;
+
+/// Values by the key of their metric.
+pub(crate) type Figures = Vec<(String, f64)>;
+
+/// Something to measure.
+pub(crate) trait Workload {
+    /// As in `--only` and in the result file.
+    fn key(&self) -> &str;
+
+    /// Ports that must be plugged in.
+    fn ports(&self) -> usize {
+        2
+    }
+
+    /// Measured once and not in each round: what does not drift, and takes long.
+    fn is_once(&self) -> bool {
+        false
+    }
+
+    /// The figures that it gives; the first is the one that is plotted.
+    fn metrics(&self) -> Vec<Metric>;
+
+    /// What a run is expected to take.
+    fn seconds(&self, load_seconds: u64) -> f64;
+
+    fn run(&self, turn: &Turn<'_>) -> Result<Figures>;
+}
+
+/// A contender that is up, with its ports.
+pub(crate) struct Turn<'a> {
+    pub(crate) contender: &'a dyn Contender,
+    pub(crate) endpoints: &'a [Endpoint],
+    /// How long each load runs.
+    pub(crate) seconds: u64,
+    /// How long an idle switch is watched.
+    pub(crate) idle_seconds: u64,
+    /// This program, for its agents.
+    pub(crate) program: &'a Path,
+    /// What each port took to plug in, in milliseconds.
+    pub(crate) attach_ms: &'a [f64],
+    /// Memory of kernel and of the switch before the first port, in KiB; only with many ports.
+    pub(crate) memory_before_kib: Option<(u64, u64)>,
+}
+
+/// Every workload, in the order of the table.
+pub(crate) fn all() -> Vec<Box<dyn Workload>> {
+    vec![
+        Box::new(tcp::Tcp::streams(1)),
+        Box::new(tcp::Tcp::streams(2)),
+        Box::new(tcp::Tcp::streams(4)),
+        Box::new(tcp::Tcp::streams(16)),
+        Box::new(tcp::Tcp::both_directions()),
+        Box::new(round_trip::PingPong::tcp()),
+        Box::new(round_trip::PingPong::udp()),
+        Box::new(round_trip::Window::tcp()),
+        Box::new(round_trip::Window::udp()),
+        Box::new(udp::NoLoss::frame(64)),
+        Box::new(udp::NoLoss::frame(512)),
+        Box::new(udp::NoLoss::frame(1400)),
+        Box::new(connect::Connect),
+        Box::new(http::Http),
+        Box::new(idle::Idle::ports(2)),
+        Box::new(idle::Idle::ports(200)),
+    ]
+}
+
+/// What `make bench-quick` runs.
+pub(crate) const QUICK: [&str; 8] =
+    ["tcp1", "tcp4", "rtt-tcp", "udp64", "udp1400", "connect", "http", "idle200"];
+
+impl Turn<'_> {
+    pub(crate) fn client(&self) -> &Endpoint {
+        &self.endpoints[0]
+    }
+
+    pub(crate) fn server(&self) -> &Endpoint {
+        &self.endpoints[1]
+    }
+
+    /// Runs a load to its end, and looks at the clocks in its middle: after `lead`, until shortly
+    /// before the end. So what the load does before and after does not count.
+    pub(crate) fn load(&self, job: Job, lead: Duration) -> Result<(String, Usage)> {
+        let window = Duration::from_secs(self.seconds).saturating_sub(Duration::from_millis(300));
+        let pids = self.contender.pids();
+        shell::pause(lead)?;
+        let before = Look::now(&pids)?;
+        shell::pause(window)?;
+        let usage = before.until(&Look::now(&pids)?);
+        let text = job.finish(Duration::from_secs(self.seconds) + LOAD_GRACE)?;
+        Ok((text, usage))
+    }
+
+    /// An agent of this program in an endpoint.
+    pub(crate) fn agent(&self, endpoint: &Endpoint, words: &str) -> Result<Agent> {
+        let mut command = endpoint.command(self.program);
+        command.arg("agent").args(words.split_whitespace());
+        let (job, input) = Job::spawn_with_input(&mut command)?;
+        Ok(Agent { job, input, answers: 0 })
+    }
+}
+
+/// A process of `vswitch-bench agent`: it answers each line with a line, and ends with its input.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    job: Job,
+    input: std::process::ChildStdin,
+    answers: usize,
+}
+
+impl Agent {
+    /// The next line of the agent's.
+    pub(crate) fn answer(&mut self, limit: Duration) -> Result<String> {
+        let (job, number) = (&mut self.job, self.answers);
+        let mut found = None;
+        shell::wait_for("an answer of the agent", limit, || {
+            let text = job.output();
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            found = whole.lines().nth(number).map(str::to_owned);
+            if found.is_none() && job.has_ended()? {
+                bail!("the agent ended: {}", job.last_words());
+            }
+            Ok(found.is_some())
+        })?;
+        self.answers += 1;
+        found.context("a line was seen")
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) fn ready(mut self) -> Result<Self> {
+        let answer = self.answer(READY_LIMIT)?;
+        anyhow::ensure!(answer == "ready", "the agent says {answer:?} instead of ready");
+        Ok(self)
+    }
+
+    /// Writes a line and waits for the answer.
+    pub(crate) fn ask(&mut self, line: &str, limit: Duration) -> Result<String> {
+        use std::io::Write as _;
+        writeln!(self.input, "{line}").context("write to the agent")?;
+        self.answer(limit)
+    }
+}
+
+/// Waits until a server listens on a TCP port, by its own view of the network.
+fn listens(server: &mut Job, port: u16) -> Result<()> {
+    let pid = server.pid();
+    shell::wait_for(&format!("something listens on port {port}"), READY_LIMIT, || {
+        if server.has_ended()? {
+            bail!("the server ended: {}", server.last_words());
+        }
+        let files = ["tcp", "tcp6"].map(|file| format!("/proc/{pid}/net/{file}"));
+        let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
+        Ok(texts.iter().any(|text| has_listener(text, port)))
+    })
+}
+
+/// Whether a table as in proc_net_tcp(5) has a listening socket (state 0A) on a port.
+fn has_listener(table: &str, port: u16) -> bool {
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let local = fields.get(1).is_some_and(|at| at.ends_with(&format!(":{port:04X}")));
+        local && fields.get(3) == Some(&"0A")
+    })
+}
+
+/// The costs that go with a rate of messages.
+fn message_costs(key: &str, usage: Usage, per_second: f64) -> Figures {
+    vec![
+        (format!("{key}.cpu_s_per_million"), usage.machine_cpus / per_second * 1e6),
+        (format!("{key}.switch_cpus"), usage.switch_cpus),
+    ]
+}
+
+/// Their metrics; `what` is a message, a frame, a request.
+fn message_cost_metrics(key: &str, title: &str, what: &str) -> Vec<Metric> {
+    vec![
+        Metric::lower(
+            format!("{key}.cpu_s_per_million"),
+            format!("{title}: CPU per million {what}"),
+            "s",
+        ),
+        Metric::lower(format!("{key}.switch_cpus"), format!("{title}: switch"), "CPUs"),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

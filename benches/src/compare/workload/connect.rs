@@ -1,0 +1,53 @@
+//! New TCP connections in a second: handshake, a byte each way, reset. The reset leaves no socket in
+//! TIME_WAIT, so that the ports of the client do not run out.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{Figures, Turn, Workload, message_cost_metrics, message_costs};
+use crate::limits::CONNECT_CLIENTS;
+use crate::result::Metric;
+use crate::shell::Job;
+
+const PORT: u16 = 9_001;
+const KEY: &str = "connect";
+const TITLE: &str = "new TCP connections";
+
+#[derive(Debug)]
+pub(crate) struct Connect;
+
+impl Workload for Connect {
+    fn key(&self) -> &str {
+        KEY
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let rate = Metric::higher(format!("{KEY}.per_s"), TITLE.into(), "1/s");
+        std::iter::once(rate).chain(message_cost_metrics(KEY, TITLE, "connections")).collect()
+    }
+
+    fn seconds(&self, load_seconds: u64) -> f64 {
+        load_seconds as f64 + 0.3
+    }
+
+    fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
+        let words = format!("accept --port {PORT} --threads {CONNECT_CLIENTS}");
+        let _server = turn.agent(turn.server(), &words)?.ready()?;
+        let words = format!(
+            "connect --to {}:{PORT} --clients {CONNECT_CLIENTS} --seconds {}",
+            turn.server().address,
+            turn.seconds
+        );
+        let mut client = turn.client().command(turn.program);
+        client.arg("agent").args(words.split_whitespace());
+        let lead = Duration::from_millis(200);
+        let (text, usage) = turn.load(Job::spawn(&mut client)?, lead)?;
+        let shown: Value = serde_json::from_str(&text).context("answer of the agent")?;
+        let per_second = shown["per_second"].as_f64().context("the agent says no rate")?;
+        let mut figures = vec![(format!("{KEY}.per_s"), per_second)];
+        figures.extend(message_costs(KEY, usage, per_second));
+        Ok(figures)
+    }
+}

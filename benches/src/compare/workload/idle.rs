@@ -1,0 +1,112 @@
+//! A switch with nothing to do: the CPU that it takes, the first frame after silence, and with many
+//! ports what a port costs in memory and in time to plug in.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::{Figures, Turn, Workload};
+use crate::limits::{ATTACHES_COUNTED, FIRST_FRAMES, IDLE_SETTLE};
+use crate::result::Metric;
+use crate::shell;
+use crate::stats::median;
+use crate::usage::{Look, resident_kib, settled_kernel_kib};
+
+#[derive(Debug)]
+pub(crate) struct Idle {
+    key: String,
+    ports: usize,
+}
+
+impl Idle {
+    pub(crate) fn ports(ports: usize) -> Self {
+        Self { key: format!("idle{ports}"), ports }
+    }
+
+    fn is_many(&self) -> bool {
+        self.ports > 2
+    }
+}
+
+impl Workload for Idle {
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn ports(&self) -> usize {
+        self.ports
+    }
+
+    fn is_once(&self) -> bool {
+        true
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let key = &self.key;
+        let title = |what: &str| format!("{} idle ports: {what}", self.ports);
+        let mut metrics = vec![
+            Metric::lower(format!("{key}.cpu_percent"), title("CPU of the switch"), "%"),
+            Metric::lower(format!("{key}.first_frame_us"), title("first frame after idle"), "us"),
+        ];
+        if self.is_many() {
+            metrics.push(Metric::lower(format!("{key}.attach_ms"), title("attach"), "ms"));
+            let memory = title("memory per port, switch + kernel");
+            metrics.push(Metric::lower(format!("{key}.kib_per_port"), memory, "KiB"));
+        }
+        metrics
+    }
+
+    fn seconds(&self, load_seconds: u64) -> f64 {
+        let many = if self.is_many() { 0.08 * self.ports as f64 } else { 0.0 };
+        let watched = load_seconds as f64 * 2.5;
+        IDLE_SETTLE.as_secs_f64() + watched + f64::from(FIRST_FRAMES) * 0.5 + many
+    }
+
+    fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
+        let pids = turn.contender.pids();
+        let mut figures = Figures::new();
+        let mut add = |name: &str, value| figures.push((format!("{}.{name}", self.key), value));
+        shell::pause(IDLE_SETTLE)?;
+        if let Some((kernel, process)) = turn.memory_before_kib {
+            let kernel = settled_kernel_kib()?.saturating_sub(kernel);
+            let process = resident(&pids)?.saturating_sub(process);
+            add("kib_per_port", (kernel + process) as f64 / self.ports as f64);
+        }
+        if self.is_many() {
+            let last = &turn.attach_ms[turn.attach_ms.len().saturating_sub(ATTACHES_COUNTED)..];
+            add("attach_ms", median(last).context("no port was plugged in")?);
+        }
+        if !pids.is_empty() {
+            let before = Look::now(&pids)?;
+            shell::pause(Duration::from_secs(turn.idle_seconds))?;
+            add("cpu_percent", before.until(&Look::now(&pids)?).switch_cpus * 100.0);
+        }
+        add("first_frame_us", first_frame_us(turn)?);
+        Ok(figures)
+    }
+}
+
+/// Memory of the processes of the switch.
+pub(crate) fn resident(pids: &[u32]) -> Result<u64> {
+    pids.iter().map(|pid| resident_kib(*pid)).sum()
+}
+
+/// Median round trip of single echoes with half a second of silence before each.
+fn first_frame_us(turn: &Turn<'_>) -> Result<f64> {
+    let last = turn.endpoints.last().context("no port")?;
+    let mut command = turn.client().command("ping");
+    // The two that come first resolve the neighbours.
+    let count = (FIRST_FRAMES + 2).to_string();
+    let text = shell::run(command.args(["-n", "-i0.5", "-W2", "-c", &count, &last.address]))?;
+    let times: Vec<f64> = echo_times_us(&text).into_iter().skip(2).collect();
+    median(&times).context("no echo came back")
+}
+
+/// The times that ping(8) prints, in microseconds.
+fn echo_times_us(text: &str) -> Vec<f64> {
+    let times = text.split("time=").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    times.flat_map(str::parse::<f64>).map(|ms| ms * 1e3).collect()
+}
+
+#[cfg(test)]
+mod tests;

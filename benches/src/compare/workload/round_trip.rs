@@ -1,0 +1,180 @@
+//! Round-trip times: with one message on its way (`sockperf ping-pong`), and with 32 of them (our
+//! agent, which keeps a window of messages full on one connection).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{Figures, Turn, Workload, message_cost_metrics, message_costs};
+use crate::limits::OUTSTANDING;
+use crate::result::Metric;
+use crate::shell::{self, Job};
+
+const PORT: u16 = 11_111;
+
+/// Before the clocks are looked at: connecting, and sockperf's warm-up.
+const LEAD: Duration = Duration::from_millis(500);
+
+fn metrics(key: &str, title: &str) -> Vec<Metric> {
+    let quantiles = [("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")];
+    let times = quantiles.iter().map(|(name, shown)| {
+        Metric::lower(format!("{key}.{name}_us"), format!("{title} {shown}"), "us")
+    });
+    times.chain(message_cost_metrics(key, title, "round trips")).collect()
+}
+
+/// One message at a time.
+#[derive(Debug)]
+pub(crate) struct PingPong {
+    key: &'static str,
+    title: &'static str,
+    option: Option<&'static str>,
+}
+
+impl PingPong {
+    pub(crate) fn tcp() -> Self {
+        Self { key: "rtt-tcp", title: "TCP round trip", option: Some("--tcp") }
+    }
+
+    pub(crate) fn udp() -> Self {
+        Self { key: "rtt-udp", title: "UDP round trip", option: None }
+    }
+}
+
+impl Workload for PingPong {
+    fn key(&self) -> &str {
+        self.key
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics(self.key, self.title)
+    }
+
+    fn seconds(&self, load_seconds: u64) -> f64 {
+        load_seconds as f64 + 0.9
+    }
+
+    fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
+        let (address, port) = (&turn.server().address, PORT.to_string());
+        let mut command = turn.server().command("sockperf");
+        command.args(["server", "-i", address, "-p", &port]).args(self.option);
+        let mut server = Job::spawn(&mut command)?;
+        if self.option.is_some() {
+            super::listens(&mut server, PORT)?;
+        } else {
+            // A datagram that comes too early would be answered by an ICMP error.
+            shell::pause(Duration::from_millis(200))?;
+        }
+        let mut client = turn.client().command("sockperf");
+        client.args(["ping-pong", "--full-rtt", "-i", address, "-p", &port]).args(self.option);
+        client.args(["-t", &turn.seconds.to_string()]);
+        let (text, usage) = turn.load(Job::spawn(&mut client)?, LEAD)?;
+        let times = parse_sockperf(&text)?;
+        Ok(times.figures(self.key, usage))
+    }
+}
+
+/// A full window of messages.
+#[derive(Debug)]
+pub(crate) struct Window {
+    key: &'static str,
+    title: &'static str,
+    protocol: &'static str,
+}
+
+impl Window {
+    pub(crate) fn tcp() -> Self {
+        Self { key: "rtt-tcp32", title: "TCP round trip, 32 outstanding", protocol: "tcp" }
+    }
+
+    pub(crate) fn udp() -> Self {
+        Self { key: "rtt-udp32", title: "UDP round trip, 32 outstanding", protocol: "udp" }
+    }
+}
+
+impl Workload for Window {
+    fn key(&self) -> &str {
+        self.key
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics(self.key, self.title)
+    }
+
+    fn seconds(&self, load_seconds: u64) -> f64 {
+        load_seconds as f64 + 0.5
+    }
+
+    fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
+        let (address, seconds) = (&turn.server().address, turn.seconds);
+        let _server = turn
+            .agent(turn.server(), &format!("echo --protocol {} --port {PORT}", self.protocol))?
+            .ready()?;
+        let words = format!(
+            "round-trip --protocol {} --to {address}:{PORT} --outstanding {OUTSTANDING} --seconds {seconds}",
+            self.protocol
+        );
+        let mut client = turn.client().command(turn.program);
+        client.arg("agent").args(words.split_whitespace());
+        let lead = Duration::from_millis(200);
+        let (text, usage) = turn.load(Job::spawn(&mut client)?, lead)?;
+        let shown: Value = serde_json::from_str(&text).context("answer of the agent")?;
+        let number = |key: &str| shown[key].as_f64().with_context(|| format!("no {key}: {text}"));
+        let times = Times {
+            p50_us: number("p50_us")?,
+            p99_us: number("p99_us")?,
+            p999_us: number("p999_us")?,
+            per_second: number("per_second")?,
+        };
+        Ok(times.figures(self.key, usage))
+    }
+}
+
+/// Round-trip times in microseconds, and how many there were in a second.
+#[derive(Debug, PartialEq)]
+struct Times {
+    p50_us: f64,
+    p99_us: f64,
+    p999_us: f64,
+    per_second: f64,
+}
+
+impl Times {
+    fn figures(&self, key: &str, usage: crate::usage::Usage) -> Figures {
+        let mut figures = vec![
+            (format!("{key}.p50_us"), self.p50_us),
+            (format!("{key}.p99_us"), self.p99_us),
+            (format!("{key}.p999_us"), self.p999_us),
+        ];
+        figures.extend(message_costs(key, usage, self.per_second));
+        figures
+    }
+}
+
+/// What `sockperf --full-rtt` prints.
+fn parse_sockperf(text: &str) -> Result<Times> {
+    // sockperf: ---> percentile 99.900 =  123.456
+    let percentile = |name: &str| -> Result<f64> {
+        let mark = format!("percentile {name}");
+        let line = text.lines().find(|line| line.contains(&mark));
+        let value = line.and_then(|line| line.rsplit('=').next()?.trim().parse().ok());
+        value.with_context(|| format!("sockperf gives no percentile {name}"))
+    };
+    // sockperf: [Valid Duration] RunTime=1.549 sec; SentMessages=34500; ReceivedMessages=34500
+    let valid = text.lines().find(|line| line.contains("[Valid Duration]"));
+    let field = |key: &str| -> Result<f64> {
+        let rest = valid.and_then(|line| line.split(key).nth(1));
+        let digits = rest.and_then(|rest| rest.split([' ', ';']).next()?.trim().parse().ok());
+        digits.with_context(|| format!("sockperf gives no {key}"))
+    };
+    Ok(Times {
+        p50_us: percentile("50.000")?,
+        p99_us: percentile("99.000")?,
+        p999_us: percentile("99.900")?,
+        per_second: field("ReceivedMessages=")? / field("RunTime=")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-"""The parts of bench_l2.py."""
