@@ -4,6 +4,7 @@
 //! ([`Settings::from_file`]), the flags win ([`Settings::or`]), and [`Config::new`] fills in the rest.
 //! A value that is out of range never gets past [`types`], so a [`Config`] needs no further checks.
 
+mod cpus;
 mod file;
 mod paths;
 #[cfg(test)]
@@ -13,6 +14,7 @@ pub mod types;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use cpus::Cpus;
 pub use fastpath::{BackendChoice, IdlePolicy};
 pub use file::ConfigError;
 pub use paths::{SocketPath, StateDir};
@@ -29,6 +31,8 @@ pub struct Settings {
     pub subnet6: Option<Subnet6>,
     /// `workers`: threads that move frames.
     pub workers: Option<Workers>,
+    /// `cpus`: processors that the workers are bound to.
+    pub cpus: Option<Cpus>,
     /// `idle`: `adaptive`, `spin` or `sleep`.
     pub idle: Option<IdlePolicy>,
     /// `backend`: `auto`, `io_uring` or `epoll`.
@@ -64,6 +68,7 @@ impl Settings {
             subnet: self.subnet.or(other.subnet),
             subnet6: self.subnet6.or(other.subnet6),
             workers: self.workers.or(other.workers),
+            cpus: self.cpus.or(other.cpus),
             idle: self.idle.or(other.idle),
             backend: self.backend.or(other.backend),
             mtu: self.mtu.or(other.mtu),
@@ -88,6 +93,8 @@ pub struct Config {
     pub subnet6: Option<Subnet6>,
     /// Threads that move frames.
     pub workers: Workers,
+    /// Processors that the workers are bound to; none: the scheduler places them.
+    pub cpus: Cpus,
     /// What a worker does when there is nothing to do.
     pub idle: IdlePolicy,
     /// How frames are read and written.
@@ -115,6 +122,7 @@ impl Config {
             subnet: said.subnet,
             subnet6: said.subnet6,
             workers: said.workers.unwrap_or_default(),
+            cpus: said.cpus.unwrap_or_default(),
             idle: said.idle.unwrap_or(IdlePolicy::Adaptive),
             backend: said.backend.unwrap_or(BackendChoice::Auto),
             mtu: said.mtu.unwrap_or_default(),

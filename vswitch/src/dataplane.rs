@@ -15,6 +15,7 @@ use fastpath::{BackendChoice, BackendReport, Bell, IdlePolicy, PortIndex};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
+use crate::config::Cpus;
 use crate::datapath::{FdbRow, PortCounters, Snapshot};
 use crate::worker::{Command, News, Setup, Worker};
 
@@ -25,12 +26,14 @@ const COMMANDS_MAX: usize = 1024;
 const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX;
 
 /// How the workers run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DataplaneConfig {
     /// Number of workers, 1 to [`WORKERS_MAX`].
     pub workers: usize,
     /// Which packet I/O.
     pub backend: BackendChoice,
+    /// Which processors they are bound to.
+    pub cpus: Cpus,
     /// What they do when nothing comes.
     pub idle: IdlePolicy,
 }
@@ -156,6 +159,7 @@ impl Dataplane {
             let setup = Setup {
                 id,
                 backend: inner.backend.clone(),
+                cpu: config.cpus.of_worker(id),
                 idle: config.idle,
                 bell: bell.clone(),
                 commands: Arc::clone(&commands),

@@ -26,6 +26,7 @@ use fastpath::{
     BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex, Wait,
     backend,
 };
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
@@ -45,6 +46,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Setup {
     pub(crate) id: usize,
     pub(crate) backend: BackendReport,
+    /// The processor that its thread is bound to.
+    pub(crate) cpu: Option<usize>,
     pub(crate) idle: IdlePolicy,
     pub(crate) bell: Bell,
     pub(crate) commands: Arc<ArrayQueue<Command>>,
@@ -87,6 +90,8 @@ pub(crate) struct Worker {
 impl Worker {
     /// Builds the worker in its own thread: the ring belongs to the thread that made it.
     pub(crate) fn new(setup: Setup) -> std::io::Result<Self> {
+        // Before the pool, whose memory then lies near that processor.
+        setup.cpu.map_or(Ok(()), bind_to)?;
         let pool = Pool::new(POOL_FRAMES)?;
         let mut engine = backend::engine(&setup.backend, &pool, setup.bell)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -262,6 +267,17 @@ impl Worker {
             let _ = reply.send(());
         }
     }
+}
+
+/// Binds the calling thread to a processor.
+fn bind_to(cpu: usize) -> std::io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).map_err(|errno| {
+        let said = std::io::Error::from(errno);
+        let why = format!("cannot be bound to processor {cpu}: {said}; see lscpu and --cpus");
+        std::io::Error::new(said.kind(), why)
+    })
 }
 
 impl Drop for Worker {

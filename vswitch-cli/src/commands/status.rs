@@ -35,7 +35,7 @@ fn render(status: &Status) -> String {
         ("pid", status.pid.to_string()),
         ("uptime", human::seconds(status.uptime_s)),
         ("backend", format!("{} ({})", status.backend, status.backend_reason)),
-        ("workers", status.workers.to_string()),
+        ("workers", workers(status)),
         ("idle", status.idle.clone()),
         ("bridge", status.bridge.clone()),
         ("uplink", status.uplink.clone()),
@@ -43,6 +43,18 @@ fn render(status: &Status) -> String {
         ("containers", status.ports.to_string()),
         ("state", status.state_dir.clone()),
     ])
+}
+
+/// How many, and where they are bound to.
+fn workers(status: &Status) -> String {
+    match status.cpus.as_slice() {
+        [] => status.workers.to_string(),
+        [cpu] => format!("{} (on processor {cpu})", status.workers),
+        cpus => {
+            let cpus: Vec<_> = cpus.iter().map(usize::to_string).collect();
+            format!("{} (on processors {})", status.workers, cpus.join(","))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +69,7 @@ mod tests {
             backend: "epoll".into(),
             backend_reason: "kernel.io_uring_disabled is 2".into(),
             workers: 1,
+            cpus: vec![3],
             idle: "adaptive".into(),
             uplink: "none".into(),
             bridge: "br0".into(),
@@ -72,7 +85,7 @@ version     0.1.0
 pid         42
 uptime      1h 1m
 backend     epoll (kernel.io_uring_disabled is 2)
-workers     1
+workers     1 (on processor 3)
 idle        adaptive
 bridge      br0
 uplink      none

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vswitch::config::{
-    Ageing, BackendChoice, Config, ConfigError, IdlePolicy, IfName, Mtu, Settings, SocketPath,
-    StateDir, Subnet4, Subnet6, Uplink, Workers,
+    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, Mtu, Settings,
+    SocketPath, StateDir, Subnet4, Subnet6, Uplink, Workers,
 };
 use vswitch::{Ready, SocketError};
 use vswitch_api::network::NetworkDetail;
@@ -44,6 +44,10 @@ pub(crate) struct UpArgs {
     /// Threads that move frames [default: 1 up to three cores, then half of them up to 4]
     #[arg(long, value_name = "N")]
     workers: Option<Workers>,
+    /// Processors to bind the workers to, such as 2 or 1,4-6; leave it to the scheduler where
+    /// containers use all of them as well [default: the scheduler places them]
+    #[arg(long, value_name = "LIST")]
+    cpus: Option<Cpus>,
     /// What a worker does when nothing comes [default: adaptive]
     #[arg(long, value_name = "POLICY", value_parser = idle_policy())]
     idle: Option<IdlePolicy>,
@@ -74,7 +78,7 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch up --bridge br0 --detach
   sudo vswitch up --subnet 10.7.0.0/24 --subnet6 fd07::/64 --mtu 9000
-  sudo vswitch up --workers 2 --idle spin           two processors that do nothing else
+  sudo vswitch up --workers 2 --cpus 2,3 --idle spin    two processors that do nothing else
   sudo vswitch up --config /etc/vswitch.toml
 
 A second switch on the same machine:
@@ -108,6 +112,7 @@ impl UpArgs {
             subnet: self.subnet,
             subnet6: self.subnet6,
             workers: self.workers,
+            cpus: self.cpus,
             idle: self.idle,
             backend: self.backend,
             mtu: self.mtu,

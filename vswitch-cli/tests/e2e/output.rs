@@ -69,6 +69,21 @@ fn status() {
 }
 
 #[test]
+fn workers_are_bound_to_processors() {
+    let host = Host::with_switch_args(&["--cpus", "1"]);
+    assert_eq!(host.json(&["status"])["cpus"], serde_json::json!([1]));
+    let allowed = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).expect("status");
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        (field("Name:") == Some("vswitch-w0"))
+            .then(|| field("Cpus_allowed_list:").expect("affinity").to_owned())
+    };
+    let threads = std::fs::read_dir(format!("/proc/{}/task", host.daemon_pid())).expect("threads");
+    let found: Vec<_> = threads.filter_map(|thread| allowed(thread.expect("thread"))).collect();
+    assert_eq!(found, ["1"]);
+}
+
+#[test]
 fn fdb() {
     let host = Host::with_switch();
     let (a, b) = (host.container("a"), host.container("b"));

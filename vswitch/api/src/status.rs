@@ -15,6 +15,9 @@ pub struct Status {
     pub backend_reason: String,
     /// Number of workers.
     pub workers: usize,
+    /// Processors that the workers are bound to, in order; empty where the scheduler places them.
+    #[serde(default)]
+    pub cpus: Vec<usize>,
     /// Idle policy: `adaptive`, `spin` or `sleep`.
     pub idle: String,
     /// The uplink: `none`, `kernel`, or a device's name.

@@ -10,11 +10,12 @@ use toml::{Table, Value};
 use super::Settings;
 
 /// Every key, for the error about an unknown one.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "bridge",
     "subnet",
     "subnet6",
     "workers",
+    "cpus",
     "idle",
     "backend",
     "mtu",
@@ -88,6 +89,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
             "subnet" => settings.subnet = Some(entry.text()?),
             "subnet6" => settings.subnet6 = Some(entry.text()?),
             "workers" => settings.workers = Some(entry.number()?),
+            "cpus" => settings.cpus = Some(entry.text()?),
             "idle" => settings.idle = Some(entry.text()?),
             "backend" => settings.backend = Some(entry.text()?),
             "mtu" => settings.mtu = Some(entry.number()?),

@@ -11,6 +11,7 @@ bridge = "lab0"
 subnet = "10.1.0.0/16"
 subnet6 = "fd00:1::/64"
 workers = 2
+cpus = "0-1"
 idle = "sleep"
 backend = "epoll"
 mtu = 9000
@@ -28,6 +29,7 @@ fn reads_every_key() {
     assert_eq!(config.subnet.unwrap().to_string(), "10.1.0.0/16");
     assert_eq!(config.subnet6.unwrap().to_string(), "fd00:1::/64");
     assert_eq!(config.workers.get(), 2);
+    assert_eq!(config.cpus.as_slice(), [0, 1]);
     assert_eq!(config.idle, IdlePolicy::Sleep);
     assert_eq!(config.backend, BackendChoice::Epoll);
     assert_eq!(config.mtu.get(), 9000);
@@ -64,6 +66,7 @@ fn an_error_names_file_key_and_value_on_one_line() {
     for (text, parts) in [
         ("mtu = 70000", &["f.toml: mtu: ", "70000", "65521"][..]),
         ("mtu = \"1500\"", &["f.toml: mtu: ", "1500", "whole number"]),
+        ("cpus = \"3-1\"", &["f.toml: cpus: ", "\"3-1\""]),
         ("workers = 0", &["f.toml: workers: ", "\"0\""]),
         ("workers = -1", &["f.toml: workers: ", "\"-1\""]),
         ("bridge = 7", &["f.toml: bridge: ", "7", "quotes"]),

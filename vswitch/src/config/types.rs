@@ -25,6 +25,17 @@ pub enum ValueError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// No list of processors.
+    #[error(
+        "{text:?} is no list of processors: write numbers from 0 to {most} and ranges, each processor \
+         once, such as 2 or 1,4-6"
+    )]
+    Cpus {
+        /// The text.
+        text: String,
+        /// The highest number that a processor may have.
+        most: usize,
+    },
     /// A subnet that is none, or that cannot be used.
     #[error("{text:?} cannot be the {family} subnet: {reason}")]
     Subnet {

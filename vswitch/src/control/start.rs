@@ -60,6 +60,7 @@ impl Control {
         let (dataplane, events) = Dataplane::start(&DataplaneConfig {
             workers: config.workers.get(),
             backend: config.backend,
+            cpus: config.cpus.clone(),
             idle: config.idle,
         })?;
         let tap = match create_bridge(&netlink, &network, dataplane.workers()).await {

@@ -30,6 +30,7 @@ impl Control {
             backend: backend.name.to_string(),
             backend_reason: backend.reason.clone(),
             workers: inner.dataplane.workers(),
+            cpus: inner.config.cpus.as_slice().to_vec(),
             idle: inner.config.idle.to_string(),
             uplink: model.network.uplink.to_string(),
             bridge: model.network.name.to_string(),

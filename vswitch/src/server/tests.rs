@@ -105,6 +105,7 @@ fn status() -> Status {
         backend: "epoll".into(),
         backend_reason: "asked for".into(),
         workers: 1,
+        cpus: Vec::new(),
         idle: "adaptive".into(),
         uplink: "none".into(),
         bridge: "br0".into(),
