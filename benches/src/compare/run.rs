@@ -45,14 +45,15 @@ impl Run<'_> {
         let (steps, seconds) = self.plan();
         let progress = Progress::new(&seconds);
         for (step, seconds) in steps.iter().zip(seconds) {
-            let contender = self.contenders[step.contender].name().to_owned();
+            let (begin, contender) =
+                (Instant::now(), self.contenders[step.contender].name().to_owned());
             progress.begin(step, &contender, self.settings.rounds);
             if self.outcome.contenders[step.contender].cannot_run.is_none() {
                 self.step(step, &progress);
             }
             self.contenders[step.contender].stop();
             shell::heed()?;
-            progress.done(seconds);
+            progress.done(seconds, begin.elapsed().as_secs_f64());
         }
         self.contenders.iter_mut().for_each(|contender| contender.finish());
         progress.finish();

@@ -52,6 +52,9 @@ pub(crate) trait Workload {
     fn run(&self, turn: &Turn<'_>) -> Result<Figures>;
 }
 
+/// What of a load's end is not looked at.
+const EDGE: Duration = Duration::from_millis(650);
+
 /// A contender that is up, with its ports.
 pub(crate) struct Turn<'a> {
     pub(crate) contender: &'a dyn Contender,
@@ -106,7 +109,7 @@ impl Turn<'_> {
     /// Runs a load to its end, and looks at the clocks in its middle: after `lead`, until shortly
     /// before the end. So what the load does before and after does not count.
     pub(crate) fn load(&self, job: Job, lead: Duration) -> Result<(String, Usage)> {
-        let window = Duration::from_secs(self.seconds).saturating_sub(Duration::from_millis(300));
+        let window = Duration::from_secs(self.seconds).saturating_sub(EDGE);
         let pids = self.contender.pids();
         shell::pause(lead)?;
         let before = Look::now(&pids)?;

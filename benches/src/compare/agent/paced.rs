@@ -1,6 +1,6 @@
 //! Paced datagrams, and their counting.
 //!
-//! The sender sleeps to the next tick (250 us), sends what is due, and sleeps again: it never spins, so
+//! The sender sleeps to the next tick (257 us), sends what is due, and sleeps again: it never spins, so
 //! that it takes no CPU from what is measured. What is due after a late wake-up is sent over the next
 //! ticks, at twice the pace at most: one long burst would measure the receiver's buffer instead of the
 //! rate. A datagram begins with the number of its trial, so that stragglers of the one before do not

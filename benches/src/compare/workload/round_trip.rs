@@ -13,8 +13,11 @@ use crate::shell::{self, Job};
 
 const PORT: u16 = 11_111;
 
-/// Before the clocks are looked at: connecting, and sockperf's warm-up.
-const LEAD: Duration = Duration::from_millis(500);
+/// How long sockperf sleeps before it sends, and its warm-up: before the clocks are looked at.
+const LEAD: Duration = Duration::from_millis(2_600);
+
+/// What it takes beside the load: this, and sleeps at its end.
+const SOCKPERF_S: f64 = 2.5;
 
 fn metrics(key: &str, title: &str) -> Vec<Metric> {
     let quantiles = [("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")];
@@ -52,7 +55,7 @@ impl Workload for PingPong {
     }
 
     fn seconds(&self, load_seconds: u64) -> f64 {
-        load_seconds as f64 + 0.9
+        load_seconds as f64 + SOCKPERF_S
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

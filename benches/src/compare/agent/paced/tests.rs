@@ -18,7 +18,7 @@ fn orders_are_read() {
 fn no_more_is_due_than_the_rate_times_the_time() {
     assert_eq!(due(&order(10_000.0, 100), Duration::from_millis(50)), 500);
     assert_eq!(due(&order(10_000.0, 100), Duration::from_secs(9)), 1000);
-    assert_eq!(burst_max(40_000.0), 20);
+    assert_eq!(burst_max(40_000.0), 21);
     assert_eq!(burst_max(100.0), 1);
 }
 
