@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::result::{Failure, Outcome};
 use crate::shell;
 use crate::usage::settled_kernel_kib;
-use crate::workload::{Turn, Workload, resident};
+use crate::workload::{Times, Turn, Workload, resident};
 
 /// How it is to be run.
 #[derive(Debug)]
@@ -77,9 +77,10 @@ impl Run<'_> {
             }));
             false
         });
+        let times = Times { load: settings.seconds, idle: settings.idle_seconds };
         let seconds = |step: &Step| {
             let contender = contenders[step.contender].as_ref();
-            plan::step_seconds(step, contender, workloads, settings.seconds)
+            plan::step_seconds(step, contender, workloads, times)
         };
         let seconds = steps.iter().map(seconds).collect();
         (steps, seconds)

@@ -28,6 +28,13 @@ pub(crate) use idle::resident;
 /// Values by the key of their metric.
 pub(crate) type Figures = Vec<(String, f64)>;
 
+/// How long loads run, and how long an idle switch is watched, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) load: u64,
+    pub(crate) idle: u64,
+}
+
 /// Something to measure.
 pub(crate) trait Workload {
     /// As in `--only` and in the result file.
@@ -47,7 +54,7 @@ pub(crate) trait Workload {
     fn metrics(&self) -> Vec<Metric>;
 
     /// What a run is expected to take.
-    fn seconds(&self, load_seconds: u64) -> f64;
+    fn seconds(&self, times: Times) -> f64;
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures>;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Turn, Workload};
+use super::{Figures, Times, Turn, Workload};
 use crate::limits::{ATTACHES_COUNTED, FIRST_FRAMES, IDLE_SETTLE};
 use crate::result::Metric;
 use crate::shell;
@@ -56,10 +56,10 @@ impl Workload for Idle {
         metrics
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
+    fn seconds(&self, times: Times) -> f64 {
         let many = if self.is_many() { 0.08 * self.ports as f64 } else { 0.0 };
-        let watched = load_seconds as f64 * 2.5;
-        IDLE_SETTLE.as_secs_f64() + watched + f64::from(FIRST_FRAMES) * 0.5 + many
+        let watched = times.idle as f64;
+        IDLE_SETTLE.as_secs_f64() + watched + f64::from(FIRST_FRAMES + 2) * 0.5 + many
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

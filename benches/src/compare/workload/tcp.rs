@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Figures, Turn, Workload, listens};
+use super::{Figures, Times, Turn, Workload, listens};
 use crate::limits::LOAD_GRACE;
 use crate::result::Metric;
 use crate::shell::Job;
@@ -51,8 +51,8 @@ impl Workload for Tcp {
         ]
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
-        load_seconds as f64 + 1.3
+    fn seconds(&self, times: Times) -> f64 {
+        times.load as f64 + 1.1
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
