@@ -18,7 +18,8 @@ pub(crate) struct Look {
     at: Instant,
     cpus: usize,
     idle_s: f64,
-    switch_s: f64,
+    /// None for a contender that forwards in the kernel.
+    switch_s: Option<f64>,
 }
 
 /// CPUs in use between two looks.
@@ -26,8 +27,8 @@ pub(crate) struct Look {
 pub(crate) struct Usage {
     /// By everything on the machine, interrupts and all.
     pub(crate) machine_cpus: f64,
-    /// By the processes of the switch.
-    pub(crate) switch_cpus: f64,
+    /// By the processes of the switch, if it has any.
+    pub(crate) switch_cpus: Option<f64>,
 }
 
 impl Look {
@@ -36,6 +37,7 @@ impl Look {
         let text = std::fs::read_to_string("/proc/stat").context("read /proc/stat")?;
         let idle_s = idle_seconds(&text).context("/proc/stat has no line of CPUs")?;
         let switch_s = pids.iter().map(|pid| process_seconds(*pid)).sum::<Result<f64>>()?;
+        let switch_s = (!pids.is_empty()).then_some(switch_s);
         Ok(Self { at: Instant::now(), cpus: cpus(&text), idle_s, switch_s })
     }
 
@@ -44,7 +46,7 @@ impl Look {
         let wall = (later.at - self.at).as_secs_f64().max(1e-6);
         Usage {
             machine_cpus: (self.cpus as f64 - (later.idle_s - self.idle_s) / wall).max(0.0),
-            switch_cpus: (later.switch_s - self.switch_s) / wall,
+            switch_cpus: later.switch_s.zip(self.switch_s).map(|(to, from)| (to - from) / wall),
         }
     }
 }

@@ -200,10 +200,13 @@ fn has_listener(table: &str, port: u16) -> bool {
 
 /// The costs that go with a rate of messages.
 fn message_costs(key: &str, usage: Usage, per_second: f64) -> Figures {
-    vec![
-        (format!("{key}.cpu_s_per_million"), usage.machine_cpus / per_second * 1e6),
-        (format!("{key}.switch_cpus"), usage.switch_cpus),
-    ]
+    let cost = (format!("{key}.cpu_s_per_million"), usage.machine_cpus / per_second * 1e6);
+    std::iter::once(cost).chain(switch_cpus(key, usage)).collect()
+}
+
+/// None for a contender that forwards in the kernel.
+fn switch_cpus(key: &str, usage: Usage) -> Option<(String, f64)> {
+    Some((format!("{key}.switch_cpus"), usage.switch_cpus?))
 }
 
 /// Their metrics; `what` is a message, a frame, a request.

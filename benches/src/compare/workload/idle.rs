@@ -79,7 +79,8 @@ impl Workload for Idle {
         if !pids.is_empty() {
             let before = Look::now(&pids)?;
             shell::pause(Duration::from_secs(turn.idle_seconds))?;
-            add("cpu_percent", before.until(&Look::now(&pids)?).switch_cpus * 100.0);
+            let usage = before.until(&Look::now(&pids)?);
+            add("cpu_percent", usage.switch_cpus.context("its clocks were looked at")? * 100.0);
         }
         add("first_frame_us", first_frame_us(turn)?);
         Ok(figures)
