@@ -23,8 +23,9 @@ pub(crate) const PORTS_MAX: usize = 1000;
 /// Containers of a real Docker daemon: each takes half a second and several processes.
 pub(crate) const DOCKER_PORTS_MAX: usize = 20;
 
-/// Between two bursts of the paced sender.
-pub(crate) const TICK: Duration = Duration::from_micros(250);
+/// Between two bursts of the paced sender. Not a part of the kernel's tick (1, 4 or 10 ms), which would
+/// sample the CPU time of a sender in step with it always at the same phase.
+pub(crate) const TICK: Duration = Duration::from_micros(257);
 
 /// Timer slack of the paced sender; the kernel's default is 50 us.
 pub(crate) const TIMER_SLACK_NS: u64 = 1_000;

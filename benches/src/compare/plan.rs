@@ -1,7 +1,7 @@
 //! What runs, in which order, and how long it will take.
 
 use crate::contender::{Contender, Kind};
-use crate::workload::Workload;
+use crate::workload::{Times, Workload};
 
 /// One contender, up with a number of ports, and the workloads that run on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,9 +65,9 @@ pub(crate) fn step_seconds(
     step: &Step,
     contender: &dyn Contender,
     workloads: &[Box<dyn Workload>],
-    load_seconds: u64,
+    times: Times,
 ) -> f64 {
-    let loads = step.workloads.iter().map(|n| workloads[*n].seconds(load_seconds)).sum::<f64>();
+    let loads = step.workloads.iter().map(|n| workloads[*n].seconds(times)).sum::<f64>();
     contender.turn_seconds() + loads
 }
 

@@ -48,8 +48,12 @@ impl Progress {
         self.bar.set_message(format!("{}, {key}", self.bar.prefix()));
     }
 
-    pub(crate) fn done(&self, seconds: f64) {
-        self.bar.inc(millis(seconds));
+    /// A step is done that was expected to take so long, and took so long.
+    pub(crate) fn done(&self, expected_s: f64, took_s: f64) {
+        if self.bar.is_hidden() {
+            eprintln!("       took {took_s:.1} s, expected {expected_s:.1}");
+        }
+        self.bar.inc(millis(expected_s));
     }
 
     pub(crate) fn finish(&self) {

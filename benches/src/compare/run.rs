@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::result::{Failure, Outcome};
 use crate::shell;
 use crate::usage::settled_kernel_kib;
-use crate::workload::{Turn, Workload, resident};
+use crate::workload::{Times, Turn, Workload, resident};
 
 /// How it is to be run.
 #[derive(Debug)]
@@ -45,14 +45,15 @@ impl Run<'_> {
         let (steps, seconds) = self.plan();
         let progress = Progress::new(&seconds);
         for (step, seconds) in steps.iter().zip(seconds) {
-            let contender = self.contenders[step.contender].name().to_owned();
+            let (begin, contender) =
+                (Instant::now(), self.contenders[step.contender].name().to_owned());
             progress.begin(step, &contender, self.settings.rounds);
             if self.outcome.contenders[step.contender].cannot_run.is_none() {
                 self.step(step, &progress);
             }
             self.contenders[step.contender].stop();
             shell::heed()?;
-            progress.done(seconds);
+            progress.done(seconds, begin.elapsed().as_secs_f64());
         }
         self.contenders.iter_mut().for_each(|contender| contender.finish());
         progress.finish();
@@ -76,9 +77,10 @@ impl Run<'_> {
             }));
             false
         });
+        let times = Times { load: settings.seconds, idle: settings.idle_seconds };
         let seconds = |step: &Step| {
             let contender = contenders[step.contender].as_ref();
-            plan::step_seconds(step, contender, workloads, settings.seconds)
+            plan::step_seconds(step, contender, workloads, times)
         };
         let seconds = steps.iter().map(seconds).collect();
         (steps, seconds)

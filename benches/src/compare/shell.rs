@@ -2,9 +2,10 @@
 //!
 //! A [`Job`] is a child in a process group of its own, so that a Ctrl-C reaches the harness alone, and
 //! so that what the child started ends with it. Its output goes to files without a name: nothing can
-//! block on a full pipe. A job that is dropped is killed. SIGINT and SIGTERM are blocked in all
-//! threads but for one, which raises a flag; whoever waits looks at it and returns an error, and the
-//! guards on the way up clean the machine. Cleaning up itself does not look at the flag.
+//! block on a full pipe. A job that is dropped is killed. SIGINT and SIGTERM raise a flag; whoever waits
+//! looks at it and returns an error, and the guards on the way up clean the machine. Cleaning up
+//! itself does not look at the flag. (To block the signals would not do: children inherit that, and
+//! then do not end when they are asked to.)
 
 use std::fs::File;
 use std::io::Write as _;
@@ -13,29 +14,25 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::limits::{COMMAND_LIMIT, POLL, STOP_LIMIT};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Makes SIGINT and SIGTERM raise a flag. Before any thread is started.
+/// Makes SIGINT and SIGTERM raise a flag.
 pub(crate) fn catch_signals() -> Result<()> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals.thread_block().context("block SIGINT and SIGTERM")?;
-    std::thread::spawn(move || {
-        while signals.wait().is_ok() {
-            INTERRUPTED.store(true, Ordering::Relaxed);
-        }
-    });
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        signal_hook::flag::register(signal as i32, Arc::clone(&INTERRUPTED))
+            .with_context(|| format!("a handler for {signal}"))?;
+    }
     Ok(())
 }
 

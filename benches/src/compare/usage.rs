@@ -16,45 +16,56 @@ const USER_HZ: f64 = 100.0;
 #[derive(Debug)]
 pub(crate) struct Look {
     at: Instant,
-    machine_s: f64,
-    switch_s: f64,
+    cpus: usize,
+    idle_s: f64,
+    /// None for a contender that forwards in the kernel.
+    switch_s: Option<f64>,
 }
 
 /// CPUs in use between two looks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// By everything on the machine: user, nice, system, interrupts.
+    /// By everything on the machine, interrupts and all.
     pub(crate) machine_cpus: f64,
-    /// By the processes of the switch.
-    pub(crate) switch_cpus: f64,
+    /// By the processes of the switch, if it has any.
+    pub(crate) switch_cpus: Option<f64>,
 }
 
 impl Look {
     /// Now; `pids` are the processes of the switch.
     pub(crate) fn now(pids: &[u32]) -> Result<Self> {
         let text = std::fs::read_to_string("/proc/stat").context("read /proc/stat")?;
-        let machine_s = machine_seconds(&text).context("/proc/stat has no line of CPUs")?;
+        let idle_s = idle_seconds(&text).context("/proc/stat has no line of CPUs")?;
         let switch_s = pids.iter().map(|pid| process_seconds(*pid)).sum::<Result<f64>>()?;
-        Ok(Self { at: Instant::now(), machine_s, switch_s })
+        let switch_s = (!pids.is_empty()).then_some(switch_s);
+        Ok(Self { at: Instant::now(), cpus: cpus(&text), idle_s, switch_s })
     }
 
     /// What was used since.
     pub(crate) fn until(&self, later: &Self) -> Usage {
         let wall = (later.at - self.at).as_secs_f64().max(1e-6);
         Usage {
-            machine_cpus: (later.machine_s - self.machine_s) / wall,
-            switch_cpus: (later.switch_s - self.switch_s) / wall,
+            machine_cpus: (self.cpus as f64 - (later.idle_s - self.idle_s) / wall).max(0.0),
+            switch_cpus: later.switch_s.zip(self.switch_s).map(|(to, from)| (to - from) / wall),
         }
     }
 }
 
-/// Seconds that all CPUs together worked: without idle, waiting for disks, and stolen time.
-pub(crate) fn machine_seconds(proc_stat: &str) -> Option<f64> {
+/// Seconds that all CPUs together did not work: idle, waiting for disks, or taken by the hypervisor.
+/// The kernel measures these, while what it says of user, system and interrupts is sampled at its
+/// tick and misses a third of a load of short bursts.
+pub(crate) fn idle_seconds(proc_stat: &str) -> Option<f64> {
     let line = proc_stat.lines().find(|line| line.starts_with("cpu "))?;
     let fields: Vec<f64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
     // user nice system idle iowait irq softirq steal ..: proc_stat(5).
-    let busy = [0, 1, 2, 5, 6].iter().map(|n| fields.get(*n)).sum::<Option<f64>>()?;
-    Some(busy / USER_HZ)
+    let idle = [3, 4, 7].iter().map(|n| fields.get(*n)).sum::<Option<f64>>()?;
+    Some(idle / USER_HZ)
+}
+
+/// CPUs that are there.
+pub(crate) fn cpus(proc_stat: &str) -> usize {
+    let is_cpu = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");
+    proc_stat.lines().filter(is_cpu).count()
 }
 
 /// CPU time of all threads of a process, also of those that have ended.

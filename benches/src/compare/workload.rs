@@ -28,6 +28,13 @@ pub(crate) use idle::resident;
 /// Values by the key of their metric.
 pub(crate) type Figures = Vec<(String, f64)>;
 
+/// How long loads run, and how long an idle switch is watched, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) load: u64,
+    pub(crate) idle: u64,
+}
+
 /// Something to measure.
 pub(crate) trait Workload {
     /// As in `--only` and in the result file.
@@ -47,10 +54,13 @@ pub(crate) trait Workload {
     fn metrics(&self) -> Vec<Metric>;
 
     /// What a run is expected to take.
-    fn seconds(&self, load_seconds: u64) -> f64;
+    fn seconds(&self, times: Times) -> f64;
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures>;
 }
+
+/// What of a load's end is not looked at.
+const EDGE: Duration = Duration::from_millis(650);
 
 /// A contender that is up, with its ports.
 pub(crate) struct Turn<'a> {
@@ -106,7 +116,7 @@ impl Turn<'_> {
     /// Runs a load to its end, and looks at the clocks in its middle: after `lead`, until shortly
     /// before the end. So what the load does before and after does not count.
     pub(crate) fn load(&self, job: Job, lead: Duration) -> Result<(String, Usage)> {
-        let window = Duration::from_secs(self.seconds).saturating_sub(Duration::from_millis(300));
+        let window = Duration::from_secs(self.seconds).saturating_sub(EDGE);
         let pids = self.contender.pids();
         shell::pause(lead)?;
         let before = Look::now(&pids)?;
@@ -190,10 +200,13 @@ fn has_listener(table: &str, port: u16) -> bool {
 
 /// The costs that go with a rate of messages.
 fn message_costs(key: &str, usage: Usage, per_second: f64) -> Figures {
-    vec![
-        (format!("{key}.cpu_s_per_million"), usage.machine_cpus / per_second * 1e6),
-        (format!("{key}.switch_cpus"), usage.switch_cpus),
-    ]
+    let cost = (format!("{key}.cpu_s_per_million"), usage.machine_cpus / per_second * 1e6);
+    std::iter::once(cost).chain(switch_cpus(key, usage)).collect()
+}
+
+/// None for a contender that forwards in the kernel.
+fn switch_cpus(key: &str, usage: Usage) -> Option<(String, f64)> {
+    Some((format!("{key}.switch_cpus"), usage.switch_cpus?))
 }
 
 /// Their metrics; `what` is a message, a frame, a request.

@@ -1,4 +1,5 @@
 use super::{refusal, step_seconds, steps};
+use crate::workload::Times;
 use crate::{contender, workload};
 
 #[test]
@@ -34,12 +35,13 @@ fn the_budgets_hold() {
     let contenders = contender::all(&builds);
     let workloads = workload::all();
     let seconds = |rounds, quick, chosen: &[&str], workloads: &[Box<dyn workload::Workload>]| {
+        let times = Times { load: 2, idle: if quick { 4 } else { 10 } };
         let mut seconds = 0.0;
         for step in steps(contenders.len(), workloads, rounds) {
             let contender = contenders[step.contender].as_ref();
             let is_chosen = chosen.is_empty() || chosen.contains(&contender.name());
             if is_chosen && refusal(contender, step.ports, quick).is_none() {
-                seconds += step_seconds(&step, contender, workloads, 2);
+                seconds += step_seconds(&step, contender, workloads, times);
             }
         }
         seconds

@@ -1,10 +1,11 @@
-use super::{field_kib, machine_seconds};
+use super::{cpus, field_kib, idle_seconds};
 
 #[test]
-fn idle_disk_and_stolen_time_do_not_count() {
-    let text = "cpu  100 20 30 100000 7777 5 6 9999 1 1\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
-    assert!((machine_seconds(text).expect("a line") - 1.61).abs() < 1e-9);
-    assert_eq!(machine_seconds("intr 1 2 3"), None);
+fn idle_disk_and_stolen_time_are_not_work() {
+    let text = "cpu  100 20 30 1000 70 5 6 9 1 1\ncpu0 1 1 1 1 1 1 1 1 1 1\ncpu1 1 1 1 1 1 1 1\n";
+    assert!((idle_seconds(text).expect("a line") - 10.79).abs() < 1e-9);
+    assert_eq!(idle_seconds("intr 1 2 3"), None);
+    assert_eq!(cpus(text), 2);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Figures, Turn, Workload, message_cost_metrics, message_costs};
+use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::CONNECT_CLIENTS;
 use crate::result::Metric;
 use crate::shell::Job;
@@ -28,8 +28,8 @@ impl Workload for Connect {
         std::iter::once(rate).chain(message_cost_metrics(KEY, TITLE, "connections")).collect()
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
-        load_seconds as f64 + 0.3
+    fn seconds(&self, times: Times) -> f64 {
+        times.load as f64 + 0.2
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Turn, Workload, listens, message_cost_metrics, message_costs};
+use super::{Figures, Times, Turn, Workload, listens, message_cost_metrics, message_costs};
 use crate::limits::HTTP_CONNECTIONS;
 use crate::result::Metric;
 use crate::shell::Job;
@@ -41,8 +41,8 @@ impl Workload for Http {
         metrics
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
-        load_seconds as f64 + 0.5
+    fn seconds(&self, times: Times) -> f64 {
+        times.load as f64 + 0.2
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

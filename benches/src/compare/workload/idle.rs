@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Turn, Workload};
+use super::{Figures, Times, Turn, Workload};
 use crate::limits::{ATTACHES_COUNTED, FIRST_FRAMES, IDLE_SETTLE};
 use crate::result::Metric;
 use crate::shell;
@@ -56,10 +56,10 @@ impl Workload for Idle {
         metrics
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
+    fn seconds(&self, times: Times) -> f64 {
         let many = if self.is_many() { 0.08 * self.ports as f64 } else { 0.0 };
-        let watched = load_seconds as f64 * 2.5;
-        IDLE_SETTLE.as_secs_f64() + watched + f64::from(FIRST_FRAMES) * 0.5 + many
+        let watched = times.idle as f64;
+        IDLE_SETTLE.as_secs_f64() + watched + f64::from(FIRST_FRAMES + 2) * 0.5 + many
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
@@ -79,7 +79,8 @@ impl Workload for Idle {
         if !pids.is_empty() {
             let before = Look::now(&pids)?;
             shell::pause(Duration::from_secs(turn.idle_seconds))?;
-            add("cpu_percent", before.until(&Look::now(&pids)?).switch_cpus * 100.0);
+            let usage = before.until(&Look::now(&pids)?);
+            add("cpu_percent", usage.switch_cpus.context("its clocks were looked at")? * 100.0);
         }
         add("first_frame_us", first_frame_us(turn)?);
         Ok(figures)

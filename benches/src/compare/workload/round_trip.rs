@@ -6,15 +6,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Figures, Turn, Workload, message_cost_metrics, message_costs};
+use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::OUTSTANDING;
 use crate::result::Metric;
 use crate::shell::{self, Job};
 
 const PORT: u16 = 11_111;
 
-/// Before the clocks are looked at: connecting, and sockperf's warm-up.
-const LEAD: Duration = Duration::from_millis(500);
+/// How long sockperf sleeps before it sends, and its warm-up: before the clocks are looked at.
+const LEAD: Duration = Duration::from_millis(2_600);
+
+/// What it takes beside the load: this, and sleeps at its end.
+const SOCKPERF_S: f64 = 2.4;
 
 fn metrics(key: &str, title: &str) -> Vec<Metric> {
     let quantiles = [("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")];
@@ -51,8 +54,8 @@ impl Workload for PingPong {
         metrics(self.key, self.title)
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
-        load_seconds as f64 + 0.9
+    fn seconds(&self, times: Times) -> f64 {
+        times.load as f64 + SOCKPERF_S
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
@@ -102,8 +105,8 @@ impl Workload for Window {
         metrics(self.key, self.title)
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
-        load_seconds as f64 + 0.5
+    fn seconds(&self, times: Times) -> f64 {
+        times.load as f64 + 0.2
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
@@ -121,7 +124,7 @@ impl Workload for Window {
         let (text, usage) = turn.load(Job::spawn(&mut client)?, lead)?;
         let shown: Value = serde_json::from_str(&text).context("answer of the agent")?;
         let number = |key: &str| shown[key].as_f64().with_context(|| format!("no {key}: {text}"));
-        let times = Times {
+        let times = Percentiles {
             p50_us: number("p50_us")?,
             p99_us: number("p99_us")?,
             p999_us: number("p999_us")?,
@@ -133,14 +136,14 @@ impl Workload for Window {
 
 /// Round-trip times in microseconds, and how many there were in a second.
 #[derive(Debug, PartialEq)]
-struct Times {
+struct Percentiles {
     p50_us: f64,
     p99_us: f64,
     p999_us: f64,
     per_second: f64,
 }
 
-impl Times {
+impl Percentiles {
     fn figures(&self, key: &str, usage: crate::usage::Usage) -> Figures {
         let mut figures = vec![
             (format!("{key}.p50_us"), self.p50_us),
@@ -153,7 +156,7 @@ impl Times {
 }
 
 /// What `sockperf --full-rtt` prints.
-fn parse_sockperf(text: &str) -> Result<Times> {
+fn parse_sockperf(text: &str) -> Result<Percentiles> {
     // sockperf: ---> percentile 99.900 =  123.456
     let percentile = |name: &str| -> Result<f64> {
         let mark = format!("percentile {name}");
@@ -168,7 +171,7 @@ fn parse_sockperf(text: &str) -> Result<Times> {
         let digits = rest.and_then(|rest| rest.split([' ', ';']).next()?.trim().parse().ok());
         digits.with_context(|| format!("sockperf gives no {key}"))
     };
-    Ok(Times {
+    Ok(Percentiles {
         p50_us: percentile("50.000")?,
         p99_us: percentile("99.000")?,
         p999_us: percentile("99.900")?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Figures, Turn, Workload, listens};
+use super::{Figures, Times, Turn, Workload, listens, switch_cpus};
 use crate::limits::LOAD_GRACE;
 use crate::result::Metric;
 use crate::shell::Job;
@@ -51,8 +51,8 @@ impl Workload for Tcp {
         ]
     }
 
-    fn seconds(&self, load_seconds: u64) -> f64 {
-        load_seconds as f64 + 1.3
+    fn seconds(&self, times: Times) -> f64 {
+        times.load as f64 + 1.1
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
@@ -68,12 +68,12 @@ impl Workload for Tcp {
         let received = parse(&text)?;
         server.finish(LOAD_GRACE)?;
         let (key, gb_per_second) = (&self.key, received.gbps / 8.0);
-        Ok(vec![
+        let figures = vec![
             (format!("{key}.gbps"), received.gbps),
             (format!("{key}.cpu_s_per_gb"), usage.machine_cpus / gb_per_second),
-            (format!("{key}.switch_cpus"), usage.switch_cpus),
             (format!("{key}.retransmits"), received.retransmits),
-        ])
+        ];
+        Ok(figures.into_iter().chain(switch_cpus(key, usage)).collect())
     }
 }
 

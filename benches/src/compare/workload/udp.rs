@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Agent, Figures, Turn, Workload, message_cost_metrics, message_costs};
+use super::{Agent, Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::{LOAD_GRACE, UDP_DRAIN, UDP_PPS_MAX, UDP_PPS_MIN, UDP_STEPS, UDP_TRIAL};
 use crate::result::Metric;
 use crate::search::{self, Trial};
@@ -44,9 +44,9 @@ impl Workload for NoLoss {
         std::iter::once(rate).chain(costs).collect()
     }
 
-    fn seconds(&self, _load_seconds: u64) -> f64 {
-        // Half of the rates fail, and are tried twice.
-        f64::from(UDP_STEPS) * 1.5 * (UDP_TRIAL + UDP_DRAIN).as_secs_f64() + 0.4
+    fn seconds(&self, _times: Times) -> f64 {
+        // Some of the rates fail, and are tried twice.
+        f64::from(UDP_STEPS) * 1.3 * (UDP_TRIAL + UDP_DRAIN).as_secs_f64() + 0.4
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

@@ -1,4 +1,4 @@
-use super::{Times, parse_sockperf};
+use super::{Percentiles, parse_sockperf};
 
 const TEXT: &str = "sockperf: == version #3.7-no.git ==
 sockperf: [Total Run] RunTime=2.000 sec; Warm up time=400 msec; SentMessages=50000; ReceivedMessages=49999
@@ -19,7 +19,8 @@ sockperf: ---> percentile 50.000 =   38.125
 #[test]
 fn percentiles_and_rate_of_the_valid_part() {
     let times = parse_sockperf(TEXT).expect("parsed");
-    let expected = Times { p50_us: 38.125, p99_us: 120.5, p999_us: 300.25, per_second: 25_000.0 };
+    let expected =
+        Percentiles { p50_us: 38.125, p99_us: 120.5, p999_us: 300.25, per_second: 25_000.0 };
     assert_eq!(times, expected);
 }
 
