@@ -9,16 +9,18 @@
 //! | admit | `datapath/admit.rs` | whether it may come in |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
+//! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
 //!
-//! Rooms that come between them later: classify (after admit), translate (after learn), edit (after
-//! lookup); see `docs/architecture.md`.
+//! Rooms that come between them later: classify (after admit), translate (after learn); see
+//! `docs/architecture.md`.
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
 //! `received + generated + flood copies == sent + dropped + held`.
 
 mod admit;
 mod batch;
+mod edit;
 mod fdb;
 mod learn;
 pub mod limits;
@@ -30,6 +32,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod vlan;
 
 use fastpath::{Nanos, Pool};
 
@@ -39,6 +42,7 @@ pub use reason::DropReason;
 pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
+pub use vlan::{PortVlans, Tagging};
 
 /// What a worker's datapath remembers between batches.
 #[derive(Debug)]
@@ -86,5 +90,6 @@ pub fn run(
     admit::run(batch, snapshot, &state.fdb);
     learn::run(now, batch, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
+    edit::run(batch, pool, snapshot);
     tx::run(batch, pool, snapshot, stats, egress);
 }

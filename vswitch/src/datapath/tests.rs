@@ -3,6 +3,7 @@
 //! A failure prints its seed; `VSWITCH_SIM_SEED=n cargo test -p vswitch simulator` runs that one.
 
 mod sim;
+mod vlan;
 
 use std::time::Duration;
 
