@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | parse | `datapath/parse.rs` | what the frame is |
 //! | admit | `datapath/admit.rs` | whether it may come in |
+//! | | `datapath/guard.rs` | whether it says the truth about its sender |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
 //! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
@@ -22,6 +23,7 @@ mod admit;
 mod batch;
 mod edit;
 mod fdb;
+mod guard;
 mod learn;
 pub mod limits;
 mod lookup;
@@ -38,8 +40,9 @@ use fastpath::{Nanos, Pool};
 
 pub use batch::{Batch, Verdict};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place};
+pub use guard::Guard;
 pub use reason::DropReason;
-pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+pub use snapshot::{Isolation, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
@@ -87,7 +90,7 @@ pub fn run(
 ) {
     state.follow(snapshot);
     parse::run(batch, pool, stats);
-    admit::run(batch, snapshot, &state.fdb);
+    admit::run(batch, pool, snapshot, &state.fdb);
     learn::run(now, batch, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
     edit::run(batch, pool, snapshot);

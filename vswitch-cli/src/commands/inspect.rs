@@ -90,6 +90,8 @@ published     -
 offloads      csum, tso4
 queues        1
 vlan          access 10
+guard         on
+isolation     none
 received      1.5 KiB in 12 frames
 sent          20 B in 15 frames
 dropped       3

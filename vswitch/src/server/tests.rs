@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::network::{Member, Network, NetworkDetail};
+use vswitch_api::policy::guard::Guard;
+use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::vlan::VlanMode;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
@@ -103,7 +105,11 @@ fn attach_request(netns: NetnsRef) -> AttachRequest {
 }
 
 fn policy_change() -> PolicyChange {
-    PolicyChange { vlan: Some(VlanMode::default()) }
+    PolicyChange {
+        vlan: Some(VlanMode::default()),
+        guard: Some(Guard::default()),
+        isolation: Some(Isolation::default()),
+    }
 }
 
 fn trunk() -> VlanMode {

@@ -1,11 +1,13 @@
 //! What others make of the model: the datapath its snapshot, the store its document.
 
 use vswitch_api::policy::PortPolicy;
+use vswitch_api::policy::guard::Guard;
+use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::vlan::{Domain, VlanMode};
 
-use super::{FIRST_NETWORK, HOST_PORT, Model, Owner};
+use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Owner};
 use crate::control::store::Attachment;
-use crate::datapath::{NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac};
+use crate::datapath::{self, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac};
 
 impl Model {
     /// The attachments that survive a restart.
@@ -45,13 +47,16 @@ impl Model {
         };
         let conf = |kind, mac, policy: &PortPolicy| PortConf {
             vlans: vlans(&policy.vlan),
+            isolation: isolation(policy.isolation),
             ..PortConf::new(FIRST_NETWORK, kind, mac)
         };
         let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_policy);
         let host = (HOST_PORT, host);
         let published = self.ports.values().filter(|port| port.published);
-        let containers = published
-            .map(|port| (port.lease.slot, conf(PortKind::Container, port.lease.mac, &port.policy)));
+        let containers = published.map(|port| {
+            let conf = conf(PortKind::Container, port.lease.mac, &port.policy);
+            (port.lease.slot, PortConf { guard: guard(&port.lease, &port.policy.guard), ..conf })
+        });
         Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
     }
 }
@@ -63,5 +68,21 @@ fn vlans(mode: &VlanMode) -> PortVlans {
             trunk.allowed().iter().map(|vid| vid.get()),
             trunk.native().map(Domain::id),
         ),
+    }
+}
+
+fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {
+    (*guard != Guard::Off).then(|| datapath::Guard {
+        mac: lease.mac,
+        ipv4: Some(lease.ipv4).filter(|&own| guard.allows(own.into())),
+        ipv6: Some(lease.ipv6).filter(|&own| guard.allows(own.into())),
+    })
+}
+
+fn isolation(isolation: Isolation) -> datapath::Isolation {
+    match isolation {
+        Isolation::None => datapath::Isolation::None,
+        Isolation::Isolated => datapath::Isolation::Isolated,
+        Isolation::Promiscuous => datapath::Isolation::Promiscuous,
     }
 }

@@ -42,6 +42,15 @@ pub(super) fn frame(dst: MacAddr, src: MacAddr, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+pub(super) fn network() -> NetworkConf {
+    NetworkConf {
+        mtu: 1500,
+        ageing: Duration::from_secs(limits::AGEING_S),
+        fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
+        statics: Vec::new(),
+    }
+}
+
 fn conf((port, &network): (u16, &u16)) -> PortConf {
     PortConf::new(NetworkIndex(network), PortKind::Container, mac(port))
 }
@@ -92,17 +101,11 @@ impl Sim {
     }
 
     fn compile(&mut self) {
-        let conf = NetworkConf {
-            mtu: 1500,
-            ageing: Duration::from_secs(limits::AGEING_S),
-            fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
-            statics: Vec::new(),
-        };
         let count = self.confs.iter().map(|conf| usize::from(conf.network.0) + 1).max();
         let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
         self.epoch += 1;
         self.snapshot =
-            Snapshot::compile(vec![conf; count.unwrap_or(0)], ports).with_epoch(self.epoch);
+            Snapshot::compile(vec![network(); count.unwrap_or(0)], ports).with_epoch(self.epoch);
     }
 
     pub(super) fn inject(&mut self, port: u16, bytes: Vec<u8>) {
@@ -187,7 +190,16 @@ pub(super) fn storm(seed: u64) {
     let mut sim = Sim::with_networks(&networks);
     for port in 0..ports {
         let vlans = random_vlans(&mut random);
-        sim.set(port, |conf| conf.vlans = vlans);
+        let isolation = match random.below(8) {
+            0 => Isolation::Isolated,
+            1 => Isolation::Promiscuous,
+            _ => Isolation::None,
+        };
+        let guard = Guard { mac: mac(port), ipv4: None, ipv6: None };
+        let guard = (random.below(3) == 0).then_some(guard);
+        sim.set(port, |conf| {
+            (conf.vlans, conf.isolation, conf.guard) = (vlans, isolation, guard);
+        });
     }
     for _ in 0..40 {
         for _ in 0..random.below(60) {
