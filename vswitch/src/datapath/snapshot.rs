@@ -1,10 +1,12 @@
 //! What control wants, compiled for the datapath: immutable, published as a whole.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
 use wire::MacAddr;
 
+use super::classify::Neighbours;
 use super::{Guard, Key, PortVlans, Tagging};
 use members::Members;
 
@@ -55,6 +57,19 @@ pub struct StaticMac {
     pub port: PortIndex,
 }
 
+/// Addresses that the switch gave out, and where they live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// MAC address.
+    pub mac: MacAddr,
+    /// IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// IPv6 address.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The port.
+    pub port: PortIndex,
+}
+
 /// A network as control describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkConf {
@@ -66,6 +81,8 @@ pub struct NetworkConf {
     pub fdb_entries_max: usize,
     /// Addresses set by hand.
     pub statics: Vec<StaticMac>,
+    /// Whose addresses the switch answers for.
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// A port as control describes it.
@@ -107,6 +124,7 @@ pub(super) struct Network {
     pub(super) ageing_s: u32,
     /// Who gets a frame that is flooded.
     pub(super) members: Members,
+    pub(super) neighbours: Neighbours,
     /// Whether any port is isolated.
     pub(super) has_isolated: bool,
 }
@@ -164,11 +182,13 @@ impl Snapshot {
     ) -> Self {
         let mut snapshot = Self::default();
         for conf in networks {
+            let neighbours = Neighbours::new(&conf.neighbours);
             let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
             snapshot.networks.push(Network {
                 conf,
                 ageing_s,
                 members: Members::default(),
+                neighbours,
                 has_isolated: false,
             });
         }

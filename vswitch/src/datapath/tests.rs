@@ -2,6 +2,7 @@
 //!
 //! A failure prints its seed; `VSWITCH_SIM_SEED=n cargo test -p vswitch simulator` runs that one.
 
+mod answer;
 mod isolation;
 mod sim;
 mod vlan;

@@ -7,7 +7,9 @@ use vswitch_api::policy::vlan::{Domain, VlanMode};
 
 use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Owner};
 use crate::control::store::Attachment;
-use crate::datapath::{self, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac};
+use crate::datapath::{
+    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
+};
 
 impl Model {
     /// The attachments that survive a restart.
@@ -44,6 +46,7 @@ impl Model {
             ageing: self.network.ageing,
             fdb_entries_max: self.network.fdb_entries_max,
             statics: statics.collect(),
+            neighbours: self.neighbours(),
         };
         let conf = |kind, mac, policy: &PortPolicy| PortConf {
             vlans: vlans(&policy.vlan),
@@ -58,6 +61,22 @@ impl Model {
             (port.lease.slot, PortConf { guard: guard(&port.lease, &port.policy.guard), ..conf })
         });
         Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
+    }
+
+    /// Whose addresses the switch answers for: where no guard sees to it, a container may have others.
+    fn neighbours(&self) -> Vec<Neighbour> {
+        let network = &self.network;
+        let host = Neighbour {
+            mac: network.gateway_mac,
+            ipv4: Some(network.subnet.gateway()),
+            ipv6: Some(network.subnet6.gateway()),
+            port: HOST_PORT,
+        };
+        let guarded = self.ports.values().filter(|port| port.published).filter_map(|port| {
+            let datapath::Guard { mac, ipv4, ipv6 } = guard(&port.lease, &port.policy.guard)?;
+            Some(Neighbour { mac, ipv4, ipv6, port: port.lease.slot })
+        });
+        std::iter::once(host).chain(guarded).collect()
     }
 }
 

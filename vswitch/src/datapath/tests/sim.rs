@@ -24,6 +24,8 @@ pub(super) struct Sim {
     stats: Stats,
     now: Nanos,
     confs: Vec<PortConf>,
+    /// On every network.
+    neighbours: Vec<Neighbour>,
     epoch: u64,
 }
 
@@ -48,6 +50,7 @@ pub(super) fn network() -> NetworkConf {
         ageing: Duration::from_secs(limits::AGEING_S),
         fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
         statics: Vec::new(),
+        neighbours: Vec::new(),
     }
 }
 
@@ -71,6 +74,7 @@ impl Sim {
             stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
+            neighbours: Vec::new(),
             epoch: 0,
         };
         for port in 0..networks.len() {
@@ -90,6 +94,12 @@ impl Sim {
         self.compile();
     }
 
+    /// Sets the addresses that were given out.
+    pub(super) fn neighbours(&mut self, neighbours: Vec<Neighbour>) {
+        self.neighbours = neighbours;
+        self.compile();
+    }
+
     /// Takes all buffers out of the pool but so many.
     pub(super) fn hoard(&mut self, left: usize) -> Vec<Frame> {
         let taken = self.pool.available() - left;
@@ -103,9 +113,10 @@ impl Sim {
     fn compile(&mut self) {
         let count = self.confs.iter().map(|conf| usize::from(conf.network.0) + 1).max();
         let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
+        let network = NetworkConf { neighbours: self.neighbours.clone(), ..network() };
         self.epoch += 1;
         self.snapshot =
-            Snapshot::compile(vec![network(); count.unwrap_or(0)], ports).with_epoch(self.epoch);
+            Snapshot::compile(vec![network; count.unwrap_or(0)], ports).with_epoch(self.epoch);
     }
 
     pub(super) fn inject(&mut self, port: u16, bytes: Vec<u8>) {
@@ -157,7 +168,7 @@ impl Sim {
         }
         assert_eq!(
             sum.rx_frames + self.stats.generated + self.stats.flood_copies,
-            sum.tx_frames + sum.drops_total(),
+            sum.tx_frames + sum.drops_total() + self.stats.consumed,
             "frames appeared or vanished: {sum:?} {:?}",
             self.stats,
         );
