@@ -58,11 +58,11 @@ impl Pipeline {
             ageing: Duration::from_secs(300),
             fdb_entries_max: 65_536,
             statics: Vec::new(),
+            neighbours: Vec::new(),
         };
         let port = |port| {
-            let kind = PortKind::Container;
-            let network = NetworkIndex(0);
-            (PortIndex(port), PortConf { network, kind, mac: MacAddr::ZERO, enabled: true })
+            let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
+            (PortIndex(port), conf)
         };
         let mut pipeline = Self {
             engine,

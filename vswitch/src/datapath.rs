@@ -7,19 +7,24 @@
 //! |---|---|---|
 //! | parse | `datapath/parse.rs` | what the frame is |
 //! | admit | `datapath/admit.rs` | whether it may come in |
+//! | | `datapath/guard.rs` | whether it says the truth about its sender |
+//! | classify | `datapath/classify.rs` | what the switch answers itself |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
+//! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
 //!
-//! Rooms that come between them later: classify (after admit), translate (after learn), edit (after
-//! lookup); see `docs/architecture.md`.
+//! A room that comes between them later: translate (after learn); see `docs/architecture.md`.
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
-//! `received + generated + flood copies == sent + dropped + held`.
+//! `received + generated + flood copies == sent + dropped + consumed + held`.
 
 mod admit;
 mod batch;
+mod classify;
+mod edit;
 mod fdb;
+mod guard;
 mod learn;
 pub mod limits;
 mod lookup;
@@ -30,15 +35,20 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod vlan;
 
 use fastpath::{Nanos, Pool};
 
 pub use batch::{Batch, Verdict};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place};
+pub use guard::Guard;
 pub use reason::DropReason;
-pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+pub use snapshot::{
+    Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
+};
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
+pub use vlan::{PortVlans, Tagging};
 
 /// What a worker's datapath remembers between batches.
 #[derive(Debug)]
@@ -83,8 +93,10 @@ pub fn run(
 ) {
     state.follow(snapshot);
     parse::run(batch, pool, stats);
-    admit::run(batch, snapshot, &state.fdb);
+    admit::run(batch, pool, snapshot, &state.fdb);
+    classify::run(batch, pool, snapshot, stats);
     learn::run(now, batch, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
+    edit::run(batch, pool, snapshot);
     tx::run(batch, pool, snapshot, stats, egress);
 }

@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "tests wait for a real kernel, by a real clock")]
 
+mod answer;
 mod attach;
 mod bad_input;
 mod bad_up;
 mod death;
 mod fdb;
 mod frames;
+mod guard;
 mod harness;
 mod host_kept;
 mod output;
@@ -21,3 +23,4 @@ mod scale;
 mod side_by_side;
 mod tools;
 mod transfer;
+mod vlan;

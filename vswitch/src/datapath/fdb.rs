@@ -230,7 +230,7 @@ impl Fdb {
     pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, seen_s: u32) {
         let network = learnt.key.network;
         let Some(conf) =
-            snapshot.network(network).filter(|_| snapshot.reaches(learnt.port, network))
+            snapshot.network(network).filter(|_| snapshot.reaches(learnt.port, learnt.key))
         else {
             return;
         };

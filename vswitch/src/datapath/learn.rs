@@ -16,7 +16,7 @@ pub(super) fn run(
     let now_s = now.seconds();
     for run in batch.slots.chunk_by(|a, b| a.port == b.port) {
         let Some(network) = snapshot.network_of(run[0].port) else { continue };
-        for slot in run.iter().filter(|slot| slot.verdict == Verdict::Pending) {
+        for slot in run.iter().filter(|slot| !matches!(slot.verdict, Verdict::Drop(_))) {
             let learnt = Learnt { key: slot.src, port: slot.port };
             let limit = network.conf.fdb_entries_max;
             let place = slot.src_place;

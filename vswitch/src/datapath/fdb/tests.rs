@@ -19,7 +19,16 @@ fn learnt(n: u64, port: u16) -> Learnt {
 
 fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
     let ageing = Duration::from_secs(AGEING_S.into());
-    Snapshot::compile(vec![NetworkConf { mtu: 1500, ageing, fdb_entries_max: MANY, statics }], [])
+    Snapshot::compile(
+        vec![NetworkConf {
+            mtu: 1500,
+            ageing,
+            fdb_entries_max: MANY,
+            statics,
+            neighbours: Vec::new(),
+        }],
+        [],
+    )
 }
 
 #[test]

@@ -8,7 +8,7 @@ use fastpath::engine::memory::MemoryEngine;
 use fastpath::engine::pcap::PcapEngine;
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::VNET_LEN;
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::{Frame, Nanos, Pool, PortIndex};
 use wire::MacAddr;
 
 use crate::datapath::*;
@@ -23,8 +23,9 @@ pub(super) struct Sim {
     state: State,
     stats: Stats,
     now: Nanos,
-    networks: Vec<u16>,
-    disabled: Vec<u16>,
+    confs: Vec<PortConf>,
+    /// On every network.
+    neighbours: Vec<Neighbour>,
     epoch: u64,
 }
 
@@ -43,6 +44,20 @@ pub(super) fn frame(dst: MacAddr, src: MacAddr, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+pub(super) fn network() -> NetworkConf {
+    NetworkConf {
+        mtu: 1500,
+        ageing: Duration::from_secs(limits::AGEING_S),
+        fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
+        statics: Vec::new(),
+        neighbours: Vec::new(),
+    }
+}
+
+fn conf((port, &network): (u16, &u16)) -> PortConf {
+    PortConf::new(NetworkIndex(network), PortKind::Container, mac(port))
+}
+
 impl Sim {
     /// Ports 0 to `ports - 1` on one network.
     pub(super) fn new(ports: u16) -> Self {
@@ -58,8 +73,8 @@ impl Sim {
             state: State::new(0x5eed, false),
             stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
-            networks: networks.to_vec(),
-            disabled: Vec::new(),
+            confs: (0..).zip(networks).map(conf).collect(),
+            neighbours: Vec::new(),
             epoch: 0,
         };
         for port in 0..networks.len() {
@@ -70,29 +85,38 @@ impl Sim {
     }
 
     pub(super) fn disable(&mut self, port: u16) {
-        self.disabled.push(port);
+        self.set(port, |conf| conf.enabled = false);
+    }
+
+    /// Changes what a port is configured to be.
+    pub(super) fn set(&mut self, port: u16, change: impl FnOnce(&mut PortConf)) {
+        change(&mut self.confs[usize::from(port)]);
         self.compile();
     }
 
+    /// Sets the addresses that were given out.
+    pub(super) fn neighbours(&mut self, neighbours: Vec<Neighbour>) {
+        self.neighbours = neighbours;
+        self.compile();
+    }
+
+    /// Takes all buffers out of the pool but so many.
+    pub(super) fn hoard(&mut self, left: usize) -> Vec<Frame> {
+        let taken = self.pool.available() - left;
+        (0..taken).map(|_| self.pool.alloc().expect("it is available")).collect()
+    }
+
+    pub(super) fn give_back(&mut self, frames: Vec<Frame>) {
+        frames.into_iter().for_each(|frame| self.pool.release(frame));
+    }
+
     fn compile(&mut self) {
-        let conf = NetworkConf {
-            mtu: 1500,
-            ageing: Duration::from_secs(limits::AGEING_S),
-            fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
-            statics: Vec::new(),
-        };
-        let count = self.networks.iter().max().map_or(0, |&max| usize::from(max) + 1);
-        let ports = self.networks.iter().enumerate().map(|(port, &network)| {
-            let conf = PortConf {
-                network: NetworkIndex(network),
-                kind: PortKind::Container,
-                mac: mac(port as u16),
-                enabled: !self.disabled.contains(&(port as u16)),
-            };
-            (PortIndex(port as u16), conf)
-        });
+        let count = self.confs.iter().map(|conf| usize::from(conf.network.0) + 1).max();
+        let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
+        let network = NetworkConf { neighbours: self.neighbours.clone(), ..network() };
         self.epoch += 1;
-        self.snapshot = Snapshot::compile(vec![conf; count], ports).with_epoch(self.epoch);
+        self.snapshot =
+            Snapshot::compile(vec![network; count.unwrap_or(0)], ports).with_epoch(self.epoch);
     }
 
     pub(super) fn inject(&mut self, port: u16, bytes: Vec<u8>) {
@@ -124,7 +148,7 @@ impl Sim {
 
     /// Frames sent to each port since the last call.
     pub(super) fn sent_counts(&mut self) -> Vec<usize> {
-        (0..self.networks.len()).map(|port| self.sent(port as u16).len()).collect()
+        (0..self.confs.len()).map(|port| self.sent(port as u16).len()).collect()
     }
 
     fn counters(&self, port: u16) -> PortCounters {
@@ -144,7 +168,7 @@ impl Sim {
         }
         assert_eq!(
             sum.rx_frames + self.stats.generated + self.stats.flood_copies,
-            sum.tx_frames + sum.drops_total(),
+            sum.tx_frames + sum.drops_total() + self.stats.consumed,
             "frames appeared or vanished: {sum:?} {:?}",
             self.stats,
         );
@@ -153,10 +177,14 @@ impl Sim {
 }
 
 /// A small generator, so that a seed means the same for ever (SplitMix64).
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -171,6 +199,19 @@ pub(super) fn storm(seed: u64) {
     let ports = 2 + random.below(12) as u16;
     let networks: Vec<u16> = (0..ports).map(|_| random.below(3) as u16).collect();
     let mut sim = Sim::with_networks(&networks);
+    for port in 0..ports {
+        let vlans = random_vlans(&mut random);
+        let isolation = match random.below(8) {
+            0 => Isolation::Isolated,
+            1 => Isolation::Promiscuous,
+            _ => Isolation::None,
+        };
+        let guard = Guard { mac: mac(port), ipv4: None, ipv6: None };
+        let guard = (random.below(3) == 0).then_some(guard);
+        sim.set(port, |conf| {
+            (conf.vlans, conf.isolation, conf.guard) = (vlans, isolation, guard);
+        });
+    }
     for _ in 0..40 {
         for _ in 0..random.below(60) {
             let port = random.below(ports.into()) as u16;
@@ -179,7 +220,9 @@ pub(super) fn storm(seed: u64) {
         sim.run();
         for port in 0..ports {
             for bytes in sim.sent(port) {
-                let mark = bytes.get(26).copied();
+                // Behind the tag, where the port is a trunk.
+                let at = if bytes[24..26] == [0x81, 0] { 30 } else { 26 };
+                let mark = bytes.get(at).copied();
                 let own = networks[usize::from(port)] as u8;
                 assert!(mark.is_none_or(|mark| mark == own), "crossed, seed {seed}");
             }
@@ -192,6 +235,17 @@ pub(super) fn storm(seed: u64) {
         }
     }
     sim.check();
+}
+
+/// Mostly on the untagged domain, so that there is traffic; trunks get it, and give it, without a tag
+/// or with one.
+fn random_vlans(random: &mut Random) -> PortVlans {
+    match random.below(6) {
+        0 => PortVlans::trunk([1, 2], Some(0)),
+        1 => PortVlans::trunk([1, 2], Some(1)),
+        2 => PortVlans::access(1),
+        _ => PortVlans::access(0),
+    }
 }
 
 fn random_frame(random: &mut Random, port: u16, ports: u16, network: u16) -> Vec<u8> {
