@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::Settings;
 
 /// Every key, for the error about an unknown one.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "bridge",
     "subnet",
     "subnet6",
@@ -23,6 +23,7 @@ const KEYS: [&str; 12] = [
     "ageing_s",
     "fdb_entries_max",
     "uplink",
+    "multicast",
 ];
 
 /// Why a configuration file is refused.
@@ -96,6 +97,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
             "ageing_s" => settings.ageing = Some(entry.number()?),
             "fdb_entries_max" => settings.fdb_entries_max = Some(entry.number()?),
             "uplink" => settings.uplink = Some(entry.text()?),
+            "multicast" => settings.multicast = Some(entry.text()?),
             _ => {
                 return Err(ConfigError::UnknownKey { path: path.to_owned(), key: key.clone() });
             }
