@@ -59,11 +59,10 @@ impl<'a> Message<'a> {
     /// [`Error::Truncated`]; [`Error::Field`] for another type.
     pub fn igmp(bytes: &'a [u8]) -> Result<Self, Error> {
         need("IGMP", HEADER_LEN, bytes.len())?;
-        let single = || MacAddr::from_ipv4_multicast(Ipv4Addr::from(array::<4>(bytes, 4..8)));
         match bytes[0] {
             IGMP_QUERY => Ok(Self::Query),
             IGMP_LEAVE => Ok(Self::Leave),
-            IGMP_V1_REPORT | IGMP_V2_REPORT => Ok(Self::Report(Joins::one(single()))),
+            IGMP_V1_REPORT | IGMP_V2_REPORT => Ok(Self::Report(Joins::one(ipv4_group(bytes, 4)))),
             IGMP_V3_REPORT => Ok(Self::Report(Joins::records(bytes, Ipv4Addr::BITS))),
             value => Err(Error::Field { header: "IGMP", field: "type", value: value.into() }),
         }
@@ -80,8 +79,7 @@ impl<'a> Message<'a> {
             MLD_DONE => Ok(Self::Leave),
             MLD_V1_REPORT => {
                 need("MLD", HEADER_LEN + 16, bytes.len())?;
-                let group = Ipv6Addr::from(array::<16>(bytes, 8..24));
-                Ok(Self::Report(Joins::one(MacAddr::from_ipv6_multicast(group))))
+                Ok(Self::Report(Joins::one(ipv6_group(bytes, 8))))
             }
             MLD_V2_REPORT => Ok(Self::Report(Joins::records(bytes, Ipv6Addr::BITS))),
             value => Err(Error::Field { header: "MLD", field: "type", value: value.into() }),
@@ -89,7 +87,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The groups that a report joins. What is cut off ends them.
+/// The groups that a report joins, but for those of the link itself, 224.0.0.0/24 and ff02::/16, which
+/// reach everybody in any case. What is cut off ends them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Joins<'a> {
     one: Option<MacAddr>,
@@ -101,8 +100,8 @@ pub struct Joins<'a> {
 }
 
 impl<'a> Joins<'a> {
-    const fn one(group: MacAddr) -> Self {
-        Self { one: Some(group), records: &[], left: 0, address_len: 4 }
+    const fn one(group: Option<MacAddr>) -> Self {
+        Self { one: group, records: &[], left: 0, address_len: 4 }
     }
 
     fn records(bytes: &'a [u8], address_bits: u32) -> Self {
@@ -111,14 +110,14 @@ impl<'a> Joins<'a> {
     }
 
     /// The group of the next record, and whether the record joins it (RFC 3376 section 4.2.12).
-    fn record(&mut self) -> Option<(MacAddr, bool)> {
+    fn record(&mut self) -> Option<(Option<MacAddr>, bool)> {
         self.left = self.left.checked_sub(1)?;
         let fixed_len = 4 + self.address_len;
         let record = self.records.get(..fixed_len)?;
         let (kind, aux_words, sources) = (record[0], usize::from(record[1]), be16(record, 2..4));
         let group = match self.address_len {
-            4 => MacAddr::from_ipv4_multicast(Ipv4Addr::from(array::<4>(record, 4..8))),
-            _ => MacAddr::from_ipv6_multicast(Ipv6Addr::from(array::<16>(record, 4..20))),
+            4 => ipv4_group(record, 4),
+            _ => ipv6_group(record, 4),
         };
         let len = fixed_len + usize::from(sources) * self.address_len + aux_words * 4;
         self.records = self.records.get(len..)?;
@@ -141,11 +140,24 @@ impl Iterator for Joins<'_> {
             return Some(group);
         }
         loop {
-            if let (group, true) = self.record()? {
+            if let (Some(group), true) = self.record()? {
                 return Some(group);
             }
         }
     }
+}
+
+fn ipv4_group(bytes: &[u8], at: usize) -> Option<MacAddr> {
+    let group = Ipv4Addr::from(array::<4>(bytes, at..at + 4));
+    let is_of_the_link = group.octets()[..3] == [224, 0, 0];
+    (!is_of_the_link).then(|| MacAddr::from_ipv4_multicast(group))
+}
+
+fn ipv6_group(bytes: &[u8], at: usize) -> Option<MacAddr> {
+    let group = Ipv6Addr::from(array::<16>(bytes, at..at + 16));
+    // The scope (RFC 4291 section 2.7): 1 is the node's own, 2 the link's.
+    let is_of_the_link = group.octets()[1] & 0xf <= 2;
+    (!is_of_the_link).then(|| MacAddr::from_ipv6_multicast(group))
 }
 
 /// An IGMPv3 general query from 0.0.0.0, which a switch that is no router may send (RFC 4541 section

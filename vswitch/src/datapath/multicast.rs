@@ -213,6 +213,7 @@ fn decide(slot: &Slot, frame: &[u8], state: &mut State, now_s: u32) -> Verdict {
         }
         Some(Message::Leave) => Verdict::Routers,
         Some(Message::Report(joins)) => {
+            // 239.128.0.1 has the same MAC address: nobody becomes a router by listening to it.
             for group in joins.filter(|group| *group != ROUTERS) {
                 note(slot, group, state, now_s);
             }

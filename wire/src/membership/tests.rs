@@ -65,6 +65,18 @@ fn records_join_unless_they_include_nothing() {
 }
 
 #[test]
+fn groups_of_the_link_are_left_out() {
+    assert_eq!(joins(Message::igmp(&[0x16, 0, 0, 0, 224, 0, 0, 251])), []);
+    let mut report = vec![143, 0, 0, 0, 0, 0, 0, 2];
+    for (scope, last) in [(2, 0x99), (5, 0x34)] {
+        report.extend([4, 0, 0, 0, 0xff, scope]);
+        report.extend([0; 12]);
+        report.extend([0x12, last]);
+    }
+    assert_eq!(joins(Message::mld(&report)), [GROUP6]);
+}
+
+#[test]
 fn what_is_cut_off_or_of_another_kind_joins_nothing() {
     assert!(Message::igmp(&[0x16, 0, 0, 0, 239, 1, 2]).is_err());
     assert!(Message::mld(&[131, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());

@@ -108,6 +108,17 @@ fn a_group_goes_to_who_listens_and_to_routers() {
     sim.check();
 }
 
+/// A group whose MAC address is that of all systems, under which routers are remembered.
+#[test]
+fn nobody_becomes_a_router_by_listening() {
+    let mut sim = sim();
+    let alias = [239, 128, 0, 1];
+    sim.inject(2, igmp(2, alias, 0x16, alias));
+    sim.run();
+    assert_eq!(counts(&mut sim, data(0, GROUP)), [0; 5]);
+    sim.check();
+}
+
 #[test]
 fn what_is_of_the_link_reaches_everybody() {
     let mut sim = sim();
