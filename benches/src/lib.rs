@@ -59,6 +59,8 @@ impl Pipeline {
             fdb_entries_max: 65_536,
             statics: Vec::new(),
             neighbours: Vec::new(),
+            mac: MacAddr::ZERO,
+            snooping: true,
         };
         let port = |port| {
             let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);

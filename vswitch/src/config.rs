@@ -18,7 +18,9 @@ pub use cpus::Cpus;
 pub use fastpath::{BackendChoice, IdlePolicy};
 pub use file::ConfigError;
 pub use paths::{SocketPath, StateDir};
-pub use types::{Ageing, FdbLimit, IfName, Mtu, Subnet4, Subnet6, Uplink, ValueError, Workers};
+pub use types::{
+    Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, Uplink, ValueError, Workers,
+};
 
 /// What somebody said; absent is "did not say".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Settings {
     pub fdb_entries_max: Option<FdbLimit>,
     /// `uplink`: how containers reach the world.
     pub uplink: Option<Uplink>,
+    /// `multicast`: `snoop` or `flood`.
+    pub multicast: Option<Multicast>,
 }
 
 impl Settings {
@@ -77,6 +81,7 @@ impl Settings {
             ageing: self.ageing.or(other.ageing),
             fdb_entries_max: self.fdb_entries_max.or(other.fdb_entries_max),
             uplink: self.uplink.or(other.uplink),
+            multicast: self.multicast.or(other.multicast),
         }
     }
 }
@@ -111,6 +116,8 @@ pub struct Config {
     pub fdb_entries_max: FdbLimit,
     /// How containers reach the world.
     pub uplink: Uplink,
+    /// Who gets multicast.
+    pub multicast: Multicast,
 }
 
 impl Config {
@@ -131,6 +138,7 @@ impl Config {
             ageing: said.ageing.unwrap_or_default(),
             fdb_entries_max: said.fdb_entries_max.unwrap_or_default(),
             uplink: said.uplink.unwrap_or_default(),
+            multicast: said.multicast.unwrap_or_default(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | | `datapath/guard.rs` | whether it says the truth about its sender |
 //! | classify | `datapath/classify.rs` | what the switch answers itself |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
+//! | | `datapath/multicast.rs` | who listens to which group |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
 //! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
@@ -28,6 +29,7 @@ mod guard;
 mod learn;
 pub mod limits;
 mod lookup;
+mod multicast;
 mod parse;
 mod reason;
 mod snapshot;
@@ -42,6 +44,7 @@ use fastpath::{Nanos, Pool};
 pub use batch::{Batch, Verdict};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place};
 pub use guard::Guard;
+pub use multicast::{Groups, tick};
 pub use reason::DropReason;
 pub use snapshot::{
     Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
@@ -55,6 +58,8 @@ pub use vlan::{PortVlans, Tagging};
 pub struct State {
     /// Which MAC address lives on which port.
     pub fdb: Fdb,
+    /// Which ports listen to which multicast group.
+    pub groups: Groups,
     /// What was learnt or refreshed since the worker last took it, for the other workers.
     pub news: Vec<Learnt>,
     /// Whether anybody takes the news.
@@ -68,7 +73,7 @@ impl State {
     #[must_use]
     pub fn new(seed: u64, tell: bool) -> Self {
         let news = Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX);
-        Self { fdb: Fdb::new(seed), news, tell, epoch: 0 }
+        Self { fdb: Fdb::new(seed), groups: Groups::default(), news, tell, epoch: 0 }
     }
 
     /// Brings static entries in line with a snapshot that is new.
@@ -96,7 +101,8 @@ pub fn run(
     admit::run(batch, pool, snapshot, &state.fdb);
     classify::run(batch, pool, snapshot, stats);
     learn::run(now, batch, snapshot, state, stats);
+    multicast::run(now, batch, pool, snapshot, state);
     lookup::run(now, batch, snapshot, &state.fdb);
     edit::run(batch, pool, snapshot);
-    tx::run(batch, pool, snapshot, stats, egress);
+    tx::run(batch, pool, snapshot, &state.groups, stats, egress);
 }

@@ -33,11 +33,15 @@ use vswitch_api::stats::WorkerStats;
 pub(crate) use command::{Command, Removed, WorkerReport};
 pub(crate) use news::News;
 
+use crate::datapath::limits::QUERY_INTERVAL_S;
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats};
 use crate::dataplane::DataplaneEvent;
 
 /// Time between two steps of the sweep of the forwarding database.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Time between two questions who listens to which multicast group.
+const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
 
 /// How long an ending worker waits for what is in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -150,10 +154,19 @@ impl Worker {
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
         self.state.follow(&snapshot);
         self.handle_events(now, &snapshot);
-        self.news.hear(&snapshot, &mut self.state.fdb);
+        self.news.hear(&snapshot, &mut self.state);
         datapath::run(
             now,
             &mut self.batch,
+            &mut self.pool,
+            &snapshot,
+            &mut self.state,
+            &mut self.stats,
+            &mut *self.engine,
+        );
+        datapath::tick(
+            now,
+            self.id == 0,
             &mut self.pool,
             &snapshot,
             &mut self.state,
@@ -168,10 +181,11 @@ impl Worker {
         Ok(())
     }
 
-    /// Sleeps for ever, unless there is something that ages or somebody who may have news.
+    /// Sleeps until it is time to ask who listens to which group, unless there is something that ages or
+    /// somebody who may have news.
     fn patience(&self) -> Wait {
         let at_rest = self.state.fdb.is_empty() && !self.news.has_peers();
-        if at_rest { Wait::Forever } else { Wait::For(SWEEP_EVERY) }
+        Wait::For(if at_rest { QUERY_EVERY } else { SWEEP_EVERY })
     }
 
     fn handle_events(&mut self, now: Nanos, snapshot: &Snapshot) {
@@ -191,6 +205,7 @@ impl Worker {
         let mut queue = self.engine.take_closed(port);
         self.open.retain(|&open| open != port);
         self.state.fdb.forget_port(port);
+        self.state.groups.forget_port(port);
         let counters = self.counters(port);
         let waiting = self.closing.extract_if(.., |(closing, _)| *closing == port);
         for (_, reply) in waiting {
@@ -244,6 +259,8 @@ impl Worker {
             fdb_entries: self.state.fdb.len(),
             mac_moves: self.stats.mac_moves,
             fdb_full: self.stats.fdb_full,
+            groups: self.state.groups.len(),
+            groups_full: self.state.groups.full,
             news_lost: self.news.lost(),
         };
         WorkerReport { ports, closed, worker }

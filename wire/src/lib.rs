@@ -22,6 +22,7 @@
 //! | [`vxlan`] | the tunnel's header |
 //! | [`vnet`] | the offload header in front of a frame on a TAP |
 //! | [`checksum`] | full, by difference, and partial |
+//! | [`membership`] | IGMP and MLD: who listens to which multicast group |
 //! | [`meta`] | the one parse of a frame on the data path |
 //! | [`frames`] | whole frames: gratuitous ARP, neighbour advertisements, UDP, TCP, ICMP |
 //! | [`limits`] | every limit of the crate |
@@ -60,6 +61,7 @@ pub mod ipv6;
 pub mod ipv6_ext;
 pub mod limits;
 pub mod mac;
+pub mod membership;
 pub mod meta;
 pub mod ndp;
 pub mod ports;

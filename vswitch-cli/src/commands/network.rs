@@ -94,6 +94,7 @@ fn inspect(detail: &NetworkDetail) -> String {
         ("uplink", network.uplink.clone()),
         ("ageing", human::seconds(detail.ageing_s)),
         ("mac addresses", format!("{} of {}", detail.fdb_entries, detail.fdb_entries_max)),
+        ("multicast", detail.multicast.clone()),
         ("containers", network.ports.to_string()),
     ]);
     if !detail.members.is_empty() {
@@ -121,7 +122,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "name": "br0", "subnet": "10.99.0.0/16", "gateway": "10.99.0.1",
             "subnet6": "fd00::/64", "gateway6": "fd00::1", "mtu": 1500, "uplink": "none",
-            "ports": 1, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300,
+            "ports": 1, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300, "multicast": "snoop",
             "fdb_entries_max": 4096, "fdb_entries": 2,
             "members": [
                 { "name": "a", "mac": "02:00:00:00:00:0a", "ipv4": "10.99.0.2", "ipv6": "fd00::2" },
@@ -154,6 +155,7 @@ mtu            1500
 uplink         none
 ageing         5m 0s
 mac addresses  2 of 4096
+multicast      snoop
 containers     1
 
 NAME  MAC                IPV4       IPV6

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vswitch::config::{
-    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, Mtu, Settings,
+    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, Mtu, Multicast, Settings,
     SocketPath, StateDir, Subnet4, Subnet6, Uplink, Workers,
 };
 use vswitch::{Ready, SocketError};
@@ -60,6 +60,9 @@ pub(crate) struct UpArgs {
     /// Seconds until a learnt MAC address is forgotten [default: 300]
     #[arg(long, value_name = "SECONDS")]
     ageing: Option<Ageing>,
+    /// Who gets multicast: who listens to it (IGMP and MLD snooping), or all [default: snoop]
+    #[arg(long, value_name = "snoop|flood")]
+    multicast: Option<Multicast>,
     /// A TOML file with such settings; options of the command line win
     #[arg(long, value_name = "FILE", value_parser = value::path)]
     config: Option<PathBuf>,
@@ -121,6 +124,7 @@ impl UpArgs {
             ageing: self.ageing,
             fdb_entries_max: None,
             uplink: self.uplink,
+            multicast: self.multicast,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

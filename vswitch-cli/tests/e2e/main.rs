@@ -15,6 +15,7 @@ mod frames;
 mod guard;
 mod harness;
 mod host_kept;
+mod multicast;
 mod output;
 mod readme;
 mod restart;

@@ -38,6 +38,8 @@ pub struct NetworkDetail {
     pub ageing_s: u64,
     /// Most MAC addresses that the network may learn.
     pub fdb_entries_max: usize,
+    /// `snoop`: multicast goes to who listens; `flood`: to all.
+    pub multicast: String,
     /// MAC addresses known now.
     pub fdb_entries: usize,
     /// Container ports on it.

@@ -72,6 +72,10 @@ pub struct WorkerStats {
     pub mac_moves: u64,
     /// MAC addresses not learnt, since the table or the network's share was full.
     pub fdb_full: u64,
+    /// Listeners to multicast groups that it knows, each port of each group counted.
+    pub groups: usize,
+    /// Listeners not noted, or forgotten, since there was no room.
+    pub groups_full: u64,
     /// What it learnt and could not tell another worker, since that one was behind.
     pub news_lost: u64,
 }

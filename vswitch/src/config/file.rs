@@ -24,6 +24,7 @@ const KEYS: [&str; 13] = [
     "ageing_s",
     "fdb_entries_max",
     "uplink",
+    "multicast",
 ];
 
 /// Why a configuration file is refused.
@@ -98,6 +99,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
             "ageing_s" => settings.ageing = Some(entry.number()?),
             "fdb_entries_max" => settings.fdb_entries_max = Some(entry.number()?),
             "uplink" => settings.uplink = Some(entry.text()?),
+            "multicast" => settings.multicast = Some(entry.text()?),
             _ => {
                 return Err(ConfigError::UnknownKey { path: path.to_owned(), key: key.clone() });
             }

@@ -68,6 +68,9 @@ pub enum ValueError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Neither of the two ways of multicast.
+    #[error("{0:?} is neither `snoop` nor `flood`")]
+    Multicast(String),
     /// An uplink that does not exist yet.
     #[error("uplink {0:?} is not available: this version has only `none` (an internal network)")]
     Uplink(String),
@@ -337,6 +340,37 @@ impl FromStr for Uplink {
         match text {
             "none" => Ok(Self::None),
             other => Err(ValueError::Uplink(other.to_owned())),
+        }
+    }
+}
+
+/// Who gets frames for a multicast group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Multicast {
+    /// Who listens, by IGMP and MLD.
+    #[default]
+    Snoop,
+    /// All.
+    Flood,
+}
+
+impl fmt::Display for Multicast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Snoop => "snoop",
+            Self::Flood => "flood",
+        })
+    }
+}
+
+impl FromStr for Multicast {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "snoop" => Ok(Self::Snoop),
+            "flood" => Ok(Self::Flood),
+            _ => Err(ValueError::Multicast(text.to_owned())),
         }
     }
 }

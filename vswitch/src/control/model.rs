@@ -18,7 +18,7 @@ use super::ipam::{Address, Pool, PoolError};
 use super::limits::STATICS_MAX;
 use super::name::Name;
 use super::store::NetnsRecord;
-use crate::config::{IfName, Subnet4, Subnet6, Uplink};
+use crate::config::{IfName, Multicast, Subnet4, Subnet6, Uplink};
 use crate::datapath::NetworkIndex;
 
 mod choose;
@@ -49,6 +49,7 @@ pub(crate) struct Network {
     pub(crate) ageing: Duration,
     pub(crate) fdb_entries_max: usize,
     pub(crate) uplink: Uplink,
+    pub(crate) multicast: Multicast,
     /// Of the host's own port.
     pub(crate) host_policy: PortPolicy,
 }

@@ -143,6 +143,7 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         ageing: config.ageing(),
         fdb_entries_max: config.fdb_entries_max.get(),
         uplink: config.uplink,
+        multicast: config.multicast,
         host_policy: kept.map_or_else(PortPolicy::of_host, |kept| kept.host_policy.clone()),
     })
 }

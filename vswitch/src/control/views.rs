@@ -69,6 +69,7 @@ impl Control {
             gateway_mac: network.gateway_mac.to_string(),
             ageing_s: network.ageing.as_secs(),
             fdb_entries_max: network.fdb_entries_max,
+            multicast: network.multicast.to_string(),
             fdb_entries: fdb.iter().filter(|row| row.network == model::FIRST_NETWORK).count(),
             members: members.collect(),
         })

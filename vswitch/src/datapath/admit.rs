@@ -19,6 +19,7 @@ const MAC_CONTROL: EtherType = EtherType(0x8808);
 /// Gives what is admitted its keys, drops the rest. The forwarding database is told which addresses
 /// it will be asked for, so that they are in cache when the next rooms ask.
 pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
+    let mut has_groups = false;
     for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
         let conf = snapshot.port(run[0].port);
         let conf = conf.and_then(|port| Some((port, &snapshot.network(port.network)?.conf)));
@@ -38,6 +39,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
             slot.dst = Key::new(port.network, vlan, slot.meta.dst);
             match refuse(slot, port, network) {
                 None => {
+                    has_groups |= slot.dst.is_multicast();
                     slot.src_place = fdb.place(slot.src);
                     slot.dst_place = fdb.place(slot.dst);
                 }
@@ -48,6 +50,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
             guard::run(guard, run, pool);
         }
     }
+    batch.has_groups = has_groups;
 }
 
 #[inline]

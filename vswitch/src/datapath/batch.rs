@@ -16,6 +16,10 @@ pub enum Verdict {
     Unicast(PortIndex),
     /// To every port of its network but the one it came from.
     Flood,
+    /// To the ports that listen to its group, and to routers.
+    Group,
+    /// To the ports of multicast routers; it was meant for the switch, too.
+    Routers,
     /// Nowhere.
     Drop(DropReason),
 }
@@ -47,13 +51,17 @@ pub struct Batch {
     pub(super) incoming: Vec<Received>,
     /// Frames on their journey.
     pub(super) slots: Vec<Slot>,
+    /// Whether any of them that was admitted is for a group: the rooms that are about groups have
+    /// nothing to do otherwise.
+    pub(super) has_groups: bool,
 }
 
 impl Batch {
     /// An empty batch with room for `frames`.
     #[must_use]
     pub fn with_capacity(frames: usize) -> Self {
-        Self { incoming: Vec::with_capacity(frames), slots: Vec::with_capacity(frames) }
+        let (incoming, slots) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
+        Self { incoming, slots, has_groups: false }
     }
 
     /// Where an engine puts what it receives.

@@ -30,6 +30,9 @@ use super::{Batch, Snapshot, Stats, Verdict};
 
 /// Answers what it can.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats: &mut Stats) {
+    if !batch.has_groups {
+        return;
+    }
     for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
         let Some(network) = snapshot.network_of(run[0].port) else { continue };
         for slot in run {

@@ -1,4 +1,5 @@
-//! Source guard: a container sends from its own addresses only, and plays no router and no DHCP server.
+//! Source guard: a container sends from its own addresses only, and plays no router, for multicast
+//! neither, and no DHCP server.
 //!
 //! Judged are the Ethernet source, the source of IPv4 and IPv6, and what ARP and neighbour discovery
 //! say of the sender, behind up to two VLAN tags. What a guest needs before it has an address passes:
@@ -35,6 +36,10 @@ const DHCPV6_SERVER: u16 = 547;
 
 /// IP protocol number of IGMP.
 const IGMP: L4 = L4::Other(2);
+
+/// A multicast router's question, in IGMP and in MLD.
+const IGMP_QUERY: u8 = 0x11;
+const MLD_QUERY: Type = Type(130);
 
 /// MLD report, done, and version 2 report (RFC 2710, RFC 3810).
 const MLD_REPORT: Type = Type(131);
@@ -86,9 +91,12 @@ impl Guard {
         let source = ip.src();
         if Some(source) != self.ipv4 {
             let is_asking = source.is_unspecified()
-                && (meta.l4 == IGMP || ports(meta, frame) == Some((DHCP_CLIENT, DHCP_SERVER)));
+                && (meta.l4 == IGMP && meta.l4_bytes(frame).first() != Some(&IGMP_QUERY)
+                    || ports(meta, frame) == Some((DHCP_CLIENT, DHCP_SERVER)));
             return check(is_asking, DropReason::SpoofedIpv4);
         }
+        let asks = meta.l4 == IGMP && meta.l4_bytes(frame).first() == Some(&IGMP_QUERY);
+        check(!asks, DropReason::RogueQuerier)?;
         let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCP_SERVER);
         check(!is_server, DropReason::RogueDhcp)
     }
@@ -118,6 +126,7 @@ impl Guard {
     fn judge_icmpv6(&self, meta: &Meta, icmp_type: Type, message: &[u8]) -> Result<(), DropReason> {
         match icmp_type {
             Type::ROUTER_ADVERT => return Err(DropReason::RogueRouter),
+            MLD_QUERY => return Err(DropReason::RogueQuerier),
             Type::REDIRECT => return Err(DropReason::RogueRedirect),
             other if !other.is_ndp() => return Ok(()),
             _ => check(!meta.fragment, DropReason::Unjudged)?,

@@ -67,6 +67,8 @@ reasons! {
     RogueRouter = "rogue-router",
     /// Guarded port: an ICMPv6 redirect.
     RogueRedirect = "rogue-redirect",
+    /// Guarded port: a multicast router's question.
+    RogueQuerier = "rogue-querier",
     /// Guarded port: from a DHCP server's UDP port.
     RogueDhcp = "rogue-dhcp",
     /// Guarded port: headers that contradict themselves or hide what they carry.
@@ -75,6 +77,8 @@ reasons! {
     Isolated = "isolated",
     /// The destination lives on the port that the frame came from.
     SamePort = "same-port",
+    /// For a multicast group that nobody listens to.
+    NoListener = "no-listener",
     /// To be flooded, and there is no other port.
     NoOtherPort = "no-other-port",
     /// Part of a flood that needs other bytes, and no buffer was free for them.

@@ -81,6 +81,10 @@ pub struct NetworkConf {
     pub fdb_entries_max: usize,
     /// Addresses set by hand.
     pub statics: Vec<StaticMac>,
+    /// The gateway's MAC address, which the switch's own frames bear.
+    pub mac: MacAddr,
+    /// Whether multicast goes to who listens, instead of to all.
+    pub snooping: bool,
     /// Whose addresses the switch answers for.
     pub neighbours: Vec<Neighbour>,
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod isolation;
+mod multicast;
 mod sim;
 mod vlan;
 

@@ -4,7 +4,7 @@ use fastpath::engine::Engine;
 use fastpath::{Frame, Pool, PortIndex};
 
 use super::batch::Slot;
-use super::{Batch, DropReason, Snapshot, Stats, Tagging, Verdict, edit};
+use super::{Batch, DropReason, Groups, Snapshot, Stats, Tagging, Verdict, edit};
 
 /// Where frames go. Every engine is one.
 pub trait Egress {
@@ -24,13 +24,16 @@ pub(super) fn run(
     batch: &mut Batch,
     pool: &mut Pool,
     snapshot: &Snapshot,
+    groups: &Groups,
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
     for slot in batch.slots.drain(..) {
         match slot.verdict {
             Verdict::Unicast(port) => egress.send(pool, port, slot.frame),
-            Verdict::Flood => flood(slot, pool, snapshot, stats, egress),
+            Verdict::Flood | Verdict::Group | Verdict::Routers => {
+                flood(slot, pool, snapshot, groups, stats, egress);
+            }
             Verdict::Drop(reason) => {
                 stats.drop(slot.port, reason);
                 pool.release(slot.frame);
@@ -50,25 +53,44 @@ fn flood(
     slot: Slot,
     pool: &mut Pool,
     snapshot: &Snapshot,
+    groups: &Groups,
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
     let (from, vlan, double) = (slot.port, slot.dst.vlan(), slot.meta.inner.is_some());
     let network = snapshot.network_of(from);
-    let access = network.map_or(&[][..], |network| network.members.access(vlan));
-    let trunks = network.map_or(&[][..], |network| network.members.trunks());
     let isolates = network.is_some_and(|network| network.has_isolated);
+    let members = network.map(|network| &network.members);
+    let (key, none) = (slot.dst, &[][..]);
+    // Access ports of the VLAN, and others of which it has to be asked how frames leave by them.
+    let (access, mixed, routers) = match slot.verdict {
+        Verdict::Group => (none, groups.listeners(slot.dst), groups.routers(slot.dst)),
+        Verdict::Routers => (none, none, groups.routers(slot.dst)),
+        _ => (
+            members.map_or(none, |members| members.access(vlan)),
+            members.map_or(none, |members| members.trunks()),
+            none,
+        ),
+    };
     let targets = |wanted| {
-        let access = if wanted == Tagging::Untagged { access } else { &[] };
-        let leaves = move |&port: &PortIndex| snapshot.egress(port, vlan, double) == Some(wanted);
-        let trunks = trunks.iter().copied().filter(leaves);
+        let access = if wanted == Tagging::Untagged { access } else { none };
+        let routers = routers.iter().filter(move |port| !mixed.contains(port));
+        let leaves = move |&port: &PortIndex| {
+            snapshot.reaches(port, key) && snapshot.egress(port, vlan, double) == Some(wanted)
+        };
         let reached = move |port| !isolates || snapshot.may_talk(from, port);
-        access.iter().copied().chain(trunks).filter(move |&port| port != from && reached(port))
+        let mixed = mixed.iter().chain(routers).copied().filter(leaves);
+        access.iter().copied().chain(mixed).filter(move |&port| port != from && reached(port))
     };
     let has = edit::tagging(&slot);
     let wanted = has.other();
     if targets(wanted).next().is_none() {
-        return share(slot.frame, from, targets(has), pool, stats, egress);
+        if targets(has).next().is_some() {
+            share(slot.frame, from, targets(has), pool, stats, egress);
+        } else {
+            nobody(slot, pool, stats);
+        }
+        return;
     }
     let (frame, original) = if targets(has).next().is_none() {
         (Some(slot.frame), None)
@@ -87,6 +109,37 @@ fn flood(
     if let Some(frame) = original {
         share(frame, from, targets(has), pool, stats, egress);
     }
+}
+
+/// A frame that was to go to several, and there is nobody.
+fn nobody(slot: Slot, pool: &mut Pool, stats: &mut Stats) {
+    match slot.verdict {
+        // The switch has heard it.
+        Verdict::Routers => stats.consumed += 1,
+        Verdict::Group => stats.drop(slot.port, DropReason::NoListener),
+        _ => stats.drop(slot.port, DropReason::NoOtherPort),
+    }
+    pool.release(slot.frame);
+}
+
+/// Sends a frame of the switch's own to ports that it leaves by with a tag, or without one. Without a
+/// buffer it is not sent.
+pub(super) fn originate(
+    ethernet: &[u8],
+    (vlan, wanted): (u16, Tagging),
+    targets: impl Iterator<Item = PortIndex>,
+    pool: &mut Pool,
+    stats: &mut Stats,
+    egress: &mut (impl Egress + ?Sized),
+) {
+    let mut targets = targets.peekable();
+    let Some(&first) = targets.peek() else { return };
+    let Some(mut frame) = pool.alloc_with(ethernet) else { return };
+    if wanted == Tagging::Tagged && !edit::retag(pool, &mut frame, vlan, wanted) {
+        return pool.release(frame);
+    }
+    stats.generated += 1;
+    share(frame, first, targets, pool, stats, egress);
 }
 
 /// One buffer for all: each port gets a holder, the last one the original.

@@ -52,6 +52,7 @@ fn network_detail() -> NetworkDetail {
         gateway_mac: "02:00:00:00:00:01".into(),
         ageing_s: 300,
         fdb_entries_max: 1,
+        multicast: "snoop".into(),
         fdb_entries: 1,
         members: vec![member()],
     }

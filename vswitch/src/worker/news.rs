@@ -1,4 +1,4 @@
-//! What workers tell each other: where MAC addresses live.
+//! What workers tell each other: where MAC addresses live, and who listens to multicast groups.
 //!
 //! Each worker learns from the frames that it reads. With several, a queue's frames come to one
 //! worker only, and the others would flood what it knows; so each tells what is new, or was seen
@@ -12,7 +12,7 @@ use fastpath::Nanos;
 use fastpath::ring::spsc::{Consumer, Producer, ring};
 
 use crate::datapath::limits::NEWS_ROWS;
-use crate::datapath::{Fdb, Learnt, Snapshot};
+use crate::datapath::{Learnt, Snapshot, State};
 
 /// Where an address lives, and the second in which it was seen there.
 type Row = (Learnt, u32);
@@ -58,10 +58,14 @@ impl News {
     }
 
     /// Learns what others have learnt.
-    pub(crate) fn hear(&mut self, snapshot: &Snapshot, fdb: &mut Fdb) {
+    pub(crate) fn hear(&mut self, snapshot: &Snapshot, state: &mut State) {
         for peer in &mut self.inward {
             while let Some((learnt, seen_s)) = peer.pop() {
-                fdb.learn_in(snapshot, learnt, seen_s);
+                // A group does not live anywhere: somebody listens to it there.
+                match learnt.key.is_multicast() {
+                    true => state.groups.join_in(snapshot, learnt, seen_s),
+                    false => state.fdb.learn_in(snapshot, learnt, seen_s),
+                }
             }
         }
     }

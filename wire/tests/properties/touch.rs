@@ -6,7 +6,7 @@ use vswitch_wire::checksum::{ChecksumState, Delta, complete_partial};
 use vswitch_wire::vlan::Tag;
 use vswitch_wire::{
     EtherType, L3, L4, MacAddr, Meta, Protocol, Tci, arp, ethernet, icmpv4, icmpv6, ipv4, ipv6,
-    ipv6_ext, ndp, ports, tcp, udp, vlan, vnet, vxlan,
+    ipv6_ext, membership, ndp, ports, tcp, udp, vlan, vnet, vxlan,
 };
 
 const STATES: [ChecksumState; 3] =
@@ -20,7 +20,18 @@ pub(crate) fn views(bytes: &[u8]) {
     transports(bytes);
     icmp(bytes);
     options(bytes);
+    listeners(bytes);
     edits(&mut bytes.to_vec());
+}
+
+/// Reports of listeners end, and name groups only.
+fn listeners(bytes: &[u8]) {
+    for message in [membership::Message::igmp(bytes), membership::Message::mld(bytes)] {
+        if let Ok(membership::Message::Report(joins)) = message {
+            let groups: Vec<_> = joins.collect();
+            assert!(groups.len() <= bytes.len() / 4 && groups.iter().all(|g| g.is_multicast()));
+        }
+    }
 }
 
 /// The parse of a frame, the promises of its offsets, and the views that they lead to.

@@ -52,7 +52,7 @@ fn the_summary_says_what_is_next() {
     let network: NetworkDetail = serde_json::from_value(serde_json::json!({
         "name": "br0", "subnet": "10.99.0.0/16", "gateway": "10.99.0.1",
         "subnet6": "fd00::/64", "gateway6": "fd00::1", "mtu": 1500, "uplink": "none",
-        "ports": 0, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300,
+        "ports": 0, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300, "multicast": "snoop",
         "fdb_entries_max": 4096, "fdb_entries": 0, "members": [],
     }))
     .unwrap();

@@ -6,6 +6,7 @@ use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::vlan::{Domain, VlanMode};
 
 use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Owner};
+use crate::config::Multicast;
 use crate::control::store::Attachment;
 use crate::datapath::{
     self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
@@ -46,6 +47,8 @@ impl Model {
             ageing: self.network.ageing,
             fdb_entries_max: self.network.fdb_entries_max,
             statics: statics.collect(),
+            mac: self.network.gateway_mac,
+            snooping: self.network.multicast == Multicast::Snoop,
             neighbours: self.neighbours(),
         };
         let conf = |kind, mac, policy: &PortPolicy| PortConf {

@@ -12,7 +12,7 @@ use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
 
 use super::{HOST_PORT, Lease, Model, Network, Owner, Wanted, local_mac};
-use crate::config::Uplink;
+use crate::config::{Multicast, Uplink};
 use crate::control::ControlError;
 use crate::control::store::NetnsRecord;
 use crate::datapath::{PortKind, PortVlans};
@@ -35,6 +35,7 @@ fn model_with_slots(slots: usize) -> Model {
         ageing: Duration::from_secs(300),
         fdb_entries_max: 1024,
         uplink: Uplink::None,
+        multicast: Multicast::Snoop,
         host_policy: PortPolicy::of_host(),
     };
     Model::new(network, slots)

@@ -26,6 +26,8 @@ fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
             fdb_entries_max: MANY,
             statics,
             neighbours: Vec::new(),
+            mac: MacAddr::ZERO,
+            snooping: false,
         }],
         [],
     )

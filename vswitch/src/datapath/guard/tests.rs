@@ -73,6 +73,12 @@ fn ipv4(src: Ipv4Addr, protocol: u8) -> Vec<u8> {
     frame
 }
 
+fn igmp_query(src: Ipv4Addr) -> Vec<u8> {
+    let mut frame = ipv4(src, 2);
+    frame[34] = 0x11;
+    frame
+}
+
 fn with_tags(mut frame: Vec<u8>, tags: usize) -> Vec<u8> {
     for _ in 0..tags {
         frame.splice(0..0, [0; TAG_LEN]);
@@ -147,6 +153,7 @@ fn lies_about_the_sender_have_their_reasons() {
         (datagram(Ipv4Addr::UNSPECIFIED.into(), 1000, 53), SpoofedIpv4),
         (datagram(Ipv4Addr::LOCALHOST.into(), 1000, 53), SpoofedIpv4),
         (ipv4(OTHER4, 2), SpoofedIpv4),
+        (igmp_query(Ipv4Addr::UNSPECIFIED), SpoofedIpv4),
         (datagram(OTHER6.into(), 1000, 53), SpoofedIpv6),
         (datagram(OTHER_LOCAL.into(), 1000, 53), SpoofedIpv6),
         (datagram(Ipv6Addr::UNSPECIFIED.into(), 1000, 53), SpoofedIpv6),
@@ -196,6 +203,8 @@ fn a_container_is_neither_router_nor_dhcp_server() {
         (kind(0, &chained), router),
         (kind(44, &atomic), router),
         (icmpv6(OWN_LOCAL, 137), DropReason::RogueRedirect),
+        (icmpv6(OWN_LOCAL, 130), DropReason::RogueQuerier),
+        (igmp_query(OWN4), DropReason::RogueQuerier),
         (datagram(OWN4.into(), 67, 68), DropReason::RogueDhcp),
         (datagram(OWN6.into(), 547, 546), DropReason::RogueDhcp),
         (datagram(OWN_LOCAL.into(), 547, 546), DropReason::RogueDhcp),

@@ -5,7 +5,7 @@
 
 use fastpath::PortIndex;
 
-use super::PortConf;
+use super::{PortConf, Snapshot, Tagging};
 
 /// The ports of a network that are switched on.
 #[derive(Debug, Default)]
@@ -31,6 +31,23 @@ impl Members {
     pub(in crate::datapath) fn access(&self, vlan: u16) -> &[PortIndex] {
         let at = self.access.binary_search_by_key(&vlan, |&(vlan, _)| vlan);
         at.map_or(&[], |at| &self.access[at].1)
+    }
+
+    /// VLANs that have access ports.
+    pub(in crate::datapath) fn access_vlans(&self) -> impl Iterator<Item = u16> {
+        self.access.iter().map(|&(vlan, _)| vlan)
+    }
+
+    /// Ports that frames of a VLAN leave by with a tag, or without one.
+    pub(in crate::datapath) fn targets(
+        &self,
+        snapshot: &Snapshot,
+        vlan: u16,
+        wanted: Tagging,
+    ) -> impl Iterator<Item = PortIndex> {
+        let access = if wanted == Tagging::Untagged { self.access(vlan) } else { &[] };
+        let leaves = move |&port: &PortIndex| snapshot.egress(port, vlan, false) == Some(wanted);
+        access.iter().copied().chain(self.trunks.iter().copied().filter(leaves))
     }
 
     /// Trunks, whatever they carry.

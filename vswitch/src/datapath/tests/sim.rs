@@ -24,6 +24,7 @@ pub(super) struct Sim {
     stats: Stats,
     now: Nanos,
     confs: Vec<PortConf>,
+    snoops: bool,
     /// On every network.
     neighbours: Vec<Neighbour>,
     epoch: u64,
@@ -51,6 +52,8 @@ pub(super) fn network() -> NetworkConf {
         fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
         statics: Vec::new(),
         neighbours: Vec::new(),
+        mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        snooping: false,
     }
 }
 
@@ -74,6 +77,7 @@ impl Sim {
             stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
+            snoops: false,
             neighbours: Vec::new(),
             epoch: 0,
         };
@@ -100,6 +104,19 @@ impl Sim {
         self.compile();
     }
 
+    /// Turns multicast snooping on.
+    pub(super) fn snoop(&mut self) {
+        self.snoops = true;
+        self.compile();
+    }
+
+    /// Asks who listens, if it is time.
+    pub(super) fn query(&mut self) {
+        let Self { engine, pool, snapshot, state, stats, .. } = self;
+        tick(self.now, true, pool, snapshot, state, stats, engine);
+        self.run();
+    }
+
     /// Takes all buffers out of the pool but so many.
     pub(super) fn hoard(&mut self, left: usize) -> Vec<Frame> {
         let taken = self.pool.available() - left;
@@ -113,7 +130,8 @@ impl Sim {
     fn compile(&mut self) {
         let count = self.confs.iter().map(|conf| usize::from(conf.network.0) + 1).max();
         let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
-        let network = NetworkConf { neighbours: self.neighbours.clone(), ..network() };
+        let (neighbours, snooping) = (self.neighbours.clone(), self.snoops);
+        let network = NetworkConf { neighbours, snooping, ..network() };
         self.epoch += 1;
         self.snapshot =
             Snapshot::compile(vec![network; count.unwrap_or(0)], ports).with_epoch(self.epoch);
@@ -199,6 +217,9 @@ pub(super) fn storm(seed: u64) {
     let ports = 2 + random.below(12) as u16;
     let networks: Vec<u16> = (0..ports).map(|_| random.below(3) as u16).collect();
     let mut sim = Sim::with_networks(&networks);
+    if random.below(2) == 0 {
+        sim.snoop();
+    }
     for port in 0..ports {
         let vlans = random_vlans(&mut random);
         let isolation = match random.below(8) {
@@ -215,19 +236,22 @@ pub(super) fn storm(seed: u64) {
     for _ in 0..40 {
         for _ in 0..random.below(60) {
             let port = random.below(ports.into()) as u16;
-            sim.inject(port, random_frame(&mut random, port, ports, networks[usize::from(port)]));
+            let bytes = match random.below(8) {
+                0 => super::multicast::random(&mut random, port),
+                _ => random_frame(&mut random, port, ports, networks[usize::from(port)]),
+            };
+            sim.inject(port, bytes);
         }
         sim.run();
         for port in 0..ports {
             for bytes in sim.sent(port) {
-                // Behind the tag, where the port is a trunk.
-                let at = if bytes[24..26] == [0x81, 0] { 30 } else { 26 };
-                let mark = bytes.get(at).copied();
-                let own = networks[usize::from(port)] as u8;
-                assert!(mark.is_none_or(|mark| mark == own), "crossed, seed {seed}");
+                let sender = origin(&bytes, &networks);
+                let own = networks[usize::from(port)];
+                assert!(sender.is_none_or(|network| network == own), "crossed, seed {seed}");
             }
         }
         sim.pass(Duration::from_millis(random.below(20_000)));
+        sim.query();
         match random.below(30) {
             0 => sim.engine.vanish(PortIndex(random.below(ports.into()) as u16)),
             1 => sim.disable(random.below(ports.into()) as u16),
@@ -235,6 +259,18 @@ pub(super) fn storm(seed: u64) {
         }
     }
     sim.check();
+}
+
+/// The network that a frame says it was sent on; the switch's own frames say nothing.
+fn origin(bytes: &[u8], networks: &[u16]) -> Option<u16> {
+    let behind_tag = if bytes[24..26] == [0x81, 0] { 4 } else { 0 };
+    let ethernet = &bytes[24 + behind_tag..];
+    match *ethernet.get(..2)? {
+        // IPv4 from 10.99.0.PORT, or from nowhere.
+        [8, 0] if ethernet[14] == 10 => Some(networks[usize::from(ethernet[17])]),
+        [0x88, 0xb5] => ethernet.get(2).map(|&mark| mark.into()),
+        _ => None,
+    }
 }
 
 /// Mostly on the untagged domain, so that there is traffic; trunks get it, and give it, without a tag

@@ -17,6 +17,8 @@ fn snapshot() -> Snapshot {
         fdb_entries_max: 100,
         statics: Vec::new(),
         neighbours: Vec::new(),
+        mac: MAC,
+        snooping: true,
     };
     let conf = PortConf::new(NETWORK, PortKind::Container, MAC);
     Snapshot::compile(vec![network], [PortIndex(1), PortIndex(2)].map(|port| (port, conf.clone())))
@@ -35,9 +37,9 @@ fn every_other_worker_hears_and_the_teller_does_not() {
     let mut workers = News::mesh(3);
     workers[0].tell(at(10), &mut vec![seen_on(1)]);
     let known = workers.iter_mut().map(|news| {
-        let mut fdb = Fdb::new(1);
-        news.hear(&snapshot(), &mut fdb);
-        fdb.lookup(seen_on(1).key, 10, 300)
+        let mut state = State::new(1, true);
+        news.hear(&snapshot(), &mut state);
+        state.fdb.lookup(seen_on(1).key, 10, 300)
     });
     assert_eq!(known.collect::<Vec<_>>(), [None, Some(PortIndex(1)), Some(PortIndex(1))]);
     assert!(!News::mesh(1)[0].has_peers());
@@ -46,23 +48,33 @@ fn every_other_worker_hears_and_the_teller_does_not() {
 #[test]
 fn old_news_does_not_replace_what_is_newer() {
     let mut workers = News::mesh(2);
-    let mut fdb = Fdb::new(1);
+    let mut state = State::new(1, true);
     workers[0].tell(at(10), &mut vec![seen_on(1)]);
-    fdb.learn(seen_on(2), 20, 300, 100);
-    workers[1].hear(&snapshot(), &mut fdb);
-    assert_eq!(fdb.lookup(seen_on(1).key, 20, 300), Some(PortIndex(2)));
+    state.fdb.learn(seen_on(2), 20, 300, 100);
+    workers[1].hear(&snapshot(), &mut state);
+    assert_eq!(state.fdb.lookup(seen_on(1).key, 20, 300), Some(PortIndex(2)));
     workers[0].tell(at(30), &mut vec![seen_on(1)]);
-    workers[1].hear(&snapshot(), &mut fdb);
-    assert_eq!(fdb.lookup(seen_on(1).key, 30, 300), Some(PortIndex(1)));
+    workers[1].hear(&snapshot(), &mut state);
+    assert_eq!(state.fdb.lookup(seen_on(1).key, 30, 300), Some(PortIndex(1)));
 }
 
 #[test]
 fn a_port_that_is_gone_is_not_learnt_again() {
     let mut workers = News::mesh(2);
-    let mut fdb = Fdb::new(1);
+    let mut state = State::new(1, true);
     workers[0].tell(at(10), &mut vec![seen_on(7)]);
-    workers[1].hear(&snapshot(), &mut fdb);
-    assert!(fdb.is_empty());
+    workers[1].hear(&snapshot(), &mut state);
+    assert!(state.fdb.is_empty());
+}
+
+#[test]
+fn who_listens_to_a_group_is_news_too() {
+    let mut workers = News::mesh(2);
+    let mut state = State::new(1, true);
+    let key = Key::new(NETWORK, 0, MacAddr([1, 0, 0x5e, 1, 2, 3]));
+    workers[0].tell(at(10), &mut vec![Learnt { key, port: PortIndex(1) }]);
+    workers[1].hear(&snapshot(), &mut state);
+    assert_eq!((state.groups.len(), state.fdb.is_empty()), (1, true));
 }
 
 #[test]
