@@ -24,6 +24,7 @@ pub mod limits;
 pub mod pool;
 pub mod port;
 pub mod ring;
+pub mod scheduling;
 mod sys;
 pub mod tap;
 
@@ -34,4 +35,5 @@ pub use engine::{Engine, EngineEvent, Received, Wait};
 pub use idle::IdlePolicy;
 pub use pool::{Frame, Pool};
 pub use port::{PortIndex, PortIo, TxDrop};
+pub use scheduling::{SchedulingChoice, SchedulingReport};
 pub use sys::prefetch;

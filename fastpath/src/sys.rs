@@ -1,5 +1,6 @@
 //! What needs the kernel's raw interfaces, and therefore `unsafe`.
 
+pub(crate) mod sched;
 pub(crate) mod tap;
 pub(crate) mod uring;
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use cpus::Cpus;
-pub use fastpath::{BackendChoice, IdlePolicy};
+pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
 pub use paths::{SocketPath, StateDir};
 pub use types::{
@@ -35,6 +35,8 @@ pub struct Settings {
     pub workers: Option<Workers>,
     /// `cpus`: processors that the workers are bound to.
     pub cpus: Option<Cpus>,
+    /// `scheduling`: `auto`, `normal` or `realtime`.
+    pub scheduling: Option<SchedulingChoice>,
     /// `idle`: `adaptive`, `spin` or `sleep`.
     pub idle: Option<IdlePolicy>,
     /// `backend`: `auto`, `io_uring` or `epoll`.
@@ -73,6 +75,7 @@ impl Settings {
             subnet6: self.subnet6.or(other.subnet6),
             workers: self.workers.or(other.workers),
             cpus: self.cpus.or(other.cpus),
+            scheduling: self.scheduling.or(other.scheduling),
             idle: self.idle.or(other.idle),
             backend: self.backend.or(other.backend),
             mtu: self.mtu.or(other.mtu),
@@ -100,6 +103,8 @@ pub struct Config {
     pub workers: Workers,
     /// Processors that the workers are bound to; none: the scheduler places them.
     pub cpus: Cpus,
+    /// Scheduling class of the workers.
+    pub scheduling: SchedulingChoice,
     /// What a worker does when there is nothing to do.
     pub idle: IdlePolicy,
     /// How frames are read and written.
@@ -130,6 +135,7 @@ impl Config {
             subnet6: said.subnet6,
             workers: said.workers.unwrap_or_default(),
             cpus: said.cpus.unwrap_or_default(),
+            scheduling: said.scheduling.unwrap_or_default(),
             idle: said.idle.unwrap_or(IdlePolicy::Adaptive),
             backend: said.backend.unwrap_or(BackendChoice::Auto),
             mtu: said.mtu.unwrap_or_default(),

@@ -11,7 +11,10 @@ use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
 use fastpath::backend::{self, BackendError};
 use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
-use fastpath::{BackendChoice, BackendReport, Bell, IdlePolicy, PortIndex};
+use fastpath::{
+    BackendChoice, BackendReport, Bell, IdlePolicy, PortIndex, SchedulingChoice, SchedulingReport,
+    scheduling,
+};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
@@ -34,6 +37,8 @@ pub struct DataplaneConfig {
     pub backend: BackendChoice,
     /// Which processors they are bound to.
     pub cpus: Cpus,
+    /// Their scheduling class.
+    pub scheduling: SchedulingChoice,
     /// What they do when nothing comes.
     pub idle: IdlePolicy,
 }
@@ -61,6 +66,9 @@ pub enum DataplaneError {
     /// The backend that was asked for cannot run.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The scheduling class that was asked for is refused.
+    #[error(transparent)]
+    Scheduling(io::Error),
     /// A worker could not be started.
     #[error("cannot start worker {worker}: {source}")]
     Start {
@@ -120,6 +128,7 @@ struct Inner {
     snapshot: Arc<ArcSwap<Snapshot>>,
     epoch: AtomicU64,
     backend: BackendReport,
+    scheduling: SchedulingReport,
     slots: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -141,6 +150,10 @@ impl Dataplane {
         }
         raise_open_files();
         let backend = backend::choose(config.backend)?;
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let scheduling =
+            scheduling::choose(config.scheduling, config.idle, config.workers, processors)
+                .map_err(DataplaneError::Scheduling)?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let mut inner = Inner {
@@ -148,6 +161,7 @@ impl Dataplane {
             snapshot,
             epoch: AtomicU64::new(0),
             backend,
+            scheduling,
             slots: PORTS_MAX,
             threads: Mutex::new(Vec::new()),
         };
@@ -160,6 +174,7 @@ impl Dataplane {
                 id,
                 backend: inner.backend.clone(),
                 cpu: config.cpus.of_worker(id),
+                scheduling: inner.scheduling.clone(),
                 idle: config.idle,
                 bell: bell.clone(),
                 commands: Arc::clone(&commands),
@@ -182,6 +197,12 @@ impl Dataplane {
     #[must_use]
     pub fn backend(&self) -> &BackendReport {
         &self.0.backend
+    }
+
+    /// Which scheduling class the workers run in, and why.
+    #[must_use]
+    pub fn scheduling(&self) -> &SchedulingReport {
+        &self.0.scheduling
     }
 
     /// Slots that ports may have, as far as the limit of open files lets: ports `0..slots()`.

@@ -23,8 +23,8 @@ use arc_swap::{ArcSwap, Cache};
 use crossbeam::queue::ArrayQueue;
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX};
 use fastpath::{
-    BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex, Wait,
-    backend,
+    BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex,
+    SchedulingReport, Wait, backend,
 };
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::{mpsc, oneshot};
@@ -52,6 +52,7 @@ pub(crate) struct Setup {
     pub(crate) backend: BackendReport,
     /// The processor that its thread is bound to.
     pub(crate) cpu: Option<usize>,
+    pub(crate) scheduling: SchedulingReport,
     pub(crate) idle: IdlePolicy,
     pub(crate) bell: Bell,
     pub(crate) commands: Arc<ArrayQueue<Command>>,
@@ -96,6 +97,7 @@ impl Worker {
     pub(crate) fn new(setup: Setup) -> std::io::Result<Self> {
         // Before the pool, whose memory then lies near that processor.
         setup.cpu.map_or(Ok(()), bind_to)?;
+        setup.scheduling.apply()?;
         let pool = Pool::new(POOL_FRAMES)?;
         let mut engine = backend::engine(&setup.backend, &pool, setup.bell)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);

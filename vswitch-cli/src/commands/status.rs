@@ -36,6 +36,7 @@ fn render(status: &Status) -> String {
         ("uptime", human::seconds(status.uptime_s)),
         ("backend", format!("{} ({})", status.backend, status.backend_reason)),
         ("workers", workers(status)),
+        ("scheduling", format!("{} ({})", status.scheduling, status.scheduling_reason)),
         ("idle", status.idle.clone()),
         ("bridge", status.bridge.clone()),
         ("uplink", status.uplink.clone()),
@@ -70,6 +71,8 @@ mod tests {
             backend_reason: "kernel.io_uring_disabled is 2".into(),
             workers: 1,
             cpus: vec![3],
+            scheduling: "normal".into(),
+            scheduling_reason: "asked for by --scheduling normal".into(),
             idle: "adaptive".into(),
             uplink: "none".into(),
             bridge: "br0".into(),
@@ -86,6 +89,7 @@ pid         42
 uptime      1h 1m
 backend     epoll (kernel.io_uring_disabled is 2)
 workers     1 (on processor 3)
+scheduling  normal (asked for by --scheduling normal)
 idle        adaptive
 bridge      br0
 uplink      none

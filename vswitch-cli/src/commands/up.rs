@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vswitch::config::{
-    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, Mtu, Multicast, Settings,
-    SocketPath, StateDir, Subnet4, Subnet6, Uplink, Workers,
+    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, Mtu, Multicast,
+    SchedulingChoice, Settings, SocketPath, StateDir, Subnet4, Subnet6, Uplink, Workers,
 };
 use vswitch::{Ready, SocketError};
 use vswitch_api::network::NetworkDetail;
@@ -48,6 +48,10 @@ pub(crate) struct UpArgs {
     /// containers use all of them as well [default: the scheduler places them]
     #[arg(long, value_name = "LIST")]
     cpus: Option<Cpus>,
+    /// Scheduling class of the workers; auto: realtime where there are more processors than workers
+    /// and they do not spin [default: auto]
+    #[arg(long, value_name = "CLASS", value_parser = scheduling())]
+    scheduling: Option<SchedulingChoice>,
     /// What a worker does when nothing comes [default: adaptive]
     #[arg(long, value_name = "POLICY", value_parser = idle_policy())]
     idle: Option<IdlePolicy>,
@@ -92,6 +96,10 @@ fn idle_policy() -> impl TypedValueParser<Value = IdlePolicy> {
     PossibleValuesParser::new(["adaptive", "spin", "sleep"]).try_map(|word| word.parse())
 }
 
+fn scheduling() -> impl TypedValueParser<Value = SchedulingChoice> {
+    PossibleValuesParser::new(["auto", "normal", "realtime"]).try_map(|word| word.parse())
+}
+
 fn backend() -> impl TypedValueParser<Value = BackendChoice> {
     PossibleValuesParser::new(["auto", "io_uring", "epoll"]).try_map(|word| word.parse())
 }
@@ -116,6 +124,7 @@ impl UpArgs {
             subnet6: self.subnet6,
             workers: self.workers,
             cpus: self.cpus,
+            scheduling: self.scheduling,
             idle: self.idle,
             backend: self.backend,
             mtu: self.mtu,

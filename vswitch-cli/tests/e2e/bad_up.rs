@@ -116,6 +116,7 @@ fn values_out_of_range() {
     refuses(&host, &["--workers", "1000"], &[1, 2], "1000");
     refuses(&host, &["--cpus", "3-1"], &[2], "3-1");
     refuses(&host, &["--cpus", "1000"], &[1], "1000");
+    refuses(&host, &["--scheduling", "fifo"], &[2], "fifo");
     refuses(&host, &["--mtu", "67"], &[2], "67");
     refuses(&host, &["--mtu", "70000"], &[2], "70000");
     refuses(&host, &["--idle", "lazy"], &[2], "lazy");

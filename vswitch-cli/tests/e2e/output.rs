@@ -66,6 +66,8 @@ fn status() {
     assert_eq!(status["uplink"], "none");
     assert_eq!(status["bridge"], "br0");
     assert_eq!(status["idle"], "adaptive");
+    let more_processors = std::thread::available_parallelism().is_ok_and(|n| n.get() > 1);
+    assert_eq!(status["scheduling"], if more_processors { "realtime" } else { "normal" });
 }
 
 #[test]

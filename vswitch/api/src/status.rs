@@ -18,6 +18,12 @@ pub struct Status {
     /// Processors that the workers are bound to, in order; empty where the scheduler places them.
     #[serde(default)]
     pub cpus: Vec<usize>,
+    /// Scheduling class of the workers: `realtime` or `normal`.
+    #[serde(default)]
+    pub scheduling: String,
+    /// Why that class.
+    #[serde(default)]
+    pub scheduling_reason: String,
     /// Idle policy: `adaptive`, `spin` or `sleep`.
     pub idle: String,
     /// The uplink: `none`, `kernel`, or a device's name.

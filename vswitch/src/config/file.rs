@@ -10,12 +10,13 @@ use toml::{Table, Value};
 use super::Settings;
 
 /// Every key, for the error about an unknown one.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     "bridge",
     "subnet",
     "subnet6",
     "workers",
     "cpus",
+    "scheduling",
     "idle",
     "backend",
     "mtu",
@@ -91,6 +92,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
             "subnet6" => settings.subnet6 = Some(entry.text()?),
             "workers" => settings.workers = Some(entry.number()?),
             "cpus" => settings.cpus = Some(entry.text()?),
+            "scheduling" => settings.scheduling = Some(entry.text()?),
             "idle" => settings.idle = Some(entry.text()?),
             "backend" => settings.backend = Some(entry.text()?),
             "mtu" => settings.mtu = Some(entry.number()?),

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, IdlePolicy, IfName, Mtu, Settings, SocketPath, Subnet4, Subnet6,
-    Uplink, Workers,
+    Ageing, BackendChoice, Config, IdlePolicy, IfName, Mtu, SchedulingChoice, Settings, SocketPath,
+    Subnet4, Subnet6, Uplink, Workers,
 };
 
 const FILE: &str = r#"
@@ -12,6 +12,7 @@ subnet = "10.1.0.0/16"
 subnet6 = "fd00:1::/64"
 workers = 2
 cpus = "0-1"
+scheduling = "normal"
 idle = "sleep"
 backend = "epoll"
 mtu = 9000
@@ -30,6 +31,7 @@ fn reads_every_key() {
     assert_eq!(config.subnet6.unwrap().to_string(), "fd00:1::/64");
     assert_eq!(config.workers.get(), 2);
     assert_eq!(config.cpus.as_slice(), [0, 1]);
+    assert_eq!(config.scheduling, SchedulingChoice::Normal);
     assert_eq!(config.idle, IdlePolicy::Sleep);
     assert_eq!(config.backend, BackendChoice::Epoll);
     assert_eq!(config.mtu.get(), 9000);

@@ -62,6 +62,7 @@ impl Control {
             workers: config.workers.get(),
             backend: config.backend,
             cpus: config.cpus.clone(),
+            scheduling: config.scheduling,
             idle: config.idle,
         })?;
         let tap = match create_bridge(&netlink, &network, dataplane.workers()).await {

@@ -32,6 +32,8 @@ impl Control {
             backend_reason: backend.reason.clone(),
             workers: inner.dataplane.workers(),
             cpus: inner.config.cpus.as_slice().to_vec(),
+            scheduling: inner.dataplane.scheduling().name.to_owned(),
+            scheduling_reason: inner.dataplane.scheduling().reason.clone(),
             idle: inner.config.idle.to_string(),
             uplink: model.network.uplink.to_string(),
             bridge: model.network.name.to_string(),

@@ -125,6 +125,8 @@ fn status() -> Status {
         backend_reason: "asked for".into(),
         workers: 1,
         cpus: Vec::new(),
+        scheduling: "normal".into(),
+        scheduling_reason: "asked for".into(),
         idle: "adaptive".into(),
         uplink: "none".into(),
         bridge: "br0".into(),
