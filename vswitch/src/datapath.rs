@@ -19,6 +19,7 @@
 
 mod admit;
 mod batch;
+mod bucket;
 mod fdb;
 mod learn;
 pub mod limits;
@@ -34,6 +35,7 @@ mod tx;
 use fastpath::{Nanos, Pool};
 
 pub use batch::{Batch, Verdict};
+pub use bucket::{Bucket, Rate, RateError};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place};
 pub use reason::DropReason;
 pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
