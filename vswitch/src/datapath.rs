@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | parse | `datapath/parse.rs` | what the frame is |
 //! | admit | `datapath/admit.rs` | whether it may come in |
+//! | loops | `datapath/loops.rs` | whether there is a loop behind the port |
+//! | police | `datapath/police.rs` | whether it comes too fast: rates, and storms |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
@@ -24,7 +26,9 @@ mod fdb;
 mod learn;
 pub mod limits;
 mod lookup;
+mod loops;
 mod parse;
+mod police;
 mod reason;
 mod snapshot;
 mod stats;
@@ -32,11 +36,15 @@ mod stats;
 mod tests;
 mod tx;
 
+use std::sync::Arc;
+
 use fastpath::{Nanos, Pool};
 
 pub use batch::{Batch, Verdict};
 pub use bucket::{Bucket, Rate, RateError};
-pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place};
+pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
+pub use loops::{LoopEvent, LoopSign, Loops, Watch};
+pub use police::{PortLimits, Storm};
 pub use reason::DropReason;
 pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
@@ -51,6 +59,8 @@ pub struct State {
     pub news: Vec<Learnt>,
     /// Whether anybody takes the news.
     pub tell: bool,
+    /// Loop protection.
+    pub loops: Loops,
     epoch: u64,
 }
 
@@ -59,8 +69,14 @@ impl State {
     /// it cannot choose addresses that collide. `tell`: other workers want to hear what is learnt.
     #[must_use]
     pub fn new(seed: u64, tell: bool) -> Self {
+        Self::watched(seed, tell, Arc::new(Watch::new([seed, !seed])))
+    }
+
+    /// The same with a share in what all workers know about loops.
+    #[must_use]
+    pub fn watched(seed: u64, tell: bool, watch: Arc<Watch>) -> Self {
         let news = Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX);
-        Self { fdb: Fdb::new(seed), news, tell, epoch: 0 }
+        Self { fdb: Fdb::new(seed), news, tell, loops: Loops::new(watch), epoch: 0 }
     }
 
     /// Brings static entries in line with a snapshot that is new.
@@ -86,7 +102,21 @@ pub fn run(
     state.follow(snapshot);
     parse::run(batch, pool, stats);
     admit::run(batch, snapshot, &state.fdb);
+    state.loops.ingress(now, batch, pool, snapshot);
+    police::ingress(now, batch, pool, snapshot);
     learn::run(now, batch, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
-    tx::run(batch, pool, snapshot, stats, egress);
+    police::storm(now, batch, pool, snapshot);
+    let watch = state.loops.watch();
+    if snapshot.limited().rate_out || watch.any_blocked(now) {
+        let mut refused = std::mem::take(&mut stats.refused);
+        let refused_here = &mut refused;
+        let to = &mut *egress;
+        let mut gated = police::Gated { now, snapshot, watch, refused: refused_here, to };
+        tx::run(batch, pool, snapshot, stats, &mut gated);
+        stats.refused = refused;
+    } else {
+        tx::run(batch, pool, snapshot, stats, egress);
+    }
+    state.loops.send(pool, stats, egress);
 }
