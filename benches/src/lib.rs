@@ -53,9 +53,8 @@ impl Pipeline {
             statics: Vec::new(),
         };
         let port = |port| {
-            let kind = PortKind::Container;
-            let network = NetworkIndex(0);
-            (PortIndex(port), PortConf { network, kind, mac: MacAddr::ZERO, enabled: true })
+            let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
+            (PortIndex(port), conf)
         };
         let mut pipeline = Self {
             engine,

@@ -66,6 +66,29 @@ impl Frame {
         let room = BUFFER_STRIDE - self.start as usize;
         self.len = len.min(room) as u32;
     }
+
+    /// Lets the frame begin `by` bytes earlier, in the headroom: what is there is to be written. False,
+    /// and nothing changed, where there is no such headroom.
+    #[inline]
+    #[must_use]
+    pub fn grow_front(&mut self, by: usize) -> bool {
+        let Some(start) = usize::from(self.start).checked_sub(by) else { return false };
+        self.start = start as u16;
+        self.len += by as u32;
+        true
+    }
+
+    /// Lets the frame begin `by` bytes later. False, and nothing changed, where it is not that long.
+    #[inline]
+    #[must_use]
+    pub fn shrink_front(&mut self, by: usize) -> bool {
+        let start = usize::from(self.start) + by;
+        let (Some(len), Ok(start)) = (self.len().checked_sub(by), u16::try_from(start)) else {
+            return false;
+        };
+        (self.start, self.len) = (start, len as u32);
+        true
+    }
 }
 
 /// Buffers of one worker.
@@ -164,6 +187,20 @@ impl Pool {
         bytes[..VNET_LEN].fill(0);
         bytes[VNET_LEN..].copy_from_slice(ethernet);
         Some(frame)
+    }
+
+    /// The same bytes in another buffer, at the same place in it. `None` when the pool is empty.
+    pub fn copy(&mut self, frame: &Frame) -> Option<Frame> {
+        let copy = Frame { index: self.alloc()?.index, ..*frame };
+        let (from, to) = (self.offset(frame), self.offset(&copy));
+        // SAFETY: both lie inside the region (see `offset`), in different buffers: `frame` holds its
+        // own, so that `alloc` gave another. Nobody writes to the first (see `bytes`). The second has
+        // one holder, `copy`, and `&mut self` keeps every other borrow away (see `bytes_mut`).
+        let (from, to) = unsafe {
+            (self.region.slice(from, frame.len()), self.region.slice_mut(to, frame.len()))
+        };
+        to.copy_from_slice(from);
+        Some(copy)
     }
 
     /// Asks the processor to load the first cache lines of the frame.

@@ -120,6 +120,16 @@ impl Client {
         self.decode(&Method::POST, path, &answer)
     }
 
+    /// `PATCH` with a body, and with the answer decoded.
+    pub(crate) fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let answer = self.call(&Method::PATCH, path, Some(body))?;
+        self.decode(&Method::PATCH, path, &answer)
+    }
+
     /// Any method, when the answer's body is of no interest.
     pub(crate) fn send(
         &self,

@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod network;
+pub(crate) mod port;
 pub(crate) mod run;
 pub(crate) mod stats;
 pub(crate) mod status;

@@ -22,6 +22,7 @@ mod error;
 mod human;
 mod limits;
 mod output;
+mod policy;
 mod table;
 mod value;
 

@@ -11,10 +11,11 @@
 //! | police | `datapath/police.rs` | whether it comes too fast: rates, and storms |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
+//! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
 //!
-//! Rooms that come between them later: classify (after admit), translate (after learn), edit (after
-//! lookup); see `docs/architecture.md`.
+//! Rooms that come between them later: classify (after admit), translate (after learn); see
+//! `docs/architecture.md`.
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
 //! `received + generated + flood copies == sent + dropped + held`.
@@ -22,6 +23,7 @@
 mod admit;
 mod batch;
 mod bucket;
+mod edit;
 mod fdb;
 mod learn;
 pub mod limits;
@@ -35,6 +37,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod vlan;
 
 use std::sync::Arc;
 
@@ -49,6 +52,7 @@ pub use reason::DropReason;
 pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
+pub use vlan::{PortVlans, Tagging};
 
 /// What a worker's datapath remembers between batches.
 #[derive(Debug)]
@@ -107,6 +111,7 @@ pub fn run(
     learn::run(now, batch, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
     police::storm(now, batch, pool, snapshot);
+    edit::run(batch, pool, snapshot);
     let watch = state.loops.watch();
     if snapshot.limited().rate_out || watch.any_blocked(now) {
         let mut refused = std::mem::take(&mut stats.refused);
@@ -119,4 +124,5 @@ pub fn run(
         tx::run(batch, pool, snapshot, stats, egress);
     }
     state.loops.send(pool, stats, egress);
+    state.loops.clean(&mut state.fdb);
 }

@@ -57,6 +57,35 @@ fn a_frame_of_another_pool_is_refused() {
     other.release(frame);
 }
 
+#[test]
+fn a_frame_grows_into_its_headroom_and_no_further() {
+    let mut pool = Pool::new(1).expect("memory");
+    let mut frame = pool.alloc_with(&[7; 60]).expect("a buffer");
+    let len = frame.len();
+    assert!(frame.grow_front(HEADROOM) && !frame.grow_front(1));
+    assert_eq!(frame.len(), len + HEADROOM);
+    assert_eq!(pool.bytes(&frame)[HEADROOM + VNET_LEN..], [7; 60]);
+    assert!(frame.shrink_front(HEADROOM + VNET_LEN));
+    assert_eq!(pool.bytes(&frame), [7; 60]);
+    assert!(!frame.shrink_front(61) && frame.shrink_front(60) && frame.is_empty());
+    pool.release(frame);
+}
+
+#[test]
+fn a_copy_has_the_same_bytes_in_a_buffer_of_its_own() {
+    let mut pool = Pool::new(2).expect("memory");
+    let mut frame = pool.alloc_with(&vec![7; FRAME_MAX - VNET_LEN]).expect("a buffer");
+    assert!(frame.grow_front(4));
+    let copy = pool.copy(&frame).expect("another buffer");
+    assert_eq!(pool.bytes(&copy), pool.bytes(&frame));
+    pool.bytes_mut(&copy).expect("the sole holder").fill(9);
+    assert_eq!(pool.bytes(&frame)[VNET_LEN + 4..], vec![7; FRAME_MAX - VNET_LEN]);
+    assert!(pool.copy(&frame).is_none());
+    pool.release(copy);
+    pool.release(frame);
+    assert_eq!(pool.available(), 2);
+}
+
 proptest! {
     /// Whatever is taken, shared and given back in whatever order: no buffer is lost, none is
     /// handed out twice, and bytes stay those of their frame.

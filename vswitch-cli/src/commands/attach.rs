@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch::config::IfName;
+use vswitch_api::policy::PolicyChange;
 use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
 use vswitch_api::routes;
 use wire::MacAddr;
 
 use crate::cli::Global;
 use crate::error::Outcome;
+use crate::policy::PolicyArgs;
 use crate::{output, value};
 
 /// Plug a running container, or any network namespace, into the switch
@@ -30,6 +32,8 @@ pub(crate) struct AttachArgs {
     network: Option<String>,
     #[command(flatten)]
     address: AddressArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// What can be fixed instead of being handed out.
@@ -54,6 +58,7 @@ Examples:
   sudo vswitch attach --netns 4711 --name web
   sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
   sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
+  sudo vswitch attach --netns a --name a --access 10
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
 
 Give it back with `vswitch detach NAME`; a namespace that ends is detached by itself.";
@@ -70,6 +75,7 @@ impl AddressArgs {
         name: String,
         netns: NetnsRef,
         network: Option<String>,
+        policy: PolicyChange,
     ) -> AttachRequest {
         AttachRequest {
             name,
@@ -79,13 +85,15 @@ impl AddressArgs {
             ip6: self.ip6,
             mac: self.mac.map(|mac| mac.to_string()),
             ifname: self.ifname.map(|ifname| ifname.to_string()),
+            policy,
         }
     }
 }
 
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let request = self.address.request(self.name, self.netns, self.network);
+        let policy = self.policy.change()?;
+        let request = self.address.request(self.name, self.netns, self.network, policy);
         let port: PortDetail = global.client()?.post(routes::PORTS, &request)?;
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use vswitch_api::routes;
 use crate::cli::Global;
 use crate::client::route;
 use crate::error::Outcome;
-use crate::{human, output, table, value};
+use crate::{human, output, policy, table, value};
 
 /// Show everything about one attached container
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ fn render(detail: &PortDetail) -> String {
         |bytes, frames| format!("{} in {} frames", human::bytes(bytes), human::count(frames));
     let reasons: Vec<String> =
         detail.drops_by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    table::pairs([
+    let facts = [
         ("name", port.name.clone()),
         ("network", port.network.clone()),
         ("interface", format!("{}, MTU {}", port.ifname, detail.mtu)),
@@ -50,11 +50,14 @@ fn render(detail: &PortDetail) -> String {
         ("published", table::list(&port.publish)),
         ("offloads", table::list(&detail.offloads)),
         ("queues", detail.queues.to_string()),
+    ];
+    let counted = [
         ("received", traffic(port.rx_bytes, port.rx_frames)),
         ("sent", traffic(port.tx_bytes, port.tx_frames)),
         ("dropped", port.drops.to_string()),
         ("drop reasons", table::list(reasons)),
-    ])
+    ];
+    table::pairs(facts.into_iter().chain(policy::rows(&detail.policy)).chain(counted))
 }
 
 #[cfg(test)]
@@ -69,7 +72,8 @@ mod tests {
             "rx_frames": 12, "tx_frames": 15, "rx_bytes": 1536, "tx_bytes": 20, "drops": 3,
             "prefix_len": 16, "prefix_len6": 64, "gateway": "10.99.0.1", "gateway6": "fd00::1",
             "mtu": 1500, "netns_path": "/proc/42/ns/net", "offloads": ["csum", "tso4"],
-            "queues": 1, "drops_by_reason": { "malformed": 3 },
+            "queues": 1, "policy": { "vlan": { "mode": "access", "id": 10 } },
+            "drops_by_reason": { "malformed": 3 },
         }))
         .unwrap();
         assert_eq!(
@@ -85,6 +89,7 @@ namespace     pid:42 (/proc/42/ns/net)
 published     -
 offloads      csum, tso4
 queues        1
+vlan          access 10
 received      1.5 KiB in 12 frames
 sent          20 B in 15 frames
 dropped       3

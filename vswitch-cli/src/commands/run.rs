@@ -8,6 +8,7 @@ use clap::Args;
 use hyper::Method;
 use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
 use vswitch_api::error::ErrorCode;
+use vswitch_api::policy::PolicyChange;
 use vswitch_api::port::{NetnsRef, Port, PortDetail};
 use vswitch_api::routes;
 
@@ -15,6 +16,7 @@ use crate::cli::Global;
 use crate::client::{Client, ClientError, route};
 use crate::commands::attach::AddressArgs;
 use crate::error::{Failure, Outcome};
+use crate::policy::PolicyArgs;
 use crate::value::{self, NetworkMode};
 
 /// Run a command in a network namespace of its own, attached to the switch
@@ -34,6 +36,8 @@ pub(crate) struct RunArgs {
     network: Option<NetworkMode>,
     #[command(flatten)]
     address: AddressArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -55,13 +59,21 @@ Examples:
   sudo vswitch run --network none -- make test";
 
 impl RunArgs {
-    pub(crate) fn execute(self, global: &Global) -> Outcome {
+    pub(crate) fn execute(mut self, global: &Global) -> Outcome {
+        let policy = std::mem::take(&mut self.policy).change()?;
         let mode = match self.network.clone() {
-            None => return self.attached(global, None),
-            Some(NetworkMode::Network(network)) => return self.attached(global, Some(network)),
+            None => return self.attached(global, None, policy),
+            Some(NetworkMode::Network(network)) => {
+                return self.attached(global, Some(network), policy);
+            }
             Some(other) if !self.address.is_empty() => {
                 return Err(Failure::usage(format!(
                     "--ip, --ip6, --mac and --ifname need a network of the switch, not {other}"
+                )));
+            }
+            Some(other) if !policy.is_empty() => {
+                return Err(Failure::usage(format!(
+                    "what a port may do needs a network of the switch, not {other}"
                 )));
             }
             Some(NetworkMode::Host) => Mode::Host,
@@ -72,7 +84,12 @@ impl RunArgs {
     }
 
     /// Runs it on a network of the switch.
-    fn attached(mut self, global: &Global, network: Option<String>) -> Outcome {
+    fn attached(
+        mut self,
+        global: &Global,
+        network: Option<String>,
+        policy: PolicyChange,
+    ) -> Outcome {
         let name = self.name.take().ok_or_else(|| {
             Failure::usage("--name is needed on a network of the switch, such as --name a")
         })?;
@@ -82,7 +99,7 @@ impl RunArgs {
         let sandbox = Sandbox::new(Mode::New)?;
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
         let address = std::mem::take(&mut self.address);
-        let request = address.request(name, NetnsRef::Path(netns.to_owned()), network);
+        let request = address.request(name, NetnsRef::Path(netns.to_owned()), network, policy);
         let detail: PortDetail = client.post(routes::PORTS, &request)?;
         let outcome = sandbox
             .set_hosts(&hosts(&detail.port))

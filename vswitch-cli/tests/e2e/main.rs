@@ -21,3 +21,4 @@ mod scale;
 mod side_by_side;
 mod tools;
 mod transfer;
+mod vlan;

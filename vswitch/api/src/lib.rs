@@ -9,6 +9,7 @@
 //! | [`status`] | the daemon itself |
 //! | [`network`] | layer-2 domains with their subnets |
 //! | [`port`] | attachments: asking for one, listing, inspecting |
+//! | [`policy`] | what a port may do: VLANs |
 //! | [`fdb`] | the forwarding database |
 //! | [`stats`] | counters and drop reasons |
 //! | [`error`] | the body of every answer that is not 2xx |
@@ -17,6 +18,7 @@
 pub mod error;
 pub mod fdb;
 pub mod network;
+pub mod policy;
 pub mod port;
 pub mod routes;
 pub mod stats;

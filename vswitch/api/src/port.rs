@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{PolicyChange, PortPolicy};
+
 /// Which network namespace to attach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +42,9 @@ pub struct AttachRequest {
     /// Name of the interface inside; `eth0`, or the next free number, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ifname: Option<String>,
+    /// What differs from the default policy.
+    #[serde(default, skip_serializing_if = "PolicyChange::is_empty")]
+    pub policy: PolicyChange,
 }
 
 /// A row of `vswitch ls`. Directions are the switch's: rx came from the container.
@@ -95,6 +100,8 @@ pub struct PortDetail {
     pub offloads: Vec<String>,
     /// Queues of the TAP, one a worker.
     pub queues: usize,
+    /// What it may do.
+    pub policy: PortPolicy,
     /// Drops of this port by reason; reasons that never happened are absent.
     pub drops_by_reason: std::collections::BTreeMap<String, u64>,
 }

@@ -12,6 +12,9 @@ pub const NETWORK: &str = "/v1/networks/{name}";
 pub const PORTS: &str = "/v1/ports";
 /// `GET` -> [`crate::port::PortDetail`]; `DELETE` -> 204.
 pub const PORT: &str = "/v1/ports/{name}";
+/// `GET` -> [`crate::policy::PortPolicy`]; `PATCH` [`crate::policy::PolicyChange`] -> the new one. The host's port goes
+/// by the bridge's name.
+pub const PORT_POLICY: &str = "/v1/ports/{name}/policy";
 /// `GET` -> `[`[`crate::fdb::FdbEntry`]`]`; `PUT` [`crate::fdb::StaticEntry`] -> 204; `DELETE` [`crate::fdb::EntryKey`] -> 204.
 pub const FDB: &str = "/v1/fdb";
 /// `GET` -> [`crate::stats::Stats`].

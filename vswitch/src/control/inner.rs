@@ -161,6 +161,7 @@ fn document(model: &Model) -> Document {
         gateway_mac: network.gateway_mac,
         next_ipv4,
         next_ipv6,
+        host_policy: network.host_policy.clone(),
     };
     let statics = model.statics().map(|(&(mac, vlan), owner)| StaticRecord {
         network: record.name.clone(),

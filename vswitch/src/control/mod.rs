@@ -29,6 +29,7 @@ use std::sync::atomic::Ordering;
 use fastpath::PortIndex;
 use tokio::sync::mpsc;
 use vswitch_api::fdb::{EntryKey, StaticEntry};
+use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, PortDetail};
 use wire::MacAddr;
 
@@ -64,6 +65,7 @@ impl Control {
             mac: request.mac.as_deref().map(unicast_mac).transpose()?,
             ipv4: request.ip,
             ipv6: request.ip6,
+            policy: PortPolicy::default().changed(&request.policy),
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
         let ifname = ifname.map_err(ControlError::Ifname)?;
@@ -220,6 +222,31 @@ impl Control {
             }
             inner.publish_all();
             Ok(())
+        })
+        .await?
+    }
+
+    /// Changes what a port may do, while it works.
+    pub(crate) async fn set_policy(
+        &self,
+        name: &str,
+        change: PolicyChange,
+    ) -> Result<PortPolicy, ControlError> {
+        self.0.check_not_ending()?;
+        let (inner, name) = (Arc::clone(&self.0), name.to_owned());
+        task(async move {
+            let (former, policy) = inner.model().change_policy(&name, &change)?;
+            if former == policy {
+                return Ok(policy);
+            }
+            if let Err(error) = inner.save().await {
+                // Gone meanwhile, it needs nothing put back.
+                let _ = inner.model().set_policy(&name, former);
+                return Err(error);
+            }
+            inner.publish_all();
+            tracing::info!(%name, "policy changed");
+            Ok(policy)
         })
         .await?
     }

@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use vswitch_api::policy::PortPolicy;
 use wire::MacAddr;
 
 use super::error::ControlError;
@@ -22,6 +23,7 @@ use crate::datapath::NetworkIndex;
 
 mod choose;
 mod compile;
+mod policy;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -47,6 +49,8 @@ pub(crate) struct Network {
     pub(crate) ageing: Duration,
     pub(crate) fdb_entries_max: usize,
     pub(crate) uplink: Uplink,
+    /// Of the host's own port.
+    pub(crate) host_policy: PortPolicy,
 }
 
 /// What somebody asks for.
@@ -56,6 +60,14 @@ pub(crate) struct Wanted {
     pub(crate) mac: Option<MacAddr>,
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
+    pub(crate) policy: PortPolicy,
+}
+
+impl Wanted {
+    /// A name, and nothing else in particular.
+    pub(crate) fn named(name: Name) -> Self {
+        Self { name, mac: None, ipv4: None, ipv6: None, policy: PortPolicy::default() }
+    }
 }
 
 /// What was reserved for it.
@@ -91,6 +103,7 @@ pub(crate) struct Port {
     pub(crate) lease: Lease,
     pub(crate) phase: Phase,
     pub(crate) settled: Option<Settled>,
+    pub(crate) policy: PortPolicy,
     published: bool,
     saved: bool,
     /// Frames may have carried its addresses.
@@ -178,6 +191,7 @@ impl Model {
             lease: lease.clone(),
             phase: Phase::Attaching,
             settled: None,
+            policy: wanted.policy.clone(),
             published: false,
             saved: false,
             was_published: false,

@@ -109,13 +109,14 @@ impl PortChange {
             mac: Some(kept.mac),
             ipv4: Some(kept.ipv4),
             ipv6: Some(kept.ipv6),
+            policy: kept.policy.clone(),
         };
         Ok(Self::new(inner, wanted, Some(Source::Kept(kept.netns.clone(), ifname))))
     }
 
     /// A port that goes.
     pub(super) fn detach(inner: Arc<Inner>, lease: Lease) -> Self {
-        let wanted = Wanted { name: lease.name.clone(), mac: None, ipv4: None, ipv6: None };
+        let wanted = Wanted::named(lease.name.clone());
         Self { lease: Some(lease), ..Self::new(inner, wanted, None) }
     }
 

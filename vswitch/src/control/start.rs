@@ -141,5 +141,6 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         ageing: config.ageing(),
         fdb_entries_max: config.fdb_entries_max.get(),
         uplink: config.uplink,
+        host_policy: kept.map(|kept| kept.host_policy.clone()).unwrap_or_default(),
     })
 }

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
 
@@ -97,6 +98,9 @@ pub(crate) struct NetworkRecord {
     pub(crate) gateway_mac: MacAddr,
     pub(crate) next_ipv4: Ipv4Addr,
     pub(crate) next_ipv6: Ipv6Addr,
+    /// Of the host's own port.
+    #[serde(default, skip_serializing_if = "PortPolicy::is_default")]
+    pub(crate) host_policy: PortPolicy,
 }
 
 /// An attachment.
@@ -111,6 +115,8 @@ pub(crate) struct Attachment {
     pub(crate) ipv4: Ipv4Addr,
     pub(crate) ipv6: Ipv6Addr,
     pub(crate) netns: NetnsRecord,
+    #[serde(default, skip_serializing_if = "PortPolicy::is_default")]
+    pub(crate) policy: PortPolicy,
 }
 
 /// The namespace of an attachment, and how to tell that it still is the same.

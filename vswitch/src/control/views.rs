@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use fastpath::PortIndex;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::network::{Member, Network, NetworkDetail};
+use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::stats::{PortStats, Stats};
 use vswitch_api::status::Status;
@@ -105,6 +106,7 @@ impl Control {
                 netns_path: PathBuf::new(),
                 offloads: settled.offloads.iter().map(ToString::to_string).collect(),
                 queues: settled.queues,
+                policy: port.policy.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
             (detail, settled.netns.clone())
@@ -113,6 +115,11 @@ impl Control {
         let found = blocking(move || netns::find(record.id, &record.path)).await?;
         detail.netns_path = found.unwrap_or(path);
         Ok(detail)
+    }
+
+    /// What a port may do.
+    pub(crate) fn policy(&self, name: &str) -> Result<PortPolicy, ControlError> {
+        self.0.model().policy(name).cloned()
     }
 
     /// The forwarding database.

@@ -1,4 +1,4 @@
-//! Room 3: whether a frame may come in at all.
+//! Room 3: whether a frame may come in at all, and on which VLAN.
 
 use wire::MacAddr;
 
@@ -23,7 +23,13 @@ pub(super) fn run(batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
             continue;
         };
         for slot in run {
-            let vlan = slot.meta.outer.map_or(0, |tci| tci.vid());
+            let vlan = match port.vlans.admit(&slot.meta) {
+                Ok(vlan) => vlan,
+                Err(reason) => {
+                    slot.verdict = Verdict::Drop(reason);
+                    continue;
+                }
+            };
             slot.src = Key::new(port.network, vlan, slot.meta.src);
             slot.dst = Key::new(port.network, vlan, slot.meta.dst);
             match refuse(slot, port, network) {

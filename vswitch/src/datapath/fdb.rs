@@ -131,7 +131,7 @@ impl Fdb {
     pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, seen_s: u32) {
         let network = learnt.key.network;
         let Some(conf) =
-            snapshot.network(network).filter(|_| snapshot.reaches(learnt.port, network))
+            snapshot.network(network).filter(|_| snapshot.reaches(learnt.port, learnt.key))
         else {
             return;
         };
@@ -150,6 +150,14 @@ impl Fdb {
             return;
         }
         self.remove_where(0..self.buckets.len(), |entry| entry.port == port);
+    }
+
+    /// Forgets what was learnt on a port.
+    pub fn forget_learnt(&mut self, port: PortIndex) {
+        if self.held_by(port) > 0 {
+            let gone = |entry: &Entry| entry.port == port && !entry.is_static();
+            self.remove_where(0..self.buckets.len(), gone);
+        }
     }
 
     /// Takes out what has aged, in the next few buckets.

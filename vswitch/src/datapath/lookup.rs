@@ -13,9 +13,7 @@ pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb)
         for slot in run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
             slot.verdict = match layer_2(slot, fdb, now_s, network.ageing_s) {
                 // What was learnt may be older than the configuration.
-                Verdict::Unicast(port) if !snapshot.reaches(port, slot.dst.network()) => {
-                    Verdict::Flood
-                }
+                Verdict::Unicast(port) if !snapshot.reaches(port, slot.dst) => Verdict::Flood,
                 verdict => verdict,
             };
         }

@@ -33,6 +33,8 @@
 //! Limits: [`FLAPS`] addresses are followed at a time; [`LOOP_EVENTS_MAX`] events may wait.
 
 mod probe;
+#[cfg(test)]
+mod tests;
 
 mod watch;
 
@@ -46,7 +48,7 @@ pub(super) use probe::PROBE_DST;
 pub use watch::Watch;
 
 use super::limits::{FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, LOOP_EVENTS_MAX, PROBE_EVERY};
-use super::{Batch, DropReason, Egress, Key, PortKind, Snapshot, Stats, Verdict};
+use super::{Batch, DropReason, Egress, Fdb, Key, PortKind, Snapshot, Stats, Verdict};
 
 /// What showed the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,8 @@ pub struct Loops {
     due: Vec<PortIndex>,
     flaps: Vec<Flap>,
     events: Vec<LoopEvent>,
+    /// Ports behind which addresses were seen that do not live there.
+    poisoned: Vec<PortIndex>,
     /// Events that were not told, since too many wait.
     untold: u64,
 }
@@ -111,6 +115,7 @@ impl Loops {
             due: Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX),
             flaps: vec![never; FLAPS],
             events: Vec::with_capacity(LOOP_EVENTS_MAX),
+            poisoned: Vec::with_capacity(2 * LOOP_EVENTS_MAX),
             untold: 0,
         }
     }
@@ -141,6 +146,9 @@ impl Loops {
         snapshot: &Snapshot,
     ) {
         let guarded = snapshot.limited().loop_guard;
+        if !guarded && !self.watch.any_blocked(now) {
+            return;
+        }
         for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
             let port = run[0].port;
             let mut sends_to_groups = false;
@@ -169,6 +177,11 @@ impl Loops {
             *last = Some(now);
             self.due.push(port);
         }
+    }
+
+    /// Forgets what was learnt through loops that were found: everybody seemed to live behind them.
+    pub(super) fn clean(&mut self, fdb: &mut Fdb) {
+        self.poisoned.drain(..).for_each(|port| fdb.forget_learnt(port));
     }
 
     /// Sends the probes that are due.
@@ -228,6 +241,10 @@ impl Loops {
 
     fn block(&mut self, now: Nanos, port: PortIndex, sign: LoopSign) {
         let Some(pause) = self.watch.block(port, now) else { return };
+        self.poisoned.push(port);
+        if let LoopSign::Probe { sent, heard } = sign {
+            self.poisoned.push(if port == sent { heard } else { sent });
+        }
         if self.events.len() < LOOP_EVENTS_MAX {
             self.events.push(LoopEvent { port, sign, pause });
         } else {

@@ -35,6 +35,10 @@ reasons! {
     PortUnknown = "port-unknown",
     /// The port is switched off.
     PortDisabled = "port-disabled",
+    /// A VLAN tag on an access port, or behind a tag that only marks a priority.
+    VlanTagged = "vlan-tagged",
+    /// A VLAN that the trunk does not carry, or no tag where it has no native VLAN.
+    VlanNotAllowed = "vlan-not-allowed",
     /// The source address is a group's or zero.
     BadSource = "bad-source-mac",
     /// Destination 01:80:c2:00:00:00 to 0f, which a bridge never forwards (IEEE 802.1Q, table 8-1).
@@ -59,6 +63,8 @@ reasons! {
     SamePort = "same-port",
     /// To be flooded, and there is no other port.
     NoOtherPort = "no-other-port",
+    /// Part of a flood that needs other bytes, and no buffer was free for them.
+    NoBuffer = "no-buffer",
     /// The port that it was meant for is closed, or its namespace is gone.
     TxGone = "tx-port-gone",
     /// The kernel had no room for it.

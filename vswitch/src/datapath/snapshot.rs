@@ -5,7 +5,10 @@ use std::time::Duration;
 use fastpath::PortIndex;
 use wire::MacAddr;
 
-use super::PortLimits;
+use super::{Key, PortLimits, PortVlans, Tagging};
+use members::Members;
+
+mod members;
 
 /// Slot of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -45,7 +48,7 @@ pub struct NetworkConf {
 }
 
 /// A port as control describes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortConf {
     /// Its network.
     pub network: NetworkIndex,
@@ -55,6 +58,16 @@ pub struct PortConf {
     pub mac: MacAddr,
     /// Whether frames may pass.
     pub enabled: bool,
+    /// The VLANs that it is on.
+    pub vlans: PortVlans,
+}
+
+impl PortConf {
+    /// A port that is switched on, on the untagged domain.
+    #[must_use]
+    pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
+        Self { network, kind, mac, enabled: true, vlans: PortVlans::access(0) }
+    }
 }
 
 /// A network as the datapath reads it.
@@ -63,7 +76,33 @@ pub(super) struct Network {
     pub(super) conf: NetworkConf,
     pub(super) ageing_s: u32,
     /// Who gets a frame that is flooded.
-    pub(super) members: Vec<PortIndex>,
+    pub(super) members: Members,
+}
+
+/// What must be known of a port that a frame goes to, eight ports a cache line.
+#[derive(Debug, Clone, Copy)]
+struct Gate {
+    network: NetworkIndex,
+    /// The VLAN that leaves it without a tag, or [`Gate::NOWHERE`].
+    untagged: u16,
+    is_trunk: bool,
+}
+
+impl Gate {
+    const NOWHERE: u16 = u16::MAX;
+    /// Of a port that is not there, or switched off.
+    const SHUT: Self =
+        Self { network: NetworkIndex(u16::MAX), untagged: Self::NOWHERE, is_trunk: false };
+
+    fn new(conf: &PortConf) -> Self {
+        let (network, is_trunk) = (conf.network, conf.vlans.is_trunk());
+        match conf.enabled {
+            true => {
+                Self { network, untagged: conf.vlans.untagged().unwrap_or(Self::NOWHERE), is_trunk }
+            }
+            false => Self::SHUT,
+        }
+    }
 }
 
 /// The whole configuration of the datapath at one moment.
@@ -72,6 +111,8 @@ pub struct Snapshot {
     epoch: u64,
     networks: Vec<Network>,
     ports: Vec<Option<PortConf>>,
+    gates: Vec<Gate>,
+    has_trunks: bool,
     limits: Vec<PortLimits>,
     limited: Limited,
 }
@@ -98,18 +139,21 @@ impl Snapshot {
         let mut snapshot = Self::default();
         for conf in networks {
             let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
-            snapshot.networks.push(Network { conf, ageing_s, members: Vec::new() });
+            snapshot.networks.push(Network { conf, ageing_s, members: Members::default() });
         }
         for (port, conf) in ports {
             let Some(network) = snapshot.networks.get_mut(usize::from(conf.network.0)) else {
                 continue;
             };
             if conf.enabled {
-                network.members.push(port);
+                network.members.add(port, &conf);
+                snapshot.has_trunks |= conf.vlans.is_trunk();
             }
             if snapshot.ports.len() <= port.get() {
                 snapshot.ports.resize(port.get() + 1, None);
+                snapshot.gates.resize(port.get() + 1, Gate::SHUT);
             }
+            snapshot.gates[port.get()] = Gate::new(&conf);
             snapshot.ports[port.get()] = Some(conf);
         }
         snapshot
@@ -172,10 +216,28 @@ impl Snapshot {
         self.networks.get(usize::from(network.0))
     }
 
-    /// Whether a port is on a network and switched on.
+    /// Whether a port is switched on, and on the network and VLAN of an address.
     #[inline]
-    pub(super) fn reaches(&self, port: PortIndex, network: NetworkIndex) -> bool {
-        self.port(port).is_some_and(|port| port.enabled && port.network == network)
+    pub(super) fn reaches(&self, port: PortIndex, key: Key) -> bool {
+        let Some(gate) = self.gates.get(port.get()) else { return false };
+        let is_on =
+            gate.untagged == key.vlan() || gate.is_trunk && self.trunk_carries(port, key.vlan());
+        gate.network == key.network() && is_on
+    }
+
+    fn trunk_carries(&self, port: PortIndex, vlan: u16) -> bool {
+        self.port(port).is_some_and(|port| port.vlans.egress(vlan, false).is_some())
+    }
+
+    /// How frames of a VLAN leave by a port; see [`PortVlans::egress`].
+    pub(super) fn egress(&self, port: PortIndex, vlan: u16, double: bool) -> Option<Tagging> {
+        self.port(port)?.vlans.egress(vlan, double)
+    }
+
+    /// Whether any port is a trunk.
+    #[inline]
+    pub(super) fn has_trunks(&self) -> bool {
+        self.has_trunks
     }
 
     /// The network of a port.

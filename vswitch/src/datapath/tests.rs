@@ -2,7 +2,9 @@
 //!
 //! A failure prints its seed; `VSWITCH_SIM_SEED=n cargo test -p vswitch simulator` runs that one.
 
+mod shares;
 mod sim;
+mod vlan;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use fastpath::engine::Engine;
 use fastpath::{Frame, Pool, PortIndex};
 
 use super::batch::Slot;
-use super::{Batch, DropReason, Snapshot, Stats, Verdict};
+use super::{Batch, DropReason, Snapshot, Stats, Tagging, Verdict, edit};
 
 /// Where frames go. Every engine is one.
 pub trait Egress {
@@ -44,7 +44,8 @@ pub(super) fn run(
     }
 }
 
-/// One buffer for all ports: each gets a holder, the last one the original.
+/// Ports that get the same bytes share a buffer. Where some get a tag and others none, those that want
+/// other bytes than the frame has are served from an edited copy; the payload is copied then only.
 fn flood(
     slot: Slot,
     pool: &mut Pool,
@@ -52,19 +53,60 @@ fn flood(
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    let members = snapshot.network_of(slot.port).map_or(&[][..], |network| &network.members);
-    let mut targets = members.iter().copied().filter(|&port| port != slot.port);
+    let (from, vlan, double) = (slot.port, slot.dst.vlan(), slot.meta.inner.is_some());
+    let network = snapshot.network_of(from);
+    let access = network.map_or(&[][..], |network| network.members.access(vlan));
+    let trunks = network.map_or(&[][..], |network| network.members.trunks());
+    let targets = |wanted| {
+        let access = if wanted == Tagging::Untagged { access } else { &[] };
+        let leaves = move |&port: &PortIndex| snapshot.egress(port, vlan, double) == Some(wanted);
+        let trunks = trunks.iter().copied().filter(leaves);
+        access.iter().copied().chain(trunks).filter(move |&port| port != from)
+    };
+    let has = edit::tagging(&slot);
+    let wanted = has.other();
+    if targets(wanted).next().is_none() {
+        return share(slot.frame, from, targets(has), pool, stats, egress);
+    }
+    let (frame, original) = if targets(has).next().is_none() {
+        (Some(slot.frame), None)
+    } else {
+        stats.flood_copies += 1;
+        (pool.copy(&slot.frame), Some(slot.frame))
+    };
+    match frame.map(|mut frame| (edit::retag(pool, &mut frame, vlan, wanted), frame)) {
+        Some((true, frame)) => share(frame, from, targets(wanted), pool, stats, egress),
+        Some((false, frame)) => {
+            stats.drop(from, DropReason::NoBuffer);
+            pool.release(frame);
+        }
+        None => stats.drop(from, DropReason::NoBuffer),
+    }
+    if let Some(frame) = original {
+        share(frame, from, targets(has), pool, stats, egress);
+    }
+}
+
+/// One buffer for all: each port gets a holder, the last one the original.
+fn share(
+    frame: Frame,
+    from: PortIndex,
+    mut targets: impl Iterator<Item = PortIndex>,
+    pool: &mut Pool,
+    stats: &mut Stats,
+    egress: &mut (impl Egress + ?Sized),
+) {
     let Some(mut target) = targets.next() else {
-        stats.drop(slot.port, DropReason::NoOtherPort);
-        pool.release(slot.frame);
+        stats.drop(from, DropReason::NoOtherPort);
+        pool.release(frame);
         return;
     };
     for next in targets {
         // A pool allows a holder for every port there can be.
-        let Some(copy) = pool.share(&slot.frame) else { break };
+        let Some(copy) = pool.share(&frame) else { break };
         stats.flood_copies += 1;
         egress.send(pool, target, copy);
         target = next;
     }
-    egress.send(pool, target, slot.frame);
+    egress.send(pool, target, frame);
 }

@@ -7,6 +7,7 @@ use axum::{Json, Router};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::network::{Network, NetworkDetail};
+use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, Port, PortDetail};
 use vswitch_api::routes;
 use vswitch_api::stats::Stats;
@@ -26,6 +27,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::NETWORK, get(network))
         .route(routes::PORTS, get(ports).post(attach))
         .route(routes::PORT, get(port).delete(detach))
+        .route(routes::PORT_POLICY, get(policy).patch(set_policy))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
         .route(routes::STATS, get(stats))
         .fallback(no_such_path)
@@ -87,6 +89,21 @@ async fn detach(
 ) -> Result<StatusCode, Failure> {
     control.detach(&name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn policy(
+    State(control): State<Control>,
+    Segment(name): Segment,
+) -> Result<Json<PortPolicy>, Failure> {
+    Ok(Json(control.policy(&name)?))
+}
+
+async fn set_policy(
+    State(control): State<Control>,
+    Segment(name): Segment,
+    Body(change): Body<PolicyChange>,
+) -> Result<Json<PortPolicy>, Failure> {
+    Ok(Json(control.set_policy(&name, change).await?))
 }
 
 async fn fdb(State(control): State<Control>) -> Result<Json<Vec<FdbEntry>>, Failure> {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::network::{Member, Network, NetworkDetail};
+use vswitch_api::policy::vlan::VlanMode;
+use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
 use vswitch_api::routes;
 use vswitch_api::stats::{PortStats, Stats, WorkerStats};
@@ -82,6 +84,7 @@ fn port_detail() -> PortDetail {
         netns_path: "/run/netns/a".into(),
         offloads: vec!["csum".into()],
         queues: 1,
+        policy: PortPolicy::default(),
         drops_by_reason: BTreeMap::new(),
     }
 }
@@ -95,7 +98,16 @@ fn attach_request(netns: NetnsRef) -> AttachRequest {
         ip6: Some("fd00::2".parse().unwrap()),
         mac: Some("02:00:00:00:00:02".into()),
         ifname: Some("eth0".into()),
+        policy: policy_change(),
     }
+}
+
+fn policy_change() -> PolicyChange {
+    PolicyChange { vlan: Some(VlanMode::default()) }
+}
+
+fn trunk() -> VlanMode {
+    serde_json::from_value(json!({"mode": "trunk", "allowed": "10", "native": 10})).unwrap()
 }
 
 fn status() -> Status {
@@ -140,6 +152,8 @@ fn samples() -> Vec<(&'static str, Value)> {
         sample("AttachRequest", attach_request(NetnsRef::Pid(1))),
         sample("Port", port()),
         sample("PortDetail", port_detail()),
+        sample("PortPolicy", PortPolicy::default()),
+        sample("PolicyChange", policy_change()),
         sample("FdbEntry", entry),
         sample("EntryKey", key()),
         sample("StaticEntry", StaticEntry { key: key(), port: "a".into() }),
@@ -172,6 +186,7 @@ fn every_schema_has_the_properties_of_its_type() {
     let schemas = &description["components"]["schemas"];
     let mut described = keys(schemas);
     described.remove("NetnsRef");
+    described.remove("VlanMode");
     for (name, value) in samples() {
         assert!(described.remove(name), "{name} is not described");
         let properties = &schemas[name]["properties"];
@@ -198,6 +213,27 @@ fn a_namespace_is_named_in_one_of_the_described_ways() {
 }
 
 #[test]
+fn the_vlans_of_a_port_are_written_in_one_of_the_described_ways() {
+    let description = description();
+    let ways = description["components"]["schemas"]["VlanMode"]["oneOf"].as_array().unwrap();
+    let untagged = json!({"mode": "trunk", "allowed": "10", "untagged": true});
+    let untagged: VlanMode = serde_json::from_value(untagged).unwrap();
+    let access: VlanMode = serde_json::from_value(json!({"mode": "access", "id": 7})).unwrap();
+    let written = |modes: &[VlanMode]| -> BTreeSet<String> {
+        let values = modes.iter().map(|mode| serde_json::to_value(mode).unwrap());
+        values
+            .flat_map(|value| keys(&value).into_iter().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    };
+    for (way, modes) in ways.iter().zip([vec![access], vec![trunk(), untagged]]) {
+        let described: BTreeSet<_> =
+            keys(&way["properties"]).into_iter().map(str::to_owned).collect();
+        assert_eq!(written(&modes), described);
+    }
+    assert_eq!(ways.len(), 2);
+}
+
+#[test]
 fn what_is_not_required_may_be_absent() {
     let request: AttachRequest =
         serde_json::from_value(json!({"name": "a", "netns": {"pid": 1}})).unwrap();
@@ -217,6 +253,7 @@ fn the_paths_are_those_of_the_routes() {
         routes::NETWORK,
         routes::PORTS,
         routes::PORT,
+        routes::PORT_POLICY,
         routes::FDB,
         routes::STATS,
     ];

@@ -210,6 +210,15 @@ impl Host {
         serde_json::from_value(self.json(&["stats"])).expect("Stats")
     }
 
+    /// No frame appeared or vanished.
+    #[track_caller]
+    pub(crate) fn balanced(&self) {
+        for worker in self.stats().workers {
+            let entered = worker.received + worker.generated + worker.flood_copies;
+            assert_eq!(entered, worker.sent + worker.dropped + worker.held, "{worker:#?}");
+        }
+    }
+
     #[track_caller]
     pub(crate) fn ls(&self) -> Vec<Port> {
         serde_json::from_value(self.json(&["ls"])).expect("Port[]")

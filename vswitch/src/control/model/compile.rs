@@ -1,8 +1,11 @@
 //! What others make of the model: the datapath its snapshot, the store its document.
 
+use vswitch_api::policy::PortPolicy;
+use vswitch_api::policy::vlan::{Domain, VlanMode};
+
 use super::{FIRST_NETWORK, HOST_PORT, Model, Owner};
 use crate::control::store::Attachment;
-use crate::datapath::{NetworkConf, PortConf, PortKind, Snapshot, StaticMac};
+use crate::datapath::{NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac};
 
 impl Model {
     /// The attachments that survive a restart.
@@ -19,6 +22,7 @@ impl Model {
                     ipv4: port.lease.ipv4,
                     ipv6: port.lease.ipv6,
                     netns: settled.netns.clone(),
+                    policy: port.policy.clone(),
                 })
             })
             .collect()
@@ -39,11 +43,25 @@ impl Model {
             fdb_entries_max: self.network.fdb_entries_max,
             statics: statics.collect(),
         };
-        let conf = |kind, mac| PortConf { network: FIRST_NETWORK, kind, mac, enabled: true };
-        let host = (HOST_PORT, conf(PortKind::Host, self.network.gateway_mac));
+        let conf = |kind, mac, policy: &PortPolicy| PortConf {
+            vlans: vlans(&policy.vlan),
+            ..PortConf::new(FIRST_NETWORK, kind, mac)
+        };
+        let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_policy);
+        let host = (HOST_PORT, host);
         let published = self.ports.values().filter(|port| port.published);
-        let containers =
-            published.map(|port| (port.lease.slot, conf(PortKind::Container, port.lease.mac)));
+        let containers = published
+            .map(|port| (port.lease.slot, conf(PortKind::Container, port.lease.mac, &port.policy)));
         Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
+    }
+}
+
+fn vlans(mode: &VlanMode) -> PortVlans {
+    match mode {
+        VlanMode::Access(domain) => PortVlans::access(domain.id()),
+        VlanMode::Trunk(trunk) => PortVlans::trunk(
+            trunk.allowed().iter().map(|vid| vid.get()),
+            trunk.native().map(Domain::id),
+        ),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastpath::PortIndex;
 use fastpath::limits::PORTS_MAX;
 use proptest::prelude::*;
+use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
 
@@ -12,7 +13,7 @@ use super::{HOST_PORT, Lease, Model, Network, Owner, Wanted, local_mac};
 use crate::config::Uplink;
 use crate::control::ControlError;
 use crate::control::store::NetnsRecord;
-use crate::datapath::PortKind;
+use crate::datapath::{PortKind, PortVlans};
 use crate::host::netns::NetnsId;
 
 const NOW: Duration = Duration::ZERO;
@@ -32,12 +33,13 @@ fn model_with_slots(slots: usize) -> Model {
         ageing: Duration::from_secs(300),
         fdb_entries_max: 1024,
         uplink: Uplink::None,
+        host_policy: PortPolicy::default(),
     };
     Model::new(network, slots)
 }
 
 pub(crate) fn wanted(name: &str) -> Wanted {
-    Wanted { name: name.parse().unwrap(), mac: None, ipv4: None, ipv6: None }
+    Wanted::named(name.parse().unwrap())
 }
 
 fn netns(ino: u64) -> NetnsRecord {
@@ -268,4 +270,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_policy_is_changed_seen_and_compiled() {
+    let mut model = model();
+    let change: PolicyChange =
+        serde_json::from_value(serde_json::json!({"vlan": {"mode": "access", "id": 10}})).unwrap();
+    assert!(matches!(model.change_policy("a", &change), Err(ControlError::UnknownPort(_))));
+    let lease = attach(&mut model, "a");
+    let (former, policy) = model.change_policy("a", &change).unwrap();
+    assert!(former.is_default());
+    assert_eq!(policy.vlan.to_string(), "access 10");
+    assert_eq!(model.policy("a").unwrap(), &policy);
+    assert_eq!(model.attachments()[0].policy, policy);
+    assert_eq!(model.snapshot().port(lease.slot).unwrap().vlans, PortVlans::access(10));
+    // The host's own port, by the bridge's name.
+    assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(0));
+    model.change_policy("br0", &change).unwrap();
+    assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(10));
 }

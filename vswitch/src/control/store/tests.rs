@@ -48,6 +48,20 @@ fn keeps_the_form_of_version_1() {
     assert_eq!(serde_json::to_value(document()).unwrap(), sample());
 }
 
+/// A document of before there were policies has none, and one without any is still written so.
+#[test]
+fn policies_are_kept_where_they_differ_from_the_default() {
+    let mut document = document();
+    assert!(document.attachments[0].policy.is_default());
+    assert!(document.networks[0].host_policy.is_default());
+    let vlan = |id| serde_json::from_value(json!({"mode": "access", "id": id})).unwrap();
+    document.attachments[0].policy.vlan = vlan(10);
+    document.networks[0].host_policy.vlan = vlan(20);
+    let written = serde_json::to_value(&document).unwrap();
+    assert_eq!(written["attachments"][0]["policy"], json!({"vlan": {"mode": "access", "id": 10}}));
+    assert_eq!(serde_json::from_value::<Document>(written).unwrap(), document);
+}
+
 #[test]
 fn gives_back_what_was_saved_last() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! A switch in memory with a clock that the test moves.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use fastpath::engine::memory::MemoryEngine;
 use fastpath::engine::pcap::PcapEngine;
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::VNET_LEN;
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::{Frame, Nanos, Pool, PortIndex};
 use wire::MacAddr;
 
 use crate::datapath::*;
@@ -23,8 +24,8 @@ pub(super) struct Sim {
     state: State,
     stats: Stats,
     now: Nanos,
-    networks: Vec<u16>,
-    disabled: Vec<u16>,
+    confs: Vec<PortConf>,
+    limits: BTreeMap<PortIndex, PortLimits>,
     epoch: u64,
 }
 
@@ -43,6 +44,10 @@ pub(super) fn frame(dst: MacAddr, src: MacAddr, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+fn conf((port, &network): (u16, &u16)) -> PortConf {
+    PortConf::new(NetworkIndex(network), PortKind::Container, mac(port))
+}
+
 impl Sim {
     /// Ports 0 to `ports - 1` on one network.
     pub(super) fn new(ports: u16) -> Self {
@@ -58,8 +63,8 @@ impl Sim {
             state: State::new(0x5eed, false),
             stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
-            networks: networks.to_vec(),
-            disabled: Vec::new(),
+            confs: (0..).zip(networks).map(conf).collect(),
+            limits: BTreeMap::new(),
             epoch: 0,
         };
         for port in 0..networks.len() {
@@ -70,8 +75,44 @@ impl Sim {
     }
 
     pub(super) fn disable(&mut self, port: u16) {
-        self.disabled.push(port);
+        self.set(port, |conf| conf.enabled = false);
+    }
+
+    /// Changes what a port is configured to be.
+    pub(super) fn set(&mut self, port: u16, change: impl FnOnce(&mut PortConf)) {
+        change(&mut self.confs[usize::from(port)]);
         self.compile();
+    }
+
+    /// Changes what a port may do at most.
+    pub(super) fn limit(&mut self, port: u16, change: impl FnOnce(&mut PortLimits)) {
+        change(self.limits.entry(PortIndex(port)).or_default());
+        self.compile();
+    }
+
+    /// What the datapath has counted.
+    pub(super) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// What the datapath remembers.
+    pub(super) fn state(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// The clock.
+    pub(super) fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Takes all buffers out of the pool but so many.
+    pub(super) fn hoard(&mut self, left: usize) -> Vec<Frame> {
+        let taken = self.pool.available() - left;
+        (0..taken).map(|_| self.pool.alloc().expect("it is available")).collect()
+    }
+
+    pub(super) fn give_back(&mut self, frames: Vec<Frame>) {
+        frames.into_iter().for_each(|frame| self.pool.release(frame));
     }
 
     fn compile(&mut self) {
@@ -81,18 +122,12 @@ impl Sim {
             fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
             statics: Vec::new(),
         };
-        let count = self.networks.iter().max().map_or(0, |&max| usize::from(max) + 1);
-        let ports = self.networks.iter().enumerate().map(|(port, &network)| {
-            let conf = PortConf {
-                network: NetworkIndex(network),
-                kind: PortKind::Container,
-                mac: mac(port as u16),
-                enabled: !self.disabled.contains(&(port as u16)),
-            };
-            (PortIndex(port as u16), conf)
-        });
+        let count = self.confs.iter().map(|conf| usize::from(conf.network.0) + 1).max();
+        let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
         self.epoch += 1;
-        self.snapshot = Snapshot::compile(vec![conf; count], ports).with_epoch(self.epoch);
+        self.snapshot = Snapshot::compile(vec![conf; count.unwrap_or(0)], ports)
+            .with_limits(self.limits.clone())
+            .with_epoch(self.epoch);
     }
 
     pub(super) fn inject(&mut self, port: u16, bytes: Vec<u8>) {
@@ -124,7 +159,7 @@ impl Sim {
 
     /// Frames sent to each port since the last call.
     pub(super) fn sent_counts(&mut self) -> Vec<usize> {
-        (0..self.networks.len()).map(|port| self.sent(port as u16).len()).collect()
+        (0..self.confs.len()).map(|port| self.sent(port as u16).len()).collect()
     }
 
     fn counters(&self, port: u16) -> PortCounters {
@@ -153,10 +188,14 @@ impl Sim {
 }
 
 /// A small generator, so that a seed means the same for ever (SplitMix64).
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -171,6 +210,10 @@ pub(super) fn storm(seed: u64) {
     let ports = 2 + random.below(12) as u16;
     let networks: Vec<u16> = (0..ports).map(|_| random.below(3) as u16).collect();
     let mut sim = Sim::with_networks(&networks);
+    for port in 0..ports {
+        let vlans = random_vlans(&mut random);
+        sim.set(port, |conf| conf.vlans = vlans);
+    }
     for _ in 0..40 {
         for _ in 0..random.below(60) {
             let port = random.below(ports.into()) as u16;
@@ -179,7 +222,9 @@ pub(super) fn storm(seed: u64) {
         sim.run();
         for port in 0..ports {
             for bytes in sim.sent(port) {
-                let mark = bytes.get(26).copied();
+                // Behind the tag, where the port is a trunk.
+                let at = if bytes[24..26] == [0x81, 0] { 30 } else { 26 };
+                let mark = bytes.get(at).copied();
                 let own = networks[usize::from(port)] as u8;
                 assert!(mark.is_none_or(|mark| mark == own), "crossed, seed {seed}");
             }
@@ -192,6 +237,17 @@ pub(super) fn storm(seed: u64) {
         }
     }
     sim.check();
+}
+
+/// Mostly on the untagged domain, so that there is traffic; trunks get it, and give it, without a tag
+/// or with one.
+fn random_vlans(random: &mut Random) -> PortVlans {
+    match random.below(6) {
+        0 => PortVlans::trunk([1, 2], Some(0)),
+        1 => PortVlans::trunk([1, 2], Some(1)),
+        2 => PortVlans::access(1),
+        _ => PortVlans::access(0),
+    }
 }
 
 fn random_frame(random: &mut Random, port: u16, ports: u16, network: u16) -> Vec<u8> {

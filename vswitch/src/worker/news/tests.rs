@@ -12,9 +12,8 @@ const NETWORK: NetworkIndex = NetworkIndex(0);
 fn snapshot() -> Snapshot {
     let ageing = Duration::from_secs(300);
     let network = NetworkConf { mtu: 1500, ageing, fdb_entries_max: 100, statics: Vec::new() };
-    let kind = PortKind::Container;
-    let conf = PortConf { network: NETWORK, kind, mac: MAC, enabled: true };
-    Snapshot::compile(vec![network], [PortIndex(1), PortIndex(2)].map(|port| (port, conf)))
+    let conf = PortConf::new(NETWORK, PortKind::Container, MAC);
+    Snapshot::compile(vec![network], [PortIndex(1), PortIndex(2)].map(|port| (port, conf.clone())))
 }
 
 fn seen_on(port: u16) -> Learnt {

@@ -1,0 +1,68 @@
+//! `vswitch port`: what a port may do, and changing it while it works.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use vswitch_api::policy::PortPolicy;
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::client::route;
+use crate::error::{Failure, Outcome};
+use crate::policy::{self, PolicyArgs};
+use crate::{output, value};
+
+/// Show and change what a port may do
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct PortArgs {
+    #[command(subcommand)]
+    command: PortCommand,
+}
+
+const EXAMPLES: &str = "\
+Changes take effect at once and are kept. The bridge's name stands for the host's own port.
+
+Examples:
+  vswitch port show web
+  sudo vswitch port set web --access 10
+  sudo vswitch port set router --trunk 10,20-29 --native 10
+  sudo vswitch port set br0 --trunk 10 --native untagged     the host reaches VLAN 10, too";
+
+#[derive(Debug, Subcommand)]
+enum PortCommand {
+    /// Show what a port may do
+    Show {
+        /// Name of the attachment, or of the bridge for the host's port
+        #[arg(value_parser = value::name)]
+        name: String,
+    },
+    /// Change what a port may do, while it works; what is not named stays
+    Set {
+        /// Name of the attachment, or of the bridge for the host's port
+        #[arg(value_parser = value::name)]
+        name: String,
+        #[command(flatten)]
+        policy: PolicyArgs,
+    },
+}
+
+impl PortArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let policy: PortPolicy = match self.command {
+            PortCommand::Show { name } => {
+                global.client()?.get(&route(routes::PORT_POLICY, &name))?
+            }
+            PortCommand::Set { name, policy } => {
+                let change = policy.change()?;
+                if change.is_empty() {
+                    return Err(Failure::usage(format!("nothing to change of {name}"))
+                        .with_hint("see `vswitch port set --help` for what there is"));
+                }
+                global.client()?.patch(&route(routes::PORT_POLICY, &name), &change)?
+            }
+        };
+        output::show(global.format, &policy, policy::render)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,55 @@
+//! What a port may do: every setting that can be changed while the port works.
+//!
+//! Each group of settings is one file with its types, and one field of [`PortPolicy`]. A group is
+//! changed as a whole: [`PolicyChange`] carries those that are to be replaced. Groups that are as they
+//! are by default are absent, in answers and in the document on disk.
+//!
+//! | group | file | default |
+//! |---|---|---|
+//! | [`PortPolicy::vlan`] | [`vlan`] | access to untagged frames |
+
+pub mod vlan;
+
+use serde::{Deserialize, Serialize};
+
+use vlan::VlanMode;
+
+/// What a port may do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortPolicy {
+    /// Which VLANs it is on, and how.
+    #[serde(default)]
+    pub vlan: VlanMode,
+}
+
+/// Settings that are to be replaced; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyChange {
+    /// Which VLANs it is to be on, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<VlanMode>,
+}
+
+impl PortPolicy {
+    /// Whether every setting is as it is by default.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The policy after a change.
+    #[must_use]
+    pub fn changed(&self, change: &PolicyChange) -> Self {
+        Self { vlan: change.vlan.clone().unwrap_or_else(|| self.vlan.clone()) }
+    }
+}
+
+impl PolicyChange {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
