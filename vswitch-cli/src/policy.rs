@@ -1,6 +1,7 @@
 //! Options for what a port may do: the same for `attach`, `run` and `port set`. One file a group of
 //! settings, as in [`vswitch_api::policy`].
 
+mod limits;
 mod vlan;
 
 use clap::Args;
@@ -15,12 +16,14 @@ use crate::table;
 pub(crate) struct PolicyArgs {
     #[command(flatten)]
     vlan: vlan::VlanArgs,
+    #[command(flatten)]
+    limits: limits::LimitsArgs,
 }
 
 impl PolicyArgs {
     /// What was said, checked as far as it can be here.
     pub(crate) fn change(self) -> Result<PolicyChange, Failure> {
-        Ok(PolicyChange { vlan: self.vlan.mode()? })
+        Ok(PolicyChange { vlan: self.vlan.mode()?, limits: self.limits.change() })
     }
 }
 
@@ -30,6 +33,7 @@ pub(crate) fn render(policy: &PortPolicy) -> String {
 }
 
 /// Settings with their values.
-pub(crate) fn rows(policy: &PortPolicy) -> [(&'static str, String); 1] {
-    [("vlan", policy.vlan.to_string())]
+pub(crate) fn rows(policy: &PortPolicy) -> impl Iterator<Item = (&'static str, String)> {
+    let vlan = ("vlan", policy.vlan.to_string());
+    std::iter::once(vlan).chain(limits::rows(&policy.limits))
 }

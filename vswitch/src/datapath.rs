@@ -44,7 +44,7 @@ use std::sync::Arc;
 use fastpath::{Nanos, Pool};
 
 pub use batch::{Batch, Verdict};
-pub use bucket::{Bucket, Rate, RateError};
+pub use bucket::{Bucket, Rate};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
 pub use loops::{LoopEvent, LoopSign, Loops, Watch};
 pub use police::{PortLimits, Storm};

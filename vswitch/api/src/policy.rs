@@ -6,12 +6,15 @@
 //!
 //! | group | file | default |
 //! |---|---|---|
+//! | [`PortPolicy::limits`] | [`limits`] | see there |
 //! | [`PortPolicy::vlan`] | [`vlan`] | access to untagged frames |
 
+pub mod limits;
 pub mod vlan;
 
 use serde::{Deserialize, Serialize};
 
+use limits::{Limits, LimitsChange};
 use vlan::VlanMode;
 
 /// What a port may do.
@@ -21,6 +24,9 @@ pub struct PortPolicy {
     /// Which VLANs it is on, and how.
     #[serde(default)]
     pub vlan: VlanMode,
+    /// What it may do at most.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Settings that are to be replaced; what is absent stays.
@@ -30,6 +36,9 @@ pub struct PolicyChange {
     /// Which VLANs it is to be on, and how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<VlanMode>,
+    /// What it is to do at most.
+    #[serde(default, skip_serializing_if = "LimitsChange::is_empty")]
+    pub limits: LimitsChange,
 }
 
 impl PortPolicy {
@@ -42,7 +51,10 @@ impl PortPolicy {
     /// The policy after a change.
     #[must_use]
     pub fn changed(&self, change: &PolicyChange) -> Self {
-        Self { vlan: change.vlan.clone().unwrap_or_else(|| self.vlan.clone()) }
+        Self {
+            vlan: change.vlan.clone().unwrap_or_else(|| self.vlan.clone()),
+            limits: self.limits.changed(&change.limits),
+        }
     }
 }
 

@@ -18,9 +18,8 @@
 //!
 //! A bucket is full when it is made. Its rate never changes: who wants another makes another.
 //!
-//! Limits: [`RATE_BYTES_MAX`] and [`RATE_FRAMES_MAX`], so that the sum fits a word for ten years of
-//! uptime; [`RATE_BYTES_MIN`]; [`BURST_BYTES_MIN`], so that the longest frame passes through
-//! every bucket.
+//! Limits: [`BitRate::MAX`] and [`FrameRate::MAX`], so that the sum fits a word for eleven years of
+//! uptime; [`BURST_BYTES_MIN`], so that the longest frame passes through every bucket.
 
 #[cfg(test)]
 mod tests;
@@ -29,10 +28,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastpath::Nanos;
+use vswitch_api::policy::limits::{BitRate, FrameRate};
 
-use super::limits::{
-    BURST_BYTES_MIN, BURST_FRAMES_MIN, BURST_TIME, RATE_BYTES_MAX, RATE_BYTES_MIN, RATE_FRAMES_MAX,
-};
+use super::limits::{BURST_BYTES_MIN, BURST_FRAMES_MIN, BURST_TIME};
 
 /// Nanoseconds in a second.
 const SECOND: u128 = Duration::from_secs(1).as_nanos();
@@ -40,50 +38,25 @@ const SECOND: u128 = Duration::from_secs(1).as_nanos();
 /// Bits in a byte.
 const BYTE: u64 = 8;
 
-/// A rate that a bucket can count, with the burst that goes with it.
+/// A rate, which a bucket can count, with the burst that goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     per_s: u64,
     burst: u64,
 }
 
-/// A rate that no bucket can count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RateError {
-    /// Bits a second out of range.
-    #[error(
-        "a rate of {0} bit/s cannot be kept: {min} to {max} bit/s can",
-        min = RATE_BYTES_MIN * BYTE,
-        max = RATE_BYTES_MAX * BYTE
-    )]
-    Bits(u64),
-    /// Frames a second out of range.
-    #[error("a rate of {0} frames/s cannot be kept: 1 to {RATE_FRAMES_MAX} frames/s can")]
-    Frames(u64),
-}
-
 impl Rate {
     /// Bits a second, counted in bytes on the wire.
-    ///
-    /// # Errors
-    /// Zero, and what cannot be counted.
-    pub fn bits(bits_per_s: u64) -> Result<Self, RateError> {
-        let per_s = bits_per_s / BYTE;
-        if !(RATE_BYTES_MIN..=RATE_BYTES_MAX).contains(&per_s) {
-            return Err(RateError::Bits(bits_per_s));
-        }
-        Ok(Self { per_s, burst: within(per_s, BURST_TIME).max(BURST_BYTES_MIN) })
+    #[must_use]
+    pub fn bits(rate: BitRate) -> Self {
+        let per_s = rate.get() / BYTE;
+        Self { per_s, burst: within(per_s, BURST_TIME).max(BURST_BYTES_MIN) }
     }
 
     /// Frames a second, of which those of one second may come at once.
-    ///
-    /// # Errors
-    /// Zero, and what cannot be counted.
-    pub fn frames(frames_per_s: u64) -> Result<Self, RateError> {
-        if !(1..=RATE_FRAMES_MAX).contains(&frames_per_s) {
-            return Err(RateError::Frames(frames_per_s));
-        }
-        Ok(Self { per_s: frames_per_s, burst: frames_per_s.max(BURST_FRAMES_MIN) })
+    #[must_use]
+    pub fn frames(rate: FrameRate) -> Self {
+        Self { per_s: rate.get(), burst: rate.get().max(BURST_FRAMES_MIN) }
     }
 
     /// Units a second: bytes or frames.

@@ -23,16 +23,6 @@ pub const SWEEP_BUCKETS: usize = FDB_SLOTS / 4 / 16;
 /// itself.
 pub const NEWS_ROWS: usize = 4096;
 
-/// Highest rate of a port, in bytes a second (400 Gbit/s): the sum of all that has passed then fits
-/// a word for eleven years of uptime. A higher one is refused.
-pub const RATE_BYTES_MAX: u64 = 50_000_000_000;
-
-/// Lowest rate of a port, in bytes a second (8 kbit/s). A lower one is refused.
-pub const RATE_BYTES_MIN: u64 = 1_000;
-
-/// Highest rate of storm control, in frames a second. A higher one is refused.
-pub const RATE_FRAMES_MAX: u64 = 1_000_000_000;
-
 /// Time within whose bytes a port may send at once. TCP needs about this to keep a policed rate: it
 /// overshoots by what it has in flight.
 pub const BURST_TIME: Duration = Duration::from_millis(50);

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use vswitch_api::policy::limits::BitRate;
 use wire::vnet::Flags;
 
 use super::*;
@@ -59,7 +60,7 @@ proptest! {
 
 #[test]
 fn the_longest_gso_frame_fits_into_the_smallest_burst() {
-    let smallest = Rate::bits(crate::datapath::limits::RATE_BYTES_MIN * 8).expect("in range");
+    let smallest = Rate::bits(BitRate::MIN);
     // The least segment that Linux accepts for TCP (TCP_MIN_MSS is 88 with options).
     assert!(on_wire(&gso(65_535 - 40, 88)).bytes < smallest.burst());
 }

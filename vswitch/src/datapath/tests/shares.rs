@@ -11,11 +11,11 @@ use crate::datapath::limits::{BLOCK_MIN, BURST_BYTES_MIN, FLAP_MOVES_MAX, PROBE_
 use crate::datapath::*;
 
 fn bits(per_s: u64) -> Option<Arc<Bucket>> {
-    Some(Arc::new(Bucket::new(Rate::bits(per_s).expect("in range"))))
+    Some(Arc::new(Bucket::new(Rate::bits(per_s.try_into().expect("in range")))))
 }
 
 fn frames(per_s: u64) -> Option<Arc<Bucket>> {
-    Some(Arc::new(Bucket::new(Rate::frames(per_s).expect("in range"))))
+    Some(Arc::new(Bucket::new(Rate::frames(per_s.try_into().expect("in range")))))
 }
 
 /// Ports that know each other.
