@@ -2,18 +2,70 @@
 
 use std::net::IpAddr;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::harness::{Container, Host, Netns, Receiver, SEND_FRAME, SEND_STREAM};
+use crate::harness::{Container, Host, Netns, Process, SEND_FRAME, wait_for};
 
-/// An interface of the container for one VLAN, with an address; gives the address.
+/// A station on a VLAN by tags of its own, where the kernel may have no VLAN devices: `VLAN ADDRESS
+/// FILE`. It answers ARP and echo requests, and sends UDP datagrams back.
+const TAGGED_STATION: &str = r"
+import socket, struct, sys
+vlan, own = int(sys.argv[1]), socket.inet_aton(sys.argv[2])
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind(('eth0', 3))
+s.setsockopt(263, 8, 1)  # SOL_PACKET, PACKET_AUXDATA
+mac = s.getsockname()[4]
+open(sys.argv[3], 'w').write('ready')
+
+def checksum(data):
+    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return struct.pack('!H', ~total & 0xffff)
+
+def reply(to, kind, payload):
+    s.send(to + mac + struct.pack('!HH', 0x8100, vlan) + kind + payload)
+
+while True:
+    data, control, flags, address = s.recvmsg(70000, 64)
+    tci = [struct.unpack('=IIIHHHH', c[2][:20])[5] for c in control if c[1] == 8]
+    if address[2] == 4 or not tci or tci[0] & 0xfff != vlan:  # PACKET_OUTGOING
+        continue
+    peer, kind, body = data[6:12], data[12:14], data[14:]
+    if kind == b'\x08\x06' and body[6:8] == b'\0\1' and body[24:28] == own:
+        reply(peer, kind, body[:6] + b'\0\2' + mac + own + body[8:18])
+    elif kind == b'\x08\0' and body[16:20] == own:
+        header = body[:12] + own + body[12:16]
+        packet = body[20:struct.unpack('!H', body[2:4])[0]]
+        if body[9] == 1 and packet[0] == 8:
+            rest = packet[4:]
+            packet = b'\0\0' + checksum(b'\0\0\0\0' + rest) + rest
+        elif body[9] == 17:
+            packet = packet[2:4] + packet[0:2] + packet[4:6] + b'\0\0' + packet[8:]
+            print(len(packet), flush=True)
+            if len(packet) > 1480:
+                continue
+        reply(peer, kind, header + packet)
+";
+
+/// Starts such a station in a namespace.
 #[track_caller]
-fn subinterface(netns: &Netns, vlan: u16, address: &str) -> IpAddr {
-    let (name, id) = (format!("eth0.{vlan}"), vlan.to_string());
-    netns.ok(&["ip", "link", "add", "link", "eth0", "name", &name, "type", "vlan", "id", &id]);
-    netns.ok(&["ip", "link", "set", &name, "up"]);
-    netns.ok(&["ip", "addr", "add", address, "dev", &name]);
-    address.split('/').next().expect("an address").parse().expect("an address")
+fn station(host: &Host, netns: &Netns, vlan: u16, address: &str) -> Process {
+    let file = host.path(&format!("station-{vlan}"));
+    let (vlan, path) = (vlan.to_string(), file.display().to_string());
+    let process = netns.spawn(&["python3", "-c", TAGGED_STATION, &vlan, address, &path]);
+    wait_for("the station listens", Duration::from_secs(10), || file.exists());
+    process
 }
+
+/// Another address for a container, in a subnet that only the test knows.
+#[track_caller]
+fn add_address(netns: &Netns, address: &str) {
+    netns.ok(&["ip", "addr", "add", address, "dev", "eth0"]);
+}
+
+/// The kernel remembers for a while that a neighbour did not answer.
+const SOON: Duration = Duration::from_secs(10);
 
 #[track_caller]
 fn unreachable(from: &Netns, to: IpAddr) {
@@ -38,38 +90,62 @@ fn vlans_are_apart_and_ports_change_them_live() {
 
     let shown = host.ok(&["port", "set", "c", "--access", "10"]);
     assert_eq!(shown, "vlan  access 10\n");
-    a.ping(c.v4());
+    a.ping_soon(c.v4(), SOON);
     host.ok(&["port", "set", "a", "--access", "untagged"]);
     unreachable(&a, c.v4());
-    a.ping(IpAddr::V4(a.detail().gateway));
+    a.ping_soon(IpAddr::V4(a.detail().gateway), SOON);
     let fdb = host.json(&["fdb"]);
     let rows = fdb.as_array().expect("rows");
     assert!(rows.iter().any(|row| row["vlan"] == 10 && row["port"] == "b"), "{fdb:#}");
 }
 
-/// A trunk to the container, an access port behind it, and TCP with large segments through both.
+/// Both ways, with UDP segmentation: the offload header moves with the tag, or the kernel refuses it.
 #[test]
 fn a_trunk_carries_vlans_by_their_tags() {
     let host = Host::with_switch();
     let router = host.container_with("router", &["--trunk", "10,20", "--native", "untagged"]);
     let (a, b) = (host.container_with("a", &["--access", "10"]), host.container("b"));
     router.ping(b.v4());
-    let there = subinterface(&router, 10, "172.20.0.1/24");
-    let unused = subinterface(&router, 30, "172.30.0.1/24");
-    a.ok(&["ip", "addr", "add", "172.20.0.2/24", "dev", "eth0"]);
-    a.ok(&["ip", "addr", "add", "172.30.0.2/24", "dev", "eth0"]);
-    a.ping(there);
-    unreachable(&a, unused);
+    let ten = station(&host, &router, 10, "172.20.0.1");
+    let _thirty = station(&host, &router, 30, "172.30.0.1");
+    add_address(&a, "172.20.0.2/24");
+    add_address(&a, "172.30.0.2/24");
+    a.ping("172.20.0.1".parse().expect("an address"));
+    unreachable(&a, "172.30.0.1".parse().expect("an address"));
     unreachable(&b, a.v4());
-    router.exec(&["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "172.30.0.2"]);
-    assert!(dropped(&host, "router", "vlan-not-allowed") >= 1);
 
-    for (from, to, addr) in [(&a, &router, there), (&router, &a, "172.20.0.2".parse().expect("ip"))]
-    {
-        let receiver = Receiver::start(to, addr);
-        let send = ["python3", "-c", SEND_STREAM, &addr.to_string(), &receiver.port, "20", "7"];
-        assert_eq!(from.ok(&send), receiver.digest());
+    let datagrams = "\
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.connect(('172.20.0.1', 7))
+s.send(b'one datagram')
+print(s.recv(100).decode())
+s.setsockopt(socket.IPPROTO_UDP, 103, 1000)  # UDP_SEGMENT
+s.send(bytes(10000))
+s.send(b'the end')
+print(s.recv(100).decode())
+";
+    assert_eq!(a.ok(&["python3", "-c", datagrams]), "one datagram\nthe end\n");
+    ten.signal(nix::sys::signal::Signal::SIGKILL);
+    let lengths = ten.finish(Duration::from_secs(5)).stdout;
+    let longer: usize = lengths.lines().map(|l| l.parse::<usize>().expect("a length") - 8).sum();
+    assert_eq!(longer, 12 + 10_000 + 7, "{lengths}");
+    assert_eq!(dropped(&host, "router", "tx-refused"), 0);
+    host.balanced();
+}
+
+#[test]
+fn a_frame_for_a_vlan_that_the_trunk_does_not_carry_is_dropped() {
+    let host = Host::with_switch();
+    let router = host.container_with("router", &["--trunk", "10"]);
+    let own = router.detail().port.mac.replace(':', "");
+    let before = dropped(&host, "router", "vlan-not-allowed");
+    for tag in ["8100000b", "81000fff", "", "8100e000"] {
+        let frame = format!("ffffffffffff{own}{tag}88b5{}", "00".repeat(46));
+        router.ok(&["python3", "-c", SEND_FRAME, "eth0", &frame, "25"]);
     }
+    assert!(dropped(&host, "router", "vlan-not-allowed") >= before + 100);
     host.balanced();
 }
 
@@ -77,15 +153,14 @@ fn a_trunk_carries_vlans_by_their_tags() {
 fn the_hosts_port_can_be_a_trunk() {
     let host = Host::with_switch();
     let (a, b) = (host.container_with("a", &["--access", "10"]), host.container("b"));
+    add_address(&a, "172.20.0.2/24");
     host.ok(&["port", "set", "br0", "--trunk", "10", "--native", "untagged"]);
     b.ping(IpAddr::V4(b.detail().gateway));
-    let netns = host.netns();
-    netns.ok(&["ip", "link", "add", "link", "br0", "name", "br0.10", "type", "vlan", "id", "10"]);
-    netns.ok(&["ip", "link", "set", "br0.10", "up"]);
-    netns.ok(&["ip", "addr", "add", "172.20.0.1/24", "dev", "br0.10"]);
-    a.ok(&["ip", "addr", "add", "172.20.0.2/24", "dev", "eth0"]);
-    a.ping("172.20.0.1".parse().expect("an address"));
-    assert!(host.ok(&["port", "show", "br0"]).contains("trunk 10, native untagged"));
+    unreachable(&a, IpAddr::V4(a.detail().gateway));
+    host.ok(&["port", "set", "br0", "--access", "10"]);
+    a.ping_soon(IpAddr::V4(a.detail().gateway), SOON);
+    unreachable(&b, IpAddr::V4(b.detail().gateway));
+    assert_eq!(host.ok(&["port", "show", "br0"]), "vlan  access 10\n");
 }
 
 #[test]

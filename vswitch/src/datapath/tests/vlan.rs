@@ -6,11 +6,14 @@ use wire::MacAddr;
 use super::sim::{Random, Sim, frame, mac};
 use crate::datapath::*;
 
+/// TPID and TCI.
+type Tag = (u16, u16);
+
 const C_TAG: u16 = 0x8100;
 const S_TAG: u16 = 0x88a8;
 
-/// A frame with tags, `(TPID, TCI)`, the outer one first.
-fn tagged(dst: MacAddr, src: MacAddr, tags: &[(u16, u16)], payload: &[u8]) -> Vec<u8> {
+/// A frame with tags, the outer one first.
+fn tagged(dst: MacAddr, src: MacAddr, tags: &[Tag], payload: &[u8]) -> Vec<u8> {
     let mut bytes = frame(dst, src, payload);
     for (tpid, tci) in tags.iter().rev() {
         let tag = [tpid.to_be_bytes(), tci.to_be_bytes()].concat();
@@ -19,7 +22,7 @@ fn tagged(dst: MacAddr, src: MacAddr, tags: &[(u16, u16)], payload: &[u8]) -> Ve
     bytes
 }
 
-fn broadcast(from: u16, tags: &[(u16, u16)]) -> Vec<u8> {
+fn broadcast(from: u16, tags: &[Tag]) -> Vec<u8> {
     tagged(MacAddr::BROADCAST, mac(from), tags, &[from as u8; 50])
 }
 
@@ -141,7 +144,7 @@ fn a_priority_tag_is_no_vlan_and_its_priority_is_kept() {
 fn offsets_of_the_offload_header_move_with_the_tag() {
     let offload =
         |csum_start: u8, hdr_len: u8| [1, 1, hdr_len, 0, 0xa8, 5, csum_start, 0, 16, 0, 0, 0];
-    let gso = |tags: &[(u16, u16)], header: [u8; 12]| {
+    let gso = |tags: &[Tag], header: [u8; 12]| {
         let mut bytes = tagged(MacAddr::BROADCAST, mac(0), tags, &[0x5a; 60_000]);
         bytes[..VNET_LEN].copy_from_slice(&header);
         bytes
@@ -159,7 +162,7 @@ fn offsets_of_the_offload_header_move_with_the_tag() {
 
 #[test]
 fn what_is_on_no_vlan_of_the_port_is_dropped_with_its_reason() {
-    let cases: [(PortVlans, &[(u16, u16)], DropReason); 9] = [
+    let cases: [(PortVlans, &[Tag], DropReason); 9] = [
         (access(0), &[(C_TAG, 10)], DropReason::VlanTagged),
         (access(10), &[(C_TAG, 10)], DropReason::VlanTagged),
         (access(10), &[(S_TAG, 10)], DropReason::VlanTagged),
@@ -204,8 +207,8 @@ fn without_a_buffer_for_the_copy_one_part_of_a_flood_is_a_counted_drop() {
     sim.check();
 }
 
-/// What a port that `vlans` describes makes of a frame: (VLAN, tags without the VLAN's).
-fn model_in(vlans: &Model, tags: &[(u16, u16)]) -> Option<u16> {
+/// The VLAN of a frame with these tags that comes in.
+fn model_in(vlans: &Model, tags: &[Tag]) -> Option<u16> {
     let outer = tags.first().map(|&(_, tci)| tci & 0xfff);
     match (vlans, outer) {
         (_, Some(0)) if tags.len() == 2 => None,
@@ -216,7 +219,8 @@ fn model_in(vlans: &Model, tags: &[(u16, u16)]) -> Option<u16> {
     }
 }
 
-fn model_out(vlans: &Model, vlan: u16, tags: &[(u16, u16)]) -> Option<Vec<(u16, u16)>> {
+/// The tags that it leaves with.
+fn model_out(vlans: &Model, vlan: u16, tags: &[Tag]) -> Option<Vec<Tag>> {
     let own_tag = tags.first().is_some_and(|&(_, tci)| tci & 0xfff != 0);
     let untagged = if own_tag { tags[1..].to_vec() } else { tags.to_vec() };
     let mut with_tag = tags.to_vec();
