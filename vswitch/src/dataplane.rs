@@ -11,18 +11,19 @@ use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
 use fastpath::backend::{self, BackendError};
 use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
-use fastpath::{BackendChoice, BackendReport, Bell, IdlePolicy, PortIndex};
+use fastpath::{BackendChoice, BackendReport, Bell, Clock, IdlePolicy, PortIndex};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
-use crate::datapath::{FdbRow, PortCounters, Snapshot};
+use crate::datapath::{FdbRow, LoopEvent, PortCounters, Snapshot, Watch};
 use crate::worker::{Command, News, Setup, Worker};
 
 /// Commands that one worker may have waiting.
 const COMMANDS_MAX: usize = 1024;
 
-/// Events that may wait for control: each port on each worker, and each worker itself.
-const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX;
+/// Events that may wait for control: each port on each worker, each worker itself, and each port once
+/// for a loop.
+const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX;
 
 /// How the workers run.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,8 @@ pub struct DataplaneConfig {
 pub enum DataplaneEvent {
     /// The device behind a port is gone, as when its namespace died. Every worker says so.
     PortGone(PortIndex),
+    /// A port is blocked, since there is a loop behind it.
+    LoopBlocked(LoopEvent),
     /// A worker can no longer do its work.
     WorkerFailed {
         /// Which one.
@@ -66,6 +69,9 @@ pub enum DataplaneError {
         /// Why.
         source: io::Error,
     },
+    /// No random numbers.
+    #[error("the kernel gives no random numbers: {0}")]
+    Random(String),
     /// A port needs one queue a worker.
     #[error("port {port} has {queues} queues for {workers} workers")]
     Queues {
@@ -117,6 +123,7 @@ struct Inner {
     snapshot: Arc<ArcSwap<Snapshot>>,
     epoch: AtomicU64,
     backend: BackendReport,
+    watch: Arc<Watch>,
     slots: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -140,11 +147,13 @@ impl Dataplane {
         let backend = backend::choose(config.backend)?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let watch = Arc::new(Watch::new([random()?, random()?]));
         let mut inner = Inner {
             lines: Vec::new(),
             snapshot,
             epoch: AtomicU64::new(0),
             backend,
+            watch,
             slots: PORTS_MAX,
             threads: Mutex::new(Vec::new()),
         };
@@ -163,7 +172,8 @@ impl Dataplane {
                 events: events.clone(),
                 snapshot: Arc::clone(&inner.snapshot),
                 news,
-                seed: getrandom::u64().map_err(|e| failed(io::Error::other(e)))?,
+                seed: random()?,
+                watch: Arc::clone(&inner.watch),
             };
             // A worker that cannot start takes the ones before it with it: `Inner` stops them.
             let (thread, slots) = spawn(setup).map_err(failed)?;
@@ -192,6 +202,12 @@ impl Dataplane {
         self.0.lines.len()
     }
 
+    /// How long a port is still blocked, since there is a loop behind it.
+    #[must_use]
+    pub fn blocked_for(&self, port: PortIndex) -> Option<Duration> {
+        self.0.watch.left(port, Clock.now())
+    }
+
     /// Gives the workers a new configuration. They load it once a round, without waiting.
     pub fn publish(&self, snapshot: Snapshot) {
         let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
@@ -211,6 +227,7 @@ impl Dataplane {
             let (queues, workers) = (queues.len(), self.workers());
             return Err(DataplaneError::Queues { port, queues, workers });
         }
+        self.0.watch.give(port);
         for (worker, queue) in queues.into_iter().enumerate() {
             let added = self.ask(worker, |reply| Command::AddPort { port, queue, reply }).await;
             let error = match added {
@@ -348,6 +365,10 @@ fn spawn(setup: Setup) -> io::Result<(JoinHandle<()>, usize)> {
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+fn random() -> Result<u64, DataplaneError> {
+    getrandom::u64().map_err(|error| DataplaneError::Random(error.to_string()))
 }
 
 /// A port needs a descriptor a worker, and a place in the ring's table, which the limit bounds.

@@ -32,7 +32,7 @@ use vswitch_api::stats::WorkerStats;
 pub(crate) use command::{Command, Removed, WorkerReport};
 pub(crate) use news::News;
 
-use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats};
+use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};
 use crate::dataplane::DataplaneEvent;
 
 /// Time between two steps of the sweep of the forwarding database.
@@ -54,6 +54,7 @@ pub(crate) struct Setup {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) news: News,
     pub(crate) seed: u64,
+    pub(crate) watch: Arc<Watch>,
 }
 
 pub(crate) struct Worker {
@@ -102,7 +103,7 @@ impl Worker {
             ended: setup.ended,
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
-            state: State::new(setup.seed, setup.news.has_peers()),
+            state: State::watched(setup.seed, setup.news.has_peers(), setup.watch),
             news: setup.news,
             stats: Stats::default(),
             closing: Vec::new(),
@@ -156,6 +157,10 @@ impl Worker {
             &mut *self.engine,
         );
         self.news.tell(now, &mut self.state.news);
+        for event in self.state.loops.events() {
+            // The channel has a place for each port.
+            let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
+        }
         if now >= self.next_sweep {
             self.state.fdb.sweep(now.seconds(), &snapshot);
             self.next_sweep = now.after(SWEEP_EVERY);

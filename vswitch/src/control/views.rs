@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::fdb::FdbEntry;
@@ -79,7 +80,9 @@ impl Control {
         let model = self.0.model();
         let network = model.network.name.as_str();
         let row = |(port, settled): (&model::Port, &Settled)| {
-            port_row(network, port, settled, &counter(&counters, port.lease.slot))
+            let slot = port.lease.slot;
+            let blocked = self.0.dataplane.blocked_for(slot);
+            port_row(network, port, settled, &counter(&counters, slot), blocked)
         };
         Ok(model.active().map(row).collect())
     }
@@ -95,9 +98,10 @@ impl Control {
             let (port, settled) =
                 active.find(|(port, _)| port.lease.name == name).ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
+            let blocked = self.0.dataplane.blocked_for(port.lease.slot);
             let network = &model.network;
             let detail = PortDetail {
-                port: port_row(network.name.as_str(), port, settled, &counters),
+                port: port_row(network.name.as_str(), port, settled, &counters, blocked),
                 prefix_len: network.subnet.net().prefix_len(),
                 prefix_len6: network.subnet6.net().prefix_len(),
                 gateway: network.subnet.gateway(),
@@ -106,6 +110,7 @@ impl Control {
                 netns_path: PathBuf::new(),
                 offloads: settled.offloads.iter().map(ToString::to_string).collect(),
                 queues: settled.queues,
+                blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
                 policy: port.policy.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
@@ -181,7 +186,13 @@ fn network_row(model: &Model) -> Network {
     }
 }
 
-fn port_row(network: &str, port: &model::Port, settled: &Settled, counters: &PortCounters) -> Port {
+fn port_row(
+    network: &str,
+    port: &model::Port,
+    settled: &Settled,
+    counters: &PortCounters,
+    blocked: Option<Duration>,
+) -> Port {
     Port {
         name: port.lease.name.to_string(),
         network: network.to_owned(),
@@ -190,6 +201,7 @@ fn port_row(network: &str, port: &model::Port, settled: &Settled, counters: &Por
         ipv4: port.lease.ipv4,
         ipv6: port.lease.ipv6,
         netns: netns::describe(&settled.netns.reference),
+        state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
         publish: Vec::new(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use vswitch_api::policy::limits::FrameRate;
+
 /// Slots of the forwarding database of one worker, over all networks (16 bytes each).
 pub const FDB_SLOTS: usize = 65_536;
 
@@ -36,15 +38,15 @@ pub const BURST_FRAMES_MIN: u64 = 64;
 /// Broadcast frames a second that a container may send unless told otherwise; beyond it they are
 /// dropped as `storm-broadcast`. A container that talks to a thousand neighbours asks for each once
 /// in a minute.
-pub const STORM_BROADCAST: u64 = 1_000;
+pub const STORM_BROADCAST: FrameRate = FrameRate::of(1_000);
 
 /// Multicast frames a second that a container may send unless told otherwise: a stream of 100 Mbit/s
 /// in full frames. Beyond it they are dropped as `storm-multicast`.
-pub const STORM_MULTICAST: u64 = 10_000;
+pub const STORM_MULTICAST: FrameRate = FrameRate::of(10_000);
 
 /// Frames a second to addresses that nobody knows that a container may send unless told otherwise;
 /// beyond it they are dropped as `storm-unknown`.
-pub const STORM_UNKNOWN: u64 = 1_000;
+pub const STORM_UNKNOWN: FrameRate = FrameRate::of(1_000);
 
 /// MAC addresses that may be learnt on a container's port unless told otherwise. Beyond it they are
 /// flooded, and counted as `mac_limit`.

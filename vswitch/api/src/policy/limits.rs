@@ -119,6 +119,16 @@ macro_rules! counts {
             /// The highest.
             pub const MAX: u64 = $max;
 
+            /// A number that is known to be in range.
+            ///
+            /// # Panics
+            /// When it is not; in a constant, the compiler says so.
+            #[must_use]
+            pub const fn of(count: u64) -> Self {
+                assert!(count >= 1 && count <= Self::MAX, "out of range");
+                Self(count)
+            }
+
             /// The number.
             #[must_use]
             pub const fn get(self) -> u64 {

@@ -52,7 +52,11 @@ impl Model {
         let published = self.ports.values().filter(|port| port.published);
         let containers = published
             .map(|port| (port.lease.slot, conf(PortKind::Container, port.lease.mac, &port.policy)));
+        let published = self.ports.values().filter(|port| port.published);
+        let limits = published.map(|port| (port.lease.slot, port.limits.clone()));
+        let limits = std::iter::once((HOST_PORT, self.host_limits.clone())).chain(limits);
         Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
+            .with_limits(limits)
     }
 }
 

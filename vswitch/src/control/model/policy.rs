@@ -1,9 +1,11 @@
 //! What ports may do, as it is wanted.
 
+use fastpath::PortIndex;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 
-use super::{Model, Phase};
+use super::{HOST_PORT, Model, Phase, limits};
 use crate::control::error::ControlError;
+use crate::datapath::PortKind;
 
 impl Model {
     /// The policy of a port; the host's goes by the bridge's name.
@@ -16,6 +18,13 @@ impl Model {
             Some(port) if port.phase == Phase::Active => Ok(&port.policy),
             _ => Err(ControlError::UnknownPort(name.to_string())),
         }
+    }
+
+    /// The slot of such a port.
+    pub(crate) fn slot_of(&self, name: &str) -> Result<PortIndex, ControlError> {
+        self.policy(name)?;
+        let port = name.parse().ok().and_then(|name| self.ports.get(&name));
+        Ok(port.map_or(HOST_PORT, |port| port.lease.slot))
     }
 
     /// Changes it; takes effect with the next [`Model::snapshot`]. Gives what it was and what it is.
@@ -37,10 +46,14 @@ impl Model {
         policy: PortPolicy,
     ) -> Result<(), ControlError> {
         if name == self.network.name.as_str() {
+            self.host_limits = limits::compile(&policy.limits, PortKind::Host, &self.host_limits);
             self.network.host_policy = policy;
             return Ok(());
         }
-        self.change(&name.parse()?, |port| port.policy = policy);
+        self.change(&name.parse()?, |port| {
+            port.limits = limits::compile(&policy.limits, PortKind::Container, &port.limits);
+            port.policy = policy;
+        });
         Ok(())
     }
 }
