@@ -1,5 +1,6 @@
 //! Control's handle on the workers: ports come and go, snapshots are published, counters are asked for.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,14 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
 use crate::datapath::{FdbRow, LoopEvent, PortCounters, Snapshot, Watch};
+use crate::limits::{COMMANDS_MAX, Count, EVENTS_MAX};
 use crate::worker::{Command, News, Setup, Worker};
-
-/// Commands that one worker may have waiting.
-const COMMANDS_MAX: usize = 1024;
-
-/// Events that may wait for control: each port on each worker, each worker itself, and each port once
-/// for a loop.
-const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX;
 
 /// How the workers run.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +105,8 @@ pub struct StatsReport {
     pub retired: PortCounters,
     /// Counters of each worker.
     pub workers: Vec<WorkerStats>,
+    /// How often limits were hit, over all workers.
+    pub(crate) hits: BTreeMap<Count, u64>,
 }
 
 struct Line {
@@ -273,8 +270,9 @@ impl Dataplane {
     /// # Errors
     /// When a worker has ended.
     pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
-        let mut sums = std::collections::BTreeMap::<PortIndex, PortCounters>::new();
+        let mut sums = BTreeMap::<PortIndex, PortCounters>::new();
         let (mut workers, mut retired) = (Vec::new(), PortCounters::default());
+        let mut hits = BTreeMap::new();
         for worker in 0..self.workers() {
             let report = self.ask(worker, |reply| Command::Report { reply }).await?;
             for (port, counters) in report.ports {
@@ -282,8 +280,11 @@ impl Dataplane {
             }
             retired += report.closed;
             workers.push(report.worker);
+            for (count, times) in report.hits {
+                *hits.entry(count).or_default() += times;
+            }
         }
-        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers })
+        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers, hits })
     }
 
     /// The forwarding database: what any worker knows, at its youngest age.

@@ -34,12 +34,7 @@ pub(crate) use news::News;
 
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};
 use crate::dataplane::DataplaneEvent;
-
-/// Time between two steps of the sweep of the forwarding database.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
-
-/// How long an ending worker waits for what is in flight.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
+use crate::limits::{Count, SWEEP_EVERY, WORKER_DRAIN_MAX};
 
 /// What a worker is started with.
 pub(crate) struct Setup {
@@ -243,9 +238,27 @@ impl Worker {
             fdb_entries: self.state.fdb.len(),
             mac_moves: self.stats.mac_moves,
             fdb_full: self.stats.fdb_full,
+            mac_limit: self.stats.mac_limit,
             news_lost: self.news.lost(),
         };
-        WorkerReport { ports, closed, worker }
+        WorkerReport { ports, closed, worker, hits: self.hits() }
+    }
+
+    fn hits(&self) -> [(Count, u64); 11] {
+        let (engine, loops) = (self.engine.stats(), &self.state.loops);
+        [
+            (Count::RoundsFull, engine.rounds_full),
+            (Count::SatOut, engine.sat_out),
+            (Count::WritesCut, engine.writes_cut),
+            (Count::Flushes, engine.flushes),
+            (Count::PoolExhausted, self.pool.exhausted()),
+            (Count::Evictions, self.state.fdb.evictions()),
+            (Count::NetworkFull, self.stats.fdb_full),
+            (Count::PortFull, self.stats.mac_limit),
+            (Count::NewsLost, self.news.lost()),
+            (Count::Blocks, loops.blocks()),
+            (Count::UntoldLoops, loops.untold()),
+        ]
     }
 
     /// Closes every port and waits, for a while, until nothing is in flight.
@@ -253,7 +266,7 @@ impl Worker {
         for &port in &self.open {
             self.engine.detach(port);
         }
-        let deadline = self.clock.now().after(DRAIN_MAX);
+        let deadline = self.clock.now().after(WORKER_DRAIN_MAX);
         while !self.open.is_empty() && self.clock.now() < deadline {
             let wait = Wait::For(Duration::from_millis(50));
             if self.engine.round(&mut self.pool, wait, self.batch.incoming()).is_err() {

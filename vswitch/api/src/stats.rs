@@ -70,6 +70,8 @@ pub struct WorkerStats {
     pub mac_moves: u64,
     /// MAC addresses not learnt, since the table or the network's share was full.
     pub fdb_full: u64,
+    /// MAC addresses not learnt, since their port had as many as it may.
+    pub mac_limit: u64,
     /// What it learnt and could not tell another worker, since that one was behind.
     pub news_lost: u64,
 }

@@ -12,7 +12,7 @@
 mod error;
 mod inner;
 pub(crate) mod ipam;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;
 mod plan;
@@ -36,7 +36,7 @@ use wire::MacAddr;
 
 use crate::datapath::limits::MACS_PER_PORT;
 use crate::datapath::{LoopEvent, LoopSign};
-use crate::dataplane::DataplaneEvent;
+use crate::dataplane::{DataplaneError, DataplaneEvent};
 pub use error::ControlError;
 use inner::Inner;
 pub(crate) use ipam::PoolError;
@@ -56,7 +56,8 @@ impl Control {
     /// Attaches a namespace. The answer comes when frames pass.
     pub(crate) async fn attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
         let control = self.clone();
-        task(async move { control.attach_whole(request).await }).await?
+        let attached = task(async move { control.attach_whole(request).await }).await?;
+        attached.map_err(|error| self.counted(error))
     }
 
     async fn attach_whole(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
@@ -83,6 +84,19 @@ impl Control {
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
         self.port(lease.name.as_str()).await
+    }
+
+    /// Counts an error that says that a limit is reached.
+    fn counted(&self, error: ControlError) -> ControlError {
+        let limit = match &error {
+            ControlError::PortsMax(_) => Some("PORTS_MAX"),
+            ControlError::StaticsMax(_) => Some("STATICS_MAX"),
+            ControlError::Busy(..) => Some("FREED_MAX"),
+            ControlError::Dataplane(DataplaneError::Busy(_)) => Some("COMMANDS_MAX"),
+            _ => None,
+        };
+        limit.inspect(|limit| self.count_refusal(limit));
+        error
     }
 
     /// Each port has files open: names the limit, when that is why an attach failed.
@@ -204,7 +218,7 @@ impl Control {
                 Owner::Port(entry.port.parse()?)
             }
         };
-        self.change_static(key, Some(owner)).await
+        self.change_static(key, Some(owner)).await.map_err(|error| self.counted(error))
     }
 
     /// Takes such an entry away.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::fdb::FdbEntry;
+use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::{Port, PortDetail};
@@ -17,8 +18,9 @@ use super::error::ControlError;
 use super::model::{self, Model, Settled};
 use super::name::Name;
 use super::port::blocking;
-use crate::datapath::PortCounters;
+use crate::datapath::{DropReason, PortCounters};
 use crate::host::netns;
+use crate::limits;
 
 impl Control {
     /// The daemon itself.
@@ -161,6 +163,20 @@ impl Control {
         let bridge = model.network.name.as_str();
         ports.sort_by_cached_key(|port| (port.name != bridge, port.name.clone()));
         Ok(Stats { ports, workers: report.workers, drops: total.drops_by_name() })
+    }
+
+    /// Every limit, and how often it was hit.
+    pub(crate) async fn limits(&self) -> Result<Vec<Limit>, ControlError> {
+        let report = self.0.dataplane.stats().await?;
+        let mut total = report.retired;
+        report.ports.iter().for_each(|(_, counters)| total += *counters);
+        let drops = |reason: DropReason| total.drops[reason as usize];
+        Ok(limits::list(&report.hits, drops, &self.0.refusals))
+    }
+
+    /// A limit was hit: counted, and shown by [`Control::limits`].
+    pub(crate) fn count_refusal(&self, limit: &'static str) {
+        self.0.refusals.count(limit);
     }
 
     async fn counters(&self) -> Result<BTreeMap<PortIndex, PortCounters>, ControlError> {

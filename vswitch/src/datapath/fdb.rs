@@ -41,6 +41,7 @@ pub struct Fdb {
     per_network: Vec<usize>,
     per_port: Vec<usize>,
     cursor: usize,
+    evictions: u64,
 }
 
 impl Fdb {
@@ -55,6 +56,7 @@ impl Fdb {
             per_network: Vec::new(),
             per_port: Vec::new(),
             cursor: 0,
+            evictions: 0,
         }
     }
 
@@ -68,6 +70,12 @@ impl Fdb {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Entries that made room for another one.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.evictions
     }
 
     /// Where a key may lie; asks the processor to load the likelier bucket.
@@ -267,6 +275,7 @@ impl Fdb {
         };
         let Some((place, slot)) = vacancy else { return Outcome::Full };
         if let Some(gone) = self.buckets[place].take(slot) {
+            self.evictions += 1;
             self.count(gone, -1);
         }
         let entry = Entry { key: learnt.key, port: learnt.port, seen_s: now_s };

@@ -25,9 +25,10 @@ pub const SWEEP_BUCKETS: usize = FDB_SLOTS / 4 / 16;
 /// itself.
 pub const NEWS_ROWS: usize = 4096;
 
-/// Time within whose bytes a port may send at once. TCP needs about this to keep a policed rate: it
-/// overshoots by what it has in flight.
-pub const BURST_TIME: Duration = Duration::from_millis(50);
+/// Time within whose bytes a port may send at once. Between containers the round trip is so short that
+/// TCP loses all that it has in flight when the bucket is empty, and goes on after its least
+/// retransmission timeout of 200 ms: a bucket that holds less than what that time brings runs over meanwhile.
+pub const BURST_TIME: Duration = Duration::from_millis(250);
 
 /// Least burst in bytes: the longest GSO frame, with the headers of all its segments.
 pub const BURST_BYTES_MIN: u64 = 256 * 1024;

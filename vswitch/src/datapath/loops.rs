@@ -104,6 +104,7 @@ pub struct Loops {
     poisoned: Vec<PortIndex>,
     /// Events that were not told, since too many wait.
     untold: u64,
+    blocks: u64,
 }
 
 impl Loops {
@@ -117,6 +118,7 @@ impl Loops {
             events: Vec::with_capacity(LOOP_EVENTS_MAX),
             poisoned: Vec::with_capacity(2 * LOOP_EVENTS_MAX),
             untold: 0,
+            blocks: 0,
         }
     }
 
@@ -129,6 +131,12 @@ impl Loops {
     /// What happened since the last call.
     pub fn events(&mut self) -> impl Iterator<Item = LoopEvent> {
         self.events.drain(..)
+    }
+
+    /// Times that this worker blocked a port.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.blocks
     }
 
     /// Events that were not told, since too many waited. Their ports are blocked all the same.
@@ -241,6 +249,7 @@ impl Loops {
 
     fn block(&mut self, now: Nanos, port: PortIndex, sign: LoopSign) {
         let Some(pause) = self.watch.block(port, now) else { return };
+        self.blocks += 1;
         self.poisoned.push(port);
         if let LoopSign::Probe { sent, heard } = sign {
             self.poisoned.push(if port == sent { heard } else { sent });

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
+use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::policy::limits::{Limits, LimitsChange};
 use vswitch_api::policy::vlan::VlanMode;
@@ -139,6 +140,17 @@ fn key() -> EntryKey {
     EntryKey { mac: "02:00:00:00:00:02".into(), network: Some("br0".into()), vlan: 0 }
 }
 
+fn limit() -> Limit {
+    Limit {
+        name: "PORTS_MAX".into(),
+        part: "fastpath".into(),
+        value: 8192,
+        unit: "ports".into(),
+        beyond: "an attach is refused".into(),
+        hits: Some(0),
+    }
+}
+
 /// A value of every type, with nothing absent.
 fn samples() -> Vec<(&'static str, Value)> {
     fn sample(name: &'static str, value: impl Serialize) -> (&'static str, Value) {
@@ -169,6 +181,7 @@ fn samples() -> Vec<(&'static str, Value)> {
         sample("StaticEntry", StaticEntry { key: key(), port: "a".into() }),
         sample("Stats", Stats::default()),
         sample("PortStats", PortStats::default()),
+        sample("Limit", limit()),
         sample("WorkerStats", WorkerStats::default()),
         sample("ApiError", ApiError::new(ErrorCode::Internal, "m").with_hint("h")),
     ]
@@ -267,6 +280,7 @@ fn the_paths_are_those_of_the_routes() {
         routes::PORT_POLICY,
         routes::FDB,
         routes::STATS,
+        routes::LIMITS,
     ];
     assert_eq!(paths, routes.into_iter().collect());
 }

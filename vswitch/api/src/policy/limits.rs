@@ -92,7 +92,7 @@ impl FromStr for BitRate {
             number.chars().last().is_some_and(|last| last.eq_ignore_ascii_case(unit))
         });
         let factor = unit.map_or(1, |(_, factor)| *factor);
-        let number = if unit.is_some() { &number[..number.len() - 1] } else { number };
+        let number = if unit.is_some() { number[..number.len() - 1].trim_end() } else { number };
         let (whole, part) = number.split_once('.').unwrap_or((number, ""));
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if whole.is_empty() || !is_digits(whole) || !is_digits(part) || part.len() > 9 {
