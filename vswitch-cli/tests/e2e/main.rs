@@ -13,6 +13,7 @@ mod fdb;
 mod frames;
 mod harness;
 mod host_kept;
+mod limits;
 mod output;
 mod readme;
 mod restart;
