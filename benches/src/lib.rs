@@ -51,6 +51,7 @@ impl Pipeline {
             ageing: Duration::from_secs(300),
             fdb_entries_max: 65_536,
             statics: Vec::new(),
+            neighbours: Vec::new(),
         };
         let port = |port| {
             let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);

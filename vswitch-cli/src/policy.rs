@@ -5,6 +5,8 @@ mod limits;
 mod vlan;
 
 use clap::Args;
+use vswitch_api::policy::guard::Guard;
+use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 
 use crate::error::Failure;
@@ -18,12 +20,24 @@ pub(crate) struct PolicyArgs {
     vlan: vlan::VlanArgs,
     #[command(flatten)]
     limits: limits::LimitsArgs,
+    /// Source guard: the container sends from its own addresses only, or from some of them
+    /// [default: on]
+    #[arg(long, value_name = "on|off|ADDRESSES")]
+    guard: Option<Guard>,
+    /// Whom it reaches: an isolated port only the gateway and promiscuous ports [default: none]
+    #[arg(long, value_name = "none|isolated|promiscuous")]
+    isolation: Option<Isolation>,
 }
 
 impl PolicyArgs {
     /// What was said, checked as far as it can be here.
     pub(crate) fn change(self) -> Result<PolicyChange, Failure> {
-        Ok(PolicyChange { vlan: self.vlan.mode()?, limits: self.limits.change() })
+        Ok(PolicyChange {
+            vlan: self.vlan.mode()?,
+            guard: self.guard,
+            isolation: self.isolation,
+            limits: self.limits.change(),
+        })
     }
 }
 
@@ -34,6 +48,10 @@ pub(crate) fn render(policy: &PortPolicy) -> String {
 
 /// Settings with their values.
 pub(crate) fn rows(policy: &PortPolicy) -> impl Iterator<Item = (&'static str, String)> {
-    let vlan = ("vlan", policy.vlan.to_string());
-    std::iter::once(vlan).chain(limits::rows(&policy.limits))
+    let reach = [
+        ("vlan", policy.vlan.to_string()),
+        ("guard", policy.guard.to_string()),
+        ("isolation", policy.isolation.to_string()),
+    ];
+    reach.into_iter().chain(limits::rows(&policy.limits))
 }

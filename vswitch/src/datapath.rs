@@ -7,24 +7,27 @@
 //! |---|---|---|
 //! | parse | `datapath/parse.rs` | what the frame is |
 //! | admit | `datapath/admit.rs` | whether it may come in |
+//! | | `datapath/guard.rs` | whether it says the truth about its sender |
 //! | loops | `datapath/loops.rs` | whether there is a loop behind the port |
 //! | police | `datapath/police.rs` | whether it comes too fast: rates, and storms |
+//! | classify | `datapath/classify.rs` | what the switch answers itself |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
 //! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
 //!
-//! Rooms that come between them later: classify (after admit), translate (after learn); see
-//! `docs/architecture.md`.
+//! A room that comes between them later: translate (after learn); see `docs/architecture.md`.
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
-//! `received + generated + flood copies == sent + dropped + held`.
+//! `received + generated + flood copies == sent + dropped + consumed + held`.
 
 mod admit;
 mod batch;
 mod bucket;
+mod classify;
 mod edit;
 mod fdb;
+mod guard;
 mod learn;
 pub mod limits;
 mod lookup;
@@ -46,10 +49,13 @@ use fastpath::{Nanos, Pool};
 pub use batch::{Batch, Verdict};
 pub use bucket::{Bucket, Rate};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
+pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, Loops, Watch};
 pub use police::{PortLimits, Storm};
 pub use reason::DropReason;
-pub use snapshot::{NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+pub use snapshot::{
+    Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
+};
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
@@ -105,9 +111,10 @@ pub fn run(
 ) {
     state.follow(snapshot);
     parse::run(batch, pool, stats);
-    admit::run(batch, snapshot, &state.fdb);
+    admit::run(batch, pool, snapshot, &state.fdb);
     state.loops.ingress(now, batch, pool, snapshot);
     police::ingress(now, batch, pool, snapshot);
+    classify::run(batch, pool, snapshot, stats);
     learn::run(now, batch, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
     police::storm(now, batch, pool, snapshot);

@@ -229,6 +229,7 @@ impl Worker {
             syscalls: engine.syscalls,
             received: total.rx_frames,
             generated: self.stats.generated,
+            consumed: self.stats.consumed,
             flood_copies: self.stats.flood_copies,
             sent: total.tx_frames,
             dropped: total.drops_total(),

@@ -96,6 +96,8 @@ published        -
 offloads         csum, tso4
 queues           1
 vlan             access 10
+guard            on
+isolation        none
 rate in          default
 rate out         default
 storm broadcast  default

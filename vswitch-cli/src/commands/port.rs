@@ -27,6 +27,8 @@ Examples:
   vswitch port show web
   sudo vswitch port set web --access 10
   sudo vswitch port set router --trunk 10,20-29 --native 10
+  sudo vswitch port set web --guard off
+  sudo vswitch port set tenant --isolation isolated
   sudo vswitch port set br0 --trunk 10 --native untagged     the host reaches VLAN 10, too";
 
 #[derive(Debug, Subcommand)]

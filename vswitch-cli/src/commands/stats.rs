@@ -29,7 +29,7 @@ pub(crate) struct StatsArgs {
 
 const EXAMPLES: &str = "\
 Directions are the switch's: RX came from the container. For every worker
-received + generated + flood copies == sent + dropped + held.
+received + generated + flood copies == sent + dropped + consumed + held.
 With --watch and --format json every line is one JSON object with the counters.
 
 Examples:
@@ -100,6 +100,7 @@ fn render_workers(stats: &Stats) -> String {
         Number("FLOOD COPIES"),
         Number("SENT"),
         Number("DROPPED"),
+        Number("CONSUMED"),
         Number("HELD"),
         Number("MACS"),
         Number("MOVES"),
@@ -117,6 +118,7 @@ fn render_workers(stats: &Stats) -> String {
                 human::count(worker.flood_copies),
                 human::count(worker.sent),
                 human::count(worker.dropped),
+                human::count(worker.consumed),
                 worker.held.to_string(),
                 worker.fdb_entries.to_string(),
                 human::count(worker.mac_moves),

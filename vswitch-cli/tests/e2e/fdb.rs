@@ -8,6 +8,9 @@ use crate::harness::{Container, Host, SEND_FRAME, wait_for};
 
 const STRANGER: &str = "02:00:00:00:0f:0f";
 
+/// For those who send from the stranger's address.
+const UNGUARDED: &[&str] = &["--guard", "off"];
+
 #[track_caller]
 fn entry(host: &Host, mac: &str) -> Option<FdbEntry> {
     let rows: Vec<FdbEntry> = serde_json::from_value(host.json(&["fdb"])).expect("FdbEntry[]");
@@ -27,7 +30,7 @@ fn send(from: &Container, destination: &str, source: &str) {
 #[test]
 fn what_is_silent_is_forgotten() {
     let host = Host::with_switch_args(&["--ageing", "2"]);
-    let a = host.container("a");
+    let a = host.container_with("a", UNGUARDED);
     send(&a, "ff:ff:ff:ff:ff:ff", STRANGER);
     assert_eq!(entry(&host, STRANGER).map(|row| row.port), Some("a".to_owned()));
     wait_for("it ages out", Duration::from_secs(6), || entry(&host, STRANGER).is_none());
@@ -36,7 +39,7 @@ fn what_is_silent_is_forgotten() {
 #[test]
 fn a_mac_address_moves_with_its_traffic() {
     let host = Host::with_switch();
-    let (a, b) = (host.container("a"), host.container("b"));
+    let (a, b) = (host.container_with("a", UNGUARDED), host.container_with("b", UNGUARDED));
     for (container, port) in [(&a, "a"), (&b, "b"), (&a, "a")] {
         send(container, "ff:ff:ff:ff:ff:ff", STRANGER);
         assert_eq!(entry(&host, STRANGER).map(|row| row.port), Some(port.to_owned()));
@@ -70,7 +73,7 @@ fn what_is_unknown_is_flooded_and_what_is_static_is_not() {
 #[test]
 fn a_static_entry_neither_moves_nor_ages_and_outlives_the_daemon() {
     let mut host = Host::with_switch_args(&["--ageing", "1"]);
-    let (_b, c) = (host.container("b"), host.container("c"));
+    let (_b, c) = (host.container("b"), host.container_with("c", UNGUARDED));
     host.ok(&["fdb", "add", STRANGER, "--port", "b"]);
     send(&c, "ff:ff:ff:ff:ff:ff", STRANGER);
     std::thread::sleep(Duration::from_millis(1500));

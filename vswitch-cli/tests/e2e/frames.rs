@@ -184,6 +184,7 @@ fn frames_for_the_sender_itself_are_not_sent_back() {
 #[test]
 fn a_flood_of_mac_addresses() {
     let scene = Scene::new(&[]);
+    scene.host.ok(&["port", "set", "a", "--guard", "off"]);
     let flood = "\
 import socket
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)

@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "tests wait for a real kernel, by a real clock")]
 
+mod answer;
 mod attach;
 mod bad_input;
 mod bad_up;
 mod death;
 mod fdb;
 mod frames;
+mod guard;
 mod harness;
 mod host_kept;
 mod limits;

@@ -8,12 +8,18 @@
 //! |---|---|---|
 //! | [`PortPolicy::limits`] | [`limits`] | see there |
 //! | [`PortPolicy::vlan`] | [`vlan`] | access to untagged frames |
+//! | [`PortPolicy::guard`] | [`guard`] | on |
+//! | [`PortPolicy::isolation`] | [`isolation`] | none |
 
+pub mod guard;
+pub mod isolation;
 pub mod limits;
 pub mod vlan;
 
 use serde::{Deserialize, Serialize};
 
+use guard::Guard;
+use isolation::Isolation;
 use limits::{Limits, LimitsChange};
 use vlan::VlanMode;
 
@@ -24,6 +30,12 @@ pub struct PortPolicy {
     /// Which VLANs it is on, and how.
     #[serde(default)]
     pub vlan: VlanMode,
+    /// From which addresses its container may send.
+    #[serde(default)]
+    pub guard: Guard,
+    /// Whom it reaches.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// What it may do at most.
     #[serde(default)]
     pub limits: Limits,
@@ -36,6 +48,12 @@ pub struct PolicyChange {
     /// Which VLANs it is to be on, and how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<VlanMode>,
+    /// From which addresses its container may send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+    /// Whom it is to reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// What it is to do at most.
     #[serde(default, skip_serializing_if = "LimitsChange::is_empty")]
     pub limits: LimitsChange,
@@ -53,8 +71,23 @@ impl PortPolicy {
     pub fn changed(&self, change: &PolicyChange) -> Self {
         Self {
             vlan: change.vlan.clone().unwrap_or_else(|| self.vlan.clone()),
+            guard: change.guard.clone().unwrap_or_else(|| self.guard.clone()),
+            isolation: change.isolation.unwrap_or(self.isolation),
             limits: self.limits.changed(&change.limits),
         }
+    }
+
+    /// The policy of the host's own port unless it was changed: the gateway is reached by all, and the
+    /// host is trusted.
+    #[must_use]
+    pub fn of_host() -> Self {
+        Self { guard: Guard::Off, isolation: Isolation::Promiscuous, ..Self::default() }
+    }
+
+    /// Whether it is [`PortPolicy::of_host`].
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        *self == Self::of_host()
     }
 }
 

@@ -35,7 +35,7 @@ pub struct PortStats {
 }
 
 /// Counters of a worker. They obey
-/// `received + generated + flood_copies == sent + dropped + held`.
+/// `received + generated + flood_copies == sent + dropped + consumed + held`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStats {
     /// Number of the worker.
@@ -52,6 +52,8 @@ pub struct WorkerStats {
     pub received: u64,
     /// Frames that the switch made itself.
     pub generated: u64,
+    /// Frames that were meant for the switch itself, such as questions that it answered.
+    pub consumed: u64,
     /// Further holders of a frame that went to several ports.
     pub flood_copies: u64,
     /// Frames written to ports.

@@ -63,6 +63,22 @@ pub enum ControlError {
     /// Not an interface name.
     #[error(transparent)]
     Ifname(ValueError),
+    /// A guard for an address of somebody else.
+    #[error("address {address} is not one of {port}, and a guard lets through its port's own only")]
+    GuardAddress {
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: String,
+    },
+    /// A setting that the host's own port does not have.
+    #[error("{bridge} is the host's own port, which has no {what}")]
+    HostPolicy {
+        /// Its name.
+        bridge: String,
+        /// The setting.
+        what: &'static str,
+    },
     /// Not a VLAN.
     #[error("{0} is not a VLAN id: 0 for untagged, or 1 to 4094")]
     Vlan(u16),

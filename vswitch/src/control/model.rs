@@ -196,6 +196,11 @@ impl Model {
             }
         };
         let lease = Lease { name: name.clone(), mac, ipv4, ipv6, slot };
+        if let Err(error) = policy::check(&wanted.policy, &lease) {
+            self.pool4.give_back(ipv4);
+            self.pool6.give_back(ipv6);
+            return Err(error);
+        }
         let port = Port {
             lease: lease.clone(),
             phase: Phase::Attaching,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use fastpath::tap::Tap;
 use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::sync::mpsc;
+use vswitch_api::policy::PortPolicy;
 
 use super::error::ControlError;
 use super::inner::Inner;
@@ -141,6 +142,6 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         ageing: config.ageing(),
         fdb_entries_max: config.fdb_entries_max.get(),
         uplink: config.uplink,
-        host_policy: kept.map(|kept| kept.host_policy.clone()).unwrap_or_default(),
+        host_policy: kept.map_or_else(PortPolicy::of_host, |kept| kept.host_policy.clone()),
     })
 }

@@ -99,7 +99,7 @@ pub(crate) struct NetworkRecord {
     pub(crate) next_ipv4: Ipv4Addr,
     pub(crate) next_ipv6: Ipv6Addr,
     /// Of the host's own port.
-    #[serde(default, skip_serializing_if = "PortPolicy::is_default")]
+    #[serde(default = "PortPolicy::of_host", skip_serializing_if = "PortPolicy::is_of_host")]
     pub(crate) host_policy: PortPolicy,
 }
 

@@ -1,10 +1,11 @@
 //! Room 3: whether a frame may come in at all, and on which VLAN.
 
-use wire::MacAddr;
+use fastpath::Pool;
+use wire::{EtherType, MacAddr};
 
 use super::batch::Slot;
 use super::snapshot::{NetworkConf, PortConf};
-use super::{Batch, DropReason, Fdb, Key, Snapshot, Verdict};
+use super::{Batch, DropReason, Fdb, Key, Snapshot, Verdict, guard};
 
 /// Bytes that a frame may be longer than the MTU, so that tags that are payload to us fit in.
 const TAG_SLACK: u32 = 8;
@@ -12,9 +13,12 @@ const TAG_SLACK: u32 = 8;
 /// 01:80:c2:00:00:00, without the last nibble: addresses that a bridge keeps to itself.
 const RESERVED_GROUP: u64 = 0x0180_c200_0000;
 
+/// MAC control, of which pause is one (IEEE 802.3, clause 31).
+const MAC_CONTROL: EtherType = EtherType(0x8808);
+
 /// Gives what is admitted its keys, drops the rest. The forwarding database is told which addresses
 /// it will be asked for, so that they are in cache when the next rooms ask.
-pub(super) fn run(batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
+pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
     for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
         let conf = snapshot.port(run[0].port);
         let conf = conf.and_then(|port| Some((port, &snapshot.network(port.network)?.conf)));
@@ -22,7 +26,7 @@ pub(super) fn run(batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
             run.iter_mut().for_each(|slot| slot.verdict = Verdict::Drop(DropReason::PortUnknown));
             continue;
         };
-        for slot in run {
+        for slot in run.iter_mut() {
             let vlan = match port.vlans.admit(&slot.meta) {
                 Ok(vlan) => vlan,
                 Err(reason) => {
@@ -40,6 +44,9 @@ pub(super) fn run(batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
                 Some(reason) => slot.verdict = Verdict::Drop(reason),
             }
         }
+        if let Some(guard) = &port.guard {
+            guard::run(guard, run, pool);
+        }
     }
 }
 
@@ -48,12 +55,32 @@ fn refuse(slot: &Slot, port: &PortConf, network: &NetworkConf) -> Option<DropRea
     if !port.enabled {
         Some(DropReason::PortDisabled)
     } else if slot.src.is_multicast() || slot.src.mac() == MacAddr::ZERO {
-        Some(DropReason::BadSource)
+        Some(bad_source(slot.src.mac()))
     } else if slot.dst.mac().as_u64() & !0xf == RESERVED_GROUP {
-        Some(DropReason::ReservedGroup)
+        Some(reserved(slot))
+    } else if slot.meta.ethertype == MAC_CONTROL {
+        Some(DropReason::MacControl)
     } else if slot.segment > network.mtu + TAG_SLACK {
         Some(DropReason::TooBig)
     } else {
         None
+    }
+}
+
+#[cold]
+fn bad_source(mac: MacAddr) -> DropReason {
+    match mac {
+        MacAddr::ZERO => DropReason::ZeroSource,
+        MacAddr::BROADCAST => DropReason::BroadcastSource,
+        _ => DropReason::BadSource,
+    }
+}
+
+#[cold]
+fn reserved(slot: &Slot) -> DropReason {
+    match slot.dst.mac().as_u64() {
+        _ if slot.meta.ethertype == MAC_CONTROL => DropReason::MacControl,
+        RESERVED_GROUP => DropReason::Bpdu,
+        _ => DropReason::ReservedGroup,
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn run(
         let Some(network) = snapshot.network_of(run[0].port) else { continue };
         let port = snapshot.limits(run[0].port).macs_max;
         let shares = Shares { network: network.conf.fdb_entries_max, port };
-        for slot in run.iter().filter(|slot| slot.verdict == Verdict::Pending) {
+        for slot in run.iter().filter(|slot| !matches!(slot.verdict, Verdict::Drop(_))) {
             let learnt = Learnt { key: slot.src, port: slot.port };
             let place = slot.src_place;
             match state.fdb.learn_at(place, learnt, now_s, network.ageing_s, shares) {

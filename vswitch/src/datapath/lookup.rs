@@ -14,6 +14,11 @@ pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb)
             slot.verdict = match layer_2(slot, fdb, now_s, network.ageing_s) {
                 // What was learnt may be older than the configuration.
                 Verdict::Unicast(port) if !snapshot.reaches(port, slot.dst) => Verdict::Flood,
+                Verdict::Unicast(port)
+                    if network.has_isolated && !snapshot.may_talk(slot.port, port) =>
+                {
+                    Verdict::Drop(DropReason::Isolated)
+                }
                 verdict => verdict,
             };
         }

@@ -121,7 +121,8 @@ enum Kind {
 #[inline]
 fn kind(slot: &Slot) -> Option<Kind> {
     match slot.verdict {
-        Verdict::Drop(_) => None,
+        // To one port, whatever the address: what the switch answers itself, for instance.
+        Verdict::Drop(_) | Verdict::Unicast(_) => None,
         _ if slot.dst.is_multicast() => {
             let to_all = slot.meta.dst.is_broadcast();
             Some(if to_all { Kind::Broadcast } else { Kind::Multicast })

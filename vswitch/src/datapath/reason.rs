@@ -39,9 +39,17 @@ reasons! {
     VlanTagged = "vlan-tagged",
     /// A VLAN that the trunk does not carry, or no tag where it has no native VLAN.
     VlanNotAllowed = "vlan-not-allowed",
-    /// The source address is a group's or zero.
+    /// The source address is zero.
+    ZeroSource = "zero-source-mac",
+    /// The source address is the broadcast address.
+    BroadcastSource = "broadcast-source-mac",
+    /// The source address is a group's.
     BadSource = "bad-source-mac",
-    /// Destination 01:80:c2:00:00:00 to 0f, which a bridge never forwards (IEEE 802.1Q, table 8-1).
+    /// A bridge protocol data unit: destination 01:80:c2:00:00:00.
+    Bpdu = "bpdu",
+    /// MAC control, such as a pause frame (IEEE 802.3, annex 31B).
+    MacControl = "mac-control",
+    /// Any other destination 01:80:c2:00:00:00 to 0f, which a bridge never forwards (IEEE 802.1Q, table 8-1).
     ReservedGroup = "reserved-group",
     /// Longer than the network's MTU allows.
     TooBig = "too-big",
@@ -59,6 +67,26 @@ reasons! {
     StormMulticast = "storm-multicast",
     /// The port sends more frames to addresses that nobody knows than storm control allows.
     StormUnknown = "storm-unknown",
+    /// Guarded port: not its own MAC address.
+    SpoofedMac = "spoofed-mac",
+    /// Guarded port: not its own IPv4 address.
+    SpoofedIpv4 = "spoofed-ipv4",
+    /// Guarded port: not its own IPv6 address.
+    SpoofedIpv6 = "spoofed-ipv6",
+    /// Guarded port: ARP about an address that is not its own.
+    SpoofedArp = "spoofed-arp",
+    /// Guarded port: neighbour discovery about an address that is not its own.
+    SpoofedNd = "spoofed-nd",
+    /// Guarded port: a router advertisement.
+    RogueRouter = "rogue-router",
+    /// Guarded port: an ICMPv6 redirect.
+    RogueRedirect = "rogue-redirect",
+    /// Guarded port: from a DHCP server's UDP port.
+    RogueDhcp = "rogue-dhcp",
+    /// Guarded port: headers that contradict themselves or hide what they carry.
+    Unjudged = "unjudged",
+    /// Between two ports of which one is isolated and the other not promiscuous.
+    Isolated = "isolated",
     /// The destination lives on the port that the frame came from.
     SamePort = "same-port",
     /// To be flooded, and there is no other port.

@@ -1,11 +1,13 @@
 //! What control wants, compiled for the datapath: immutable, published as a whole.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
 use wire::MacAddr;
 
-use super::{Key, PortLimits, PortVlans, Tagging};
+use super::classify::Neighbours;
+use super::{Guard, Key, PortLimits, PortVlans, Tagging};
 use members::Members;
 
 mod members;
@@ -23,6 +25,27 @@ pub enum PortKind {
     Host,
 }
 
+/// Whom a port reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// All but the isolated.
+    #[default]
+    None,
+    /// Promiscuous ports only.
+    Isolated,
+    /// All.
+    Promiscuous,
+}
+
+impl Isolation {
+    /// Whether ports of these kinds reach each other.
+    #[inline]
+    fn reaches(self, other: Self) -> bool {
+        let isolated = self == Self::Isolated || other == Self::Isolated;
+        !isolated || self == Self::Promiscuous || other == Self::Promiscuous
+    }
+}
+
 /// A static entry of the forwarding database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StaticMac {
@@ -31,6 +54,19 @@ pub struct StaticMac {
     /// VLAN id, 0 for untagged.
     pub vlan: u16,
     /// Where it lives.
+    pub port: PortIndex,
+}
+
+/// Addresses that the switch gave out, and where they live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// MAC address.
+    pub mac: MacAddr,
+    /// IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// IPv6 address.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The port.
     pub port: PortIndex,
 }
 
@@ -45,6 +81,8 @@ pub struct NetworkConf {
     pub fdb_entries_max: usize,
     /// Addresses set by hand.
     pub statics: Vec<StaticMac>,
+    /// Whose addresses the switch answers for.
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// A port as control describes it.
@@ -60,13 +98,22 @@ pub struct PortConf {
     pub enabled: bool,
     /// The VLANs that it is on.
     pub vlans: PortVlans,
+    /// What its frames may say of their sender; anything if there is none.
+    pub guard: Option<Guard>,
+    /// Whom it reaches.
+    pub isolation: Isolation,
 }
 
 impl PortConf {
-    /// A port that is switched on, on the untagged domain.
+    /// A port that is switched on, on the untagged domain, without a guard. The host's is promiscuous.
     #[must_use]
     pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
-        Self { network, kind, mac, enabled: true, vlans: PortVlans::access(0) }
+        let isolation = match kind {
+            PortKind::Container => Isolation::None,
+            PortKind::Host => Isolation::Promiscuous,
+        };
+        let vlans = PortVlans::access(0);
+        Self { network, kind, mac, enabled: true, vlans, guard: None, isolation }
     }
 }
 
@@ -77,6 +124,9 @@ pub(super) struct Network {
     pub(super) ageing_s: u32,
     /// Who gets a frame that is flooded.
     pub(super) members: Members,
+    pub(super) neighbours: Neighbours,
+    /// Whether any port is isolated.
+    pub(super) has_isolated: bool,
 }
 
 /// What must be known of a port that a frame goes to, eight ports a cache line.
@@ -86,21 +136,28 @@ struct Gate {
     /// The VLAN that leaves it without a tag, or [`Gate::NOWHERE`].
     untagged: u16,
     is_trunk: bool,
+    isolation: Isolation,
 }
 
 impl Gate {
     const NOWHERE: u16 = u16::MAX;
     /// Of a port that is not there, or switched off.
-    const SHUT: Self =
-        Self { network: NetworkIndex(u16::MAX), untagged: Self::NOWHERE, is_trunk: false };
+    const SHUT: Self = Self {
+        network: NetworkIndex(u16::MAX),
+        untagged: Self::NOWHERE,
+        is_trunk: false,
+        isolation: Isolation::None,
+    };
 
     fn new(conf: &PortConf) -> Self {
-        let (network, is_trunk) = (conf.network, conf.vlans.is_trunk());
-        match conf.enabled {
-            true => {
-                Self { network, untagged: conf.vlans.untagged().unwrap_or(Self::NOWHERE), is_trunk }
-            }
-            false => Self::SHUT,
+        if !conf.enabled {
+            return Self::SHUT;
+        }
+        Self {
+            network: conf.network,
+            untagged: conf.vlans.untagged().unwrap_or(Self::NOWHERE),
+            is_trunk: conf.vlans.is_trunk(),
+            isolation: conf.isolation,
         }
     }
 }
@@ -138,8 +195,15 @@ impl Snapshot {
     ) -> Self {
         let mut snapshot = Self::default();
         for conf in networks {
+            let neighbours = Neighbours::new(&conf.neighbours);
             let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
-            snapshot.networks.push(Network { conf, ageing_s, members: Members::default() });
+            snapshot.networks.push(Network {
+                conf,
+                ageing_s,
+                members: Members::default(),
+                neighbours,
+                has_isolated: false,
+            });
         }
         for (port, conf) in ports {
             let Some(network) = snapshot.networks.get_mut(usize::from(conf.network.0)) else {
@@ -147,6 +211,7 @@ impl Snapshot {
             };
             if conf.enabled {
                 network.members.add(port, &conf);
+                network.has_isolated |= conf.isolation == Isolation::Isolated;
                 snapshot.has_trunks |= conf.vlans.is_trunk();
             }
             if snapshot.ports.len() <= port.get() {
@@ -227,6 +292,13 @@ impl Snapshot {
 
     fn trunk_carries(&self, port: PortIndex, vlan: u16) -> bool {
         self.port(port).is_some_and(|port| port.vlans.egress(vlan, false).is_some())
+    }
+
+    /// Whether isolation lets two ports of a network reach each other.
+    #[inline]
+    pub(super) fn may_talk(&self, one: PortIndex, other: PortIndex) -> bool {
+        let isolation = |port: PortIndex| self.gates.get(port.get()).map(|gate| gate.isolation);
+        isolation(one).zip(isolation(other)).is_some_and(|(one, other)| one.reaches(other))
     }
 
     /// How frames of a VLAN leave by a port; see [`PortVlans::egress`].

@@ -12,6 +12,8 @@ use super::DropReason;
 pub struct Stats {
     /// Frames that the switch made itself.
     pub generated: u64,
+    /// Frames that were meant for the switch itself.
+    pub consumed: u64,
     /// Further holders of frames that went to several ports.
     pub flood_copies: u64,
     /// MAC addresses seen on another port than before.

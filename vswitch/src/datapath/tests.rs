@@ -2,6 +2,9 @@
 //!
 //! A failure prints its seed; `VSWITCH_SIM_SEED=n cargo test -p vswitch simulator` runs that one.
 
+mod answer;
+mod crowd;
+mod isolation;
 mod shares;
 mod sim;
 mod vlan;
@@ -49,12 +52,21 @@ fn each_bad_frame_has_its_reason() {
         frame.truncate(12 + len);
         frame
     };
+    let pause = |dst| {
+        let mut frame = good(dst);
+        frame[24..26].copy_from_slice(&[0x88, 0x08]);
+        frame
+    };
     let cases = [
         (vec![0; 12], DropReason::Truncated),
         (vec![0; 25], DropReason::Truncated),
         (tagged(15), DropReason::TagCut),
-        (frame(sim::mac(1), MacAddr::BROADCAST, &[0; 50]), DropReason::BadSource),
-        (frame(sim::mac(1), MacAddr::ZERO, &[0; 50]), DropReason::BadSource),
+        (frame(sim::mac(1), MacAddr::BROADCAST, &[0; 50]), DropReason::BroadcastSource),
+        (frame(sim::mac(1), MacAddr::ZERO, &[0; 50]), DropReason::ZeroSource),
+        (frame(sim::mac(1), MacAddr([0x33, 0x33, 0, 0, 0, 1]), &[0; 50]), DropReason::BadSource),
+        (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0])), DropReason::Bpdu),
+        (pause(MacAddr([0x01, 0x80, 0xc2, 0, 0, 1])), DropReason::MacControl),
+        (pause(sim::mac(1)), DropReason::MacControl),
         (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0x0e])), DropReason::ReservedGroup),
         (frame(sim::mac(1), sim::mac(0), &[0; 1509]), DropReason::TooBig),
         (good(sim::mac(0)), DropReason::SamePort),

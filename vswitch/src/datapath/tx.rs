@@ -57,11 +57,13 @@ fn flood(
     let network = snapshot.network_of(from);
     let access = network.map_or(&[][..], |network| network.members.access(vlan));
     let trunks = network.map_or(&[][..], |network| network.members.trunks());
+    let isolates = network.is_some_and(|network| network.has_isolated);
     let targets = |wanted| {
         let access = if wanted == Tagging::Untagged { access } else { &[] };
         let leaves = move |&port: &PortIndex| snapshot.egress(port, vlan, double) == Some(wanted);
         let trunks = trunks.iter().copied().filter(leaves);
-        access.iter().copied().chain(trunks).filter(move |&port| port != from)
+        let reached = move |port| !isolates || snapshot.may_talk(from, port);
+        access.iter().copied().chain(trunks).filter(move |&port| port != from && reached(port))
     };
     let has = edit::tagging(&slot);
     let wanted = has.other();

@@ -61,6 +61,11 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::Ifname(_) => {
             (InvalidArgument, Some("choose a name of 1 to 15 characters, such as eth0"))
         }
+        ControlError::GuardAddress { .. } => (
+            InvalidArgument,
+            Some("see `vswitch inspect` for its addresses, or turn the guard off"),
+        ),
+        ControlError::HostPolicy { .. } => (InvalidArgument, Some("only its VLANs can be set")),
         ControlError::Vlan(_) => (InvalidArgument, None),
         ControlError::NoStatic { .. } => {
             (NotFound, Some("see `vswitch fdb`; learnt entries go away by themselves"))

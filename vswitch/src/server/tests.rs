@@ -8,6 +8,8 @@ use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
+use vswitch_api::policy::guard::Guard;
+use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::limits::{Limits, LimitsChange};
 use vswitch_api::policy::vlan::VlanMode;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
@@ -107,7 +109,12 @@ fn attach_request(netns: NetnsRef) -> AttachRequest {
 }
 
 fn policy_change() -> PolicyChange {
-    PolicyChange { vlan: Some(VlanMode::default()), limits: limits_change() }
+    PolicyChange {
+        vlan: Some(VlanMode::default()),
+        guard: Some(Guard::default()),
+        isolation: Some(Isolation::default()),
+        limits: limits_change(),
+    }
 }
 
 fn limits_change() -> LimitsChange {

@@ -25,8 +25,8 @@ PORT  RX FRAMES      RX  TX FRAMES   TX  DROPS
 br0          10  1000 B          0  0 B      0
 a           20k   1 MiB          0  0 B      0
 
-WORKER  RECEIVED  GENERATED  FLOOD COPIES  SENT  DROPPED  HELD  MACS  MOVES  FDB FULL  SYSCALLS  SLEEPS
-     0       20k          0             0   20k        0    10     0      0         0         0       0
+WORKER  RECEIVED  GENERATED  FLOOD COPIES  SENT  DROPPED  CONSUMED  HELD  MACS  MOVES  FDB FULL  SYSCALLS  SLEEPS
+     0       20k          0             0   20k        0         0    10     0      0         0         0       0
 
 DROP REASON  FRAMES
 port_down         7

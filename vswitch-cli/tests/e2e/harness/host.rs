@@ -215,7 +215,11 @@ impl Host {
     pub(crate) fn balanced(&self) {
         for worker in self.stats().workers {
             let entered = worker.received + worker.generated + worker.flood_copies;
-            assert_eq!(entered, worker.sent + worker.dropped + worker.held, "{worker:#?}");
+            assert_eq!(
+                entered,
+                worker.sent + worker.dropped + worker.consumed + worker.held,
+                "{worker:#?}"
+            );
         }
     }
 

@@ -1,11 +1,15 @@
 //! What others make of the model: the datapath its snapshot, the store its document.
 
 use vswitch_api::policy::PortPolicy;
+use vswitch_api::policy::guard::Guard;
+use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::vlan::{Domain, VlanMode};
 
-use super::{FIRST_NETWORK, HOST_PORT, Model, Owner};
+use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Owner};
 use crate::control::store::Attachment;
-use crate::datapath::{NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac};
+use crate::datapath::{
+    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
+};
 
 impl Model {
     /// The attachments that survive a restart.
@@ -42,21 +46,41 @@ impl Model {
             ageing: self.network.ageing,
             fdb_entries_max: self.network.fdb_entries_max,
             statics: statics.collect(),
+            neighbours: self.neighbours(),
         };
         let conf = |kind, mac, policy: &PortPolicy| PortConf {
             vlans: vlans(&policy.vlan),
+            isolation: isolation(policy.isolation),
             ..PortConf::new(FIRST_NETWORK, kind, mac)
         };
         let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_policy);
         let host = (HOST_PORT, host);
         let published = self.ports.values().filter(|port| port.published);
-        let containers = published
-            .map(|port| (port.lease.slot, conf(PortKind::Container, port.lease.mac, &port.policy)));
+        let containers = published.map(|port| {
+            let conf = conf(PortKind::Container, port.lease.mac, &port.policy);
+            (port.lease.slot, PortConf { guard: guard(&port.lease, &port.policy.guard), ..conf })
+        });
         let published = self.ports.values().filter(|port| port.published);
         let limits = published.map(|port| (port.lease.slot, port.limits.clone()));
         let limits = std::iter::once((HOST_PORT, self.host_limits.clone())).chain(limits);
         Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
             .with_limits(limits)
+    }
+
+    /// Whose addresses the switch answers for: where no guard sees to it, a container may have others.
+    fn neighbours(&self) -> Vec<Neighbour> {
+        let network = &self.network;
+        let host = Neighbour {
+            mac: network.gateway_mac,
+            ipv4: Some(network.subnet.gateway()),
+            ipv6: Some(network.subnet6.gateway()),
+            port: HOST_PORT,
+        };
+        let guarded = self.ports.values().filter(|port| port.published).filter_map(|port| {
+            let datapath::Guard { mac, ipv4, ipv6 } = guard(&port.lease, &port.policy.guard)?;
+            Some(Neighbour { mac, ipv4, ipv6, port: port.lease.slot })
+        });
+        std::iter::once(host).chain(guarded).collect()
     }
 }
 
@@ -67,5 +91,21 @@ fn vlans(mode: &VlanMode) -> PortVlans {
             trunk.allowed().iter().map(|vid| vid.get()),
             trunk.native().map(Domain::id),
         ),
+    }
+}
+
+fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {
+    (*guard != Guard::Off).then(|| datapath::Guard {
+        mac: lease.mac,
+        ipv4: Some(lease.ipv4).filter(|&own| guard.allows(own.into())),
+        ipv6: Some(lease.ipv6).filter(|&own| guard.allows(own.into())),
+    })
+}
+
+fn isolation(isolation: Isolation) -> datapath::Isolation {
+    match isolation {
+        Isolation::None => datapath::Isolation::None,
+        Isolation::Isolated => datapath::Isolation::Isolated,
+        Isolation::Promiscuous => datapath::Isolation::Promiscuous,
     }
 }

@@ -1,9 +1,11 @@
 //! What ports may do, as it is wanted.
 
+use std::net::IpAddr;
+
 use fastpath::PortIndex;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 
-use super::{HOST_PORT, Model, Phase, limits};
+use super::{HOST_PORT, Lease, Model, Phase, limits};
 use crate::control::error::ControlError;
 use crate::datapath::PortKind;
 
@@ -35,6 +37,10 @@ impl Model {
     ) -> Result<(PortPolicy, PortPolicy), ControlError> {
         let former = self.policy(name)?.clone();
         let policy = former.changed(change);
+        match self.lease(name) {
+            Some(lease) => check(&policy, lease)?,
+            None => check_host(change, name)?,
+        }
         self.set_policy(name, policy.clone())?;
         Ok((former, policy))
     }
@@ -56,4 +62,28 @@ impl Model {
         });
         Ok(())
     }
+
+    fn lease(&self, name: &str) -> Option<&Lease> {
+        let port = self.ports.get(&name.parse().ok()?)?;
+        Some(&port.lease)
+    }
+}
+
+/// A guard is for addresses of its own port.
+pub(super) fn check(policy: &PortPolicy, lease: &Lease) -> Result<(), ControlError> {
+    let is_own = |address: &&IpAddr| **address == lease.ipv4 || **address == lease.ipv6;
+    match policy.guard.named().iter().find(|address| !is_own(address)) {
+        Some(&address) => Err(ControlError::GuardAddress { address, port: lease.name.to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// The host is trusted, and the gateway reached by all: only its VLANs and limits can be chosen.
+fn check_host(change: &PolicyChange, name: &str) -> Result<(), ControlError> {
+    let what = match change {
+        PolicyChange { guard: Some(_), .. } => "source guard",
+        PolicyChange { isolation: Some(_), .. } => "isolation",
+        PolicyChange { guard: None, isolation: None, vlan: _, limits: _ } => return Ok(()),
+    };
+    Err(ControlError::HostPolicy { bridge: name.to_owned(), what })
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use fastpath::PortIndex;
 use fastpath::limits::PORTS_MAX;
 use proptest::prelude::*;
+use vswitch_api::policy::guard::Guard;
+use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
@@ -33,7 +35,7 @@ fn model_with_slots(slots: usize) -> Model {
         ageing: Duration::from_secs(300),
         fdb_entries_max: 1024,
         uplink: Uplink::None,
-        host_policy: PortPolicy::default(),
+        host_policy: PortPolicy::of_host(),
     };
     Model::new(network, slots)
 }
@@ -289,4 +291,46 @@ fn a_policy_is_changed_seen_and_compiled() {
     assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(0));
     model.change_policy("br0", &change).unwrap();
     assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(10));
+}
+
+#[test]
+fn a_guard_is_for_addresses_of_its_port() {
+    let mut model = model();
+    let foreign = "192.0.2.77".parse::<Guard>().unwrap();
+    let request = Wanted {
+        policy: PortPolicy { guard: foreign.clone(), ..PortPolicy::default() },
+        ..wanted("a")
+    };
+    let error = reserve(&mut model, &request).unwrap_err();
+    assert!(matches!(error, ControlError::GuardAddress { .. }), "{error}");
+    // Nothing was kept back: the first addresses are still there.
+    let lease = attach(&mut model, "a");
+    let guard = |model: &Model| model.snapshot().port(lease.slot).unwrap().guard;
+    assert_eq!(
+        guard(&model).map(|guard| (guard.ipv4, guard.ipv6)),
+        Some((Some(lease.ipv4), Some(lease.ipv6)))
+    );
+    let set = |model: &mut Model, guard| {
+        model.change_policy("a", &PolicyChange { guard: Some(guard), ..PolicyChange::default() })
+    };
+    let error = set(&mut model, foreign).unwrap_err();
+    assert!(error.to_string().contains("192.0.2.77"), "{error}");
+    assert!(model.policy("a").unwrap().is_default());
+    set(&mut model, Guard::Only(vec![lease.ipv6.into()])).unwrap();
+    assert_eq!(guard(&model).map(|guard| (guard.ipv4, guard.ipv6)), Some((None, Some(lease.ipv6))));
+    set(&mut model, Guard::Off).unwrap();
+    assert_eq!(guard(&model), None);
+}
+
+#[test]
+fn the_host_has_no_guard_and_is_reached_by_all() {
+    let mut model = model();
+    for change in [
+        PolicyChange { guard: Some(Guard::On), ..PolicyChange::default() },
+        PolicyChange { isolation: Some(Isolation::Isolated), ..PolicyChange::default() },
+    ] {
+        let error = model.change_policy("br0", &change).unwrap_err();
+        assert!(matches!(error, ControlError::HostPolicy { .. }), "{error}");
+    }
+    assert!(model.policy("br0").unwrap().is_of_host());
 }

@@ -53,12 +53,14 @@ fn keeps_the_form_of_version_1() {
 fn policies_are_kept_where_they_differ_from_the_default() {
     let mut document = document();
     assert!(document.attachments[0].policy.is_default());
-    assert!(document.networks[0].host_policy.is_default());
+    assert!(document.networks[0].host_policy.is_of_host());
     let vlan = |id| serde_json::from_value(json!({"mode": "access", "id": id})).unwrap();
     document.attachments[0].policy.vlan = vlan(10);
     document.networks[0].host_policy.vlan = vlan(20);
     let written = serde_json::to_value(&document).unwrap();
-    assert_eq!(written["attachments"][0]["policy"]["vlan"], json!({"mode": "access", "id": 10}));
+    let policy = &written["attachments"][0]["policy"];
+    assert_eq!(policy["vlan"], json!({"mode": "access", "id": 10}));
+    assert_eq!((&policy["guard"], &policy["isolation"]), (&json!("on"), &json!("none")));
     assert_eq!(serde_json::from_value::<Document>(written).unwrap(), document);
 }
 

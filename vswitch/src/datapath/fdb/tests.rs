@@ -24,7 +24,13 @@ fn learnt(n: u64, port: u16) -> Learnt {
 fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
     let ageing = Duration::from_secs(AGEING_S.into());
     Snapshot::compile(
-        vec![NetworkConf { mtu: 1500, ageing, fdb_entries_max: usize::MAX, statics }],
+        vec![NetworkConf {
+            mtu: 1500,
+            ageing,
+            fdb_entries_max: usize::MAX,
+            statics,
+            neighbours: Vec::new(),
+        }],
         [],
     )
 }

@@ -26,6 +26,8 @@ pub(super) struct Sim {
     now: Nanos,
     confs: Vec<PortConf>,
     limits: BTreeMap<PortIndex, PortLimits>,
+    /// On every network.
+    neighbours: Vec<Neighbour>,
     epoch: u64,
 }
 
@@ -42,6 +44,16 @@ pub(super) fn frame(dst: MacAddr, src: MacAddr, payload: &[u8]) -> Vec<u8> {
     bytes.extend([0x88, 0xb5]);
     bytes.extend(payload);
     bytes
+}
+
+pub(super) fn network() -> NetworkConf {
+    NetworkConf {
+        mtu: 1500,
+        ageing: Duration::from_secs(limits::AGEING_S),
+        fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
+        statics: Vec::new(),
+        neighbours: Vec::new(),
+    }
 }
 
 fn conf((port, &network): (u16, &u16)) -> PortConf {
@@ -65,6 +77,7 @@ impl Sim {
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
             limits: BTreeMap::new(),
+            neighbours: Vec::new(),
             epoch: 0,
         };
         for port in 0..networks.len() {
@@ -90,6 +103,14 @@ impl Sim {
         self.compile();
     }
 
+    /// Changes what every port may do at most.
+    pub(super) fn limit_all(&mut self, mut change: impl FnMut(u16, &mut PortLimits)) {
+        for port in 0..self.confs.len() as u16 {
+            change(port, self.limits.entry(PortIndex(port)).or_default());
+        }
+        self.compile();
+    }
+
     /// What the datapath has counted.
     pub(super) fn stats(&self) -> &Stats {
         &self.stats
@@ -105,6 +126,12 @@ impl Sim {
         self.now
     }
 
+    /// Sets the addresses that were given out.
+    pub(super) fn neighbours(&mut self, neighbours: Vec<Neighbour>) {
+        self.neighbours = neighbours;
+        self.compile();
+    }
+
     /// Takes all buffers out of the pool but so many.
     pub(super) fn hoard(&mut self, left: usize) -> Vec<Frame> {
         let taken = self.pool.available() - left;
@@ -116,16 +143,11 @@ impl Sim {
     }
 
     fn compile(&mut self) {
-        let conf = NetworkConf {
-            mtu: 1500,
-            ageing: Duration::from_secs(limits::AGEING_S),
-            fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
-            statics: Vec::new(),
-        };
         let count = self.confs.iter().map(|conf| usize::from(conf.network.0) + 1).max();
         let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
+        let network = NetworkConf { neighbours: self.neighbours.clone(), ..network() };
         self.epoch += 1;
-        self.snapshot = Snapshot::compile(vec![conf; count.unwrap_or(0)], ports)
+        self.snapshot = Snapshot::compile(vec![network; count.unwrap_or(0)], ports)
             .with_limits(self.limits.clone())
             .with_epoch(self.epoch);
     }
@@ -174,12 +196,12 @@ impl Sim {
     /// The law of conservation, and no buffer lost.
     pub(super) fn check(&self) {
         let mut sum = PortCounters::default();
-        for port in 0..64 {
+        for port in 0..self.confs.len().max(64) as u16 {
             sum += self.counters(port);
         }
         assert_eq!(
             sum.rx_frames + self.stats.generated + self.stats.flood_copies,
-            sum.tx_frames + sum.drops_total(),
+            sum.tx_frames + sum.drops_total() + self.stats.consumed,
             "frames appeared or vanished: {sum:?} {:?}",
             self.stats,
         );
@@ -188,7 +210,7 @@ impl Sim {
 }
 
 /// A small generator, so that a seed means the same for ever (SplitMix64).
-pub(super) struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
@@ -212,7 +234,16 @@ pub(super) fn storm(seed: u64) {
     let mut sim = Sim::with_networks(&networks);
     for port in 0..ports {
         let vlans = random_vlans(&mut random);
-        sim.set(port, |conf| conf.vlans = vlans);
+        let isolation = match random.below(8) {
+            0 => Isolation::Isolated,
+            1 => Isolation::Promiscuous,
+            _ => Isolation::None,
+        };
+        let guard = Guard { mac: mac(port), ipv4: None, ipv6: None };
+        let guard = (random.below(3) == 0).then_some(guard);
+        sim.set(port, |conf| {
+            (conf.vlans, conf.isolation, conf.guard) = (vlans, isolation, guard);
+        });
     }
     for _ in 0..40 {
         for _ in 0..random.below(60) {

@@ -11,7 +11,13 @@ const NETWORK: NetworkIndex = NetworkIndex(0);
 
 fn snapshot() -> Snapshot {
     let ageing = Duration::from_secs(300);
-    let network = NetworkConf { mtu: 1500, ageing, fdb_entries_max: 100, statics: Vec::new() };
+    let network = NetworkConf {
+        mtu: 1500,
+        ageing,
+        fdb_entries_max: 100,
+        statics: Vec::new(),
+        neighbours: Vec::new(),
+    };
     let conf = PortConf::new(NETWORK, PortKind::Container, MAC);
     Snapshot::compile(vec![network], [PortIndex(1), PortIndex(2)].map(|port| (port, conf.clone())))
 }

@@ -1,0 +1,118 @@
+//! The source guard of a port: from which addresses its container may send.
+//!
+//! On, which is the default, the container sends from its own MAC address and its own IP addresses, in
+//! ARP and neighbour discovery too, and is neither router nor DHCP server. It can be narrowed to some of
+//! the port's addresses, never widened to others: whoever needs those, as a bridge in the container does,
+//! turns it off.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Not a setting of the guard.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is neither `on`, `off`, nor some of the port's addresses with commas between them")]
+pub struct GuardError(String);
+
+/// Source guard. As text `on`, `off`, or addresses with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Guard {
+    /// All addresses of the port, and no others.
+    #[default]
+    On,
+    /// Any address.
+    Off,
+    /// Some addresses of the port, and no others. At least one.
+    Only(Vec<IpAddr>),
+}
+
+impl Guard {
+    /// Addresses that it is narrowed to.
+    #[must_use]
+    pub fn named(&self) -> &[IpAddr] {
+        match self {
+            Self::On | Self::Off => &[],
+            Self::Only(addresses) => addresses,
+        }
+    }
+
+    /// Whether a container may send from one of its port's addresses.
+    #[must_use]
+    pub fn allows(&self, own: IpAddr) -> bool {
+        match self {
+            Self::On | Self::Off => true,
+            Self::Only(addresses) => addresses.contains(&own),
+        }
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On => f.write_str("on"),
+            Self::Off => f.write_str("off"),
+            Self::Only(addresses) => {
+                let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for Guard {
+    type Err = GuardError;
+
+    fn from_str(text: &str) -> Result<Self, GuardError> {
+        match text {
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => {
+                let addresses = text.split(',').map(|address| address.trim().parse());
+                let addresses: Result<Vec<_>, _> = addresses.collect();
+                addresses.map(Self::Only).map_err(|_| GuardError(format!("{text:?}")))
+            }
+        }
+    }
+}
+
+impl Serialize for Guard {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Guard {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_goes_there_and_back() {
+        for text in ["on", "off", "10.99.0.2", "10.99.0.2,fd00::2"] {
+            let guard: Guard = text.parse().unwrap();
+            assert_eq!(guard.to_string(), text);
+            let json = serde_json::to_value(&guard).unwrap();
+            assert_eq!(serde_json::from_value::<Guard>(json).unwrap(), guard);
+        }
+        for text in ["", "yes", "10.99.0", "10.99.0.2,", "10.99.0.0/16"] {
+            let error = text.parse::<Guard>().unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn narrowed_it_allows_what_it_names() {
+        let guard: Guard = "10.99.0.2".parse().unwrap();
+        assert!(guard.allows("10.99.0.2".parse().unwrap()));
+        assert!(!guard.allows("fd00::2".parse().unwrap()));
+        assert!(Guard::On.allows("fd00::2".parse().unwrap()));
+        assert!(Guard::On.named().is_empty() && guard.named().len() == 1);
+    }
+}

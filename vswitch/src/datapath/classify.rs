@@ -1,0 +1,165 @@
+//! Room 4: what the switch answers itself: who has an address that it gave out.
+//!
+//! ARP requests (RFC 826) and neighbour solicitations (RFC 4861) that are flooded come here; asked for an
+//! address of the neighbour table, the switch writes the answer into the buffer of the question and
+//! sends it back, so that a thousand ports do not hear each other's questions. The question counts as
+//! consumed, and the answer as generated.
+//!
+//! Not answered, and flooded as any other frame:
+//!
+//! - duplicate address detection: ARP probes (RFC 5227) and solicitations from `::`. An answer would say
+//!   that the asker's address is taken;
+//! - a question for the asker's own address, such as an announcement, or one that lives on the asker's
+//!   port;
+//! - a question whose answer would tell of a port that the asker does not reach: on another VLAN, or kept
+//!   away by isolation;
+//! - questions to one address, by which kernels probe whether a neighbour is still there: only that one
+//!   knows.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use fastpath::limits::VNET_LEN;
+use fastpath::{Pool, PortIndex};
+use wire::meta::{L3, L4, Meta};
+use wire::ndp::{HOP_LIMIT, Message};
+use wire::{MacAddr, arp, frames, ipv6};
+
+use super::batch::Slot;
+use super::snapshot::Network;
+use super::{Batch, Snapshot, Stats, Verdict};
+
+/// Answers what it can.
+pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats: &mut Stats) {
+    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+        let Some(network) = snapshot.network_of(run[0].port) else { continue };
+        for slot in run {
+            if slot.dst.is_multicast() && slot.verdict == Verdict::Pending {
+                answer(slot, pool, snapshot, network, stats);
+            }
+        }
+    }
+}
+
+/// Multicast is rare, and questions among it: out of the loop's way.
+#[inline(never)]
+fn answer(
+    slot: &mut Slot,
+    pool: &mut Pool,
+    snapshot: &Snapshot,
+    network: &Network,
+    stats: &mut Stats,
+) {
+    let bytes = pool.bytes(&slot.frame).get(VNET_LEN..).unwrap_or_default();
+    let written = match slot.meta.l3 {
+        L3::Arp => {
+            let answer = arp_reply(slot, bytes, snapshot, network);
+            answer.and_then(|answer| write(slot, pool, &answer))
+        }
+        L3::Ipv6 => {
+            let answer = advertisement(slot, bytes, snapshot, network);
+            answer.and_then(|answer| write(slot, pool, &answer))
+        }
+        _ => None,
+    };
+    if written.is_some() {
+        slot.verdict = Verdict::Unicast(slot.port);
+        stats.consumed += 1;
+        stats.generated += 1;
+    }
+}
+
+fn arp_reply(
+    slot: &Slot,
+    frame: &[u8],
+    snapshot: &Snapshot,
+    network: &Network,
+) -> Option<[u8; frames::ARP_FRAME_LEN]> {
+    let request = arp_request(&slot.meta, frame)?;
+    let (mac, port) = network.neighbours.ipv4(request.target_ip)?;
+    reaches(slot, port, snapshot, network).then(|| frames::arp_reply(&request, mac))
+}
+
+fn advertisement(
+    slot: &Slot,
+    frame: &[u8],
+    snapshot: &Snapshot,
+    network: &Network,
+) -> Option<[u8; frames::NEIGHBOR_FRAME_LEN]> {
+    let (source, target) = solicitation(&slot.meta, frame)?;
+    let (mac, port) = network.neighbours.ipv6(target)?;
+    let asker = (slot.meta.src, source);
+    reaches(slot, port, snapshot, network).then(|| frames::solicited_na(mac, target, false, asker))
+}
+
+/// Whether the asker reaches the port that it asks for.
+fn reaches(slot: &Slot, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
+    port != slot.port
+        && snapshot.reaches(port, slot.dst)
+        && (!network.has_isolated || snapshot.may_talk(slot.port, port))
+}
+
+/// A request that may be answered.
+fn arp_request(meta: &Meta, frame: &[u8]) -> Option<arp::Repr> {
+    let request = arp::Repr::parse(&arp::Packet::new_checked(meta.l3_bytes(frame)).ok()?);
+    let is_question = request.operation == arp::Operation::REQUEST
+        && !request.sender_ip.is_unspecified()
+        && request.sender_ip != request.target_ip;
+    is_question.then_some(request)
+}
+
+/// Source and target of a solicitation that may be answered.
+fn solicitation(meta: &Meta, frame: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
+    if meta.l4 != L4::Icmpv6 || meta.fragment {
+        return None;
+    }
+    let ip = ipv6::Packet::new_checked(meta.l3_bytes(frame)).ok()?;
+    let (message, _) = Message::parse(meta.l4_bytes(frame)).ok()?;
+    let Message::NeighborSolicit { target } = message else { return None };
+    let source = ip.src();
+    let is_question = !source.is_unspecified() && source != target && ip.hop_limit() == HOP_LIMIT;
+    is_question.then_some((source, target))
+}
+
+/// Puts the answer into the question's buffer.
+fn write(slot: &mut Slot, pool: &mut Pool, answer: &[u8]) -> Option<()> {
+    let meta = Meta::parse(answer).ok()?;
+    // Whoever else holds the question wants to read it.
+    pool.bytes_mut(&slot.frame)?;
+    slot.frame.set_len(VNET_LEN + answer.len());
+    let bytes = pool.bytes_mut(&slot.frame)?;
+    bytes[..VNET_LEN].fill(0);
+    bytes[VNET_LEN..].copy_from_slice(answer);
+    slot.meta = meta;
+    Some(())
+}
+
+/// Addresses that the switch gave out, with the ports where they live.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    ipv4: Vec<(Ipv4Addr, MacAddr, PortIndex)>,
+    ipv6: Vec<(Ipv6Addr, MacAddr, PortIndex)>,
+}
+
+impl Neighbours {
+    /// A table of these.
+    pub(super) fn new(rows: &[super::Neighbour]) -> Self {
+        let mut table = Self::default();
+        for row in rows {
+            table.ipv4.extend(row.ipv4.map(|address| (address, row.mac, row.port)));
+            table.ipv6.extend(row.ipv6.map(|address| (address, row.mac, row.port)));
+        }
+        table.ipv4.sort_unstable();
+        table.ipv6.sort_unstable();
+        table
+    }
+
+    fn ipv4(&self, address: Ipv4Addr) -> Option<(MacAddr, PortIndex)> {
+        let at = self.ipv4.binary_search_by_key(&address, |&(address, ..)| address).ok()?;
+        Some((self.ipv4[at].1, self.ipv4[at].2))
+    }
+
+    fn ipv6(&self, address: Ipv6Addr) -> Option<(MacAddr, PortIndex)> {
+        let at = self.ipv6.binary_search_by_key(&address, |&(address, ..)| address).ok()?;
+        Some((self.ipv6[at].1, self.ipv6[at].2))
+    }
+}

@@ -1,0 +1,178 @@
+//! Source guard: a container sends from its own addresses only, and plays no router and no DHCP server.
+//!
+//! Judged are the Ethernet source, the source of IPv4 and IPv6, and what ARP and neighbour discovery
+//! say of the sender, behind up to two VLAN tags. What a guest needs before it has an address passes:
+//! ARP probes (RFC 5227), duplicate address detection and router solicitations from `::` (RFC 4861),
+//! MLD reports from `::` (RFC 3590), IGMP and DHCP from 0.0.0.0.
+//!
+//! Link-local IPv6 addresses are the container's own to choose, but for those that are made of another
+//! MAC address (RFC 4291 appendix A), which is what its neighbours have unless they chose others.
+//!
+//! What cannot be judged does not pass: headers that contradict themselves, a third tag, IPv6 whose
+//! first fragment ends before its transport header (RFC 7112), and neighbour discovery in fragments
+//! (RFC 6980), which is how router advertisements were smuggled past guards (RFC 7113).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use fastpath::Pool;
+use fastpath::limits::VNET_LEN;
+use wire::icmpv6::Type;
+use wire::meta::{L3, L4, Meta};
+use wire::ndp::{Message, NdpOption};
+use wire::ports::Ports;
+use wire::{MacAddr, arp, ipv4, ipv6};
+
+use super::batch::Slot;
+use super::{DropReason, Verdict};
+
+#[cfg(test)]
+mod tests;
+
+/// UDP ports of DHCP: server and client of DHCPv4, server of DHCPv6.
+const DHCP_SERVER: u16 = 67;
+const DHCP_CLIENT: u16 = 68;
+const DHCPV6_SERVER: u16 = 547;
+
+/// IP protocol number of IGMP.
+const IGMP: L4 = L4::Other(2);
+
+/// MLD report, done, and version 2 report (RFC 2710, RFC 3810).
+const MLD_REPORT: Type = Type(131);
+const MLD_DONE: Type = Type(132);
+const MLD_V2_REPORT: Type = Type(143);
+
+/// The addresses that a container may send from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Its IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Its IPv6 address, beside link-local ones.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+/// Drops what the container behind a port may not send.
+pub(super) fn run(guard: &Guard, slots: &mut [Slot], pool: &Pool) {
+    for slot in slots.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
+        let frame = pool.bytes(&slot.frame).get(VNET_LEN..).unwrap_or_default();
+        if let Err(reason) = guard.judge(&slot.meta, frame) {
+            slot.verdict = Verdict::Drop(reason);
+        }
+    }
+}
+
+impl Guard {
+    /// Judges a frame that begins at the Ethernet header.
+    ///
+    /// # Errors
+    /// Why it may not pass.
+    #[inline]
+    pub fn judge(&self, meta: &Meta, frame: &[u8]) -> Result<(), DropReason> {
+        check(meta.src == self.mac, DropReason::SpoofedMac)?;
+        let packet = meta.l3_bytes(frame);
+        match meta.l3 {
+            L3::Ipv4 => self.judge_ipv4(meta, frame, packet),
+            L3::Ipv6 => self.judge_ipv6(meta, frame, packet),
+            L3::Arp => self.judge_arp(packet),
+            L3::Other => check(!meta.ethertype.is_vlan(), DropReason::Unjudged),
+            L3::Malformed => Err(DropReason::Unjudged),
+        }
+    }
+
+    #[inline]
+    fn judge_ipv4(&self, meta: &Meta, frame: &[u8], packet: &[u8]) -> Result<(), DropReason> {
+        let ip = ipv4::Packet::new_checked(packet).map_err(|_| DropReason::Unjudged)?;
+        let source = ip.src();
+        if Some(source) != self.ipv4 {
+            let is_asking = source.is_unspecified()
+                && (meta.l4 == IGMP || ports(meta, frame) == Some((DHCP_CLIENT, DHCP_SERVER)));
+            return check(is_asking, DropReason::SpoofedIpv4);
+        }
+        let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCP_SERVER);
+        check(!is_server, DropReason::RogueDhcp)
+    }
+
+    #[inline]
+    fn judge_ipv6(&self, meta: &Meta, frame: &[u8], packet: &[u8]) -> Result<(), DropReason> {
+        let ip = ipv6::Packet::new_checked(packet).map_err(|_| DropReason::Unjudged)?;
+        let source = ip.src();
+        let message = meta.l4_bytes(frame);
+        let icmp_type = message.first().filter(|_| meta.l4 == L4::Icmpv6).map(|&byte| Type(byte));
+        if source.is_unspecified() {
+            check(icmp_type.is_some_and(comes_from_nowhere), DropReason::SpoofedIpv6)?;
+        } else {
+            check(self.owns(source), DropReason::SpoofedIpv6)?;
+        }
+        match (meta.l4, icmp_type) {
+            (L4::Malformed, _) => Err(DropReason::Unjudged),
+            (_, Some(icmp_type)) => self.judge_icmpv6(meta, icmp_type, message),
+            (L4::Udp, _) => {
+                let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCPV6_SERVER);
+                check(!is_server, DropReason::RogueDhcp)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_icmpv6(&self, meta: &Meta, icmp_type: Type, message: &[u8]) -> Result<(), DropReason> {
+        match icmp_type {
+            Type::ROUTER_ADVERT => return Err(DropReason::RogueRouter),
+            Type::REDIRECT => return Err(DropReason::RogueRedirect),
+            other if !other.is_ndp() => return Ok(()),
+            _ => check(!meta.fragment, DropReason::Unjudged)?,
+        }
+        let (message, options) = Message::parse(message).map_err(|_| DropReason::Unjudged)?;
+        if let Message::NeighborAdvert { target, .. } = message {
+            check(self.owns(target), DropReason::SpoofedNd)?;
+        }
+        for option in options {
+            match option.map_err(|_| DropReason::Unjudged)? {
+                NdpOption::SourceLinkLayer(mac) | NdpOption::TargetLinkLayer(mac) => {
+                    check(mac == self.mac, DropReason::SpoofedNd)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_arp(&self, packet: &[u8]) -> Result<(), DropReason> {
+        let arp = arp::Packet::new_checked(packet).map_err(|_| DropReason::Unjudged)?;
+        let ip = arp.sender_ip();
+        let owns_ip = ip.is_unspecified() || Some(ip) == self.ipv4;
+        check(arp.sender_mac() == self.mac && owns_ip, DropReason::SpoofedArp)
+    }
+
+    /// Whether an IPv6 address can be the container's.
+    #[inline]
+    fn owns(&self, address: Ipv6Addr) -> bool {
+        Some(address) == self.ipv6 || is_link_local_of(address, self.mac)
+    }
+}
+
+#[inline]
+fn check(holds: bool, otherwise: DropReason) -> Result<(), DropReason> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+/// Source and destination port of a UDP datagram.
+#[inline]
+fn ports(meta: &Meta, frame: &[u8]) -> Option<(u16, u16)> {
+    let ports = Ports::new_checked(meta.l4_bytes(frame)).ok().filter(|_| meta.l4 == L4::Udp)?;
+    Some((ports.src(), ports.dst()))
+}
+
+/// Messages that are sent before there is an address.
+fn comes_from_nowhere(icmp_type: Type) -> bool {
+    [Type::NEIGHBOR_SOLICIT, Type::ROUTER_SOLICIT, MLD_REPORT, MLD_DONE, MLD_V2_REPORT]
+        .contains(&icmp_type)
+}
+
+/// Whether an address is link-local, and not made of another MAC address than this one.
+fn is_link_local_of(address: Ipv6Addr, mac: MacAddr) -> bool {
+    let bytes = address.octets();
+    let is_eui64 = bytes[11..13] == [0xff, 0xfe];
+    let of = [bytes[8] ^ 2, bytes[9], bytes[10], bytes[13], bytes[14], bytes[15]];
+    address.is_unicast_link_local() && (!is_eui64 || of == mac.0)
+}
