@@ -19,6 +19,7 @@
 pub mod epoll;
 pub mod memory;
 pub mod pcap;
+mod share;
 pub mod uring;
 
 use std::io;
@@ -69,6 +70,14 @@ pub struct EngineStats {
     pub sleeps: u64,
     /// Completions that belonged to no operation.
     pub stray: u64,
+    /// Rounds that took all the frames that a round may take.
+    pub rounds_full: u64,
+    /// Times that a port sat a round out, since it had read more bytes than its part.
+    pub sat_out: u64,
+    /// Frames dropped since their port had all its writes in flight.
+    pub writes_cut: u64,
+    /// Times that the submission queue was full and was flushed.
+    pub flushes: u64,
 }
 
 /// Input and output of one worker.

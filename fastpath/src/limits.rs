@@ -30,6 +30,14 @@ pub const ROUND_FRAMES_MAX: usize = 256;
 /// should fit into the second-level cache.
 pub const ROUND_BYTES_PER_PORT: usize = 256 * 1024;
 
+/// Bytes that a round may take from all ports together, as far as their lengths can be foreseen: it
+/// is what a small frame of a quiet port waits for, about a millisecond.
+pub const ROUND_BYTES_MAX: usize = 4 * ROUND_BYTES_PER_PORT;
+
+/// Writes to one port that may be in flight: a round that goes to one port as a whole. A port that
+/// takes nothing keeps a sixth of the buffers at most.
+pub const WRITES_PER_PORT_MAX: usize = ROUND_FRAMES_MAX;
+
 /// Entries of the submission queue. A full queue is flushed, never waited for.
 pub const SQ_ENTRIES: u32 = 1024;
 

@@ -1,6 +1,7 @@
 //! Options for what a port may do: the same for `attach`, `run` and `port set`. One file a group of
 //! settings, as in [`vswitch_api::policy`].
 
+mod limits;
 mod vlan;
 
 use clap::Args;
@@ -17,6 +18,8 @@ use crate::table;
 pub(crate) struct PolicyArgs {
     #[command(flatten)]
     vlan: vlan::VlanArgs,
+    #[command(flatten)]
+    limits: limits::LimitsArgs,
     /// Source guard: the container sends from its own addresses only, or from some of them
     /// [default: on]
     #[arg(long, value_name = "on|off|ADDRESSES")]
@@ -29,7 +32,12 @@ pub(crate) struct PolicyArgs {
 impl PolicyArgs {
     /// What was said, checked as far as it can be here.
     pub(crate) fn change(self) -> Result<PolicyChange, Failure> {
-        Ok(PolicyChange { vlan: self.vlan.mode()?, guard: self.guard, isolation: self.isolation })
+        Ok(PolicyChange {
+            vlan: self.vlan.mode()?,
+            guard: self.guard,
+            isolation: self.isolation,
+            limits: self.limits.change(),
+        })
     }
 }
 
@@ -39,10 +47,11 @@ pub(crate) fn render(policy: &PortPolicy) -> String {
 }
 
 /// Settings with their values.
-pub(crate) fn rows(policy: &PortPolicy) -> [(&'static str, String); 3] {
-    [
+pub(crate) fn rows(policy: &PortPolicy) -> impl Iterator<Item = (&'static str, String)> {
+    let reach = [
         ("vlan", policy.vlan.to_string()),
         ("guard", policy.guard.to_string()),
         ("isolation", policy.isolation.to_string()),
-    ]
+    ];
+    reach.into_iter().chain(limits::rows(&policy.limits))
 }

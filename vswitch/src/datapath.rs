@@ -8,6 +8,8 @@
 //! | parse | `datapath/parse.rs` | what the frame is |
 //! | admit | `datapath/admit.rs` | whether it may come in |
 //! | | `datapath/guard.rs` | whether it says the truth about its sender |
+//! | loops | `datapath/loops.rs` | whether there is a loop behind the port |
+//! | police | `datapath/police.rs` | whether it comes too fast: rates, and storms |
 //! | classify | `datapath/classify.rs` | what the switch answers itself |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | | `datapath/multicast.rs` | who listens to which group |
@@ -22,6 +24,7 @@
 
 mod admit;
 mod batch;
+mod bucket;
 mod classify;
 mod edit;
 mod fdb;
@@ -29,8 +32,10 @@ mod guard;
 mod learn;
 pub mod limits;
 mod lookup;
+mod loops;
 mod multicast;
 mod parse;
+mod police;
 mod reason;
 mod snapshot;
 mod stats;
@@ -39,12 +44,17 @@ mod tests;
 mod tx;
 mod vlan;
 
+use std::sync::Arc;
+
 use fastpath::{Nanos, Pool};
 
 pub use batch::{Batch, Verdict};
-pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place};
+pub use bucket::{Bucket, Rate};
+pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
 pub use guard::Guard;
+pub use loops::{LoopEvent, LoopSign, Loops, Watch};
 pub use multicast::{Groups, tick};
+pub use police::{PortLimits, Storm};
 pub use reason::DropReason;
 pub use snapshot::{
     Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
@@ -64,6 +74,8 @@ pub struct State {
     pub news: Vec<Learnt>,
     /// Whether anybody takes the news.
     pub tell: bool,
+    /// Loop protection.
+    pub loops: Loops,
     epoch: u64,
 }
 
@@ -72,8 +84,15 @@ impl State {
     /// it cannot choose addresses that collide. `tell`: other workers want to hear what is learnt.
     #[must_use]
     pub fn new(seed: u64, tell: bool) -> Self {
+        Self::watched(seed, tell, Arc::new(Watch::new([seed, !seed])))
+    }
+
+    /// The same with a share in what all workers know about loops.
+    #[must_use]
+    pub fn watched(seed: u64, tell: bool, watch: Arc<Watch>) -> Self {
         let news = Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX);
-        Self { fdb: Fdb::new(seed), groups: Groups::default(), news, tell, epoch: 0 }
+        let (groups, loops) = (Groups::default(), Loops::new(watch));
+        Self { fdb: Fdb::new(seed), groups, news, tell, loops, epoch: 0 }
     }
 
     /// Brings static entries in line with a snapshot that is new.
@@ -99,10 +118,25 @@ pub fn run(
     state.follow(snapshot);
     parse::run(batch, pool, stats);
     admit::run(batch, pool, snapshot, &state.fdb);
+    state.loops.ingress(now, batch, pool, snapshot);
+    police::ingress(now, batch, pool, snapshot);
     classify::run(batch, pool, snapshot, stats);
     learn::run(now, batch, snapshot, state, stats);
     multicast::run(now, batch, pool, snapshot, state);
     lookup::run(now, batch, snapshot, &state.fdb);
+    police::storm(now, batch, pool, snapshot);
     edit::run(batch, pool, snapshot);
-    tx::run(batch, pool, snapshot, &state.groups, stats, egress);
+    let watch = state.loops.watch();
+    if snapshot.limited().rate_out || watch.any_blocked(now) {
+        let mut refused = std::mem::take(&mut stats.refused);
+        let refused_here = &mut refused;
+        let to = &mut *egress;
+        let mut gated = police::Gated { now, snapshot, watch, refused: refused_here, to };
+        tx::run(batch, pool, snapshot, &state.groups, stats, &mut gated);
+        stats.refused = refused;
+    } else {
+        tx::run(batch, pool, snapshot, &state.groups, stats, egress);
+    }
+    state.loops.send(pool, stats, egress);
+    state.loops.clean(&mut state.fdb);
 }

@@ -1,5 +1,6 @@
 //! Control's handle on the workers: ports come and go, snapshots are published, counters are asked for.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,21 +13,16 @@ use crossbeam::queue::ArrayQueue;
 use fastpath::backend::{self, BackendError};
 use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
 use fastpath::{
-    BackendChoice, BackendReport, Bell, IdlePolicy, PortIndex, SchedulingChoice, SchedulingReport,
-    scheduling,
+    BackendChoice, BackendReport, Bell, Clock, IdlePolicy, PortIndex, SchedulingChoice,
+    SchedulingReport, scheduling,
 };
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
 use crate::config::Cpus;
-use crate::datapath::{FdbRow, PortCounters, Snapshot};
+use crate::datapath::{FdbRow, LoopEvent, PortCounters, Snapshot, Watch};
+use crate::limits::{COMMANDS_MAX, Count, EVENTS_MAX};
 use crate::worker::{Command, News, Setup, Worker};
-
-/// Commands that one worker may have waiting.
-const COMMANDS_MAX: usize = 1024;
-
-/// Events that may wait for control: each port on each worker, and each worker itself.
-const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX;
 
 /// How the workers run.
 #[derive(Debug, Clone)]
@@ -48,6 +44,8 @@ pub struct DataplaneConfig {
 pub enum DataplaneEvent {
     /// The device behind a port is gone, as when its namespace died. Every worker says so.
     PortGone(PortIndex),
+    /// A port is blocked, since there is a loop behind it.
+    LoopBlocked(LoopEvent),
     /// A worker can no longer do its work.
     WorkerFailed {
         /// Which one.
@@ -77,6 +75,9 @@ pub enum DataplaneError {
         /// Why.
         source: io::Error,
     },
+    /// No random numbers.
+    #[error("the kernel gives no random numbers: {0}")]
+    Random(String),
     /// A port needs one queue a worker.
     #[error("port {port} has {queues} queues for {workers} workers")]
     Queues {
@@ -115,6 +116,8 @@ pub struct StatsReport {
     pub retired: PortCounters,
     /// Counters of each worker.
     pub workers: Vec<WorkerStats>,
+    /// How often limits were hit, over all workers.
+    pub(crate) hits: BTreeMap<Count, u64>,
 }
 
 struct Line {
@@ -129,6 +132,7 @@ struct Inner {
     epoch: AtomicU64,
     backend: BackendReport,
     scheduling: SchedulingReport,
+    watch: Arc<Watch>,
     slots: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -156,12 +160,14 @@ impl Dataplane {
                 .map_err(DataplaneError::Scheduling)?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let watch = Arc::new(Watch::new([random()?, random()?]));
         let mut inner = Inner {
             lines: Vec::new(),
             snapshot,
             epoch: AtomicU64::new(0),
             backend,
             scheduling,
+            watch,
             slots: PORTS_MAX,
             threads: Mutex::new(Vec::new()),
         };
@@ -182,7 +188,8 @@ impl Dataplane {
                 events: events.clone(),
                 snapshot: Arc::clone(&inner.snapshot),
                 news,
-                seed: getrandom::u64().map_err(|e| failed(io::Error::other(e)))?,
+                seed: random()?,
+                watch: Arc::clone(&inner.watch),
             };
             // A worker that cannot start takes the ones before it with it: `Inner` stops them.
             let (thread, slots) = spawn(setup).map_err(failed)?;
@@ -217,6 +224,12 @@ impl Dataplane {
         self.0.lines.len()
     }
 
+    /// How long a port is still blocked, since there is a loop behind it.
+    #[must_use]
+    pub fn blocked_for(&self, port: PortIndex) -> Option<Duration> {
+        self.0.watch.left(port, Clock.now())
+    }
+
     /// Gives the workers a new configuration. They load it once a round, without waiting.
     pub fn publish(&self, snapshot: Snapshot) {
         let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
@@ -236,6 +249,7 @@ impl Dataplane {
             let (queues, workers) = (queues.len(), self.workers());
             return Err(DataplaneError::Queues { port, queues, workers });
         }
+        self.0.watch.give(port);
         for (worker, queue) in queues.into_iter().enumerate() {
             let added = self.ask(worker, |reply| Command::AddPort { port, queue, reply }).await;
             let error = match added {
@@ -281,8 +295,9 @@ impl Dataplane {
     /// # Errors
     /// When a worker has ended.
     pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
-        let mut sums = std::collections::BTreeMap::<PortIndex, PortCounters>::new();
+        let mut sums = BTreeMap::<PortIndex, PortCounters>::new();
         let (mut workers, mut retired) = (Vec::new(), PortCounters::default());
+        let mut hits = BTreeMap::new();
         for worker in 0..self.workers() {
             let report = self.ask(worker, |reply| Command::Report { reply }).await?;
             for (port, counters) in report.ports {
@@ -290,8 +305,11 @@ impl Dataplane {
             }
             retired += report.closed;
             workers.push(report.worker);
+            for (count, times) in report.hits {
+                *hits.entry(count).or_default() += times;
+            }
         }
-        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers })
+        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers, hits })
     }
 
     /// The forwarding database: what any worker knows, at its youngest age.
@@ -373,6 +391,10 @@ fn spawn(setup: Setup) -> io::Result<(JoinHandle<()>, usize)> {
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+fn random() -> Result<u64, DataplaneError> {
+    getrandom::u64().map_err(|error| DataplaneError::Random(error.to_string()))
 }
 
 /// A port needs a descriptor a worker, and a place in the ring's table, which the limit bounds.

@@ -10,6 +10,7 @@
 //! | [`dataplane`] | control's handle on the workers |
 //! | `worker` | one thread: engine, pool, forwarding database, counters |
 //! | [`datapath`] | a batch of frames in, frames out: pure |
+//! | `limits` | every limit by name, and how often it was hit |
 //! | [`isolate`] | namespaces for the command of `vswitch run` |
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod datapath;
 pub mod dataplane;
 mod host;
 pub mod isolate;
+mod limits;
 mod serve;
 mod server;
 mod worker;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::control::{Control, ControlError, Kept, Replayed};
+use crate::limits;
 use crate::server::{self, Socket, SocketError};
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
@@ -107,6 +108,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     };
     let (stop, stopped) = watch::channel(false);
     let ended = {
+        tracing::info!(limits = %limits::summary(), "see `vswitch status --limits`");
         let mut server = std::pin::pin!(server::run(&socket, control.clone(), stopped));
         ready(&stands(&config, &control, replayed));
         let ended = tokio::select! {

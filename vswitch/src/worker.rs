@@ -34,17 +34,12 @@ pub(crate) use command::{Command, Removed, WorkerReport};
 pub(crate) use news::News;
 
 use crate::datapath::limits::QUERY_INTERVAL_S;
-use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats};
+use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};
 use crate::dataplane::DataplaneEvent;
-
-/// Time between two steps of the sweep of the forwarding database.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+use crate::limits::{Count, SWEEP_EVERY, WORKER_DRAIN_MAX};
 
 /// Time between two questions who listens to which multicast group.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
-
-/// How long an ending worker waits for what is in flight.
-const DRAIN_MAX: Duration = Duration::from_secs(2);
 
 /// What a worker is started with.
 pub(crate) struct Setup {
@@ -62,6 +57,7 @@ pub(crate) struct Setup {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) news: News,
     pub(crate) seed: u64,
+    pub(crate) watch: Arc<Watch>,
 }
 
 pub(crate) struct Worker {
@@ -113,7 +109,7 @@ impl Worker {
             ended: setup.ended,
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
-            state: State::new(setup.seed, setup.news.has_peers()),
+            state: State::watched(setup.seed, setup.news.has_peers(), setup.watch),
             news: setup.news,
             stats: Stats::default(),
             closing: Vec::new(),
@@ -176,6 +172,10 @@ impl Worker {
             &mut *self.engine,
         );
         self.news.tell(now, &mut self.state.news);
+        for event in self.state.loops.events() {
+            // The channel has a place for each port.
+            let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
+        }
         if now >= self.next_sweep {
             self.state.fdb.sweep(now.seconds(), &snapshot);
             self.next_sweep = now.after(SWEEP_EVERY);
@@ -263,9 +263,28 @@ impl Worker {
             fdb_full: self.stats.fdb_full,
             groups: self.state.groups.len(),
             groups_full: self.state.groups.full,
+            mac_limit: self.stats.mac_limit,
             news_lost: self.news.lost(),
         };
-        WorkerReport { ports, closed, worker }
+        WorkerReport { ports, closed, worker, hits: self.hits() }
+    }
+
+    fn hits(&self) -> [(Count, u64); 12] {
+        let (engine, loops) = (self.engine.stats(), &self.state.loops);
+        [
+            (Count::RoundsFull, engine.rounds_full),
+            (Count::SatOut, engine.sat_out),
+            (Count::WritesCut, engine.writes_cut),
+            (Count::Flushes, engine.flushes),
+            (Count::PoolExhausted, self.pool.exhausted()),
+            (Count::Evictions, self.state.fdb.evictions()),
+            (Count::NetworkFull, self.stats.fdb_full),
+            (Count::PortFull, self.stats.mac_limit),
+            (Count::NewsLost, self.news.lost()),
+            (Count::GroupsFull, self.state.groups.full),
+            (Count::Blocks, loops.blocks()),
+            (Count::UntoldLoops, loops.untold()),
+        ]
     }
 
     /// Closes every port and waits, for a while, until nothing is in flight.
@@ -273,7 +292,7 @@ impl Worker {
         for &port in &self.open {
             self.engine.detach(port);
         }
-        let deadline = self.clock.now().after(DRAIN_MAX);
+        let deadline = self.clock.now().after(WORKER_DRAIN_MAX);
         while !self.open.is_empty() && self.clock.now() < deadline {
             let wait = Wait::For(Duration::from_millis(50));
             if self.engine.round(&mut self.pool, wait, self.batch.incoming()).is_err() {

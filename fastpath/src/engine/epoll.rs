@@ -12,11 +12,11 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
+use super::share::Share;
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
 use crate::bell::Bell;
 use crate::limits::{
-    FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_BYTES_PER_PORT, ROUND_FRAMES_MAX, SPIN_ROUNDS,
-    VNET_LEN,
+    FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN,
 };
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
@@ -74,19 +74,20 @@ impl EpollEngine {
         &mut self.slots[port.get()]
     }
 
-    /// Reads from one port until it is empty or has had its share. Returns the frames read.
+    /// Reads from one port until it is empty or has had so many frames, or its part of the bytes. Returns the frames read.
     fn read_port(
         &mut self,
         pool: &mut Pool,
         port: PortIndex,
-        budget: usize,
+        frames_max: usize,
+        share: Share,
         received: &mut Vec<Received>,
     ) -> usize {
         let Some(Slot { queue: Some(queue), io, .. }) = self.slots.get_mut(port.get()) else {
             return 0;
         };
         let (mut frames, mut bytes) = (0, 0);
-        while frames < budget && bytes < ROUND_BYTES_PER_PORT {
+        while frames < frames_max && bytes < share.bytes {
             let Some(mut frame) = pool.alloc() else { break };
             frame.set_len(FRAME_MAX);
             self.stats.syscalls += 1;
@@ -204,6 +205,12 @@ impl Engine for EpollEngine {
         self.turn = self.turn.wrapping_add(1);
         let first = self.turn % ready.len().max(1);
         ready.rotate_left(first);
+        let readable = |event: &&Event| {
+            let (mark, flags) = (event.data.u64(), event.flags);
+            mark != BELL && flags.contains(EventFlags::IN)
+        };
+        let mut behind = ready.iter().filter(readable).count();
+        let share = Share::of(behind);
         for event in &ready {
             let (mark, flags) = (event.data.u64(), event.flags);
             if mark == BELL {
@@ -213,12 +220,16 @@ impl Engine for EpollEngine {
             }
             let port = PortIndex(mark as u16);
             if flags.contains(EventFlags::IN) {
-                budget -= self.read_port(pool, port, budget.min(READ_DEPTH_MAX), received);
+                // Those behind it keep their part of the round.
+                behind -= 1;
+                let own = budget.saturating_sub(behind * share.frames).clamp(1, READ_DEPTH_MAX);
+                budget -= self.read_port(pool, port, own.min(budget), share, received);
             } else if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
                 self.vanished(port);
             }
         }
         self.ready = ready;
+        self.stats.rounds_full += u64::from(budget == 0);
         let empty = budget == ROUND_FRAMES_MAX;
         self.empty_rounds = if empty { self.empty_rounds.saturating_add(1) } else { 0 };
         Ok(())

@@ -9,7 +9,8 @@
 //! - Each round an active port has `depth` reads submitted that never wait (`RWF_NOWAIT`), together
 //!   with the writes that the round before produced: one system call. If all `depth` reads brought a
 //!   frame, depth doubles; else it becomes what came, plus one. After `patience` rounds without any
-//!   frame the port is idle again.
+//!   frame the port is idle again. How much of a round a port gets when others want it too is in
+//!   `engine/share.rs`.
 //! - Only when no port is active may the ring wait; so the first frame after idle wakes the worker by
 //!   its poll, and no timer is involved.
 //!
@@ -19,8 +20,12 @@
 //! descriptor is unregistered and given to the caller, and only then may the slot be used again. A device that
 //! vanished makes its port `Dead`: reported once, no longer read, until it is detached.
 //!
-//! Limits: [`READ_DEPTH_MAX`], [`ROUND_FRAMES_MAX`], [`ROUND_BYTES_PER_PORT`]. A submission queue
-//! that is full is flushed. A pool that is empty cuts the reads of the round.
+//! A port that does not take what is written to it holds [`WRITES_PER_PORT_MAX`] buffers at most;
+//! what comes on top is dropped, so that the others find buffers.
+//!
+//! Limits: [`READ_DEPTH_MAX`](crate::limits::READ_DEPTH_MAX), [`ROUND_FRAMES_MAX`],
+//! [`ROUND_BYTES_PER_PORT`](crate::limits::ROUND_BYTES_PER_PORT). A submission queue that is full is
+//! flushed. A pool that is empty cuts the reads of the round.
 
 pub mod ring;
 mod slot;
@@ -33,11 +38,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use self::ring::{Completion, Op, Ring};
 use self::slot::{Slot, State};
+use super::share::Share;
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
 use crate::bell::Bell;
 use crate::limits::{
-    FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_BYTES_PER_PORT, ROUND_FRAMES_MAX, SPIN_ROUNDS,
-    VNET_LEN,
+    FRAME_MAX, PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN, WRITES_PER_PORT_MAX,
 };
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
@@ -60,6 +65,8 @@ pub struct UringEngine<R = KernelRing> {
     events: VecDeque<EngineEvent>,
     patience: u16,
     writes: usize,
+    /// Each port's part of this round.
+    share: Share,
     stats: EngineStats,
 }
 
@@ -89,6 +96,7 @@ impl<R: Ring> UringEngine<R> {
             events: VecDeque::new(),
             patience: SPIN_ROUNDS,
             writes: 0,
+            share: Share::of(0),
             stats: EngineStats::default(),
         }
     }
@@ -98,6 +106,7 @@ impl<R: Ring> UringEngine<R> {
     fn push(&mut self, pool: &mut Pool, op: Op) -> Result<(), Op> {
         let Err(op) = self.ring.push(pool, op) else { return Ok(()) };
         self.stats.syscalls += 1;
+        self.stats.flushes += 1;
         if self.ring.enter(Wait::No).is_err() {
             return Err(op);
         }
@@ -119,31 +128,59 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
+    /// Gives every active port its reads of this round; the rest of the round goes to those that
+    /// want more, in turns.
     fn submit_reads(&mut self, pool: &mut Pool) {
-        let mut budget = ROUND_FRAMES_MAX;
-        // Whoever is first in the list must not be so for ever.
-        if self.active.len() > 1 {
-            self.active.rotate_left(1);
-        }
-        for i in 0..self.active.len() {
-            let port = self.active[i];
-            let depth = usize::from(self.slots[port.get()].depth).min(budget);
+        self.share = Share::of(self.active.len());
+        let (mut budget, mut spare) = (ROUND_FRAMES_MAX, self.spare());
+        let mut served = 0;
+        while served < self.active.len() && budget > 0 {
+            let port = self.active[served];
+            served += 1;
+            let slot = &self.slots[port.get()];
+            let extra = usize::from(slot.wanted()).min(spare);
+            spare -= extra;
+            let depth = (usize::from(slot.granted) + extra).min(budget);
             for _ in 0..depth {
                 // Making room for a read settles what has ended, which may close the port.
                 if self.slots[port.get()].state != State::Open {
                     break;
                 }
-                let Some(mut frame) = pool.alloc() else { return };
+                let Some(mut frame) = pool.alloc() else { return self.rotate(served) };
                 frame.set_len(FRAME_MAX);
                 if let Err(Op::Read { frame, .. }) = self.push(pool, Op::Read { port, frame }) {
                     pool.release(frame);
-                    return;
+                    return self.rotate(served);
                 }
                 let slot = &mut self.slots[port.get()];
                 slot.in_flight += 1;
                 slot.asked += 1;
                 budget -= 1;
             }
+        }
+        self.stats.rounds_full += u64::from(budget == 0);
+        self.rotate(served);
+    }
+
+    /// Grants every active port its own part of the round; what is left of the round.
+    fn spare(&mut self) -> usize {
+        let mut granted = 0;
+        for port in &self.active {
+            let slot = &mut self.slots[port.get()];
+            let may_read = slot.debt.earn(self.share);
+            self.stats.sat_out += u64::from(!may_read);
+            let part = usize::from(slot.depth).min(self.share.frames);
+            slot.granted = if may_read { part as u16 } else { 0 };
+            granted += usize::from(slot.granted);
+        }
+        ROUND_FRAMES_MAX.saturating_sub(granted)
+    }
+
+    /// Whoever was first in the list must not be so for ever, and those that had no turn come first.
+    fn rotate(&mut self, served: usize) {
+        let len = self.active.len();
+        if len > 1 {
+            self.active.rotate_left(if served < len { served } else { 1 });
         }
     }
 
@@ -222,7 +259,9 @@ impl<R: Ring> UringEngine<R> {
         result: Result<u32, i32>,
     ) {
         self.writes -= 1;
-        let io = &mut self.slots[port.get()].io;
+        let slot = &mut self.slots[port.get()];
+        slot.writes -= 1;
+        let io = &mut slot.io;
         match result {
             Ok(len) if len as usize == frame.len() => {
                 io.tx_frames += 1;
@@ -288,13 +327,14 @@ impl<R: Ring> UringEngine<R> {
     /// After a round: new depths, and who goes to sleep.
     fn adapt(&mut self) {
         let (slots, to_arm, patience) = (&mut self.slots, &mut self.to_arm, self.patience);
+        let share = self.share;
         self.active.retain(|&port| {
             let slot = &mut slots[port.get()];
             if slot.state != State::Open {
                 slot.active = false;
                 return false;
             }
-            if slot.adapt(patience) {
+            if slot.adapt(patience, share) {
                 return true;
             }
             to_arm.push(port);
@@ -334,11 +374,17 @@ impl<R: Ring> Engine for UringEngine<R> {
         if self.slots[port.get()].state != State::Open {
             self.slots[port.get()].io.drop_tx(TxDrop::Gone);
             pool.release(frame);
+        } else if self.slots[port.get()].writes >= WRITES_PER_PORT_MAX {
+            self.stats.writes_cut += 1;
+            self.slots[port.get()].io.drop_tx(TxDrop::NoRoom);
+            pool.release(frame);
         } else if let Err(Op::Write { frame, .. }) = self.push(pool, Op::Write { port, frame }) {
             self.slots[port.get()].io.drop_tx(TxDrop::NoRoom);
             pool.release(frame);
         } else {
-            self.slots[port.get()].in_flight += 1;
+            let slot = &mut self.slots[port.get()];
+            slot.in_flight += 1;
+            slot.writes += 1;
             self.writes += 1;
         }
     }
@@ -412,9 +458,4 @@ impl<R: Ring> UringEngine<R> {
             }
         }
     }
-}
-
-/// The depth never exceeds what one port may bring in.
-pub(crate) fn depth_for(bytes_per_frame: usize) -> u16 {
-    (ROUND_BYTES_PER_PORT / bytes_per_frame.max(1)).clamp(1, READ_DEPTH_MAX) as u16
 }

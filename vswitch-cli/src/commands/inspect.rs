@@ -39,6 +39,10 @@ fn render(detail: &PortDetail) -> String {
         |bytes, frames| format!("{} in {} frames", human::bytes(bytes), human::count(frames));
     let reasons: Vec<String> =
         detail.drops_by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let state = match detail.blocked_s {
+        0 => port.state.clone(),
+        left => format!("{} for another {}", port.state, human::seconds(left)),
+    };
     let facts = [
         ("name", port.name.clone()),
         ("network", port.network.clone()),
@@ -47,6 +51,7 @@ fn render(detail: &PortDetail) -> String {
         ("ipv4", format!("{}/{} via {}", port.ipv4, detail.prefix_len, detail.gateway)),
         ("ipv6", format!("{}/{} via {}", port.ipv6, detail.prefix_len6, detail.gateway6)),
         ("namespace", format!("{} ({})", port.netns, detail.netns_path.display())),
+        ("state", state),
         ("published", table::list(&port.publish)),
         ("offloads", table::list(&detail.offloads)),
         ("queues", detail.queues.to_string()),
@@ -68,34 +73,42 @@ mod tests {
     fn a_line_a_fact() {
         let detail: PortDetail = serde_json::from_value(serde_json::json!({
             "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
-            "ipv4": "10.99.0.2", "ipv6": "fd00::2", "netns": "pid:42", "publish": [],
+            "ipv4": "10.99.0.2", "ipv6": "fd00::2", "netns": "pid:42", "state": "loop-blocked", "publish": [],
             "rx_frames": 12, "tx_frames": 15, "rx_bytes": 1536, "tx_bytes": 20, "drops": 3,
             "prefix_len": 16, "prefix_len6": 64, "gateway": "10.99.0.1", "gateway6": "fd00::1",
             "mtu": 1500, "netns_path": "/proc/42/ns/net", "offloads": ["csum", "tso4"],
-            "queues": 1, "policy": { "vlan": { "mode": "access", "id": 10 } },
+            "queues": 1, "blocked_s": 7, "policy": { "vlan": { "mode": "access", "id": 10 } },
             "drops_by_reason": { "malformed": 3 },
         }))
         .unwrap();
         assert_eq!(
             render(&detail),
             "\
-name          a
-network       br0
-interface     eth0, MTU 1500
-mac           02:00:00:00:00:0a
-ipv4          10.99.0.2/16 via 10.99.0.1
-ipv6          fd00::2/64 via fd00::1
-namespace     pid:42 (/proc/42/ns/net)
-published     -
-offloads      csum, tso4
-queues        1
-vlan          access 10
-guard         on
-isolation     none
-received      1.5 KiB in 12 frames
-sent          20 B in 15 frames
-dropped       3
-drop reasons  malformed 3
+name             a
+network          br0
+interface        eth0, MTU 1500
+mac              02:00:00:00:00:0a
+ipv4             10.99.0.2/16 via 10.99.0.1
+ipv6             fd00::2/64 via fd00::1
+namespace        pid:42 (/proc/42/ns/net)
+state            loop-blocked for another 7s
+published        -
+offloads         csum, tso4
+queues           1
+vlan             access 10
+guard            on
+isolation        none
+rate in          default
+rate out         default
+storm broadcast  default
+storm multicast  default
+storm unknown    default
+macs max         default
+loop guard       on
+received         1.5 KiB in 12 frames
+sent             20 B in 15 frames
+dropped          3
+drop reasons     malformed 3
 "
         );
     }

@@ -40,6 +40,7 @@ fn render(ports: &[Port]) -> String {
         Text("IPV4"),
         Text("IPV6"),
         Text("NETNS"),
+        Text("STATE"),
         Number("RX"),
         Number("TX"),
         Number("DROPS"),
@@ -55,6 +56,7 @@ fn render(ports: &[Port]) -> String {
                 port.ipv4.to_string(),
                 port.ipv6.to_string(),
                 port.netns.clone(),
+                port.state.clone(),
                 human::bytes(port.rx_bytes),
                 human::bytes(port.tx_bytes),
                 human::count(port.drops),
@@ -77,6 +79,7 @@ mod tests {
             ipv4: "10.99.0.2".parse().unwrap(),
             ipv6: "fd00::2".parse().unwrap(),
             netns: "a".into(),
+            state: "up".into(),
             publish: vec![],
             rx_frames: 12,
             tx_frames: 15,
@@ -87,8 +90,8 @@ mod tests {
         assert_eq!(
             render(&[port]),
             "\
-NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS       RX    TX  DROPS
-a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      1.5 KiB  20 B  12.3k
+NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS  STATE       RX    TX  DROPS
+a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k
 "
         );
     }

@@ -3,26 +3,38 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use vswitch_api::limits::Limit;
 use vswitch_api::routes;
 use vswitch_api::status::Status;
 
 use crate::cli::Global;
 use crate::error::Outcome;
+use crate::table::Column::{Number, Text};
 use crate::{human, output, table};
 
 /// Show what the switch runs on, and since when
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct StatusArgs {}
+pub(crate) struct StatusArgs {
+    /// Show every limit instead: what happens beyond it, and how often it was hit
+    #[arg(long)]
+    limits: bool,
+}
 
 const EXAMPLES: &str = "\
 Examples:
   vswitch status
   vswitch status --format json | jq -r .backend
+  vswitch status --limits
   vswitch --socket /tmp/lab.sock status        a second switch on this machine";
 
 impl StatusArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
+        if self.limits {
+            let limits: Vec<Limit> = global.client()?.get(routes::LIMITS)?;
+            output::show(global.format, &limits, |limits| render_limits(limits))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let status: Status = global.client()?.get(routes::STATUS)?;
         output::show(global.format, &status, render)?;
         Ok(ExitCode::SUCCESS)
@@ -58,9 +70,53 @@ fn workers(status: &Status) -> String {
     }
 }
 
+fn render_limits(limits: &[Limit]) -> String {
+    let columns = [
+        Text("PART"),
+        Text("LIMIT"),
+        Number("VALUE"),
+        Text("UNIT"),
+        Number("HITS"),
+        Text("BEYOND"),
+    ];
+    table::table(
+        columns,
+        limits.iter().map(|limit| {
+            [
+                limit.part.clone(),
+                limit.name.clone(),
+                limit.value.to_string(),
+                limit.unit.clone(),
+                limit.hits.map_or_else(|| "-".to_owned(), |hits| hits.to_string()),
+                limit.beyond.clone(),
+            ]
+        }),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_a_limit() {
+        let limit = |name: &str, hits| Limit {
+            name: name.into(),
+            part: "fastpath".into(),
+            value: 8192,
+            unit: "ports".into(),
+            beyond: "an attach is refused".into(),
+            hits,
+        };
+        assert_eq!(
+            render_limits(&[limit("PORTS_MAX", Some(3)), limit("A", None)]),
+            "\
+PART      LIMIT      VALUE  UNIT   HITS  BEYOND
+fastpath  PORTS_MAX   8192  ports     3  an attach is refused
+fastpath  A           8192  ports     -  an attach is refused
+"
+        );
+    }
 
     #[test]
     fn a_line_a_fact() {

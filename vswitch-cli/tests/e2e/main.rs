@@ -15,6 +15,7 @@ mod frames;
 mod guard;
 mod harness;
 mod host_kept;
+mod limits;
 mod multicast;
 mod output;
 mod readme;

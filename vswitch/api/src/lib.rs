@@ -11,12 +11,14 @@
 //! | [`port`] | attachments: asking for one, listing, inspecting |
 //! | [`policy`] | what a port may do: VLANs |
 //! | [`fdb`] | the forwarding database |
+//! | [`limits`] | every limit of the switch |
 //! | [`stats`] | counters and drop reasons |
 //! | [`error`] | the body of every answer that is not 2xx |
 #![forbid(unsafe_code)]
 
 pub mod error;
 pub mod fdb;
+pub mod limits;
 pub mod network;
 pub mod policy;
 pub mod port;

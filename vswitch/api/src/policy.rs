@@ -6,18 +6,21 @@
 //!
 //! | group | file | default |
 //! |---|---|---|
+//! | [`PortPolicy::limits`] | [`limits`] | see there |
 //! | [`PortPolicy::vlan`] | [`vlan`] | access to untagged frames |
 //! | [`PortPolicy::guard`] | [`guard`] | on |
 //! | [`PortPolicy::isolation`] | [`isolation`] | none |
 
 pub mod guard;
 pub mod isolation;
+pub mod limits;
 pub mod vlan;
 
 use serde::{Deserialize, Serialize};
 
 use guard::Guard;
 use isolation::Isolation;
+use limits::{Limits, LimitsChange};
 use vlan::VlanMode;
 
 /// What a port may do.
@@ -33,6 +36,9 @@ pub struct PortPolicy {
     /// Whom it reaches.
     #[serde(default)]
     pub isolation: Isolation,
+    /// What it may do at most.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Settings that are to be replaced; what is absent stays.
@@ -48,6 +54,9 @@ pub struct PolicyChange {
     /// Whom it is to reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
+    /// What it is to do at most.
+    #[serde(default, skip_serializing_if = "LimitsChange::is_empty")]
+    pub limits: LimitsChange,
 }
 
 impl PortPolicy {
@@ -64,6 +73,7 @@ impl PortPolicy {
             vlan: change.vlan.clone().unwrap_or_else(|| self.vlan.clone()),
             guard: change.guard.clone().unwrap_or_else(|| self.guard.clone()),
             isolation: change.isolation.unwrap_or(self.isolation),
+            limits: self.limits.changed(&change.limits),
         }
     }
 

@@ -64,6 +64,8 @@ pub struct Port {
     pub ipv6: Ipv6Addr,
     /// The namespace as it was named at attach: `pid:123`, a path or a name.
     pub netns: String,
+    /// `up`, or `loop-blocked` while it neither sends nor gets, since there is a loop behind it.
+    pub state: String,
     /// Published ports; always empty until there is NAT.
     pub publish: Vec<String>,
     /// Frames from the container.
@@ -100,6 +102,8 @@ pub struct PortDetail {
     pub offloads: Vec<String>,
     /// Queues of the TAP, one a worker.
     pub queues: usize,
+    /// Seconds until a blocked port is open again; 0 if it is open.
+    pub blocked_s: u64,
     /// What it may do.
     pub policy: PortPolicy,
     /// Drops of this port by reason; reasons that never happened are absent.

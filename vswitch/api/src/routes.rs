@@ -19,3 +19,5 @@ pub const PORT_POLICY: &str = "/v1/ports/{name}/policy";
 pub const FDB: &str = "/v1/fdb";
 /// `GET` -> [`crate::stats::Stats`].
 pub const STATS: &str = "/v1/stats";
+/// `GET` -> `[`[`crate::limits::Limit`]`]`.
+pub const LIMITS: &str = "/v1/limits";

@@ -76,6 +76,8 @@ pub struct WorkerStats {
     pub groups: usize,
     /// Listeners not noted, or forgotten, since there was no room.
     pub groups_full: u64,
+    /// MAC addresses not learnt, since their port had as many as it may.
+    pub mac_limit: u64,
     /// What it learnt and could not tell another worker, since that one was behind.
     pub news_lost: u64,
 }

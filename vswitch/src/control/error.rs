@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use fastpath::limits::PORTS_MAX;
+use vswitch_api::policy::limits::MacCount;
 use wire::MacAddr;
 
 use super::ipam::PoolError;
@@ -90,6 +91,16 @@ pub enum ControlError {
         mac: MacAddr,
         /// VLAN id.
         vlan: u16,
+    },
+    /// Fewer MAC addresses than the port has.
+    #[error("{port} has {in_use} MAC addresses in use: a limit of {limit} is below that")]
+    MacsInUse {
+        /// Name of the port.
+        port: String,
+        /// The limit asked for.
+        limit: MacCount,
+        /// Addresses that are known behind it.
+        in_use: usize,
     },
     /// All ports are in use, as many as the switch or the limit of open files allows.
     #[error("{}", ports_max(*.0))]

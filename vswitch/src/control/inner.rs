@@ -15,6 +15,7 @@ use super::port::blocking;
 use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
 use crate::config::Config;
 use crate::dataplane::Dataplane;
+use crate::limits::Refusals;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ pub(super) struct Inner {
     pub(super) started: Instant,
     pub(super) shutdown: Notify,
     pub(super) ending: AtomicBool,
+    /// What was refused since a limit was hit.
+    pub(super) refusals: Refusals,
     model: Mutex<Model>,
     /// Rung when a port is forgotten.
     freed: Notify,
@@ -63,6 +66,7 @@ impl Inner {
             started: Instant::now(),
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
+            refusals: Refusals::default(),
             model: Mutex::new(model),
             freed: Notify::new(),
             asked: AtomicU64::new(0),

@@ -12,7 +12,7 @@
 mod error;
 mod inner;
 pub(crate) mod ipam;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;
 mod plan;
@@ -29,11 +29,14 @@ use std::sync::atomic::Ordering;
 use fastpath::PortIndex;
 use tokio::sync::mpsc;
 use vswitch_api::fdb::{EntryKey, StaticEntry};
+use vswitch_api::policy::limits::{LimitsChange, MacCount};
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, PortDetail};
 use wire::MacAddr;
 
-use crate::dataplane::DataplaneEvent;
+use crate::datapath::limits::MACS_PER_PORT;
+use crate::datapath::{LoopEvent, LoopSign};
+use crate::dataplane::{DataplaneError, DataplaneEvent};
 pub use error::ControlError;
 use inner::Inner;
 pub(crate) use ipam::PoolError;
@@ -53,7 +56,8 @@ impl Control {
     /// Attaches a namespace. The answer comes when frames pass.
     pub(crate) async fn attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
         let control = self.clone();
-        task(async move { control.attach_whole(request).await }).await?
+        let attached = task(async move { control.attach_whole(request).await }).await?;
+        attached.map_err(|error| self.counted(error))
     }
 
     async fn attach_whole(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
@@ -80,6 +84,19 @@ impl Control {
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
         self.port(lease.name.as_str()).await
+    }
+
+    /// Counts an error that says that a limit is reached.
+    fn counted(&self, error: ControlError) -> ControlError {
+        let limit = match &error {
+            ControlError::PortsMax(_) => Some("PORTS_MAX"),
+            ControlError::StaticsMax(_) => Some("STATICS_MAX"),
+            ControlError::Busy(..) => Some("FREED_MAX"),
+            ControlError::Dataplane(DataplaneError::Busy(_)) => Some("COMMANDS_MAX"),
+            _ => None,
+        };
+        limit.inspect(|limit| self.count_refusal(limit));
+        error
     }
 
     /// Each port has files open: names the limit, when that is why an attach failed.
@@ -143,10 +160,38 @@ impl Control {
                     let control = self.clone();
                     tokio::spawn(async move { control.lost(slot).await });
                 }
+                DataplaneEvent::LoopBlocked(event) => self.say_blocked(event),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }
         }
         None
+    }
+
+    /// Logs that a port is blocked, and when it is open again.
+    fn say_blocked(&self, LoopEvent { port, sign, pause }: LoopEvent) {
+        let label = |slot| self.0.model().label(slot).unwrap_or("a port that is gone").to_owned();
+        let (name, pause_s) = (label(port), pause.as_secs());
+        match sign {
+            LoopSign::Probe { sent, heard } => {
+                let (sent, heard) = (label(sent), label(heard));
+                tracing::warn!(%name, pause_s, %sent, %heard,
+                    "blocked: there is a loop, a probe came back; look for a bridge between the two");
+            }
+            LoopSign::Flap { mac, other } => {
+                let other = label(other);
+                tracing::warn!(%name, pause_s, %mac, %other,
+                    "blocked: a MAC address flaps between two ports; look for a bridge between the \
+                     two, or a forged address");
+            }
+        }
+        let control = self.clone();
+        // One a port at a time: a port that is blocked is not blocked again.
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if control.0.model().label(port) == Some(&name) {
+                tracing::info!(%name, "open again after a loop");
+            }
+        });
     }
 
     /// Takes away a port whose interface is gone.
@@ -173,7 +218,7 @@ impl Control {
                 Owner::Port(entry.port.parse()?)
             }
         };
-        self.change_static(key, Some(owner)).await
+        self.change_static(key, Some(owner)).await.map_err(|error| self.counted(error))
     }
 
     /// Takes such an entry away.
@@ -235,6 +280,7 @@ impl Control {
         self.0.check_not_ending()?;
         let (inner, name) = (Arc::clone(&self.0), name.to_owned());
         task(async move {
+            check_macs(&inner, &name, &change.limits).await?;
             let (former, policy) = inner.model().change_policy(&name, &change)?;
             if former == policy {
                 return Ok(policy);
@@ -270,6 +316,20 @@ impl Control {
             tracing::error!("a worker does not end");
         }
     }
+}
+
+/// Refuses a limit of MAC addresses that is below what is in use.
+async fn check_macs(inner: &Inner, name: &str, change: &LimitsChange) -> Result<(), ControlError> {
+    let Some(ceiling) = change.macs_max else { return Ok(()) };
+    let slot = inner.model().slot_of(name)?;
+    let default = (slot != HOST_PORT).then_some(MacCount::of(MACS_PER_PORT as u64));
+    let Some(limit) = ceiling.or(default) else { return Ok(()) };
+    let rows = inner.dataplane.fdb().await?;
+    let in_use = rows.iter().filter(|row| row.port == slot && !row.is_static).count();
+    if in_use as u64 > limit.get() {
+        return Err(ControlError::MacsInUse { port: name.to_owned(), limit, in_use });
+    }
+    Ok(())
 }
 
 /// Puts a static entry back as it was.

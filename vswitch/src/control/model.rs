@@ -19,10 +19,11 @@ use super::limits::STATICS_MAX;
 use super::name::Name;
 use super::store::NetnsRecord;
 use crate::config::{IfName, Multicast, Subnet4, Subnet6, Uplink};
-use crate::datapath::NetworkIndex;
+use crate::datapath::{NetworkIndex, PortKind, PortLimits};
 
 mod choose;
 mod compile;
+mod limits;
 mod policy;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -105,6 +106,8 @@ pub(crate) struct Port {
     pub(crate) phase: Phase,
     pub(crate) settled: Option<Settled>,
     pub(crate) policy: PortPolicy,
+    /// The same, as the datapath counts it.
+    limits: PortLimits,
     published: bool,
     saved: bool,
     /// Frames may have carried its addresses.
@@ -132,6 +135,7 @@ pub(crate) struct Model {
     /// Slots below this one can be used.
     slots_end: usize,
     statics: BTreeMap<(MacAddr, u16), Owner>,
+    host_limits: PortLimits,
 }
 
 impl Model {
@@ -140,6 +144,11 @@ impl Model {
         Self {
             pool4: Pool::v4(network.subnet),
             pool6: Pool::v6(network.subnet6),
+            host_limits: limits::compile(
+                &network.host_policy.limits,
+                PortKind::Host,
+                &PortLimits::NONE,
+            ),
             network,
             ports: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -197,6 +206,7 @@ impl Model {
             lease: lease.clone(),
             phase: Phase::Attaching,
             settled: None,
+            limits: limits::compile(&wanted.policy.limits, PortKind::Container, &PortLimits::NONE),
             policy: wanted.policy.clone(),
             published: false,
             saved: false,

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::fdb::FdbEntry;
+use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::{Port, PortDetail};
@@ -16,8 +18,9 @@ use super::error::ControlError;
 use super::model::{self, Model, Settled};
 use super::name::Name;
 use super::port::blocking;
-use crate::datapath::PortCounters;
+use crate::datapath::{DropReason, PortCounters};
 use crate::host::netns;
+use crate::limits;
 
 impl Control {
     /// The daemon itself.
@@ -83,7 +86,9 @@ impl Control {
         let model = self.0.model();
         let network = model.network.name.as_str();
         let row = |(port, settled): (&model::Port, &Settled)| {
-            port_row(network, port, settled, &counter(&counters, port.lease.slot))
+            let slot = port.lease.slot;
+            let blocked = self.0.dataplane.blocked_for(slot);
+            port_row(network, port, settled, &counter(&counters, slot), blocked)
         };
         Ok(model.active().map(row).collect())
     }
@@ -99,9 +104,10 @@ impl Control {
             let (port, settled) =
                 active.find(|(port, _)| port.lease.name == name).ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
+            let blocked = self.0.dataplane.blocked_for(port.lease.slot);
             let network = &model.network;
             let detail = PortDetail {
-                port: port_row(network.name.as_str(), port, settled, &counters),
+                port: port_row(network.name.as_str(), port, settled, &counters, blocked),
                 prefix_len: network.subnet.net().prefix_len(),
                 prefix_len6: network.subnet6.net().prefix_len(),
                 gateway: network.subnet.gateway(),
@@ -110,6 +116,7 @@ impl Control {
                 netns_path: PathBuf::new(),
                 offloads: settled.offloads.iter().map(ToString::to_string).collect(),
                 queues: settled.queues,
+                blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
                 policy: port.policy.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
@@ -162,6 +169,20 @@ impl Control {
         Ok(Stats { ports, workers: report.workers, drops: total.drops_by_name() })
     }
 
+    /// Every limit, and how often it was hit.
+    pub(crate) async fn limits(&self) -> Result<Vec<Limit>, ControlError> {
+        let report = self.0.dataplane.stats().await?;
+        let mut total = report.retired;
+        report.ports.iter().for_each(|(_, counters)| total += *counters);
+        let drops = |reason: DropReason| total.drops[reason as usize];
+        Ok(limits::list(&report.hits, drops, &self.0.refusals))
+    }
+
+    /// A limit was hit: counted, and shown by [`Control::limits`].
+    pub(crate) fn count_refusal(&self, limit: &'static str) {
+        self.0.refusals.count(limit);
+    }
+
     async fn counters(&self) -> Result<BTreeMap<PortIndex, PortCounters>, ControlError> {
         Ok(self.0.dataplane.stats().await?.ports.into_iter().collect())
     }
@@ -185,7 +206,13 @@ fn network_row(model: &Model) -> Network {
     }
 }
 
-fn port_row(network: &str, port: &model::Port, settled: &Settled, counters: &PortCounters) -> Port {
+fn port_row(
+    network: &str,
+    port: &model::Port,
+    settled: &Settled,
+    counters: &PortCounters,
+    blocked: Option<Duration>,
+) -> Port {
     Port {
         name: port.lease.name.to_string(),
         network: network.to_owned(),
@@ -194,6 +221,7 @@ fn port_row(network: &str, port: &model::Port, settled: &Settled, counters: &Por
         ipv4: port.lease.ipv4,
         ipv6: port.lease.ipv6,
         netns: netns::describe(&settled.netns.reference),
+        state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
         publish: Vec::new(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,

@@ -9,125 +9,26 @@
 //! time is as good as absent at once; the sweep, a few buckets at a time, takes it out later.
 //!
 //! Where both buckets of a new address are full, the entry that goes is one of the port that holds
-//! most in the whole table, if that is the newcomer's port or one that holds more: so a flooder evicts
-//! itself. A static entry takes any learnt one's place. A network that has its share learns nothing new. Static entries never age, move or go.
+//! most in the whole table, if that is the newcomer's port or one that holds more: so a flooder
+//! evicts itself. A static entry takes any learnt one's place. Static entries never age, move or go.
 //!
-//! Limits: [`FDB_SLOTS`], and the network's own.
+//! A port that has its share learns nothing new, nor takes an address from another port. A network that
+//! has its share learns what can take the place of such an entry of its own, and nothing else.
+//!
+//! Limits: [`FDB_SLOTS`], and the shares of the network and of the port ([`Shares`]).
 
 mod slot;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::time::Duration;
 
-use fastpath::PortIndex;
-use wire::MacAddr;
-
 use self::slot::{Bucket, Entry};
+pub use self::types::{FdbRow, Key, Learnt, Outcome, Place, Shares};
 use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
 use super::{NetworkIndex, Snapshot};
-
-/// What an entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    /// MAC address in the upper 48 bits, VLAN id in the lower 12.
-    address: u64,
-    network: NetworkIndex,
-}
-
-impl Key {
-    /// No address: the key of a frame that was not admitted.
-    pub(super) const NONE: Self = Self { address: 0, network: NetworkIndex(0) };
-
-    /// A key; `vlan` is 0 for untagged.
-    #[inline]
-    #[must_use]
-    pub const fn new(network: NetworkIndex, vlan: u16, mac: MacAddr) -> Self {
-        Self { address: mac.as_u64() << 16 | (vlan & 0xfff) as u64, network }
-    }
-
-    /// Whether the MAC address is a group's.
-    #[inline]
-    #[must_use]
-    pub const fn is_multicast(self) -> bool {
-        self.address & 1 << 56 != 0
-    }
-
-    /// The MAC address.
-    #[must_use]
-    pub const fn mac(self) -> MacAddr {
-        MacAddr::from_u64(self.address >> 16)
-    }
-
-    /// The VLAN id.
-    #[must_use]
-    pub const fn vlan(self) -> u16 {
-        self.address as u16 & 0xfff
-    }
-
-    /// The network.
-    #[must_use]
-    pub const fn network(self) -> NetworkIndex {
-        self.network
-    }
-}
-
-/// The two buckets where a key may lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
-    first: u32,
-    second: u32,
-}
-
-impl Place {
-    #[inline]
-    const fn buckets(self) -> [usize; 2] {
-        [self.first as usize, self.second as usize]
-    }
-}
-
-/// That an address lives on a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Learnt {
-    /// Which address.
-    pub key: Key,
-    /// Where.
-    pub port: PortIndex,
-}
-
-/// What learning came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing to change.
-    Known,
-    /// The entry was a second old or more.
-    Refreshed,
-    /// It was not there.
-    New,
-    /// It was on another port.
-    Moved,
-    /// It is static; what was seen does not count.
-    Static,
-    /// No room: not learnt.
-    Full,
-}
-
-/// A row for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FdbRow {
-    /// Network.
-    pub network: NetworkIndex,
-    /// VLAN id, 0 for untagged.
-    pub vlan: u16,
-    /// MAC address.
-    pub mac: MacAddr,
-    /// Where it lives.
-    pub port: PortIndex,
-    /// How long ago it was seen.
-    pub age: Duration,
-    /// Set by hand.
-    pub is_static: bool,
-}
+use fastpath::PortIndex;
 
 /// One worker's forwarding database.
 #[derive(Debug)]
@@ -140,6 +41,7 @@ pub struct Fdb {
     per_network: Vec<usize>,
     per_port: Vec<usize>,
     cursor: usize,
+    evictions: u64,
 }
 
 impl Fdb {
@@ -154,6 +56,7 @@ impl Fdb {
             per_network: Vec::new(),
             per_port: Vec::new(),
             cursor: 0,
+            evictions: 0,
         }
     }
 
@@ -167,6 +70,12 @@ impl Fdb {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Entries that made room for another one.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.evictions
     }
 
     /// Where a key may lie; asks the processor to load the likelier bucket.
@@ -199,9 +108,9 @@ impl Fdb {
         found.is_fresh(now_s, ageing_s).then_some(found.port)
     }
 
-    /// Learns where an address lives. `limit`: entries that its network may have.
-    pub fn learn(&mut self, learnt: Learnt, now_s: u32, ageing_s: u32, limit: usize) -> Outcome {
-        self.learn_at(self.hash(learnt.key), learnt, now_s, ageing_s, limit)
+    /// Learns where an address lives.
+    pub fn learn(&mut self, learnt: Learnt, now_s: u32, ageing_s: u32, shares: Shares) -> Outcome {
+        self.learn_at(self.hash(learnt.key), learnt, now_s, ageing_s, shares)
     }
 
     /// [`Fdb::learn`] of a key whose place is known.
@@ -212,17 +121,17 @@ impl Fdb {
         learnt: Learnt,
         now_s: u32,
         ageing_s: u32,
-        limit: usize,
+        shares: Shares,
     ) -> Outcome {
         for bucket in place.buckets() {
             if let Some(entry) = self.buckets[bucket].find(learnt.key) {
                 if entry.port == learnt.port && entry.seen_s == now_s {
                     return Outcome::Known;
                 }
-                return self.renew(bucket, entry, learnt, now_s);
+                return self.renew(bucket, entry, learnt, now_s, shares.port);
             }
         }
-        self.insert(place.buckets(), learnt, now_s, ageing_s, limit)
+        self.insert(place.buckets(), learnt, now_s, ageing_s, shares)
     }
 
     /// Learns what another worker saw at `seen_s`, if the snapshot still has the port and nothing
@@ -237,7 +146,9 @@ impl Fdb {
         let place = self.hash(learnt.key);
         let known = place.buckets().into_iter().find_map(|b| self.buckets[b].find(learnt.key));
         if known.is_none_or(|entry| entry.seen_s <= seen_s) {
-            self.learn_at(place, learnt, seen_s, conf.ageing_s, conf.conf.fdb_entries_max);
+            let port = snapshot.limits(learnt.port).macs_max;
+            let shares = Shares { network: conf.conf.fdb_entries_max, port };
+            self.learn_at(place, learnt, seen_s, conf.ageing_s, shares);
         }
     }
 
@@ -247,6 +158,14 @@ impl Fdb {
             return;
         }
         self.remove_where(0..self.buckets.len(), |entry| entry.port == port);
+    }
+
+    /// Forgets what was learnt on a port.
+    pub fn forget_learnt(&mut self, port: PortIndex) {
+        if self.held_by(port) > 0 {
+            let gone = |entry: &Entry| entry.port == port && !entry.is_static();
+            self.remove_where(0..self.buckets.len(), gone);
+        }
     }
 
     /// Takes out what has aged, in the next few buckets.
@@ -270,7 +189,7 @@ impl Fdb {
             for set in &network.conf.statics {
                 let key = Key::new(index, set.vlan, set.mac);
                 let learnt = Learnt { key, port: set.port };
-                self.learn(learnt, Entry::STATIC, u32::MAX, usize::MAX);
+                self.learn(learnt, Entry::STATIC, u32::MAX, Shares::ALL);
                 self.statics += 1;
             }
         }
@@ -312,9 +231,19 @@ impl Fdb {
     }
 
     /// An entry that is there, seen again, perhaps elsewhere.
-    fn renew(&mut self, place: usize, entry: Entry, learnt: Learnt, now_s: u32) -> Outcome {
+    fn renew(
+        &mut self,
+        place: usize,
+        entry: Entry,
+        learnt: Learnt,
+        now_s: u32,
+        port_max: usize,
+    ) -> Outcome {
         if entry.is_static() && now_s != Entry::STATIC {
             return Outcome::Static;
+        }
+        if entry.port != learnt.port && self.held_by(learnt.port) >= port_max {
+            return Outcome::PortFull;
         }
         self.buckets[place].update(learnt.key, learnt.port, now_s);
         if entry.port == learnt.port {
@@ -322,7 +251,7 @@ impl Fdb {
         }
         self.count_port(entry.port, -1);
         self.count_port(learnt.port, 1);
-        Outcome::Moved
+        Outcome::Moved { from: entry.port }
     }
 
     #[inline(never)]
@@ -332,16 +261,21 @@ impl Fdb {
         learnt: Learnt,
         now_s: u32,
         ageing_s: u32,
-        limit: usize,
+        shares: Shares,
     ) -> Outcome {
-        let network = usize::from(learnt.key.network.0);
-        if self.per_network.get(network).is_some_and(|&count| count >= limit) {
-            return Outcome::Full;
+        if self.held_by(learnt.port) >= shares.port {
+            return Outcome::PortFull;
         }
-        let Some((place, slot)) = self.vacancy(places, learnt.port, now_s, ageing_s) else {
-            return Outcome::Full;
+        let network = learnt.key.network;
+        let held = self.per_network.get(usize::from(network.0)).copied().unwrap_or(0);
+        let vacancy = if held >= shares.network {
+            self.victim(places, learnt.port, now_s, ageing_s, Some(network))
+        } else {
+            self.vacancy(places, learnt.port, now_s, ageing_s)
         };
+        let Some((place, slot)) = vacancy else { return Outcome::Full };
         if let Some(gone) = self.buckets[place].take(slot) {
+            self.evictions += 1;
             self.count(gone, -1);
         }
         let entry = Entry { key: learnt.key, port: learnt.port, seen_s: now_s };
@@ -363,12 +297,26 @@ impl Fdb {
         if let Some(place) = emptier.filter(|&place| free(place)) {
             return self.buckets[place].free_slot().map(|slot| (place, slot));
         }
+        self.victim(places, port, now_s, ageing_s, None)
+    }
+
+    /// An entry, of one network only if that is named, that may go.
+    fn victim(
+        &self,
+        places: [usize; 2],
+        port: PortIndex,
+        now_s: u32,
+        ageing_s: u32,
+        only: Option<NetworkIndex>,
+    ) -> Option<(usize, usize)> {
         let own = self.held_by(port);
         let candidates = places.into_iter().flat_map(|place| {
             let slots = (0..Bucket::SLOTS).filter_map(move |slot| {
                 self.buckets[place].at(slot).map(|entry| (place, slot, entry))
             });
-            slots.filter(|(_, _, entry)| !entry.is_static())
+            slots.filter(move |(_, _, entry)| {
+                !entry.is_static() && only.is_none_or(|network| entry.key.network == network)
+            })
         });
         // An aged entry goes first, then the oldest one of the port that holds most.
         let (place, slot, victim) = candidates.max_by_key(|(_, _, entry)| {
@@ -382,7 +330,9 @@ impl Fdb {
         may_go.then_some((place, slot))
     }
 
-    fn held_by(&self, port: PortIndex) -> usize {
+    /// Entries of a port, static ones and those that wait for the sweep included.
+    #[must_use]
+    pub fn held_by(&self, port: PortIndex) -> usize {
         self.per_port.get(port.get()).copied().unwrap_or(0)
     }
 

@@ -2,7 +2,7 @@
 
 use fastpath::Nanos;
 
-use super::fdb::{Learnt, Outcome};
+use super::fdb::{Learnt, Outcome, Shares};
 use super::{Batch, Snapshot, State, Stats, Verdict};
 
 /// Learns the source of every frame that was admitted.
@@ -16,18 +16,27 @@ pub(super) fn run(
     let now_s = now.seconds();
     for run in batch.slots.chunk_by(|a, b| a.port == b.port) {
         let Some(network) = snapshot.network_of(run[0].port) else { continue };
+        let port = snapshot.limits(run[0].port).macs_max;
+        let shares = Shares { network: network.conf.fdb_entries_max, port };
         for slot in run.iter().filter(|slot| !matches!(slot.verdict, Verdict::Drop(_))) {
             let learnt = Learnt { key: slot.src, port: slot.port };
-            let limit = network.conf.fdb_entries_max;
             let place = slot.src_place;
-            match state.fdb.learn_at(place, learnt, now_s, network.ageing_s, limit) {
+            match state.fdb.learn_at(place, learnt, now_s, network.ageing_s, shares) {
                 Outcome::Known | Outcome::Static => continue,
                 Outcome::Full => {
                     stats.fdb_full += 1;
                     continue;
                 }
+                Outcome::PortFull => {
+                    stats.mac_limit += 1;
+                    continue;
+                }
                 Outcome::Refreshed | Outcome::New => {}
-                Outcome::Moved => stats.mac_moves += 1,
+                Outcome::Moved { from } => {
+                    stats.mac_moves += 1;
+                    let ports = [from, slot.port];
+                    state.loops.moved(now, place.spread(), slot.src, ports, snapshot);
+                }
             }
             if state.tell {
                 state.news.push(learnt);

@@ -1,5 +1,9 @@
 //! Every limit of the datapath, by name.
 
+use std::time::Duration;
+
+use vswitch_api::policy::limits::FrameRate;
+
 /// Slots of the forwarding database of one worker, over all networks (16 bytes each).
 pub const FDB_SLOTS: usize = 65_536;
 
@@ -33,3 +37,56 @@ pub const QUERY_INTERVAL_S: u32 = 125;
 
 /// Seconds for which a report, or a router's question, holds (RFC 3376 section 8.4).
 pub const MEMBERSHIP_S: u32 = 260;
+/// Time within whose bytes a port may send at once. Between containers the round trip is so short that
+/// TCP loses all that it has in flight when the bucket is empty, and goes on after its least
+/// retransmission timeout of 200 ms: a bucket that holds less than what that time brings runs over meanwhile.
+pub const BURST_TIME: Duration = Duration::from_millis(250);
+
+/// Least burst in bytes: the longest GSO frame, with the headers of all its segments.
+pub const BURST_BYTES_MIN: u64 = 256 * 1024;
+
+/// Least burst in frames.
+pub const BURST_FRAMES_MIN: u64 = 64;
+
+/// Broadcast frames a second that a container may send unless told otherwise; beyond it they are
+/// dropped as `storm-broadcast`. A container that talks to a thousand neighbours asks for each once
+/// in a minute.
+pub const STORM_BROADCAST: FrameRate = FrameRate::of(1_000);
+
+/// Multicast frames a second that a container may send unless told otherwise: a stream of 100 Mbit/s
+/// in full frames. Beyond it they are dropped as `storm-multicast`.
+pub const STORM_MULTICAST: FrameRate = FrameRate::of(10_000);
+
+/// Frames a second to addresses that nobody knows that a container may send unless told otherwise;
+/// beyond it they are dropped as `storm-unknown`.
+pub const STORM_UNKNOWN: FrameRate = FrameRate::of(1_000);
+
+/// MAC addresses that may be learnt on a container's port unless told otherwise. Beyond it they are
+/// flooded, and counted as `mac_limit`.
+pub const MACS_PER_PORT: usize = 1024;
+
+/// Time between two probes for loops to one port.
+pub const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Moves of one MAC address within [`FLAP_WINDOW`] beyond which it flaps.
+pub const FLAP_MOVES_MAX: u32 = 10;
+
+/// Time within which moves of a MAC address are counted.
+pub const FLAP_WINDOW: Duration = Duration::from_secs(1);
+
+/// MAC addresses whose moves one worker follows at a time; one more displaces another, whose count
+/// begins anew.
+pub const FLAPS: usize = 1024;
+
+/// How long a port is blocked when a loop is seen for the first time; each further time doubles it.
+pub const BLOCK_MIN: Duration = Duration::from_secs(10);
+
+/// How long a port is blocked at most.
+pub const BLOCK_MAX: Duration = Duration::from_secs(300);
+
+/// Time without a sign of a loop after which former ones do not count.
+pub const FORGIVE: Duration = Duration::from_secs(600);
+
+/// Events of loop protection that one worker may have waiting for the end of a round. The port is
+/// blocked all the same.
+pub const LOOP_EVENTS_MAX: usize = 64;

@@ -53,6 +53,20 @@ reasons! {
     ReservedGroup = "reserved-group",
     /// Longer than the network's MTU allows.
     TooBig = "too-big",
+    /// The port is blocked, since there is a loop behind it; of or for the port.
+    LoopBlocked = "loop-blocked",
+    /// A probe for loops, the switch's own or another's: never forwarded.
+    LoopProbe = "loop-probe",
+    /// The port sends more bytes than its rate limit allows.
+    RateIn = "rate-limit-in",
+    /// More bytes are meant for the port than its rate limit allows.
+    RateOut = "rate-limit-out",
+    /// The port sends more broadcast frames than storm control allows.
+    StormBroadcast = "storm-broadcast",
+    /// The port sends more multicast frames than storm control allows.
+    StormMulticast = "storm-multicast",
+    /// The port sends more frames to addresses that nobody knows than storm control allows.
+    StormUnknown = "storm-unknown",
     /// Guarded port: not its own MAC address.
     SpoofedMac = "spoofed-mac",
     /// Guarded port: not its own IPv4 address.

@@ -7,7 +7,7 @@ use fastpath::PortIndex;
 use wire::MacAddr;
 
 use super::classify::Neighbours;
-use super::{Guard, Key, PortVlans, Tagging};
+use super::{Guard, Key, PortLimits, PortVlans, Tagging};
 use members::Members;
 
 mod members;
@@ -174,7 +174,20 @@ pub struct Snapshot {
     ports: Vec<Option<PortConf>>,
     gates: Vec<Gate>,
     has_trunks: bool,
+    limits: Vec<PortLimits>,
+    limited: Limited,
 }
+
+/// Whether any port has a limit of a kind: decided once, where limits are compiled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Limited {
+    pub(super) rate_in: bool,
+    pub(super) rate_out: bool,
+    pub(super) storm: bool,
+    pub(super) loop_guard: bool,
+}
+
+static NO_LIMITS: PortLimits = PortLimits::NONE;
 
 impl Snapshot {
     /// Compiles networks, whose position is their [`NetworkIndex`], and ports. A port of a network
@@ -213,6 +226,38 @@ impl Snapshot {
             snapshot.ports[port.get()] = Some(conf);
         }
         snapshot
+    }
+
+    /// The same with limits for these ports; all others have none.
+    #[must_use]
+    pub fn with_limits(
+        mut self,
+        limits: impl IntoIterator<Item = (PortIndex, PortLimits)>,
+    ) -> Self {
+        for (port, limits) in limits {
+            if self.limits.len() <= port.get() {
+                self.limits.resize(port.get() + 1, PortLimits::NONE);
+            }
+            self.limited.rate_in |= limits.rate_in.is_some();
+            self.limited.rate_out |= limits.rate_out.is_some();
+            self.limited.storm |= limits.storm.is_some();
+            self.limited.loop_guard |= limits.loop_guard;
+            self.limits[port.get()] = limits;
+        }
+        self
+    }
+
+    /// What the port in a slot may do at most.
+    #[inline]
+    #[must_use]
+    pub fn limits(&self, port: PortIndex) -> &PortLimits {
+        self.limits.get(port.get()).unwrap_or(&NO_LIMITS)
+    }
+
+    /// Which limits there are at all.
+    #[inline]
+    pub(super) fn limited(&self) -> Limited {
+        self.limited
     }
 
     /// The same with another epoch: whoever publishes numbers what is published.

@@ -20,36 +20,64 @@ pub struct Stats {
     pub mac_moves: u64,
     /// MAC addresses that were not learnt, since there was no room.
     pub fdb_full: u64,
-    drops: Vec<[u64; DropReason::COUNT]>,
+    /// MAC addresses that were not learnt, since their port has as many as it may.
+    pub mac_limit: u64,
+    drops: Drops,
+    /// Drops of frames that were decided and then not let out, at the ports they were meant for.
+    pub(super) refused: Drops,
+}
+
+/// Drops of each port by reason.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Drops(Vec<[u64; DropReason::COUNT]>);
+
+impl Drops {
+    #[inline]
+    pub(super) fn count(&mut self, port: PortIndex, reason: DropReason) {
+        if self.0.len() <= port.get() {
+            self.0.resize(port.get() + 1, [0; DropReason::COUNT]);
+        }
+        self.0[port.get()][reason as usize] += 1;
+    }
+
+    fn of(&self, port: PortIndex) -> [u64; DropReason::COUNT] {
+        self.0.get(port.get()).copied().unwrap_or([0; DropReason::COUNT])
+    }
+
+    fn forget(&mut self, port: PortIndex) {
+        if let Some(drops) = self.0.get_mut(port.get()) {
+            *drops = [0; DropReason::COUNT];
+        }
+    }
 }
 
 impl Stats {
     /// Counts a drop of a frame that came in on a port.
     #[inline]
     pub fn drop(&mut self, port: PortIndex, reason: DropReason) {
-        if self.drops.len() <= port.get() {
-            self.drops.resize(port.get() + 1, [0; DropReason::COUNT]);
-        }
-        self.drops[port.get()][reason as usize] += 1;
+        self.drops.count(port, reason);
     }
 
     /// Drops of a port by reason.
     #[must_use]
     pub fn port_drops(&self, port: PortIndex) -> [u64; DropReason::COUNT] {
-        self.drops.get(port.get()).copied().unwrap_or([0; DropReason::COUNT])
+        let mut drops = self.drops.of(port);
+        for (sum, count) in drops.iter_mut().zip(self.refused.of(port)) {
+            *sum += count;
+        }
+        drops
     }
 
     /// Slots that have counted anything: ports `0..slots()`.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.drops.len()
+        self.drops.0.len().max(self.refused.0.len())
     }
 
     /// Forgets what a port counted, when its slot is about to be used again.
     pub fn forget(&mut self, port: PortIndex) {
-        if let Some(drops) = self.drops.get_mut(port.get()) {
-            *drops = [0; DropReason::COUNT];
-        }
+        self.drops.forget(port);
+        self.refused.forget(port);
     }
 }
 

@@ -3,8 +3,10 @@
 //! A failure prints its seed; `VSWITCH_SIM_SEED=n cargo test -p vswitch simulator` runs that one.
 
 mod answer;
+mod crowd;
 mod isolation;
 mod multicast;
+mod shares;
 mod sim;
 mod vlan;
 

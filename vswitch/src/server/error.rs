@@ -70,6 +70,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NoStatic { .. } => {
             (NotFound, Some("see `vswitch fdb`; learnt entries go away by themselves"))
         }
+        ControlError::MacsInUse { .. } => {
+            (Conflict, Some("choose a higher limit, or wait until addresses have aged"))
+        }
         ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
         ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
         ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),

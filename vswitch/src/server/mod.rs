@@ -30,7 +30,7 @@ pub(crate) use socket::{Socket, probe};
 
 /// Serves the API until `stop` turns true, then lets requests that run come to their end.
 pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver<bool>) {
-    let open = routes::router(control);
+    let open = routes::router(control.clone());
     let closed = routes::denied();
     let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -38,7 +38,13 @@ pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver
     loop {
         let accepted = async {
             // Who comes when all places are taken waits in the socket's queue.
-            let place = Arc::clone(&places).acquire_owned().await;
+            let place = match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => Ok(place),
+                Err(_) => {
+                    control.count_refusal("CONNECTIONS_MAX");
+                    Arc::clone(&places).acquire_owned().await
+                }
+            };
             (place, socket.listener().accept().await)
         };
         tokio::select! {
@@ -47,8 +53,9 @@ pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver
                 Ok((stream, _)) => {
                     let router = if may_use(&stream) { open.clone() } else { closed.clone() };
                     let stop = stop.clone();
+                    let control = control.clone();
                     connections.spawn(async move {
-                        serve(stream, router, stop).await;
+                        serve(stream, router, control, stop).await;
                         drop(place);
                     });
                 }
@@ -73,7 +80,12 @@ fn may_use(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
 }
 
-async fn serve(stream: UnixStream, router: Router, mut stop: watch::Receiver<bool>) {
+async fn serve(
+    stream: UnixStream,
+    router: Router,
+    control: Control,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::HEADER_READ_MAX);
     let service = TowerToHyperService::new(router);
@@ -84,6 +96,9 @@ async fn serve(stream: UnixStream, router: Router, mut stop: watch::Receiver<boo
     tokio::select! {
         result = connection.as_mut() => {
             if let Err(error) = result {
+                if error.downcast_ref().is_some_and(hyper::Error::is_timeout) {
+                    control.count_refusal("HEADER_READ_MAX");
+                }
                 tracing::debug!(%error, "connection ended badly");
             }
         }

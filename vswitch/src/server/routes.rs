@@ -2,10 +2,13 @@
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
+use vswitch_api::limits::Limit;
 use vswitch_api::network::{Network, NetworkDetail};
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, Port, PortDetail};
@@ -30,9 +33,11 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::PORT_POLICY, get(policy).patch(set_policy))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
         .route(routes::STATS, get(stats))
+        .route(routes::LIMITS, get(limits))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(map_response_with_state(control.clone(), count_refusals))
         .with_state(control)
 }
 
@@ -128,6 +133,20 @@ async fn remove_static(
 
 async fn stats(State(control): State<Control>) -> Result<Json<Stats>, Failure> {
     Ok(Json(control.stats().await?))
+}
+
+async fn limits(State(control): State<Control>) -> Result<Json<Vec<Limit>>, Failure> {
+    Ok(Json(control.limits().await?))
+}
+
+/// Answers that say that a limit of the server is reached.
+async fn count_refusals(State(control): State<Control>, response: Response) -> Response {
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => control.count_refusal("BODY_MAX"),
+        StatusCode::REQUEST_TIMEOUT => control.count_refusal("BODY_READ_MAX"),
+        _ => {}
+    }
+    response
 }
 
 async fn no_such_path(uri: Uri) -> Failure {

@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
+use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::policy::guard::Guard;
 use vswitch_api::policy::isolation::Isolation;
+use vswitch_api::policy::limits::{Limits, LimitsChange};
 use vswitch_api::policy::vlan::VlanMode;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
@@ -67,6 +69,7 @@ fn port() -> Port {
         ipv4: "10.99.0.2".parse().unwrap(),
         ipv6: "fd00::2".parse().unwrap(),
         netns: "pid:7".into(),
+        state: "up".into(),
         publish: Vec::new(),
         rx_frames: 0,
         tx_frames: 0,
@@ -87,6 +90,7 @@ fn port_detail() -> PortDetail {
         netns_path: "/run/netns/a".into(),
         offloads: vec!["csum".into()],
         queues: 1,
+        blocked_s: 0,
         policy: PortPolicy::default(),
         drops_by_reason: BTreeMap::new(),
     }
@@ -110,7 +114,13 @@ fn policy_change() -> PolicyChange {
         vlan: Some(VlanMode::default()),
         guard: Some(Guard::default()),
         isolation: Some(Isolation::default()),
+        limits: limits_change(),
     }
+}
+
+fn limits_change() -> LimitsChange {
+    let limits = serde_json::to_value(Limits::default()).unwrap();
+    serde_json::from_value(limits).unwrap()
 }
 
 fn trunk() -> VlanMode {
@@ -141,6 +151,17 @@ fn key() -> EntryKey {
     EntryKey { mac: "02:00:00:00:00:02".into(), network: Some("br0".into()), vlan: 0 }
 }
 
+fn limit() -> Limit {
+    Limit {
+        name: "PORTS_MAX".into(),
+        part: "fastpath".into(),
+        value: 8192,
+        unit: "ports".into(),
+        beyond: "an attach is refused".into(),
+        hits: Some(0),
+    }
+}
+
 /// A value of every type, with nothing absent.
 fn samples() -> Vec<(&'static str, Value)> {
     fn sample(name: &'static str, value: impl Serialize) -> (&'static str, Value) {
@@ -164,11 +185,14 @@ fn samples() -> Vec<(&'static str, Value)> {
         sample("PortDetail", port_detail()),
         sample("PortPolicy", PortPolicy::default()),
         sample("PolicyChange", policy_change()),
+        sample("Limits", Limits::default()),
+        sample("LimitsChange", limits_change()),
         sample("FdbEntry", entry),
         sample("EntryKey", key()),
         sample("StaticEntry", StaticEntry { key: key(), port: "a".into() }),
         sample("Stats", Stats::default()),
         sample("PortStats", PortStats::default()),
+        sample("Limit", limit()),
         sample("WorkerStats", WorkerStats::default()),
         sample("ApiError", ApiError::new(ErrorCode::Internal, "m").with_hint("h")),
     ]
@@ -197,6 +221,7 @@ fn every_schema_has_the_properties_of_its_type() {
     let mut described = keys(schemas);
     described.remove("NetnsRef");
     described.remove("VlanMode");
+    described.retain(|name| !name.ends_with("Ceiling"));
     for (name, value) in samples() {
         assert!(described.remove(name), "{name} is not described");
         let properties = &schemas[name]["properties"];
@@ -266,6 +291,7 @@ fn the_paths_are_those_of_the_routes() {
         routes::PORT_POLICY,
         routes::FDB,
         routes::STATS,
+        routes::LIMITS,
     ];
     assert_eq!(paths, routes.into_iter().collect());
 }

@@ -9,6 +9,7 @@ use vswitch_api::stats::WorkerStats;
 
 use super::Worker;
 use crate::datapath::{FdbRow, PortCounters, Snapshot};
+use crate::limits::Count;
 
 /// One request; the answer comes through the channel in it.
 pub(crate) enum Command {
@@ -54,6 +55,8 @@ pub(crate) struct WorkerReport {
     /// All others that ever were.
     pub(crate) closed: PortCounters,
     pub(crate) worker: WorkerStats,
+    /// How often its limits were hit.
+    pub(crate) hits: [(Count, u64); 12],
 }
 
 impl Worker {

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::depth_for;
+use crate::engine::share::{Debt, Share};
 use crate::limits::READ_DEPTH_MAX;
 use crate::port::PortIo;
 
@@ -25,8 +25,14 @@ pub(super) struct Slot {
     pub(super) polled: bool,
     /// Operations in flight, the poll and the cancellation included.
     pub(super) in_flight: u32,
-    /// Reads a round.
+    /// Writes among them.
+    pub(super) writes: usize,
+    /// Reads that it wants a round.
     pub(super) depth: u16,
+    /// Reads of this round that are its own part.
+    pub(super) granted: u16,
+    /// What it read beyond its part.
+    pub(super) debt: Debt,
     /// Rounds in a row that brought nothing.
     empty_rounds: u16,
     /// Reads of this round that were submitted, and that brought a frame, of so many bytes.
@@ -49,14 +55,20 @@ impl Slot {
         self.empty_rounds = 0;
     }
 
+    /// Reads that it wants beyond its part of this round; none if it sits out.
+    pub(super) fn wanted(&self) -> u16 {
+        if self.granted == 0 { 0 } else { self.depth - self.granted }
+    }
+
     /// After a round of an active port: the next depth. False when it goes idle.
-    pub(super) fn adapt(&mut self, patience: u16) -> bool {
+    pub(super) fn adapt(&mut self, patience: u16, share: Share) -> bool {
         let (asked, got, bytes) = (self.asked, self.got, self.got_bytes);
         (self.asked, self.got, self.got_bytes) = (0, 0, 0);
         if asked == 0 {
-            // No buffer or no budget was left: there was no chance to find anything.
+            // No buffer, or no part of the round was left: there was no chance to find anything.
             return true;
         }
+        self.debt.pay(bytes, share);
         if got == 0 {
             self.empty_rounds += 1;
             self.depth = 1;
@@ -67,7 +79,7 @@ impl Slot {
         }
         self.empty_rounds = 0;
         let wanted = if got == asked { got.saturating_mul(2) } else { got + 1 };
-        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(depth_for(bytes / usize::from(got)));
+        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(share.depth(bytes / usize::from(got)));
         true
     }
 }

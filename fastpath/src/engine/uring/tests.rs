@@ -1,7 +1,9 @@
 //! The engine against a scripted ring: every odd completion, without a kernel.
 
+mod fairness;
+
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
@@ -16,6 +18,10 @@ const B: PortIndex = PortIndex(1);
 #[derive(Default)]
 struct Script {
     reads: VecDeque<Result<u32, i32>>,
+    /// Ports with so many frames of such a length, instead of the script's.
+    feeds: BTreeMap<PortIndex, (usize, u32)>,
+    /// Writes to this port never end.
+    stuck: Option<PortIndex>,
     writes: VecDeque<Result<u32, i32>>,
     polls: VecDeque<Result<u32, i32>>,
     queued: VecDeque<Op>,
@@ -46,7 +52,15 @@ impl ScriptedRing {
 impl Script {
     fn submit(&mut self, op: Op) {
         let result = match &op {
-            Op::Read { .. } => Some(self.reads.pop_front().unwrap_or(Err(libc::EAGAIN))),
+            Op::Read { port, .. } => match self.feeds.get_mut(port) {
+                Some((left, len)) if *left > 0 => {
+                    *left -= 1;
+                    Some(Ok(*len))
+                }
+                Some(_) => Some(Err(libc::EAGAIN)),
+                None => Some(self.reads.pop_front().unwrap_or(Err(libc::EAGAIN))),
+            },
+            Op::Write { port, .. } if self.stuck == Some(*port) => None,
             Op::Write { frame, .. } => {
                 Some(self.writes.pop_front().unwrap_or(Ok(frame.len() as u32)))
             }
@@ -228,13 +242,6 @@ fn a_port_without_frames_is_polled_again_after_its_patience() {
     assert_eq!(bench.script.borrow().waits.last(), Some(&Wait::Forever));
     assert_eq!(bench.script.borrow().pending.len(), 3);
     bench.assert_clean();
-}
-
-#[test]
-fn big_frames_cut_the_depth() {
-    assert_eq!(depth_for(64), READ_DEPTH_MAX as u16);
-    assert_eq!(depth_for(65_536), (ROUND_BYTES_PER_PORT / 65_536) as u16);
-    assert_eq!(depth_for(usize::MAX), 1);
 }
 
 #[test]

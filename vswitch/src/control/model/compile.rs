@@ -63,7 +63,11 @@ impl Model {
             let conf = conf(PortKind::Container, port.lease.mac, &port.policy);
             (port.lease.slot, PortConf { guard: guard(&port.lease, &port.policy.guard), ..conf })
         });
+        let published = self.ports.values().filter(|port| port.published);
+        let limits = published.map(|port| (port.lease.slot, port.limits.clone()));
+        let limits = std::iter::once((HOST_PORT, self.host_limits.clone())).chain(limits);
         Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
+            .with_limits(limits)
     }
 
     /// Whose addresses the switch answers for: where no guard sees to it, a container may have others.

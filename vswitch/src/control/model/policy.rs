@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
+use fastpath::PortIndex;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 
-use super::{Lease, Model, Phase};
+use super::{HOST_PORT, Lease, Model, Phase, limits};
 use crate::control::error::ControlError;
+use crate::datapath::PortKind;
 
 impl Model {
     /// The policy of a port; the host's goes by the bridge's name.
@@ -18,6 +20,13 @@ impl Model {
             Some(port) if port.phase == Phase::Active => Ok(&port.policy),
             _ => Err(ControlError::UnknownPort(name.to_string())),
         }
+    }
+
+    /// The slot of such a port.
+    pub(crate) fn slot_of(&self, name: &str) -> Result<PortIndex, ControlError> {
+        self.policy(name)?;
+        let port = name.parse().ok().and_then(|name| self.ports.get(&name));
+        Ok(port.map_or(HOST_PORT, |port| port.lease.slot))
     }
 
     /// Changes it; takes effect with the next [`Model::snapshot`]. Gives what it was and what it is.
@@ -43,10 +52,14 @@ impl Model {
         policy: PortPolicy,
     ) -> Result<(), ControlError> {
         if name == self.network.name.as_str() {
+            self.host_limits = limits::compile(&policy.limits, PortKind::Host, &self.host_limits);
             self.network.host_policy = policy;
             return Ok(());
         }
-        self.change(&name.parse()?, |port| port.policy = policy);
+        self.change(&name.parse()?, |port| {
+            port.limits = limits::compile(&policy.limits, PortKind::Container, &port.limits);
+            port.policy = policy;
+        });
         Ok(())
     }
 
@@ -65,12 +78,12 @@ pub(super) fn check(policy: &PortPolicy, lease: &Lease) -> Result<(), ControlErr
     }
 }
 
-/// The host is trusted, and the gateway reached by all: only its VLANs can be chosen.
+/// The host is trusted, and the gateway reached by all: only its VLANs and limits can be chosen.
 fn check_host(change: &PolicyChange, name: &str) -> Result<(), ControlError> {
     let what = match change {
         PolicyChange { guard: Some(_), .. } => "source guard",
         PolicyChange { isolation: Some(_), .. } => "isolation",
-        PolicyChange { guard: None, isolation: None, vlan: _ } => return Ok(()),
+        PolicyChange { guard: None, isolation: None, vlan: _, limits: _ } => return Ok(()),
     };
     Err(ControlError::HostPolicy { bridge: name.to_owned(), what })
 }

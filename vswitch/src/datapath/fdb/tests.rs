@@ -1,13 +1,17 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
+use wire::MacAddr;
 
 use super::*;
 use crate::datapath::{NetworkConf, StaticMac};
 
 const NET: NetworkIndex = NetworkIndex(0);
 const AGEING_S: u32 = 300;
-const MANY: usize = usize::MAX;
+const MANY: Shares = Shares::ALL;
+
+/// Two entries a network.
+const TWO: Shares = Shares { network: 2, port: usize::MAX };
 
 fn key(n: u64) -> Key {
     Key::new(NET, 0, MacAddr::from_u64(0x0200_0000_0000 | n))
@@ -23,7 +27,7 @@ fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
         vec![NetworkConf {
             mtu: 1500,
             ageing,
-            fdb_entries_max: MANY,
+            fdb_entries_max: usize::MAX,
             statics,
             neighbours: Vec::new(),
             mac: MacAddr::ZERO,
@@ -52,7 +56,7 @@ fn a_move_is_told_once() {
     fdb.learn(learnt(1, 7), 10, AGEING_S, MANY);
     assert_eq!(fdb.learn(learnt(1, 7), 10, AGEING_S, MANY), Outcome::Known);
     assert_eq!(fdb.learn(learnt(1, 7), 11, AGEING_S, MANY), Outcome::Refreshed);
-    assert_eq!(fdb.learn(learnt(1, 8), 11, AGEING_S, MANY), Outcome::Moved);
+    assert_eq!(fdb.learn(learnt(1, 8), 11, AGEING_S, MANY), Outcome::Moved { from: PortIndex(7) });
     assert_eq!(fdb.learn(learnt(1, 8), 11, AGEING_S, MANY), Outcome::Known);
     assert_eq!(fdb.lookup(key(1), 11, AGEING_S), Some(PortIndex(8)));
     assert_eq!((fdb.held_by(PortIndex(7)), fdb.held_by(PortIndex(8))), (0, 1));
@@ -81,12 +85,16 @@ fn vlans_and_networks_are_apart() {
 #[test]
 fn a_network_at_its_limit_learns_nothing_new_but_keeps_what_it_has() {
     let mut fdb = Fdb::new(1);
-    assert_eq!(fdb.learn(learnt(1, 1), 1, AGEING_S, 2), Outcome::New);
-    assert_eq!(fdb.learn(learnt(2, 1), 1, AGEING_S, 2), Outcome::New);
-    assert_eq!(fdb.learn(learnt(3, 1), 1, AGEING_S, 2), Outcome::Full);
-    assert_eq!(fdb.learn(learnt(1, 2), 2, AGEING_S, 2), Outcome::Moved);
+    assert_eq!(fdb.learn(learnt(1, 1), 1, AGEING_S, TWO), Outcome::New);
+    assert_eq!(fdb.learn(learnt(2, 1), 1, AGEING_S, TWO), Outcome::New);
+    assert_eq!(fdb.learn(learnt(3, 1), 1, AGEING_S, TWO), Outcome::Full);
+    assert_eq!(fdb.learn(learnt(1, 2), 2, AGEING_S, TWO), Outcome::Moved { from: PortIndex(1) });
     let other = Learnt { key: Key::new(NetworkIndex(1), 0, MacAddr([2; 6])), port: PortIndex(3) };
-    assert_eq!(fdb.learn(other, 1, AGEING_S, 2), Outcome::New, "another network has its own share");
+    assert_eq!(
+        fdb.learn(other, 1, AGEING_S, TWO),
+        Outcome::New,
+        "another network has its own share"
+    );
 }
 
 #[test]
@@ -156,6 +164,115 @@ proptest! {
                 prop_assert_eq!(fdb.lookup(key(address), now, ageing), expected);
             }
             prop_assert_eq!(fdb.len(), model.len());
+        }
+    }
+}
+
+#[test]
+fn a_port_that_has_its_share_learns_no_more_and_takes_nothing_from_others() {
+    let mut fdb = Fdb::new(1);
+    let two = Shares { network: usize::MAX, port: 2 };
+    assert_eq!(fdb.learn(learnt(9, 2), 1, AGEING_S, two), Outcome::New);
+    for n in [1, 2] {
+        assert_eq!(fdb.learn(learnt(n, 1), 1, AGEING_S, two), Outcome::New);
+    }
+    assert_eq!(fdb.learn(learnt(3, 1), 1, AGEING_S, two), Outcome::PortFull);
+    assert_eq!(fdb.learn(learnt(9, 1), 1, AGEING_S, two), Outcome::PortFull, "a neighbour's");
+    assert_eq!(fdb.lookup(key(9), 1, AGEING_S), Some(PortIndex(2)));
+    assert_eq!(
+        fdb.learn(learnt(1, 1), 2, AGEING_S, two),
+        Outcome::Refreshed,
+        "what it has, it keeps"
+    );
+    assert_eq!(fdb.learn(learnt(2, 2), 2, AGEING_S, two), Outcome::Moved { from: PortIndex(1) });
+    assert_eq!(fdb.learn(learnt(3, 1), 2, AGEING_S, two), Outcome::New, "there is room again");
+}
+
+#[test]
+fn who_fills_a_network_makes_room_for_those_who_hold_less() {
+    let mut fdb = Fdb::new(7);
+    let shares = Shares { network: 60_000, port: usize::MAX };
+    for n in 0..200_000 {
+        fdb.learn(Learnt { key: key(n), port: PortIndex(1) }, 1, AGEING_S, shares);
+    }
+    assert_eq!(fdb.held_by(PortIndex(1)), 60_000);
+    let quiet = (1_000_000..1_000_200).map(|n| Learnt { key: key(n), port: PortIndex(2) });
+    let learnt = quiet.filter(|&row| fdb.learn(row, 1, AGEING_S, shares) == Outcome::New).count();
+    assert_eq!(learnt, 200, "each found an entry of the flooder in its place");
+    assert_eq!(fdb.held_by(PortIndex(1)), 60_000 - 200);
+}
+
+/// The limits as they are meant, over plain maps: who may learn what.
+#[derive(Default)]
+struct Model {
+    entries: HashMap<(u16, u64), (u16, u32)>,
+}
+
+impl Model {
+    fn held(&self, port: u16) -> usize {
+        self.entries.values().filter(|(at, _)| *at == port).count()
+    }
+
+    fn in_network(&self, network: u16) -> usize {
+        self.entries.keys().filter(|(at, _)| *at == network).count()
+    }
+}
+
+proptest! {
+    /// Two networks with ports of their own. What the table holds is bounded by every limit at every
+    /// step; what was refused is so by a limit that was reached; nobody loses an entry to a port that
+    /// holds as many or fewer; what is found is what was seen last.
+    #[test]
+    fn limits_hold_at_every_step(
+        seed: u64,
+        port_max in 1usize..20,
+        network_max in 1usize..50,
+        steps in prop::collection::vec((0u16..2, 0u64..80, 0u16..4, 0u32..3), 1..600),
+    ) {
+        let shares = Shares { network: network_max, port: port_max };
+        let (mut fdb, mut model, mut now) = (Fdb::new(seed), Model::default(), 1000);
+        for (network, address, port, pause) in steps {
+            now += pause / 2;
+            let port = port + 4 * network;
+            let key = Key::new(NetworkIndex(network), 0, MacAddr::from_u64(0x0200_0000_0000 | address));
+            let outcome = fdb.learn(Learnt { key, port: PortIndex(port) }, now, AGEING_S, shares);
+            let known = model.entries.get(&(network, address)).copied();
+            let full = model.held(port) >= port_max;
+            match outcome {
+                Outcome::Known => prop_assert_eq!(known, Some((port, now))),
+                Outcome::Refreshed => prop_assert_eq!(known.map(|(at, _)| at), Some(port)),
+                Outcome::Moved { from } => {
+                    prop_assert!(known.is_some_and(|(at, _)| at == from.0 && at != port) && !full);
+                }
+                Outcome::New => prop_assert!(known.is_none() && !full),
+                Outcome::PortFull => {
+                    prop_assert!(full && known.is_none_or(|(at, _)| at != port));
+                }
+                Outcome::Full => {
+                    prop_assert!(known.is_none() && model.in_network(network) >= network_max);
+                }
+                Outcome::Static => prop_assert!(false, "nothing is static"),
+            }
+            if matches!(outcome, Outcome::Full | Outcome::PortFull) {
+                prop_assert_eq!(fdb.len(), model.entries.len());
+                continue;
+            }
+            let holders: Vec<usize> = (0..8).map(|port| model.held(port)).collect();
+            model.entries.insert((network, address), (port, now));
+            // Whoever had to go was of a port that held more than the newcomer's, or of its own.
+            model.entries.retain(|&(network, address), (at, _)| {
+                let key = Key::new(NetworkIndex(network), 0, MacAddr::from_u64(0x0200_0000_0000 | address));
+                let stays = fdb.lookup(key, now, AGEING_S).is_some();
+                let fair = *at == port || holders[usize::from(*at)] > holders[usize::from(port)];
+                assert!(stays || fair, "port {at} lost an entry to port {port}");
+                stays
+            });
+            prop_assert_eq!(fdb.len(), model.entries.len());
+            for port in 0..8 {
+                prop_assert_eq!(fdb.held_by(PortIndex(port)), model.held(port));
+                prop_assert!(model.held(port) <= port_max);
+            }
+            prop_assert!(model.in_network(network) <= network_max);
         }
     }
 }

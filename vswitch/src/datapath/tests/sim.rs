@@ -1,5 +1,6 @@
 //! A switch in memory with a clock that the test moves.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(super) struct Sim {
     now: Nanos,
     confs: Vec<PortConf>,
     snoops: bool,
+    limits: BTreeMap<PortIndex, PortLimits>,
     /// On every network.
     neighbours: Vec<Neighbour>,
     epoch: u64,
@@ -78,6 +80,7 @@ impl Sim {
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
             snoops: false,
+            limits: BTreeMap::new(),
             neighbours: Vec::new(),
             epoch: 0,
         };
@@ -96,6 +99,35 @@ impl Sim {
     pub(super) fn set(&mut self, port: u16, change: impl FnOnce(&mut PortConf)) {
         change(&mut self.confs[usize::from(port)]);
         self.compile();
+    }
+
+    /// Changes what a port may do at most.
+    pub(super) fn limit(&mut self, port: u16, change: impl FnOnce(&mut PortLimits)) {
+        change(self.limits.entry(PortIndex(port)).or_default());
+        self.compile();
+    }
+
+    /// Changes what every port may do at most.
+    pub(super) fn limit_all(&mut self, mut change: impl FnMut(u16, &mut PortLimits)) {
+        for port in 0..self.confs.len() as u16 {
+            change(port, self.limits.entry(PortIndex(port)).or_default());
+        }
+        self.compile();
+    }
+
+    /// What the datapath has counted.
+    pub(super) fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// What the datapath remembers.
+    pub(super) fn state(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// The clock.
+    pub(super) fn now(&self) -> Nanos {
+        self.now
     }
 
     /// Sets the addresses that were given out.
@@ -133,8 +165,9 @@ impl Sim {
         let (neighbours, snooping) = (self.neighbours.clone(), self.snoops);
         let network = NetworkConf { neighbours, snooping, ..network() };
         self.epoch += 1;
-        self.snapshot =
-            Snapshot::compile(vec![network; count.unwrap_or(0)], ports).with_epoch(self.epoch);
+        self.snapshot = Snapshot::compile(vec![network; count.unwrap_or(0)], ports)
+            .with_limits(self.limits.clone())
+            .with_epoch(self.epoch);
     }
 
     pub(super) fn inject(&mut self, port: u16, bytes: Vec<u8>) {
@@ -181,7 +214,7 @@ impl Sim {
     /// The law of conservation, and no buffer lost.
     pub(super) fn check(&self) {
         let mut sum = PortCounters::default();
-        for port in 0..64 {
+        for port in 0..self.confs.len().max(64) as u16 {
             sum += self.counters(port);
         }
         assert_eq!(
@@ -195,7 +228,7 @@ impl Sim {
 }
 
 /// A small generator, so that a seed means the same for ever (SplitMix64).
-pub(super) struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {

@@ -4,7 +4,7 @@ use fastpath::PortIndex;
 use wire::MacAddr;
 
 use super::*;
-use crate::datapath::{Key, NetworkConf, NetworkIndex, PortConf, PortKind};
+use crate::datapath::{Key, NetworkConf, NetworkIndex, PortConf, PortKind, Shares};
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const NETWORK: NetworkIndex = NetworkIndex(0);
@@ -50,7 +50,7 @@ fn old_news_does_not_replace_what_is_newer() {
     let mut workers = News::mesh(2);
     let mut state = State::new(1, true);
     workers[0].tell(at(10), &mut vec![seen_on(1)]);
-    state.fdb.learn(seen_on(2), 20, 300, 100);
+    state.fdb.learn(seen_on(2), 20, 300, Shares::ALL);
     workers[1].hear(&snapshot(), &mut state);
     assert_eq!(state.fdb.lookup(seen_on(1).key, 20, 300), Some(PortIndex(2)));
     workers[0].tell(at(30), &mut vec![seen_on(1)]);

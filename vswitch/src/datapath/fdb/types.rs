@@ -1,0 +1,134 @@
+//! What goes into the forwarding database, and what comes out.
+
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use wire::MacAddr;
+
+use crate::datapath::NetworkIndex;
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// MAC address in the upper 48 bits, VLAN id in the lower 12.
+    pub(super) address: u64,
+    pub(super) network: NetworkIndex,
+}
+
+impl Key {
+    /// No address: the key of a frame that was not admitted.
+    pub(in crate::datapath) const NONE: Self = Self { address: 0, network: NetworkIndex(0) };
+
+    /// A key; `vlan` is 0 for untagged.
+    #[inline]
+    #[must_use]
+    pub const fn new(network: NetworkIndex, vlan: u16, mac: MacAddr) -> Self {
+        Self { address: mac.as_u64() << 16 | (vlan & 0xfff) as u64, network }
+    }
+
+    /// Whether the MAC address is a group's.
+    #[inline]
+    #[must_use]
+    pub const fn is_multicast(self) -> bool {
+        self.address & 1 << 56 != 0
+    }
+
+    /// The MAC address.
+    #[must_use]
+    pub const fn mac(self) -> MacAddr {
+        MacAddr::from_u64(self.address >> 16)
+    }
+
+    /// The VLAN id.
+    #[must_use]
+    pub const fn vlan(self) -> u16 {
+        self.address as u16 & 0xfff
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn network(self) -> NetworkIndex {
+        self.network
+    }
+}
+
+/// The two buckets where a key may lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    pub(super) first: u32,
+    pub(super) second: u32,
+}
+
+impl Place {
+    #[inline]
+    pub(super) const fn buckets(self) -> [usize; 2] {
+        [self.first as usize, self.second as usize]
+    }
+
+    /// A number that differs from one key to the next, and that nobody outside can foresee.
+    pub(in crate::datapath) const fn spread(self) -> usize {
+        self.first as usize
+    }
+}
+
+/// That an address lives on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learnt {
+    /// Which address.
+    pub key: Key,
+    /// Where.
+    pub port: PortIndex,
+}
+
+/// What learning came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to change.
+    Known,
+    /// The entry was a second old or more.
+    Refreshed,
+    /// It was not there.
+    New,
+    /// It was on another port.
+    Moved {
+        /// Which one.
+        from: PortIndex,
+    },
+    /// It is static; what was seen does not count.
+    Static,
+    /// No room: not learnt.
+    Full,
+    /// The port has its share: not learnt.
+    PortFull,
+}
+
+/// Entries that may be learnt, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// In the network.
+    pub network: usize,
+    /// On the port.
+    pub port: usize,
+}
+
+impl Shares {
+    /// As many as fit.
+    pub const ALL: Self = Self { network: usize::MAX, port: usize::MAX };
+}
+
+/// A row for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FdbRow {
+    /// Network.
+    pub network: NetworkIndex,
+    /// VLAN id, 0 for untagged.
+    pub vlan: u16,
+    /// MAC address.
+    pub mac: MacAddr,
+    /// Where it lives.
+    pub port: PortIndex,
+    /// How long ago it was seen.
+    pub age: Duration,
+    /// Set by hand.
+    pub is_static: bool,
+}

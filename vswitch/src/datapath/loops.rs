@@ -1,0 +1,269 @@
+//! Loop protection: a container that bridges two ports of the switch must not bring it down.
+//!
+//! # Theory of operation
+//!
+//! Two signs say that there is a loop behind a port:
+//!
+//! - *Its own probe comes back.* To a guarded port that has sent a broadcast or multicast frame the
+//!   switch sends a probe (`loops/probe.rs`), once in [`PROBE_EVERY`] at most: a loop that matters sends
+//!   such frames without end, and a switch at rest sends none and sleeps. Whoever bridges the
+//!   port with another one forwards the probe, and the switch hears it. Nobody else can: a probe is
+//!   sent to its own port only, and its tag is keyed.
+//! - *A MAC address flaps*: more than [`FLAP_MOVES_MAX`] moves within [`FLAP_WINDOW`].
+//!
+//! ```text
+//!            a sign                       pause over
+//!   open ------------> blocked (10 s) ------------------> open, remembered
+//!    ^                                                      |          |
+//!    |  no sign for FORGIVE                           a sign|          |
+//!    +------------------------------------------------------(----------+
+//!                                                           v
+//!                                    blocked, twice as long as before, 5 min at most
+//! ```
+//!
+//! A blocked port neither sends nor gets (`loop-blocked`). To open a loop one port of it is enough:
+//! of two the one with the higher number is blocked, and the host's port never. Of a MAC address that
+//! flaps, the port that it was configured for stays, else the one where it was first: whoever takes a
+//! neighbour's address blocks himself.
+//!
+//! Nothing here runs by a timer. A pause ends by comparing it with `now`, when the next frame comes.
+//! [`Watch`] is shared by all workers: each port's state is one word, changed by compare-and-swap, so
+//! that a loop that two workers see is blocked and told once.
+//!
+//! Limits: [`FLAPS`] addresses are followed at a time; [`LOOP_EVENTS_MAX`] events may wait.
+
+mod probe;
+#[cfg(test)]
+mod tests;
+
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastpath::{Nanos, Pool, PortIndex};
+use wire::MacAddr;
+
+pub(super) use probe::PROBE_DST;
+pub use watch::Watch;
+
+use super::limits::{FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, LOOP_EVENTS_MAX, PROBE_EVERY};
+use super::{Batch, DropReason, Egress, Fdb, Key, PortKind, Snapshot, Stats, Verdict};
+
+/// What showed the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoopSign {
+    /// A probe that was sent to one port came in at the other.
+    Probe {
+        /// Where it was sent.
+        sent: PortIndex,
+        /// Where it came in.
+        heard: PortIndex,
+    },
+    /// A MAC address that lives on another port, too.
+    Flap {
+        /// The address.
+        mac: MacAddr,
+        /// The port that keeps it.
+        other: PortIndex,
+    },
+}
+
+/// A port was blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoopEvent {
+    /// Which one.
+    pub port: PortIndex,
+    /// Why.
+    pub sign: LoopSign,
+    /// For how long.
+    pub pause: Duration,
+}
+
+/// A MAC address on the move.
+#[derive(Debug, Clone, Copy)]
+struct Flap {
+    key: Key,
+    since: Nanos,
+    /// Where it was when it began.
+    home: PortIndex,
+    moves: u32,
+}
+
+/// One worker's part of loop protection.
+#[derive(Debug)]
+pub struct Loops {
+    watch: Arc<Watch>,
+    /// When each port was last sent a probe.
+    probed: Vec<Option<Nanos>>,
+    /// Ports that are to get one now.
+    due: Vec<PortIndex>,
+    flaps: Vec<Flap>,
+    events: Vec<LoopEvent>,
+    /// Ports behind which addresses were seen that do not live there.
+    poisoned: Vec<PortIndex>,
+    /// Events that were not told, since too many wait.
+    untold: u64,
+    blocks: u64,
+}
+
+impl Loops {
+    pub(super) fn new(watch: Arc<Watch>) -> Self {
+        let never = Flap { key: Key::NONE, since: Nanos(0), home: PortIndex(0), moves: 0 };
+        Self {
+            watch,
+            probed: Vec::new(),
+            due: Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX),
+            flaps: vec![never; FLAPS],
+            events: Vec::with_capacity(LOOP_EVENTS_MAX),
+            poisoned: Vec::with_capacity(2 * LOOP_EVENTS_MAX),
+            untold: 0,
+            blocks: 0,
+        }
+    }
+
+    /// What all workers know.
+    #[must_use]
+    pub fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// What happened since the last call.
+    pub fn events(&mut self) -> impl Iterator<Item = LoopEvent> {
+        self.events.drain(..)
+    }
+
+    /// Times that this worker blocked a port.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// Events that were not told, since too many waited. Their ports are blocked all the same.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        self.untold
+    }
+
+    /// Drops what blocked ports send, looks at probes, notes who is to get one.
+    pub(super) fn ingress(
+        &mut self,
+        now: Nanos,
+        batch: &mut Batch,
+        pool: &Pool,
+        snapshot: &Snapshot,
+    ) {
+        let guarded = snapshot.limited().loop_guard;
+        if !guarded && !self.watch.any_blocked(now) {
+            return;
+        }
+        for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+            let port = run[0].port;
+            let mut sends_to_groups = false;
+            for slot in run.iter_mut() {
+                if slot.meta.dst == PROBE_DST {
+                    slot.verdict = Verdict::Drop(DropReason::LoopProbe);
+                    self.heard(now, port, pool.bytes(&slot.frame), snapshot);
+                }
+                sends_to_groups |= slot.dst.is_multicast() && slot.verdict == Verdict::Pending;
+            }
+            if self.watch.is_blocked(port, now) {
+                let pending = run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending);
+                pending.for_each(|slot| slot.verdict = Verdict::Drop(DropReason::LoopBlocked));
+            } else if guarded && sends_to_groups && snapshot.limits(port).loop_guard {
+                self.want_probe(now, port);
+            }
+        }
+    }
+
+    fn want_probe(&mut self, now: Nanos, port: PortIndex) {
+        if self.probed.len() <= port.get() {
+            self.probed.resize(port.get() + 1, None);
+        }
+        let last = &mut self.probed[port.get()];
+        if last.is_none_or(|last| now - last >= PROBE_EVERY) {
+            *last = Some(now);
+            self.due.push(port);
+        }
+    }
+
+    /// Forgets what was learnt through loops that were found: everybody seemed to live behind them.
+    pub(super) fn clean(&mut self, fdb: &mut Fdb) {
+        self.poisoned.drain(..).for_each(|port| fdb.forget_learnt(port));
+    }
+
+    /// Sends the probes that are due.
+    pub(super) fn send(
+        &mut self,
+        pool: &mut Pool,
+        stats: &mut Stats,
+        egress: &mut (impl Egress + ?Sized),
+    ) {
+        for port in self.due.drain(..) {
+            let Some(frame) = pool.alloc_with(&self.watch.probe(port)) else { continue };
+            stats.generated += 1;
+            egress.send(pool, port, frame);
+        }
+    }
+
+    /// A frame to the address of probes came in.
+    fn heard(&mut self, now: Nanos, heard: PortIndex, bytes: &[u8], snapshot: &Snapshot) {
+        let Some(sent) = self.watch.recognise(bytes) else { return };
+        if self.watch.is_blocked(sent, now) || self.watch.is_blocked(heard, now) {
+            return;
+        }
+        let [last, first] = if sent > heard { [sent, heard] } else { [heard, sent] };
+        let sign = LoopSign::Probe { sent, heard };
+        if may_block(last, snapshot) {
+            self.block(now, last, sign);
+        } else if may_block(first, snapshot) {
+            self.block(now, first, sign);
+        }
+    }
+
+    /// A MAC address that was on one port was seen on another. `place` spreads addresses.
+    pub(super) fn moved(
+        &mut self,
+        now: Nanos,
+        place: usize,
+        key: Key,
+        [from, to]: [PortIndex; 2],
+        snapshot: &Snapshot,
+    ) {
+        let flap = &mut self.flaps[place % FLAPS];
+        if flap.key != key || now - flap.since > FLAP_WINDOW {
+            *flap = Flap { key, since: now, home: from, moves: 0 };
+        }
+        flap.moves += 1;
+        if flap.moves <= FLAP_MOVES_MAX {
+            return;
+        }
+        let is_own = |port| snapshot.port(port).is_some_and(|conf| conf.mac == key.mac());
+        let stays = [from, to].into_iter().find(|&port| is_own(port)).unwrap_or(flap.home);
+        let goes = if stays == to { from } else { to };
+        flap.moves = 0;
+        if may_block(goes, snapshot) {
+            self.block(now, goes, LoopSign::Flap { mac: key.mac(), other: stays });
+        }
+    }
+
+    fn block(&mut self, now: Nanos, port: PortIndex, sign: LoopSign) {
+        let Some(pause) = self.watch.block(port, now) else { return };
+        self.blocks += 1;
+        self.poisoned.push(port);
+        if let LoopSign::Probe { sent, heard } = sign {
+            self.poisoned.push(if port == sent { heard } else { sent });
+        }
+        if self.events.len() < LOOP_EVENTS_MAX {
+            self.events.push(LoopEvent { port, sign, pause });
+        } else {
+            self.untold += 1;
+        }
+    }
+}
+
+/// Guarded, and not the host's.
+fn may_block(port: PortIndex, snapshot: &Snapshot) -> bool {
+    let is_container = snapshot.port(port).is_some_and(|conf| conf.kind == PortKind::Container);
+    is_container && snapshot.limits(port).loop_guard
+}

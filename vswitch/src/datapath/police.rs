@@ -1,0 +1,241 @@
+//! What comes too fast is dropped: rate limits in both directions, and storm control.
+//!
+//! Policing, not shaping: nothing waits here. Each limit of a port is a [`Bucket`] that all workers
+//! share. Frames are counted as they would be on a wire: a GSO frame as its segments, each with its
+//! headers (without preamble and FCS), since that is what it becomes where offloads end.
+//!
+//! | limit | room | counts | what does not fit |
+//! |---|---|---|---|
+//! | rate in | before learn | bytes from the port | `rate-limit-in`, at that port |
+//! | storm | after lookup | frames that go to many | `storm-*`, at that port |
+//! | rate out | tx | bytes to the port | `rate-limit-out`, at the port they were meant for |
+//!
+//! A run of frames of one port takes from a bucket once. Ports without a limit, and snapshots in which
+//! no port has one, are decided outside the loops.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use fastpath::limits::VNET_LEN;
+use fastpath::{Frame, Nanos, Pool, PortIndex};
+use wire::vnet::{GsoType, Header};
+
+use super::batch::Slot;
+use super::loops::Watch;
+use super::stats::Drops;
+use super::{Batch, Bucket, DropReason, Egress, Snapshot, Verdict};
+
+/// What a port may do at most. Buckets are shared: a snapshot that changes nothing about a limit has
+/// the same bucket as the one before.
+#[derive(Debug, Clone)]
+pub struct PortLimits {
+    /// Bytes from the port.
+    pub rate_in: Option<Arc<Bucket>>,
+    /// Bytes to the port.
+    pub rate_out: Option<Arc<Bucket>>,
+    /// Frames from the port that go to many.
+    pub storm: Option<Storm>,
+    /// MAC addresses that may be learnt on it.
+    pub macs_max: usize,
+    /// Whether it is watched for loops.
+    pub loop_guard: bool,
+}
+
+impl PortLimits {
+    /// No limit at all.
+    pub const NONE: Self = Self {
+        rate_in: None,
+        rate_out: None,
+        storm: None,
+        macs_max: usize::MAX,
+        loop_guard: false,
+    };
+}
+
+impl Default for PortLimits {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Storm control of one port: a bucket of frames for each kind, or none.
+#[derive(Debug, Clone, Default)]
+pub struct Storm {
+    /// Frames to everybody.
+    pub broadcast: Option<Arc<Bucket>>,
+    /// Frames to a group.
+    pub multicast: Option<Arc<Bucket>>,
+    /// Frames to an address that nobody knows.
+    pub unknown: Option<Arc<Bucket>>,
+}
+
+/// Polices what ports send.
+pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {
+    if !snapshot.limited().rate_in {
+        return;
+    }
+    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+        let Some(bucket) = &snapshot.limits(run[0].port).rate_in else { continue };
+        police(bucket, now, run, DropReason::RateIn, |slot| match slot.verdict {
+            Verdict::Drop(_) => 0,
+            _ => on_wire(pool.bytes(&slot.frame)).bytes,
+        });
+    }
+}
+
+/// Polices what would be multiplied.
+pub(super) fn storm(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {
+    if !snapshot.limited().storm {
+        return;
+    }
+    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+        let Some(storm) = &snapshot.limits(run[0].port).storm else { continue };
+        if run.iter().all(|slot| kind(slot).is_none()) {
+            continue;
+        }
+        let buckets = [
+            (Kind::Broadcast, &storm.broadcast, DropReason::StormBroadcast),
+            (Kind::Multicast, &storm.multicast, DropReason::StormMulticast),
+            (Kind::Unknown, &storm.unknown, DropReason::StormUnknown),
+        ];
+        for (wanted, bucket, reason) in buckets {
+            let Some(bucket) = bucket else { continue };
+            police(bucket, now, run, reason, |slot| {
+                let counts = kind(slot) == Some(wanted);
+                if counts { on_wire(pool.bytes(&slot.frame)).frames } else { 0 }
+            });
+        }
+    }
+}
+
+/// Why a frame goes to many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Broadcast,
+    Multicast,
+    Unknown,
+}
+
+#[inline]
+fn kind(slot: &Slot) -> Option<Kind> {
+    match slot.verdict {
+        // To one port, whatever the address: what the switch answers itself, for instance.
+        Verdict::Drop(_) | Verdict::Unicast(_) => None,
+        _ if slot.dst.is_multicast() => {
+            let to_all = slot.meta.dst.is_broadcast();
+            Some(if to_all { Kind::Broadcast } else { Kind::Multicast })
+        }
+        Verdict::Flood => Some(Kind::Unknown),
+        _ => None,
+    }
+}
+
+/// Takes the frames of a run out of a bucket, once; drops those that do not fit. A frame that costs
+/// nothing is not concerned.
+fn police(
+    bucket: &Bucket,
+    now: Nanos,
+    run: &mut [Slot],
+    reason: DropReason,
+    cost: impl Fn(&Slot) -> u64,
+) {
+    let total: u64 = run.iter().map(&cost).sum();
+    if total == 0 {
+        return;
+    }
+    let fits = |left: &mut u64, cost: u64| {
+        let fits = cost <= *left;
+        *left -= if fits { cost } else { 0 };
+        fits
+    };
+    let available = bucket.take(now, |available| {
+        if total <= available {
+            return total;
+        }
+        let mut left = available;
+        for slot in run.iter() {
+            fits(&mut left, cost(slot));
+        }
+        available - left
+    });
+    if total <= available {
+        return;
+    }
+    let mut left = available;
+    for slot in run {
+        if !fits(&mut left, cost(slot)) {
+            slot.verdict = Verdict::Drop(reason);
+        }
+    }
+}
+
+/// The way out of a switch where some port may not have all that is meant for it.
+pub(super) struct Gated<'a, E: ?Sized> {
+    pub(super) now: Nanos,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) watch: &'a Watch,
+    /// What was not let out, at the ports that it was meant for.
+    pub(super) refused: &'a mut Drops,
+    pub(super) to: &'a mut E,
+}
+
+impl<E: Egress + ?Sized> Egress for Gated<'_, E> {
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        let reason = if self.watch.is_blocked(port, self.now) {
+            DropReason::LoopBlocked
+        } else {
+            match &self.snapshot.limits(port).rate_out {
+                Some(bucket) if !bucket.pass(self.now, on_wire(pool.bytes(&frame)).bytes) => {
+                    DropReason::RateOut
+                }
+                _ => return self.to.send(pool, port, frame),
+            }
+        };
+        self.refused.count(port, reason);
+        pool.release(frame);
+    }
+}
+
+/// What a frame is on a wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OnWire {
+    frames: u64,
+    bytes: u64,
+}
+
+/// Of a frame with its virtio-net header.
+#[inline]
+fn on_wire(bytes: &[u8]) -> OnWire {
+    let len = bytes.len().saturating_sub(VNET_LEN) as u64;
+    match bytes.get(1) {
+        None | Some(0) => OnWire { frames: 1, bytes: len },
+        Some(_) => segmented(bytes, len),
+    }
+}
+
+/// A sender can write what it likes into the offload header (packet(7), `PACKET_VNET_HDR`): what it
+/// claims costs it what it would cost on a wire.
+fn segmented(bytes: &[u8], len: u64) -> OnWire {
+    let whole = OnWire { frames: 1, bytes: len };
+    let Ok(header) = Header::parse(bytes) else { return whole };
+    let transport = usize::from(header.csum_start);
+    let transport_len = match header.gso_type {
+        GsoType::None => return whole,
+        GsoType::TcpV4 | GsoType::TcpV6 => {
+            let offset = bytes.get(VNET_LEN + transport + TCP_OFFSET_AT).copied().unwrap_or(0);
+            usize::from(offset >> 4) * 4
+        }
+        GsoType::Udp | GsoType::UdpL4 => UDP_LEN,
+    };
+    let headers = ((transport + transport_len) as u64).min(len);
+    let segments = (len - headers).div_ceil(u64::from(header.gso_size.max(1))).max(1);
+    OnWire { frames: segments, bytes: len + (segments - 1) * headers }
+}
+
+/// Where the data offset lies in a TCP header (RFC 9293, section 3.1).
+const TCP_OFFSET_AT: usize = 12;
+
+/// Length of a UDP header.
+const UDP_LEN: usize = 8;

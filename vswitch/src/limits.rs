@@ -1,0 +1,296 @@
+//! All limits of the switch in one list, with what happens beyond each and how often that was.
+//!
+//! The numbers stand where they are used: one file a crate or room. This is the list of them that
+//! `vswitch status --limits` shows and the daemon logs when it starts; a test sees to it that none is
+//! missing. A limit that can be hit says who counts it: a worker ([`Count`]), or whoever refuses
+//! ([`Refusals`]).
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use vswitch_api::limits::Limit;
+
+use crate::datapath::DropReason;
+
+/// Commands that one worker may have waiting.
+pub(crate) const COMMANDS_MAX: usize = 1024;
+
+/// Events that may wait for control: each port on each worker, each worker itself, and each port once
+/// for a loop.
+pub(crate) const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX;
+
+/// Time between two steps of the sweep of the forwarding database.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long an ending worker waits for what is in flight.
+pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
+
+use crate::control::limits::*;
+use crate::datapath::limits::*;
+use crate::server::limits::*;
+use fastpath::limits::*;
+use wire::limits::*;
+
+/// What workers count, of what their limits kept back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Count {
+    RoundsFull,
+    SatOut,
+    WritesCut,
+    Flushes,
+    PoolExhausted,
+    Evictions,
+    NetworkFull,
+    PortFull,
+    NewsLost,
+    GroupsFull,
+    Blocks,
+    UntoldLoops,
+}
+
+/// Who counts how often a limit was hit.
+#[derive(Debug, Clone, Copy)]
+enum Hits {
+    /// Nobody: it bounds a pace or a size, and nothing is kept back.
+    Never,
+    Worker(Count),
+    Drops(DropReason),
+    Refusals,
+}
+
+/// A limit's value as a number.
+trait Value {
+    const UNIT: Option<&'static str> = None;
+    fn value(self) -> u64;
+}
+
+macro_rules! values {
+    ($($type:ty),*) => {$(impl Value for $type {
+        fn value(self) -> u64 {
+            self as u64
+        }
+    })*};
+}
+
+values!(usize, u64, u32, u16);
+
+impl Value for Duration {
+    const UNIT: Option<&'static str> = Some("ms");
+    fn value(self) -> u64 {
+        self.as_millis() as u64
+    }
+}
+
+impl Value for vswitch_api::policy::limits::FrameRate {
+    fn value(self) -> u64 {
+        self.get()
+    }
+}
+
+struct Row {
+    part: &'static str,
+    name: &'static str,
+    value: u64,
+    unit: &'static str,
+    beyond: &'static str,
+    hits: Hits,
+}
+
+fn unit<V: Value>(_: &V, unit: &'static str) -> &'static str {
+    V::UNIT.unwrap_or(unit)
+}
+
+macro_rules! rows {
+    ($($part:literal { $($name:ident, $unit:literal, $beyond:literal, $hits:expr;)* })*) => {
+        vec![$($(Row {
+            part: $part,
+            name: stringify!($name),
+            value: $name.value(),
+            unit: unit(&$name, $unit),
+            beyond: $beyond,
+            hits: $hits,
+        },)*)*]
+    };
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn rows() -> Vec<Row> {
+    use Hits::{Drops, Never, Refusals, Worker};
+    rows! {
+        "wire" {
+            IPV6_EXTENSIONS_MAX, "headers", "the packet counts as malformed, and is forwarded by its addresses", Never;
+            ICMPV4_ERROR_PACKET_MAX, "bytes", "an ICMP error quotes less of the packet", Never;
+            ICMPV6_ERROR_PACKET_MAX, "bytes", "an ICMPv6 error quotes less of the packet", Never;
+            EXCERPT_MAX, "bytes", "an error message quotes less", Never;
+        }
+        "fastpath" {
+            PORTS_MAX, "ports", "an attach is refused", Refusals;
+            WORKERS_MAX, "workers", "`vswitch up` is refused", Never;
+            HEADROOM, "bytes", "headers do not grow further", Never;
+            VNET_LEN, "bytes", "fixed by the kernel", Never;
+            FRAME_MAX, "bytes", "no TAP gives a longer frame", Never;
+            BUFFER_STRIDE, "bytes", "a frame fits by its length", Never;
+            READ_DEPTH_MAX, "frames", "the rest of a port's frames wait for the next round", Never;
+            ROUND_FRAMES_MAX, "frames", "the rest waits for the next round, in turns", Worker(Count::RoundsFull);
+            ROUND_BYTES_PER_PORT, "bytes", "a port reads fewer frames a round", Never;
+            ROUND_BYTES_MAX, "bytes", "who read more than its part sits out a round", Worker(Count::SatOut);
+            WRITES_PER_PORT_MAX, "frames", "frames for the port are dropped as tx-no-room", Worker(Count::WritesCut);
+            SQ_ENTRIES, "operations", "the submission queue is flushed", Worker(Count::Flushes);
+            CQ_ENTRIES, "completions", "the kernel keeps the rest for the next round", Never;
+            OPS_MAX, "operations", "frames to be written are dropped as tx-no-room", Never;
+            POOL_FRAMES, "buffers", "reads wait for the next round", Worker(Count::PoolExhausted);
+            HOLDERS_MAX, "holders", "there are as many as ports", Never;
+            SPIN_ROUNDS, "rounds", "the worker sleeps", Never;
+        }
+        "datapath" {
+            FDB_SLOTS, "addresses", "an entry of the port that holds most goes", Worker(Count::Evictions);
+            FDB_ENTRIES_PER_NETWORK, "addresses", "takes such an entry's place or is not learnt", Worker(Count::NetworkFull);
+            MACS_PER_PORT, "addresses", "not learnt; frames pass", Worker(Count::PortFull);
+            AGEING_S, "s", "an address that was not seen is forgotten", Never;
+            NETWORKS_MAX, "networks", "there is one", Never;
+            SWEEP_BUCKETS, "buckets", "the sweep goes on later", Never;
+            NEWS_ROWS, "addresses", "another worker floods until it learns itself", Worker(Count::NewsLost);
+            GROUP_ROWS_MAX, "listeners", "a row of the port that has most goes", Worker(Count::GroupsFull);
+            GROUPS_PER_PORT_MAX, "groups", "the listener is not noted", Worker(Count::GroupsFull);
+            QUERY_INTERVAL_S, "s", "the switch asks again who listens", Never;
+            MEMBERSHIP_S, "s", "a listener that was not heard is forgotten", Never;
+            BURST_TIME, "", "a port's rate applies", Never;
+            BURST_BYTES_MIN, "bytes", "a port's rate applies", Never;
+            BURST_FRAMES_MIN, "frames", "storm control applies", Never;
+            STORM_BROADCAST, "frames/s", "dropped as storm-broadcast", Drops(DropReason::StormBroadcast);
+            STORM_MULTICAST, "frames/s", "dropped as storm-multicast", Drops(DropReason::StormMulticast);
+            STORM_UNKNOWN, "frames/s", "dropped as storm-unknown", Drops(DropReason::StormUnknown);
+            PROBE_EVERY, "", "no further probe for loops", Never;
+            FLAP_MOVES_MAX, "moves", "the port is blocked", Worker(Count::Blocks);
+            FLAP_WINDOW, "", "moves are counted anew", Never;
+            FLAPS, "addresses", "another address is no longer followed", Never;
+            BLOCK_MIN, "", "the port opens again", Never;
+            BLOCK_MAX, "", "a pause does not double further", Never;
+            FORGIVE, "", "former loops of a port are forgotten", Never;
+            LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::UntoldLoops);
+        }
+        "dataplane" {
+            COMMANDS_MAX, "commands", "a request fails", Refusals;
+            EVENTS_MAX, "events", "there are no more", Never;
+            SWEEP_EVERY, "", "the next step of the sweep", Never;
+            WORKER_DRAIN_MAX, "", "the worker ends with frames in flight", Never;
+        }
+        "control" {
+            STATICS_MAX, "addresses", "a static entry is refused", Refusals;
+            REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
+            FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
+            END_MAX, "", "the daemon ends without its workers", Never;
+        }
+        "server" {
+            CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            BODY_MAX, "bytes", "the request is refused", Refusals;
+            HEADER_READ_MAX, "", "the connection is closed", Refusals;
+            BODY_READ_MAX, "", "the request is refused", Refusals;
+            DRAIN_MAX, "", "requests are cut off when the daemon ends", Never;
+            ACCEPT_PAUSE, "", "connections are accepted again", Never;
+            PROBE_MAX, "", "whoever serves the socket counts as alive", Never;
+        }
+    }
+}
+
+/// Counts, by name, what was refused.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Refusals {
+    /// A limit was hit.
+    pub(crate) fn count(&self, name: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    }
+
+    fn of(&self, name: &str) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(0)
+    }
+}
+
+/// All limits. `counts`: of all workers; `drops`: of all ports.
+pub(crate) fn list(
+    counts: &BTreeMap<Count, u64>,
+    drops: impl Fn(DropReason) -> u64,
+    refusals: &Refusals,
+) -> Vec<Limit> {
+    let hits = |row: &Row| match row.hits {
+        Hits::Never => None,
+        Hits::Worker(count) => Some(counts.get(&count).copied().unwrap_or(0)),
+        Hits::Drops(reason) => Some(drops(reason)),
+        Hits::Refusals => Some(refusals.of(row.name)),
+    };
+    rows()
+        .iter()
+        .map(|row| Limit {
+            name: row.name.to_owned(),
+            part: row.part.to_owned(),
+            value: row.value,
+            unit: row.unit.to_owned(),
+            beyond: row.beyond.to_owned(),
+            hits: hits(row),
+        })
+        .collect()
+}
+
+/// All limits in one line, for the log.
+pub(crate) fn summary() -> String {
+    let rows = rows();
+    let said = rows.iter().map(|row| format!("{}={}{}", row.name, row.value, short(row.unit)));
+    said.collect::<Vec<_>>().join(" ")
+}
+
+fn short(unit: &str) -> &str {
+    if unit == "ms" { unit } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The constants of a file of limits.
+    fn constants(text: &str) -> impl Iterator<Item = &str> {
+        let words = text.lines().filter_map(|line| {
+            line.trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix("const ")
+        });
+        words.filter_map(|rest| rest.split(':').next())
+    }
+
+    #[test]
+    fn no_limit_is_missing() {
+        let files = [
+            include_str!("../../wire/src/limits.rs"),
+            include_str!("../../fastpath/src/limits.rs"),
+            include_str!("datapath/limits.rs"),
+            include_str!("limits.rs"),
+            include_str!("control/limits.rs"),
+            include_str!("server/limits.rs"),
+        ];
+        let listed: Vec<_> = rows().iter().map(|row| row.name).collect();
+        for file in files {
+            let names: Vec<_> = constants(file).collect();
+            assert!(!names.is_empty());
+            for name in names.into_iter().filter(|name| *name != "UNIT") {
+                assert!(listed.contains(&name), "{name} is not listed");
+            }
+        }
+        assert!(listed.len() > 50, "{}", listed.len());
+    }
+
+    #[test]
+    fn hits_come_from_whoever_counts_them() {
+        let refusals = Refusals::default();
+        refusals.count("PORTS_MAX");
+        let counts = BTreeMap::from([(Count::PortFull, 7)]);
+        let drops = |reason| u64::from(reason == DropReason::StormUnknown) * 3;
+        let rows = list(&counts, drops, &refusals);
+        let hits = |name: &str| rows.iter().find(|row| row.name == name).unwrap().hits;
+        assert_eq!(hits("PORTS_MAX"), Some(1));
+        assert_eq!(hits("MACS_PER_PORT"), Some(7));
+        assert_eq!(hits("STORM_UNKNOWN"), Some(3));
+        assert_eq!(hits("STATICS_MAX"), Some(0));
+        assert_eq!(hits("VNET_LEN"), None);
+        assert!(summary().contains("PORTS_MAX=8192 ") && summary().contains("BLOCK_MIN=10000ms"));
+    }
+}
