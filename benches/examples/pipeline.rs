@@ -10,12 +10,19 @@
 use vswitch_benches::{Load, Pipeline};
 
 fn main() {
-    let rounds = std::env::args().nth(1).map_or(Ok(100_000), |text| text.parse::<u32>());
-    let Ok(rounds) = rounds else {
-        println!("usage: pipeline [ROUNDS]");
+    let mut words = std::env::args().skip(1);
+    let rounds = words.next().map_or(Ok(100_000), |text| text.parse::<u32>());
+    let load = match words.next().as_deref() {
+        None => Some(Load::L2),
+        Some("plain") => Some(Load::PLAIN),
+        Some("guarded") => Some(Load::GUARDED),
+        Some(_) => None,
+    };
+    let (Ok(rounds), Some(load)) = (rounds, load) else {
+        println!("usage: pipeline [ROUNDS [plain|guarded]]");
         std::process::exit(2);
     };
-    let mut pipeline = Pipeline::new(Load::L2);
+    let mut pipeline = Pipeline::new(load);
     let frames: usize = (0..rounds).map(|_| pipeline.round()).sum();
     println!("{frames} frames");
 }

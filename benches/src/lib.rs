@@ -3,14 +3,18 @@
 
 pub mod shapes;
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::engine::memory::MemoryEngine;
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
+use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
-    self, Batch, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, State, Stats,
+    self, Batch, Bucket, Guard, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Rate,
+    Snapshot, State, Stats, Storm,
 };
 use wire::MacAddr;
 
@@ -23,11 +27,20 @@ pub struct Load {
     pub macs: u64,
     /// Length of the Ethernet frames in bytes.
     pub frame_len: usize,
+    /// All guards that a container's port has by default: source guard, storm control, a limit of MAC
+    /// addresses, loop protection. One address a port then: the guard knows no other.
+    pub guarded: bool,
 }
 
 impl Load {
     /// The one that targets are set for: 64-byte frames between 1,000 addresses on four ports.
-    pub const L2: Self = Self { ports: 4, macs: 1_000, frame_len: 64 };
+    pub const L2: Self = Self { ports: 4, macs: 1_000, frame_len: 64, guarded: false };
+
+    /// One address a port, without guards.
+    pub const PLAIN: Self = Self { macs: 4, ..Self::L2 };
+
+    /// The same with all guards.
+    pub const GUARDED: Self = Self { guarded: true, ..Self::PLAIN };
 }
 
 /// A switch over ports in memory, on which UDP frames between known addresses come in for ever.
@@ -46,9 +59,10 @@ impl Pipeline {
     /// A pipeline that has learnt all its addresses.
     ///
     /// # Panics
-    /// When there is no memory.
+    /// When there is no memory, or a guarded port has more than one address.
     #[must_use]
     pub fn new(load: Load) -> Self {
+        assert!(!load.guarded || load.macs == u64::from(load.ports), "one address a guarded port");
         let mut engine = MemoryEngine::new();
         for port in 0..load.ports {
             engine.open_cycle(PortIndex(port), frames(load, port));
@@ -63,14 +77,20 @@ impl Pipeline {
             snooping: true,
         };
         let port = |port| {
-            let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
-            (PortIndex(port), conf)
+            let own = mac(u64::from(port));
+            let conf = PortConf::new(NetworkIndex(0), PortKind::Container, own);
+            let guard = load.guarded.then_some(Guard { mac: own, ipv4: Some(SOURCE), ipv6: None });
+            (PortIndex(port), PortConf { guard, ..conf })
         };
+        let ports = 0..load.ports;
+        let limited =
+            ports.clone().filter(|_| load.guarded).map(|port| (PortIndex(port), limits()));
+        let snapshot = Snapshot::compile(vec![conf], ports.map(port)).with_limits(limited);
         let mut pipeline = Self {
             engine,
             pool: Pool::new(POOL_FRAMES).expect("memory for the pool"),
             batch: Batch::with_capacity(ROUND_FRAMES_MAX),
-            snapshot: Snapshot::compile(vec![conf], (0..load.ports).map(port)).with_epoch(1),
+            snapshot: snapshot.with_epoch(1),
             state: State::new(0x005e_ed00, false),
             stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
@@ -110,6 +130,20 @@ impl Pipeline {
         self.stats.flood_copies
     }
 }
+
+/// What a container may do unless told otherwise.
+fn limits() -> PortLimits {
+    let storm = |rate| Some(Arc::new(Bucket::new(Rate::frames(rate))));
+    let storm = Storm {
+        broadcast: storm(STORM_BROADCAST),
+        multicast: storm(STORM_MULTICAST),
+        unknown: storm(STORM_UNKNOWN),
+    };
+    PortLimits { storm: Some(storm), macs_max: MACS_PER_PORT, loop_guard: true, ..PortLimits::NONE }
+}
+
+/// Who all frames say that they are from.
+const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 2);
 
 fn mac(n: u64) -> MacAddr {
     MacAddr::from_u64(0x0200_0000_0000 | n)

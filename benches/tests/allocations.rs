@@ -4,7 +4,16 @@ use vswitch_benches::{Load, Pipeline};
 
 #[test]
 fn a_thousand_rounds_allocate_nothing() {
-    let mut pipeline = Pipeline::new(Load::L2);
+    nothing_is_allocated(Load::L2);
+}
+
+#[test]
+fn guards_allocate_nothing() {
+    nothing_is_allocated(Load::GUARDED);
+}
+
+fn nothing_is_allocated(load: Load) {
+    let mut pipeline = Pipeline::new(load);
     pipeline.round();
     let copies = pipeline.flood_copies();
     let mut frames = 0;

@@ -9,6 +9,9 @@ use std::process::Command;
 /// x86-64: see docs/performance.md.
 const L2_CEILING: f64 = 660.0;
 
+/// What all guards of a container's port may cost, as a share of the same pipeline without.
+const GUARDS_CEILING: f64 = 1.15;
+
 fn built() -> PathBuf {
     let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
     let built = Command::new(cargo)
@@ -26,11 +29,12 @@ fn built() -> PathBuf {
 }
 
 /// Instructions that the program runs, and the frames that it moves.
-fn counted(program: &PathBuf, rounds: u32) -> (f64, f64) {
+fn counted(program: &PathBuf, rounds: u32, load: &[&str]) -> (f64, f64) {
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
         .arg(rounds.to_string())
+        .args(load)
         .output()
         .expect("valgrind starts: install it (apt install valgrind)");
     let report = String::from_utf8_lossy(&run.stderr);
@@ -42,12 +46,28 @@ fn counted(program: &PathBuf, rounds: u32) -> (f64, f64) {
     (instructions.expect("a count"), frames.expect("frames"))
 }
 
+/// What start-up and learning cost cancels out between a short run and a longer one.
+fn per_frame(program: &PathBuf, load: &[&str]) -> f64 {
+    let (short, long) = (counted(program, 200, load), counted(program, 1_200, load));
+    (long.0 - short.0) / (long.1 - short.1)
+}
+
+#[test]
+fn guards_keep_below_their_ceiling() {
+    let program = built();
+    let (plain, guarded) = (per_frame(&program, &["plain"]), per_frame(&program, &["guarded"]));
+    assert!(guarded > plain, "the guards run: {guarded:.0} against {plain:.0} instructions");
+    assert!(
+        guarded <= plain * GUARDS_CEILING,
+        "{guarded:.0} instructions per frame with all guards, {plain:.0} without: \
+         at most {GUARDS_CEILING} times as many are allowed"
+    );
+}
+
 #[test]
 fn the_layer_2_pipeline_keeps_below_its_ceiling() {
     let program = built();
-    // What start-up and learning cost cancels out between a short run and a longer one.
-    let (short, long) = (counted(&program, 200), counted(&program, 1_200));
-    let per_frame = (long.0 - short.0) / (long.1 - short.1);
+    let per_frame = per_frame(&program, &[]);
     assert!(
         per_frame <= L2_CEILING,
         "{per_frame:.0} instructions per frame, at most {L2_CEILING} are allowed: \
