@@ -1,6 +1,7 @@
 //! Shared pieces of the benchmarks: a switch over ports in memory.
 #![forbid(unsafe_code)]
 
+pub mod rooms;
 pub mod shapes;
 
 use std::net::Ipv4Addr;

@@ -37,6 +37,7 @@ mod multicast;
 mod parse;
 mod police;
 mod reason;
+pub mod rooms;
 mod snapshot;
 mod stats;
 #[cfg(test)]

@@ -1,0 +1,50 @@
+//! A round room by room, with the time that each took.
+
+use std::time::Duration;
+
+use fastpath::engine::{Engine, Wait};
+use fastpath::{Clock, Nanos};
+use vswitch::datapath::rooms;
+
+use crate::Pipeline;
+
+/// The rooms that every frame comes through, and the memory ports before them.
+pub const NAMES: [&str; 8] =
+    ["rx (memory)", "parse", "admit", "classify", "learn", "lookup", "edit", "tx (memory)"];
+
+impl Pipeline {
+    /// One round. Returns the frames that came in, and how long each of [`NAMES`] took.
+    ///
+    /// # Panics
+    /// Never: memory ports do not fail.
+    pub fn timed_round(&mut self) -> (usize, [Duration; NAMES.len()]) {
+        let Self { engine, pool, batch, snapshot, state, stats, now } = self;
+        let mut times = [Duration::ZERO; NAMES.len()];
+        let mut room = 0;
+        let mut begin = Clock.now();
+        let mut lap = || {
+            let end = Clock.now();
+            times[room] = end - begin;
+            (room, begin) = (room + 1, end);
+        };
+        engine.round(pool, Wait::No, batch.incoming()).expect("memory ports do not fail");
+        let frames = batch.len();
+        lap();
+        rooms::parse(batch, pool, stats);
+        lap();
+        rooms::admit(batch, pool, snapshot, &state.fdb);
+        lap();
+        rooms::classify(batch, pool, snapshot, stats);
+        lap();
+        rooms::learn(*now, batch, snapshot, state, stats);
+        lap();
+        rooms::lookup(*now, batch, snapshot, &state.fdb);
+        lap();
+        rooms::edit(batch, pool, snapshot);
+        lap();
+        rooms::tx(batch, pool, snapshot, state, stats, engine);
+        lap();
+        *now = Nanos(now.0 + 10_000);
+        (frames, times)
+    }
+}
