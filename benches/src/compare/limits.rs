@@ -87,6 +87,9 @@ pub(crate) const ECHO_LIMIT: Duration = Duration::from_secs(10);
 /// Pairs, drawn by lot, between which an echo has to pass where there are many ports.
 pub(crate) const PAIRS_TRIED: usize = 10;
 
+/// IPv4 neighbours that the kernel may hold while every one of many ports is tried.
+pub(crate) const NEIGHBOURS_MAX: u32 = 16_384;
+
 /// How often two switches, or calm and attack, take turns within a workload that compares them.
 pub(crate) const COMPARISONS: usize = 3;
 

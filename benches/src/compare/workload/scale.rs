@@ -15,7 +15,7 @@ use super::{Figures, Times, Turn, Workload};
 use crate::contender::{Contender, Endpoint};
 use crate::limits::{COMPARISONS, IDLE_SETTLE, PAIRS_TRIED};
 use crate::result::Metric;
-use crate::shell;
+use crate::{machine, shell};
 
 /// What a port takes to make, to plug in, to try and to take away, in seconds.
 const PORT_S: f64 = 0.13;
@@ -92,8 +92,10 @@ impl Workload for Scale {
         if let Some(percent) = cpu_percent(turn)? {
             add("cpu_percent", percent);
         }
+        let neighbours = machine::many_neighbours()?;
         everybody_talks(turn)?;
         let (many, two) = compare(turn)?;
+        drop(neighbours);
         let ratios = many.over(&two).context("a figure of the two ports is zero")?;
         add("gbps_ratio", ratios.gbps);
         add("p50_ratio", ratios.p50_us);
