@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-build bench-micro loom fuzz doc install deps clean
+.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-scale bench-attack bench-build bench-micro loom fuzz doc install deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -9,6 +9,9 @@ LOCKED := $(if $(CI),--locked)
 # Measuring needs namespaces and TAPs. BENCH='--rounds 3 --only tcp1' passes options on.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 BENCH ?=
+# With whom the two long families are compared, unless BENCH says it.
+SCALE_WITH := kernel-bridge,vswitch
+ATTACK_WITH := docker0,kernel-bridge,vswitch
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +54,12 @@ bench: bench-build ## measure against docker0 and other switches: five rounds, b
 
 bench-quick: bench-build ## the main rows once, below three minutes, only to look at
 	$(SUDO) $(TARGET)/release/vswitch-bench --quick $(BENCH)
+
+bench-scale: bench-build ## a pair among 2, 10, 100 and 1,000 ports beside a pair alone: about 13 minutes
+	$(SUDO) $(TARGET)/release/vswitch-bench --only scale $(or $(BENCH),--contenders $(SCALE_WITH))
+
+bench-attack: bench-build ## a pair while a third container attacks, beside the same pair in peace: about 13 minutes
+	$(SUDO) $(TARGET)/release/vswitch-bench --only attack $(or $(BENCH),--contenders $(ATTACK_WITH))
 
 bench-build: build
 	@scripts/deps.sh bench

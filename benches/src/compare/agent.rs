@@ -4,14 +4,17 @@
 //! A client runs once and prints one line of JSON. Messages and answers are lines.
 
 use std::io::{BufRead as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
+mod attack;
 mod connect;
 mod paced;
 mod round_trip;
+
+pub(crate) use attack::Attack;
 
 /// TCP or UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -68,6 +71,20 @@ pub(crate) enum Agent {
         #[arg(long)]
         seconds: u64,
     },
+    /// Sends what no good container sends, from the line `go` on, as fast as it can.
+    Attack {
+        #[arg(long)]
+        kind: Attack,
+        /// Of the interface that it sends through.
+        #[arg(long)]
+        from: Ipv4Addr,
+        /// Whose address it claims.
+        #[arg(long)]
+        victim: Ipv4Addr,
+        /// Whom it floods with datagrams.
+        #[arg(long)]
+        third: Ipv4Addr,
+    },
 }
 
 impl Agent {
@@ -81,6 +98,7 @@ impl Agent {
             }
             Self::Accept { port, threads } => connect::accept(port, threads),
             Self::Connect { to, clients, seconds } => connect::connect(to, clients, seconds),
+            Self::Attack { kind, from, victim, third } => attack::run(kind, from, victim, third),
         }
     }
 }

@@ -11,9 +11,11 @@ use crate::workload::{self, Workload};
 
 const EXAMPLES: &str = "\
 Examples:
-  vswitch-bench                                    all contenders and workloads, five rounds
+  vswitch-bench                                    all contenders and usual workloads, five rounds
   vswitch-bench --quick                            the main ones once, below three minutes
   vswitch-bench --only tcp1,rtt-tcp --contenders docker0,vswitch --rounds 3
+  vswitch-bench --only scale --contenders kernel-bridge,vswitch
+  vswitch-bench --only attack-mac,attack-udp --contenders vswitch
   vswitch-bench --contenders kernel-bridge --variant old=/tmp/old/vswitch \\
                 --variant spin='--idle spin'       builds and settings side by side
   vswitch-bench table target/bench/compare-20261124-101500.json
@@ -153,13 +155,21 @@ impl Measure {
     /// What is measured. An unknown name is an error.
     pub(crate) fn workloads(&self) -> Result<Vec<Box<dyn Workload>>, String> {
         let mut all = workload::all();
-        let names: Vec<String> = all.iter().map(|w| w.key().to_owned()).collect();
+        let mut names: Vec<String> = Vec::new();
+        for name in all.iter().flat_map(|w| [w.family(), w.key()]) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
         let mut wanted = self.only.clone();
         if wanted.is_empty() && self.quick {
             wanted = workload::QUICK.map(str::to_owned).to_vec();
         }
         chosen("workload", &names, &wanted)?;
-        all.retain(|w| wanted.is_empty() || wanted.iter().any(|name| name == w.key()));
+        all.retain(|w| match wanted.is_empty() {
+            true => !w.is_by_name_only(),
+            false => wanted.iter().any(|name| name == w.key() || name == w.family()),
+        });
         Ok(all)
     }
 

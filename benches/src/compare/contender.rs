@@ -7,11 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Map, Value};
 
-use crate::limits::PORTS_MAX;
+use crate::limits::{ECHO_LIMIT, PORTS_MAX};
 use crate::shell;
 
 mod bridge;
@@ -59,6 +60,22 @@ impl Endpoint {
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         shell::in_netns(&self.netns, program)
     }
+
+    /// Whether an echo comes back from an address; it also resolves the neighbours.
+    pub(crate) fn reaches(&self, address: &str) -> Result<()> {
+        let mut last_error = None;
+        let end = Instant::now() + ECHO_LIMIT;
+        while Instant::now() < end {
+            let mut ping = self.command("ping");
+            match shell::run(ping.args(["-n", "-c1", "-W1", address])) {
+                Ok(_) => return Ok(()),
+                Err(error) => last_error = Some(error),
+            }
+            shell::pause(Duration::from_millis(100))?;
+        }
+        let error = last_error.unwrap_or_else(|| anyhow!("no time"));
+        Err(error).with_context(|| format!("no echo passes from {} to {address}", self.address))
+    }
 }
 
 /// A switch that the harness starts by itself.
@@ -86,6 +103,16 @@ pub(crate) trait Contender {
 
     /// Plugs one more in.
     fn port(&mut self) -> Result<Endpoint>;
+
+    /// The address of the host behind the switch, where the harness gave it one.
+    fn gateway(&self) -> Option<&str> {
+        None
+    }
+
+    /// Another of the same kind that can be up at the same time, if that is possible.
+    fn twin(&self) -> Option<Box<dyn Contender>> {
+        None
+    }
 
     /// Takes all away.
     fn stop(&mut self);

@@ -80,3 +80,28 @@ pub(crate) const MEMORY_SETTLE_MAX: Duration = Duration::from_secs(15);
 
 /// Memory that moves by less than this between two looks has settled.
 pub(crate) const MEMORY_STILL_KIB: u64 = 256;
+
+/// How long an echo may take to come back, with attempts that are repeated.
+pub(crate) const ECHO_LIMIT: Duration = Duration::from_secs(10);
+
+/// Pairs, drawn by lot, between which an echo has to pass where there are many ports.
+pub(crate) const PAIRS_TRIED: usize = 10;
+
+/// IPv4 neighbours that the kernel may hold while every one of many ports is tried.
+pub(crate) const NEIGHBOURS_MAX: u32 = 16_384;
+
+/// How often two switches, or calm and attack, take turns within a workload that compares them.
+pub(crate) const COMPARISONS: usize = 3;
+
+/// How long an attack goes on before what it does is measured, and the pause after it.
+pub(crate) const ATTACK_LEAD: Duration = Duration::from_millis(300);
+
+/// MAC addresses that a flooder pretends to have: far more than a table holds, and no more, since a
+/// kernel's bridge keeps them all.
+pub(crate) const MACS_FORGED: u64 = 1 << 20;
+
+/// Frames that an attacker sends before it adds them to its count.
+pub(crate) const ATTACK_BATCH: u64 = 64;
+
+/// The longest frame of an attacker.
+pub(crate) const ATTACK_FRAME_MAX: usize = 128;

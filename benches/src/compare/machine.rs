@@ -1,16 +1,21 @@
 //! What the figures depend on: machine, kernel, versions, commit; and congestion control.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
 use crate::contender::version;
+use crate::limits::NEIGHBOURS_MAX;
 use crate::usage::field_kib;
 
 const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
+/// Beyond the first the kernel refuses neighbours, beyond the second it begins to forget them: arp(7).
+const NEIGHBOUR_LIMITS: [&str; 2] =
+    ["/proc/sys/net/ipv4/neigh/default/gc_thresh3", "/proc/sys/net/ipv4/neigh/default/gc_thresh2"];
 
 /// Machine and versions, for the result file.
 pub(crate) fn describe() -> Map<String, Value> {
@@ -56,28 +61,44 @@ fn commit() -> String {
     crate::shell::first_line(&mut command)
 }
 
-/// The congestion control that new namespaces inherit, until it is dropped.
+/// A setting of the kernel that is set back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct CongestionControl {
+pub(crate) struct Setting {
+    path: PathBuf,
     former: String,
 }
 
-impl CongestionControl {
-    pub(crate) fn set(name: &str) -> Result<Self> {
-        let path = Path::new(CONGESTION_CONTROL);
-        let former =
-            fs::read_to_string(path).with_context(|| format!("read {CONGESTION_CONTROL}"))?;
-        fs::write(path, name).with_context(|| {
-            format!("set TCP congestion control {name}: is its module there (modprobe tcp_{name})?")
-        })?;
-        Ok(Self { former: former.trim().to_owned() })
+impl Setting {
+    fn set(path: &Path, value: &str) -> Result<Self> {
+        let shown = path.display();
+        let former = fs::read_to_string(path).with_context(|| format!("read {shown}"))?;
+        fs::write(path, value).with_context(|| format!("set {shown} to {value}"))?;
+        Ok(Self { path: path.to_owned(), former: former.trim().to_owned() })
     }
 }
 
-impl Drop for CongestionControl {
+impl Drop for Setting {
     fn drop(&mut self) {
-        if let Err(error) = fs::write(CONGESTION_CONTROL, &self.former) {
-            eprintln!("error: set {CONGESTION_CONTROL} back to {}: {error}", self.former);
+        if let Err(error) = fs::write(&self.path, &self.former) {
+            eprintln!("error: set {} back to {}: {error}", self.path.display(), self.former);
         }
     }
 }
+
+/// The congestion control that new namespaces inherit.
+pub(crate) fn congestion_control(name: &str) -> Result<Setting> {
+    Setting::set(Path::new(CONGESTION_CONTROL), name).with_context(|| {
+        format!("set TCP congestion control {name}: is its module there (modprobe tcp_{name})?")
+    })
+}
+
+/// Room for many IPv4 neighbours. The table is one for all namespaces, and by default too small for
+/// the two entries that each of a thousand containers costs when it talks to its gateway. A harness
+/// that is itself in a namespace does not see these settings and leaves them.
+pub(crate) fn many_neighbours() -> Result<Vec<Setting>> {
+    let paths = NEIGHBOUR_LIMITS.map(Path::new).into_iter().filter(|path| path.exists());
+    paths.map(|path| Setting::set(path, &NEIGHBOURS_MAX.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests;

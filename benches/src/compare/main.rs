@@ -16,7 +16,6 @@ use clap::Parser as _;
 use serde_json::{Map, Value};
 
 use crate::cli::{Cli, Command, Measure};
-use crate::machine::CongestionControl;
 use crate::result::Outcome;
 use crate::run::{Run, Settings};
 
@@ -95,7 +94,7 @@ fn measure(args: &Measure, contenders: Contenders, workloads: Workloads) -> Resu
     let output = args.output.clone().unwrap_or_else(|| default_output(&program, &machine));
     let recorded = record(&settings);
     let outcome = Outcome::new(&contenders, &workloads, machine, recorded);
-    let congestion_control = CongestionControl::set(&args.congestion_control)?;
+    let congestion_control = machine::congestion_control(&args.congestion_control)?;
     let outcome = Run { settings, contenders, workloads, outcome }.measure()?;
     drop(congestion_control);
     println!("{}", table::text(&outcome));

@@ -50,14 +50,21 @@ fn of_contender(
     steps
 }
 
-/// Why a contender does not take a step, if it does not.
-pub(crate) fn refusal(contender: &dyn Contender, ports: usize, quick: bool) -> Option<String> {
+/// Why a contender is not put through a workload, if it is not.
+pub(crate) fn refusal(
+    contender: &dyn Contender,
+    workload: &dyn Workload,
+    quick: bool,
+) -> Option<String> {
+    let ports = workload.ports();
     if ports > contender.ports_max() {
         let max = contender.ports_max();
         return Some(format!("{ports} ports take it too long: it is measured with {max} at most"));
     }
-    let is_left_out = quick && ports > 2 && contender.kind() != Kind::Own;
-    is_left_out.then(|| format!("{ports} ports take too long for a quick run"))
+    if quick && ports > 2 && contender.kind() != Kind::Own {
+        return Some(format!("{ports} ports take too long for a quick run"));
+    }
+    workload.refusal(contender)
 }
 
 /// What a step is expected to take, in seconds.

@@ -6,12 +6,11 @@
 //! interrupt ends the run; the guards of the turn take everything away.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::contender::{Contender, Endpoint};
-use crate::limits::COMMAND_LIMIT;
 use crate::plan::{self, Step};
 use crate::progress::Progress;
 use crate::result::{Failure, Outcome};
@@ -64,18 +63,22 @@ impl Run<'_> {
     fn plan(&mut self) -> (Vec<Step>, Vec<f64>) {
         let Self { settings, contenders, workloads, outcome } = self;
         let mut steps = plan::steps(contenders.len(), workloads, settings.rounds);
-        steps.retain(|step| {
+        steps.retain_mut(|step| {
             let contender = contenders[step.contender].as_ref();
-            let Some(reason) = plan::refusal(contender, step.ports, settings.quick) else {
-                return true;
-            };
-            outcome.failures.extend(step.workloads.iter().map(|n| Failure {
-                contender: contender.name().to_owned(),
-                workload: workloads[*n].key().to_owned(),
-                round: step.round,
-                reason: reason.clone(),
-            }));
-            false
+            step.workloads.retain(|number| {
+                let workload = workloads[*number].as_ref();
+                let Some(reason) = plan::refusal(contender, workload, settings.quick) else {
+                    return true;
+                };
+                outcome.failures.push(Failure {
+                    contender: contender.name().to_owned(),
+                    workload: workload.key().to_owned(),
+                    round: step.round,
+                    reason,
+                });
+                false
+            });
+            !step.workloads.is_empty()
         });
         let times = Times { load: settings.seconds, idle: settings.idle_seconds };
         let seconds = |step: &Step| {
@@ -158,24 +161,10 @@ fn bring_up(contender: &mut dyn Contender, ports: usize) -> Result<Up> {
         attach_ms.push(begin.elapsed().as_secs_f64() * 1e3);
         endpoints.push(endpoint);
     }
-    echo_passes(&endpoints)?;
-    Ok(Up { endpoints, attach_ms, memory_before_kib })
-}
-
-/// From the first port to the last; it also resolves the neighbours.
-fn echo_passes(endpoints: &[Endpoint]) -> Result<()> {
-    let [first, .., last] = endpoints else { return Ok(()) };
-    let mut last_error = None;
-    let end = Instant::now() + COMMAND_LIMIT / 3;
-    while Instant::now() < end {
-        let mut ping = first.command("ping");
-        match shell::run(ping.args(["-n", "-c2", "-i0.1", "-W1", &last.address])) {
-            Ok(_) => return Ok(()),
-            Err(error) => last_error = Some(error),
-        }
-        shell::pause(Duration::from_millis(100))?;
+    if let [first, .., last] = &endpoints[..] {
+        first.reaches(&last.address)?;
     }
-    Err(last_error.unwrap_or_else(|| anyhow::anyhow!("no time"))).context("no echo passes")
+    Ok(Up { endpoints, attach_ms, memory_before_kib })
 }
 
 /// What the contender says of itself, and whether its containers have the congestion control of all.

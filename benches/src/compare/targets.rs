@@ -53,7 +53,7 @@ const fn target(metric: &'static str, against: Against, least: f64, reach: Optio
 }
 
 /// All of them. "0" for the CPU of an idle switch means 0.0 as it is shown.
-pub(crate) const ALL: [Target; 23] = [
+pub(crate) const ALL: [Target; 38] = [
     target("tcp1.gbps", DOCKER, 0.8, Some(1.0)),
     target("tcp4.gbps", DOCKER, 0.75, Some(0.95)),
     target("rtt-tcp.p50_us", DOCKER, 0.55, Some(0.4)),
@@ -77,6 +77,21 @@ pub(crate) const ALL: [Target; 23] = [
     target("idle200.first_frame_us", Against::Above(KERNEL_BRIDGE), 60.0, None),
     target("idle200.attach_ms", Against::Nothing, 50.0, None),
     target("idle200.kib_per_port", Against::Nothing, 300.0, None),
+    target("scale1000.gbps_ratio", Against::Nothing, 0.9, None),
+    target("scale1000.p50_ratio", Against::Nothing, 1.1, None),
+    target("scale1000.attach_ms", Against::Nothing, 60.0, None),
+    target("scale1000.cpu_percent", Against::Nothing, 0.5, None),
+    target("scale1000.kib_per_port", Against::Nothing, 300.0, None),
+    target("attack-mac.gbps_ratio", Against::Nothing, 0.8, None),
+    target("attack-mac.p99_ratio", Against::Nothing, 2.0, None),
+    target("attack-broadcast.gbps_ratio", Against::Nothing, 0.8, None),
+    target("attack-broadcast.p99_ratio", Against::Nothing, 2.0, None),
+    target("attack-garbage.gbps_ratio", Against::Nothing, 0.8, None),
+    target("attack-garbage.p99_ratio", Against::Nothing, 2.0, None),
+    target("attack-udp.gbps_ratio", Against::Nothing, 0.8, None),
+    target("attack-udp.p99_ratio", Against::Nothing, 2.0, None),
+    target("attack-arp.gbps_ratio", Against::Nothing, 0.8, None),
+    target("attack-arp.p99_ratio", Against::Nothing, 2.0, None),
 ];
 
 impl Target {

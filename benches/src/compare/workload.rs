@@ -10,16 +10,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::agent::Attack;
 use crate::contender::{Contender, Endpoint};
 use crate::limits::{LOAD_GRACE, READY_LIMIT};
 use crate::result::Metric;
 use crate::shell::{self, Job};
 use crate::usage::{Look, Usage};
 
+mod attack;
 mod connect;
 mod http;
 mod idle;
+mod pair;
 mod round_trip;
+mod scale;
 mod tcp;
 mod udp;
 
@@ -39,6 +43,21 @@ pub(crate) struct Times {
 pub(crate) trait Workload {
     /// As in `--only` and in the result file.
     fn key(&self) -> &str;
+
+    /// A name by which `--only` chooses it together with others of its kind.
+    fn family(&self) -> &str {
+        self.key()
+    }
+
+    /// Runs only where `--only` names it: what would take the usual run too long.
+    fn is_by_name_only(&self) -> bool {
+        false
+    }
+
+    /// Why it cannot run on a contender, if it cannot.
+    fn refusal(&self, _contender: &dyn Contender) -> Option<String> {
+        None
+    }
 
     /// Ports that must be plugged in.
     fn ports(&self) -> usize {
@@ -97,6 +116,16 @@ pub(crate) fn all() -> Vec<Box<dyn Workload>> {
         Box::new(http::Http),
         Box::new(idle::Idle::ports(2)),
         Box::new(idle::Idle::ports(200)),
+        Box::new(scale::Scale::ports(2)),
+        Box::new(scale::Scale::ports(10)),
+        Box::new(scale::Scale::ports(100)),
+        Box::new(scale::Scale::ports(1000)),
+        Box::new(attack::Hostile::new(Attack::MacFlood)),
+        Box::new(attack::Hostile::new(Attack::BroadcastStorm)),
+        Box::new(attack::Hostile::new(Attack::Garbage)),
+        Box::new(attack::Hostile::new(Attack::UdpFlood)),
+        // Where it succeeds it leaves wrong neighbours behind: the last.
+        Box::new(attack::Hostile::new(Attack::ArpSpoof)),
     ]
 }
 
@@ -111,6 +140,11 @@ impl Turn<'_> {
 
     pub(crate) fn server(&self) -> &Endpoint {
         &self.endpoints[1]
+    }
+
+    /// The same turn for a pair of ports, of this contender or of another.
+    fn between<'b>(&'b self, contender: &'b dyn Contender, ends: &'b [Endpoint; 2]) -> Turn<'b> {
+        Turn { contender, endpoints: ends, ..*self }
     }
 
     /// Runs a load to its end, and looks at the clocks in its middle: after `lead`, until shortly

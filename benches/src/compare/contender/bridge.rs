@@ -6,6 +6,9 @@ use super::{About, Contender, Endpoint, KERNEL_BRIDGE, Kind, address, sysctl};
 use crate::netns::{Netns, Sandboxes};
 use crate::shell;
 
+/// The address of the bridge itself.
+const GATEWAY: &str = "10.99.255.1";
+
 #[derive(Debug, Default)]
 pub(crate) struct KernelBridge {
     host: Option<Netns>,
@@ -25,7 +28,7 @@ impl Contender for KernelBridge {
         let host = self.host.insert(Netns::new("bridge")?);
         shell::ip_batch(
             host.path(),
-            "link add br0 type bridge\naddr add 10.99.255.1/16 dev br0\nlink set br0 up\n",
+            &format!("link add br0 type bridge\naddr add {GATEWAY}/16 dev br0\nlink set br0 up\n"),
         )
     }
 
@@ -49,6 +52,14 @@ impl Contender for KernelBridge {
             &format!("addr add {address}/16 dev eth0\nlink set eth0 up\n"),
         )?;
         Ok(Endpoint { netns: netns.path().to_owned(), address })
+    }
+
+    fn gateway(&self) -> Option<&str> {
+        Some(GATEWAY)
+    }
+
+    fn twin(&self) -> Option<Box<dyn Contender>> {
+        Some(Box::new(Self::default()))
     }
 
     fn stop(&mut self) {

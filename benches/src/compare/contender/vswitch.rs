@@ -27,6 +27,8 @@ pub(crate) struct Vswitch {
     build: Arc<Build>,
     run: Option<Run>,
     sandboxes: Sandboxes,
+    /// As the last attach said.
+    gateway: Option<String>,
 }
 
 /// Ends in this order: the daemon, its folder, its host.
@@ -39,7 +41,8 @@ struct Run {
 
 impl Vswitch {
     pub(crate) fn new(build: &Arc<Build>) -> Self {
-        Self { build: Arc::clone(build), run: None, sandboxes: Sandboxes::default() }
+        let (build, sandboxes) = (Arc::clone(build), Sandboxes::default());
+        Self { build, run: None, sandboxes, gateway: None }
     }
 
     fn running(&self) -> Result<&Run> {
@@ -92,7 +95,16 @@ impl Contender for Vswitch {
         let text = shell::run(command.arg("--netns").arg(netns.path()))?;
         let shown: Value = serde_json::from_str(&text).context("answer of attach")?;
         let address = shown["ipv4"].as_str().context("attach says no ipv4")?.to_owned();
+        self.gateway = shown["gateway"].as_str().map(str::to_owned);
         Ok(Endpoint { netns: netns.path().to_owned(), address })
+    }
+
+    fn gateway(&self) -> Option<&str> {
+        self.gateway.as_deref()
+    }
+
+    fn twin(&self) -> Option<Box<dyn Contender>> {
+        Some(Box::new(Self::new(&self.build)))
     }
 
     fn stop(&mut self) {

@@ -33,14 +33,16 @@ fn the_budgets_hold() {
         std::sync::Arc::new(contender::Build { name, program, args: Vec::new() })
     });
     let contenders = contender::all(&builds);
-    let workloads = workload::all();
+    let mut workloads = workload::all();
+    workloads.retain(|w| !w.is_by_name_only());
     let seconds = |rounds, quick, chosen: &[&str], workloads: &[Box<dyn workload::Workload>]| {
         let times = Times { load: 2, idle: if quick { 4 } else { 10 } };
         let mut seconds = 0.0;
-        for step in steps(contenders.len(), workloads, rounds) {
+        for mut step in steps(contenders.len(), workloads, rounds) {
             let contender = contenders[step.contender].as_ref();
+            step.workloads.retain(|n| refusal(contender, workloads[*n].as_ref(), quick).is_none());
             let is_chosen = chosen.is_empty() || chosen.contains(&contender.name());
-            if is_chosen && refusal(contender, step.ports, quick).is_none() {
+            if is_chosen && !step.workloads.is_empty() {
                 seconds += step_seconds(&step, contender, workloads, times);
             }
         }
@@ -50,4 +52,24 @@ fn the_budgets_hold() {
     let mut quick = workload::all();
     quick.retain(|w| workload::QUICK.contains(&w.key()));
     assert!(seconds(1, true, &crate::cli::QUICK_CONTENDERS, &quick) < 170.0);
+    for family in ["scale", "attack"] {
+        let mut named = workload::all();
+        named.retain(|w| w.family() == family);
+        assert!(seconds(5, false, &["kernel-bridge", "vswitch"], &named) < 20.0 * 60.0, "{family}");
+    }
+}
+
+#[test]
+fn scale_runs_where_two_can_be_up_side_by_side() {
+    let build = contender::Build {
+        name: "vswitch".to_owned(),
+        program: "vswitch".into(),
+        args: Vec::new(),
+    };
+    let workloads = workload::all();
+    let scale = workloads.iter().find(|w| w.key() == "scale10").expect("a workload");
+    let mut taking = contender::all(&[std::sync::Arc::new(build)]);
+    taking.retain(|contender| refusal(contender.as_ref(), scale.as_ref(), false).is_none());
+    let names: Vec<_> = taking.iter().map(|contender| contender.name()).collect();
+    assert_eq!(names, ["kernel-bridge", "vswitch"]);
 }

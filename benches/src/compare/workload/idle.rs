@@ -63,28 +63,47 @@ impl Workload for Idle {
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
-        let pids = turn.contender.pids();
         let mut figures = Figures::new();
         let mut add = |name: &str, value| figures.push((format!("{}.{name}", self.key), value));
         shell::pause(IDLE_SETTLE)?;
-        if let Some((kernel, process)) = turn.memory_before_kib {
-            let kernel = settled_kernel_kib()?.saturating_sub(kernel);
-            let process = resident(&pids)?.saturating_sub(process);
-            add("kib_per_port", (kernel + process) as f64 / self.ports as f64);
+        if let Some(kib) = kib_per_port(turn)? {
+            add("kib_per_port", kib);
         }
         if self.is_many() {
-            let last = &turn.attach_ms[turn.attach_ms.len().saturating_sub(ATTACHES_COUNTED)..];
-            add("attach_ms", median(last).context("no port was plugged in")?);
+            add("attach_ms", attach_ms(turn)?);
         }
-        if !pids.is_empty() {
-            let before = Look::now(&pids)?;
-            shell::pause(Duration::from_secs(turn.idle_seconds))?;
-            let usage = before.until(&Look::now(&pids)?);
-            add("cpu_percent", usage.switch_cpus.context("its clocks were looked at")? * 100.0);
+        if let Some(percent) = cpu_percent(turn)? {
+            add("cpu_percent", percent);
         }
         add("first_frame_us", first_frame_us(turn)?);
         Ok(figures)
     }
+}
+
+/// What a port costs in memory, kernel and processes together; only with many ports.
+pub(super) fn kib_per_port(turn: &Turn<'_>) -> Result<Option<f64>> {
+    let Some((kernel, process)) = turn.memory_before_kib else { return Ok(None) };
+    let kernel = settled_kernel_kib()?.saturating_sub(kernel);
+    let process = resident(&turn.contender.pids())?.saturating_sub(process);
+    Ok(Some((kernel + process) as f64 / turn.endpoints.len() as f64))
+}
+
+/// Median time that the last ports took to plug in.
+pub(super) fn attach_ms(turn: &Turn<'_>) -> Result<f64> {
+    let last = &turn.attach_ms[turn.attach_ms.len().saturating_sub(ATTACHES_COUNTED)..];
+    median(last).context("no port was plugged in")
+}
+
+/// CPU of the switch while nothing happens; none for a contender that forwards in the kernel.
+pub(super) fn cpu_percent(turn: &Turn<'_>) -> Result<Option<f64>> {
+    let pids = turn.contender.pids();
+    if pids.is_empty() {
+        return Ok(None);
+    }
+    let before = Look::now(&pids)?;
+    shell::pause(Duration::from_secs(turn.idle_seconds))?;
+    let usage = before.until(&Look::now(&pids)?);
+    Ok(usage.switch_cpus.map(|cpus| cpus * 100.0))
 }
 
 /// Memory of the processes of the switch.

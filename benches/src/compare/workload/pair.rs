@@ -1,0 +1,64 @@
+//! One pair of ports, by the loads of the rows `tcp1` and `rtt-tcp`: for workloads that compare a pair
+//! with itself or with another, under other circumstances.
+
+use anyhow::{Context as _, Result};
+
+use super::round_trip::PingPong;
+use super::tcp::Tcp;
+use super::{Figures, Times, Turn, Workload as _};
+use crate::stats::median;
+use crate::targets::ratio;
+
+/// What the pair reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pair {
+    pub(super) gbps: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+}
+
+impl Pair {
+    /// Of the turn's first two ports.
+    pub(super) fn measure(turn: &Turn<'_>) -> Result<Self> {
+        let figures = [Tcp::streams(1).run(turn)?, PingPong::tcp().run(turn)?].concat();
+        Self::from(&figures)
+    }
+
+    fn from(figures: &Figures) -> Result<Self> {
+        let value = |key: &str| {
+            let found = figures.iter().find(|(name, _)| name == key);
+            found.map(|(_, value)| *value).with_context(|| format!("no {key} was measured"))
+        };
+        let (p50_us, p99_us) = (value("rtt-tcp.p50_us")?, value("rtt-tcp.p99_us")?);
+        Ok(Self { gbps: value("tcp1.gbps")?, p50_us, p99_us })
+    }
+
+    /// What it is expected to take.
+    pub(super) fn seconds(times: Times) -> f64 {
+        Tcp::streams(1).seconds(times) + PingPong::tcp().seconds(times)
+    }
+
+    /// The median of each figure; none of no pairs.
+    pub(super) fn medians(pairs: &[Self]) -> Option<Self> {
+        let of = |figure: fn(&Self) -> f64| median(&pairs.iter().map(figure).collect::<Vec<_>>());
+        Some(Self { gbps: of(|p| p.gbps)?, p50_us: of(|p| p.p50_us)?, p99_us: of(|p| p.p99_us)? })
+    }
+
+    /// Each figure as a multiple of another pair's.
+    pub(super) fn over(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            gbps: ratio(self.gbps, other.gbps)?,
+            p50_us: ratio(self.p50_us, other.p50_us)?,
+            p99_us: ratio(self.p99_us, other.p99_us)?,
+        })
+    }
+}
+
+/// The order in which two are measured the nth time: each begins as often as the other, so that a
+/// machine that drifts treats both alike.
+pub(super) fn order(nth: usize) -> [bool; 2] {
+    if nth.is_multiple_of(2) { [false, true] } else { [true, false] }
+}
+
+#[cfg(test)]
+mod tests;

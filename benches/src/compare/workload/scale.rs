@@ -1,0 +1,182 @@
+//! A switch with many ports beside one with two: whether a port more costs the others anything.
+//!
+//! With its ports in place and nothing to do, the switch is looked at as in `idle200`. Then every port
+//! has to reach the gateway, and pairs that are drawn by lot each other. Then a second switch of the
+//! same kind is brought up with two ports, and the pair of the first and the last port takes turns with
+//! that one's pair. Beside two ports, two ports are put: what differs there is the machine's noise.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use anyhow::{Context as _, Result};
+
+use super::idle::{attach_ms, cpu_percent, kib_per_port};
+use super::pair::{Pair, order};
+use super::{Figures, Times, Turn, Workload};
+use crate::contender::{Contender, Endpoint};
+use crate::limits::{COMPARISONS, IDLE_SETTLE, PAIRS_TRIED};
+use crate::result::Metric;
+use crate::{machine, shell};
+
+/// What a port takes to make, to plug in, to try and to take away, in seconds.
+const PORT_S: f64 = 0.13;
+
+#[derive(Debug)]
+pub(crate) struct Scale {
+    key: String,
+    ports: usize,
+}
+
+impl Scale {
+    pub(crate) fn ports(ports: usize) -> Self {
+        Self { key: format!("scale{ports}"), ports }
+    }
+}
+
+impl Workload for Scale {
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn family(&self) -> &str {
+        "scale"
+    }
+
+    fn is_by_name_only(&self) -> bool {
+        true
+    }
+
+    fn refusal(&self, contender: &dyn Contender) -> Option<String> {
+        let has_twin = contender.twin().is_some();
+        (!has_twin).then(|| "two of it cannot be up side by side".to_owned())
+    }
+
+    fn ports(&self) -> usize {
+        self.ports
+    }
+
+    fn is_once(&self) -> bool {
+        true
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let key = |name: &str| format!("{}.{name}", self.key);
+        let title = |what: &str| format!("{} ports: {what}", self.ports);
+        let mut metrics = vec![
+            Metric::higher(key("gbps_ratio"), title("TCP 1 stream, ratio to 2 ports"), ""),
+            Metric::lower(key("p50_ratio"), title("TCP round trip p50, ratio to 2 ports"), ""),
+            Metric::higher(key("gbps"), title("TCP 1 stream"), "Gb/s"),
+            Metric::lower(key("p50_us"), title("TCP round trip p50"), "us"),
+            Metric::lower(key("attach_ms"), title("attach"), "ms"),
+            Metric::lower(key("cpu_percent"), title("CPU of the idle switch"), "%"),
+        ];
+        if self.ports > 2 {
+            let memory = title("memory per port, switch + kernel");
+            metrics.push(Metric::lower(key("kib_per_port"), memory, "KiB"));
+        }
+        metrics
+    }
+
+    fn seconds(&self, times: Times) -> f64 {
+        let compared = 2.0 * COMPARISONS as f64 * Pair::seconds(times);
+        IDLE_SETTLE.as_secs_f64() + times.idle as f64 + PORT_S * self.ports as f64 + compared + 3.0
+    }
+
+    fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
+        let mut figures = Figures::new();
+        let mut add = |name: &str, value| figures.push((format!("{}.{name}", self.key), value));
+        shell::pause(IDLE_SETTLE)?;
+        if let Some(kib) = kib_per_port(turn)? {
+            add("kib_per_port", kib);
+        }
+        add("attach_ms", attach_ms(turn)?);
+        if let Some(percent) = cpu_percent(turn)? {
+            add("cpu_percent", percent);
+        }
+        let neighbours = machine::many_neighbours()?;
+        everybody_talks(turn)?;
+        let (many, two) = compare(turn)?;
+        drop(neighbours);
+        let ratios = many.over(&two).context("a figure of the two ports is zero")?;
+        add("gbps_ratio", ratios.gbps);
+        add("p50_ratio", ratios.p50_us);
+        add("gbps", many.gbps);
+        add("p50_us", many.p50_us);
+        Ok(figures)
+    }
+}
+
+/// Every port reaches the gateway, and some pairs each other.
+fn everybody_talks(turn: &Turn<'_>) -> Result<()> {
+    let gateway = turn.contender.gateway().context("the switch named no gateway")?;
+    for (number, endpoint) in turn.endpoints.iter().enumerate() {
+        endpoint.reaches(gateway).with_context(|| format!("port {}", number + 1))?;
+    }
+    for _ in 0..PAIRS_TRIED {
+        let (from, to) = two_of(turn.endpoints.len(), RandomState::new().hash_one(()));
+        turn.endpoints[from].reaches(&turn.endpoints[to].address)?;
+    }
+    Ok(())
+}
+
+/// Two different numbers below `count`, by a lot.
+fn two_of(count: usize, lot: u64) -> (usize, usize) {
+    let (high, low) = ((lot >> 32) as usize, lot as u32 as usize);
+    let from = high % count;
+    (from, (from + 1 + low % (count - 1)) % count)
+}
+
+/// The medians of the pair among many, and of that of two.
+fn compare(turn: &Turn<'_>) -> Result<(Pair, Pair)> {
+    let small = Small::new(turn.contender)?;
+    let [first, .., last] = turn.endpoints else { anyhow::bail!("fewer than two ports") };
+    let ends = [first.clone(), last.clone()];
+    let beside = turn.between(small.contender.as_ref(), &small.ends);
+    let among = turn.between(turn.contender, &ends);
+    let (mut many, mut two) = (Vec::new(), Vec::new());
+    for nth in 0..COMPARISONS {
+        for is_many in order(nth) {
+            match is_many {
+                true => many.push(Pair::measure(&among)?),
+                false => two.push(Pair::measure(&beside)?),
+            }
+        }
+    }
+    let medians = |pairs: &[Pair]| Pair::medians(pairs).context("nothing was measured");
+    Ok((medians(&many)?, medians(&two)?))
+}
+
+/// A second switch with two ports; it goes away with its guard.
+struct Small {
+    contender: Box<dyn Contender>,
+    ends: [Endpoint; 2],
+}
+
+impl Small {
+    fn new(of: &dyn Contender) -> Result<Self> {
+        let mut contender = of.twin().context("it has no twin")?;
+        match Self::bring_up(contender.as_mut()) {
+            Ok(ends) => Ok(Self { contender, ends }),
+            Err(error) => {
+                contender.stop();
+                Err(error.context("a second switch with two ports"))
+            }
+        }
+    }
+
+    fn bring_up(contender: &mut dyn Contender) -> Result<[Endpoint; 2]> {
+        contender.start()?;
+        contender.prepare(2)?;
+        let ends = [contender.port()?, contender.port()?];
+        ends[0].reaches(&ends[1].address)?;
+        Ok(ends)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        self.contender.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;
