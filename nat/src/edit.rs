@@ -1,0 +1,37 @@
+//! Which addresses and ports a packet gets, and which way it goes.
+
+use crate::tuple::{Endpoint, OwnerId};
+
+/// Where a packet comes from, or goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A container.
+    Inside(OwnerId),
+    /// The uplink.
+    Outside,
+}
+
+/// The new addresses and ports of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The source. Of an ICMP error, and of a fragment's tail, only the address counts.
+    pub src: Endpoint,
+    /// The destination, likewise.
+    pub dst: Endpoint,
+    /// Source and destination of the packet that an ICMP error quotes.
+    pub quoted: Option<(Endpoint, Endpoint)>,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Translation {
+    /// It is changed, and goes there.
+    Edit {
+        /// The change.
+        edit: Edit,
+        /// The way.
+        to: Side,
+    },
+    /// It belongs to no connection, and no rule is about it: not for translation.
+    NotOurs,
+}

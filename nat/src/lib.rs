@@ -1,0 +1,28 @@
+//! Translation of addresses and ports, without I/O: a packet's view, where it came from and the time go
+//! in, the edit to make or a reason against it comes out.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`tuple`] | who talks to whom |
+//! | [`view`] | what translation must know of a packet |
+//! | [`edit`] | which addresses and ports it gets |
+//! | [`policy`] | from which address and ports the inside appears, and what is published |
+//! | [`refusal`] | why a packet is not translated |
+//! | [`limits`] | every limit of the crate |
+
+#![forbid(unsafe_code)]
+
+pub mod edit;
+pub mod limits;
+pub mod policy;
+pub mod refusal;
+pub mod time;
+pub mod tuple;
+pub mod view;
+
+pub use edit::{Edit, Side, Translation};
+pub use policy::{Policy, Published};
+pub use refusal::Refusal;
+pub use time::Time;
+pub use tuple::{Endpoint, OwnerId, Transport, Tuple};
+pub use view::{Fragment, Kind, Quoted, Segment, View};
