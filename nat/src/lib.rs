@@ -8,19 +8,29 @@
 //! | [`edit`] | which addresses and ports it gets |
 //! | [`parse`] | a frame's bytes -> its view |
 //! | [`rewrite`](mod@rewrite) | an edit -> the frame's bytes, with their checksums |
+//! | [`hop`] | time to live and hop limit, down by one |
+//! | [`answer`](mod@answer) | the ICMP errors that a router sends |
+//! | [`clamp`](mod@clamp) | the MSS of SYNs, lowered |
+//! | [`split`](mod@split) | fragmentation of IPv4 |
+//! | [`fragment`] | packets that come in fragments: which connection is theirs |
 //! | [`policy`] | from which address and ports the inside appears, and what is published |
 //! | [`refusal`] | why a packet is not translated |
 //! | [`limits`] | every limit of the crate |
 
 #![forbid(unsafe_code)]
 
+pub mod answer;
+pub mod clamp;
 pub mod edit;
+pub mod fragment;
+pub mod hop;
 pub mod limits;
 pub mod parse;
 pub mod policy;
 mod quote;
 pub mod refusal;
 pub mod rewrite;
+pub mod split;
 pub mod time;
 pub mod tuple;
 pub mod view;
