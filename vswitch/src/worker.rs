@@ -178,7 +178,8 @@ impl Worker {
             &mut self.stats,
             &mut *self.engine,
         );
-        self.restraint.round(now, &mut *self.engine, &self.stats);
+        let is_spared = |port| snapshot.is_uplink(port);
+        self.restraint.round(now, &mut *self.engine, &self.stats, is_spared);
         self.news.tell(now, &mut self.state.news);
         self.report_events();
         if now >= self.next_sweep {

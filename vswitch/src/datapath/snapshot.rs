@@ -358,7 +358,8 @@ impl Snapshot {
     }
 
     /// Whether a port is the uplink's, and switched on.
-    pub(super) fn is_uplink(&self, port: PortIndex) -> bool {
+    #[must_use]
+    pub fn is_uplink(&self, port: PortIndex) -> bool {
         self.port(port).is_some_and(|conf| conf.kind == PortKind::Uplink && conf.enabled)
     }
 
