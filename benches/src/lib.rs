@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod rooms;
+pub mod routed;
 pub mod shapes;
 
 use std::net::Ipv4Addr;
@@ -74,6 +75,7 @@ impl Pipeline {
             fdb_entries_max: 65_536,
             statics: Vec::new(),
             neighbours: Vec::new(),
+            router: None,
             mac: MacAddr::ZERO,
             snooping: true,
         };

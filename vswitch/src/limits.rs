@@ -16,9 +16,9 @@ use crate::datapath::DropReason;
 /// Commands that one worker may have waiting.
 pub(crate) const COMMANDS_MAX: usize = 1024;
 
-/// Events that may wait for control: each port on each worker, each worker itself, and each port once
-/// for a loop.
-pub(crate) const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX;
+/// Events that may wait for control: each port on each worker, each worker itself, each port once
+/// for a loop, and questions for next hops.
+pub(crate) const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX + RESOLVES_MAX;
 
 /// Time between two steps of the sweep of the forwarding database.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -63,8 +63,13 @@ pub(crate) enum Count {
     GroupsFull,
     Blocks,
     UntoldLoops,
+    UnaskedHops,
+    UnansweredIcmp,
     HeldBack,
 }
+
+/// How many kinds of [`Count`] there are.
+pub(crate) const COUNTS: usize = 15;
 
 /// Who counts how often a limit was hit.
 #[derive(Debug, Clone, Copy)]
@@ -157,6 +162,7 @@ fn rows() -> Vec<Row> {
             CQ_ENTRIES, "completions", "the kernel keeps the rest for the next round", Never;
             OPS_MAX, "operations", "frames to be written are dropped as tx-no-room", Never;
             POOL_FRAMES, "buffers", "reads wait for the next round", Worker(Count::PoolExhausted);
+            HELD_FRAMES_MAX, "frames", "it is the sum of what rooms may hold", Never;
             HOLDERS_MAX, "holders", "there are as many as ports", Never;
             SPIN_ROUNDS, "rounds", "the worker sleeps", Never;
         }
@@ -186,6 +192,20 @@ fn rows() -> Vec<Row> {
             BLOCK_MAX, "", "a pause does not double further", Never;
             FORGIVE, "", "former loops of a port are forgotten", Never;
             LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::UntoldLoops);
+            NAT_CONNECTIONS, "connections", "one of the same container goes, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
+            NAT_OPERATIONS_PER_ROUND, "connections", "the rest expires in the next rounds", Never;
+            NAT_OPERATIONS_IDLE, "connections", "the rest expires in the next rounds", Never;
+            CONNTRACK_ROWS_MAX, "connections", "`conntrack ls` shows so many", Never;
+            WAITING_FRAMES_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
+            WAITING_PER_PORT_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
+            WAITING_TIME_MAX, "", "dropped as no-neighbour", Drops(DropReason::NoNeighbour);
+            WAITING_WAKE, "", "an idle worker looks who has waited too long", Never;
+            EXPIRY_WAKE, "", "an idle worker lets more connections expire", Never;
+            EXPIRY_REST, "", "an idle worker looks whether connections expire", Never;
+            RESOLVE_EVERY, "", "the next hop is asked for again", Never;
+            RESOLVES_MAX, "next hops", "asked for when the next frame comes", Worker(Count::UnaskedHops);
+            FRAGMENT_OPERATIONS, "packets", "the rest is let go in the next rounds", Never;
+            ICMP_ANSWERS, "messages/s", "the sender is not told", Worker(Count::UnansweredIcmp);
         }
         "dataplane" {
             COMMANDS_MAX, "commands", "a request fails", Refusals;
