@@ -178,6 +178,9 @@ fn rows() -> Vec<Row> {
         }
         "control" {
             STATICS_MAX, "addresses", "a static entry is refused", Refusals;
+            PUBLICATIONS_MAX, "publications", "a further one of the attachment is refused", Refusals;
+            ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
+            PICKS_MAX, "places", "the publication is refused", Refusals;
             REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
             END_MAX, "", "the daemon ends without its workers", Never;
