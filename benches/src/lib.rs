@@ -74,6 +74,7 @@ impl Pipeline {
             fdb_entries_max: 65_536,
             statics: Vec::new(),
             neighbours: Vec::new(),
+            router: None,
             mac: MacAddr::ZERO,
             snooping: true,
         };

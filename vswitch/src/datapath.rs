@@ -38,6 +38,7 @@ mod parse;
 mod police;
 mod reason;
 pub mod rooms;
+mod router;
 mod snapshot;
 mod stats;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use loops::{LoopEvent, LoopSign, Loops, Watch};
 pub use multicast::{Groups, tick};
 pub use police::{PortLimits, Storm};
 pub use reason::DropReason;
+pub use router::{Beyond, Neighbours, RouteAction, RouterConf, Routes, UplinkConf};
 pub use snapshot::{
     Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
 };

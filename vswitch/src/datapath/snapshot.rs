@@ -7,6 +7,7 @@ use fastpath::PortIndex;
 use wire::MacAddr;
 
 use super::classify::Neighbours;
+use super::router::{Router, RouterConf};
 use super::{Guard, Key, PortLimits, PortVlans, Tagging};
 use members::Members;
 
@@ -16,6 +17,11 @@ mod members;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NetworkIndex(pub u16);
 
+impl NetworkIndex {
+    /// Of a port that is on no network.
+    pub const NONE: Self = Self(u16::MAX);
+}
+
 /// What a port is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortKind {
@@ -23,6 +29,9 @@ pub enum PortKind {
     Container,
     /// The TAP in the host's namespace that carries the gateway's addresses.
     Host,
+    /// The TAP in the host's namespace whose frames nftables hands from and to the host's device. It is
+    /// of no network: see [`PortConf::uplink`].
+    Uplink,
 }
 
 /// Whom a port reaches.
@@ -87,6 +96,8 @@ pub struct NetworkConf {
     pub snooping: bool,
     /// Whose addresses the switch answers for.
     pub neighbours: Vec<Neighbour>,
+    /// How its gateway routes; without, frames to the gateway are the host's, as any others.
+    pub router: Option<RouterConf>,
 }
 
 /// A port as control describes it.
@@ -113,11 +124,17 @@ impl PortConf {
     #[must_use]
     pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
         let isolation = match kind {
-            PortKind::Container => Isolation::None,
+            PortKind::Container | PortKind::Uplink => Isolation::None,
             PortKind::Host => Isolation::Promiscuous,
         };
         let vlans = PortVlans::access(0);
         Self { network, kind, mac, enabled: true, vlans, guard: None, isolation }
+    }
+
+    /// The uplink's port. Only routers lead there.
+    #[must_use]
+    pub const fn uplink(mac: MacAddr) -> Self {
+        Self::new(NetworkIndex::NONE, PortKind::Uplink, mac)
     }
 }
 
@@ -131,6 +148,7 @@ pub(super) struct Network {
     pub(super) neighbours: Neighbours,
     /// Whether any port is isolated.
     pub(super) has_isolated: bool,
+    pub(super) router: Option<Router>,
 }
 
 /// What must be known of a port that a frame goes to, eight ports a cache line.
@@ -147,7 +165,7 @@ impl Gate {
     const NOWHERE: u16 = u16::MAX;
     /// Of a port that is not there, or switched off.
     const SHUT: Self = Self {
-        network: NetworkIndex(u16::MAX),
+        network: NetworkIndex::NONE,
         untagged: Self::NOWHERE,
         is_trunk: false,
         isolation: Isolation::None,
@@ -174,6 +192,7 @@ pub struct Snapshot {
     ports: Vec<Option<PortConf>>,
     gates: Vec<Gate>,
     has_trunks: bool,
+    has_routers: bool,
     limits: Vec<PortLimits>,
     limited: Limited,
 }
@@ -191,15 +210,17 @@ static NO_LIMITS: PortLimits = PortLimits::NONE;
 
 impl Snapshot {
     /// Compiles networks, whose position is their [`NetworkIndex`], and ports. A port of a network
-    /// that is not there is left out.
+    /// that is not there is left out, but for the uplink's.
     #[must_use]
     pub fn compile(
         networks: Vec<NetworkConf>,
         ports: impl IntoIterator<Item = (PortIndex, PortConf)>,
     ) -> Self {
         let mut snapshot = Self::default();
-        for conf in networks {
+        for (index, conf) in (0..).map(NetworkIndex).zip(networks) {
             let neighbours = Neighbours::new(&conf.neighbours);
+            let router = conf.router.as_ref().map(|conf| Router::new(index, conf));
+            snapshot.has_routers |= router.is_some();
             let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
             snapshot.networks.push(Network {
                 conf,
@@ -207,16 +228,19 @@ impl Snapshot {
                 members: Members::default(),
                 neighbours,
                 has_isolated: false,
+                router,
             });
         }
         for (port, conf) in ports {
-            let Some(network) = snapshot.networks.get_mut(usize::from(conf.network.0)) else {
-                continue;
-            };
-            if conf.enabled {
-                network.members.add(port, &conf);
-                network.has_isolated |= conf.isolation == Isolation::Isolated;
-                snapshot.has_trunks |= conf.vlans.is_trunk();
+            let network = snapshot.networks.get_mut(usize::from(conf.network.0));
+            match network {
+                None if conf.kind != PortKind::Uplink => continue,
+                Some(network) if conf.enabled => {
+                    network.members.add(port, &conf);
+                    network.has_isolated |= conf.isolation == Isolation::Isolated;
+                    snapshot.has_trunks |= conf.vlans.is_trunk();
+                }
+                _ => {}
             }
             if snapshot.ports.len() <= port.get() {
                 snapshot.ports.resize(port.get() + 1, None);
@@ -314,6 +338,17 @@ impl Snapshot {
     #[inline]
     pub(super) fn has_trunks(&self) -> bool {
         self.has_trunks
+    }
+
+    /// Whether any network has a router.
+    #[inline]
+    pub(super) fn has_routers(&self) -> bool {
+        self.has_routers
+    }
+
+    /// Whether a port is the uplink's, and switched on.
+    pub(super) fn is_uplink(&self, port: PortIndex) -> bool {
+        self.port(port).is_some_and(|conf| conf.kind == PortKind::Uplink && conf.enabled)
     }
 
     /// The network of a port.

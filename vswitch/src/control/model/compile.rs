@@ -48,6 +48,7 @@ impl Model {
             ageing: self.network.ageing,
             fdb_entries_max: self.network.fdb_entries_max,
             statics: statics.collect(),
+            router: None,
             mac: self.network.gateway_mac,
             snooping: self.network.multicast == Multicast::Snoop,
             neighbours: self.neighbours(),

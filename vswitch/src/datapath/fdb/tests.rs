@@ -30,6 +30,7 @@ fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
             fdb_entries_max: usize::MAX,
             statics,
             neighbours: Vec::new(),
+            router: None,
             mac: MacAddr::ZERO,
             snooping: false,
         }],

@@ -54,6 +54,7 @@ pub(super) fn network() -> NetworkConf {
         fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,
         statics: Vec::new(),
         neighbours: Vec::new(),
+        router: None,
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         snooping: false,
     }

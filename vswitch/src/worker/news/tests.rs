@@ -17,6 +17,7 @@ fn snapshot() -> Snapshot {
         fdb_entries_max: 100,
         statics: Vec::new(),
         neighbours: Vec::new(),
+        router: None,
         mac: MAC,
         snooping: true,
     };
