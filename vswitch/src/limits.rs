@@ -28,6 +28,7 @@ pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
 use crate::control::limits::*;
 use crate::datapath::limits::*;
+use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
 use wire::limits::*;
@@ -185,6 +186,12 @@ fn rows() -> Vec<Row> {
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
             END_MAX, "", "the daemon ends without its workers", Never;
         }
+        "host" {
+            TABLES_CHECK_EVERY, "", "a lost nftables table is put back", Never;
+            NFT_ANSWER_MAX, "", "loading nftables rules fails", Never;
+            NFT_BUFFER, "bytes", "loading that many nftables rules fails", Never;
+            SHIFTED_PORTS_MAX, "ports", "the host itself does not reach a longer shifted range", Never;
+        }
         "server" {
             CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
             BODY_MAX, "bytes", "the request is refused", Refusals;
@@ -268,6 +275,7 @@ mod tests {
             include_str!("datapath/limits.rs"),
             include_str!("limits.rs"),
             include_str!("control/limits.rs"),
+            include_str!("host/limits.rs"),
             include_str!("server/limits.rs"),
         ];
         let listed: Vec<_> = rows().iter().map(|row| row.name).collect();
