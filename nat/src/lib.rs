@@ -6,6 +6,8 @@
 //! | [`tuple`] | who talks to whom |
 //! | [`view`] | what translation must know of a packet |
 //! | [`edit`] | which addresses and ports it gets |
+//! | [`parse`] | a frame's bytes -> its view |
+//! | [`rewrite`](mod@rewrite) | an edit -> the frame's bytes, with their checksums |
 //! | [`policy`] | from which address and ports the inside appears, and what is published |
 //! | [`refusal`] | why a packet is not translated |
 //! | [`limits`] | every limit of the crate |
@@ -14,8 +16,11 @@
 
 pub mod edit;
 pub mod limits;
+pub mod parse;
 pub mod policy;
+mod quote;
 pub mod refusal;
+pub mod rewrite;
 pub mod time;
 pub mod tuple;
 pub mod view;

@@ -27,8 +27,10 @@ use crate::ip::Protocol;
 #[cfg(test)]
 mod tests;
 
+mod crc32c;
 mod delta;
 
+pub use crc32c::crc32c_update;
 pub use delta::{ChecksumState, Delta, update_for_address, update_for_port};
 
 /// Written for a checksum of 0 where 0 means that there is none: the other zero.

@@ -33,7 +33,7 @@
 //! - IPv6 jumbograms (RFC 2675) and Linux' BIG TCP, which leave the length field 0.
 //! - IPv6 mobility, HIP and shim6 headers: the walk stops at them, as at any transport.
 //! - Writing IPv4 options, IPv6 extension headers and fragments; reading them is supported.
-//! - SCTP beyond its ports: its CRC32c is neither verified nor written.
+//! - SCTP beyond its ports: its CRC32c is not verified, and written only after a change of ports.
 //! - Reassembly, here as everywhere: a fragment's tail has no ports.
 //! - IEEE 802.3 frames beyond their length: LLC and SNAP are payload.
 

@@ -20,7 +20,7 @@ mod field {
 pub const LEN: usize = 4;
 
 /// Bytes of the SCTP common header (RFC 9260 section 3.1). Its CRC32c covers no pseudo-header, so
-/// that addresses can be translated; a port cannot without computing the CRC anew.
+/// that a change of addresses leaves it alone; for ports see [`crate::checksum::crc32c_update`].
 pub const SCTP_HEADER_LEN: usize = 12;
 
 /// A view of the ports.

@@ -135,3 +135,37 @@ fn a_completed_zero_is_written_as_all_ones() {
     assert_eq!(complete_partial(&mut frame, 0, 0), Ok(()));
     assert_eq!(frame, [0xff; 4]);
 }
+
+/// The CRC32c of a message, bit by bit.
+fn crc32c(message: &[u8]) -> u32 {
+    let step = |crc: u32| (crc >> 1) ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 };
+    let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc));
+    !message.iter().fold(!0, byte)
+}
+
+/// RFC 3720 appendix B.4: 32 bytes of zeros, of ones, and from 0 to 31.
+#[test]
+fn crc32c_of_the_rfc() {
+    assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+    assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+    assert_eq!(crc32c(&std::array::from_fn::<u8, 32, _>(|n| n as u8)), 0x46dd_794e);
+}
+
+#[test]
+fn crc32c_by_difference_is_crc32c_anew() {
+    for len in [4, 5, 12, 31, 32, 1_500, 65_515] {
+        let mut message: std::vec::Vec<u8> = (0..len).map(|n| (n * 7 + 3) as u8).collect();
+        let old = crc32c(&message);
+        assert_eq!(crc32c_update(old, 0, len), old);
+        for (bit, difference) in (0..32).map(|bit| (bit, 1 << bit)).chain([(32, 0xdead_beef_u32)]) {
+            for (byte, changed) in message.iter_mut().zip(difference.to_be_bytes()) {
+                *byte ^= changed;
+            }
+            let new = crc32c_update(old, difference, len);
+            assert_eq!(new, crc32c(&message), "bit {bit}, {len} bytes");
+            for (byte, changed) in message.iter_mut().zip(difference.to_be_bytes()) {
+                *byte ^= changed;
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! New addresses and ports into the bytes of a packet, with its checksums.
+//!
+//! Checksums change by difference (RFC 1624), so one that was wrong stays wrong, and a packet takes the
+//! same time whatever its length. What is changed, by what the frame carries:
+//!
+//! | packet | addresses | ports | checksums |
+//! |---|---|---|---|
+//! | TCP, UDP | yes | yes | IPv4 header; the transport's, see below |
+//! | echo | yes | the identifier | IPv4 header; ICMP (ICMPv6 covers the addresses as well) |
+//! | SCTP | yes | yes | IPv4 header; CRC32c where a port changes |
+//! | ICMP error | yes | none | IPv4 header; ICMP; all of the quoted packet's that are there |
+//! | fragment's tail | yes | none | IPv4 header |
+//!
+//! A transport checksum that is complete covers addresses and ports. A partial one holds the
+//! pseudo-header's sum, addresses only; it stays partial, also of a GSO frame, whose segments differ in
+//! what is not changed here. None (UDP over IPv4, field 0) stays none. The virtio-net header holds
+//! nothing that translation changes, and is not touched.
+//!
+//! The identifier of an echo belongs to who asks: the source port of a request, the destination port of
+//! a reply.
+//!
+//! An error leaves the frame as it was.
+
+use std::net::IpAddr;
+
+use wire::checksum::{Delta, crc32c_update, udp_nonzero, update_for_address, update_for_port};
+use wire::ports::{Ports, SCTP_HEADER_LEN};
+use wire::{ChecksumState, L3, L4, Meta, icmpv4, icmpv6, ipv4, ipv6, tcp, udp};
+
+use crate::edit::Edit;
+use crate::quote;
+
+#[cfg(test)]
+mod tests;
+
+mod error;
+
+/// Why a packet was left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RewriteError {
+    /// The new addresses are not of the packet's family.
+    #[error("{l3:?} packet cannot get the source {src}: give addresses of its own family")]
+    Family {
+        /// What the packet is.
+        l3: L3,
+        /// The new source.
+        src: IpAddr,
+    },
+    /// The metadata is not that of the frame.
+    #[error("frame of {len} bytes does not hold its headers: parse it again")]
+    Frame {
+        /// Bytes in the frame.
+        len: usize,
+    },
+    /// What the packet carries cannot be translated.
+    #[error("{0:?} cannot be translated")]
+    Protocol(L4),
+    /// An ICMP error whose quoted packet cannot be read, or for which the edit has none.
+    #[error("ICMP error without a quoted packet that can be translated")]
+    Quote,
+    /// The first fragment of an SCTP packet gets another port: its checksum covers the other fragments.
+    #[error("fragment of an SCTP packet cannot get port {0}")]
+    SctpFragment(u16),
+}
+
+/// Gives the packet its new addresses and ports. `meta` is the frame's; `state` is what its virtio-net
+/// header says of its checksum.
+///
+/// # Errors
+/// [`RewriteError`]; the frame is untouched then.
+#[inline]
+pub fn rewrite(
+    edit: &Edit,
+    meta: &Meta,
+    ethernet: &mut [u8],
+    state: ChecksumState,
+) -> Result<(), RewriteError> {
+    let header_len = match meta.l4 {
+        L4::Tcp => tcp::HEADER_LEN,
+        L4::Udp => udp::HEADER_LEN,
+        _ => return rewrite_other(edit, meta, ethernet, state),
+    };
+    if meta.l4_bytes(ethernet).len() < header_len {
+        return Err(RewriteError::Frame { len: ethernet.len() });
+    }
+    let addresses = addresses(edit, meta, ethernet)?;
+    let segment = meta.l4_bytes_mut(ethernet);
+    let ports = set_ports(edit, segment);
+    match meta.l4 {
+        L4::Tcp => {
+            let Ok(mut tcp) = tcp::Packet::new_checked(segment) else { return Ok(()) };
+            tcp.set_checksum(covered(tcp.checksum(), addresses, ports, state));
+        }
+        _ => {
+            let Ok(mut udp) = udp::Packet::new_quoted(segment) else { return Ok(()) };
+            let state = state.of_udp(udp.checksum());
+            if state != ChecksumState::None {
+                let field = covered(udp.checksum(), addresses, ports, state);
+                udp.set_checksum(udp_nonzero(field));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A transport checksum that covers addresses and ports, after the change of both.
+#[inline(always)]
+fn covered(field: u16, addresses: Delta, ports: Delta, state: ChecksumState) -> u16 {
+    match state {
+        ChecksumState::Complete => addresses.and(ports).apply(field),
+        ChecksumState::Partial | ChecksumState::None => update_for_address(field, addresses, state),
+    }
+}
+
+/// Sets both addresses, updates the checksum of an IPv4 header, and gives the change.
+#[inline(always)]
+fn addresses(edit: &Edit, meta: &Meta, ethernet: &mut [u8]) -> Result<Delta, RewriteError> {
+    let no_frame = RewriteError::Frame { len: ethernet.len() };
+    let packet = meta.l3_bytes_mut(ethernet);
+    match (meta.l3, edit.src.address, edit.dst.address) {
+        (L3::Ipv4, IpAddr::V4(src), IpAddr::V4(dst)) => {
+            let mut ip = ipv4::Packet::new_quoted(packet).map_err(|_| no_frame)?;
+            let change = Delta::ipv4(ip.src(), src).and(Delta::ipv4(ip.dst(), dst));
+            ip.set_src(src);
+            ip.set_dst(dst);
+            ip.update_checksum(change);
+            Ok(change)
+        }
+        (L3::Ipv6, IpAddr::V6(src), IpAddr::V6(dst)) => {
+            let mut ip = ipv6::Packet::new_quoted(packet).map_err(|_| no_frame)?;
+            Ok(ip.rewrite_src(src).and(ip.rewrite_dst(dst)))
+        }
+        (l3, src, _) => Err(RewriteError::Family { l3, src }),
+    }
+}
+
+/// Sets both ports, and gives the change.
+#[inline(always)]
+fn set_ports(edit: &Edit, segment: &mut [u8]) -> Delta {
+    let Ok(mut ports) = Ports::new_checked(segment) else { return Delta::NONE };
+    let change = Delta::u16(ports.src(), edit.src.port).and(Delta::u16(ports.dst(), edit.dst.port));
+    ports.set_src(edit.src.port);
+    ports.set_dst(edit.dst.port);
+    change
+}
+
+#[inline(never)]
+fn rewrite_other(
+    edit: &Edit,
+    meta: &Meta,
+    ethernet: &mut [u8],
+    state: ChecksumState,
+) -> Result<(), RewriteError> {
+    let header_len = match meta.l4 {
+        L4::FragmentTail => return addresses(edit, meta, ethernet).map(drop),
+        L4::Sctp => SCTP_HEADER_LEN,
+        L4::Icmpv4 => icmpv4::HEADER_LEN,
+        L4::Icmpv6 => icmpv6::HEADER_LEN,
+        other => return Err(RewriteError::Protocol(other)),
+    };
+    if meta.l4_bytes(ethernet).len() < header_len {
+        return Err(RewriteError::Frame { len: ethernet.len() });
+    }
+    match meta.l4 {
+        L4::Sctp => sctp(edit, meta, ethernet, state),
+        L4::Icmpv4 => icmpv4(edit, meta, ethernet, state),
+        _ => icmpv6(edit, meta, ethernet, state),
+    }
+}
+
+fn sctp(
+    edit: &Edit,
+    meta: &Meta,
+    ethernet: &mut [u8],
+    state: ChecksumState,
+) -> Result<(), RewriteError> {
+    let segment = meta.l4_bytes(ethernet);
+    let (len, old) = (segment.len(), word(segment, 0));
+    let new = u32::from(edit.src.port) << 16 | u32::from(edit.dst.port);
+    if meta.fragment && old != new {
+        let is_src = old >> 16 != new >> 16;
+        let port = if is_src { edit.src.port } else { edit.dst.port };
+        return Err(RewriteError::SctpFragment(port));
+    }
+    addresses(edit, meta, ethernet)?;
+    let segment = meta.l4_bytes_mut(ethernet);
+    segment[..4].copy_from_slice(&new.to_be_bytes());
+    // A field of 0 says that there is none (RFC 9653).
+    let field = word(segment, 8);
+    if state == ChecksumState::Complete && field != 0 {
+        let crc = crc32c_update(field.swap_bytes(), old ^ new, len);
+        segment[8..12].copy_from_slice(&crc.to_le_bytes());
+    }
+    Ok(())
+}
+
+/// Four bytes of a segment whose length the caller knows.
+fn word(segment: &[u8], at: usize) -> u32 {
+    segment[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}
+
+/// The identifier of an echo: the port of who asked.
+fn ident(edit: &Edit, is_request: bool) -> u16 {
+    if is_request { edit.src.port } else { edit.dst.port }
+}
+
+fn icmpv4(
+    edit: &Edit,
+    meta: &Meta,
+    ethernet: &mut [u8],
+    state: ChecksumState,
+) -> Result<(), RewriteError> {
+    let Ok(icmp) = icmpv4::Packet::new_checked(meta.l4_bytes(ethernet)) else {
+        return Err(RewriteError::Frame { len: ethernet.len() });
+    };
+    let (icmp_type, is_echo) = (icmp.icmp_type(), icmp.icmp_type().is_echo());
+    if !is_echo && !quote::is_icmpv4(icmp_type) {
+        return Err(RewriteError::Protocol(meta.l4));
+    }
+    let found = if is_echo { None } else { Some(error::check(edit, false, icmp.payload())?) };
+    addresses(edit, meta, ethernet)?;
+    let Ok(mut icmp) = icmpv4::Packet::new_checked(meta.l4_bytes_mut(ethernet)) else {
+        return Ok(());
+    };
+    let change = match found {
+        Some(found) => error::apply(&found, icmp.payload_mut()),
+        None => {
+            let new = ident(edit, icmp_type == icmpv4::Type::ECHO_REQUEST);
+            let change = Delta::u16(icmp.ident(), new);
+            icmp.set_ident(new);
+            change
+        }
+    };
+    icmp.set_checksum(update_for_port(icmp.checksum(), change, state));
+    Ok(())
+}
+
+fn icmpv6(
+    edit: &Edit,
+    meta: &Meta,
+    ethernet: &mut [u8],
+    state: ChecksumState,
+) -> Result<(), RewriteError> {
+    let Ok(icmp) = icmpv6::Packet::new_checked(meta.l4_bytes(ethernet)) else {
+        return Err(RewriteError::Frame { len: ethernet.len() });
+    };
+    let (icmp_type, is_echo) = (icmp.icmp_type(), icmp.icmp_type().is_echo());
+    if !is_echo && !quote::is_icmpv6(icmp_type) {
+        return Err(RewriteError::Protocol(meta.l4));
+    }
+    let found = if is_echo { None } else { Some(error::check(edit, true, icmp.payload())?) };
+    let addresses = addresses(edit, meta, ethernet)?;
+    let Ok(mut icmp) = icmpv6::Packet::new_checked(meta.l4_bytes_mut(ethernet)) else {
+        return Ok(());
+    };
+    let change = match found {
+        Some(found) => error::apply(&found, icmp.payload_mut()),
+        None => {
+            let new = ident(edit, icmp_type == icmpv6::Type::ECHO_REQUEST);
+            let change = Delta::u16(icmp.ident(), new);
+            icmp.set_ident(new);
+            change
+        }
+    };
+    icmp.set_checksum(covered(icmp.checksum(), addresses, change, state));
+    Ok(())
+}
