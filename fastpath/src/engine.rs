@@ -118,6 +118,16 @@ pub trait Engine {
     /// Whether a port has been read with success lately: then a round does not wait.
     fn is_busy(&self) -> bool;
 
+    /// Ports that have brought frames lately, and can be bounded by [`Engine::allow`]. Ports in memory
+    /// cannot.
+    fn active(&self) -> &[PortIndex] {
+        &[]
+    }
+
+    /// Bounds the frames that are read from a port until this is called again; `None` lifts the bound.
+    /// A port that has had what it may counts as quiet: a round may wait.
+    fn allow(&mut self, _port: PortIndex, _frames: Option<u32>) {}
+
     /// Empty rounds after which a port is polled instead of read.
     fn set_patience(&mut self, rounds: u16);
 

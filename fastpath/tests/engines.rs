@@ -247,3 +247,29 @@ fn a_quiet_engine_sleeps_and_a_frame_wakes_it() {
         drop(writer.join());
     }
 }
+
+/// A port that may have no more frames read is left alone, also by a sleeping engine, until it may.
+#[test]
+fn a_bounded_port_rests() {
+    for (name, mut rig) in rigs() {
+        let far = rig.attach(A);
+        for number in 0..10 {
+            write_retrying(&far, &numbered(number));
+        }
+        rig.engine.set_patience(1);
+        rig.engine.allow(A, Some(4));
+        let before = rig.engine.stats().sleeps;
+        let mut frames = 0;
+        for _ in 0..20 {
+            rig.round(Wait::For(Duration::from_millis(1)));
+            frames += rig.received.len();
+            rig.release_all();
+        }
+        assert_eq!(frames, 4, "{name}");
+        assert_eq!(rig.engine.active(), [A], "{name}");
+        assert!(rig.engine.stats().sleeps >= before + 10, "{name}: it spins");
+        rig.engine.allow(A, None);
+        rig.until(name, |rig| rig.received.len() == 6);
+        rig.release_all();
+    }
+}

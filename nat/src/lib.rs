@@ -3,6 +3,11 @@
 //!
 //! | module | what it is about |
 //! |---|---|
+//! | [`nat`](Nat) | the translator: how connections begin, go on and end |
+//! | `table` | where they are kept: by address, by time, by owner |
+//! | `mapping`, `ports` | by which port of ours the world sees an inner endpoint |
+//! | `rules` | the policy, compiled |
+//! | `tcp`, [`state`](State) | what state a connection is in |
 //! | [`tuple`] | who talks to whom |
 //! | [`view`] | what translation must know of a packet |
 //! | [`edit`] | which addresses and ports it gets |
@@ -14,6 +19,8 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
+mod counters;
 pub mod edit;
 pub mod limits;
 pub mod parse;
@@ -21,13 +28,23 @@ pub mod policy;
 mod quote;
 pub mod refusal;
 pub mod rewrite;
+mod mapping;
+mod nat;
+mod ports;
+mod rules;
+mod state;
+mod table;
+mod tcp;
 pub mod time;
 pub mod tuple;
 pub mod view;
 
+pub use counters::Counters;
 pub use edit::{Edit, Side, Translation};
+pub use nat::{Nat, NatConfig, Row};
 pub use policy::{Policy, Published};
 pub use refusal::Refusal;
+pub use state::State;
 pub use time::Time;
 pub use tuple::{Endpoint, OwnerId, Transport, Tuple};
 pub use view::{Fragment, Kind, Quoted, Segment, View};

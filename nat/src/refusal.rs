@@ -21,6 +21,9 @@ pub enum Refusal {
     /// A published port that this sender may not connect to.
     #[error("sender not allowed")]
     NotAllowed,
+    /// From an address that the inside endpoint did not speak to.
+    #[error("sender not spoken to")]
+    Unsolicited,
     /// A segment that neither begins a connection nor belongs to one.
     #[error("no such connection")]
     NoConnection,

@@ -26,6 +26,22 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long an ending worker waits for what is in flight.
 pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
+/// How often a worker looks which ports it should hold back, and for how long it sleeps when only those
+/// have frames.
+pub(crate) const RESTRAINT_PERIOD: Duration = Duration::from_millis(1);
+
+/// Frames a period that a port may have read most of whose frames are dropped.
+pub(crate) const RESTRAINT_FRAMES: u64 = 32;
+
+/// How long a port is held back after it last gave reason to.
+pub(crate) const RESTRAINT_TIME: Duration = Duration::from_millis(16);
+
+/// Small frames a period, without answers, beyond which a port floods.
+pub(crate) const FLOOD_FRAMES: u64 = 64;
+
+/// Below this length on average frames are small.
+pub(crate) const FLOOD_BYTES_PER_FRAME: u64 = 512;
+
 use crate::control::limits::*;
 use crate::datapath::limits::*;
 use crate::host::limits::*;
@@ -48,6 +64,7 @@ pub(crate) enum Count {
     GroupsFull,
     Blocks,
     UntoldLoops,
+    HeldBack,
 }
 
 /// Who counts how often a limit was hit.
@@ -174,6 +191,11 @@ fn rows() -> Vec<Row> {
         "dataplane" {
             COMMANDS_MAX, "commands", "a request fails", Refusals;
             EVENTS_MAX, "events", "there are no more", Never;
+            RESTRAINT_PERIOD, "", "ports are judged anew", Never;
+            RESTRAINT_FRAMES, "frames", "a port most of whose frames are dropped is held back", Worker(Count::HeldBack);
+            RESTRAINT_TIME, "", "a port that behaves is let go", Never;
+            FLOOD_FRAMES, "frames", "a port that sends small frames without answers is held back, if others talk", Never;
+            FLOOD_BYTES_PER_FRAME, "bytes", "frames are not small", Never;
             SWEEP_EVERY, "", "the next step of the sweep", Never;
             WORKER_DRAIN_MAX, "", "the worker ends with frames in flight", Never;
         }

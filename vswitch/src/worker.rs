@@ -13,6 +13,7 @@
 
 mod command;
 mod news;
+mod restraint;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -32,11 +33,12 @@ use vswitch_api::stats::WorkerStats;
 
 pub(crate) use command::{Command, Removed, WorkerReport};
 pub(crate) use news::News;
+use restraint::Restraint;
 
 use crate::datapath::limits::QUERY_INTERVAL_S;
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};
 use crate::dataplane::DataplaneEvent;
-use crate::limits::{Count, SWEEP_EVERY, WORKER_DRAIN_MAX};
+use crate::limits::{Count, RESTRAINT_PERIOD, SWEEP_EVERY, WORKER_DRAIN_MAX};
 
 /// Time between two questions who listens to which multicast group.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
@@ -73,6 +75,7 @@ pub(crate) struct Worker {
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     news: News,
     state: State,
+    restraint: Restraint,
     stats: Stats,
     /// Who waits for a port to be closed.
     closing: Vec<(PortIndex, oneshot::Sender<Removed>)>,
@@ -111,6 +114,7 @@ impl Worker {
             snapshot: Cache::new(setup.snapshot),
             state: State::watched(setup.seed, setup.news.has_peers(), setup.watch),
             news: setup.news,
+            restraint: Restraint::default(),
             stats: Stats::default(),
             closing: Vec::new(),
             open: Vec::new(),
@@ -171,6 +175,7 @@ impl Worker {
             &mut self.stats,
             &mut *self.engine,
         );
+        self.restraint.round(now, &mut *self.engine, &self.stats);
         self.news.tell(now, &mut self.state.news);
         for event in self.state.loops.events() {
             // The channel has a place for each port.
@@ -184,8 +189,11 @@ impl Worker {
     }
 
     /// Sleeps until it is time to ask who listens to which group, unless there is something that ages or
-    /// somebody who may have news.
+    /// somebody who may have news. A port that is held back waits for its next period.
     fn patience(&self) -> Wait {
+        if self.restraint.holds() {
+            return Wait::For(RESTRAINT_PERIOD);
+        }
         let at_rest = self.state.fdb.is_empty() && !self.news.has_peers();
         Wait::For(if at_rest { QUERY_EVERY } else { SWEEP_EVERY })
     }
@@ -269,7 +277,7 @@ impl Worker {
         WorkerReport { ports, closed, worker, hits: self.hits() }
     }
 
-    fn hits(&self) -> [(Count, u64); 12] {
+    fn hits(&self) -> [(Count, u64); 13] {
         let (engine, loops) = (self.engine.stats(), &self.state.loops);
         [
             (Count::RoundsFull, engine.rounds_full),
@@ -284,6 +292,7 @@ impl Worker {
             (Count::GroupsFull, self.state.groups.full),
             (Count::Blocks, loops.blocks()),
             (Count::UntoldLoops, loops.untold()),
+            (Count::HeldBack, self.restraint.times()),
         ]
     }
 

@@ -30,6 +30,10 @@ struct Slot {
     /// A queue that was detached, until the caller takes it.
     closed: Option<OwnedFd>,
     io: PortIo,
+    /// Frames that may be read until more are allowed; `None` if there is no bound.
+    allowance: Option<u32>,
+    /// It has had what it may, and is not watched.
+    rests: bool,
 }
 
 /// Packet I/O by epoll.
@@ -38,6 +42,8 @@ pub struct EpollEngine {
     bell: Bell,
     slots: Vec<Slot>,
     ready: Vec<Event>,
+    /// Ports that brought frames in the last round, or rest.
+    active: Vec<PortIndex>,
     events: VecDeque<EngineEvent>,
     /// Rounds so far: who is read first changes with it.
     turn: usize,
@@ -59,6 +65,7 @@ impl EpollEngine {
             bell,
             slots: Vec::new(),
             ready: Vec::with_capacity(ROUND_FRAMES_MAX),
+            active: Vec::with_capacity(ROUND_FRAMES_MAX),
             events: VecDeque::new(),
             turn: 0,
             patience: SPIN_ROUNDS,
@@ -83,9 +90,11 @@ impl EpollEngine {
         share: Share,
         received: &mut Vec<Received>,
     ) -> usize {
-        let Some(Slot { queue: Some(queue), io, .. }) = self.slots.get_mut(port.get()) else {
+        let Some(Slot { queue: Some(queue), io, allowance, .. }) = self.slots.get_mut(port.get())
+        else {
             return 0;
         };
+        let frames_max = allowance.map_or(frames_max, |allowed| frames_max.min(allowed as usize));
         let (mut frames, mut bytes) = (0, 0);
         while frames < frames_max && bytes < share.bytes {
             let Some(mut frame) = pool.alloc() else { break };
@@ -115,7 +124,26 @@ impl EpollEngine {
                 }
             }
         }
+        if let Some(slot) = self.slots.get_mut(port.get()) {
+            slot.allowance = slot.allowance.map(|allowed| allowed.saturating_sub(frames as u32));
+            if slot.allowance == Some(0) {
+                self.watch(port, false);
+            }
+        }
         frames
+    }
+
+    /// Watches a port again, or lets it rest: what is level-triggered and not read would wake for ever.
+    fn watch(&mut self, port: PortIndex, wanted: bool) {
+        let Some(slot) = self.slots.get_mut(port.get()) else { return };
+        let Some(queue) = &slot.queue else { return };
+        let flags = if wanted { EventFlags::IN } else { EventFlags::empty() };
+        if slot.rests == wanted
+            && epoll::modify(&self.epoll, queue, EventData::new_u64(u64::from(port.0)), flags)
+                .is_ok()
+        {
+            slot.rests = !wanted;
+        }
     }
 
     /// Stops watching a port whose device is gone; it stays until it is detached.
@@ -209,6 +237,8 @@ impl Engine for EpollEngine {
             let (mark, flags) = (event.data.u64(), event.flags);
             mark != BELL && flags.contains(EventFlags::IN)
         };
+        let slots = &self.slots;
+        self.active.retain(|port| slots.get(port.get()).is_some_and(|slot| slot.rests));
         let mut behind = ready.iter().filter(readable).count();
         let share = Share::of(behind);
         for event in &ready {
@@ -223,7 +253,11 @@ impl Engine for EpollEngine {
                 // Those behind it keep their part of the round.
                 behind -= 1;
                 let own = budget.saturating_sub(behind * share.frames).clamp(1, READ_DEPTH_MAX);
-                budget -= self.read_port(pool, port, own.min(budget), share, received);
+                let frames = self.read_port(pool, port, own.min(budget), share, received);
+                budget -= frames;
+                if frames > 0 && !self.active.contains(&port) {
+                    self.active.push(port);
+                }
             } else if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
                 self.vanished(port);
             }
@@ -245,6 +279,17 @@ impl Engine for EpollEngine {
 
     fn is_busy(&self) -> bool {
         self.empty_rounds < self.patience
+    }
+
+    fn active(&self) -> &[PortIndex] {
+        &self.active
+    }
+
+    fn allow(&mut self, port: PortIndex, frames: Option<u32>) {
+        if let Some(slot) = self.slots.get_mut(port.get()) {
+            slot.allowance = frames;
+            self.watch(port, frames != Some(0));
+        }
     }
 
     fn set_patience(&mut self, rounds: u16) {

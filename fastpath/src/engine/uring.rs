@@ -20,6 +20,9 @@
 //! descriptor is unregistered and given to the caller, and only then may the slot be used again. A device that
 //! vanished makes its port `Dead`: reported once, no longer read, until it is detached.
 //!
+//! A port that is bounded ([`Engine::allow`]) and has had what it may *rests*: it stays active, is
+//! neither read nor polled, and the ring may wait.
+//!
 //! A port that does not take what is written to it holds [`WRITES_PER_PORT_MAX`] buffers at most;
 //! what comes on top is dropped, so that the others find buffers.
 //!
@@ -169,8 +172,8 @@ impl<R: Ring> UringEngine<R> {
             let slot = &mut self.slots[port.get()];
             let may_read = slot.debt.earn(self.share);
             self.stats.sat_out += u64::from(!may_read);
-            let part = usize::from(slot.depth).min(self.share.frames);
-            slot.granted = if may_read { part as u16 } else { 0 };
+            let part = slot.bounded(slot.depth.min(self.share.frames as u16));
+            slot.granted = if may_read { part } else { 0 };
             granted += usize::from(slot.granted);
         }
         ROUND_FRAMES_MAX.saturating_sub(granted)
@@ -231,6 +234,7 @@ impl<R: Ring> UringEngine<R> {
                 frame.set_len(len as usize);
                 slot.got += 1;
                 slot.got_bytes += len as usize;
+                slot.allowance = slot.allowance.map(|frames| frames.saturating_sub(1));
                 slot.io.rx_frames += 1;
                 slot.io.rx_bytes += frame.wire_len() as u64;
                 received.push(Received { port, frame });
@@ -420,7 +424,17 @@ impl<R: Ring> Engine for UringEngine<R> {
     }
 
     fn is_busy(&self) -> bool {
-        !self.active.is_empty()
+        self.active.iter().any(|port| !self.slots[port.get()].rests())
+    }
+
+    fn active(&self) -> &[PortIndex] {
+        &self.active
+    }
+
+    fn allow(&mut self, port: PortIndex, frames: Option<u32>) {
+        if let Some(slot) = self.slots.get_mut(port.get()) {
+            slot.allowance = frames;
+        }
     }
 
     fn set_patience(&mut self, rounds: u16) {

@@ -95,6 +95,7 @@ fn a_storm_is_cut_and_the_others_talk() {
         assert!(drops(&host, "x", reason) > 1_000, "{reason}: nothing was dropped");
         assert!(hits(&host, limit) > 1_000, "{limit}");
     }
+    assert!(hits(&host, "RESTRAINT_FRAMES") > 0, "the attacker was not held back");
     a.ping(b.v6());
     host.balanced();
 }

@@ -68,6 +68,12 @@ impl Stats {
         drops
     }
 
+    /// All drops of frames that came in on a port.
+    #[must_use]
+    pub fn dropped(&self, port: PortIndex) -> u64 {
+        self.drops.0.get(port.get()).map_or(0, |reasons| reasons.iter().sum())
+    }
+
     /// Slots that have counted anything: ports `0..slots()`.
     #[must_use]
     pub fn slots(&self) -> usize {

@@ -56,7 +56,7 @@ pub(crate) struct WorkerReport {
     pub(crate) closed: PortCounters,
     pub(crate) worker: WorkerStats,
     /// How often its limits were hit.
-    pub(crate) hits: [(Count, u64); 12],
+    pub(crate) hits: [(Count, u64); 13],
 }
 
 impl Worker {

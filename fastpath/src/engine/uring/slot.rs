@@ -33,6 +33,8 @@ pub(super) struct Slot {
     pub(super) granted: u16,
     /// What it read beyond its part.
     pub(super) debt: Debt,
+    /// Frames that may be read until more are allowed; `None` if there is no bound.
+    pub(super) allowance: Option<u32>,
     /// Rounds in a row that brought nothing.
     empty_rounds: u16,
     /// Reads of this round that were submitted, and that brought a frame, of so many bytes.
@@ -57,7 +59,17 @@ impl Slot {
 
     /// Reads that it wants beyond its part of this round; none if it sits out.
     pub(super) fn wanted(&self) -> u16 {
-        if self.granted == 0 { 0 } else { self.depth - self.granted }
+        if self.granted == 0 { 0 } else { self.bounded(self.depth) - self.granted }
+    }
+
+    /// Whether it may not be read until more is allowed.
+    pub(super) fn rests(&self) -> bool {
+        self.allowance == Some(0)
+    }
+
+    /// So many reads, or as many as are allowed.
+    pub(super) fn bounded(&self, reads: u16) -> u16 {
+        self.allowance.map_or(reads, |frames| reads.min(frames.min(u16::MAX.into()) as u16))
     }
 
     /// After a round of an active port: the next depth. False when it goes idle.

@@ -148,3 +148,44 @@ fn a_port_that_takes_nothing_does_not_stop_the_others() {
     assert_eq!(Engine::stats(&bench.engine).writes_cut, cut);
     assert!(bench.pool.available() >= bench.pool.capacity() - WRITES_PER_PORT_MAX);
 }
+
+/// A port that is bounded gives so many frames and then rests, while others go on; allowed again, it is
+/// read again.
+#[test]
+fn a_bounded_port_rests_until_it_is_allowed_more() {
+    let mut bench = busy(2, SHORT);
+    bench.round_by_port();
+    bench.engine.allow(B, Some(40));
+    let mut sum = 0;
+    for _ in 0..10 {
+        let got = bench.round_by_port();
+        sum += got.get(&B).map_or(0, |port| port.0);
+        assert!(got.contains_key(&A), "{got:?}");
+    }
+    assert_eq!(sum, 40);
+    bench.engine.allow(B, Some(1));
+    assert_eq!(bench.round_by_port().get(&B).map(|port| port.0), Some(1));
+    bench.engine.allow(B, None);
+    for _ in 0..8 {
+        bench.round_by_port();
+    }
+    assert_eq!(bench.round_by_port().get(&B).map(|port| port.0), Some(READ_DEPTH_MAX));
+    bench.assert_clean();
+}
+
+/// With nobody else there the ring may wait, and the port is still active.
+#[test]
+fn a_port_that_rests_lets_the_ring_wait() {
+    let mut bench = busy(1, SHORT);
+    bench.round_by_port();
+    assert!(bench.engine.is_busy());
+    bench.engine.allow(A, Some(0));
+    bench.round_by_port();
+    assert!(!bench.engine.is_busy());
+    assert_eq!(bench.engine.active(), [A]);
+    assert!(bench.round_by_port().is_empty());
+    bench.engine.allow(A, None);
+    assert!(bench.engine.is_busy());
+    assert!(!bench.round_by_port().is_empty());
+    bench.assert_clean();
+}

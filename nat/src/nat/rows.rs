@@ -1,0 +1,51 @@
+//! The table, for people and programs.
+
+use std::time::Duration;
+
+use super::Nat;
+use crate::state::{Moment, State, duration};
+use crate::table::flow::{Flow, Way};
+use crate::tuple::{OwnerId, Transport, Tuple};
+
+/// A connection. Of two values the first is of the client's packets, the second of the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The transport.
+    pub transport: Transport,
+    /// Addresses and ports of the client's packets, as they come.
+    pub original: Tuple,
+    /// Addresses and ports of the answers, as they come.
+    pub reply: Tuple,
+    /// Who it counts for.
+    pub owner: OwnerId,
+    /// Its stage.
+    pub state: State,
+    /// Time since it was refreshed, to 0.14 s.
+    pub idle: Duration,
+    /// Bytes of IP packets.
+    pub bytes: [u64; 2],
+    /// Packets; a GSO frame counts as one.
+    pub frames: [u64; 2],
+}
+
+impl Nat {
+    /// All connections that have not expired, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let is_live =
+            |flow: &&Flow| !flow.state.has_expired(flow.transport, Moment(flow.seen), self.now);
+        self.flows.iter().filter(is_live).map(|flow| self.row(flow))
+    }
+
+    pub(super) fn row(&self, flow: &Flow) -> Row {
+        Row {
+            transport: flow.transport,
+            original: flow.key(Way::Forward, &self.locals).tuple(),
+            reply: flow.key(Way::Back, &self.locals).tuple(),
+            owner: flow.owner,
+            state: flow.state,
+            idle: duration(self.now.since(Moment(flow.seen))),
+            bytes: flow.bytes,
+            frames: [flow.frames(Way::Forward), flow.frames(Way::Back)],
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The policy, compiled: what is published is found by binary search.
+//!
+//! # Theory of operation
+//!
+//! A published range is one entry, whatever its length, in lists sorted by transport, address and first
+//! port; the address of a range that is published at all addresses counts as none. Ranges of one address
+//! do not overlap (control refuses it); if they did, the one that begins last before the port counts.
+//! From inside an entry is found by the container's address and port likewise: what a published endpoint sends
+//! leaves by the port that it is published at, so that both ways are one connection.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use crate::address::Address;
+use crate::policy::{Policy, Published};
+use crate::tuple::{OwnerId, Transport};
+
+/// Where a range begins: transport, address (none for all addresses), first port.
+type Start = (Transport, Option<Address>, u16);
+
+/// What is published, and which addresses are ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rules {
+    entries: Vec<Published>,
+    /// Entries by the host's address and port.
+    by_local: Vec<(Start, u32)>,
+    /// Entries by the container's.
+    by_inner: Vec<(Start, u32)>,
+    locals: Vec<Address>,
+    ports: Option<RangeInclusive<u16>>,
+    outside: [Option<Address>; 2],
+}
+
+/// Where a published port leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) address: Address,
+    pub(crate) port: u16,
+    pub(crate) owner: OwnerId,
+    pub(crate) is_allowed: bool,
+}
+
+impl Rules {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let entries = policy.published.clone();
+        let (mut by_local, mut by_inner) = (Vec::new(), Vec::new());
+        for (number, entry) in (0..).zip(&entries) {
+            let (transport, first) = (entry.transport, *entry.ports.start());
+            by_local.push(((transport, entry.address.map(Address::from), first), number));
+            let inner = [entry.to4.map(IpAddr::V4), entry.to6.map(IpAddr::V6)];
+            for address in inner.into_iter().flatten() {
+                by_inner.push(((transport, Some(address.into()), entry.to_port), number));
+            }
+        }
+        by_local.sort_unstable();
+        by_inner.sort_unstable();
+        let outside = [policy.outside4.map(IpAddr::V4), policy.outside6.map(IpAddr::V6)];
+        let outside = outside.map(|address| address.map(Address::from));
+        let own = outside.into_iter().flatten();
+        let mut locals: Vec<_> =
+            policy.local.iter().map(|ip| Address::from(*ip)).chain(own).collect();
+        locals.sort_unstable();
+        locals.dedup();
+        let ports = Some(policy.ports.clone());
+        Self { entries, by_local, by_inner, locals, ports, outside }
+    }
+
+    /// The address from which a family appears.
+    #[inline]
+    pub(crate) fn outside(&self, like: Address) -> Option<Address> {
+        self.outside[usize::from(!like.is_v4())]
+    }
+
+    pub(crate) fn ports(&self) -> Option<&RangeInclusive<u16>> {
+        self.ports.as_ref()
+    }
+
+    pub(crate) fn is_local(&self, address: Address) -> bool {
+        self.locals.binary_search(&address).is_ok()
+    }
+
+    /// Where what a sender sends to an address of ours goes.
+    pub(crate) fn target(
+        &self,
+        transport: Transport,
+        sender: Address,
+        local: Address,
+        port: u16,
+    ) -> Option<Target> {
+        let number = self.published(transport, local, port)?;
+        let entry = &self.entries[number];
+        let ip = if local.is_v4() { entry.to4.map(IpAddr::V4) } else { entry.to6.map(IpAddr::V6) };
+        Some(Target {
+            address: ip?.into(),
+            port: entry.to_port.checked_add(port - entry.ports.start())?,
+            owner: entry.owner,
+            is_allowed: entry.allow_from.is_empty() || is_within(sender, &entry.allow_from),
+        })
+    }
+
+    /// Whether a port of an address of ours is published, of whatever family the container is.
+    pub(crate) fn is_published(&self, transport: Transport, local: Address, port: u16) -> bool {
+        self.published(transport, local, port).is_some()
+    }
+
+    /// The port that an inner endpoint is published at, at this address of ours.
+    pub(crate) fn port_of(
+        &self,
+        transport: Transport,
+        inner: (Address, u16),
+        local: Address,
+    ) -> Option<u16> {
+        let number = latest(&self.by_inner, (transport, Some(inner.0), inner.1))?;
+        let entry = &self.entries[number];
+        let port = entry.ports.start().checked_add(inner.1.checked_sub(entry.to_port)?)?;
+        let is_here = entry.address.is_none_or(|address| Address::from(address) == local);
+        (is_here && entry.ports.contains(&port)).then_some(port)
+    }
+
+    /// Entries that the other rules do not have.
+    pub(crate) fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Published> {
+        self.entries.iter().filter(|entry| !other.entries.contains(entry))
+    }
+
+    fn published(&self, transport: Transport, local: Address, port: u16) -> Option<usize> {
+        let within = |number: &usize| self.entries[*number].ports.contains(&port);
+        let here = latest(&self.by_local, (transport, Some(local), port)).filter(within);
+        let anywhere = || latest(&self.by_local, (transport, None, port)).filter(within);
+        here.or_else(|| anywhere().filter(|_| self.is_local(local)))
+    }
+}
+
+/// The last entry of this transport and address that begins at this port or before.
+fn latest(sorted: &[(Start, u32)], wanted: Start) -> Option<usize> {
+    let after = sorted.partition_point(|(start, _)| *start <= wanted);
+    let ((transport, address, _), number) = sorted.get(after.checked_sub(1)?)?;
+    (*transport == wanted.0 && *address == wanted.1).then_some(*number as usize)
+}
+
+/// Whether one of the prefixes holds an address.
+fn is_within(address: Address, prefixes: &[(IpAddr, u8)]) -> bool {
+    prefixes.iter().any(|&(prefix, len)| {
+        let prefix = Address::from(prefix);
+        if prefix.is_v4() != address.is_v4() {
+            return false;
+        }
+        let len = u32::from(len) + if prefix.is_v4() { 96 } else { 0 };
+        let wide = |a: Address| u128::from(a.high) << 64 | u128::from(a.low);
+        let differ = wide(prefix) ^ wide(address);
+        len == 0 || differ >> 128u32.saturating_sub(len) == 0
+    })
+}

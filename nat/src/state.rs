@@ -1,0 +1,134 @@
+//! What stage a connection is in, and how long it may stay there.
+//!
+//! | transport | stages |
+//! |---|---|
+//! | TCP | SYN sent, SYN received, established, half closed, closing, TIME-WAIT; reset ([`crate::tcp`]) |
+//! | UDP, echo, SCTP | new; replied, once the server answered; stream, once the client went on after that |
+//!
+//! Time is kept in units of 2^27 ns, 134 ms, in 32 bits: 18 years.
+
+use std::time::Duration;
+
+use crate::limits::{ECHO_IDLE, SCTP_IDLE, TCP_ESTABLISHED_IDLE, TCP_TRANSITORY_IDLE, UDP_IDLE};
+use crate::time::Time;
+use crate::tuple::Transport;
+
+/// The stage of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum State {
+    /// Not answered.
+    New,
+    /// Answered.
+    Replied,
+    /// The client went on after an answer.
+    Stream,
+    /// TCP: a SYN was sent.
+    SynSent,
+    /// TCP: both sent a SYN.
+    SynReceived,
+    /// TCP: both acknowledged the other's.
+    Established,
+    /// TCP: one of them has sent all it had to send.
+    HalfClosed,
+    /// TCP: both have.
+    Closing,
+    /// TCP: both know of it.
+    TimeWait,
+    /// TCP: one of them broke it off.
+    Reset,
+}
+
+impl State {
+    /// How long a connection may stay in it without being refreshed, in units of [`Moment`], rounded up.
+    #[inline]
+    pub(crate) const fn timeout(self, transport: Transport) -> u32 {
+        match (self, transport) {
+            (Self::Established | Self::HalfClosed, _) => units(TCP_ESTABLISHED_IDLE),
+            (_, Transport::Tcp) => units(TCP_TRANSITORY_IDLE),
+            (_, Transport::Udp) => units(UDP_IDLE),
+            (_, Transport::Echo) => units(ECHO_IDLE),
+            (_, Transport::Sctp) => units(SCTP_IDLE),
+        }
+    }
+
+    /// Whether a connection has expired that was refreshed last at `seen`.
+    #[inline]
+    pub(crate) const fn has_expired(self, transport: Transport, seen: Moment, now: Moment) -> bool {
+        now.since(seen) > self.timeout(transport)
+    }
+
+    /// Which of its owner's lists a connection is in: over, not answered yet, in use.
+    ///
+    /// A question with its answer (DNS) counts as over until the client goes on.
+    pub(crate) const fn list(self, transport: Transport) -> u8 {
+        match (self, transport) {
+            (Self::TimeWait | Self::Reset | Self::Closing, _) => 0,
+            (Self::Replied, Transport::Udp | Transport::Echo) => 0,
+            (Self::New | Self::SynSent | Self::SynReceived, _) => 1,
+            _ => 2,
+        }
+    }
+
+    /// Whether a TCP peer may still remember the connection after it is over.
+    pub(crate) const fn is_remembered(self) -> bool {
+        matches!(self, Self::HalfClosed | Self::Closing | Self::TimeWait | Self::Established)
+    }
+
+    /// Its name, for people and programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Replied => "replied",
+            Self::Stream => "stream",
+            Self::SynSent => "syn-sent",
+            Self::SynReceived => "syn-received",
+            Self::Established => "established",
+            Self::HalfClosed => "half-closed",
+            Self::Closing => "closing",
+            Self::TimeWait => "time-wait",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// A moment, in units of 2^27 ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(pub(crate) u32);
+
+const UNIT_BITS: u32 = 27;
+const UNITS_PER_SLOT_BITS: u32 = 3;
+
+impl Moment {
+    #[inline]
+    pub(crate) const fn of(now: Time) -> Self {
+        Self((now.0 >> UNIT_BITS) as u32)
+    }
+
+    #[inline]
+    pub(crate) const fn since(self, earlier: Self) -> u32 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    #[inline]
+    pub(crate) const fn later(self, units: u32) -> Self {
+        Self(self.0.saturating_add(units))
+    }
+
+    /// The slot of the wheel that it lies in: 2^30 ns.
+    #[inline]
+    pub(crate) const fn slot(self) -> u32 {
+        self.0 >> UNITS_PER_SLOT_BITS
+    }
+}
+
+/// A number of units as a time.
+pub(crate) const fn duration(units: u32) -> Duration {
+    Duration::from_nanos((units as u64) << UNIT_BITS)
+}
+
+/// A time in units, rounded up.
+pub(crate) const fn units(time: Duration) -> u32 {
+    (time.as_nanos() as u64).div_ceil(1 << UNIT_BITS) as u32
+}

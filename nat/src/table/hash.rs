@@ -1,0 +1,110 @@
+//! The keyed hash of both tables: multiply and fold. Without the secrets, one in each factor, nobody can
+//! say which keys share a place.
+
+use crate::address::Address;
+use crate::tuple::{Endpoint, Transport, Tuple};
+
+/// Addresses and ports of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) transport: Transport,
+    pub(crate) src: Address,
+    pub(crate) dst: Address,
+    pub(crate) ports: Ports,
+}
+
+/// Source and destination port, the source's in the upper half.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ports(pub(crate) u32);
+
+impl Ports {
+    #[inline]
+    pub(crate) const fn new(src: u16, dst: u16) -> Self {
+        Self((src as u32) << 16 | dst as u32)
+    }
+
+    #[inline]
+    pub(crate) const fn src(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    #[inline]
+    pub(crate) const fn dst(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+impl Key {
+    #[inline]
+    pub(crate) const fn reversed(self) -> Self {
+        let ports = Ports(self.ports.0.rotate_left(16));
+        Self { transport: self.transport, src: self.dst, dst: self.src, ports }
+    }
+
+    pub(crate) fn tuple(self) -> Tuple {
+        let src = Endpoint::new(self.src.ip(), self.ports.src());
+        Tuple {
+            transport: self.transport,
+            src,
+            dst: Endpoint::new(self.dst.ip(), self.ports.dst()),
+        }
+    }
+}
+
+impl From<&Tuple> for Key {
+    #[inline]
+    fn from(tuple: &Tuple) -> Self {
+        Self {
+            transport: tuple.transport,
+            src: tuple.src.address.into(),
+            dst: tuple.dst.address.into(),
+            ports: Ports::new(tuple.src.port, tuple.dst.port),
+        }
+    }
+}
+
+/// The secrets that a table's hash is keyed with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Secrets([u64; 5]);
+
+impl Secrets {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut state = seed;
+        Self(std::array::from_fn(|_| random(&mut state) | 1))
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        let [a, b, c, d, e] = self.0;
+        let low = fold(key.src.low ^ a, key.dst.low ^ b);
+        let high = fold(key.src.high ^ c, key.dst.high ^ d);
+        let rest = u64::from(key.ports.0) | (key.transport as u64) << 32;
+        fold(low ^ rest, high ^ e)
+    }
+
+    /// Of an endpoint that is seen by way of one of our addresses.
+    #[inline]
+    pub(crate) fn hash_endpoint(
+        &self,
+        transport: Transport,
+        inner: (Address, u16),
+        local: u16,
+    ) -> u64 {
+        let dst = Address { high: 0, low: local.into() };
+        self.hash(&Key { transport, src: inner.0, dst, ports: Ports::new(inner.1, 0) })
+    }
+}
+
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// The next of a row of random numbers (SplitMix64).
+pub(crate) fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,104 @@
+//! Hash -> number: open addressing with linear probing.
+//!
+//! # Theory of operation
+//!
+//! An entry is eight bytes: 32 bits of the hash, and the number that was given, which is never
+//! `u32::MAX`. An entry's home is where its 32 bits lie between nothing and all, so it can be told
+//! from the entry, and a removal moves those behind it back: there are no gravestones, and a table
+//! that is used for long is as good as a new one. At most six tenths are in use.
+//!
+//! The 32 bits do not prove a match: whoever asks looks at what the number names.
+
+/// A table of fixed capacity.
+#[derive(Debug)]
+pub(crate) struct Index {
+    entries: Vec<u64>,
+}
+
+/// Nothing: no number is `u32::MAX`, so no entry is zero.
+const EMPTY: u64 = 0;
+
+impl Index {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { entries: vec![EMPTY; capacity * 5 / 3 + 8] }
+    }
+
+    /// Memory in bytes when full.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.len() * size_of::<u64>()
+    }
+
+    /// The number under this hash that is the one.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let tag = (hash >> 32) as u32;
+        let mut place = self.home(tag);
+        loop {
+            let entry = self.entries[place];
+            if entry == EMPTY {
+                return None;
+            }
+            if (entry >> 32) as u32 == tag && is_it(number(entry)) {
+                return Some(number(entry));
+            }
+            place = self.next(place);
+        }
+    }
+
+    /// Adds a number. The caller keeps to the capacity.
+    pub(crate) fn insert(&mut self, hash: u64, number: u32) {
+        let tag = (hash >> 32) as u32;
+        let mut place = self.home(tag);
+        while self.entries[place] != EMPTY {
+            place = self.next(place);
+        }
+        self.entries[place] = u64::from(tag) << 32 | u64::from(number + 1);
+    }
+
+    /// Takes a number out that was added under this hash.
+    pub(crate) fn remove(&mut self, hash: u64, number: u32) {
+        let wanted = (hash >> 32) << 32 | u64::from(number + 1);
+        let mut hole = self.home((hash >> 32) as u32);
+        while self.entries[hole] != wanted {
+            if self.entries[hole] == EMPTY {
+                return;
+            }
+            hole = self.next(hole);
+        }
+        let mut place = hole;
+        loop {
+            place = self.next(place);
+            let entry = self.entries[place];
+            if entry == EMPTY {
+                break;
+            }
+            // It may move if the hole is not before its home.
+            let home = self.home((entry >> 32) as u32);
+            if self.distance(home, place) >= self.distance(hole, place) {
+                self.entries[hole] = entry;
+                hole = place;
+            }
+        }
+        self.entries[hole] = EMPTY;
+    }
+
+    #[inline]
+    fn home(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.entries.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn next(&self, place: usize) -> usize {
+        if place + 1 == self.entries.len() { 0 } else { place + 1 }
+    }
+
+    /// Steps from one place to another.
+    fn distance(&self, from: usize, to: usize) -> usize {
+        if to >= from { to - from } else { to + self.entries.len() - from }
+    }
+}
+
+#[inline]
+fn number(entry: u64) -> u32 {
+    entry as u32 - 1
+}

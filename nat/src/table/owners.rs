@@ -1,0 +1,114 @@
+//! Whose connections there are, and which of them would be missed least.
+//!
+//! # Theory of operation
+//!
+//! The connections of an owner are in three lists, oldest first: those that are over, those that were
+//! never answered or are being opened, those that are in use. Where an owner has no room for another one,
+//! the oldest of the first list goes, then of the second; those in use never do. Nobody's connection
+//! goes for another owner's.
+//!
+//! An owner may have as many connections as its quota says, and no more than the table has room for
+//! yet: however many owners take all they can get, the next one finds as much as each of them has.
+//! The same holds for ports.
+
+use super::slab::Slab;
+use super::wheel::{HEAD, Link, NIL};
+use crate::limits::OWNERS_MAX;
+use crate::tuple::OwnerId;
+
+/// How many lists an owner has.
+pub(crate) const LISTS: usize = 3;
+
+/// The lists of one owner.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// First and last of each list.
+    lists: [(u32, u32); LISTS],
+    /// Connections.
+    pub(crate) flows: u32,
+    /// Those of them whose other peer is inside, too.
+    pub(crate) hairpins: u32,
+    /// Ports that its endpoints are mapped to.
+    pub(crate) ports: u32,
+}
+
+impl Owner {
+    const NONE: Self = Self { lists: [(NIL, NIL); LISTS], flows: 0, hairpins: 0, ports: 0 };
+
+    /// What goes first if one must.
+    pub(crate) fn least_missed(&self) -> Option<u32> {
+        self.lists[..LISTS - 1].iter().map(|(first, _)| *first).find(|first| *first != NIL)
+    }
+
+    /// The first of each list.
+    pub(crate) fn firsts(&self) -> [u32; LISTS] {
+        self.lists.map(|(first, _)| first)
+    }
+}
+
+/// All owners.
+#[derive(Debug, Default)]
+pub(crate) struct Owners(Vec<Owner>);
+
+impl Owners {
+    /// An owner; none if there are too many.
+    pub(crate) fn get_or_add(&mut self, owner: OwnerId) -> Option<&mut Owner> {
+        let place = owner.0 as usize;
+        if place >= OWNERS_MAX {
+            return None;
+        }
+        if place >= self.0.len() {
+            self.0.resize(place + 1, Owner::NONE);
+        }
+        self.0.get_mut(place)
+    }
+
+    pub(crate) fn get(&self, owner: OwnerId) -> Option<&Owner> {
+        self.0.get(owner.0 as usize)
+    }
+
+    /// An owner that has connections.
+    pub(crate) fn at(&mut self, owner: OwnerId) -> &mut Owner {
+        &mut self.0[owner.0 as usize]
+    }
+
+    /// Those with connections whose other peer is inside, too.
+    pub(crate) fn with_hairpins(&self) -> impl Iterator<Item = OwnerId> + '_ {
+        (0..).zip(&self.0).filter(|(_, owner)| owner.hairpins > 0).map(|(n, _)| OwnerId(n))
+    }
+
+    /// Puts a connection last in the list of its owner that its state says.
+    pub(crate) fn append(&mut self, flows: &mut Slab, number: u32) {
+        let flow = flows.at_mut(number);
+        let list = flow.state.list(flow.transport);
+        flow.list = list;
+        let (first, last) = &mut self.0[flow.owner.0 as usize].lists[usize::from(list)];
+        let before = std::mem::replace(last, number);
+        let prev = if before == NIL { HEAD } else { before };
+        flow.owned = Link { next: NIL, prev };
+        if before == NIL {
+            *first = number;
+        } else {
+            flows.at_mut(before).owned.next = number;
+        }
+    }
+
+    /// Takes a connection out of its list.
+    pub(crate) fn unlink(&mut self, flows: &mut Slab, number: u32) {
+        let flow = flows.at(number);
+        let Link { next, prev } = flow.owned;
+        let (first, last) = &mut self.0[flow.owner.0 as usize].lists[usize::from(flow.list)];
+        if prev == HEAD {
+            *first = next;
+        }
+        if next == NIL {
+            *last = if prev == HEAD { NIL } else { prev };
+        }
+        if prev != HEAD {
+            flows.at_mut(prev).owned.next = next;
+        }
+        if next != NIL {
+            flows.at_mut(next).owned.prev = prev;
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The connections, by number.
+
+use super::flow::Flow;
+use super::wheel::{Link, NIL};
+
+/// The list of a connection that is not in use.
+pub(crate) const FREE: u8 = u8::MAX;
+
+/// A slab of fixed capacity. Memory is touched as it is used.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    flows: Vec<Flow>,
+    capacity: usize,
+    free: u32,
+    len: usize,
+}
+
+impl Slab {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { flows: Vec::with_capacity(capacity), capacity, free: NIL, len: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The connection of a number that was given.
+    #[inline]
+    pub(crate) fn at(&self, number: u32) -> &Flow {
+        &self.flows[number as usize]
+    }
+
+    /// Likewise.
+    #[inline]
+    pub(crate) fn at_mut(&mut self, number: u32) -> &mut Flow {
+        &mut self.flows[number as usize]
+    }
+
+    /// Numbers that were ever given.
+    pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
+        0..self.flows.len() as u32
+    }
+
+    /// All connections.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Flow> {
+        self.flows.iter().filter(|flow| flow.list != FREE)
+    }
+
+    /// Gives a number to a connection; the caller has seen to it that there is room.
+    pub(crate) fn insert(&mut self, flow: Flow) -> u32 {
+        debug_assert!(self.len < self.capacity, "full");
+        self.len += 1;
+        if self.free == NIL {
+            self.flows.push(flow);
+            return self.flows.len() as u32 - 1;
+        }
+        let number = self.free;
+        self.free = self.at(number).owned.next;
+        *self.at_mut(number) = flow;
+        number
+    }
+
+    /// Takes one out. It is in no list any more.
+    pub(crate) fn remove(&mut self, number: u32) {
+        let free = std::mem::replace(&mut self.free, number);
+        let flow = self.at_mut(number);
+        flow.list = FREE;
+        flow.owned = Link { next: free, prev: NIL };
+        self.len -= 1;
+    }
+}

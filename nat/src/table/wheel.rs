@@ -1,0 +1,112 @@
+//! Expiry by a timing wheel.
+//!
+//! # Theory of operation
+//!
+//! Time is counted in slots of 2^30 ns, about a second. The wheel has [`SLOTS`] of them, more than the
+//! longest timeout, so there is one level. A slot is a list of connections that may have expired when
+//! it comes. A packet does not move its connection: it writes the time, and when the slot comes the
+//! connection goes to the slot of its new deadline. So an active connection costs one move a timeout, and
+//! expiry costs work for what is due only. Only a timeout that became shorter moves it at once.
+//!
+//! A call does no more operations than it is allowed; what it leaves is first the next time. Whoever
+//! looks a connection up asks whether it has expired, so one that the wheel did not get to yet is
+//! as good as gone.
+
+use super::slab::Slab;
+use crate::state::Moment;
+
+/// No number.
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// Marks a number that is a list's, not a connection's.
+pub(crate) const HEAD: u32 = 1 << 31;
+
+/// Slots: 2 hours and 26 minutes.
+pub(crate) const SLOTS: usize = 8192;
+
+/// Neighbours in a list. That before the first is the list itself, with [`HEAD`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) next: u32,
+    pub(crate) prev: u32,
+}
+
+impl Link {
+    /// In no list.
+    pub(crate) const NONE: Self = Self { next: NIL, prev: NIL };
+}
+
+/// The wheel.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    slots: Vec<u32>,
+    /// The slot that comes next, counted from the beginning of time.
+    at: u32,
+}
+
+impl Wheel {
+    pub(crate) fn new() -> Self {
+        Self { slots: vec![NIL; SLOTS], at: 0 }
+    }
+
+    /// Its own memory in bytes.
+    pub(crate) const fn bytes() -> usize {
+        SLOTS * size_of::<u32>()
+    }
+
+    /// Nothing is on it: it goes to the present at once.
+    pub(crate) fn reset(&mut self, now: Moment) {
+        self.at = now.slot();
+    }
+
+    /// Puts a connection, which is not on the wheel, where it may have expired.
+    pub(crate) fn insert(&mut self, flows: &mut Slab, number: u32) {
+        let flow = flows.at(number);
+        // The slot after the one in which it expires, so that it has when the slot comes.
+        let slot = Moment(flow.seen).later(flow.state.timeout(flow.transport)).slot() + 1;
+        let place = slot.max(self.at) as usize % SLOTS;
+        let first = std::mem::replace(&mut self.slots[place], number);
+        flows.at_mut(number).timed = Link { next: first, prev: HEAD | place as u32 };
+        if first != NIL {
+            flows.at_mut(first).timed.prev = number;
+        }
+    }
+
+    /// Takes a connection off the wheel.
+    pub(crate) fn remove(&mut self, flows: &mut Slab, number: u32) {
+        let Link { next, prev } = std::mem::replace(&mut flows.at_mut(number).timed, Link::NONE);
+        if prev & HEAD != 0 {
+            self.slots[(prev & !HEAD) as usize] = next;
+        } else {
+            flows.at_mut(prev).timed.next = next;
+        }
+        if next != NIL {
+            flows.at_mut(next).timed.prev = prev;
+        }
+    }
+
+    /// A connection whose slot has come, and which has expired; `operations` are used up. None if there is
+    /// none yet.
+    pub(crate) fn expired(
+        &mut self,
+        flows: &mut Slab,
+        now: Moment,
+        operations: &mut usize,
+    ) -> Option<u32> {
+        while *operations > 0 && self.at <= now.slot() {
+            *operations -= 1;
+            let number = self.slots[self.at as usize % SLOTS];
+            if number == NIL {
+                self.at += 1;
+                continue;
+            }
+            let flow = flows.at(number);
+            if flow.state.has_expired(flow.transport, Moment(flow.seen), now) {
+                return Some(number);
+            }
+            self.remove(flows, number);
+            self.insert(flows, number);
+        }
+        None
+    }
+}

@@ -1,0 +1,274 @@
+//! The state of a TCP connection, as somebody between the peers can know it (RFC 5382, RFC 9293).
+//!
+//! # Theory of operation
+//!
+//! ```text
+//!            SYN                SYN of the other         ACK of both
+//!   (none) ------> SYN sent -----------------> SYN received -------> established
+//!                                                                        | FIN
+//!   TIME-WAIT <------------ closing <------------------------------ half closed
+//!              both FINs             FIN of the other
+//!              acknowledged
+//!   any, by a RST at the very number that the receiver waits for -> reset
+//!   TIME-WAIT, reset, by a SYN of the client -> SYN sent
+//! ```
+//!
+//! SYN received is reached by SYN and ACK in one as well as by a SYN that crossed the client's (simultaneous
+//! open). Half closed lasts as long as established does: the other half may go on sending.
+//!
+//! Of each peer is kept how far it sent, what it acknowledged last, and its window. A segment is of its
+//! connection if it lies between a window before what the receiver acknowledged and the end of
+//! what the receiver allowed, and acknowledges nothing that was never sent. One that is not changes no
+//! state and refreshes nothing; if it is a FIN or a RST it is refused, otherwise it passes, since the peers
+//! know better and answer it with an acknowledgement. A RST in the window but not at its beginning
+//! passes without effect here, as the receiver challenges it (RFC 5961 section 3.2).
+
+use wire::tcp::Flags;
+
+use crate::limits::{LATE_BYTES_MIN, SYN_DATA_MAX};
+use crate::refusal::Refusal;
+use crate::state::State;
+use crate::table::flow::Way;
+use crate::view::Segment;
+
+/// What is known of one peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Half {
+    /// The sequence number after all that it sent.
+    end: u32,
+    /// What it acknowledged last.
+    ack: u32,
+    /// The window that it announced then, unscaled.
+    window: u16,
+    /// Window scale in the lower half, and what it did.
+    bits: u8,
+}
+
+const SCALE: u8 = 0x0f;
+/// It announced a scale.
+const SCALES: u8 = 0x10;
+/// It sent a SYN.
+const SPOKE: u8 = 0x20;
+/// It sent a FIN.
+const FIN: u8 = 0x40;
+/// It acknowledged something.
+const ACKED: u8 = 0x80;
+
+/// The greatest window scale (RFC 7323 section 2.3).
+const SCALE_MAX: u8 = 14;
+
+/// What a segment does to its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It is not let through.
+    Refused(Refusal),
+    /// It passes, and changes nothing.
+    None,
+    /// It is of the connection, whose state is now this.
+    Refresh(State),
+    /// Likewise, but it does not keep it alive.
+    Note(State),
+}
+
+impl Half {
+    #[inline]
+    fn has(&self, bit: u8) -> bool {
+        self.bits & bit != 0
+    }
+
+    /// The window in bytes; scaled if both said so.
+    #[inline]
+    fn window(&self, other: &Self) -> u32 {
+        let is_scaled = self.has(SCALES) && other.has(SCALES);
+        u32::from(self.window) << if is_scaled { self.bits & SCALE } else { 0 }
+    }
+
+    /// A SYN that begins, or answers a beginning.
+    fn open(&mut self, segment: &Segment) {
+        let scale = segment.window_scale.map_or(0, |scale| SCALES | scale.min(SCALE_MAX));
+        let acks = segment.flags.contains(Flags::ACK);
+        *self = Self {
+            end: segment.seq.wrapping_add(segment.len),
+            ack: if acks { segment.ack } else { 0 },
+            window: segment.window,
+            bits: SPOKE | scale | if acks { ACKED } else { 0 },
+        };
+    }
+
+    /// A segment of the connection.
+    #[inline]
+    fn update(&mut self, segment: &Segment) {
+        let end = segment.seq.wrapping_add(segment.len);
+        if is_after(end, self.end) {
+            self.end = end;
+        }
+        if !self.has(ACKED) || is_after(segment.ack, self.ack) {
+            (self.ack, self.window) = (segment.ack, segment.window);
+        } else if segment.ack == self.ack {
+            self.window = self.window.max(segment.window);
+        }
+        self.bits |= ACKED;
+        if segment.flags.contains(Flags::FIN) {
+            self.bits |= FIN;
+        }
+    }
+
+    /// Whether a number that this peer sent was sent, and the other had not acknowledged it.
+    pub(crate) fn has_in_flight(&self, other: &Self, seq: u32) -> bool {
+        let is_sent = self.has(SPOKE) && is_after(self.end, seq);
+        is_sent && (!other.has(ACKED) || !is_after(other.ack, seq))
+    }
+}
+
+/// Whether one number comes after another.
+#[inline]
+const fn is_after(one: u32, other: u32) -> bool {
+    (one.wrapping_sub(other) as i32) > 0
+}
+
+/// A segment that begins a connection.
+pub(crate) const fn is_opening(segment: &Segment) -> bool {
+    let Flags(flags) = segment.flags;
+    flags & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0 | Flags::FIN.0) == Flags::SYN.0
+}
+
+/// The halves of a connection that a segment begins.
+pub(crate) fn opened(segment: &Segment) -> [Half; 2] {
+    let mut client = Half::default();
+    client.open(segment);
+    [client, Half::default()]
+}
+
+/// What a segment does.
+#[inline]
+pub(crate) fn track(halves: &mut [Half; 2], state: State, way: Way, segment: &Segment) -> Effect {
+    let mut sender = halves[way as usize];
+    let receiver = halves[way.other() as usize];
+    let flags = segment.flags;
+    let effect = if flags.contains(Flags::RST) {
+        reset(&sender, &receiver, state, way, segment)
+    } else if flags.contains(Flags::SYN) {
+        return synchronise(halves, state, way, segment);
+    } else {
+        proceed(&mut sender, &receiver, state, segment)
+    };
+    if matches!(effect, Effect::Refresh(_)) {
+        halves[way as usize] = sender;
+    }
+    effect
+}
+
+/// A RST.
+fn reset(sender: &Half, receiver: &Half, state: State, way: Way, segment: &Segment) -> Effect {
+    if state == State::Reset {
+        return Effect::None;
+    }
+    if !sender.has(SPOKE) {
+        // The answer to a SYN has no number of its own: it acknowledges the SYN (RFC 9293 section 3.5.3).
+        let answers = segment.flags.contains(Flags::ACK) && segment.ack == receiver.end;
+        return if answers { Effect::Refresh(State::Reset) } else { out_of_window() };
+    }
+    if way == Way::Forward && state == State::SynSent {
+        // The client's answer to what an earlier connection of these ports sent.
+        return Effect::None;
+    }
+    let is_next = segment.seq == sender.end || receiver.has(ACKED) && segment.seq == receiver.ack;
+    if is_next {
+        Effect::Refresh(State::Reset)
+    } else if is_in_window(sender, receiver, segment) {
+        Effect::None
+    } else {
+        out_of_window()
+    }
+}
+
+/// A SYN.
+fn synchronise(halves: &mut [Half; 2], state: State, way: Way, segment: &Segment) -> Effect {
+    let own = way as usize;
+    if is_opening(segment) && way == Way::Forward {
+        let ended = matches!(state, State::TimeWait | State::Reset);
+        let end = segment.seq.wrapping_add(segment.len);
+        let is_another = state == State::SynSent && end != halves[own].end;
+        if ended || is_another {
+            *halves = opened(segment);
+            return Effect::Refresh(State::SynSent);
+        }
+    }
+    let is_open = !matches!(state, State::SynSent | State::SynReceived);
+    if is_open {
+        return Effect::None;
+    }
+    let [own_half, other] = [halves[own], halves[way.other() as usize]];
+    if segment.flags.contains(Flags::ACK) {
+        let behind = other.end.wrapping_sub(segment.ack);
+        if !other.has(SPOKE) || behind > SYN_DATA_MAX {
+            return out_of_window();
+        }
+    }
+    let is_another = own_half.has(SPOKE) && is_after(segment.seq, own_half.end);
+    if is_another || segment.flags.contains(Flags::FIN) {
+        return out_of_window();
+    }
+    if !own_half.has(SPOKE) {
+        halves[own].open(segment);
+    } else if segment.flags.contains(Flags::ACK) {
+        halves[own].update(segment);
+    }
+    Effect::Refresh(stage(halves, state))
+}
+
+/// Neither SYN nor RST.
+#[inline]
+fn proceed(sender: &mut Half, receiver: &Half, state: State, segment: &Segment) -> Effect {
+    let ends = segment.flags.contains(Flags::FIN);
+    // Both must have spoken, or a stranger who asks without listening could seem to be established.
+    let behind = receiver.end.wrapping_sub(segment.ack);
+    let is_of_it = segment.flags.contains(Flags::ACK)
+        && sender.has(SPOKE)
+        && receiver.has(SPOKE)
+        && behind <= sender.window(receiver).max(LATE_BYTES_MIN)
+        && is_in_window(sender, receiver, segment);
+    if !is_of_it {
+        let is_refused = ends || !segment.flags.contains(Flags::ACK);
+        return if is_refused { out_of_window() } else { Effect::None };
+    }
+    if state == State::Reset {
+        return Effect::None;
+    }
+    sender.update(segment);
+    Effect::Refresh(stage(&[*sender, *receiver], state))
+}
+
+/// The state that two halves are in; no state is left backwards.
+#[inline]
+fn stage(halves: &[Half; 2], state: State) -> State {
+    let [one, other] = halves;
+    match (one.has(FIN), other.has(FIN)) {
+        (true, true) if one.ack == other.end && other.ack == one.end => State::TimeWait,
+        (true, true) => State::Closing,
+        (false, false) if one.has(ACKED) && other.has(ACKED) => State::Established,
+        (false, false) if one.has(SPOKE) && other.has(SPOKE) => State::SynReceived,
+        (false, false) => state,
+        _ => State::HalfClosed,
+    }
+}
+
+/// Whether a segment lies where the receiver may still expect one.
+#[inline]
+fn is_in_window(sender: &Half, receiver: &Half, segment: &Segment) -> bool {
+    if !receiver.has(ACKED) {
+        // Nothing is known but what the sender itself has sent.
+        let ahead = segment.seq.wrapping_sub(sender.end) as i32;
+        return ahead.unsigned_abs() <= LATE_BYTES_MIN;
+    }
+    let window = receiver.window(sender);
+    let end = segment.seq.wrapping_add(segment.len);
+    // A window of zero is probed with one byte.
+    let limit = receiver.ack.wrapping_add(window.max(1));
+    let first = receiver.ack.wrapping_sub(window.max(LATE_BYTES_MIN));
+    !is_after(end, limit) && !is_after(first, segment.seq)
+}
+
+const fn out_of_window() -> Effect {
+    Effect::Refused(Refusal::OutOfWindow)
+}

@@ -1,0 +1,8 @@
+//! How the translator behaves: every way of a packet, and one test for each clause of the RFCs.
+#![forbid(unsafe_code)]
+
+mod common;
+mod rfc4787;
+mod rfc5382;
+mod rfc5508;
+mod ways;

@@ -1,0 +1,262 @@
+//! RFC 5382: TCP.
+
+use crate::common::*;
+use vswitch_nat::{Refusal, Side, Translation, Transport};
+use wire::tcp::Flags;
+
+const A1: &str = "10.99.0.2:4000";
+const R: &str = "198.51.100.7:80";
+
+#[test]
+fn req_1_mapping_is_endpoint_independent() {
+    let mut nat = Lab::new();
+    let first = nat.out(&tcp(A1, R, segment(SYN, 1, 0, 0)));
+    assert_eq!(nat.out(&tcp(A1, "203.0.113.9:80", segment(SYN, 1, 0, 0))), first);
+}
+
+#[test]
+fn req_2_simultaneous_open() {
+    let mut nat = Lab::new();
+    let outer = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
+    nat.back(&tcp(R, &outer, segment(SYN, 5000, 0, 0)));
+    assert_eq!(nat.state(), "syn-received");
+    nat.out(&tcp(A1, R, segment(SYN_ACK, 1000, 5001, 0)));
+    nat.back(&tcp(R, &outer, segment(SYN_ACK, 5000, 1001, 0)));
+    assert_eq!(nat.state(), "established");
+}
+
+#[test]
+fn req_2_simultaneous_open_when_the_peers_syn_comes_first() {
+    let mut nat = Lab::new();
+    let outer = nat.out(&tcp(A1, "198.51.100.7:999", segment(SYN, 1, 0, 0))).to_string();
+    let early = tcp("203.0.113.9:80", &outer, segment(SYN, 5000, 0, 0));
+    assert_eq!(nat.send(Side::Outside, &early), Err(Refusal::Unsolicited));
+    nat.out(&tcp(A1, "203.0.113.9:80", segment(SYN, 1000, 0, 0)));
+    nat.back(&early);
+}
+
+#[test]
+fn req_3_filtering_is_address_dependent() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    nat.back(&tcp("198.51.100.7:81", &outer, segment(SYN, 1, 0, 0)));
+    let stranger = tcp("198.51.100.8:80", &outer, segment(SYN, 1, 0, 0));
+    assert_eq!(nat.send(Side::Outside, &stranger), Err(Refusal::Unsolicited));
+}
+
+#[test]
+fn req_4_an_unsolicited_syn_gets_no_answer_and_makes_nothing() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    let syn = tcp("203.0.113.9:80", &outer, segment(SYN, 1, 0, 0));
+    for _ in 0..3 {
+        assert_eq!(nat.send(Side::Outside, &syn), Err(Refusal::Unsolicited));
+        nat.wait_s(7);
+    }
+    assert_eq!(nat.nat.len(), 1);
+}
+
+#[test]
+fn req_5_an_established_connection_may_be_silent_for_two_hours_and_four_minutes() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    for _ in 0..2 {
+        nat.wait_s(2 * 3600 + 4 * 60);
+        nat.back(&tcp(R, &outer, segment(ACK, 5001, 1001, 0)));
+    }
+    assert_eq!(nat.state(), "established");
+    nat.wait_s(2 * 3600 + 4 * 60 + 3);
+    assert!(nat.nat.is_empty());
+}
+
+#[test]
+fn req_5_half_closed_is_established() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    nat.back(&tcp(R, &outer, segment(FIN_ACK, 5001, 1001, 0)));
+    nat.wait_s(2 * 3600);
+    assert_eq!(nat.state(), "half-closed");
+    nat.out(&tcp(A1, R, segment(ACK, 1001, 5002, 500)));
+}
+
+#[test]
+fn req_5_opening_and_closing_take_four_minutes_at_most() {
+    let mut nat = Lab::new();
+    let outer = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
+    nat.wait_s(240);
+    assert_eq!(nat.state(), "syn-sent");
+    nat.back(&tcp(R, &outer, segment(SYN_ACK, 5000, 1001, 0)));
+    nat.wait_s(240);
+    assert_eq!(nat.state(), "syn-received");
+    nat.out(&tcp(A1, R, segment(ACK, 1001, 5001, 0)));
+    nat.out(&tcp(A1, R, segment(FIN_ACK, 1001, 5001, 0)));
+    nat.back(&tcp(R, &outer, segment(FIN_ACK, 5001, 1002, 0)));
+    nat.wait_s(240);
+    assert_eq!(nat.state(), "closing");
+    nat.wait_s(3);
+    assert!(nat.nat.is_empty());
+}
+
+#[test]
+fn req_7_all_the_same_for_echoes_and_datagrams_beside_it() {
+    let mut nat = Lab::new();
+    let tcp_outer = nat.establish(A1, R);
+    let udp_outer = nat.out(&udp(A1, R));
+    assert_eq!(nat.nat.mappings(), 2, "transports have ports of their own");
+    nat.back(&udp(R, &udp_outer.to_string()));
+    nat.back(&tcp(R, &tcp_outer.to_string(), segment(ACK, 5001, 1001, 10)));
+}
+
+#[test]
+fn req_8_hairpinning() {
+    let mut policy = policy();
+    policy.published = vec![published(Transport::Tcp, 80..=80, B, 8080, 2)];
+    let mut nat = Lab::with(policy);
+    let (edit, to) = nat.edit(inside(1), &tcp(A1, "192.0.2.1:80", segment(SYN, 1000, 0, 0)));
+    assert_eq!((edit.dst, to), (endpoint("10.99.0.3:8080"), inside(2)));
+    let outer = edit.src;
+    assert_eq!(outer.address, ip(OUTSIDE));
+    let answer = tcp("10.99.0.3:8080", &outer.to_string(), segment(SYN_ACK, 5000, 1001, 0));
+    let (edit, to) = nat.edit(inside(2), &answer);
+    assert_eq!((edit.src, edit.dst), (endpoint("192.0.2.1:80"), endpoint(A1)));
+    assert_eq!(to, inside(1));
+    nat.edit(inside(1), &tcp(A1, "192.0.2.1:80", segment(ACK, 1001, 5001, 0)));
+    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.nat.counters().hairpins, 1);
+}
+
+#[test]
+fn req_10_a_reset_out_of_window_does_nothing() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    for seq in [5001 - 200_000_i64, 5001 + 64_001, 5001 + (1 << 30), 0] {
+        let forged = tcp(R, &outer, segment(RST, seq as u32, 0, 0));
+        let refused = if seq == 0 { continue } else { nat.send(Side::Outside, &forged) };
+        assert_eq!(refused, Err(Refusal::OutOfWindow), "{seq}");
+    }
+    assert_eq!(nat.state(), "established");
+}
+
+/// The receiver challenges it (RFC 5961 section 3.2), so it passes, and ends nothing here.
+#[test]
+fn rfc_5961_a_reset_in_the_window_but_not_at_its_beginning_does_nothing() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    nat.back(&tcp(R, &outer, segment(RST, 5002, 0, 0)));
+    assert_eq!(nat.state(), "established");
+    nat.back(&tcp(R, &outer, segment(RST, 5001, 0, 0)));
+    assert_eq!(nat.state(), "reset");
+    nat.wait_s(243);
+    assert!(nat.nat.is_empty());
+}
+
+#[test]
+fn a_fin_out_of_window_does_nothing() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    let forged = [
+        segment(FIN_ACK, 5001 + 70_000, 1001, 0),
+        segment(FIN_ACK, 5001, 1002, 0),
+        segment(FIN_ACK, 5001, 1001_u32.wrapping_sub(100_000), 0),
+        segment(Flags::FIN, 5001, 0, 0),
+    ];
+    for forged in forged {
+        let sent = nat.send(Side::Outside, &tcp(R, &outer, forged));
+        assert_eq!(sent, Err(Refusal::OutOfWindow), "{forged:?}");
+    }
+    assert_eq!(nat.state(), "established");
+}
+
+#[test]
+fn data_out_of_window_passes_but_refreshes_nothing() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    nat.wait_s(7000);
+    nat.back(&tcp(R, &outer, segment(ACK, 5001 + 1_000_000, 1001, 10)));
+    nat.wait_s(443);
+    assert!(nat.nat.is_empty());
+}
+
+#[test]
+fn a_stranger_who_asks_without_listening_is_never_established() {
+    let mut policy = policy();
+    policy.published = vec![published(Transport::Tcp, 80..=80, A, 80, 1)];
+    let mut nat = Lab::with(policy);
+    let to = "192.0.2.1:80";
+    nat.back(&tcp(R, to, segment(SYN, 1000, 0, 0)));
+    let blind = tcp(R, to, segment(FIN_ACK, 1001, 7, 0));
+    assert_eq!(nat.send(Side::Outside, &blind), Err(Refusal::OutOfWindow));
+    nat.edit(inside(1), &tcp("10.99.0.2:80", R, segment(SYN_ACK, 3_000_000_000, 1001, 0)));
+    nat.back(&tcp(R, to, segment(ACK, 1001, 7, 0)));
+    assert_eq!(nat.state(), "syn-received");
+    nat.back(&tcp(R, to, segment(ACK, 1001, 3_000_000_001, 0)));
+    assert_eq!(nat.state(), "established");
+}
+
+#[test]
+fn a_reset_answers_a_syn_only_if_it_acknowledges_it() {
+    let mut nat = Lab::new();
+    let outer = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
+    let forged = tcp(R, &outer, segment(RST_ACK, 0, 999, 0));
+    assert_eq!(nat.send(Side::Outside, &forged), Err(Refusal::OutOfWindow));
+    nat.back(&tcp(R, &outer, segment(RST_ACK, 0, 1001, 0)));
+    assert_eq!(nat.state(), "reset");
+}
+
+#[test]
+fn a_connection_that_is_over_may_begin_again() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R);
+    nat.out(&tcp(A1, R, segment(RST, 1001, 0, 0)));
+    assert_eq!(nat.state(), "reset");
+    assert_eq!(nat.out(&tcp(A1, R, segment(SYN, 900_000, 0, 0))), outer);
+    assert_eq!(nat.state(), "syn-sent");
+    nat.back(&tcp(R, &outer.to_string(), segment(SYN_ACK, 77, 900_001, 0)));
+    nat.out(&tcp(A1, R, segment(ACK, 900_001, 78, 0)));
+    assert_eq!(nat.state(), "established");
+}
+
+/// A peer that lost its memory sends a SYN into a connection; the other one challenges it.
+#[test]
+fn a_syn_into_a_connection_passes_and_changes_nothing() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    nat.out(&tcp(A1, R, segment(SYN, 700_000, 0, 0)));
+    assert_eq!(nat.state(), "established");
+    nat.back(&tcp(R, &outer, segment(ACK, 5001, 1001, 0)));
+    nat.out(&tcp(A1, R, segment(RST, 1001, 0, 0)));
+    assert_eq!(nat.state(), "reset");
+}
+
+#[test]
+fn windows_are_scaled_if_both_say_so() {
+    let scaled = |flags, seq, ack, scale| {
+        let mut segment = segment(flags, seq, ack, 0);
+        segment.window_scale = scale;
+        segment
+    };
+    for (theirs, sent) in [(Some(7), Ok(())), (None, Err(Refusal::OutOfWindow))] {
+        let mut nat = Lab::new();
+        let outer = nat.out(&tcp(A1, R, scaled(SYN, 1000, 0, Some(7)))).to_string();
+        nat.back(&tcp(R, &outer, scaled(SYN_ACK, 5000, 1001, theirs)));
+        nat.out(&tcp(A1, R, segment(ACK, 1001, 5001, 0)));
+        // A FIN a megabyte ahead: within the client's window only if that is scaled.
+        let fin = tcp(R, &outer, segment(FIN_ACK, 1_000_000, 1001, 0));
+        let got = nat.send(Side::Outside, &fin).map(|_: Translation| ());
+        assert_eq!(got, sent, "{theirs:?}");
+    }
+}
+
+#[test]
+fn what_follows_a_fragments_head_passes() {
+    let mut nat = Lab::new();
+    let outer = nat.establish(A1, R).to_string();
+    let mut tail = tcp(R, &outer, segment(ACK, 1, 1, 0));
+    tail.kind = match tail.kind {
+        vswitch_nat::Kind::Flow { tuple, is_request, .. } => {
+            vswitch_nat::Kind::Flow { tuple, segment: None, is_request }
+        }
+        other => other,
+    };
+    assert_eq!(nat.back(&tail), endpoint(A1));
+}

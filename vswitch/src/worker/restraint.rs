@@ -1,0 +1,173 @@
+//! Ports that are held back, so that what they send does not cost the others the worker's time.
+//!
+//! # Theory of operation
+//!
+//! A frame costs the worker as much when it is dropped as when it is forwarded, and a container can send
+//! half a million small ones a second. Where worker and endpoints share the processors, a worker that
+//! never rests also keeps the other containers' threads from running. So every [`RESTRAINT_PERIOD`]
+//! the worker looks at the ports that it reads. One is *held back* that
+//!
+//! - had more than half of its frames dropped, by the guard, by storm control or by its rate, or
+//! - floods: small frames that nobody answers, more than [`FLOOD_FRAMES`] in the period, while another
+//!   port has something to say.
+//!
+//! A port that is held back may have [`RESTRAINT_FRAMES`] (a flood [`FLOOD_FRAMES`]) read in a period, or
+//! twice what got through, so that a rate is still reached. What it sends beyond waits in the queue of
+//! its TAP, and when that is full the kernel drops it in the sender's own time. It is let go when it has
+//! behaved for [`RESTRAINT_TIME`]. Between two periods the worker sleeps, if nobody else has frames.
+//!
+//! Bulk transfers are not floods: their frames are long, and those that acknowledge them are fewer than
+//! what they answer. One port alone is never one.
+
+use fastpath::{Engine, Nanos, PortIndex};
+
+use crate::datapath::Stats;
+use crate::limits::{
+    FLOOD_BYTES_PER_FRAME, FLOOD_FRAMES, RESTRAINT_FRAMES, RESTRAINT_PERIOD, RESTRAINT_TIME,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What a port has done: since it was opened, or in a period.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tally {
+    rx_frames: u64,
+    rx_bytes: u64,
+    tx_frames: u64,
+    dropped: u64,
+}
+
+impl Tally {
+    fn of(port: PortIndex, engine: &dyn Engine, stats: &Stats) -> Self {
+        let io = engine.port_io(port);
+        Self {
+            rx_frames: io.rx_frames,
+            rx_bytes: io.rx_bytes,
+            tx_frames: io.tx_frames,
+            dropped: stats.dropped(port),
+        }
+    }
+
+    /// A slot that is used again counts from zero.
+    fn since(&self, past: &Self) -> Self {
+        Self {
+            rx_frames: self.rx_frames.saturating_sub(past.rx_frames),
+            rx_bytes: self.rx_bytes.saturating_sub(past.rx_bytes),
+            tx_frames: self.tx_frames.saturating_sub(past.tx_frames),
+            dropped: self.dropped.saturating_sub(past.dropped),
+        }
+    }
+
+    fn manner(&self) -> Manner {
+        let frames = self.rx_frames;
+        if frames == 0 {
+            Manner::Silent
+        } else if frames >= RESTRAINT_FRAMES && 2 * self.dropped > frames {
+            Manner::Refused { passed: frames.saturating_sub(self.dropped) }
+        } else if frames >= FLOOD_FRAMES
+            && self.rx_bytes / frames < FLOOD_BYTES_PER_FRAME
+            && 8 * self.tx_frames < frames
+        {
+            Manner::Flood
+        } else {
+            Manner::Good
+        }
+    }
+}
+
+/// How a port behaved in a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Silent,
+    Good,
+    /// Most of its frames were dropped; so many were not.
+    Refused {
+        passed: u64,
+    },
+    /// Small frames without end, and no answers.
+    Flood,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Port {
+    past: Tally,
+    /// Held back until then.
+    until: Nanos,
+    /// Frames a period.
+    bound: u32,
+}
+
+/// Which ports a worker holds back.
+#[derive(Debug, Default)]
+pub(super) struct Restraint {
+    /// When it looked last.
+    last: Nanos,
+    ports: Vec<Port>,
+    held: Vec<PortIndex>,
+    manners: Vec<(PortIndex, Manner)>,
+    times: u64,
+}
+
+impl Restraint {
+    /// Whether a port waits for the next period.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// How often a port was held back.
+    pub(super) fn times(&self) -> u64 {
+        self.times
+    }
+
+    /// Once a round: at the end of a period, judges the ports that are read and bounds them.
+    #[inline]
+    pub(super) fn round(&mut self, now: Nanos, engine: &mut dyn Engine, stats: &Stats) {
+        if now - self.last >= RESTRAINT_PERIOD {
+            self.period(now, engine, stats);
+        }
+    }
+
+    fn period(&mut self, now: Nanos, engine: &mut dyn Engine, stats: &Stats) {
+        // After a sleep there is only a part of a period, and nothing to compare it with.
+        let slept = now - self.last > 4 * RESTRAINT_PERIOD;
+        self.last = now;
+        self.manners.clear();
+        for &port in engine.active() {
+            if self.ports.len() <= port.get() {
+                self.ports.resize(port.get() + 1, Port::default());
+            }
+            let tally = Tally::of(port, engine, stats);
+            let past = std::mem::replace(&mut self.ports[port.get()].past, tally);
+            self.manners.push((port, tally.since(&past).manner()));
+        }
+        if !slept {
+            self.judge(now);
+        }
+        let (ports, held) = (&mut self.ports, &mut self.held);
+        held.retain(|&port| {
+            let Port { until, bound, .. } = ports[port.get()];
+            let is_held = until > now && engine.active().contains(&port);
+            engine.allow(port, is_held.then_some(bound));
+            is_held
+        });
+    }
+
+    fn judge(&mut self, now: Nanos) {
+        let others_talk = self.manners.iter().any(|&(_, manner)| manner == Manner::Good);
+        for &(slot, manner) in &self.manners {
+            let frames = match manner {
+                Manner::Refused { passed } => RESTRAINT_FRAMES.max(2 * passed),
+                Manner::Flood if others_talk => FLOOD_FRAMES,
+                _ => continue,
+            };
+            let port = &mut self.ports[slot.get()];
+            port.bound = u32::try_from(frames).unwrap_or(u32::MAX);
+            port.until = now.after(RESTRAINT_TIME);
+            if !self.held.contains(&slot) {
+                self.held.push(slot);
+                self.times += 1;
+            }
+        }
+    }
+}
