@@ -110,6 +110,7 @@ impl PortChange {
             ipv4: Some(kept.ipv4),
             ipv6: Some(kept.ipv6),
             policy: kept.policy.clone(),
+            publish: kept.publish.clone(),
         };
         Ok(Self::new(inner, wanted, Some(Source::Kept(kept.netns.clone(), ifname))))
     }

@@ -19,8 +19,13 @@
 pub(crate) mod bridge;
 pub(crate) mod container;
 mod error;
+#[cfg(test)]
+mod lab;
+pub(crate) mod limits;
 pub(crate) mod netlink;
 pub(crate) mod netns;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "called by the uplink"))]
+pub(crate) mod nft;
 pub(crate) mod routes;
 mod sysctl;
 #[cfg(test)]

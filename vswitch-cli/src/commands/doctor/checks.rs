@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use fastpath::limits::PORTS_MAX;
+use vswitch::config::SnatPorts;
 use vswitch_api::status::Status;
 
 use super::Row;
@@ -143,6 +144,38 @@ pub(super) fn mtu(route: Option<(String, u32)>) -> Row {
         Some((device, mtu)) => {
             Row::ok(CHECK, format!("{mtu} on {device}, the default route's device"))
         }
+    }
+}
+
+/// The ports that containers appear from are not those that the host itself speaks from.
+pub(super) fn snat_ports(ephemeral: Option<&str>) -> Row {
+    const CHECK: &str = "snat_ports";
+    let snat = SnatPorts::default();
+    let mut numbers = ephemeral.unwrap_or_default().split_whitespace().map(str::parse::<u16>);
+    let (Some(Ok(first)), Some(Ok(last))) = (numbers.next(), numbers.next()) else {
+        return Row::ok(CHECK, format!("{snat}; the host's own ports are unknown"));
+    };
+    if last < *snat.range().start() || first > *snat.range().end() {
+        return Row::ok(CHECK, format!("{snat}, beside the host's own {first}-{last}"));
+    }
+    Row::warn(
+        CHECK,
+        format!("{snat} overlap {first}-{last}, from which the host itself speaks"),
+        "choose others with `vswitch up --snat-ports`, or set \
+         `sysctl net.ipv4.ip_local_port_range=\"32768 60999\"`",
+    )
+}
+
+/// Docker drops what is forwarded between devices that it does not know.
+pub(super) fn docker(is_there: bool) -> Row {
+    const CHECK: &str = "docker";
+    match is_there {
+        false => Row::ok(CHECK, "no docker0"),
+        true => Row::ok(
+            CHECK,
+            "docker0 is there: with --uplink kernel its FORWARD chain drops our frames until `iptables \
+             -I DOCKER-USER -i br0 -j ACCEPT` and the same with `-o br0`; other uplinks need nothing",
+        ),
     }
 }
 

@@ -28,6 +28,7 @@ impl Model {
                     ipv6: port.lease.ipv6,
                     netns: settled.netns.clone(),
                     policy: port.policy.clone(),
+                    publish: port.publications.clone(),
                 })
             })
             .collect()

@@ -21,6 +21,13 @@ use crate::host::netns::NetnsId;
 const NOW: Duration = Duration::ZERO;
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
+/// A network with such a way out.
+pub(crate) fn model_with_uplink(uplink: Uplink) -> Model {
+    let mut model = model();
+    model.network.uplink = uplink;
+    model
+}
+
 pub(crate) fn model() -> Model {
     model_with_slots(PORTS_MAX)
 }
@@ -45,7 +52,7 @@ pub(crate) fn wanted(name: &str) -> Wanted {
     Wanted::named(name.parse().unwrap())
 }
 
-fn netns(ino: u64) -> NetnsRecord {
+pub(crate) fn netns(ino: u64) -> NetnsRecord {
     NetnsRecord {
         reference: NetnsRef::Pid(1),
         path: PathBuf::from("/proc/1/ns/net"),
@@ -56,7 +63,7 @@ fn netns(ino: u64) -> NetnsRecord {
 }
 
 /// Counts up, as an excuse for random numbers.
-fn counter() -> impl FnMut() -> Result<u64, ControlError> {
+pub(crate) fn counter() -> impl FnMut() -> Result<u64, ControlError> {
     let mut last = 0;
     move || {
         last += 1;
