@@ -57,12 +57,11 @@ pub use loops::{LoopEvent, LoopSign, Loops, Watch};
 pub use multicast::{Groups, tick};
 pub use police::{PortLimits, Storm};
 pub use reason::DropReason;
-pub use snapshot::{
-    Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
-};
+pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
+pub use vswitch_api::policy::isolation::Isolation;
 
 /// What a worker's datapath remembers between batches.
 #[derive(Debug)]

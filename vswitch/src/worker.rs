@@ -260,13 +260,18 @@ impl Worker {
             stray_completions: engine.stray,
             fdb_entries: self.state.fdb.len(),
             mac_moves: self.stats.mac_moves,
-            fdb_full: self.stats.fdb_full,
+            fdb_full: self.fdb_full(),
             groups: self.state.groups.len(),
             groups_full: self.state.groups.full,
             mac_limit: self.stats.mac_limit,
             news_lost: self.news.lost(),
         };
         WorkerReport { ports, closed, worker, hits: self.hits() }
+    }
+
+    /// Addresses, learnt and static, that there was no room for.
+    fn fdb_full(&self) -> u64 {
+        self.stats.fdb_full + self.state.fdb.statics_full()
     }
 
     fn hits(&self) -> [(Count, u64); 12] {
@@ -278,7 +283,7 @@ impl Worker {
             (Count::Flushes, engine.flushes),
             (Count::PoolExhausted, self.pool.exhausted()),
             (Count::Evictions, self.state.fdb.evictions()),
-            (Count::NetworkFull, self.stats.fdb_full),
+            (Count::NetworkFull, self.fdb_full()),
             (Count::PortFull, self.stats.mac_limit),
             (Count::NewsLost, self.news.lost()),
             (Count::GroupsFull, self.state.groups.full),

@@ -37,6 +37,7 @@ pub const QUERY_INTERVAL_S: u32 = 125;
 
 /// Seconds for which a report, or a router's question, holds (RFC 3376 section 8.4).
 pub const MEMBERSHIP_S: u32 = 260;
+
 /// Time within whose bytes a port may send at once. Between containers the round trip is so short that
 /// TCP loses all that it has in flight when the bucket is empty, and goes on after its least
 /// retransmission timeout of 200 ms: a bucket that holds less than what that time brings runs over meanwhile.
@@ -45,8 +46,10 @@ pub const BURST_TIME: Duration = Duration::from_millis(250);
 /// Least burst in bytes: the longest GSO frame, with the headers of all its segments.
 pub const BURST_BYTES_MIN: u64 = 256 * 1024;
 
-/// Least burst in frames.
-pub const BURST_FRAMES_MIN: u64 = 64;
+/// Least burst in frames: the datagrams that one send may be cut into (`UDP_MAX_SEGMENTS` of Linux, 128
+/// since 6.9, 64 before), so that a frame of all of them passes through every bucket; and one by which a
+/// bucket may round.
+pub const BURST_FRAMES_MIN: u64 = 128 + 1;
 
 /// Broadcast frames a second that a container may send unless told otherwise; beyond it they are
 /// dropped as `storm-broadcast`. A container that talks to a thousand neighbours asks for each once

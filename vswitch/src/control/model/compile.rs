@@ -2,7 +2,6 @@
 
 use vswitch_api::policy::PortPolicy;
 use vswitch_api::policy::guard::Guard;
-use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::vlan::{Domain, VlanMode};
 
 use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Owner};
@@ -53,7 +52,7 @@ impl Model {
         };
         let conf = |kind, mac, policy: &PortPolicy| PortConf {
             vlans: vlans(&policy.vlan),
-            isolation: isolation(policy.isolation),
+            isolation: policy.isolation,
             ..PortConf::new(FIRST_NETWORK, kind, mac)
         };
         let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_policy);
@@ -103,12 +102,4 @@ fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {
         ipv4: Some(lease.ipv4).filter(|&own| guard.allows(own.into())),
         ipv6: Some(lease.ipv6).filter(|&own| guard.allows(own.into())),
     })
-}
-
-fn isolation(isolation: Isolation) -> datapath::Isolation {
-    match isolation {
-        Isolation::None => datapath::Isolation::None,
-        Isolation::Isolated => datapath::Isolation::Isolated,
-        Isolation::Promiscuous => datapath::Isolation::Promiscuous,
-    }
 }
