@@ -171,7 +171,7 @@ impl Worker {
             &mut self.stats,
             &mut *self.engine,
         );
-        self.news.tell(now, &mut self.state.news);
+        self.news.tell(&mut self.state.news);
         for event in self.state.loops.events() {
             // The channel has a place for each port.
             let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
@@ -264,7 +264,7 @@ impl Worker {
             groups: self.state.groups.len(),
             groups_full: self.state.groups.full,
             mac_limit: self.stats.mac_limit,
-            news_lost: self.news.lost(),
+            news_lost: self.news_lost(),
         };
         WorkerReport { ports, closed, worker, hits: self.hits() }
     }
@@ -272,6 +272,11 @@ impl Worker {
     /// Addresses, learnt and static, that there was no room for.
     fn fdb_full(&self) -> u64 {
         self.stats.fdb_full + self.state.fdb.statics_full()
+    }
+
+    /// What other workers could not be told.
+    fn news_lost(&self) -> u64 {
+        self.news.lost() + self.state.news_lost
     }
 
     fn hits(&self) -> [(Count, u64); 12] {
@@ -285,7 +290,7 @@ impl Worker {
             (Count::Evictions, self.state.fdb.evictions()),
             (Count::NetworkFull, self.fdb_full()),
             (Count::PortFull, self.stats.mac_limit),
-            (Count::NewsLost, self.news.lost()),
+            (Count::NewsLost, self.news_lost()),
             (Count::GroupsFull, self.state.groups.full),
             (Count::Blocks, loops.blocks()),
             (Count::UntoldLoops, loops.untold()),

@@ -12,8 +12,9 @@
 //! MAC address (RFC 4291 appendix A), which is what its neighbours have unless they chose others.
 //!
 //! What cannot be judged does not pass: headers that contradict themselves, those of UDP and TCP
-//! included, a third tag, IPv6 whose first fragment ends before its transport header (RFC 7112), and neighbour discovery in fragments
-//! (RFC 6980), which is how router advertisements were smuggled past guards (RFC 7113).
+//! included, a third tag, IPv6 whose first fragment ends before its transport header (RFC 7112), and
+//! neighbour discovery in fragments (RFC 6980), which is how router advertisements were smuggled past
+//! guards (RFC 7113).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

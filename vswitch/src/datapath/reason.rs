@@ -95,7 +95,7 @@ reasons! {
     NoListener = "no-listener",
     /// To be flooded, and there is no other port.
     NoOtherPort = "no-other-port",
-    /// Part of a flood that needs other bytes, and no buffer was free for them.
+    /// Part of a flood for which no buffer was free, or no further holder of one.
     NoBuffer = "no-buffer",
     /// The port that it was meant for is closed, or its namespace is gone.
     TxGone = "tx-port-gone",

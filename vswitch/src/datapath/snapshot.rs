@@ -310,6 +310,12 @@ impl Snapshot {
         self.network(self.port(port)?.network)
     }
 
+    /// Ports that are switched on, in the order of their slots.
+    pub(super) fn ports(&self) -> impl Iterator<Item = (PortIndex, &PortConf)> {
+        let ports = (0..).map(PortIndex).zip(&self.ports);
+        ports.filter_map(|(port, conf)| Some((port, conf.as_ref().filter(|conf| conf.enabled)?)))
+    }
+
     /// All networks with their slots.
     pub(super) fn networks(&self) -> impl Iterator<Item = (NetworkIndex, &Network)> {
         self.networks.iter().enumerate().map(|(i, network)| (NetworkIndex(i as u16), network))
