@@ -24,7 +24,8 @@
 //! A blocked port neither sends nor gets (`loop-blocked`). To open a loop one port of it is enough:
 //! of two the one with the higher number is blocked, and the host's port never. Of a MAC address that
 //! flaps, the port that it was configured for stays, else the one where it was before it first moved:
-//! whoever takes a neighbour's address blocks himself. That is forgotten after [`FORGIVE`] without a move.
+//! whoever takes a neighbour's address blocks himself. That is forgotten after [`FORGIVE`] without a move;
+//! of two ports that are neither, none is blocked.
 //!
 //! Nothing here runs by a timer. A pause ends by comparing it with `now`, when the next frame comes.
 //! [`Watch`] is shared by all workers: each port's state is one word, changed by compare-and-swap, so
@@ -244,7 +245,11 @@ impl Loops {
             return;
         }
         let is_own = |port| snapshot.port(port).is_some_and(|conf| conf.mac == key.mac());
-        let stays = [from, to].into_iter().find(|&port| is_own(port)).unwrap_or(flap.home);
+        let home = Some(flap.home).filter(|home| [from, to].contains(home));
+        // Of two strangers nobody can tell who took it; in a loop its home has its turn.
+        let Some(stays) = [from, to].into_iter().find(|&port| is_own(port)).or(home) else {
+            return;
+        };
         let goes = if stays == to { from } else { to };
         flap.moves = 0;
         if may_block(goes, snapshot) {

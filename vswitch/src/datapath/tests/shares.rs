@@ -342,6 +342,21 @@ fn by_timing_nobody_gets_the_owners_port_blocked() {
     }
 }
 
+/// A station has moved from 1 to 2 lately: that 3 takes its address must not block 2.
+#[test]
+fn of_two_strangers_none_is_blocked() {
+    for ports in [[2, 3], [3, 2]] {
+        let mut sim = guarded(4);
+        let inner = MacAddr([2, 7, 7, 7, 7, 7]);
+        assert_eq!(flap(&mut sim, inner, [1, 2], 1), []);
+        sim.pass(Duration::from_secs(60));
+        assert_eq!(flap(&mut sim, inner, ports, 3 * FLAP_MOVES_MAX), []);
+        // Where its home takes part there is a loop.
+        let events = flap(&mut sim, inner, [1, 1], 0);
+        assert_eq!(events.iter().map(|event| event.port.0).collect::<Vec<_>>(), [ports[0]]);
+    }
+}
+
 /// A station that moved for good is at home where it is now.
 #[test]
 fn a_move_of_long_ago_is_forgotten() {
