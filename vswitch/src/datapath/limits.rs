@@ -95,10 +95,8 @@ pub const LOOP_EVENTS_MAX: usize = 64;
 /// `nat-table-full`.
 pub const NAT_CONNECTIONS: usize = 1 << 20;
 
-/// Steps that the connection table may take in a round with frames, to let connections expire.
-pub const NAT_OPERATIONS_PER_ROUND: usize = 64;
-
-/// The same in a round without frames, in which nobody waits.
+/// Steps that the connection table may take in a round without frames, in which nobody waits; in others
+/// it is [`nat::limits::TICK_OPERATIONS`].
 pub const NAT_OPERATIONS_IDLE: usize = 1024;
 
 /// Connections that are listed at a time.

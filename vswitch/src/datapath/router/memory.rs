@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
-use nat::limits::FRAGMENT_FRAMES_MAX;
+use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
 use nat::{Nat, NatConfig, OwnerId, Policy, Row, Time};
 
 use super::answers::Answers;
@@ -16,7 +16,7 @@ use super::resolve::Resolve;
 use crate::datapath::batch::{Batch, Slot};
 use crate::datapath::limits::{
     CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS, NAT_OPERATIONS_IDLE,
-    NAT_OPERATIONS_PER_ROUND, WAITING_WAKE,
+    WAITING_WAKE,
 };
 use crate::datapath::{DropReason, Snapshot, Stats, Verdict};
 
@@ -97,7 +97,7 @@ impl Memory {
     /// may be more.
     pub(in crate::datapath) fn tick(&mut self, now: Nanos, is_idle: bool) {
         let Some(policy) = &self.policy else { return };
-        let operations = if is_idle { NAT_OPERATIONS_IDLE } else { NAT_OPERATIONS_PER_ROUND };
+        let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
         let before = self.nat.len();
         self.nat.tick(Time(now.0), policy, operations);
         self.is_behind = is_idle && self.nat.len() < before;
