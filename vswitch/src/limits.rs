@@ -47,6 +47,7 @@ use crate::datapath::limits::*;
 use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
+use nat::limits::*;
 use wire::limits::*;
 
 /// What workers count, of what their limits kept back.
@@ -69,8 +70,10 @@ pub(crate) enum Count {
     HeldBack,
 }
 
-/// How many kinds of [`Count`] there are.
-pub(crate) const COUNTS: usize = 15;
+impl Count {
+    /// How many kinds there are.
+    pub(crate) const KINDS: usize = 15;
+}
 
 /// Who counts how often a limit was hit.
 #[derive(Debug, Clone, Copy)]
@@ -167,6 +170,34 @@ fn rows() -> Vec<Row> {
             HOLDERS_MAX, "holders", "there are as many as ports", Never;
             SPIN_ROUNDS, "rounds", "the worker sleeps", Never;
         }
+        "nat" {
+            FLOWS_MAX, "connections", "no table is made larger", Never;
+            MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatPorts);
+            OWNERS_MAX, "containers", "there are fewer ports", Never;
+            LOCALS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
+            SHARE_OF_WHAT_IS_LEFT, "times", "a container gives up one of its connections", Never;
+            PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatPorts);
+            TICK_OPERATIONS, "connections", "the rest expires in the next rounds", Never;
+            TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
+            TCP_TRANSITORY_IDLE, "", "the connection ends", Never;
+            UDP_IDLE, "", "the connection ends", Never;
+            ECHO_IDLE, "", "the connection ends", Never;
+            SCTP_IDLE, "", "the connection ends", Never;
+            PORT_REST, "", "the port may be used again", Never;
+            LATE_BYTES_MIN, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
+            SYN_DATA_MAX, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
+            FRAGMENT_TIMEOUT, "", "dropped as fragment-timeout", Drops(DropReason::FragmentTimeout);
+            FRAGMENT_PACKETS_MAX, "packets", "one of the container that has most goes", Never;
+            FRAGMENT_PACKETS_OWNER_MAX, "packets", "the container's oldest goes", Never;
+            FRAGMENT_FRAMES_MAX, "frames", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
+            FRAGMENT_FRAMES_OWNER_MAX, "frames", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
+            FRAGMENT_RANGES_MAX, "stretches", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
+            FRAGMENT_EXPIRED_IN_PASSING_MAX, "packets", "the rest is let go later", Never;
+            IPV4_MTU_MIN, "bytes", "no smaller MTU is told", Never;
+            IPV6_MTU_MIN, "bytes", "no smaller MTU is told", Never;
+            MSS_FLOOR, "bytes", "no SYN is clamped further", Never;
+            ANSWER_FRAME_MAX, "bytes", "an ICMP error quotes less of the packet", Never;
+        }
         "datapath" {
             FDB_SLOTS, "addresses", "an entry of the port that holds most goes", Worker(Count::Evictions);
             FDB_ENTRIES_PER_NETWORK, "addresses", "takes such an entry's place or is not learnt", Worker(Count::NetworkFull);
@@ -197,8 +228,9 @@ fn rows() -> Vec<Row> {
             FORGIVE, "", "former loops of a port are forgotten", Never;
             LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::UntoldLoops);
             NAT_CONNECTIONS, "connections", "one of the same container goes, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
-            NAT_OPERATIONS_PER_ROUND, "connections", "the rest expires in the next rounds", Never;
             NAT_OPERATIONS_IDLE, "connections", "the rest expires in the next rounds", Never;
+            WARM_FRAMES, "frames", "the next ones are asked for next", Never;
+            WARM_CONNECTIONS, "connections", "they are asked for ahead of time", Never;
             CONNTRACK_ROWS_MAX, "connections", "`conntrack ls` shows so many", Never;
             WAITING_FRAMES_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
             WAITING_PER_PORT_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
@@ -317,6 +349,7 @@ mod tests {
         let files = [
             include_str!("../../wire/src/limits.rs"),
             include_str!("../../fastpath/src/limits.rs"),
+            include_str!("../../nat/src/limits.rs"),
             include_str!("datapath/limits.rs"),
             include_str!("limits.rs"),
             include_str!("control/limits.rs"),

@@ -38,7 +38,7 @@ use restraint::Restraint;
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};
 use crate::dataplane::DataplaneEvent;
-use crate::limits::{COUNTS, Count, EVENTS_MAX, RESTRAINT_PERIOD, SWEEP_EVERY, WORKER_DRAIN_MAX};
+use crate::limits::{Count, EVENTS_MAX, RESTRAINT_PERIOD, SWEEP_EVERY, WORKER_DRAIN_MAX};
 
 /// Time between two questions who listens to which multicast group.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
@@ -308,7 +308,7 @@ impl Worker {
         self.news.lost() + self.state.news_lost
     }
 
-    fn hits(&self) -> [(Count, u64); COUNTS] {
+    fn hits(&self) -> [(Count, u64); Count::KINDS] {
         let (engine, loops) = (self.engine.stats(), &self.state.loops);
         let routed = self.state.router.as_ref().map(|router| router.counters()).unwrap_or_default();
         [

@@ -110,10 +110,8 @@ pub const LOOP_EVENTS_MAX: usize = 64;
 /// `nat-table-full`.
 pub const NAT_CONNECTIONS: usize = 1 << 20;
 
-/// Steps that the connection table may take in a round with frames, to let connections expire.
-pub const NAT_OPERATIONS_PER_ROUND: usize = 64;
-
-/// The same in a round without frames, in which nobody waits.
+/// Steps that the connection table may take in a round without frames, in which nobody waits; in others
+/// it is [`nat::limits::TICK_OPERATIONS`].
 pub const NAT_OPERATIONS_IDLE: usize = 1024;
 
 /// Connections that are listed at a time.
@@ -149,3 +147,9 @@ pub const EXPIRY_REST: Duration = Duration::from_secs(5);
 
 /// Packets in fragments that a round lets go, which were not complete in time.
 pub const FRAGMENT_OPERATIONS: usize = 16;
+
+/// Frames whose connections are asked for together, so that memory is waited for once.
+pub const WARM_FRAMES: usize = 64;
+
+/// Connections from which on that is done: fewer are in cache.
+pub const WARM_CONNECTIONS: usize = 16_384;

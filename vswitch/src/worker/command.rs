@@ -9,7 +9,7 @@ use vswitch_api::stats::WorkerStats;
 
 use super::Worker;
 use crate::datapath::{FdbRow, PortCounters, Snapshot};
-use crate::limits::{COUNTS, Count};
+use crate::limits::Count;
 
 /// One request; the answer comes through the channel in it.
 pub(crate) enum Command {
@@ -68,7 +68,7 @@ pub(crate) struct WorkerReport {
     pub(crate) closed: PortCounters,
     pub(crate) worker: WorkerStats,
     /// How often its limits were hit.
-    pub(crate) hits: [(Count, u64); COUNTS],
+    pub(crate) hits: [(Count, u64); Count::KINDS],
 }
 
 impl Worker {

@@ -14,6 +14,7 @@ use wire::{ChecksumState, MacAddr};
 use super::memory::Memory;
 use super::size::{self, Fit};
 use crate::datapath::batch::Slot;
+use crate::datapath::limits::WARM_CONNECTIONS;
 use crate::datapath::{DropReason, Key, PortKind, Snapshot, Stats, Tagging, Verdict, edit};
 
 /// Where a frame has its destination, behind the offload header.
@@ -72,6 +73,32 @@ impl<'a> Room<'a> {
             self.inside(&mut waiting.slot, network, router);
             self.pass_on(waiting.slot, waiting.until);
         }
+    }
+
+    /// Asks for the connections of frames before the first of them is needed, where there are too many to
+    /// be in cache.
+    #[inline]
+    pub(super) fn warm(&mut self, window: &[Slot]) {
+        if self.memory.nat.len() >= WARM_CONNECTIONS {
+            self.warm_all(window);
+        }
+    }
+
+    fn warm_all(&mut self, window: &[Slot]) {
+        let mut views = std::mem::take(&mut self.memory.views);
+        views.clear();
+        let routed = window.iter().filter(|slot| self.is_routed(slot));
+        views.extend(routed.map(|slot| nat::parse::view(&slot.meta, self.ethernet(slot))));
+        self.memory.nat.warm(&views);
+        self.memory.views = views;
+    }
+
+    /// Whether a frame of the batch is the router's.
+    fn is_routed(&self, slot: &Slot) -> bool {
+        let network = self.snapshot.network_of(slot.port);
+        let router = network.map(|network| network.router.as_ref());
+        let is_ours = router.is_none_or(|router| router.is_some_and(|it| it.leads_here(slot)));
+        is_ours && slot.verdict == Verdict::Pending
     }
 
     /// Puts a frame that is not in the batch where its verdict says. It may wait until then.
