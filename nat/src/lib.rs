@@ -13,6 +13,11 @@
 //! | [`edit`] | which addresses and ports it gets |
 //! | [`parse`] | a frame's bytes -> its view |
 //! | [`rewrite`](mod@rewrite) | an edit -> the frame's bytes, with their checksums |
+//! | [`hop`] | time to live and hop limit, down by one |
+//! | [`answer`](mod@answer) | the ICMP errors that a router sends |
+//! | [`clamp`](mod@clamp) | the MSS of SYNs, lowered |
+//! | [`split`](mod@split) | fragmentation of IPv4 |
+//! | [`fragment`] | packets that come in fragments: which connection is theirs |
 //! | [`policy`] | from which address and ports the inside appears, and what is published |
 //! | [`refusal`] | why a packet is not translated |
 //! | [`limits`] | every limit of the crate |
@@ -20,18 +25,23 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod answer;
+pub mod clamp;
 mod counters;
 pub mod edit;
+pub mod fragment;
+pub mod hop;
 pub mod limits;
+mod mapping;
+mod nat;
 pub mod parse;
 pub mod policy;
+mod ports;
 mod quote;
 pub mod refusal;
 pub mod rewrite;
-mod mapping;
-mod nat;
-mod ports;
 mod rules;
+pub mod split;
 mod state;
 mod table;
 mod tcp;

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a check that fails is to panic")]
 
+mod fragments;
 mod hostile;
 mod packet;
 mod rewriting;

@@ -1,0 +1,370 @@
+//! Packets that come in fragments: only the first has the ports, and it need not come first
+//! (RFC 4787 REQ-14).
+//!
+//! The first fragment is translated as any packet; what became of it is told here ([`Fragments::head`])
+//! and holds for the others. One that comes before it waits. The store never assembles a packet.
+//!
+//! ```text
+//!            tail                     head                 all bytes have come
+//!  (nothing) ----> WAITING ----------------------> KNOWN ----------------------> (nothing)
+//!      |              | fragments that overlap       | fragments that overlap
+//!      | head         v                              v
+//!      |            DEAD <---------------------------+       30 s after the first fragment:
+//!      +------------------------------------------>  KNOWN   WAITING, KNOWN, DEAD --> (nothing)
+//! ```
+//!
+//! - Fragments that overlap, or contradict each other about the packet's end, kill the packet: those that
+//!   wait and those still to come are dropped (RFC 5722 for IPv6, and what Linux does for both
+//!   families). One whose bytes have all come before is dropped by itself, as a duplicate.
+//! - IPv4 has 16 bits of identification, which come again within seconds (RFC 6864 section 1): a second
+//!   head is the beginning of another packet, and also ends the death of one.
+//! - Bounds: packets and waiting frames, in all and for each owner ([`crate::limits`]). Who is at its
+//!   bound loses its own oldest packet, one that waits before one that is known. Where all room is taken,
+//!   who holds less than its share takes from who holds most, so that nobody's flood pushes out
+//!   another's few. The outside is one owner.
+//! - Frames belong to the caller, and each one that is handed over comes back exactly once, through
+//!   the caller's `give`, with what becomes of it.
+//! - One thread calls. Nothing is allocated after `new`.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::edit::{Side, Translation};
+use crate::limits::{
+    FRAGMENT_EXPIRED_IN_PASSING_MAX, FRAGMENT_FRAMES_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_TIMEOUT,
+};
+use crate::refusal::Refusal;
+use crate::time::Time;
+use crate::tuple::{OwnerId, Transport};
+use crate::view::{Kind, View};
+
+#[cfg(test)]
+mod tests;
+
+mod frames;
+mod list;
+mod owners;
+mod ranges;
+
+use frames::{Frames, Queue};
+use list::{Links, List};
+use owners::{Owner, Who};
+use ranges::{Fit, Ranges};
+
+/// What becomes of a packet, and of each of its fragments.
+pub type Verdict = Result<Translation, Refusal>;
+
+/// What happened to fragments since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that waited for their head.
+    pub held: u64,
+    /// Of these, those whose head came.
+    pub released: u64,
+    /// Packets of which all bytes came.
+    pub completed: u64,
+    /// Fragments whose bytes had come before.
+    pub duplicates: u64,
+    /// Packets killed by fragments that overlap or contradict each other.
+    pub overlaps: u64,
+    /// Fragments that can belong to no packet.
+    pub impossible: u64,
+    /// Packets that were not complete in time.
+    pub timeouts: u64,
+    /// Packets that made room for another.
+    pub evicted: u64,
+    /// Fragments that no room was found for.
+    pub full: u64,
+}
+
+/// Which packet a fragment is of (RFC 791 section 3.2, RFC 8200 section 4.5), and whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    src: IpAddr,
+    dst: IpAddr,
+    transport: Transport,
+    ident: u32,
+    who: Who,
+}
+
+#[derive(Clone, Debug)]
+struct Packet {
+    key: Key,
+    since: Time,
+    ranges: Ranges,
+    /// None while it waits.
+    verdict: Option<Verdict>,
+    queue: Queue,
+    waiting: u32,
+}
+
+/// The packets that are coming in fragments. `F` is the caller's frame.
+#[derive(Debug)]
+pub struct Fragments<F> {
+    by_key: HashMap<Key, u32>,
+    packets: Vec<Packet>,
+    free: Vec<u32>,
+    /// All packets, oldest first, and the links of that list.
+    ages: List,
+    age_links: Vec<Links>,
+    owners: HashMap<Who, Owner>,
+    /// Links of the lists of owners.
+    owner_links: Vec<Links>,
+    frames: Frames<F>,
+    counters: Counters,
+}
+
+impl<F> Default for Fragments<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F> Fragments<F> {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        let max = FRAGMENT_PACKETS_MAX;
+        Self {
+            // Twice the entries: then nothing that comes and goes makes the tables grow.
+            by_key: HashMap::with_capacity(2 * max),
+            packets: Vec::with_capacity(max),
+            free: Vec::with_capacity(max),
+            ages: List::EMPTY,
+            age_links: vec![Links::FREE; max],
+            owners: HashMap::with_capacity(2 * max),
+            owner_links: vec![Links::FREE; max],
+            frames: Frames::new(FRAGMENT_FRAMES_MAX),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Packets that are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// Frames that wait.
+    #[must_use]
+    pub fn frames_held(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// A packet's first fragment came from there, and `verdict` became of it. Returns what becomes of
+    /// it now: the same, unless it does not fit the fragments that came before. Those that waited
+    /// for it are given. A view that is no fragment's is none of this store's business.
+    pub fn head(
+        &mut self,
+        now: Time,
+        from: Side,
+        view: &View,
+        verdict: Verdict,
+        give: &mut impl FnMut(F, Verdict),
+    ) -> Verdict {
+        let (Some(key), Some(fragment)) = (key(from, view), view.fragment) else { return verdict };
+        self.expire(now, FRAGMENT_EXPIRED_IN_PASSING_MAX, give);
+        if Ranges::bounds(&fragment).is_none() {
+            self.counters.impossible += 1;
+            return Err(Refusal::Overlap);
+        }
+        if key.src.is_ipv4()
+            && let Some(at) = self.known(now, &key, give)
+        {
+            // Another packet of the same number.
+            self.remove(at, Refusal::Overlap, give);
+        }
+        let at = self.find_or_insert(now, key, give);
+        if self.is_dead(at) {
+            return Err(Refusal::Overlap);
+        }
+        match self.packets[at as usize].ranges.add(&fragment) {
+            Fit::New => {}
+            fit => return Err(self.misfit(at, fit, give)),
+        }
+        self.set_known(at, verdict);
+        while let Some(frame) = self.pop_frame(at) {
+            self.counters.released += 1;
+            give(frame, verdict);
+        }
+        self.remove_if_complete(at, give);
+        verdict
+    }
+
+    /// A fragment that is not its packet's first came from there. The frame is given, or waits.
+    pub fn tail(
+        &mut self,
+        now: Time,
+        from: Side,
+        view: &View,
+        frame: F,
+        give: &mut impl FnMut(F, Verdict),
+    ) {
+        self.expire(now, FRAGMENT_EXPIRED_IN_PASSING_MAX, give);
+        let (Some(key), Some(fragment)) = (key(from, view), view.fragment) else {
+            return give(frame, Err(Refusal::Protocol));
+        };
+        if Ranges::bounds(&fragment).is_none() {
+            self.counters.impossible += 1;
+            return give(frame, Err(Refusal::Overlap));
+        }
+        let at = self.find_or_insert(now, key, give);
+        if self.is_dead(at) {
+            return give(frame, Err(Refusal::Overlap));
+        }
+        let verdict = self.packets[at as usize].verdict;
+        if verdict.is_none() && !self.make_room(at, give) {
+            self.counters.full += 1;
+            self.remove_if_empty(at, give);
+            return give(frame, Err(Refusal::FragmentsFull));
+        }
+        match (self.packets[at as usize].ranges.add(&fragment), verdict) {
+            (Fit::New, None) => self.hold(at, frame, give),
+            (Fit::New, Some(verdict)) => {
+                give(frame, verdict);
+                self.remove_if_complete(at, give);
+            }
+            (fit, _) => {
+                let refusal = self.misfit(at, fit, give);
+                give(frame, Err(refusal));
+            }
+        }
+    }
+
+    /// Lets packets go that are not complete in time, at most as many as that.
+    pub fn tick(&mut self, now: Time, operations_max: usize, give: &mut impl FnMut(F, Verdict)) {
+        self.expire(now, operations_max, give);
+    }
+
+    /// A container is gone: what comes from it, and what goes to it, is forgotten.
+    pub fn remove_owner(&mut self, owner: OwnerId, give: &mut impl FnMut(F, Verdict)) {
+        let goes_to = |verdict| matches!(verdict, Some(Ok(Translation::Edit { to, .. })) if to == Side::Inside(owner));
+        let mut next = self.ages.first();
+        while let Some(at) = next {
+            next = List::next(&self.age_links, at);
+            let packet = &self.packets[at as usize];
+            if packet.key.who == Who::Inside(owner) || goes_to(packet.verdict) {
+                self.remove(at, Refusal::NoConnection, give);
+            }
+        }
+    }
+
+    /// Fragments of the packet overlapped, or contradicted each other.
+    fn is_dead(&self, at: u32) -> bool {
+        self.packets[at as usize].verdict == Some(Err(Refusal::Overlap))
+    }
+
+    /// A fragment that does not fit its packet: why it is dropped, and perhaps its packet with it.
+    fn misfit(&mut self, at: u32, fit: Fit, give: &mut impl FnMut(F, Verdict)) -> Refusal {
+        match fit {
+            Fit::TooMany => {
+                self.counters.full += 1;
+                return Refusal::FragmentsFull;
+            }
+            Fit::Duplicate => self.counters.duplicates += 1,
+            Fit::Impossible => self.counters.impossible += 1,
+            Fit::New | Fit::Conflict => {
+                self.counters.overlaps += 1;
+                self.set_known(at, Err(Refusal::Overlap));
+                self.give_all(at, Refusal::Overlap, give);
+            }
+        }
+        Refusal::Overlap
+    }
+
+    /// The packet, if its head has come or it is dead, and its time is not over.
+    fn known(&mut self, now: Time, key: &Key, give: &mut impl FnMut(F, Verdict)) -> Option<u32> {
+        self.find(now, key, give).filter(|at| self.packets[*at as usize].verdict.is_some())
+    }
+
+    fn find(&mut self, now: Time, key: &Key, give: &mut impl FnMut(F, Verdict)) -> Option<u32> {
+        let at = *self.by_key.get(key)?;
+        if now.since(self.packets[at as usize].since) < FRAGMENT_TIMEOUT {
+            return Some(at);
+        }
+        self.counters.timeouts += 1;
+        self.remove(at, Refusal::FragmentTimeout, give);
+        None
+    }
+
+    fn find_or_insert(&mut self, now: Time, key: Key, give: &mut impl FnMut(F, Verdict)) -> u32 {
+        if let Some(at) = self.find(now, &key, give) {
+            return at;
+        }
+        self.make_room_for_packet(key.who, give);
+        let (ranges, queue) = (Ranges::NONE, Queue::EMPTY);
+        let packet = Packet { key, since: now, ranges, verdict: None, queue, waiting: 0 };
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.packets[at as usize] = packet;
+                at
+            }
+            None => {
+                self.packets.push(packet);
+                self.packets.len() as u32 - 1
+            }
+        };
+        self.by_key.insert(key, at);
+        self.ages.push(&mut self.age_links, at);
+        self.enlist(at);
+        at
+    }
+
+    fn expire(&mut self, now: Time, max: usize, give: &mut impl FnMut(F, Verdict)) {
+        for _ in 0..max {
+            let Some(at) = self.ages.first() else { return };
+            if now.since(self.packets[at as usize].since) < FRAGMENT_TIMEOUT {
+                return;
+            }
+            self.counters.timeouts += 1;
+            self.remove(at, Refusal::FragmentTimeout, give);
+        }
+    }
+
+    fn remove_if_complete(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) {
+        if self.packets[at as usize].ranges.is_complete() {
+            self.counters.completed += 1;
+            self.remove(at, Refusal::Overlap, give);
+        }
+    }
+
+    /// A packet that waits without frames was never one.
+    fn remove_if_empty(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) {
+        if self.packets[at as usize].waiting == 0 {
+            self.remove(at, Refusal::FragmentsFull, give);
+        }
+    }
+
+    /// Forgets a packet; its frames are dropped for that reason.
+    fn remove(&mut self, at: u32, reason: Refusal, give: &mut impl FnMut(F, Verdict)) {
+        self.give_all(at, reason, give);
+        self.delist(at);
+        self.by_key.remove(&self.packets[at as usize].key);
+        self.ages.remove(&mut self.age_links, at);
+        self.free.push(at);
+    }
+}
+
+/// The packet that a fragment is of; `None` for no fragment, and for what is not translated.
+fn key(from: Side, view: &View) -> Option<Key> {
+    let transport = match view.kind {
+        Kind::Flow { tuple, .. } => tuple.transport,
+        Kind::Error(_) => Transport::Echo,
+        Kind::Tail(transport) => transport,
+        Kind::Other => return None,
+    };
+    let ident = view.fragment?.ident;
+    Some(Key { src: view.src, dst: view.dst, transport, ident, who: Who::from(from) })
+}

@@ -1,0 +1,164 @@
+//! Whose packets wait, how many frames of whose, and who has to make room.
+
+use super::frames::Queue;
+use super::list::{Links, List};
+use super::{Fragments, Verdict};
+use crate::edit::Side;
+use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_PACKETS_OWNER_MAX};
+use crate::refusal::Refusal;
+use crate::tuple::OwnerId;
+
+/// Whose a packet is: who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Who {
+    Outside,
+    Inside(OwnerId),
+}
+
+impl From<Side> for Who {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Outside => Self::Outside,
+            Side::Inside(owner) => Self::Inside(owner),
+        }
+    }
+}
+
+/// What one owner has here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    packets: usize,
+    frames: usize,
+    /// Packets that wait for their head; each has frames.
+    waiting: List,
+    /// Packets whose head has come, and dead ones.
+    known: List,
+}
+
+impl Owner {
+    const NOBODY: Self = Self { packets: 0, frames: 0, waiting: List::EMPTY, known: List::EMPTY };
+
+    fn list(&mut self, is_known: bool) -> &mut List {
+        if is_known { &mut self.known } else { &mut self.waiting }
+    }
+}
+
+impl<F> Fragments<F> {
+    /// Counts a packet as its owner's.
+    pub(super) fn enlist(&mut self, at: u32) {
+        let packet = &self.packets[at as usize];
+        let owner = self.owners.entry(packet.key.who).or_insert(Owner::NOBODY);
+        owner.packets += 1;
+        owner.list(packet.verdict.is_some()).push(&mut self.owner_links, at);
+    }
+
+    /// Counts it no longer.
+    pub(super) fn delist(&mut self, at: u32) {
+        let packet = &self.packets[at as usize];
+        let Some(owner) = self.owners.get_mut(&packet.key.who) else { return };
+        owner.packets -= 1;
+        owner.list(packet.verdict.is_some()).remove(&mut self.owner_links, at);
+        if owner.packets == 0 {
+            self.owners.remove(&packet.key.who);
+        }
+    }
+
+    /// The packet waits no longer, or it is dead.
+    pub(super) fn set_known(&mut self, at: u32, verdict: Verdict) {
+        let packet = &mut self.packets[at as usize];
+        let was_known = packet.verdict.replace(verdict).is_some();
+        let Some(owner) = self.owners.get_mut(&packet.key.who) else { return };
+        owner.list(was_known).remove(&mut self.owner_links, at);
+        owner.list(true).push(&mut self.owner_links, at);
+    }
+
+    /// Lets a frame wait; the caller has made room.
+    pub(super) fn hold(&mut self, at: u32, frame: F, give: &mut impl FnMut(F, Verdict)) {
+        let packet = &mut self.packets[at as usize];
+        match self.frames.push(&mut packet.queue, frame) {
+            Ok(()) => {
+                packet.waiting += 1;
+                self.counters.held += 1;
+                if let Some(owner) = self.owners.get_mut(&packet.key.who) {
+                    owner.frames += 1;
+                }
+            }
+            Err(frame) => give(frame, Err(Refusal::FragmentsFull)),
+        }
+    }
+
+    /// The first frame that waits with the packet.
+    pub(super) fn pop_frame(&mut self, at: u32) -> Option<F> {
+        let packet = &mut self.packets[at as usize];
+        let frame = self.frames.pop(&mut packet.queue)?;
+        packet.waiting -= 1;
+        if let Some(owner) = self.owners.get_mut(&packet.key.who) {
+            owner.frames -= 1;
+        }
+        Some(frame)
+    }
+
+    /// Drops the frames that wait with the packet.
+    pub(super) fn give_all(&mut self, at: u32, reason: Refusal, give: &mut impl FnMut(F, Verdict)) {
+        while let Some(frame) = self.pop_frame(at) {
+            give(frame, Err(reason));
+        }
+        debug_assert_eq!(self.packets[at as usize].queue, Queue::EMPTY);
+    }
+
+    /// Makes room for another packet of this owner.
+    pub(super) fn make_room_for_packet(&mut self, who: Who, give: &mut impl FnMut(F, Verdict)) {
+        let own = self.owners.get(&who).map_or(0, |owner| owner.packets);
+        let is_full = self.by_key.len() >= FRAGMENT_PACKETS_MAX;
+        if own < FRAGMENT_PACKETS_OWNER_MAX && !is_full {
+            return;
+        }
+        let has_share = own >= FRAGMENT_PACKETS_OWNER_MAX || self.has_share(own, self.by_key.len());
+        let from = if has_share { who } else { self.largest(|owner| owner.packets).unwrap_or(who) };
+        let victim = self.owners.get(&from).and_then(|o| o.waiting.first().or(o.known.first()));
+        if let Some(victim) = victim {
+            self.evict(victim, give);
+        }
+    }
+
+    /// Makes room for a frame that waits with this packet; false where there is none.
+    pub(super) fn make_room(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) -> bool {
+        let who = self.packets[at as usize].key.who;
+        let own = self.owners.get(&who).map_or(0, |owner| owner.frames);
+        if own < FRAGMENT_FRAMES_OWNER_MAX && !self.frames.is_full() {
+            return true;
+        }
+        let has_share = own >= FRAGMENT_FRAMES_OWNER_MAX || self.has_share(own, self.frames.len());
+        let from = if has_share { who } else { self.largest(|owner| owner.frames).unwrap_or(who) };
+        match self.oldest_waiting(from, at) {
+            Some(victim) => {
+                self.evict(victim, give);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The oldest packet of the owner that waits, but for this one.
+    fn oldest_waiting(&self, who: Who, but: u32) -> Option<u32> {
+        let first = self.owners.get(&who)?.waiting.first()?;
+        if first == but { List::next(&self.owner_links, first) } else { Some(first) }
+    }
+
+    /// Whether who has this much of all that is taken has its share.
+    fn has_share(&self, own: usize, taken: usize) -> bool {
+        own != 0 && own * self.owners.len() >= taken
+    }
+
+    /// Who has most; of equals, the last.
+    fn largest(&self, of: impl Fn(&Owner) -> usize) -> Option<Who> {
+        self.owners.iter().max_by_key(|(who, owner)| (of(owner), **who)).map(|(who, _)| *who)
+    }
+
+    fn evict(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) {
+        self.counters.evicted += 1;
+        self.remove(at, Refusal::FragmentsFull, give);
+    }
+}
+
+const _: () = assert!(size_of::<Links>() == 8);
