@@ -23,5 +23,19 @@ fn pipeline(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, pipeline);
+/// Datagrams from containers to the outside, through all rooms, by number of flows.
+fn translated(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("translated");
+    for flows in [1_000, 1_000_000] {
+        let mut pipeline = Pipeline::routed(flows);
+        let (frames, before) = (pipeline.round() as u64, pipeline.translated());
+        group.throughput(Throughput::Elements(frames));
+        let id = BenchmarkId::new("64 bytes", format!("{flows} flows"));
+        group.bench_function(id, |bencher| bencher.iter(|| pipeline.round()));
+        assert!(pipeline.translated() > before, "it was translation");
+    }
+    group.finish();
+}
+
+criterion_group!(benches, pipeline, translated);
 criterion_main!(benches);

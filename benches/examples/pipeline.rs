@@ -12,17 +12,19 @@ use vswitch_benches::{Load, Pipeline};
 fn main() {
     let mut words = std::env::args().skip(1);
     let rounds = words.next().map_or(Ok(100_000), |text| text.parse::<u32>());
-    let load = match words.next().as_deref() {
-        None => Some(Load::L2),
-        Some("plain") => Some(Load::PLAIN),
-        Some("guarded") => Some(Load::GUARDED),
+    let pipeline = match words.next().as_deref() {
+        None => Some(Pipeline::new(Load::L2)),
+        Some("plain") => Some(Pipeline::new(Load::PLAIN)),
+        Some("guarded") => Some(Pipeline::new(Load::GUARDED)),
+        Some("translated") => {
+            words.next().and_then(|flows| flows.parse().ok()).map(Pipeline::routed)
+        }
         Some(_) => None,
     };
-    let (Ok(rounds), Some(load)) = (rounds, load) else {
-        println!("usage: pipeline [ROUNDS [plain|guarded]]");
+    let (Ok(rounds), Some(mut pipeline)) = (rounds, pipeline) else {
+        println!("usage: pipeline [ROUNDS [plain|guarded|translated FLOWS]]");
         std::process::exit(2);
     };
-    let mut pipeline = Pipeline::new(load);
     let frames: usize = (0..rounds).map(|_| pipeline.round()).sum();
     println!("{frames} frames");
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod rooms;
+pub mod routed;
 pub mod shapes;
 
 use std::net::Ipv4Addr;

@@ -12,8 +12,19 @@ fn guards_allocate_nothing() {
     nothing_is_allocated(Load::GUARDED);
 }
 
+#[test]
+fn translation_allocates_nothing() {
+    let mut pipeline = Pipeline::routed(1_000);
+    let before = pipeline.translated();
+    nothing_is_allocated_by(&mut pipeline);
+    assert!(pipeline.translated() - before > 100_000, "it was translation");
+}
+
 fn nothing_is_allocated(load: Load) {
-    let mut pipeline = Pipeline::new(load);
+    nothing_is_allocated_by(&mut Pipeline::new(load));
+}
+
+fn nothing_is_allocated_by(pipeline: &mut Pipeline) {
     pipeline.round();
     let copies = pipeline.flood_copies();
     let mut frames = 0;

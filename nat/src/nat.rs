@@ -16,6 +16,7 @@ mod error;
 mod follow;
 mod room;
 mod rows;
+mod warm;
 
 pub use self::rows::Row;
 

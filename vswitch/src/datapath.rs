@@ -13,11 +13,10 @@
 //! | classify | `datapath/classify.rs` | what the switch answers itself |
 //! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
 //! | | `datapath/multicast.rs` | who listens to which group |
+//! | router | `datapath/router.rs` | what is for the gateway, or from the uplink: translation, and where to |
 //! | lookup | `datapath/lookup.rs` | which ports it goes to |
 //! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
-//!
-//! A room that comes between them later: translate (after learn); see `docs/architecture.md`.
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
 //! `received + generated + flood copies == sent + dropped + consumed + held`.
@@ -48,17 +47,19 @@ mod vlan;
 
 use std::sync::Arc;
 
-use fastpath::{Nanos, Pool};
+use fastpath::{Nanos, Pool, PortIndex};
 
 pub use batch::{Batch, Verdict};
 pub use bucket::{Bucket, Rate};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
 pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, Loops, Watch};
-pub use multicast::{Groups, tick};
+pub use multicast::Groups;
 pub use police::{PortLimits, Storm};
 pub use reason::DropReason;
-pub use router::{Beyond, Neighbours, RouteAction, RouterConf, Routes, UplinkConf};
+pub use router::{
+    Beyond, Memory, Neighbours, RouteAction, RouterConf, RouterCounters, Routes, UplinkConf,
+};
 pub use snapshot::{
     Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
 };
@@ -79,6 +80,9 @@ pub struct State {
     pub tell: bool,
     /// Loop protection.
     pub loops: Loops,
+    /// What routing remembers, once there is a router.
+    pub router: Option<Box<Memory>>,
+    seed: u64,
     epoch: u64,
 }
 
@@ -95,15 +99,36 @@ impl State {
     pub fn watched(seed: u64, tell: bool, watch: Arc<Watch>) -> Self {
         let news = Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX);
         let (groups, loops) = (Groups::default(), Loops::new(watch));
-        Self { fdb: Fdb::new(seed), groups, news, tell, loops, epoch: 0 }
+        Self { fdb: Fdb::new(seed), groups, news, tell, loops, router: None, seed, epoch: 0 }
     }
 
-    /// Brings static entries in line with a snapshot that is new.
+    /// Brings static entries, and connections, in line with a snapshot that is new.
     pub fn follow(&mut self, snapshot: &Snapshot) {
         if self.epoch != snapshot.epoch() {
             self.epoch = snapshot.epoch();
             self.fdb.set_statics(snapshot);
+            if snapshot.has_routers() && self.router.is_none() {
+                self.router = Some(Box::new(Memory::new(self.seed)));
+            }
+            if let Some(router) = &mut self.router {
+                router.follow(snapshot);
+            }
         }
+    }
+
+    /// Forgets a port that is gone.
+    pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
+        self.fdb.forget_port(port);
+        self.groups.forget_port(port);
+        if let Some(router) = &mut self.router {
+            router.forget_port(port, pool, stats);
+        }
+    }
+
+    /// Frames that wait here.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.router.as_ref().map_or(0, |router| router.held())
     }
 }
 
@@ -126,6 +151,7 @@ pub fn run(
     classify::run(batch, pool, snapshot, stats);
     learn::run(now, batch, snapshot, state, stats);
     multicast::run(now, batch, pool, snapshot, state);
+    router::run(now, batch, pool, snapshot, state, stats);
     lookup::run(now, batch, snapshot, &state.fdb);
     police::storm(now, batch, pool, snapshot);
     edit::run(batch, pool, snapshot);
@@ -142,4 +168,21 @@ pub fn run(
     }
     state.loops.send(pool, stats, egress);
     state.loops.clean(&mut state.fdb);
+}
+
+/// What is due by time alone: to be called once a round. Most times it is nothing. One worker of all
+/// `asks` who listens to which group; `is_idle`: no frames came in this round.
+pub fn tick(
+    now: Nanos,
+    (asks, is_idle): (bool, bool),
+    pool: &mut Pool,
+    snapshot: &Snapshot,
+    state: &mut State,
+    stats: &mut Stats,
+    egress: &mut (impl Egress + ?Sized),
+) {
+    multicast::tick(now, asks, pool, snapshot, state, stats, egress);
+    if let Some(router) = &mut state.router {
+        router.tick(now, is_idle);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc as std_mpsc};
@@ -46,6 +47,9 @@ pub enum DataplaneEvent {
     PortGone(PortIndex),
     /// A port is blocked, since there is a loop behind it.
     LoopBlocked(LoopEvent),
+    /// Frames wait for the MAC address of this next hop on the uplink's link. Asked for anew each second
+    /// while they come.
+    Resolve(IpAddr),
     /// A worker can no longer do its work.
     WorkerFailed {
         /// Which one.
@@ -230,10 +234,12 @@ impl Dataplane {
         self.0.watch.left(port, Clock.now())
     }
 
-    /// Gives the workers a new configuration. They load it once a round, without waiting.
+    /// Gives the workers a new configuration. They load it once a round, without waiting; those that sleep
+    /// are woken, since frames may wait for what is new.
     pub fn publish(&self, snapshot: Snapshot) {
         let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.snapshot.store(Arc::new(snapshot.with_epoch(epoch)));
+        self.0.lines.iter().for_each(|line| line.bell.ring());
     }
 
     /// Opens a port: one queue a worker. Its frames pass once a snapshot knows it.
@@ -324,6 +330,34 @@ impl Dataplane {
         rows.sort_by_key(|row| (row.network, row.vlan, row.mac, row.age));
         rows.dedup_by_key(|row| (row.network, row.vlan, row.mac));
         Ok(rows)
+    }
+
+    /// The connections that are translated; of more than `CONNTRACK_ROWS_MAX` of a worker, so many.
+    ///
+    /// # Errors
+    /// When a worker has ended.
+    pub async fn conntrack(&self) -> Result<Vec<nat::Row>, DataplaneError> {
+        let mut rows = Vec::new();
+        for worker in 0..self.workers() {
+            rows.extend(self.ask(worker, |reply| Command::Conntrack { reply }).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Ends the connections that `filter` says, and tells how many those were.
+    ///
+    /// # Errors
+    /// When a worker has ended.
+    pub async fn conntrack_flush(
+        &self,
+        filter: impl Fn(&nat::Row) -> bool + Send + Clone + 'static,
+    ) -> Result<usize, DataplaneError> {
+        let mut ended = 0;
+        for worker in 0..self.workers() {
+            let filter = Box::new(filter.clone());
+            ended += self.ask(worker, |reply| Command::ConntrackFlush { filter, reply }).await?;
+        }
+        Ok(ended)
     }
 
     /// Lets the workers write what they hold, close every port, and end.

@@ -16,9 +16,9 @@ use crate::datapath::DropReason;
 /// Commands that one worker may have waiting.
 pub(crate) const COMMANDS_MAX: usize = 1024;
 
-/// Events that may wait for control: each port on each worker, each worker itself, and each port once
-/// for a loop.
-pub(crate) const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX;
+/// Events that may wait for control: each port on each worker, each worker itself, each port once
+/// for a loop, and questions for next hops.
+pub(crate) const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX + RESOLVES_MAX;
 
 /// Time between two steps of the sweep of the forwarding database.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -47,6 +47,7 @@ use crate::datapath::limits::*;
 use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
+use nat::limits::*;
 use wire::limits::*;
 
 /// What workers count, of what their limits kept back.
@@ -64,7 +65,14 @@ pub(crate) enum Count {
     GroupsFull,
     Blocks,
     UntoldLoops,
+    UnaskedHops,
+    UnansweredIcmp,
     HeldBack,
+}
+
+impl Count {
+    /// How many kinds there are.
+    pub(crate) const KINDS: usize = 15;
 }
 
 /// Who counts how often a limit was hit.
@@ -158,8 +166,37 @@ fn rows() -> Vec<Row> {
             CQ_ENTRIES, "completions", "the kernel keeps the rest for the next round", Never;
             OPS_MAX, "operations", "frames to be written are dropped as tx-no-room", Never;
             POOL_FRAMES, "buffers", "reads wait for the next round", Worker(Count::PoolExhausted);
+            HELD_FRAMES_MAX, "frames", "it is the sum of what rooms may hold", Never;
             HOLDERS_MAX, "holders", "there are as many as ports", Never;
             SPIN_ROUNDS, "rounds", "the worker sleeps", Never;
+        }
+        "nat" {
+            FLOWS_MAX, "connections", "no table is made larger", Never;
+            MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatPorts);
+            OWNERS_MAX, "containers", "there are fewer ports", Never;
+            LOCALS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
+            SHARE_OF_WHAT_IS_LEFT, "times", "a container gives up one of its connections", Never;
+            PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatPorts);
+            TICK_OPERATIONS, "connections", "the rest expires in the next rounds", Never;
+            TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
+            TCP_TRANSITORY_IDLE, "", "the connection ends", Never;
+            UDP_IDLE, "", "the connection ends", Never;
+            ECHO_IDLE, "", "the connection ends", Never;
+            SCTP_IDLE, "", "the connection ends", Never;
+            PORT_REST, "", "the port may be used again", Never;
+            LATE_BYTES_MIN, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
+            SYN_DATA_MAX, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
+            FRAGMENT_TIMEOUT, "", "dropped as fragment-timeout", Drops(DropReason::FragmentTimeout);
+            FRAGMENT_PACKETS_MAX, "packets", "one of the container that has most goes", Never;
+            FRAGMENT_PACKETS_OWNER_MAX, "packets", "the container's oldest goes", Never;
+            FRAGMENT_FRAMES_MAX, "frames", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
+            FRAGMENT_FRAMES_OWNER_MAX, "frames", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
+            FRAGMENT_RANGES_MAX, "stretches", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
+            FRAGMENT_EXPIRED_IN_PASSING_MAX, "packets", "the rest is let go later", Never;
+            IPV4_MTU_MIN, "bytes", "no smaller MTU is told", Never;
+            IPV6_MTU_MIN, "bytes", "no smaller MTU is told", Never;
+            MSS_FLOOR, "bytes", "no SYN is clamped further", Never;
+            ANSWER_FRAME_MAX, "bytes", "an ICMP error quotes less of the packet", Never;
         }
         "datapath" {
             FDB_SLOTS, "addresses", "an entry of the port that holds most goes", Worker(Count::Evictions);
@@ -187,6 +224,19 @@ fn rows() -> Vec<Row> {
             BLOCK_MAX, "", "a pause does not double further", Never;
             FORGIVE, "", "former loops of a port are forgotten", Never;
             LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::UntoldLoops);
+            NAT_CONNECTIONS, "connections", "one of the same container goes, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
+            NAT_OPERATIONS_IDLE, "connections", "the rest expires in the next rounds", Never;
+            CONNTRACK_ROWS_MAX, "connections", "`conntrack ls` shows so many", Never;
+            WAITING_FRAMES_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
+            WAITING_PER_PORT_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
+            WAITING_TIME_MAX, "", "dropped as no-neighbour", Drops(DropReason::NoNeighbour);
+            WAITING_WAKE, "", "an idle worker looks who has waited too long", Never;
+            EXPIRY_WAKE, "", "an idle worker lets more connections expire", Never;
+            EXPIRY_REST, "", "an idle worker looks whether connections expire", Never;
+            RESOLVE_EVERY, "", "the next hop is asked for again", Never;
+            RESOLVES_MAX, "next hops", "asked for when the next frame comes", Worker(Count::UnaskedHops);
+            FRAGMENT_OPERATIONS, "packets", "the rest is let go in the next rounds", Never;
+            ICMP_ANSWERS, "messages/s", "the sender is not told", Worker(Count::UnansweredIcmp);
         }
         "dataplane" {
             COMMANDS_MAX, "commands", "a request fails", Refusals;
@@ -294,6 +344,7 @@ mod tests {
         let files = [
             include_str!("../../wire/src/limits.rs"),
             include_str!("../../fastpath/src/limits.rs"),
+            include_str!("../../nat/src/limits.rs"),
             include_str!("datapath/limits.rs"),
             include_str!("limits.rs"),
             include_str!("control/limits.rs"),

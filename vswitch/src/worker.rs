@@ -35,10 +35,10 @@ pub(crate) use command::{Command, Removed, WorkerReport};
 pub(crate) use news::News;
 use restraint::Restraint;
 
-use crate::datapath::limits::QUERY_INTERVAL_S;
+use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};
 use crate::dataplane::DataplaneEvent;
-use crate::limits::{Count, RESTRAINT_PERIOD, SWEEP_EVERY, WORKER_DRAIN_MAX};
+use crate::limits::{Count, EVENTS_MAX, RESTRAINT_PERIOD, SWEEP_EVERY, WORKER_DRAIN_MAX};
 
 /// Time between two questions who listens to which multicast group.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
@@ -151,8 +151,9 @@ impl Worker {
         self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
         let now = self.clock.now();
         let snapshot = Arc::clone(self.snapshot.load());
+        let is_idle = self.batch.is_empty();
         self.rounds += 1;
-        self.empty_rounds += u64::from(self.batch.is_empty());
+        self.empty_rounds += u64::from(is_idle);
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
         self.state.follow(&snapshot);
         self.handle_events(now, &snapshot);
@@ -168,19 +169,17 @@ impl Worker {
         );
         datapath::tick(
             now,
-            self.id == 0,
+            (self.id == 0, is_idle),
             &mut self.pool,
             &snapshot,
             &mut self.state,
             &mut self.stats,
             &mut *self.engine,
         );
-        self.restraint.round(now, &mut *self.engine, &self.stats);
+        let is_spared = |port| snapshot.is_uplink(port);
+        self.restraint.round(now, &mut *self.engine, &self.stats, is_spared);
         self.news.tell(now, &mut self.state.news);
-        for event in self.state.loops.events() {
-            // The channel has a place for each port.
-            let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
-        }
+        self.report_events();
         if now >= self.next_sweep {
             self.state.fdb.sweep(now.seconds(), &snapshot);
             self.next_sweep = now.after(SWEEP_EVERY);
@@ -188,14 +187,31 @@ impl Worker {
         Ok(())
     }
 
+    /// Tells control what the rooms have found out.
+    fn report_events(&mut self) {
+        for event in self.state.loops.events() {
+            // The channel has a place for each port.
+            let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
+        }
+        let Some(router) = &mut self.state.router else { return };
+        for next_hop in router.wanted() {
+            // Those places are not to be taken by questions, which are asked again.
+            if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX {
+                let _ = self.events.try_send(DataplaneEvent::Resolve(next_hop));
+            }
+        }
+    }
+
     /// Sleeps until it is time to ask who listens to which group, unless there is something that ages or
-    /// somebody who may have news. A port that is held back waits for its next period.
+    /// waits, or somebody who may have news. A port that is held back waits for its next period.
     fn patience(&self) -> Wait {
         if self.restraint.holds() {
             return Wait::For(RESTRAINT_PERIOD);
         }
         let at_rest = self.state.fdb.is_empty() && !self.news.has_peers();
-        Wait::For(if at_rest { QUERY_EVERY } else { SWEEP_EVERY })
+        let longest = if at_rest { QUERY_EVERY } else { SWEEP_EVERY };
+        let routing = self.state.router.as_ref().and_then(|router| router.patience());
+        Wait::For(routing.map_or(longest, |wait| wait.min(longest)))
     }
 
     fn handle_events(&mut self, now: Nanos, snapshot: &Snapshot) {
@@ -214,8 +230,7 @@ impl Worker {
     fn detached(&mut self, port: PortIndex) {
         let mut queue = self.engine.take_closed(port);
         self.open.retain(|&open| open != port);
-        self.state.fdb.forget_port(port);
-        self.state.groups.forget_port(port);
+        self.state.forget_port(port, &mut self.pool, &mut self.stats);
         let counters = self.counters(port);
         let waiting = self.closing.extract_if(.., |(closing, _)| *closing == port);
         for (_, reply) in waiting {
@@ -251,6 +266,7 @@ impl Worker {
             total += *counters;
         }
         let engine = self.engine.stats();
+        let routed = self.state.router.as_ref().map(|router| router.counters()).unwrap_or_default();
         let worker = WorkerStats {
             worker: self.id,
             rounds: self.rounds,
@@ -263,7 +279,7 @@ impl Worker {
             flood_copies: self.stats.flood_copies,
             sent: total.tx_frames,
             dropped: total.drops_total(),
-            held: (self.engine.held_writes() + self.batch.len()) as u64,
+            held: (self.engine.held_writes() + self.batch.len() + self.state.held()) as u64,
             pool_exhausted: self.pool.exhausted(),
             stray_completions: engine.stray,
             fdb_entries: self.state.fdb.len(),
@@ -273,12 +289,18 @@ impl Worker {
             groups_full: self.state.groups.full,
             mac_limit: self.stats.mac_limit,
             news_lost: self.news.lost(),
+            connections: self.state.router.as_ref().map_or(0, |router| router.len()),
+            translated: routed.translated,
+            given_back: routed.given_back,
+            icmp_answers: routed.answered,
+            icmp_unanswered: routed.unanswered,
         };
         WorkerReport { ports, closed, worker, hits: self.hits() }
     }
 
-    fn hits(&self) -> [(Count, u64); 13] {
+    fn hits(&self) -> [(Count, u64); Count::KINDS] {
         let (engine, loops) = (self.engine.stats(), &self.state.loops);
+        let routed = self.state.router.as_ref().map(|router| router.counters()).unwrap_or_default();
         [
             (Count::RoundsFull, engine.rounds_full),
             (Count::SatOut, engine.sat_out),
@@ -292,6 +314,8 @@ impl Worker {
             (Count::GroupsFull, self.state.groups.full),
             (Count::Blocks, loops.blocks()),
             (Count::UntoldLoops, loops.untold()),
+            (Count::UnaskedHops, routed.unasked),
+            (Count::UnansweredIcmp, routed.unanswered),
             (Count::HeldBack, self.restraint.times()),
         ]
     }

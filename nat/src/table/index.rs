@@ -45,6 +45,16 @@ impl Index {
         }
     }
 
+    /// The first number under a hash, or one that lies where it would: asking brings it into the cache.
+    #[inline]
+    pub(crate) fn peek(&self, hash: u64) -> Option<u32> {
+        let tag = (hash >> 32) as u32;
+        let home = self.home(tag);
+        let near = &self.entries[home..(home + 4).min(self.entries.len())];
+        let same = near.iter().find(|entry| (**entry >> 32) as u32 == tag && **entry != EMPTY);
+        same.map(|entry| number(*entry))
+    }
+
     /// Adds a number. The caller keeps to the capacity.
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
         let tag = (hash >> 32) as u32;

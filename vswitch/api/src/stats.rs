@@ -80,4 +80,14 @@ pub struct WorkerStats {
     pub mac_limit: u64,
     /// What it learnt and could not tell another worker, since that one was behind.
     pub news_lost: u64,
+    /// Connections that are translated.
+    pub connections: usize,
+    /// Frames that were translated.
+    pub translated: u64,
+    /// Frames from the uplink that were the host's, and were given back.
+    pub given_back: u64,
+    /// ICMP errors that the switch sent.
+    pub icmp_answers: u64,
+    /// ICMP errors that it did not send, since their port had as many as it may have.
+    pub icmp_unanswered: u64,
 }

@@ -168,6 +168,9 @@ impl Control {
                     tokio::spawn(async move { control.lost(slot).await });
                 }
                 DataplaneEvent::LoopBlocked(event) => self.say_blocked(event),
+                DataplaneEvent::Resolve(next_hop) => {
+                    tracing::debug!(%next_hop, "frames wait for the MAC address of a next hop");
+                }
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }
         }

@@ -24,6 +24,10 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
         let conf = snapshot.port(run[0].port);
         let conf = conf.and_then(|port| Some((port, &snapshot.network(port.network)?.conf)));
         let Some((port, network)) = conf else {
+            // The uplink's frames are the router's, and no other room's.
+            if snapshot.is_uplink(run[0].port) {
+                continue;
+            }
             run.iter_mut().for_each(|slot| slot.verdict = Verdict::Drop(DropReason::PortUnknown));
             continue;
         };

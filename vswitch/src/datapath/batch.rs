@@ -20,6 +20,10 @@ pub enum Verdict {
     Group,
     /// To the ports of multicast routers; it was meant for the switch, too.
     Routers,
+    /// Nowhere yet: the router keeps it until it knows its next hop.
+    AwaitsHop,
+    /// Nowhere yet: a fragment, which the router keeps until the first of its packet has come.
+    AwaitsHead,
     /// Nowhere.
     Drop(DropReason),
 }

@@ -16,7 +16,7 @@
 //! - questions to one address, by which kernels probe whether a neighbour is still there: only that one
 //!   knows.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Pool, PortIndex};
@@ -154,6 +154,14 @@ impl Neighbours {
         table.ipv4.sort_unstable();
         table.ipv6.sort_unstable();
         table
+    }
+
+    /// Who has an address of either family.
+    pub(super) fn find(&self, address: IpAddr) -> Option<(MacAddr, PortIndex)> {
+        match address {
+            IpAddr::V4(address) => self.ipv4(address),
+            IpAddr::V6(address) => self.ipv6(address),
+        }
     }
 
     fn ipv4(&self, address: Ipv4Addr) -> Option<(MacAddr, PortIndex)> {

@@ -90,3 +90,45 @@ pub const FORGIVE: Duration = Duration::from_secs(600);
 /// Events of loop protection that one worker may have waiting for the end of a round. The port is
 /// blocked all the same.
 pub const LOOP_EVENTS_MAX: usize = 64;
+
+/// Connections that a worker translates. Beyond it one of the same container goes, or the packet is dropped as
+/// `nat-table-full`.
+pub const NAT_CONNECTIONS: usize = 1 << 20;
+
+/// Steps that the connection table may take in a round without frames, in which nobody waits; in others
+/// it is [`nat::limits::TICK_OPERATIONS`].
+pub const NAT_OPERATIONS_IDLE: usize = 1024;
+
+/// Connections that are listed at a time.
+pub const CONNTRACK_ROWS_MAX: usize = 65_536;
+
+/// Frames that may wait in one worker until the MAC address of their next hop is known.
+pub const WAITING_FRAMES_MAX: usize = 128;
+
+/// The same of one port. Beyond either they are dropped as `next-hop-queue-full`.
+pub const WAITING_PER_PORT_MAX: usize = 32;
+
+/// How long a frame waits for its next hop; then it is dropped as `no-neighbour` (Linux gives up after
+/// three questions, a second each: `ucast_solicit`, `retrans_time`).
+pub const WAITING_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Time between two questions for the MAC address of the same next hop.
+pub const RESOLVE_EVERY: Duration = Duration::from_secs(1);
+
+/// Next hops that one worker asks for within that time.
+pub const RESOLVES_MAX: usize = 256;
+
+/// ICMP errors a second that the switch sends to one port; those of one second may come at once.
+pub const ICMP_ANSWERS: FrameRate = FrameRate::of(100);
+
+/// How long a worker sleeps at most while frames wait for their next hop.
+pub const WAITING_WAKE: Duration = Duration::from_millis(500);
+
+/// The same while connections expire one after the other: 100,000 a second at most.
+pub const EXPIRY_WAKE: Duration = Duration::from_millis(10);
+
+/// The same while there are connections: so much later than its time an idle one may end.
+pub const EXPIRY_REST: Duration = Duration::from_secs(5);
+
+/// Packets in fragments that a round lets go, which were not complete in time.
+pub const FRAGMENT_OPERATIONS: usize = 16;

@@ -247,7 +247,7 @@ fn is_of_the_link(slot: &Slot, frame: &[u8]) -> bool {
 
 /// Lets rows age, and, where `asks`, asks who listens if no router does. To be called now and then; most
 /// times it is not time yet. One worker of all asks.
-pub fn tick(
+pub(super) fn tick(
     now: Nanos,
     asks: bool,
     pool: &mut Pool,

@@ -1,6 +1,7 @@
 //! Why a frame was dropped. Every drop has one of these, and `vswitch stats` shows it by name.
 
 use fastpath::TxDrop;
+use nat::Refusal;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -95,8 +96,54 @@ reasons! {
     NoListener = "no-listener",
     /// To be flooded, and there is no other port.
     NoOtherPort = "no-other-port",
-    /// Part of a flood that needs other bytes, and no buffer was free for them.
+    /// Part of a flood that needs other bytes, or of a packet that is cut, and no buffer was free for them.
     NoBuffer = "no-buffer",
+    /// To the gateway: a packet whose headers contradict themselves.
+    Malformed = "malformed",
+    /// To or from an address that no router forwards: loopback, link-local, multicast, reserved.
+    Martian = "martian",
+    /// No route leads there, or one that containers may not use.
+    NoRoute = "no-route",
+    /// The uplink's device has no carrier, or is gone.
+    UplinkDown = "uplink-down",
+    /// The next hop, or the container, does not answer.
+    NoNeighbour = "no-neighbour",
+    /// Too many frames wait for their next hop.
+    NextHopQueueFull = "next-hop-queue-full",
+    /// It has been forwarded as often as its hop limit allows.
+    HopLimit = "hop-limit",
+    /// Too long for the way that it has to take, and it must not be cut.
+    MtuExceeded = "mtu-exceeded",
+    /// From the uplink, of no connection, and the host has got it as well.
+    NotOurs = "not-ours",
+    /// No room in the connection table.
+    NatTableFull = "nat-table-full",
+    /// The container has as many connections as it may have.
+    NatQuota = "nat-quota",
+    /// No port is left that its connection could appear from.
+    NatPorts = "nat-no-port",
+    /// The uplink has no address of its family.
+    NatNoAddress = "nat-no-address",
+    /// It carries what cannot be translated.
+    NatProtocol = "nat-protocol",
+    /// A published port that its sender may not connect to.
+    NatNotAllowed = "nat-not-allowed",
+    /// From somebody whom the container did not speak to.
+    NatUnsolicited = "nat-unsolicited",
+    /// It neither begins a connection nor belongs to one.
+    NatNoConnection = "nat-no-connection",
+    /// A TCP segment that its connection cannot have sent.
+    NatOutOfWindow = "nat-out-of-window",
+    /// From or to an address that cannot be, or from itself.
+    NatAddress = "nat-address",
+    /// An ICMP error about a packet that was never sent.
+    NatForgedError = "nat-forged-error",
+    /// Fragments that overlap, or contradict each other.
+    FragmentOverlap = "fragment-overlap",
+    /// No room for another packet's fragments.
+    FragmentsFull = "fragments-full",
+    /// The rest of its packet did not come in time.
+    FragmentTimeout = "fragment-timeout",
     /// The port that it was meant for is closed, or its namespace is gone.
     TxGone = "tx-port-gone",
     /// The kernel had no room for it.
@@ -107,6 +154,27 @@ reasons! {
     TxDown = "tx-port-down",
     /// The kernel refused it.
     TxRefused = "tx-refused",
+}
+
+impl From<Refusal> for DropReason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TableFull => Self::NatTableFull,
+            Refusal::Quota => Self::NatQuota,
+            Refusal::PortsExhausted => Self::NatPorts,
+            Refusal::NoAddress => Self::NatNoAddress,
+            Refusal::Protocol => Self::NatProtocol,
+            Refusal::NotAllowed => Self::NatNotAllowed,
+            Refusal::Unsolicited => Self::NatUnsolicited,
+            Refusal::NoConnection => Self::NatNoConnection,
+            Refusal::OutOfWindow => Self::NatOutOfWindow,
+            Refusal::Address => Self::NatAddress,
+            Refusal::ForgedError => Self::NatForgedError,
+            Refusal::Overlap => Self::FragmentOverlap,
+            Refusal::FragmentsFull => Self::FragmentsFull,
+            Refusal::FragmentTimeout => Self::FragmentTimeout,
+        }
+    }
 }
 
 impl From<TxDrop> for DropReason {

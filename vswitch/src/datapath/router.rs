@@ -1,25 +1,161 @@
-//! Rooms 6 to 8 at the gateway's MAC address.
+//! Rooms 6 to 8 for what layer 2 cannot decide: frames to the gateway's MAC address, and frames from the
+//! uplink.
+//!
+//! # Theory of operation
+//!
+//! A network may have a router ([`RouterConf`]). It lives at the gateway's MAC address in the untagged
+//! domain; what a container sends there is its business, and so is everything that the uplink's port
+//! brings. Frames of neither kind pay one comparison.
+//!
+//! ```text
+//! from a container, by destination            | what is for
+//! --------------------------------------------+---------------------------------------------
+//! translated to a container (hairpin)         | a published address, or its connections
+//! to the host's port, as any frame            | the host, else
+//! to the neighbour's port                     | our subnets
+//! translated, to the uplink                   | what the kernel would send out of the device
+//! dropped, and an ICMP error to the sender    | anything else
+//!
+//! from the uplink, by translation             |
+//! --------------------------------------------+---------------------------------------------
+//! translated, to the container                | a connection, or a published port
+//! back to the host, with its TAP's MAC address| nobody (`NotOurs`), so that the host answers
+//! dropped                                     | nobody, and the host has it as well: ICMP and tails
+//!                                             | of fragments are duplicated by nftables, not taken
+//! ```
+//!
+//! In this order: destination, next hop, hop limit, size, then translation, and only then bytes are
+//! changed. So an ICMP error quotes the packet as its sender knows it, and what cannot leave makes no
+//! connection. From the uplink translation comes first, since it decides the destination.
+//!
+//! A frame whose next hop has no MAC address yet waits (`router/held.rs`) while control is asked to find
+//! it out; a fragment whose first has not come waits in `router/pieces.rs`. Both are bounded, by number, by
+//! port and by time, and what waits counts as held.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `router/conf.rs` | what control says |
+//! | `router/table.rs` | from a destination to its way |
+//! | `router/room.rs` | what the ways have in common: drops, answers, the last steps |
+//! | `router/inside.rs`, `outside.rs` | frames from containers; from the uplink |
+//! | `router/size.rs` | how long a packet is, and what becomes of one that is too long |
+//! | `router/answers.rs` | how many ICMP errors a port gets |
+//! | `router/pieces.rs` | fragments |
+//! | `router/held.rs`, `resolve.rs` | who waits for a next hop; asking for it |
+//! | `router/memory.rs` | what is remembered from batch to batch |
 
+mod answers;
 mod conf;
+mod held;
+mod inside;
+mod memory;
+mod outside;
+mod pieces;
+mod resolve;
+mod room;
+mod size;
 mod table;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use fastpath::{Nanos, Pool, PortIndex};
+
+use ipnet::IpNet;
 
 pub use conf::{Beyond, Neighbours, RouteAction, RouterConf, Routes, UplinkConf};
+pub use memory::{Memory, RouterCounters};
+use room::Room;
 use table::Table;
 
-use super::{Key, NetworkIndex};
+use super::{Batch, Key, NetworkIndex, PortKind, Snapshot, State, Stats, Verdict};
 
 /// A network's router as the datapath reads it.
 #[derive(Debug)]
 pub(super) struct Router {
     /// The destination of frames that are to be routed.
-    pub(super) key: Key,
+    key: Key,
     table: Table,
+    gateway4: Option<Ipv4Addr>,
+    gateway6: Option<Ipv6Addr>,
+    uplink: Option<Arc<UplinkConf>>,
+    /// The network's largest IP packet in bytes.
+    mtu: u32,
+    /// The broadcast addresses of its subnets, which are nobody's.
+    broadcasts: Vec<Ipv4Addr>,
 }
 
 impl Router {
-    pub(super) fn new(network: NetworkIndex, conf: &RouterConf) -> Self {
-        Self { key: Key::new(network, 0, conf.gateway_mac), table: Table::new(conf) }
+    pub(super) fn new(network: NetworkIndex, conf: &RouterConf, mtu: u32) -> Self {
+        let v4 = |address: &IpAddr| if let IpAddr::V4(it) = address { Some(*it) } else { None };
+        let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
+        Self {
+            key: Key::new(network, 0, conf.gateway_mac),
+            table: Table::new(conf),
+            gateway4: conf.gateways.iter().find_map(v4),
+            gateway6: conf.gateways.iter().find_map(v6),
+            uplink: match &conf.beyond {
+                Beyond::Uplink(uplink) => Some(Arc::clone(uplink)),
+                Beyond::Internal | Beyond::Kernel => None,
+            },
+            mtu,
+            broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
+        }
+    }
+
+    /// The way out, if there is one.
+    pub(super) fn uplink(&self) -> Option<&UplinkConf> {
+        self.uplink.as_deref()
+    }
+}
+
+fn broadcast(subnet: &IpNet) -> Option<Ipv4Addr> {
+    match subnet {
+        IpNet::V4(subnet) => Some(subnet.broadcast()),
+        IpNet::V6(_) => None,
+    }
+}
+
+/// Routes what is to be routed, and gives it its verdict.
+pub(super) fn run(
+    now: Nanos,
+    batch: &mut Batch,
+    pool: &mut Pool,
+    snapshot: &Snapshot,
+    state: &mut State,
+    stats: &mut Stats,
+) {
+    let Some(memory) = state.router.as_deref_mut() else { return };
+    let mut room = Room { now, pool, snapshot, memory, stats, settled: None };
+    room.wake();
+    room.expire_fragments();
+    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+        let port = run[0].port;
+        let Some(conf) = snapshot.port(port) else { continue };
+        match (conf.kind, snapshot.network(conf.network)) {
+            (PortKind::Container, Some(network)) => {
+                let Some(router) = &network.router else { continue };
+                for slot in run {
+                    if slot.dst == router.key && slot.verdict == Verdict::Pending {
+                        room.inside(slot, network, router);
+                    }
+                }
+            }
+            (PortKind::Uplink, _) => from_uplink(&mut room, run, port),
+            _ => {}
+        }
+    }
+    room.settle_fragments(batch);
+    room.memory.collect(now, batch);
+}
+
+/// Frames from the uplink are those of the first router that it serves: the policy is one.
+fn from_uplink(room: &mut Room<'_>, run: &mut [super::batch::Slot], port: PortIndex) {
+    let uplink = room.snapshot.uplink(port);
+    for slot in run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
+        match uplink {
+            Some(uplink) => room.outside(slot, uplink),
+            None => slot.verdict = Verdict::Drop(super::DropReason::PortUnknown),
+        }
     }
 }

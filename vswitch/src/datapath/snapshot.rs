@@ -7,7 +7,7 @@ use fastpath::PortIndex;
 use wire::MacAddr;
 
 use super::classify::Neighbours;
-use super::router::{Router, RouterConf};
+use super::router::{Router, RouterConf, UplinkConf};
 use super::{Guard, Key, PortLimits, PortVlans, Tagging};
 use members::Members;
 
@@ -219,7 +219,7 @@ impl Snapshot {
         let mut snapshot = Self::default();
         for (index, conf) in (0..).map(NetworkIndex).zip(networks) {
             let neighbours = Neighbours::new(&conf.neighbours);
-            let router = conf.router.as_ref().map(|conf| Router::new(index, conf));
+            let router = conf.router.as_ref().map(|router| Router::new(index, router, conf.mtu));
             snapshot.has_routers |= router.is_some();
             let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
             snapshot.networks.push(Network {
@@ -346,8 +346,20 @@ impl Snapshot {
         self.has_routers
     }
 
+    /// The ways out of all networks.
+    pub(super) fn uplinks(&self) -> impl Iterator<Item = &UplinkConf> {
+        let routers = self.networks.iter().filter_map(|network| network.router.as_ref());
+        routers.filter_map(Router::uplink)
+    }
+
+    /// The way out that a port is of: that of the first network that has it.
+    pub(super) fn uplink(&self, port: PortIndex) -> Option<&UplinkConf> {
+        self.uplinks().find(|uplink| uplink.port == port)
+    }
+
     /// Whether a port is the uplink's, and switched on.
-    pub(super) fn is_uplink(&self, port: PortIndex) -> bool {
+    #[must_use]
+    pub fn is_uplink(&self, port: PortIndex) -> bool {
         self.port(port).is_some_and(|conf| conf.kind == PortKind::Uplink && conf.enabled)
     }
 

@@ -6,6 +6,7 @@ mod answer;
 mod crowd;
 mod isolation;
 mod multicast;
+mod router;
 mod shares;
 mod sim;
 mod vlan;

@@ -38,8 +38,8 @@ pub(super) fn run(
                 stats.drop(slot.port, reason);
                 pool.release(slot.frame);
             }
-            // Lookup decides whatever admit lets in.
-            Verdict::Pending => {
+            // Lookup decides whatever admit lets in, and the router has taken out what it holds.
+            Verdict::Pending | Verdict::AwaitsHop | Verdict::AwaitsHead => {
                 stats.drop(slot.port, DropReason::PortUnknown);
                 pool.release(slot.frame);
             }

@@ -35,10 +35,22 @@ pub(crate) enum Command {
     Fdb {
         reply: oneshot::Sender<Vec<FdbRow>>,
     },
+    /// Connections, as many as are listed at a time.
+    Conntrack {
+        reply: oneshot::Sender<Vec<nat::Row>>,
+    },
+    /// Ends the connections that the filter says. The answer: how many.
+    ConntrackFlush {
+        filter: ConntrackFilter,
+        reply: oneshot::Sender<usize>,
+    },
     Stop {
         reply: oneshot::Sender<()>,
     },
 }
+
+/// Which connections are meant.
+pub(crate) type ConntrackFilter = Box<dyn Fn(&nat::Row) -> bool + Send>;
 
 /// A port that is out of a worker's hands.
 #[derive(Debug, Default)]
@@ -56,7 +68,7 @@ pub(crate) struct WorkerReport {
     pub(crate) closed: PortCounters,
     pub(crate) worker: WorkerStats,
     /// How often its limits were hit.
-    pub(crate) hits: [(Count, u64); 13],
+    pub(crate) hits: [(Count, u64); Count::KINDS],
 }
 
 impl Worker {
@@ -81,6 +93,15 @@ impl Worker {
                 }
                 Command::Fdb { reply } => {
                     let _ = reply.send(self.state.fdb.rows(now.seconds(), snapshot));
+                }
+                Command::Conntrack { reply } => {
+                    let router = self.state.router.as_ref();
+                    let rows = router.map(|router| router.connections().collect());
+                    let _ = reply.send(rows.unwrap_or_default());
+                }
+                Command::ConntrackFlush { filter, reply } => {
+                    let router = self.state.router.as_mut();
+                    let _ = reply.send(router.map_or(0, |router| router.flush(filter)));
                 }
                 Command::Stop { reply } => self.stop = Some(reply),
             }

@@ -17,7 +17,8 @@
 //! behaved for [`RESTRAINT_TIME`]. Between two periods the worker sleeps, if nobody else has frames.
 //!
 //! Bulk transfers are not floods: their frames are long, and those that acknowledge them are fewer than
-//! what they answer. One port alone is never one.
+//! what they answer. One port alone is never one. The uplink is spared: strangers speak by it as well as those
+//! whom containers have asked, and the one must not hold back the other.
 
 use fastpath::{Engine, Nanos, PortIndex};
 
@@ -122,13 +123,25 @@ impl Restraint {
 
     /// Once a round: at the end of a period, judges the ports that are read and bounds them.
     #[inline]
-    pub(super) fn round(&mut self, now: Nanos, engine: &mut dyn Engine, stats: &Stats) {
+    pub(super) fn round(
+        &mut self,
+        now: Nanos,
+        engine: &mut dyn Engine,
+        stats: &Stats,
+        is_spared: impl Fn(PortIndex) -> bool,
+    ) {
         if now - self.last >= RESTRAINT_PERIOD {
-            self.period(now, engine, stats);
+            self.period(now, engine, stats, is_spared);
         }
     }
 
-    fn period(&mut self, now: Nanos, engine: &mut dyn Engine, stats: &Stats) {
+    fn period(
+        &mut self,
+        now: Nanos,
+        engine: &mut dyn Engine,
+        stats: &Stats,
+        is_spared: impl Fn(PortIndex) -> bool,
+    ) {
         // After a sleep there is only a part of a period, and nothing to compare it with.
         let slept = now - self.last > 4 * RESTRAINT_PERIOD;
         self.last = now;
@@ -139,7 +152,9 @@ impl Restraint {
             }
             let tally = Tally::of(port, engine, stats);
             let past = std::mem::replace(&mut self.ports[port.get()].past, tally);
-            self.manners.push((port, tally.since(&past).manner()));
+            if !is_spared(port) {
+                self.manners.push((port, tally.since(&past).manner()));
+            }
         }
         if !slept {
             self.judge(now);

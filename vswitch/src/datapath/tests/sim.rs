@@ -25,10 +25,9 @@ pub(super) struct Sim {
     stats: Stats,
     now: Nanos,
     confs: Vec<PortConf>,
-    snoops: bool,
+    /// What every network is like.
+    network: NetworkConf,
     limits: BTreeMap<PortIndex, PortLimits>,
-    /// On every network.
-    neighbours: Vec<Neighbour>,
     epoch: u64,
 }
 
@@ -80,9 +79,8 @@ impl Sim {
             stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
-            snoops: false,
+            network: network(),
             limits: BTreeMap::new(),
-            neighbours: Vec::new(),
             epoch: 0,
         };
         for port in 0..networks.len() {
@@ -131,22 +129,31 @@ impl Sim {
         self.now
     }
 
+    /// A port is gone.
+    pub(super) fn forget(&mut self, port: u16) {
+        self.state.forget_port(PortIndex(port), &mut self.pool, &mut self.stats);
+    }
+
     /// Sets the addresses that were given out.
     pub(super) fn neighbours(&mut self, neighbours: Vec<Neighbour>) {
-        self.neighbours = neighbours;
-        self.compile();
+        self.network(|network| network.neighbours = neighbours);
     }
 
     /// Turns multicast snooping on.
     pub(super) fn snoop(&mut self) {
-        self.snoops = true;
+        self.network(|network| network.snooping = true);
+    }
+
+    /// Changes every network.
+    pub(super) fn network(&mut self, change: impl FnOnce(&mut NetworkConf)) {
+        change(&mut self.network);
         self.compile();
     }
 
     /// Asks who listens, if it is time.
     pub(super) fn query(&mut self) {
         let Self { engine, pool, snapshot, state, stats, .. } = self;
-        tick(self.now, true, pool, snapshot, state, stats, engine);
+        tick(self.now, (true, true), pool, snapshot, state, stats, engine);
         self.run();
     }
 
@@ -161,12 +168,12 @@ impl Sim {
     }
 
     fn compile(&mut self) {
-        let count = self.confs.iter().map(|conf| usize::from(conf.network.0) + 1).max();
+        let networks = self.confs.iter().map(|conf| conf.network);
+        let count = networks.filter(|&network| network != NetworkIndex::NONE).max();
         let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
-        let (neighbours, snooping) = (self.neighbours.clone(), self.snoops);
-        let network = NetworkConf { neighbours, snooping, ..network() };
+        let networks = vec![self.network.clone(); count.map_or(0, |last| last.0 + 1).into()];
         self.epoch += 1;
-        self.snapshot = Snapshot::compile(vec![network; count.unwrap_or(0)], ports)
+        self.snapshot = Snapshot::compile(networks, ports)
             .with_limits(self.limits.clone())
             .with_epoch(self.epoch);
     }
@@ -184,13 +191,14 @@ impl Sim {
         let mut batch = Batch::with_capacity(64);
         loop {
             self.engine.round(&mut self.pool, Wait::No, batch.incoming()).expect("memory");
-            if batch.is_empty() && !self.engine.is_busy() {
-                return;
-            }
+            let is_last = batch.is_empty() && !self.engine.is_busy();
             let (pool, stats) = (&mut self.pool, &mut self.stats);
             let (snapshot, state) = (&self.snapshot, &mut self.state);
             run(self.now, &mut batch, pool, snapshot, state, stats, &mut self.engine);
             self.state.fdb.sweep(self.now.seconds(), &self.snapshot);
+            if is_last {
+                return;
+            }
         }
     }
 
@@ -220,11 +228,11 @@ impl Sim {
         }
         assert_eq!(
             sum.rx_frames + self.stats.generated + self.stats.flood_copies,
-            sum.tx_frames + sum.drops_total() + self.stats.consumed,
+            sum.tx_frames + sum.drops_total() + self.stats.consumed + self.state.held() as u64,
             "frames appeared or vanished: {sum:?} {:?}",
             self.stats,
         );
-        assert_eq!(self.pool.available(), BUFFERS, "a buffer was lost");
+        assert_eq!(self.pool.available() + self.state.held(), BUFFERS, "a buffer was lost");
     }
 }
 

@@ -1,0 +1,187 @@
+//! What containers send to the gateway's MAC address.
+
+use std::net::IpAddr;
+
+use fastpath::PortIndex;
+use nat::answer::{Complaint, Router as Face};
+use nat::{OwnerId, Refusal, Side, Translation, View};
+use wire::meta::L3;
+
+use super::room::{Exit, Room};
+use super::table::Way;
+use super::{Router, UplinkConf};
+use crate::datapath::batch::Slot;
+use crate::datapath::snapshot::Network;
+use crate::datapath::{DropReason, Key, Verdict};
+
+impl<'a> Room<'a> {
+    /// Gives a frame its verdict. What stays pending is for the host's port.
+    pub(super) fn inside(&mut self, slot: &mut Slot, network: &'a Network, router: &'a Router) {
+        match slot.meta.l3 {
+            L3::Ipv4 | L3::Ipv6 => {}
+            // Whatever the kernel would make of it, it is not sure to be for the host.
+            L3::Malformed => {
+                slot.verdict = Verdict::Drop(DropReason::Malformed);
+                return;
+            }
+            L3::Arp | L3::Other => return,
+        }
+        let view = nat::parse::view(&slot.meta, self.ethernet(slot));
+        let face = router.face();
+        match router.table.way(view.dst) {
+            Way::Hop(hop) => {
+                let hop = router.table.hop(hop);
+                self.out(slot, &view, router, (hop.address, hop.mac));
+            }
+            Way::OnLink => {
+                let mac = router.uplink.as_ref().and_then(|way| way.neighbours.get(view.dst));
+                self.out(slot, &view, router, (view.dst, mac));
+            }
+            Way::Host => self.host(slot, &view, router),
+            Way::Subnet => self.neighbour(slot, &view, (network, router)),
+            Way::Martian => slot.verdict = Verdict::Drop(DropReason::Martian),
+            Way::Nowhere => {
+                self.reject(slot, face, (DropReason::NoRoute, Complaint::NoRoute));
+            }
+        }
+    }
+
+    /// By the uplink.
+    fn out(
+        &mut self,
+        slot: &mut Slot,
+        view: &View,
+        router: &'a Router,
+        (hop, mac): (IpAddr, Option<wire::MacAddr>),
+    ) {
+        let face = router.face();
+        let Some(uplink) = router.uplink.as_deref().filter(|uplink| uplink.up) else {
+            return self.reject(slot, face, (DropReason::UplinkDown, Complaint::NoRoute));
+        };
+        let Some(mac) = mac else { return self.wait_for(slot, hop) };
+        let exit = uplink.exit(mac, router.mtu);
+        let Some(fit) = self.may_go(slot, face, &exit) else { return };
+        let from = Side::Inside(owner(slot.port));
+        let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
+        match translated {
+            Ok(Translation::Edit { edit, to: Side::Outside }) => {
+                self.memory.counters.translated += 1;
+                self.send(slot, &exit, Some(&edit), fit);
+            }
+            Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
+                self.deliver(slot, face, (&edit, owner));
+            }
+            // No rule gives it an address that is known outside.
+            Ok(Translation::NotOurs) => {
+                self.reject(slot, face, (DropReason::NatProtocol, Complaint::Prohibited));
+            }
+            Err(refusal) => self.refused(slot, face, refusal),
+        }
+    }
+
+    /// To the host: to its port, but for what belongs to a published port.
+    fn host(&mut self, slot: &mut Slot, view: &View, router: &'a Router) {
+        let Some(uplink) = &router.uplink else { return };
+        let from = Side::Inside(owner(slot.port));
+        let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
+        match translated {
+            Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
+                self.deliver(slot, router.face(), (&edit, owner));
+            }
+            // Nor is it translation's business what else the host and its containers have to say.
+            Ok(_) | Err(Refusal::Protocol | Refusal::Address) => {}
+            Err(refusal) => self.refused(slot, router.face(), refusal),
+        }
+    }
+
+    /// To another container, by way of the gateway.
+    fn neighbour(
+        &mut self,
+        slot: &mut Slot,
+        view: &View,
+        (network, router): (&'a Network, &'a Router),
+    ) {
+        let face = router.face();
+        if router.table.way(view.src) == Way::Martian {
+            slot.verdict = Verdict::Drop(DropReason::Martian);
+            return;
+        }
+        let known = network.neighbours.find(view.dst);
+        let known = known.map(|(mac, port)| (port, Key::new(router.key.network(), 0, mac)));
+        match known.filter(|&(port, key)| self.snapshot.reaches(port, key)) {
+            None => self.reject(slot, face, (DropReason::NoNeighbour, Complaint::HostUnreachable)),
+            Some((port, _)) if port == slot.port => {
+                slot.verdict = Verdict::Drop(DropReason::SamePort);
+            }
+            Some((port, _)) if !self.snapshot.may_talk(slot.port, port) => {
+                slot.verdict = Verdict::Drop(DropReason::Isolated);
+            }
+            Some((port, key)) => {
+                let exit = router.exit(port, key.mac());
+                if let Some(fit) = self.may_go(slot, face, &exit) {
+                    self.send(slot, &exit, None, fit);
+                }
+            }
+        }
+    }
+
+    /// Until the MAC address of the next hop is known.
+    #[cold]
+    fn wait_for(&mut self, slot: &mut Slot, hop: IpAddr) {
+        if !self.memory.resolve.ask(self.now, hop) {
+            self.memory.counters.unasked += 1;
+        }
+        slot.verdict = if self.memory.held.announce(slot.port) {
+            Verdict::AwaitsHop
+        } else {
+            Verdict::Drop(DropReason::NextHopQueueFull)
+        };
+    }
+}
+
+/// The connections of a port are its own.
+fn owner(port: PortIndex) -> OwnerId {
+    OwnerId(port.get() as u32)
+}
+
+impl Router {
+    /// What containers see of the router.
+    pub(super) fn face(&self) -> Face<'_> {
+        Face {
+            mac: self.key.mac(),
+            ipv4: self.gateway4,
+            ipv6: self.gateway6,
+            broadcasts: &self.broadcasts,
+        }
+    }
+
+    /// The way to a container.
+    #[inline]
+    pub(super) fn exit(&self, port: PortIndex, mac: wire::MacAddr) -> Exit {
+        let clamp = self.uplink.as_ref().map(|uplink| uplink.mtu);
+        let key = Key::new(self.key.network(), 0, mac);
+        Exit {
+            port,
+            src: self.key.mac(),
+            dst: mac,
+            mtu: self.mtu,
+            clamp: clamp.filter(|&mtu| mtu < self.mtu),
+            key,
+        }
+    }
+}
+
+impl UplinkConf {
+    /// The way to a next hop, for what comes from a network of this MTU.
+    #[inline]
+    fn exit(&self, mac: wire::MacAddr, network_mtu: u32) -> Exit {
+        Exit {
+            port: self.port,
+            src: self.device_mac,
+            dst: mac,
+            mtu: self.mtu,
+            clamp: Some(self.mtu).filter(|&mtu| mtu < network_mtu),
+            key: Key::NONE,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a worker's router remembers from one batch to the next.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
+use fastpath::{Nanos, Pool, PortIndex};
+use nat::fragment::{Fragments, Verdict as Translated};
+use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
+use nat::{Nat, NatConfig, OwnerId, Policy, Row, Time};
+
+use super::answers::Answers;
+use super::held::Held;
+use super::resolve::Resolve;
+use crate::datapath::batch::{Batch, Slot};
+use crate::datapath::limits::{
+    CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS, NAT_OPERATIONS_IDLE,
+    WAITING_WAKE,
+};
+use crate::datapath::{DropReason, Snapshot, Stats, Verdict};
+
+/// What routing has counted, beside drops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RouterCounters {
+    /// Frames that were translated.
+    pub translated: u64,
+    /// Frames from the uplink that were the host's, and were given back.
+    pub given_back: u64,
+    /// ICMP errors that were sent.
+    pub answered: u64,
+    /// ICMP errors that were not sent, since their port had as many as it may have.
+    pub unanswered: u64,
+    /// Next hops that were not asked for, since too many were.
+    pub unasked: u64,
+}
+
+/// Connections, and frames that wait.
+#[derive(Debug)]
+pub struct Memory {
+    pub(super) nat: Nat,
+    pub(super) held: Held,
+    pub(super) answers: Answers,
+    pub(super) resolve: Resolve,
+    pub(super) counters: RouterCounters,
+    pub(super) fragments: Fragments<Slot>,
+    /// Fragments that wait no longer, and what became of their packet.
+    pub(super) given: Vec<(Slot, Translated)>,
+    /// There are fragments in the batch that are to wait.
+    pub(super) has_tails: bool,
+    /// A packet while it is cut.
+    pub(super) whole: Vec<u8>,
+    /// Frames that the rooms behind are to have, too: answers, fragments, frames that have waited.
+    pub(super) extra: Vec<Slot>,
+    /// A snapshot came since the last batch.
+    pub(super) is_fresh: bool,
+    /// The policy that connections follow.
+    policy: Option<Arc<Policy>>,
+    /// Connections expired in the last idle round: there may be more.
+    is_behind: bool,
+}
+
+impl Memory {
+    /// Nothing known. `seed` keys the hash of the connection table.
+    pub(in crate::datapath) fn new(seed: u64) -> Self {
+        Self {
+            nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed }),
+            held: Held::new(),
+            answers: Answers::default(),
+            resolve: Resolve::new(),
+            counters: RouterCounters::default(),
+            fragments: Fragments::new(),
+            given: Vec::with_capacity(FRAGMENT_FRAMES_MAX),
+            has_tails: false,
+            whole: Vec::with_capacity(FRAME_MAX),
+            extra: Vec::with_capacity(ROUND_FRAMES_MAX),
+            is_fresh: false,
+            policy: None,
+            is_behind: false,
+        }
+    }
+
+    /// A new snapshot: whoever waits may go on, and connections that are no longer allowed end.
+    pub(in crate::datapath) fn follow(&mut self, snapshot: &Snapshot) {
+        self.is_fresh = true;
+        let policy = snapshot.uplinks().next().map(|uplink| Arc::clone(&uplink.policy));
+        if let Some(policy) = &policy
+            && self.policy.as_ref() != Some(policy)
+        {
+            self.nat.follow(policy);
+        }
+        // Without an uplink the connections stay for when it comes back, or until they expire.
+        self.policy = policy.or(self.policy.take());
+    }
+
+    /// Lets connections expire, a bounded number at a time. Where no frames came nobody waits, and there
+    /// may be more.
+    pub(in crate::datapath) fn tick(&mut self, now: Nanos, is_idle: bool) {
+        let Some(policy) = &self.policy else { return };
+        let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
+        let before = self.nat.len();
+        self.nat.tick(Time(now.0), policy, operations);
+        self.is_behind = is_idle && self.nat.len() < before;
+    }
+
+    /// How long a worker to which nothing comes may sleep; without end if there is nothing to do.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        let waits = (self.held.len() > 0).then_some(WAITING_WAKE);
+        let rests = !self.is_empty() || !self.fragments.is_empty();
+        waits.or(self.is_behind.then_some(EXPIRY_WAKE)).or(rests.then_some(EXPIRY_REST))
+    }
+
+    /// Forgets a port that is gone: its connections end, and its frames that wait are dropped.
+    pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
+        let owner = OwnerId(port.get() as u32);
+        self.nat.remove_owner(owner);
+        self.fragments.remove_owner(owner, &mut |slot, settled| {
+            stats.drop(slot.port, settled.err().map_or(DropReason::PortUnknown, DropReason::from));
+            pool.release(slot.frame);
+        });
+        for _ in 0..self.held.len() {
+            let Some(waiting) = self.held.pop() else { break };
+            if waiting.slot.port == port {
+                stats.drop(port, DropReason::PortUnknown);
+                pool.release(waiting.slot.frame);
+            } else {
+                self.held.put_back(waiting);
+            }
+        }
+    }
+
+    /// Next hops that control is to find.
+    pub fn wanted(&mut self) -> impl Iterator<Item = IpAddr> {
+        self.resolve.take()
+    }
+
+    /// Connections, as many as are listed at a time.
+    pub fn connections(&self) -> impl Iterator<Item = Row> {
+        self.nat.rows().take(CONNTRACK_ROWS_MAX)
+    }
+
+    /// Ends connections; says how many.
+    pub fn flush(&mut self, which: impl Fn(&Row) -> bool) -> usize {
+        self.nat.flush(which)
+    }
+
+    /// Connections, those included that have expired and were not taken out yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nat.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Frames that wait here.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.len() + self.fragments.frames_held()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> RouterCounters {
+        self.counters
+    }
+
+    /// What happened to connections.
+    #[must_use]
+    pub fn connection_counters(&self) -> nat::Counters {
+        self.nat.counters()
+    }
+
+    /// Puts aside what is to wait, and what is due into the batch.
+    pub(super) fn collect(&mut self, now: Nanos, batch: &mut Batch) {
+        if self.held.awaits() {
+            for slot in batch.slots.extract_if(.., |slot| slot.verdict == Verdict::AwaitsHop) {
+                self.held.keep(slot, now);
+            }
+        }
+        batch.slots.append(&mut self.extra);
+    }
+}

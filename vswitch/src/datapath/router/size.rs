@@ -1,0 +1,156 @@
+//! How long a packet is, and what becomes of one that is too long for where it goes.
+//!
+//! A GSO frame is judged by the segments that it will be cut into. Of IPv4 without DF, a packet is
+//! fragmented, and a TCP frame cut into smaller segments, which costs nothing: the field that says how is
+//! in its offload header. Everything else that is too long is dropped, and its sender is told.
+
+use fastpath::Frame;
+use fastpath::limits::VNET_LEN;
+use nat::split::split;
+use wire::meta::{L3, L4, Meta};
+use wire::vnet::{Flags, GsoType, Header};
+use wire::{checksum, ipv4, ipv6, tcp, udp};
+
+use super::room::Room;
+use crate::datapath::batch::Slot;
+use crate::datapath::{DropReason, Verdict};
+
+/// How a packet fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// As it is.
+    Whole,
+    /// In segments of so many bytes.
+    Resegmented(u16),
+    /// In fragments.
+    Fragmented,
+    /// Not at all.
+    TooBig,
+}
+
+/// Bytes of payload that a segment must at least have, so that cutting gets somewhere.
+const SEGMENT_MIN: u32 = 8;
+
+/// How the packet in `bytes`, with its offload header, fits.
+#[inline]
+pub(super) fn fit(meta: &Meta, bytes: &[u8], mtu: u32) -> Fit {
+    if meta.l3_len <= mtu { Fit::Whole } else { fit_long(meta, bytes, mtu) }
+}
+
+#[inline(never)]
+fn fit_long(meta: &Meta, bytes: &[u8], mtu: u32) -> Fit {
+    let ethernet = bytes.get(VNET_LEN..).unwrap_or_default();
+    let ip = ipv4::Packet::new_checked(meta.l3_bytes(ethernet)).ok();
+    let may_cut = meta.l3 == L3::Ipv4 && ip.is_some_and(|ip| !ip.dont_fragment());
+    let Ok(header) = Header::parse(bytes) else { return Fit::TooBig };
+    if !header.is_gso() {
+        return if may_cut { Fit::Fragmented } else { Fit::TooBig };
+    }
+    let headers = headers_len(meta, ethernet);
+    if headers + u32::from(header.gso_size) <= mtu {
+        return Fit::Whole;
+    }
+    let room = mtu.saturating_sub(headers);
+    match header.gso_type {
+        GsoType::TcpV4 if may_cut && room >= SEGMENT_MIN => Fit::Resegmented(room as u16),
+        _ => Fit::TooBig,
+    }
+}
+
+/// Bytes of headers in front of each segment's payload.
+fn headers_len(meta: &Meta, ethernet: &[u8]) -> u32 {
+    let ip = u32::from(meta.l4_offset.saturating_sub(meta.l3_offset));
+    let transport = match meta.l4 {
+        L4::Tcp => {
+            tcp::Packet::new_checked(meta.l4_bytes(ethernet)).map_or(0, |it| it.header_len())
+        }
+        L4::Udp => udp::HEADER_LEN,
+        _ => 0,
+    };
+    ip + transport as u32
+}
+
+/// Whether a packet may be forwarded once more.
+#[inline]
+pub(super) fn has_hops(meta: &Meta, ethernet: &[u8]) -> bool {
+    let packet = meta.l3_bytes(ethernet);
+    match meta.l3 {
+        L3::Ipv4 => ipv4::Packet::new_quoted(packet).is_ok_and(|ip| ip.ttl() > 1),
+        _ => ipv6::Packet::new_quoted(packet).is_ok_and(|ip| ip.hop_limit() > 1),
+    }
+}
+
+impl Room<'_> {
+    /// Makes a frame fit that goes on otherwise than whole. It has its new addresses.
+    #[cold]
+    pub(super) fn make_fit(&mut self, slot: &mut Slot, fit: Fit, mtu: u32) {
+        let done = match fit {
+            Fit::Resegmented(size) => self.resegment(slot, size),
+            Fit::Fragmented => self.cut(slot, mtu),
+            Fit::Whole | Fit::TooBig => Ok(()),
+        };
+        if let Err(reason) = done {
+            slot.verdict = Verdict::Drop(reason);
+        }
+    }
+
+    /// Whoever cuts the frame will cut it so.
+    fn resegment(&mut self, slot: &Slot, size: u16) -> Result<(), DropReason> {
+        let bytes = self.pool.bytes_mut(&slot.frame).ok_or(DropReason::NoBuffer)?;
+        let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;
+        bytes[..VNET_LEN].copy_from_slice(&Header { gso_size: size, ..header }.to_bytes());
+        Ok(())
+    }
+
+    /// The first fragment takes the packet's place, the others follow the batch. Their checksum is of the
+    /// whole packet: it is completed before.
+    fn cut(&mut self, slot: &mut Slot, mtu: u32) -> Result<(), DropReason> {
+        let bytes = self.pool.bytes_mut(&slot.frame).ok_or(DropReason::NoBuffer)?;
+        let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;
+        let ethernet = &mut bytes[VNET_LEN..];
+        if header.flags.contains(Flags::NEEDS_CSUM) {
+            checksum::complete_partial(ethernet, header.csum_start, header.csum_offset)
+                .map_err(|_| DropReason::Malformed)?;
+        }
+        let mut whole = std::mem::take(&mut self.memory.whole);
+        whole.clear();
+        whole.extend_from_slice(ethernet);
+        let cut = self.write_pieces(slot, &whole, mtu);
+        self.memory.whole = whole;
+        cut
+    }
+
+    fn write_pieces(&mut self, slot: &mut Slot, whole: &[u8], mtu: u32) -> Result<(), DropReason> {
+        let mut pieces = split(&slot.meta, whole, mtu).map_err(|_| DropReason::Malformed)?;
+        let first = pieces.next_len().ok_or(DropReason::Malformed)?;
+        let write = |buffer: &mut [u8]| pieces.write_next(buffer);
+        slot.meta = self.write_piece(&mut slot.frame, first, write)?;
+        slot.segment = slot.meta.l3_len;
+        while let Some(len) = pieces.next_len() {
+            let mut frame = self.pool.alloc().ok_or(DropReason::NoBuffer)?;
+            let written = self.write_piece(&mut frame, len, |buffer| pieces.write_next(buffer));
+            let Ok(meta) = written else {
+                self.pool.release(frame);
+                return written.map(drop);
+            };
+            self.stats.generated += 1;
+            let segment = meta.l3_len;
+            self.memory.extra.push(Slot { frame, segment, meta, ..*slot });
+        }
+        Ok(())
+    }
+
+    fn write_piece(
+        &mut self,
+        frame: &mut Frame,
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<Meta, DropReason> {
+        frame.set_len(VNET_LEN + len);
+        let bytes = self.pool.bytes_mut(frame).ok_or(DropReason::NoBuffer)?;
+        bytes[..VNET_LEN].fill(0);
+        let piece = &mut bytes[VNET_LEN..];
+        write(piece).ok_or(DropReason::NoBuffer)?;
+        Meta::parse(piece).map_err(|_| DropReason::Malformed)
+    }
+}

@@ -1,0 +1,9 @@
+//! The router: whole journeys over ports in memory.
+
+mod errors;
+mod fragments;
+mod home;
+mod out;
+mod published;
+mod storm;
+mod waiting;
