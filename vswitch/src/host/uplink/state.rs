@@ -80,11 +80,11 @@ pub(super) struct Kernel {
 
 /// The name of a link.
 pub(super) fn name_of(link: &LinkMessage) -> &str {
-    let names = link.attributes.iter().filter_map(|attribute| match attribute {
+    let mut names = link.attributes.iter().filter_map(|attribute| match attribute {
         LinkAttribute::IfName(name) => Some(name.as_str()),
         _ => None,
     });
-    names.last().unwrap_or_default()
+    names.next().unwrap_or_default()
 }
 
 /// Whether a link carries Ethernet frames of the outside world.
@@ -168,9 +168,9 @@ impl Kernel {
         former: Option<&UplinkState>,
     ) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
         let preferred = |v6: bool| {
-            let defaults = routes.iter().filter(|route| {
-                route.device == Some(index) && route.destination.prefix_len() == 0
-            });
+            let defaults = routes
+                .iter()
+                .filter(|route| route.device == Some(index) && route.destination.prefix_len() == 0);
             defaults.filter_map(|route| route.source).find(|source| source.is_ipv6() == v6)
         };
         let (wished4, wished6) = (preferred(false), preferred(true));
@@ -275,7 +275,8 @@ fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
     if is_dead || !matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit) {
         return None;
     }
-    let any = if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    let any =
+        if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
     let mut table = u32::from(header.table);
     let (mut address, mut metric, mut source) = (any, 0, None);
     let (mut device, mut gateway) = (None, None);
@@ -303,7 +304,14 @@ fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
         IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
     };
     let leads = header.kind == Unicast;
-    (applies && !is_narrow).then_some(Parsed { destination, metric, device, gateway, source, leads })
+    (applies && !is_narrow).then_some(Parsed {
+        destination,
+        metric,
+        device,
+        gateway,
+        source,
+        leads,
+    })
 }
 
 fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
@@ -328,7 +336,11 @@ fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
     routes.sort_by_key(|route| (route.destination, route.metric));
     routes.dedup_by_key(|route| route.destination);
     if routes.len() > ROUTES_MAX {
-        tracing::warn!(routes = routes.len(), max = ROUTES_MAX, "too many routes: the longest prefixes are left out");
+        tracing::warn!(
+            routes = routes.len(),
+            max = ROUTES_MAX,
+            "too many routes: the longest prefixes are left out"
+        );
         routes.sort_by_key(|route| route.destination.prefix_len());
         routes.truncate(ROUTES_MAX);
         routes.sort_by_key(|route| route.destination);
@@ -338,5 +350,8 @@ fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
         Some(device) if device == index => Action::Uplink { gateway: route.gateway },
         _ => Action::Elsewhere,
     };
-    routes.iter().map(|route| Route { destination: route.destination, action: action(route) }).collect()
+    routes
+        .iter()
+        .map(|route| Route { destination: route.destination, action: action(route) })
+        .collect()
 }
