@@ -262,7 +262,8 @@ fn neighbour_of(message: &NeighbourMessage) -> Option<(IpAddr, MacAddr)> {
             _ => {}
         }
     }
-    let mac = mac.filter(|mac| mac.0 != [0; 6])?;
+    // The kernel lists groups that it sent to as well.
+    let mac = mac.filter(|mac| mac.0 != [0; 6] && mac.0[0] & 1 == 0)?;
     Some((address?, mac))
 }
 
