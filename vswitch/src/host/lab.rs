@@ -175,3 +175,12 @@ fn checksum(bytes: &[u8]) -> u16 {
     }
     !(sum as u16)
 }
+
+/// Whether a port of the host can be had within a second: a child of another test, between its fork and its exec,
+/// still has the descriptors of all.
+pub(crate) fn is_free(address: impl std::net::ToSocketAddrs + Copy) -> bool {
+    (0..50).any(|_| {
+        std::thread::sleep(SETTLE);
+        std::net::TcpListener::bind(address).is_ok()
+    })
+}

@@ -11,7 +11,7 @@ use super::{
     Action, Config, Mode, Route, Uplink, UplinkError, UplinkState, Wish, restore_left_over,
 };
 use crate::host::Netlink;
-use crate::host::lab::{Wire, ethernet, in_namespace_async, ipv4, nft, ports, run};
+use crate::host::lab::{Wire, ethernet, in_namespace_async, ipv4, is_free, nft, ports, run};
 use crate::host::nft::{Forward, Protocol, Published};
 use crate::host::reserve::setting::{Ports, ReservedPorts};
 
@@ -288,7 +288,7 @@ fn published_ports_change_live_or_not_at_all() {
         assert_eq!(run("nft list ruleset"), before);
         assert!(TcpListener::bind(("0.0.0.0", port)).is_err());
         uplink.set_published(Vec::new()).await.unwrap();
-        TcpListener::bind(("0.0.0.0", port)).unwrap();
+        assert!(is_free(("0.0.0.0", port)));
         uplink.stop().await;
     });
 }
