@@ -226,6 +226,8 @@ fn rows() -> Vec<Row> {
             LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::UntoldLoops);
             NAT_CONNECTIONS, "connections", "one of the same container goes, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
             NAT_OPERATIONS_IDLE, "connections", "the rest expires in the next rounds", Never;
+            WARM_FRAMES, "frames", "the next ones are asked for next", Never;
+            WARM_CONNECTIONS, "connections", "they are asked for ahead of time", Never;
             CONNTRACK_ROWS_MAX, "connections", "`conntrack ls` shows so many", Never;
             WAITING_FRAMES_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
             WAITING_PER_PORT_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);

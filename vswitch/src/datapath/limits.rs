@@ -132,3 +132,9 @@ pub const EXPIRY_REST: Duration = Duration::from_secs(5);
 
 /// Packets in fragments that a round lets go, which were not complete in time.
 pub const FRAGMENT_OPERATIONS: usize = 16;
+
+/// Frames whose connections are asked for together, so that memory is waited for once.
+pub const WARM_FRAMES: usize = 64;
+
+/// Connections from which on that is done: fewer are in cache.
+pub const WARM_CONNECTIONS: usize = 16_384;

@@ -68,7 +68,9 @@ pub use memory::{Memory, RouterCounters};
 use room::Room;
 use table::Table;
 
-use super::{Batch, Key, NetworkIndex, PortKind, Snapshot, State, Stats, Verdict};
+use super::batch::Slot;
+use super::limits::WARM_FRAMES;
+use super::{Batch, DropReason, Key, NetworkIndex, PortKind, Snapshot, State, Stats, Verdict};
 
 /// A network's router as the datapath reads it.
 #[derive(Debug)]
@@ -103,6 +105,12 @@ impl Router {
         }
     }
 
+    /// Whether a frame is to be routed.
+    #[inline]
+    fn leads_here(&self, slot: &Slot) -> bool {
+        slot.dst == self.key
+    }
+
     /// The way out, if there is one.
     pub(super) fn uplink(&self) -> Option<&UplinkConf> {
         self.uplink.as_deref()
@@ -129,33 +137,41 @@ pub(super) fn run(
     let mut room = Room { now, pool, snapshot, memory, stats, settled: None };
     room.wake();
     room.expire_fragments();
-    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
-        let port = run[0].port;
-        let Some(conf) = snapshot.port(port) else { continue };
-        match (conf.kind, snapshot.network(conf.network)) {
-            (PortKind::Container, Some(network)) => {
-                let Some(router) = &network.router else { continue };
-                for slot in run {
-                    if slot.dst == router.key && slot.verdict == Verdict::Pending {
-                        room.inside(slot, network, router);
-                    }
-                }
-            }
-            (PortKind::Uplink, _) => from_uplink(&mut room, run, port),
-            _ => {}
+    for window in batch.slots.chunks_mut(WARM_FRAMES) {
+        room.warm(window);
+        for run in window.chunk_by_mut(|a, b| a.port == b.port) {
+            route(&mut room, run);
         }
     }
     room.settle_fragments(batch);
     room.memory.collect(now, batch);
 }
 
+/// Frames of one port.
+fn route(room: &mut Room<'_>, run: &mut [Slot]) {
+    let (port, snapshot) = (run[0].port, room.snapshot);
+    let Some(conf) = snapshot.port(port) else { return };
+    match (conf.kind, snapshot.network(conf.network)) {
+        (PortKind::Container, Some(network)) => {
+            let Some(router) = &network.router else { return };
+            for slot in run {
+                if router.leads_here(slot) && slot.verdict == Verdict::Pending {
+                    room.inside(slot, network, router);
+                }
+            }
+        }
+        (PortKind::Uplink, _) => from_uplink(room, run, port),
+        _ => {}
+    }
+}
+
 /// Frames from the uplink are those of the first router that it serves: the policy is one.
-fn from_uplink(room: &mut Room<'_>, run: &mut [super::batch::Slot], port: PortIndex) {
+fn from_uplink(room: &mut Room<'_>, run: &mut [Slot], port: PortIndex) {
     let uplink = room.snapshot.uplink(port);
     for slot in run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
         match uplink {
             Some(uplink) => room.outside(slot, uplink),
-            None => slot.verdict = Verdict::Drop(super::DropReason::PortUnknown),
+            None => slot.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }
 }

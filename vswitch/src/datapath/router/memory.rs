@@ -8,7 +8,7 @@ use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
-use nat::{Nat, NatConfig, OwnerId, Policy, Row, Time};
+use nat::{Nat, NatConfig, OwnerId, Policy, Row, Time, View};
 
 use super::answers::Answers;
 use super::held::Held;
@@ -16,7 +16,7 @@ use super::resolve::Resolve;
 use crate::datapath::batch::{Batch, Slot};
 use crate::datapath::limits::{
     CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS, NAT_OPERATIONS_IDLE,
-    WAITING_WAKE,
+    WAITING_WAKE, WARM_FRAMES,
 };
 use crate::datapath::{DropReason, Snapshot, Stats, Verdict};
 
@@ -48,6 +48,8 @@ pub struct Memory {
     pub(super) given: Vec<(Slot, Translated)>,
     /// There are fragments in the batch that are to wait.
     pub(super) has_tails: bool,
+    /// Views of packets whose connections are asked for.
+    pub(super) views: Vec<View>,
     /// A packet while it is cut.
     pub(super) whole: Vec<u8>,
     /// Frames that the rooms behind are to have, too: answers, fragments, frames that have waited.
@@ -72,6 +74,7 @@ impl Memory {
             fragments: Fragments::new(),
             given: Vec::with_capacity(FRAGMENT_FRAMES_MAX),
             has_tails: false,
+            views: Vec::with_capacity(WARM_FRAMES),
             whole: Vec::with_capacity(FRAME_MAX),
             extra: Vec::with_capacity(ROUND_FRAMES_MAX),
             is_fresh: false,

@@ -14,6 +14,7 @@ use wire::{ChecksumState, MacAddr};
 use super::memory::Memory;
 use super::size::{self, Fit};
 use crate::datapath::batch::Slot;
+use crate::datapath::limits::WARM_CONNECTIONS;
 use crate::datapath::{DropReason, Key, PortKind, Snapshot, Stats, Tagging, Verdict, edit};
 
 /// Where a frame has its destination, behind the offload header.
@@ -74,6 +75,32 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Asks for the connections of frames before the first of them is needed, where there are too many to
+    /// be in cache.
+    #[inline]
+    pub(super) fn warm(&mut self, window: &[Slot]) {
+        if self.memory.nat.len() >= WARM_CONNECTIONS {
+            self.warm_all(window);
+        }
+    }
+
+    fn warm_all(&mut self, window: &[Slot]) {
+        let mut views = std::mem::take(&mut self.memory.views);
+        views.clear();
+        let routed = window.iter().filter(|slot| self.is_routed(slot));
+        views.extend(routed.map(|slot| nat::parse::view(&slot.meta, self.ethernet(slot))));
+        self.memory.nat.warm(&views);
+        self.memory.views = views;
+    }
+
+    /// Whether a frame of the batch is the router's.
+    fn is_routed(&self, slot: &Slot) -> bool {
+        let network = self.snapshot.network_of(slot.port);
+        let router = network.map(|network| network.router.as_ref());
+        let is_ours = router.is_none_or(|router| router.is_some_and(|it| it.leads_here(slot)));
+        is_ours && slot.verdict == Verdict::Pending
+    }
+
     /// Puts a frame that is not in the batch where its verdict says. It may wait until then.
     pub(super) fn pass_on(&mut self, slot: Slot, until: Nanos) {
         match slot.verdict {
@@ -124,21 +151,18 @@ impl<'a> Room<'a> {
         self.memory.extra.push(slot);
     }
 
-    /// Whether a packet may go on: it has hops left, and is not too long for where it goes. Otherwise its
-    /// sender is told.
+    /// Whether a packet may go on: it has hops left, and is not too long for where it goes. Otherwise what
+    /// its sender is told.
     #[inline]
-    pub(super) fn may_go(&mut self, slot: &mut Slot, face: Face<'_>, exit: &Exit) -> Option<Fit> {
+    pub(super) fn may_go(&self, slot: &Slot, exit: &Exit) -> Result<Fit, (DropReason, Complaint)> {
         let bytes = self.pool.bytes(&slot.frame);
         if !size::has_hops(&slot.meta, bytes.get(VNET_LEN..).unwrap_or_default()) {
-            self.reject(slot, face, (DropReason::HopLimit, Complaint::TimeExceeded));
-            return None;
+            return Err((DropReason::HopLimit, Complaint::TimeExceeded));
         }
-        let fit = size::fit(&slot.meta, bytes, exit.mtu);
-        if fit == Fit::TooBig {
-            self.reject(slot, face, (DropReason::MtuExceeded, Complaint::TooBig(exit.mtu)));
-            return None;
+        match size::fit(&slot.meta, bytes, exit.mtu) {
+            Fit::TooBig => Err((DropReason::MtuExceeded, Complaint::TooBig(exit.mtu))),
+            fit => Ok(fit),
         }
-        Some(fit)
     }
 
     /// To the container that translation names.
@@ -156,9 +180,12 @@ impl<'a> Room<'a> {
             slot.verdict = Verdict::Drop(DropReason::Isolated);
             return;
         }
-        if let Some(fit) = self.may_go(slot, face, &exit) {
-            self.memory.counters.translated += 1;
-            self.send(slot, &exit, Some(edit), fit);
+        match self.may_go(slot, &exit) {
+            Ok(fit) => {
+                self.memory.counters.translated += 1;
+                self.send(slot, &exit, Some(edit), fit);
+            }
+            Err(why) => self.reject(slot, face, why),
         }
     }
 
