@@ -210,6 +210,9 @@ fn rows() -> Vec<Row> {
             GROUPS_PER_PORT_MAX, "groups", "the listener is not noted", Worker(Count::GroupsFull);
             QUERY_INTERVAL_S, "s", "the switch asks again who listens", Never;
             MEMBERSHIP_S, "s", "a listener that was not heard is forgotten", Never;
+            LAST_MEMBER_S, "s", "who has not answered no longer listens", Never;
+            LAST_MEMBER_QUERIES, "questions", "who has not answered no longer listens", Never;
+            LEAVES_MAX, "ports", "who has left is not asked; the listener ages", Worker(Count::GroupsFull);
             BURST_TIME, "", "a port's rate applies", Never;
             BURST_BYTES_MIN, "bytes", "a port's rate applies", Never;
             BURST_FRAMES_MIN, "frames", "storm control applies", Never;

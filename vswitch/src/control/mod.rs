@@ -301,6 +301,10 @@ impl Control {
                 return Err(error);
             }
             inner.publish_all();
+            let changed = inner.model().leases_of(&name);
+            for lease in changed {
+                inner.introduce(&lease).await;
+            }
             tracing::info!(%name, "policy changed");
             Ok(policy)
         })

@@ -17,7 +17,7 @@ use super::{Control, replay};
 use crate::config::{Config, Subnet6, Uplink};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
-use crate::host::{HostError, Netlink, netns};
+use crate::host::{HostError, Neighbours, Netlink, netns};
 
 /// What has come back at start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,7 +79,8 @@ impl Control {
         if let Some(record) = document.as_ref().and_then(|document| document.networks.first()) {
             model.resume_addresses(record.next_ipv4, record.next_ipv6);
         }
-        let parts = Inner::new(config.clone(), dataplane, boot_id, model, store);
+        let neighbours = Neighbours::new(netlink, tap.ifindex, tap.name.clone());
+        let parts = Inner::new(config.clone(), dataplane, neighbours, boot_id, model, store);
         let control = Self(Arc::new(parts));
         match control.carry_on(tap, document).await {
             Ok(replayed) => Ok((control, events, replayed)),

@@ -3,6 +3,7 @@
 //! | what | where | undone by |
 //! |---|---|---|
 //! | the bridge's TAP with the gateway addresses, and the routes that follow from them | [`bridge`] | closing its queues |
+//! | permanent entries for containers' addresses on it | [`neighbours`] | at detach; go with the interface |
 //! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | go with the interface |
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
 //! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_left_over`] |
@@ -23,19 +24,20 @@ mod error;
 #[cfg(test)]
 mod lab;
 pub(crate) mod limits;
+pub(crate) mod neighbours;
 pub(crate) mod netlink;
 pub(crate) mod netns;
 pub(crate) mod nft;
 mod proxy;
-mod reserve;
+pub(crate) mod reserve;
 pub(crate) mod routes;
 mod sysctl;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "control starts it"))]
 pub(crate) mod uplink;
 pub(crate) mod visit;
 
 pub(crate) use error::HostError;
+pub(crate) use neighbours::Neighbours;
 pub(crate) use netlink::Netlink;
 pub(crate) use netns::NetnsError;

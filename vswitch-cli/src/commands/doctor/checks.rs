@@ -195,6 +195,23 @@ pub(super) fn open_files((current, maximum): (Option<u64>, Option<u64>)) -> Row 
     }
 }
 
+/// Each container has at least its gateway in the kernel's neighbour table, which is one for all network
+/// namespaces. `max` is seen in the first of them only.
+pub(super) fn neighbours(max: Option<&str>, ports: usize) -> Row {
+    const CHECK: &str = "neighbours";
+    const SETTING: &str = "net.ipv4.neigh.default.gc_thresh3";
+    let Some(max) = max.and_then(|max| max.parse::<usize>().ok()) else {
+        return Row::ok(CHECK, format!("{SETTING} is not to be seen from this network namespace"));
+    };
+    let found = format!("room for {max} addresses of all namespaces ({SETTING}), {ports} ports");
+    if ports < max {
+        return Row::ok(CHECK, found);
+    }
+    let enough = (4 * ports).next_power_of_two();
+    let advice = format!("raise it: `sysctl {SETTING}={enough}`, and that of net.ipv6 likewise");
+    Row::warn(CHECK, found, advice)
+}
+
 pub(super) fn daemon(socket: &Path, answer: Result<Status, ClientError>) -> Row {
     const CHECK: &str = "daemon";
     match answer {

@@ -162,6 +162,8 @@ impl Uplink {
         let follower = Follower::connect(wish.clone(), own)?;
         let kernel = follower.kernel().await.map_err(HostError::from)?;
         let name = match device::choose(&kernel, &wish) {
+            // Without a device it waits for a default route.
+            Err(UplinkError::NoDefaultRoute) => String::new(),
             Err(error) if is_own => return Err(error),
             chosen => chosen.unwrap_or_default(),
         };

@@ -88,6 +88,16 @@ fn files_are_for_ports() {
 }
 
 #[test]
+fn neighbours_are_for_ports() {
+    assert_eq!(neighbours(Some("1024"), 1000).status, Good);
+    assert_eq!(neighbours(None, 5000).status, Good);
+    let row = neighbours(Some("1024"), 1024);
+    assert_eq!(row.status, Warn);
+    assert!(row.detail.contains("1024 ports"), "{}", row.detail);
+    assert!(row.advice.unwrap().contains("gc_thresh3=4096"));
+}
+
+#[test]
 fn no_daemon_is_no_failure() {
     let socket = Path::new("/run/s");
     let row = daemon(socket, Err(ClientError::NoDaemon(socket.into())));
