@@ -258,6 +258,7 @@ fn rows() -> Vec<Row> {
             STATICS_MAX, "addresses", "a static entry is refused", Refusals;
             PUBLICATIONS_MAX, "publications", "a further one of the attachment is refused", Refusals;
             ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
+            CONNECTIONS_PER_CONTAINER, "connections", "a further one of the container is refused", Drops(DropReason::NatQuota);
             PICKS_MAX, "places", "the publication is refused", Refusals;
             REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;

@@ -67,7 +67,7 @@ fn while_it_runs_only_br0_is_new() {
 /// The containers still talk; the log says, once, how the host gets back in.
 #[test]
 fn a_bridge_that_somebody_deleted() {
-    let mut host = Host::with_switch_args(&["--workers", "2"]);
+    let mut host = Host::with_switch_args(&["--workers", "2", "--uplink", "none"]);
     let (a, b) = (host.container("a"), host.container("b"));
     host.netns().ok(&["ip", "link", "del", "br0"]);
     wait_for("the log says so", Duration::from_secs(1), || host.log().contains("was deleted"));

@@ -51,7 +51,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use wire::MacAddr;
 
-pub(crate) use state::{Action, Route, UplinkState, Wish};
+#[cfg(test)]
+pub(crate) use state::Route;
+pub(crate) use state::{Action, UplinkState, Wish};
 
 use super::limits::NEIGHBOURS_ASKED_MAX;
 use super::nft::{self, Forward, NftError, Published};
