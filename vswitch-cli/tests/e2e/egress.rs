@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, Remote, SNAT_PORTS};
-use crate::harness::{Container, Host, Netns, Receiver, SEND_STREAM, wait_for};
+use crate::harness::{Container, Host, Netns, Receiver, SEND_STREAM, Snapshot, wait_for};
 
 /// How long the switch may take to see what changed on the host.
 const FOLLOWED_MAX: Duration = Duration::from_secs(5);
@@ -216,6 +216,35 @@ fn an_internal_network_stays_internal() {
     assert!(!a.try_ping(FAR4, 2).stdout.contains(" 0% packet loss"));
     assert_eq!(host.status().uplink, "none");
     host.fails(&["publish", "a", "8080:80"], &[1], "--uplink auto");
+}
+
+/// The kernel translates: the same is reached, and the host is left as it was.
+#[test]
+fn by_the_kernel() {
+    let mut host = Host::new();
+    let remote = host.remote();
+    let before = Snapshot::take(host.netns());
+    host.up(&["--uplink", "kernel"]);
+    let a = host.container_with("a", &["-p", "8080:80"]);
+    a.ping(FAR4);
+    let _far = remote.far().serve("tcp", FAR4, 7000);
+    assert_eq!(a.ask("tcp", FAR4, 7000).0, HOST4);
+    let _inside = a.serve("tcp", a.v4(), 80);
+    assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
+    let status = host.status();
+    assert_eq!(status.uplink, "kernel");
+    assert_eq!(status.uplink_detail.expect("a way out").mode, "kernel");
+    assert_eq!(host.json(&["conntrack", "ls"]), Value::Array(Vec::new()));
+    drop(a);
+    host.down();
+    before.assert_same(&Snapshot::take(host.netns()));
+}
+
+#[test]
+fn more_than_one_worker_does_not_translate() {
+    let host = Host::new();
+    let said = host.fails(&["up", "--workers", "2"], &[1, 2], "--workers 2");
+    assert!(said.contains("--uplink kernel"), "{said}");
 }
 
 #[test]

@@ -3,11 +3,13 @@
 //! | what | reserved by | undone by |
 //! |---|---|---|
 //! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`setting`]), and a look at what is bound in it | [`setting::ReservedPorts`] |
+//! | the same, from other switches | a Unix socket whose name says it ([`claim`]) | closing it |
 //! | a published port, and a range of up to [`RESERVED_SOCKETS_MAX`] | bound sockets ([`sockets`]) | closing them |
 //! | a longer published range | the setting, and a look at what is bound | [`setting::ReservedPorts`] |
 //!
 //! Who holds a taken port is found by its socket's inode ([`holders`]).
 
+pub(super) mod claim;
 pub(super) mod holders;
 pub(super) mod setting;
 pub(super) mod sockets;
@@ -47,6 +49,17 @@ pub(crate) enum ReserveError {
         ours: RangeInclusive<u16>,
         /// `net.ipv4.ip_local_port_range`.
         host: RangeInclusive<u16>,
+    },
+    /// Another switch appears from the SNAT range.
+    #[error(
+        "the ports {}-{} for SNAT are those of the switch {bridge} already; choose others with --snat-ports",
+        ours.start(), ours.end()
+    )]
+    Claimed {
+        /// The range for SNAT.
+        ours: RangeInclusive<u16>,
+        /// The other's bridge.
+        bridge: String,
     },
     /// Something on the host uses a port of the SNAT range.
     #[error(

@@ -78,7 +78,13 @@ fn hold_free(published: &Published) -> Result<(Published, Held), ReserveError> {
 fn hold_port(published: &Published, port: u16, held: &mut Held) -> Result<(), ReserveError> {
     let protocol = published.protocol;
     if let Some(address) = published.address {
-        held.sockets.extend(take(protocol, address, port, false)?);
+        // What reaches ::1 is served by the proxy.
+        let is_served = protocol == Protocol::Tcp
+            && (address == Ipv6Addr::LOCALHOST || address == Ipv6Addr::UNSPECIFIED);
+        match take(protocol, address, port, is_served)? {
+            Some(socket) if is_served => held.listeners.push((port, socket)),
+            socket => held.sockets.extend(socket),
+        }
         return Ok(());
     }
     held.sockets.extend(take(protocol, Ipv4Addr::UNSPECIFIED.into(), port, false)?);

@@ -59,6 +59,7 @@ use super::limits::NEIGHBOURS_ASKED_MAX;
 use super::nft::{self, Forward, NftError, Published};
 use super::proxy::Proxy;
 use super::reserve::ReserveError;
+use super::reserve::claim::{self, Claim};
 use super::reserve::setting::{self, Ports, ReservedPorts};
 use super::reserve::sockets::{self, Held};
 use super::{HostError, Netlink, sysctl};
@@ -143,6 +144,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: Ports,
+    _claim: Option<Claim>,
     _forwarding: Option<Forwarding>,
 }
 
@@ -171,6 +173,8 @@ impl Uplink {
         };
         let state = kernel.compile(&name, None);
         setting::restore_left_over(&config.state_dir)?;
+        let claim =
+            if is_own { Some(claim::claim(&config.bridge, &config.snat_ports)?) } else { None };
         let snat = if is_own {
             setting::check_snat(&config.snat_ports)?;
             Ports::from_ranges([config.snat_ports.clone()])
@@ -208,6 +212,7 @@ impl Uplink {
             entries,
             reserved,
             snat,
+            _claim: claim,
             _forwarding: forwarding,
         };
         Ok((uplink, states))
