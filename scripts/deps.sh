@@ -4,10 +4,10 @@
 # Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup.
 set -euo pipefail
 
-# Prints "command:package" pairs of a group.
+# Prints "command:package" pairs of a group; a library instead of a command has the form "NAME.pc".
 needs() {
   case $1 in
-    build) echo cc:gcc ld:binutils ;;
+    build) echo cc:gcc ld:binutils pkg-config:pkg-config libnftnl.pc:libnftnl-dev libmnl.pc:libmnl-dev ;;
     lint) echo shellcheck:shellcheck ;;
     test) echo valgrind:valgrind ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping nsenter:util-linux nft:nftables python3:python3 ethtool:ethtool ;;
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 ;;
@@ -47,6 +47,13 @@ release_services() {
   held=()
 }
 
+is_there() {
+  case $1 in
+    *.pc) pkg-config --exists "${1%.pc}" 2>/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
 rust_component() {
   cargo "$1" --version >/dev/null 2>&1 && return
   command -v rustup >/dev/null || { echo "error: cargo $1 is missing, and so is rustup" >&2; return 1; }
@@ -61,7 +68,7 @@ packages=()
 for group; do
   pairs=$(needs "$group")
   for pair in $pairs; do
-    command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
+    is_there "${pair%%:*}" || packages+=("${pair#*:}")
   done
   if [ "$group" = lint ]; then
     rust_component clippy clippy

@@ -1,4 +1,5 @@
 //! A frame as it comes in, seen by translation and rewritten: what it then says is what it was told to.
+//! And the other things that are done to it: hop, clamp, cut, answer.
 
 #![no_main]
 
@@ -10,4 +11,7 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../nat/tests/properties/hostile/check.rs"]
 mod check;
 
-fuzz_target!(|frame: &[u8]| check::check(frame));
+fuzz_target!(|frame: &[u8]| {
+    check::check(frame);
+    check::others(frame);
+});

@@ -130,6 +130,16 @@ impl Client {
         self.decode(&Method::PATCH, path, &answer)
     }
 
+    /// `DELETE` with a body, and with the answer decoded.
+    pub(crate) fn delete<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let answer = self.call(&Method::DELETE, path, Some(body))?;
+        self.decode(&Method::DELETE, path, &answer)
+    }
+
     /// Any method, when the answer's body is of no interest.
     pub(crate) fn send(
         &self,

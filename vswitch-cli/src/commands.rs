@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod completions;
+pub(crate) mod conntrack;
 pub(crate) mod detach;
 pub(crate) mod doctor;
 pub(crate) mod down;
@@ -11,7 +12,9 @@ pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod network;
 pub(crate) mod port;
+pub(crate) mod publish;
 pub(crate) mod run;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod unpublish;
 pub(crate) mod up;

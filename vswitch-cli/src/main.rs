@@ -23,6 +23,7 @@ mod human;
 mod limits;
 mod output;
 mod policy;
+mod publish;
 mod table;
 mod value;
 

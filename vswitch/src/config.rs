@@ -10,6 +10,7 @@ mod paths;
 #[cfg(test)]
 mod tests;
 pub mod types;
+mod uplink;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,9 +19,8 @@ pub use cpus::Cpus;
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
 pub use paths::{SocketPath, StateDir};
-pub use types::{
-    Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, Uplink, ValueError, Workers,
-};
+pub use types::{Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, Workers};
+pub use uplink::{SnatPorts, Uplink};
 
 /// What somebody said; absent is "did not say".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Settings {
     pub fdb_entries_max: Option<FdbLimit>,
     /// `uplink`: how containers reach the world.
     pub uplink: Option<Uplink>,
+    /// `snat_ports`: the ports that containers appear from.
+    pub snat_ports: Option<SnatPorts>,
     /// `multicast`: `snoop` or `flood`.
     pub multicast: Option<Multicast>,
 }
@@ -84,6 +86,7 @@ impl Settings {
             ageing: self.ageing.or(other.ageing),
             fdb_entries_max: self.fdb_entries_max.or(other.fdb_entries_max),
             uplink: self.uplink.or(other.uplink),
+            snat_ports: self.snat_ports.or(other.snat_ports),
             multicast: self.multicast.or(other.multicast),
         }
     }
@@ -121,6 +124,8 @@ pub struct Config {
     pub fdb_entries_max: FdbLimit,
     /// How containers reach the world.
     pub uplink: Uplink,
+    /// The ports that they appear from.
+    pub snat_ports: SnatPorts,
     /// Who gets multicast.
     pub multicast: Multicast,
 }
@@ -129,11 +134,12 @@ impl Config {
     /// Fills in what nobody said.
     #[must_use]
     pub fn new(said: Settings) -> Self {
+        let uplink = said.uplink.unwrap_or_default();
         Self {
             bridge: said.bridge.unwrap_or_default(),
             subnet: said.subnet,
             subnet6: said.subnet6,
-            workers: said.workers.unwrap_or_default(),
+            workers: said.workers.unwrap_or_else(|| workers_for(&uplink)),
             cpus: said.cpus.unwrap_or_default(),
             scheduling: said.scheduling.unwrap_or_default(),
             idle: said.idle.unwrap_or(IdlePolicy::Adaptive),
@@ -143,7 +149,8 @@ impl Config {
             state_dir: said.state_dir.unwrap_or_default(),
             ageing: said.ageing.unwrap_or_default(),
             fdb_entries_max: said.fdb_entries_max.unwrap_or_default(),
-            uplink: said.uplink.unwrap_or_default(),
+            uplink,
+            snat_ports: said.snat_ports.unwrap_or_default(),
             multicast: said.multicast.unwrap_or_default(),
         }
     }
@@ -168,4 +175,10 @@ impl Config {
     pub fn ageing(&self) -> Duration {
         self.ageing.duration()
     }
+}
+
+/// How many move frames unless somebody says: one where addresses are translated, since one table has
+/// all connections.
+fn workers_for(uplink: &Uplink) -> Workers {
+    if uplink.is_user_space() { Workers::ONE } else { Workers::default() }
 }

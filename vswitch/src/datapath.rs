@@ -49,6 +49,8 @@ use std::sync::Arc;
 
 use fastpath::{Nanos, Pool, PortIndex};
 
+use limits::NEWS_ROWS;
+
 pub use batch::{Batch, Verdict};
 pub use bucket::{Bucket, Rate};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
@@ -60,12 +62,11 @@ pub use reason::DropReason;
 pub use router::{
     Beyond, Memory, Neighbours, RouteAction, RouterConf, RouterCounters, Routes, UplinkConf,
 };
-pub use snapshot::{
-    Isolation, Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac,
-};
+pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
+pub use vswitch_api::policy::isolation::Isolation;
 
 /// What a worker's datapath remembers between batches.
 #[derive(Debug)]
@@ -74,8 +75,11 @@ pub struct State {
     pub fdb: Fdb,
     /// Which ports listen to which multicast group.
     pub groups: Groups,
-    /// What was learnt or refreshed since the worker last took it, for the other workers.
-    pub news: Vec<Learnt>,
+    /// What was learnt or refreshed since the worker last took it, for the other workers: with the
+    /// second in which an address was seen, or until which somebody listens to a group.
+    pub news: Vec<(Learnt, u32)>,
+    /// News that there was no room for.
+    pub news_lost: u64,
     /// Whether anybody takes the news.
     pub tell: bool,
     /// Loop protection.
@@ -97,22 +101,44 @@ impl State {
     /// The same with a share in what all workers know about loops.
     #[must_use]
     pub fn watched(seed: u64, tell: bool, watch: Arc<Watch>) -> Self {
-        let news = Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX);
+        let news = Vec::with_capacity(if tell { NEWS_ROWS } else { 0 });
         let (groups, loops) = (Groups::default(), Loops::new(watch));
-        Self { fdb: Fdb::new(seed), groups, news, tell, loops, router: None, seed, epoch: 0 }
+        let router = None;
+        Self {
+            fdb: Fdb::new(seed),
+            groups,
+            news,
+            news_lost: 0,
+            tell,
+            loops,
+            router,
+            seed,
+            epoch: 0,
+        }
     }
 
-    /// Brings static entries, and connections, in line with a snapshot that is new.
+    /// Brings static entries, connections, and what is asked who listens, in line with a snapshot that is
+    /// new.
     pub fn follow(&mut self, snapshot: &Snapshot) {
         if self.epoch != snapshot.epoch() {
             self.epoch = snapshot.epoch();
             self.fdb.set_statics(snapshot);
+            self.groups.follow(snapshot);
             if snapshot.has_routers() && self.router.is_none() {
                 self.router = Some(Box::new(Memory::new(self.seed)));
             }
             if let Some(router) = &mut self.router {
                 router.follow(snapshot);
             }
+        }
+    }
+
+    /// Notes what the other workers are to hear, if there are any.
+    fn add_news(&mut self, learnt: Learnt, second: u32) {
+        match self.news.len() {
+            _ if !self.tell => {}
+            0..NEWS_ROWS => self.news.push((learnt, second)),
+            _ => self.news_lost += 1,
         }
     }
 

@@ -44,6 +44,7 @@ pub(crate) const FLOOD_BYTES_PER_FRAME: u64 = 512;
 
 use crate::control::limits::*;
 use crate::datapath::limits::*;
+use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
 use nat::limits::*;
@@ -209,6 +210,9 @@ fn rows() -> Vec<Row> {
             GROUPS_PER_PORT_MAX, "groups", "the listener is not noted", Worker(Count::GroupsFull);
             QUERY_INTERVAL_S, "s", "the switch asks again who listens", Never;
             MEMBERSHIP_S, "s", "a listener that was not heard is forgotten", Never;
+            LAST_MEMBER_S, "s", "who has not answered no longer listens", Never;
+            LAST_MEMBER_QUERIES, "questions", "who has not answered no longer listens", Never;
+            LEAVES_MAX, "ports", "who has left is not asked; the listener ages", Worker(Count::GroupsFull);
             BURST_TIME, "", "a port's rate applies", Never;
             BURST_BYTES_MIN, "bytes", "a port's rate applies", Never;
             BURST_FRAMES_MIN, "frames", "storm control applies", Never;
@@ -252,9 +256,18 @@ fn rows() -> Vec<Row> {
         }
         "control" {
             STATICS_MAX, "addresses", "a static entry is refused", Refusals;
+            PUBLICATIONS_MAX, "publications", "a further one of the attachment is refused", Refusals;
+            ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
+            PICKS_MAX, "places", "the publication is refused", Refusals;
             REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
             END_MAX, "", "the daemon ends without its workers", Never;
+        }
+        "host" {
+            TABLES_CHECK_EVERY, "", "a lost nftables table is put back", Never;
+            NFT_ANSWER_MAX, "", "loading nftables rules fails", Never;
+            NFT_BUFFER, "bytes", "loading that many nftables rules fails", Never;
+            SHIFTED_PORTS_MAX, "ports", "the host itself does not reach a longer shifted range", Never;
         }
         "server" {
             CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
@@ -340,6 +353,7 @@ mod tests {
             include_str!("datapath/limits.rs"),
             include_str!("limits.rs"),
             include_str!("control/limits.rs"),
+            include_str!("host/limits.rs"),
             include_str!("server/limits.rs"),
         ];
         let listed: Vec<_> = rows().iter().map(|row| row.name).collect();

@@ -178,7 +178,7 @@ impl Worker {
         );
         let is_spared = |port| snapshot.is_uplink(port);
         self.restraint.round(now, &mut *self.engine, &self.stats, is_spared);
-        self.news.tell(now, &mut self.state.news);
+        self.news.tell(&mut self.state.news);
         self.report_events();
         if now >= self.next_sweep {
             self.state.fdb.sweep(now.seconds(), &snapshot);
@@ -284,11 +284,11 @@ impl Worker {
             stray_completions: engine.stray,
             fdb_entries: self.state.fdb.len(),
             mac_moves: self.stats.mac_moves,
-            fdb_full: self.stats.fdb_full,
+            fdb_full: self.fdb_full(),
             groups: self.state.groups.len(),
             groups_full: self.state.groups.full,
             mac_limit: self.stats.mac_limit,
-            news_lost: self.news.lost(),
+            news_lost: self.news_lost(),
             connections: self.state.router.as_ref().map_or(0, |router| router.len()),
             translated: routed.translated,
             given_back: routed.given_back,
@@ -296,6 +296,16 @@ impl Worker {
             icmp_unanswered: routed.unanswered,
         };
         WorkerReport { ports, closed, worker, hits: self.hits() }
+    }
+
+    /// Addresses, learnt and static, that there was no room for.
+    fn fdb_full(&self) -> u64 {
+        self.stats.fdb_full + self.state.fdb.statics_full()
+    }
+
+    /// What other workers could not be told.
+    fn news_lost(&self) -> u64 {
+        self.news.lost() + self.state.news_lost
     }
 
     fn hits(&self) -> [(Count, u64); Count::KINDS] {
@@ -308,9 +318,9 @@ impl Worker {
             (Count::Flushes, engine.flushes),
             (Count::PoolExhausted, self.pool.exhausted()),
             (Count::Evictions, self.state.fdb.evictions()),
-            (Count::NetworkFull, self.stats.fdb_full),
+            (Count::NetworkFull, self.fdb_full()),
             (Count::PortFull, self.stats.mac_limit),
-            (Count::NewsLost, self.news.lost()),
+            (Count::NewsLost, self.news_lost()),
             (Count::GroupsFull, self.state.groups.full),
             (Count::Blocks, loops.blocks()),
             (Count::UntoldLoops, loops.untold()),

@@ -1,8 +1,8 @@
 //! Who listens to which multicast group: IGMP (RFC 2236, RFC 3376) and MLD (RFC 2710, RFC 3810).
 //!
-//! Read as far as a switch that snoops needs it (RFC 4541): which group addresses a message joins, as
-//! the MAC addresses that frames for them bear. Sources are not told apart: whoever listens to one
-//! source of a group listens to the group.
+//! Read as far as a switch that snoops needs it (RFC 4541): which group addresses a message joins or
+//! leaves, as the MAC addresses that frames for them bear. Sources are not told apart: whoever listens
+//! to one source of a group listens to the group, and whoever gives up one may have given up the last.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -46,10 +46,18 @@ const HEADER_LEN: usize = 8;
 pub enum Message<'a> {
     /// A router asks who listens.
     Query,
-    /// Somebody no longer listens.
-    Leave,
-    /// Somebody listens.
-    Report(Joins<'a>),
+    /// Somebody listens, or no longer does.
+    Report(Records<'a>),
+}
+
+/// What a report says of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The group, by the MAC address of its frames.
+    pub group: MacAddr,
+    /// Whether the sender listens. If not, another one may, and the sender to another group that has
+    /// the same MAC address, or to further sources.
+    pub listens: bool,
 }
 
 impl<'a> Message<'a> {
@@ -61,9 +69,11 @@ impl<'a> Message<'a> {
         need("IGMP", HEADER_LEN, bytes.len())?;
         match bytes[0] {
             IGMP_QUERY => Ok(Self::Query),
-            IGMP_LEAVE => Ok(Self::Leave),
-            IGMP_V1_REPORT | IGMP_V2_REPORT => Ok(Self::Report(Joins::one(ipv4_group(bytes, 4)))),
-            IGMP_V3_REPORT => Ok(Self::Report(Joins::records(bytes, Ipv4Addr::BITS))),
+            kind @ (IGMP_V1_REPORT | IGMP_V2_REPORT | IGMP_LEAVE) => {
+                let listens = kind != IGMP_LEAVE;
+                Ok(Self::Report(Records::one(ipv4_group(bytes, 4), listens)))
+            }
+            IGMP_V3_REPORT => Ok(Self::Report(Records::many(bytes, Ipv4Addr::BITS))),
             value => Err(Error::Field { header: "IGMP", field: "type", value: value.into() }),
         }
     }
@@ -76,22 +86,21 @@ impl<'a> Message<'a> {
         need("MLD", HEADER_LEN, bytes.len())?;
         match bytes[0] {
             MLD_QUERY => Ok(Self::Query),
-            MLD_DONE => Ok(Self::Leave),
-            MLD_V1_REPORT => {
+            kind @ (MLD_V1_REPORT | MLD_DONE) => {
                 need("MLD", HEADER_LEN + 16, bytes.len())?;
-                Ok(Self::Report(Joins::one(ipv6_group(bytes, 8))))
+                Ok(Self::Report(Records::one(ipv6_group(bytes, 8), kind == MLD_V1_REPORT)))
             }
-            MLD_V2_REPORT => Ok(Self::Report(Joins::records(bytes, Ipv6Addr::BITS))),
+            MLD_V2_REPORT => Ok(Self::Report(Records::many(bytes, Ipv6Addr::BITS))),
             value => Err(Error::Field { header: "MLD", field: "type", value: value.into() }),
         }
     }
 }
 
-/// The groups that a report joins, but for those of the link itself, 224.0.0.0/24 and ff02::/16, which
-/// reach everybody in any case. What is cut off ends them.
+/// What a report says of each group, but for those of the link itself, 224.0.0.0/24 and ff02::/16,
+/// which reach everybody in any case. What is cut off ends them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Joins<'a> {
-    one: Option<MacAddr>,
+pub struct Records<'a> {
+    one: Option<Record>,
     records: &'a [u8],
     /// Records left.
     left: u16,
@@ -99,18 +108,19 @@ pub struct Joins<'a> {
     address_len: usize,
 }
 
-impl<'a> Joins<'a> {
-    const fn one(group: Option<MacAddr>) -> Self {
-        Self { one: group, records: &[], left: 0, address_len: 4 }
+impl<'a> Records<'a> {
+    fn one(group: Option<MacAddr>, listens: bool) -> Self {
+        let one = group.map(|group| Record { group, listens });
+        Self { one, records: &[], left: 0, address_len: 4 }
     }
 
-    fn records(bytes: &'a [u8], address_bits: u32) -> Self {
+    fn many(bytes: &'a [u8], address_bits: u32) -> Self {
         let address_len = address_bits as usize / 8;
         Self { one: None, records: &bytes[HEADER_LEN..], left: be16(bytes, 6..8), address_len }
     }
 
-    /// The group of the next record, and whether the record joins it (RFC 3376 section 4.2.12).
-    fn record(&mut self) -> Option<(Option<MacAddr>, bool)> {
+    /// What the next record says, if anything (RFC 3376 section 4.2.12).
+    fn record(&mut self) -> Option<Option<Record>> {
         self.left = self.left.checked_sub(1)?;
         let fixed_len = 4 + self.address_len;
         let record = self.records.get(..fixed_len)?;
@@ -121,27 +131,30 @@ impl<'a> Joins<'a> {
         };
         let len = fixed_len + usize::from(sources) * self.address_len + aux_words * 4;
         self.records = self.records.get(len..)?;
-        // Is or becomes "include these sources": who includes none has left. "Exclude" listens to all
-        // others, "allow" to more; "block" says nothing of the group.
-        let joins = match kind {
-            1 | 3 | 5 => sources > 0,
-            2 | 4 => true,
-            _ => false,
+        // "Is" or "becomes" this: "include these sources", of which there are none when it leaves, or
+        // "exclude", which listens to all others. "Allow" adds sources; "block" takes some away, by
+        // which a listener to single sources leaves.
+        let listens = match kind {
+            1 | 5 if sources == 0 => None,
+            1 | 2 | 4 | 5 => Some(true),
+            3 => Some(sources > 0),
+            6 => Some(false),
+            _ => None,
         };
-        Some((group, joins))
+        Some(group.zip(listens).map(|(group, listens)| Record { group, listens }))
     }
 }
 
-impl Iterator for Joins<'_> {
-    type Item = MacAddr;
+impl Iterator for Records<'_> {
+    type Item = Record;
 
-    fn next(&mut self) -> Option<MacAddr> {
-        if let Some(group) = self.one.take() {
-            return Some(group);
+    fn next(&mut self) -> Option<Record> {
+        if let Some(record) = self.one.take() {
+            return Some(record);
         }
         loop {
-            if let (Some(group), true) = self.record()? {
-                return Some(group);
+            if let Some(record) = self.record()? {
+                return Some(record);
             }
         }
     }
@@ -161,8 +174,8 @@ fn ipv6_group(bytes: &[u8], at: usize) -> Option<MacAddr> {
 }
 
 /// An IGMPv3 general query from 0.0.0.0, which a switch that is no router may send (RFC 4541 section
-/// 2.1.1), with the router alert option.
-pub fn igmp_query(mac: MacAddr, interval_s: u8) -> [u8; IGMP_QUERY_LEN] {
+/// 2.1.1), with the router alert option. Listeners answer within `response_s` seconds, 12 at most.
+pub fn igmp_query(mac: MacAddr, response_s: u8, interval_s: u8) -> [u8; IGMP_QUERY_LEN] {
     let mut frame = [0; IGMP_QUERY_LEN];
     put_link(&mut frame, mac, MacAddr::from_ipv4_multicast(ALL_SYSTEMS), EtherType::IPV4);
     let ip = &mut frame[ethernet::HEADER_LEN..];
@@ -173,7 +186,7 @@ pub fn igmp_query(mac: MacAddr, interval_s: u8) -> [u8; IGMP_QUERY_LEN] {
     let header_sum = checksum::checksum(&ip[..24]);
     ip[10..12].copy_from_slice(&header_sum.to_be_bytes());
     let query = &mut ip[24..];
-    query[..2].copy_from_slice(&[IGMP_QUERY, QUERY_RESPONSE_S * 10]);
+    query[..2].copy_from_slice(&[IGMP_QUERY, response_s.min(12) * 10]);
     query[8..10].copy_from_slice(&[ROBUSTNESS, interval_s]);
     let sum = checksum::checksum(query);
     query[2..4].copy_from_slice(&sum.to_be_bytes());
@@ -181,8 +194,8 @@ pub fn igmp_query(mac: MacAddr, interval_s: u8) -> [u8; IGMP_QUERY_LEN] {
 }
 
 /// An MLDv2 general query from the link-local address that is made of `mac`, as it must be (RFC 3810
-/// section 5.1.14), with the router alert option.
-pub fn mld_query(mac: MacAddr, interval_s: u8) -> [u8; MLD_QUERY_LEN] {
+/// section 5.1.14), with the router alert option. Listeners answer within `response_s` seconds, 32 at most.
+pub fn mld_query(mac: MacAddr, response_s: u8, interval_s: u8) -> [u8; MLD_QUERY_LEN] {
     let all_nodes = crate::ndp::ALL_NODES;
     let [a, b, c, d, e, f] = mac.0;
     let source = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
@@ -195,7 +208,7 @@ pub fn mld_query(mac: MacAddr, interval_s: u8) -> [u8; MLD_QUERY_LEN] {
     ip[24..40].copy_from_slice(&all_nodes.octets());
     ip[40..48].copy_from_slice(&[Protocol::ICMPV6.0, 0, 5, 2, 0, 0, 1, 0]);
     let query = &mut ip[48..];
-    let response_ms = u16::from(QUERY_RESPONSE_S) * 1000;
+    let response_ms = u16::from(response_s.min(32)) * 1000;
     query[0] = MLD_QUERY;
     query[4..6].copy_from_slice(&response_ms.to_be_bytes());
     query[24..26].copy_from_slice(&[ROBUSTNESS, interval_s]);

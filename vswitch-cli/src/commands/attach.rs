@@ -13,7 +13,8 @@ use wire::MacAddr;
 use crate::cli::Global;
 use crate::error::Outcome;
 use crate::policy::PolicyArgs;
-use crate::{output, value};
+use crate::publish::PublishArgs;
+use crate::{output, publish, value};
 
 /// Plug a running container, or any network namespace, into the switch
 ///
@@ -32,6 +33,8 @@ pub(crate) struct AttachArgs {
     network: Option<String>,
     #[command(flatten)]
     address: AddressArgs,
+    #[command(flatten)]
+    publish: PublishArgs,
     #[command(flatten)]
     policy: PolicyArgs,
 }
@@ -59,6 +62,7 @@ Examples:
   sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
   sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
   sudo vswitch attach --netns a --name a --access 10
+  sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
 
 Give it back with `vswitch detach NAME`; a namespace that ends is detached by itself.";
@@ -69,13 +73,12 @@ impl AddressArgs {
         self.ip.is_none() && self.ip6.is_none() && self.mac.is_none() && self.ifname.is_none()
     }
 
-    /// The request for an attachment with what is fixed.
+    /// The request for an attachment with what is fixed; nothing else is said of it.
     pub(crate) fn request(
         self,
         name: String,
         netns: NetnsRef,
         network: Option<String>,
-        policy: PolicyChange,
     ) -> AttachRequest {
         AttachRequest {
             name,
@@ -85,15 +88,19 @@ impl AddressArgs {
             ip6: self.ip6,
             mac: self.mac.map(|mac| mac.to_string()),
             ifname: self.ifname.map(|ifname| ifname.to_string()),
-            policy,
+            policy: PolicyChange::default(),
+            publish: Vec::new(),
         }
     }
 }
 
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let policy = self.policy.change()?;
-        let request = self.address.request(self.name, self.netns, self.network, policy);
+        let request = AttachRequest {
+            policy: self.policy.change()?,
+            publish: self.publish.publications(),
+            ..self.address.request(self.name, self.netns, self.network)
+        };
         let port: PortDetail = global.client()?.post(routes::PORTS, &request)?;
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)
@@ -102,7 +109,7 @@ impl AttachArgs {
 
 fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
-    format!(
+    let mut said = format!(
         "{} is on {}: {} has {}/{} and {}/{} ({})\n",
         port.name,
         port.network,
@@ -112,5 +119,9 @@ fn render(detail: &PortDetail) -> String {
         port.ipv6,
         detail.prefix_len6,
         port.mac
-    )
+    );
+    for publication in &detail.published {
+        said += &format!("{} publishes {}\n", port.name, publish::line(publication));
+    }
+    said
 }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use vswitch_api::routes;
+use vswitch_api::status::Status;
 
 use crate::cli::Global;
 use crate::error::{EXIT_FAILED, Outcome};
@@ -79,7 +80,8 @@ impl DoctorArgs {
 
 fn examine(global: &Global) -> Outcome<Vec<Row>> {
     let setting = machine::setting;
-    let status = global.client()?.get(routes::STATUS);
+    let status: Result<Status, _> = global.client()?.get(routes::STATUS);
+    let ports = status.as_ref().map_or(0, |status| status.ports);
     Ok(vec![
         checks::kernel(&setting("kernel/osrelease").unwrap_or_default()),
         checks::io_uring(
@@ -94,7 +96,10 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         ),
         checks::congestion_control(setting("net/ipv4/tcp_congestion_control").as_deref()),
         checks::mtu(machine::default_route_mtu()),
+        checks::snat_ports(setting("net/ipv4/ip_local_port_range").as_deref()),
+        checks::docker(machine::has_docker()),
         checks::open_files(machine::open_files()),
+        checks::neighbours(setting("net/ipv4/neigh/default/gc_thresh3").as_deref(), ports),
         checks::daemon(&global.socket(), status),
     ])
 }

@@ -9,7 +9,7 @@ use vswitch_api::routes;
 use crate::cli::Global;
 use crate::client::route;
 use crate::error::Outcome;
-use crate::{human, output, policy, table, value};
+use crate::{human, output, policy, publish, table, value};
 
 /// Show everything about one attached container
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ fn render(detail: &PortDetail) -> String {
         ("ipv6", format!("{}/{} via {}", port.ipv6, detail.prefix_len6, detail.gateway6)),
         ("namespace", format!("{} ({})", port.netns, detail.netns_path.display())),
         ("state", state),
-        ("published", table::list(&port.publish)),
+        ("published", table::list(detail.published.iter().map(publish::line))),
         ("offloads", table::list(&detail.offloads)),
         ("queues", detail.queues.to_string()),
     ];
@@ -77,7 +77,7 @@ mod tests {
             "rx_frames": 12, "tx_frames": 15, "rx_bytes": 1536, "tx_bytes": 20, "drops": 3,
             "prefix_len": 16, "prefix_len6": 64, "gateway": "10.99.0.1", "gateway6": "fd00::1",
             "mtu": 1500, "netns_path": "/proc/42/ns/net", "offloads": ["csum", "tso4"],
-            "queues": 1, "blocked_s": 7, "policy": { "vlan": { "mode": "access", "id": 10 } },
+            "queues": 1, "blocked_s": 7, "published": [{"ports": "8080:80", "allow_from": ["10.0.0.0/8"]}], "policy": { "vlan": { "mode": "access", "id": 10 } },
             "drops_by_reason": { "malformed": 3 },
         }))
         .unwrap();
@@ -92,7 +92,7 @@ ipv4             10.99.0.2/16 via 10.99.0.1
 ipv6             fd00::2/64 via fd00::1
 namespace        pid:42 (/proc/42/ns/net)
 state            loop-blocked for another 7s
-published        -
+published        8080:80/tcp from 10.0.0.0/8
 offloads         csum, tso4
 queues           1
 vlan             access 10

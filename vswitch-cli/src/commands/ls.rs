@@ -44,6 +44,7 @@ fn render(ports: &[Port]) -> String {
         Number("RX"),
         Number("TX"),
         Number("DROPS"),
+        Text("PUBLISHED"),
     ];
     table::table(
         columns,
@@ -60,6 +61,7 @@ fn render(ports: &[Port]) -> String {
                 human::bytes(port.rx_bytes),
                 human::bytes(port.tx_bytes),
                 human::count(port.drops),
+                table::list(&port.publish),
             ]
         }),
     )
@@ -80,7 +82,7 @@ mod tests {
             ipv6: "fd00::2".parse().unwrap(),
             netns: "a".into(),
             state: "up".into(),
-            publish: vec![],
+            publish: vec!["8080:80".parse().unwrap(), "53:53/udp".parse().unwrap()],
             rx_frames: 12,
             tx_frames: 15,
             rx_bytes: 1536,
@@ -90,8 +92,8 @@ mod tests {
         assert_eq!(
             render(&[port]),
             "\
-NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS  STATE       RX    TX  DROPS
-a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k
+NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS  STATE       RX    TX  DROPS  PUBLISHED
+a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k  8080:80/tcp, 53:53/udp
 "
         );
     }

@@ -9,14 +9,17 @@ use hyper::Method;
 use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
 use vswitch_api::error::ErrorCode;
 use vswitch_api::policy::PolicyChange;
-use vswitch_api::port::{NetnsRef, Port, PortDetail};
+use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
+use vswitch_api::publish::Publication;
 use vswitch_api::routes;
 
 use crate::cli::Global;
 use crate::client::{Client, ClientError, route};
 use crate::commands::attach::AddressArgs;
 use crate::error::{Failure, Outcome};
+use crate::output;
 use crate::policy::PolicyArgs;
+use crate::publish::{self, PublishArgs};
 use crate::value::{self, NetworkMode};
 
 /// Run a command in a network namespace of its own, attached to the switch
@@ -37,6 +40,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     address: AddressArgs,
     #[command(flatten)]
+    publish: PublishArgs,
+    #[command(flatten)]
     policy: PolicyArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
@@ -55,6 +60,7 @@ The exit code is the command's; 128 + N if signal N ended it; 127 if there is no
 Examples:
   sudo vswitch run --name a -- bash
   sudo vswitch run --name web --ip 10.99.0.80 -- python3 -m http.server 80
+  sudo vswitch run --name web -p 8080:80 -- python3 -m http.server 80
   sudo vswitch run --network container:web -- tcpdump -ni eth0
   sudo vswitch run --network none -- make test";
 
@@ -69,6 +75,11 @@ impl RunArgs {
             Some(other) if !self.address.is_empty() => {
                 return Err(Failure::usage(format!(
                     "--ip, --ip6, --mac and --ifname need a network of the switch, not {other}"
+                )));
+            }
+            Some(other) if !self.publish.is_empty() => {
+                return Err(Failure::usage(format!(
+                    "--publish needs a network of the switch, not {other}"
                 )));
             }
             Some(other) if !policy.is_empty() => {
@@ -99,8 +110,16 @@ impl RunArgs {
         let sandbox = Sandbox::new(Mode::New)?;
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
         let address = std::mem::take(&mut self.address);
-        let request = address.request(name, NetnsRef::Path(netns.to_owned()), network, policy);
+        let request = AttachRequest {
+            policy,
+            publish: std::mem::take(&mut self.publish).publications(),
+            ..address.request(name, NetnsRef::Path(netns.to_owned()), network)
+        };
+        let picks = request.publish.iter().any(|one| one.ports.host().is_none());
         let detail: PortDetail = client.post(routes::PORTS, &request)?;
+        if picks {
+            say_ports(&detail.published);
+        }
         let outcome = sandbox
             .set_hosts(&hosts(&detail.port))
             .map_err(Failure::from)
@@ -130,6 +149,13 @@ impl RunArgs {
 fn hosts(port: &Port) -> [(IpAddr, Vec<String>); 2] {
     let names = vec![port.name.clone(), format!("{}.{}", port.name, port.network)];
     [(port.ipv4.into(), names.clone()), (port.ipv6.into(), names)]
+}
+
+/// Says, beside the command's own output, which ports of the host were picked.
+fn say_ports(published: &[Publication]) {
+    for publication in published {
+        output::complain(&format!("published {}\n", publish::line(publication)));
+    }
 }
 
 /// The switch may have seen the namespace's end before: then there is nothing to do. That the

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use vswitch_api::limits::Limit;
 use vswitch_api::routes;
-use vswitch_api::status::Status;
+use vswitch_api::status::{Status, UplinkStatus};
 
 use crate::cli::Global;
 use crate::error::Outcome;
@@ -42,7 +42,7 @@ impl StatusArgs {
 }
 
 fn render(status: &Status) -> String {
-    table::pairs([
+    let facts = [
         ("version", status.version.clone()),
         ("pid", status.pid.to_string()),
         ("uptime", human::seconds(status.uptime_s)),
@@ -55,7 +55,32 @@ fn render(status: &Status) -> String {
         ("networks", status.networks.to_string()),
         ("containers", status.ports.to_string()),
         ("state", status.state_dir.clone()),
-    ])
+    ];
+    let uplink = status.uplink_detail.iter().flat_map(uplink);
+    table::pairs(facts.into_iter().chain(uplink))
+}
+
+/// How the way out is.
+fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
+    let state = match uplink.reason.as_str() {
+        "" => uplink.state.clone(),
+        reason => format!("{} ({reason})", uplink.state),
+    };
+    let or_none = |address: Option<String>| address.unwrap_or_else(|| "-".to_owned());
+    let device = match uplink.device.as_str() {
+        "" => "-".to_owned(),
+        device => format!("{device}, MTU {}", uplink.mtu),
+    };
+    vec![
+        ("out", state),
+        ("  translated by", uplink.mode.clone()),
+        ("  device", device),
+        ("  ipv4", or_none(uplink.ipv4.map(|address| address.to_string()))),
+        ("  ipv6", or_none(uplink.ipv6.map(|address| address.to_string()))),
+        ("  from ports", uplink.snat_ports.clone()),
+        ("  published", uplink.published.to_string()),
+        ("  connections", uplink.connections.to_string()),
+    ]
 }
 
 /// How many, and where they are bound to.
@@ -136,6 +161,7 @@ fastpath  A           8192  ports     -  an attach is refused
             ports: 200,
             uptime_s: 3_700,
             state_dir: "/var/lib/vswitch".into(),
+            uplink_detail: None,
         };
         assert_eq!(
             render(&status),
@@ -153,6 +179,35 @@ networks    1
 containers  200
 state       /var/lib/vswitch
 "
+        );
+        let detail = UplinkStatus {
+            mode: "user-space".into(),
+            state: "waiting".into(),
+            reason: "there is no default route".into(),
+            device: "eth0".into(),
+            mtu: 1500,
+            ipv4: Some("192.0.2.1".parse().unwrap()),
+            ipv6: None,
+            snat_ports: "20000-32767".into(),
+            published: 2,
+            connections: 7,
+        };
+        let status = Status { uplink_detail: Some(detail), ..status };
+        assert!(
+            render(&status).ends_with(
+                "\
+out              waiting (there is no default route)
+  translated by  user-space
+  device         eth0, MTU 1500
+  ipv4           192.0.2.1
+  ipv6           -
+  from ports     20000-32767
+  published      2
+  connections    7
+"
+            ),
+            "{}",
+            render(&status)
         );
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vswitch::config::{
     Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, Mtu, Multicast,
-    SchedulingChoice, Settings, SocketPath, StateDir, Subnet4, Subnet6, Uplink, Workers,
+    SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir, Subnet4, Subnet6, Uplink, Workers,
 };
 use vswitch::{Ready, SocketError};
 use vswitch_api::network::NetworkDetail;
@@ -38,9 +38,13 @@ pub(crate) struct UpArgs {
     /// IPv6 subnet; the host has its first address [default: as before, at first a random fd../64]
     #[arg(long, value_name = "SUBNET")]
     subnet6: Option<Subnet6>,
-    /// The way out; none: containers reach each other and the host [default: none]
-    #[arg(long, value_name = "UPLINK")]
+    /// The way out: the default route's device, a device, the kernel's own NAT, or none, where
+    /// containers reach each other and the host [default: none]
+    #[arg(long, value_name = "auto|IFACE|kernel|none")]
     uplink: Option<Uplink>,
+    /// The ports of the host that containers appear from [default: 20000-32767]
+    #[arg(long, value_name = "FIRST-LAST")]
+    snat_ports: Option<SnatPorts>,
     /// Threads that move frames [default: 1 up to three cores, then half of them up to 4]
     #[arg(long, value_name = "N")]
     workers: Option<Workers>,
@@ -133,6 +137,7 @@ impl UpArgs {
             ageing: self.ageing,
             fdb_entries_max: None,
             uplink: self.uplink,
+            snat_ports: self.snat_ports,
             multicast: self.multicast,
         };
         Ok(Config::load(said, self.config.as_deref())?)

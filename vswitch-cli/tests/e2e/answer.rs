@@ -86,3 +86,31 @@ fn an_address_behind_a_port_without_guard_is_its_containers_own_business() {
     assert!(heard(at_b).contains("arp "));
     assert!(a.ok(&["ip", "neigh"]).contains("02:00:00:00:0b:0b"));
 }
+
+/// The table has room for 1,024 others, over all namespaces; permanent entries do not count.
+#[test]
+fn the_host_knows_its_containers_and_forgets_them() {
+    let mut host = Host::with_switch();
+    let (a, b) = (host.container("a"), host.container_with("b", &["--guard", "off"]));
+    let known = |host: &Host, of: &Container| {
+        let table = host.netns().ok(&["ip", "neigh", "show", "dev", "br0", "nud", "permanent"]);
+        [of.v4(), of.v6()].map(|address| {
+            let row = format!("{address} lladdr {} PERMANENT", of.detail().port.mac);
+            table.lines().any(|line| line.trim_end() == row)
+        })
+    };
+    assert_eq!((known(&host, &a), known(&host, &b)), ([true; 2], [false; 2]));
+    host.ok(&["port", "set", "a", "--guard", "off"]);
+    host.ok(&["port", "set", "b", "--guard", "on"]);
+    assert_eq!((known(&host, &a), known(&host, &b)), ([false; 2], [true; 2]));
+    for of in [&a, &b] {
+        host.netns().ok(&["ping", "-nqc1", "-W2", &of.v4().to_string()]);
+        host.netns().ok(&["ping", "-nqc1", "-W2", &of.v6().to_string()]);
+    }
+    host.down();
+    host.up(&[]);
+    assert_eq!(known(&host, &b), [true; 2], "after a restart, too");
+    host.ok(&["detach", "b"]);
+    let table = host.netns().ok(&["ip", "neigh", "show", "dev", "br0", "nud", "permanent"]);
+    assert_eq!(table, "");
+}

@@ -80,8 +80,14 @@ fn goes_to_who_listens(host: &Host) {
     assert!(host.inspect("a").drops_by_reason.get("no-listener") >= Some(&50));
     // Groups of the link reach all.
     assert_eq!(receivers(host, &a, "224.0.0.251"), [true, true]);
-    let _another = listen(host, &c, "239.9.9.9");
+    let another = listen(host, &c, "239.9.9.9");
     assert_eq!(receivers(host, &a, "239.9.9.9"), [false, true]);
+    // Its kernel says that it leaves; the rest of a row's time would be four minutes.
+    drop(another);
+    wait_for("the switch knows who has left", Duration::from_secs(20), || {
+        receivers(host, &a, "239.9.9.9") == [false, false]
+    });
+    assert_eq!(receivers(host, &a, GROUPS[0]), [true, false]);
     host.balanced();
 }
 

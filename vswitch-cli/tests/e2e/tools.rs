@@ -35,7 +35,9 @@ fn doctor() {
     let host = Host::with_switch();
     let checks = host.json(&["doctor"]);
     let names: Vec<_> = checks.as_array().expect("an array").iter().map(|c| &c["check"]).collect();
-    for name in ["kernel", "io_uring", "tun", "capabilities", "ip_forward", "mtu", "daemon"] {
+    for name in
+        ["kernel", "io_uring", "tun", "capabilities", "ip_forward", "mtu", "neighbours", "daemon"]
+    {
         assert!(names.iter().any(|check| *check == name), "no {name} in {names:?}");
     }
     for check in checks.as_array().expect("an array") {

@@ -10,18 +10,22 @@
 //! | [`network`] | layer-2 domains with their subnets |
 //! | [`port`] | attachments: asking for one, listing, inspecting |
 //! | [`policy`] | what a port may do: VLANs |
+//! | [`publish`] | which of the host's ports are handed to a container |
+//! | [`conntrack`] | connections whose addresses are translated |
 //! | [`fdb`] | the forwarding database |
 //! | [`limits`] | every limit of the switch |
 //! | [`stats`] | counters and drop reasons |
 //! | [`error`] | the body of every answer that is not 2xx |
 #![forbid(unsafe_code)]
 
+pub mod conntrack;
 pub mod error;
 pub mod fdb;
 pub mod limits;
 pub mod network;
 pub mod policy;
 pub mod port;
+pub mod publish;
 pub mod routes;
 pub mod stats;
 pub mod status;

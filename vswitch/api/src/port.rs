@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{PolicyChange, PortPolicy};
+use crate::publish::{PortSpec, Publication};
 
 /// Which network namespace to attach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct AttachRequest {
     /// What differs from the default policy.
     #[serde(default, skip_serializing_if = "PolicyChange::is_empty")]
     pub policy: PolicyChange,
+    /// Ports of the host that are handed to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publish: Vec<Publication>,
 }
 
 /// A row of `vswitch ls`. Directions are the switch's: rx came from the container.
@@ -66,8 +70,8 @@ pub struct Port {
     pub netns: String,
     /// `up`, or `loop-blocked` while it neither sends nor gets, since there is a loop behind it.
     pub state: String,
-    /// Published ports; always empty until there is NAT.
-    pub publish: Vec<String>,
+    /// Published ports, such as `8080:80/tcp`.
+    pub publish: Vec<PortSpec>,
     /// Frames from the container.
     pub rx_frames: u64,
     /// Frames to the container.
@@ -106,6 +110,9 @@ pub struct PortDetail {
     pub blocked_s: u64,
     /// What it may do.
     pub policy: PortPolicy,
+    /// Published ports, with who may connect.
+    #[serde(default)]
+    pub published: Vec<Publication>,
     /// Drops of this port by reason; reasons that never happened are absent.
     pub drops_by_reason: std::collections::BTreeMap<String, u64>,
 }

@@ -15,6 +15,12 @@ pub const PORT: &str = "/v1/ports/{name}";
 /// `GET` -> [`crate::policy::PortPolicy`]; `PATCH` [`crate::policy::PolicyChange`] -> the new one. The host's port goes
 /// by the bridge's name.
 pub const PORT_POLICY: &str = "/v1/ports/{name}/policy";
+/// `GET` -> `[`[`crate::publish::Publication`]`]`; `POST` [`crate::publish::Publication`] -> 201, the same with the ports that were
+/// picked; `DELETE` [`crate::publish::PublicationKey`] -> 204.
+pub const PORT_PUBLISHED: &str = "/v1/ports/{name}/published";
+/// `GET` -> `[`[`crate::conntrack::Connection`]`]`; `DELETE` [`crate::conntrack::ConnectionFilter`] ->
+/// [`crate::conntrack::Flushed`].
+pub const CONNTRACK: &str = "/v1/conntrack";
 /// `GET` -> `[`[`crate::fdb::FdbEntry`]`]`; `PUT` [`crate::fdb::StaticEntry`] -> 204; `DELETE` [`crate::fdb::EntryKey`] -> 204.
 pub const FDB: &str = "/v1/fdb";
 /// `GET` -> [`crate::stats::Stats`].

@@ -1,5 +1,7 @@
 //! The daemon itself.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 /// What `vswitch status` shows.
@@ -38,4 +40,34 @@ pub struct Status {
     pub uptime_s: u64,
     /// Where the desired state is kept.
     pub state_dir: String,
+    /// The way out in detail; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink_detail: Option<UplinkStatus>,
+}
+
+/// The way out, and how it is at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkStatus {
+    /// Who translates addresses: `user-space` or `kernel`.
+    pub mode: String,
+    /// `up`, `down`, or `waiting` while there is no route out.
+    pub state: String,
+    /// Why it is not up; empty if it is.
+    pub reason: String,
+    /// The device; empty while there is none.
+    pub device: String,
+    /// Largest IP packet of the device in bytes.
+    pub mtu: u32,
+    /// The address that containers appear from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv4: Option<Ipv4Addr>,
+    /// The same of IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Addr>,
+    /// The ports that they appear from, as `20000-32767`.
+    pub snat_ports: String,
+    /// Publications that are open.
+    pub published: usize,
+    /// Connections that are translated now.
+    pub connections: usize,
 }

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::Settings;
 
 /// Every key, for the error about an unknown one.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "bridge",
     "subnet",
     "subnet6",
@@ -25,6 +25,7 @@ const KEYS: [&str; 15] = [
     "ageing_s",
     "fdb_entries_max",
     "uplink",
+    "snat_ports",
     "multicast",
 ];
 
@@ -101,6 +102,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
             "ageing_s" => settings.ageing = Some(entry.number()?),
             "fdb_entries_max" => settings.fdb_entries_max = Some(entry.number()?),
             "uplink" => settings.uplink = Some(entry.text()?),
+            "snat_ports" => settings.snat_ports = Some(entry.text()?),
             "multicast" => settings.multicast = Some(entry.text()?),
             _ => {
                 return Err(ConfigError::UnknownKey { path: path.to_owned(), key: key.clone() });

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, IdlePolicy, IfName, Mtu, SchedulingChoice, Settings, SocketPath,
-    Subnet4, Subnet6, Uplink, Workers,
+    Ageing, BackendChoice, Config, IdlePolicy, IfName, Mtu, SchedulingChoice, Settings, SnatPorts,
+    SocketPath, Subnet4, Subnet6, Uplink, Workers,
 };
 
 const FILE: &str = r#"
@@ -20,7 +20,8 @@ socket = "/tmp/v.sock"
 state_dir = "/tmp/v"
 ageing_s = 60
 fdb_entries_max = 100
-uplink = "none"
+uplink = "eth0"
+snat_ports = "10000-10063"
 "#;
 
 #[test]
@@ -39,7 +40,8 @@ fn reads_every_key() {
     assert_eq!(config.state_dir.path(), Path::new("/tmp/v"));
     assert_eq!(config.ageing().as_secs(), 60);
     assert_eq!(config.fdb_entries_max.get(), 100);
-    assert_eq!(config.uplink, Uplink::None);
+    assert_eq!(config.uplink.to_string(), "eth0");
+    assert_eq!(config.snat_ports.range(), 10_000..=10_063);
 }
 
 #[test]
@@ -77,7 +79,8 @@ fn an_error_names_file_key_and_value_on_one_line() {
         ("subnet = \"10.0.0.0/30\"", &["f.toml: subnet: ", "8 to 29"]),
         ("idle = \"never\"", &["f.toml: idle: ", "never", "adaptive"]),
         ("backend = \"dpdk\"", &["f.toml: backend: ", "dpdk"]),
-        ("uplink = \"eth0\"", &["f.toml: uplink: ", "eth0", "none"]),
+        ("uplink = \"a/b\"", &["f.toml: uplink: ", "a/b", "none"]),
+        ("snat_ports = \"5000\"", &["f.toml: snat_ports: ", "5000", "20000-32767"]),
         ("brigde = \"br0\"", &["f.toml: unknown key \"brigde\"", "bridge"]),
         ("mtu = 1500\nmtu = 1500", &["f.toml, line 2: "]),
         ("\n\nmtu = = 1", &["f.toml, line 3: "]),
@@ -196,4 +199,41 @@ fn paths_are_absolute_and_a_socket_fits_its_address() {
     assert!(fits.parse::<SocketPath>().is_ok());
     let error = format!("{fits}x").parse::<SocketPath>().unwrap_err().to_string();
     assert!(error.contains("108 bytes"), "{error}");
+}
+
+#[test]
+fn an_uplink_is_a_device_or_a_word() {
+    for (text, uplink) in [
+        ("auto", Uplink::Auto),
+        ("kernel", Uplink::Kernel),
+        ("none", Uplink::None),
+        ("eth0", Uplink::Device("eth0".parse().unwrap())),
+    ] {
+        assert_eq!(text.parse::<Uplink>().unwrap(), uplink);
+        assert_eq!(uplink.to_string(), text);
+    }
+    for text in ["", "lo", "a/b", "much-too-long-for-a-device"] {
+        let error = text.parse::<Uplink>().unwrap_err().to_string();
+        assert!(error.contains(&format!("{text:?}")) && error.contains("kernel"), "{error}");
+    }
+}
+
+#[test]
+fn translated_ports_are_a_range_of_some_length() {
+    assert_eq!(SnatPorts::default().to_string(), "20000-32767");
+    assert_eq!("1024-1087".parse::<SnatPorts>().unwrap().range(), 1024..=1087);
+    for text in
+        ["", "20000", "20000-", "1023-20000", "20000-20062", "30000-20000", "1-70000", "a-b"]
+    {
+        let error = text.parse::<SnatPorts>().unwrap_err().to_string();
+        assert!(error.contains(&format!("{text:?}")), "{error}");
+    }
+}
+
+#[test]
+fn one_worker_translates() {
+    let workers = |text: &str| Config::new(parse(Path::new("f"), text).unwrap()).workers.get();
+    assert_eq!(workers("uplink = \"auto\""), 1);
+    assert_eq!(workers("uplink = \"auto\"\nworkers = 2"), 2);
+    assert_eq!(workers("uplink = \"kernel\""), Workers::default().get());
 }

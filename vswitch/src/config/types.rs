@@ -71,9 +71,25 @@ pub enum ValueError {
     /// Neither of the two ways of multicast.
     #[error("{0:?} is neither `snoop` nor `flood`")]
     Multicast(String),
-    /// An uplink that does not exist yet.
-    #[error("uplink {0:?} is not available: this version has only `none` (an internal network)")]
+    /// No way out.
+    #[error(
+        "{0:?} cannot be the uplink: write `auto` (the default route's device), the name of a device, \
+         `kernel` or `none`"
+    )]
     Uplink(String),
+    /// No range of ports to translate to.
+    #[error(
+        "{text:?} cannot be the range of ports that containers appear from: write FIRST-LAST, with at \
+         least {fewest} ports from {first} on, such as 20000-32767"
+    )]
+    SnatPorts {
+        /// The text.
+        text: String,
+        /// The fewest ports.
+        fewest: u16,
+        /// The lowest port.
+        first: u16,
+    },
 }
 
 /// The name of a network interface, valid for Linux.
@@ -301,6 +317,11 @@ ranged! {
     FdbLimit(usize), "a number of FDB entries", 16, FDB_SLOTS, FDB_ENTRIES_PER_NETWORK
 }
 
+impl Workers {
+    /// One: translation is not divided among workers.
+    pub(crate) const ONE: Self = Self(1);
+}
+
 impl Ageing {
     /// As a duration.
     #[must_use]
@@ -314,33 +335,6 @@ fn default_workers() -> usize {
     match std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
         0..=3 => 1,
         cores => (cores / 2).min(4),
-    }
-}
-
-/// How containers reach the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Uplink {
-    /// Not at all: the network is internal to this host.
-    #[default]
-    None,
-}
-
-impl fmt::Display for Uplink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-        }
-    }
-}
-
-impl FromStr for Uplink {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "none" => Ok(Self::None),
-            other => Err(ValueError::Uplink(other.to_owned())),
-        }
     }
 }
 

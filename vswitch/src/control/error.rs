@@ -5,9 +5,11 @@ use std::net::IpAddr;
 
 use fastpath::limits::PORTS_MAX;
 use vswitch_api::policy::limits::MacCount;
+use vswitch_api::publish::PortSpec;
 use wire::MacAddr;
 
 use super::ipam::PoolError;
+use super::limits::{ALLOW_FROM_MAX, PUBLICATIONS_MAX};
 use super::name::NameError;
 use super::store::StoreError;
 use crate::config::ValueError;
@@ -108,6 +110,37 @@ pub enum ControlError {
     /// All static entries are in use.
     #[error("the network has all of its {0} static entries in use")]
     StaticsMax(usize),
+    /// A way out that this version cannot make.
+    #[error("the uplink {0} cannot be made yet: only `none` (an internal network) can")]
+    UplinkUnready(String),
+    /// An internal network.
+    #[error("{0} has no way out, so nothing can be published on it")]
+    NoUplink(String),
+    /// The host's ports belong to somebody.
+    #[error("{ports} cannot be published: {owner} has published a port of it already")]
+    PortPublished {
+        /// What was asked for.
+        ports: PortSpec,
+        /// Name of the attachment that has the port.
+        owner: String,
+    },
+    /// Nothing to withdraw.
+    #[error("{port} does not publish {ports}")]
+    NotPublished {
+        /// What was named.
+        ports: PortSpec,
+        /// Name of the attachment.
+        port: String,
+    },
+    /// Nothing was found for ports that nobody named.
+    #[error("no free ports were found for {0}")]
+    NoFreePort(PortSpec),
+    /// An attachment with too many publications.
+    #[error("{0} would have more than {PUBLICATIONS_MAX} publications")]
+    PublicationsMax(String),
+    /// A publication for too many.
+    #[error("{0} would be open to more than {ALLOW_FROM_MAX} prefixes")]
+    AllowFromMax(PortSpec),
     /// The daemon is about to end.
     #[error("the switch is shutting down")]
     Ending,

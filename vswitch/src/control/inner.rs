@@ -15,6 +15,7 @@ use super::port::blocking;
 use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
 use crate::config::Config;
 use crate::dataplane::Dataplane;
+use crate::host::Neighbours;
 use crate::limits::Refusals;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests;
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) dataplane: Dataplane,
+    pub(super) neighbours: Neighbours,
     pub(super) boot_id: String,
     pub(super) started: Instant,
     pub(super) shutdown: Notify,
@@ -55,6 +57,7 @@ impl Inner {
     pub(super) fn new(
         config: Config,
         dataplane: Dataplane,
+        neighbours: Neighbours,
         boot_id: String,
         model: Model,
         store: Store,
@@ -62,6 +65,7 @@ impl Inner {
         Self {
             config,
             dataplane,
+            neighbours,
             boot_id,
             started: Instant::now(),
             shutdown: Notify::new(),
@@ -113,6 +117,22 @@ impl Inner {
     pub(super) fn publish_all(&self) {
         let model = self.model();
         self.dataplane.publish(model.snapshot());
+    }
+
+    /// Brings the host's neighbour table in line with what the model says of a port.
+    pub(super) async fn introduce(&self, lease: &Lease) {
+        let known = self.model().known_to_host(&lease.name);
+        for address in [lease.ipv4.into(), lease.ipv6.into()] {
+            let mac = known.contains(&Some(address)).then_some(lease.mac);
+            self.neighbours.set(address, mac).await;
+        }
+    }
+
+    /// Takes a port's addresses out of the host's neighbour table.
+    pub(super) async fn withdraw(&self, lease: &Lease) {
+        for address in [lease.ipv4.into(), lease.ipv6.into()] {
+            self.neighbours.set(address, None).await;
+        }
     }
 
     /// Writes the document with the changes made so far. Those who ask while another document is

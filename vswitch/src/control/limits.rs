@@ -5,6 +5,15 @@ use std::time::Duration;
 /// Static entries of the forwarding database that one network may have.
 pub(crate) const STATICS_MAX: usize = 4096;
 
+/// Publications that one attachment may have; a range is one.
+pub(crate) const PUBLICATIONS_MAX: usize = 256;
+
+/// Prefixes that one publication may be open to.
+pub(crate) const ALLOW_FROM_MAX: usize = 64;
+
+/// Places that are tried for ports that nobody named.
+pub(crate) const PICKS_MAX: usize = 256;
+
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAYS_AT_ONCE: usize = 4;
 

@@ -9,6 +9,7 @@
 //! A change is acknowledged when it works *and* is on the disk. Ports whose namespace died are taken
 //! away when the workers say so ([`Control::follow`]).
 
+mod conntrack;
 mod error;
 mod inner;
 pub(crate) mod ipam;
@@ -17,6 +18,7 @@ pub(crate) mod model;
 pub(crate) mod name;
 mod plan;
 mod port;
+mod publish;
 mod replay;
 mod start;
 pub(crate) mod store;
@@ -64,12 +66,14 @@ impl Control {
         let inner = &self.0;
         inner.check_not_ending()?;
         inner.model().network(request.network.as_deref())?;
+        inner.model().check_publications(&request.publish)?;
         let wanted = Wanted {
             name: request.name.parse()?,
             mac: request.mac.as_deref().map(unicast_mac).transpose()?,
             ipv4: request.ip,
             ipv6: request.ip6,
             policy: PortPolicy::default().changed(&request.policy),
+            publish: request.publish,
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
         let ifname = ifname.map_err(ControlError::Ifname)?;
@@ -91,6 +95,9 @@ impl Control {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("PORTS_MAX"),
             ControlError::StaticsMax(_) => Some("STATICS_MAX"),
+            ControlError::PublicationsMax(_) => Some("PUBLICATIONS_MAX"),
+            ControlError::AllowFromMax(_) => Some("ALLOW_FROM_MAX"),
+            ControlError::NoFreePort(_) => Some("PICKS_MAX"),
             ControlError::Busy(..) => Some("FREED_MAX"),
             ControlError::Dataplane(DataplaneError::Busy(_)) => Some("COMMANDS_MAX"),
             _ => None,
@@ -294,6 +301,10 @@ impl Control {
                 return Err(error);
             }
             inner.publish_all();
+            let changed = inner.model().leases_of(&name);
+            for lease in changed {
+                inner.introduce(&lease).await;
+            }
             tracing::info!(%name, "policy changed");
             Ok(policy)
         })

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::policy::PortPolicy;
+use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
 use super::error::ControlError;
@@ -25,6 +26,7 @@ mod choose;
 mod compile;
 mod limits;
 mod policy;
+mod publish;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -63,12 +65,20 @@ pub(crate) struct Wanted {
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
     pub(crate) policy: PortPolicy,
+    pub(crate) publish: Vec<Publication>,
 }
 
 impl Wanted {
     /// A name, and nothing else in particular.
     pub(crate) fn named(name: Name) -> Self {
-        Self { name, mac: None, ipv4: None, ipv6: None, policy: PortPolicy::default() }
+        Self {
+            name,
+            mac: None,
+            ipv4: None,
+            ipv6: None,
+            policy: PortPolicy::default(),
+            publish: Vec::new(),
+        }
     }
 }
 
@@ -106,7 +116,8 @@ pub(crate) struct Port {
     pub(crate) phase: Phase,
     pub(crate) settled: Option<Settled>,
     pub(crate) policy: PortPolicy,
-    /// The same, as the datapath counts it.
+    pub(crate) publications: Vec<Publication>,
+    /// The policy, as the datapath counts it.
     limits: PortLimits,
     published: bool,
     saved: bool,
@@ -186,6 +197,7 @@ impl Model {
             Some(_) => return Err(ControlError::NameTaken(name.to_string())),
         }
         let slot = self.free_slot()?;
+        let publications = self.claim(name, 0, &wanted.publish, &mut *random)?;
         let mac = self.choose_mac(wanted.mac, random)?;
         let ipv4 = take(&mut self.pool4, wanted.ipv4, now)
             .map_err(|error| self.with_owner(error, wanted.ipv4))?;
@@ -208,6 +220,7 @@ impl Model {
             settled: None,
             limits: limits::compile(&wanted.policy.limits, PortKind::Container, &PortLimits::NONE),
             policy: wanted.policy.clone(),
+            publications,
             published: false,
             saved: false,
             was_published: false,

@@ -43,6 +43,8 @@ pub(super) enum Step {
     Configure,
     /// The datapath is told what the port is.
     Publish,
+    /// The host knows its addresses.
+    Introduce,
     /// The workers get the TAP's queues.
     AddPort,
     /// The namespace is still the one that was asked for.
@@ -52,31 +54,34 @@ pub(super) enum Step {
 }
 
 /// An attach that somebody waits for.
-pub(super) const ATTACH: [Step; 9] = [
+pub(super) const ATTACH: [Step; 10] = [
     Step::Reserve,
     Step::Locate,
     Step::Save,
     Step::CreateTap,
     Step::Configure,
     Step::Publish,
+    Step::Introduce,
     Step::AddPort,
     Step::Verify,
     Step::Saved,
 ];
 
 /// The same for an attachment that the document has already.
-pub(super) const REPLAY: [Step; 7] = [
+pub(super) const REPLAY: [Step; 8] = [
     Step::Reserve,
     Step::Locate,
     Step::CreateTap,
     Step::Configure,
     Step::Publish,
+    Step::Introduce,
     Step::AddPort,
     Step::Verify,
 ];
 
 /// What is undone, in reverse, when a port goes.
-pub(super) const DETACH: [Step; 4] = [Step::Reserve, Step::Save, Step::Publish, Step::AddPort];
+pub(super) const DETACH: [Step; 5] =
+    [Step::Reserve, Step::Save, Step::Introduce, Step::Publish, Step::AddPort];
 
 /// A port on its way in or out.
 #[derive(Debug)]
@@ -110,6 +115,7 @@ impl PortChange {
             ipv4: Some(kept.ipv4),
             ipv6: Some(kept.ipv6),
             policy: kept.policy.clone(),
+            publish: kept.publish.clone(),
         };
         Ok(Self::new(inner, wanted, Some(Source::Kept(kept.netns.clone(), ifname))))
     }
@@ -203,6 +209,7 @@ impl Steps for PortChange {
             }
             Step::Configure => self.configure().await?,
             Step::Publish => self.inner.publish(&self.wanted.name, true),
+            Step::Introduce => self.inner.introduce(self.lease()?).await,
             Step::AddPort => self.add_port().await?,
             Step::Verify => self.verify().await?,
             Step::Saved => self.saved().await?,
@@ -223,6 +230,7 @@ impl Steps for PortChange {
             Step::CreateTap => self.tap = None,
             Step::Configure | Step::Verify | Step::Saved => {}
             Step::Publish => self.inner.publish(name, false),
+            Step::Introduce => self.inner.withdraw(self.lease()?).await,
             Step::AddPort => {
                 let slot = self.lease()?.slot;
                 self.inner.dataplane.remove_port(slot).await?;

@@ -14,10 +14,10 @@ use super::model::{HOST_PORT, Model, Network, local_mac};
 use super::port::blocking;
 use super::store::{Document, Store, StoreError};
 use super::{Control, replay};
-use crate::config::{Config, Subnet6};
+use crate::config::{Config, Subnet6, Uplink};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
-use crate::host::{HostError, Netlink, netns};
+use crate::host::{HostError, Neighbours, Netlink, netns};
 
 /// What has come back at start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +55,9 @@ impl Control {
         kept: Kept,
     ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, Replayed), ControlError> {
         let Kept { store, document } = kept;
+        if config.uplink != Uplink::None {
+            return Err(ControlError::UplinkUnready(config.uplink.to_string()));
+        }
         let network = network(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;
         let boot_id = netns::boot_id().map_err(HostError::Connect)?;
@@ -76,7 +79,8 @@ impl Control {
         if let Some(record) = document.as_ref().and_then(|document| document.networks.first()) {
             model.resume_addresses(record.next_ipv4, record.next_ipv6);
         }
-        let parts = Inner::new(config.clone(), dataplane, boot_id, model, store);
+        let neighbours = Neighbours::new(netlink, tap.ifindex, tap.name.clone());
+        let parts = Inner::new(config.clone(), dataplane, neighbours, boot_id, model, store);
         let control = Self(Arc::new(parts));
         match control.carry_on(tap, document).await {
             Ok(replayed) => Ok((control, events, replayed)),
@@ -143,7 +147,7 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         mtu: config.mtu.get(),
         ageing: config.ageing(),
         fdb_entries_max: config.fdb_entries_max.get(),
-        uplink: config.uplink,
+        uplink: config.uplink.clone(),
         multicast: config.multicast,
         host_policy: kept.map_or_else(PortPolicy::of_host, |kept| kept.host_policy.clone()),
     })

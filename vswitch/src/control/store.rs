@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::NetnsRef;
+use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
 use super::name::Name;
@@ -117,6 +118,9 @@ pub(crate) struct Attachment {
     pub(crate) netns: NetnsRecord,
     #[serde(default, skip_serializing_if = "PortPolicy::is_default")]
     pub(crate) policy: PortPolicy,
+    /// With the host's ports that were picked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) publish: Vec<Publication>,
 }
 
 /// The namespace of an attachment, and how to tell that it still is the same.

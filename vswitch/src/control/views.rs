@@ -44,6 +44,7 @@ impl Control {
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
+            uplink_detail: None,
         }
     }
 
@@ -118,6 +119,7 @@ impl Control {
                 queues: settled.queues,
                 blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
                 policy: port.policy.clone(),
+                published: port.publications.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
             (detail, settled.netns.clone())
@@ -222,7 +224,7 @@ fn port_row(
         ipv6: port.lease.ipv6,
         netns: netns::describe(&settled.netns.reference),
         state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
-        publish: Vec::new(),
+        publish: port.publications.iter().map(|one| one.ports).collect(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,
         rx_bytes: counters.rx_bytes,

@@ -7,6 +7,7 @@
 //!
 //! Not answered, and flooded as any other frame:
 //!
+//! - what has two VLAN tags: the inner domain is not the switch's, and its addresses are others;
 //! - duplicate address detection: ARP probes (RFC 5227) and solicitations from `::`. An answer would say
 //!   that the asker's address is taken;
 //! - a question for the asker's own address, such as an announcement, or one that lives on the asker's
@@ -52,6 +53,9 @@ fn answer(
     network: &Network,
     stats: &mut Stats,
 ) {
+    if slot.meta.inner.is_some() {
+        return;
+    }
     let bytes = pool.bytes(&slot.frame).get(VNET_LEN..).unwrap_or_default();
     let written = match slot.meta.l3 {
         L3::Arp => {

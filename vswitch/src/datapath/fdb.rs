@@ -42,6 +42,8 @@ pub struct Fdb {
     per_port: Vec<usize>,
     cursor: usize,
     evictions: u64,
+    /// Static entries that found no room.
+    statics_full: u64,
 }
 
 impl Fdb {
@@ -57,6 +59,7 @@ impl Fdb {
             per_port: Vec::new(),
             cursor: 0,
             evictions: 0,
+            statics_full: 0,
         }
     }
 
@@ -76,6 +79,13 @@ impl Fdb {
     #[must_use]
     pub fn evictions(&self) -> u64 {
         self.evictions
+    }
+
+    /// Static entries that found no room since others lay in all their places, each time that they
+    /// were set.
+    #[must_use]
+    pub fn statics_full(&self) -> u64 {
+        self.statics_full
     }
 
     /// Where a key may lie; asks the processor to load the likelier bucket.
@@ -189,8 +199,10 @@ impl Fdb {
             for set in &network.conf.statics {
                 let key = Key::new(index, set.vlan, set.mac);
                 let learnt = Learnt { key, port: set.port };
-                self.learn(learnt, Entry::STATIC, u32::MAX, Shares::ALL);
-                self.statics += 1;
+                match self.learn(learnt, Entry::STATIC, u32::MAX, Shares::ALL) {
+                    Outcome::Full => self.statics_full += 1,
+                    _ => self.statics += 1,
+                }
             }
         }
     }

@@ -3,15 +3,18 @@
 //!
 //! Judged are the Ethernet source, the source of IPv4 and IPv6, and what ARP and neighbour discovery
 //! say of the sender, behind up to two VLAN tags. What a guest needs before it has an address passes:
-//! ARP probes (RFC 5227), duplicate address detection and router solicitations from `::` (RFC 4861),
-//! MLD reports from `::` (RFC 3590), IGMP and DHCP from 0.0.0.0.
+//! ARP probes (RFC 5227) and duplicate address detection from `::` (RFC 4862) of addresses that it may
+//! have, router solicitations from `::` (RFC 4861), MLD reports from `::` (RFC 3590), IGMP and DHCP from
+//! 0.0.0.0. A probe of a neighbour's address would tell the neighbour that the address is contested
+//! (RFC 5227 section 2.1.1, RFC 4862 section 5.4.3), and does not pass.
 //!
 //! Link-local IPv6 addresses are the container's own to choose, but for those that are made of another
 //! MAC address (RFC 4291 appendix A), which is what its neighbours have unless they chose others.
 //!
-//! What cannot be judged does not pass: headers that contradict themselves, a third tag, IPv6 whose
-//! first fragment ends before its transport header (RFC 7112), and neighbour discovery in fragments
-//! (RFC 6980), which is how router advertisements were smuggled past guards (RFC 7113).
+//! What cannot be judged does not pass: headers that contradict themselves, those of UDP and TCP
+//! included, a third tag, IPv6 whose first fragment ends before its transport header (RFC 7112), and
+//! neighbour discovery in fragments (RFC 6980), which is how router advertisements were smuggled past
+//! guards (RFC 7113).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -118,6 +121,8 @@ impl Guard {
                     || ports(meta, frame) == Some((DHCP_CLIENT, DHCP_SERVER)));
             return check(is_asking, DropReason::SpoofedIpv4);
         }
+        // A receiver that is less strict would find ports in it.
+        check(meta.l4 != L4::Malformed, DropReason::Unjudged)?;
         let asks = meta.l4 == IGMP && meta.l4_bytes(frame).first() == Some(&IGMP_QUERY);
         check(!asks, DropReason::RogueQuerier)?;
         let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCP_SERVER);
@@ -137,7 +142,7 @@ impl Guard {
         }
         match (meta.l4, icmp_type) {
             (L4::Malformed, _) => Err(DropReason::Unjudged),
-            (_, Some(icmp_type)) => self.judge_icmpv6(meta, icmp_type, message),
+            (_, Some(icmp_type)) => self.judge_icmpv6(meta, source, icmp_type, message),
             (L4::Udp, _) => {
                 let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCPV6_SERVER);
                 check(!is_server, DropReason::RogueDhcp)
@@ -146,7 +151,13 @@ impl Guard {
         }
     }
 
-    fn judge_icmpv6(&self, meta: &Meta, icmp_type: Type, message: &[u8]) -> Result<(), DropReason> {
+    fn judge_icmpv6(
+        &self,
+        meta: &Meta,
+        source: Ipv6Addr,
+        icmp_type: Type,
+        message: &[u8],
+    ) -> Result<(), DropReason> {
         match icmp_type {
             Type::ROUTER_ADVERT => return Err(DropReason::RogueRouter),
             MLD_QUERY => return Err(DropReason::RogueQuerier),
@@ -155,8 +166,15 @@ impl Guard {
             _ => check(!meta.fragment, DropReason::Unjudged)?,
         }
         let (message, options) = Message::parse(message).map_err(|_| DropReason::Unjudged)?;
-        if let Message::NeighborAdvert { target, .. } = message {
-            check(self.owns(target), DropReason::SpoofedNd)?;
+        match message {
+            Message::NeighborAdvert { target, .. } => {
+                check(self.owns(target), DropReason::SpoofedNd)?;
+            }
+            // Duplicate address detection.
+            Message::NeighborSolicit { target } if source.is_unspecified() => {
+                check(self.owns(target), DropReason::SpoofedNd)?;
+            }
+            _ => {}
         }
         for option in options {
             match option.map_err(|_| DropReason::Unjudged)? {
@@ -171,9 +189,11 @@ impl Guard {
 
     fn judge_arp(&self, packet: &[u8]) -> Result<(), DropReason> {
         let arp = arp::Packet::new_checked(packet).map_err(|_| DropReason::Unjudged)?;
-        let ip = arp.sender_ip();
-        let owns_ip = ip.is_unspecified() || Some(ip) == self.ipv4;
-        check(arp.sender_mac() == self.mac && owns_ip, DropReason::SpoofedArp)
+        // Who has no address yet asks for the one that it is about to take.
+        let sender = arp.sender_ip();
+        let claimed = if sender.is_unspecified() { arp.target_ip() } else { sender };
+        let owns_it = Some(claimed) == self.ipv4;
+        check(arp.sender_mac() == self.mac && owns_it, DropReason::SpoofedArp)
     }
 
     /// Whether an IPv6 address can be the container's.

@@ -38,9 +38,7 @@ pub(super) fn run(
                     state.loops.moved(now, place.spread(), slot.src, ports, snapshot);
                 }
             }
-            if state.tell {
-                state.news.push(learnt);
-            }
+            state.add_news(learnt, now_s);
         }
     }
 }

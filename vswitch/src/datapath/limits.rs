@@ -21,15 +21,16 @@ pub const NETWORKS_MAX: usize = 1024;
 /// Buckets that one step of the sweep looks at: the table is swept in 16 steps.
 pub const SWEEP_BUCKETS: usize = FDB_SLOTS / 4 / 16;
 
-/// Rows of news that one worker may have for another; beyond it the other floods until it learns by
-/// itself.
+/// Rows of news that one worker may have for another, and from one batch; beyond it the other floods
+/// until it learns by itself.
 pub const NEWS_ROWS: usize = 4096;
 
 /// Rows of the multicast table of one worker: listeners, each port of each group counted (26 bytes
 /// each). Beyond it a row goes of the port that has most, counted as `groups_full`.
 pub const GROUP_ROWS_MAX: usize = 4096;
 
-/// Groups that one port may listen to. Beyond it nothing is noted, counted as `groups_full`.
+/// Groups that one port may listen to, and that are read of one report. Beyond it nothing is noted,
+/// counted as `groups_full`.
 pub const GROUPS_PER_PORT_MAX: usize = 256;
 
 /// Seconds between two questions who listens to which group (RFC 3376 section 8.2).
@@ -37,6 +38,18 @@ pub const QUERY_INTERVAL_S: u32 = 125;
 
 /// Seconds for which a report, or a router's question, holds (RFC 3376 section 8.4).
 pub const MEMBERSHIP_S: u32 = 260;
+
+/// Seconds within which a port on which somebody has left a group answers who still listens
+/// (RFC 3376 section 8.8).
+pub const LAST_MEMBER_S: u32 = 1;
+
+/// How often such a port is asked (RFC 3376 section 8.9).
+pub const LAST_MEMBER_QUERIES: u32 = 2;
+
+/// Ports that one worker asks at a time, each VLAN and family for itself. Beyond it nobody is asked and
+/// the row ages, counted as `groups_full`.
+pub const LEAVES_MAX: usize = 256;
+
 /// Time within whose bytes a port may send at once. Between containers the round trip is so short that
 /// TCP loses all that it has in flight when the bucket is empty, and goes on after its least
 /// retransmission timeout of 200 ms: a bucket that holds less than what that time brings runs over meanwhile.
@@ -45,8 +58,10 @@ pub const BURST_TIME: Duration = Duration::from_millis(250);
 /// Least burst in bytes: the longest GSO frame, with the headers of all its segments.
 pub const BURST_BYTES_MIN: u64 = 256 * 1024;
 
-/// Least burst in frames.
-pub const BURST_FRAMES_MIN: u64 = 64;
+/// Least burst in frames: the datagrams that one send may be cut into (`UDP_MAX_SEGMENTS` of Linux, 128
+/// since 6.9, 64 before), so that a frame of all of them passes through every bucket; and one by which a
+/// bucket may round.
+pub const BURST_FRAMES_MIN: u64 = 128 + 1;
 
 /// Broadcast frames a second that a container may send unless told otherwise; beyond it they are
 /// dropped as `storm-broadcast`. A container that talks to a thousand neighbours asks for each once
@@ -118,7 +133,7 @@ pub const RESOLVE_EVERY: Duration = Duration::from_secs(1);
 /// Next hops that one worker asks for within that time.
 pub const RESOLVES_MAX: usize = 256;
 
-/// ICMP errors a second that the switch sends to one port; those of one second may come at once.
+/// ICMP errors a second that the switch sends to one port, after a burst of [`BURST_FRAMES_MIN`].
 pub const ICMP_ANSWERS: FrameRate = FrameRate::of(100);
 
 /// How long a worker sleeps at most while frames wait for their next hop.

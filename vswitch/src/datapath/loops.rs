@@ -23,8 +23,9 @@
 //!
 //! A blocked port neither sends nor gets (`loop-blocked`). To open a loop one port of it is enough:
 //! of two the one with the higher number is blocked, and the host's port never. Of a MAC address that
-//! flaps, the port that it was configured for stays, else the one where it was first: whoever takes a
-//! neighbour's address blocks himself.
+//! flaps, the port that it was configured for stays, else the one where it was before it first moved:
+//! whoever takes a neighbour's address blocks himself. That is forgotten after [`FORGIVE`] without a move;
+//! of two ports that are neither, none is blocked.
 //!
 //! Nothing here runs by a timer. A pause ends by comparing it with `now`, when the next frame comes.
 //! [`Watch`] is shared by all workers: each port's state is one word, changed by compare-and-swap, so
@@ -47,7 +48,7 @@ use wire::MacAddr;
 pub(super) use probe::PROBE_DST;
 pub use watch::Watch;
 
-use super::limits::{FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, LOOP_EVENTS_MAX, PROBE_EVERY};
+use super::limits::{FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, FORGIVE, LOOP_EVENTS_MAX, PROBE_EVERY};
 use super::{Batch, DropReason, Egress, Fdb, Key, PortKind, Snapshot, Stats, Verdict};
 
 /// What showed the loop.
@@ -84,8 +85,9 @@ pub struct LoopEvent {
 #[derive(Debug, Clone, Copy)]
 struct Flap {
     key: Key,
+    /// When the window began in which moves are counted.
     since: Nanos,
-    /// Where it was when it began.
+    /// Where it was before its first move.
     home: PortIndex,
     moves: u32,
 }
@@ -231,15 +233,23 @@ impl Loops {
         snapshot: &Snapshot,
     ) {
         let flap = &mut self.flaps[place % FLAPS];
-        if flap.key != key || now - flap.since > FLAP_WINDOW {
+        let quiet = now - flap.since;
+        if flap.key != key || quiet > FORGIVE {
             *flap = Flap { key, since: now, home: from, moves: 0 };
+        } else if quiet > FLAP_WINDOW {
+            // Where it is now says nothing: whoever took it has only to wait until its owner speaks.
+            (flap.since, flap.moves) = (now, 0);
         }
         flap.moves += 1;
         if flap.moves <= FLAP_MOVES_MAX {
             return;
         }
         let is_own = |port| snapshot.port(port).is_some_and(|conf| conf.mac == key.mac());
-        let stays = [from, to].into_iter().find(|&port| is_own(port)).unwrap_or(flap.home);
+        let home = Some(flap.home).filter(|home| [from, to].contains(home));
+        // Of two strangers nobody can tell who took it; in a loop its home has its turn.
+        let Some(stays) = [from, to].into_iter().find(|&port| is_own(port)).or(home) else {
+            return;
+        };
         let goes = if stays == to { from } else { to };
         flap.moves = 0;
         if may_block(goes, snapshot) {

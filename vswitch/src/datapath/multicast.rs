@@ -3,173 +3,58 @@
 //! # Theory of operation
 //!
 //! IGMP and MLD reports that come in say which ports listen to which group, queries which ports have a
-//! router behind them. Both are remembered per network and VLAN, by the group's MAC address, and age by
-//! `now`: a row that no report has refreshed for [`MEMBERSHIP_S`] is taken out when it is time to ask
-//! again, or room is needed. Leaves are not acted upon: the row ages.
+//! router behind them. Both are remembered per network and VLAN, by the group's MAC address
+//! ([`Groups`]), and hold for
+//! [`MEMBERSHIP_S`](super::limits::MEMBERSHIP_S) seconds.
+//!
+//! ```text
+//!            report                        leave
+//!   absent ---------> listens (260 s) --------------> doubtful (2 s, port is asked twice)
+//!     ^                  |      ^                          |          |
+//!     |    no report     |      |          report          |          | no report
+//!     +------------------+      +--------------------------+          |
+//!     +---------------------------------------------------------------+
+//! ```
+//!
+//! A leave does not end a row at once: on the same port another station, or the same one for another
+//! group of the same MAC address, may listen. The port alone is asked, whether or not there is a router
+//! that asks, too, and who still listens answers within [`LAST_MEMBER_S`] (RFC 3376 section 6.4.2, with
+//! a general query, since 32 groups share an address). To a port with a router goes all in any case.
 //!
 //! Frames for a group go to its listeners and to the routers; reports go to the routers alone, so that
 //! no listener keeps silent since another has spoken. What must reach everybody is flooded as before:
-//! groups of the link itself, 224.0.0.0/24 and ff02::/16, queries, and multicast that is not IP.
+//! groups of the link itself, 224.0.0.0/24 and ff02::/16, queries, multicast that is not IP, and what
+//! has two VLAN tags, since the groups of the inner domain are not the switch's to know.
 //!
-//! Listeners speak up when asked. Where no router asks, the switch does, on every VLAN that has access
-//! ports, each [`QUERY_INTERVAL_S`] seconds: [`tick`]. For the first seconds after the start nobody can have
-//! answered yet, and everything is flooded.
+//! Listeners speak up when asked. Where no router asks, the switch does, on every VLAN that some port
+//! carries without a tag, each [`QUERY_INTERVAL_S`] seconds: [`tick`]. Before answers can have come, all is
+//! flooded; so it is on a VLAN that is new, or to which a port has come. A VLAN that trunks carry with
+//! tags only, of which there may be thousands, is not asked, and its groups are flooded.
 //!
-//! Limits: [`GROUP_ROWS_MAX`] rows, and [`GROUPS_PER_PORT_MAX`] of one port. Who wants more than its share
-//! gets no more; where the table is full, a row goes of the port that has most.
+//! Limits: [`GROUP_ROWS_MAX`](super::limits::GROUP_ROWS_MAX) rows, and [`GROUPS_PER_PORT_MAX`] of one port
+//! and of one report. Who wants more than its share gets no more; where the table is full, a row goes of
+//! the port that has most. Beyond [`LEAVES_MAX`](super::limits::LEAVES_MAX) leaves at a time rows age.
 
 use std::net::Ipv4Addr;
 
 use fastpath::limits::VNET_LEN;
-use fastpath::{Nanos, Pool, PortIndex};
-use wire::MacAddr;
-use wire::membership::{self, Message, QUERY_RESPONSE_S};
+use fastpath::{Nanos, Pool};
+use wire::membership::{self, Message, QUERY_RESPONSE_S, Record};
 use wire::meta::{L3, L4};
 
 use super::batch::Slot;
-use super::limits::{GROUP_ROWS_MAX, GROUPS_PER_PORT_MAX, MEMBERSHIP_S, QUERY_INTERVAL_S};
+use super::limits::{GROUPS_PER_PORT_MAX, LAST_MEMBER_S, QUERY_INTERVAL_S};
 use super::snapshot::Network;
 use super::{Batch, Egress, Key, Learnt, Snapshot, State, Stats, Tagging, Verdict};
+pub use groups::Groups;
+use groups::{ROUTERS, holds_until, is_ipv6};
 
+mod groups;
 #[cfg(test)]
 mod tests;
 
 /// IP protocol number of IGMP.
 const IGMP: L4 = L4::Other(2);
-
-/// The group under which the ports of routers are remembered: that of all systems, which is flooded in
-/// any case.
-const ROUTERS: MacAddr = MacAddr([0x01, 0x00, 0x5e, 0, 0, 1]);
-
-/// Which ports listen to which group. Rows lie sorted, so that the listeners of a group are a slice.
-#[derive(Debug, Default)]
-pub struct Groups {
-    keys: Vec<(Key, PortIndex)>,
-    ports: Vec<PortIndex>,
-    seen_s: Vec<u32>,
-    /// Rows of each port.
-    held: Vec<u16>,
-    /// When the first frame or query was; before answers can have come, all is flooded.
-    since_s: Option<u32>,
-    next_query_s: u32,
-    /// Rows that there was no room for.
-    pub full: u64,
-}
-
-impl Groups {
-    /// Notes that somebody listens on a port, or that a router is there. Says whether it was news of a
-    /// second or more.
-    pub(super) fn join(&mut self, key: Key, port: PortIndex, now_s: u32) -> bool {
-        match self.keys.binary_search(&(key, port)) {
-            Ok(at) => std::mem::replace(&mut self.seen_s[at], now_s) != now_s,
-            Err(_) if self.held_by(port) >= GROUPS_PER_PORT_MAX => {
-                self.full += 1;
-                false
-            }
-            Err(_) => {
-                self.make_room(now_s);
-                let at = self.keys.partition_point(|&row| row < (key, port));
-                self.keys.insert(at, (key, port));
-                self.ports.insert(at, port);
-                self.seen_s.insert(at, now_s);
-                if self.held.len() <= port.get() {
-                    self.held.resize(port.get() + 1, 0);
-                }
-                self.held[port.get()] += 1;
-                true
-            }
-        }
-    }
-
-    /// Notes what another worker saw.
-    pub fn join_in(&mut self, snapshot: &Snapshot, learnt: Learnt, seen_s: u32) {
-        if snapshot.reaches(learnt.port, learnt.key) {
-            self.join(learnt.key, learnt.port, seen_s);
-        }
-    }
-
-    /// Forgets a port.
-    pub fn forget_port(&mut self, port: PortIndex) {
-        self.retain(|at_port, _| at_port != port);
-    }
-
-    /// Rows.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// Ports that listen to a group, or did until lately.
-    pub(super) fn listeners(&self, key: Key) -> &[PortIndex] {
-        let start = self.keys.partition_point(|&(row, _)| row < key);
-        let len = self.keys[start..].partition_point(|&(row, _)| row == key);
-        &self.ports[start..start + len]
-    }
-
-    /// Ports behind which a router is.
-    pub(super) fn routers(&self, key: Key) -> &[PortIndex] {
-        self.listeners(router_key(key))
-    }
-
-    /// Takes out what has aged.
-    fn age(&mut self, now_s: u32) {
-        self.retain(|_, seen_s| now_s.saturating_sub(seen_s) <= MEMBERSHIP_S);
-    }
-
-    fn held_by(&self, port: PortIndex) -> usize {
-        self.held.get(port.get()).copied().unwrap_or(0).into()
-    }
-
-    fn make_room(&mut self, now_s: u32) {
-        if self.keys.len() < GROUP_ROWS_MAX {
-            return;
-        }
-        self.age(now_s);
-        if self.keys.len() < GROUP_ROWS_MAX {
-            return;
-        }
-        let fullest = (0..self.held.len()).max_by_key(|&port| self.held[port]);
-        if let Some(at) = self.ports.iter().position(|port| Some(port.get()) == fullest) {
-            self.full += 1;
-            self.keys.remove(at);
-            self.seen_s.remove(at);
-            self.held[self.ports.remove(at).get()] -= 1;
-        }
-    }
-
-    fn retain(&mut self, keep: impl Fn(PortIndex, u32) -> bool) {
-        let mut kept = 0;
-        for at in 0..self.keys.len() {
-            if keep(self.ports[at], self.seen_s[at]) {
-                self.keys[kept] = self.keys[at];
-                self.ports[kept] = self.ports[at];
-                self.seen_s[kept] = self.seen_s[at];
-                kept += 1;
-            } else {
-                self.held[self.ports[at].get()] -= 1;
-            }
-        }
-        self.keys.truncate(kept);
-        self.ports.truncate(kept);
-        self.seen_s.truncate(kept);
-    }
-
-    /// Whether everybody who listens has had the time to say so.
-    fn knows(&mut self, now_s: u32) -> bool {
-        let since_s = *self.since_s.get_or_insert(now_s);
-        now_s.saturating_sub(since_s) > 2 * u32::from(QUERY_RESPONSE_S)
-    }
-}
-
-fn router_key(key: Key) -> Key {
-    Key::new(key.network(), key.vlan(), ROUTERS)
-}
 
 /// Listens to reports and queries, and sends multicast to who listens to it.
 pub(super) fn run(
@@ -200,6 +85,9 @@ pub(super) fn run(
 /// Multicast is rare: out of the loop's way.
 #[inline(never)]
 fn decide(slot: &Slot, frame: &[u8], state: &mut State, now_s: u32) -> Verdict {
+    if slot.meta.inner.is_some() {
+        return Verdict::Flood;
+    }
     let message = match (slot.meta.l3, slot.meta.l4) {
         _ if slot.meta.fragment => None,
         (L3::Ipv4, IGMP) => Message::igmp(slot.meta.l4_bytes(frame)).ok(),
@@ -208,26 +96,35 @@ fn decide(slot: &Slot, frame: &[u8], state: &mut State, now_s: u32) -> Verdict {
     };
     match message {
         Some(Message::Query) => {
-            note(slot, ROUTERS, state, now_s);
+            note(slot, Record { group: ROUTERS, listens: true }, state, now_s);
             Verdict::Flood
         }
-        Some(Message::Leave) => Verdict::Routers,
-        Some(Message::Report(joins)) => {
-            // 239.128.0.1 has the same MAC address: nobody becomes a router by listening to it.
-            for group in joins.filter(|group| *group != ROUTERS) {
-                note(slot, group, state, now_s);
+        Some(Message::Report(mut records)) => {
+            for record in records.by_ref().take(GROUPS_PER_PORT_MAX) {
+                // 239.128.0.1 has the same MAC address: nobody becomes a router by listening to it.
+                if record.group != ROUTERS {
+                    note(slot, record, state, now_s);
+                }
             }
+            state.groups.full += u64::from(records.next().is_some());
             Verdict::Routers
         }
-        None if !state.groups.knows(now_s) || is_of_the_link(slot, frame) => Verdict::Flood,
+        None if !state.groups.knows(slot.dst, now_s) || is_of_the_link(slot, frame) => {
+            Verdict::Flood
+        }
         None => Verdict::Group,
     }
 }
 
-fn note(slot: &Slot, group: MacAddr, state: &mut State, now_s: u32) {
-    let key = Key::new(slot.dst.network(), slot.dst.vlan(), group);
-    if state.groups.join(key, slot.port, now_s) && state.tell {
-        state.news.push(Learnt { key, port: slot.port });
+/// Notes what a report says of a group, and tells the other workers until when that holds.
+fn note(slot: &Slot, said: Record, state: &mut State, now_s: u32) {
+    let key = Key::new(slot.dst.network(), slot.dst.vlan(), said.group);
+    let news = match said.listens {
+        true => state.groups.join(key, slot.port, now_s).then(|| holds_until(now_s)),
+        false => state.groups.leave(key, slot.port, now_s),
+    };
+    if let Some(until_s) = news {
+        state.add_news(Learnt { key, port: slot.port }, until_s);
     }
 }
 
@@ -245,8 +142,9 @@ fn is_of_the_link(slot: &Slot, frame: &[u8]) -> bool {
     }
 }
 
-/// Lets rows age, and, where `asks`, asks who listens if no router does. To be called now and then; most
-/// times it is not time yet. One worker of all asks.
+/// Lets rows age, asks ports that somebody has left a group on, and, where `asks`, VLANs on which no
+/// router asks who listens. To be called now and then; most times it is not time yet. One worker of all
+/// asks VLANs; a port is asked by the worker that heard the leave.
 pub(super) fn tick(
     now: Nanos,
     asks: bool,
@@ -257,27 +155,76 @@ pub(super) fn tick(
     egress: &mut (impl Egress + ?Sized),
 ) {
     let (now_s, groups) = (now.seconds(), &mut state.groups);
-    if now_s < groups.next_query_s {
+    groups.age(now_s);
+    if !groups.leaves.is_empty() {
+        ask_ports(now_s, pool, snapshot, groups, stats, egress);
+    }
+    if now_s < groups.next_s {
         return;
     }
-    groups.next_query_s = now_s + QUERY_INTERVAL_S;
-    groups.since_s.get_or_insert(now_s);
-    groups.age(now_s);
-    let snooping = |network: &Network| asks && network.conf.snooping;
-    for (index, network) in snapshot.networks().filter(|(_, network)| snooping(network)) {
-        let mac = network.conf.mac;
-        let igmp = membership::igmp_query(mac, QUERY_INTERVAL_S as u8);
-        let mld = membership::mld_query(mac, QUERY_INTERVAL_S as u8);
-        for vlan in network.members.access_vlans() {
-            if !groups.listeners(Key::new(index, vlan, ROUTERS)).is_empty() {
-                continue;
-            }
-            for wanted in [Tagging::Untagged, Tagging::Tagged] {
-                for frame in [&igmp[..], &mld] {
-                    let targets = network.members.targets(snapshot, vlan, wanted);
-                    super::tx::originate(frame, (vlan, wanted), targets, pool, stats, egress);
-                }
-            }
+    for at in 0..groups.domains.len() {
+        let domain = groups.domains[at];
+        if now_s < domain.next_s {
+            continue;
+        }
+        groups.domains[at].asked(now_s);
+        let has_router = !groups.routers(Key::new(domain.network, domain.vlan, ROUTERS)).is_empty();
+        let network = snapshot.network(domain.network).filter(|_| asks && !has_router);
+        if let Some(network) = network {
+            ask_vlan(network, domain.vlan, pool, snapshot, stats, egress);
         }
     }
+    groups.schedule();
+}
+
+/// Asks everybody on a VLAN.
+fn ask_vlan(
+    network: &Network,
+    vlan: u16,
+    pool: &mut Pool,
+    snapshot: &Snapshot,
+    stats: &mut Stats,
+    egress: &mut (impl Egress + ?Sized),
+) {
+    let (mac, interval_s) = (network.conf.mac, QUERY_INTERVAL_S as u8);
+    let igmp = membership::igmp_query(mac, QUERY_RESPONSE_S, interval_s);
+    let mld = membership::mld_query(mac, QUERY_RESPONSE_S, interval_s);
+    for wanted in [Tagging::Untagged, Tagging::Tagged] {
+        for frame in [&igmp[..], &mld] {
+            let targets = network.members.targets(snapshot, vlan, wanted);
+            super::tx::originate(frame, (vlan, wanted), targets, pool, stats, egress);
+        }
+    }
+}
+
+/// Asks single ports on which somebody has left a group.
+#[inline(never)]
+fn ask_ports(
+    now_s: u32,
+    pool: &mut Pool,
+    snapshot: &Snapshot,
+    groups: &mut Groups,
+    stats: &mut Stats,
+    egress: &mut (impl Egress + ?Sized),
+) {
+    let (response_s, interval_s) = (LAST_MEMBER_S as u8, QUERY_INTERVAL_S as u8);
+    for leave in groups.leaves.iter_mut().filter(|leave| leave.due_s <= now_s) {
+        (leave.due_s, leave.left) = (now_s + LAST_MEMBER_S, leave.left - 1);
+        let (key, port) = (leave.key, leave.port);
+        let network = snapshot.network(key.network()).filter(|_| snapshot.reaches(port, key));
+        let tagging = snapshot.egress(port, key.vlan(), false);
+        let Some((network, tagging)) = network.zip(tagging) else { continue };
+        let mac = network.conf.mac;
+        let (igmp, mld);
+        let frame = if is_ipv6(key) {
+            mld = membership::mld_query(mac, response_s, interval_s);
+            &mld[..]
+        } else {
+            igmp = membership::igmp_query(mac, response_s, interval_s);
+            &igmp[..]
+        };
+        let target = std::iter::once(port);
+        super::tx::originate(frame, (key.vlan(), tagging), target, pool, stats, egress);
+    }
+    groups.leaves.retain(|leave| leave.left > 0);
 }

@@ -96,7 +96,7 @@ reasons! {
     NoListener = "no-listener",
     /// To be flooded, and there is no other port.
     NoOtherPort = "no-other-port",
-    /// Part of a flood that needs other bytes, or of a packet that is cut, and no buffer was free for them.
+    /// Part of a flood, or of a packet that is cut, for which no buffer was free, or no further holder of one.
     NoBuffer = "no-buffer",
     /// To the gateway: a packet whose headers contradict themselves.
     Malformed = "malformed",

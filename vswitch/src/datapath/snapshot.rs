@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use vswitch_api::policy::isolation::Isolation;
 use wire::MacAddr;
 
 use super::classify::Neighbours;
@@ -34,25 +35,10 @@ pub enum PortKind {
     Uplink,
 }
 
-/// Whom a port reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Isolation {
-    /// All but the isolated.
-    #[default]
-    None,
-    /// Promiscuous ports only.
-    Isolated,
-    /// All.
-    Promiscuous,
-}
-
-impl Isolation {
-    /// Whether ports of these kinds reach each other.
-    #[inline]
-    fn reaches(self, other: Self) -> bool {
-        let isolated = self == Self::Isolated || other == Self::Isolated;
-        !isolated || self == Self::Promiscuous || other == Self::Promiscuous
-    }
+/// Whether ports of these kinds reach each other.
+#[inline]
+fn reach_each_other(kinds: [Isolation; 2]) -> bool {
+    !kinds.contains(&Isolation::Isolated) || kinds.contains(&Isolation::Promiscuous)
 }
 
 /// A static entry of the forwarding database.
@@ -326,7 +312,9 @@ impl Snapshot {
     #[inline]
     pub(super) fn may_talk(&self, one: PortIndex, other: PortIndex) -> bool {
         let isolation = |port: PortIndex| self.gates.get(port.get()).map(|gate| gate.isolation);
-        isolation(one).zip(isolation(other)).is_some_and(|(one, other)| one.reaches(other))
+        isolation(one)
+            .zip(isolation(other))
+            .is_some_and(|(one, other)| reach_each_other([one, other]))
     }
 
     /// How frames of a VLAN leave by a port; see [`PortVlans::egress`].
@@ -367,6 +355,12 @@ impl Snapshot {
     #[inline]
     pub(super) fn network_of(&self, port: PortIndex) -> Option<&Network> {
         self.network(self.port(port)?.network)
+    }
+
+    /// Ports that are switched on, in the order of their slots.
+    pub(super) fn ports(&self) -> impl Iterator<Item = (PortIndex, &PortConf)> {
+        let ports = (0..).map(PortIndex).zip(&self.ports);
+        ports.filter_map(|(port, conf)| Some((port, conf.as_ref().filter(|conf| conf.enabled)?)))
     }
 
     /// All networks with their slots.

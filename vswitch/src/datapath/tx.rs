@@ -6,6 +6,9 @@ use fastpath::{Frame, Pool, PortIndex};
 use super::batch::Slot;
 use super::{Batch, DropReason, Groups, Snapshot, Stats, Tagging, Verdict, edit};
 
+#[cfg(test)]
+mod tests;
+
 /// Where frames go. Every engine is one.
 pub trait Egress {
     /// Takes a frame over; releases it in the end.
@@ -142,7 +145,8 @@ pub(super) fn originate(
     share(frame, first, targets, pool, stats, egress);
 }
 
-/// One buffer for all: each port gets a holder, the last one the original.
+/// One buffer for all: each port gets a holder, the last one the original. Ports for which there is no
+/// holder left go without, and are counted.
 fn share(
     frame: Frame,
     from: PortIndex,
@@ -157,10 +161,12 @@ fn share(
         return;
     };
     for next in targets {
-        // A pool allows a holder for every port there can be.
-        let Some(copy) = pool.share(&frame) else { break };
         stats.flood_copies += 1;
-        egress.send(pool, target, copy);
+        match pool.share(&frame) {
+            Some(copy) => egress.send(pool, target, copy),
+            // A pool allows a holder for every port there can be, so this is for whoever changes that.
+            None => stats.drop(from, DropReason::NoBuffer),
+        }
         target = next;
     }
     egress.send(pool, target, frame);

@@ -83,6 +83,16 @@ fn datagram(to: IpAddr) -> Vec<u8> {
     buffer[..len].to_vec()
 }
 
+/// Publishes, and waits for the round after the next: the one that runs may have loaded what was before.
+async fn publish(dataplane: &Dataplane, snapshot: Snapshot) {
+    dataplane.publish(snapshot);
+    let mut rounds = Vec::new();
+    while rounds.last() <= rounds.first().map(|first| first + 1).as_ref() {
+        let worker = dataplane.stats().await.expect("a worker").workers.remove(0);
+        rounds.push(worker.rounds);
+    }
+}
+
 /// The worker's counters, once so many frames were translated: what is injected is handled after the answer.
 async fn translated(dataplane: &Dataplane, frames: u64) -> WorkerStats {
     for _ in 0..1_000 {
@@ -99,7 +109,7 @@ async fn translated(dataplane: &Dataplane, frames: u64) -> WorkerStats {
 async fn connections_are_listed_and_flushed() {
     let (dataplane, _events) = start();
     assert_eq!(dataplane.conntrack().await.expect("a worker"), [], "without a router");
-    dataplane.publish(snapshot(&[KNOWN]));
+    publish(&dataplane, snapshot(&[KNOWN])).await;
     dataplane.inject(CONTAINER, datagram(KNOWN)).await.expect("a buffer");
     translated(&dataplane, 1).await;
     let rows = dataplane.conntrack().await.expect("a worker");
@@ -117,7 +127,7 @@ async fn connections_are_listed_and_flushed() {
 #[tokio::test]
 async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
     let (dataplane, mut events) = start();
-    dataplane.publish(snapshot(&[KNOWN]));
+    publish(&dataplane, snapshot(&[KNOWN])).await;
     dataplane.inject(CONTAINER, datagram(STRANGER)).await.expect("a buffer");
     assert_eq!(events.recv().await, Some(DataplaneEvent::Resolve(STRANGER)));
     let held = dataplane.stats().await.expect("a worker").workers[0].held;

@@ -3,6 +3,7 @@
 //! | what | where | undone by |
 //! |---|---|---|
 //! | the bridge's TAP with the gateway addresses, and the routes that follow from them | [`bridge`] | closing its queues |
+//! | permanent entries for containers' addresses on it | [`neighbours`] | at detach; go with the interface |
 //! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | go with the interface |
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
 //! | `lo` up in a container's namespace | [`container`] | stays: the namespace is the container's |
@@ -19,8 +20,14 @@
 pub(crate) mod bridge;
 pub(crate) mod container;
 mod error;
+#[cfg(test)]
+mod lab;
+pub(crate) mod limits;
+pub(crate) mod neighbours;
 pub(crate) mod netlink;
 pub(crate) mod netns;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "called by the uplink"))]
+pub(crate) mod nft;
 pub(crate) mod routes;
 mod sysctl;
 #[cfg(test)]
@@ -28,5 +35,6 @@ mod tests;
 pub(crate) mod visit;
 
 pub(crate) use error::HostError;
+pub(crate) use neighbours::Neighbours;
 pub(crate) use netlink::Netlink;
 pub(crate) use netns::NetnsError;

@@ -169,6 +169,33 @@ impl Netlink {
         }
     }
 
+    /// Makes, or replaces, the permanent entry of an address in the neighbour table.
+    pub(crate) async fn set_neighbour(
+        &self,
+        link: &Link,
+        address: IpAddr,
+        mac: MacAddr,
+    ) -> Result<(), NetlinkError> {
+        let request = self.0.neighbours().add(link.index, address).link_layer_address(&mac.0);
+        let what = || format!("set {address} at {mac} in the neighbour table of {}", link.name);
+        request.replace().execute().await.map_err(failed(what))
+    }
+
+    /// Takes the entry of an address away, if there is one.
+    pub(crate) async fn remove_neighbour(
+        &self,
+        link: &Link,
+        address: IpAddr,
+    ) -> Result<(), NetlinkError> {
+        let mut request = self.0.neighbours().add(link.index, address);
+        let message = std::mem::take(request.message_mut());
+        let what = || format!("take {address} out of the neighbour table of {}", link.name);
+        match self.0.neighbours().del(message).execute().await.map_err(failed(what)) {
+            Err(error) if error.errno() != Some(libc::ENOENT) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// The routes of a family (that of `like`) that lead somewhere or nowhere, in all tables but that
     /// of the host's own addresses.
     pub(crate) async fn routes(&self, like: IpNet) -> Result<Vec<HostRoute>, NetlinkError> {

@@ -75,6 +75,23 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         }
         ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
         ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
+        ControlError::UplinkUnready(_) => (Conflict, Some("start with --uplink none")),
+        ControlError::NoUplink(_) => {
+            (Conflict, Some("start the switch with --uplink auto, or a device's name"))
+        }
+        ControlError::PortPublished { .. } => {
+            (Conflict, Some("choose another port of the host, or 0 to have one picked"))
+        }
+        ControlError::NotPublished { .. } => {
+            (NotFound, Some("see `vswitch inspect` for what is published"))
+        }
+        ControlError::NoFreePort(_) => {
+            (LimitReached, Some("name the host's ports, or unpublish some first"))
+        }
+        ControlError::PublicationsMax(_) => {
+            (LimitReached, Some("publish a range, which is one, or unpublish some first"))
+        }
+        ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
         ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),
         ControlError::Host(error) => host(error),
         ControlError::Random(_)

@@ -6,12 +6,14 @@ use axum::middleware::map_response_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Network, NetworkDetail};
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, Port, PortDetail};
+use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::routes;
 use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
@@ -31,6 +33,8 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::PORTS, get(ports).post(attach))
         .route(routes::PORT, get(port).delete(detach))
         .route(routes::PORT_POLICY, get(policy).patch(set_policy))
+        .route(routes::PORT_PUBLISHED, get(published).post(publish).delete(unpublish))
+        .route(routes::CONNTRACK, get(connections).delete(flush))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
         .route(routes::STATS, get(stats))
         .route(routes::LIMITS, get(limits))
@@ -109,6 +113,41 @@ async fn set_policy(
     Body(change): Body<PolicyChange>,
 ) -> Result<Json<PortPolicy>, Failure> {
     Ok(Json(control.set_policy(&name, change).await?))
+}
+
+async fn published(
+    State(control): State<Control>,
+    Segment(name): Segment,
+) -> Result<Json<Vec<Publication>>, Failure> {
+    Ok(Json(control.published(&name)?))
+}
+
+async fn publish(
+    State(control): State<Control>,
+    Segment(name): Segment,
+    Body(wanted): Body<Publication>,
+) -> Result<(StatusCode, Json<Publication>), Failure> {
+    Ok((StatusCode::CREATED, Json(control.publish(&name, wanted).await?)))
+}
+
+async fn unpublish(
+    State(control): State<Control>,
+    Segment(name): Segment,
+    Body(key): Body<PublicationKey>,
+) -> Result<StatusCode, Failure> {
+    control.unpublish(&name, key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn connections(State(control): State<Control>) -> Result<Json<Vec<Connection>>, Failure> {
+    Ok(Json(control.connections().await?))
+}
+
+async fn flush(
+    State(control): State<Control>,
+    Body(filter): Body<ConnectionFilter>,
+) -> Result<Json<Flushed>, Failure> {
+    Ok(Json(control.flush(filter).await?))
 }
 
 async fn fdb(State(control): State<Control>) -> Result<Json<Vec<FdbEntry>>, Failure> {

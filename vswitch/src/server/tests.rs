@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed, Tuple};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
@@ -14,9 +15,10 @@ use vswitch_api::policy::limits::{Limits, LimitsChange};
 use vswitch_api::policy::vlan::VlanMode;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
+use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::routes;
 use vswitch_api::stats::{PortStats, Stats, WorkerStats};
-use vswitch_api::status::Status;
+use vswitch_api::status::{Status, UplinkStatus};
 
 use super::api_error;
 use crate::control::ControlError;
@@ -70,7 +72,7 @@ fn port() -> Port {
         ipv6: "fd00::2".parse().unwrap(),
         netns: "pid:7".into(),
         state: "up".into(),
-        publish: Vec::new(),
+        publish: vec!["8080:80".parse().unwrap()],
         rx_frames: 0,
         tx_frames: 0,
         rx_bytes: 0,
@@ -92,6 +94,7 @@ fn port_detail() -> PortDetail {
         queues: 1,
         blocked_s: 0,
         policy: PortPolicy::default(),
+        published: vec![publication()],
         drops_by_reason: BTreeMap::new(),
     }
 }
@@ -106,6 +109,53 @@ fn attach_request(netns: NetnsRef) -> AttachRequest {
         mac: Some("02:00:00:00:00:02".into()),
         ifname: Some("eth0".into()),
         policy: policy_change(),
+        publish: vec![publication()],
+    }
+}
+
+fn publication() -> Publication {
+    let allow_from = vec!["10.0.0.0/8".parse().unwrap()];
+    Publication { ports: "8080:80".parse().unwrap(), allow_from }
+}
+
+fn connection() -> Connection {
+    let tuple =
+        || Tuple { src: "10.99.0.2:5".parse().unwrap(), dst: "[fd00::2]:80".parse().unwrap() };
+    Connection {
+        protocol: "tcp".into(),
+        container: "a".into(),
+        original: tuple(),
+        translated: tuple(),
+        state: "established".into(),
+        idle_s: 0,
+        bytes: 0,
+        frames: 0,
+        reply_bytes: 0,
+        reply_frames: 0,
+    }
+}
+
+fn filter() -> ConnectionFilter {
+    ConnectionFilter {
+        container: Some("a".into()),
+        protocol: Some("tcp".into()),
+        address: Some("10.99.0.2".parse().unwrap()),
+        port: Some(80),
+    }
+}
+
+fn uplink_status() -> UplinkStatus {
+    UplinkStatus {
+        mode: "user-space".into(),
+        state: "up".into(),
+        reason: String::new(),
+        device: "eth0".into(),
+        mtu: 1500,
+        ipv4: Some("192.0.2.1".parse().unwrap()),
+        ipv6: Some("2001:db8::1".parse().unwrap()),
+        snat_ports: "20000-32767".into(),
+        published: 0,
+        connections: 0,
     }
 }
 
@@ -144,6 +194,7 @@ fn status() -> Status {
         ports: 0,
         uptime_s: 0,
         state_dir: "/s".into(),
+        uplink_detail: Some(uplink_status()),
     }
 }
 
@@ -187,6 +238,13 @@ fn samples() -> Vec<(&'static str, Value)> {
         sample("PolicyChange", policy_change()),
         sample("Limits", Limits::default()),
         sample("LimitsChange", limits_change()),
+        sample("Publication", publication()),
+        sample("PublicationKey", PublicationKey { ports: publication().ports }),
+        sample("Connection", connection()),
+        sample("Tuple", connection().original),
+        sample("ConnectionFilter", filter()),
+        sample("Flushed", Flushed { connections: 1 }),
+        sample("UplinkStatus", uplink_status()),
         sample("FdbEntry", entry),
         sample("EntryKey", key()),
         sample("StaticEntry", StaticEntry { key: key(), port: "a".into() }),
@@ -289,6 +347,8 @@ fn the_paths_are_those_of_the_routes() {
         routes::PORTS,
         routes::PORT,
         routes::PORT_POLICY,
+        routes::PORT_PUBLISHED,
+        routes::CONNTRACK,
         routes::FDB,
         routes::STATS,
         routes::LIMITS,

@@ -8,13 +8,13 @@
 #[cfg(test)]
 mod tests;
 
-use fastpath::Nanos;
 use fastpath::ring::spsc::{Consumer, Producer, ring};
 
 use crate::datapath::limits::NEWS_ROWS;
 use crate::datapath::{Learnt, Snapshot, State};
 
-/// Where an address lives, and the second in which it was seen there.
+/// Where an address lives, and the second in which it was seen there; or where somebody listens to a
+/// group, and the second until which that holds.
 type Row = (Learnt, u32);
 
 /// One worker's ends of the rings.
@@ -49,10 +49,10 @@ impl News {
     }
 
     /// Passes on what was learnt.
-    pub(crate) fn tell(&mut self, now: Nanos, news: &mut Vec<Learnt>) {
-        for learnt in news.drain(..) {
+    pub(crate) fn tell(&mut self, news: &mut Vec<Row>) {
+        for row in news.drain(..) {
             for peer in &mut self.outward {
-                self.lost += u64::from(peer.push((learnt, now.seconds())).is_err());
+                self.lost += u64::from(peer.push(row).is_err());
             }
         }
     }
@@ -60,11 +60,11 @@ impl News {
     /// Learns what others have learnt.
     pub(crate) fn hear(&mut self, snapshot: &Snapshot, state: &mut State) {
         for peer in &mut self.inward {
-            while let Some((learnt, seen_s)) = peer.pop() {
+            while let Some((learnt, second)) = peer.pop() {
                 // A group does not live anywhere: somebody listens to it there.
                 match learnt.key.is_multicast() {
-                    true => state.groups.join_in(snapshot, learnt, seen_s),
-                    false => state.fdb.learn_in(snapshot, learnt, seen_s),
+                    true => state.groups.join_in(snapshot, learnt, second),
+                    false => state.fdb.learn_in(snapshot, learnt, second),
                 }
             }
         }

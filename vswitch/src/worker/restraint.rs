@@ -11,8 +11,8 @@
 //! - floods: small frames that nobody answers, more than [`FLOOD_FRAMES`] in the period, while another
 //!   port has something to say.
 //!
-//! A port that is held back may have [`RESTRAINT_FRAMES`] (a flood [`FLOOD_FRAMES`]) read in a period, or
-//! twice what got through, so that a rate is still reached. What it sends beyond waits in the queue of
+//! A port that is held back may have [`RESTRAINT_FRAMES`] read in a period, or twice what got through
+//! where that is more, so that a rate is still reached. What it sends beyond waits in the queue of
 //! its TAP, and when that is full the kernel drops it in the sender's own time. It is let go when it has
 //! behaved for [`RESTRAINT_TIME`]. Between two periods the worker sleeps, if nobody else has frames.
 //!
@@ -60,13 +60,15 @@ impl Tally {
         }
     }
 
-    fn manner(&self) -> Manner {
+    /// How it behaved; `is_held`: as far as it could, being held back.
+    fn manner(&self, is_held: bool) -> Manner {
         let frames = self.rx_frames;
+        let flood = if is_held { RESTRAINT_FRAMES } else { FLOOD_FRAMES };
         if frames == 0 {
             Manner::Silent
         } else if frames >= RESTRAINT_FRAMES && 2 * self.dropped > frames {
             Manner::Refused { passed: frames.saturating_sub(self.dropped) }
-        } else if frames >= FLOOD_FRAMES
+        } else if frames >= flood
             && self.rx_bytes / frames < FLOOD_BYTES_PER_FRAME
             && 8 * self.tx_frames < frames
         {
@@ -153,7 +155,8 @@ impl Restraint {
             let tally = Tally::of(port, engine, stats);
             let past = std::mem::replace(&mut self.ports[port.get()].past, tally);
             if !is_spared(port) {
-                self.manners.push((port, tally.since(&past).manner()));
+                let is_held = self.held.contains(&port);
+                self.manners.push((port, tally.since(&past).manner(is_held)));
             }
         }
         if !slept {
@@ -173,7 +176,7 @@ impl Restraint {
         for &(slot, manner) in &self.manners {
             let frames = match manner {
                 Manner::Refused { passed } => RESTRAINT_FRAMES.max(2 * passed),
-                Manner::Flood if others_talk => FLOOD_FRAMES,
+                Manner::Flood if others_talk => RESTRAINT_FRAMES,
                 _ => continue,
             };
             let port = &mut self.ports[slot.get()];

@@ -27,9 +27,9 @@ pub(crate) fn views(bytes: &[u8]) {
 /// Reports of listeners end, and name groups only.
 fn listeners(bytes: &[u8]) {
     for message in [membership::Message::igmp(bytes), membership::Message::mld(bytes)] {
-        if let Ok(membership::Message::Report(joins)) = message {
-            let groups: Vec<_> = joins.collect();
-            assert!(groups.len() <= bytes.len() / 4 && groups.iter().all(|g| g.is_multicast()));
+        if let Ok(membership::Message::Report(records)) = message {
+            let said: Vec<_> = records.collect();
+            assert!(said.len() <= bytes.len() / 4 && said.iter().all(|s| s.group.is_multicast()));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use fastpath::limits::PORTS_MAX;
+use vswitch::config::SnatPorts;
 use vswitch_api::status::Status;
 
 use super::Row;
@@ -146,6 +147,38 @@ pub(super) fn mtu(route: Option<(String, u32)>) -> Row {
     }
 }
 
+/// The ports that containers appear from are not those that the host itself speaks from.
+pub(super) fn snat_ports(ephemeral: Option<&str>) -> Row {
+    const CHECK: &str = "snat_ports";
+    let snat = SnatPorts::default();
+    let mut numbers = ephemeral.unwrap_or_default().split_whitespace().map(str::parse::<u16>);
+    let (Some(Ok(first)), Some(Ok(last))) = (numbers.next(), numbers.next()) else {
+        return Row::ok(CHECK, format!("{snat}; the host's own ports are unknown"));
+    };
+    if last < *snat.range().start() || first > *snat.range().end() {
+        return Row::ok(CHECK, format!("{snat}, beside the host's own {first}-{last}"));
+    }
+    Row::warn(
+        CHECK,
+        format!("{snat} overlap {first}-{last}, from which the host itself speaks"),
+        "choose others with `vswitch up --snat-ports`, or set \
+         `sysctl net.ipv4.ip_local_port_range=\"32768 60999\"`",
+    )
+}
+
+/// Docker drops what is forwarded between devices that it does not know.
+pub(super) fn docker(is_there: bool) -> Row {
+    const CHECK: &str = "docker";
+    match is_there {
+        false => Row::ok(CHECK, "no docker0"),
+        true => Row::ok(
+            CHECK,
+            "docker0 is there: with --uplink kernel its FORWARD chain drops our frames until `iptables \
+             -I DOCKER-USER -i br0 -j ACCEPT` and the same with `-o br0`; other uplinks need nothing",
+        ),
+    }
+}
+
 /// One descriptor a port with one worker.
 pub(super) fn open_files((current, maximum): (Option<u64>, Option<u64>)) -> Row {
     const CHECK: &str = "open_files";
@@ -160,6 +193,23 @@ pub(super) fn open_files((current, maximum): (Option<u64>, Option<u64>)) -> Row 
         ),
         _ => Row::ok(CHECK, found),
     }
+}
+
+/// Each container has at least its gateway in the kernel's neighbour table, which is one for all network
+/// namespaces. `max` is seen in the first of them only.
+pub(super) fn neighbours(max: Option<&str>, ports: usize) -> Row {
+    const CHECK: &str = "neighbours";
+    const SETTING: &str = "net.ipv4.neigh.default.gc_thresh3";
+    let Some(max) = max.and_then(|max| max.parse::<usize>().ok()) else {
+        return Row::ok(CHECK, format!("{SETTING} is not to be seen from this network namespace"));
+    };
+    let found = format!("room for {max} addresses of all namespaces ({SETTING}), {ports} ports");
+    if ports < max {
+        return Row::ok(CHECK, found);
+    }
+    let enough = (4 * ports).next_power_of_two();
+    let advice = format!("raise it: `sysctl {SETTING}={enough}`, and that of net.ipv6 likewise");
+    Row::warn(CHECK, found, advice)
 }
 
 pub(super) fn daemon(socket: &Path, answer: Result<Status, ClientError>) -> Row {

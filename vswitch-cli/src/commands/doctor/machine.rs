@@ -53,6 +53,14 @@ pub(super) fn default_device6(table: &str) -> Option<&str> {
     })
 }
 
+/// Whether Docker has made its bridge here.
+pub(super) fn has_docker() -> bool {
+    // /sys shows the devices of the namespace where it was mounted; this is of ours.
+    setting("net/ipv6/conf/docker0/mtu")
+        .or_else(|| setting("net/ipv4/conf/docker0/forwarding"))
+        .is_some()
+}
+
 /// How many files this process may open, now and when it asks for more; `None` is no limit.
 pub(super) fn open_files() -> (Option<u64>, Option<u64>) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -26,6 +26,9 @@ fn other_networks_have_no_addresses_to_fix() {
         let failure = run(&["--network", network, "--ip", "10.99.0.7", "true"]);
         assert_eq!(failure.exit(), 2);
         assert!(failure.to_string().ends_with(&format!("not {network}")), "{failure}");
+        let failure = run(&["--network", network, "-p", "8080:80", "true"]);
+        assert_eq!(failure.exit(), 2);
+        assert!(failure.to_string().contains("--publish"), "{failure}");
     }
 }
 

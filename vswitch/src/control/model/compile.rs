@@ -1,11 +1,12 @@
 //! What others make of the model: the datapath its snapshot, the store its document.
 
+use std::net::IpAddr;
+
 use vswitch_api::policy::PortPolicy;
 use vswitch_api::policy::guard::Guard;
-use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::vlan::{Domain, VlanMode};
 
-use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Owner};
+use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Name, Owner, Port};
 use crate::config::Multicast;
 use crate::control::store::Attachment;
 use crate::datapath::{
@@ -28,6 +29,7 @@ impl Model {
                     ipv6: port.lease.ipv6,
                     netns: settled.netns.clone(),
                     policy: port.policy.clone(),
+                    publish: port.publications.clone(),
                 })
             })
             .collect()
@@ -54,7 +56,7 @@ impl Model {
         };
         let conf = |kind, mac, policy: &PortPolicy| PortConf {
             vlans: vlans(&policy.vlan),
-            isolation: isolation(policy.isolation),
+            isolation: policy.isolation,
             ..PortConf::new(FIRST_NETWORK, kind, mac)
         };
         let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_policy);
@@ -80,11 +82,25 @@ impl Model {
             ipv6: Some(network.subnet6.gateway()),
             port: HOST_PORT,
         };
-        let guarded = self.ports.values().filter(|port| port.published).filter_map(|port| {
-            let datapath::Guard { mac, ipv4, ipv6 } = guard(&port.lease, &port.policy.guard)?;
-            Some(Neighbour { mac, ipv4, ipv6, port: port.lease.slot })
-        });
+        let guarded = self.ports.values().filter_map(neighbour);
         std::iter::once(host).chain(guarded).collect()
+    }
+
+    /// Addresses of a port that the host need not ask for: the switch would answer, and the host is on the
+    /// same VLAN.
+    pub(crate) fn known_to_host(&self, name: &Name) -> [Option<IpAddr>; 2] {
+        let host = vlans(&self.network.host_policy.vlan).untagged();
+        let port = self.ports.get(name);
+        let port = port.filter(|port| vlans(&port.policy.vlan).untagged() == host);
+        let known = port.filter(|_| host.is_some()).and_then(neighbour);
+        known.map_or([None; 2], |known| [known.ipv4.map(Into::into), known.ipv6.map(Into::into)])
+    }
+
+    /// Whom a change of policy concerns: a port, or by the bridge's name all.
+    pub(crate) fn leases_of(&self, name: &str) -> Vec<Lease> {
+        let is_bridge = name == self.network.name.as_str();
+        let leases = self.ports.values().filter(|port| port.published).map(|port| &port.lease);
+        leases.filter(|lease| is_bridge || lease.name.as_str() == name).cloned().collect()
     }
 }
 
@@ -98,18 +114,16 @@ fn vlans(mode: &VlanMode) -> PortVlans {
     }
 }
 
+/// Of a port whose guard sees to it that its addresses are where they were given to.
+fn neighbour(port: &Port) -> Option<Neighbour> {
+    let datapath::Guard { mac, ipv4, ipv6 } = guard(&port.lease, &port.policy.guard)?;
+    port.published.then_some(Neighbour { mac, ipv4, ipv6, port: port.lease.slot })
+}
+
 fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {
     (*guard != Guard::Off).then(|| datapath::Guard {
         mac: lease.mac,
         ipv4: Some(lease.ipv4).filter(|&own| guard.allows(own.into())),
         ipv6: Some(lease.ipv6).filter(|&own| guard.allows(own.into())),
     })
-}
-
-fn isolation(isolation: Isolation) -> datapath::Isolation {
-    match isolation {
-        Isolation::None => datapath::Isolation::None,
-        Isolation::Isolated => datapath::Isolation::Isolated,
-        Isolation::Promiscuous => datapath::Isolation::Promiscuous,
-    }
 }

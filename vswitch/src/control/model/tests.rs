@@ -21,6 +21,13 @@ use crate::host::netns::NetnsId;
 const NOW: Duration = Duration::ZERO;
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
+/// A network with such a way out.
+pub(crate) fn model_with_uplink(uplink: Uplink) -> Model {
+    let mut model = model();
+    model.network.uplink = uplink;
+    model
+}
+
 pub(crate) fn model() -> Model {
     model_with_slots(PORTS_MAX)
 }
@@ -45,7 +52,7 @@ pub(crate) fn wanted(name: &str) -> Wanted {
     Wanted::named(name.parse().unwrap())
 }
 
-fn netns(ino: u64) -> NetnsRecord {
+pub(crate) fn netns(ino: u64) -> NetnsRecord {
     NetnsRecord {
         reference: NetnsRef::Pid(1),
         path: PathBuf::from("/proc/1/ns/net"),
@@ -56,7 +63,7 @@ fn netns(ino: u64) -> NetnsRecord {
 }
 
 /// Counts up, as an excuse for random numbers.
-fn counter() -> impl FnMut() -> Result<u64, ControlError> {
+pub(crate) fn counter() -> impl FnMut() -> Result<u64, ControlError> {
     let mut last = 0;
     move || {
         last += 1;
@@ -334,4 +341,32 @@ fn the_host_has_no_guard_and_is_reached_by_all() {
         assert!(matches!(error, ControlError::HostPolicy { .. }), "{error}");
     }
     assert!(model.policy("br0").unwrap().is_of_host());
+}
+
+#[test]
+fn the_host_knows_addresses_that_the_switch_answers_for_on_its_own_vlan() {
+    let mut model = model();
+    let (a, b) = (attach(&mut model, "a"), attach(&mut model, "b"));
+    let both = |lease: &Lease| [Some(lease.ipv4.into()), Some(lease.ipv6.into())];
+    assert_eq!(model.known_to_host(&a.name), both(&a));
+    let guard = |guard| PolicyChange { guard: Some(guard), ..PolicyChange::default() };
+    model.change_policy("a", &guard(Guard::Only(vec![a.ipv6.into()]))).unwrap();
+    assert_eq!(model.known_to_host(&a.name), [None, Some(a.ipv6.into())]);
+    model.change_policy("a", &guard(Guard::Off)).unwrap();
+    assert_eq!(
+        model.known_to_host(&a.name),
+        [None; 2],
+        "its container may have another MAC address"
+    );
+    let vlan = |id: u16| -> PolicyChange {
+        serde_json::from_value(serde_json::json!({"vlan": {"mode": "access", "id": id}})).unwrap()
+    };
+    model.change_policy("b", &vlan(10)).unwrap();
+    assert_eq!(model.known_to_host(&b.name), [None; 2]);
+    model.change_policy("br0", &vlan(10)).unwrap();
+    assert_eq!(model.known_to_host(&b.name), both(&b));
+    let concerned = |name| model.leases_of(name).len();
+    assert_eq!((concerned("br0"), concerned("b"), concerned("c")), (2, 1, 0));
+    model.set_published(&b.name, false);
+    assert_eq!(model.known_to_host(&b.name), [None; 2]);
 }

@@ -52,6 +52,23 @@ fn an_address_is_found_until_it_has_aged() {
 }
 
 #[test]
+fn a_static_entry_that_finds_no_room_is_counted() {
+    let mut fdb = Fdb::new(1);
+    // More of them than fit into the two buckets of one address.
+    let bucket = fdb.hash(key(0)).buckets();
+    let same = (0..).filter(|&n| fdb.hash(key(n)).buckets().iter().all(|b| bucket.contains(b)));
+    let mut places: Vec<u64> = Vec::new();
+    for n in same.take(2 * Bucket::SLOTS + 2) {
+        places.push(n);
+    }
+    let set = |n: u64| StaticMac { mac: key(n).mac(), vlan: 0, port: PortIndex(1) };
+    fdb.set_statics(&snapshot(places.iter().copied().map(set).collect()));
+    assert_eq!((fdb.len(), fdb.statics_full()), (2 * Bucket::SLOTS, 2));
+    fdb.set_statics(&snapshot(Vec::new()));
+    assert_eq!((fdb.len(), fdb.statics_full()), (0, 2));
+}
+
+#[test]
 fn a_move_is_told_once() {
     let mut fdb = Fdb::new(1);
     fdb.learn(learnt(1, 7), 10, AGEING_S, MANY);

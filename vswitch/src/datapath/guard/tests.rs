@@ -64,8 +64,12 @@ fn ndp(src: Ipv6Addr, message: &Message, options: &[NdpOption<'_>]) -> Vec<u8> {
 }
 
 fn arp(sender_mac: MacAddr, sender_ip: Ipv4Addr) -> Vec<u8> {
+    arp_for(sender_mac, sender_ip, OTHER4)
+}
+
+fn arp_for(sender_mac: MacAddr, sender_ip: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     let mut frame =
-        frames::arp(MacAddr::BROADCAST, &wire::arp::Repr::request(sender_mac, sender_ip, OTHER4));
+        frames::arp(MacAddr::BROADCAST, &wire::arp::Repr::request(sender_mac, sender_ip, target));
     frame[6..12].copy_from_slice(&OWN.0);
     frame.to_vec()
 }
@@ -101,23 +105,24 @@ fn what_a_guest_sends_passes() {
         target,
     };
     let (source, lladdr) = (NdpOption::SourceLinkLayer(OWN), NdpOption::TargetLinkLayer(OWN));
-    let stable = "fe80::1234:5678:9abc:def0".parse().unwrap();
+    let stable: Ipv6Addr = "fe80::1234:5678:9abc:def0".parse().unwrap();
     for frame in [
         datagram(OWN4.into(), 1000, 53),
         datagram(OWN6.into(), 1000, 53),
         datagram(OWN_LOCAL.into(), 546, 547),
-        datagram(stable, 5353, 5353),
+        datagram(stable.into(), 5353, 5353),
         // DHCP before there is an address, and at renewal.
         datagram(Ipv4Addr::UNSPECIFIED.into(), 68, 67),
         datagram(OWN4.into(), 68, 67),
         ipv4(Ipv4Addr::UNSPECIFIED, 2),
         arp(OWN, OWN4),
         // A probe (RFC 5227) and an announcement.
-        arp(OWN, Ipv4Addr::UNSPECIFIED),
+        arp_for(OWN, Ipv4Addr::UNSPECIFIED, OWN4),
         frames::gratuitous_arp(OWN, OWN4).to_vec(),
         // Duplicate address detection, resolution, answers, router discovery.
         ndp(Ipv6Addr::UNSPECIFIED, &target(OWN6), &[]),
         ndp(Ipv6Addr::UNSPECIFIED, &target(OWN_LOCAL), &[]),
+        ndp(Ipv6Addr::UNSPECIFIED, &target(stable), &[]),
         ndp(OWN6, &target(OTHER6), &[source]),
         ndp(OWN6, &advert(OWN6), &[lladdr]),
         ndp(OWN_LOCAL, &advert(OWN_LOCAL), &[lladdr]),
@@ -142,6 +147,7 @@ fn what_a_guest_sends_passes() {
 fn lies_about_the_sender_have_their_reasons() {
     use DropReason::{SpoofedArp, SpoofedIpv4, SpoofedIpv6, SpoofedMac, SpoofedNd};
     let solicit = Message::NeighborSolicit { target: OTHER6 };
+    let of_local = Message::NeighborSolicit { target: OTHER_LOCAL };
     let advert = |target| Message::NeighborAdvert {
         router: false,
         solicited: true,
@@ -163,7 +169,11 @@ fn lies_about_the_sender_have_their_reasons() {
         (icmpv6(Ipv6Addr::UNSPECIFIED, 128), SpoofedIpv6),
         (arp(OTHER, OWN4), SpoofedArp),
         (arp(OWN, OTHER4), SpoofedArp),
-        (arp(OTHER, Ipv4Addr::UNSPECIFIED), SpoofedArp),
+        (arp_for(OTHER, Ipv4Addr::UNSPECIFIED, OWN4), SpoofedArp),
+        // Probes of a neighbour's address, which would make the neighbour give it up.
+        (arp(OWN, Ipv4Addr::UNSPECIFIED), SpoofedArp),
+        (ndp(Ipv6Addr::UNSPECIFIED, &solicit, &[]), SpoofedNd),
+        (ndp(Ipv6Addr::UNSPECIFIED, &of_local, &[]), SpoofedNd),
         (frames::gratuitous_arp(OWN, OTHER4).to_vec(), SpoofedArp),
         (ndp(OWN6, &solicit, &[NdpOption::SourceLinkLayer(OTHER)]), SpoofedNd),
         (ndp(OWN6, &advert(OTHER6), &[NdpOption::TargetLinkLayer(OWN)]), SpoofedNd),
@@ -223,6 +233,13 @@ fn what_cannot_be_judged_does_not_pass() {
     short.truncate(20);
     let mut wrong_version = datagram(OWN6.into(), 1, 2);
     wrong_version[14] = 0x50;
+    // From a DHCP server's port, in a datagram that says it is longer, or shorter, than it is.
+    let mut beyond = datagram(OWN4.into(), 67, 68);
+    beyond[38] = 1;
+    let mut too_short = datagram(OWN4.into(), 67, 68);
+    too_short[38..40].copy_from_slice(&[0, 7]);
+    let mut cut_tcp = ipv4(OWN4, 6);
+    cut_tcp[46] = 0xf0;
     let mut long_arp = arp(OWN, OWN4);
     long_arp[18] = 8;
     // A solicitation in a fragment that is not the whole, and a fragment without its transport.
@@ -234,6 +251,9 @@ fn what_cannot_be_judged_does_not_pass() {
     for frame in [
         short,
         wrong_version,
+        beyond,
+        too_short,
+        cut_tcp,
         long_arp,
         fragment(&solicit),
         fragment(&[135]),
@@ -297,7 +317,8 @@ proptest! {
             EtherType::IPV4 => prop_assert!(packet[12..16] == OWN4.octets() || packet[12..16] == [0; 4]),
             EtherType::ARP => {
                 prop_assert_eq!(&packet[8..14], &OWN.0);
-                prop_assert!(packet[14..18] == OWN4.octets() || packet[14..18] == [0; 4]);
+                let probes = packet[14..18] == [0; 4] && packet[24..28] == OWN4.octets();
+                prop_assert!(packet[14..18] == OWN4.octets() || probes);
             }
             EtherType::IPV6 => {
                 let source = Ipv6Addr::from(<[u8; 16]>::try_from(&packet[8..24]).unwrap());

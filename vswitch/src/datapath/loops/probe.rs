@@ -21,7 +21,8 @@ use std::hash::Hasher;
 use fastpath::PortIndex;
 use fastpath::limits::VNET_LEN;
 use siphasher::sip::SipHasher24;
-use wire::MacAddr;
+use wire::vlan::TAG_LEN;
+use wire::{EtherType, MacAddr};
 
 /// Where probes go.
 pub(in crate::datapath) const PROBE_DST: MacAddr = MacAddr([0x03, 0x76, 0x73, 0x77, 0, 1]);
@@ -32,6 +33,9 @@ const ETHERTYPE: [u8; 2] = [0x88, 0xb5];
 const MAGIC: &[u8; 8] = b"vsw-loop";
 /// Bytes of a probe.
 pub(super) const PROBE_LEN: usize = 60;
+/// Tags that a frame may have.
+const TAGS: usize = 2;
+
 const SIGNED: std::ops::Range<usize> = 14..28;
 const TAG: std::ops::Range<usize> = 28..36;
 
@@ -50,11 +54,15 @@ pub(super) fn build(key: [u64; 2], port: PortIndex, given: u32) -> [u8; PROBE_LE
 }
 
 /// The port that a frame is a probe for, and how often its slot had been given. `bytes` begin with the
-/// virtio-net header; a VLAN tag that somebody put in is skipped.
+/// virtio-net header; up to two VLAN tags that somebody put in are skipped.
 pub(super) fn parse(key: [u64; 2], bytes: &[u8]) -> Option<(PortIndex, u32)> {
-    let frame = bytes.get(VNET_LEN..)?;
-    let tags = frame.get(12..14)? != ETHERTYPE;
-    let frame = frame.get(if tags { 4 } else { 0 }..)?;
+    let mut frame = bytes.get(VNET_LEN..)?;
+    for _ in 0..TAGS {
+        let [high, low] = frame.get(12..14)? else { return None };
+        if EtherType(u16::from_be_bytes([*high, *low])).is_vlan() {
+            frame = frame.get(TAG_LEN..)?;
+        }
+    }
     let (signed, sent) = (frame.get(SIGNED)?, frame.get(TAG)?);
     let genuine = frame[12..14] == ETHERTYPE
         && signed.starts_with(MAGIC)

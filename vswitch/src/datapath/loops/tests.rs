@@ -32,6 +32,11 @@ fn a_bridge_that_tags_it_does_not_hide_it() {
     let (before, after) = probe.split_at(24);
     let tagged = [before, &[0x81, 0, 0, 10], after].concat();
     assert_eq!(watch.recognise(&tagged), Some(A));
+    let twice = [before, &[0x88, 0xa8, 0, 20, 0x81, 0, 0, 10], after].concat();
+    assert_eq!(watch.recognise(&twice), Some(A));
+    let thrice = [&twice[..24], &[0x81, 0, 0, 10], &twice[24..]].concat();
+    assert_eq!(watch.recognise(&thrice), None);
+    assert_eq!(watch.recognise(&twice[..26]), None);
 }
 
 proptest! {

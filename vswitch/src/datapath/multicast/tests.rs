@@ -1,9 +1,13 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use fastpath::PortIndex;
 use proptest::prelude::*;
+use wire::MacAddr;
 
 use super::*;
-use crate::datapath::NetworkIndex;
+use crate::datapath::limits::{GROUP_ROWS_MAX, LAST_MEMBER_QUERIES, LEAVES_MAX, MEMBERSHIP_S};
+use crate::datapath::{NetworkConf, NetworkIndex, PortConf, PortKind};
 
 fn key(group: u64) -> Key {
     Key::new(NetworkIndex(0), 0, MacAddr::from_u64(0x0100_5e01_0000 + group))
@@ -62,11 +66,59 @@ fn a_port_has_its_share_and_who_has_most_makes_room() {
 }
 
 #[test]
-fn at_first_everything_is_flooded() {
+fn who_leaves_is_asked_and_ends_unless_somebody_answers() {
+    let (port, mut groups) = (PortIndex(1), Groups::default());
+    let ends = 100 + LAST_MEMBER_QUERIES * LAST_MEMBER_S;
+    groups.join(key(1), port, 90);
+    groups.join(key(2), port, 90);
+    assert_eq!(groups.leave(key(1), port, 100), Some(ends));
+    assert_eq!(groups.leave(key(2), port, 100), Some(ends));
+    assert_eq!(groups.leaves.len(), 1, "one question is for all of its groups");
+    assert_eq!(groups.leave(key(1), port, 100), None, "no news");
+    assert_eq!(groups.leave(key(3), port, 100), None, "it did not listen");
+    assert!(groups.join(key(2), port, 101));
+    groups.age(ends);
+    assert_eq!(groups.len(), 2);
+    groups.age(ends + 1);
+    assert_eq!((groups.listeners(key(1)), groups.listeners(key(2))), (&[][..], &[port][..]));
+}
+
+#[test]
+fn too_many_leaves_at_a_time_age() {
     let mut groups = Groups::default();
-    assert!(!groups.knows(1000));
-    assert!(!groups.knows(1020));
-    assert!(groups.knows(1021));
+    for port in 0..LEAVES_MAX as u16 + 3 {
+        groups.join(key(1), PortIndex(port), 90);
+        groups.leave(key(1), PortIndex(port), 100);
+    }
+    assert_eq!((groups.leaves.len(), groups.full), (LEAVES_MAX, 3));
+    groups.age(200);
+    assert_eq!(groups.len(), 3);
+    groups.forget_port(PortIndex(0));
+    assert_eq!(groups.leaves.len(), LEAVES_MAX - 1);
+}
+
+/// The worker that hears a leave tells the others until when the row holds.
+#[test]
+fn another_worker_hears_of_a_leave() {
+    let network = NetworkConf {
+        mtu: 1500,
+        ageing: Duration::from_secs(300),
+        fdb_entries_max: 100,
+        statics: Vec::new(),
+        neighbours: Vec::new(),
+        mac: MacAddr::ZERO,
+        snooping: true,
+        router: None,
+    };
+    let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
+    let snapshot = Snapshot::compile(vec![network], [(PortIndex(1), conf)]);
+    let (mut groups, row) = (Groups::default(), Learnt { key: key(1), port: PortIndex(1) });
+    groups.join_in(&snapshot, row, holds_until(10));
+    groups.join_in(&snapshot, row, 22);
+    groups.age(22);
+    assert_eq!(groups.len(), 1);
+    groups.age(23);
+    assert_eq!(groups.len(), 0);
 }
 
 proptest! {

@@ -10,19 +10,22 @@ use super::{PortConf, Snapshot, Tagging};
 /// The ports of a network that are switched on.
 #[derive(Debug, Default)]
 pub(in crate::datapath) struct Members {
-    /// Access ports by VLAN, in the order of the VLANs.
+    /// Access ports by VLAN, in the order of the VLANs; native ones of trunks are among them, if with no
+    /// access port.
     access: Vec<(u16, Vec<PortIndex>)>,
     trunks: Vec<PortIndex>,
 }
 
 impl Members {
     pub(super) fn add(&mut self, port: PortIndex, conf: &PortConf) {
-        if conf.vlans.is_trunk() {
+        let access = (!conf.vlans.is_trunk()).then_some(port);
+        if access.is_none() {
             self.trunks.push(port);
-        } else if let Some(vlan) = conf.vlans.untagged() {
+        }
+        if let Some(vlan) = conf.vlans.untagged() {
             match self.access.binary_search_by_key(&vlan, |&(vlan, _)| vlan) {
-                Ok(at) => self.access[at].1.push(port),
-                Err(at) => self.access.insert(at, (vlan, vec![port])),
+                Ok(at) => self.access[at].1.extend(access),
+                Err(at) => self.access.insert(at, (vlan, access.into_iter().collect())),
             }
         }
     }
@@ -33,8 +36,8 @@ impl Members {
         at.map_or(&[], |at| &self.access[at].1)
     }
 
-    /// VLANs that have access ports.
-    pub(in crate::datapath) fn access_vlans(&self) -> impl Iterator<Item = u16> {
+    /// VLANs that some port carries without a tag, in their order.
+    pub(in crate::datapath) fn domains(&self) -> impl Iterator<Item = u16> {
         self.access.iter().map(|&(vlan, _)| vlan)
     }
 

@@ -162,6 +162,22 @@ fn a_trunk_is_answered_on_the_vlan_that_it_asked_on() {
     sim.check();
 }
 
+/// What is behind a second tag is a customer's own, whatever address it is.
+#[test]
+fn behind_two_tags_nothing_is_answered() {
+    let mut sim = sim();
+    sim.set(0, |conf| conf.vlans = PortVlans::trunk([10], None));
+    sim.set(2, |conf| conf.vlans = PortVlans::access(10));
+    for question in [request(0, v4(2)), solicit(0, v6(0), v6(2))] {
+        let mut bytes = question.clone();
+        bytes.splice(VNET_LEN + 12..VNET_LEN + 12, [0x81, 0, 0, 10, 0x81, 0, 0, 30]);
+        let mut inner = question;
+        inner.splice(VNET_LEN + 12..VNET_LEN + 12, [0x81, 0, 0, 30]);
+        assert_eq!(sent(&mut sim, bytes), [vec![], vec![], vec![inner], vec![]]);
+    }
+    sim.check();
+}
+
 #[test]
 fn on_another_network_the_address_is_somebody_elses() {
     let mut sim = Sim::with_networks(&[0, 0, 1, 1]);

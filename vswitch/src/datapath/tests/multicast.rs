@@ -35,18 +35,43 @@ fn report(from: u16) -> Vec<u8> {
     igmp(from, GROUP, 0x16, GROUP)
 }
 
+fn leave(from: u16) -> Vec<u8> {
+    igmp(from, [224, 0, 0, 2], 0x17, GROUP)
+}
+
+/// IGMPv3 with one record a group: a kind, and a source where it has one.
+fn igmp_v3(from: u16, kind: u8, groups: impl ExactSizeIterator<Item = [u8; 4]>) -> Vec<u8> {
+    let mut message = vec![0x22, 0, 0, 0, 0, 0];
+    message.extend((groups.len() as u16).to_be_bytes());
+    for group in groups {
+        let sources = u8::from([1, 5, 6].contains(&kind));
+        message.extend([kind, 0, 0, sources]);
+        message.extend(group);
+        message.extend(vec![9; 4 * usize::from(sources)]);
+    }
+    let mut bytes = ipv4(from, [224, 0, 0, 22], 2, &[]);
+    let len = (20 + message.len()) as u16;
+    bytes[VNET_LEN + 16..VNET_LEN + 18].copy_from_slice(&len.to_be_bytes());
+    bytes.extend(message);
+    bytes
+}
+
 fn query(from: u16) -> Vec<u8> {
     igmp(from, [224, 0, 0, 1], 0x11, [0; 4])
 }
 
 /// MLDv2, in which a host joins a group.
 fn mld_report(from: u16, group: u8) -> Vec<u8> {
+    mld_record(from, 4, group)
+}
+
+fn mld_record(from: u16, kind: u8, group: u8) -> Vec<u8> {
     let mut bytes = frame(MacAddr([0x33, 0x33, 0, 0, 0, 0x16]), mac(from), &[]);
     bytes[24..26].copy_from_slice(&[0x86, 0xdd]);
     bytes.extend([0x60, 0, 0, 0, 0, 36, 0, 1]);
     bytes.extend([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, from as u8]);
     bytes.extend([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x16]);
-    bytes.extend([58, 0, 5, 2, 0, 0, 1, 0, 143, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0]);
+    bytes.extend([58, 0, 5, 2, 0, 0, 1, 0, 143, 0, 0, 0, 0, 0, 0, 1, kind, 0, 0, 0]);
     bytes.extend([0xff, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, group]);
     bytes
 }
@@ -66,8 +91,14 @@ pub(super) fn random(random: &mut Random, from: u16) -> Vec<u8> {
     match random.below(8) {
         0..=2 => igmp(from, group, 0x16, group),
         3 => query(from),
+        4 => igmp(from, [224, 0, 0, 2], 0x17, group),
         _ => data(from, group),
     }
+}
+
+fn tagged(mut bytes: Vec<u8>, vlan: u8) -> Vec<u8> {
+    bytes.splice(VNET_LEN + 12..VNET_LEN + 12, [0x81, 0, 0, vlan]);
+    bytes
 }
 
 /// A switch that has been up for a while.
@@ -181,9 +212,6 @@ fn the_switch_asks_where_no_router_does() {
 fn vlans_listen_for_themselves_and_tags_are_as_they_should_be() {
     let mut sim = Sim::new(4);
     sim.snoop();
-    sim.query();
-    sim.pass(Duration::from_secs(30));
-    sim.sent_counts();
     for (port, vlans) in [
         (0, PortVlans::access(10)),
         (1, PortVlans::access(10)),
@@ -192,10 +220,10 @@ fn vlans_listen_for_themselves_and_tags_are_as_they_should_be() {
     ] {
         sim.set(port, |conf| conf.vlans = vlans);
     }
-    let tagged = |mut bytes: Vec<u8>| {
-        bytes.splice(VNET_LEN + 12..VNET_LEN + 12, [0x81, 0, 0, 10]);
-        bytes
-    };
+    sim.query();
+    sim.pass(Duration::from_secs(30));
+    sim.sent_counts();
+    let tagged = |bytes| tagged(bytes, 10);
     sim.inject(1, report(1));
     sim.inject(2, report(2));
     sim.inject(3, tagged(report(3)));
@@ -217,7 +245,207 @@ fn at_first_and_without_snooping_groups_are_flooded() {
     assert_eq!(sim.sent_counts(), [0; 5], "nor is anybody asked");
     sim.snoop();
     assert_eq!(counts(&mut sim, data(0, GROUP)), [0, 1, 1, 1, 1]);
-    sim.pass(Duration::from_secs(30));
+    sim.query();
+    assert_eq!(sim.sent_counts(), [2; 5]);
+    sim.pass(Duration::from_secs(20));
+    assert_eq!(counts(&mut sim, data(0, GROUP)), [0, 1, 1, 1, 1]);
+    sim.pass(Duration::from_secs(1));
     assert_eq!(counts(&mut sim, data(0, GROUP)), [0; 5]);
     sim.check();
+}
+
+/// Port 2 listens; it leaves. What the switch asks, and who gets the group's frames when.
+#[test]
+fn who_leaves_is_asked_and_then_gets_nothing() {
+    let leaves = [
+        (report(2), leave(2)),
+        (report(2), igmp_v3(2, 3, [GROUP].into_iter())),
+        (igmp_v3(2, 5, [GROUP].into_iter()), igmp_v3(2, 6, [GROUP].into_iter())),
+    ];
+    for (join, leave) in leaves {
+        let mut sim = sim();
+        assert_eq!(counts(&mut sim, leave.clone()), [0; 5]);
+        sim.query();
+        assert_eq!(sim.sent_counts(), [0; 5], "it did not listen: nobody is asked");
+        sim.inject(2, join);
+        sim.inject(2, leave);
+        sim.run();
+        sim.query();
+        assert_eq!(sim.sent_counts(), [0, 0, 1, 0, 0], "the port alone is asked");
+        sim.query();
+        assert_eq!(sim.sent_counts(), [0; 5]);
+        for asked in [1, 0] {
+            sim.pass(Duration::from_secs(1));
+            sim.query();
+            assert_eq!(sim.sent_counts(), [0, 0, asked, 0, 0], "twice, a second apart");
+            assert_eq!(counts(&mut sim, data(0, GROUP)), [0, 0, 1, 0, 0], "it may answer");
+        }
+        sim.pass(Duration::from_secs(1));
+        sim.query();
+        assert_eq!(counts(&mut sim, data(0, GROUP)), [0; 5]);
+        sim.check();
+    }
+}
+
+/// Another station on the port, or another group of the same MAC address.
+#[test]
+fn who_answers_still_listens() {
+    let mut sim = sim();
+    for (join, leave, of_group) in [
+        (report(2), leave(2), data(0, GROUP)),
+        (mld_report(2, 9), mld_record(2, 3, 9), data6(0, 5, 9)),
+    ] {
+        sim.inject(2, join.clone());
+        sim.inject(2, leave);
+        sim.run();
+        sim.query();
+        let asked = sim.sent(2);
+        assert_eq!(asked.len(), 1);
+        let kind = if of_group[VNET_LEN] == 1 { 0x08 } else { 0x86 };
+        assert_eq!(asked[0][VNET_LEN + 12], kind, "in its family");
+        sim.inject(2, join);
+        sim.run();
+        sim.pass(Duration::from_secs(100));
+        sim.query();
+        sim.sent_counts();
+        assert_eq!(counts(&mut sim, of_group), [0, 0, 1, 0, 0]);
+    }
+    sim.check();
+}
+
+#[test]
+fn a_trunk_is_asked_on_the_vlan_that_was_left_and_a_router_is_not() {
+    let mut sim = sim();
+    sim.set(1, |conf| conf.vlans = PortVlans::trunk([10], None));
+    sim.set(2, |conf| conf.vlans = PortVlans::access(10));
+    sim.query();
+    sim.sent_counts();
+    sim.inject(1, tagged(report(1), 10));
+    sim.inject(1, tagged(leave(1), 10));
+    sim.run();
+    sim.query();
+    let asked = sim.sent(1);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0][VNET_LEN + 12..VNET_LEN + 16], [0x81, 0, 0, 10]);
+    sim.pass(Duration::from_secs(5));
+    sim.query();
+    sim.inject(1, tagged(report(1), 10));
+    sim.inject(1, tagged(query(1), 10));
+    sim.inject(1, tagged(leave(1), 10));
+    sim.run();
+    sim.sent_counts();
+    sim.query();
+    assert_eq!(sim.sent_counts(), [0; 5], "to a router goes all in any case");
+    sim.check();
+}
+
+#[test]
+fn a_vlan_that_ports_come_to_is_asked_at_once_and_flooded_until_it_has_answered() {
+    let mut sim = sim();
+    for port in [0, 1, 2] {
+        sim.set(port, |conf| conf.vlans = PortVlans::access(10));
+    }
+    sim.query();
+    assert_eq!(sim.sent_counts(), [2, 2, 2, 0, 0], "VLAN 10 is new");
+    sim.pass(Duration::from_secs(30));
+    assert_eq!(counts(&mut sim, data(0, GROUP)), [0; 5]);
+    sim.set(3, |conf| conf.vlans = PortVlans::access(10));
+    assert_eq!(counts(&mut sim, data(0, GROUP)), [0, 1, 1, 1, 0]);
+    sim.query();
+    assert_eq!(sim.sent_counts(), [2, 2, 2, 2, 0]);
+    sim.inject(3, report(3));
+    sim.run();
+    sim.pass(Duration::from_secs(21));
+    assert_eq!(counts(&mut sim, data(0, GROUP)), [0, 0, 0, 1, 0]);
+    // What is changed of a port beside that is no reason to ask, nor is a new access port.
+    sim.set(3, |conf| conf.isolation = Isolation::Promiscuous);
+    sim.disable(4);
+    sim.set(4, |conf| conf.enabled = true);
+    sim.query();
+    assert_eq!(sim.sent_counts(), [0; 5]);
+    // A trunk that comes may have listeners behind it.
+    sim.set(3, |conf| conf.vlans = PortVlans::trunk([10, 20], None));
+    sim.query();
+    assert_eq!(sim.sent_counts(), [2, 2, 2, 2, 0]);
+    sim.check();
+}
+
+#[test]
+fn a_vlan_of_tagged_ports_is_flooded_for_good_and_a_native_one_is_asked() {
+    let mut sim = Sim::new(3);
+    sim.snoop();
+    for port in [0, 1] {
+        sim.set(port, |conf| conf.vlans = PortVlans::trunk([10, 20], Some(5)));
+    }
+    sim.set(2, |conf| conf.vlans = PortVlans::trunk([5], None));
+    sim.query();
+    // IGMP and MLD on VLAN 5: native here, tagged there.
+    assert_eq!(sim.sent_counts(), [2, 2, 2]);
+    sim.inject(1, tagged(report(1), 20));
+    sim.inject(1, report(1));
+    sim.run();
+    sim.sent_counts();
+    for _ in 0..4 {
+        sim.pass(Duration::from_secs(124));
+        sim.query();
+        sim.sent_counts();
+        assert_eq!(counts(&mut sim, tagged(data(0, GROUP), 20)), [0, 1, 0]);
+        assert_eq!(counts(&mut sim, tagged(data(0, [239, 9, 9, 9]), 20)), [0, 1, 0]);
+        sim.inject(1, report(1));
+        sim.run();
+        assert_eq!(counts(&mut sim, data(0, GROUP)), [0, 1, 0]);
+        assert_eq!(counts(&mut sim, data(0, [239, 9, 9, 9])), [0; 3]);
+    }
+    sim.check();
+}
+
+/// The groups of an inner domain are not the switch's to know.
+#[test]
+fn behind_two_tags_reports_say_nothing_and_groups_are_flooded() {
+    let mut sim = sim();
+    for port in [0, 1, 2] {
+        sim.set(port, |conf| conf.vlans = PortVlans::trunk([10], Some(0)));
+    }
+    sim.set(3, |conf| conf.vlans = PortVlans::access(10));
+    sim.query();
+    sim.pass(Duration::from_secs(30));
+    sim.sent_counts();
+    let double = |bytes| tagged(tagged(bytes, 30), 10);
+    for bytes in [double(report(0)), double(data(0, GROUP)), double(query(0))] {
+        assert_eq!(counts(&mut sim, bytes), [0, 1, 1, 1, 0]);
+    }
+    // The query made nobody a router, nor the report a listener.
+    sim.inject(1, tagged(data(1, GROUP), 10));
+    sim.run();
+    assert_eq!(sim.sent_counts(), [0; 5]);
+    sim.check();
+}
+
+#[test]
+fn a_report_of_too_many_groups_is_read_in_part() {
+    let mut sim = sim();
+    let groups = (0..400_u16).map(|n| [239, 7, (n >> 8) as u8, n as u8]);
+    let mut report = igmp_v3(2, 4, groups);
+    // As one GSO frame, so that it is not too long.
+    report[..12].copy_from_slice(&[1, 1, 66, 0, 0xe8, 3, 34, 0, 16, 0, 0, 0]);
+    sim.inject(2, report);
+    sim.run();
+    let groups = &sim.state().groups;
+    assert_eq!((groups.len(), groups.full), (limits::GROUPS_PER_PORT_MAX, 1));
+    sim.check();
+}
+
+#[test]
+fn news_without_room_are_counted_and_without_peers_not_kept() {
+    let row = Learnt { key: Key::new(NetworkIndex(0), 0, mac(1)), port: fastpath::PortIndex(1) };
+    let mut state = State::new(1, true);
+    let room = state.news.capacity();
+    for _ in 0..limits::NEWS_ROWS + 3 {
+        state.add_news(row, 10);
+    }
+    assert_eq!((state.news.len(), state.news_lost), (limits::NEWS_ROWS, 3));
+    assert_eq!(state.news.capacity(), room, "nothing is allocated for a frame");
+    let mut alone = State::new(1, false);
+    alone.add_news(row, 10);
+    assert_eq!((alone.news.len(), alone.news_lost), (0, 0));
 }

@@ -103,15 +103,15 @@ fn each_kind_of_storm_has_its_own_bucket_and_reason() {
     ];
     for (dst, reason) in cases {
         let mut sim = acquainted(3);
-        let storm = Storm { broadcast: frames(100), multicast: frames(100), unknown: frames(100) };
+        let storm = Storm { broadcast: frames(200), multicast: frames(200), unknown: frames(200) };
         sim.limit(0, |limits| limits.storm = Some(storm));
-        for _ in 0..300 {
+        for _ in 0..500 {
             sim.inject(0, frame(dst, sim::mac(0), &[]));
         }
         sim.inject(0, frame(sim::mac(1), sim::mac(0), &[]));
         sim.run();
-        assert_eq!(sim.drops(0, reason), 200, "{}", reason.name());
-        assert_eq!(sim.sent_counts(), [0, 101, 100], "unicast passes");
+        assert_eq!(sim.drops(0, reason), 300, "{}", reason.name());
+        assert_eq!(sim.sent_counts(), [0, 201, 200], "unicast passes");
         for (_, other) in cases.iter().filter(|(_, other)| *other != reason) {
             assert_eq!(sim.drops(0, *other), 0);
         }
@@ -324,6 +324,48 @@ fn an_address_of_nobodys_stays_where_it_was_first() {
     let inner = MacAddr([2, 7, 7, 7, 7, 7]);
     let events = flap(&mut sim, inner, [3, 1], FLAP_MOVES_MAX + 2);
     assert_eq!(events.iter().map(|event| event.port).collect::<Vec<_>>(), [PortIndex(1)]);
+}
+
+/// Whoever takes an address and waits until its owner speaks has not made himself its owner.
+#[test]
+fn by_timing_nobody_gets_the_owners_port_blocked() {
+    for waits_ms in [1_100, 60_000, 590_000] {
+        let mut sim = guarded(4);
+        let inner = MacAddr([2, 7, 7, 7, 7, 7]);
+        // It lives behind 1; 2 takes it.
+        assert_eq!(flap(&mut sim, inner, [1, 2], 1), []);
+        sim.pass(Duration::from_millis(waits_ms));
+        let events = flap(&mut sim, inner, [1, 2], FLAP_MOVES_MAX + 2);
+        assert_eq!(events.iter().map(|event| event.port).collect::<Vec<_>>(), [PortIndex(2)]);
+        let sign = LoopSign::Flap { mac: inner, other: PortIndex(1) };
+        assert_eq!(events[0].sign, sign, "{waits_ms}");
+    }
+}
+
+/// A station has moved from 1 to 2 lately: that 3 takes its address must not block 2.
+#[test]
+fn of_two_strangers_none_is_blocked() {
+    for ports in [[2, 3], [3, 2]] {
+        let mut sim = guarded(4);
+        let inner = MacAddr([2, 7, 7, 7, 7, 7]);
+        assert_eq!(flap(&mut sim, inner, [1, 2], 1), []);
+        sim.pass(Duration::from_secs(60));
+        assert_eq!(flap(&mut sim, inner, ports, 3 * FLAP_MOVES_MAX), []);
+        // Where its home takes part there is a loop.
+        let events = flap(&mut sim, inner, [1, 1], 0);
+        assert_eq!(events.iter().map(|event| event.port.0).collect::<Vec<_>>(), [ports[0]]);
+    }
+}
+
+/// A station that moved for good is at home where it is now.
+#[test]
+fn a_move_of_long_ago_is_forgotten() {
+    let mut sim = guarded(4);
+    let inner = MacAddr([2, 7, 7, 7, 7, 7]);
+    assert_eq!(flap(&mut sim, inner, [1, 2], 1), []);
+    sim.pass(limits::FORGIVE + Duration::from_secs(1));
+    let events = flap(&mut sim, inner, [2, 3], FLAP_MOVES_MAX + 2);
+    assert_eq!(events.iter().map(|event| event.port).collect::<Vec<_>>(), [PortIndex(3)]);
 }
 
 #[test]

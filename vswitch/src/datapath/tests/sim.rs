@@ -153,6 +153,8 @@ impl Sim {
     /// Asks who listens, if it is time.
     pub(super) fn query(&mut self) {
         let Self { engine, pool, snapshot, state, stats, .. } = self;
+        // As a worker does.
+        state.follow(snapshot);
         tick(self.now, (true, true), pool, snapshot, state, stats, engine);
         self.run();
     }

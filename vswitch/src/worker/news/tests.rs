@@ -29,14 +29,10 @@ fn seen_on(port: u16) -> Learnt {
     Learnt { key: Key::new(NETWORK, 0, MAC), port: PortIndex(port) }
 }
 
-fn at(seconds: u64) -> Nanos {
-    Nanos(seconds * 1_000_000_000)
-}
-
 #[test]
 fn every_other_worker_hears_and_the_teller_does_not() {
     let mut workers = News::mesh(3);
-    workers[0].tell(at(10), &mut vec![seen_on(1)]);
+    workers[0].tell(&mut vec![(seen_on(1), 10)]);
     let known = workers.iter_mut().map(|news| {
         let mut state = State::new(1, true);
         news.hear(&snapshot(), &mut state);
@@ -50,11 +46,11 @@ fn every_other_worker_hears_and_the_teller_does_not() {
 fn old_news_does_not_replace_what_is_newer() {
     let mut workers = News::mesh(2);
     let mut state = State::new(1, true);
-    workers[0].tell(at(10), &mut vec![seen_on(1)]);
+    workers[0].tell(&mut vec![(seen_on(1), 10)]);
     state.fdb.learn(seen_on(2), 20, 300, Shares::ALL);
     workers[1].hear(&snapshot(), &mut state);
     assert_eq!(state.fdb.lookup(seen_on(1).key, 20, 300), Some(PortIndex(2)));
-    workers[0].tell(at(30), &mut vec![seen_on(1)]);
+    workers[0].tell(&mut vec![(seen_on(1), 30)]);
     workers[1].hear(&snapshot(), &mut state);
     assert_eq!(state.fdb.lookup(seen_on(1).key, 30, 300), Some(PortIndex(1)));
 }
@@ -63,7 +59,7 @@ fn old_news_does_not_replace_what_is_newer() {
 fn a_port_that_is_gone_is_not_learnt_again() {
     let mut workers = News::mesh(2);
     let mut state = State::new(1, true);
-    workers[0].tell(at(10), &mut vec![seen_on(7)]);
+    workers[0].tell(&mut vec![(seen_on(7), 10)]);
     workers[1].hear(&snapshot(), &mut state);
     assert!(state.fdb.is_empty());
 }
@@ -73,7 +69,7 @@ fn who_listens_to_a_group_is_news_too() {
     let mut workers = News::mesh(2);
     let mut state = State::new(1, true);
     let key = Key::new(NETWORK, 0, MacAddr([1, 0, 0x5e, 1, 2, 3]));
-    workers[0].tell(at(10), &mut vec![Learnt { key, port: PortIndex(1) }]);
+    workers[0].tell(&mut vec![(Learnt { key, port: PortIndex(1) }, 270)]);
     workers[1].hear(&snapshot(), &mut state);
     assert_eq!((state.groups.len(), state.fdb.is_empty()), (1, true));
 }
@@ -82,7 +78,7 @@ fn who_listens_to_a_group_is_news_too() {
 fn what_does_not_fit_is_counted() {
     let mut workers = News::mesh(2);
     for _ in 0..NEWS_ROWS + 5 {
-        workers[0].tell(at(10), &mut vec![seen_on(1)]);
+        workers[0].tell(&mut vec![(seen_on(1), 10)]);
     }
     assert_eq!(workers[0].lost(), 5);
 }

@@ -18,7 +18,8 @@ fn bounds(periods: &[&[(PortIndex, Tally)]]) -> Vec<Option<u32>> {
     let mut seen = Vec::new();
     for &ports in periods {
         now = now.after(RESTRAINT_PERIOD);
-        restraint.manners = ports.iter().map(|&(port, tally)| (port, tally.manner())).collect();
+        restraint.manners =
+            ports.iter().map(|&(port, tally)| (port, tally.manner(false))).collect();
         restraint.judge(now);
         let port = &restraint.ports[A.get()];
         seen.push((port.until > now).then_some(port.bound));
@@ -53,7 +54,15 @@ fn a_flood_is_held_back_only_where_others_talk() {
         [None],
         "two floods are a load, not an attack"
     );
-    assert_eq!(bounds(&[&[(A, flood), (B, quiet)]]), [Some(FLOOD_FRAMES as u32)]);
+    assert_eq!(bounds(&[&[(A, flood), (B, quiet)]]), [Some(RESTRAINT_FRAMES as u32)]);
+}
+
+/// Held back, it cannot flood, and shows that it would.
+#[test]
+fn a_flood_that_is_held_back_remains_one() {
+    let all_that_it_may = tally(RESTRAINT_FRAMES, RESTRAINT_FRAMES * 64, 0, 0);
+    assert_eq!(all_that_it_may.manner(true), Manner::Flood);
+    assert_eq!(all_that_it_may.manner(false), Manner::Good);
 }
 
 #[test]

@@ -62,12 +62,39 @@ fn a_narrow_way_out_is_said() {
 }
 
 #[test]
+fn ports_that_containers_appear_from_are_not_the_hosts() {
+    assert_eq!(snat_ports(Some("32768\t60999")).status, Good);
+    assert_eq!(snat_ports(None).status, Good);
+    for overlapping in ["1024 65535", "32767 60999", "15000 20000"] {
+        let row = snat_ports(Some(overlapping));
+        assert_eq!(row.status, Warn, "{overlapping}");
+        assert!(row.advice.unwrap().contains("--snat-ports"));
+    }
+}
+
+#[test]
+fn docker_is_only_in_the_way_of_the_kernel() {
+    assert_eq!(docker(false).detail, "no docker0");
+    assert!(docker(true).detail.contains("DOCKER-USER"));
+}
+
+#[test]
 fn files_are_for_ports() {
     assert_eq!(open_files((Some(1024), Some(1_048_576))).status, Good);
     assert_eq!(open_files((None, None)).status, Good);
     let row = open_files((Some(1024), Some(4096)));
     assert_eq!(row.status, Warn);
     assert!(row.detail.ends_with("room for about 3840 ports"), "{}", row.detail);
+}
+
+#[test]
+fn neighbours_are_for_ports() {
+    assert_eq!(neighbours(Some("1024"), 1000).status, Good);
+    assert_eq!(neighbours(None, 5000).status, Good);
+    let row = neighbours(Some("1024"), 1024);
+    assert_eq!(row.status, Warn);
+    assert!(row.detail.contains("1024 ports"), "{}", row.detail);
+    assert!(row.advice.unwrap().contains("gc_thresh3=4096"));
 }
 
 #[test]

@@ -1,0 +1,160 @@
+//! `vswitch conntrack`: connections whose addresses the switch translates.
+
+mod watch;
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed, Tuple};
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::client::Client;
+use crate::error::Outcome;
+use crate::table::Column::{Number, Text};
+use crate::{human, output, table, value};
+
+/// Show and forget connections whose addresses are translated
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ConntrackArgs {
+    #[command(subcommand)]
+    command: Option<ConntrackCommand>,
+}
+
+const EXAMPLES: &str = "\
+Connections between containers, and between them and the host, are not translated and not listed.
+
+Examples:
+  vswitch conntrack ls
+  vswitch conntrack ls --container web --protocol tcp
+  vswitch conntrack watch --interval 1
+  sudo vswitch conntrack flush --container web     what goes on must connect anew
+  vswitch conntrack ls --format json | jq -r '.[] | select(.state == \"established\") | .original.src'";
+
+#[derive(Debug, Subcommand)]
+enum ConntrackCommand {
+    /// List connections, as `vswitch conntrack` does
+    #[command(visible_alias = "list")]
+    Ls {
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+    /// Forget connections: all, or those that are picked
+    Flush {
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
+    /// Show connections as they come (+), change (~) and go (-)
+    Watch {
+        #[command(flatten)]
+        filter: FilterArgs,
+        #[command(flatten)]
+        pace: watch::PaceArgs,
+    },
+}
+
+/// Which connections
+#[derive(Debug, Default, Args)]
+struct FilterArgs {
+    /// Those of this attachment
+    #[arg(long, value_name = "NAME", value_parser = value::name)]
+    container: Option<String>,
+    /// Those of this protocol
+    #[arg(long, value_name = "PROTOCOL", value_parser = protocols())]
+    protocol: Option<String>,
+    /// Those with this address at either end, before or after translation
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<IpAddr>,
+    /// Those with this port at either end, before or after translation
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+}
+
+fn protocols() -> PossibleValuesParser {
+    PossibleValuesParser::new(["tcp", "udp", "icmp", "icmpv6", "sctp"])
+}
+
+impl From<FilterArgs> for ConnectionFilter {
+    fn from(args: FilterArgs) -> Self {
+        let FilterArgs { container, protocol, address, port } = args;
+        Self { container, protocol, address, port }
+    }
+}
+
+impl ConntrackArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let client = global.client()?;
+        let all = ConntrackCommand::Ls { filter: FilterArgs::default() };
+        match self.command.unwrap_or(all) {
+            ConntrackCommand::Ls { filter } => {
+                let rows = connections(&client, &filter.into())?;
+                output::show(global.format, &rows, |rows| render(rows))?;
+            }
+            ConntrackCommand::Flush { filter } => {
+                let filter = ConnectionFilter::from(filter);
+                let flushed: Flushed = client.delete(routes::CONNTRACK, &filter)?;
+                output::show(global.format, &flushed, said)?;
+            }
+            ConntrackCommand::Watch { filter, pace } => {
+                watch::run(&client, global.format, &filter.into(), &pace)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Those that the filter picks, in the order of their containers and addresses.
+fn connections(client: &Client, filter: &ConnectionFilter) -> Outcome<Vec<Connection>> {
+    let mut rows: Vec<Connection> = client.get(routes::CONNTRACK)?;
+    rows.retain(|row| filter.picks(row));
+    rows.sort_by(|a, b| {
+        let key = |row: &Connection| (row.original.src, row.original.dst);
+        (&a.container, &a.protocol, key(a)).cmp(&(&b.container, &b.protocol, key(b)))
+    });
+    Ok(rows)
+}
+
+fn said(flushed: &Flushed) -> String {
+    match flushed.connections {
+        1 => "1 connection is forgotten\n".to_owned(),
+        count => format!("{count} connections are forgotten\n"),
+    }
+}
+
+fn render(rows: &[Connection]) -> String {
+    let columns = [
+        Text("PROTO"),
+        Text("CONTAINER"),
+        Text("ORIGINAL"),
+        Text("TRANSLATED"),
+        Text("STATE"),
+        Number("IDLE"),
+        Number("FRAMES"),
+        Number("BYTES"),
+    ];
+    table::table(
+        columns,
+        rows.iter().map(|row| {
+            [
+                row.protocol.clone(),
+                row.container.clone(),
+                tuple(&row.original),
+                tuple(&row.translated),
+                row.state.clone(),
+                human::seconds(row.idle_s),
+                human::count(row.frames),
+                human::bytes(row.bytes),
+            ]
+        }),
+    )
+}
+
+fn tuple(tuple: &Tuple) -> String {
+    format!("{} -> {}", tuple.src, tuple.dst)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Connections as they come and go. The daemon is asked at an interval: what lives shorter is not seen.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use vswitch_api::conntrack::{Connection, ConnectionFilter};
+
+use super::{connections, tuple};
+use crate::client::Client;
+use crate::error::Outcome;
+use crate::output::{self, Format};
+
+/// How often, how long
+#[derive(Debug, Args)]
+pub(crate) struct PaceArgs {
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: u64,
+    /// End after so many looks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+/// What became of a connection; as JSON one a line.
+#[derive(Debug, Serialize)]
+struct Event<'a> {
+    event: Kind,
+    #[serde(flatten)]
+    connection: &'a Connection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    New,
+    Changed,
+    Gone,
+}
+
+/// What stays the same while a connection lives.
+type Key = String;
+
+/// Looks until it has looked often enough, or is interrupted.
+pub(super) fn run(
+    client: &Client,
+    format: Format,
+    filter: &ConnectionFilter,
+    pace: &PaceArgs,
+) -> Outcome<()> {
+    let mut before = BTreeMap::new();
+    for look in 0..pace.count.unwrap_or(u64::MAX) {
+        if look > 0 {
+            std::thread::sleep(Duration::from_secs(pace.interval));
+        }
+        let now: BTreeMap<Key, Connection> =
+            connections(client, filter)?.into_iter().map(|row| (key(&row), row)).collect();
+        for event in events(&before, &now) {
+            match format {
+                Format::Table => output::text(&line(&event))?,
+                Format::Json => output::json_line(&event)?,
+            }
+        }
+        before = now;
+    }
+    Ok(())
+}
+
+fn key(row: &Connection) -> Key {
+    format!("{} {} {}", row.protocol, tuple(&row.original), tuple(&row.translated))
+}
+
+/// What happened between two looks: what went first, since another may have its ports now.
+fn events<'a>(
+    before: &'a BTreeMap<Key, Connection>,
+    now: &'a BTreeMap<Key, Connection>,
+) -> Vec<Event<'a>> {
+    let gone = before.iter().filter(|(key, _)| !now.contains_key(*key));
+    let gone = gone.map(|(_, connection)| Event { event: Kind::Gone, connection });
+    let rest = now.iter().filter_map(|(key, connection)| match before.get(key) {
+        None => Some(Event { event: Kind::New, connection }),
+        Some(former) if former.state != connection.state => {
+            Some(Event { event: Kind::Changed, connection })
+        }
+        Some(_) => None,
+    });
+    gone.chain(rest).collect()
+}
+
+fn line(event: &Event<'_>) -> String {
+    let mark = match event.event {
+        Kind::New => '+',
+        Kind::Changed => '~',
+        Kind::Gone => '-',
+    };
+    let row = event.connection;
+    format!(
+        "{mark} {} {} {} as {} {}\n",
+        row.protocol,
+        row.container,
+        tuple(&row.original),
+        tuple(&row.translated),
+        row.state
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::connection;
+    use super::*;
+
+    #[test]
+    fn what_comes_changes_and_goes_is_told() {
+        let look = |rows: &[(&str, &str)]| -> BTreeMap<Key, Connection> {
+            let rows = rows.iter().map(|(src, state)| connection("web", src, state));
+            rows.map(|row| (key(&row), row)).collect()
+        };
+        let before = look(&[("10.99.0.2:1", "syn-sent"), ("10.99.0.2:2", "established")]);
+        let now = look(&[("10.99.0.2:1", "established"), ("10.99.0.2:3", "syn-sent")]);
+        let lines: Vec<String> = events(&before, &now).iter().map(line).collect();
+        let translated = "as 192.0.2.1:20000 -> 203.0.113.5:80";
+        assert_eq!(
+            lines,
+            [
+                format!("- tcp web 10.99.0.2:2 -> 203.0.113.5:80 {translated} established\n"),
+                format!("~ tcp web 10.99.0.2:1 -> 203.0.113.5:80 {translated} established\n"),
+                format!("+ tcp web 10.99.0.2:3 -> 203.0.113.5:80 {translated} syn-sent\n"),
+            ]
+        );
+        assert!(events(&now, &now).is_empty());
+        let json = serde_json::to_value(&events(&before, &now)[0]).unwrap();
+        assert_eq!((&json["event"], &json["state"]), (&"gone".into(), &"established".into()));
+    }
+}

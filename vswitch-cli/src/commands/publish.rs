@@ -1,0 +1,55 @@
+//! `vswitch publish`: hand a port of the host to an attached container, while it runs.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use vswitch_api::publish::{PortSpec, Prefix, Publication};
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::client::route;
+use crate::error::Outcome;
+use crate::{output, publish, value};
+
+/// Publish a port of an attached container
+///
+/// Takes effect at once and is kept over restarts. The client's address reaches the container as it is.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct PublishArgs {
+    /// Name of the attachment
+    #[arg(value_parser = value::name)]
+    name: String,
+    /// The ports, as in `run -p`: without a host port one is picked and printed
+    #[arg(value_name = "[ADDR:]HOST[-HOST]:CONT[-CONT][/tcp|udp|sctp]")]
+    ports: PortSpec,
+    /// Who may connect [default: everybody]
+    #[arg(long, value_name = "ADDRESS|SUBNET", value_delimiter = ',')]
+    allow_from: Vec<Prefix>,
+}
+
+const EXAMPLES: &str = "\
+The host's own firewall does not see what comes in by a published port: say here who may connect.
+
+Examples:
+  sudo vswitch publish web 8080:80
+  sudo vswitch publish web 80                              a free port of the host
+  sudo vswitch publish dns 192.0.2.1:53:53/udp             at one address of the host
+  sudo vswitch publish web '[::]:8080:80'                  at its IPv6 addresses only
+  sudo vswitch publish game 27000-27100:27000-27100/udp
+  sudo vswitch publish db 5432:5432 --allow-from 10.0.0.0/8,2001:db8::/32
+
+Take it back with `vswitch unpublish`; see what there is with `vswitch inspect`.";
+
+impl PublishArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let wanted = Publication { ports: self.ports, allow_from: self.allow_from };
+        let path = route(routes::PORT_PUBLISHED, &self.name);
+        let published: Publication = global.client()?.post(&path, &wanted)?;
+        let said = |published: &Publication| {
+            format!("{} publishes {}\n", self.name, publish::line(published))
+        };
+        output::show(global.format, &published, said)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,43 @@
+//! `vswitch unpublish`: take a published port back.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use hyper::Method;
+use vswitch_api::publish::{PortSpec, PublicationKey};
+use vswitch_api::routes;
+
+use crate::cli::Global;
+use crate::client::route;
+use crate::error::Outcome;
+use crate::{output, value};
+
+/// Take a published port back
+///
+/// Its connections end with it, and the port is free for others.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UnpublishArgs {
+    /// Name of the attachment
+    #[arg(value_parser = value::name)]
+    name: String,
+    /// The ports, as they were published or as `vswitch inspect` shows them
+    #[arg(value_name = "[ADDR:]HOST[-HOST]:CONT[-CONT][/tcp|udp|sctp]")]
+    ports: PortSpec,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo vswitch unpublish web 8080:80
+  sudo vswitch unpublish web 80          whatever ports were picked for the container's port 80
+  sudo vswitch unpublish dns 192.0.2.1:53:53/udp";
+
+impl UnpublishArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let key = PublicationKey { ports: self.ports };
+        let path = route(routes::PORT_PUBLISHED, &self.name);
+        global.client()?.send(&Method::DELETE, &path, Some(&key))?;
+        output::done(global.format, &format!("{} no longer publishes {}", self.name, self.ports))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

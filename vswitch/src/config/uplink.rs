@@ -1,0 +1,106 @@
+//! How containers reach the world.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::types::{IfName, ValueError};
+
+/// The fewest ports that containers may appear from.
+const SNAT_PORTS_MIN: u16 = 64;
+
+/// Ports below this one are for services (RFC 6335 section 6).
+const SNAT_FIRST_MIN: u16 = 1024;
+
+/// How containers reach the world.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Uplink {
+    /// By the device of the default route, whichever it is; addresses are translated in user space.
+    Auto,
+    /// By this device.
+    Device(IfName),
+    /// The kernel routes, and translates addresses by nftables.
+    Kernel,
+    /// Not at all: the network is internal to this host.
+    #[default]
+    None,
+}
+
+impl Uplink {
+    /// Whether the switch itself translates.
+    #[must_use]
+    pub const fn is_user_space(&self) -> bool {
+        matches!(self, Self::Auto | Self::Device(_))
+    }
+}
+
+impl fmt::Display for Uplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Device(name) => name.fmt(f),
+            Self::Kernel => f.write_str("kernel"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+impl FromStr for Uplink {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "kernel" => Ok(Self::Kernel),
+            "none" => Ok(Self::None),
+            device => match device.parse() {
+                Ok(name) => Ok(Self::Device(name)),
+                Err(_) => Err(ValueError::Uplink(text.to_owned())),
+            },
+        }
+    }
+}
+
+/// The ports, and identifiers of echoes, from which containers appear to the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnatPorts(RangeInclusive<u16>);
+
+impl SnatPorts {
+    /// The ports.
+    #[must_use]
+    pub fn range(&self) -> RangeInclusive<u16> {
+        self.0.clone()
+    }
+}
+
+/// 20000-32767: below the ephemeral ports of Linux, from which the host itself speaks.
+impl Default for SnatPorts {
+    fn default() -> Self {
+        Self(20_000..=32_767)
+    }
+}
+
+impl fmt::Display for SnatPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.start(), self.0.end())
+    }
+}
+
+impl FromStr for SnatPorts {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let refuse = || ValueError::SnatPorts {
+            text: text.to_owned(),
+            fewest: SNAT_PORTS_MIN,
+            first: SNAT_FIRST_MIN,
+        };
+        let (first, last) = text.split_once('-').ok_or_else(refuse)?;
+        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| refuse());
+        let (first, last) = (port(first)?, port(last)?);
+        if first < SNAT_FIRST_MIN || last < first || last - first < SNAT_PORTS_MIN - 1 {
+            return Err(refuse());
+        }
+        Ok(Self(first..=last))
+    }
+}

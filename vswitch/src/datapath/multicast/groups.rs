@@ -1,0 +1,269 @@
+//! Which ports listen to which group, and which VLANs are asked for it.
+
+use fastpath::PortIndex;
+use wire::MacAddr;
+use wire::membership::QUERY_RESPONSE_S;
+
+use crate::datapath::limits::{
+    GROUP_ROWS_MAX, GROUPS_PER_PORT_MAX, LAST_MEMBER_QUERIES, LAST_MEMBER_S, LEAVES_MAX,
+    MEMBERSHIP_S, QUERY_INTERVAL_S,
+};
+use crate::datapath::{Key, Learnt, NetworkIndex, PortVlans, Snapshot};
+
+/// The group under which the ports of routers are remembered: that of all systems, which is flooded in
+/// any case.
+pub(super) const ROUTERS: MacAddr = MacAddr([0x01, 0x00, 0x5e, 0, 0, 1]);
+
+/// Which ports listen to which group. Rows lie sorted, so that the listeners of a group are a slice.
+#[derive(Debug, Default)]
+pub struct Groups {
+    keys: Vec<(Key, PortIndex)>,
+    ports: Vec<PortIndex>,
+    /// The last second in which a row holds.
+    until_s: Vec<u32>,
+    /// When a row has aged, or sooner.
+    ages_s: u32,
+    /// Rows of each port.
+    held: Vec<u16>,
+    /// VLANs that are asked who listens, sorted.
+    pub(super) domains: Vec<Domain>,
+    /// When one of them is to be asked.
+    pub(super) next_s: u32,
+    /// Where each port is.
+    places: Vec<Option<(NetworkIndex, PortVlans)>>,
+    /// Ports on which somebody has left a group, and somebody else may listen.
+    pub(super) leaves: Vec<Leave>,
+    /// Rows that there was no room for.
+    pub full: u64,
+}
+
+/// A VLAN that is asked who listens: one that some port carries without a tag.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Domain {
+    pub(super) network: NetworkIndex,
+    pub(super) vlan: u16,
+    /// When it was asked first; all is flooded before, and until answers must have come.
+    since_s: Option<u32>,
+    /// When it is to be asked.
+    pub(super) next_s: u32,
+}
+
+impl Domain {
+    fn id(&self) -> (NetworkIndex, u16) {
+        (self.network, self.vlan)
+    }
+
+    pub(super) fn asked(&mut self, now_s: u32) {
+        self.since_s.get_or_insert(now_s);
+        self.next_s = now_s + QUERY_INTERVAL_S;
+    }
+}
+
+/// A port that is asked who still listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leave {
+    /// The group that was left last.
+    pub(super) key: Key,
+    pub(super) port: PortIndex,
+    pub(super) due_s: u32,
+    /// Questions that are left.
+    pub(super) left: u32,
+}
+
+impl Groups {
+    /// Notes that somebody listens on a port, or that a router is there. Says whether it was news of a
+    /// second or more.
+    pub(super) fn join(&mut self, key: Key, port: PortIndex, now_s: u32) -> bool {
+        self.listen(key, port, holds_until(now_s))
+    }
+
+    fn listen(&mut self, key: Key, port: PortIndex, until_s: u32) -> bool {
+        let is_news = match self.keys.binary_search(&(key, port)) {
+            Ok(at) => std::mem::replace(&mut self.until_s[at], until_s) != until_s,
+            Err(_) if self.held_by(port) >= GROUPS_PER_PORT_MAX => {
+                self.full += 1;
+                return false;
+            }
+            Err(_) => {
+                self.make_room(until_s.saturating_sub(MEMBERSHIP_S));
+                let at = self.keys.partition_point(|&row| row < (key, port));
+                self.keys.insert(at, (key, port));
+                self.ports.insert(at, port);
+                self.until_s.insert(at, until_s);
+                if self.held.len() <= port.get() {
+                    self.held.resize(port.get() + 1, 0);
+                }
+                self.held[port.get()] += 1;
+                true
+            }
+        };
+        self.ages_s = self.ages_s.min(until_s + 1);
+        is_news
+    }
+
+    /// Notes that somebody on a port no longer listens: the port is asked who does, and the row ends
+    /// unless somebody answers. Says when, if that is news.
+    pub(super) fn leave(&mut self, key: Key, port: PortIndex, now_s: u32) -> Option<u32> {
+        let at = self.keys.binary_search(&(key, port)).ok()?;
+        let until_s = now_s + LAST_MEMBER_QUERIES * LAST_MEMBER_S;
+        // To a router goes everything in any case.
+        if self.until_s[at] <= until_s || self.routers(key).contains(&port) {
+            return None;
+        }
+        let is_same = |leave: &&mut Leave| {
+            let of = |key: Key| (key.network(), key.vlan(), is_ipv6(key));
+            leave.port == port && of(leave.key) == of(key)
+        };
+        if let Some(leave) = self.leaves.iter_mut().find(is_same) {
+            leave.left = LAST_MEMBER_QUERIES;
+        } else if self.leaves.len() < LEAVES_MAX {
+            self.leaves.push(Leave { key, port, due_s: now_s, left: LAST_MEMBER_QUERIES });
+        } else {
+            self.full += 1;
+            return None;
+        }
+        self.until_s[at] = until_s;
+        self.ages_s = self.ages_s.min(until_s + 1);
+        Some(until_s)
+    }
+
+    /// Notes what another worker saw: that somebody listens until then.
+    pub fn join_in(&mut self, snapshot: &Snapshot, learnt: Learnt, until_s: u32) {
+        if snapshot.reaches(learnt.port, learnt.key) {
+            self.listen(learnt.key, learnt.port, until_s);
+        }
+    }
+
+    /// Forgets a port.
+    pub fn forget_port(&mut self, port: PortIndex) {
+        self.retain(|at_port, _| at_port != port);
+        self.leaves.retain(|leave| leave.port != port);
+    }
+
+    /// Brings what is asked in line with a snapshot that is new. On a VLAN that is new, or to which a
+    /// port or a trunk came, nobody knows who listens: it is asked at once, and flooded until it answers.
+    pub(in crate::datapath) fn follow(&mut self, snapshot: &Snapshot) {
+        let before = std::mem::take(&mut self.domains);
+        for (network, conf) in snapshot.networks().filter(|(_, network)| network.conf.snooping) {
+            for vlan in conf.members.domains() {
+                let known = before.binary_search_by_key(&(network, vlan), Domain::id);
+                let new = Domain { network, vlan, since_s: None, next_s: 0 };
+                self.domains.push(known.map_or(new, |at| before[at]));
+            }
+        }
+        let former = std::mem::take(&mut self.places);
+        for (port, conf) in snapshot.ports() {
+            let place = (conf.network, conf.vlans.clone());
+            let came = match former.get(port.get()).and_then(Option::as_ref) {
+                Some(former) => *former != place,
+                None => conf.vlans.is_trunk(),
+            };
+            let reached = |domain: &&mut Domain| {
+                let carries = conf.vlans.egress(domain.vlan, false).is_some();
+                domain.network == conf.network && carries
+            };
+            for domain in self.domains.iter_mut().filter(|_| came).filter(reached) {
+                (domain.since_s, domain.next_s) = (None, 0);
+            }
+            self.places.resize(port.get(), None);
+            self.places.push(Some(place));
+        }
+        self.schedule();
+    }
+
+    /// Notes when the next VLAN is to be asked.
+    pub(super) fn schedule(&mut self) {
+        let next = self.domains.iter().map(|domain| domain.next_s).min();
+        self.next_s = next.unwrap_or(u32::MAX);
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Ports that listen to a group, or did until lately.
+    pub(in crate::datapath) fn listeners(&self, key: Key) -> &[PortIndex] {
+        let start = self.keys.partition_point(|&(row, _)| row < key);
+        let len = self.keys[start..].partition_point(|&(row, _)| row == key);
+        &self.ports[start..start + len]
+    }
+
+    /// Ports behind which a router is.
+    pub(in crate::datapath) fn routers(&self, key: Key) -> &[PortIndex] {
+        self.listeners(Key::new(key.network(), key.vlan(), ROUTERS))
+    }
+
+    /// Whether everybody on a VLAN who listens has had the time to say so. Where nobody is asked, never.
+    pub(super) fn knows(&self, key: Key, now_s: u32) -> bool {
+        let id = (key.network(), key.vlan());
+        let asked = self.domains.binary_search_by_key(&id, Domain::id);
+        let since_s = asked.ok().and_then(|at| self.domains[at].since_s);
+        since_s
+            .is_some_and(|since_s| now_s.saturating_sub(since_s) > 2 * u32::from(QUERY_RESPONSE_S))
+    }
+
+    /// Takes out what has aged.
+    pub(super) fn age(&mut self, now_s: u32) {
+        if now_s < self.ages_s {
+            return;
+        }
+        self.retain(|_, until_s| now_s <= until_s);
+        self.ages_s = self.until_s.iter().min().map_or(u32::MAX, |&until_s| until_s + 1);
+    }
+
+    pub(super) fn held_by(&self, port: PortIndex) -> usize {
+        self.held.get(port.get()).copied().unwrap_or(0).into()
+    }
+
+    fn make_room(&mut self, now_s: u32) {
+        if self.keys.len() < GROUP_ROWS_MAX {
+            return;
+        }
+        self.age(now_s);
+        if self.keys.len() < GROUP_ROWS_MAX {
+            return;
+        }
+        let fullest = (0..self.held.len()).max_by_key(|&port| self.held[port]);
+        if let Some(at) = self.ports.iter().position(|port| Some(port.get()) == fullest) {
+            self.full += 1;
+            self.keys.remove(at);
+            self.until_s.remove(at);
+            self.held[self.ports.remove(at).get()] -= 1;
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(PortIndex, u32) -> bool) {
+        let mut kept = 0;
+        for at in 0..self.keys.len() {
+            if keep(self.ports[at], self.until_s[at]) {
+                self.keys[kept] = self.keys[at];
+                self.ports[kept] = self.ports[at];
+                self.until_s[kept] = self.until_s[at];
+                kept += 1;
+            } else {
+                self.held[self.ports[at].get()] -= 1;
+            }
+        }
+        self.keys.truncate(kept);
+        self.ports.truncate(kept);
+        self.until_s.truncate(kept);
+    }
+}
+
+/// Until when a report that comes now holds.
+pub(super) fn holds_until(now_s: u32) -> u32 {
+    now_s + MEMBERSHIP_S
+}
+
+/// Whether a group's MAC address is one of IPv6 (RFC 2464 section 7).
+pub(super) fn is_ipv6(key: Key) -> bool {
+    key.mac().0[..2] == [0x33, 0x33]
+}

@@ -1,0 +1,123 @@
+//! Words to write a table with: chains, rules and matches that several rooms use.
+
+use std::ffi::{CStr, CString};
+
+use ipnet::IpNet;
+use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
+use vswitch_sys::set::{Field, Set};
+use vswitch_sys::{Batch, Chain, ChainType, Hook, MsgType, Policy, Rule, Table};
+
+/// Where a chain is called from.
+#[derive(Clone, Copy)]
+pub(super) enum At<'a> {
+    /// Other chains.
+    Jump,
+    /// The ingress of a device.
+    Ingress(&'a CStr, i32),
+    /// A hook of the IP stack: filter or NAT.
+    Stack(ChainType, Hook, i32),
+}
+
+/// A table that is being written into a batch.
+pub(super) struct Writer<'a> {
+    pub(super) batch: &'a mut Batch,
+    pub(super) table: &'a Table,
+    /// Rules written so far.
+    pub(super) rules: usize,
+    sets: u32,
+}
+
+impl<'a> Writer<'a> {
+    /// `sets`: number of sets that the batch has already.
+    pub(super) fn new(batch: &'a mut Batch, table: &'a Table, sets: u32) -> Self {
+        Self { batch, table, rules: 0, sets }
+    }
+
+    /// Number of sets that the batch has now.
+    pub(super) fn sets(&self) -> u32 {
+        self.sets
+    }
+
+    pub(super) fn chain(&mut self, name: &CStr, at: At<'_>) -> Chain<'a> {
+        let mut chain = Chain::new(name, self.table);
+        match at {
+            At::Jump => {}
+            At::Ingress(device, priority) => {
+                // The number of the ingress hook of this family is that of prerouting in others.
+                chain.set_hook(Hook::PreRouting, priority);
+                chain.set_type(ChainType::Filter);
+                chain.set_device(device);
+                chain.set_policy(Policy::Accept);
+            }
+            At::Stack(kind, hook, priority) => {
+                chain.set_hook(hook, priority);
+                chain.set_type(kind);
+                chain.set_policy(Policy::Accept);
+            }
+        }
+        self.batch.add(&chain, MsgType::Add);
+        chain
+    }
+
+    pub(super) fn set(&mut self, name: &CStr, fields: &[Field]) -> Set<'a> {
+        self.sets += 1;
+        Set::new(name, self.sets, self.table, fields)
+    }
+
+    pub(super) fn rule(&mut self, chain: &Chain<'_>, parts: &[&[Expr]]) {
+        let mut rule = Rule::new(chain);
+        parts.iter().copied().flatten().for_each(|expr| rule.add_expr(expr));
+        self.batch.add(&rule, MsgType::Add);
+        self.rules += 1;
+    }
+}
+
+/// A name for the kernel; interface names and ours hold no zero byte.
+pub(super) fn text(name: &str) -> CString {
+    CString::new(name.replace('\0', "")).unwrap_or_default()
+}
+
+pub(super) fn payload_is(base: Base, offset: u32, value: &[u8]) -> [Expr; 2] {
+    let load = Expr::payload(base, offset, value.len() as u32, Reg::R0);
+    [load, Expr::cmp(Reg::R0, Cmp::Eq, value)]
+}
+
+pub(super) fn l4proto_is(protocol: u8) -> [Expr; 2] {
+    [Expr::meta(Meta::L4Proto, Reg::R0), Expr::cmp(Reg::R0, Cmp::Eq, &[protocol])]
+}
+
+/// `oifname` or `iifname`.
+pub(super) fn device_is(which: Meta, op: Cmp, name: &CStr) -> [Expr; 2] {
+    let mut padded = [0; 16];
+    let bytes = name.to_bytes();
+    padded[..bytes.len().min(15)].copy_from_slice(&bytes[..bytes.len().min(15)]);
+    [Expr::meta(which, Reg::R0), Expr::cmp(Reg::R0, op, &padded)]
+}
+
+/// Which address of the IP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Source,
+    Destination,
+}
+
+/// Whether an address of the packet is in a network (of the family that the chain is for).
+pub(super) fn address_in(which: Which, network: IpNet) -> Vec<Expr> {
+    let (offset, len, mask, prefix) = match network.trunc() {
+        IpNet::V4(net) => (12, 4, net.netmask().octets().to_vec(), net.network().octets().to_vec()),
+        IpNet::V6(net) => (8, 16, net.netmask().octets().to_vec(), net.network().octets().to_vec()),
+    };
+    let offset = if which == Which::Source { offset } else { offset + len };
+    let mut all = vec![Expr::payload(Base::Network, offset, len, Reg::R0)];
+    if mask.iter().any(|byte| *byte != 0xff) {
+        all.push(Expr::mask(Reg::R0, &mask));
+    }
+    all.push(Expr::cmp(Reg::R0, Cmp::Eq, &prefix));
+    all
+}
+
+/// Whether a port or identifier at an offset of the transport header is one of a range.
+pub(super) fn port_in(offset: u32, first: u16, last: u16) -> [Expr; 2] {
+    let load = Expr::payload(Base::Transport, offset, 2, Reg::R0);
+    [load, Expr::range(Reg::R0, &first.to_be_bytes(), &last.to_be_bytes())]
+}

@@ -1,0 +1,282 @@
+//! Loading the tables, and seeing whether they are still there.
+
+use std::ffi::CString;
+use std::io;
+
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{RecvFlags, recv};
+use vswitch_sys::query::{self, Answer};
+use vswitch_sys::socket::Socket;
+use vswitch_sys::table::{Flagged, Flags};
+use vswitch_sys::{Batch, MsgType, NlMessages, ProtoFamily, Table};
+
+use super::build::{Writer, text};
+use super::rules::Rules;
+use super::{nat, netdev};
+use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
+
+/// Flags that are asked for from the top down, until the kernel knows them.
+const LADDER: [Flags; 3] = [Flags::OwnerPersist, Flags::Owner, Flags::None];
+
+const FAMILIES: [ProtoFamily; 3] = [ProtoFamily::NetDev, ProtoFamily::Ipv4, ProtoFamily::Ipv6];
+
+/// Why nftables did not do as wanted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NftError {
+    /// There is no connection to nftables.
+    #[error("cannot speak to nftables: {0}; is the module nf_tables there? `modprobe nf_tables`")]
+    Socket(#[source] io::Error),
+    /// The kernel refuses the tables.
+    #[error("the kernel refuses the nftables tables {table} (message {message}): {source}; {hint}")]
+    Refused {
+        /// Their name.
+        table: String,
+        /// Number of the message that it refuses.
+        message: u32,
+        /// What it said.
+        source: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// No thread for blocking work.
+    #[error("cannot load nftables rules: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// The tables of one switch, and the socket that owns them.
+#[derive(Debug)]
+pub(super) struct Tables {
+    socket: Socket,
+    name: CString,
+    /// The flags that this kernel takes, once known.
+    flags: Option<Flags>,
+    loaded: Option<Loaded>,
+    restored: u64,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    rules: Rules,
+    /// How many rules there are in each of [`FAMILIES`].
+    counts: [usize; 3],
+    /// At which generation all of them were seen to be there.
+    generation: Option<u32>,
+}
+
+impl Tables {
+    pub(super) fn open(bridge: &str) -> Result<Self, NftError> {
+        let socket = Socket::open().map_err(NftError::Socket)?;
+        let made = sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(NFT_ANSWER_MAX));
+        made.map_err(|error| NftError::Socket(error.into()))?;
+        // Each message is acknowledged by one of its own. Without the privilege there are no tables, either.
+        if let Err(error) = sockopt::set_socket_recv_buffer_size_force(&socket, NFT_BUFFER) {
+            tracing::debug!(%error, "the buffer of the nftables socket stays small");
+        }
+        let name = text(&format!("vswitch-{bridge}"));
+        Ok(Self { socket, name, flags: None, loaded: None, restored: 0 })
+    }
+
+    /// For tests: as on a kernel that lacks flags.
+    #[cfg(test)]
+    pub(super) fn with_flags(mut self, flags: Flags) -> Self {
+        self.flags = Some(flags);
+        self
+    }
+
+    pub(super) fn restored(&self) -> u64 {
+        self.restored
+    }
+
+    /// Replaces the tables in one batch.
+    pub(super) fn load(&mut self, rules: Rules) -> Result<(), NftError> {
+        let counts = self.with_ladder(|flags, name| write(&rules, flags, name))?;
+        self.loaded = Some(Loaded { rules, counts, generation: None });
+        Ok(())
+    }
+
+    /// Deletes the tables. What goes wrong is logged: there is nothing to do about it.
+    pub(super) fn remove(&mut self) {
+        if self.loaded.take().is_some()
+            && let Err(error) = self.remove_orphans()
+        {
+            tracing::warn!(%error, "our nftables tables stay: `nft delete table netdev vswitch-BRIDGE`");
+        }
+    }
+
+    /// Deletes tables of our name, whoever loaded them, unless another process owns them.
+    pub(super) fn remove_orphans(&mut self) -> Result<(), NftError> {
+        self.with_ladder(|flags, name| {
+            let mut batch = Batch::new();
+            FAMILIES.iter().for_each(|family| clear(&mut batch, &Table::new(name, *family), flags));
+            (batch, [0; 3])
+        })?;
+        Ok(())
+    }
+
+    /// Puts the tables back if somebody deleted them, or rules in them.
+    pub(super) fn check(&mut self) -> Result<(), NftError> {
+        let Some(loaded) = &self.loaded else { return Ok(()) };
+        let generation = self.generation()?;
+        if loaded.generation == Some(generation) {
+            return Ok(());
+        }
+        let counts = loaded.counts;
+        for (family, count) in FAMILIES.into_iter().zip(counts) {
+            if count > 0 && self.count_rules(family)? != count {
+                tracing::warn!(table = ?self.name, ?family, "somebody deleted our nftables rules: loading them again");
+                self.restored += 1;
+                let rules = loaded.rules.clone();
+                return self.load(rules);
+            }
+        }
+        if let Some(loaded) = &mut self.loaded {
+            loaded.generation = Some(generation);
+        }
+        Ok(())
+    }
+
+    fn with_ladder<T>(
+        &mut self,
+        write: impl Fn(Flags, &CString) -> (Batch, T),
+    ) -> Result<T, NftError> {
+        let known = self.flags.map(|flags| [flags]);
+        let ladder = known.as_ref().map_or(&LADDER[..], |known| &known[..]);
+        let mut refused = (0, io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        for flags in ladder {
+            let (batch, made) = write(*flags, &self.name);
+            match self.send(batch) {
+                Ok(()) => {
+                    self.flags = Some(*flags);
+                    return Ok(made);
+                }
+                Err(error) => refused = error,
+            }
+            if !matches!(refused.1.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL)) {
+                break;
+            }
+        }
+        let (message, source) = refused;
+        let hint = hint(&source);
+        Err(NftError::Refused { table: self.name.to_string_lossy().into(), message, source, hint })
+    }
+
+    /// Sends a batch and waits until each message is acknowledged; says which one was not.
+    fn send(&self, batch: Batch) -> Result<(), (u32, io::Error)> {
+        self.drain();
+        let batch = batch.finalize();
+        let mut left = batch.sequence_numbers().len();
+        for page in &batch {
+            self.socket.send(page).map_err(|error| (0, error))?;
+        }
+        while left > 0 {
+            let mut refused = None;
+            self.receive(|answer| {
+                if let Answer::Ack { seq, errno } = answer {
+                    left = left.saturating_sub(1);
+                    if errno != 0 && refused.is_none() {
+                        refused = Some((seq, io::Error::from_raw_os_error(errno)));
+                    }
+                }
+            })
+            .map_err(|error| (0, error))?;
+            if let Some(refused) = refused {
+                return Err(refused);
+            }
+        }
+        Ok(())
+    }
+
+    fn generation(&self) -> Result<u32, NftError> {
+        let mut generation = None;
+        self.drain();
+        self.socket.send(&query::ask_generation(1)).map_err(NftError::Socket)?;
+        while generation.is_none() {
+            self.receive(|answer| {
+                if let Answer::Generation(number) = answer {
+                    generation = Some(number);
+                }
+            })
+            .map_err(NftError::Socket)?;
+        }
+        Ok(generation.unwrap_or_default())
+    }
+
+    fn count_rules(&self, family: ProtoFamily) -> Result<usize, NftError> {
+        let (mut count, mut done) = (0, false);
+        self.drain();
+        self.socket.send(&query::ask_rules(family, 1)).map_err(NftError::Socket)?;
+        while !done {
+            self.receive(|answer| match answer {
+                Answer::Rule(table) if table == self.name.as_bytes() => count += 1,
+                Answer::Done | Answer::Ack { .. } => done = true,
+                _ => {}
+            })
+            .map_err(NftError::Socket)?;
+        }
+        Ok(count)
+    }
+
+    /// Throws away what an earlier request, which failed, may still bring.
+    fn drain(&self) {
+        let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
+        while recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT).is_ok() {}
+    }
+
+    fn receive(&self, mut each: impl FnMut(Answer)) -> io::Result<()> {
+        let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
+        let (len, _) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
+        for message in NlMessages::new(&buffer[..len]) {
+            if let Some(answer) = query::read(message?) {
+                each(answer);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds and deletes a table: then it is not there, whether it was or not.
+fn clear(batch: &mut Batch, table: &Table, flags: Flags) {
+    batch.add(&Flagged { table, flags }, MsgType::Add);
+    batch.add(&Flagged { table, flags }, MsgType::Del);
+}
+
+fn write(rules: &Rules, flags: Flags, name: &CString) -> (Batch, [usize; 3]) {
+    let mut batch = Batch::new();
+    let mut counts = [0; 3];
+    let mut sets = 0;
+    for (family, count) in FAMILIES.into_iter().zip(&mut counts) {
+        let table = Table::new(name, family);
+        clear(&mut batch, &table, flags);
+        let v6 = family == ProtoFamily::Ipv6;
+        if family != ProtoFamily::NetDev && !nat::is_needed(rules, v6) {
+            continue;
+        }
+        batch.add(&Flagged { table: &table, flags }, MsgType::Add);
+        let mut writer = Writer::new(&mut batch, &table, sets);
+        if family == ProtoFamily::NetDev {
+            netdev::bridge(&mut writer, &rules.bridge);
+            if let Some(handover) = &rules.handover {
+                netdev::uplink(&mut writer, handover);
+            }
+        } else {
+            nat::tables(&mut writer, rules, v6);
+        }
+        *count = writer.rules;
+        sets = writer.sets();
+    }
+    (batch, counts)
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "it needs root, and no other switch that owns tables of this name"
+        }
+        Some(libc::ENOENT) => {
+            "a device is gone, or the kernel lacks a module: `modprobe -a nft_fwd_netdev nft_dup_netdev \
+             nft_nat nft_masq nft_fib_ipv4 nft_fib_ipv6`"
+        }
+        Some(libc::EOPNOTSUPP) => "the kernel lacks what they need: `vswitch doctor`",
+        _ => "`--uplink none` does without",
+    }
+}

@@ -1,0 +1,170 @@
+//! The `ip` and `ip6` tables: translation by the kernel.
+//!
+//! With an uplink of our own only for what the host itself sends: a connection to a published port of the
+//! host goes to the container (`output`), and has the bridge's address as its source there if its
+//! own would not lead back (`postrouting`). A connection to ::1 cannot be translated by the kernel; a small
+//! proxy serves it (see `proxy`).
+//!
+//! With `--uplink kernel` the same rules serve everybody (`prerouting`), containers are masqueraded, and
+//! nobody reaches a container from outside but by a published port (`forward`).
+//!
+//! nftables cannot shift a range of ports. A range that keeps its numbers is one rule; a shifted one is a
+//! rule for each port, up to [`SHIFTED_PORTS_MAX`].
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg};
+use vswitch_sys::{Chain, ChainType, Hook};
+
+use super::build::{At, Which, Writer, address_in, device_is, l4proto_is, port_in, text};
+use super::rules::{Forward, Rules};
+use crate::host::limits::SHIFTED_PORTS_MAX;
+
+/// Where NAT of destinations and of sources stands (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
+const PRIORITY_DNAT: i32 = -100;
+const PRIORITY_SNAT: i32 = 100;
+
+/// Whether there is anything for the kernel to translate in a family.
+pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
+    let nat = &rules.nat;
+    nat.forwards.iter().any(|forward| target(forward, v6).is_some())
+        || nat.masquerade.iter().any(|net| is_v6(net) == v6)
+}
+
+/// The rules of one family.
+pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
+    let by_kernel = !rules.nat.masquerade.is_empty();
+    let output = writer.chain(c"output", At::Stack(ChainType::Nat, Hook::Out, PRIORITY_DNAT));
+    if v6 {
+        let loopback = address_in(Which::Destination, host(std::net::Ipv6Addr::LOCALHOST.into()));
+        writer.rule(&output, &[&loopback, &[Expr::accept()]]);
+    }
+    forwards(writer, &output, rules, v6);
+    if by_kernel {
+        let prerouting = At::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
+        let chain = writer.chain(c"prerouting", prerouting);
+        forwards(writer, &chain, rules, v6);
+        forward_only_published(writer, &rules.bridge);
+    }
+    postrouting(writer, rules, v6);
+}
+
+fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, rules: &Rules, v6: bool) {
+    for forward in &rules.nat.forwards {
+        let Some(to) = target(forward, v6) else { continue };
+        let (first, last) = (*forward.published.ports.start(), *forward.published.ports.end());
+        if first == forward.to_port {
+            translate(writer, chain, forward, to, (first, last), None);
+        } else if last.saturating_sub(first) < SHIFTED_PORTS_MAX {
+            for (port, to_port) in (first..=last).zip(forward.to_port..) {
+                translate(writer, chain, forward, to, (port, port), Some(to_port));
+            }
+        } else {
+            tracing::warn!(
+                first,
+                last,
+                to = forward.to_port,
+                max = SHIFTED_PORTS_MAX,
+                "a range that long cannot be shifted by nftables: the host itself does not reach it \
+                 at these ports; publish it under the container's own numbers"
+            );
+        }
+    }
+}
+
+/// One rule: from ports of the host to an address, keeping the port unless `to_port` says another.
+fn translate(
+    writer: &mut Writer<'_>,
+    chain: &Chain<'_>,
+    forward: &Forward,
+    to: IpAddr,
+    (first, last): (u16, u16),
+    to_port: Option<u16>,
+) {
+    let at = match forward.published.address {
+        Some(address) => address_in(Which::Destination, host(address)),
+        None => is_local(Fib::Destination).into(),
+    };
+    let protocol = l4proto_is(forward.published.protocol.number());
+    let octets = match to {
+        IpAddr::V4(to) => to.octets().to_vec(),
+        IpAddr::V6(to) => to.octets().to_vec(),
+    };
+    let port_at = Reg::R0.after(octets.len());
+    let mut action = vec![Expr::counter(), Expr::immediate(Reg::R0, &octets)];
+    if let Some(port) = to_port {
+        action.push(Expr::immediate(port_at, &port.to_be_bytes()));
+    }
+    action.push(Expr::dnat(to, Reg::R0, to_port.map(|_| port_at)));
+    writer.rule(chain, &[&protocol, &port_in(2, first, last), &at, &action]);
+}
+
+/// From outside into the bridge: answers, and what was sent to a published port.
+fn forward_only_published(writer: &mut Writer<'_>, bridge: &str) {
+    /// `NF_CT_STATE_BIT` of established and related.
+    const ANSWERS: u32 = 0b110;
+    let chain = writer.chain(c"forward", At::Stack(ChainType::Filter, Hook::Forward, 0));
+    let name = text(bridge);
+    let inwards =
+        [device_is(Meta::OifName, Cmp::Eq, &name), device_is(Meta::IifName, Cmp::Neq, &name)];
+    let inwards = inwards.as_flattened();
+    let answers = [
+        Expr::ct_state(Reg::R0),
+        Expr::mask(Reg::R0, &ANSWERS.to_ne_bytes()),
+        Expr::cmp(Reg::R0, Cmp::Neq, &[0; 4]),
+    ];
+    writer.rule(&chain, &[inwards, &answers, &[Expr::accept()]]);
+    writer.rule(&chain, &[inwards, &was_translated(), &[Expr::accept()]]);
+    writer.rule(&chain, &[inwards, &[Expr::counter(), Expr::drop()]]);
+}
+
+fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
+    let at = At::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY_SNAT);
+    let chain = writer.chain(c"postrouting", at);
+    let bridge = text(&rules.bridge);
+    let to_bridge = device_is(Meta::OifName, Cmp::Eq, &bridge);
+    let masquerade = [Expr::counter(), Expr::masquerade()];
+    if !v6 {
+        let loopback = IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
+        let from_loopback = address_in(Which::Source, loopback);
+        writer.rule(&chain, &[&to_bridge, &from_loopback, &masquerade]);
+    }
+    let from_host = is_local(Fib::Source);
+    writer.rule(&chain, &[&to_bridge, &was_translated(), &from_host, &masquerade]);
+    for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
+        let from_us = address_in(Which::Source, *net);
+        // A container that reaches its neighbour through an address of the host.
+        writer.rule(&chain, &[&to_bridge, &was_translated(), &from_us, &masquerade]);
+        let outwards = device_is(Meta::OifName, Cmp::Neq, &bridge);
+        writer.rule(&chain, &[&outwards, &from_us, &masquerade]);
+    }
+}
+
+fn target(forward: &Forward, v6: bool) -> Option<IpAddr> {
+    if forward.published.address.is_some_and(|address| address.is_ipv6() != v6) {
+        return None;
+    }
+    if v6 { forward.to6.map(IpAddr::V6) } else { forward.to4.map(IpAddr::V4) }
+}
+
+fn was_translated() -> [Expr; 3] {
+    [
+        Expr::ct_status(Reg::R0),
+        Expr::mask(Reg::R0, &CT_STATUS_DNAT.to_ne_bytes()),
+        Expr::cmp(Reg::R0, Cmp::Neq, &[0; 4]),
+    ]
+}
+
+fn is_local(whose: Fib) -> [Expr; 2] {
+    let is = Expr::cmp(Reg::R0, Cmp::Eq, &ADDRESS_LOCAL.to_ne_bytes());
+    [Expr::fib_type(whose, Reg::R0), is]
+}
+
+fn host(address: IpAddr) -> IpNet {
+    IpNet::from(address)
+}
+
+fn is_v6(net: &IpNet) -> bool {
+    matches!(net, IpNet::V6(_))
+}

@@ -1,0 +1,285 @@
+//! The `netdev` table: whose frames are those that the NIC brings.
+//!
+//! Of what arrives at the NIC, and is for an address of the host:
+//!
+//! - segments and datagrams to a port of the SNAT range, or to a published one, are forwarded into the
+//!   uplink TAP, GRO frames whole; a published range of ports is one element of a set, however long;
+//! - fragments behind the first carry no port, so the switch gets a copy of each;
+//! - echo replies with an identifier of the range, and ICMP errors about a packet from a port of ours, are
+//!   copied: the host pings and errs by the same numbers, and keeps its own.
+//!
+//! Everything else stays the host's. Frames with a VLAN tag are returned first: the tag is stripped before
+//! the hook, so a frame of another VLAN would look like ours. Frames for our subnets are dropped: from
+//! outside nobody reaches a container directly. IPv6 goes the same way with its own offsets ([`Layout`]).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use vswitch_sys::Chain;
+use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
+use vswitch_sys::set::{Field, Set};
+
+use super::build::{At, Which, Writer, address_in, l4proto_is, payload_is, port_in, text};
+use super::rules::{Handover, Interval};
+
+/// Before whatever else may be there.
+const PRIORITY: i32 = -450;
+
+/// The address of the loopback, which containers are kept from.
+const LOOPBACK: IpNet =
+    IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8));
+
+/// Where things lie in packets of one IP version.
+struct Layout {
+    /// Names of chains and sets end with it.
+    version: char,
+    ethertype: u16,
+    address: Field,
+    /// Of the destination in the IP header.
+    destination: u32,
+    icmp: u8,
+    echo_reply: u8,
+    echo_request: u8,
+    errors: &'static [u8],
+    /// Within an ICMP error, from its own header: the quoted packet's protocol, source and payload.
+    quoted_protocol: u32,
+    quoted_source: u32,
+    quoted_payload: u32,
+}
+
+const V4: Layout = Layout {
+    version: '4',
+    ethertype: 0x0800,
+    address: Field::Ipv4,
+    destination: 16,
+    icmp: 1,
+    echo_reply: 0,
+    echo_request: 8,
+    // Destination unreachable, time exceeded, parameter problem (RFC 792).
+    errors: &[3, 11, 12],
+    quoted_protocol: 8 + 9,
+    quoted_source: 8 + 12,
+    // Only without IP options: looked at first.
+    quoted_payload: 8 + 20,
+};
+
+const V6: Layout = Layout {
+    version: '6',
+    ethertype: 0x86dd,
+    address: Field::Ipv6,
+    destination: 24,
+    icmp: 58,
+    echo_reply: 129,
+    echo_request: 128,
+    // Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
+    errors: &[1, 2, 3, 4],
+    quoted_protocol: 8 + 6,
+    quoted_source: 8 + 8,
+    quoted_payload: 8 + 40,
+};
+
+impl Layout {
+    fn name(&self, what: &str) -> std::ffi::CString {
+        text(&format!("{what}{}", self.version))
+    }
+}
+
+/// Sets of one IP version, and what is done with frames of ours.
+struct Ours<'a> {
+    /// Addresses of the host.
+    local: Set<'a>,
+    /// (protocol, port), at whatever of these addresses.
+    ports: Set<'a>,
+    /// (address, protocol, port).
+    at_address: Set<'a>,
+    forward: [Expr; 2],
+    /// The copy, and the frame stays the host's.
+    copy: [Expr; 3],
+}
+
+/// Keeps containers from the loopback addresses, for which `route_localnet` opens the bridge.
+pub(super) fn bridge(writer: &mut Writer<'_>, name: &str) {
+    let chain = writer.chain(c"bridge", At::Ingress(&text(name), PRIORITY));
+    let ipv4 = protocol_is(V4.ethertype);
+    for which in [Which::Source, Which::Destination] {
+        writer
+            .rule(&chain, &[&ipv4, &address_in(which, LOOPBACK), &[Expr::counter(), Expr::drop()]]);
+    }
+}
+
+/// Hands over between the NIC and the uplink TAP, in both directions.
+pub(super) fn uplink(writer: &mut Writer<'_>, handover: &Handover) {
+    let chain = writer.chain(c"switch", At::Ingress(&text(&handover.tap.0), PRIORITY));
+    let own = payload_is(Base::Link, 0, &handover.tap_mac.0);
+    writer.rule(&chain, &[&own, &[Expr::counter(), Expr::accept()]]);
+    let Some((device, index)) = &handover.device else {
+        writer.rule(&chain, &[&[Expr::counter(), Expr::drop()]]);
+        return;
+    };
+    writer.rule(&chain, &[&[Expr::counter()], &forward_to(*index)]);
+
+    let chain = writer.chain(c"uplink", At::Ingress(&text(device), PRIORITY));
+    for tag in [0x8100_u16, 0x88a8] {
+        let tagged = payload_is(Base::Link, 12, &tag.to_be_bytes());
+        writer.rule(&chain, &[&tagged, &[Expr::accept()]]);
+    }
+    let intervals = handover.intervals();
+    for layout in [&V4, &V6] {
+        let name = layout.name("in");
+        let inner = writer.chain(&name, At::Jump);
+        writer.rule(&chain, &[&protocol_is(layout.ethertype), &[Expr::jump(&name)]]);
+        family(writer, &inner, layout, handover, &intervals);
+    }
+}
+
+/// The chains of one IP version.
+fn family(
+    writer: &mut Writer<'_>,
+    chain: &Chain<'_>,
+    layout: &Layout,
+    handover: &Handover,
+    intervals: &[Interval],
+) {
+    let is_ours = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (layout.version == '4');
+    for subnet in handover.subnets.iter().filter(is_ours) {
+        let to_it = address_in(Which::Destination, *subnet);
+        writer.rule(chain, &[&to_it, &[Expr::counter(), Expr::drop()]]);
+    }
+    let ours = sets(writer, layout, handover, intervals);
+    let name = layout.name("local");
+    let local = writer.chain(&name, At::Jump);
+    let destination =
+        Expr::payload(Base::Network, layout.destination, layout.address.size() as u32, Reg::R0);
+    let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.local)];
+    writer.rule(chain, &[&is_local, &[Expr::jump(&name)]]);
+
+    writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
+    let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
+    let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
+    writer.rule(&local, &[&port, &in_ports, &ours.forward]);
+    if !ours.at_address.is_empty() {
+        let next = Reg::R0.after(layout.address.size());
+        let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, next), next);
+        let at = [Expr::lookup(Reg::R0, &ours.at_address), Expr::counter()];
+        writer.rule(&local, &[&[destination], &port, &at, &ours.forward]);
+    }
+    let name = layout.name("icmp");
+    let icmp = writer.chain(&name, At::Jump);
+    writer.rule(&local, &[&l4proto_is(layout.icmp), &[Expr::jump(&name)]]);
+    copies(writer, &icmp, layout, handover, &ours);
+}
+
+/// Echo replies, and errors about packets of ours.
+fn copies(
+    writer: &mut Writer<'_>,
+    chain: &Chain<'_>,
+    layout: &Layout,
+    handover: &Handover,
+    ours: &Ours<'_>,
+) {
+    let (first, last) = (*handover.snat_ports.start(), *handover.snat_ports.end());
+    let is_type = |kind: u8| payload_is(Base::Transport, 0, &[kind]);
+    let reply = is_type(layout.echo_reply);
+    writer.rule(chain, &[&reply, &port_in(4, first, last), &[Expr::counter()], &ours.copy]);
+
+    let name = layout.name("error");
+    let error = writer.chain(&name, At::Jump);
+    let no_options = payload_is(Base::Transport, 8, &[0x45]);
+    let quoted: &[Expr] = if layout.version == '4' { &no_options } else { &[] };
+    for kind in layout.errors {
+        writer.rule(chain, &[&is_type(*kind), quoted, &[Expr::jump(&name)]]);
+    }
+
+    let len = layout.address.size() as u32;
+    let source = Expr::payload(Base::Transport, layout.quoted_source, len, Reg::R0);
+    let protocol = |to| Expr::payload(Base::Transport, layout.quoted_protocol, 1, to);
+    let from_us = [source.clone(), Expr::lookup(Reg::R0, &ours.local)];
+    let port = ports_key(Base::Transport, layout.quoted_payload, protocol(Reg::R0), Reg::R0);
+    let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
+    writer.rule(&error, &[&from_us, &port, &in_ports, &ours.copy]);
+    if !ours.at_address.is_empty() {
+        let next = Reg::R0.after(layout.address.size());
+        let port = ports_key(Base::Transport, layout.quoted_payload, protocol(next), next);
+        let at = [Expr::lookup(Reg::R0, &ours.at_address), Expr::counter()];
+        writer.rule(&error, &[&[source], &port, &at, &ours.copy]);
+    }
+    let is_echo = [
+        payload_is(Base::Transport, layout.quoted_protocol, &[layout.icmp]),
+        payload_is(Base::Transport, layout.quoted_payload, &[layout.echo_request]),
+        port_in(layout.quoted_payload + 4, first, last),
+    ];
+    writer.rule(&error, &[&from_us, is_echo.as_flattened(), &[Expr::counter()], &ours.copy]);
+}
+
+fn sets<'a>(
+    writer: &mut Writer<'a>,
+    layout: &Layout,
+    handover: &Handover,
+    intervals: &[Interval],
+) -> Ours<'a> {
+    let v4 = layout.version == '4';
+    let mut local = writer.set(&layout.name("local"), &[layout.address]);
+    let addresses: std::collections::BTreeSet<IpAddr> = if v4 {
+        handover.local4.iter().copied().map(IpAddr::V4).collect()
+    } else {
+        handover.local6.iter().copied().map(IpAddr::V6).collect()
+    };
+    for address in addresses {
+        let octets = octets(address);
+        local.add(&[&octets], &[&octets]);
+    }
+    let mut ports = writer.set(&layout.name("ports"), &[Field::Protocol, Field::Port]);
+    let fields = [layout.address, Field::Protocol, Field::Port];
+    let mut at_address = writer.set(&layout.name("published"), &fields);
+    for interval in intervals {
+        let protocol = [interval.protocol];
+        let (first, last) = (interval.first.to_be_bytes(), interval.last.to_be_bytes());
+        match interval.address {
+            None => ports.add(&[&protocol, &first], &[&protocol, &last]),
+            Some(address) if address.is_ipv4() == v4 => {
+                let octets = octets(address);
+                at_address.add(&[&octets, &protocol, &first], &[&octets, &protocol, &last]);
+            }
+            Some(_) => {}
+        }
+    }
+    for set in [&local, &ports, &at_address] {
+        set.put(writer.batch);
+    }
+    let [load, hand] =
+        [Expr::immediate(Reg::R0, &handover.tap.1.to_ne_bytes()), Expr::dup(Reg::R0)];
+    let forward = forward_to(handover.tap.1);
+    Ours { local, ports, at_address, forward, copy: [load, hand, Expr::accept()] }
+}
+
+/// Loads (protocol, port) from register `at` on.
+fn ports_key(base: Base, port: u32, protocol: Expr, at: Reg) -> [Expr; 2] {
+    [protocol, Expr::payload(base, port, 2, at.after(Field::Protocol.size()))]
+}
+
+fn later_fragment(layout: &Layout) -> [Expr; 3] {
+    /// Fragment header (RFC 8200), and the bits of the offset.
+    const FRAGMENT: u8 = 44;
+    let (load, mask) = if layout.version == '4' {
+        (Expr::payload(Base::Network, 6, 2, Reg::R0), 0x1fff_u16)
+    } else {
+        (Expr::exthdr(FRAGMENT, 2, 2, Reg::R0), 0xfff8)
+    };
+    [load, Expr::mask(Reg::R0, &mask.to_be_bytes()), Expr::cmp(Reg::R0, Cmp::Neq, &[0, 0])]
+}
+
+fn protocol_is(ethertype: u16) -> [Expr; 2] {
+    let is = Expr::cmp(Reg::R0, Cmp::Eq, &ethertype.to_be_bytes());
+    [Expr::meta(Meta::Protocol, Reg::R0), is]
+}
+
+fn forward_to(index: u32) -> [Expr; 2] {
+    [Expr::immediate(Reg::R0, &index.to_ne_bytes()), Expr::fwd(Reg::R0)]
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}

@@ -1,0 +1,137 @@
+//! What the tables are to be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+use wire::MacAddr;
+
+/// A transport protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+impl Protocol {
+    /// Its number in an IP header.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        })
+    }
+}
+
+/// Ports of the host that belong to containers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Published {
+    /// At this address of the host only; none: at all, of both families.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) protocol: Protocol,
+    pub(crate) ports: RangeInclusive<u16>,
+}
+
+/// Where published ports lead: `ports[n]` to port `to_port + n` of an address, of either family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Forward {
+    pub(crate) published: Published,
+    pub(crate) to4: Option<Ipv4Addr>,
+    pub(crate) to6: Option<Ipv6Addr>,
+    /// The container's first port.
+    pub(crate) to_port: u16,
+}
+
+/// What is handed over between a NIC and the uplink TAP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Handover {
+    /// The NIC; none while it is gone.
+    pub(crate) device: Option<(String, u32)>,
+    /// Name and index of the uplink TAP.
+    pub(crate) tap: (String, u32),
+    pub(crate) tap_mac: MacAddr,
+    /// Addresses of the host at which frames can be for us.
+    pub(crate) local4: Vec<Ipv4Addr>,
+    pub(crate) local6: Vec<Ipv6Addr>,
+    /// Subnets of containers: nobody reaches them from outside.
+    pub(crate) subnets: Vec<IpNet>,
+    /// Source ports and echo identifiers that the switch uses outside.
+    pub(crate) snat_ports: RangeInclusive<u16>,
+    pub(crate) published: Vec<Published>,
+}
+
+/// What the kernel translates.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Nat {
+    pub(crate) forwards: Vec<Forward>,
+    /// With `--uplink kernel`: the subnets that are masqueraded on their way out, and published ports
+    /// are open to everybody by the kernel. Otherwise only the host's own traffic is translated.
+    pub(crate) masquerade: Vec<IpNet>,
+}
+
+/// All tables of a switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// The bridge's name, which must exist.
+    pub(crate) bridge: String,
+    pub(crate) handover: Option<Handover>,
+    pub(crate) nat: Nat,
+}
+
+/// One interval of ports, at one address or at all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Interval {
+    pub(super) address: Option<IpAddr>,
+    pub(super) protocol: u8,
+    pub(super) first: u16,
+    pub(super) last: u16,
+}
+
+impl Handover {
+    /// What is ours, in intervals that do not overlap (the kernel refuses those that do), in order.
+    pub(super) fn intervals(&self) -> Vec<Interval> {
+        let snat = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| Published {
+            address: None,
+            protocol,
+            ports: self.snat_ports.clone(),
+        });
+        let mut by_key: BTreeMap<_, Vec<(u16, u16)>> = BTreeMap::new();
+        for published in snat.iter().chain(&self.published).filter(|p| !p.ports.is_empty()) {
+            let key = (published.address, published.protocol.number());
+            by_key.entry(key).or_default().push((*published.ports.start(), *published.ports.end()));
+        }
+        let mut all = Vec::new();
+        for ((address, protocol), mut ranges) in by_key {
+            ranges.sort_unstable();
+            let mut ranges = ranges.into_iter();
+            let Some(mut open) = ranges.next() else { continue };
+            let mut close = |(first, last)| {
+                all.push(Interval { address, protocol, first, last });
+            };
+            for next in ranges {
+                if u32::from(next.0) <= u32::from(open.1) + 1 {
+                    open.1 = open.1.max(next.1);
+                } else {
+                    close(open);
+                    open = next;
+                }
+            }
+            close(open);
+        }
+        all
+    }
+}
