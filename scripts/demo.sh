@@ -107,7 +107,7 @@ picture() {
   in_ns "$host" ip -6 route show table all
   in_ns "$host" ip rule
   in_ns "$host" nft list ruleset
-  in_ns "$host" sh -c 'grep -rs . /proc/sys/net' || true
+  in_ns "$host" sh -c 'grep -rs . /proc/sys/net' | grep -v nf_conntrack_count || true
 }
 
 say "A host on a LAN, another host there, and three containers, each nothing but a network namespace"
@@ -127,6 +127,10 @@ in_ns "$host" ip link set lan0 up
 in_ns "$host" ip route add default via 192.0.2.254
 in_ns "$host" ip route add default via 2001:db8::254
 in_ns "$host" ping -n -c1 -W5 192.0.2.254 >"$dir/out"
+for _ in $(seq 50); do
+  in_ns "$host" ip link show lan0 | grep -q 'state UP' && break
+  sleep 0.1
+done
 for name in "${containers[@]}"; do
   ip netns add "$prefix-$name"
   in_ns "$prefix-$name" ip link set lo up
