@@ -14,20 +14,20 @@ vswitch=$(realpath -e "${VSWITCH_BIN:-$(dirname "$0")/../target/release/vswitch}
 
 dir=$(mktemp -d)
 prefix=vswd-$$
-host=$prefix-host
+host=$prefix-host outside=$prefix-outside
 containers=(web db client)
 export VSWITCH_SOCKET=$dir/vswitch.sock
-passed=0 failed=0 server=
+passed=0 failed=0 server='' pages=()
 
 cleanup() {
   local status=$? pid ns
   trap - EXIT
-  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  for pid in $server "${pages[@]}"; do kill "$pid" 2>/dev/null || true; done
   if [ -e "/run/netns/$host" ]; then
     pid=$(vs --format json status 2>/dev/null | field pid 2>/dev/null) || pid=
     [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true
   fi
-  for ns in "$host" "${containers[@]/#/$prefix-}"; do
+  for ns in "$host" "$outside" "${containers[@]/#/$prefix-}"; do
     [ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
   done
   rm -rf "$dir"
@@ -63,6 +63,30 @@ check() {
   fi
 }
 
+# pages NAMESPACE TEXT: serves a page with that text at port 80 of a namespace.
+pages() {
+  mkdir -p "$dir/$2"
+  echo "$2" >"$dir/$2/index.html"
+  nsenter --net="/run/netns/$1" python3 -m http.server 80 --bind :: --directory "$dir/$2" >/dev/null 2>&1 &
+  pages+=("$!")
+  for _ in $(seq 50); do
+    in_ns "$1" ss -ltn | grep -q ':80 ' && return 0
+    sleep 0.1
+  done
+  return 1
+}
+
+# fetch NAMESPACE URL: prints the page, within five seconds.
+fetch() {
+  in_ns "$1" python3 - "$2" <<'PYTHON'
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode().strip())
+PYTHON
+}
+
+# fetches NAMESPACE URL TEXT: the page has that text.
+fetches() { same "$(fetch "$1" "$2")" "$3"; }
+
 # gone NAME: it is no longer attached, within two seconds.
 gone() {
   for _ in $(seq 20); do
@@ -83,12 +107,30 @@ picture() {
   in_ns "$host" ip -6 route show table all
   in_ns "$host" ip rule
   in_ns "$host" nft list ruleset
-  in_ns "$host" sh -c 'grep -rs . /proc/sys/net' || true
+  in_ns "$host" sh -c 'grep -rs . /proc/sys/net' | grep -v nf_conntrack_count || true
 }
 
-say "A host, and three containers, each nothing but a network namespace"
-ip netns add "$host"
-in_ns "$host" ip link set lo up
+say "A host on a LAN, another host there, and three containers, each nothing but a network namespace"
+for ns in "$host" "$outside"; do
+  ip netns add "$ns"
+  in_ns "$ns" ip link set lo up
+done
+in_ns "$host" ip link add lan0 type veth peer name lan1 netns "$outside"
+in_ns "$host" ip link set lan0 addrgenmode none
+in_ns "$host" ip addr add 192.0.2.1/24 dev lan0
+in_ns "$host" ip addr add 2001:db8::1/64 dev lan0 nodad
+in_ns "$host" ip addr add fe80::1/64 dev lan0 nodad
+in_ns "$outside" ip addr add 192.0.2.254/24 dev lan1
+in_ns "$outside" ip addr add 2001:db8::254/64 dev lan1 nodad
+in_ns "$outside" ip link set lan1 up
+in_ns "$host" ip link set lan0 up
+in_ns "$host" ip route add default via 192.0.2.254
+in_ns "$host" ip route add default via 2001:db8::254
+in_ns "$host" ping -n -c1 -W5 192.0.2.254 >"$dir/out"
+for _ in $(seq 50); do
+  in_ns "$host" ip link show lan0 | grep -q 'state UP' && break
+  sleep 0.1
+done
 for name in "${containers[@]}"; do
   ip netns add "$prefix-$name"
   in_ns "$prefix-$name" ip link set lo up
@@ -115,6 +157,33 @@ check "client -> web, $web4" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$web4
 check "client -> web, $web6" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$web6"
 check "client -> host, $gateway" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$gateway"
 check "host -> web, $web4" in_ns "$host" ping -n -c3 -i0.2 -W2 "$web4"
+
+say "They reach the world: addresses are translated in user space"
+pages "$outside" from-outside
+for url in http://192.0.2.254/ 'http://[2001:db8::254]/'; do
+  check "client fetches $url" fetches "$prefix-client" "$url" from-outside
+done
+check "client -> 192.0.2.254, ping" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 192.0.2.254
+show vswitch conntrack ls
+vs conntrack ls
+
+say "The world reaches a published port"
+pages "$prefix-web" from-web
+show vswitch publish web 8080:80
+check "8080 is published" vs publish web 8080:80
+for url in http://192.0.2.1:8080/ 'http://[2001:db8::1]:8080/'; do
+  check "outside fetches $url" fetches "$outside" "$url" from-web
+done
+check "client fetches it by the host's address" fetches "$prefix-client" http://192.0.2.1:8080/ from-web
+check "the host fetches it by 127.0.0.1" fetches "$host" http://127.0.0.1:8080/ from-web
+check "the host fetches it by ::1" fetches "$host" 'http://[::1]:8080/' from-web
+show vswitch unpublish web 8080:80
+check "8080 is the host's again" vs unpublish web 8080:80
+refused() { ! fetch "$@"; }
+check "outside is refused" refused "$outside" http://192.0.2.1:8080/
+for pid in "${pages[@]}"; do kill "$pid"; done
+wait "${pages[@]}" 2>/dev/null || true
+pages=()
 
 say "How fast (iperf3, 3 s, one stream; for a comparison see make bench)"
 nsenter --net="/run/netns/$prefix-web" iperf3 -s >/dev/null 2>&1 &

@@ -15,6 +15,7 @@ fn main() {
     let pipeline = match words.next().as_deref() {
         None => Some(Pipeline::new(Load::L2)),
         Some("plain") => Some(Pipeline::new(Load::PLAIN)),
+        Some("beside-router") => Some(Pipeline::new(Load::BESIDE_ROUTER)),
         Some("guarded") => Some(Pipeline::new(Load::GUARDED)),
         Some("translated") => {
             words.next().and_then(|flows| flows.parse().ok()).map(Pipeline::routed)
@@ -22,7 +23,7 @@ fn main() {
         Some(_) => None,
     };
     let (Ok(rounds), Some(mut pipeline)) = (rounds, pipeline) else {
-        println!("usage: pipeline [ROUNDS [plain|guarded|translated FLOWS]]");
+        println!("usage: pipeline [ROUNDS [plain|guarded|beside-router|translated FLOWS]]");
         std::process::exit(2);
     };
     let frames: usize = (0..rounds).map(|_| pipeline.round()).sum();

@@ -32,16 +32,22 @@ pub struct Load {
     /// All guards that a container's port has by default: source guard, storm control, a limit of MAC
     /// addresses, loop protection. One address a port then: the guard knows no other.
     pub guarded: bool,
+    /// Whether the network has a router, which none of these frames is for.
+    pub routed: bool,
 }
 
 impl Load {
     /// The one that targets are set for: 64-byte frames between 1,000 addresses on four ports.
-    pub const L2: Self = Self { ports: 4, macs: 1_000, frame_len: 64, guarded: false };
+    pub const L2: Self =
+        Self { ports: 4, macs: 1_000, frame_len: 64, guarded: false, routed: false };
 
     /// One address a port, without guards.
     pub const PLAIN: Self = Self { macs: 4, ..Self::L2 };
 
-    /// The same with all guards.
+    /// The first beside a router.
+    pub const BESIDE_ROUTER: Self = Self { routed: true, ..Self::L2 };
+
+    /// The second with all guards.
     pub const GUARDED: Self = Self { guarded: true, ..Self::PLAIN };
 }
 
@@ -75,7 +81,7 @@ impl Pipeline {
             fdb_entries_max: 65_536,
             statics: Vec::new(),
             neighbours: Vec::new(),
-            router: None,
+            router: load.routed.then(routed::router),
             mac: MacAddr::ZERO,
             snooping: true,
         };

@@ -92,7 +92,8 @@ fn containers() -> std::ops::Range<u16> {
     FIRST..FIRST + CONTAINERS
 }
 
-fn network() -> NetworkConf {
+/// A router with an uplink.
+pub(crate) fn router() -> RouterConf {
     let policy = Policy {
         outside4: Some(OUTSIDE),
         outside6: None,
@@ -113,6 +114,16 @@ fn network() -> NetworkConf {
         policy: Arc::new(policy),
     };
     let gateway = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
+    RouterConf {
+        gateway_mac: GATEWAY,
+        gateways: vec![gateway],
+        subnets: vec!["10.99.0.0/16".parse().expect("a prefix")],
+        local: vec![gateway, OUTSIDE.into()],
+        beyond: Beyond::Uplink(Arc::new(uplink)),
+    }
+}
+
+fn network() -> NetworkConf {
     NetworkConf {
         mtu: 1500,
         ageing: Duration::from_secs(300),
@@ -121,13 +132,7 @@ fn network() -> NetworkConf {
         neighbours: Vec::new(),
         mac: GATEWAY,
         snooping: true,
-        router: Some(RouterConf {
-            gateway_mac: GATEWAY,
-            gateways: vec![gateway],
-            subnets: vec!["10.99.0.0/16".parse().expect("a prefix")],
-            local: vec![gateway, OUTSIDE.into()],
-            beyond: Beyond::Uplink(Arc::new(uplink)),
-        }),
+        router: Some(router()),
     }
 }
 

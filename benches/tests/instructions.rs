@@ -12,6 +12,13 @@ const L2_CEILING: f64 = 660.0;
 /// What all guards of a container's port may cost, as a share of the same pipeline without.
 const GUARDS_CEILING: f64 = 1.15;
 
+/// What a router may cost frames that are not for it, as a share of the same pipeline without: a comparison
+/// a frame, and its part of what is looked at once a round.
+const ROUTER_CEILING: f64 = 1.03;
+
+/// Datagrams of 1,000 flows, translated on their way from containers to the uplink.
+const TRANSLATED_CEILING: f64 = 1_750.0;
+
 fn built() -> PathBuf {
     let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
     let built = Command::new(cargo)
@@ -73,5 +80,26 @@ fn the_layer_2_pipeline_keeps_below_its_ceiling() {
         "{per_frame:.0} instructions per frame, at most {L2_CEILING} are allowed: \
          look with `valgrind --tool=callgrind {} 1000` and callgrind_annotate",
         program.display()
+    );
+}
+
+#[test]
+fn a_router_costs_frames_that_are_not_for_it_next_to_nothing() {
+    let program = built();
+    let (plain, beside) = (per_frame(&program, &[]), per_frame(&program, &["beside-router"]));
+    assert!(beside > plain, "the router looks: {beside:.1} against {plain:.1} instructions");
+    assert!(
+        beside <= plain * ROUTER_CEILING,
+        "{beside:.0} instructions per frame beside a router, {plain:.0} without: \
+         at most {ROUTER_CEILING} times as many are allowed"
+    );
+}
+
+#[test]
+fn translation_keeps_below_its_ceiling() {
+    let per_frame = per_frame(&built(), &["translated", "1000"]);
+    assert!(
+        per_frame <= TRANSLATED_CEILING,
+        "{per_frame:.0} instructions per translated frame, at most {TRANSLATED_CEILING} are allowed"
     );
 }

@@ -1,5 +1,8 @@
 //! Control's handle on the workers: ports come and go, snapshots are published, counters are asked for.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;

@@ -26,5 +26,6 @@ mod server;
 mod worker;
 
 pub use control::ControlError;
+pub use host::nft::probe as probe_nftables;
 pub use serve::{Ready, ServeError, serve};
 pub use server::SocketError;

@@ -258,6 +258,7 @@ fn rows() -> Vec<Row> {
             STATICS_MAX, "addresses", "a static entry is refused", Refusals;
             PUBLICATIONS_MAX, "publications", "a further one of the attachment is refused", Refusals;
             ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
+            CONNECTIONS_PER_CONTAINER, "connections", "a further one of the container is refused", Drops(DropReason::NatQuota);
             PICKS_MAX, "places", "the publication is refused", Refusals;
             REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
@@ -268,6 +269,17 @@ fn rows() -> Vec<Row> {
             NFT_ANSWER_MAX, "", "loading nftables rules fails", Never;
             NFT_BUFFER, "bytes", "loading that many nftables rules fails", Never;
             SHIFTED_PORTS_MAX, "ports", "the host itself does not reach a longer shifted range", Never;
+            ROUTES_MAX, "routes", "the longest prefixes are not followed", Never;
+            NEIGHBOURS_MAX, "neighbours", "further ones count as unknown", Never;
+            NEIGHBOURS_ASKED_MAX, "neighbours", "further ones are not asked for", Never;
+            NEIGHBOUR_USE_EVERY, "", "the kernel checks a neighbour in use again", Never;
+            NEIGHBOUR_ROUNDS_MAX, "rounds", "a neighbour that nobody asks for is left alone", Never;
+            GATHER, "", "changes of the host are looked at", Never;
+            RESYNC_EVERY, "", "the host is looked at without a notification", Never;
+            RESERVED_SOCKETS_MAX, "ports", "a longer range is reserved by a kernel setting", Never;
+            FREE_PORT_TRIES_MAX, "tries", "port 0 is refused", Never;
+            PROXY_CONNECTIONS_MAX, "connections", "further ones to [::1] wait", Never;
+            PROXY_CONNECT_MAX, "", "a connection to [::1] is closed", Never;
         }
         "server" {
             CONNECTIONS_MAX, "connections", "further ones wait", Refusals;

@@ -110,7 +110,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     let ended = {
         tracing::info!(limits = %limits::summary(), "see `vswitch status --limits`");
         let mut server = std::pin::pin!(server::run(&socket, control.clone(), stopped));
-        ready(&stands(&config, &control, replayed));
+        ready(&stands(&config, &control, replayed).await);
         let ended = tokio::select! {
             () = &mut server => Ok(()),
             () = signals.any() => Ok(()),
@@ -132,8 +132,8 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     ended
 }
 
-fn stands(config: &Config, control: &Control, replayed: Replayed) -> Ready {
-    let status = control.status();
+async fn stands(config: &Config, control: &Control, replayed: Replayed) -> Ready {
+    let status = control.status().await;
     let network = control.first_network();
     Ready {
         bridge: status.bridge,

@@ -39,13 +39,14 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "SUBNET")]
     subnet6: Option<Subnet6>,
     /// The way out: the default route's device, a device, the kernel's own NAT, or none, where
-    /// containers reach each other and the host [default: none]
+    /// containers reach each other and the host [default: auto]
     #[arg(long, value_name = "auto|IFACE|kernel|none")]
     uplink: Option<Uplink>,
     /// The ports of the host that containers appear from [default: 20000-32767]
     #[arg(long, value_name = "FIRST-LAST")]
     snat_ports: Option<SnatPorts>,
-    /// Threads that move frames [default: 1 up to three cores, then half of them up to 4]
+    /// Threads that move frames [default: 1 where the switch translates, and up to three cores; then
+    /// half of the cores up to 4]
     #[arg(long, value_name = "N")]
     workers: Option<Workers>,
     /// Processors to bind the workers to, such as 2 or 1,4-6; leave it to the scheduler where
@@ -89,12 +90,13 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch up --bridge br0 --detach
   sudo vswitch up --subnet 10.7.0.0/24 --subnet6 fd07::/64 --mtu 9000
-  sudo vswitch up --workers 2 --cpus 2,3 --idle spin    two processors that do nothing else
+  sudo vswitch up --uplink eth1                         out by another device than the default route's
+  sudo vswitch up --uplink none --workers 2 --cpus 2,3 --idle spin
   sudo vswitch up --config /etc/vswitch.toml
 
 A second switch on the same machine:
   sudo vswitch --socket /run/lab.sock up --bridge lab0 --subnet 10.98.0.0/16 \\
-      --state-dir /var/lib/vswitch-lab --detach";
+      --snat-ports 12000-19999 --state-dir /var/lib/vswitch-lab --detach";
 
 fn idle_policy() -> impl TypedValueParser<Value = IdlePolicy> {
     PossibleValuesParser::new(["adaptive", "spin", "sleep"]).try_map(|word| word.parse())

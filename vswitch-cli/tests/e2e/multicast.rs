@@ -61,7 +61,7 @@ fn a_group_goes_to_who_listens() {
 /// Whichever of them reads the report, and whichever the datagrams.
 #[test]
 fn workers_tell_each_other_who_listens() {
-    goes_to_who_listens(&Host::with_switch_args(&["--workers", "2"]));
+    goes_to_who_listens(&Host::with_switch_args(&["--workers", "2", "--uplink", "none"]));
 }
 
 #[track_caller]

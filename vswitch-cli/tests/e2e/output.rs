@@ -63,7 +63,7 @@ fn status() {
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["pid"], host.daemon_pid());
     assert_eq!((&status["networks"], &status["ports"]), (&1.into(), &1.into()));
-    assert_eq!(status["uplink"], "none");
+    assert_eq!(status["uplink"], "nic0");
     assert_eq!(status["bridge"], "br0");
     assert_eq!(status["idle"], "adaptive");
     let more_processors = std::thread::available_parallelism().is_ok_and(|n| n.get() > 1);

@@ -61,9 +61,9 @@ fn kill_and_up_again_and_again() {
 
 #[test]
 fn kill_and_up_with_two_workers() {
-    attachments_come_back(&["--workers", "2"], |host| {
+    attachments_come_back(&["--workers", "2", "--uplink", "none"], |host| {
         host.kill();
-        host.up(&["--workers", "2"]);
+        host.up(&["--workers", "2", "--uplink", "none"]);
     });
 }
 

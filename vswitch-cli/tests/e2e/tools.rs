@@ -35,9 +35,18 @@ fn doctor() {
     let host = Host::with_switch();
     let checks = host.json(&["doctor"]);
     let names: Vec<_> = checks.as_array().expect("an array").iter().map(|c| &c["check"]).collect();
-    for name in
-        ["kernel", "io_uring", "tun", "capabilities", "ip_forward", "mtu", "neighbours", "daemon"]
-    {
+    for name in [
+        "kernel",
+        "io_uring",
+        "tun",
+        "capabilities",
+        "ip_forward",
+        "mtu",
+        "nftables",
+        "snat_ports",
+        "neighbours",
+        "daemon",
+    ] {
         assert!(names.iter().any(|check| *check == name), "no {name} in {names:?}");
     }
     for check in checks.as_array().expect("an array") {
@@ -45,7 +54,7 @@ fn doctor() {
     }
     let daemon = checks.as_array().and_then(|all| all.iter().find(|c| c["check"] == "daemon"));
     assert_eq!(daemon.map(|check| &check["status"]), Some(&Value::from("ok")), "{checks:#}");
-    assert_eq!(host.netns().links(), ["nic0", "br0"], "the trial TAP is left");
+    assert_eq!(host.netns().links(), ["nic0", "br0", "up-br0"], "the trial TAP is left");
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn without_offloads_inside() {
 
 #[test]
 fn with_two_workers() {
-    let (host, a, b) = pair(&["--workers", "2"]);
+    let (host, a, b) = pair(&["--workers", "2", "--uplink", "none"]);
     assert_eq!((host.status().workers, a.detail().queues), (2, 2));
     let flows: Vec<_> = (0..2)
         .flat_map(|_| [(&a, &b, b.v4()), (&b, &a, a.v6())])
@@ -132,7 +132,7 @@ fn by_epoll() {
 
 #[test]
 fn by_epoll_with_two_workers() {
-    let (_host, a, b) = pair(&["--backend", "epoll", "--workers", "2"]);
+    let (_host, a, b) = pair(&["--backend", "epoll", "--workers", "2", "--uplink", "none"]);
     transfer(&a, &b, b.v4(), 20);
     a.ping(b.v6());
 }

@@ -54,7 +54,7 @@ fn has_defaults_for_everything() {
     assert_eq!(config.ageing().as_secs(), 300);
     assert_eq!(config.socket.path(), Path::new(vswitch_api::DEFAULT_SOCKET));
     assert_eq!(config.state_dir.path(), Path::new(vswitch_api::DEFAULT_STATE_DIR));
-    assert!((1..=4).contains(&config.workers.get()));
+    assert_eq!((config.uplink, config.workers.get()), (Uplink::Auto, 1));
 }
 
 #[test]

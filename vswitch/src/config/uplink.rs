@@ -16,13 +16,13 @@ const SNAT_FIRST_MIN: u16 = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Uplink {
     /// By the device of the default route, whichever it is; addresses are translated in user space.
+    #[default]
     Auto,
     /// By this device.
     Device(IfName),
     /// The kernel routes, and translates addresses by nftables.
     Kernel,
     /// Not at all: the network is internal to this host.
-    #[default]
     None,
 }
 

@@ -110,9 +110,21 @@ pub enum ControlError {
     /// All static entries are in use.
     #[error("the network has all of its {0} static entries in use")]
     StaticsMax(usize),
-    /// A way out that this version cannot make.
-    #[error("the uplink {0} cannot be made yet: only `none` (an internal network) can")]
-    UplinkUnready(String),
+    /// The host refuses the way out.
+    #[error("there is no way out: {0}")]
+    NoWay(String),
+    /// One table has all connections.
+    #[error("--workers {0} cannot translate addresses: one table has all connections")]
+    WorkersTranslate(usize),
+    /// Something else on the host has a port.
+    #[error("{0}")]
+    HostPortTaken(String),
+    /// Nobody could connect to it.
+    #[error("{0} is no address of this host, so nothing can be published at it")]
+    NotOurAddress(IpAddr),
+    /// The host does not hand ports over.
+    #[error("cannot publish: {0}")]
+    NotOpened(String),
     /// An internal network.
     #[error("{0} has no way out, so nothing can be published on it")]
     NoUplink(String),

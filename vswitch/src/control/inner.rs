@@ -13,6 +13,7 @@ use super::model::{Lease, Model, Owner, Wanted};
 use super::name::Name;
 use super::port::blocking;
 use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
+use super::uplink::Gate;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
 use crate::host::Neighbours;
@@ -33,6 +34,8 @@ pub(super) struct Inner {
     pub(super) ending: AtomicBool,
     /// What was refused since a limit was hit.
     pub(super) refusals: Refusals,
+    /// What the host does for the way out.
+    pub(super) gate: tokio::sync::Mutex<Gate>,
     model: Mutex<Model>,
     /// Rung when a port is forgotten.
     freed: Notify,
@@ -71,6 +74,7 @@ impl Inner {
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
             refusals: Refusals::default(),
+            gate: tokio::sync::Mutex::default(),
             model: Mutex::new(model),
             freed: Notify::new(),
             asked: AtomicU64::new(0),

@@ -11,6 +11,9 @@ pub(crate) const PUBLICATIONS_MAX: usize = 256;
 /// Prefixes that one publication may be open to.
 pub(crate) const ALLOW_FROM_MAX: usize = 64;
 
+/// Connections that one container may have, of all that are translated.
+pub(crate) const CONNECTIONS_PER_CONTAINER: u32 = 1 << 18;
+
 /// Places that are tried for ports that nobody named.
 pub(crate) const PICKS_MAX: usize = 256;
 

@@ -23,6 +23,7 @@ mod replay;
 mod start;
 pub(crate) mod store;
 mod text;
+mod uplink;
 mod views;
 
 use std::sync::Arc;
@@ -168,9 +169,7 @@ impl Control {
                     tokio::spawn(async move { control.lost(slot).await });
                 }
                 DataplaneEvent::LoopBlocked(event) => self.say_blocked(event),
-                DataplaneEvent::Resolve(next_hop) => {
-                    tracing::debug!(%next_hop, "frames wait for the MAC address of a next hop");
-                }
+                DataplaneEvent::Resolve(next_hop) => self.resolve(next_hop),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }
         }
@@ -179,7 +178,10 @@ impl Control {
 
     /// Logs that a port is blocked, and when it is open again.
     fn say_blocked(&self, LoopEvent { port, sign, pause }: LoopEvent) {
-        let label = |slot| self.0.model().label(slot).unwrap_or("a port that is gone").to_owned();
+        let label = |slot| match self.0.model().label(slot) {
+            Some(label) => label.into_owned(),
+            None => "a port that is gone".to_owned(),
+        };
         let (name, pause_s) = (label(port), pause.as_secs());
         match sign {
             LoopSign::Probe { sent, heard } => {
@@ -198,7 +200,7 @@ impl Control {
         // One a port at a time: a port that is blocked is not blocked again.
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            if control.0.model().label(port) == Some(&name) {
+            if control.0.model().label(port).as_deref() == Some(&name) {
                 tracing::info!(%name, "open again after a loop");
             }
         });
@@ -325,6 +327,7 @@ impl Control {
     /// attachments back.
     pub(crate) async fn end(&self) {
         self.0.ending.store(true, Ordering::Relaxed);
+        self.close_way().await;
         // A worker that failed may not answer any more; the end of the process does the rest.
         if tokio::time::timeout(limits::END_MAX, self.0.dataplane.shutdown()).await.is_err() {
             tracing::error!("a worker does not end");

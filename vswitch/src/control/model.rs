@@ -5,6 +5,7 @@
 //! *detaching*. Two marks follow the steps of a plan: `published`, the datapath knows it; `saved`, it
 //! is part of the document that survives a restart.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::ipam::{Address, Pool, PoolError};
 use super::limits::STATICS_MAX;
 use super::name::Name;
 use super::store::NetnsRecord;
-use crate::config::{IfName, Multicast, Subnet4, Subnet6, Uplink};
+use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::datapath::{NetworkIndex, PortKind, PortLimits};
 
 mod choose;
@@ -29,8 +30,10 @@ mod policy;
 mod publish;
 #[cfg(test)]
 pub(crate) mod tests;
+mod way;
 
 pub(crate) use choose::local_mac;
+pub(crate) use way::{UPLINK_PORT, Way};
 
 /// Where random numbers come from.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
@@ -52,6 +55,7 @@ pub(crate) struct Network {
     pub(crate) ageing: Duration,
     pub(crate) fdb_entries_max: usize,
     pub(crate) uplink: Uplink,
+    pub(crate) snat_ports: SnatPorts,
     pub(crate) multicast: Multicast,
     /// Of the host's own port.
     pub(crate) host_policy: PortPolicy,
@@ -143,15 +147,20 @@ pub(crate) struct Model {
     ports: BTreeMap<Name, Port>,
     slots: BTreeMap<PortIndex, Name>,
     next_slot: usize,
+    /// Slots from this one on are for containers.
+    first_slot: usize,
     /// Slots below this one can be used.
     slots_end: usize,
     statics: BTreeMap<(MacAddr, u16), Owner>,
     host_limits: PortLimits,
+    /// The way out, unless the network is internal.
+    way: Option<Way>,
 }
 
 impl Model {
     /// A network without ports, and the number of slots that the workers have; the host's is one.
     pub(crate) fn new(network: Network, slots: usize) -> Self {
+        let first_slot = if network.uplink.is_user_space() { 2 } else { 1 };
         Self {
             pool4: Pool::v4(network.subnet),
             pool6: Pool::v6(network.subnet6),
@@ -163,9 +172,11 @@ impl Model {
             network,
             ports: BTreeMap::new(),
             slots: BTreeMap::new(),
-            next_slot: 1,
+            next_slot: first_slot,
+            first_slot,
             slots_end: slots,
             statics: BTreeMap::new(),
+            way: None,
         }
     }
 
@@ -310,11 +321,16 @@ impl Model {
     }
 
     /// What users call the port in a slot.
-    pub(crate) fn label(&self, slot: PortIndex) -> Option<&str> {
-        if slot == HOST_PORT {
-            return Some(self.network.name.as_str());
+    pub(crate) fn label(&self, slot: PortIndex) -> Option<Cow<'_, str>> {
+        let bridge = self.network.name.as_str();
+        match slot {
+            HOST_PORT => Some(bridge.into()),
+            // No attachment has a dot in its name.
+            UPLINK_PORT if self.network.uplink.is_user_space() => {
+                Some(format!("{bridge}.uplink").into())
+            }
+            _ => self.name_in(slot).map(|name| name.as_str().into()),
         }
-        self.name_in(slot).map(Name::as_str)
     }
 
     /// The network of that name; the first one if none is given.

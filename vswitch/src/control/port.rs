@@ -16,9 +16,11 @@ use vswitch_api::port::NetnsRef;
 
 use super::error::ControlError;
 use super::inner::Inner;
+use super::limits::PICKS_MAX;
 use super::model::{Lease, Wanted};
 use super::plan::Steps;
 use super::store::Attachment;
+use super::uplink;
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
 use crate::host::container::{self, ContainerSetup};
@@ -47,6 +49,8 @@ pub(super) enum Step {
     Introduce,
     /// The workers get the TAP's queues.
     AddPort,
+    /// The host hands over what is published.
+    Open,
     /// The namespace is still the one that was asked for.
     Verify,
     /// The document is on the disk.
@@ -54,7 +58,7 @@ pub(super) enum Step {
 }
 
 /// An attach that somebody waits for.
-pub(super) const ATTACH: [Step; 10] = [
+pub(super) const ATTACH: [Step; 11] = [
     Step::Reserve,
     Step::Locate,
     Step::Save,
@@ -63,12 +67,13 @@ pub(super) const ATTACH: [Step; 10] = [
     Step::Publish,
     Step::Introduce,
     Step::AddPort,
+    Step::Open,
     Step::Verify,
     Step::Saved,
 ];
 
 /// The same for an attachment that the document has already.
-pub(super) const REPLAY: [Step; 8] = [
+pub(super) const REPLAY: [Step; 9] = [
     Step::Reserve,
     Step::Locate,
     Step::CreateTap,
@@ -76,12 +81,13 @@ pub(super) const REPLAY: [Step; 8] = [
     Step::Publish,
     Step::Introduce,
     Step::AddPort,
+    Step::Open,
     Step::Verify,
 ];
 
 /// What is undone, in reverse, when a port goes.
-pub(super) const DETACH: [Step; 5] =
-    [Step::Reserve, Step::Save, Step::Introduce, Step::Publish, Step::AddPort];
+pub(super) const DETACH: [Step; 6] =
+    [Step::Reserve, Step::Save, Step::Introduce, Step::Publish, Step::AddPort, Step::Open];
 
 /// A port on its way in or out.
 #[derive(Debug)]
@@ -93,6 +99,8 @@ pub(super) struct PortChange {
     place: Option<Place>,
     saving: Option<JoinHandle<Result<(), ControlError>>>,
     tap: Option<Tap>,
+    /// It is of the document.
+    is_kept: bool,
 }
 
 impl PortChange {
@@ -127,7 +135,8 @@ impl PortChange {
     }
 
     fn new(inner: Arc<Inner>, wanted: Wanted, source: Option<Source>) -> Self {
-        Self { inner, wanted, source, lease: None, place: None, saving: None, tap: None }
+        let is_kept = matches!(source, Some(Source::Kept(..)));
+        Self { inner, wanted, source, lease: None, place: None, saving: None, tap: None, is_kept }
     }
 
     /// What was reserved.
@@ -182,6 +191,36 @@ impl PortChange {
         Ok(self.inner.dataplane.add_port(slot, tap.queues).await?)
     }
 
+    /// Opens what is published. Where the host has ports that were picked, others are; where it has those of
+    /// an attachment that comes back, that one does without.
+    async fn open(&mut self) -> Result<(), ControlError> {
+        let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
+        let mut gate = inner.gate.lock().await;
+        let has_picks = self.wanted.publish.iter().any(|one| one.ports.host().is_none());
+        for _ in 0..PICKS_MAX {
+            let publications = inner.model().publications_of(&lease.name);
+            let error = match gate.open(&lease, &publications).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if self.is_kept {
+                tracing::error!(name = %lease.name, %error, "comes back without its published ports");
+                inner.model().set_publications(&lease.name, Vec::new());
+                inner.publish_all();
+                return Ok(());
+            }
+            if !has_picks || !uplink::is_taken(&error) {
+                return Err(ControlError::not_opened(error));
+            }
+            let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
+            inner.model().pick_again(&lease.name, &self.wanted.publish, &mut random)?;
+            inner.publish_all();
+            // What is being written names the ports of before.
+            self.save();
+        }
+        Err(ControlError::NotOpened("no free ports were found".to_owned()))
+    }
+
     /// A process may have exited meanwhile: what it left would be found dead the moment that we let
     /// its namespace go.
     async fn verify(&mut self) -> Result<(), ControlError> {
@@ -211,6 +250,7 @@ impl Steps for PortChange {
             Step::Publish => self.inner.publish(&self.wanted.name, true),
             Step::Introduce => self.inner.introduce(self.lease()?).await,
             Step::AddPort => self.add_port().await?,
+            Step::Open => self.open().await?,
             Step::Verify => self.verify().await?,
             Step::Saved => self.saved().await?,
         }
@@ -231,6 +271,10 @@ impl Steps for PortChange {
             Step::Configure | Step::Verify | Step::Saved => {}
             Step::Publish => self.inner.publish(name, false),
             Step::Introduce => self.inner.withdraw(self.lease()?).await,
+            Step::Open => {
+                let closed = self.inner.gate.lock().await.close(name, |_| true).await;
+                closed.map_err(ControlError::not_opened)?;
+            }
             Step::AddPort => {
                 let slot = self.lease()?.slot;
                 self.inner.dataplane.remove_port(slot).await?;

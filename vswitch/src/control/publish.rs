@@ -1,8 +1,8 @@
 //! Ports that are published and withdrawn while their attachment works: each a plan of its own.
 //!
-//! A publication is claimed in the model, shown to the datapath, and written to the document; when a step
-//! fails, those before it are undone. Withdrawn it leaves the document before it is closed, so that a crash
-//! in between never brings it back.
+//! A publication is claimed in the model, shown to the datapath, opened on the host, and written to the
+//! document; when a step fails, those before it are undone. Withdrawn it leaves the document first, so that
+//! a crash in between never brings it back.
 
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use vswitch_api::publish::{PortSpec, Publication, PublicationKey};
 
 use super::error::ControlError;
 use super::inner::Inner;
+use super::limits::PICKS_MAX;
 use super::name::Name;
 use super::plan::{self, Steps};
-use super::{Control, task};
+use super::{Control, task, uplink};
 
 /// What is done for a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,23 +22,36 @@ enum Step {
     Claim,
     /// The model has it no longer.
     Release,
-    /// The document is on the disk.
-    Save,
     /// The datapath follows the model.
     Show,
+    /// The host hands the ports over.
+    Open,
+    /// It does so no longer.
+    Close,
+    /// The document is on the disk.
+    Save,
 }
 
 /// A publication that comes.
-const PUBLISH: [Step; 3] = [Step::Claim, Step::Show, Step::Save];
+const PUBLISH: [Step; 4] = [Step::Claim, Step::Show, Step::Open, Step::Save];
 
 /// Publications that go.
-const UNPUBLISH: [Step; 3] = [Step::Release, Step::Save, Step::Show];
+const UNPUBLISH: [Step; 4] = [Step::Release, Step::Save, Step::Close, Step::Show];
 
 /// What is asked for.
 #[derive(Debug)]
 enum Wish {
     Publish(Publication),
     Unpublish(PortSpec),
+}
+
+impl Wish {
+    fn ports(&self) -> PortSpec {
+        match self {
+            Self::Publish(wanted) => wanted.ports,
+            Self::Unpublish(ports) => *ports,
+        }
+    }
 }
 
 /// A change of what is published.
@@ -112,6 +126,35 @@ impl Change {
         Ok(())
     }
 
+    /// Opens what was claimed; picks other ports where somebody else on the host has those.
+    async fn open(&mut self) -> Result<(), ControlError> {
+        let inner = Arc::clone(&self.inner);
+        let lease = inner.model().lease_of(&self.name)?;
+        let mut gate = inner.gate.lock().await;
+        for _ in 0..PICKS_MAX {
+            let error = match gate.open(&lease, &self.moved).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let is_picked = matches!(&self.wish, Wish::Publish(one) if one.ports.host().is_none());
+            if !is_picked || !uplink::is_taken(&error) {
+                return Err(ControlError::not_opened(error));
+            }
+            for one in &self.moved {
+                inner.model().drop_publication(&self.name, one);
+            }
+            self.claim()?;
+            inner.publish_all();
+        }
+        Err(ControlError::NoFreePort(self.wish.ports()))
+    }
+
+    async fn close(&mut self) -> Result<(), ControlError> {
+        let goes = |ports: &PortSpec| self.moved.iter().any(|one| one.ports == *ports);
+        let closed = self.inner.gate.lock().await.close(&self.name, goes).await;
+        closed.map_err(ControlError::not_opened)
+    }
+
     fn release(&mut self) -> Result<(), ControlError> {
         let Wish::Unpublish(ports) = &self.wish else { return Ok(()) };
         self.moved = self.inner.model().take_publications(&self.name, ports)?;
@@ -132,6 +175,8 @@ impl Steps for Change {
                 self.inner.publish_all();
                 Ok(())
             }
+            Step::Open => self.open().await,
+            Step::Close => self.close().await,
         }
     }
 
@@ -147,6 +192,8 @@ impl Steps for Change {
                 self.inner.model().restore_publications(&self.name, self.moved.clone());
             }
             Step::Show => self.inner.publish_all(),
+            Step::Open => self.close().await?,
+            Step::Close => self.open().await?,
             Step::Save => self.inner.save().await?,
         }
         Ok(())

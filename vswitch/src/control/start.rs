@@ -14,7 +14,7 @@ use super::model::{HOST_PORT, Model, Network, local_mac};
 use super::port::blocking;
 use super::store::{Document, Store, StoreError};
 use super::{Control, replay};
-use crate::config::{Config, Subnet6, Uplink};
+use crate::config::{Config, Subnet6};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
 use crate::host::{HostError, Neighbours, Netlink, netns};
@@ -55,8 +55,8 @@ impl Control {
         kept: Kept,
     ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, Replayed), ControlError> {
         let Kept { store, document } = kept;
-        if config.uplink != Uplink::None {
-            return Err(ControlError::UplinkUnready(config.uplink.to_string()));
+        if config.uplink.is_user_space() && config.workers.get() > 1 {
+            return Err(ControlError::WorkersTranslate(config.workers.get()));
         }
         let network = network(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;
@@ -79,10 +79,10 @@ impl Control {
         if let Some(record) = document.as_ref().and_then(|document| document.networks.first()) {
             model.resume_addresses(record.next_ipv4, record.next_ipv6);
         }
-        let neighbours = Neighbours::new(netlink, tap.ifindex, tap.name.clone());
+        let neighbours = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
         let parts = Inner::new(config.clone(), dataplane, neighbours, boot_id, model, store);
         let control = Self(Arc::new(parts));
-        match control.carry_on(tap, document).await {
+        match control.carry_on(&netlink, tap, document).await {
             Ok(replayed) => Ok((control, events, replayed)),
             Err(error) => {
                 control.end().await;
@@ -93,11 +93,13 @@ impl Control {
 
     async fn carry_on(
         &self,
+        netlink: &Netlink,
         tap: Tap,
         document: Option<Document>,
     ) -> Result<Replayed, ControlError> {
         self.0.publish_all();
         self.0.dataplane.add_port(HOST_PORT, tap.queues).await?;
+        self.make_way(netlink).await?;
         let replayed = match document {
             Some(document) => replay::run(self, document).await,
             None => Replayed::default(),
@@ -148,6 +150,7 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         ageing: config.ageing(),
         fdb_entries_max: config.fdb_entries_max.get(),
         uplink: config.uplink.clone(),
+        snat_ports: config.snat_ports.clone(),
         multicast: config.multicast,
         host_policy: kept.map_or_else(PortPolicy::of_host, |kept| kept.host_policy.clone()),
     })

@@ -18,14 +18,20 @@ use super::error::ControlError;
 use super::model::{self, Model, Settled};
 use super::name::Name;
 use super::port::blocking;
+use super::uplink;
 use crate::datapath::{DropReason, PortCounters};
 use crate::host::netns;
 use crate::limits;
 
 impl Control {
     /// The daemon itself.
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) async fn status(&self) -> Status {
         let inner = &self.0;
+        let connections = inner
+            .dataplane
+            .stats()
+            .await
+            .map_or(0, |report| report.workers.iter().map(|worker| worker.connections).sum());
         let model = inner.model();
         let backend = inner.dataplane.backend();
         Status {
@@ -38,13 +44,13 @@ impl Control {
             scheduling: inner.dataplane.scheduling().name.to_owned(),
             scheduling_reason: inner.dataplane.scheduling().reason.clone(),
             idle: inner.config.idle.to_string(),
-            uplink: model.network.uplink.to_string(),
+            uplink: uplink::word(&model),
             bridge: model.network.name.to_string(),
             networks: 1,
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
-            uplink_detail: None,
+            uplink_detail: uplink::status(&model, connections),
         }
     }
 
@@ -144,7 +150,7 @@ impl Control {
                 network: model.network.name.to_string(),
                 vlan: row.vlan,
                 mac: row.mac.to_string(),
-                port: model.label(row.port)?.to_owned(),
+                port: model.label(row.port)?.into_owned(),
                 age_s: row.age.as_secs(),
                 is_static: row.is_static,
             })
@@ -162,7 +168,7 @@ impl Control {
         for (slot, counters) in &report.ports {
             total += *counters;
             if let Some(name) = model.label(*slot) {
-                ports.push(port_stats(name, counters));
+                ports.push(port_stats(&name, counters));
             }
         }
         // By name, the host's first.
@@ -203,7 +209,7 @@ fn network_row(model: &Model) -> Network {
         subnet6: network.subnet6.net(),
         gateway6: network.subnet6.gateway(),
         mtu: network.mtu,
-        uplink: network.uplink.to_string(),
+        uplink: uplink::word(model),
         ports: model.active().count(),
     }
 }

@@ -24,11 +24,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
         let conf = snapshot.port(run[0].port);
         let conf = conf.and_then(|port| Some((port, &snapshot.network(port.network)?.conf)));
         let Some((port, network)) = conf else {
-            // The uplink's frames are the router's, and no other room's.
-            if snapshot.is_uplink(run[0].port) {
-                continue;
-            }
-            run.iter_mut().for_each(|slot| slot.verdict = Verdict::Drop(DropReason::PortUnknown));
+            of_no_network(run, snapshot);
             continue;
         };
         for slot in run.iter_mut() {
@@ -55,6 +51,15 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
         }
     }
     batch.has_groups = has_groups;
+}
+
+/// The uplink's frames are the router's, and no other room's; others are unknown.
+#[cold]
+#[inline(never)]
+fn of_no_network(run: &mut [Slot], snapshot: &Snapshot) {
+    if !snapshot.is_uplink(run[0].port) {
+        run.iter_mut().for_each(|slot| slot.verdict = Verdict::Drop(DropReason::PortUnknown));
+    }
 }
 
 #[inline]

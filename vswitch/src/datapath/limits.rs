@@ -133,7 +133,7 @@ pub const RESOLVE_EVERY: Duration = Duration::from_secs(1);
 /// Next hops that one worker asks for within that time.
 pub const RESOLVES_MAX: usize = 256;
 
-/// ICMP errors a second that the switch sends to one port; those of one second may come at once.
+/// ICMP errors a second that the switch sends to one port, after a burst of [`BURST_FRAMES_MIN`].
 pub const ICMP_ANSWERS: FrameRate = FrameRate::of(100);
 
 /// How long a worker sleeps at most while frames wait for their next hop.

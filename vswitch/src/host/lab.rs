@@ -92,13 +92,15 @@ impl Wire {
         assert_eq!(rustix::io::write(self.queue(), &bytes).unwrap(), bytes.len());
     }
 
-    /// All that the host has sent, after a moment.
+    /// All that the host has sent, after a moment; without its IPv6 multicast reports, which come when they like.
     pub(crate) fn received(&self) -> Vec<Vec<u8>> {
         std::thread::sleep(SETTLE);
         let mut buffer = vec![0; 70_000];
         let mut frames = Vec::new();
         while let Ok(len) = rustix::io::read(self.queue(), &mut buffer[..]) {
-            frames.push(buffer[VNET..len].to_vec());
+            if !buffer[VNET..].starts_with(&[0x33, 0x33]) {
+                frames.push(buffer[VNET..len].to_vec());
+            }
         }
         frames
     }
@@ -172,4 +174,13 @@ fn checksum(bytes: &[u8]) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
+}
+
+/// Whether a port of the host can be had within a second: a child of another test, between its fork and its exec,
+/// still has the descriptors of all.
+pub(crate) fn is_free(address: impl std::net::ToSocketAddrs + Copy) -> bool {
+    (0..50).any(|_| {
+        std::thread::sleep(SETTLE);
+        std::net::TcpListener::bind(address).is_ok()
+    })
 }

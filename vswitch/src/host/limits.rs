@@ -13,3 +13,36 @@ pub(crate) const NFT_BUFFER: usize = 8 << 20;
 
 /// Ports of a published range whose numbers differ in the container that nftables translate one by one.
 pub(crate) const SHIFTED_PORTS_MAX: u16 = 256;
+
+/// Routes of the host that the switch follows.
+pub(crate) const ROUTES_MAX: usize = 8192;
+
+/// Neighbours of the uplink that the switch follows.
+pub(crate) const NEIGHBOURS_MAX: usize = 4096;
+
+/// Neighbours that the kernel is asked for at the same time.
+pub(crate) const NEIGHBOURS_ASKED_MAX: usize = 1024;
+
+/// Time between two uses of a neighbour.
+pub(crate) const NEIGHBOUR_USE_EVERY: Duration = Duration::from_secs(15);
+
+/// Such rounds in which a neighbour is used after it was asked for.
+pub(crate) const NEIGHBOUR_ROUNDS_MAX: u32 = 5;
+
+/// How long changes of the kernel gather before they are looked at.
+pub(crate) const GATHER: Duration = Duration::from_millis(20);
+
+/// Time between two looks at the kernel without a notification.
+pub(crate) const RESYNC_EVERY: Duration = Duration::from_secs(30);
+
+/// Ports of one publication that are reserved by sockets; a longer range by a kernel setting.
+pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
+
+/// Tries to find a port that is free in all families, for port 0.
+pub(crate) const FREE_PORT_TRIES_MAX: usize = 16;
+
+/// Connections to [::1] that are carried at the same time, of one port.
+pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
+
+/// How long the container may take to accept such a connection.
+pub(crate) const PROXY_CONNECT_MAX: Duration = Duration::from_secs(10);

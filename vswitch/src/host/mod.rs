@@ -6,11 +6,12 @@
 //! | permanent entries for containers' addresses on it | [`neighbours`] | at detach; go with the interface |
 //! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | go with the interface |
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
+//! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_left_over`] |
 //! | `lo` up in a container's namespace | [`container`] | stays: the namespace is the container's |
 //!
-//! Nothing else is touched: no forwarding, no firewall, no kernel bridge, no file outside the state
+//! Nothing else is touched: nobody else's firewall, no kernel bridge, no file outside the state
 //! directory and the socket. Because a TAP lives exactly as long as its descriptors, a crash leaves
-//! nothing either: the kernel takes the interfaces down with the process, a moment after its death.
+//! none: the kernel takes the interfaces down with the process, a moment after its death.
 //!
 //! The kernel is spoken to by rtnetlink ([`Netlink`]): by a connection of the host's namespace to make
 //! the bridge, and by connections for each visit to a container's ([`visit`]), made and closed by a
@@ -26,12 +27,14 @@ pub(crate) mod limits;
 pub(crate) mod neighbours;
 pub(crate) mod netlink;
 pub(crate) mod netns;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "called by the uplink"))]
 pub(crate) mod nft;
+mod proxy;
+pub(crate) mod reserve;
 pub(crate) mod routes;
 mod sysctl;
 #[cfg(test)]
 mod tests;
+pub(crate) mod uplink;
 pub(crate) mod visit;
 
 pub(crate) use error::HostError;

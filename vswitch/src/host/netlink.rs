@@ -283,7 +283,9 @@ fn host_route(message: &RouteMessage) -> Option<HostRoute> {
 }
 
 /// Turns the crate's error into ours.
-fn failed(what: impl FnOnce() -> String) -> impl FnOnce(rtnetlink::Error) -> NetlinkError {
+pub(super) fn failed(
+    what: impl FnOnce() -> String,
+) -> impl FnOnce(rtnetlink::Error) -> NetlinkError {
     |error| {
         let source = match error {
             rtnetlink::Error::NetlinkError(message) => message.to_io(),

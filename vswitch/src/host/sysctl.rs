@@ -38,3 +38,23 @@ pub(super) fn settle_ipv6(ifname: &str) -> Result<(), HostError> {
     }
     Ok(())
 }
+
+/// Sets one setting of an interface of ours, `net.FAMILY.conf.IFNAME.KEY`; it goes with the interface.
+pub(super) fn set_of_link(
+    family: &str,
+    ifname: &str,
+    key: &str,
+    value: &str,
+) -> Result<(), HostError> {
+    let path = Path::new("/proc/sys/net").join(family).join("conf").join(ifname).join(key);
+    write(&path, value)
+}
+
+/// Writes a setting, unless it has the value already (in a container /proc/sys may be read-only).
+pub(super) fn write(path: &Path, value: &str) -> Result<(), HostError> {
+    match fs::write(path, value) {
+        Err(_) if fs::read_to_string(path).is_ok_and(|is| is.trim() == value) => Ok(()),
+        Err(source) => Err(HostError::Sysctl { path: path.to_owned(), source }),
+        Ok(()) => Ok(()),
+    }
+}

@@ -75,7 +75,15 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         }
         ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
         ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
-        ControlError::UplinkUnready(_) => (Conflict, Some("start with --uplink none")),
+        ControlError::NoWay(_) => (Conflict, Some("see docs/nat.md for which --uplink to choose")),
+        ControlError::WorkersTranslate(_) => {
+            (InvalidArgument, Some("leave --workers out, or choose --uplink kernel or none"))
+        }
+        ControlError::HostPortTaken(_) => {
+            (Conflict, Some("choose another port, or 0 to have one picked"))
+        }
+        ControlError::NotOurAddress(_) => (InvalidArgument, Some("see `ip address`")),
+        ControlError::NotOpened(_) => (Internal, Some("see `vswitch doctor`")),
         ControlError::NoUplink(_) => {
             (Conflict, Some("start the switch with --uplink auto, or a device's name"))
         }

@@ -55,7 +55,7 @@ pub(super) fn denied() -> Router {
 }
 
 async fn status(State(control): State<Control>) -> Json<Status> {
-    Json(control.status())
+    Json(control.status().await)
 }
 
 async fn shutdown(State(control): State<Control>) -> StatusCode {

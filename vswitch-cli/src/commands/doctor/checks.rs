@@ -166,6 +166,19 @@ pub(super) fn snat_ports(ephemeral: Option<&str>) -> Row {
     )
 }
 
+/// Whether frames can be handed over between the NIC and the switch.
+pub(super) fn nftables(probe: Result<(), String>) -> Row {
+    const CHECK: &str = "nftables";
+    match probe {
+        Ok(()) => Row::ok(CHECK, "the kernel takes our rules, tried in a namespace of their own"),
+        Err(error) => Row::warn(
+            CHECK,
+            format!("refused: {error}"),
+            "`modprobe nf_tables nft_fwd_netdev nft_dup_netdev`, or start with `vswitch up --uplink none`",
+        ),
+    }
+}
+
 /// Docker drops what is forwarded between devices that it does not know.
 pub(super) fn docker(is_there: bool) -> Row {
     const CHECK: &str = "docker";

@@ -76,6 +76,11 @@ impl Host {
         &self.netns
     }
 
+    /// The other end of its NIC.
+    pub(crate) fn lan(&self) -> &Netns {
+        &self.lan
+    }
+
     /// A file or folder of this host alone.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

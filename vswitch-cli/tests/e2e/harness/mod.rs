@@ -9,6 +9,7 @@ mod host;
 mod netns;
 mod process;
 mod python;
+pub(crate) mod remote;
 mod snapshot;
 
 pub(crate) use container::Container;

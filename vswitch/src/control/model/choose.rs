@@ -52,11 +52,12 @@ impl Model {
     /// The next free slot after the one that was given last: a late event about a port then does not
     /// meet its successor.
     pub(super) fn free_slot(&self) -> Result<PortIndex, ControlError> {
-        let slots = (self.next_slot..self.slots_end).chain(1..self.next_slot.min(self.slots_end));
+        let slots = (self.next_slot..self.slots_end)
+            .chain(self.first_slot..self.next_slot.min(self.slots_end));
         slots
             .filter_map(PortIndex::new)
             .find(|slot| !self.slots.contains_key(slot))
-            .ok_or(ControlError::PortsMax(self.slots_end.saturating_sub(1)))
+            .ok_or(ControlError::PortsMax(self.slots_end.saturating_sub(self.first_slot)))
     }
 
     pub(super) fn choose_mac(

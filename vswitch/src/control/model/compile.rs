@@ -49,7 +49,7 @@ impl Model {
             ageing: self.network.ageing,
             fdb_entries_max: self.network.fdb_entries_max,
             statics: statics.collect(),
-            router: None,
+            router: self.router(),
             mac: self.network.gateway_mac,
             snooping: self.network.multicast == Multicast::Snoop,
             neighbours: self.neighbours(),
@@ -69,8 +69,8 @@ impl Model {
         let published = self.ports.values().filter(|port| port.published);
         let limits = published.map(|port| (port.lease.slot, port.limits.clone()));
         let limits = std::iter::once((HOST_PORT, self.host_limits.clone())).chain(limits);
-        Snapshot::compile(vec![network], std::iter::once(host).chain(containers))
-            .with_limits(limits)
+        let ports = std::iter::once(host).chain(self.uplink_port()).chain(containers);
+        Snapshot::compile(vec![network], ports).with_limits(limits)
     }
 
     /// Whose addresses the switch answers for: where no guard sees to it, a container may have others.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use vswitch_api::publish::{PortSpec, Publication};
 
-use super::{Model, Phase, Random};
+use super::{Lease, Model, Phase, Random};
 use crate::config::Uplink;
 use crate::control::error::ControlError;
 use crate::control::limits::{ALLOW_FROM_MAX, PICKS_MAX, PUBLICATIONS_MAX};
@@ -35,6 +35,36 @@ impl Model {
             Some(port) if port.phase == Phase::Active => Ok(&port.publications),
             _ => Err(ControlError::UnknownPort(name.to_string())),
         }
+    }
+
+    /// Chooses anew what was picked for an attachment that is on its way, since the host has it.
+    pub(crate) fn pick_again(
+        &mut self,
+        name: &Name,
+        wanted: &[Publication],
+        random: Random<'_>,
+    ) -> Result<(), ControlError> {
+        self.set_publications(name, Vec::new());
+        let claimed = self.claim(name, 0, wanted, random)?;
+        self.set_publications(name, claimed);
+        Ok(())
+    }
+
+    /// What is published of an attachment, wherever it is in its life.
+    pub(crate) fn publications_of(&self, name: &Name) -> Vec<Publication> {
+        self.ports.get(name).map(|port| port.publications.clone()).unwrap_or_default()
+    }
+
+    /// Replaces all publications of an attachment.
+    pub(crate) fn set_publications(&mut self, name: &Name, publications: Vec<Publication>) {
+        self.change(name, |port| port.publications = publications);
+    }
+
+    /// What was reserved for an attachment that works.
+    pub(crate) fn lease_of(&self, name: &Name) -> Result<Lease, ControlError> {
+        self.publications(name)?;
+        let unknown = || ControlError::UnknownPort(name.to_string());
+        self.ports.get(name).map(|port| port.lease.clone()).ok_or_else(unknown)
     }
 
     /// Everything that is published, with whose it is.

@@ -12,7 +12,7 @@ use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
 
 use super::{HOST_PORT, Lease, Model, Network, Owner, Wanted, local_mac};
-use crate::config::{Multicast, Uplink};
+use crate::config::{Multicast, SnatPorts, Uplink};
 use crate::control::ControlError;
 use crate::control::store::NetnsRecord;
 use crate::datapath::{PortKind, PortVlans};
@@ -23,9 +23,7 @@ const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 /// A network with such a way out.
 pub(crate) fn model_with_uplink(uplink: Uplink) -> Model {
-    let mut model = model();
-    model.network.uplink = uplink;
-    model
+    Model::new(network(uplink), PORTS_MAX)
 }
 
 pub(crate) fn model() -> Model {
@@ -33,7 +31,11 @@ pub(crate) fn model() -> Model {
 }
 
 fn model_with_slots(slots: usize) -> Model {
-    let network = Network {
+    Model::new(network(Uplink::None), slots)
+}
+
+fn network(uplink: Uplink) -> Network {
+    Network {
         name: "br0".parse().unwrap(),
         subnet: "192.0.2.0/24".parse().unwrap(),
         subnet6: "fd00:1::/64".parse().unwrap(),
@@ -41,11 +43,11 @@ fn model_with_slots(slots: usize) -> Model {
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 1024,
-        uplink: Uplink::None,
+        uplink,
+        snat_ports: SnatPorts::default(),
         multicast: Multicast::Snoop,
         host_policy: PortPolicy::of_host(),
-    };
-    Model::new(network, slots)
+    }
 }
 
 pub(crate) fn wanted(name: &str) -> Wanted {
@@ -217,9 +219,9 @@ fn slots_are_not_used_again_soon() {
     let b = attach(&mut model, "b");
     assert_ne!(a.slot, b.slot);
     assert!(model.lose(a.slot).is_none());
-    assert_eq!(model.label(b.slot), Some("b"));
-    assert_eq!(model.label(HOST_PORT), Some("br0"));
-    assert_eq!(model.label(PortIndex(99)), None);
+    assert_eq!(model.label(b.slot).as_deref(), Some("b"));
+    assert_eq!(model.label(HOST_PORT).as_deref(), Some("br0"));
+    assert_eq!(model.label(PortIndex(99)).as_deref(), None);
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Held {
         self.frames.push_back(waiting);
     }
 
-    /// Whether the one that has waited longest has waited too long.
+    /// Whether one has waited too long.
     pub(super) fn is_late(&self, now: Nanos) -> bool {
         self.frames.iter().any(|waiting| waiting.until <= now)
     }

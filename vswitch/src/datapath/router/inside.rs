@@ -27,7 +27,6 @@ impl<'a> Room<'a> {
             L3::Arp | L3::Other => return,
         }
         let view = nat::parse::view(&slot.meta, self.ethernet(slot));
-        let face = router.face();
         match router.table.way(view.dst) {
             Way::Hop(hop) => {
                 let hop = router.table.hop(hop);
@@ -41,7 +40,7 @@ impl<'a> Room<'a> {
             Way::Subnet => self.neighbour(slot, &view, (network, router)),
             Way::Martian => slot.verdict = Verdict::Drop(DropReason::Martian),
             Way::Nowhere => {
-                self.reject(slot, face, (DropReason::NoRoute, Complaint::NoRoute));
+                self.reject(slot, router.face(), (DropReason::NoRoute, Complaint::NoRoute));
             }
         }
     }
@@ -54,28 +53,32 @@ impl<'a> Room<'a> {
         router: &'a Router,
         (hop, mac): (IpAddr, Option<wire::MacAddr>),
     ) {
-        let face = router.face();
         let Some(uplink) = router.uplink.as_deref().filter(|uplink| uplink.up) else {
-            return self.reject(slot, face, (DropReason::UplinkDown, Complaint::NoRoute));
+            let why = (DropReason::UplinkDown, Complaint::NoRoute);
+            return self.reject(slot, router.face(), why);
         };
         let Some(mac) = mac else { return self.wait_for(slot, hop) };
         let exit = uplink.exit(mac, router.mtu);
-        let Some(fit) = self.may_go(slot, face, &exit) else { return };
+        let fit = match self.may_go(slot, &exit) {
+            Ok(fit) => fit,
+            Err(why) => return self.reject(slot, router.face(), why),
+        };
         let from = Side::Inside(owner(slot.port));
         let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
-        match translated {
+        match &translated {
             Ok(Translation::Edit { edit, to: Side::Outside }) => {
                 self.memory.counters.translated += 1;
-                self.send(slot, &exit, Some(&edit), fit);
+                self.send(slot, &exit, Some(edit), fit);
             }
             Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
-                self.deliver(slot, face, (&edit, owner));
+                self.deliver(slot, router.face(), (edit, *owner));
             }
             // No rule gives it an address that is known outside.
             Ok(Translation::NotOurs) => {
-                self.reject(slot, face, (DropReason::NatProtocol, Complaint::Prohibited));
+                let why = (DropReason::NatProtocol, Complaint::Prohibited);
+                self.reject(slot, router.face(), why);
             }
-            Err(refusal) => self.refused(slot, face, refusal),
+            Err(refusal) => self.refused(slot, router.face(), *refusal),
         }
     }
 
@@ -84,13 +87,13 @@ impl<'a> Room<'a> {
         let Some(uplink) = &router.uplink else { return };
         let from = Side::Inside(owner(slot.port));
         let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
-        match translated {
+        match &translated {
             Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
-                self.deliver(slot, router.face(), (&edit, owner));
+                self.deliver(slot, router.face(), (edit, *owner));
             }
             // Nor is it translation's business what else the host and its containers have to say.
             Ok(_) | Err(Refusal::Protocol | Refusal::Address) => {}
-            Err(refusal) => self.refused(slot, router.face(), refusal),
+            Err(refusal) => self.refused(slot, router.face(), *refusal),
         }
     }
 
@@ -118,8 +121,9 @@ impl<'a> Room<'a> {
             }
             Some((port, key)) => {
                 let exit = router.exit(port, key.mac());
-                if let Some(fit) = self.may_go(slot, face, &exit) {
-                    self.send(slot, &exit, None, fit);
+                match self.may_go(slot, &exit) {
+                    Ok(fit) => self.send(slot, &exit, None, fit),
+                    Err(why) => self.reject(slot, face, why),
                 }
             }
         }

@@ -24,9 +24,9 @@ impl<'a> Room<'a> {
         let Some(translated) = self.translate(slot, Side::Outside, &view, &uplink.policy) else {
             return;
         };
-        match translated {
+        match &translated {
             Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
-                self.deliver(slot, uplink.face(), (&edit, owner));
+                self.deliver(slot, uplink.face(), (edit, *owner));
             }
             Ok(Translation::Edit { to: Side::Outside, .. }) => {
                 slot.verdict = Verdict::Drop(DropReason::NotOurs);
@@ -40,7 +40,7 @@ impl<'a> Room<'a> {
                 }
             }
             // The sender is a stranger: it is told nothing of why.
-            Err(refusal) => slot.verdict = Verdict::Drop(refusal.into()),
+            Err(refusal) => slot.verdict = Verdict::Drop((*refusal).into()),
         }
     }
 

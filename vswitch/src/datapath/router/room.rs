@@ -151,21 +151,18 @@ impl<'a> Room<'a> {
         self.memory.extra.push(slot);
     }
 
-    /// Whether a packet may go on: it has hops left, and is not too long for where it goes. Otherwise its
-    /// sender is told.
+    /// Whether a packet may go on: it has hops left, and is not too long for where it goes. Otherwise what
+    /// its sender is told.
     #[inline]
-    pub(super) fn may_go(&mut self, slot: &mut Slot, face: Face<'_>, exit: &Exit) -> Option<Fit> {
+    pub(super) fn may_go(&self, slot: &Slot, exit: &Exit) -> Result<Fit, (DropReason, Complaint)> {
         let bytes = self.pool.bytes(&slot.frame);
         if !size::has_hops(&slot.meta, bytes.get(VNET_LEN..).unwrap_or_default()) {
-            self.reject(slot, face, (DropReason::HopLimit, Complaint::TimeExceeded));
-            return None;
+            return Err((DropReason::HopLimit, Complaint::TimeExceeded));
         }
-        let fit = size::fit(&slot.meta, bytes, exit.mtu);
-        if fit == Fit::TooBig {
-            self.reject(slot, face, (DropReason::MtuExceeded, Complaint::TooBig(exit.mtu)));
-            return None;
+        match size::fit(&slot.meta, bytes, exit.mtu) {
+            Fit::TooBig => Err((DropReason::MtuExceeded, Complaint::TooBig(exit.mtu))),
+            fit => Ok(fit),
         }
-        Some(fit)
     }
 
     /// To the container that translation names.
@@ -183,9 +180,12 @@ impl<'a> Room<'a> {
             slot.verdict = Verdict::Drop(DropReason::Isolated);
             return;
         }
-        if let Some(fit) = self.may_go(slot, face, &exit) {
-            self.memory.counters.translated += 1;
-            self.send(slot, &exit, Some(edit), fit);
+        match self.may_go(slot, &exit) {
+            Ok(fit) => {
+                self.memory.counters.translated += 1;
+                self.send(slot, &exit, Some(edit), fit);
+            }
+            Err(why) => self.reject(slot, face, why),
         }
     }
 

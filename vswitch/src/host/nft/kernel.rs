@@ -83,6 +83,7 @@ impl Tables {
         self
     }
 
+    #[cfg(test)]
     pub(super) fn restored(&self) -> u64 {
         self.restored
     }

@@ -32,6 +32,7 @@ mod build;
 mod kernel;
 mod nat;
 mod netdev;
+mod probe;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use kernel::NftError;
 use kernel::Tables;
+pub use probe::probe;
 pub(crate) use rules::{Forward, Handover, Nat, Protocol, Published, Rules};
 
 use super::limits::TABLES_CHECK_EVERY;

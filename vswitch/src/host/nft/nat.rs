@@ -83,8 +83,8 @@ fn translate(
     to_port: Option<u16>,
 ) {
     let at = match forward.published.address {
-        Some(address) => address_in(Which::Destination, host(address)),
-        None => is_local(Fib::Destination).into(),
+        Some(address) if !address.is_unspecified() => address_in(Which::Destination, host(address)),
+        _ => is_local(Fib::Destination).into(),
     };
     let protocol = l4proto_is(forward.published.protocol.number());
     let octets = match to {

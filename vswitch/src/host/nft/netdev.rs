@@ -123,11 +123,11 @@ pub(super) fn uplink(writer: &mut Writer<'_>, handover: &Handover) {
         let tagged = payload_is(Base::Link, 12, &tag.to_be_bytes());
         writer.rule(&chain, &[&tagged, &[Expr::accept()]]);
     }
-    let intervals = handover.intervals();
     for layout in [&V4, &V6] {
         let name = layout.name("in");
         let inner = writer.chain(&name, At::Jump);
         writer.rule(&chain, &[&protocol_is(layout.ethertype), &[Expr::jump(&name)]]);
+        let intervals = handover.intervals(layout.version == '6');
         family(writer, &inner, layout, handover, &intervals);
     }
 }

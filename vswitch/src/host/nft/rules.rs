@@ -40,7 +40,8 @@ impl fmt::Display for Protocol {
 /// Ports of the host that belong to containers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Published {
-    /// At this address of the host only; none: at all, of both families.
+    /// At this address of the host only, the unspecified one for all of its family; none: at all, of both
+    /// families.
     pub(crate) address: Option<IpAddr>,
     pub(crate) protocol: Protocol,
     pub(crate) ports: RangeInclusive<u16>,
@@ -102,8 +103,8 @@ pub(super) struct Interval {
 }
 
 impl Handover {
-    /// What is ours, in intervals that do not overlap (the kernel refuses those that do), in order.
-    pub(super) fn intervals(&self) -> Vec<Interval> {
+    /// What is ours of a family, in intervals that do not overlap (the kernel refuses those that do), in order.
+    pub(super) fn intervals(&self, v6: bool) -> Vec<Interval> {
         let snat = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| Published {
             address: None,
             protocol,
@@ -111,7 +112,11 @@ impl Handover {
         });
         let mut by_key: BTreeMap<_, Vec<(u16, u16)>> = BTreeMap::new();
         for published in snat.iter().chain(&self.published).filter(|p| !p.ports.is_empty()) {
-            let key = (published.address, published.protocol.number());
+            let address = match published.address {
+                Some(address) if address.is_ipv6() != v6 => continue,
+                address => address.filter(|address| !address.is_unspecified()),
+            };
+            let key = (address, published.protocol.number());
             by_key.entry(key).or_default().push((*published.ports.start(), *published.ports.end()));
         }
         let mut all = Vec::new();

@@ -73,6 +73,13 @@ fn ports_that_containers_appear_from_are_not_the_hosts() {
 }
 
 #[test]
+fn without_nftables_the_network_is_internal() {
+    assert_eq!(nftables(Ok(())).status, Good);
+    let row = nftables(Err("Operation not supported".into()));
+    assert!(row.status == Warn && row.advice.unwrap().contains("--uplink none"));
+}
+
+#[test]
 fn docker_is_only_in_the_way_of_the_kernel() {
     assert_eq!(docker(false).detail, "no docker0");
     assert!(docker(true).detail.contains("DOCKER-USER"));

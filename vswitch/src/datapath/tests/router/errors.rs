@@ -176,36 +176,65 @@ fn unreachable_port(
     [&[0; VNET_LEN][..], &buffer[..len]].concat()
 }
 
+/// Forbidden by an administrator (RFC 5508, REQ-8).
+const PROHIBITED: [(u8, u8); 2] = [(3, 13), (1, 1)];
+
+#[test]
+fn who_may_have_no_connection_is_told() {
+    for family in FAMILIES {
+        let mut home = Home::new();
+        let frame = udp(up(A), at(family.container(A), 1), at(family.remote(), 53), b"hello");
+        home.policy(|policy| policy.quota = 0);
+        rejected(&mut home, family, &frame, DropReason::NatQuota, PROHIBITED);
+        home.policy(|policy| {
+            policy.quota = 100;
+            (policy.outside4, policy.outside6) = (None, None);
+        });
+        rejected(&mut home, family, &frame, DropReason::NatNoAddress, PROHIBITED);
+    }
+}
+
 #[test]
 fn where_no_port_is_left_the_container_is_told_and_others_go_on() {
     let family = Family::V4;
     let mut home = Home::new();
-    home.policy(|policy| policy.quota = 10);
-    let to = |port: u16, from: u16| {
-        let inner = at(family.container(from), port);
-        udp(up(from), inner, at(family.remote(), 53), b"hello")
-    };
-    for port in 1000..1020 {
-        home.sent(A, to(port, A));
+    home.policy(|policy| policy.ports = 20_000..=20_004);
+    let server = at(family.remote(), 80);
+    // Connections that stand: nothing of the container's can go.
+    let mut told = 0;
+    for port in 1000..1010 {
+        let inner = at(family.container(A), port);
+        let (to, frame) = home.one(A, tcp(up(A), inner, server, Flags::SYN, [1000, 0]));
+        if to == A {
+            assert_eq!(error(&frame).1, PROHIBITED[0].1);
+            told += 1;
+            continue;
+        }
+        let answer =
+            tcp(DOWN, server, seen(&frame).from, Flags::SYN.with(Flags::ACK), [7000, 1001]);
+        assert_eq!(home.one(UPLINK, answer).0, A);
+        assert_eq!(home.one(A, tcp(up(A), inner, server, Flags::ACK, [1001, 7001])).0, UPLINK);
     }
-    let router = home.sim.state().router.as_ref().expect("a router");
-    assert!(router.len() <= 10, "{}", router.len());
-    assert_eq!(home.one(B, to(1000, B)).0, UPLINK, "the quota is A's");
+    assert!((5..10).contains(&told), "{told}");
+    assert_eq!(home.sim.drops(A, DropReason::NatPorts), told);
+    let other = tcp(up(B), at(family.container(B), 1000), server, Flags::SYN, [1000, 0]);
+    assert_eq!(home.one(B, other).0, UPLINK, "there is one left for another");
 }
 
 #[test]
 fn a_storm_of_errors_is_cut_off_and_counted() {
     let family = Family::V4;
     let mut home = Home::new();
+    let burst = Rate::frames(ICMP_ANSWERS).burst();
     let frame = udp(up(A), at(family.container(A), 1), at(family.of("172.17.0.2", "::"), 2), b"x");
-    for _ in 0..ICMP_ANSWERS.get() + 50 {
+    for _ in 0..burst + 50 {
         home.sim.inject(A, frame.clone());
     }
     home.sim.run();
-    assert_eq!(home.sim.sent(A).len() as u64, ICMP_ANSWERS.get());
-    assert_eq!(home.sim.drops(A, DropReason::NoRoute), ICMP_ANSWERS.get() + 50);
+    assert_eq!(home.sim.sent(A).len() as u64, burst);
+    assert_eq!(home.sim.drops(A, DropReason::NoRoute), burst + 50);
     let counters = home.sim.state().router.as_ref().expect("a router").counters();
-    assert_eq!((counters.answered, counters.unanswered), (ICMP_ANSWERS.get(), 50));
+    assert_eq!((counters.answered, counters.unanswered), (burst, 50));
     home.sim.check();
     // Another port has its own.
     let other = udp(up(B), at(family.container(B), 1), at(family.of("172.17.0.2", "::"), 2), b"x");

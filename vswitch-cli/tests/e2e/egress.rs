@@ -1,0 +1,269 @@
+//! The way out: containers reach a host behind a router, as the host's own address.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, Remote, SNAT_PORTS};
+use crate::harness::{Container, Host, Netns, Receiver, SEND_STREAM, Snapshot, wait_for};
+
+/// How long the switch may take to see what changed on the host.
+const FOLLOWED_MAX: Duration = Duration::from_secs(5);
+
+#[track_caller]
+fn with_remote() -> (Host, Remote, Container) {
+    let mut host = Host::new();
+    let remote = host.remote();
+    host.up(&["--uplink", "auto"]);
+    let a = host.container("a");
+    (host, remote, a)
+}
+
+#[test]
+fn a_container_talks_to_the_world_as_its_host() {
+    let (host, remote, a) = with_remote();
+    for (far, own) in [(FAR4, HOST4), (FAR6, HOST6)] {
+        a.ping(far);
+        for protocol in ["tcp", "udp"] {
+            let _service = remote.far().serve(protocol, far, 7000);
+            let (peer, port) = a.ask(protocol, far, 7000);
+            assert_eq!(peer, own, "{protocol}");
+            assert!(SNAT_PORTS.contains(&port), "{protocol} from port {port}");
+        }
+    }
+    host.balanced();
+    let status = host.status();
+    assert_eq!(status.uplink, "nic0");
+    let uplink = status.uplink_detail.expect("a way out");
+    assert_eq!((uplink.mode.as_str(), uplink.state.as_str()), ("user-space", "up"));
+    assert_eq!(uplink.ipv4.map(IpAddr::from), Some(HOST4));
+    assert_eq!(uplink.ipv6.map(IpAddr::from), Some(HOST6));
+    // The host has its own life.
+    for far in [FAR4, FAR6] {
+        host.netns().ping(far);
+        let _service = remote.far().serve("tcp", far, 7001);
+        let (_, port) = host.netns().ask("tcp", far, 7001);
+        assert!(!SNAT_PORTS.contains(&port), "the host speaks from port {port}");
+    }
+}
+
+/// Each router on the way answers, the switch the first, and the answer of the second is translated.
+#[test]
+fn the_way_out_can_be_traced() {
+    let (_host, _remote, a) = with_remote();
+    let gateway = a.detail().gateway.to_string();
+    for (hops, from) in [("1", gateway), ("2", ROUTER4.to_string())] {
+        let output = a.exec(&["ping", "-n", "-c1", "-W2", "-t", hops, &FAR4.to_string()]);
+        assert!(output.stdout.contains(&format!("From {from} ")), "{output}");
+        assert!(output.stdout.contains("Time to live exceeded"), "{output}");
+    }
+    let gateway = a.detail().gateway6.to_string();
+    for (hops, from) in [("1", gateway.as_str()), ("2", "2001:db8::254")] {
+        let output = a.exec(&["ping", "-n", "-c1", "-W2", "-t", hops, &FAR6.to_string()]);
+        assert!(output.stdout.contains(&format!("From {from} ")), "{output}");
+        assert!(output.stdout.contains("Hop limit"), "{output}");
+    }
+}
+
+/// Bytes that arrive are those that were sent.
+#[track_caller]
+fn transfer(from: &Netns, to: &Netns, address: IpAddr, mebibytes: u32) {
+    let receiver = Receiver::start(to, address);
+    let (address, mebibytes) = (address.to_string(), mebibytes.to_string());
+    let args = ["python3", "-c", SEND_STREAM, &address, &receiver.port, &mebibytes, "seed"];
+    let sent = from.exec_within(&args, Duration::from_secs(120)).ok();
+    assert_eq!(receiver.digest(), sent);
+}
+
+#[test]
+fn a_hundred_mebibytes_out() {
+    let (host, remote, a) = with_remote();
+    transfer(&a, remote.far(), FAR4, 100);
+    transfer(&a, remote.far(), FAR6, 20);
+    host.balanced();
+}
+
+#[test]
+fn a_transfer_with_loss_arrives_whole() {
+    let (host, remote, a) = with_remote();
+    let rules = "add table inet lossy; \
+        add chain inet lossy forward { type filter hook forward priority 0; }; \
+        add rule inet lossy forward numgen random mod 100 == 0 drop";
+    host.lan().ok(&["nft", rules]);
+    transfer(&a, remote.far(), FAR4, 100);
+    host.balanced();
+}
+
+/// A narrow link behind the router: its "too big" reaches the container, and TCP goes on in smaller pieces.
+#[test]
+fn a_narrow_path_is_found_out() {
+    let (host, remote, a) = with_remote();
+    for (netns, device) in [(host.lan(), "down0"), (remote.far(), "up0")] {
+        netns.ok(&["ip", "link", "set", device, "mtu", "1300"]);
+    }
+    let output = a.exec(&["ping", "-n", "-c1", "-W2", "-M", "do", "-s", "1400", "198.51.100.2"]);
+    assert!(output.stdout.contains("mtu = 1300") || output.stdout.contains("mtu=1300"), "{output}");
+    transfer(&a, remote.far(), FAR4, 5);
+    transfer(&a, remote.far(), FAR6, 5);
+}
+
+/// What the way out cannot take is refused by the switch itself.
+#[test]
+fn an_uplink_that_is_narrower_than_the_network() {
+    let (host, remote, a) = with_remote();
+    host.netns().ok(&["ip", "link", "set", "nic0", "mtu", "1400"]);
+    host.lan().ok(&["ip", "link", "set", "nic1", "mtu", "1400"]);
+    wait_for("the switch sees the MTU", FOLLOWED_MAX, || {
+        host.status().uplink_detail.is_some_and(|uplink| uplink.mtu == 1400)
+    });
+    let gateway = a.detail().gateway.to_string();
+    let output = a.exec(&["ping", "-n", "-c1", "-W2", "-M", "do", "-s", "1420", "198.51.100.2"]);
+    assert!(output.stdout.contains(&format!("From {gateway} ")), "{output}");
+    // A datagram that may be cut is.
+    a.ping(FAR4);
+    let output = a.exec(&["ping", "-n", "-c2", "-i0.1", "-W2", "-s", "4000", "198.51.100.2"]);
+    assert!(output.stdout.contains(" 0% packet loss"), "{output}");
+    transfer(&a, remote.far(), FAR4, 5);
+    transfer(&a, remote.far(), FAR6, 5);
+}
+
+#[test]
+fn another_address_of_the_host_is_followed() {
+    let (host, remote, a) = with_remote();
+    let _service = remote.far().serve("tcp", FAR4, 7000);
+    assert_eq!(a.ask("tcp", FAR4, 7000).0, HOST4);
+    host.netns().ok(&["ip", "addr", "del", "192.0.2.1/24", "dev", "nic0"]);
+    host.netns().ok(&["ip", "addr", "add", "192.0.2.9/24", "dev", "nic0"]);
+    // With the last address of a subnet its routes go, too.
+    host.netns().ok(&["ip", "route", "replace", "default", "via", "192.0.2.254"]);
+    wait_for("the switch follows", FOLLOWED_MAX, || {
+        host.status().uplink_detail.and_then(|uplink| uplink.ipv4)
+            == Some("192.0.2.9".parse().expect("an address"))
+    });
+    assert_eq!(a.ask("tcp", FAR4, 7000).0, "192.0.2.9".parse::<IpAddr>().expect("an address"));
+}
+
+#[test]
+fn without_a_route_the_container_is_told_and_a_new_one_is_followed() {
+    let (host, _remote, a) = with_remote();
+    a.ping(FAR4);
+    host.netns().ok(&["ip", "route", "del", "default"]);
+    let refused = || {
+        let output = a.exec(&["ping", "-n", "-c1", "-W1", &FAR4.to_string()]);
+        output.stdout.contains("Unreachable")
+    };
+    wait_for("the container is told", FOLLOWED_MAX, refused);
+    host.netns().ok(&["ip", "route", "add", "default", "via", "192.0.2.254"]);
+    a.ping_soon(FAR4, FOLLOWED_MAX);
+    // IPv6 was not touched.
+    a.ping(FAR6);
+}
+
+#[test]
+fn a_device_that_goes_down_comes_back() {
+    let (host, _remote, a) = with_remote();
+    a.ping(FAR4);
+    host.netns().ok(&["ip", "link", "set", "nic0", "down"]);
+    wait_for("the switch sees it", FOLLOWED_MAX, || {
+        host.status().uplink_detail.is_some_and(|uplink| uplink.state != "up")
+    });
+    host.netns().ok(&["ip", "link", "set", "nic0", "up"]);
+    host.netns().ok(&["ip", "route", "replace", "default", "via", "192.0.2.254"]);
+    a.ping_soon(FAR4, Duration::from_secs(15));
+}
+
+/// `auto` waits for a default route, as Docker works without one.
+#[test]
+fn without_a_default_route_the_switch_waits_for_one() {
+    let mut host = Host::new();
+    let _remote = host.remote();
+    for family in ["-4", "-6"] {
+        host.netns().ok(&["ip", family, "route", "del", "default"]);
+    }
+    host.up(&["--uplink", "auto"]);
+    let a = host.container("a");
+    a.ping(a.detail().gateway.into());
+    let uplink = host.status().uplink_detail.expect("a way out that is waited for");
+    assert_eq!(uplink.state, "waiting", "{uplink:?}");
+    assert!(uplink.reason.contains("default route"), "{uplink:?}");
+    host.netns().ok(&["ip", "route", "add", "default", "via", "192.0.2.254"]);
+    a.ping_soon(FAR4, FOLLOWED_MAX);
+}
+
+/// Nobody out there speaks to a container that did not begin it.
+#[test]
+fn the_lan_does_not_reach_containers_directly() {
+    let (host, remote, a) = with_remote();
+    let _service = a.serve("tcp", a.v4(), 80);
+    let subnet = "10.99.0.0/16";
+    host.lan().ok(&["ip", "route", "add", subnet, "via", "192.0.2.1"]);
+    host.netns().ok(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+    for netns in [host.lan(), remote.far()] {
+        assert!(!netns.try_ping(a.v4(), 2).stdout.contains(" 0% packet loss"));
+        assert!(!netns.can_ask("tcp", a.v4(), 80));
+    }
+}
+
+#[test]
+fn an_internal_network_stays_internal() {
+    let mut host = Host::new();
+    let _remote = host.remote();
+    host.up(&["--uplink", "none"]);
+    let a = host.container("a");
+    host.netns().ok(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
+    a.ping(a.detail().gateway.into());
+    assert!(!a.try_ping(FAR4, 2).stdout.contains(" 0% packet loss"));
+    assert_eq!(host.status().uplink, "none");
+    host.fails(&["publish", "a", "8080:80"], &[1], "--uplink auto");
+}
+
+/// The kernel translates: the same is reached, and the host is left as it was.
+#[test]
+fn by_the_kernel() {
+    let mut host = Host::new();
+    let remote = host.remote();
+    let before = Snapshot::take(host.netns());
+    host.up(&["--uplink", "kernel"]);
+    let a = host.container_with("a", &["-p", "8080:80"]);
+    a.ping(FAR4);
+    let _far = remote.far().serve("tcp", FAR4, 7000);
+    assert_eq!(a.ask("tcp", FAR4, 7000).0, HOST4);
+    let _inside = a.serve("tcp", a.v4(), 80);
+    assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
+    let status = host.status();
+    assert_eq!(status.uplink, "kernel");
+    assert_eq!(status.uplink_detail.expect("a way out").mode, "kernel");
+    assert_eq!(host.json(&["conntrack", "ls"]), Value::Array(Vec::new()));
+    drop(a);
+    host.down();
+    before.assert_same(&Snapshot::take(host.netns()));
+}
+
+#[test]
+fn more_than_one_worker_does_not_translate() {
+    let host = Host::new();
+    let said = host.fails(&["up", "--workers", "2"], &[1, 2], "--workers 2");
+    assert!(said.contains("--uplink kernel"), "{said}");
+}
+
+#[test]
+fn connections_are_listed_and_forgotten() {
+    let (host, remote, a) = with_remote();
+    let _service = remote.far().serve("udp", FAR4, 7000);
+    let (_, port) = a.ask("udp", FAR4, 7000);
+    let rows = host.json(&["conntrack", "ls", "--container", "a", "--protocol", "udp"]);
+    let rows = rows.as_array().expect("an array");
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    let row = &rows[0];
+    assert_eq!(row["original"]["dst"], "198.51.100.2:7000");
+    assert_eq!(row["translated"]["src"], format!("192.0.2.1:{port}"));
+    assert!(row["frames"].as_u64() >= Some(2) && row["reply_frames"].as_u64() >= Some(1), "{row}");
+    let text = host.ok(&["conntrack"]);
+    assert!(text.contains("198.51.100.2:7000") && text.contains("PROTO"), "{text}");
+    let flushed = host.json(&["conntrack", "flush", "--container", "a"]);
+    assert!(flushed["connections"].as_u64() >= Some(1), "{flushed}");
+    assert_eq!(host.json(&["conntrack", "ls"]), Value::Array(Vec::new()));
+    let watched = host.ok(&["conntrack", "watch", "--count", "1"]);
+    assert_eq!(watched, "");
+}

@@ -1,0 +1,134 @@
+//! The way out, compiled for the datapath: how the gateway routes, and how addresses are translated.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use fastpath::PortIndex;
+use ipnet::IpNet;
+use vswitch_api::publish::{Protocol, Publication};
+use wire::MacAddr;
+
+use super::{Lease, Model};
+use crate::control::limits::CONNECTIONS_PER_CONTAINER;
+use crate::datapath::{Beyond, Neighbours, PortConf, RouteAction, RouterConf, Routes, UplinkConf};
+use crate::host::uplink::{Action, UplinkState};
+
+/// The slot of the uplink's port, where there is one.
+pub(crate) const UPLINK_PORT: PortIndex = PortIndex(1);
+
+/// The way out, as the host is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// The MAC address of the uplink's TAP; none where the kernel translates.
+    pub(crate) tap_mac: Option<MacAddr>,
+    pub(crate) state: UplinkState,
+}
+
+impl Model {
+    /// Follows the host.
+    pub(crate) fn set_way(&mut self, way: Way) {
+        self.way = Some(way);
+    }
+
+    /// The way out, unless the network is internal.
+    pub(crate) fn way(&self) -> Option<&Way> {
+        self.way.as_ref()
+    }
+
+    /// The port of the uplink.
+    pub(super) fn uplink_port(&self) -> Option<(PortIndex, PortConf)> {
+        let tap_mac = self.way.as_ref()?.tap_mac?;
+        Some((UPLINK_PORT, PortConf::uplink(tap_mac)))
+    }
+
+    /// How the gateway routes; not at all where the kernel does.
+    pub(super) fn router(&self) -> Option<RouterConf> {
+        let (way, network) = (self.way.as_ref()?, &self.network);
+        let (state, tap_mac) = (&way.state, way.tap_mac?);
+        let gateways = vec![network.subnet.gateway().into(), network.subnet6.gateway().into()];
+        let mut local = state.local.clone();
+        local.extend(gateways.iter().filter(|gateway| !state.local.contains(gateway)));
+        let routes = state.routes.iter().map(|route| {
+            let action = match &route.action {
+                Action::Uplink { gateway } => RouteAction::Via(*gateway),
+                Action::Elsewhere => RouteAction::Elsewhere,
+                Action::Unreachable => RouteAction::Unreachable,
+            };
+            (route.destination, action)
+        });
+        let uplink = UplinkConf {
+            port: UPLINK_PORT,
+            device_mac: state.mac,
+            tap_mac,
+            mtu: state.mtu,
+            up: state.up,
+            routes: Routes::new(routes),
+            neighbours: Neighbours::new(state.neighbours.iter().copied()),
+            policy: Arc::new(self.nat_policy(state, &local)),
+        };
+        Some(RouterConf {
+            gateway_mac: network.gateway_mac,
+            gateways,
+            subnets: vec![IpNet::V4(network.subnet.net()), IpNet::V6(network.subnet6.net())],
+            local,
+            beyond: Beyond::Uplink(Arc::new(uplink)),
+        })
+    }
+
+    fn nat_policy(&self, state: &UplinkState, local: &[IpAddr]) -> nat::Policy {
+        let shown = self.ports.values().filter(|port| port.published);
+        let published = shown.flat_map(|port| {
+            let lease = &port.lease;
+            port.publications.iter().flat_map(move |one| published(one, lease, local))
+        });
+        nat::Policy {
+            outside4: state.ipv4,
+            outside6: state.ipv6,
+            local: local.to_vec(),
+            ports: self.network.snat_ports.range(),
+            published: published.collect(),
+            quota: CONNECTIONS_PER_CONTAINER,
+        }
+    }
+}
+
+/// A publication for translation. One at all addresses of a family becomes one at each of them: there may
+/// be another of the other family.
+fn published(one: &Publication, lease: &Lease, local: &[IpAddr]) -> Vec<nat::Published> {
+    let Some(host) = one.ports.host() else { return Vec::new() };
+    let allow_from = one.allow_from.iter().map(|prefix| {
+        let net = prefix.net();
+        (net.addr(), net.prefix_len())
+    });
+    let all = nat::Published {
+        transport: match one.ports.protocol() {
+            Protocol::Tcp => nat::Transport::Tcp,
+            Protocol::Udp => nat::Transport::Udp,
+            Protocol::Sctp => nat::Transport::Sctp,
+        },
+        address: None,
+        ports: host.first()..=host.last(),
+        to4: Some(lease.ipv4),
+        to6: Some(lease.ipv6),
+        to_port: one.ports.container().first(),
+        owner: nat::OwnerId(lease.slot.get() as u32),
+        allow_from: allow_from.collect(),
+    };
+    let at = |address: IpAddr| nat::Published {
+        address: Some(address),
+        to4: all.to4.filter(|_| address.is_ipv4()),
+        to6: all.to6.filter(|_| address.is_ipv6()),
+        ..all.clone()
+    };
+    match one.ports.address() {
+        None => vec![all],
+        Some(any) if any == Ipv4Addr::UNSPECIFIED || any == Ipv6Addr::UNSPECIFIED => {
+            let family = local.iter().filter(|address| address.is_ipv4() == any.is_ipv4());
+            family.map(|&address| at(address)).collect()
+        }
+        Some(address) => vec![at(address)],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Routing as control sees it: connections, and questions for next hops.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use nat::{OwnerId, Policy};
+use wire::frames::{self, Link};
+use wire::{MacAddr, Protocol, ip, udp};
+
+use super::*;
+use crate::datapath::{
+    Beyond, Neighbours, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
+    Routes, UplinkConf,
+};
+
+const UPLINK: PortIndex = PortIndex(1);
+const CONTAINER: PortIndex = PortIndex(2);
+const GATEWAY: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const OWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const KNOWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
+
+fn start() -> (Dataplane, mpsc::Receiver<DataplaneEvent>) {
+    let config = DataplaneConfig {
+        workers: 1,
+        backend: BackendChoice::Epoll,
+        cpus: Cpus::default(),
+        scheduling: SchedulingChoice::Normal,
+        idle: IdlePolicy::Sleep,
+    };
+    Dataplane::start(&config).expect("a worker")
+}
+
+/// A container, and an uplink on whose link those are known.
+fn snapshot(known: &[IpAddr]) -> Snapshot {
+    let policy = Policy {
+        outside4: Some(OUTSIDE),
+        outside6: None,
+        local: vec![OUTSIDE.into()],
+        ports: 20_000..=32_767,
+        published: Vec::new(),
+        quota: 100,
+    };
+    let everywhere = "0.0.0.0/0".parse().expect("a prefix");
+    let uplink = UplinkConf {
+        port: UPLINK,
+        device_mac: MacAddr([2, 0, 0, 0, 1, 1]),
+        tap_mac: MacAddr([2, 0, 0, 0, 1, 2]),
+        mtu: 1500,
+        up: true,
+        routes: Routes::new([(everywhere, RouteAction::Via(None))]),
+        neighbours: Neighbours::new(known.iter().map(|&address| (address, GATEWAY))),
+        policy: Arc::new(policy),
+    };
+    let network = NetworkConf {
+        mtu: 1500,
+        ageing: Duration::from_secs(300),
+        fdb_entries_max: 100,
+        statics: Vec::new(),
+        neighbours: Vec::new(),
+        mac: GATEWAY,
+        snooping: false,
+        router: Some(RouterConf {
+            gateway_mac: GATEWAY,
+            gateways: Vec::new(),
+            subnets: Vec::new(),
+            local: vec![OUTSIDE.into()],
+            beyond: Beyond::Uplink(Arc::new(uplink)),
+        }),
+    };
+    let container = PortConf::new(NetworkIndex(0), PortKind::Container, OWN);
+    let uplink = (UPLINK, PortConf::uplink(GATEWAY));
+    Snapshot::compile(vec![network], [uplink, (CONTAINER, container)])
+}
+
+fn datagram(to: IpAddr) -> Vec<u8> {
+    let from = Ipv4Addr::new(10, 99, 0, 2).into();
+    let ip = ip::Repr::new(from, to, Protocol::UDP).expect("one family");
+    let ports = udp::Repr { src_port: 5000, dst_port: 53 };
+    let mut buffer = [0; 100];
+    let link = Link::new(OWN, GATEWAY);
+    let len = frames::udp(&mut buffer, &link, &ip, &ports, b"hello").expect("it fits");
+    buffer[..len].to_vec()
+}
+
+/// Publishes, and waits for the round after the next: the one that runs may have loaded what was before.
+async fn publish(dataplane: &Dataplane, snapshot: Snapshot) {
+    dataplane.publish(snapshot);
+    let mut rounds = Vec::new();
+    while rounds.last() <= rounds.first().map(|first| first + 1).as_ref() {
+        let worker = dataplane.stats().await.expect("a worker").workers.remove(0);
+        rounds.push(worker.rounds);
+    }
+}
+
+/// The worker's counters, once so many frames were translated: what is injected is handled after the answer.
+async fn translated(dataplane: &Dataplane, frames: u64) -> WorkerStats {
+    for _ in 0..1_000 {
+        let worker = dataplane.stats().await.expect("a worker").workers.remove(0);
+        if worker.translated == frames {
+            return worker;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{:?}", dataplane.stats().await);
+}
+
+#[tokio::test]
+async fn connections_are_listed_and_flushed() {
+    let (dataplane, _events) = start();
+    assert_eq!(dataplane.conntrack().await.expect("a worker"), [], "without a router");
+    publish(&dataplane, snapshot(&[KNOWN])).await;
+    dataplane.inject(CONTAINER, datagram(KNOWN)).await.expect("a buffer");
+    translated(&dataplane, 1).await;
+    let rows = dataplane.conntrack().await.expect("a worker");
+    let seen: Vec<_> = rows.iter().map(|row| (row.owner, row.original.dst.address)).collect();
+    assert_eq!(seen, [(OwnerId(2), KNOWN)]);
+    assert_eq!(rows[0].reply.dst.address, IpAddr::V4(OUTSIDE));
+    let none = dataplane.conntrack_flush(|row| row.owner == OwnerId(7)).await;
+    assert_eq!(none.expect("a worker"), 0);
+    let all = dataplane.conntrack_flush(|row| row.owner == OwnerId(2)).await;
+    assert_eq!(all.expect("a worker"), 1);
+    assert_eq!(translated(&dataplane, 1).await.connections, 0);
+    dataplane.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
+    let (dataplane, mut events) = start();
+    publish(&dataplane, snapshot(&[KNOWN])).await;
+    dataplane.inject(CONTAINER, datagram(STRANGER)).await.expect("a buffer");
+    assert_eq!(events.recv().await, Some(DataplaneEvent::Resolve(STRANGER)));
+    let held = dataplane.stats().await.expect("a worker").workers[0].held;
+    assert_eq!((held, dataplane.conntrack().await.expect("a worker").len()), (1, 0));
+    // The worker sleeps: it is woken by what is published.
+    dataplane.publish(snapshot(&[KNOWN, STRANGER]));
+    assert_eq!(translated(&dataplane, 1).await.held, 0);
+    dataplane.shutdown().await;
+}

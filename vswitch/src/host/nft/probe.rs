@@ -1,0 +1,57 @@
+//! Whether this kernel takes our rules, tried where nobody is disturbed.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::thread;
+
+use fastpath::tap::{Tap, TapConfig};
+use nix::sched::{CloneFlags, unshare};
+use wire::MacAddr;
+
+use super::kernel::Tables;
+use super::{Forward, Handover, Nat, Protocol, Published, Rules};
+
+/// Loads one rule of each kind in a network namespace of a thread, which goes with it.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn probe() -> Result<(), String> {
+    let probed = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("no namespace: {error}"))?;
+        let make = |name| Tap::create(&TapConfig { name, queues: 1 }).map_err(|e| e.to_string());
+        let (_bridge, nic, tap) = (make("br0")?, make("nic0")?, make("up0")?);
+        let mut tables = Tables::open("br0").map_err(|error| error.to_string())?;
+        tables.load(rules(&nic, &tap)).map_err(|error| error.to_string())
+    });
+    probed.join().unwrap_or_else(|_| Err("the probe's thread ended unexpectedly".to_owned()))
+}
+
+fn rules(nic: &Tap, tap: &Tap) -> Rules {
+    let published = |protocol| Published { address: None, protocol, ports: 8080..=8090 };
+    let handover = Handover {
+        device: Some((nic.name.clone(), nic.ifindex)),
+        tap: (tap.name.clone(), tap.ifindex),
+        tap_mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        local4: vec![Ipv4Addr::new(192, 0, 2, 1)],
+        local6: vec![Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)],
+        subnets: vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16).into()],
+        snat_ports: 20_000..=32_767,
+        published: vec![published(Protocol::Tcp), published(Protocol::Udp)],
+    };
+    let forward = Forward {
+        published: published(Protocol::Tcp),
+        to4: Some(Ipv4Addr::new(10, 99, 0, 2)),
+        to6: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
+        to_port: 8080,
+    };
+    let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
+    Rules { bridge: "br0".to_owned(), handover: Some(handover), nat }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Needs root.
+    #[test]
+    fn the_kernel_of_this_test_takes_them() {
+        super::probe().unwrap();
+    }
+}

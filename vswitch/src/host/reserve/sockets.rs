@@ -1,0 +1,171 @@
+//! Published ports, held by sockets.
+//!
+//! A socket that is bound without `SO_REUSEADDR`, and does not listen, keeps every other from the port. A
+//! published TCP port of all addresses has one more task: its IPv6 socket listens, for the proxy of ::1
+//! (`proxy`); a listening socket keeps the port as well, and with `SO_REUSEADDR` is not kept
+//! from it by connections that ended a moment ago.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, listen, socket_with,
+    sockopt,
+};
+
+use super::ReserveError;
+use super::holders::{bound, holder, holder_of};
+use crate::host::limits::{FREE_PORT_TRIES_MAX, RESERVED_SOCKETS_MAX};
+use crate::host::nft::{Protocol, Published};
+
+/// Connections that may wait for the proxy.
+const BACKLOG: i32 = 64;
+
+/// The ports of one publication, ours until it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    sockets: Vec<OwnedFd>,
+    /// Listening on [::]: the port, and the socket for the proxy.
+    pub(crate) listeners: Vec<(u16, OwnedFd)>,
+    /// The range is too long for sockets: it goes into the kernel's setting.
+    pub(crate) by_setting: bool,
+}
+
+/// Takes the ports of a publication; with port 0 a free one, which is named in the answer.
+pub(crate) fn hold(published: &Published) -> Result<(Published, Held), ReserveError> {
+    let (first, last) = (*published.ports.start(), *published.ports.end());
+    if first == 0 {
+        return if last == 0 {
+            hold_free(published)
+        } else {
+            Err(ReserveError::ZeroRange(first, last))
+        };
+    }
+    if published.ports.len() > RESERVED_SOCKETS_MAX {
+        check_range(published)?;
+        return Ok((published.clone(), Held { by_setting: true, ..Held::default() }));
+    }
+    let mut held = Held::default();
+    for port in published.ports.clone() {
+        hold_port(published, port, &mut held)?;
+    }
+    Ok((published.clone(), held))
+}
+
+fn hold_free(published: &Published) -> Result<(Published, Held), ReserveError> {
+    for _ in 0..FREE_PORT_TRIES_MAX {
+        let address = published.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let Some(first) = take(published.protocol, address, 0, false)? else { break };
+        let failed = |error: Errno| ReserveError::Socket {
+            port: 0,
+            protocol: published.protocol,
+            source: error.into(),
+        };
+        let name = getsockname(&first).map_err(failed)?;
+        let port = SocketAddr::try_from(name).map_err(failed)?.port();
+        drop(first);
+        let chosen = Published { ports: port..=port, ..published.clone() };
+        match hold(&chosen) {
+            Err(ReserveError::Taken { .. }) => {}
+            done => return done,
+        }
+    }
+    Err(ReserveError::NoneFree(published.protocol))
+}
+
+fn hold_port(published: &Published, port: u16, held: &mut Held) -> Result<(), ReserveError> {
+    let protocol = published.protocol;
+    if let Some(address) = published.address {
+        // What reaches ::1 is served by the proxy.
+        let is_served = protocol == Protocol::Tcp
+            && (address == Ipv6Addr::LOCALHOST || address == Ipv6Addr::UNSPECIFIED);
+        match take(protocol, address, port, is_served)? {
+            Some(socket) if is_served => held.listeners.push((port, socket)),
+            socket => held.sockets.extend(socket),
+        }
+        return Ok(());
+    }
+    held.sockets.extend(take(protocol, Ipv4Addr::UNSPECIFIED.into(), port, false)?);
+    let is_tcp = protocol == Protocol::Tcp;
+    match take(protocol, Ipv6Addr::UNSPECIFIED.into(), port, is_tcp)? {
+        Some(socket) if is_tcp => held.listeners.push((port, socket)),
+        socket => held.sockets.extend(socket),
+    }
+    Ok(())
+}
+
+/// Binds a socket; `None` where the kernel has no such protocol or family.
+fn take(
+    protocol: Protocol,
+    address: IpAddr,
+    port: u16,
+    listening: bool,
+) -> Result<Option<OwnedFd>, ReserveError> {
+    match try_take(protocol, SocketAddr::new(address, port), listening) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT) => Ok(None),
+        Err(Errno::ADDRNOTAVAIL) if address.is_unspecified() => Ok(None),
+        Err(Errno::ADDRNOTAVAIL) => Err(ReserveError::NotOurs(address)),
+        Err(Errno::ADDRINUSE) => {
+            let at = Some(address).filter(|address| !address.is_unspecified());
+            Err(ReserveError::Taken { port, protocol, holder: holder_of(protocol, at, port) })
+        }
+        Err(error) => Err(ReserveError::Socket { port, protocol, source: error.into() }),
+    }
+}
+
+fn try_take(protocol: Protocol, at: SocketAddr, listening: bool) -> Result<OwnedFd, Errno> {
+    let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (kind, number) = match protocol {
+        Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
+        Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
+        Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, kind, flags, Some(number))?;
+    if at.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if listening {
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    } else if protocol == Protocol::Udp {
+        // Nothing is ever read from it.
+        sockopt::set_socket_recv_buffer_size(&socket, 0)?;
+    }
+    bind(&socket, &at)?;
+    if listening {
+        listen(&socket, BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+/// A range that is too long for sockets: nobody may have a port of it now.
+fn check_range(published: &Published) -> Result<(), ReserveError> {
+    let protocol = published.protocol;
+    let in_the_way = |bound: &super::holders::Bound| {
+        let meets = match published.address {
+            Some(address) => bound.address == address || bound.address.is_unspecified(),
+            None => true,
+        };
+        published.ports.contains(&bound.port) && meets
+    };
+    if let Some(address) = published.address {
+        // Whether it is ours at all.
+        take(Protocol::Udp, address, 0, false)?;
+    }
+    match bound(protocol).into_iter().find(in_the_way) {
+        None => Ok(()),
+        Some(taken) => {
+            Err(ReserveError::Taken { port: taken.port, protocol, holder: holder(taken.inode) })
+        }
+    }
+}
+
+impl Held {
+    /// A listening socket for tokio.
+    pub(crate) fn listener(socket: &OwnedFd) -> io::Result<tokio::net::TcpListener> {
+        tokio::net::TcpListener::from_std(socket.try_clone()?.into())
+    }
+}

@@ -1,0 +1,179 @@
+//! Most need root: each runs in a network namespace of its own.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use super::ReserveError;
+use super::holders::{bound, holder_of, parse};
+use super::setting::{Ports, ReservedPorts, check_snat, restore_left_over};
+use super::sockets::hold;
+use crate::host::lab::{in_namespace, is_free, run};
+use crate::host::nft::{Protocol, Published};
+
+fn ports(text: &str) -> Ports {
+    Ports::parse(text).unwrap()
+}
+
+#[test]
+fn sets_of_ports_merge_and_part() {
+    assert_eq!(ports("9,1-3,4,20-30,25-40\n").to_string(), "1-4,9,20-40");
+    assert_eq!(ports("").to_string(), "");
+    assert_eq!(ports("8080").union(&ports("8081-8090")).to_string(), "8080-8090");
+    assert_eq!(ports("1-65535").without(&ports("1,100-200,65535")).to_string(), "2-99,201-65534");
+    assert_eq!(ports("5-10").without(&ports("1-20")).to_string(), "");
+    assert_eq!(ports("5-10").without(&ports("11")).to_string(), "5-10");
+    assert_eq!(Ports::parse("70000"), None);
+    assert_eq!(Ports::parse("http"), None);
+}
+
+#[test]
+fn a_line_of_the_kernels_list_is_understood() {
+    let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1 0";
+    let bound = parse(Protocol::Tcp, line).unwrap();
+    assert_eq!((bound.address, bound.port, bound.inode), (Ipv4Addr::LOCALHOST.into(), 8080, 4242));
+    let line = line.replace("0100007F", "00000000000000000000000001000000");
+    assert_eq!(parse(Protocol::Tcp, &line).unwrap().address.to_string(), "::1");
+    assert_eq!(parse(Protocol::Tcp, &line.replace("4242", "0")), None, "nobody holds it");
+    assert_eq!(parse(Protocol::Tcp, "  sl  local_address"), None);
+}
+
+const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+
+fn setting() -> String {
+    std::fs::read_to_string(RESERVED).unwrap().trim().to_owned()
+}
+
+#[test]
+fn what_others_reserved_stays() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(RESERVED, "8080,25000\n").unwrap();
+        let mut reserved = ReservedPorts::reserve(directory.path(), &ports("20000-32767")).unwrap();
+        assert_eq!(setting(), "8080,20000-32767");
+        reserved.change(&ports("20000-32767,40000-49999")).unwrap();
+        assert_eq!(setting(), "8080,20000-32767,40000-49999");
+        reserved.change(&ports("20000-32767")).unwrap();
+        assert_eq!(setting(), "8080,20000-32767");
+        drop(reserved);
+        assert_eq!(setting(), "8080,25000");
+        assert!(is_empty(directory.path()));
+    });
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).unwrap().next().is_none()
+}
+
+#[test]
+fn a_crash_is_undone_and_a_former_boot_forgotten() {
+    in_namespace(|| {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(RESERVED, "8080\n").unwrap();
+        let crash = |ports: &Ports| {
+            std::mem::forget(ReservedPorts::reserve(directory.path(), ports).unwrap());
+        };
+        crash(&ports("20000-32767"));
+        restore_left_over(directory.path()).unwrap();
+        assert_eq!(setting(), "8080");
+        crash(&ports("20000-32767"));
+        // The next start, with another range.
+        let reserved = ReservedPorts::reserve(directory.path(), &ports("10000-11000")).unwrap();
+        assert_eq!(setting(), "8080,10000-11000");
+        drop(reserved);
+        assert_eq!(setting(), "8080");
+        let other_boot = r#"{"boot_id":"another","added":[[8080,8080]]}"#;
+        std::fs::write(directory.path().join("reserved-ports.json"), other_boot).unwrap();
+        restore_left_over(directory.path()).unwrap();
+        assert_eq!(setting(), "8080");
+        assert!(is_empty(directory.path()));
+    });
+}
+
+#[test]
+fn the_range_for_snat_is_nobody_elses() {
+    in_namespace(|| {
+        let error = check_snat(&(32_000..=33_000)).unwrap_err().to_string();
+        assert!(error.contains("32000-33000") && error.contains("32768-60999"), "{error}");
+        check_snat(&(20_000..=32_767)).unwrap();
+        let _harmless = TcpListener::bind("127.0.0.1:25000").unwrap();
+        check_snat(&(20_000..=32_767)).unwrap();
+        let _in_use = UdpSocket::bind("0.0.0.0:25001").unwrap();
+        let error = check_snat(&(20_000..=32_767)).unwrap_err().to_string();
+        let me = format!("(process {})", std::process::id());
+        assert!(error.contains("25001/udp") && error.contains(&me), "{error}");
+    });
+}
+
+fn published(address: Option<&str>, protocol: Protocol, first: u16, last: u16) -> Published {
+    let address = address.map(|text| text.parse::<IpAddr>().unwrap());
+    Published { address, protocol, ports: first..=last }
+}
+
+#[test]
+fn nobody_else_gets_a_published_port() {
+    in_namespace(|| {
+        let (_, held) = hold(&published(None, Protocol::Tcp, 8080, 8082)).unwrap();
+        let refused = |address: &str| TcpListener::bind(address).is_err();
+        for address in ["0.0.0.0:8080", "127.0.0.1:8081", "[::]:8082", "[::1]:8080"] {
+            assert!(refused(address), "{address}");
+        }
+        assert!(!refused("127.0.0.1:8083"));
+        let error = hold(&published(None, Protocol::Tcp, 8082, 8082)).unwrap_err().to_string();
+        assert!(error.contains("port 8082/tcp of this host is taken by "), "{error}");
+        drop(held);
+        assert!(is_free("0.0.0.0:8080"));
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused_with_its_holder() {
+    in_namespace(|| {
+        let _theirs = UdpSocket::bind("127.0.0.1:53").unwrap();
+        let error = hold(&published(None, Protocol::Udp, 50, 60)).unwrap_err();
+        let ReserveError::Taken { port: 53, holder: Some(holder), .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(holder.pid, std::process::id());
+        assert_eq!(holder_of(Protocol::Udp, None, 53), Some(holder));
+        // Nothing of the failed attempt stays.
+        assert_eq!(bound(Protocol::Udp).len(), 1);
+        let error = hold(&published(None, Protocol::Udp, 1, 10_000)).unwrap_err();
+        assert!(matches!(error, ReserveError::Taken { port: 53, .. }), "{error}");
+    });
+}
+
+#[test]
+fn only_at_an_address_of_the_host() {
+    in_namespace(|| {
+        for last in [80, 1080] {
+            let foreign = published(Some("192.0.2.1"), Protocol::Tcp, 80, last);
+            let error = hold(&foreign).unwrap_err().to_string();
+            assert_eq!(error, "192.0.2.1 is no address of this host; see `ip address`", "{last}");
+        }
+        run("ip addr add 192.0.2.1/24 dev lo");
+        let _held = hold(&published(Some("192.0.2.1"), Protocol::Tcp, 80, 80)).unwrap();
+        TcpListener::bind("127.0.0.1:80").unwrap();
+    });
+}
+
+#[test]
+fn port_0_is_a_free_one() {
+    in_namespace(|| {
+        let (first, _held) = hold(&published(None, Protocol::Tcp, 0, 0)).unwrap();
+        let (other, _also) = hold(&published(None, Protocol::Tcp, 0, 0)).unwrap();
+        assert_ne!(first.ports, other.ports);
+        assert!(*first.ports.start() > 1024 && first.ports.len() == 1, "{first:?}");
+        assert!(TcpListener::bind(("127.0.0.1", *first.ports.start())).is_err());
+        let error = hold(&published(None, Protocol::Tcp, 0, 7)).unwrap_err();
+        assert!(matches!(error, ReserveError::ZeroRange(0, 7)), "{error}");
+    });
+}
+
+#[test]
+fn a_long_range_takes_no_sockets() {
+    in_namespace(|| {
+        let (_, held) = hold(&published(None, Protocol::Tcp, 40_000, 49_999)).unwrap();
+        assert!(held.by_setting);
+        assert_eq!(bound(Protocol::Tcp).len(), 0);
+    });
+}

@@ -1,0 +1,68 @@
+//! Which device is the uplink, and the TAP beside it.
+
+use std::net::Ipv4Addr;
+
+use fastpath::tap::Tap;
+use wire::MacAddr;
+
+use super::UplinkError;
+use super::state::{Kernel, Wish, is_ethernet, name_of};
+use crate::host::bridge::create_tap;
+use crate::host::netlink::Link;
+use crate::host::{HostError, Netlink, sysctl};
+
+/// RFC 7600's dummy address. A device without any IPv4 address takes no packet of which the source is elsewhere
+/// as soon as `rp_filter` is on anywhere (`fib_validate_source`); with one, loose mode lets them pass.
+const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
+
+/// Longest name of an interface.
+const IFNAME_MAX: usize = 15;
+
+/// Name of the uplink TAP of a bridge.
+pub(super) fn tap_name(bridge: &str) -> String {
+    let mut name = format!("up-{bridge}");
+    name.truncate(IFNAME_MAX);
+    name
+}
+
+/// The name of the device that a wish means, if it can be the uplink.
+pub(super) fn choose(kernel: &Kernel, wish: &Wish) -> Result<String, UplinkError> {
+    let link = kernel.choose(wish).ok_or_else(|| match wish {
+        Wish::Auto => UplinkError::NoDefaultRoute,
+        Wish::Device(name) => UplinkError::NoDevice(name.clone()),
+    })?;
+    let name = name_of(link).to_owned();
+    if !is_ethernet(link) {
+        let kind = format!("{:?}", link.header.link_layer_type);
+        return Err(UplinkError::NotEthernet { device: name, kind });
+    }
+    Ok(name)
+}
+
+/// Makes the uplink TAP: up, with the NIC's MTU, without a life of its own (no ARP answers, no IPv6
+/// configuration). What the switch writes to its own MAC address goes to the host's stack, whatever the
+/// reverse path.
+pub(super) async fn make_tap(
+    netlink: &Netlink,
+    name: String,
+    queues: usize,
+    mtu: u32,
+) -> Result<(Tap, MacAddr), HostError> {
+    let tap = create_tap(name.clone(), queues).await?;
+    let link = netlink.link_by_name(&name).await?;
+    let mac = link.and_then(|link| link.mac).unwrap_or(MacAddr([0; 6]));
+    let link = Link { index: tap.ifindex, name, mac: Some(mac) };
+    netlink.set_mac_and_mtu(&link, mac, mtu).await?;
+    if queues > 1 {
+        netlink.no_queue(&link).await?;
+    }
+    if sysctl::has_ipv6() {
+        sysctl::settle_ipv6(&link.name)?;
+        sysctl::set_of_link("ipv6", &link.name, "addr_gen_mode", "1")?;
+    }
+    sysctl::set_of_link("ipv4", &link.name, "rp_filter", "2")?;
+    sysctl::set_of_link("ipv4", &link.name, "arp_ignore", "8")?;
+    netlink.up(&link).await?;
+    netlink.add_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
+    Ok((tap, mac))
+}

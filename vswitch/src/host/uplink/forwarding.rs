@@ -1,0 +1,72 @@
+//! `net.ipv4.ip_forward`, which `--uplink kernel` needs: switched on if it was off, and off again in the end.
+//!
+//! That it was off is kept in the state directory meanwhile, with the boot that it belongs to. IPv6 forwarding is
+//! left as it is: switching it on makes the host ignore its router's advertisements.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::host::netns::boot_id;
+use crate::host::reserve::ReserveError;
+
+const SETTING: &str = "/proc/sys/net/ipv4/ip_forward";
+/// The kernel changes it with the former, and does not bring its value back.
+const REDIRECTS: &str = "/proc/sys/net/ipv4/conf/all/accept_redirects";
+/// In the state directory; holds the boot's identifier and the former value of [`REDIRECTS`].
+const KEPT: &str = "ip-forward-was-off";
+
+/// Forwarding is on as long as this lives.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    /// None: it was on before.
+    kept: Option<PathBuf>,
+}
+
+impl Forwarding {
+    pub(super) fn switch_on(state_dir: &Path) -> Result<Self, ReserveError> {
+        if fs::read_to_string(SETTING).map_err(failed(SETTING))?.trim() != "0" {
+            return Ok(Self { kept: None });
+        }
+        let path = state_dir.join(KEPT);
+        let boot = boot_id().map_err(failed(KEPT))?;
+        let redirects = fs::read_to_string(REDIRECTS).map_err(failed(REDIRECTS))?;
+        fs::write(&path, format!("{boot}\n{}", redirects.trim())).map_err(failed(&path))?;
+        fs::write(SETTING, "1").map_err(failed(SETTING))?;
+        Ok(Self { kept: Some(path) })
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        let Some(path) = &self.kept else { return };
+        if let Err(error) = restore(path) {
+            tracing::warn!(%error, "net.ipv4.ip_forward stays on");
+        }
+    }
+}
+
+/// Switches it off again if a crash of this boot left it on.
+pub(in crate::host) fn restore_left_over(state_dir: &Path) -> Result<(), ReserveError> {
+    let path = state_dir.join(KEPT);
+    match restore(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What was kept is as before, if it is of this boot, and forgotten.
+fn restore(path: &Path) -> io::Result<()> {
+    let kept = fs::read_to_string(path)?;
+    if let Some((boot, redirects)) = kept.split_once('\n')
+        && boot == boot_id()?
+    {
+        fs::write(SETTING, "0")?;
+        fs::write(REDIRECTS, redirects)?;
+    }
+    fs::remove_file(path)
+}
+
+fn failed<P: AsRef<Path>>(path: P) -> impl FnOnce(io::Error) -> ReserveError {
+    move |source| ReserveError::File { path: path.as_ref().to_owned(), source }
+}

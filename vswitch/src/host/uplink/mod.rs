@@ -1,0 +1,359 @@
+//! The way out: the host's NIC, a TAP beside it, and what ties the two together.
+//!
+//! For control, all of it is [`Uplink`]:
+//!
+//! ```text
+//! let (mut uplink, states) = Uplink::start(config, &netlink).await?;   // the bridge exists already
+//! let tap = uplink.take_tap();                    // its queues are a port of the switch
+//! states.changed().await;                         // UplinkState: what to route by; on every change
+//! uplink.resolve(address);                        // a frame waits for this neighbour: see states
+//! let real = uplink.set_published(forwards).await?;   // all published ports; port 0 is chosen
+//! uplink.stop().await;                            // the host is as before
+//! ```
+//!
+//! A frame that is no connection of ours goes back to the host: written into the TAP with [`Uplink::tap_mac`] as
+//! its destination. Every other frame that is written into it leaves by the NIC as it is.
+//!
+//! # What is done to the host, and undone by `stop`, by dropping, or after a crash
+//!
+//! | what | after a crash |
+//! |---|---|
+//! | the TAP `up-BRIDGE`, its settings and its dummy address | gone with the process |
+//! | `net.ipv4.conf.BRIDGE.route_localnet`, for published ports on 127.0.0.1 | gone with the bridge |
+//! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
+//! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
+//! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
+//!
+//! [`restore_left_over`] undoes the last three; it is for `down` when no daemon runs. `start` does so by itself.
+//!
+//! # States
+//!
+//! *up* <-> *down* (no carrier, or administratively) <-> *gone* (no such device: index 0; frames of the switch are
+//! dropped at the TAP). A device of the same name that comes back is the uplink again; with `auto` it is
+//! always that of the default route, if that is Ethernet. Rules are adapted first, then the state is
+//! published.
+
+mod device;
+mod follow;
+pub(super) mod forwarding;
+mod state;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use fastpath::tap::Tap;
+use ipnet::IpNet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use wire::MacAddr;
+
+#[cfg(test)]
+pub(crate) use state::Route;
+pub(crate) use state::{Action, UplinkState, Wish};
+
+use super::limits::NEIGHBOURS_ASKED_MAX;
+use super::nft::{self, Forward, NftError, Published};
+use super::proxy::Proxy;
+use super::reserve::ReserveError;
+use super::reserve::claim::{self, Claim};
+use super::reserve::setting::{self, Ports, ReservedPorts};
+use super::reserve::sockets::{self, Held};
+use super::{HostError, Netlink, sysctl};
+use follow::Follower;
+use forwarding::Forwarding;
+use tables::{Fixed, Shared};
+
+/// How frames reach the outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By a TAP of ours, translated by the switch.
+    Own(Wish),
+    /// By the host port, translated by the kernel.
+    Kernel,
+}
+
+/// What the uplink is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The bridge, which exists.
+    pub(crate) bridge: String,
+    pub(crate) mode: Mode,
+    /// Queues of the TAP, one a worker.
+    pub(crate) queues: usize,
+    /// All subnets of containers.
+    pub(crate) subnets: Vec<IpNet>,
+    pub(crate) snat_ports: RangeInclusive<u16>,
+    pub(crate) state_dir: PathBuf,
+}
+
+/// Why there is no uplink, or a port is not published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UplinkError {
+    /// `auto` finds nothing.
+    #[error(
+        "the host has no default route, so no uplink; name one with --uplink IFACE, or use --uplink none"
+    )]
+    NoDefaultRoute,
+    /// No such device.
+    #[error("there is no interface {0}; `ip link` lists them")]
+    NoDevice(String),
+    /// A device that carries no Ethernet frames.
+    #[error("{device} is no Ethernet device ({kind}): use --uplink kernel, or --uplink none")]
+    NotEthernet {
+        /// Its name.
+        device: String,
+        /// What it is.
+        kind: String,
+    },
+    /// Two publications want the same port.
+    #[error("ports {}-{}/{} are published twice", .0.ports.start(), .0.ports.end(), .0.protocol)]
+    Twice(Published),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Nft(#[from] NftError),
+    #[error(transparent)]
+    Reserve(#[from] ReserveError),
+    /// The socket for ::1.
+    #[error("cannot serve [::1]: {0}")]
+    Proxy(#[source] std::io::Error),
+}
+
+/// One publication that stands.
+#[derive(Debug)]
+struct Entry {
+    /// As it was asked for, perhaps with port 0.
+    asked: Published,
+    real: Forward,
+    held: Held,
+    proxies: Vec<Proxy>,
+}
+
+/// The uplink of a switch.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    shared: Shared,
+    follower: JoinHandle<()>,
+    asks: mpsc::Sender<IpAddr>,
+    tap: Option<Tap>,
+    tap_mac: MacAddr,
+    entries: Vec<Entry>,
+    reserved: ReservedPorts,
+    snat: Ports,
+    _claim: Option<Claim>,
+    _forwarding: Option<Forwarding>,
+}
+
+impl Uplink {
+    /// Makes the uplink, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// See [`UplinkError`]; nothing is left behind.
+    pub(crate) async fn start(
+        config: Config,
+        netlink: &Netlink,
+    ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
+        let tap_name = device::tap_name(&config.bridge);
+        let (wish, is_own) = match &config.mode {
+            Mode::Own(wish) => (wish.clone(), true),
+            Mode::Kernel => (Wish::Auto, false),
+        };
+        let own = vec![tap_name.clone(), config.bridge.clone()];
+        let follower = Follower::connect(wish.clone(), own)?;
+        let kernel = follower.kernel().await.map_err(HostError::from)?;
+        let name = match device::choose(&kernel, &wish) {
+            // Without a device it waits for a default route.
+            Err(UplinkError::NoDefaultRoute) => String::new(),
+            Err(error) if is_own => return Err(error),
+            chosen => chosen.unwrap_or_default(),
+        };
+        let state = kernel.compile(&name, None);
+        setting::restore_left_over(&config.state_dir)?;
+        let claim =
+            if is_own { Some(claim::claim(&config.bridge, &config.snat_ports)?) } else { None };
+        let snat = if is_own {
+            setting::check_snat(&config.snat_ports)?;
+            Ports::from_ranges([config.snat_ports.clone()])
+        } else {
+            Ports::default()
+        };
+        let reserved = ReservedPorts::reserve(&config.state_dir, &snat)?;
+        sysctl::set_of_link("ipv4", &config.bridge, "route_localnet", "1")?;
+        forwarding::restore_left_over(&config.state_dir)?;
+        let (mut tap, mut forwarding) = (None, None);
+        if is_own {
+            tap = Some(device::make_tap(netlink, tap_name, config.queues, state.mtu).await?);
+        } else {
+            forwarding = Some(Forwarding::switch_on(&config.state_dir)?);
+        }
+        let fixed = Fixed {
+            bridge: config.bridge,
+            subnets: config.subnets,
+            snat_ports: config.snat_ports,
+            tap: tap.as_ref().map(|(tap, mac)| (tap.name.clone(), tap.ifindex, *mac)),
+        };
+        let shared = Shared::start(fixed, state.clone()).await?;
+        let (sender, states) = watch::channel(state);
+        let (asks, asked) = mpsc::channel(NEIGHBOURS_ASKED_MAX);
+        let follower = tokio::spawn(follower.run(shared.clone(), sender, asked));
+        let tap_mac = tap.as_ref().map_or(MacAddr([0; 6]), |(_, mac)| *mac);
+        let tap = tap.map(|(tap, _)| tap);
+        let entries = Vec::new();
+        let uplink = Self {
+            shared,
+            follower,
+            asks,
+            tap,
+            tap_mac,
+            entries,
+            reserved,
+            snat,
+            _claim: claim,
+            _forwarding: forwarding,
+        };
+        Ok((uplink, states))
+    }
+
+    /// The TAP, once: whoever has its queues is the switch's port. With `--uplink kernel` there is none.
+    pub(crate) fn take_tap(&mut self) -> Option<Tap> {
+        self.tap.take()
+    }
+
+    /// The destination of frames that are given back to the host.
+    pub(crate) fn tap_mac(&self) -> MacAddr {
+        self.tap_mac
+    }
+
+    /// Asks the kernel for a neighbour of the uplink, and keeps it fresh for a while; when it is known, it is
+    /// in the next state. With too many questions waiting this one is lost: ask again.
+    pub(crate) fn resolve(&self, address: IpAddr) {
+        if self.asks.try_send(address).is_err() {
+            tracing::debug!(%address, "too many questions for neighbours");
+        }
+    }
+
+    /// Publishes these ports, and no others; gives them with the ports that were chosen for port 0, in order.
+    /// What was published before and still is stays untouched.
+    ///
+    /// # Errors
+    /// See [`UplinkError`]; then what was published before stands.
+    pub(crate) async fn set_published(
+        &mut self,
+        forwards: Vec<Forward>,
+    ) -> Result<Vec<Forward>, UplinkError> {
+        check_twice(&forwards)?;
+        let mut reused = vec![false; self.entries.len()];
+        // For each its place among the former, or what was newly taken.
+        let mut plan = Vec::with_capacity(forwards.len());
+        for asked in forwards {
+            let same = |(n, entry): &(usize, &Entry)| !reused[*n] && entry.asked == asked.published;
+            let place = self.entries.iter().enumerate().find(same).map(|(n, _)| n);
+            let (published, held) = match place {
+                Some(n) => {
+                    reused[n] = true;
+                    (self.entries[n].real.published.clone(), Err(n))
+                }
+                None => {
+                    let (published, held) = sockets::hold(&asked.published)?;
+                    (published, Ok(held))
+                }
+            };
+            let real = Forward { published, ..asked.clone() };
+            plan.push((asked.published, real, held));
+        }
+        let real: Vec<Forward> = plan.iter().map(|(_, real, _)| real.clone()).collect();
+        let by_setting = plan.iter().filter(|(_, _, held)| match held {
+            Ok(held) => held.by_setting,
+            Err(n) => self.entries[*n].held.by_setting,
+        });
+        let ranges = by_setting.map(|(_, real, _)| real.published.ports.clone());
+        let ports = self.snat.union(&Ports::from_ranges(ranges));
+        self.reserved.change(&ports)?;
+        if let Err(error) = self.shared.publish(real.clone()).await {
+            self.reserved.change(&self.reserved_by_entries())?;
+            return Err(error.into());
+        }
+        let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
+        let published = real;
+        for (asked, real, held) in plan {
+            let entry = match held {
+                Err(n) => former[n].take().map(|entry| (entry.held, entry.proxies, entry.real)),
+                Ok(held) => Some((held, Vec::new(), real.clone())),
+            };
+            // Each place was given once.
+            let Some((held, mut proxies, was)) = entry else { continue };
+            if proxies.is_empty() || was != real {
+                proxies = serve(&held, &real)?;
+            }
+            self.entries.push(Entry { asked, real, held, proxies });
+        }
+        Ok(published)
+    }
+
+    fn reserved_by_entries(&self) -> Ports {
+        let long = self.entries.iter().filter(|entry| entry.held.by_setting);
+        let ranges = long.map(|entry| entry.real.published.ports.clone());
+        self.snat.union(&Ports::from_ranges(ranges))
+    }
+
+    /// Gives everything back; the TAP goes when whoever took it closes it.
+    pub(crate) async fn stop(self) {
+        self.follower.abort();
+        let mut this = self;
+        let ended = (&mut this.follower).await;
+        if ended.is_err_and(|error| error.is_panic()) {
+            tracing::error!("the task that follows the uplink had panicked");
+        }
+    }
+}
+
+impl Drop for Uplink {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+/// Undoes what a crashed switch with this bridge and state directory left on the host.
+pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
+    nft::remove_left_over(bridge)?;
+    setting::restore_left_over(state_dir)?;
+    forwarding::restore_left_over(state_dir)?;
+    Ok(())
+}
+
+/// Serves [::1] of a publication, where it holds listening sockets.
+fn serve(held: &Held, forward: &Forward) -> Result<Vec<Proxy>, UplinkError> {
+    let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
+    let Some(to) = to else { return Ok(Vec::new()) };
+    let first = *forward.published.ports.start();
+    let proxy = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
+        let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
+        Ok(Proxy::start(Held::listener(socket).map_err(UplinkError::Proxy)?, to))
+    };
+    held.listeners.iter().map(proxy).collect()
+}
+
+/// Refuses ports that are wanted twice.
+fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
+    for (n, forward) in forwards.iter().enumerate() {
+        let this = &forward.published;
+        let meets = |other: &&Forward| {
+            let other = &other.published;
+            let addresses = match (this.address, other.address) {
+                (Some(this), Some(other)) => this == other,
+                _ => true,
+            };
+            let ports =
+                this.ports.start() <= other.ports.end() && other.ports.start() <= this.ports.end();
+            this.protocol == other.protocol && addresses && ports && *this.ports.end() != 0
+        };
+        if forwards[..n].iter().any(|other| meets(&other)) {
+            return Err(UplinkError::Twice(this.clone()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,358 @@
+//! What the switch must know of the host to route by its uplink, compiled from what the kernel says.
+//!
+//! Pure: lists of netlink messages in, an [`UplinkState`] out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia,
+};
+use wire::MacAddr;
+
+use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
+
+/// Which device is the uplink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// That of the default route, of IPv4 or else of IPv6.
+    Auto,
+    /// This one.
+    Device(String),
+}
+
+/// All of the host that matters to routing by the uplink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UplinkState {
+    /// The device is there, up, and has a carrier.
+    pub(crate) up: bool,
+    pub(crate) device: String,
+    /// 0 while it is gone.
+    pub(crate) ifindex: u32,
+    pub(crate) mac: MacAddr,
+    pub(crate) mtu: u32,
+    /// The source of what leaves.
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
+    /// Addresses of the host, on whatever device, in order.
+    pub(crate) local: Vec<IpAddr>,
+    /// The host's routes, one a destination, in order of the destination.
+    pub(crate) routes: Vec<Route>,
+    /// Neighbours of the device that are known, in order.
+    pub(crate) neighbours: Vec<(IpAddr, MacAddr)>,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) destination: IpNet,
+    pub(crate) action: Action,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Out of the uplink: to a gateway, or to the destination itself.
+    Uplink {
+        /// The next hop; none: on the link.
+        gateway: Option<IpAddr>,
+    },
+    /// Out of another device.
+    Elsewhere,
+    /// Nowhere, by order.
+    Unreachable,
+}
+
+/// What the kernel answered, in its own messages.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kernel {
+    pub(super) links: Vec<LinkMessage>,
+    pub(super) addresses: Vec<AddressMessage>,
+    pub(super) routes: Vec<RouteMessage>,
+    pub(super) neighbours: Vec<NeighbourMessage>,
+}
+
+/// The name of a link.
+pub(super) fn name_of(link: &LinkMessage) -> &str {
+    let mut names = link.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    });
+    names.next().unwrap_or_default()
+}
+
+/// Whether a link carries Ethernet frames of the outside world.
+pub(super) fn is_ethernet(link: &LinkMessage) -> bool {
+    link.header.link_layer_type == LinkLayerType::Ether
+        && !link.header.flags.contains(LinkFlags::Loopback)
+}
+
+/// A route as the kernel means it.
+struct Parsed {
+    destination: IpNet,
+    metric: u32,
+    device: Option<u32>,
+    gateway: Option<IpAddr>,
+    source: Option<IpAddr>,
+    leads: bool,
+}
+
+impl Kernel {
+    pub(super) fn link(&self, name: &str) -> Option<&LinkMessage> {
+        self.links.iter().find(|link| name_of(link) == name)
+    }
+
+    /// The device that a wish means now; `None` if there is none.
+    pub(super) fn choose(&self, wish: &Wish) -> Option<&LinkMessage> {
+        match wish {
+            Wish::Device(name) => self.link(name),
+            Wish::Auto => {
+                let defaults = self.parsed(None).into_iter().filter(|route| {
+                    route.leads && route.destination.prefix_len() == 0 && route.device.is_some()
+                });
+                let key = |route: &Parsed| (route.destination.addr().is_ipv6(), route.metric);
+                let device = defaults.min_by_key(key)?.device?;
+                self.links.iter().find(|link| link.header.index == device)
+            }
+        }
+    }
+
+    /// Compiles the state of the device of that name.
+    pub(super) fn compile(&self, device: &str, former: Option<&UplinkState>) -> UplinkState {
+        let link = self.link(device);
+        let index = link.map_or(0, |link| link.header.index);
+        let mut state = UplinkState {
+            up: link.is_some_and(is_up),
+            device: device.to_owned(),
+            ifindex: index,
+            mac: former.map_or(MacAddr([0; 6]), |former| former.mac),
+            mtu: former.map_or(1500, |former| former.mtu),
+            ipv4: None,
+            ipv6: None,
+            local: self.local(),
+            routes: Vec::new(),
+            neighbours: self.neighbours(index),
+        };
+        for attribute in link.iter().flat_map(|link| &link.attributes) {
+            match attribute {
+                LinkAttribute::Address(octets) => {
+                    if let Ok(octets) = <[u8; 6]>::try_from(octets.as_slice()) {
+                        state.mac = MacAddr(octets);
+                    }
+                }
+                LinkAttribute::Mtu(mtu) => state.mtu = *mtu,
+                _ => {}
+            }
+        }
+        let routes = self.parsed(Some(index));
+        (state.ipv4, state.ipv6) = self.sources(index, &routes, former);
+        state.routes = actions(routes, index);
+        state
+    }
+
+    fn local(&self) -> Vec<IpAddr> {
+        self.addresses.iter().filter_map(address_of).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The addresses that flows leave with. An address that is in use stays as long as it is usable.
+    fn sources(
+        &self,
+        index: u32,
+        routes: &[Parsed],
+        former: Option<&UplinkState>,
+    ) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+        let preferred = |v6: bool| {
+            let defaults = routes
+                .iter()
+                .filter(|route| route.device == Some(index) && route.destination.prefix_len() == 0);
+            defaults.filter_map(|route| route.source).find(|source| source.is_ipv6() == v6)
+        };
+        let (wished4, wished6) = (preferred(false), preferred(true));
+        let (mut best4, mut best6) = (None, None);
+        for message in self.addresses.iter().filter(|message| message.header.index == index) {
+            let flags = message.header.flags;
+            match address_of(message) {
+                Some(IpAddr::V4(address)) if !address.is_link_local() || best4.is_none() => {
+                    let rank = (
+                        wished4 == Some(IpAddr::V4(address)),
+                        !flags.contains(AddressHeaderFlags::Secondary),
+                        former.is_some_and(|former| former.ipv4 == Some(address)),
+                    );
+                    if best4.is_none_or(|(best, _)| rank > best) {
+                        best4 = Some((rank, address));
+                    }
+                }
+                Some(IpAddr::V6(address)) if is_stable(address, flags) => {
+                    let rank = (
+                        wished6 == Some(IpAddr::V6(address)),
+                        address.segments()[0] & 0xe000 == 0x2000,
+                        former.is_some_and(|former| former.ipv6 == Some(address)),
+                    );
+                    if best6.is_none_or(|(best, _)| rank > best) {
+                        best6 = Some((rank, address));
+                    }
+                }
+                _ => {}
+            }
+        }
+        (best4.map(|(_, address)| address), best6.map(|(_, address)| address))
+    }
+
+    fn neighbours(&self, index: u32) -> Vec<(IpAddr, MacAddr)> {
+        use NeighbourState::{Delay, Noarp, Permanent, Probe, Reachable, Stale};
+        let mut known = BTreeMap::new();
+        for message in self.neighbours.iter().filter(|message| message.header.ifindex == index) {
+            let state = message.header.state;
+            let usable = matches!(state, Reachable | Stale | Delay | Probe | Permanent | Noarp);
+            if let (true, Some((address, mac))) = (usable, neighbour_of(message)) {
+                known.insert(address, mac);
+            }
+        }
+        known.into_iter().take(NEIGHBOURS_MAX).collect()
+    }
+
+    /// Routes of the tables that apply to everybody, without those of link-local addresses.
+    fn parsed(&self, prefer: Option<u32>) -> Vec<Parsed> {
+        self.routes.iter().filter_map(|message| parse(message, prefer)).collect()
+    }
+}
+
+fn is_up(link: &LinkMessage) -> bool {
+    link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
+}
+
+/// Fit to be the source of flows for hours: global, checked, neither temporary nor on its way out.
+fn is_stable(address: Ipv6Addr, flags: AddressHeaderFlags) -> bool {
+    use AddressHeaderFlags as F;
+    let passing = F::Secondary | F::Dadfailed | F::Deprecated | F::Tentative;
+    !address.is_unicast_link_local() && !flags.intersects(passing)
+}
+
+fn address_of(message: &AddressMessage) -> Option<IpAddr> {
+    let mut found = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(address) => return Some(*address),
+            AddressAttribute::Address(address) => found = Some(*address),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn neighbour_of(message: &NeighbourMessage) -> Option<(IpAddr, MacAddr)> {
+    let (mut address, mut mac) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => {
+                address = Some(IpAddr::V4(*ip));
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => {
+                address = Some(IpAddr::V6(*ip));
+            }
+            NeighbourAttribute::LinkLayerAddress(octets) => {
+                mac = <[u8; 6]>::try_from(octets.as_slice()).ok().map(MacAddr);
+            }
+            _ => {}
+        }
+    }
+    // The kernel lists groups that it sent to as well.
+    let mac = mac.filter(|mac| mac.0 != [0; 6] && mac.0[0] & 1 == 0)?;
+    Some((address?, mac))
+}
+
+/// `prefer`: of several paths that of this device.
+fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
+    use RouteType::{BlackHole, Prohibit, Unicast, Unreachable};
+    let header = &message.header;
+    let v6 = u8::from(header.address_family) == libc::AF_INET6 as u8;
+    let is_dead = header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
+    if is_dead || !matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit) {
+        return None;
+    }
+    let any =
+        if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    let mut table = u32::from(header.table);
+    let (mut address, mut metric, mut source) = (any, 0, None);
+    let (mut device, mut gateway) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Priority(number) => metric = *number,
+            RouteAttribute::Destination(to) => address = ip(to)?,
+            RouteAttribute::PrefSource(from) => source = ip(from),
+            RouteAttribute::MultiPath(hops) => {
+                let ours = hops.iter().find(|hop| Some(hop.interface_index) == prefer);
+                if let Some(hop) = ours.or(hops.first()) {
+                    device = Some(hop.interface_index);
+                    gateway = hop.attributes.iter().find_map(next_hop);
+                }
+            }
+            RouteAttribute::Oif(index) => device = Some(*index),
+            other => gateway = next_hop(other).or(gateway),
+        }
+    }
+    let applies = [libc::RT_TABLE_MAIN, libc::RT_TABLE_DEFAULT].map(u32::from).contains(&table);
+    let destination = IpNet::new(address, header.destination_prefix_length).ok()?.trunc();
+    let is_narrow = match destination.addr() {
+        IpAddr::V4(address) => address.is_multicast(),
+        IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
+    };
+    let leads = header.kind == Unicast;
+    (applies && !is_narrow).then_some(Parsed {
+        destination,
+        metric,
+        device,
+        gateway,
+        source,
+        leads,
+    })
+}
+
+fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+/// One route for each destination: that of the lowest metric. Beyond the limit the most specific go.
+fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
+    routes.sort_by_key(|route| (route.destination, route.metric));
+    routes.dedup_by_key(|route| route.destination);
+    if routes.len() > ROUTES_MAX {
+        tracing::warn!(
+            routes = routes.len(),
+            max = ROUTES_MAX,
+            "too many routes: the longest prefixes are left out"
+        );
+        routes.sort_by_key(|route| route.destination.prefix_len());
+        routes.truncate(ROUTES_MAX);
+        routes.sort_by_key(|route| route.destination);
+    }
+    let action = |route: &Parsed| match route.device {
+        _ if !route.leads => Action::Unreachable,
+        Some(device) if device == index => Action::Uplink { gateway: route.gateway },
+        _ => Action::Elsewhere,
+    };
+    routes
+        .iter()
+        .map(|route| Route { destination: route.destination, action: action(route) })
+        .collect()
+}

@@ -1,0 +1,350 @@
+//! A host with a NIC, a bridge and the whole uplink, in a network namespace. Need root.
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+
+use super::{
+    Action, Config, Mode, Route, Uplink, UplinkError, UplinkState, Wish, restore_left_over,
+};
+use crate::host::Netlink;
+use crate::host::lab::{Wire, ethernet, in_namespace_async, ipv4, is_free, nft, ports, run};
+use crate::host::nft::{Forward, Protocol, Published};
+use crate::host::reserve::setting::{Ports, ReservedPorts};
+
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+fn host() -> (Wire, Wire) {
+    let wires = (Wire::new("eth0"), Wire::new("br0"));
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+    run("ip link set eth0 address 02:00:00:00:00:01");
+    run("ip addr add 192.0.2.1/24 dev eth0");
+    run("ip addr add 2001:db8::1/64 dev eth0 nodad");
+    run("ip addr add 10.99.0.1/16 dev br0");
+    run("ip route add default via 192.0.2.254 metric 10");
+    run("ip -6 route add default via 2001:db8::fe dev eth0");
+    wires
+}
+
+fn config(directory: &Path, mode: Mode) -> Config {
+    Config {
+        bridge: "br0".into(),
+        mode,
+        queues: 1,
+        subnets: vec!["10.99.0.0/16".parse().unwrap()],
+        snat_ports: 20_000..=32_767,
+        state_dir: directory.to_owned(),
+    }
+}
+
+async fn start(
+    directory: &Path,
+    mode: Mode,
+) -> Result<(Uplink, watch::Receiver<UplinkState>), UplinkError> {
+    Uplink::start(config(directory, mode), &Netlink::connect().unwrap()).await
+}
+
+const AUTO: Mode = Mode::Own(Wish::Auto);
+
+/// Waits until the state is as wanted.
+async fn until(
+    states: &mut watch::Receiver<UplinkState>,
+    wanted: impl FnMut(&UplinkState) -> bool,
+) -> UplinkState {
+    let state = tokio::time::timeout(WAIT_MAX, states.wait_for(wanted)).await;
+    state.expect("within five seconds").expect("followed").clone()
+}
+
+fn forward(address: Option<&str>, first: u16, last: u16, to_port: u16) -> Forward {
+    let address = address.map(|text| text.parse::<IpAddr>().unwrap());
+    let published = Published { address, protocol: Protocol::Tcp, ports: first..=last };
+    Forward { published, to4: Some(Ipv4Addr::new(10, 99, 0, 5)), to6: None, to_port }
+}
+
+/// Everything of the host that could change.
+fn everything() -> String {
+    let settings = run(
+        "sysctl -a --ignore -r ^net.ipv4.(ip_forward$|ip_local_reserved_ports|conf.(eth0|br0|all).)",
+    );
+    let settings: String =
+        settings.lines().filter(|line| !line.contains("br0.route_localnet")).collect();
+    [run("ip -br link"), run("ip route show table all"), run("nft list ruleset"), settings].concat()
+}
+
+#[test]
+fn the_state_is_what_the_kernel_would_do() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        run("ip addr add 192.0.2.7/24 dev eth0");
+        run("ip addr add 2001:db8::bad/64 dev eth0 nodad preferred_lft 0");
+        run("ip route add blackhole 198.51.100.0/24");
+        run("ip route add 203.0.113.0/24 dev br0");
+        run("ip neigh add 192.0.2.254 lladdr 02:00:00:00:00:fe dev eth0");
+        let directory = tempfile::tempdir().unwrap();
+        let (uplink, states) = start(directory.path(), AUTO).await.unwrap();
+        let state = states.borrow().clone();
+        assert_eq!((state.device.as_str(), state.up, state.mtu), ("eth0", true, 1500));
+        assert_eq!(state.mac.0, [2, 0, 0, 0, 0, 1]);
+        assert_eq!(state.ipv4, Some(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(state.ipv6, Some("2001:db8::1".parse().unwrap()), "not the deprecated one");
+        assert!(state.local.contains(&"10.99.0.1".parse().unwrap()), "{:?}", state.local);
+        let action = |net: &str| {
+            let net = net.parse().unwrap();
+            state
+                .routes
+                .iter()
+                .find(|route: &&Route| route.destination == net)
+                .map(|r| r.action.clone())
+        };
+        let by = |gateway: Option<&str>| {
+            Some(Action::Uplink { gateway: gateway.map(|g| g.parse().unwrap()) })
+        };
+        assert_eq!(action("0.0.0.0/0"), by(Some("192.0.2.254")));
+        assert_eq!(action("::/0"), by(Some("2001:db8::fe")));
+        assert_eq!(action("192.0.2.0/24"), by(None));
+        assert_eq!(action("198.51.100.0/24"), Some(Action::Unreachable));
+        assert_eq!(action("203.0.113.0/24"), Some(Action::Elsewhere));
+        assert_eq!(
+            state.neighbours,
+            [("192.0.2.254".parse().unwrap(), wire::MacAddr([2, 0, 0, 0, 0, 0xfe]))]
+        );
+        uplink.stop().await;
+    });
+}
+
+#[test]
+fn every_change_of_the_kernel_is_followed() {
+    in_namespace_async(|| async {
+        let (nic, _bridge) = host();
+        let directory = tempfile::tempdir().unwrap();
+        let (uplink, mut states) = start(directory.path(), AUTO).await.unwrap();
+        // In this order: the kernel takes secondary addresses away with the primary one.
+        run("ip addr del 192.0.2.1/24 dev eth0");
+        run("ip addr add 192.0.2.9/24 dev eth0");
+        until(&mut states, |state| state.ipv4 == Some(Ipv4Addr::new(192, 0, 2, 9))).await;
+        let set = run("nft list set netdev vswitch-br0 local4");
+        assert!(
+            set.contains("192.0.2.9") && !set.contains("192.0.2.1,") && !set.contains("10.99"),
+            "{set}"
+        );
+        run("ip link set eth0 mtu 1400");
+        until(&mut states, |state| state.mtu == 1400).await;
+        run("ip link set eth0 address 02:00:00:00:00:77");
+        until(&mut states, |state| state.mac.0[5] == 0x77).await;
+        run("ip neigh replace 192.0.2.55 lladdr 02:00:00:00:00:55 dev eth0");
+        until(&mut states, |state| state.neighbours.len() == 1).await;
+        run("ip route add 203.0.113.0/24 via 192.0.2.55");
+        until(&mut states, |state| {
+            state
+                .routes
+                .iter()
+                .any(|r| r.action == Action::Uplink { gateway: "192.0.2.55".parse().ok() })
+        })
+        .await;
+        run("ip link set eth0 down");
+        until(&mut states, |state| !state.up).await;
+        drop(nic);
+        until(&mut states, |state| state.ifindex == 0).await;
+        let _nic = Wire::new("eth0");
+        run("ip addr add 192.0.2.1/24 dev eth0");
+        let back = until(&mut states, |state| state.up && state.ipv4.is_some()).await;
+        assert_eq!(back.device, "eth0");
+        assert!(run("nft list table netdev vswitch-br0").contains("device \"eth0\""));
+        uplink.stop().await;
+    });
+}
+
+#[test]
+fn a_neighbour_is_asked_for() {
+    in_namespace_async(|| async {
+        let (nic, _bridge) = host();
+        let directory = tempfile::tempdir().unwrap();
+        let (uplink, _states) = start(directory.path(), AUTO).await.unwrap();
+        let target = Ipv4Addr::new(192, 0, 2, 99);
+        uplink.resolve(target.into());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let is_question =
+            |frame: &Vec<u8>| frame[12..14] == [8, 6] && frame[38..42] == target.octets();
+        assert!(nic.received().iter().any(is_question), "no ARP request");
+        uplink.stop().await;
+    });
+}
+
+#[test]
+fn what_is_given_back_reaches_the_host_whatever_the_reverse_path() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "1").unwrap();
+        std::fs::write("/proc/sys/net/ipv4/conf/eth0/rp_filter", "1").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (mut uplink, _states) = start(directory.path(), AUTO).await.unwrap();
+        let tap = Wire { tap: uplink.take_tap().unwrap() };
+        let socket = UdpSocket::bind("0.0.0.0:33333").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        // Its checksum is zero: none.
+        let datagram = [&ports(9, 33_333)[..4], &[0, 10, 0, 0], b"hi"].concat();
+        let far = Ipv4Addr::new(198, 51, 100, 7);
+        let packet = ipv4((far, Ipv4Addr::new(192, 0, 2, 1)), 17, 0, &datagram);
+        tap.send(&ethernet(uplink.tap_mac().0, 0x0800, &packet));
+        let mut buffer = [0; 8];
+        let (len, from) = socket.recv_from(&mut buffer).expect("the host takes it");
+        assert_eq!((&buffer[..len], from.ip()), (&b"hi"[..], IpAddr::V4(far)));
+        uplink.stop().await;
+    });
+}
+
+#[test]
+fn the_host_is_as_before_when_it_stops() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        nft("table ip theirs { chain c { accept\n }\n }");
+        let before = everything();
+        for mode in [AUTO, Mode::Own(Wish::Device("eth0".into())), Mode::Kernel] {
+            let directory = tempfile::tempdir().unwrap();
+            let (mut uplink, _states) = start(directory.path(), mode.clone()).await.unwrap();
+            let forwards =
+                vec![forward(None, 8080, 8080, 80), forward(None, 40_000, 49_999, 40_000)];
+            uplink.set_published(forwards).await.unwrap();
+            assert_ne!(everything(), before, "{mode:?}");
+            uplink.stop().await;
+            assert_eq!(everything(), before, "{mode:?}");
+            assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none());
+        }
+    });
+}
+
+#[test]
+fn what_a_crash_left_is_restored() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        let before = everything();
+        for mode in [AUTO, Mode::Kernel] {
+            let directory = tempfile::tempdir().unwrap();
+            let elsewhere = tempfile::tempdir().unwrap();
+            let (mut uplink, _states) = start(directory.path(), mode).await.unwrap();
+            // As if nobody had undone these. That tables stay and are removed is tested in `nft::tests`: only the
+            // end of a process closes the socket that owns them.
+            let nothing = ReservedPorts::reserve(elsewhere.path(), &Ports::default()).unwrap();
+            std::mem::forget(std::mem::replace(&mut uplink.reserved, nothing));
+            std::mem::forget(uplink._forwarding.take());
+            uplink.stop().await;
+            assert_ne!(everything(), before);
+            restore_left_over("br0", directory.path()).unwrap();
+            assert_eq!(everything(), before);
+        }
+    });
+}
+
+#[test]
+fn no_uplink_says_what_to_do() {
+    in_namespace_async(|| async {
+        let _bridge = Wire::new("br0");
+        let directory = tempfile::tempdir().unwrap();
+        let refusal =
+            async |mode| start(directory.path(), mode).await.map(|_| ()).unwrap_err().to_string();
+        let (uplink, states) = start(directory.path(), AUTO).await.expect("it waits for a route");
+        assert_eq!((states.borrow().device.as_str(), states.borrow().up), ("", false));
+        uplink.stop().await;
+        let named = |name: &str| Mode::Own(Wish::Device(name.into()));
+        assert!(refusal(named("eth7")).await.contains("no interface eth7"));
+        let error = refusal(named("lo")).await;
+        assert!(
+            error.contains("lo is no Ethernet device") && error.contains("--uplink kernel"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn published_ports_change_live_or_not_at_all() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        let directory = tempfile::tempdir().unwrap();
+        let (mut uplink, _states) = start(directory.path(), AUTO).await.unwrap();
+        let free = uplink.set_published(vec![forward(None, 0, 0, 80)]).await.unwrap();
+        let port = *free[0].published.ports.start();
+        // The same again keeps the port.
+        let both = vec![forward(None, 0, 0, 80), forward(Some("192.0.2.1"), 8443, 8443, 443)];
+        let again = uplink.set_published(both).await.unwrap();
+        assert_eq!(*again[0].published.ports.start(), port);
+        assert!(
+            run("nft list set netdev vswitch-br0 published4").contains("192.0.2.1 . tcp . 8443")
+        );
+        let rules = run("nft list table ip vswitch-br0");
+        assert!(
+            rules.contains(&format!("th dport {port}")) || rules.contains(&port.to_string()),
+            "{rules}"
+        );
+        // One that is taken: nothing changes.
+        let _theirs = TcpListener::bind("127.0.0.1:9999").unwrap();
+        let before = run("nft list ruleset");
+        let refused = uplink.set_published(vec![forward(None, 9998, 9999, 80)]).await;
+        assert!(refused.unwrap_err().to_string().contains("9999/tcp of this host is taken by"));
+        let twice = vec![forward(None, 7000, 7010, 80), forward(Some("192.0.2.1"), 7010, 7010, 80)];
+        assert!(
+            uplink.set_published(twice).await.unwrap_err().to_string().contains("published twice")
+        );
+        assert_eq!(run("nft list ruleset"), before);
+        assert!(TcpListener::bind(("0.0.0.0", port)).is_err());
+        uplink.set_published(Vec::new()).await.unwrap();
+        assert!(is_free(("0.0.0.0", port)));
+        uplink.stop().await;
+    });
+}
+
+#[test]
+fn the_host_reaches_a_published_port_by_all_its_addresses() {
+    in_namespace_async(|| async {
+        let (_nic, bridge) = host();
+        let directory = tempfile::tempdir().unwrap();
+        run("ip neigh add 10.99.0.5 lladdr 02:00:00:00:00:05 dev br0");
+        let (mut uplink, _states) = start(directory.path(), AUTO).await.unwrap();
+        uplink.set_published(vec![forward(None, 8080, 8080, 80)]).await.unwrap();
+        for address in ["127.0.0.1", "192.0.2.1", "10.99.0.1", "[::1]"] {
+            bridge.received();
+            let attempt = tokio::spawn(tokio::net::TcpStream::connect(format!("{address}:8080")));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let to_container =
+                |frame: &&Vec<u8>| frame[12..14] == [8, 0] && frame[30..34] == [10, 99, 0, 5];
+            let frames = bridge.received();
+            let syn =
+                frames.iter().find(to_container).unwrap_or_else(|| panic!("{address}: {frames:?}"));
+            assert_eq!(syn[26..30], [10, 99, 0, 1], "{address}: answers lead back");
+            assert_eq!(syn[36..38], 80_u16.to_be_bytes(), "{address}");
+            attempt.abort();
+        }
+        uplink.stop().await;
+    });
+}
+
+#[test]
+fn connections_to_the_ipv6_loopback_are_carried() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        // The container is the host's own address here.
+        let server = tokio::net::TcpListener::bind("10.99.0.1:80").await.unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            let mut line = [0; 5];
+            stream.read_exact(&mut line).await.unwrap();
+            stream.write_all(&line).await.unwrap();
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let (mut uplink, _states) = start(directory.path(), AUTO).await.unwrap();
+        let mut here = forward(None, 8080, 8080, 80);
+        here.to4 = Some(Ipv4Addr::new(10, 99, 0, 1));
+        uplink.set_published(vec![here]).await.unwrap();
+        let mut client = tokio::net::TcpStream::connect("[::1]:8080").await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(WAIT_MAX, client.read_to_end(&mut answer)).await;
+        read.expect("in time").unwrap();
+        assert_eq!(answer, b"hello");
+        uplink.set_published(Vec::new()).await.unwrap();
+        assert!(tokio::net::TcpStream::connect("[::1]:8080").await.is_err());
+        uplink.stop().await;
+    });
+}
