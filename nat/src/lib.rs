@@ -8,7 +8,7 @@
 //! | `mapping`, `ports` | by which port of ours the world sees an inner endpoint |
 //! | `rules` | the policy, compiled |
 //! | `tcp`, [`state`](State) | what state a connection is in |
-//! | [`tuple`] | who talks to whom |
+//! | [`mod@tuple`] | who talks to whom |
 //! | [`view`] | what translation must know of a packet |
 //! | [`edit`] | which addresses and ports it gets |
 //! | [`parse`] | a frame's bytes -> its view |

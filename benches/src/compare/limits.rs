@@ -105,3 +105,8 @@ pub(crate) const ATTACK_BATCH: u64 = 64;
 
 /// The longest frame of an attacker.
 pub(crate) const ATTACK_FRAME_MAX: usize = 128;
+
+/// Round trips of a cache line that are timed together, and how often.
+pub(crate) const DISTANCE_TRIPS: u64 = 2_000;
+/// See [`DISTANCE_TRIPS`].
+pub(crate) const DISTANCE_SAMPLES: usize = 25;

@@ -19,6 +19,7 @@ use crate::usage::{Look, Usage};
 
 mod attack;
 mod connect;
+mod distance;
 mod http;
 mod idle;
 mod pair;
@@ -100,6 +101,8 @@ pub(crate) struct Turn<'a> {
 /// Every workload, in the order of the table.
 pub(crate) fn all() -> Vec<Box<dyn Workload>> {
     vec![
+        // Before what depends on it.
+        Box::new(distance::Distance),
         Box::new(tcp::Tcp::streams(1)),
         Box::new(tcp::Tcp::streams(2)),
         Box::new(tcp::Tcp::streams(4)),
@@ -130,8 +133,8 @@ pub(crate) fn all() -> Vec<Box<dyn Workload>> {
 }
 
 /// What `make bench-quick` runs.
-pub(crate) const QUICK: [&str; 8] =
-    ["tcp1", "tcp4", "rtt-tcp", "udp64", "udp1400", "connect", "http", "idle200"];
+pub(crate) const QUICK: [&str; 9] =
+    ["distance", "tcp1", "tcp4", "rtt-tcp", "udp64", "udp1400", "connect", "http", "idle200"];
 
 impl Turn<'_> {
     pub(crate) fn client(&self) -> &Endpoint {

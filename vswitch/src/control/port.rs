@@ -45,10 +45,10 @@ pub(super) enum Step {
     Configure,
     /// The datapath is told what the port is.
     Publish,
-    /// The host knows its addresses.
-    Introduce,
     /// The workers get the TAP's queues.
     AddPort,
+    /// The host knows its addresses.
+    Introduce,
     /// The host hands over what is published.
     Open,
     /// The namespace is still the one that was asked for.
@@ -65,8 +65,8 @@ pub(super) const ATTACH: [Step; 11] = [
     Step::CreateTap,
     Step::Configure,
     Step::Publish,
-    Step::Introduce,
     Step::AddPort,
+    Step::Introduce,
     Step::Open,
     Step::Verify,
     Step::Saved,
@@ -79,15 +79,15 @@ pub(super) const REPLAY: [Step; 9] = [
     Step::CreateTap,
     Step::Configure,
     Step::Publish,
-    Step::Introduce,
     Step::AddPort,
+    Step::Introduce,
     Step::Open,
     Step::Verify,
 ];
 
 /// What is undone, in reverse, when a port goes.
 pub(super) const DETACH: [Step; 6] =
-    [Step::Reserve, Step::Save, Step::Introduce, Step::Publish, Step::AddPort, Step::Open];
+    [Step::Reserve, Step::Save, Step::Publish, Step::AddPort, Step::Introduce, Step::Open];
 
 /// A port on its way in or out.
 #[derive(Debug)]

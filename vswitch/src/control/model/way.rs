@@ -9,6 +9,7 @@ use vswitch_api::publish::{Protocol, Publication};
 use wire::MacAddr;
 
 use super::{Lease, Model};
+use crate::config::Uplink;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
 use crate::datapath::{Beyond, Neighbours, PortConf, RouteAction, RouterConf, Routes, UplinkConf};
 use crate::host::uplink::{Action, UplinkState};
@@ -43,9 +44,14 @@ impl Model {
 
     /// How the gateway routes; not at all where the kernel does.
     pub(super) fn router(&self) -> Option<RouterConf> {
-        let (way, network) = (self.way.as_ref()?, &self.network);
+        let network = &self.network;
+        if network.uplink == Uplink::None {
+            return Some(self.internal());
+        }
+        // Until it is known what leads out, nothing does.
+        let Some(way) = &self.way else { return Some(self.internal()) };
         let (state, tap_mac) = (&way.state, way.tap_mac?);
-        let gateways = vec![network.subnet.gateway().into(), network.subnet6.gateway().into()];
+        let gateways = self.gateways();
         let mut local = state.local.clone();
         local.extend(gateways.iter().filter(|gateway| !state.local.contains(gateway)));
         let routes = state.routes.iter().map(|route| {
@@ -69,10 +75,30 @@ impl Model {
         Some(RouterConf {
             gateway_mac: network.gateway_mac,
             gateways,
-            subnets: vec![IpNet::V4(network.subnet.net()), IpNet::V6(network.subnet6.net())],
+            subnets: self.subnets(),
             local,
             beyond: Beyond::Uplink(Arc::new(uplink)),
         })
+    }
+
+    /// Containers reach each other and their gateway, whatever the host would forward.
+    fn internal(&self) -> RouterConf {
+        let gateways = self.gateways();
+        RouterConf {
+            gateway_mac: self.network.gateway_mac,
+            local: gateways.clone(),
+            gateways,
+            subnets: self.subnets(),
+            beyond: Beyond::Internal,
+        }
+    }
+
+    fn gateways(&self) -> Vec<IpAddr> {
+        vec![self.network.subnet.gateway().into(), self.network.subnet6.gateway().into()]
+    }
+
+    fn subnets(&self) -> Vec<IpNet> {
+        vec![IpNet::V4(self.network.subnet.net()), IpNet::V6(self.network.subnet6.net())]
     }
 
     fn nat_policy(&self, state: &UplinkState, local: &[IpAddr]) -> nat::Policy {

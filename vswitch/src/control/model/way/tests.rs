@@ -53,8 +53,12 @@ fn uplink(model: &Model) -> Arc<UplinkConf> {
 }
 
 #[test]
-fn without_a_way_there_is_no_router() {
-    assert!(model_with_uplink(Uplink::None).router().is_none());
+fn without_a_way_nothing_leads_out() {
+    for uplink in [Uplink::None, Uplink::Auto] {
+        let router = model_with_uplink(uplink).router().unwrap();
+        assert_eq!(router.beyond, Beyond::Internal);
+        assert_eq!(router.local, router.gateways);
+    }
     let mut model = model_with_uplink(Uplink::Kernel);
     model.set_way(Way { tap_mac: None, state: state() });
     assert!(model.router().is_none() && model.snapshot().port(UPLINK_PORT).is_none());
