@@ -110,11 +110,17 @@ impl Rules {
         inner: (Address, u16),
         local: Address,
     ) -> Option<u16> {
-        let number = latest(&self.by_inner, (transport, Some(inner.0), inner.1))?;
-        let entry = &self.entries[number];
-        let port = entry.ports.start().checked_add(inner.1.checked_sub(entry.to_port)?)?;
-        let is_here = entry.address.is_none_or(|address| Address::from(address) == local);
-        (is_here && entry.ports.contains(&port)).then_some(port)
+        let wanted = (transport, Some(inner.0), inner.1);
+        let before = &self.by_inner[..self.by_inner.partition_point(|(start, _)| *start <= wanted)];
+        let (nearest, _) =
+            *before.last().filter(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1))?;
+        // One for each address of the host that the endpoint is published at.
+        let alike = before.iter().rev().take_while(|(start, _)| *start == nearest);
+        alike.map(|&(_, number)| &self.entries[number as usize]).find_map(|entry| {
+            let port = entry.ports.start().checked_add(inner.1.checked_sub(entry.to_port)?)?;
+            let is_here = entry.address.is_none_or(|address| Address::from(address) == local);
+            (is_here && entry.ports.contains(&port)).then_some(port)
+        })
     }
 
     /// Entries that the other rules do not have.

@@ -176,7 +176,7 @@ impl Worker {
             &mut self.stats,
             &mut *self.engine,
         );
-        let is_spared = |port| snapshot.is_uplink(port);
+        let is_spared = |port| snapshot.is_shared(port);
         self.restraint.round(now, &mut *self.engine, &self.stats, is_spared);
         self.news.tell(&mut self.state.news);
         self.report_events();

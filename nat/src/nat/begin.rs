@@ -76,7 +76,11 @@ impl Nat {
         self.make_room(owner, policy.quota)?;
         let client = self.outer(owner, key, appears_at)?;
         let begun = if is_hairpin {
-            self.begin_hairpin(packet, owner, client, appears_at)
+            // Another address of ours gets a number: this one must not lose its own meanwhile.
+            self.locals.hold(client.local);
+            let begun = self.begin_hairpin(packet, owner, client, appears_at);
+            self.locals.release(client.local);
+            begun
         } else {
             let mut flow = flow(packet, owner);
             appear(&mut flow, client);

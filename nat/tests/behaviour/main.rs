@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod common;
+mod limits;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;
+mod two_nats;
 mod ways;

@@ -199,3 +199,41 @@ fn a_segment_of_no_connection_is_refused() {
         assert_eq!(nat.send(Side::Outside, &back), Err(Refusal::NoConnection));
     }
 }
+
+/// The first connection of all, by another address of ours than the one that it appears from: each keeps
+/// its number, and nothing is left of it.
+#[test]
+fn a_hairpin_by_another_address_of_ours_as_the_first_connection() {
+    let mut policy = policy();
+    policy.published = vec![published(Transport::Tcp, 8080..=8080, B, 80, 2)];
+    let mut nat = Lab::with(policy);
+    let (edit, to) =
+        nat.edit(inside(1), &tcp("10.99.0.2:4000", "10.99.0.1:8080", segment(SYN, 1, 0, 0)));
+    assert_eq!(
+        (edit.src.address, edit.dst, to),
+        (ip(OUTSIDE), endpoint("10.99.0.3:80"), inside(2))
+    );
+    nat.nat.flush(|_| true);
+    assert_eq!((nat.nat.len(), nat.nat.mappings()), (0, 0));
+}
+
+/// What a published endpoint says of its own accord leaves by the port that it is published at, at
+/// whichever address of ours.
+#[test]
+fn an_endpoint_that_is_published_at_several_addresses_speaks_from_its_port() {
+    for first in [OUTSIDE, "10.99.0.1"] {
+        let mut policy = policy();
+        let second = if first == OUTSIDE { "10.99.0.1" } else { OUTSIDE };
+        policy.published = [first, second]
+            .map(|address| {
+                let one = published(Transport::Udp, 51_820..=51_820, A, 51_820, 1);
+                vswitch_nat::Published { address: Some(ip(address)), to6: None, ..one }
+            })
+            .to_vec();
+        let mut nat = Lab::with(policy);
+        let (edit, _) = nat.edit(inside(1), &udp("10.99.0.2:51820", "198.51.100.7:9"));
+        assert_eq!(edit.src, endpoint("192.0.2.1:51820"));
+        let (_, to) = nat.edit(Side::Outside, &udp("198.51.100.7:9", "192.0.2.1:51820"));
+        assert_eq!(to, inside(1));
+    }
+}

@@ -351,6 +351,12 @@ impl Snapshot {
         self.port(port).is_some_and(|conf| conf.kind == PortKind::Uplink && conf.enabled)
     }
 
+    /// Whether many speak by a port: the uplink, or the host.
+    #[must_use]
+    pub fn is_shared(&self, port: PortIndex) -> bool {
+        self.port(port).is_some_and(|conf| conf.kind != PortKind::Container && conf.enabled)
+    }
+
     /// The network of a port.
     #[inline]
     pub(super) fn network_of(&self, port: PortIndex) -> Option<&Network> {

@@ -17,8 +17,8 @@
 //! behaved for [`RESTRAINT_TIME`]. Between two periods the worker sleeps, if nobody else has frames.
 //!
 //! Bulk transfers are not floods: their frames are long, and those that acknowledge them are fewer than
-//! what they answer. One port alone is never one. The uplink is spared: strangers speak by it as well as those
-//! whom containers have asked, and the one must not hold back the other.
+//! what they answer. One port alone is never one. The uplink and the host's port are spared: strangers speak by
+//! them as well as those whom containers have asked, and the one must not hold back the other.
 
 use fastpath::{Engine, Nanos, PortIndex};
 

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A frame waits as it came, not translated: it may still be that it cannot leave, and then its sender is
-//! told about the packet that it knows. Order is kept per sender: a frame that is routed again goes out
-//! before those that come later.
+//! told about the packet that it knows. Frames that wait keep their order; those of the round in which they
+//! are routed again may leave before them.
 //!
 //! Limits: [`WAITING_FRAMES_MAX`] frames, [`WAITING_PER_PORT_MAX`] of one port, so that nobody who calls the dead keeps
 //! others from waiting, [`WAITING_TIME_MAX`].

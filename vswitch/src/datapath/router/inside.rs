@@ -132,14 +132,15 @@ impl<'a> Room<'a> {
     /// Until the MAC address of the next hop is known.
     #[cold]
     fn wait_for(&mut self, slot: &mut Slot, hop: IpAddr) {
+        // First of all: who may keep no further frame may ask for no further address either.
+        if !self.memory.held.announce(slot.port) {
+            slot.verdict = Verdict::Drop(DropReason::NextHopQueueFull);
+            return;
+        }
         if !self.memory.resolve.ask(self.now, hop) {
             self.memory.counters.unasked += 1;
         }
-        slot.verdict = if self.memory.held.announce(slot.port) {
-            Verdict::AwaitsHop
-        } else {
-            Verdict::Drop(DropReason::NextHopQueueFull)
-        };
+        slot.verdict = Verdict::AwaitsHop;
     }
 }
 
