@@ -28,7 +28,7 @@ JSON keys, workloads and how they measure: docs/benchmarks.md.";
 pub(crate) const QUICK_CONTENDERS: [&str; 4] = [DOCKER0, KERNEL_BRIDGE, OVS_TSO, VSWITCH];
 
 /// Measures vswitch beside docker0 and other switches: real iperf3, sockperf, nginx and wrk between
-/// two containers, in rounds that alternate.
+/// two containers and over an uplink, in rounds that alternate.
 #[derive(Debug, Parser)]
 #[command(name = "vswitch-bench", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -113,23 +113,25 @@ impl Measure {
     pub(crate) fn builds(&self, beside: &Path) -> Vec<Arc<Build>> {
         let usual = self.vswitch.clone().unwrap_or_else(|| beside.join("vswitch"));
         let usual = usual.canonicalize().unwrap_or(usual);
-        let build = |name: &str, program: Option<&PathBuf>, args: &[&str]| {
+        let build = |name: &str, program: Option<&PathBuf>, args: &[&str], goes_out| {
             let program = program.map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
             Arc::new(Build {
                 name: name.to_owned(),
                 program: program.unwrap_or_else(|| usual.clone()),
                 args: args.iter().map(|word| (*word).to_owned()).collect(),
+                goes_out,
             })
         };
         if self.variant.is_empty() {
             return vec![
-                build(VSWITCH, None, &["--idle", "adaptive"]),
-                build("vswitch-spin", None, &["--idle", "spin"]),
-                build("vswitch-epoll", None, &["--backend", "epoll"]),
+                build(VSWITCH, None, &["--idle", "adaptive"], true),
+                build("vswitch-spin", None, &["--idle", "spin"], false),
+                build("vswitch-epoll", None, &["--backend", "epoll"], false),
             ];
         }
         let variants = self.variant.iter().map(|Variant { name, program, args }| {
-            build(name, program.as_ref(), &args.iter().map(String::as_str).collect::<Vec<_>>())
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            build(name, program.as_ref(), &args, true)
         });
         variants.collect()
     }

@@ -1,6 +1,6 @@
 //! What is compared: one file each, registered in [`all`].
 //!
-//! A contender goes through `start`, `prepare`, any number of `port`, `stop`, and that again for the
+//! A contender goes through `start`, `go_out` (where a remote host is wanted), `prepare`, any number of `port`, `stop`, and that again for the
 //! next turn. `stop` may be called at any time, also after a `start` that failed half-way, and never
 //! fails: it is what cleans the machine up.
 
@@ -18,9 +18,11 @@ use crate::shell;
 mod bridge;
 mod docker;
 mod ovs;
+mod uplink;
 mod vde;
 mod vswitch;
 
+pub(crate) use uplink::Outside;
 pub(crate) use vswitch::Build;
 
 /// What is known of a contender: versions and settings, by name.
@@ -107,6 +109,18 @@ pub(crate) trait Contender {
     /// The address of the host behind the switch, where the harness gave it one.
     fn gateway(&self) -> Option<&str> {
         None
+    }
+
+    /// Why nobody outside is reached from its ports, if that is so.
+    fn uplink_refusal(&self) -> Option<String> {
+        None
+    }
+
+    /// Gives its host an uplink with a remote host behind it. The port that is plugged in next gets
+    /// out by it, and its ports [`crate::workload::PUBLISHED`] are published.
+    fn go_out(&mut self) -> Result<Outside> {
+        let why = self.uplink_refusal().unwrap_or_else(|| "it has no uplink".to_owned());
+        Err(anyhow!("{why}"))
     }
 
     /// Another of the same kind that can be up at the same time, if that is possible.

@@ -8,6 +8,8 @@ use crate::workload::{Times, Workload};
 pub(crate) struct Step {
     pub(crate) contender: usize,
     pub(crate) ports: usize,
+    /// With a remote host behind its uplink.
+    pub(crate) is_over_uplink: bool,
     /// From 1.
     pub(crate) round: usize,
     pub(crate) workloads: Vec<usize>,
@@ -32,7 +34,7 @@ pub(crate) fn steps(
     steps
 }
 
-/// A step for each number of ports that its workloads want.
+/// A step for each number of ports that its workloads want, and one with a remote host.
 fn of_contender(
     contender: usize,
     round: usize,
@@ -41,10 +43,15 @@ fn of_contender(
 ) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| w.is_once() == once) {
-        let ports = workload.ports();
-        match steps.iter_mut().find(|step| step.ports == ports) {
+        let (ports, is_over_uplink) = (workload.ports(), workload.is_over_uplink());
+        let is_alike =
+            |step: &&mut Step| (step.ports, step.is_over_uplink) == (ports, is_over_uplink);
+        match steps.iter_mut().find(is_alike) {
             Some(step) => step.workloads.push(number),
-            None => steps.push(Step { contender, ports, round, workloads: vec![number] }),
+            None => {
+                let workloads = vec![number];
+                steps.push(Step { contender, ports, is_over_uplink, round, workloads });
+            }
         }
     }
     steps

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::contender::{Contender, Endpoint};
+use crate::contender::{Contender, Endpoint, Outside};
 use crate::plan::{self, Step};
 use crate::progress::Progress;
 use crate::result::{Failure, Outcome};
@@ -70,12 +70,14 @@ impl Run<'_> {
                 let Some(reason) = plan::refusal(contender, workload, settings.quick) else {
                     return true;
                 };
-                outcome.failures.push(Failure {
-                    contender: contender.name().to_owned(),
-                    workload: workload.key().to_owned(),
-                    round: step.round,
-                    reason,
-                });
+                if step.round == 1 {
+                    outcome.failures.push(Failure {
+                        contender: contender.name().to_owned(),
+                        workload: workload.key().to_owned(),
+                        round: step.round,
+                        reason,
+                    });
+                }
                 false
             });
             !step.workloads.is_empty()
@@ -91,7 +93,7 @@ impl Run<'_> {
 
     fn step(&mut self, step: &Step, progress: &Progress) {
         let contender = self.contenders[step.contender].as_mut();
-        let up = match bring_up(contender, step.ports) {
+        let up = match bring_up(contender, step) {
             Ok(up) => up,
             Err(error) if shell::is_interrupted() => return drop(error),
             Err(error) => return self.did_not_start(step, &error),
@@ -105,6 +107,8 @@ impl Run<'_> {
         let turn = Turn {
             contender: self.contenders[step.contender].as_ref(),
             endpoints: &up.endpoints,
+            outside: up.outside.as_ref(),
+            published_at: None,
             seconds: self.settings.seconds,
             idle_seconds: self.settings.idle_seconds,
             program: self.settings.program,
@@ -143,12 +147,15 @@ impl Run<'_> {
 /// A contender with its ports.
 struct Up {
     endpoints: Vec<Endpoint>,
+    outside: Option<Outside>,
     attach_ms: Vec<f64>,
     memory_before_kib: Option<(u64, u64)>,
 }
 
-fn bring_up(contender: &mut dyn Contender, ports: usize) -> Result<Up> {
+fn bring_up(contender: &mut dyn Contender, step: &Step) -> Result<Up> {
+    let ports = step.ports;
     contender.start().with_context(|| format!("start {}", contender.name()))?;
+    let outside = step.is_over_uplink.then(|| contender.go_out()).transpose()?;
     contender.prepare(ports)?;
     let memory_before_kib = match ports {
         0..=2 => None,
@@ -164,7 +171,10 @@ fn bring_up(contender: &mut dyn Contender, ports: usize) -> Result<Up> {
     if let [first, .., last] = &endpoints[..] {
         first.reaches(&last.address)?;
     }
-    Ok(Up { endpoints, attach_ms, memory_before_kib })
+    if let (Some(outside), Some(endpoint)) = (&outside, endpoints.first()) {
+        endpoint.reaches(&outside.remote.address).context("over the uplink")?;
+    }
+    Ok(Up { endpoints, outside, attach_ms, memory_before_kib })
 }
 
 /// What the contender says of itself, and whether its containers have the congestion control of all.

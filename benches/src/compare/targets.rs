@@ -53,7 +53,7 @@ const fn target(metric: &'static str, against: Against, least: f64, reach: Optio
 }
 
 /// All of them. "0" for the CPU of an idle switch means 0.0 as it is shown.
-pub(crate) const ALL: [Target; 38] = [
+pub(crate) const ALL: [Target; 44] = [
     target("tcp1.gbps", DOCKER, 0.8, Some(1.0)),
     target("tcp4.gbps", DOCKER, 0.75, Some(0.95)),
     target("rtt-tcp.p50_us", DOCKER, 0.55, Some(0.4)),
@@ -65,6 +65,12 @@ pub(crate) const ALL: [Target; 38] = [
     target("tcp1.cpu_s_per_gb", DOCKER, 1.6, Some(1.2)),
     target("tcp4.cpu_s_per_gb", DOCKER, 1.6, Some(1.2)),
     target("idle200.cpu_percent", Against::Nothing, 0.5, Some(0.05)),
+    target("egress-tcp1.gbps", DOCKER, 0.9, Some(1.2)),
+    target("publish-tcp1.gbps", DOCKER, 0.9, Some(1.2)),
+    target("publish-http.per_s", DOCKER, 0.9, Some(1.2)),
+    target("egress-connect.per_s", DOCKER, 0.9, Some(1.2)),
+    target("publish-connect.per_s", DOCKER, 0.9, Some(1.2)),
+    target("publish-rtt.p50_us", DOCKER, 0.75, None),
     target("tcp1.gbps", Against::BestUserSpace, 1.3, None),
     target("tcp4.gbps", Against::BestUserSpace, 1.3, None),
     target("rtt-tcp.p50_us", Against::BestUserSpace, 0.55, None),

@@ -2,7 +2,7 @@
 //!
 //! A workload says how many ports it wants, what figures it gives, and runs once in a turn of a
 //! contender that is up with that many ports. All workloads with the same number of ports share a
-//! turn. To add one (egress, published ports, DNS, an overlay), write its file and add it to the list;
+//! turn. To add one (DNS, an overlay), write its file and add it to the list;
 //! table, plots and result file follow.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::agent::Attack;
-use crate::contender::{Contender, Endpoint};
+use crate::contender::{Contender, Endpoint, Outside};
 use crate::limits::{LOAD_GRACE, READY_LIMIT};
 use crate::result::Metric;
 use crate::shell::{self, Job};
@@ -22,6 +22,7 @@ mod connect;
 mod distance;
 mod http;
 mod idle;
+mod outside;
 mod pair;
 mod round_trip;
 mod scale;
@@ -29,6 +30,9 @@ mod tcp;
 mod udp;
 
 pub(crate) use idle::resident;
+pub(crate) use outside::{PUBLISHED, published_as};
+
+use outside::OverUplink;
 
 /// Values by the key of their metric.
 pub(crate) type Figures = Vec<(String, f64)>;
@@ -65,6 +69,11 @@ pub(crate) trait Workload {
         2
     }
 
+    /// Wants a remote host behind the contender's uplink; in a turn of its own.
+    fn is_over_uplink(&self) -> bool {
+        false
+    }
+
     /// Measured once and not in each round: what does not drift, and takes long.
     fn is_once(&self) -> bool {
         false
@@ -86,6 +95,10 @@ const EDGE: Duration = Duration::from_millis(650);
 pub(crate) struct Turn<'a> {
     pub(crate) contender: &'a dyn Contender,
     pub(crate) endpoints: &'a [Endpoint],
+    /// Who is behind the uplink, where a remote was asked for.
+    pub(crate) outside: Option<&'a Outside>,
+    /// Where the client finds the server's ports, if not at the server's own address.
+    pub(crate) published_at: Option<&'a str>,
     /// How long each load runs.
     pub(crate) seconds: u64,
     /// How long an idle switch is watched.
@@ -117,6 +130,12 @@ pub(crate) fn all() -> Vec<Box<dyn Workload>> {
         Box::new(udp::NoLoss::frame(1400)),
         Box::new(connect::Connect),
         Box::new(http::Http),
+        Box::new(OverUplink::egress("egress-tcp1", tcp::Tcp::streams(1))),
+        Box::new(OverUplink::publish("publish-tcp1", tcp::Tcp::streams(1))),
+        Box::new(OverUplink::publish("publish-http", http::Http)),
+        Box::new(OverUplink::egress("egress-connect", connect::Connect)),
+        Box::new(OverUplink::publish("publish-connect", connect::Connect)),
+        Box::new(OverUplink::publish("publish-rtt", round_trip::PingPong::tcp())),
         Box::new(idle::Idle::ports(2)),
         Box::new(idle::Idle::ports(200)),
         Box::new(scale::Scale::ports(2)),
@@ -143,6 +162,14 @@ impl Turn<'_> {
 
     pub(crate) fn server(&self) -> &Endpoint {
         &self.endpoints[1]
+    }
+
+    /// The address and the port by which the client finds a port of the server.
+    fn target(&self, port: u16) -> (&str, u16) {
+        match self.published_at {
+            Some(address) => (address, published_as(port)),
+            None => (&self.server().address, port),
+        }
     }
 
     /// The same turn for a pair of ports, of this contender or of another.

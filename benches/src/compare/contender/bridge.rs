@@ -1,16 +1,20 @@
-//! The kernel's bridge with veth pairs, in a namespace without any rule.
+//! The kernel's bridge with veth pairs, in a namespace without any rule; with an uplink, the two rules of
+//! nftables that translate.
 
 use anyhow::{Context as _, Result};
 
-use super::{About, Contender, Endpoint, KERNEL_BRIDGE, Kind, address, sysctl};
+use super::uplink::{DEVICE, Uplink};
+use super::{About, Contender, Endpoint, KERNEL_BRIDGE, Kind, Outside, address, sysctl};
 use crate::netns::{Netns, Sandboxes};
 use crate::shell;
+use crate::workload::{PUBLISHED, published_as};
 
 /// The address of the bridge itself.
 const GATEWAY: &str = "10.99.255.1";
 
 #[derive(Debug, Default)]
 pub(crate) struct KernelBridge {
+    uplink: Option<Uplink>,
     host: Option<Netns>,
     sandboxes: Sandboxes,
 }
@@ -51,11 +55,24 @@ impl Contender for KernelBridge {
             netns.path(),
             &format!("addr add {address}/16 dev eth0\nlink set eth0 up\n"),
         )?;
+        if self.uplink.is_some() {
+            shell::ip_batch(netns.path(), &format!("route add default via {GATEWAY}\n"))?;
+            let rules = rules(&address);
+            shell::run(shell::in_netns(host.path(), "nft").arg(rules))
+                .context("package nftables")?;
+        }
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 
     fn gateway(&self) -> Option<&str> {
         Some(GATEWAY)
+    }
+
+    fn go_out(&mut self) -> Result<Outside> {
+        let host = self.host.as_ref().context("the bridge is not up")?;
+        let mut forward = shell::in_netns(host.path(), "sysctl");
+        shell::run(forward.args(["-q", "-w", "net.ipv4.ip_forward=1"]))?;
+        Ok(self.uplink.insert(Uplink::new(host)?).outside())
     }
 
     fn twin(&self) -> Option<Box<dyn Contender>> {
@@ -64,6 +81,7 @@ impl Contender for KernelBridge {
 
     fn stop(&mut self) {
         self.sandboxes.clear();
+        self.uplink = None;
         self.host = None;
     }
 
@@ -72,11 +90,25 @@ impl Contender for KernelBridge {
         let mut about = About::new();
         let filtered = sysctl(host.path(), "net/bridge/bridge-nf-call-iptables");
         about.insert("bridge_nf_call_iptables".into(), filtered.into());
-        about.insert("rules".into(), "none".into());
+        let rules = if self.uplink.is_some() { "masquerade and dnat" } else { "none" };
+        about.insert("rules".into(), rules.into());
         Ok(about)
     }
 
     fn pids(&self) -> Vec<u32> {
         Vec::new()
     }
+}
+
+/// What makes a host of the namespace that hides its containers, and publishes ports of one of them.
+fn rules(address: &str) -> String {
+    let ports = PUBLISHED.map(|port| format!("{} : {address} . {port}", published_as(port)));
+    format!(
+        "table ip nat {{\n\
+         chain in {{ type nat hook prerouting priority dstnat; \
+         iifname {DEVICE} dnat to tcp dport map {{ {} }}; }}\n\
+         chain out {{ type nat hook postrouting priority srcnat; oifname {DEVICE} masquerade; }}\n\
+         }}",
+        ports.join(", ")
+    )
 }

@@ -17,10 +17,12 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{About, Contender, DOCKER0, Endpoint, Kind, sysctl, version};
+use super::uplink::Uplink;
+use super::{About, Contender, DOCKER0, Endpoint, Kind, Outside, sysctl, version};
 use crate::limits::{DOCKER_PORTS_MAX, READY_LIMIT};
 use crate::netns::Netns;
 use crate::shell::{self, Job};
+use crate::workload::{PUBLISHED, published_as};
 
 /// Debian's, by its path: another client of that name may stand before it.
 const DOCKER: &str = "/usr/bin/docker";
@@ -31,6 +33,7 @@ const TOOLS: [&str; 3] = ["/usr/bin/iperf3", "/usr/bin/sockperf", "/usr/sbin/ngi
 
 #[derive(Debug, Default)]
 pub(crate) struct Docker {
+    uplink: Option<Uplink>,
     daemon: Option<Daemon>,
     containers: Vec<String>,
 }
@@ -162,7 +165,12 @@ impl Contender for Docker {
 
     fn port(&mut self) -> Result<Endpoint> {
         let daemon = self.daemon.as_ref().context("dockerd is not up")?;
-        let id = daemon.docker(&format!("run -d {IMAGE} {BUSYBOX} sleep 100000"))?;
+        let mut publish = String::new();
+        if self.uplink.is_some() {
+            let options = PUBLISHED.map(|port| format!("-p {}:{port} ", published_as(port)));
+            publish = options.concat();
+        }
+        let id = daemon.docker(&format!("run -d {publish}{IMAGE} {BUSYBOX} sleep 100000"))?;
         let id = id.trim().to_owned();
         self.containers.push(id.clone());
         let text = daemon.docker(&format!("inspect {id}"))?;
@@ -173,6 +181,11 @@ impl Contender for Docker {
         Ok(Endpoint { netns: PathBuf::from(format!("/proc/{pid}/ns/net")), address })
     }
 
+    fn go_out(&mut self) -> Result<Outside> {
+        let daemon = self.daemon.as_ref().context("dockerd is not up")?;
+        Ok(self.uplink.insert(Uplink::new(&daemon.host)?).outside())
+    }
+
     fn stop(&mut self) {
         if let Some(daemon) = &self.daemon
             && !self.containers.is_empty()
@@ -180,6 +193,7 @@ impl Contender for Docker {
             shell::clean_up(daemon.client().args(["rm", "-f"]).args(&self.containers));
         }
         self.containers.clear();
+        self.uplink = None;
     }
 
     fn finish(&mut self) {

@@ -118,6 +118,10 @@ impl Contender for OpenVswitch {
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 
+    fn uplink_refusal(&self) -> Option<String> {
+        Some("a learning switch: it translates no address unless flows (`ct`) say so".to_owned())
+    }
+
     fn stop(&mut self) {
         if let Some(Run { switch, database, dir, host }) = self.run.take() {
             switch.terminate();

@@ -87,6 +87,10 @@ impl Contender for Vde {
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 
+    fn uplink_refusal(&self) -> Option<String> {
+        Some("a switch only: it neither routes nor translates addresses".to_owned())
+    }
+
     fn stop(&mut self) {
         if let Some(Run { plugs, switch, dir, host, _console }) = self.run.take() {
             drop(plugs);

@@ -8,10 +8,12 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{About, Contender, Endpoint, Kind};
+use super::uplink::Uplink;
+use super::{About, Contender, Endpoint, Kind, Outside};
 use crate::limits::READY_LIMIT;
 use crate::netns::{Netns, Sandboxes};
 use crate::shell::{self, Job};
+use crate::workload::{PUBLISHED, published_as};
 
 /// A program and how it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) struct Build {
     pub(crate) program: PathBuf,
     /// Options of `vswitch up`.
     pub(crate) args: Vec<String>,
+    /// Whether it is put through the loads over the uplink.
+    pub(crate) goes_out: bool,
 }
 
 #[derive(Debug)]
@@ -31,11 +35,12 @@ pub(crate) struct Vswitch {
     gateway: Option<String>,
 }
 
-/// Ends in this order: the daemon, its folder, its host.
+/// Ends in this order: the daemon, its folder, its uplink, its host.
 #[derive(Debug)]
 struct Run {
     daemon: Job,
     dir: TempDir,
+    uplink: Option<Uplink>,
     host: Netns,
 }
 
@@ -74,7 +79,7 @@ impl Contender for Vswitch {
         command.arg("--socket").arg(dir.path().join("sock"));
         command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
         let daemon = Job::spawn(command.args(&self.build.args))?;
-        let run = self.run.insert(Run { daemon, dir, host });
+        let run = self.run.insert(Run { daemon, dir, uplink: None, host });
         shell::wait_for("the daemon answers", READY_LIMIT, || {
             if run.daemon.has_ended()? {
                 bail!("vswitch up ended: {}", run.daemon.last_words());
@@ -92,6 +97,10 @@ impl Contender for Vswitch {
         let (n, netns) = self.sandboxes.take()?;
         let mut command = run.command(&self.build.program);
         command.args(["--format", "json", "attach", "--name", &format!("c{n}")]);
+        if run.uplink.is_some() {
+            let publish = PUBLISHED.iter().map(|port| format!("{}:{port}", published_as(*port)));
+            command.args(publish.flat_map(|spec| ["-p".to_owned(), spec]));
+        }
         let text = shell::run(command.arg("--netns").arg(netns.path()))?;
         let shown: Value = serde_json::from_str(&text).context("answer of attach")?;
         let address = shown["ipv4"].as_str().context("attach says no ipv4")?.to_owned();
@@ -103,14 +112,30 @@ impl Contender for Vswitch {
         self.gateway.as_deref()
     }
 
+    fn uplink_refusal(&self) -> Option<String> {
+        let name = &self.build.name;
+        let why = || {
+            format!(
+                "left out to save time: `--variant {name}-out='{}'` measures it",
+                self.build.args.join(" ")
+            )
+        };
+        (!self.build.goes_out).then(why)
+    }
+
+    fn go_out(&mut self) -> Result<Outside> {
+        let run = self.run.as_mut().context("not up")?;
+        Ok(run.uplink.insert(Uplink::new(&run.host)?).outside())
+    }
+
     fn twin(&self) -> Option<Box<dyn Contender>> {
         Some(Box::new(Self::new(&self.build)))
     }
 
     fn stop(&mut self) {
-        if let Some(Run { daemon, dir, host }) = self.run.take() {
+        if let Some(Run { daemon, dir, uplink, host }) = self.run.take() {
             daemon.terminate();
-            drop((dir, host));
+            drop((dir, uplink, host));
         }
         self.sandboxes.clear();
     }
@@ -121,7 +146,7 @@ impl Contender for Vswitch {
         let text = shell::run(command.args(["--format", "json", "status"]))?;
         let status: Value = serde_json::from_str(&text).context("answer of status")?;
         let mut about = About::new();
-        for key in ["version", "backend", "backend_reason", "workers", "idle"] {
+        for key in ["version", "backend", "backend_reason", "workers", "idle", "uplink"] {
             about.insert(key.to_owned(), status[key].clone());
         }
         about.insert("program".into(), self.build.program.display().to_string().into());

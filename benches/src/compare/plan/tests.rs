@@ -30,7 +30,7 @@ fn everything_is_measured_as_often_as_it_should() {
 fn the_budgets_hold() {
     let builds = ["vswitch", "vswitch-spin", "vswitch-epoll"].map(|name| {
         let (name, program) = (name.to_owned(), "vswitch".into());
-        std::sync::Arc::new(contender::Build { name, program, args: Vec::new() })
+        std::sync::Arc::new(contender::Build { name, program, args: Vec::new(), goes_out: true })
     });
     let contenders = contender::all(&builds);
     let mut workloads = workload::all();
@@ -65,6 +65,7 @@ fn scale_runs_where_two_can_be_up_side_by_side() {
         name: "vswitch".to_owned(),
         program: "vswitch".into(),
         args: Vec::new(),
+        goes_out: true,
     };
     let workloads = workload::all();
     let scale = workloads.iter().find(|w| w.key() == "scale10").expect("a workload");

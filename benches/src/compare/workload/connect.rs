@@ -11,7 +11,8 @@ use crate::limits::CONNECT_CLIENTS;
 use crate::result::Metric;
 use crate::shell::Job;
 
-const PORT: u16 = 9_001;
+/// Where its server listens.
+pub(super) const PORT: u16 = 9_001;
 const KEY: &str = "connect";
 const TITLE: &str = "new TCP connections";
 
@@ -35,9 +36,9 @@ impl Workload for Connect {
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
         let words = format!("accept --port {PORT} --threads {CONNECT_CLIENTS}");
         let _server = turn.agent(turn.server(), &words)?.ready()?;
+        let (address, port) = turn.target(PORT);
         let words = format!(
-            "connect --to {}:{PORT} --clients {CONNECT_CLIENTS} --seconds {}",
-            turn.server().address,
+            "connect --to {address}:{port} --clients {CONNECT_CLIENTS} --seconds {}",
             turn.seconds
         );
         let mut client = turn.client().command(turn.program);

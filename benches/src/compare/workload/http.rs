@@ -9,7 +9,8 @@ use crate::limits::HTTP_CONNECTIONS;
 use crate::result::Metric;
 use crate::shell::Job;
 
-const PORT: u16 = 8_080;
+/// Where its server listens.
+pub(super) const PORT: u16 = 8_080;
 const KEY: &str = "http";
 const TITLE: &str = "HTTP requests";
 
@@ -60,7 +61,8 @@ impl Workload for Http {
         let mut client = turn.client().command("wrk");
         client.args(["--latency", "-t1", &format!("-c{HTTP_CONNECTIONS}")]);
         client.arg(format!("-d{}", turn.seconds));
-        client.arg(format!("http://{}:{PORT}/", turn.server().address));
+        let (address, port) = turn.target(PORT);
+        client.arg(format!("http://{address}:{port}/"));
         let lead = Duration::from_millis(200);
         let (text, usage) = turn.load(Job::spawn(&mut client)?, lead)?;
         let Requests { per_second, p50_us } = parse(&text)?;

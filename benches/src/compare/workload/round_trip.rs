@@ -11,7 +11,8 @@ use crate::limits::OUTSTANDING;
 use crate::result::Metric;
 use crate::shell::{self, Job};
 
-const PORT: u16 = 11_111;
+/// Where its server listens.
+pub(super) const PORT: u16 = 11_111;
 
 /// How long sockperf sleeps before it sends, and its warm-up: before the clocks are looked at.
 const LEAD: Duration = Duration::from_millis(2_600);
@@ -70,7 +71,9 @@ impl Workload for PingPong {
             shell::pause(Duration::from_millis(200))?;
         }
         let mut client = turn.client().command("sockperf");
-        client.args(["ping-pong", "--full-rtt", "-i", address, "-p", &port]).args(self.option);
+        let (to, to_port) = turn.target(PORT);
+        client.args(["ping-pong", "--full-rtt", "-i", to, "-p", &to_port.to_string()]);
+        client.args(self.option);
         client.args(["-t", &turn.seconds.to_string()]);
         let (text, usage) = turn.load(Job::spawn(&mut client)?, LEAD)?;
         let times = parse_sockperf(&text)?;

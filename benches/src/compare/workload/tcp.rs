@@ -10,7 +10,8 @@ use crate::limits::LOAD_GRACE;
 use crate::result::Metric;
 use crate::shell::Job;
 
-const PORT: u16 = 5201;
+/// Where its server listens.
+pub(super) const PORT: u16 = 5201;
 
 /// `iperf3` leaves the first second out: slow start, and caches that are cold.
 const OMIT: Duration = Duration::from_secs(1);
@@ -59,7 +60,8 @@ impl Workload for Tcp {
         let mut server = Job::spawn(turn.server().command("iperf3").args(["-s", "-1"]))?;
         listens(&mut server, PORT)?;
         let mut client = turn.client().command("iperf3");
-        client.args(["-J", "-O", "1", "-c", &turn.server().address]);
+        let (address, port) = turn.target(PORT);
+        client.args(["-J", "-O", "1", "-c", address, "-p", &port.to_string()]);
         client.args(["-t", &turn.seconds.to_string(), "-P", &self.streams.to_string()]);
         if self.both {
             client.arg("--bidir");

@@ -1,0 +1,102 @@
+//! Loads over the uplink, between a container and a remote host, through the translation of the
+//! contender: *egress* is opened by the container, *publish* by the remote to a published port. Each
+//! is a load that is run between two containers as well, between other ends.
+
+use anyhow::{Context as _, Result};
+
+use super::{Figures, Times, Turn, Workload, connect, http, round_trip, tcp};
+use crate::contender::Contender;
+use crate::result::Metric;
+
+/// The ports on which the servers of these loads listen, and which a contender publishes.
+pub(crate) const PUBLISHED: [u16; 4] = [tcp::PORT, http::PORT, connect::PORT, round_trip::PORT];
+
+/// The port of the host that stands for one of the container: another, so that it is translated too.
+pub(crate) const fn published_as(port: u16) -> u16 {
+    port + 1_000
+}
+
+/// Who opens the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Container,
+    Remote,
+}
+
+pub(super) struct OverUplink {
+    key: &'static str,
+    from: From,
+    load: Box<dyn Workload>,
+}
+
+impl OverUplink {
+    pub(super) fn egress(key: &'static str, load: impl Workload + 'static) -> Self {
+        Self { key, from: From::Container, load: Box::new(load) }
+    }
+
+    pub(super) fn publish(key: &'static str, load: impl Workload + 'static) -> Self {
+        Self { key, from: From::Remote, load: Box::new(load) }
+    }
+
+    /// A metric of the load by its name in this workload.
+    fn renamed(&self, key: &str) -> String {
+        let name = key.strip_prefix(self.load.key()).unwrap_or(key);
+        format!("{}{name}", self.key)
+    }
+}
+
+impl Workload for OverUplink {
+    fn key(&self) -> &str {
+        self.key
+    }
+
+    fn family(&self) -> &str {
+        "outside"
+    }
+
+    fn refusal(&self, contender: &dyn Contender) -> Option<String> {
+        contender.uplink_refusal()
+    }
+
+    fn ports(&self) -> usize {
+        1
+    }
+
+    fn is_over_uplink(&self) -> bool {
+        true
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let way = match self.from {
+            From::Container => "egress",
+            From::Remote => "published",
+        };
+        let mut metrics = self.load.metrics();
+        for metric in &mut metrics {
+            metric.key = self.renamed(&metric.key);
+            metric.title = format!("{way}: {}", metric.title);
+        }
+        metrics
+    }
+
+    fn seconds(&self, times: Times) -> f64 {
+        self.load.seconds(times)
+    }
+
+    fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
+        let outside = turn.outside.context("nothing is behind an uplink")?;
+        let [container] = turn.endpoints else {
+            anyhow::bail!("{} ports instead of 1", turn.endpoints.len())
+        };
+        let (container, remote) = (container.clone(), outside.remote.clone());
+        let (ends, published_at) = match self.from {
+            From::Container => ([container, remote], None),
+            From::Remote => ([remote, container], Some(outside.host.as_str())),
+        };
+        let figures = self.load.run(&Turn { endpoints: &ends, published_at, ..*turn })?;
+        Ok(figures.into_iter().map(|(key, value)| (self.renamed(&key), value)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;
