@@ -19,7 +19,10 @@ pub const LOCALS_MAX: usize = 4096;
 /// at most, two take four ninths each, and so on, and there is always some left for another.
 pub const SHARE_OF_WHAT_IS_LEFT: usize = 4;
 
-/// Connections that are looked at to find one whose end frees a port.
+/// Connections that are over, and are ended to find one whose end frees a port.
+pub const ENDED_VICTIMS_MAX: usize = 256;
+
+/// Connections without an answer that are looked at to find one whose end frees a port.
 pub const PORT_VICTIMS_MAX: usize = 16;
 
 /// Operations that one call of `Nat::tick` is meant to be allowed: each touches a connection and its

@@ -176,6 +176,7 @@ fn rows() -> Vec<Row> {
             OWNERS_MAX, "containers", "there are fewer ports", Never;
             LOCALS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
             SHARE_OF_WHAT_IS_LEFT, "times", "a container gives up one of its connections", Never;
+            ENDED_VICTIMS_MAX, "connections", "those without an answer are looked at", Never;
             PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatPorts);
             TICK_OPERATIONS, "connections", "the rest expires in the next rounds", Never;
             TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;

@@ -110,3 +110,6 @@ pub(crate) const ATTACK_FRAME_MAX: usize = 128;
 pub(crate) const DISTANCE_TRIPS: u64 = 2_000;
 /// See [`DISTANCE_TRIPS`].
 pub(crate) const DISTANCE_SAMPLES: usize = 25;
+
+/// Rounds in which loads go over the uplink: three of the five of a whole run, which has 40 minutes.
+pub(crate) const UPLINK_ROUNDS_MAX: usize = 3;

@@ -42,7 +42,8 @@ fn of_contender(
     once: bool,
 ) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| w.is_once() == once) {
+    let is_due = |w: &dyn Workload| w.is_once() == once && round <= w.rounds_max();
+    for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| is_due(w.as_ref())) {
         let (ports, is_over_uplink) = (workload.ports(), workload.is_over_uplink());
         let is_alike =
             |step: &&mut Step| (step.ports, step.is_over_uplink) == (ports, is_over_uplink);

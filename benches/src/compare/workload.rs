@@ -79,6 +79,11 @@ pub(crate) trait Workload {
         false
     }
 
+    /// Rounds that it takes part in, from the first on: so that the whole stays within its time.
+    fn rounds_max(&self) -> usize {
+        usize::MAX
+    }
+
     /// The figures that it gives; the first is the one that is plotted.
     fn metrics(&self) -> Vec<Metric>;
 

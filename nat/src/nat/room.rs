@@ -3,7 +3,7 @@
 use super::Nat;
 use super::begin::Outer;
 use crate::address::Address;
-use crate::limits::{PORT_VICTIMS_MAX, SHARE_OF_WHAT_IS_LEFT};
+use crate::limits::{ENDED_VICTIMS_MAX, PORT_VICTIMS_MAX, SHARE_OF_WHAT_IS_LEFT};
 use crate::mapping::Mapping;
 use crate::ports::Ports;
 use crate::refusal::Refusal;
@@ -116,23 +116,37 @@ impl Nat {
         })
     }
 
-    /// A connection of an owner whose end frees a port of this transport and address.
-    fn port_victim(&self, owner: OwnerId, transport: Transport, local: u16) -> Option<u32> {
-        let [over, unanswered, _] = self.owners.get(owner)?.firsts();
-        let listed = |first: u32| {
-            let first = Some(first).filter(|number| *number != NIL);
-            std::iter::successors(first, |number| {
-                Some(self.flows.at(*number).owned.next).filter(|next| *next != NIL)
-            })
-        };
-        let ports = self.locals.ports_of(local, transport)?;
-        listed(over).chain(listed(unanswered)).take(PORT_VICTIMS_MAX).find(|&number| {
-            let flow = self.flows.at(number);
-            let is_like = flow.transport == transport && flow.aliases[0] == local;
-            let is_last = |mapping: u32| self.mappings.at(mapping).users == 1;
-            is_like
-                && flow.traits.has(Traits::CLIENT_MAPPED)
-                && ports.mapping(flow.ports[1].dst()).is_some_and(is_last)
-        })
+    /// A connection of an owner whose end frees a port of this transport and address. Those that are over
+    /// and free none, as those to a published port, are ended on the way: nobody misses them, and they are
+    /// not looked at again.
+    fn port_victim(&mut self, owner: OwnerId, transport: Transport, local: u16) -> Option<u32> {
+        for _ in 0..ENDED_VICTIMS_MAX {
+            let [over, ..] = self.owners.get(owner)?.firsts();
+            if over == NIL {
+                break;
+            }
+            if self.frees_port(over, transport, local) {
+                return Some(over);
+            }
+            self.counters.evicted += 1;
+            self.end(over);
+        }
+        let [_, unanswered, _] = self.owners.get(owner)?.firsts();
+        let first = Some(unanswered).filter(|number| *number != NIL);
+        let listed = std::iter::successors(first, |number| {
+            Some(self.flows.at(*number).owned.next).filter(|next| *next != NIL)
+        });
+        listed.take(PORT_VICTIMS_MAX).find(|&number| self.frees_port(number, transport, local))
+    }
+
+    /// Whether the end of a connection frees a port of this transport and address.
+    fn frees_port(&self, number: u32, transport: Transport, local: u16) -> bool {
+        let Some(ports) = self.locals.ports_of(local, transport) else { return false };
+        let flow = self.flows.at(number);
+        let is_like = flow.transport == transport && flow.aliases[0] == local;
+        let is_last = |mapping: u32| self.mappings.at(mapping).users == 1;
+        is_like
+            && flow.traits.has(Traits::CLIENT_MAPPED)
+            && ports.mapping(flow.ports[1].dst()).is_some_and(is_last)
     }
 }

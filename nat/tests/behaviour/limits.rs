@@ -286,3 +286,38 @@ fn a_connection_takes_192_bytes_at_most() {
     let each = nat.nat.bytes().div_ceil(1_000_000);
     assert!(each <= 192, "{each}");
 }
+
+/// Short connections one after another, more than there are ports: each gets one.
+#[test]
+fn short_connections_never_run_out_of_ports() {
+    for reset in [false, true] {
+        let mut policy = policy();
+        policy.published = vec![published(Transport::Tcp, 8080..=8080, A, 80, 1)];
+        let mut nat = Lab::sized(policy, 1 << 20);
+        // Before them connections to a published port have ended, which keep none of these ports.
+        for port in 1000..1200 {
+            let (client, host) = (format!("198.51.100.7:{port}"), "192.0.2.1:8080");
+            nat.edit(Side::Outside, &tcp(&client, host, segment(SYN, 1, 0, 0)));
+            nat.edit(inside(1), &tcp("10.99.0.2:80", &client, segment(SYN_ACK, 7, 2, 0)));
+            nat.edit(Side::Outside, &tcp(&client, host, segment(ACK, 2, 8, 0)));
+            nat.edit(Side::Outside, &tcp(&client, host, segment(RST_ACK, 2, 8, 0)));
+        }
+        let mut ports = (32_768..=60_999).cycle();
+        for number in 0..60_000u32 {
+            let (a, r) = (format!("10.99.0.2:{}", ports.next().unwrap()), "198.51.100.7:80");
+            let isn = number.wrapping_mul(100_003) % 0x7000_0000 + 1;
+            let (edit, _) = nat.edit(inside(1), &tcp(&a, r, segment(SYN, isn, 0, 0)));
+            let outer = edit.src.to_string();
+            nat.back(&tcp(r, &outer, segment(SYN_ACK, 5000, isn + 1, 0)));
+            nat.out(&tcp(&a, r, segment(ACK, isn + 1, 5001, 0)));
+            if reset {
+                nat.out(&tcp(&a, r, segment(RST_ACK, isn + 1, 5001, 0)));
+            } else {
+                nat.out(&tcp(&a, r, segment(FIN_ACK, isn + 1, 5001, 0)));
+                nat.back(&tcp(r, &outer, segment(FIN_ACK, 5001, isn + 2, 0)));
+                nat.out(&tcp(&a, r, segment(ACK, isn + 2, 5002, 0)));
+            }
+            nat.wait(std::time::Duration::from_micros(60));
+        }
+    }
+}

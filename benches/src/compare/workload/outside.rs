@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Times, Turn, Workload, connect, http, round_trip, tcp};
 use crate::contender::Contender;
+use crate::limits::UPLINK_ROUNDS_MAX;
 use crate::result::Metric;
 
 /// The ports on which the servers of these loads listen, and which a contender publishes.
@@ -64,6 +65,10 @@ impl Workload for OverUplink {
 
     fn is_over_uplink(&self) -> bool {
         true
+    }
+
+    fn rounds_max(&self) -> usize {
+        UPLINK_ROUNDS_MAX
     }
 
     fn metrics(&self) -> Vec<Metric> {
