@@ -128,6 +128,11 @@ pub enum ControlError {
     /// An internal network.
     #[error("{0} has no way out, so nothing can be published on it")]
     NoUplink(String),
+    /// Senders that the kernel would not be told of.
+    #[error(
+        "{0} cannot be published for some senders only: with --uplink kernel the kernel hands over"
+    )]
+    AllowFromKernel(PortSpec),
     /// The host's ports belong to somebody.
     #[error("{ports} cannot be published: {owner} has published a port of it already")]
     PortPublished {

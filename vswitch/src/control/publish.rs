@@ -129,8 +129,9 @@ impl Change {
     /// Opens what was claimed; picks other ports where somebody else on the host has those.
     async fn open(&mut self) -> Result<(), ControlError> {
         let inner = Arc::clone(&self.inner);
-        let lease = inner.model().lease_of(&self.name)?;
+        // In this order: a detach that began before has closed its ports and is seen, a later one waits.
         let mut gate = inner.gate.lock().await;
+        let lease = inner.model().lease_of(&self.name)?;
         for _ in 0..PICKS_MAX {
             let error = match gate.open(&lease, &self.moved).await {
                 Ok(()) => return Ok(()),
@@ -183,10 +184,11 @@ impl Steps for Change {
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
             Step::Claim => {
-                let mut model = self.inner.model();
                 for one in &self.moved {
-                    model.drop_publication(&self.name, one);
+                    self.inner.model().drop_publication(&self.name, one);
                 }
+                // The datapath was shown it before the host refused.
+                self.inner.publish_all();
             }
             Step::Release => {
                 self.inner.model().restore_publications(&self.name, self.moved.clone());

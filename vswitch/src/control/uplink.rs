@@ -115,7 +115,7 @@ impl Control {
             let (bridge, state_dir) = (inner.config.bridge.clone(), inner.config.state_dir.clone());
             let restore = move || uplink::restore_left_over(bridge.as_str(), state_dir.path());
             if let Err(error) = blocking(restore).await? {
-                tracing::debug!(%error, "no way out of before to be cleared away");
+                tracing::warn!(%error, "what a way out of before left may still be there");
             }
             return Ok(());
         };

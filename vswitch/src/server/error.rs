@@ -87,6 +87,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NoUplink(_) => {
             (Conflict, Some("start the switch with --uplink auto, or a device's name"))
         }
+        ControlError::AllowFromKernel(_) => {
+            (Conflict, Some("say it in the host's own firewall, or use --uplink auto"))
+        }
         ControlError::PortPublished { .. } => {
             (Conflict, Some("choose another port of the host, or 0 to have one picked"))
         }

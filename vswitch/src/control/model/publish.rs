@@ -23,6 +23,11 @@ impl Model {
         if self.network.uplink == Uplink::None {
             return Err(ControlError::NoUplink(self.network.name.to_string()));
         }
+        if self.network.uplink == Uplink::Kernel
+            && let Some(open) = wanted.iter().find(|publication| !publication.allow_from.is_empty())
+        {
+            return Err(ControlError::AllowFromKernel(open.ports));
+        }
         match wanted.iter().find(|publication| publication.allow_from.len() > ALLOW_FROM_MAX) {
             Some(long) => Err(ControlError::AllowFromMax(long.ports)),
             None => Ok(()),

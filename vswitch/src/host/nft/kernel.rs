@@ -63,6 +63,13 @@ struct Loaded {
     generation: Option<u32>,
 }
 
+/// A start that was given up, or a load that came after the end, leaves nothing either.
+impl Drop for Tables {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
 impl Tables {
     pub(super) fn open(bridge: &str) -> Result<Self, NftError> {
         let socket = Socket::open().map_err(NftError::Socket)?;

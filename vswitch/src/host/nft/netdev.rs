@@ -142,8 +142,11 @@ fn family(
 ) {
     let is_ours = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (layout.version == '4');
     for subnet in handover.subnets.iter().filter(is_ours) {
-        let to_it = address_in(Which::Destination, *subnet);
-        writer.rule(chain, &[&to_it, &[Expr::counter(), Expr::drop()]]);
+        // Nobody outside reaches a container by its own address, or passes for one.
+        for which in [Which::Source, Which::Destination] {
+            let ours = address_in(which, *subnet);
+            writer.rule(chain, &[&ours, &[Expr::counter(), Expr::drop()]]);
+        }
     }
     let ours = sets(writer, layout, handover, intervals);
     let name = layout.name("local");

@@ -146,6 +146,9 @@ fn check_range(published: &Published) -> Result<(), ReserveError> {
     let protocol = published.protocol;
     let in_the_way = |bound: &super::holders::Bound| {
         let meets = match published.address {
+            Some(all) if all.is_unspecified() => {
+                bound.address.is_ipv4() == all.is_ipv4() || bound.address.is_unspecified()
+            }
             Some(address) => bound.address == address || bound.address.is_unspecified(),
             None => true,
         };

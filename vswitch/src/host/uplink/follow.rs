@@ -139,7 +139,9 @@ impl Follower {
             return;
         }
         if let Err(error) = shared.adapt(&state).await {
-            tracing::warn!(%error, "the uplink's nftables rules are not those of the uplink's present state");
+            // Rules and datapath stay of one mind, and it is tried again.
+            tracing::warn!(%error, "the uplink's nftables rules cannot follow it; trying again later");
+            return;
         }
         let gateways = gateways(&state);
         let index = state.ifindex;

@@ -319,9 +319,13 @@ impl Drop for Uplink {
 
 /// Undoes what a crashed switch with this bridge and state directory left on the host.
 pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
-    nft::remove_left_over(bridge)?;
-    setting::restore_left_over(state_dir)?;
-    forwarding::restore_left_over(state_dir)?;
+    // All of it, whatever of it fails.
+    let tables = nft::remove_left_over(bridge);
+    let settings = setting::restore_left_over(state_dir);
+    let forwarding = forwarding::restore_left_over(state_dir);
+    tables?;
+    settings?;
+    forwarding?;
     Ok(())
 }
 

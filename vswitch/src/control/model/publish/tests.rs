@@ -113,8 +113,12 @@ fn an_internal_network_publishes_nothing_and_lists_are_bounded() {
     let error = model(Uplink::None).check_publications(std::slice::from_ref(&one)).unwrap_err();
     assert!(error.to_string().contains("br0"), "{error}");
     model(Uplink::None).check_publications(&[]).unwrap();
-    let mut model = model(Uplink::Kernel);
+    let model = model(Uplink::Kernel);
     model.check_publications(std::slice::from_ref(&one)).unwrap();
+    let some = Publication { allow_from: vec!["10.0.0.0/8".parse().unwrap()], ..one.clone() };
+    let error = model.check_publications(&[some]).unwrap_err();
+    assert!(matches!(error, ControlError::AllowFromKernel(_)), "{error}");
+    let mut model = self::model(Uplink::Auto);
     let allow_from = vec!["10.0.0.0/8".parse().unwrap(); ALLOW_FROM_MAX + 1];
     let error = model.check_publications(&[Publication { allow_from, ..one }]).unwrap_err();
     assert!(matches!(error, ControlError::AllowFromMax(_)), "{error}");
