@@ -111,5 +111,6 @@ pub(crate) const DISTANCE_TRIPS: u64 = 2_000;
 /// See [`DISTANCE_TRIPS`].
 pub(crate) const DISTANCE_SAMPLES: usize = 25;
 
-/// Rounds in which loads go over the uplink: three of the five of a whole run, which has 40 minutes.
-pub(crate) const UPLINK_ROUNDS_MAX: usize = 3;
+/// Rounds that loads over the uplink, and those between others (two and sixteen streams, both directions,
+/// datagrams of middle length), take part in: a whole run of five has 40 minutes.
+pub(crate) const FEW_ROUNDS: usize = 3;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Times, Turn, Workload, connect, http, round_trip, tcp};
 use crate::contender::Contender;
-use crate::limits::UPLINK_ROUNDS_MAX;
+use crate::limits::FEW_ROUNDS;
 use crate::result::Metric;
 
 /// The ports on which the servers of these loads listen, and which a contender publishes.
@@ -68,7 +68,7 @@ impl Workload for OverUplink {
     }
 
     fn rounds_max(&self) -> usize {
-        UPLINK_ROUNDS_MAX
+        FEW_ROUNDS
     }
 
     fn metrics(&self) -> Vec<Metric> {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{Figures, Times, Turn, Workload, listens, switch_cpus};
-use crate::limits::LOAD_GRACE;
+use crate::limits::{FEW_ROUNDS, LOAD_GRACE};
 use crate::result::Metric;
 use crate::shell::Job;
 
@@ -54,6 +54,11 @@ impl Workload for Tcp {
 
     fn seconds(&self, times: Times) -> f64 {
         times.load as f64 + 1.1
+    }
+
+    /// One stream and four say most.
+    fn rounds_max(&self) -> usize {
+        if matches!(self.key(), "tcp1" | "tcp4") { usize::MAX } else { FEW_ROUNDS }
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

@@ -9,7 +9,6 @@ fn metrics_are_the_loads_by_other_names() {
     assert_eq!(metrics.len(), load.len());
     assert_eq!(metrics[0].key, "egress-connect.per_s");
     assert_eq!(metrics[0].title, format!("egress: {}", load[0].title));
-    assert!(metrics[0].is_main);
     assert!(metrics.iter().all(|metric| metric.key.starts_with("egress-connect.")));
 }
 
