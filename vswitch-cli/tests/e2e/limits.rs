@@ -92,8 +92,9 @@ fn a_storm_is_cut_and_the_others_talk() {
         let passed = (port.tx_frames - before) as f64;
         let bound = rate * (1.0 + started.elapsed().as_secs_f64()) + 100.0;
         assert!(passed <= bound, "{reason}: {passed} of {bound}");
-        assert!(drops(&host, "x", reason) > 1_000, "{reason}: nothing was dropped");
-        assert!(hits(&host, limit) > 1_000, "{limit}");
+        // Most of it the kernel drops before it is read, since the attacker is held back.
+        assert!(drops(&host, "x", reason) > 100, "{reason}: nothing was dropped");
+        assert!(hits(&host, limit) > 100, "{limit}");
     }
     assert!(hits(&host, "RESTRAINT_FRAMES") > 0, "the attacker was not held back");
     a.ping(b.v6());
