@@ -93,6 +93,10 @@ pub trait Engine {
     /// sent before are still written; later ones count as [`crate::TxDrop::Gone`].
     fn detach(&mut self, port: PortIndex);
 
+    /// Whether a port is attached, and not on its way out. What is sent to any other counts as
+    /// [`crate::TxDrop::Gone`].
+    fn is_open(&self, port: PortIndex) -> bool;
+
     /// Hands a frame over for writing, within this round or the next. The engine releases it.
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame);
 

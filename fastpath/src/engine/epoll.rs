@@ -203,6 +203,10 @@ impl Engine for EpollEngine {
         self.events.push_back(EngineEvent::Detached(port));
     }
 
+    fn is_open(&self, port: PortIndex) -> bool {
+        self.slots.get(port.get()).is_some_and(|slot| slot.queue.is_some())
+    }
+
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         self.stats.syscalls += 1;
         let slot = self.grow_to(port);

@@ -130,6 +130,10 @@ impl Engine for MemoryEngine {
         self.events.push_back(EngineEvent::Detached(port));
     }
 
+    fn is_open(&self, port: PortIndex) -> bool {
+        self.ports.get(port.get()).is_some_and(|port| port.open)
+    }
+
     #[inline]
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let to = self.port(port);

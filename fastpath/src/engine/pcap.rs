@@ -124,6 +124,10 @@ impl Engine for PcapEngine {
         self.events.push_back(EngineEvent::Detached(port));
     }
 
+    fn is_open(&self, port: PortIndex) -> bool {
+        self.ports.get(port.get()).is_some_and(|port| port.sink.is_some())
+    }
+
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let now = Duration::from_nanos(self.now.0);
         let to = self.port(port);

@@ -373,6 +373,10 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.to_cancel.push(port);
     }
 
+    fn is_open(&self, port: PortIndex) -> bool {
+        self.slots.get(port.get()).is_some_and(|slot| slot.state == State::Open)
+    }
+
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         self.grow_to(port);
         if self.slots[port.get()].state != State::Open {

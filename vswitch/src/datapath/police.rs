@@ -182,6 +182,11 @@ pub(super) struct Gated<'a, E: ?Sized> {
 }
 
 impl<E: Egress + ?Sized> Egress for Gated<'_, E> {
+    #[inline]
+    fn is_open(&self, port: PortIndex) -> bool {
+        self.to.is_open(port)
+    }
+
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let reason = if self.watch.is_blocked(port, self.now) {
             DropReason::LoopBlocked

@@ -11,11 +11,19 @@ mod tests;
 
 /// Where frames go. Every engine is one.
 pub trait Egress {
+    /// Whether a frame sent to a port would leave.
+    fn is_open(&self, port: PortIndex) -> bool;
+
     /// Takes a frame over; releases it in the end.
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame);
 }
 
 impl<E: Engine + ?Sized> Egress for E {
+    #[inline]
+    fn is_open(&self, port: PortIndex) -> bool {
+        Engine::is_open(self, port)
+    }
+
     #[inline]
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         Engine::send(self, pool, port, frame);
@@ -146,28 +154,34 @@ pub(super) fn originate(
 }
 
 /// One buffer for all: each port gets a holder, the last one the original. Ports for which there is no
-/// holder left go without, and are counted.
+/// holder left go without, and are counted. A port that the snapshot knows and the engine not yet, or no
+/// longer, is no member of a flood.
 fn share(
     frame: Frame,
     from: PortIndex,
-    mut targets: impl Iterator<Item = PortIndex>,
+    targets: impl Iterator<Item = PortIndex>,
     pool: &mut Pool,
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    let Some(mut target) = targets.next() else {
-        stats.drop(from, DropReason::NoOtherPort);
-        pool.release(frame);
-        return;
-    };
+    let mut last = None;
     for next in targets {
+        if !egress.is_open(next) {
+            continue;
+        }
+        let Some(target) = last.replace(next) else { continue };
         stats.flood_copies += 1;
         match pool.share(&frame) {
             Some(copy) => egress.send(pool, target, copy),
             // A pool allows a holder for every port there can be, so this is for whoever changes that.
             None => stats.drop(from, DropReason::NoBuffer),
         }
-        target = next;
     }
-    egress.send(pool, target, frame);
+    match last {
+        Some(target) => egress.send(pool, target, frame),
+        None => {
+            stats.drop(from, DropReason::NoOtherPort);
+            pool.release(frame);
+        }
+    }
 }

@@ -2,11 +2,15 @@ use fastpath::limits::HOLDERS_MAX;
 
 use super::*;
 
-/// Keeps nothing.
+/// Keeps nothing. Ports from 100 on are not open.
 #[derive(Default)]
 struct Sent(Vec<PortIndex>);
 
 impl Egress for Sent {
+    fn is_open(&self, port: PortIndex) -> bool {
+        port.get() < 100
+    }
+
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         self.0.push(port);
         pool.release(frame);
@@ -29,4 +33,25 @@ fn a_port_for_which_no_holder_is_left_is_counted() {
     assert_eq!(1 + stats.flood_copies, sent.0.len() as u64 + dropped, "conservation");
     others.into_iter().for_each(|frame| pool.release(frame));
     assert_eq!(pool.available(), 1);
+}
+
+/// A port is in the snapshot a moment before its workers have it; what is flooded in between is not lost,
+/// since it was never for that port.
+#[test]
+fn a_flood_leaves_out_ports_on_their_way_in_or_out() {
+    let mut pool = Pool::new(1).expect("memory");
+    let (mut stats, mut sent) = (Stats::default(), Sent::default());
+    let from = PortIndex(9);
+    for (targets, reached, dropped) in
+        [(vec![100, 1, 101, 2, 102], vec![1, 2], 0), (vec![100, 101], vec![], 1)]
+    {
+        let frame = pool.alloc_with(&[7; 60]).expect("a buffer");
+        let copies = stats.flood_copies;
+        share(frame, from, targets.into_iter().map(PortIndex), &mut pool, &mut stats, &mut sent);
+        let reached: Vec<_> = reached.into_iter().map(PortIndex).collect();
+        assert_eq!(std::mem::take(&mut sent.0), reached);
+        assert_eq!(stats.flood_copies - copies, (reached.len() as u64).saturating_sub(1));
+        assert_eq!(stats.port_drops(from)[DropReason::NoOtherPort as usize], dropped);
+        assert_eq!(pool.available(), 1);
+    }
 }
