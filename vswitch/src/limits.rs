@@ -279,7 +279,9 @@ fn rows() -> Vec<Row> {
             RESYNC_EVERY, "", "the host is looked at without a notification", Never;
             RESERVED_SOCKETS_MAX, "ports", "a longer range is reserved by a kernel setting", Never;
             FREE_PORT_TRIES_MAX, "tries", "port 0 is refused", Never;
-            PROXY_CONNECTIONS_MAX, "connections", "further ones to [::1] wait", Never;
+            PROXY_CONNECTIONS_MAX, "connections", "further ones to [::1] wait, datagrams of further clients are dropped", Never;
+            PROXY_CLIENT_DATAGRAMS, "datagrams", "further ones of a client to [::1] are dropped", Never;
+            PROXY_CLIENT_IDLE, "", "a client of [::1] is forgotten", Never;
             PROXY_CONNECT_MAX, "", "a connection to [::1] is closed", Never;
         }
         "server" {

@@ -148,8 +148,9 @@ fn ranges_and_addresses() {
 #[test]
 fn at_the_loopback_only_or_one_family_only() {
     let args = ["-p", "127.0.0.1:9000:80", "-p", "[::1]:9001:80", "-p", "[::]:9002:80"];
-    let args = [&args[..], &["-p", "0.0.0.0:25000:80"]].concat();
+    let args = [&args[..], &["-p", "0.0.0.0:25000:80", "-p", "53:53/udp"]].concat();
     let (host, remote, web) = publishing(&args);
+    let _udp = web.serve("udp", web.v6(), 53);
     let _four = web.serve("tcp", web.v4(), 80);
     let _six = web.serve("tcp", web.v6(), 80);
     let (own, far) = (host.netns(), remote.far());
@@ -157,6 +158,8 @@ fn at_the_loopback_only_or_one_family_only() {
     assert!(own.can_ask("tcp", loopback("127.0.0.1"), 9000));
     assert!(own.can_ask("tcp", loopback("::1"), 9001));
     assert!(own.can_ask("tcp", loopback("::1"), 9002));
+    // Twice: the second client has a socket of its own.
+    assert!(own.can_ask("udp", loopback("::1"), 53) && own.can_ask("udp", loopback("::1"), 53));
     assert!(far.can_ask("tcp", HOST6, 9002) && far.can_ask("tcp", HOST4, 25_000));
     for (address, port) in [(HOST4, 9000), (HOST6, 9001), (HOST4, 9002), (HOST6, 25_000)] {
         assert!(!far.can_ask("tcp", address, port), "{address} port {port}");

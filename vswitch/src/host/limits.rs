@@ -41,8 +41,14 @@ pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 /// Tries to find a port that is free in all families, for port 0.
 pub(crate) const FREE_PORT_TRIES_MAX: usize = 16;
 
-/// Connections to [::1] that are carried at the same time, of one port.
+/// Connections, or clients of UDP, to [::1] that are carried at the same time, of one port.
 pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
 
 /// How long the container may take to accept such a connection.
 pub(crate) const PROXY_CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// Datagrams of one client to [::1] that may wait to be carried.
+pub(crate) const PROXY_CLIENT_DATAGRAMS: usize = 16;
+
+/// How long a client of UDP to [::1] is remembered after the last datagram.
+pub(crate) const PROXY_CLIENT_IDLE: Duration = Duration::from_secs(120);

@@ -1,11 +1,10 @@
 //! Published ports, held by sockets.
 //!
 //! A socket that is bound without `SO_REUSEADDR`, and does not listen, keeps every other from the port. A
-//! published TCP port of all addresses has one more task: its IPv6 socket listens, for the proxy of ::1
-//! (`proxy`); a listening socket keeps the port as well, and with `SO_REUSEADDR` is not kept
+//! published TCP or UDP port of all addresses has one more task: its IPv6 socket is served by the proxy of ::1
+//! (`proxy`). That of TCP listens, which keeps the port as well, and with `SO_REUSEADDR` is not kept
 //! from it by connections that ended a moment ago.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
@@ -27,8 +26,8 @@ const BACKLOG: i32 = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     sockets: Vec<OwnedFd>,
-    /// Listening on [::]: the port, and the socket for the proxy.
-    pub(crate) listeners: Vec<(u16, OwnedFd)>,
+    /// On [::] or [::1]: the port, and the socket for the proxy.
+    pub(crate) served: Vec<(u16, OwnedFd)>,
     /// The range is too long for sockets: it goes into the kernel's setting.
     pub(crate) by_setting: bool,
 }
@@ -77,33 +76,33 @@ fn hold_free(published: &Published) -> Result<(Published, Held), ReserveError> {
 
 fn hold_port(published: &Published, port: u16, held: &mut Held) -> Result<(), ReserveError> {
     let protocol = published.protocol;
+    let is_carried = protocol != Protocol::Sctp;
     if let Some(address) = published.address {
         // What reaches ::1 is served by the proxy.
-        let is_served = protocol == Protocol::Tcp
-            && (address == Ipv6Addr::LOCALHOST || address == Ipv6Addr::UNSPECIFIED);
+        let is_served =
+            is_carried && (address == Ipv6Addr::LOCALHOST || address == Ipv6Addr::UNSPECIFIED);
         match take(protocol, address, port, is_served)? {
-            Some(socket) if is_served => held.listeners.push((port, socket)),
+            Some(socket) if is_served => held.served.push((port, socket)),
             socket => held.sockets.extend(socket),
         }
         return Ok(());
     }
     held.sockets.extend(take(protocol, Ipv4Addr::UNSPECIFIED.into(), port, false)?);
-    let is_tcp = protocol == Protocol::Tcp;
-    match take(protocol, Ipv6Addr::UNSPECIFIED.into(), port, is_tcp)? {
-        Some(socket) if is_tcp => held.listeners.push((port, socket)),
+    match take(protocol, Ipv6Addr::UNSPECIFIED.into(), port, is_carried)? {
+        Some(socket) if is_carried => held.served.push((port, socket)),
         socket => held.sockets.extend(socket),
     }
     Ok(())
 }
 
-/// Binds a socket; `None` where the kernel has no such protocol or family.
+/// Binds a socket, to be served or only held; `None` where the kernel has no such protocol or family.
 fn take(
     protocol: Protocol,
     address: IpAddr,
     port: u16,
-    listening: bool,
+    served: bool,
 ) -> Result<Option<OwnedFd>, ReserveError> {
-    match try_take(protocol, SocketAddr::new(address, port), listening) {
+    match try_take(protocol, SocketAddr::new(address, port), served) {
         Ok(socket) => Ok(Some(socket)),
         Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT) => Ok(None),
         Err(Errno::ADDRNOTAVAIL) if address.is_unspecified() => Ok(None),
@@ -116,7 +115,7 @@ fn take(
     }
 }
 
-fn try_take(protocol: Protocol, at: SocketAddr, listening: bool) -> Result<OwnedFd, Errno> {
+fn try_take(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd, Errno> {
     let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
@@ -128,14 +127,15 @@ fn try_take(protocol: Protocol, at: SocketAddr, listening: bool) -> Result<Owned
     if at.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
-    if listening {
+    let listens = served && protocol == Protocol::Tcp;
+    if listens {
         sockopt::set_socket_reuseaddr(&socket, true)?;
-    } else if protocol == Protocol::Udp {
+    } else if protocol == Protocol::Udp && !served {
         // Nothing is ever read from it.
         sockopt::set_socket_recv_buffer_size(&socket, 0)?;
     }
     bind(&socket, &at)?;
-    if listening {
+    if listens {
         listen(&socket, BACKLOG)?;
     }
     Ok(socket)
@@ -163,12 +163,5 @@ fn check_range(published: &Published) -> Result<(), ReserveError> {
         Some(taken) => {
             Err(ReserveError::Taken { port: taken.port, protocol, holder: holder(taken.inode) })
         }
-    }
-}
-
-impl Held {
-    /// A listening socket for tokio.
-    pub(crate) fn listener(socket: &OwnedFd) -> io::Result<tokio::net::TcpListener> {
-        tokio::net::TcpListener::from_std(socket.try_clone()?.into())
     }
 }

@@ -329,16 +329,16 @@ pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), Up
     Ok(())
 }
 
-/// Serves [::1] of a publication, where it holds listening sockets.
+/// Serves [::1] of a publication, where it holds sockets for that.
 fn serve(held: &Held, forward: &Forward) -> Result<Vec<Proxy>, UplinkError> {
     let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
     let Some(to) = to else { return Ok(Vec::new()) };
     let first = *forward.published.ports.start();
     let proxy = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
         let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
-        Ok(Proxy::start(Held::listener(socket).map_err(UplinkError::Proxy)?, to))
+        Proxy::start(forward.published.protocol, socket, to).map_err(UplinkError::Proxy)
     };
-    held.listeners.iter().map(proxy).collect()
+    held.served.iter().filter_map(|one| proxy(one).transpose()).collect()
 }
 
 /// Refuses ports that are wanted twice.

@@ -1,0 +1,104 @@
+//! UDP: each client gets a socket of its own towards the container, which tells the answers apart.
+//!
+//! A client is forgotten when neither side has said anything for [`PROXY_CLIENT_IDLE`], the time that the switch
+//! itself remembers a datagram's way (RFC 4787, REQ-5).
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::host::limits::{PROXY_CLIENT_DATAGRAMS, PROXY_CLIENT_IDLE, PROXY_CONNECTIONS_MAX};
+
+/// The longest datagram.
+const DATAGRAM_MAX: usize = 65_535;
+
+/// Carries datagrams to one port for as long as it is polled; those from elsewhere are dropped.
+pub(super) async fn carry_all(socket: UdpSocket, to: SocketAddr) {
+    let socket = Arc::new(socket);
+    let mut clients = HashMap::<SocketAddr, mpsc::Sender<Box<[u8]>>>::new();
+    // They end with this task. Each says whose it was.
+    let mut tasks = JoinSet::new();
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    loop {
+        let (len, from) = tokio::select! {
+            Some(Ok(ended)) = tasks.join_next() => {
+                clients.remove(&ended);
+                continue;
+            }
+            received = socket.recv_from(&mut buffer) => match received {
+                Ok((len, from)) if from.ip().is_loopback() => (len, from),
+                Ok((_, from)) => {
+                    tracing::debug!(%from, "dropped: not from this host");
+                    continue;
+                }
+                // An ICMP error about an earlier answer.
+                Err(error) => {
+                    tracing::debug!(%error, "while waiting for datagrams to [::1]");
+                    continue;
+                }
+            },
+        };
+        let datagram = Box::from(&buffer[..len]);
+        if let Some(client) = clients.get(&from) {
+            // A queue that is full drops, as that of a socket would.
+            let _ = client.try_send(datagram);
+            continue;
+        }
+        if clients.len() >= PROXY_CONNECTIONS_MAX {
+            tracing::debug!(%from, "dropped: too many clients at [::1]");
+            continue;
+        }
+        let (sender, receiver) = mpsc::channel(PROXY_CLIENT_DATAGRAMS);
+        let _ = sender.try_send(datagram);
+        clients.insert(from, sender);
+        let back = Arc::clone(&socket);
+        tasks.spawn(async move {
+            if let Err(error) = carry(from, receiver, &back, to).await {
+                tracing::debug!(%from, %to, %error, "datagrams to [::1] are not carried");
+            }
+            from
+        });
+    }
+}
+
+/// One client's datagrams, until nothing comes any more.
+async fn carry(
+    from: SocketAddr,
+    mut datagrams: mpsc::Receiver<Box<[u8]>>,
+    back: &UdpSocket,
+    to: SocketAddr,
+) -> io::Result<()> {
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let container = UdpSocket::bind(any).await?;
+    container.connect(to).await?;
+    let mut buffer = vec![0; DATAGRAM_MAX];
+    loop {
+        let next = async {
+            tokio::select! {
+                datagram = datagrams.recv() => match datagram {
+                    Some(datagram) => container.send(&datagram).await.map(drop),
+                    None => std::future::pending().await,
+                },
+                answer = container.recv(&mut buffer) => {
+                    back.send_to(&buffer[..answer?], from).await.map(drop)
+                }
+            }
+        };
+        match timeout(PROXY_CLIENT_IDLE, next).await {
+            Ok(done) => done?,
+            Err(_) => return Ok(()),
+        }
+    }
+}
