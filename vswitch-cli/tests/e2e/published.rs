@@ -245,6 +245,41 @@ fn a_flush_of_the_ruleset_does_not_close_them() {
     web.ping(FAR6);
 }
 
+/// What Docker and ufw set up: nothing is forwarded or let in that nobody has asked for.
+const FIREWALLS: &str = "
+table ip docker {
+  chain FORWARD { type filter hook forward priority filter; policy drop; }
+  chain PREROUTING { type nat hook prerouting priority dstnat; fib daddr type local tcp dport 8080 dnat to 172.17.0.2:80; }
+  chain POSTROUTING { type nat hook postrouting priority srcnat; ip saddr 172.17.0.0/16 masquerade; }
+}
+table inet ufw {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iif lo accept
+    ct state established,related accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+  }
+  chain forward { type filter hook forward priority filter; policy drop; }
+}";
+
+#[test]
+fn firewalls_of_the_host_do_not_stand_in_the_way() {
+    let (host, remote, web) = publishing(&["-p", "8080:80"]);
+    host.netns().ok(&["nft", FIREWALLS]);
+    let _service = web.serve("tcp", ANY4, 80);
+    assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
+    for own in [HOST4, IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)] {
+        assert!(host.netns().can_ask("tcp", own, 8080), "the host at {own}");
+    }
+    web.ping(FAR4);
+    web.ping(FAR6);
+    let _far = remote.far().serve("tcp", FAR4, 7000);
+    assert_eq!(web.ask("tcp", FAR4, 7000).0, HOST4);
+    // And they stand: what the switch does not take is dropped as before.
+    let _own = host.netns().serve("tcp", HOST4, 7001);
+    assert!(!remote.far().can_ask("tcp", HOST4, 7001));
+}
+
 #[test]
 fn run_publishes_while_the_command_runs() {
     let (host, remote, _web) = publishing(&[]);
