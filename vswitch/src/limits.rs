@@ -270,6 +270,7 @@ fn rows() -> Vec<Row> {
             NFT_ANSWER_MAX, "", "loading nftables rules fails", Never;
             NFT_BUFFER, "bytes", "loading that many nftables rules fails", Never;
             SHIFTED_PORTS_MAX, "ports", "the host itself does not reach a longer shifted range", Never;
+            SHIFTED_PORTS_SUM_MAX, "ports", "the host itself does not reach further shifted ranges", Never;
             ROUTES_MAX, "routes", "the longest prefixes are not followed", Never;
             NEIGHBOURS_MAX, "neighbours", "further ones count as unknown", Never;
             NEIGHBOURS_ASKED_MAX, "neighbours", "further ones are not asked for", Never;

@@ -8,11 +8,15 @@ pub(crate) const TABLES_CHECK_EVERY: Duration = Duration::from_secs(2);
 /// How long nftables may take to answer.
 pub(crate) const NFT_ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// Receive buffer of the nftables socket: room for the acknowledgement of each message of a batch.
-pub(crate) const NFT_BUFFER: usize = 8 << 20;
+/// Buffers of the nftables socket: room for a batch, which is one datagram, and for the acknowledgement of each of
+/// its messages.
+pub(crate) const NFT_BUFFER: usize = 16 << 20;
 
 /// Ports of a published range whose numbers differ in the container that nftables translate one by one.
 pub(crate) const SHIFTED_PORTS_MAX: u16 = 256;
+
+/// Such ports of all ranges together: twice that many rules, and four times with `--uplink kernel`, go in one batch.
+pub(crate) const SHIFTED_PORTS_SUM_MAX: usize = 4096;
 
 /// Routes of the host that the switch follows.
 pub(crate) const ROUTES_MAX: usize = 8192;

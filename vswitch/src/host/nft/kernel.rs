@@ -79,6 +79,10 @@ impl Tables {
         if let Err(error) = sockopt::set_socket_recv_buffer_size_force(&socket, NFT_BUFFER) {
             tracing::debug!(%error, "the buffer of the nftables socket stays small");
         }
+        // A batch is one datagram: its pages are nothing to the kernel.
+        if let Err(error) = sockopt::set_socket_send_buffer_size_force(&socket, NFT_BUFFER) {
+            tracing::debug!(%error, "the nftables socket takes small batches only");
+        }
         let name = text(&format!("vswitch-{bridge}"));
         Ok(Self { socket, name, flags: None, loaded: None, restored: 0 })
     }
@@ -173,9 +177,9 @@ impl Tables {
         self.drain();
         let batch = batch.finalize();
         let mut left = batch.sequence_numbers().len();
-        for page in &batch {
-            self.socket.send(page).map_err(|error| (0, error))?;
-        }
+        // Page by page only the first would be a batch.
+        let pages: Vec<&[u8]> = batch.iter().collect();
+        self.socket.send(&pages.concat()).map_err(|error| (0, error))?;
         while left > 0 {
             let mut refused = None;
             self.receive(|answer| {

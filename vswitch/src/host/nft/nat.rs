@@ -9,7 +9,7 @@
 //! nobody reaches a container from outside but by a published port (`forward`).
 //!
 //! nftables cannot shift a range of ports. A range that keeps its numbers is one rule; a shifted one is a
-//! rule for each port, up to [`SHIFTED_PORTS_MAX`].
+//! rule for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ use vswitch_sys::{Chain, ChainType, Hook};
 
 use super::build::{At, Which, Writer, address_in, device_is, l4proto_is, port_in, text};
 use super::rules::{Forward, Rules};
-use crate::host::limits::SHIFTED_PORTS_MAX;
+use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
 /// Where NAT of destinations and of sources stands (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
 const PRIORITY_DNAT: i32 = -100;
@@ -51,12 +51,15 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
 }
 
 fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, rules: &Rules, v6: bool) {
+    let mut left = SHIFTED_PORTS_SUM_MAX;
     for forward in &rules.nat.forwards {
         let Some(to) = target(forward, v6) else { continue };
         let (first, last) = (*forward.published.ports.start(), *forward.published.ports.end());
+        let ports = forward.published.ports.len();
         if first == forward.to_port {
             translate(writer, chain, forward, to, (first, last), None);
-        } else if last.saturating_sub(first) < SHIFTED_PORTS_MAX {
+        } else if ports <= usize::from(SHIFTED_PORTS_MAX) && ports <= left {
+            left -= ports;
             for (port, to_port) in (first..=last).zip(forward.to_port..) {
                 translate(writer, chain, forward, to, (port, port), Some(to_port));
             }
@@ -66,8 +69,9 @@ fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, rules: &Rules, v6: bool)
                 last,
                 to = forward.to_port,
                 max = SHIFTED_PORTS_MAX,
-                "a range that long cannot be shifted by nftables: the host itself does not reach it \
-                 at these ports; publish it under the container's own numbers"
+                of_all_ranges = SHIFTED_PORTS_SUM_MAX,
+                "too many ports to be shifted by nftables: the host itself does not reach these; publish them \
+                 under the container's own numbers"
             );
         }
     }

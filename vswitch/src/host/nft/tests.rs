@@ -10,6 +10,7 @@ use super::{Firewall, Forward, Handover, Nat, Protocol, Published, Rules, remove
 use crate::host::lab::{
     Wire, attempt, ethernet, icmp, in_namespace, in_namespace_async, ipv4, ipv6, nft, ports, run,
 };
+use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
 use vswitch_sys::table::Flags;
 
 const NIC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -318,6 +319,28 @@ fn with_nat(host: &Host) -> Rules {
     };
     let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
     Rules { nat, ..host.rules(Vec::new()) }
+}
+
+/// Many times what fits into a page of a batch; the last range is beyond the limit.
+#[test]
+fn thousands_of_rules_are_one_batch() {
+    in_namespace_async(|| async {
+        let host = Host::new();
+        let shifted = |n: u16| Forward {
+            published: published(None, Protocol::Tcp, 1000 + 256 * n, 1255 + 256 * n),
+            to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
+            to6: Some("fd00:99::5".parse().unwrap()),
+            to_port: 40_000,
+        };
+        let sum = SHIFTED_PORTS_SUM_MAX;
+        let nat = Nat { forwards: (0..=16).map(shifted).collect(), masquerade: Vec::new() };
+        let firewall = Firewall::start(Rules { nat, ..host.rules(Vec::new()) }).await.unwrap();
+        for (family, address) in [("ip", "10.99.0.5"), ("ip6", "[fd00:99::5]")] {
+            let list = run(&format!("nft list chain {family} vswitch-br0 output"));
+            assert_eq!(list.matches(&format!("dnat to {address}:40")).count(), sum, "{family}");
+        }
+        firewall.load(host.rules(Vec::new())).await.unwrap();
+    });
 }
 
 #[test]
