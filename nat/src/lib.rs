@@ -51,7 +51,7 @@ pub mod view;
 
 pub use counters::Counters;
 pub use edit::{Edit, Side, Translation};
-pub use nat::{Nat, NatConfig, Row};
+pub use nat::{Flushing, Nat, NatConfig, Row};
 pub use policy::{Policy, Published};
 pub use refusal::Refusal;
 pub use state::State;

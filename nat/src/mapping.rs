@@ -29,6 +29,8 @@ pub(crate) struct Mapping {
     /// A peer may remember a connection that ended by it.
     pub(crate) is_remembered: bool,
     pub(crate) owner: OwnerId,
+    /// The epoch in which it began.
+    pub(crate) born: u32,
     /// Connections that live by it; of one that is not in use, the number of the next.
     pub(crate) users: u32,
 }
@@ -75,19 +77,21 @@ impl Mappings {
         &mut self.slab[number as usize]
     }
 
-    /// The mapping of an inner endpoint.
+    /// The mapping of an inner endpoint for which `is_live` holds.
     pub(crate) fn find(
         &self,
         secrets: &Secrets,
         transport: Transport,
         inner: (Address, u16),
         local: u16,
+        is_live: impl Fn(&Mapping) -> bool,
     ) -> Option<u32> {
         self.index.find(secrets.hash_endpoint(transport, inner, local), |number| {
             let known = self.at(number);
             (known.inner, known.inner_port) == inner
                 && known.local == local
                 && known.transport == transport
+                && is_live(known)
         })
     }
 

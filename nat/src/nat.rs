@@ -7,19 +7,23 @@
 //! one ([`begin`]); an ICMP error is judged by what it quotes ([`error`]).
 //!
 //! One thread owns it. It is told the time, which never goes back, and the policy with each packet; whoever
-//! changes the policy says so by [`Nat::follow`], which also ends what is no longer allowed. [`Nat::tick`]
-//! ends what has expired, a few connections at a time.
+//! changes the policy says so by [`Nat::follow`], which also withdraws what is no longer allowed ([`withdraw`]).
+//! [`Nat::tick`] ends what has expired or is withdrawn, a few connections at a time.
 
 mod begin;
 mod end;
 mod error;
+mod flush;
 mod follow;
 mod room;
 mod rows;
 mod warm;
+mod withdraw;
 
+pub use self::flush::Flushing;
 pub use self::rows::Row;
 
+use self::withdraw::Withdrawn;
 use crate::counters::Counters;
 use crate::edit::{Side, Translation};
 use crate::limits::FLOWS_MAX;
@@ -62,6 +66,7 @@ pub struct Nat {
     locals: Locals,
     rules: Rules,
     followed: Option<Identity>,
+    withdrawn: Withdrawn,
     secrets: Secrets,
     random: u64,
     now: Moment,
@@ -96,11 +101,12 @@ impl Nat {
             index: Index::new(2 * capacity),
             contacts: Contacts::new(capacity),
             wheel: Wheel::new(),
-            owners: Owners::default(),
+            owners: Owners::new(),
             mappings: Mappings::new(capacity),
             locals: Locals::new(),
             rules: Rules::default(),
             followed: None,
+            withdrawn: Withdrawn::default(),
             secrets: Secrets::new(config.seed),
             random: !config.seed,
             now: Moment(0),
@@ -108,7 +114,7 @@ impl Nat {
         }
     }
 
-    /// Connections, those that have expired but were not ended yet included.
+    /// Connections, those that have expired or are withdrawn but were not ended yet included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.flows.len()
@@ -127,7 +133,7 @@ impl Nat {
     }
 
     /// Memory in bytes, once every place was in use; without the ports of each address (102 KiB a transport
-    /// of the default range) and the lists of owners (40 bytes each).
+    /// of the default range) and the lists of owners (48 bytes each).
     #[must_use]
     pub fn bytes(&self) -> usize {
         let flows = self.flows.capacity() * size_of::<Flow>();
@@ -182,9 +188,8 @@ impl Nat {
             return self.begin(packet, policy);
         };
         let flow = self.flows.at(number);
-        if flow.state.has_expired(flow.transport, Moment(flow.seen), self.now) {
-            self.counters.expired += 1;
-            self.end(number);
+        if self.is_over(flow) {
+            self.end_over(number);
             return self.begin(packet, policy);
         }
         if flow.from(way) != packet.from {

@@ -7,6 +7,9 @@
 //! do not overlap (control refuses it); if they did, the one that begins last before the port counts.
 //! From inside an entry is found by the container's address and port likewise: what a published endpoint sends
 //! leaves by the port that it is published at, so that both ways are one connection.
+//!
+//! An entry knows since which epoch it leads where it leads: one that was withdrawn and comes again is
+//! another one, to which no earlier connection belongs.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -22,6 +25,8 @@ type Start = (Transport, Option<Address>, u16);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
     entries: Vec<Published>,
+    /// Since which epoch each leads where it leads.
+    since: Vec<u32>,
     /// Entries by the host's address and port.
     by_local: Vec<(Start, u32)>,
     /// Entries by the container's.
@@ -38,11 +43,15 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) owner: OwnerId,
     pub(crate) is_allowed: bool,
+    /// The epoch since which it leads there.
+    pub(crate) since: u32,
 }
 
 impl Rules {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    /// A policy that follows another one in an epoch.
+    pub(crate) fn new(policy: &Policy, before: &Self, epoch: u32) -> Self {
         let entries = policy.published.clone();
+        let since = entries.iter().map(|entry| before.since(entry).unwrap_or(epoch)).collect();
         let (mut by_local, mut by_inner) = (Vec::new(), Vec::new());
         for (number, entry) in (0..).zip(&entries) {
             let (transport, first) = (entry.transport, *entry.ports.start());
@@ -62,7 +71,7 @@ impl Rules {
         locals.sort_unstable();
         locals.dedup();
         let ports = Some(policy.ports.clone());
-        Self { entries, by_local, by_inner, locals, ports, outside }
+        Self { entries, since, by_local, by_inner, locals, ports, outside }
     }
 
     /// The address from which a family appears.
@@ -95,6 +104,7 @@ impl Rules {
             port: entry.to_port.checked_add(port - entry.ports.start())?,
             owner: entry.owner,
             is_allowed: entry.allow_from.is_empty() || is_within(sender, &entry.allow_from),
+            since: self.since[number],
         })
     }
 
@@ -110,22 +120,54 @@ impl Rules {
         inner: (Address, u16),
         local: Address,
     ) -> Option<u16> {
+        self.published_as(transport, inner, local).map(|(port, _)| port)
+    }
+
+    /// Likewise, with the epoch since which it is.
+    pub(crate) fn published_as(
+        &self,
+        transport: Transport,
+        inner: (Address, u16),
+        local: Address,
+    ) -> Option<(u16, u32)> {
         let wanted = (transport, Some(inner.0), inner.1);
         let before = &self.by_inner[..self.by_inner.partition_point(|(start, _)| *start <= wanted)];
         let (nearest, _) =
             *before.last().filter(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1))?;
         // One for each address of the host that the endpoint is published at.
         let alike = before.iter().rev().take_while(|(start, _)| *start == nearest);
-        alike.map(|&(_, number)| &self.entries[number as usize]).find_map(|entry| {
+        alike.map(|&(_, number)| number as usize).find_map(|number| {
+            let entry = &self.entries[number];
             let port = entry.ports.start().checked_add(inner.1.checked_sub(entry.to_port)?)?;
             let is_here = entry.address.is_none_or(|address| Address::from(address) == local);
-            (is_here && entry.ports.contains(&port)).then_some(port)
+            (is_here && entry.ports.contains(&port)).then_some((port, self.since[number]))
         })
     }
 
     /// Entries that the other rules do not have.
     pub(crate) fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Published> {
-        self.entries.iter().filter(|entry| !other.entries.contains(entry))
+        let has = |entry: &Published| {
+            other.beginning_as(entry).is_some_and(|number| other.entries[number] == *entry)
+        };
+        self.entries.iter().filter(move |entry| !has(entry))
+    }
+
+    /// Since when an entry leads where this one does, if one that begins alike does.
+    fn since(&self, entry: &Published) -> Option<u32> {
+        let number = self.beginning_as(entry)?;
+        let known = &self.entries[number];
+        let is_alike = (known.owner, known.to_port) == (entry.owner, entry.to_port)
+            && is_same_or_new(known.to4, entry.to4)
+            && is_same_or_new(known.to6, entry.to6);
+        is_alike.then_some(self.since[number])
+    }
+
+    /// The entry of a transport and address that begins at the same port as another's.
+    fn beginning_as(&self, entry: &Published) -> Option<usize> {
+        let start = (entry.transport, entry.address.map(Address::from), *entry.ports.start());
+        let place = self.by_local.partition_point(|(other, _)| *other < start);
+        let (found, number) = self.by_local.get(place)?;
+        (*found == start).then_some(*number as usize)
     }
 
     fn published(&self, transport: Transport, local: Address, port: u16) -> Option<usize> {
@@ -141,6 +183,11 @@ fn latest(sorted: &[(Start, u32)], wanted: Start) -> Option<usize> {
     let after = sorted.partition_point(|(start, _)| *start <= wanted);
     let ((transport, address, _), number) = sorted.get(after.checked_sub(1)?)?;
     (*transport == wanted.0 && *address == wanted.1).then_some(*number as usize)
+}
+
+/// Whether a container has the address that it had, if it had one and has one.
+fn is_same_or_new<T: PartialEq>(before: Option<T>, now: Option<T>) -> bool {
+    before.is_none() || now.is_none() || before == now
 }
 
 /// Whether one of the prefixes holds an address.

@@ -347,7 +347,8 @@ impl Dataplane {
         Ok(rows)
     }
 
-    /// Ends the connections that `filter` says, and tells how many those were.
+    /// Ends the connections that `filter` says, and tells how many those were. A worker looks at a bounded
+    /// number of them in a round, so that its frames do not wait for all; it is asked until it is through.
     ///
     /// # Errors
     /// When a worker has ended.
@@ -357,8 +358,17 @@ impl Dataplane {
     ) -> Result<usize, DataplaneError> {
         let mut ended = 0;
         for worker in 0..self.workers() {
-            let filter = Box::new(filter.clone());
-            ended += self.ask(worker, |reply| Command::ConntrackFlush { filter, reply }).await?;
+            let mut flushing = None;
+            loop {
+                let filter = Box::new(filter.clone());
+                let command = |reply| Command::ConntrackFlush { flushing, filter, reply };
+                let Some((so_far, is_done)) = self.ask(worker, command).await? else { break };
+                flushing = Some(so_far);
+                if is_done {
+                    ended += so_far.ended();
+                    break;
+                }
+            }
         }
         Ok(ended)
     }

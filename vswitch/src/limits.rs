@@ -179,6 +179,7 @@ fn rows() -> Vec<Row> {
             ENDED_VICTIMS_MAX, "connections", "those without an answer are looked at", Never;
             PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatPorts);
             TICK_OPERATIONS, "connections", "the rest expires in the next rounds", Never;
+            WITHDRAW_OPERATIONS, "connections", "the rest is taken out in the next rounds", Never;
             TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
             TCP_TRANSITORY_IDLE, "", "the connection ends", Never;
             UDP_IDLE, "", "the connection ends", Never;
@@ -232,6 +233,7 @@ fn rows() -> Vec<Row> {
             NAT_OPERATIONS_IDLE, "connections", "the rest expires in the next rounds", Never;
             WARM_FRAMES, "frames", "the next ones are asked for next", Never;
             WARM_CONNECTIONS, "connections", "they are asked for ahead of time", Never;
+            CONNTRACK_FLUSHED_MAX, "connections", "the rest ends in the next rounds", Never;
             CONNTRACK_ROWS_MAX, "connections", "`conntrack ls` shows so many", Never;
             WAITING_FRAMES_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
             WAITING_PER_PORT_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);

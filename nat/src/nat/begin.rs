@@ -22,6 +22,7 @@ use crate::state::State;
 use crate::table::flow::{Flow, Traits, Way};
 use crate::table::hash::{Key, Ports};
 use crate::table::locals;
+use crate::table::owners::Short;
 use crate::table::wheel::Link;
 use crate::tcp::{self, Half};
 use crate::tuple::{OwnerId, Transport};
@@ -82,7 +83,7 @@ impl Nat {
             self.locals.release(client.local);
             begun
         } else {
-            let mut flow = flow(packet, owner);
+            let mut flow = self.flow(packet, owner);
             appear(&mut flow, client);
             // Both ports of an echo are its identifier.
             let is_echo = key.transport == Transport::Echo;
@@ -105,9 +106,10 @@ impl Nat {
     ) -> Result<Translation, Refusal> {
         // Making room may have ended what was found before.
         let reached = self.reach(&packet.key, appears_at)?.ok_or(Refusal::NoConnection)?;
-        let mut flow = flow(packet, owner);
+        self.owners.get_or_add(reached.owner).ok_or(Refusal::TableFull)?;
+        let mut flow = self.flow(packet, owner);
         flow.peers[1] = reached.server.0;
-        flow.peer_owner = reached.owner;
+        flow.peer_owner = Short::of(reached.owner);
         flow.traits.0 |= Traits::HAIRPIN;
         appear(&mut flow, client);
         reach_by(&mut flow, reached.outer);
@@ -131,7 +133,7 @@ impl Nat {
         }
         self.make_room(reached.owner, policy.quota)?;
         let reached = self.reach(key, key.src)?.ok_or(Refusal::NoConnection)?;
-        let mut flow = flow(packet, reached.owner);
+        let mut flow = self.flow(packet, reached.owner);
         flow.peers[1] = reached.server.0;
         flow.traits.0 |= Traits::FROM_OUTSIDE;
         reach_by(&mut flow, reached.outer);
@@ -156,7 +158,9 @@ impl Nat {
         }
         let Some(local) = self.locals.find(key.dst) else { return Ok(None) };
         let ports = self.locals.ports(local, key.transport);
-        let Some(number) = ports.and_then(|ports| ports.mapping(port)) else { return Ok(None) };
+        let number = ports.and_then(|ports| ports.mapping(port));
+        let is_live = |number: &u32| !self.is_mapping_withdrawn(self.mappings.at(*number));
+        let Some(number) = number.filter(is_live) else { return Ok(None) };
         if !self.contacts.has(self.contact(key.transport, local, port, seen_as)) {
             return Err(Refusal::Unsolicited);
         }
@@ -177,7 +181,8 @@ impl Nat {
         if keys[0] == keys[1] {
             return Err(Refusal::Address);
         }
-        if self.find(&keys[1]).is_some() {
+        let in_the_way = self.find(&keys[1]);
+        if in_the_way.is_some_and(|(number, way)| !self.gives_way(number, way, &flow)) {
             return Err(Refusal::NoConnection);
         }
         for outer in outers.into_iter().flatten() {
@@ -186,6 +191,10 @@ impl Nat {
                 self.mappings.at_mut(mapping).users += 1;
             }
         }
+        // Only now: what both have in common must not go with it.
+        if let Some((number, _)) = in_the_way {
+            self.end_over(number);
+        }
         if self.is_empty() {
             self.wheel.reset(self.now);
         }
@@ -193,9 +202,12 @@ impl Nat {
         let is_contact = flow.traits.has(Traits::CLIENT_MAPPED);
         flow.traits.0 |= if is_contact { Traits::CONTACT } else { 0 };
         let (edit, to) = (flow.edit(Way::Forward, &self.locals), flow.to(Way::Forward));
-        let owner = self.owners.at(flow.owner);
+        let owner = self.owners.at(flow.owner.id());
         owner.flows += 1;
-        owner.hairpins += u32::from(flow.traits.has(Traits::HAIRPIN));
+        owner.published += u32::from(flow.traits.has(Traits::PUBLISHED));
+        if flow.traits.has(Traits::HAIRPIN) {
+            self.owners.at(flow.peer_owner.id()).reached += 1;
+        }
         let number = self.flows.insert(flow);
         for (way, key) in (0..).zip(&keys) {
             self.index.insert(self.secrets.hash(key), number << 1 | way);
@@ -207,6 +219,51 @@ impl Nat {
         }
         self.counters.begun += 1;
         Ok(Translation::Edit { edit, to })
+    }
+
+    /// Whether a connection gives way to one that begins, whose answers would come as its own packets do.
+    ///
+    /// One that is over does. So does one that the server itself began from its port before that was
+    /// published: it appears from another port, and while it lives its peer could not reach the published
+    /// one from the same port.
+    fn gives_way(&self, number: u32, way: Way, flow: &Flow) -> bool {
+        let known = self.flows.at(number);
+        if self.is_over(known) {
+            return true;
+        }
+        let server = if flow.traits.has(Traits::HAIRPIN) { flow.peer_owner } else { flow.owner };
+        let is_published =
+            flow.aliases[1] != locals::NONE && !flow.traits.has(Traits::SERVER_MAPPED);
+        let is_its_own = known.owner == server && way == Way::Forward;
+        is_published && is_its_own && known.traits.has(Traits::CLIENT_MAPPED)
+    }
+
+    /// A connection that a packet begins, as far as the packet says.
+    fn flow(&self, packet: &Packet<'_>, owner: OwnerId) -> Flow {
+        let key = &packet.key;
+        let is_tcp = key.transport == Transport::Tcp;
+        let owner = Short::of(owner);
+        let mut flow = Flow {
+            peers: [key.src, key.dst],
+            aliases: [locals::NONE; 2],
+            ports: [key.ports, Ports::default()],
+            transport: key.transport,
+            state: if is_tcp { State::SynSent } else { State::New },
+            traits: Traits::default(),
+            list: 0,
+            seen: 0,
+            owner,
+            peer_owner: owner,
+            born: self.withdrawn.epoch,
+            halves: packet.segment.map_or([Half::default(); 2], tcp::opened),
+            bytes: [0; 2],
+            frames_low: [0; 2],
+            frames_high: [0; 2],
+            timed: Link::NONE,
+            owned: Link::NONE,
+        };
+        flow.count(Way::Forward, packet.len);
+        flow
     }
 }
 
@@ -229,32 +286,6 @@ fn check_addresses(key: &Key) -> Result<(), Refusal> {
         return Err(Refusal::Address);
     }
     Ok(())
-}
-
-/// A connection that a packet begins, as far as the packet says.
-fn flow(packet: &Packet<'_>, owner: OwnerId) -> Flow {
-    let key = &packet.key;
-    let is_tcp = key.transport == Transport::Tcp;
-    let mut flow = Flow {
-        peers: [key.src, key.dst],
-        aliases: [locals::NONE; 2],
-        ports: [key.ports, Ports::default()],
-        transport: key.transport,
-        state: if is_tcp { State::SynSent } else { State::New },
-        traits: Traits::default(),
-        list: 0,
-        seen: 0,
-        owner,
-        peer_owner: owner,
-        halves: packet.segment.map_or([Half::default(); 2], tcp::opened),
-        bytes: [0; 2],
-        frames_low: [0; 2],
-        frames_high: [0; 2],
-        timed: Link::NONE,
-        owned: Link::NONE,
-    };
-    flow.count(Way::Forward, packet.len);
-    flow
 }
 
 /// The client is seen by this.

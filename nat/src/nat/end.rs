@@ -1,55 +1,57 @@
-//! How connections end: by time, with their owner, or by command.
+//! How connections end: by time, or since somebody says so.
 
+use super::Nat;
 use super::begin::Outer;
-use super::{Nat, Row};
 use crate::address::Address;
 use crate::policy::Policy;
-use crate::table::flow::{Flow, Traits, Way};
+use crate::state::Moment;
+use crate::table::flow::{Traits, Way};
 use crate::table::hash::{Key, Ports};
 use crate::table::locals;
-use crate::table::owners::LISTS;
-use crate::table::slab::FREE;
-use crate::table::wheel::NIL;
 use crate::time::Time;
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 
 impl Nat {
-    /// Ends connections that have expired, doing this many operations at most: each looks at a connection,
+    /// Ends connections that have expired or are withdrawn, doing this many operations at most: each looks at a connection,
     /// moves it on, or ends it. What is left comes first the next time.
     pub fn tick(&mut self, now: Time, policy: &Policy, operations_max: usize) {
         self.enter(now, policy);
+        // Half of them, so that neither waits for the other.
+        let mut operations = operations_max.div_ceil(2);
+        self.take_back(&mut operations);
+        operations += operations_max / 2;
         if self.is_empty() {
             self.wheel.reset(self.now);
             return;
         }
-        let mut operations = operations_max;
         while let Some(number) = self.wheel.expired(&mut self.flows, self.now, &mut operations) {
             self.counters.expired += 1;
             self.end(number);
         }
+        self.take_back(&mut operations);
     }
 
-    /// Ends all connections of an owner, and those of others to it.
-    pub fn remove_owner(&mut self, owner: OwnerId) {
-        self.end_owned(owner, |_, _| true);
-        let others: Vec<OwnerId> = self.owners.with_hairpins().collect();
-        for other in others {
-            self.end_owned(other, |_, flow| {
-                flow.traits.has(Traits::HAIRPIN) && flow.peer_owner == owner
-            });
-        }
+    /// Whether [`Self::tick`] has more to do than to wait for what will expire.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.withdrawn.is_pending()
     }
 
-    /// Ends the connections for which `is_one` holds, and says how many they were.
-    pub fn flush(&mut self, is_one: impl Fn(&Row) -> bool) -> usize {
-        self.end_where(|nat, flow| is_one(&nat.row(flow)))
+    /// Ends a connection that is over already ([`Self::is_over`]), or gives way to another one.
+    pub(super) fn end_over(&mut self, number: u32) {
+        let flow = self.flows.at(number);
+        let has_expired = flow.state.has_expired(flow.transport, Moment(flow.seen), self.now);
+        let count = if has_expired { &mut self.counters.expired } else { &mut self.counters.ended };
+        *count += 1;
+        self.end(number);
     }
 
     /// Ends a connection.
     pub(super) fn end(&mut self, number: u32) {
         let flow = self.flows.at(number);
         let keys = [Way::Forward, Way::Back].map(|way| flow.key(way, &self.locals));
-        let (owner, traits, aliases) = (flow.owner, flow.traits, flow.aliases);
+        let (owner, peer_owner) = (flow.owner.id(), flow.peer_owner.id());
+        let (traits, aliases) = (flow.traits, flow.aliases);
         let (transport, is_remembered) = (flow.transport, flow.state.is_remembered());
         let mapped = flow.mapped();
         if traits.has(Traits::CONTACT) {
@@ -62,7 +64,10 @@ impl Nat {
         self.owners.unlink(&mut self.flows, number);
         let held = self.owners.at(owner);
         held.flows -= 1;
-        held.hairpins -= u32::from(traits.has(Traits::HAIRPIN));
+        held.published -= u32::from(traits.has(Traits::PUBLISHED));
+        if traits.has(Traits::HAIRPIN) {
+            self.owners.at(peer_owner).reached -= 1;
+        }
         self.flows.remove(number);
         for (local, port) in mapped.into_iter().flatten() {
             self.leave_mapping(transport, local, port, is_remembered);
@@ -123,36 +128,5 @@ impl Nat {
             (flow.aliases[1], forward.ports.dst(), back.dst)
         };
         self.contact(flow.transport, local, port, remote)
-    }
-
-    /// Ends those of all connections for which `is_one` holds.
-    pub(super) fn end_where(&mut self, is_one: impl Fn(&Self, &Flow) -> bool) -> usize {
-        let mut ended = 0;
-        for number in self.flows.numbers() {
-            let flow = self.flows.at(number);
-            if flow.list != FREE && is_one(self, flow) {
-                self.end(number);
-                ended += 1;
-            }
-        }
-        self.counters.ended += ended as u64;
-        ended
-    }
-
-    /// Ends those of an owner's connections for which `is_one` holds.
-    pub(super) fn end_owned(&mut self, owner: OwnerId, is_one: impl Fn(&Self, &Flow) -> bool) {
-        for list in 0..LISTS {
-            let Some(held) = self.owners.get(owner) else { return };
-            let mut number = held.firsts()[list];
-            while number != NIL {
-                let flow = self.flows.at(number);
-                let next = flow.owned.next;
-                if is_one(self, flow) {
-                    self.end(number);
-                    self.counters.ended += 1;
-                }
-                number = next;
-            }
-        }
     }
 }

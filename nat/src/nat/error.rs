@@ -19,7 +19,6 @@
 use super::Nat;
 use crate::edit::{Edit, Side, Translation};
 use crate::refusal::Refusal;
-use crate::state::Moment;
 use crate::table::flow::{Flow, Way};
 use crate::table::hash::Key;
 use crate::tuple::{Endpoint, Transport};
@@ -36,8 +35,7 @@ impl Nat {
         let answer = Key::from(&quoted.tuple).reversed();
         let Some((number, way)) = self.find(&answer) else { return self.stray(from, &answer) };
         let flow = self.flows.at(number);
-        let is_live = !flow.state.has_expired(flow.transport, Moment(flow.seen), self.now);
-        if !is_live || flow.from(way) != from || !is_credible(flow, way, quoted) {
+        if self.is_over(flow) || flow.from(way) != from || !is_credible(flow, way, quoted) {
             return Err(Refusal::ForgedError);
         }
         let seen = flow.edit(way, &self.locals);
@@ -63,9 +61,12 @@ impl Nat {
         }
         let local = self.locals.find(answer.dst);
         let ports = local.and_then(|local| self.locals.ports_of(local, answer.transport));
-        match ports.and_then(|ports| ports.mapping(answer.ports.dst())) {
-            Some(_) => Err(Refusal::ForgedError),
-            None => Ok(Translation::NotOurs),
+        let number = ports.and_then(|ports| ports.mapping(answer.ports.dst()));
+        match number {
+            Some(number) if !self.is_mapping_withdrawn(self.mappings.at(number)) => {
+                Err(Refusal::ForgedError)
+            }
+            _ => Ok(Translation::NotOurs),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Nat;
 use super::begin::Outer;
 use crate::address::Address;
-use crate::limits::{ENDED_VICTIMS_MAX, PORT_VICTIMS_MAX, SHARE_OF_WHAT_IS_LEFT};
+use crate::limits::{ENDED_VICTIMS_MAX, PORT_VICTIMS_MAX, SHARE_OF_WHAT_IS_LEFT, TICK_OPERATIONS};
 use crate::mapping::Mapping;
 use crate::ports::Ports;
 use crate::refusal::Refusal;
@@ -15,16 +15,19 @@ use crate::tuple::{OwnerId, Transport};
 impl Nat {
     /// Sees to it that an owner has room for another connection, at the cost of its own only.
     pub(super) fn make_room(&mut self, owner: OwnerId, quota: u32) -> Result<(), Refusal> {
-        let left = self.flows.capacity() - self.flows.len();
-        let Some(held) = self.owners.get_or_add(owner) else {
+        if self.owners.get_or_add(owner).is_none() {
             self.counters.full_hits += 1;
             return Err(Refusal::TableFull);
-        };
-        let has_quota = held.flows >= quota;
-        let has_share = held.flows as usize >= left.saturating_mul(SHARE_OF_WHAT_IS_LEFT);
+        }
+        let (mut has_quota, mut has_share) = self.lacks_room(owner, quota);
+        if (has_quota || has_share) && self.withdrawn.is_pending() {
+            self.take_back(&mut { TICK_OPERATIONS });
+            (has_quota, has_share) = self.lacks_room(owner, quota);
+        }
         if !has_quota && !has_share {
             return Ok(());
         }
+        let held = self.owners.at(owner);
         // A quota that became smaller is kept to by degrees.
         if let Some(victim) = held.least_missed().filter(|_| quota > 0) {
             self.counters.evicted += 1;
@@ -39,6 +42,13 @@ impl Nat {
         Err(Refusal::TableFull)
     }
 
+    /// Whether an owner has its quota of connections, and its share of the table.
+    fn lacks_room(&mut self, owner: OwnerId, quota: u32) -> (bool, bool) {
+        let left = self.flows.capacity() - self.flows.len();
+        let held = self.owners.at(owner).flows;
+        (held >= quota, held as usize >= left.saturating_mul(SHARE_OF_WHAT_IS_LEFT))
+    }
+
     /// The endpoint by which the world sees the sender of a packet, at an address of ours.
     pub(super) fn outer(
         &mut self,
@@ -51,7 +61,9 @@ impl Nat {
         if let Some(port) = self.rules.port_of(transport, inner, appears_at) {
             return Ok(Outer { local, port, mapping: None });
         }
-        if let Some(number) = self.mappings.find(&self.secrets, transport, inner, local) {
+        let is_live = |mapping: &Mapping| !self.is_mapping_withdrawn(mapping);
+        let known = self.mappings.find(&self.secrets, transport, inner, local, is_live);
+        if let Some(number) = known {
             let port = self.mappings.at(number).port;
             return Ok(Outer { local, port, mapping: Some(number) });
         }
@@ -67,6 +79,7 @@ impl Nat {
             transport,
             is_remembered: false,
             owner,
+            born: self.withdrawn.epoch,
             users: 0,
         };
         let number = self.mappings.insert(&self.secrets, mapping);
@@ -85,11 +98,20 @@ impl Nat {
         local: u16,
         like: u16,
     ) -> Option<u16> {
+        if self.withdrawn.awaits_ports() {
+            return None;
+        }
         let range = self.rules.ports().filter(|range| !range.is_empty())?.clone();
         let slot = self.locals.ports_slot(local, transport);
         slot.get_or_insert_with(|| Box::new(Ports::new(range)));
         if let Some(port) = self.try_port(owner, transport, local, like) {
             return Some(port);
+        }
+        if self.withdrawn.is_pending() {
+            self.take_back(&mut { TICK_OPERATIONS });
+            if let Some(port) = self.try_port(owner, transport, local, like) {
+                return Some(port);
+            }
         }
         let victim = self.port_victim(owner, transport, local)?;
         self.counters.evicted += 1;

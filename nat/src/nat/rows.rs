@@ -29,11 +29,9 @@ pub struct Row {
 }
 
 impl Nat {
-    /// All connections that have not expired, in no order.
+    /// All connections that are not over, in no order.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        let is_live =
-            |flow: &&Flow| !flow.state.has_expired(flow.transport, Moment(flow.seen), self.now);
-        self.flows.iter().filter(is_live).map(|flow| self.row(flow))
+        self.flows.iter().filter(|flow| !self.is_over(flow)).map(|flow| self.row(flow))
     }
 
     pub(super) fn row(&self, flow: &Flow) -> Row {
@@ -41,7 +39,7 @@ impl Nat {
             transport: flow.transport,
             original: flow.key(Way::Forward, &self.locals).tuple(),
             reply: flow.key(Way::Back, &self.locals).tuple(),
-            owner: flow.owner,
+            owner: flow.owner.id(),
             state: flow.state,
             idle: duration(self.now.since(Moment(flow.seen))),
             bytes: flow.bytes,

@@ -13,12 +13,13 @@
 
 use super::hash::{Key, Ports};
 use super::locals::Locals;
+use super::owners::Short;
 use super::wheel::Link;
 use crate::address::Address;
 use crate::edit::{Edit, Side};
 use crate::state::State;
 use crate::tcp::Half;
-use crate::tuple::{Endpoint, OwnerId, Transport};
+use crate::tuple::{Endpoint, Transport};
 
 /// Which way a packet of a connection goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +88,11 @@ pub(crate) struct Flow {
     /// When it was last refreshed ([`crate::state::Moment`]).
     pub(crate) seen: u32,
     /// Who it counts for: the container that began it, or that is published.
-    pub(crate) owner: OwnerId,
+    pub(crate) owner: Short,
     /// The container that the server is, where both peers are inside.
-    pub(crate) peer_owner: OwnerId,
+    pub(crate) peer_owner: Short,
+    /// The epoch in which it began.
+    pub(crate) born: u32,
     pub(crate) halves: [Half; 2],
     pub(crate) bytes: [u64; 2],
     pub(crate) frames_low: [u32; 2],
@@ -135,9 +138,9 @@ impl Flow {
     pub(crate) fn from(&self, way: Way) -> Side {
         match way {
             Way::Forward if self.traits.has(Traits::FROM_OUTSIDE) => Side::Outside,
-            Way::Forward => Side::Inside(self.owner),
-            Way::Back if self.traits.has(Traits::FROM_OUTSIDE) => Side::Inside(self.owner),
-            Way::Back if self.traits.has(Traits::HAIRPIN) => Side::Inside(self.peer_owner),
+            Way::Forward => Side::Inside(self.owner.id()),
+            Way::Back if self.traits.has(Traits::FROM_OUTSIDE) => Side::Inside(self.owner.id()),
+            Way::Back if self.traits.has(Traits::HAIRPIN) => Side::Inside(self.peer_owner.id()),
             Way::Back => Side::Outside,
         }
     }

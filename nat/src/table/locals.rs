@@ -22,6 +22,8 @@ pub(crate) struct Locals {
 struct Local {
     /// Connections that name it.
     users: u32,
+    /// Connections that name it and began before this epoch are withdrawn.
+    since: u32,
     /// Of each transport, since one was asked for.
     ports: [Option<Box<Ports>>; 4],
 }
@@ -75,6 +77,16 @@ impl Locals {
     /// Whether a connection names it.
     pub(crate) fn is_used(&self, local: u16) -> bool {
         self.rest[usize::from(local)].users > 0
+    }
+
+    /// Withdraws the connections that name it and began before an epoch.
+    pub(crate) fn withdraw(&mut self, local: u16, epoch: u32) {
+        self.rest[usize::from(local)].since = epoch;
+    }
+
+    /// Whether what names it and began in an epoch is withdrawn.
+    pub(crate) fn is_withdrawn(&self, local: u16, born: u32) -> bool {
+        born < self.rest[usize::from(local)].since
     }
 
     /// All addresses that have a number.

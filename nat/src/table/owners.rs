@@ -26,14 +26,28 @@ pub(crate) struct Owner {
     lists: [(u32, u32); LISTS],
     /// Connections.
     pub(crate) flows: u32,
-    /// Those of them whose other peer is inside, too.
-    pub(crate) hairpins: u32,
+    /// Those of them that are translated by what is published.
+    pub(crate) published: u32,
+    /// Connections of others, or its own, whose server it is by way of a hairpin.
+    pub(crate) reached: u32,
+    /// Its connections that began before this epoch are withdrawn.
+    pub(crate) since: u32,
+    /// It waits for those to be taken out.
+    pub(crate) is_leaving: bool,
     /// Ports that its endpoints are mapped to.
     pub(crate) ports: u32,
 }
 
 impl Owner {
-    const NONE: Self = Self { lists: [(NIL, NIL); LISTS], flows: 0, hairpins: 0, ports: 0 };
+    const NONE: Self = Self {
+        lists: [(NIL, NIL); LISTS],
+        flows: 0,
+        published: 0,
+        reached: 0,
+        since: 0,
+        is_leaving: false,
+        ports: 0,
+    };
 
     /// What goes first if one must.
     pub(crate) fn least_missed(&self) -> Option<u32> {
@@ -46,11 +60,34 @@ impl Owner {
     }
 }
 
+/// An owner as a connection keeps it: there are no more than [`OWNERS_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Short(u16);
+
+const _: () = assert!(OWNERS_MAX - 1 == u16::MAX as usize, "an owner has 16 bits");
+
+impl Short {
+    /// Of an owner that was added.
+    pub(crate) const fn of(owner: OwnerId) -> Self {
+        Self(owner.0 as u16)
+    }
+
+    #[inline]
+    pub(crate) const fn id(self) -> OwnerId {
+        OwnerId(self.0 as u32)
+    }
+}
+
 /// All owners.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Owners(Vec<Owner>);
 
 impl Owners {
+    /// None yet. Room for all is reserved, and touched as it is used.
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(OWNERS_MAX))
+    }
+
     /// An owner; none if there are too many.
     pub(crate) fn get_or_add(&mut self, owner: OwnerId) -> Option<&mut Owner> {
         let place = owner.0 as usize;
@@ -72,9 +109,9 @@ impl Owners {
         &mut self.0[owner.0 as usize]
     }
 
-    /// Those with connections whose other peer is inside, too.
-    pub(crate) fn with_hairpins(&self) -> impl Iterator<Item = OwnerId> + '_ {
-        (0..).zip(&self.0).filter(|(_, owner)| owner.hairpins > 0).map(|(n, _)| OwnerId(n))
+    /// Whether what began in an epoch is withdrawn with its owner.
+    pub(crate) fn has_left(&self, owner: OwnerId, born: u32) -> bool {
+        self.get(owner).is_some_and(|owner| born < owner.since)
     }
 
     /// Puts a connection last in the list of its owner that its state says.
@@ -82,7 +119,7 @@ impl Owners {
         let flow = flows.at_mut(number);
         let list = flow.state.list(flow.transport);
         flow.list = list;
-        let (first, last) = &mut self.0[flow.owner.0 as usize].lists[usize::from(list)];
+        let (first, last) = &mut self.0[usize::from(flow.owner.0)].lists[usize::from(list)];
         let before = std::mem::replace(last, number);
         let prev = if before == NIL { HEAD } else { before };
         flow.owned = Link { next: NIL, prev };
@@ -97,7 +134,7 @@ impl Owners {
     pub(crate) fn unlink(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
         let Link { next, prev } = flow.owned;
-        let (first, last) = &mut self.0[flow.owner.0 as usize].lists[usize::from(flow.list)];
+        let (first, last) = &mut self.0[usize::from(flow.owner.0)].lists[usize::from(flow.list)];
         if prev == HEAD {
             *first = next;
         }

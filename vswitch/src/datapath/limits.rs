@@ -114,6 +114,9 @@ pub const NAT_CONNECTIONS: usize = 1 << 20;
 /// it is [`nat::limits::TICK_OPERATIONS`].
 pub const NAT_OPERATIONS_IDLE: usize = 1024;
 
+/// Connections that a command to end some looks at in one round.
+pub const CONNTRACK_FLUSHED_MAX: usize = 1024;
+
 /// Connections that are listed at a time.
 pub const CONNTRACK_ROWS_MAX: usize = 65_536;
 

@@ -7,6 +7,7 @@ use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
 
 use super::*;
+use crate::datapath::limits::CONNTRACK_FLUSHED_MAX;
 use crate::datapath::{
     Beyond, Neighbours, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
     Routes, UplinkConf,
@@ -39,7 +40,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         local: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
         published: Vec::new(),
-        quota: 100,
+        quota: 10_000,
     };
     let everywhere = "0.0.0.0/0".parse().expect("a prefix");
     let uplink = UplinkConf {
@@ -74,9 +75,13 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
 }
 
 fn datagram(to: IpAddr) -> Vec<u8> {
+    datagram_from(5000, to)
+}
+
+fn datagram_from(src_port: u16, to: IpAddr) -> Vec<u8> {
     let from = Ipv4Addr::new(10, 99, 0, 2).into();
     let ip = ip::Repr::new(from, to, Protocol::UDP).expect("one family");
-    let ports = udp::Repr { src_port: 5000, dst_port: 53 };
+    let ports = udp::Repr { src_port, dst_port: 53 };
     let mut buffer = [0; 100];
     let link = Link::new(OWN, GATEWAY);
     let len = frames::udp(&mut buffer, &link, &ip, &ports, b"hello").expect("it fits");
@@ -121,6 +126,23 @@ async fn connections_are_listed_and_flushed() {
     let all = dataplane.conntrack_flush(|row| row.owner == OwnerId(2)).await;
     assert_eq!(all.expect("a worker"), 1);
     assert_eq!(translated(&dataplane, 1).await.connections, 0);
+    dataplane.shutdown().await;
+}
+
+/// More of them than a round looks at.
+#[tokio::test]
+async fn many_connections_are_flushed_in_several_rounds() {
+    let (dataplane, _events) = start();
+    publish(&dataplane, snapshot(&[KNOWN])).await;
+    let connections = CONNTRACK_FLUSHED_MAX as u64 + 100;
+    for number in 0..connections {
+        let frame = datagram_from(1000 + number as u16, KNOWN);
+        dataplane.inject(CONTAINER, frame).await.expect("a buffer");
+    }
+    assert_eq!(translated(&dataplane, connections).await.connections as u64, connections);
+    let ended = dataplane.conntrack_flush(|_| true).await.expect("a worker");
+    assert_eq!(ended as u64, connections);
+    assert_eq!(translated(&dataplane, connections).await.connections, 0);
     dataplane.shutdown().await;
 }
 

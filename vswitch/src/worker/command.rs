@@ -39,10 +39,12 @@ pub(crate) enum Command {
     Conntrack {
         reply: oneshot::Sender<Vec<nat::Row>>,
     },
-    /// Ends the connections that the filter says. The answer: how many.
+    /// Goes on with ending the connections that the filter says, or begins. The answer: how far it is; none
+    /// where nothing is translated.
     ConntrackFlush {
+        flushing: Option<nat::Flushing>,
         filter: ConntrackFilter,
-        reply: oneshot::Sender<usize>,
+        reply: oneshot::Sender<Option<(nat::Flushing, bool)>>,
     },
     Stop {
         reply: oneshot::Sender<()>,
@@ -99,9 +101,9 @@ impl Worker {
                     let rows = router.map(|router| router.connections().collect());
                     let _ = reply.send(rows.unwrap_or_default());
                 }
-                Command::ConntrackFlush { filter, reply } => {
+                Command::ConntrackFlush { flushing, filter, reply } => {
                     let router = self.state.router.as_mut();
-                    let _ = reply.send(router.map_or(0, |router| router.flush(filter)));
+                    let _ = reply.send(router.map(|router| router.flush(flushing, filter)));
                 }
                 Command::Stop { reply } => self.stop = Some(reply),
             }

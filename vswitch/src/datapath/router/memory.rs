@@ -8,15 +8,15 @@ use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
-use nat::{Nat, NatConfig, OwnerId, Policy, Row, Time, View};
+use nat::{Flushing, Nat, NatConfig, OwnerId, Policy, Row, Time, View};
 
 use super::answers::Answers;
 use super::held::Held;
 use super::resolve::Resolve;
 use crate::datapath::batch::{Batch, Slot};
 use crate::datapath::limits::{
-    CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS, NAT_OPERATIONS_IDLE,
-    WAITING_WAKE, WARM_FRAMES,
+    CONNTRACK_FLUSHED_MAX, CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS,
+    NAT_OPERATIONS_IDLE, WAITING_WAKE, WARM_FRAMES,
 };
 use crate::datapath::{DropReason, Snapshot, Stats, Verdict};
 
@@ -58,7 +58,7 @@ pub struct Memory {
     pub(super) is_fresh: bool,
     /// The policy that connections follow.
     policy: Option<Arc<Policy>>,
-    /// Connections expired in the last idle round: there may be more.
+    /// Connections ended in the last idle round, or are still to be taken out: there may be more.
     is_behind: bool,
 }
 
@@ -103,7 +103,7 @@ impl Memory {
         let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
         let before = self.nat.len();
         self.nat.tick(Time(now.0), policy, operations);
-        self.is_behind = is_idle && self.nat.len() < before;
+        self.is_behind = self.nat.has_work() || is_idle && self.nat.len() < before;
     }
 
     /// How long a worker to which nothing comes may sleep; without end if there is nothing to do.
@@ -143,9 +143,16 @@ impl Memory {
         self.nat.rows().take(CONNTRACK_ROWS_MAX)
     }
 
-    /// Ends connections; says how many.
-    pub fn flush(&mut self, which: impl Fn(&Row) -> bool) -> usize {
-        self.nat.flush(which)
+    /// Goes on with ending connections, or begins if `flushing` is none. Says how far it is, and whether that was
+    /// all.
+    pub fn flush(
+        &mut self,
+        flushing: Option<Flushing>,
+        which: impl Fn(&Row) -> bool,
+    ) -> (Flushing, bool) {
+        let mut flushing = flushing.unwrap_or_else(|| self.nat.begin_flush());
+        let is_done = self.nat.flush_some(&mut flushing, CONNTRACK_FLUSHED_MAX, which);
+        (flushing, is_done)
     }
 
     /// Connections, those included that have expired and were not taken out yet.
