@@ -47,6 +47,7 @@ use std::path::{Path, PathBuf};
 
 use fastpath::tap::Tap;
 use ipnet::IpNet;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use wire::MacAddr;
@@ -263,14 +264,20 @@ impl Uplink {
                 }
             };
             let real = Forward { published, ..asked.clone() };
-            plan.push((asked.published, real, held));
+            // Before anything changes, since no descriptor may be left for it. `None`: as before.
+            let served = match &held {
+                Ok(held) => Some(listeners(held, &real)?),
+                Err(n) if self.entries[*n].real == real => None,
+                Err(n) => Some(listeners(&self.entries[*n].held, &real)?),
+            };
+            plan.push((asked.published, real, held, served));
         }
-        let real: Vec<Forward> = plan.iter().map(|(_, real, _)| real.clone()).collect();
-        let by_setting = plan.iter().filter(|(_, _, held)| match held {
+        let real: Vec<Forward> = plan.iter().map(|(_, real, ..)| real.clone()).collect();
+        let by_setting = plan.iter().filter(|(_, _, held, _)| match held {
             Ok(held) => held.by_setting,
             Err(n) => self.entries[*n].held.by_setting,
         });
-        let ranges = by_setting.map(|(_, real, _)| real.published.ports.clone());
+        let ranges = by_setting.map(|(_, real, ..)| real.published.ports.clone());
         let ports = self.snat.union(&Ports::from_ranges(ranges));
         self.reserved.change(&ports)?;
         if let Err(error) = self.shared.publish(real.clone()).await {
@@ -279,16 +286,19 @@ impl Uplink {
         }
         let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
         let published = real;
-        for (asked, real, held) in plan {
+        for (asked, real, held, served) in plan {
             let entry = match held {
-                Err(n) => former[n].take().map(|entry| (entry.held, entry.proxies, entry.real)),
-                Ok(held) => Some((held, Vec::new(), real.clone())),
+                Err(n) => former[n].take().map(|entry| (entry.held, entry.proxies)),
+                Ok(held) => Some((held, Vec::new())),
             };
             // Each place was given once.
-            let Some((held, mut proxies, was)) = entry else { continue };
-            if proxies.is_empty() || was != real {
-                proxies = serve(&held, &real)?;
-            }
+            let Some((held, was)) = entry else { continue };
+            let proxies = match served {
+                Some(listeners) => {
+                    listeners.into_iter().map(|(listener, to)| Proxy::start(listener, to)).collect()
+                }
+                None => was,
+            };
             self.entries.push(Entry { asked, real, held, proxies });
         }
         Ok(published)
@@ -329,16 +339,19 @@ pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), Up
     Ok(())
 }
 
-/// Serves [::1] of a publication, where it holds listening sockets.
-fn serve(held: &Held, forward: &Forward) -> Result<Vec<Proxy>, UplinkError> {
+/// What serves [::1] of a publication, where it holds listening sockets, and where to.
+fn listeners(
+    held: &Held,
+    forward: &Forward,
+) -> Result<Vec<(TcpListener, SocketAddr)>, UplinkError> {
     let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
     let Some(to) = to else { return Ok(Vec::new()) };
     let first = *forward.published.ports.start();
-    let proxy = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
+    let listener = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
         let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
-        Ok(Proxy::start(Held::listener(socket).map_err(UplinkError::Proxy)?, to))
+        Ok((Held::listener(socket).map_err(UplinkError::Proxy)?, to))
     };
-    held.listeners.iter().map(proxy).collect()
+    held.listeners.iter().map(listener).collect()
 }
 
 /// Refuses ports that are wanted twice.
