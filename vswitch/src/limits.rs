@@ -263,6 +263,8 @@ fn rows() -> Vec<Row> {
             ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
             CONNECTIONS_PER_CONTAINER, "connections", "a further one of the container is refused", Drops(DropReason::NatQuota);
             PICKS_MAX, "places", "the publication is refused", Refusals;
+            REOPEN_EVERY, "", "what is published and not open is tried again", Never;
+            REOPENS_AT_ONCE, "publications", "the others are tried later", Never;
             REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
             END_MAX, "", "the daemon ends without its workers", Never;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch_api::port::PortDetail;
+use vswitch_api::publish::Publication;
 use vswitch_api::routes;
 
 use crate::cli::Global;
@@ -52,7 +53,7 @@ fn render(detail: &PortDetail) -> String {
         ("ipv6", format!("{}/{} via {}", port.ipv6, detail.prefix_len6, detail.gateway6)),
         ("namespace", format!("{} ({})", port.netns, detail.netns_path.display())),
         ("state", state),
-        ("published", table::list(detail.published.iter().map(publish::line))),
+        ("published", table::list(detail.published.iter().map(|one| published(detail, one)))),
         ("offloads", table::list(&detail.offloads)),
         ("queues", detail.queues.to_string()),
     ];
@@ -65,6 +66,15 @@ fn render(detail: &PortDetail) -> String {
     table::pairs(facts.into_iter().chain(policy::rows(&detail.policy)).chain(counted))
 }
 
+/// A publication, and why it is not open.
+fn published(detail: &PortDetail, publication: &Publication) -> String {
+    let line = publish::line(publication);
+    match detail.port.not_open.iter().find(|one| one.ports == publication.ports) {
+        None => line,
+        Some(shut) => format!("{line} (not open: {})", shut.reason),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,10 +84,11 @@ mod tests {
         let detail: PortDetail = serde_json::from_value(serde_json::json!({
             "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
             "ipv4": "10.99.0.2", "ipv6": "fd00::2", "netns": "pid:42", "state": "loop-blocked", "publish": [],
+            "not_open": [{"ports": "53:53/udp", "reason": "port 53/udp of this host is taken"}],
             "rx_frames": 12, "tx_frames": 15, "rx_bytes": 1536, "tx_bytes": 20, "drops": 3,
             "prefix_len": 16, "prefix_len6": 64, "gateway": "10.99.0.1", "gateway6": "fd00::1",
             "mtu": 1500, "netns_path": "/proc/42/ns/net", "offloads": ["csum", "tso4"],
-            "queues": 1, "blocked_s": 7, "published": [{"ports": "8080:80", "allow_from": ["10.0.0.0/8"]}], "policy": { "vlan": { "mode": "access", "id": 10 } },
+            "queues": 1, "blocked_s": 7, "published": [{"ports": "8080:80", "allow_from": ["10.0.0.0/8"]}, {"ports": "53:53/udp"}], "policy": { "vlan": { "mode": "access", "id": 10 } },
             "drops_by_reason": { "malformed": 3 },
         }))
         .unwrap();
@@ -92,7 +103,7 @@ ipv4             10.99.0.2/16 via 10.99.0.1
 ipv6             fd00::2/64 via fd00::1
 namespace        pid:42 (/proc/42/ns/net)
 state            loop-blocked for another 7s
-published        8080:80/tcp from 10.0.0.0/8
+published        8080:80/tcp from 10.0.0.0/8, 53:53/udp (not open: port 53/udp of this host is taken)
 offloads         csum, tso4
 queues           1
 vlan             access 10

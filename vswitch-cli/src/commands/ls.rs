@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch_api::port::Port;
+use vswitch_api::publish::PortSpec;
 use vswitch_api::routes;
 
 use crate::cli::Global;
@@ -61,14 +62,22 @@ fn render(ports: &[Port]) -> String {
                 human::bytes(port.rx_bytes),
                 human::bytes(port.tx_bytes),
                 human::count(port.drops),
-                table::list(&port.publish),
+                table::list(port.publish.iter().map(|ports| published(port, ports))),
             ]
         }),
     )
 }
 
+/// A publication, and whether it is open.
+fn published(port: &Port, ports: &PortSpec) -> String {
+    let is_open = !port.not_open.iter().any(|one| one.ports == *ports);
+    if is_open { ports.to_string() } else { format!("{ports} (not open)") }
+}
+
 #[cfg(test)]
 mod tests {
+    use vswitch_api::port::NotOpen;
+
     use super::*;
 
     #[test]
@@ -83,6 +92,7 @@ mod tests {
             netns: "a".into(),
             state: "up".into(),
             publish: vec!["8080:80".parse().unwrap(), "53:53/udp".parse().unwrap()],
+            not_open: vec![NotOpen { ports: "53:53/udp".parse().unwrap(), reason: "taken".into() }],
             rx_frames: 12,
             tx_frames: 15,
             rx_bytes: 1536,
@@ -93,7 +103,7 @@ mod tests {
             render(&[port]),
             "\
 NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS  STATE       RX    TX  DROPS  PUBLISHED
-a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k  8080:80/tcp, 53:53/udp
+a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k  8080:80/tcp, 53:53/udp (not open)
 "
         );
     }

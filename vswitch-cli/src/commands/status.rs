@@ -71,6 +71,10 @@ fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
         "" => "-".to_owned(),
         device => format!("{device}, MTU {}", uplink.mtu),
     };
+    let published = match uplink.not_open {
+        0 => uplink.published.to_string(),
+        shut => format!("{}, and {shut} not open (`vswitch inspect` says why)", uplink.published),
+    };
     vec![
         ("out", state),
         ("  translated by", uplink.mode.clone()),
@@ -78,7 +82,7 @@ fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
         ("  ipv4", or_none(uplink.ipv4.map(|address| address.to_string()))),
         ("  ipv6", or_none(uplink.ipv6.map(|address| address.to_string()))),
         ("  from ports", uplink.snat_ports.clone()),
-        ("  published", uplink.published.to_string()),
+        ("  published", published),
         ("  connections", uplink.connections.to_string()),
     ]
 }
@@ -190,6 +194,7 @@ state       /var/lib/vswitch
             ipv6: None,
             snat_ports: "20000-32767".into(),
             published: 2,
+            not_open: 1,
             connections: 7,
         };
         let status = Status { uplink_detail: Some(detail), ..status };
@@ -202,7 +207,7 @@ out              waiting (there is no default route)
   ipv4           192.0.2.1
   ipv6           -
   from ports     20000-32767
-  published      2
+  published      2, and 1 not open (`vswitch inspect` says why)
   connections    7
 "
             ),

@@ -16,6 +16,7 @@ mod frames;
 mod guard;
 mod harness;
 mod host_kept;
+mod kept_ports;
 mod limits;
 mod multicast;
 mod output;

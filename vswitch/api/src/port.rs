@@ -51,6 +51,15 @@ pub struct AttachRequest {
     pub publish: Vec<Publication>,
 }
 
+/// A publication that is kept, and opened as soon as the host lets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotOpen {
+    /// Its ports.
+    pub ports: PortSpec,
+    /// What is in the way.
+    pub reason: String,
+}
+
 /// A row of `vswitch ls`. Directions are the switch's: rx came from the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
@@ -72,6 +81,9 @@ pub struct Port {
     pub state: String,
     /// Published ports, such as `8080:80/tcp`.
     pub publish: Vec<PortSpec>,
+    /// Those of them that the host does not hand over at this moment.
+    #[serde(default)]
+    pub not_open: Vec<NotOpen>,
     /// Frames from the container.
     pub rx_frames: u64,
     /// Frames to the container.

@@ -17,6 +17,12 @@ pub(crate) const CONNECTIONS_PER_CONTAINER: u32 = 1 << 18;
 /// Places that are tried for ports that nobody named.
 pub(crate) const PICKS_MAX: usize = 256;
 
+/// Time between two attempts to open what was published before a restart, while somebody else has its ports.
+pub(crate) const REOPEN_EVERY: Duration = Duration::from_secs(10);
+
+/// Publications that are tried in one such attempt.
+pub(crate) const REOPENS_AT_ONCE: usize = 16;
+
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAYS_AT_ONCE: usize = 4;
 

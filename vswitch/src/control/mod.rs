@@ -19,6 +19,7 @@ pub(crate) mod name;
 mod plan;
 mod port;
 mod publish;
+mod reopen;
 mod replay;
 mod start;
 pub(crate) mod store;

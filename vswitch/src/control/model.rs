@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::policy::PortPolicy;
+use vswitch_api::port::NotOpen;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
@@ -28,6 +29,7 @@ mod compile;
 mod limits;
 mod policy;
 mod publish;
+mod shut;
 #[cfg(test)]
 pub(crate) mod tests;
 mod way;
@@ -121,6 +123,8 @@ pub(crate) struct Port {
     pub(crate) settled: Option<Settled>,
     pub(crate) policy: PortPolicy,
     pub(crate) publications: Vec<Publication>,
+    /// Those that the host does not hand over.
+    shut: Vec<NotOpen>,
     /// The policy, as the datapath counts it.
     limits: PortLimits,
     published: bool,
@@ -232,6 +236,7 @@ impl Model {
             limits: limits::compile(&wanted.policy.limits, PortKind::Container, &PortLimits::NONE),
             policy: wanted.policy.clone(),
             publications,
+            shut: Vec::new(),
             published: false,
             saved: false,
             was_published: false,

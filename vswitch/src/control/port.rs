@@ -20,7 +20,7 @@ use super::limits::PICKS_MAX;
 use super::model::{Lease, Wanted};
 use super::plan::Steps;
 use super::store::Attachment;
-use super::uplink;
+use super::{reopen, uplink};
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
 use crate::host::container::{self, ContainerSetup};
@@ -191,10 +191,14 @@ impl PortChange {
         Ok(self.inner.dataplane.add_port(slot, tap.queues).await?)
     }
 
-    /// Opens what is published. Where the host has ports that were picked, others are; where it has those of
-    /// an attachment that comes back, that one does without.
+    /// Opens what is published. Where the host has ports that were picked, others are; what is published of an
+    /// attachment that comes back is kept in any case.
     async fn open(&mut self) -> Result<(), ControlError> {
         let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
+        if self.is_kept {
+            reopen::all_that_can_be(&inner, &lease).await;
+            return Ok(());
+        }
         let mut gate = inner.gate.lock().await;
         let has_picks = self.wanted.publish.iter().any(|one| one.ports.host().is_none());
         for _ in 0..PICKS_MAX {
@@ -203,12 +207,6 @@ impl PortChange {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if self.is_kept {
-                tracing::error!(name = %lease.name, %error, "comes back without its published ports");
-                inner.model().set_publications(&lease.name, Vec::new());
-                inner.publish_all();
-                return Ok(());
-            }
             if !has_picks || !uplink::is_taken(&error) {
                 return Err(ControlError::not_opened(error));
             }

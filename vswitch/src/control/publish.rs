@@ -2,7 +2,7 @@
 //!
 //! A publication is claimed in the model, shown to the datapath, opened on the host, and written to the
 //! document; when a step fails, those before it are undone. Withdrawn it leaves the document first, so that
-//! a crash in between never brings it back.
+//! a crash in between never brings it back; where the host then refuses to close it, the document gets it back.
 
 use std::sync::Arc;
 
@@ -187,16 +187,21 @@ impl Steps for Change {
                 for one in &self.moved {
                     self.inner.model().drop_publication(&self.name, one);
                 }
-                // The datapath was shown it before the host refused.
+                // The datapath was shown it before the host refused, and another change may have been
+                // written meanwhile.
                 self.inner.publish_all();
+                self.inner.save().await?;
             }
             Step::Release => {
                 self.inner.model().restore_publications(&self.name, self.moved.clone());
+                self.inner.publish_all();
+                self.inner.save().await?;
             }
             Step::Show => self.inner.publish_all(),
             Step::Open => self.close().await?,
             Step::Close => self.open().await?,
-            Step::Save => self.inner.save().await?,
+            // It is written when the model is as before.
+            Step::Save => {}
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::inner::Inner;
 use super::model::{HOST_PORT, Model, Network, local_mac};
 use super::port::blocking;
 use super::store::{Document, Store, StoreError};
-use super::{Control, replay};
+use super::{Control, reopen, replay};
 use crate::config::{Config, Subnet6};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
@@ -101,7 +101,14 @@ impl Control {
         self.0.dataplane.add_port(HOST_PORT, tap.queues).await?;
         self.make_way(netlink).await?;
         let replayed = match document {
-            Some(document) => replay::run(self, document).await,
+            Some(document) => {
+                let replayed = replay::run(self, document).await;
+                let (_, not_open) = self.0.model().open_and_not();
+                if not_open > 0 {
+                    tokio::spawn(reopen::retry(Arc::clone(&self.0)));
+                }
+                replayed
+            }
             None => Replayed::default(),
         };
         self.0.save().await?;

@@ -218,6 +218,7 @@ fn condition(state: &UplinkState) -> (&'static str, String) {
 pub(super) fn status(model: &Model, connections: usize) -> Option<UplinkStatus> {
     let way = model.way()?;
     let is_own = way.tap_mac.is_some();
+    let (published, not_open) = model.open_and_not();
     let (state, reason) = match is_own {
         true => condition(&way.state),
         false => ("up", String::new()),
@@ -231,7 +232,8 @@ pub(super) fn status(model: &Model, connections: usize) -> Option<UplinkStatus> 
         ipv4: way.state.ipv4,
         ipv6: way.state.ipv6,
         snat_ports: model.network.snat_ports.to_string(),
-        published: model.all_publications().count(),
+        published,
+        not_open,
         connections,
     })
 }

@@ -231,6 +231,7 @@ fn port_row(
         netns: netns::describe(&settled.netns.reference),
         state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
         publish: port.publications.iter().map(|one| one.ports).collect(),
+        not_open: port.not_open().cloned().collect(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,
         rx_bytes: counters.rx_bytes,

@@ -21,26 +21,44 @@ use tokio::task::JoinHandle;
 
 use super::nft::Protocol;
 
+/// A socket to be served: one that listens, or for UDP is bound.
+#[derive(Debug)]
+pub(super) enum Served {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+impl Served {
+    /// The same socket by a descriptor of its own; `None` for other protocols.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(super) fn new(protocol: Protocol, socket: &OwnedFd) -> io::Result<Option<Self>> {
+        Ok(match protocol {
+            Protocol::Tcp => Some(Self::Tcp(TcpListener::from_std(socket.try_clone()?.into())?)),
+            Protocol::Udp => Some(Self::Udp(UdpSocket::from_std(socket.try_clone()?.into())?)),
+            Protocol::Sctp => None,
+        })
+    }
+}
+
 /// Carries what comes to one port.
 #[derive(Debug)]
 pub(super) struct Proxy(JoinHandle<()>);
 
 impl Proxy {
-    /// Serves a socket that listens, or for UDP is bound; `None` for other protocols.
-    pub(super) fn start(
-        protocol: Protocol,
-        socket: &OwnedFd,
-        to: SocketAddr,
-    ) -> io::Result<Option<Self>> {
-        let socket = socket.try_clone()?;
-        let task = match protocol {
-            Protocol::Tcp => {
-                tokio::spawn(tcp::carry_all(TcpListener::from_std(socket.into())?, to))
-            }
-            Protocol::Udp => tokio::spawn(udp::carry_all(UdpSocket::from_std(socket.into())?, to)),
-            Protocol::Sctp => return Ok(None),
-        };
-        Ok(Some(Self(task)))
+    /// Begins to carry, to that address.
+    pub(super) fn start(served: Served, to: SocketAddr) -> Self {
+        Self(match served {
+            Served::Tcp(listener) => tokio::spawn(tcp::carry_all(listener, to)),
+            Served::Udp(socket) => tokio::spawn(udp::carry_all(socket, to)),
+        })
+    }
+
+    /// Ends, and waits until its sockets are closed.
+    pub(super) async fn end(mut self) {
+        self.0.abort();
+        let _ = (&mut self.0).await;
     }
 }
 

@@ -14,7 +14,7 @@ use vswitch_api::policy::isolation::Isolation;
 use vswitch_api::policy::limits::{Limits, LimitsChange};
 use vswitch_api::policy::vlan::VlanMode;
 use vswitch_api::policy::{PolicyChange, PortPolicy};
-use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
+use vswitch_api::port::{AttachRequest, NetnsRef, NotOpen, Port, PortDetail};
 use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::routes;
 use vswitch_api::stats::{PortStats, Stats, WorkerStats};
@@ -73,12 +73,17 @@ fn port() -> Port {
         netns: "pid:7".into(),
         state: "up".into(),
         publish: vec!["8080:80".parse().unwrap()],
+        not_open: vec![not_open()],
         rx_frames: 0,
         tx_frames: 0,
         rx_bytes: 0,
         tx_bytes: 0,
         drops: 0,
     }
+}
+
+fn not_open() -> NotOpen {
+    NotOpen { ports: "8080:80".parse().unwrap(), reason: "it is taken".into() }
 }
 
 fn port_detail() -> PortDetail {
@@ -155,6 +160,7 @@ fn uplink_status() -> UplinkStatus {
         ipv6: Some("2001:db8::1".parse().unwrap()),
         snat_ports: "20000-32767".into(),
         published: 0,
+        not_open: 0,
         connections: 0,
     }
 }
@@ -234,6 +240,7 @@ fn samples() -> Vec<(&'static str, Value)> {
         sample("AttachRequest", attach_request(NetnsRef::Pid(1))),
         sample("Port", port()),
         sample("PortDetail", port_detail()),
+        sample("NotOpen", not_open()),
         sample("PortPolicy", PortPolicy::default()),
         sample("PolicyChange", policy_change()),
         sample("Limits", Limits::default()),

@@ -88,6 +88,7 @@ impl Model {
     ) -> Result<Publication, ControlError> {
         let held = self.publications(name)?.len();
         let claimed = self.claim(name, held, std::slice::from_ref(wanted), random)?;
+        claimed.iter().for_each(|one| self.note_open(name, &one.ports));
         self.restore_publications(name, claimed.clone());
         claimed.into_iter().next().ok_or(ControlError::NoFreePort(wanted.ports))
     }

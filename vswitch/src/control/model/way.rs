@@ -105,7 +105,7 @@ impl Model {
         let shown = self.ports.values().filter(|port| port.published);
         let published = shown.flat_map(|port| {
             let lease = &port.lease;
-            port.publications.iter().flat_map(move |one| published(one, lease, local))
+            port.open().flat_map(move |one| published(one, lease, local))
         });
         nat::Policy {
             outside4: state.ipv4,

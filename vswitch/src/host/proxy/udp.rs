@@ -9,7 +9,7 @@ mod tests;
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -60,7 +60,8 @@ pub(super) async fn carry_all(socket: UdpSocket, to: SocketAddr) {
         let (sender, receiver) = mpsc::channel(PROXY_CLIENT_DATAGRAMS);
         let _ = sender.try_send(datagram);
         clients.insert(from, sender);
-        let back = Arc::clone(&socket);
+        // Only this task keeps the socket, so that its port is free when it has ended.
+        let back = Arc::downgrade(&socket);
         tasks.spawn(async move {
             if let Err(error) = carry(from, receiver, &back, to).await {
                 tracing::debug!(%from, %to, %error, "datagrams to [::1] are not carried");
@@ -74,7 +75,7 @@ pub(super) async fn carry_all(socket: UdpSocket, to: SocketAddr) {
 async fn carry(
     from: SocketAddr,
     mut datagrams: mpsc::Receiver<Box<[u8]>>,
-    back: &UdpSocket,
+    back: &Weak<UdpSocket>,
     to: SocketAddr,
 ) -> io::Result<()> {
     let any: SocketAddr = match to {
@@ -92,7 +93,11 @@ async fn carry(
                     None => std::future::pending().await,
                 },
                 answer = container.recv(&mut buffer) => {
-                    back.send_to(&buffer[..answer?], from).await.map(drop)
+                    let len = answer?;
+                    match back.upgrade() {
+                        Some(back) => back.send_to(&buffer[..len], from).await.map(drop),
+                        None => Err(io::ErrorKind::NotConnected.into()),
+                    }
                 }
             }
         };

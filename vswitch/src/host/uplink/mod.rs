@@ -57,7 +57,7 @@ pub(crate) use state::{Action, UplinkState, Wish};
 
 use super::limits::NEIGHBOURS_ASKED_MAX;
 use super::nft::{self, Forward, NftError, Published};
-use super::proxy::Proxy;
+use super::proxy::{Proxy, Served};
 use super::reserve::ReserveError;
 use super::reserve::claim::{self, Claim};
 use super::reserve::setting::{self, Ports, ReservedPorts};
@@ -263,14 +263,20 @@ impl Uplink {
                 }
             };
             let real = Forward { published, ..asked.clone() };
-            plan.push((asked.published, real, held));
+            // Before anything changes, since no descriptor may be left for it. `None`: as before.
+            let proxied = match &held {
+                Ok(held) => Some(served(held, &real)?),
+                Err(n) if self.entries[*n].real == real => None,
+                Err(n) => Some(served(&self.entries[*n].held, &real)?),
+            };
+            plan.push((asked.published, real, held, proxied));
         }
-        let real: Vec<Forward> = plan.iter().map(|(_, real, _)| real.clone()).collect();
-        let by_setting = plan.iter().filter(|(_, _, held)| match held {
+        let real: Vec<Forward> = plan.iter().map(|(_, real, ..)| real.clone()).collect();
+        let by_setting = plan.iter().filter(|(_, _, held, _)| match held {
             Ok(held) => held.by_setting,
             Err(n) => self.entries[*n].held.by_setting,
         });
-        let ranges = by_setting.map(|(_, real, _)| real.published.ports.clone());
+        let ranges = by_setting.map(|(_, real, ..)| real.published.ports.clone());
         let ports = self.snat.union(&Ports::from_ranges(ranges));
         self.reserved.change(&ports)?;
         if let Err(error) = self.shared.publish(real.clone()).await {
@@ -279,17 +285,27 @@ impl Uplink {
         }
         let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
         let published = real;
-        for (asked, real, held) in plan {
+        let mut over = Vec::new();
+        for (asked, real, held, proxied) in plan {
             let entry = match held {
-                Err(n) => former[n].take().map(|entry| (entry.held, entry.proxies, entry.real)),
-                Ok(held) => Some((held, Vec::new(), real.clone())),
+                Err(n) => former[n].take().map(|entry| (entry.held, entry.proxies)),
+                Ok(held) => Some((held, Vec::new())),
             };
             // Each place was given once.
-            let Some((held, mut proxies, was)) = entry else { continue };
-            if proxies.is_empty() || was != real {
-                proxies = serve(&held, &real)?;
-            }
+            let Some((held, was)) = entry else { continue };
+            let proxies = match proxied {
+                Some(served) => {
+                    over.extend(was);
+                    served.into_iter().map(|(one, to)| Proxy::start(one, to)).collect()
+                }
+                None => was,
+            };
             self.entries.push(Entry { asked, real, held, proxies });
+        }
+        over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
+        // Only then are their ports free for whoever wants them next.
+        for proxy in over {
+            proxy.end().await;
         }
         Ok(published)
     }
@@ -329,16 +345,17 @@ pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), Up
     Ok(())
 }
 
-/// Serves [::1] of a publication, where it holds sockets for that.
-fn serve(held: &Held, forward: &Forward) -> Result<Vec<Proxy>, UplinkError> {
+/// What serves [::1] of a publication, where it holds sockets for that, and where to.
+fn served(held: &Held, forward: &Forward) -> Result<Vec<(Served, SocketAddr)>, UplinkError> {
     let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
     let Some(to) = to else { return Ok(Vec::new()) };
     let first = *forward.published.ports.start();
-    let proxy = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
+    let serve = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
         let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
-        Proxy::start(forward.published.protocol, socket, to).map_err(UplinkError::Proxy)
+        let one = Served::new(forward.published.protocol, socket).map_err(UplinkError::Proxy)?;
+        Ok(one.map(|one| (one, to)))
     };
-    held.served.iter().filter_map(|one| proxy(one).transpose()).collect()
+    held.served.iter().filter_map(|one| serve(one).transpose()).collect()
 }
 
 /// Refuses ports that are wanted twice.

@@ -112,6 +112,32 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert!(uplink(&model).policy.published.is_empty());
 }
 
+/// What is not open is kept, and the datapath does without it.
+#[test]
+fn what_the_host_does_not_hand_over_is_not_translated() {
+    let mut model = model(&["8000:80", "8001:81"]);
+    let (name, ports) = ("web".parse().unwrap(), "8000:80".parse().unwrap());
+    let translated = |model: &Model| uplink(model).policy.published.len();
+    model.activate(&name);
+    model.note_shut(&name, &ports, "taken".to_owned());
+    model.note_shut(&name, &ports, "still taken".to_owned());
+    assert_eq!((translated(&model), model.open_and_not()), (1, (1, 1)));
+    assert_eq!(model.publications_of(&name).len(), 2);
+    // Withdrawn, and back since that failed.
+    let taken = model.take_publications(&name, &ports).unwrap();
+    assert_eq!(model.open_and_not(), (1, 0));
+    model.restore_publications(&name, taken);
+    let left = model.all_not_open();
+    assert_eq!((left.len(), left[0].1.reason.as_str()), (1, "still taken"));
+    model.note_open(&name, &ports);
+    assert_eq!((translated(&model), model.open_and_not()), (2, (2, 0)));
+    // Claimed anew it is to be open.
+    model.note_shut(&name, &ports, "taken".to_owned());
+    let taken = model.take_publications(&name, &ports).unwrap();
+    model.add_publication(&name, &taken[0], &mut counter()).unwrap();
+    assert_eq!((translated(&model), model.open_and_not()), (2, (2, 0)));
+}
+
 #[test]
 fn all_addresses_of_a_family_are_each_of_them() {
     let addresses = |text: &str| -> Vec<String> {
