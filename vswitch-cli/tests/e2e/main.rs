@@ -9,6 +9,7 @@ mod answer;
 mod attach;
 mod bad_input;
 mod bad_up;
+mod beside_docker;
 mod death;
 mod egress;
 mod fdb;
