@@ -15,6 +15,9 @@ pub const OWNERS_MAX: usize = 1 << 16;
 /// Addresses of ours that connections may appear from or be published at, at one time.
 pub const LOCALS_MAX: usize = 4096;
 
+/// Inner endpoints that are remembered for having spoken in vain to the outer endpoint of another.
+pub const KNOCKS_MAX: usize = 1_024;
+
 /// How many times what is left of the table, or of the ports, one owner may have: one takes four fifths
 /// at most, two take four ninths each, and so on, and there is always some left for another.
 pub const SHARE_OF_WHAT_IS_LEFT: usize = 4;

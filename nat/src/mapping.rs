@@ -12,7 +12,7 @@
 
 use crate::address::Address;
 use crate::limits::MAPPINGS_MAX;
-use crate::table::hash::Secrets;
+use crate::table::hash::{Key, Ports, Secrets};
 use crate::table::index::Index;
 use crate::tuple::{OwnerId, Transport};
 
@@ -33,6 +33,14 @@ pub(crate) struct Mapping {
     pub(crate) born: u32,
     /// Connections that live by it; of one that is not in use, the number of the next.
     pub(crate) users: u32,
+}
+
+impl Mapping {
+    /// The inner endpoint's having spoken to a remote address; see [`crate::table::knocks`].
+    pub(crate) fn knock(&self, secrets: &Secrets, remote: Address) -> u64 {
+        let ports = Ports::new(self.inner_port, self.port);
+        secrets.hash(&Key { transport: self.transport, src: remote, dst: self.inner, ports })
+    }
 }
 
 /// The mappings of a table, by number.

@@ -36,6 +36,7 @@ use crate::table::contacts::Contacts;
 use crate::table::flow::{Flow, Traits, Way};
 use crate::table::hash::{Key, Secrets};
 use crate::table::index::Index;
+use crate::table::knocks::Knocks;
 use crate::table::locals::Locals;
 use crate::table::owners::Owners;
 use crate::table::slab::Slab;
@@ -60,6 +61,7 @@ pub struct Nat {
     flows: Slab,
     index: Index,
     contacts: Contacts,
+    knocks: Knocks,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
@@ -100,6 +102,7 @@ impl Nat {
             flows: Slab::new(capacity),
             index: Index::new(2 * capacity),
             contacts: Contacts::new(capacity),
+            knocks: Knocks::new(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),

@@ -17,6 +17,7 @@ pub(crate) mod contacts;
 pub(crate) mod flow;
 pub(crate) mod hash;
 pub(crate) mod index;
+pub(crate) mod knocks;
 pub(crate) mod locals;
 pub(crate) mod owners;
 pub(crate) mod slab;

@@ -175,6 +175,7 @@ fn rows() -> Vec<Row> {
             MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatPorts);
             OWNERS_MAX, "containers", "there are fewer ports", Never;
             LOCALS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
+            KNOCKS_MAX, "endpoints", "another takes the place until the next packet", Never;
             SHARE_OF_WHAT_IS_LEFT, "times", "a container gives up one of its connections", Never;
             ENDED_VICTIMS_MAX, "connections", "those without an answer are looked at", Never;
             PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatPorts);

@@ -16,6 +16,7 @@
 use super::{Nat, Packet};
 use crate::address::{Address, may_receive, may_send};
 use crate::edit::{Side, Translation};
+use crate::mapping::Mapping;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -68,8 +69,16 @@ impl Nat {
         let is_hairpin = self.rules.is_local(key.dst);
         let outside = self.rules.outside(key.src);
         let appears_at = outside.or_else(|| is_hairpin.then_some(key.dst));
-        if is_hairpin && self.reach(key, appears_at.unwrap_or(key.dst))?.is_none() {
-            return Ok(Translation::NotOurs);
+        if is_hairpin {
+            let seen_as = appears_at.unwrap_or(key.dst);
+            match self.reach(key, seen_as) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(Translation::NotOurs),
+                Err(refusal) => {
+                    self.knock(packet, seen_as);
+                    return Err(refusal);
+                }
+            }
         }
         check_opening(packet)?;
         check_addresses(key)?;
@@ -141,6 +150,25 @@ impl Nat {
         self.insert(flow, [None, Some(reached.outer)])
     }
 
+    /// An endpoint speaks, in vain, to an address of ours: who appears from there may answer. Otherwise two
+    /// that know each other's outer endpoint alone would each be kept out by the other's filter (RFC 4787, REQ-8 and
+    /// REQ-9).
+    #[cold]
+    fn knock(&mut self, packet: &Packet<'_>, seen_as: Address) {
+        let key = &packet.key;
+        if check_opening(packet).and(check_addresses(key)).is_err() {
+            return;
+        }
+        let inner = (key.src, key.ports.src());
+        let Some(local) = self.locals.find(seen_as) else { return };
+        let is_live = |mapping: &Mapping| !self.is_mapping_withdrawn(mapping);
+        let known = self.mappings.find(&self.secrets, key.transport, inner, local, is_live);
+        if let Some(number) = known {
+            let knock = self.mappings.at(number).knock(&self.secrets, key.dst);
+            self.knocks.note(knock, self.now);
+        }
+    }
+
     /// Who is reached at an address of ours, by a sender that is seen as `seen_as`; none if nobody.
     fn reach(&mut self, key: &Key, seen_as: Address) -> Result<Option<Reached>, Refusal> {
         let port = key.ports.dst();
@@ -161,10 +189,13 @@ impl Nat {
         let number = ports.and_then(|ports| ports.mapping(port));
         let is_live = |number: &u32| !self.is_mapping_withdrawn(self.mappings.at(*number));
         let Some(number) = number.filter(is_live) else { return Ok(None) };
-        if !self.contacts.has(self.contact(key.transport, local, port, seen_as)) {
+        let known = self.mappings.at(number);
+        let knock = known.knock(&self.secrets, seen_as);
+        if !self.contacts.has(self.contact(key.transport, local, port, seen_as))
+            && !self.knocks.has(knock, self.now)
+        {
             return Err(Refusal::Unsolicited);
         }
-        let known = self.mappings.at(number);
         let server = (known.inner, known.inner_port);
         let outer = Outer { local, port, mapping: Some(number) };
         Ok(Some(Reached { server, owner: known.owner, outer }))

@@ -113,9 +113,11 @@ impl Nat {
                 return Some(port);
             }
         }
-        let victim = self.port_victim(owner, transport, local)?;
-        self.counters.evicted += 1;
-        self.end(victim);
+        // Also what frees no port of these may have made its share large enough.
+        if let Some(victim) = self.port_victim(owner, transport, local) {
+            self.counters.evicted += 1;
+            self.end(victim);
+        }
         self.try_port(owner, transport, local, like)
     }
 

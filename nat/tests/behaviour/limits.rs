@@ -106,6 +106,22 @@ fn one_owner_cannot_take_all_ports() {
 }
 
 #[test]
+fn what_is_over_of_another_family_counts_no_longer_where_ports_are_short() {
+    let mut policy = policy();
+    policy.ports = 20_000..=20_099;
+    let mut nat = Lab::with(policy);
+    for port in 1..=60 {
+        let outer = nat.out(&udp(&from(port), R)).to_string();
+        nat.back(&udp(R, &outer));
+    }
+    for port in 1..=80 {
+        let client = format!("[fd00:99::2]:{port}");
+        nat.establish(&client, "[2001:db8:f::7]:80");
+    }
+    assert_eq!((nat.nat.counters().port_hits, nat.nat.len()), (0, 80));
+}
+
+#[test]
 fn where_ports_are_short_the_owners_oldest_that_is_over_gives_its_own() {
     let mut policy = policy();
     policy.ports = 20_000..=20_009;

@@ -160,6 +160,41 @@ fn req_9_hairpinning_from_the_outer_address_and_port() {
 }
 
 #[test]
+fn req_9_two_that_speak_to_each_others_outer_endpoint_meet() {
+    let mut nat = Lab::new();
+    let (one, other) = ("10.99.0.2:4000", "10.99.0.3:5000");
+    let a = nat.out(&udp(one, R1)).to_string();
+    let b = nat.edit(inside(2), &udp(other, R1)).0.src.to_string();
+    assert_eq!(nat.send(inside(1), &udp(one, &b)), Err(Refusal::Unsolicited));
+    // A third endpoint has nothing of it, nor has a stranger outside.
+    nat.edit(inside(3), &udp("10.99.0.4:1", R1));
+    assert_eq!(nat.send(inside(3), &udp("10.99.0.4:1", &b)), Err(Refusal::Unsolicited));
+    let stranger = nat.send(Side::Outside, &udp("198.51.100.8:53", &a));
+    assert_eq!(stranger, Err(Refusal::Unsolicited));
+    for _ in 0..2 {
+        let (edit, to) = nat.edit(inside(2), &udp(other, &a));
+        assert_eq!((edit.src, edit.dst, to), (endpoint(&b), endpoint(one), inside(1)));
+        let (edit, to) = nat.edit(inside(1), &udp(one, &b));
+        assert_eq!((edit.src, edit.dst, to), (endpoint(&a), endpoint(other), inside(2)));
+    }
+}
+
+#[test]
+fn req_9_who_knocked_may_be_reached_for_two_minutes() {
+    let mut nat = Lab::new();
+    let (one, other) = ("10.99.0.2:4000", "10.99.0.3:5000");
+    let a = nat.out(&udp(one, R1)).to_string();
+    let b = nat.edit(inside(2), &udp(other, R1)).0.src.to_string();
+    assert_eq!(nat.send(inside(1), &udp(one, &b)), Err(Refusal::Unsolicited));
+    for _ in 0..2 {
+        nat.wait_s(61);
+        assert_eq!(nat.out(&udp(one, R1)).to_string(), a);
+        nat.edit(inside(2), &udp(other, R1));
+    }
+    assert_eq!(nat.send(inside(2), &udp(other, &a)), Err(Refusal::Unsolicited));
+}
+
+#[test]
 fn req_9_a_container_reaches_itself_by_its_published_port() {
     let mut policy = policy();
     policy.published = vec![published(Transport::Udp, 700..=700, A, 70, 1)];

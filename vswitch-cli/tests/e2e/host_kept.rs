@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Host, Snapshot, wait_for};
+use crate::harness::remote::{FAR4, FAR6, HOST4};
+use crate::harness::{Flow, Host, Snapshot, wait_for};
 
 /// Up, use it in every way, and compare after `end`.
 #[track_caller]
@@ -46,6 +47,49 @@ fn after_a_crash_up_and_down() {
         host.up(&[]);
         host.down();
     });
+}
+
+/// Every kind of publication, connections of every kind that stand, and a publication that was taken back: rules,
+/// sysctls and devices are those of before.
+#[test]
+fn after_down_with_the_way_out_in_use() {
+    let mut host = Host::new();
+    let remote = host.remote();
+    // Somebody else's rules stay as they are.
+    host.netns().ok(&["nft", "add table inet firewall; add chain inet firewall input"]);
+    let before = Snapshot::take(host.netns());
+    host.up(&["--uplink", "auto"]);
+    let args = ["-p", "8080:80", "-p", "127.0.0.1:9000:80", "-p", "[::1]:9001:80", "-p", "80"];
+    let web = host.container_with("web", &args);
+    host.ok(&["publish", "web", "40000-40999:40000-40999/udp"]);
+    host.ok(&["publish", "web", "192.0.2.1:3868:3868/sctp"]);
+    host.ok(&["publish", "web", "8081:80", "--allow-from", "198.51.100.0/24"]);
+    host.ok(&["publish", "web", "8082:80"]);
+    host.ok(&["unpublish", "web", "8082:80"]);
+    let client = host.container("client");
+    let loopback6 = "::1".parse().expect("an address");
+    {
+        let _service = web.serve("tcp", web.v4(), 80);
+        for port in [8080, 8081] {
+            assert!(remote.far().can_ask("tcp", HOST4, port), "from outside at {port}");
+        }
+        let loopback4 = "127.0.0.1".parse().expect("an address");
+        assert!(host.netns().can_ask("tcp", loopback4, 9000), "from the host");
+        assert!(client.can_ask("tcp", HOST4, 8080), "from a neighbour");
+    }
+    let _service = web.serve("tcp", web.v6(), 80);
+    assert!(host.netns().can_ask("tcp", loopback6, 9001), "from the host by the proxy");
+    let flows = [FAR4, FAR6].map(|far| Flow::start(&client, remote.far(), far));
+    for far in [FAR4, FAR6] {
+        client.ping(far);
+        let _service = remote.far().serve("udp", far, 7000);
+        client.ask("udp", far, 7000);
+    }
+    let during = Snapshot::take(host.netns());
+    assert!(!during.with("table netdev vswitch-br0").is_empty(), "{:?}", during.with("nft: table"));
+    host.down();
+    before.assert_same(&Snapshot::take(host.netns()));
+    drop(flows);
 }
 
 /// The switch changes what it must, and not a line more.

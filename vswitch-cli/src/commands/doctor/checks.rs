@@ -187,7 +187,8 @@ pub(super) fn docker(is_there: bool) -> Row {
         true => Row::ok(
             CHECK,
             "docker0 is there: with --uplink kernel its FORWARD chain drops our frames until `iptables \
-             -I DOCKER-USER -i br0 -j ACCEPT` and the same with `-o br0`; other uplinks need nothing",
+             -I DOCKER-USER -i br0 -j ACCEPT` and `iptables -I DOCKER-USER -o br0 -m conntrack --ctstate \
+             RELATED,ESTABLISHED,DNAT -j ACCEPT`; other uplinks need nothing",
         ),
     }
 }

@@ -32,8 +32,15 @@ impl Host {
     /// A host without a daemon. Its NIC `nic0` has 192.0.2.1/24 and 2001:db8::1/64.
     #[track_caller]
     pub(crate) fn new() -> Self {
-        let (netns, lan) = (Netns::new("host"), Netns::new("lan"));
-        join(&netns, "nic0", &lan, "nic1");
+        let host = Self::on("br0", Rc::new(Netns::new("host")), Rc::new(Netns::new("lan")));
+        host.plug_in();
+        host
+    }
+
+    /// Gives it its NIC, with addresses and default routes.
+    #[track_caller]
+    pub(crate) fn plug_in(&self) {
+        join(&self.netns, "nic0", &self.lan, "nic1");
         for args in [
             "addr add 192.0.2.1/24 dev nic0",
             "addr add 2001:db8::1/64 dev nic0 nodad",
@@ -42,9 +49,8 @@ impl Host {
         ] {
             let mut command = vec!["ip"];
             command.extend(args.split(' '));
-            netns.ok(&command);
+            self.netns.ok(&command);
         }
-        Self::on("br0", Rc::new(netns), Rc::new(lan))
     }
 
     /// Room for another daemon on the same host.

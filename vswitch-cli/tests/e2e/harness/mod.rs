@@ -5,6 +5,8 @@
 //! limit, after which it is killed and the test fails.
 
 mod container;
+mod craft;
+mod flow;
 mod host;
 mod netns;
 mod process;
@@ -13,6 +15,7 @@ pub(crate) mod remote;
 mod snapshot;
 
 pub(crate) use container::Container;
+pub(crate) use flow::{Collector, Flow};
 pub(crate) use host::Host;
 pub(crate) use netns::Netns;
 pub(crate) use process::{Output, Process};

@@ -61,6 +61,11 @@ impl Receiver {
         Self { process, _dir: dir, port }
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.parse().expect("a port")
+    }
+
     /// The digest of all that came, when the sender has closed.
     #[track_caller]
     pub(crate) fn digest(self) -> String {

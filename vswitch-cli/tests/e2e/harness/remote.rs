@@ -22,7 +22,7 @@ pub(crate) const FAR6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xf, 0, 
 pub(crate) const SNAT_PORTS: RangeInclusive<u16> = 20_000..=32_767;
 
 /// How long a service or a connection may take to stand.
-const READY_MAX: Duration = Duration::from_secs(10);
+pub(crate) const READY_MAX: Duration = Duration::from_secs(10);
 
 /// Says to each client the address and port that it came from: `PROTOCOL ADDR PORT`.
 const SAY_PEER: &str = "\
@@ -73,11 +73,8 @@ impl Host {
     #[track_caller]
     pub(crate) fn remote(&self) -> Remote {
         let (lan, far) = (self.lan(), Netns::new("far"));
-        self.netns().ok(&["ip", "addr", "add", "fe80::1/64", "dev", "nic0", "nodad"]);
         join(lan, "down0", &far, "up0");
         for line in [
-            "ip addr add 192.0.2.254/24 dev nic1",
-            "ip addr add 2001:db8::254/64 dev nic1 nodad",
             "ip addr add 198.51.100.1/24 dev down0",
             "ip addr add 2001:db8:f::1/64 dev down0 nodad",
             // Without such an address the kernel asks for no neighbour on behalf of others.
@@ -97,14 +94,23 @@ impl Host {
             far.ok(&line.split(' ').collect::<Vec<_>>());
         }
         let remote = Remote { far };
-        for address in [FAR4, FAR6] {
-            self.netns().ping_soon(address, READY_MAX);
-        }
+        remote.plug_in(self);
         remote
     }
 }
 
 impl Remote {
+    /// Gives the router its end of the host's link.
+    #[track_caller]
+    pub(crate) fn plug_in(&self, host: &Host) {
+        host.netns().ok(&["ip", "addr", "add", "fe80::1/64", "dev", "nic0", "nodad"]);
+        host.lan().ok(&["ip", "addr", "add", "192.0.2.254/24", "dev", "nic1"]);
+        host.lan().ok(&["ip", "addr", "add", "2001:db8::254/64", "dev", "nic1", "nodad"]);
+        for address in [FAR4, FAR6] {
+            host.netns().ping_soon(address, READY_MAX);
+        }
+    }
+
     /// The host behind the router.
     pub(crate) fn far(&self) -> &Netns {
         &self.far

@@ -1,0 +1,82 @@
+//! `--uplink kernel` beside Docker, whose `FORWARD` chain drops what it does not know: the rules of docs/nat.md.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::harness::remote::{FAR4, HOST4};
+use crate::harness::{Host, Netns, Process, wait_for};
+
+/// A real daemon in the host's namespace, with folders of its own. It has no containers: its rules are what matters.
+struct Docker {
+    _process: Process,
+    _dir: tempfile::TempDir,
+}
+
+impl Docker {
+    #[track_caller]
+    fn start(host: &Netns) -> Self {
+        let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
+        let at = |file: &str| dir.path().join(file).display().to_string();
+        std::fs::write(dir.path().join("daemon.json"), "{}").expect("write a file");
+        let option = |name: &str, file: &str| format!("--{name}={}", at(file));
+        // Its mounts go away with its mount namespace.
+        let mut command = host.command(&["unshare", "--mount", "dockerd", "--log-level=error"]);
+        command.args([option("data-root", "data"), option("exec-root", "exec")]);
+        command.args([option("pidfile", "pid"), option("config-file", "daemon.json")]);
+        let socket = format!("unix://{}", at("sock"));
+        command.arg(format!("--host={socket}")).stdin(Stdio::null());
+        let mut process = Process::spawn(&mut command);
+        wait_for("dockerd answers", Duration::from_secs(60), || {
+            assert!(process.is_running(), "dockerd ended");
+            let mut client = Command::new("/usr/bin/docker");
+            client.args(["--host", &socket, "version"]).output().is_ok_and(|o| o.status.success())
+        });
+        Self { _process: process, _dir: dir }
+    }
+}
+
+/// The rules that docs/nat.md tells people to add.
+#[track_caller]
+fn documented_rules() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/nat.md");
+    let text = std::fs::read_to_string(path).expect("docs/nat.md");
+    let rules = text.lines().filter(|line| line.starts_with("iptables -I DOCKER-USER "));
+    rules.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_kernels_way_needs_two_rules() {
+    let mut host = Host::new();
+    let remote = host.remote();
+    let _docker = Docker::start(host.netns());
+    host.up(&["--uplink", "kernel"]);
+    let a = host.container_with("a", &["-p", "8080:80"]);
+    let _inside = a.serve("tcp", a.v4(), 80);
+    let _outside = remote.far().serve("tcp", FAR4, 7000);
+    assert!(!a.can_ask("tcp", FAR4, 7000), "Docker lets it pass: the rules are not needed");
+    assert!(!remote.far().can_ask("tcp", HOST4, 8080));
+    let rules = documented_rules();
+    assert_eq!(rules.len(), 2, "{rules:?}");
+    for rule in &rules {
+        host.netns().ok(&rule.split(' ').collect::<Vec<_>>());
+    }
+    assert_eq!(a.ask("tcp", FAR4, 7000).0, HOST4);
+    assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
+}
+
+/// The switch's own way passes none of Docker's rules.
+#[test]
+fn the_switchs_own_way_needs_none() {
+    let mut host = Host::new();
+    let remote = host.remote();
+    let _docker = Docker::start(host.netns());
+    host.up(&["--uplink", "auto"]);
+    let a = host.container_with("a", &["-p", "8080:80"]);
+    let _inside = a.serve("tcp", a.v4(), 80);
+    let _outside = remote.far().serve("tcp", FAR4, 7000);
+    assert_eq!(a.ask("tcp", FAR4, 7000).0, HOST4);
+    assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
+    let loopback = "127.0.0.1".parse().expect("an address");
+    assert!(host.netns().can_ask("tcp", loopback, 8080), "from the host itself");
+}
