@@ -14,10 +14,12 @@ mod begin;
 mod end;
 mod error;
 mod follow;
+mod place;
 mod room;
 mod rows;
 mod warm;
 
+pub use self::place::Place;
 pub use self::rows::Row;
 
 use crate::counters::Counters;
@@ -27,6 +29,7 @@ use crate::mapping::Mappings;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
+use crate::share::Share;
 use crate::state::{Moment, State};
 use crate::table::contacts::Contacts;
 use crate::table::flow::{Flow, Traits, Way};
@@ -62,6 +65,7 @@ pub struct Nat {
     locals: Locals,
     rules: Rules,
     followed: Option<Identity>,
+    share: Share,
     secrets: Secrets,
     random: u64,
     now: Moment,
@@ -101,11 +105,25 @@ impl Nat {
             locals: Locals::new(),
             rules: Rules::default(),
             followed: None,
+            share: Share::WHOLE,
             secrets: Secrets::new(config.seed),
             random: !config.seed,
             now: Moment(0),
             counters: Counters::default(),
         }
+    }
+
+    /// The same of one worker among several, as long as nothing was translated yet.
+    #[must_use]
+    pub fn with_share(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
+    /// Which worker's it is.
+    #[inline]
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
     }
 
     /// Connections, those that have expired but were not ended yet included.

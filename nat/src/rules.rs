@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 
 use crate::address::Address;
 use crate::policy::{Policy, Published};
+use crate::share::Share;
 use crate::tuple::{OwnerId, Transport};
 
 /// Where a range begins: transport, address (none for all addresses), first port.
@@ -27,6 +28,8 @@ pub(crate) struct Rules {
     /// Entries by the container's.
     by_inner: Vec<(Start, u32)>,
     locals: Vec<Address>,
+    /// The ports from which the inside appears: all of them, and this worker's slice.
+    range: Option<RangeInclusive<u16>>,
     ports: Option<RangeInclusive<u16>>,
     outside: [Option<Address>; 2],
 }
@@ -41,7 +44,7 @@ pub(crate) struct Target {
 }
 
 impl Rules {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(policy: &Policy, share: Share) -> Self {
         let entries = policy.published.clone();
         let (mut by_local, mut by_inner) = (Vec::new(), Vec::new());
         for (number, entry) in (0..).zip(&entries) {
@@ -61,8 +64,8 @@ impl Rules {
             policy.local.iter().map(|ip| Address::from(*ip)).chain(own).collect();
         locals.sort_unstable();
         locals.dedup();
-        let ports = Some(policy.ports.clone());
-        Self { entries, by_local, by_inner, locals, ports, outside }
+        let (range, ports) = (Some(policy.ports.clone()), Some(share.slice(&policy.ports)));
+        Self { entries, by_local, by_inner, locals, range, ports, outside }
     }
 
     /// The address from which a family appears.
@@ -71,6 +74,12 @@ impl Rules {
         self.outside[usize::from(!like.is_v4())]
     }
 
+    /// The ports of all workers.
+    pub(crate) fn range(&self) -> Option<&RangeInclusive<u16>> {
+        self.range.as_ref()
+    }
+
+    /// The ports of this one.
     pub(crate) fn ports(&self) -> Option<&RangeInclusive<u16>> {
         self.ports.as_ref()
     }
@@ -120,6 +129,17 @@ impl Rules {
             let port = entry.ports.start().checked_add(inner.1.checked_sub(entry.to_port)?)?;
             let is_here = entry.address.is_none_or(|address| Address::from(address) == local);
             (is_here && entry.ports.contains(&port)).then_some(port)
+        })
+    }
+
+    /// Whether an inner endpoint is published at any address of ours.
+    pub(crate) fn is_source(&self, transport: Transport, inner: (Address, u16)) -> bool {
+        let wanted = (transport, Some(inner.0), inner.1);
+        let before = &self.by_inner[..self.by_inner.partition_point(|(start, _)| *start <= wanted)];
+        let of_it =
+            before.iter().rev().take_while(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1));
+        of_it.map(|&(_, number)| &self.entries[number as usize]).any(|entry| {
+            inner.1.checked_sub(entry.to_port).is_some_and(|at| usize::from(at) < entry.ports.len())
         })
     }
 

@@ -15,7 +15,7 @@ impl Nat {
     /// Looks at the connections of the owners concerned, or at all if an address or the range has changed.
     pub fn follow(&mut self, policy: &Policy) {
         self.followed = Some(identity(policy));
-        let rules = Rules::new(policy);
+        let rules = Rules::new(policy, self.share);
         let before = std::mem::replace(&mut self.rules, rules);
         if before.ports().is_some_and(|ports| Some(ports) != self.rules.ports()) {
             let mapped = Traits::CLIENT_MAPPED | Traits::SERVER_MAPPED;

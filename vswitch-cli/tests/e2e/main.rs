@@ -28,3 +28,4 @@ mod side_by_side;
 mod tools;
 mod transfer;
 mod vlan;
+mod workers;
