@@ -55,8 +55,8 @@ pub const POOL_FRAMES: usize =
     ROUND_FRAMES_MAX + ROUND_FRAMES_MAX + HELD_FRAMES_MAX + SQ_ENTRIES as usize;
 
 /// Frames that the rooms may hold back from one round to the next, for whatever reason: 128 for their next
-/// hop, and 256 fragments.
-pub const HELD_FRAMES_MAX: usize = 384;
+/// hop, and 256 fragments; with several workers 256 more of which it is to be found out who translates them.
+pub const HELD_FRAMES_MAX: usize = 640;
 
 /// Holders of one buffer: a flood to every port, and the one who floods.
 pub const HOLDERS_MAX: u16 = PORTS_MAX as u16 + 1;

@@ -52,7 +52,25 @@ use owners::{Owner, Who};
 use ranges::{Fit, Ranges};
 
 /// What becomes of a packet, and of each of its fragments.
-pub type Verdict = Result<Translation, Refusal>;
+pub type Verdict<T = Translation> = Result<T, Refusal>;
+
+/// What a store says of packets that are not refused: how they are translated, or by which worker.
+pub trait Fate: Copy + PartialEq {
+    /// Whether such a packet goes to a container.
+    fn goes_to(&self, owner: OwnerId) -> bool;
+}
+
+impl Fate for Translation {
+    fn goes_to(&self, owner: OwnerId) -> bool {
+        matches!(self, Self::Edit { to, .. } if *to == Side::Inside(owner))
+    }
+}
+
+impl Fate for usize {
+    fn goes_to(&self, _: OwnerId) -> bool {
+        false
+    }
+}
 
 /// What happened to fragments since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,21 +106,21 @@ struct Key {
 }
 
 #[derive(Clone, Debug)]
-struct Packet {
+struct Packet<T> {
     key: Key,
     since: Time,
     ranges: Ranges,
     /// None while it waits.
-    verdict: Option<Verdict>,
+    verdict: Option<Verdict<T>>,
     queue: Queue,
     waiting: u32,
 }
 
-/// The packets that are coming in fragments. `F` is the caller's frame.
+/// The packets that are coming in fragments. `F` is the caller's frame, `T` what becomes of a packet.
 #[derive(Debug)]
-pub struct Fragments<F> {
+pub struct Fragments<F, T = Translation> {
     by_key: HashMap<Key, u32>,
-    packets: Vec<Packet>,
+    packets: Vec<Packet<T>>,
     free: Vec<u32>,
     /// All packets, oldest first, and the links of that list.
     ages: List,
@@ -114,13 +132,13 @@ pub struct Fragments<F> {
     counters: Counters,
 }
 
-impl<F> Default for Fragments<F> {
+impl<F, T: Fate> Default for Fragments<F, T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<F> Fragments<F> {
+impl<F, T: Fate> Fragments<F, T> {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
@@ -171,9 +189,9 @@ impl<F> Fragments<F> {
         now: Time,
         from: Side,
         view: &View,
-        verdict: Verdict,
-        give: &mut impl FnMut(F, Verdict),
-    ) -> Verdict {
+        verdict: Verdict<T>,
+        give: &mut impl FnMut(F, Verdict<T>),
+    ) -> Verdict<T> {
         let (Some(key), Some(fragment)) = (key(from, view), view.fragment) else { return verdict };
         self.expire(now, FRAGMENT_EXPIRED_IN_PASSING_MAX, give);
         if Ranges::bounds(&fragment).is_none() {
@@ -210,7 +228,7 @@ impl<F> Fragments<F> {
         from: Side,
         view: &View,
         frame: F,
-        give: &mut impl FnMut(F, Verdict),
+        give: &mut impl FnMut(F, Verdict<T>),
     ) {
         self.expire(now, FRAGMENT_EXPIRED_IN_PASSING_MAX, give);
         let (Some(key), Some(fragment)) = (key(from, view), view.fragment) else {
@@ -244,13 +262,13 @@ impl<F> Fragments<F> {
     }
 
     /// Lets packets go that are not complete in time, at most as many as that.
-    pub fn tick(&mut self, now: Time, operations_max: usize, give: &mut impl FnMut(F, Verdict)) {
+    pub fn tick(&mut self, now: Time, operations_max: usize, give: &mut impl FnMut(F, Verdict<T>)) {
         self.expire(now, operations_max, give);
     }
 
     /// A container is gone: what comes from it, and what goes to it, is forgotten.
-    pub fn remove_owner(&mut self, owner: OwnerId, give: &mut impl FnMut(F, Verdict)) {
-        let goes_to = |verdict| matches!(verdict, Some(Ok(Translation::Edit { to, .. })) if to == Side::Inside(owner));
+    pub fn remove_owner(&mut self, owner: OwnerId, give: &mut impl FnMut(F, Verdict<T>)) {
+        let goes_to = |verdict| matches!(verdict, Some(Ok(fate)) if T::goes_to(&fate, owner));
         let mut next = self.ages.first();
         while let Some(at) = next {
             next = List::next(&self.age_links, at);
@@ -267,7 +285,7 @@ impl<F> Fragments<F> {
     }
 
     /// A fragment that does not fit its packet: why it is dropped, and perhaps its packet with it.
-    fn misfit(&mut self, at: u32, fit: Fit, give: &mut impl FnMut(F, Verdict)) -> Refusal {
+    fn misfit(&mut self, at: u32, fit: Fit, give: &mut impl FnMut(F, Verdict<T>)) -> Refusal {
         match fit {
             Fit::TooMany => {
                 self.counters.full += 1;
@@ -285,11 +303,11 @@ impl<F> Fragments<F> {
     }
 
     /// The packet, if its head has come or it is dead, and its time is not over.
-    fn known(&mut self, now: Time, key: &Key, give: &mut impl FnMut(F, Verdict)) -> Option<u32> {
+    fn known(&mut self, now: Time, key: &Key, give: &mut impl FnMut(F, Verdict<T>)) -> Option<u32> {
         self.find(now, key, give).filter(|at| self.packets[*at as usize].verdict.is_some())
     }
 
-    fn find(&mut self, now: Time, key: &Key, give: &mut impl FnMut(F, Verdict)) -> Option<u32> {
+    fn find(&mut self, now: Time, key: &Key, give: &mut impl FnMut(F, Verdict<T>)) -> Option<u32> {
         let at = *self.by_key.get(key)?;
         if now.since(self.packets[at as usize].since) < FRAGMENT_TIMEOUT {
             return Some(at);
@@ -299,7 +317,7 @@ impl<F> Fragments<F> {
         None
     }
 
-    fn find_or_insert(&mut self, now: Time, key: Key, give: &mut impl FnMut(F, Verdict)) -> u32 {
+    fn find_or_insert(&mut self, now: Time, key: Key, give: &mut impl FnMut(F, Verdict<T>)) -> u32 {
         if let Some(at) = self.find(now, &key, give) {
             return at;
         }
@@ -322,7 +340,7 @@ impl<F> Fragments<F> {
         at
     }
 
-    fn expire(&mut self, now: Time, max: usize, give: &mut impl FnMut(F, Verdict)) {
+    fn expire(&mut self, now: Time, max: usize, give: &mut impl FnMut(F, Verdict<T>)) {
         for _ in 0..max {
             let Some(at) = self.ages.first() else { return };
             if now.since(self.packets[at as usize].since) < FRAGMENT_TIMEOUT {
@@ -333,7 +351,7 @@ impl<F> Fragments<F> {
         }
     }
 
-    fn remove_if_complete(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) {
+    fn remove_if_complete(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         if self.packets[at as usize].ranges.is_complete() {
             self.counters.completed += 1;
             self.remove(at, Refusal::Overlap, give);
@@ -341,14 +359,14 @@ impl<F> Fragments<F> {
     }
 
     /// A packet that waits without frames was never one.
-    fn remove_if_empty(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) {
+    fn remove_if_empty(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         if self.packets[at as usize].waiting == 0 {
             self.remove(at, Refusal::FragmentsFull, give);
         }
     }
 
     /// Forgets a packet; its frames are dropped for that reason.
-    fn remove(&mut self, at: u32, reason: Refusal, give: &mut impl FnMut(F, Verdict)) {
+    fn remove(&mut self, at: u32, reason: Refusal, give: &mut impl FnMut(F, Verdict<T>)) {
         self.give_all(at, reason, give);
         self.delist(at);
         self.by_key.remove(&self.packets[at as usize].key);

@@ -18,6 +18,7 @@
 //! | [`clamp`](mod@clamp) | the MSS of SYNs, lowered |
 //! | [`split`](mod@split) | fragmentation of IPv4 |
 //! | [`fragment`] | packets that come in fragments: which connection is theirs |
+//! | [`share`] | which worker translates what, where there are several |
 //! | [`policy`] | from which address and ports the inside appears, and what is published |
 //! | [`refusal`] | why a packet is not translated |
 //! | [`limits`] | every limit of the crate |
@@ -41,6 +42,7 @@ mod quote;
 pub mod refusal;
 pub mod rewrite;
 mod rules;
+pub mod share;
 pub mod split;
 mod state;
 mod table;
@@ -51,9 +53,10 @@ pub mod view;
 
 pub use counters::Counters;
 pub use edit::{Edit, Side, Translation};
-pub use nat::{Flushing, Nat, NatConfig, Row};
+pub use nat::{Flushing, Nat, NatConfig, Place, Row};
 pub use policy::{Policy, Published};
 pub use refusal::Refusal;
+pub use share::Share;
 pub use state::State;
 pub use time::Time;
 pub use tuple::{Endpoint, OwnerId, Transport, Tuple};

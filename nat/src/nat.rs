@@ -15,12 +15,14 @@ mod end;
 mod error;
 mod flush;
 mod follow;
+mod place;
 mod room;
 mod rows;
 mod warm;
 mod withdraw;
 
 pub use self::flush::Flushing;
+pub use self::place::Place;
 pub use self::rows::Row;
 
 use self::withdraw::Withdrawn;
@@ -31,6 +33,7 @@ use crate::mapping::Mappings;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
+use crate::share::Share;
 use crate::state::{Moment, State};
 use crate::table::contacts::Contacts;
 use crate::table::flow::{Flow, Traits, Way};
@@ -69,6 +72,7 @@ pub struct Nat {
     rules: Rules,
     followed: Option<Identity>,
     withdrawn: Withdrawn,
+    share: Share,
     secrets: Secrets,
     random: u64,
     now: Moment,
@@ -110,11 +114,25 @@ impl Nat {
             rules: Rules::default(),
             followed: None,
             withdrawn: Withdrawn::default(),
+            share: Share::WHOLE,
             secrets: Secrets::new(config.seed),
             random: !config.seed,
             now: Moment(0),
             counters: Counters::default(),
         }
+    }
+
+    /// The same of one worker among several, as long as nothing was translated yet.
+    #[must_use]
+    pub fn with_share(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
+    /// Which worker's it is.
+    #[inline]
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
     }
 
     /// Connections, those that have expired or are withdrawn but were not ended yet included.

@@ -16,6 +16,7 @@ use std::ops::RangeInclusive;
 
 use crate::address::Address;
 use crate::policy::{Policy, Published};
+use crate::share::Share;
 use crate::tuple::{OwnerId, Transport};
 
 /// Where a range begins: transport, address (none for all addresses), first port.
@@ -32,6 +33,8 @@ pub(crate) struct Rules {
     /// Entries by the container's.
     by_inner: Vec<(Start, u32)>,
     locals: Vec<Address>,
+    /// The ports from which the inside appears: all of them, and this worker's slice.
+    range: Option<RangeInclusive<u16>>,
     ports: Option<RangeInclusive<u16>>,
     outside: [Option<Address>; 2],
 }
@@ -48,8 +51,8 @@ pub(crate) struct Target {
 }
 
 impl Rules {
-    /// A policy that follows another one in an epoch.
-    pub(crate) fn new(policy: &Policy, before: &Self, epoch: u32) -> Self {
+    /// A policy that follows another one in an epoch; of the range of ports a worker's share.
+    pub(crate) fn new(policy: &Policy, share: Share, before: &Self, epoch: u32) -> Self {
         let entries = policy.published.clone();
         let since = entries.iter().map(|entry| before.since(entry).unwrap_or(epoch)).collect();
         let (mut by_local, mut by_inner) = (Vec::new(), Vec::new());
@@ -70,8 +73,8 @@ impl Rules {
             policy.local.iter().map(|ip| Address::from(*ip)).chain(own).collect();
         locals.sort_unstable();
         locals.dedup();
-        let ports = Some(policy.ports.clone());
-        Self { entries, since, by_local, by_inner, locals, ports, outside }
+        let (range, ports) = (Some(policy.ports.clone()), Some(share.slice(&policy.ports)));
+        Self { entries, since, by_local, by_inner, locals, range, ports, outside }
     }
 
     /// The address from which a family appears.
@@ -80,6 +83,12 @@ impl Rules {
         self.outside[usize::from(!like.is_v4())]
     }
 
+    /// The ports of all workers.
+    pub(crate) fn range(&self) -> Option<&RangeInclusive<u16>> {
+        self.range.as_ref()
+    }
+
+    /// The ports of this one.
     pub(crate) fn ports(&self) -> Option<&RangeInclusive<u16>> {
         self.ports.as_ref()
     }
@@ -141,6 +150,17 @@ impl Rules {
             let port = entry.ports.start().checked_add(inner.1.checked_sub(entry.to_port)?)?;
             let is_here = entry.address.is_none_or(|address| Address::from(address) == local);
             (is_here && entry.ports.contains(&port)).then_some((port, self.since[number]))
+        })
+    }
+
+    /// Whether an inner endpoint is published at any address of ours.
+    pub(crate) fn is_source(&self, transport: Transport, inner: (Address, u16)) -> bool {
+        let wanted = (transport, Some(inner.0), inner.1);
+        let before = &self.by_inner[..self.by_inner.partition_point(|(start, _)| *start <= wanted)];
+        let of_it =
+            before.iter().rev().take_while(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1));
+        of_it.map(|&(_, number)| &self.entries[number as usize]).any(|entry| {
+            inner.1.checked_sub(entry.to_port).is_some_and(|at| usize::from(at) < entry.ports.len())
         })
     }
 

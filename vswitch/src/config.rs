@@ -139,7 +139,7 @@ impl Config {
             bridge: said.bridge.unwrap_or_default(),
             subnet: said.subnet,
             subnet6: said.subnet6,
-            workers: said.workers.unwrap_or_else(|| workers_for(&uplink)),
+            workers: said.workers.unwrap_or_default(),
             cpus: said.cpus.unwrap_or_default(),
             scheduling: said.scheduling.unwrap_or_default(),
             idle: said.idle.unwrap_or(IdlePolicy::Adaptive),
@@ -175,10 +175,4 @@ impl Config {
     pub fn ageing(&self) -> Duration {
         self.ageing.duration()
     }
-}
-
-/// How many move frames unless somebody says: one where addresses are translated, since one table has
-/// all connections.
-fn workers_for(uplink: &Uplink) -> Workers {
-    if uplink.is_user_space() { Workers::ONE } else { Workers::default() }
 }

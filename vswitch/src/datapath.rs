@@ -19,7 +19,8 @@
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
-//! `received + generated + flood copies == sent + dropped + consumed + held`.
+//! `received + generated + flood copies + taken over == sent + dropped + consumed + held + handed over`: what
+//! one worker hands over, another one takes.
 
 mod admit;
 mod batch;
@@ -50,6 +51,7 @@ use std::sync::Arc;
 use fastpath::{Nanos, Pool, PortIndex};
 
 use limits::NEWS_ROWS;
+use nat::Share;
 
 pub use batch::{Batch, Verdict};
 pub use bucket::{Bucket, Rate};
@@ -59,6 +61,7 @@ pub use loops::{LoopEvent, LoopSign, Loops, Watch};
 pub use multicast::Groups;
 pub use police::{PortLimits, Storm};
 pub use reason::DropReason;
+pub(crate) use router::{Arrival, Leaving};
 pub use router::{
     Beyond, Memory, Neighbours, RouteAction, RouterConf, RouterCounters, Routes, UplinkConf,
 };
@@ -86,6 +89,7 @@ pub struct State {
     pub loops: Loops,
     /// What routing remembers, once there is a router.
     pub router: Option<Box<Memory>>,
+    share: Share,
     seed: u64,
     epoch: u64,
 }
@@ -112,9 +116,16 @@ impl State {
             tell,
             loops,
             router,
+            share: Share::WHOLE,
             seed,
             epoch: 0,
         }
+    }
+
+    /// The same of one worker among several, which translate each its share.
+    #[must_use]
+    pub fn with_share(self, share: Share) -> Self {
+        Self { share, ..self }
     }
 
     /// Brings static entries, connections, and what is asked who listens, in line with a snapshot that is
@@ -125,12 +136,28 @@ impl State {
             self.fdb.set_statics(snapshot);
             self.groups.follow(snapshot);
             if snapshot.has_routers() && self.router.is_none() {
-                self.router = Some(Box::new(Memory::new(self.seed)));
+                self.router = Some(Box::new(Memory::new(self.seed, self.share)));
             }
             if let Some(router) = &mut self.router {
                 router.follow(snapshot);
             }
         }
+    }
+
+    /// Takes a frame over from another worker, for the next batch; gives it back where there is no router.
+    pub(crate) fn take_over(&mut self, arrival: Arrival) -> Result<(), Arrival> {
+        match &mut self.router {
+            Some(router) => {
+                router.arrived.push(arrival);
+                Ok(())
+            }
+            None => Err(arrival),
+        }
+    }
+
+    /// Frames of the last batch that other workers translate.
+    pub(crate) fn leaving(&mut self) -> impl Iterator<Item = Leaving> {
+        self.router.iter_mut().flat_map(|router| router.leaving.drain(..))
     }
 
     /// Notes what the other workers are to hear, if there are any.

@@ -26,7 +26,7 @@ use vswitch_api::stats::WorkerStats;
 use crate::config::Cpus;
 use crate::datapath::{FdbRow, LoopEvent, PortCounters, Snapshot, Watch};
 use crate::limits::{COMMANDS_MAX, Count, EVENTS_MAX};
-use crate::worker::{Command, News, Setup, Worker};
+use crate::worker::{Command, Handover, News, Setup, Worker};
 
 /// How the workers run.
 #[derive(Debug, Clone)]
@@ -178,9 +178,11 @@ impl Dataplane {
             slots: PORTS_MAX,
             threads: Mutex::new(Vec::new()),
         };
-        for (id, news) in News::mesh(config.workers).into_iter().enumerate() {
-            let failed = |source| DataplaneError::Start { worker: id, source };
-            let bell = Bell::new().map_err(failed)?;
+        let failed = |worker| move |source| DataplaneError::Start { worker, source };
+        let bells = (0..config.workers).map(|id| Bell::new().map_err(failed(id)));
+        let bells = bells.collect::<Result<Vec<_>, _>>()?;
+        let ends = News::mesh(config.workers).into_iter().zip(Handover::mesh(&bells));
+        for (id, ((news, handover), bell)) in ends.zip(bells).enumerate() {
             let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
             let ended = Arc::new(AtomicBool::new(false));
             let setup = Setup {
@@ -195,11 +197,13 @@ impl Dataplane {
                 events: events.clone(),
                 snapshot: Arc::clone(&inner.snapshot),
                 news,
+                handover,
+                share: nat::Share::new(id, config.workers),
                 seed: random()?,
                 watch: Arc::clone(&inner.watch),
             };
             // A worker that cannot start takes the ones before it with it: `Inner` stops them.
-            let (thread, slots) = spawn(setup).map_err(failed)?;
+            let (thread, slots) = spawn(setup).map_err(failed(id))?;
             inner.slots = inner.slots.min(slots);
             inner.lines.push(Line { commands, ended, bell });
             inner.threads.get_mut().unwrap_or_else(|e| e.into_inner()).push(thread);

@@ -26,6 +26,16 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long an ending worker waits for what is in flight.
 pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
+/// Frames of up to [`HANDOVER_SMALL_BYTES`] that one worker may have on the way to another, which translates
+/// them.
+pub(crate) const HANDOVER_SMALL_MAX: usize = 256;
+
+/// The same of longer ones. Beyond either they are dropped as `handover-full`.
+pub(crate) const HANDOVER_LARGE_MAX: usize = 64;
+
+/// Up to this length, with the offload header, frames are small: most that are no GSO frames.
+pub(crate) const HANDOVER_SMALL_BYTES: usize = 2048;
+
 /// How often a worker looks which ports it should hold back, and for how long it sleeps when only those
 /// have frames.
 pub(crate) const RESTRAINT_PERIOD: Duration = Duration::from_millis(1);
@@ -255,6 +265,9 @@ fn rows() -> Vec<Row> {
             RESTRAINT_TIME, "", "a port that behaves is let go", Never;
             FLOOD_FRAMES, "frames", "a port that sends small frames without answers is held back, if others talk", Never;
             FLOOD_BYTES_PER_FRAME, "bytes", "frames are not small", Never;
+            HANDOVER_SMALL_MAX, "frames", "dropped as handover-full", Drops(DropReason::HandoverFull);
+            HANDOVER_LARGE_MAX, "frames", "dropped as handover-full", Drops(DropReason::HandoverFull);
+            HANDOVER_SMALL_BYTES, "bytes", "the frame counts as a large one", Never;
             SWEEP_EVERY, "", "the next step of the sweep", Never;
             WORKER_DRAIN_MAX, "", "the worker ends with frames in flight", Never;
         }

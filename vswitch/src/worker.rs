@@ -9,9 +9,11 @@
 //!
 //! Nothing here takes a lock. Control speaks to a worker through a bounded queue of [`Command`]s and
 //! gets an answer through each; workers tell each other what they learn through rings of one writer
-//! and one reader ([`fastpath::ring::spsc`]), and whatever does not fit is learnt later by the other.
+//! and one reader ([`fastpath::ring::spsc`]), and whatever does not fit is learnt later by the other. Likewise
+//! they hand each other the frames that the other translates.
 
 mod command;
+mod handover;
 mod news;
 mod restraint;
 
@@ -27,11 +29,13 @@ use fastpath::{
     BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex,
     SchedulingReport, Wait, backend,
 };
+use nat::Share;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
 pub(crate) use command::{Command, Removed, WorkerReport};
+pub(crate) use handover::Handover;
 pub(crate) use news::News;
 use restraint::Restraint;
 
@@ -58,6 +62,9 @@ pub(crate) struct Setup {
     pub(crate) events: mpsc::Sender<DataplaneEvent>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) news: News,
+    pub(crate) handover: Handover,
+    /// Its part of translation.
+    pub(crate) share: Share,
     pub(crate) seed: u64,
     pub(crate) watch: Arc<Watch>,
 }
@@ -74,6 +81,7 @@ pub(crate) struct Worker {
     events: mpsc::Sender<DataplaneEvent>,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     news: News,
+    handover: Handover,
     state: State,
     restraint: Restraint,
     stats: Stats,
@@ -112,7 +120,9 @@ impl Worker {
             ended: setup.ended,
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
-            state: State::watched(setup.seed, setup.news.has_peers(), setup.watch),
+            state: State::watched(setup.seed, setup.news.has_peers(), setup.watch)
+                .with_share(setup.share),
+            handover: setup.handover,
             news: setup.news,
             restraint: Restraint::default(),
             stats: Stats::default(),
@@ -151,13 +161,15 @@ impl Worker {
         self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
         let now = self.clock.now();
         let snapshot = Arc::clone(self.snapshot.load());
-        let is_idle = self.batch.is_empty();
+        let is_empty = self.batch.is_empty();
         self.rounds += 1;
-        self.empty_rounds += u64::from(is_idle);
+        self.empty_rounds += u64::from(is_empty);
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
         self.state.follow(&snapshot);
         self.handle_events(now, &snapshot);
         self.news.hear(&snapshot, &mut self.state);
+        let handed = self.handover.take(&mut self.pool, &mut self.state, &mut self.stats);
+        let is_idle = is_empty && !handed;
         datapath::run(
             now,
             &mut self.batch,
@@ -167,6 +179,7 @@ impl Worker {
             &mut self.stats,
             &mut *self.engine,
         );
+        self.handover.give(&mut self.pool, &mut self.state, &mut self.stats);
         datapath::tick(
             now,
             (self.id == 0, is_idle),
@@ -279,6 +292,8 @@ impl Worker {
             flood_copies: self.stats.flood_copies,
             sent: total.tx_frames,
             dropped: total.drops_total(),
+            handed_over: self.stats.handed_over,
+            taken_over: self.stats.taken_over,
             held: (self.engine.held_writes() + self.batch.len() + self.state.held()) as u64,
             pool_exhausted: self.pool.exhausted(),
             stray_completions: engine.stray,

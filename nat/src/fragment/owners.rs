@@ -2,7 +2,7 @@
 
 use super::frames::Queue;
 use super::list::{Links, List};
-use super::{Fragments, Verdict};
+use super::{Fate, Fragments, Verdict};
 use crate::edit::Side;
 use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_PACKETS_OWNER_MAX};
 use crate::refusal::Refusal;
@@ -43,7 +43,7 @@ impl Owner {
     }
 }
 
-impl<F> Fragments<F> {
+impl<F, T: Fate> Fragments<F, T> {
     /// Counts a packet as its owner's.
     pub(super) fn enlist(&mut self, at: u32) {
         let packet = &self.packets[at as usize];
@@ -64,7 +64,7 @@ impl<F> Fragments<F> {
     }
 
     /// The packet waits no longer, or it is dead.
-    pub(super) fn set_known(&mut self, at: u32, verdict: Verdict) {
+    pub(super) fn set_known(&mut self, at: u32, verdict: Verdict<T>) {
         let packet = &mut self.packets[at as usize];
         let was_known = packet.verdict.replace(verdict).is_some();
         let Some(owner) = self.owners.get_mut(&packet.key.who) else { return };
@@ -73,7 +73,7 @@ impl<F> Fragments<F> {
     }
 
     /// Lets a frame wait; the caller has made room.
-    pub(super) fn hold(&mut self, at: u32, frame: F, give: &mut impl FnMut(F, Verdict)) {
+    pub(super) fn hold(&mut self, at: u32, frame: F, give: &mut impl FnMut(F, Verdict<T>)) {
         let packet = &mut self.packets[at as usize];
         match self.frames.push(&mut packet.queue, frame) {
             Ok(()) => {
@@ -99,7 +99,12 @@ impl<F> Fragments<F> {
     }
 
     /// Drops the frames that wait with the packet.
-    pub(super) fn give_all(&mut self, at: u32, reason: Refusal, give: &mut impl FnMut(F, Verdict)) {
+    pub(super) fn give_all(
+        &mut self,
+        at: u32,
+        reason: Refusal,
+        give: &mut impl FnMut(F, Verdict<T>),
+    ) {
         while let Some(frame) = self.pop_frame(at) {
             give(frame, Err(reason));
         }
@@ -107,7 +112,7 @@ impl<F> Fragments<F> {
     }
 
     /// Makes room for another packet of this owner.
-    pub(super) fn make_room_for_packet(&mut self, who: Who, give: &mut impl FnMut(F, Verdict)) {
+    pub(super) fn make_room_for_packet(&mut self, who: Who, give: &mut impl FnMut(F, Verdict<T>)) {
         let own = self.owners.get(&who).map_or(0, |owner| owner.packets);
         let is_full = self.by_key.len() >= FRAGMENT_PACKETS_MAX;
         if own < FRAGMENT_PACKETS_OWNER_MAX && !is_full {
@@ -122,7 +127,7 @@ impl<F> Fragments<F> {
     }
 
     /// Makes room for a frame that waits with this packet; false where there is none.
-    pub(super) fn make_room(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) -> bool {
+    pub(super) fn make_room(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) -> bool {
         let who = self.packets[at as usize].key.who;
         let own = self.owners.get(&who).map_or(0, |owner| owner.frames);
         if own < FRAGMENT_FRAMES_OWNER_MAX && !self.frames.is_full() {
@@ -155,7 +160,7 @@ impl<F> Fragments<F> {
         self.owners.iter().max_by_key(|(who, owner)| (of(owner), **who)).map(|(who, _)| *who)
     }
 
-    fn evict(&mut self, at: u32, give: &mut impl FnMut(F, Verdict)) {
+    fn evict(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         self.counters.evicted += 1;
         self.remove(at, Refusal::FragmentsFull, give);
     }

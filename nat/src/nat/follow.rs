@@ -13,7 +13,7 @@ impl Nat {
     pub fn follow(&mut self, policy: &Policy) {
         self.followed = Some(identity(policy));
         let epoch = self.withdrawn.next_epoch();
-        let rules = Rules::new(policy, &self.rules, epoch);
+        let rules = Rules::new(policy, self.share, &self.rules, epoch);
         let before = std::mem::replace(&mut self.rules, rules);
         if before.ports().is_some_and(|ports| Some(ports) != self.rules.ports()) {
             self.withdraw_range(epoch);

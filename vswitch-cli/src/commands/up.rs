@@ -45,8 +45,8 @@ pub(crate) struct UpArgs {
     /// The ports of the host that containers appear from [default: 20000-32767]
     #[arg(long, value_name = "FIRST-LAST")]
     snat_ports: Option<SnatPorts>,
-    /// Threads that move frames [default: 1 where the switch translates, and up to three cores; then
-    /// half of the cores up to 4]
+    /// Threads that move frames; where the switch translates, each does it for its share of the
+    /// containers [default: 1 up to three cores; then half of the cores up to 4]
     #[arg(long, value_name = "N")]
     workers: Option<Workers>,
     /// Processors to bind the workers to, such as 2 or 1,4-6; leave it to the scheduler where

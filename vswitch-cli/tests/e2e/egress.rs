@@ -68,7 +68,7 @@ fn the_way_out_can_be_traced() {
 
 /// Bytes that arrive are those that were sent.
 #[track_caller]
-fn transfer(from: &Netns, to: &Netns, address: IpAddr, mebibytes: u32) {
+pub(crate) fn transfer(from: &Netns, to: &Netns, address: IpAddr, mebibytes: u32) {
     let receiver = Receiver::start(to, address);
     let (address, mebibytes) = (address.to_string(), mebibytes.to_string());
     let args = ["python3", "-c", SEND_STREAM, &address, &receiver.port, &mebibytes, "seed"];
@@ -241,13 +241,6 @@ fn by_the_kernel() {
     drop(a);
     host.down();
     before.assert_same(&Snapshot::take(host.netns()));
-}
-
-#[test]
-fn more_than_one_worker_does_not_translate() {
-    let host = Host::new();
-    let said = host.fails(&["up", "--workers", "2"], &[1, 2], "--workers 2");
-    assert!(said.contains("--uplink kernel"), "{said}");
 }
 
 #[test]

@@ -37,3 +37,4 @@ mod tools;
 mod transfer;
 mod uplink_faults;
 mod vlan;
+mod workers;

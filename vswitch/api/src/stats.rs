@@ -35,7 +35,7 @@ pub struct PortStats {
 }
 
 /// Counters of a worker. They obey
-/// `received + generated + flood_copies == sent + dropped + consumed + held`.
+/// `received + generated + flood_copies + taken_over == sent + dropped + consumed + held + handed_over`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStats {
     /// Number of the worker.
@@ -60,6 +60,10 @@ pub struct WorkerStats {
     pub sent: u64,
     /// Frames dropped, for any reason.
     pub dropped: u64,
+    /// Frames handed over to another worker, which translates them.
+    pub handed_over: u64,
+    /// Frames taken over from another worker.
+    pub taken_over: u64,
     /// Frames in the switch now.
     pub held: u64,
     /// Times that no buffer was free for a read.

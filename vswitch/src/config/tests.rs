@@ -54,7 +54,7 @@ fn has_defaults_for_everything() {
     assert_eq!(config.ageing().as_secs(), 300);
     assert_eq!(config.socket.path(), Path::new(vswitch_api::DEFAULT_SOCKET));
     assert_eq!(config.state_dir.path(), Path::new(vswitch_api::DEFAULT_STATE_DIR));
-    assert_eq!((config.uplink, config.workers.get()), (Uplink::Auto, 1));
+    assert_eq!((config.uplink, config.workers.get()), (Uplink::Auto, Workers::default().get()));
 }
 
 #[test]
@@ -231,9 +231,11 @@ fn translated_ports_are_a_range_of_some_length() {
 }
 
 #[test]
-fn one_worker_translates() {
+fn as_many_workers_translate_as_there_are() {
     let workers = |text: &str| Config::new(parse(Path::new("f"), text).unwrap()).workers.get();
-    assert_eq!(workers("uplink = \"auto\""), 1);
-    assert_eq!(workers("uplink = \"auto\"\nworkers = 2"), 2);
-    assert_eq!(workers("uplink = \"kernel\""), Workers::default().get());
+    for uplink in ["auto", "kernel"] {
+        let line = format!("uplink = \"{uplink}\"");
+        assert_eq!(workers(&line), Workers::default().get());
+        assert_eq!(workers(&format!("{line}\nworkers = 2")), 2);
+    }
 }

@@ -317,11 +317,6 @@ ranged! {
     FdbLimit(usize), "a number of FDB entries", 16, FDB_SLOTS, FDB_ENTRIES_PER_NETWORK
 }
 
-impl Workers {
-    /// One: translation is not divided among workers.
-    pub(crate) const ONE: Self = Self(1);
-}
-
 impl Ageing {
     /// As a duration.
     #[must_use]

@@ -113,9 +113,6 @@ pub enum ControlError {
     /// The host refuses the way out.
     #[error("there is no way out: {0}")]
     NoWay(String),
-    /// One table has all connections.
-    #[error("--workers {0} cannot translate addresses: one table has all connections")]
-    WorkersTranslate(usize),
     /// Something else on the host has a port.
     #[error("{0}")]
     HostPortTaken(String),

@@ -55,9 +55,6 @@ impl Control {
         kept: Kept,
     ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, Replayed), ControlError> {
         let Kept { store, document } = kept;
-        if config.uplink.is_user_space() && config.workers.get() > 1 {
-            return Err(ControlError::WorkersTranslate(config.workers.get()));
-        }
         let network = network(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;
         let boot_id = netns::boot_id().map_err(HostError::Connect)?;

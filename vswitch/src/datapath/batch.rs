@@ -24,6 +24,15 @@ pub enum Verdict {
     AwaitsHop,
     /// Nowhere yet: a fragment, which the router keeps until the first of its packet has come.
     AwaitsHead,
+    /// Nowhere yet: a fragment, of which the router does not know yet which worker translates it.
+    AwaitsChoice,
+    /// To another worker, which translates it, or, of a fragment, knows who does.
+    Handed {
+        /// That worker.
+        to: u8,
+        /// It translates it.
+        is_placed: bool,
+    },
     /// Nowhere.
     Drop(DropReason),
 }

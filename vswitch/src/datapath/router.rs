@@ -41,11 +41,13 @@
 //! | `router/size.rs` | how long a packet is, and what becomes of one that is too long |
 //! | `router/answers.rs` | how many ICMP errors a port gets |
 //! | `router/pieces.rs` | fragments |
+//! | `router/handover.rs` | what another worker translates |
 //! | `router/held.rs`, `resolve.rs` | who waits for a next hop; asking for it |
 //! | `router/memory.rs` | what is remembered from batch to batch |
 
 mod answers;
 mod conf;
+mod handover;
 mod held;
 mod inside;
 mod memory;
@@ -64,6 +66,7 @@ use fastpath::{Nanos, Pool, PortIndex};
 use ipnet::IpNet;
 
 pub use conf::{Beyond, Neighbours, RouteAction, RouterConf, Routes, UplinkConf};
+pub(crate) use handover::{Arrival, Leaving};
 pub use memory::{Memory, RouterCounters};
 use room::Room;
 use table::Table;
@@ -134,15 +137,17 @@ pub(super) fn run(
     stats: &mut Stats,
 ) {
     let Some(memory) = state.router.as_deref_mut() else { return };
-    let mut room = Room { now, pool, snapshot, memory, stats, settled: None };
+    let mut room = Room { now, pool, snapshot, memory, stats, settled: None, is_placed: false };
     room.wake();
     room.expire_fragments();
+    room.arrive(&state.fdb);
     for window in batch.slots.chunks_mut(WARM_FRAMES) {
         room.warm(window);
         for run in window.chunk_by_mut(|a, b| a.port == b.port) {
             route(&mut room, run);
         }
     }
+    room.join(batch);
     room.settle_fragments(batch);
     room.memory.collect(now, batch);
 }

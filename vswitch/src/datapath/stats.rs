@@ -16,6 +16,10 @@ pub struct Stats {
     pub consumed: u64,
     /// Further holders of frames that went to several ports.
     pub flood_copies: u64,
+    /// Frames that were handed over to another worker.
+    pub handed_over: u64,
+    /// Frames that were taken over from another worker.
+    pub taken_over: u64,
     /// MAC addresses seen on another port than before.
     pub mac_moves: u64,
     /// MAC addresses that were not learnt, since there was no room.

@@ -13,7 +13,6 @@ mod vlan;
 
 use std::time::Duration;
 
-use fastpath::PortIndex;
 use wire::MacAddr;
 
 use self::sim::{Sim, frame};
@@ -121,7 +120,7 @@ fn a_port_that_is_not_configured_or_disabled_neither_sends_nor_gets() {
     sim.disable(2);
     sim.inject(2, frame(MacAddr::BROADCAST, sim::mac(2), &[]));
     sim.inject(0, frame(MacAddr::BROADCAST, sim::mac(0), &[]));
-    sim.engine.open(PortIndex(7));
+    sim.open(7);
     sim.inject(7, frame(MacAddr::BROADCAST, sim::mac(7), &[]));
     sim.run();
     assert_eq!(sim.drops(2, DropReason::PortDisabled), 1);
@@ -174,7 +173,7 @@ fn a_vanished_port_costs_only_its_own_frames() {
     let mut sim = Sim::new(3);
     sim.inject(1, frame(MacAddr::BROADCAST, sim::mac(1), &[]));
     sim.run();
-    sim.engine.vanish(PortIndex(1));
+    sim.vanish(1);
     sim.inject(0, frame(sim::mac(1), sim::mac(0), &[]));
     sim.run();
     assert_eq!(sim.drops(1, DropReason::TxGone), 1);

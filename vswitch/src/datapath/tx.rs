@@ -50,7 +50,11 @@ pub(super) fn run(
                 pool.release(slot.frame);
             }
             // Lookup decides whatever admit lets in, and the router has taken out what it holds.
-            Verdict::Pending | Verdict::AwaitsHop | Verdict::AwaitsHead => {
+            Verdict::Pending
+            | Verdict::AwaitsHop
+            | Verdict::AwaitsHead
+            | Verdict::AwaitsChoice
+            | Verdict::Handed { .. } => {
                 stats.drop(slot.port, DropReason::PortUnknown);
                 pool.release(slot.frame);
             }

@@ -76,9 +76,6 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
         ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
         ControlError::NoWay(_) => (Conflict, Some("see docs/nat.md for which --uplink to choose")),
-        ControlError::WorkersTranslate(_) => {
-            (InvalidArgument, Some("leave --workers out, or choose --uplink kernel or none"))
-        }
         ControlError::HostPortTaken(_) => {
             (Conflict, Some("choose another port, or 0 to have one picked"))
         }

@@ -226,11 +226,8 @@ impl Host {
     pub(crate) fn balanced(&self) {
         for worker in self.stats().workers {
             let entered = worker.received + worker.generated + worker.flood_copies;
-            assert_eq!(
-                entered,
-                worker.sent + worker.dropped + worker.consumed + worker.held,
-                "{worker:#?}"
-            );
+            let left = worker.sent + worker.dropped + worker.consumed + worker.held;
+            assert_eq!(entered + worker.taken_over, left + worker.handed_over, "{worker:#?}");
         }
     }
 

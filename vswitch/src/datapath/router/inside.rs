@@ -57,13 +57,16 @@ impl<'a> Room<'a> {
             let why = (DropReason::UplinkDown, Complaint::NoRoute);
             return self.reject(slot, router.face(), why);
         };
+        let from = Side::Inside(owner(slot.port));
+        if !self.is_here(slot, from, view, &uplink.policy) {
+            return;
+        }
         let Some(mac) = mac else { return self.wait_for(slot, hop) };
         let exit = uplink.exit(mac, router.mtu);
         let fit = match self.may_go(slot, &exit) {
             Ok(fit) => fit,
             Err(why) => return self.reject(slot, router.face(), why),
         };
-        let from = Side::Inside(owner(slot.port));
         let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Side::Outside }) => {
@@ -86,6 +89,9 @@ impl<'a> Room<'a> {
     fn host(&mut self, slot: &mut Slot, view: &View, router: &'a Router) {
         let Some(uplink) = &router.uplink else { return };
         let from = Side::Inside(owner(slot.port));
+        if !self.is_here(slot, from, view, &uplink.policy) {
+            return;
+        }
         let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {

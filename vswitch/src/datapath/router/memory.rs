@@ -8,9 +8,10 @@ use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
-use nat::{Flushing, Nat, NatConfig, OwnerId, Policy, Row, Time, View};
+use nat::{Flushing, Nat, NatConfig, OwnerId, Policy, Refusal, Row, Share, Time, View};
 
 use super::answers::Answers;
+use super::handover::{Arrival, Choice, Leaving};
 use super::held::Held;
 use super::resolve::Resolve;
 use crate::datapath::batch::{Batch, Slot};
@@ -44,8 +45,19 @@ pub struct Memory {
     pub(super) resolve: Resolve,
     pub(super) counters: RouterCounters,
     pub(super) fragments: Fragments<Slot>,
+    /// Fragments of which it is to be found out who translates them, where there are several workers.
+    pub(super) tracked: Option<Box<Fragments<Slot, usize>>>,
+    /// Of these, those for which that is known.
+    pub(super) chosen: Vec<(Slot, Choice)>,
+    /// Frames for other workers.
+    pub(in crate::datapath) leaving: Vec<Leaving>,
+    /// Frames from other workers, and the same when they are routed.
+    pub(in crate::datapath) arrived: Vec<Arrival>,
+    pub(super) joining: Vec<Slot>,
     /// Fragments that wait no longer, and what became of their packet.
     pub(super) given: Vec<(Slot, Translated)>,
+    /// There are frames for other workers in the batch.
+    pub(super) hands_over: bool,
     /// There are fragments in the batch that are to wait.
     pub(super) has_tails: bool,
     /// Views of packets whose connections are asked for.
@@ -64,15 +76,22 @@ pub struct Memory {
 
 impl Memory {
     /// Nothing known. `seed` keys the hash of the connection table.
-    pub(in crate::datapath) fn new(seed: u64) -> Self {
+    pub(in crate::datapath) fn new(seed: u64, share: Share) -> Self {
+        let room = if share.is_whole() { 0 } else { ROUND_FRAMES_MAX };
         Self {
-            nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed }),
+            nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed }).with_share(share),
             held: Held::new(),
             answers: Answers::default(),
             resolve: Resolve::new(),
             counters: RouterCounters::default(),
             fragments: Fragments::new(),
+            tracked: (!share.is_whole()).then(Box::default),
+            chosen: Vec::with_capacity(room),
+            leaving: Vec::with_capacity(room),
+            arrived: Vec::with_capacity(room),
+            joining: Vec::with_capacity(room),
             given: Vec::with_capacity(FRAGMENT_FRAMES_MAX),
+            hands_over: false,
             has_tails: false,
             views: Vec::with_capacity(WARM_FRAMES),
             whole: Vec::with_capacity(FRAME_MAX),
@@ -110,7 +129,7 @@ impl Memory {
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {
         let waits = (self.held.len() > 0).then_some(WAITING_WAKE);
-        let rests = !self.is_empty() || !self.fragments.is_empty();
+        let rests = !self.is_empty() || !self.fragments.is_empty() || self.tracks();
         waits.or(self.is_behind.then_some(EXPIRY_WAKE)).or(rests.then_some(EXPIRY_REST))
     }
 
@@ -118,10 +137,14 @@ impl Memory {
     pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
-        self.fragments.remove_owner(owner, &mut |slot, settled| {
-            stats.drop(slot.port, settled.err().map_or(DropReason::PortUnknown, DropReason::from));
+        let mut give = |slot: Slot, refusal: Option<Refusal>| {
+            stats.drop(slot.port, refusal.map_or(DropReason::PortUnknown, DropReason::from));
             pool.release(slot.frame);
-        });
+        };
+        self.fragments.remove_owner(owner, &mut |slot, settled| give(slot, settled.err()));
+        if let Some(tracked) = &mut self.tracked {
+            tracked.remove_owner(owner, &mut |slot, choice| give(slot, choice.err()));
+        }
         for _ in 0..self.held.len() {
             let Some(waiting) = self.held.pop() else { break };
             if waiting.slot.port == port {
@@ -170,7 +193,8 @@ impl Memory {
     /// Frames that wait here.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held.len() + self.fragments.frames_held()
+        let tracked = self.tracked.as_ref().map_or(0, |tracked| tracked.frames_held());
+        self.held.len() + self.fragments.frames_held() + tracked
     }
 
     /// What was counted.
@@ -191,6 +215,9 @@ impl Memory {
             for slot in batch.slots.extract_if(.., |slot| slot.verdict == Verdict::AwaitsHop) {
                 self.held.keep(slot, now);
             }
+        }
+        if std::mem::take(&mut self.hands_over) {
+            self.collect_leaving(batch);
         }
         batch.slots.append(&mut self.extra);
     }

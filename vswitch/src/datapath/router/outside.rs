@@ -21,6 +21,9 @@ impl<'a> Room<'a> {
             return;
         }
         let view = nat::parse::view(&slot.meta, self.ethernet(slot));
+        if !self.is_here(slot, Side::Outside, &view, &uplink.policy) {
+            return;
+        }
         let Some(translated) = self.translate(slot, Side::Outside, &view, &uplink.policy) else {
             return;
         };

@@ -4,6 +4,7 @@
 //! out of the batch at its end, when the heads that came with them are known; what is settled then, or by a
 //! head that came later, is routed as any frame, with the translation that its head got.
 
+use fastpath::PortIndex;
 use nat::fragment::Verdict as Translated;
 use nat::{Kind, OwnerId, Policy, Side, Time, View};
 
@@ -46,6 +47,7 @@ impl Room<'_> {
             let give = &mut |slot, settled| given.push((slot, settled));
             memory.fragments.tick(Time(self.now.0), FRAGMENT_OPERATIONS, give);
         }
+        self.expire_tracked();
     }
 
     /// Takes the tails of a batch out of it, and routes those fragments whose packets are settled.
@@ -54,24 +56,30 @@ impl Room<'_> {
             for slot in batch.slots.extract_if(.., |slot| slot.verdict == Verdict::AwaitsHead) {
                 self.keep_tail(slot);
             }
+            self.keep_all_untracked(batch);
         }
+        self.settle_choices();
         // Routing one may settle others, but not without end: each was given once.
         let mut given = std::mem::take(&mut self.memory.given);
         for (mut slot, settled) in given.drain(..) {
-            self.settled = Some(settled);
+            (self.settled, self.is_placed) = (Some(settled), true);
             slot.verdict = Verdict::Pending;
             self.route(&mut slot);
-            self.settled = None;
+            (self.settled, self.is_placed) = (None, false);
             self.pass_on(slot, self.now.after(WAITING_TIME_MAX));
         }
         self.memory.given = given;
     }
 
+    /// From where a port's frames come.
+    pub(super) fn side(&self, port: PortIndex) -> Side {
+        let is_inside = !self.snapshot.is_uplink(port);
+        if is_inside { Side::Inside(OwnerId(port.get() as u32)) } else { Side::Outside }
+    }
+
     pub(super) fn keep_tail(&mut self, slot: Slot) {
         let view = nat::parse::view(&slot.meta, self.ethernet(&slot));
-        let is_inside = !self.snapshot.is_uplink(slot.port);
-        let owner = OwnerId(slot.port.get() as u32);
-        let from = if is_inside { Side::Inside(owner) } else { Side::Outside };
+        let from = self.side(slot.port);
         let memory = &mut *self.memory;
         let given = &mut memory.given;
         let give = &mut |slot, settled| given.push((slot, settled));

@@ -43,6 +43,8 @@ pub(super) struct Room<'a> {
     pub(super) stats: &'a mut Stats,
     /// What became of the packet that a fragment is of, which is being routed.
     pub(super) settled: Option<Translated>,
+    /// Whether the frame that is being routed is known to be this worker's to translate.
+    pub(super) is_placed: bool,
 }
 
 impl<'a> Room<'a> {
@@ -106,6 +108,8 @@ impl<'a> Room<'a> {
         match slot.verdict {
             Verdict::AwaitsHop => self.memory.held.keep_until(slot, until),
             Verdict::AwaitsHead => self.keep_tail(slot),
+            Verdict::AwaitsChoice => self.keep_untracked(slot),
+            Verdict::Handed { to, is_placed } => self.hand_over(slot, to, is_placed),
             verdict => self.leave(slot, verdict),
         }
     }

@@ -5,5 +5,6 @@ mod fragments;
 mod home;
 mod out;
 mod published;
+mod several;
 mod storm;
 mod waiting;

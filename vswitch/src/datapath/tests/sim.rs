@@ -1,34 +1,74 @@
-//! A switch in memory with a clock that the test moves.
+//! A switch in memory with a clock that the test moves: of one worker, or of several, of which a frame comes
+//! to any (see [`with_workers`]).
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastpath::engine::memory::MemoryEngine;
-use fastpath::engine::pcap::PcapEngine;
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::VNET_LEN;
-use fastpath::{Frame, Nanos, Pool, PortIndex};
+use fastpath::{Bell, Frame, Nanos, Pool, PortIndex};
 use wire::MacAddr;
 
 use crate::datapath::*;
+use crate::worker::{Handover, News};
+
+mod replay;
+
+pub(super) use replay::replay_capture;
 
 /// Buffers of the simulated pool: small, so that exhaustion would show.
 const BUFFERS: usize = 512;
 
 pub(super) struct Sim {
-    pub(super) engine: MemoryEngine,
-    pool: Pool,
+    workers: Vec<Worker>,
+    /// Which worker reads the next frame.
+    queues: Random,
     snapshot: Snapshot,
-    state: State,
-    stats: Stats,
     now: Nanos,
     confs: Vec<PortConf>,
     /// What every network is like.
     network: NetworkConf,
     limits: BTreeMap<PortIndex, PortLimits>,
     epoch: u64,
+}
+
+/// What one worker has.
+struct Worker {
+    engine: MemoryEngine,
+    pool: Pool,
+    state: State,
+    stats: Stats,
+    news: News,
+    handover: Handover,
+}
+
+thread_local! {
+    /// How many workers a switch gets, and the seed by which frames come to them.
+    static WORKERS: Cell<(usize, u64)> = const { Cell::new((1, 0)) };
+}
+
+/// Every switch of a test has so many workers.
+pub(super) fn with_workers(workers: usize, seed: u64, test: impl FnOnce()) {
+    WORKERS.set((workers, seed));
+    test();
+    WORKERS.set((1, 0));
+}
+
+fn workers(count: usize) -> Vec<Worker> {
+    let bells: Vec<_> = (0..count).map(|_| Bell::new().expect("a bell")).collect();
+    let ends = News::mesh(count).into_iter().zip(Handover::mesh(&bells));
+    let worker = |(id, (news, handover)): (usize, (News, Handover))| Worker {
+        engine: MemoryEngine::new(),
+        pool: Pool::new(BUFFERS).expect("memory"),
+        state: State::new(0x5eed + id as u64, news.has_peers())
+            .with_share(nat::Share::new(id, count)),
+        stats: Stats::default(),
+        news,
+        handover,
+    };
+    ends.enumerate().map(worker).collect()
 }
 
 /// The address of the host on a port.
@@ -71,12 +111,11 @@ impl Sim {
 
     /// One port an entry, on the network that it names.
     pub(super) fn with_networks(networks: &[u16]) -> Self {
+        let (count, seed) = WORKERS.get();
         let mut sim = Self {
-            engine: MemoryEngine::new(),
-            pool: Pool::new(BUFFERS).expect("memory"),
+            workers: workers(count),
+            queues: Random(seed),
             snapshot: Snapshot::default(),
-            state: State::new(0x5eed, false),
-            stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
             network: network(),
@@ -84,10 +123,20 @@ impl Sim {
             epoch: 0,
         };
         for port in 0..networks.len() {
-            sim.engine.open(PortIndex(port as u16));
+            sim.open(port as u16);
         }
         sim.compile();
         sim
+    }
+
+    /// Opens a port.
+    pub(super) fn open(&mut self, port: u16) {
+        self.workers.iter_mut().for_each(|worker| worker.engine.open(PortIndex(port)));
+    }
+
+    /// The device behind a port vanishes.
+    pub(super) fn vanish(&mut self, port: u16) {
+        self.workers.iter_mut().for_each(|worker| worker.engine.vanish(PortIndex(port)));
     }
 
     pub(super) fn disable(&mut self, port: u16) {
@@ -114,14 +163,39 @@ impl Sim {
         self.compile();
     }
 
-    /// What the datapath has counted.
+    /// What the datapath of the first worker has counted.
     pub(super) fn stats(&self) -> &Stats {
-        &self.stats
+        &self.workers[0].stats
     }
 
-    /// What the datapath remembers.
+    /// What the datapath of the first worker remembers.
     pub(super) fn state(&mut self) -> &mut State {
-        &mut self.state
+        &mut self.workers[0].state
+    }
+
+    /// Frames that wait.
+    pub(super) fn held(&self) -> usize {
+        self.workers.iter().map(|worker| worker.state.held()).sum()
+    }
+
+    /// What the routers of all workers remember.
+    pub(super) fn routers(&mut self) -> impl Iterator<Item = &mut Memory> {
+        self.workers.iter_mut().filter_map(|worker| worker.state.router.as_deref_mut())
+    }
+
+    /// What the routers of all workers have counted.
+    pub(super) fn routed(&mut self, count: impl Fn(&RouterCounters) -> u64) -> u64 {
+        self.routers().map(|router| count(&router.counters())).sum()
+    }
+
+    /// Connections of all workers.
+    pub(super) fn connections(&mut self) -> usize {
+        self.routers().map(|router| router.len()).sum()
+    }
+
+    /// Frames that one worker handed over to another.
+    pub(super) fn handed_over(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.stats.handed_over).sum()
     }
 
     /// The clock.
@@ -131,7 +205,9 @@ impl Sim {
 
     /// A port is gone.
     pub(super) fn forget(&mut self, port: u16) {
-        self.state.forget_port(PortIndex(port), &mut self.pool, &mut self.stats);
+        for Worker { state, pool, stats, .. } in &mut self.workers {
+            state.forget_port(PortIndex(port), pool, stats);
+        }
     }
 
     /// Sets the addresses that were given out.
@@ -152,21 +228,24 @@ impl Sim {
 
     /// Asks who listens, if it is time.
     pub(super) fn query(&mut self) {
-        let Self { engine, pool, snapshot, state, stats, .. } = self;
-        // As a worker does.
-        state.follow(snapshot);
-        tick(self.now, (true, true), pool, snapshot, state, stats, engine);
+        for (id, worker) in self.workers.iter_mut().enumerate() {
+            let Worker { engine, pool, state, stats, .. } = worker;
+            // As a worker does.
+            state.follow(&self.snapshot);
+            tick(self.now, (id == 0, true), pool, &self.snapshot, state, stats, engine);
+        }
         self.run();
     }
 
     /// Takes all buffers out of the pool but so many.
     pub(super) fn hoard(&mut self, left: usize) -> Vec<Frame> {
-        let taken = self.pool.available() - left;
-        (0..taken).map(|_| self.pool.alloc().expect("it is available")).collect()
+        let pool = &mut self.workers[0].pool;
+        let taken = pool.available() - left;
+        (0..taken).map(|_| pool.alloc().expect("it is available")).collect()
     }
 
     pub(super) fn give_back(&mut self, frames: Vec<Frame>) {
-        frames.into_iter().for_each(|frame| self.pool.release(frame));
+        frames.into_iter().for_each(|frame| self.workers[0].pool.release(frame));
     }
 
     fn compile(&mut self) {
@@ -180,8 +259,15 @@ impl Sim {
             .with_epoch(self.epoch);
     }
 
+    /// A frame comes in, to whichever worker.
     pub(super) fn inject(&mut self, port: u16, bytes: Vec<u8>) {
-        self.engine.inject(PortIndex(port), bytes);
+        let worker = self.queues.below(self.workers.len() as u64) as usize;
+        self.inject_to(worker, port, bytes);
+    }
+
+    /// A frame comes in to that worker.
+    pub(super) fn inject_to(&mut self, worker: usize, port: u16, bytes: Vec<u8>) {
+        self.workers[worker].engine.inject(PortIndex(port), bytes);
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
@@ -190,14 +276,30 @@ impl Sim {
 
     /// Rounds until nothing is left to do.
     pub(super) fn run(&mut self) {
+        self.run_some(|_| true);
+    }
+
+    /// The same, while all workers but one do nothing.
+    pub(super) fn run_only(&mut self, worker: usize) {
+        self.run_some(|id| id == worker);
+    }
+
+    fn run_some(&mut self, runs: impl Fn(usize) -> bool) {
         let mut batch = Batch::with_capacity(64);
         loop {
-            self.engine.round(&mut self.pool, Wait::No, batch.incoming()).expect("memory");
-            let is_last = batch.is_empty() && !self.engine.is_busy();
-            let (pool, stats) = (&mut self.pool, &mut self.stats);
-            let (snapshot, state) = (&self.snapshot, &mut self.state);
-            run(self.now, &mut batch, pool, snapshot, state, stats, &mut self.engine);
-            self.state.fdb.sweep(self.now.seconds(), &self.snapshot);
+            let mut is_last = true;
+            for (_, worker) in self.workers.iter_mut().enumerate().filter(|(id, _)| runs(*id)) {
+                let Worker { engine, pool, state, stats, news, handover } = worker;
+                engine.round(pool, Wait::No, batch.incoming()).expect("memory");
+                is_last &= batch.is_empty() && !engine.is_busy();
+                state.follow(&self.snapshot);
+                news.hear(&self.snapshot, state);
+                is_last &= !handover.take(pool, state, stats);
+                run(self.now, &mut batch, pool, &self.snapshot, state, stats, engine);
+                handover.give(pool, state, stats);
+                news.tell(&mut state.news);
+                state.fdb.sweep(self.now.seconds(), &self.snapshot);
+            }
             if is_last {
                 return;
             }
@@ -205,7 +307,7 @@ impl Sim {
     }
 
     pub(super) fn sent(&mut self, port: u16) -> Vec<Vec<u8>> {
-        self.engine.sent(PortIndex(port))
+        self.workers.iter_mut().flat_map(|worker| worker.engine.sent(PortIndex(port))).collect()
     }
 
     /// Frames sent to each port since the last call.
@@ -213,28 +315,35 @@ impl Sim {
         (0..self.confs.len()).map(|port| self.sent(port as u16).len()).collect()
     }
 
+    pub(super) fn drops(&self, port: u16, reason: DropReason) -> u64 {
+        self.workers.iter().map(|worker| worker.counters(port).drops[reason as usize]).sum()
+    }
+
+    /// The law of conservation, and no buffer lost.
+    pub(super) fn check(&self) {
+        self.workers.iter().for_each(|worker| worker.check(self.confs.len().max(64) as u16));
+        let taken: u64 = self.workers.iter().map(|worker| worker.stats.taken_over).sum();
+        assert_eq!(taken, self.handed_over(), "between workers");
+    }
+}
+
+impl Worker {
     fn counters(&self, port: u16) -> PortCounters {
         let port = PortIndex(port);
         PortCounters::new(self.engine.port_io(port), self.stats.port_drops(port))
     }
 
-    pub(super) fn drops(&self, port: u16, reason: DropReason) -> u64 {
-        self.counters(port).drops[reason as usize]
-    }
-
-    /// The law of conservation, and no buffer lost.
-    pub(super) fn check(&self) {
+    fn check(&self, ports: u16) {
         let mut sum = PortCounters::default();
-        for port in 0..self.confs.len().max(64) as u16 {
+        for port in 0..ports {
             sum += self.counters(port);
         }
-        assert_eq!(
-            sum.rx_frames + self.stats.generated + self.stats.flood_copies,
-            sum.tx_frames + sum.drops_total() + self.stats.consumed + self.state.held() as u64,
-            "frames appeared or vanished: {sum:?} {:?}",
-            self.stats,
-        );
-        assert_eq!(self.pool.available() + self.state.held(), BUFFERS, "a buffer was lost");
+        let (stats, held) = (&self.stats, self.state.held());
+        let came = sum.rx_frames + stats.generated + stats.flood_copies + stats.taken_over;
+        let went = sum.tx_frames + sum.drops_total() + stats.consumed + stats.handed_over;
+        let lost = "frames appeared or vanished";
+        assert_eq!(came, went + held as u64, "{lost}: {sum:?} {stats:?}");
+        assert_eq!(self.pool.available() + held, BUFFERS, "a buffer was lost");
     }
 }
 
@@ -297,7 +406,7 @@ pub(super) fn storm(seed: u64) {
         sim.pass(Duration::from_millis(random.below(20_000)));
         sim.query();
         match random.below(30) {
-            0 => sim.engine.vanish(PortIndex(random.below(ports.into()) as u16)),
+            0 => sim.vanish(random.below(ports.into()) as u16),
             1 => sim.disable(random.below(ports.into()) as u16),
             _ => {}
         }
@@ -345,50 +454,4 @@ fn random_frame(random: &mut Random, port: u16, ports: u16, network: u16) -> Vec
         bytes.truncate(random.below(30) as usize);
     }
     bytes
-}
-
-/// A sink that the test can look into.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A capture that one switch wrote comes in at another, which writes the same bytes.
-pub(super) fn replay_capture() {
-    let frames: Vec<Vec<u8>> =
-        (0..5u8).map(|n| frame(mac(1), mac(0), &vec![n; 60 + usize::from(n)])).collect();
-    let first = Shared::default();
-    let mut pool = Pool::new(64).expect("memory");
-    let mut engine = PcapEngine::new();
-    engine.open(PortIndex(1), None, Some(Box::new(first.clone()))).expect("a capture");
-    for bytes in &frames {
-        let frame = pool.alloc_with(&bytes[VNET_LEN..]).expect("a buffer");
-        Engine::send(&mut engine, &mut pool, PortIndex(1), frame);
-    }
-    let capture = first.0.lock().expect("no panic").clone();
-
-    let second = Shared::default();
-    let mut engine = PcapEngine::new();
-    let source: Box<dyn io::Read> = Box::new(io::Cursor::new(capture.clone()));
-    engine.open(PortIndex(0), Some(source), None).expect("a capture");
-    engine.open(PortIndex(1), None, Some(Box::new(second.clone()))).expect("a capture");
-    let sim = Sim::new(2);
-    let (mut state, mut stats) = (State::new(1, false), Stats::default());
-    let mut batch = Batch::default();
-    while engine.is_busy() {
-        engine.round(&mut pool, Wait::No, batch.incoming()).expect("memory");
-        run(sim.now, &mut batch, &mut pool, &sim.snapshot, &mut state, &mut stats, &mut engine);
-    }
-    assert_eq!(*second.0.lock().expect("no panic"), capture);
-    assert_eq!(engine.port_io(PortIndex(1)).tx_frames, 5);
-    assert_eq!(pool.available(), pool.capacity());
 }

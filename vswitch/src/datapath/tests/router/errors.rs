@@ -51,7 +51,7 @@ fn rejected(
 }
 
 #[test]
-fn each_has_its_reason_and_its_answer() {
+pub(super) fn each_has_its_reason_and_its_answer() {
     for family in FAMILIES {
         let mut home = Home::new();
         let inner = at(family.container(A), 5000);
@@ -68,7 +68,7 @@ fn each_has_its_reason_and_its_answer() {
 }
 
 #[test]
-fn what_no_router_forwards_is_dropped_without_an_answer() {
+pub(super) fn what_no_router_forwards_is_dropped_without_an_answer() {
     for family in FAMILIES {
         let mut home = Home::new();
         let inner = at(family.container(A), 5000);
@@ -85,7 +85,7 @@ fn what_no_router_forwards_is_dropped_without_an_answer() {
 }
 
 #[test]
-fn a_packet_too_long_for_the_uplink_is_answered_with_its_mtu() {
+pub(super) fn a_packet_too_long_for_the_uplink_is_answered_with_its_mtu() {
     for family in FAMILIES {
         let mut home = Home::new();
         home.change(|uplink| uplink.mtu = 1300);
@@ -105,7 +105,7 @@ fn a_packet_too_long_for_the_uplink_is_answered_with_its_mtu() {
 }
 
 #[test]
-fn a_packet_too_long_for_the_container_is_answered_to_the_outside() {
+pub(super) fn a_packet_too_long_for_the_container_is_answered_to_the_outside() {
     for family in FAMILIES {
         let mut home = Home::new();
         let inner = at(family.container(A), 5000);
@@ -129,7 +129,7 @@ fn a_packet_too_long_for_the_container_is_answered_to_the_outside() {
 }
 
 #[test]
-fn an_error_from_outside_reaches_the_container_about_its_own_packet() {
+pub(super) fn an_error_from_outside_reaches_the_container_about_its_own_packet() {
     for family in FAMILIES {
         let mut home = Home::new();
         let inner = at(family.container(A), 5000);
@@ -180,7 +180,7 @@ fn unreachable_port(
 const PROHIBITED: [(u8, u8); 2] = [(3, 13), (1, 1)];
 
 #[test]
-fn who_may_have_no_connection_is_told() {
+pub(super) fn who_may_have_no_connection_is_told() {
     for family in FAMILIES {
         let mut home = Home::new();
         let frame = udp(up(A), at(family.container(A), 1), at(family.remote(), 53), b"hello");
@@ -195,7 +195,7 @@ fn who_may_have_no_connection_is_told() {
 }
 
 #[test]
-fn where_no_port_is_left_the_container_is_told_and_others_go_on() {
+pub(super) fn where_no_port_is_left_the_container_is_told_and_others_go_on() {
     let family = Family::V4;
     let mut home = Home::new();
     home.policy(|policy| policy.ports = 20_000..=20_004);
@@ -222,7 +222,7 @@ fn where_no_port_is_left_the_container_is_told_and_others_go_on() {
 }
 
 #[test]
-fn a_storm_of_errors_is_cut_off_and_counted() {
+pub(super) fn a_storm_of_errors_is_cut_off_and_counted() {
     let family = Family::V4;
     let mut home = Home::new();
     let burst = Rate::frames(ICMP_ANSWERS).burst();
@@ -233,8 +233,8 @@ fn a_storm_of_errors_is_cut_off_and_counted() {
     home.sim.run();
     assert_eq!(home.sim.sent(A).len() as u64, burst);
     assert_eq!(home.sim.drops(A, DropReason::NoRoute), burst + 50);
-    let counters = home.sim.state().router.as_ref().expect("a router").counters();
-    assert_eq!((counters.answered, counters.unanswered), (burst, 50));
+    assert_eq!(home.sim.routed(|counters| counters.answered), burst);
+    assert_eq!(home.sim.routed(|counters| counters.unanswered), 50);
     home.sim.check();
     // Another port has its own.
     let other = udp(up(B), at(family.container(B), 1), at(family.of("172.17.0.2", "::"), 2), b"x");
@@ -242,7 +242,7 @@ fn a_storm_of_errors_is_cut_off_and_counted() {
 }
 
 #[test]
-fn a_malformed_packet_never_reaches_the_host() {
+pub(super) fn a_malformed_packet_never_reaches_the_host() {
     let mut home = Home::new();
     let mut frame =
         tcp(up(A), at(Family::V4.container(A), 1), at(Family::V4.remote(), 2), Flags::SYN, [1, 0]);

@@ -12,7 +12,7 @@ use crate::datapath::*;
 
 /// A container asks, somebody answers.
 #[test]
-fn a_datagram_goes_out_translated_and_its_answer_comes_back() {
+pub(super) fn a_datagram_goes_out_translated_and_its_answer_comes_back() {
     for family in FAMILIES {
         for (remote, name) in [(family.remote(), "by a router"), (family.neighbour(), "on link")] {
             let mut home = Home::new();
@@ -35,7 +35,7 @@ fn a_datagram_goes_out_translated_and_its_answer_comes_back() {
 }
 
 #[test]
-fn a_connection_and_a_ping_do_as_well() {
+pub(super) fn a_connection_and_a_ping_do_as_well() {
     for family in FAMILIES {
         let mut home = Home::new();
         let (inner, server) = (at(family.container(A), 5000), at(family.remote(), 80));
@@ -61,7 +61,7 @@ fn a_connection_and_a_ping_do_as_well() {
 }
 
 #[test]
-fn a_gso_frame_with_a_partial_checksum_goes_whole() {
+pub(super) fn a_gso_frame_with_a_partial_checksum_goes_whole() {
     for family in FAMILIES {
         let mut home = Home::new();
         let (inner, server) = (at(family.container(A), 5000), at(family.remote(), 80));
@@ -92,7 +92,7 @@ fn a_gso_frame_with_a_partial_checksum_goes_whole() {
 }
 
 #[test]
-fn what_is_for_the_host_goes_to_its_port_as_it_is() {
+pub(super) fn what_is_for_the_host_goes_to_its_port_as_it_is() {
     for family in FAMILIES {
         let mut home = Home::new();
         for address in [family.gateway(), family.outside()] {
@@ -106,7 +106,7 @@ fn what_is_for_the_host_goes_to_its_port_as_it_is() {
 }
 
 #[test]
-fn a_neighbour_is_reached_by_way_of_the_gateway() {
+pub(super) fn a_neighbour_is_reached_by_way_of_the_gateway() {
     for family in FAMILIES {
         let mut home = Home::new();
         let (a, b) = (at(family.container(A), 5000), at(family.container(B), 53));
@@ -121,7 +121,7 @@ fn a_neighbour_is_reached_by_way_of_the_gateway() {
 }
 
 #[test]
-fn a_syn_is_clamped_where_the_uplink_is_narrower() {
+pub(super) fn a_syn_is_clamped_where_the_uplink_is_narrower() {
     for family in FAMILIES {
         let mut home = Home::new();
         home.change(|uplink| uplink.mtu = 1400);
@@ -143,7 +143,7 @@ fn a_syn_is_clamped_where_the_uplink_is_narrower() {
 }
 
 #[test]
-fn a_priority_tag_is_taken_off_and_other_tags_are_not_routed() {
+pub(super) fn a_priority_tag_is_taken_off_and_other_tags_are_not_routed() {
     let family = Family::V4;
     let mut home = Home::new();
     let plain = udp(up(A), at(family.container(A), 5000), at(family.remote(), 53), b"hello");
@@ -166,7 +166,7 @@ fn a_priority_tag_is_taken_off_and_other_tags_are_not_routed() {
 }
 
 #[test]
-fn an_internal_network_has_no_way_out_and_the_kernel_gets_what_it_routes() {
+pub(super) fn an_internal_network_has_no_way_out_and_the_kernel_gets_what_it_routes() {
     for family in FAMILIES {
         let mut home = Home::new();
         let frame = udp(up(A), at(family.container(A), 5000), at(family.remote(), 53), b"hello");

@@ -9,7 +9,7 @@ use crate::datapath::tests::sim::mac;
 use crate::datapath::*;
 
 #[test]
-fn a_client_outside_reaches_a_published_port_with_its_own_address() {
+pub(super) fn a_client_outside_reaches_a_published_port_with_its_own_address() {
     for family in FAMILIES {
         let mut home = Home::new();
         let (client, public) = (at(family.remote(), 40_000), at(family.outside(), 8080));
@@ -27,7 +27,7 @@ fn a_client_outside_reaches_a_published_port_with_its_own_address() {
 }
 
 #[test]
-fn a_neighbour_reaches_it_by_the_hosts_address() {
+pub(super) fn a_neighbour_reaches_it_by_the_hosts_address() {
     for family in FAMILIES {
         let mut home = Home::new();
         let (a, public) = (at(family.container(A), 5000), at(family.outside(), 8080));
@@ -49,7 +49,7 @@ fn a_neighbour_reaches_it_by_the_hosts_address() {
 }
 
 #[test]
-fn a_container_reaches_its_own_published_port() {
+pub(super) fn a_container_reaches_its_own_published_port() {
     for family in FAMILIES {
         let mut home = Home::new();
         let (b, public) = (at(family.container(B), 5000), at(family.outside(), 5353));
@@ -59,7 +59,7 @@ fn a_container_reaches_its_own_published_port() {
 }
 
 #[test]
-fn what_is_nobodys_goes_back_to_the_host() {
+pub(super) fn what_is_nobodys_goes_back_to_the_host() {
     for family in FAMILIES {
         let mut home = Home::new();
         let frame = udp(DOWN, at(family.remote(), 53), at(family.outside(), 20_001), b"late");
@@ -69,12 +69,12 @@ fn what_is_nobodys_goes_back_to_the_host() {
         let unpublished =
             tcp(DOWN, at(family.remote(), 53), at(family.outside(), 81), Flags::SYN, [1, 0]);
         assert_eq!(home.one(UPLINK, unpublished).0, UPLINK);
-        assert_eq!(home.sim.state().router.as_ref().expect("a router").counters().given_back, 2);
+        assert_eq!(home.sim.routed(|counters| counters.given_back), 2);
     }
 }
 
 #[test]
-fn what_the_host_has_as_well_is_dropped_silently() {
+pub(super) fn what_the_host_has_as_well_is_dropped_silently() {
     for family in FAMILIES {
         let mut home = Home::new();
         let pair = (family.remote(), family.outside());
@@ -96,7 +96,7 @@ fn what_the_host_has_as_well_is_dropped_silently() {
 }
 
 #[test]
-fn nothing_from_the_uplink_is_learnt_or_flooded() {
+pub(super) fn nothing_from_the_uplink_is_learnt_or_flooded() {
     let mut home = Home::new();
     // A stranger who bears a container's MAC address.
     let link = Link::new(mac(A), DEVICE_MAC);
@@ -112,7 +112,7 @@ fn nothing_from_the_uplink_is_learnt_or_flooded() {
 }
 
 #[test]
-fn who_may_not_connect_is_not_answered() {
+pub(super) fn who_may_not_connect_is_not_answered() {
     let mut home = Home::new();
     home.policy(|policy| {
         policy.published[0].allow_from = vec![("203.0.113.0".parse().unwrap(), 24)]
@@ -126,19 +126,19 @@ fn who_may_not_connect_is_not_answered() {
 }
 
 #[test]
-fn connections_end_with_what_was_published_and_with_the_container() {
+pub(super) fn connections_end_with_what_was_published_and_with_the_container() {
     for is_detached in [false, true] {
         let family = Family::V4;
         let mut home = Home::new();
         let (client, public) = (at(family.remote(), 40_000), at(family.outside(), 5353));
         home.one(UPLINK, udp(DOWN, client, public, b"question"));
-        assert_eq!(home.sim.state().router.as_ref().expect("a router").len(), 1);
+        assert_eq!(home.sim.connections(), 1);
         if is_detached {
             home.sim.forget(B);
         } else {
             home.policy(|policy| policy.published.clear());
             home.sim.run();
         }
-        assert_eq!(home.sim.state().router.as_ref().expect("a router").len(), 0);
+        assert_eq!(home.sim.connections(), 0);
     }
 }

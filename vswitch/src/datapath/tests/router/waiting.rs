@@ -7,7 +7,7 @@ use crate::datapath::limits::{RESOLVES_MAX, WAITING_PER_PORT_MAX};
 use crate::datapath::*;
 
 fn wanted(home: &mut Home) -> Vec<std::net::IpAddr> {
-    home.sim.state().router.as_mut().expect("a router").wanted().collect()
+    home.sim.routers().flat_map(|router| router.wanted().collect::<Vec<_>>()).collect()
 }
 
 fn probe(family: Family, port: u16) -> Vec<u8> {
@@ -15,18 +15,18 @@ fn probe(family: Family, port: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_frame_waits_for_its_next_hop_and_goes_when_it_is_known() {
+pub(super) fn a_frame_waits_for_its_next_hop_and_goes_when_it_is_known() {
     for family in FAMILIES {
         let mut home = Home::new();
         for port in 1..=3 {
             assert!(home.sent(A, probe(family, port)).iter().all(Vec::is_empty));
         }
-        assert_eq!(home.sim.state().held(), 3);
+        assert_eq!(home.sim.held(), 3);
         assert_eq!(wanted(&mut home), [family.stranger()], "asked once");
         // Another snapshot, but not what they wait for.
         home.change(|_| {});
         home.sim.run();
-        assert_eq!(home.sim.state().held(), 3);
+        assert_eq!(home.sim.held(), 3);
         home.change(|uplink| {
             uplink.neighbours = Neighbours::new([(family.stranger(), HOP_MAC)]);
         });
@@ -38,41 +38,41 @@ fn a_frame_waits_for_its_next_hop_and_goes_when_it_is_known() {
             sent.iter().map(|frame| seen(frame).to).collect::<Vec<_>>(),
             [at(family.stranger(), 53); 3]
         );
-        assert_eq!(home.sim.state().held(), 0);
+        assert_eq!(home.sim.held(), 0);
         home.sim.check();
     }
 }
 
 #[test]
-fn who_waits_too_long_is_told() {
+pub(super) fn who_waits_too_long_is_told() {
     for family in FAMILIES {
         let mut home = Home::new();
         home.sent(A, probe(family, 1));
         home.sim.pass(Duration::from_millis(2_900));
         home.sim.run();
-        assert_eq!(home.sim.state().held(), 1);
+        assert_eq!(home.sim.held(), 1);
         home.sim.pass(Duration::from_millis(200));
         home.sim.run();
-        assert_eq!((home.sim.state().held(), home.sim.drops(A, DropReason::NoNeighbour)), (0, 1));
+        assert_eq!((home.sim.held(), home.sim.drops(A, DropReason::NoNeighbour)), (0, 1));
         assert_eq!(seen(&home.sim.sent(A)[0]).to.ip(), family.container(A));
         home.sim.check();
     }
 }
 
 #[test]
-fn one_port_cannot_take_all_the_room_and_a_hop_is_asked_for_each_second() {
+pub(super) fn one_port_cannot_take_all_the_room_and_a_hop_is_asked_for_each_second() {
     let family = Family::V4;
     let mut home = Home::new();
     for port in 0..WAITING_PER_PORT_MAX as u16 + 5 {
         home.sim.inject(A, probe(family, 1 + port));
     }
     home.sim.run();
-    assert_eq!(home.sim.state().held(), WAITING_PER_PORT_MAX);
+    assert_eq!(home.sim.held(), WAITING_PER_PORT_MAX);
     assert_eq!(home.sim.drops(A, DropReason::NextHopQueueFull), 5);
     home.sim
         .inject(B, udp(up(B), at(family.container(B), 1), at(family.stranger(), 53), b"me too"));
     home.sim.run();
-    assert_eq!(home.sim.state().held(), WAITING_PER_PORT_MAX + 1);
+    assert_eq!(home.sim.held(), WAITING_PER_PORT_MAX + 1);
     home.sim.check();
     assert_eq!(wanted(&mut home).len(), 1);
     home.sim.pass(Duration::from_secs(1));
@@ -84,7 +84,7 @@ fn one_port_cannot_take_all_the_room_and_a_hop_is_asked_for_each_second() {
 
 /// Who has as many frames waiting as it may asks for no further address: the others' questions get through.
 #[test]
-fn a_scan_of_the_link_does_not_keep_control_busy() {
+pub(super) fn a_scan_of_the_link_does_not_keep_control_busy() {
     let family = Family::V4;
     let mut home = Home::new();
     home.change(|uplink| {
@@ -98,16 +98,15 @@ fn a_scan_of_the_link_does_not_keep_control_busy() {
     assert_eq!(wanted(&mut home).len(), WAITING_PER_PORT_MAX);
     let dropped = home.sim.drops(A, DropReason::NextHopQueueFull);
     assert_eq!(dropped as usize, RESOLVES_MAX + 7 - WAITING_PER_PORT_MAX);
-    let counters = home.sim.state().router.as_ref().expect("a router").counters();
-    assert_eq!(counters.unasked, 0);
+    assert_eq!(home.sim.routed(|counters| counters.unasked), 0);
     home.sim.check();
 }
 
 #[test]
-fn what_waits_goes_with_its_port() {
+pub(super) fn what_waits_goes_with_its_port() {
     let mut home = Home::new();
     home.sent(A, probe(Family::V4, 1));
     home.sim.forget(A);
-    assert_eq!((home.sim.state().held(), home.sim.drops(A, DropReason::PortUnknown)), (0, 1));
+    assert_eq!((home.sim.held(), home.sim.drops(A, DropReason::PortUnknown)), (0, 1));
     home.sim.check();
 }
