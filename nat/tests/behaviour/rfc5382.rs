@@ -1,7 +1,7 @@
 //! RFC 5382: TCP.
 
 use crate::common::*;
-use vswitch_nat::{Refusal, Side, Translation, Transport};
+use vswitch_nat::{OwnerId, Refusal, Side, Translation, Transport};
 use wire::tcp::Flags;
 
 const A1: &str = "10.99.0.2:4000";
@@ -123,6 +123,37 @@ fn req_8_hairpinning() {
     nat.edit(inside(1), &tcp(A1, "192.0.2.1:80", segment(ACK, 1001, 5001, 0)));
     assert_eq!(nat.state(), "established");
     assert_eq!(nat.nat.counters().hairpins, 1);
+}
+
+/// Simultaneous open (REQ-2) of two that know each other's outer endpoint only.
+#[test]
+fn req_8_two_that_open_to_each_others_outer_endpoint_meet() {
+    let mut nat = Lab::new();
+    let other = "10.99.0.3:5000";
+    let a = nat.establish(A1, R).to_string();
+    let b = nat.edit(inside(2), &tcp(other, R, segment(SYN, 1, 0, 0))).0.src.to_string();
+    let first = nat.send(inside(1), &tcp(A1, &b, segment(SYN, 100, 0, 0)));
+    assert_eq!(first, Err(Refusal::Unsolicited));
+    let (edit, to) = nat.edit(inside(2), &tcp(other, &a, segment(SYN, 200, 0, 0)));
+    assert_eq!((edit.src, edit.dst, to), (endpoint(&b), endpoint(A1), inside(1)));
+    nat.edit(inside(1), &tcp(A1, &b, segment(SYN_ACK, 100, 201, 0)));
+    nat.edit(inside(2), &tcp(other, &a, segment(SYN_ACK, 200, 101, 0)));
+    nat.edit(inside(1), &tcp(A1, &b, segment(ACK, 101, 201, 0)));
+    nat.edit(inside(2), &tcp(other, &a, segment(ACK, 201, 101, 0)));
+    let rows: Vec<_> = nat.nat.rows().filter(|row| row.owner == OwnerId(2)).collect();
+    assert!(rows.iter().any(|row| row.state.name() == "established"), "{rows:?}");
+}
+
+/// A segment that begins nothing is no knock.
+#[test]
+fn req_8_what_does_not_open_makes_nobody_reachable() {
+    let mut nat = Lab::new();
+    let other = "10.99.0.3:5000";
+    let a = nat.establish(A1, R).to_string();
+    let b = nat.edit(inside(2), &tcp(other, R, segment(SYN, 1, 0, 0))).0.src.to_string();
+    assert!(nat.send(inside(1), &tcp(A1, &b, segment(ACK, 100, 1, 0))).is_err());
+    let opening = nat.send(inside(2), &tcp(other, &a, segment(SYN, 200, 0, 0)));
+    assert_eq!(opening, Err(Refusal::Unsolicited));
 }
 
 #[test]
