@@ -265,7 +265,9 @@ fn rows() -> Vec<Row> {
             REOPENS_AT_ONCE, "publications", "the others are tried later", Never;
             REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
+            DEVICE_GONE_MAX, "", "nftables tables of a bridge that is there are left alone", Never;
             END_MAX, "", "the daemon ends without its workers", Never;
+            END_OF_PORT_MAX, "", "the same, for each port", Never;
         }
         "host" {
             TABLES_CHECK_EVERY, "", "a lost nftables table is put back", Never;

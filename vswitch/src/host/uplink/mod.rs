@@ -24,7 +24,8 @@
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
 //!
-//! [`restore_left_over`] undoes the last three; it is for `down` when no daemon runs. `start` does so by itself.
+//! [`restore_left_over`] undoes the last three; it is for a start without an uplink. `start` does so by itself, and
+//! `down` when no daemon runs does it step by step.
 //!
 //! # States
 //!
@@ -331,12 +332,17 @@ impl Drop for Uplink {
 pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
     // All of it, whatever of it fails.
     let tables = nft::remove_left_over(bridge);
-    let settings = setting::restore_left_over(state_dir);
-    let forwarding = forwarding::restore_left_over(state_dir);
+    restore_settings(state_dir)?;
     tables?;
-    settings?;
-    forwarding?;
     Ok(())
+}
+
+/// The same for the kernel's settings alone. Gives the ports that are no longer reserved, and whether forwarding
+/// is off again.
+pub(crate) fn restore_settings(state_dir: &Path) -> Result<(Ports, bool), UplinkError> {
+    let ports = setting::restore_left_over(state_dir);
+    let forwarding = forwarding::restore_left_over(state_dir);
+    Ok((ports?, forwarding?))
 }
 
 /// What serves [::1] of a publication, where it holds listening sockets, and where to.
