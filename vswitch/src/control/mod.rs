@@ -172,7 +172,7 @@ impl Control {
                     tokio::spawn(async move { control.lost(slot).await });
                 }
                 DataplaneEvent::LoopBlocked(event) => self.say_blocked(event),
-                DataplaneEvent::Resolve(next_hop) => self.resolve(next_hop),
+                DataplaneEvent::Resolve { next_hop, port } => self.resolve(next_hop, port),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }
         }

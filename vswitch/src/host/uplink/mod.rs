@@ -6,7 +6,7 @@
 //! let (mut uplink, states) = Uplink::start(config, &netlink).await?;   // the bridge exists already
 //! let tap = uplink.take_tap();                    // its queues are a port of the switch
 //! states.changed().await;                         // UplinkState: what to route by; on every change
-//! uplink.resolve(address);                        // a frame waits for this neighbour: see states
+//! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
 //! let real = uplink.set_published(forwards).await?;   // all published ports; port 0 is chosen
 //! uplink.stop().await;                            // the host is as before
 //! ```
@@ -34,6 +34,7 @@
 //! always that of the default route, if that is Ethernet. Rules are adapted first, then the state is
 //! published.
 
+mod asked;
 mod device;
 mod follow;
 pub(super) mod forwarding;
@@ -46,6 +47,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use fastpath::PortIndex;
 use fastpath::tap::Tap;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
@@ -140,7 +142,7 @@ struct Entry {
 pub(crate) struct Uplink {
     shared: Shared,
     follower: JoinHandle<()>,
-    asks: mpsc::Sender<IpAddr>,
+    asks: mpsc::Sender<(IpAddr, PortIndex)>,
     tap: Option<Tap>,
     tap_mac: MacAddr,
     entries: Vec<Entry>,
@@ -231,9 +233,9 @@ impl Uplink {
     }
 
     /// Asks the kernel for a neighbour of the uplink, and keeps it fresh for a while; when it is known, it is
-    /// in the next state. With too many questions waiting this one is lost: ask again.
-    pub(crate) fn resolve(&self, address: IpAddr) {
-        if self.asks.try_send(address).is_err() {
+    /// in the next state. With too many questions waiting this one is lost: ask again. `port`: who asks.
+    pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
+        if self.asks.try_send((address, port)).is_err() {
             tracing::debug!(%address, "too many questions for neighbours");
         }
     }
