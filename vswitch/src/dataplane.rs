@@ -50,9 +50,14 @@ pub enum DataplaneEvent {
     PortGone(PortIndex),
     /// A port is blocked, since there is a loop behind it.
     LoopBlocked(LoopEvent),
-    /// Frames wait for the MAC address of this next hop on the uplink's link. Asked for anew each second
+    /// Frames wait for the MAC address of a next hop on the uplink's link. Asked for anew each second
     /// while they come.
-    Resolve(IpAddr),
+    Resolve {
+        /// The next hop.
+        next_hop: IpAddr,
+        /// Whose frames they are, or one of those whose they are.
+        port: PortIndex,
+    },
     /// A worker can no longer do its work.
     WorkerFailed {
         /// Which one.

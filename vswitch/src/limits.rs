@@ -253,6 +253,7 @@ fn rows() -> Vec<Row> {
             EXPIRY_WAKE, "", "an idle worker lets more connections expire", Never;
             EXPIRY_REST, "", "an idle worker looks whether connections expire", Never;
             RESOLVE_EVERY, "", "the next hop is asked for again", Never;
+            RESOLVES_PER_PORT_MAX, "next hops", "further ones of the port are asked for when their next frame comes", Never;
             RESOLVES_MAX, "next hops", "asked for when the next frame comes", Worker(Count::UnaskedHops);
             FRAGMENT_OPERATIONS, "packets", "the rest is let go in the next rounds", Never;
             ICMP_ANSWERS, "messages/s", "the sender is not told", Worker(Count::UnansweredIcmp);
@@ -281,7 +282,9 @@ fn rows() -> Vec<Row> {
             REOPENS_AT_ONCE, "publications", "the others are tried later", Never;
             REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
             FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
+            DEVICE_GONE_MAX, "", "nftables tables of a bridge that is there are left alone", Never;
             END_MAX, "", "the daemon ends without its workers", Never;
+            END_OF_PORT_MAX, "", "the same, for each port", Never;
         }
         "host" {
             TABLES_CHECK_EVERY, "", "a lost nftables table is put back", Never;
@@ -291,6 +294,7 @@ fn rows() -> Vec<Row> {
             SHIFTED_PORTS_SUM_MAX, "ports", "the host itself does not reach further shifted ranges", Never;
             ROUTES_MAX, "routes", "the longest prefixes are not followed", Never;
             NEIGHBOURS_MAX, "neighbours", "further ones count as unknown", Never;
+            NEIGHBOURS_ASKED_PER_PORT_MAX, "neighbours", "the one asked for longest ago is left alone", Never;
             NEIGHBOURS_ASKED_MAX, "neighbours", "further ones are not asked for", Never;
             NEIGHBOUR_USE_EVERY, "", "the kernel checks a neighbour in use again", Never;
             NEIGHBOUR_ROUNDS_MAX, "rounds", "a neighbour that nobody asks for is left alone", Never;

@@ -207,10 +207,10 @@ impl Worker {
             let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
         }
         let Some(router) = &mut self.state.router else { return };
-        for next_hop in router.wanted() {
+        for (next_hop, port) in router.wanted() {
             // Those places are not to be taken by questions, which are asked again.
             if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX {
-                let _ = self.events.try_send(DataplaneEvent::Resolve(next_hop));
+                let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, port });
             }
         }
     }

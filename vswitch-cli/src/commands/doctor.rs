@@ -98,6 +98,7 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         checks::mtu(machine::default_route_mtu()),
         checks::snat_ports(setting("net/ipv4/ip_local_port_range").as_deref()),
         checks::nftables(vswitch::probe_nftables()),
+        checks::left_over(vswitch::orphaned_tables()),
         checks::docker(machine::has_docker()),
         checks::open_files(machine::open_files()),
         checks::neighbours(setting("net/ipv4/neigh/default/gc_thresh3").as_deref(), ports),

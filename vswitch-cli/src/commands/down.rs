@@ -1,47 +1,87 @@
-//! `vswitch down`: stop the daemon and wait until it is gone.
+//! `vswitch down`: stop the daemon and wait until it is gone; or clear away what one that was killed has left.
+
+mod progress;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use hyper::Method;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use vswitch::config::StateDir;
 use vswitch_api::routes;
+use vswitch_api::status::Status;
 
 use crate::cli::Global;
+use crate::client::{Client, ClientError};
 use crate::error::{Failure, Outcome};
-use crate::limits::{DOWN_POLL, DOWN_TIMEOUT};
+use crate::limits::{DOWN_LOOK, DOWN_POLL, DOWN_TIMEOUT};
 use crate::output;
+use progress::{Next, Ports, Progress};
 
 /// Stop the switch; the host is as it was before
 ///
 /// Attachments are kept in the state directory: the next `vswitch up` plugs in again those whose
-/// namespace still lives.
+/// namespace still lives. Where the switch was killed, what it has left on the host is cleared away.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct DownArgs {}
+pub(crate) struct DownArgs {
+    /// Of a switch that was killed: where it kept its state [default: /var/lib/vswitch]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<StateDir>,
+}
 
 const EXAMPLES: &str = "\
 Examples:
   sudo vswitch down
-  sudo vswitch --socket /tmp/lab.sock down";
+  sudo vswitch --socket /tmp/lab.sock down
+  sudo vswitch --socket /tmp/lab.sock down --state-dir /var/lib/vswitch-lab     after a crash";
 
 impl DownArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let (client, socket) = (global.client()?, global.socket());
         // Held before the request, so that the number cannot come to mean another process.
-        let process = client.daemon_pid()?.and_then(watch);
+        let pid = match client.daemon_pid() {
+            Err(absent @ ClientError::NoDaemon(_)) => return self.clear(global, absent),
+            pid => pid?,
+        };
+        let process = pid.and_then(|pid| Some((watch(pid)?, ports(&client, pid))));
         client.send(&Method::POST, routes::SHUTDOWN, None::<&()>)?;
-        if let Some(process) = process {
-            await_end(&process, &socket)?;
+        if let Some((process, ports)) = process {
+            await_end(&process, &ports, &socket)?;
         }
         await_no_socket(&socket)?;
         let done = format!("the switch at {} is down", socket.display());
         output::done(global.format, &done)?;
         Ok(ExitCode::SUCCESS)
     }
+
+    /// Nobody answers: perhaps somebody was killed.
+    fn clear(self, global: &Global, absent: ClientError) -> Outcome {
+        let (state_dir, socket) = (self.state_dir.unwrap_or_default(), global.socket());
+        let cleared = vswitch::clear_left_over(state_dir.path(), &socket).map_err(|error| {
+            let said = format!("no switch answers at {}, and {error}", socket.display());
+            Failure::new(said).with_hint(
+                "--socket names a switch that runs, --state-dir one that was killed; both need root",
+            )
+        })?;
+        if cleared.is_empty() {
+            return Err(absent.into());
+        }
+        let (socket, cleared) = (socket.display(), cleared.join(", "));
+        let done = format!("no switch answers at {socket}; what one had left is gone: {cleared}");
+        output::done(global.format, &done)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The daemon's ports, to see how it gets on.
+fn ports(client: &Client, pid: i32) -> Ports {
+    let status: Result<Status, _> = client.get(routes::STATUS);
+    Ports::of(pid, status.map_or(1, |status| status.workers))
 }
 
 /// A descriptor that becomes readable when the process ends; `None` if it is in a process
@@ -50,12 +90,27 @@ fn watch(pid: i32) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
 }
 
-fn await_end(process: &OwnedFd, socket: &Path) -> Outcome<()> {
-    let limit = Timespec { tv_sec: DOWN_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
-    let mut watched = [PollFd::new(process, PollFlags::IN)];
-    match poll(&mut watched, Some(&limit)) {
-        Ok(0) => Err(still_there(socket)),
-        Ok(_) => Ok(()),
+fn await_end(process: &OwnedFd, ports: &Ports, socket: &Path) -> Outcome<()> {
+    let mut progress = Progress::default();
+    loop {
+        if has_ended(process, DOWN_LOOK)? {
+            return Ok(());
+        }
+        match progress.look(ports.open(), DOWN_LOOK) {
+            Next::GiveUp => return Err(still_there(socket)),
+            Next::Say(left, first) => output::complain(&format!(
+                "the switch closes its ports: {left} of {first} are left\n"
+            )),
+            Next::Wait => {}
+        }
+    }
+}
+
+fn has_ended(process: &OwnedFd, within: Duration) -> Outcome<bool> {
+    let within =
+        Timespec { tv_sec: within.as_secs() as i64, tv_nsec: within.subsec_nanos().into() };
+    match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&within)) {
+        Ok(ready) => Ok(ready > 0),
         Err(error) => Err(Failure::new(format!("cannot wait for the daemon's end: {error}"))),
     }
 }
@@ -73,7 +128,7 @@ fn await_no_socket(socket: &Path) -> Outcome<()> {
 
 fn still_there(socket: &Path) -> Failure {
     Failure::new(format!(
-        "the switch at {} took the request but is still there after {} s",
+        "the switch at {} took the request but is still there, and nothing moved for {} s",
         socket.display(),
         DOWN_TIMEOUT.as_secs()
     ))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::harness::remote::{FAR4, FAR6, HOST4};
-use crate::harness::{Flow, Host, Snapshot, wait_for};
+use crate::harness::{Flow, Host, Process, Snapshot, wait_for};
 
 /// Up, use it in every way, and compare after `end`.
 #[track_caller]
@@ -141,4 +141,77 @@ fn down_without_a_daemon_says_so() {
     let host = Host::new();
     let socket = host.path("sock").display().to_string();
     host.fails(&["down"], &[1], &socket);
+}
+
+/// A switch that was killed while its containers talked to the outside: `down` alone clears all that is left.
+#[track_caller]
+fn killed_and_down(args: &[&str]) {
+    let mut host = Host::new();
+    let before = Snapshot::take(host.netns());
+    host.up(args);
+    let _web = host.container_with("web", &["-p", "8080:80", "-p", "40000-40999:40000-40999/udp"]);
+    host.kill();
+    let said = host.ok(&["down"]);
+    for part in ["nftables table netdev vswitch-br0", "reserved ports", "40000-40999"] {
+        assert!(said.contains(part), "no {part} in: {said}");
+    }
+    before.assert_same(&Snapshot::take(host.netns()));
+    assert!(!host.path("sock").exists(), "the socket is left");
+    // There is nothing left to clear, and the attachments are kept.
+    let socket = host.path("sock").display().to_string();
+    host.fails(&["down"], &[1], &socket);
+    host.up(args);
+    assert_eq!(host.ls().len(), 1);
+    host.down();
+    before.assert_same(&Snapshot::take(host.netns()));
+}
+
+#[test]
+fn after_a_crash_and_down() {
+    killed_and_down(&["--uplink", "auto"]);
+}
+
+#[test]
+fn after_a_crash_and_down_with_the_kernels_nat() {
+    killed_and_down(&["--uplink", "kernel"]);
+}
+
+#[test]
+fn down_leaves_a_daemon_with_another_socket_alone() {
+    let host = Host::with_switch();
+    let state = host.state_dir().display().to_string();
+    let mut other = host.netns().command(&[&host.program()]);
+    other.arg("--socket").arg(host.path("other")).args(["down", "--state-dir", &state]);
+    let output = Process::spawn(&mut other).finish(Duration::from_secs(10));
+    assert_eq!(output.code(), 1);
+    let owner = format!("process {}", host.daemon_pid());
+    assert!(output.stderr.contains(&owner), "{output}");
+    assert!(host.netns().ok(&["nft", "list", "ruleset"]).contains("vswitch-br0"));
+    assert!(host.status().bridge == "br0");
+}
+
+/// The tables of a former bridge would take the frames of the next one.
+#[test]
+fn another_bridge_after_a_crash() {
+    let mut host = Host::new();
+    host.up(&[]);
+    host.kill();
+    wait_for("the kernel takes the bridge away", Duration::from_secs(5), || {
+        !host.netns().ok(&["ip", "-o", "link"]).contains("br0")
+    });
+    let tables = || host.netns().ok(&["nft", "list", "tables"]);
+    assert!(tables().contains("vswitch-br0"), "this kernel keeps no tables: {}", tables());
+    // Another state directory does not know whose they are.
+    let mut next = host.beside("br1");
+    next.up(&[]);
+    assert!(next.log().contains("nft delete table netdev vswitch-br0"), "{}", next.log());
+    let doctor = next.vswitch(&["doctor"]).stdout;
+    assert!(doctor.contains("`nft delete table netdev vswitch-br0`"), "{doctor}");
+    assert!(!doctor.contains("vswitch-br1"), "{doctor}");
+    next.down();
+    let state = host.state_dir().display().to_string();
+    next.up(&["--state-dir", &state]);
+    assert!(!tables().contains("vswitch-br0"), "{}", tables());
+    next.ok(&["down"]);
+    assert!(!tables().contains("vswitch"), "{}", tables());
 }

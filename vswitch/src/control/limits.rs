@@ -30,5 +30,11 @@ pub(crate) const REPLAYS_AT_ONCE: usize = 4;
 /// and writing the document take tens of milliseconds.
 pub(crate) const FREED_MAX: Duration = Duration::from_secs(5);
 
-/// How long the workers may take to close all ports: the kernel takes about 10 ms for each.
-pub(crate) const END_MAX: Duration = Duration::from_secs(120);
+/// How long `down` after a crash waits for the kernel to take the bridge away.
+pub(crate) const DEVICE_GONE_MAX: Duration = Duration::from_secs(5);
+
+/// How long the workers may take to end, beside what they need for their ports.
+pub(crate) const END_MAX: Duration = Duration::from_secs(30);
+
+/// How long they may take to close one port: the kernel takes 10 to 20 ms.
+pub(crate) const END_OF_PORT_MAX: Duration = Duration::from_millis(100);

@@ -9,6 +9,7 @@
 //! A change is acknowledged when it works *and* is on the disk. Ports whose namespace died are taken
 //! away when the workers say so ([`Control::follow`]).
 
+mod clear;
 mod conntrack;
 mod error;
 mod inner;
@@ -41,6 +42,7 @@ use wire::MacAddr;
 use crate::datapath::limits::MACS_PER_PORT;
 use crate::datapath::{LoopEvent, LoopSign};
 use crate::dataplane::{DataplaneError, DataplaneEvent};
+pub use clear::{ClearError, clear_left_over};
 pub use error::ControlError;
 use inner::Inner;
 pub(crate) use ipam::PoolError;
@@ -170,7 +172,7 @@ impl Control {
                     tokio::spawn(async move { control.lost(slot).await });
                 }
                 DataplaneEvent::LoopBlocked(event) => self.say_blocked(event),
-                DataplaneEvent::Resolve(next_hop) => self.resolve(next_hop),
+                DataplaneEvent::Resolve { next_hop, port } => self.resolve(next_hop, port),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }
         }
@@ -330,7 +332,9 @@ impl Control {
         self.0.ending.store(true, Ordering::Relaxed);
         self.close_way().await;
         // A worker that failed may not answer any more; the end of the process does the rest.
-        if tokio::time::timeout(limits::END_MAX, self.0.dataplane.shutdown()).await.is_err() {
+        let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);
+        let within = limits::END_MAX + limits::END_OF_PORT_MAX.saturating_mul(ports);
+        if tokio::time::timeout(within, self.0.dataplane.shutdown()).await.is_err() {
             tracing::error!("a worker does not end");
         }
     }

@@ -17,7 +17,7 @@ use super::{Control, reopen, replay};
 use crate::config::{Config, Subnet6};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
-use crate::host::{HostError, Neighbours, Netlink, netns};
+use crate::host::{HostError, Neighbours, Netlink, netns, nft};
 
 /// What has come back at start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,6 +96,7 @@ impl Control {
     ) -> Result<Replayed, ControlError> {
         self.0.publish_all();
         self.0.dataplane.add_port(HOST_PORT, tap.queues).await?;
+        self.clear_former(document.as_ref()).await;
         self.make_way(netlink).await?;
         let replayed = match document {
             Some(document) => {
@@ -110,6 +111,29 @@ impl Control {
         };
         self.0.save().await?;
         Ok(replayed)
+    }
+}
+
+impl Control {
+    /// Takes away the tables of a former bridge, which stay in front of the device after a crash; names those that
+    /// may be another switch's.
+    async fn clear_former(&self, document: Option<&Document>) {
+        let networks = document.into_iter().flat_map(|document| &document.networks);
+        let former: Vec<String> = networks.map(|network| network.name.clone()).collect();
+        let cleared = blocking(move || nft::remove_orphans(&former)).await;
+        let (ours, others) = match cleared {
+            Ok(Ok(orphans)) => orphans,
+            // Without nftables there are none.
+            Ok(Err(error)) => return tracing::debug!(%error, "no look at nftables tables"),
+            Err(error) => return tracing::warn!(%error, "no look at nftables tables"),
+        };
+        for table in ours {
+            tracing::info!(%table, "an nftables table that a crash had left is gone");
+        }
+        for table in others {
+            tracing::warn!(%table, "an nftables table of a switch that is gone; if it is yours: \
+                `nft delete table {table}`");
+        }
     }
 }
 

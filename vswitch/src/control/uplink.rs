@@ -16,6 +16,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fastpath::PortIndex;
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::Duration;
@@ -143,12 +144,12 @@ impl Control {
     }
 
     /// Asks the kernel for the MAC address of a next hop that frames wait for.
-    pub(super) fn resolve(&self, next_hop: IpAddr) {
+    pub(super) fn resolve(&self, next_hop: IpAddr, port: PortIndex) {
         let inner = Arc::clone(&self.0);
         // While publications are being opened the question waits; the datapath asks each one once a second.
         tokio::spawn(async move {
             if let Some(uplink) = &inner.gate.lock().await.uplink {
-                uplink.resolve(next_hop);
+                uplink.resolve(next_hop, port);
             }
         });
     }

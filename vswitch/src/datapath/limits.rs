@@ -136,6 +136,9 @@ pub const RESOLVE_EVERY: Duration = Duration::from_secs(1);
 /// Next hops that one worker asks for within that time.
 pub const RESOLVES_MAX: usize = 256;
 
+/// The same on behalf of one port.
+pub const RESOLVES_PER_PORT_MAX: usize = 64;
+
 /// ICMP errors a second that the switch sends to one port, after a burst of [`BURST_FRAMES_MIN`].
 pub const ICMP_ANSWERS: FrameRate = FrameRate::of(100);
 

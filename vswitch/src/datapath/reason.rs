@@ -102,6 +102,8 @@ reasons! {
     Malformed = "malformed",
     /// To or from an address that no router forwards: loopback, link-local, multicast, reserved.
     Martian = "martian",
+    /// From the uplink, as if a container had sent it.
+    SpoofedInside = "spoofed-inside",
     /// No route leads there, or one that containers may not use.
     NoRoute = "no-route",
     /// The uplink's device has no carrier, or is gone.

@@ -43,6 +43,7 @@
 //! | `router/pieces.rs` | fragments |
 //! | `router/handover.rs` | what another worker translates |
 //! | `router/held.rs`, `resolve.rs` | who waits for a next hop; asking for it |
+//! | `router/shares.rs` | that each port has its share of both |
 //! | `router/memory.rs` | what is remembered from batch to batch |
 
 mod answers;
@@ -55,6 +56,7 @@ mod outside;
 mod pieces;
 mod resolve;
 mod room;
+mod shares;
 mod size;
 mod table;
 
@@ -88,6 +90,8 @@ pub(super) struct Router {
     mtu: u32,
     /// The broadcast addresses of its subnets, which are nobody's.
     broadcasts: Vec<Ipv4Addr>,
+    /// Its subnets, from which nobody outside sends.
+    subnets: Vec<IpNet>,
 }
 
 impl Router {
@@ -105,6 +109,7 @@ impl Router {
             },
             mtu,
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
+            subnets: conf.subnets.clone(),
         }
     }
 
@@ -172,10 +177,10 @@ fn route(room: &mut Room<'_>, run: &mut [Slot]) {
 
 /// Frames from the uplink are those of the first router that it serves: the policy is one.
 fn from_uplink(room: &mut Room<'_>, run: &mut [Slot], port: PortIndex) {
-    let uplink = room.snapshot.uplink(port);
+    let way = room.snapshot.way_of(port);
     for slot in run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
-        match uplink {
-            Some(uplink) => room.outside(slot, uplink),
+        match way {
+            Some(way) => room.outside(slot, way),
             None => slot.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }

@@ -341,8 +341,9 @@ impl Snapshot {
     }
 
     /// The way out that a port is of: that of the first network that has it.
-    pub(super) fn uplink(&self, port: PortIndex) -> Option<&UplinkConf> {
-        self.uplinks().find(|uplink| uplink.port == port)
+    pub(super) fn way_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
+        let mut routers = self.networks.iter().filter_map(|network| network.router.as_ref());
+        routers.find_map(|router| Some((router, router.uplink().filter(|it| it.port == port)?)))
     }
 
     /// Whether a port is the uplink's, and switched on.

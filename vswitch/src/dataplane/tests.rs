@@ -151,7 +151,10 @@ async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
     let (dataplane, mut events) = start();
     publish(&dataplane, snapshot(&[KNOWN])).await;
     dataplane.inject(CONTAINER, datagram(STRANGER)).await.expect("a buffer");
-    assert_eq!(events.recv().await, Some(DataplaneEvent::Resolve(STRANGER)));
+    assert_eq!(
+        events.recv().await,
+        Some(DataplaneEvent::Resolve { next_hop: STRANGER, port: CONTAINER })
+    );
     let held = dataplane.stats().await.expect("a worker").workers[0].held;
     assert_eq!((held, dataplane.conntrack().await.expect("a worker").len()), (1, 0));
     // The worker sleeps: it is woken by what is published.

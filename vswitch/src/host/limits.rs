@@ -27,6 +27,9 @@ pub(crate) const NEIGHBOURS_MAX: usize = 4096;
 /// Neighbours that the kernel is asked for at the same time.
 pub(crate) const NEIGHBOURS_ASKED_MAX: usize = 1024;
 
+/// The same on behalf of one port.
+pub(crate) const NEIGHBOURS_ASKED_PER_PORT_MAX: usize = 256;
+
 /// Time between two uses of a neighbour.
 pub(crate) const NEIGHBOUR_USE_EVERY: Duration = Duration::from_secs(15);
 

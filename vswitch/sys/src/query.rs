@@ -6,12 +6,19 @@ const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
 /// `NFNL_SUBSYS_NFTABLES << 8`, with which message types begin.
 const NFTABLES: u16 = 10 << 8;
+const NEWTABLE: u16 = 0;
+const GETTABLE: u16 = 1;
 const GETRULE: u16 = 7;
 const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
 const NEWRULE: u16 = 6;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
+/// `NFTA_TABLE_NAME` and `NFTA_TABLE_FLAGS`.
+const TABLE_NAME: u16 = 1;
+const TABLE_FLAGS: u16 = 2;
+/// `NFT_TABLE_F_OWNER`.
+const OWNED: u32 = 0x2;
 /// `nlmsghdr` and `nfgenmsg`.
 const HEADER: usize = 16;
 const HEADERS: usize = 20;
@@ -32,6 +39,15 @@ pub enum Answer {
     Generation(u32),
     /// A rule, of this table.
     Rule(Vec<u8>),
+    /// A table.
+    Table {
+        /// Its family, an `NFPROTO_` number.
+        family: u8,
+        /// Its name.
+        name: Vec<u8>,
+        /// Whether a process owns it that lives.
+        is_owned: bool,
+    },
     /// Something that was not asked for.
     Other,
 }
@@ -46,6 +62,12 @@ pub fn ask_generation(seq: u32) -> Vec<u8> {
 #[must_use]
 pub fn ask_rules(family: ProtoFamily, seq: u32) -> Vec<u8> {
     question(GETRULE, family, NLM_F_DUMP, seq)
+}
+
+/// Asks for all tables of all families.
+#[must_use]
+pub fn ask_tables(seq: u32) -> Vec<u8> {
+    question(GETTABLE, ProtoFamily::Unspec, NLM_F_DUMP, seq)
 }
 
 fn question(kind: u16, family: ProtoFamily, flags: u16, seq: u32) -> Vec<u8> {
@@ -77,6 +99,16 @@ pub fn read(message: &[u8]) -> Option<Answer> {
         kind if kind == NFTABLES | NEWRULE => {
             let table = attribute(message, 1)?;
             Answer::Rule(table.strip_suffix(&[0]).unwrap_or(table).to_vec())
+        }
+        kind if kind == NFTABLES | NEWTABLE => {
+            let name = attribute(message, TABLE_NAME)?;
+            let flags = attribute(message, TABLE_FLAGS)?;
+            let flags = u32::from_be_bytes(flags.try_into().ok()?);
+            Answer::Table {
+                family: *message.get(HEADER)?,
+                name: name.strip_suffix(&[0]).unwrap_or(name).to_vec(),
+                is_owned: flags & OWNED != 0,
+            }
         }
         _ => Answer::Other,
     })

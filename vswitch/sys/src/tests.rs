@@ -117,6 +117,15 @@ fn answers_are_understood_whole_or_not_at_all() {
     assert_eq!(query::read(&rule), Some(Answer::Rule(b"ab".to_vec())));
     let generation = message(10 << 8 | 15, 1, &[0, 0, 0, 0, 8, 0, 1, 0, 0, 0, 1, 2]);
     assert_eq!(query::read(&generation), Some(Answer::Generation(258)));
+    let owned = |flags| {
+        let body =
+            [&[5, 0, 0, 0][..], &[7, 0, 1, 0, b'a', b'b', 0, 0], &[8, 0, 2, 0, 0, 0, 0, flags]];
+        match query::read(&message(10 << 8, 1, &body.concat())) {
+            Some(Answer::Table { family: 5, name, is_owned }) if name == b"ab" => is_owned,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([0, 2, 4, 6].map(owned), [false, true, false, true]);
     for cut in 0..20 {
         assert_eq!(query::read(&error[..cut]), None, "{cut}");
     }

@@ -1,5 +1,6 @@
 //! What the kernel's answers mean for the switch.
 
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
@@ -177,6 +178,24 @@ pub(super) fn nftables(probe: Result<(), String>) -> Row {
             "`modprobe nf_tables nft_fwd_netdev nft_dup_netdev`, or start with `vswitch up --uplink none`",
         ),
     }
+}
+
+/// What a switch that was killed left in front of the device.
+pub(super) fn left_over(tables: Result<Vec<impl Display>, String>) -> Row {
+    const CHECK: &str = "left over";
+    // That there is no nftables is another check's.
+    let tables = tables.unwrap_or_default();
+    if tables.is_empty() {
+        return Row::ok(CHECK, "no nftables table of a switch that is gone");
+    }
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    let commands: Vec<String> =
+        names.iter().map(|name| format!("`nft delete table {name}`")).collect();
+    Row::warn(
+        CHECK,
+        format!("nftables tables of a switch that is gone: {}", names.join(", ")),
+        format!("`vswitch down` with its --state-dir, or {}", commands.join(", ")),
+    )
 }
 
 /// Docker drops what is forwarded between devices that it does not know.

@@ -164,7 +164,8 @@ impl Host {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.netns.command(&[&self.program()]);
         command.arg("--socket").arg(self.path("sock")).args(args);
-        if args.first() == Some(&"up") && !args.contains(&"--state-dir") {
+        let has_state = matches!(args.first(), Some(&"up" | &"down"));
+        if has_state && !args.contains(&"--state-dir") {
             command.arg("--state-dir").arg(self.state_dir());
         }
         command

@@ -13,13 +13,15 @@
 //! told about the packet that it knows. Frames that wait keep their order; those of the round in which they
 //! are routed again may leave before them.
 //!
-//! Limits: [`WAITING_FRAMES_MAX`] frames, [`WAITING_PER_PORT_MAX`] of one port, so that nobody who calls the dead keeps
-//! others from waiting, [`WAITING_TIME_MAX`].
+//! Limits: [`WAITING_FRAMES_MAX`] frames, [`WAITING_PER_PORT_MAX`] of one port, [`WAITING_TIME_MAX`]. Where all places are
+//! taken, a frame of a port that has few gets that of the newest frame of the port that has most, so that nobody who
+//! calls the dead keeps others from waiting, however many do so.
 
 use std::collections::VecDeque;
 
 use fastpath::{Nanos, PortIndex};
 
+use super::shares::Shares;
 use crate::datapath::batch::Slot;
 use crate::datapath::limits::{WAITING_FRAMES_MAX, WAITING_PER_PORT_MAX, WAITING_TIME_MAX};
 
@@ -30,29 +32,69 @@ pub(super) struct Waiting {
     pub(super) until: Nanos,
 }
 
+/// A frame that is still in the batch and will come here.
+#[derive(Debug)]
+struct Announced {
+    port: PortIndex,
+    /// Somebody else has got its place.
+    is_ousted: bool,
+}
+
+/// Whether a frame may wait.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// It is to be kept.
+    Free,
+    /// The same, and this one is to be dropped for it.
+    Instead(Slot),
+    /// It may not.
+    None,
+}
+
 /// Frames in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Held {
     frames: VecDeque<Waiting>,
-    /// Ports of frames that are still in the batch and will come here.
-    announced: VecDeque<PortIndex>,
+    announced: VecDeque<Announced>,
+    /// Of both, without those that are ousted.
+    shares: Shares,
 }
 
 impl Held {
     pub(super) fn new() -> Self {
         let frames = VecDeque::with_capacity(WAITING_FRAMES_MAX);
-        Self { frames, announced: VecDeque::with_capacity(WAITING_FRAMES_MAX) }
+        let announced = VecDeque::with_capacity(WAITING_FRAMES_MAX);
+        Self { frames, announced, shares: Shares::new(WAITING_FRAMES_MAX) }
     }
 
-    /// Whether there is room for a frame of a port; then it is to be kept.
-    pub(super) fn announce(&mut self, port: PortIndex) -> bool {
-        let here = self.frames.iter().filter(|waiting| waiting.slot.port == port).count();
-        let coming = self.announced.iter().filter(|&&coming| coming == port).count();
-        let is_room = self.len() < WAITING_FRAMES_MAX && here + coming < WAITING_PER_PORT_MAX;
-        if is_room {
-            self.announced.push_back(port);
+    /// Whether there is a place for a frame of a port; then it is to be kept.
+    pub(super) fn announce(&mut self, port: PortIndex) -> Place {
+        if self.shares.of(port) >= WAITING_PER_PORT_MAX {
+            return Place::None;
         }
-        is_room
+        let mut place = Place::Free;
+        if self.len() >= WAITING_FRAMES_MAX {
+            match self.shares.richer_than(port) {
+                Some(richest) => place = self.oust(richest),
+                None => return Place::None,
+            }
+        }
+        self.announced.push_back(Announced { port, is_ousted: false });
+        self.shares.add(port);
+        place
+    }
+
+    /// Takes the place of the newest frame of a port. One that is still in the batch learns it when it comes.
+    fn oust(&mut self, port: PortIndex) -> Place {
+        self.shares.take(port);
+        let mut coming = self.announced.iter_mut().rev();
+        if let Some(last) = coming.find(|one| one.port == port && !one.is_ousted) {
+            last.is_ousted = true;
+            return Place::Free;
+        }
+        let last = self.frames.iter().rposition(|waiting| waiting.slot.port == port);
+        let ousted = last.and_then(|at| self.frames.remove(at));
+        ousted.map_or(Place::Free, |waiting| Place::Instead(waiting.slot))
     }
 
     /// Whether frames of the batch are to be kept.
@@ -60,24 +102,31 @@ impl Held {
         !self.announced.is_empty()
     }
 
-    /// Keeps a frame that was announced.
-    pub(super) fn keep(&mut self, slot: Slot, now: Nanos) {
-        self.keep_until(slot, now.after(WAITING_TIME_MAX));
+    /// Keeps a frame that was announced; gives it back where it has lost its place.
+    pub(super) fn keep(&mut self, slot: Slot, now: Nanos) -> Option<Slot> {
+        self.keep_until(slot, now.after(WAITING_TIME_MAX))
     }
 
     /// The same for one that has waited before.
-    pub(super) fn keep_until(&mut self, slot: Slot, until: Nanos) {
-        self.announced.pop_front();
+    pub(super) fn keep_until(&mut self, slot: Slot, until: Nanos) -> Option<Slot> {
+        let at = self.announced.iter().position(|one| one.port == slot.port);
+        if at.and_then(|at| self.announced.remove(at)).is_some_and(|one| one.is_ousted) {
+            return Some(slot);
+        }
         self.frames.push_back(Waiting { slot, until });
+        None
     }
 
     /// Takes out the one that has waited longest.
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        self.frames.pop_front()
+        let waiting = self.frames.pop_front()?;
+        self.shares.take(waiting.slot.port);
+        Some(waiting)
     }
 
     /// Puts it back, behind all others: whoever takes them all puts back in order.
     pub(super) fn put_back(&mut self, waiting: Waiting) {
+        self.shares.add(waiting.slot.port);
         self.frames.push_back(waiting);
     }
 
@@ -88,6 +137,7 @@ impl Held {
 
     /// Frames that wait.
     pub(super) fn len(&self) -> usize {
-        self.frames.len() + self.announced.len()
+        let coming = self.announced.iter().filter(|one| !one.is_ousted).count();
+        self.frames.len() + coming
     }
 }

@@ -7,6 +7,7 @@ use nat::answer::{Complaint, Router as Face};
 use nat::{OwnerId, Refusal, Side, Translation, View};
 use wire::meta::L3;
 
+use super::held::Place;
 use super::room::{Exit, Room};
 use super::table::Way;
 use super::{Router, UplinkConf};
@@ -139,11 +140,16 @@ impl<'a> Room<'a> {
     #[cold]
     fn wait_for(&mut self, slot: &mut Slot, hop: IpAddr) {
         // First of all: who may keep no further frame may ask for no further address either.
-        if !self.memory.held.announce(slot.port) {
-            slot.verdict = Verdict::Drop(DropReason::NextHopQueueFull);
-            return;
+        let full = Verdict::Drop(DropReason::NextHopQueueFull);
+        match self.memory.held.announce(slot.port) {
+            Place::Free => {}
+            Place::Instead(ousted) => self.leave(ousted, full),
+            Place::None => {
+                slot.verdict = full;
+                return;
+            }
         }
-        if !self.memory.resolve.ask(self.now, hop) {
+        if !self.memory.resolve.ask(self.now, hop, slot.port) {
             self.memory.counters.unasked += 1;
         }
         slot.verdict = Verdict::AwaitsHop;

@@ -156,8 +156,8 @@ impl Memory {
         }
     }
 
-    /// Next hops that control is to find.
-    pub fn wanted(&mut self) -> impl Iterator<Item = IpAddr> {
+    /// Next hops that control is to find, and on whose behalf.
+    pub fn wanted(&mut self) -> impl Iterator<Item = (IpAddr, PortIndex)> {
         self.resolve.take()
     }
 
@@ -213,7 +213,10 @@ impl Memory {
     pub(super) fn collect(&mut self, now: Nanos, batch: &mut Batch) {
         if self.held.awaits() {
             for slot in batch.slots.extract_if(.., |slot| slot.verdict == Verdict::AwaitsHop) {
-                self.held.keep(slot, now);
+                if let Some(ousted) = self.held.keep(slot, now) {
+                    let verdict = Verdict::Drop(DropReason::NextHopQueueFull);
+                    self.extra.push(Slot { verdict, ..ousted });
+                }
             }
         }
         if std::mem::take(&mut self.hands_over) {

@@ -4,15 +4,19 @@ use nat::answer::Router as Face;
 use nat::{Kind, Side, Translation};
 use wire::meta::{L3, L4};
 
-use super::UplinkConf;
 use super::room::Room;
+use super::{Router, UplinkConf};
 use crate::datapath::batch::Slot;
 use crate::datapath::{DropReason, Verdict};
 
 impl<'a> Room<'a> {
     /// Gives a frame from the uplink its verdict. None goes to a container but by a connection or a published
     /// port, and none is flooded or learnt.
-    pub(super) fn outside(&mut self, slot: &mut Slot, uplink: &'a UplinkConf) {
+    pub(super) fn outside(
+        &mut self,
+        slot: &mut Slot,
+        (router, uplink): (&'a Router, &'a UplinkConf),
+    ) {
         let is_ip = matches!(slot.meta.l3, L3::Ipv4 | L3::Ipv6);
         // The TAP's own: what the host's stack says of its own accord on every link.
         let is_own = slot.meta.src == uplink.tap_mac || slot.meta.dst.is_multicast();
@@ -21,6 +25,11 @@ impl<'a> Room<'a> {
             return;
         }
         let view = nat::parse::view(&slot.meta, self.ethernet(slot));
+        // Nor does anybody pass for a container (BCP 38): nftables drop these before, unless somebody took the rules.
+        if router.subnets.iter().any(|subnet| subnet.contains(&view.src)) {
+            slot.verdict = Verdict::Drop(DropReason::SpoofedInside);
+            return;
+        }
         if !self.is_here(slot, Side::Outside, &view, &uplink.policy) {
             return;
         }

@@ -92,9 +92,9 @@ impl Room<'_> {
         let network = conf.and_then(|conf| self.snapshot.network(conf.network));
         let router = network.and_then(|network| Some((network, network.router.as_ref()?)));
         let is_uplink = conf.is_some_and(|conf| conf.kind == PortKind::Uplink);
-        match (router, self.snapshot.uplink(slot.port).filter(|_| is_uplink)) {
+        match (router, self.snapshot.way_of(slot.port).filter(|_| is_uplink)) {
             (Some((network, router)), _) => self.inside(slot, network, router),
-            (None, Some(uplink)) => self.outside(slot, uplink),
+            (None, Some(way)) => self.outside(slot, way),
             (None, None) => slot.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }

@@ -106,7 +106,11 @@ impl<'a> Room<'a> {
     /// Puts a frame that is not in the batch where its verdict says. It may wait until then.
     pub(super) fn pass_on(&mut self, slot: Slot, until: Nanos) {
         match slot.verdict {
-            Verdict::AwaitsHop => self.memory.held.keep_until(slot, until),
+            Verdict::AwaitsHop => {
+                if let Some(ousted) = self.memory.held.keep_until(slot, until) {
+                    self.leave(ousted, Verdict::Drop(DropReason::NextHopQueueFull));
+                }
+            }
             Verdict::AwaitsHead => self.keep_tail(slot),
             Verdict::AwaitsChoice => self.keep_untracked(slot),
             Verdict::Handed { to, is_placed } => self.hand_over(slot, to, is_placed),

@@ -18,6 +18,9 @@ use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 /// Flags that are asked for from the top down, until the kernel knows them.
 const LADDER: [Flags; 3] = [Flags::OwnerPersist, Flags::Owner, Flags::None];
 
+/// How the names of our tables begin.
+pub(super) const PREFIX: &str = "vswitch-";
+
 const FAMILIES: [ProtoFamily; 3] = [ProtoFamily::NetDev, ProtoFamily::Ipv4, ProtoFamily::Ipv6];
 
 /// Why nftables did not do as wanted.
@@ -54,6 +57,15 @@ pub(super) struct Tables {
     restored: u64,
 }
 
+/// A table, by whomever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// An `NFPROTO_` number.
+    pub(super) family: u8,
+    pub(super) name: String,
+    pub(super) is_owned: bool,
+}
+
 #[derive(Debug)]
 struct Loaded {
     rules: Rules,
@@ -83,7 +95,7 @@ impl Tables {
         if let Err(error) = sockopt::set_socket_send_buffer_size_force(&socket, NFT_BUFFER) {
             tracing::debug!(%error, "the nftables socket takes small batches only");
         }
-        let name = text(&format!("vswitch-{bridge}"));
+        let name = text(&format!("{PREFIX}{bridge}"));
         Ok(Self { socket, name, flags: None, loaded: None, restored: 0 })
     }
 
@@ -123,6 +135,27 @@ impl Tables {
             (batch, [0; 3])
         })?;
         Ok(())
+    }
+
+    /// All tables of the namespace that begin with `prefix`.
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>, NftError> {
+        let (mut tables, mut done) = (Vec::new(), false);
+        self.drain();
+        self.socket.send(&query::ask_tables(1)).map_err(NftError::Socket)?;
+        while !done {
+            self.receive(|answer| match answer {
+                Answer::Table { family, name, is_owned } => {
+                    let name = String::from_utf8_lossy(&name).into_owned();
+                    if name.starts_with(prefix) {
+                        tables.push(Listed { family, name, is_owned });
+                    }
+                }
+                Answer::Done | Answer::Ack { .. } => done = true,
+                _ => {}
+            })
+            .map_err(NftError::Socket)?;
+        }
+        Ok(tables)
     }
 
     /// Puts the tables back if somebody deleted them, or rules in them.

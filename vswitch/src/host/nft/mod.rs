@@ -19,7 +19,7 @@
 //! ruleset` passes them by, and to a crash they stay where the kernel can do that (`persist`, Linux 6.9): then
 //! frames of former connections go into the void until the next `vswitch up` adopts the tables, and the
 //! host does not answer strangers' segments with resets. [`Firewall`] holds the socket; dropping it deletes the
-//! tables. [`remove_left_over`] is for `down` after a crash.
+//! tables. [`remove_orphans`] is for what a crash left: of `down`, and of an `up` with another bridge.
 //!
 //! States: *loaded* -> (a look at the generation number of the rules, every [`TABLES_CHECK_EVERY`]) ->
 //! *unchanged* | *changed by somebody* -> (count our rules) -> *all there* | *lost* -> loaded again, with a
@@ -32,6 +32,7 @@ mod build;
 mod kernel;
 mod nat;
 mod netdev;
+mod orphans;
 mod probe;
 mod rules;
 #[cfg(test)]
@@ -43,6 +44,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) use kernel::NftError;
 use kernel::Tables;
+pub(crate) use orphans::has_device;
+pub use orphans::{Orphan, orphans};
 pub use probe::probe;
 pub(crate) use rules::{Forward, Handover, Nat, Protocol, Published, Rules};
 
@@ -92,6 +95,17 @@ impl Drop for Firewall {
         self.watch.abort();
         lock(&self.tables).remove();
     }
+}
+
+/// Deletes the tables of these bridges, where their switches are gone. Gives which, and which others are orphans.
+pub(crate) fn remove_orphans(bridges: &[String]) -> Result<(Vec<Orphan>, Vec<Orphan>), NftError> {
+    let is_ours = |orphan: &Orphan| bridges.iter().any(|bridge| bridge == orphan.bridge());
+    let (ours, others): (Vec<_>, Vec<_>) = orphans::list()?.into_iter().partition(is_ours);
+    let gone: std::collections::BTreeSet<&str> = ours.iter().map(Orphan::bridge).collect();
+    for bridge in gone {
+        remove_left_over(bridge)?;
+    }
+    Ok((ours, others))
 }
 
 /// Deletes what a switch with this bridge left behind when it crashed. Not an error if there is nothing,

@@ -1,4 +1,4 @@
-//! What is bound on the host, and by whom: `/proc/net/{tcp,tcp6,udp,udp6}` and `/proc/PID/fd`.
+//! What is bound on the host, and by whom: `/proc/net/{tcp,tcp6,udp,udp6}`, `/proc/net/sctp/eps` and `/proc/PID/fd`.
 
 use std::fmt;
 use std::fs;
@@ -28,18 +28,36 @@ pub(crate) struct Bound {
     pub(crate) inode: u64,
 }
 
-/// All bound sockets of a protocol that somebody still holds. Not of SCTP: the kernel's list of those has another
-/// form, and binding finds them.
+/// All bound sockets of a protocol that somebody still holds. Of SCTP those that listen, which is what the kernel
+/// lists; a kernel without SCTP has no such list, nor anybody who could hold a port.
 pub(crate) fn bound(protocol: Protocol) -> Vec<Bound> {
     let files: &[&str] = match protocol {
         Protocol::Tcp => &["tcp", "tcp6"],
         Protocol::Udp => &["udp", "udp6"],
-        Protocol::Sctp => &[],
+        Protocol::Sctp => &["sctp/eps"],
     };
     let text = |file: &&str| fs::read_to_string(format!("/proc/thread-self/net/{file}")).ok();
     let lists = files.iter().filter_map(text);
     let lines = lists.flat_map(|list| list.lines().skip(1).map(str::to_owned).collect::<Vec<_>>());
-    lines.filter_map(|line| parse(protocol, &line)).collect()
+    match protocol {
+        Protocol::Sctp => lines.flat_map(|line| parse_sctp(&line)).collect(),
+        _ => lines.filter_map(|line| parse(protocol, &line)).collect(),
+    }
+}
+
+/// A line of `/proc/net/sctp/eps`, with all addresses of an endpoint: `ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS`
+/// (`sctp_eps_seq_show` of the kernel).
+pub(super) fn parse_sctp(line: &str) -> Vec<Bound> {
+    let mut words = line.split_whitespace();
+    let port = words.nth(5).and_then(|word| word.parse().ok()).filter(|&port| port != 0);
+    let inode = words.nth(1).and_then(|word| word.parse().ok()).filter(|&inode| inode != 0);
+    let (Some(port), Some(inode)) = (port, inode) else { return Vec::new() };
+    let addresses = words.filter_map(|word| word.parse::<IpAddr>().ok());
+    let bound = |address: IpAddr| {
+        let address = address.to_canonical();
+        Bound { protocol: Protocol::Sctp, address, port, inode }
+    };
+    addresses.map(bound).collect()
 }
 
 /// A line of such a list: `sl local_address rem_address st queues tr:tm retrnsmt uid timeout inode ...`.

@@ -5,7 +5,7 @@
 //! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`setting`]), and a look at what is bound in it | [`setting::ReservedPorts`] |
 //! | the same, from other switches | a Unix socket whose name says it ([`claim`]) | closing it |
 //! | a published port, and a range of up to [`RESERVED_SOCKETS_MAX`] | bound sockets ([`sockets`]) | closing them |
-//! | a longer published range | the setting, and a look at what is bound | [`setting::ReservedPorts`] |
+//! | a longer published range | the setting, and a look at what is bound; with SCTP, at what listens | [`setting::ReservedPorts`] |
 //!
 //! Who holds a taken port is found by its socket's inode ([`holders`]).
 

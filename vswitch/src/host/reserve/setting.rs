@@ -52,6 +52,10 @@ impl Ports {
         Some(Self::from_ranges(ranges))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u16>> {
         self.0.iter().map(|(first, last)| *first..=*last)
     }
@@ -141,24 +145,27 @@ impl Drop for ReservedPorts {
     }
 }
 
-/// Undoes what a crash left behind in this boot of the host.
-pub(crate) fn restore_left_over(state_dir: &Path) -> Result<(), ReserveError> {
+/// Undoes what a crash left behind in this boot of the host. Gives the ports that are no longer reserved.
+pub(crate) fn restore_left_over(state_dir: &Path) -> Result<Ports, ReserveError> {
     let path = state_dir.join(KEPT);
     let text = match fs::read(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ports::default()),
         Err(source) => return Err(ReserveError::File { path, source }),
     };
+    let mut restored = Ports::default();
     match serde_json::from_slice::<Kept>(&text) {
         Ok(kept) if boot_id().is_ok_and(|boot| boot == kept.boot_id) => {
             write(&read()?.without(&kept.added))?;
+            restored = kept.added;
         }
         Ok(_) => {}
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "not a list of reserved ports: forgotten");
         }
     }
-    forget(&path)
+    forget(&path)?;
+    Ok(restored)
 }
 
 fn keep(path: &Path, added: &Ports) -> Result<(), ReserveError> {

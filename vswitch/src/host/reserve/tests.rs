@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use super::ReserveError;
-use super::holders::{bound, holder_of, parse};
+use super::holders::{bound, holder_of, parse, parse_sctp};
 use super::setting::{Ports, ReservedPorts, check_snat, restore_left_over};
 use super::sockets::hold;
 use crate::host::lab::{in_namespace, is_free, run};
@@ -102,6 +102,25 @@ fn the_range_for_snat_is_nobody_elses() {
         let me = format!("(process {})", std::process::id());
         assert!(error.contains("25001/udp") && error.contains(&me), "{error}");
     });
+}
+
+/// Not every kernel has SCTP: lines as they were seen elsewhere.
+#[test]
+fn who_listens_with_sctp_is_seen() {
+    let line = "       0        0 2   10  25   38412     0 465001935 192.168.60.142 127.0.0.1 ";
+    let seen = parse_sctp(line);
+    let addresses: Vec<String> = seen.iter().map(|bound| bound.address.to_string()).collect();
+    assert_eq!(addresses, ["192.168.60.142", "127.0.0.1"]);
+    assert!(seen.iter().all(|bound| (bound.port, bound.inode) == (38_412, 465_001_935)));
+    assert!(seen.iter().all(|bound| bound.protocol == Protocol::Sctp));
+    let line =
+        "ffff88 ffff89 1   10  17   2905      0 200 0000:0000:0000:0000:0000:0000:0000:0000 ";
+    assert!(parse_sctp(line)[0].address.is_unspecified());
+    for other in
+        [" ENDPT     SOCK   STY SST HBKT LPORT   UID INODE LADDRS", "", "0 0 2 10 25 38412"]
+    {
+        assert_eq!(parse_sctp(other), [], "{other}");
+    }
 }
 
 fn published(address: Option<&str>, protocol: Protocol, first: u16, last: u16) -> Published {

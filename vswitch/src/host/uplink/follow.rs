@@ -6,12 +6,13 @@
 //!
 //! Neighbours: the kernel does not refresh those that are used through `fwd` only. Each gateway, and each
 //! address that was asked for by `resolve`, is used (`NTF_USE`) every [`NEIGHBOUR_USE_EVERY`]; one that nobody
-//! asked for in [`NEIGHBOUR_ROUNDS_MAX`] such rounds is left alone again. `NTF_MANAGED` would do the same in the kernel,
-//! but stays behind after a crash, and not every kernel has it.
+//! asked for in [`NEIGHBOUR_ROUNDS_MAX`] such rounds is left alone again ([`asked`](super::asked), where each port has its
+//! share). `NTF_MANAGED` would do the same in the kernel, but stays behind after a crash, and not every kernel has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use fastpath::PortIndex;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
@@ -19,12 +20,13 @@ use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use super::asked::Asked;
 use super::state::{Action, Kernel, UplinkState, Wish, is_ethernet, name_of};
 use super::tables::Shared;
 use crate::host::error::NetlinkError;
-use crate::host::limits::{
-    GATHER, NEIGHBOUR_ROUNDS_MAX, NEIGHBOUR_USE_EVERY, NEIGHBOURS_ASKED_MAX, RESYNC_EVERY,
-};
+#[cfg(doc)]
+use crate::host::limits::NEIGHBOUR_ROUNDS_MAX;
+use crate::host::limits::{GATHER, NEIGHBOUR_USE_EVERY, NEIGHBOURS_ASKED_MAX, RESYNC_EVERY};
 use crate::host::{HostError, netlink};
 
 /// A connection that hears of changes.
@@ -34,8 +36,7 @@ pub(super) struct Follower {
     wish: Wish,
     /// Devices that are ours.
     own: Vec<String>,
-    /// Neighbours that were asked for, and how many rounds of use they have left.
-    asked: BTreeMap<IpAddr, u32>,
+    asked: Asked,
 }
 
 impl Follower {
@@ -52,7 +53,7 @@ impl Follower {
         let (connection, handle, news) =
             rtnetlink::new_multicast_connection(&groups).map_err(HostError::Connect)?;
         tokio::spawn(connection);
-        Ok(Self { handle, news: Box::new(news.map(|_| ())), wish, own, asked: BTreeMap::new() })
+        Ok(Self { handle, news: Box::new(news.map(|_| ())), wish, own, asked: Asked::default() })
     }
 
     /// Asks for everything.
@@ -102,7 +103,7 @@ impl Follower {
         mut self,
         shared: Shared,
         states: watch::Sender<UplinkState>,
-        mut asks: mpsc::Receiver<IpAddr>,
+        mut asks: mpsc::Receiver<(IpAddr, PortIndex)>,
     ) {
         let mut resync = tokio::time::interval(RESYNC_EVERY);
         let mut refresh = tokio::time::interval(NEIGHBOUR_USE_EVERY);
@@ -118,7 +119,7 @@ impl Follower {
                 _ = resync.tick() => self.sync(&shared, &states).await,
                 _ = refresh.tick() => self.refresh(&states).await,
                 ask = asks.recv() => match ask {
-                    Some(address) => self.ask(address, &states).await,
+                    Some((address, port)) => self.ask(address, port, &states).await,
                     None => return,
                 },
             }
@@ -151,26 +152,22 @@ impl Follower {
         }
     }
 
-    async fn ask(&mut self, address: IpAddr, states: &watch::Sender<UplinkState>) {
-        if self.asked.len() >= NEIGHBOURS_ASKED_MAX && !self.asked.contains_key(&address) {
-            tracing::debug!(%address, max = NEIGHBOURS_ASKED_MAX, "too many neighbours asked for");
+    async fn ask(&mut self, address: IpAddr, port: PortIndex, states: &watch::Sender<UplinkState>) {
+        if !self.asked.ask(address, port) {
+            tracing::debug!(%address, ?port, "too many neighbours asked for");
             return;
         }
-        self.asked.insert(address, NEIGHBOUR_ROUNDS_MAX);
         let index = states.borrow().ifindex;
         self.make_use_of(address, index).await;
     }
 
     async fn refresh(&mut self, states: &watch::Sender<UplinkState>) {
-        self.asked.retain(|_, rounds| {
-            *rounds = rounds.saturating_sub(1);
-            *rounds > 0
-        });
+        self.asked.pass_round();
         let (index, mut all) = {
             let state = states.borrow();
             (state.ifindex, gateways(&state))
         };
-        all.extend(self.asked.keys());
+        all.extend(self.asked.addresses());
         for address in all {
             self.make_use_of(address, index).await;
         }

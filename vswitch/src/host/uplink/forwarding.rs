@@ -46,25 +46,29 @@ impl Drop for Forwarding {
     }
 }
 
-/// Switches it off again if a crash of this boot left it on.
-pub(in crate::host) fn restore_left_over(state_dir: &Path) -> Result<(), ReserveError> {
+/// Switches it off again if a crash of this boot left it on; says whether it did.
+pub(in crate::host) fn restore_left_over(state_dir: &Path) -> Result<bool, ReserveError> {
     let path = state_dir.join(KEPT);
     match restore(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path)(error)),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(&path)(error)),
+        Ok(was_on) => Ok(was_on),
     }
 }
 
 /// What was kept is as before, if it is of this boot, and forgotten.
-fn restore(path: &Path) -> io::Result<()> {
+fn restore(path: &Path) -> io::Result<bool> {
     let kept = fs::read_to_string(path)?;
+    let mut is_restored = false;
     if let Some((boot, redirects)) = kept.split_once('\n')
         && boot == boot_id()?
     {
         fs::write(SETTING, "0")?;
         fs::write(REDIRECTS, redirects)?;
+        is_restored = true;
     }
-    fs::remove_file(path)
+    fs::remove_file(path)?;
+    Ok(is_restored)
 }
 
 fn failed<P: AsRef<Path>>(path: P) -> impl FnOnce(io::Error) -> ReserveError {

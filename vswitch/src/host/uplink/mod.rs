@@ -6,7 +6,7 @@
 //! let (mut uplink, states) = Uplink::start(config, &netlink).await?;   // the bridge exists already
 //! let tap = uplink.take_tap();                    // its queues are a port of the switch
 //! states.changed().await;                         // UplinkState: what to route by; on every change
-//! uplink.resolve(address);                        // a frame waits for this neighbour: see states
+//! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
 //! let real = uplink.set_published(forwards).await?;   // all published ports; port 0 is chosen
 //! uplink.stop().await;                            // the host is as before
 //! ```
@@ -24,7 +24,8 @@
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
 //!
-//! [`restore_left_over`] undoes the last three; it is for `down` when no daemon runs. `start` does so by itself.
+//! [`restore_left_over`] undoes the last three; it is for a start without an uplink. `start` does so by itself, and
+//! `down` when no daemon runs does it step by step.
 //!
 //! # States
 //!
@@ -33,6 +34,7 @@
 //! always that of the default route, if that is Ethernet. Rules are adapted first, then the state is
 //! published.
 
+mod asked;
 mod device;
 mod follow;
 pub(super) mod forwarding;
@@ -45,6 +47,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use fastpath::PortIndex;
 use fastpath::tap::Tap;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
@@ -138,7 +141,7 @@ struct Entry {
 pub(crate) struct Uplink {
     shared: Shared,
     follower: JoinHandle<()>,
-    asks: mpsc::Sender<IpAddr>,
+    asks: mpsc::Sender<(IpAddr, PortIndex)>,
     tap: Option<Tap>,
     tap_mac: MacAddr,
     entries: Vec<Entry>,
@@ -229,9 +232,9 @@ impl Uplink {
     }
 
     /// Asks the kernel for a neighbour of the uplink, and keeps it fresh for a while; when it is known, it is
-    /// in the next state. With too many questions waiting this one is lost: ask again.
-    pub(crate) fn resolve(&self, address: IpAddr) {
-        if self.asks.try_send(address).is_err() {
+    /// in the next state. With too many questions waiting this one is lost: ask again. `port`: who asks.
+    pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
+        if self.asks.try_send((address, port)).is_err() {
             tracing::debug!(%address, "too many questions for neighbours");
         }
     }
@@ -337,12 +340,17 @@ impl Drop for Uplink {
 pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
     // All of it, whatever of it fails.
     let tables = nft::remove_left_over(bridge);
-    let settings = setting::restore_left_over(state_dir);
-    let forwarding = forwarding::restore_left_over(state_dir);
+    restore_settings(state_dir)?;
     tables?;
-    settings?;
-    forwarding?;
     Ok(())
+}
+
+/// The same for the kernel's settings alone. Gives the ports that are no longer reserved, and whether forwarding
+/// is off again.
+pub(crate) fn restore_settings(state_dir: &Path) -> Result<(Ports, bool), UplinkError> {
+    let ports = setting::restore_left_over(state_dir);
+    let forwarding = forwarding::restore_left_over(state_dir);
+    Ok((ports?, forwarding?))
 }
 
 /// What serves [::1] of a publication, where it holds sockets for that, and where to.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use fastpath::PortIndex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
@@ -164,7 +165,7 @@ fn a_neighbour_is_asked_for() {
         let directory = tempfile::tempdir().unwrap();
         let (uplink, _states) = start(directory.path(), AUTO).await.unwrap();
         let target = Ipv4Addr::new(192, 0, 2, 99);
-        uplink.resolve(target.into());
+        uplink.resolve(target.into(), PortIndex(2));
         tokio::time::sleep(Duration::from_millis(200)).await;
         let is_question =
             |frame: &Vec<u8>| frame[12..14] == [8, 6] && frame[38..42] == target.octets();

@@ -111,3 +111,13 @@ fn no_daemon_is_no_failure() {
     assert_eq!((row.status, row.detail.as_str()), (Warn, "no switch answers at /run/s"));
     assert!(row.advice.unwrap().contains("vswitch up"));
 }
+
+#[test]
+fn what_is_left_over_is_named_with_the_commands() {
+    assert_eq!(left_over(Ok::<Vec<&str>, _>(Vec::new())).status, Good);
+    assert_eq!(left_over(Err::<Vec<&str>, _>("no nftables".into())).status, Good);
+    let row = left_over(Ok(vec!["netdev vswitch-br7", "ip vswitch-br7"]));
+    assert_eq!(row.status, Warn);
+    assert!(row.detail.contains("netdev vswitch-br7, ip vswitch-br7"), "{}", row.detail);
+    assert!(row.advice.unwrap().contains("`nft delete table ip vswitch-br7`"));
+}

@@ -142,7 +142,12 @@ fn uplink() -> UplinkConf {
 
 impl Home {
     pub(super) fn new() -> Self {
-        let mut sim = Sim::new(PORTS);
+        Self::with_ports(PORTS)
+    }
+
+    /// With further containers, from port [`PORTS`] on.
+    pub(super) fn with_ports(ports: u16) -> Self {
+        let mut sim = Sim::new(ports);
         sim.set(HOST, |conf| *conf = PortConf::new(conf.network, PortKind::Host, GATEWAY_MAC));
         sim.set(UPLINK, |conf| *conf = PortConf::uplink(TAP_MAC));
         sim.network(|network| {

@@ -142,3 +142,21 @@ pub(super) fn connections_end_with_what_was_published_and_with_the_container() {
         assert_eq!(home.sim.connections(), 0);
     }
 }
+
+/// Not even to a published port, nor as the gateway; and the host does not get it either.
+#[test]
+fn nobody_outside_passes_for_a_container() {
+    for family in FAMILIES {
+        let mut home = Home::new();
+        let to = at(family.outside(), 8080);
+        for (n, inside) in
+            [family.container(A), family.container(77), family.gateway()].iter().enumerate()
+        {
+            let frame = tcp(DOWN, at(*inside, 4000), to, Flags::SYN, [1, 0]);
+            assert!(home.sent(UPLINK, frame).iter().all(Vec::is_empty), "{inside}");
+            assert_eq!(home.sim.drops(UPLINK, DropReason::SpoofedInside), n as u64 + 1);
+        }
+        let frame = tcp(DOWN, at(family.remote(), 4000), to, Flags::SYN, [1, 0]);
+        assert_eq!(home.one(UPLINK, frame).0, B);
+    }
+}

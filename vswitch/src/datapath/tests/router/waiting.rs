@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::home::*;
-use crate::datapath::limits::{RESOLVES_MAX, WAITING_PER_PORT_MAX};
+use crate::datapath::limits::{RESOLVES_MAX, WAITING_FRAMES_MAX, WAITING_PER_PORT_MAX};
 use crate::datapath::*;
 
 fn wanted(home: &mut Home) -> Vec<std::net::IpAddr> {
-    home.sim.routers().flat_map(|router| router.wanted().collect::<Vec<_>>()).collect()
+    let of_each = home.sim.routers().map(|router| router.wanted().collect::<Vec<_>>());
+    of_each.flatten().map(|(next_hop, _)| next_hop).collect()
 }
 
 fn probe(family: Family, port: u16) -> Vec<u8> {
@@ -109,4 +110,46 @@ pub(super) fn what_waits_goes_with_its_port() {
     home.sim.forget(A);
     assert_eq!((home.sim.held(), home.sim.drops(A, DropReason::PortUnknown)), (0, 1));
     home.sim.check();
+}
+
+/// Four containers call addresses that nobody has, as many as they may; the fifth waits for one that answers.
+#[test]
+fn those_who_scan_do_not_keep_others_from_waiting() {
+    // The scanners' frames have come before, or come in the same round.
+    for is_before in [true, false] {
+        let family = Family::V4;
+        let other = PORTS + (WAITING_FRAMES_MAX / WAITING_PER_PORT_MAX) as u16;
+        let mut home = Home::with_ports(other + 1);
+        for port in PORTS..other {
+            for n in 0..WAITING_PER_PORT_MAX as u16 {
+                let to = std::net::Ipv4Addr::from(0xc000_0264 + u32::from(n));
+                let from = at(family.container(port), 1 + n);
+                home.sim.inject(port, udp(up(port), from, at(to.into(), 1), b"scan"));
+            }
+        }
+        if is_before {
+            home.sim.run();
+            assert_eq!(home.sim.state().held(), WAITING_FRAMES_MAX);
+        }
+        for n in 1..=3 {
+            let (from, to) = (at(family.container(other), n), at(family.stranger(), 53));
+            home.sim.inject(other, udp(up(other), from, to, b"hello"));
+        }
+        home.sim.run();
+        assert_eq!(home.sim.drops(other, DropReason::NextHopQueueFull), 0, "{is_before}");
+        assert_eq!(home.sim.state().held(), WAITING_FRAMES_MAX);
+        let lost = |port| home.sim.drops(port, DropReason::NextHopQueueFull);
+        let lost: Vec<u64> = (PORTS..other).map(lost).collect();
+        assert_eq!(lost.iter().sum::<u64>(), 3, "{lost:?}");
+        assert!(lost.iter().all(|&lost| lost <= 1), "of one as of the other: {lost:?}");
+        assert!(wanted(&mut home).contains(&family.stranger()));
+        home.sim.check();
+        home.change(|uplink| {
+            uplink.neighbours = Neighbours::new([(family.stranger(), HOP_MAC)]);
+        });
+        home.sim.run();
+        assert_eq!(home.sim.sent(UPLINK).len(), 3);
+        assert_eq!(home.sim.state().held(), WAITING_FRAMES_MAX - 3);
+        home.sim.check();
+    }
 }

@@ -1,0 +1,116 @@
+//! How long `down` waits: as long as the daemon gets on.
+//!
+//! The kernel takes some 20 ms to close a port, one after the other, so thousands take minutes. How many are left
+//! shows in the daemon's open descriptors (`/proc/PID/fd`). Given up is only when none has been closed for
+//! [`DOWN_TIMEOUT`]; where nobody may look, after that time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::limits::{DOWN_SAY_EVERY, DOWN_TIMEOUT};
+
+/// Where TAPs are opened.
+const TUN: &str = "/dev/net/tun";
+
+/// What to do after a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Wait,
+    /// Somebody waits for long: so many ports are left, of how many.
+    Say(usize, usize),
+    GiveUp,
+}
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    first: Option<usize>,
+    last: Option<usize>,
+    /// Since something changed.
+    still: Duration,
+    /// Since something was said.
+    silent: Duration,
+}
+
+impl Progress {
+    /// A look, so long after the one before: how many ports are left, where that can be seen.
+    pub(super) fn look(&mut self, left: Option<usize>, passed: Duration) -> Next {
+        self.silent += passed;
+        self.still += passed;
+        if left != self.last {
+            self.still = Duration::ZERO;
+            self.last = left;
+        }
+        self.first = self.first.or(left);
+        match (left, self.first) {
+            _ if self.still >= DOWN_TIMEOUT => Next::GiveUp,
+            (Some(left), Some(first)) if self.silent >= DOWN_SAY_EVERY => {
+                self.silent = Duration::ZERO;
+                Next::Say(left, first)
+            }
+            _ => Next::Wait,
+        }
+    }
+}
+
+/// The daemon's descriptors.
+#[derive(Debug)]
+pub(super) struct Ports {
+    directory: PathBuf,
+    /// Descriptors of one port.
+    queues: usize,
+}
+
+impl Ports {
+    pub(super) fn of(pid: i32, queues: usize) -> Self {
+        Self { directory: format!("/proc/{pid}/fd").into(), queues: queues.max(1) }
+    }
+
+    /// How many are open; `None` where nobody may look.
+    pub(super) fn open(&self) -> Option<usize> {
+        let descriptors = fs::read_dir(&self.directory).ok()?.flatten();
+        let is_tap = |path: PathBuf| fs::read_link(path).is_ok_and(|to| to == Path::new(TUN));
+        let taps = descriptors.filter(|fd| is_tap(fd.path())).count();
+        Some(taps.div_ceil(self.queues))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn who_gets_on_is_waited_for_and_it_is_said() {
+        let mut progress = Progress::default();
+        let said = (0..4_000).filter_map(|n| match progress.look(Some(4_000 - n), STEP) {
+            Next::Wait => None,
+            Next::Say(left, first) => Some((left, first)),
+            Next::GiveUp => panic!("given up after {n} s"),
+        });
+        let said: Vec<_> = said.collect();
+        assert_eq!(said.len() as u64, 4_000 / DOWN_SAY_EVERY.as_secs());
+        assert_eq!(said[0], (4_001 - DOWN_SAY_EVERY.as_secs() as usize, 4_000));
+    }
+
+    #[test]
+    fn who_stands_still_is_given_up() {
+        for left in [Some(7), None] {
+            let mut progress = Progress::default();
+            let seconds = (0..1_000).take_while(|_| progress.look(left, STEP) != Next::GiveUp);
+            let limit = DOWN_TIMEOUT.as_secs() as usize;
+            assert!((limit - 1..=limit).contains(&seconds.count()), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn only_taps_are_ports() {
+        let me = i32::try_from(std::process::id()).expect("a process id");
+        let Some(before) = Ports::of(me, 1).open() else { panic!("own descriptors") };
+        let _file = fs::File::open("/dev/null").expect("a file");
+        assert_eq!(Ports::of(me, 1).open(), Some(before));
+        assert_eq!(Ports::of(-1, 1).open(), None);
+    }
+}
