@@ -148,7 +148,8 @@ impl State {
     pub(crate) fn take_over(&mut self, arrival: Arrival) -> Result<(), Arrival> {
         match &mut self.router {
             Some(router) => {
-                router.arrived.push(arrival);
+                let Arrival { is_placed, port, frame } = arrival;
+                router.arrived[usize::from(!is_placed)].push(port, frame);
                 Ok(())
             }
             None => Err(arrival),

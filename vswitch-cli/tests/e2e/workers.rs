@@ -149,8 +149,11 @@ fn fragments_of_a_packet_stay_together() {
 
 #[test]
 fn the_way_is_traced_and_errors_come_back() {
-    let (_host, remote, a, b) = with_two();
-    remote.far().ok(&["sh", "-c", "echo 0 > /proc/sys/net/ipv4/icmp_ratelimit"]);
+    let (host, remote, a, b) = with_two();
+    // The kernel itself answers a peer six times, then once a second.
+    for netns in [host.lan(), remote.far()] {
+        netns.ok(&["sh", "-c", "echo 0 > /proc/sys/net/ipv4/icmp_ratelimit"]);
+    }
     for container in [&a, &b] {
         let gateway = container.detail().gateway.to_string();
         for (hops, from) in [("1", gateway.as_str()), ("2", &ROUTER4.to_string())] {

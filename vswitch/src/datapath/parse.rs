@@ -1,8 +1,8 @@
 //! Room 2: bytes become metadata, once.
 
+use fastpath::Pool;
 use fastpath::engine::Received;
 use fastpath::limits::VNET_LEN;
-use fastpath::{Frame, Pool, PortIndex};
 use wire::meta::{Meta, MetaError};
 use wire::vnet::Header;
 
@@ -13,38 +13,25 @@ use super::{Batch, DropReason, Stats, Verdict};
 /// Gives every frame that came in its metadata and segment size; drops what is no Ethernet frame.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
     for Received { port, frame } in batch.incoming.drain(..) {
-        match slot(port, frame, pool) {
-            Ok(slot) => batch.slots.push(slot),
-            Err((frame, reason)) => {
-                stats.drop(port, reason);
+        let bytes = pool.bytes(&frame);
+        let (vnet, ethernet) = bytes.split_at(VNET_LEN.min(bytes.len()));
+        match Meta::parse(ethernet) {
+            Ok(meta) => batch.slots.push(Slot {
+                frame,
+                port,
+                verdict: Verdict::Pending,
+                segment: segment_len(vnet, ethernet.len(), &meta),
+                src: Key::NONE,
+                src_place: Place::default(),
+                dst: Key::NONE,
+                dst_place: Place::default(),
+                meta,
+            }),
+            Err(error) => {
+                stats.drop(port, reason(error));
                 pool.release(frame);
             }
         }
-    }
-}
-
-/// A frame with what its bytes say. One that says nothing comes back, with the reason.
-#[inline]
-pub(super) fn slot(
-    port: PortIndex,
-    frame: Frame,
-    pool: &Pool,
-) -> Result<Slot, (Frame, DropReason)> {
-    let bytes = pool.bytes(&frame);
-    let (vnet, ethernet) = bytes.split_at(VNET_LEN.min(bytes.len()));
-    match Meta::parse(ethernet) {
-        Ok(meta) => Ok(Slot {
-            frame,
-            port,
-            verdict: Verdict::Pending,
-            segment: segment_len(vnet, ethernet.len(), &meta),
-            src: Key::NONE,
-            src_place: Place::default(),
-            dst: Key::NONE,
-            dst_place: Place::default(),
-            meta,
-        }),
-        Err(error) => Err((frame, reason(error))),
     }
 }
 

@@ -160,18 +160,16 @@ impl Room<'_> {
     /// Routes what other workers have handed over.
     pub(super) fn arrive(&mut self, fdb: &Fdb) {
         let mut arrived = std::mem::take(&mut self.memory.arrived);
-        for Arrival { is_placed, port, frame } in arrived.drain(..) {
-            match parse::slot(port, frame, self.pool) {
-                Ok(mut slot) => {
-                    self.set_keys(&mut slot, fdb);
-                    self.route_arrived(&mut slot, is_placed);
-                    self.memory.joining.push(slot);
-                }
-                Err((frame, reason)) => {
-                    self.stats.drop(port, reason);
-                    self.pool.release(frame);
-                }
+        for (is_placed, batch) in [true, false].into_iter().zip(&mut arrived) {
+            if batch.is_empty() {
+                continue;
             }
+            parse::run(batch, self.pool, self.stats);
+            for slot in &mut batch.slots {
+                self.set_keys(slot, fdb);
+                self.route_arrived(slot, is_placed);
+            }
+            self.memory.joining.append(&mut batch.slots);
         }
         self.memory.arrived = arrived;
     }

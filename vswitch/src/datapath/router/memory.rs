@@ -11,7 +11,7 @@ use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
 use nat::{Flushing, Nat, NatConfig, OwnerId, Policy, Refusal, Row, Share, Time, View};
 
 use super::answers::Answers;
-use super::handover::{Arrival, Choice, Leaving};
+use super::handover::{Choice, Leaving};
 use super::held::Held;
 use super::resolve::Resolve;
 use crate::datapath::batch::{Batch, Slot};
@@ -51,8 +51,8 @@ pub struct Memory {
     pub(super) chosen: Vec<(Slot, Choice)>,
     /// Frames for other workers.
     pub(in crate::datapath) leaving: Vec<Leaving>,
-    /// Frames from other workers, and the same when they are routed.
-    pub(in crate::datapath) arrived: Vec<Arrival>,
+    /// Frames from other workers, first those that are placed; and the same when they are routed.
+    pub(in crate::datapath) arrived: [Batch; 2],
     pub(super) joining: Vec<Slot>,
     /// Fragments that wait no longer, and what became of their packet.
     pub(super) given: Vec<(Slot, Translated)>,
@@ -88,7 +88,7 @@ impl Memory {
             tracked: (!share.is_whole()).then(Box::default),
             chosen: Vec::with_capacity(room),
             leaving: Vec::with_capacity(room),
-            arrived: Vec::with_capacity(room),
+            arrived: [Batch::with_capacity(room), Batch::with_capacity(room)],
             joining: Vec::with_capacity(room),
             given: Vec::with_capacity(FRAGMENT_FRAMES_MAX),
             hands_over: false,
