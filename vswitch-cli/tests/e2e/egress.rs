@@ -238,6 +238,9 @@ fn by_the_kernel() {
     assert_eq!(status.uplink, "kernel");
     assert_eq!(status.uplink_detail.expect("a way out").mode, "kernel");
     assert_eq!(host.json(&["conntrack", "ls"]), Value::Array(Vec::new()));
+    // What the kernel cannot shift would be open nowhere.
+    host.fails(&["publish", "a", "9000-9256:1000-1256"], &[2], "9000-9256/tcp");
+    host.ok(&["publish", "a", "9000-9255:1000-1255"]);
     drop(a);
     host.down();
     before.assert_same(&Snapshot::take(host.netns()));

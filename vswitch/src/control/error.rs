@@ -119,6 +119,9 @@ pub enum ControlError {
     /// Nobody could connect to it.
     #[error("{0} is no address of this host, so nothing can be published at it")]
     NotOurAddress(IpAddr),
+    /// More ports with other numbers in the container than the kernel can translate.
+    #[error("{0}")]
+    Shifted(String),
     /// The host does not hand ports over.
     #[error("cannot publish: {0}")]
     NotOpened(String),

@@ -267,6 +267,7 @@ impl ControlError {
             UplinkError::Reserve(error @ ReserveError::Taken { .. }) => {
                 Self::HostPortTaken(error.to_string())
             }
+            error @ UplinkError::Shifted(_) => Self::Shifted(error.to_string()),
             error => Self::NotOpened(error.to_string()),
         }
     }

@@ -80,6 +80,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (Conflict, Some("choose another port, or 0 to have one picked"))
         }
         ControlError::NotOurAddress(_) => (InvalidArgument, Some("see `ip address`")),
+        ControlError::Shifted(_) => {
+            (InvalidArgument, Some("publish them under the container's own numbers"))
+        }
         ControlError::NotOpened(_) => (Internal, Some("see `vswitch doctor`")),
         ControlError::NoUplink(_) => {
             (Conflict, Some("start the switch with --uplink auto, or a device's name"))

@@ -58,7 +58,7 @@ use wire::MacAddr;
 pub(crate) use state::Route;
 pub(crate) use state::{Action, UplinkState, Wish};
 
-use super::limits::NEIGHBOURS_ASKED_MAX;
+use super::limits::{NEIGHBOURS_ASKED_MAX, SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 use super::nft::{self, Forward, NftError, Published};
 use super::proxy::{Proxy, Served};
 use super::reserve::ReserveError;
@@ -115,6 +115,13 @@ pub(crate) enum UplinkError {
     /// Two publications want the same port.
     #[error("ports {}-{}/{} are published twice", .0.ports.start(), .0.ports.end(), .0.protocol)]
     Twice(Published),
+    /// More ports with other numbers than the kernel's way may have.
+    #[error(
+        "{}-{}/{} lead to other numbers in the container; with --uplink kernel {SHIFTED_PORTS_MAX} ports of a \
+         publication can, and {SHIFTED_PORTS_SUM_MAX} of all together",
+        .0.ports.start(), .0.ports.end(), .0.protocol
+    )]
+    Shifted(Published),
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]
@@ -148,7 +155,7 @@ pub(crate) struct Uplink {
     reserved: ReservedPorts,
     snat: Ports,
     _claim: Option<Claim>,
-    _forwarding: Option<Forwarding>,
+    forwarding: Option<Forwarding>,
 }
 
 impl Uplink {
@@ -216,7 +223,7 @@ impl Uplink {
             reserved,
             snat,
             _claim: claim,
-            _forwarding: forwarding,
+            forwarding,
         };
         Ok((uplink, states))
     }
@@ -249,6 +256,9 @@ impl Uplink {
         forwards: Vec<Forward>,
     ) -> Result<Vec<Forward>, UplinkError> {
         check_twice(&forwards)?;
+        if self.forwarding.is_some() {
+            check_shifted(&forwards)?;
+        }
         let mut reused = vec![false; self.entries.len()];
         // For each its place among the former, or what was newly taken.
         let mut plan = Vec::with_capacity(forwards.len());
@@ -383,6 +393,19 @@ fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
         if forwards[..n].iter().any(|other| meets(&other)) {
             return Err(UplinkError::Twice(this.clone()));
         }
+    }
+    Ok(())
+}
+
+/// Refuses what only the kernel could carry, and cannot.
+fn check_shifted(forwards: &[Forward]) -> Result<(), UplinkError> {
+    let mut left = SHIFTED_PORTS_SUM_MAX;
+    for forward in forwards.iter().filter(|it| *it.published.ports.start() != it.to_port) {
+        let ports = forward.published.ports.len();
+        if ports > usize::from(SHIFTED_PORTS_MAX) || ports > left {
+            return Err(UplinkError::Shifted(forward.published.clone()));
+        }
+        left -= ports;
     }
     Ok(())
 }

@@ -230,7 +230,7 @@ fn what_a_crash_left_is_restored() {
             // end of a process closes the socket that owns them.
             let nothing = ReservedPorts::reserve(elsewhere.path(), &Ports::default()).unwrap();
             std::mem::forget(std::mem::replace(&mut uplink.reserved, nothing));
-            std::mem::forget(uplink._forwarding.take());
+            std::mem::forget(uplink.forwarding.take());
             uplink.stop().await;
             assert_ne!(everything(), before);
             restore_left_over("br0", directory.path()).unwrap();
