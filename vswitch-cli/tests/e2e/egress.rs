@@ -5,24 +5,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, Remote, SNAT_PORTS};
-use crate::harness::{Container, Host, Netns, Receiver, SEND_STREAM, Snapshot, wait_for};
+use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, SNAT_PORTS};
+use crate::harness::{Host, Netns, Receiver, SEND_STREAM, Snapshot, wait_for};
 
 /// How long the switch may take to see what changed on the host.
 const FOLLOWED_MAX: Duration = Duration::from_secs(5);
 
-#[track_caller]
-fn with_remote() -> (Host, Remote, Container) {
-    let mut host = Host::new();
-    let remote = host.remote();
-    host.up(&["--uplink", "auto"]);
-    let a = host.container("a");
-    (host, remote, a)
-}
-
 #[test]
 fn a_container_talks_to_the_world_as_its_host() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     for (far, own) in [(FAR4, HOST4), (FAR6, HOST6)] {
         a.ping(far);
         for protocol in ["tcp", "udp"] {
@@ -51,7 +42,7 @@ fn a_container_talks_to_the_world_as_its_host() {
 /// Each router on the way answers, the switch the first, and the answer of the second is translated.
 #[test]
 fn the_way_out_can_be_traced() {
-    let (_host, _remote, a) = with_remote();
+    let (_host, _remote, a) = Host::with_remote();
     let gateway = a.detail().gateway.to_string();
     for (hops, from) in [("1", gateway), ("2", ROUTER4.to_string())] {
         let output = a.exec(&["ping", "-n", "-c1", "-W2", "-t", hops, &FAR4.to_string()]);
@@ -78,7 +69,7 @@ pub(crate) fn transfer(from: &Netns, to: &Netns, address: IpAddr, mebibytes: u32
 
 #[test]
 fn a_hundred_mebibytes_out() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     transfer(&a, remote.far(), FAR4, 100);
     transfer(&a, remote.far(), FAR6, 20);
     host.balanced();
@@ -86,7 +77,7 @@ fn a_hundred_mebibytes_out() {
 
 #[test]
 fn a_transfer_with_loss_arrives_whole() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     let rules = "add table inet lossy; \
         add chain inet lossy forward { type filter hook forward priority 0; }; \
         add rule inet lossy forward numgen random mod 100 == 0 drop";
@@ -98,7 +89,7 @@ fn a_transfer_with_loss_arrives_whole() {
 /// A narrow link behind the router: its "too big" reaches the container, and TCP goes on in smaller pieces.
 #[test]
 fn a_narrow_path_is_found_out() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     for (netns, device) in [(host.lan(), "down0"), (remote.far(), "up0")] {
         netns.ok(&["ip", "link", "set", device, "mtu", "1300"]);
     }
@@ -111,7 +102,7 @@ fn a_narrow_path_is_found_out() {
 /// What the way out cannot take is refused by the switch itself.
 #[test]
 fn an_uplink_that_is_narrower_than_the_network() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     host.netns().ok(&["ip", "link", "set", "nic0", "mtu", "1400"]);
     host.lan().ok(&["ip", "link", "set", "nic1", "mtu", "1400"]);
     wait_for("the switch sees the MTU", FOLLOWED_MAX, || {
@@ -130,7 +121,7 @@ fn an_uplink_that_is_narrower_than_the_network() {
 
 #[test]
 fn another_address_of_the_host_is_followed() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     let _service = remote.far().serve("tcp", FAR4, 7000);
     assert_eq!(a.ask("tcp", FAR4, 7000).0, HOST4);
     host.netns().ok(&["ip", "addr", "del", "192.0.2.1/24", "dev", "nic0"]);
@@ -146,7 +137,7 @@ fn another_address_of_the_host_is_followed() {
 
 #[test]
 fn without_a_route_the_container_is_told_and_a_new_one_is_followed() {
-    let (host, _remote, a) = with_remote();
+    let (host, _remote, a) = Host::with_remote();
     a.ping(FAR4);
     host.netns().ok(&["ip", "route", "del", "default"]);
     let refused = || {
@@ -162,7 +153,7 @@ fn without_a_route_the_container_is_told_and_a_new_one_is_followed() {
 
 #[test]
 fn a_device_that_goes_down_comes_back() {
-    let (host, _remote, a) = with_remote();
+    let (host, _remote, a) = Host::with_remote();
     a.ping(FAR4);
     host.netns().ok(&["ip", "link", "set", "nic0", "down"]);
     wait_for("the switch sees it", FOLLOWED_MAX, || {
@@ -194,7 +185,7 @@ fn without_a_default_route_the_switch_waits_for_one() {
 /// Nobody out there speaks to a container that did not begin it.
 #[test]
 fn the_lan_does_not_reach_containers_directly() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     let _service = a.serve("tcp", a.v4(), 80);
     let subnet = "10.99.0.0/16";
     host.lan().ok(&["ip", "route", "add", subnet, "via", "192.0.2.1"]);
@@ -248,7 +239,7 @@ fn by_the_kernel() {
 
 #[test]
 fn connections_are_listed_and_forgotten() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     let _service = remote.far().serve("udp", FAR4, 7000);
     let (_, port) = a.ask("udp", FAR4, 7000);
     let rows = host.json(&["conntrack", "ls", "--container", "a", "--protocol", "udp"]);

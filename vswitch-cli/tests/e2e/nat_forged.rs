@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, Remote};
-use crate::harness::{Container, Flow, Host, Netns, Receiver, wait_for};
+use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4};
+use crate::harness::{Flow, Host, Netns, Receiver, wait_for};
 
 /// Each kind of error, as from a router, about packets of a connection with numbers that are nobody's: `ROUTER HOST
 /// PORT FAR FAR_PORT`; and about packets of no connection.
@@ -83,15 +83,6 @@ except ConnectionRefusedError: print('refused')
 const SIDES: [[IpAddr; 3]; 2] = [[ROUTER4, HOST4, FAR4], [ROUTER6, HOST6, FAR6]];
 const ROUTER6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x254));
 
-#[track_caller]
-fn with_remote() -> (Host, Remote, Container) {
-    let mut host = Host::new();
-    let remote = host.remote();
-    host.up(&["--uplink", "auto"]);
-    let a = host.container("a");
-    (host, remote, a)
-}
-
 /// The connection to or from that port.
 #[track_caller]
 fn connection(host: &Host, protocol: &str, port: u16) -> Value {
@@ -122,7 +113,7 @@ fn path_is_whole(netns: &Netns, to: IpAddr) {
 
 #[test]
 fn forged_errors_do_not_end_or_narrow_a_connection() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     let b = host.container("b");
     for [router, own, far] in SIDES {
         let flow = Flow::start(&a, remote.far(), far);
@@ -153,7 +144,7 @@ fn forged_errors_do_not_end_or_narrow_a_connection() {
 /// An error about a datagram that was never sent is not told to a socket that sent others.
 #[test]
 fn a_forged_error_does_not_reach_a_socket() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     for [router, own, far] in SIDES {
         let _service = remote.far().serve("udp", far, 7000);
         let go = host.path(&format!("go-{far}"));
@@ -178,7 +169,7 @@ fn a_forged_error_does_not_reach_a_socket() {
 
 #[test]
 fn a_true_error_reaches_whoever_sent_what_it_is_about() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     for [_, own, far] in SIDES {
         let far = far.to_string();
         assert_eq!(a.ok(&["python3", "-c", ASK_NOBODY, &far, "9"]), "refused\n");
@@ -193,7 +184,7 @@ fn a_true_error_reaches_whoever_sent_what_it_is_about() {
 
 #[test]
 fn segments_out_of_window_do_not_end_a_connection_out() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     for [_, own, far] in SIDES {
         let flow = Flow::start(&a, remote.far(), far);
         let row = connection(&host, "tcp", flow.port());
@@ -212,7 +203,7 @@ fn segments_out_of_window_do_not_end_a_connection_out() {
 
 #[test]
 fn segments_out_of_window_do_not_end_a_connection_in() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     for [_, own, far] in SIDES {
         let receiver = Receiver::start(&a, if far.is_ipv4() { a.v4() } else { a.v6() });
         let spec = format!("8080:{}", receiver.port());

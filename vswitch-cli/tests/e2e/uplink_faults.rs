@@ -5,20 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, Remote};
-use crate::harness::{Container, Flow, Host, wait_for};
+use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6};
+use crate::harness::{Flow, Host, wait_for};
 
 /// How long the switch may take to see what changed on the host.
 const FOLLOWED_MAX: Duration = Duration::from_secs(5);
-
-#[track_caller]
-fn with_remote() -> (Host, Remote, Container) {
-    let mut host = Host::new();
-    let remote = host.remote();
-    host.up(&["--uplink", "auto"]);
-    let a = host.container("a");
-    (host, remote, a)
-}
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -27,7 +18,7 @@ fn address(text: &str) -> IpAddr {
 /// Nobody on the host's link has the address: whoever calls it is told, and only he.
 #[test]
 fn a_neighbour_that_does_not_answer() {
-    let (host, _remote, a) = with_remote();
+    let (host, _remote, a) = Host::with_remote();
     let b = host.container("b");
     let gateways = [a.detail().gateway.to_string(), a.detail().gateway6.to_string()];
     let calls = [
@@ -51,7 +42,7 @@ fn a_neighbour_that_does_not_answer() {
 /// The router is dead: who goes by it is told, what is on the link is reached, and all is well with a new one.
 #[test]
 fn a_router_that_does_not_answer() {
-    let (host, _remote, a) = with_remote();
+    let (host, _remote, a) = Host::with_remote();
     a.ping(FAR4);
     host.netns().ok(&["ip", "route", "replace", "default", "via", "192.0.2.250"]);
     wait_for("the container is told", Duration::from_secs(15), || {
@@ -74,7 +65,7 @@ fn connections_at(host: &Host, address: &str) -> usize {
 /// With an address its connections end, for they cannot go on; those of others live.
 #[test]
 fn an_address_that_goes_takes_its_own_connections_only() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     let netns = host.netns();
     netns.ok(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/nic0/promote_secondaries"]);
     let (four, six) = (Flow::start(&a, remote.far(), FAR4), Flow::start(&a, remote.far(), FAR6));
@@ -102,7 +93,7 @@ fn an_address_that_goes_takes_its_own_connections_only() {
 /// A veth pair, a virtual machine's NIC, a USB adapter: gone, and back under its name.
 #[test]
 fn a_device_that_is_made_again() {
-    let (host, remote, _a) = with_remote();
+    let (host, remote, _a) = Host::with_remote();
     let web = host.container_with("web", &["-p", "8080:80"]);
     let _service = web.serve("tcp", "0.0.0.0".parse().expect("an address"), 80);
     web.ping(FAR4);
@@ -132,7 +123,7 @@ fn a_device_that_is_made_again() {
 /// Another MAC address of the device: frames of connections that stand carry the new one.
 #[test]
 fn a_device_that_gets_another_mac_address() {
-    let (host, remote, a) = with_remote();
+    let (host, remote, a) = Host::with_remote();
     let flow = Flow::start(&a, remote.far(), FAR4);
     let rows = || host.json(&["conntrack", "ls", "--port", &flow.port().to_string()]);
     let frames = |rows: &Value| rows[0]["reply_frames"].as_u64().unwrap_or(0);

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::netns::join;
-use super::{Host, Netns, Process, wait_for};
+use super::{Container, Host, Netns, Process, wait_for};
 
 /// The host's addresses on its LAN; see [`Host::new`].
 pub(crate) const HOST4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -69,6 +69,16 @@ pub(crate) struct Service {
 }
 
 impl Host {
+    /// A host with a remote one, and a switch that translates for its container `a`.
+    #[track_caller]
+    pub(crate) fn with_remote() -> (Self, Remote, Container) {
+        let mut host = Self::new();
+        let remote = host.remote();
+        host.up(&["--uplink", "auto"]);
+        let a = host.container("a");
+        (host, remote, a)
+    }
+
     /// Gives the host's LAN a router and a host behind it.
     #[track_caller]
     pub(crate) fn remote(&self) -> Remote {
