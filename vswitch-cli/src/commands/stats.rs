@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use vswitch_api::routes;
-use vswitch_api::stats::{PortStats, Stats};
+use vswitch_api::stats::{PortStats, Stats, WorkerStats};
 
 use crate::cli::Global;
 use crate::error::Outcome;
@@ -98,19 +98,17 @@ fn render_workers(stats: &Stats) -> String {
         Number("RECEIVED"),
         Number("GENERATED"),
         Number("FLOOD COPIES"),
-        Number("TAKEN OVER"),
         Number("SENT"),
         Number("DROPPED"),
         Number("CONSUMED"),
         Number("HELD"),
-        Number("HANDED OVER"),
         Number("MACS"),
         Number("MOVES"),
         Number("FDB FULL"),
         Number("SYSCALLS"),
         Number("SLEEPS"),
     ];
-    table::table(
+    let mut shown = table::table(
         columns,
         stats.workers.iter().map(|worker| {
             [
@@ -118,12 +116,10 @@ fn render_workers(stats: &Stats) -> String {
                 human::count(worker.received),
                 human::count(worker.generated),
                 human::count(worker.flood_copies),
-                human::count(worker.taken_over),
                 human::count(worker.sent),
                 human::count(worker.dropped),
                 human::count(worker.consumed),
                 worker.held.to_string(),
-                human::count(worker.handed_over),
                 worker.fdb_entries.to_string(),
                 human::count(worker.mac_moves),
                 human::count(worker.fdb_full),
@@ -131,7 +127,22 @@ fn render_workers(stats: &Stats) -> String {
                 human::count(worker.sleeps),
             ]
         }),
-    )
+    );
+    if stats.workers.len() > 1 {
+        shown.push('\n');
+        shown += &render_handed(stats);
+    }
+    shown
+}
+
+/// What workers have handed to each other for translation.
+fn render_handed(stats: &Stats) -> String {
+    let columns = [Number("WORKER"), Number("TAKEN OVER"), Number("HANDED OVER")];
+    let row = |worker: &WorkerStats| {
+        let (taken, handed) = (human::count(worker.taken_over), human::count(worker.handed_over));
+        [worker.worker.to_string(), taken, handed]
+    };
+    table::table(columns, stats.workers.iter().map(row))
 }
 
 /// What happened in each second between two answers. A port that is new counts from zero; one whose

@@ -71,7 +71,8 @@ pub fn clear_left_over(state_dir: &Path, socket: &Path) -> Result<Vec<String>, C
 /// The kernel takes a daemon's devices down some moments after its death.
 fn await_no_device(bridges: &[String]) {
     let mut waited = Duration::ZERO;
-    while bridges.iter().any(|bridge| nft::has_device(bridge)) && waited < DEVICE_GONE_MAX {
+    let devices: Vec<String> = bridges.iter().flat_map(|it| uplink::devices(it)).collect();
+    while devices.iter().any(|device| nft::has_device(device)) && waited < DEVICE_GONE_MAX {
         thread::sleep(DEVICE_GONE_POLL);
         waited += DEVICE_GONE_POLL;
     }

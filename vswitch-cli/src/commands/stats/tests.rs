@@ -53,3 +53,22 @@ new             2  160 b/s            0  0 b/s        0
 "
     );
 }
+
+#[test]
+fn several_workers_hand_over() {
+    let worker = |worker, handed_over, taken_over| WorkerStats {
+        worker,
+        handed_over,
+        taken_over,
+        ..WorkerStats::default()
+    };
+    let stats =
+        Stats { workers: vec![worker(0, 2_000, 3), worker(1, 3, 2_000)], ..Stats::default() };
+    let shown = render(&stats);
+    let handed = "\
+WORKER  TAKEN OVER  HANDED OVER
+     0           3         2000
+     1        2000            3
+";
+    assert!(shown.contains(handed), "{shown}");
+}

@@ -346,6 +346,11 @@ impl Drop for Uplink {
     }
 }
 
+/// The devices of a switch in the host's namespace: the bridge, and the uplink's TAP where it has one.
+pub(crate) fn devices(bridge: &str) -> [String; 2] {
+    [bridge.to_owned(), device::tap_name(bridge)]
+}
+
 /// Undoes what a crashed switch with this bridge and state directory left on the host.
 pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
     // All of it, whatever of it fails.
