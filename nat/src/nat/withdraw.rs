@@ -46,8 +46,10 @@ pub(super) struct Withdrawn {
     /// That which comes next is the epoch of connections that begin.
     pub(super) epoch: u32,
     owners: VecDeque<OwnerId>,
-    /// Where the lap is, and how many places are left of it.
+    /// Where the lap is, at which place it goes on from the first one, and how many places are left of it. What
+    /// begins behind that end is younger than what is withdrawn.
     at: u32,
+    end: u32,
     left: u32,
     /// Another range of ports is to be used once those of the old one are back: what began before this epoch has
     /// one of them.
@@ -103,7 +105,8 @@ impl Nat {
 
     /// Each place of the table is to be looked at once from now on.
     pub(super) fn begin_lap(&mut self) {
-        self.withdrawn.left = self.flows.numbers().end;
+        let end = self.flows.numbers().end;
+        (self.withdrawn.end, self.withdrawn.left) = (end, end);
     }
 
     /// Whether a connection is over: it has expired or is withdrawn, but is still there.
@@ -182,8 +185,7 @@ impl Nat {
             {
                 self.withdrawn.looked_at += 1;
             }
-            let end = self.flows.numbers().end;
-            let number = if self.withdrawn.at < end { self.withdrawn.at } else { 0 };
+            let number = if self.withdrawn.at < self.withdrawn.end { self.withdrawn.at } else { 0 };
             self.withdrawn.at = number + 1;
             let flow = self.flows.at(number);
             if flow.list != FREE && self.is_withdrawn(flow) {

@@ -296,3 +296,23 @@ fn what_expires_does_not_wait_for_what_is_withdrawn() {
     assert!(lab.nat.has_work());
     assert!(lab.nat.counters().expired > 1_000, "{:?}", lab.nat.counters());
 }
+
+/// Those that begin meanwhile make the table longer, and are not in the lap's way.
+#[test]
+fn a_lap_misses_nothing_when_the_table_grows() {
+    let mut lab = Lab::new();
+    lab.fill(1, 1_900);
+    for n in 0..100 {
+        lab.ask(n, 53).expect("a connection to 53");
+    }
+    // One lap, which ends behind these.
+    lab.policy.published.retain(|entry| *entry.ports.start() != 54);
+    lab.withdraw(|nat, policy| nat.follow(policy));
+    lab.settle();
+    lab.fill(2, 8_000);
+    lab.policy.published.clear();
+    lab.withdraw(|nat, policy| nat.follow(policy));
+    lab.fill(3, 500);
+    lab.settle();
+    assert_eq!(lab.nat.len(), 1_900 + 8_000 + 500);
+}
