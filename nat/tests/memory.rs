@@ -168,3 +168,40 @@ fn a_warm_table_allocates_nothing_as_connections_come_and_go() {
     assert!(counters.evicted > 1_000 && refused == 0, "{refused} refused, {counters:?}");
     assert_eq!(counted.count_total, 0, "allocations for {counters:?}");
 }
+
+/// A segment with an acknowledgement, and a SYN or a FIN.
+fn segment(src: (Ipv4Addr, u16), dst: (Ipv4Addr, u16), flags: Flags, seq: u32, ack: u32) -> View {
+    let mut view = packet(Transport::Tcp, src, dst);
+    if let Kind::Flow { segment: Some(segment), .. } = &mut view.kind {
+        (segment.flags, segment.seq, segment.ack) = (flags, seq, ack);
+    }
+    view
+}
+
+#[test]
+fn ports_at_rest_allocate_nothing() {
+    let mut lab = Lab::new();
+    lab.out(Transport::Tcp, 1, 9_999);
+    let counted = measure(|| {
+        for port in 1..=300 {
+            let (client, server) = ((Ipv4Addr::new(10, 99, 1, 1), port), (REMOTE, 80));
+            let inside = Side::Inside(OwnerId(1));
+            let begun = lab.send(inside, &packet(Transport::Tcp, client, server));
+            let Ok(Translation::Edit { edit, .. }) = begun else { panic!("{begun:?}") };
+            let outer = (HOST, edit.src.port);
+            let (syn, fin) = (Flags(0x12), Flags(0x11));
+            for (from, view) in [
+                (Side::Outside, segment(server, outer, syn, 5_000, 1_001)),
+                (inside, segment(client, server, fin, 1_001, 5_001)),
+                (Side::Outside, segment(server, outer, fin, 5_001, 1_002)),
+            ] {
+                let seen = lab.send(from, &view);
+                assert!(matches!(seen, Ok(Translation::Edit { .. })), "{seen:?}");
+            }
+        }
+        lab.now = lab.now.after(Duration::from_secs(300));
+        lab.nat.tick(lab.now, &lab.policy, 10_000);
+    });
+    assert_eq!((lab.nat.len(), lab.nat.counters().expired), (0, 301));
+    assert_eq!(counted.count_total, 0, "allocations for 300 ports");
+}

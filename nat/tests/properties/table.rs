@@ -67,7 +67,7 @@ fn transport() -> impl Strategy<Value = Transport> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let out = (transport(), 0..CLIENTS, 1..=3_u16, 0..6_u8, prop::bool::weighted(0.9)).prop_map(
+    let out = (transport(), 0..CLIENTS, 1..=3_u16, 0..4_u8, prop::bool::weighted(0.9)).prop_map(
         |(transport, owner, port, remote, is_request)| Step::Out {
             transport,
             owner,
@@ -76,18 +76,17 @@ fn step() -> impl Strategy<Value = Step> {
             is_request,
         },
     );
-    let into = (transport(), 0..6_u8, any::<Index>(), any::<bool>()).prop_map(
+    let into = (transport(), 0..4_u8, any::<Index>(), any::<bool>()).prop_map(
         |(transport, remote, like, is_request)| Step::In { transport, remote, like, is_request },
     );
     let port = prop_oneof![PORTS, Just(SERVER_PORT)];
     let stray =
-        (transport(), 0..6_u8, 0..2_u8, port).prop_map(|(transport, remote, local, port)| {
+        (transport(), 0..4_u8, 0..2_u8, port).prop_map(|(transport, remote, local, port)| {
             Step::Stray { transport, remote, local, port }
         });
-    let follow =
-        (0..2_u8, any::<bool>(), any::<bool>()).prop_map(|(outside, keeps_other, publishes)| {
-            Step::Follow { outside, keeps_other, publishes }
-        });
+    let follow = (0..2_u8, prop::bool::weighted(0.7), any::<bool>()).prop_map(
+        |(outside, keeps_other, publishes)| Step::Follow { outside, keeps_other, publishes },
+    );
     prop_oneof![
         12 => out,
         6 => into,
@@ -97,7 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Tick),
         1 => (0..CLIENTS).prop_map(Step::Remove),
         1 => transport().prop_map(Step::Flush),
-        1 => follow,
+        3 => follow,
     ]
 }
 
@@ -208,6 +207,9 @@ impl Lab {
         self.step(&Step::Wait(AGES));
         self.step(&Step::Tick);
         assert_eq!((self.nat.len(), self.nat.mappings()), (0, 0), "held in the end");
+        for client in 0..CLIENTS {
+            self.take_share(client);
+        }
         for transport in [Transport::Udp, Transport::Echo, Transport::Sctp] {
             let mut ports = HashSet::new();
             for (owner, port) in (10..).zip(PORTS) {
@@ -221,6 +223,19 @@ impl Lab {
                 assert!(ports.insert(edit.src.port), "{} twice, {transport:?}", edit.src.port);
             }
         }
+    }
+
+    /// An owner that holds nothing gets as many ports as one may have: four times what is left.
+    fn take_share(&mut self, owner: u8) {
+        for port in PORTS {
+            let to = remote(Transport::Udp, 0, port);
+            let packet = Packet::out(Transport::Udp, owner, port, to, true);
+            let seen = self.nat.translate(self.now, packet.from(), &packet.view(), &self.policy);
+            assert!(matches!(seen, Ok(Translation::Edit { .. })), "{packet:?}: {seen:?}");
+        }
+        assert_eq!((self.nat.len(), self.nat.mappings()), (13, 13), "share of owner {owner}");
+        self.nat.remove_owner(OwnerId(owner.into()));
+        assert_eq!((self.nat.len(), self.nat.mappings()), (0, 0), "held by owner {owner}");
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn local(which: u8) -> IpAddr {
     Ipv4Addr::new(192, 0, 2, 1 + which).into()
 }
 
-/// One of three addresses with two ports each; the identifier, of an echo.
+/// One of two addresses with two ports each; the identifier, of an echo.
 pub(crate) fn remote(transport: Transport, which: u8, id: u16) -> Endpoint {
     let port = if transport == Transport::Echo { id } else { 53 + u16::from(which % 2) };
     Endpoint::new(Ipv4Addr::new(198, 51, 100, 1 + which / 2).into(), port)
