@@ -10,6 +10,9 @@
 //!
 //! For a taken port the mapping is kept, so that it is found by its port.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 

@@ -8,6 +8,9 @@
 //! contacts that share the 44 bits are taken for one: a stranger who cannot know the secret gets a
 //! packet through to one mapped port in four million tries.
 
+#[cfg(test)]
+mod tests;
+
 /// The contacts of a table.
 #[derive(Debug)]
 pub(crate) struct Contacts {

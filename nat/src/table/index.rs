@@ -9,6 +9,9 @@
 //!
 //! The 32 bits do not prove a match: whoever asks looks at what the number names.
 
+#[cfg(test)]
+mod tests;
+
 /// A table of fixed capacity.
 #[derive(Debug)]
 pub(crate) struct Index {

@@ -1,5 +1,5 @@
 //! Properties of the crate: translating a packet gives the packet that the other sender would have
-//! made, and no bytes break anything.
+//! made, no bytes break anything, and the table is as a simple model of it.
 //!
 //! `etherparse` makes the packets (`packet`), so that what is held against it has no code in common with
 //! it. The checks themselves are plain functions, which the fuzz targets in `fuzz/` run as well.
@@ -10,6 +10,7 @@ mod fragments;
 mod hostile;
 mod packet;
 mod rewriting;
+mod table;
 
 use proptest::prelude::ProptestConfig;
 
