@@ -166,9 +166,9 @@ impl Worker {
         self.empty_rounds += u64::from(is_empty);
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
         self.state.follow(&snapshot);
+        let handed = self.handover.take(&mut self.pool, &mut self.state, &mut self.stats);
         self.handle_events(now, &snapshot);
         self.news.hear(&snapshot, &mut self.state);
-        let handed = self.handover.take(&mut self.pool, &mut self.state, &mut self.stats);
         let is_idle = is_empty && !handed;
         datapath::run(
             now,

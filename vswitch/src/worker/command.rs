@@ -111,6 +111,8 @@ impl Worker {
     }
 
     fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+        // Other workers may have handed over frames of whoever had the slot until now, after it was closed here.
+        self.state.forget_port(port, &mut self.pool, &mut self.stats);
         let before = self.counters(port);
         self.engine.attach(port, queue)?;
         self.retired += before;

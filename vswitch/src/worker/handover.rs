@@ -21,9 +21,11 @@
 //! the second packet on they mostly come to the worker that translates them by themselves.
 //!
 //! Order is kept. Beyond the limits a frame is dropped as `handover-full`, by the worker that has read it. The other one
-//! is woken once a batch, and routes what has come together with what it reads itself, and before it.
+//! is woken once a batch, and routes what has come together with what it reads itself, and before it: as many frames of
+//! others as a round may read, the rest in the next one. It takes them before it obeys control, so that a frame is
+//! not told to be of whoever gets its port's slot next.
 
-use fastpath::limits::FRAME_MAX;
+use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::ring::spsc::{Consumer, Producer, ring};
 use fastpath::{Bell, Pool, PortIndex};
 
@@ -88,6 +90,10 @@ pub(crate) struct Handover {
     /// By the other's number; none to itself.
     outward: Vec<Option<Outward>>,
     inward: Vec<Inward>,
+    /// Whose frames are taken first in the next round.
+    first: usize,
+    /// The worker's own, for what it leaves to the next round.
+    bell: Option<Bell>,
 }
 
 impl Handover {
@@ -100,22 +106,34 @@ impl Handover {
                 let (outward, inward) = ends.unzip();
                 all[from].outward.push(outward);
                 all[to].inward.extend(inward);
+                all[to].bell = Some(bell.clone());
             }
         }
         all
     }
 
-    /// Takes what others have handed over, for the next batch; says whether there was any.
+    /// Takes what others have handed over, for the next batch, at most as much as a round may read; says whether
+    /// there was any.
     #[inline]
     pub(crate) fn take(&mut self, pool: &mut Pool, state: &mut State, stats: &mut Stats) -> bool {
-        let mut any = false;
-        for peer in &mut self.inward {
-            while let Some(parcel) = peer.parcels.pop() {
-                any = true;
+        let (peers, mut left) = (self.inward.len(), ROUND_FRAMES_MAX);
+        for turn in 0..peers {
+            let peer = &mut self.inward[(self.first + turn) % peers];
+            while left > 0
+                && let Some(parcel) = peer.parcels.pop()
+            {
+                left -= 1;
                 peer.receive(parcel, pool, state, stats);
             }
         }
-        any
+        if left == 0 {
+            // Somebody else begins the next round, which comes at once.
+            self.first = (self.first + 1) % peers;
+            if let Some(bell) = &self.bell {
+                bell.ring();
+            }
+        }
+        left < ROUND_FRAMES_MAX
     }
 
     /// Hands over what others translate of the last batch.

@@ -145,6 +145,12 @@ impl Memory {
         if let Some(tracked) = &mut self.tracked {
             tracked.remove_owner(owner, &mut |slot, choice| give(slot, choice.err()));
         }
+        for arrived in self.arrived.iter_mut().map(Batch::incoming) {
+            for handed in arrived.extract_if(.., |handed| handed.port == port) {
+                stats.drop(port, DropReason::PortUnknown);
+                pool.release(handed.frame);
+            }
+        }
         for _ in 0..self.held.len() {
             let Some(waiting) = self.held.pop() else { break };
             if waiting.slot.port == port {
@@ -194,7 +200,8 @@ impl Memory {
     #[must_use]
     pub fn held(&self) -> usize {
         let tracked = self.tracked.as_ref().map_or(0, |tracked| tracked.frames_held());
-        self.held.len() + self.fragments.frames_held() + tracked
+        let arrived: usize = self.arrived.iter().map(Batch::len).sum();
+        self.held.len() + self.fragments.frames_held() + tracked + arrived
     }
 
     /// What was counted.

@@ -68,3 +68,26 @@ fn a_frame_for_a_worker_without_a_router_is_dropped_and_counted() {
     inward.receive(parcel, &mut pool, &mut state, &mut stats);
     assert_eq!((stats.taken_over, stats.dropped(PORT), pool.available()), (1, 1, 4));
 }
+
+/// However much others have handed over, a round takes no more than it may read, and each gets its turn.
+#[test]
+fn a_round_takes_what_it_may_read_and_the_rest_comes_in_the_next() {
+    let bells: Vec<_> = (0..3).map(|_| Bell::new().expect("a bell")).collect();
+    let mut all = Handover::mesh(&bells);
+    let (mut pool, mut stats) = (Pool::new(4).expect("memory"), Stats::default());
+    let mut state = State::new(1, true);
+    let mut receiver = all.pop().expect("the third");
+    for sender in &mut all {
+        let outward = sender.outward[2].as_mut().expect("a way to the third");
+        for _ in 0..200 {
+            assert!(outward.send(PORT, true, &[0; 60]));
+        }
+    }
+    for taken in [ROUND_FRAMES_MAX as u64, 400] {
+        assert!(receiver.take(&mut pool, &mut state, &mut stats));
+        assert_eq!(stats.taken_over, taken);
+    }
+    assert_eq!(receiver.first, 1, "the other one begins");
+    assert!(!receiver.take(&mut pool, &mut state, &mut stats));
+    assert_eq!(pool.available(), 4);
+}
