@@ -21,7 +21,7 @@ pub(crate) const PICKS_MAX: usize = 256;
 pub(crate) const REOPEN_EVERY: Duration = Duration::from_secs(10);
 
 /// Publications that are tried in one such attempt.
-pub(crate) const REOPENS_AT_ONCE: usize = 16;
+pub(crate) const REOPENS_AT_ONCE: usize = 4;
 
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAYS_AT_ONCE: usize = 4;

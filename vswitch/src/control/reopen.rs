@@ -69,8 +69,17 @@ pub(super) async fn retry(inner: Arc<Inner>) {
                     inner.publish_all();
                     tracing::info!(%name, %ports, "open again");
                 }
-                Err(error) => inner.model().note_shut(&name, &ports, error.to_string()),
+                Err(error) => {
+                    // Unless it was withdrawn meanwhile, and perhaps published anew.
+                    let mut model = inner.model();
+                    if model.shut_publication(&name, &ports).is_some() {
+                        model.note_shut(&name, &ports, error.to_string());
+                    }
+                }
             }
+            drop(gate);
+            // Looking for whoever has a port is work: others have their turn in between.
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -40,9 +40,9 @@ pub(super) async fn carry_all(socket: UdpSocket, to: SocketAddr) {
                     tracing::debug!(%from, "dropped: not from this host");
                     continue;
                 }
-                // An ICMP error about an earlier answer.
                 Err(error) => {
                     tracing::debug!(%error, "while waiting for datagrams to [::1]");
+                    tokio::time::sleep(crate::server::limits::ACCEPT_PAUSE).await;
                     continue;
                 }
             },
