@@ -23,7 +23,9 @@ const OWNERS: u32 = 100;
 const ENDPOINTS: u32 = 2_000;
 /// Packets of one sample.
 const WALK: usize = 4096;
-/// Connections that begin in one round, and packets that are prepared together: a full batch.
+/// Operations of a round in which nobody waits.
+const IDLE_OPERATIONS: usize = 1024;
+/// Packets that are prepared together, and connections that begin in a round: a full batch of one port, of four.
 const BATCH: usize = 64;
 
 fn policy() -> Policy {
@@ -151,38 +153,56 @@ fn distribution(what: &str, mut rounds: Vec<Duration>, connections: usize) {
     );
 }
 
-/// A million connections begin in rounds of 64, then all expire in rounds of `TICK_OPERATIONS`.
+/// A million connections begin in rounds of `frames`, then all expire in rounds of `TICK_OPERATIONS`. The table
+/// is one whose first connection began a while ago, so that its memory was touched in idle rounds; or one of
+/// which nobody had need before.
 fn rounds(_: &mut Criterion) {
-    let policy = policy();
-    for run in 1..=3 {
-        let mut nat = table(MILLION + MILLION / 16);
-        let timed = |work: &mut dyn FnMut()| {
-            let start = Clock.now();
-            work();
-            Clock.now() - start
-        };
-        let mut now = Time(1 << 40);
-        let mut begun = Vec::with_capacity(MILLION / BATCH);
-        for round in 0..MILLION / BATCH {
-            now = now.after(Duration::from_micros(50));
-            let packets: Vec<_> = (0..BATCH).map(|n| first(round * BATCH + n)).collect();
-            begun.push(timed(&mut || {
-                for (from, view) in &packets {
-                    black_box(nat.translate(now, *from, view, &policy)).expect("begun");
-                }
-                nat.tick(now, &policy, nat::limits::TICK_OPERATIONS);
-            }));
+    for (frames, is_cold) in [(BATCH, false), (4 * BATCH, false), (4 * BATCH, true)] {
+        for _ in 0..3 {
+            let what = if is_cold { "the first ever" } else { "later" };
+            run(&format!("{frames} frames a round, {what}"), frames, is_cold);
         }
-        let connections = nat.len();
-        distribution(&format!("run {run}, begin"), begun, connections);
-        // All are due: as much work in a round as there may be.
-        now = now.after(Duration::from_secs(300));
-        let mut ended = Vec::with_capacity(MILLION);
-        while !nat.is_empty() {
-            ended.push(timed(&mut || nat.tick(now, &policy, nat::limits::TICK_OPERATIONS)));
-        }
-        distribution(&format!("run {run}, expire"), ended, connections);
     }
+}
+
+fn run(what: &str, frames: usize, is_cold: bool) {
+    let policy = policy();
+    let mut nat = table(MILLION + MILLION / 16);
+    let timed = |work: &mut dyn FnMut()| {
+        let start = Clock.now();
+        work();
+        Clock.now() - start
+    };
+    let mut now = Time(1 << 40);
+    if !is_cold {
+        let (from, view) = first(0);
+        black_box(nat.translate(now, from, &view, &policy)).expect("begun");
+        let mut idle = Vec::new();
+        while nat.has_work() {
+            idle.push(timed(&mut || nat.tick(now, &policy, IDLE_OPERATIONS)));
+        }
+        distribution(&format!("{what}, idle rounds before"), idle, 0);
+    }
+    let mut begun = Vec::with_capacity(MILLION / frames);
+    for round in 0..MILLION / frames {
+        now = now.after(Duration::from_micros(50));
+        let packets: Vec<_> = (0..frames).map(|n| first(round * frames + n)).collect();
+        begun.push(timed(&mut || {
+            for (from, view) in &packets {
+                black_box(nat.translate(now, *from, view, &policy)).expect("begun");
+            }
+            nat.tick(now, &policy, nat::limits::TICK_OPERATIONS);
+        }));
+    }
+    let connections = nat.len();
+    distribution(&format!("{what}, begin"), begun, connections);
+    // All are due: as much work in a round as there may be.
+    now = now.after(Duration::from_secs(300));
+    let mut ended = Vec::with_capacity(MILLION);
+    while !nat.is_empty() {
+        ended.push(timed(&mut || nat.tick(now, &policy, nat::limits::TICK_OPERATIONS)));
+    }
+    distribution(&format!("{what}, expire"), ended, connections);
 }
 
 criterion_group!(benches, translated, rounds);

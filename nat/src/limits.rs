@@ -35,6 +35,9 @@ pub const TICK_OPERATIONS: usize = 64;
 /// Operations that whoever withdraws connections does at once; the rest is done by `Nat::tick`.
 pub const WITHDRAW_OPERATIONS: usize = 512;
 
+/// Operations that touching a page of memory, ahead of its use, counts as.
+pub const PAGE_OPERATIONS: usize = 16;
+
 /// A TCP connection on which nothing is said: 2 hours and 4 minutes (RFC 5382, REQ-5).
 pub const TCP_ESTABLISHED_IDLE: Duration = Duration::from_secs(7440);
 

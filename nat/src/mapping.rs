@@ -64,6 +64,11 @@ impl Mappings {
         Self { slab, capacity, free: None, index: Index::new(capacity), len: 0 }
     }
 
+    /// The places of its index, to be touched.
+    pub(crate) fn places(&mut self) -> &mut [u64] {
+        self.index.places()
+    }
+
     /// Memory in bytes when full.
     pub(crate) fn bytes(&self) -> usize {
         self.slab.capacity() * size_of::<Mapping>() + self.index.bytes()

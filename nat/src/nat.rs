@@ -18,6 +18,7 @@ mod follow;
 mod place;
 mod room;
 mod rows;
+mod touch;
 mod warm;
 mod withdraw;
 
@@ -35,6 +36,7 @@ use crate::refusal::Refusal;
 use crate::rules::Rules;
 use crate::share::Share;
 use crate::state::{Moment, State};
+use crate::table::ahead;
 use crate::table::contacts::Contacts;
 use crate::table::flow::{Flow, Traits, Way};
 use crate::table::hash::{Key, Secrets};
@@ -75,6 +77,10 @@ pub struct Nat {
     share: Share,
     secrets: Secrets,
     random: u64,
+    /// Pages of what is found by hashing that were touched, once a connection has begun.
+    touched: usize,
+    /// Pages that there are of it.
+    pages: usize,
     now: Moment,
     counters: Counters,
 }
@@ -102,7 +108,7 @@ impl Nat {
     #[must_use]
     pub fn new(config: NatConfig) -> Self {
         let capacity = config.capacity.clamp(1, FLOWS_MAX);
-        Self {
+        let mut nat = Self {
             flows: Slab::new(capacity),
             index: Index::new(2 * capacity),
             contacts: Contacts::new(capacity),
@@ -117,9 +123,13 @@ impl Nat {
             share: Share::WHOLE,
             secrets: Secrets::new(config.seed),
             random: !config.seed,
+            touched: 0,
+            pages: 0,
             now: Moment(0),
             counters: Counters::default(),
-        }
+        };
+        nat.pages = nat.hashed().into_iter().map(|places| ahead::pages(places)).sum();
+        nat
     }
 
     /// The same of one worker among several, as long as nothing was translated yet.

@@ -10,9 +10,10 @@
 //! A connection is in two lists that run through the slab: that of the wheel ([`wheel`]), by the
 //! time when it may expire, and that of its owner ([`owners`]), by how much it would be missed.
 //!
-//! Capacity is taken once, memory is touched as it is used, nothing is allocated for a frame. An owner
-//! that was never seen makes the list of owners longer.
+//! Capacity is taken once, memory is touched as it is used or, of what is found by hashing, in idle moments before
+//! ([`ahead`]); nothing is allocated for a frame.
 
+pub(crate) mod ahead;
 pub(crate) mod contacts;
 pub(crate) mod flow;
 pub(crate) mod hash;

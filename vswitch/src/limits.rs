@@ -190,6 +190,7 @@ fn rows() -> Vec<Row> {
             ENDED_VICTIMS_MAX, "connections", "those without an answer are looked at", Never;
             PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatPorts);
             TICK_OPERATIONS, "connections", "the rest expires in the next rounds", Never;
+            PAGE_OPERATIONS, "operations", "memory is touched when it is needed", Never;
             WITHDRAW_OPERATIONS, "connections", "the rest is taken out in the next rounds", Never;
             TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
             TCP_TRANSITORY_IDLE, "", "the connection ends", Never;

@@ -12,8 +12,9 @@ use crate::time::Time;
 use crate::tuple::Transport;
 
 impl Nat {
-    /// Ends connections that have expired or are withdrawn, doing this many operations at most: each looks at a connection,
-    /// moves it on, or ends it. What is left comes first the next time.
+    /// Ends connections that have expired or are withdrawn, doing this many operations at most: each looks
+    /// at a connection, moves it on, or ends it. What is not done comes first the next time. Operations that
+    /// are left touch memory that will be needed.
     pub fn tick(&mut self, now: Time, policy: &Policy, operations_max: usize) {
         self.enter(now, policy);
         // Half of them, so that neither waits for the other.
@@ -22,19 +23,19 @@ impl Nat {
         operations += operations_max / 2;
         if self.is_empty() {
             self.wheel.reset(self.now);
-            return;
         }
         while let Some(number) = self.wheel.expired(&mut self.flows, self.now, &mut operations) {
             self.counters.expired += 1;
             self.end(number);
         }
         self.take_back(&mut operations);
+        self.touch_ahead(operations);
     }
 
     /// Whether [`Self::tick`] has more to do than to wait for what will expire.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.withdrawn.is_pending()
+        self.withdrawn.is_pending() || self.awaits_touch()
     }
 
     /// Ends a connection that is over already ([`Self::is_over`]), or gives way to another one.

@@ -25,6 +25,11 @@ impl Contacts {
         Self { entries: vec![0; capacity * 5 / 3 + 8] }
     }
 
+    /// Its places, to be touched.
+    pub(crate) fn places(&mut self) -> &mut [u64] {
+        &mut self.entries
+    }
+
     /// Memory in bytes when full.
     pub(crate) fn bytes(&self) -> usize {
         self.entries.len() * size_of::<u64>()
