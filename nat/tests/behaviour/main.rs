@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod common;
+mod gives_way;
 mod limits;
 mod rfc4787;
 mod rfc5382;
