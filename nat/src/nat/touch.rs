@@ -10,7 +10,7 @@ impl Nat {
         if !self.awaits_touch() {
             return;
         }
-        for _ in 0..operations / PAGE_OPERATIONS {
+        for _ in 0..(operations / PAGE_OPERATIONS).min(self.pages - self.touched) {
             let mut page = self.touched;
             self.touched += 1;
             for places in self.hashed() {
