@@ -22,7 +22,7 @@ mod error;
 mod human;
 mod limits;
 mod output;
-mod policy;
+mod port_settings;
 mod publish;
 mod table;
 mod value;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     log_to_stderr(&cli);
     cli.command.execute(&cli.global).unwrap_or_else(|failure| {
         if let Some(report) = failure.report() {
-            output::complain(&report);
+            output::print_error(&report);
         }
         ExitCode::from(failure.exit())
     })
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     match cli::usage_error(error) {
         Some(line) => {
-            output::complain(&line);
+            output::print_error(&line);
             ExitCode::from(error::EXIT_USAGE)
         }
         None => error.exit(),

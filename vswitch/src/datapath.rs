@@ -69,7 +69,7 @@ pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Sna
 pub use stats::{PortCounters, Stats};
 pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
-pub use vswitch_api::policy::isolation::Isolation;
+pub use vswitch_api::port_settings::isolation::Isolation;
 
 /// What a worker's datapath remembers between batches.
 #[derive(Debug)]

@@ -56,8 +56,8 @@ fn an_attach_can_choose_everything() {
     let a = lab.add_namespace("a");
     let daemon = lab.up("subnet = \"10.7.0.0/24\"\nsubnet6 = \"fd00:7::/64\"\nmtu = 9000");
     let port = daemon.api.attach(&json!({
-        "name": "Web", "netns": {"name": a}, "network": "br0", "ip": "10.7.0.77",
-        "ip6": "fd00:7::77", "mac": "02:aa:bb:cc:dd:EE", "ifname": "lan7"
+        "name": "Web", "netns": {"name": a}, "network": "br0", "ipv4": "10.7.0.77",
+        "ipv6": "fd00:7::77", "mac": "02:aa:bb:cc:dd:EE", "ifname": "lan7"
     }));
     assert_eq!(port["name"], "web");
     assert_eq!(port["mac"], "02:aa:bb:cc:dd:ee");
@@ -103,7 +103,7 @@ fn bad_requests_are_refused_and_change_nothing() {
     let daemon = lab.up("subnet = \"10.7.0.0/24\"\nsubnet6 = \"fd00:7::/64\"");
     let mac = "02:00:00:00:00:07";
     daemon.api.attach(
-        &json!({"name": "a", "netns": {"name": a}, "ip": "10.7.0.9", "ip6": "fd00:7::9", "mac": mac}),
+        &json!({"name": "a", "netns": {"name": a}, "ipv4": "10.7.0.9", "ipv6": "fd00:7::9", "mac": mac}),
     );
     lab.in_namespace("b", &["ip", "tuntap", "add", "taken", "mode", "tap"]);
     let picture = |lab: &Lab| {
@@ -122,13 +122,13 @@ fn bad_requests_are_refused_and_change_nothing() {
         (json!({"name": "-b"}), "invalid_argument", "-b"),
         (json!({"name": ""}), "invalid_argument", ""),
         (json!({"network": "br7"}), "not_found", "br7"),
-        (json!({"ip": "10.7.0.9"}), "conflict", "10.7.0.9"),
-        (json!({"ip": "10.8.0.9"}), "invalid_argument", "10.8.0.9"),
-        (json!({"ip": "10.7.0.1"}), "invalid_argument", "gateway"),
-        (json!({"ip": "10.7.0.0"}), "invalid_argument", "network"),
-        (json!({"ip": "10.7.0.255"}), "invalid_argument", "broadcast"),
-        (json!({"ip6": "fd00:7::9"}), "conflict", "fd00:7::9"),
-        (json!({"ip6": "fd00:8::9"}), "invalid_argument", "fd00:8::9"),
+        (json!({"ipv4": "10.7.0.9"}), "conflict", "10.7.0.9"),
+        (json!({"ipv4": "10.8.0.9"}), "invalid_argument", "10.8.0.9"),
+        (json!({"ipv4": "10.7.0.1"}), "invalid_argument", "gateway"),
+        (json!({"ipv4": "10.7.0.0"}), "invalid_argument", "network"),
+        (json!({"ipv4": "10.7.0.255"}), "invalid_argument", "broadcast"),
+        (json!({"ipv6": "fd00:7::9"}), "conflict", "fd00:7::9"),
+        (json!({"ipv6": "fd00:8::9"}), "invalid_argument", "fd00:8::9"),
         (json!({"mac": "02:00"}), "invalid_argument", "02:00"),
         (json!({"mac": "03:00:00:00:00:01"}), "invalid_argument", "03:00:00:00:00:01"),
         (json!({"mac": "ff:ff:ff:ff:ff:ff"}), "invalid_argument", "broadcast"),
@@ -204,7 +204,7 @@ fn a_container_that_dies_takes_its_port_with_it_within_a_second() {
     eventually("it unshares", Duration::from_secs(5), || {
         std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|link| link != own)
     });
-    let request = json!({"name": "a", "netns": {"pid": pid}, "ip": "10.7.0.50"});
+    let request = json!({"name": "a", "netns": {"pid": pid}, "ipv4": "10.7.0.50"});
     daemon.api.attach(&request);
     daemon
         .api
@@ -219,7 +219,7 @@ fn a_container_that_dies_takes_its_port_with_it_within_a_second() {
     lab.in_namespace("b", &["ip", "link", "delete", "eth0"]);
     eventually("b is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
     let b = lab.full("b");
-    daemon.api.attach(&json!({"name": "a", "netns": {"name": b}, "ip": "10.7.0.50"}));
+    daemon.api.attach(&json!({"name": "a", "netns": {"name": b}, "ipv4": "10.7.0.50"}));
     // Nothing of ours keeps a namespace alive that nobody is in.
     lab.remove_namespace("b");
     eventually("a is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
@@ -232,7 +232,7 @@ fn what_a_lost_port_had_can_be_had_at_once() {
     let a = lab.add_namespace("a");
     let daemon = lab.up("subnet = \"10.7.0.0/24\"");
     let mac = "02:00:00:00:00:07";
-    let request = json!({"name": "a", "netns": {"name": a}, "ip": "10.7.0.50", "mac": mac});
+    let request = json!({"name": "a", "netns": {"name": a}, "ipv4": "10.7.0.50", "mac": mac});
     daemon.api.attach(&request);
     for _ in 0..20 {
         lab.in_namespace("a", &["ip", "link", "delete", "eth0"]);
@@ -259,7 +259,8 @@ fn neighbours_hear_at_once_of_a_new_mac_address() {
     let (a, b) = (lab.add_namespace("a"), lab.add_namespace("b"));
     let daemon = lab.up("subnet = \"10.7.0.0/24\"\nsubnet6 = \"fd00:7::/64\"");
     daemon.api.attach(&json!({"name": "a", "netns": {"name": a}}));
-    let request = json!({"name": "b", "netns": {"name": b}, "ip": "10.7.0.9", "ip6": "fd00:7::9"});
+    let request =
+        json!({"name": "b", "netns": {"name": b}, "ipv4": "10.7.0.9", "ipv6": "fd00:7::9"});
     let first = daemon.api.attach(&request);
     let ping = |lab: &Lab| {
         for address in ["10.7.0.9", "fd00:7::9"] {

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch::config::IfName;
-use vswitch_api::policy::PolicyChange;
 use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
+use vswitch_api::port_settings::SettingsChange;
 use vswitch_api::routes;
 use wire::MacAddr;
 
 use crate::cli::Global;
 use crate::error::Outcome;
-use crate::policy::PolicyArgs;
+use crate::port_settings::PortSettingsArgs;
 use crate::publish::PublishArgs;
 use crate::{output, publish, value};
 
@@ -36,7 +36,7 @@ pub(crate) struct AttachArgs {
     #[command(flatten)]
     publish: PublishArgs,
     #[command(flatten)]
-    policy: PolicyArgs,
+    settings: PortSettingsArgs,
 }
 
 /// What can be fixed instead of being handed out.
@@ -84,11 +84,11 @@ impl AddressArgs {
             name,
             netns,
             network,
-            ip: self.ip,
-            ip6: self.ip6,
+            ipv4: self.ip,
+            ipv6: self.ip6,
             mac: self.mac.map(|mac| mac.to_string()),
             ifname: self.ifname.map(|ifname| ifname.to_string()),
-            policy: PolicyChange::default(),
+            settings: SettingsChange::default(),
             publish: Vec::new(),
         }
     }
@@ -97,7 +97,7 @@ impl AddressArgs {
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let request = AttachRequest {
-            policy: self.policy.change()?,
+            settings: self.settings.change()?,
             publish: self.publish.publications(),
             ..self.address.request(self.name, self.netns, self.network)
         };

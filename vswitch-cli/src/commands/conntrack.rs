@@ -109,7 +109,7 @@ impl ConntrackArgs {
 /// Those that the filter picks, in the order of their containers and addresses.
 fn connections(client: &Client, filter: &ConnectionFilter) -> Outcome<Vec<Connection>> {
     let mut rows: Vec<Connection> = client.get(routes::CONNTRACK)?;
-    rows.retain(|row| filter.picks(row));
+    rows.retain(|row| filter.matches(row));
     rows.sort_by(|a, b| {
         let key = |row: &Connection| (row.original.src, row.original.dst);
         (&a.container, &a.protocol, key(a)).cmp(&(&b.container, &b.protocol, key(b)))

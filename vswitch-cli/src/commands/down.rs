@@ -62,7 +62,7 @@ impl DownArgs {
     /// Nobody answers: perhaps somebody was killed.
     fn clear(self, global: &Global, absent: ClientError) -> Outcome {
         let (state_dir, socket) = (self.state_dir.unwrap_or_default(), global.socket());
-        let cleared = vswitch::clear_left_over(state_dir.path(), &socket).map_err(|error| {
+        let cleared = vswitch::clean_up_after_crash(state_dir.path(), &socket).map_err(|error| {
             let said = format!("no switch answers at {}, and {error}", socket.display());
             Failure::new(said).with_hint(
                 "--socket names a switch that runs, --state-dir one that was killed; both need root",
@@ -98,7 +98,7 @@ fn await_end(process: &OwnedFd, ports: &Ports, socket: &Path) -> Outcome<()> {
         }
         match progress.look(ports.open(), DOWN_LOOK) {
             Next::GiveUp => return Err(still_there(socket)),
-            Next::Say(left, first) => output::complain(&format!(
+            Next::Say(left, first) => output::print_error(&format!(
                 "the switch closes its ports: {left} of {first} are left\n"
             )),
             Next::Wait => {}

@@ -70,13 +70,13 @@ fn render(ports: &[Port]) -> String {
 
 /// A publication, and whether it is open.
 fn published(port: &Port, ports: &PortSpec) -> String {
-    let is_open = !port.not_open.iter().any(|one| one.ports == *ports);
-    if is_open { ports.to_string() } else { format!("{ports} (not open)") }
+    let is_open = !port.publish_pending.iter().any(|one| one.ports == *ports);
+    if is_open { ports.to_string() } else { format!("{ports} (pending)") }
 }
 
 #[cfg(test)]
 mod tests {
-    use vswitch_api::port::NotOpen;
+    use vswitch_api::port::PendingPublication;
 
     use super::*;
 
@@ -92,7 +92,10 @@ mod tests {
             netns: "a".into(),
             state: "up".into(),
             publish: vec!["8080:80".parse().unwrap(), "53:53/udp".parse().unwrap()],
-            not_open: vec![NotOpen { ports: "53:53/udp".parse().unwrap(), reason: "taken".into() }],
+            publish_pending: vec![PendingPublication {
+                ports: "53:53/udp".parse().unwrap(),
+                reason: "taken".into(),
+            }],
             rx_frames: 12,
             tx_frames: 15,
             rx_bytes: 1536,
@@ -103,7 +106,7 @@ mod tests {
             render(&[port]),
             "\
 NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS  STATE       RX    TX  DROPS  PUBLISHED
-a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k  8080:80/tcp, 53:53/udp (not open)
+a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k  8080:80/tcp, 53:53/udp (pending)
 "
         );
     }

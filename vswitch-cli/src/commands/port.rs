@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use vswitch_api::policy::PortPolicy;
+use vswitch_api::port_settings::PortSettings;
 use vswitch_api::routes;
 
 use crate::cli::Global;
 use crate::client::route;
 use crate::error::{Failure, Outcome};
-use crate::policy::{self, PolicyArgs};
+use crate::port_settings::{self, PortSettingsArgs};
 use crate::{output, value};
 
 /// Show and change what a port may do
@@ -45,26 +45,26 @@ enum PortCommand {
         #[arg(value_parser = value::name)]
         name: String,
         #[command(flatten)]
-        policy: PolicyArgs,
+        settings: PortSettingsArgs,
     },
 }
 
 impl PortArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let policy: PortPolicy = match self.command {
+        let settings: PortSettings = match self.command {
             PortCommand::Show { name } => {
-                global.client()?.get(&route(routes::PORT_POLICY, &name))?
+                global.client()?.get(&route(routes::PORT_SETTINGS, &name))?
             }
-            PortCommand::Set { name, policy } => {
-                let change = policy.change()?;
+            PortCommand::Set { name, settings } => {
+                let change = settings.change()?;
                 if change.is_empty() {
                     return Err(Failure::usage(format!("nothing to change of {name}"))
                         .with_hint("see `vswitch port set --help` for what there is"));
                 }
-                global.client()?.patch(&route(routes::PORT_POLICY, &name), &change)?
+                global.client()?.patch(&route(routes::PORT_SETTINGS, &name), &change)?
             }
         };
-        output::show(global.format, &policy, policy::render)?;
+        output::show(global.format, &settings, port_settings::render)?;
         Ok(ExitCode::SUCCESS)
     }
 }

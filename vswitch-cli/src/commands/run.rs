@@ -8,8 +8,8 @@ use clap::Args;
 use hyper::Method;
 use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
 use vswitch_api::error::ErrorCode;
-use vswitch_api::policy::PolicyChange;
 use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
+use vswitch_api::port_settings::SettingsChange;
 use vswitch_api::publish::Publication;
 use vswitch_api::routes;
 
@@ -18,7 +18,7 @@ use crate::client::{Client, ClientError, route};
 use crate::commands::attach::AddressArgs;
 use crate::error::{Failure, Outcome};
 use crate::output;
-use crate::policy::PolicyArgs;
+use crate::port_settings::PortSettingsArgs;
 use crate::publish::{self, PublishArgs};
 use crate::value::{self, NetworkMode};
 
@@ -42,7 +42,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     publish: PublishArgs,
     #[command(flatten)]
-    policy: PolicyArgs,
+    settings: PortSettingsArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -66,11 +66,11 @@ Examples:
 
 impl RunArgs {
     pub(crate) fn execute(mut self, global: &Global) -> Outcome {
-        let policy = std::mem::take(&mut self.policy).change()?;
+        let settings = std::mem::take(&mut self.settings).change()?;
         let mode = match self.network.clone() {
-            None => return self.attached(global, None, policy),
+            None => return self.attached(global, None, settings),
             Some(NetworkMode::Network(network)) => {
-                return self.attached(global, Some(network), policy);
+                return self.attached(global, Some(network), settings);
             }
             Some(other) if !self.address.is_empty() => {
                 return Err(Failure::usage(format!(
@@ -82,7 +82,7 @@ impl RunArgs {
                     "--publish needs a network of the switch, not {other}"
                 )));
             }
-            Some(other) if !policy.is_empty() => {
+            Some(other) if !settings.is_empty() => {
                 return Err(Failure::usage(format!(
                     "what a port may do needs a network of the switch, not {other}"
                 )));
@@ -99,7 +99,7 @@ impl RunArgs {
         mut self,
         global: &Global,
         network: Option<String>,
-        policy: PolicyChange,
+        settings: SettingsChange,
     ) -> Outcome {
         let name = self.name.take().ok_or_else(|| {
             Failure::usage("--name is needed on a network of the switch, such as --name a")
@@ -111,7 +111,7 @@ impl RunArgs {
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
         let address = std::mem::take(&mut self.address);
         let request = AttachRequest {
-            policy,
+            settings,
             publish: std::mem::take(&mut self.publish).publications(),
             ..address.request(name, NetnsRef::Path(netns.to_owned()), network)
         };
@@ -154,7 +154,7 @@ fn hosts(port: &Port) -> [(IpAddr, Vec<String>); 2] {
 /// Says, beside the command's own output, which ports of the host were picked.
 fn say_ports(published: &[Publication]) {
     for publication in published {
-        output::complain(&format!("published {}\n", publish::line(publication)));
+        output::print_error(&format!("published {}\n", publish::line(publication)));
     }
 }
 

@@ -29,7 +29,8 @@ pub(crate) struct StatsArgs {
 
 const EXAMPLES: &str = "\
 Directions are the switch's: RX came from the container. For every worker
-received + generated + flood copies == sent + dropped + consumed + held.
+received + generated + flood copies + handoff received
+== sent + dropped + consumed + in flight + handed off.
 With --watch and --format json every line is one JSON object with the counters.
 
 Examples:
@@ -101,7 +102,7 @@ fn render_workers(stats: &Stats) -> String {
         Number("SENT"),
         Number("DROPPED"),
         Number("CONSUMED"),
-        Number("HELD"),
+        Number("IN FLIGHT"),
         Number("MACS"),
         Number("MOVES"),
         Number("FDB FULL"),
@@ -119,7 +120,7 @@ fn render_workers(stats: &Stats) -> String {
                 human::count(worker.sent),
                 human::count(worker.dropped),
                 human::count(worker.consumed),
-                worker.held.to_string(),
+                worker.in_flight.to_string(),
                 worker.fdb_entries.to_string(),
                 human::count(worker.mac_moves),
                 human::count(worker.fdb_full),
@@ -130,16 +131,17 @@ fn render_workers(stats: &Stats) -> String {
     );
     if stats.workers.len() > 1 {
         shown.push('\n');
-        shown += &render_handed(stats);
+        shown += &render_handoffs(stats);
     }
     shown
 }
 
 /// What workers have handed to each other for translation.
-fn render_handed(stats: &Stats) -> String {
-    let columns = [Number("WORKER"), Number("TAKEN OVER"), Number("HANDED OVER")];
+fn render_handoffs(stats: &Stats) -> String {
+    let columns = [Number("WORKER"), Number("HANDOFF RECEIVED"), Number("HANDED OFF")];
     let row = |worker: &WorkerStats| {
-        let (taken, handed) = (human::count(worker.taken_over), human::count(worker.handed_over));
+        let (taken, handed) =
+            (human::count(worker.handoff_received), human::count(worker.handed_off));
         [worker.worker.to_string(), taken, handed]
     };
     table::table(columns, stats.workers.iter().map(row))

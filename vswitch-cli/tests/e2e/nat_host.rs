@@ -157,7 +157,7 @@ fn senders_that_cannot_be_reach_nobody() {
 }
 
 fn refused(host: &Host) -> u64 {
-    host.stats().drops.get("nat-address").copied().unwrap_or(0)
+    host.stats().drops.get("nat-bad-address").copied().unwrap_or(0)
 }
 
 /// The host still finds its container, and itself.

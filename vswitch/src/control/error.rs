@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use fastpath::limits::PORTS_MAX;
-use vswitch_api::policy::limits::MacCount;
+use vswitch_api::port_settings::limits::MacCount;
 use vswitch_api::publish::PortSpec;
 use wire::MacAddr;
 
@@ -75,7 +75,7 @@ pub enum ControlError {
     },
     /// A setting that the host's own port does not have.
     #[error("{bridge} is the host's own port, which has no {what}")]
-    HostPolicy {
+    HostSettings {
         /// Its name.
         bridge: String,
         /// The setting.
@@ -111,8 +111,8 @@ pub enum ControlError {
     #[error("the network has all of its {0} static entries in use")]
     StaticsMax(usize),
     /// The host refuses the way out.
-    #[error("there is no way out: {0}")]
-    NoWay(String),
+    #[error("uplink unavailable: {0}")]
+    UplinkUnavailable(String),
     /// Something else on the host has a port.
     #[error("{0}")]
     HostPortTaken(String),
@@ -124,9 +124,9 @@ pub enum ControlError {
     Shifted(String),
     /// The host does not hand ports over.
     #[error("cannot publish: {0}")]
-    NotOpened(String),
+    PublishFailed(String),
     /// An internal network.
-    #[error("{0} has no way out, so nothing can be published on it")]
+    #[error("{0} has no uplink, so nothing can be published on it")]
     NoUplink(String),
     /// Senders that the kernel would not be told of.
     #[error(

@@ -8,12 +8,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::ControlError;
-use super::limits::FREED_MAX;
-use super::model::{Lease, Model, Owner, Wanted};
+use super::limits::DETACH_WAIT_MAX;
+use super::model::{AttachSpec, Lease, Model, Owner};
 use super::name::Name;
 use super::port::blocking;
 use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
-use super::uplink::Gate;
+use super::uplink::HostPublisher;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
 use crate::host::Neighbours;
@@ -35,19 +35,19 @@ pub(super) struct Inner {
     /// What was refused since a limit was hit.
     pub(super) refusals: Refusals,
     /// What the host does for the way out.
-    pub(super) gate: tokio::sync::Mutex<Gate>,
+    pub(super) publisher: tokio::sync::Mutex<HostPublisher>,
     model: Mutex<Model>,
     /// Rung when a port is forgotten.
-    freed: Notify,
+    detached: Notify,
     /// How often somebody has asked for the document to be written.
-    asked: AtomicU64,
+    save_requests: AtomicU64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
 }
 
 /// The store, and which of the requests to write have been met.
 struct Writer {
     store: Store,
-    met: u64,
+    saved_requests: u64,
 }
 
 impl std::fmt::Debug for Inner {
@@ -74,11 +74,11 @@ impl Inner {
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
             refusals: Refusals::default(),
-            gate: tokio::sync::Mutex::default(),
+            publisher: tokio::sync::Mutex::default(),
             model: Mutex::new(model),
-            freed: Notify::new(),
-            asked: AtomicU64::new(0),
-            writer: Arc::new(tokio::sync::Mutex::new(Writer { store, met: 0 })),
+            detached: Notify::new(),
+            save_requests: AtomicU64::new(0),
+            writer: Arc::new(tokio::sync::Mutex::new(Writer { store, saved_requests: 0 })),
         }
     }
 
@@ -94,38 +94,38 @@ impl Inner {
 
     /// Sets aside what a port needs. If a port of that name is on its way out, waits for its end:
     /// users no longer see it, and it holds the addresses that its successor may ask for.
-    pub(super) async fn reserve(&self, wanted: &Wanted) -> Result<Lease, ControlError> {
+    pub(super) async fn reserve(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {
         let attempt = || {
             self.check_not_ending()?;
             let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
-            self.model().reserve(wanted, self.started.elapsed(), &mut random)
+            self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
-        once_free(&self.freed, FREED_MAX, attempt).await
+        retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
     }
 
     /// Forgets a port.
     pub(super) fn forget(&self, name: &Name) {
         self.model().remove(name, self.started.elapsed());
-        self.freed.notify_waiters();
+        self.detached.notify_waiters();
     }
 
     /// Shows a port to the datapath, or hides it.
-    pub(super) fn publish(&self, name: &Name, published: bool) {
+    pub(super) fn commit_port(&self, name: &Name, in_snapshot: bool) {
         let mut model = self.model();
-        model.set_published(name, published);
+        model.set_in_snapshot(name, in_snapshot);
         // Under the lock, so that snapshots are published in the order of the changes.
         self.dataplane.publish(model.snapshot());
     }
 
     /// Publishes the state as it is.
-    pub(super) fn publish_all(&self) {
+    pub(super) fn commit_snapshot(&self) {
         let model = self.model();
         self.dataplane.publish(model.snapshot());
     }
 
     /// Brings the host's neighbour table in line with what the model says of a port.
-    pub(super) async fn introduce(&self, lease: &Lease) {
-        let known = self.model().known_to_host(&lease.name);
+    pub(super) async fn install_host_neighbours(&self, lease: &Lease) {
+        let known = self.model().host_neighbours(&lease.name);
         for address in [lease.ipv4.into(), lease.ipv6.into()] {
             let mac = known.contains(&Some(address)).then_some(lease.mac);
             self.neighbours.set(address, mac).await;
@@ -133,7 +133,7 @@ impl Inner {
     }
 
     /// Takes a port's addresses out of the host's neighbour table.
-    pub(super) async fn withdraw(&self, lease: &Lease) {
+    pub(super) async fn remove_host_neighbours(&self, lease: &Lease) {
         for address in [lease.ipv4.into(), lease.ipv6.into()] {
             self.neighbours.set(address, None).await;
         }
@@ -142,16 +142,16 @@ impl Inner {
     /// Writes the document with the changes made so far. Those who ask while another document is
     /// being written share the next one.
     pub(super) async fn save(&self) -> Result<(), ControlError> {
-        let request = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let request = self.save_requests.fetch_add(1, Ordering::Relaxed) + 1;
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
-        if writer.met >= request {
+        if writer.saved_requests >= request {
             return Ok(());
         }
-        let meets = self.asked.load(Ordering::Relaxed);
+        let covered = self.save_requests.load(Ordering::Relaxed);
         let document = document(&self.model());
         let written = blocking(move || {
             writer.store.save(&document)?;
-            writer.met = meets;
+            writer.saved_requests = covered;
             Ok::<_, StoreError>(())
         });
         Ok(written.await??)
@@ -159,15 +159,15 @@ impl Inner {
 }
 
 /// Attempts again, whenever a port is forgotten, what fails since one is on its way out.
-async fn once_free<T>(
-    freed: &Notify,
+async fn retry_while_busy<T>(
+    detached: &Notify,
     within: Duration,
     mut attempt: impl FnMut() -> Result<T, ControlError>,
 ) -> Result<T, ControlError> {
     let deadline = Instant::now() + within;
     loop {
         // Made before the attempt, so that an end between the two is not missed.
-        let ended = freed.notified();
+        let ended = detached.notified();
         let busy = match attempt() {
             Err(error @ ControlError::Busy(..)) => error,
             result => return result,
@@ -189,7 +189,7 @@ fn document(model: &Model) -> Document {
         gateway_mac: network.gateway_mac,
         next_ipv4,
         next_ipv6,
-        host_policy: network.host_policy.clone(),
+        host_settings: network.host_settings.clone(),
     };
     let statics = model.statics().map(|(&(mac, vlan), owner)| StaticRecord {
         network: record.name.clone(),

@@ -2,7 +2,7 @@
 //! its own.
 //!
 //! A port goes through *attaching* (its name, addresses and slot are reserved), *active* and
-//! *detaching*. Two marks follow the steps of a plan: `published`, the datapath knows it; `saved`, it
+//! *detaching*. Two marks follow the steps of a plan: `in_snapshot`, the datapath knows it; `persisted`, it
 //! is part of the document that survives a restart.
 
 use std::borrow::Cow;
@@ -11,8 +11,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
-use vswitch_api::policy::PortPolicy;
-use vswitch_api::port::NotOpen;
+use vswitch_api::port::PendingPublication;
+use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
@@ -24,18 +24,18 @@ use super::store::NetnsRecord;
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::datapath::{NetworkIndex, PortKind, PortLimits};
 
-mod choose;
+mod allocate;
 mod compile;
 mod limits;
-mod policy;
+mod publication_state;
 mod publish;
-mod shut;
+mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
-mod way;
+mod uplink;
 
-pub(crate) use choose::local_mac;
-pub(crate) use way::{UPLINK_PORT, Way};
+pub(crate) use allocate::local_mac;
+pub(crate) use uplink::{UPLINK_PORT, UplinkRuntime};
 
 /// Where random numbers come from.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
@@ -60,21 +60,21 @@ pub(crate) struct Network {
     pub(crate) snat_ports: SnatPorts,
     pub(crate) multicast: Multicast,
     /// Of the host's own port.
-    pub(crate) host_policy: PortPolicy,
+    pub(crate) host_settings: PortSettings,
 }
 
 /// What somebody asks for.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct AttachSpec {
     pub(crate) name: Name,
     pub(crate) mac: Option<MacAddr>,
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
-    pub(crate) policy: PortPolicy,
+    pub(crate) settings: PortSettings,
     pub(crate) publish: Vec<Publication>,
 }
 
-impl Wanted {
+impl AttachSpec {
     /// A name, and nothing else in particular.
     pub(crate) fn named(name: Name) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Wanted {
             mac: None,
             ipv4: None,
             ipv6: None,
-            policy: PortPolicy::default(),
+            settings: PortSettings::default(),
             publish: Vec::new(),
         }
     }
@@ -100,7 +100,7 @@ pub(crate) struct Lease {
 
 /// What is known once it is clear where the interface goes.
 #[derive(Debug, Clone)]
-pub(crate) struct Settled {
+pub(crate) struct Binding {
     pub(crate) ifname: String,
     pub(crate) netns: NetnsRecord,
     pub(crate) offloads: Vec<&'static str>,
@@ -109,7 +109,7 @@ pub(crate) struct Settled {
 
 /// Where a port is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum PortState {
     Attaching,
     Active,
     Detaching,
@@ -119,20 +119,20 @@ pub(crate) enum Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct Port {
     pub(crate) lease: Lease,
-    pub(crate) phase: Phase,
-    pub(crate) settled: Option<Settled>,
-    pub(crate) policy: PortPolicy,
+    pub(crate) state: PortState,
+    pub(crate) binding: Option<Binding>,
+    pub(crate) settings: PortSettings,
     pub(crate) publications: Vec<Publication>,
     /// Those that the host does not hand over.
-    shut: Vec<NotOpen>,
-    /// The policy, as the datapath counts it.
+    pending: Vec<PendingPublication>,
+    /// The limits, as the datapath counts them.
     limits: PortLimits,
-    published: bool,
-    saved: bool,
+    in_snapshot: bool,
+    persisted: bool,
     /// Frames may have carried its addresses.
-    was_published: bool,
+    was_in_snapshot: bool,
     /// The interface is gone already.
-    gone: bool,
+    interface_gone: bool,
 }
 
 /// The one who has a MAC address set by hand.
@@ -158,7 +158,7 @@ pub(crate) struct Model {
     statics: BTreeMap<(MacAddr, u16), Owner>,
     host_limits: PortLimits,
     /// The way out, unless the network is internal.
-    way: Option<Way>,
+    uplink: Option<UplinkRuntime>,
 }
 
 impl Model {
@@ -169,7 +169,7 @@ impl Model {
             pool4: Pool::v4(network.subnet),
             pool6: Pool::v6(network.subnet6),
             host_limits: limits::compile(
-                &network.host_policy.limits,
+                &network.host_settings.limits,
                 PortKind::Host,
                 &PortLimits::NONE,
             ),
@@ -180,7 +180,7 @@ impl Model {
             first_slot,
             slots_end: slots,
             statics: BTreeMap::new(),
-            way: None,
+            uplink: None,
         }
     }
 
@@ -198,49 +198,51 @@ impl Model {
     /// Reserves all that a port needs, or nothing. `random` gives MAC addresses.
     pub(crate) fn reserve(
         &mut self,
-        wanted: &Wanted,
+        spec: &AttachSpec,
         now: Duration,
         random: Random<'_>,
     ) -> Result<Lease, ControlError> {
-        let name = &wanted.name;
+        let name = &spec.name;
         if name.as_str() == self.network.name.as_str() {
             return Err(ControlError::NameOfBridge(name.to_string()));
         }
-        match self.ports.get(name).map(|port| port.phase) {
+        match self.ports.get(name).map(|port| port.state) {
             None => {}
-            Some(Phase::Detaching) => return Err(ControlError::Busy(name.to_string(), "detached")),
+            Some(PortState::Detaching) => {
+                return Err(ControlError::Busy(name.to_string(), "detached"));
+            }
             Some(_) => return Err(ControlError::NameTaken(name.to_string())),
         }
         let slot = self.free_slot()?;
-        let publications = self.claim(name, 0, &wanted.publish, &mut *random)?;
-        let mac = self.choose_mac(wanted.mac, random)?;
-        let ipv4 = take(&mut self.pool4, wanted.ipv4, now)
-            .map_err(|error| self.with_owner(error, wanted.ipv4))?;
-        let ipv6 = match take(&mut self.pool6, wanted.ipv6, now) {
+        let publications = self.allocate_publications(name, 0, &spec.publish, &mut *random)?;
+        let mac = self.allocate_mac(spec.mac, random)?;
+        let ipv4 = allocate_address(&mut self.pool4, spec.ipv4, now)
+            .map_err(|error| self.with_owner(error, spec.ipv4))?;
+        let ipv6 = match allocate_address(&mut self.pool6, spec.ipv6, now) {
             Ok(address) => address,
             Err(error) => {
-                self.pool4.give_back(ipv4);
-                return Err(self.with_owner(error, wanted.ipv6));
+                self.pool4.release_unused(ipv4);
+                return Err(self.with_owner(error, spec.ipv6));
             }
         };
         let lease = Lease { name: name.clone(), mac, ipv4, ipv6, slot };
-        if let Err(error) = policy::check(&wanted.policy, &lease) {
-            self.pool4.give_back(ipv4);
-            self.pool6.give_back(ipv6);
+        if let Err(error) = settings::check(&spec.settings, &lease) {
+            self.pool4.release_unused(ipv4);
+            self.pool6.release_unused(ipv6);
             return Err(error);
         }
         let port = Port {
             lease: lease.clone(),
-            phase: Phase::Attaching,
-            settled: None,
-            limits: limits::compile(&wanted.policy.limits, PortKind::Container, &PortLimits::NONE),
-            policy: wanted.policy.clone(),
+            state: PortState::Attaching,
+            binding: None,
+            limits: limits::compile(&spec.settings.limits, PortKind::Container, &PortLimits::NONE),
+            settings: spec.settings.clone(),
             publications,
-            shut: Vec::new(),
-            published: false,
-            saved: false,
-            was_published: false,
-            gone: false,
+            pending: Vec::new(),
+            in_snapshot: false,
+            persisted: false,
+            was_in_snapshot: false,
+            interface_gone: false,
         };
         self.ports.insert(name.clone(), port);
         self.slots.insert(slot, name.clone());
@@ -253,48 +255,53 @@ impl Model {
         let Some(port) = self.ports.remove(name) else { return };
         self.slots.remove(&port.lease.slot);
         self.statics.retain(|_, owner| *owner != Owner::Port(name.clone()));
-        if port.was_published {
+        if port.was_in_snapshot {
             self.pool4.release(port.lease.ipv4, now);
             self.pool6.release(port.lease.ipv6, now);
         } else {
-            self.pool4.give_back(port.lease.ipv4);
-            self.pool6.give_back(port.lease.ipv6);
+            self.pool4.release_unused(port.lease.ipv4);
+            self.pool6.release_unused(port.lease.ipv6);
         }
     }
 
     /// Notes what the kernel granted.
-    pub(crate) fn note_tap(&mut self, name: &Name, offloads: Vec<&'static str>, queues: usize) {
+    pub(crate) fn set_tap_features(
+        &mut self,
+        name: &Name,
+        offloads: Vec<&'static str>,
+        queues: usize,
+    ) {
         self.change(name, |port| {
-            if let Some(settled) = &mut port.settled {
-                settled.offloads = offloads;
-                settled.queues = queues;
+            if let Some(binding) = &mut port.binding {
+                binding.offloads = offloads;
+                binding.queues = queues;
             }
         });
     }
 
     /// Shows a port to the datapath, or hides it; takes effect with the next [`Model::snapshot`].
-    pub(crate) fn set_published(&mut self, name: &Name, published: bool) {
+    pub(crate) fn set_in_snapshot(&mut self, name: &Name, in_snapshot: bool) {
         self.change(name, |port| {
-            port.published = published;
-            port.was_published |= published;
+            port.in_snapshot = in_snapshot;
+            port.was_in_snapshot |= in_snapshot;
         });
     }
 
     /// Takes a port into the document, or out of it.
-    pub(crate) fn set_saved(&mut self, name: &Name, saved: bool) {
-        self.change(name, |port| port.saved = saved);
+    pub(crate) fn set_persisted(&mut self, name: &Name, persisted: bool) {
+        self.change(name, |port| port.persisted = persisted);
     }
 
     /// The attachment is complete. Says whether its interface is still there.
     pub(crate) fn activate(&mut self, name: &Name) -> bool {
-        self.change(name, |port| port.phase = Phase::Active);
-        self.ports.get(name).is_some_and(|port| !port.gone)
+        self.change(name, |port| port.state = PortState::Active);
+        self.ports.get(name).is_some_and(|port| !port.interface_gone)
     }
 
     /// Notes that the interface of a port is gone; if the port worked, starts to take it away.
-    pub(crate) fn lose(&mut self, slot: PortIndex) -> Option<Lease> {
+    pub(crate) fn begin_detach_lost(&mut self, slot: PortIndex) -> Option<Lease> {
         let name = self.slots.get(&slot)?.clone();
-        self.change(&name, |port| port.gone = true);
+        self.change(&name, |port| port.interface_gone = true);
         self.begin_detach(&name).ok()
     }
 
@@ -302,26 +309,26 @@ impl Model {
     pub(crate) fn begin_detach(&mut self, name: &Name) -> Result<Lease, ControlError> {
         let unknown = || ControlError::UnknownPort(name.to_string());
         let port = self.ports.get_mut(name).ok_or_else(unknown)?;
-        match port.phase {
-            Phase::Attaching => Err(ControlError::Busy(name.to_string(), "attached")),
-            Phase::Detaching => Err(ControlError::Busy(name.to_string(), "detached")),
-            Phase::Active => {
-                port.phase = Phase::Detaching;
+        match port.state {
+            PortState::Attaching => Err(ControlError::Busy(name.to_string(), "attached")),
+            PortState::Detaching => Err(ControlError::Busy(name.to_string(), "detached")),
+            PortState::Active => {
+                port.state = PortState::Detaching;
                 Ok(port.lease.clone())
             }
         }
     }
 
     /// Ports that work, in the order of their names.
-    pub(crate) fn active(&self) -> impl Iterator<Item = (&Port, &Settled)> {
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&Port, &Binding)> {
         self.ports
             .values()
-            .filter(|port| port.phase == Phase::Active)
-            .filter_map(|port| port.settled.as_ref().map(|settled| (port, settled)))
+            .filter(|port| port.state == PortState::Active)
+            .filter_map(|port| port.binding.as_ref().map(|binding| (port, binding)))
     }
 
     /// The port in a slot.
-    pub(crate) fn name_in(&self, slot: PortIndex) -> Option<&Name> {
+    pub(crate) fn name_in_slot(&self, slot: PortIndex) -> Option<&Name> {
         self.slots.get(&slot)
     }
 
@@ -334,7 +341,7 @@ impl Model {
             UPLINK_PORT if self.network.uplink.is_user_space() => {
                 Some(format!("{bridge}.uplink").into())
             }
-            _ => self.name_in(slot).map(|name| name.as_str().into()),
+            _ => self.name_in_slot(slot).map(|name| name.as_str().into()),
         }
     }
 
@@ -355,7 +362,7 @@ impl Model {
         owner: Owner,
     ) -> Result<(), ControlError> {
         if let Owner::Port(name) = &owner
-            && self.ports.get(name).is_none_or(|port| port.phase != Phase::Active)
+            && self.ports.get(name).is_none_or(|port| port.state != PortState::Active)
         {
             return Err(ControlError::UnknownPort(name.to_string()));
         }
@@ -383,9 +390,13 @@ impl Model {
     }
 }
 
-fn take<A: Address>(pool: &mut Pool<A>, wanted: Option<A>, now: Duration) -> Result<A, PoolError> {
-    match wanted {
-        Some(address) => pool.take(address).map(|()| address),
-        None => pool.take_any(now),
+fn allocate_address<A: Address>(
+    pool: &mut Pool<A>,
+    requested: Option<A>,
+    now: Duration,
+) -> Result<A, PoolError> {
+    match requested {
+        Some(address) => pool.allocate_exact(address).map(|()| address),
+        None => pool.allocate(now),
     }
 }

@@ -1,7 +1,7 @@
 //! Changes as plans: a list of steps, made before anything is touched.
 //!
-//! [`carry_out`] applies the steps in order; when one fails, those before it are undone in reverse and
-//! the error is returned, so a change happens as a whole or not at all. [`tear_down`] undoes all steps
+//! [`execute`] applies the steps in order; when one fails, those before it are undone in reverse and
+//! the error is returned, so a change happens as a whole or not at all. [`undo_all`] undoes all steps
 //! in reverse; an error does not stop it.
 
 use std::fmt::{Debug, Display};
@@ -27,13 +27,13 @@ pub(crate) trait Steps {
 }
 
 /// Does all steps, or none.
-pub(crate) async fn carry_out<S: Steps>(who: &mut S, plan: &[S::Step]) -> Result<(), S::Error> {
+pub(crate) async fn execute<S: Steps>(steps: &mut S, plan: &[S::Step]) -> Result<(), S::Error> {
     for (done, step) in plan.iter().enumerate() {
         let start = Instant::now();
-        let applied = who.apply(*step).await;
+        let applied = steps.apply(*step).await;
         tracing::debug!(?step, took = ?start.elapsed(), "applied");
         if let Err(error) = applied {
-            for failure in tear_down(who, &plan[..done]).await {
+            for failure in undo_all(steps, &plan[..done]).await {
                 tracing::warn!(error = %failure, "while undoing");
             }
             return Err(error);
@@ -43,10 +43,10 @@ pub(crate) async fn carry_out<S: Steps>(who: &mut S, plan: &[S::Step]) -> Result
 }
 
 /// Undoes all steps in reverse, and collects what went wrong.
-pub(crate) async fn tear_down<S: Steps>(who: &mut S, plan: &[S::Step]) -> Vec<S::Error> {
+pub(crate) async fn undo_all<S: Steps>(steps: &mut S, plan: &[S::Step]) -> Vec<S::Error> {
     let mut failures = Vec::new();
     for step in plan.iter().rev() {
-        if let Err(error) = who.undo(*step).await {
+        if let Err(error) = steps.undo(*step).await {
             tracing::debug!(?step, %error, "not undone");
             failures.push(error);
         }

@@ -5,7 +5,7 @@
 //! between the attachment comes back although nobody was told that it exists; a client that got no
 //! answer has to look in any case.
 
-mod place;
+mod netns_binding;
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use vswitch_api::port::NetnsRef;
 
 use super::error::ControlError;
 use super::inner::Inner;
-use super::limits::PICKS_MAX;
-use super::model::{Lease, Wanted};
+use super::limits::PORT_ALLOC_TRIES_MAX;
+use super::model::{AttachSpec, Lease};
 use super::plan::Steps;
 use super::store::Attachment;
-use super::{reopen, uplink};
+use super::{republish, uplink};
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
 use crate::host::container::{self, ContainerSetup};
 use crate::host::{HostError, NetnsError, netns};
-use place::{Place, Source};
+use netns_binding::{NetnsBinding, Source};
 
 /// A TAP's name until it is moved; the kernel puts the first free number in.
 const TAP_NAME: &str = "vswtap%d";
@@ -44,17 +44,17 @@ pub(super) enum Step {
     /// It is moved in, named, addressed and brought up.
     Configure,
     /// The datapath is told what the port is.
-    Publish,
+    CommitSnapshot,
     /// The workers get the TAP's queues.
     AddPort,
     /// The host knows its addresses.
-    Introduce,
+    InstallHostNeighbours,
     /// The host hands over what is published.
-    Open,
+    OpenHostPorts,
     /// The namespace is still the one that was asked for.
     Verify,
     /// The document is on the disk.
-    Saved,
+    AwaitSave,
 }
 
 /// An attach that somebody waits for.
@@ -64,12 +64,12 @@ pub(super) const ATTACH: [Step; 11] = [
     Step::Save,
     Step::CreateTap,
     Step::Configure,
-    Step::Publish,
+    Step::CommitSnapshot,
     Step::AddPort,
-    Step::Introduce,
-    Step::Open,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
     Step::Verify,
-    Step::Saved,
+    Step::AwaitSave,
 ];
 
 /// The same for an attachment that the document has already.
@@ -78,101 +78,118 @@ pub(super) const REPLAY: [Step; 9] = [
     Step::Locate,
     Step::CreateTap,
     Step::Configure,
-    Step::Publish,
+    Step::CommitSnapshot,
     Step::AddPort,
-    Step::Introduce,
-    Step::Open,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
     Step::Verify,
 ];
 
 /// What is undone, in reverse, when a port goes.
-pub(super) const DETACH: [Step; 6] =
-    [Step::Reserve, Step::Save, Step::Publish, Step::AddPort, Step::Introduce, Step::Open];
+pub(super) const DETACH: [Step; 6] = [
+    Step::Reserve,
+    Step::Save,
+    Step::CommitSnapshot,
+    Step::AddPort,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
+];
 
 /// A port on its way in or out.
 #[derive(Debug)]
 pub(super) struct PortChange {
     inner: Arc<Inner>,
-    wanted: Wanted,
+    spec: AttachSpec,
     source: Option<Source>,
     lease: Option<Lease>,
-    place: Option<Place>,
-    saving: Option<JoinHandle<Result<(), ControlError>>>,
+    netns_binding: Option<NetnsBinding>,
+    pending_save: Option<JoinHandle<Result<(), ControlError>>>,
     tap: Option<Tap>,
     /// It is of the document.
-    is_kept: bool,
+    is_stored: bool,
 }
 
 impl PortChange {
     /// A new port.
     pub(super) fn attach(
         inner: Arc<Inner>,
-        wanted: Wanted,
+        spec: AttachSpec,
         ifname: Option<IfName>,
         netns: NetnsRef,
     ) -> Self {
-        Self::new(inner, wanted, Some(Source::Asked(netns, ifname)))
+        Self::new(inner, spec, Some(Source::Requested(netns, ifname)))
     }
 
     /// A port of the document.
-    pub(super) fn replay(inner: Arc<Inner>, kept: &Attachment) -> Result<Self, ControlError> {
-        let ifname = kept.ifname.parse().map_err(ControlError::Ifname)?;
-        let wanted = Wanted {
-            name: kept.name.clone(),
-            mac: Some(kept.mac),
-            ipv4: Some(kept.ipv4),
-            ipv6: Some(kept.ipv6),
-            policy: kept.policy.clone(),
-            publish: kept.publish.clone(),
+    pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
+        let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
+        let spec = AttachSpec {
+            name: stored.name.clone(),
+            mac: Some(stored.mac),
+            ipv4: Some(stored.ipv4),
+            ipv6: Some(stored.ipv6),
+            settings: stored.settings.clone(),
+            publish: stored.publish.clone(),
         };
-        Ok(Self::new(inner, wanted, Some(Source::Kept(kept.netns.clone(), ifname))))
+        Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
     }
 
     /// A port that goes.
     pub(super) fn detach(inner: Arc<Inner>, lease: Lease) -> Self {
-        let wanted = Wanted::named(lease.name.clone());
-        Self { lease: Some(lease), ..Self::new(inner, wanted, None) }
+        let spec = AttachSpec::named(lease.name.clone());
+        Self { lease: Some(lease), ..Self::new(inner, spec, None) }
     }
 
-    fn new(inner: Arc<Inner>, wanted: Wanted, source: Option<Source>) -> Self {
-        let is_kept = matches!(source, Some(Source::Kept(..)));
-        Self { inner, wanted, source, lease: None, place: None, saving: None, tap: None, is_kept }
+    fn new(inner: Arc<Inner>, spec: AttachSpec, source: Option<Source>) -> Self {
+        let is_stored = matches!(source, Some(Source::Stored(..)));
+        Self {
+            inner,
+            spec,
+            source,
+            lease: None,
+            netns_binding: None,
+            pending_save: None,
+            tap: None,
+            is_stored,
+        }
     }
 
     /// What was reserved.
     pub(super) fn lease(&self) -> Result<&Lease, ControlError> {
-        self.lease.as_ref().ok_or_else(|| out_of_order("lease"))
+        self.lease.as_ref().ok_or_else(|| step_order_error("lease"))
     }
 
     async fn locate(&mut self) -> Result<(), ControlError> {
-        let source = self.source.take().ok_or_else(|| out_of_order("namespace"))?;
-        self.place = Some(place::locate(&self.inner, &self.wanted.name, source).await?);
+        let source = self.source.take().ok_or_else(|| step_order_error("namespace"))?;
+        self.netns_binding =
+            Some(netns_binding::locate(&self.inner, &self.spec.name, source).await?);
         Ok(())
     }
 
     fn save(&mut self) {
-        self.inner.model().set_saved(&self.wanted.name, true);
+        self.inner.model().set_persisted(&self.spec.name, true);
         let inner = Arc::clone(&self.inner);
-        self.saving = Some(tokio::spawn(async move { inner.save().await }));
+        self.pending_save = Some(tokio::spawn(async move { inner.save().await }));
     }
 
-    async fn saved(&mut self) -> Result<(), ControlError> {
-        let Some(saving) = self.saving.take() else { return Ok(()) };
-        saving.await.map_err(|error| ControlError::Task(error.to_string()))?
+    async fn await_save(&mut self) -> Result<(), ControlError> {
+        let Some(pending_save) = self.pending_save.take() else { return Ok(()) };
+        pending_save.await.map_err(|error| ControlError::Task(error.to_string()))?
     }
 
     async fn configure(&mut self) -> Result<(), ControlError> {
         let lease = self.lease()?.clone();
-        let tap = self.tap.as_ref().ok_or_else(|| out_of_order("TAP"))?;
-        let place = self.place.as_ref().ok_or_else(|| out_of_order("namespace"))?;
+        let tap = self.tap.as_ref().ok_or_else(|| step_order_error("TAP"))?;
+        let netns_binding =
+            self.netns_binding.as_ref().ok_or_else(|| step_order_error("namespace"))?;
         let setup = {
             let mut model = self.inner.model();
-            model.note_tap(&lease.name, tap.offloads.names(), tap.queues.len());
+            model.set_tap_features(&lease.name, tap.offloads.names(), tap.queues.len());
             let network = &model.network;
             ContainerSetup {
                 tap_index: tap.ifindex,
                 queues: tap.queues.len(),
-                ifname: place.ifname.clone(),
+                ifname: netns_binding.ifname.clone(),
                 mac: lease.mac,
                 mtu: network.mtu,
                 address: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
@@ -181,13 +198,13 @@ impl PortChange {
                 gateway6: network.subnet6.gateway(),
             }
         };
-        container::configure(place.netns.clone(), setup).await?;
+        container::configure(netns_binding.netns.clone(), setup).await?;
         Ok(())
     }
 
     async fn add_port(&mut self) -> Result<(), ControlError> {
         let slot = self.lease()?.slot;
-        let tap = self.tap.take().ok_or_else(|| out_of_order("TAP"))?;
+        let tap = self.tap.take().ok_or_else(|| step_order_error("TAP"))?;
         Ok(self.inner.dataplane.add_port(slot, tap.queues).await?)
     }
 
@@ -195,36 +212,37 @@ impl PortChange {
     /// attachment that comes back is kept in any case.
     async fn open(&mut self) -> Result<(), ControlError> {
         let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
-        if self.is_kept {
-            reopen::all_that_can_be(&inner, &lease).await;
+        if self.is_stored {
+            republish::open_stored(&inner, &lease).await;
             return Ok(());
         }
-        let mut gate = inner.gate.lock().await;
-        let has_picks = self.wanted.publish.iter().any(|one| one.ports.host().is_none());
-        for _ in 0..PICKS_MAX {
+        let mut publisher = inner.publisher.lock().await;
+        let has_auto_ports = self.spec.publish.iter().any(|one| one.ports.host().is_none());
+        for _ in 0..PORT_ALLOC_TRIES_MAX {
             let publications = inner.model().publications_of(&lease.name);
-            let error = match gate.open(&lease, &publications).await {
+            let error = match publisher.open(&lease, &publications).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if !has_picks || !uplink::is_taken(&error) {
-                return Err(ControlError::not_opened(error));
+            if !has_auto_ports || !uplink::is_port_taken(&error) {
+                return Err(ControlError::publish_failed(error));
             }
             let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
-            inner.model().pick_again(&lease.name, &self.wanted.publish, &mut random)?;
-            inner.publish_all();
+            inner.model().reallocate_publications(&lease.name, &self.spec.publish, &mut random)?;
+            inner.commit_snapshot();
             // What is being written names the ports of before.
             self.save();
         }
-        Err(ControlError::NotOpened("no free ports were found".to_owned()))
+        Err(ControlError::PublishFailed("no free ports were found".to_owned()))
     }
 
     /// A process may have exited meanwhile: what it left would be found dead the moment that we let
     /// its namespace go.
     async fn verify(&mut self) -> Result<(), ControlError> {
-        let place = self.place.take().ok_or_else(|| out_of_order("namespace"))?;
-        let described = netns::describe(&place.record.reference);
-        if blocking(move || place.netns.still_named()).await? {
+        let netns_binding =
+            self.netns_binding.take().ok_or_else(|| step_order_error("namespace"))?;
+        let described = netns::describe(&netns_binding.record.reference);
+        if blocking(move || netns_binding.netns.still_named()).await? {
             return Ok(());
         }
         Err(NetnsError::Gone(described).into())
@@ -237,7 +255,7 @@ impl Steps for PortChange {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
-            Step::Reserve => self.lease = Some(self.inner.reserve(&self.wanted).await?),
+            Step::Reserve => self.lease = Some(self.inner.reserve(&self.spec).await?),
             Step::Locate => self.locate().await?,
             Step::Save => self.save(),
             Step::CreateTap => {
@@ -245,33 +263,33 @@ impl Steps for PortChange {
                 self.tap = Some(create_tap(TAP_NAME.to_owned(), queues).await?);
             }
             Step::Configure => self.configure().await?,
-            Step::Publish => self.inner.publish(&self.wanted.name, true),
-            Step::Introduce => self.inner.introduce(self.lease()?).await,
+            Step::CommitSnapshot => self.inner.commit_port(&self.spec.name, true),
+            Step::InstallHostNeighbours => self.inner.install_host_neighbours(self.lease()?).await,
             Step::AddPort => self.add_port().await?,
-            Step::Open => self.open().await?,
+            Step::OpenHostPorts => self.open().await?,
             Step::Verify => self.verify().await?,
-            Step::Saved => self.saved().await?,
+            Step::AwaitSave => self.await_save().await?,
         }
         Ok(())
     }
 
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
-        let name = &self.wanted.name;
+        let name = &self.spec.name;
         match step {
             Step::Reserve => self.inner.forget(name),
-            Step::Locate => self.place = None,
+            Step::Locate => self.netns_binding = None,
             Step::Save => {
-                self.inner.model().set_saved(name, false);
+                self.inner.model().set_persisted(name, false);
                 self.inner.save().await?;
             }
             // Closing its queues takes the interface away, wherever it is.
             Step::CreateTap => self.tap = None,
-            Step::Configure | Step::Verify | Step::Saved => {}
-            Step::Publish => self.inner.publish(name, false),
-            Step::Introduce => self.inner.withdraw(self.lease()?).await,
-            Step::Open => {
-                let closed = self.inner.gate.lock().await.close(name, |_| true).await;
-                closed.map_err(ControlError::not_opened)?;
+            Step::Configure | Step::Verify | Step::AwaitSave => {}
+            Step::CommitSnapshot => self.inner.commit_port(name, false),
+            Step::InstallHostNeighbours => self.inner.remove_host_neighbours(self.lease()?).await,
+            Step::OpenHostPorts => {
+                let closed = self.inner.publisher.lock().await.close(name, |_| true).await;
+                closed.map_err(ControlError::publish_failed)?;
             }
             Step::AddPort => {
                 let slot = self.lease()?.slot;
@@ -290,6 +308,6 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// A plan whose steps are in a wrong order: a mistake of ours, that tests find.
-fn out_of_order(what: &str) -> ControlError {
+fn step_order_error(what: &str) -> ControlError {
     ControlError::Host(HostError::Thread(std::io::Error::other(format!("no {what}"))))
 }

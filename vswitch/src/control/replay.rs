@@ -9,27 +9,27 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::error::ControlError;
-use super::limits::REPLAYS_AT_ONCE;
+use super::limits::REPLAY_CONCURRENCY;
 use super::model::Owner;
 use super::port::{self, PortChange};
-use super::start::Replayed;
+use super::start::ReplayReport;
 use super::store::{Attachment, Document};
 use super::{Control, plan};
 use crate::host::{HostError, NetnsError};
 
 /// Brings back what can be.
-pub(super) async fn run(control: &Control, document: Document) -> Replayed {
-    let mut replayed = Replayed::default();
+pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
+    let mut replayed = ReplayReport::default();
     let mut running = JoinSet::new();
     let mut waiting = document.attachments.into_iter();
     loop {
-        while running.len() < REPLAYS_AT_ONCE
+        while running.len() < REPLAY_CONCURRENCY
             && let Some(attachment) = waiting.next()
         {
             let control = control.clone();
             running.spawn(async move {
-                let result = one(&control, &attachment).await;
-                report(&attachment, &result);
+                let result = replay_one(&control, &attachment).await;
+                log_result(&attachment, &result);
                 result.is_ok()
             });
         }
@@ -47,35 +47,35 @@ pub(super) async fn run(control: &Control, document: Document) -> Replayed {
         }
     }
     drop(model);
-    control.0.publish_all();
+    control.0.commit_snapshot();
     replayed
 }
 
-async fn one(control: &Control, kept: &Attachment) -> Result<(), ControlError> {
-    let mut change = PortChange::replay(Arc::clone(&control.0), kept)?;
-    plan::carry_out(&mut change, &port::REPLAY).await?;
+async fn replay_one(control: &Control, stored: &Attachment) -> Result<(), ControlError> {
+    let mut change = PortChange::replay(Arc::clone(&control.0), stored)?;
+    plan::execute(&mut change, &port::REPLAY).await?;
     let lease = change.lease()?.clone();
     let alive = {
         let mut model = control.0.model();
-        model.set_saved(&lease.name, true);
+        model.set_persisted(&lease.name, true);
         model.activate(&lease.name)
     };
     if !alive {
-        control.lost(lease.slot).await;
-        return Err(NetnsError::Gone(kept.name.to_string()).into());
+        control.detach_lost_port(lease.slot).await;
+        return Err(NetnsError::Gone(stored.name.to_string()).into());
     }
     control.announce(&lease).await;
     Ok(())
 }
 
-fn report(kept: &Attachment, result: &Result<(), ControlError>) {
+fn log_result(stored: &Attachment, result: &Result<(), ControlError>) {
     match result {
-        Ok(()) => tracing::info!(name = %kept.name, "attached again"),
+        Ok(()) => tracing::info!(name = %stored.name, "attached again"),
         Err(ControlError::Host(HostError::Netns(error))) => {
-            tracing::info!(name = %kept.name, %error, "dropped");
+            tracing::info!(name = %stored.name, %error, "dropped");
         }
         Err(error) => {
-            tracing::error!(name = %kept.name, %error, "cannot be attached again: dropped")
+            tracing::error!(name = %stored.name, %error, "cannot be attached again: dropped")
         }
     }
 }

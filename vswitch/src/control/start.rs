@@ -1,4 +1,4 @@
-//! From a kept document and a configuration to a switch that stands.
+//! From a stored document and a configuration to a switch that stands.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use fastpath::tap::Tap;
 use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::sync::mpsc;
-use vswitch_api::policy::PortPolicy;
+use vswitch_api::port_settings::PortSettings;
 
 use super::error::ControlError;
 use super::inner::Inner;
 use super::model::{HOST_PORT, Model, Network, local_mac};
 use super::port::blocking;
 use super::store::{Document, Store, StoreError};
-use super::{Control, reopen, replay};
+use super::{Control, replay, republish};
 use crate::config::{Config, Subnet6};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
@@ -21,7 +21,7 @@ use crate::host::{HostError, Neighbours, Netlink, netns, nft};
 
 /// What has come back at start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Replayed {
+pub(crate) struct ReplayReport {
     /// Attachments that work again.
     pub(crate) attached: usize,
     /// Attachments that were dropped.
@@ -30,12 +30,12 @@ pub(crate) struct Replayed {
 
 /// The state directory, locked, and the document in it.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct StoredState {
     store: Store,
     document: Option<Document>,
 }
 
-impl Kept {
+impl StoredState {
     /// Locks the directory and reads the document.
     pub(crate) async fn open(directory: &Path) -> Result<Self, ControlError> {
         let directory = directory.to_owned();
@@ -52,9 +52,9 @@ impl Control {
     /// Brings the switch up: workers, bridge, attachments. When this fails nothing is left.
     pub(crate) async fn start(
         config: &Config,
-        kept: Kept,
-    ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, Replayed), ControlError> {
-        let Kept { store, document } = kept;
+        stored: StoredState,
+    ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, ReplayReport), ControlError> {
+        let StoredState { store, document } = stored;
         let network = network(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;
         let boot_id = netns::boot_id().map_err(HostError::Connect)?;
@@ -79,7 +79,7 @@ impl Control {
         let neighbours = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
         let parts = Inner::new(config.clone(), dataplane, neighbours, boot_id, model, store);
         let control = Self(Arc::new(parts));
-        match control.carry_on(&netlink, tap, document).await {
+        match control.finish_start(&netlink, tap, document).await {
             Ok(replayed) => Ok((control, events, replayed)),
             Err(error) => {
                 control.end().await;
@@ -88,26 +88,26 @@ impl Control {
         }
     }
 
-    async fn carry_on(
+    async fn finish_start(
         &self,
         netlink: &Netlink,
         tap: Tap,
         document: Option<Document>,
-    ) -> Result<Replayed, ControlError> {
-        self.0.publish_all();
+    ) -> Result<ReplayReport, ControlError> {
+        self.0.commit_snapshot();
         self.0.dataplane.add_port(HOST_PORT, tap.queues).await?;
-        self.clear_former(document.as_ref()).await;
-        self.make_way(netlink).await?;
+        self.remove_stale_tables(document.as_ref()).await;
+        self.start_uplink(netlink).await?;
         let replayed = match document {
             Some(document) => {
                 let replayed = replay::run(self, document).await;
-                let (_, not_open) = self.0.model().open_and_not();
-                if not_open > 0 {
-                    tokio::spawn(reopen::retry(Arc::clone(&self.0)));
+                let (_, pending_publications) = self.0.model().count_publications();
+                if pending_publications > 0 {
+                    tokio::spawn(republish::retry_pending(Arc::clone(&self.0)));
                 }
                 replayed
             }
-            None => Replayed::default(),
+            None => ReplayReport::default(),
         };
         self.0.save().await?;
         Ok(replayed)
@@ -117,7 +117,7 @@ impl Control {
 impl Control {
     /// Takes away the tables of a former bridge, which stay in front of the device after a crash; names those that
     /// may be another switch's.
-    async fn clear_former(&self, document: Option<&Document>) {
+    async fn remove_stale_tables(&self, document: Option<&Document>) {
         let networks = document.into_iter().flat_map(|document| &document.networks);
         let former: Vec<String> = networks.map(|network| network.name.clone()).collect();
         let cleared = blocking(move || nft::remove_orphans(&former)).await;
@@ -156,22 +156,22 @@ async fn create_bridge(
     Ok(bridge::create(netlink, &setup).await?)
 }
 
-/// The first network: what the configuration says, else what was kept, else the defaults.
+/// The first network: what the configuration says, else what was stored, else the defaults.
 fn network(config: &Config, document: Option<&Document>) -> Result<Network, ControlError> {
     let random = || getrandom::u64().map_err(|error| ControlError::Random(error.to_string()));
-    let kept = document.and_then(|document| document.networks.first());
-    let subnet6 = match (config.subnet6, kept) {
-        (Some(said), _) => said,
-        (None, Some(kept)) => kept.subnet6,
+    let stored = document.and_then(|document| document.networks.first());
+    let subnet6 = match (config.subnet6, stored) {
+        (Some(configured), _) => configured,
+        (None, Some(stored)) => stored.subnet6,
         (None, None) => Subnet6::unique_local(random()?),
     };
-    let gateway_mac = match kept {
-        Some(kept) => kept.gateway_mac,
+    let gateway_mac = match stored {
+        Some(stored) => stored.gateway_mac,
         None => local_mac(random()?),
     };
     Ok(Network {
         name: config.bridge.clone(),
-        subnet: config.subnet.or(kept.map(|kept| kept.subnet)).unwrap_or_default(),
+        subnet: config.subnet.or(stored.map(|stored| stored.subnet)).unwrap_or_default(),
         subnet6,
         gateway_mac,
         mtu: config.mtu.get(),
@@ -180,6 +180,7 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         uplink: config.uplink.clone(),
         snat_ports: config.snat_ports.clone(),
         multicast: config.multicast,
-        host_policy: kept.map_or_else(PortPolicy::of_host, |kept| kept.host_policy.clone()),
+        host_settings: stored
+            .map_or_else(PortSettings::of_host, |stored| stored.host_settings.clone()),
     })
 }

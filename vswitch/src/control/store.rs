@@ -11,8 +11,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::NetnsRef;
+use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
@@ -100,8 +100,12 @@ pub(crate) struct NetworkRecord {
     pub(crate) next_ipv4: Ipv4Addr,
     pub(crate) next_ipv6: Ipv6Addr,
     /// Of the host's own port.
-    #[serde(default = "PortPolicy::of_host", skip_serializing_if = "PortPolicy::is_of_host")]
-    pub(crate) host_policy: PortPolicy,
+    #[serde(
+        alias = "host_policy",
+        default = "PortSettings::of_host",
+        skip_serializing_if = "PortSettings::is_of_host"
+    )]
+    pub(crate) host_settings: PortSettings,
 }
 
 /// An attachment.
@@ -116,8 +120,8 @@ pub(crate) struct Attachment {
     pub(crate) ipv4: Ipv4Addr,
     pub(crate) ipv6: Ipv6Addr,
     pub(crate) netns: NetnsRecord,
-    #[serde(default, skip_serializing_if = "PortPolicy::is_default")]
-    pub(crate) policy: PortPolicy,
+    #[serde(alias = "policy", default, skip_serializing_if = "PortSettings::is_default")]
+    pub(crate) settings: PortSettings,
     /// With the host's ports that were picked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) publish: Vec<Publication>,

@@ -1,14 +1,14 @@
 //! The way out: what the host says of it goes into snapshots, what is published goes to the host.
 //!
 //! ```text
-//! host::uplink  -- UplinkState -->  follow()   --> model (Way) --> snapshot: routes, neighbours, policy
-//! datapath      -- Resolve     -->  resolve()  --> host::uplink: asks the kernel for a neighbour
-//! a plan's step -- Forward     -->  Gate::open, close --> host::uplink: ports held, nftables, proxy of ::1
+//! host::uplink  -- UplinkState -->  follow_uplink() --> model (UplinkRuntime) --> snapshot: routes, neighbours, policy
+//! datapath      -- Resolve     -->  resolve()       --> host::uplink: asks the kernel for a neighbour
+//! a plan's step -- Forward     -->  HostPublisher::open, close --> host::uplink: reserved ports, nftables, proxy of ::1
 //! ```
 //!
 //! A publication is shown to the datapath before it is opened on the host, and closed there before it is
 //! hidden: a frame that is handed over always finds its rule. All that is open is loaded as one, so the
-//! gate is locked meanwhile, and each change adds to what stood before it.
+//! publisher is locked meanwhile, and each change adds to what stood before it.
 //!
 //! States, as `status` names them: *waiting* (no device: `--uplink auto` without a default route) <-> *down*
 //! <-> *up*. They are the host's; nothing here has a timeout.
@@ -26,36 +26,36 @@ use vswitch_api::status::UplinkStatus;
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{Lease, Model, UPLINK_PORT, Way};
+use super::model::{Lease, Model, UPLINK_PORT, UplinkRuntime};
 use super::name::Name;
 use super::port::blocking;
-use crate::config::{Config, Uplink as Wanted};
+use crate::config::{Config, Uplink as UplinkSetting};
 use crate::host::Netlink;
 use crate::host::nft::{Forward, Protocol as HostProtocol, Published};
 use crate::host::reserve::ReserveError;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, Mode, Uplink, UplinkError, UplinkState, Wish,
+    self, Config as UplinkConfig, Mode, Uplink, UplinkError, UplinkSelector, UplinkState,
 };
 
 /// Pause after a change of the host was followed: many come at once.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(5);
+const UPLINK_DEBOUNCE: Duration = Duration::from_millis(5);
 
 /// The host's side of the way out, and what is open on it.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct HostPublisher {
     uplink: Option<Uplink>,
-    open: Vec<Open>,
+    active: Vec<HostPublication>,
 }
 
 /// A publication that the host hands over.
 #[derive(Debug, Clone)]
-struct Open {
+struct HostPublication {
     name: Name,
     ports: PortSpec,
     forward: Forward,
 }
 
-impl Gate {
+impl HostPublisher {
     /// Opens publications of an attachment: all, or none.
     pub(super) async fn open(
         &mut self,
@@ -64,9 +64,9 @@ impl Gate {
     ) -> Result<(), UplinkError> {
         let new = publications.iter().filter_map(|one| {
             let (name, ports) = (lease.name.clone(), one.ports);
-            Some(Open { name, ports, forward: forward(&ports, lease)? })
+            Some(HostPublication { name, ports, forward: forward(&ports, lease)? })
         });
-        let all = self.open.iter().cloned().chain(new).collect();
+        let all = self.active.iter().cloned().chain(new).collect();
         self.load(all).await
     }
 
@@ -76,17 +76,17 @@ impl Gate {
         name: &Name,
         goes: impl Fn(&PortSpec) -> bool,
     ) -> Result<(), UplinkError> {
-        let mut left = self.open.clone();
+        let mut left = self.active.clone();
         left.retain(|one| one.name != *name || !goes(&one.ports));
         self.load(left).await
     }
 
-    async fn load(&mut self, all: Vec<Open>) -> Result<(), UplinkError> {
-        let Some(uplink) = self.uplink.as_mut().filter(|_| all.len() != self.open.len()) else {
+    async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {
+        let Some(uplink) = self.uplink.as_mut().filter(|_| all.len() != self.active.len()) else {
             return Ok(());
         };
         uplink.set_published(all.iter().map(|one| one.forward.clone()).collect()).await?;
-        self.open = all;
+        self.active = all;
         Ok(())
     }
 }
@@ -109,35 +109,35 @@ fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
 
 impl Control {
     /// Makes the way out that the configuration asks for. When this fails nothing is left of it.
-    pub(super) async fn make_way(&self, netlink: &Netlink) -> Result<(), ControlError> {
+    pub(super) async fn start_uplink(&self, netlink: &Netlink) -> Result<(), ControlError> {
         let inner = &self.0;
         let Some(config) = uplink_config(inner) else {
             // That of before may have crashed with another way out.
             let (bridge, state_dir) = (inner.config.bridge.clone(), inner.config.state_dir.clone());
-            let restore = move || uplink::restore_left_over(bridge.as_str(), state_dir.path());
+            let restore = move || uplink::restore_after_crash(bridge.as_str(), state_dir.path());
             if let Err(error) = blocking(restore).await? {
                 tracing::warn!(%error, "what a way out of before left may still be there");
             }
             return Ok(());
         };
         let (mut uplink, states) =
-            Uplink::start(config, netlink).await.map_err(ControlError::no_way)?;
+            Uplink::start(config, netlink).await.map_err(ControlError::uplink_unavailable)?;
         let tap = uplink.take_tap();
         let tap_mac = tap.as_ref().map(|_| uplink.tap_mac());
-        inner.model().set_way(Way { tap_mac, state: states.borrow().clone() });
-        inner.publish_all();
+        inner.model().set_uplink(UplinkRuntime { tap_mac, state: states.borrow().clone() });
+        inner.commit_snapshot();
         if let Some(tap) = tap {
             inner.dataplane.add_port(UPLINK_PORT, tap.queues).await?;
         }
-        inner.gate.lock().await.uplink = Some(uplink);
-        say(&states.borrow());
-        tokio::spawn(follow(Arc::clone(inner), states));
+        inner.publisher.lock().await.uplink = Some(uplink);
+        log_state(&states.borrow());
+        tokio::spawn(follow_uplink(Arc::clone(inner), states));
         Ok(())
     }
 
     /// Gives the host its side of the way out back.
-    pub(super) async fn close_way(&self) {
-        let uplink = std::mem::take(&mut *self.0.gate.lock().await).uplink;
+    pub(super) async fn stop_uplink(&self) {
+        let uplink = std::mem::take(&mut *self.0.publisher.lock().await).uplink;
         if let Some(uplink) = uplink {
             uplink.stop().await;
         }
@@ -148,7 +148,7 @@ impl Control {
         let inner = Arc::clone(&self.0);
         // While publications are being opened the question waits; the datapath asks each one once a second.
         tokio::spawn(async move {
-            if let Some(uplink) = &inner.gate.lock().await.uplink {
+            if let Some(uplink) = &inner.publisher.lock().await.uplink {
                 uplink.resolve(next_hop, port);
             }
         });
@@ -159,10 +159,10 @@ impl Control {
 fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
     let Config { uplink, snat_ports, state_dir, .. } = &inner.config;
     let mode = match uplink {
-        Wanted::None => return None,
-        Wanted::Kernel => Mode::Kernel,
-        Wanted::Auto => Mode::Own(Wish::Auto),
-        Wanted::Device(name) => Mode::Own(Wish::Device(name.to_string())),
+        UplinkSetting::None => return None,
+        UplinkSetting::Kernel => Mode::Kernel,
+        UplinkSetting::Auto => Mode::Own(UplinkSelector::Auto),
+        UplinkSetting::Device(name) => Mode::Own(UplinkSelector::Device(name.to_string())),
     };
     let model = inner.model();
     let network = &model.network;
@@ -177,32 +177,32 @@ fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
 }
 
 /// Takes over what changes on the host, until its side is stopped.
-async fn follow(inner: Arc<Inner>, mut states: watch::Receiver<UplinkState>) {
+async fn follow_uplink(inner: Arc<Inner>, mut states: watch::Receiver<UplinkState>) {
     while states.changed().await.is_ok() {
         let state = states.borrow_and_update().clone();
         {
             let mut model = inner.model();
-            let Some(way) = model.way().cloned() else { return };
-            if (way.state.up, &way.state.device) != (state.up, &state.device) {
-                say(&state);
+            let Some(uplink) = model.uplink().cloned() else { return };
+            if (uplink.state.up, &uplink.state.device) != (state.up, &state.device) {
+                log_state(&state);
             }
-            model.set_way(Way { state, ..way });
+            model.set_uplink(UplinkRuntime { state, ..uplink });
         }
-        inner.publish_all();
-        tokio::time::sleep(FOLLOW_PAUSE).await;
+        inner.commit_snapshot();
+        tokio::time::sleep(UPLINK_DEBOUNCE).await;
     }
 }
 
-fn say(state: &UplinkState) {
+fn log_state(state: &UplinkState) {
     let UplinkState { device, mtu, ipv4, ipv6, .. } = state;
-    match condition(state) {
+    match uplink_state(state) {
         ("up", _) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
         (name, reason) => tracing::warn!(device, reason, "the uplink is {name}"),
     }
 }
 
 /// Its name, and why.
-fn condition(state: &UplinkState) -> (&'static str, String) {
+fn uplink_state(state: &UplinkState) -> (&'static str, String) {
     if state.device.is_empty() {
         return ("waiting", "the host has no default route yet".to_owned());
     }
@@ -217,58 +217,60 @@ fn condition(state: &UplinkState) -> (&'static str, String) {
 
 /// The way out for `status`; nothing for an internal network.
 pub(super) fn status(model: &Model, connections: usize) -> Option<UplinkStatus> {
-    let way = model.way()?;
-    let is_own = way.tap_mac.is_some();
-    let (published, not_open) = model.open_and_not();
+    let uplink = model.uplink()?;
+    let is_own = uplink.tap_mac.is_some();
+    let (published, publish_pending) = model.count_publications();
     let (state, reason) = match is_own {
-        true => condition(&way.state),
+        true => uplink_state(&uplink.state),
         false => ("up", String::new()),
     };
     Some(UplinkStatus {
         mode: if is_own { "user-space" } else { "kernel" }.to_owned(),
         state: state.to_owned(),
         reason,
-        device: way.state.device.clone(),
-        mtu: way.state.mtu,
-        ipv4: way.state.ipv4,
-        ipv6: way.state.ipv6,
+        device: uplink.state.device.clone(),
+        mtu: uplink.state.mtu,
+        ipv4: uplink.state.ipv4,
+        ipv6: uplink.state.ipv6,
         snat_ports: model.network.snat_ports.to_string(),
         published,
-        not_open,
+        publish_pending,
         connections,
     })
 }
 
 /// The way out in one word: `none`, `kernel` or the device, `auto` while it waits for one.
-pub(super) fn word(model: &Model) -> String {
-    match model.way() {
-        Some(way) if way.tap_mac.is_some() && !way.state.device.is_empty() => {
-            way.state.device.clone()
+pub(super) fn uplink_label(model: &Model) -> String {
+    match model.uplink() {
+        Some(uplink) if uplink.tap_mac.is_some() && !uplink.state.device.is_empty() => {
+            uplink.state.device.clone()
         }
         _ => model.network.uplink.to_string(),
     }
 }
 
 /// Whether a port of the host was taken.
-pub(super) fn is_taken(error: &UplinkError) -> bool {
+pub(super) fn is_port_taken(error: &UplinkError) -> bool {
     matches!(error, UplinkError::Reserve(ReserveError::Taken { .. }))
 }
 
 impl ControlError {
-    /// Why there is no way out.
-    fn no_way(error: UplinkError) -> Self {
-        Self::NoWay(error.to_string())
+    /// Why the uplink is unavailable.
+    fn uplink_unavailable(error: UplinkError) -> Self {
+        Self::UplinkUnavailable(error.to_string())
     }
 
     /// Why the host does not hand ports over.
-    pub(super) fn not_opened(error: UplinkError) -> Self {
+    pub(super) fn publish_failed(error: UplinkError) -> Self {
         match error {
-            UplinkError::Reserve(ReserveError::NotOurs(address)) => Self::NotOurAddress(address),
+            UplinkError::Reserve(ReserveError::NotLocalAddress(address)) => {
+                Self::NotOurAddress(address)
+            }
             UplinkError::Reserve(error @ ReserveError::Taken { .. }) => {
                 Self::HostPortTaken(error.to_string())
             }
             error @ UplinkError::Shifted(_) => Self::Shifted(error.to_string()),
-            error => Self::NotOpened(error.to_string()),
+            error => Self::PublishFailed(error.to_string()),
         }
     }
 }

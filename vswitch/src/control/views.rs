@@ -8,14 +8,14 @@ use fastpath::PortIndex;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
-use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::{Port, PortDetail};
+use vswitch_api::port_settings::PortSettings;
 use vswitch_api::stats::{PortStats, Stats};
 use vswitch_api::status::Status;
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Model, Settled};
+use super::model::{self, Binding, Model};
 use super::name::Name;
 use super::port::blocking;
 use super::uplink;
@@ -44,7 +44,7 @@ impl Control {
             scheduling: inner.dataplane.scheduling().name.to_owned(),
             scheduling_reason: inner.dataplane.scheduling().reason.clone(),
             idle: inner.config.idle.to_string(),
-            uplink: uplink::word(&model),
+            uplink: uplink::uplink_label(&model),
             bridge: model.network.name.to_string(),
             networks: 1,
             ports: model.active().count(),
@@ -92,10 +92,10 @@ impl Control {
         let counters = self.counters().await?;
         let model = self.0.model();
         let network = model.network.name.as_str();
-        let row = |(port, settled): (&model::Port, &Settled)| {
+        let row = |(port, binding): (&model::Port, &Binding)| {
             let slot = port.lease.slot;
             let blocked = self.0.dataplane.blocked_for(slot);
-            port_row(network, port, settled, &counter(&counters, slot), blocked)
+            port_row(network, port, binding, &counter(&counters, slot), blocked)
         };
         Ok(model.active().map(row).collect())
     }
@@ -108,27 +108,27 @@ impl Control {
             let model = self.0.model();
             let unknown = || ControlError::UnknownPort(name.to_string());
             let mut active = model.active();
-            let (port, settled) =
+            let (port, binding) =
                 active.find(|(port, _)| port.lease.name == name).ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
             let blocked = self.0.dataplane.blocked_for(port.lease.slot);
             let network = &model.network;
             let detail = PortDetail {
-                port: port_row(network.name.as_str(), port, settled, &counters, blocked),
+                port: port_row(network.name.as_str(), port, binding, &counters, blocked),
                 prefix_len: network.subnet.net().prefix_len(),
                 prefix_len6: network.subnet6.net().prefix_len(),
                 gateway: network.subnet.gateway(),
                 gateway6: network.subnet6.gateway(),
                 mtu: network.mtu,
                 netns_path: PathBuf::new(),
-                offloads: settled.offloads.iter().map(ToString::to_string).collect(),
-                queues: settled.queues,
+                offloads: binding.offloads.iter().map(ToString::to_string).collect(),
+                queues: binding.queues,
                 blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
-                policy: port.policy.clone(),
+                settings: port.settings.clone(),
                 published: port.publications.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
-            (detail, settled.netns.clone())
+            (detail, binding.netns.clone())
         };
         let path = record.path.clone();
         let found = blocking(move || netns::find(record.id, &record.path)).await?;
@@ -137,8 +137,8 @@ impl Control {
     }
 
     /// What a port may do.
-    pub(crate) fn policy(&self, name: &str) -> Result<PortPolicy, ControlError> {
-        self.0.model().policy(name).cloned()
+    pub(crate) fn settings(&self, name: &str) -> Result<PortSettings, ControlError> {
+        self.0.model().settings(name).cloned()
     }
 
     /// The forwarding database.
@@ -209,7 +209,7 @@ fn network_row(model: &Model) -> Network {
         subnet6: network.subnet6.net(),
         gateway6: network.subnet6.gateway(),
         mtu: network.mtu,
-        uplink: uplink::word(model),
+        uplink: uplink::uplink_label(model),
         ports: model.active().count(),
     }
 }
@@ -217,21 +217,21 @@ fn network_row(model: &Model) -> Network {
 fn port_row(
     network: &str,
     port: &model::Port,
-    settled: &Settled,
+    binding: &Binding,
     counters: &PortCounters,
     blocked: Option<Duration>,
 ) -> Port {
     Port {
         name: port.lease.name.to_string(),
         network: network.to_owned(),
-        ifname: settled.ifname.clone(),
+        ifname: binding.ifname.clone(),
         mac: port.lease.mac.to_string(),
         ipv4: port.lease.ipv4,
         ipv6: port.lease.ipv6,
-        netns: netns::describe(&settled.netns.reference),
+        netns: netns::describe(&binding.netns.reference),
         state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
         publish: port.publications.iter().map(|one| one.ports).collect(),
-        not_open: port.not_open().cloned().collect(),
+        publish_pending: port.pending_publications().cloned().collect(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,
         rx_bytes: counters.rx_bytes,

@@ -82,9 +82,9 @@ fn refuse(slot: &Slot, port: &PortConf, network: &NetworkConf) -> Option<DropRea
 #[cold]
 fn bad_source(mac: MacAddr) -> DropReason {
     match mac {
-        MacAddr::ZERO => DropReason::ZeroSource,
-        MacAddr::BROADCAST => DropReason::BroadcastSource,
-        _ => DropReason::BadSource,
+        MacAddr::ZERO => DropReason::ZeroSourceMac,
+        MacAddr::BROADCAST => DropReason::BroadcastSourceMac,
+        _ => DropReason::MulticastSourceMac,
     }
 }
 
@@ -93,6 +93,6 @@ fn reserved(slot: &Slot) -> DropReason {
     match slot.dst.mac().as_u64() {
         _ if slot.meta.ethertype == MAC_CONTROL => DropReason::MacControl,
         RESERVED_GROUP => DropReason::Bpdu,
-        _ => DropReason::ReservedGroup,
+        _ => DropReason::ReservedMulticast,
     }
 }

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastpath::Nanos;
-use vswitch_api::policy::limits::{BitRate, FrameRate};
+use vswitch_api::port_settings::limits::{BitRate, FrameRate};
 
 use super::limits::{BURST_BYTES_MIN, BURST_FRAMES_MIN, BURST_TIME};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vswitch_api::policy::limits::FrameRate;
+use vswitch_api::port_settings::limits::FrameRate;
 
 /// Slots of the forwarding database of one worker, over all networks (16 bytes each).
 pub const FDB_SLOTS: usize = 65_536;
@@ -123,7 +123,7 @@ pub const CONNTRACK_ROWS_MAX: usize = 65_536;
 /// Frames that may wait in one worker until the MAC address of their next hop is known.
 pub const WAITING_FRAMES_MAX: usize = 128;
 
-/// The same of one port. Beyond either they are dropped as `next-hop-queue-full`.
+/// The same of one port. Beyond either they are dropped as `neighbour-queue-full`.
 pub const WAITING_PER_PORT_MAX: usize = 32;
 
 /// How long a frame waits for its next hop; then it is dropped as `no-neighbour` (Linux gives up after

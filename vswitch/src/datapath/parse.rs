@@ -39,7 +39,7 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
 fn reason(error: MetaError) -> DropReason {
     match error {
         MetaError::Short { .. } => DropReason::Truncated,
-        MetaError::TagCut { .. } => DropReason::TagCut,
+        MetaError::TagCut { .. } => DropReason::VlanTruncated,
     }
 }
 

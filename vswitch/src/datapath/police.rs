@@ -78,7 +78,7 @@ pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Sna
     }
     for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
         let Some(bucket) = &snapshot.limits(run[0].port).rate_in else { continue };
-        police(bucket, now, run, DropReason::RateIn, |slot| match slot.verdict {
+        police(bucket, now, run, DropReason::RateLimitIn, |slot| match slot.verdict {
             Verdict::Drop(_) => 0,
             _ => on_wire(pool.bytes(&slot.frame)).bytes,
         });
@@ -193,7 +193,7 @@ impl<E: Egress + ?Sized> Egress for Gated<'_, E> {
         } else {
             match &self.snapshot.limits(port).rate_out {
                 Some(bucket) if !bucket.pass(self.now, on_wire(pool.bytes(&frame)).bytes) => {
-                    DropReason::RateOut
+                    DropReason::RateLimitOut
                 }
                 _ => return self.to.send(pool, port, frame),
             }

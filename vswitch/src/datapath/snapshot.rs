@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
-use vswitch_api::policy::isolation::Isolation;
+use vswitch_api::port_settings::isolation::Isolation;
 use wire::MacAddr;
 
 use super::classify::Neighbours;

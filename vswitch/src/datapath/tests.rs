@@ -61,14 +61,17 @@ fn each_bad_frame_has_its_reason() {
     let cases = [
         (vec![0; 12], DropReason::Truncated),
         (vec![0; 25], DropReason::Truncated),
-        (tagged(15), DropReason::TagCut),
-        (frame(sim::mac(1), MacAddr::BROADCAST, &[0; 50]), DropReason::BroadcastSource),
-        (frame(sim::mac(1), MacAddr::ZERO, &[0; 50]), DropReason::ZeroSource),
-        (frame(sim::mac(1), MacAddr([0x33, 0x33, 0, 0, 0, 1]), &[0; 50]), DropReason::BadSource),
+        (tagged(15), DropReason::VlanTruncated),
+        (frame(sim::mac(1), MacAddr::BROADCAST, &[0; 50]), DropReason::BroadcastSourceMac),
+        (frame(sim::mac(1), MacAddr::ZERO, &[0; 50]), DropReason::ZeroSourceMac),
+        (
+            frame(sim::mac(1), MacAddr([0x33, 0x33, 0, 0, 0, 1]), &[0; 50]),
+            DropReason::MulticastSourceMac,
+        ),
         (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0])), DropReason::Bpdu),
         (pause(MacAddr([0x01, 0x80, 0xc2, 0, 0, 1])), DropReason::MacControl),
         (pause(sim::mac(1)), DropReason::MacControl),
-        (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0x0e])), DropReason::ReservedGroup),
+        (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0x0e])), DropReason::ReservedMulticast),
         (frame(sim::mac(1), sim::mac(0), &[0; 1509]), DropReason::TooBig),
         (good(sim::mac(0)), DropReason::SamePort),
     ];
@@ -176,7 +179,7 @@ fn a_vanished_port_costs_only_its_own_frames() {
     sim.vanish(1);
     sim.inject(0, frame(sim::mac(1), sim::mac(0), &[]));
     sim.run();
-    assert_eq!(sim.drops(1, DropReason::TxGone), 1);
+    assert_eq!(sim.drops(1, DropReason::TxPortGone), 1);
     sim.check();
 }
 

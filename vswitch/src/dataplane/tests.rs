@@ -155,10 +155,10 @@ async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
         events.recv().await,
         Some(DataplaneEvent::Resolve { next_hop: STRANGER, port: CONTAINER })
     );
-    let held = dataplane.stats().await.expect("a worker").workers[0].held;
+    let held = dataplane.stats().await.expect("a worker").workers[0].in_flight;
     assert_eq!((held, dataplane.conntrack().await.expect("a worker").len()), (1, 0));
     // The worker sleeps: it is woken by what is published.
     dataplane.publish(snapshot(&[KNOWN, STRANGER]));
-    assert_eq!(translated(&dataplane, 1).await.held, 0);
+    assert_eq!(translated(&dataplane, 1).await.in_flight, 0);
     dataplane.shutdown().await;
 }

@@ -65,7 +65,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             InvalidArgument,
             Some("see `vswitch inspect` for its addresses, or turn the guard off"),
         ),
-        ControlError::HostPolicy { .. } => (InvalidArgument, Some("only its VLANs can be set")),
+        ControlError::HostSettings { .. } => (InvalidArgument, Some("only its VLANs can be set")),
         ControlError::Vlan(_) => (InvalidArgument, None),
         ControlError::NoStatic { .. } => {
             (NotFound, Some("see `vswitch fdb`; learnt entries go away by themselves"))
@@ -75,7 +75,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         }
         ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
         ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
-        ControlError::NoWay(_) => (Conflict, Some("see docs/nat.md for which --uplink to choose")),
+        ControlError::UplinkUnavailable(_) => {
+            (Conflict, Some("see docs/nat.md for which --uplink to choose"))
+        }
         ControlError::HostPortTaken(_) => {
             (Conflict, Some("choose another port, or 0 to have one picked"))
         }
@@ -83,7 +85,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::Shifted(_) => {
             (InvalidArgument, Some("publish them under the container's own numbers"))
         }
-        ControlError::NotOpened(_) => (Internal, Some("see `vswitch doctor`")),
+        ControlError::PublishFailed(_) => (Internal, Some("see `vswitch doctor`")),
         ControlError::NoUplink(_) => {
             (Conflict, Some("start the switch with --uplink auto, or a device's name"))
         }

@@ -20,7 +20,7 @@
 //! used for long: the kernel steers the frames of a flow to the queue by which its answers were written, so that from
 //! the second packet on they mostly come to the worker that translates them by themselves.
 //!
-//! Order is kept. Beyond the limits a frame is dropped as `handover-full`, by the worker that has read it. The other one
+//! Order is kept. Beyond the limits a frame is dropped as `handoff-full`, by the worker that has read it. The other one
 //! is woken once a batch, and routes what has come together with what it reads itself, and before it: as many frames of
 //! others as a round may read, the rest in the next one. It takes them before it obeys control, so that a frame is
 //! not told to be of whoever gets its port's slot next.
@@ -148,7 +148,7 @@ impl Handover {
             if peer.is_some_and(|peer| peer.send(leaving.port, leaving.is_placed, bytes)) {
                 stats.handed_over += 1;
             } else {
-                stats.drop(leaving.port, DropReason::HandoverFull);
+                stats.drop(leaving.port, DropReason::HandoffFull);
             }
             pool.release(leaving.frame);
         }

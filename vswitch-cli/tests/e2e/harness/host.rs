@@ -227,8 +227,8 @@ impl Host {
     pub(crate) fn balanced(&self) {
         for worker in self.stats().workers {
             let entered = worker.received + worker.generated + worker.flood_copies;
-            let left = worker.sent + worker.dropped + worker.consumed + worker.held;
-            assert_eq!(entered + worker.taken_over, left + worker.handed_over, "{worker:#?}");
+            let left = worker.sent + worker.dropped + worker.consumed + worker.in_flight;
+            assert_eq!(entered + worker.handoff_received, left + worker.handed_off, "{worker:#?}");
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use vswitch_api::policy::PortPolicy;
-use vswitch_api::policy::guard::Guard;
-use vswitch_api::policy::vlan::{Domain, VlanMode};
+use vswitch_api::port_settings::PortSettings;
+use vswitch_api::port_settings::guard::Guard;
+use vswitch_api::port_settings::vlan::{Domain, VlanMode};
 
 use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Name, Owner, Port};
 use crate::config::Multicast;
@@ -16,19 +16,19 @@ use crate::datapath::{
 impl Model {
     /// The attachments that survive a restart.
     pub(crate) fn attachments(&self) -> Vec<Attachment> {
-        let saved = self.ports.values().filter(|port| port.saved);
-        saved
+        let persisted = self.ports.values().filter(|port| port.persisted);
+        persisted
             .filter_map(|port| {
-                let settled = port.settled.as_ref()?;
+                let binding = port.binding.as_ref()?;
                 Some(Attachment {
                     name: port.lease.name.clone(),
                     network: self.network.name.to_string(),
-                    ifname: settled.ifname.clone(),
+                    ifname: binding.ifname.clone(),
                     mac: port.lease.mac,
                     ipv4: port.lease.ipv4,
                     ipv6: port.lease.ipv6,
-                    netns: settled.netns.clone(),
-                    policy: port.policy.clone(),
+                    netns: binding.netns.clone(),
+                    settings: port.settings.clone(),
                     publish: port.publications.clone(),
                 })
             })
@@ -54,20 +54,20 @@ impl Model {
             snooping: self.network.multicast == Multicast::Snoop,
             neighbours: self.neighbours(),
         };
-        let conf = |kind, mac, policy: &PortPolicy| PortConf {
-            vlans: vlans(&policy.vlan),
-            isolation: policy.isolation,
+        let conf = |kind, mac, settings: &PortSettings| PortConf {
+            vlans: vlans(&settings.vlan),
+            isolation: settings.isolation,
             ..PortConf::new(FIRST_NETWORK, kind, mac)
         };
-        let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_policy);
+        let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_settings);
         let host = (HOST_PORT, host);
-        let published = self.ports.values().filter(|port| port.published);
-        let containers = published.map(|port| {
-            let conf = conf(PortKind::Container, port.lease.mac, &port.policy);
-            (port.lease.slot, PortConf { guard: guard(&port.lease, &port.policy.guard), ..conf })
+        let shown = self.ports.values().filter(|port| port.in_snapshot);
+        let containers = shown.map(|port| {
+            let conf = conf(PortKind::Container, port.lease.mac, &port.settings);
+            (port.lease.slot, PortConf { guard: guard(&port.lease, &port.settings.guard), ..conf })
         });
-        let published = self.ports.values().filter(|port| port.published);
-        let limits = published.map(|port| (port.lease.slot, port.limits.clone()));
+        let shown = self.ports.values().filter(|port| port.in_snapshot);
+        let limits = shown.map(|port| (port.lease.slot, port.limits.clone()));
         let limits = std::iter::once((HOST_PORT, self.host_limits.clone())).chain(limits);
         let ports = std::iter::once(host).chain(self.uplink_port()).chain(containers);
         Snapshot::compile(vec![network], ports).with_limits(limits)
@@ -88,18 +88,18 @@ impl Model {
 
     /// Addresses of a port that the host need not ask for: the switch would answer, and the host is on the
     /// same VLAN.
-    pub(crate) fn known_to_host(&self, name: &Name) -> [Option<IpAddr>; 2] {
-        let host = vlans(&self.network.host_policy.vlan).untagged();
+    pub(crate) fn host_neighbours(&self, name: &Name) -> [Option<IpAddr>; 2] {
+        let host = vlans(&self.network.host_settings.vlan).untagged();
         let port = self.ports.get(name);
-        let port = port.filter(|port| vlans(&port.policy.vlan).untagged() == host);
+        let port = port.filter(|port| vlans(&port.settings.vlan).untagged() == host);
         let known = port.filter(|_| host.is_some()).and_then(neighbour);
         known.map_or([None; 2], |known| [known.ipv4.map(Into::into), known.ipv6.map(Into::into)])
     }
 
-    /// Whom a change of policy concerns: a port, or by the bridge's name all.
+    /// Whom a change of settings concerns: a port, or by the bridge's name all.
     pub(crate) fn leases_of(&self, name: &str) -> Vec<Lease> {
         let is_bridge = name == self.network.name.as_str();
-        let leases = self.ports.values().filter(|port| port.published).map(|port| &port.lease);
+        let leases = self.ports.values().filter(|port| port.in_snapshot).map(|port| &port.lease);
         leases.filter(|lease| is_bridge || lease.name.as_str() == name).cloned().collect()
     }
 }
@@ -116,8 +116,8 @@ fn vlans(mode: &VlanMode) -> PortVlans {
 
 /// Of a port whose guard sees to it that its addresses are where they were given to.
 fn neighbour(port: &Port) -> Option<Neighbour> {
-    let datapath::Guard { mac, ipv4, ipv6 } = guard(&port.lease, &port.policy.guard)?;
-    port.published.then_some(Neighbour { mac, ipv4, ipv6, port: port.lease.slot })
+    let datapath::Guard { mac, ipv4, ipv6 } = guard(&port.lease, &port.settings.guard)?;
+    port.in_snapshot.then_some(Neighbour { mac, ipv4, ipv6, port: port.lease.slot })
 }
 
 fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {

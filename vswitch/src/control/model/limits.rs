@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use vswitch_api::policy::limits::{Ceiling, FrameRate, Limits};
+use vswitch_api::port_settings::limits::{Ceiling, FrameRate, Limits};
 
 use crate::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use crate::datapath::{Bucket, PortKind, PortLimits, Rate, Storm};
 
-/// Makes the buckets that a policy asks for. A rate that stays keeps its bucket with what is in it: a
+/// Makes the buckets that settings ask for. A rate that stays keeps its bucket with what is in it: a
 /// port does not get a new burst since something else of it was changed.
 pub(super) fn compile(limits: &Limits, kind: PortKind, former: &PortLimits) -> PortLimits {
     let is_container = kind == PortKind::Container;

@@ -5,30 +5,31 @@ use std::ops::RangeInclusive;
 
 use vswitch_api::publish::{PortSpec, Publication};
 
-use super::{Lease, Model, Phase, Random};
+use super::{Lease, Model, PortState, Random};
 use crate::config::Uplink;
 use crate::control::error::ControlError;
-use crate::control::limits::{ALLOW_FROM_MAX, PICKS_MAX, PUBLICATIONS_MAX};
+use crate::control::limits::{ALLOW_FROM_MAX, PORT_ALLOC_TRIES_MAX, PUBLICATIONS_MAX};
 use crate::control::name::Name;
 
 /// Where ports are picked: the ephemeral range of Linux, which translation stays out of.
-const PICKED: RangeInclusive<u16> = 32_768..=60_999;
+const AUTO_PORTS: RangeInclusive<u16> = 32_768..=60_999;
 
 impl Model {
     /// Refuses what cannot be published, whoever asks.
-    pub(crate) fn check_publications(&self, wanted: &[Publication]) -> Result<(), ControlError> {
-        if wanted.is_empty() {
+    pub(crate) fn check_publications(&self, requested: &[Publication]) -> Result<(), ControlError> {
+        if requested.is_empty() {
             return Ok(());
         }
         if self.network.uplink == Uplink::None {
             return Err(ControlError::NoUplink(self.network.name.to_string()));
         }
         if self.network.uplink == Uplink::Kernel
-            && let Some(open) = wanted.iter().find(|publication| !publication.allow_from.is_empty())
+            && let Some(open) =
+                requested.iter().find(|publication| !publication.allow_from.is_empty())
         {
             return Err(ControlError::AllowFromKernel(open.ports));
         }
-        match wanted.iter().find(|publication| publication.allow_from.len() > ALLOW_FROM_MAX) {
+        match requested.iter().find(|publication| publication.allow_from.len() > ALLOW_FROM_MAX) {
             Some(long) => Err(ControlError::AllowFromMax(long.ports)),
             None => Ok(()),
         }
@@ -37,21 +38,21 @@ impl Model {
     /// What is published of an attachment that works.
     pub(crate) fn publications(&self, name: &Name) -> Result<&[Publication], ControlError> {
         match self.ports.get(name) {
-            Some(port) if port.phase == Phase::Active => Ok(&port.publications),
+            Some(port) if port.state == PortState::Active => Ok(&port.publications),
             _ => Err(ControlError::UnknownPort(name.to_string())),
         }
     }
 
     /// Chooses anew what was picked for an attachment that is on its way, since the host has it.
-    pub(crate) fn pick_again(
+    pub(crate) fn reallocate_publications(
         &mut self,
         name: &Name,
-        wanted: &[Publication],
+        requested: &[Publication],
         random: Random<'_>,
     ) -> Result<(), ControlError> {
         self.set_publications(name, Vec::new());
-        let claimed = self.claim(name, 0, wanted, random)?;
-        self.set_publications(name, claimed);
+        let allocated = self.allocate_publications(name, 0, requested, random)?;
+        self.set_publications(name, allocated);
         Ok(())
     }
 
@@ -83,14 +84,15 @@ impl Model {
     pub(crate) fn add_publication(
         &mut self,
         name: &Name,
-        wanted: &Publication,
+        requested: &Publication,
         random: Random<'_>,
     ) -> Result<Publication, ControlError> {
-        let held = self.publications(name)?.len();
-        let claimed = self.claim(name, held, std::slice::from_ref(wanted), random)?;
-        claimed.iter().for_each(|one| self.note_open(name, &one.ports));
-        self.restore_publications(name, claimed.clone());
-        claimed.into_iter().next().ok_or(ControlError::NoFreePort(wanted.ports))
+        let existing = self.publications(name)?.len();
+        let allocated =
+            self.allocate_publications(name, existing, std::slice::from_ref(requested), random)?;
+        allocated.iter().for_each(|one| self.mark_active(name, &one.ports));
+        self.restore_publications(name, allocated.clone());
+        allocated.into_iter().next().ok_or(ControlError::NoFreePort(requested.ports))
     }
 
     /// Ends the publications of an attachment that `ports` names. Gives them.
@@ -99,12 +101,12 @@ impl Model {
         name: &Name,
         ports: &PortSpec,
     ) -> Result<Vec<Publication>, ControlError> {
-        if !self.publications(name)?.iter().any(|one| ports.names(&one.ports)) {
+        if !self.publications(name)?.iter().any(|one| ports.matches(&one.ports)) {
             return Err(ControlError::NotPublished { ports: *ports, port: name.to_string() });
         }
         let mut taken = Vec::new();
         self.change(name, |port| {
-            taken = port.publications.extract_if(.., |one| ports.names(&one.ports)).collect();
+            taken = port.publications.extract_if(.., |one| ports.matches(&one.ports)).collect();
         });
         Ok(taken)
     }
@@ -120,20 +122,20 @@ impl Model {
     }
 
     /// What would be published, with the host's ports picked, if nobody else has them.
-    pub(super) fn claim(
+    pub(super) fn allocate_publications(
         &self,
         name: &Name,
-        held: usize,
-        wanted: &[Publication],
+        existing: usize,
+        requested: &[Publication],
         random: Random<'_>,
     ) -> Result<Vec<Publication>, ControlError> {
-        if held + wanted.len() > PUBLICATIONS_MAX {
+        if existing + requested.len() > PUBLICATIONS_MAX {
             return Err(ControlError::PublicationsMax(name.to_string()));
         }
-        let mut claimed: Vec<Publication> = Vec::with_capacity(wanted.len());
-        for Publication { ports, allow_from } in wanted {
+        let mut allocated: Vec<Publication> = Vec::with_capacity(requested.len());
+        for Publication { ports, allow_from } in requested {
             let ports = match ports.host() {
-                Some(_) => match self.holder(name, &claimed, ports) {
+                Some(_) => match self.owner_of(name, &allocated, ports) {
                     Some(owner) => {
                         return Err(ControlError::PortPublished {
                             ports: *ports,
@@ -142,21 +144,21 @@ impl Model {
                     }
                     None => *ports,
                 },
-                None => self.pick(name, &claimed, ports, random)?,
+                None => self.allocate_ports(name, &allocated, ports, random)?,
             };
-            claimed.push(Publication { ports, allow_from: allow_from.clone() });
+            allocated.push(Publication { ports, allow_from: allow_from.clone() });
         }
-        Ok(claimed)
+        Ok(allocated)
     }
 
     /// Whoever has one of these ports.
-    fn holder<'a>(
+    fn owner_of<'a>(
         &'a self,
         name: &'a Name,
-        claimed: &[Publication],
+        allocated: &[Publication],
         ports: &PortSpec,
     ) -> Option<&'a Name> {
-        if claimed.iter().any(|other| other.ports.conflicts(ports)) {
+        if allocated.iter().any(|other| other.ports.conflicts(ports)) {
             return Some(name);
         }
         self.all_publications()
@@ -165,24 +167,24 @@ impl Model {
     }
 
     /// Free ports of the host, from a random place on (RFC 6056 section 3.3.1).
-    fn pick(
+    fn allocate_ports(
         &self,
         name: &Name,
-        claimed: &[Publication],
+        allocated: &[Publication],
         ports: &PortSpec,
         random: Random<'_>,
     ) -> Result<PortSpec, ControlError> {
         let count = ports.container().count();
-        let places = u64::from(*PICKED.end() - *PICKED.start()) + 1;
-        for _ in 0..PICKS_MAX {
-            let first = PICKED.start() + (random()? % places) as u16;
-            if u64::from(first) + u64::from(count) > u64::from(*PICKED.end()) + 1 {
+        let candidates = u64::from(*AUTO_PORTS.end() - *AUTO_PORTS.start()) + 1;
+        for _ in 0..PORT_ALLOC_TRIES_MAX {
+            let first = AUTO_PORTS.start() + (random()? % candidates) as u16;
+            if u64::from(first) + u64::from(count) > u64::from(*AUTO_PORTS.end()) + 1 {
                 continue;
             }
-            if let Some(picked) = ports.at(first)
-                && self.holder(name, claimed, &picked).is_none()
+            if let Some(candidate) = ports.at(first)
+                && self.owner_of(name, allocated, &candidate).is_none()
             {
-                return Ok(picked);
+                return Ok(candidate);
             }
         }
         Err(ControlError::NoFreePort(*ports))

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use vswitch_api::policy::limits::BitRate;
+use vswitch_api::port_settings::limits::BitRate;
 use wire::vnet::Flags;
 
 use super::*;

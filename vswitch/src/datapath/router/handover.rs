@@ -121,7 +121,7 @@ impl Room<'_> {
         let from = self.side(slot.port);
         let memory = &mut *self.memory;
         let Some(tracked) = &mut memory.tracked else {
-            return self.leave(slot, Verdict::Drop(DropReason::FragmentsFull));
+            return self.leave(slot, Verdict::Drop(DropReason::FragmentTableFull));
         };
         let chosen = &mut memory.chosen;
         let give = &mut |slot, choice| chosen.push((slot, choice));

@@ -79,7 +79,7 @@ impl<'a> Room<'a> {
             }
             // No rule gives it an address that is known outside.
             Ok(Translation::NotOurs) => {
-                let why = (DropReason::NatProtocol, Complaint::Prohibited);
+                let why = (DropReason::NatUnsupportedProtocol, Complaint::Prohibited);
                 self.reject(slot, router.face(), why);
             }
             Err(refusal) => self.refused(slot, router.face(), *refusal),
@@ -140,7 +140,7 @@ impl<'a> Room<'a> {
     #[cold]
     fn wait_for(&mut self, slot: &mut Slot, hop: IpAddr) {
         // First of all: who may keep no further frame may ask for no further address either.
-        let full = Verdict::Drop(DropReason::NextHopQueueFull);
+        let full = Verdict::Drop(DropReason::NeighbourQueueFull);
         match self.memory.held.announce(slot.port) {
             Place::Free => {}
             Place::Instead(ousted) => self.leave(ousted, full),

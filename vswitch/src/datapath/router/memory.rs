@@ -221,7 +221,7 @@ impl Memory {
         if self.held.awaits() {
             for slot in batch.slots.extract_if(.., |slot| slot.verdict == Verdict::AwaitsHop) {
                 if let Some(ousted) = self.held.keep(slot, now) {
-                    let verdict = Verdict::Drop(DropReason::NextHopQueueFull);
+                    let verdict = Verdict::Drop(DropReason::NeighbourQueueFull);
                     self.extra.push(Slot { verdict, ..ousted });
                 }
             }

@@ -21,13 +21,13 @@ impl<'a> Room<'a> {
         // The TAP's own: what the host's stack says of its own accord on every link.
         let is_own = slot.meta.src == uplink.tap_mac || slot.meta.dst.is_multicast();
         if !is_ip || is_own {
-            slot.verdict = Verdict::Drop(DropReason::NotOurs);
+            slot.verdict = Verdict::Drop(DropReason::HostTraffic);
             return;
         }
         let view = nat::parse::view(&slot.meta, self.ethernet(slot));
         // Nor does anybody pass for a container (BCP 38): nftables drop these before, unless somebody took the rules.
         if router.subnets.iter().any(|subnet| subnet.contains(&view.src)) {
-            slot.verdict = Verdict::Drop(DropReason::SpoofedInside);
+            slot.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
         }
         if !self.is_here(slot, Side::Outside, &view, &uplink.policy) {
@@ -41,12 +41,12 @@ impl<'a> Room<'a> {
                 self.deliver(slot, uplink.face(), (edit, *owner));
             }
             Ok(Translation::Edit { to: Side::Outside, .. }) => {
-                slot.verdict = Verdict::Drop(DropReason::NotOurs);
+                slot.verdict = Verdict::Drop(DropReason::HostTraffic);
             }
             Ok(Translation::NotOurs) => {
                 let is_icmp = matches!(slot.meta.l4, L4::Icmpv4 | L4::Icmpv6);
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
-                    slot.verdict = Verdict::Drop(DropReason::NotOurs);
+                    slot.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
                     self.give_back(slot, uplink);
                 }

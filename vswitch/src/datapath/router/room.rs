@@ -108,7 +108,7 @@ impl<'a> Room<'a> {
         match slot.verdict {
             Verdict::AwaitsHop => {
                 if let Some(ousted) = self.memory.held.keep_until(slot, until) {
-                    self.leave(ousted, Verdict::Drop(DropReason::NextHopQueueFull));
+                    self.leave(ousted, Verdict::Drop(DropReason::NeighbourQueueFull));
                 }
             }
             Verdict::AwaitsHead => self.keep_tail(slot),
@@ -165,7 +165,7 @@ impl<'a> Room<'a> {
     pub(super) fn may_go(&self, slot: &Slot, exit: &Exit) -> Result<Fit, (DropReason, Complaint)> {
         let bytes = self.pool.bytes(&slot.frame);
         if !size::has_hops(&slot.meta, bytes.get(VNET_LEN..).unwrap_or_default()) {
-            return Err((DropReason::HopLimit, Complaint::TimeExceeded));
+            return Err((DropReason::HopLimitExceeded, Complaint::TimeExceeded));
         }
         match size::fit(&slot.meta, bytes, exit.mtu) {
             Fit::TooBig => Err((DropReason::MtuExceeded, Complaint::TooBig(exit.mtu))),
@@ -256,7 +256,7 @@ impl<'a> Room<'a> {
         if let Some(edit) = change
             && rewrite(edit, &slot.meta, ethernet, state).is_err()
         {
-            slot.verdict = Verdict::Drop(DropReason::NatProtocol);
+            slot.verdict = Verdict::Drop(DropReason::NatUnsupportedProtocol);
             return;
         }
         // There is one left: `may_go` has looked.

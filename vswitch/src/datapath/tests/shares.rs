@@ -44,10 +44,10 @@ fn blast(sim: &mut Sim, ms: u64) -> u64 {
 
 #[test]
 fn a_port_sends_its_burst_and_then_its_rate() {
-    for (port, reason) in [(0, DropReason::RateIn), (1, DropReason::RateOut)] {
+    for (port, reason) in [(0, DropReason::RateLimitIn), (1, DropReason::RateLimitOut)] {
         let mut sim = acquainted(3);
         sim.limit(port, |limits| match reason {
-            DropReason::RateIn => limits.rate_in = bits(800_000),
+            DropReason::RateLimitIn => limits.rate_in = bits(800_000),
             _ => limits.rate_out = bits(800_000),
         });
         let ms = 5_000;
@@ -73,7 +73,9 @@ fn a_limited_port_does_not_slow_its_neighbours() {
     }
     let from_1 = sim.sent(2).iter().filter(|bytes| bytes[18..24] == sim::mac(1).0).count();
     assert_eq!(from_1, 600);
-    assert!(sim.drops(0, DropReason::RateIn) > 300 && sim.drops(0, DropReason::RateOut) > 300);
+    assert!(
+        sim.drops(0, DropReason::RateLimitIn) > 300 && sim.drops(0, DropReason::RateLimitOut) > 300
+    );
     sim.check();
 }
 
@@ -87,8 +89,8 @@ fn a_flood_to_a_limited_port_reaches_the_others_whole() {
     }
     let counts = sim.sent_counts();
     assert_eq!((counts[2], counts[3]), (400, 400));
-    assert_eq!(counts[1] as u64 + sim.drops(1, DropReason::RateOut), 400);
-    assert!(sim.drops(1, DropReason::RateOut) > 100);
+    assert_eq!(counts[1] as u64 + sim.drops(1, DropReason::RateLimitOut), 400);
+    assert!(sim.drops(1, DropReason::RateLimitOut) > 100);
     sim.check();
 }
 

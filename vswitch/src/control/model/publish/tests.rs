@@ -3,9 +3,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use vswitch_api::publish::Publication;
 
-use super::super::tests::{counter, model_with_uplink as model, wanted};
-use super::super::{Model, Wanted};
-use super::PICKED;
+use super::super::tests::{counter, model_with_uplink as model, spec};
+use super::super::{AttachSpec, Model};
+use super::AUTO_PORTS;
 use crate::config::Uplink;
 use crate::control::ControlError;
 use crate::control::limits::{ALLOW_FROM_MAX, PUBLICATIONS_MAX};
@@ -17,8 +17,8 @@ fn publication(text: &str) -> Publication {
 
 fn attach(model: &mut Model, name: &str, publish: &[&str]) -> Result<Name, ControlError> {
     let publish = publish.iter().map(|text| publication(text)).collect();
-    let wanted = Wanted { publish, ..wanted(name) };
-    let lease = model.reserve(&wanted, Duration::ZERO, &mut counter())?;
+    let spec = AttachSpec { publish, ..spec(name) };
+    let lease = model.reserve(&spec, Duration::ZERO, &mut counter())?;
     model.activate(&lease.name);
     Ok(lease.name)
 }
@@ -59,7 +59,7 @@ fn ports_that_nobody_named_are_picked_and_stay() {
     let mut seen = Vec::new();
     for publication in model.publications(&web).unwrap() {
         let host = publication.ports.host().unwrap();
-        assert!(PICKED.contains(&host.first()) && PICKED.contains(&host.last()), "{host}");
+        assert!(AUTO_PORTS.contains(&host.first()) && AUTO_PORTS.contains(&host.last()), "{host}");
         assert!(!seen.contains(&publication.ports.to_string()));
         seen.push(publication.ports.to_string());
     }
@@ -102,8 +102,8 @@ fn what_is_published_live_is_taken_back_and_put_back() {
 fn publications_are_part_of_the_document() {
     let mut model = model(Uplink::Auto);
     let web = attach(&mut model, "web", &["8080:80"]).unwrap();
-    model.place(&web, &super::super::tests::netns(1), None, &[]).unwrap();
-    model.set_saved(&web, true);
+    model.bind_interface(&web, &super::super::tests::netns(1), None, &[]).unwrap();
+    model.set_persisted(&web, true);
     assert_eq!(model.attachments()[0].publish, [publication("8080:80")]);
 }
 

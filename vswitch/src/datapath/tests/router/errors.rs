@@ -57,7 +57,7 @@ pub(super) fn each_has_its_reason_and_its_answer() {
         let inner = at(family.container(A), 5000);
         let to = |address| udp(up(A), inner, at(address, 33_434), b"probe");
         let last = with_hops(to(family.remote()), 1);
-        rejected(&mut home, family, &last, DropReason::HopLimit, TIME_EXCEEDED);
+        rejected(&mut home, family, &last, DropReason::HopLimitExceeded, TIME_EXCEEDED);
         let elsewhere = to(family.of("172.17.0.2", "fd17::2"));
         rejected(&mut home, family, &elsewhere, DropReason::NoRoute, NO_ROUTE);
         home.change(|uplink| uplink.up = false);
@@ -216,7 +216,7 @@ pub(super) fn where_no_port_is_left_the_container_is_told_and_others_go_on() {
         assert_eq!(home.one(A, tcp(up(A), inner, server, Flags::ACK, [1001, 7001])).0, UPLINK);
     }
     assert!((5..10).contains(&told), "{told}");
-    assert_eq!(home.sim.drops(A, DropReason::NatPorts), told);
+    assert_eq!(home.sim.drops(A, DropReason::NatNoPort), told);
     let other = tcp(up(B), at(family.container(B), 1000), server, Flags::SYN, [1000, 0]);
     assert_eq!(home.one(B, other).0, UPLINK, "there is one left for another");
 }
@@ -255,5 +255,5 @@ pub(super) fn a_malformed_packet_never_reaches_the_host() {
     let frame = with_hops(frame, 64);
     let (port, answer) = home.one(A, frame);
     assert_eq!((port, seen(&answer).l4), (A, L4::Icmpv4));
-    assert_eq!(home.sim.drops(A, DropReason::NatProtocol), 1);
+    assert_eq!(home.sim.drops(A, DropReason::NatUnsupportedProtocol), 1);
 }

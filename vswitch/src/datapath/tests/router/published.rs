@@ -87,10 +87,10 @@ pub(super) fn what_the_host_has_as_well_is_dropped_silently() {
             udp(group, from, to, b"to all"),
             crate::datapath::tests::sim::frame(DEVICE_MAC, HOP_MAC, b"no IP"),
         ] {
-            let before = home.sim.drops(UPLINK, DropReason::NotOurs);
+            let before = home.sim.drops(UPLINK, DropReason::HostTraffic);
             let sent = home.sent(UPLINK, frame);
             assert!(sent.iter().all(Vec::is_empty), "{family:?}");
-            assert_eq!(home.sim.drops(UPLINK, DropReason::NotOurs), before + 1);
+            assert_eq!(home.sim.drops(UPLINK, DropReason::HostTraffic), before + 1);
         }
     }
 }
@@ -154,7 +154,7 @@ fn nobody_outside_passes_for_a_container() {
         {
             let frame = tcp(DOWN, at(*inside, 4000), to, Flags::SYN, [1, 0]);
             assert!(home.sent(UPLINK, frame).iter().all(Vec::is_empty), "{inside}");
-            assert_eq!(home.sim.drops(UPLINK, DropReason::SpoofedInside), n as u64 + 1);
+            assert_eq!(home.sim.drops(UPLINK, DropReason::SpoofedInternal), n as u64 + 1);
         }
         let frame = tcp(DOWN, at(family.remote(), 4000), to, Flags::SYN, [1, 0]);
         assert_eq!(home.one(UPLINK, frame).0, B);

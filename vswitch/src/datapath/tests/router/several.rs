@@ -383,7 +383,7 @@ fn who_does_not_keep_up_gets_no_more_and_the_rest_is_counted() {
         }
         home.sim.run_only(1);
         assert_eq!(home.sim.handed_over() as usize, HANDOVER_SMALL_MAX);
-        assert_eq!(home.sim.drops(A, DropReason::HandoverFull), 44);
+        assert_eq!(home.sim.drops(A, DropReason::HandoffFull), 44);
         home.sim.run();
         let sent = home.sim.sent(UPLINK);
         let numbers: Vec<_> = sent.iter().map(|frame| seen(frame).payload[0]).collect();

@@ -69,7 +69,7 @@ pub(super) fn one_port_cannot_take_all_the_room_and_a_hop_is_asked_for_each_seco
     }
     home.sim.run();
     assert_eq!(home.sim.held(), WAITING_PER_PORT_MAX);
-    assert_eq!(home.sim.drops(A, DropReason::NextHopQueueFull), 5);
+    assert_eq!(home.sim.drops(A, DropReason::NeighbourQueueFull), 5);
     home.sim
         .inject(B, udp(up(B), at(family.container(B), 1), at(family.stranger(), 53), b"me too"));
     home.sim.run();
@@ -97,7 +97,7 @@ pub(super) fn a_scan_of_the_link_does_not_keep_control_busy() {
     }
     home.sim.run();
     assert_eq!(wanted(&mut home).len(), WAITING_PER_PORT_MAX);
-    let dropped = home.sim.drops(A, DropReason::NextHopQueueFull);
+    let dropped = home.sim.drops(A, DropReason::NeighbourQueueFull);
     assert_eq!(dropped as usize, RESOLVES_MAX + 7 - WAITING_PER_PORT_MAX);
     assert_eq!(home.sim.routed(|counters| counters.unasked), 0);
     home.sim.check();
@@ -136,9 +136,9 @@ fn those_who_scan_do_not_keep_others_from_waiting() {
             home.sim.inject(other, udp(up(other), from, to, b"hello"));
         }
         home.sim.run();
-        assert_eq!(home.sim.drops(other, DropReason::NextHopQueueFull), 0, "{is_before}");
+        assert_eq!(home.sim.drops(other, DropReason::NeighbourQueueFull), 0, "{is_before}");
         assert_eq!(home.sim.state().held(), WAITING_FRAMES_MAX);
-        let lost = |port| home.sim.drops(port, DropReason::NextHopQueueFull);
+        let lost = |port| home.sim.drops(port, DropReason::NeighbourQueueFull);
         let lost: Vec<u64> = (PORTS..other).map(lost).collect();
         assert_eq!(lost.iter().sum::<u64>(), 3, "{lost:?}");
         assert!(lost.iter().all(|&lost| lost <= 1), "of one as of the other: {lost:?}");

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::policy::{PolicyChange, PortPolicy};
+use crate::port_settings::{PortSettings, SettingsChange};
 
 fn set(text: &str) -> VlanSet {
     text.parse().unwrap()
@@ -93,11 +93,11 @@ fn json_that_is_wrong_says_why() {
 
 #[test]
 fn a_change_replaces_what_it_names() {
-    let change = |json| serde_json::from_value::<PolicyChange>(json).unwrap();
-    let policy = PortPolicy::default();
-    assert!(policy.is_default() && change(json!({})).is_empty());
-    assert_eq!(policy.changed(&change(json!({}))), policy);
-    let trunk = policy.changed(&change(json!({"vlan": {"mode": "trunk", "allowed": "7"}})));
+    let change = |json| serde_json::from_value::<SettingsChange>(json).unwrap();
+    let settings = PortSettings::default();
+    assert!(settings.is_default() && change(json!({})).is_empty());
+    assert_eq!(settings.changed(&change(json!({}))), settings);
+    let trunk = settings.changed(&change(json!({"vlan": {"mode": "trunk", "allowed": "7"}})));
     assert_eq!(trunk.vlan.to_string(), "trunk 7");
     assert_eq!(trunk.changed(&change(json!({}))), trunk);
     assert!(trunk.changed(&change(json!({"vlan": {"mode": "access"}}))).is_default());

@@ -2,16 +2,16 @@
 //!
 //! | what | reserved by | undone by |
 //! |---|---|---|
-//! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`setting`]), and a look at what is bound in it | [`setting::ReservedPorts`] |
-//! | the same, from other switches | a Unix socket whose name says it ([`claim`]) | closing it |
+//! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`reserved_ports`]), and a look at what is bound in it | [`reserved_ports::ReservedPorts`] |
+//! | the same, from other switches | a Unix socket whose name says it ([`snat_lock`]) | closing it |
 //! | a published port, and a range of up to [`RESERVED_SOCKETS_MAX`] | bound sockets ([`sockets`]) | closing them |
-//! | a longer published range | the setting, and a look at what is bound; with SCTP, at what listens | [`setting::ReservedPorts`] |
+//! | a longer published range | the setting, and a look at what is bound; with SCTP, at what listens | [`reserved_ports::ReservedPorts`] |
 //!
-//! Who holds a taken port is found by its socket's inode ([`holders`]).
+//! Who holds a taken port is found by its socket's inode ([`socket_owners`]).
 
-pub(super) mod claim;
-pub(super) mod holders;
-pub(super) mod setting;
+pub(super) mod reserved_ports;
+pub(super) mod snat_lock;
+pub(super) mod socket_owners;
 pub(super) mod sockets;
 #[cfg(test)]
 mod tests;
@@ -24,19 +24,19 @@ use std::path::PathBuf;
 use super::nft::Protocol;
 #[cfg(doc)]
 use crate::host::limits::RESERVED_SOCKETS_MAX;
-use holders::Holder;
+use socket_owners::SocketOwner;
 
 /// Why a port cannot be ours.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReserveError {
     /// Something else has it.
-    #[error("port {port}/{protocol} of this host is taken{}", by(.holder.as_ref()))]
+    #[error("port {port}/{protocol} of this host is taken{}", by(.owner.as_ref()))]
     Taken {
         /// The port.
         port: u16,
         protocol: Protocol,
         /// Who has it, where that can be found.
-        holder: Option<Holder>,
+        owner: Option<SocketOwner>,
     },
     /// The SNAT range and the kernel's own range meet.
     #[error(
@@ -55,7 +55,7 @@ pub(crate) enum ReserveError {
         "the ports {}-{} for SNAT are those of the switch {bridge} already; choose others with --snat-ports",
         ours.start(), ours.end()
     )]
-    Claimed {
+    SnatRangeTaken {
         /// The range for SNAT.
         ours: RangeInclusive<u16>,
         /// The other's bridge.
@@ -64,21 +64,21 @@ pub(crate) enum ReserveError {
     /// Something on the host uses a port of the SNAT range.
     #[error(
         "port {port}/{protocol} in the range for SNAT is in use{}; end that, or choose other ports with --snat-ports",
-        by(.holder.as_ref())
+        by(.owner.as_ref())
     )]
     InUse {
         /// The port.
         port: u16,
         protocol: Protocol,
         /// Who has it, where that can be found.
-        holder: Option<Holder>,
+        owner: Option<SocketOwner>,
     },
     /// An address to listen on that is not the host's.
     #[error("{0} is no address of this host; see `ip address`")]
-    NotOurs(IpAddr),
+    NotLocalAddress(IpAddr),
     /// No port is free in all families.
     #[error("found no free port for {0}")]
-    NoneFree(Protocol),
+    NoFreePort(Protocol),
     /// Port 0 in a range.
     #[error("port 0 stands for one free port: it cannot begin a range ({0}-{1})")]
     ZeroRange(u16, u16),
@@ -101,6 +101,6 @@ pub(crate) enum ReserveError {
     },
 }
 
-fn by(holder: Option<&Holder>) -> String {
-    holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
+fn by(owner: Option<&SocketOwner>) -> String {
+    owner.map(|owner| format!(" by {owner}")).unwrap_or_default()
 }

@@ -10,16 +10,16 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::limits::DEVICE_GONE_MAX;
+use super::limits::DEVICE_REMOVAL_MAX;
 use super::store::{Store, StoreError};
 use crate::host::nft;
 use crate::host::uplink;
 
-const DEVICE_GONE_POLL: Duration = Duration::from_millis(20);
+const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
 
 /// Why something may still be there.
 #[derive(Debug, thiserror::Error)]
-pub enum ClearError {
+pub enum CleanupError {
     /// The state directory, or the document in it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,46 +40,46 @@ pub enum ClearError {
 /// words; nothing if there was nothing. To be called in the network namespace of the switch.
 ///
 /// # Errors
-/// See [`ClearError`]: a daemon lives, or the host refuses. What can be cleared is, all the same.
-pub fn clear_left_over(state_dir: &Path, socket: &Path) -> Result<Vec<String>, ClearError> {
-    let mut cleared = Vec::new();
+/// See [`CleanupError`]: a daemon lives, or the host refuses. What can be cleared is, all the same.
+pub fn clean_up_after_crash(state_dir: &Path, socket: &Path) -> Result<Vec<String>, CleanupError> {
+    let mut removed = Vec::new();
     if state_dir.is_dir() {
         let store = Store::open(state_dir)?;
         let settings = uplink::restore_settings(state_dir);
         let document = store.load()?;
         let networks = document.into_iter().flat_map(|document| document.networks);
         let bridges: Vec<String> = networks.map(|network| network.name).collect();
-        await_no_device(&bridges);
+        wait_for_device_removal(&bridges);
         let tables = nft::remove_orphans(&bridges);
         let (ports, is_forwarding) =
-            settings.map_err(|error| ClearError::Host(error.to_string()))?;
+            settings.map_err(|error| CleanupError::Host(error.to_string()))?;
         if !ports.is_empty() {
-            cleared.push(format!("the reserved ports {ports}"));
+            removed.push(format!("the reserved ports {ports}"));
         }
         if is_forwarding {
-            cleared.push("net.ipv4.ip_forward".to_owned());
+            removed.push("net.ipv4.ip_forward".to_owned());
         }
-        let (tables, _) = tables.map_err(|error| ClearError::Host(error.to_string()))?;
-        cleared.extend(tables.iter().map(|table| format!("the nftables table {table}")));
+        let (tables, _) = tables.map_err(|error| CleanupError::Host(error.to_string()))?;
+        removed.extend(tables.iter().map(|table| format!("the nftables table {table}")));
     }
-    if remove_stale(socket)? {
-        cleared.push(format!("the socket {}", socket.display()));
+    if remove_stale_socket(socket)? {
+        removed.push(format!("the socket {}", socket.display()));
     }
-    Ok(cleared)
+    Ok(removed)
 }
 
 /// The kernel takes a daemon's devices down some moments after its death.
-fn await_no_device(bridges: &[String]) {
+fn wait_for_device_removal(bridges: &[String]) {
     let mut waited = Duration::ZERO;
     let devices: Vec<String> = bridges.iter().flat_map(|it| uplink::devices(it)).collect();
-    while devices.iter().any(|device| nft::has_device(device)) && waited < DEVICE_GONE_MAX {
-        thread::sleep(DEVICE_GONE_POLL);
-        waited += DEVICE_GONE_POLL;
+    while devices.iter().any(|device| nft::has_device(device)) && waited < DEVICE_REMOVAL_MAX {
+        thread::sleep(DEVICE_REMOVAL_POLL);
+        waited += DEVICE_REMOVAL_POLL;
     }
 }
 
 /// Removes the socket's file if nobody serves it; says whether it did.
-fn remove_stale(socket: &Path) -> Result<bool, ClearError> {
+fn remove_stale_socket(socket: &Path) -> Result<bool, CleanupError> {
     let is_socket = socket.symlink_metadata().is_ok_and(|it| it.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     if !is_socket || !UnixStream::connect(socket).is_err_and(refused) {
@@ -88,6 +88,6 @@ fn remove_stale(socket: &Path) -> Result<bool, ClearError> {
     let path = || socket.display().to_string();
     match std::fs::remove_file(socket) {
         Ok(()) => Ok(true),
-        Err(source) => Err(ClearError::Socket { path: path(), source }),
+        Err(source) => Err(CleanupError::Socket { path: path(), source }),
     }
 }

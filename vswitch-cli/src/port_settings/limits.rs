@@ -1,7 +1,9 @@
 //! What a port may do at most.
 
 use clap::{Args, ValueEnum};
-use vswitch_api::policy::limits::{BitRate, Ceiling, FrameRate, Limits, LimitsChange, MacCount};
+use vswitch_api::port_settings::limits::{
+    BitRate, Ceiling, FrameRate, Limits, LimitsChange, MacCount,
+};
 
 /// A rate, or none.
 type Rate = Ceiling<BitRate>;

@@ -6,7 +6,7 @@
 //! | permanent entries for containers' addresses on it | [`neighbours`] | at detach; go with the interface |
 //! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | go with the interface |
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
-//! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_left_over`] |
+//! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_after_crash`] |
 //! | `lo` up in a container's namespace | [`container`] | stays: the namespace is the container's |
 //!
 //! Nothing else is touched: nobody else's firewall, no kernel bridge, no file outside the state
@@ -14,7 +14,7 @@
 //! none: the kernel takes the interfaces down with the process, a moment after its death.
 //!
 //! The kernel is spoken to by rtnetlink ([`Netlink`]): by a connection of the host's namespace to make
-//! the bridge, and by connections for each visit to a container's ([`visit`]), made and closed by a
+//! the bridge, and by connections for each visit to a container's ([`netns_exec`]), made and closed by a
 //! thread that lives as long as the visit. No descriptor of a container's namespace is kept open: it would keep the namespace alive
 //! after its last process has left.
 
@@ -27,6 +27,7 @@ pub(crate) mod limits;
 pub(crate) mod neighbours;
 pub(crate) mod netlink;
 pub(crate) mod netns;
+pub(crate) mod netns_exec;
 pub(crate) mod nft;
 mod proxy;
 pub(crate) mod reserve;
@@ -35,7 +36,6 @@ mod sysctl;
 #[cfg(test)]
 mod tests;
 pub(crate) mod uplink;
-pub(crate) mod visit;
 
 pub(crate) use error::HostError;
 pub(crate) use neighbours::Neighbours;

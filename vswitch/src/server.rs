@@ -51,7 +51,7 @@ pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver
             _ = stopping.wait_for(|stop| *stop) => break,
             (place, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let router = if may_use(&stream) { open.clone() } else { closed.clone() };
+                    let router = if is_permitted(&stream) { open.clone() } else { closed.clone() };
                     let stop = stop.clone();
                     let control = control.clone();
                     connections.spawn(async move {
@@ -75,7 +75,7 @@ pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver
 }
 
 /// Root, or the user that the daemon runs as.
-fn may_use(stream: &UnixStream) -> bool {
+fn is_permitted(stream: &UnixStream) -> bool {
     let own = nix::unistd::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
 }

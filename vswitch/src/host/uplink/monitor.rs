@@ -1,12 +1,12 @@
 //! Follows the kernel: a change of links, addresses, routes or neighbours leads to a new [`UplinkState`].
 //!
 //! A notification only says that something changed; the lists are then asked for anew, after a pause in which
-//! further changes gather ([`GATHER`]). So a lost notification costs [`RESYNC_EVERY`] at most, and what is
+//! further changes gather ([`DEBOUNCE`]). So a lost notification costs [`RESYNC_INTERVAL`] at most, and what is
 //! published never is half of a change. The nftables rules are adapted before the state is published.
 //!
 //! Neighbours: the kernel does not refresh those that are used through `fwd` only. Each gateway, and each
-//! address that was asked for by `resolve`, is used (`NTF_USE`) every [`NEIGHBOUR_USE_EVERY`]; one that nobody
-//! asked for in [`NEIGHBOUR_ROUNDS_MAX`] such rounds is left alone again ([`asked`](super::asked), where each port has its
+//! address that was asked for by `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`]; one that nobody
+//! asked for in [`NEIGH_REFRESH_ROUNDS_MAX`] such rounds is left alone again ([`neigh_refresh`](super::neigh_refresh), where each port has its
 //! share). `NTF_MANAGED` would do the same in the kernel, but stays behind after a crash, and not every kernel has it.
 
 use std::collections::BTreeSet;
@@ -20,28 +20,28 @@ use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::asked::Asked;
-use super::state::{Action, Kernel, UplinkState, Wish, is_ethernet, name_of};
+use super::neigh_refresh::NeighRefresh;
+use super::state::{HostRouteAction, Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
 use super::tables::Shared;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
-use crate::host::limits::NEIGHBOUR_ROUNDS_MAX;
-use crate::host::limits::{GATHER, NEIGHBOUR_USE_EVERY, NEIGHBOURS_ASKED_MAX, RESYNC_EVERY};
+use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
+use crate::host::limits::{DEBOUNCE, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX, RESYNC_INTERVAL};
 use crate::host::{HostError, netlink};
 
 /// A connection that hears of changes.
-pub(super) struct Follower {
+pub(super) struct UplinkMonitor {
     handle: Handle,
-    news: Box<dyn Stream<Item = ()> + Send + Sync + Unpin>,
-    wish: Wish,
+    notifications: Box<dyn Stream<Item = ()> + Send + Sync + Unpin>,
+    selector: UplinkSelector,
     /// Devices that are ours.
     own: Vec<String>,
-    asked: Asked,
+    neigh_refresh: NeighRefresh,
 }
 
-impl Follower {
+impl UplinkMonitor {
     /// Connects in the network namespace of the calling thread.
-    pub(super) fn connect(wish: Wish, own: Vec<String>) -> Result<Self, HostError> {
+    pub(super) fn connect(selector: UplinkSelector, own: Vec<String>) -> Result<Self, HostError> {
         let groups = [
             MulticastGroup::Link,
             MulticastGroup::Neigh,
@@ -50,10 +50,16 @@ impl Follower {
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Route,
         ];
-        let (connection, handle, news) =
+        let (connection, handle, notifications) =
             rtnetlink::new_multicast_connection(&groups).map_err(HostError::Connect)?;
         tokio::spawn(connection);
-        Ok(Self { handle, news: Box::new(news.map(|_| ())), wish, own, asked: Asked::default() })
+        Ok(Self {
+            handle,
+            notifications: Box::new(notifications.map(|_| ())),
+            selector,
+            own,
+            neigh_refresh: NeighRefresh::default(),
+        })
     }
 
     /// Asks for everything.
@@ -93,7 +99,7 @@ impl Follower {
     /// The state now. The device of the default route may have become another one; one that cannot be
     /// the uplink is passed over.
     pub(super) fn compile(&self, kernel: &Kernel, former: &UplinkState) -> UplinkState {
-        let chosen = kernel.choose(&self.wish).filter(|link| is_ethernet(link)).map(name_of);
+        let chosen = kernel.choose(&self.selector).filter(|link| is_ethernet(link)).map(name_of);
         let chosen = chosen.filter(|name| !self.own.iter().any(|own| own == name));
         kernel.compile(chosen.unwrap_or(&former.device), Some(former))
     }
@@ -103,23 +109,23 @@ impl Follower {
         mut self,
         shared: Shared,
         states: watch::Sender<UplinkState>,
-        mut asks: mpsc::Receiver<(IpAddr, PortIndex)>,
+        mut requests: mpsc::Receiver<(IpAddr, PortIndex)>,
     ) {
-        let mut resync = tokio::time::interval(RESYNC_EVERY);
-        let mut refresh = tokio::time::interval(NEIGHBOUR_USE_EVERY);
+        let mut resync = tokio::time::interval(RESYNC_INTERVAL);
+        let mut refresh = tokio::time::interval(NEIGH_REFRESH_INTERVAL);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(()) = self.news.next() => {
-                    tokio::time::sleep(GATHER).await;
-                    while let Some(Some(())) = futures_util::FutureExt::now_or_never(self.news.next()) {}
+                Some(()) = self.notifications.next() => {
+                    tokio::time::sleep(DEBOUNCE).await;
+                    while let Some(Some(())) = futures_util::FutureExt::now_or_never(self.notifications.next()) {}
                     self.sync(&shared, &states).await;
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
                 _ = refresh.tick() => self.refresh(&states).await,
-                ask = asks.recv() => match ask {
-                    Some((address, port)) => self.ask(address, port, &states).await,
+                request = requests.recv() => match request {
+                    Some((address, port)) => self.request_neighbour(address, port, &states).await,
                     None => return,
                 },
             }
@@ -148,33 +154,38 @@ impl Follower {
         let index = state.ifindex;
         states.send_replace(state);
         for gateway in gateways.difference(&self::gateways(&former)) {
-            self.make_use_of(*gateway, index).await;
+            self.use_neighbour(*gateway, index).await;
         }
     }
 
-    async fn ask(&mut self, address: IpAddr, port: PortIndex, states: &watch::Sender<UplinkState>) {
-        if !self.asked.ask(address, port) {
+    async fn request_neighbour(
+        &mut self,
+        address: IpAddr,
+        port: PortIndex,
+        states: &watch::Sender<UplinkState>,
+    ) {
+        if !self.neigh_refresh.request(address, port) {
             tracing::debug!(%address, ?port, "too many neighbours asked for");
             return;
         }
         let index = states.borrow().ifindex;
-        self.make_use_of(address, index).await;
+        self.use_neighbour(address, index).await;
     }
 
     async fn refresh(&mut self, states: &watch::Sender<UplinkState>) {
-        self.asked.pass_round();
+        self.neigh_refresh.age();
         let (index, mut all) = {
             let state = states.borrow();
             (state.ifindex, gateways(&state))
         };
-        all.extend(self.asked.addresses());
+        all.extend(self.neigh_refresh.addresses());
         for address in all {
-            self.make_use_of(address, index).await;
+            self.use_neighbour(address, index).await;
         }
     }
 
     /// As if a packet were sent to it: the kernel asks for its address, or whether it is still there.
-    async fn make_use_of(&self, address: IpAddr, index: u32) {
+    async fn use_neighbour(&self, address: IpAddr, index: u32) {
         if index == 0 {
             return;
         }
@@ -195,8 +206,8 @@ impl Follower {
 fn gateways(state: &UplinkState) -> BTreeSet<IpAddr> {
     let actions = state.routes.iter().map(|route| &route.action);
     let gateways = actions.filter_map(|action| match action {
-        Action::Uplink { gateway } => *gateway,
+        HostRouteAction::Uplink { gateway } => *gateway,
         _ => None,
     });
-    gateways.take(NEIGHBOURS_ASKED_MAX).collect()
+    gateways.take(NEIGH_REFRESH_MAX).collect()
 }

@@ -24,7 +24,7 @@
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
 //!
-//! [`restore_left_over`] undoes the last three; it is for a start without an uplink. `start` does so by itself, and
+//! [`restore_after_crash`] undoes the last three; it is for a start without an uplink. `start` does so by itself, and
 //! `down` when no daemon runs does it step by step.
 //!
 //! # States
@@ -34,10 +34,10 @@
 //! always that of the default route, if that is Ethernet. Rules are adapted first, then the state is
 //! published.
 
-mod asked;
 mod device;
-mod follow;
 pub(super) mod forwarding;
+mod monitor;
+mod neigh_refresh;
 mod state;
 mod tables;
 #[cfg(test)]
@@ -56,25 +56,25 @@ use wire::MacAddr;
 
 #[cfg(test)]
 pub(crate) use state::Route;
-pub(crate) use state::{Action, UplinkState, Wish};
+pub(crate) use state::{HostRouteAction, UplinkSelector, UplinkState};
 
-use super::limits::{NEIGHBOURS_ASKED_MAX, SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
+use super::limits::{NEIGH_REFRESH_MAX, SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 use super::nft::{self, Forward, NftError, Published};
-use super::proxy::{Proxy, Served};
+use super::proxy::{Proxy, ProxySocket};
 use super::reserve::ReserveError;
-use super::reserve::claim::{self, Claim};
-use super::reserve::setting::{self, Ports, ReservedPorts};
-use super::reserve::sockets::{self, Held};
+use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
+use super::reserve::snat_lock::{self, SnatRangeLock};
+use super::reserve::sockets::{self, PortReservation};
 use super::{HostError, Netlink, sysctl};
-use follow::Follower;
 use forwarding::Forwarding;
+use monitor::UplinkMonitor;
 use tables::{Fixed, Shared};
 
 /// How frames reach the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// By a TAP of ours, translated by the switch.
-    Own(Wish),
+    Own(UplinkSelector),
     /// By the host port, translated by the kernel.
     Kernel,
 }
@@ -137,9 +137,9 @@ pub(crate) enum UplinkError {
 #[derive(Debug)]
 struct Entry {
     /// As it was asked for, perhaps with port 0.
-    asked: Published,
+    requested: Published,
     real: Forward,
-    held: Held,
+    reservation: PortReservation,
     proxies: Vec<Proxy>,
 }
 
@@ -147,14 +147,14 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Uplink {
     shared: Shared,
-    follower: JoinHandle<()>,
-    asks: mpsc::Sender<(IpAddr, PortIndex)>,
+    monitor: JoinHandle<()>,
+    neigh_requests: mpsc::Sender<(IpAddr, PortIndex)>,
     tap: Option<Tap>,
     tap_mac: MacAddr,
     entries: Vec<Entry>,
     reserved: ReservedPorts,
-    snat: Ports,
-    _claim: Option<Claim>,
+    snat: PortSet,
+    _snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
 
@@ -168,32 +168,35 @@ impl Uplink {
         netlink: &Netlink,
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
         let tap_name = device::tap_name(&config.bridge);
-        let (wish, is_own) = match &config.mode {
-            Mode::Own(wish) => (wish.clone(), true),
-            Mode::Kernel => (Wish::Auto, false),
+        let (selector, is_own) = match &config.mode {
+            Mode::Own(selector) => (selector.clone(), true),
+            Mode::Kernel => (UplinkSelector::Auto, false),
         };
         let own = vec![tap_name.clone(), config.bridge.clone()];
-        let follower = Follower::connect(wish.clone(), own)?;
-        let kernel = follower.kernel().await.map_err(HostError::from)?;
-        let name = match device::choose(&kernel, &wish) {
+        let monitor = UplinkMonitor::connect(selector.clone(), own)?;
+        let kernel = monitor.kernel().await.map_err(HostError::from)?;
+        let name = match device::choose(&kernel, &selector) {
             // Without a device it waits for a default route.
             Err(UplinkError::NoDefaultRoute) => String::new(),
             Err(error) if is_own => return Err(error),
             chosen => chosen.unwrap_or_default(),
         };
         let state = kernel.compile(&name, None);
-        setting::restore_left_over(&config.state_dir)?;
-        let claim =
-            if is_own { Some(claim::claim(&config.bridge, &config.snat_ports)?) } else { None };
-        let snat = if is_own {
-            setting::check_snat(&config.snat_ports)?;
-            Ports::from_ranges([config.snat_ports.clone()])
+        reserved_ports::restore_after_crash(&config.state_dir)?;
+        let snat_lock = if is_own {
+            Some(snat_lock::lock_range(&config.bridge, &config.snat_ports)?)
         } else {
-            Ports::default()
+            None
+        };
+        let snat = if is_own {
+            reserved_ports::check_snat(&config.snat_ports)?;
+            PortSet::from_ranges([config.snat_ports.clone()])
+        } else {
+            PortSet::default()
         };
         let reserved = ReservedPorts::reserve(&config.state_dir, &snat)?;
-        sysctl::set_of_link("ipv4", &config.bridge, "route_localnet", "1")?;
-        forwarding::restore_left_over(&config.state_dir)?;
+        sysctl::set_link_sysctl("ipv4", &config.bridge, "route_localnet", "1")?;
+        forwarding::restore_after_crash(&config.state_dir)?;
         let (mut tap, mut forwarding) = (None, None);
         if is_own {
             tap = Some(device::make_tap(netlink, tap_name, config.queues, state.mtu).await?);
@@ -208,21 +211,21 @@ impl Uplink {
         };
         let shared = Shared::start(fixed, state.clone()).await?;
         let (sender, states) = watch::channel(state);
-        let (asks, asked) = mpsc::channel(NEIGHBOURS_ASKED_MAX);
-        let follower = tokio::spawn(follower.run(shared.clone(), sender, asked));
+        let (neigh_requests, requested) = mpsc::channel(NEIGH_REFRESH_MAX);
+        let monitor = tokio::spawn(monitor.run(shared.clone(), sender, requested));
         let tap_mac = tap.as_ref().map_or(MacAddr([0; 6]), |(_, mac)| *mac);
         let tap = tap.map(|(tap, _)| tap);
         let entries = Vec::new();
         let uplink = Self {
             shared,
-            follower,
-            asks,
+            monitor,
+            neigh_requests,
             tap,
             tap_mac,
             entries,
             reserved,
             snat,
-            _claim: claim,
+            _snat_lock: snat_lock,
             forwarding,
         };
         Ok((uplink, states))
@@ -241,7 +244,7 @@ impl Uplink {
     /// Asks the kernel for a neighbour of the uplink, and keeps it fresh for a while; when it is known, it is
     /// in the next state. With too many questions waiting this one is lost: ask again. `port`: who asks.
     pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
-        if self.asks.try_send((address, port)).is_err() {
+        if self.neigh_requests.try_send((address, port)).is_err() {
             tracing::debug!(%address, "too many questions for neighbours");
         }
     }
@@ -262,35 +265,37 @@ impl Uplink {
         let mut reused = vec![false; self.entries.len()];
         // For each its place among the former, or what was newly taken.
         let mut plan = Vec::with_capacity(forwards.len());
-        for asked in forwards {
-            let same = |(n, entry): &(usize, &Entry)| !reused[*n] && entry.asked == asked.published;
+        for requested in forwards {
+            let same = |(n, entry): &(usize, &Entry)| {
+                !reused[*n] && entry.requested == requested.published
+            };
             let place = self.entries.iter().enumerate().find(same).map(|(n, _)| n);
-            let (published, held) = match place {
+            let (published, reservation) = match place {
                 Some(n) => {
                     reused[n] = true;
                     (self.entries[n].real.published.clone(), Err(n))
                 }
                 None => {
-                    let (published, held) = sockets::hold(&asked.published)?;
-                    (published, Ok(held))
+                    let (published, reservation) = sockets::reserve_ports(&requested.published)?;
+                    (published, Ok(reservation))
                 }
             };
-            let real = Forward { published, ..asked.clone() };
+            let real = Forward { published, ..requested.clone() };
             // Before anything changes, since no descriptor may be left for it. `None`: as before.
-            let proxied = match &held {
-                Ok(held) => Some(served(held, &real)?),
+            let proxied = match &reservation {
+                Ok(reservation) => Some(served(reservation, &real)?),
                 Err(n) if self.entries[*n].real == real => None,
-                Err(n) => Some(served(&self.entries[*n].held, &real)?),
+                Err(n) => Some(served(&self.entries[*n].reservation, &real)?),
             };
-            plan.push((asked.published, real, held, proxied));
+            plan.push((requested.published, real, reservation, proxied));
         }
         let real: Vec<Forward> = plan.iter().map(|(_, real, ..)| real.clone()).collect();
-        let by_setting = plan.iter().filter(|(_, _, held, _)| match held {
-            Ok(held) => held.by_setting,
-            Err(n) => self.entries[*n].held.by_setting,
+        let by_sysctl = plan.iter().filter(|(_, _, reservation, _)| match reservation {
+            Ok(reservation) => reservation.by_sysctl,
+            Err(n) => self.entries[*n].reservation.by_sysctl,
         });
-        let ranges = by_setting.map(|(_, real, ..)| real.published.ports.clone());
-        let ports = self.snat.union(&Ports::from_ranges(ranges));
+        let ranges = by_sysctl.map(|(_, real, ..)| real.published.ports.clone());
+        let ports = self.snat.union(&PortSet::from_ranges(ranges));
         self.reserved.change(&ports)?;
         if let Err(error) = self.shared.publish(real.clone()).await {
             self.reserved.change(&self.reserved_by_entries())?;
@@ -299,13 +304,13 @@ impl Uplink {
         let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
         let published = real;
         let mut over = Vec::new();
-        for (asked, real, held, proxied) in plan {
-            let entry = match held {
-                Err(n) => former[n].take().map(|entry| (entry.held, entry.proxies)),
-                Ok(held) => Some((held, Vec::new())),
+        for (requested, real, reservation, proxied) in plan {
+            let entry = match reservation {
+                Err(n) => former[n].take().map(|entry| (entry.reservation, entry.proxies)),
+                Ok(reservation) => Some((reservation, Vec::new())),
             };
             // Each place was given once.
-            let Some((held, was)) = entry else { continue };
+            let Some((reservation, was)) = entry else { continue };
             let proxies = match proxied {
                 Some(served) => {
                     over.extend(was);
@@ -313,7 +318,7 @@ impl Uplink {
                 }
                 None => was,
             };
-            self.entries.push(Entry { asked, real, held, proxies });
+            self.entries.push(Entry { requested, real, reservation, proxies });
         }
         over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
         // Only then are their ports free for whoever wants them next.
@@ -323,17 +328,17 @@ impl Uplink {
         Ok(published)
     }
 
-    fn reserved_by_entries(&self) -> Ports {
-        let long = self.entries.iter().filter(|entry| entry.held.by_setting);
+    fn reserved_by_entries(&self) -> PortSet {
+        let long = self.entries.iter().filter(|entry| entry.reservation.by_sysctl);
         let ranges = long.map(|entry| entry.real.published.ports.clone());
-        self.snat.union(&Ports::from_ranges(ranges))
+        self.snat.union(&PortSet::from_ranges(ranges))
     }
 
     /// Gives everything back; the TAP goes when whoever took it closes it.
     pub(crate) async fn stop(self) {
-        self.follower.abort();
+        self.monitor.abort();
         let mut this = self;
-        let ended = (&mut this.follower).await;
+        let ended = (&mut this.monitor).await;
         if ended.is_err_and(|error| error.is_panic()) {
             tracing::error!("the task that follows the uplink had panicked");
         }
@@ -342,7 +347,7 @@ impl Uplink {
 
 impl Drop for Uplink {
     fn drop(&mut self) {
-        self.follower.abort();
+        self.monitor.abort();
     }
 }
 
@@ -352,9 +357,9 @@ pub(crate) fn devices(bridge: &str) -> [String; 2] {
 }
 
 /// Undoes what a crashed switch with this bridge and state directory left on the host.
-pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
+pub(crate) fn restore_after_crash(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
     // All of it, whatever of it fails.
-    let tables = nft::remove_left_over(bridge);
+    let tables = nft::remove_stale_tables(bridge);
     restore_settings(state_dir)?;
     tables?;
     Ok(())
@@ -362,23 +367,27 @@ pub(crate) fn restore_left_over(bridge: &str, state_dir: &Path) -> Result<(), Up
 
 /// The same for the kernel's settings alone. Gives the ports that are no longer reserved, and whether forwarding
 /// is off again.
-pub(crate) fn restore_settings(state_dir: &Path) -> Result<(Ports, bool), UplinkError> {
-    let ports = setting::restore_left_over(state_dir);
-    let forwarding = forwarding::restore_left_over(state_dir);
+pub(crate) fn restore_settings(state_dir: &Path) -> Result<(PortSet, bool), UplinkError> {
+    let ports = reserved_ports::restore_after_crash(state_dir);
+    let forwarding = forwarding::restore_after_crash(state_dir);
     Ok((ports?, forwarding?))
 }
 
 /// What serves [::1] of a publication, where it holds sockets for that, and where to.
-fn served(held: &Held, forward: &Forward) -> Result<Vec<(Served, SocketAddr)>, UplinkError> {
+fn served(
+    reservation: &PortReservation,
+    forward: &Forward,
+) -> Result<Vec<(ProxySocket, SocketAddr)>, UplinkError> {
     let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
     let Some(to) = to else { return Ok(Vec::new()) };
     let first = *forward.published.ports.start();
     let serve = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
         let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
-        let one = Served::new(forward.published.protocol, socket).map_err(UplinkError::Proxy)?;
+        let one =
+            ProxySocket::new(forward.published.protocol, socket).map_err(UplinkError::Proxy)?;
         Ok(one.map(|one| (one, to)))
     };
-    held.served.iter().filter_map(|one| serve(one).transpose()).collect()
+    reservation.served.iter().filter_map(|one| serve(one).transpose()).collect()
 }
 
 /// Refuses ports that are wanted twice.

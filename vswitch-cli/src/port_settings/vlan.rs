@@ -1,7 +1,7 @@
 //! VLANs of a port.
 
 use clap::Args;
-use vswitch_api::policy::vlan::{Domain, Trunk, VlanMode, VlanSet};
+use vswitch_api::port_settings::vlan::{Domain, Trunk, VlanMode, VlanSet};
 
 use crate::error::Failure;
 

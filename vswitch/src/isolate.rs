@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::SigSet;
 
-use crate::host::visit;
+use crate::host::netns_exec;
 use files::PrivateFiles;
 
 /// Which network the command gets.
@@ -113,14 +113,14 @@ impl IsolateError {
 }
 
 /// What to spawn, and which signals to block then.
-type Order = (Command, SigSet);
+type SpawnRequest = (Command, SigSet);
 
 /// Namespaces that wait for a command.
 #[derive(Debug)]
 pub struct Sandbox {
     netns_path: Option<PathBuf>,
     files: Option<PrivateFiles>,
-    orders: Option<Sender<Order>>,
+    requests: Option<Sender<SpawnRequest>>,
     spawned: Receiver<io::Result<Child>>,
     keeper: Option<JoinHandle<()>>,
 }
@@ -136,7 +136,7 @@ impl Sandbox {
             }
         };
         let (ready, prepared) = channel();
-        let (orders, inbox) = channel();
+        let (requests, inbox) = channel();
         let (outbox, spawned) = channel();
         let keeper = std::thread::Builder::new()
             .name("sandbox".into())
@@ -150,7 +150,7 @@ impl Sandbox {
             .map_err(IsolateError::Keeper)?;
         let netns_path = prepared.recv().map_err(|_| keeper_died())??;
         files.iter_mut().for_each(PrivateFiles::unlink);
-        Ok(Self { netns_path, files, orders: Some(orders), spawned, keeper: Some(keeper) })
+        Ok(Self { netns_path, files, requests: Some(requests), spawned, keeper: Some(keeper) })
     }
 
     /// A path by which the daemon can open the network namespace for as long as this sandbox lives;
@@ -181,8 +181,8 @@ impl Sandbox {
         let mut command = Command::new(program.as_ref());
         command.args(args);
         let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
-        let orders = self.orders.as_ref().ok_or_else(keeper_died)?;
-        orders.send((command, forwarding.mask())).map_err(|_| keeper_died())?;
+        let requests = self.requests.as_ref().ok_or_else(keeper_died)?;
+        requests.send((command, forwarding.mask())).map_err(|_| keeper_died())?;
         let mut child = self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
             IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
         })?;
@@ -192,7 +192,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        self.orders = None;
+        self.requests = None;
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
@@ -227,7 +227,7 @@ fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathB
     }
     mounts::private_view(sources)?;
     if *mode == Mode::New {
-        visit::with_netlink(async |netlink| netlink.loopback_up().await)
+        netns_exec::with_netlink(async |netlink| netlink.loopback_up().await)
             .map_err(|error| IsolateError::Loopback(error.to_string()))?
             .map_err(|error| IsolateError::Loopback(error.to_string()))?;
     }
@@ -236,7 +236,7 @@ fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathB
 }
 
 /// The keeper's life: spawn what is ordered, until the sandbox is dropped.
-fn keep(inbox: &Receiver<Order>, outbox: &Sender<io::Result<Child>>) {
+fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Child>>) {
     while let Ok((mut command, signals)) = inbox.recv() {
         // The keeper's mask is the one that the caller had before `Forwarding::start`, so the command
         // starts with it.

@@ -21,7 +21,7 @@
 //! host does not answer strangers' segments with resets. [`Firewall`] holds the socket; dropping it deletes the
 //! tables. [`remove_orphans`] is for what a crash left: of `down`, and of an `up` with another bridge.
 //!
-//! States: *loaded* -> (a look at the generation number of the rules, every [`TABLES_CHECK_EVERY`]) ->
+//! States: *loaded* -> (a look at the generation number of the rules, every [`TABLES_CHECK_INTERVAL`]) ->
 //! *unchanged* | *changed by somebody* -> (count our rules) -> *all there* | *lost* -> loaded again, with a
 //! line in the log.
 //!
@@ -47,9 +47,9 @@ use kernel::Tables;
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
-pub(crate) use rules::{Forward, Handover, Nat, Protocol, Published, Rules};
+pub(crate) use rules::{Forward, IngressRedirect, Nat, Protocol, Published, Rules};
 
-use super::limits::TABLES_CHECK_EVERY;
+use super::limits::TABLES_CHECK_INTERVAL;
 
 /// The tables of a switch, and the task that sees to it that they stay.
 #[derive(Debug)]
@@ -103,14 +103,14 @@ pub(crate) fn remove_orphans(bridges: &[String]) -> Result<(Vec<Orphan>, Vec<Orp
     let (ours, others): (Vec<_>, Vec<_>) = orphans::list()?.into_iter().partition(is_ours);
     let gone: std::collections::BTreeSet<&str> = ours.iter().map(Orphan::bridge).collect();
     for bridge in gone {
-        remove_left_over(bridge)?;
+        remove_stale_tables(bridge)?;
     }
     Ok((ours, others))
 }
 
 /// Deletes what a switch with this bridge left behind when it crashed. Not an error if there is nothing,
 /// or no nftables.
-pub(crate) fn remove_left_over(bridge: &str) -> Result<(), NftError> {
+pub(crate) fn remove_stale_tables(bridge: &str) -> Result<(), NftError> {
     Tables::open(bridge)?.remove_orphans()
 }
 
@@ -129,7 +129,7 @@ async fn blocking<T: Send + 'static>(
 
 async fn watch(tables: Arc<Mutex<Tables>>) {
     loop {
-        tokio::time::sleep(TABLES_CHECK_EVERY).await;
+        tokio::time::sleep(TABLES_CHECK_INTERVAL).await;
         let tables = Arc::clone(&tables);
         if let Err(error) = blocking(move || lock(&tables).check()).await {
             tracing::warn!(%error, "cannot see whether our nftables rules are still there");

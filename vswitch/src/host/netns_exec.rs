@@ -87,12 +87,12 @@ async fn in_thread<T: Send + 'static>(
     work: impl AsyncFnOnce() -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {
     let (done, result) = oneshot::channel();
-    let visit = move || {
+    let body = move || {
         let _ = done.send(runtime().and_then(|runtime| runtime.block_on(work())));
     };
-    std::thread::Builder::new().name("visit".into()).spawn(visit).map_err(HostError::Thread)?;
+    std::thread::Builder::new().name("netns-exec".into()).spawn(body).map_err(HostError::Thread)?;
     match result.await {
         Ok(result) => result,
-        Err(_) => Err(HostError::Thread(io::Error::other("the visit's thread died"))),
+        Err(_) => Err(HostError::Thread(io::Error::other("the thread in the namespace died"))),
     }
 }

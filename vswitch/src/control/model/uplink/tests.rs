@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::super::tests::{counter, model_with_uplink, wanted};
-use super::super::{Model, Wanted};
+use super::super::tests::{counter, model_with_uplink, spec};
+use super::super::{AttachSpec, Model};
 use super::*;
 use crate::config::Uplink;
 use crate::host::uplink::Route;
@@ -23,10 +23,10 @@ fn state() -> UplinkState {
         ipv6: None,
         local: ["198.51.100.1", "10.0.0.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec(),
         routes: vec![
-            route("0.0.0.0/0", Action::Uplink { gateway }),
-            route("198.51.100.0/24", Action::Uplink { gateway: None }),
-            route("10.0.0.0/8", Action::Elsewhere),
-            route("203.0.113.0/24", Action::Unreachable),
+            route("0.0.0.0/0", HostRouteAction::Uplink { gateway }),
+            route("198.51.100.0/24", HostRouteAction::Uplink { gateway: None }),
+            route("10.0.0.0/8", HostRouteAction::OtherDevice),
+            route("203.0.113.0/24", HostRouteAction::Unreachable),
         ],
         neighbours: vec![("192.0.2.254".parse().unwrap(), MacAddr([2, 0, 0, 0, 0, 7]))],
     }
@@ -38,10 +38,10 @@ fn model(publish: &[&str]) -> Model {
         ports: text.parse().unwrap(),
         allow_from: vec!["203.0.113.0/24".parse().unwrap()],
     });
-    let wanted = Wanted { publish: publish.collect(), ..wanted("web") };
-    let lease = model.reserve(&wanted, Duration::ZERO, &mut counter()).unwrap();
-    model.set_published(&lease.name, true);
-    model.set_way(Way { tap_mac: Some(TAP_MAC), state: state() });
+    let spec = AttachSpec { publish: publish.collect(), ..spec("web") };
+    let lease = model.reserve(&spec, Duration::ZERO, &mut counter()).unwrap();
+    model.set_in_snapshot(&lease.name, true);
+    model.set_uplink(UplinkRuntime { tap_mac: Some(TAP_MAC), state: state() });
     model
 }
 
@@ -60,7 +60,7 @@ fn without_a_way_nothing_leads_out() {
         assert_eq!(router.local, router.gateways);
     }
     let mut model = model_with_uplink(Uplink::Kernel);
-    model.set_way(Way { tap_mac: None, state: state() });
+    model.set_uplink(UplinkRuntime { tap_mac: None, state: state() });
     assert!(model.router().is_none() && model.snapshot().port(UPLINK_PORT).is_none());
 }
 
@@ -94,7 +94,7 @@ fn the_host_is_followed() {
 fn containers_leave_the_slot_of_the_uplink_alone() {
     let model = model(&[]);
     assert_eq!(model.label(UPLINK_PORT).as_deref(), Some("br0.uplink"));
-    assert!(model.name_in(UPLINK_PORT).is_none());
+    assert!(model.name_in_slot(UPLINK_PORT).is_none());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert_eq!(published[0].allow_from, [("203.0.113.0".parse().unwrap(), 24)]);
     assert_eq!(published[1].address, Some("10.0.0.1".parse().unwrap()));
     assert!(published[1].to4.is_some() && published[1].to6.is_none());
-    model.set_published(&"web".parse().unwrap(), false);
+    model.set_in_snapshot(&"web".parse().unwrap(), false);
     assert!(uplink(&model).policy.published.is_empty());
 }
 
@@ -119,23 +119,23 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
     let (name, ports) = ("web".parse().unwrap(), "8000:80".parse().unwrap());
     let translated = |model: &Model| uplink(model).policy.published.len();
     model.activate(&name);
-    model.note_shut(&name, &ports, "taken".to_owned());
-    model.note_shut(&name, &ports, "still taken".to_owned());
-    assert_eq!((translated(&model), model.open_and_not()), (1, (1, 1)));
+    model.mark_pending(&name, &ports, "taken".to_owned());
+    model.mark_pending(&name, &ports, "still taken".to_owned());
+    assert_eq!((translated(&model), model.count_publications()), (1, (1, 1)));
     assert_eq!(model.publications_of(&name).len(), 2);
     // Withdrawn, and back since that failed.
     let taken = model.take_publications(&name, &ports).unwrap();
-    assert_eq!(model.open_and_not(), (1, 0));
+    assert_eq!(model.count_publications(), (1, 0));
     model.restore_publications(&name, taken);
-    let left = model.all_not_open();
+    let left = model.all_pending();
     assert_eq!((left.len(), left[0].1.reason.as_str()), (1, "still taken"));
-    model.note_open(&name, &ports);
-    assert_eq!((translated(&model), model.open_and_not()), (2, (2, 0)));
+    model.mark_active(&name, &ports);
+    assert_eq!((translated(&model), model.count_publications()), (2, (2, 0)));
     // Claimed anew it is to be open.
-    model.note_shut(&name, &ports, "taken".to_owned());
+    model.mark_pending(&name, &ports, "taken".to_owned());
     let taken = model.take_publications(&name, &ports).unwrap();
     model.add_publication(&name, &taken[0], &mut counter()).unwrap();
-    assert_eq!((translated(&model), model.open_and_not()), (2, (2, 0)));
+    assert_eq!((translated(&model), model.count_publications()), (2, (2, 0)));
 }
 
 #[test]

@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::ReserveError;
-use super::holders::{bound, holder};
+use super::socket_owners::{bound, owner};
 use crate::host::netns::boot_id;
 use crate::host::nft::Protocol;
 
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 const EPHEMERAL: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 /// In the state directory.
-const KEPT: &str = "reserved-ports.json";
+const SAVED_FILE: &str = "reserved-ports.json";
 
 /// A set of ports: intervals in order, none touching the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Ports(Vec<(u16, u16)>);
+pub(crate) struct PortSet(Vec<(u16, u16)>);
 
-impl Ports {
+impl PortSet {
     pub(crate) fn from_ranges(ranges: impl IntoIterator<Item = RangeInclusive<u16>>) -> Self {
         let mut all: Vec<(u16, u16)> =
             ranges.into_iter().filter(|r| !r.is_empty()).map(|r| (*r.start(), *r.end())).collect();
@@ -85,7 +85,7 @@ impl Ports {
     }
 }
 
-impl std::fmt::Display for Ports {
+impl std::fmt::Display for PortSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let part = |(first, last): &(u16, u16)| {
             if first == last { first.to_string() } else { format!("{first}-{last}") }
@@ -96,30 +96,30 @@ impl std::fmt::Display for Ports {
 
 /// What is kept in the state directory.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct SavedRanges {
     boot_id: String,
     /// What we added, that was not reserved before.
-    added: Ports,
+    added: PortSet,
 }
 
 /// Our part of the setting; dropping it takes it out again.
 #[derive(Debug)]
 pub(crate) struct ReservedPorts {
-    kept: PathBuf,
-    added: Ports,
+    saved: PathBuf,
+    added: PortSet,
 }
 
 impl ReservedPorts {
     /// Reserves `ports`, after a left-over of a crash was undone.
-    pub(crate) fn reserve(state_dir: &Path, ports: &Ports) -> Result<Self, ReserveError> {
-        restore_left_over(state_dir)?;
-        let mut reserved = Self { kept: state_dir.join(KEPT), added: Ports::default() };
+    pub(crate) fn reserve(state_dir: &Path, ports: &PortSet) -> Result<Self, ReserveError> {
+        restore_after_crash(state_dir)?;
+        let mut reserved = Self { saved: state_dir.join(SAVED_FILE), added: PortSet::default() };
         reserved.change(ports)?;
         Ok(reserved)
     }
 
     /// Reserves these instead.
-    pub(crate) fn change(&mut self, ports: &Ports) -> Result<(), ReserveError> {
+    pub(crate) fn change(&mut self, ports: &PortSet) -> Result<(), ReserveError> {
         let now = read()?;
         let others = now.without(&self.added);
         let added = ports.without(&others);
@@ -127,9 +127,9 @@ impl ReservedPorts {
             return Ok(());
         }
         // What both say is undone after a crash in between.
-        keep(&self.kept, &added.union(&self.added))?;
+        write_saved(&self.saved, &added.union(&self.added))?;
         write(&others.union(&added))?;
-        keep(&self.kept, &added)?;
+        write_saved(&self.saved, &added)?;
         self.added = added;
         Ok(())
     }
@@ -138,7 +138,7 @@ impl ReservedPorts {
 impl Drop for ReservedPorts {
     fn drop(&mut self) {
         let undone = read().and_then(|now| write(&now.without(&self.added)));
-        let forgotten = undone.and_then(|()| forget(&self.kept));
+        let forgotten = undone.and_then(|()| remove_saved(&self.saved));
         if let Err(error) = forgotten {
             tracing::warn!(%error, ports = %self.added, "these ports stay reserved");
         }
@@ -146,37 +146,37 @@ impl Drop for ReservedPorts {
 }
 
 /// Undoes what a crash left behind in this boot of the host. Gives the ports that are no longer reserved.
-pub(crate) fn restore_left_over(state_dir: &Path) -> Result<Ports, ReserveError> {
-    let path = state_dir.join(KEPT);
+pub(crate) fn restore_after_crash(state_dir: &Path) -> Result<PortSet, ReserveError> {
+    let path = state_dir.join(SAVED_FILE);
     let text = match fs::read(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ports::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PortSet::default()),
         Err(source) => return Err(ReserveError::File { path, source }),
     };
-    let mut restored = Ports::default();
-    match serde_json::from_slice::<Kept>(&text) {
-        Ok(kept) if boot_id().is_ok_and(|boot| boot == kept.boot_id) => {
-            write(&read()?.without(&kept.added))?;
-            restored = kept.added;
+    let mut restored = PortSet::default();
+    match serde_json::from_slice::<SavedRanges>(&text) {
+        Ok(saved) if boot_id().is_ok_and(|boot| boot == saved.boot_id) => {
+            write(&read()?.without(&saved.added))?;
+            restored = saved.added;
         }
         Ok(_) => {}
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "not a list of reserved ports: forgotten");
         }
     }
-    forget(&path)?;
+    remove_saved(&path)?;
     Ok(restored)
 }
 
-fn keep(path: &Path, added: &Ports) -> Result<(), ReserveError> {
+fn write_saved(path: &Path, added: &PortSet) -> Result<(), ReserveError> {
     let failed = |source| ReserveError::File { path: path.to_owned(), source };
-    let kept = Kept { boot_id: boot_id().map_err(failed)?, added: added.clone() };
-    let text = serde_json::to_vec(&kept).map_err(|error| failed(io::Error::other(error)))?;
+    let saved = SavedRanges { boot_id: boot_id().map_err(failed)?, added: added.clone() };
+    let text = serde_json::to_vec(&saved).map_err(|error| failed(io::Error::other(error)))?;
     let new = path.with_extension("new");
     fs::write(&new, text).and_then(|()| fs::rename(&new, path)).map_err(failed)
 }
 
-fn forget(path: &Path) -> Result<(), ReserveError> {
+fn remove_saved(path: &Path) -> Result<(), ReserveError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(ReserveError::File { path: path.to_owned(), source: error })
@@ -185,13 +185,13 @@ fn forget(path: &Path) -> Result<(), ReserveError> {
     }
 }
 
-fn read() -> Result<Ports, ReserveError> {
+fn read() -> Result<PortSet, ReserveError> {
     let failed = |source| ReserveError::File { path: RESERVED.into(), source };
     let text = fs::read_to_string(RESERVED).map_err(failed)?;
-    Ports::parse(&text).ok_or_else(|| failed(io::Error::other(format!("it says {text:?}"))))
+    PortSet::parse(&text).ok_or_else(|| failed(io::Error::other(format!("it says {text:?}"))))
 }
 
-fn write(ports: &Ports) -> Result<(), ReserveError> {
+fn write(ports: &PortSet) -> Result<(), ReserveError> {
     // An empty write leaves the setting as it is; a line break clears it.
     fs::write(RESERVED, format!("{ports}\n"))
         .map_err(|source| ReserveError::File { path: RESERVED.into(), source })
@@ -214,8 +214,8 @@ pub(crate) fn check_snat(ours: &RangeInclusive<u16>) -> Result<(), ReserveError>
             .into_iter()
             .find(|bound| ours.contains(&bound.port) && !bound.address.is_loopback());
         if let Some(bound) = in_use {
-            let holder = holder(bound.inode);
-            return Err(ReserveError::InUse { port: bound.port, protocol, holder });
+            let owner = owner(bound.inode);
+            return Err(ReserveError::InUse { port: bound.port, protocol, owner });
         }
     }
     Ok(())

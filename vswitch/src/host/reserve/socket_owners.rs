@@ -8,12 +8,12 @@ use crate::host::nft::Protocol;
 
 /// A process that has a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub(crate) struct SocketOwner {
     pub(crate) pid: u32,
     pub(crate) command: String,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for SocketOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (process {})", self.command, self.pid)
     }
@@ -21,7 +21,7 @@ impl fmt::Display for Holder {
 
 /// A bound socket of the thread's network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bound {
+pub(crate) struct BoundSocket {
     pub(crate) protocol: Protocol,
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
@@ -30,7 +30,7 @@ pub(crate) struct Bound {
 
 /// All bound sockets of a protocol that somebody still holds. Of SCTP those that listen, which is what the kernel
 /// lists; a kernel without SCTP has no such list, nor anybody who could hold a port.
-pub(crate) fn bound(protocol: Protocol) -> Vec<Bound> {
+pub(crate) fn bound(protocol: Protocol) -> Vec<BoundSocket> {
     let files: &[&str] = match protocol {
         Protocol::Tcp => &["tcp", "tcp6"],
         Protocol::Udp => &["udp", "udp6"],
@@ -47,7 +47,7 @@ pub(crate) fn bound(protocol: Protocol) -> Vec<Bound> {
 
 /// A line of `/proc/net/sctp/eps`, with all addresses of an endpoint: `ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS`
 /// (`sctp_eps_seq_show` of the kernel).
-pub(super) fn parse_sctp(line: &str) -> Vec<Bound> {
+pub(super) fn parse_sctp(line: &str) -> Vec<BoundSocket> {
     let mut words = line.split_whitespace();
     let port = words.nth(5).and_then(|word| word.parse().ok()).filter(|&port| port != 0);
     let inode = words.nth(1).and_then(|word| word.parse().ok()).filter(|&inode| inode != 0);
@@ -55,13 +55,13 @@ pub(super) fn parse_sctp(line: &str) -> Vec<Bound> {
     let addresses = words.filter_map(|word| word.parse::<IpAddr>().ok());
     let bound = |address: IpAddr| {
         let address = address.to_canonical();
-        Bound { protocol: Protocol::Sctp, address, port, inode }
+        BoundSocket { protocol: Protocol::Sctp, address, port, inode }
     };
     addresses.map(bound).collect()
 }
 
 /// A line of such a list: `sl local_address rem_address st queues tr:tm retrnsmt uid timeout inode ...`.
-pub(super) fn parse(protocol: Protocol, line: &str) -> Option<Bound> {
+pub(super) fn parse(protocol: Protocol, line: &str) -> Option<BoundSocket> {
     let mut words = line.split_whitespace();
     let (address, port) = words.nth(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -78,11 +78,11 @@ pub(super) fn parse(protocol: Protocol, line: &str) -> Option<Bound> {
         IpAddr::V6(Ipv6Addr::from(octets)).to_canonical()
     };
     // TIME_WAIT and the like have no inode: nobody holds them.
-    (inode != 0 && port != 0).then_some(Bound { protocol, address, port, inode })
+    (inode != 0 && port != 0).then_some(BoundSocket { protocol, address, port, inode })
 }
 
 /// A process that has the socket of this inode open.
-pub(crate) fn holder(inode: u64) -> Option<Holder> {
+pub(crate) fn owner(inode: u64) -> Option<SocketOwner> {
     let wanted = format!("socket:[{inode}]");
     let processes = fs::read_dir("/proc").ok()?.flatten();
     for process in processes {
@@ -93,18 +93,22 @@ pub(crate) fn holder(inode: u64) -> Option<Holder> {
         let mut links = descriptors.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
         if links.any(|link| link.to_str() == Some(&wanted)) {
             let command = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(Holder { pid, command: command.trim().to_owned() });
+            return Some(SocketOwner { pid, command: command.trim().to_owned() });
         }
     }
     None
 }
 
 /// Who holds a port at an address; at any address with `None`.
-pub(crate) fn holder_of(protocol: Protocol, address: Option<IpAddr>, port: u16) -> Option<Holder> {
-    let is_it = |bound: &Bound| {
+pub(crate) fn owner_of_port(
+    protocol: Protocol,
+    address: Option<IpAddr>,
+    port: u16,
+) -> Option<SocketOwner> {
+    let is_it = |bound: &BoundSocket| {
         let here = address
             .is_none_or(|address| bound.address == address || bound.address.is_unspecified());
         bound.port == port && here
     };
-    bound(protocol).into_iter().filter(is_it).find_map(|bound| holder(bound.inode))
+    bound(protocol).into_iter().filter(is_it).find_map(|bound| owner(bound.inode))
 }

@@ -1,6 +1,6 @@
 //! Neighbours that were asked for by ports, and for how long they are kept fresh.
 //!
-//! [`NEIGHBOURS_ASKED_MAX`] in all, [`NEIGHBOURS_ASKED_PER_PORT_MAX`] of one port: who scans the link displaces its own. Where
+//! [`NEIGH_REFRESH_MAX`] in all, [`NEIGH_REFRESH_PER_PORT_MAX`] of one port: who scans the link displaces its own. Where
 //! all places are taken, one more of a port that has few displaces one of the port that has most.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use fastpath::PortIndex;
 
 use crate::host::limits::{
-    NEIGHBOUR_ROUNDS_MAX, NEIGHBOURS_ASKED_MAX, NEIGHBOURS_ASKED_PER_PORT_MAX,
+    NEIGH_REFRESH_MAX, NEIGH_REFRESH_PER_PORT_MAX, NEIGH_REFRESH_ROUNDS_MAX,
 };
 
 /// A neighbour.
@@ -23,24 +23,24 @@ struct Entry {
 
 /// Neighbours that were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Asked(BTreeMap<IpAddr, Entry>);
+pub(super) struct NeighRefresh(BTreeMap<IpAddr, Entry>);
 
-impl Asked {
+impl NeighRefresh {
     /// Takes an address up on behalf of a port; false where there is no room.
-    pub(super) fn ask(&mut self, address: IpAddr, port: PortIndex) -> bool {
+    pub(super) fn request(&mut self, address: IpAddr, port: PortIndex) -> bool {
         if let Some(entry) = self.0.get_mut(&address) {
-            entry.rounds = NEIGHBOUR_ROUNDS_MAX;
+            entry.rounds = NEIGH_REFRESH_ROUNDS_MAX;
             return true;
         }
-        if !self.make_room(port) {
+        if !self.evict_for(port) {
             return false;
         }
-        self.0.insert(address, Entry { port, rounds: NEIGHBOUR_ROUNDS_MAX });
+        self.0.insert(address, Entry { port, rounds: NEIGH_REFRESH_ROUNDS_MAX });
         true
     }
 
     /// Another round: those that nobody has asked for lately are left alone.
-    pub(super) fn pass_round(&mut self) {
+    pub(super) fn age(&mut self) {
         self.0.retain(|_, entry| {
             entry.rounds = entry.rounds.saturating_sub(1);
             entry.rounds > 0
@@ -51,20 +51,20 @@ impl Asked {
         self.0.keys().copied()
     }
 
-    fn make_room(&mut self, port: PortIndex) -> bool {
+    fn evict_for(&mut self, port: PortIndex) -> bool {
         let mut counts: HashMap<PortIndex, usize> = HashMap::new();
         self.0.values().for_each(|entry| *counts.entry(entry.port).or_default() += 1);
         let own = counts.get(&port).copied().unwrap_or_default();
-        let loser = if own >= NEIGHBOURS_ASKED_PER_PORT_MAX {
+        let victim = if own >= NEIGH_REFRESH_PER_PORT_MAX {
             Some(port)
-        } else if self.0.len() < NEIGHBOURS_ASKED_MAX {
+        } else if self.0.len() < NEIGH_REFRESH_MAX {
             return true;
         } else {
             let most = counts.into_iter().max_by_key(|&(port, count)| (count, port));
             most.filter(|&(_, count)| count > own + 1).map(|(port, _)| port)
         };
-        // Of the loser the one that was asked for longest ago.
-        let theirs = self.0.iter().filter(|(_, entry)| Some(entry.port) == loser);
+        // Of the victim the one that was asked for longest ago.
+        let theirs = self.0.iter().filter(|(_, entry)| Some(entry.port) == victim);
         let oldest = theirs.min_by_key(|(_, entry)| entry.rounds).map(|(address, _)| *address);
         oldest.is_some_and(|address| self.0.remove(&address).is_some())
     }
@@ -80,38 +80,38 @@ mod tests {
         Ipv4Addr::from(0xc000_0200 + n as u32).into()
     }
 
-    fn of(asked: &Asked, port: u16) -> usize {
-        asked.0.values().filter(|entry| entry.port == PortIndex(port)).count()
+    fn of(refresh: &NeighRefresh, port: u16) -> usize {
+        refresh.0.values().filter(|entry| entry.port == PortIndex(port)).count()
     }
 
     #[test]
     fn who_scans_displaces_its_own() {
-        let mut asked = Asked::default();
-        for n in 0..2 * NEIGHBOURS_ASKED_PER_PORT_MAX {
-            assert!(asked.ask(address(n), PortIndex(2)));
+        let mut refresh = NeighRefresh::default();
+        for n in 0..2 * NEIGH_REFRESH_PER_PORT_MAX {
+            assert!(refresh.request(address(n), PortIndex(2)));
         }
-        assert_eq!(of(&asked, 2), NEIGHBOURS_ASKED_PER_PORT_MAX);
+        assert_eq!(of(&refresh, 2), NEIGH_REFRESH_PER_PORT_MAX);
         // What another has asked for counts as that one's.
-        let last = address(2 * NEIGHBOURS_ASKED_PER_PORT_MAX - 1);
-        assert!(asked.ask(last, PortIndex(3)));
-        assert_eq!(of(&asked, 3), 0);
+        let last = address(2 * NEIGH_REFRESH_PER_PORT_MAX - 1);
+        assert!(refresh.request(last, PortIndex(3)));
+        assert_eq!(of(&refresh, 3), 0);
     }
 
     #[test]
     fn many_who_scan_leave_room_for_the_others() {
-        let scanners = NEIGHBOURS_ASKED_MAX / NEIGHBOURS_ASKED_PER_PORT_MAX;
-        let mut asked = Asked::default();
-        for n in 0..2 * NEIGHBOURS_ASKED_MAX {
-            asked.ask(address(n), PortIndex((n % scanners) as u16));
+        let scanners = NEIGH_REFRESH_MAX / NEIGH_REFRESH_PER_PORT_MAX;
+        let mut refresh = NeighRefresh::default();
+        for n in 0..2 * NEIGH_REFRESH_MAX {
+            refresh.request(address(n), PortIndex((n % scanners) as u16));
         }
-        assert_eq!(asked.0.len(), NEIGHBOURS_ASKED_MAX);
+        assert_eq!(refresh.0.len(), NEIGH_REFRESH_MAX);
         for n in 0..10 {
-            assert!(asked.ask(address(100_000 + n), PortIndex(50)), "{n}");
+            assert!(refresh.request(address(100_000 + n), PortIndex(50)), "{n}");
         }
-        assert_eq!((of(&asked, 50), asked.0.len()), (10, NEIGHBOURS_ASKED_MAX));
-        for _ in 0..NEIGHBOUR_ROUNDS_MAX {
-            asked.pass_round();
+        assert_eq!((of(&refresh, 50), refresh.0.len()), (10, NEIGH_REFRESH_MAX));
+        for _ in 0..NEIGH_REFRESH_ROUNDS_MAX {
+            refresh.age();
         }
-        assert_eq!(asked.addresses().count(), 0);
+        assert_eq!(refresh.addresses().count(), 0);
     }
 }

@@ -1,15 +1,15 @@
 //! What a port may do: every setting that can be changed while the port works.
 //!
-//! Each group of settings is one file with its types, and one field of [`PortPolicy`]. A group is
-//! changed as a whole: [`PolicyChange`] carries those that are to be replaced. Groups that are as they
+//! Each group of settings is one file with its types, and one field of [`PortSettings`]. A group is
+//! changed as a whole: [`SettingsChange`] carries those that are to be replaced. Groups that are as they
 //! are by default are absent, in answers and in the document on disk.
 //!
 //! | group | file | default |
 //! |---|---|---|
-//! | [`PortPolicy::limits`] | [`limits`] | see there |
-//! | [`PortPolicy::vlan`] | [`vlan`] | access to untagged frames |
-//! | [`PortPolicy::guard`] | [`guard`] | on |
-//! | [`PortPolicy::isolation`] | [`isolation`] | none |
+//! | [`PortSettings::limits`] | [`limits`] | see there |
+//! | [`PortSettings::vlan`] | [`vlan`] | access to untagged frames |
+//! | [`PortSettings::guard`] | [`guard`] | on |
+//! | [`PortSettings::isolation`] | [`isolation`] | none |
 
 pub mod guard;
 pub mod isolation;
@@ -26,7 +26,7 @@ use vlan::VlanMode;
 /// What a port may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PortPolicy {
+pub struct PortSettings {
     /// Which VLANs it is on, and how.
     #[serde(default)]
     pub vlan: VlanMode,
@@ -44,7 +44,7 @@ pub struct PortPolicy {
 /// Settings that are to be replaced; what is absent stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PolicyChange {
+pub struct SettingsChange {
     /// Which VLANs it is to be on, and how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<VlanMode>,
@@ -59,16 +59,16 @@ pub struct PolicyChange {
     pub limits: LimitsChange,
 }
 
-impl PortPolicy {
+impl PortSettings {
     /// Whether every setting is as it is by default.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The policy after a change.
+    /// The settings after a change.
     #[must_use]
-    pub fn changed(&self, change: &PolicyChange) -> Self {
+    pub fn changed(&self, change: &SettingsChange) -> Self {
         Self {
             vlan: change.vlan.clone().unwrap_or_else(|| self.vlan.clone()),
             guard: change.guard.clone().unwrap_or_else(|| self.guard.clone()),
@@ -77,21 +77,21 @@ impl PortPolicy {
         }
     }
 
-    /// The policy of the host's own port unless it was changed: the gateway is reached by all, and the
+    /// The settings of the host's own port unless it was changed: the gateway is reached by all, and the
     /// host is trusted.
     #[must_use]
     pub fn of_host() -> Self {
         Self { guard: Guard::Off, isolation: Isolation::Promiscuous, ..Self::default() }
     }
 
-    /// Whether it is [`PortPolicy::of_host`].
+    /// Whether it is [`PortSettings::of_host`].
     #[must_use]
     pub fn is_of_host(&self) -> bool {
         *self == Self::of_host()
     }
 }
 
-impl PolicyChange {
+impl SettingsChange {
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

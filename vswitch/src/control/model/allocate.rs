@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fastpath::PortIndex;
 use wire::MacAddr;
 
-use super::{Lease, Model, Random, Settled};
+use super::{Binding, Lease, Model, Random};
 use crate::control::error::ControlError;
 use crate::control::ipam::{Address, PoolError};
 use crate::control::name::Name;
@@ -17,35 +17,35 @@ const IFNAME_PREFIX: &str = "eth";
 
 impl Model {
     /// Chooses the interface's name inside, given those that are there, and notes where the port goes.
-    pub(crate) fn place(
+    pub(crate) fn bind_interface(
         &mut self,
         name: &Name,
         netns: &NetnsRecord,
-        wanted: Option<&str>,
+        requested: Option<&str>,
         present: &[String],
     ) -> Result<String, ControlError> {
         let others = self.ports.values().filter(|port| port.lease.name != *name);
         let placed: Vec<&str> = others
-            .filter_map(|port| port.settled.as_ref())
-            .filter(|settled| settled.netns.id == netns.id)
-            .map(|settled| settled.ifname.as_str())
+            .filter_map(|port| port.binding.as_ref())
+            .filter(|binding| binding.netns.id == netns.id)
+            .map(|binding| binding.ifname.as_str())
             .collect();
         let is_taken =
             |ifname: &str| placed.contains(&ifname) || present.iter().any(|other| other == ifname);
-        let ifname = match wanted {
+        let ifname = match requested {
             Some(ifname) if is_taken(ifname) => {
                 return Err(HostError::IfnameTaken(ifname.to_owned()).into());
             }
             Some(ifname) => ifname.to_owned(),
             None => first_free(is_taken),
         };
-        let settled = Settled {
+        let binding = Binding {
             ifname: ifname.clone(),
             netns: netns.clone(),
             offloads: Vec::new(),
             queues: 0,
         };
-        self.change(name, |port| port.settled = Some(settled));
+        self.change(name, |port| port.binding = Some(binding));
         Ok(ifname)
     }
 
@@ -60,12 +60,12 @@ impl Model {
             .ok_or(ControlError::PortsMax(self.slots_end.saturating_sub(self.first_slot)))
     }
 
-    pub(super) fn choose_mac(
+    pub(super) fn allocate_mac(
         &self,
-        wanted: Option<MacAddr>,
+        requested: Option<MacAddr>,
         random: Random<'_>,
     ) -> Result<MacAddr, ControlError> {
-        if let Some(mac) = wanted {
+        if let Some(mac) = requested {
             return match self.owner_of_mac(mac) {
                 Some(owner) => Err(ControlError::MacInUse { mac, owner: owner.to_owned() }),
                 None => Ok(mac),
@@ -90,9 +90,9 @@ impl Model {
     pub(super) fn with_owner<A: Address + Into<IpAddr>>(
         &self,
         error: PoolError,
-        wanted: Option<A>,
+        requested: Option<A>,
     ) -> ControlError {
-        let (PoolError::InUse(_), Some(address)) = (&error, wanted) else { return error.into() };
+        let (PoolError::InUse(_), Some(address)) = (&error, requested) else { return error.into() };
         let address = address.into();
         let has = |lease: &Lease| lease.ipv4 == address || lease.ipv6 == address;
         match self.ports.values().find(|port| has(&port.lease)) {

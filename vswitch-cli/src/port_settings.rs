@@ -1,13 +1,13 @@
 //! Options for what a port may do: the same for `attach`, `run` and `port set`. One file a group of
-//! settings, as in [`vswitch_api::policy`].
+//! settings, as in [`vswitch_api::port_settings`].
 
 mod limits;
 mod vlan;
 
 use clap::Args;
-use vswitch_api::policy::guard::Guard;
-use vswitch_api::policy::isolation::Isolation;
-use vswitch_api::policy::{PolicyChange, PortPolicy};
+use vswitch_api::port_settings::guard::Guard;
+use vswitch_api::port_settings::isolation::Isolation;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
 use crate::error::Failure;
 use crate::table;
@@ -15,7 +15,7 @@ use crate::table;
 /// What a port may do
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "What the port may do")]
-pub(crate) struct PolicyArgs {
+pub(crate) struct PortSettingsArgs {
     #[command(flatten)]
     vlan: vlan::VlanArgs,
     #[command(flatten)]
@@ -29,10 +29,10 @@ pub(crate) struct PolicyArgs {
     isolation: Option<Isolation>,
 }
 
-impl PolicyArgs {
+impl PortSettingsArgs {
     /// What was said, checked as far as it can be here.
-    pub(crate) fn change(self) -> Result<PolicyChange, Failure> {
-        Ok(PolicyChange {
+    pub(crate) fn change(self) -> Result<SettingsChange, Failure> {
+        Ok(SettingsChange {
             vlan: self.vlan.mode()?,
             guard: self.guard,
             isolation: self.isolation,
@@ -42,16 +42,16 @@ impl PolicyArgs {
 }
 
 /// A line a setting.
-pub(crate) fn render(policy: &PortPolicy) -> String {
-    table::pairs(rows(policy))
+pub(crate) fn render(settings: &PortSettings) -> String {
+    table::pairs(rows(settings))
 }
 
 /// Settings with their values.
-pub(crate) fn rows(policy: &PortPolicy) -> impl Iterator<Item = (&'static str, String)> {
+pub(crate) fn rows(settings: &PortSettings) -> impl Iterator<Item = (&'static str, String)> {
     let reach = [
-        ("vlan", policy.vlan.to_string()),
-        ("guard", policy.guard.to_string()),
-        ("isolation", policy.isolation.to_string()),
+        ("vlan", settings.vlan.to_string()),
+        ("guard", settings.guard.to_string()),
+        ("isolation", settings.isolation.to_string()),
     ];
-    reach.into_iter().chain(limits::rows(&policy.limits))
+    reach.into_iter().chain(limits::rows(&settings.limits))
 }

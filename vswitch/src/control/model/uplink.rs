@@ -12,14 +12,14 @@ use super::{Lease, Model};
 use crate::config::Uplink;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
 use crate::datapath::{Beyond, Neighbours, PortConf, RouteAction, RouterConf, Routes, UplinkConf};
-use crate::host::uplink::{Action, UplinkState};
+use crate::host::uplink::{HostRouteAction, UplinkState};
 
 /// The slot of the uplink's port, where there is one.
 pub(crate) const UPLINK_PORT: PortIndex = PortIndex(1);
 
 /// The way out, as the host is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Way {
+pub(crate) struct UplinkRuntime {
     /// The MAC address of the uplink's TAP; none where the kernel translates.
     pub(crate) tap_mac: Option<MacAddr>,
     pub(crate) state: UplinkState,
@@ -27,18 +27,18 @@ pub(crate) struct Way {
 
 impl Model {
     /// Follows the host.
-    pub(crate) fn set_way(&mut self, way: Way) {
-        self.way = Some(way);
+    pub(crate) fn set_uplink(&mut self, uplink: UplinkRuntime) {
+        self.uplink = Some(uplink);
     }
 
     /// The way out, unless the network is internal.
-    pub(crate) fn way(&self) -> Option<&Way> {
-        self.way.as_ref()
+    pub(crate) fn uplink(&self) -> Option<&UplinkRuntime> {
+        self.uplink.as_ref()
     }
 
     /// The port of the uplink.
     pub(super) fn uplink_port(&self) -> Option<(PortIndex, PortConf)> {
-        let tap_mac = self.way.as_ref()?.tap_mac?;
+        let tap_mac = self.uplink.as_ref()?.tap_mac?;
         Some((UPLINK_PORT, PortConf::uplink(tap_mac)))
     }
 
@@ -49,16 +49,16 @@ impl Model {
             return Some(self.internal());
         }
         // Until it is known what leads out, nothing does.
-        let Some(way) = &self.way else { return Some(self.internal()) };
-        let (state, tap_mac) = (&way.state, way.tap_mac?);
+        let Some(uplink) = &self.uplink else { return Some(self.internal()) };
+        let (state, tap_mac) = (&uplink.state, uplink.tap_mac?);
         let gateways = self.gateways();
         let mut local = state.local.clone();
         local.extend(gateways.iter().filter(|gateway| !state.local.contains(gateway)));
         let routes = state.routes.iter().map(|route| {
             let action = match &route.action {
-                Action::Uplink { gateway } => RouteAction::Via(*gateway),
-                Action::Elsewhere => RouteAction::Elsewhere,
-                Action::Unreachable => RouteAction::Unreachable,
+                HostRouteAction::Uplink { gateway } => RouteAction::Via(*gateway),
+                HostRouteAction::OtherDevice => RouteAction::Elsewhere,
+                HostRouteAction::Unreachable => RouteAction::Unreachable,
             };
             (route.destination, action)
         });
@@ -102,10 +102,10 @@ impl Model {
     }
 
     fn nat_policy(&self, state: &UplinkState, local: &[IpAddr]) -> nat::Policy {
-        let shown = self.ports.values().filter(|port| port.published);
+        let shown = self.ports.values().filter(|port| port.in_snapshot);
         let published = shown.flat_map(|port| {
             let lease = &port.lease;
-            port.open().flat_map(move |one| published(one, lease, local))
+            port.active_publications().flat_map(move |one| published(one, lease, local))
         });
         nat::Policy {
             outside4: state.ipv4,

@@ -7,9 +7,9 @@
 //! which is locked for moments.
 //!
 //! A change is acknowledged when it works *and* is on the disk. Ports whose namespace died are taken
-//! away when the workers say so ([`Control::follow`]).
+//! away when the workers say so ([`Control::handle_events`]).
 
-mod clear;
+mod cleanup;
 mod conntrack;
 mod error;
 mod inner;
@@ -20,8 +20,8 @@ pub(crate) mod name;
 mod plan;
 mod port;
 mod publish;
-mod reopen;
 mod replay;
+mod republish;
 mod start;
 pub(crate) mod store;
 mod text;
@@ -34,22 +34,22 @@ use std::sync::atomic::Ordering;
 use fastpath::PortIndex;
 use tokio::sync::mpsc;
 use vswitch_api::fdb::{EntryKey, StaticEntry};
-use vswitch_api::policy::limits::{LimitsChange, MacCount};
-use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, PortDetail};
+use vswitch_api::port_settings::limits::{LimitsChange, MacCount};
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use wire::MacAddr;
 
 use crate::datapath::limits::MACS_PER_PORT;
 use crate::datapath::{LoopEvent, LoopSign};
 use crate::dataplane::{DataplaneError, DataplaneEvent};
-pub use clear::{ClearError, clear_left_over};
+pub use cleanup::{CleanupError, clean_up_after_crash};
 pub use error::ControlError;
 use inner::Inner;
 pub(crate) use ipam::PoolError;
-use model::{HOST_PORT, Lease, Owner, Wanted};
+use model::{AttachSpec, HOST_PORT, Lease, Owner};
 use name::Name;
 use port::PortChange;
-pub(crate) use start::{Kept, Replayed};
+pub(crate) use start::{ReplayReport, StoredState};
 
 /// Highest VLAN id; 4095 is reserved (IEEE 802.1Q).
 const VLAN_MAX: u16 = 4094;
@@ -62,30 +62,32 @@ impl Control {
     /// Attaches a namespace. The answer comes when frames pass.
     pub(crate) async fn attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
         let control = self.clone();
-        let attached = task(async move { control.attach_whole(request).await }).await?;
-        attached.map_err(|error| self.counted(error))
+        let attached = task(async move { control.run_attach(request).await }).await?;
+        attached.map_err(|error| self.count_limit_hit(error))
     }
 
-    async fn attach_whole(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
+    async fn run_attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
         let inner = &self.0;
         inner.check_not_ending()?;
         inner.model().network(request.network.as_deref())?;
         inner.model().check_publications(&request.publish)?;
-        let wanted = Wanted {
+        let spec = AttachSpec {
             name: request.name.parse()?,
             mac: request.mac.as_deref().map(unicast_mac).transpose()?,
-            ipv4: request.ip,
-            ipv6: request.ip6,
-            policy: PortPolicy::default().changed(&request.policy),
+            ipv4: request.ipv4,
+            ipv6: request.ipv6,
+            settings: PortSettings::default().changed(&request.settings),
             publish: request.publish,
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
         let ifname = ifname.map_err(ControlError::Ifname)?;
-        let mut change = PortChange::attach(Arc::clone(inner), wanted, ifname, request.netns);
-        plan::carry_out(&mut change, &port::ATTACH).await.map_err(|error| self.at_limit(error))?;
+        let mut change = PortChange::attach(Arc::clone(inner), spec, ifname, request.netns);
+        plan::execute(&mut change, &port::ATTACH)
+            .await
+            .map_err(|error| self.as_ports_max(error))?;
         let lease = change.lease()?.clone();
         if !inner.model().activate(&lease.name) {
-            self.lost(lease.slot).await;
+            self.detach_lost_port(lease.slot).await;
             return Err(ControlError::UnknownPort(lease.name.to_string()));
         }
         self.announce(&lease).await;
@@ -95,14 +97,14 @@ impl Control {
     }
 
     /// Counts an error that says that a limit is reached.
-    fn counted(&self, error: ControlError) -> ControlError {
+    fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("PORTS_MAX"),
             ControlError::StaticsMax(_) => Some("STATICS_MAX"),
             ControlError::PublicationsMax(_) => Some("PUBLICATIONS_MAX"),
             ControlError::AllowFromMax(_) => Some("ALLOW_FROM_MAX"),
-            ControlError::NoFreePort(_) => Some("PICKS_MAX"),
-            ControlError::Busy(..) => Some("FREED_MAX"),
+            ControlError::NoFreePort(_) => Some("PORT_ALLOC_TRIES_MAX"),
+            ControlError::Busy(..) => Some("DETACH_WAIT_MAX"),
             ControlError::Dataplane(DataplaneError::Busy(_)) => Some("COMMANDS_MAX"),
             _ => None,
         };
@@ -111,7 +113,7 @@ impl Control {
     }
 
     /// Each port has files open: names the limit, when that is why an attach failed.
-    fn at_limit(&self, error: ControlError) -> ControlError {
+    fn as_ports_max(&self, error: ControlError) -> ControlError {
         if !error.is_for_open_files() {
             return error;
         }
@@ -126,7 +128,7 @@ impl Control {
         task(async move {
             control.0.check_not_ending()?;
             let lease = control.0.model().begin_detach(&name)?;
-            control.take_away(lease).await?;
+            control.tear_down_port(lease).await?;
             tracing::info!(%name, "detached");
             Ok(())
         })
@@ -134,9 +136,9 @@ impl Control {
     }
 
     /// Undoes a port; the first error is returned after all has been tried.
-    async fn take_away(&self, lease: Lease) -> Result<(), ControlError> {
+    async fn tear_down_port(&self, lease: Lease) -> Result<(), ControlError> {
         let mut change = PortChange::detach(Arc::clone(&self.0), lease);
-        let failures = plan::tear_down(&mut change, &port::DETACH).await;
+        let failures = plan::undo_all(&mut change, &port::DETACH).await;
         failures.into_iter().next().map_or(Ok(()), Err)
     }
 
@@ -152,16 +154,16 @@ impl Control {
     }
 
     /// Does what the workers' events call for, until they end or fail; gives the failure.
-    pub(crate) async fn follow(
+    pub(crate) async fn handle_events(
         &self,
         events: &mut mpsc::Receiver<DataplaneEvent>,
     ) -> Option<(usize, String)> {
-        let mut host_lost = false;
+        let mut bridge_deleted = false;
         while let Some(event) = events.recv().await {
             match event {
                 // Every worker says so.
                 DataplaneEvent::PortGone(HOST_PORT) => {
-                    if !std::mem::replace(&mut host_lost, true) {
+                    if !std::mem::replace(&mut bridge_deleted, true) {
                         let bridge = self.0.config.bridge.to_string();
                         tracing::error!(%bridge, "the bridge was deleted: containers no longer reach \
                             the host; run `vswitch down` and then `vswitch up`");
@@ -169,9 +171,9 @@ impl Control {
                 }
                 DataplaneEvent::PortGone(slot) => {
                     let control = self.clone();
-                    tokio::spawn(async move { control.lost(slot).await });
+                    tokio::spawn(async move { control.detach_lost_port(slot).await });
                 }
-                DataplaneEvent::LoopBlocked(event) => self.say_blocked(event),
+                DataplaneEvent::LoopBlocked(event) => self.log_loop_blocked(event),
                 DataplaneEvent::Resolve { next_hop, port } => self.resolve(next_hop, port),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }
@@ -180,7 +182,7 @@ impl Control {
     }
 
     /// Logs that a port is blocked, and when it is open again.
-    fn say_blocked(&self, LoopEvent { port, sign, pause }: LoopEvent) {
+    fn log_loop_blocked(&self, LoopEvent { port, sign, pause }: LoopEvent) {
         let label = |slot| match self.0.model().label(slot) {
             Some(label) => label.into_owned(),
             None => "a port that is gone".to_owned(),
@@ -210,13 +212,13 @@ impl Control {
     }
 
     /// Takes away a port whose interface is gone.
-    async fn lost(&self, slot: PortIndex) {
+    async fn detach_lost_port(&self, slot: PortIndex) {
         if self.0.check_not_ending().is_err() {
             return;
         }
-        let Some(lease) = self.0.model().lose(slot) else { return };
+        let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
         let name = lease.name.clone();
-        match self.take_away(lease).await {
+        match self.tear_down_port(lease).await {
             Ok(()) => tracing::info!(%name, "its namespace or interface is gone: detached"),
             Err(error) => tracing::error!(%name, %error, "gone, but not cleanly detached"),
         }
@@ -233,7 +235,7 @@ impl Control {
                 Owner::Port(entry.port.parse()?)
             }
         };
-        self.change_static(key, Some(owner)).await.map_err(|error| self.counted(error))
+        self.change_static(key, Some(owner)).await.map_err(|error| self.count_limit_hit(error))
     }
 
     /// Takes such an entry away.
@@ -280,38 +282,38 @@ impl Control {
                 restore_static(&mut inner.model(), key, former);
                 return Err(error);
             }
-            inner.publish_all();
+            inner.commit_snapshot();
             Ok(())
         })
         .await?
     }
 
     /// Changes what a port may do, while it works.
-    pub(crate) async fn set_policy(
+    pub(crate) async fn set_port_settings(
         &self,
         name: &str,
-        change: PolicyChange,
-    ) -> Result<PortPolicy, ControlError> {
+        change: SettingsChange,
+    ) -> Result<PortSettings, ControlError> {
         self.0.check_not_ending()?;
         let (inner, name) = (Arc::clone(&self.0), name.to_owned());
         task(async move {
             check_macs(&inner, &name, &change.limits).await?;
-            let (former, policy) = inner.model().change_policy(&name, &change)?;
-            if former == policy {
-                return Ok(policy);
+            let (former, settings) = inner.model().change_settings(&name, &change)?;
+            if former == settings {
+                return Ok(settings);
             }
             if let Err(error) = inner.save().await {
                 // Gone meanwhile, it needs nothing put back.
-                let _ = inner.model().set_policy(&name, former);
+                let _ = inner.model().set_port_settings(&name, former);
                 return Err(error);
             }
-            inner.publish_all();
+            inner.commit_snapshot();
             let changed = inner.model().leases_of(&name);
             for lease in changed {
-                inner.introduce(&lease).await;
+                inner.install_host_neighbours(&lease).await;
             }
-            tracing::info!(%name, "policy changed");
-            Ok(policy)
+            tracing::info!(%name, "settings changed");
+            Ok(settings)
         })
         .await?
     }
@@ -330,10 +332,10 @@ impl Control {
     /// attachments back.
     pub(crate) async fn end(&self) {
         self.0.ending.store(true, Ordering::Relaxed);
-        self.close_way().await;
+        self.stop_uplink().await;
         // A worker that failed may not answer any more; the end of the process does the rest.
         let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);
-        let within = limits::END_MAX + limits::END_OF_PORT_MAX.saturating_mul(ports);
+        let within = limits::SHUTDOWN_MAX + limits::PORT_CLOSE_MAX.saturating_mul(ports);
         if tokio::time::timeout(within, self.0.dataplane.shutdown()).await.is_err() {
             tracing::error!("a worker does not end");
         }
