@@ -13,7 +13,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastpath::Clock;
 use nat::{
-    Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Segment, Side, Time, Translation, Transport,
+    Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Realm, Segment, Time, Translation, Transport,
     Tuple, View,
 };
 use wire::tcp::Flags;
@@ -30,9 +30,9 @@ const BATCH: usize = 64;
 
 fn policy() -> Policy {
     Policy {
-        outside4: Some(Ipv4Addr::new(192, 0, 2, 1)),
-        outside6: None,
-        local: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
+        external_v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
+        external_v6: None,
+        host_addrs: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: 1 << 20,
@@ -50,7 +50,7 @@ fn view(tuple: Tuple, segment: Option<Segment>) -> View {
 }
 
 /// The first packet of the `n`th connection, and its container.
-fn first(n: usize) -> (Side, View) {
+fn first(n: usize) -> (Realm, View) {
     let n = n as u32;
     let (endpoint, remote) = (n % ENDPOINTS, n / ENDPOINTS);
     let (owner, port) = (endpoint % OWNERS, endpoint / OWNERS);
@@ -59,7 +59,7 @@ fn first(n: usize) -> (Side, View) {
     let src = Endpoint::new(address.into(), 40_000 + port as u16);
     let dst = Endpoint::new(Ipv4Addr::from_bits(0x2d00_0001 + remote * 977).into(), 443);
     let syn = segment(Flags::SYN, 1000, 0).filter(|_| transport == Transport::Tcp);
-    (Side::Inside(OwnerId(owner)), view(Tuple { transport, src, dst }, syn))
+    (Realm::Internal(OwnerId(owner)), view(Tuple { transport, src, dst }, syn))
 }
 
 fn table(capacity: usize) -> Nat {
@@ -67,7 +67,7 @@ fn table(capacity: usize) -> Nat {
 }
 
 /// A table with so many established connections, and packets of them in both directions.
-fn filled(flows: usize, policy: &Policy) -> (Nat, Vec<(Side, View)>) {
+fn filled(flows: usize, policy: &Policy) -> (Nat, Vec<(Realm, View)>) {
     let mut nat = table(flows + flows / 16);
     let now = Time(1 << 40);
     let mut packets = Vec::with_capacity(flows);
@@ -81,14 +81,14 @@ fn filled(flows: usize, policy: &Policy) -> (Nat, Vec<(Side, View)>) {
         let is_tcp = tuple.transport == Transport::Tcp;
         let of_tcp = |segment: Option<Segment>| segment.filter(|_| is_tcp);
         let syn_ack = view(back, of_tcp(segment(Flags::SYN.with(Flags::ACK), 5000, 1001)));
-        nat.translate(now, Side::Outside, &syn_ack, policy).expect("an answer");
+        nat.translate(now, Realm::External, &syn_ack, policy).expect("an answer");
         let ack = view(tuple, of_tcp(segment(Flags::ACK, 1001, 5001)));
         nat.translate(now, from, &ack, policy).expect("an answer to it");
         if n % 2 == 0 {
             packets.push((from, ack));
         } else {
             tuple = back;
-            packets.push((Side::Outside, view(tuple, of_tcp(segment(Flags::ACK, 5001, 1001)))));
+            packets.push((Realm::External, view(tuple, of_tcp(segment(Flags::ACK, 5001, 1001)))));
         }
     }
     shuffle(&mut packets);
@@ -120,7 +120,7 @@ fn translated(criterion: &mut Criterion) {
                     (0..BATCH).map(|n| &packets[(at + n) % packets.len()]).collect();
                 at = (at + BATCH) % packets.len();
                 if is_warmed {
-                    nat.warm(batch.iter().map(|(_, view)| view));
+                    nat.prefetch(batch.iter().map(|(_, view)| view));
                 }
                 for (from, view) in batch {
                     black_box(nat.translate(now, *from, view, &policy)).expect("translated");

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use nat::{Edit, Endpoint, hop, parse, rewrite};
+use nat::{Edit, Endpoint, parse, rewrite, ttl};
 use wire::frames::{Link, icmpv4, tcp, udp};
 use wire::{ChecksumState, MacAddr, Meta, Protocol, icmpv4 as icmp, ip, ipv4};
 
@@ -96,7 +96,7 @@ fn edits(criterion: &mut Criterion) {
             bencher.iter(|| {
                 // Never used up, however often it is counted.
                 frame[if meta.l3 == wire::L3::Ipv4 { 22 } else { 21 }] = 64;
-                hop::count(black_box(&meta), black_box(&mut frame))
+                ttl::decrement(black_box(&meta), black_box(&mut frame))
             });
         });
     }

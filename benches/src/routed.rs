@@ -95,9 +95,9 @@ fn containers() -> std::ops::Range<u16> {
 /// A router with an uplink.
 pub(crate) fn router() -> RouterConf {
     let policy = Policy {
-        outside4: Some(OUTSIDE),
-        outside6: None,
-        local: vec![OUTSIDE.into()],
+        external_v4: Some(OUTSIDE),
+        external_v6: None,
+        host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: u32::MAX,

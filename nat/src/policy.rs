@@ -16,9 +16,9 @@ pub struct Published {
     /// The host's ports.
     pub ports: RangeInclusive<u16>,
     /// The container's IPv4 address.
-    pub to4: Option<Ipv4Addr>,
+    pub to_v4: Option<Ipv4Addr>,
     /// The container's IPv6 address.
-    pub to6: Option<Ipv6Addr>,
+    pub to_v6: Option<Ipv6Addr>,
     /// The container's port for the first of `ports`; the others follow.
     pub to_port: u16,
     /// The container.
@@ -31,11 +31,11 @@ pub struct Published {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The address from which the inside appears (masquerade: the uplink's).
-    pub outside4: Option<Ipv4Addr>,
+    pub external_v4: Option<Ipv4Addr>,
     /// The same of IPv6.
-    pub outside6: Option<Ipv6Addr>,
+    pub external_v6: Option<Ipv6Addr>,
     /// The addresses of the host, at which ports are published.
-    pub local: Vec<IpAddr>,
+    pub host_addrs: Vec<IpAddr>,
     /// The ports, and identifiers of echoes, from which it appears.
     pub ports: RangeInclusive<u16>,
     /// What is published.

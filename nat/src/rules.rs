@@ -8,7 +8,7 @@
 //! From inside an entry is found by the container's address and port likewise: what a published endpoint sends
 //! leaves by the port that it is published at, so that both ways are one connection.
 //!
-//! An entry knows since which epoch it leads where it leads: one that was withdrawn and comes again is
+//! An entry knows since which epoch it leads where it leads: one that was revoked and comes again is
 //! another one, to which no earlier connection belongs.
 
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 
 use crate::address::Address;
 use crate::policy::{Policy, Published};
-use crate::share::Share;
+use crate::shard_spec::ShardSpec;
 use crate::tuple::{OwnerId, Transport};
 
 /// Where a range begins: transport, address (none for all addresses), first port.
@@ -29,14 +29,14 @@ pub(crate) struct Rules {
     /// Since which epoch each leads where it leads.
     since: Vec<u32>,
     /// Entries by the host's address and port.
-    by_local: Vec<(Start, u32)>,
+    by_external: Vec<(Start, u32)>,
     /// Entries by the container's.
-    by_inner: Vec<(Start, u32)>,
-    locals: Vec<Address>,
+    by_internal: Vec<(Start, u32)>,
+    externals: Vec<Address>,
     /// The ports from which the inside appears: all of them, and this worker's slice.
     range: Option<RangeInclusive<u16>>,
     ports: Option<RangeInclusive<u16>>,
-    outside: [Option<Address>; 2],
+    snat_addrs: [Option<Address>; 2],
 }
 
 /// Where a published port leads.
@@ -52,35 +52,35 @@ pub(crate) struct Target {
 
 impl Rules {
     /// A policy that follows another one in an epoch; of the range of ports a worker's share.
-    pub(crate) fn new(policy: &Policy, share: Share, before: &Self, epoch: u32) -> Self {
+    pub(crate) fn new(policy: &Policy, shard_spec: ShardSpec, before: &Self, epoch: u32) -> Self {
         let entries = policy.published.clone();
         let since = entries.iter().map(|entry| before.since(entry).unwrap_or(epoch)).collect();
-        let (mut by_local, mut by_inner) = (Vec::new(), Vec::new());
+        let (mut by_external, mut by_internal) = (Vec::new(), Vec::new());
         for (number, entry) in (0..).zip(&entries) {
             let (transport, first) = (entry.transport, *entry.ports.start());
-            by_local.push(((transport, entry.address.map(Address::from), first), number));
-            let inner = [entry.to4.map(IpAddr::V4), entry.to6.map(IpAddr::V6)];
-            for address in inner.into_iter().flatten() {
-                by_inner.push(((transport, Some(address.into()), entry.to_port), number));
+            by_external.push(((transport, entry.address.map(Address::from), first), number));
+            let internal = [entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6)];
+            for address in internal.into_iter().flatten() {
+                by_internal.push(((transport, Some(address.into()), entry.to_port), number));
             }
         }
-        by_local.sort_unstable();
-        by_inner.sort_unstable();
-        let outside = [policy.outside4.map(IpAddr::V4), policy.outside6.map(IpAddr::V6)];
-        let outside = outside.map(|address| address.map(Address::from));
-        let own = outside.into_iter().flatten();
-        let mut locals: Vec<_> =
-            policy.local.iter().map(|ip| Address::from(*ip)).chain(own).collect();
-        locals.sort_unstable();
-        locals.dedup();
-        let (range, ports) = (Some(policy.ports.clone()), Some(share.slice(&policy.ports)));
-        Self { entries, since, by_local, by_inner, locals, range, ports, outside }
+        by_external.sort_unstable();
+        by_internal.sort_unstable();
+        let snat_addrs = [policy.external_v4.map(IpAddr::V4), policy.external_v6.map(IpAddr::V6)];
+        let snat_addrs = snat_addrs.map(|address| address.map(Address::from));
+        let own = snat_addrs.into_iter().flatten();
+        let mut externals: Vec<_> =
+            policy.host_addrs.iter().map(|ip| Address::from(*ip)).chain(own).collect();
+        externals.sort_unstable();
+        externals.dedup();
+        let (range, ports) = (Some(policy.ports.clone()), Some(shard_spec.slice(&policy.ports)));
+        Self { entries, since, by_external, by_internal, externals, range, ports, snat_addrs }
     }
 
     /// The address from which a family appears.
     #[inline]
-    pub(crate) fn outside(&self, like: Address) -> Option<Address> {
-        self.outside[usize::from(!like.is_v4())]
+    pub(crate) fn external_for(&self, like: Address) -> Option<Address> {
+        self.snat_addrs[usize::from(!like.is_v4())]
     }
 
     /// The ports of all workers.
@@ -93,8 +93,8 @@ impl Rules {
         self.ports.as_ref()
     }
 
-    pub(crate) fn is_local(&self, address: Address) -> bool {
-        self.locals.binary_search(&address).is_ok()
+    pub(crate) fn is_external(&self, address: Address) -> bool {
+        self.externals.binary_search(&address).is_ok()
     }
 
     /// Where what a sender sends to an address of ours goes.
@@ -102,12 +102,16 @@ impl Rules {
         &self,
         transport: Transport,
         sender: Address,
-        local: Address,
+        external: Address,
         port: u16,
     ) -> Option<Target> {
-        let number = self.published(transport, local, port)?;
+        let number = self.published(transport, external, port)?;
         let entry = &self.entries[number];
-        let ip = if local.is_v4() { entry.to4.map(IpAddr::V4) } else { entry.to6.map(IpAddr::V6) };
+        let ip = if external.is_v4() {
+            entry.to_v4.map(IpAddr::V4)
+        } else {
+            entry.to_v6.map(IpAddr::V6)
+        };
         Some(Target {
             address: ip?.into(),
             port: entry.to_port.checked_add(port - entry.ports.start())?,
@@ -118,49 +122,54 @@ impl Rules {
     }
 
     /// Whether a port of an address of ours is published, of whatever family the container is.
-    pub(crate) fn is_published(&self, transport: Transport, local: Address, port: u16) -> bool {
-        self.published(transport, local, port).is_some()
+    pub(crate) fn is_published(&self, transport: Transport, external: Address, port: u16) -> bool {
+        self.published(transport, external, port).is_some()
     }
 
-    /// The port that an inner endpoint is published at, at this address of ours.
+    /// The port that an internal endpoint is published at, at this address of ours.
     pub(crate) fn port_of(
         &self,
         transport: Transport,
-        inner: (Address, u16),
-        local: Address,
+        internal: (Address, u16),
+        external: Address,
     ) -> Option<u16> {
-        self.published_as(transport, inner, local).map(|(port, _)| port)
+        self.published_as(transport, internal, external).map(|(port, _)| port)
     }
 
     /// Likewise, with the epoch since which it is.
     pub(crate) fn published_as(
         &self,
         transport: Transport,
-        inner: (Address, u16),
-        local: Address,
+        internal: (Address, u16),
+        external: Address,
     ) -> Option<(u16, u32)> {
-        let wanted = (transport, Some(inner.0), inner.1);
-        let before = &self.by_inner[..self.by_inner.partition_point(|(start, _)| *start <= wanted)];
+        let wanted = (transport, Some(internal.0), internal.1);
+        let before =
+            &self.by_internal[..self.by_internal.partition_point(|(start, _)| *start <= wanted)];
         let (nearest, _) =
             *before.last().filter(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1))?;
         // One for each address of the host that the endpoint is published at.
         let alike = before.iter().rev().take_while(|(start, _)| *start == nearest);
         alike.map(|&(_, number)| number as usize).find_map(|number| {
             let entry = &self.entries[number];
-            let port = entry.ports.start().checked_add(inner.1.checked_sub(entry.to_port)?)?;
-            let is_here = entry.address.is_none_or(|address| Address::from(address) == local);
+            let port = entry.ports.start().checked_add(internal.1.checked_sub(entry.to_port)?)?;
+            let is_here = entry.address.is_none_or(|address| Address::from(address) == external);
             (is_here && entry.ports.contains(&port)).then_some((port, self.since[number]))
         })
     }
 
-    /// Whether an inner endpoint is published at any address of ours.
-    pub(crate) fn is_source(&self, transport: Transport, inner: (Address, u16)) -> bool {
-        let wanted = (transport, Some(inner.0), inner.1);
-        let before = &self.by_inner[..self.by_inner.partition_point(|(start, _)| *start <= wanted)];
+    /// Whether an internal endpoint is published at any address of ours.
+    pub(crate) fn is_source(&self, transport: Transport, internal: (Address, u16)) -> bool {
+        let wanted = (transport, Some(internal.0), internal.1);
+        let before =
+            &self.by_internal[..self.by_internal.partition_point(|(start, _)| *start <= wanted)];
         let of_it =
             before.iter().rev().take_while(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1));
         of_it.map(|&(_, number)| &self.entries[number as usize]).any(|entry| {
-            inner.1.checked_sub(entry.to_port).is_some_and(|at| usize::from(at) < entry.ports.len())
+            internal
+                .1
+                .checked_sub(entry.to_port)
+                .is_some_and(|at| usize::from(at) < entry.ports.len())
         })
     }
 
@@ -177,24 +186,24 @@ impl Rules {
         let number = self.beginning_as(entry)?;
         let known = &self.entries[number];
         let is_alike = (known.owner, known.to_port) == (entry.owner, entry.to_port)
-            && is_same_or_new(known.to4, entry.to4)
-            && is_same_or_new(known.to6, entry.to6);
+            && is_same_or_new(known.to_v4, entry.to_v4)
+            && is_same_or_new(known.to_v6, entry.to_v6);
         is_alike.then_some(self.since[number])
     }
 
     /// The entry of a transport and address that begins at the same port as another's.
     fn beginning_as(&self, entry: &Published) -> Option<usize> {
         let start = (entry.transport, entry.address.map(Address::from), *entry.ports.start());
-        let place = self.by_local.partition_point(|(other, _)| *other < start);
-        let (found, number) = self.by_local.get(place)?;
+        let idx = self.by_external.partition_point(|(other, _)| *other < start);
+        let (found, number) = self.by_external.get(idx)?;
         (*found == start).then_some(*number as usize)
     }
 
-    fn published(&self, transport: Transport, local: Address, port: u16) -> Option<usize> {
+    fn published(&self, transport: Transport, external: Address, port: u16) -> Option<usize> {
         let within = |number: &usize| self.entries[*number].ports.contains(&port);
-        let here = latest(&self.by_local, (transport, Some(local), port)).filter(within);
-        let anywhere = || latest(&self.by_local, (transport, None, port)).filter(within);
-        here.or_else(|| anywhere().filter(|_| self.is_local(local)))
+        let here = latest(&self.by_external, (transport, Some(external), port)).filter(within);
+        let anywhere = || latest(&self.by_external, (transport, None, port)).filter(within);
+        here.or_else(|| anywhere().filter(|_| self.is_external(external)))
     }
 }
 

@@ -51,7 +51,7 @@ use std::sync::Arc;
 use fastpath::{Nanos, Pool, PortIndex};
 
 use limits::NEWS_ROWS;
-use nat::Share;
+use nat::ShardSpec;
 
 pub use batch::{Batch, Verdict};
 pub use bucket::{Bucket, Rate};
@@ -89,7 +89,7 @@ pub struct State {
     pub loops: Loops,
     /// What routing remembers, once there is a router.
     pub router: Option<Box<Memory>>,
-    share: Share,
+    shard_spec: ShardSpec,
     seed: u64,
     epoch: u64,
 }
@@ -116,7 +116,7 @@ impl State {
             tell,
             loops,
             router,
-            share: Share::WHOLE,
+            shard_spec: ShardSpec::SINGLE,
             seed,
             epoch: 0,
         }
@@ -124,8 +124,8 @@ impl State {
 
     /// The same of one worker among several, which translate each its share.
     #[must_use]
-    pub fn with_share(self, share: Share) -> Self {
-        Self { share, ..self }
+    pub fn with_shard_spec(self, shard_spec: ShardSpec) -> Self {
+        Self { shard_spec, ..self }
     }
 
     /// Brings static entries, connections, and what is asked who listens, in line with a snapshot that is
@@ -136,7 +136,7 @@ impl State {
             self.fdb.set_statics(snapshot);
             self.groups.follow(snapshot);
             if snapshot.has_routers() && self.router.is_none() {
-                self.router = Some(Box::new(Memory::new(self.seed, self.share)));
+                self.router = Some(Box::new(Memory::new(self.seed, self.shard_spec)));
             }
             if let Some(router) = &mut self.router {
                 router.follow(snapshot);

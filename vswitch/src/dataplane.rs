@@ -203,7 +203,7 @@ impl Dataplane {
                 snapshot: Arc::clone(&inner.snapshot),
                 news,
                 handover,
-                share: nat::Share::new(id, config.workers),
+                shard_spec: nat::ShardSpec::new(id, config.workers),
                 seed: random()?,
                 watch: Arc::clone(&inner.watch),
             };

@@ -184,20 +184,20 @@ fn rows() -> Vec<Row> {
             FLOWS_MAX, "connections", "no table is made larger", Never;
             MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             OWNERS_MAX, "containers", "there are fewer ports", Never;
-            LOCALS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
-            KNOCKS_MAX, "endpoints", "another takes the place until the next packet", Never;
-            SHARE_OF_WHAT_IS_LEFT, "times", "a container gives up one of its connections", Never;
+            EXTERNAL_ADDRS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
+            PINHOLES_MAX, "endpoints", "another takes the place until the next packet", Never;
+            FAIR_SHARE_FACTOR, "times", "a container gives up one of its connections", Never;
             ENDED_VICTIMS_MAX, "connections", "those without an answer are looked at", Never;
             PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             TICK_OPERATIONS, "connections", "the rest expires in the next rounds", Never;
             PAGE_OPERATIONS, "operations", "memory is touched when it is needed", Never;
-            WITHDRAW_OPERATIONS, "connections", "the rest is taken out in the next rounds", Never;
+            REVOKE_OPERATIONS, "connections", "the rest is taken out in the next rounds", Never;
             TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
             TCP_TRANSITORY_IDLE, "", "the connection ends", Never;
             UDP_IDLE, "", "the connection ends", Never;
             ECHO_IDLE, "", "the connection ends", Never;
             SCTP_IDLE, "", "the connection ends", Never;
-            PORT_REST, "", "the port may be used again", Never;
+            PORT_REUSE_DELAY, "", "the port may be used again", Never;
             LATE_BYTES_MIN, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
             SYN_DATA_MAX, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
             FRAGMENT_TIMEOUT, "", "dropped as fragment-timeout", Drops(DropReason::FragmentTimeout);
@@ -206,11 +206,11 @@ fn rows() -> Vec<Row> {
             FRAGMENT_FRAMES_MAX, "frames", "dropped as fragment-table-full", Drops(DropReason::FragmentTableFull);
             FRAGMENT_FRAMES_OWNER_MAX, "frames", "dropped as fragment-table-full", Drops(DropReason::FragmentTableFull);
             FRAGMENT_RANGES_MAX, "stretches", "dropped as fragment-table-full", Drops(DropReason::FragmentTableFull);
-            FRAGMENT_EXPIRED_IN_PASSING_MAX, "packets", "the rest is let go later", Never;
+            FRAGMENT_EXPIRE_PER_CALL_MAX, "packets", "the rest is let go later", Never;
             IPV4_MTU_MIN, "bytes", "no smaller MTU is told", Never;
             IPV6_MTU_MIN, "bytes", "no smaller MTU is told", Never;
             MSS_FLOOR, "bytes", "no SYN is clamped further", Never;
-            ANSWER_FRAME_MAX, "bytes", "an ICMP error quotes less of the packet", Never;
+            ICMP_ERROR_FRAME_MAX, "bytes", "an ICMP error quotes less of the packet", Never;
         }
         "datapath" {
             FDB_SLOTS, "addresses", "an entry of the port that holds most goes", Worker(Count::Evictions);

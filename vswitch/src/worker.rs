@@ -29,7 +29,7 @@ use fastpath::{
     BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex,
     SchedulingReport, Wait, backend,
 };
-use nat::Share;
+use nat::ShardSpec;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
@@ -64,7 +64,7 @@ pub(crate) struct Setup {
     pub(crate) news: News,
     pub(crate) handover: Handover,
     /// Its part of translation.
-    pub(crate) share: Share,
+    pub(crate) shard_spec: ShardSpec,
     pub(crate) seed: u64,
     pub(crate) watch: Arc<Watch>,
 }
@@ -121,7 +121,7 @@ impl Worker {
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
             state: State::watched(setup.seed, setup.news.has_peers(), setup.watch)
-                .with_share(setup.share),
+                .with_shard_spec(setup.shard_spec),
             handover: setup.handover,
             news: setup.news,
             restraint: Restraint::default(),

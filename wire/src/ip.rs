@@ -119,7 +119,7 @@ impl Repr {
     /// Writes the header for a payload of `payload_len` bytes and returns the header's length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`]; [`Error::Field`] for more payload than the family can carry.
+    /// [`Error::BufferTooSmall`]; [`Error::Field`] for more payload than the family can carry.
     pub fn emit(&self, payload_len: usize, buffer: &mut [u8]) -> Result<usize, Error> {
         match self {
             Self::V4(repr) => repr.emit(payload_len, buffer),

@@ -1,7 +1,7 @@
 //! Why a frame was dropped. Every drop has one of these, and `vswitch stats` shows it by name.
 
 use fastpath::TxDrop;
-use nat::Refusal;
+use nat::NatDrop;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -160,23 +160,23 @@ reasons! {
     TxError = "tx-error",
 }
 
-impl From<Refusal> for DropReason {
-    fn from(refusal: Refusal) -> Self {
+impl From<NatDrop> for DropReason {
+    fn from(refusal: NatDrop) -> Self {
         match refusal {
-            Refusal::TableFull => Self::NatTableFull,
-            Refusal::Quota => Self::NatQuota,
-            Refusal::PortsExhausted => Self::NatNoPort,
-            Refusal::NoAddress => Self::NatNoAddress,
-            Refusal::Protocol => Self::NatUnsupportedProtocol,
-            Refusal::NotAllowed => Self::NatNotAllowed,
-            Refusal::Unsolicited => Self::NatUnsolicited,
-            Refusal::NoConnection => Self::NatNoConnection,
-            Refusal::OutOfWindow => Self::NatOutOfWindow,
-            Refusal::Address => Self::NatBadAddress,
-            Refusal::ForgedError => Self::NatForgedError,
-            Refusal::Overlap => Self::FragmentOverlap,
-            Refusal::FragmentsFull => Self::FragmentTableFull,
-            Refusal::FragmentTimeout => Self::FragmentTimeout,
+            NatDrop::TableFull => Self::NatTableFull,
+            NatDrop::Quota => Self::NatQuota,
+            NatDrop::PortsExhausted => Self::NatNoPort,
+            NatDrop::NoAddress => Self::NatNoAddress,
+            NatDrop::Protocol => Self::NatUnsupportedProtocol,
+            NatDrop::NotAllowed => Self::NatNotAllowed,
+            NatDrop::Unsolicited => Self::NatUnsolicited,
+            NatDrop::NoConnection => Self::NatNoConnection,
+            NatDrop::OutOfWindow => Self::NatOutOfWindow,
+            NatDrop::Address => Self::NatBadAddress,
+            NatDrop::ForgedError => Self::NatForgedError,
+            NatDrop::Overlap => Self::FragmentOverlap,
+            NatDrop::FragmentsFull => Self::FragmentTableFull,
+            NatDrop::FragmentTimeout => Self::FragmentTimeout,
         }
     }
 }

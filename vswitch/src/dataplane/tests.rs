@@ -35,9 +35,9 @@ fn start() -> (Dataplane, mpsc::Receiver<DataplaneEvent>) {
 /// A container, and an uplink on whose link those are known.
 fn snapshot(known: &[IpAddr]) -> Snapshot {
     let policy = Policy {
-        outside4: Some(OUTSIDE),
-        outside6: None,
-        local: vec![OUTSIDE.into()],
+        external_v4: Some(OUTSIDE),
+        external_v6: None,
+        host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: 10_000,

@@ -1,4 +1,4 @@
-//! Frames that go to another worker, since that one translates them (see [`nat::share`] for which one).
+//! Frames that go to another worker, since that one translates them (see [`nat::shard_spec`] for which one).
 //!
 //! # Theory of operation
 //!

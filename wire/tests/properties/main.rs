@@ -7,10 +7,10 @@
 
 mod agree;
 mod checksums;
+mod exercise;
 mod frames;
 mod hostile;
 mod packets;
-mod touch;
 mod translate;
 
 use std::collections::BTreeMap;

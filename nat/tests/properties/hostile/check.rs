@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use vswitch_nat::answer::{Complaint, Router, Silence, answer};
-use vswitch_nat::hop::{self, Hop};
-use vswitch_nat::limits::ANSWER_FRAME_MAX;
+use vswitch_nat::icmp_error::{IcmpError, IcmpSource, Suppressed, emit_icmp_error};
+use vswitch_nat::limits::ICMP_ERROR_FRAME_MAX;
 use vswitch_nat::parse::view;
 use vswitch_nat::rewrite::rewrite;
-use vswitch_nat::{Edit, Endpoint, Kind, Transport, clamp, split};
+use vswitch_nat::ttl::{self, Ttl};
+use vswitch_nat::{Edit, Endpoint, Kind, Transport, fragmenter, mss_clamp};
 use wire::{ChecksumState, MacAddr, Meta};
 
 /// Views and rewrites the frame, if it can be forwarded at all.
@@ -62,15 +62,19 @@ pub(crate) fn check(frame: &[u8]) {
 pub(crate) fn others(frame: &[u8]) {
     let Ok(meta) = Meta::parse(frame) else { return };
     let mut changed = frame.to_vec();
-    if hop::count(&meta, &mut changed) != Hop::On {
+    if ttl::decrement(&meta, &mut changed) != Ttl::Decremented {
         assert_eq!(changed, frame, "a packet that does not go on is left alone");
     }
     for state in [ChecksumState::Complete, ChecksumState::Partial] {
         let mut changed = frame.to_vec();
-        if clamp::clamp(&meta, &mut changed, 1_280, state).is_none() {
+        if mss_clamp::clamp(&meta, &mut changed, 1_280, state).is_none() {
             assert_eq!(changed, frame, "nothing was clamped");
         }
-        assert_eq!(clamp::clamp(&meta, &mut changed, 1_280, state), None, "clamped once is enough");
+        assert_eq!(
+            mss_clamp::clamp(&meta, &mut changed, 1_280, state),
+            None,
+            "clamped once is enough"
+        );
     }
     for mtu in [0, 28, 68, 576, 1_500] {
         cut(&meta, frame, mtu);
@@ -80,7 +84,7 @@ pub(crate) fn others(frame: &[u8]) {
 
 /// Fragments fit, and say together what the packet said.
 fn cut(meta: &Meta, frame: &[u8], mtu: u32) {
-    let Ok(mut pieces) = split::split(meta, frame, mtu) else { return };
+    let Ok(mut pieces) = fragmenter::fragment_ipv4(meta, frame, mtu) else { return };
     let header_len = usize::from(meta.l4_offset - meta.l3_offset);
     let (mut payload, mut buffer) = (Vec::new(), vec![0; frame.len()]);
     while let Some(len) = pieces.write_next(&mut buffer) {
@@ -94,18 +98,18 @@ fn cut(meta: &Meta, frame: &[u8], mtu: u32) {
 
 /// An answer is one that nobody answers (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.1).
 fn answered(meta: &Meta, frame: &[u8]) {
-    let router = Router {
+    let router = IcmpSource {
         mac: MacAddr([2, 0, 0, 0, 0, 9]),
         ipv4: Some([192, 0, 2, 9].into()),
         ipv6: Some([0x2001; 8].into()),
         broadcasts: &[],
     };
-    let mut buffer = [0; ANSWER_FRAME_MAX];
-    for complaint in [Complaint::TimeExceeded, Complaint::TooBig(1_400), Complaint::Prohibited] {
-        let Ok(len) = answer(complaint, &router, meta, frame, &mut buffer) else { continue };
-        let (about, mut again) = (&buffer[..len], [0; ANSWER_FRAME_MAX]);
+    let mut buffer = [0; ICMP_ERROR_FRAME_MAX];
+    for error in [IcmpError::TimeExceeded, IcmpError::TooBig(1_400), IcmpError::Prohibited] {
+        let Ok(len) = emit_icmp_error(error, &router, meta, frame, &mut buffer) else { continue };
+        let (about, mut again) = (&buffer[..len], [0; ICMP_ERROR_FRAME_MAX]);
         let meta = Meta::parse(about).expect("a frame");
-        let silence = answer(complaint, &router, &meta, about, &mut again);
-        assert_eq!(silence, Err(Silence::AboutError));
+        let suppressed = emit_icmp_error(error, &router, &meta, about, &mut again);
+        assert_eq!(suppressed, Err(Suppressed::AboutError));
     }
 }

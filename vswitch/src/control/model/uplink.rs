@@ -108,9 +108,9 @@ impl Model {
             port.active_publications().flat_map(move |one| published(one, lease, local))
         });
         nat::Policy {
-            outside4: state.ipv4,
-            outside6: state.ipv6,
-            local: local.to_vec(),
+            external_v4: state.ipv4,
+            external_v6: state.ipv6,
+            host_addrs: local.to_vec(),
             ports: self.network.snat_ports.range(),
             published: published.collect(),
             quota: CONNECTIONS_PER_CONTAINER,
@@ -134,16 +134,16 @@ fn published(one: &Publication, lease: &Lease, local: &[IpAddr]) -> Vec<nat::Pub
         },
         address: None,
         ports: host.first()..=host.last(),
-        to4: Some(lease.ipv4),
-        to6: Some(lease.ipv6),
+        to_v4: Some(lease.ipv4),
+        to_v6: Some(lease.ipv6),
         to_port: one.ports.container().first(),
         owner: nat::OwnerId(lease.slot.get() as u32),
         allow_from: allow_from.collect(),
     };
     let at = |address: IpAddr| nat::Published {
         address: Some(address),
-        to4: all.to4.filter(|_| address.is_ipv4()),
-        to6: all.to6.filter(|_| address.is_ipv6()),
+        to_v4: all.to_v4.filter(|_| address.is_ipv4()),
+        to_v6: all.to_v6.filter(|_| address.is_ipv6()),
         ..all.clone()
     };
     match one.ports.address() {

@@ -2,7 +2,7 @@
 //!
 //! # Theory of operation
 //!
-//! Which worker that is says [`nat::share`]. A frame that is another's gets a verdict of its own, is
+//! Which worker that is says [`nat::shard_spec`]. A frame that is another's gets a verdict of its own, is
 //! taken out of the batch at its end, and the worker hands it over; whoever gets it routes it as if it had read it
 //! itself, but for the rooms that it has passed already: it comes in here, behind the guard, the
 //! rates and learning.
@@ -20,8 +20,7 @@
 //! what its sender is told are for whoever translates.
 
 use fastpath::{Frame, PortIndex};
-use nat::fragment::Verdict as Fate;
-use nat::{Kind, Place, Policy, Side, Time, View};
+use nat::{Kind, Policy, Realm, Shard, Time, View};
 
 use super::memory::Memory;
 use super::room::Room;
@@ -30,7 +29,7 @@ use crate::datapath::limits::FRAGMENT_OPERATIONS;
 use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict, parse};
 
 /// Which worker translates a packet that comes in fragments; or why nobody does.
-pub(super) type Choice = Fate<usize>;
+pub(super) type Choice = nat::fragment::Verdict<usize>;
 
 /// A frame for another worker.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ impl Room<'_> {
     pub(super) fn is_here(
         &mut self,
         slot: &mut Slot,
-        from: Side,
+        from: Realm,
         view: &View,
         policy: &Policy,
     ) -> bool {
@@ -66,11 +65,11 @@ impl Room<'_> {
     }
 
     #[inline(never)]
-    fn choose(&mut self, slot: &mut Slot, from: Side, view: &View, policy: &Policy) -> bool {
+    fn choose(&mut self, slot: &mut Slot, from: Realm, view: &View, policy: &Policy) -> bool {
         let now = Time(self.now.0);
-        match self.memory.nat.place(now, from, view, policy) {
-            Place::Worker(worker) => self.stays(slot, worker, true),
-            Place::Tracker(worker) => {
+        match self.memory.nat.shard_of(now, from, view, policy) {
+            Shard::Worker(worker) => self.stays(slot, worker, true),
+            Shard::Tracker(worker) => {
                 self.stays(slot, worker, false) && self.track(slot, from, view)
             }
         }
@@ -78,7 +77,7 @@ impl Room<'_> {
 
     /// Whether a frame stays with this worker, where it is that one's.
     fn stays(&mut self, slot: &mut Slot, worker: usize, is_placed: bool) -> bool {
-        let is_here = worker == self.memory.nat.share().worker();
+        let is_here = worker == self.memory.nat.shard_spec().worker();
         if !is_here {
             slot.verdict = Verdict::Handed { to: worker as u8, is_placed };
             self.memory.hands_over = true;
@@ -87,7 +86,7 @@ impl Room<'_> {
     }
 
     /// A fragment whose tracker this worker is. The first says who translates the others.
-    fn track(&mut self, slot: &mut Slot, from: Side, view: &View) -> bool {
+    fn track(&mut self, slot: &mut Slot, from: Realm, view: &View) -> bool {
         if matches!(view.kind, Kind::Tail(_)) {
             slot.verdict = Verdict::AwaitsChoice;
             self.memory.has_tails = true;
@@ -118,7 +117,7 @@ impl Room<'_> {
 
     pub(super) fn keep_untracked(&mut self, slot: Slot) {
         let view = nat::parse::view(&slot.meta, self.ethernet(&slot));
-        let from = self.side(slot.port);
+        let from = self.realm(slot.port);
         let memory = &mut *self.memory;
         let Some(tracked) = &mut memory.tracked else {
             return self.leave(slot, Verdict::Drop(DropReason::FragmentTableFull));
@@ -140,7 +139,7 @@ impl Room<'_> {
 
     /// Fragments of which it is known who translates them.
     pub(super) fn settle_choices(&mut self) {
-        let here = self.memory.nat.share().worker();
+        let here = self.memory.nat.shard_spec().worker();
         let mut chosen = std::mem::take(&mut self.memory.chosen);
         for (slot, choice) in chosen.drain(..) {
             match choice {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use nat::answer::{Complaint, Router as Face};
-use nat::{OwnerId, Refusal, Side, Translation, View};
+use nat::icmp_error::{IcmpError, IcmpSource};
+use nat::{NatDrop, OwnerId, Realm, Translation, View};
 use wire::meta::L3;
 
 use super::held::Place;
@@ -41,7 +41,7 @@ impl<'a> Room<'a> {
             Way::Subnet => self.neighbour(slot, &view, (network, router)),
             Way::Martian => slot.verdict = Verdict::Drop(DropReason::Martian),
             Way::Nowhere => {
-                self.reject(slot, router.face(), (DropReason::NoRoute, Complaint::NoRoute));
+                self.reject(slot, router.face(), (DropReason::NoRoute, IcmpError::NoRoute));
             }
         }
     }
@@ -55,10 +55,10 @@ impl<'a> Room<'a> {
         (hop, mac): (IpAddr, Option<wire::MacAddr>),
     ) {
         let Some(uplink) = router.uplink.as_deref().filter(|uplink| uplink.up) else {
-            let why = (DropReason::UplinkDown, Complaint::NoRoute);
+            let why = (DropReason::UplinkDown, IcmpError::NoRoute);
             return self.reject(slot, router.face(), why);
         };
-        let from = Side::Inside(owner(slot.port));
+        let from = Realm::Internal(owner(slot.port));
         if !self.is_here(slot, from, view, &uplink.policy) {
             return;
         }
@@ -70,16 +70,16 @@ impl<'a> Room<'a> {
         };
         let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
         match &translated {
-            Ok(Translation::Edit { edit, to: Side::Outside }) => {
+            Ok(Translation::Edit { edit, to: Realm::External }) => {
                 self.memory.counters.translated += 1;
                 self.send(slot, &exit, Some(edit), fit);
             }
-            Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
                 self.deliver(slot, router.face(), (edit, *owner));
             }
             // No rule gives it an address that is known outside.
             Ok(Translation::NotOurs) => {
-                let why = (DropReason::NatUnsupportedProtocol, Complaint::Prohibited);
+                let why = (DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 self.reject(slot, router.face(), why);
             }
             Err(refusal) => self.refused(slot, router.face(), *refusal),
@@ -89,17 +89,17 @@ impl<'a> Room<'a> {
     /// To the host: to its port, but for what belongs to a published port.
     fn host(&mut self, slot: &mut Slot, view: &View, router: &'a Router) {
         let Some(uplink) = &router.uplink else { return };
-        let from = Side::Inside(owner(slot.port));
+        let from = Realm::Internal(owner(slot.port));
         if !self.is_here(slot, from, view, &uplink.policy) {
             return;
         }
         let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
         match &translated {
-            Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
                 self.deliver(slot, router.face(), (edit, *owner));
             }
             // Nor is it translation's business what else the host and its containers have to say.
-            Ok(_) | Err(Refusal::Protocol | Refusal::Address) => {}
+            Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
             Err(refusal) => self.refused(slot, router.face(), *refusal),
         }
     }
@@ -119,7 +119,7 @@ impl<'a> Room<'a> {
         let known = network.neighbours.find(view.dst);
         let known = known.map(|(mac, port)| (port, Key::new(router.key.network(), 0, mac)));
         match known.filter(|&(port, key)| self.snapshot.reaches(port, key)) {
-            None => self.reject(slot, face, (DropReason::NoNeighbour, Complaint::HostUnreachable)),
+            None => self.reject(slot, face, (DropReason::NoNeighbour, IcmpError::HostUnreachable)),
             Some((port, _)) if port == slot.port => {
                 slot.verdict = Verdict::Drop(DropReason::SamePort);
             }
@@ -163,8 +163,8 @@ fn owner(port: PortIndex) -> OwnerId {
 
 impl Router {
     /// What containers see of the router.
-    pub(super) fn face(&self) -> Face<'_> {
-        Face {
+    pub(super) fn face(&self) -> IcmpSource<'_> {
+        IcmpSource {
             mac: self.key.mac(),
             ipv4: self.gateway4,
             ipv6: self.gateway6,

@@ -8,7 +8,7 @@ use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
-use nat::{Flushing, Nat, NatConfig, OwnerId, Policy, Refusal, Row, Share, Time, View};
+use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Policy, Row, ShardSpec, Time, View};
 
 use super::answers::Answers;
 use super::handover::{Choice, Leaving};
@@ -76,16 +76,17 @@ pub struct Memory {
 
 impl Memory {
     /// Nothing known. `seed` keys the hash of the connection table.
-    pub(in crate::datapath) fn new(seed: u64, share: Share) -> Self {
-        let room = if share.is_whole() { 0 } else { ROUND_FRAMES_MAX };
+    pub(in crate::datapath) fn new(seed: u64, shard_spec: ShardSpec) -> Self {
+        let room = if shard_spec.is_single() { 0 } else { ROUND_FRAMES_MAX };
         Self {
-            nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed }).with_share(share),
+            nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed })
+                .with_shard_spec(shard_spec),
             held: Held::new(),
             answers: Answers::default(),
             resolve: Resolve::new(),
             counters: RouterCounters::default(),
             fragments: Fragments::new(),
-            tracked: (!share.is_whole()).then(Box::default),
+            tracked: (!shard_spec.is_single()).then(Box::default),
             chosen: Vec::with_capacity(room),
             leaving: Vec::with_capacity(room),
             arrived: [Batch::with_capacity(room), Batch::with_capacity(room)],
@@ -109,7 +110,7 @@ impl Memory {
         if let Some(policy) = &policy
             && self.policy.as_ref() != Some(policy)
         {
-            self.nat.follow(policy);
+            self.nat.revalidate(policy);
         }
         // Without an uplink the connections stay for when it comes back, or until they expire.
         self.policy = policy.or(self.policy.take());
@@ -137,7 +138,7 @@ impl Memory {
     pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
-        let mut give = |slot: Slot, refusal: Option<Refusal>| {
+        let mut give = |slot: Slot, refusal: Option<NatDrop>| {
             stats.drop(slot.port, refusal.map_or(DropReason::PortUnknown, DropReason::from));
             pool.release(slot.frame);
         };
@@ -179,7 +180,7 @@ impl Memory {
         flushing: Option<Flushing>,
         which: impl Fn(&Row) -> bool,
     ) -> (Flushing, bool) {
-        let mut flushing = flushing.unwrap_or_else(|| self.nat.begin_flush());
+        let mut flushing = flushing.unwrap_or_else(|| self.nat.start_flush());
         let is_done = self.nat.flush_some(&mut flushing, CONNTRACK_FLUSHED_MAX, which);
         (flushing, is_done)
     }
@@ -199,9 +200,9 @@ impl Memory {
     /// Frames that wait here.
     #[must_use]
     pub fn held(&self) -> usize {
-        let tracked = self.tracked.as_ref().map_or(0, |tracked| tracked.frames_held());
+        let tracked = self.tracked.as_ref().map_or(0, |tracked| tracked.frames_waiting());
         let arrived: usize = self.arrived.iter().map(Batch::len).sum();
-        self.held.len() + self.fragments.frames_held() + tracked + arrived
+        self.held.len() + self.fragments.frames_waiting() + tracked + arrived
     }
 
     /// What was counted.

@@ -1,7 +1,7 @@
 //! What the uplink brings.
 
-use nat::answer::Router as Face;
-use nat::{Kind, Side, Translation};
+use nat::icmp_error::IcmpSource;
+use nat::{Kind, Realm, Translation};
 use wire::meta::{L3, L4};
 
 use super::room::Room;
@@ -30,17 +30,17 @@ impl<'a> Room<'a> {
             slot.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
         }
-        if !self.is_here(slot, Side::Outside, &view, &uplink.policy) {
+        if !self.is_here(slot, Realm::External, &view, &uplink.policy) {
             return;
         }
-        let Some(translated) = self.translate(slot, Side::Outside, &view, &uplink.policy) else {
+        let Some(translated) = self.translate(slot, Realm::External, &view, &uplink.policy) else {
             return;
         };
         match &translated {
-            Ok(Translation::Edit { edit, to: Side::Inside(owner) }) => {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
                 self.deliver(slot, uplink.face(), (edit, *owner));
             }
-            Ok(Translation::Edit { to: Side::Outside, .. }) => {
+            Ok(Translation::Edit { to: Realm::External, .. }) => {
                 slot.verdict = Verdict::Drop(DropReason::HostTraffic);
             }
             Ok(Translation::NotOurs) => {
@@ -74,8 +74,8 @@ impl<'a> Room<'a> {
 
 impl UplinkConf {
     /// What the outside sees of the router.
-    fn face(&self) -> Face<'_> {
-        let (ipv4, ipv6) = (self.policy.outside4, self.policy.outside6);
-        Face { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
+    fn face(&self) -> IcmpSource<'_> {
+        let (ipv4, ipv6) = (self.policy.external_v4, self.policy.external_v6);
+        IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
     }
 }

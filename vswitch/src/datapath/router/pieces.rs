@@ -6,7 +6,7 @@
 
 use fastpath::PortIndex;
 use nat::fragment::Verdict as Translated;
-use nat::{Kind, OwnerId, Policy, Side, Time, View};
+use nat::{Kind, OwnerId, Policy, Realm, Time, View};
 
 use super::room::Room;
 use crate::datapath::batch::{Batch, Slot};
@@ -20,7 +20,7 @@ impl Room<'_> {
     pub(super) fn translate_fragment(
         &mut self,
         slot: &mut Slot,
-        from: Side,
+        from: Realm,
         view: &View,
         policy: &Policy,
     ) -> Option<Translated> {
@@ -72,14 +72,14 @@ impl Room<'_> {
     }
 
     /// From where a port's frames come.
-    pub(super) fn side(&self, port: PortIndex) -> Side {
+    pub(super) fn realm(&self, port: PortIndex) -> Realm {
         let is_inside = !self.snapshot.is_uplink(port);
-        if is_inside { Side::Inside(OwnerId(port.get() as u32)) } else { Side::Outside }
+        if is_inside { Realm::Internal(OwnerId(port.get() as u32)) } else { Realm::External }
     }
 
     pub(super) fn keep_tail(&mut self, slot: Slot) {
         let view = nat::parse::view(&slot.meta, self.ethernet(&slot));
-        let from = self.side(slot.port);
+        let from = self.realm(slot.port);
         let memory = &mut *self.memory;
         let given = &mut memory.given;
         let give = &mut |slot, settled| given.push((slot, settled));

@@ -2,11 +2,11 @@
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
-use nat::answer::{Complaint, Router as Face, answer};
 use nat::fragment::Verdict as Translated;
-use nat::limits::ANSWER_FRAME_MAX;
+use nat::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
+use nat::limits::ICMP_ERROR_FRAME_MAX;
 use nat::rewrite::rewrite;
-use nat::{Edit, OwnerId, Policy, Refusal, Side, Time, View, clamp, hop};
+use nat::{Edit, NatDrop, OwnerId, Policy, Realm, Time, View, mss_clamp, ttl};
 use wire::meta::Meta;
 use wire::vnet::Flags;
 use wire::{ChecksumState, MacAddr};
@@ -63,7 +63,7 @@ impl<'a> Room<'a> {
                 continue;
             };
             if waiting.until <= self.now {
-                self.refuse(&waiting.slot, router.face(), Complaint::HostUnreachable);
+                self.refuse(&waiting.slot, router.face(), IcmpError::HostUnreachable);
                 self.leave(waiting.slot, Verdict::Drop(DropReason::NoNeighbour));
                 continue;
             }
@@ -91,7 +91,7 @@ impl<'a> Room<'a> {
         views.clear();
         let routed = window.iter().filter(|slot| self.is_routed(slot));
         views.extend(routed.map(|slot| nat::parse::view(&slot.meta, self.ethernet(slot))));
-        self.memory.nat.warm(&views);
+        self.memory.nat.prefetch(&views);
         self.memory.views = views;
     }
 
@@ -131,16 +131,21 @@ impl<'a> Room<'a> {
 
     /// Drops a frame, and tells its sender.
     #[cold]
-    pub(super) fn reject(&mut self, slot: &mut Slot, face: Face<'_>, why: (DropReason, Complaint)) {
-        let (reason, complaint) = why;
-        self.refuse(slot, face, complaint);
+    pub(super) fn reject(
+        &mut self,
+        slot: &mut Slot,
+        face: IcmpSource<'_>,
+        why: (DropReason, IcmpError),
+    ) {
+        let (reason, error) = why;
+        self.refuse(slot, face, error);
         slot.verdict = Verdict::Drop(reason);
     }
 
     /// Sends an ICMP error about a frame to its sender, unless there must be none, or were too many.
-    pub(super) fn refuse(&mut self, slot: &Slot, face: Face<'_>, complaint: Complaint) {
-        let mut buffer = [0; ANSWER_FRAME_MAX];
-        let written = answer(complaint, &face, &slot.meta, self.ethernet(slot), &mut buffer);
+    pub(super) fn refuse(&mut self, slot: &Slot, face: IcmpSource<'_>, error: IcmpError) {
+        let mut buffer = [0; ICMP_ERROR_FRAME_MAX];
+        let written = emit_icmp_error(error, &face, &slot.meta, self.ethernet(slot), &mut buffer);
         // Silence is the rule about some packets.
         let Some(answer) = written.ok().and_then(|len| buffer.get(..len)) else { return };
         if !self.memory.answers.may(self.now, slot.port) {
@@ -162,13 +167,13 @@ impl<'a> Room<'a> {
     /// Whether a packet may go on: it has hops left, and is not too long for where it goes. Otherwise what
     /// its sender is told.
     #[inline]
-    pub(super) fn may_go(&self, slot: &Slot, exit: &Exit) -> Result<Fit, (DropReason, Complaint)> {
+    pub(super) fn may_go(&self, slot: &Slot, exit: &Exit) -> Result<Fit, (DropReason, IcmpError)> {
         let bytes = self.pool.bytes(&slot.frame);
         if !size::has_hops(&slot.meta, bytes.get(VNET_LEN..).unwrap_or_default()) {
-            return Err((DropReason::HopLimitExceeded, Complaint::TimeExceeded));
+            return Err((DropReason::HopLimitExceeded, IcmpError::TimeExceeded));
         }
         match size::fit(&slot.meta, bytes, exit.mtu) {
-            Fit::TooBig => Err((DropReason::MtuExceeded, Complaint::TooBig(exit.mtu))),
+            Fit::TooBig => Err((DropReason::MtuExceeded, IcmpError::TooBig(exit.mtu))),
             fit => Ok(fit),
         }
     }
@@ -177,11 +182,11 @@ impl<'a> Room<'a> {
     pub(super) fn deliver(
         &mut self,
         slot: &mut Slot,
-        face: Face<'_>,
+        face: IcmpSource<'_>,
         (edit, owner): (&Edit, OwnerId),
     ) {
         let Some((to, exit)) = self.exit_to(owner) else {
-            return self.reject(slot, face, (DropReason::NoNeighbour, Complaint::HostUnreachable));
+            return self.reject(slot, face, (DropReason::NoNeighbour, IcmpError::HostUnreachable));
         };
         let is_inside = !self.snapshot.is_uplink(slot.port);
         if is_inside && to != slot.port && !self.snapshot.may_talk(slot.port, to) {
@@ -211,7 +216,7 @@ impl<'a> Room<'a> {
     pub(super) fn translate(
         &mut self,
         slot: &mut Slot,
-        from: Side,
+        from: Realm,
         view: &View,
         policy: &Policy,
     ) -> Option<Translated> {
@@ -224,15 +229,15 @@ impl<'a> Room<'a> {
     /// Drops what translation refuses. A container is told where it is for want of something (RFC 5508, REQ-8) or
     /// forbidden.
     #[cold]
-    pub(super) fn refused(&mut self, slot: &mut Slot, face: Face<'_>, refusal: Refusal) {
+    pub(super) fn refused(&mut self, slot: &mut Slot, face: IcmpSource<'_>, refusal: NatDrop) {
         match refusal {
-            Refusal::TableFull
-            | Refusal::Quota
-            | Refusal::PortsExhausted
-            | Refusal::NoAddress
-            | Refusal::Protocol
-            | Refusal::NotAllowed => {
-                self.reject(slot, face, (refusal.into(), Complaint::Prohibited))
+            NatDrop::TableFull
+            | NatDrop::Quota
+            | NatDrop::PortsExhausted
+            | NatDrop::NoAddress
+            | NatDrop::Protocol
+            | NatDrop::NotAllowed => {
+                self.reject(slot, face, (refusal.into(), IcmpError::Prohibited))
             }
             _ => slot.verdict = Verdict::Drop(refusal.into()),
         }
@@ -260,9 +265,9 @@ impl<'a> Room<'a> {
             return;
         }
         // There is one left: `may_go` has looked.
-        hop::count(&slot.meta, ethernet);
+        ttl::decrement(&slot.meta, ethernet);
         if let Some(mtu) = exit.clamp {
-            clamp::clamp(&slot.meta, ethernet, mtu, state);
+            mss_clamp::clamp(&slot.meta, ethernet, mtu, state);
         }
         ethernet[..6].copy_from_slice(&exit.dst.0);
         ethernet[6..12].copy_from_slice(&exit.src.0);

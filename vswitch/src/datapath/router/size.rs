@@ -6,7 +6,7 @@
 
 use fastpath::Frame;
 use fastpath::limits::VNET_LEN;
-use nat::split::split;
+use nat::fragmenter::fragment_ipv4;
 use wire::meta::{L3, L4, Meta};
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{checksum, ipv4, ipv6, tcp, udp};
@@ -121,7 +121,8 @@ impl Room<'_> {
     }
 
     fn write_pieces(&mut self, slot: &mut Slot, whole: &[u8], mtu: u32) -> Result<(), DropReason> {
-        let mut pieces = split(&slot.meta, whole, mtu).map_err(|_| DropReason::Malformed)?;
+        let mut pieces =
+            fragment_ipv4(&slot.meta, whole, mtu).map_err(|_| DropReason::Malformed)?;
         let first = pieces.next_len().ok_or(DropReason::Malformed)?;
         let write = |buffer: &mut [u8]| pieces.write_next(buffer);
         slot.meta = self.write_piece(&mut slot.frame, first, write)?;

@@ -63,7 +63,7 @@ fn workers(count: usize) -> Vec<Worker> {
         engine: MemoryEngine::new(),
         pool: Pool::new(BUFFERS).expect("memory"),
         state: State::new(0x5eed + id as u64, news.has_peers())
-            .with_share(nat::Share::new(id, count)),
+            .with_shard_spec(nat::ShardSpec::new(id, count)),
         stats: Stats::default(),
         news,
         handover,

@@ -85,7 +85,7 @@ fn the_host_is_followed() {
         ]
     );
     assert!(uplink.neighbours.get("192.0.2.254".parse().unwrap()).is_some());
-    assert_eq!(uplink.policy.outside4.unwrap().to_string(), "198.51.100.1");
+    assert_eq!(uplink.policy.external_v4.unwrap().to_string(), "198.51.100.1");
     assert_eq!(uplink.policy.ports, 20_000..=32_767);
     assert!(model.snapshot().port(UPLINK_PORT).is_some());
 }
@@ -104,10 +104,10 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert_eq!(published.len(), 2);
     assert_eq!(published[0].transport, nat::Transport::Udp);
     assert_eq!((published[0].ports.clone(), published[0].to_port), (8000..=8009, 80));
-    assert!(published[0].address.is_none() && published[0].to4.is_some());
+    assert!(published[0].address.is_none() && published[0].to_v4.is_some());
     assert_eq!(published[0].allow_from, [("203.0.113.0".parse().unwrap(), 24)]);
     assert_eq!(published[1].address, Some("10.0.0.1".parse().unwrap()));
-    assert!(published[1].to4.is_some() && published[1].to6.is_none());
+    assert!(published[1].to_v4.is_some() && published[1].to_v6.is_none());
     model.set_in_snapshot(&"web".parse().unwrap(), false);
     assert!(uplink(&model).policy.published.is_empty());
 }

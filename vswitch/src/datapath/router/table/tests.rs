@@ -16,9 +16,9 @@ fn mac(last: u8) -> MacAddr {
 
 fn uplink(routes: &[(&str, RouteAction)]) -> Beyond {
     let policy = nat::Policy {
-        outside4: None,
-        outside6: None,
-        local: Vec::new(),
+        external_v4: None,
+        external_v6: None,
+        host_addrs: Vec::new(),
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: 100,

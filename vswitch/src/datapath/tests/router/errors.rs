@@ -188,7 +188,7 @@ pub(super) fn who_may_have_no_connection_is_told() {
         rejected(&mut home, family, &frame, DropReason::NatQuota, PROHIBITED);
         home.policy(|policy| {
             policy.quota = 100;
-            (policy.outside4, policy.outside6) = (None, None);
+            (policy.external_v4, policy.external_v6) = (None, None);
         });
         rejected(&mut home, family, &frame, DropReason::NatNoAddress, PROHIBITED);
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fastpath::limits::VNET_LEN;
+use nat::fragmenter::fragment_ipv4;
 use nat::limits::FRAGMENT_TIMEOUT;
-use nat::split::split;
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{Meta, ipv4};
 
@@ -25,7 +25,7 @@ fn datagram() -> Vec<u8> {
 pub(super) fn fragments(frame: &[u8], mtu: u32) -> Vec<Vec<u8>> {
     let ethernet = &frame[VNET_LEN..];
     let meta = Meta::parse(ethernet).expect("a frame");
-    let mut pieces = split(&meta, ethernet, mtu).expect("it may be cut");
+    let mut pieces = fragment_ipv4(&meta, ethernet, mtu).expect("it may be cut");
     let mut cut = Vec::new();
     while let Some(len) = pieces.next_len() {
         let mut piece = vec![0; VNET_LEN + len];

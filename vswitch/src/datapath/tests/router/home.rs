@@ -91,8 +91,8 @@ fn published(transport: Transport, port: u16, to: u16, to_port: u16) -> Publishe
         transport,
         address: None,
         ports: port..=port,
-        to4: Some(v4),
-        to6: Some(v6),
+        to_v4: Some(v4),
+        to_v6: Some(v6),
         to_port,
         owner: OwnerId(to.into()),
         allow_from: Vec::new(),
@@ -103,9 +103,9 @@ fn published(transport: Transport, port: u16, to: u16, to_port: u16) -> Publishe
 fn policy() -> Policy {
     let [v4, v6] = FAMILIES.map(Family::outside);
     Policy {
-        outside4: Some("192.0.2.1".parse().expect("an address")),
-        outside6: Some("2001:db8::1".parse().expect("an address")),
-        local: vec![v4, v6],
+        external_v4: Some("192.0.2.1".parse().expect("an address")),
+        external_v6: Some("2001:db8::1".parse().expect("an address")),
+        host_addrs: vec![v4, v6],
         ports: 20_000..=32_767,
         published: vec![
             published(Transport::Tcp, 8080, B, 80),

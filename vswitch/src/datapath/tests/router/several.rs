@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use fastpath::limits::VNET_LEN;
-use nat::{OwnerId, Published, Share, Transport};
+use nat::{OwnerId, Published, ShardSpec, Transport};
 use wire::frames;
 use wire::icmpv4;
 use wire::tcp::Flags;
@@ -134,9 +134,9 @@ fn an_endpoint_appears_at_one_port_of_its_homes_slice() {
                     appears.push(seen(&frame).from);
                 }
                 assert_eq!(appears[0], appears[1], "whichever worker reads it");
-                let share = Share::new(0, workers);
-                let slice = share.slice_of(&(20_000..=32_767), appears[0].port());
-                assert_eq!(slice, Some(share.home(OwnerId(container.into()))));
+                let shard_spec = ShardSpec::new(0, workers);
+                let slice = shard_spec.slice_of(&(20_000..=32_767), appears[0].port());
+                assert_eq!(slice, Some(shard_spec.home(OwnerId(container.into()))));
                 for worker in 0..workers {
                     let answer = udp(DOWN, at(Family::V4.remote(), 53), appears[0], b"answer");
                     let (port, frame) = one_by(&mut home, worker, UPLINK, answer);
@@ -204,8 +204,8 @@ fn publish_client(home: &mut Home) {
             transport: Transport::Udp,
             address: None,
             ports: 8000..=8000,
-            to4: Some("10.99.0.2".parse().expect("an address")),
-            to6: None,
+            to_v4: Some("10.99.0.2".parse().expect("an address")),
+            to_v6: None,
             to_port: 5000,
             owner: OwnerId(A.into()),
             allow_from: Vec::new(),
