@@ -1,9 +1,9 @@
 //! Shared pieces of the benchmarks: a switch over ports in memory.
 #![forbid(unsafe_code)]
 
-pub mod rooms;
 pub mod routed;
 pub mod shapes;
+pub mod stages;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

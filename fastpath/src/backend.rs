@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use crate::bell::Bell;
 use crate::engine::Engine;
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::UringEngine;
 use crate::pool::Pool;
+use crate::waker::Bell;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -16,10 +16,10 @@
 //! | [`memory::MemoryEngine`] | queues in memory | tests, simulator, benchmarks |
 //! | [`pcap::PcapEngine`] | capture files | replay |
 
+mod deficit;
 pub mod epoll;
 pub mod memory;
 pub mod pcap;
-mod share;
 pub mod uring;
 
 use std::io;

@@ -24,7 +24,6 @@
 
 mod admit;
 mod batch;
-mod bucket;
 mod classify;
 mod edit;
 mod fdb;
@@ -37,12 +36,13 @@ mod multicast;
 mod parse;
 mod police;
 mod reason;
-pub mod rooms;
 mod router;
 mod snapshot;
+pub mod stages;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 mod tx;
 mod vlan;
 
@@ -54,7 +54,6 @@ use limits::NEWS_ROWS;
 use nat::ShardSpec;
 
 pub use batch::{Batch, Verdict};
-pub use bucket::{Bucket, Rate};
 pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
 pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, Loops, Watch};
@@ -67,6 +66,7 @@ pub use router::{
 };
 pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
+pub use token_bucket::{Bucket, Rate};
 pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
 pub use vswitch_api::port_settings::isolation::Isolation;

@@ -13,9 +13,9 @@
 //! they hand each other the frames that the other translates.
 
 mod command;
-mod handover;
-mod news;
-mod restraint;
+mod fdb_sync;
+mod handoff;
+mod rx_throttle;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -35,9 +35,9 @@ use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
 pub(crate) use command::{Command, Removed, WorkerReport};
-pub(crate) use handover::Handover;
-pub(crate) use news::News;
-use restraint::Restraint;
+pub(crate) use fdb_sync::News;
+pub(crate) use handoff::Handover;
+use rx_throttle::Restraint;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};

@@ -12,14 +12,14 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use super::share::Share;
+use super::deficit::Share;
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
-use crate::bell::Bell;
 use crate::limits::{
     FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN,
 };
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
+use crate::waker::Bell;
 
 /// The mark of the bell among the ports.
 const BELL: u64 = u64::MAX;

@@ -10,7 +10,7 @@
 //!   with the writes that the round before produced: one system call. If all `depth` reads brought a
 //!   frame, depth doubles; else it becomes what came, plus one. After `patience` rounds without any
 //!   frame the port is idle again. How much of a round a port gets when others want it too is in
-//!   `engine/share.rs`.
+//!   `engine/deficit.rs`.
 //! - Only when no port is active may the ring wait; so the first frame after idle wakes the worker by
 //!   its poll, and no timer is involved.
 //!
@@ -41,15 +41,15 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use self::ring::{Completion, Op, Ring};
 use self::slot::{Slot, State};
-use super::share::Share;
+use super::deficit::Share;
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
-use crate::bell::Bell;
 use crate::limits::{
     FRAME_MAX, PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN, WRITES_PER_PORT_MAX,
 };
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
 use crate::sys::uring::KernelRing;
+use crate::waker::Bell;
 
 /// Packet I/O by io_uring.
 pub struct UringEngine<R = KernelRing> {

@@ -17,14 +17,14 @@
 //!
 //! Limits: [`FDB_SLOTS`], and the shares of the network and of the port ([`Shares`]).
 
-mod slot;
+mod bucket;
 #[cfg(test)]
 mod tests;
 mod types;
 
 use std::time::Duration;
 
-use self::slot::{Bucket, Entry};
+use self::bucket::{Bucket, Entry};
 pub use self::types::{FdbRow, Key, Learnt, Outcome, Place, Shares};
 use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
 use super::{NetworkIndex, Snapshot};

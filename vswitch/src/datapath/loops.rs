@@ -37,7 +37,7 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-mod watch;
+mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ use fastpath::{Nanos, Pool, PortIndex};
 use wire::MacAddr;
 
 pub(super) use probe::PROBE_DST;
-pub use watch::Watch;
+pub use table::Watch;
 
 use super::limits::{FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, FORGIVE, LOOP_EVENTS_MAX, PROBE_EVERY};
 use super::{Batch, DropReason, Egress, Fdb, Key, PortKind, Snapshot, Stats, Verdict};

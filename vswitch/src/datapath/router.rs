@@ -28,37 +28,37 @@
 //! changed. So an ICMP error quotes the packet as its sender knows it, and what cannot leave makes no
 //! connection. From the uplink translation comes first, since it decides the destination.
 //!
-//! A frame whose next hop has no MAC address yet waits (`router/held.rs`) while control is asked to find
-//! it out; a fragment whose first has not come waits in `router/pieces.rs`. Both are bounded, by number, by
+//! A frame whose next hop has no MAC address yet waits (`router/neighbour_queue.rs`) while control is asked to find
+//! it out; a fragment whose first has not come waits in `router/fragments.rs`. Both are bounded, by number, by
 //! port and by time, and what waits counts as held.
 //!
 //! | file | what it is about |
 //! |---|---|
 //! | `router/conf.rs` | what control says |
-//! | `router/table.rs` | from a destination to its way |
-//! | `router/room.rs` | what the ways have in common: drops, answers, the last steps |
-//! | `router/inside.rs`, `outside.rs` | frames from containers; from the uplink |
+//! | `router/fib.rs` | from a destination to its way |
+//! | `router/forward.rs` | what the ways have in common: drops, answers, the last steps |
+//! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
 //! | `router/size.rs` | how long a packet is, and what becomes of one that is too long |
-//! | `router/answers.rs` | how many ICMP errors a port gets |
-//! | `router/pieces.rs` | fragments |
-//! | `router/handover.rs` | what another worker translates |
-//! | `router/held.rs`, `resolve.rs` | who waits for a next hop; asking for it |
-//! | `router/shares.rs` | that each port has its share of both |
-//! | `router/memory.rs` | what is remembered from batch to batch |
+//! | `router/icmp_limit.rs` | how many ICMP errors a port gets |
+//! | `router/fragments.rs` | fragments |
+//! | `router/handoff.rs` | what another worker translates |
+//! | `router/neighbour_queue.rs`, `resolve.rs` | who waits for a next hop; asking for it |
+//! | `router/occupancy.rs` | that each port has its share of both |
+//! | `router/state.rs` | what is remembered from batch to batch |
 
-mod answers;
 mod conf;
-mod handover;
-mod held;
-mod inside;
-mod memory;
-mod outside;
-mod pieces;
+mod fib;
+mod forward;
+mod fragments;
+mod from_container;
+mod from_uplink;
+mod handoff;
+mod icmp_limit;
+mod neighbour_queue;
+mod occupancy;
 mod resolve;
-mod room;
-mod shares;
 mod size;
-mod table;
+mod state;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -68,10 +68,10 @@ use fastpath::{Nanos, Pool, PortIndex};
 use ipnet::IpNet;
 
 pub use conf::{Beyond, Neighbours, RouteAction, RouterConf, Routes, UplinkConf};
-pub(crate) use handover::{Arrival, Leaving};
-pub use memory::{Memory, RouterCounters};
-use room::Room;
-use table::Table;
+use fib::Table;
+use forward::Room;
+pub(crate) use handoff::{Arrival, Leaving};
+pub use state::{Memory, RouterCounters};
 
 use super::batch::Slot;
 use super::limits::WARM_FRAMES;

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::engine::share::{Debt, Share};
+use crate::engine::deficit::{Debt, Share};
 use crate::limits::READ_DEPTH_MAX;
 use crate::port::PortIo;
 

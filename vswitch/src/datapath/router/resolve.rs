@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use fastpath::{Nanos, PortIndex};
 
-use super::shares::Shares;
+use super::occupancy::Shares;
 use crate::datapath::limits::{RESOLVE_EVERY, RESOLVES_MAX, RESOLVES_PER_PORT_MAX};
 
 /// An address that was asked for.

@@ -11,7 +11,7 @@ use wire::meta::{L3, L4, Meta};
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{checksum, ipv4, ipv6, tcp, udp};
 
-use super::room::Room;
+use super::forward::Room;
 use crate::datapath::batch::Slot;
 use crate::datapath::{DropReason, Verdict};
 

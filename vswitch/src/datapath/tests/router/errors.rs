@@ -6,7 +6,7 @@ use wire::meta::{L4, Meta};
 use wire::tcp::Flags;
 use wire::{icmpv4, icmpv6};
 
-use super::home::*;
+use super::net::*;
 use crate::datapath::limits::ICMP_ANSWERS;
 use crate::datapath::tests::sim::mac;
 use crate::datapath::*;

@@ -8,7 +8,7 @@ use nat::limits::FRAGMENT_TIMEOUT;
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{Meta, ipv4};
 
-use super::home::*;
+use super::net::*;
 use crate::datapath::*;
 
 const FAMILY: Family = Family::V4;

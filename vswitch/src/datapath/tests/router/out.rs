@@ -6,7 +6,7 @@ use wire::meta::L4;
 use wire::tcp::Flags;
 use wire::vnet;
 
-use super::home::*;
+use super::net::*;
 use crate::datapath::tests::sim::mac;
 use crate::datapath::*;
 

@@ -4,7 +4,7 @@ use fastpath::limits::VNET_LEN;
 use wire::frames::Link;
 use wire::tcp::Flags;
 
-use super::home::*;
+use super::net::*;
 use crate::datapath::tests::sim::mac;
 use crate::datapath::*;
 

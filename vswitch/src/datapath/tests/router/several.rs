@@ -11,8 +11,8 @@ use wire::tcp::Flags;
 use wire::{Protocol, ip};
 
 use super::fragments::{assemble, fragments};
-use super::home::*;
-use super::{errors, out, published, storm, waiting};
+use super::net::*;
+use super::{errors, neighbour_queue, out, published, storm};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
 use crate::limits::HANDOVER_SMALL_MAX;
@@ -62,10 +62,10 @@ also_with_several! {
     errors::an_error_from_outside_reaches_the_container_about_its_own_packet,
     errors::who_may_have_no_connection_is_told,
     errors::a_malformed_packet_never_reaches_the_host,
-    waiting::a_frame_waits_for_its_next_hop_and_goes_when_it_is_known,
-    waiting::who_waits_too_long_is_told,
-    waiting::a_scan_of_the_link_does_not_keep_control_busy,
-    waiting::what_waits_goes_with_its_port,
+    neighbour_queue::a_frame_waits_for_its_next_hop_and_goes_when_it_is_known,
+    neighbour_queue::who_waits_too_long_is_told,
+    neighbour_queue::a_scan_of_the_link_does_not_keep_control_busy,
+    neighbour_queue::what_waits_goes_with_its_port,
 }
 
 mod cut {

@@ -9,7 +9,7 @@ use wire::Meta;
 use wire::tcp::Flags;
 
 use super::fragments::fragments;
-use super::home::*;
+use super::net::*;
 use crate::datapath::tests::sim::Random;
 use crate::datapath::*;
 

@@ -10,9 +10,9 @@ use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
 use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Policy, Row, ShardSpec, Time, View};
 
-use super::answers::Answers;
-use super::handover::{Choice, Leaving};
-use super::held::Held;
+use super::handoff::{Choice, Leaving};
+use super::icmp_limit::Answers;
+use super::neighbour_queue::Held;
 use super::resolve::Resolve;
 use crate::datapath::batch::{Batch, Slot};
 use crate::datapath::limits::{

@@ -8,7 +8,7 @@ use fastpath::PortIndex;
 use nat::fragment::Verdict as Translated;
 use nat::{Kind, OwnerId, Policy, Realm, Time, View};
 
-use super::room::Room;
+use super::forward::Room;
 use crate::datapath::batch::{Batch, Slot};
 use crate::datapath::limits::{FRAGMENT_OPERATIONS, WAITING_TIME_MAX};
 use crate::datapath::{DropReason, PortKind, Verdict};

@@ -7,9 +7,9 @@ use nat::icmp_error::{IcmpError, IcmpSource};
 use nat::{NatDrop, OwnerId, Realm, Translation, View};
 use wire::meta::L3;
 
-use super::held::Place;
-use super::room::{Exit, Room};
-use super::table::Way;
+use super::fib::Way;
+use super::forward::{Exit, Room};
+use super::neighbour_queue::Place;
 use super::{Router, UplinkConf};
 use crate::datapath::batch::Slot;
 use crate::datapath::snapshot::Network;

@@ -11,8 +11,8 @@ use wire::meta::Meta;
 use wire::vnet::Flags;
 use wire::{ChecksumState, MacAddr};
 
-use super::memory::Memory;
 use super::size::{self, Fit};
+use super::state::Memory;
 use crate::datapath::batch::Slot;
 use crate::datapath::limits::WARM_CONNECTIONS;
 use crate::datapath::{DropReason, Key, PortKind, Snapshot, Stats, Tagging, Verdict, edit};

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 
 use fastpath::{Nanos, PortIndex};
 
-use super::shares::Shares;
+use super::occupancy::Shares;
 use crate::datapath::batch::Slot;
 use crate::datapath::limits::{WAITING_FRAMES_MAX, WAITING_PER_PORT_MAX, WAITING_TIME_MAX};
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vswitch_benches::{Load, Pipeline, rooms};
+use vswitch_benches::{Load, Pipeline, stages};
 
 fn each_room(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("room");
@@ -14,7 +14,7 @@ fn each_room(criterion: &mut Criterion) {
         let mut pipeline = Pipeline::new(load);
         let (frames, _) = pipeline.timed_round();
         group.throughput(Throughput::Elements(frames as u64));
-        for (room, name) in rooms::NAMES.iter().enumerate() {
+        for (room, name) in stages::NAMES.iter().enumerate() {
             group.bench_function(BenchmarkId::new(*name, load_name), |bencher| {
                 bencher.iter_custom(|rounds| {
                     (0..rounds).map(|_| pipeline.timed_round().1[room]).sum::<Duration>()

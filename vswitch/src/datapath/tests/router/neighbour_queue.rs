@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::home::*;
+use super::net::*;
 use crate::datapath::limits::{RESOLVES_MAX, WAITING_FRAMES_MAX, WAITING_PER_PORT_MAX};
 use crate::datapath::*;
 

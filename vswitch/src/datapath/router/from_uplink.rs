@@ -4,7 +4,7 @@ use nat::icmp_error::IcmpSource;
 use nat::{Kind, Realm, Translation};
 use wire::meta::{L3, L4};
 
-use super::room::Room;
+use super::forward::Room;
 use super::{Router, UplinkConf};
 use crate::datapath::batch::Slot;
 use crate::datapath::{DropReason, Verdict};
@@ -60,7 +60,7 @@ impl<'a> Room<'a> {
     /// on to the device.
     fn give_back(&mut self, slot: &mut Slot, uplink: &UplinkConf) {
         let bytes = self.pool.bytes_mut(&slot.frame);
-        let to = bytes.and_then(|bytes| bytes.get_mut(super::room::DESTINATION));
+        let to = bytes.and_then(|bytes| bytes.get_mut(super::forward::DESTINATION));
         slot.verdict = match to {
             Some(to) => {
                 to.copy_from_slice(&uplink.tap_mac.0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastpath::engine::{Engine, Wait};
 use fastpath::{Clock, Nanos};
-use vswitch::datapath::rooms;
+use vswitch::datapath::stages;
 
 use crate::Pipeline;
 
@@ -30,19 +30,19 @@ impl Pipeline {
         engine.round(pool, Wait::No, batch.incoming()).expect("memory ports do not fail");
         let frames = batch.len();
         lap();
-        rooms::parse(batch, pool, stats);
+        stages::parse(batch, pool, stats);
         lap();
-        rooms::admit(batch, pool, snapshot, &state.fdb);
+        stages::admit(batch, pool, snapshot, &state.fdb);
         lap();
-        rooms::classify(batch, pool, snapshot, stats);
+        stages::classify(batch, pool, snapshot, stats);
         lap();
-        rooms::learn(*now, batch, snapshot, state, stats);
+        stages::learn(*now, batch, snapshot, state, stats);
         lap();
-        rooms::lookup(*now, batch, snapshot, &state.fdb);
+        stages::lookup(*now, batch, snapshot, &state.fdb);
         lap();
-        rooms::edit(batch, pool, snapshot);
+        stages::edit(batch, pool, snapshot);
         lap();
-        rooms::tx(batch, pool, snapshot, state, stats, engine);
+        stages::tx(batch, pool, snapshot, state, stats, engine);
         lap();
         *now = Nanos(now.0 + 10_000);
         (frames, times)

@@ -22,8 +22,8 @@
 use fastpath::{Frame, PortIndex};
 use nat::{Kind, Policy, Realm, Shard, Time, View};
 
-use super::memory::Memory;
-use super::room::Room;
+use super::forward::Room;
+use super::state::Memory;
 use crate::datapath::batch::Slot;
 use crate::datapath::limits::FRAGMENT_OPERATIONS;
 use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict, parse};
