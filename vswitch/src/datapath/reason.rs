@@ -147,7 +147,7 @@ reasons! {
     /// The rest of its packet did not come in time.
     FragmentTimeout = "fragment-timeout",
     /// Another worker translates it, and has as many frames waiting as it may have.
-    HandoverFull = "handover-full",
+    HandoffFull = "handover-full",
     /// The port that it was meant for is closed, or its namespace is gone.
     TxGone = "tx-port-gone",
     /// The kernel had no room for it.
