@@ -1,5 +1,5 @@
-//! Each room of the pipeline by itself: 64-byte frames between 1,000 addresses on four ports, and the
-//! same with one address a port and all guards on. Elements are frames. A sample of an empty room shows
+//! Each stage of the pipeline by itself: 64-byte frames between 1,000 addresses on four ports, and the
+//! same with one address a port and all guards on. Elements are frames. A sample of an empty stage shows
 //! what reading the clock adds, a fraction of a nanosecond a frame.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
@@ -8,16 +8,16 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vswitch_benches::{Load, Pipeline, stages};
 
-fn each_room(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("room");
+fn each_stage(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stage");
     for (load_name, load) in [("1000 MACs", Load::L2), ("all guards on", Load::GUARDED)] {
         let mut pipeline = Pipeline::new(load);
         let (frames, _) = pipeline.timed_round();
         group.throughput(Throughput::Elements(frames as u64));
-        for (room, name) in stages::NAMES.iter().enumerate() {
+        for (stage, name) in stages::NAMES.iter().enumerate() {
             group.bench_function(BenchmarkId::new(*name, load_name), |bencher| {
                 bencher.iter_custom(|rounds| {
-                    (0..rounds).map(|_| pipeline.timed_round().1[room]).sum::<Duration>()
+                    (0..rounds).map(|_| pipeline.timed_round().1[stage]).sum::<Duration>()
                 });
             });
         }
@@ -25,5 +25,5 @@ fn each_room(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, each_room);
+criterion_group!(benches, each_stage);
 criterion_main!(benches);

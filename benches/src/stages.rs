@@ -1,4 +1,4 @@
-//! A round room by room, with the time that each took.
+//! A round stage by stage, with the time that each took.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use vswitch::datapath::stages;
 
 use crate::Pipeline;
 
-/// The rooms that every frame comes through, and the memory ports before them.
+/// The stages that every frame comes through, and the memory ports before them.
 pub const NAMES: [&str; 8] =
     ["rx (memory)", "parse", "admit", "classify", "learn", "lookup", "edit", "tx (memory)"];
 
@@ -20,12 +20,12 @@ impl Pipeline {
     pub fn timed_round(&mut self) -> (usize, [Duration; NAMES.len()]) {
         let Self { engine, pool, batch, snapshot, state, stats, now } = self;
         let mut times = [Duration::ZERO; NAMES.len()];
-        let mut room = 0;
+        let mut stage = 0;
         let mut begin = Clock.now();
         let mut lap = || {
             let end = Clock.now();
-            times[room] = end - begin;
-            (room, begin) = (room + 1, end);
+            times[stage] = end - begin;
+            (stage, begin) = (stage + 1, end);
         };
         engine.round(pool, Wait::No, batch.incoming()).expect("memory ports do not fail");
         let frames = batch.len();

@@ -1,6 +1,6 @@
 //! Frames in motion: the pool, the rings, the engines that read and write ports, and the idle policy.
 //!
-//! This crate knows nothing of what the bytes mean. It is the room where `unsafe` lives: in
+//! This crate knows nothing of what the bytes mean. It is the crate where `unsafe` lives: in
 //! [`pool`], in [`ring`] and in `sys`, each block with its argument.
 //!
 //! | module | what is in it |
@@ -36,4 +36,4 @@ pub use pool::{Frame, Pool};
 pub use port::{PortIndex, PortIo, TxDrop};
 pub use scheduling::{SchedulingChoice, SchedulingReport};
 pub use sys::prefetch;
-pub use waker::Bell;
+pub use waker::Waker;

@@ -1,4 +1,4 @@
-//! The bell by which other threads wake a worker: an `eventfd(2)`.
+//! The waker by which other threads wake a worker: an `eventfd(2)`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Clones ring the same bell.
+/// Clones wake the same worker.
 #[derive(Debug, Clone)]
-pub struct Bell(Arc<OwnedFd>);
+pub struct Waker(Arc<OwnedFd>);
 
-impl Bell {
-    /// A bell.
+impl Waker {
+    /// A waker.
     ///
     /// # Errors
     /// What `eventfd(2)` says.
@@ -20,20 +20,20 @@ impl Bell {
     }
 
     /// Wakes the worker, now or when it next waits.
-    pub fn ring(&self) {
-        // The one failure, a counter at its end, means that it is ringing already.
+    pub fn wake(&self) {
+        // The one failure, a counter at its end, means that it is woken already.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 
-    /// Stops the ringing; what was rung before is seen by who looks after this.
+    /// Clears the wake-up; what was done before it is seen by who looks after this.
     pub fn clear(&self) {
         let mut count = [0; 8];
-        // Fails where it was not rung: then there is nothing to clear.
+        // Fails where nobody woke it: then there is nothing to clear.
         let _ = rustix::io::read(&*self.0, &mut count);
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

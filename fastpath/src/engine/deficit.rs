@@ -20,23 +20,23 @@ use crate::limits::{
 
 /// One port's part of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
+pub(crate) struct Quantum {
     /// Frames that are its own; more where others leave theirs.
     pub(crate) frames: usize,
     /// Bytes that it earns.
     pub(crate) bytes: usize,
     /// Nobody else reads: there is nobody to be fair to.
-    alone: bool,
+    uncontended: bool,
 }
 
-impl Share {
+impl Quantum {
     /// The part of each of so many ports.
     pub(crate) fn of(active: usize) -> Self {
         let active = active.max(1);
         Self {
             frames: (ROUND_FRAMES_MAX / active).clamp(1, READ_DEPTH_MAX),
             bytes: (ROUND_BYTES_MAX / active).clamp(FRAME_MAX, ROUND_BYTES_PER_PORT),
-            alone: active <= 2,
+            uncontended: active <= 2,
         }
     }
 
@@ -48,22 +48,22 @@ impl Share {
 
 /// Bytes that a port has read beyond what it has earned.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Debt(usize);
+pub(crate) struct Deficit(usize);
 
-impl Debt {
+impl Deficit {
     /// A round begins: the port earns its part. Whether it may read.
-    pub(crate) fn earn(&mut self, share: Share) -> bool {
-        if share.alone {
+    pub(crate) fn replenish(&mut self, quantum: Quantum) -> bool {
+        if quantum.uncontended {
             self.0 = 0;
         }
         let may_read = self.0 == 0;
-        self.0 = self.0.saturating_sub(share.bytes);
+        self.0 = self.0.saturating_sub(quantum.bytes);
         may_read
     }
 
     /// The port has read so many bytes in this round.
-    pub(crate) fn pay(&mut self, bytes: usize, share: Share) {
-        self.0 = bytes.saturating_sub(share.bytes).min(2 * share.bytes);
+    pub(crate) fn charge(&mut self, bytes: usize, quantum: Quantum) {
+        self.0 = bytes.saturating_sub(quantum.bytes).min(2 * quantum.bytes);
     }
 }
 
@@ -74,50 +74,54 @@ mod tests {
     #[test]
     fn few_ports_get_what_they_ask_for() {
         for active in [0, 1, 2, 4] {
-            let share = Share::of(active);
-            assert_eq!((share.frames, share.bytes), (READ_DEPTH_MAX, ROUND_BYTES_PER_PORT));
+            let quantum = Quantum::of(active);
+            assert_eq!((quantum.frames, quantum.bytes), (READ_DEPTH_MAX, ROUND_BYTES_PER_PORT));
         }
     }
 
     #[test]
     fn big_frames_cut_the_depth() {
-        let share = Share::of(1);
-        assert_eq!(share.depth(64), READ_DEPTH_MAX as u16);
-        assert_eq!(share.depth(65_536), (ROUND_BYTES_PER_PORT / 65_536) as u16);
-        assert_eq!(share.depth(usize::MAX), 1);
-        assert_eq!(Share::of(100).depth(65_536), 1);
+        let quantum = Quantum::of(1);
+        assert_eq!(quantum.depth(64), READ_DEPTH_MAX as u16);
+        assert_eq!(quantum.depth(65_536), (ROUND_BYTES_PER_PORT / 65_536) as u16);
+        assert_eq!(quantum.depth(usize::MAX), 1);
+        assert_eq!(Quantum::of(100).depth(65_536), 1);
     }
 
     #[test]
     fn all_parts_together_fit_into_a_round() {
         for active in 1..=ROUND_FRAMES_MAX {
-            let share = Share::of(active);
-            assert!(share.frames * active <= ROUND_FRAMES_MAX, "{active} ports");
-            let bytes = share.bytes * active;
-            assert!(bytes <= ROUND_BYTES_MAX || share.bytes == FRAME_MAX, "{active} ports");
+            let quantum = Quantum::of(active);
+            assert!(quantum.frames * active <= ROUND_FRAMES_MAX, "{active} ports");
+            let bytes = quantum.bytes * active;
+            assert!(bytes <= ROUND_BYTES_MAX || quantum.bytes == FRAME_MAX, "{active} ports");
         }
-        assert_eq!(Share::of(100_000).frames, 1);
+        assert_eq!(Quantum::of(100_000).frames, 1);
     }
 
     #[test]
     fn who_read_too_much_sits_out_until_it_is_paid() {
-        let share = Share::of(10);
-        let mut debt = Debt::default();
-        for (read, rounds_out) in
-            [(0, 0), (share.bytes, 0), (share.bytes + 1, 1), (2 * share.bytes, 1), (usize::MAX, 2)]
-        {
-            assert!(debt.earn(share));
-            debt.pay(read, share);
-            let out = (0..9).take_while(|_| !debt.earn(share)).count();
+        let quantum = Quantum::of(10);
+        let mut deficit = Deficit::default();
+        for (read, rounds_out) in [
+            (0, 0),
+            (quantum.bytes, 0),
+            (quantum.bytes + 1, 1),
+            (2 * quantum.bytes, 1),
+            (usize::MAX, 2),
+        ] {
+            assert!(deficit.replenish(quantum));
+            deficit.charge(read, quantum);
+            let out = (0..9).take_while(|_| !deficit.replenish(quantum)).count();
             assert_eq!(out, rounds_out, "after {read} bytes");
-            debt = Debt::default();
+            deficit = Deficit::default();
         }
     }
 
     #[test]
     fn alone_nobody_sits_out() {
-        let mut debt = Debt::default();
-        debt.pay(usize::MAX, Share::of(2));
-        assert!(debt.earn(Share::of(2)));
+        let mut deficit = Deficit::default();
+        deficit.charge(usize::MAX, Quantum::of(2));
+        assert!(deficit.replenish(Quantum::of(2)));
     }
 }

@@ -1,41 +1,41 @@
-//! The rooms of the journey one by one, for benchmarks that look at each. Whoever moves frames calls
+//! The stages of the journey one by one, for benchmarks that look at each. Whoever moves frames calls
 //! [`super::run`], which has them all, in their order.
 
 use fastpath::{Nanos, Pool};
 
 use super::{Batch, Egress, Fdb, Snapshot, State, Stats};
 
-/// Room 2.
+/// Stage 2.
 pub fn parse(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
     super::parse::run(batch, pool, stats);
 }
 
-/// Room 3, with the source guard.
+/// Stage 3, with the source guard.
 pub fn admit(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
     super::admit::run(batch, pool, snapshot, fdb);
 }
 
-/// Room 4: what the switch answers itself.
+/// Stage 4: what the switch answers itself.
 pub fn classify(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats: &mut Stats) {
     super::classify::run(batch, pool, snapshot, stats);
 }
 
-/// Room 5.
+/// Stage 5.
 pub fn learn(now: Nanos, batch: &Batch, snapshot: &Snapshot, state: &mut State, stats: &mut Stats) {
     super::learn::run(now, batch, snapshot, state, stats);
 }
 
-/// Room 7.
+/// Stage 7.
 pub fn lookup(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
     super::lookup::run(now, batch, snapshot, fdb);
 }
 
-/// Room 8.
+/// Stage 8.
 pub fn edit(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot) {
     super::edit::run(batch, pool, snapshot);
 }
 
-/// Room 9.
+/// Stage 9.
 pub fn tx(
     batch: &mut Batch,
     pool: &mut Pool,

@@ -79,12 +79,12 @@ fn within(per_s: u64, time: Duration) -> u64 {
 
 /// A bucket. Every worker may take from it.
 #[derive(Debug)]
-pub struct Bucket {
+pub struct TokenBucket {
     rate: Rate,
     spent: AtomicU64,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full one.
     #[must_use]
     pub const fn new(rate: Rate) -> Self {

@@ -10,7 +10,7 @@ mod tests;
 
 use fastpath::ring::spsc::{Consumer, Producer, ring};
 
-use crate::datapath::limits::NEWS_ROWS;
+use crate::datapath::limits::FDB_SYNC_ROWS;
 use crate::datapath::{Learnt, Snapshot, State};
 
 /// Where an address lives, and the second in which it was seen there; or where somebody listens to a
@@ -19,47 +19,47 @@ type Row = (Learnt, u32);
 
 /// One worker's ends of the rings.
 #[derive(Default)]
-pub(crate) struct News {
-    outward: Vec<Producer<Row>>,
-    inward: Vec<Consumer<Row>>,
-    lost: u64,
+pub(crate) struct FdbSync {
+    tx: Vec<Producer<Row>>,
+    rx: Vec<Consumer<Row>>,
+    drops: u64,
 }
 
-impl News {
+impl FdbSync {
     /// Ends for `workers` workers, each connected with each.
     pub(crate) fn mesh(workers: usize) -> Vec<Self> {
         let mut all: Vec<Self> = (0..workers).map(|_| Self::default()).collect();
         for from in 0..workers {
             for to in (0..workers).filter(|&to| to != from) {
-                let (producer, consumer) = ring(NEWS_ROWS);
-                all[from].outward.push(producer);
-                all[to].inward.push(consumer);
+                let (producer, consumer) = ring(FDB_SYNC_ROWS);
+                all[from].tx.push(producer);
+                all[to].rx.push(consumer);
             }
         }
         all
     }
 
     pub(crate) fn has_peers(&self) -> bool {
-        !self.outward.is_empty()
+        !self.tx.is_empty()
     }
 
     /// Rows that did not fit.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost
+    pub(crate) fn drops(&self) -> u64 {
+        self.drops
     }
 
     /// Passes on what was learnt.
-    pub(crate) fn tell(&mut self, news: &mut Vec<Row>) {
-        for row in news.drain(..) {
-            for peer in &mut self.outward {
-                self.lost += u64::from(peer.push(row).is_err());
+    pub(crate) fn broadcast(&mut self, rows: &mut Vec<Row>) {
+        for row in rows.drain(..) {
+            for peer in &mut self.tx {
+                self.drops += u64::from(peer.push(row).is_err());
             }
         }
     }
 
     /// Learns what others have learnt.
-    pub(crate) fn hear(&mut self, snapshot: &Snapshot, state: &mut State) {
-        for peer in &mut self.inward {
+    pub(crate) fn drain(&mut self, snapshot: &Snapshot, state: &mut State) {
+        for peer in &mut self.rx {
             while let Some((learnt, second)) = peer.pop() {
                 // A group does not live anywhere: somebody listens to it there.
                 match learnt.key.is_multicast() {

@@ -27,18 +27,18 @@
 
 use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::ring::spsc::{Consumer, Producer, ring};
-use fastpath::{Bell, Pool, PortIndex};
+use fastpath::{Pool, PortIndex, Waker};
 
-use crate::datapath::{Arrival, DropReason, State, Stats};
-use crate::limits::{HANDOVER_LARGE_MAX, HANDOVER_SMALL_BYTES, HANDOVER_SMALL_MAX};
+use crate::datapath::{DropReason, HandoffIn, State, Stats};
+use crate::limits::{HANDOFF_LARGE_MAX, HANDOFF_SMALL_BYTES, HANDOFF_SMALL_MAX};
 
 #[cfg(test)]
 mod tests;
 
 /// A frame under way.
-struct Parcel {
+struct HandoffFrame {
     port: PortIndex,
-    is_placed: bool,
+    is_assigned: bool,
     bytes: Vec<u8>,
 }
 
@@ -68,129 +68,129 @@ impl Buffers {
 }
 
 /// What leads to another worker.
-struct Outward {
-    parcels: Producer<Parcel>,
-    empties: Consumer<Vec<u8>>,
+struct PeerTx {
+    frames: Producer<HandoffFrame>,
+    free: Consumer<Vec<u8>>,
     small: Buffers,
     large: Buffers,
-    bell: Bell,
+    waker: Waker,
     /// Something was sent that the other was not woken for.
-    is_news: bool,
+    needs_wake: bool,
 }
 
 /// What leads here from another worker.
-struct Inward {
-    parcels: Consumer<Parcel>,
-    empties: Producer<Vec<u8>>,
+struct PeerRx {
+    frames: Consumer<HandoffFrame>,
+    free: Producer<Vec<u8>>,
 }
 
 /// One worker's ends of the rings.
 #[derive(Default)]
-pub(crate) struct Handover {
+pub(crate) struct HandoffQueues {
     /// By the other's number; none to itself.
-    outward: Vec<Option<Outward>>,
-    inward: Vec<Inward>,
+    tx: Vec<Option<PeerTx>>,
+    rx: Vec<PeerRx>,
     /// Whose frames are taken first in the next round.
     first: usize,
     /// The worker's own, for what it leaves to the next round.
-    bell: Option<Bell>,
+    waker: Option<Waker>,
 }
 
-impl Handover {
-    /// Ends for as many workers as there are bells, each connected with each.
-    pub(crate) fn mesh(bells: &[Bell]) -> Vec<Self> {
-        let mut all: Vec<Self> = bells.iter().map(|_| Self::default()).collect();
-        for from in 0..bells.len() {
-            for (to, bell) in bells.iter().enumerate() {
-                let ends = (to != from).then(|| connect(bell));
-                let (outward, inward) = ends.unzip();
-                all[from].outward.push(outward);
-                all[to].inward.extend(inward);
-                all[to].bell = Some(bell.clone());
+impl HandoffQueues {
+    /// Ends for as many workers as there are wakers, each connected with each.
+    pub(crate) fn mesh(wakers: &[Waker]) -> Vec<Self> {
+        let mut all: Vec<Self> = wakers.iter().map(|_| Self::default()).collect();
+        for from in 0..wakers.len() {
+            for (to, waker) in wakers.iter().enumerate() {
+                let ends = (to != from).then(|| connect(waker));
+                let (tx, rx) = ends.unzip();
+                all[from].tx.push(tx);
+                all[to].rx.extend(rx);
+                all[to].waker = Some(waker.clone());
             }
         }
         all
     }
 
-    /// Takes what others have handed over, for the next batch, at most as much as a round may read; says whether
+    /// Takes what others have handed off, for the next batch, at most as much as a round may read; says whether
     /// there was any.
     #[inline]
-    pub(crate) fn take(&mut self, pool: &mut Pool, state: &mut State, stats: &mut Stats) -> bool {
-        let (peers, mut left) = (self.inward.len(), ROUND_FRAMES_MAX);
+    pub(crate) fn recv(&mut self, pool: &mut Pool, state: &mut State, stats: &mut Stats) -> bool {
+        let (peers, mut left) = (self.rx.len(), ROUND_FRAMES_MAX);
         for turn in 0..peers {
-            let peer = &mut self.inward[(self.first + turn) % peers];
+            let peer = &mut self.rx[(self.first + turn) % peers];
             while left > 0
-                && let Some(parcel) = peer.parcels.pop()
+                && let Some(handoff) = peer.frames.pop()
             {
                 left -= 1;
-                peer.receive(parcel, pool, state, stats);
+                peer.recv(handoff, pool, state, stats);
             }
         }
         if left == 0 {
             // Somebody else begins the next round, which comes at once.
             self.first = (self.first + 1) % peers;
-            if let Some(bell) = &self.bell {
-                bell.ring();
+            if let Some(waker) = &self.waker {
+                waker.wake();
             }
         }
         left < ROUND_FRAMES_MAX
     }
 
-    /// Hands over what others translate of the last batch.
+    /// Hands off what others translate of the last batch.
     #[inline]
-    pub(crate) fn give(&mut self, pool: &mut Pool, state: &mut State, stats: &mut Stats) {
-        if self.inward.is_empty() {
+    pub(crate) fn send(&mut self, pool: &mut Pool, state: &mut State, stats: &mut Stats) {
+        if self.rx.is_empty() {
             return;
         }
-        for leaving in state.leaving() {
-            let peer = self.outward.get_mut(leaving.to).and_then(Option::as_mut);
-            let bytes = pool.bytes(&leaving.frame);
-            if peer.is_some_and(|peer| peer.send(leaving.port, leaving.is_placed, bytes)) {
-                stats.handed_over += 1;
+        for handoff in state.handoffs() {
+            let peer = self.tx.get_mut(handoff.to).and_then(Option::as_mut);
+            let bytes = pool.bytes(&handoff.frame);
+            if peer.is_some_and(|peer| peer.send(handoff.port, handoff.is_assigned, bytes)) {
+                stats.handed_off += 1;
             } else {
-                stats.drop(leaving.port, DropReason::HandoffFull);
+                stats.drop(handoff.port, DropReason::HandoffFull);
             }
-            pool.release(leaving.frame);
+            pool.release(handoff.frame);
         }
-        for peer in self.outward.iter_mut().flatten() {
-            if std::mem::take(&mut peer.is_news) {
-                peer.bell.ring();
+        for peer in self.tx.iter_mut().flatten() {
+            if std::mem::take(&mut peer.needs_wake) {
+                peer.waker.wake();
             }
         }
     }
 }
 
 /// The two ends of one direction.
-fn connect(bell: &Bell) -> (Outward, Inward) {
-    let frames = HANDOVER_SMALL_MAX + HANDOVER_LARGE_MAX;
-    let (parcels, parcels_there) = ring(frames);
+fn connect(waker: &Waker) -> (PeerTx, PeerRx) {
+    let capacity = HANDOFF_SMALL_MAX + HANDOFF_LARGE_MAX;
+    let (frames, frames_there) = ring(capacity);
     // As many as there are buffers: none is without a place on its way back.
-    let (empties_there, empties) = ring(frames);
-    let outward = Outward {
-        parcels,
-        empties,
-        small: Buffers::new(HANDOVER_SMALL_BYTES, HANDOVER_SMALL_MAX),
-        large: Buffers::new(FRAME_MAX, HANDOVER_LARGE_MAX),
-        bell: bell.clone(),
-        is_news: false,
+    let (free_there, free) = ring(capacity);
+    let tx = PeerTx {
+        frames,
+        free,
+        small: Buffers::new(HANDOFF_SMALL_BYTES, HANDOFF_SMALL_MAX),
+        large: Buffers::new(FRAME_MAX, HANDOFF_LARGE_MAX),
+        waker: waker.clone(),
+        needs_wake: false,
     };
-    (outward, Inward { parcels: parcels_there, empties: empties_there })
+    (tx, PeerRx { frames: frames_there, free: free_there })
 }
 
-impl Outward {
+impl PeerTx {
     /// Sends a copy of a frame; false where there is no room.
-    fn send(&mut self, port: PortIndex, is_placed: bool, frame: &[u8]) -> bool {
+    fn send(&mut self, port: PortIndex, is_assigned: bool, frame: &[u8]) -> bool {
         let Some(mut bytes) = self.buffer(frame.len()) else { return false };
         bytes.clear();
         bytes.extend_from_slice(frame);
-        match self.parcels.push(Parcel { port, is_placed, bytes }) {
+        match self.frames.push(HandoffFrame { port, is_assigned, bytes }) {
             Ok(()) => {
-                self.is_news = true;
+                self.needs_wake = true;
                 true
             }
             // There are no more buffers than places: this is for whoever changes that.
-            Err(parcel) => {
-                self.buffers(parcel.bytes.capacity()).idle.push(parcel.bytes);
+            Err(handoff) => {
+                self.buffers(handoff.bytes.capacity()).idle.push(handoff.bytes);
                 false
             }
         }
@@ -200,7 +200,7 @@ impl Outward {
         if let Some(buffer) = self.buffers(len).take() {
             return Some(buffer);
         }
-        while let Some(empty) = self.empties.pop() {
+        while let Some(empty) = self.free.pop() {
             self.buffers(empty.capacity()).idle.push(empty);
         }
         let buffers = self.buffers(len);
@@ -212,14 +212,14 @@ impl Outward {
     }
 }
 
-impl Inward {
+impl PeerRx {
     /// Copies a frame into the pool, and sends its buffer back.
-    fn receive(&mut self, parcel: Parcel, pool: &mut Pool, state: &mut State, stats: &mut Stats) {
-        let Parcel { port, is_placed, bytes } = parcel;
-        stats.taken_over += 1;
+    fn recv(&mut self, it: HandoffFrame, pool: &mut Pool, state: &mut State, stats: &mut Stats) {
+        let HandoffFrame { port, is_assigned, bytes } = it;
+        stats.handoff_received += 1;
         match copy(pool, &bytes) {
             Some(frame) => {
-                if let Err(refused) = state.take_over(Arrival { is_placed, port, frame }) {
+                if let Err(refused) = state.recv_handoff(HandoffIn { is_assigned, port, frame }) {
                     stats.drop(port, DropReason::PortUnknown);
                     pool.release(refused.frame);
                 }
@@ -227,7 +227,7 @@ impl Inward {
             None => stats.drop(port, DropReason::NoBuffer),
         }
         // There is a place for each; one that had none would only be missed.
-        let _ = self.empties.push(bytes);
+        let _ = self.free.push(bytes);
     }
 }
 

@@ -7,7 +7,7 @@ use fastpath::limits::PORTS_MAX;
 use fastpath::{Nanos, PortIndex};
 
 use super::probe::{self, PROBE_LEN};
-use crate::datapath::limits::{BLOCK_MAX, BLOCK_MIN, FORGIVE};
+use crate::datapath::limits::{BLOCK_MAX, BLOCK_MIN, LOOP_HISTORY};
 
 /// Bits of a port's word that count its blocks in a row; above them, the millisecond when the last
 /// one ends, rounded up.
@@ -19,26 +19,26 @@ const STRIKES: u64 = (1 << STRIKE_BITS) - 1;
 /// Words are read and written without order between them: nothing but the word itself depends on
 /// what it says.
 #[derive(Debug)]
-pub struct Watch {
+pub struct LoopTable {
     key: [u64; 2],
     /// When the last block ends, of whichever port: as long as nobody is blocked, this is all that
     /// is looked at.
     latest_ms: AtomicU64,
-    ports: Box<[State]>,
+    ports: Box<[PortState]>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PortState {
     word: AtomicU64,
     /// How often the slot was given to a port.
-    given: AtomicU32,
+    generation: AtomicU32,
 }
 
-impl Watch {
+impl LoopTable {
     /// Nobody is blocked. `key` keeps probes from being forged.
     #[must_use]
     pub fn new(key: [u64; 2]) -> Self {
-        let ports = (0..PORTS_MAX).map(|_| State::default()).collect();
+        let ports = (0..PORTS_MAX).map(|_| PortState::default()).collect();
         Self { key, latest_ms: AtomicU64::new(0), ports }
     }
 
@@ -53,28 +53,28 @@ impl Watch {
     #[inline]
     #[must_use]
     pub fn is_blocked(&self, port: PortIndex, now: Nanos) -> bool {
-        self.any_blocked(now) && self.left(port, now).is_some()
+        self.any_blocked(now) && self.remaining(port, now).is_some()
     }
 
     /// How long a port is still blocked.
     #[must_use]
-    pub fn left(&self, port: PortIndex, now: Nanos) -> Option<Duration> {
+    pub fn remaining(&self, port: PortIndex, now: Nanos) -> Option<Duration> {
         let word = self.ports.get(port.get())?.word.load(Ordering::Relaxed);
-        let left = (word >> STRIKE_BITS).saturating_sub(ms(now));
-        (left > 0).then(|| Duration::from_millis(left))
+        let remaining = (word >> STRIKE_BITS).saturating_sub(ms(now));
+        (remaining > 0).then(|| Duration::from_millis(remaining))
     }
 
     /// Blocks a port and says for how long; `None` if it is blocked already.
     pub(super) fn block(&self, port: PortIndex, now: Nanos) -> Option<Duration> {
         let state = self.ports.get(port.get())?;
-        let (now_ms, forgive_ms) = (ms(now), FORGIVE.as_millis() as u64);
+        let (now_ms, history_ms) = (ms(now), LOOP_HISTORY.as_millis() as u64);
         let mut pause = Duration::ZERO;
         let blocked = |word: u64| {
             let (ended_ms, strikes) = (word >> STRIKE_BITS, word & STRIKES);
             if now_ms < ended_ms {
                 return None;
             }
-            let is_first = word == 0 || now_ms - ended_ms > forgive_ms;
+            let is_first = word == 0 || now_ms - ended_ms > history_ms;
             let strikes = if is_first { 0 } else { (strikes + 1).min(STRIKES) };
             pause = pause_after(strikes);
             let until_ms = now_ms + pause.as_millis() as u64;
@@ -87,24 +87,24 @@ impl Watch {
     }
 
     /// The slot is given to a port: it begins open.
-    pub fn give(&self, port: PortIndex) {
+    pub fn reset(&self, port: PortIndex) {
         if let Some(state) = self.ports.get(port.get()) {
             state.word.store(0, Ordering::Relaxed);
-            state.given.fetch_add(1, Ordering::Relaxed);
+            state.generation.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A probe for a port.
     pub(super) fn probe(&self, port: PortIndex) -> [u8; PROBE_LEN] {
-        let given = self.ports.get(port.get()).map(|state| state.given.load(Ordering::Relaxed));
-        probe::build(self.key, port, given.unwrap_or_default())
+        let generation = self.ports.get(port.get()).map(|it| it.generation.load(Ordering::Relaxed));
+        probe::build(self.key, port, generation.unwrap_or_default())
     }
 
     /// The port that a frame is a probe of ours for, if it still is the same.
     pub(super) fn recognise(&self, bytes: &[u8]) -> Option<PortIndex> {
-        let (port, given) = probe::parse(self.key, bytes)?;
+        let (port, generation) = probe::parse(self.key, bytes)?;
         let state = self.ports.get(port.get())?;
-        (state.given.load(Ordering::Relaxed) == given).then_some(port)
+        (state.generation.load(Ordering::Relaxed) == generation).then_some(port)
     }
 }
 

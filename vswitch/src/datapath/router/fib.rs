@@ -2,7 +2,7 @@
 //!
 //! Everything that the router knows about addresses is one list of intervals that cover both families
 //! (IPv4 as IPv6-mapped addresses): the host's routes, our subnets, the addresses that are never routed,
-//! the host's own addresses. Whoever is painted later wins, so that order is the precedence.
+//! the host's own addresses. Whatever is inserted later wins, so that order is the precedence.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use wire::MacAddr;
 
-use super::conf::{Beyond, RouteAction, RouterConf, UplinkConf};
+use super::conf::{EgressMode, RouteAction, RouterConf, UplinkConf};
 
 /// Prefixes that no router forwards (RFC 1812 section 5.3.7, RFC 6890): "this" network, loopback,
 /// link-local, multicast, reserved and broadcast.
@@ -31,24 +31,24 @@ const UNROUTABLE: [(IpAddr, u8); 9] = [
 
 /// What becomes of what is for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum RouteTarget {
     /// It is the host's.
     Host,
     /// It is for one of our containers.
     Subnet,
-    /// To a router on the uplink: see [`Table::hop`].
-    Hop(u16),
+    /// To a router on the uplink: see [`Fib::next_hop`].
+    NextHop(u16),
     /// To the destination itself, on the uplink's link.
     OnLink,
     /// No route leads there.
-    Nowhere,
+    Unreachable,
     /// Nobody routes such an address.
     Martian,
 }
 
 /// A router on the uplink's link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hop {
+pub(super) struct NextHop {
     pub(super) address: IpAddr,
     /// Its MAC address, if the host knows it.
     pub(super) mac: Option<MacAddr>,
@@ -56,127 +56,127 @@ pub(super) struct Hop {
 
 /// All destinations.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct Fib {
     /// Where each interval begins; the first at zero.
     starts: Vec<u128>,
-    ways: Vec<Way>,
-    hops: Vec<Hop>,
+    targets: Vec<RouteTarget>,
+    next_hops: Vec<NextHop>,
 }
 
-impl Table {
+impl Fib {
     pub(super) fn new(conf: &RouterConf) -> Self {
-        let mut canvas = Canvas::new(match conf.beyond {
-            Beyond::Kernel => Way::Host,
-            Beyond::Internal | Beyond::Uplink(_) => Way::Nowhere,
+        let mut builder = FibBuilder::new(match conf.egress {
+            EgressMode::Kernel => RouteTarget::Host,
+            EgressMode::Internal | EgressMode::Uplink(_) => RouteTarget::Unreachable,
         });
-        let mut hops = Vec::new();
-        if let Beyond::Uplink(uplink) = &conf.beyond {
-            canvas.routes(uplink, &mut hops);
+        let mut next_hops = Vec::new();
+        if let EgressMode::Uplink(uplink) = &conf.egress {
+            builder.insert_routes(uplink, &mut next_hops);
         }
         for &subnet in &conf.subnets {
-            canvas.paint(subnet, Way::Subnet);
+            builder.insert(subnet, RouteTarget::Subnet);
         }
         for (address, len) in UNROUTABLE {
-            canvas.range(prefix(address, len), Way::Martian);
+            builder.insert_range(prefix(address, len), RouteTarget::Martian);
         }
         for subnet in conf.subnets.iter().filter(|net| net.max_prefix_len() - net.prefix_len() > 1)
         {
             if let IpNet::V4(subnet) = subnet {
-                canvas.range(one(subnet.network().into()), Way::Martian);
-                canvas.range(one(subnet.broadcast().into()), Way::Martian);
+                builder.insert_range(one(subnet.network().into()), RouteTarget::Martian);
+                builder.insert_range(one(subnet.broadcast().into()), RouteTarget::Martian);
             }
         }
         let own = link_local(conf.gateway_mac);
         for &address in conf.local.iter().chain(&conf.gateways).chain([&IpAddr::V6(own)]) {
             // Loopback addresses are the host's own, and nobody else's business.
             if !address.is_loopback() {
-                canvas.range(one(address), Way::Host);
+                builder.insert_range(one(address), RouteTarget::Host);
             }
         }
-        let (starts, ways) = canvas.intervals();
-        Self { starts, ways, hops }
+        let (starts, targets) = builder.intervals();
+        Self { starts, targets, next_hops }
     }
 
     #[inline]
-    pub(super) fn way(&self, destination: IpAddr) -> Way {
+    pub(super) fn lookup(&self, destination: IpAddr) -> RouteTarget {
         let number = match destination {
             IpAddr::V4(address) => mapped(address),
-            IpAddr::V6(address) if is_mapped(address) => return Way::Martian,
+            IpAddr::V6(address) if is_mapped(address) => return RouteTarget::Martian,
             IpAddr::V6(address) => address.to_bits(),
         };
         let after = self.starts.partition_point(|&start| start <= number);
-        self.ways[after - 1]
+        self.targets[after - 1]
     }
 
     #[inline]
-    pub(super) fn hop(&self, hop: u16) -> Hop {
-        self.hops[usize::from(hop)]
+    pub(super) fn next_hop(&self, hop: u16) -> NextHop {
+        self.next_hops[usize::from(hop)]
     }
 }
 
-/// Intervals while they are painted: where one begins, and what it is up to the next.
-struct Canvas(BTreeMap<u128, Way>);
+/// Intervals while they are inserted: where one begins, and what it is up to the next.
+struct FibBuilder(BTreeMap<u128, RouteTarget>);
 
-impl Canvas {
-    fn new(ground: Way) -> Self {
-        Self(BTreeMap::from([(0, ground)]))
+impl FibBuilder {
+    fn new(default: RouteTarget) -> Self {
+        Self(BTreeMap::from([(0, default)]))
     }
 
     /// Shorter prefixes first, and of two alike the one that came first last.
-    fn routes(&mut self, uplink: &UplinkConf, hops: &mut Vec<Hop>) {
+    fn insert_routes(&mut self, uplink: &UplinkConf, next_hops: &mut Vec<NextHop>) {
         let mut routes: Vec<_> = uplink.routes.iter().rev().collect();
         routes.sort_by_key(|(net, _)| net.prefix_len());
         let (v4, v6): (Vec<_>, Vec<_>) =
             routes.into_iter().partition(|(net, _)| net.addr().is_ipv4());
-        self.family(&v6, uplink, hops);
+        self.insert_family(&v6, uplink, next_hops);
         // A short IPv6 prefix covers what stands for IPv4.
-        self.range(prefix(Ipv4Addr::UNSPECIFIED.into(), 0), Way::Nowhere);
-        self.family(&v4, uplink, hops);
+        self.insert_range(prefix(Ipv4Addr::UNSPECIFIED.into(), 0), RouteTarget::Unreachable);
+        self.insert_family(&v4, uplink, next_hops);
     }
 
-    fn family(
+    fn insert_family(
         &mut self,
         routes: &[(IpNet, RouteAction)],
         uplink: &UplinkConf,
-        hops: &mut Vec<Hop>,
+        next_hops: &mut Vec<NextHop>,
     ) {
         for &(net, action) in routes {
-            let way = match action {
+            let target = match action {
                 RouteAction::Via(Some(address)) => {
-                    let known = hops.iter().position(|hop| hop.address == address);
+                    let known = next_hops.iter().position(|hop| hop.address == address);
                     let at = known.unwrap_or_else(|| {
-                        hops.push(Hop { address, mac: uplink.neighbours.get(address) });
-                        hops.len() - 1
+                        next_hops.push(NextHop { address, mac: uplink.neighbours.get(address) });
+                        next_hops.len() - 1
                     });
-                    u16::try_from(at).map_or(Way::Nowhere, Way::Hop)
+                    u16::try_from(at).map_or(RouteTarget::Unreachable, RouteTarget::NextHop)
                 }
-                RouteAction::Via(None) => Way::OnLink,
-                RouteAction::Elsewhere | RouteAction::Unreachable => Way::Nowhere,
+                RouteAction::Via(None) => RouteTarget::OnLink,
+                RouteAction::Elsewhere | RouteAction::Unreachable => RouteTarget::Unreachable,
             };
-            self.paint(net, way);
+            self.insert(net, target);
         }
     }
 
-    fn paint(&mut self, net: IpNet, way: Way) {
-        self.range(prefix(net.addr(), net.prefix_len()), way);
+    fn insert(&mut self, net: IpNet, target: RouteTarget) {
+        self.insert_range(prefix(net.addr(), net.prefix_len()), target);
     }
 
-    fn range(&mut self, (first, last): (u128, u128), way: Way) {
-        let beyond = last.checked_add(1);
-        if let Some(beyond) = beyond {
-            let (_, &continued) = self.0.range(..=beyond).next_back().expect("zero is painted");
-            self.0.insert(beyond, continued);
+    fn insert_range(&mut self, (first, last): (u128, u128), target: RouteTarget) {
+        let after = last.checked_add(1);
+        if let Some(after) = after {
+            let (_, &continued) = self.0.range(..=after).next_back().expect("zero is inserted");
+            self.0.insert(after, continued);
         }
         let mut covered = self.0.split_off(&first);
-        if let Some(beyond) = beyond {
-            self.0.append(&mut covered.split_off(&beyond));
+        if let Some(after) = after {
+            self.0.append(&mut covered.split_off(&after));
         }
-        self.0.insert(first, way);
+        self.0.insert(first, target);
     }
 
-    fn intervals(self) -> (Vec<u128>, Vec<Way>) {
+    fn intervals(self) -> (Vec<u128>, Vec<RouteTarget>) {
         let mut rows: Vec<_> = self.0.into_iter().collect();
-        rows.dedup_by_key(|&mut (_, way)| way);
+        rows.dedup_by_key(|&mut (_, target)| target);
         rows.into_iter().unzip()
     }
 }

@@ -8,67 +8,67 @@ use fastpath::PortIndex;
 use nat::fragment::Verdict as Translated;
 use nat::{Kind, OwnerId, Policy, Realm, Time, View};
 
-use super::forward::Room;
-use crate::datapath::batch::{Batch, Slot};
-use crate::datapath::limits::{FRAGMENT_OPERATIONS, WAITING_TIME_MAX};
+use super::forward::ForwardCtx;
+use crate::datapath::batch::{Batch, FrameCtx};
+use crate::datapath::limits::{FRAGMENT_OPERATIONS, NEIGHBOUR_QUEUE_TIMEOUT};
 use crate::datapath::{DropReason, PortKind, Verdict};
 
-impl Room<'_> {
+impl ForwardCtx<'_> {
     /// A fragment's head is translated, and so are those that wait for it. A tail is to wait, unless it
     /// has waited.
     #[cold]
     pub(super) fn translate_fragment(
         &mut self,
-        slot: &mut Slot,
+        ctx: &mut FrameCtx,
         from: Realm,
         view: &View,
         policy: &Policy,
     ) -> Option<Translated> {
         let now = Time(self.now.0);
         if matches!(view.kind, Kind::Tail(_)) {
-            if self.settled.is_none() {
-                slot.verdict = Verdict::AwaitsHead;
-                self.memory.has_tails = true;
+            if self.head_verdict.is_none() {
+                ctx.verdict = Verdict::AwaitsFragment;
+                self.state.has_tails = true;
             }
-            return self.settled.take();
+            return self.head_verdict.take();
         }
-        let memory = &mut *self.memory;
-        let translated = memory.nat.translate(now, from, view, policy);
-        let given = &mut memory.given;
-        let give = &mut |slot, settled| given.push((slot, settled));
-        Some(memory.fragments.head(now, from, view, translated, give))
+        let state = &mut *self.state;
+        let translated = state.nat.translate(now, from, view, policy);
+        let released = &mut state.released;
+        let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
+        Some(state.fragments.head(now, from, view, translated, release))
     }
 
     /// Lets packets go whose fragments did not come in time.
     pub(super) fn expire_fragments(&mut self) {
-        let memory = &mut *self.memory;
-        if !memory.fragments.is_empty() {
-            let given = &mut memory.given;
-            let give = &mut |slot, settled| given.push((slot, settled));
-            memory.fragments.tick(Time(self.now.0), FRAGMENT_OPERATIONS, give);
+        let state = &mut *self.state;
+        if !state.fragments.is_empty() {
+            let released = &mut state.released;
+            let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
+            state.fragments.tick(Time(self.now.0), FRAGMENT_OPERATIONS, release);
         }
         self.expire_tracked();
     }
 
     /// Takes the tails of a batch out of it, and routes those fragments whose packets are settled.
-    pub(super) fn settle_fragments(&mut self, batch: &mut Batch) {
-        if std::mem::take(&mut self.memory.has_tails) {
-            for slot in batch.slots.extract_if(.., |slot| slot.verdict == Verdict::AwaitsHead) {
-                self.keep_tail(slot);
+    pub(super) fn release_fragments(&mut self, batch: &mut Batch) {
+        if std::mem::take(&mut self.state.has_tails) {
+            for ctx in batch.frames.extract_if(.., |ctx| ctx.verdict == Verdict::AwaitsFragment) {
+                self.queue_tail(ctx);
             }
-            self.keep_all_untracked(batch);
+            self.queue_all_untracked(batch);
         }
-        self.settle_choices();
+        self.settle_assignments();
         // Routing one may settle others, but not without end: each was given once.
-        let mut given = std::mem::take(&mut self.memory.given);
-        for (mut slot, settled) in given.drain(..) {
-            (self.settled, self.is_placed) = (Some(settled), true);
-            slot.verdict = Verdict::Pending;
-            self.route(&mut slot);
-            (self.settled, self.is_placed) = (None, false);
-            self.pass_on(slot, self.now.after(WAITING_TIME_MAX));
+        let mut released = std::mem::take(&mut self.state.released);
+        for (mut ctx, head_verdict) in released.drain(..) {
+            (self.head_verdict, self.is_assigned) = (Some(head_verdict), true);
+            ctx.verdict = Verdict::Pending;
+            self.route(&mut ctx);
+            (self.head_verdict, self.is_assigned) = (None, false);
+            self.dispatch(ctx, self.now.after(NEIGHBOUR_QUEUE_TIMEOUT));
         }
-        self.memory.given = given;
+        self.state.released = released;
     }
 
     /// From where a port's frames come.
@@ -77,25 +77,25 @@ impl Room<'_> {
         if is_inside { Realm::Internal(OwnerId(port.get() as u32)) } else { Realm::External }
     }
 
-    pub(super) fn keep_tail(&mut self, slot: Slot) {
-        let view = nat::parse::view(&slot.meta, self.ethernet(&slot));
-        let from = self.realm(slot.port);
-        let memory = &mut *self.memory;
-        let given = &mut memory.given;
-        let give = &mut |slot, settled| given.push((slot, settled));
-        memory.fragments.tail(Time(self.now.0), from, &view, slot, give);
+    pub(super) fn queue_tail(&mut self, ctx: FrameCtx) {
+        let view = nat::parse::view(&ctx.meta, self.ethernet(&ctx));
+        let from = self.realm(ctx.port);
+        let state = &mut *self.state;
+        let released = &mut state.released;
+        let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
+        state.fragments.tail(Time(self.now.0), from, &view, ctx, release);
     }
 
     /// Gives a frame that is not in the batch its verdict.
-    pub(super) fn route(&mut self, slot: &mut Slot) {
-        let conf = self.snapshot.port(slot.port);
+    pub(super) fn route(&mut self, ctx: &mut FrameCtx) {
+        let conf = self.snapshot.port(ctx.port);
         let network = conf.and_then(|conf| self.snapshot.network(conf.network));
         let router = network.and_then(|network| Some((network, network.router.as_ref()?)));
         let is_uplink = conf.is_some_and(|conf| conf.kind == PortKind::Uplink);
-        match (router, self.snapshot.way_of(slot.port).filter(|_| is_uplink)) {
-            (Some((network, router)), _) => self.inside(slot, network, router),
-            (None, Some(way)) => self.outside(slot, way),
-            (None, None) => slot.verdict = Verdict::Drop(DropReason::PortUnknown),
+        match (router, self.snapshot.uplink_of(ctx.port).filter(|_| is_uplink)) {
+            (Some((network, router)), _) => self.route_container(ctx, network, router),
+            (None, Some(uplink)) => self.route_uplink(ctx, uplink),
+            (None, None) => ctx.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }
 }

@@ -7,130 +7,135 @@ use nat::icmp_error::{IcmpError, IcmpSource};
 use nat::{NatDrop, OwnerId, Realm, Translation, View};
 use wire::meta::L3;
 
-use super::fib::Way;
-use super::forward::{Exit, Room};
-use super::neighbour_queue::Place;
+use super::fib::RouteTarget;
+use super::forward::{Adjacency, ForwardCtx};
+use super::neighbour_queue::QueueDecision;
 use super::{Router, UplinkConf};
-use crate::datapath::batch::Slot;
+use crate::datapath::batch::FrameCtx;
 use crate::datapath::snapshot::Network;
 use crate::datapath::{DropReason, Key, Verdict};
 
-impl<'a> Room<'a> {
+impl<'a> ForwardCtx<'a> {
     /// Gives a frame its verdict. What stays pending is for the host's port.
-    pub(super) fn inside(&mut self, slot: &mut Slot, network: &'a Network, router: &'a Router) {
-        match slot.meta.l3 {
+    pub(super) fn route_container(
+        &mut self,
+        ctx: &mut FrameCtx,
+        network: &'a Network,
+        router: &'a Router,
+    ) {
+        match ctx.meta.l3 {
             L3::Ipv4 | L3::Ipv6 => {}
             // Whatever the kernel would make of it, it is not sure to be for the host.
             L3::Malformed => {
-                slot.verdict = Verdict::Drop(DropReason::Malformed);
+                ctx.verdict = Verdict::Drop(DropReason::Malformed);
                 return;
             }
             L3::Arp | L3::Other => return,
         }
-        let view = nat::parse::view(&slot.meta, self.ethernet(slot));
-        match router.table.way(view.dst) {
-            Way::Hop(hop) => {
-                let hop = router.table.hop(hop);
-                self.out(slot, &view, router, (hop.address, hop.mac));
+        let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
+        match router.fib.lookup(view.dst) {
+            RouteTarget::NextHop(hop) => {
+                let hop = router.fib.next_hop(hop);
+                self.forward_to_uplink(ctx, &view, router, (hop.address, hop.mac));
             }
-            Way::OnLink => {
-                let mac = router.uplink.as_ref().and_then(|way| way.neighbours.get(view.dst));
-                self.out(slot, &view, router, (view.dst, mac));
+            RouteTarget::OnLink => {
+                let mac = router.uplink.as_ref().and_then(|uplink| uplink.neighbours.get(view.dst));
+                self.forward_to_uplink(ctx, &view, router, (view.dst, mac));
             }
-            Way::Host => self.host(slot, &view, router),
-            Way::Subnet => self.neighbour(slot, &view, (network, router)),
-            Way::Martian => slot.verdict = Verdict::Drop(DropReason::Martian),
-            Way::Nowhere => {
-                self.reject(slot, router.face(), (DropReason::NoRoute, IcmpError::NoRoute));
+            RouteTarget::Host => self.forward_to_host(ctx, &view, router),
+            RouteTarget::Subnet => self.forward_to_container(ctx, &view, (network, router)),
+            RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
+            RouteTarget::Unreachable => {
+                self.reject(ctx, router.icmp_source(), (DropReason::NoRoute, IcmpError::NoRoute));
             }
         }
     }
 
     /// By the uplink.
-    fn out(
+    fn forward_to_uplink(
         &mut self,
-        slot: &mut Slot,
+        ctx: &mut FrameCtx,
         view: &View,
         router: &'a Router,
         (hop, mac): (IpAddr, Option<wire::MacAddr>),
     ) {
         let Some(uplink) = router.uplink.as_deref().filter(|uplink| uplink.up) else {
             let why = (DropReason::UplinkDown, IcmpError::NoRoute);
-            return self.reject(slot, router.face(), why);
+            return self.reject(ctx, router.icmp_source(), why);
         };
-        let from = Realm::Internal(owner(slot.port));
-        if !self.is_here(slot, from, view, &uplink.policy) {
+        let from = Realm::Internal(owner(ctx.port));
+        if !self.is_local(ctx, from, view, &uplink.policy) {
             return;
         }
-        let Some(mac) = mac else { return self.wait_for(slot, hop) };
-        let exit = uplink.exit(mac, router.mtu);
-        let fit = match self.may_go(slot, &exit) {
+        let Some(mac) = mac else { return self.await_neighbour(ctx, hop) };
+        let adj = uplink.adjacency(mac, router.mtu);
+        let fit = match self.check_forward(ctx, &adj) {
             Ok(fit) => fit,
-            Err(why) => return self.reject(slot, router.face(), why),
+            Err(why) => return self.reject(ctx, router.icmp_source(), why),
         };
-        let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
+        let Some(translated) = self.translate(ctx, from, view, &uplink.policy) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::External }) => {
-                self.memory.counters.translated += 1;
-                self.send(slot, &exit, Some(edit), fit);
+                self.state.counters.translated += 1;
+                self.send(ctx, &adj, Some(edit), fit);
             }
             Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
-                self.deliver(slot, router.face(), (edit, *owner));
+                self.deliver(ctx, router.icmp_source(), (edit, *owner));
             }
             // No rule gives it an address that is known outside.
             Ok(Translation::NotOurs) => {
                 let why = (DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
-                self.reject(slot, router.face(), why);
+                self.reject(ctx, router.icmp_source(), why);
             }
-            Err(refusal) => self.refused(slot, router.face(), *refusal),
+            Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
     }
 
     /// To the host: to its port, but for what belongs to a published port.
-    fn host(&mut self, slot: &mut Slot, view: &View, router: &'a Router) {
+    fn forward_to_host(&mut self, ctx: &mut FrameCtx, view: &View, router: &'a Router) {
         let Some(uplink) = &router.uplink else { return };
-        let from = Realm::Internal(owner(slot.port));
-        if !self.is_here(slot, from, view, &uplink.policy) {
+        let from = Realm::Internal(owner(ctx.port));
+        if !self.is_local(ctx, from, view, &uplink.policy) {
             return;
         }
-        let Some(translated) = self.translate(slot, from, view, &uplink.policy) else { return };
+        let Some(translated) = self.translate(ctx, from, view, &uplink.policy) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
-                self.deliver(slot, router.face(), (edit, *owner));
+                self.deliver(ctx, router.icmp_source(), (edit, *owner));
             }
             // Nor is it translation's business what else the host and its containers have to say.
             Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
-            Err(refusal) => self.refused(slot, router.face(), *refusal),
+            Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
     }
 
     /// To another container, by way of the gateway.
-    fn neighbour(
+    fn forward_to_container(
         &mut self,
-        slot: &mut Slot,
+        ctx: &mut FrameCtx,
         view: &View,
         (network, router): (&'a Network, &'a Router),
     ) {
-        let face = router.face();
-        if router.table.way(view.src) == Way::Martian {
-            slot.verdict = Verdict::Drop(DropReason::Martian);
+        let face = router.icmp_source();
+        if router.fib.lookup(view.src) == RouteTarget::Martian {
+            ctx.verdict = Verdict::Drop(DropReason::Martian);
             return;
         }
         let known = network.neighbours.find(view.dst);
         let known = known.map(|(mac, port)| (port, Key::new(router.key.network(), 0, mac)));
         match known.filter(|&(port, key)| self.snapshot.reaches(port, key)) {
-            None => self.reject(slot, face, (DropReason::NoNeighbour, IcmpError::HostUnreachable)),
-            Some((port, _)) if port == slot.port => {
-                slot.verdict = Verdict::Drop(DropReason::SamePort);
+            None => self.reject(ctx, face, (DropReason::NoNeighbour, IcmpError::HostUnreachable)),
+            Some((port, _)) if port == ctx.port => {
+                ctx.verdict = Verdict::Drop(DropReason::SamePort);
             }
-            Some((port, _)) if !self.snapshot.may_talk(slot.port, port) => {
-                slot.verdict = Verdict::Drop(DropReason::Isolated);
+            Some((port, _)) if !self.snapshot.may_talk(ctx.port, port) => {
+                ctx.verdict = Verdict::Drop(DropReason::Isolated);
             }
             Some((port, key)) => {
-                let exit = router.exit(port, key.mac());
-                match self.may_go(slot, &exit) {
-                    Ok(fit) => self.send(slot, &exit, None, fit),
-                    Err(why) => self.reject(slot, face, why),
+                let adj = router.adjacency(port, key.mac());
+                match self.check_forward(ctx, &adj) {
+                    Ok(fit) => self.send(ctx, &adj, None, fit),
+                    Err(why) => self.reject(ctx, face, why),
                 }
             }
         }
@@ -138,21 +143,21 @@ impl<'a> Room<'a> {
 
     /// Until the MAC address of the next hop is known.
     #[cold]
-    fn wait_for(&mut self, slot: &mut Slot, hop: IpAddr) {
+    fn await_neighbour(&mut self, ctx: &mut FrameCtx, hop: IpAddr) {
         // First of all: who may keep no further frame may ask for no further address either.
         let full = Verdict::Drop(DropReason::NeighbourQueueFull);
-        match self.memory.held.announce(slot.port) {
-            Place::Free => {}
-            Place::Instead(ousted) => self.leave(ousted, full),
-            Place::None => {
-                slot.verdict = full;
+        match self.state.neighbour_queue.reserve(ctx.port) {
+            QueueDecision::Queue => {}
+            QueueDecision::Evict(evicted) => self.emit(evicted, full),
+            QueueDecision::Refuse => {
+                ctx.verdict = full;
                 return;
             }
         }
-        if !self.memory.resolve.ask(self.now, hop, slot.port) {
-            self.memory.counters.unasked += 1;
+        if !self.state.resolver.request(self.now, hop, ctx.port) {
+            self.state.counters.resolves_dropped += 1;
         }
-        slot.verdict = Verdict::AwaitsHop;
+        ctx.verdict = Verdict::AwaitsNeighbour;
     }
 }
 
@@ -163,7 +168,7 @@ fn owner(port: PortIndex) -> OwnerId {
 
 impl Router {
     /// What containers see of the router.
-    pub(super) fn face(&self) -> IcmpSource<'_> {
+    pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
         IcmpSource {
             mac: self.key.mac(),
             ipv4: self.gateway4,
@@ -174,10 +179,10 @@ impl Router {
 
     /// The way to a container.
     #[inline]
-    pub(super) fn exit(&self, port: PortIndex, mac: wire::MacAddr) -> Exit {
+    pub(super) fn adjacency(&self, port: PortIndex, mac: wire::MacAddr) -> Adjacency {
         let clamp = self.uplink.as_ref().map(|uplink| uplink.mtu);
         let key = Key::new(self.key.network(), 0, mac);
-        Exit {
+        Adjacency {
             port,
             src: self.key.mac(),
             dst: mac,
@@ -191,8 +196,8 @@ impl Router {
 impl UplinkConf {
     /// The way to a next hop, for what comes from a network of this MTU.
     #[inline]
-    fn exit(&self, mac: wire::MacAddr, network_mtu: u32) -> Exit {
-        Exit {
+    fn adjacency(&self, mac: wire::MacAddr, network_mtu: u32) -> Adjacency {
+        Adjacency {
             port: self.port,
             src: self.device_mac,
             dst: mac,

@@ -4,67 +4,67 @@ use nat::icmp_error::IcmpSource;
 use nat::{Kind, Realm, Translation};
 use wire::meta::{L3, L4};
 
-use super::forward::Room;
+use super::forward::ForwardCtx;
 use super::{Router, UplinkConf};
-use crate::datapath::batch::Slot;
+use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
-impl<'a> Room<'a> {
+impl<'a> ForwardCtx<'a> {
     /// Gives a frame from the uplink its verdict. None goes to a container but by a connection or a published
     /// port, and none is flooded or learnt.
-    pub(super) fn outside(
+    pub(super) fn route_uplink(
         &mut self,
-        slot: &mut Slot,
+        ctx: &mut FrameCtx,
         (router, uplink): (&'a Router, &'a UplinkConf),
     ) {
-        let is_ip = matches!(slot.meta.l3, L3::Ipv4 | L3::Ipv6);
+        let is_ip = matches!(ctx.meta.l3, L3::Ipv4 | L3::Ipv6);
         // The TAP's own: what the host's stack says of its own accord on every link.
-        let is_own = slot.meta.src == uplink.tap_mac || slot.meta.dst.is_multicast();
+        let is_own = ctx.meta.src == uplink.tap_mac || ctx.meta.dst.is_multicast();
         if !is_ip || is_own {
-            slot.verdict = Verdict::Drop(DropReason::HostTraffic);
+            ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
             return;
         }
-        let view = nat::parse::view(&slot.meta, self.ethernet(slot));
+        let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         // Nor does anybody pass for a container (BCP 38): nftables drop these before, unless somebody took the rules.
         if router.subnets.iter().any(|subnet| subnet.contains(&view.src)) {
-            slot.verdict = Verdict::Drop(DropReason::SpoofedInternal);
+            ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
         }
-        if !self.is_here(slot, Realm::External, &view, &uplink.policy) {
+        if !self.is_local(ctx, Realm::External, &view, &uplink.policy) {
             return;
         }
-        let Some(translated) = self.translate(slot, Realm::External, &view, &uplink.policy) else {
+        let Some(translated) = self.translate(ctx, Realm::External, &view, &uplink.policy) else {
             return;
         };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
-                self.deliver(slot, uplink.face(), (edit, *owner));
+                self.deliver(ctx, uplink.icmp_source(), (edit, *owner));
             }
             Ok(Translation::Edit { to: Realm::External, .. }) => {
-                slot.verdict = Verdict::Drop(DropReason::HostTraffic);
+                ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
             }
             Ok(Translation::NotOurs) => {
-                let is_icmp = matches!(slot.meta.l4, L4::Icmpv4 | L4::Icmpv6);
+                let is_icmp = matches!(ctx.meta.l4, L4::Icmpv4 | L4::Icmpv6);
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
-                    slot.verdict = Verdict::Drop(DropReason::HostTraffic);
+                    ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
-                    self.give_back(slot, uplink);
+                    self.return_to_host(ctx, uplink);
                 }
             }
             // The sender is a stranger: it is told nothing of why.
-            Err(refusal) => slot.verdict = Verdict::Drop((*refusal).into()),
+            Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
         }
     }
 
     /// To the host, by the TAP that it came from: only frames with another destination than the TAP's are handed
     /// on to the device.
-    fn give_back(&mut self, slot: &mut Slot, uplink: &UplinkConf) {
-        let bytes = self.pool.bytes_mut(&slot.frame);
+    fn return_to_host(&mut self, ctx: &mut FrameCtx, uplink: &UplinkConf) {
+        let bytes = self.pool.bytes_mut(&ctx.frame);
         let to = bytes.and_then(|bytes| bytes.get_mut(super::forward::DESTINATION));
-        slot.verdict = match to {
+        ctx.verdict = match to {
             Some(to) => {
                 to.copy_from_slice(&uplink.tap_mac.0);
-                self.memory.counters.given_back += 1;
+                self.state.counters.returned_to_host += 1;
                 Verdict::Unicast(uplink.port)
             }
             None => Verdict::Drop(DropReason::NoBuffer),
@@ -74,7 +74,7 @@ impl<'a> Room<'a> {
 
 impl UplinkConf {
     /// What the outside sees of the router.
-    fn face(&self) -> IcmpSource<'_> {
+    fn icmp_source(&self) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.external_v4, self.policy.external_v6);
         IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
     }

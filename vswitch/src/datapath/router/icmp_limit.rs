@@ -3,18 +3,18 @@
 
 use fastpath::{Nanos, PortIndex};
 
-use crate::datapath::limits::ICMP_ANSWERS;
-use crate::datapath::{Bucket, Rate};
+use crate::datapath::limits::ICMP_ERROR_RATE;
+use crate::datapath::{Rate, TokenBucket};
 
 /// One bucket a port, made when the port gets its first.
 #[derive(Debug, Default)]
-pub(super) struct Answers(Vec<Bucket>);
+pub(super) struct IcmpLimit(Vec<TokenBucket>);
 
-impl Answers {
+impl IcmpLimit {
     /// Whether a port may get another error.
-    pub(super) fn may(&mut self, now: Nanos, port: PortIndex) -> bool {
+    pub(super) fn allow(&mut self, now: Nanos, port: PortIndex) -> bool {
         if self.0.len() <= port.get() {
-            self.0.resize_with(port.get() + 1, || Bucket::new(Rate::frames(ICMP_ANSWERS)));
+            self.0.resize_with(port.get() + 1, || TokenBucket::new(Rate::frames(ICMP_ERROR_RATE)));
         }
         self.0[port.get()].pass(now, 1)
     }

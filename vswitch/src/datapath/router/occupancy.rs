@@ -5,30 +5,30 @@ use fastpath::PortIndex;
 
 /// How many each port has, without those that have none.
 #[derive(Debug)]
-pub(super) struct Shares(Vec<(PortIndex, usize)>);
+pub(super) struct PortOccupancy(Vec<(PortIndex, usize)>);
 
-impl Shares {
+impl PortOccupancy {
     /// For so many in all.
     pub(super) fn new(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
     }
 
     /// What a port has.
-    pub(super) fn of(&self, port: PortIndex) -> usize {
-        self.0.iter().find(|share| share.0 == port).map_or(0, |share| share.1)
+    pub(super) fn count(&self, port: PortIndex) -> usize {
+        self.0.iter().find(|row| row.0 == port).map_or(0, |row| row.1)
     }
 
     /// A port has one more.
     pub(super) fn add(&mut self, port: PortIndex) {
-        match self.0.iter_mut().find(|share| share.0 == port) {
-            Some(share) => share.1 += 1,
+        match self.0.iter_mut().find(|row| row.0 == port) {
+            Some(row) => row.1 += 1,
             None => self.0.push((port, 1)),
         }
     }
 
     /// A port has one less.
-    pub(super) fn take(&mut self, port: PortIndex) {
-        let Some(at) = self.0.iter().position(|share| share.0 == port) else { return };
+    pub(super) fn remove(&mut self, port: PortIndex) {
+        let Some(at) = self.0.iter().position(|row| row.0 == port) else { return };
         self.0[at].1 -= 1;
         if self.0[at].1 == 0 {
             self.0.swap_remove(at);
@@ -36,8 +36,8 @@ impl Shares {
     }
 
     /// The port that has most, if it has more than `port` would have with one more.
-    pub(super) fn richer_than(&self, port: PortIndex) -> Option<PortIndex> {
-        let (richest, most) = self.0.iter().copied().max_by_key(|&(_, count)| count)?;
-        (most > self.of(port) + 1).then_some(richest)
+    pub(super) fn fullest_above(&self, port: PortIndex) -> Option<PortIndex> {
+        let (fullest, most) = self.0.iter().copied().max_by_key(|&(_, count)| count)?;
+        (most > self.count(port) + 1).then_some(fullest)
     }
 }

@@ -10,14 +10,14 @@ use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
 use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Policy, Row, ShardSpec, Time, View};
 
-use super::handoff::{Choice, Leaving};
-use super::icmp_limit::Answers;
-use super::neighbour_queue::Held;
-use super::resolve::Resolve;
-use crate::datapath::batch::{Batch, Slot};
+use super::handoff::{Assignment, HandoffOut};
+use super::icmp_limit::IcmpLimit;
+use super::neighbour_queue::NeighbourQueue;
+use super::resolve::NeighbourResolver;
+use crate::datapath::batch::{Batch, FrameCtx};
 use crate::datapath::limits::{
     CONNTRACK_FLUSHED_MAX, CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS,
-    NAT_OPERATIONS_IDLE, WAITING_WAKE, WARM_FRAMES,
+    NAT_OPERATIONS_IDLE, NEIGHBOUR_QUEUE_WAKE, PREFETCH_FRAMES,
 };
 use crate::datapath::{DropReason, Snapshot, Stats, Verdict};
 
@@ -27,85 +27,85 @@ pub struct RouterCounters {
     /// Frames that were translated.
     pub translated: u64,
     /// Frames from the uplink that were the host's, and were given back.
-    pub given_back: u64,
+    pub returned_to_host: u64,
     /// ICMP errors that were sent.
-    pub answered: u64,
+    pub icmp_sent: u64,
     /// ICMP errors that were not sent, since their port had as many as it may have.
-    pub unanswered: u64,
+    pub icmp_suppressed: u64,
     /// Next hops that were not asked for, since too many were.
-    pub unasked: u64,
+    pub resolves_dropped: u64,
 }
 
 /// Connections, and frames that wait.
 #[derive(Debug)]
-pub struct Memory {
+pub struct RouterState {
     pub(super) nat: Nat,
-    pub(super) held: Held,
-    pub(super) answers: Answers,
-    pub(super) resolve: Resolve,
+    pub(super) neighbour_queue: NeighbourQueue,
+    pub(super) icmp_limit: IcmpLimit,
+    pub(super) resolver: NeighbourResolver,
     pub(super) counters: RouterCounters,
-    pub(super) fragments: Fragments<Slot>,
+    pub(super) fragments: Fragments<FrameCtx>,
     /// Fragments of which it is to be found out who translates them, where there are several workers.
-    pub(super) tracked: Option<Box<Fragments<Slot, usize>>>,
+    pub(super) tracked: Option<Box<Fragments<FrameCtx, usize>>>,
     /// Of these, those for which that is known.
-    pub(super) chosen: Vec<(Slot, Choice)>,
+    pub(super) assigned: Vec<(FrameCtx, Assignment)>,
     /// Frames for other workers.
-    pub(in crate::datapath) leaving: Vec<Leaving>,
-    /// Frames from other workers, first those that are placed; and the same when they are routed.
-    pub(in crate::datapath) arrived: [Batch; 2],
-    pub(super) joining: Vec<Slot>,
+    pub(in crate::datapath) handoffs_out: Vec<HandoffOut>,
+    /// Frames from other workers, first those that are assigned; and the same when they are routed.
+    pub(in crate::datapath) handoffs_in: [Batch; 2],
+    pub(super) routed_handoffs: Vec<FrameCtx>,
     /// Fragments that wait no longer, and what became of their packet.
-    pub(super) given: Vec<(Slot, Translated)>,
+    pub(super) released: Vec<(FrameCtx, Translated)>,
     /// There are frames for other workers in the batch.
-    pub(super) hands_over: bool,
+    pub(super) has_handoffs: bool,
     /// There are fragments in the batch that are to wait.
     pub(super) has_tails: bool,
     /// Views of packets whose connections are asked for.
     pub(super) views: Vec<View>,
     /// A packet while it is cut.
-    pub(super) whole: Vec<u8>,
-    /// Frames that the rooms behind are to have, too: answers, fragments, frames that have waited.
-    pub(super) extra: Vec<Slot>,
+    pub(super) scratch: Vec<u8>,
+    /// Frames that the stages behind are to have, too: answers, fragments, frames that have waited.
+    pub(super) emitted: Vec<FrameCtx>,
     /// A snapshot came since the last batch.
-    pub(super) is_fresh: bool,
+    pub(super) is_new_snapshot: bool,
     /// The policy that connections follow.
     policy: Option<Arc<Policy>>,
     /// Connections ended in the last idle round, or are still to be taken out: there may be more.
-    is_behind: bool,
+    has_backlog: bool,
 }
 
-impl Memory {
+impl RouterState {
     /// Nothing known. `seed` keys the hash of the connection table.
     pub(in crate::datapath) fn new(seed: u64, shard_spec: ShardSpec) -> Self {
-        let room = if shard_spec.is_single() { 0 } else { ROUND_FRAMES_MAX };
+        let capacity = if shard_spec.is_single() { 0 } else { ROUND_FRAMES_MAX };
         Self {
             nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed })
                 .with_shard_spec(shard_spec),
-            held: Held::new(),
-            answers: Answers::default(),
-            resolve: Resolve::new(),
+            neighbour_queue: NeighbourQueue::new(),
+            icmp_limit: IcmpLimit::default(),
+            resolver: NeighbourResolver::new(),
             counters: RouterCounters::default(),
             fragments: Fragments::new(),
             tracked: (!shard_spec.is_single()).then(Box::default),
-            chosen: Vec::with_capacity(room),
-            leaving: Vec::with_capacity(room),
-            arrived: [Batch::with_capacity(room), Batch::with_capacity(room)],
-            joining: Vec::with_capacity(room),
-            given: Vec::with_capacity(FRAGMENT_FRAMES_MAX),
-            hands_over: false,
+            assigned: Vec::with_capacity(capacity),
+            handoffs_out: Vec::with_capacity(capacity),
+            handoffs_in: [Batch::with_capacity(capacity), Batch::with_capacity(capacity)],
+            routed_handoffs: Vec::with_capacity(capacity),
+            released: Vec::with_capacity(FRAGMENT_FRAMES_MAX),
+            has_handoffs: false,
             has_tails: false,
-            views: Vec::with_capacity(WARM_FRAMES),
-            whole: Vec::with_capacity(FRAME_MAX),
-            extra: Vec::with_capacity(ROUND_FRAMES_MAX),
-            is_fresh: false,
+            views: Vec::with_capacity(PREFETCH_FRAMES),
+            scratch: Vec::with_capacity(FRAME_MAX),
+            emitted: Vec::with_capacity(ROUND_FRAMES_MAX),
+            is_new_snapshot: false,
             policy: None,
-            is_behind: false,
+            has_backlog: false,
         }
     }
 
     /// A new snapshot: whoever waits may go on, and connections that are no longer allowed end.
-    pub(in crate::datapath) fn follow(&mut self, snapshot: &Snapshot) {
-        self.is_fresh = true;
+    pub(in crate::datapath) fn apply_snapshot(&mut self, snapshot: &Snapshot) {
+        self.is_new_snapshot = true;
         let policy = snapshot.uplinks().next().map(|uplink| Arc::clone(&uplink.policy));
         if let Some(policy) = &policy
             && self.policy.as_ref() != Some(policy)
@@ -123,49 +123,49 @@ impl Memory {
         let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
         let before = self.nat.len();
         self.nat.tick(Time(now.0), policy, operations);
-        self.is_behind = self.nat.has_work() || is_idle && self.nat.len() < before;
+        self.has_backlog = self.nat.has_work() || is_idle && self.nat.len() < before;
     }
 
     /// How long a worker to which nothing comes may sleep; without end if there is nothing to do.
     #[must_use]
-    pub fn patience(&self) -> Option<Duration> {
-        let waits = (self.held.len() > 0).then_some(WAITING_WAKE);
+    pub fn max_sleep(&self) -> Option<Duration> {
+        let waits = (self.neighbour_queue.len() > 0).then_some(NEIGHBOUR_QUEUE_WAKE);
         let rests = !self.is_empty() || !self.fragments.is_empty() || self.tracks();
-        waits.or(self.is_behind.then_some(EXPIRY_WAKE)).or(rests.then_some(EXPIRY_REST))
+        waits.or(self.has_backlog.then_some(EXPIRY_WAKE)).or(rests.then_some(EXPIRY_REST))
     }
 
     /// Forgets a port that is gone: its connections end, and its frames that wait are dropped.
     pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
-        let mut give = |slot: Slot, refusal: Option<NatDrop>| {
-            stats.drop(slot.port, refusal.map_or(DropReason::PortUnknown, DropReason::from));
-            pool.release(slot.frame);
+        let mut release = |ctx: FrameCtx, refusal: Option<NatDrop>| {
+            stats.drop(ctx.port, refusal.map_or(DropReason::PortUnknown, DropReason::from));
+            pool.release(ctx.frame);
         };
-        self.fragments.remove_owner(owner, &mut |slot, settled| give(slot, settled.err()));
+        self.fragments.remove_owner(owner, &mut |ctx, verdict| release(ctx, verdict.err()));
         if let Some(tracked) = &mut self.tracked {
-            tracked.remove_owner(owner, &mut |slot, choice| give(slot, choice.err()));
+            tracked.remove_owner(owner, &mut |ctx, assignment| release(ctx, assignment.err()));
         }
-        for arrived in self.arrived.iter_mut().map(Batch::incoming) {
-            for handed in arrived.extract_if(.., |handed| handed.port == port) {
+        for handoffs_in in self.handoffs_in.iter_mut().map(Batch::incoming) {
+            for received in handoffs_in.extract_if(.., |received| received.port == port) {
                 stats.drop(port, DropReason::PortUnknown);
-                pool.release(handed.frame);
+                pool.release(received.frame);
             }
         }
-        for _ in 0..self.held.len() {
-            let Some(waiting) = self.held.pop() else { break };
-            if waiting.slot.port == port {
+        for _ in 0..self.neighbour_queue.len() {
+            let Some(queued) = self.neighbour_queue.pop() else { break };
+            if queued.ctx.port == port {
                 stats.drop(port, DropReason::PortUnknown);
-                pool.release(waiting.slot.frame);
+                pool.release(queued.ctx.frame);
             } else {
-                self.held.put_back(waiting);
+                self.neighbour_queue.put_back(queued);
             }
         }
     }
 
     /// Next hops that control is to find, and on whose behalf.
-    pub fn wanted(&mut self) -> impl Iterator<Item = (IpAddr, PortIndex)> {
-        self.resolve.take()
+    pub fn unresolved(&mut self) -> impl Iterator<Item = (IpAddr, PortIndex)> {
+        self.resolver.drain()
     }
 
     /// Connections, as many as are listed at a time.
@@ -199,10 +199,10 @@ impl Memory {
 
     /// Frames that wait here.
     #[must_use]
-    pub fn held(&self) -> usize {
+    pub fn queued(&self) -> usize {
         let tracked = self.tracked.as_ref().map_or(0, |tracked| tracked.frames_waiting());
-        let arrived: usize = self.arrived.iter().map(Batch::len).sum();
-        self.held.len() + self.fragments.frames_waiting() + tracked + arrived
+        let handoffs_in: usize = self.handoffs_in.iter().map(Batch::len).sum();
+        self.neighbour_queue.len() + self.fragments.frames_waiting() + tracked + handoffs_in
     }
 
     /// What was counted.
@@ -219,17 +219,17 @@ impl Memory {
 
     /// Puts aside what is to wait, and what is due into the batch.
     pub(super) fn collect(&mut self, now: Nanos, batch: &mut Batch) {
-        if self.held.awaits() {
-            for slot in batch.slots.extract_if(.., |slot| slot.verdict == Verdict::AwaitsHop) {
-                if let Some(ousted) = self.held.keep(slot, now) {
+        if self.neighbour_queue.has_reservations() {
+            for ctx in batch.frames.extract_if(.., |ctx| ctx.verdict == Verdict::AwaitsNeighbour) {
+                if let Some(evicted) = self.neighbour_queue.push(ctx, now) {
                     let verdict = Verdict::Drop(DropReason::NeighbourQueueFull);
-                    self.extra.push(Slot { verdict, ..ousted });
+                    self.emitted.push(FrameCtx { verdict, ..evicted });
                 }
             }
         }
-        if std::mem::take(&mut self.hands_over) {
-            self.collect_leaving(batch);
+        if std::mem::take(&mut self.has_handoffs) {
+            self.collect_handoffs(batch);
         }
-        batch.slots.append(&mut self.extra);
+        batch.frames.append(&mut self.emitted);
     }
 }

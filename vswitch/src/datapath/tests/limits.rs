@@ -10,12 +10,12 @@ use super::sim::{self, Sim, frame};
 use crate::datapath::limits::{BLOCK_MIN, BURST_BYTES_MIN, FLAP_MOVES_MAX, PROBE_EVERY};
 use crate::datapath::*;
 
-fn bits(per_s: u64) -> Option<Arc<Bucket>> {
-    Some(Arc::new(Bucket::new(Rate::bits(per_s.try_into().expect("in range")))))
+fn bits(per_s: u64) -> Option<Arc<TokenBucket>> {
+    Some(Arc::new(TokenBucket::new(Rate::bits(per_s.try_into().expect("in range")))))
 }
 
-fn frames(per_s: u64) -> Option<Arc<Bucket>> {
-    Some(Arc::new(Bucket::new(Rate::frames(per_s.try_into().expect("in range")))))
+fn frames(per_s: u64) -> Option<Arc<TokenBucket>> {
+    Some(Arc::new(TokenBucket::new(Rate::frames(per_s.try_into().expect("in range")))))
 }
 
 /// Ports that know each other.
@@ -151,7 +151,7 @@ fn a_flooder_of_addresses_is_kept_to_its_share_and_its_frames_still_pass() {
     }
     // One is its own, from before.
     assert_eq!(sim.stats().mac_limit, 500 - 9);
-    assert_eq!(sim.state().fdb.held_by(PortIndex(0)), 10);
+    assert_eq!(sim.state().fdb.entries_of(PortIndex(0)), 10);
     assert_eq!(sim.sent_counts(), [0, 500, 0]);
     sim.inject(2, frame(sim::mac(1), sim::mac(2), &[]));
     sim.run();
@@ -238,7 +238,7 @@ fn a_blocked_port_opens_again_and_is_blocked_for_longer() {
         pauses.push(events[0].pause.as_secs());
         sim.pass(events[0].pause + Duration::from_millis(1));
         let now = sim.now();
-        assert!(!sim.state().loops.watch().any_blocked(now));
+        assert!(!sim.state().loops.table().any_blocked(now));
     }
     assert_eq!(pauses, [10, 20, 40, 80, 160, 300, 300]);
     // The bridge is gone, and the port works: what was learnt through it is forgotten. Much later
@@ -271,7 +271,7 @@ fn a_probe_of_a_former_owner_of_the_slot_or_a_forged_one_blocks_nobody() {
     }
     sim.run();
     assert_eq!(sim.state().loops.events().count(), 0);
-    sim.state().loops.watch().give(PortIndex(1));
+    sim.state().loops.table().reset(PortIndex(1));
     sim.inject(2, probe);
     sim.run();
     assert_eq!(sim.state().loops.events().count(), 0, "1 is another port now");
@@ -365,7 +365,7 @@ fn a_move_of_long_ago_is_forgotten() {
     let mut sim = guarded(4);
     let inner = MacAddr([2, 7, 7, 7, 7, 7]);
     assert_eq!(flap(&mut sim, inner, [1, 2], 1), []);
-    sim.pass(limits::FORGIVE + Duration::from_secs(1));
+    sim.pass(limits::LOOP_HISTORY + Duration::from_secs(1));
     let events = flap(&mut sim, inner, [2, 3], FLAP_MOVES_MAX + 2);
     assert_eq!(events.iter().map(|event| event.port).collect::<Vec<_>>(), [PortIndex(3)]);
 }
@@ -379,5 +379,5 @@ fn few_moves_or_slow_ones_block_nobody() {
         sim.pass(Duration::from_millis(600));
         assert_eq!(flap(&mut sim, sim::mac(1), [1, 2], 4), []);
     }
-    assert!(!sim.state().loops.watch().any_blocked(Nanos(u64::MAX / 2)));
+    assert!(!sim.state().loops.table().any_blocked(Nanos(u64::MAX / 2)));
 }

@@ -53,7 +53,7 @@ proptest! {
         start in 0u64..60_000_000_000_000_000,
         steps in prop::collection::vec((0u64..2_000_000_000, 0.0f64..1.2, any::<bool>()), 1..300),
     ) {
-        let bucket = Bucket::new(rate);
+        let bucket = TokenBucket::new(rate);
         let mut model = Model::new(rate, start);
         let mut now = start;
         for (pause, part, hurry) in steps {
@@ -76,7 +76,7 @@ proptest! {
         rate in rates(),
         steps in prop::collection::vec((0u64..1_000_000, 0u64..5_000_000), 1..300),
     ) {
-        let bucket = Bucket::new(rate);
+        let bucket = TokenBucket::new(rate);
         let start = 1_000_000_000_000u64;
         let (mut latest, mut taken) = (start, 0u128);
         for (forward, behind) in steps {
@@ -92,15 +92,15 @@ proptest! {
 #[test]
 fn the_longest_frame_passes_through_every_bucket() {
     for rate in [BitRate::MIN.get(), 1_000_000, BitRate::MAX.get()] {
-        let bucket = Bucket::new(bits(rate));
+        let bucket = TokenBucket::new(bits(rate));
         assert!(bucket.pass(Nanos(1_234_567), fastpath::limits::FRAME_MAX as u64 * 2), "{rate}");
     }
-    assert!(Bucket::new(frames(1)).pass(Nanos(1), 1));
+    assert!(TokenBucket::new(frames(1)).pass(Nanos(1), 1));
 }
 
 #[test]
 fn ten_years_of_the_highest_rate_can_be_counted() {
-    let bucket = Bucket::new(bits(BitRate::MAX.get()));
+    let bucket = TokenBucket::new(bits(BitRate::MAX.get()));
     let now = Duration::from_secs(10 * 365 * 86_400).as_nanos() as u64;
     assert!(bucket.pass(Nanos(now), 1_000_000));
     let burst = bucket.rate().burst();
@@ -110,7 +110,7 @@ fn ten_years_of_the_highest_rate_can_be_counted() {
 #[test]
 fn workers_share_what_is_in_it() {
     let rate = frames(100_000);
-    let (bucket, passed) = (Bucket::new(rate), AtomicU64::new(0));
+    let (bucket, passed) = (TokenBucket::new(rate), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -12,17 +12,17 @@ fn tally(rx_frames: u64, rx_bytes: u64, tx_frames: u64, dropped: u64) -> Tally {
 
 /// What becomes of ports with these periods in a row, one after another.
 fn bounds(periods: &[&[(PortIndex, Tally)]]) -> Vec<Option<u32>> {
-    let mut restraint = Restraint::default();
-    restraint.ports.resize(3, Port::default());
+    let mut rx_throttle = RxThrottle::default();
+    rx_throttle.ports.resize(3, Port::default());
     let mut now = Nanos::default().after(Duration::from_secs(1));
     let mut seen = Vec::new();
     for &ports in periods {
-        now = now.after(RESTRAINT_PERIOD);
-        restraint.manners =
-            ports.iter().map(|&(port, tally)| (port, tally.manner(false))).collect();
-        restraint.judge(now);
-        let port = &restraint.ports[A.get()];
-        seen.push((port.until > now).then_some(port.bound));
+        now = now.after(THROTTLE_PERIOD);
+        rx_throttle.classes =
+            ports.iter().map(|&(port, tally)| (port, tally.classify(false))).collect();
+        rx_throttle.throttle(now);
+        let port = &rx_throttle.ports[A.get()];
+        seen.push((port.until > now).then_some(port.budget));
     }
     seen
 }
@@ -30,11 +30,11 @@ fn bounds(periods: &[&[(PortIndex, Tally)]]) -> Vec<Option<u32>> {
 #[test]
 fn who_sends_what_is_dropped_is_held_back() {
     let garbage = tally(400, 400 * 64, 0, 400);
-    assert_eq!(bounds(&[&[(A, garbage)]]), [Some(RESTRAINT_FRAMES as u32)]);
+    assert_eq!(bounds(&[&[(A, garbage)]]), [Some(THROTTLE_FRAMES as u32)]);
     // Also with nobody else there: the endpoints want the processor.
     let half = tally(400, 400 * 64, 400, 200);
     assert_eq!(bounds(&[&[(A, half)]]), [None], "no more than half");
-    let few = tally(RESTRAINT_FRAMES - 1, 64, 0, RESTRAINT_FRAMES - 1);
+    let few = tally(THROTTLE_FRAMES - 1, 64, 0, THROTTLE_FRAMES - 1);
     assert_eq!(bounds(&[&[(A, few)]]), [None], "too few to hurt");
 }
 
@@ -54,15 +54,15 @@ fn a_flood_is_held_back_only_where_others_talk() {
         [None],
         "two floods are a load, not an attack"
     );
-    assert_eq!(bounds(&[&[(A, flood), (B, quiet)]]), [Some(RESTRAINT_FRAMES as u32)]);
+    assert_eq!(bounds(&[&[(A, flood), (B, quiet)]]), [Some(THROTTLE_FRAMES as u32)]);
 }
 
 /// Held back, it cannot flood, and shows that it would.
 #[test]
 fn a_flood_that_is_held_back_remains_one() {
-    let all_that_it_may = tally(RESTRAINT_FRAMES, RESTRAINT_FRAMES * 64, 0, 0);
-    assert_eq!(all_that_it_may.manner(true), Manner::Flood);
-    assert_eq!(all_that_it_may.manner(false), Manner::Good);
+    let all_that_it_may = tally(THROTTLE_FRAMES, THROTTLE_FRAMES * 64, 0, 0);
+    assert_eq!(all_that_it_may.classify(true), TrafficClass::Flood);
+    assert_eq!(all_that_it_may.classify(false), TrafficClass::Normal);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn it_is_let_go_when_it_has_behaved() {
     let good = tally(10, 640, 10, 0);
     let (garbage, good) = ([(A, garbage)], [(A, good)]);
     let mut periods = vec![&garbage[..]];
-    let time = (RESTRAINT_TIME.as_nanos() / RESTRAINT_PERIOD.as_nanos()) as usize;
+    let time = (THROTTLE_TIME.as_nanos() / THROTTLE_PERIOD.as_nanos()) as usize;
     periods.extend(std::iter::repeat_n(&good[..], time));
     let seen = bounds(&periods);
     assert!(seen[..time].iter().all(Option::is_some), "{seen:?}");

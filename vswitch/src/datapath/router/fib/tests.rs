@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fastpath::PortIndex;
 use proptest::prelude::*;
 
-use super::super::conf::{Neighbours, Routes};
+use super::super::conf::{Routes, UplinkNeighbours};
 use super::*;
 
 const GATEWAY: &str = "192.0.2.254";
@@ -14,7 +14,7 @@ fn mac(last: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, last])
 }
 
-fn uplink(routes: &[(&str, RouteAction)]) -> Beyond {
+fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
     let policy = nat::Policy {
         external_v4: None,
         external_v6: None,
@@ -23,30 +23,30 @@ fn uplink(routes: &[(&str, RouteAction)]) -> Beyond {
         published: Vec::new(),
         quota: 100,
     };
-    Beyond::Uplink(Arc::new(UplinkConf {
+    EgressMode::Uplink(Arc::new(UplinkConf {
         port: PortIndex(1),
         device_mac: mac(1),
         tap_mac: mac(2),
         mtu: 1500,
         up: true,
         routes: Routes::new(routes.iter().map(|&(net, action)| (net.parse().unwrap(), action))),
-        neighbours: Neighbours::new([(GATEWAY.parse().unwrap(), mac(9))]),
+        neighbours: UplinkNeighbours::new([(GATEWAY.parse().unwrap(), mac(9))]),
         policy: Arc::new(policy),
     }))
 }
 
-fn table(beyond: Beyond) -> Table {
-    Table::new(&RouterConf {
+fn fib(egress: EgressMode) -> Fib {
+    Fib::new(&RouterConf {
         gateway_mac: mac(7),
         gateways: vec!["10.99.0.1".parse().unwrap(), "fd00:99::1".parse().unwrap()],
         subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
         local: ["192.0.2.1", "127.0.0.1", "::1", "2001:db8::1"].map(|a| a.parse().unwrap()).into(),
-        beyond,
+        egress,
     })
 }
 
-fn way(table: &Table, address: &str) -> Way {
-    table.way(address.parse().unwrap())
+fn lookup(fib: &Fib, address: &str) -> RouteTarget {
+    fib.lookup(address.parse().unwrap())
 }
 
 fn via(gateway: &str) -> RouteAction {
@@ -54,8 +54,8 @@ fn via(gateway: &str) -> RouteAction {
 }
 
 #[test]
-fn each_destination_has_its_way() {
-    let table = table(uplink(&[
+fn each_destination_has_its_target() {
+    let fib = fib(uplink(&[
         ("0.0.0.0/0", via(GATEWAY)),
         ("192.0.2.0/24", RouteAction::Via(None)),
         ("172.17.0.0/16", RouteAction::Elsewhere),
@@ -65,68 +65,68 @@ fn each_destination_has_its_way() {
         ("2001:db8::/32", RouteAction::Via(None)),
     ]));
     for (address, expected) in [
-        ("10.99.0.1", Way::Host),
-        ("192.0.2.1", Way::Host),
-        ("2001:db8::1", Way::Host),
-        ("fe80::ff:fe00:7", Way::Host),
-        ("10.99.3.4", Way::Subnet),
-        ("fd00:99::3", Way::Subnet),
-        ("10.99.0.0", Way::Martian),
-        ("10.99.255.255", Way::Martian),
-        ("127.0.0.1", Way::Martian),
-        ("::1", Way::Martian),
-        ("::", Way::Martian),
-        ("0.0.0.0", Way::Martian),
-        ("224.0.0.9", Way::Martian),
-        ("255.255.255.255", Way::Martian),
-        ("169.254.169.254", Way::Martian),
-        ("fe80::1", Way::Martian),
-        ("ff02::1", Way::Martian),
-        ("::ffff:192.0.2.9", Way::Martian),
-        ("192.0.2.9", Way::OnLink),
-        ("2001:db8:1::9", Way::OnLink),
-        ("172.17.0.2", Way::Nowhere),
-        ("198.51.100.1", Way::Nowhere),
-        ("2a00::1", Way::Nowhere),
+        ("10.99.0.1", RouteTarget::Host),
+        ("192.0.2.1", RouteTarget::Host),
+        ("2001:db8::1", RouteTarget::Host),
+        ("fe80::ff:fe00:7", RouteTarget::Host),
+        ("10.99.3.4", RouteTarget::Subnet),
+        ("fd00:99::3", RouteTarget::Subnet),
+        ("10.99.0.0", RouteTarget::Martian),
+        ("10.99.255.255", RouteTarget::Martian),
+        ("127.0.0.1", RouteTarget::Martian),
+        ("::1", RouteTarget::Martian),
+        ("::", RouteTarget::Martian),
+        ("0.0.0.0", RouteTarget::Martian),
+        ("224.0.0.9", RouteTarget::Martian),
+        ("255.255.255.255", RouteTarget::Martian),
+        ("169.254.169.254", RouteTarget::Martian),
+        ("fe80::1", RouteTarget::Martian),
+        ("ff02::1", RouteTarget::Martian),
+        ("::ffff:192.0.2.9", RouteTarget::Martian),
+        ("192.0.2.9", RouteTarget::OnLink),
+        ("2001:db8:1::9", RouteTarget::OnLink),
+        ("172.17.0.2", RouteTarget::Unreachable),
+        ("198.51.100.1", RouteTarget::Unreachable),
+        ("2a00::1", RouteTarget::Unreachable),
     ] {
-        assert_eq!(way(&table, address), expected, "{address}");
+        assert_eq!(lookup(&fib, address), expected, "{address}");
     }
-    let hop = |address| match way(&table, address) {
-        Way::Hop(hop) => table.hop(hop),
+    let hop = |address| match lookup(&fib, address) {
+        RouteTarget::NextHop(hop) => fib.next_hop(hop),
         other => panic!("{address}: {other:?}"),
     };
-    let known = Hop { address: GATEWAY.parse().unwrap(), mac: Some(mac(9)) };
+    let known = NextHop { address: GATEWAY.parse().unwrap(), mac: Some(mac(9)) };
     assert_eq!(hop("8.8.8.8"), known);
     assert_eq!(hop("172.18.0.1"), known);
-    let unknown = Hop { address: "192.0.2.7".parse().unwrap(), mac: None };
+    let unknown = NextHop { address: "192.0.2.7".parse().unwrap(), mac: None };
     assert_eq!(hop("172.17.5.255"), unknown);
 }
 
 #[test]
 fn an_ipv6_route_is_none_of_ipv4() {
-    let table = table(uplink(&[("::/0", via("2001:db8::fe"))]));
-    assert!(matches!(way(&table, "2a00::1"), Way::Hop(_)));
-    assert_eq!(way(&table, "8.8.8.8"), Way::Nowhere);
+    let fib = fib(uplink(&[("::/0", via("2001:db8::fe"))]));
+    assert!(matches!(lookup(&fib, "2a00::1"), RouteTarget::NextHop(_)));
+    assert_eq!(lookup(&fib, "8.8.8.8"), RouteTarget::Unreachable);
 }
 
 #[test]
 fn an_internal_network_leads_nowhere_and_the_kernel_gets_the_rest() {
-    let internal = table(Beyond::Internal);
-    assert_eq!(way(&internal, "8.8.8.8"), Way::Nowhere);
-    assert_eq!(way(&internal, "192.0.2.1"), Way::Host);
-    let kernel = table(Beyond::Kernel);
-    assert_eq!(way(&kernel, "8.8.8.8"), Way::Host);
-    assert_eq!(way(&kernel, "127.0.0.2"), Way::Martian);
-    assert_eq!(way(&kernel, "10.99.1.1"), Way::Subnet);
+    let internal = fib(EgressMode::Internal);
+    assert_eq!(lookup(&internal, "8.8.8.8"), RouteTarget::Unreachable);
+    assert_eq!(lookup(&internal, "192.0.2.1"), RouteTarget::Host);
+    let kernel = fib(EgressMode::Kernel);
+    assert_eq!(lookup(&kernel, "8.8.8.8"), RouteTarget::Host);
+    assert_eq!(lookup(&kernel, "127.0.0.2"), RouteTarget::Martian);
+    assert_eq!(lookup(&kernel, "10.99.1.1"), RouteTarget::Subnet);
 }
 
 #[test]
 fn of_two_routes_alike_the_first_counts() {
-    let table = table(uplink(&[
+    let fib = fib(uplink(&[
         ("203.0.113.0/24", RouteAction::Via(None)),
         ("203.0.113.0/24", RouteAction::Unreachable),
     ]));
-    assert_eq!(way(&table, "203.0.113.5"), Way::OnLink);
+    assert_eq!(lookup(&fib, "203.0.113.5"), RouteTarget::OnLink);
 }
 
 /// Few bits, so that prefixes meet: 44.0.0.0/8 and longer.
@@ -145,18 +145,18 @@ proptest! {
     ) {
         let action = |on_link| if on_link { RouteAction::Via(None) } else { RouteAction::Elsewhere };
         let routes: Vec<_> = routes.iter().map(|&(net, link)| (net, action(link))).collect();
-        let Beyond::Uplink(base) = uplink(&[]) else { unreachable!() };
+        let EgressMode::Uplink(base) = uplink(&[]) else { unreachable!() };
         let conf = UplinkConf { routes: Routes::new(routes.clone()), ..(*base).clone() };
-        let table = table(Beyond::Uplink(Arc::new(conf)));
+        let fib = fib(EgressMode::Uplink(Arc::new(conf)));
         for (high, low) in asked {
             let address = IpAddr::V4(Ipv4Addr::from(44 << 24 | high << 18 | low));
             let longest = routes.iter().rev().filter(|(net, _)| net.contains(&address))
                 .max_by_key(|(net, _)| net.prefix_len());
             let expected = match longest {
-                Some((_, RouteAction::Via(None))) => Way::OnLink,
-                _ => Way::Nowhere,
+                Some((_, RouteAction::Via(None))) => RouteTarget::OnLink,
+                _ => RouteTarget::Unreachable,
             };
-            prop_assert_eq!(table.way(address), expected);
+            prop_assert_eq!(fib.lookup(address), expected);
         }
     }
 }

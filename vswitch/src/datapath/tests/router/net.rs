@@ -74,10 +74,10 @@ impl Family {
     }
 }
 
-pub(super) struct Home {
+pub(super) struct TestNet {
     pub(super) sim: Sim,
     pub(super) uplink: UplinkConf,
-    pub(super) beyond: fn(UplinkConf) -> Beyond,
+    pub(super) egress: fn(UplinkConf) -> EgressMode,
 }
 
 pub(super) fn at(address: IpAddr, port: u16) -> SocketAddr {
@@ -135,12 +135,12 @@ fn uplink() -> UplinkConf {
         mtu: 1500,
         up: true,
         routes: Routes::new(routes),
-        neighbours: Neighbours::new(known.map(|text| (address(text), HOP_MAC))),
+        neighbours: UplinkNeighbours::new(known.map(|text| (address(text), HOP_MAC))),
         policy: Arc::new(policy()),
     }
 }
 
-impl Home {
+impl TestNet {
     pub(super) fn new() -> Self {
         Self::with_ports(PORTS)
     }
@@ -155,10 +155,10 @@ impl Home {
             network.statics = vec![host];
             network.neighbours = [A, B].map(neighbour).into();
         });
-        let beyond = |uplink| Beyond::Uplink(Arc::new(uplink));
-        let mut home = Self { sim, uplink: uplink(), beyond };
-        home.change(|_| {});
-        home
+        let egress = |uplink| EgressMode::Uplink(Arc::new(uplink));
+        let mut net = Self { sim, uplink: uplink(), egress };
+        net.change(|_| {});
+        net
     }
 
     /// Changes the uplink, and publishes it.
@@ -169,7 +169,7 @@ impl Home {
             gateways: FAMILIES.map(Family::gateway).into(),
             subnets: ["10.99.0.0/16", "fd00:99::/64"].map(|it| it.parse().expect("net")).into(),
             local: FAMILIES.iter().flat_map(|it| [it.gateway(), it.outside()]).collect(),
-            beyond: (self.beyond)(self.uplink.clone()),
+            egress: (self.egress)(self.uplink.clone()),
         };
         self.sim.network(|network| network.router = Some(router));
     }
