@@ -1,5 +1,8 @@
-use wire::frames::{Link, tcp as emit};
-use wire::{MacAddr, ip, tcp::Repr};
+use std::vec;
+use std::vec::Vec;
+
+use crate::frames::{Link, tcp as emit};
+use crate::{MacAddr, ip, tcp::Repr};
 
 use super::*;
 
@@ -7,7 +10,7 @@ use super::*;
 fn segment(is_v6: bool, flags: Flags, mss: Option<u16>) -> (Meta, Vec<u8>) {
     let link = Link::new(MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
     let address = if is_v6 { [0xfd00; 8].into() } else { [10, 99, 0, 2].into() };
-    let header = ip::Repr::new(address, address, wire::Protocol::TCP).expect("one family");
+    let header = ip::Repr::new(address, address, crate::Protocol::TCP).expect("one family");
     let repr = Repr { src_port: 1, dst_port: 2, flags, mss, ..Repr::default() };
     let mut buffer = vec![0; 100];
     let len = emit(&mut buffer, &link, &header, &repr, &[]).expect("room");

@@ -1,5 +1,8 @@
-use wire::frames::{Link, udp};
-use wire::{MacAddr, ip, udp as udp_wire};
+use std::vec;
+use std::vec::Vec;
+
+use crate::frames::{Link, udp};
+use crate::{MacAddr, ip, udp as udp_wire};
 
 use super::*;
 
@@ -7,8 +10,8 @@ use super::*;
 fn frame(payload: usize, options: &[u8]) -> Vec<u8> {
     let link = Link::new(MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
     let repr =
-        wire::ipv4::Repr::new([10, 99, 0, 2].into(), [1, 1, 1, 1].into(), wire::Protocol::UDP);
-    let header = ip::Repr::V4(wire::ipv4::Repr { dont_fragment: false, ident: 0x1234, ..repr });
+        crate::ipv4::Repr::new([10, 99, 0, 2].into(), [1, 1, 1, 1].into(), crate::Protocol::UDP);
+    let header = ip::Repr::V4(crate::ipv4::Repr { dont_fragment: false, ident: 0x1234, ..repr });
     let content: Vec<u8> = (0..payload - 8).map(|n| (n * 31 + n / 251) as u8).collect();
     let mut buffer = vec![0; payload + 100];
     let ports = udp_wire::Repr { src_port: 1, dst_port: 2 };

@@ -1,5 +1,8 @@
-use wire::frames::{Link, udp};
-use wire::{MacAddr, Meta, ip, ipv4, ipv6, udp as udp_wire};
+use std::vec;
+use std::vec::Vec;
+
+use crate::frames::{Link, udp};
+use crate::{MacAddr, Meta, ip, ipv4, ipv6, udp as udp_wire};
 
 use super::*;
 
@@ -7,11 +10,11 @@ fn frame(is_v6: bool, ttl: u8) -> Vec<u8> {
     let link = Link::new(MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
     let header = if is_v6 {
         let address = [0xfd00, 0, 0, 0, 0, 0, 0, 1].into();
-        let repr = ipv6::Repr::new(address, address, wire::Protocol::UDP);
+        let repr = ipv6::Repr::new(address, address, crate::Protocol::UDP);
         ip::Repr::V6(ipv6::Repr { hop_limit: ttl, ..repr })
     } else {
         let address = [10, 99, 0, 2].into();
-        let repr = ipv4::Repr::new(address, address, wire::Protocol::UDP);
+        let repr = ipv4::Repr::new(address, address, crate::Protocol::UDP);
         ip::Repr::V4(ipv4::Repr { ttl, ..repr })
     };
     let mut buffer = vec![0; 100];

@@ -8,11 +8,11 @@
 //!
 //! A fragment may be cut again. Options that are not to be copied become no-operations behind the first
 //! fragment, so that all headers are of one length. IPv6 routers never fragment. The caller completes a
-//! partial checksum first ([`wire::checksum::complete_partial`]), since it covers the whole packet, and
+//! partial checksum first ([`crate::checksum::complete_partial`]), since it covers the whole packet, and
 //! segments a GSO frame instead.
 
-use wire::ipv4::{HEADER_LEN, HEADER_LEN_MAX, Ipv4Option, Packet};
-use wire::{L3, Meta};
+use crate::ipv4::{HEADER_LEN, HEADER_LEN_MAX, Ipv4Option, Packet};
+use crate::{L3, Meta};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,12 @@
 //! One test per clause of RFC 1812 section 4.3 and RFC 4443 section 2.4.
 
-use wire::frames::udp;
-use wire::{Tci, ip, udp as udp_wire, vlan};
+use std::vec;
+use std::vec::Vec;
+
+use crate::frames::udp;
+use crate::{Tci, ip, udp as udp_wire, vlan};
 
 use super::*;
-use crate::limits::ICMP_ERROR_FRAME_MAX;
 
 const ROUTER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xfe]);
 const HOST_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
@@ -128,7 +130,7 @@ fn goes_back_to_the_sender() {
 #[test]
 fn keeps_the_tag() {
     let mut buffer = [&[0; 8][..], &frame(false, 10)].concat();
-    let tag = vlan::Tag { tpid: wire::EtherType::VLAN, tci: Tci(10) };
+    let tag = vlan::Tag { tpid: crate::EtherType::VLAN, tci: Tci(10) };
     let at = vlan::push(&mut buffer, 8, tag).expect("room");
     let answer = answer_to(IcmpError::NoRoute, &buffer[at..]).expect("an answer");
     assert_eq!(Meta::parse(&answer).expect("a frame").outer, Some(Tci(10)));

@@ -1,6 +1,6 @@
 //! A router's hop: time to live, or hop limit, down by one (RFC 1812 section 5.3.1, RFC 8200 section 3).
 
-use wire::{L3, Meta, ipv4, ipv6};
+use crate::{L3, Meta, ipv4, ipv6};
 
 #[cfg(test)]
 mod tests;

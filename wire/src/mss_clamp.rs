@@ -5,8 +5,8 @@
 //! corrects RFC 879). It is lowered only, in both directions, in SYN and SYN+ACK; a SYN without the
 //! option stays as it is.
 
-use wire::tcp::{Flags, Packet};
-use wire::{ChecksumState, L3, L4, Meta, ipv4, ipv6, tcp};
+use crate::tcp::{Flags, Packet};
+use crate::{ChecksumState, L3, L4, Meta, ipv4, ipv6, tcp};
 
 use crate::limits::MSS_FLOOR;
 

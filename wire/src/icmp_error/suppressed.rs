@@ -1,8 +1,8 @@
 //! When no ICMP error is sent.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
-use wire::{L4, Meta, Protocol, icmpv4, icmpv6, ipv4, ipv6};
+use crate::{L4, Meta, Protocol, icmpv4, icmpv6, ipv4, ipv6};
 
 use super::is_unanswerable;
 

@@ -16,14 +16,13 @@
 //! The frame is quoted as it is. Whoever translates asks before it rewrites, so that the sender finds the
 //! packet as it had sent it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use wire::frames::{Link, icmpv4 as emit_icmpv4, icmpv6 as emit_icmpv6};
-use wire::icmpv4::unreachable as v4;
-use wire::icmpv6::unreachable as v6;
-use wire::{L3, MacAddr, Meta, Protocol, icmpv4, icmpv6, ipv4, ipv6};
-
-use crate::limits::{IPV4_MTU_MIN, IPV6_MTU_MIN};
+use crate::frames::{Link, icmpv4 as emit_icmpv4, icmpv6 as emit_icmpv6};
+use crate::icmpv4::unreachable as v4;
+use crate::icmpv6::unreachable as v6;
+use crate::limits::{ICMP_ERROR_FRAME_MAX, ICMPV6_ERROR_PACKET_MAX, IPV4_MTU_MIN, IPV6_MTU_MIN};
+use crate::{L3, MacAddr, Meta, Protocol, ethernet, icmpv4, icmpv6, ipv4, ipv6, vlan};
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +30,11 @@ mod tests;
 mod suppressed;
 
 pub use suppressed::Suppressed;
+
+const _: () = assert!(
+    ICMP_ERROR_FRAME_MAX == ethernet::HEADER_LEN + vlan::TAG_LEN + ICMPV6_ERROR_PACKET_MAX,
+    "a frame with an ICMP error fits"
+);
 
 /// What an ICMP error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,15 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
-use serde_json::{Value, json};
-use vswitch_api::error::ErrorCode;
-use vswitch_api::routes;
+use vswitch_api::error::{ApiError, ErrorCode};
 
 use super::*;
+
+/// Runs a request to its end.
+fn wait<T>(request: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(request)
+}
 
 /// A daemon that answers one request with `answer` and gives back what it was asked.
 struct Mock {
@@ -36,7 +40,7 @@ impl Mock {
     }
 
     fn client(&self) -> Client {
-        Client::new(&self.directory.path().join("s")).unwrap()
+        Client::new(self.directory.path().join("s"))
     }
 
     fn asked(self) -> String {
@@ -58,28 +62,27 @@ fn http(status: &str, body: &str) -> String {
 
 #[test]
 fn get_decodes_the_answer() {
-    let mock = Mock::answering(&http("200 OK", "[1, 2]"));
-    assert_eq!(mock.client().get::<Vec<u8>>("/v1/ports").unwrap(), [1, 2]);
+    let mock = Mock::answering(&http("200 OK", "[]"));
+    assert_eq!(wait(mock.client().ports()).unwrap(), []);
     let asked = mock.asked();
     assert!(asked.starts_with("GET /v1/ports HTTP/1.1\r\n"), "{asked}");
     assert!(asked.contains("host: localhost\r\n"), "{asked}");
 }
 
 #[test]
-fn post_sends_json() {
-    let mock = Mock::answering(&http("201 Created", "{}"));
-    let body = json!({ "name": "a" });
-    assert_eq!(mock.client().post::<Value>("/v1/ports", &body).unwrap(), json!({}));
+fn delete_sends_json() {
+    let mock = Mock::answering(&http("200 OK", "{\"connections\": 7}"));
+    let filter = ConnectionFilter { container: Some("a".to_owned()), ..Default::default() };
+    assert_eq!(wait(mock.client().flush_connections(&filter)).unwrap().connections, 7);
     let asked = mock.asked();
-    assert!(asked.starts_with("POST /v1/ports HTTP/1.1\r\n"), "{asked}");
-    assert!(asked.ends_with("\r\n\r\n{\"name\":\"a\"}"), "{asked}");
+    assert!(asked.starts_with("DELETE /v1/conntrack HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.ends_with("\r\n\r\n{\"container\":\"a\"}"), "{asked}");
 }
 
 #[test]
 fn an_answer_without_body_is_fine() {
     let mock = Mock::answering("HTTP/1.1 204 No Content\r\n\r\n");
-    let path = route(routes::PORT, "a");
-    mock.client().send(&Method::DELETE, &path, None::<&()>).unwrap();
+    wait(mock.client().detach("a")).unwrap();
     assert!(mock.asked().starts_with("DELETE /v1/ports/a HTTP/1.1\r\n"));
 }
 
@@ -93,43 +96,44 @@ fn names_are_percent_encoded() {
 fn errors_of_the_api_keep_their_hint() {
     let error = ApiError::new(ErrorCode::NotFound, "no port `a`").with_hint("see `vswitch ls`");
     let mock = Mock::answering(&http("404 Not Found", &serde_json::to_string(&error).unwrap()));
-    let failure = Failure::from(mock.client().get::<Value>("/v1/ports/a").unwrap_err());
-    assert_eq!(failure.report().unwrap(), "error: no port `a`\n  hint: see `vswitch ls`\n");
-    assert_eq!(failure.exit(), 1);
+    let failure = wait(mock.client().port("a")).unwrap_err();
+    assert_eq!(
+        (failure.to_string(), failure.hint()),
+        ("no port `a`".to_owned(), Some("see `vswitch ls`"))
+    );
 }
 
 #[test]
 fn other_errors_name_the_request() {
     let mock = Mock::answering(&http("404 Not Found", ""));
-    let error = mock.client().get::<Value>("/v1/new").unwrap_err().to_string();
-    assert!(error.contains("GET /v1/new"), "{error}");
+    let error = wait(mock.client().stats()).unwrap_err().to_string();
+    assert!(error.contains("GET /v1/stats"), "{error}");
     assert!(error.contains("404"), "{error}");
-    for broken in ["", "no HTTP at all", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[1"] {
-        let error = Mock::answering(broken).client().get::<Value>("/v1/ports").unwrap_err();
+    let cut = http("200 OK", "[");
+    for broken in ["", "no HTTP at all", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[1", &cut] {
+        let error = wait(Mock::answering(broken).client().ports()).unwrap_err();
         assert!(matches!(error, ClientError::Protocol { .. }), "{broken:?}: {error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("same version")));
     }
-    let error =
-        Mock::answering(&http("200 OK", "[")).client().get::<Value>("/v1/ports").unwrap_err();
-    assert!(matches!(error, ClientError::Protocol { .. }), "{error}");
 }
 
 #[test]
-fn without_a_daemon_the_way_out_is_named() {
+fn without_a_daemon_the_error_says_how_to_start_one() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("s");
-    let said = |socket: &Path| {
-        let error = Client::new(socket).unwrap().get::<Value>(routes::STATUS).unwrap_err();
+    let said = || {
+        let error = wait(Client::new(&socket).status()).unwrap_err();
         assert!(matches!(error, ClientError::NoDaemon(_)), "{error}");
-        Failure::from(error).report().unwrap()
+        error.to_string()
     };
     let expected = format!(
-        "error: no switch answers at {}: start one with `vswitch up --bridge br0 --detach`\n",
+        "no switch answers at {}: start one with `vswitch up --bridge br0 --detach`",
         socket.display()
     );
-    assert_eq!(said(&socket), expected);
+    assert_eq!(said(), expected);
     // A daemon that was killed leaves its socket behind.
     drop(UnixListener::bind(&socket).unwrap());
-    assert_eq!(said(&socket), expected);
+    assert_eq!(said(), expected);
 }
 
 #[test]
@@ -137,12 +141,12 @@ fn the_daemon_is_known_by_its_socket() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("s");
     let _listener = UnixListener::bind(&socket).unwrap();
-    let pid = Client::new(&socket).unwrap().daemon_pid().unwrap();
+    let pid = wait(Client::new(&socket).daemon_pid()).unwrap();
     assert_eq!(pid, Some(std::process::id() as i32));
 }
 
 #[test]
 fn a_socket_path_too_long_is_said_so() {
-    let error = Client::new(&Path::new("/").join("a".repeat(200))).unwrap().daemon_pid();
+    let error = wait(Client::new(format!("/{}", "a".repeat(200))).daemon_pid());
     assert!(matches!(error, Err(ClientError::Connect { .. })), "{error:?}");
 }
