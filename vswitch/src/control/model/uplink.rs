@@ -11,7 +11,9 @@ use wire::MacAddr;
 use super::{Lease, Model};
 use crate::config::Uplink;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
-use crate::datapath::{Beyond, Neighbours, PortConf, RouteAction, RouterConf, Routes, UplinkConf};
+use crate::datapath::{
+    EgressMode, PortConf, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+};
 use crate::host::uplink::{HostRouteAction, UplinkState};
 
 /// The slot of the uplink's port, where there is one.
@@ -69,7 +71,7 @@ impl Model {
             mtu: state.mtu,
             up: state.up,
             routes: Routes::new(routes),
-            neighbours: Neighbours::new(state.neighbours.iter().copied()),
+            neighbours: UplinkNeighbours::new(state.neighbours.iter().copied()),
             policy: Arc::new(self.nat_policy(state, &local)),
         };
         Some(RouterConf {
@@ -77,7 +79,7 @@ impl Model {
             gateways,
             subnets: self.subnets(),
             local,
-            beyond: Beyond::Uplink(Arc::new(uplink)),
+            egress: EgressMode::Uplink(Arc::new(uplink)),
         })
     }
 
@@ -89,7 +91,7 @@ impl Model {
             local: gateways.clone(),
             gateways,
             subnets: self.subnets(),
-            beyond: Beyond::Internal,
+            egress: EgressMode::Internal,
         }
     }
 
