@@ -129,6 +129,12 @@ impl CompiledPolicy {
         self.epoch
     }
 
+    /// The policy that was compiled.
+    #[must_use]
+    pub const fn source(&self) -> &Policy {
+        &self.source
+    }
+
     /// Connections that one owner may have.
     pub(crate) const fn quota(&self) -> u32 {
         self.source.quota
