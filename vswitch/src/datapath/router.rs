@@ -156,7 +156,7 @@ pub(super) fn run(
     fwd.route_handoffs(&state.fdb);
     for window in batch.frames.chunks_mut(PREFETCH_FRAMES) {
         fwd.prefetch(window);
-        for run in window.chunk_by_mut(FrameCtx::same_ingress) {
+        for run in window.chunk_by_mut(|a, b| a.port == b.port) {
             route_run(&mut fwd, run);
         }
     }
