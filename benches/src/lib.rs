@@ -15,8 +15,8 @@ use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
 use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
-    self, Batch, Guard, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Rate, Snapshot,
-    State, Stats, Storm, TokenBucket,
+    self, Batch, FrameIo, Guard, NetworkConf, NetworkIndex, NoObserver, PortConf, PortKind,
+    PortLimits, Rate, Snapshot, State, Stats, Storm, TokenBucket,
 };
 use wire::MacAddr;
 
@@ -120,15 +120,10 @@ impl Pipeline {
             .round(&mut self.pool, Wait::No, self.batch.incoming())
             .expect("memory ports do not fail");
         let frames = self.batch.len();
-        datapath::run(
-            self.now,
-            &mut self.batch,
-            &mut self.pool,
-            &self.snapshot,
-            &mut self.state,
-            &mut self.stats,
-            &mut self.engine,
-        );
+        let (pool, stats, observer) = (&mut self.pool, &mut self.stats, &mut NoObserver);
+        let io = &mut FrameIo { pool, stats, observer };
+        let (state, engine) = (&mut self.state, &mut self.engine);
+        datapath::run(self.now, &mut self.batch, &self.snapshot, state, io, engine);
         self.now = self.now.after(Duration::from_micros(10));
         frames
     }

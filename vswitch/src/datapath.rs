@@ -28,6 +28,7 @@ mod classify;
 mod destination;
 mod edit;
 mod fdb;
+mod frame_io;
 mod guard;
 mod learn;
 pub mod limits;
@@ -50,7 +51,7 @@ mod vlan;
 
 use std::sync::Arc;
 
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::{Nanos, PortIndex, Received};
 
 use limits::FDB_SYNC_ROWS;
 use nat::ShardSpec;
@@ -58,6 +59,7 @@ use nat::ShardSpec;
 pub use batch::{Batch, Verdict};
 pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use fdb::{BucketPair, Fdb, FdbQuota, FdbRow, Key, Learnt, Outcome};
+pub use frame_io::{FrameIo, NoObserver, Observer};
 pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
@@ -176,11 +178,11 @@ impl State {
     }
 
     /// Forgets a port that is gone.
-    pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
+    pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         self.fdb.forget_port(port);
         self.groups.forget_port(port);
         if let Some(router) = &mut self.router {
-            router.forget_port(port, pool, stats);
+            router.forget_port(port, io);
         }
     }
 
@@ -193,40 +195,38 @@ impl State {
 
 /// Takes a batch through the stages. The batch is empty afterwards; its frames are with `egress` or
 /// back in the pool.
-pub fn run(
+pub fn run<O: Observer>(
     now: Nanos,
     batch: &mut Batch,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, O>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     state.apply_snapshot(snapshot);
-    parse::run(batch, pool, stats);
-    admit::run(batch, pool, snapshot, &state.fdb);
-    state.loops.ingress(now, batch, pool, snapshot);
-    police::ingress(now, batch, pool, snapshot);
-    classify::run(batch, pool, snapshot, stats);
-    learn::run(now, batch, snapshot, state, stats);
-    multicast::run(now, batch, pool, snapshot, state);
-    router::run(now, batch, pool, snapshot, state, stats);
+    if O::IS_ON {
+        let mut on_rx = |it: &Received| io.observer.on_rx(it.port, io.pool.bytes(&it.frame));
+        batch.incoming.iter().for_each(&mut on_rx);
+    }
+    parse::run(batch, io);
+    admit::run(batch, io.pool, snapshot, &state.fdb);
+    state.loops.ingress(now, batch, io.pool, snapshot);
+    police::ingress(now, batch, io.pool, snapshot);
+    classify::run(batch, io.pool, snapshot, io.stats);
+    learn::run(now, batch, snapshot, state, io.stats);
+    multicast::run(now, batch, io.pool, snapshot, state);
+    router::run(now, batch, snapshot, state, io);
     lookup::run(now, batch, snapshot, &state.fdb);
-    police::storm(now, batch, pool, snapshot);
-    edit::run(batch, pool, snapshot);
+    police::storm(now, batch, io.pool, snapshot);
+    edit::run(batch, io.pool, snapshot);
     let loop_table = state.loops.table();
     if snapshot.limited().rate_out || loop_table.any_blocked(now) {
-        let mut egress_drops = std::mem::take(&mut stats.egress_drops);
-        let drops_here = &mut egress_drops;
-        let inner = &mut *egress;
-        let mut policed =
-            police::PolicedEgress { now, snapshot, loop_table, egress_drops: drops_here, inner };
-        tx::run(batch, pool, snapshot, &state.groups, stats, &mut policed);
-        stats.egress_drops = egress_drops;
+        let mut policed = police::PolicedEgress { now, snapshot, loop_table, inner: &mut *egress };
+        tx::run(batch, snapshot, &state.groups, io, &mut policed);
     } else {
-        tx::run(batch, pool, snapshot, &state.groups, stats, egress);
+        tx::run(batch, snapshot, &state.groups, io, egress);
     }
-    state.loops.send(pool, stats, egress);
+    state.loops.send(io, egress);
     state.loops.flush_fdb(&mut state.fdb);
 }
 
@@ -243,13 +243,12 @@ pub struct TickConf {
 pub fn tick(
     now: Nanos,
     conf: TickConf,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    multicast::tick(now, conf.is_querier, pool, snapshot, state, stats, egress);
+    multicast::tick(now, conf.is_querier, snapshot, state, io, egress);
     if let Some(router) = &mut state.router {
         router.tick(now, conf.is_idle);
     }

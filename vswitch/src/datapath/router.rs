@@ -63,7 +63,7 @@ mod state;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::{Nanos, PortIndex};
 
 use ipnet::IpNet;
 
@@ -75,7 +75,10 @@ pub use state::{RouterCounters, RouterState};
 
 use super::batch::FrameCtx;
 use super::limits::PREFETCH_FRAMES;
-use super::{Batch, DropReason, Key, NetworkIndex, PortKind, Snapshot, State, Stats, Verdict};
+use super::{
+    Batch, DropReason, FrameIo, Key, NetworkIndex, Observer, PortKind, Snapshot, State, Verdict,
+    parse,
+};
 
 /// A network's router as the datapath reads it.
 #[derive(Debug)]
@@ -136,18 +139,20 @@ fn broadcast(subnet: &IpNet) -> Option<Ipv4Addr> {
 pub(super) fn run(
     now: Nanos,
     batch: &mut Batch,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
 ) {
     let Some(router) = state.router.as_deref_mut() else { return };
+    for handoffs_in in router.handoffs_in.iter_mut().filter(|batch| !batch.is_empty()) {
+        parse::run(handoffs_in, io);
+    }
     let mut fwd = ForwardCtx {
         now,
-        pool,
+        pool: io.pool,
         snapshot,
         state: router,
-        stats,
+        stats: io.stats,
         head_verdict: None,
         is_assigned: false,
     };

@@ -7,7 +7,7 @@ use fastpath::{Nanos, PortIndex};
 use tokio::sync::oneshot;
 use vswitch_api::stats::WorkerStats;
 
-use super::Worker;
+use super::{Worker, io};
 use crate::datapath::{FdbRow, PortCounters, Snapshot};
 use crate::limits::Count;
 
@@ -112,7 +112,7 @@ impl Worker {
 
     fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
         // Other workers may have handed off frames of whoever had the slot until now, after it was closed here.
-        self.state.forget_port(port, &mut self.pool, &mut self.stats);
+        self.state.forget_port(port, &mut io!(self));
         let before = self.counters(port);
         self.engine.attach(port, queue)?;
         self.retired += before;

@@ -27,7 +27,7 @@ use super::forward::ForwardCtx;
 use super::state::RouterState;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::limits::FRAGMENT_OPERATIONS;
-use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict, parse};
+use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict};
 
 /// Which worker translates a packet that comes in fragments; or why nobody does.
 pub(super) type Assignment = FragmentVerdict<usize>;
@@ -155,10 +155,6 @@ impl ForwardCtx<'_> {
     pub(super) fn route_handoffs(&mut self, fdb: &Fdb) {
         let mut handoffs_in = std::mem::take(&mut self.state.handoffs_in);
         for (is_assigned, batch) in [true, false].into_iter().zip(&mut handoffs_in) {
-            if batch.is_empty() {
-                continue;
-            }
-            parse::run(batch, self.pool, self.stats);
             for ctx in &mut batch.frames {
                 self.set_keys(ctx, fdb);
                 self.route_handoff(ctx, is_assigned);
