@@ -25,6 +25,7 @@
 mod admit;
 mod batch;
 mod classify;
+mod conf;
 mod destination;
 mod edit;
 mod fdb;
@@ -35,6 +36,7 @@ pub mod limits;
 mod lookup;
 mod loops;
 mod multicast;
+mod neighbours;
 mod parse;
 mod police;
 mod port_kind;
@@ -55,14 +57,17 @@ use fastpath::{Nanos, PortIndex, Received};
 
 use limits::FDB_SYNC_ROWS;
 use nat::ShardSpec;
+use snapshot::Parts;
 
 pub use batch::{Batch, Verdict};
+pub use conf::{NetworkConf, NetworkIndex, PortConf, StaticMac};
 pub use destination::{Destination, DestinationKind, VtepIndex};
-pub use fdb::{BucketPair, Fdb, FdbQuota, FdbRow, Key, Learnt, Outcome};
+pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use frame_io::{FrameIo, NoObserver, Observer};
 pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
+pub use neighbours::Neighbour;
 pub use police::{PortLimits, Storm};
 pub use port_kind::PortKind;
 pub use reason::DropReason;
@@ -71,7 +76,7 @@ pub use router::{
     UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
-pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, Snapshot, StaticMac};
+pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};
 pub use tx::Egress;
@@ -99,6 +104,8 @@ pub struct State {
     shard_spec: ShardSpec,
     seed: u64,
     epoch: u64,
+    /// Parts of the last snapshot that were applied.
+    parts: Parts,
 }
 
 impl State {
@@ -126,6 +133,7 @@ impl State {
             shard_spec: ShardSpec::SINGLE,
             seed,
             epoch: 0,
+            parts: Parts::default(),
         }
     }
 
@@ -135,19 +143,26 @@ impl State {
         Self { shard_spec, ..self }
     }
 
-    /// Brings static entries, connections, and what is asked who listens, in line with a snapshot that is
-    /// new.
+    /// Applies a new snapshot: static FDB entries, NAT policy, multicast querier. Parts that did not change
+    /// cost nothing.
     pub fn apply_snapshot(&mut self, snapshot: &Snapshot) {
-        if self.epoch != snapshot.epoch() {
-            self.epoch = snapshot.epoch();
+        if self.epoch == snapshot.epoch() {
+            return;
+        }
+        self.epoch = snapshot.epoch();
+        let (last, parts) =
+            (std::mem::replace(&mut self.parts, snapshot.parts()), snapshot.parts());
+        if last.statics != parts.statics {
             self.fdb.set_statics(snapshot);
+        }
+        if last.vlans != parts.vlans {
             self.groups.apply_snapshot(snapshot);
-            if snapshot.has_routers() && self.router.is_none() {
-                self.router = Some(Box::new(RouterState::new(self.seed, self.shard_spec)));
-            }
-            if let Some(router) = &mut self.router {
-                router.apply_snapshot(snapshot);
-            }
+        }
+        if snapshot.has_routers() && self.router.is_none() {
+            self.router = Some(Box::new(RouterState::new(self.seed, self.shard_spec)));
+        }
+        if let Some(router) = &mut self.router {
+            router.apply_snapshot(snapshot, last.routing != parts.routing);
         }
     }
 
@@ -180,6 +195,8 @@ impl State {
     /// Forgets a port that is gone.
     pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         self.fdb.forget_port(port);
+        // Static entries of the port are gone: the next snapshot sets them again.
+        self.parts.statics = 0;
         self.groups.forget_port(port);
         if let Some(router) = &mut self.router {
             router.forget_port(port, io);

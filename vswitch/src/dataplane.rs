@@ -141,6 +141,8 @@ struct WorkerHandle {
 struct Inner {
     workers: Vec<WorkerHandle>,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Former snapshots that a worker may still read.
+    retired: Mutex<Vec<Arc<Snapshot>>>,
     epoch: AtomicU64,
     backend: BackendReport,
     scheduling: SchedulingReport,
@@ -176,6 +178,7 @@ impl Dataplane {
         let mut inner = Inner {
             workers: Vec::new(),
             snapshot,
+            retired: Mutex::default(),
             epoch: AtomicU64::new(0),
             backend,
             scheduling,
@@ -250,7 +253,11 @@ impl Dataplane {
     /// are woken, since frames may wait for what is new.
     pub fn publish(&self, snapshot: Snapshot) {
         let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
-        self.0.snapshot.store(Arc::new(snapshot.with_epoch(epoch)));
+        let last = self.0.snapshot.swap(Arc::new(snapshot.with_epoch(epoch)));
+        // Freed here, once no worker reads it: it may take longer than a round.
+        let mut retired = self.0.retired.lock().unwrap_or_else(|e| e.into_inner());
+        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        retired.push(last);
         self.0.workers.iter().for_each(|handle| handle.waker.wake());
     }
 

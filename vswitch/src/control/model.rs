@@ -24,7 +24,7 @@ use super::limits::STATICS_MAX;
 use super::name::Name;
 use super::store::NetnsRecord;
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
-use crate::datapath::{NetworkIndex, PortKind, PortLimits};
+use crate::datapath::{NetworkIndex, PortKind, PortLimits, SnapshotBuilder};
 
 mod allocate;
 mod compile;
@@ -162,6 +162,8 @@ pub(crate) struct Model {
     /// The way out, unless the network is internal.
     uplink: Option<UplinkRuntime>,
     compiled_policy: RefCell<Option<Arc<nat::CompiledPolicy>>>,
+    /// The last snapshot, with which the next one shares what did not change.
+    snapshots: RefCell<SnapshotBuilder>,
 }
 
 impl Model {
@@ -178,6 +180,7 @@ impl Model {
             ),
             network,
             compiled_policy: RefCell::default(),
+            snapshots: RefCell::default(),
             ports: BTreeMap::new(),
             slots: BTreeMap::new(),
             next_slot: first_slot,

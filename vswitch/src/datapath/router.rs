@@ -85,7 +85,7 @@ use super::{
 pub(super) struct Router {
     /// The destination of frames that are to be routed.
     key: Key,
-    fib: Fib,
+    fib: Arc<Fib>,
     gateway4: Option<Ipv4Addr>,
     gateway6: Option<Ipv6Addr>,
     uplink: Option<Arc<UplinkConf>>,
@@ -98,12 +98,18 @@ pub(super) struct Router {
 }
 
 impl Router {
-    pub(super) fn new(network: NetworkIndex, conf: &RouterConf, mtu: u32) -> Self {
+    /// Compiles a router. `fib` is that of a configuration with the same routes.
+    pub(super) fn new(
+        network: NetworkIndex,
+        conf: &RouterConf,
+        mtu: u32,
+        fib: Option<&Arc<Fib>>,
+    ) -> Self {
         let v4 = |address: &IpAddr| if let IpAddr::V4(it) = address { Some(*it) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
         Self {
             key: Key::new(network, 0, conf.gateway_mac),
-            fib: Fib::new(conf),
+            fib: fib.map_or_else(|| Arc::new(Fib::new(conf)), Arc::clone),
             gateway4: conf.gateways.iter().find_map(v4),
             gateway6: conf.gateways.iter().find_map(v6),
             uplink: match &conf.egress {
@@ -114,6 +120,11 @@ impl Router {
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
             subnets: conf.subnets.clone(),
         }
+    }
+
+    /// Its routes.
+    pub(super) fn fib(&self) -> &Arc<Fib> {
+        &self.fib
     }
 
     /// Whether a frame is to be routed.

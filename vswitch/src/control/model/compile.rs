@@ -70,7 +70,7 @@ impl Model {
         let limits = shown.map(|port| (port.lease.slot, port.limits.clone()));
         let limits = std::iter::once((HOST_PORT, self.host_limits.clone())).chain(limits);
         let ports = std::iter::once(host).chain(self.uplink_port()).chain(containers);
-        Snapshot::compile(vec![network], ports).with_limits(limits)
+        self.snapshots.borrow_mut().next(vec![network], ports, limits)
     }
 
     /// Whose addresses the switch answers for: where no guard sees to it, a container may have others.

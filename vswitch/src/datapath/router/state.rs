@@ -99,9 +99,13 @@ impl RouterState {
         }
     }
 
-    /// A new snapshot: whoever waits may go on, and connections that are no longer allowed end.
-    pub(in crate::datapath) fn apply_snapshot(&mut self, snapshot: &Snapshot) {
-        self.is_new_snapshot = true;
+    /// Applies a snapshot. New routes let waiting frames go on; a new policy ends connections.
+    pub(in crate::datapath) fn apply_snapshot(
+        &mut self,
+        snapshot: &Snapshot,
+        has_new_routes: bool,
+    ) {
+        self.is_new_snapshot |= has_new_routes;
         // Without an uplink the connections stay until it comes back, or until they expire.
         if let Some(uplink) = snapshot.uplinks().next() {
             self.nat.revalidate(&uplink.policy);
