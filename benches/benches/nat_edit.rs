@@ -1,4 +1,4 @@
-//! The bytes' side of translation: the view of a frame, new addresses and ports into it, and the room's
+//! The bytes' side of translation: the view of a frame, new addresses and ports into it, and the stage's
 //! three steps together. Metadata is there already, as in the pipeline.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 

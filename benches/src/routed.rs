@@ -10,8 +10,8 @@ use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::Policy;
 use vswitch::datapath::{
-    Batch, Beyond, Neighbours, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction,
-    RouterConf, Routes, Snapshot, State, Stats, UplinkConf,
+    Batch, EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
+    Routes, Snapshot, State, Stats, UplinkConf, UplinkNeighbours,
 };
 use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
@@ -110,7 +110,7 @@ pub(crate) fn router() -> RouterConf {
         mtu: 1500,
         up: true,
         routes: Routes::new([(default, RouteAction::Via(Some(HOP_ADDRESS)))]),
-        neighbours: Neighbours::new([(HOP_ADDRESS, HOP)]),
+        neighbours: UplinkNeighbours::new([(HOP_ADDRESS, HOP)]),
         policy: Arc::new(policy),
     };
     let gateway = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
@@ -119,7 +119,7 @@ pub(crate) fn router() -> RouterConf {
         gateways: vec![gateway],
         subnets: vec!["10.99.0.0/16".parse().expect("a prefix")],
         local: vec![gateway, OUTSIDE.into()],
-        beyond: Beyond::Uplink(Arc::new(uplink)),
+        egress: EgressMode::Uplink(Arc::new(uplink)),
     }
 }
 

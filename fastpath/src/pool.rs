@@ -63,8 +63,8 @@ impl Frame {
     /// Sets the length, at most what the buffer has behind the start.
     #[inline]
     pub fn set_len(&mut self, len: usize) {
-        let room = BUFFER_STRIDE - self.start as usize;
-        self.len = len.min(room) as u32;
+        let capacity = BUFFER_STRIDE - self.start as usize;
+        self.len = len.min(capacity) as u32;
     }
 
     /// Lets the frame begin `by` bytes earlier, in the headroom: what is there is to be written. False,

@@ -6,10 +6,10 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`cli`] | the command line as a whole |
+//! | [`cli`], [`global`] | the list of commands; options of every command |
 //! | [`value`] | text becomes typed values, or a precise error |
 //! | [`commands`] | one file a command |
-//! | [`client`] | HTTP over the daemon's Unix socket |
+//! | [`client`] | the API client, blocking |
 //! | [`output`], [`table`], [`human`] | what goes to stdout and stderr |
 //! | [`error`] | failures, hints, exit codes |
 //! | [`limits`] | time and space that a command may take |
@@ -19,6 +19,7 @@ mod cli;
 mod client;
 mod commands;
 mod error;
+mod global;
 mod human;
 mod limits;
 mod output;

@@ -1,6 +1,6 @@
 //! All limits of the switch in one list, with what happens beyond each and how often that was.
 //!
-//! The numbers stand where they are used: one file a crate or room. This is the list of them that
+//! The numbers stand where they are used: one file a crate or stage. This is the list of them that
 //! `vswitch status --limits` shows and the daemon logs when it starts; a test sees to it that none is
 //! missing. A limit that can be hit says who counts it: a worker ([`Count`]), or whoever refuses
 //! ([`Refusals`]).
@@ -26,25 +26,25 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long an ending worker waits for what is in flight.
 pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// Frames of up to [`HANDOVER_SMALL_BYTES`] that one worker may have on the way to another, which translates
+/// Frames of up to [`HANDOFF_SMALL_BYTES`] that one worker may have on the way to another, which translates
 /// them.
-pub(crate) const HANDOVER_SMALL_MAX: usize = 256;
+pub(crate) const HANDOFF_SMALL_MAX: usize = 256;
 
 /// The same of longer ones. Beyond either they are dropped as `handoff-full`.
-pub(crate) const HANDOVER_LARGE_MAX: usize = 64;
+pub(crate) const HANDOFF_LARGE_MAX: usize = 64;
 
 /// Up to this length, with the offload header, frames are small: most that are no GSO frames.
-pub(crate) const HANDOVER_SMALL_BYTES: usize = 2048;
+pub(crate) const HANDOFF_SMALL_BYTES: usize = 2048;
 
 /// How often a worker looks which ports it should hold back, and for how long it sleeps when only those
 /// have frames.
-pub(crate) const RESTRAINT_PERIOD: Duration = Duration::from_millis(1);
+pub(crate) const THROTTLE_PERIOD: Duration = Duration::from_millis(1);
 
 /// Frames a period that a port may have read most of whose frames are dropped.
-pub(crate) const RESTRAINT_FRAMES: u64 = 32;
+pub(crate) const THROTTLE_FRAMES: u64 = 32;
 
 /// How long a port is held back after it last gave reason to.
-pub(crate) const RESTRAINT_TIME: Duration = Duration::from_millis(16);
+pub(crate) const THROTTLE_TIME: Duration = Duration::from_millis(16);
 
 /// Small frames a period, without answers, beyond which a port floods.
 pub(crate) const FLOOD_FRAMES: u64 = 64;
@@ -64,20 +64,20 @@ use wire::limits::*;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Count {
     RoundsFull,
-    SatOut,
+    DeficitSkips,
     WritesCut,
     Flushes,
     PoolExhausted,
     Evictions,
     NetworkFull,
     PortFull,
-    NewsLost,
+    FdbSyncDrops,
     GroupsFull,
     Blocks,
-    UntoldLoops,
-    UnaskedHops,
-    UnansweredIcmp,
-    HeldBack,
+    LoopEventsDropped,
+    ResolvesDropped,
+    IcmpSuppressed,
+    Throttled,
 }
 
 impl Count {
@@ -170,13 +170,13 @@ fn rows() -> Vec<Row> {
             READ_DEPTH_MAX, "frames", "the rest of a port's frames wait for the next round", Never;
             ROUND_FRAMES_MAX, "frames", "the rest waits for the next round, in turns", Worker(Count::RoundsFull);
             ROUND_BYTES_PER_PORT, "bytes", "a port reads fewer frames a round", Never;
-            ROUND_BYTES_MAX, "bytes", "who read more than its part sits out a round", Worker(Count::SatOut);
+            ROUND_BYTES_MAX, "bytes", "who read more than its part sits out a round", Worker(Count::DeficitSkips);
             WRITES_PER_PORT_MAX, "frames", "frames for the port are dropped as tx-queue-full", Worker(Count::WritesCut);
             SQ_ENTRIES, "operations", "the submission queue is flushed", Worker(Count::Flushes);
             CQ_ENTRIES, "completions", "the kernel keeps the rest for the next round", Never;
             OPS_MAX, "operations", "frames to be written are dropped as tx-queue-full", Never;
             POOL_FRAMES, "buffers", "reads wait for the next round", Worker(Count::PoolExhausted);
-            HELD_FRAMES_MAX, "frames", "it is the sum of what rooms may hold", Never;
+            QUEUED_FRAMES_MAX, "frames", "it is the sum of what stages may hold", Never;
             HOLDERS_MAX, "holders", "there are as many as ports", Never;
             SPIN_ROUNDS, "rounds", "the worker sleeps", Never;
         }
@@ -219,7 +219,7 @@ fn rows() -> Vec<Row> {
             AGEING_S, "s", "an address that was not seen is forgotten", Never;
             NETWORKS_MAX, "networks", "there is one", Never;
             SWEEP_BUCKETS, "buckets", "the sweep goes on later", Never;
-            NEWS_ROWS, "addresses", "another worker floods until it learns itself", Worker(Count::NewsLost);
+            FDB_SYNC_ROWS, "addresses", "another worker floods until it learns itself", Worker(Count::FdbSyncDrops);
             GROUP_ROWS_MAX, "listeners", "a row of the port that has most goes", Worker(Count::GroupsFull);
             GROUPS_PER_PORT_MAX, "groups", "the listener is not noted", Worker(Count::GroupsFull);
             QUERY_INTERVAL_S, "s", "the switch asks again who listens", Never;
@@ -239,37 +239,37 @@ fn rows() -> Vec<Row> {
             FLAPS, "addresses", "another address is no longer followed", Never;
             BLOCK_MIN, "", "the port opens again", Never;
             BLOCK_MAX, "", "a pause does not double further", Never;
-            FORGIVE, "", "former loops of a port are forgotten", Never;
-            LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::UntoldLoops);
+            LOOP_HISTORY, "", "former loops of a port are forgotten", Never;
+            LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::LoopEventsDropped);
             NAT_CONNECTIONS, "connections", "one of the same container goes, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
             NAT_OPERATIONS_IDLE, "connections", "the rest expires in the next rounds", Never;
-            WARM_FRAMES, "frames", "the next ones are asked for next", Never;
-            WARM_CONNECTIONS, "connections", "they are asked for ahead of time", Never;
+            PREFETCH_FRAMES, "frames", "the next ones are asked for next", Never;
+            PREFETCH_CONNECTIONS_MIN, "connections", "they are asked for ahead of time", Never;
             CONNTRACK_FLUSHED_MAX, "connections", "the rest ends in the next rounds", Never;
             CONNTRACK_ROWS_MAX, "connections", "`conntrack ls` shows so many", Never;
-            WAITING_FRAMES_MAX, "frames", "dropped as neighbour-queue-full", Drops(DropReason::NeighbourQueueFull);
-            WAITING_PER_PORT_MAX, "frames", "dropped as neighbour-queue-full", Drops(DropReason::NeighbourQueueFull);
-            WAITING_TIME_MAX, "", "dropped as no-neighbour", Drops(DropReason::NoNeighbour);
-            WAITING_WAKE, "", "an idle worker looks who has waited too long", Never;
+            NEIGHBOUR_QUEUE_MAX, "frames", "dropped as neighbour-queue-full", Drops(DropReason::NeighbourQueueFull);
+            NEIGHBOUR_QUEUE_PER_PORT_MAX, "frames", "dropped as neighbour-queue-full", Drops(DropReason::NeighbourQueueFull);
+            NEIGHBOUR_QUEUE_TIMEOUT, "", "dropped as no-neighbour", Drops(DropReason::NoNeighbour);
+            NEIGHBOUR_QUEUE_WAKE, "", "an idle worker looks who has waited too long", Never;
             EXPIRY_WAKE, "", "an idle worker lets more connections expire", Never;
             EXPIRY_REST, "", "an idle worker looks whether connections expire", Never;
             RESOLVE_EVERY, "", "the next hop is asked for again", Never;
             RESOLVES_PER_PORT_MAX, "next hops", "further ones of the port are asked for when their next frame comes", Never;
-            RESOLVES_MAX, "next hops", "asked for when the next frame comes", Worker(Count::UnaskedHops);
+            RESOLVES_MAX, "next hops", "asked for when the next frame comes", Worker(Count::ResolvesDropped);
             FRAGMENT_OPERATIONS, "packets", "the rest is let go in the next rounds", Never;
-            ICMP_ANSWERS, "messages/s", "the sender is not told", Worker(Count::UnansweredIcmp);
+            ICMP_ERROR_RATE, "messages/s", "the sender is not told", Worker(Count::IcmpSuppressed);
         }
         "dataplane" {
             COMMANDS_MAX, "commands", "a request fails", Refusals;
             EVENTS_MAX, "events", "there are no more", Never;
-            RESTRAINT_PERIOD, "", "ports are judged anew", Never;
-            RESTRAINT_FRAMES, "frames", "a port most of whose frames are dropped is held back", Worker(Count::HeldBack);
-            RESTRAINT_TIME, "", "a port that behaves is let go", Never;
+            THROTTLE_PERIOD, "", "ports are judged anew", Never;
+            THROTTLE_FRAMES, "frames", "a port most of whose frames are dropped is held back", Worker(Count::Throttled);
+            THROTTLE_TIME, "", "a port that behaves is let go", Never;
             FLOOD_FRAMES, "frames", "a port that sends small frames without answers is held back, if others talk", Never;
             FLOOD_BYTES_PER_FRAME, "bytes", "frames are not small", Never;
-            HANDOVER_SMALL_MAX, "frames", "dropped as handoff-full", Drops(DropReason::HandoffFull);
-            HANDOVER_LARGE_MAX, "frames", "dropped as handoff-full", Drops(DropReason::HandoffFull);
-            HANDOVER_SMALL_BYTES, "bytes", "the frame counts as a large one", Never;
+            HANDOFF_SMALL_MAX, "frames", "dropped as handoff-full", Drops(DropReason::HandoffFull);
+            HANDOFF_LARGE_MAX, "frames", "dropped as handoff-full", Drops(DropReason::HandoffFull);
+            HANDOFF_SMALL_BYTES, "bytes", "the frame counts as a large one", Never;
             SWEEP_EVERY, "", "the next step of the sweep", Never;
             WORKER_DRAIN_MAX, "", "the worker ends with frames in flight", Never;
         }

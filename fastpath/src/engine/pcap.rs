@@ -173,9 +173,9 @@ impl Engine for PcapEngine {
         self.ports.iter().any(|port| port.source.is_some())
     }
 
-    fn set_patience(&mut self, _rounds: u16) {}
+    fn set_spin_rounds(&mut self, _rounds: u16) {}
 
-    fn held_writes(&self) -> usize {
+    fn writes_in_flight(&self) -> usize {
         0
     }
 

@@ -7,11 +7,10 @@ use clap::Args;
 use vswitch::config::IfName;
 use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
 use vswitch_api::port_settings::SettingsChange;
-use vswitch_api::routes;
 use wire::MacAddr;
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::port_settings::PortSettingsArgs;
 use crate::publish::PublishArgs;
 use crate::{output, publish, value};
@@ -101,7 +100,8 @@ impl AttachArgs {
             publish: self.publish.publications(),
             ..self.address.request(self.name, self.netns, self.network)
         };
-        let port: PortDetail = global.client()?.post(routes::PORTS, &request)?;
+        let client = global.client()?;
+        let port = client.wait(client.attach(&request))?;
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)
     }

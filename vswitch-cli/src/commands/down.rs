@@ -7,17 +7,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use hyper::Method;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use vswitch::config::StateDir;
-use vswitch_api::routes;
-use vswitch_api::status::Status;
+use vswitch_client::ClientError;
 
-use crate::cli::Global;
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::error::{Failure, Outcome};
+use crate::global::Global;
 use crate::limits::{DOWN_LOOK, DOWN_POLL, DOWN_TIMEOUT};
 use crate::output;
 use progress::{Next, Ports, Progress};
@@ -44,12 +42,12 @@ impl DownArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let (client, socket) = (global.client()?, global.socket());
         // Held before the request, so that the number cannot come to mean another process.
-        let pid = match client.daemon_pid() {
+        let pid = match client.wait(client.daemon_pid()) {
             Err(absent @ ClientError::NoDaemon(_)) => return self.clear(global, absent),
             pid => pid?,
         };
         let process = pid.and_then(|pid| Some((watch(pid)?, ports(&client, pid))));
-        client.send(&Method::POST, routes::SHUTDOWN, None::<&()>)?;
+        client.wait(client.shutdown())?;
         if let Some((process, ports)) = process {
             await_end(&process, &ports, &socket)?;
         }
@@ -80,7 +78,7 @@ impl DownArgs {
 
 /// The daemon's ports, to see how it gets on.
 fn ports(client: &Client, pid: i32) -> Ports {
-    let status: Result<Status, _> = client.get(routes::STATUS);
+    let status = client.wait(client.status());
     Ports::of(pid, status.map_or(1, |status| status.workers))
 }
 

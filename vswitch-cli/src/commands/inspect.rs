@@ -5,11 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use vswitch_api::port::PortDetail;
 use vswitch_api::publish::Publication;
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::{human, output, port_settings, publish, table, value};
 
 /// Show everything about one attached container
@@ -28,7 +26,8 @@ Examples:
 
 impl InspectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let port: PortDetail = global.client()?.get(&route(routes::PORT, &self.name))?;
+        let client = global.client()?;
+        let port = client.wait(client.port(&self.name))?;
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use vswitch_api::port::Port;
 use vswitch_api::publish::PortSpec;
-use vswitch_api::routes;
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table};
 
@@ -26,7 +25,8 @@ Examples:
 
 impl LsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let ports: Vec<Port> = global.client()?.get(routes::PORTS)?;
+        let client = global.client()?;
+        let ports = client.wait(client.ports())?;
         output::show(global.format, &ports, |ports| render(ports))?;
         Ok(ExitCode::SUCCESS)
     }

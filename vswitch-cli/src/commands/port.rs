@@ -3,12 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use vswitch_api::port_settings::PortSettings;
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::{Failure, Outcome};
+use crate::global::Global;
 use crate::port_settings::{self, PortSettingsArgs};
 use crate::{output, value};
 
@@ -51,17 +48,16 @@ enum PortCommand {
 
 impl PortArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let settings: PortSettings = match self.command {
-            PortCommand::Show { name } => {
-                global.client()?.get(&route(routes::PORT_SETTINGS, &name))?
-            }
+        let client = global.client()?;
+        let settings = match self.command {
+            PortCommand::Show { name } => client.wait(client.port_settings(&name))?,
             PortCommand::Set { name, settings } => {
                 let change = settings.change()?;
                 if change.is_empty() {
                     return Err(Failure::usage(format!("nothing to change of {name}"))
                         .with_hint("see `vswitch port set --help` for what there is"));
                 }
-                global.client()?.patch(&route(routes::PORT_SETTINGS, &name), &change)?
+                client.wait(client.change_port_settings(&name, &change))?
             }
         };
         output::show(global.format, &settings, port_settings::render)?;

@@ -5,18 +5,17 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
-use hyper::Method;
 use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
 use vswitch_api::error::ErrorCode;
-use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
+use vswitch_api::port::{AttachRequest, NetnsRef, Port};
 use vswitch_api::port_settings::SettingsChange;
 use vswitch_api::publish::Publication;
-use vswitch_api::routes;
+use vswitch_client::ClientError;
 
-use crate::cli::Global;
-use crate::client::{Client, ClientError, route};
+use crate::client::Client;
 use crate::commands::attach::AddressArgs;
 use crate::error::{Failure, Outcome};
+use crate::global::Global;
 use crate::output;
 use crate::port_settings::PortSettingsArgs;
 use crate::publish::{self, PublishArgs};
@@ -106,7 +105,7 @@ impl RunArgs {
         })?;
         let client = global.client()?;
         // Nothing is isolated for a switch that is not there.
-        client.daemon_pid()?;
+        client.wait(client.daemon_pid())?;
         let sandbox = Sandbox::new(Mode::New)?;
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
         let address = std::mem::take(&mut self.address);
@@ -116,7 +115,7 @@ impl RunArgs {
             ..address.request(name, NetnsRef::Path(netns.to_owned()), network)
         };
         let picks = request.publish.iter().any(|one| one.ports.host().is_none());
-        let detail: PortDetail = client.post(routes::PORTS, &request)?;
+        let detail = client.wait(client.attach(&request))?;
         if picks {
             say_ports(&detail.published);
         }
@@ -130,7 +129,7 @@ impl RunArgs {
 
     /// Runs it in the namespace of another attachment.
     fn joined(self, client: &Client, name: &str) -> Outcome {
-        let detail: PortDetail = client.get(&route(routes::PORT, name))?;
+        let detail = client.wait(client.port(name))?;
         let sandbox = Sandbox::new(Mode::Join(detail.netns_path))?;
         sandbox.set_hosts(&hosts(&detail.port))?;
         self.enter(sandbox)
@@ -161,7 +160,7 @@ fn say_ports(published: &[Publication]) {
 /// The switch may have seen the namespace's end before: then there is nothing to do. That the
 /// command has ended, and how, counts more than a failure here.
 fn detach(client: &Client, name: &str) {
-    match client.send(&Method::DELETE, &route(routes::PORT, name), None::<&()>) {
+    match client.wait(client.detach(name)) {
         Ok(()) => {}
         Err(ClientError::Api(error)) if error.code == ErrorCode::NotFound => {}
         Err(error) => {

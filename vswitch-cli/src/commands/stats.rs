@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use vswitch_api::routes;
 use vswitch_api::stats::{PortStats, Stats, WorkerStats};
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::output::Format;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table};
@@ -41,14 +40,14 @@ Examples:
 impl StatsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        let mut before: Stats = client.get(routes::STATS)?;
+        let mut before = client.wait(client.stats())?;
         let Some(interval) = self.watch else {
             output::show(global.format, &before, render)?;
             return Ok(ExitCode::SUCCESS);
         };
         for _ in 0..self.count.unwrap_or(u64::MAX) {
             std::thread::sleep(Duration::from_secs(interval));
-            let now: Stats = client.get(routes::STATS)?;
+            let now = client.wait(client.stats())?;
             match global.format {
                 Format::Table => output::text(&render_rates(&before, &now, interval))?,
                 Format::Json => output::json_line(&now)?,

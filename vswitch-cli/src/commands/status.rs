@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch_api::limits::Limit;
-use vswitch_api::routes;
 use vswitch_api::status::{Status, UplinkStatus};
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table};
 
@@ -30,12 +29,13 @@ Examples:
 
 impl StatusArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let client = global.client()?;
         if self.limits {
-            let limits: Vec<Limit> = global.client()?.get(routes::LIMITS)?;
+            let limits = client.wait(client.limits())?;
             output::show(global.format, &limits, |limits| render_limits(limits))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let status: Status = global.client()?.get(routes::STATUS)?;
+        let status = client.wait(client.status())?;
         output::show(global.format, &status, render)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -96,7 +96,7 @@ fn a_storm_is_cut_and_the_others_talk() {
         assert!(drops(&host, "x", reason) > 100, "{reason}: nothing was dropped");
         assert!(hits(&host, limit) > 100, "{limit}");
     }
-    assert!(hits(&host, "RESTRAINT_FRAMES") > 0, "the attacker was not held back");
+    assert!(hits(&host, "THROTTLE_FRAMES") > 0, "the attacker was not held back");
     a.ping(b.v6());
     host.balanced();
 }

@@ -1,11 +1,11 @@
-//! The frames of one round, and what the rooms have found out about them.
+//! The frames of one round, and what the stages have found out about them.
 
 use fastpath::engine::Received;
 use fastpath::{Frame, Pool, PortIndex};
 use wire::meta::Meta;
 
 use super::DropReason;
-use super::fdb::{Key, Place};
+use super::fdb::{BucketPair, Key};
 
 /// What is to become of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +21,17 @@ pub enum Verdict {
     /// To the ports of multicast routers; it was meant for the switch, too.
     Routers,
     /// Nowhere yet: the router keeps it until it knows its next hop.
-    AwaitsHop,
+    AwaitsNeighbour,
     /// Nowhere yet: a fragment, which the router keeps until the first of its packet has come.
-    AwaitsHead,
+    AwaitsFragment,
     /// Nowhere yet: a fragment, of which the router does not know yet which worker translates it.
-    AwaitsChoice,
+    AwaitsAssignment,
     /// To another worker, which translates it, or, of a fragment, knows who does.
-    Handed {
+    Handoff {
         /// That worker.
         to: u8,
         /// It translates it.
-        is_placed: bool,
+        is_assigned: bool,
     },
     /// Nowhere.
     Drop(DropReason),
@@ -40,7 +40,7 @@ pub enum Verdict {
 /// A frame on its journey. In this order, so that what is copied together lies aligned.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Slot {
+pub(super) struct FrameCtx {
     pub(super) frame: Frame,
     /// Where it came in.
     pub(super) port: PortIndex,
@@ -51,8 +51,8 @@ pub(super) struct Slot {
     /// admitted.
     pub(super) src: Key,
     pub(super) dst: Key,
-    pub(super) src_place: Place,
-    pub(super) dst_place: Place,
+    pub(super) src_buckets: BucketPair,
+    pub(super) dst_buckets: BucketPair,
     /// What it is.
     pub(super) meta: Meta,
 }
@@ -60,11 +60,11 @@ pub(super) struct Slot {
 /// The frames of one round. Reused, so that a round allocates nothing.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Frames that wait for the first room.
+    /// Frames that wait for the first stage.
     pub(super) incoming: Vec<Received>,
     /// Frames on their journey.
-    pub(super) slots: Vec<Slot>,
-    /// Whether any of them that was admitted is for a group: the rooms that are about groups have
+    pub(super) frames: Vec<FrameCtx>,
+    /// Whether any of them that was admitted is for a group: the stages that are about groups have
     /// nothing to do otherwise.
     pub(super) has_groups: bool,
 }
@@ -73,8 +73,8 @@ impl Batch {
     /// An empty batch with room for `frames`.
     #[must_use]
     pub fn with_capacity(frames: usize) -> Self {
-        let (incoming, slots) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
-        Self { incoming, slots, has_groups: false }
+        let (incoming, frames) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
+        Self { incoming, frames, has_groups: false }
     }
 
     /// Where an engine puts what it receives.
@@ -91,7 +91,7 @@ impl Batch {
     /// Frames in it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.incoming.len() + self.slots.len()
+        self.incoming.len() + self.frames.len()
     }
 
     /// Whether there are none.

@@ -26,7 +26,7 @@ use wire::ndp::{Message, NdpOption};
 use wire::ports::Ports;
 use wire::{MacAddr, arp, ipv4, ipv6};
 
-use super::batch::Slot;
+use super::batch::FrameCtx;
 use super::{DropReason, Verdict};
 
 #[cfg(test)]
@@ -61,15 +61,15 @@ pub struct Guard {
 }
 
 /// Drops what the container behind a port may not send.
-pub(super) fn run(guard: &Guard, slots: &mut [Slot], pool: &Pool) {
-    for slot in slots.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
-        let frame = pool.bytes(&slot.frame).get(VNET_LEN..).unwrap_or_default();
-        if guard.clears(&slot.meta, frame) {
-            debug_assert_eq!(guard.judge(&slot.meta, frame), Ok(()), "the short way agrees");
+pub(super) fn run(guard: &Guard, frames: &mut [FrameCtx], pool: &Pool) {
+    for ctx in frames.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
+        let frame = pool.bytes(&ctx.frame).get(VNET_LEN..).unwrap_or_default();
+        if guard.clears(&ctx.meta, frame) {
+            debug_assert_eq!(guard.judge(&ctx.meta, frame), Ok(()), "the short way agrees");
             continue;
         }
-        if let Err(reason) = guard.judge(&slot.meta, frame) {
-            slot.verdict = Verdict::Drop(reason);
+        if let Err(reason) = guard.judge(&ctx.meta, frame) {
+            ctx.verdict = Verdict::Drop(reason);
         }
     }
 }
@@ -123,8 +123,8 @@ impl Guard {
         }
         // A receiver that is less strict would find ports in it.
         check(meta.l4 != L4::Malformed, DropReason::UnverifiableHeaders)?;
-        let asks = meta.l4 == IGMP && meta.l4_bytes(frame).first() == Some(&IGMP_QUERY);
-        check(!asks, DropReason::RogueQuerier)?;
+        let is_querier = meta.l4 == IGMP && meta.l4_bytes(frame).first() == Some(&IGMP_QUERY);
+        check(!is_querier, DropReason::RogueQuerier)?;
         let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCP_SERVER);
         check(!is_server, DropReason::RogueDhcp)
     }

@@ -7,7 +7,7 @@ use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
 use wire::MacAddr;
 
-use super::classify::Neighbours;
+use super::classify::NeighbourTable;
 use super::router::{Router, RouterConf, UplinkConf};
 use super::{Guard, Key, PortLimits, PortVlans, Tagging};
 use members::Members;
@@ -131,7 +131,7 @@ pub(super) struct Network {
     pub(super) ageing_s: u32,
     /// Who gets a frame that is flooded.
     pub(super) members: Members,
-    pub(super) neighbours: Neighbours,
+    pub(super) neighbours: NeighbourTable,
     /// Whether any port is isolated.
     pub(super) has_isolated: bool,
     pub(super) router: Option<Router>,
@@ -139,31 +139,31 @@ pub(super) struct Network {
 
 /// What must be known of a port that a frame goes to, eight ports a cache line.
 #[derive(Debug, Clone, Copy)]
-struct Gate {
+struct PortEgress {
     network: NetworkIndex,
-    /// The VLAN that leaves it without a tag, or [`Gate::NOWHERE`].
+    /// The VLAN that leaves it without a tag, or [`PortEgress::NO_VLAN`].
     untagged: u16,
     is_trunk: bool,
     isolation: Isolation,
 }
 
-impl Gate {
-    const NOWHERE: u16 = u16::MAX;
+impl PortEgress {
+    const NO_VLAN: u16 = u16::MAX;
     /// Of a port that is not there, or switched off.
-    const SHUT: Self = Self {
+    const CLOSED: Self = Self {
         network: NetworkIndex::NONE,
-        untagged: Self::NOWHERE,
+        untagged: Self::NO_VLAN,
         is_trunk: false,
         isolation: Isolation::None,
     };
 
     fn new(conf: &PortConf) -> Self {
         if !conf.enabled {
-            return Self::SHUT;
+            return Self::CLOSED;
         }
         Self {
             network: conf.network,
-            untagged: conf.vlans.untagged().unwrap_or(Self::NOWHERE),
+            untagged: conf.vlans.untagged().unwrap_or(Self::NO_VLAN),
             is_trunk: conf.vlans.is_trunk(),
             isolation: conf.isolation,
         }
@@ -176,7 +176,7 @@ pub struct Snapshot {
     epoch: u64,
     networks: Vec<Network>,
     ports: Vec<Option<PortConf>>,
-    gates: Vec<Gate>,
+    port_egress: Vec<PortEgress>,
     has_trunks: bool,
     has_routers: bool,
     limits: Vec<PortLimits>,
@@ -204,7 +204,7 @@ impl Snapshot {
     ) -> Self {
         let mut snapshot = Self::default();
         for (index, conf) in (0..).map(NetworkIndex).zip(networks) {
-            let neighbours = Neighbours::new(&conf.neighbours);
+            let neighbours = NeighbourTable::new(&conf.neighbours);
             let router = conf.router.as_ref().map(|router| Router::new(index, router, conf.mtu));
             snapshot.has_routers |= router.is_some();
             let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
@@ -230,9 +230,9 @@ impl Snapshot {
             }
             if snapshot.ports.len() <= port.get() {
                 snapshot.ports.resize(port.get() + 1, None);
-                snapshot.gates.resize(port.get() + 1, Gate::SHUT);
+                snapshot.port_egress.resize(port.get() + 1, PortEgress::CLOSED);
             }
-            snapshot.gates[port.get()] = Gate::new(&conf);
+            snapshot.port_egress[port.get()] = PortEgress::new(&conf);
             snapshot.ports[port.get()] = Some(conf);
         }
         snapshot
@@ -298,10 +298,10 @@ impl Snapshot {
     /// Whether a port is switched on, and on the network and VLAN of an address.
     #[inline]
     pub(super) fn reaches(&self, port: PortIndex, key: Key) -> bool {
-        let Some(gate) = self.gates.get(port.get()) else { return false };
-        let is_on =
-            gate.untagged == key.vlan() || gate.is_trunk && self.trunk_carries(port, key.vlan());
-        gate.network == key.network() && is_on
+        let Some(egress) = self.port_egress.get(port.get()) else { return false };
+        let is_on = egress.untagged == key.vlan()
+            || egress.is_trunk && self.trunk_carries(port, key.vlan());
+        egress.network == key.network() && is_on
     }
 
     fn trunk_carries(&self, port: PortIndex, vlan: u16) -> bool {
@@ -311,7 +311,7 @@ impl Snapshot {
     /// Whether isolation lets two ports of a network reach each other.
     #[inline]
     pub(super) fn may_talk(&self, one: PortIndex, other: PortIndex) -> bool {
-        let isolation = |port: PortIndex| self.gates.get(port.get()).map(|gate| gate.isolation);
+        let isolation = |port: PortIndex| self.port_egress.get(port.get()).map(|it| it.isolation);
         isolation(one)
             .zip(isolation(other))
             .is_some_and(|(one, other)| reach_each_other([one, other]))
@@ -341,7 +341,7 @@ impl Snapshot {
     }
 
     /// The way out that a port is of: that of the first network that has it.
-    pub(super) fn way_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
+    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
         let mut routers = self.networks.iter().filter_map(|network| network.router.as_ref());
         routers.find_map(|router| Some((router, router.uplink().filter(|it| it.port == port)?)))
     }

@@ -5,9 +5,9 @@
 mod answer;
 mod crowd;
 mod isolation;
+mod limits;
 mod multicast;
 mod router;
-mod shares;
 mod sim;
 mod vlan;
 

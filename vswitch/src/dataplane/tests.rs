@@ -9,8 +9,8 @@ use wire::{MacAddr, Protocol, ip, udp};
 use super::*;
 use crate::datapath::limits::CONNTRACK_FLUSHED_MAX;
 use crate::datapath::{
-    Beyond, Neighbours, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
-    Routes, UplinkConf,
+    EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes,
+    UplinkConf, UplinkNeighbours,
 };
 
 const UPLINK: PortIndex = PortIndex(1);
@@ -50,7 +50,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         mtu: 1500,
         up: true,
         routes: Routes::new([(everywhere, RouteAction::Via(None))]),
-        neighbours: Neighbours::new(known.iter().map(|&address| (address, GATEWAY))),
+        neighbours: UplinkNeighbours::new(known.iter().map(|&address| (address, GATEWAY))),
         policy: Arc::new(policy),
     };
     let network = NetworkConf {
@@ -66,7 +66,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
             gateways: Vec::new(),
             subnets: Vec::new(),
             local: vec![OUTSIDE.into()],
-            beyond: Beyond::Uplink(Arc::new(uplink)),
+            egress: EgressMode::Uplink(Arc::new(uplink)),
         }),
     };
     let container = PortConf::new(NetworkIndex(0), PortKind::Container, OWN);

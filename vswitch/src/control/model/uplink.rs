@@ -14,7 +14,9 @@ use super::{Lease, Model, Network, NetworkName, SlotOwner, network};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
-use crate::datapath::{Beyond, Neighbours, PortConf, RouteAction, RouterConf, Routes, UplinkConf};
+use crate::datapath::{
+    EgressMode, PortConf, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+};
 use crate::host::uplink::{HostRouteAction, UplinkState};
 
 /// An uplink, as the host describes it now.
@@ -109,7 +111,7 @@ impl Model {
             mtu: state.mtu,
             up: state.up,
             routes: Routes::new(routes),
-            neighbours: Neighbours::new(state.neighbours.iter().copied()),
+            neighbours: UplinkNeighbours::new(state.neighbours.iter().copied()),
             policy,
         };
         Some(self.uplink_conf.store(conf))
@@ -133,7 +135,7 @@ impl Model {
             local: gateways.clone(),
             gateways,
             subnets: spec.subnets().to_vec(),
-            beyond: Beyond::Internal,
+            egress: EgressMode::Internal,
         };
         // Without an uplink, or before it is known, containers reach each other and their gateway only.
         let Some(used) = self.uplinks_of(network).next() else { return Some(internal(gateways)) };
@@ -141,7 +143,7 @@ impl Model {
         let local = self.local_addresses(&used.state);
         Some(RouterConf {
             local,
-            beyond: Beyond::Uplink(Arc::clone(uplink?)),
+            egress: EgressMode::Uplink(Arc::clone(uplink?)),
             ..internal(gateways)
         })
     }

@@ -8,10 +8,10 @@ use crate::datapath::{NetworkConf, StaticMac};
 
 const NET: NetworkIndex = NetworkIndex(0);
 const AGEING_S: u32 = 300;
-const MANY: Shares = Shares::ALL;
+const MANY: FdbQuota = FdbQuota::ALL;
 
 /// Two entries a network.
-const TWO: Shares = Shares { network: 2, port: usize::MAX };
+const TWO: FdbQuota = FdbQuota { network: 2, port: usize::MAX };
 
 fn key(n: u64) -> Key {
     Key::new(NET, 0, MacAddr::from_u64(0x0200_0000_0000 | n))
@@ -55,14 +55,14 @@ fn an_address_is_found_until_it_has_aged() {
 fn a_static_entry_that_finds_no_room_is_counted() {
     let mut fdb = Fdb::new(1);
     // More of them than fit into the two buckets of one address.
-    let bucket = fdb.hash(key(0)).buckets();
-    let same = (0..).filter(|&n| fdb.hash(key(n)).buckets().iter().all(|b| bucket.contains(b)));
-    let mut places: Vec<u64> = Vec::new();
+    let bucket = fdb.hash(key(0)).indices();
+    let same = (0..).filter(|&n| fdb.hash(key(n)).indices().iter().all(|b| bucket.contains(b)));
+    let mut colliding: Vec<u64> = Vec::new();
     for n in same.take(2 * Bucket::SLOTS + 2) {
-        places.push(n);
+        colliding.push(n);
     }
     let set = |n: u64| StaticMac { mac: key(n).mac(), vlan: 0, port: PortIndex(1) };
-    fdb.set_statics(&snapshot(places.iter().copied().map(set).collect()));
+    fdb.set_statics(&snapshot(colliding.iter().copied().map(set).collect()));
     assert_eq!((fdb.len(), fdb.statics_full()), (2 * Bucket::SLOTS, 2));
     fdb.set_statics(&snapshot(Vec::new()));
     assert_eq!((fdb.len(), fdb.statics_full()), (0, 2));
@@ -77,7 +77,7 @@ fn a_move_is_told_once() {
     assert_eq!(fdb.learn(learnt(1, 8), 11, AGEING_S, MANY), Outcome::Moved { from: PortIndex(7) });
     assert_eq!(fdb.learn(learnt(1, 8), 11, AGEING_S, MANY), Outcome::Known);
     assert_eq!(fdb.lookup(key(1), 11, AGEING_S), Some(PortIndex(8)));
-    assert_eq!((fdb.held_by(PortIndex(7)), fdb.held_by(PortIndex(8))), (0, 1));
+    assert_eq!((fdb.entries_of(PortIndex(7)), fdb.entries_of(PortIndex(8))), (0, 1));
 }
 
 #[test]
@@ -189,7 +189,7 @@ proptest! {
 #[test]
 fn a_port_that_has_its_share_learns_no_more_and_takes_nothing_from_others() {
     let mut fdb = Fdb::new(1);
-    let two = Shares { network: usize::MAX, port: 2 };
+    let two = FdbQuota { network: usize::MAX, port: 2 };
     assert_eq!(fdb.learn(learnt(9, 2), 1, AGEING_S, two), Outcome::New);
     for n in [1, 2] {
         assert_eq!(fdb.learn(learnt(n, 1), 1, AGEING_S, two), Outcome::New);
@@ -209,15 +209,15 @@ fn a_port_that_has_its_share_learns_no_more_and_takes_nothing_from_others() {
 #[test]
 fn who_fills_a_network_makes_room_for_those_who_hold_less() {
     let mut fdb = Fdb::new(7);
-    let shares = Shares { network: 60_000, port: usize::MAX };
+    let quota = FdbQuota { network: 60_000, port: usize::MAX };
     for n in 0..200_000 {
-        fdb.learn(Learnt { key: key(n), port: PortIndex(1) }, 1, AGEING_S, shares);
+        fdb.learn(Learnt { key: key(n), port: PortIndex(1) }, 1, AGEING_S, quota);
     }
-    assert_eq!(fdb.held_by(PortIndex(1)), 60_000);
+    assert_eq!(fdb.entries_of(PortIndex(1)), 60_000);
     let quiet = (1_000_000..1_000_200).map(|n| Learnt { key: key(n), port: PortIndex(2) });
-    let learnt = quiet.filter(|&row| fdb.learn(row, 1, AGEING_S, shares) == Outcome::New).count();
+    let learnt = quiet.filter(|&row| fdb.learn(row, 1, AGEING_S, quota) == Outcome::New).count();
     assert_eq!(learnt, 200, "each found an entry of the flooder in its place");
-    assert_eq!(fdb.held_by(PortIndex(1)), 60_000 - 200);
+    assert_eq!(fdb.entries_of(PortIndex(1)), 60_000 - 200);
 }
 
 /// The limits as they are meant, over plain maps: who may learn what.
@@ -227,7 +227,7 @@ struct Model {
 }
 
 impl Model {
-    fn held(&self, port: u16) -> usize {
+    fn entries_of(&self, port: u16) -> usize {
         self.entries.values().filter(|(at, _)| *at == port).count()
     }
 
@@ -247,15 +247,15 @@ proptest! {
         network_max in 1usize..50,
         steps in prop::collection::vec((0u16..2, 0u64..80, 0u16..4, 0u32..3), 1..600),
     ) {
-        let shares = Shares { network: network_max, port: port_max };
+        let quota = FdbQuota { network: network_max, port: port_max };
         let (mut fdb, mut model, mut now) = (Fdb::new(seed), Model::default(), 1000);
         for (network, address, port, pause) in steps {
             now += pause / 2;
             let port = port + 4 * network;
             let key = Key::new(NetworkIndex(network), 0, MacAddr::from_u64(0x0200_0000_0000 | address));
-            let outcome = fdb.learn(Learnt { key, port: PortIndex(port) }, now, AGEING_S, shares);
+            let outcome = fdb.learn(Learnt { key, port: PortIndex(port) }, now, AGEING_S, quota);
             let known = model.entries.get(&(network, address)).copied();
-            let full = model.held(port) >= port_max;
+            let full = model.entries_of(port) >= port_max;
             match outcome {
                 Outcome::Known => prop_assert_eq!(known, Some((port, now))),
                 Outcome::Refreshed => prop_assert_eq!(known.map(|(at, _)| at), Some(port)),
@@ -275,7 +275,7 @@ proptest! {
                 prop_assert_eq!(fdb.len(), model.entries.len());
                 continue;
             }
-            let holders: Vec<usize> = (0..8).map(|port| model.held(port)).collect();
+            let holders: Vec<usize> = (0..8).map(|port| model.entries_of(port)).collect();
             model.entries.insert((network, address), (port, now));
             // Whoever had to go was of a port that held more than the newcomer's, or of its own.
             model.entries.retain(|&(network, address), (at, _)| {
@@ -287,8 +287,8 @@ proptest! {
             });
             prop_assert_eq!(fdb.len(), model.entries.len());
             for port in 0..8 {
-                prop_assert_eq!(fdb.held_by(PortIndex(port)), model.held(port));
-                prop_assert!(model.held(port) <= port_max);
+                prop_assert_eq!(fdb.entries_of(PortIndex(port)), model.entries_of(port));
+                prop_assert!(model.entries_of(port) <= port_max);
             }
             prop_assert!(model.in_network(network) <= network_max);
         }

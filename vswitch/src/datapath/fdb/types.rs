@@ -54,14 +54,14 @@ impl Key {
 
 /// The two buckets where a key may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct BucketPair {
     pub(super) first: u32,
     pub(super) second: u32,
 }
 
-impl Place {
+impl BucketPair {
     #[inline]
-    pub(super) const fn buckets(self) -> [usize; 2] {
+    pub(super) const fn indices(self) -> [usize; 2] {
         [self.first as usize, self.second as usize]
     }
 
@@ -104,14 +104,14 @@ pub enum Outcome {
 
 /// Entries that may be learnt, at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shares {
+pub struct FdbQuota {
     /// In the network.
     pub network: usize,
     /// On the port.
     pub port: usize,
 }
 
-impl Shares {
+impl FdbQuota {
     /// As many as fit.
     pub const ALL: Self = Self { network: usize::MAX, port: usize::MAX };
 }

@@ -61,7 +61,7 @@ fn a_port_has_its_share_and_who_has_most_makes_room() {
     }
     assert!(groups.join(key(7777), PortIndex(5000), 0));
     assert_eq!(groups.len(), GROUP_ROWS_MAX);
-    let held: usize = (1..=8).map(|port| groups.held_by(PortIndex(port))).sum();
+    let held: usize = (1..=8).map(|port| groups.rows_of(PortIndex(port))).sum();
     assert_eq!((held, modest), (8, 8), "nobody modest lost a row");
 }
 

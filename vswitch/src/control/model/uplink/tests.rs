@@ -46,8 +46,8 @@ fn model(publish: &[&str]) -> Model {
 }
 
 fn uplink(model: &Model) -> Arc<UplinkConf> {
-    match model.router().unwrap().beyond {
-        Beyond::Uplink(uplink) => uplink,
+    match model.router().unwrap().egress {
+        EgressMode::Uplink(uplink) => uplink,
         other => panic!("{other:?}"),
     }
 }
@@ -56,7 +56,7 @@ fn uplink(model: &Model) -> Arc<UplinkConf> {
 fn without_a_way_nothing_leads_out() {
     for uplink in [Uplink::None, Uplink::Auto] {
         let router = model_with_uplink(uplink).router().unwrap();
-        assert_eq!(router.beyond, Beyond::Internal);
+        assert_eq!(router.egress, EgressMode::Internal);
         assert_eq!(router.local, router.gateways);
     }
     let mut model = model_with_uplink(Uplink::Kernel);
