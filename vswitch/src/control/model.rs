@@ -28,6 +28,7 @@ mod endpoint;
 mod limits;
 mod network;
 mod publication;
+#[cfg_attr(not(test), expect(dead_code, reason = "the records are for a DNS server"))]
 mod records;
 mod settings;
 mod slots;
@@ -35,7 +36,6 @@ mod slots;
 pub(crate) mod tests;
 mod uplink;
 
-pub(crate) use address::AddressRequest;
 pub(crate) use allocate::local_mac;
 use compile::Cached;
 pub(crate) use endpoint::{

@@ -42,13 +42,19 @@ impl IntoResponse for Failure {
 pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
     let (code, hint) = match error {
-        ControlError::Name(_) => (InvalidArgument, Some("choose a DNS label, such as web-1")),
+        ControlError::Name(_) => (InvalidArgument, Some("choose a name such as web-1")),
         ControlError::NameTaken(_) => {
             (Conflict, Some("choose another name, or detach that one first"))
         }
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
+        ControlError::NetworkExists(_) | ControlError::NetworkInUse(..) => (Conflict, None),
+        ControlError::AmbiguousName(_) => (Conflict, Some("see `vswitch ls`")),
+        ControlError::NotReserved { .. } => (NotFound, None),
+        ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
+            (LimitReached, Some("leave some out"))
+        }
         ControlError::Busy(..) => (Conflict, Some("try again in a moment")),
         ControlError::Pool(error) => pool(error),
         ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {

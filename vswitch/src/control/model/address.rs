@@ -11,7 +11,8 @@ use super::{Lease, Model, Network, NetworkName};
 use crate::control::error::ControlError;
 use crate::control::ipam::{Address, Pool, PoolError};
 
-/// An address that is asked for.
+/// A request for a reservation.
+#[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AddressRequest {
     AnyIpv4,
@@ -43,6 +44,7 @@ impl Network {
 
 impl Model {
     /// Reserves an address of a network until it is released.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
     pub(crate) fn reserve_address(
         &mut self,
         network: &NetworkName,
@@ -72,6 +74,7 @@ impl Model {
     }
 
     /// Ends the reservation of an address. An endpoint that has it keeps it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
     pub(crate) fn release_address(
         &mut self,
         network: &NetworkName,

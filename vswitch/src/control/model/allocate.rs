@@ -69,8 +69,9 @@ impl Model {
     }
 
     fn owner_of_mac(&self, network: &NetworkName, mac: MacAddr) -> Option<&str> {
-        if self.networks.get(network).is_some_and(|it| it.spec.gateway_mac == mac) {
-            return Some(network.as_str());
+        let spec = self.networks.get(network).map(|network| &network.spec);
+        if let Some(spec) = spec.filter(|spec| spec.gateway_mac == mac) {
+            return Some(spec.name.as_str());
         }
         let mut leases = self.endpoints().map(|endpoint| &endpoint.lease);
         let owner = leases.find(|lease| lease.network == *network && lease.mac == mac);

@@ -12,8 +12,7 @@ use wire::MacAddr;
 use super::{Endpoint, EndpointKey, Lease, Model, Network, Owner};
 use crate::config::Multicast;
 use crate::datapath::{
-    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
-    UplinkConf,
+    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac, UplinkConf,
 };
 
 /// A compiled part of the snapshot; none while its source is newer.

@@ -311,9 +311,9 @@ impl Model {
 
     /// Active endpoints, in the order of their names.
     pub(crate) fn active(&self) -> impl Iterator<Item = (&Endpoint, &Binding)> {
-        self.endpoints().filter(|endpoint| endpoint.state == EndpointState::Active).filter_map(
-            |endpoint| endpoint.binding.as_ref().map(|binding| (endpoint, binding)),
-        )
+        self.endpoints()
+            .filter(|endpoint| endpoint.state == EndpointState::Active)
+            .filter_map(|endpoint| endpoint.binding.as_ref().map(|binding| (endpoint, binding)))
     }
 
     /// An active endpoint.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Index;
 use std::time::Duration;
 
 use fastpath::PortIndex;
@@ -118,6 +119,7 @@ impl Model {
     }
 
     /// Removes a network that has no endpoints.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the API opens one network"))]
     pub(crate) fn remove_network(&mut self, name: &NetworkName) -> Result<(), ControlError> {
         if let Some(key) = self.endpoints.keys().find(|key| key.network == *name) {
             return Err(ControlError::NetworkInUse(name.to_string(), key.to_string()));
@@ -198,6 +200,15 @@ impl Model {
         if let Some(network) = self.networks.get_mut(name) {
             network.compiled.invalidate();
         }
+    }
+}
+
+impl Index<&NetworkName> for Model {
+    type Output = Network;
+
+    /// A network that is known to exist.
+    fn index(&self, name: &NetworkName) -> &Network {
+        &self.networks[name]
     }
 }
 

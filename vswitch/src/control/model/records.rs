@@ -38,7 +38,9 @@ impl Model {
             let names = std::iter::once(&lease.name).chain(&endpoint.aliases);
             for name in names.filter_map(|name| name.dns_name()) {
                 let addresses = records.addresses.entry(name).or_default();
-                addresses.extend(own.iter().filter(|own| !addresses.contains(own)).copied().collect::<Vec<_>>());
+                addresses.extend(
+                    own.iter().filter(|own| !addresses.contains(own)).copied().collect::<Vec<_>>(),
+                );
             }
             if let Some(name) = lease.name.dns_name() {
                 records.names.extend(own.map(|address| (address, name.clone())));
@@ -57,8 +59,14 @@ mod tests {
     fn names_and_shared_aliases_lead_to_addresses_while_the_datapath_knows_them() {
         let mut model = model();
         let aliases = || ["DB".parse().unwrap(), "db.prod".parse().unwrap()].to_vec();
-        let one = attach_spec(&mut model, super::super::AttachSpec { aliases: aliases(), ..spec("Web_1") });
-        let two = attach_spec(&mut model, super::super::AttachSpec { aliases: aliases(), ..spec("web2") });
+        let one = attach_spec(
+            &mut model,
+            super::super::AttachSpec { aliases: aliases(), ..spec("Web_1") },
+        );
+        let two = attach_spec(
+            &mut model,
+            super::super::AttachSpec { aliases: aliases(), ..spec("web2") },
+        );
         let records = model.records(&one.network);
         let own: [IpAddr; 2] = [one.ipv4.into(), one.ipv6.into()];
         assert_eq!(records.addresses("web_1"), own);

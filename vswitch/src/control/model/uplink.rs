@@ -164,8 +164,9 @@ impl Model {
     fn nat_policy(&self) -> Option<nat::Policy> {
         let state = &self.own_uplink()?.0.state;
         let local = self.local_addresses(state);
-        let mut networks = self.networks().filter(|network| network.spec.uplink.is_user_space());
-        let published = networks.clone().flat_map(|network| {
+        let networks: Vec<_> =
+            self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
+        let published = networks.iter().flat_map(|network| {
             self.shown(&network.spec.name).flat_map(|endpoint| {
                 let publications = endpoint.active_publications();
                 publications.flat_map(|one| published(one, &endpoint.lease, &local))
@@ -175,7 +176,7 @@ impl Model {
             external_v4: state.ipv4,
             external_v6: state.ipv6,
             published: published.collect(),
-            ports: networks.next()?.spec.snat_ports.range(),
+            ports: networks.first()?.spec.snat_ports.range(),
             host_addrs: local,
             quota: CONNECTIONS_PER_CONTAINER,
         })

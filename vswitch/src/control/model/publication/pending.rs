@@ -35,7 +35,8 @@ impl Model {
     /// All pending publications of active endpoints.
     pub(crate) fn all_pending(&self) -> Vec<(EndpointKey, PendingPublication)> {
         let active = self.endpoints.iter().filter(|(_, it)| it.state == EndpointState::Active);
-        let pending = active.flat_map(|(key, it)| it.pending_publications().map(move |one| (key, one)));
+        let pending =
+            active.flat_map(|(key, it)| it.pending_publications().map(move |one| (key, one)));
         pending.map(|(key, one)| (key.clone(), one.clone())).collect()
     }
 
