@@ -49,8 +49,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
-        ControlError::NetworkExists(_) | ControlError::NetworkInUse(..) => (Conflict, None),
-        ControlError::AmbiguousName(_) => (Conflict, Some("see `vswitch ls`")),
+        ControlError::NetworkExists(_)
+        | ControlError::NetworkInUse(..)
+        | ControlError::AmbiguousName(_) => (Conflict, None),
         ControlError::NotReserved { .. } => (NotFound, None),
         ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
             (LimitReached, Some("leave some out"))
@@ -60,7 +61,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {
             (Conflict, Some("choose another address, or let the switch choose"))
         }
-        ControlError::Mac(_) => (InvalidArgument, None),
+        ControlError::Mac(_) | ControlError::Vlan(_) => (InvalidArgument, None),
         ControlError::MacNotUnicast(..) => {
             (InvalidArgument, Some("choose a unicast address, such as 02:00:5e:10:00:01"))
         }
@@ -72,7 +73,6 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             Some("see `vswitch inspect` for its addresses, or turn the guard off"),
         ),
         ControlError::HostSettings { .. } => (InvalidArgument, Some("only its VLANs can be set")),
-        ControlError::Vlan(_) => (InvalidArgument, None),
         ControlError::NoStatic { .. } => {
             (NotFound, Some("see `vswitch fdb`; learnt entries go away by themselves"))
         }
@@ -83,9 +83,6 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
         ControlError::UplinkUnavailable(_) => {
             (Conflict, Some("see docs/nat.md for which --uplink to choose"))
-        }
-        ControlError::HostPortTaken(_) => {
-            (Conflict, Some("choose another port, or 0 to have one picked"))
         }
         ControlError::NotOurAddress(_) => (InvalidArgument, Some("see `ip address`")),
         ControlError::Shifted(_) => {
@@ -98,12 +95,10 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::AllowFromKernel(_) => {
             (Conflict, Some("say it in the host's own firewall, or use --uplink auto"))
         }
-        ControlError::PortPublished { .. } => {
+        ControlError::HostPortTaken(_) | ControlError::PortPublished { .. } => {
             (Conflict, Some("choose another port of the host, or 0 to have one picked"))
         }
-        ControlError::NotPublished { .. } => {
-            (NotFound, Some("see `vswitch inspect` for what is published"))
-        }
+        ControlError::NotPublished { .. } => (NotFound, Some("see `vswitch inspect`")),
         ControlError::NoFreePort(_) => {
             (LimitReached, Some("name the host's ports, or unpublish some first"))
         }

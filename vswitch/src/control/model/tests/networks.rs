@@ -131,7 +131,7 @@ fn settings_go_by_the_name_of_the_network_or_the_endpoint() {
     let lease = attach_spec(&mut model, spec_on("b", "br1"));
     assert_eq!(model.slot_of("br1").unwrap(), (model[&lease.network].host_port, true));
     assert_eq!(model.slot_of("b").unwrap(), (lease.slot, false));
-    assert_eq!(model.leases_of("br1"), [lease.clone()]);
+    assert_eq!(model.leases_of("br1"), std::slice::from_ref(&lease));
     assert!(model.leases_of("br0").is_empty());
     let known = model.host_neighbours(&lease.key());
     assert_eq!(known, [Some(IpAddr::from(lease.ipv4)), Some(lease.ipv6.into())]);
