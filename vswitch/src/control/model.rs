@@ -57,7 +57,7 @@ pub(crate) struct Model {
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
     slots: Slots,
-    policy: Cached<nat::Policy>,
+    policy: Cached<nat::CompiledPolicy>,
     uplink_conf: Cached<UplinkConf>,
 }
 

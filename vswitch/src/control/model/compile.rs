@@ -15,29 +15,38 @@ use crate::datapath::{
     self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac, UplinkConf,
 };
 
-/// A compiled part of the snapshot; none while its source is newer.
+/// A compiled part of the snapshot, which may be older than its source.
 #[derive(Debug)]
-pub(super) struct Cached<T>(Option<Arc<T>>);
+pub(super) struct Cached<T> {
+    part: Option<Arc<T>>,
+    is_stale: bool,
+}
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        Self(None)
+        Self { part: None, is_stale: true }
     }
 }
 
 impl<T> Cached<T> {
     /// Notes a change of the source.
     pub(super) fn invalidate(&mut self) {
-        self.0 = None;
+        self.is_stale = true;
     }
 
     /// The part, unless its source has changed.
     pub(super) fn fresh(&self) -> Option<Arc<T>> {
-        self.0.clone()
+        self.part.clone().filter(|_| !self.is_stale)
     }
 
-    pub(super) fn store(&mut self, part: T) -> Arc<T> {
-        Arc::clone(self.0.insert(Arc::new(part)))
+    /// The part that was compiled last.
+    pub(super) fn last(&self) -> Option<&Arc<T>> {
+        self.part.as_ref()
+    }
+
+    pub(super) fn store(&mut self, part: Arc<T>) -> Arc<T> {
+        self.is_stale = false;
+        Arc::clone(self.part.insert(part))
     }
 }
 
@@ -51,7 +60,7 @@ impl Model {
         });
         for (name, conf) in compiled.collect::<Vec<_>>() {
             if let Some(network) = self.networks.get_mut(&name) {
-                network.compiled.store(conf);
+                network.compiled.store(Arc::new(conf));
             }
         }
         let end = self.networks().map(|network| network.index.0 + 1).max().unwrap_or(0);

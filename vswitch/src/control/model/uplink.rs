@@ -91,7 +91,8 @@ impl Model {
             Some(policy) => policy,
             None => {
                 let policy = self.nat_policy()?;
-                self.policy.store(policy)
+                let compiled = nat::CompiledPolicy::compile(policy, self.policy.last());
+                self.policy.store(compiled)
             }
         };
         let (uplink, (port, tap_mac)) = self.own_uplink()?;
@@ -104,7 +105,7 @@ impl Model {
             };
             (route.destination, action)
         });
-        let conf = UplinkConf {
+        let conf = Arc::new(UplinkConf {
             port,
             device_mac: state.mac,
             tap_mac,
@@ -113,7 +114,7 @@ impl Model {
             routes: Routes::new(routes),
             neighbours: UplinkNeighbours::new(state.neighbours.iter().copied()),
             policy,
-        };
+        });
         Some(self.uplink_conf.store(conf))
     }
 

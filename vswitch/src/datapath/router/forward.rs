@@ -4,7 +4,7 @@ use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::Verdict as Translated;
 use nat::rewrite::rewrite;
-use nat::{Edit, NatDrop, OwnerId, Policy, Realm, Time, View};
+use nat::{Edit, NatDrop, OwnerId, Realm, Time, View};
 use wire::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
 use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::meta::Meta;
@@ -228,12 +228,11 @@ impl<'a> ForwardCtx<'a> {
         ctx: &mut FrameCtx,
         from: Realm,
         view: &View,
-        policy: &Policy,
     ) -> Option<Translated> {
         if view.fragment.is_some() {
-            return self.translate_fragment(ctx, from, view, policy);
+            return self.translate_fragment(ctx, from, view);
         }
-        Some(self.state.nat.translate(Time(self.now.0), from, view, policy))
+        Some(self.state.nat.translate(Time(self.now.0), from, view))
     }
 
     /// Drops what translation refuses. A container is told where it is for want of something (RFC 5508, REQ-8) or

@@ -21,7 +21,7 @@
 
 use fastpath::{Frame, PortIndex};
 use nat::fragment::Verdict as FragmentVerdict;
-use nat::{Kind, Policy, Realm, Shard, Time, View};
+use nat::{Kind, Realm, Shard, Time, View};
 
 use super::forward::ForwardCtx;
 use super::state::RouterState;
@@ -55,20 +55,14 @@ pub(crate) struct HandoffIn {
 impl ForwardCtx<'_> {
     /// Whether this worker translates a frame. Otherwise the frame has its verdict.
     #[inline]
-    pub(super) fn is_local(
-        &mut self,
-        ctx: &mut FrameCtx,
-        from: Realm,
-        view: &View,
-        policy: &Policy,
-    ) -> bool {
-        self.state.tracked.is_none() || self.is_assigned || self.assign(ctx, from, view, policy)
+    pub(super) fn is_local(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
+        self.state.tracked.is_none() || self.is_assigned || self.assign(ctx, from, view)
     }
 
     #[inline(never)]
-    fn assign(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View, policy: &Policy) -> bool {
+    fn assign(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
         let now = Time(self.now.0);
-        match self.state.nat.shard_of(now, from, view, policy) {
+        match self.state.nat.shard_of(now, from, view) {
             Shard::Worker(worker) => self.keep_or_hand_off(ctx, worker, true),
             Shard::Tracker(worker) => {
                 self.keep_or_hand_off(ctx, worker, false) && self.track(ctx, from, view)

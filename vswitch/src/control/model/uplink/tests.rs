@@ -92,8 +92,8 @@ fn the_host_is_followed() {
         ]
     );
     assert!(uplink.neighbours.get("192.0.2.254".parse().unwrap()).is_some());
-    assert_eq!(uplink.policy.external_v4.unwrap().to_string(), "198.51.100.1");
-    assert_eq!(uplink.policy.ports, 20_000..=32_767);
+    assert_eq!(uplink.policy.source().external_v4.unwrap().to_string(), "198.51.100.1");
+    assert_eq!(uplink.policy.source().ports, 20_000..=32_767);
     assert!(model.snapshot().port(UPLINK_PORT).is_some());
 }
 
@@ -107,7 +107,7 @@ fn containers_leave_the_slot_of_the_uplink_alone() {
 #[test]
 fn publications_are_translated_once_the_container_is_shown() {
     let mut model = model(&["8000-8009:80-89/udp", "10.0.0.1:53:53"]);
-    let published = uplink(&mut model).policy.published.clone();
+    let published = uplink(&mut model).policy.source().published.clone();
     assert_eq!(published.len(), 2);
     assert_eq!(published[0].transport, nat::Transport::Udp);
     assert_eq!((published[0].ports.clone(), published[0].to_port), (8000..=8009, 80));
@@ -116,7 +116,7 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert_eq!(published[1].address, Some("10.0.0.1".parse().unwrap()));
     assert!(published[1].to_v4.is_some() && published[1].to_v6.is_none());
     model.set_in_snapshot(&key("web", "br0"), false);
-    assert!(uplink(&mut model).policy.published.is_empty());
+    assert!(uplink(&mut model).policy.source().published.is_empty());
 }
 
 /// What is not open is kept, and the datapath does without it.
@@ -124,7 +124,7 @@ fn publications_are_translated_once_the_container_is_shown() {
 fn what_the_host_does_not_hand_over_is_not_translated() {
     let mut model = model(&["8000:80", "8001:81"]);
     let (name, ports) = (key("web", "br0"), "8000:80".parse().unwrap());
-    let translated = |model: &mut Model| uplink(model).policy.published.len();
+    let translated = |model: &mut Model| uplink(model).policy.source().published.len();
     model.activate(&name);
     model.mark_pending(&name, &ports, "taken".to_owned());
     model.mark_pending(&name, &ports, "still taken".to_owned());
@@ -148,7 +148,7 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
 #[test]
 fn all_addresses_of_a_family_are_each_of_them() {
     let addresses = |text: &str| -> Vec<String> {
-        let published = uplink(&mut model(&[text])).policy.published.clone();
+        let published = uplink(&mut model(&[text])).policy.source().published.clone();
         published.iter().map(|one| one.address.unwrap().to_string()).collect()
     };
     assert_eq!(addresses("0.0.0.0:80:80"), ["198.51.100.1", "10.0.0.1", "192.0.2.1"]);
@@ -174,10 +174,10 @@ fn two_networks_share_an_uplink_and_its_policy() {
     let is_shared = |egress| matches!(egress, EgressMode::Uplink(it) if Arc::ptr_eq(&it, &conf));
     assert!(is_shared(egress("br0")) && is_shared(egress("br1")));
     assert_eq!(egress("br2"), EgressMode::Internal);
-    assert_eq!(conf.policy.published.len(), 2);
+    assert_eq!(conf.policy.source().published.len(), 2);
     // The addresses of both gateways are the host's; that of an internal network is not.
     let gateways = ["192.0.2.1", "10.98.0.1"].map(|text| text.parse().unwrap());
-    assert!(gateways.iter().all(|gateway| conf.policy.host_addrs.contains(gateway)));
+    assert!(gateways.iter().all(|gateway| conf.policy.source().host_addrs.contains(gateway)));
     assert_eq!(model.count_publications(), (2, 0));
 }
 
@@ -190,7 +190,7 @@ fn only_changed_parts_are_compiled_again() {
         (network, model.uplink_conf().unwrap(), model.policy.fresh().unwrap())
     };
     let before = parts(&mut model);
-    let same = |after: &(Arc<NetworkConf>, Arc<UplinkConf>, Arc<nat::Policy>)| {
+    let same = |after: &(Arc<NetworkConf>, Arc<UplinkConf>, Arc<nat::CompiledPolicy>)| {
         [
             Arc::ptr_eq(&after.0, &before.0),
             Arc::ptr_eq(&after.1, &before.1),
