@@ -63,7 +63,7 @@ impl Packet {
     }
 
     pub(crate) fn from(&self) -> Realm {
-        self.owner.map_or(Realm::External, |owner| Realm::Internal(OwnerId(owner.into())))
+        self.owner.map_or(Realm::External, |owner| Realm::Internal(OwnerId(owner.into()), Zone(0)))
     }
 
     pub(crate) fn view(&self) -> View {
@@ -367,5 +367,5 @@ fn passes(flow: &Flow, packet: &Packet) -> Verdict {
         return Verdict::Passes { ends: (dst, src), to: Realm::External };
     }
     let Tuple { src, dst, .. } = flow.outwards();
-    Verdict::Passes { ends: (dst, src), to: Realm::Internal(OwnerId(flow.owner.into())) }
+    Verdict::Passes { ends: (dst, src), to: Realm::Internal(OwnerId(flow.owner.into()), Zone(0)) }
 }

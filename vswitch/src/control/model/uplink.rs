@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use vswitch_api::publish::{Protocol, Publication};
 use wire::MacAddr;
 
-use super::{Lease, Model};
+use super::{FIRST_NETWORK, Lease, Model};
 use crate::config::Uplink;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
 use crate::datapath::{
@@ -143,6 +143,7 @@ fn published(one: &Publication, lease: &Lease, local: &[IpAddr]) -> Vec<nat::Pub
         },
         address: None,
         ports: host.first()..=host.last(),
+        zone: nat::Zone(FIRST_NETWORK.0),
         to_v4: Some(lease.ipv4),
         to_v6: Some(lease.ipv6),
         to_port: one.ports.container().first(),

@@ -73,7 +73,7 @@ impl ForwardCtx<'_> {
     /// From where a port's frames come.
     pub(super) fn realm(&self, port: PortIndex) -> Realm {
         let is_inside = !self.snapshot.is_uplink(port);
-        if is_inside { Realm::Internal(OwnerId(port.get() as u32)) } else { Realm::External }
+        if is_inside { Realm::Internal(OwnerId(port.get() as u32), Zone(0)) } else { Realm::External }
     }
 
     pub(super) fn queue_tail(&mut self, ctx: FrameCtx) {
