@@ -88,7 +88,7 @@ impl ForwardCtx<'_> {
     /// Gives a frame that is not in the batch its verdict.
     pub(super) fn route(&mut self, ctx: &mut FrameCtx) {
         let conf = self.snapshot.port(ctx.port);
-        let network = conf.and_then(|conf| self.snapshot.network(conf.network));
+        let network = conf.and_then(|_| self.snapshot.network(ctx.network));
         let router = network.and_then(|network| Some((network, network.router.as_ref()?)));
         let is_uplink = conf.is_some_and(|conf| conf.kind == PortKind::Uplink);
         match (router, self.snapshot.uplink_of(ctx.port).filter(|_| is_uplink)) {

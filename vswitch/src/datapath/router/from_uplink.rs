@@ -65,7 +65,7 @@ impl<'a> ForwardCtx<'a> {
             Some(to) => {
                 to.copy_from_slice(&uplink.tap_mac.0);
                 self.state.counters.returned_to_host += 1;
-                Verdict::Unicast(uplink.port)
+                Verdict::Unicast(uplink.port.into())
             }
             None => Verdict::Drop(DropReason::NoBuffer),
         };

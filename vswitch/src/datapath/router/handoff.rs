@@ -193,6 +193,7 @@ impl ForwardCtx<'_> {
         let Some(network) = network.filter(|&network| network != NetworkIndex::NONE) else {
             return;
         };
+        ctx.network = network;
         ctx.src = Key::new(network, 0, ctx.meta.src);
         ctx.dst = Key::new(network, 0, ctx.meta.dst);
         (ctx.src_buckets, ctx.dst_buckets) = (fdb.buckets_of(ctx.src), fdb.buckets_of(ctx.dst));
