@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::zone::Zone;
 use crate::edit::Edit;
 use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_OWNER_MAX, FRAGMENT_RANGES_MAX};
 use crate::tuple::{Endpoint, Tuple};
 use crate::view::Fragment;
+use crate::zone::Zone;
 
 const A: Realm = Realm::Internal(OwnerId(1), Zone(0));
 const B: Realm = Realm::Internal(OwnerId(2), Zone(0));

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
-use vswitch_nat::{Endpoint, Kind, NatDrop, OwnerId, Realm, Time, Transport, Tuple, View};
+use vswitch_nat::{Endpoint, Kind, NatDrop, OwnerId, Realm, Time, Transport, Tuple, View, Zone};
 
 /// Ports that the inside appears from: eight of each parity, more than there are clients' endpoints of it.
 pub(crate) const PORTS: RangeInclusive<u16> = 20_000..=20_015;
