@@ -1,6 +1,7 @@
 //! Shared pieces of the benchmarks: a switch over ports in memory.
 #![forbid(unsafe_code)]
 
+pub mod churn;
 pub mod routed;
 pub mod shapes;
 pub mod stages;
@@ -81,7 +82,7 @@ impl Pipeline {
             fdb_entries_max: 65_536,
             statics: Vec::new(),
             neighbours: Vec::new(),
-            router: load.routed.then(routed::router),
+            router: load.routed.then(|| routed::router(Vec::new())),
             mac: MacAddr::ZERO,
             snooping: true,
         };

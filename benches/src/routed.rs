@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastpath::engine::memory::MemoryEngine;
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
-use nat::{CompiledPolicy, Policy};
+use nat::{CompiledPolicy, Policy, Published};
 use vswitch::datapath::{
     Batch, EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
     Routes, Snapshot, State, Stats, UplinkConf, UplinkNeighbours,
@@ -55,7 +55,7 @@ impl Pipeline {
         let host = (HOST, PortConf::new(NetworkIndex(0), PortKind::Host, GATEWAY));
         let ports = [host, (UPLINK, PortConf::uplink(TAP))];
         let ports = ports.into_iter().chain(containers().map(container));
-        let snapshot = Snapshot::compile(vec![network()], ports);
+        let snapshot = Snapshot::compile(vec![network(Vec::new())], ports);
         let mut pipeline = Self {
             engine,
             pool: Pool::new(POOL_FRAMES).expect("memory for the pool"),
@@ -93,13 +93,13 @@ fn containers() -> std::ops::Range<u16> {
 }
 
 /// A router with an uplink.
-pub(crate) fn router() -> RouterConf {
+pub(crate) fn router(published: Vec<Published>) -> RouterConf {
     let policy = Policy {
         external_v4: Some(OUTSIDE),
         external_v6: None,
         host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
-        published: Vec::new(),
+        published,
         quota: u32::MAX,
     };
     let default = "0.0.0.0/0".parse().expect("a prefix");
@@ -123,7 +123,8 @@ pub(crate) fn router() -> RouterConf {
     }
 }
 
-fn network() -> NetworkConf {
+/// A network with that router.
+pub(crate) fn network(published: Vec<Published>) -> NetworkConf {
     NetworkConf {
         mtu: 1500,
         ageing: Duration::from_secs(300),
@@ -132,7 +133,7 @@ fn network() -> NetworkConf {
         neighbours: Vec::new(),
         mac: GATEWAY,
         snooping: true,
-        router: Some(router()),
+        router: Some(router(published)),
     }
 }
 

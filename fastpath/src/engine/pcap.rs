@@ -11,7 +11,7 @@ use std::time::Duration;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 
-use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use super::{Engine, EngineEvent, EngineStats, PortQueue, Received, Wait};
 use crate::clock::Nanos;
 use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX};
 use crate::pool::{Frame, Pool};
@@ -114,7 +114,7 @@ impl PcapPort {
 
 impl Engine for PcapEngine {
     /// Capture ports have no descriptor: use [`PcapEngine::open`].
-    fn attach(&mut self, _port: PortIndex, _queue: OwnedFd) -> io::Result<()> {
+    fn attach(&mut self, _port: PortIndex, _queue: PortQueue) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use fastpath::{Nanos, PortIndex};
+use fastpath::{Nanos, PortIndex, PortQueue};
 use tokio::sync::oneshot;
 use vswitch_api::stats::WorkerStats;
 
@@ -114,7 +114,7 @@ impl Worker {
         // Other workers may have handed off frames of whoever had the slot until now, after it was closed here.
         self.state.forget_port(port, &mut io!(self));
         let before = self.counters(port);
-        self.engine.attach(port, queue)?;
+        self.engine.attach(port, PortQueue::Tap(queue))?;
         self.retired += before;
         self.stats.forget(port);
         self.open.push(port);
