@@ -13,6 +13,7 @@
 //! they hand each other the frames that the other translates.
 
 mod command;
+mod event;
 mod fdb_sync;
 mod handoff;
 mod rx_throttle;
@@ -35,13 +36,13 @@ use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
 pub(crate) use command::{Command, Removed, WorkerReport};
+pub use event::DataplaneEvent;
 pub(crate) use fdb_sync::FdbSync;
 pub(crate) use handoff::HandoffQueues;
 use rx_throttle::RxThrottle;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
-use crate::dataplane::DataplaneEvent;
 use crate::limits::{Count, EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
 
 /// Buffers and counters of a worker, which nobody observes. A macro, since a method would borrow all of it.

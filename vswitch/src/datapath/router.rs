@@ -46,6 +46,7 @@
 //! | `router/occupancy.rs` | that each port has its share of both |
 //! | `router/state.rs` | what is remembered from batch to batch |
 
+mod assignment;
 mod conf;
 mod fib;
 mod forward;
@@ -67,10 +68,10 @@ use fastpath::{Nanos, PortIndex};
 
 use ipnet::IpNet;
 
+pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours};
 use fib::Fib;
 use forward::ForwardCtx;
-pub(crate) use handoff::{HandoffIn, HandoffOut};
 pub use state::{RouterCounters, RouterState};
 
 use super::batch::FrameCtx;

@@ -9,7 +9,7 @@ use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
 use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, View, Zone};
 
-use super::handoff::{Assignment, HandoffOut};
+use super::assignment::{Assignment, HandoffOut};
 use super::icmp_limit::IcmpLimit;
 use super::neighbour_queue::NeighbourQueue;
 use super::resolve::NeighbourResolver;
@@ -202,12 +202,6 @@ impl RouterState {
     #[must_use]
     pub fn counters(&self) -> RouterCounters {
         self.counters
-    }
-
-    /// What happened to connections.
-    #[must_use]
-    pub fn connection_counters(&self) -> nat::Counters {
-        self.nat.counters()
     }
 
     /// Puts aside what is to wait, and what is due into the batch.
