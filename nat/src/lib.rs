@@ -22,7 +22,6 @@
 #![forbid(unsafe_code)]
 
 mod address;
-mod counters;
 mod direction;
 pub mod drop_reason;
 pub mod edit;
@@ -46,7 +45,6 @@ mod translatable;
 pub mod tuple;
 pub mod view;
 
-pub use counters::Counters;
 pub use drop_reason::NatDrop;
 pub use edit::{Edit, Realm, Translation};
 pub use nat::{Flushing, Nat, NatConfig, Row, Shard};
@@ -57,3 +55,4 @@ pub use state::State;
 pub use time::Time;
 pub use tuple::{Endpoint, Transport, Tuple};
 pub use view::{Fragment, Kind, Quoted, Segment, View};
+pub use vswitch_counters::{FragmentCounters, NatCounters};

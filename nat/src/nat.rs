@@ -27,7 +27,8 @@ pub use self::rows::Row;
 pub use self::shard::Shard;
 
 use self::revoke::Revoked;
-use crate::counters::Counters;
+use vswitch_counters::NatCounters;
+
 use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
@@ -83,7 +84,7 @@ pub struct Nat {
     /// Pages that there are of it.
     pages: usize,
     now: CoarseTime,
-    counters: Counters,
+    counters: NatCounters,
 }
 
 /// By what a policy is told from another without looking at all of it.
@@ -128,7 +129,7 @@ impl Nat {
             prefaulted: 0,
             pages: 0,
             now: CoarseTime(0),
-            counters: Counters::default(),
+            counters: NatCounters::default(),
         };
         nat.pages = nat.hashed_tables().into_iter().map(|slots| pages::count(slots)).sum();
         nat
@@ -176,7 +177,7 @@ impl Nat {
 
     /// What has happened so far.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> NatCounters {
         self.counters
     }
 

@@ -23,6 +23,7 @@ mod publish;
 mod replay;
 mod republish;
 mod start;
+mod stats;
 pub(crate) mod store;
 mod text;
 mod uplink;
@@ -99,13 +100,13 @@ impl Control {
     /// Counts an error that says that a limit is reached.
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
-            ControlError::PortsMax(_) => Some("PORTS_MAX"),
-            ControlError::StaticsMax(_) => Some("STATICS_MAX"),
-            ControlError::PublicationsMax(_) => Some("PUBLICATIONS_MAX"),
-            ControlError::AllowFromMax(_) => Some("ALLOW_FROM_MAX"),
-            ControlError::NoFreePort(_) => Some("PORT_ALLOC_TRIES_MAX"),
-            ControlError::Busy(..) => Some("DETACH_WAIT_MAX"),
-            ControlError::Dataplane(DataplaneError::Busy(_)) => Some("COMMANDS_MAX"),
+            ControlError::PortsMax(_) => Some("ports"),
+            ControlError::StaticsMax(_) => Some("static-entries"),
+            ControlError::PublicationsMax(_) => Some("publications"),
+            ControlError::AllowFromMax(_) => Some("allow-from-prefixes"),
+            ControlError::NoFreePort(_) => Some("host-port-tries"),
+            ControlError::Busy(..) => Some("detach-wait"),
+            ControlError::Dataplane(DataplaneError::Busy(_)) => Some("worker-commands"),
             _ => None,
         };
         limit.inspect(|limit| self.count_refusal(limit));

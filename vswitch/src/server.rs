@@ -41,7 +41,7 @@ pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver
             let place = match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => Ok(place),
                 Err(_) => {
-                    control.count_refusal("CONNECTIONS_MAX");
+                    control.count_refusal("api-connections");
                     Arc::clone(&places).acquire_owned().await
                 }
             };
@@ -97,7 +97,7 @@ async fn serve(
         result = connection.as_mut() => {
             if let Err(error) = result {
                 if error.downcast_ref().is_some_and(hyper::Error::is_timeout) {
-                    control.count_refusal("HEADER_READ_MAX");
+                    control.count_refusal("request-head-time");
                 }
                 tracing::debug!(%error, "connection ended badly");
             }

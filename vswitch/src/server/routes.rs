@@ -181,8 +181,8 @@ async fn limits(State(control): State<Control>) -> Result<Json<Vec<Limit>>, Fail
 /// Answers that say that a limit of the server is reached.
 async fn count_refusals(State(control): State<Control>, response: Response) -> Response {
     match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => control.count_refusal("BODY_MAX"),
-        StatusCode::REQUEST_TIMEOUT => control.count_refusal("BODY_READ_MAX"),
+        StatusCode::PAYLOAD_TOO_LARGE => control.count_refusal("request-body"),
+        StatusCode::REQUEST_TIMEOUT => control.count_refusal("request-body-time"),
         _ => {}
     }
     response

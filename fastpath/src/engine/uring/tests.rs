@@ -288,7 +288,7 @@ fn every_write_ends_as_one_count() {
     }
     bench.round();
     let io = bench.engine.port_io(B);
-    assert_eq!((io.tx_frames, io.tx_bytes), (1, 60));
+    assert_eq!((io.traffic.tx_frames, io.traffic.tx_bytes), (1, 60));
     let count = |kind: TxDrop| io.tx_drops[kind as usize];
     assert_eq!(count(TxDrop::Short), 1);
     assert_eq!(count(TxDrop::NoRoom), 3);
