@@ -89,7 +89,7 @@ longer  12.3k  /run/netns/a
     #[test]
     fn an_empty_table_has_its_header() {
         assert_eq!(
-            table([Column::Text("NAME"), Column::Number("RX")], [[String::new(); 2]; 0]),
+            table([Column::Text("NAME"), Column::Number("RX")], Vec::<[String; 2]>::new()),
             "NAME  RX\n"
         );
     }

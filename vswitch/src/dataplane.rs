@@ -128,6 +128,8 @@ pub struct StatsReport {
     pub retired: PortCounters,
     /// Counters of each worker.
     pub workers: Vec<WorkerStats>,
+    /// FDB entries of each network, by its index: of the worker that knows most.
+    pub fdb_entries: Vec<usize>,
 }
 
 impl StatsReport {
@@ -331,6 +333,7 @@ impl Dataplane {
     pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
         let mut sums = BTreeMap::<PortIndex, PortCounters>::new();
         let (mut workers, mut retired) = (Vec::new(), PortCounters::default());
+        let mut fdb_entries = Vec::new();
         for worker in 0..self.workers() {
             let report = self.ask(worker, |reply| Command::Report { reply }).await?;
             for (port, counters) in report.ports {
@@ -338,8 +341,12 @@ impl Dataplane {
             }
             retired += report.closed;
             workers.push(report.worker);
+            fdb_entries.resize(fdb_entries.len().max(report.fdb_entries.len()), 0);
+            for (most, entries) in fdb_entries.iter_mut().zip(report.fdb_entries) {
+                *most = entries.max(*most);
+            }
         }
-        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers })
+        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers, fdb_entries })
     }
 
     /// The forwarding database: what any worker knows, at its youngest age.

@@ -71,6 +71,12 @@ pub enum ValueError {
     /// Neither of the two ways of multicast.
     #[error("{0:?} is neither `snoop` nor `flood`")]
     Multicast(String),
+    /// No address for metrics.
+    #[error(
+        "{0:?} cannot be the address of the metrics: write ADDR:PORT with a port from 1 to 65535, such as \
+         127.0.0.1:9090, [::1]:9090, or :9090 for loopback"
+    )]
+    Metrics(String),
     /// No way out.
     #[error(
         "{0:?} cannot be the uplink: write `auto` (the default route's device), the name of a device, \

@@ -30,6 +30,8 @@ pub(super) struct Inner {
     pub(super) neighbours: Neighbours,
     pub(super) boot_id: String,
     pub(super) started: Instant,
+    /// The same in seconds since 1970, for the metrics.
+    pub(super) started_s: u64,
     pub(super) shutdown: Notify,
     pub(super) ending: AtomicBool,
     /// What was refused since a limit was hit.
@@ -71,6 +73,7 @@ impl Inner {
             neighbours,
             boot_id,
             started: Instant::now(),
+            started_s: fastpath::Clock.unix_s(),
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
             refusals: Refusals::default(),

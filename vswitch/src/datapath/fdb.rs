@@ -73,6 +73,12 @@ impl Fdb {
         self.len == 0
     }
 
+    /// Entries of each network, by its index.
+    #[must_use]
+    pub fn entries_per_network(&self) -> &[usize] {
+        &self.per_network
+    }
+
     /// Counters of entries evicted, and of static entries without a place.
     #[must_use]
     pub fn counters(&self) -> FdbCounters {

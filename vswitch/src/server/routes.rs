@@ -21,6 +21,7 @@ use vswitch_api::status::Status;
 use super::error::Failure;
 use super::extract::{Body, PathSegment};
 use super::limits::BODY_MAX;
+use super::metrics;
 use crate::control::Control;
 
 /// The API.
@@ -38,6 +39,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
         .route(routes::STATS, get(stats))
         .route(routes::LIMITS, get(limits))
+        .route(routes::METRICS, get(metrics::scrape))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))

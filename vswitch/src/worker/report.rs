@@ -14,6 +14,8 @@ pub(crate) struct WorkerReport {
     /// Sum over all ports that are no longer open.
     pub(crate) closed: PortCounters,
     pub(crate) worker: WorkerStats,
+    /// FDB entries of each network, by its index.
+    pub(crate) fdb_entries: Vec<usize>,
 }
 
 impl Worker {
@@ -70,6 +72,11 @@ impl Worker {
         worker += RoundCounters { throttles: self.rx_throttle.count(), ..self.counters };
         worker += self.engine.stats();
         worker += self.pool.counters();
-        WorkerReport { ports, closed, worker }
+        WorkerReport {
+            ports,
+            closed,
+            worker,
+            fdb_entries: state.fdb.entries_per_network().to_vec(),
+        }
     }
 }
