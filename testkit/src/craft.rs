@@ -1,8 +1,8 @@
-//! Packets that no kernel would send, written by hand in Python.
+//! Packets that no kernel sends, made by Python scripts.
 
-use super::{Netns, Process};
+use crate::{Netns, Process};
 
-/// What the scripts of [`Netns::craft`] begin with: IPv4 and IPv6 packets, by the family of their addresses.
+/// Prelude of the scripts: functions that make IPv4 and IPv6 packets, by the family of the addresses.
 const CRAFT: &str = "\
 import random, socket, struct, sys
 TCP, UDP, SCTP, ICMP = 6, 17, 132, {4: 1, 6: 58}
@@ -72,25 +72,17 @@ def send_by(ifname, mac, packet):
 ";
 
 impl Netns {
-    /// Runs a script of the attacker's, which must come to its end; gives what it printed.
+    /// Runs a script that makes packets, which must succeed; returns its output.
     #[track_caller]
-    pub(crate) fn craft(&self, script: &str, args: &[&str]) -> String {
+    pub fn craft(&self, script: &str, args: &[&str]) -> String {
         let script = format!("{CRAFT}{script}");
         self.ok(&[&["python3", "-c", &script][..], args].concat())
     }
 
-    /// Starts such a script.
+    /// Starts a script that makes packets.
     #[track_caller]
-    pub(crate) fn spawn_crafting(&self, script: &str, args: &[&str]) -> Process {
+    pub fn spawn_crafting(&self, script: &str, args: &[&str]) -> Process {
         let script = format!("{CRAFT}{script}");
         self.spawn(&[&["python3", "-c", &script][..], args].concat())
-    }
-
-    /// The MAC address of a link inside.
-    #[track_caller]
-    pub(crate) fn mac(&self, ifname: &str) -> String {
-        let link: serde_json::Value =
-            serde_json::from_str(&self.ok(&["ip", "-j", "link", "show", ifname])).expect("JSON");
-        link[0]["address"].as_str().expect("a MAC address").to_owned()
     }
 }

@@ -1,21 +1,13 @@
 //! The API as a client meets it. Needs root.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{Api, Lab};
 use serde_json::{Value, json};
 
-#[test]
-#[ignore = "the daemon of the other tests"]
-fn daemon_process() {
-    common::daemon_process();
-}
+use crate::lab::{Api, Lab};
 
 #[test]
 #[ignore = "a client without privilege, for another test"]
@@ -29,7 +21,7 @@ fn stranger_process() {
 fn answers_what_is_described_and_refuses_the_rest() {
     let mut lab = Lab::new();
     let daemon = lab.up("");
-    let text = include_str!("../../docs/openapi.json");
+    let text = include_str!("../../../docs/openapi.json");
     let description: Value = serde_json::from_str(text).unwrap();
     for (path, operations) in description["paths"].as_object().unwrap() {
         if path == "/v1/shutdown" {
@@ -92,7 +84,7 @@ fn slow_clients_do_not_hold_up_the_others() {
     }
     assert_eq!(daemon.api.get("/v1/status")["ports"], 0);
     // Nor the end of the daemon.
-    let start = common::now();
+    let start = Instant::now();
     daemon.down();
     assert!(start.elapsed() < Duration::from_secs(8));
 }
@@ -115,7 +107,7 @@ fn the_socket_is_for_root_only() {
     let output = std::process::Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&program)
-        .args(["--exact", "stranger_process", "--ignored", "--nocapture"])
+        .args(["--exact", "api::stranger_process", "--ignored", "--nocapture"])
         .env("VSWITCH_TEST_SOCKET", lab.socket())
         .output()
         .unwrap();

@@ -1,16 +1,16 @@
-//! What a namespace looks like from outside: to show that something left no trace.
+//! The state of a namespace, to show that a command left no trace.
 
 use std::collections::BTreeSet;
 
-use super::Netns;
+use crate::Netns;
 
 /// Links, addresses, routes, rules, sysctls and nftables rules of a namespace, line by line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     lines: BTreeSet<String>,
 }
 
-/// What to show, and the title of its lines.
+/// Commands that show the state, and the title of their lines.
 const VIEWS: [(&str, &[&str]); 8] = [
     ("link", &["ip", "-o", "-d", "link"]),
     ("address", &["ip", "-o", "address"]),
@@ -27,8 +27,9 @@ const VIEWS: [(&str, &[&str]); 8] = [
 const VOLATILE: [&str; 2] = ["nf_conntrack_count", "/route/flush"];
 
 impl Snapshot {
+    /// Reads the state now.
     #[track_caller]
-    pub(crate) fn take(netns: &Netns) -> Self {
+    pub fn take(netns: &Netns) -> Self {
         let mut lines = BTreeSet::new();
         for (title, command) in VIEWS {
             let text = netns.ok(command);
@@ -41,18 +42,18 @@ impl Snapshot {
 
     /// Panics with the difference unless `after` is the same.
     #[track_caller]
-    pub(crate) fn assert_same(&self, after: &Self) {
+    pub fn assert_same(&self, after: &Self) {
         let (gone, new) = (self.added(after), after.added(self));
         assert!(gone.is_empty() && new.is_empty(), "gone: {gone:#?}\nnew: {new:#?}");
     }
 
-    /// Lines that `before` has not.
-    pub(crate) fn added<'a>(&'a self, before: &'a Self) -> Vec<&'a str> {
+    /// Lines that are not in `before`.
+    pub fn added<'a>(&'a self, before: &'a Self) -> Vec<&'a str> {
         self.lines.difference(&before.lines).map(String::as_str).collect()
     }
 
     /// Lines that contain `text`.
-    pub(crate) fn with(&self, text: &str) -> Vec<&str> {
+    pub fn with(&self, text: &str) -> Vec<&str> {
         self.lines.iter().map(String::as_str).filter(|line| line.contains(text)).collect()
     }
 }

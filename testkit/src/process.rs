@@ -1,4 +1,4 @@
-//! External commands with a time limit, and background processes that die with their guard.
+//! External commands with a time limit, and background processes that end with their guard.
 
 use std::fmt;
 use std::fs::File;
@@ -11,18 +11,22 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// What a finished command left.
+/// Result of a finished command.
 #[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) command: String,
-    pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Output {
+    /// The command line.
+    pub command: String,
+    /// Exit status.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
 }
 
 impl Output {
     /// The exit code; a death by signal panics.
-    pub(crate) fn code(&self) -> i32 {
+    pub fn code(&self) -> i32 {
         self.status
             .code()
             .unwrap_or_else(|| panic!("ended by signal {:?}\n{self}", self.status.signal()))
@@ -30,7 +34,7 @@ impl Output {
 
     /// Standard output of a command that must have succeeded.
     #[track_caller]
-    pub(crate) fn ok(self) -> String {
+    pub fn ok(self) -> String {
         assert!(self.status.success(), "{self}");
         self.stdout
     }
@@ -43,9 +47,9 @@ impl fmt::Display for Output {
     }
 }
 
-/// Runs `command` to its end; past `limit` it is killed with all its children, and the test fails.
+/// Runs `command` to its end; past `limit` it and its children are killed, and the test fails.
 #[track_caller]
-pub(crate) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Output {
+pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Output {
     let mut process = Process::spawn(command.stdin(Stdio::piped()));
     let mut stdin = process.stdin();
     let input = input.to_vec();
@@ -56,8 +60,9 @@ pub(crate) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Outpu
     output
 }
 
-/// A background process in its own process group; dropping it kills the whole group.
-pub(crate) struct Process {
+/// A background process in a process group of its own, which dropping kills.
+#[derive(Debug)]
+pub struct Process {
     command: String,
     child: Child,
     stdout: Option<JoinHandle<String>>,
@@ -67,7 +72,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command`; its output is collected.
     #[track_caller]
-    pub(crate) fn spawn(command: &mut Command) -> Self {
+    pub fn spawn(command: &mut Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Self::start(command);
         process.stdout = process.child.stdout.take().map(collect);
@@ -77,7 +82,7 @@ impl Process {
 
     /// Starts `command`; its output goes to `log`.
     #[track_caller]
-    pub(crate) fn spawn_logged(command: &mut Command, log: File) -> Self {
+    pub fn spawn_logged(command: &mut Command, log: File) -> Self {
         let copy = log.try_clone().expect("duplicate the log's descriptor");
         Self::start(command.stdin(Stdio::null()).stdout(copy).stderr(log))
     }
@@ -89,26 +94,29 @@ impl Process {
         Self { command: text, child, stdout: None, stderr: None }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// Process id.
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its standard input; once, and only where the command was given a pipe.
-    pub(crate) fn stdin(&mut self) -> ChildStdin {
+    /// Standard input, once, where the command was given a pipe.
+    pub fn stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().expect("stdin is a pipe")
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
         kill(pid_of(&self.child), signal).unwrap_or_else(|e| panic!("kill {}: {e}", self.command));
     }
 
     /// Waits for its end; past `limit` it is killed and the test fails.
     #[track_caller]
-    pub(crate) fn finish(mut self, limit: Duration) -> Output {
+    pub fn finish(mut self, limit: Duration) -> Output {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("wait for a child") {

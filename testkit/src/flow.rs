@@ -1,13 +1,12 @@
-//! Long-lived exchanges, to be hurt while they last.
+//! Long-lived exchanges, for tests that disturb the switch meanwhile.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::remote::READY_MAX;
-use super::{Netns, Process, Receiver, wait_for};
+use crate::{Netns, Process, READY_MAX, Receiver, wait_for};
 
-/// Sends pseudo-random bytes over TCP until a file is there: `ADDR PORT FILE`; prints their SHA-256.
+/// Sends pseudo-random bytes over TCP until a file exists: `ADDR PORT FILE`; prints their SHA-256.
 const SEND_UNTIL: &str = "\
 import hashlib, os, random, socket, sys, time
 rng, digest = random.Random('flow'), hashlib.sha256()
@@ -23,7 +22,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10) as s:
 print(digest.hexdigest())
 ";
 
-/// Prints each datagram that comes, by its length and SHA-256, until one comes that begins with `end`: `ADDR PORT`.
+/// Prints length and SHA-256 of each datagram until one begins with `end`: `ADDR PORT`.
 const COLLECT: &str = "\
 import hashlib, socket, sys
 family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
@@ -34,25 +33,26 @@ while not (data := s.recv(65535)).startswith(b'end'):
     print(len(data), hashlib.sha256(data).hexdigest())
 ";
 
-/// A TCP connection over which data goes until its end.
-pub(crate) struct Flow {
+/// A TCP connection that carries data until it is dropped.
+#[derive(Debug)]
+pub struct Flow {
     sender: Process,
     receiver: Receiver,
     dir: tempfile::TempDir,
 }
 
 impl Flow {
-    /// From one namespace to a receiver in another, which is reached by the address that it listens at.
+    /// Connects a namespace to a receiver in another, at the address where that listens.
     #[track_caller]
-    pub(crate) fn start(from: &Netns, to: &Netns, address: IpAddr) -> Self {
+    pub fn start(from: &Netns, to: &Netns, address: IpAddr) -> Self {
         let receiver = Receiver::start(to, address);
         let port = receiver.port();
         Self::towards(from, receiver, (address, port))
     }
 
-    /// To a receiver that is reached by another address, such as a published one.
+    /// Connects to a receiver by another address, such as a published one.
     #[track_caller]
-    pub(crate) fn towards(from: &Netns, receiver: Receiver, (to, port): (IpAddr, u16)) -> Self {
+    pub fn towards(from: &Netns, receiver: Receiver, (to, port): (IpAddr, u16)) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (to, port) = (to.to_string(), port.to_string());
         let stop = end_file(&dir);
@@ -67,14 +67,14 @@ impl Flow {
         Self { sender, receiver, dir }
     }
 
-    /// The port at which it is received.
-    pub(crate) fn port(&self) -> u16 {
+    /// Port of the receiver.
+    pub fn port(&self) -> u16 {
         self.receiver.port()
     }
 
-    /// It still lives: what is sent now arrives as well, and is what was sent.
+    /// Ends the flow; all bytes must have arrived, those sent now included.
     #[track_caller]
-    pub(crate) fn arrives(self) {
+    pub fn arrives(self) {
         std::fs::write(end_file(&self.dir), "").expect("write a file");
         let sent = self.sender.finish(Duration::from_secs(30)).ok();
         assert_eq!(self.receiver.digest(), sent, "not the bytes that were sent");
@@ -85,14 +85,16 @@ fn end_file(dir: &tempfile::TempDir) -> PathBuf {
     dir.path().join("end")
 }
 
-/// A process that takes datagrams.
-pub(crate) struct Collector {
+/// A process that receives datagrams.
+#[derive(Debug)]
+pub struct Collector {
     process: Process,
 }
 
 impl Collector {
+    /// Starts the process and waits until it listens.
     #[track_caller]
-    pub(crate) fn start(netns: &Netns, address: IpAddr, port: u16) -> Self {
+    pub fn start(netns: &Netns, address: IpAddr, port: u16) -> Self {
         let (address, text) = (address.to_string(), port.to_string());
         let mut process = netns.spawn(&["python3", "-c", COLLECT, &address, &text]);
         wait_for("the collector listens", READY_MAX, || {
@@ -102,9 +104,9 @@ impl Collector {
         Self { process }
     }
 
-    /// A line for each datagram that came before the end.
+    /// One line for each datagram before the last.
     #[track_caller]
-    pub(crate) fn collected(self) -> Vec<String> {
+    pub fn collected(self) -> Vec<String> {
         let output = self.process.finish(Duration::from_secs(10)).ok();
         output.lines().map(str::to_owned).collect()
     }

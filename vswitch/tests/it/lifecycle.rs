@@ -1,32 +1,25 @@
 //! Up, down, crash and up again. Needs root.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
-mod common;
+use std::time::{Duration, Instant};
 
-use std::time::Duration;
-
-use common::{Lab, eventually, now};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use testkit::{Process, wait_for};
 
-#[test]
-#[ignore = "the daemon of the other tests"]
-fn daemon_process() {
-    common::daemon_process();
-}
+use crate::lab::{Api, DAEMON_ARGS, Lab};
 
 #[test]
 fn down_leaves_the_host_as_it_was() {
     let mut lab = Lab::new();
     let a = lab.add_namespace("a");
-    let before = lab.host_picture();
+    let before = lab.host_snapshot();
     let daemon = lab.up("");
     daemon.api.attach(&json!({"name": "a", "netns": {"name": a}}));
     let link = lab.in_namespace("host", &["ip", "address", "show", "br0"]);
     assert!(link.contains("10.99.0.1/16") && link.contains(",UP,LOWER_UP"), "{link}");
-    assert_ne!(lab.host_picture(), before);
+    assert_ne!(lab.host_snapshot(), before);
     daemon.down();
-    assert_eq!(lab.host_picture(), before);
+    before.assert_same(&lab.host_snapshot());
     assert!(!lab.socket().exists());
     assert!(!lab.in_namespace("a", &["ip", "link"]).contains("eth0"));
 }
@@ -34,12 +27,13 @@ fn down_leaves_the_host_as_it_was() {
 #[test]
 fn signals_end_it_in_the_same_way() {
     let mut lab = Lab::new();
-    let before = lab.host_picture();
+    let before = lab.host_snapshot();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let mut daemon = lab.up("");
+        let daemon = lab.up("");
         daemon.signal(signal);
-        assert!(daemon.wait().success(), "{signal}: {}", daemon.log());
-        assert_eq!(lab.host_picture(), before);
+        let (status, log) = daemon.wait();
+        assert!(status.success(), "{signal}: {log}");
+        before.assert_same(&lab.host_snapshot());
         assert!(!lab.socket().exists());
     }
 }
@@ -110,7 +104,8 @@ fn a_namespace_is_found_again_by_a_process_when_its_path_is_gone() {
     let a = lab.add_namespace("a");
     let daemon = lab.up("");
     let mut sleeper = std::process::Command::new("nsenter");
-    lab.spawn(sleeper.args([&format!("--net=/run/netns/{a}"), "sleep", "60"]));
+    sleeper.args([&format!("--net=/run/netns/{a}"), "sleep", "60"]);
+    let _sleeper = Process::spawn(&mut sleeper);
     std::thread::sleep(Duration::from_millis(100));
     daemon.api.attach(&json!({"name": "a", "netns": {"name": a}}));
     daemon.crash();
@@ -166,7 +161,7 @@ fn what_is_in_the_way_is_named_and_nothing_changes() {
     ip(&lab, &["ip", "-6", "route", "add", "fd00:7::/48", "dev", "dum0"]);
     ip(&lab, &["ip", "route", "add", "default", "via", "10.7.3.2"]);
     ip(&lab, &["ip", "route", "add", "blackhole", "10.9.0.0/16"]);
-    let before = lab.host_picture();
+    let before = lab.host_snapshot();
     for (settings, parts) in [
         ("bridge = \"dum0\"", &["dum0", "--bridge"][..]),
         ("subnet = \"10.7.0.0/16\"", &["10.7.0.0/16", "10.7.3.0/24", "dum0", "--subnet"]),
@@ -177,7 +172,7 @@ fn what_is_in_the_way_is_named_and_nothing_changes() {
         for part in parts {
             assert!(refusal.contains(part), "{settings}: {refusal}");
         }
-        assert_eq!(lab.host_picture(), before);
+        before.assert_same(&lab.host_snapshot());
         assert!(!lab.socket().exists());
     }
     lab.up("").down();
@@ -200,8 +195,8 @@ fn a_second_daemon_is_refused_and_does_no_harm() {
         "bridge = \"br1\"\nsubnet = \"10.98.0.0/16\"\nsocket = {other:?}\nstate_dir = {state:?}"
     );
     let mut second = lab.try_up(&settings);
-    second.api = common::Api(other.clone());
-    eventually("the second answers", Duration::from_secs(10), || {
+    second.api = Api(other.clone());
+    wait_for("the second answers", Duration::from_secs(10), || {
         second.api.try_call("GET", "/v1/status", None).is_some()
     });
     assert_eq!(daemon.api.names(), ["a"]);
@@ -216,7 +211,7 @@ fn left_overs_do_not_stop_it_and_foreign_files_are_left_alone() {
     let daemon = lab.up("");
     daemon.crash();
     assert!(lab.socket().exists());
-    let start = now();
+    let start = Instant::now();
     lab.up("").down();
     println!("up after a crash and down: {:?}", start.elapsed());
     std::fs::write(lab.socket(), "mine").unwrap();
@@ -245,7 +240,7 @@ fn missing_privilege_is_named() {
     let output = std::process::Command::new("setpriv")
         .args(["--bounding-set=-net_admin", "--inh-caps=-net_admin"])
         .arg(program)
-        .args(["--exact", "daemon_process", "--ignored", "--nocapture"])
+        .args(DAEMON_ARGS)
         .env("VSWITCH_TEST_CONFIG", &config)
         .output()
         .unwrap();

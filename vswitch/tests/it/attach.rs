@@ -1,25 +1,18 @@
 //! Attach and detach in real namespaces. Needs root.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
-mod common;
+use std::time::{Duration, Instant};
 
-use std::time::Duration;
-
-use common::{Lab, eventually, now};
 use serde_json::json;
+use testkit::{Process, wait_for};
 
-#[test]
-#[ignore = "the daemon of the other tests"]
-fn daemon_process() {
-    common::daemon_process();
-}
+use crate::lab::Lab;
 
 #[test]
 fn two_containers_and_the_host_reach_each_other() {
     let mut lab = Lab::new();
     let (a, b) = (lab.add_namespace("a"), lab.add_namespace("b"));
     let daemon = lab.up("");
-    let start = now();
+    let start = Instant::now();
     let port_a = daemon.api.attach(&json!({"name": "a", "netns": {"name": a}}));
     println!("first attach took {:?}", start.elapsed());
     let port_b =
@@ -44,7 +37,7 @@ fn two_containers_and_the_host_reach_each_other() {
     assert_eq!(daemon.api.detach("a").code(), "not_found");
     assert!(!lab.in_namespace("a", &["ip", "link"]).contains("eth0"));
     assert_eq!(daemon.api.names(), ["b"]);
-    eventually("a is forgotten", Duration::from_secs(1), || {
+    wait_for("a is forgotten", Duration::from_secs(1), || {
         !daemon.api.get("/v1/fdb").to_string().contains(port_a["mac"].as_str().unwrap())
     });
     daemon.down();
@@ -173,7 +166,7 @@ fn a_process_that_exits_during_the_attach_is_refused_or_cleaned_up() {
         // Until it has its own namespace.
         let own = std::fs::read_link("/proc/self/ns/net").unwrap();
         let path = format!("/proc/{pid}/ns/net");
-        eventually("it unshares", Duration::from_secs(5), || {
+        wait_for("it unshares", Duration::from_secs(5), || {
             std::fs::read_link(&path).is_ok_and(|link| link != own)
         });
         let killer = std::thread::spawn(move || {
@@ -187,7 +180,7 @@ fn a_process_that_exits_during_the_attach_is_refused_or_cleaned_up() {
         if answer.status != 201 {
             assert_eq!(answer.code(), "not_found", "{answer:?}");
         }
-        eventually("it is forgotten", Duration::from_secs(1), || daemon.api.names().is_empty());
+        wait_for("it is forgotten", Duration::from_secs(1), || daemon.api.names().is_empty());
     }
     assert!(!lab.in_namespace("host", &["ip", "link"]).contains("vswtap"));
     daemon.down();
@@ -199,9 +192,10 @@ fn a_container_that_dies_takes_its_port_with_it_within_a_second() {
     let daemon = lab.up("subnet = \"10.7.0.0/24\"");
     let netns = format!("--net=/run/netns/{}", lab.add_namespace("b"));
     let mut sleeper = std::process::Command::new("unshare");
-    let pid = lab.spawn(sleeper.args(["--net", "sleep", "60"]));
+    let container = Process::spawn(sleeper.args(["--net", "sleep", "60"]));
+    let pid = container.pid();
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();
-    eventually("it unshares", Duration::from_secs(5), || {
+    wait_for("it unshares", Duration::from_secs(5), || {
         std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|link| link != own)
     });
     let request = json!({"name": "a", "netns": {"pid": pid}, "ipv4": "10.7.0.50"});
@@ -209,20 +203,20 @@ fn a_container_that_dies_takes_its_port_with_it_within_a_second() {
     daemon
         .api
         .attach(&json!({"name": "b", "netns": {"path": netns.strip_prefix("--net=").unwrap()}}));
-    lab.kill(pid);
-    eventually("a is gone", Duration::from_secs(1), || daemon.api.names() == ["b"]);
+    drop(container);
+    wait_for("a is gone", Duration::from_secs(1), || daemon.api.names() == ["b"]);
     let state = lab.state_dir().join("state.json");
-    eventually("the document forgets it", Duration::from_secs(1), || {
+    wait_for("the document forgets it", Duration::from_secs(1), || {
         !std::fs::read_to_string(&state).unwrap().contains("10.7.0.50")
     });
     // Its address is free for who asks for it, and an interface that is deleted counts as gone too.
     lab.in_namespace("b", &["ip", "link", "delete", "eth0"]);
-    eventually("b is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
-    let b = lab.full("b");
+    wait_for("b is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
+    let b = lab.netns("b").name();
     daemon.api.attach(&json!({"name": "a", "netns": {"name": b}, "ipv4": "10.7.0.50"}));
     // Nothing of ours keeps a namespace alive that nobody is in.
     lab.remove_namespace("b");
-    eventually("a is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
+    wait_for("a is gone", Duration::from_secs(1), || daemon.api.names().is_empty());
     daemon.down();
 }
 
@@ -237,7 +231,7 @@ fn what_a_lost_port_had_can_be_had_at_once() {
     for _ in 0..20 {
         lab.in_namespace("a", &["ip", "link", "delete", "eth0"]);
         // Without the pauses of `eventually`.
-        let start = now();
+        let start = Instant::now();
         while !daemon.api.names().is_empty() {
             assert!(start.elapsed() < Duration::from_secs(1), "a is not gone within a second");
         }
@@ -284,7 +278,7 @@ fn attaches_overlap_and_are_quick_with_200_ports() {
     let names: Vec<_> = (0..PORTS).map(|n| lab.add_namespace(&format!("n{n}"))).collect();
     let last = lab.add_namespace("last");
     let daemon = lab.up("");
-    let start = now();
+    let start = Instant::now();
     let threads: Vec<_> = (0..4)
         .map(|thread| {
             let (api, names) = (daemon.api.clone(), names.clone());
@@ -297,7 +291,7 @@ fn attaches_overlap_and_are_quick_with_200_ports() {
         .collect();
     let mut slowest_read = Duration::ZERO;
     while threads.iter().any(|thread| !thread.is_finished()) {
-        let asked = now();
+        let asked = Instant::now();
         daemon.api.get("/v1/ports");
         slowest_read = slowest_read.max(asked.elapsed());
     }
@@ -312,16 +306,16 @@ fn attaches_overlap_and_are_quick_with_200_ports() {
     }
     let mut times = Vec::new();
     for _ in 0..10 {
-        let asked = now();
+        let asked = Instant::now();
         daemon.api.attach(&json!({"name": "last", "netns": {"name": last}}));
         times.push(asked.elapsed());
-        let asked = now();
+        let asked = Instant::now();
         assert_eq!(daemon.api.detach("last").status, 204);
         println!("attach {:?}, detach {:?}", times.last().unwrap(), asked.elapsed());
     }
     times.sort();
     println!("median attach with {PORTS} ports: {:?}", times[times.len() / 2]);
-    let asked = now();
+    let asked = Instant::now();
     daemon.down();
     println!("down with {PORTS} ports: {:?}", asked.elapsed());
 }

@@ -1,7 +1,4 @@
 //! Commands in a sandbox. Needs root.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
-
-mod common;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -10,8 +7,10 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use common::{Lab, eventually};
+use testkit::wait_for;
 use vswitch::isolate::{Mode, Sandbox, exit_code};
+
+use crate::lab::Lab;
 
 /// Runs a shell script in a sandbox; gives its end and what it wrote to `$OUT`.
 fn sh(sandbox: Sandbox, script: &str) -> (ExitStatus, String) {
@@ -55,7 +54,7 @@ fn hosts_and_resolv_conf_are_private_and_are_cleaned_up() {
     // The mounts keep the files; by name there is nothing, so nothing stays even if we are killed.
     // Other tests of this process may be making theirs at this moment.
     let own = format!("vswitch-run-{}-", std::process::id());
-    eventually("no file is left by name", Duration::from_secs(10), || {
+    wait_for("no file is left by name", Duration::from_secs(10), || {
         let names = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
         names.filter(|e| e.file_name().to_string_lossy().starts_with(&own)).count() == 0
     });
