@@ -30,7 +30,10 @@ pub(crate) struct Scrape {
     /// Seconds since 1970.
     pub(crate) started_s: u64,
     pub(crate) networks: Vec<NetworkGauges>,
-    pub(crate) uplinks: Vec<UplinkStatus>,
+    /// Name and state of each uplink.
+    pub(crate) uplinks: Vec<(String, UplinkStatus)>,
+    /// Published ports: open, and pending.
+    pub(crate) publications: [u64; 2],
     pub(crate) stats: Stats,
     pub(crate) limits: Vec<Limit>,
 }
@@ -41,6 +44,7 @@ impl Scrape {
         let mut text = Exposition::default();
         self.daemon(&mut text);
         self.networks(&mut text);
+        self.uplinks(&mut text);
         self.ports(&mut text);
         self.workers(&mut text);
         self.drops(&mut text);
@@ -75,23 +79,22 @@ impl Scrape {
                 text.sample(name, &[("network", &network.name)], value(network));
             }
         }
-        let families: [(&str, &str, Value<UplinkStatus>); 3] = [
-            ("vswitch_uplink_up", "1 while packets can leave by the uplink, else 0.", |one| {
-                u64::from(one.state == "up")
-            }),
-            ("vswitch_uplink_publications", "Published ports that are open.", |one| {
-                one.published as u64
-            }),
-            ("vswitch_uplink_publications_pending", "Published ports that are not open.", |one| {
-                one.publish_pending as u64
-            }),
-        ];
-        for (name, help, value) in families {
-            text.family(name, Kind::Gauge, help);
-            for uplink in &self.uplinks {
-                text.sample(name, &[("device", &uplink.device)], value(uplink));
-            }
+    }
+
+    fn uplinks(&self, text: &mut Exposition) {
+        let name = "vswitch_uplink_up";
+        text.family(name, Kind::Gauge, "1 while packets can leave by the uplink, else 0.");
+        for (uplink, status) in &self.uplinks {
+            let labels = [("uplink", uplink.as_str()), ("device", &status.device)];
+            text.sample(name, &labels, u64::from(status.state == "up"));
         }
+        let [published, pending] = self.publications;
+        let name = "vswitch_publications";
+        text.family(name, Kind::Gauge, "Published ports that are open.");
+        text.sample(name, &[], published);
+        let name = "vswitch_publications_pending";
+        text.family(name, Kind::Gauge, "Published ports that are not open yet.");
+        text.sample(name, &[], pending);
     }
 
     fn ports(&self, text: &mut Exposition) {

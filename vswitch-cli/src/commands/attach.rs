@@ -24,8 +24,8 @@ pub(crate) struct AttachArgs {
     /// The namespace: of a process id, at a path, or a name of `ip netns`
     #[arg(long, value_name = "PID|PATH|NAME", value_parser = value::netns)]
     netns: NetnsRef,
-    /// Name of the attachment: a DNS label, unique on this switch
-    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    /// Name of the attachment, unique in its network
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: String,
     /// The network to join [default: the first one]
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
@@ -89,6 +89,8 @@ impl AddressArgs {
             ifname: self.ifname.map(|ifname| ifname.to_string()),
             settings: SettingsChange::default(),
             publish: Vec::new(),
+            aliases: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::value::{self, NetworkMode};
 #[command(override_usage = "vswitch run [OPTIONS] --name <NAME> -- <CMD>...")]
 pub(crate) struct RunArgs {
     /// Name of the attachment; needed on a network of the switch
-    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: Option<String>,
     /// A network of the switch [default: the first one], or another kind of network
     #[arg(long, value_name = "NETWORK|host|container:NAME|none")]

@@ -1,5 +1,6 @@
 //! Attachments of containers: asking for one, listing them, inspecting one.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -24,7 +25,7 @@ pub enum NetnsRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttachRequest {
-    /// Unique name of the attachment, a DNS label (RFC 1123), up to 63 characters.
+    /// Name of the attachment, unique in its network: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters.
     pub name: String,
     /// The namespace that gets the interface.
     pub netns: NetnsRef,
@@ -49,6 +50,12 @@ pub struct AttachRequest {
     /// Ports of the host that are handed to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Publication>,
+    /// Further names in its network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Labels of its owner; the switch keeps and shows them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A publication that is kept, and opened as soon as the host lets it.

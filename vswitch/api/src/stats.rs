@@ -21,7 +21,7 @@ pub struct Stats {
 pub struct PortStats {
     /// Name of the attachment, or of the bridge for the host's port.
     pub name: String,
-    /// Its network.
+    /// Its network; empty for an uplink, which networks share.
     pub network: String,
     /// Frames and bytes from and to it.
     #[serde(flatten)]

@@ -1,11 +1,14 @@
 //! Counters and limits as the API shows them.
 
+use std::collections::BTreeMap;
+
+use fastpath::PortIndex;
 use vswitch_api::limits::Limit;
 use vswitch_api::stats::{PortStats, Stats};
 
 use super::Control;
 use super::error::ControlError;
-use super::model::Model;
+use super::model::{Model, Network};
 use super::uplink;
 use crate::datapath::PortCounters;
 use crate::dataplane::StatsReport;
@@ -30,22 +33,28 @@ impl Control {
         let inner = &self.0;
         let report = inner.dataplane.stats().await?;
         let model = inner.model();
-        let connections = report.workers_total().connections as usize;
-        let network = &model.network;
         let limits = limits::list(&report.workers_total(), &report.ports_total(), &inner.refusals);
-        let networks = vec![NetworkGauges {
-            name: network.name.to_string(),
-            ports: model.active().count() as u64,
-            fdb_entries: report.fdb_entries.first().copied().unwrap_or(0) as u64,
-            fdb_entries_max: network.fdb_entries_max as u64,
-        }];
+        let mut active = BTreeMap::new();
+        model.active().for_each(|(port, _)| *active.entry(&port.lease.network).or_default() += 1);
+        let network = |network: &Network| NetworkGauges {
+            name: network.spec.name.to_string(),
+            ports: active.get(&network.spec.name).copied().unwrap_or(0),
+            fdb_entries: report
+                .fdb_entries
+                .get(usize::from(network.index.0))
+                .map_or(0, |&n| n as u64),
+            fdb_entries_max: network.spec.fdb_entries_max as u64,
+        };
+        let uplinks = model.uplinks().iter().zip(uplink::statuses(&model, 0));
+        let (published, pending) = model.count_publications();
         Ok(Scrape {
             backend: inner.dataplane.backend().name.to_string(),
             started_s: inner.started_s,
-            networks,
-            uplinks: uplink::status(&model, connections).into_iter().collect(),
-            stats: shown(&model, report),
+            networks: model.networks().map(network).collect(),
+            uplinks: uplinks.map(|(uplink, status)| (uplink.label.clone(), status)).collect(),
+            publications: [published, pending].map(|count| count as u64),
             limits,
+            stats: shown(&model, report),
         })
     }
 
@@ -55,25 +64,22 @@ impl Control {
     }
 }
 
-/// Counters by name, the host's port first.
+/// Counters by network and name, host ports first, uplinks last.
 fn shown(model: &Model, report: StatsReport) -> Stats {
-    let bridge = model.network.name.as_str();
-    let rows = report
-        .ports
-        .iter()
-        .filter_map(|(slot, counters)| Some(port_stats(&model.label(*slot)?, bridge, counters)));
-    let mut ports: Vec<_> = rows.collect();
-    ports.sort_by_cached_key(|port| (port.name != bridge, port.name.clone()));
+    let row = |(slot, counters): &(PortIndex, PortCounters)| {
+        let network = model.network_in_slot(*slot).unwrap_or_default();
+        Some(PortStats {
+            name: model.label(*slot)?.into_owned(),
+            network: network.to_owned(),
+            traffic: counters.traffic,
+            drops: counters.drops_total(),
+            drops_by_reason: counters.drops_by_name(),
+        })
+    };
+    let mut ports: Vec<_> = report.ports.iter().filter_map(row).collect();
+    ports.sort_by_cached_key(|PortStats { name, network, .. }| {
+        (network.is_empty(), network.clone(), name != network, name.clone())
+    });
     let drops = report.ports_total().drops_by_name();
     Stats { ports, workers: report.workers, drops }
-}
-
-fn port_stats(name: &str, network: &str, counters: &PortCounters) -> PortStats {
-    PortStats {
-        name: name.to_owned(),
-        network: network.to_owned(),
-        traffic: counters.traffic,
-        drops: counters.drops_total(),
-        drops_by_reason: counters.drops_by_name(),
-    }
 }

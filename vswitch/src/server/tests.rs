@@ -115,6 +115,8 @@ fn attach_request(netns: NetnsRef) -> AttachRequest {
         ifname: Some("eth0".into()),
         settings: settings_change(),
         publish: vec![publication()],
+        aliases: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 
