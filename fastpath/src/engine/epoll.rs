@@ -14,10 +14,10 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use super::deficit::Quantum;
 use super::port_queue::Framing;
-use super::{Engine, EngineEvent, EngineStats, PortQueue, Received, Wait};
+use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS};
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
+use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
 use crate::waker::Waker;
 
 /// The mark of the waker among the ports.
@@ -28,7 +28,7 @@ struct Slot {
     queue: Option<PortQueue>,
     /// A queue that was detached, until the caller takes it.
     closed: Option<OwnedFd>,
-    io: PortIo,
+    io: PortIoCounters,
     /// Frames that may be read until more are allowed; `None` if there is no bound.
     rx_budget: Option<u32>,
     /// It has had what it may, and is not watched.
@@ -48,7 +48,7 @@ pub struct EpollEngine {
     turn: usize,
     spin_rounds: u16,
     empty_rounds: u16,
-    stats: EngineStats,
+    stats: EngineCounters,
 }
 
 impl EpollEngine {
@@ -69,7 +69,7 @@ impl EpollEngine {
             turn: 0,
             spin_rounds: SPIN_ROUNDS,
             empty_rounds: SPIN_ROUNDS,
-            stats: EngineStats::default(),
+            stats: EngineCounters::default(),
         })
     }
 
@@ -104,8 +104,7 @@ impl EpollEngine {
                 Ok(len) if framing.after_read(pool, &mut frame, len) => {
                     frames += 1;
                     bytes += len;
-                    io.rx_frames += 1;
-                    io.rx_bytes += frame.wire_len() as u64;
+                    io.traffic.count_rx(frame.wire_len());
                     received.push(Received { port, frame });
                 }
                 Ok(_) => {
@@ -225,8 +224,7 @@ impl Engine for EpollEngine {
             None => slot.io.drop_tx(TxDrop::Gone),
             Some(Ok(len)) if len == frame.len() => {
                 framing.after_write(&mut frame);
-                slot.io.tx_frames += 1;
-                slot.io.tx_bytes += frame.wire_len() as u64;
+                slot.io.traffic.count_tx(frame.wire_len());
             }
             Some(Ok(_)) => slot.io.drop_tx(TxDrop::Short),
             Some(Err(errno)) => slot.io.drop_tx(TxDrop::from_errno(errno.raw_os_error())),
@@ -317,7 +315,7 @@ impl Engine for EpollEngine {
         0
     }
 
-    fn port_io(&self, port: PortIndex) -> PortIo {
+    fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
     }
 
@@ -329,7 +327,7 @@ impl Engine for EpollEngine {
         self.slots.len()
     }
 
-    fn stats(&self) -> EngineStats {
+    fn stats(&self) -> EngineCounters {
         self.stats
     }
 }

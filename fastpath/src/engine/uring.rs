@@ -43,10 +43,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use self::ring::{Op, Ring};
 use self::slot::{Slot, State};
 use super::deficit::Quantum;
-use super::{Engine, EngineEvent, EngineStats, PortQueue, Received, Wait};
+use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, WRITES_PER_PORT_MAX};
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop};
+use crate::port::{PortIndex, PortIoCounters, TxDrop};
 use crate::sys::uring::KernelRing;
 use crate::waker::Waker;
 
@@ -69,7 +69,7 @@ pub struct UringEngine<R = KernelRing> {
     writes: usize,
     /// Each port's part of this round.
     quantum: Quantum,
-    stats: EngineStats,
+    stats: EngineCounters,
 }
 
 impl UringEngine<KernelRing> {
@@ -99,7 +99,7 @@ impl<R: Ring> UringEngine<R> {
             spin_rounds: SPIN_ROUNDS,
             writes: 0,
             quantum: Quantum::of(0),
-            stats: EngineStats::default(),
+            stats: EngineCounters::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl<R: Ring> UringEngine<R> {
     fn push(&mut self, pool: &mut Pool, op: Op) -> Result<(), Op> {
         let Err(op) = self.ring.push(pool, op) else { return Ok(()) };
         self.stats.syscalls += 1;
-        self.stats.flushes += 1;
+        self.stats.queue_flushes += 1;
         if self.ring.enter(Wait::No).is_err() {
             return Err(op);
         }
@@ -327,7 +327,7 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.writes
     }
 
-    fn port_io(&self, port: PortIndex) -> PortIo {
+    fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
     }
 
@@ -339,8 +339,8 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.slots.len()
     }
 
-    fn stats(&self) -> EngineStats {
-        EngineStats { stray: self.ring.stray(), ..self.stats }
+    fn stats(&self) -> EngineCounters {
+        EngineCounters { spurious_completions: self.ring.stray(), ..self.stats }
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours};
 use fib::Fib;
 use forward::ForwardCtx;
-pub use state::{RouterCounters, RouterState};
+pub use state::RouterState;
 
 use super::batch::FrameCtx;
 use super::limits::PREFETCH_FRAMES;

@@ -115,7 +115,7 @@ fn flood(
     let (mut frame, original) = if targets(has).next().is_none() {
         (ctx.frame, None)
     } else {
-        io.stats.flood_copies += 1;
+        io.stats.counters.flood_copies += 1;
         let Some(copy) = io.pool.copy(&ctx.frame) else {
             io.drop_copy(from, &ctx.frame, DropReason::NoBuffer);
             return fan_out(ctx.frame, from, targets(has), io, egress);
@@ -137,7 +137,7 @@ fn drop_undelivered(ctx: FrameCtx, io: &mut FrameIo<'_, impl Observer>) {
     match ctx.verdict {
         // The switch has read the report.
         Verdict::Routers => {
-            io.stats.consumed += 1;
+            io.stats.counters.consumed += 1;
             io.pool.release(ctx.frame);
         }
         Verdict::Group => io.drop_frame(ctx.port, ctx.frame, DropReason::NoListener),
@@ -168,7 +168,7 @@ pub(super) fn originate(
     if wanted == Tagging::Tagged && !edit::retag(io.pool, &mut frame, vlan, wanted) {
         return io.pool.release(frame);
     }
-    io.stats.generated += 1;
+    io.stats.counters.generated += 1;
     fan_out(frame, first, targets, io, egress);
 }
 
@@ -188,7 +188,7 @@ fn fan_out(
             continue;
         }
         let Some(target) = last.replace(next) else { continue };
-        io.stats.flood_copies += 1;
+        io.stats.counters.flood_copies += 1;
         match io.pool.share(&frame) {
             Some(copy) => egress.send(io, target, copy),
             // A pool allows a holder for every port there can be, so this is for whoever changes that.

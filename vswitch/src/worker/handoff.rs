@@ -146,7 +146,7 @@ impl HandoffQueues {
             let peer = self.tx.get_mut(handoff.to).and_then(Option::as_mut);
             let bytes = io.pool.bytes(&handoff.frame);
             if peer.is_some_and(|peer| peer.send(handoff.port, handoff.is_assigned, bytes)) {
-                io.stats.handed_off += 1;
+                io.stats.counters.handed_off += 1;
                 io.pool.release(handoff.frame);
             } else {
                 io.drop_frame(handoff.port, handoff.frame, DropReason::HandoffFull);
@@ -216,7 +216,7 @@ impl PeerRx {
     /// Copies a frame into the pool, and sends its buffer back.
     fn recv(&mut self, it: HandoffFrame, state: &mut State, io: &mut FrameIo<'_, impl Observer>) {
         let HandoffFrame { port, is_assigned, bytes } = it;
-        io.stats.handoff_received += 1;
+        io.stats.counters.handoff_received += 1;
         match copy(io.pool, &bytes) {
             Some(frame) => {
                 if let Err(refused) = state.recv_handoff(HandoffIn { is_assigned, port, frame }) {

@@ -43,8 +43,7 @@ impl<R: Ring> UringEngine<R> {
                 slot.got += 1;
                 slot.got_bytes += len as usize;
                 slot.rx_budget = slot.rx_budget.map(|frames| frames.saturating_sub(1));
-                slot.io.rx_frames += 1;
-                slot.io.rx_bytes += frame.wire_len() as u64;
+                slot.io.traffic.count_rx(frame.wire_len());
                 received.push(Received { port, frame });
             }
             Ok(_) => {
@@ -77,8 +76,7 @@ impl<R: Ring> UringEngine<R> {
         match result {
             Ok(len) if len as usize == frame.len() => {
                 slot.framing.after_write(&mut frame);
-                io.tx_frames += 1;
-                io.tx_bytes += frame.wire_len() as u64;
+                io.traffic.count_tx(frame.wire_len());
             }
             Ok(_) => io.drop_tx(TxDrop::Short),
             Err(errno) => io.drop_tx(TxDrop::from_errno(errno)),

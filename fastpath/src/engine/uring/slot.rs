@@ -4,7 +4,7 @@ use crate::engine::PortQueue;
 use crate::engine::deficit::{Deficit, Quantum};
 use crate::engine::port_queue::Framing;
 use crate::limits::READ_DEPTH_MAX;
-use crate::port::PortIo;
+use crate::port::PortIoCounters;
 
 /// See the theory of operation in [`super`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ pub(super) struct Slot {
     pub(super) queue: Option<PortQueue>,
     /// Form of its frames, known as long as operations are in flight.
     pub(super) framing: Framing,
-    pub(super) io: PortIo,
+    pub(super) io: PortIoCounters,
 }
 
 impl Slot {

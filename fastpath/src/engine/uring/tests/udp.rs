@@ -24,7 +24,8 @@ fn a_datagram_gets_a_header_of_zeros_in_front() {
     assert_eq!(lens, [(C, VNET_LEN + 60), (C, VNET_LEN)], "an empty datagram is a short frame");
     let frame = &bench.received[0].frame;
     assert_eq!(bench.pool.bytes(frame)[..VNET_LEN], [0; VNET_LEN]);
-    assert_eq!((bench.engine.port_io(C).rx_frames, bench.engine.port_io(C).rx_bytes), (2, 60));
+    let io = bench.engine.port_io(C).traffic;
+    assert_eq!((io.rx_frames, io.rx_bytes), (2, 60));
     bench.release_all();
 }
 
@@ -48,7 +49,7 @@ fn a_flood_leaves_by_a_socket_without_the_header_and_by_a_tap_with_it() {
     assert_eq!(lens, [(C, 60), (A, VNET_LEN + 60)]);
     bench.round();
     for port in [C, A] {
-        let io = bench.engine.port_io(port);
+        let io = bench.engine.port_io(port).traffic;
         assert_eq!((io.tx_frames, io.tx_bytes), (1, 60), "{port}");
     }
     assert_eq!(bench.engine.writes_in_flight(), 0);

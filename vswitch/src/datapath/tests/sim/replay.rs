@@ -55,6 +55,6 @@ pub(in crate::datapath::tests) fn replay_capture() {
         run(sim.now, &mut batch, &sim.snapshot, &mut state, io, &mut engine);
     }
     assert_eq!(*second.0.lock().expect("no panic"), capture);
-    assert_eq!(engine.port_io(PortIndex(1)).tx_frames, 5);
+    assert_eq!(engine.port_io(PortIndex(1)).traffic.tx_frames, 5);
     assert_eq!(pool.available(), pool.capacity());
 }
