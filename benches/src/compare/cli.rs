@@ -49,6 +49,8 @@ pub(crate) enum Command {
     },
     /// Draws the plots of a result file
     Plot { file: PathBuf, folder: PathBuf },
+    /// Makes the tables of docs/performance again from docs/measured
+    Pages { docs: PathBuf },
     #[command(hide = true, subcommand)]
     Agent(Agent),
 }

@@ -25,6 +25,7 @@ mod contender;
 mod limits;
 mod machine;
 mod netns;
+mod pages;
 mod plan;
 mod plot;
 mod progress;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Some(Command::Table { file, markdown }) => show(file, *markdown),
         Some(Command::Plot { file, folder }) => draw(file, folder),
+        Some(Command::Pages { docs }) => pages::update(docs),
         Some(Command::Agent(agent)) => agent.run(),
         None => match choose(&cli.measure) {
             Ok((contenders, workloads)) => measure(&cli.measure, contenders, workloads),
