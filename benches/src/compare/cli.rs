@@ -160,8 +160,8 @@ impl Measure {
     pub(crate) fn workloads(&self) -> Result<Vec<Box<dyn Workload>>, String> {
         let mut all = workload::all();
         let mut names: Vec<String> = Vec::new();
-        for name in all.iter().flat_map(|w| [w.family(), w.key()]) {
-            if !names.iter().any(|known| known == name) {
+        for name in all.iter().flat_map(|w| [w.needs().family, w.key()]) {
+            if !name.is_empty() && !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());
             }
         }
@@ -171,8 +171,8 @@ impl Measure {
         }
         chosen("workload", &names, &wanted)?;
         all.retain(|w| match wanted.is_empty() {
-            true => !w.is_by_name_only(),
-            false => wanted.iter().any(|name| name == w.key() || name == w.family()),
+            true => !w.needs().by_name_only,
+            false => wanted.iter().any(|name| name == w.key() || name == w.needs().family),
         });
         Ok(all)
     }

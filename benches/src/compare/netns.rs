@@ -29,6 +29,12 @@ impl Netns {
         Ok(netns)
     }
 
+    /// Gives an interface in it an address in the contenders' subnet.
+    pub(crate) fn bring_up(&self, device: &str, address: &str) -> Result<()> {
+        let script = format!("addr add {address}/16 dev {device}\nlink set {device} up\n");
+        shell::ip_batch(&self.path, &script)
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -1,20 +1,19 @@
 //! The tables of docs/performance, made from the result files in docs/measured.
 //!
-//! A page marks a table by a comment before it and one after it; the lines between them are replaced:
+//! A page marks a table by two comments, and the lines between them are replaced:
 //!
 //! ```text
 //! <!-- table KIND RUN [ROW...] [of CONTENDER...] -->
 //! <!-- end of table -->
 //! ```
 //!
-//! RUN is a result file without `.json`. Each ROW is a workload or a metric; without one, all are shown.
-//! CONTENDER chooses columns, for ratios and targets among the switches of ours.
+//! docs/benchmarks.md describes the words.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 
-use crate::result::{self, Metric, Outcome};
+use crate::result::{self, Outcome};
 use crate::table;
 
 const BEGIN: &str = "<!-- table ";
@@ -37,9 +36,7 @@ pub(crate) fn update(docs: &Path) -> Result<()> {
 /// `performance.md` and the Markdown files of `performance/`.
 fn pages(docs: &Path) -> Result<Vec<PathBuf>> {
     let mut pages = vec![docs.join("performance.md")];
-    let folder = docs.join("performance");
-    let entries = std::fs::read_dir(&folder);
-    for entry in entries.with_context(|| format!("folder {}", folder.display()))? {
+    for entry in std::fs::read_dir(docs.join("performance")).context("folder performance")? {
         pages.push(entry?.path());
     }
     pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
@@ -48,60 +45,42 @@ fn pages(docs: &Path) -> Result<Vec<PathBuf>> {
 
 /// The page with its tables made from the runs in the folder `measured`.
 fn render(text: &str, measured: &Path) -> Result<String> {
-    let mut lines = Vec::new();
-    let mut rest = text.lines();
-    while let Some(line) = rest.next() {
-        lines.push(line.to_owned());
-        if let Some(words) = line.strip_prefix(BEGIN) {
-            let words = words.strip_suffix("-->").context("a marker ends with -->")?;
-            let made = table(words, measured).with_context(|| format!("table {words}"))?;
-            lines.push(String::new());
-            lines.extend(made);
-            lines.push(String::new());
-            if !rest.any(|line| line == END) {
-                bail!("no {END} behind {line}");
-            }
-            lines.push(END.to_owned());
+    let mut made = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        made += &format!("{line}\n");
+        if let Some(words) = line.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(" -->")) {
+            let table = table(words, measured).with_context(|| format!("table {words}"))?;
+            ensure!(lines.any(|line| line == END), "no {END} behind {line}");
+            made += &format!("\n{}\n\n{END}\n", table.join("\n"));
         }
     }
-    Ok(lines.join("\n") + "\n")
+    Ok(made)
 }
 
 fn table(words: &str, measured: &Path) -> Result<Vec<String>> {
     let (words, of) = words.split_once(" of ").unwrap_or((words, ""));
-    let mut words = words.split_whitespace();
+    let mut words = words.split(' ');
     let (kind, run) = (words.next().context("no kind")?, words.next().context("no run")?);
     let mut outcome = Outcome::load(&measured.join(format!("{run}.json")))?;
-    outcome.metrics = chosen(outcome.metrics, &words.collect::<Vec<_>>())?;
-    let of: Vec<&str> = of.split_whitespace().collect();
-    let known = |name: &&str| outcome.entry(name).is_some();
-    if let Some(name) = of.iter().find(|name| !known(name)) {
-        bail!("no contender {name}");
-    }
-    let is_column = |name: &str| of.is_empty() || of.contains(&name);
-    if matches!(kind, "ratios" | "targets") {
-        outcome.contenders.retain(|entry| !entry.is_own || is_column(&entry.name));
-    } else {
-        outcome.contenders.retain(|entry| is_column(&entry.name));
-    }
-    table::sheet(kind, &outcome).with_context(|| format!("no kind {kind}, or nothing measured"))
-}
-
-/// The metrics of the rows, in their order; an unknown row is an error.
-fn chosen(metrics: Vec<Metric>, rows: &[&str]) -> Result<Vec<Metric>> {
-    if rows.is_empty() {
-        return Ok(metrics);
-    }
-    let mut chosen = Vec::new();
-    for row in rows {
-        let is_of = |key: &str| key == *row || key.split('.').next() == Some(row);
-        let before = chosen.len();
-        chosen.extend(metrics.iter().filter(|metric| is_of(&metric.key)).cloned());
-        if chosen.len() == before {
-            bail!("no row {row}");
+    let rows: Vec<&str> = words.collect();
+    if !rows.is_empty() {
+        let mut chosen = Vec::new();
+        for row in rows {
+            let is_of = |key: &str| key == row || key.split('.').next() == Some(row);
+            ensure!(outcome.metrics.iter().any(|metric| is_of(&metric.key)), "no row {row}");
+            chosen.extend(outcome.metrics.iter().filter(|metric| is_of(&metric.key)).cloned());
         }
+        outcome.metrics = chosen;
     }
-    Ok(chosen)
+    for name in of.split_whitespace() {
+        ensure!(outcome.entry(name).is_some(), "no contender {name}");
+    }
+    // Ratios and targets need the others' figures: only switches of ours are columns there.
+    let needs_all = matches!(kind, "ratios" | "targets");
+    let is_column = |name: &str| of.is_empty() || of.split(' ').any(|chosen| chosen == name);
+    outcome.contenders.retain(|entry| needs_all && !entry.is_own || is_column(&entry.name));
+    table::sheet(kind, &outcome).with_context(|| format!("no kind {kind}, or nothing measured"))
 }
 
 #[cfg(test)]
