@@ -44,7 +44,7 @@ lint: ## format, clippy, documentation, shell scripts, house rules, licences and
 	cargo deny $(LOCKED) --manifest-path $$manifest --log-level error check bans licenses sources || exit 1; done
 
 tidy: ## check the house rules over the tree
-	cargo test $(LOCKED) --quiet -p vswitch-cli --test tidy
+	cargo test $(LOCKED) --quiet -p vswitch-testkit --test tidy
 
 deny: ## licences, sources, and the advisories of RustSec (from the network)
 	@scripts/deps.sh lint

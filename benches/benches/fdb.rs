@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastpath::PortIndex;
-use vswitch::datapath::{Fdb, Key, Learnt, NetworkIndex, Shares};
+use vswitch::datapath::{Fdb, FdbQuota, Key, Learnt, NetworkIndex};
 use wire::MacAddr;
 
 const AGEING_S: u32 = 300;
@@ -22,8 +22,8 @@ fn key(n: u64) -> Key {
 fn filled(macs: u64) -> Fdb {
     let mut fdb = Fdb::new(0x005e_ed00);
     for n in 0..macs {
-        let learnt = Learnt { key: key(n), port: PortIndex((n % 4) as u16) };
-        fdb.learn(learnt, 10, AGEING_S, Shares::ALL);
+        let learnt = Learnt { key: key(n), destination: PortIndex((n % 4) as u16).into() };
+        fdb.learn(learnt, 10, AGEING_S, FdbQuota::ALL);
     }
     fdb
 }
@@ -44,8 +44,8 @@ fn table(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("learn what is known", macs), |bencher| {
             bencher.iter(|| {
                 for key in walk(0) {
-                    let learnt = Learnt { key, port: PortIndex(0) };
-                    black_box(fdb.learn(learnt, 11, AGEING_S, Shares::ALL));
+                    let learnt = Learnt { key, destination: PortIndex(0).into() };
+                    black_box(fdb.learn(learnt, 11, AGEING_S, FdbQuota::ALL));
                 }
             });
         });
@@ -53,8 +53,8 @@ fn table(criterion: &mut Criterion) {
     group.bench_function("learn what is new", |bencher| {
         let learn = |fdb: &mut Fdb| {
             for n in 0..WALK {
-                let learnt = Learnt { key: key(n), port: PortIndex(0) };
-                black_box(fdb.learn(learnt, 11, AGEING_S, Shares::ALL));
+                let learnt = Learnt { key: key(n), destination: PortIndex(0).into() };
+                black_box(fdb.learn(learnt, 11, AGEING_S, FdbQuota::ALL));
             }
         };
         bencher.iter_batched_ref(|| Fdb::new(1), learn, BatchSize::LargeInput);

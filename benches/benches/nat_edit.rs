@@ -1,4 +1,4 @@
-//! The bytes' side of translation: the view of a frame, new addresses and ports into it, and the room's
+//! The bytes' side of translation: the view of a frame, new addresses and ports into it, and the stage's
 //! three steps together. Metadata is there already, as in the pipeline.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
@@ -6,9 +6,9 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use nat::{Edit, Endpoint, hop, parse, rewrite};
+use nat::{Edit, Endpoint, parse, rewrite};
 use wire::frames::{Link, icmpv4, tcp, udp};
-use wire::{ChecksumState, MacAddr, Meta, Protocol, icmpv4 as icmp, ip, ipv4};
+use wire::{ChecksumState, MacAddr, Meta, Protocol, icmpv4 as icmp, ip, ipv4, ttl};
 
 /// Bytes of payload: what is edited lies in the headers, so that more makes no difference.
 const PAYLOAD: usize = 64;
@@ -96,7 +96,7 @@ fn edits(criterion: &mut Criterion) {
             bencher.iter(|| {
                 // Never used up, however often it is counted.
                 frame[if meta.l3 == wire::L3::Ipv4 { 22 } else { 21 }] = 64;
-                hop::count(black_box(&meta), black_box(&mut frame))
+                ttl::decrement(black_box(&meta), black_box(&mut frame))
             });
         });
     }

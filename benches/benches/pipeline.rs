@@ -23,7 +23,7 @@ fn pipeline(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Datagrams from containers to the outside, through all rooms, by number of flows.
+/// Datagrams from containers to the outside, through all stages, by number of flows.
 fn translated(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("translated");
     for flows in [1_000, 1_000_000] {

@@ -1,9 +1,9 @@
 //! Shared pieces of the benchmarks: a switch over ports in memory.
 #![forbid(unsafe_code)]
 
-pub mod rooms;
 pub mod routed;
 pub mod shapes;
+pub mod stages;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
 use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
-    self, Batch, Bucket, Guard, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Rate,
-    RouterConf, Snapshot, State, Stats, Storm,
+    self, Batch, Guard, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Rate,
+    RouterConf, Snapshot, State, Stats, Storm, TokenBucket,
 };
 use wire::MacAddr;
 
@@ -150,7 +150,7 @@ fn network(mac: MacAddr, router: Option<RouterConf>) -> NetworkConf {
 
 /// What a container may do unless told otherwise.
 fn limits() -> PortLimits {
-    let storm = |rate| Some(Arc::new(Bucket::new(Rate::frames(rate))));
+    let storm = |rate| Some(Arc::new(TokenBucket::new(Rate::frames(rate))));
     let storm = Storm {
         broadcast: storm(STORM_BROADCAST),
         multicast: storm(STORM_MULTICAST),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use fastpath::PortIndex;
 use fastpath::engine::memory::MemoryEngine;
 use fastpath::limits::VNET_LEN;
-use nat::Policy;
+use nat::{CompiledPolicy, Policy};
 use vswitch::datapath::{
-    Beyond, Neighbours, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes,
-    Snapshot, UplinkConf,
+    EgressMode, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes, Snapshot,
+    UplinkConf, UplinkNeighbours,
 };
 use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
@@ -86,9 +86,9 @@ fn containers() -> std::ops::Range<u16> {
 /// A router with an uplink.
 pub(crate) fn router() -> RouterConf {
     let policy = Policy {
-        outside4: Some(OUTSIDE),
-        outside6: None,
-        local: vec![OUTSIDE.into()],
+        external_v4: Some(OUTSIDE),
+        external_v6: None,
+        host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: u32::MAX,
@@ -101,8 +101,8 @@ pub(crate) fn router() -> RouterConf {
         mtu: 1500,
         up: true,
         routes: Routes::new([(default, RouteAction::Via(Some(HOP_ADDRESS)))]),
-        neighbours: Neighbours::new([(HOP_ADDRESS, HOP)]),
-        policy: Arc::new(policy),
+        neighbours: UplinkNeighbours::new([(HOP_ADDRESS, HOP)]),
+        policy: CompiledPolicy::compile(policy, None),
     };
     let gateway = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
     RouterConf {
@@ -110,7 +110,7 @@ pub(crate) fn router() -> RouterConf {
         gateways: vec![gateway],
         subnets: vec!["10.99.0.0/16".parse().expect("a prefix")],
         local: vec![gateway, OUTSIDE.into()],
-        beyond: Beyond::Uplink(Arc::new(uplink)),
+        egress: EgressMode::Uplink(Arc::new(uplink)),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Layer 2 in memory, 64-byte frames, 1,000 MACs, rooms and memory ports together. Measured on
+/// Layer 2 in memory, 64-byte frames, 1,000 MACs, stages and memory ports together. Measured on
 /// x86-64: see docs/performance/micro.md.
 const L2_CEILING: f64 = 660.0;
 

@@ -11,7 +11,7 @@ use fastpath::engine::uring::UringEngine;
 use fastpath::engine::uring::ring::{Completion, Op, Ring};
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::POOL_FRAMES;
-use fastpath::{Bell, Pool, PortIndex};
+use fastpath::{Pool, PortIndex, Waker};
 
 const A: PortIndex = PortIndex(0);
 const B: PortIndex = PortIndex(1);
@@ -58,7 +58,7 @@ impl Ring for Kernel {
             Op::Write { frame, .. } => Ok(frame.len() as u32),
             // Ready at once: the load does not stop for long.
             Op::Poll { port: A } => Ok(1),
-            Op::Poll { .. } | Op::PollBell | Op::Cancel { .. } => {
+            Op::Poll { .. } | Op::PollWaker | Op::Cancel { .. } => {
                 self.2.borrow_mut().push(op);
                 return Ok(());
             }
@@ -101,7 +101,7 @@ fn descriptor() -> OwnedFd {
 fn per_frame(frame_len: u32, burst: usize, every: usize) -> f64 {
     let kernel = Kernel::new(frame_len, burst, every);
     let mut pool = Pool::new(POOL_FRAMES).expect("memory for the pool");
-    let mut engine = UringEngine::over(kernel, Bell::new().expect("an eventfd"));
+    let mut engine = UringEngine::over(kernel, Waker::new().expect("an eventfd"));
     for port in [A, B] {
         engine.attach(port, descriptor()).expect("a vacant slot");
     }

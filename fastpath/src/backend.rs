@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use crate::bell::Bell;
 use crate::engine::Engine;
 use crate::engine::epoll::EpollEngine;
 use crate::engine::uring::UringEngine;
 use crate::pool::Pool;
+use crate::waker::Waker;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,7 +71,7 @@ pub struct BackendError {
 /// # Errors
 /// What it refuses or lacks.
 pub fn probe() -> io::Result<()> {
-    UringEngine::new(&Pool::new(1)?, Bell::new()?).map(drop)
+    UringEngine::new(&Pool::new(1)?, Waker::new()?).map(drop)
 }
 
 /// Decides which backend runs. Workers then build their engines with [`engine`].
@@ -98,9 +98,9 @@ pub fn choose(choice: BackendChoice) -> Result<BackendReport, BackendError> {
 ///
 /// # Errors
 /// What the kernel says.
-pub fn engine(report: &BackendReport, pool: &Pool, bell: Bell) -> io::Result<Box<dyn Engine>> {
+pub fn engine(report: &BackendReport, pool: &Pool, waker: Waker) -> io::Result<Box<dyn Engine>> {
     Ok(match report.name {
-        "io_uring" => Box::new(UringEngine::new(pool, bell)?),
-        _ => Box::new(EpollEngine::new(bell)?),
+        "io_uring" => Box::new(UringEngine::new(pool, waker)?),
+        _ => Box::new(EpollEngine::new(waker)?),
     })
 }

@@ -16,10 +16,10 @@
 //! | [`memory::MemoryEngine`] | queues in memory | tests, simulator, benchmarks |
 //! | [`pcap::PcapEngine`] | capture files | replay |
 
+mod deficit;
 pub mod epoll;
 pub mod memory;
 pub mod pcap;
-mod share;
 pub mod uring;
 
 use std::io;
@@ -57,8 +57,8 @@ pub enum EngineEvent {
     /// [`Engine::detach`] is done: nothing of the port is in flight. Its descriptor waits in
     /// [`Engine::take_closed`].
     Detached(PortIndex),
-    /// Somebody rang the worker's bell ([`crate::Bell`]).
-    Rung,
+    /// Somebody woke the worker ([`crate::Waker`]).
+    Woken,
 }
 
 /// Counters of an engine as a whole.
@@ -73,7 +73,7 @@ pub struct EngineStats {
     /// Rounds that took all the frames that a round may take.
     pub rounds_full: u64,
     /// Times that a port sat a round out, since it had read more bytes than its part.
-    pub sat_out: u64,
+    pub deficit_skips: u64,
     /// Frames dropped since their port had all its writes in flight.
     pub writes_cut: u64,
     /// Times that the submission queue was full and was flushed.
@@ -122,7 +122,7 @@ pub trait Engine {
     /// Whether a port has been read with success lately: then a round does not wait.
     fn is_busy(&self) -> bool;
 
-    /// Ports that have brought frames lately, and can be bounded by [`Engine::allow`]. Ports in memory
+    /// Ports that have brought frames lately, and can be bounded by [`Engine::set_rx_budget`]. Ports in memory
     /// cannot.
     fn active(&self) -> &[PortIndex] {
         &[]
@@ -130,13 +130,13 @@ pub trait Engine {
 
     /// Bounds the frames that are read from a port until this is called again; `None` lifts the bound.
     /// A port that has had what it may counts as quiet: a round may wait.
-    fn allow(&mut self, _port: PortIndex, _frames: Option<u32>) {}
+    fn set_rx_budget(&mut self, _port: PortIndex, _frames: Option<u32>) {}
 
     /// Empty rounds after which a port is polled instead of read.
-    fn set_patience(&mut self, rounds: u16);
+    fn set_spin_rounds(&mut self, rounds: u16);
 
     /// Frames that were sent and have not ended yet.
-    fn held_writes(&self) -> usize;
+    fn writes_in_flight(&self) -> usize;
 
     /// What a port has counted; zeros for a slot never used. Kept until the slot is attached again.
     fn port_io(&self, port: PortIndex) -> PortIo;

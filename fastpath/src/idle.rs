@@ -26,7 +26,7 @@ impl IdlePolicy {
     /// Empty rounds after which a port is polled instead of read. With one processor spinning only
     /// keeps the sender from running.
     #[must_use]
-    pub fn patience(self, processors: usize) -> u16 {
+    pub fn spin_rounds(self, processors: usize) -> u16 {
         match self {
             Self::Sleep => 1,
             Self::Adaptive | Self::Spin if processors < 2 => 1,

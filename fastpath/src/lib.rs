@@ -1,6 +1,6 @@
 //! Frames in motion: the pool, the rings, the engines that read and write ports, and the idle policy.
 //!
-//! This crate knows nothing of what the bytes mean. It is the room where `unsafe` lives: in
+//! This crate knows nothing of what the bytes mean. It is the crate where `unsafe` lives: in
 //! [`pool`], in [`ring`] and in `sys`, each block with its argument.
 //!
 //! | module | what is in it |
@@ -11,12 +11,11 @@
 //! | [`backend`] | which engine runs, and why |
 //! | [`tap`] | TAP devices |
 //! | [`idle`] | when a worker spins and when it sleeps |
-//! | [`bell`] | how other threads wake a worker |
+//! | [`waker`] | how other threads wake a worker |
 //! | [`clock`] | the one place where the clock is read |
 //! | [`limits`] | every limit by name |
 
 pub mod backend;
-pub mod bell;
 pub mod clock;
 pub mod engine;
 pub mod idle;
@@ -27,9 +26,9 @@ pub mod ring;
 pub mod scheduling;
 mod sys;
 pub mod tap;
+pub mod waker;
 
 pub use backend::{BackendChoice, BackendReport};
-pub use bell::Bell;
 pub use clock::{Clock, Nanos};
 pub use engine::{Engine, EngineEvent, Received, Wait};
 pub use idle::IdlePolicy;
@@ -37,3 +36,4 @@ pub use pool::{Frame, Pool};
 pub use port::{PortIndex, PortIo, TxDrop};
 pub use scheduling::{SchedulingChoice, SchedulingReport};
 pub use sys::prefetch;
+pub use waker::Waker;

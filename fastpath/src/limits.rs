@@ -49,19 +49,19 @@ pub const CQ_ENTRIES: u32 = 8192;
 pub const OPS_MAX: usize = 2 * (SQ_ENTRIES as usize + ROUND_FRAMES_MAX);
 
 /// Buffers of a worker's pool, the sum of every place where a frame can rest:
-/// reads in flight, the batch in the rooms, what the rooms hold back, and writes in flight. Frames of a flood
+/// reads in flight, the batch in the stages, what the stages hold back, and writes in flight. Frames of a flood
 /// share a buffer.
 pub const POOL_FRAMES: usize =
-    ROUND_FRAMES_MAX + ROUND_FRAMES_MAX + HELD_FRAMES_MAX + SQ_ENTRIES as usize;
+    ROUND_FRAMES_MAX + ROUND_FRAMES_MAX + QUEUED_FRAMES_MAX + SQ_ENTRIES as usize;
 
-/// Frames that the rooms may hold back from one round to the next, for whatever reason: 128 for their next
+/// Frames that the stages may hold back from one round to the next, for whatever reason: 128 for their next
 /// hop, and 256 fragments; with several workers 256 more of which it is to be found out who translates them.
-pub const HELD_FRAMES_MAX: usize = 640;
+pub const QUEUED_FRAMES_MAX: usize = 640;
 
 /// Holders of one buffer: a flood to every port, and the one who floods.
 pub const HOLDERS_MAX: u16 = PORTS_MAX as u16 + 1;
 
 /// Empty rounds after which a port is no longer read but polled, when the worker spins: about 80
 /// microseconds, longer than it takes the other end to wake up and answer. With 20 the worker often
-/// slept a moment too early (docs/performance.md).
+/// slept a moment too early (docs/performance/experiments/spin-rounds.md).
 pub const SPIN_ROUNDS: u16 = 64;

@@ -1,5 +1,5 @@
 //! What every engine promises, against the kernel: frames in order, buffers back, ports that close,
-//! bells that wake. A port is one end of a pair of datagram sockets, which keeps frames apart as a
+//! wakers that wake. A port is one end of a pair of datagram sockets, which keeps frames apart as a
 //! TAP does; TAPs themselves are in the end-to-end tests.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use vswitch_fastpath::engine::epoll::EpollEngine;
 use vswitch_fastpath::engine::uring::UringEngine;
 use vswitch_fastpath::limits::{POOL_FRAMES, VNET_LEN};
-use vswitch_fastpath::{Bell, Engine, EngineEvent, Pool, PortIndex, Received, TxDrop, Wait};
+use vswitch_fastpath::{Engine, EngineEvent, Pool, PortIndex, Received, TxDrop, Wait, Waker};
 
 const A: PortIndex = PortIndex(3);
 const B: PortIndex = PortIndex(7);
@@ -19,18 +19,18 @@ const FRAMES: u32 = 500;
 struct Rig {
     engine: Box<dyn Engine>,
     pool: Pool,
-    bell: Bell,
+    waker: Waker,
     received: Vec<Received>,
 }
 
 fn rigs() -> [(&'static str, Rig); 2] {
-    let rig = |build: fn(&Pool, Bell) -> Box<dyn Engine>| {
+    let rig = |build: fn(&Pool, Waker) -> Box<dyn Engine>| {
         let pool = Pool::new(POOL_FRAMES).expect("memory");
-        let bell = Bell::new().expect("an eventfd");
-        Rig { engine: build(&pool, bell.clone()), pool, bell, received: Vec::new() }
+        let waker = Waker::new().expect("an eventfd");
+        Rig { engine: build(&pool, waker.clone()), pool, waker, received: Vec::new() }
     };
-    let uring = rig(|pool, bell| Box::new(UringEngine::new(pool, bell).expect("io_uring")));
-    let epoll = rig(|_, bell| Box::new(EpollEngine::new(bell).expect("epoll")));
+    let uring = rig(|pool, waker| Box::new(UringEngine::new(pool, waker).expect("io_uring")));
+    let epoll = rig(|_, waker| Box::new(EpollEngine::new(waker).expect("epoll")));
     [("io_uring", uring), ("epoll", epoll)]
 }
 
@@ -115,7 +115,7 @@ fn frames_leave_in_order_and_a_flood_shares_its_buffer() {
             rig.engine.send(&mut rig.pool, A, copy);
             rig.engine.send(&mut rig.pool, B, frame);
         }
-        rig.until(name, |rig| rig.engine.held_writes() == 0);
+        rig.until(name, |rig| rig.engine.writes_in_flight() == 0);
         for (port, far) in fars {
             for number in 0..8 {
                 let mut buffer = [0; 64];
@@ -212,17 +212,17 @@ fn the_bell_wakes_a_sleeping_engine() {
     for (name, mut rig) in rigs() {
         let _far = rig.attach(A);
         rig.round(Wait::No);
-        let bell = rig.bell.clone();
+        let waker = rig.waker.clone();
         let ringer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));
-            bell.ring();
+            waker.wake();
         });
         let start = now();
-        let rung = (0..100).any(|_| {
+        let woken = (0..100).any(|_| {
             rig.round(Wait::For(Duration::from_secs(5)));
-            rig.engine.next_event() == Some(EngineEvent::Rung)
+            rig.engine.next_event() == Some(EngineEvent::Woken)
         });
-        assert!(rung && start.elapsed() < Duration::from_secs(4), "{name}");
+        assert!(woken && start.elapsed() < Duration::from_secs(4), "{name}");
         ringer.join().expect("no panic");
     }
 }
@@ -231,7 +231,7 @@ fn the_bell_wakes_a_sleeping_engine() {
 fn a_quiet_engine_sleeps_and_a_frame_wakes_it() {
     for (name, mut rig) in rigs() {
         let far = rig.attach(A);
-        rig.engine.set_patience(1);
+        rig.engine.set_spin_rounds(1);
         for _ in 0..5 {
             rig.round(Wait::For(Duration::from_millis(1)));
         }
@@ -256,8 +256,8 @@ fn a_bounded_port_rests() {
         for number in 0..10 {
             write_retrying(&far, &numbered(number));
         }
-        rig.engine.set_patience(1);
-        rig.engine.allow(A, Some(4));
+        rig.engine.set_spin_rounds(1);
+        rig.engine.set_rx_budget(A, Some(4));
         let before = rig.engine.stats().sleeps;
         let mut frames = 0;
         for _ in 0..20 {
@@ -268,7 +268,7 @@ fn a_bounded_port_rests() {
         assert_eq!(frames, 4, "{name}");
         assert_eq!(rig.engine.active(), [A], "{name}");
         assert!(rig.engine.stats().sleeps >= before + 10, "{name}: it spins");
-        rig.engine.allow(A, None);
+        rig.engine.set_rx_budget(A, None);
         rig.until(name, |rig| rig.received.len() == 6);
         rig.release_all();
     }

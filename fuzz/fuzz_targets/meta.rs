@@ -7,12 +7,12 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../wire/tests/properties/agree.rs"]
 mod agree;
-#[path = "../../wire/tests/properties/touch.rs"]
+#[path = "../../wire/tests/properties/exercise.rs"]
 #[allow(dead_code, reason = "each target runs a part of it")]
-mod touch;
+mod exercise;
 
 fuzz_target!(|frame: &[u8]| {
     agree::check(frame);
-    touch::meta(frame);
-    touch::views(frame);
+    exercise::meta(frame);
+    exercise::views(frame);
 });

@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../wire/tests/properties/touch.rs"]
+#[path = "../../wire/tests/properties/exercise.rs"]
 #[allow(dead_code, reason = "each target runs a part of it")]
-mod touch;
+mod exercise;
 
-fuzz_target!(|bytes: &[u8]| touch::views(bytes));
+fuzz_target!(|bytes: &[u8]| exercise::views(bytes));

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Connections that began.
-    pub begun: u64,
+    pub created: u64,
     /// Of these, between two containers by way of an address of ours.
     pub hairpins: u64,
     /// Connections that expired.

@@ -1,14 +1,15 @@
 //! Which addresses and ports a packet gets, and which way it goes.
 
-use crate::tuple::{Endpoint, OwnerId};
+use crate::owner::OwnerId;
+use crate::tuple::Endpoint;
 
 /// Where a packet comes from, or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Realm {
     /// A container.
-    Inside(OwnerId),
+    Internal(OwnerId),
     /// The uplink.
-    Outside,
+    External,
 }
 
 /// The new addresses and ports of a packet.
@@ -30,7 +31,7 @@ pub enum Translation {
         /// The change.
         edit: Edit,
         /// The way.
-        to: Side,
+        to: Realm,
     },
     /// It belongs to no connection, and no rule is about it: not for translation.
     NotOurs,

@@ -29,13 +29,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::edit::{Side, Translation};
+use crate::drop_reason::NatDrop;
+use crate::edit::{Realm, Translation};
 use crate::limits::{
-    FRAGMENT_EXPIRED_IN_PASSING_MAX, FRAGMENT_FRAMES_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_TIMEOUT,
+    FRAGMENT_EXPIRE_PER_CALL_MAX, FRAGMENT_FRAMES_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_TIMEOUT,
 };
-use crate::refusal::Refusal;
+use crate::owner::OwnerId;
 use crate::time::Time;
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 use crate::view::{Kind, View};
 
 #[cfg(test)]
@@ -48,25 +49,25 @@ mod ranges;
 
 use frames::{Frames, Queue};
 use list::{Links, List};
-use owners::{Owner, Who};
+use owners::{Owner, Source};
 use ranges::{Fit, Ranges};
 
 /// What becomes of a packet, and of each of its fragments.
-pub type Verdict<T = Translation> = Result<T, Refusal>;
+pub type Verdict<T = Translation> = Result<T, NatDrop>;
 
 /// What a store says of packets that are not refused: how they are translated, or by which worker.
-pub trait Fate: Copy + PartialEq {
+pub trait Disposition: Copy + PartialEq {
     /// Whether such a packet goes to a container.
     fn goes_to(&self, owner: OwnerId) -> bool;
 }
 
-impl Fate for Translation {
+impl Disposition for Translation {
     fn goes_to(&self, owner: OwnerId) -> bool {
-        matches!(self, Self::Edit { to, .. } if *to == Side::Inside(owner))
+        matches!(self, Self::Edit { to, .. } if *to == Realm::Internal(owner))
     }
 }
 
-impl Fate for usize {
+impl Disposition for usize {
     fn goes_to(&self, _: OwnerId) -> bool {
         false
     }
@@ -76,7 +77,7 @@ impl Fate for usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that waited for their head.
-    pub held: u64,
+    pub queued: u64,
     /// Of these, those whose head came.
     pub released: u64,
     /// Packets of which all bytes came.
@@ -102,7 +103,7 @@ struct Key {
     dst: IpAddr,
     transport: Transport,
     ident: u32,
-    who: Who,
+    source: Source,
 }
 
 #[derive(Clone, Debug)]
@@ -125,20 +126,20 @@ pub struct Fragments<F, T = Translation> {
     /// All packets, oldest first, and the links of that list.
     ages: List,
     age_links: Vec<Links>,
-    owners: HashMap<Who, Owner>,
+    owners: HashMap<Source, Owner>,
     /// Links of the lists of owners.
     owner_links: Vec<Links>,
     frames: Frames<F>,
     counters: Counters,
 }
 
-impl<F, T: Fate> Default for Fragments<F, T> {
+impl<F, T: Disposition> Default for Fragments<F, T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<F, T: Fate> Fragments<F, T> {
+impl<F, T: Disposition> Fragments<F, T> {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
@@ -177,7 +178,7 @@ impl<F, T: Fate> Fragments<F, T> {
 
     /// Frames that wait.
     #[must_use]
-    pub fn frames_held(&self) -> usize {
+    pub fn frames_waiting(&self) -> usize {
         self.frames.len()
     }
 
@@ -187,26 +188,26 @@ impl<F, T: Fate> Fragments<F, T> {
     pub fn head(
         &mut self,
         now: Time,
-        from: Side,
+        from: Realm,
         view: &View,
         verdict: Verdict<T>,
         give: &mut impl FnMut(F, Verdict<T>),
     ) -> Verdict<T> {
         let (Some(key), Some(fragment)) = (key(from, view), view.fragment) else { return verdict };
-        self.expire(now, FRAGMENT_EXPIRED_IN_PASSING_MAX, give);
+        self.expire(now, FRAGMENT_EXPIRE_PER_CALL_MAX, give);
         if Ranges::bounds(&fragment).is_none() {
             self.counters.impossible += 1;
-            return Err(Refusal::Overlap);
+            return Err(NatDrop::Overlap);
         }
         if key.src.is_ipv4()
             && let Some(at) = self.known(now, &key, give)
         {
             // Another packet of the same number.
-            self.remove(at, Refusal::Overlap, give);
+            self.remove(at, NatDrop::Overlap, give);
         }
         let at = self.find_or_insert(now, key, give);
         if self.is_dead(at) {
-            return Err(Refusal::Overlap);
+            return Err(NatDrop::Overlap);
         }
         match self.packets[at as usize].ranges.add(&fragment) {
             Fit::New => {}
@@ -225,38 +226,38 @@ impl<F, T: Fate> Fragments<F, T> {
     pub fn tail(
         &mut self,
         now: Time,
-        from: Side,
+        from: Realm,
         view: &View,
         frame: F,
         give: &mut impl FnMut(F, Verdict<T>),
     ) {
-        self.expire(now, FRAGMENT_EXPIRED_IN_PASSING_MAX, give);
+        self.expire(now, FRAGMENT_EXPIRE_PER_CALL_MAX, give);
         let (Some(key), Some(fragment)) = (key(from, view), view.fragment) else {
-            return give(frame, Err(Refusal::Protocol));
+            return give(frame, Err(NatDrop::Protocol));
         };
         if Ranges::bounds(&fragment).is_none() {
             self.counters.impossible += 1;
-            return give(frame, Err(Refusal::Overlap));
+            return give(frame, Err(NatDrop::Overlap));
         }
         let at = self.find_or_insert(now, key, give);
         if self.is_dead(at) {
-            return give(frame, Err(Refusal::Overlap));
+            return give(frame, Err(NatDrop::Overlap));
         }
         let verdict = self.packets[at as usize].verdict;
-        if verdict.is_none() && !self.make_room(at, give) {
+        if verdict.is_none() && !self.evict_for_frame(at, give) {
             self.counters.full += 1;
             self.remove_if_empty(at, give);
-            return give(frame, Err(Refusal::FragmentsFull));
+            return give(frame, Err(NatDrop::FragmentsFull));
         }
         match (self.packets[at as usize].ranges.add(&fragment), verdict) {
-            (Fit::New, None) => self.hold(at, frame, give),
+            (Fit::New, None) => self.enqueue(at, frame, give),
             (Fit::New, Some(verdict)) => {
                 give(frame, verdict);
                 self.remove_if_complete(at, give);
             }
             (fit, _) => {
-                let refusal = self.misfit(at, fit, give);
-                give(frame, Err(refusal));
+                let reason = self.misfit(at, fit, give);
+                give(frame, Err(reason));
             }
         }
     }
@@ -268,38 +269,38 @@ impl<F, T: Fate> Fragments<F, T> {
 
     /// A container is gone: what comes from it, and what goes to it, is forgotten.
     pub fn remove_owner(&mut self, owner: OwnerId, give: &mut impl FnMut(F, Verdict<T>)) {
-        let goes_to = |verdict| matches!(verdict, Some(Ok(fate)) if T::goes_to(&fate, owner));
+        let goes_to = |verdict| matches!(verdict, Some(Ok(decided)) if T::goes_to(&decided, owner));
         let mut next = self.ages.first();
         while let Some(at) = next {
             next = List::next(&self.age_links, at);
             let packet = &self.packets[at as usize];
-            if packet.key.who == Who::Inside(owner) || goes_to(packet.verdict) {
-                self.remove(at, Refusal::NoConnection, give);
+            if packet.key.source == Source::Internal(owner) || goes_to(packet.verdict) {
+                self.remove(at, NatDrop::NoConnection, give);
             }
         }
     }
 
     /// Fragments of the packet overlapped, or contradicted each other.
     fn is_dead(&self, at: u32) -> bool {
-        self.packets[at as usize].verdict == Some(Err(Refusal::Overlap))
+        self.packets[at as usize].verdict == Some(Err(NatDrop::Overlap))
     }
 
     /// A fragment that does not fit its packet: why it is dropped, and perhaps its packet with it.
-    fn misfit(&mut self, at: u32, fit: Fit, give: &mut impl FnMut(F, Verdict<T>)) -> Refusal {
+    fn misfit(&mut self, at: u32, fit: Fit, give: &mut impl FnMut(F, Verdict<T>)) -> NatDrop {
         match fit {
             Fit::TooMany => {
                 self.counters.full += 1;
-                return Refusal::FragmentsFull;
+                return NatDrop::FragmentsFull;
             }
             Fit::Duplicate => self.counters.duplicates += 1,
             Fit::Impossible => self.counters.impossible += 1,
             Fit::New | Fit::Conflict => {
                 self.counters.overlaps += 1;
-                self.set_known(at, Err(Refusal::Overlap));
-                self.give_all(at, Refusal::Overlap, give);
+                self.set_known(at, Err(NatDrop::Overlap));
+                self.give_all(at, NatDrop::Overlap, give);
             }
         }
-        Refusal::Overlap
+        NatDrop::Overlap
     }
 
     /// The packet, if its head has come or it is dead, and its time is not over.
@@ -313,7 +314,7 @@ impl<F, T: Fate> Fragments<F, T> {
             return Some(at);
         }
         self.counters.timeouts += 1;
-        self.remove(at, Refusal::FragmentTimeout, give);
+        self.remove(at, NatDrop::FragmentTimeout, give);
         None
     }
 
@@ -321,7 +322,7 @@ impl<F, T: Fate> Fragments<F, T> {
         if let Some(at) = self.find(now, &key, give) {
             return at;
         }
-        self.make_room_for_packet(key.who, give);
+        self.evict_for_packet(key.source, give);
         let (ranges, queue) = (Ranges::NONE, Queue::EMPTY);
         let packet = Packet { key, since: now, ranges, verdict: None, queue, waiting: 0 };
         let at = match self.free.pop() {
@@ -347,26 +348,26 @@ impl<F, T: Fate> Fragments<F, T> {
                 return;
             }
             self.counters.timeouts += 1;
-            self.remove(at, Refusal::FragmentTimeout, give);
+            self.remove(at, NatDrop::FragmentTimeout, give);
         }
     }
 
     fn remove_if_complete(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         if self.packets[at as usize].ranges.is_complete() {
             self.counters.completed += 1;
-            self.remove(at, Refusal::Overlap, give);
+            self.remove(at, NatDrop::Overlap, give);
         }
     }
 
     /// A packet that waits without frames was never one.
     fn remove_if_empty(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         if self.packets[at as usize].waiting == 0 {
-            self.remove(at, Refusal::FragmentsFull, give);
+            self.remove(at, NatDrop::FragmentsFull, give);
         }
     }
 
     /// Forgets a packet; its frames are dropped for that reason.
-    fn remove(&mut self, at: u32, reason: Refusal, give: &mut impl FnMut(F, Verdict<T>)) {
+    fn remove(&mut self, at: u32, reason: NatDrop, give: &mut impl FnMut(F, Verdict<T>)) {
         self.give_all(at, reason, give);
         self.delist(at);
         self.by_key.remove(&self.packets[at as usize].key);
@@ -376,7 +377,7 @@ impl<F, T: Fate> Fragments<F, T> {
 }
 
 /// The packet that a fragment is of; `None` for no fragment, and for what is not translated.
-fn key(from: Side, view: &View) -> Option<Key> {
+fn key(from: Realm, view: &View) -> Option<Key> {
     let transport = match view.kind {
         Kind::Flow { tuple, .. } => tuple.transport,
         Kind::Error(_) => Transport::Echo,
@@ -384,5 +385,5 @@ fn key(from: Side, view: &View) -> Option<Key> {
         Kind::Other => return None,
     };
     let ident = view.fragment?.ident;
-    Some(Key { src: view.src, dst: view.dst, transport, ident, who: Who::from(from) })
+    Some(Key { src: view.src, dst: view.dst, transport, ident, source: Source::from(from) })
 }

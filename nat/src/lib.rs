@@ -5,59 +5,55 @@
 //! |---|---|
 //! | [`nat`](Nat) | the translator: how connections begin, go on and end |
 //! | `table` | where they are kept: by address, by time, by owner |
-//! | `mapping`, `ports` | by which port of ours the world sees an inner endpoint |
-//! | `rules` | the policy, compiled |
+//! | `mapping`, `port_pool` | by which port of ours the world sees an internal endpoint |
 //! | `tcp`, [`state`](State) | what state a connection is in |
 //! | [`mod@tuple`] | who talks to whom |
 //! | [`view`] | what translation must know of a packet |
 //! | [`edit`] | which addresses and ports it gets |
 //! | [`parse`] | a frame's bytes -> its view |
 //! | [`rewrite`](mod@rewrite) | an edit -> the frame's bytes, with their checksums |
-//! | [`hop`] | time to live and hop limit, down by one |
-//! | [`answer`](mod@answer) | the ICMP errors that a router sends |
-//! | [`clamp`](mod@clamp) | the MSS of SYNs, lowered |
-//! | [`split`](mod@split) | fragmentation of IPv4 |
 //! | [`fragment`] | packets that come in fragments: which connection is theirs |
-//! | [`share`] | which worker translates what, where there are several |
-//! | [`policy`] | from which address and ports the inside appears, and what is published |
-//! | [`refusal`] | why a packet is not translated |
+//! | [`shard_spec`] | which worker translates what, where there are several |
+//! | [`policy`], [`CompiledPolicy`] | SNAT addresses and ports, published ports; the same for lookups |
+//! | [`drop_reason`] | why a packet is not translated |
 //! | [`limits`] | every limit of the crate |
 
 #![forbid(unsafe_code)]
 
 mod address;
-pub mod answer;
-pub mod clamp;
+mod compiled_policy;
 mod counters;
+mod direction;
+pub mod drop_reason;
 pub mod edit;
 pub mod fragment;
-pub mod hop;
 pub mod limits;
 mod mapping;
 mod nat;
+mod owner;
 pub mod parse;
 pub mod policy;
-mod ports;
+mod port_pool;
 mod quote;
-pub mod refusal;
 pub mod rewrite;
-mod rules;
-pub mod share;
-pub mod split;
+pub mod shard_spec;
 mod state;
 mod table;
 mod tcp;
 pub mod time;
+mod translatable;
 pub mod tuple;
 pub mod view;
 
+pub use compiled_policy::CompiledPolicy;
 pub use counters::Counters;
-pub use edit::{Edit, Side, Translation};
-pub use nat::{Flushing, Nat, NatConfig, Place, Row};
+pub use drop_reason::NatDrop;
+pub use edit::{Edit, Realm, Translation};
+pub use nat::{Flushing, Nat, NatConfig, Row, Shard};
+pub use owner::OwnerId;
 pub use policy::{Policy, Published};
-pub use refusal::Refusal;
-pub use share::Share;
+pub use shard_spec::ShardSpec;
 pub use state::State;
 pub use time::Time;
-pub use tuple::{Endpoint, OwnerId, Transport, Tuple};
+pub use tuple::{Endpoint, Transport, Tuple};
 pub use view::{Fragment, Kind, Quoted, Segment, View};

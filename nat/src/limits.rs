@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Connections that one table may hold, whatever it is told: their numbers have 31 bits.
 pub const FLOWS_MAX: usize = 1 << 30;
 
-/// Mappings of one table: inner endpoints that appear at a port of ours. There are never more than
+/// Mappings of one table: internal endpoints that appear at a port of ours. There are never more than
 /// ports, of each transport and address.
 pub const MAPPINGS_MAX: usize = 1 << 17;
 
@@ -13,14 +13,14 @@ pub const MAPPINGS_MAX: usize = 1 << 17;
 pub const OWNERS_MAX: usize = 1 << 16;
 
 /// Addresses of ours that connections may appear from or be published at, at one time.
-pub const LOCALS_MAX: usize = 4096;
+pub const EXTERNAL_ADDRS_MAX: usize = 4096;
 
-/// Inner endpoints that are remembered for having spoken in vain to the outer endpoint of another.
-pub const KNOCKS_MAX: usize = 1_024;
+/// Internal endpoints that are remembered for having spoken in vain to the external endpoint of another.
+pub const PINHOLES_MAX: usize = 1_024;
 
 /// How many times what is left of the table, or of the ports, one owner may have: one takes four fifths
 /// at most, two take four ninths each, and so on, and there is always some left for another.
-pub const SHARE_OF_WHAT_IS_LEFT: usize = 4;
+pub const FAIR_SHARE_FACTOR: usize = 4;
 
 /// Connections that are over, and are ended to find one whose end frees a port.
 pub const ENDED_VICTIMS_MAX: usize = 256;
@@ -32,10 +32,10 @@ pub const PORT_VICTIMS_MAX: usize = 16;
 /// neighbours in the lists.
 pub const TICK_OPERATIONS: usize = 64;
 
-/// Operations that whoever withdraws connections does at once; the rest is done by `Nat::tick`.
-pub const WITHDRAW_OPERATIONS: usize = 512;
+/// Operations that whoever revokes connections does at once; the rest is done by `Nat::tick`.
+pub const REVOKE_OPERATIONS: usize = 512;
 
-/// Operations that touching a page of memory, ahead of its use, counts as.
+/// Operations that prefaulting a page of memory counts as.
 pub const PAGE_OPERATIONS: usize = 16;
 
 /// A TCP connection on which nothing is said: 2 hours and 4 minutes (RFC 5382, REQ-5).
@@ -57,7 +57,7 @@ pub const SCTP_IDLE: Duration = Duration::from_secs(300);
 /// How long a TCP port rests that was freed while a peer may still remember its connection: twice
 /// the maximum segment lifetime (RFC 9293 section 3.4.2). Where no other port is left the one that rested
 /// longest is used.
-pub const PORT_REST: Duration = Duration::from_secs(240);
+pub const PORT_REUSE_DELAY: Duration = Duration::from_secs(240);
 
 /// What a segment may lie before the last acknowledgement at least, in bytes, and still be a late
 /// one of its connection.
@@ -88,17 +88,4 @@ pub const FRAGMENT_FRAMES_OWNER_MAX: usize = 96;
 pub const FRAGMENT_RANGES_MAX: usize = 16;
 
 /// Packets that time out in passing, at each fragment that comes.
-pub const FRAGMENT_EXPIRED_IN_PASSING_MAX: usize = 2;
-
-/// Smallest MTU of IPv4 (RFC 791 section 3.2): no smaller one is told to a sender.
-pub const IPV4_MTU_MIN: u16 = 68;
-
-/// Smallest MTU of IPv6 (RFC 8200 section 5): no smaller one is told to a sender.
-pub const IPV6_MTU_MIN: u32 = 1_280;
-
-/// Smallest MSS that a SYN is clamped to: that of the smallest MTU, less both headers and options.
-pub const MSS_FLOOR: u16 = 48;
-
-/// Bytes of the longest frame with an ICMP error: Ethernet, a tag, and the longest packet.
-pub const ANSWER_FRAME_MAX: usize =
-    wire::ethernet::HEADER_LEN + wire::vlan::TAG_LEN + wire::limits::ICMPV6_ERROR_PACKET_MAX;
+pub const FRAGMENT_EXPIRE_PER_CALL_MAX: usize = 2;

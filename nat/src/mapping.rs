@@ -1,45 +1,46 @@
-//! Mappings: by which port of ours the world sees an inner endpoint.
+//! Mappings: by which port of ours the world sees an internal endpoint.
 //!
 //! # Theory of operation
 //!
-//! A mapping is of a transport, an inner endpoint and an address of ours; the remote peer plays no part
+//! A mapping is of a transport, an internal endpoint and an address of ours; the remote peer plays no part
 //! (endpoint-independent mapping: RFC 4787 REQ-1, RFC 5382 REQ-1). It begins with the first
 //! connection that needs it and lives as long as one does, and so does its port. It is found by
-//! its inner endpoint through an index, by its port through [`crate::ports`].
+//! its internal endpoint through an index, by its port through [`crate::port_pool`].
 //!
 //! An owner may have as many ports as are left for others. An owner without a share left gives up what
 //! it would miss least (the caller sees to that).
 
 use crate::address::Address;
 use crate::limits::MAPPINGS_MAX;
-use crate::table::hash::{Key, Ports, Secrets};
+use crate::owner::OwnerId;
+use crate::table::hash::{Key, PortPair, Secrets};
 use crate::table::index::Index;
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 
 /// A mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mapping {
-    pub(crate) inner: Address,
-    pub(crate) inner_port: u16,
+    pub(crate) internal: Address,
+    pub(crate) internal_port: u16,
     /// The port of ours.
     pub(crate) port: u16,
     /// The address of ours.
-    pub(crate) local: u16,
+    pub(crate) addr_idx: u16,
     pub(crate) transport: Transport,
     /// A peer may remember a connection that ended by it.
     pub(crate) is_remembered: bool,
     pub(crate) owner: OwnerId,
     /// The epoch in which it began.
-    pub(crate) born: u32,
+    pub(crate) created_epoch: u32,
     /// Connections that live by it; of one that is not in use, the number of the next.
     pub(crate) users: u32,
 }
 
 impl Mapping {
-    /// The inner endpoint's having spoken to a remote address; see [`crate::table::knocks`].
-    pub(crate) fn knock(&self, secrets: &Secrets, remote: Address) -> u64 {
-        let ports = Ports::new(self.inner_port, self.port);
-        secrets.hash(&Key { transport: self.transport, src: remote, dst: self.inner, ports })
+    /// The internal endpoint's having spoken to a remote address; see [`crate::table::pinholes`].
+    pub(crate) fn pinhole_key(&self, secrets: &Secrets, remote: Address) -> u64 {
+        let ports = PortPair::new(self.internal_port, self.port);
+        secrets.hash(&Key { transport: self.transport, src: remote, dst: self.internal, ports })
     }
 }
 
@@ -64,9 +65,9 @@ impl Mappings {
         Self { slab, capacity, free: None, index: Index::new(capacity), len: 0 }
     }
 
-    /// The places of its index, to be touched.
-    pub(crate) fn places(&mut self) -> &mut [u64] {
-        self.index.places()
+    /// The slots of its index, to be prefaulted.
+    pub(crate) fn slots(&mut self) -> &mut [u64] {
+        self.index.slots()
     }
 
     /// Memory in bytes when full.
@@ -90,19 +91,19 @@ impl Mappings {
         &mut self.slab[number as usize]
     }
 
-    /// The mapping of an inner endpoint for which `is_live` holds.
+    /// The mapping of an internal endpoint for which `is_live` holds.
     pub(crate) fn find(
         &self,
         secrets: &Secrets,
         transport: Transport,
-        inner: (Address, u16),
-        local: u16,
+        internal: (Address, u16),
+        addr_idx: u16,
         is_live: impl Fn(&Mapping) -> bool,
     ) -> Option<u32> {
-        self.index.find(secrets.hash_endpoint(transport, inner, local), |number| {
+        self.index.find(secrets.hash_endpoint(transport, internal, addr_idx), |number| {
             let known = self.at(number);
-            (known.inner, known.inner_port) == inner
-                && known.local == local
+            (known.internal, known.internal_port) == internal
+                && known.addr_idx == addr_idx
                 && known.transport == transport
                 && is_live(known)
         })
@@ -135,6 +136,6 @@ impl Mappings {
 }
 
 fn hash(secrets: &Secrets, mapping: &Mapping) -> u64 {
-    let inner = (mapping.inner, mapping.inner_port);
-    secrets.hash_endpoint(mapping.transport, inner, mapping.local)
+    let internal = (mapping.internal, mapping.internal_port);
+    secrets.hash_endpoint(mapping.transport, internal, mapping.addr_idx)
 }

@@ -4,46 +4,49 @@
 //!
 //! [`Nat::translate`] looks a packet up in the table ([`crate::table`]). If it is of a connection, it
 //! may change its state, refreshes it, and gets what the other side sees. If it is of none, it may begin
-//! one ([`begin`]); an ICMP error is judged by what it quotes ([`error`]).
+//! one ([`create`]); an ICMP error is judged by what it quotes ([`error`]).
 //!
-//! One thread owns it. It is told the time, which never goes back, and the policy with each packet; whoever
-//! changes the policy says so by [`Nat::follow`], which also withdraws what is no longer allowed ([`withdraw`]).
-//! [`Nat::tick`] ends what has expired or is withdrawn, a few connections at a time.
+//! One thread owns it. Each call brings the time, which never goes back. [`Nat::revalidate`] adopts a
+//! policy and revokes the connections that it forbids ([`revoke`]). [`Nat::tick`] ends expired and
+//! revoked connections, a few at a time.
 
-mod begin;
-mod end;
+mod allocate;
+mod create;
 mod error;
+mod expire;
 mod flush;
-mod follow;
-mod place;
-mod room;
+mod prefault;
+mod prefetch;
+mod revalidate;
+mod revoke;
 mod rows;
-mod touch;
-mod warm;
-mod withdraw;
+mod shard;
 
 pub use self::flush::Flushing;
-pub use self::place::Place;
 pub use self::rows::Row;
+pub use self::shard::Shard;
 
-use self::withdraw::Withdrawn;
+use self::revoke::Revoked;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::compiled_policy::CompiledPolicy;
 use crate::counters::Counters;
-use crate::edit::{Side, Translation};
+use crate::direction::Direction;
+use crate::drop_reason::NatDrop;
+use crate::edit::{Realm, Translation};
 use crate::limits::FLOWS_MAX;
 use crate::mapping::Mappings;
-use crate::policy::Policy;
-use crate::refusal::Refusal;
-use crate::rules::Rules;
-use crate::share::Share;
-use crate::state::{Moment, State};
-use crate::table::ahead;
-use crate::table::contacts::Contacts;
-use crate::table::flow::{Flow, Traits, Way};
+use crate::shard_spec::ShardSpec;
+use crate::state::{CoarseTime, State};
+use crate::table::external_addrs::ExternalAddrs;
+use crate::table::filter::FilterTable;
+use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, Secrets};
 use crate::table::index::Index;
-use crate::table::knocks::Knocks;
-use crate::table::locals::Locals;
 use crate::table::owners::Owners;
+use crate::table::pages;
+use crate::table::pinholes::Pinholes;
 use crate::table::slab::Slab;
 use crate::table::wheel::Wheel;
 use crate::tcp::{self, Effect};
@@ -65,32 +68,25 @@ pub struct NatConfig {
 pub struct Nat {
     flows: Slab,
     index: Index,
-    contacts: Contacts,
-    knocks: Knocks,
+    filter: FilterTable,
+    pinholes: Pinholes,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
-    locals: Locals,
-    rules: Rules,
-    followed: Option<Identity>,
-    withdrawn: Withdrawn,
-    share: Share,
+    externals: ExternalAddrs,
+    policy: Arc<CompiledPolicy>,
+    /// This worker's slice of the policy's SNAT ports.
+    ports: RangeInclusive<u16>,
+    revoked: Revoked,
+    shard_spec: ShardSpec,
     secrets: Secrets,
     random: u64,
-    /// Pages of what is found by hashing that were touched, once a connection has begun.
-    touched: usize,
+    /// Pages of what is found by hashing that were prefaulted, once a connection has begun.
+    prefaulted: usize,
     /// Pages that there are of it.
     pages: usize,
-    now: Moment,
+    now: CoarseTime,
     counters: Counters,
-}
-
-/// By what a policy is told from another without looking at all of it.
-type Identity = (usize, usize, usize, usize);
-
-fn identity(policy: &Policy) -> Identity {
-    let (published, local) = (policy.published.as_ptr().addr(), policy.local.as_ptr().addr());
-    (published, policy.published.len(), local, policy.local.len())
 }
 
 /// A packet of a connection, or one that may begin one.
@@ -99,7 +95,7 @@ struct Packet<'a> {
     key: Key,
     segment: Option<&'a Segment>,
     is_request: bool,
-    from: Side,
+    from: Realm,
     len: u32,
 }
 
@@ -111,41 +107,41 @@ impl Nat {
         let mut nat = Self {
             flows: Slab::new(capacity),
             index: Index::new(2 * capacity),
-            contacts: Contacts::new(capacity),
-            knocks: Knocks::new(),
+            filter: FilterTable::new(capacity),
+            pinholes: Pinholes::new(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),
-            locals: Locals::new(),
-            rules: Rules::default(),
-            followed: None,
-            withdrawn: Withdrawn::default(),
-            share: Share::WHOLE,
+            externals: ExternalAddrs::new(),
+            policy: Arc::new(CompiledPolicy::none()),
+            ports: RangeInclusive::new(1, 0),
+            revoked: Revoked::default(),
+            shard_spec: ShardSpec::SINGLE,
             secrets: Secrets::new(config.seed),
             random: !config.seed,
-            touched: 0,
+            prefaulted: 0,
             pages: 0,
-            now: Moment(0),
+            now: CoarseTime(0),
             counters: Counters::default(),
         };
-        nat.pages = nat.hashed().into_iter().map(|places| ahead::pages(places)).sum();
+        nat.pages = nat.hashed_tables().into_iter().map(|slots| pages::count(slots)).sum();
         nat
     }
 
     /// The same of one worker among several, as long as nothing was translated yet.
     #[must_use]
-    pub fn with_share(self, share: Share) -> Self {
-        Self { share, ..self }
+    pub fn with_shard_spec(self, shard_spec: ShardSpec) -> Self {
+        Self { shard_spec, ..self }
     }
 
     /// Which worker's it is.
     #[inline]
     #[must_use]
-    pub fn share(&self) -> Share {
-        self.share
+    pub fn shard_spec(&self) -> ShardSpec {
+        self.shard_spec
     }
 
-    /// Connections, those that have expired or are withdrawn but were not ended yet included.
+    /// Connections, those that have expired or are revoked but were not ended yet included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.flows.len()
@@ -163,12 +159,12 @@ impl Nat {
         self.mappings.len()
     }
 
-    /// Memory in bytes, once every place was in use; without the ports of each address (102 KiB a transport
+    /// Memory in bytes, once every slot was in use; without the ports of each address (102 KiB a transport
     /// of the default range) and the lists of owners (48 bytes each).
     #[must_use]
     pub fn bytes(&self) -> usize {
         let flows = self.flows.capacity() * size_of::<Flow>();
-        let found = self.index.bytes() + self.contacts.bytes() + self.mappings.bytes();
+        let found = self.index.bytes() + self.filter.bytes() + self.mappings.bytes();
         flows + found + Wheel::bytes()
     }
 
@@ -181,81 +177,83 @@ impl Nat {
     /// Which addresses and ports a packet gets, and where it goes.
     ///
     /// # Errors
-    /// A [`Refusal`] if it must not pass.
+    /// A [`NatDrop`] if it must not pass.
     #[inline]
     pub fn translate(
         &mut self,
         now: Time,
-        from: Side,
+        from: Realm,
         view: &View,
-        policy: &Policy,
-    ) -> Result<Translation, Refusal> {
-        self.enter(now, policy);
+    ) -> Result<Translation, NatDrop> {
+        self.advance(now);
         match &view.kind {
             Kind::Flow { tuple, segment, is_request } => {
                 let (key, is_request) = (Key::from(tuple), *is_request);
                 let segment = segment.as_ref();
                 let packet = Packet { key, segment, is_request, from, len: view.len };
-                self.packet(&packet, policy)
+                self.packet(&packet)
             }
             Kind::Error(quoted) => self.error(from, view, quoted),
-            Kind::Tail(_) | Kind::Other if from == Side::Outside => Ok(Translation::NotOurs),
-            Kind::Tail(_) | Kind::Other => Err(Refusal::Protocol),
+            Kind::Tail(_) | Kind::Other if from == Realm::External => Ok(Translation::NotOurs),
+            Kind::Tail(_) | Kind::Other => Err(NatDrop::Protocol),
         }
     }
 
-    /// Takes note of the time, and of the policy if it is another one.
+    /// Sets the clock, which never goes back.
     #[inline]
-    fn enter(&mut self, now: Time, policy: &Policy) {
-        self.now = self.now.max(Moment::of(now));
-        if self.followed != Some(identity(policy)) {
-            self.follow(policy);
-        }
+    fn advance(&mut self, now: Time) {
+        self.now = self.now.max(CoarseTime::of(now));
     }
 
     #[inline]
-    fn packet(&mut self, packet: &Packet<'_>, policy: &Policy) -> Result<Translation, Refusal> {
-        let Some((number, way)) = self.find(&packet.key) else {
-            return self.begin(packet, policy);
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
+        let Some((number, dir)) = self.find(&packet.key) else {
+            return self.create(packet);
         };
         let flow = self.flows.at(number);
         if self.is_over(flow) {
             self.end_over(number);
-            return self.begin(packet, policy);
+            return self.create(packet);
         }
-        if flow.from(way) != packet.from {
-            return Err(Refusal::Address);
+        if flow.from(dir) != packet.from {
+            return Err(NatDrop::Address);
         }
-        self.pass(number, way, packet)
+        self.pass(number, dir, packet)
     }
 
-    /// The connection with these addresses and ports, and the way that they go.
+    /// The connection with these addresses and ports, and their direction.
     #[inline]
-    fn find(&self, key: &Key) -> Option<(u32, Way)> {
-        let is_it =
-            |entry: u32| self.flows.at(entry >> 1).is_key(Way::of(entry), key, &self.locals);
+    fn find(&self, key: &Key) -> Option<(u32, Direction)> {
+        let is_it = |entry: u32| {
+            self.flows.at(entry >> 1).is_key(Direction::of(entry), key, &self.externals)
+        };
         let entry = self.index.find(self.secrets.hash(key), is_it)?;
-        Some((entry >> 1, Way::of(entry)))
+        Some((entry >> 1, Direction::of(entry)))
     }
 
     /// A packet of a connection.
     #[inline]
-    fn pass(&mut self, number: u32, way: Way, packet: &Packet<'_>) -> Result<Translation, Refusal> {
+    fn pass(
+        &mut self,
+        number: u32,
+        dir: Direction,
+        packet: &Packet<'_>,
+    ) -> Result<Translation, NatDrop> {
         let flow = self.flows.at_mut(number);
         let effect = match (flow.transport, packet.segment) {
             (Transport::Tcp, Some(segment)) => {
-                tcp::track(&mut flow.halves, flow.state, way, segment)
+                tcp::track(&mut flow.tcp_peers, flow.state, dir, segment)
             }
             // What follows a fragment's head.
             (Transport::Tcp, None) => Effect::None,
-            (Transport::Echo, _) if packet.is_request != (way == Way::Forward) => {
-                Effect::Refused(Refusal::NoConnection)
+            (Transport::Echo, _) if packet.is_request != (dir == Direction::Original) => {
+                Effect::Drop(NatDrop::NoConnection)
             }
-            _ => datagram(flow.state, way, packet.from),
+            _ => datagram(flow.state, dir, packet.from),
         };
         let before = flow.state;
         let state = match effect {
-            Effect::Refused(refusal) => return Err(refusal),
+            Effect::Drop(reason) => return Err(reason),
             Effect::None => before,
             Effect::Refresh(state) => {
                 flow.seen = self.now.0;
@@ -263,18 +261,18 @@ impl Nat {
             }
             Effect::Note(state) => state,
         };
-        flow.count(way, packet.len);
+        flow.count(dir, packet.len);
         let translation =
-            Translation::Edit { edit: flow.edit(way, &self.locals), to: flow.to(way) };
+            Translation::Edit { edit: flow.edit(dir, &self.externals), to: flow.to(dir) };
         if state != before {
-            self.turn(number, way, state);
+            self.transition(number, dir, state);
         }
         Ok(translation)
     }
 
     /// A connection comes into another state.
     #[inline(never)]
-    fn turn(&mut self, number: u32, way: Way, state: State) {
+    fn transition(&mut self, number: u32, dir: Direction, state: State) {
         let flow = self.flows.at_mut(number);
         let (before, transport) = (flow.state, flow.transport);
         flow.state = state;
@@ -286,25 +284,25 @@ impl Nat {
             self.wheel.remove(&mut self.flows, number);
             self.wheel.insert(&mut self.flows, number);
         }
-        // The inside answered somebody: now they are in contact.
+        // The inside answered somebody: now the filter has an entry.
         let flow = self.flows.at_mut(number);
         let lets_in =
-            flow.traits.has(Traits::FROM_OUTSIDE) && flow.traits.has(Traits::SERVER_MAPPED);
-        if lets_in && way == Way::Back && !flow.traits.has(Traits::CONTACT) {
-            flow.traits.0 |= Traits::CONTACT;
-            let contact = self.contact_of(number);
-            self.contacts.add(contact);
+            flow.flags.has(FlowFlags::FROM_EXTERNAL) && flow.flags.has(FlowFlags::SERVER_MAPPED);
+        if lets_in && dir == Direction::Reply && !flow.flags.has(FlowFlags::IN_FILTER) {
+            flow.flags.0 |= FlowFlags::IN_FILTER;
+            let filter_key = self.filter_key_of(number);
+            self.filter.add(filter_key);
         }
     }
 }
 
 /// A datagram or echo of a connection; only the inside keeps one alive (RFC 4787, REQ-6).
 #[inline]
-fn datagram(state: State, way: Way, from: Side) -> Effect {
-    let state = match (state, way) {
-        (State::New, Way::Back) => State::Replied,
-        (State::Replied, Way::Forward) => State::Stream,
+fn datagram(state: State, dir: Direction, from: Realm) -> Effect {
+    let state = match (state, dir) {
+        (State::New, Direction::Reply) => State::Replied,
+        (State::Replied, Direction::Original) => State::Stream,
         (state, _) => state,
     };
-    if from == Side::Outside { Effect::Note(state) } else { Effect::Refresh(state) }
+    if from == Realm::External { Effect::Note(state) } else { Effect::Refresh(state) }
 }

@@ -40,7 +40,7 @@ pub enum State {
 }
 
 impl State {
-    /// How long a connection may stay in it without being refreshed, in units of [`Moment`], rounded up.
+    /// How long a connection may stay in it without being refreshed, in units of [`CoarseTime`], rounded up.
     #[inline]
     pub(crate) const fn timeout(self, transport: Transport) -> u32 {
         match (self, transport) {
@@ -54,7 +54,12 @@ impl State {
 
     /// Whether a connection has expired that was refreshed last at `seen`.
     #[inline]
-    pub(crate) const fn has_expired(self, transport: Transport, seen: Moment, now: Moment) -> bool {
+    pub(crate) const fn has_expired(
+        self,
+        transport: Transport,
+        seen: CoarseTime,
+        now: CoarseTime,
+    ) -> bool {
         now.since(seen) > self.timeout(transport)
     }
 
@@ -95,12 +100,12 @@ impl State {
 
 /// A moment, in units of 2^27 ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(pub(crate) u32);
+pub(crate) struct CoarseTime(pub(crate) u32);
 
 const UNIT_BITS: u32 = 27;
 const UNITS_PER_SLOT_BITS: u32 = 3;
 
-impl Moment {
+impl CoarseTime {
     #[inline]
     pub(crate) const fn of(now: Time) -> Self {
         Self((now.0 >> UNIT_BITS) as u32)

@@ -11,15 +11,16 @@
 //! time when it may expire, and that of its owner ([`owners`]), by how much it would be missed.
 //!
 //! Capacity is taken once, memory is touched as it is used or, of what is found by hashing, in idle moments before
-//! ([`ahead`]); nothing is allocated for a frame.
+//! ([`pages`]); nothing is allocated for a frame.
 
-pub(crate) mod ahead;
-pub(crate) mod contacts;
+pub(crate) mod external_addrs;
+pub(crate) mod filter;
 pub(crate) mod flow;
 pub(crate) mod hash;
 pub(crate) mod index;
-pub(crate) mod knocks;
-pub(crate) mod locals;
+pub(crate) mod link;
 pub(crate) mod owners;
+pub(crate) mod pages;
+pub(crate) mod pinholes;
 pub(crate) mod slab;
 pub(crate) mod wheel;

@@ -25,15 +25,15 @@
 
 use wire::tcp::Flags;
 
+use crate::direction::Direction;
+use crate::drop_reason::NatDrop;
 use crate::limits::{LATE_BYTES_MIN, SYN_DATA_MAX};
-use crate::refusal::Refusal;
 use crate::state::State;
-use crate::table::flow::Way;
 use crate::view::Segment;
 
 /// What is known of one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Half {
+pub(crate) struct TcpPeer {
     /// The sequence number after all that it sent.
     end: u32,
     /// What it acknowledged last.
@@ -44,15 +44,15 @@ pub(crate) struct Half {
     bits: u8,
 }
 
-const SCALE: u8 = 0x0f;
+const SCALE_MASK: u8 = 0x0f;
 /// It announced a scale.
-const SCALES: u8 = 0x10;
+const HAS_SCALE: u8 = 0x10;
 /// It sent a SYN.
-const SPOKE: u8 = 0x20;
+const SENT_SYN: u8 = 0x20;
 /// It sent a FIN.
-const FIN: u8 = 0x40;
+const SENT_FIN: u8 = 0x40;
 /// It acknowledged something.
-const ACKED: u8 = 0x80;
+const SENT_ACK: u8 = 0x80;
 
 /// The greatest window scale (RFC 7323 section 2.3).
 const SCALE_MAX: u8 = 14;
@@ -61,7 +61,7 @@ const SCALE_MAX: u8 = 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// It is not let through.
-    Refused(Refusal),
+    Drop(NatDrop),
     /// It passes, and changes nothing.
     None,
     /// It is of the connection, whose state is now this.
@@ -70,7 +70,7 @@ pub(crate) enum Effect {
     Note(State),
 }
 
-impl Half {
+impl TcpPeer {
     #[inline]
     fn has(&self, bit: u8) -> bool {
         self.bits & bit != 0
@@ -79,19 +79,19 @@ impl Half {
     /// The window in bytes; scaled if both said so.
     #[inline]
     fn window(&self, other: &Self) -> u32 {
-        let is_scaled = self.has(SCALES) && other.has(SCALES);
-        u32::from(self.window) << if is_scaled { self.bits & SCALE } else { 0 }
+        let is_scaled = self.has(HAS_SCALE) && other.has(HAS_SCALE);
+        u32::from(self.window) << if is_scaled { self.bits & SCALE_MASK } else { 0 }
     }
 
     /// A SYN that begins, or answers a beginning.
     fn open(&mut self, segment: &Segment) {
-        let scale = segment.window_scale.map_or(0, |scale| SCALES | scale.min(SCALE_MAX));
+        let scale = segment.window_scale.map_or(0, |scale| HAS_SCALE | scale.min(SCALE_MAX));
         let acks = segment.flags.contains(Flags::ACK);
         *self = Self {
             end: segment.seq.wrapping_add(segment.len),
             ack: if acks { segment.ack } else { 0 },
             window: segment.window,
-            bits: SPOKE | scale | if acks { ACKED } else { 0 },
+            bits: SENT_SYN | scale | if acks { SENT_ACK } else { 0 },
         };
     }
 
@@ -102,21 +102,21 @@ impl Half {
         if is_after(end, self.end) {
             self.end = end;
         }
-        if !self.has(ACKED) || is_after(segment.ack, self.ack) {
+        if !self.has(SENT_ACK) || is_after(segment.ack, self.ack) {
             (self.ack, self.window) = (segment.ack, segment.window);
         } else if segment.ack == self.ack {
             self.window = self.window.max(segment.window);
         }
-        self.bits |= ACKED;
+        self.bits |= SENT_ACK;
         if segment.flags.contains(Flags::FIN) {
-            self.bits |= FIN;
+            self.bits |= SENT_FIN;
         }
     }
 
     /// Whether a number that this peer sent was sent, and the other had not acknowledged it.
     pub(crate) fn has_in_flight(&self, other: &Self, seq: u32) -> bool {
-        let is_sent = self.has(SPOKE) && is_after(self.end, seq);
-        is_sent && (!other.has(ACKED) || !is_after(other.ack, seq))
+        let is_sent = self.has(SENT_SYN) && is_after(self.end, seq);
+        is_sent && (!other.has(SENT_ACK) || !is_after(other.ack, seq))
     }
 }
 
@@ -132,47 +132,59 @@ pub(crate) const fn is_opening(segment: &Segment) -> bool {
     flags & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0 | Flags::FIN.0) == Flags::SYN.0
 }
 
-/// The halves of a connection that a segment begins.
-pub(crate) fn opened(segment: &Segment) -> [Half; 2] {
-    let mut client = Half::default();
+/// The peers of a connection that a segment begins.
+pub(crate) fn opened(segment: &Segment) -> [TcpPeer; 2] {
+    let mut client = TcpPeer::default();
     client.open(segment);
-    [client, Half::default()]
+    [client, TcpPeer::default()]
 }
 
 /// What a segment does.
 #[inline]
-pub(crate) fn track(halves: &mut [Half; 2], state: State, way: Way, segment: &Segment) -> Effect {
-    let mut sender = halves[way as usize];
-    let receiver = halves[way.other() as usize];
+pub(crate) fn track(
+    peers: &mut [TcpPeer; 2],
+    state: State,
+    dir: Direction,
+    segment: &Segment,
+) -> Effect {
+    let mut sender = peers[dir as usize];
+    let receiver = peers[dir.other() as usize];
     let flags = segment.flags;
     let effect = if flags.contains(Flags::RST) {
-        reset(&sender, &receiver, state, way, segment)
+        reset(&sender, &receiver, state, dir, segment)
     } else if flags.contains(Flags::SYN) {
-        return synchronise(halves, state, way, segment);
+        return synchronise(peers, state, dir, segment);
     } else {
         proceed(&mut sender, &receiver, state, segment)
     };
     if matches!(effect, Effect::Refresh(_)) {
-        halves[way as usize] = sender;
+        peers[dir as usize] = sender;
     }
     effect
 }
 
 /// A RST.
-fn reset(sender: &Half, receiver: &Half, state: State, way: Way, segment: &Segment) -> Effect {
+fn reset(
+    sender: &TcpPeer,
+    receiver: &TcpPeer,
+    state: State,
+    dir: Direction,
+    segment: &Segment,
+) -> Effect {
     if state == State::Reset {
         return Effect::None;
     }
-    if !sender.has(SPOKE) {
+    if !sender.has(SENT_SYN) {
         // The answer to a SYN has no number of its own: it acknowledges the SYN (RFC 9293 section 3.5.3).
         let answers = segment.flags.contains(Flags::ACK) && segment.ack == receiver.end;
         return if answers { Effect::Refresh(State::Reset) } else { out_of_window() };
     }
-    if way == Way::Forward && state == State::SynSent {
+    if dir == Direction::Original && state == State::SynSent {
         // The client's answer to what an earlier connection of these ports sent.
         return Effect::None;
     }
-    let is_next = segment.seq == sender.end || receiver.has(ACKED) && segment.seq == receiver.ack;
+    let is_next =
+        segment.seq == sender.end || receiver.has(SENT_ACK) && segment.seq == receiver.ack;
     if is_next {
         Effect::Refresh(State::Reset)
     } else if is_in_window(sender, receiver, segment) {
@@ -183,14 +195,19 @@ fn reset(sender: &Half, receiver: &Half, state: State, way: Way, segment: &Segme
 }
 
 /// A SYN.
-fn synchronise(halves: &mut [Half; 2], state: State, way: Way, segment: &Segment) -> Effect {
-    let own = way as usize;
-    if is_opening(segment) && way == Way::Forward {
+fn synchronise(
+    peers: &mut [TcpPeer; 2],
+    state: State,
+    dir: Direction,
+    segment: &Segment,
+) -> Effect {
+    let own = dir as usize;
+    if is_opening(segment) && dir == Direction::Original {
         let ended = matches!(state, State::TimeWait | State::Reset);
         let end = segment.seq.wrapping_add(segment.len);
-        let is_another = state == State::SynSent && end != halves[own].end;
+        let is_another = state == State::SynSent && end != peers[own].end;
         if ended || is_another {
-            *halves = opened(segment);
+            *peers = opened(segment);
             return Effect::Refresh(State::SynSent);
         }
     }
@@ -198,34 +215,34 @@ fn synchronise(halves: &mut [Half; 2], state: State, way: Way, segment: &Segment
     if is_open {
         return Effect::None;
     }
-    let [own_half, other] = [halves[own], halves[way.other() as usize]];
+    let [own_peer, other] = [peers[own], peers[dir.other() as usize]];
     if segment.flags.contains(Flags::ACK) {
         let behind = other.end.wrapping_sub(segment.ack);
-        if !other.has(SPOKE) || behind > SYN_DATA_MAX {
+        if !other.has(SENT_SYN) || behind > SYN_DATA_MAX {
             return out_of_window();
         }
     }
-    let is_another = own_half.has(SPOKE) && is_after(segment.seq, own_half.end);
+    let is_another = own_peer.has(SENT_SYN) && is_after(segment.seq, own_peer.end);
     if is_another || segment.flags.contains(Flags::FIN) {
         return out_of_window();
     }
-    if !own_half.has(SPOKE) {
-        halves[own].open(segment);
+    if !own_peer.has(SENT_SYN) {
+        peers[own].open(segment);
     } else if segment.flags.contains(Flags::ACK) {
-        halves[own].update(segment);
+        peers[own].update(segment);
     }
-    Effect::Refresh(stage(halves, state))
+    Effect::Refresh(stage(peers, state))
 }
 
 /// Neither SYN nor RST.
 #[inline]
-fn proceed(sender: &mut Half, receiver: &Half, state: State, segment: &Segment) -> Effect {
+fn proceed(sender: &mut TcpPeer, receiver: &TcpPeer, state: State, segment: &Segment) -> Effect {
     let ends = segment.flags.contains(Flags::FIN);
     // Both must have spoken, or a stranger who asks without listening could seem to be established.
     let behind = receiver.end.wrapping_sub(segment.ack);
     let is_of_it = segment.flags.contains(Flags::ACK)
-        && sender.has(SPOKE)
-        && receiver.has(SPOKE)
+        && sender.has(SENT_SYN)
+        && receiver.has(SENT_SYN)
         && behind <= sender.window(receiver).max(LATE_BYTES_MIN)
         && is_in_window(sender, receiver, segment);
     if !is_of_it {
@@ -239,15 +256,15 @@ fn proceed(sender: &mut Half, receiver: &Half, state: State, segment: &Segment) 
     Effect::Refresh(stage(&[*sender, *receiver], state))
 }
 
-/// The state that two halves are in; no state is left backwards.
+/// The state that two peers are in; no state is left backwards.
 #[inline]
-fn stage(halves: &[Half; 2], state: State) -> State {
-    let [one, other] = halves;
-    match (one.has(FIN), other.has(FIN)) {
+fn stage(peers: &[TcpPeer; 2], state: State) -> State {
+    let [one, other] = peers;
+    match (one.has(SENT_FIN), other.has(SENT_FIN)) {
         (true, true) if one.ack == other.end && other.ack == one.end => State::TimeWait,
         (true, true) => State::Closing,
-        (false, false) if one.has(ACKED) && other.has(ACKED) => State::Established,
-        (false, false) if one.has(SPOKE) && other.has(SPOKE) => State::SynReceived,
+        (false, false) if one.has(SENT_ACK) && other.has(SENT_ACK) => State::Established,
+        (false, false) if one.has(SENT_SYN) && other.has(SENT_SYN) => State::SynReceived,
         (false, false) => state,
         _ => State::HalfClosed,
     }
@@ -255,8 +272,8 @@ fn stage(halves: &[Half; 2], state: State) -> State {
 
 /// Whether a segment lies where the receiver may still expect one.
 #[inline]
-fn is_in_window(sender: &Half, receiver: &Half, segment: &Segment) -> bool {
-    if !receiver.has(ACKED) {
+fn is_in_window(sender: &TcpPeer, receiver: &TcpPeer, segment: &Segment) -> bool {
+    if !receiver.has(SENT_ACK) {
         // Nothing is known but what the sender itself has sent.
         let ahead = segment.seq.wrapping_sub(sender.end) as i32;
         return ahead.unsigned_abs() <= LATE_BYTES_MIN;
@@ -270,5 +287,5 @@ fn is_in_window(sender: &Half, receiver: &Half, segment: &Segment) -> bool {
 }
 
 const fn out_of_window() -> Effect {
-    Effect::Refused(Refusal::OutOfWindow)
+    Effect::Drop(NatDrop::OutOfWindow)
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use vswitch_nat::{
-    Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Published, Refusal, Segment, Side, Time,
-    Translation, Transport, Tuple, View,
+    CompiledPolicy, Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published, Realm,
+    Segment, Time, Translation, Transport, Tuple, View,
 };
 use wire::tcp::Flags;
 
@@ -28,8 +28,8 @@ fn published(ports: RangeInclusive<u16>) -> Published {
         address: None,
         to_port: *ports.start(),
         ports,
-        to4: Some(SERVER),
-        to6: None,
+        to_v4: Some(SERVER),
+        to_v6: None,
         owner: OwnerId(1),
         allow_from: Vec::new(),
     }
@@ -37,9 +37,9 @@ fn published(ports: RangeInclusive<u16>) -> Published {
 
 fn policy(published: Vec<Published>) -> Policy {
     Policy {
-        outside4: Some(HOST),
-        outside6: None,
-        local: vec![HOST.into()],
+        external_v4: Some(HOST),
+        external_v6: None,
+        host_addrs: vec![HOST.into()],
         ports: 20_000..=32_767,
         published,
         quota: 500,
@@ -75,11 +75,12 @@ fn cost(ranges: impl Iterator<Item = RangeInclusive<u16>>, last: u16) -> Allocat
     measure(|| {
         let policy = policy(ranges.map(published).collect());
         let mut nat = table();
+        nat.revalidate(&CompiledPolicy::compile(policy, None));
         let view = packet(Transport::Udp, (REMOTE, 9), (HOST, last));
-        let seen = nat.translate(START, Side::Outside, &view, &policy);
+        let seen = nat.translate(START, Realm::External, &view);
         assert!(matches!(seen, Ok(Translation::Edit { edit, .. }) if edit.dst.port == last));
         let answer = packet(Transport::Udp, (SERVER, last), (REMOTE, 9));
-        let seen = nat.translate(START, Side::Inside(OwnerId(1)), &answer, &policy);
+        let seen = nat.translate(START, Realm::Internal(OwnerId(1)), &answer);
         assert!(matches!(seen, Ok(Translation::Edit { edit, .. }) if edit.src.port == last));
     })
 }
@@ -96,30 +97,29 @@ fn a_range_of_ten_thousand_ports_is_one_rule() {
     assert!(rules.bytes_max - one.bytes_max > RANGE_BYTES_MAX, "{} bytes", rules.bytes_max);
 }
 
-/// A table with its policy and clock.
+/// A table and its clock.
 struct Lab {
     nat: Nat,
-    policy: Policy,
     now: Time,
 }
 
 impl Lab {
     fn new() -> Self {
         let policy = policy(vec![published(700..=799)]);
-        let mut lab = Self { nat: table(), policy, now: START };
-        lab.nat.follow(&lab.policy);
+        let mut lab = Self { nat: table(), now: START };
+        lab.nat.revalidate(&CompiledPolicy::compile(policy, None));
         lab
     }
 
-    fn send(&mut self, from: Side, view: &View) -> Result<Translation, Refusal> {
-        self.nat.translate(self.now, from, view, &self.policy)
+    fn send(&mut self, from: Realm, view: &View) -> Result<Translation, NatDrop> {
+        self.nat.translate(self.now, from, view)
     }
 
     /// From an owner to a remote: what was allocated.
     fn out(&mut self, transport: Transport, owner: u8, port: u16) -> u64 {
         let view = packet(transport, (Ipv4Addr::new(10, 99, 1, owner), port), (REMOTE, 53));
-        let from = Side::Inside(OwnerId(owner.into()));
-        let mut sent = Err(Refusal::Protocol);
+        let from = Realm::Internal(OwnerId(owner.into()));
+        let mut sent = Err(NatDrop::Protocol);
         let counted = measure(|| sent = self.send(from, &view));
         assert!(matches!(sent, Ok(Translation::Edit { .. })), "{sent:?}");
         counted.count_total
@@ -153,18 +153,18 @@ fn a_warm_table_allocates_nothing_as_connections_come_and_go() {
                 for (transport, owner) in TRANSPORTS.into_iter().zip(1..) {
                     let client = (Ipv4Addr::new(10, 99, 1, owner), port);
                     let view = packet(transport, client, (REMOTE, 53 + round % 3));
-                    let from = Side::Inside(OwnerId(owner.into()));
+                    let from = Realm::Internal(OwnerId(owner.into()));
                     refused += u32::from(lab.send(from, &view).is_err());
                 }
                 let view = packet(Transport::Udp, (REMOTE, port), (HOST, 700 + round));
-                refused += u32::from(lab.send(Side::Outside, &view).is_err());
+                refused += u32::from(lab.send(Realm::External, &view).is_err());
             }
             lab.now = lab.now.after(Duration::from_secs(45));
-            lab.nat.tick(lab.now, &lab.policy, 10_000);
+            lab.nat.tick(lab.now, 10_000);
         }
     });
     let counters = lab.nat.counters();
-    assert!(counters.begun > 5_000 && counters.expired > 1_000, "{counters:?}");
+    assert!(counters.created > 5_000 && counters.expired > 1_000, "{counters:?}");
     assert!(counters.evicted > 1_000 && refused == 0, "{refused} refused, {counters:?}");
     assert_eq!(counted.count_total, 0, "allocations for {counters:?}");
 }
@@ -185,22 +185,22 @@ fn ports_at_rest_allocate_nothing() {
     let counted = measure(|| {
         for port in 1..=300 {
             let (client, server) = ((Ipv4Addr::new(10, 99, 1, 1), port), (REMOTE, 80));
-            let inside = Side::Inside(OwnerId(1));
-            let begun = lab.send(inside, &packet(Transport::Tcp, client, server));
-            let Ok(Translation::Edit { edit, .. }) = begun else { panic!("{begun:?}") };
-            let outer = (HOST, edit.src.port);
+            let internal = Realm::Internal(OwnerId(1));
+            let created = lab.send(internal, &packet(Transport::Tcp, client, server));
+            let Ok(Translation::Edit { edit, .. }) = created else { panic!("{created:?}") };
+            let external = (HOST, edit.src.port);
             let (syn, fin) = (Flags(0x12), Flags(0x11));
             for (from, view) in [
-                (Side::Outside, segment(server, outer, syn, 5_000, 1_001)),
-                (inside, segment(client, server, fin, 1_001, 5_001)),
-                (Side::Outside, segment(server, outer, fin, 5_001, 1_002)),
+                (Realm::External, segment(server, external, syn, 5_000, 1_001)),
+                (internal, segment(client, server, fin, 1_001, 5_001)),
+                (Realm::External, segment(server, external, fin, 5_001, 1_002)),
             ] {
                 let seen = lab.send(from, &view);
                 assert!(matches!(seen, Ok(Translation::Edit { .. })), "{seen:?}");
             }
         }
         lab.now = lab.now.after(Duration::from_secs(300));
-        lab.nat.tick(lab.now, &lab.policy, 10_000);
+        lab.nat.tick(lab.now, 10_000);
     });
     assert_eq!((lab.nat.len(), lab.nat.counters().expired), (0, 301));
     assert_eq!(counted.count_total, 0, "allocations for 300 ports");

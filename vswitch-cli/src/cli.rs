@@ -1,16 +1,11 @@
-//! The command line: global options and the list of commands.
-
-use std::path::PathBuf;
+//! The command line: the list of commands, and the form of usage errors.
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand};
-use vswitch::config::SocketPath;
-use vswitch_api::SOCKET_ENV;
+use clap::{Parser, Subcommand};
 
-use crate::client::Client;
 use crate::commands;
 use crate::error::Outcome;
-use crate::output::Format;
+use crate::global::Global;
 
 /// A user-space virtual switch for containers
 #[derive(Debug, Parser)]
@@ -32,35 +27,6 @@ Examples:
   sudo vswitch down                              stop it; the host is as it was before
 
 Exit codes: 0 done, 1 failed, 2 usage.";
-
-/// Options of every command.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Global options", next_display_order = 900)]
-pub(crate) struct Global {
-    /// Where the daemon listens
-    ///
-    /// [default: /run/vswitch/vswitch.sock]
-    #[arg(long, global = true, env = SOCKET_ENV, hide_env_values = true, value_name = "PATH")]
-    pub(crate) socket: Option<SocketPath>,
-    /// Tables for people, or JSON for programs, with stable keys
-    #[arg(long, global = true, value_enum, default_value_t)]
-    pub(crate) format: Format,
-    /// Say more on stderr (-vv: even more); RUST_LOG overrides it
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-}
-
-impl Global {
-    /// Where the daemon listens.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_default().path().to_owned()
-    }
-
-    /// A client of the daemon.
-    pub(crate) fn client(&self) -> Outcome<Client> {
-        Ok(Client::new(&self.socket())?)
-    }
-}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -2,15 +2,6 @@
 
 use std::time::Duration;
 
-/// Longest answer of the daemon: 65,536 MAC addresses of 128 bytes are 8 MiB; eight times that.
-pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 20;
-
-/// Connecting to a Unix socket blocks only while the daemon's backlog is full.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// An attach takes below 50 ms; a machine under load gets six hundred times that.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// How long `up --detach` waits for the daemon to be ready.
 pub(crate) const UP_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -29,5 +20,5 @@ pub(crate) const DOWN_SAY_EVERY: Duration = Duration::from_secs(5);
 /// How often `down` looks whether the socket is gone.
 pub(crate) const DOWN_POLL: Duration = Duration::from_millis(20);
 
-/// Longest DNS label (RFC 1123).
-pub(crate) const LABEL_BYTES_MAX: usize = 63;
+/// Longest name of an attachment.
+pub(crate) const NAME_BYTES_MAX: usize = 128;

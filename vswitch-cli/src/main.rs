@@ -6,10 +6,10 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`cli`] | the command line as a whole |
+//! | [`cli`], [`global`] | the list of commands; options of every command |
 //! | [`value`] | text becomes typed values, or a precise error |
 //! | [`commands`] | one file a command |
-//! | [`client`] | HTTP over the daemon's Unix socket |
+//! | [`client`] | the API client, blocking |
 //! | [`output`], [`table`], [`human`] | what goes to stdout and stderr |
 //! | [`error`] | failures, hints, exit codes |
 //! | [`limits`] | time and space that a command may take |
@@ -19,10 +19,11 @@ mod cli;
 mod client;
 mod commands;
 mod error;
+mod global;
 mod human;
 mod limits;
 mod output;
-mod policy;
+mod port_settings;
 mod publish;
 mod table;
 mod value;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     log_to_stderr(&cli);
     cli.command.execute(&cli.global).unwrap_or_else(|failure| {
         if let Some(report) = failure.report() {
-            output::complain(&report);
+            output::print_error(&report);
         }
         ExitCode::from(failure.exit())
     })
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     match cli::usage_error(error) {
         Some(line) => {
-            output::complain(&line);
+            output::print_error(&line);
             ExitCode::from(error::EXIT_USAGE)
         }
         None => error.exit(),

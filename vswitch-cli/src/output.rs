@@ -65,7 +65,7 @@ fn encode(encoded: serde_json::Result<String>) -> Outcome<String> {
 }
 
 /// Writes to stderr. If it is closed, nobody wants to know.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -133,25 +133,25 @@ pub struct Config {
 impl Config {
     /// Fills in what nobody said.
     #[must_use]
-    pub fn new(said: Settings) -> Self {
-        let uplink = said.uplink.unwrap_or_default();
+    pub fn new(settings: Settings) -> Self {
+        let uplink = settings.uplink.unwrap_or_default();
         Self {
-            bridge: said.bridge.unwrap_or_default(),
-            subnet: said.subnet,
-            subnet6: said.subnet6,
-            workers: said.workers.unwrap_or_default(),
-            cpus: said.cpus.unwrap_or_default(),
-            scheduling: said.scheduling.unwrap_or_default(),
-            idle: said.idle.unwrap_or(IdlePolicy::Adaptive),
-            backend: said.backend.unwrap_or(BackendChoice::Auto),
-            mtu: said.mtu.unwrap_or_default(),
-            socket: said.socket.unwrap_or_default(),
-            state_dir: said.state_dir.unwrap_or_default(),
-            ageing: said.ageing.unwrap_or_default(),
-            fdb_entries_max: said.fdb_entries_max.unwrap_or_default(),
+            bridge: settings.bridge.unwrap_or_default(),
+            subnet: settings.subnet,
+            subnet6: settings.subnet6,
+            workers: settings.workers.unwrap_or_default(),
+            cpus: settings.cpus.unwrap_or_default(),
+            scheduling: settings.scheduling.unwrap_or_default(),
+            idle: settings.idle.unwrap_or(IdlePolicy::Adaptive),
+            backend: settings.backend.unwrap_or(BackendChoice::Auto),
+            mtu: settings.mtu.unwrap_or_default(),
+            socket: settings.socket.unwrap_or_default(),
+            state_dir: settings.state_dir.unwrap_or_default(),
+            ageing: settings.ageing.unwrap_or_default(),
+            fdb_entries_max: settings.fdb_entries_max.unwrap_or_default(),
             uplink,
-            snat_ports: said.snat_ports.unwrap_or_default(),
-            multicast: said.multicast.unwrap_or_default(),
+            snat_ports: settings.snat_ports.unwrap_or_default(),
+            multicast: settings.multicast.unwrap_or_default(),
         }
     }
 

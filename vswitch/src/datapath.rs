@@ -1,9 +1,9 @@
 //! The switch as a pure function: a batch of frames in, frames out, state changed.
 //!
 //! No clock, no lock, no log, no allocation for a frame. [`run`] is a frame's whole journey; each line
-//! is a room, and each room is one file that works on the whole batch.
+//! is a stage, and each stage is one file that works on the whole batch.
 //!
-//! | room | file | decides |
+//! | stage | file | decides |
 //! |---|---|---|
 //! | parse | `datapath/parse.rs` | what the frame is |
 //! | admit | `datapath/admit.rs` | whether it may come in |
@@ -19,13 +19,13 @@
 //! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
-//! `received + generated + flood copies + taken over == sent + dropped + consumed + held + handed over`: what
-//! one worker hands over, another one takes.
+//! `received + generated + flood copies + handoffs received == sent + dropped + consumed + held + handed off`: what
+//! one worker hands off, another one takes.
 
 mod admit;
 mod batch;
-mod bucket;
 mod classify;
+mod destination;
 mod edit;
 mod fdb;
 mod guard;
@@ -36,13 +36,15 @@ mod loops;
 mod multicast;
 mod parse;
 mod police;
+mod port_kind;
 mod reason;
-pub mod rooms;
 mod router;
 mod snapshot;
+pub mod stages;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 mod tx;
 mod vlan;
 
@@ -50,26 +52,29 @@ use std::sync::Arc;
 
 use fastpath::{Nanos, Pool, PortIndex};
 
-use limits::NEWS_ROWS;
-use nat::Share;
+use limits::FDB_SYNC_ROWS;
+use nat::ShardSpec;
 
 pub use batch::{Batch, Verdict};
-pub use bucket::{Bucket, Rate};
-pub use fdb::{Fdb, FdbRow, Key, Learnt, Outcome, Place, Shares};
+pub use destination::{Destination, DestinationKind, VtepIndex};
+pub use fdb::{BucketPair, Fdb, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use guard::Guard;
-pub use loops::{LoopEvent, LoopSign, Loops, Watch};
+pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
 pub use police::{PortLimits, Storm};
+pub use port_kind::PortKind;
 pub use reason::DropReason;
-pub(crate) use router::{Arrival, Leaving};
 pub use router::{
-    Beyond, Memory, Neighbours, RouteAction, RouterConf, RouterCounters, Routes, UplinkConf,
+    EgressMode, RouteAction, RouterConf, RouterCounters, RouterState, Routes, UplinkConf,
+    UplinkNeighbours,
 };
-pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+pub(crate) use router::{HandoffIn, HandoffOut};
+pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
+pub use token_bucket::{Rate, TokenBucket};
 pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
-pub use vswitch_api::policy::isolation::Isolation;
+pub use vswitch_api::port_settings::isolation::Isolation;
 
 /// What a worker's datapath remembers between batches.
 #[derive(Debug)]
@@ -80,43 +85,43 @@ pub struct State {
     pub groups: Groups,
     /// What was learnt or refreshed since the worker last took it, for the other workers: with the
     /// second in which an address was seen, or until which somebody listens to a group.
-    pub news: Vec<(Learnt, u32)>,
-    /// News that there was no room for.
-    pub news_lost: u64,
-    /// Whether anybody takes the news.
-    pub tell: bool,
+    pub fdb_sync: Vec<(Learnt, u32)>,
+    /// Rows that `fdb_sync` had no room for.
+    pub fdb_sync_drops: u64,
+    /// Whether any worker takes `fdb_sync`.
+    pub fdb_sync_enabled: bool,
     /// Loop protection.
     pub loops: Loops,
     /// What routing remembers, once there is a router.
-    pub router: Option<Box<Memory>>,
-    share: Share,
+    pub router: Option<Box<RouterState>>,
+    shard_spec: ShardSpec,
     seed: u64,
     epoch: u64,
 }
 
 impl State {
     /// Nothing known. `seed` keys the hash of the forwarding database: a sender who does not know
-    /// it cannot choose addresses that collide. `tell`: other workers want to hear what is learnt.
+    /// it cannot choose addresses that collide. `fdb_sync_enabled`: other workers want to hear what is learnt.
     #[must_use]
-    pub fn new(seed: u64, tell: bool) -> Self {
-        Self::watched(seed, tell, Arc::new(Watch::new([seed, !seed])))
+    pub fn new(seed: u64, fdb_sync_enabled: bool) -> Self {
+        Self::with_loop_table(seed, fdb_sync_enabled, Arc::new(LoopTable::new([seed, !seed])))
     }
 
     /// The same with a share in what all workers know about loops.
     #[must_use]
-    pub fn watched(seed: u64, tell: bool, watch: Arc<Watch>) -> Self {
-        let news = Vec::with_capacity(if tell { NEWS_ROWS } else { 0 });
-        let (groups, loops) = (Groups::default(), Loops::new(watch));
+    pub fn with_loop_table(seed: u64, fdb_sync_enabled: bool, loop_table: Arc<LoopTable>) -> Self {
+        let fdb_sync = Vec::with_capacity(if fdb_sync_enabled { FDB_SYNC_ROWS } else { 0 });
+        let (groups, loops) = (Groups::default(), Loops::new(loop_table));
         let router = None;
         Self {
             fdb: Fdb::new(seed),
             groups,
-            news,
-            news_lost: 0,
-            tell,
+            fdb_sync,
+            fdb_sync_drops: 0,
+            fdb_sync_enabled,
             loops,
             router,
-            share: Share::WHOLE,
+            shard_spec: ShardSpec::SINGLE,
             seed,
             epoch: 0,
         }
@@ -124,49 +129,49 @@ impl State {
 
     /// The same of one worker among several, which translate each its share.
     #[must_use]
-    pub fn with_share(self, share: Share) -> Self {
-        Self { share, ..self }
+    pub fn with_shard_spec(self, shard_spec: ShardSpec) -> Self {
+        Self { shard_spec, ..self }
     }
 
     /// Brings static entries, connections, and what is asked who listens, in line with a snapshot that is
     /// new.
-    pub fn follow(&mut self, snapshot: &Snapshot) {
+    pub fn apply_snapshot(&mut self, snapshot: &Snapshot) {
         if self.epoch != snapshot.epoch() {
             self.epoch = snapshot.epoch();
             self.fdb.set_statics(snapshot);
-            self.groups.follow(snapshot);
+            self.groups.apply_snapshot(snapshot);
             if snapshot.has_routers() && self.router.is_none() {
-                self.router = Some(Box::new(Memory::new(self.seed, self.share)));
+                self.router = Some(Box::new(RouterState::new(self.seed, self.shard_spec)));
             }
             if let Some(router) = &mut self.router {
-                router.follow(snapshot);
+                router.apply_snapshot(snapshot);
             }
         }
     }
 
-    /// Takes a frame over from another worker, for the next batch; gives it back where there is no router.
-    pub(crate) fn take_over(&mut self, arrival: Arrival) -> Result<(), Arrival> {
+    /// Receives a frame from another worker, for the next batch; gives it back where there is no router.
+    pub(crate) fn recv_handoff(&mut self, handoff: HandoffIn) -> Result<(), HandoffIn> {
         match &mut self.router {
             Some(router) => {
-                let Arrival { is_placed, port, frame } = arrival;
-                router.arrived[usize::from(!is_placed)].push(port, frame);
+                let HandoffIn { is_assigned, port, frame } = handoff;
+                router.handoffs_in[usize::from(!is_assigned)].push(port, frame);
                 Ok(())
             }
-            None => Err(arrival),
+            None => Err(handoff),
         }
     }
 
     /// Frames of the last batch that other workers translate.
-    pub(crate) fn leaving(&mut self) -> impl Iterator<Item = Leaving> {
-        self.router.iter_mut().flat_map(|router| router.leaving.drain(..))
+    pub(crate) fn handoffs(&mut self) -> impl Iterator<Item = HandoffOut> {
+        self.router.iter_mut().flat_map(|router| router.handoffs_out.drain(..))
     }
 
     /// Notes what the other workers are to hear, if there are any.
-    fn add_news(&mut self, learnt: Learnt, second: u32) {
-        match self.news.len() {
-            _ if !self.tell => {}
-            0..NEWS_ROWS => self.news.push((learnt, second)),
-            _ => self.news_lost += 1,
+    fn queue_fdb_sync(&mut self, learnt: Learnt, second: u32) {
+        match self.fdb_sync.len() {
+            _ if !self.fdb_sync_enabled => {}
+            0..FDB_SYNC_ROWS => self.fdb_sync.push((learnt, second)),
+            _ => self.fdb_sync_drops += 1,
         }
     }
 
@@ -181,12 +186,12 @@ impl State {
 
     /// Frames that wait here.
     #[must_use]
-    pub fn held(&self) -> usize {
-        self.router.as_ref().map_or(0, |router| router.held())
+    pub fn queued(&self) -> usize {
+        self.router.as_ref().map_or(0, |router| router.queued())
     }
 }
 
-/// Takes a batch through the rooms. The batch is empty afterwards; its frames are with `egress` or
+/// Takes a batch through the stages. The batch is empty afterwards; its frames are with `egress` or
 /// back in the pool.
 pub fn run(
     now: Nanos,
@@ -197,7 +202,7 @@ pub fn run(
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    state.follow(snapshot);
+    state.apply_snapshot(snapshot);
     parse::run(batch, pool, stats);
     admit::run(batch, pool, snapshot, &state.fdb);
     state.loops.ingress(now, batch, pool, snapshot);
@@ -209,34 +214,43 @@ pub fn run(
     lookup::run(now, batch, snapshot, &state.fdb);
     police::storm(now, batch, pool, snapshot);
     edit::run(batch, pool, snapshot);
-    let watch = state.loops.watch();
-    if snapshot.limited().rate_out || watch.any_blocked(now) {
-        let mut refused = std::mem::take(&mut stats.refused);
-        let refused_here = &mut refused;
-        let to = &mut *egress;
-        let mut gated = police::Gated { now, snapshot, watch, refused: refused_here, to };
-        tx::run(batch, pool, snapshot, &state.groups, stats, &mut gated);
-        stats.refused = refused;
+    let loop_table = state.loops.table();
+    if snapshot.limited().rate_out || loop_table.any_blocked(now) {
+        let mut egress_drops = std::mem::take(&mut stats.egress_drops);
+        let drops_here = &mut egress_drops;
+        let inner = &mut *egress;
+        let mut policed =
+            police::PolicedEgress { now, snapshot, loop_table, egress_drops: drops_here, inner };
+        tx::run(batch, pool, snapshot, &state.groups, stats, &mut policed);
+        stats.egress_drops = egress_drops;
     } else {
         tx::run(batch, pool, snapshot, &state.groups, stats, egress);
     }
     state.loops.send(pool, stats, egress);
-    state.loops.clean(&mut state.fdb);
+    state.loops.flush_fdb(&mut state.fdb);
 }
 
-/// What is due by time alone: to be called once a round. Most times it is nothing. One worker of all
-/// `asks` who listens to which group; `is_idle`: no frames came in this round.
+/// The part of a worker's round that [`tick`] must know.
+#[derive(Debug, Clone, Copy)]
+pub struct TickConf {
+    /// This worker, one of all, sends IGMP and MLD queries.
+    pub is_querier: bool,
+    /// No frame came in this round.
+    pub is_idle: bool,
+}
+
+/// Runs timers: multicast queries, expiry of connections. To be called once a round.
 pub fn tick(
     now: Nanos,
-    (asks, is_idle): (bool, bool),
+    conf: TickConf,
     pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    multicast::tick(now, asks, pool, snapshot, state, stats, egress);
+    multicast::tick(now, conf.is_querier, pool, snapshot, state, stats, egress);
     if let Some(router) = &mut state.router {
-        router.tick(now, is_idle);
+        router.tick(now, conf.is_idle);
     }
 }

@@ -17,16 +17,16 @@ use crossbeam::queue::ArrayQueue;
 use fastpath::backend::{self, BackendError};
 use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
 use fastpath::{
-    BackendChoice, BackendReport, Bell, Clock, IdlePolicy, PortIndex, SchedulingChoice,
-    SchedulingReport, scheduling,
+    BackendChoice, BackendReport, Clock, IdlePolicy, PortIndex, SchedulingChoice, SchedulingReport,
+    Waker, scheduling,
 };
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
 use crate::config::Cpus;
-use crate::datapath::{FdbRow, LoopEvent, PortCounters, Snapshot, Watch};
+use crate::datapath::{FdbRow, LoopEvent, LoopTable, PortCounters, Snapshot};
 use crate::limits::{COMMANDS_MAX, Count, EVENTS_MAX};
-use crate::worker::{Command, Handover, News, Setup, Worker};
+use crate::worker::{Command, FdbSync, HandoffQueues, Setup, Worker};
 
 /// How the workers run.
 #[derive(Debug, Clone)]
@@ -132,19 +132,19 @@ pub struct StatsReport {
     pub(crate) hits: BTreeMap<Count, u64>,
 }
 
-struct Line {
+struct WorkerHandle {
     commands: Arc<ArrayQueue<Command>>,
     ended: Arc<AtomicBool>,
-    bell: Bell,
+    waker: Waker,
 }
 
 struct Inner {
-    lines: Vec<Line>,
+    workers: Vec<WorkerHandle>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     epoch: AtomicU64,
     backend: BackendReport,
     scheduling: SchedulingReport,
-    watch: Arc<Watch>,
+    loop_table: Arc<LoopTable>,
     slots: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -172,22 +172,22 @@ impl Dataplane {
                 .map_err(DataplaneError::Scheduling)?;
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
-        let watch = Arc::new(Watch::new([random()?, random()?]));
+        let loop_table = Arc::new(LoopTable::new([random()?, random()?]));
         let mut inner = Inner {
-            lines: Vec::new(),
+            workers: Vec::new(),
             snapshot,
             epoch: AtomicU64::new(0),
             backend,
             scheduling,
-            watch,
+            loop_table,
             slots: PORTS_MAX,
             threads: Mutex::new(Vec::new()),
         };
         let failed = |worker| move |source| DataplaneError::Start { worker, source };
-        let bells = (0..config.workers).map(|id| Bell::new().map_err(failed(id)));
-        let bells = bells.collect::<Result<Vec<_>, _>>()?;
-        let ends = News::mesh(config.workers).into_iter().zip(Handover::mesh(&bells));
-        for (id, ((news, handover), bell)) in ends.zip(bells).enumerate() {
+        let wakers = (0..config.workers).map(|id| Waker::new().map_err(failed(id)));
+        let wakers = wakers.collect::<Result<Vec<_>, _>>()?;
+        let ends = FdbSync::mesh(config.workers).into_iter().zip(HandoffQueues::mesh(&wakers));
+        for (id, ((fdb_sync, handoff), waker)) in ends.zip(wakers).enumerate() {
             let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
             let ended = Arc::new(AtomicBool::new(false));
             let setup = Setup {
@@ -196,21 +196,21 @@ impl Dataplane {
                 cpu: config.cpus.of_worker(id),
                 scheduling: inner.scheduling.clone(),
                 idle: config.idle,
-                bell: bell.clone(),
+                waker: waker.clone(),
                 commands: Arc::clone(&commands),
                 ended: Arc::clone(&ended),
                 events: events.clone(),
                 snapshot: Arc::clone(&inner.snapshot),
-                news,
-                handover,
-                share: nat::Share::new(id, config.workers),
+                fdb_sync,
+                handoff,
+                shard_spec: nat::ShardSpec::new(id, config.workers),
                 seed: random()?,
-                watch: Arc::clone(&inner.watch),
+                loop_table: Arc::clone(&inner.loop_table),
             };
             // A worker that cannot start takes the ones before it with it: `Inner` stops them.
             let (thread, slots) = spawn(setup).map_err(failed(id))?;
             inner.slots = inner.slots.min(slots);
-            inner.lines.push(Line { commands, ended, bell });
+            inner.workers.push(WorkerHandle { commands, ended, waker });
             inner.threads.get_mut().unwrap_or_else(|e| e.into_inner()).push(thread);
         }
         Ok((Self(Arc::new(inner)), receiver))
@@ -237,13 +237,13 @@ impl Dataplane {
     /// Number of workers.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.0.lines.len()
+        self.0.workers.len()
     }
 
     /// How long a port is still blocked, since there is a loop behind it.
     #[must_use]
     pub fn blocked_for(&self, port: PortIndex) -> Option<Duration> {
-        self.0.watch.left(port, Clock.now())
+        self.0.loop_table.remaining(port, Clock.now())
     }
 
     /// Gives the workers a new configuration. They load it once a round, without waiting; those that sleep
@@ -251,7 +251,7 @@ impl Dataplane {
     pub fn publish(&self, snapshot: Snapshot) {
         let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.snapshot.store(Arc::new(snapshot.with_epoch(epoch)));
-        self.0.lines.iter().for_each(|line| line.bell.ring());
+        self.0.workers.iter().for_each(|handle| handle.waker.wake());
     }
 
     /// Opens a port: one queue a worker. Its frames pass once a snapshot knows it.
@@ -267,7 +267,7 @@ impl Dataplane {
             let (queues, workers) = (queues.len(), self.workers());
             return Err(DataplaneError::Queues { port, queues, workers });
         }
-        self.0.watch.give(port);
+        self.0.loop_table.reset(port);
         for (worker, queue) in queues.into_iter().enumerate() {
             let added = self.ask(worker, |reply| Command::AddPort { port, queue, reply }).await;
             let error = match added {
@@ -399,14 +399,14 @@ impl Dataplane {
         worker: usize,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, DataplaneError> {
-        let line = &self.0.lines[worker];
+        let handle = &self.0.workers[worker];
         let (reply, answer) = oneshot::channel();
-        line.commands.push(command(reply)).map_err(|_| DataplaneError::Busy(worker))?;
-        line.bell.ring();
+        handle.commands.push(command(reply)).map_err(|_| DataplaneError::Busy(worker))?;
+        handle.waker.wake();
         // A worker that ends says so and then empties its queue: either it has dropped our command,
         // or we see here that it will not be read.
-        if line.ended.load(Ordering::SeqCst) {
-            while line.commands.pop().is_some() {}
+        if handle.ended.load(Ordering::SeqCst) {
+            while handle.commands.pop().is_some() {}
         }
         answer.await.map_err(|_| DataplaneError::Ended(worker))
     }
@@ -415,10 +415,10 @@ impl Dataplane {
 impl Drop for Inner {
     /// Stops workers that nobody has shut down, and waits for them.
     fn drop(&mut self) {
-        for line in &self.lines {
+        for handle in &self.workers {
             let (reply, _) = oneshot::channel();
-            let _ = line.commands.push(Command::Stop { reply });
-            line.bell.ring();
+            let _ = handle.commands.push(Command::Stop { reply });
+            handle.waker.wake();
         }
         let threads = self.threads.get_mut().unwrap_or_else(|e| e.into_inner());
         threads.drain(..).for_each(|thread| drop(thread.join()));
@@ -427,22 +427,22 @@ impl Drop for Inner {
 
 /// Starts a worker's thread and waits until its engine stands.
 fn spawn(setup: Setup) -> io::Result<(JoinHandle<()>, usize)> {
-    let (tell, told) = std_mpsc::channel();
+    let (ready_tx, ready_rx) = std_mpsc::channel();
     let thread =
         thread::Builder::new().name(format!("vswitch-w{}", setup.id)).spawn(move || {
             match Worker::new(setup) {
                 Ok(worker) => {
                     // Nobody waits any more: it took too long, and was given up.
-                    if tell.send(Ok(worker.slots())).is_ok() {
+                    if ready_tx.send(Ok(worker.slots())).is_ok() {
                         worker.run();
                     }
                 }
                 Err(error) => {
-                    let _ = tell.send(Err(error));
+                    let _ = ready_tx.send(Err(error));
                 }
             }
         })?;
-    match told.recv_timeout(Duration::from_secs(10)) {
+    match ready_rx.recv_timeout(Duration::from_secs(10)) {
         Ok(Ok(slots)) => Ok((thread, slots)),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),

@@ -1,6 +1,6 @@
 //! All limits of the switch in one list, with what happens beyond each and how often that was.
 //!
-//! The numbers stand where they are used: one file a crate or room. This is the list of them that
+//! The numbers stand where they are used: one file a crate or stage. This is the list of them that
 //! `vswitch status --limits` shows and the daemon logs when it starts; a test sees to it that none is
 //! missing. A limit that can be hit says who counts it: a worker ([`Count`]), or whoever refuses
 //! ([`Refusals`]).
@@ -26,25 +26,25 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long an ending worker waits for what is in flight.
 pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// Frames of up to [`HANDOVER_SMALL_BYTES`] that one worker may have on the way to another, which translates
+/// Frames of up to [`HANDOFF_SMALL_BYTES`] that one worker may have on the way to another, which translates
 /// them.
-pub(crate) const HANDOVER_SMALL_MAX: usize = 256;
+pub(crate) const HANDOFF_SMALL_MAX: usize = 256;
 
-/// The same of longer ones. Beyond either they are dropped as `handover-full`.
-pub(crate) const HANDOVER_LARGE_MAX: usize = 64;
+/// The same of longer ones. Beyond either they are dropped as `handoff-full`.
+pub(crate) const HANDOFF_LARGE_MAX: usize = 64;
 
 /// Up to this length, with the offload header, frames are small: most that are no GSO frames.
-pub(crate) const HANDOVER_SMALL_BYTES: usize = 2048;
+pub(crate) const HANDOFF_SMALL_BYTES: usize = 2048;
 
 /// How often a worker looks which ports it should hold back, and for how long it sleeps when only those
 /// have frames.
-pub(crate) const RESTRAINT_PERIOD: Duration = Duration::from_millis(1);
+pub(crate) const THROTTLE_PERIOD: Duration = Duration::from_millis(1);
 
 /// Frames a period that a port may have read most of whose frames are dropped.
-pub(crate) const RESTRAINT_FRAMES: u64 = 32;
+pub(crate) const THROTTLE_FRAMES: u64 = 32;
 
 /// How long a port is held back after it last gave reason to.
-pub(crate) const RESTRAINT_TIME: Duration = Duration::from_millis(16);
+pub(crate) const THROTTLE_TIME: Duration = Duration::from_millis(16);
 
 /// Small frames a period, without answers, beyond which a port floods.
 pub(crate) const FLOOD_FRAMES: u64 = 64;
@@ -64,20 +64,20 @@ use wire::limits::*;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Count {
     RoundsFull,
-    SatOut,
+    DeficitSkips,
     WritesCut,
     Flushes,
     PoolExhausted,
     Evictions,
     NetworkFull,
     PortFull,
-    NewsLost,
+    FdbSyncDrops,
     GroupsFull,
     Blocks,
-    UntoldLoops,
-    UnaskedHops,
-    UnansweredIcmp,
-    HeldBack,
+    LoopEventsDropped,
+    ResolvesDropped,
+    IcmpSuppressed,
+    Throttled,
 }
 
 impl Count {
@@ -118,18 +118,18 @@ impl Value for Duration {
     }
 }
 
-impl Value for vswitch_api::policy::limits::FrameRate {
+impl Value for vswitch_api::port_settings::limits::FrameRate {
     fn value(self) -> u64 {
         self.get()
     }
 }
 
 struct Row {
-    part: &'static str,
+    component: &'static str,
     name: &'static str,
     value: u64,
     unit: &'static str,
-    beyond: &'static str,
+    on_exceed: &'static str,
     hits: Hits,
 }
 
@@ -138,13 +138,13 @@ fn unit<V: Value>(_: &V, unit: &'static str) -> &'static str {
 }
 
 macro_rules! rows {
-    ($($part:literal { $($name:ident, $unit:literal, $beyond:literal, $hits:expr;)* })*) => {
+    ($($component:literal { $($name:ident, $unit:literal, $on_exceed:literal, $hits:expr;)* })*) => {
         vec![$($(Row {
-            part: $part,
+            component: $component,
             name: stringify!($name),
             value: $name.value(),
             unit: unit(&$name, $unit),
-            beyond: $beyond,
+            on_exceed: $on_exceed,
             hits: $hits,
         },)*)*]
     };
@@ -170,47 +170,47 @@ fn rows() -> Vec<Row> {
             READ_DEPTH_MAX, "frames", "the rest of a port's frames wait for the next round", Never;
             ROUND_FRAMES_MAX, "frames", "the rest waits for the next round, in turns", Worker(Count::RoundsFull);
             ROUND_BYTES_PER_PORT, "bytes", "a port reads fewer frames a round", Never;
-            ROUND_BYTES_MAX, "bytes", "who read more than its part sits out a round", Worker(Count::SatOut);
-            WRITES_PER_PORT_MAX, "frames", "frames for the port are dropped as tx-no-room", Worker(Count::WritesCut);
+            ROUND_BYTES_MAX, "bytes", "who read more than its part sits out a round", Worker(Count::DeficitSkips);
+            WRITES_PER_PORT_MAX, "frames", "frames for the port are dropped as tx-queue-full", Worker(Count::WritesCut);
             SQ_ENTRIES, "operations", "the submission queue is flushed", Worker(Count::Flushes);
             CQ_ENTRIES, "completions", "the kernel keeps the rest for the next round", Never;
-            OPS_MAX, "operations", "frames to be written are dropped as tx-no-room", Never;
+            OPS_MAX, "operations", "frames to be written are dropped as tx-queue-full", Never;
             POOL_FRAMES, "buffers", "reads wait for the next round", Worker(Count::PoolExhausted);
-            HELD_FRAMES_MAX, "frames", "it is the sum of what rooms may hold", Never;
+            QUEUED_FRAMES_MAX, "frames", "it is the sum of what stages may hold", Never;
             HOLDERS_MAX, "holders", "there are as many as ports", Never;
             SPIN_ROUNDS, "rounds", "the worker sleeps", Never;
         }
         "nat" {
             FLOWS_MAX, "connections", "no table is made larger", Never;
-            MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatPorts);
+            MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             OWNERS_MAX, "containers", "there are fewer ports", Never;
-            LOCALS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
-            KNOCKS_MAX, "endpoints", "another takes the place until the next packet", Never;
-            SHARE_OF_WHAT_IS_LEFT, "times", "a container gives up one of its connections", Never;
+            EXTERNAL_ADDRS_MAX, "addresses", "a packet is dropped as nat-no-address", Drops(DropReason::NatNoAddress);
+            PINHOLES_MAX, "endpoints", "another takes the place until the next packet", Never;
+            FAIR_SHARE_FACTOR, "times", "a container gives up one of its connections", Never;
             ENDED_VICTIMS_MAX, "connections", "those without an answer are looked at", Never;
-            PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatPorts);
+            PORT_VICTIMS_MAX, "connections", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             TICK_OPERATIONS, "connections", "the rest expires in the next rounds", Never;
             PAGE_OPERATIONS, "operations", "memory is touched when it is needed", Never;
-            WITHDRAW_OPERATIONS, "connections", "the rest is taken out in the next rounds", Never;
+            REVOKE_OPERATIONS, "connections", "the rest is taken out in the next rounds", Never;
             TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
             TCP_TRANSITORY_IDLE, "", "the connection ends", Never;
             UDP_IDLE, "", "the connection ends", Never;
             ECHO_IDLE, "", "the connection ends", Never;
             SCTP_IDLE, "", "the connection ends", Never;
-            PORT_REST, "", "the port may be used again", Never;
+            PORT_REUSE_DELAY, "", "the port may be used again", Never;
             LATE_BYTES_MIN, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
             SYN_DATA_MAX, "bytes", "dropped as nat-out-of-window", Drops(DropReason::NatOutOfWindow);
             FRAGMENT_TIMEOUT, "", "dropped as fragment-timeout", Drops(DropReason::FragmentTimeout);
             FRAGMENT_PACKETS_MAX, "packets", "one of the container that has most goes", Never;
             FRAGMENT_PACKETS_OWNER_MAX, "packets", "the container's oldest goes", Never;
-            FRAGMENT_FRAMES_MAX, "frames", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
-            FRAGMENT_FRAMES_OWNER_MAX, "frames", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
-            FRAGMENT_RANGES_MAX, "stretches", "dropped as fragments-full", Drops(DropReason::FragmentsFull);
-            FRAGMENT_EXPIRED_IN_PASSING_MAX, "packets", "the rest is let go later", Never;
+            FRAGMENT_FRAMES_MAX, "frames", "dropped as fragment-table-full", Drops(DropReason::FragmentTableFull);
+            FRAGMENT_FRAMES_OWNER_MAX, "frames", "dropped as fragment-table-full", Drops(DropReason::FragmentTableFull);
+            FRAGMENT_RANGES_MAX, "stretches", "dropped as fragment-table-full", Drops(DropReason::FragmentTableFull);
+            FRAGMENT_EXPIRE_PER_CALL_MAX, "packets", "the rest is let go later", Never;
             IPV4_MTU_MIN, "bytes", "no smaller MTU is told", Never;
             IPV6_MTU_MIN, "bytes", "no smaller MTU is told", Never;
             MSS_FLOOR, "bytes", "no SYN is clamped further", Never;
-            ANSWER_FRAME_MAX, "bytes", "an ICMP error quotes less of the packet", Never;
+            ICMP_ERROR_FRAME_MAX, "bytes", "an ICMP error quotes less of the packet", Never;
         }
         "datapath" {
             FDB_SLOTS, "addresses", "an entry of the port that holds most goes", Worker(Count::Evictions);
@@ -219,7 +219,7 @@ fn rows() -> Vec<Row> {
             AGEING_S, "s", "an address that was not seen is forgotten", Never;
             NETWORKS_MAX, "networks", "there is one", Never;
             SWEEP_BUCKETS, "buckets", "the sweep goes on later", Never;
-            NEWS_ROWS, "addresses", "another worker floods until it learns itself", Worker(Count::NewsLost);
+            FDB_SYNC_ROWS, "addresses", "another worker floods until it learns itself", Worker(Count::FdbSyncDrops);
             GROUP_ROWS_MAX, "listeners", "a row of the port that has most goes", Worker(Count::GroupsFull);
             GROUPS_PER_PORT_MAX, "groups", "the listener is not noted", Worker(Count::GroupsFull);
             QUERY_INTERVAL_S, "s", "the switch asks again who listens", Never;
@@ -239,68 +239,71 @@ fn rows() -> Vec<Row> {
             FLAPS, "addresses", "another address is no longer followed", Never;
             BLOCK_MIN, "", "the port opens again", Never;
             BLOCK_MAX, "", "a pause does not double further", Never;
-            FORGIVE, "", "former loops of a port are forgotten", Never;
-            LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::UntoldLoops);
+            LOOP_HISTORY, "", "former loops of a port are forgotten", Never;
+            LOOP_EVENTS_MAX, "events", "the port is blocked without a line in the log", Worker(Count::LoopEventsDropped);
             NAT_CONNECTIONS, "connections", "one of the same container goes, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
             NAT_OPERATIONS_IDLE, "connections", "the rest expires in the next rounds", Never;
-            WARM_FRAMES, "frames", "the next ones are asked for next", Never;
-            WARM_CONNECTIONS, "connections", "they are asked for ahead of time", Never;
+            PREFETCH_FRAMES, "frames", "the next ones are asked for next", Never;
+            PREFETCH_CONNECTIONS_MIN, "connections", "they are asked for ahead of time", Never;
             CONNTRACK_FLUSHED_MAX, "connections", "the rest ends in the next rounds", Never;
             CONNTRACK_ROWS_MAX, "connections", "`conntrack ls` shows so many", Never;
-            WAITING_FRAMES_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
-            WAITING_PER_PORT_MAX, "frames", "dropped as next-hop-queue-full", Drops(DropReason::NextHopQueueFull);
-            WAITING_TIME_MAX, "", "dropped as no-neighbour", Drops(DropReason::NoNeighbour);
-            WAITING_WAKE, "", "an idle worker looks who has waited too long", Never;
+            NEIGHBOUR_QUEUE_MAX, "frames", "dropped as neighbour-queue-full", Drops(DropReason::NeighbourQueueFull);
+            NEIGHBOUR_QUEUE_PER_PORT_MAX, "frames", "dropped as neighbour-queue-full", Drops(DropReason::NeighbourQueueFull);
+            NEIGHBOUR_QUEUE_TIMEOUT, "", "dropped as no-neighbour", Drops(DropReason::NoNeighbour);
+            NEIGHBOUR_QUEUE_WAKE, "", "an idle worker looks who has waited too long", Never;
             EXPIRY_WAKE, "", "an idle worker lets more connections expire", Never;
             EXPIRY_REST, "", "an idle worker looks whether connections expire", Never;
             RESOLVE_EVERY, "", "the next hop is asked for again", Never;
             RESOLVES_PER_PORT_MAX, "next hops", "further ones of the port are asked for when their next frame comes", Never;
-            RESOLVES_MAX, "next hops", "asked for when the next frame comes", Worker(Count::UnaskedHops);
+            RESOLVES_MAX, "next hops", "asked for when the next frame comes", Worker(Count::ResolvesDropped);
             FRAGMENT_OPERATIONS, "packets", "the rest is let go in the next rounds", Never;
-            ICMP_ANSWERS, "messages/s", "the sender is not told", Worker(Count::UnansweredIcmp);
+            ICMP_ERROR_RATE, "messages/s", "the sender is not told", Worker(Count::IcmpSuppressed);
         }
         "dataplane" {
             COMMANDS_MAX, "commands", "a request fails", Refusals;
             EVENTS_MAX, "events", "there are no more", Never;
-            RESTRAINT_PERIOD, "", "ports are judged anew", Never;
-            RESTRAINT_FRAMES, "frames", "a port most of whose frames are dropped is held back", Worker(Count::HeldBack);
-            RESTRAINT_TIME, "", "a port that behaves is let go", Never;
+            THROTTLE_PERIOD, "", "ports are judged anew", Never;
+            THROTTLE_FRAMES, "frames", "a port most of whose frames are dropped is held back", Worker(Count::Throttled);
+            THROTTLE_TIME, "", "a port that behaves is let go", Never;
             FLOOD_FRAMES, "frames", "a port that sends small frames without answers is held back, if others talk", Never;
             FLOOD_BYTES_PER_FRAME, "bytes", "frames are not small", Never;
-            HANDOVER_SMALL_MAX, "frames", "dropped as handover-full", Drops(DropReason::HandoverFull);
-            HANDOVER_LARGE_MAX, "frames", "dropped as handover-full", Drops(DropReason::HandoverFull);
-            HANDOVER_SMALL_BYTES, "bytes", "the frame counts as a large one", Never;
+            HANDOFF_SMALL_MAX, "frames", "dropped as handoff-full", Drops(DropReason::HandoffFull);
+            HANDOFF_LARGE_MAX, "frames", "dropped as handoff-full", Drops(DropReason::HandoffFull);
+            HANDOFF_SMALL_BYTES, "bytes", "the frame counts as a large one", Never;
             SWEEP_EVERY, "", "the next step of the sweep", Never;
             WORKER_DRAIN_MAX, "", "the worker ends with frames in flight", Never;
         }
         "control" {
             STATICS_MAX, "addresses", "a static entry is refused", Refusals;
             PUBLICATIONS_MAX, "publications", "a further one of the attachment is refused", Refusals;
+            ALIASES_MAX, "names", "the attach is refused", Refusals;
+            LABELS_MAX, "labels", "the attach is refused", Refusals;
+            LABELS_BYTES_MAX, "bytes", "the attach is refused", Never;
             ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
             CONNECTIONS_PER_CONTAINER, "connections", "a further one of the container is refused", Drops(DropReason::NatQuota);
-            PICKS_MAX, "places", "the publication is refused", Refusals;
-            REOPEN_EVERY, "", "what is published and not open is tried again", Never;
-            REOPENS_AT_ONCE, "publications", "the others are tried later", Never;
-            REPLAYS_AT_ONCE, "attachments", "the others wait", Never;
-            FREED_MAX, "", "an attach under a name that is being detached is refused", Refusals;
-            DEVICE_GONE_MAX, "", "nftables tables of a bridge that is there are left alone", Never;
-            END_MAX, "", "the daemon ends without its workers", Never;
-            END_OF_PORT_MAX, "", "the same, for each port", Never;
+            PORT_ALLOC_TRIES_MAX, "places", "the publication is refused", Refusals;
+            REPUBLISH_INTERVAL, "", "what is published and not open is tried again", Never;
+            REPUBLISH_BATCH, "publications", "the others are tried later", Never;
+            REPLAY_CONCURRENCY, "attachments", "the others wait", Never;
+            DETACH_WAIT_MAX, "", "an attach under a name that is being detached is refused", Refusals;
+            DEVICE_REMOVAL_MAX, "", "nftables tables of a bridge that is there are left alone", Never;
+            SHUTDOWN_MAX, "", "the daemon ends without its workers", Never;
+            PORT_CLOSE_MAX, "", "the same, for each port", Never;
         }
         "host" {
-            TABLES_CHECK_EVERY, "", "a lost nftables table is put back", Never;
+            TABLES_CHECK_INTERVAL, "", "a lost nftables table is put back", Never;
             NFT_ANSWER_MAX, "", "loading nftables rules fails", Never;
             NFT_BUFFER, "bytes", "loading that many nftables rules fails", Never;
             SHIFTED_PORTS_MAX, "ports", "the host itself does not reach a longer shifted range", Never;
             SHIFTED_PORTS_SUM_MAX, "ports", "the host itself does not reach further shifted ranges", Never;
             ROUTES_MAX, "routes", "the longest prefixes are not followed", Never;
             NEIGHBOURS_MAX, "neighbours", "further ones count as unknown", Never;
-            NEIGHBOURS_ASKED_PER_PORT_MAX, "neighbours", "the one asked for longest ago is left alone", Never;
-            NEIGHBOURS_ASKED_MAX, "neighbours", "further ones are not asked for", Never;
-            NEIGHBOUR_USE_EVERY, "", "the kernel checks a neighbour in use again", Never;
-            NEIGHBOUR_ROUNDS_MAX, "rounds", "a neighbour that nobody asks for is left alone", Never;
-            GATHER, "", "changes of the host are looked at", Never;
-            RESYNC_EVERY, "", "the host is looked at without a notification", Never;
+            NEIGH_REFRESH_PER_PORT_MAX, "neighbours", "the one asked for longest ago is left alone", Never;
+            NEIGH_REFRESH_MAX, "neighbours", "further ones are not asked for", Never;
+            NEIGH_REFRESH_INTERVAL, "", "the kernel checks a neighbour in use again", Never;
+            NEIGH_REFRESH_ROUNDS_MAX, "rounds", "a neighbour that nobody asks for is left alone", Never;
+            DEBOUNCE, "", "changes of the host are looked at", Never;
+            RESYNC_INTERVAL, "", "the host is looked at without a notification", Never;
             RESERVED_SOCKETS_MAX, "ports", "a longer range is reserved by a kernel setting", Never;
             FREE_PORT_TRIES_MAX, "tries", "port 0 is refused", Never;
             PROXY_CONNECTIONS_MAX, "connections", "further ones to [::1] wait, datagrams of further clients are dropped", Never;
@@ -351,10 +354,10 @@ pub(crate) fn list(
         .iter()
         .map(|row| Limit {
             name: row.name.to_owned(),
-            part: row.part.to_owned(),
+            component: row.component.to_owned(),
             value: row.value,
             unit: row.unit.to_owned(),
-            beyond: row.beyond.to_owned(),
+            on_exceed: row.on_exceed.to_owned(),
             hits: hits(row),
         })
         .collect()

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::control::{Control, ControlError, Kept, Replayed};
+use crate::control::{Control, ControlError, ReplayReport, StoredState};
 use crate::limits;
 use crate::server::{self, Socket, SocketError};
 
@@ -100,22 +100,22 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     // A second daemon is refused before it touches anything. Who connects before the switch stands
     // waits in the socket's queue.
     server::probe(config.socket.path()).await?;
-    let kept = Kept::open(config.state_dir.path()).await?;
+    let kept = StoredState::open(config.state_dir.path()).await?;
     let socket = Socket::bind(config.socket.path()).await?;
     let (control, mut events, replayed) = tokio::select! {
         started = Control::start(&config, kept) => started?,
-        () = signals.any() => return Ok(()),
+        () = signals.recv() => return Ok(()),
     };
     let (stop, stopped) = watch::channel(false);
     let ended = {
         tracing::info!(limits = %limits::summary(), "see `vswitch status --limits`");
         let mut server = std::pin::pin!(server::run(&socket, control.clone(), stopped));
-        ready(&stands(&config, &control, replayed).await);
+        ready(&ready_report(&config, &control, replayed).await);
         let ended = tokio::select! {
             () = &mut server => Ok(()),
-            () = signals.any() => Ok(()),
+            () = signals.recv() => Ok(()),
             () = control.shutdown_requested() => Ok(()),
-            failed = control.follow(&mut events) => match failed {
+            failed = control.handle_events(&mut events) => match failed {
                 Some((worker, error)) => Err(ServeError::Worker { worker, error }),
                 // Nobody has asked them to: that happens below.
                 None => Err(ServeError::WorkersEnded),
@@ -132,7 +132,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     ended
 }
 
-async fn stands(config: &Config, control: &Control, replayed: Replayed) -> Ready {
+async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport) -> Ready {
     let status = control.status().await;
     let network = control.first_network();
     Ready {
@@ -160,7 +160,7 @@ impl Signals {
         Ok(Self([terminate?, interrupt?, hangup?]))
     }
 
-    async fn any(&mut self) {
+    async fn recv(&mut self) {
         let [terminate, interrupt, hangup] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}

@@ -5,7 +5,7 @@
 //! A worker goes round: let the engine write what the last round decided and read what has come,
 //! read the clock once, load the snapshot once, do what control has asked for, hear what other
 //! workers have learnt, take the frames through the datapath. It sleeps only inside the engine, when
-//! no port is active; frames, and the [`Bell`] that control rings, wake it.
+//! no port is active; frames, and the [`Waker`] that control rings, wake it.
 //!
 //! Nothing here takes a lock. Control speaks to a worker through a bounded queue of [`Command`]s and
 //! gets an answer through each; workers tell each other what they learn through rings of one writer
@@ -13,9 +13,9 @@
 //! they hand each other the frames that the other translates.
 
 mod command;
-mod handover;
-mod news;
-mod restraint;
+mod fdb_sync;
+mod handoff;
+mod rx_throttle;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -26,23 +26,23 @@ use arc_swap::{ArcSwap, Cache};
 use crossbeam::queue::ArrayQueue;
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX};
 use fastpath::{
-    BackendReport, Bell, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex,
-    SchedulingReport, Wait, backend,
+    BackendReport, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex,
+    SchedulingReport, Wait, Waker, backend,
 };
-use nat::Share;
+use nat::ShardSpec;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_api::stats::WorkerStats;
 
 pub(crate) use command::{Command, Removed, WorkerReport};
-pub(crate) use handover::Handover;
-pub(crate) use news::News;
-use restraint::Restraint;
+pub(crate) use fdb_sync::FdbSync;
+pub(crate) use handoff::HandoffQueues;
+use rx_throttle::RxThrottle;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
-use crate::datapath::{self, Batch, PortCounters, Snapshot, State, Stats, Watch};
+use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
 use crate::dataplane::DataplaneEvent;
-use crate::limits::{Count, EVENTS_MAX, RESTRAINT_PERIOD, SWEEP_EVERY, WORKER_DRAIN_MAX};
+use crate::limits::{Count, EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
 
 /// Time between two questions who listens to which multicast group.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
@@ -55,18 +55,18 @@ pub(crate) struct Setup {
     pub(crate) cpu: Option<usize>,
     pub(crate) scheduling: SchedulingReport,
     pub(crate) idle: IdlePolicy,
-    pub(crate) bell: Bell,
+    pub(crate) waker: Waker,
     pub(crate) commands: Arc<ArrayQueue<Command>>,
     /// Set when the worker takes no more commands.
     pub(crate) ended: Arc<AtomicBool>,
     pub(crate) events: mpsc::Sender<DataplaneEvent>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
-    pub(crate) news: News,
-    pub(crate) handover: Handover,
+    pub(crate) fdb_sync: FdbSync,
+    pub(crate) handoff: HandoffQueues,
     /// Its part of translation.
-    pub(crate) share: Share,
+    pub(crate) shard_spec: ShardSpec,
     pub(crate) seed: u64,
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) loop_table: Arc<LoopTable>,
 }
 
 pub(crate) struct Worker {
@@ -80,10 +80,10 @@ pub(crate) struct Worker {
     ended: Arc<AtomicBool>,
     events: mpsc::Sender<DataplaneEvent>,
     snapshot: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
-    news: News,
-    handover: Handover,
+    fdb_sync: FdbSync,
+    handoff: HandoffQueues,
     state: State,
-    restraint: Restraint,
+    rx_throttle: RxThrottle,
     stats: Stats,
     /// Who waits for a port to be closed.
     closing: Vec<(PortIndex, oneshot::Sender<Removed>)>,
@@ -92,7 +92,7 @@ pub(crate) struct Worker {
     /// What ports counted whose slots are used again.
     retired: PortCounters,
     /// Queues of ports that were closed unasked, closed with the worker.
-    orphans: Vec<OwnedFd>,
+    unclaimed_queues: Vec<OwnedFd>,
     rounds: u64,
     empty_rounds: u64,
     next_sweep: Nanos,
@@ -106,9 +106,9 @@ impl Worker {
         setup.cpu.map_or(Ok(()), bind_to)?;
         setup.scheduling.apply()?;
         let pool = Pool::new(POOL_FRAMES)?;
-        let mut engine = backend::engine(&setup.backend, &pool, setup.bell)?;
+        let mut engine = backend::engine(&setup.backend, &pool, setup.waker)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        engine.set_patience(setup.idle.patience(processors));
+        engine.set_spin_rounds(setup.idle.spin_rounds(processors));
         Ok(Self {
             id: setup.id,
             idle: setup.idle,
@@ -120,16 +120,16 @@ impl Worker {
             ended: setup.ended,
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
-            state: State::watched(setup.seed, setup.news.has_peers(), setup.watch)
-                .with_share(setup.share),
-            handover: setup.handover,
-            news: setup.news,
-            restraint: Restraint::default(),
+            state: State::with_loop_table(setup.seed, setup.fdb_sync.has_peers(), setup.loop_table)
+                .with_shard_spec(setup.shard_spec),
+            handoff: setup.handoff,
+            fdb_sync: setup.fdb_sync,
+            rx_throttle: RxThrottle::default(),
             stats: Stats::default(),
             closing: Vec::new(),
             open: Vec::new(),
             retired: PortCounters::default(),
-            orphans: Vec::new(),
+            unclaimed_queues: Vec::new(),
             rounds: 0,
             empty_rounds: 0,
             next_sweep: Nanos::default(),
@@ -157,7 +157,7 @@ impl Worker {
     }
 
     fn round(&mut self) -> std::io::Result<()> {
-        let wait = self.idle.wait(self.patience());
+        let wait = self.idle.wait(self.max_sleep());
         self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
         let now = self.clock.now();
         let snapshot = Arc::clone(self.snapshot.load());
@@ -165,11 +165,11 @@ impl Worker {
         self.rounds += 1;
         self.empty_rounds += u64::from(is_empty);
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
-        self.state.follow(&snapshot);
-        let handed = self.handover.take(&mut self.pool, &mut self.state, &mut self.stats);
+        self.state.apply_snapshot(&snapshot);
+        let has_handoffs = self.handoff.recv(&mut self.pool, &mut self.state, &mut self.stats);
         self.handle_events(now, &snapshot);
-        self.news.hear(&snapshot, &mut self.state);
-        let is_idle = is_empty && !handed;
+        self.fdb_sync.drain(&snapshot, &mut self.state);
+        let is_idle = is_empty && !has_handoffs;
         datapath::run(
             now,
             &mut self.batch,
@@ -179,19 +179,19 @@ impl Worker {
             &mut self.stats,
             &mut *self.engine,
         );
-        self.handover.give(&mut self.pool, &mut self.state, &mut self.stats);
+        self.handoff.send(&mut self.pool, &mut self.state, &mut self.stats);
         datapath::tick(
             now,
-            (self.id == 0, is_idle),
+            TickConf { is_querier: self.id == 0, is_idle },
             &mut self.pool,
             &snapshot,
             &mut self.state,
             &mut self.stats,
             &mut *self.engine,
         );
-        let is_spared = |port| snapshot.is_shared(port);
-        self.restraint.round(now, &mut *self.engine, &self.stats, is_spared);
-        self.news.tell(&mut self.state.news);
+        let is_exempt = |port| snapshot.is_shared(port);
+        self.rx_throttle.round(now, &mut *self.engine, &self.stats, is_exempt);
+        self.fdb_sync.broadcast(&mut self.state.fdb_sync);
         self.report_events();
         if now >= self.next_sweep {
             self.state.fdb.sweep(now.seconds(), &snapshot);
@@ -200,14 +200,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Tells control what the rooms have found out.
+    /// Tells control what the stages have found out.
     fn report_events(&mut self) {
         for event in self.state.loops.events() {
             // The channel has a place for each port.
             let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
         }
         let Some(router) = &mut self.state.router else { return };
-        for (next_hop, port) in router.wanted() {
+        for (next_hop, port) in router.unresolved() {
             // Those places are not to be taken by questions, which are asked again.
             if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX {
                 let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, port });
@@ -216,21 +216,21 @@ impl Worker {
     }
 
     /// Sleeps until it is time to ask who listens to which group, unless there is something that ages or
-    /// waits, or somebody who may have news. A port that is held back waits for its next period.
-    fn patience(&self) -> Wait {
-        if self.restraint.holds() {
-            return Wait::For(RESTRAINT_PERIOD);
+    /// waits, or somebody who may send `fdb_sync`. A port that is held back waits for its next period.
+    fn max_sleep(&self) -> Wait {
+        if self.rx_throttle.is_active() {
+            return Wait::For(THROTTLE_PERIOD);
         }
-        let at_rest = self.state.fdb.is_empty() && !self.news.has_peers();
+        let at_rest = self.state.fdb.is_empty() && !self.fdb_sync.has_peers();
         let longest = if at_rest { QUERY_EVERY } else { SWEEP_EVERY };
-        let routing = self.state.router.as_ref().and_then(|router| router.patience());
+        let routing = self.state.router.as_ref().and_then(|router| router.max_sleep());
         Wait::For(routing.map_or(longest, |wait| wait.min(longest)))
     }
 
     fn handle_events(&mut self, now: Nanos, snapshot: &Snapshot) {
         while let Some(event) = self.engine.next_event() {
             match event {
-                EngineEvent::Rung => self.obey(now, snapshot),
+                EngineEvent::Woken => self.handle_commands(now, snapshot),
                 // The channel has a place for each port on each worker.
                 EngineEvent::Gone(port) => {
                     let _ = self.events.try_send(DataplaneEvent::PortGone(port));
@@ -249,7 +249,7 @@ impl Worker {
         for (_, reply) in waiting {
             let _ = reply.send(Removed { counters, queue: queue.take() });
         }
-        self.orphans.extend(queue);
+        self.unclaimed_queues.extend(queue);
     }
 
     fn counters(&self, port: PortIndex) -> PortCounters {
@@ -292,23 +292,24 @@ impl Worker {
             flood_copies: self.stats.flood_copies,
             sent: total.tx_frames,
             dropped: total.drops_total(),
-            handed_over: self.stats.handed_over,
-            taken_over: self.stats.taken_over,
-            held: (self.engine.held_writes() + self.batch.len() + self.state.held()) as u64,
+            handed_off: self.stats.handed_off,
+            handoff_received: self.stats.handoff_received,
+            in_flight: (self.engine.writes_in_flight() + self.batch.len() + self.state.queued())
+                as u64,
             pool_exhausted: self.pool.exhausted(),
-            stray_completions: engine.stray,
+            spurious_completions: engine.stray,
             fdb_entries: self.state.fdb.len(),
             mac_moves: self.stats.mac_moves,
             fdb_full: self.fdb_full(),
-            groups: self.state.groups.len(),
-            groups_full: self.state.groups.full,
+            mdb_entries: self.state.groups.len(),
+            mdb_full: self.state.groups.full,
             mac_limit: self.stats.mac_limit,
-            news_lost: self.news_lost(),
+            fdb_sync_drops: self.fdb_sync_drops(),
             connections: self.state.router.as_ref().map_or(0, |router| router.len()),
             translated: routed.translated,
-            given_back: routed.given_back,
-            icmp_answers: routed.answered,
-            icmp_unanswered: routed.unanswered,
+            returned_to_host: routed.returned_to_host,
+            icmp_errors_sent: routed.icmp_sent,
+            icmp_errors_suppressed: routed.icmp_suppressed,
         };
         WorkerReport { ports, closed, worker, hits: self.hits() }
     }
@@ -319,8 +320,8 @@ impl Worker {
     }
 
     /// What other workers could not be told.
-    fn news_lost(&self) -> u64 {
-        self.news.lost() + self.state.news_lost
+    fn fdb_sync_drops(&self) -> u64 {
+        self.fdb_sync.drops() + self.state.fdb_sync_drops
     }
 
     fn hits(&self) -> [(Count, u64); Count::KINDS] {
@@ -328,20 +329,20 @@ impl Worker {
         let routed = self.state.router.as_ref().map(|router| router.counters()).unwrap_or_default();
         [
             (Count::RoundsFull, engine.rounds_full),
-            (Count::SatOut, engine.sat_out),
+            (Count::DeficitSkips, engine.deficit_skips),
             (Count::WritesCut, engine.writes_cut),
             (Count::Flushes, engine.flushes),
             (Count::PoolExhausted, self.pool.exhausted()),
             (Count::Evictions, self.state.fdb.evictions()),
             (Count::NetworkFull, self.fdb_full()),
             (Count::PortFull, self.stats.mac_limit),
-            (Count::NewsLost, self.news_lost()),
+            (Count::FdbSyncDrops, self.fdb_sync_drops()),
             (Count::GroupsFull, self.state.groups.full),
             (Count::Blocks, loops.blocks()),
-            (Count::UntoldLoops, loops.untold()),
-            (Count::UnaskedHops, routed.unasked),
-            (Count::UnansweredIcmp, routed.unanswered),
-            (Count::HeldBack, self.restraint.times()),
+            (Count::LoopEventsDropped, loops.events_dropped()),
+            (Count::ResolvesDropped, routed.resolves_dropped),
+            (Count::IcmpSuppressed, routed.icmp_suppressed),
+            (Count::Throttled, self.rx_throttle.count()),
         ]
     }
 

@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 
 use crate::bytes::{array, be16, put16};
-use crate::error::{Error, need, room};
+use crate::error::{Error, check_len, check_space};
 use crate::ethernet::EtherType;
 use crate::mac::MacAddr;
 
@@ -52,7 +52,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
         let bytes = buffer.as_ref();
-        need("ARP", PACKET_LEN, bytes.len())?;
+        check_len("ARP", PACKET_LEN, bytes.len())?;
         let is = |field, value: u16, want| match value == want {
             true => Ok(()),
             false => Err(Error::Field { header: "ARP", field, value: value.into() }),
@@ -148,9 +148,9 @@ impl Repr {
     /// Writes the packet to the start of `buffer` and returns its length, 28.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] below 28 bytes.
+    /// [`Error::BufferTooSmall`] below 28 bytes.
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        room("ARP", PACKET_LEN, buffer.len())?;
+        check_space("ARP", PACKET_LEN, buffer.len())?;
         put16(buffer, field::HTYPE, HTYPE_ETHERNET);
         put16(buffer, field::PTYPE, EtherType::IPV4.0);
         buffer[field::HLEN] = 6;

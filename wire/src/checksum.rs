@@ -21,8 +21,8 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::bytes::put16;
-use crate::error::{Error, need};
-use crate::ip::Protocol;
+use crate::error::{Error, check_len};
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;
@@ -108,7 +108,7 @@ pub fn transport(pseudo: u16, segment: &[u8]) -> u16 {
 #[inline]
 pub fn complete_partial(frame: &mut [u8], csum_start: u16, csum_offset: u16) -> Result<(), Error> {
     let (start, at) = (usize::from(csum_start), usize::from(csum_offset));
-    need("partial checksum", start + at + 2, frame.len())?;
+    check_len("partial checksum", start + at + 2, frame.len())?;
     let covered = &mut frame[start..];
     let value = udp_nonzero(!sum(covered));
     put16(covered, at..at + 2, value);

@@ -26,7 +26,7 @@ pub enum Error {
     },
     /// The buffer to write to is too small.
     #[error("{header}: room for {have} bytes where {need} are written")]
-    NoRoom {
+    BufferTooSmall {
         /// The header that was being written.
         header: &'static str,
         /// Bytes needed.
@@ -38,14 +38,14 @@ pub enum Error {
 
 /// `Err(Truncated)` unless `have >= need`.
 #[inline]
-pub(crate) fn need(header: &'static str, need: usize, have: usize) -> Result<(), Error> {
+pub(crate) fn check_len(header: &'static str, need: usize, have: usize) -> Result<(), Error> {
     if have >= need { Ok(()) } else { Err(Error::Truncated { header, need, have }) }
 }
 
-/// `Err(NoRoom)` unless `have >= need`.
+/// `Err(BufferTooSmall)` unless `have >= need`.
 #[inline]
-pub(crate) fn room(header: &'static str, need: usize, have: usize) -> Result<(), Error> {
-    if have >= need { Ok(()) } else { Err(Error::NoRoom { header, need, have }) }
+pub(crate) fn check_space(header: &'static str, need: usize, have: usize) -> Result<(), Error> {
+    if have >= need { Ok(()) } else { Err(Error::BufferTooSmall { header, need, have }) }
 }
 
 /// A length that goes into a 16-bit length field, or the error that names it.

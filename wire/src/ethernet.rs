@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::bytes::{array, be16, put16};
-use crate::error::{Error, need, room};
+use crate::error::{Error, check_len, check_space};
 use crate::mac::MacAddr;
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ impl<T: AsRef<[u8]>> Frame<T> {
     /// [`Error::Truncated`] below 14 bytes.
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
-        need("Ethernet", HEADER_LEN, buffer.as_ref().len())?;
+        check_len("Ethernet", HEADER_LEN, buffer.as_ref().len())?;
         Ok(Self(buffer))
     }
 
@@ -167,9 +167,9 @@ impl Repr {
     /// Writes the header to the start of `buffer` and returns its length, 14.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] below 14 bytes.
+    /// [`Error::BufferTooSmall`] below 14 bytes.
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        room("Ethernet", HEADER_LEN, buffer.len())?;
+        check_space("Ethernet", HEADER_LEN, buffer.len())?;
         let mut frame = Frame(buffer);
         frame.set_dst(self.dst);
         frame.set_src(self.src);

@@ -4,11 +4,12 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::error::{Error, room};
+use crate::error::{Error, check_space};
 use crate::ethernet::{self, EtherType};
-use crate::ip::{self, Protocol};
+use crate::ip;
 use crate::mac::MacAddr;
 use crate::ndp::{self, Message, NdpOption};
+use crate::protocol::Protocol;
 use crate::vlan::{TAG_LEN, Tci};
 use crate::{arp, icmpv4, icmpv6, ipv4, ipv6, tcp, udp};
 
@@ -46,10 +47,10 @@ impl Link {
     /// Writes header and tag to the start of `buffer`, and returns their length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`].
+    /// [`Error::BufferTooSmall`].
     pub fn emit(&self, ethertype: EtherType, buffer: &mut [u8]) -> Result<usize, Error> {
         let len = self.header_len();
-        room("Ethernet", len, buffer.len())?;
+        check_space("Ethernet", len, buffer.len())?;
         let (dst, src) = (self.dst, self.src);
         let Some(tci) = self.vlan else {
             return ethernet::Repr { dst, src, ethertype }.emit(buffer);
@@ -64,7 +65,7 @@ impl Link {
 /// Writes a UDP datagram; the protocol in `ip` need not be set. Returns the frame's length.
 ///
 /// # Errors
-/// [`Error::NoRoom`]; [`Error::Field`] for a payload beyond the length fields.
+/// [`Error::BufferTooSmall`]; [`Error::Field`] for a payload beyond the length fields.
 pub fn udp(
     buffer: &mut [u8],
     link: &Link,
@@ -82,7 +83,7 @@ pub fn udp(
 /// Writes a TCP segment; the protocol in `ip` need not be set. Returns the frame's length.
 ///
 /// # Errors
-/// [`Error::NoRoom`]; [`Error::Field`] for a payload beyond the length fields.
+/// [`Error::BufferTooSmall`]; [`Error::Field`] for a payload beyond the length fields.
 pub fn tcp(
     buffer: &mut [u8],
     link: &Link,
@@ -100,7 +101,7 @@ pub fn tcp(
 /// Writes an ICMP message; the protocol in `ip` need not be set. Returns the frame's length.
 ///
 /// # Errors
-/// [`Error::NoRoom`]; [`Error::Field`] for a message beyond the length field.
+/// [`Error::BufferTooSmall`]; [`Error::Field`] for a message beyond the length field.
 pub fn icmpv4(
     buffer: &mut [u8],
     link: &Link,
@@ -114,7 +115,7 @@ pub fn icmpv4(
 /// Writes an ICMPv6 message; the next header in `ip` need not be set. Returns the frame's length.
 ///
 /// # Errors
-/// [`Error::NoRoom`]; [`Error::Field`] for a message beyond the length field.
+/// [`Error::BufferTooSmall`]; [`Error::Field`] for a message beyond the length field.
 pub fn icmpv6(
     buffer: &mut [u8],
     link: &Link,
@@ -131,7 +132,7 @@ pub fn icmpv6(
 /// Returns the frame's length.
 ///
 /// # Errors
-/// [`Error::NoRoom`]; [`Error::Field`] for an option whose length is no multiple of 8 bytes.
+/// [`Error::BufferTooSmall`]; [`Error::Field`] for an option whose length is no multiple of 8 bytes.
 pub fn ndp(
     buffer: &mut [u8],
     link: &Link,
@@ -224,7 +225,7 @@ fn packet(
     transport: impl FnOnce(&mut [u8]) -> Result<usize, Error>,
 ) -> Result<usize, Error> {
     let total = link.header_len() + ip.header_len() + len;
-    room("frame", total, buffer.len())?;
+    check_space("frame", total, buffer.len())?;
     let mut at = link.emit(ip.ethertype(), buffer)?;
     at += ip.emit(len, &mut buffer[at..])?;
     at += transport(&mut buffer[at..total])?;

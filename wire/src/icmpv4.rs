@@ -2,7 +2,7 @@
 
 use crate::bytes::{be16, put16};
 use crate::checksum::{self, Delta};
-use crate::error::{Error, need};
+use crate::error::{Error, check_len};
 use crate::ipv4;
 use crate::limits::ICMPV4_ERROR_PACKET_MAX;
 
@@ -82,7 +82,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// [`Error::Truncated`] below 8 bytes.
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
-        need("ICMP", HEADER_LEN, buffer.as_ref().len())?;
+        check_len("ICMP", HEADER_LEN, buffer.as_ref().len())?;
         Ok(Self(buffer))
     }
 

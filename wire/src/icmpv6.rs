@@ -2,7 +2,7 @@
 
 use crate::bytes::{be16, be32, put16, put32};
 use crate::checksum::{self, ChecksumState, Delta, update_for_address, update_for_port};
-use crate::error::{Error, need};
+use crate::error::{Error, check_len};
 use crate::ipv6;
 use crate::limits::ICMPV6_ERROR_PACKET_MAX;
 
@@ -100,7 +100,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// [`Error::Truncated`] below 8 bytes.
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
-        need("ICMPv6", HEADER_LEN, buffer.as_ref().len())?;
+        check_len("ICMPv6", HEADER_LEN, buffer.as_ref().len())?;
         Ok(Self(buffer))
     }
 

@@ -4,8 +4,8 @@ use core::net::Ipv4Addr;
 
 use crate::bytes::{array, be16, flag, put16};
 use crate::checksum::{self, Delta};
-use crate::error::{Error, need, room};
-use crate::ip::Protocol;
+use crate::error::{Error, check_len, check_space};
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;
@@ -61,7 +61,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         if total_len < packet.header_len() {
             return Err(bad("total length", total_len));
         }
-        need("IPv4 packet", total_len, packet.0.as_ref().len())?;
+        check_len("IPv4 packet", total_len, packet.0.as_ref().len())?;
         Ok(packet)
     }
 
@@ -76,7 +76,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn new_quoted(buffer: T) -> Result<Self, Error> {
         let bytes = buffer.as_ref();
-        need("IPv4", HEADER_LEN, bytes.len())?;
+        check_len("IPv4", HEADER_LEN, bytes.len())?;
         let first = bytes[field::VERSION_IHL];
         if first >> 4 != 4 {
             return Err(bad("version", usize::from(first >> 4)));
@@ -85,7 +85,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         if header_len < HEADER_LEN {
             return Err(bad("header length", header_len));
         }
-        need("IPv4", header_len, bytes.len())?;
+        check_len("IPv4", header_len, bytes.len())?;
         Ok(Self(buffer))
     }
 

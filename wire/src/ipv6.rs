@@ -6,9 +6,9 @@ use core::net::Ipv6Addr;
 
 use crate::bytes::{array, be16, be32, put16, put32};
 use crate::checksum::{self, Delta};
-use crate::error::{Error, len16, need, room};
-use crate::ip::Protocol;
+use crate::error::{Error, check_len, check_space, len16};
 use crate::ipv6_ext::{UpperLayer, upper_layer};
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +39,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
         let packet = Self::new_quoted(buffer)?;
-        need("IPv6 packet", packet.total_len(), packet.0.as_ref().len())?;
+        check_len("IPv6 packet", packet.total_len(), packet.0.as_ref().len())?;
         Ok(packet)
     }
 
@@ -51,7 +51,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn new_quoted(buffer: T) -> Result<Self, Error> {
         let bytes = buffer.as_ref();
-        need("IPv6", HEADER_LEN, bytes.len())?;
+        check_len("IPv6", HEADER_LEN, bytes.len())?;
         match bytes[0] >> 4 {
             6 => Ok(Self(buffer)),
             version => {
@@ -241,9 +241,9 @@ impl Repr {
     /// Writes the header for a payload of `payload_len` bytes. Returns its length, 40.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] below 40 bytes; [`Error::Field`] for more payload than IPv6 can carry.
+    /// [`Error::BufferTooSmall`] below 40 bytes; [`Error::Field`] for more payload than IPv6 can carry.
     pub fn emit(&self, payload_len: usize, buffer: &mut [u8]) -> Result<usize, Error> {
-        room("IPv6", HEADER_LEN, buffer.len())?;
+        check_space("IPv6", HEADER_LEN, buffer.len())?;
         let payload_len = len16("IPv6", "payload length", payload_len)?;
         let mut packet = Packet(buffer);
         packet.set_class_and_flow(self.traffic_class, self.flow_label);

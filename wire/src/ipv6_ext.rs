@@ -5,9 +5,9 @@
 //! [`IPV6_EXTENSIONS_MAX`] headers.
 
 use crate::bytes::{be16, be32};
-use crate::error::{Error, need};
-use crate::ip::Protocol;
+use crate::error::{Error, check_len};
 use crate::limits::IPV6_EXTENSIONS_MAX;
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;
@@ -116,7 +116,7 @@ impl<'a> Extensions<'a> {
         if protocol == Protocol::HOP_BY_HOP && self.seen != 0 {
             return Err(bad("position of hop-by-hop options", self.seen as u32));
         }
-        need("IPv6 extension", EXTENSION_LEN_MIN, self.rest.len())?;
+        check_len("IPv6 extension", EXTENSION_LEN_MIN, self.rest.len())?;
         let units = usize::from(self.rest[field::LENGTH]);
         let len = match protocol {
             Protocol::FRAGMENT => FRAGMENT_LEN,
@@ -126,7 +126,7 @@ impl<'a> Extensions<'a> {
         if protocol == Protocol::AUTH && len < AUTH_LEN_MIN {
             return Err(bad("length", units as u32));
         }
-        need("IPv6 extension", len, self.rest.len())?;
+        check_len("IPv6 extension", len, self.rest.len())?;
         let (bytes, rest) = self.rest.split_at(len);
         (self.next, self.rest) = (Protocol(bytes[field::NEXT_HEADER]), rest);
         self.seen += 1;

@@ -8,10 +8,10 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::bytes::{array, be16};
 use crate::checksum;
-use crate::error::{Error, need};
+use crate::error::{Error, check_len};
 use crate::ethernet::{self, EtherType};
-use crate::ip::Protocol;
 use crate::mac::MacAddr;
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +66,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`Error::Truncated`]; [`Error::Field`] for another type.
     pub fn igmp(bytes: &'a [u8]) -> Result<Self, Error> {
-        need("IGMP", HEADER_LEN, bytes.len())?;
+        check_len("IGMP", HEADER_LEN, bytes.len())?;
         match bytes[0] {
             IGMP_QUERY => Ok(Self::Query),
             kind @ (IGMP_V1_REPORT | IGMP_V2_REPORT | IGMP_LEAVE) => {
@@ -83,11 +83,11 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`Error::Truncated`]; [`Error::Field`] for another type.
     pub fn mld(bytes: &'a [u8]) -> Result<Self, Error> {
-        need("MLD", HEADER_LEN, bytes.len())?;
+        check_len("MLD", HEADER_LEN, bytes.len())?;
         match bytes[0] {
             MLD_QUERY => Ok(Self::Query),
             kind @ (MLD_V1_REPORT | MLD_DONE) => {
-                need("MLD", HEADER_LEN + 16, bytes.len())?;
+                check_len("MLD", HEADER_LEN + 16, bytes.len())?;
                 Ok(Self::Report(Records::one(ipv6_group(bytes, 8), kind == MLD_V1_REPORT)))
             }
             MLD_V2_REPORT => Ok(Self::Report(Records::many(bytes, Ipv6Addr::BITS))),

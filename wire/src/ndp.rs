@@ -6,7 +6,7 @@
 use core::net::Ipv6Addr;
 
 use crate::bytes::{array, be16, be32, flag, put16, put32};
-use crate::error::{Error, need, room};
+use crate::error::{Error, check_len, check_space};
 use crate::icmpv6::{self, Type};
 
 #[cfg(test)]
@@ -95,10 +95,10 @@ impl Message {
     /// [`Error::Truncated`]; [`Error::Field`] for another type, a code other than 0, or a target
     /// that is multicast.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Options<'_>), Error> {
-        need("NDP", icmpv6::HEADER_LEN, bytes.len())?;
+        check_len("NDP", icmpv6::HEADER_LEN, bytes.len())?;
         let icmp_type = Type(bytes[field::TYPE]);
         let len = fixed_len(icmp_type)?;
-        need("NDP", len, bytes.len())?;
+        check_len("NDP", len, bytes.len())?;
         if bytes[field::CODE] != 0 {
             return Err(bad("code", bytes[field::CODE].into()));
         }
@@ -144,7 +144,7 @@ impl Message {
     /// length, to the start of `buffer`. Returns that length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`]; [`Error::Field`] for an option whose length is no multiple of 8 bytes.
+    /// [`Error::BufferTooSmall`]; [`Error::Field`] for an option whose length is no multiple of 8 bytes.
     pub fn emit(
         &self,
         options: &[NdpOption<'_>],
@@ -152,7 +152,7 @@ impl Message {
         buffer: &mut [u8],
     ) -> Result<usize, Error> {
         let len = self.buffer_len(options);
-        room("NDP", len, buffer.len())?;
+        check_space("NDP", len, buffer.len())?;
         let message = &mut buffer[..len];
         self.emit_fixed(message);
         let mut at = self.fixed_len();

@@ -4,7 +4,7 @@
 //! is there: an ICMP error quotes as little as eight bytes of the transport (RFC 792).
 
 use crate::bytes::{be16, put16};
-use crate::error::{Error, need};
+use crate::error::{Error, check_len};
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ impl<T: AsRef<[u8]>> Ports<T> {
     /// [`Error::Truncated`] below 4 bytes.
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
-        need("ports", LEN, buffer.as_ref().len())?;
+        check_len("ports", LEN, buffer.as_ref().len())?;
         Ok(Self(buffer))
     }
 

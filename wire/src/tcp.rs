@@ -2,7 +2,7 @@
 
 use crate::bytes::{be16, be32, put16, put32};
 use crate::checksum::{self, ChecksumState, Delta, update_for_address, update_for_port};
-use crate::error::{Error, need};
+use crate::error::{Error, check_len};
 
 #[cfg(test)]
 mod tests;
@@ -101,14 +101,14 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// [`Error::Truncated`] or [`Error::Field`].
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
-        need("TCP", HEADER_LEN, buffer.as_ref().len())?;
+        check_len("TCP", HEADER_LEN, buffer.as_ref().len())?;
         let packet = Self(buffer);
         let header_len = packet.header_len();
         if header_len < HEADER_LEN {
             let value = header_len as u32;
             return Err(Error::Field { header: "TCP", field: "data offset", value });
         }
-        need("TCP", header_len, packet.0.as_ref().len())?;
+        check_len("TCP", header_len, packet.0.as_ref().len())?;
         Ok(packet)
     }
 

@@ -1,7 +1,7 @@
 //! The kind-length-data options that IPv4 (RFC 791 section 3.1) and TCP (RFC 9293 section 3.1)
 //! share: kind 0 ends the list, kind 1 is a byte of padding, and the length counts kind and length.
 
-use crate::error::{Error, need};
+use crate::error::{Error, check_len};
 
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
@@ -25,13 +25,13 @@ impl<'a> Tlvs<'a> {
 
     /// The option that `bytes` begins with, kind and length included.
     fn whole(&self, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
-        need(self.header, HEADER_LEN, bytes.len())?;
+        check_len(self.header, HEADER_LEN, bytes.len())?;
         let len = usize::from(bytes[1]);
         if len < HEADER_LEN {
             let value = len as u32;
             return Err(Error::Field { header: self.header, field: "length", value });
         }
-        need(self.header, len, bytes.len())?;
+        check_len(self.header, len, bytes.len())?;
         Ok(&bytes[..len])
     }
 }

@@ -4,7 +4,7 @@ use crate::bytes::{be16, put16};
 use crate::checksum::{
     self, ChecksumState, Delta, udp_nonzero, update_for_address, update_for_port,
 };
-use crate::error::{Error, len16, need, room};
+use crate::error::{Error, check_len, check_space, len16};
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         if len < HEADER_LEN {
             return Err(Error::Field { header: "UDP", field: "length", value: len as u32 });
         }
-        need("UDP", len, packet.0.as_ref().len())?;
+        check_len("UDP", len, packet.0.as_ref().len())?;
         Ok(packet)
     }
 
@@ -51,7 +51,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// [`Error::Truncated`] below 8 bytes.
     #[inline]
     pub fn new_quoted(buffer: T) -> Result<Self, Error> {
-        need("UDP", HEADER_LEN, buffer.as_ref().len())?;
+        check_len("UDP", HEADER_LEN, buffer.as_ref().len())?;
         Ok(Self(buffer))
     }
 
@@ -179,7 +179,7 @@ impl Repr {
     /// that `pseudo` gives for the length. Returns the length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] or, for a payload that the length field cannot tell, [`Error::Field`].
+    /// [`Error::BufferTooSmall`] or, for a payload that the length field cannot tell, [`Error::Field`].
     pub fn emit(
         &self,
         payload: &[u8],
@@ -187,7 +187,7 @@ impl Repr {
         buffer: &mut [u8],
     ) -> Result<usize, Error> {
         let total = HEADER_LEN + payload.len();
-        room("UDP", total, buffer.len())?;
+        check_space("UDP", total, buffer.len())?;
         let len = len16("UDP", "length", total)?;
         buffer[HEADER_LEN..total].copy_from_slice(payload);
         let mut packet = Packet(buffer);

@@ -8,7 +8,7 @@
 use core::fmt;
 
 use crate::bytes::{be16, put16};
-use crate::error::{Error, need, room};
+use crate::error::{Error, check_len, check_space};
 use crate::ethernet::{EtherType, HEADER_LEN};
 
 #[cfg(test)]
@@ -113,14 +113,14 @@ fn tag_at(
 /// the new start is returned.
 ///
 /// # Errors
-/// [`Error::NoRoom`] where the headroom is below 4 bytes, [`Error::Truncated`] where the frame is
+/// [`Error::BufferTooSmall`] where the headroom is below 4 bytes, [`Error::Truncated`] where the frame is
 /// shorter than an Ethernet header, [`Error::Field`] where the TPID is not a VLAN's.
 pub fn push(buffer: &mut [u8], start: usize, tag: Tag) -> Result<usize, Error> {
     if !tag.tpid.is_vlan() {
         return Err(not_a_tag(tag.tpid));
     }
-    room("VLAN tag", TAG_LEN, start)?;
-    need("Ethernet", HEADER_LEN, buffer.len().saturating_sub(start))?;
+    check_space("VLAN tag", TAG_LEN, start)?;
+    check_len("Ethernet", HEADER_LEN, buffer.len().saturating_sub(start))?;
     let new_start = start - TAG_LEN;
     buffer.copy_within(start..start + ADDRESSES_LEN, new_start);
     let frame = &mut buffer[new_start..];
@@ -154,7 +154,7 @@ pub fn set_tci(frame: &mut [u8], tci: Tci) -> Result<(), Error> {
 
 /// The outer tag, with the EtherType behind it known to be there.
 fn checked_outer(frame: &[u8]) -> Result<Tag, Error> {
-    need("VLAN tag", HEADER_LEN + TAG_LEN, frame.len())?;
+    check_len("VLAN tag", HEADER_LEN + TAG_LEN, frame.len())?;
     outer(frame).ok_or_else(|| not_a_tag(EtherType(be16(frame, field::TPID))))
 }
 

@@ -6,7 +6,7 @@
 
 use crate::bytes::{array, flag};
 use crate::checksum::ChecksumState;
-use crate::error::{Error, need, room};
+use crate::error::{Error, check_len, check_space};
 
 #[cfg(test)]
 mod tests;
@@ -107,7 +107,7 @@ impl Header {
     /// not know, or segmentation into segments of 0 bytes.
     #[inline]
     pub fn parse(buffer: &[u8]) -> Result<Self, Error> {
-        need("vnet", LEN, buffer.len())?;
+        check_len("vnet", LEN, buffer.len())?;
         let le16 = |field| u16::from_le_bytes(array(buffer, field));
         let bits = buffer[field::GSO_TYPE];
         let header = Self {
@@ -129,10 +129,10 @@ impl Header {
     /// Writes the header to the start of `buffer` and returns its length, 12.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] below 12 bytes.
+    /// [`Error::BufferTooSmall`] below 12 bytes.
     #[inline]
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        room("vnet", LEN, buffer.len())?;
+        check_space("vnet", LEN, buffer.len())?;
         buffer[..LEN].copy_from_slice(&self.to_bytes());
         Ok(LEN)
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::bytes::{be32, put32};
-use crate::error::{Error, need, room};
+use crate::error::{Error, check_len, check_space};
 use crate::{ethernet, ipv4, ipv6, udp};
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn new_checked(buffer: T) -> Result<Self, Error> {
         let bytes = buffer.as_ref();
-        need("VXLAN", HEADER_LEN, bytes.len())?;
+        check_len("VXLAN", HEADER_LEN, bytes.len())?;
         let flags = bytes[field::FLAGS];
         if flags & FLAG_VNI == 0 {
             return Err(Error::Field { header: "VXLAN", field: "flags", value: flags.into() });
@@ -109,10 +109,10 @@ impl<T: AsRef<[u8]>> Packet<T> {
 /// Writes the header for `vni` to the start of `buffer` and returns its length, 8.
 ///
 /// # Errors
-/// [`Error::NoRoom`] below 8 bytes.
+/// [`Error::BufferTooSmall`] below 8 bytes.
 #[inline]
 pub fn emit(vni: Vni, buffer: &mut [u8]) -> Result<usize, Error> {
-    room("VXLAN", HEADER_LEN, buffer.len())?;
+    check_space("VXLAN", HEADER_LEN, buffer.len())?;
     put32(buffer, field::FLAGS_AND_RESERVED, u32::from(FLAG_VNI) << 24);
     put32(buffer, field::VNI_AND_RESERVED, vni.0 << 8);
     Ok(HEADER_LEN)

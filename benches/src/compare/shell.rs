@@ -261,6 +261,12 @@ pub(crate) fn ip_batch(netns: &Path, script: &str) -> Result<()> {
     job.finish(COMMAND_LIMIT).map(drop)
 }
 
+/// Gives an interface in a namespace an address of the contenders' subnet, and sets it up.
+pub(crate) fn bring_up(netns: &Path, device: &str, address: &str) -> Result<()> {
+    let script = format!("addr add {address}/16 dev {device}\nlink set {device} up\n");
+    ip_batch(netns, &script)
+}
+
 /// Where administrators' programs are, beside the user's.
 fn path() -> String {
     let users = std::env::var("PATH").unwrap_or_default();

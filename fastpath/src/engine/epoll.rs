@@ -2,7 +2,7 @@
 //!
 //! One `read(2)` or `write(2)` a frame: the virtio-net header lies in front of the frame in the same
 //! buffer, so there is nothing to gather. Ports are watched level-triggered; while they bring frames
-//! the engine looks without waiting, for `patience` rounds.
+//! the engine looks without waiting, for `spin_rounds` rounds.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,17 +12,17 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use super::share::Share;
+use super::deficit::Quantum;
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
-use crate::bell::Bell;
 use crate::limits::{
     FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN,
 };
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
+use crate::waker::Waker;
 
-/// The mark of the bell among the ports.
-const BELL: u64 = u64::MAX;
+/// The mark of the waker among the ports.
+const WAKER: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -31,15 +31,15 @@ struct Slot {
     closed: Option<OwnedFd>,
     io: PortIo,
     /// Frames that may be read until more are allowed; `None` if there is no bound.
-    allowance: Option<u32>,
+    rx_budget: Option<u32>,
     /// It has had what it may, and is not watched.
-    rests: bool,
+    throttled: bool,
 }
 
 /// Packet I/O by epoll.
 pub struct EpollEngine {
     epoll: OwnedFd,
-    bell: Bell,
+    waker: Waker,
     slots: Vec<Slot>,
     ready: Vec<Event>,
     /// Ports that brought frames in the last round, or rest.
@@ -47,28 +47,28 @@ pub struct EpollEngine {
     events: VecDeque<EngineEvent>,
     /// Rounds so far: who is read first changes with it.
     turn: usize,
-    patience: u16,
+    spin_rounds: u16,
     empty_rounds: u16,
     stats: EngineStats,
 }
 
 impl EpollEngine {
-    /// An engine woken by `bell`.
+    /// An engine woken by `waker`.
     ///
     /// # Errors
     /// What `epoll_create1(2)` says.
-    pub fn new(bell: Bell) -> io::Result<Self> {
+    pub fn new(waker: Waker) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, bell.as_fd(), EventData::new_u64(BELL), EventFlags::IN)?;
+        epoll::add(&epoll, waker.as_fd(), EventData::new_u64(WAKER), EventFlags::IN)?;
         Ok(Self {
             epoll,
-            bell,
+            waker,
             slots: Vec::new(),
             ready: Vec::with_capacity(ROUND_FRAMES_MAX),
             active: Vec::with_capacity(ROUND_FRAMES_MAX),
             events: VecDeque::new(),
             turn: 0,
-            patience: SPIN_ROUNDS,
+            spin_rounds: SPIN_ROUNDS,
             empty_rounds: SPIN_ROUNDS,
             stats: EngineStats::default(),
         })
@@ -87,16 +87,16 @@ impl EpollEngine {
         pool: &mut Pool,
         port: PortIndex,
         frames_max: usize,
-        share: Share,
+        quantum: Quantum,
         received: &mut Vec<Received>,
     ) -> usize {
-        let Some(Slot { queue: Some(queue), io, allowance, .. }) = self.slots.get_mut(port.get())
+        let Some(Slot { queue: Some(queue), io, rx_budget, .. }) = self.slots.get_mut(port.get())
         else {
             return 0;
         };
-        let frames_max = allowance.map_or(frames_max, |allowed| frames_max.min(allowed as usize));
+        let frames_max = rx_budget.map_or(frames_max, |allowed| frames_max.min(allowed as usize));
         let (mut frames, mut bytes) = (0, 0);
-        while frames < frames_max && bytes < share.bytes {
+        while frames < frames_max && bytes < quantum.bytes {
             let Some(mut frame) = pool.alloc() else { break };
             frame.set_len(FRAME_MAX);
             self.stats.syscalls += 1;
@@ -116,7 +116,7 @@ impl EpollEngine {
                 Err(errno) => {
                     pool.release(frame);
                     if is_gone(errno) {
-                        self.vanished(port);
+                        self.device_gone(port);
                     } else if errno != libc::EAGAIN {
                         io.rx_errors += 1;
                     }
@@ -125,8 +125,8 @@ impl EpollEngine {
             }
         }
         if let Some(slot) = self.slots.get_mut(port.get()) {
-            slot.allowance = slot.allowance.map(|allowed| allowed.saturating_sub(frames as u32));
-            if slot.allowance == Some(0) {
+            slot.rx_budget = slot.rx_budget.map(|allowed| allowed.saturating_sub(frames as u32));
+            if slot.rx_budget == Some(0) {
                 self.watch(port, false);
             }
         }
@@ -134,20 +134,20 @@ impl EpollEngine {
     }
 
     /// Watches a port again, or lets it rest: what is level-triggered and not read would wake for ever.
-    fn watch(&mut self, port: PortIndex, wanted: bool) {
+    fn watch(&mut self, port: PortIndex, watched: bool) {
         let Some(slot) = self.slots.get_mut(port.get()) else { return };
         let Some(queue) = &slot.queue else { return };
-        let flags = if wanted { EventFlags::IN } else { EventFlags::empty() };
-        if slot.rests == wanted
+        let flags = if watched { EventFlags::IN } else { EventFlags::empty() };
+        if slot.throttled == watched
             && epoll::modify(&self.epoll, queue, EventData::new_u64(u64::from(port.0)), flags)
                 .is_ok()
         {
-            slot.rests = !wanted;
+            slot.throttled = !watched;
         }
     }
 
     /// Stops watching a port whose device is gone; it stays until it is detached.
-    fn vanished(&mut self, port: PortIndex) {
+    fn device_gone(&mut self, port: PortIndex) {
         if let Some(queue) = self.slots.get(port.get()).and_then(|slot| slot.queue.as_ref())
             && epoll::delete(&self.epoll, queue).is_ok()
         {
@@ -239,31 +239,31 @@ impl Engine for EpollEngine {
         ready.rotate_left(first);
         let readable = |event: &&Event| {
             let (mark, flags) = (event.data.u64(), event.flags);
-            mark != BELL && flags.contains(EventFlags::IN)
+            mark != WAKER && flags.contains(EventFlags::IN)
         };
         let slots = &self.slots;
-        self.active.retain(|port| slots.get(port.get()).is_some_and(|slot| slot.rests));
+        self.active.retain(|port| slots.get(port.get()).is_some_and(|slot| slot.throttled));
         let mut behind = ready.iter().filter(readable).count();
-        let share = Share::of(behind);
+        let quantum = Quantum::of(behind);
         for event in &ready {
             let (mark, flags) = (event.data.u64(), event.flags);
-            if mark == BELL {
-                self.bell.clear();
-                self.events.push_back(EngineEvent::Rung);
+            if mark == WAKER {
+                self.waker.clear();
+                self.events.push_back(EngineEvent::Woken);
                 continue;
             }
             let port = PortIndex(mark as u16);
             if flags.contains(EventFlags::IN) {
                 // Those behind it keep their part of the round.
                 behind -= 1;
-                let own = budget.saturating_sub(behind * share.frames).clamp(1, READ_DEPTH_MAX);
-                let frames = self.read_port(pool, port, own.min(budget), share, received);
+                let own = budget.saturating_sub(behind * quantum.frames).clamp(1, READ_DEPTH_MAX);
+                let frames = self.read_port(pool, port, own.min(budget), quantum, received);
                 budget -= frames;
                 if frames > 0 && !self.active.contains(&port) {
                     self.active.push(port);
                 }
             } else if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
-                self.vanished(port);
+                self.device_gone(port);
             }
         }
         self.ready = ready;
@@ -282,26 +282,26 @@ impl Engine for EpollEngine {
     }
 
     fn is_busy(&self) -> bool {
-        self.empty_rounds < self.patience
+        self.empty_rounds < self.spin_rounds
     }
 
     fn active(&self) -> &[PortIndex] {
         &self.active
     }
 
-    fn allow(&mut self, port: PortIndex, frames: Option<u32>) {
+    fn set_rx_budget(&mut self, port: PortIndex, frames: Option<u32>) {
         if let Some(slot) = self.slots.get_mut(port.get()) {
-            slot.allowance = frames;
+            slot.rx_budget = frames;
             self.watch(port, frames != Some(0));
         }
     }
 
-    fn set_patience(&mut self, rounds: u16) {
-        self.patience = rounds.max(1);
-        self.empty_rounds = self.patience;
+    fn set_spin_rounds(&mut self, rounds: u16) {
+        self.spin_rounds = rounds.max(1);
+        self.empty_rounds = self.spin_rounds;
     }
 
-    fn held_writes(&self) -> usize {
+    fn writes_in_flight(&self) -> usize {
         0
     }
 

@@ -178,9 +178,9 @@ impl Engine for MemoryEngine {
         self.ports.iter().any(|port| port.open && !port.is_empty())
     }
 
-    fn set_patience(&mut self, _rounds: u16) {}
+    fn set_spin_rounds(&mut self, _rounds: u16) {}
 
-    fn held_writes(&self) -> usize {
+    fn writes_in_flight(&self) -> usize {
         0
     }
 

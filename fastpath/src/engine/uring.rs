@@ -8,9 +8,9 @@
 //!   something to read, the port becomes active.
 //! - Each round an active port has `depth` reads submitted that never wait (`RWF_NOWAIT`), together
 //!   with the writes that the round before produced: one system call. If all `depth` reads brought a
-//!   frame, depth doubles; else it becomes what came, plus one. After `patience` rounds without any
+//!   frame, depth doubles; else it becomes what came, plus one. After `spin_rounds` rounds without any
 //!   frame the port is idle again. How much of a round a port gets when others want it too is in
-//!   `engine/share.rs`.
+//!   `engine/deficit.rs`.
 //! - Only when no port is active may the ring wait; so the first frame after idle wakes the worker by
 //!   its poll, and no timer is involved.
 //!
@@ -20,7 +20,7 @@
 //! descriptor is unregistered and given to the caller, and only then may the slot be used again. A device that
 //! vanished makes its port `Dead`: reported once, no longer read, until it is detached.
 //!
-//! A port that is bounded ([`Engine::allow`]) and has had what it may *rests*: it stays active, is
+//! A port that is bounded ([`Engine::set_rx_budget`]) and has had what it may *rests*: it stays active, is
 //! neither read nor polled, and the ring may wait.
 //!
 //! A port that does not take what is written to it holds [`WRITES_PER_PORT_MAX`] buffers at most;
@@ -41,21 +41,21 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use self::ring::{Completion, Op, Ring};
 use self::slot::{Slot, State};
-use super::share::Share;
+use super::deficit::Quantum;
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
-use crate::bell::Bell;
 use crate::limits::{
     FRAME_MAX, PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN, WRITES_PER_PORT_MAX,
 };
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
 use crate::sys::uring::KernelRing;
+use crate::waker::Waker;
 
 /// Packet I/O by io_uring.
 pub struct UringEngine<R = KernelRing> {
     ring: R,
-    bell: Bell,
-    bell_armed: bool,
+    waker: Waker,
+    waker_armed: bool,
     slots: Vec<Slot>,
     /// Ports that are read each round.
     active: Vec<PortIndex>,
@@ -66,10 +66,10 @@ pub struct UringEngine<R = KernelRing> {
     /// Frames that came while room was made for a write.
     early: Vec<Received>,
     events: VecDeque<EngineEvent>,
-    patience: u16,
+    spin_rounds: u16,
     writes: usize,
     /// Each port's part of this round.
-    share: Share,
+    quantum: Quantum,
     stats: EngineStats,
 }
 
@@ -78,28 +78,28 @@ impl UringEngine<KernelRing> {
     ///
     /// # Errors
     /// Where the kernel refuses io_uring, or lacks what the engine needs.
-    pub fn new(pool: &Pool, bell: Bell) -> io::Result<Self> {
-        let ring = KernelRing::new(pool, bell.as_fd())?;
-        Ok(Self::over(ring, bell))
+    pub fn new(pool: &Pool, waker: Waker) -> io::Result<Self> {
+        let ring = KernelRing::new(pool, waker.as_fd())?;
+        Ok(Self::over(ring, waker))
     }
 }
 
 impl<R: Ring> UringEngine<R> {
     /// An engine over any ring.
-    pub fn over(ring: R, bell: Bell) -> Self {
+    pub fn over(ring: R, waker: Waker) -> Self {
         Self {
             ring,
-            bell,
-            bell_armed: false,
+            waker,
+            waker_armed: false,
             slots: Vec::new(),
             active: Vec::new(),
             to_arm: Vec::new(),
             to_cancel: Vec::new(),
             early: Vec::new(),
             events: VecDeque::new(),
-            patience: SPIN_ROUNDS,
+            spin_rounds: SPIN_ROUNDS,
             writes: 0,
-            share: Share::of(0),
+            quantum: Quantum::of(0),
             stats: EngineStats::default(),
         }
     }
@@ -114,14 +114,14 @@ impl<R: Ring> UringEngine<R> {
             return Err(op);
         }
         let mut early = std::mem::take(&mut self.early);
-        self.settle_all(pool, &mut early);
+        self.reap_completions(pool, &mut early);
         self.early = early;
         self.ring.push(pool, op)
     }
 
-    fn settle_all(&mut self, pool: &mut Pool, received: &mut Vec<Received>) {
+    fn reap_completions(&mut self, pool: &mut Pool, received: &mut Vec<Received>) {
         while let Some(done) = self.ring.complete() {
-            self.settle(pool, done, received);
+            self.completed(pool, done, received);
         }
     }
 
@@ -134,14 +134,14 @@ impl<R: Ring> UringEngine<R> {
     /// Gives every active port its reads of this round; the rest of the round goes to those that
     /// want more, in turns.
     fn submit_reads(&mut self, pool: &mut Pool) {
-        self.share = Share::of(self.active.len());
-        let (mut budget, mut spare) = (ROUND_FRAMES_MAX, self.spare());
+        self.quantum = Quantum::of(self.active.len());
+        let (mut budget, mut spare) = (ROUND_FRAMES_MAX, self.grant_reads());
         let mut served = 0;
         while served < self.active.len() && budget > 0 {
             let port = self.active[served];
             served += 1;
             let slot = &self.slots[port.get()];
-            let extra = usize::from(slot.wanted()).min(spare);
+            let extra = usize::from(slot.extra_demand()).min(spare);
             spare -= extra;
             let depth = (usize::from(slot.granted) + extra).min(budget);
             for _ in 0..depth {
@@ -166,13 +166,13 @@ impl<R: Ring> UringEngine<R> {
     }
 
     /// Grants every active port its own part of the round; what is left of the round.
-    fn spare(&mut self) -> usize {
+    fn grant_reads(&mut self) -> usize {
         let mut granted = 0;
         for port in &self.active {
             let slot = &mut self.slots[port.get()];
-            let may_read = slot.debt.earn(self.share);
-            self.stats.sat_out += u64::from(!may_read);
-            let part = slot.bounded(slot.depth.min(self.share.frames as u16));
+            let may_read = slot.deficit.replenish(self.quantum);
+            self.stats.deficit_skips += u64::from(!may_read);
+            let part = slot.within_budget(slot.depth.min(self.quantum.frames as u16));
             slot.granted = if may_read { part } else { 0 };
             granted += usize::from(slot.granted);
         }
@@ -188,8 +188,8 @@ impl<R: Ring> UringEngine<R> {
     }
 
     fn arm_polls(&mut self, pool: &mut Pool) {
-        if !self.bell_armed && self.push(pool, Op::PollBell).is_ok() {
-            self.bell_armed = true;
+        if !self.waker_armed && self.push(pool, Op::PollWaker).is_ok() {
+            self.waker_armed = true;
         }
         while let Some(port) = self.to_arm.pop() {
             let slot = &self.slots[port.get()];
@@ -206,16 +206,16 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
-    fn settle(&mut self, pool: &mut Pool, done: Completion, received: &mut Vec<Received>) {
+    fn completed(&mut self, pool: &mut Pool, done: Completion, received: &mut Vec<Received>) {
         match done.op {
             Op::Read { port, frame } => self.read_done(pool, port, frame, done.result, received),
             Op::Write { port, frame } => self.write_done(pool, port, frame, done.result),
             Op::Poll { port } => self.poll_done(port, done.result),
             Op::Cancel { port } => self.cancel_done(port, done.result),
-            Op::PollBell => {
-                self.bell_armed = false;
-                self.bell.clear();
-                self.events.push_back(EngineEvent::Rung);
+            Op::PollWaker => {
+                self.waker_armed = false;
+                self.waker.clear();
+                self.events.push_back(EngineEvent::Woken);
             }
         }
     }
@@ -234,7 +234,7 @@ impl<R: Ring> UringEngine<R> {
                 frame.set_len(len as usize);
                 slot.got += 1;
                 slot.got_bytes += len as usize;
-                slot.allowance = slot.allowance.map(|frames| frames.saturating_sub(1));
+                slot.rx_budget = slot.rx_budget.map(|frames| frames.saturating_sub(1));
                 slot.io.rx_frames += 1;
                 slot.io.rx_bytes += frame.wire_len() as u64;
                 received.push(Received { port, frame });
@@ -246,13 +246,13 @@ impl<R: Ring> UringEngine<R> {
             Err(errno) => {
                 pool.release(frame);
                 if is_gone(errno) {
-                    self.vanished(port);
+                    self.device_gone(port);
                 } else if errno != libc::EAGAIN && errno != libc::ECANCELED {
                     slot.io.rx_errors += 1;
                 }
             }
         }
-        self.landed(port);
+        self.op_done(port);
     }
 
     fn write_done(
@@ -275,7 +275,7 @@ impl<R: Ring> UringEngine<R> {
             Err(errno) => io.drop_tx(TxDrop::from_errno(errno)),
         }
         pool.release(frame);
-        self.landed(port);
+        self.op_done(port);
     }
 
     fn poll_done(&mut self, port: PortIndex, result: Result<u32, i32>) {
@@ -284,11 +284,11 @@ impl<R: Ring> UringEngine<R> {
         match result {
             _ if slot.state != State::Open => {}
             Ok(bits) if bits & libc::POLLIN as u32 != 0 => {
-                slot.wake();
+                slot.activate();
                 self.active.push(port);
             }
             Ok(bits) if bits & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) as u32 != 0 => {
-                self.vanished(port);
+                self.device_gone(port);
             }
             // Cancelled or out of memory: the port must not go deaf.
             Ok(_) | Err(_) => {
@@ -296,19 +296,19 @@ impl<R: Ring> UringEngine<R> {
                 self.to_arm.push(port);
             }
         }
-        self.landed(port);
+        self.op_done(port);
     }
 
     /// A cancellation that found nothing is as good as one that did; one that failed is tried again.
     fn cancel_done(&mut self, port: PortIndex, result: Result<u32, i32>) {
         match result {
-            Ok(_) | Err(libc::ENOENT | libc::EALREADY) => self.landed(port),
+            Ok(_) | Err(libc::ENOENT | libc::EALREADY) => self.op_done(port),
             Err(_) => self.to_cancel.push(port),
         }
     }
 
     /// An operation of the port has ended; the last one of a closing port closes it.
-    fn landed(&mut self, port: PortIndex) {
+    fn op_done(&mut self, port: PortIndex) {
         let slot = &mut self.slots[port.get()];
         slot.in_flight -= 1;
         if slot.state == State::Closing && slot.in_flight == 0 {
@@ -320,7 +320,7 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
-    fn vanished(&mut self, port: PortIndex) {
+    fn device_gone(&mut self, port: PortIndex) {
         let slot = &mut self.slots[port.get()];
         if slot.state == State::Open {
             slot.state = State::Dead;
@@ -330,15 +330,15 @@ impl<R: Ring> UringEngine<R> {
 
     /// After a round: new depths, and who goes to sleep.
     fn adapt(&mut self) {
-        let (slots, to_arm, patience) = (&mut self.slots, &mut self.to_arm, self.patience);
-        let share = self.share;
+        let (slots, to_arm, spin_rounds) = (&mut self.slots, &mut self.to_arm, self.spin_rounds);
+        let quantum = self.quantum;
         self.active.retain(|&port| {
             let slot = &mut slots[port.get()];
             if slot.state != State::Open {
                 slot.active = false;
                 return false;
             }
-            if slot.adapt(patience, share) {
+            if slot.adapt(spin_rounds, quantum) {
                 return true;
             }
             to_arm.push(port);
@@ -407,13 +407,13 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.arm_polls(pool);
         self.submit_reads(pool);
         received.append(&mut self.early);
-        let armed = self.bell_armed && self.to_arm.is_empty() && self.to_cancel.is_empty();
+        let armed = self.waker_armed && self.to_arm.is_empty() && self.to_cancel.is_empty();
         let quiet = armed && !self.is_busy() && self.events.is_empty() && received.is_empty();
         let wait = if quiet { wait } else { Wait::No };
         self.stats.syscalls += 1;
         self.stats.sleeps += u64::from(wait != Wait::No);
         self.ring.enter(wait)?;
-        self.settle_all(pool, received);
+        self.reap_completions(pool, received);
         self.adapt();
         Ok(())
     }
@@ -428,24 +428,24 @@ impl<R: Ring> Engine for UringEngine<R> {
     }
 
     fn is_busy(&self) -> bool {
-        self.active.iter().any(|port| !self.slots[port.get()].rests())
+        self.active.iter().any(|port| !self.slots[port.get()].is_throttled())
     }
 
     fn active(&self) -> &[PortIndex] {
         &self.active
     }
 
-    fn allow(&mut self, port: PortIndex, frames: Option<u32>) {
+    fn set_rx_budget(&mut self, port: PortIndex, frames: Option<u32>) {
         if let Some(slot) = self.slots.get_mut(port.get()) {
-            slot.allowance = frames;
+            slot.rx_budget = frames;
         }
     }
 
-    fn set_patience(&mut self, rounds: u16) {
-        self.patience = rounds.max(1);
+    fn set_spin_rounds(&mut self, rounds: u16) {
+        self.spin_rounds = rounds.max(1);
     }
 
-    fn held_writes(&self) -> usize {
+    fn writes_in_flight(&self) -> usize {
         self.writes
     }
 

@@ -31,7 +31,7 @@ const RWF_NOWAIT: i32 = 8;
 mod tag {
     pub(super) const FRAME: u64 = 1 << 32;
     pub(super) const POLL: u64 = 2 << 32;
-    pub(super) const BELL: u64 = 3 << 32;
+    pub(super) const WAKER: u64 = 3 << 32;
     pub(super) const CANCEL: u64 = 4 << 32;
     pub(super) const KIND: u64 = 0xffff_ffff << 32;
 }
@@ -50,17 +50,17 @@ pub struct KernelRing {
 }
 
 impl KernelRing {
-    /// A ring for frames of `pool`, woken by the descriptor `bell`.
+    /// A ring for frames of `pool`, woken by the descriptor `waker`.
     ///
     /// # Errors
     /// Where the kernel refuses io_uring or lacks an operation that the engine needs; the error's
     /// text says what.
-    pub(crate) fn new(pool: &Pool, bell: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn new(pool: &Pool, waker: BorrowedFd<'_>) -> io::Result<Self> {
         let ring = build()?;
         require(&ring)?;
         let files = table_len();
         ring.submitter().register_files_sparse(files as u32)?;
-        ring.submitter().register_files_update(files as u32 - 1, &[bell.as_raw_fd()])?;
+        ring.submitter().register_files_update(files as u32 - 1, &[waker.as_raw_fd()])?;
         let mut this = Self {
             ring,
             in_flight: (0..OPS_MAX).map(|_| None).collect(),
@@ -91,7 +91,7 @@ impl KernelRing {
         }
     }
 
-    fn bell(&self) -> Fixed {
+    fn waker(&self) -> Fixed {
         Fixed(self.files as u32 - 1)
     }
 
@@ -113,9 +113,9 @@ impl KernelRing {
             Op::Poll { port } => opcode::PollAdd::new(file(port), libc::POLLIN as u32)
                 .build()
                 .user_data(tag::POLL | u64::from(port.0)),
-            Op::PollBell => {
-                opcode::PollAdd::new(self.bell(), libc::POLLIN as u32).build().user_data(tag::BELL)
-            }
+            Op::PollWaker => opcode::PollAdd::new(self.waker(), libc::POLLIN as u32)
+                .build()
+                .user_data(tag::WAKER),
             Op::Cancel { port } => opcode::AsyncCancel2::new(CancelBuilder::fd(file(port)).all())
                 .build()
                 .user_data(tag::CANCEL | u64::from(port.0)),
@@ -133,9 +133,9 @@ impl KernelRing {
             }
             tag::POLL => self.others -= 1,
             tag::CANCEL => self.others -= 1,
-            tag::BELL => {
+            tag::WAKER => {
                 self.others -= 1;
-                return Some(Op::PollBell);
+                return Some(Op::PollWaker);
             }
             _ => return None,
         }
@@ -304,7 +304,7 @@ fn require(ring: &IoUring) -> io::Result<()> {
     Ok(())
 }
 
-/// Entries of the file table: a slot for each port and one for the bell, as far as the limit of open
+/// Entries of the file table: a slot for each port and one for the waker, as far as the limit of open
 /// files lets it grow.
 fn table_len() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);

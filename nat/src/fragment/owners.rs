@@ -2,24 +2,24 @@
 
 use super::frames::Queue;
 use super::list::{Links, List};
-use super::{Fate, Fragments, Verdict};
-use crate::edit::Side;
+use super::{Disposition, Fragments, Verdict};
+use crate::drop_reason::NatDrop;
+use crate::edit::Realm;
 use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_PACKETS_OWNER_MAX};
-use crate::refusal::Refusal;
-use crate::tuple::OwnerId;
+use crate::owner::OwnerId;
 
 /// Whose a packet is: who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Who {
-    Outside,
-    Inside(OwnerId),
+pub(super) enum Source {
+    External,
+    Internal(OwnerId),
 }
 
-impl From<Side> for Who {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::Outside => Self::Outside,
-            Side::Inside(owner) => Self::Inside(owner),
+impl From<Realm> for Source {
+    fn from(realm: Realm) -> Self {
+        match realm {
+            Realm::External => Self::External,
+            Realm::Internal(owner) => Self::Internal(owner),
         }
     }
 }
@@ -43,11 +43,11 @@ impl Owner {
     }
 }
 
-impl<F, T: Fate> Fragments<F, T> {
+impl<F, T: Disposition> Fragments<F, T> {
     /// Counts a packet as its owner's.
     pub(super) fn enlist(&mut self, at: u32) {
         let packet = &self.packets[at as usize];
-        let owner = self.owners.entry(packet.key.who).or_insert(Owner::NOBODY);
+        let owner = self.owners.entry(packet.key.source).or_insert(Owner::NOBODY);
         owner.packets += 1;
         owner.list(packet.verdict.is_some()).push(&mut self.owner_links, at);
     }
@@ -55,11 +55,11 @@ impl<F, T: Fate> Fragments<F, T> {
     /// Counts it no longer.
     pub(super) fn delist(&mut self, at: u32) {
         let packet = &self.packets[at as usize];
-        let Some(owner) = self.owners.get_mut(&packet.key.who) else { return };
+        let Some(owner) = self.owners.get_mut(&packet.key.source) else { return };
         owner.packets -= 1;
         owner.list(packet.verdict.is_some()).remove(&mut self.owner_links, at);
         if owner.packets == 0 {
-            self.owners.remove(&packet.key.who);
+            self.owners.remove(&packet.key.source);
         }
     }
 
@@ -67,23 +67,23 @@ impl<F, T: Fate> Fragments<F, T> {
     pub(super) fn set_known(&mut self, at: u32, verdict: Verdict<T>) {
         let packet = &mut self.packets[at as usize];
         let was_known = packet.verdict.replace(verdict).is_some();
-        let Some(owner) = self.owners.get_mut(&packet.key.who) else { return };
+        let Some(owner) = self.owners.get_mut(&packet.key.source) else { return };
         owner.list(was_known).remove(&mut self.owner_links, at);
         owner.list(true).push(&mut self.owner_links, at);
     }
 
     /// Lets a frame wait; the caller has made room.
-    pub(super) fn hold(&mut self, at: u32, frame: F, give: &mut impl FnMut(F, Verdict<T>)) {
+    pub(super) fn enqueue(&mut self, at: u32, frame: F, give: &mut impl FnMut(F, Verdict<T>)) {
         let packet = &mut self.packets[at as usize];
         match self.frames.push(&mut packet.queue, frame) {
             Ok(()) => {
                 packet.waiting += 1;
-                self.counters.held += 1;
-                if let Some(owner) = self.owners.get_mut(&packet.key.who) {
+                self.counters.queued += 1;
+                if let Some(owner) = self.owners.get_mut(&packet.key.source) {
                     owner.frames += 1;
                 }
             }
-            Err(frame) => give(frame, Err(Refusal::FragmentsFull)),
+            Err(frame) => give(frame, Err(NatDrop::FragmentsFull)),
         }
     }
 
@@ -92,7 +92,7 @@ impl<F, T: Fate> Fragments<F, T> {
         let packet = &mut self.packets[at as usize];
         let frame = self.frames.pop(&mut packet.queue)?;
         packet.waiting -= 1;
-        if let Some(owner) = self.owners.get_mut(&packet.key.who) {
+        if let Some(owner) = self.owners.get_mut(&packet.key.source) {
             owner.frames -= 1;
         }
         Some(frame)
@@ -102,7 +102,7 @@ impl<F, T: Fate> Fragments<F, T> {
     pub(super) fn give_all(
         &mut self,
         at: u32,
-        reason: Refusal,
+        reason: NatDrop,
         give: &mut impl FnMut(F, Verdict<T>),
     ) {
         while let Some(frame) = self.pop_frame(at) {
@@ -112,14 +112,19 @@ impl<F, T: Fate> Fragments<F, T> {
     }
 
     /// Makes room for another packet of this owner.
-    pub(super) fn make_room_for_packet(&mut self, who: Who, give: &mut impl FnMut(F, Verdict<T>)) {
-        let own = self.owners.get(&who).map_or(0, |owner| owner.packets);
+    pub(super) fn evict_for_packet(
+        &mut self,
+        source: Source,
+        give: &mut impl FnMut(F, Verdict<T>),
+    ) {
+        let own = self.owners.get(&source).map_or(0, |owner| owner.packets);
         let is_full = self.by_key.len() >= FRAGMENT_PACKETS_MAX;
         if own < FRAGMENT_PACKETS_OWNER_MAX && !is_full {
             return;
         }
         let has_share = own >= FRAGMENT_PACKETS_OWNER_MAX || self.has_share(own, self.by_key.len());
-        let from = if has_share { who } else { self.largest(|owner| owner.packets).unwrap_or(who) };
+        let from =
+            if has_share { source } else { self.largest(|owner| owner.packets).unwrap_or(source) };
         let victim = self.owners.get(&from).and_then(|o| o.waiting.first().or(o.known.first()));
         if let Some(victim) = victim {
             self.evict(victim, give);
@@ -127,14 +132,19 @@ impl<F, T: Fate> Fragments<F, T> {
     }
 
     /// Makes room for a frame that waits with this packet; false where there is none.
-    pub(super) fn make_room(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) -> bool {
-        let who = self.packets[at as usize].key.who;
-        let own = self.owners.get(&who).map_or(0, |owner| owner.frames);
+    pub(super) fn evict_for_frame(
+        &mut self,
+        at: u32,
+        give: &mut impl FnMut(F, Verdict<T>),
+    ) -> bool {
+        let source = self.packets[at as usize].key.source;
+        let own = self.owners.get(&source).map_or(0, |owner| owner.frames);
         if own < FRAGMENT_FRAMES_OWNER_MAX && !self.frames.is_full() {
             return true;
         }
         let has_share = own >= FRAGMENT_FRAMES_OWNER_MAX || self.has_share(own, self.frames.len());
-        let from = if has_share { who } else { self.largest(|owner| owner.frames).unwrap_or(who) };
+        let from =
+            if has_share { source } else { self.largest(|owner| owner.frames).unwrap_or(source) };
         match self.oldest_waiting(from, at) {
             Some(victim) => {
                 self.evict(victim, give);
@@ -145,8 +155,8 @@ impl<F, T: Fate> Fragments<F, T> {
     }
 
     /// The oldest packet of the owner that waits, but for this one.
-    fn oldest_waiting(&self, who: Who, but: u32) -> Option<u32> {
-        let first = self.owners.get(&who)?.waiting.first()?;
+    fn oldest_waiting(&self, source: Source, but: u32) -> Option<u32> {
+        let first = self.owners.get(&source)?.waiting.first()?;
         if first == but { List::next(&self.owner_links, first) } else { Some(first) }
     }
 
@@ -156,13 +166,16 @@ impl<F, T: Fate> Fragments<F, T> {
     }
 
     /// Who has most; of equals, the last.
-    fn largest(&self, of: impl Fn(&Owner) -> usize) -> Option<Who> {
-        self.owners.iter().max_by_key(|(who, owner)| (of(owner), **who)).map(|(who, _)| *who)
+    fn largest(&self, of: impl Fn(&Owner) -> usize) -> Option<Source> {
+        self.owners
+            .iter()
+            .max_by_key(|(source, owner)| (of(owner), **source))
+            .map(|(source, _)| *source)
     }
 
     fn evict(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         self.counters.evicted += 1;
-        self.remove(at, Refusal::FragmentsFull, give);
+        self.remove(at, NatDrop::FragmentsFull, give);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_OWNER_MAX, FRAGM
 use crate::tuple::{Endpoint, Tuple};
 use crate::view::Fragment;
 
-const A: Side = Side::Inside(OwnerId(1));
-const B: Side = Side::Inside(OwnerId(2));
+const A: Realm = Realm::Internal(OwnerId(1));
+const B: Realm = Realm::Internal(OwnerId(2));
 
 /// A store whose frames are numbers, with what it gave back.
 #[derive(Default)]
@@ -18,21 +18,21 @@ struct Store {
 }
 
 impl Store {
-    fn head(&mut self, from: Side, view: &View, verdict: Verdict) -> Verdict {
+    fn head(&mut self, from: Realm, view: &View, verdict: Verdict) -> Verdict {
         let given = &mut self.given;
         self.fragments
-            .head(self.now, from, view, verdict, &mut |frame, fate| given.push((frame, fate)))
+            .head(self.now, from, view, verdict, &mut |frame, got| given.push((frame, got)))
     }
 
-    fn tail(&mut self, from: Side, view: &View, frame: u32) {
+    fn tail(&mut self, from: Realm, view: &View, frame: u32) {
         let given = &mut self.given;
         self.fragments
-            .tail(self.now, from, view, frame, &mut |frame, fate| given.push((frame, fate)));
+            .tail(self.now, from, view, frame, &mut |frame, got| given.push((frame, got)));
     }
 
     fn tick(&mut self, max: usize) {
         let given = &mut self.given;
-        self.fragments.tick(self.now, max, &mut |frame, fate| given.push((frame, fate)));
+        self.fragments.tick(self.now, max, &mut |frame, got| given.push((frame, got)));
     }
 
     /// What was given since the last time.
@@ -43,7 +43,7 @@ impl Store {
 
 fn verdict() -> Verdict {
     let end = Endpoint::new([192, 0, 2, 1].into(), 20_000);
-    Ok(Translation::Edit { edit: Edit { src: end, dst: end, quoted: None }, to: Side::Outside })
+    Ok(Translation::Edit { edit: Edit { src: end, dst: end, quoted: None }, to: Realm::External })
 }
 
 /// A fragment of packet `ident`: units of eight bytes from one to another.
@@ -86,11 +86,11 @@ fn rfc4787_req_14_out_of_order() {
     let mut store = Store::default();
     store.tail(A, &v4(7, 200..250, false), 1);
     store.tail(A, &v4(7, 100..200, true), 2);
-    assert_eq!((store.given(), store.fragments.frames_held()), (vec![], 2));
+    assert_eq!((store.given(), store.fragments.frames_waiting()), (vec![], 2));
     assert_eq!(store.head(A, &v4(7, 0..100, true), verdict()), verdict());
     assert_eq!(store.given(), [(1, verdict()), (2, verdict())]);
-    assert!(store.fragments.is_empty() && store.fragments.frames_held() == 0);
-    let expected = Counters { held: 2, released: 2, completed: 1, ..Counters::default() };
+    assert!(store.fragments.is_empty() && store.fragments.frames_waiting() == 0);
+    let expected = Counters { queued: 2, released: 2, completed: 1, ..Counters::default() };
     assert_eq!(store.fragments.counters(), expected);
 }
 
@@ -103,7 +103,7 @@ fn rfc791_3_2_packets_are_told_apart() {
     let (other, base) = (IpAddr::from([9, 9, 9, 9]), v4(7, 100..200, true));
     let others = [
         (B, base),
-        (Side::Outside, base),
+        (Realm::External, base),
         (A, v4(8, 100..200, true)),
         (A, View { src: other, ..base }),
         (A, View { dst: other, ..base }),
@@ -112,7 +112,7 @@ fn rfc791_3_2_packets_are_told_apart() {
     for (n, (from, view)) in others.into_iter().enumerate() {
         store.tail(from, &view, n as u32);
     }
-    assert_eq!((store.given(), store.fragments.frames_held()), (vec![], others.len()));
+    assert_eq!((store.given(), store.fragments.frames_waiting()), (vec![], others.len()));
     store.tail(A, &base, 100);
     assert_eq!(store.given(), [(100, verdict())]);
 }
@@ -132,9 +132,9 @@ fn the_tail_of_an_error_finds_its_head() {
 
 /// What is refused with its head is refused whole.
 #[test]
-fn tails_share_the_fate_of_their_head() {
+fn tails_share_the_verdict_of_their_head() {
     let mut store = Store::default();
-    let no = Err(Refusal::NotAllowed);
+    let no = Err(NatDrop::NotAllowed);
     store.tail(A, &v4(7, 200..250, false), 1);
     assert_eq!(store.head(A, &v4(7, 0..100, true), no), no);
     store.tail(A, &v4(7, 100..150, true), 2);
@@ -150,7 +150,7 @@ fn tails_share_the_fate_of_their_head() {
 /// RFC 5722 section 4: with one fragment that overlaps, all are dropped, also those still to come.
 #[test]
 fn rfc5722_4_overlaps_kill_the_packet() {
-    let dead = Err(Refusal::Overlap);
+    let dead = Err(NatDrop::Overlap);
     let mut store = Store::default();
     store.tail(A, &view(true, 7, 10..20, true), 1);
     store.tail(A, &view(true, 7, 30..40, true), 2);
@@ -167,7 +167,7 @@ fn rfc5722_4_overlaps_kill_the_packet() {
 fn rfc5722_4_a_head_that_overlaps() {
     let mut store = Store::default();
     store.tail(A, &view(true, 7, 5..20, true), 1);
-    let dead = Err(Refusal::Overlap);
+    let dead = Err(NatDrop::Overlap);
     assert_eq!(store.head(A, &view(true, 7, 0..10, true), verdict()), dead);
     assert_eq!(store.given(), [(1, dead)]);
 }
@@ -181,7 +181,7 @@ fn teardrop() {
     within.fragment = within.fragment.map(|fragment| Fragment { len: 4, ..fragment });
     store.tail(A, &within, 1);
     store.tail(A, &v4(7, 5..9, false), 2);
-    let dead = Err(Refusal::Overlap);
+    let dead = Err(NatDrop::Overlap);
     assert_eq!(store.given(), [(1, dead), (2, dead)]);
     store.head(A, &v4(8, 0..5, true), verdict()).expect("the first");
     store.tail(A, &v4(8, 4..9, true), 3);
@@ -198,7 +198,7 @@ fn rfc8200_4_5_a_duplicate_is_dropped_by_itself() {
     store.tail(A, &view(true, 7, 10..20, true), 2);
     let again = store.head(A, &view(true, 7, 0..10, true), verdict());
     store.tail(A, &view(true, 7, 20..30, false), 3);
-    let double = Err(Refusal::Overlap);
+    let double = Err(NatDrop::Overlap);
     assert_eq!((store.given(), again), (vec![(1, verdict()), (2, double), (3, verdict())], double));
     let expected = Counters { duplicates: 2, completed: 1, ..Counters::default() };
     assert_eq!(store.fragments.counters(), expected);
@@ -208,7 +208,7 @@ fn rfc8200_4_5_a_duplicate_is_dropped_by_itself() {
 #[test]
 fn rfc6864_1_a_number_comes_again() {
     let mut store = Store::default();
-    let other = Err(Refusal::NotAllowed);
+    let other = Err(NatDrop::NotAllowed);
     store.head(A, &v4(7, 0..10, true), other).expect_err("refused");
     store.tail(A, &v4(7, 10..20, true), 1);
     assert_eq!(store.head(A, &v4(7, 0..10, true), verdict()), verdict());
@@ -217,7 +217,7 @@ fn rfc6864_1_a_number_comes_again() {
     // Also where the one before was killed.
     store.tail(A, &v4(7, 15..25, true), 3);
     store.tail(A, &v4(7, 20..30, false), 4);
-    assert_eq!(store.given(), [(3, Err(Refusal::Overlap)), (4, Err(Refusal::Overlap))]);
+    assert_eq!(store.given(), [(3, Err(NatDrop::Overlap)), (4, Err(NatDrop::Overlap))]);
     assert_eq!(store.head(A, &v4(7, 0..10, true), verdict()), verdict());
     store.tail(A, &v4(7, 10..20, false), 5);
     assert_eq!(store.given(), [(5, verdict())]);
@@ -231,7 +231,7 @@ fn a_packet_has_one_end() {
         let mut store = Store::default();
         store.tail(A, &views[0], 1);
         store.tail(A, &views[1], 2);
-        store.given() == [(1, Err(Refusal::Overlap)), (2, Err(Refusal::Overlap))]
+        store.given() == [(1, Err(NatDrop::Overlap)), (2, Err(NatDrop::Overlap))]
     };
     assert!(dead([v4(7, 20..30, false), v4(7, 40..50, false)]));
     assert!(dead([v4(7, 20..30, false), v4(7, 40..50, true)]));
@@ -252,14 +252,14 @@ fn rfc8200_4_5_impossible_fragments() {
         [with(8, 9, true), with(65_528, 8, false), with(8, 0, true), with(8, u32::MAX, false)];
     for (n, view) in impossible.into_iter().enumerate() {
         store.tail(A, &view, n as u32);
-        assert_eq!(store.given(), [(n as u32, Err(Refusal::Overlap))]);
+        assert_eq!(store.given(), [(n as u32, Err(NatDrop::Overlap))]);
     }
     let head = View { kind: v4(7, 0..1, true).kind, ..with(0, 9, true) };
-    assert_eq!(store.head(A, &head, verdict()), Err(Refusal::Overlap));
+    assert_eq!(store.head(A, &head, verdict()), Err(NatDrop::Overlap));
     assert!(store.fragments.is_empty());
     assert_eq!(store.fragments.counters().impossible, 5);
     store.tail(A, &with(65_528, 7, false), 9);
-    assert_eq!(store.fragments.frames_held(), 1, "the last seven bytes of the longest packet");
+    assert_eq!(store.fragments.frames_waiting(), 1, "the last seven bytes of the longest packet");
 }
 
 /// After 30 seconds nobody waits any longer, and the frames come back.
@@ -274,11 +274,11 @@ fn times_out() {
     assert_eq!(store.given(), []);
     store.now = store.now.after(Duration::from_nanos(1));
     store.tick(10);
-    assert_eq!(store.given(), [(1, Err(Refusal::FragmentTimeout))]);
+    assert_eq!(store.given(), [(1, Err(NatDrop::FragmentTimeout))]);
     // What comes after that is of another packet, with or without a tick.
     store.now = store.now.after(FRAGMENT_TIMEOUT);
     assert_eq!(store.head(A, &v4(2, 0..10, true), verdict()), verdict());
-    assert_eq!(store.given(), [(2, Err(Refusal::FragmentTimeout))]);
+    assert_eq!(store.given(), [(2, Err(NatDrop::FragmentTimeout))]);
     assert_eq!(store.fragments.counters().timeouts, 2);
 }
 
@@ -292,7 +292,7 @@ fn a_tick_is_bounded() {
     store.tick(4);
     assert_eq!((store.given().len(), store.fragments.len()), (4, 6));
     store.tail(B, &v4(99, 10..20, true), 99);
-    assert_eq!(store.given().len(), FRAGMENT_EXPIRED_IN_PASSING_MAX);
+    assert_eq!(store.given().len(), FRAGMENT_EXPIRE_PER_CALL_MAX);
 }
 
 /// Who is at the bound loses its own oldest; who waits goes before who is known.
@@ -304,7 +304,7 @@ fn an_owner_at_its_bound_loses_its_own() {
     for n in 1..FRAGMENT_FRAMES_OWNER_MAX as u32 + 10 {
         store.tail(A, &v4(n, 10..20, true), n);
     }
-    let full = Err(Refusal::FragmentsFull);
+    let full = Err(NatDrop::FragmentsFull);
     let expected: Vec<_> = (1..10).map(|n| (n, full)).collect();
     assert_eq!(store.given(), expected, "frames");
     for n in 1001..1000 + FRAGMENT_PACKETS_OWNER_MAX as u32 {
@@ -312,7 +312,7 @@ fn an_owner_at_its_bound_loses_its_own() {
     }
     assert_eq!(store.fragments.len(), FRAGMENT_PACKETS_OWNER_MAX + 1);
     assert_eq!(store.given().len(), FRAGMENT_FRAMES_OWNER_MAX, "those that waited went first");
-    assert_eq!(store.fragments.frames_held(), 1, "another's stays");
+    assert_eq!(store.fragments.frames_waiting(), 1, "another's stays");
     store.tail(A, &v4(0, 10..20, true), 5);
     assert_eq!(store.given(), [(5, verdict())], "the oldest known one is still there");
     store.head(A, &v4(9999, 0..10, true), verdict()).expect("a packet");
@@ -330,8 +330,8 @@ fn one_packet_at_the_bound() {
     for n in 1..=max + 1 {
         store.tail(A, &v4(7, n..n + 1, true), n);
     }
-    assert_eq!(store.given(), [(max + 1, Err(Refusal::FragmentsFull))]);
-    assert_eq!(store.fragments.frames_held(), max as usize);
+    assert_eq!(store.given(), [(max + 1, Err(NatDrop::FragmentsFull))]);
+    assert_eq!(store.fragments.frames_waiting(), max as usize);
     assert_eq!(store.fragments.counters().full, 1);
 }
 
@@ -343,12 +343,12 @@ fn a_flood_makes_room_for_others() {
     for owner in 0..20 {
         for ident in 0..FRAGMENT_PACKETS_OWNER_MAX as u32 {
             frame += 1;
-            store.tail(Side::Inside(OwnerId(owner)), &v4(ident, 10..20, true), frame);
+            store.tail(Realm::Internal(OwnerId(owner)), &v4(ident, 10..20, true), frame);
         }
     }
-    assert_eq!(store.fragments.frames_held(), FRAGMENT_FRAMES_MAX);
+    assert_eq!(store.fragments.frames_waiting(), FRAGMENT_FRAMES_MAX);
     store.given();
-    let few = Side::Inside(OwnerId(100));
+    let few = Realm::Internal(OwnerId(100));
     for n in 0..5 {
         store.tail(few, &v4(n, 10..20, true), 1_000_000 + n);
     }
@@ -366,12 +366,12 @@ fn a_full_table_makes_room_for_others() {
     let mut store = Store::default();
     for owner in 0..5 {
         for ident in 0..FRAGMENT_PACKETS_OWNER_MAX as u32 {
-            let from = Side::Inside(OwnerId(owner));
+            let from = Realm::Internal(OwnerId(owner));
             store.head(from, &v4(ident, 0..10, true), verdict()).expect("a packet");
         }
     }
     assert_eq!(store.fragments.len(), FRAGMENT_PACKETS_MAX);
-    let few = Side::Inside(OwnerId(100));
+    let few = Realm::Internal(OwnerId(100));
     for n in 0..5 {
         store.head(few, &v4(n, 0..10, true), verdict()).expect("a packet");
     }
@@ -390,8 +390,8 @@ fn too_many_stretches() {
         store.tail(A, &v4(7, 2 * n..2 * n + 1, true), n);
     }
     let given = store.given();
-    assert_eq!(given.last(), Some(&(FRAGMENT_RANGES_MAX as u32, Err(Refusal::FragmentsFull))));
-    assert!(given[..given.len() - 1].iter().all(|(_, fate)| *fate == verdict()));
+    assert_eq!(given.last(), Some(&(FRAGMENT_RANGES_MAX as u32, Err(NatDrop::FragmentsFull))));
+    assert!(given[..given.len() - 1].iter().all(|(_, got)| *got == verdict()));
     store.tail(A, &v4(7, 1..2, true), 99);
     assert_eq!(store.given(), [(99, verdict())]);
 }
@@ -406,24 +406,24 @@ fn an_owner_that_is_gone() {
     };
     store.tail(A, &v4(1, 10..20, true), 1);
     store.tail(B, &v4(1, 10..20, true), 2);
-    store.head(Side::Outside, &v4(1, 0..10, true), inward).expect("the first");
-    store.head(Side::Outside, &v4(2, 0..10, true), verdict()).expect("the first");
+    store.head(Realm::External, &v4(1, 0..10, true), inward).expect("the first");
+    store.head(Realm::External, &v4(2, 0..10, true), verdict()).expect("the first");
     let given = &mut store.given;
-    store.fragments.remove_owner(OwnerId(1), &mut |frame, fate| given.push((frame, fate)));
-    assert_eq!(store.given(), [(1, Err(Refusal::NoConnection))]);
-    assert_eq!((store.fragments.len(), store.fragments.frames_held()), (2, 1));
-    store.tail(Side::Outside, &v4(1, 10..20, true), 3);
+    store.fragments.remove_owner(OwnerId(1), &mut |frame, got| given.push((frame, got)));
+    assert_eq!(store.given(), [(1, Err(NatDrop::NoConnection))]);
+    assert_eq!((store.fragments.len(), store.fragments.frames_waiting()), (2, 1));
+    store.tail(Realm::External, &v4(1, 10..20, true), 3);
     assert_eq!(store.given(), [], "it waits: nobody knows its head any longer");
 }
 
 #[test]
-fn what_is_no_fragment_is_not_touched() {
+fn what_is_no_fragment_is_left_alone() {
     let mut store = Store::default();
     let whole = View { fragment: None, ..v4(7, 0..10, false) };
     assert_eq!(store.head(A, &whole, verdict()), verdict());
     store.tail(A, &whole, 1);
     let other = View { kind: Kind::Other, ..v4(7, 10..20, false) };
     store.tail(A, &other, 2);
-    let no = Err(Refusal::Protocol);
+    let no = Err(NatDrop::Protocol);
     assert_eq!((store.given(), store.fragments.len()), (vec![(1, no), (2, no)], 0));
 }

@@ -22,12 +22,12 @@ impl Flushing {
 
 impl Nat {
     /// Begins to end connections.
-    pub fn begin_flush(&mut self) -> Flushing {
-        Flushing { next: 0, before: self.withdrawn.next_epoch(), ended: 0 }
+    pub fn start_flush(&mut self) -> Flushing {
+        Flushing { next: 0, before: self.revoked.next_epoch(), ended: 0 }
     }
 
-    /// Goes on with it: looks at this many places of the table at most, and ends the connections for which
-    /// `is_one` holds. Says whether that was all. Unlike what is withdrawn these go one by one, since only
+    /// Goes on with it: looks at this many slots of the table at most, and ends the connections for which
+    /// `is_one` holds. Says whether that was all. Unlike what is revoked these go one by one, since only
     /// who has looked at all of them can say how many they are.
     pub fn flush_some(
         &mut self,
@@ -43,7 +43,8 @@ impl Nat {
             let number = flushing.next;
             flushing.next += 1;
             let flow = self.flows.at(number);
-            let is_meant = flow.list != FREE && flow.born < flushing.before && !self.is_over(flow);
+            let is_meant =
+                flow.list != FREE && flow.created_epoch < flushing.before && !self.is_over(flow);
             if is_meant && is_one(&self.row(flow)) {
                 self.end(number);
                 self.counters.ended += 1;
@@ -56,7 +57,7 @@ impl Nat {
     /// Ends the connections for which `is_one` holds in one go, and says how many they were: for a table that
     /// nobody waits for.
     pub fn flush(&mut self, is_one: impl Fn(&Row) -> bool) -> usize {
-        let mut flushing = self.begin_flush();
+        let mut flushing = self.start_flush();
         while !self.flush_some(&mut flushing, usize::MAX, &is_one) {}
         flushing.ended()
     }

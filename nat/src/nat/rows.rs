@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::Nat;
-use crate::state::{Moment, State, duration};
-use crate::table::flow::{Flow, Way};
-use crate::tuple::{OwnerId, Transport, Tuple};
+use crate::direction::Direction;
+use crate::owner::OwnerId;
+use crate::state::{CoarseTime, State, duration};
+use crate::table::flow::Flow;
+use crate::tuple::{Transport, Tuple};
 
 /// A connection. Of two values the first is of the client's packets, the second of the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +39,13 @@ impl Nat {
     pub(super) fn row(&self, flow: &Flow) -> Row {
         Row {
             transport: flow.transport,
-            original: flow.key(Way::Forward, &self.locals).tuple(),
-            reply: flow.key(Way::Back, &self.locals).tuple(),
+            original: flow.key(Direction::Original, &self.externals).tuple(),
+            reply: flow.key(Direction::Reply, &self.externals).tuple(),
             owner: flow.owner.id(),
             state: flow.state,
-            idle: duration(self.now.since(Moment(flow.seen))),
+            idle: duration(self.now.since(CoarseTime(flow.seen))),
             bytes: flow.bytes,
-            frames: [flow.frames(Way::Forward), flow.frames(Way::Back)],
+            frames: [flow.frames(Direction::Original), flow.frames(Direction::Reply)],
         }
     }
 }

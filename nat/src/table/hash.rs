@@ -1,5 +1,5 @@
 //! The keyed hash of both tables: multiply and fold. Without the secrets, one in each factor, nobody can
-//! say which keys share a place.
+//! say which keys share a slot.
 
 use crate::address::Address;
 use crate::tuple::{Endpoint, Transport, Tuple};
@@ -10,14 +10,14 @@ pub(crate) struct Key {
     pub(crate) transport: Transport,
     pub(crate) src: Address,
     pub(crate) dst: Address,
-    pub(crate) ports: Ports,
+    pub(crate) ports: PortPair,
 }
 
 /// Source and destination port, the source's in the upper half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ports(pub(crate) u32);
+pub(crate) struct PortPair(pub(crate) u32);
 
-impl Ports {
+impl PortPair {
     #[inline]
     pub(crate) const fn new(src: u16, dst: u16) -> Self {
         Self((src as u32) << 16 | dst as u32)
@@ -37,7 +37,7 @@ impl Ports {
 impl Key {
     #[inline]
     pub(crate) const fn reversed(self) -> Self {
-        let ports = Ports(self.ports.0.rotate_left(16));
+        let ports = PortPair(self.ports.0.rotate_left(16));
         Self { transport: self.transport, src: self.dst, dst: self.src, ports }
     }
 
@@ -58,7 +58,7 @@ impl From<&Tuple> for Key {
             transport: tuple.transport,
             src: tuple.src.address.into(),
             dst: tuple.dst.address.into(),
-            ports: Ports::new(tuple.src.port, tuple.dst.port),
+            ports: PortPair::new(tuple.src.port, tuple.dst.port),
         }
     }
 }
@@ -87,11 +87,11 @@ impl Secrets {
     pub(crate) fn hash_endpoint(
         &self,
         transport: Transport,
-        inner: (Address, u16),
-        local: u16,
+        internal: (Address, u16),
+        addr_idx: u16,
     ) -> u64 {
-        let dst = Address { high: 0, low: local.into() };
-        self.hash(&Key { transport, src: inner.0, dst, ports: Ports::new(inner.1, 0) })
+        let dst = Address { high: 0, low: addr_idx.into() };
+        self.hash(&Key { transport, src: internal.0, dst, ports: PortPair::new(internal.1, 0) })
     }
 }
 

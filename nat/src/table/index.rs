@@ -26,8 +26,8 @@ impl Index {
         Self { entries: vec![EMPTY; capacity * 5 / 3 + 8] }
     }
 
-    /// Its places, to be touched.
-    pub(crate) fn places(&mut self) -> &mut [u64] {
+    /// Its slots, to be prefaulted.
+    pub(crate) fn slots(&mut self) -> &mut [u64] {
         &mut self.entries
     }
 
@@ -40,16 +40,16 @@ impl Index {
     #[inline]
     pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = (hash >> 32) as u32;
-        let mut place = self.home(tag);
+        let mut slot = self.home(tag);
         loop {
-            let entry = self.entries[place];
+            let entry = self.entries[slot];
             if entry == EMPTY {
                 return None;
             }
             if (entry >> 32) as u32 == tag && is_it(number(entry)) {
                 return Some(number(entry));
             }
-            place = self.next(place);
+            slot = self.next(slot);
         }
     }
 
@@ -66,11 +66,11 @@ impl Index {
     /// Adds a number. The caller keeps to the capacity.
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
         let tag = (hash >> 32) as u32;
-        let mut place = self.home(tag);
-        while self.entries[place] != EMPTY {
-            place = self.next(place);
+        let mut slot = self.home(tag);
+        while self.entries[slot] != EMPTY {
+            slot = self.next(slot);
         }
-        self.entries[place] = u64::from(tag) << 32 | u64::from(number + 1);
+        self.entries[slot] = u64::from(tag) << 32 | u64::from(number + 1);
     }
 
     /// Takes a number out that was added under this hash.
@@ -83,18 +83,18 @@ impl Index {
             }
             hole = self.next(hole);
         }
-        let mut place = hole;
+        let mut slot = hole;
         loop {
-            place = self.next(place);
-            let entry = self.entries[place];
+            slot = self.next(slot);
+            let entry = self.entries[slot];
             if entry == EMPTY {
                 break;
             }
             // It may move if the hole is not before its home.
             let home = self.home((entry >> 32) as u32);
-            if self.distance(home, place) >= self.distance(hole, place) {
+            if self.distance(home, slot) >= self.distance(hole, slot) {
                 self.entries[hole] = entry;
-                hole = place;
+                hole = slot;
             }
         }
         self.entries[hole] = EMPTY;
@@ -106,11 +106,11 @@ impl Index {
     }
 
     #[inline]
-    fn next(&self, place: usize) -> usize {
-        if place + 1 == self.entries.len() { 0 } else { place + 1 }
+    fn next(&self, slot: usize) -> usize {
+        if slot + 1 == self.entries.len() { 0 } else { slot + 1 }
     }
 
-    /// Steps from one place to another.
+    /// Steps from one slot to another.
     fn distance(&self, from: usize, to: usize) -> usize {
         if to >= from { to - from } else { to + self.entries.len() - from }
     }

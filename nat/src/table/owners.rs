@@ -11,10 +11,10 @@
 //! yet: however many owners take all they can get, the next one finds as much as each of them has.
 //! The same holds for ports.
 
+use super::link::{HEAD, Link, NIL};
 use super::slab::Slab;
-use super::wheel::{HEAD, Link, NIL};
 use crate::limits::OWNERS_MAX;
-use crate::tuple::OwnerId;
+use crate::owner::OwnerId;
 
 /// How many lists an owner has.
 pub(crate) const LISTS: usize = 3;
@@ -29,11 +29,11 @@ pub(crate) struct Owner {
     /// Those of them that are translated by what is published.
     pub(crate) published: u32,
     /// Connections of others, or its own, whose server it is by way of a hairpin.
-    pub(crate) reached: u32,
-    /// Its connections that began before this epoch are withdrawn.
+    pub(crate) hairpins: u32,
+    /// Its connections that began before this epoch are revoked.
     pub(crate) since: u32,
     /// It waits for those to be taken out.
-    pub(crate) is_leaving: bool,
+    pub(crate) awaits_reclaim: bool,
     /// Ports that its endpoints are mapped to.
     pub(crate) ports: u32,
 }
@@ -43,38 +43,20 @@ impl Owner {
         lists: [(NIL, NIL); LISTS],
         flows: 0,
         published: 0,
-        reached: 0,
+        hairpins: 0,
         since: 0,
-        is_leaving: false,
+        awaits_reclaim: false,
         ports: 0,
     };
 
     /// What goes first if one must.
-    pub(crate) fn least_missed(&self) -> Option<u32> {
+    pub(crate) fn eviction_candidate(&self) -> Option<u32> {
         self.lists[..LISTS - 1].iter().map(|(first, _)| *first).find(|first| *first != NIL)
     }
 
     /// The first of each list.
     pub(crate) fn firsts(&self) -> [u32; LISTS] {
         self.lists.map(|(first, _)| first)
-    }
-}
-
-/// An owner as a connection keeps it: there are no more than [`OWNERS_MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Short(u16);
-
-const _: () = assert!(OWNERS_MAX - 1 == u16::MAX as usize, "an owner has 16 bits");
-
-impl Short {
-    /// Of an owner that was added.
-    pub(crate) const fn of(owner: OwnerId) -> Self {
-        Self(owner.0 as u16)
-    }
-
-    #[inline]
-    pub(crate) const fn id(self) -> OwnerId {
-        OwnerId(self.0 as u32)
     }
 }
 
@@ -90,14 +72,14 @@ impl Owners {
 
     /// An owner; none if there are too many.
     pub(crate) fn get_or_add(&mut self, owner: OwnerId) -> Option<&mut Owner> {
-        let place = owner.0 as usize;
-        if place >= OWNERS_MAX {
+        let idx = owner.0 as usize;
+        if idx >= OWNERS_MAX {
             return None;
         }
-        if place >= self.0.len() {
-            self.0.resize(place + 1, Owner::NONE);
+        if idx >= self.0.len() {
+            self.0.resize(idx + 1, Owner::NONE);
         }
-        self.0.get_mut(place)
+        self.0.get_mut(idx)
     }
 
     pub(crate) fn get(&self, owner: OwnerId) -> Option<&Owner> {
@@ -109,9 +91,9 @@ impl Owners {
         &mut self.0[owner.0 as usize]
     }
 
-    /// Whether what began in an epoch is withdrawn with its owner.
-    pub(crate) fn has_left(&self, owner: OwnerId, born: u32) -> bool {
-        self.get(owner).is_some_and(|owner| born < owner.since)
+    /// Whether what began in an epoch is revoked with its owner.
+    pub(crate) fn is_revoked(&self, owner: OwnerId, created_epoch: u32) -> bool {
+        self.get(owner).is_some_and(|owner| created_epoch < owner.since)
     }
 
     /// Puts a connection last in the list of its owner that its state says.
@@ -119,22 +101,22 @@ impl Owners {
         let flow = flows.at_mut(number);
         let list = flow.state.list(flow.transport);
         flow.list = list;
-        let (first, last) = &mut self.0[usize::from(flow.owner.0)].lists[usize::from(list)];
+        let (first, last) = &mut self.0[flow.owner.idx()].lists[usize::from(list)];
         let before = std::mem::replace(last, number);
         let prev = if before == NIL { HEAD } else { before };
-        flow.owned = Link { next: NIL, prev };
+        flow.owner_link = Link { next: NIL, prev };
         if before == NIL {
             *first = number;
         } else {
-            flows.at_mut(before).owned.next = number;
+            flows.at_mut(before).owner_link.next = number;
         }
     }
 
     /// Takes a connection out of its list.
     pub(crate) fn unlink(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
-        let Link { next, prev } = flow.owned;
-        let (first, last) = &mut self.0[usize::from(flow.owner.0)].lists[usize::from(flow.list)];
+        let Link { next, prev } = flow.owner_link;
+        let (first, last) = &mut self.0[flow.owner.idx()].lists[usize::from(flow.list)];
         if prev == HEAD {
             *first = next;
         }
@@ -142,10 +124,10 @@ impl Owners {
             *last = if prev == HEAD { NIL } else { prev };
         }
         if prev != HEAD {
-            flows.at_mut(prev).owned.next = next;
+            flows.at_mut(prev).owner_link.next = next;
         }
         if next != NIL {
-            flows.at_mut(next).owned.prev = prev;
+            flows.at_mut(next).owner_link.prev = prev;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The connections, by number.
 
 use super::flow::Flow;
-use super::wheel::{Link, NIL};
+use super::link::{Link, NIL};
 
 /// The list of a connection that is not in use.
 pub(crate) const FREE: u8 = u8::MAX;
@@ -40,7 +40,7 @@ impl Slab {
     #[inline]
     pub(crate) fn peek(&self, number: u32) -> Option<u32> {
         let flow = self.flows.get(number as usize)?;
-        Some(flow.seen ^ flow.owned.next)
+        Some(flow.seen ^ flow.owner_link.next)
     }
 
     /// Likewise.
@@ -68,7 +68,7 @@ impl Slab {
             return self.flows.len() as u32 - 1;
         }
         let number = self.free;
-        self.free = self.at(number).owned.next;
+        self.free = self.at(number).owner_link.next;
         *self.at_mut(number) = flow;
         number
     }
@@ -78,7 +78,7 @@ impl Slab {
         let free = std::mem::replace(&mut self.free, number);
         let flow = self.at_mut(number);
         flow.list = FREE;
-        flow.owned = Link { next: free, prev: NIL };
+        flow.owner_link = Link { next: free, prev: NIL };
         self.len -= 1;
     }
 }

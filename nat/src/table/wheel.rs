@@ -12,29 +12,12 @@
 //! looks a connection up asks whether it has expired, so one that the wheel did not get to yet is
 //! as good as gone.
 
+use super::link::{HEAD, Link, NIL};
 use super::slab::Slab;
-use crate::state::Moment;
-
-/// No number.
-pub(crate) const NIL: u32 = u32::MAX;
-
-/// Marks a number that is a list's, not a connection's.
-pub(crate) const HEAD: u32 = 1 << 31;
+use crate::state::CoarseTime;
 
 /// Slots: 2 hours and 26 minutes.
 pub(crate) const SLOTS: usize = 8192;
-
-/// Neighbours in a list. That before the first is the list itself, with [`HEAD`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) next: u32,
-    pub(crate) prev: u32,
-}
-
-impl Link {
-    /// In no list.
-    pub(crate) const NONE: Self = Self { next: NIL, prev: NIL };
-}
 
 /// The wheel.
 #[derive(Debug)]
@@ -55,7 +38,7 @@ impl Wheel {
     }
 
     /// Nothing is on it: it goes to the present at once.
-    pub(crate) fn reset(&mut self, now: Moment) {
+    pub(crate) fn reset(&mut self, now: CoarseTime) {
         self.at = now.slot();
     }
 
@@ -63,25 +46,26 @@ impl Wheel {
     pub(crate) fn insert(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
         // The slot after the one in which it expires, so that it has when the slot comes.
-        let slot = Moment(flow.seen).later(flow.state.timeout(flow.transport)).slot() + 1;
-        let place = slot.max(self.at) as usize % SLOTS;
-        let first = std::mem::replace(&mut self.slots[place], number);
-        flows.at_mut(number).timed = Link { next: first, prev: HEAD | place as u32 };
+        let slot = CoarseTime(flow.seen).later(flow.state.timeout(flow.transport)).slot() + 1;
+        let idx = slot.max(self.at) as usize % SLOTS;
+        let first = std::mem::replace(&mut self.slots[idx], number);
+        flows.at_mut(number).wheel_link = Link { next: first, prev: HEAD | idx as u32 };
         if first != NIL {
-            flows.at_mut(first).timed.prev = number;
+            flows.at_mut(first).wheel_link.prev = number;
         }
     }
 
     /// Takes a connection off the wheel.
     pub(crate) fn remove(&mut self, flows: &mut Slab, number: u32) {
-        let Link { next, prev } = std::mem::replace(&mut flows.at_mut(number).timed, Link::NONE);
+        let Link { next, prev } =
+            std::mem::replace(&mut flows.at_mut(number).wheel_link, Link::NONE);
         if prev & HEAD != 0 {
             self.slots[(prev & !HEAD) as usize] = next;
         } else {
-            flows.at_mut(prev).timed.next = next;
+            flows.at_mut(prev).wheel_link.next = next;
         }
         if next != NIL {
-            flows.at_mut(next).timed.prev = prev;
+            flows.at_mut(next).wheel_link.prev = prev;
         }
     }
 
@@ -90,7 +74,7 @@ impl Wheel {
     pub(crate) fn expired(
         &mut self,
         flows: &mut Slab,
-        now: Moment,
+        now: CoarseTime,
         operations: &mut usize,
     ) -> Option<u32> {
         while *operations > 0 && self.at <= now.slot() {
@@ -101,7 +85,7 @@ impl Wheel {
                 continue;
             }
             let flow = flows.at(number);
-            if flow.state.has_expired(flow.transport, Moment(flow.seen), now) {
+            if flow.state.has_expired(flow.transport, CoarseTime(flow.seen), now) {
                 return Some(number);
             }
             self.remove(flows, number);

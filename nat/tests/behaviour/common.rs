@@ -1,16 +1,17 @@
 //! What the tests share: a translator with its policy and clock, and packets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use vswitch_nat::{
-    Edit, Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Published, Quoted, Refusal, Segment,
-    Side, Time, Translation, Transport, Tuple, View,
+    CompiledPolicy, Edit, Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published,
+    Quoted, Realm, Segment, Time, Translation, Transport, Tuple, View,
 };
 use wire::tcp::Flags;
 
-pub(crate) const OUTSIDE: &str = "192.0.2.1";
-pub(crate) const OUTSIDE6: &str = "2001:db8::1";
+pub(crate) const EXTERNAL: &str = "192.0.2.1";
+pub(crate) const EXTERNAL6: &str = "2001:db8::1";
 
 /// Container `a`, of owner 1, and `b`, of owner 2.
 pub(crate) const A: &str = "10.99.0.2";
@@ -33,8 +34,8 @@ pub(crate) fn endpoint(text: &str) -> Endpoint {
     Endpoint::new(socket.ip(), socket.port())
 }
 
-pub(crate) fn inside(owner: u32) -> Side {
-    Side::Inside(OwnerId(owner))
+pub(crate) fn internal(owner: u32) -> Realm {
+    Realm::Internal(OwnerId(owner))
 }
 
 pub(crate) fn tuple(transport: Transport, src: &str, dst: &str) -> Tuple {
@@ -78,15 +79,17 @@ pub(crate) fn error(src: &str, dst: IpAddr, quoted: Tuple, seq: Option<u32>) -> 
 /// A translator with its policy and clock.
 pub(crate) struct Lab {
     pub(crate) nat: Nat,
+    /// Adopted by the next call.
     pub(crate) policy: Policy,
+    compiled: Arc<CompiledPolicy>,
     pub(crate) now: Time,
 }
 
 pub(crate) fn policy() -> Policy {
     Policy {
-        outside4: Some(Ipv4Addr::new(192, 0, 2, 1)),
-        outside6: Some(OUTSIDE6.parse().expect("an address")),
-        local: vec![ip(OUTSIDE), ip("10.99.0.1"), ip(OUTSIDE6), ip("fd00:99::1")],
+        external_v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
+        external_v6: Some(EXTERNAL6.parse().expect("an address")),
+        host_addrs: vec![ip(EXTERNAL), ip("10.99.0.1"), ip(EXTERNAL6), ip("fd00:99::1")],
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: 10_000,
@@ -101,13 +104,13 @@ pub(crate) fn published(
     to_port: u16,
     owner: u32,
 ) -> Published {
-    let to6: Ipv6Addr = "fd00:99::2".parse().expect("an address");
+    let to_v6: Ipv6Addr = "fd00:99::2".parse().expect("an address");
     Published {
         transport,
         address: None,
         ports,
-        to4: Some(to.parse().expect("an address")),
-        to6: Some(to6),
+        to_v4: Some(to.parse().expect("an address")),
+        to_v6: Some(to_v6),
         to_port,
         owner: OwnerId(owner),
         allow_from: Vec::new(),
@@ -129,26 +132,37 @@ impl Lab {
 
     pub(crate) fn seeded(policy: Policy, capacity: usize, seed: u64) -> Self {
         let nat = Nat::new(NatConfig { capacity, seed });
-        Self { nat, policy, now: Time(77_000_000_000) }
+        let compiled = CompiledPolicy::compile(policy.clone(), None);
+        let mut lab = Self { nat, policy, compiled, now: Time(77_000_000_000) };
+        lab.revalidate();
+        lab
+    }
+
+    /// Adopts the policy as it is now.
+    pub(crate) fn revalidate(&mut self) {
+        self.compiled = CompiledPolicy::compile(self.policy.clone(), Some(&self.compiled));
+        self.nat.revalidate(&self.compiled);
     }
 
     /// Time passes; what has expired ends.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now = self.now.after(time);
-        self.nat.tick(self.now, &self.policy, usize::MAX);
+        self.revalidate();
+        self.nat.tick(self.now, usize::MAX);
     }
 
     pub(crate) fn wait_s(&mut self, seconds: u64) {
         self.wait(Duration::from_secs(seconds));
     }
 
-    pub(crate) fn send(&mut self, from: Side, view: &View) -> Result<Translation, Refusal> {
-        self.nat.translate(self.now, from, view, &self.policy)
+    pub(crate) fn send(&mut self, from: Realm, view: &View) -> Result<Translation, NatDrop> {
+        self.revalidate();
+        self.nat.translate(self.now, from, view)
     }
 
     /// Sends what is translated.
     #[track_caller]
-    pub(crate) fn edit(&mut self, from: Side, view: &View) -> (Edit, Side) {
+    pub(crate) fn edit(&mut self, from: Realm, view: &View) -> (Edit, Realm) {
         match self.send(from, view) {
             Ok(Translation::Edit { edit, to }) => (edit, to),
             other => panic!("{view:?} from {from:?} is not translated: {other:?}"),
@@ -158,27 +172,27 @@ impl Lab {
     /// Sends from owner 1 to the outside, and says where it appears from.
     #[track_caller]
     pub(crate) fn out(&mut self, view: &View) -> Endpoint {
-        let (edit, to) = self.edit(inside(1), view);
-        assert_eq!(to, Side::Outside);
+        let (edit, to) = self.edit(internal(1), view);
+        assert_eq!(to, Realm::External);
         edit.src
     }
 
     /// Sends from outside, and says where it comes in.
     #[track_caller]
     pub(crate) fn back(&mut self, view: &View) -> Endpoint {
-        let (edit, to) = self.edit(Side::Outside, view);
-        assert_eq!(to, inside(1));
+        let (edit, to) = self.edit(Realm::External, view);
+        assert_eq!(to, internal(1));
         edit.dst
     }
 
-    /// A TCP connection of `src` to `dst`, established; its outer endpoint. The client has sent up to 1001, the
+    /// A TCP connection of `src` to `dst`, established; its external endpoint. The client has sent up to 1001, the
     /// server up to 5001.
     #[track_caller]
     pub(crate) fn establish(&mut self, src: &str, dst: &str) -> Endpoint {
-        let outer = self.out(&tcp(src, dst, segment(SYN, 1000, 0, 0)));
-        self.back(&tcp(dst, &outer.to_string(), segment(SYN_ACK, 5000, 1001, 0)));
+        let external = self.out(&tcp(src, dst, segment(SYN, 1000, 0, 0)));
+        self.back(&tcp(dst, &external.to_string(), segment(SYN_ACK, 5000, 1001, 0)));
         self.out(&tcp(src, dst, segment(ACK, 1001, 5001, 0)));
-        outer
+        external
     }
 
     /// The state of the only connection.

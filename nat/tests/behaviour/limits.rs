@@ -1,7 +1,7 @@
 //! Quotas, exhaustion, eviction, and what ends with an owner, a policy or a command.
 
 use crate::common::*;
-use vswitch_nat::{OwnerId, Refusal, Side, Translation, Transport};
+use vswitch_nat::{NatDrop, OwnerId, Realm, Translation, Transport};
 
 const R: &str = "198.51.100.7:53";
 
@@ -14,15 +14,18 @@ fn a_quota_is_kept_and_the_oldest_unanswered_goes_first() {
     let mut policy = policy();
     policy.quota = 3;
     let mut nat = Lab::with(policy);
-    let outer: Vec<_> = (1..=3).map(|port| nat.out(&udp(&from(port), R))).collect();
+    let external: Vec<_> = (1..=3).map(|port| nat.out(&udp(&from(port), R))).collect();
     // The first is a stream, so the second is the oldest that nobody would miss.
-    nat.back(&udp(R, &outer[0].to_string()));
+    nat.back(&udp(R, &external[0].to_string()));
     nat.out(&udp(&from(1), R));
     nat.out(&udp(&from(4), R));
     assert_eq!(nat.nat.len(), 3);
-    assert_eq!(nat.send(Side::Outside, &udp(R, &outer[1].to_string())), Ok(Translation::NotOurs));
-    nat.back(&udp(R, &outer[0].to_string()));
-    nat.back(&udp(R, &outer[2].to_string()));
+    assert_eq!(
+        nat.send(Realm::External, &udp(R, &external[1].to_string())),
+        Ok(Translation::NotOurs)
+    );
+    nat.back(&udp(R, &external[0].to_string()));
+    nat.back(&udp(R, &external[2].to_string()));
     assert_eq!(nat.nat.counters().evicted, 1);
 }
 
@@ -37,7 +40,7 @@ fn what_is_over_goes_before_what_is_not_answered_yet() {
     nat.out(&udp(&from(3), R));
     nat.back(&udp(R, &waiting));
     let gone = tcp("198.51.100.7:80", &over, segment(ACK, 5001, 1001, 0));
-    assert_eq!(nat.send(Side::Outside, &gone), Ok(Translation::NotOurs));
+    assert_eq!(nat.send(Realm::External, &gone), Ok(Translation::NotOurs));
 }
 
 #[test]
@@ -47,35 +50,35 @@ fn what_is_in_use_never_goes() {
     let mut nat = Lab::with(policy);
     nat.establish(&from(1), "198.51.100.7:80");
     nat.establish(&from(2), "198.51.100.7:80");
-    assert_eq!(nat.send(inside(1), &udp(&from(3), R)), Err(Refusal::Quota));
-    let (_, to) = nat.edit(inside(2), &udp("10.99.0.3:3", R));
-    assert_eq!(to, Side::Outside, "another has its own quota");
+    assert_eq!(nat.send(internal(1), &udp(&from(3), R)), Err(NatDrop::Quota));
+    let (_, to) = nat.edit(internal(2), &udp("10.99.0.3:3", R));
+    assert_eq!(to, Realm::External, "another has its own quota");
     assert_eq!(nat.nat.counters().quota_hits, 1);
 }
 
 #[test]
 fn a_full_table_takes_from_nobody_else() {
     let mut nat = Lab::sized(policy(), 100);
-    let mut outer = Vec::new();
+    let mut external = Vec::new();
     for port in 1..=500 {
-        if let Ok(Translation::Edit { edit, .. }) = nat.send(inside(1), &udp(&from(port), R)) {
-            outer.push(edit.src);
+        if let Ok(Translation::Edit { edit, .. }) = nat.send(internal(1), &udp(&from(port), R)) {
+            external.push(edit.src);
         }
     }
     assert_eq!(nat.nat.len(), 80, "one owner has four times what is left");
-    let (edit, _) = nat.edit(inside(2), &udp("10.99.0.3:1", R));
+    let (edit, _) = nat.edit(internal(2), &udp("10.99.0.3:1", R));
     for port in 501..=1000 {
         nat.out(&udp(&from(port), R));
     }
-    let (_, to) = nat.edit(Side::Outside, &udp(R, &edit.src.to_string()));
-    assert_eq!(to, inside(2), "a flood evicts itself");
+    let (_, to) = nat.edit(Realm::External, &udp(R, &edit.src.to_string()));
+    assert_eq!(to, internal(2), "a flood evicts itself");
     let mut others = 0;
     for owner in 4..40 {
         let view = udp(&format!("10.99.0.{owner}:1"), R);
-        others += u32::from(nat.send(inside(owner), &view).is_ok());
+        others += u32::from(nat.send(internal(owner), &view).is_ok());
     }
     assert_eq!((nat.nat.len(), others), (100, 19), "then it is full");
-    assert_eq!(nat.send(inside(50), &udp("10.99.0.50:1", R)), Err(Refusal::TableFull));
+    assert_eq!(nat.send(internal(50), &udp("10.99.0.50:1", R)), Err(NatDrop::TableFull));
     assert_eq!(nat.nat.counters().full_hits, 18);
 }
 
@@ -85,8 +88,8 @@ fn established_connections_fill_the_table_and_the_next_is_refused() {
     for port in 1..=8 {
         nat.establish(&from(port), "198.51.100.7:80");
     }
-    assert_eq!(nat.send(inside(1), &udp(&from(9), R)), Err(Refusal::TableFull));
-    nat.edit(inside(2), &udp("10.99.0.3:1", R));
+    assert_eq!(nat.send(internal(1), &udp(&from(9), R)), Err(NatDrop::TableFull));
+    nat.edit(internal(2), &udp("10.99.0.3:1", R));
 }
 
 #[test]
@@ -97,10 +100,10 @@ fn one_owner_cannot_take_all_ports() {
     for port in 1..=80 {
         nat.establish(&from(port), "198.51.100.7:80");
     }
-    let refused = nat.send(inside(1), &tcp(&from(81), R, segment(SYN, 1, 0, 0)));
-    assert_eq!(refused, Err(Refusal::PortsExhausted));
+    let refused = nat.send(internal(1), &tcp(&from(81), R, segment(SYN, 1, 0, 0)));
+    assert_eq!(refused, Err(NatDrop::PortsExhausted));
     assert_eq!(nat.nat.counters().port_hits, 1);
-    nat.edit(inside(2), &tcp("10.99.0.3:1", R, segment(SYN, 1, 0, 0)));
+    nat.edit(internal(2), &tcp("10.99.0.3:1", R, segment(SYN, 1, 0, 0)));
     nat.out(&tcp(&from(80), "198.51.100.9:80", segment(SYN, 1, 0, 0)));
     nat.out(&udp(&from(1), R));
 }
@@ -111,8 +114,8 @@ fn what_is_over_of_another_family_counts_no_longer_where_ports_are_short() {
     policy.ports = 20_000..=20_099;
     let mut nat = Lab::with(policy);
     for port in 1..=60 {
-        let outer = nat.out(&udp(&from(port), R)).to_string();
-        nat.back(&udp(R, &outer));
+        let external = nat.out(&udp(&from(port), R)).to_string();
+        nat.back(&udp(R, &external));
     }
     for port in 1..=80 {
         let client = format!("[fd00:99::2]:{port}");
@@ -128,9 +131,9 @@ fn where_ports_are_short_the_owners_oldest_that_is_over_gives_its_own() {
     let mut nat = Lab::with(policy);
     for port in 1..=1000 {
         let client = from(port);
-        let outer = nat.establish(&client, "198.51.100.7:80").to_string();
+        let external = nat.establish(&client, "198.51.100.7:80").to_string();
         nat.out(&tcp(&client, "198.51.100.7:80", segment(FIN_ACK, 1001, 5001, 0)));
-        nat.back(&tcp("198.51.100.7:80", &outer, segment(FIN_ACK, 5001, 1002, 0)));
+        nat.back(&tcp("198.51.100.7:80", &external, segment(FIN_ACK, 5001, 1002, 0)));
         nat.out(&tcp(&client, "198.51.100.7:80", segment(ACK, 1002, 5002, 0)));
     }
     assert_eq!(nat.nat.len(), 8);
@@ -142,20 +145,20 @@ fn a_port_rests_after_tcp() {
     let mut policy = policy();
     policy.ports = 20_000..=20_009;
     let mut nat = Lab::with(policy);
-    let outer = nat.establish(&from(2), "198.51.100.7:80");
+    let external = nat.establish(&from(2), "198.51.100.7:80");
     nat.nat.remove_owner(OwnerId(1));
     assert!(nat.nat.is_empty());
     let mut taken = Vec::new();
     for port in 1..=7 {
         taken.push(nat.out(&tcp(&from(port), R, segment(SYN, 1, 0, 0))));
     }
-    assert!(!taken.contains(&outer), "another port is free");
+    assert!(!taken.contains(&external), "another port is free");
     nat.nat.remove_owner(OwnerId(1));
     nat.wait_s(243);
     let all: Vec<_> = (1..=8)
         .filter_map(|owner| {
             let view = tcp(&format!("10.99.1.{owner}:2"), R, segment(SYN, 1, 0, 0));
-            match nat.send(inside(owner), &view) {
+            match nat.send(internal(owner), &view) {
                 Ok(Translation::Edit { edit, .. }) => Some(edit.src),
                 _ => None,
             }
@@ -170,9 +173,9 @@ fn with_its_owner_all_goes() {
     policy.published = vec![published(Transport::Udp, 700..=700, B, 70, 2)];
     let mut nat = Lab::with(policy);
     nat.out(&udp(&from(1), R));
-    nat.edit(inside(1), &udp(&from(1), "192.0.2.1:700"));
-    nat.edit(Side::Outside, &udp(R, "192.0.2.1:700"));
-    nat.edit(inside(2), &udp("10.99.0.3:9", R));
+    nat.edit(internal(1), &udp(&from(1), "192.0.2.1:700"));
+    nat.edit(Realm::External, &udp(R, "192.0.2.1:700"));
+    nat.edit(internal(2), &udp("10.99.0.3:9", R));
     nat.nat.remove_owner(OwnerId(2));
     let rows: Vec<_> = nat.nat.rows().collect();
     assert_eq!(rows.len(), 1, "those to it, too: {rows:?}");
@@ -192,14 +195,14 @@ fn what_is_no_longer_published_ends() {
     ];
     let mut nat = Lab::with(policy);
     for port in [700, 800, 900] {
-        nat.edit(Side::Outside, &udp(R, &format!("192.0.2.1:{port}")));
+        nat.edit(Realm::External, &udp(R, &format!("192.0.2.1:{port}")));
     }
-    nat.edit(Side::Outside, &udp("203.0.113.1:1", "192.0.2.1:800"));
-    nat.edit(inside(2), &udp("10.99.0.3:1", "192.0.2.1:700"));
+    nat.edit(Realm::External, &udp("203.0.113.1:1", "192.0.2.1:800"));
+    nat.edit(internal(2), &udp("10.99.0.3:1", "192.0.2.1:700"));
     nat.out(&udp(&from(1), R));
     narrowed.allow_from = vec![(ip("198.51.100.0"), 24)];
     nat.policy.published = vec![narrowed, published(Transport::Udp, 900..=900, B, 90, 2)];
-    nat.nat.follow(&nat.policy);
+    nat.revalidate();
     let mut left: Vec<_> = nat.nat.rows().map(|row| row.original.dst.port).collect();
     left.sort_unstable();
     assert_eq!(left, [53, 800, 900]);
@@ -208,14 +211,14 @@ fn what_is_no_longer_published_ends() {
 #[test]
 fn with_an_ipv4_address_its_connections_go_and_new_ones_use_the_next() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp(&from(1), R));
+    let external = nat.out(&udp(&from(1), R));
     let outer6 = nat.out(&udp("[fd00:99::2]:1", "[2001:db8:7::7]:53"));
     let mut policy = policy();
-    policy.outside4 = Some("192.0.2.2".parse().expect("an address"));
-    policy.outside6 = Some("2001:db8::2".parse().expect("an address"));
-    policy.local = vec![ip("192.0.2.2"), ip("2001:db8::1"), ip("2001:db8::2")];
+    policy.external_v4 = Some("192.0.2.2".parse().expect("an address"));
+    policy.external_v6 = Some("2001:db8::2".parse().expect("an address"));
+    policy.host_addrs = vec![ip("192.0.2.2"), ip("2001:db8::1"), ip("2001:db8::2")];
     nat.policy = policy;
-    assert_eq!(nat.send(Side::Outside, &udp(R, &outer.to_string())), Ok(Translation::NotOurs));
+    assert_eq!(nat.send(Realm::External, &udp(R, &external.to_string())), Ok(Translation::NotOurs));
     assert_eq!(nat.out(&udp(&from(1), R)).address, ip("192.0.2.2"));
     // An IPv6 connection keeps its address; a new one has the new.
     assert_eq!(nat.out(&udp("[fd00:99::2]:1", "[2001:db8:7::7]:53")), outer6);
@@ -228,12 +231,12 @@ fn another_range_of_ports_begins_anew() {
     let mut nat = Lab::new();
     nat.out(&udp(&from(1), R));
     nat.policy.ports = 40_000..=40_100;
-    nat.nat.follow(&nat.policy);
+    nat.revalidate();
     assert!(nat.nat.is_empty());
     assert!((40_000..=40_100).contains(&nat.out(&udp(&from(1), R)).port));
     nat.policy.ports = std::ops::RangeInclusive::new(2, 1);
-    nat.nat.follow(&nat.policy);
-    assert_eq!(nat.send(inside(1), &udp(&from(1), R)), Err(Refusal::PortsExhausted));
+    nat.revalidate();
+    assert_eq!(nat.send(internal(1), &udp(&from(1), R)), Err(NatDrop::PortsExhausted));
 }
 
 #[test]
@@ -258,7 +261,7 @@ fn a_tick_does_no_more_than_it_may() {
     let mut calls = 0;
     while !nat.nat.is_empty() {
         let before = nat.nat.len();
-        nat.nat.tick(nat.now, &nat.policy, 8);
+        nat.nat.tick(nat.now, 8);
         assert!(before - nat.nat.len() <= 8);
         calls += 1;
         assert!(calls < 100, "it makes no headway");
@@ -268,14 +271,14 @@ fn a_tick_does_no_more_than_it_may() {
 }
 
 #[test]
-fn a_flood_of_syns_from_outside_does_not_hurt_the_published() {
+fn a_flood_of_external_syns_does_not_hurt_the_published() {
     let mut policy = policy();
     policy.quota = 50;
     policy.published = vec![published(Transport::Tcp, 80..=80, A, 80, 1)];
     let mut nat = Lab::with(policy);
     let (client, to) = ("198.51.100.7:999", "192.0.2.1:80");
     nat.back(&tcp(client, to, segment(SYN, 1000, 0, 0)));
-    nat.edit(inside(1), &tcp("10.99.0.2:80", client, segment(SYN_ACK, 5000, 1001, 0)));
+    nat.edit(internal(1), &tcp("10.99.0.2:80", client, segment(SYN_ACK, 5000, 1001, 0)));
     nat.back(&tcp(client, to, segment(ACK, 1001, 5001, 0)));
     for port in 1..=1000 {
         nat.back(&tcp(&format!("203.0.113.5:{port}"), to, segment(SYN, 1, 0, 0)));
@@ -313,24 +316,24 @@ fn short_connections_never_run_out_of_ports() {
         // Before them connections to a published port have ended, which keep none of these ports.
         for port in 1000..1200 {
             let (client, host) = (format!("198.51.100.7:{port}"), "192.0.2.1:8080");
-            nat.edit(Side::Outside, &tcp(&client, host, segment(SYN, 1, 0, 0)));
-            nat.edit(inside(1), &tcp("10.99.0.2:80", &client, segment(SYN_ACK, 7, 2, 0)));
-            nat.edit(Side::Outside, &tcp(&client, host, segment(ACK, 2, 8, 0)));
-            nat.edit(Side::Outside, &tcp(&client, host, segment(RST_ACK, 2, 8, 0)));
+            nat.edit(Realm::External, &tcp(&client, host, segment(SYN, 1, 0, 0)));
+            nat.edit(internal(1), &tcp("10.99.0.2:80", &client, segment(SYN_ACK, 7, 2, 0)));
+            nat.edit(Realm::External, &tcp(&client, host, segment(ACK, 2, 8, 0)));
+            nat.edit(Realm::External, &tcp(&client, host, segment(RST_ACK, 2, 8, 0)));
         }
         let mut ports = (32_768..=60_999).cycle();
         for number in 0..60_000u32 {
             let (a, r) = (format!("10.99.0.2:{}", ports.next().unwrap()), "198.51.100.7:80");
             let isn = number.wrapping_mul(100_003) % 0x7000_0000 + 1;
-            let (edit, _) = nat.edit(inside(1), &tcp(&a, r, segment(SYN, isn, 0, 0)));
-            let outer = edit.src.to_string();
-            nat.back(&tcp(r, &outer, segment(SYN_ACK, 5000, isn + 1, 0)));
+            let (edit, _) = nat.edit(internal(1), &tcp(&a, r, segment(SYN, isn, 0, 0)));
+            let external = edit.src.to_string();
+            nat.back(&tcp(r, &external, segment(SYN_ACK, 5000, isn + 1, 0)));
             nat.out(&tcp(&a, r, segment(ACK, isn + 1, 5001, 0)));
             if reset {
                 nat.out(&tcp(&a, r, segment(RST_ACK, isn + 1, 5001, 0)));
             } else {
                 nat.out(&tcp(&a, r, segment(FIN_ACK, isn + 1, 5001, 0)));
-                nat.back(&tcp(r, &outer, segment(FIN_ACK, 5001, isn + 2, 0)));
+                nat.back(&tcp(r, &external, segment(FIN_ACK, 5001, isn + 2, 0)));
                 nat.out(&tcp(&a, r, segment(ACK, isn + 2, 5002, 0)));
             }
             nat.wait(std::time::Duration::from_micros(60));

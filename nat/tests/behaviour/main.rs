@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod common;
-mod gives_way;
+mod double_nat;
 mod limits;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;
-mod two_nats;
-mod ways;
+mod translation;
+mod yields_to;

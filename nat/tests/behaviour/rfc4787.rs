@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::common::*;
-use vswitch_nat::{Refusal, Side, Translation, Transport};
+use vswitch_nat::{NatDrop, Realm, Translation, Transport};
 
 const R1: &str = "198.51.100.7:53";
 const R2: &str = "203.0.113.9:443";
@@ -22,8 +22,8 @@ fn req_1_mapping_is_endpoint_independent() {
 fn req_2_addresses_are_paired() {
     let mut nat = Lab::new();
     for port in 1..200 {
-        let outer = nat.out(&udp(&format!("10.99.0.2:{port}"), R1));
-        assert_eq!(outer.address, ip(OUTSIDE));
+        let external = nat.out(&udp(&format!("10.99.0.2:{port}"), R1));
+        assert_eq!(external.address, ip(EXTERNAL));
     }
 }
 
@@ -32,11 +32,11 @@ fn req_3_ports_are_not_overloaded() {
     let mut policy = policy();
     policy.ports = 20_000..=20_063;
     let mut nat = Lab::with(policy);
-    let outer: HashSet<_> = (1..=50)
+    let external: HashSet<_> = (1..=50)
         .map(|port| nat.out(&udp(&format!("10.99.0.2:{port}"), &format!("198.51.100.{port}:53"))))
         .collect();
-    assert_eq!(outer.len(), 50);
-    assert!(outer.iter().all(|outer| (20_000..=20_063).contains(&outer.port)));
+    assert_eq!(external.len(), 50);
+    assert!(external.iter().all(|external| (20_000..=20_063).contains(&external.port)));
 }
 
 #[test]
@@ -64,36 +64,36 @@ fn req_4_parity_is_kept_while_such_a_port_is_free() {
 #[test]
 fn req_5_a_mapping_lasts_two_minutes_and_not_for_ever() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
+    let external = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
     nat.wait(Duration::from_secs(120));
-    nat.back(&udp(R1, &outer));
+    nat.back(&udp(R1, &external));
     nat.wait_s(3);
     assert!(nat.nat.is_empty(), "only the inside keeps it alive");
-    assert_eq!(nat.send(Side::Outside, &udp(R1, &outer)), Ok(Translation::NotOurs));
+    assert_eq!(nat.send(Realm::External, &udp(R1, &external)), Ok(Translation::NotOurs));
     assert_eq!((nat.nat.counters().expired, nat.nat.mappings()), (1, 0));
 }
 
 #[test]
 fn req_5_what_the_timer_did_not_get_to_is_as_good_as_gone() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
+    let external = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
     nat.now = nat.now.after(Duration::from_secs(123));
     assert_eq!(nat.nat.len(), 1);
-    assert_eq!(nat.send(Side::Outside, &udp(R1, &outer)), Ok(Translation::NotOurs));
+    assert_eq!(nat.send(Realm::External, &udp(R1, &external)), Ok(Translation::NotOurs));
     assert_eq!(nat.nat.len(), 0);
 }
 
 #[test]
-fn req_6_the_inside_refreshes_and_the_outside_does_not() {
+fn req_6_internal_packets_refresh_and_external_ones_do_not() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp("10.99.0.2:4000", R1));
+    let external = nat.out(&udp("10.99.0.2:4000", R1));
     for _ in 0..5 {
         nat.wait_s(100);
-        assert_eq!(nat.out(&udp("10.99.0.2:4000", R1)), outer);
+        assert_eq!(nat.out(&udp("10.99.0.2:4000", R1)), external);
     }
     for _ in 0..2 {
         nat.wait_s(50);
-        nat.back(&udp(R1, &outer.to_string()));
+        nat.back(&udp(R1, &external.to_string()));
     }
     nat.wait_s(50);
     assert!(nat.nat.is_empty());
@@ -102,11 +102,11 @@ fn req_6_the_inside_refreshes_and_the_outside_does_not() {
 #[test]
 fn req_6_a_stranger_cannot_keep_a_mapping_by_ever_new_ports() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
+    let external = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
     let mut got_in = 0;
     for port in 1000..1010 {
         nat.wait_s(60);
-        let sent = nat.send(Side::Outside, &udp(&format!("198.51.100.7:{port}"), &outer));
+        let sent = nat.send(Realm::External, &udp(&format!("198.51.100.7:{port}"), &external));
         got_in += u32::from(matches!(sent, Ok(Translation::Edit { .. })));
     }
     assert_eq!(got_in, 2);
@@ -116,82 +116,82 @@ fn req_6_a_stranger_cannot_keep_a_mapping_by_ever_new_ports() {
 #[test]
 fn req_8_filtering_is_address_dependent() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
-    assert_eq!(nat.back(&udp("198.51.100.7:999", &outer)), endpoint("10.99.0.2:4000"));
-    let stranger = udp("198.51.100.8:53", &outer);
-    assert_eq!(nat.send(Side::Outside, &stranger), Err(Refusal::Unsolicited));
+    let external = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
+    assert_eq!(nat.back(&udp("198.51.100.7:999", &external)), endpoint("10.99.0.2:4000"));
+    let stranger = udp("198.51.100.8:53", &external);
+    assert_eq!(nat.send(Realm::External, &stranger), Err(NatDrop::Unsolicited));
     nat.out(&udp("10.99.0.2:4000", "198.51.100.8:1"));
     nat.back(&stranger);
 }
 
 #[test]
-fn req_8_an_answer_makes_contact() {
+fn req_8_a_reply_opens_the_filter() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
-    nat.back(&udp("198.51.100.7:999", &outer));
+    let external = nat.out(&udp("10.99.0.2:4000", R1)).to_string();
+    nat.back(&udp("198.51.100.7:999", &external));
     for _ in 0..4 {
         nat.wait_s(90);
-        assert_eq!(nat.out(&udp("10.99.0.2:4000", "198.51.100.7:999")).to_string(), outer);
+        assert_eq!(nat.out(&udp("10.99.0.2:4000", "198.51.100.7:999")).to_string(), external);
     }
-    nat.back(&udp("198.51.100.7:1000", &outer));
+    nat.back(&udp("198.51.100.7:1000", &external));
 }
 
 #[test]
-fn req_9_hairpinning_from_the_outer_address_and_port() {
+fn req_9_hairpinning_from_the_external_address_and_port() {
     let mut nat = Lab::new();
     let a = nat.out(&udp("10.99.0.2:4000", "192.0.2.99:1"));
-    let (edit, _) = nat.edit(inside(2), &udp("10.99.0.3:5000", "192.0.2.99:1"));
+    let (edit, _) = nat.edit(internal(2), &udp("10.99.0.3:5000", "192.0.2.99:1"));
     let b = edit.src;
-    // Each speaks to the other's outer endpoint, as after an introduction by a server.
-    let first = nat.send(inside(1), &udp("10.99.0.2:4000", &b.to_string()));
-    assert_eq!(first, Err(Refusal::Unsolicited), "b has not spoken to our address yet");
+    // Each speaks to the other's external endpoint, as after an introduction by a server.
+    let first = nat.send(internal(1), &udp("10.99.0.2:4000", &b.to_string()));
+    assert_eq!(first, Err(NatDrop::Unsolicited), "b has not spoken to our address yet");
     let mut policy = nat.policy.clone();
     policy.published = vec![published(Transport::Udp, 700..=700, B, 70, 2)];
     nat.policy = policy;
-    nat.nat.follow(&nat.policy);
-    let (edit, to) = nat.edit(inside(1), &udp("10.99.0.2:4000", "192.0.2.1:700"));
-    assert_eq!((edit.src, edit.dst, to), (a, endpoint("10.99.0.3:70"), inside(2)));
-    let (edit, to) = nat.edit(inside(2), &udp("10.99.0.3:70", &a.to_string()));
+    nat.revalidate();
+    let (edit, to) = nat.edit(internal(1), &udp("10.99.0.2:4000", "192.0.2.1:700"));
+    assert_eq!((edit.src, edit.dst, to), (a, endpoint("10.99.0.3:70"), internal(2)));
+    let (edit, to) = nat.edit(internal(2), &udp("10.99.0.3:70", &a.to_string()));
     assert_eq!((edit.src, edit.dst), (endpoint("192.0.2.1:700"), endpoint("10.99.0.2:4000")));
-    assert_eq!(to, inside(1));
+    assert_eq!(to, internal(1));
     // Now a has spoken to that address: another endpoint of b that appears from it gets in.
-    let (edit, to) = nat.edit(inside(2), &udp("10.99.0.3:5000", &a.to_string()));
-    assert_eq!((edit.src, edit.dst, to), (b, endpoint("10.99.0.2:4000"), inside(1)));
+    let (edit, to) = nat.edit(internal(2), &udp("10.99.0.3:5000", &a.to_string()));
+    assert_eq!((edit.src, edit.dst, to), (b, endpoint("10.99.0.2:4000"), internal(1)));
 }
 
 #[test]
-fn req_9_two_that_speak_to_each_others_outer_endpoint_meet() {
+fn req_9_two_that_speak_to_each_others_external_endpoint_meet() {
     let mut nat = Lab::new();
     let (one, other) = ("10.99.0.2:4000", "10.99.0.3:5000");
     let a = nat.out(&udp(one, R1)).to_string();
-    let b = nat.edit(inside(2), &udp(other, R1)).0.src.to_string();
-    assert_eq!(nat.send(inside(1), &udp(one, &b)), Err(Refusal::Unsolicited));
+    let b = nat.edit(internal(2), &udp(other, R1)).0.src.to_string();
+    assert_eq!(nat.send(internal(1), &udp(one, &b)), Err(NatDrop::Unsolicited));
     // A third endpoint has nothing of it, nor has a stranger outside.
-    nat.edit(inside(3), &udp("10.99.0.4:1", R1));
-    assert_eq!(nat.send(inside(3), &udp("10.99.0.4:1", &b)), Err(Refusal::Unsolicited));
-    let stranger = nat.send(Side::Outside, &udp("198.51.100.8:53", &a));
-    assert_eq!(stranger, Err(Refusal::Unsolicited));
+    nat.edit(internal(3), &udp("10.99.0.4:1", R1));
+    assert_eq!(nat.send(internal(3), &udp("10.99.0.4:1", &b)), Err(NatDrop::Unsolicited));
+    let stranger = nat.send(Realm::External, &udp("198.51.100.8:53", &a));
+    assert_eq!(stranger, Err(NatDrop::Unsolicited));
     for _ in 0..2 {
-        let (edit, to) = nat.edit(inside(2), &udp(other, &a));
-        assert_eq!((edit.src, edit.dst, to), (endpoint(&b), endpoint(one), inside(1)));
-        let (edit, to) = nat.edit(inside(1), &udp(one, &b));
-        assert_eq!((edit.src, edit.dst, to), (endpoint(&a), endpoint(other), inside(2)));
+        let (edit, to) = nat.edit(internal(2), &udp(other, &a));
+        assert_eq!((edit.src, edit.dst, to), (endpoint(&b), endpoint(one), internal(1)));
+        let (edit, to) = nat.edit(internal(1), &udp(one, &b));
+        assert_eq!((edit.src, edit.dst, to), (endpoint(&a), endpoint(other), internal(2)));
     }
 }
 
 #[test]
-fn req_9_who_knocked_may_be_reached_for_two_minutes() {
+fn req_9_a_pinhole_lasts_two_minutes() {
     let mut nat = Lab::new();
     let (one, other) = ("10.99.0.2:4000", "10.99.0.3:5000");
     let a = nat.out(&udp(one, R1)).to_string();
-    let b = nat.edit(inside(2), &udp(other, R1)).0.src.to_string();
-    assert_eq!(nat.send(inside(1), &udp(one, &b)), Err(Refusal::Unsolicited));
+    let b = nat.edit(internal(2), &udp(other, R1)).0.src.to_string();
+    assert_eq!(nat.send(internal(1), &udp(one, &b)), Err(NatDrop::Unsolicited));
     for _ in 0..2 {
         nat.wait_s(61);
         assert_eq!(nat.out(&udp(one, R1)).to_string(), a);
-        nat.edit(inside(2), &udp(other, R1));
+        nat.edit(internal(2), &udp(other, R1));
     }
-    assert_eq!(nat.send(inside(2), &udp(other, &a)), Err(Refusal::Unsolicited));
+    assert_eq!(nat.send(internal(2), &udp(other, &a)), Err(NatDrop::Unsolicited));
 }
 
 #[test]
@@ -199,21 +199,21 @@ fn req_9_a_container_reaches_itself_by_its_published_port() {
     let mut policy = policy();
     policy.published = vec![published(Transport::Udp, 700..=700, A, 70, 1)];
     let mut nat = Lab::with(policy);
-    let (edit, to) = nat.edit(inside(1), &udp("10.99.0.2:4000", "192.0.2.1:700"));
-    assert_eq!((edit.dst, to), (endpoint("10.99.0.2:70"), inside(1)));
-    assert_eq!(edit.src.address, ip(OUTSIDE));
-    let itself = nat.send(inside(1), &udp("10.99.0.2:70", "192.0.2.1:700"));
-    assert_eq!(itself, Err(Refusal::Address));
+    let (edit, to) = nat.edit(internal(1), &udp("10.99.0.2:4000", "192.0.2.1:700"));
+    assert_eq!((edit.dst, to), (endpoint("10.99.0.2:70"), internal(1)));
+    assert_eq!(edit.src.address, ip(EXTERNAL));
+    let itself = nat.send(internal(1), &udp("10.99.0.2:70", "192.0.2.1:700"));
+    assert_eq!(itself, Err(NatDrop::Address));
 }
 
 #[test]
 fn req_11_behaviour_does_not_change_under_load() {
     let mut nat = Lab::new();
-    let outer = nat.out(&udp("10.99.0.2:4000", R1));
+    let external = nat.out(&udp("10.99.0.2:4000", R1));
     for port in 1..=3000 {
         nat.out(&udp(&format!("10.99.0.2:{}", 10_000 + port), R2));
     }
-    assert_eq!(nat.out(&udp("10.99.0.2:4000", R2)), outer);
+    assert_eq!(nat.out(&udp("10.99.0.2:4000", R2)), external);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! RFC 5382: TCP.
 
 use crate::common::*;
-use vswitch_nat::{OwnerId, Refusal, Side, Translation, Transport};
+use vswitch_nat::{NatDrop, OwnerId, Realm, Translation, Transport};
 use wire::tcp::Flags;
 
 const A1: &str = "10.99.0.2:4000";
@@ -17,20 +17,20 @@ fn req_1_mapping_is_endpoint_independent() {
 #[test]
 fn req_2_simultaneous_open() {
     let mut nat = Lab::new();
-    let outer = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
-    nat.back(&tcp(R, &outer, segment(SYN, 5000, 0, 0)));
+    let external = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
+    nat.back(&tcp(R, &external, segment(SYN, 5000, 0, 0)));
     assert_eq!(nat.state(), "syn-received");
     nat.out(&tcp(A1, R, segment(SYN_ACK, 1000, 5001, 0)));
-    nat.back(&tcp(R, &outer, segment(SYN_ACK, 5000, 1001, 0)));
+    nat.back(&tcp(R, &external, segment(SYN_ACK, 5000, 1001, 0)));
     assert_eq!(nat.state(), "established");
 }
 
 #[test]
 fn req_2_simultaneous_open_when_the_peers_syn_comes_first() {
     let mut nat = Lab::new();
-    let outer = nat.out(&tcp(A1, "198.51.100.7:999", segment(SYN, 1, 0, 0))).to_string();
-    let early = tcp("203.0.113.9:80", &outer, segment(SYN, 5000, 0, 0));
-    assert_eq!(nat.send(Side::Outside, &early), Err(Refusal::Unsolicited));
+    let external = nat.out(&tcp(A1, "198.51.100.7:999", segment(SYN, 1, 0, 0))).to_string();
+    let early = tcp("203.0.113.9:80", &external, segment(SYN, 5000, 0, 0));
+    assert_eq!(nat.send(Realm::External, &early), Err(NatDrop::Unsolicited));
     nat.out(&tcp(A1, "203.0.113.9:80", segment(SYN, 1000, 0, 0)));
     nat.back(&early);
 }
@@ -38,19 +38,19 @@ fn req_2_simultaneous_open_when_the_peers_syn_comes_first() {
 #[test]
 fn req_3_filtering_is_address_dependent() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
-    nat.back(&tcp("198.51.100.7:81", &outer, segment(SYN, 1, 0, 0)));
-    let stranger = tcp("198.51.100.8:80", &outer, segment(SYN, 1, 0, 0));
-    assert_eq!(nat.send(Side::Outside, &stranger), Err(Refusal::Unsolicited));
+    let external = nat.establish(A1, R).to_string();
+    nat.back(&tcp("198.51.100.7:81", &external, segment(SYN, 1, 0, 0)));
+    let stranger = tcp("198.51.100.8:80", &external, segment(SYN, 1, 0, 0));
+    assert_eq!(nat.send(Realm::External, &stranger), Err(NatDrop::Unsolicited));
 }
 
 #[test]
 fn req_4_an_unsolicited_syn_gets_no_answer_and_makes_nothing() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
-    let syn = tcp("203.0.113.9:80", &outer, segment(SYN, 1, 0, 0));
+    let external = nat.establish(A1, R).to_string();
+    let syn = tcp("203.0.113.9:80", &external, segment(SYN, 1, 0, 0));
     for _ in 0..3 {
-        assert_eq!(nat.send(Side::Outside, &syn), Err(Refusal::Unsolicited));
+        assert_eq!(nat.send(Realm::External, &syn), Err(NatDrop::Unsolicited));
         nat.wait_s(7);
     }
     assert_eq!(nat.nat.len(), 1);
@@ -59,10 +59,10 @@ fn req_4_an_unsolicited_syn_gets_no_answer_and_makes_nothing() {
 #[test]
 fn req_5_an_established_connection_may_be_silent_for_two_hours_and_four_minutes() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
+    let external = nat.establish(A1, R).to_string();
     for _ in 0..2 {
         nat.wait_s(2 * 3600 + 4 * 60);
-        nat.back(&tcp(R, &outer, segment(ACK, 5001, 1001, 0)));
+        nat.back(&tcp(R, &external, segment(ACK, 5001, 1001, 0)));
     }
     assert_eq!(nat.state(), "established");
     nat.wait_s(2 * 3600 + 4 * 60 + 3);
@@ -72,8 +72,8 @@ fn req_5_an_established_connection_may_be_silent_for_two_hours_and_four_minutes(
 #[test]
 fn req_5_half_closed_is_established() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
-    nat.back(&tcp(R, &outer, segment(FIN_ACK, 5001, 1001, 0)));
+    let external = nat.establish(A1, R).to_string();
+    nat.back(&tcp(R, &external, segment(FIN_ACK, 5001, 1001, 0)));
     nat.wait_s(2 * 3600);
     assert_eq!(nat.state(), "half-closed");
     nat.out(&tcp(A1, R, segment(ACK, 1001, 5002, 500)));
@@ -82,15 +82,15 @@ fn req_5_half_closed_is_established() {
 #[test]
 fn req_5_opening_and_closing_take_four_minutes_at_most() {
     let mut nat = Lab::new();
-    let outer = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
+    let external = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
     nat.wait_s(240);
     assert_eq!(nat.state(), "syn-sent");
-    nat.back(&tcp(R, &outer, segment(SYN_ACK, 5000, 1001, 0)));
+    nat.back(&tcp(R, &external, segment(SYN_ACK, 5000, 1001, 0)));
     nat.wait_s(240);
     assert_eq!(nat.state(), "syn-received");
     nat.out(&tcp(A1, R, segment(ACK, 1001, 5001, 0)));
     nat.out(&tcp(A1, R, segment(FIN_ACK, 1001, 5001, 0)));
-    nat.back(&tcp(R, &outer, segment(FIN_ACK, 5001, 1002, 0)));
+    nat.back(&tcp(R, &external, segment(FIN_ACK, 5001, 1002, 0)));
     nat.wait_s(240);
     assert_eq!(nat.state(), "closing");
     nat.wait_s(3);
@@ -112,58 +112,58 @@ fn req_8_hairpinning() {
     let mut policy = policy();
     policy.published = vec![published(Transport::Tcp, 80..=80, B, 8080, 2)];
     let mut nat = Lab::with(policy);
-    let (edit, to) = nat.edit(inside(1), &tcp(A1, "192.0.2.1:80", segment(SYN, 1000, 0, 0)));
-    assert_eq!((edit.dst, to), (endpoint("10.99.0.3:8080"), inside(2)));
-    let outer = edit.src;
-    assert_eq!(outer.address, ip(OUTSIDE));
-    let answer = tcp("10.99.0.3:8080", &outer.to_string(), segment(SYN_ACK, 5000, 1001, 0));
-    let (edit, to) = nat.edit(inside(2), &answer);
+    let (edit, to) = nat.edit(internal(1), &tcp(A1, "192.0.2.1:80", segment(SYN, 1000, 0, 0)));
+    assert_eq!((edit.dst, to), (endpoint("10.99.0.3:8080"), internal(2)));
+    let external = edit.src;
+    assert_eq!(external.address, ip(EXTERNAL));
+    let answer = tcp("10.99.0.3:8080", &external.to_string(), segment(SYN_ACK, 5000, 1001, 0));
+    let (edit, to) = nat.edit(internal(2), &answer);
     assert_eq!((edit.src, edit.dst), (endpoint("192.0.2.1:80"), endpoint(A1)));
-    assert_eq!(to, inside(1));
-    nat.edit(inside(1), &tcp(A1, "192.0.2.1:80", segment(ACK, 1001, 5001, 0)));
+    assert_eq!(to, internal(1));
+    nat.edit(internal(1), &tcp(A1, "192.0.2.1:80", segment(ACK, 1001, 5001, 0)));
     assert_eq!(nat.state(), "established");
     assert_eq!(nat.nat.counters().hairpins, 1);
 }
 
-/// Simultaneous open (REQ-2) of two that know each other's outer endpoint only.
+/// Simultaneous open (REQ-2) of two that know each other's external endpoint only.
 #[test]
-fn req_8_two_that_open_to_each_others_outer_endpoint_meet() {
+fn req_8_two_that_open_to_each_others_external_endpoint_meet() {
     let mut nat = Lab::new();
     let other = "10.99.0.3:5000";
     let a = nat.establish(A1, R).to_string();
-    let b = nat.edit(inside(2), &tcp(other, R, segment(SYN, 1, 0, 0))).0.src.to_string();
-    let first = nat.send(inside(1), &tcp(A1, &b, segment(SYN, 100, 0, 0)));
-    assert_eq!(first, Err(Refusal::Unsolicited));
-    let (edit, to) = nat.edit(inside(2), &tcp(other, &a, segment(SYN, 200, 0, 0)));
-    assert_eq!((edit.src, edit.dst, to), (endpoint(&b), endpoint(A1), inside(1)));
-    nat.edit(inside(1), &tcp(A1, &b, segment(SYN_ACK, 100, 201, 0)));
-    nat.edit(inside(2), &tcp(other, &a, segment(SYN_ACK, 200, 101, 0)));
-    nat.edit(inside(1), &tcp(A1, &b, segment(ACK, 101, 201, 0)));
-    nat.edit(inside(2), &tcp(other, &a, segment(ACK, 201, 101, 0)));
+    let b = nat.edit(internal(2), &tcp(other, R, segment(SYN, 1, 0, 0))).0.src.to_string();
+    let first = nat.send(internal(1), &tcp(A1, &b, segment(SYN, 100, 0, 0)));
+    assert_eq!(first, Err(NatDrop::Unsolicited));
+    let (edit, to) = nat.edit(internal(2), &tcp(other, &a, segment(SYN, 200, 0, 0)));
+    assert_eq!((edit.src, edit.dst, to), (endpoint(&b), endpoint(A1), internal(1)));
+    nat.edit(internal(1), &tcp(A1, &b, segment(SYN_ACK, 100, 201, 0)));
+    nat.edit(internal(2), &tcp(other, &a, segment(SYN_ACK, 200, 101, 0)));
+    nat.edit(internal(1), &tcp(A1, &b, segment(ACK, 101, 201, 0)));
+    nat.edit(internal(2), &tcp(other, &a, segment(ACK, 201, 101, 0)));
     let rows: Vec<_> = nat.nat.rows().filter(|row| row.owner == OwnerId(2)).collect();
     assert!(rows.iter().any(|row| row.state.name() == "established"), "{rows:?}");
 }
 
-/// A segment that begins nothing is no knock.
+/// A segment that begins nothing is no pinhole.
 #[test]
 fn req_8_what_does_not_open_makes_nobody_reachable() {
     let mut nat = Lab::new();
     let other = "10.99.0.3:5000";
     let a = nat.establish(A1, R).to_string();
-    let b = nat.edit(inside(2), &tcp(other, R, segment(SYN, 1, 0, 0))).0.src.to_string();
-    assert!(nat.send(inside(1), &tcp(A1, &b, segment(ACK, 100, 1, 0))).is_err());
-    let opening = nat.send(inside(2), &tcp(other, &a, segment(SYN, 200, 0, 0)));
-    assert_eq!(opening, Err(Refusal::Unsolicited));
+    let b = nat.edit(internal(2), &tcp(other, R, segment(SYN, 1, 0, 0))).0.src.to_string();
+    assert!(nat.send(internal(1), &tcp(A1, &b, segment(ACK, 100, 1, 0))).is_err());
+    let opening = nat.send(internal(2), &tcp(other, &a, segment(SYN, 200, 0, 0)));
+    assert_eq!(opening, Err(NatDrop::Unsolicited));
 }
 
 #[test]
 fn req_10_a_reset_out_of_window_does_nothing() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
+    let external = nat.establish(A1, R).to_string();
     for seq in [5001 - 200_000_i64, 5001 + 64_001, 5001 + (1 << 30), 0] {
-        let forged = tcp(R, &outer, segment(RST, seq as u32, 0, 0));
-        let refused = if seq == 0 { continue } else { nat.send(Side::Outside, &forged) };
-        assert_eq!(refused, Err(Refusal::OutOfWindow), "{seq}");
+        let forged = tcp(R, &external, segment(RST, seq as u32, 0, 0));
+        let refused = if seq == 0 { continue } else { nat.send(Realm::External, &forged) };
+        assert_eq!(refused, Err(NatDrop::OutOfWindow), "{seq}");
     }
     assert_eq!(nat.state(), "established");
 }
@@ -172,10 +172,10 @@ fn req_10_a_reset_out_of_window_does_nothing() {
 #[test]
 fn rfc_5961_a_reset_in_the_window_but_not_at_its_beginning_does_nothing() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
-    nat.back(&tcp(R, &outer, segment(RST, 5002, 0, 0)));
+    let external = nat.establish(A1, R).to_string();
+    nat.back(&tcp(R, &external, segment(RST, 5002, 0, 0)));
     assert_eq!(nat.state(), "established");
-    nat.back(&tcp(R, &outer, segment(RST, 5001, 0, 0)));
+    nat.back(&tcp(R, &external, segment(RST, 5001, 0, 0)));
     assert_eq!(nat.state(), "reset");
     nat.wait_s(243);
     assert!(nat.nat.is_empty());
@@ -184,7 +184,7 @@ fn rfc_5961_a_reset_in_the_window_but_not_at_its_beginning_does_nothing() {
 #[test]
 fn a_fin_out_of_window_does_nothing() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
+    let external = nat.establish(A1, R).to_string();
     let forged = [
         segment(FIN_ACK, 5001 + 70_000, 1001, 0),
         segment(FIN_ACK, 5001, 1002, 0),
@@ -192,8 +192,8 @@ fn a_fin_out_of_window_does_nothing() {
         segment(Flags::FIN, 5001, 0, 0),
     ];
     for forged in forged {
-        let sent = nat.send(Side::Outside, &tcp(R, &outer, forged));
-        assert_eq!(sent, Err(Refusal::OutOfWindow), "{forged:?}");
+        let sent = nat.send(Realm::External, &tcp(R, &external, forged));
+        assert_eq!(sent, Err(NatDrop::OutOfWindow), "{forged:?}");
     }
     assert_eq!(nat.state(), "established");
 }
@@ -201,9 +201,9 @@ fn a_fin_out_of_window_does_nothing() {
 #[test]
 fn data_out_of_window_passes_but_refreshes_nothing() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
+    let external = nat.establish(A1, R).to_string();
     nat.wait_s(7000);
-    nat.back(&tcp(R, &outer, segment(ACK, 5001 + 1_000_000, 1001, 10)));
+    nat.back(&tcp(R, &external, segment(ACK, 5001 + 1_000_000, 1001, 10)));
     nat.wait_s(443);
     assert!(nat.nat.is_empty());
 }
@@ -216,8 +216,8 @@ fn a_stranger_who_asks_without_listening_is_never_established() {
     let to = "192.0.2.1:80";
     nat.back(&tcp(R, to, segment(SYN, 1000, 0, 0)));
     let blind = tcp(R, to, segment(FIN_ACK, 1001, 7, 0));
-    assert_eq!(nat.send(Side::Outside, &blind), Err(Refusal::OutOfWindow));
-    nat.edit(inside(1), &tcp("10.99.0.2:80", R, segment(SYN_ACK, 3_000_000_000, 1001, 0)));
+    assert_eq!(nat.send(Realm::External, &blind), Err(NatDrop::OutOfWindow));
+    nat.edit(internal(1), &tcp("10.99.0.2:80", R, segment(SYN_ACK, 3_000_000_000, 1001, 0)));
     nat.back(&tcp(R, to, segment(ACK, 1001, 7, 0)));
     assert_eq!(nat.state(), "syn-received");
     nat.back(&tcp(R, to, segment(ACK, 1001, 3_000_000_001, 0)));
@@ -227,22 +227,22 @@ fn a_stranger_who_asks_without_listening_is_never_established() {
 #[test]
 fn a_reset_answers_a_syn_only_if_it_acknowledges_it() {
     let mut nat = Lab::new();
-    let outer = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
-    let forged = tcp(R, &outer, segment(RST_ACK, 0, 999, 0));
-    assert_eq!(nat.send(Side::Outside, &forged), Err(Refusal::OutOfWindow));
-    nat.back(&tcp(R, &outer, segment(RST_ACK, 0, 1001, 0)));
+    let external = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
+    let forged = tcp(R, &external, segment(RST_ACK, 0, 999, 0));
+    assert_eq!(nat.send(Realm::External, &forged), Err(NatDrop::OutOfWindow));
+    nat.back(&tcp(R, &external, segment(RST_ACK, 0, 1001, 0)));
     assert_eq!(nat.state(), "reset");
 }
 
 #[test]
 fn a_connection_that_is_over_may_begin_again() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R);
+    let external = nat.establish(A1, R);
     nat.out(&tcp(A1, R, segment(RST, 1001, 0, 0)));
     assert_eq!(nat.state(), "reset");
-    assert_eq!(nat.out(&tcp(A1, R, segment(SYN, 900_000, 0, 0))), outer);
+    assert_eq!(nat.out(&tcp(A1, R, segment(SYN, 900_000, 0, 0))), external);
     assert_eq!(nat.state(), "syn-sent");
-    nat.back(&tcp(R, &outer.to_string(), segment(SYN_ACK, 77, 900_001, 0)));
+    nat.back(&tcp(R, &external.to_string(), segment(SYN_ACK, 77, 900_001, 0)));
     nat.out(&tcp(A1, R, segment(ACK, 900_001, 78, 0)));
     assert_eq!(nat.state(), "established");
 }
@@ -251,10 +251,10 @@ fn a_connection_that_is_over_may_begin_again() {
 #[test]
 fn a_syn_into_a_connection_passes_and_changes_nothing() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
+    let external = nat.establish(A1, R).to_string();
     nat.out(&tcp(A1, R, segment(SYN, 700_000, 0, 0)));
     assert_eq!(nat.state(), "established");
-    nat.back(&tcp(R, &outer, segment(ACK, 5001, 1001, 0)));
+    nat.back(&tcp(R, &external, segment(ACK, 5001, 1001, 0)));
     nat.out(&tcp(A1, R, segment(RST, 1001, 0, 0)));
     assert_eq!(nat.state(), "reset");
 }
@@ -266,14 +266,14 @@ fn windows_are_scaled_if_both_say_so() {
         segment.window_scale = scale;
         segment
     };
-    for (theirs, sent) in [(Some(7), Ok(())), (None, Err(Refusal::OutOfWindow))] {
+    for (theirs, sent) in [(Some(7), Ok(())), (None, Err(NatDrop::OutOfWindow))] {
         let mut nat = Lab::new();
-        let outer = nat.out(&tcp(A1, R, scaled(SYN, 1000, 0, Some(7)))).to_string();
-        nat.back(&tcp(R, &outer, scaled(SYN_ACK, 5000, 1001, theirs)));
+        let external = nat.out(&tcp(A1, R, scaled(SYN, 1000, 0, Some(7)))).to_string();
+        nat.back(&tcp(R, &external, scaled(SYN_ACK, 5000, 1001, theirs)));
         nat.out(&tcp(A1, R, segment(ACK, 1001, 5001, 0)));
         // A FIN a megabyte ahead: within the client's window only if that is scaled.
-        let fin = tcp(R, &outer, segment(FIN_ACK, 1_000_000, 1001, 0));
-        let got = nat.send(Side::Outside, &fin).map(|_: Translation| ());
+        let fin = tcp(R, &external, segment(FIN_ACK, 1_000_000, 1001, 0));
+        let got = nat.send(Realm::External, &fin).map(|_: Translation| ());
         assert_eq!(got, sent, "{theirs:?}");
     }
 }
@@ -281,8 +281,8 @@ fn windows_are_scaled_if_both_say_so() {
 #[test]
 fn what_follows_a_fragments_head_passes() {
     let mut nat = Lab::new();
-    let outer = nat.establish(A1, R).to_string();
-    let mut tail = tcp(R, &outer, segment(ACK, 1, 1, 0));
+    let external = nat.establish(A1, R).to_string();
+    let mut tail = tcp(R, &external, segment(ACK, 1, 1, 0));
     tail.kind = match tail.kind {
         vswitch_nat::Kind::Flow { tuple, is_request, .. } => {
             vswitch_nat::Kind::Flow { tuple, segment: None, is_request }

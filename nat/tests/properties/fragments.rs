@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use vswitch_nat::fragment::{Fragments, Verdict};
 use vswitch_nat::limits::FRAGMENT_FRAMES_OWNER_MAX;
-use vswitch_nat::{Refusal, Side, Time};
+use vswitch_nat::{NatDrop, Realm, Time};
 
 mod check;
 
@@ -26,7 +26,7 @@ struct Model {
 impl Model {
     /// What comes back of frame `n`; a head is given back as well.
     fn take(&mut self, n: usize, coming: &Coming) -> Vec<(usize, Verdict)> {
-        let overlap = Err(Refusal::Overlap);
+        let overlap = Err(NatDrop::Overlap);
         let (start, end) = (u32::from(coming.start), u32::from(coming.start + coming.units));
         let is_head = start == 0;
         if is_head && !coming.is_v6 && (self.is_known || self.is_dead) {
@@ -98,13 +98,13 @@ proptest! {
             let mut give = |frame, fate| given.push((frame, fate));
             match coming.start {
                 0 => {
-                    let fate = store.head(Time(1), Side::Outside, &view(&coming), OK, &mut give);
+                    let fate = store.head(Time(1), Realm::External, &view(&coming), OK, &mut give);
                     given.push((n, fate));
                 }
-                _ => store.tail(Time(1), Side::Outside, &view(&coming), n, &mut give),
+                _ => store.tail(Time(1), Realm::External, &view(&coming), n, &mut give),
             }
             prop_assert_eq!(given, model.take(n, &coming), "{:?}", coming);
-            prop_assert_eq!(store.frames_held(), model.waiting.len());
+            prop_assert_eq!(store.frames_waiting(), model.waiting.len());
         }
     }
 

@@ -4,18 +4,20 @@
 //! Time goes by whole slots of the wheel, so that the model knows which connections a tick ends.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use vswitch_nat::{
-    Edit, Endpoint, Nat, NatConfig, OwnerId, Policy, Published, Side, Time, Translation, Transport,
+    CompiledPolicy, Edit, Endpoint, Nat, NatConfig, OwnerId, Policy, Published, Realm, Time,
+    Translation, Transport,
 };
 
 mod model;
 
-use model::{CLIENTS, Model, PORTS, Packet, SERVER_PORT, Verdict, local, remote};
+use model::{CLIENTS, Model, PORTS, Packet, SERVER_PORT, Verdict, external_addr, remote};
 
 const SLOT: Duration = Duration::from_nanos(1 << 30);
 /// Longer than any timeout, in slots.
@@ -43,7 +45,7 @@ enum Step {
     Stray {
         transport: Transport,
         remote: u8,
-        local: u8,
+        external_addr: u8,
         port: u16,
     },
     /// The peer of a connection answers.
@@ -55,8 +57,8 @@ enum Step {
     Flush(Transport),
     /// Another policy: what we appear from, whether the other address is still ours, whether there
     /// is a published port.
-    Follow {
-        outside: u8,
+    Revalidate {
+        snat_addr: u8,
         keeps_other: bool,
         publishes: bool,
     },
@@ -80,12 +82,20 @@ fn step() -> impl Strategy<Value = Step> {
         |(transport, remote, like, is_request)| Step::In { transport, remote, like, is_request },
     );
     let port = prop_oneof![PORTS, Just(SERVER_PORT)];
-    let stray =
-        (transport(), 0..4_u8, 0..2_u8, port).prop_map(|(transport, remote, local, port)| {
-            Step::Stray { transport, remote, local, port }
-        });
+    let stray = (transport(), 0..4_u8, 0..2_u8, port).prop_map(
+        |(transport, remote, external_addr, port)| Step::Stray {
+            transport,
+            remote,
+            external_addr,
+            port,
+        },
+    );
     let follow = (0..2_u8, prop::bool::weighted(0.7), any::<bool>()).prop_map(
-        |(outside, keeps_other, publishes)| Step::Follow { outside, keeps_other, publishes },
+        |(snat_addr, keeps_other, publishes)| Step::Revalidate {
+            snat_addr,
+            keeps_other,
+            publishes,
+        },
     );
     prop_oneof![
         12 => out,
@@ -103,7 +113,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// The table, and the model of it.
 struct Lab {
     nat: Nat,
-    policy: Policy,
+    policy: Arc<CompiledPolicy>,
     now: Time,
     model: Model,
 }
@@ -111,16 +121,18 @@ struct Lab {
 impl Lab {
     fn new(seed: u64) -> Self {
         let nat = Nat::new(NatConfig { capacity: 1_024, seed });
-        let mut lab =
-            Self { nat, policy: policy(0, true, true), now: Time(0), model: Model::new() };
-        lab.follow(0, true, true);
+        let policy = CompiledPolicy::compile(policy(0, true, true), None);
+        let mut lab = Self { nat, policy, now: Time(0), model: Model::new() };
+        lab.nat.revalidate(&lab.policy);
+        lab.revalidate(0, true, true);
         lab
     }
 
-    fn follow(&mut self, outside: u8, keeps_other: bool, publishes: bool) {
-        self.policy = policy(outside, keeps_other, publishes);
-        self.nat.follow(&self.policy);
-        self.model.follow(outside, keeps_other, publishes);
+    fn revalidate(&mut self, snat_addr: u8, keeps_other: bool, publishes: bool) {
+        let policy = policy(snat_addr, keeps_other, publishes);
+        self.policy = CompiledPolicy::compile(policy, Some(&self.policy));
+        self.nat.revalidate(&self.policy);
+        self.model.revalidate(snat_addr, keeps_other, publishes);
     }
 
     fn step(&mut self, step: &Step) {
@@ -135,14 +147,14 @@ impl Lab {
                 ));
             }
             Step::In { transport, remote: from, like, is_request } => {
-                let outers = self.model.outers(transport);
-                if !outers.is_empty() {
-                    let to = outers[like.index(outers.len())];
+                let external_endpoints = self.model.external_endpoints(transport);
+                if !external_endpoints.is_empty() {
+                    let to = external_endpoints[like.index(external_endpoints.len())];
                     self.send(Packet::into(transport, from, to, is_request));
                 }
             }
-            Step::Stray { transport, remote: from, local: to, port } => {
-                let to = Endpoint::new(local(to), port);
+            Step::Stray { transport, remote: from, external_addr: to, port } => {
+                let to = Endpoint::new(external_addr(to), port);
                 self.send(Packet::into(transport, from, to, false));
             }
             Step::Answer(which) => {
@@ -164,8 +176,8 @@ impl Lab {
                 let expected = self.model.flush(transport);
                 assert_eq!(ended, expected, "connections ended");
             }
-            Step::Follow { outside, keeps_other, publishes } => {
-                self.follow(outside, keeps_other, publishes);
+            Step::Revalidate { snat_addr, keeps_other, publishes } => {
+                self.revalidate(snat_addr, keeps_other, publishes);
             }
         }
         assert_eq!(self.nat.len(), self.model.len(), "connections after {step:?}");
@@ -174,18 +186,18 @@ impl Lab {
     }
 
     fn tick(&mut self) {
-        self.nat.tick(self.now, &self.policy, usize::MAX);
+        self.nat.tick(self.now, usize::MAX);
         self.model.hear(self.now);
         self.model.tick();
     }
 
     /// Sends a packet, and holds what comes of it against the model.
     fn send(&mut self, packet: Packet) {
-        let seen = self.nat.translate(self.now, packet.from(), &packet.view(), &self.policy);
+        let seen = self.nat.translate(self.now, packet.from(), &packet.view());
         let verdict = match seen {
             Ok(Translation::Edit { edit, to }) => Verdict::Passes { ends: ends(&edit), to },
             Ok(Translation::NotOurs) => Verdict::NotOurs,
-            Err(refusal) => Verdict::Refused(refusal),
+            Err(reason) => Verdict::Refused(reason),
         };
         self.model.hear(self.now);
         self.model.check(&packet, verdict);
@@ -203,20 +215,19 @@ impl Lab {
 
     /// All expires; then nothing is held, and every port can be had in its parity, by somebody else each.
     fn finish(mut self) {
-        self.follow(0, true, false);
+        self.revalidate(0, true, false);
         self.step(&Step::Wait(AGES));
         self.step(&Step::Tick);
         assert_eq!((self.nat.len(), self.nat.mappings()), (0, 0), "held in the end");
         for client in 0..CLIENTS {
-            self.take_share(client);
+            self.take_quota_share(client);
         }
         for transport in [Transport::Udp, Transport::Echo, Transport::Sctp] {
             let mut ports = HashSet::new();
             for (owner, port) in (10..).zip(PORTS) {
                 let packet = Packet::out(transport, owner, port, remote(transport, 0, port), true);
-                let seen =
-                    self.nat.translate(self.now, packet.from(), &packet.view(), &self.policy);
-                let Ok(Translation::Edit { edit, to: Side::Outside }) = seen else {
+                let seen = self.nat.translate(self.now, packet.from(), &packet.view());
+                let Ok(Translation::Edit { edit, to: Realm::External }) = seen else {
                     panic!("{transport:?}, port {port}: {seen:?}");
                 };
                 assert_eq!(edit.src.port % 2, port % 2, "parity, {transport:?}");
@@ -226,11 +237,11 @@ impl Lab {
     }
 
     /// An owner that holds nothing gets as many ports as one may have: four times what is left.
-    fn take_share(&mut self, owner: u8) {
+    fn take_quota_share(&mut self, owner: u8) {
         for port in PORTS {
             let to = remote(Transport::Udp, 0, port);
             let packet = Packet::out(Transport::Udp, owner, port, to, true);
-            let seen = self.nat.translate(self.now, packet.from(), &packet.view(), &self.policy);
+            let seen = self.nat.translate(self.now, packet.from(), &packet.view());
             assert!(matches!(seen, Ok(Translation::Edit { .. })), "{packet:?}: {seen:?}");
         }
         assert_eq!((self.nat.len(), self.nat.mappings()), (13, 13), "share of owner {owner}");
@@ -243,7 +254,7 @@ fn ends(edit: &Edit) -> (Endpoint, Endpoint) {
     (edit.src, edit.dst)
 }
 
-fn policy(outside: u8, keeps_other: bool, publishes: bool) -> Policy {
+fn policy(snat_addr: u8, keeps_other: bool, publishes: bool) -> Policy {
     let v4 = |address| match address {
         std::net::IpAddr::V4(v4) => v4,
         std::net::IpAddr::V6(_) => unreachable!("all are IPv4"),
@@ -252,17 +263,17 @@ fn policy(outside: u8, keeps_other: bool, publishes: bool) -> Policy {
         transport: Transport::Udp,
         address: None,
         ports: SERVER_PORT..=SERVER_PORT,
-        to4: Some(v4(model::client(0))),
-        to6: None,
+        to_v4: Some(v4(model::client(0))),
+        to_v6: None,
         to_port: 1,
         owner: OwnerId(0),
         allow_from: Vec::new(),
     };
-    let other = keeps_other.then(|| local(1 - outside));
+    let other = keeps_other.then(|| external_addr(1 - snat_addr));
     Policy {
-        outside4: Some(v4(local(outside))),
-        outside6: None,
-        local: std::iter::once(local(outside)).chain(other).collect(),
+        external_v4: Some(v4(external_addr(snat_addr))),
+        external_v6: None,
+        host_addrs: std::iter::once(external_addr(snat_addr)).chain(other).collect(),
         ports: PORTS,
         published: if publishes { vec![server] } else { Vec::new() },
         quota: 1_000,

@@ -5,14 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch::config::IfName;
-use vswitch_api::policy::PolicyChange;
 use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
-use vswitch_api::routes;
+use vswitch_api::port_settings::SettingsChange;
 use wire::MacAddr;
 
-use crate::cli::Global;
 use crate::error::Outcome;
-use crate::policy::PolicyArgs;
+use crate::global::Global;
+use crate::port_settings::PortSettingsArgs;
 use crate::publish::PublishArgs;
 use crate::{output, publish, value};
 
@@ -25,8 +24,8 @@ pub(crate) struct AttachArgs {
     /// The namespace: of a process id, at a path, or a name of `ip netns`
     #[arg(long, value_name = "PID|PATH|NAME", value_parser = value::netns)]
     netns: NetnsRef,
-    /// Name of the attachment: a DNS label, unique on this switch
-    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    /// Name of the attachment, unique in its network
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: String,
     /// The network to join [default: the first one]
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
@@ -36,7 +35,7 @@ pub(crate) struct AttachArgs {
     #[command(flatten)]
     publish: PublishArgs,
     #[command(flatten)]
-    policy: PolicyArgs,
+    settings: PortSettingsArgs,
 }
 
 /// What can be fixed instead of being handed out.
@@ -84,12 +83,14 @@ impl AddressArgs {
             name,
             netns,
             network,
-            ip: self.ip,
-            ip6: self.ip6,
+            ipv4: self.ip,
+            ipv6: self.ip6,
             mac: self.mac.map(|mac| mac.to_string()),
             ifname: self.ifname.map(|ifname| ifname.to_string()),
-            policy: PolicyChange::default(),
+            settings: SettingsChange::default(),
             publish: Vec::new(),
+            aliases: Vec::new(),
+            labels: std::collections::BTreeMap::new(),
         }
     }
 }
@@ -97,11 +98,12 @@ impl AddressArgs {
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let request = AttachRequest {
-            policy: self.policy.change()?,
+            settings: self.settings.change()?,
             publish: self.publish.publications(),
             ..self.address.request(self.name, self.netns, self.network)
         };
-        let port: PortDetail = global.client()?.post(routes::PORTS, &request)?;
+        let client = global.client()?;
+        let port = client.wait(client.attach(&request))?;
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)
     }

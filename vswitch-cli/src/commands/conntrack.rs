@@ -8,11 +8,10 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed, Tuple};
-use vswitch_api::routes;
 
-use crate::cli::Global;
 use crate::client::Client;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table, value};
 
@@ -95,7 +94,7 @@ impl ConntrackArgs {
             }
             ConntrackCommand::Flush { filter } => {
                 let filter = ConnectionFilter::from(filter);
-                let flushed: Flushed = client.delete(routes::CONNTRACK, &filter)?;
+                let flushed = client.wait(client.flush_connections(&filter))?;
                 output::show(global.format, &flushed, said)?;
             }
             ConntrackCommand::Watch { filter, pace } => {
@@ -108,8 +107,8 @@ impl ConntrackArgs {
 
 /// Those that the filter picks, in the order of their containers and addresses.
 fn connections(client: &Client, filter: &ConnectionFilter) -> Outcome<Vec<Connection>> {
-    let mut rows: Vec<Connection> = client.get(routes::CONNTRACK)?;
-    rows.retain(|row| filter.picks(row));
+    let mut rows = client.wait(client.connections())?;
+    rows.retain(|row| filter.matches(row));
     rows.sort_by(|a, b| {
         let key = |row: &Connection| (row.original.src, row.original.dst);
         (&a.container, &a.protocol, key(a)).cmp(&(&b.container, &b.protocol, key(b)))

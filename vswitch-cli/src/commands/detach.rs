@@ -3,12 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use hyper::Method;
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::{output, value};
 
 /// Unplug a container; its interface and addresses are gone
@@ -26,8 +23,8 @@ Examples:
 
 impl DetachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let path = route(routes::PORT, &self.name);
-        global.client()?.send(&Method::DELETE, &path, None::<&()>)?;
+        let client = global.client()?;
+        client.wait(client.detach(&self.name))?;
         output::done(global.format, &format!("{} is detached", self.name))?;
         Ok(ExitCode::SUCCESS)
     }

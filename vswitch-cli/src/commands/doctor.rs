@@ -10,11 +10,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
-use vswitch_api::routes;
-use vswitch_api::status::Status;
 
-use crate::cli::Global;
 use crate::error::{EXIT_FAILED, Outcome};
+use crate::global::Global;
 use crate::table::Column::Text;
 use crate::{output, table};
 
@@ -80,7 +78,8 @@ impl DoctorArgs {
 
 fn examine(global: &Global) -> Outcome<Vec<Row>> {
     let setting = machine::setting;
-    let status: Result<Status, _> = global.client()?.get(routes::STATUS);
+    let client = global.client()?;
+    let status = client.wait(client.status());
     let ports = status.as_ref().map_or(0, |status| status.ports);
     Ok(vec![
         checks::kernel(&setting("kernel/osrelease").unwrap_or_default()),

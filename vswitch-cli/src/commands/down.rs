@@ -7,17 +7,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use hyper::Method;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use vswitch::config::StateDir;
-use vswitch_api::routes;
-use vswitch_api::status::Status;
+use vswitch_client::ClientError;
 
-use crate::cli::Global;
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::error::{Failure, Outcome};
+use crate::global::Global;
 use crate::limits::{DOWN_LOOK, DOWN_POLL, DOWN_TIMEOUT};
 use crate::output;
 use progress::{Next, Ports, Progress};
@@ -44,12 +42,12 @@ impl DownArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let (client, socket) = (global.client()?, global.socket());
         // Held before the request, so that the number cannot come to mean another process.
-        let pid = match client.daemon_pid() {
+        let pid = match client.wait(client.daemon_pid()) {
             Err(absent @ ClientError::NoDaemon(_)) => return self.clear(global, absent),
             pid => pid?,
         };
         let process = pid.and_then(|pid| Some((watch(pid)?, ports(&client, pid))));
-        client.send(&Method::POST, routes::SHUTDOWN, None::<&()>)?;
+        client.wait(client.shutdown())?;
         if let Some((process, ports)) = process {
             await_end(&process, &ports, &socket)?;
         }
@@ -62,7 +60,7 @@ impl DownArgs {
     /// Nobody answers: perhaps somebody was killed.
     fn clear(self, global: &Global, absent: ClientError) -> Outcome {
         let (state_dir, socket) = (self.state_dir.unwrap_or_default(), global.socket());
-        let cleared = vswitch::clear_left_over(state_dir.path(), &socket).map_err(|error| {
+        let cleared = vswitch::clean_up_after_crash(state_dir.path(), &socket).map_err(|error| {
             let said = format!("no switch answers at {}, and {error}", socket.display());
             Failure::new(said).with_hint(
                 "--socket names a switch that runs, --state-dir one that was killed; both need root",
@@ -80,7 +78,7 @@ impl DownArgs {
 
 /// The daemon's ports, to see how it gets on.
 fn ports(client: &Client, pid: i32) -> Ports {
-    let status: Result<Status, _> = client.get(routes::STATUS);
+    let status = client.wait(client.status());
     Ports::of(pid, status.map_or(1, |status| status.workers))
 }
 
@@ -98,7 +96,7 @@ fn await_end(process: &OwnedFd, ports: &Ports, socket: &Path) -> Outcome<()> {
         }
         match progress.look(ports.open(), DOWN_LOOK) {
             Next::GiveUp => return Err(still_there(socket)),
-            Next::Say(left, first) => output::complain(&format!(
+            Next::Say(left, first) => output::print_error(&format!(
                 "the switch closes its ports: {left} of {first} are left\n"
             )),
             Next::Wait => {}

@@ -3,13 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use hyper::Method;
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
-use vswitch_api::routes;
 use wire::MacAddr;
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table, value};
 
@@ -72,18 +70,18 @@ impl FdbArgs {
         let client = global.client()?;
         match self.command.unwrap_or(FdbCommand::Ls) {
             FdbCommand::Ls => {
-                let entries: Vec<FdbEntry> = client.get(routes::FDB)?;
+                let entries = client.wait(client.fdb())?;
                 output::show(global.format, &entries, |entries| render(entries))?;
             }
             FdbCommand::Add { key, port } => {
                 let entry = StaticEntry { key: key.into(), port };
-                client.send(&Method::PUT, routes::FDB, Some(&entry))?;
+                client.wait(client.set_static(&entry))?;
                 let done = format!("{} is behind {}", entry.key.mac, entry.port);
                 output::done(global.format, &done)?;
             }
             FdbCommand::Del { key } => {
                 let key = EntryKey::from(key);
-                client.send(&Method::DELETE, routes::FDB, Some(&key))?;
+                client.wait(client.remove_static(&key))?;
                 output::done(global.format, &format!("{} is forgotten", key.mac))?;
             }
         }

@@ -5,12 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use vswitch_api::port::PortDetail;
 use vswitch_api::publish::Publication;
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::Outcome;
-use crate::{human, output, policy, publish, table, value};
+use crate::global::Global;
+use crate::{human, output, port_settings, publish, table, value};
 
 /// Show everything about one attached container
 #[derive(Debug, Args)]
@@ -28,7 +26,8 @@ Examples:
 
 impl InspectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let port: PortDetail = global.client()?.get(&route(routes::PORT, &self.name))?;
+        let client = global.client()?;
+        let port = client.wait(client.port(&self.name))?;
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -63,15 +62,15 @@ fn render(detail: &PortDetail) -> String {
         ("dropped", port.drops.to_string()),
         ("drop reasons", table::list(reasons)),
     ];
-    table::pairs(facts.into_iter().chain(policy::rows(&detail.policy)).chain(counted))
+    table::pairs(facts.into_iter().chain(port_settings::rows(&detail.settings)).chain(counted))
 }
 
-/// A publication, and why it is not open.
+/// A publication, and why it is pending.
 fn published(detail: &PortDetail, publication: &Publication) -> String {
     let line = publish::line(publication);
-    match detail.port.not_open.iter().find(|one| one.ports == publication.ports) {
+    match detail.port.publish_pending.iter().find(|one| one.ports == publication.ports) {
         None => line,
-        Some(shut) => format!("{line} (not open: {})", shut.reason),
+        Some(pending) => format!("{line} (pending: {})", pending.reason),
     }
 }
 
@@ -84,11 +83,11 @@ mod tests {
         let detail: PortDetail = serde_json::from_value(serde_json::json!({
             "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
             "ipv4": "10.99.0.2", "ipv6": "fd00::2", "netns": "pid:42", "state": "loop-blocked", "publish": [],
-            "not_open": [{"ports": "53:53/udp", "reason": "port 53/udp of this host is taken"}],
+            "publish_pending": [{"ports": "53:53/udp", "reason": "port 53/udp of this host is taken"}],
             "rx_frames": 12, "tx_frames": 15, "rx_bytes": 1536, "tx_bytes": 20, "drops": 3,
             "prefix_len": 16, "prefix_len6": 64, "gateway": "10.99.0.1", "gateway6": "fd00::1",
             "mtu": 1500, "netns_path": "/proc/42/ns/net", "offloads": ["csum", "tso4"],
-            "queues": 1, "blocked_s": 7, "published": [{"ports": "8080:80", "allow_from": ["10.0.0.0/8"]}, {"ports": "53:53/udp"}], "policy": { "vlan": { "mode": "access", "id": 10 } },
+            "queues": 1, "blocked_s": 7, "published": [{"ports": "8080:80", "allow_from": ["10.0.0.0/8"]}, {"ports": "53:53/udp"}], "settings": { "vlan": { "mode": "access", "id": 10 } },
             "drops_by_reason": { "malformed": 3 },
         }))
         .unwrap();
@@ -103,7 +102,7 @@ ipv4             10.99.0.2/16 via 10.99.0.1
 ipv6             fd00::2/64 via fd00::1
 namespace        pid:42 (/proc/42/ns/net)
 state            loop-blocked for another 7s
-published        8080:80/tcp from 10.0.0.0/8, 53:53/udp (not open: port 53/udp of this host is taken)
+published        8080:80/tcp from 10.0.0.0/8, 53:53/udp (pending: port 53/udp of this host is taken)
 offloads         csum, tso4
 queues           1
 vlan             access 10

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use vswitch_api::port::Port;
 use vswitch_api::publish::PortSpec;
-use vswitch_api::routes;
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table};
 
@@ -26,7 +25,8 @@ Examples:
 
 impl LsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let ports: Vec<Port> = global.client()?.get(routes::PORTS)?;
+        let client = global.client()?;
+        let ports = client.wait(client.ports())?;
         output::show(global.format, &ports, |ports| render(ports))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -70,13 +70,13 @@ fn render(ports: &[Port]) -> String {
 
 /// A publication, and whether it is open.
 fn published(port: &Port, ports: &PortSpec) -> String {
-    let is_open = !port.not_open.iter().any(|one| one.ports == *ports);
-    if is_open { ports.to_string() } else { format!("{ports} (not open)") }
+    let is_open = !port.publish_pending.iter().any(|one| one.ports == *ports);
+    if is_open { ports.to_string() } else { format!("{ports} (pending)") }
 }
 
 #[cfg(test)]
 mod tests {
-    use vswitch_api::port::NotOpen;
+    use vswitch_api::port::PendingPublication;
 
     use super::*;
 
@@ -92,7 +92,10 @@ mod tests {
             netns: "a".into(),
             state: "up".into(),
             publish: vec!["8080:80".parse().unwrap(), "53:53/udp".parse().unwrap()],
-            not_open: vec![NotOpen { ports: "53:53/udp".parse().unwrap(), reason: "taken".into() }],
+            publish_pending: vec![PendingPublication {
+                ports: "53:53/udp".parse().unwrap(),
+                reason: "taken".into(),
+            }],
             rx_frames: 12,
             tx_frames: 15,
             rx_bytes: 1536,
@@ -103,7 +106,7 @@ mod tests {
             render(&[port]),
             "\
 NAME  NETWORK  IFNAME  MAC                IPV4       IPV6     NETNS  STATE       RX    TX  DROPS  PUBLISHED
-a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k  8080:80/tcp, 53:53/udp (not open)
+a     br0      eth0    02:00:00:00:00:0a  10.99.0.2  fd00::2  a      up     1.5 KiB  20 B  12.3k  8080:80/tcp, 53:53/udp (pending)
 "
         );
     }

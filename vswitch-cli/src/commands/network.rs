@@ -4,11 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use vswitch_api::network::{Network, NetworkDetail};
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table, value};
 
@@ -43,11 +41,11 @@ impl NetworkArgs {
         let client = global.client()?;
         match self.command {
             NetworkCommand::Ls => {
-                let networks: Vec<Network> = client.get(routes::NETWORKS)?;
+                let networks = client.wait(client.networks())?;
                 output::show(global.format, &networks, |networks| list(networks))?;
             }
             NetworkCommand::Inspect { name } => {
-                let network: NetworkDetail = client.get(&route(routes::NETWORK, &name))?;
+                let network = client.wait(client.network(&name))?;
                 output::show(global.format, &network, inspect)?;
             }
         }

@@ -3,13 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use vswitch_api::policy::PortPolicy;
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::{Failure, Outcome};
-use crate::policy::{self, PolicyArgs};
+use crate::global::Global;
+use crate::port_settings::{self, PortSettingsArgs};
 use crate::{output, value};
 
 /// Show and change what a port may do
@@ -45,26 +42,25 @@ enum PortCommand {
         #[arg(value_parser = value::name)]
         name: String,
         #[command(flatten)]
-        policy: PolicyArgs,
+        settings: PortSettingsArgs,
     },
 }
 
 impl PortArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let policy: PortPolicy = match self.command {
-            PortCommand::Show { name } => {
-                global.client()?.get(&route(routes::PORT_POLICY, &name))?
-            }
-            PortCommand::Set { name, policy } => {
-                let change = policy.change()?;
+        let client = global.client()?;
+        let settings = match self.command {
+            PortCommand::Show { name } => client.wait(client.port_settings(&name))?,
+            PortCommand::Set { name, settings } => {
+                let change = settings.change()?;
                 if change.is_empty() {
                     return Err(Failure::usage(format!("nothing to change of {name}"))
                         .with_hint("see `vswitch port set --help` for what there is"));
                 }
-                global.client()?.patch(&route(routes::PORT_POLICY, &name), &change)?
+                client.wait(client.change_port_settings(&name, &change))?
             }
         };
-        output::show(global.format, &policy, policy::render)?;
+        output::show(global.format, &settings, port_settings::render)?;
         Ok(ExitCode::SUCCESS)
     }
 }

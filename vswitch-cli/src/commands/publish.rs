@@ -4,11 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch_api::publish::{PortSpec, Prefix, Publication};
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::{output, publish, value};
 
 /// Publish a port of an attached container
@@ -44,8 +42,8 @@ Take it back with `vswitch unpublish`; see what there is with `vswitch inspect`.
 impl PublishArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let wanted = Publication { ports: self.ports, allow_from: self.allow_from };
-        let path = route(routes::PORT_PUBLISHED, &self.name);
-        let published: Publication = global.client()?.post(&path, &wanted)?;
+        let client = global.client()?;
+        let published = client.wait(client.publish(&self.name, &wanted))?;
         let said = |published: &Publication| {
             format!("{} publishes {}\n", self.name, publish::line(published))
         };

@@ -5,20 +5,19 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
-use hyper::Method;
 use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
 use vswitch_api::error::ErrorCode;
-use vswitch_api::policy::PolicyChange;
-use vswitch_api::port::{AttachRequest, NetnsRef, Port, PortDetail};
+use vswitch_api::port::{AttachRequest, NetnsRef, Port};
+use vswitch_api::port_settings::SettingsChange;
 use vswitch_api::publish::Publication;
-use vswitch_api::routes;
+use vswitch_client::ClientError;
 
-use crate::cli::Global;
-use crate::client::{Client, ClientError, route};
+use crate::client::Client;
 use crate::commands::attach::AddressArgs;
 use crate::error::{Failure, Outcome};
+use crate::global::Global;
 use crate::output;
-use crate::policy::PolicyArgs;
+use crate::port_settings::PortSettingsArgs;
 use crate::publish::{self, PublishArgs};
 use crate::value::{self, NetworkMode};
 
@@ -31,7 +30,7 @@ use crate::value::{self, NetworkMode};
 #[command(override_usage = "vswitch run [OPTIONS] --name <NAME> -- <CMD>...")]
 pub(crate) struct RunArgs {
     /// Name of the attachment; needed on a network of the switch
-    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: Option<String>,
     /// A network of the switch [default: the first one], or another kind of network
     #[arg(long, value_name = "NETWORK|host|container:NAME|none")]
@@ -42,7 +41,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     publish: PublishArgs,
     #[command(flatten)]
-    policy: PolicyArgs,
+    settings: PortSettingsArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -66,11 +65,11 @@ Examples:
 
 impl RunArgs {
     pub(crate) fn execute(mut self, global: &Global) -> Outcome {
-        let policy = std::mem::take(&mut self.policy).change()?;
+        let settings = std::mem::take(&mut self.settings).change()?;
         let mode = match self.network.clone() {
-            None => return self.attached(global, None, policy),
+            None => return self.attached(global, None, settings),
             Some(NetworkMode::Network(network)) => {
-                return self.attached(global, Some(network), policy);
+                return self.attached(global, Some(network), settings);
             }
             Some(other) if !self.address.is_empty() => {
                 return Err(Failure::usage(format!(
@@ -82,7 +81,7 @@ impl RunArgs {
                     "--publish needs a network of the switch, not {other}"
                 )));
             }
-            Some(other) if !policy.is_empty() => {
+            Some(other) if !settings.is_empty() => {
                 return Err(Failure::usage(format!(
                     "what a port may do needs a network of the switch, not {other}"
                 )));
@@ -99,24 +98,24 @@ impl RunArgs {
         mut self,
         global: &Global,
         network: Option<String>,
-        policy: PolicyChange,
+        settings: SettingsChange,
     ) -> Outcome {
         let name = self.name.take().ok_or_else(|| {
             Failure::usage("--name is needed on a network of the switch, such as --name a")
         })?;
         let client = global.client()?;
         // Nothing is isolated for a switch that is not there.
-        client.daemon_pid()?;
+        client.wait(client.daemon_pid())?;
         let sandbox = Sandbox::new(Mode::New)?;
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
         let address = std::mem::take(&mut self.address);
         let request = AttachRequest {
-            policy,
+            settings,
             publish: std::mem::take(&mut self.publish).publications(),
             ..address.request(name, NetnsRef::Path(netns.to_owned()), network)
         };
         let picks = request.publish.iter().any(|one| one.ports.host().is_none());
-        let detail: PortDetail = client.post(routes::PORTS, &request)?;
+        let detail = client.wait(client.attach(&request))?;
         if picks {
             say_ports(&detail.published);
         }
@@ -130,7 +129,7 @@ impl RunArgs {
 
     /// Runs it in the namespace of another attachment.
     fn joined(self, client: &Client, name: &str) -> Outcome {
-        let detail: PortDetail = client.get(&route(routes::PORT, name))?;
+        let detail = client.wait(client.port(name))?;
         let sandbox = Sandbox::new(Mode::Join(detail.netns_path))?;
         sandbox.set_hosts(&hosts(&detail.port))?;
         self.enter(sandbox)
@@ -154,14 +153,14 @@ fn hosts(port: &Port) -> [(IpAddr, Vec<String>); 2] {
 /// Says, beside the command's own output, which ports of the host were picked.
 fn say_ports(published: &[Publication]) {
     for publication in published {
-        output::complain(&format!("published {}\n", publish::line(publication)));
+        output::print_error(&format!("published {}\n", publish::line(publication)));
     }
 }
 
 /// The switch may have seen the namespace's end before: then there is nothing to do. That the
 /// command has ended, and how, counts more than a failure here.
 fn detach(client: &Client, name: &str) {
-    match client.send(&Method::DELETE, &route(routes::PORT, name), None::<&()>) {
+    match client.wait(client.detach(name)) {
         Ok(()) => {}
         Err(ClientError::Api(error)) if error.code == ErrorCode::NotFound => {}
         Err(error) => {

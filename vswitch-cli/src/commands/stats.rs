@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use vswitch_api::routes;
 use vswitch_api::stats::{PortStats, Stats, WorkerStats};
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::output::Format;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table};
@@ -29,7 +28,8 @@ pub(crate) struct StatsArgs {
 
 const EXAMPLES: &str = "\
 Directions are the switch's: RX came from the container. For every worker
-received + generated + flood copies == sent + dropped + consumed + held.
+received + generated + flood copies + handoff received
+== sent + dropped + consumed + in flight + handed off.
 With --watch and --format json every line is one JSON object with the counters.
 
 Examples:
@@ -40,14 +40,14 @@ Examples:
 impl StatsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        let mut before: Stats = client.get(routes::STATS)?;
+        let mut before = client.wait(client.stats())?;
         let Some(interval) = self.watch else {
             output::show(global.format, &before, render)?;
             return Ok(ExitCode::SUCCESS);
         };
         for _ in 0..self.count.unwrap_or(u64::MAX) {
             std::thread::sleep(Duration::from_secs(interval));
-            let now: Stats = client.get(routes::STATS)?;
+            let now = client.wait(client.stats())?;
             match global.format {
                 Format::Table => output::text(&render_rates(&before, &now, interval))?,
                 Format::Json => output::json_line(&now)?,
@@ -101,7 +101,7 @@ fn render_workers(stats: &Stats) -> String {
         Number("SENT"),
         Number("DROPPED"),
         Number("CONSUMED"),
-        Number("HELD"),
+        Number("IN FLIGHT"),
         Number("MACS"),
         Number("MOVES"),
         Number("FDB FULL"),
@@ -119,7 +119,7 @@ fn render_workers(stats: &Stats) -> String {
                 human::count(worker.sent),
                 human::count(worker.dropped),
                 human::count(worker.consumed),
-                worker.held.to_string(),
+                worker.in_flight.to_string(),
                 worker.fdb_entries.to_string(),
                 human::count(worker.mac_moves),
                 human::count(worker.fdb_full),
@@ -130,16 +130,17 @@ fn render_workers(stats: &Stats) -> String {
     );
     if stats.workers.len() > 1 {
         shown.push('\n');
-        shown += &render_handed(stats);
+        shown += &render_handoffs(stats);
     }
     shown
 }
 
 /// What workers have handed to each other for translation.
-fn render_handed(stats: &Stats) -> String {
-    let columns = [Number("WORKER"), Number("TAKEN OVER"), Number("HANDED OVER")];
+fn render_handoffs(stats: &Stats) -> String {
+    let columns = [Number("WORKER"), Number("HANDOFF RECEIVED"), Number("HANDED OFF")];
     let row = |worker: &WorkerStats| {
-        let (taken, handed) = (human::count(worker.taken_over), human::count(worker.handed_over));
+        let (taken, handed) =
+            (human::count(worker.handoff_received), human::count(worker.handed_off));
         [worker.worker.to_string(), taken, handed]
     };
     table::table(columns, stats.workers.iter().map(row))

@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch_api::limits::Limit;
-use vswitch_api::routes;
 use vswitch_api::status::{Status, UplinkStatus};
 
-use crate::cli::Global;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table};
 
@@ -30,12 +29,13 @@ Examples:
 
 impl StatusArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let client = global.client()?;
         if self.limits {
-            let limits: Vec<Limit> = global.client()?.get(routes::LIMITS)?;
+            let limits = client.wait(client.limits())?;
             output::show(global.format, &limits, |limits| render_limits(limits))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let status: Status = global.client()?.get(routes::STATUS)?;
+        let status = client.wait(client.status())?;
         output::show(global.format, &status, render)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -71,9 +71,11 @@ fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
         "" => "-".to_owned(),
         device => format!("{device}, MTU {}", uplink.mtu),
     };
-    let published = match uplink.not_open {
+    let published = match uplink.publish_pending {
         0 => uplink.published.to_string(),
-        shut => format!("{}, and {shut} not open (`vswitch inspect` says why)", uplink.published),
+        pending => {
+            format!("{}, and {pending} pending (`vswitch inspect` says why)", uplink.published)
+        }
     };
     vec![
         ("out", state),
@@ -101,23 +103,23 @@ fn workers(status: &Status) -> String {
 
 fn render_limits(limits: &[Limit]) -> String {
     let columns = [
-        Text("PART"),
+        Text("COMPONENT"),
         Text("LIMIT"),
         Number("VALUE"),
         Text("UNIT"),
         Number("HITS"),
-        Text("BEYOND"),
+        Text("ON EXCEED"),
     ];
     table::table(
         columns,
         limits.iter().map(|limit| {
             [
-                limit.part.clone(),
+                limit.component.clone(),
                 limit.name.clone(),
                 limit.value.to_string(),
                 limit.unit.clone(),
                 limit.hits.map_or_else(|| "-".to_owned(), |hits| hits.to_string()),
-                limit.beyond.clone(),
+                limit.on_exceed.clone(),
             ]
         }),
     )
@@ -131,18 +133,18 @@ mod tests {
     fn a_row_a_limit() {
         let limit = |name: &str, hits| Limit {
             name: name.into(),
-            part: "fastpath".into(),
+            component: "fastpath".into(),
             value: 8192,
             unit: "ports".into(),
-            beyond: "an attach is refused".into(),
+            on_exceed: "an attach is refused".into(),
             hits,
         };
         assert_eq!(
             render_limits(&[limit("PORTS_MAX", Some(3)), limit("A", None)]),
             "\
-PART      LIMIT      VALUE  UNIT   HITS  BEYOND
-fastpath  PORTS_MAX   8192  ports     3  an attach is refused
-fastpath  A           8192  ports     -  an attach is refused
+COMPONENT  LIMIT      VALUE  UNIT   HITS  ON EXCEED
+fastpath   PORTS_MAX   8192  ports     3  an attach is refused
+fastpath   A           8192  ports     -  an attach is refused
 "
         );
     }
@@ -194,7 +196,7 @@ state       /var/lib/vswitch
             ipv6: None,
             snat_ports: "20000-32767".into(),
             published: 2,
-            not_open: 1,
+            publish_pending: 1,
             connections: 7,
         };
         let status = Status { uplink_detail: Some(detail), ..status };
@@ -207,7 +209,7 @@ out              waiting (there is no default route)
   ipv4           192.0.2.1
   ipv6           -
   from ports     20000-32767
-  published      2, and 1 not open (`vswitch inspect` says why)
+  published      2, and 1 pending (`vswitch inspect` says why)
   connections    7
 "
             ),

@@ -3,13 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use hyper::Method;
 use vswitch_api::publish::{PortSpec, PublicationKey};
-use vswitch_api::routes;
 
-use crate::cli::Global;
-use crate::client::route;
 use crate::error::Outcome;
+use crate::global::Global;
 use crate::{output, value};
 
 /// Take a published port back
@@ -35,8 +32,8 @@ Examples:
 impl UnpublishArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let key = PublicationKey { ports: self.ports };
-        let path = route(routes::PORT_PUBLISHED, &self.name);
-        global.client()?.send(&Method::DELETE, &path, Some(&key))?;
+        let client = global.client()?;
+        client.wait(client.unpublish(&self.name, &key))?;
         output::done(global.format, &format!("{} no longer publishes {}", self.name, self.ports))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -13,12 +13,11 @@ use vswitch::config::{
 };
 use vswitch::{Ready, SocketError};
 use vswitch_api::network::NetworkDetail;
-use vswitch_api::routes;
 use vswitch_api::status::Status;
 
-use crate::cli::Global;
-use crate::client::{Client, route};
+use crate::client::Client;
 use crate::error::{Failure, Outcome};
+use crate::global::Global;
 use crate::output::{self, Format};
 use crate::{table, value};
 
@@ -186,12 +185,12 @@ fn start_and_show(config: &Config, format: Format) -> Outcome<()> {
     let socket = config.socket_path();
     let client = Client::new(&socket)?;
     // The daemon would say so too, but it would write a log first.
-    if client.daemon_pid().is_ok() {
+    if client.wait(client.daemon_pid()).is_ok() {
         return Err(Failure::new(SocketError::Served(socket).to_string()));
     }
     let log = background::start(config.state_dir.path())?;
-    let status: Status = client.get(routes::STATUS)?;
-    let network: NetworkDetail = client.get(&route(routes::NETWORK, &status.bridge))?;
+    let status = client.wait(client.status())?;
+    let network = client.wait(client.network(&status.bridge))?;
     output::show(format, &status, |status| summary(status, &network, config, &log))
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Process, Snapshot, wait_for};
+use testkit::{Process, Snapshot, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// Failed: the switch or the kernel says no.
 const FAILED: &[i32] = &[1];
@@ -39,7 +41,7 @@ impl World {
 struct Scene {
     host: Host,
     a: Container,
-    netns: crate::harness::Netns,
+    netns: testkit::Netns,
 }
 
 impl Scene {

@@ -7,7 +7,9 @@ use wire::frames::{self, Link};
 use wire::ndp::{self, Message, NdpOption};
 use wire::{MacAddr, Protocol, arp, ip, udp};
 
-use crate::harness::{Container, Host, SEND_FRAME, wait_for};
+use testkit::{SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 const TIMES: u64 = 20;
 
@@ -221,7 +223,7 @@ fn what_only_bridges_say_is_dropped() {
         "mac-control",
         &format!("{}{from}88080001ffff{rest}", hex(&victim.mac.0)),
     );
-    scene.refused("LLDP", "reserved-group", &format!("0180c200000e{from}88cc{rest}"));
+    scene.refused("LLDP", "reserved-multicast", &format!("0180c200000e{from}88cc{rest}"));
     scene.refused(
         "a zero source",
         "zero-source-mac",
@@ -234,7 +236,7 @@ fn what_only_bridges_say_is_dropped() {
     );
     scene.refused(
         "a group as source",
-        "bad-source-mac",
+        "multicast-source-mac",
         &format!("ffffffffffff01005e00000188b5{rest}"),
     );
     scene.is_well();

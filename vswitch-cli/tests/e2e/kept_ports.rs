@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, HOST4};
-use crate::harness::{Host, Netns, Process, wait_for};
+use testkit::{FAR4, HOST4, Netns, Process, Remote, wait_for};
+
+use crate::harness::Host;
 
 const ANY4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
@@ -43,7 +44,7 @@ fn kept(host: &Host) -> Vec<String> {
 #[test]
 fn who_cannot_have_a_port_again_keeps_the_others_and_gets_it_later() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto"]);
     let web = host.container_with("web", &["-p", "8080:80", "-p", "8081:80", "-p", "8082:80"]);
     let _service = web.serve("tcp", ANY4, 80);
@@ -56,17 +57,19 @@ fn who_cannot_have_a_port_again_keeps_the_others_and_gets_it_later() {
     });
     let detail = host.inspect("web");
     assert_eq!((detail.published.len(), kept(&host).len()), (3, 3));
-    let [shut] = &detail.port.not_open[..] else { panic!("{:?}", detail.port.not_open) };
+    let [shut] = &detail.port.publish_pending[..] else {
+        panic!("{:?}", detail.port.publish_pending)
+    };
     assert_eq!(shut.ports.to_string(), "8081:80/tcp");
     assert!(shut.reason.contains("python3"), "{}", shut.reason);
-    assert!(host.ok(&["ls"]).contains("8081:80/tcp (not open)"));
+    assert!(host.ok(&["ls"]).contains("8081:80/tcp (pending)"));
     assert!(host.ok(&["inspect", "web"]).contains(&shut.reason));
-    assert!(host.ok(&["status"]).contains("2, and 1 not open"));
+    assert!(host.ok(&["status"]).contains("2, and 1 pending"));
     // The port is the holder's, for a neighbour as well.
     assert_eq!(host.container("b").ok(&["python3", "-c", FETCH]).trim(), "200");
     drop(holder);
     wait_for("it is open again", REOPENED_MAX, || {
-        host.inspect("web").port.not_open.is_empty() && far.can_ask("tcp", HOST4, 8081)
+        host.inspect("web").port.publish_pending.is_empty() && far.can_ask("tcp", HOST4, 8081)
     });
     assert_eq!(far.ask("tcp", HOST4, 8081).0, FAR4);
     host.ok(&["unpublish", "web", "8081:80"]);
@@ -82,13 +85,13 @@ fn what_is_not_open_can_be_withdrawn() {
     host.down();
     let holder = take(host.netns(), 8080);
     host.up(&["--uplink", "auto"]);
-    assert_eq!(host.inspect("web").port.not_open.len(), 1);
+    assert_eq!(host.inspect("web").port.publish_pending.len(), 1);
     host.ok(&["unpublish", "web", "8080:80"]);
     assert!(host.inspect("web").published.is_empty() && kept(&host).is_empty());
     drop(holder);
     // It is not open either when it is published anew.
     host.ok(&["publish", "web", "8080:80"]);
-    assert!(host.inspect("web").port.not_open.is_empty());
+    assert!(host.inspect("web").port.publish_pending.is_empty());
 }
 
 /// With a directory in the way of a file of its own, the switch cannot change the host's setting.

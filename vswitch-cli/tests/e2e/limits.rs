@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Container, Host, Netns, Process, SEND_FRAME, wait_for};
+use testkit::{Netns, Process, SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// Sends frames to everybody from so many source addresses in turn: `IFNAME COUNT`.
 const FLOOD_SOURCES: &str = "\
@@ -96,7 +98,7 @@ fn a_storm_is_cut_and_the_others_talk() {
         assert!(drops(&host, "x", reason) > 100, "{reason}: nothing was dropped");
         assert!(hits(&host, limit) > 100, "{limit}");
     }
-    assert!(hits(&host, "RESTRAINT_FRAMES") > 0, "the attacker was not held back");
+    assert!(hits(&host, "THROTTLE_FRAMES") > 0, "the attacker was not held back");
     a.ping(b.v6());
     host.balanced();
 }

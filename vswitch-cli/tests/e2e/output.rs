@@ -118,8 +118,8 @@ fn stats_obey_the_conservation_law() {
     assert_eq!(stats["ports"][0]["name"], "br0", "the host's port comes first: {stats:#}");
     for worker in host.stats().workers {
         let entered = worker.received + worker.generated + worker.flood_copies;
-        let left = worker.sent + worker.dropped + worker.consumed + worker.held;
-        assert_eq!(entered + worker.taken_over, left + worker.handed_over, "{worker:#?}");
+        let left = worker.sent + worker.dropped + worker.consumed + worker.in_flight;
+        assert_eq!(entered + worker.handoff_received, left + worker.handed_off, "{worker:#?}");
         assert!(worker.received >= 6, "{worker:#?}");
     }
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Netns, Process, Receiver, SEND_STREAM};
+use testkit::{Netns, Process, Receiver, SEND_STREAM};
+
+use crate::harness::{Container, Host};
 
 /// A transfer under way.
 struct Transfer {

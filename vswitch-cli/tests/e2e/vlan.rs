@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Netns, Process, SEND_FRAME, wait_for};
+use testkit::{Netns, Process, SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// A station on a VLAN by tags of its own, where the kernel may have no VLAN devices: `VLAN ADDRESS
 /// FILE`. It answers ARP and echo requests, and sends UDP datagrams back.
@@ -143,7 +145,7 @@ print(s.recv(100).decode())
     let lengths = ten.finish(Duration::from_secs(5)).stdout;
     let longer: usize = lengths.lines().map(|l| l.parse::<usize>().expect("a length") - 8).sum();
     assert_eq!(longer, 12 + 10_000 + 7, "{lengths}");
-    assert_eq!(dropped(&host, "router", "tx-refused"), 0);
+    assert_eq!(dropped(&host, "router", "tx-error"), 0);
     host.balanced();
 }
 
@@ -191,7 +193,7 @@ fn a_container_cannot_tag_itself_into_a_vlan() {
 }
 
 #[test]
-fn policies_outlive_the_daemon() {
+fn settings_outlive_the_daemon() {
     let mut host = Host::with_switch();
     let a = host.container_with("a", &["--access", "10"]);
     let b = host.container_with("b", &["--trunk", "10-12", "--native", "10"]);
@@ -219,7 +221,7 @@ fn run_takes_a_vlan() {
 fn vlans_that_make_no_sense_change_nothing() {
     let host = Host::with_switch();
     let a = host.container_with("a", &["--trunk", "10,20", "--native", "20"]);
-    let (before, links) = (host.json(&["inspect", "a"])["policy"].clone(), a.links());
+    let (before, links) = (host.json(&["inspect", "a"])["settings"].clone(), a.links());
     let state = || std::fs::read(host.state_dir().join("state.json")).expect("the document");
     let document = state();
     for (args, value) in [
@@ -248,7 +250,7 @@ fn vlans_that_make_no_sense_change_nothing() {
     host.fails(&["port", "set", "nobody", "--access", "10"], &[1], "nobody");
     host.fails(&["port", "show", "nobody"], &[1], "nobody");
     host.fails(&["run", "--network", "none", "--access", "10", "--", "true"], &[2], "none");
-    assert_eq!(host.json(&["inspect", "a"])["policy"], before);
+    assert_eq!(host.json(&["inspect", "a"])["settings"], before);
     assert_eq!((a.links(), state()), (links, document));
 }
 
@@ -269,7 +271,7 @@ fn the_api_refuses_vlans_that_make_no_sense() {
 c = http.client.HTTPConnection('localhost')
 c.sock = socket.socket(socket.AF_UNIX)
 c.sock.connect(sys.argv[1])
-c.request('PATCH', '/v1/ports/a/policy', sys.argv[2], {'content-type': 'application/json'})
+c.request('PATCH', '/v1/ports/a/settings', sys.argv[2], {'content-type': 'application/json'})
 r = c.getresponse()
 print(r.status, r.read().decode())";
         let mut command = Command::new("python3");

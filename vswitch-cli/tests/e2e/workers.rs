@@ -7,15 +7,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::egress::transfer;
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, Remote, SNAT_PORTS};
-use crate::harness::{Container, Host, Netns, Receiver, SEND_STREAM};
+use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, ROUTER4, Receiver, Remote, SEND_STREAM};
+
+use crate::harness::{Container, Host, SNAT_PORTS};
 
 const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 #[track_caller]
 fn with_two() -> (Host, Remote, Container, Container) {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto", "--workers", "2"]);
     assert_eq!(host.status().workers, 2);
     let (a, b) =
@@ -25,11 +26,11 @@ fn with_two() -> (Host, Remote, Container, Container) {
 
 /// Frames that one worker handed to the other; none is on the way.
 #[track_caller]
-fn handed_over(host: &Host) -> u64 {
+fn handed_off(host: &Host) -> u64 {
     host.balanced();
     let workers = host.stats().workers;
     let (given, taken) = workers.iter().fold((0, 0), |(given, taken), worker| {
-        (given + worker.handed_over, taken + worker.taken_over)
+        (given + worker.handed_off, taken + worker.handoff_received)
     });
     assert_eq!(given, taken);
     given
@@ -52,7 +53,7 @@ fn containers_of_both_workers_talk_to_the_world() {
             }
         }
     }
-    assert!(handed_over(&host) > 0, "some came to the other worker");
+    assert!(handed_off(&host) > 0, "some came to the other worker");
     // Both halves are listed, and both end.
     let rows = host.json(&["conntrack", "ls"]);
     let of = |name: &str| {
@@ -109,7 +110,7 @@ fn published_ports_and_hairpins_of_both_workers() {
             assert_eq!(container.ask("udp", HOST4, 5353).0, HOST4);
         }
     }
-    handed_over(&host);
+    handed_off(&host);
 }
 
 /// A datagram of several fragments, of which only the first has ports.
@@ -144,7 +145,7 @@ fn fragments_of_a_packet_stay_together() {
         assert!(output.stdout.contains(" 0% packet loss"), "{output}");
     }
     long(remote.far(), HOST4, "5353", FAR4);
-    handed_over(&host);
+    handed_off(&host);
 }
 
 #[test]
@@ -195,8 +196,8 @@ fn a_hundred_mebibytes_out_and_fifty_in() {
     let args = ["python3", "-c", SEND_STREAM, "192.0.2.1", "9000", "50", "seed"];
     let sent = remote.far().exec_within(&args, Duration::from_secs(120)).ok();
     assert_eq!(receiver.digest(), sent);
-    let (handed, stats) = (handed_over(&host), host.stats());
+    let (handed, stats) = (handed_off(&host), host.stats());
     let moved: u64 = stats.workers.iter().map(|worker| worker.received).sum();
     eprintln!("{handed} of {moved} frames were handed over");
-    assert!(!stats.drops.contains_key("handover-full"), "{:?}", stats.drops);
+    assert!(!stats.drops.contains_key("handoff-full"), "{:?}", stats.drops);
 }

@@ -59,7 +59,7 @@ pub struct ConnectionFilter {
 impl ConnectionFilter {
     /// Whether a connection is one of them.
     #[must_use]
-    pub fn picks(&self, connection: &Connection) -> bool {
+    pub fn matches(&self, connection: &Connection) -> bool {
         let Connection { original, translated, .. } = connection;
         let ends = [original.src, original.dst, translated.src, translated.dst];
         self.container.as_ref().is_none_or(|name| *name == connection.container)
@@ -96,8 +96,8 @@ mod tests {
             reply_bytes: 0,
             reply_frames: 0,
         };
-        let picks = |json: serde_json::Value| {
-            serde_json::from_value::<ConnectionFilter>(json).unwrap().picks(&connection)
+        let matches = |json: serde_json::Value| {
+            serde_json::from_value::<ConnectionFilter>(json).unwrap().matches(&connection)
         };
         for json in [
             serde_json::json!({}),
@@ -105,7 +105,7 @@ mod tests {
             serde_json::json!({"address": "10.99.0.2", "port": 80}),
             serde_json::json!({"address": "192.0.2.1", "port": 20000}),
         ] {
-            assert!(picks(json.clone()), "{json}");
+            assert!(matches(json.clone()), "{json}");
         }
         for json in [
             serde_json::json!({"container": "db"}),
@@ -113,7 +113,7 @@ mod tests {
             serde_json::json!({"address": "10.99.0.3"}),
             serde_json::json!({"address": "10.99.0.2", "port": 81}),
         ] {
-            assert!(!picks(json.clone()), "{json}");
+            assert!(!matches(json.clone()), "{json}");
         }
     }
 }

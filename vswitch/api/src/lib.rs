@@ -9,7 +9,7 @@
 //! | [`status`] | the daemon itself |
 //! | [`network`] | layer-2 domains with their subnets |
 //! | [`port`] | attachments: asking for one, listing, inspecting |
-//! | [`policy`] | what a port may do: VLANs |
+//! | [`port_settings`] | what a port may do: VLANs |
 //! | [`publish`] | which of the host's ports are handed to a container |
 //! | [`conntrack`] | connections whose addresses are translated |
 //! | [`fdb`] | the forwarding database |
@@ -23,8 +23,8 @@ pub mod error;
 pub mod fdb;
 pub mod limits;
 pub mod network;
-pub mod policy;
 pub mod port;
+pub mod port_settings;
 pub mod publish;
 pub mod routes;
 pub mod stats;

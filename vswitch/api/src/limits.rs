@@ -9,13 +9,13 @@ pub struct Limit {
     pub name: String,
     /// Which part of the switch it bounds: `wire`, `fastpath`, `datapath`, `dataplane`, `control` or
     /// `server`.
-    pub part: String,
+    pub component: String,
     /// How many, in `unit`.
     pub value: u64,
     /// What is counted; `ms` for times.
     pub unit: String,
     /// What happens beyond it.
-    pub beyond: String,
+    pub on_exceed: String,
     /// How often it was hit since the switch started; absent where it bounds a pace or a size and
     /// nothing is refused, dropped or put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]

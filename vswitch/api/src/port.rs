@@ -1,11 +1,12 @@
 //! Attachments of containers: asking for one, listing them, inspecting one.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{PolicyChange, PortPolicy};
+use crate::port_settings::{PortSettings, SettingsChange};
 use crate::publish::{PortSpec, Publication};
 
 /// Which network namespace to attach.
@@ -24,7 +25,7 @@ pub enum NetnsRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttachRequest {
-    /// Unique name of the attachment, a DNS label (RFC 1123), up to 63 characters.
+    /// Name of the attachment, unique in its network: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters.
     pub name: String,
     /// The namespace that gets the interface.
     pub netns: NetnsRef,
@@ -33,27 +34,33 @@ pub struct AttachRequest {
     pub network: Option<String>,
     /// A fixed IPv4 address of the network's subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ip: Option<Ipv4Addr>,
+    pub ipv4: Option<Ipv4Addr>,
     /// A fixed IPv6 address of the network's subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ip6: Option<Ipv6Addr>,
+    pub ipv6: Option<Ipv6Addr>,
     /// A fixed unicast MAC address, `aa:bb:cc:dd:ee:ff`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
     /// Name of the interface inside; `eth0`, or the next free number, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ifname: Option<String>,
-    /// What differs from the default policy.
-    #[serde(default, skip_serializing_if = "PolicyChange::is_empty")]
-    pub policy: PolicyChange,
+    /// What differs from the default settings.
+    #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
+    pub settings: SettingsChange,
     /// Ports of the host that are handed to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Publication>,
+    /// Further names in its network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Labels of its owner; the switch keeps and shows them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A publication that is kept, and opened as soon as the host lets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotOpen {
+pub struct PendingPublication {
     /// Its ports.
     pub ports: PortSpec,
     /// What is in the way.
@@ -83,7 +90,7 @@ pub struct Port {
     pub publish: Vec<PortSpec>,
     /// Those of them that the host does not hand over at this moment.
     #[serde(default)]
-    pub not_open: Vec<NotOpen>,
+    pub publish_pending: Vec<PendingPublication>,
     /// Frames from the container.
     pub rx_frames: u64,
     /// Frames to the container.
@@ -121,7 +128,7 @@ pub struct PortDetail {
     /// Seconds until a blocked port is open again; 0 if it is open.
     pub blocked_s: u64,
     /// What it may do.
-    pub policy: PortPolicy,
+    pub settings: PortSettings,
     /// Published ports, with who may connect.
     #[serde(default)]
     pub published: Vec<Publication>,

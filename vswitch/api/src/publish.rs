@@ -151,7 +151,7 @@ impl PortSpec {
     /// Whether this, as somebody may write it to end a publication, names that one: what it leaves open
     /// may be anything.
     #[must_use]
-    pub fn names(&self, published: &Self) -> bool {
+    pub fn matches(&self, published: &Self) -> bool {
         self.address == published.address
             && self.container == published.container
             && self.protocol == published.protocol

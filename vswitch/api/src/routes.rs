@@ -12,9 +12,9 @@ pub const NETWORK: &str = "/v1/networks/{name}";
 pub const PORTS: &str = "/v1/ports";
 /// `GET` -> [`crate::port::PortDetail`]; `DELETE` -> 204.
 pub const PORT: &str = "/v1/ports/{name}";
-/// `GET` -> [`crate::policy::PortPolicy`]; `PATCH` [`crate::policy::PolicyChange`] -> the new one. The host's port goes
+/// `GET` -> [`crate::port_settings::PortSettings`]; `PATCH` [`crate::port_settings::SettingsChange`] -> the new one. The host's port goes
 /// by the bridge's name.
-pub const PORT_POLICY: &str = "/v1/ports/{name}/policy";
+pub const PORT_SETTINGS: &str = "/v1/ports/{name}/settings";
 /// `GET` -> `[`[`crate::publish::Publication`]`]`; `POST` [`crate::publish::Publication`] -> 201, the same with the ports that were
 /// picked; `DELETE` [`crate::publish::PublicationKey`] -> 204.
 pub const PORT_PUBLISHED: &str = "/v1/ports/{name}/published";

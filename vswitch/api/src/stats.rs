@@ -35,7 +35,7 @@ pub struct PortStats {
 }
 
 /// Counters of a worker. They obey
-/// `received + generated + flood_copies + taken_over == sent + dropped + consumed + held + handed_over`.
+/// `received + generated + flood_copies + handoff_received == sent + dropped + consumed + in_flight + handed_off`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStats {
     /// Number of the worker.
@@ -61,15 +61,15 @@ pub struct WorkerStats {
     /// Frames dropped, for any reason.
     pub dropped: u64,
     /// Frames handed over to another worker, which translates them.
-    pub handed_over: u64,
+    pub handed_off: u64,
     /// Frames taken over from another worker.
-    pub taken_over: u64,
+    pub handoff_received: u64,
     /// Frames in the switch now.
-    pub held: u64,
+    pub in_flight: u64,
     /// Times that no buffer was free for a read.
     pub pool_exhausted: u64,
     /// Completions of the kernel that belonged to nothing; always 0.
-    pub stray_completions: u64,
+    pub spurious_completions: u64,
     /// MAC addresses that it knows.
     pub fdb_entries: usize,
     /// MAC addresses that were seen on another port than before.
@@ -77,21 +77,21 @@ pub struct WorkerStats {
     /// MAC addresses not learnt, since the table or the network's share was full.
     pub fdb_full: u64,
     /// Listeners to multicast groups that it knows, each port of each group counted.
-    pub groups: usize,
+    pub mdb_entries: usize,
     /// Listeners not noted, or forgotten, since there was no room.
-    pub groups_full: u64,
+    pub mdb_full: u64,
     /// MAC addresses not learnt, since their port had as many as it may.
     pub mac_limit: u64,
     /// What it learnt and could not tell another worker, since that one was behind.
-    pub news_lost: u64,
+    pub fdb_sync_drops: u64,
     /// Connections that are translated.
     pub connections: usize,
     /// Frames that were translated.
     pub translated: u64,
     /// Frames from the uplink that were the host's, and were given back.
-    pub given_back: u64,
+    pub returned_to_host: u64,
     /// ICMP errors that the switch sent.
-    pub icmp_answers: u64,
+    pub icmp_errors_sent: u64,
     /// ICMP errors that it did not send, since their port had as many as it may have.
-    pub icmp_unanswered: u64,
+    pub icmp_errors_suppressed: u64,
 }

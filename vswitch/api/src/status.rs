@@ -68,9 +68,9 @@ pub struct UplinkStatus {
     pub snat_ports: String,
     /// Publications that are open.
     pub published: usize,
-    /// Publications that are kept, but not open; `vswitch inspect` says why.
+    /// Publications that are stored, but not open; `vswitch inspect` says why.
     #[serde(default)]
-    pub not_open: usize,
+    pub publish_pending: usize,
     /// Connections that are translated now.
     pub connections: usize,
 }

@@ -23,7 +23,7 @@ impl Control {
     /// Forgets connections.
     pub(crate) async fn flush(&self, filter: ConnectionFilter) -> Result<Flushed, ControlError> {
         let (names, shown) = (Arc::new(self.owners()), filter.clone());
-        let picks = move |row: &nat::Row| filter.picks(&connection(row, &names));
+        let picks = move |row: &nat::Row| filter.matches(&connection(row, &names));
         let connections = self.0.dataplane.conntrack_flush(picks).await?;
         tracing::info!(filter = ?shown, connections, "connections forgotten");
         Ok(Flushed { connections })

@@ -4,12 +4,12 @@ use std::io;
 use std::net::IpAddr;
 
 use fastpath::limits::PORTS_MAX;
-use vswitch_api::policy::limits::MacCount;
+use vswitch_api::port_settings::limits::MacCount;
 use vswitch_api::publish::PortSpec;
 use wire::MacAddr;
 
 use super::ipam::PoolError;
-use super::limits::{ALLOW_FROM_MAX, PUBLICATIONS_MAX};
+use super::limits::{ALIASES_MAX, ALLOW_FROM_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX};
 use super::name::NameError;
 use super::store::StoreError;
 use crate::config::ValueError;
@@ -34,6 +34,29 @@ pub enum ControlError {
     /// No such network.
     #[error("there is no network named {0}")]
     UnknownNetwork(String),
+    /// A network has the name.
+    #[error("there is already a network named {0}")]
+    NetworkExists(String),
+    /// A network with endpoints cannot be removed.
+    #[error("network {0} is in use by {1}; detach it first")]
+    NetworkInUse(String, String),
+    /// Endpoints of several networks have the name.
+    #[error("{0} is attached to several networks; name the network")]
+    AmbiguousName(String),
+    /// The address is not reserved.
+    #[error("network {network} has no reservation of {address}")]
+    NotReserved {
+        /// Name of the network.
+        network: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Too many aliases.
+    #[error("{0} would have more than {ALIASES_MAX} aliases")]
+    AliasesMax(String),
+    /// Too many labels, or too long ones.
+    #[error("{0} would have more than {LABELS_MAX} labels, or {LABELS_BYTES_MAX} bytes of them")]
+    LabelsMax(String),
     /// It is being attached or detached at this moment.
     #[error("{0} is being {1}")]
     Busy(String, &'static str),
@@ -75,7 +98,7 @@ pub enum ControlError {
     },
     /// A setting that the host's own port does not have.
     #[error("{bridge} is the host's own port, which has no {what}")]
-    HostPolicy {
+    HostSettings {
         /// Its name.
         bridge: String,
         /// The setting.
@@ -111,8 +134,8 @@ pub enum ControlError {
     #[error("the network has all of its {0} static entries in use")]
     StaticsMax(usize),
     /// The host refuses the way out.
-    #[error("there is no way out: {0}")]
-    NoWay(String),
+    #[error("uplink unavailable: {0}")]
+    UplinkUnavailable(String),
     /// Something else on the host has a port.
     #[error("{0}")]
     HostPortTaken(String),
@@ -124,9 +147,9 @@ pub enum ControlError {
     Shifted(String),
     /// The host does not hand ports over.
     #[error("cannot publish: {0}")]
-    NotOpened(String),
+    PublishFailed(String),
     /// An internal network.
-    #[error("{0} has no way out, so nothing can be published on it")]
+    #[error("{0} has no uplink, so nothing can be published on it")]
     NoUplink(String),
     /// Senders that the kernel would not be told of.
     #[error(

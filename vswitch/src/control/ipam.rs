@@ -1,7 +1,7 @@
 //! Addresses of a subnet: who has which.
 //!
 //! A pool hands out the next free address after the one that it handed out last (next-fit), or one that
-//! is asked for. A released address rests for [`REST`] before it is handed out to somebody who did not
+//! is asked for. A released address is quarantined for [`ADDRESS_REUSE_DELAY`] before it is handed out to somebody who did not
 //! ask for it: neighbours may still have the former owner's MAC address in their caches. Pure: time is
 //! given to it.
 
@@ -17,7 +17,7 @@ mod tests;
 
 /// How long a released address rests. Neighbour caches check an entry after 15 to 45 s (RFC 4861
 /// section 10, and Linux for ARP).
-pub(crate) const REST: Duration = Duration::from_secs(45);
+pub(crate) const ADDRESS_REUSE_DELAY: Duration = Duration::from_secs(45);
 
 /// An address as a number.
 pub(crate) trait Address: Copy + Eq + Display + Debug {
@@ -71,14 +71,16 @@ pub enum PoolError {
         subnet: String,
     },
     /// There is none left.
-    #[error("the subnet {subnet} has no free address: {used} in use, {resting} released just now")]
+    #[error(
+        "the subnet {subnet} has no free address: {used} in use, {quarantined} released just now"
+    )]
     Exhausted {
         /// The pool's subnet.
         subnet: String,
         /// Addresses in use.
         used: usize,
         /// Addresses that rest.
-        resting: usize,
+        quarantined: usize,
     },
 }
 
@@ -94,7 +96,7 @@ pub(crate) struct Pool<A> {
     last: u128,
     next: u128,
     used: BTreeSet<u128>,
-    resting: VecDeque<(u128, Duration)>,
+    quarantined: VecDeque<(u128, Duration)>,
     kind: std::marker::PhantomData<A>,
 }
 
@@ -133,19 +135,20 @@ impl<A: Address> Pool<A> {
             last,
             next: first,
             used: BTreeSet::new(),
-            resting: VecDeque::new(),
+            quarantined: VecDeque::new(),
             kind: std::marker::PhantomData,
         }
     }
 
     /// Hands out any address that is neither used nor resting.
-    pub(crate) fn take_any(&mut self, now: Duration) -> Result<A, PoolError> {
-        self.wake(now);
-        let resting: BTreeSet<u128> = self.resting.iter().map(|(number, _)| *number).collect();
+    pub(crate) fn allocate(&mut self, now: Duration) -> Result<A, PoolError> {
+        self.expire_quarantine(now);
+        let quarantined: BTreeSet<u128> =
+            self.quarantined.iter().map(|(number, _)| *number).collect();
         let mut candidate = self.next;
         // Each busy address is met once at most, so this is more than enough tries.
-        for _ in 0..=self.used.len() + resting.len() {
-            if !self.used.contains(&candidate) && !resting.contains(&candidate) {
+        for _ in 0..=self.used.len() + quarantined.len() {
+            if !self.used.contains(&candidate) && !quarantined.contains(&candidate) {
                 self.used.insert(candidate);
                 self.next = self.after(candidate);
                 return Ok(A::from_number(candidate));
@@ -155,31 +158,31 @@ impl<A: Address> Pool<A> {
         Err(PoolError::Exhausted {
             subnet: self.subnet.clone(),
             used: self.used.len(),
-            resting: resting.len(),
+            quarantined: quarantined.len(),
         })
     }
 
-    /// Hands out the address that is asked for, even if it rests.
-    pub(crate) fn take(&mut self, address: A) -> Result<(), PoolError> {
+    /// Hands out the address that is asked for, even if it is quarantined.
+    pub(crate) fn allocate_exact(&mut self, address: A) -> Result<(), PoolError> {
         self.check(address)?;
         let number = address.to_number();
         if !self.used.insert(number) {
             return Err(PoolError::InUse(address.to_string()));
         }
-        self.resting.retain(|(resting, _)| *resting != number);
+        self.quarantined.retain(|(quarantined, _)| *quarantined != number);
         Ok(())
     }
 
     /// Takes back an address that somebody had.
     pub(crate) fn release(&mut self, address: A, now: Duration) {
-        self.wake(now);
+        self.expire_quarantine(now);
         if self.used.remove(&address.to_number()) {
-            self.resting.push_back((address.to_number(), now));
+            self.quarantined.push_back((address.to_number(), now));
         }
     }
 
     /// Takes back an address that nobody got to use.
-    pub(crate) fn give_back(&mut self, address: A) {
+    pub(crate) fn release_unused(&mut self, address: A) {
         let number = address.to_number();
         if self.used.remove(&number) && self.next == self.after(number) {
             self.next = number;
@@ -222,9 +225,13 @@ impl<A: Address> Pool<A> {
     }
 
     /// Ends the rest of those that rested long enough.
-    fn wake(&mut self, now: Duration) {
-        while self.resting.front().is_some_and(|(_, since)| now.saturating_sub(*since) >= REST) {
-            self.resting.pop_front();
+    fn expire_quarantine(&mut self, now: Duration) {
+        while self
+            .quarantined
+            .front()
+            .is_some_and(|(_, since)| now.saturating_sub(*since) >= ADDRESS_REUSE_DELAY)
+        {
+            self.quarantined.pop_front();
         }
     }
 }

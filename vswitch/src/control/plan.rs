@@ -1,8 +1,8 @@
-//! Changes as plans: a list of steps, made before anything is touched.
+//! Plans: lists of steps that are made before a change begins.
 //!
-//! [`carry_out`] applies the steps in order; when one fails, those before it are undone in reverse and
-//! the error is returned, so a change happens as a whole or not at all. [`tear_down`] undoes all steps
-//! in reverse; an error does not stop it.
+//! [`execute`] applies the steps in order; when one fails, it undoes those before it in reverse, so that a
+//! change happens as a whole or not at all. [`undo_all`] undoes all steps in reverse, and an error does not
+//! stop it.
 
 use std::fmt::{Debug, Display};
 
@@ -11,29 +11,28 @@ use tokio::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// Somebody who knows how to do the steps of a plan.
+/// The operations behind the steps of a plan.
 pub(crate) trait Steps {
-    /// A step.
+    /// The type of a step.
     type Step: Copy + Debug;
     /// Why a step failed.
     type Error: Display;
 
-    /// Does a step. A step that fails leaves nothing behind, or leaves it to the undoing of those
-    /// before it.
+    /// Applies a step. A step that fails leaves nothing behind, or leaves it to the undo of former steps.
     async fn apply(&mut self, step: Self::Step) -> Result<(), Self::Error>;
 
-    /// Undoes a step that was done.
+    /// Undoes a step that was applied.
     async fn undo(&mut self, step: Self::Step) -> Result<(), Self::Error>;
 }
 
-/// Does all steps, or none.
-pub(crate) async fn carry_out<S: Steps>(who: &mut S, plan: &[S::Step]) -> Result<(), S::Error> {
+/// Applies all steps, or none.
+pub(crate) async fn execute<S: Steps>(steps: &mut S, plan: &[S::Step]) -> Result<(), S::Error> {
     for (done, step) in plan.iter().enumerate() {
         let start = Instant::now();
-        let applied = who.apply(*step).await;
+        let applied = steps.apply(*step).await;
         tracing::debug!(?step, took = ?start.elapsed(), "applied");
         if let Err(error) = applied {
-            for failure in tear_down(who, &plan[..done]).await {
+            for failure in undo_all(steps, &plan[..done]).await {
                 tracing::warn!(error = %failure, "while undoing");
             }
             return Err(error);
@@ -42,11 +41,11 @@ pub(crate) async fn carry_out<S: Steps>(who: &mut S, plan: &[S::Step]) -> Result
     Ok(())
 }
 
-/// Undoes all steps in reverse, and collects what went wrong.
-pub(crate) async fn tear_down<S: Steps>(who: &mut S, plan: &[S::Step]) -> Vec<S::Error> {
+/// Undoes all steps in reverse, and collects the errors.
+pub(crate) async fn undo_all<S: Steps>(steps: &mut S, plan: &[S::Step]) -> Vec<S::Error> {
     let mut failures = Vec::new();
     for step in plan.iter().rev() {
-        if let Err(error) = who.undo(*step).await {
+        if let Err(error) = steps.undo(*step).await {
             tracing::debug!(?step, %error, "not undone");
             failures.push(error);
         }

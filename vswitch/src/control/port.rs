@@ -1,11 +1,13 @@
-//! One port's way in and out, as steps of a plan.
+//! Plans that attach and detach one endpoint.
 //!
-//! The document is written while the kernel moves the TAP, since each takes about as long: the write
-//! begins once it is known where the port goes, and the answer waits for its end. After a crash in
-//! between the attachment comes back although nobody was told that it exists; a client that got no
-//! answer has to look in any case.
+//! The document is written while the kernel moves the TAP, since each takes about as long. The write begins
+//! once the namespace is known, and the answer waits for its end. After a crash in between, the endpoint
+//! comes back although no client was told of it; a client without an answer has to look in any case.
+//!
+//! Locate, configure and verify are optional: where the runtime configures the namespace, the TAP stays in
+//! the host's namespace, and the runtime takes it from there.
 
-mod place;
+mod netns_binding;
 
 use std::sync::Arc;
 
@@ -16,163 +18,199 @@ use vswitch_api::port::NetnsRef;
 
 use super::error::ControlError;
 use super::inner::Inner;
-use super::limits::PICKS_MAX;
-use super::model::{Lease, Wanted};
+use super::limits::PORT_ALLOC_TRIES_MAX;
+use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease};
 use super::plan::Steps;
+use super::random::random;
 use super::store::Attachment;
-use super::{reopen, uplink};
+use super::task::blocking;
+use super::{published_ports, republish};
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
 use crate::host::container::{self, ContainerSetup};
 use crate::host::{HostError, NetnsError, netns};
-use place::{Place, Source};
+use netns_binding::{NetnsBinding, Source};
 
-/// A TAP's name until it is moved; the kernel puts the first free number in.
+/// Name of a TAP in the host's namespace; the kernel replaces `%d` by the first free number.
 const TAP_NAME: &str = "vswtap%d";
 
-/// What is done for a port, in the order of an attach.
+/// A step, in the order of an attach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Name, addresses and slot are set aside.
+    /// The model reserves name, addresses and slot.
     Reserve,
-    /// The namespace is opened and recognised, and the interface's name in it chosen.
+    /// The namespace is opened, and the interface's name in it reserved.
     Locate,
-    /// The document gets it; the write goes on beside what follows.
+    /// The document gets the endpoint; the write runs beside the next steps.
     Save,
-    /// A TAP is made in the host's namespace.
+    /// A TAP is created in the host's namespace.
     CreateTap,
-    /// It is moved in, named, addressed and brought up.
+    /// The TAP is moved into the namespace, named, addressed and brought up.
     Configure,
-    /// The datapath is told what the port is.
-    Publish,
+    /// The datapath gets the port's configuration.
+    CommitSnapshot,
     /// The workers get the TAP's queues.
     AddPort,
-    /// The host knows its addresses.
-    Introduce,
-    /// The host hands over what is published.
-    Open,
-    /// The namespace is still the one that was asked for.
+    /// The host's neighbour table gets its addresses.
+    InstallHostNeighbours,
+    /// The host opens its published ports.
+    OpenHostPorts,
+    /// The namespace is checked to be still the requested one.
     Verify,
-    /// The document is on the disk.
-    Saved,
+    /// The write of the document ends.
+    AwaitSave,
 }
 
-/// An attach that somebody waits for.
-pub(super) const ATTACH: [Step; 11] = [
+/// All steps of an attach.
+const ATTACH: [Step; 11] = [
     Step::Reserve,
     Step::Locate,
     Step::Save,
     Step::CreateTap,
     Step::Configure,
-    Step::Publish,
+    Step::CommitSnapshot,
     Step::AddPort,
-    Step::Introduce,
-    Step::Open,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
     Step::Verify,
-    Step::Saved,
+    Step::AwaitSave,
 ];
 
-/// The same for an attachment that the document has already.
-pub(super) const REPLAY: [Step; 9] = [
+/// The plan of an attach. A stored endpoint is in the document already.
+fn attach_plan(is_stored: bool, configured_by: ConfiguredBy) -> Vec<Step> {
+    let is_needed = |step: &Step| match step {
+        Step::Save | Step::AwaitSave => !is_stored,
+        Step::Locate | Step::Configure | Step::Verify => configured_by == ConfiguredBy::Switch,
+        _ => true,
+    };
+    ATTACH.into_iter().filter(is_needed).collect()
+}
+
+/// The steps that a detach undoes, in reverse.
+pub(super) const DETACH: [Step; 6] = [
     Step::Reserve,
-    Step::Locate,
-    Step::CreateTap,
-    Step::Configure,
-    Step::Publish,
+    Step::Save,
+    Step::CommitSnapshot,
     Step::AddPort,
-    Step::Introduce,
-    Step::Open,
-    Step::Verify,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
 ];
 
-/// What is undone, in reverse, when a port goes.
-pub(super) const DETACH: [Step; 6] =
-    [Step::Reserve, Step::Save, Step::Publish, Step::AddPort, Step::Introduce, Step::Open];
-
-/// A port on its way in or out.
+/// An attach or detach in progress.
 #[derive(Debug)]
 pub(super) struct PortChange {
     inner: Arc<Inner>,
-    wanted: Wanted,
+    spec: AttachSpec,
+    key: EndpointKey,
     source: Option<Source>,
     lease: Option<Lease>,
-    place: Option<Place>,
-    saving: Option<JoinHandle<Result<(), ControlError>>>,
+    netns_binding: Option<NetnsBinding>,
+    pending_save: Option<JoinHandle<Result<(), ControlError>>>,
     tap: Option<Tap>,
-    /// It is of the document.
-    is_kept: bool,
+    /// The document has the endpoint already.
+    is_stored: bool,
 }
 
 impl PortChange {
-    /// A new port.
+    /// The attach of a new endpoint.
     pub(super) fn attach(
         inner: Arc<Inner>,
-        wanted: Wanted,
+        spec: AttachSpec,
         ifname: Option<IfName>,
         netns: NetnsRef,
     ) -> Self {
-        Self::new(inner, wanted, Some(Source::Asked(netns, ifname)))
+        Self::new(inner, spec, Some(Source::Requested(netns, ifname)))
     }
 
-    /// A port of the document.
-    pub(super) fn replay(inner: Arc<Inner>, kept: &Attachment) -> Result<Self, ControlError> {
-        let ifname = kept.ifname.parse().map_err(ControlError::Ifname)?;
-        let wanted = Wanted {
-            name: kept.name.clone(),
-            mac: Some(kept.mac),
-            ipv4: Some(kept.ipv4),
-            ipv6: Some(kept.ipv6),
-            policy: kept.policy.clone(),
-            publish: kept.publish.clone(),
+    /// The attach of a stored endpoint.
+    pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
+        let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
+        let network = stored.network.parse().map_err(ControlError::Ifname)?;
+        let spec = AttachSpec {
+            mac: Some(stored.mac),
+            ipv4: Some(stored.ipv4),
+            ipv6: Some(stored.ipv6),
+            settings: stored.settings.clone(),
+            publish: stored.publish.clone(),
+            labels: stored.labels.clone(),
+            aliases: stored.aliases.clone(),
+            ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
         };
-        Ok(Self::new(inner, wanted, Some(Source::Kept(kept.netns.clone(), ifname))))
+        Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
     }
 
-    /// A port that goes.
+    /// The detach of an endpoint.
     pub(super) fn detach(inner: Arc<Inner>, lease: Lease) -> Self {
-        let wanted = Wanted::named(lease.name.clone());
-        Self { lease: Some(lease), ..Self::new(inner, wanted, None) }
+        let spec = AttachSpec::new(lease.key());
+        Self { lease: Some(lease), ..Self::new(inner, spec, None) }
     }
 
-    fn new(inner: Arc<Inner>, wanted: Wanted, source: Option<Source>) -> Self {
-        let is_kept = matches!(source, Some(Source::Kept(..)));
-        Self { inner, wanted, source, lease: None, place: None, saving: None, tap: None, is_kept }
+    fn new(inner: Arc<Inner>, spec: AttachSpec, source: Option<Source>) -> Self {
+        let is_stored = matches!(source, Some(Source::Stored(..)));
+        Self {
+            inner,
+            key: spec.key(),
+            spec,
+            source,
+            lease: None,
+            netns_binding: None,
+            pending_save: None,
+            tap: None,
+            is_stored,
+        }
     }
 
-    /// What was reserved.
+    /// The lease that was reserved.
     pub(super) fn lease(&self) -> Result<&Lease, ControlError> {
-        self.lease.as_ref().ok_or_else(|| out_of_order("lease"))
+        self.lease.as_ref().ok_or_else(|| step_order_error("lease"))
+    }
+
+    /// The plan of this attach.
+    pub(super) fn plan(&self) -> Vec<Step> {
+        attach_plan(self.is_stored, self.spec.configured_by)
     }
 
     async fn locate(&mut self) -> Result<(), ControlError> {
-        let source = self.source.take().ok_or_else(|| out_of_order("namespace"))?;
-        self.place = Some(place::locate(&self.inner, &self.wanted.name, source).await?);
+        let source = self.source.take().ok_or_else(|| step_order_error("namespace"))?;
+        self.netns_binding = Some(netns_binding::locate(&self.inner, &self.key, source).await?);
         Ok(())
     }
 
     fn save(&mut self) {
-        self.inner.model().set_saved(&self.wanted.name, true);
+        self.inner.model().set_persisted(&self.key, true);
         let inner = Arc::clone(&self.inner);
-        self.saving = Some(tokio::spawn(async move { inner.save().await }));
+        self.pending_save = Some(tokio::spawn(async move { inner.save().await }));
     }
 
-    async fn saved(&mut self) -> Result<(), ControlError> {
-        let Some(saving) = self.saving.take() else { return Ok(()) };
-        saving.await.map_err(|error| ControlError::Task(error.to_string()))?
+    async fn await_save(&mut self) -> Result<(), ControlError> {
+        let Some(pending_save) = self.pending_save.take() else { return Ok(()) };
+        pending_save.await.map_err(|error| ControlError::Task(error.to_string()))?
+    }
+
+    async fn create_tap(&mut self) -> Result<(), ControlError> {
+        let tap = create_tap(TAP_NAME.to_owned(), self.inner.dataplane.workers()).await?;
+        let mut model = self.inner.model();
+        if self.spec.configured_by == ConfiguredBy::Runtime {
+            model.bind(&self.key, tap.name.clone(), None);
+        }
+        model.set_tap_features(&self.key, tap.offloads.names(), tap.queues.len());
+        drop(model);
+        self.tap = Some(tap);
+        Ok(())
     }
 
     async fn configure(&mut self) -> Result<(), ControlError> {
         let lease = self.lease()?.clone();
-        let tap = self.tap.as_ref().ok_or_else(|| out_of_order("TAP"))?;
-        let place = self.place.as_ref().ok_or_else(|| out_of_order("namespace"))?;
+        let tap = self.tap.as_ref().ok_or_else(|| step_order_error("TAP"))?;
+        let netns_binding =
+            self.netns_binding.as_ref().ok_or_else(|| step_order_error("namespace"))?;
         let setup = {
-            let mut model = self.inner.model();
-            model.note_tap(&lease.name, tap.offloads.names(), tap.queues.len());
-            let network = &model.network;
+            let model = self.inner.model();
+            let network = &model.network(Some(lease.network.as_str()))?.spec;
             ContainerSetup {
                 tap_index: tap.ifindex,
                 queues: tap.queues.len(),
-                ifname: place.ifname.clone(),
+                ifname: netns_binding.ifname.clone(),
                 mac: lease.mac,
                 mtu: network.mtu,
                 address: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
@@ -181,50 +219,50 @@ impl PortChange {
                 gateway6: network.subnet6.gateway(),
             }
         };
-        container::configure(place.netns.clone(), setup).await?;
+        container::configure(netns_binding.netns.clone(), setup).await?;
         Ok(())
     }
 
     async fn add_port(&mut self) -> Result<(), ControlError> {
         let slot = self.lease()?.slot;
-        let tap = self.tap.take().ok_or_else(|| out_of_order("TAP"))?;
+        let tap = self.tap.take().ok_or_else(|| step_order_error("TAP"))?;
         Ok(self.inner.dataplane.add_port(slot, tap.queues).await?)
     }
 
-    /// Opens what is published. Where the host has ports that were picked, others are; what is published of an
-    /// attachment that comes back is kept in any case.
+    /// Opens the published ports. Picks others where another program has picked ones; a stored endpoint keeps
+    /// its publications in any case.
     async fn open(&mut self) -> Result<(), ControlError> {
         let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
-        if self.is_kept {
-            reopen::all_that_can_be(&inner, &lease).await;
+        if self.is_stored {
+            republish::open_stored(&inner, &lease).await;
             return Ok(());
         }
-        let mut gate = inner.gate.lock().await;
-        let has_picks = self.wanted.publish.iter().any(|one| one.ports.host().is_none());
-        for _ in 0..PICKS_MAX {
-            let publications = inner.model().publications_of(&lease.name);
-            let error = match gate.open(&lease, &publications).await {
+        let mut publisher = inner.publisher.lock().await;
+        let has_auto_ports = self.spec.publish.iter().any(|one| one.ports.host().is_none());
+        for _ in 0..PORT_ALLOC_TRIES_MAX {
+            let publications = inner.model().publications_of(&self.key);
+            let error = match publisher.open(&lease, &publications).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if !has_picks || !uplink::is_taken(&error) {
-                return Err(ControlError::not_opened(error));
+            if !has_auto_ports || !published_ports::is_port_taken(&error) {
+                return Err(ControlError::publish_failed(error));
             }
-            let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
-            inner.model().pick_again(&lease.name, &self.wanted.publish, &mut random)?;
-            inner.publish_all();
-            // What is being written names the ports of before.
+            inner.model().reallocate_publications(&self.key, &self.spec.publish, &mut random)?;
+            inner.commit_snapshot();
+            // The write in progress has the former ports.
             self.save();
         }
-        Err(ControlError::NotOpened("no free ports were found".to_owned()))
+        Err(ControlError::PublishFailed("no free ports were found".to_owned()))
     }
 
-    /// A process may have exited meanwhile: what it left would be found dead the moment that we let
-    /// its namespace go.
+    /// Checks that the namespace still has its name: once the switch closes it, the namespace of a process that
+    /// exited meanwhile is gone.
     async fn verify(&mut self) -> Result<(), ControlError> {
-        let place = self.place.take().ok_or_else(|| out_of_order("namespace"))?;
-        let described = netns::describe(&place.record.reference);
-        if blocking(move || place.netns.still_named()).await? {
+        let netns_binding =
+            self.netns_binding.take().ok_or_else(|| step_order_error("namespace"))?;
+        let described = netns::describe(&netns_binding.record.reference);
+        if blocking(move || netns_binding.netns.still_named()).await? {
             return Ok(());
         }
         Err(NetnsError::Gone(described).into())
@@ -237,41 +275,38 @@ impl Steps for PortChange {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
-            Step::Reserve => self.lease = Some(self.inner.reserve(&self.wanted).await?),
+            Step::Reserve => self.lease = Some(self.inner.reserve(&self.spec).await?),
             Step::Locate => self.locate().await?,
             Step::Save => self.save(),
-            Step::CreateTap => {
-                let queues = self.inner.dataplane.workers();
-                self.tap = Some(create_tap(TAP_NAME.to_owned(), queues).await?);
-            }
+            Step::CreateTap => self.create_tap().await?,
             Step::Configure => self.configure().await?,
-            Step::Publish => self.inner.publish(&self.wanted.name, true),
-            Step::Introduce => self.inner.introduce(self.lease()?).await,
+            Step::CommitSnapshot => self.inner.commit_port(&self.key, true),
+            Step::InstallHostNeighbours => self.inner.install_host_neighbours(self.lease()?).await,
             Step::AddPort => self.add_port().await?,
-            Step::Open => self.open().await?,
+            Step::OpenHostPorts => self.open().await?,
             Step::Verify => self.verify().await?,
-            Step::Saved => self.saved().await?,
+            Step::AwaitSave => self.await_save().await?,
         }
         Ok(())
     }
 
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
-        let name = &self.wanted.name;
+        let key = &self.key;
         match step {
-            Step::Reserve => self.inner.forget(name),
-            Step::Locate => self.place = None,
+            Step::Reserve => self.inner.forget(key),
+            Step::Locate => self.netns_binding = None,
             Step::Save => {
-                self.inner.model().set_saved(name, false);
+                self.inner.model().set_persisted(key, false);
                 self.inner.save().await?;
             }
-            // Closing its queues takes the interface away, wherever it is.
+            // The kernel removes the interface with its queues, in any namespace.
             Step::CreateTap => self.tap = None,
-            Step::Configure | Step::Verify | Step::Saved => {}
-            Step::Publish => self.inner.publish(name, false),
-            Step::Introduce => self.inner.withdraw(self.lease()?).await,
-            Step::Open => {
-                let closed = self.inner.gate.lock().await.close(name, |_| true).await;
-                closed.map_err(ControlError::not_opened)?;
+            Step::Configure | Step::Verify | Step::AwaitSave => {}
+            Step::CommitSnapshot => self.inner.commit_port(key, false),
+            Step::InstallHostNeighbours => self.inner.remove_host_neighbours(self.lease()?).await,
+            Step::OpenHostPorts => {
+                let closed = self.inner.publisher.lock().await.close(key, |_| true).await;
+                closed.map_err(ControlError::publish_failed)?;
             }
             Step::AddPort => {
                 let slot = self.lease()?.slot;
@@ -282,14 +317,10 @@ impl Steps for PortChange {
     }
 }
 
-/// Runs a short piece of work that may block off the runtime's thread.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ControlError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ControlError::Task(error.to_string()))
-}
-
-/// A plan whose steps are in a wrong order: a mistake of ours, that tests find.
-fn out_of_order(what: &str) -> ControlError {
+/// The error of a plan with steps in a wrong order: a bug.
+fn step_order_error(what: &str) -> ControlError {
     ControlError::Host(HostError::Thread(std::io::Error::other(format!("no {what}"))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
-//! Ports that are published and withdrawn while their attachment works: each a plan of its own.
+//! Plans that publish and withdraw ports of an active endpoint.
 //!
-//! A publication is claimed in the model, shown to the datapath, opened on the host, and written to the
-//! document; when a step fails, those before it are undone. Withdrawn it leaves the document first, so that
-//! a crash in between never brings it back; where the host then refuses to close it, the document gets it back.
+//! A new publication goes into the model, into the snapshot, to the host, and into the document; a step that
+//! fails undoes those before it. A withdrawal leaves the document first, so that a crash never brings the
+//! publication back; if the host refuses to close the port, the document gets it back.
 
 use std::sync::Arc;
 
@@ -10,155 +10,163 @@ use vswitch_api::publish::{PortSpec, Publication, PublicationKey};
 
 use super::error::ControlError;
 use super::inner::Inner;
-use super::limits::PICKS_MAX;
-use super::name::Name;
+use super::limits::PORT_ALLOC_TRIES_MAX;
+use super::model::EndpointKey;
 use super::plan::{self, Steps};
-use super::{Control, task, uplink};
+use super::random::random;
+use super::task::task;
+use super::{Control, published_ports};
 
-/// What is done for a publication.
+/// A step of these plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// The model has it, with the host's ports picked.
-    Claim,
-    /// The model has it no longer.
-    Release,
+    /// The model gets it, with the host's ports picked.
+    AllocatePorts,
+    /// The model loses it.
+    Remove,
     /// The datapath follows the model.
-    Show,
-    /// The host hands the ports over.
-    Open,
-    /// It does so no longer.
-    Close,
-    /// The document is on the disk.
+    CommitSnapshot,
+    /// The host hands frames for its ports over.
+    OpenHostPorts,
+    /// The host stops that.
+    CloseHostPorts,
+    /// The document is written.
     Save,
 }
 
-/// A publication that comes.
-const PUBLISH: [Step; 4] = [Step::Claim, Step::Show, Step::Open, Step::Save];
+/// The plan of a new publication.
+const PUBLISH: [Step; 4] =
+    [Step::AllocatePorts, Step::CommitSnapshot, Step::OpenHostPorts, Step::Save];
 
-/// Publications that go.
-const UNPUBLISH: [Step; 4] = [Step::Release, Step::Save, Step::Close, Step::Show];
+/// The plan of a withdrawal.
+const UNPUBLISH: [Step; 4] = [Step::Remove, Step::Save, Step::CloseHostPorts, Step::CommitSnapshot];
 
-/// What is asked for.
+/// A request.
 #[derive(Debug)]
-enum Wish {
+enum PublishRequest {
     Publish(Publication),
     Unpublish(PortSpec),
 }
 
-impl Wish {
+impl PublishRequest {
     fn ports(&self) -> PortSpec {
         match self {
-            Self::Publish(wanted) => wanted.ports,
+            Self::Publish(requested) => requested.ports,
             Self::Unpublish(ports) => *ports,
         }
     }
 }
 
-/// A change of what is published.
+/// A change in progress.
 #[derive(Debug)]
 struct Change {
     inner: Arc<Inner>,
-    name: Name,
-    wish: Wish,
-    /// What came, or went.
-    moved: Vec<Publication>,
+    key: EndpointKey,
+    request: PublishRequest,
+    /// The publications that were added or removed.
+    affected: Vec<Publication>,
 }
 
 impl Control {
-    /// What is published of an attachment.
+    /// The publications of an endpoint.
     pub(crate) fn published(&self, name: &str) -> Result<Vec<Publication>, ControlError> {
-        let name = name.parse()?;
-        Ok(self.0.model().publications(&name)?.to_vec())
+        let model = self.0.model();
+        Ok(model.publications(&model.find(name)?)?.to_vec())
     }
 
-    /// Publishes a port. Gives it with the host's ports picked.
+    /// Publishes a port. Gives it with the picked host ports.
     pub(crate) async fn publish(
         &self,
         name: &str,
-        wanted: Publication,
+        requested: Publication,
     ) -> Result<Publication, ControlError> {
         self.0.check_not_ending()?;
-        self.0.model().check_publications(std::slice::from_ref(&wanted))?;
-        let ports = wanted.ports;
-        let moved = self.change_publications(name, Wish::Publish(wanted), &PUBLISH).await;
-        let moved = moved.map_err(|error| self.counted(error))?;
-        moved.into_iter().next().ok_or(ControlError::NoFreePort(ports))
+        let key = self.0.model().find(name)?;
+        self.0.model().check_publications(&key.network, std::slice::from_ref(&requested))?;
+        let ports = requested.ports;
+        let affected =
+            self.change_publications(key, PublishRequest::Publish(requested), &PUBLISH).await;
+        let affected = affected.map_err(|error| self.count_limit_hit(error))?;
+        affected.into_iter().next().ok_or(ControlError::NoFreePort(ports))
     }
 
-    /// Ends publications.
+    /// Withdraws publications.
     pub(crate) async fn unpublish(
         &self,
         name: &str,
-        key: PublicationKey,
+        withdrawn: PublicationKey,
     ) -> Result<(), ControlError> {
         self.0.check_not_ending()?;
-        self.change_publications(name, Wish::Unpublish(key.ports), &UNPUBLISH).await.map(drop)
+        let key = self.0.model().find(name)?;
+        self.change_publications(key, PublishRequest::Unpublish(withdrawn.ports), &UNPUBLISH)
+            .await
+            .map(drop)
     }
 
     async fn change_publications(
         &self,
-        name: &str,
-        wish: Wish,
+        key: EndpointKey,
+        request: PublishRequest,
         plan: &'static [Step],
     ) -> Result<Vec<Publication>, ControlError> {
-        let (inner, name) = (Arc::clone(&self.0), name.parse()?);
-        let mut change = Change { inner, name, wish, moved: Vec::new() };
+        let inner = Arc::clone(&self.0);
+        let mut change = Change { inner, key, request, affected: Vec::new() };
         task(async move {
-            plan::carry_out(&mut change, plan).await?;
-            let ports = change.moved.iter().map(|one| one.ports.to_string()).collect::<Vec<_>>();
-            let (name, ports) = (&change.name, ports.join(" "));
-            match change.wish {
-                Wish::Publish(_) => tracing::info!(%name, ports, "published"),
-                Wish::Unpublish(_) => tracing::info!(%name, ports, "no longer published"),
+            plan::execute(&mut change, plan).await?;
+            let ports = change.affected.iter().map(|one| one.ports.to_string()).collect::<Vec<_>>();
+            let (name, ports) = (&change.key, ports.join(" "));
+            match change.request {
+                PublishRequest::Publish(_) => tracing::info!(%name, ports, "published"),
+                PublishRequest::Unpublish(_) => tracing::info!(%name, ports, "no longer published"),
             }
-            Ok(change.moved)
+            Ok(change.affected)
         })
         .await?
     }
 }
 
 impl Change {
-    fn claim(&mut self) -> Result<(), ControlError> {
-        let Wish::Publish(wanted) = &self.wish else { return Ok(()) };
-        let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
-        let claimed = self.inner.model().add_publication(&self.name, wanted, &mut random)?;
-        self.moved = vec![claimed];
+    fn allocate(&mut self) -> Result<(), ControlError> {
+        let PublishRequest::Publish(requested) = &self.request else { return Ok(()) };
+        let allocated = self.inner.model().add_publication(&self.key, requested, &mut random)?;
+        self.affected = vec![allocated];
         Ok(())
     }
 
-    /// Opens what was claimed; picks other ports where somebody else on the host has those.
+    /// Opens the allocated ports; picks others where another program has those.
     async fn open(&mut self) -> Result<(), ControlError> {
         let inner = Arc::clone(&self.inner);
-        // In this order: a detach that began before has closed its ports and is seen, a later one waits.
-        let mut gate = inner.gate.lock().await;
-        let lease = inner.model().lease_of(&self.name)?;
-        for _ in 0..PICKS_MAX {
-            let error = match gate.open(&lease, &self.moved).await {
+        // Lock first: a detach that began before is seen, a later one waits.
+        let mut publisher = inner.publisher.lock().await;
+        let lease = inner.model().active_endpoint(&self.key)?.lease.clone();
+        for _ in 0..PORT_ALLOC_TRIES_MAX {
+            let error = match publisher.open(&lease, &self.affected).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let is_picked = matches!(&self.wish, Wish::Publish(one) if one.ports.host().is_none());
-            if !is_picked || !uplink::is_taken(&error) {
-                return Err(ControlError::not_opened(error));
+            let is_auto =
+                matches!(&self.request, PublishRequest::Publish(one) if one.ports.host().is_none());
+            if !is_auto || !published_ports::is_port_taken(&error) {
+                return Err(ControlError::publish_failed(error));
             }
-            for one in &self.moved {
-                inner.model().drop_publication(&self.name, one);
+            for one in &self.affected {
+                inner.model().drop_publication(&self.key, one);
             }
-            self.claim()?;
-            inner.publish_all();
+            self.allocate()?;
+            inner.commit_snapshot();
         }
-        Err(ControlError::NoFreePort(self.wish.ports()))
+        Err(ControlError::NoFreePort(self.request.ports()))
     }
 
     async fn close(&mut self) -> Result<(), ControlError> {
-        let goes = |ports: &PortSpec| self.moved.iter().any(|one| one.ports == *ports);
-        let closed = self.inner.gate.lock().await.close(&self.name, goes).await;
-        closed.map_err(ControlError::not_opened)
+        let goes = |ports: &PortSpec| self.affected.iter().any(|one| one.ports == *ports);
+        let closed = self.inner.publisher.lock().await.close(&self.key, goes).await;
+        closed.map_err(ControlError::publish_failed)
     }
 
     fn release(&mut self) -> Result<(), ControlError> {
-        let Wish::Unpublish(ports) = &self.wish else { return Ok(()) };
-        self.moved = self.inner.model().take_publications(&self.name, ports)?;
+        let PublishRequest::Unpublish(ports) = &self.request else { return Ok(()) };
+        self.affected = self.inner.model().take_publications(&self.key, ports)?;
         Ok(())
     }
 }
@@ -169,38 +177,37 @@ impl Steps for Change {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
-            Step::Claim => self.claim(),
-            Step::Release => self.release(),
+            Step::AllocatePorts => self.allocate(),
+            Step::Remove => self.release(),
             Step::Save => self.inner.save().await,
-            Step::Show => {
-                self.inner.publish_all();
+            Step::CommitSnapshot => {
+                self.inner.commit_snapshot();
                 Ok(())
             }
-            Step::Open => self.open().await,
-            Step::Close => self.close().await,
+            Step::OpenHostPorts => self.open().await,
+            Step::CloseHostPorts => self.close().await,
         }
     }
 
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
-            Step::Claim => {
-                for one in &self.moved {
-                    self.inner.model().drop_publication(&self.name, one);
+            Step::AllocatePorts => {
+                for one in &self.affected {
+                    self.inner.model().drop_publication(&self.key, one);
                 }
-                // The datapath was shown it before the host refused, and another change may have been
-                // written meanwhile.
-                self.inner.publish_all();
+                // The snapshot has it already, and another change may have written the document.
+                self.inner.commit_snapshot();
                 self.inner.save().await?;
             }
-            Step::Release => {
-                self.inner.model().restore_publications(&self.name, self.moved.clone());
-                self.inner.publish_all();
+            Step::Remove => {
+                self.inner.model().restore_publications(&self.key, self.affected.clone());
+                self.inner.commit_snapshot();
                 self.inner.save().await?;
             }
-            Step::Show => self.inner.publish_all(),
-            Step::Open => self.close().await?,
-            Step::Close => self.open().await?,
-            // It is written when the model is as before.
+            Step::CommitSnapshot => self.inner.commit_snapshot(),
+            Step::OpenHostPorts => self.close().await?,
+            Step::CloseHostPorts => self.open().await?,
+            // The undo of the model's step writes the document.
             Step::Save => {}
         }
         Ok(())

@@ -1,35 +1,43 @@
-//! Attachments of the document, brought back at start.
+//! Replay at start: attaches the endpoints of the document again.
 //!
-//! An attachment comes back with its names and addresses if its namespace lives: the same inode and
-//! cookie, in the same boot of the host. Everything else is dropped with a line in the log, and with it
-//! its static entries.
+//! An endpoint comes back with its names and addresses if its namespace lives: the same inode and cookie,
+//! in the same boot of the host. All others are dropped with a line in the log, and their static entries
+//! with them.
 
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
 use super::error::ControlError;
-use super::limits::REPLAYS_AT_ONCE;
+use super::limits::REPLAY_CONCURRENCY;
 use super::model::Owner;
-use super::port::{self, PortChange};
-use super::start::Replayed;
+use super::port::PortChange;
 use super::store::{Attachment, Document};
 use super::{Control, plan};
 use crate::host::{HostError, NetnsError};
 
-/// Brings back what can be.
-pub(super) async fn run(control: &Control, document: Document) -> Replayed {
-    let mut replayed = Replayed::default();
+/// The result of a replay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ReplayReport {
+    /// Attachments that work again.
+    pub(crate) attached: usize,
+    /// Attachments that were dropped.
+    pub(crate) dropped: usize,
+}
+
+/// Attaches stored endpoints, then sets stored static entries.
+pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
+    let mut replayed = ReplayReport::default();
     let mut running = JoinSet::new();
     let mut waiting = document.attachments.into_iter();
     loop {
-        while running.len() < REPLAYS_AT_ONCE
+        while running.len() < REPLAY_CONCURRENCY
             && let Some(attachment) = waiting.next()
         {
             let control = control.clone();
             running.spawn(async move {
-                let result = one(&control, &attachment).await;
-                report(&attachment, &result);
+                let result = replay_one(&control, &attachment).await;
+                log_result(&attachment, &result);
                 result.is_ok()
             });
         }
@@ -41,41 +49,44 @@ pub(super) async fn run(control: &Control, document: Document) -> Replayed {
     }
     let mut model = control.0.model();
     for record in document.statics {
-        let owner = record.port.map_or(Owner::Host, Owner::Port);
-        if let Err(error) = model.set_static((record.mac, record.vlan), owner) {
+        let owner = record.port.map_or(Owner::Host, Owner::Endpoint);
+        let network = record.network.parse().map_err(ControlError::Ifname);
+        let key = (record.mac, record.vlan);
+        if let Err(error) = network.and_then(|it| model.set_static(&it, key, owner)) {
             tracing::info!(mac = %record.mac, %error, "static entry dropped");
         }
     }
     drop(model);
-    control.0.publish_all();
+    control.0.commit_snapshot();
     replayed
 }
 
-async fn one(control: &Control, kept: &Attachment) -> Result<(), ControlError> {
-    let mut change = PortChange::replay(Arc::clone(&control.0), kept)?;
-    plan::carry_out(&mut change, &port::REPLAY).await?;
+async fn replay_one(control: &Control, stored: &Attachment) -> Result<(), ControlError> {
+    let mut change = PortChange::replay(Arc::clone(&control.0), stored)?;
+    let plan = change.plan();
+    plan::execute(&mut change, &plan).await?;
     let lease = change.lease()?.clone();
     let alive = {
         let mut model = control.0.model();
-        model.set_saved(&lease.name, true);
-        model.activate(&lease.name)
+        model.set_persisted(&lease.key(), true);
+        model.activate(&lease.key())
     };
     if !alive {
-        control.lost(lease.slot).await;
-        return Err(NetnsError::Gone(kept.name.to_string()).into());
+        control.detach_lost_port(lease.slot).await;
+        return Err(NetnsError::Gone(stored.name.to_string()).into());
     }
     control.announce(&lease).await;
     Ok(())
 }
 
-fn report(kept: &Attachment, result: &Result<(), ControlError>) {
+fn log_result(stored: &Attachment, result: &Result<(), ControlError>) {
     match result {
-        Ok(()) => tracing::info!(name = %kept.name, "attached again"),
+        Ok(()) => tracing::info!(name = %stored.name, "attached again"),
         Err(ControlError::Host(HostError::Netns(error))) => {
-            tracing::info!(name = %kept.name, %error, "dropped");
+            tracing::info!(name = %stored.name, %error, "dropped");
         }
         Err(error) => {
-            tracing::error!(name = %kept.name, %error, "cannot be attached again: dropped")
+            tracing::error!(name = %stored.name, %error, "cannot be attached again: dropped")
         }
     }
 }

@@ -1,14 +1,10 @@
-//! The way out: what the host says of it goes into snapshots, what is published goes to the host.
+//! The uplink: states of the host go into snapshots, questions of the datapath go to the host.
 //!
 //! ```text
-//! host::uplink  -- UplinkState -->  follow()   --> model (Way) --> snapshot: routes, neighbours, policy
-//! datapath      -- Resolve     -->  resolve()  --> host::uplink: asks the kernel for a neighbour
-//! a plan's step -- Forward     -->  Gate::open, close --> host::uplink: ports held, nftables, proxy of ::1
+//! host::uplink  -- UplinkState -->  follow_uplink() --> model (Uplink) --> snapshot: routes, neighbours, policy
+//! datapath      -- Resolve     -->  resolve()       --> host::uplink: asks the kernel for a neighbour
+//! a plan's step -- Forward     -->  HostPublisher   --> host::uplink: reserved ports, nftables, proxy of ::1
 //! ```
-//!
-//! A publication is shown to the datapath before it is opened on the host, and closed there before it is
-//! hidden: a frame that is handed over always finds its rule. All that is open is loaded as one, so the
-//! gate is locked meanwhile, and each change adds to what stood before it.
 //!
 //! States, as `status` names them: *waiting* (no device: `--uplink auto` without a default route) <-> *down*
 //! <-> *up*. They are the host's; nothing here has a timeout.
@@ -17,127 +13,58 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fastpath::PortIndex;
-use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::Duration;
-use vswitch_api::publish::{PortSpec, Protocol, Publication};
 use vswitch_api::status::UplinkStatus;
 
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{Lease, Model, UPLINK_PORT, Way};
-use super::name::Name;
-use super::port::blocking;
-use crate::config::{Config, Uplink as Wanted};
+use super::model::{self, Model, Network, NetworkName};
+use super::task::blocking;
+use crate::config::Uplink as UplinkSetting;
 use crate::host::Netlink;
-use crate::host::nft::{Forward, Protocol as HostProtocol, Published};
-use crate::host::reserve::ReserveError;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, Mode, Uplink, UplinkError, UplinkState, Wish,
+    self, Config as UplinkConfig, Mode, Uplink, UplinkSelector, UplinkState,
 };
 
-/// Pause after a change of the host was followed: many come at once.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(5);
-
-/// The host's side of the way out, and what is open on it.
-#[derive(Debug, Default)]
-pub(super) struct Gate {
-    uplink: Option<Uplink>,
-    open: Vec<Open>,
-}
-
-/// A publication that the host hands over.
-#[derive(Debug, Clone)]
-struct Open {
-    name: Name,
-    ports: PortSpec,
-    forward: Forward,
-}
-
-impl Gate {
-    /// Opens publications of an attachment: all, or none.
-    pub(super) async fn open(
-        &mut self,
-        lease: &Lease,
-        publications: &[Publication],
-    ) -> Result<(), UplinkError> {
-        let new = publications.iter().filter_map(|one| {
-            let (name, ports) = (lease.name.clone(), one.ports);
-            Some(Open { name, ports, forward: forward(&ports, lease)? })
-        });
-        let all = self.open.iter().cloned().chain(new).collect();
-        self.load(all).await
-    }
-
-    /// Closes those publications of an attachment that `goes` says.
-    pub(super) async fn close(
-        &mut self,
-        name: &Name,
-        goes: impl Fn(&PortSpec) -> bool,
-    ) -> Result<(), UplinkError> {
-        let mut left = self.open.clone();
-        left.retain(|one| one.name != *name || !goes(&one.ports));
-        self.load(left).await
-    }
-
-    async fn load(&mut self, all: Vec<Open>) -> Result<(), UplinkError> {
-        let Some(uplink) = self.uplink.as_mut().filter(|_| all.len() != self.open.len()) else {
-            return Ok(());
-        };
-        uplink.set_published(all.iter().map(|one| one.forward.clone()).collect()).await?;
-        self.open = all;
-        Ok(())
-    }
-}
-
-fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
-    let host = ports.host()?;
-    let protocol = match ports.protocol() {
-        Protocol::Tcp => HostProtocol::Tcp,
-        Protocol::Udp => HostProtocol::Udp,
-        Protocol::Sctp => HostProtocol::Sctp,
-    };
-    let address = ports.address();
-    Some(Forward {
-        published: Published { address, protocol, ports: host.first()..=host.last() },
-        to4: Some(lease.ipv4).filter(|_| address.is_none_or(|address| address.is_ipv4())),
-        to6: Some(lease.ipv6).filter(|_| address.is_none_or(|address| address.is_ipv6())),
-        to_port: ports.container().first(),
-    })
-}
+/// Pause after a change of the host, since changes come in bursts.
+const UPLINK_DEBOUNCE: Duration = Duration::from_millis(5);
 
 impl Control {
-    /// Makes the way out that the configuration asks for. When this fails nothing is left of it.
-    pub(super) async fn make_way(&self, netlink: &Netlink) -> Result<(), ControlError> {
+    /// Starts the uplink of the configuration. When this fails nothing is left of it.
+    pub(super) async fn start_uplink(&self, netlink: &Netlink) -> Result<(), ControlError> {
         let inner = &self.0;
-        let Some(config) = uplink_config(inner) else {
-            // That of before may have crashed with another way out.
+        let Some((network, config)) = uplink_config(inner) else {
+            // A daemon before may have crashed with another uplink.
             let (bridge, state_dir) = (inner.config.bridge.clone(), inner.config.state_dir.clone());
-            let restore = move || uplink::restore_left_over(bridge.as_str(), state_dir.path());
+            let restore = move || uplink::restore_after_crash(bridge.as_str(), state_dir.path());
             if let Err(error) = blocking(restore).await? {
-                tracing::warn!(%error, "what a way out of before left may still be there");
+                tracing::warn!(%error, "parts of a former uplink may be left on the host");
             }
             return Ok(());
         };
-        let (mut uplink, states) =
-            Uplink::start(config, netlink).await.map_err(ControlError::no_way)?;
+        let (mut uplink, states) = Uplink::start(config, netlink)
+            .await
+            .map_err(|error| ControlError::UplinkUnavailable(error.to_string()))?;
         let tap = uplink.take_tap();
         let tap_mac = tap.as_ref().map(|_| uplink.tap_mac());
-        inner.model().set_way(Way { tap_mac, state: states.borrow().clone() });
-        inner.publish_all();
-        if let Some(tap) = tap {
-            inner.dataplane.add_port(UPLINK_PORT, tap.queues).await?;
+        let state = states.borrow().clone();
+        let position = inner.model().add_uplink(&network, tap_mac, state)?;
+        inner.commit_snapshot();
+        let port = inner.model().uplinks().get(position).and_then(|uplink| uplink.tap);
+        if let (Some(tap), Some((port, _))) = (tap, port) {
+            inner.dataplane.add_port(port, tap.queues).await?;
         }
-        inner.gate.lock().await.uplink = Some(uplink);
-        say(&states.borrow());
-        tokio::spawn(follow(Arc::clone(inner), states));
+        inner.publisher.lock().await.uplink = Some(uplink);
+        log_state(&states.borrow());
+        tokio::spawn(follow_uplink(Arc::clone(inner), position, states));
         Ok(())
     }
 
-    /// Gives the host its side of the way out back.
-    pub(super) async fn close_way(&self) {
-        let uplink = std::mem::take(&mut *self.0.gate.lock().await).uplink;
+    /// Undoes the uplink on the host.
+    pub(super) async fn stop_uplink(&self) {
+        let uplink = std::mem::take(&mut *self.0.publisher.lock().await).uplink;
         if let Some(uplink) = uplink {
             uplink.stop().await;
         }
@@ -146,63 +73,70 @@ impl Control {
     /// Asks the kernel for the MAC address of a next hop that frames wait for.
     pub(super) fn resolve(&self, next_hop: IpAddr, port: PortIndex) {
         let inner = Arc::clone(&self.0);
-        // While publications are being opened the question waits; the datapath asks each one once a second.
+        // The question waits while publications are opened; the datapath repeats it each second.
         tokio::spawn(async move {
-            if let Some(uplink) = &inner.gate.lock().await.uplink {
+            if let Some(uplink) = &inner.publisher.lock().await.uplink {
                 uplink.resolve(next_hop, port);
             }
         });
     }
 }
 
-/// What is asked of the host; nothing for an internal network.
-fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
-    let Config { uplink, snat_ports, state_dir, .. } = &inner.config;
-    let mode = match uplink {
-        Wanted::None => return None,
-        Wanted::Kernel => Mode::Kernel,
-        Wanted::Auto => Mode::Own(Wish::Auto),
-        Wanted::Device(name) => Mode::Own(Wish::Device(name.to_string())),
-    };
+/// The configuration of the host's uplink, and the network that it is named after; none if all networks are
+/// internal.
+fn uplink_config(inner: &Inner) -> Option<(NetworkName, UplinkConfig)> {
     let model = inner.model();
-    let network = &model.network;
-    Some(UplinkConfig {
-        bridge: network.name.to_string(),
+    let networks = || model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
+    let subnets = networks().flat_map(|network| network.spec.subnets()).collect();
+    let spec = &networks().next()?.spec;
+    let mode = match &spec.uplink {
+        UplinkSetting::None => return None,
+        UplinkSetting::Kernel => Mode::Kernel,
+        UplinkSetting::Auto => Mode::Own(UplinkSelector::Auto),
+        UplinkSetting::Device(name) => Mode::Own(UplinkSelector::Device(name.to_string())),
+    };
+    let config = UplinkConfig {
+        bridge: spec.name.to_string(),
         mode,
         queues: inner.dataplane.workers(),
-        subnets: vec![IpNet::V4(network.subnet.net()), IpNet::V6(network.subnet6.net())],
-        snat_ports: snat_ports.range(),
-        state_dir: state_dir.path().to_owned(),
-    })
+        subnets,
+        snat_ports: spec.snat_ports.range(),
+        state_dir: inner.config.state_dir.path().to_owned(),
+    };
+    Some((spec.name.clone(), config))
 }
 
-/// Takes over what changes on the host, until its side is stopped.
-async fn follow(inner: Arc<Inner>, mut states: watch::Receiver<UplinkState>) {
+/// Takes states of the host over into the model, until the uplink is stopped.
+async fn follow_uplink(
+    inner: Arc<Inner>,
+    position: usize,
+    mut states: watch::Receiver<UplinkState>,
+) {
     while states.changed().await.is_ok() {
         let state = states.borrow_and_update().clone();
         {
             let mut model = inner.model();
-            let Some(way) = model.way().cloned() else { return };
-            if (way.state.up, &way.state.device) != (state.up, &state.device) {
-                say(&state);
+            let Some(uplink) = model.uplinks().get(position) else { return };
+            if (uplink.state.up, &uplink.state.device) != (state.up, &state.device) {
+                log_state(&state);
             }
-            model.set_way(Way { state, ..way });
+            model.set_uplink_state(position, state);
         }
-        inner.publish_all();
-        tokio::time::sleep(FOLLOW_PAUSE).await;
+        inner.commit_snapshot();
+        tokio::time::sleep(UPLINK_DEBOUNCE).await;
     }
 }
 
-fn say(state: &UplinkState) {
+fn log_state(state: &UplinkState) {
     let UplinkState { device, mtu, ipv4, ipv6, .. } = state;
-    match condition(state) {
+    match uplink_state(state) {
         ("up", _) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
         (name, reason) => tracing::warn!(device, reason, "the uplink is {name}"),
     }
 }
 
-/// Its name, and why.
-fn condition(state: &UplinkState) -> (&'static str, String) {
+/// The name of a state, and the reason.
+fn uplink_state(state: &UplinkState) -> (&'static str, String) {
     if state.device.is_empty() {
         return ("waiting", "the host has no default route yet".to_owned());
     }
@@ -215,60 +149,39 @@ fn condition(state: &UplinkState) -> (&'static str, String) {
     ("up", String::new())
 }
 
-/// The way out for `status`; nothing for an internal network.
-pub(super) fn status(model: &Model, connections: usize) -> Option<UplinkStatus> {
-    let way = model.way()?;
-    let is_own = way.tap_mac.is_some();
-    let (published, not_open) = model.open_and_not();
-    let (state, reason) = match is_own {
-        true => condition(&way.state),
-        false => ("up", String::new()),
+/// The uplinks for `status`.
+pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
+    let (published, publish_pending) = model.count_publications();
+    let mut users = model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
+    let snat_ports = users.next().map(|network| network.spec.snat_ports.to_string());
+    let status = |uplink: &model::Uplink| {
+        let is_own = uplink.tap.is_some();
+        let (state, reason) = match is_own {
+            true => uplink_state(&uplink.state),
+            false => ("up", String::new()),
+        };
+        UplinkStatus {
+            mode: if is_own { "user-space" } else { "kernel" }.to_owned(),
+            state: state.to_owned(),
+            reason,
+            device: uplink.state.device.clone(),
+            mtu: uplink.state.mtu,
+            ipv4: uplink.state.ipv4,
+            ipv6: uplink.state.ipv6,
+            snat_ports: snat_ports.clone().unwrap_or_default(),
+            published,
+            publish_pending,
+            connections,
+        }
     };
-    Some(UplinkStatus {
-        mode: if is_own { "user-space" } else { "kernel" }.to_owned(),
-        state: state.to_owned(),
-        reason,
-        device: way.state.device.clone(),
-        mtu: way.state.mtu,
-        ipv4: way.state.ipv4,
-        ipv6: way.state.ipv6,
-        snat_ports: model.network.snat_ports.to_string(),
-        published,
-        not_open,
-        connections,
-    })
+    model.uplinks().iter().map(status).collect()
 }
 
-/// The way out in one word: `none`, `kernel` or the device, `auto` while it waits for one.
-pub(super) fn word(model: &Model) -> String {
-    match model.way() {
-        Some(way) if way.tap_mac.is_some() && !way.state.device.is_empty() => {
-            way.state.device.clone()
-        }
-        _ => model.network.uplink.to_string(),
-    }
-}
-
-/// Whether a port of the host was taken.
-pub(super) fn is_taken(error: &UplinkError) -> bool {
-    matches!(error, UplinkError::Reserve(ReserveError::Taken { .. }))
-}
-
-impl ControlError {
-    /// Why there is no way out.
-    fn no_way(error: UplinkError) -> Self {
-        Self::NoWay(error.to_string())
-    }
-
-    /// Why the host does not hand ports over.
-    pub(super) fn not_opened(error: UplinkError) -> Self {
-        match error {
-            UplinkError::Reserve(ReserveError::NotOurs(address)) => Self::NotOurAddress(address),
-            UplinkError::Reserve(error @ ReserveError::Taken { .. }) => {
-                Self::HostPortTaken(error.to_string())
-            }
-            error @ UplinkError::Shifted(_) => Self::Shifted(error.to_string()),
-            error => Self::NotOpened(error.to_string()),
-        }
-    }
+/// The uplink of a network in one word: `none`, `kernel` or the device; `auto` before there is one.
+pub(super) fn uplink_label(model: &Model, network: &Network) -> String {
+    let device = model.uplinks_of(network).find_map(|uplink| {
+        uplink.tap.filter(|_| !uplink.state.device.is_empty())?;
+        Some(uplink.state.device.clone())
+    });
+    device.unwrap_or_else(|| network.spec.uplink.to_string())
 }

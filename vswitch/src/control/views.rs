@@ -8,16 +8,15 @@ use fastpath::PortIndex;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
-use vswitch_api::policy::PortPolicy;
 use vswitch_api::port::{Port, PortDetail};
+use vswitch_api::port_settings::PortSettings;
 use vswitch_api::stats::{PortStats, Stats};
 use vswitch_api::status::Status;
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Model, Settled};
-use super::name::Name;
-use super::port::blocking;
+use super::model::{self, Binding, Model};
+use super::task::blocking;
 use super::uplink;
 use crate::datapath::{DropReason, PortCounters};
 use crate::host::netns;
@@ -34,6 +33,8 @@ impl Control {
             .map_or(0, |report| report.workers.iter().map(|worker| worker.connections).sum());
         let model = inner.model();
         let backend = inner.dataplane.backend();
+        let first = model.network(None).ok();
+        let uplinks = uplink::statuses(&model, connections);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -44,24 +45,26 @@ impl Control {
             scheduling: inner.dataplane.scheduling().name.to_owned(),
             scheduling_reason: inner.dataplane.scheduling().reason.clone(),
             idle: inner.config.idle.to_string(),
-            uplink: uplink::word(&model),
-            bridge: model.network.name.to_string(),
-            networks: 1,
+            uplink: first.map(|it| uplink::uplink_label(&model, it)).unwrap_or_default(),
+            bridge: inner.config.bridge.to_string(),
+            networks: model.networks().count(),
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
-            uplink_detail: uplink::status(&model, connections),
+            uplink_detail: uplinks.into_iter().next(),
         }
     }
 
-    /// The first network, which is the bridge's.
+    /// The network of the configuration.
     pub(crate) fn first_network(&self) -> Network {
-        network_row(&self.0.model())
+        let model = self.0.model();
+        network_row(&model, &model[&self.0.config.bridge])
     }
 
-    /// All networks.
+    /// All networks, in the order of their names.
     pub(crate) fn networks(&self) -> Vec<Network> {
-        vec![self.first_network()]
+        let model = self.0.model();
+        model.networks().map(|network| network_row(&model, network)).collect()
     }
 
     /// One network.
@@ -70,19 +73,21 @@ impl Control {
         let fdb = self.0.dataplane.fdb().await?;
         let model = self.0.model();
         let network = model.network(Some(name))?;
-        let members = model.active().map(|(port, _)| Member {
+        let active = model.active().map(|(port, _)| port);
+        let members = active.filter(|port| port.lease.network == network.spec.name);
+        let members = members.map(|port| Member {
             name: port.lease.name.to_string(),
             mac: port.lease.mac.to_string(),
             ipv4: port.lease.ipv4,
             ipv6: port.lease.ipv6,
         });
         Ok(NetworkDetail {
-            network: network_row(&model),
-            gateway_mac: network.gateway_mac.to_string(),
-            ageing_s: network.ageing.as_secs(),
-            fdb_entries_max: network.fdb_entries_max,
-            multicast: network.multicast.to_string(),
-            fdb_entries: fdb.iter().filter(|row| row.network == model::FIRST_NETWORK).count(),
+            network: network_row(&model, network),
+            gateway_mac: network.spec.gateway_mac.to_string(),
+            ageing_s: network.spec.ageing.as_secs(),
+            fdb_entries_max: network.spec.fdb_entries_max,
+            multicast: network.spec.multicast.to_string(),
+            fdb_entries: fdb.iter().filter(|row| row.network == network.index).count(),
             members: members.collect(),
         })
     }
@@ -91,45 +96,43 @@ impl Control {
     pub(crate) async fn ports(&self) -> Result<Vec<Port>, ControlError> {
         let counters = self.counters().await?;
         let model = self.0.model();
-        let network = model.network.name.as_str();
-        let row = |(port, settled): (&model::Port, &Settled)| {
+        let row = |(port, binding): (&model::Endpoint, &Binding)| {
             let slot = port.lease.slot;
             let blocked = self.0.dataplane.blocked_for(slot);
-            port_row(network, port, settled, &counter(&counters, slot), blocked)
+            port_row(port, binding, &counter(&counters, slot), blocked)
         };
         Ok(model.active().map(row).collect())
     }
 
     /// One attachment.
     pub(crate) async fn port(&self, name: &str) -> Result<PortDetail, ControlError> {
-        let name: Name = name.parse()?;
         let counters = self.counters().await?;
         let (mut detail, record) = {
             let model = self.0.model();
-            let unknown = || ControlError::UnknownPort(name.to_string());
-            let mut active = model.active();
-            let (port, settled) =
-                active.find(|(port, _)| port.lease.name == name).ok_or_else(unknown)?;
+            let port = model.active_endpoint(&model.find(name)?)?;
+            let unknown = || ControlError::UnknownPort(name.to_owned());
+            let binding = port.binding.as_ref().ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
             let blocked = self.0.dataplane.blocked_for(port.lease.slot);
-            let network = &model.network;
+            let network = &model.network(Some(port.lease.network.as_str()))?.spec;
             let detail = PortDetail {
-                port: port_row(network.name.as_str(), port, settled, &counters, blocked),
+                port: port_row(port, binding, &counters, blocked),
                 prefix_len: network.subnet.net().prefix_len(),
                 prefix_len6: network.subnet6.net().prefix_len(),
                 gateway: network.subnet.gateway(),
                 gateway6: network.subnet6.gateway(),
                 mtu: network.mtu,
                 netns_path: PathBuf::new(),
-                offloads: settled.offloads.iter().map(ToString::to_string).collect(),
-                queues: settled.queues,
+                offloads: binding.offloads.iter().map(ToString::to_string).collect(),
+                queues: binding.queues,
                 blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
-                policy: port.policy.clone(),
+                settings: port.settings.clone(),
                 published: port.publications.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
-            (detail, settled.netns.clone())
+            (detail, binding.netns.clone())
         };
+        let Some(record) = record else { return Ok(detail) };
         let path = record.path.clone();
         let found = blocking(move || netns::find(record.id, &record.path)).await?;
         detail.netns_path = found.unwrap_or(path);
@@ -137,8 +140,8 @@ impl Control {
     }
 
     /// What a port may do.
-    pub(crate) fn policy(&self, name: &str) -> Result<PortPolicy, ControlError> {
-        self.0.model().policy(name).cloned()
+    pub(crate) fn settings(&self, name: &str) -> Result<PortSettings, ControlError> {
+        self.0.model().settings(name).cloned()
     }
 
     /// The forwarding database.
@@ -147,10 +150,10 @@ impl Control {
         let model = self.0.model();
         let entry = |row: crate::datapath::FdbRow| {
             Some(FdbEntry {
-                network: model.network.name.to_string(),
+                network: model.network_at(row.network)?.spec.name.to_string(),
                 vlan: row.vlan,
                 mac: row.mac.to_string(),
-                port: model.label(row.port)?.into_owned(),
+                port: model.label(row.destination.port()?)?.into_owned(),
                 age_s: row.age.as_secs(),
                 is_static: row.is_static,
             })
@@ -172,7 +175,7 @@ impl Control {
             }
         }
         // By name, the host's first.
-        let bridge = model.network.name.as_str();
+        let bridge = self.0.config.bridge.as_str();
         ports.sort_by_cached_key(|port| (port.name != bridge, port.name.clone()));
         Ok(Stats { ports, workers: report.workers, drops: total.drops_by_name() })
     }
@@ -200,38 +203,38 @@ fn counter(counters: &BTreeMap<PortIndex, PortCounters>, slot: PortIndex) -> Por
     counters.get(&slot).copied().unwrap_or_default()
 }
 
-fn network_row(model: &Model) -> Network {
-    let network = &model.network;
+fn network_row(model: &Model, network: &model::Network) -> Network {
+    let spec = &network.spec;
+    let is_member = |port: &model::Endpoint| port.lease.network == spec.name;
     Network {
-        name: network.name.to_string(),
-        subnet: network.subnet.net(),
-        gateway: network.subnet.gateway(),
-        subnet6: network.subnet6.net(),
-        gateway6: network.subnet6.gateway(),
-        mtu: network.mtu,
-        uplink: uplink::word(model),
-        ports: model.active().count(),
+        name: spec.name.to_string(),
+        subnet: spec.subnet.net(),
+        gateway: spec.subnet.gateway(),
+        subnet6: spec.subnet6.net(),
+        gateway6: spec.subnet6.gateway(),
+        mtu: spec.mtu,
+        uplink: uplink::uplink_label(model, network),
+        ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }
 }
 
 fn port_row(
-    network: &str,
-    port: &model::Port,
-    settled: &Settled,
+    port: &model::Endpoint,
+    binding: &Binding,
     counters: &PortCounters,
     blocked: Option<Duration>,
 ) -> Port {
     Port {
         name: port.lease.name.to_string(),
-        network: network.to_owned(),
-        ifname: settled.ifname.clone(),
+        network: port.lease.network.to_string(),
+        ifname: binding.ifname.clone(),
         mac: port.lease.mac.to_string(),
         ipv4: port.lease.ipv4,
         ipv6: port.lease.ipv6,
-        netns: netns::describe(&settled.netns.reference),
+        netns: binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default(),
         state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
         publish: port.publications.iter().map(|one| one.ports).collect(),
-        not_open: port.not_open().cloned().collect(),
+        publish_pending: port.pending_publications().cloned().collect(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,
         rx_bytes: counters.rx_bytes,

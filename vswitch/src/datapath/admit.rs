@@ -1,9 +1,9 @@
-//! Room 3: whether a frame may come in at all, and on which VLAN.
+//! Stage 3: whether a frame may come in at all, and on which VLAN.
 
 use fastpath::Pool;
 use wire::{EtherType, MacAddr};
 
-use super::batch::Slot;
+use super::batch::FrameCtx;
 use super::snapshot::{NetworkConf, PortConf};
 use super::{Batch, DropReason, Fdb, Key, Snapshot, Verdict, guard};
 
@@ -17,33 +17,34 @@ const RESERVED_GROUP: u64 = 0x0180_c200_0000;
 const MAC_CONTROL: EtherType = EtherType(0x8808);
 
 /// Gives what is admitted its keys, drops the rest. The forwarding database is told which addresses
-/// it will be asked for, so that they are in cache when the next rooms ask.
+/// it will be asked for, so that they are in cache when the next stages ask.
 pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
     let mut has_groups = false;
-    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+    for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
         let conf = snapshot.port(run[0].port);
         let conf = conf.and_then(|port| Some((port, &snapshot.network(port.network)?.conf)));
         let Some((port, network)) = conf else {
             of_no_network(run, snapshot);
             continue;
         };
-        for slot in run.iter_mut() {
-            let vlan = match port.vlans.admit(&slot.meta) {
+        for ctx in run.iter_mut() {
+            ctx.network = port.network;
+            let vlan = match port.vlans.admit(&ctx.meta) {
                 Ok(vlan) => vlan,
                 Err(reason) => {
-                    slot.verdict = Verdict::Drop(reason);
+                    ctx.verdict = Verdict::Drop(reason);
                     continue;
                 }
             };
-            slot.src = Key::new(port.network, vlan, slot.meta.src);
-            slot.dst = Key::new(port.network, vlan, slot.meta.dst);
-            match refuse(slot, port, network) {
+            ctx.src = Key::new(ctx.network, vlan, ctx.meta.src);
+            ctx.dst = Key::new(ctx.network, vlan, ctx.meta.dst);
+            match refuse(ctx, port, network) {
                 None => {
-                    has_groups |= slot.dst.is_multicast();
-                    slot.src_place = fdb.place(slot.src);
-                    slot.dst_place = fdb.place(slot.dst);
+                    has_groups |= ctx.dst.is_multicast();
+                    ctx.src_buckets = fdb.buckets_of(ctx.src);
+                    ctx.dst_buckets = fdb.buckets_of(ctx.dst);
                 }
-                Some(reason) => slot.verdict = Verdict::Drop(reason),
+                Some(reason) => ctx.verdict = Verdict::Drop(reason),
             }
         }
         if let Some(guard) = &port.guard {
@@ -53,26 +54,26 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
     batch.has_groups = has_groups;
 }
 
-/// The uplink's frames are the router's, and no other room's; others are unknown.
+/// The uplink's frames are the router's, and no other stage's; others are unknown.
 #[cold]
 #[inline(never)]
-fn of_no_network(run: &mut [Slot], snapshot: &Snapshot) {
+fn of_no_network(run: &mut [FrameCtx], snapshot: &Snapshot) {
     if !snapshot.is_uplink(run[0].port) {
-        run.iter_mut().for_each(|slot| slot.verdict = Verdict::Drop(DropReason::PortUnknown));
+        run.iter_mut().for_each(|ctx| ctx.verdict = Verdict::Drop(DropReason::PortUnknown));
     }
 }
 
 #[inline]
-fn refuse(slot: &Slot, port: &PortConf, network: &NetworkConf) -> Option<DropReason> {
+fn refuse(ctx: &FrameCtx, port: &PortConf, network: &NetworkConf) -> Option<DropReason> {
     if !port.enabled {
         Some(DropReason::PortDisabled)
-    } else if slot.src.is_multicast() || slot.src.mac() == MacAddr::ZERO {
-        Some(bad_source(slot.src.mac()))
-    } else if slot.dst.mac().as_u64() & !0xf == RESERVED_GROUP {
-        Some(reserved(slot))
-    } else if slot.meta.ethertype == MAC_CONTROL {
+    } else if ctx.src.is_multicast() || ctx.src.mac() == MacAddr::ZERO {
+        Some(bad_source(ctx.src.mac()))
+    } else if ctx.dst.mac().as_u64() & !0xf == RESERVED_GROUP {
+        Some(reserved(ctx))
+    } else if ctx.meta.ethertype == MAC_CONTROL {
         Some(DropReason::MacControl)
-    } else if slot.segment > network.mtu + TAG_SLACK {
+    } else if ctx.segment > network.mtu + TAG_SLACK {
         Some(DropReason::TooBig)
     } else {
         None
@@ -82,17 +83,17 @@ fn refuse(slot: &Slot, port: &PortConf, network: &NetworkConf) -> Option<DropRea
 #[cold]
 fn bad_source(mac: MacAddr) -> DropReason {
     match mac {
-        MacAddr::ZERO => DropReason::ZeroSource,
-        MacAddr::BROADCAST => DropReason::BroadcastSource,
-        _ => DropReason::BadSource,
+        MacAddr::ZERO => DropReason::ZeroSourceMac,
+        MacAddr::BROADCAST => DropReason::BroadcastSourceMac,
+        _ => DropReason::MulticastSourceMac,
     }
 }
 
 #[cold]
-fn reserved(slot: &Slot) -> DropReason {
-    match slot.dst.mac().as_u64() {
-        _ if slot.meta.ethertype == MAC_CONTROL => DropReason::MacControl,
+fn reserved(ctx: &FrameCtx) -> DropReason {
+    match ctx.dst.mac().as_u64() {
+        _ if ctx.meta.ethertype == MAC_CONTROL => DropReason::MacControl,
         RESERVED_GROUP => DropReason::Bpdu,
-        _ => DropReason::ReservedGroup,
+        _ => DropReason::ReservedMulticast,
     }
 }

@@ -1,19 +1,19 @@
-//! The frames of one round, and what the rooms have found out about them.
+//! The frames of one round, and what the stages have found out about them.
 
 use fastpath::engine::Received;
 use fastpath::{Frame, Pool, PortIndex};
 use wire::meta::Meta;
 
-use super::DropReason;
-use super::fdb::{Key, Place};
+use super::fdb::{BucketPair, Key};
+use super::{Destination, DropReason, NetworkIndex};
 
 /// What is to become of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Not decided yet.
     Pending,
-    /// To one port.
-    Unicast(PortIndex),
+    /// To one destination.
+    Unicast(Destination),
     /// To every port of its network but the one it came from.
     Flood,
     /// To the ports that listen to its group, and to routers.
@@ -21,17 +21,17 @@ pub enum Verdict {
     /// To the ports of multicast routers; it was meant for the switch, too.
     Routers,
     /// Nowhere yet: the router keeps it until it knows its next hop.
-    AwaitsHop,
+    AwaitsNeighbour,
     /// Nowhere yet: a fragment, which the router keeps until the first of its packet has come.
-    AwaitsHead,
+    AwaitsFragment,
     /// Nowhere yet: a fragment, of which the router does not know yet which worker translates it.
-    AwaitsChoice,
+    AwaitsAssignment,
     /// To another worker, which translates it, or, of a fragment, knows who does.
-    Handed {
+    Handoff {
         /// That worker.
         to: u8,
         /// It translates it.
-        is_placed: bool,
+        is_assigned: bool,
     },
     /// Nowhere.
     Drop(DropReason),
@@ -40,10 +40,12 @@ pub enum Verdict {
 /// A frame on its journey. In this order, so that what is copied together lies aligned.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Slot {
+pub(super) struct FrameCtx {
     pub(super) frame: Frame,
-    /// Where it came in.
+    /// Ingress port.
     pub(super) port: PortIndex,
+    /// Its network once it is admitted, else [`NetworkIndex::NONE`].
+    pub(super) network: NetworkIndex,
     pub(super) verdict: Verdict,
     /// Bytes of IP packet in the longest segment that it will be cut into.
     pub(super) segment: u32,
@@ -51,20 +53,34 @@ pub(super) struct Slot {
     /// admitted.
     pub(super) src: Key,
     pub(super) dst: Key,
-    pub(super) src_place: Place,
-    pub(super) dst_place: Place,
+    pub(super) src_buckets: BucketPair,
+    pub(super) dst_buckets: BucketPair,
     /// What it is.
     pub(super) meta: Meta,
+}
+
+impl FrameCtx {
+    /// Whether two frames came by one port into one network, so that a stage looks both up once.
+    #[inline]
+    pub(super) fn same_ingress(a: &Self, b: &Self) -> bool {
+        a.port == b.port && a.network == b.network
+    }
+
+    /// Where its source MAC address lives.
+    #[inline]
+    pub(super) fn source(&self) -> Destination {
+        self.port.into()
+    }
 }
 
 /// The frames of one round. Reused, so that a round allocates nothing.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Frames that wait for the first room.
+    /// Frames that wait for the first stage.
     pub(super) incoming: Vec<Received>,
     /// Frames on their journey.
-    pub(super) slots: Vec<Slot>,
-    /// Whether any of them that was admitted is for a group: the rooms that are about groups have
+    pub(super) frames: Vec<FrameCtx>,
+    /// Whether any of them that was admitted is for a group: the stages that are about groups have
     /// nothing to do otherwise.
     pub(super) has_groups: bool,
 }
@@ -73,8 +89,8 @@ impl Batch {
     /// An empty batch with room for `frames`.
     #[must_use]
     pub fn with_capacity(frames: usize) -> Self {
-        let (incoming, slots) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
-        Self { incoming, slots, has_groups: false }
+        let (incoming, frames) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
+        Self { incoming, frames, has_groups: false }
     }
 
     /// Where an engine puts what it receives.
@@ -91,7 +107,7 @@ impl Batch {
     /// Frames in it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.incoming.len() + self.slots.len()
+        self.incoming.len() + self.frames.len()
     }
 
     /// Whether there are none.

@@ -1,4 +1,4 @@
-//! Room 4: what the switch answers itself: who has an address that it gave out.
+//! Stage 4: what the switch answers itself: who has an address that it gave out.
 //!
 //! ARP requests (RFC 826) and neighbour solicitations (RFC 4861) that are flooded come here; asked for an
 //! address of the neighbour table, the switch writes the answer into the buffer of the question and
@@ -25,7 +25,7 @@ use wire::meta::{L3, L4, Meta};
 use wire::ndp::{HOP_LIMIT, Message};
 use wire::{MacAddr, arp, frames, ipv6};
 
-use super::batch::Slot;
+use super::batch::FrameCtx;
 use super::snapshot::Network;
 use super::{Batch, Snapshot, Stats, Verdict};
 
@@ -34,11 +34,11 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats
     if !batch.has_groups {
         return;
     }
-    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
-        let Some(network) = snapshot.network_of(run[0].port) else { continue };
-        for slot in run {
-            if slot.dst.is_multicast() && slot.verdict == Verdict::Pending {
-                answer(slot, pool, snapshot, network, stats);
+    for run in batch.frames.chunk_by_mut(FrameCtx::same_ingress) {
+        let Some(network) = snapshot.network(run[0].network) else { continue };
+        for ctx in run {
+            if ctx.dst.is_multicast() && ctx.verdict == Verdict::Pending {
+                answer(ctx, pool, snapshot, network, stats);
             }
         }
     }
@@ -47,62 +47,62 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats
 /// Multicast is rare, and questions among it: out of the loop's way.
 #[inline(never)]
 fn answer(
-    slot: &mut Slot,
+    ctx: &mut FrameCtx,
     pool: &mut Pool,
     snapshot: &Snapshot,
     network: &Network,
     stats: &mut Stats,
 ) {
-    if slot.meta.inner.is_some() {
+    if ctx.meta.inner.is_some() {
         return;
     }
-    let bytes = pool.bytes(&slot.frame).get(VNET_LEN..).unwrap_or_default();
-    let written = match slot.meta.l3 {
+    let bytes = pool.ethernet(&ctx.frame);
+    let written = match ctx.meta.l3 {
         L3::Arp => {
-            let answer = arp_reply(slot, bytes, snapshot, network);
-            answer.and_then(|answer| write(slot, pool, &answer))
+            let answer = arp_reply(ctx, bytes, snapshot, network);
+            answer.and_then(|answer| write(ctx, pool, &answer))
         }
         L3::Ipv6 => {
-            let answer = advertisement(slot, bytes, snapshot, network);
-            answer.and_then(|answer| write(slot, pool, &answer))
+            let answer = advertisement(ctx, bytes, snapshot, network);
+            answer.and_then(|answer| write(ctx, pool, &answer))
         }
         _ => None,
     };
     if written.is_some() {
-        slot.verdict = Verdict::Unicast(slot.port);
+        ctx.verdict = Verdict::Unicast(ctx.source());
         stats.consumed += 1;
         stats.generated += 1;
     }
 }
 
 fn arp_reply(
-    slot: &Slot,
+    ctx: &FrameCtx,
     frame: &[u8],
     snapshot: &Snapshot,
     network: &Network,
 ) -> Option<[u8; frames::ARP_FRAME_LEN]> {
-    let request = arp_request(&slot.meta, frame)?;
+    let request = arp_request(&ctx.meta, frame)?;
     let (mac, port) = network.neighbours.ipv4(request.target_ip)?;
-    reaches(slot, port, snapshot, network).then(|| frames::arp_reply(&request, mac))
+    reaches(ctx, port, snapshot, network).then(|| frames::arp_reply(&request, mac))
 }
 
 fn advertisement(
-    slot: &Slot,
+    ctx: &FrameCtx,
     frame: &[u8],
     snapshot: &Snapshot,
     network: &Network,
 ) -> Option<[u8; frames::NEIGHBOR_FRAME_LEN]> {
-    let (source, target) = solicitation(&slot.meta, frame)?;
+    let (source, target) = solicitation(&ctx.meta, frame)?;
     let (mac, port) = network.neighbours.ipv6(target)?;
-    let asker = (slot.meta.src, source);
-    reaches(slot, port, snapshot, network).then(|| frames::solicited_na(mac, target, false, asker))
+    let asker = (ctx.meta.src, source);
+    reaches(ctx, port, snapshot, network).then(|| frames::solicited_na(mac, target, false, asker))
 }
 
 /// Whether the asker reaches the port that it asks for.
-fn reaches(slot: &Slot, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
-    port != slot.port
-        && snapshot.reaches(port, slot.dst)
-        && (!network.has_isolated || snapshot.may_talk(slot.port, port))
+fn reaches(ctx: &FrameCtx, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
+    port != ctx.port
+        && snapshot.reaches(port, ctx.dst)
+        && (!network.has_isolated || snapshot.may_talk(ctx.port, port))
 }
 
 /// A request that may be answered.
@@ -128,26 +128,26 @@ fn solicitation(meta: &Meta, frame: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
 }
 
 /// Puts the answer into the question's buffer.
-fn write(slot: &mut Slot, pool: &mut Pool, answer: &[u8]) -> Option<()> {
+fn write(ctx: &mut FrameCtx, pool: &mut Pool, answer: &[u8]) -> Option<()> {
     let meta = Meta::parse(answer).ok()?;
     // Whoever else holds the question wants to read it.
-    pool.bytes_mut(&slot.frame)?;
-    slot.frame.set_len(VNET_LEN + answer.len());
-    let bytes = pool.bytes_mut(&slot.frame)?;
+    pool.bytes_mut(&ctx.frame)?;
+    ctx.frame.set_len(VNET_LEN + answer.len());
+    let bytes = pool.bytes_mut(&ctx.frame)?;
     bytes[..VNET_LEN].fill(0);
     bytes[VNET_LEN..].copy_from_slice(answer);
-    slot.meta = meta;
+    ctx.meta = meta;
     Some(())
 }
 
 /// Addresses that the switch gave out, with the ports where they live.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours {
+pub(super) struct NeighbourTable {
     ipv4: Vec<(Ipv4Addr, MacAddr, PortIndex)>,
     ipv6: Vec<(Ipv6Addr, MacAddr, PortIndex)>,
 }
 
-impl Neighbours {
+impl NeighbourTable {
     /// A table of these.
     pub(super) fn new(rows: &[super::Neighbour]) -> Self {
         let mut table = Self::default();

@@ -1,4 +1,4 @@
-//! Room 8: bytes are changed to what the port that a frame leaves by wants: VLAN tags.
+//! Stage 8: bytes are changed to what the port that a frame leaves by wants: VLAN tags.
 //!
 //! A frame is changed in place. A tag goes in or out between the addresses and the EtherType, so the 12
 //! bytes of addresses and the offload header in front of them move by the tag's length into the
@@ -11,7 +11,7 @@ use wire::EtherType;
 use wire::vlan::{self, TAG_LEN, Tag, Tci};
 use wire::vnet::Header;
 
-use super::batch::Slot;
+use super::batch::FrameCtx;
 use super::{Batch, DropReason, Snapshot, Tagging, Verdict};
 
 /// Edits what goes to one port. What is flooded is edited as it is sent, once for all ports alike.
@@ -19,20 +19,21 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot) {
     if !snapshot.has_trunks() {
         return;
     }
-    for slot in &mut batch.slots {
-        let Verdict::Unicast(port) = slot.verdict else { continue };
-        let wanted = snapshot.egress(port, slot.dst.vlan(), slot.meta.inner.is_some());
-        let Some(wanted) = wanted.filter(|&wanted| wanted != tagging(slot)) else { continue };
-        if !retag(pool, &mut slot.frame, slot.dst.vlan(), wanted) {
-            slot.verdict = Verdict::Drop(DropReason::NoBuffer);
+    for ctx in &mut batch.frames {
+        let Verdict::Unicast(destination) = ctx.verdict else { continue };
+        let Some(port) = destination.port() else { continue };
+        let wanted = snapshot.egress(port, ctx.dst.vlan(), ctx.meta.inner.is_some());
+        let Some(wanted) = wanted.filter(|&wanted| wanted != tagging(ctx)) else { continue };
+        if !retag(pool, &mut ctx.frame, ctx.dst.vlan(), wanted) {
+            ctx.verdict = Verdict::Drop(DropReason::NoBuffer);
         }
     }
 }
 
 /// Whether a frame has its VLAN's tag. One that only marks a priority is none.
 #[inline]
-pub(super) fn tagging(slot: &Slot) -> Tagging {
-    match slot.meta.outer {
+pub(super) fn tagging(ctx: &FrameCtx) -> Tagging {
+    match ctx.meta.outer {
         Some(outer) if outer.vid() != 0 => Tagging::Tagged,
         _ => Tagging::Untagged,
     }

@@ -1,4 +1,4 @@
-//! The forwarding database: (network, VLAN, MAC address) -> port.
+//! The forwarding database: (network, VLAN, MAC address) -> destination.
 //!
 //! # Theory of operation
 //!
@@ -15,19 +15,19 @@
 //! A port that has its share learns nothing new, nor takes an address from another port. A network that
 //! has its share learns what can take the place of such an entry of its own, and nothing else.
 //!
-//! Limits: [`FDB_SLOTS`], and the shares of the network and of the port ([`Shares`]).
+//! Limits: [`FDB_SLOTS`], and the shares of the network and of the port ([`FdbQuota`]).
 
-mod slot;
+mod bucket;
 #[cfg(test)]
 mod tests;
 mod types;
 
 use std::time::Duration;
 
-use self::slot::{Bucket, Entry};
-pub use self::types::{FdbRow, Key, Learnt, Outcome, Place, Shares};
+use self::bucket::{Bucket, Entry};
+pub use self::types::{BucketPair, FdbQuota, FdbRow, Key, Learnt, Outcome};
 use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
-use super::{NetworkIndex, Snapshot};
+use super::{Destination, NetworkIndex, Snapshot};
 use fastpath::PortIndex;
 
 /// One worker's forwarding database.
@@ -39,7 +39,7 @@ pub struct Fdb {
     /// Static entries that were set; some may have gone with their port.
     statics: usize,
     per_network: Vec<usize>,
-    per_port: Vec<usize>,
+    per_destination: Vec<usize>,
     cursor: usize,
     evictions: u64,
     /// Static entries that found no room.
@@ -56,7 +56,7 @@ impl Fdb {
             len: 0,
             statics: 0,
             per_network: Vec::new(),
-            per_port: Vec::new(),
+            per_destination: Vec::new(),
             cursor: 0,
             evictions: 0,
             statics_full: 0,
@@ -91,15 +91,15 @@ impl Fdb {
     /// Where a key may lie; asks the processor to load the likelier bucket.
     #[inline]
     #[must_use]
-    pub fn place(&self, key: Key) -> Place {
-        let place = self.hash(key);
-        fastpath::prefetch(&self.buckets[place.first as usize]);
-        place
+    pub fn buckets_of(&self, key: Key) -> BucketPair {
+        let pair = self.hash(key);
+        fastpath::prefetch(&self.buckets[pair.first as usize]);
+        pair
     }
 
     /// Where an address lives, if that was seen within the last `ageing_s` seconds.
     #[must_use]
-    pub fn lookup(&self, key: Key, now_s: u32, ageing_s: u32) -> Option<PortIndex> {
+    pub fn lookup(&self, key: Key, now_s: u32, ageing_s: u32) -> Option<Destination> {
         self.lookup_at(self.hash(key), key, now_s, ageing_s)
     }
 
@@ -108,40 +108,40 @@ impl Fdb {
     #[must_use]
     pub fn lookup_at(
         &self,
-        place: Place,
+        pair: BucketPair,
         key: Key,
         now_s: u32,
         ageing_s: u32,
-    ) -> Option<PortIndex> {
-        let [first, second] = place.buckets();
+    ) -> Option<Destination> {
+        let [first, second] = pair.indices();
         let found = self.buckets[first].find(key).or_else(|| self.buckets[second].find(key))?;
-        found.is_fresh(now_s, ageing_s).then_some(found.port)
+        found.is_fresh(now_s, ageing_s).then_some(found.destination)
     }
 
     /// Learns where an address lives.
-    pub fn learn(&mut self, learnt: Learnt, now_s: u32, ageing_s: u32, shares: Shares) -> Outcome {
-        self.learn_at(self.hash(learnt.key), learnt, now_s, ageing_s, shares)
+    pub fn learn(&mut self, learnt: Learnt, now_s: u32, ageing_s: u32, quota: FdbQuota) -> Outcome {
+        self.learn_at(self.hash(learnt.key), learnt, now_s, ageing_s, quota)
     }
 
     /// [`Fdb::learn`] of a key whose place is known.
     #[inline]
     pub fn learn_at(
         &mut self,
-        place: Place,
+        pair: BucketPair,
         learnt: Learnt,
         now_s: u32,
         ageing_s: u32,
-        shares: Shares,
+        quota: FdbQuota,
     ) -> Outcome {
-        for bucket in place.buckets() {
+        for bucket in pair.indices() {
             if let Some(entry) = self.buckets[bucket].find(learnt.key) {
-                if entry.port == learnt.port && entry.seen_s == now_s {
+                if entry.destination == learnt.destination && entry.seen_s == now_s {
                     return Outcome::Known;
                 }
-                return self.renew(bucket, entry, learnt, now_s, shares.port);
+                return self.renew(bucket, entry, learnt, now_s, quota.port);
             }
         }
-        self.insert(place.buckets(), learnt, now_s, ageing_s, shares)
+        self.insert(pair.indices(), learnt, now_s, ageing_s, quota)
     }
 
     /// Learns what another worker saw at `seen_s`, if the snapshot still has the port and nothing
@@ -149,31 +149,32 @@ impl Fdb {
     pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, seen_s: u32) {
         let network = learnt.key.network;
         let Some(conf) =
-            snapshot.network(network).filter(|_| snapshot.reaches(learnt.port, learnt.key))
+            snapshot.network(network).filter(|_| snapshot.leads_to(learnt.destination, learnt.key))
         else {
             return;
         };
-        let place = self.hash(learnt.key);
-        let known = place.buckets().into_iter().find_map(|b| self.buckets[b].find(learnt.key));
+        let pair = self.hash(learnt.key);
+        let known = pair.indices().into_iter().find_map(|b| self.buckets[b].find(learnt.key));
         if known.is_none_or(|entry| entry.seen_s <= seen_s) {
-            let port = snapshot.limits(learnt.port).macs_max;
-            let shares = Shares { network: conf.conf.fdb_entries_max, port };
-            self.learn_at(place, learnt, seen_s, conf.ageing_s, shares);
+            let port = snapshot.macs_max(learnt.destination);
+            let quota = FdbQuota { network: conf.conf.fdb_entries_max, port };
+            self.learn_at(pair, learnt, seen_s, conf.ageing_s, quota);
         }
     }
 
     /// Forgets every address of a port, static ones too.
     pub fn forget_port(&mut self, port: PortIndex) {
-        if self.held_by(port) == 0 {
-            return;
+        let destination = port.into();
+        if self.entries_of(destination) > 0 {
+            self.remove_where(0..self.buckets.len(), |entry| entry.destination == destination);
         }
-        self.remove_where(0..self.buckets.len(), |entry| entry.port == port);
     }
 
     /// Forgets what was learnt on a port.
     pub fn forget_learnt(&mut self, port: PortIndex) {
-        if self.held_by(port) > 0 {
-            let gone = |entry: &Entry| entry.port == port && !entry.is_static();
+        let destination = port.into();
+        if self.entries_of(destination) > 0 {
+            let gone = |entry: &Entry| entry.destination == destination && !entry.is_static();
             self.remove_where(0..self.buckets.len(), gone);
         }
     }
@@ -198,8 +199,8 @@ impl Fdb {
         for (index, network) in snapshot.networks() {
             for set in &network.conf.statics {
                 let key = Key::new(index, set.vlan, set.mac);
-                let learnt = Learnt { key, port: set.port };
-                match self.learn(learnt, Entry::STATIC, u32::MAX, Shares::ALL) {
+                let learnt = Learnt { key, destination: set.port.into() };
+                match self.learn(learnt, Entry::STATIC, u32::MAX, FdbQuota::ALL) {
                     Outcome::Full => self.statics_full += 1,
                     _ => self.statics += 1,
                 }
@@ -220,7 +221,7 @@ impl Fdb {
                 network: entry.key.network,
                 vlan: entry.key.vlan(),
                 mac: entry.key.mac(),
-                port: entry.port,
+                destination: entry.destination,
                 age: Duration::from_secs(entry.age_s(now_s).into()),
                 is_static: entry.is_static(),
             })
@@ -228,7 +229,7 @@ impl Fdb {
     }
 
     #[inline]
-    fn hash(&self, key: Key) -> Place {
+    fn hash(&self, key: Key) -> BucketPair {
         // Multiply and fold: without the secrets, one in each factor, nobody can say which addresses
         // share a bucket.
         let [first, second] = self.secrets;
@@ -236,7 +237,7 @@ impl Fdb {
             u128::from(key.address ^ first) * u128::from(second ^ u64::from(key.network.0) << 1);
         let hash = (product >> 64) as u64 ^ product as u64;
         let mask = self.buckets.len() - 1;
-        Place {
+        BucketPair {
             first: (hash as usize & mask) as u32,
             second: ((hash >> 32) as usize & mask) as u32,
         }
@@ -245,7 +246,7 @@ impl Fdb {
     /// An entry that is there, seen again, perhaps elsewhere.
     fn renew(
         &mut self,
-        place: usize,
+        bucket: usize,
         entry: Entry,
         learnt: Learnt,
         now_s: u32,
@@ -254,44 +255,46 @@ impl Fdb {
         if entry.is_static() && now_s != Entry::STATIC {
             return Outcome::Static;
         }
-        if entry.port != learnt.port && self.held_by(learnt.port) >= port_max {
+        if entry.destination != learnt.destination
+            && self.entries_of(learnt.destination) >= port_max
+        {
             return Outcome::PortFull;
         }
-        self.buckets[place].update(learnt.key, learnt.port, now_s);
-        if entry.port == learnt.port {
+        self.buckets[bucket].update(learnt.key, learnt.destination, now_s);
+        if entry.destination == learnt.destination {
             return Outcome::Refreshed;
         }
-        self.count_port(entry.port, -1);
-        self.count_port(learnt.port, 1);
-        Outcome::Moved { from: entry.port }
+        self.count_destination(entry.destination, -1);
+        self.count_destination(learnt.destination, 1);
+        Outcome::Moved { from: entry.destination }
     }
 
     #[inline(never)]
     fn insert(
         &mut self,
-        places: [usize; 2],
+        buckets: [usize; 2],
         learnt: Learnt,
         now_s: u32,
         ageing_s: u32,
-        shares: Shares,
+        quota: FdbQuota,
     ) -> Outcome {
-        if self.held_by(learnt.port) >= shares.port {
+        if self.entries_of(learnt.destination) >= quota.port {
             return Outcome::PortFull;
         }
         let network = learnt.key.network;
-        let held = self.per_network.get(usize::from(network.0)).copied().unwrap_or(0);
-        let vacancy = if held >= shares.network {
-            self.victim(places, learnt.port, now_s, ageing_s, Some(network))
+        let used = self.per_network.get(usize::from(network.0)).copied().unwrap_or(0);
+        let vacancy = if used >= quota.network {
+            self.victim(buckets, learnt.destination, now_s, ageing_s, Some(network))
         } else {
-            self.vacancy(places, learnt.port, now_s, ageing_s)
+            self.vacancy(buckets, learnt.destination, now_s, ageing_s)
         };
-        let Some((place, slot)) = vacancy else { return Outcome::Full };
-        if let Some(gone) = self.buckets[place].take(slot) {
+        let Some((bucket, slot)) = vacancy else { return Outcome::Full };
+        if let Some(gone) = self.buckets[bucket].take(slot) {
             self.evictions += 1;
             self.count(gone, -1);
         }
-        let entry = Entry { key: learnt.key, port: learnt.port, seen_s: now_s };
-        self.buckets[place].put(slot, entry);
+        let entry = Entry { key: learnt.key, destination: learnt.destination, seen_s: now_s };
+        self.buckets[bucket].put(slot, entry);
         self.count(entry, 1);
         Outcome::New
     }
@@ -299,59 +302,59 @@ impl Fdb {
     /// A slot that is empty or whose entry may go: aged, or of the port that holds most.
     fn vacancy(
         &self,
-        places: [usize; 2],
-        port: PortIndex,
+        buckets: [usize; 2],
+        destination: Destination,
         now_s: u32,
         ageing_s: u32,
     ) -> Option<(usize, usize)> {
-        let free = |place: usize| self.buckets[place].entries().count() < Bucket::SLOTS;
-        let emptier = places.into_iter().min_by_key(|&place| self.buckets[place].entries().count());
-        if let Some(place) = emptier.filter(|&place| free(place)) {
-            return self.buckets[place].free_slot().map(|slot| (place, slot));
+        let free = |bucket: usize| self.buckets[bucket].entries().count() < Bucket::SLOTS;
+        let emptier = buckets.into_iter().min_by_key(|&b| self.buckets[b].entries().count());
+        if let Some(bucket) = emptier.filter(|&bucket| free(bucket)) {
+            return self.buckets[bucket].free_slot().map(|slot| (bucket, slot));
         }
-        self.victim(places, port, now_s, ageing_s, None)
+        self.victim(buckets, destination, now_s, ageing_s, None)
     }
 
     /// An entry, of one network only if that is named, that may go.
     fn victim(
         &self,
-        places: [usize; 2],
-        port: PortIndex,
+        buckets: [usize; 2],
+        destination: Destination,
         now_s: u32,
         ageing_s: u32,
         only: Option<NetworkIndex>,
     ) -> Option<(usize, usize)> {
-        let own = self.held_by(port);
-        let candidates = places.into_iter().flat_map(|place| {
+        let own = self.entries_of(destination);
+        let candidates = buckets.into_iter().flat_map(|bucket| {
             let slots = (0..Bucket::SLOTS).filter_map(move |slot| {
-                self.buckets[place].at(slot).map(|entry| (place, slot, entry))
+                self.buckets[bucket].at(slot).map(|entry| (bucket, slot, entry))
             });
             slots.filter(move |(_, _, entry)| {
                 !entry.is_static() && only.is_none_or(|network| entry.key.network == network)
             })
         });
         // An aged entry goes first, then the oldest one of the port that holds most.
-        let (place, slot, victim) = candidates.max_by_key(|(_, _, entry)| {
+        let (bucket, slot, victim) = candidates.max_by_key(|(_, _, entry)| {
             let aged = !entry.is_fresh(now_s, ageing_s);
-            (aged, self.held_by(entry.port), entry.age_s(now_s))
+            (aged, self.entries_of(entry.destination), entry.age_s(now_s))
         })?;
         let may_go = now_s == Entry::STATIC
             || !victim.is_fresh(now_s, ageing_s)
-            || victim.port == port
-            || self.held_by(victim.port) > own;
-        may_go.then_some((place, slot))
+            || victim.destination == destination
+            || self.entries_of(victim.destination) > own;
+        may_go.then_some((bucket, slot))
     }
 
-    /// Entries of a port, static ones and those that wait for the sweep included.
+    /// Entries of a destination, static ones and those that wait for the sweep included.
     #[must_use]
-    pub fn held_by(&self, port: PortIndex) -> usize {
-        self.per_port.get(port.get()).copied().unwrap_or(0)
+    pub fn entries_of(&self, destination: Destination) -> usize {
+        self.per_destination.get(destination.row()).copied().unwrap_or(0)
     }
 
     fn remove_where(&mut self, range: std::ops::Range<usize>, gone: impl Fn(&Entry) -> bool) {
-        for place in range {
+        for index in range {
             for slot in 0..Bucket::SLOTS {
-                let bucket = &mut self.buckets[place];
+                let bucket = &mut self.buckets[index];
                 if bucket.at(slot).is_some_and(|entry| gone(&entry))
                     && let Some(entry) = bucket.take(slot)
                 {
@@ -368,14 +371,15 @@ impl Fdb {
             self.per_network.resize(network + 1, 0);
         }
         self.per_network[network] = self.per_network[network].wrapping_add_signed(by);
-        self.count_port(entry.port, by);
+        self.count_destination(entry.destination, by);
     }
 
-    fn count_port(&mut self, port: PortIndex, by: isize) {
-        if self.per_port.len() <= port.get() {
-            self.per_port.resize(port.get() + 1, 0);
+    fn count_destination(&mut self, destination: Destination, by: isize) {
+        let row = destination.row();
+        if self.per_destination.len() <= row {
+            self.per_destination.resize(row + 1, 0);
         }
-        self.per_port[port.get()] = self.per_port[port.get()].wrapping_add_signed(by);
+        self.per_destination[row] = self.per_destination[row].wrapping_add_signed(by);
     }
 }
 

@@ -19,14 +19,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use fastpath::Pool;
-use fastpath::limits::VNET_LEN;
 use wire::icmpv6::Type;
 use wire::meta::{L3, L4, Meta};
 use wire::ndp::{Message, NdpOption};
 use wire::ports::Ports;
 use wire::{MacAddr, arp, ipv4, ipv6};
 
-use super::batch::Slot;
+use super::batch::FrameCtx;
 use super::{DropReason, Verdict};
 
 #[cfg(test)]
@@ -61,15 +60,15 @@ pub struct Guard {
 }
 
 /// Drops what the container behind a port may not send.
-pub(super) fn run(guard: &Guard, slots: &mut [Slot], pool: &Pool) {
-    for slot in slots.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
-        let frame = pool.bytes(&slot.frame).get(VNET_LEN..).unwrap_or_default();
-        if guard.clears(&slot.meta, frame) {
-            debug_assert_eq!(guard.judge(&slot.meta, frame), Ok(()), "the short way agrees");
+pub(super) fn run(guard: &Guard, frames: &mut [FrameCtx], pool: &Pool) {
+    for ctx in frames.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
+        let frame = pool.ethernet(&ctx.frame);
+        if guard.clears(&ctx.meta, frame) {
+            debug_assert_eq!(guard.judge(&ctx.meta, frame), Ok(()), "the short way agrees");
             continue;
         }
-        if let Err(reason) = guard.judge(&slot.meta, frame) {
-            slot.verdict = Verdict::Drop(reason);
+        if let Err(reason) = guard.judge(&ctx.meta, frame) {
+            ctx.verdict = Verdict::Drop(reason);
         }
     }
 }
@@ -106,14 +105,14 @@ impl Guard {
             L3::Ipv4 => self.judge_ipv4(meta, frame, packet),
             L3::Ipv6 => self.judge_ipv6(meta, frame, packet),
             L3::Arp => self.judge_arp(packet),
-            L3::Other => check(!meta.ethertype.is_vlan(), DropReason::Unjudged),
-            L3::Malformed => Err(DropReason::Unjudged),
+            L3::Other => check(!meta.ethertype.is_vlan(), DropReason::UnverifiableHeaders),
+            L3::Malformed => Err(DropReason::UnverifiableHeaders),
         }
     }
 
     #[inline]
     fn judge_ipv4(&self, meta: &Meta, frame: &[u8], packet: &[u8]) -> Result<(), DropReason> {
-        let ip = ipv4::Packet::new_checked(packet).map_err(|_| DropReason::Unjudged)?;
+        let ip = ipv4::Packet::new_checked(packet).map_err(|_| DropReason::UnverifiableHeaders)?;
         let source = ip.src();
         if Some(source) != self.ipv4 {
             let is_asking = source.is_unspecified()
@@ -122,16 +121,16 @@ impl Guard {
             return check(is_asking, DropReason::SpoofedIpv4);
         }
         // A receiver that is less strict would find ports in it.
-        check(meta.l4 != L4::Malformed, DropReason::Unjudged)?;
-        let asks = meta.l4 == IGMP && meta.l4_bytes(frame).first() == Some(&IGMP_QUERY);
-        check(!asks, DropReason::RogueQuerier)?;
+        check(meta.l4 != L4::Malformed, DropReason::UnverifiableHeaders)?;
+        let is_querier = meta.l4 == IGMP && meta.l4_bytes(frame).first() == Some(&IGMP_QUERY);
+        check(!is_querier, DropReason::RogueQuerier)?;
         let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCP_SERVER);
         check(!is_server, DropReason::RogueDhcp)
     }
 
     #[inline]
     fn judge_ipv6(&self, meta: &Meta, frame: &[u8], packet: &[u8]) -> Result<(), DropReason> {
-        let ip = ipv6::Packet::new_checked(packet).map_err(|_| DropReason::Unjudged)?;
+        let ip = ipv6::Packet::new_checked(packet).map_err(|_| DropReason::UnverifiableHeaders)?;
         let source = ip.src();
         let message = meta.l4_bytes(frame);
         let icmp_type = message.first().filter(|_| meta.l4 == L4::Icmpv6).map(|&byte| Type(byte));
@@ -141,7 +140,7 @@ impl Guard {
             check(self.owns(source), DropReason::SpoofedIpv6)?;
         }
         match (meta.l4, icmp_type) {
-            (L4::Malformed, _) => Err(DropReason::Unjudged),
+            (L4::Malformed, _) => Err(DropReason::UnverifiableHeaders),
             (_, Some(icmp_type)) => self.judge_icmpv6(meta, source, icmp_type, message),
             (L4::Udp, _) => {
                 let is_server = ports(meta, frame).is_some_and(|(from, _)| from == DHCPV6_SERVER);
@@ -163,9 +162,10 @@ impl Guard {
             MLD_QUERY => return Err(DropReason::RogueQuerier),
             Type::REDIRECT => return Err(DropReason::RogueRedirect),
             other if !other.is_ndp() => return Ok(()),
-            _ => check(!meta.fragment, DropReason::Unjudged)?,
+            _ => check(!meta.fragment, DropReason::UnverifiableHeaders)?,
         }
-        let (message, options) = Message::parse(message).map_err(|_| DropReason::Unjudged)?;
+        let (message, options) =
+            Message::parse(message).map_err(|_| DropReason::UnverifiableHeaders)?;
         match message {
             Message::NeighborAdvert { target, .. } => {
                 check(self.owns(target), DropReason::SpoofedNd)?;
@@ -177,7 +177,7 @@ impl Guard {
             _ => {}
         }
         for option in options {
-            match option.map_err(|_| DropReason::Unjudged)? {
+            match option.map_err(|_| DropReason::UnverifiableHeaders)? {
                 NdpOption::SourceLinkLayer(mac) | NdpOption::TargetLinkLayer(mac) => {
                     check(mac == self.mac, DropReason::SpoofedNd)?;
                 }
@@ -188,7 +188,7 @@ impl Guard {
     }
 
     fn judge_arp(&self, packet: &[u8]) -> Result<(), DropReason> {
-        let arp = arp::Packet::new_checked(packet).map_err(|_| DropReason::Unjudged)?;
+        let arp = arp::Packet::new_checked(packet).map_err(|_| DropReason::UnverifiableHeaders)?;
         // Who has no address yet asks for the one that it is about to take.
         let sender = arp.sender_ip();
         let claimed = if sender.is_unspecified() { arp.target_ip() } else { sender };

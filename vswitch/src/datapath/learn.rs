@@ -1,8 +1,9 @@
-//! Room 5: the source of a frame lives where the frame came from.
+//! Stage 5: the source of a frame lives where the frame came from.
 
 use fastpath::Nanos;
 
-use super::fdb::{Learnt, Outcome, Shares};
+use super::batch::FrameCtx;
+use super::fdb::{FdbQuota, Learnt, Outcome};
 use super::{Batch, Snapshot, State, Stats, Verdict};
 
 /// Learns the source of every frame that was admitted.
@@ -14,14 +15,14 @@ pub(super) fn run(
     stats: &mut Stats,
 ) {
     let now_s = now.seconds();
-    for run in batch.slots.chunk_by(|a, b| a.port == b.port) {
-        let Some(network) = snapshot.network_of(run[0].port) else { continue };
-        let port = snapshot.limits(run[0].port).macs_max;
-        let shares = Shares { network: network.conf.fdb_entries_max, port };
-        for slot in run.iter().filter(|slot| !matches!(slot.verdict, Verdict::Drop(_))) {
-            let learnt = Learnt { key: slot.src, port: slot.port };
-            let place = slot.src_place;
-            match state.fdb.learn_at(place, learnt, now_s, network.ageing_s, shares) {
+    for run in batch.frames.chunk_by(FrameCtx::same_ingress) {
+        let Some(network) = snapshot.network(run[0].network) else { continue };
+        let port = snapshot.macs_max(run[0].source());
+        let quota = FdbQuota { network: network.conf.fdb_entries_max, port };
+        for ctx in run.iter().filter(|ctx| !matches!(ctx.verdict, Verdict::Drop(_))) {
+            let learnt = Learnt { key: ctx.src, destination: ctx.source() };
+            let buckets = ctx.src_buckets;
+            match state.fdb.learn_at(buckets, learnt, now_s, network.ageing_s, quota) {
                 Outcome::Known | Outcome::Static => continue,
                 Outcome::Full => {
                     stats.fdb_full += 1;
@@ -34,11 +35,13 @@ pub(super) fn run(
                 Outcome::Refreshed | Outcome::New => {}
                 Outcome::Moved { from } => {
                     stats.mac_moves += 1;
-                    let ports = [from, slot.port];
-                    state.loops.moved(now, place.spread(), slot.src, ports, snapshot);
+                    if let Some(from) = from.port() {
+                        let ports = [from, ctx.port];
+                        state.loops.moved(now, buckets.spread(), ctx.src, ports, snapshot);
+                    }
                 }
             }
-            state.add_news(learnt, now_s);
+            state.queue_fdb_sync(learnt, now_s);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vswitch_api::policy::limits::FrameRate;
+use vswitch_api::port_settings::limits::FrameRate;
 
 /// Slots of the forwarding database of one worker, over all networks (16 bytes each).
 pub const FDB_SLOTS: usize = 65_536;
@@ -21,9 +21,9 @@ pub const NETWORKS_MAX: usize = 1024;
 /// Buckets that one step of the sweep looks at: the table is swept in 16 steps.
 pub const SWEEP_BUCKETS: usize = FDB_SLOTS / 4 / 16;
 
-/// Rows of news that one worker may have for another, and from one batch; beyond it the other floods
+/// Rows of FDB sync that one worker may have for another, and from one batch; beyond it the other floods
 /// until it learns by itself.
-pub const NEWS_ROWS: usize = 4096;
+pub const FDB_SYNC_ROWS: usize = 4096;
 
 /// Rows of the multicast table of one worker: listeners, each port of each group counted (26 bytes
 /// each). Beyond it a row goes of the port that has most, counted as `groups_full`.
@@ -100,7 +100,7 @@ pub const BLOCK_MIN: Duration = Duration::from_secs(10);
 pub const BLOCK_MAX: Duration = Duration::from_secs(300);
 
 /// Time without a sign of a loop after which former ones do not count.
-pub const FORGIVE: Duration = Duration::from_secs(600);
+pub const LOOP_HISTORY: Duration = Duration::from_secs(600);
 
 /// Events of loop protection that one worker may have waiting for the end of a round. The port is
 /// blocked all the same.
@@ -121,14 +121,14 @@ pub const CONNTRACK_FLUSHED_MAX: usize = 1024;
 pub const CONNTRACK_ROWS_MAX: usize = 65_536;
 
 /// Frames that may wait in one worker until the MAC address of their next hop is known.
-pub const WAITING_FRAMES_MAX: usize = 128;
+pub const NEIGHBOUR_QUEUE_MAX: usize = 128;
 
-/// The same of one port. Beyond either they are dropped as `next-hop-queue-full`.
-pub const WAITING_PER_PORT_MAX: usize = 32;
+/// The same of one port. Beyond either they are dropped as `neighbour-queue-full`.
+pub const NEIGHBOUR_QUEUE_PER_PORT_MAX: usize = 32;
 
 /// How long a frame waits for its next hop; then it is dropped as `no-neighbour` (Linux gives up after
 /// three questions, a second each: `ucast_solicit`, `retrans_time`).
-pub const WAITING_TIME_MAX: Duration = Duration::from_secs(3);
+pub const NEIGHBOUR_QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Time between two questions for the MAC address of the same next hop.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(1);
@@ -140,10 +140,10 @@ pub const RESOLVES_MAX: usize = 256;
 pub const RESOLVES_PER_PORT_MAX: usize = 64;
 
 /// ICMP errors a second that the switch sends to one port, after a burst of [`BURST_FRAMES_MIN`].
-pub const ICMP_ANSWERS: FrameRate = FrameRate::of(100);
+pub const ICMP_ERROR_RATE: FrameRate = FrameRate::of(100);
 
 /// How long a worker sleeps at most while frames wait for their next hop.
-pub const WAITING_WAKE: Duration = Duration::from_millis(500);
+pub const NEIGHBOUR_QUEUE_WAKE: Duration = Duration::from_millis(500);
 
 /// The same while connections expire one after the other: 100,000 a second at most.
 pub const EXPIRY_WAKE: Duration = Duration::from_millis(10);
@@ -155,7 +155,7 @@ pub const EXPIRY_REST: Duration = Duration::from_secs(5);
 pub const FRAGMENT_OPERATIONS: usize = 16;
 
 /// Frames whose connections are asked for together, so that memory is waited for once.
-pub const WARM_FRAMES: usize = 64;
+pub const PREFETCH_FRAMES: usize = 64;
 
 /// Connections from which on that is done: fewer are in cache.
-pub const WARM_CONNECTIONS: usize = 16_384;
+pub const PREFETCH_CONNECTIONS_MIN: usize = 16_384;

@@ -15,7 +15,7 @@
 //!            a sign                       pause over
 //!   open ------------> blocked (10 s) ------------------> open, remembered
 //!    ^                                                      |          |
-//!    |  no sign for FORGIVE                           a sign|          |
+//!    |  no sign for LOOP_HISTORY                      a sign|          |
 //!    +------------------------------------------------------(----------+
 //!                                                           v
 //!                                    blocked, twice as long as before, 5 min at most
@@ -24,11 +24,11 @@
 //! A blocked port neither sends nor gets (`loop-blocked`). To open a loop one port of it is enough:
 //! of two the one with the higher number is blocked, and the host's port never. Of a MAC address that
 //! flaps, the port that it was configured for stays, else the one where it was before it first moved:
-//! whoever takes a neighbour's address blocks himself. That is forgotten after [`FORGIVE`] without a move;
+//! whoever takes a neighbour's address blocks himself. That is forgotten after [`LOOP_HISTORY`] without a move;
 //! of two ports that are neither, none is blocked.
 //!
 //! Nothing here runs by a timer. A pause ends by comparing it with `now`, when the next frame comes.
-//! [`Watch`] is shared by all workers: each port's state is one word, changed by compare-and-swap, so
+//! [`LoopTable`] is shared by all workers: each port's state is one word, changed by compare-and-swap, so
 //! that a loop that two workers see is blocked and told once.
 //!
 //! Limits: [`FLAPS`] addresses are followed at a time; [`LOOP_EVENTS_MAX`] events may wait.
@@ -37,7 +37,7 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-mod watch;
+mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,10 +46,12 @@ use fastpath::{Nanos, Pool, PortIndex};
 use wire::MacAddr;
 
 pub(super) use probe::PROBE_DST;
-pub use watch::Watch;
+pub use table::LoopTable;
 
-use super::limits::{FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, FORGIVE, LOOP_EVENTS_MAX, PROBE_EVERY};
-use super::{Batch, DropReason, Egress, Fdb, Key, PortKind, Snapshot, Stats, Verdict};
+use super::limits::{
+    FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, LOOP_EVENTS_MAX, LOOP_HISTORY, PROBE_EVERY,
+};
+use super::{Batch, DropReason, Egress, Fdb, Key, Snapshot, Stats, Verdict};
 
 /// What showed the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,14 +90,14 @@ struct Flap {
     /// When the window began in which moves are counted.
     since: Nanos,
     /// Where it was before its first move.
-    home: PortIndex,
+    origin: PortIndex,
     moves: u32,
 }
 
 /// One worker's part of loop protection.
 #[derive(Debug)]
 pub struct Loops {
-    watch: Arc<Watch>,
+    loop_table: Arc<LoopTable>,
     /// When each port was last sent a probe.
     probed: Vec<Option<Nanos>>,
     /// Ports that are to get one now.
@@ -103,31 +105,31 @@ pub struct Loops {
     flaps: Vec<Flap>,
     events: Vec<LoopEvent>,
     /// Ports behind which addresses were seen that do not live there.
-    poisoned: Vec<PortIndex>,
+    ports_to_flush: Vec<PortIndex>,
     /// Events that were not told, since too many wait.
-    untold: u64,
+    events_dropped: u64,
     blocks: u64,
 }
 
 impl Loops {
-    pub(super) fn new(watch: Arc<Watch>) -> Self {
-        let never = Flap { key: Key::NONE, since: Nanos(0), home: PortIndex(0), moves: 0 };
+    pub(super) fn new(loop_table: Arc<LoopTable>) -> Self {
+        let never = Flap { key: Key::NONE, since: Nanos(0), origin: PortIndex(0), moves: 0 };
         Self {
-            watch,
+            loop_table,
             probed: Vec::new(),
             due: Vec::with_capacity(fastpath::limits::ROUND_FRAMES_MAX),
             flaps: vec![never; FLAPS],
             events: Vec::with_capacity(LOOP_EVENTS_MAX),
-            poisoned: Vec::with_capacity(2 * LOOP_EVENTS_MAX),
-            untold: 0,
+            ports_to_flush: Vec::with_capacity(2 * LOOP_EVENTS_MAX),
+            events_dropped: 0,
             blocks: 0,
         }
     }
 
     /// What all workers know.
     #[must_use]
-    pub fn watch(&self) -> &Arc<Watch> {
-        &self.watch
+    pub fn table(&self) -> &Arc<LoopTable> {
+        &self.loop_table
     }
 
     /// What happened since the last call.
@@ -143,8 +145,8 @@ impl Loops {
 
     /// Events that were not told, since too many waited. Their ports are blocked all the same.
     #[must_use]
-    pub fn untold(&self) -> u64 {
-        self.untold
+    pub fn events_dropped(&self) -> u64 {
+        self.events_dropped
     }
 
     /// Drops what blocked ports send, looks at probes, notes who is to get one.
@@ -156,29 +158,29 @@ impl Loops {
         snapshot: &Snapshot,
     ) {
         let guarded = snapshot.limited().loop_guard;
-        if !guarded && !self.watch.any_blocked(now) {
+        if !guarded && !self.loop_table.any_blocked(now) {
             return;
         }
-        for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+        for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
             let port = run[0].port;
             let mut sends_to_groups = false;
-            for slot in run.iter_mut() {
-                if slot.meta.dst == PROBE_DST {
-                    slot.verdict = Verdict::Drop(DropReason::LoopProbe);
-                    self.heard(now, port, pool.bytes(&slot.frame), snapshot);
+            for ctx in run.iter_mut() {
+                if ctx.meta.dst == PROBE_DST {
+                    ctx.verdict = Verdict::Drop(DropReason::LoopProbe);
+                    self.probe_received(now, port, pool.bytes(&ctx.frame), snapshot);
                 }
-                sends_to_groups |= slot.dst.is_multicast() && slot.verdict == Verdict::Pending;
+                sends_to_groups |= ctx.dst.is_multicast() && ctx.verdict == Verdict::Pending;
             }
-            if self.watch.is_blocked(port, now) {
-                let pending = run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending);
-                pending.for_each(|slot| slot.verdict = Verdict::Drop(DropReason::LoopBlocked));
+            if self.loop_table.is_blocked(port, now) {
+                let pending = run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending);
+                pending.for_each(|ctx| ctx.verdict = Verdict::Drop(DropReason::LoopBlocked));
             } else if guarded && sends_to_groups && snapshot.limits(port).loop_guard {
-                self.want_probe(now, port);
+                self.schedule_probe(now, port);
             }
         }
     }
 
-    fn want_probe(&mut self, now: Nanos, port: PortIndex) {
+    fn schedule_probe(&mut self, now: Nanos, port: PortIndex) {
         if self.probed.len() <= port.get() {
             self.probed.resize(port.get() + 1, None);
         }
@@ -190,8 +192,8 @@ impl Loops {
     }
 
     /// Forgets what was learnt through loops that were found: everybody seemed to live behind them.
-    pub(super) fn clean(&mut self, fdb: &mut Fdb) {
-        self.poisoned.drain(..).for_each(|port| fdb.forget_learnt(port));
+    pub(super) fn flush_fdb(&mut self, fdb: &mut Fdb) {
+        self.ports_to_flush.drain(..).for_each(|port| fdb.forget_learnt(port));
     }
 
     /// Sends the probes that are due.
@@ -202,16 +204,16 @@ impl Loops {
         egress: &mut (impl Egress + ?Sized),
     ) {
         for port in self.due.drain(..) {
-            let Some(frame) = pool.alloc_with(&self.watch.probe(port)) else { continue };
+            let Some(frame) = pool.alloc_with(&self.loop_table.probe(port)) else { continue };
             stats.generated += 1;
             egress.send(pool, port, frame);
         }
     }
 
     /// A frame to the address of probes came in.
-    fn heard(&mut self, now: Nanos, heard: PortIndex, bytes: &[u8], snapshot: &Snapshot) {
-        let Some(sent) = self.watch.recognise(bytes) else { return };
-        if self.watch.is_blocked(sent, now) || self.watch.is_blocked(heard, now) {
+    fn probe_received(&mut self, now: Nanos, heard: PortIndex, bytes: &[u8], snapshot: &Snapshot) {
+        let Some(sent) = self.loop_table.recognise(bytes) else { return };
+        if self.loop_table.is_blocked(sent, now) || self.loop_table.is_blocked(heard, now) {
             return;
         }
         let [last, first] = if sent > heard { [sent, heard] } else { [heard, sent] };
@@ -223,19 +225,19 @@ impl Loops {
         }
     }
 
-    /// A MAC address that was on one port was seen on another. `place` spreads addresses.
+    /// A MAC address that was on one port was seen on another. `hash` spreads addresses.
     pub(super) fn moved(
         &mut self,
         now: Nanos,
-        place: usize,
+        hash: usize,
         key: Key,
         [from, to]: [PortIndex; 2],
         snapshot: &Snapshot,
     ) {
-        let flap = &mut self.flaps[place % FLAPS];
+        let flap = &mut self.flaps[hash % FLAPS];
         let quiet = now - flap.since;
-        if flap.key != key || quiet > FORGIVE {
-            *flap = Flap { key, since: now, home: from, moves: 0 };
+        if flap.key != key || quiet > LOOP_HISTORY {
+            *flap = Flap { key, since: now, origin: from, moves: 0 };
         } else if quiet > FLAP_WINDOW {
             // Where it is now says nothing: whoever took it has only to wait until its owner speaks.
             (flap.since, flap.moves) = (now, 0);
@@ -245,9 +247,9 @@ impl Loops {
             return;
         }
         let is_own = |port| snapshot.port(port).is_some_and(|conf| conf.mac == key.mac());
-        let home = Some(flap.home).filter(|home| [from, to].contains(home));
-        // Of two strangers nobody can tell who took it; in a loop its home has its turn.
-        let Some(stays) = [from, to].into_iter().find(|&port| is_own(port)).or(home) else {
+        let origin = Some(flap.origin).filter(|origin| [from, to].contains(origin));
+        // Of two strangers nobody can tell who took it; in a loop its origin has its turn.
+        let Some(stays) = [from, to].into_iter().find(|&port| is_own(port)).or(origin) else {
             return;
         };
         let goes = if stays == to { from } else { to };
@@ -258,22 +260,22 @@ impl Loops {
     }
 
     fn block(&mut self, now: Nanos, port: PortIndex, sign: LoopSign) {
-        let Some(pause) = self.watch.block(port, now) else { return };
+        let Some(pause) = self.loop_table.block(port, now) else { return };
         self.blocks += 1;
-        self.poisoned.push(port);
+        self.ports_to_flush.push(port);
         if let LoopSign::Probe { sent, heard } = sign {
-            self.poisoned.push(if port == sent { heard } else { sent });
+            self.ports_to_flush.push(if port == sent { heard } else { sent });
         }
         if self.events.len() < LOOP_EVENTS_MAX {
             self.events.push(LoopEvent { port, sign, pause });
         } else {
-            self.untold += 1;
+            self.events_dropped += 1;
         }
     }
 }
 
 /// Guarded, and not the host's.
 fn may_block(port: PortIndex, snapshot: &Snapshot) -> bool {
-    let is_container = snapshot.port(port).is_some_and(|conf| conf.kind == PortKind::Container);
-    is_container && snapshot.limits(port).loop_guard
+    snapshot.port(port).is_some_and(|conf| conf.kind.may_be_blocked())
+        && snapshot.limits(port).loop_guard
 }

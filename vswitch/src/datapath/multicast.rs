@@ -37,14 +37,14 @@
 
 use std::net::Ipv4Addr;
 
-use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool};
 use wire::membership::{self, Message, QUERY_RESPONSE_S, Record};
 use wire::meta::{L3, L4};
 
-use super::batch::Slot;
+use super::batch::FrameCtx;
 use super::limits::{GROUPS_PER_PORT_MAX, LAST_MEMBER_S, QUERY_INTERVAL_S};
 use super::snapshot::Network;
+use super::tx::Original;
 use super::{Batch, Egress, Key, Learnt, Snapshot, State, Stats, Tagging, Verdict};
 pub use groups::Groups;
 use groups::{ROUTERS, holds_until, is_ipv6};
@@ -68,15 +68,15 @@ pub(super) fn run(
         return;
     }
     let now_s = now.seconds();
-    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
-        let network = snapshot.network_of(run[0].port);
+    for run in batch.frames.chunk_by_mut(FrameCtx::same_ingress) {
+        let network = snapshot.network(run[0].network);
         if !network.is_some_and(|network| network.conf.snooping) {
             continue;
         }
-        for slot in run {
-            if slot.dst.is_multicast() && slot.verdict == Verdict::Pending {
-                let frame = pool.bytes(&slot.frame).get(VNET_LEN..).unwrap_or_default();
-                slot.verdict = decide(slot, frame, state, now_s);
+        for ctx in run {
+            if ctx.dst.is_multicast() && ctx.verdict == Verdict::Pending {
+                let frame = pool.ethernet(&ctx.frame);
+                ctx.verdict = decide(ctx, frame, state, now_s);
             }
         }
     }
@@ -84,54 +84,52 @@ pub(super) fn run(
 
 /// Multicast is rare: out of the loop's way.
 #[inline(never)]
-fn decide(slot: &Slot, frame: &[u8], state: &mut State, now_s: u32) -> Verdict {
-    if slot.meta.inner.is_some() {
+fn decide(ctx: &FrameCtx, frame: &[u8], state: &mut State, now_s: u32) -> Verdict {
+    if ctx.meta.inner.is_some() {
         return Verdict::Flood;
     }
-    let message = match (slot.meta.l3, slot.meta.l4) {
-        _ if slot.meta.fragment => None,
-        (L3::Ipv4, IGMP) => Message::igmp(slot.meta.l4_bytes(frame)).ok(),
-        (L3::Ipv6, L4::Icmpv6) => Message::mld(slot.meta.l4_bytes(frame)).ok(),
+    let message = match (ctx.meta.l3, ctx.meta.l4) {
+        _ if ctx.meta.fragment => None,
+        (L3::Ipv4, IGMP) => Message::igmp(ctx.meta.l4_bytes(frame)).ok(),
+        (L3::Ipv6, L4::Icmpv6) => Message::mld(ctx.meta.l4_bytes(frame)).ok(),
         _ => None,
     };
     match message {
         Some(Message::Query) => {
-            note(slot, Record { group: ROUTERS, listens: true }, state, now_s);
+            note(ctx, Record { group: ROUTERS, listens: true }, state, now_s);
             Verdict::Flood
         }
         Some(Message::Report(mut records)) => {
             for record in records.by_ref().take(GROUPS_PER_PORT_MAX) {
                 // 239.128.0.1 has the same MAC address: nobody becomes a router by listening to it.
                 if record.group != ROUTERS {
-                    note(slot, record, state, now_s);
+                    note(ctx, record, state, now_s);
                 }
             }
             state.groups.full += u64::from(records.next().is_some());
             Verdict::Routers
         }
-        None if !state.groups.knows(slot.dst, now_s) || is_of_the_link(slot, frame) => {
-            Verdict::Flood
-        }
+        None if !state.groups.knows(ctx.dst, now_s) || is_link_scoped(ctx, frame) => Verdict::Flood,
         None => Verdict::Group,
     }
 }
 
 /// Notes what a report says of a group, and tells the other workers until when that holds.
-fn note(slot: &Slot, said: Record, state: &mut State, now_s: u32) {
-    let key = Key::new(slot.dst.network(), slot.dst.vlan(), said.group);
-    let news = match said.listens {
-        true => state.groups.join(key, slot.port, now_s).then(|| holds_until(now_s)),
-        false => state.groups.leave(key, slot.port, now_s),
+fn note(ctx: &FrameCtx, said: Record, state: &mut State, now_s: u32) {
+    let key = Key::new(ctx.dst.network(), ctx.dst.vlan(), said.group);
+    let update = match said.listens {
+        true => state.groups.join(key, ctx.port, now_s).then(|| holds_until(now_s)),
+        false => state.groups.leave(key, ctx.port, now_s),
     };
-    if let Some(until_s) = news {
-        state.add_news(Learnt { key, port: slot.port }, until_s);
+    if let Some(until_s) = update {
+        state.queue_fdb_sync(Learnt { key, destination: ctx.source() }, until_s);
     }
 }
 
 /// Whether a frame must reach everybody on the link (RFC 4541 sections 2.1.2 and 3).
-fn is_of_the_link(slot: &Slot, frame: &[u8]) -> bool {
-    let packet = slot.meta.l3_bytes(frame);
-    match slot.meta.l3 {
+fn is_link_scoped(ctx: &FrameCtx, frame: &[u8]) -> bool {
+    let packet = ctx.meta.l3_bytes(frame);
+    match ctx.meta.l3 {
         L3::Ipv4 => {
             let dst = packet.get(16..20).and_then(|dst| <[u8; 4]>::try_from(dst).ok());
             dst.map(Ipv4Addr::from)
@@ -142,12 +140,12 @@ fn is_of_the_link(slot: &Slot, frame: &[u8]) -> bool {
     }
 }
 
-/// Lets rows age, asks ports that somebody has left a group on, and, where `asks`, VLANs on which no
+/// Lets rows age, asks ports that somebody has left a group on, and, where `is_querier`, VLANs on which no
 /// router asks who listens. To be called now and then; most times it is not time yet. One worker of all
 /// asks VLANs; a port is asked by the worker that heard the leave.
 pub(super) fn tick(
     now: Nanos,
-    asks: bool,
+    is_querier: bool,
     pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
@@ -157,7 +155,7 @@ pub(super) fn tick(
     let (now_s, groups) = (now.seconds(), &mut state.groups);
     groups.age(now_s);
     if !groups.leaves.is_empty() {
-        ask_ports(now_s, pool, snapshot, groups, stats, egress);
+        query_ports(now_s, pool, snapshot, groups, stats, egress);
     }
     if now_s < groups.next_s {
         return;
@@ -167,18 +165,18 @@ pub(super) fn tick(
         if now_s < domain.next_s {
             continue;
         }
-        groups.domains[at].asked(now_s);
+        groups.domains[at].queried(now_s);
         let has_router = !groups.routers(Key::new(domain.network, domain.vlan, ROUTERS)).is_empty();
-        let network = snapshot.network(domain.network).filter(|_| asks && !has_router);
+        let network = snapshot.network(domain.network).filter(|_| is_querier && !has_router);
         if let Some(network) = network {
-            ask_vlan(network, domain.vlan, pool, snapshot, stats, egress);
+            query_vlan(network, domain.vlan, pool, snapshot, stats, egress);
         }
     }
     groups.schedule();
 }
 
 /// Asks everybody on a VLAN.
-fn ask_vlan(
+fn query_vlan(
     network: &Network,
     vlan: u16,
     pool: &mut Pool,
@@ -192,14 +190,14 @@ fn ask_vlan(
     for wanted in [Tagging::Untagged, Tagging::Tagged] {
         for frame in [&igmp[..], &mld] {
             let targets = network.members.targets(snapshot, vlan, wanted);
-            super::tx::originate(frame, (vlan, wanted), targets, pool, stats, egress);
+            super::tx::originate(Original { frame, vlan, wanted }, targets, pool, stats, egress);
         }
     }
 }
 
 /// Asks single ports on which somebody has left a group.
 #[inline(never)]
-fn ask_ports(
+fn query_ports(
     now_s: u32,
     pool: &mut Pool,
     snapshot: &Snapshot,
@@ -224,7 +222,8 @@ fn ask_ports(
             &igmp[..]
         };
         let target = std::iter::once(port);
-        super::tx::originate(frame, (key.vlan(), tagging), target, pool, stats, egress);
+        let original = Original { frame, vlan: key.vlan(), wanted: tagging };
+        super::tx::originate(original, target, pool, stats, egress);
     }
     groups.leaves.retain(|leave| leave.left > 0);
 }

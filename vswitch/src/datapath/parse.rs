@@ -1,4 +1,4 @@
-//! Room 2: bytes become metadata, once.
+//! Stage 2: bytes become metadata, once.
 
 use fastpath::Pool;
 use fastpath::engine::Received;
@@ -6,9 +6,9 @@ use fastpath::limits::VNET_LEN;
 use wire::meta::{Meta, MetaError};
 use wire::vnet::Header;
 
-use super::batch::Slot;
-use super::fdb::{Key, Place};
-use super::{Batch, DropReason, Stats, Verdict};
+use super::batch::FrameCtx;
+use super::fdb::{BucketPair, Key};
+use super::{Batch, DropReason, NetworkIndex, Stats, Verdict};
 
 /// Gives every frame that came in its metadata and segment size; drops what is no Ethernet frame.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
@@ -16,15 +16,16 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
         let bytes = pool.bytes(&frame);
         let (vnet, ethernet) = bytes.split_at(VNET_LEN.min(bytes.len()));
         match Meta::parse(ethernet) {
-            Ok(meta) => batch.slots.push(Slot {
+            Ok(meta) => batch.frames.push(FrameCtx {
                 frame,
                 port,
+                network: NetworkIndex::NONE,
                 verdict: Verdict::Pending,
                 segment: segment_len(vnet, ethernet.len(), &meta),
                 src: Key::NONE,
-                src_place: Place::default(),
+                src_buckets: BucketPair::default(),
                 dst: Key::NONE,
-                dst_place: Place::default(),
+                dst_buckets: BucketPair::default(),
                 meta,
             }),
             Err(error) => {
@@ -39,7 +40,7 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
 fn reason(error: MetaError) -> DropReason {
     match error {
         MetaError::Short { .. } => DropReason::Truncated,
-        MetaError::TagCut { .. } => DropReason::TagCut,
+        MetaError::TagCut { .. } => DropReason::VlanTruncated,
     }
 }
 

@@ -1,10 +1,10 @@
 //! What comes too fast is dropped: rate limits in both directions, and storm control.
 //!
-//! Policing, not shaping: nothing waits here. Each limit of a port is a [`Bucket`] that all workers
+//! Policing, not shaping: nothing waits here. Each limit of a port is a [`TokenBucket`] that all workers
 //! share. Frames are counted as they would be on a wire: a GSO frame as its segments, each with its
 //! headers (without preamble and FCS), since that is what it becomes where offloads end.
 //!
-//! | limit | room | counts | what does not fit |
+//! | limit | stage | counts | what does not fit |
 //! |---|---|---|---|
 //! | rate in | before learn | bytes from the port | `rate-limit-in`, at that port |
 //! | storm | after lookup | frames that go to many | `storm-*`, at that port |
@@ -22,19 +22,19 @@ use fastpath::limits::VNET_LEN;
 use fastpath::{Frame, Nanos, Pool, PortIndex};
 use wire::vnet::{GsoType, Header};
 
-use super::batch::Slot;
-use super::loops::Watch;
+use super::batch::FrameCtx;
+use super::loops::LoopTable;
 use super::stats::Drops;
-use super::{Batch, Bucket, DropReason, Egress, Snapshot, Verdict};
+use super::{Batch, DropReason, Egress, Snapshot, TokenBucket, Verdict};
 
 /// What a port may do at most. Buckets are shared: a snapshot that changes nothing about a limit has
 /// the same bucket as the one before.
 #[derive(Debug, Clone)]
 pub struct PortLimits {
     /// Bytes from the port.
-    pub rate_in: Option<Arc<Bucket>>,
+    pub rate_in: Option<Arc<TokenBucket>>,
     /// Bytes to the port.
-    pub rate_out: Option<Arc<Bucket>>,
+    pub rate_out: Option<Arc<TokenBucket>>,
     /// Frames from the port that go to many.
     pub storm: Option<Storm>,
     /// MAC addresses that may be learnt on it.
@@ -64,11 +64,11 @@ impl Default for PortLimits {
 #[derive(Debug, Clone, Default)]
 pub struct Storm {
     /// Frames to everybody.
-    pub broadcast: Option<Arc<Bucket>>,
+    pub broadcast: Option<Arc<TokenBucket>>,
     /// Frames to a group.
-    pub multicast: Option<Arc<Bucket>>,
+    pub multicast: Option<Arc<TokenBucket>>,
     /// Frames to an address that nobody knows.
-    pub unknown: Option<Arc<Bucket>>,
+    pub unknown: Option<Arc<TokenBucket>>,
 }
 
 /// Polices what ports send.
@@ -76,11 +76,11 @@ pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Sna
     if !snapshot.limited().rate_in {
         return;
     }
-    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+    for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
         let Some(bucket) = &snapshot.limits(run[0].port).rate_in else { continue };
-        police(bucket, now, run, DropReason::RateIn, |slot| match slot.verdict {
+        police(bucket, now, run, DropReason::RateLimitIn, |ctx| match ctx.verdict {
             Verdict::Drop(_) => 0,
-            _ => on_wire(pool.bytes(&slot.frame)).bytes,
+            _ => on_wire(pool.bytes(&ctx.frame)).bytes,
         });
     }
 }
@@ -90,9 +90,9 @@ pub(super) fn storm(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snaps
     if !snapshot.limited().storm {
         return;
     }
-    for run in batch.slots.chunk_by_mut(|a, b| a.port == b.port) {
+    for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
         let Some(storm) = &snapshot.limits(run[0].port).storm else { continue };
-        if run.iter().all(|slot| kind(slot).is_none()) {
+        if run.iter().all(|ctx| kind(ctx).is_none()) {
             continue;
         }
         let buckets = [
@@ -102,9 +102,9 @@ pub(super) fn storm(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snaps
         ];
         for (wanted, bucket, reason) in buckets {
             let Some(bucket) = bucket else { continue };
-            police(bucket, now, run, reason, |slot| {
-                let counts = kind(slot) == Some(wanted);
-                if counts { on_wire(pool.bytes(&slot.frame)).frames } else { 0 }
+            police(bucket, now, run, reason, |ctx| {
+                let counts = kind(ctx) == Some(wanted);
+                if counts { on_wire(pool.bytes(&ctx.frame)).frames } else { 0 }
             });
         }
     }
@@ -119,12 +119,12 @@ enum Kind {
 }
 
 #[inline]
-fn kind(slot: &Slot) -> Option<Kind> {
-    match slot.verdict {
+fn kind(ctx: &FrameCtx) -> Option<Kind> {
+    match ctx.verdict {
         // To one port, whatever the address: what the switch answers itself, for instance.
         Verdict::Drop(_) | Verdict::Unicast(_) => None,
-        _ if slot.dst.is_multicast() => {
-            let to_all = slot.meta.dst.is_broadcast();
+        _ if ctx.dst.is_multicast() => {
+            let to_all = ctx.meta.dst.is_broadcast();
             Some(if to_all { Kind::Broadcast } else { Kind::Multicast })
         }
         Verdict::Flood => Some(Kind::Unknown),
@@ -135,11 +135,11 @@ fn kind(slot: &Slot) -> Option<Kind> {
 /// Takes the frames of a run out of a bucket, once; drops those that do not fit. A frame that costs
 /// nothing is not concerned.
 fn police(
-    bucket: &Bucket,
+    bucket: &TokenBucket,
     now: Nanos,
-    run: &mut [Slot],
+    run: &mut [FrameCtx],
     reason: DropReason,
-    cost: impl Fn(&Slot) -> u64,
+    cost: impl Fn(&FrameCtx) -> u64,
 ) {
     let total: u64 = run.iter().map(&cost).sum();
     if total == 0 {
@@ -155,8 +155,8 @@ fn police(
             return total;
         }
         let mut left = available;
-        for slot in run.iter() {
-            fits(&mut left, cost(slot));
+        for ctx in run.iter() {
+            fits(&mut left, cost(ctx));
         }
         available - left
     });
@@ -164,41 +164,41 @@ fn police(
         return;
     }
     let mut left = available;
-    for slot in run {
-        if !fits(&mut left, cost(slot)) {
-            slot.verdict = Verdict::Drop(reason);
+    for ctx in run {
+        if !fits(&mut left, cost(ctx)) {
+            ctx.verdict = Verdict::Drop(reason);
         }
     }
 }
 
 /// The way out of a switch where some port may not have all that is meant for it.
-pub(super) struct Gated<'a, E: ?Sized> {
+pub(super) struct PolicedEgress<'a, E: ?Sized> {
     pub(super) now: Nanos,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) watch: &'a Watch,
+    pub(super) loop_table: &'a LoopTable,
     /// What was not let out, at the ports that it was meant for.
-    pub(super) refused: &'a mut Drops,
-    pub(super) to: &'a mut E,
+    pub(super) egress_drops: &'a mut Drops,
+    pub(super) inner: &'a mut E,
 }
 
-impl<E: Egress + ?Sized> Egress for Gated<'_, E> {
+impl<E: Egress + ?Sized> Egress for PolicedEgress<'_, E> {
     #[inline]
     fn is_open(&self, port: PortIndex) -> bool {
-        self.to.is_open(port)
+        self.inner.is_open(port)
     }
 
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
-        let reason = if self.watch.is_blocked(port, self.now) {
+        let reason = if self.loop_table.is_blocked(port, self.now) {
             DropReason::LoopBlocked
         } else {
             match &self.snapshot.limits(port).rate_out {
                 Some(bucket) if !bucket.pass(self.now, on_wire(pool.bytes(&frame)).bytes) => {
-                    DropReason::RateOut
+                    DropReason::RateLimitOut
                 }
-                _ => return self.to.send(pool, port, frame),
+                _ => return self.inner.send(pool, port, frame),
             }
         };
-        self.refused.count(port, reason);
+        self.egress_drops.count(port, reason);
         pool.release(frame);
     }
 }

@@ -1,7 +1,7 @@
 //! Why a frame was dropped. Every drop has one of these, and `vswitch stats` shows it by name.
 
 use fastpath::TxDrop;
-use nat::Refusal;
+use nat::NatDrop;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -31,7 +31,7 @@ reasons! {
     /// The frame is shorter than an Ethernet header.
     Truncated = "truncated",
     /// The frame ends within a VLAN tag.
-    TagCut = "vlan-tag-cut",
+    VlanTruncated = "vlan-truncated",
     /// The port is in no network, as while it is being attached or detached.
     PortUnknown = "port-unknown",
     /// The port is switched off.
@@ -41,17 +41,17 @@ reasons! {
     /// A VLAN that the trunk does not carry, or no tag where it has no native VLAN.
     VlanNotAllowed = "vlan-not-allowed",
     /// The source address is zero.
-    ZeroSource = "zero-source-mac",
+    ZeroSourceMac = "zero-source-mac",
     /// The source address is the broadcast address.
-    BroadcastSource = "broadcast-source-mac",
+    BroadcastSourceMac = "broadcast-source-mac",
     /// The source address is a group's.
-    BadSource = "bad-source-mac",
+    MulticastSourceMac = "multicast-source-mac",
     /// A bridge protocol data unit: destination 01:80:c2:00:00:00.
     Bpdu = "bpdu",
     /// MAC control, such as a pause frame (IEEE 802.3, annex 31B).
     MacControl = "mac-control",
     /// Any other destination 01:80:c2:00:00:00 to 0f, which a bridge never forwards (IEEE 802.1Q, table 8-1).
-    ReservedGroup = "reserved-group",
+    ReservedMulticast = "reserved-multicast",
     /// Longer than the network's MTU allows.
     TooBig = "too-big",
     /// The port is blocked, since there is a loop behind it; of or for the port.
@@ -59,9 +59,9 @@ reasons! {
     /// A probe for loops, the switch's own or another's: never forwarded.
     LoopProbe = "loop-probe",
     /// The port sends more bytes than its rate limit allows.
-    RateIn = "rate-limit-in",
+    RateLimitIn = "rate-limit-in",
     /// More bytes are meant for the port than its rate limit allows.
-    RateOut = "rate-limit-out",
+    RateLimitOut = "rate-limit-out",
     /// The port sends more broadcast frames than storm control allows.
     StormBroadcast = "storm-broadcast",
     /// The port sends more multicast frames than storm control allows.
@@ -87,7 +87,7 @@ reasons! {
     /// Guarded port: from a DHCP server's UDP port.
     RogueDhcp = "rogue-dhcp",
     /// Guarded port: headers that contradict themselves or hide what they carry.
-    Unjudged = "unjudged",
+    UnverifiableHeaders = "unverifiable-headers",
     /// Between two ports of which one is isolated and the other not promiscuous.
     Isolated = "isolated",
     /// The destination lives on the port that the frame came from.
@@ -96,6 +96,10 @@ reasons! {
     NoListener = "no-listener",
     /// To be flooded, and there is no other port.
     NoOtherPort = "no-other-port",
+    /// For a tunnel that the configuration does not have.
+    TunnelUnknown = "tunnel-unknown",
+    /// No stage decided its destination: a bug of the switch.
+    Undecided = "undecided",
     /// Part of a flood, or of a packet that is cut, for which no buffer was free, or no further holder of one.
     NoBuffer = "no-buffer",
     /// To the gateway: a packet whose headers contradict themselves.
@@ -103,7 +107,7 @@ reasons! {
     /// To or from an address that no router forwards: loopback, link-local, multicast, reserved.
     Martian = "martian",
     /// From the uplink, as if a container had sent it.
-    SpoofedInside = "spoofed-inside",
+    SpoofedInternal = "spoofed-internal",
     /// No route leads there, or one that containers may not use.
     NoRoute = "no-route",
     /// The uplink's device has no carrier, or is gone.
@@ -111,23 +115,23 @@ reasons! {
     /// The next hop, or the container, does not answer.
     NoNeighbour = "no-neighbour",
     /// Too many frames wait for their next hop.
-    NextHopQueueFull = "next-hop-queue-full",
+    NeighbourQueueFull = "neighbour-queue-full",
     /// It has been forwarded as often as its hop limit allows.
-    HopLimit = "hop-limit",
+    HopLimitExceeded = "hop-limit-exceeded",
     /// Too long for the way that it has to take, and it must not be cut.
     MtuExceeded = "mtu-exceeded",
     /// From the uplink, of no connection, and the host has got it as well.
-    NotOurs = "not-ours",
+    HostTraffic = "host-traffic",
     /// No room in the connection table.
     NatTableFull = "nat-table-full",
     /// The container has as many connections as it may have.
     NatQuota = "nat-quota",
     /// No port is left that its connection could appear from.
-    NatPorts = "nat-no-port",
+    NatNoPort = "nat-no-port",
     /// The uplink has no address of its family.
     NatNoAddress = "nat-no-address",
     /// It carries what cannot be translated.
-    NatProtocol = "nat-protocol",
+    NatUnsupportedProtocol = "nat-unsupported-protocol",
     /// A published port that its sender may not connect to.
     NatNotAllowed = "nat-not-allowed",
     /// From somebody whom the container did not speak to.
@@ -137,46 +141,46 @@ reasons! {
     /// A TCP segment that its connection cannot have sent.
     NatOutOfWindow = "nat-out-of-window",
     /// From or to an address that cannot be, or from itself.
-    NatAddress = "nat-address",
+    NatBadAddress = "nat-bad-address",
     /// An ICMP error about a packet that was never sent.
     NatForgedError = "nat-forged-error",
     /// Fragments that overlap, or contradict each other.
     FragmentOverlap = "fragment-overlap",
     /// No room for another packet's fragments.
-    FragmentsFull = "fragments-full",
+    FragmentTableFull = "fragment-table-full",
     /// The rest of its packet did not come in time.
     FragmentTimeout = "fragment-timeout",
     /// Another worker translates it, and has as many frames waiting as it may have.
-    HandoverFull = "handover-full",
+    HandoffFull = "handoff-full",
     /// The port that it was meant for is closed, or its namespace is gone.
-    TxGone = "tx-port-gone",
+    TxPortGone = "tx-port-gone",
     /// The kernel had no room for it.
-    TxNoRoom = "tx-no-room",
+    TxQueueFull = "tx-queue-full",
     /// The kernel took a part of it only.
-    TxShort = "tx-short",
+    TxShortWrite = "tx-short-write",
     /// The interface that it was meant for is down.
-    TxDown = "tx-port-down",
+    TxPortDown = "tx-port-down",
     /// The kernel refused it.
-    TxRefused = "tx-refused",
+    TxError = "tx-error",
 }
 
-impl From<Refusal> for DropReason {
-    fn from(refusal: Refusal) -> Self {
+impl From<NatDrop> for DropReason {
+    fn from(refusal: NatDrop) -> Self {
         match refusal {
-            Refusal::TableFull => Self::NatTableFull,
-            Refusal::Quota => Self::NatQuota,
-            Refusal::PortsExhausted => Self::NatPorts,
-            Refusal::NoAddress => Self::NatNoAddress,
-            Refusal::Protocol => Self::NatProtocol,
-            Refusal::NotAllowed => Self::NatNotAllowed,
-            Refusal::Unsolicited => Self::NatUnsolicited,
-            Refusal::NoConnection => Self::NatNoConnection,
-            Refusal::OutOfWindow => Self::NatOutOfWindow,
-            Refusal::Address => Self::NatAddress,
-            Refusal::ForgedError => Self::NatForgedError,
-            Refusal::Overlap => Self::FragmentOverlap,
-            Refusal::FragmentsFull => Self::FragmentsFull,
-            Refusal::FragmentTimeout => Self::FragmentTimeout,
+            NatDrop::TableFull => Self::NatTableFull,
+            NatDrop::Quota => Self::NatQuota,
+            NatDrop::PortsExhausted => Self::NatNoPort,
+            NatDrop::NoAddress => Self::NatNoAddress,
+            NatDrop::Protocol => Self::NatUnsupportedProtocol,
+            NatDrop::NotAllowed => Self::NatNotAllowed,
+            NatDrop::Unsolicited => Self::NatUnsolicited,
+            NatDrop::NoConnection => Self::NatNoConnection,
+            NatDrop::OutOfWindow => Self::NatOutOfWindow,
+            NatDrop::Address => Self::NatBadAddress,
+            NatDrop::ForgedError => Self::NatForgedError,
+            NatDrop::Overlap => Self::FragmentOverlap,
+            NatDrop::FragmentsFull => Self::FragmentTableFull,
+            NatDrop::FragmentTimeout => Self::FragmentTimeout,
         }
     }
 }
@@ -184,11 +188,11 @@ impl From<Refusal> for DropReason {
 impl From<TxDrop> for DropReason {
     fn from(kind: TxDrop) -> Self {
         match kind {
-            TxDrop::Gone => Self::TxGone,
-            TxDrop::NoRoom => Self::TxNoRoom,
-            TxDrop::Short => Self::TxShort,
-            TxDrop::Down => Self::TxDown,
-            TxDrop::Refused => Self::TxRefused,
+            TxDrop::Gone => Self::TxPortGone,
+            TxDrop::NoRoom => Self::TxQueueFull,
+            TxDrop::Short => Self::TxShortWrite,
+            TxDrop::Down => Self::TxPortDown,
+            TxDrop::Refused => Self::TxError,
         }
     }
 }

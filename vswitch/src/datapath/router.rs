@@ -1,4 +1,4 @@
-//! Rooms 6 to 8 for what layer 2 cannot decide: frames to the gateway's MAC address, and frames from the
+//! Stages 6 to 8 for what layer 2 cannot decide: frames to the gateway's MAC address, and frames from the
 //! uplink.
 //!
 //! # Theory of operation
@@ -28,37 +28,37 @@
 //! changed. So an ICMP error quotes the packet as its sender knows it, and what cannot leave makes no
 //! connection. From the uplink translation comes first, since it decides the destination.
 //!
-//! A frame whose next hop has no MAC address yet waits (`router/held.rs`) while control is asked to find
-//! it out; a fragment whose first has not come waits in `router/pieces.rs`. Both are bounded, by number, by
+//! A frame whose next hop has no MAC address yet waits (`router/neighbour_queue.rs`) while control is asked to find
+//! it out; a fragment whose first has not come waits in `router/fragments.rs`. Both are bounded, by number, by
 //! port and by time, and what waits counts as held.
 //!
 //! | file | what it is about |
 //! |---|---|
 //! | `router/conf.rs` | what control says |
-//! | `router/table.rs` | from a destination to its way |
-//! | `router/room.rs` | what the ways have in common: drops, answers, the last steps |
-//! | `router/inside.rs`, `outside.rs` | frames from containers; from the uplink |
+//! | `router/fib.rs` | from a destination to its way |
+//! | `router/forward.rs` | what the ways have in common: drops, answers, the last steps |
+//! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
 //! | `router/size.rs` | how long a packet is, and what becomes of one that is too long |
-//! | `router/answers.rs` | how many ICMP errors a port gets |
-//! | `router/pieces.rs` | fragments |
-//! | `router/handover.rs` | what another worker translates |
-//! | `router/held.rs`, `resolve.rs` | who waits for a next hop; asking for it |
-//! | `router/shares.rs` | that each port has its share of both |
-//! | `router/memory.rs` | what is remembered from batch to batch |
+//! | `router/icmp_limit.rs` | how many ICMP errors a port gets |
+//! | `router/fragments.rs` | fragments |
+//! | `router/handoff.rs` | what another worker translates |
+//! | `router/neighbour_queue.rs`, `resolve.rs` | who waits for a next hop; asking for it |
+//! | `router/occupancy.rs` | that each port has its share of both |
+//! | `router/state.rs` | what is remembered from batch to batch |
 
-mod answers;
 mod conf;
-mod handover;
-mod held;
-mod inside;
-mod memory;
-mod outside;
-mod pieces;
+mod fib;
+mod forward;
+mod fragments;
+mod from_container;
+mod from_uplink;
+mod handoff;
+mod icmp_limit;
+mod neighbour_queue;
+mod occupancy;
 mod resolve;
-mod room;
-mod shares;
 mod size;
-mod table;
+mod state;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -67,14 +67,14 @@ use fastpath::{Nanos, Pool, PortIndex};
 
 use ipnet::IpNet;
 
-pub use conf::{Beyond, Neighbours, RouteAction, RouterConf, Routes, UplinkConf};
-pub(crate) use handover::{Arrival, Leaving};
-pub use memory::{Memory, RouterCounters};
-use room::Room;
-use table::Table;
+pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours};
+use fib::Fib;
+use forward::ForwardCtx;
+pub(crate) use handoff::{HandoffIn, HandoffOut};
+pub use state::{RouterCounters, RouterState};
 
-use super::batch::Slot;
-use super::limits::WARM_FRAMES;
+use super::batch::FrameCtx;
+use super::limits::PREFETCH_FRAMES;
 use super::{Batch, DropReason, Key, NetworkIndex, PortKind, Snapshot, State, Stats, Verdict};
 
 /// A network's router as the datapath reads it.
@@ -82,7 +82,7 @@ use super::{Batch, DropReason, Key, NetworkIndex, PortKind, Snapshot, State, Sta
 pub(super) struct Router {
     /// The destination of frames that are to be routed.
     key: Key,
-    table: Table,
+    fib: Fib,
     gateway4: Option<Ipv4Addr>,
     gateway6: Option<Ipv6Addr>,
     uplink: Option<Arc<UplinkConf>>,
@@ -100,12 +100,12 @@ impl Router {
         let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
         Self {
             key: Key::new(network, 0, conf.gateway_mac),
-            table: Table::new(conf),
+            fib: Fib::new(conf),
             gateway4: conf.gateways.iter().find_map(v4),
             gateway6: conf.gateways.iter().find_map(v6),
-            uplink: match &conf.beyond {
-                Beyond::Uplink(uplink) => Some(Arc::clone(uplink)),
-                Beyond::Internal | Beyond::Kernel => None,
+            uplink: match &conf.egress {
+                EgressMode::Uplink(uplink) => Some(Arc::clone(uplink)),
+                EgressMode::Internal | EgressMode::Kernel => None,
             },
             mtu,
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
@@ -115,8 +115,8 @@ impl Router {
 
     /// Whether a frame is to be routed.
     #[inline]
-    fn leads_here(&self, slot: &Slot) -> bool {
-        slot.dst == self.key
+    fn routes(&self, ctx: &FrameCtx) -> bool {
+        ctx.dst == self.key
     }
 
     /// The way out, if there is one.
@@ -141,47 +141,57 @@ pub(super) fn run(
     state: &mut State,
     stats: &mut Stats,
 ) {
-    let Some(memory) = state.router.as_deref_mut() else { return };
-    let mut room = Room { now, pool, snapshot, memory, stats, settled: None, is_placed: false };
-    room.wake();
-    room.expire_fragments();
-    room.arrive(&state.fdb);
-    for window in batch.slots.chunks_mut(WARM_FRAMES) {
-        room.warm(window);
+    let Some(router) = state.router.as_deref_mut() else { return };
+    let mut fwd = ForwardCtx {
+        now,
+        pool,
+        snapshot,
+        state: router,
+        stats,
+        head_verdict: None,
+        is_assigned: false,
+    };
+    fwd.retry_queued();
+    fwd.expire_fragments();
+    fwd.route_handoffs(&state.fdb);
+    for window in batch.frames.chunks_mut(PREFETCH_FRAMES) {
+        fwd.prefetch(window);
         for run in window.chunk_by_mut(|a, b| a.port == b.port) {
-            route(&mut room, run);
+            route_run(&mut fwd, run);
         }
     }
-    room.join(batch);
-    room.settle_fragments(batch);
-    room.memory.collect(now, batch);
+    fwd.merge_handoffs(batch);
+    fwd.release_fragments(batch);
+    fwd.state.collect(now, batch);
 }
 
 /// Frames of one port.
-fn route(room: &mut Room<'_>, run: &mut [Slot]) {
-    let (port, snapshot) = (run[0].port, room.snapshot);
+fn route_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx]) {
+    let (port, snapshot) = (run[0].port, fwd.snapshot);
     let Some(conf) = snapshot.port(port) else { return };
-    match (conf.kind, snapshot.network(conf.network)) {
-        (PortKind::Container, Some(network)) => {
+    match conf.kind {
+        PortKind::Container => {
+            let Some(network) = snapshot.network(run[0].network) else { return };
             let Some(router) = &network.router else { return };
-            for slot in run {
-                if router.leads_here(slot) && slot.verdict == Verdict::Pending {
-                    room.inside(slot, network, router);
+            for ctx in run {
+                if router.routes(ctx) && ctx.verdict == Verdict::Pending {
+                    fwd.route_container(ctx, network, router);
                 }
             }
         }
-        (PortKind::Uplink, _) => from_uplink(room, run, port),
-        _ => {}
+        PortKind::Uplink => route_uplink_run(fwd, run, port),
+        // Frames of theirs to the gateway are the host's.
+        PortKind::Host | PortKind::Service | PortKind::Tunnel => {}
     }
 }
 
 /// Frames from the uplink are those of the first router that it serves: the policy is one.
-fn from_uplink(room: &mut Room<'_>, run: &mut [Slot], port: PortIndex) {
-    let way = room.snapshot.way_of(port);
-    for slot in run.iter_mut().filter(|slot| slot.verdict == Verdict::Pending) {
-        match way {
-            Some(way) => room.outside(slot, way),
-            None => slot.verdict = Verdict::Drop(DropReason::PortUnknown),
+fn route_uplink_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx], port: PortIndex) {
+    let uplink = fwd.snapshot.uplink_of(port);
+    for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
+        match uplink {
+            Some(uplink) => fwd.route_uplink(ctx, uplink),
+            None => ctx.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }
 }

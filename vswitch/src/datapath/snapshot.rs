@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
-use vswitch_api::policy::isolation::Isolation;
+use vswitch_api::port_settings::isolation::Isolation;
 use wire::MacAddr;
 
-use super::classify::Neighbours;
+use super::classify::NeighbourTable;
 use super::router::{Router, RouterConf, UplinkConf};
-use super::{Guard, Key, PortLimits, PortVlans, Tagging};
+use super::{Destination, Guard, Key, PortKind, PortLimits, PortVlans, Tagging};
 use members::Members;
 
 mod members;
@@ -21,18 +21,6 @@ pub struct NetworkIndex(pub u16);
 impl NetworkIndex {
     /// Of a port that is on no network.
     pub const NONE: Self = Self(u16::MAX);
-}
-
-/// What a port is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortKind {
-    /// A TAP in a container's namespace.
-    Container,
-    /// The TAP in the host's namespace that carries the gateway's addresses.
-    Host,
-    /// The TAP in the host's namespace whose frames nftables hands from and to the host's device. It is
-    /// of no network: see [`PortConf::uplink`].
-    Uplink,
 }
 
 /// Whether ports of these kinds reach each other.
@@ -109,10 +97,7 @@ impl PortConf {
     /// A port that is switched on, on the untagged domain, without a guard. The host's is promiscuous.
     #[must_use]
     pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
-        let isolation = match kind {
-            PortKind::Container | PortKind::Uplink => Isolation::None,
-            PortKind::Host => Isolation::Promiscuous,
-        };
+        let isolation = kind.default_isolation();
         let vlans = PortVlans::access(0);
         Self { network, kind, mac, enabled: true, vlans, guard: None, isolation }
     }
@@ -131,7 +116,7 @@ pub(super) struct Network {
     pub(super) ageing_s: u32,
     /// Who gets a frame that is flooded.
     pub(super) members: Members,
-    pub(super) neighbours: Neighbours,
+    pub(super) neighbours: NeighbourTable,
     /// Whether any port is isolated.
     pub(super) has_isolated: bool,
     pub(super) router: Option<Router>,
@@ -139,31 +124,31 @@ pub(super) struct Network {
 
 /// What must be known of a port that a frame goes to, eight ports a cache line.
 #[derive(Debug, Clone, Copy)]
-struct Gate {
+struct PortEgress {
     network: NetworkIndex,
-    /// The VLAN that leaves it without a tag, or [`Gate::NOWHERE`].
+    /// The VLAN that leaves it without a tag, or [`PortEgress::NO_VLAN`].
     untagged: u16,
     is_trunk: bool,
     isolation: Isolation,
 }
 
-impl Gate {
-    const NOWHERE: u16 = u16::MAX;
+impl PortEgress {
+    const NO_VLAN: u16 = u16::MAX;
     /// Of a port that is not there, or switched off.
-    const SHUT: Self = Self {
+    const CLOSED: Self = Self {
         network: NetworkIndex::NONE,
-        untagged: Self::NOWHERE,
+        untagged: Self::NO_VLAN,
         is_trunk: false,
         isolation: Isolation::None,
     };
 
     fn new(conf: &PortConf) -> Self {
         if !conf.enabled {
-            return Self::SHUT;
+            return Self::CLOSED;
         }
         Self {
             network: conf.network,
-            untagged: conf.vlans.untagged().unwrap_or(Self::NOWHERE),
+            untagged: conf.vlans.untagged().unwrap_or(Self::NO_VLAN),
             is_trunk: conf.vlans.is_trunk(),
             isolation: conf.isolation,
         }
@@ -176,7 +161,7 @@ pub struct Snapshot {
     epoch: u64,
     networks: Vec<Network>,
     ports: Vec<Option<PortConf>>,
-    gates: Vec<Gate>,
+    port_egress: Vec<PortEgress>,
     has_trunks: bool,
     has_routers: bool,
     limits: Vec<PortLimits>,
@@ -204,7 +189,7 @@ impl Snapshot {
     ) -> Self {
         let mut snapshot = Self::default();
         for (index, conf) in (0..).map(NetworkIndex).zip(networks) {
-            let neighbours = Neighbours::new(&conf.neighbours);
+            let neighbours = NeighbourTable::new(&conf.neighbours);
             let router = conf.router.as_ref().map(|router| Router::new(index, router, conf.mtu));
             snapshot.has_routers |= router.is_some();
             let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
@@ -220,7 +205,7 @@ impl Snapshot {
         for (port, conf) in ports {
             let network = snapshot.networks.get_mut(usize::from(conf.network.0));
             match network {
-                None if conf.kind != PortKind::Uplink => continue,
+                None if conf.kind.has_network() => continue,
                 Some(network) if conf.enabled => {
                     network.members.add(port, &conf);
                     network.has_isolated |= conf.isolation == Isolation::Isolated;
@@ -230,9 +215,9 @@ impl Snapshot {
             }
             if snapshot.ports.len() <= port.get() {
                 snapshot.ports.resize(port.get() + 1, None);
-                snapshot.gates.resize(port.get() + 1, Gate::SHUT);
+                snapshot.port_egress.resize(port.get() + 1, PortEgress::CLOSED);
             }
-            snapshot.gates[port.get()] = Gate::new(&conf);
+            snapshot.port_egress[port.get()] = PortEgress::new(&conf);
             snapshot.ports[port.get()] = Some(conf);
         }
         snapshot
@@ -262,6 +247,12 @@ impl Snapshot {
     #[must_use]
     pub fn limits(&self, port: PortIndex) -> &PortLimits {
         self.limits.get(port.get()).unwrap_or(&NO_LIMITS)
+    }
+
+    /// MAC addresses that may be learnt at a destination.
+    #[inline]
+    pub(super) fn macs_max(&self, destination: Destination) -> usize {
+        destination.port().map_or(usize::MAX, |port| self.limits(port).macs_max)
     }
 
     /// Which limits there are at all.
@@ -295,13 +286,19 @@ impl Snapshot {
         self.networks.get(usize::from(network.0))
     }
 
+    /// Whether an address may live at a destination; see [`Snapshot::reaches`]. There are no tunnels yet.
+    #[inline]
+    pub(super) fn leads_to(&self, destination: Destination, key: Key) -> bool {
+        destination.port().is_some_and(|port| self.reaches(port, key))
+    }
+
     /// Whether a port is switched on, and on the network and VLAN of an address.
     #[inline]
     pub(super) fn reaches(&self, port: PortIndex, key: Key) -> bool {
-        let Some(gate) = self.gates.get(port.get()) else { return false };
-        let is_on =
-            gate.untagged == key.vlan() || gate.is_trunk && self.trunk_carries(port, key.vlan());
-        gate.network == key.network() && is_on
+        let Some(egress) = self.port_egress.get(port.get()) else { return false };
+        let is_on = egress.untagged == key.vlan()
+            || egress.is_trunk && self.trunk_carries(port, key.vlan());
+        egress.network == key.network() && is_on
     }
 
     fn trunk_carries(&self, port: PortIndex, vlan: u16) -> bool {
@@ -311,7 +308,7 @@ impl Snapshot {
     /// Whether isolation lets two ports of a network reach each other.
     #[inline]
     pub(super) fn may_talk(&self, one: PortIndex, other: PortIndex) -> bool {
-        let isolation = |port: PortIndex| self.gates.get(port.get()).map(|gate| gate.isolation);
+        let isolation = |port: PortIndex| self.port_egress.get(port.get()).map(|it| it.isolation);
         isolation(one)
             .zip(isolation(other))
             .is_some_and(|(one, other)| reach_each_other([one, other]))
@@ -341,7 +338,7 @@ impl Snapshot {
     }
 
     /// The way out that a port is of: that of the first network that has it.
-    pub(super) fn way_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
+    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
         let mut routers = self.networks.iter().filter_map(|network| network.router.as_ref());
         routers.find_map(|router| Some((router, router.uplink().filter(|it| it.port == port)?)))
     }
@@ -352,16 +349,10 @@ impl Snapshot {
         self.port(port).is_some_and(|conf| conf.kind == PortKind::Uplink && conf.enabled)
     }
 
-    /// Whether many speak by a port: the uplink, or the host.
+    /// Whether several hosts send by a port; see [`PortKind::is_shared`].
     #[must_use]
     pub fn is_shared(&self, port: PortIndex) -> bool {
-        self.port(port).is_some_and(|conf| conf.kind != PortKind::Container && conf.enabled)
-    }
-
-    /// The network of a port.
-    #[inline]
-    pub(super) fn network_of(&self, port: PortIndex) -> Option<&Network> {
-        self.network(self.port(port)?.network)
+        self.port(port).is_some_and(|conf| conf.kind.is_shared() && conf.enabled)
     }
 
     /// Ports that are switched on, in the order of their slots.

@@ -16,10 +16,10 @@ pub struct Stats {
     pub consumed: u64,
     /// Further holders of frames that went to several ports.
     pub flood_copies: u64,
-    /// Frames that were handed over to another worker.
-    pub handed_over: u64,
-    /// Frames that were taken over from another worker.
-    pub taken_over: u64,
+    /// Frames that were handed off to another worker.
+    pub handed_off: u64,
+    /// Frames that were received from another worker.
+    pub handoff_received: u64,
     /// MAC addresses seen on another port than before.
     pub mac_moves: u64,
     /// MAC addresses that were not learnt, since there was no room.
@@ -28,7 +28,7 @@ pub struct Stats {
     pub mac_limit: u64,
     drops: Drops,
     /// Drops of frames that were decided and then not let out, at the ports they were meant for.
-    pub(super) refused: Drops,
+    pub(super) egress_drops: Drops,
 }
 
 /// Drops of each port by reason.
@@ -66,7 +66,7 @@ impl Stats {
     #[must_use]
     pub fn port_drops(&self, port: PortIndex) -> [u64; DropReason::COUNT] {
         let mut drops = self.drops.of(port);
-        for (sum, count) in drops.iter_mut().zip(self.refused.of(port)) {
+        for (sum, count) in drops.iter_mut().zip(self.egress_drops.of(port)) {
             *sum += count;
         }
         drops
@@ -81,13 +81,13 @@ impl Stats {
     /// Slots that have counted anything: ports `0..slots()`.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.drops.0.len().max(self.refused.0.len())
+        self.drops.0.len().max(self.egress_drops.0.len())
     }
 
     /// Forgets what a port counted, when its slot is about to be used again.
     pub fn forget(&mut self, port: PortIndex) {
         self.drops.forget(port);
-        self.refused.forget(port);
+        self.egress_drops.forget(port);
     }
 }
 

@@ -5,9 +5,9 @@
 mod answer;
 mod crowd;
 mod isolation;
+mod limits;
 mod multicast;
 mod router;
-mod shares;
 mod sim;
 mod vlan;
 
@@ -61,14 +61,17 @@ fn each_bad_frame_has_its_reason() {
     let cases = [
         (vec![0; 12], DropReason::Truncated),
         (vec![0; 25], DropReason::Truncated),
-        (tagged(15), DropReason::TagCut),
-        (frame(sim::mac(1), MacAddr::BROADCAST, &[0; 50]), DropReason::BroadcastSource),
-        (frame(sim::mac(1), MacAddr::ZERO, &[0; 50]), DropReason::ZeroSource),
-        (frame(sim::mac(1), MacAddr([0x33, 0x33, 0, 0, 0, 1]), &[0; 50]), DropReason::BadSource),
+        (tagged(15), DropReason::VlanTruncated),
+        (frame(sim::mac(1), MacAddr::BROADCAST, &[0; 50]), DropReason::BroadcastSourceMac),
+        (frame(sim::mac(1), MacAddr::ZERO, &[0; 50]), DropReason::ZeroSourceMac),
+        (
+            frame(sim::mac(1), MacAddr([0x33, 0x33, 0, 0, 0, 1]), &[0; 50]),
+            DropReason::MulticastSourceMac,
+        ),
         (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0])), DropReason::Bpdu),
         (pause(MacAddr([0x01, 0x80, 0xc2, 0, 0, 1])), DropReason::MacControl),
         (pause(sim::mac(1)), DropReason::MacControl),
-        (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0x0e])), DropReason::ReservedGroup),
+        (good(MacAddr([0x01, 0x80, 0xc2, 0, 0, 0x0e])), DropReason::ReservedMulticast),
         (frame(sim::mac(1), sim::mac(0), &[0; 1509]), DropReason::TooBig),
         (good(sim::mac(0)), DropReason::SamePort),
     ];
@@ -83,6 +86,20 @@ fn each_bad_frame_has_its_reason() {
         assert_eq!(sim.sent_counts(), [0, 0], "{}", reason.name());
         sim.check();
     }
+}
+
+#[test]
+fn a_tunnel_that_the_snapshot_lacks_is_a_drop_with_its_reason() {
+    let mut sim = Sim::new(2);
+    let key = Key::new(NetworkIndex(0), 0, sim::mac(9));
+    let learnt = Learnt { key, destination: Destination::tunnel(VtepIndex(3)) };
+    let now_s = sim.now().seconds();
+    sim.state().fdb.learn(learnt, now_s, 300, FdbQuota::ALL);
+    sim.inject(0, frame(sim::mac(9), sim::mac(0), b"to another host"));
+    sim.run();
+    assert_eq!(sim.drops(0, DropReason::TunnelUnknown), 1);
+    assert_eq!(sim.sent_counts(), [0, 0]);
+    sim.check();
 }
 
 #[test]
@@ -176,7 +193,7 @@ fn a_vanished_port_costs_only_its_own_frames() {
     sim.vanish(1);
     sim.inject(0, frame(sim::mac(1), sim::mac(0), &[]));
     sim.run();
-    assert_eq!(sim.drops(1, DropReason::TxGone), 1);
+    assert_eq!(sim.drops(1, DropReason::TxPortGone), 1);
     sim.check();
 }
 

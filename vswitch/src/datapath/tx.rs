@@ -1,10 +1,10 @@
-//! Room 9: frames leave for their ports, or for the pool.
+//! Stage 9: frames leave for their ports, or for the pool.
 
 use fastpath::engine::Engine;
 use fastpath::{Frame, Pool, PortIndex};
 
-use super::batch::Slot;
-use super::{Batch, DropReason, Groups, Snapshot, Stats, Tagging, Verdict, edit};
+use super::batch::FrameCtx;
+use super::{Batch, DestinationKind, DropReason, Groups, Snapshot, Stats, Tagging, Verdict, edit};
 
 #[cfg(test)]
 mod tests;
@@ -39,24 +39,31 @@ pub(super) fn run(
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    for slot in batch.slots.drain(..) {
-        match slot.verdict {
-            Verdict::Unicast(port) => egress.send(pool, port, slot.frame),
+    for ctx in batch.frames.drain(..) {
+        match ctx.verdict {
+            Verdict::Unicast(destination) => match destination.kind() {
+                DestinationKind::Port(port) => egress.send(pool, port, ctx.frame),
+                DestinationKind::Tunnel(_) => {
+                    stats.drop(ctx.port, DropReason::TunnelUnknown);
+                    pool.release(ctx.frame);
+                }
+            },
             Verdict::Flood | Verdict::Group | Verdict::Routers => {
-                flood(slot, pool, snapshot, groups, stats, egress);
+                flood(ctx, pool, snapshot, groups, stats, egress);
             }
             Verdict::Drop(reason) => {
-                stats.drop(slot.port, reason);
-                pool.release(slot.frame);
+                stats.drop(ctx.port, reason);
+                pool.release(ctx.frame);
             }
-            // Lookup decides whatever admit lets in, and the router has taken out what it holds.
+            // Lookup decides every frame, and the router has taken its queued frames out.
             Verdict::Pending
-            | Verdict::AwaitsHop
-            | Verdict::AwaitsHead
-            | Verdict::AwaitsChoice
-            | Verdict::Handed { .. } => {
-                stats.drop(slot.port, DropReason::PortUnknown);
-                pool.release(slot.frame);
+            | Verdict::AwaitsNeighbour
+            | Verdict::AwaitsFragment
+            | Verdict::AwaitsAssignment
+            | Verdict::Handoff { .. } => {
+                debug_assert!(false, "tx got a frame without a destination: {:?}", ctx.verdict);
+                stats.drop(ctx.port, DropReason::Undecided);
+                pool.release(ctx.frame);
             }
         }
     }
@@ -65,22 +72,22 @@ pub(super) fn run(
 /// Ports that get the same bytes share a buffer. Where some get a tag and others none, those that want
 /// other bytes than the frame has are served from an edited copy; the payload is copied then only.
 fn flood(
-    slot: Slot,
+    ctx: FrameCtx,
     pool: &mut Pool,
     snapshot: &Snapshot,
     groups: &Groups,
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    let (from, vlan, double) = (slot.port, slot.dst.vlan(), slot.meta.inner.is_some());
-    let network = snapshot.network_of(from);
+    let (from, vlan, double) = (ctx.port, ctx.dst.vlan(), ctx.meta.inner.is_some());
+    let network = snapshot.network(ctx.network);
     let isolates = network.is_some_and(|network| network.has_isolated);
     let members = network.map(|network| &network.members);
-    let (key, none) = (slot.dst, &[][..]);
+    let (key, none) = (ctx.dst, &[][..]);
     // Access ports of the VLAN, and others of which it has to be asked how frames leave by them.
-    let (access, mixed, routers) = match slot.verdict {
-        Verdict::Group => (none, groups.listeners(slot.dst), groups.routers(slot.dst)),
-        Verdict::Routers => (none, none, groups.routers(slot.dst)),
+    let (access, mixed, routers) = match ctx.verdict {
+        Verdict::Group => (none, groups.listeners(ctx.dst), groups.routers(ctx.dst)),
+        Verdict::Routers => (none, none, groups.routers(ctx.dst)),
         _ => (
             members.map_or(none, |members| members.access(vlan)),
             members.map_or(none, |members| members.trunks()),
@@ -97,24 +104,24 @@ fn flood(
         let mixed = mixed.iter().chain(routers).copied().filter(leaves);
         access.iter().copied().chain(mixed).filter(move |&port| port != from && reached(port))
     };
-    let has = edit::tagging(&slot);
+    let has = edit::tagging(&ctx);
     let wanted = has.other();
     if targets(wanted).next().is_none() {
         if targets(has).next().is_some() {
-            share(slot.frame, from, targets(has), pool, stats, egress);
+            fan_out(ctx.frame, from, targets(has), pool, stats, egress);
         } else {
-            nobody(slot, pool, stats);
+            drop_undelivered(ctx, pool, stats);
         }
         return;
     }
     let (frame, original) = if targets(has).next().is_none() {
-        (Some(slot.frame), None)
+        (Some(ctx.frame), None)
     } else {
         stats.flood_copies += 1;
-        (pool.copy(&slot.frame), Some(slot.frame))
+        (pool.copy(&ctx.frame), Some(ctx.frame))
     };
     match frame.map(|mut frame| (edit::retag(pool, &mut frame, vlan, wanted), frame)) {
-        Some((true, frame)) => share(frame, from, targets(wanted), pool, stats, egress),
+        Some((true, frame)) => fan_out(frame, from, targets(wanted), pool, stats, egress),
         Some((false, frame)) => {
             stats.drop(from, DropReason::NoBuffer);
             pool.release(frame);
@@ -122,26 +129,33 @@ fn flood(
         None => stats.drop(from, DropReason::NoBuffer),
     }
     if let Some(frame) = original {
-        share(frame, from, targets(has), pool, stats, egress);
+        fan_out(frame, from, targets(has), pool, stats, egress);
     }
 }
 
 /// A frame that was to go to several, and there is nobody.
-fn nobody(slot: Slot, pool: &mut Pool, stats: &mut Stats) {
-    match slot.verdict {
+fn drop_undelivered(ctx: FrameCtx, pool: &mut Pool, stats: &mut Stats) {
+    match ctx.verdict {
         // The switch has heard it.
         Verdict::Routers => stats.consumed += 1,
-        Verdict::Group => stats.drop(slot.port, DropReason::NoListener),
-        _ => stats.drop(slot.port, DropReason::NoOtherPort),
+        Verdict::Group => stats.drop(ctx.port, DropReason::NoListener),
+        _ => stats.drop(ctx.port, DropReason::NoOtherPort),
     }
-    pool.release(slot.frame);
+    pool.release(ctx.frame);
 }
 
-/// Sends a frame of the switch's own to ports that it leaves by with a tag, or without one. Without a
-/// buffer it is not sent.
+/// A frame that the switch sends of its own accord.
+pub(super) struct Original<'a> {
+    /// Ethernet frame without a tag.
+    pub(super) frame: &'a [u8],
+    pub(super) vlan: u16,
+    /// Whether it leaves with the VLAN's tag.
+    pub(super) wanted: Tagging,
+}
+
+/// Sends a frame of the switch's own to ports. Without a buffer it is not sent.
 pub(super) fn originate(
-    ethernet: &[u8],
-    (vlan, wanted): (u16, Tagging),
+    original: Original<'_>,
     targets: impl Iterator<Item = PortIndex>,
     pool: &mut Pool,
     stats: &mut Stats,
@@ -149,18 +163,19 @@ pub(super) fn originate(
 ) {
     let mut targets = targets.peekable();
     let Some(&first) = targets.peek() else { return };
-    let Some(mut frame) = pool.alloc_with(ethernet) else { return };
+    let Some(mut frame) = pool.alloc_with(original.frame) else { return };
+    let Original { vlan, wanted, .. } = original;
     if wanted == Tagging::Tagged && !edit::retag(pool, &mut frame, vlan, wanted) {
         return pool.release(frame);
     }
     stats.generated += 1;
-    share(frame, first, targets, pool, stats, egress);
+    fan_out(frame, first, targets, pool, stats, egress);
 }
 
 /// One buffer for all: each port gets a holder, the last one the original. Ports for which there is no
 /// holder left go without, and are counted. A port that the snapshot knows and the engine not yet, or no
 /// longer, is no member of a flood.
-fn share(
+fn fan_out(
     frame: Frame,
     from: PortIndex,
     targets: impl Iterator<Item = PortIndex>,

@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use nat::{OwnerId, Policy};
+use nat::{CompiledPolicy, OwnerId, Policy};
 use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
 
 use super::*;
 use crate::datapath::limits::CONNTRACK_FLUSHED_MAX;
 use crate::datapath::{
-    Beyond, Neighbours, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
-    Routes, UplinkConf,
+    EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes,
+    UplinkConf, UplinkNeighbours,
 };
 
 const UPLINK: PortIndex = PortIndex(1);
@@ -35,9 +35,9 @@ fn start() -> (Dataplane, mpsc::Receiver<DataplaneEvent>) {
 /// A container, and an uplink on whose link those are known.
 fn snapshot(known: &[IpAddr]) -> Snapshot {
     let policy = Policy {
-        outside4: Some(OUTSIDE),
-        outside6: None,
-        local: vec![OUTSIDE.into()],
+        external_v4: Some(OUTSIDE),
+        external_v6: None,
+        host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: 10_000,
@@ -50,8 +50,8 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         mtu: 1500,
         up: true,
         routes: Routes::new([(everywhere, RouteAction::Via(None))]),
-        neighbours: Neighbours::new(known.iter().map(|&address| (address, GATEWAY))),
-        policy: Arc::new(policy),
+        neighbours: UplinkNeighbours::new(known.iter().map(|&address| (address, GATEWAY))),
+        policy: CompiledPolicy::compile(policy, None),
     };
     let network = NetworkConf {
         mtu: 1500,
@@ -66,7 +66,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
             gateways: Vec::new(),
             subnets: Vec::new(),
             local: vec![OUTSIDE.into()],
-            beyond: Beyond::Uplink(Arc::new(uplink)),
+            egress: EgressMode::Uplink(Arc::new(uplink)),
         }),
     };
     let container = PortConf::new(NetworkIndex(0), PortKind::Container, OWN);
@@ -155,10 +155,10 @@ async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
         events.recv().await,
         Some(DataplaneEvent::Resolve { next_hop: STRANGER, port: CONTAINER })
     );
-    let held = dataplane.stats().await.expect("a worker").workers[0].held;
+    let held = dataplane.stats().await.expect("a worker").workers[0].in_flight;
     assert_eq!((held, dataplane.conntrack().await.expect("a worker").len()), (1, 0));
     // The worker sleeps: it is woken by what is published.
     dataplane.publish(snapshot(&[KNOWN, STRANGER]));
-    assert_eq!(translated(&dataplane, 1).await.held, 0);
+    assert_eq!(translated(&dataplane, 1).await.in_flight, 0);
     dataplane.shutdown().await;
 }

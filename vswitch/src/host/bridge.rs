@@ -10,8 +10,8 @@ use super::netlink::Link;
 use super::{HostError, Netlink, routes, sysctl};
 
 /// How long a bridge of ours may outlive the process that was killed.
-const LEFT_OVER_GONE_MAX: Duration = Duration::from_secs(5);
-const LEFT_OVER_POLL: Duration = Duration::from_millis(50);
+const STALE_BRIDGE_WAIT_MAX: Duration = Duration::from_secs(5);
+const STALE_BRIDGE_POLL: Duration = Duration::from_millis(50);
 
 /// What the bridge is to be.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap
     }
     let has_ipv6 = sysctl::has_ipv6();
     if has_ipv6 {
-        sysctl::settle_ipv6(&link.name)?;
+        sysctl::configure_ipv6(&link.name)?;
     }
     netlink.up(&link).await?;
     netlink.add_address(&link, setup.gateway.into()).await?;
@@ -70,13 +70,13 @@ async fn wait_for_name(netlink: &Netlink, setup: &BridgeSetup) -> Result<(), Hos
                 None => return Ok(()),
                 Some(link) if link.mac == Some(setup.mac) => {
                     tracing::info!(bridge = %setup.name, "waiting for the left-over of a crash to go");
-                    tokio::time::sleep(LEFT_OVER_POLL).await;
+                    tokio::time::sleep(STALE_BRIDGE_POLL).await;
                 }
                 Some(_) => return Err(taken()),
             }
         }
     };
-    tokio::time::timeout(LEFT_OVER_GONE_MAX, wait).await.unwrap_or_else(|_| Err(taken()))
+    tokio::time::timeout(STALE_BRIDGE_WAIT_MAX, wait).await.unwrap_or_else(|_| Err(taken()))
 }
 
 async fn check_overlap(netlink: &Netlink, subnet: IpNet) -> Result<(), HostError> {

@@ -11,12 +11,12 @@ use wire::MacAddr;
 
 use super::netlink::{Link, Move};
 use super::netns::OpenNetns;
-use super::{HostError, Netlink, sysctl, visit};
+use super::{HostError, Netlink, netns_exec, sysctl};
 
 /// What is found inside.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
-    /// See [`visit::cookie`].
+pub(crate) struct NetnsInfo {
+    /// See [`netns_exec::cookie`].
     pub(crate) cookie: Option<u64>,
     /// Names of the interfaces.
     pub(crate) ifnames: Vec<String>,
@@ -39,11 +39,11 @@ pub(crate) struct ContainerSetup {
 }
 
 /// Looks into a namespace.
-pub(crate) async fn look(netns: OpenNetns) -> Result<Look, HostError> {
-    visit::enter(netns, async |inside: Netlink| {
+pub(crate) async fn inspect(netns: OpenNetns) -> Result<NetnsInfo, HostError> {
+    netns_exec::enter(netns, async |inside: Netlink| {
         let links = inside.links().await?;
         let ifnames = links.into_iter().map(|link| link.name).collect();
-        Ok(Look { cookie: visit::cookie(), ifnames })
+        Ok(NetnsInfo { cookie: netns_exec::cookie(), ifnames })
     })
     .await
 }
@@ -51,11 +51,11 @@ pub(crate) async fn look(netns: OpenNetns) -> Result<Look, HostError> {
 /// Moves the TAP in and makes it work. When this fails the TAP may be anywhere: close its queues.
 pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result<(), HostError> {
     let target = netns.clone();
-    visit::enter_from_host(netns, async move |host: Netlink, inside: Netlink| {
+    netns_exec::enter_from_host(netns, async move |host: Netlink, inside: Netlink| {
         let link = move_in(&host, &inside, &target, &setup).await?;
         let has_ipv6 = sysctl::has_ipv6();
         if has_ipv6 {
-            sysctl::settle_ipv6(&link.name)?;
+            sysctl::configure_ipv6(&link.name)?;
         }
         if setup.queues > 1 {
             inside.no_queue(&link).await?;

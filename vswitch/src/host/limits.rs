@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Time between two looks at whether our nftables tables are still there.
-pub(crate) const TABLES_CHECK_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const TABLES_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long nftables may take to answer.
 pub(crate) const NFT_ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -25,22 +25,22 @@ pub(crate) const ROUTES_MAX: usize = 8192;
 pub(crate) const NEIGHBOURS_MAX: usize = 4096;
 
 /// Neighbours that the kernel is asked for at the same time.
-pub(crate) const NEIGHBOURS_ASKED_MAX: usize = 1024;
+pub(crate) const NEIGH_REFRESH_MAX: usize = 1024;
 
 /// The same on behalf of one port.
-pub(crate) const NEIGHBOURS_ASKED_PER_PORT_MAX: usize = 256;
+pub(crate) const NEIGH_REFRESH_PER_PORT_MAX: usize = 256;
 
 /// Time between two uses of a neighbour.
-pub(crate) const NEIGHBOUR_USE_EVERY: Duration = Duration::from_secs(15);
+pub(crate) const NEIGH_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Such rounds in which a neighbour is used after it was asked for.
-pub(crate) const NEIGHBOUR_ROUNDS_MAX: u32 = 5;
+pub(crate) const NEIGH_REFRESH_ROUNDS_MAX: u32 = 5;
 
 /// How long changes of the kernel gather before they are looked at.
-pub(crate) const GATHER: Duration = Duration::from_millis(20);
+pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// Time between two looks at the kernel without a notification.
-pub(crate) const RESYNC_EVERY: Duration = Duration::from_secs(30);
+pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Ports of one publication that are reserved by sockets; a longer range by a kernel setting.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;

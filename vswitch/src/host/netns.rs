@@ -1,7 +1,7 @@
 //! Which network namespace is meant, and whether it is still the same.
 //!
 //! A namespace is known by the inode of its file (`/proc/PID/ns/net` on nsfs) and by its cookie (see
-//! [`visit::cookie`](super::visit::cookie)), within one boot of the host. Paths to it come and go with
+//! [`netns_exec::cookie`](super::netns_exec::cookie)), within one boot of the host. Paths to it come and go with
 //! its processes.
 
 use std::fs;

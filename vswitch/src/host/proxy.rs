@@ -23,12 +23,12 @@ use super::nft::Protocol;
 
 /// A socket to be served: one that listens, or for UDP is bound.
 #[derive(Debug)]
-pub(super) enum Served {
+pub(super) enum ProxySocket {
     Tcp(TcpListener),
     Udp(UdpSocket),
 }
 
-impl Served {
+impl ProxySocket {
     /// The same socket by a descriptor of its own; `None` for other protocols.
     ///
     /// # Errors
@@ -48,10 +48,10 @@ pub(super) struct Proxy(JoinHandle<()>);
 
 impl Proxy {
     /// Begins to carry, to that address.
-    pub(super) fn start(served: Served, to: SocketAddr) -> Self {
+    pub(super) fn start(served: ProxySocket, to: SocketAddr) -> Self {
         Self(match served {
-            Served::Tcp(listener) => tokio::spawn(tcp::carry_all(listener, to)),
-            Served::Udp(socket) => tokio::spawn(udp::carry_all(socket, to)),
+            ProxySocket::Tcp(listener) => tokio::spawn(tcp::relay_all(listener, to)),
+            ProxySocket::Udp(socket) => tokio::spawn(udp::relay_all(socket, to)),
         })
     }
 

@@ -22,7 +22,7 @@ pub(super) fn has_ipv6() -> bool {
 }
 
 /// Settles IPv6 of an interface before it comes up.
-pub(super) fn settle_ipv6(ifname: &str) -> Result<(), HostError> {
+pub(super) fn configure_ipv6(ifname: &str) -> Result<(), HostError> {
     for (key, value) in IPV6 {
         let path = Path::new("/proc/sys/net/ipv6/conf").join(ifname).join(key);
         match fs::write(&path, value) {
@@ -40,7 +40,7 @@ pub(super) fn settle_ipv6(ifname: &str) -> Result<(), HostError> {
 }
 
 /// Sets one setting of an interface of ours, `net.FAMILY.conf.IFNAME.KEY`; it goes with the interface.
-pub(super) fn set_of_link(
+pub(super) fn set_link_sysctl(
     family: &str,
     ifname: &str,
     key: &str,

@@ -54,9 +54,9 @@ fn refuse_body(rejection: &JsonRejection) -> Failure {
 }
 
 /// The name in the path.
-pub(super) struct Segment(pub(super) String);
+pub(super) struct PathSegment(pub(super) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
+impl<S: Send + Sync> FromRequestParts<S> for PathSegment {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {

@@ -11,15 +11,15 @@ use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Network, NetworkDetail};
-use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::{AttachRequest, Port, PortDetail};
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::routes;
 use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
 
 use super::error::Failure;
-use super::extract::{Body, Segment};
+use super::extract::{Body, PathSegment};
 use super::limits::BODY_MAX;
 use crate::control::Control;
 
@@ -32,7 +32,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::NETWORK, get(network))
         .route(routes::PORTS, get(ports).post(attach))
         .route(routes::PORT, get(port).delete(detach))
-        .route(routes::PORT_POLICY, get(policy).patch(set_policy))
+        .route(routes::PORT_SETTINGS, get(port_settings).patch(set_port_settings))
         .route(routes::PORT_PUBLISHED, get(published).post(publish).delete(unpublish))
         .route(routes::CONNTRACK, get(connections).delete(flush))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
@@ -69,7 +69,7 @@ async fn networks(State(control): State<Control>) -> Json<Vec<Network>> {
 
 async fn network(
     State(control): State<Control>,
-    Segment(name): Segment,
+    PathSegment(name): PathSegment,
 ) -> Result<Json<NetworkDetail>, Failure> {
     Ok(Json(control.network(&name).await?))
 }
@@ -87,44 +87,44 @@ async fn attach(
 
 async fn port(
     State(control): State<Control>,
-    Segment(name): Segment,
+    PathSegment(name): PathSegment,
 ) -> Result<Json<PortDetail>, Failure> {
     Ok(Json(control.port(&name).await?))
 }
 
 async fn detach(
     State(control): State<Control>,
-    Segment(name): Segment,
+    PathSegment(name): PathSegment,
 ) -> Result<StatusCode, Failure> {
     control.detach(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn policy(
+async fn port_settings(
     State(control): State<Control>,
-    Segment(name): Segment,
-) -> Result<Json<PortPolicy>, Failure> {
-    Ok(Json(control.policy(&name)?))
+    PathSegment(name): PathSegment,
+) -> Result<Json<PortSettings>, Failure> {
+    Ok(Json(control.settings(&name)?))
 }
 
-async fn set_policy(
+async fn set_port_settings(
     State(control): State<Control>,
-    Segment(name): Segment,
-    Body(change): Body<PolicyChange>,
-) -> Result<Json<PortPolicy>, Failure> {
-    Ok(Json(control.set_policy(&name, change).await?))
+    PathSegment(name): PathSegment,
+    Body(change): Body<SettingsChange>,
+) -> Result<Json<PortSettings>, Failure> {
+    Ok(Json(control.set_port_settings(&name, change).await?))
 }
 
 async fn published(
     State(control): State<Control>,
-    Segment(name): Segment,
+    PathSegment(name): PathSegment,
 ) -> Result<Json<Vec<Publication>>, Failure> {
     Ok(Json(control.published(&name)?))
 }
 
 async fn publish(
     State(control): State<Control>,
-    Segment(name): Segment,
+    PathSegment(name): PathSegment,
     Body(wanted): Body<Publication>,
 ) -> Result<(StatusCode, Json<Publication>), Failure> {
     Ok((StatusCode::CREATED, Json(control.publish(&name, wanted).await?)))
@@ -132,7 +132,7 @@ async fn publish(
 
 async fn unpublish(
     State(control): State<Control>,
-    Segment(name): Segment,
+    PathSegment(name): PathSegment,
     Body(key): Body<PublicationKey>,
 ) -> Result<StatusCode, Failure> {
     control.unpublish(&name, key).await?;

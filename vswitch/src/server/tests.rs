@@ -9,12 +9,12 @@ use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
-use vswitch_api::policy::guard::Guard;
-use vswitch_api::policy::isolation::Isolation;
-use vswitch_api::policy::limits::{Limits, LimitsChange};
-use vswitch_api::policy::vlan::VlanMode;
-use vswitch_api::policy::{PolicyChange, PortPolicy};
-use vswitch_api::port::{AttachRequest, NetnsRef, NotOpen, Port, PortDetail};
+use vswitch_api::port::{AttachRequest, NetnsRef, PendingPublication, Port, PortDetail};
+use vswitch_api::port_settings::guard::Guard;
+use vswitch_api::port_settings::isolation::Isolation;
+use vswitch_api::port_settings::limits::{Limits, LimitsChange};
+use vswitch_api::port_settings::vlan::VlanMode;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::routes;
 use vswitch_api::stats::{PortStats, Stats, WorkerStats};
@@ -73,7 +73,7 @@ fn port() -> Port {
         netns: "pid:7".into(),
         state: "up".into(),
         publish: vec!["8080:80".parse().unwrap()],
-        not_open: vec![not_open()],
+        publish_pending: vec![publish_pending()],
         rx_frames: 0,
         tx_frames: 0,
         rx_bytes: 0,
@@ -82,8 +82,8 @@ fn port() -> Port {
     }
 }
 
-fn not_open() -> NotOpen {
-    NotOpen { ports: "8080:80".parse().unwrap(), reason: "it is taken".into() }
+fn publish_pending() -> PendingPublication {
+    PendingPublication { ports: "8080:80".parse().unwrap(), reason: "it is taken".into() }
 }
 
 fn port_detail() -> PortDetail {
@@ -98,7 +98,7 @@ fn port_detail() -> PortDetail {
         offloads: vec!["csum".into()],
         queues: 1,
         blocked_s: 0,
-        policy: PortPolicy::default(),
+        settings: PortSettings::default(),
         published: vec![publication()],
         drops_by_reason: BTreeMap::new(),
     }
@@ -109,12 +109,14 @@ fn attach_request(netns: NetnsRef) -> AttachRequest {
         name: "a".into(),
         netns,
         network: Some("br0".into()),
-        ip: Some("10.99.0.2".parse().unwrap()),
-        ip6: Some("fd00::2".parse().unwrap()),
+        ipv4: Some("10.99.0.2".parse().unwrap()),
+        ipv6: Some("fd00::2".parse().unwrap()),
         mac: Some("02:00:00:00:00:02".into()),
         ifname: Some("eth0".into()),
-        policy: policy_change(),
+        settings: settings_change(),
         publish: vec![publication()],
+        aliases: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
     }
 }
 
@@ -160,13 +162,13 @@ fn uplink_status() -> UplinkStatus {
         ipv6: Some("2001:db8::1".parse().unwrap()),
         snat_ports: "20000-32767".into(),
         published: 0,
-        not_open: 0,
+        publish_pending: 0,
         connections: 0,
     }
 }
 
-fn policy_change() -> PolicyChange {
-    PolicyChange {
+fn settings_change() -> SettingsChange {
+    SettingsChange {
         vlan: Some(VlanMode::default()),
         guard: Some(Guard::default()),
         isolation: Some(Isolation::default()),
@@ -211,10 +213,10 @@ fn key() -> EntryKey {
 fn limit() -> Limit {
     Limit {
         name: "PORTS_MAX".into(),
-        part: "fastpath".into(),
+        component: "fastpath".into(),
         value: 8192,
         unit: "ports".into(),
-        beyond: "an attach is refused".into(),
+        on_exceed: "an attach is refused".into(),
         hits: Some(0),
     }
 }
@@ -240,9 +242,9 @@ fn samples() -> Vec<(&'static str, Value)> {
         sample("AttachRequest", attach_request(NetnsRef::Pid(1))),
         sample("Port", port()),
         sample("PortDetail", port_detail()),
-        sample("NotOpen", not_open()),
-        sample("PortPolicy", PortPolicy::default()),
-        sample("PolicyChange", policy_change()),
+        sample("PendingPublication", publish_pending()),
+        sample("PortSettings", PortSettings::default()),
+        sample("SettingsChange", settings_change()),
         sample("Limits", Limits::default()),
         sample("LimitsChange", limits_change()),
         sample("Publication", publication()),
@@ -337,7 +339,7 @@ fn the_vlans_of_a_port_are_written_in_one_of_the_described_ways() {
 fn what_is_not_required_may_be_absent() {
     let request: AttachRequest =
         serde_json::from_value(json!({"name": "a", "netns": {"pid": 1}})).unwrap();
-    assert_eq!((request.ip, request.ifname), (None, None));
+    assert_eq!((request.ipv4, request.ifname), (None, None));
     let entry: StaticEntry = serde_json::from_value(json!({"mac": "m", "port": "a"})).unwrap();
     assert_eq!((entry.key.network, entry.key.vlan), (None, 0));
 }
@@ -353,7 +355,7 @@ fn the_paths_are_those_of_the_routes() {
         routes::NETWORK,
         routes::PORTS,
         routes::PORT,
-        routes::PORT_POLICY,
+        routes::PORT_SETTINGS,
         routes::PORT_PUBLISHED,
         routes::CONNTRACK,
         routes::FDB,

@@ -75,7 +75,7 @@ pub(crate) struct WorkerReport {
 
 impl Worker {
     /// Does all that was asked for. Whoever no longer waits for an answer gets none.
-    pub(super) fn obey(&mut self, now: Nanos, snapshot: &Snapshot) {
+    pub(super) fn handle_commands(&mut self, now: Nanos, snapshot: &Snapshot) {
         while let Some(command) = self.commands.pop() {
             match command {
                 Command::AddPort { port, queue, reply } => {
@@ -111,7 +111,7 @@ impl Worker {
     }
 
     fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
-        // Other workers may have handed over frames of whoever had the slot until now, after it was closed here.
+        // Other workers may have handed off frames of whoever had the slot until now, after it was closed here.
         self.state.forget_port(port, &mut self.pool, &mut self.stats);
         let before = self.counters(port);
         self.engine.attach(port, queue)?;

@@ -43,7 +43,7 @@ fn emit_and_parse() {
     assert_eq!(repr.emit(&mut bytes), Ok(14));
     assert_eq!(Repr::parse(&Frame::new_checked(bytes).unwrap()), repr);
     assert_eq!(bytes[14], 0xaa);
-    let error = Error::NoRoom { header: "Ethernet", need: 14, have: 13 };
+    let error = Error::BufferTooSmall { header: "Ethernet", need: 14, have: 13 };
     assert_eq!(repr.emit(&mut bytes[..13]), Err(error));
 }
 

@@ -119,7 +119,7 @@ fn no_room_is_an_error() {
     let link = Link::new(A, B);
     let ip = ip::Repr::V4(ipv4::Repr::new(IP_A, IP_B, Protocol::UDP));
     let header = udp::Repr { src_port: 1, dst_port: 2 };
-    let error = Error::NoRoom { header: "frame", need: 43, have: 42 };
+    let error = Error::BufferTooSmall { header: "frame", need: 43, have: 42 };
     assert_eq!(udp(&mut [0; 42], &link, &ip, &header, b"x"), Err(error));
     let mut big = std::vec![0; 70_000];
     let payload = std::vec![0; 65_508];

@@ -1,5 +1,5 @@
 use super::{Error, HEADER_LEN, Packet, Type, bad};
-use crate::error::room;
+use crate::error::check_space;
 
 /// The messages that a switch sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +89,10 @@ impl<'a> Repr<'a> {
     /// Writes the message to the start of `buffer` and returns its length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`].
+    /// [`Error::BufferTooSmall`].
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
         let len = self.buffer_len();
-        room("ICMP", len, buffer.len())?;
+        check_space("ICMP", len, buffer.len())?;
         let (icmp_type, code, word_1, word_2) = self.header();
         let message = &mut buffer[..len];
         message[HEADER_LEN..].copy_from_slice(self.data());

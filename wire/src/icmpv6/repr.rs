@@ -1,5 +1,5 @@
 use super::{Error, HEADER_LEN, Packet, Type, bad};
-use crate::error::room;
+use crate::error::check_space;
 
 /// The messages that a switch sends, but for neighbour discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +97,14 @@ impl<'a> Repr<'a> {
     /// `pseudo` gives for its length. Returns that length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`].
+    /// [`Error::BufferTooSmall`].
     pub fn emit(
         &self,
         pseudo: impl FnOnce(usize) -> u16,
         buffer: &mut [u8],
     ) -> Result<usize, Error> {
         let len = self.buffer_len();
-        room("ICMPv6", len, buffer.len())?;
+        check_space("ICMPv6", len, buffer.len())?;
         let (icmp_type, code, word) = self.header();
         let message = &mut buffer[..len];
         message[HEADER_LEN..].copy_from_slice(self.data());

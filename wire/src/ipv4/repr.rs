@@ -1,6 +1,6 @@
 use core::net::Ipv4Addr;
 
-use super::{Error, HEADER_LEN, Packet, Protocol, bad, field, room};
+use super::{Error, HEADER_LEN, Packet, Protocol, bad, check_space, field};
 use crate::error::len16;
 
 /// An IPv4 header without options, of a packet in one piece.
@@ -54,9 +54,9 @@ impl Repr {
     /// length, 20.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] below 20 bytes; [`Error::Field`] for more payload than IPv4 can carry.
+    /// [`Error::BufferTooSmall`] below 20 bytes; [`Error::Field`] for more payload than IPv4 can carry.
     pub fn emit(&self, payload_len: usize, buffer: &mut [u8]) -> Result<usize, Error> {
-        room("IPv4", HEADER_LEN, buffer.len())?;
+        check_space("IPv4", HEADER_LEN, buffer.len())?;
         let total_len = len16("IPv4", "total length", HEADER_LEN + payload_len)?;
         buffer[field::VERSION_IHL] = 0x45;
         buffer[field::PROTOCOL] = self.protocol.0;

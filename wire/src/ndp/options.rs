@@ -3,7 +3,7 @@
 use core::net::Ipv6Addr;
 
 use crate::bytes::{array, be32, flag, put32};
-use crate::error::{Error, need, room};
+use crate::error::{Error, check_len, check_space};
 use crate::mac::MacAddr;
 
 const SOURCE_LINK_LAYER: u8 = 1;
@@ -81,10 +81,10 @@ impl NdpOption<'_> {
     /// Writes the option to the start of `buffer` and returns its length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`]; [`Error::Field`] where the length is no multiple of 8 up to 2040.
+    /// [`Error::BufferTooSmall`]; [`Error::Field`] where the length is no multiple of 8 up to 2040.
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, Error> {
         let len = self.buffer_len();
-        room("NDP option", len, buffer.len())?;
+        check_space("NDP option", len, buffer.len())?;
         let units = u8::try_from(len / UNIT).ok().filter(|_| len.is_multiple_of(UNIT));
         let option = &mut buffer[..len];
         option.fill(0);
@@ -163,12 +163,12 @@ impl<'a> Iterator for Options<'a> {
 
 /// The option that `bytes` begins with: at least 8 bytes.
 fn whole(bytes: &[u8]) -> Result<&[u8], Error> {
-    need("NDP option", HEADER_LEN, bytes.len())?;
+    check_len("NDP option", HEADER_LEN, bytes.len())?;
     let len = usize::from(bytes[1]) * UNIT;
     if len == 0 {
         return Err(bad_len(0));
     }
-    need("NDP option", len, bytes.len())?;
+    check_len("NDP option", len, bytes.len())?;
     Ok(&bytes[..len])
 }
 

@@ -4,7 +4,7 @@ use super::options::{
 };
 use super::{Flags, HEADER_LEN, Packet, TcpOption, field};
 use crate::bytes::{put16, put32};
-use crate::error::{Error, room};
+use crate::error::{Error, check_space};
 
 /// A TCP header with the options that a connection opens with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Repr {
     /// that `pseudo` gives for the segment's length. Returns that length.
     ///
     /// # Errors
-    /// [`Error::NoRoom`].
+    /// [`Error::BufferTooSmall`].
     pub fn emit(
         &self,
         payload: &[u8],
@@ -84,7 +84,7 @@ impl Repr {
     ) -> Result<usize, Error> {
         let header_len = self.header_len();
         let total = header_len + payload.len();
-        room("TCP", total, buffer.len())?;
+        check_space("TCP", total, buffer.len())?;
         let segment = &mut buffer[..total];
         segment[header_len..].copy_from_slice(payload);
         segment[field::DATA_OFFSET] = (header_len as u8 / 4) << 4;

@@ -77,8 +77,8 @@ fn push_refuses() {
     let mut buffer = with_headroom(3);
     let before = buffer.clone();
     let good = tag(EtherType::VLAN, 1);
-    let room = Error::NoRoom { header: "VLAN tag", need: 4, have: 3 };
-    assert_eq!(push(&mut buffer, 3, good), Err(room));
+    let check_space = Error::BufferTooSmall { header: "VLAN tag", need: 4, have: 3 };
+    assert_eq!(push(&mut buffer, 3, good), Err(check_space));
     let not_a_tag = Error::Field { header: "VLAN tag", field: "TPID", value: 0x0800 };
     assert_eq!(push(&mut buffer, 20, tag(EtherType::IPV4, 1)), Err(not_a_tag));
     let short = Error::Truncated { header: "Ethernet", need: 14, have: 13 };

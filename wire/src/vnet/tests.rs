@@ -59,8 +59,8 @@ fn refuses() {
     assert_eq!(Header::parse(&bytes), bad("gso_size", 0));
     let short = Error::Truncated { header: "vnet", need: 12, have: 11 };
     assert_eq!(Header::parse(&bytes[..11]), Err(short));
-    let room = Error::NoRoom { header: "vnet", need: 12, have: 11 };
-    assert_eq!(Header::default().emit(&mut bytes[..11]), Err(room));
+    let check_space = Error::BufferTooSmall { header: "vnet", need: 12, have: 11 };
+    assert_eq!(Header::default().emit(&mut bytes[..11]), Err(check_space));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use etherparse::SlicedPacket;
 use proptest::prelude::*;
 use vswitch_wire::{L3, L4, Meta, Protocol, icmpv4, icmpv6, ipv4, ipv6, tcp, udp};
 
-use crate::{agree, captured, packets, touch};
+use crate::{agree, captured, exercise, packets};
 
 /// The transport checksum of a whole packet is right.
 fn checksums_are_right(frame: &[u8]) {
@@ -43,7 +43,7 @@ fn captured_frames() {
         assert_eq!(SlicedPacket::from_ethernet(&frame).err(), None, "{name}");
         agree::check(&frame);
         checksums_are_right(&frame);
-        touch::meta(&frame);
+        exercise::meta(&frame);
     }
 }
 
@@ -55,6 +55,6 @@ proptest! {
         prop_assert_eq!(SlicedPacket::from_ethernet(&frame).err(), None);
         agree::check(&frame);
         checksums_are_right(&frame);
-        touch::meta(&frame);
+        exercise::meta(&frame);
     }
 }

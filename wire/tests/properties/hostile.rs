@@ -4,18 +4,19 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::{agree, captured, packets, touch};
+use crate::{agree, captured, exercise, forward, packets};
 
 fn survive(frame: &[u8]) {
     agree::check(frame);
-    touch::meta(frame);
-    touch::views(frame);
+    exercise::meta(frame);
+    exercise::views(frame);
+    forward::check(frame);
 }
 
 /// Each header of the frame, if it has headers: the views start in the middle as well.
 fn survive_from_everywhere(frame: &[u8]) {
     for start in 0..frame.len().min(64) {
-        touch::views(&frame[start..]);
+        exercise::views(&frame[start..]);
     }
 }
 
@@ -37,7 +38,7 @@ fn captured_frames_with_each_byte_turned() {
                 let mut frame = frame.clone();
                 frame[at] = value;
                 agree::check(&frame);
-                touch::meta(&frame);
+                exercise::meta(&frame);
             }
         }
     }

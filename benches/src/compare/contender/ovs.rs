@@ -8,9 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
+use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
-use crate::netns::{Netns, Sandboxes};
+use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -39,7 +40,7 @@ impl OpenVswitch {
 
     /// Without a table of flows the switch would drop all; `add-br` gives it one that learns.
     fn open(&self) -> Result<Run> {
-        let host = Netns::new("ovs")?;
+        let host = Netns::create("ovs")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for Open vSwitch")?;
         let at = dir.path();
         shell::run(Command::new("ovsdb-tool").arg("create").arg(at.join("db")).arg(SCHEMA))
@@ -66,7 +67,7 @@ impl OpenVswitch {
 
 /// A program of Open vSwitch with a folder of its own for all that it writes.
 fn own(host: &Netns, dir: &Path, program: &str) -> Command {
-    let mut command = host.command(program);
+    let mut command = shell::in_netns(host.path(), program);
     for key in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR"] {
         command.env(key, dir);
     }
@@ -105,7 +106,7 @@ impl Contender for OpenVswitch {
         vsctl(&run.host, run.dir.path(), &words)?;
         let name = netns.name();
         shell::ip_batch(run.host.path(), &format!("link set {port} netns {name}\n"))?;
-        netns.bring_up(&port, &address)?;
+        shell::bring_up(netns.path(), &port, &address)?;
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 

@@ -3,13 +3,13 @@
 //! leads there, and the addresses are those of RFC 5737. It goes away with its guard.
 
 use anyhow::Result;
+use testkit::Netns;
 
 use super::Endpoint;
-use crate::netns::Netns;
 use crate::shell;
 
 /// The host's end of the pair.
-pub(super) const DEVICE: &str = "nic0";
+pub(crate) const DEVICE: &str = "nic0";
 const HOST: &str = "198.51.100.1";
 const REMOTE: &str = "198.51.100.2";
 
@@ -26,13 +26,13 @@ pub(crate) struct Outside {
 
 /// The remote host.
 #[derive(Debug)]
-pub(super) struct Uplink {
+pub(crate) struct Uplink {
     remote: Netns,
 }
 
 impl Uplink {
-    pub(super) fn new(host: &Netns) -> Result<Self> {
-        let uplink = Self { remote: Netns::new("remote")? };
+    pub(crate) fn new(host: &Netns) -> Result<Self> {
+        let uplink = Self { remote: Netns::create("remote")? };
         let name = uplink.remote.name();
         shell::ip_batch(
             host.path(),
@@ -52,7 +52,7 @@ impl Uplink {
         Ok(uplink)
     }
 
-    pub(super) fn outside(&self) -> Outside {
+    pub(crate) fn outside(&self) -> Outside {
         let remote = Endpoint { netns: self.remote.path().to_owned(), address: REMOTE.to_owned() };
         Outside { remote, host: HOST.to_owned() }
     }
@@ -62,6 +62,8 @@ impl Drop for Uplink {
     fn drop(&mut self) {
         // The kernel takes a namespace's devices away some time after the namespace: a host that
         // stays, as Docker's does, would find the old one in its way.
-        shell::clean_up(self.remote.command("ip").args(["link", "del", FAR_DEVICE]));
+        shell::clean_up(
+            shell::in_netns(self.remote.path(), "ip").args(["link", "del", FAR_DEVICE]),
+        );
     }
 }

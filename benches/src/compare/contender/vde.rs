@@ -4,10 +4,11 @@ use std::process::{ChildStdin, Command};
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
+use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
 use crate::limits::PORTS_MAX;
-use crate::netns::{Netns, Sandboxes};
+use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
 #[derive(Debug, Default)]
@@ -28,10 +29,10 @@ struct Run {
 
 impl Run {
     fn open() -> Result<Self> {
-        let host = Netns::new("vde")?;
+        let host = Netns::create("vde")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for VDE")?;
         let control = dir.path().join("ctl");
-        let mut command = host.command("vde_switch");
+        let mut command = shell::in_netns(host.path(), "vde_switch");
         command.args(["-n", &(PORTS_MAX + 1).to_string(), "-s"]).arg(&control);
         let (mut switch, console) = Job::spawn_with_input(&mut command).context("package vde2")?;
         switch.until("vde_switch listens", |_| Ok(control.join("ctl").exists()))?;
@@ -40,11 +41,11 @@ impl Run {
 
     /// A TAP with a process that carries its frames to the switch.
     fn plug(&mut self, tap: &str) -> Result<()> {
-        let mut command = self.host.command("vde_plug2tap");
+        let mut command = shell::in_netns(self.host.path(), "vde_plug2tap");
         let mut plug = Job::spawn(command.arg("-s").arg(self.dir.path().join("ctl")).arg(tap))?;
-        let host = &self.host;
+        let host = self.host.path();
         plug.until("the TAP of vde_plug2tap is there", |_| {
-            Ok(shell::run(host.command("ip").args(["link", "show", tap])).is_ok())
+            Ok(shell::run(shell::in_netns(host, "ip").args(["link", "show", tap])).is_ok())
         })?;
         self.plugs.push(plug);
         Ok(())
@@ -76,7 +77,7 @@ impl Contender for Vde {
         run.plug(&tap)?;
         let name = netns.name();
         shell::ip_batch(run.host.path(), &format!("link set {tap} netns {name}\n"))?;
-        netns.bring_up(&tap, &address)?;
+        shell::bring_up(netns.path(), &tap, &address)?;
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::Netns;
 
 use super::uplink::Uplink;
 use super::{About, Contender, Endpoint, Kind, Outside};
-use crate::netns::{Netns, Sandboxes};
+use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
 
@@ -57,7 +58,7 @@ impl Run {
 }
 
 fn command_of(host: &Netns, dir: &TempDir, program: &Path) -> Command {
-    let mut command = host.command(program);
+    let mut command = shell::in_netns(host.path(), program);
     command.arg("--socket").arg(dir.path().join("sock"));
     command
 }
@@ -72,7 +73,7 @@ impl Contender for Vswitch {
     }
 
     fn start(&mut self) -> Result<()> {
-        let host = Netns::new("vswitch")?;
+        let host = Netns::create("vswitch")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
         let mut command = command_of(&host, &dir, &self.build.program);
         command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));

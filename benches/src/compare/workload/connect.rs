@@ -5,10 +5,10 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::CONNECT_CLIENTS;
-use crate::result::Metric;
+use crate::metric::Metric;
 
 /// Where its server listens.
-pub(super) const PORT: u16 = 9_001;
+pub(crate) const PORT: u16 = 9_001;
 const KEY: &str = "connect";
 const TITLE: &str = "new TCP connections";
 

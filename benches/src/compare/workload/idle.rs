@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Needs, Times, Turn, Workload};
 use crate::limits::{ATTACHES_COUNTED, FIRST_FRAMES, IDLE_SETTLE};
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell;
 use crate::stats::median;
 use crate::usage::{Look, resident_kib, settled_kernel_kib};

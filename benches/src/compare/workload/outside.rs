@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Needs, Times, Turn, Workload, connect, http, round_trip, tcp};
 use crate::contender::Contender;
-use crate::result::Metric;
+use crate::metric::Metric;
 
 /// The ports on which the servers of these loads listen, and which a contender publishes.
 pub(crate) const PUBLISHED: [u16; 4] = [tcp::PORT, http::PORT, connect::PORT, round_trip::PORT];
@@ -16,7 +16,7 @@ pub(crate) const fn published_as(port: u16) -> u16 {
     port + 1_000
 }
 
-pub(super) struct OverUplink {
+pub(crate) struct OverUplink {
     key: &'static str,
     /// Whether the remote opens the connections, and not the container.
     is_publish: bool,
@@ -24,11 +24,11 @@ pub(super) struct OverUplink {
 }
 
 impl OverUplink {
-    pub(super) fn egress(key: &'static str, load: impl Workload + 'static) -> Self {
+    pub(crate) fn egress(key: &'static str, load: impl Workload + 'static) -> Self {
         Self { key, is_publish: false, load: Box::new(load) }
     }
 
-    pub(super) fn publish(key: &'static str, load: impl Workload + 'static) -> Self {
+    pub(crate) fn publish(key: &'static str, load: impl Workload + 'static) -> Self {
         Self { key, is_publish: true, load: Box::new(load) }
     }
 

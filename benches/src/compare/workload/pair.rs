@@ -12,15 +12,15 @@ use crate::targets::ratio;
 
 /// What the pair reached.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Pair {
-    pub(super) gbps: f64,
-    pub(super) p50_us: f64,
-    pub(super) p99_us: f64,
+pub(crate) struct Pair {
+    pub(crate) gbps: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
 }
 
 impl Pair {
     /// Of the turn's first two ports.
-    pub(super) fn measure(turn: &Turn<'_>) -> Result<Self> {
+    pub(crate) fn measure(turn: &Turn<'_>) -> Result<Self> {
         let figures = [Tcp::streams(1).run(turn)?, PingPong::tcp().run(turn)?].concat();
         Self::from(&figures)
     }
@@ -35,7 +35,7 @@ impl Pair {
     }
 
     /// What it is expected to take.
-    pub(super) fn seconds(times: Times) -> f64 {
+    pub(crate) fn seconds(times: Times) -> f64 {
         Tcp::streams(1).seconds(times) + PingPong::tcp().seconds(times)
     }
 
@@ -47,7 +47,7 @@ impl Pair {
 
     /// The medians of two that take turns: each begins as often as the other, so that a machine that
     /// drifts treats both alike. `measure` is told which one it is.
-    pub(super) fn alternate(mut measure: impl FnMut(bool) -> Result<Self>) -> Result<[Self; 2]> {
+    pub(crate) fn alternate(mut measure: impl FnMut(bool) -> Result<Self>) -> Result<[Self; 2]> {
         let mut pairs = [Vec::new(), Vec::new()];
         for nth in 0..COMPARISONS {
             for is_second in order(nth) {
@@ -60,7 +60,7 @@ impl Pair {
     }
 
     /// Each figure as a multiple of another pair's.
-    pub(super) fn over(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn over(&self, other: &Self) -> Option<Self> {
         Some(Self {
             gbps: ratio(self.gbps, other.gbps)?,
             p50_us: ratio(self.p50_us, other.p50_us)?,

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::OUTSTANDING;
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell::{self, Job};
 
 /// Where its server listens.
-pub(super) const PORT: u16 = 11_111;
+pub(crate) const PORT: u16 = 11_111;
 
 /// How long sockperf sleeps before it sends, and its warm-up: before the clocks are looked at.
 const LEAD: Duration = Duration::from_millis(2_600);

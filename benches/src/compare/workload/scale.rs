@@ -15,7 +15,7 @@ use super::{Figures, Needs, Times, Turn, Workload};
 use crate::contender::{Contender, Endpoint};
 use crate::limits::{COMPARISONS, IDLE_SETTLE, PAIRS_TRIED};
 use crate::machine;
-use crate::result::Metric;
+use crate::metric::Metric;
 
 /// What a port takes to make, to plug in, to try and to take away, in seconds.
 const PORT_S: f64 = 0.13;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Agent, Figures, Needs, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::{LOAD_GRACE, UDP_DRAIN, UDP_PPS_MAX, UDP_PPS_MIN, UDP_STEPS, UDP_TRIAL};
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::search::{self, Trial};
 use crate::shell;
 use crate::usage::{Look, Usage};

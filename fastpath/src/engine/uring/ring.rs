@@ -31,8 +31,8 @@ pub enum Op {
         /// The port.
         port: PortIndex,
     },
-    /// Tell, once, when the bell rings.
-    PollBell,
+    /// Tell, once, when the waker is woken.
+    PollWaker,
     /// Cancel whatever of this port is in flight.
     Cancel {
         /// The port.

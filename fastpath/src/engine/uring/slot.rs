@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::engine::share::{Debt, Share};
+use crate::engine::deficit::{Deficit, Quantum};
 use crate::limits::READ_DEPTH_MAX;
 use crate::port::PortIo;
 
@@ -32,9 +32,9 @@ pub(super) struct Slot {
     /// Reads of this round that are its own part.
     pub(super) granted: u16,
     /// What it read beyond its part.
-    pub(super) debt: Debt,
+    pub(super) deficit: Deficit,
     /// Frames that may be read until more are allowed; `None` if there is no bound.
-    pub(super) allowance: Option<u32>,
+    pub(super) rx_budget: Option<u32>,
     /// Rounds in a row that brought nothing.
     empty_rounds: u16,
     /// Reads of this round that were submitted, and that brought a frame, of so many bytes.
@@ -51,47 +51,47 @@ impl Slot {
     }
 
     /// Becomes active.
-    pub(super) fn wake(&mut self) {
+    pub(super) fn activate(&mut self) {
         self.active = true;
         self.depth = self.depth.max(1);
         self.empty_rounds = 0;
     }
 
     /// Reads that it wants beyond its part of this round; none if it sits out.
-    pub(super) fn wanted(&self) -> u16 {
-        if self.granted == 0 { 0 } else { self.bounded(self.depth) - self.granted }
+    pub(super) fn extra_demand(&self) -> u16 {
+        if self.granted == 0 { 0 } else { self.within_budget(self.depth) - self.granted }
     }
 
     /// Whether it may not be read until more is allowed.
-    pub(super) fn rests(&self) -> bool {
-        self.allowance == Some(0)
+    pub(super) fn is_throttled(&self) -> bool {
+        self.rx_budget == Some(0)
     }
 
     /// So many reads, or as many as are allowed.
-    pub(super) fn bounded(&self, reads: u16) -> u16 {
-        self.allowance.map_or(reads, |frames| reads.min(frames.min(u16::MAX.into()) as u16))
+    pub(super) fn within_budget(&self, reads: u16) -> u16 {
+        self.rx_budget.map_or(reads, |frames| reads.min(frames.min(u16::MAX.into()) as u16))
     }
 
     /// After a round of an active port: the next depth. False when it goes idle.
-    pub(super) fn adapt(&mut self, patience: u16, share: Share) -> bool {
+    pub(super) fn adapt(&mut self, spin_rounds: u16, quantum: Quantum) -> bool {
         let (asked, got, bytes) = (self.asked, self.got, self.got_bytes);
         (self.asked, self.got, self.got_bytes) = (0, 0, 0);
         if asked == 0 {
             // No buffer, or no part of the round was left: there was no chance to find anything.
             return true;
         }
-        self.debt.pay(bytes, share);
+        self.deficit.charge(bytes, quantum);
         if got == 0 {
             self.empty_rounds += 1;
             self.depth = 1;
-            if self.empty_rounds >= patience {
+            if self.empty_rounds >= spin_rounds {
                 self.active = false;
             }
             return self.active;
         }
         self.empty_rounds = 0;
         let wanted = if got == asked { got.saturating_mul(2) } else { got + 1 };
-        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(share.depth(bytes / usize::from(got)));
+        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(quantum.depth(bytes / usize::from(got)));
         true
     }
 }

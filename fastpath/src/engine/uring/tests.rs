@@ -31,11 +31,11 @@ struct Script {
     waits: Vec<Wait>,
     registered: Vec<PortIndex>,
     /// Entries of the submission queue.
-    room: usize,
+    sq_entries: usize,
     /// Operations that may be in flight.
     in_flight_max: usize,
     /// Completions are held back, as by an overflown queue, for so many enters.
-    held_back: usize,
+    withheld: usize,
     fail_enter: Option<i32>,
     fail_cancel: Option<i32>,
 }
@@ -45,7 +45,11 @@ struct ScriptedRing(Rc<RefCell<Script>>);
 
 impl ScriptedRing {
     fn new() -> Self {
-        Self(Rc::new(RefCell::new(Script { room: 64, in_flight_max: 256, ..Script::default() })))
+        Self(Rc::new(RefCell::new(Script {
+            sq_entries: 64,
+            in_flight_max: 256,
+            ..Script::default()
+        })))
     }
 }
 
@@ -65,7 +69,7 @@ impl Script {
                 Some(self.writes.pop_front().unwrap_or(Ok(frame.len() as u32)))
             }
             Op::Poll { .. } => self.polls.pop_front(),
-            Op::PollBell => None,
+            Op::PollWaker => None,
             Op::Cancel { port } => Some(match self.fail_cancel.take() {
                 Some(errno) => Err(errno),
                 None => {
@@ -102,7 +106,7 @@ impl Ring for ScriptedRing {
     fn push(&mut self, _pool: &Pool, op: Op) -> Result<(), Op> {
         let mut script = self.0.borrow_mut();
         let in_flight = script.queued.len() + script.done.len() + script.pending.len();
-        if script.queued.len() == script.room || in_flight >= script.in_flight_max {
+        if script.queued.len() == script.sq_entries || in_flight >= script.in_flight_max {
             return Err(op);
         }
         script.queued.push_back(op);
@@ -115,7 +119,7 @@ impl Ring for ScriptedRing {
             return Err(io::Error::from_raw_os_error(errno));
         }
         script.waits.push(wait);
-        script.held_back = script.held_back.saturating_sub(1);
+        script.withheld = script.withheld.saturating_sub(1);
         while let Some(op) = script.queued.pop_front() {
             script.submit(op);
         }
@@ -124,7 +128,7 @@ impl Ring for ScriptedRing {
 
     fn complete(&mut self) -> Option<Completion> {
         let mut script = self.0.borrow_mut();
-        if script.held_back > 0 { None } else { script.done.pop_front() }
+        if script.withheld > 0 { None } else { script.done.pop_front() }
     }
 
     fn register(&mut self, port: PortIndex, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
@@ -157,8 +161,8 @@ impl Bench {
     fn new() -> Self {
         let ring = ScriptedRing::new();
         let script = Rc::clone(&ring.0);
-        let mut engine = UringEngine::over(ring, Bell::new().expect("an eventfd"));
-        engine.set_patience(3);
+        let mut engine = UringEngine::over(ring, Waker::new().expect("an eventfd"));
+        engine.set_spin_rounds(3);
         for port in [A, B] {
             let null = std::fs::File::open("/dev/null").expect("it is there");
             engine.attach(port, null.into()).expect("the slot is free");
@@ -200,7 +204,7 @@ impl Bench {
     /// Nothing was lost: all buffers are back.
     fn assert_clean(&mut self) {
         self.release_all();
-        assert_eq!(self.engine.held_writes(), 0);
+        assert_eq!(self.engine.writes_in_flight(), 0);
         assert_eq!(self.pool.available(), self.pool.capacity());
     }
 }
@@ -211,7 +215,7 @@ fn an_idle_engine_waits_for_ever_and_has_one_poll_a_port() {
     bench.round();
     let script = bench.script.borrow();
     assert_eq!(script.waits, [Wait::Forever, Wait::Forever]);
-    assert_eq!(script.pending.len(), 3, "two ports and the bell");
+    assert_eq!(script.pending.len(), 3, "two ports and the waker");
 }
 
 #[test]
@@ -230,7 +234,7 @@ fn depth_doubles_while_reads_succeed_and_falls_to_what_came() {
 }
 
 #[test]
-fn a_port_without_frames_is_polled_again_after_its_patience() {
+fn a_port_without_frames_is_polled_again_after_its_spin_rounds() {
     let mut bench = Bench::new();
     bench.incoming(&[]);
     for _ in 0..3 {
@@ -298,9 +302,9 @@ fn every_write_ends_as_one_count() {
 fn completions_held_back_by_an_overflow_arrive_with_the_next_round() {
     let mut bench = Bench::new();
     bench.send(B);
-    bench.script.borrow_mut().held_back = 2;
+    bench.script.borrow_mut().withheld = 2;
     bench.round();
-    assert_eq!(bench.engine.held_writes(), 1);
+    assert_eq!(bench.engine.writes_in_flight(), 1);
     bench.round();
     assert_eq!(bench.engine.port_io(B).tx_frames, 1);
     bench.assert_clean();
@@ -309,7 +313,7 @@ fn completions_held_back_by_an_overflow_arrive_with_the_next_round() {
 #[test]
 fn more_writes_than_the_queue_holds_are_all_written() {
     let mut bench = Bench::new();
-    bench.script.borrow_mut().room = 4;
+    bench.script.borrow_mut().sq_entries = 4;
     bench.script.borrow_mut().in_flight_max = 8;
     for _ in 0..100 {
         bench.send(B);
@@ -323,7 +327,7 @@ fn more_writes_than_the_queue_holds_are_all_written() {
 fn frames_that_arrive_while_room_is_made_are_not_lost() {
     let mut bench = Bench::new();
     bench.incoming(&[]);
-    bench.script.borrow_mut().room = 2;
+    bench.script.borrow_mut().sq_entries = 2;
     bench.script.borrow_mut().reads.push_back(Ok(72));
     // The read of this round is flushed and settled by the writes that need its place.
     bench.engine.submit_reads(&mut bench.pool);
@@ -338,7 +342,7 @@ fn frames_that_arrive_while_room_is_made_are_not_lost() {
 #[test]
 fn a_kernel_that_refuses_the_flush_costs_the_frame_not_the_buffer() {
     let mut bench = Bench::new();
-    bench.script.borrow_mut().room = 1;
+    bench.script.borrow_mut().sq_entries = 1;
     bench.send(B);
     bench.script.borrow_mut().fail_enter = Some(libc::ENXIO);
     bench.send(B);
@@ -424,7 +428,7 @@ fn a_port_that_closes_while_room_is_made_for_its_reads_is_read_no_further() {
     bench.incoming(&[Ok(72), Ok(72), Ok(72), Ok(72), Ok(72), Ok(72), Ok(72)]);
     bench.round();
     bench.round();
-    bench.script.borrow_mut().room = 2;
+    bench.script.borrow_mut().sq_entries = 2;
     bench.engine.detach(A);
     for _ in 0..3 {
         bench.round();

@@ -6,7 +6,7 @@ fn has(index: &Index, hash: u64, number: u32) -> bool {
 
 #[test]
 fn a_run_that_goes_round_the_end_loses_nothing_whichever_goes_first() {
-    // The same home for all: the last place; and that of the first, behind which they come to lie.
+    // The same home for all: the last slot; and that of the first, behind which they come to lie.
     let hashes: Vec<u64> = (0..6).map(|n| u64::MAX - (n << 32)).chain([0, 0]).collect();
     for first in 0..hashes.len() {
         let mut index = Index::new(16);
@@ -16,8 +16,8 @@ fn a_run_that_goes_round_the_end_loses_nothing_whichever_goes_first() {
         let order = (first..hashes.len()).chain(0..first);
         for (gone, number) in order.clone().enumerate() {
             index.remove(hashes[number], number as u32);
-            for (place, other) in order.clone().enumerate() {
-                let expected = place > gone;
+            for (slot, other) in order.clone().enumerate() {
+                let expected = slot > gone;
                 assert_eq!(has(&index, hashes[other], other as u32), expected, "{other}, {first}");
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vswitch_nat::fragment::{Fragments, Verdict};
 use vswitch_nat::limits::{FRAGMENT_FRAMES_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_TIMEOUT};
 use vswitch_nat::{
-    Endpoint, Fragment, Kind, OwnerId, Side, Time, Translation, Transport, Tuple, View,
+    Endpoint, Fragment, Kind, OwnerId, Realm, Time, Translation, Transport, Tuple, View,
 };
 
 /// A fragment as it comes.
@@ -48,8 +48,8 @@ pub(crate) fn check(all: &[Coming]) {
     for (n, coming) in all.iter().enumerate() {
         now = now.after(Duration::from_secs(coming.pause_s.into()));
         let from = match coming.owner {
-            0 => Side::Outside,
-            owner => Side::Inside(OwnerId(owner.into())),
+            0 => Realm::External,
+            owner => Realm::Internal(OwnerId(owner.into())),
         };
         let mut give = |frame: usize, _: Verdict| *back.entry(frame).or_insert(0) += 1;
         match coming.start {
@@ -59,11 +59,13 @@ pub(crate) fn check(all: &[Coming]) {
             }
             _ => store.tail(now, from, &view(coming), n, &mut give),
         }
-        assert!(store.len() <= FRAGMENT_PACKETS_MAX && store.frames_held() <= FRAGMENT_FRAMES_MAX);
-        assert_eq!(back.len() + store.frames_held(), n + 1, "in hand, or given back");
+        assert!(
+            store.len() <= FRAGMENT_PACKETS_MAX && store.frames_waiting() <= FRAGMENT_FRAMES_MAX
+        );
+        assert_eq!(back.len() + store.frames_waiting(), n + 1, "in hand, or given back");
     }
     let gone = now.after(FRAGMENT_TIMEOUT);
     store.tick(gone, usize::MAX, &mut |frame, _| *back.entry(frame).or_insert(0) += 1);
-    assert!(store.is_empty() && store.frames_held() == 0);
+    assert!(store.is_empty() && store.frames_waiting() == 0);
     assert!(back.len() == all.len() && back.values().all(|times| *times == 1), "exactly once");
 }

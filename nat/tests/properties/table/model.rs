@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
-use vswitch_nat::{Endpoint, Kind, OwnerId, Refusal, Side, Time, Transport, Tuple, View};
+use vswitch_nat::{Endpoint, Kind, NatDrop, OwnerId, Realm, Time, Transport, Tuple, View};
 
 /// Ports that the inside appears from: eight of each parity, more than there are clients' endpoints of it.
 pub(crate) const PORTS: RangeInclusive<u16> = 20_000..=20_015;
@@ -18,7 +18,7 @@ pub(crate) fn client(owner: u8) -> IpAddr {
 }
 
 /// One of the two addresses of ours.
-pub(crate) fn local(which: u8) -> IpAddr {
+pub(crate) fn external_addr(which: u8) -> IpAddr {
     Ipv4Addr::new(192, 0, 2, 1 + which).into()
 }
 
@@ -40,9 +40,9 @@ pub(crate) struct Packet {
 /// What became of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Passes { ends: (Endpoint, Endpoint), to: Side },
+    Passes { ends: (Endpoint, Endpoint), to: Realm },
     NotOurs,
-    Refused(Refusal),
+    Refused(NatDrop),
 }
 
 impl Packet {
@@ -62,8 +62,8 @@ impl Packet {
         Self { tuple: Tuple { transport, src, dst }, owner: None, is_request }
     }
 
-    pub(crate) fn from(&self) -> Side {
-        self.owner.map_or(Side::Outside, |owner| Side::Inside(OwnerId(owner.into())))
+    pub(crate) fn from(&self) -> Realm {
+        self.owner.map_or(Realm::External, |owner| Realm::Internal(OwnerId(owner.into())))
     }
 
     pub(crate) fn view(&self) -> View {
@@ -78,28 +78,28 @@ impl Packet {
 pub(crate) struct Flow {
     pub(crate) owner: u8,
     transport: Transport,
-    inner: Endpoint,
+    internal: Endpoint,
     /// As the inside sees it; of an echo with the client's identifier.
     remote: Endpoint,
-    outer: Endpoint,
+    external: Endpoint,
     /// By a mapping, not by what is published.
     is_mapped: bool,
-    is_from_outside: bool,
+    is_from_external: bool,
     /// The inside spoke.
-    is_contact: bool,
+    opens_filter: bool,
     seen: u64,
 }
 
 impl Flow {
     /// Packets of the inside.
     fn outwards(&self) -> Tuple {
-        Tuple { transport: self.transport, src: self.inner, dst: self.remote }
+        Tuple { transport: self.transport, src: self.internal, dst: self.remote }
     }
 
     /// Packets of the outside.
     fn inwards(&self) -> Tuple {
-        let src = Endpoint::new(self.remote.address, self.remote_port(self.outer.port));
-        Tuple { transport: self.transport, src, dst: self.outer }
+        let src = Endpoint::new(self.remote.address, self.remote_port(self.external.port));
+        Tuple { transport: self.transport, src, dst: self.external }
     }
 
     /// The remote port: the identifier on that side, of an echo.
@@ -124,14 +124,14 @@ pub(crate) struct Model {
     flows: Vec<Flow>,
     /// In eighths of a slot.
     now: u64,
-    outside: u8,
+    snat_addr: u8,
     keeps_other: bool,
     publishes: bool,
 }
 
 impl Model {
     pub(crate) fn new() -> Self {
-        Self { flows: Vec::new(), now: 0, outside: 0, keeps_other: true, publishes: true }
+        Self { flows: Vec::new(), now: 0, snat_addr: 0, keeps_other: true, publishes: true }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -141,7 +141,7 @@ impl Model {
     pub(crate) fn mappings(&self) -> usize {
         let mapped = self.flows.iter().filter(|flow| flow.is_mapped);
         let ends: HashSet<_> =
-            mapped.map(|flow| (flow.transport, flow.inner, flow.outer)).collect();
+            mapped.map(|flow| (flow.transport, flow.internal, flow.external)).collect();
         ends.len()
     }
 
@@ -152,9 +152,10 @@ impl Model {
     }
 
     /// Endpoints of ours that connections appear at.
-    pub(crate) fn outers(&self, transport: Transport) -> Vec<Endpoint> {
+    pub(crate) fn external_endpoints(&self, transport: Transport) -> Vec<Endpoint> {
         let of_it = self.flows.iter().filter(|flow| flow.transport == transport);
-        let ends: BTreeSet<_> = of_it.map(|flow| (flow.outer.address, flow.outer.port)).collect();
+        let ends: BTreeSet<_> =
+            of_it.map(|flow| (flow.external.address, flow.external.port)).collect();
         ends.into_iter().map(|(address, port)| Endpoint::new(address, port)).collect()
     }
 
@@ -192,15 +193,17 @@ impl Model {
         before - self.flows.len()
     }
 
-    pub(crate) fn follow(&mut self, outside: u8, keeps_other: bool, publishes: bool) {
-        (self.outside, self.keeps_other, self.publishes) = (outside, keeps_other, publishes);
-        let locals = self.locals();
-        self.end(|flow| !locals.contains(&flow.outer.address) || !flow.is_mapped && !publishes);
+    pub(crate) fn revalidate(&mut self, snat_addr: u8, keeps_other: bool, publishes: bool) {
+        (self.snat_addr, self.keeps_other, self.publishes) = (snat_addr, keeps_other, publishes);
+        let external_addrs = self.external_addrs();
+        self.end(|flow| {
+            !external_addrs.contains(&flow.external.address) || !flow.is_mapped && !publishes
+        });
     }
 
-    fn locals(&self) -> Vec<IpAddr> {
-        let other = self.keeps_other.then(|| local(1 - self.outside));
-        std::iter::once(local(self.outside)).chain(other).collect()
+    fn external_addrs(&self) -> Vec<IpAddr> {
+        let other = self.keeps_other.then(|| external_addr(1 - self.snat_addr));
+        std::iter::once(external_addr(self.snat_addr)).chain(other).collect()
     }
 
     fn is_over(&self, flow: &Flow) -> bool {
@@ -223,11 +226,11 @@ impl Model {
             }
             self.flows.swap_remove(number);
         }
-        let begun = match packet.owner {
-            Some(owner) => self.begin_inside(packet, owner, seen),
-            None => self.begin_outside(packet),
+        let created = match packet.owner {
+            Some(owner) => self.create_from_internal(packet, owner, seen),
+            None => self.create_from_external(packet),
         };
-        let expected = match begun {
+        let expected = match created {
             Ok(flow) => self.insert(flow, packet),
             Err(verdict) => verdict,
         };
@@ -237,105 +240,118 @@ impl Model {
     fn go_on(&mut self, number: usize, packet: &Packet) -> Verdict {
         let now = self.now;
         let flow = &mut self.flows[number];
-        let is_forward = flow.is_from_outside == packet.owner.is_none();
+        let is_forward = flow.is_from_external == packet.owner.is_none();
         if flow.transport == Transport::Echo && packet.is_request != is_forward {
-            return Verdict::Refused(Refusal::NoConnection);
+            return Verdict::Refused(NatDrop::NoConnection);
         }
         if packet.owner.is_some() {
             flow.seen = now;
-            flow.is_contact = true;
+            flow.opens_filter = true;
         }
         passes(flow, packet)
     }
 
-    fn begin_inside(&self, packet: &Packet, owner: u8, seen: Verdict) -> Result<Flow, Verdict> {
-        let Tuple { transport, src: inner, dst: remote } = packet.tuple;
+    fn create_from_internal(
+        &self,
+        packet: &Packet,
+        owner: u8,
+        seen: Verdict,
+    ) -> Result<Flow, Verdict> {
+        let Tuple { transport, src: internal, dst: remote } = packet.tuple;
         if transport == Transport::Echo && !packet.is_request {
-            return Err(Verdict::Refused(Refusal::NoConnection));
+            return Err(Verdict::Refused(NatDrop::NoConnection));
         }
-        let address = local(self.outside);
-        let is_published =
-            self.publishes && (transport, inner) == (Transport::Udp, Endpoint::new(client(0), 1));
+        let address = external_addr(self.snat_addr);
+        let is_published = self.publishes
+            && (transport, internal) == (Transport::Udp, Endpoint::new(client(0), 1));
         let known = self.flows.iter().find(|flow| {
             flow.is_mapped
-                && (flow.transport, flow.inner, flow.outer.address) == (transport, inner, address)
+                && (flow.transport, flow.internal, flow.external.address)
+                    == (transport, internal, address)
         });
-        let outer = match (is_published, known) {
+        let external = match (is_published, known) {
             (true, _) => Endpoint::new(address, SERVER_PORT),
-            (false, Some(flow)) => flow.outer,
-            (false, None) => self.new_outer(transport, inner, address, seen)?,
+            (false, Some(flow)) => flow.external,
+            (false, None) => self.new_external(transport, internal, address, seen)?,
         };
         Ok(Flow {
             owner,
             transport,
-            inner,
+            internal,
             remote,
-            outer,
+            external,
             is_mapped: !is_published,
-            is_from_outside: false,
-            is_contact: true,
+            is_from_external: false,
+            opens_filter: true,
             seen: self.now,
         })
     }
 
     /// The endpoint of a new mapping: as the table chose it, if it is one that it may choose.
-    fn new_outer(
+    fn new_external(
         &self,
         transport: Transport,
-        inner: Endpoint,
+        internal: Endpoint,
         address: IpAddr,
         seen: Verdict,
     ) -> Result<Endpoint, Verdict> {
-        let Verdict::Passes { ends: (outer, _), .. } = seen else { return Err(Verdict::NotOurs) };
-        assert_eq!((outer.address, outer.port % 2), (address, inner.port % 2), "{inner:?}");
-        assert!(PORTS.contains(&outer.port), "{outer:?}");
-        let is_taken = |flow: &Flow| flow.is_mapped && flow.outer == outer;
+        let Verdict::Passes { ends: (external, _), .. } = seen else {
+            return Err(Verdict::NotOurs);
+        };
+        assert_eq!(
+            (external.address, external.port % 2),
+            (address, internal.port % 2),
+            "{internal:?}"
+        );
+        assert!(PORTS.contains(&external.port), "{external:?}");
+        let is_taken = |flow: &Flow| flow.is_mapped && flow.external == external;
         let of_it = || self.flows.iter().filter(|flow| flow.transport == transport);
-        assert!(!of_it().any(is_taken), "{outer:?} is of two endpoints");
+        assert!(!of_it().any(is_taken), "{external:?} is of two endpoints");
         let is_published = self.publishes && transport == Transport::Udp;
-        assert!(!(is_published && outer.port == SERVER_PORT), "a published port");
-        Ok(outer)
+        assert!(!(is_published && external.port == SERVER_PORT), "a published port");
+        Ok(external)
     }
 
-    fn begin_outside(&self, packet: &Packet) -> Result<Flow, Verdict> {
-        let Tuple { transport, src: remote, dst: outer } = packet.tuple;
-        if transport == Transport::Echo || !self.locals().contains(&outer.address) {
+    fn create_from_external(&self, packet: &Packet) -> Result<Flow, Verdict> {
+        let Tuple { transport, src: remote, dst: external } = packet.tuple;
+        if transport == Transport::Echo || !self.external_addrs().contains(&external.address) {
             return Err(Verdict::NotOurs);
         }
-        let flow = |owner, inner, is_mapped| Flow {
+        let flow = |owner, internal, is_mapped| Flow {
             owner,
             transport,
-            inner,
+            internal,
             remote,
-            outer,
+            external,
             is_mapped,
-            is_from_outside: true,
-            is_contact: false,
+            is_from_external: true,
+            opens_filter: false,
             seen: self.now,
         };
-        if self.publishes && transport == Transport::Udp && outer.port == SERVER_PORT {
+        if self.publishes && transport == Transport::Udp && external.port == SERVER_PORT {
             return Ok(flow(0, Endpoint::new(client(0), 1), false));
         }
-        let is_of_it =
-            |flow: &&Flow| flow.is_mapped && flow.transport == transport && flow.outer == outer;
+        let is_of_it = |flow: &&Flow| {
+            flow.is_mapped && flow.transport == transport && flow.external == external
+        };
         let Some(known) = self.flows.iter().find(is_of_it) else { return Err(Verdict::NotOurs) };
-        let mut contacts = self.flows.iter().filter(is_of_it).filter(|flow| flow.is_contact);
+        let mut contacts = self.flows.iter().filter(is_of_it).filter(|flow| flow.opens_filter);
         if !contacts.any(|flow| flow.remote.address == remote.address) {
-            return Err(Verdict::Refused(Refusal::Unsolicited));
+            return Err(Verdict::Refused(NatDrop::Unsolicited));
         }
-        Ok(flow(known.owner, known.inner, true))
+        Ok(flow(known.owner, known.internal, true))
     }
 
     /// Enters a connection, unless its answers would be taken for another's.
     fn insert(&mut self, flow: Flow, packet: &Packet) -> Verdict {
-        let answers = if flow.is_from_outside { flow.outwards() } else { flow.inwards() };
+        let answers = if flow.is_from_external { flow.outwards() } else { flow.inwards() };
         if let Some(number) = self.find(answers) {
             let known = &self.flows[number];
-            let serves = flow.is_from_outside && !flow.is_mapped;
-            let is_its_own = !known.is_from_outside && known.is_mapped;
+            let serves = flow.is_from_external && !flow.is_mapped;
+            let is_its_own = !known.is_from_external && known.is_mapped;
             let gives_way = self.is_over(known) || serves && is_its_own;
             if !gives_way {
-                return Verdict::Refused(Refusal::NoConnection);
+                return Verdict::Refused(NatDrop::NoConnection);
             }
             self.flows.swap_remove(number);
         }
@@ -348,8 +364,8 @@ impl Model {
 fn passes(flow: &Flow, packet: &Packet) -> Verdict {
     if packet.owner.is_some() {
         let Tuple { src, dst, .. } = flow.inwards();
-        return Verdict::Passes { ends: (dst, src), to: Side::Outside };
+        return Verdict::Passes { ends: (dst, src), to: Realm::External };
     }
     let Tuple { src, dst, .. } = flow.outwards();
-    Verdict::Passes { ends: (dst, src), to: Side::Inside(OwnerId(flow.owner.into())) }
+    Verdict::Passes { ends: (dst, src), to: Realm::Internal(OwnerId(flow.owner.into())) }
 }

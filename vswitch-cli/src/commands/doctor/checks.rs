@@ -9,7 +9,7 @@ use vswitch::config::SnatPorts;
 use vswitch_api::status::Status;
 
 use super::Row;
-use crate::client::ClientError;
+use vswitch_client::ClientError;
 
 /// The oldest kernel on which everything has been seen to work: `DEFER_TASKRUN` came with it.
 const KERNEL_GOOD: (u32, u32) = (6, 1);

@@ -13,7 +13,7 @@ fn ports_workers_and_reasons() {
         workers: vec![WorkerStats {
             received: 20_010,
             sent: 20_000,
-            held: 10,
+            in_flight: 10,
             ..WorkerStats::default()
         }],
         drops: [("port_down".to_owned(), 7)].into(),
@@ -25,8 +25,8 @@ PORT  RX FRAMES      RX  TX FRAMES   TX  DROPS
 br0          10  1000 B          0  0 B      0
 a           20k   1 MiB          0  0 B      0
 
-WORKER  RECEIVED  GENERATED  FLOOD COPIES  SENT  DROPPED  CONSUMED  HELD  MACS  MOVES  FDB FULL  SYSCALLS  SLEEPS
-     0       20k          0             0   20k        0         0    10     0      0         0         0       0
+WORKER  RECEIVED  GENERATED  FLOOD COPIES  SENT  DROPPED  CONSUMED  IN FLIGHT  MACS  MOVES  FDB FULL  SYSCALLS  SLEEPS
+     0       20k          0             0   20k        0         0         10     0      0         0         0       0
 
 DROP REASON  FRAMES
 port_down         7
@@ -56,19 +56,19 @@ new             2  160 b/s            0  0 b/s        0
 
 #[test]
 fn several_workers_hand_over() {
-    let worker = |worker, handed_over, taken_over| WorkerStats {
+    let worker = |worker, handed_off, handoff_received| WorkerStats {
         worker,
-        handed_over,
-        taken_over,
+        handed_off,
+        handoff_received,
         ..WorkerStats::default()
     };
     let stats =
         Stats { workers: vec![worker(0, 2_000, 3), worker(1, 3, 2_000)], ..Stats::default() };
     let shown = render(&stats);
     let handed = "\
-WORKER  TAKEN OVER  HANDED OVER
-     0           3         2000
-     1        2000            3
+WORKER  HANDOFF RECEIVED  HANDED OFF
+     0                 3        2000
+     1              2000           3
 ";
     assert!(shown.contains(handed), "{shown}");
 }

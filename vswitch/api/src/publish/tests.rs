@@ -86,10 +86,10 @@ fn conflicts_are_about_one_port_of_one_address() {
 fn a_publication_is_named_as_it_was_asked_for_or_as_it_is_shown() {
     let published = spec("32768:80/tcp");
     for name in ["80", "0:80", "32768:80", "32768:80/tcp"] {
-        assert!(spec(name).names(&published), "{name}");
+        assert!(spec(name).matches(&published), "{name}");
     }
     for other in ["81", "32769:80", "80/udp", "127.0.0.1:32768:80", "80-81"] {
-        assert!(!spec(other).names(&published), "{other}");
+        assert!(!spec(other).matches(&published), "{other}");
     }
 }
 

@@ -3,15 +3,15 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::once_free;
+use super::retry_while_busy;
 use crate::control::ControlError;
-use crate::control::model::tests::{attach, model, reserve, wanted};
-use crate::control::model::{Lease, Model, Wanted};
+use crate::control::model::tests::{attach, key, model, reserve, spec};
+use crate::control::model::{AttachSpec, Lease, Model};
 
 /// Two ports that go, a and b, and an attach that comes meanwhile.
 struct Scene {
     model: Mutex<Model>,
-    freed: Notify,
+    detached: Notify,
     old: Lease,
 }
 
@@ -21,9 +21,9 @@ impl Scene {
         let old = attach(&mut model, "a");
         attach(&mut model, "b");
         for name in ["a", "b"] {
-            model.begin_detach(&name.parse().unwrap()).unwrap();
+            model.begin_detach(&key(name, "br0")).unwrap();
         }
-        Self { model: Mutex::new(model), freed: Notify::new(), old }
+        Self { model: Mutex::new(model), detached: Notify::new(), old }
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {
@@ -32,14 +32,14 @@ impl Scene {
 
     async fn attach(&self, within: Duration) -> Result<Lease, ControlError> {
         let (ipv4, ipv6) = (Some(self.old.ipv4), Some(self.old.ipv6));
-        let wanted = Wanted { mac: Some(self.old.mac), ipv4, ipv6, ..wanted("a") };
-        once_free(&self.freed, within, || reserve(&mut self.model(), &wanted)).await
+        let spec = AttachSpec { mac: Some(self.old.mac), ipv4, ipv6, ..spec("a") };
+        retry_while_busy(&self.detached, within, || reserve(&mut self.model(), &spec)).await
     }
 
     async fn forget(&self, name: &str) {
         tokio::task::yield_now().await;
-        self.model().remove(&name.parse().unwrap(), Duration::ZERO);
-        self.freed.notify_waiters();
+        self.model().remove(&key(name, "br0"), Duration::ZERO);
+        self.detached.notify_waiters();
     }
 }
 
@@ -69,8 +69,8 @@ async fn it_does_not_wait_for_ever() {
 #[tokio::test]
 async fn other_refusals_come_at_once() {
     let scene = Scene::new();
-    let taken = wanted("br0");
+    let taken = spec("br0");
     let attempt = || reserve(&mut scene.model(), &taken);
-    let error = once_free(&scene.freed, Duration::MAX / 1000, attempt).await.unwrap_err();
+    let error = retry_while_busy(&scene.detached, Duration::MAX / 1000, attempt).await.unwrap_err();
     assert!(matches!(error, ControlError::NameOfBridge(_)), "{error}");
 }

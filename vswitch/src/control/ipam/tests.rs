@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Pool, PoolError, REST};
+use super::{ADDRESS_REUSE_DELAY, Pool, PoolError};
 
 const START: Duration = Duration::ZERO;
 
@@ -19,71 +19,81 @@ fn v4(last: u8) -> Ipv4Addr {
 #[test]
 fn hands_out_all_but_network_gateway_and_broadcast() {
     let mut pool = small();
-    let all: Vec<_> = (0..5).map(|_| pool.take_any(START).unwrap()).collect();
+    let all: Vec<_> = (0..5).map(|_| pool.allocate(START).unwrap()).collect();
     assert_eq!(all, (10..15).map(v4).collect::<Vec<_>>());
-    let full = pool.take_any(START).unwrap_err();
-    assert!(matches!(full, PoolError::Exhausted { used: 5, resting: 0, .. }), "{full}");
+    let full = pool.allocate(START).unwrap_err();
+    assert!(matches!(full, PoolError::Exhausted { used: 5, quarantined: 0, .. }), "{full}");
 }
 
 #[test]
 fn refuses_what_is_no_containers_address() {
     let mut pool = small();
     for (last, what) in [(8, "network address"), (9, "gateway"), (15, "broadcast address")] {
-        let error = pool.take(v4(last)).unwrap_err();
+        let error = pool.allocate_exact(v4(last)).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
     }
-    assert!(matches!(pool.take(v4(16)), Err(PoolError::Outside { .. })));
-    assert!(matches!(pool.take(v4(7)), Err(PoolError::Outside { .. })));
+    assert!(matches!(pool.allocate_exact(v4(16)), Err(PoolError::Outside { .. })));
+    assert!(matches!(pool.allocate_exact(v4(7)), Err(PoolError::Outside { .. })));
 }
 
 #[test]
 fn ipv6_has_no_broadcast_address() {
     let mut pool = Pool::v6("fd00:1::/112".parse().unwrap());
-    pool.take("fd00:1::ffff".parse().unwrap()).unwrap();
-    assert_eq!(pool.take_any(START).unwrap(), "fd00:1::2".parse::<Ipv6Addr>().unwrap());
-    assert!(matches!(pool.take("fd00:1::".parse().unwrap()), Err(PoolError::Reserved { .. })));
-    assert!(matches!(pool.take("fd00:1::1".parse().unwrap()), Err(PoolError::Reserved { .. })));
-    assert!(matches!(pool.take("fd00:1::1:0".parse().unwrap()), Err(PoolError::Outside { .. })));
+    pool.allocate_exact("fd00:1::ffff".parse().unwrap()).unwrap();
+    assert_eq!(pool.allocate(START).unwrap(), "fd00:1::2".parse::<Ipv6Addr>().unwrap());
+    assert!(matches!(
+        pool.allocate_exact("fd00:1::".parse().unwrap()),
+        Err(PoolError::Reserved { .. })
+    ));
+    assert!(matches!(
+        pool.allocate_exact("fd00:1::1".parse().unwrap()),
+        Err(PoolError::Reserved { .. })
+    ));
+    assert!(matches!(
+        pool.allocate_exact("fd00:1::1:0".parse().unwrap()),
+        Err(PoolError::Outside { .. })
+    ));
 }
 
 #[test]
 fn the_last_address_of_ipv6_is_followed_by_the_first() {
     let mut pool = Pool::v6("fdee::/64".parse().unwrap());
     pool.resume_at("fdee::ffff:ffff:ffff:ffff".parse().unwrap());
-    pool.take_any(START).unwrap();
-    assert_eq!(pool.take_any(START).unwrap(), "fdee::2".parse::<Ipv6Addr>().unwrap());
+    pool.allocate(START).unwrap();
+    assert_eq!(pool.allocate(START).unwrap(), "fdee::2".parse::<Ipv6Addr>().unwrap());
 }
 
 #[test]
 fn a_released_address_rests_unless_it_is_asked_for() {
     let mut pool = small();
     for _ in 0..5 {
-        pool.take_any(START).unwrap();
+        pool.allocate(START).unwrap();
     }
     pool.release(v4(12), START);
-    let error = pool.take_any(REST.saturating_sub(Duration::from_nanos(1))).unwrap_err();
-    assert!(matches!(error, PoolError::Exhausted { used: 4, resting: 1, .. }), "{error}");
-    assert_eq!(pool.take_any(REST).unwrap(), v4(12));
-    pool.release(v4(12), REST);
-    pool.take(v4(12)).unwrap();
-    assert_eq!(pool.take(v4(12)), Err(PoolError::InUse("192.0.2.12".into())));
+    let error =
+        pool.allocate(ADDRESS_REUSE_DELAY.saturating_sub(Duration::from_nanos(1))).unwrap_err();
+    assert!(matches!(error, PoolError::Exhausted { used: 4, quarantined: 1, .. }), "{error}");
+    assert_eq!(pool.allocate(ADDRESS_REUSE_DELAY).unwrap(), v4(12));
+    pool.release(v4(12), ADDRESS_REUSE_DELAY);
+    pool.allocate_exact(v4(12)).unwrap();
+    assert_eq!(pool.allocate_exact(v4(12)), Err(PoolError::InUse("192.0.2.12".into())));
 }
 
 #[test]
 fn what_nobody_used_is_free_at_once() {
     let mut pool = small();
     for _ in 0..5 {
-        pool.take_any(START).unwrap();
+        pool.allocate(START).unwrap();
     }
-    pool.give_back(v4(11));
-    assert_eq!(pool.take_any(START).unwrap(), v4(11));
+    pool.release_unused(v4(11));
+    assert_eq!(pool.allocate(START).unwrap(), v4(11));
 }
 
 #[test]
 fn goes_on_where_the_daemon_before_stopped() {
     let mut pool = small();
     pool.resume_at(v4(13));
-    assert_eq!(pool.take_any(START).unwrap(), v4(13));
+    assert_eq!(pool.allocate(START).unwrap(), v4(13));
     assert_eq!(pool.next(), v4(14));
     pool.resume_at(v4(99));
     assert_eq!(pool.next(), v4(14));
@@ -118,7 +128,7 @@ struct Plain {
 
 impl Plain {
     fn rests(&self, last: u8, now: Duration) -> bool {
-        self.released.get(&last).is_some_and(|since| now - *since < REST)
+        self.released.get(&last).is_some_and(|since| now - *since < ADDRESS_REUSE_DELAY)
     }
 
     fn is_free(&self, last: u8, now: Duration) -> bool {
@@ -134,7 +144,7 @@ proptest! {
         let mut now = START;
         for act in acts {
             match act {
-                Act::TakeAny => match pool.take_any(now) {
+                Act::TakeAny => match pool.allocate(now) {
                     Ok(address) => {
                         let last = address.octets()[3];
                         prop_assert!(plain.is_free(last, now), "{address} was not free");
@@ -145,7 +155,7 @@ proptest! {
                 Act::Take(last) => {
                     let can = (10..15).contains(&last) && plain.used.insert(last);
                     plain.used.retain(|last| (10..15).contains(last));
-                    prop_assert_eq!(pool.take(v4(last)).is_ok(), can);
+                    prop_assert_eq!(pool.allocate_exact(v4(last)).is_ok(), can);
                     if can {
                         plain.released.remove(&last);
                     }
@@ -157,7 +167,7 @@ proptest! {
                     }
                 }
                 Act::GiveBack(last) => {
-                    pool.give_back(v4(last));
+                    pool.release_unused(v4(last));
                     plain.used.remove(&last);
                 }
                 Act::Wait(seconds) => now += Duration::from_secs(seconds.into()),

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use vswitch_api::policy::limits::{Ceiling, FrameRate, Limits};
+use vswitch_api::port_settings::limits::{Ceiling, FrameRate, Limits};
 
 use crate::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
-use crate::datapath::{Bucket, PortKind, PortLimits, Rate, Storm};
+use crate::datapath::{PortKind, PortLimits, Rate, Storm, TokenBucket};
 
-/// Makes the buckets that a policy asks for. A rate that stays keeps its bucket with what is in it: a
+/// Makes the buckets that settings ask for. A rate that stays keeps its bucket with what is in it: a
 /// port does not get a new burst since something else of it was changed.
 pub(super) fn compile(limits: &Limits, kind: PortKind, former: &PortLimits) -> PortLimits {
     let is_container = kind == PortKind::Container;
-    let frames = |ceiling: Ceiling<FrameRate>, default: FrameRate, former: Option<&Arc<Bucket>>| {
-        let rate = ceiling.or(is_container.then_some(default)).map(Rate::frames);
-        keep(rate, former)
-    };
+    let frames =
+        |ceiling: Ceiling<FrameRate>, default: FrameRate, former: Option<&Arc<TokenBucket>>| {
+            let rate = ceiling.or(is_container.then_some(default)).map(Rate::frames);
+            keep(rate, former)
+        };
     let (storm, before) = (limits, former.storm.clone().unwrap_or_default());
     let storm = Storm {
         broadcast: frames(storm.storm_broadcast, STORM_BROADCAST, before.broadcast.as_ref()),
@@ -36,10 +37,10 @@ pub(super) fn compile(limits: &Limits, kind: PortKind, former: &PortLimits) -> P
     }
 }
 
-fn keep(rate: Option<Rate>, former: Option<&Arc<Bucket>>) -> Option<Arc<Bucket>> {
+fn keep(rate: Option<Rate>, former: Option<&Arc<TokenBucket>>) -> Option<Arc<TokenBucket>> {
     let rate = rate?;
     let same = former.filter(|bucket| bucket.rate() == rate);
-    Some(same.cloned().unwrap_or_else(|| Arc::new(Bucket::new(rate))))
+    Some(same.cloned().unwrap_or_else(|| Arc::new(TokenBucket::new(rate))))
 }
 
 #[cfg(test)]
@@ -69,7 +70,7 @@ mod tests {
         let second = limits(r#"{"rate_in": 8000000, "rate_out": 9000000}"#);
         let before = compile(&first, PortKind::Container, &PortLimits::NONE);
         let after = compile(&second, PortKind::Container, &before);
-        let same = |a: &Option<Arc<Bucket>>, b: &Option<Arc<Bucket>>| {
+        let same = |a: &Option<Arc<TokenBucket>>, b: &Option<Arc<TokenBucket>>| {
             Arc::ptr_eq(a.as_ref().unwrap(), b.as_ref().unwrap())
         };
         assert!(same(&before.rate_in, &after.rate_in) && !same(&before.rate_out, &after.rate_out));

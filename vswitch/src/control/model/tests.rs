@@ -1,29 +1,38 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::PortIndex;
 use fastpath::limits::PORTS_MAX;
 use proptest::prelude::*;
-use vswitch_api::policy::guard::Guard;
-use vswitch_api::policy::isolation::Isolation;
-use vswitch_api::policy::{PolicyChange, PortPolicy};
 use vswitch_api::port::NetnsRef;
+use vswitch_api::port_settings::guard::Guard;
+use vswitch_api::port_settings::isolation::Isolation;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use wire::MacAddr;
 
-use super::{HOST_PORT, Lease, Model, Network, Owner, Wanted, local_mac};
+use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, NetworkSpec, Owner, local_mac};
 use crate::config::{Multicast, SnatPorts, Uplink};
 use crate::control::ControlError;
 use crate::control::store::NetnsRecord;
-use crate::datapath::{PortKind, PortVlans};
+use crate::datapath::{NetworkConf, PortKind, PortVlans};
 use crate::host::netns::NetnsId;
+
+mod addresses;
+mod networks;
 
 const NOW: Duration = Duration::ZERO;
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
-/// A network with such a way out.
+/// The slot of the first network's host port.
+pub(crate) const HOST_PORT: PortIndex = PortIndex(0);
+
+/// A model with one network.
 pub(crate) fn model_with_uplink(uplink: Uplink) -> Model {
-    Model::new(network(uplink), PORTS_MAX)
+    let mut model = Model::new(PORTS_MAX);
+    model.add_network(network("br0", uplink)).unwrap();
+    model
 }
 
 pub(crate) fn model() -> Model {
@@ -31,12 +40,14 @@ pub(crate) fn model() -> Model {
 }
 
 fn model_with_slots(slots: usize) -> Model {
-    Model::new(network(Uplink::None), slots)
+    let mut model = Model::new(slots);
+    model.add_network(network("br0", Uplink::None)).unwrap();
+    model
 }
 
-fn network(uplink: Uplink) -> Network {
-    Network {
-        name: "br0".parse().unwrap(),
+pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
+    NetworkSpec {
+        name: name.parse().unwrap(),
         subnet: "192.0.2.0/24".parse().unwrap(),
         subnet6: "fd00:1::/64".parse().unwrap(),
         gateway_mac: GATEWAY_MAC,
@@ -46,12 +57,16 @@ fn network(uplink: Uplink) -> Network {
         uplink,
         snat_ports: SnatPorts::default(),
         multicast: Multicast::Snoop,
-        host_policy: PortPolicy::of_host(),
+        host_settings: PortSettings::of_host(),
     }
 }
 
-pub(crate) fn wanted(name: &str) -> Wanted {
-    Wanted::named(name.parse().unwrap())
+pub(crate) fn key(name: &str, network: &str) -> EndpointKey {
+    EndpointKey { name: name.parse().unwrap(), network: network.parse().unwrap() }
+}
+
+pub(crate) fn spec(name: &str) -> AttachSpec {
+    AttachSpec::new(key(name, "br0"))
 }
 
 pub(crate) fn netns(ino: u64) -> NetnsRecord {
@@ -73,27 +88,36 @@ pub(crate) fn counter() -> impl FnMut() -> Result<u64, ControlError> {
     }
 }
 
-pub(crate) fn reserve(model: &mut Model, wanted: &Wanted) -> Result<Lease, ControlError> {
-    model.reserve(wanted, NOW, &mut counter())
+pub(crate) fn reserve(model: &mut Model, spec: &AttachSpec) -> Result<Lease, ControlError> {
+    model.reserve(spec, NOW, &mut counter())
 }
 
-/// A port that went the whole way.
+/// An active endpoint.
 pub(crate) fn attach(model: &mut Model, name: &str) -> Lease {
-    let lease = reserve(model, &wanted(name)).unwrap();
-    let ino = lease.slot.get() as u64;
-    model.place(&lease.name, &netns(ino), None, &[]).unwrap();
-    model.set_published(&lease.name, true);
-    model.set_saved(&lease.name, true);
-    assert!(model.activate(&lease.name));
+    attach_spec(model, spec(name))
+}
+
+pub(crate) fn attach_spec(model: &mut Model, spec: AttachSpec) -> Lease {
+    let lease = reserve(model, &spec).unwrap();
+    let (key, ino) = (lease.key(), lease.slot.get() as u64);
+    model.bind_netns(&key, &netns(ino), None, &[]).unwrap();
+    model.set_in_snapshot(&key, true);
+    model.set_persisted(&key, true);
+    assert!(model.activate(&key));
     lease
+}
+
+/// A network as the last snapshot has it.
+fn compiled(model: &Model, network: &NetworkName) -> Arc<NetworkConf> {
+    model[network].compiled.fresh().unwrap()
 }
 
 #[test]
 fn generated_mac_addresses_are_local_unicast_and_unique() {
     let mut model = model();
-    let first = reserve(&mut model, &wanted("a")).unwrap();
+    let first = reserve(&mut model, &spec("a")).unwrap();
     // The counter starts again, so its first number is taken.
-    let second = reserve(&mut model, &wanted("b")).unwrap();
+    let second = reserve(&mut model, &spec("b")).unwrap();
     assert_ne!(first.mac, second.mac);
     for mac in [first.mac, second.mac, local_mac(u64::MAX), local_mac(0)] {
         assert!(mac.is_unicast() && mac.is_local(), "{mac}");
@@ -104,17 +128,17 @@ fn generated_mac_addresses_are_local_unicast_and_unique() {
 fn taken_things_are_refused_with_their_owner() {
     let mut model = model();
     let a = attach(&mut model, "a");
-    let error = reserve(&mut model, &wanted("a")).unwrap_err();
+    let error = reserve(&mut model, &spec("a")).unwrap_err();
     assert!(matches!(error, ControlError::NameTaken(_)), "{error}");
-    let error = reserve(&mut model, &wanted("br0")).unwrap_err();
+    let error = reserve(&mut model, &spec("br0")).unwrap_err();
     assert!(matches!(error, ControlError::NameOfBridge(_)), "{error}");
     for mac in [a.mac, GATEWAY_MAC] {
-        let error = reserve(&mut model, &Wanted { mac: Some(mac), ..wanted("b") }).unwrap_err();
+        let error = reserve(&mut model, &AttachSpec { mac: Some(mac), ..spec("b") }).unwrap_err();
         assert!(matches!(error, ControlError::MacInUse { .. }), "{error}");
     }
-    let error = reserve(&mut model, &Wanted { ipv4: Some(a.ipv4), ..wanted("b") }).unwrap_err();
+    let error = reserve(&mut model, &AttachSpec { ipv4: Some(a.ipv4), ..spec("b") }).unwrap_err();
     assert_eq!(error.to_string(), format!("address {} is in use by a", a.ipv4));
-    let error = reserve(&mut model, &Wanted { ipv6: Some(a.ipv6), ..wanted("b") }).unwrap_err();
+    let error = reserve(&mut model, &AttachSpec { ipv6: Some(a.ipv6), ..spec("b") }).unwrap_err();
     assert!(matches!(error, ControlError::AddressInUse { address: IpAddr::V6(_), .. }), "{error}");
 }
 
@@ -123,11 +147,11 @@ fn a_refusal_changes_nothing() {
     let mut model = model();
     attach(&mut model, "a");
     let before = format!("{model:?}");
-    let outside = Wanted { ipv6: Some("fd00:2::2".parse().unwrap()), ..wanted("b") };
+    let outside = AttachSpec { ipv6: Some("fd00:2::2".parse().unwrap()), ..spec("b") };
     // The IPv4 address is handed out before the IPv6 one is refused.
     reserve(&mut model, &outside).unwrap_err();
-    let lease = reserve(&mut model, &wanted("b")).unwrap();
-    model.remove(&lease.name, NOW);
+    let lease = reserve(&mut model, &spec("b")).unwrap();
+    model.remove(&lease.key(), NOW);
     let after = format!("{model:?}");
     let without_cursors = |text: &str| {
         let cut = |text: &str, key: &str| {
@@ -145,13 +169,13 @@ fn a_refusal_changes_nothing() {
 fn the_snapshot_has_the_host_and_what_is_published() {
     let mut model = model();
     let a = attach(&mut model, "a");
-    let b = reserve(&mut model, &wanted("b")).unwrap();
+    let b = reserve(&mut model, &spec("b")).unwrap();
     let snapshot = model.snapshot();
     assert_eq!(snapshot.port(HOST_PORT).unwrap().kind, PortKind::Host);
     assert_eq!(snapshot.port(HOST_PORT).unwrap().mac, GATEWAY_MAC);
     assert_eq!(snapshot.port(a.slot).unwrap().mac, a.mac);
     assert!(snapshot.port(b.slot).is_none());
-    model.set_published(&a.name, false);
+    model.set_in_snapshot(&a.key(), false);
     assert!(model.snapshot().port(a.slot).is_none());
 }
 
@@ -159,8 +183,8 @@ fn the_snapshot_has_the_host_and_what_is_published() {
 fn only_what_is_saved_and_settled_survives() {
     let mut model = model();
     attach(&mut model, "a");
-    let b = reserve(&mut model, &wanted("b")).unwrap();
-    model.set_saved(&b.name, true);
+    let b = reserve(&mut model, &spec("b")).unwrap();
+    model.set_persisted(&b.key(), true);
     let names: Vec<_> = model.attachments().into_iter().map(|kept| kept.name.to_string()).collect();
     assert_eq!(names, ["a"]);
 }
@@ -169,11 +193,11 @@ fn only_what_is_saved_and_settled_survives() {
 fn interfaces_inside_get_the_first_free_number() {
     let mut model = model();
     for name in ["a", "b", "c", "d"] {
-        reserve(&mut model, &wanted(name)).unwrap();
+        reserve(&mut model, &spec(name)).unwrap();
     }
-    let mut place = |name: &str, ino, wanted: Option<&str>, present: &[&str]| {
+    let mut place = |name: &str, ino, spec: Option<&str>, present: &[&str]| {
         let present: Vec<_> = present.iter().map(ToString::to_string).collect();
-        model.place(&name.parse().unwrap(), &netns(ino), wanted, &present)
+        model.bind_netns(&key(name, "br0"), &netns(ino), spec, &present)
     };
     assert_eq!(place("a", 1, None, &["lo", "eth1"]).unwrap(), "eth0");
     // Those on their way count as well, in the same namespace.
@@ -190,35 +214,35 @@ fn interfaces_inside_get_the_first_free_number() {
 fn a_port_is_taken_away_by_one_only() {
     let mut model = model();
     let a = attach(&mut model, "a");
-    let b = reserve(&mut model, &wanted("b")).unwrap();
-    let error = model.begin_detach(&b.name).unwrap_err();
+    let b = reserve(&mut model, &spec("b")).unwrap();
+    let error = model.begin_detach(&b.key()).unwrap_err();
     assert_eq!(error.to_string(), "b is being attached");
-    model.begin_detach(&a.name).unwrap();
-    let error = model.begin_detach(&a.name).unwrap_err();
+    model.begin_detach(&a.key()).unwrap();
+    let error = model.begin_detach(&a.key()).unwrap_err();
     assert_eq!(error.to_string(), "a is being detached");
-    assert!(model.lose(a.slot).is_none());
+    assert!(model.begin_detach_lost(a.slot).is_none());
     assert_eq!(model.active().count(), 0);
-    model.remove(&a.name, NOW);
-    assert!(matches!(model.begin_detach(&a.name), Err(ControlError::UnknownPort(_))));
+    model.remove(&a.key(), NOW);
+    assert!(matches!(model.begin_detach(&a.key()), Err(ControlError::UnknownPort(_))));
 }
 
 #[test]
 fn an_interface_lost_during_the_attach_is_noticed_at_its_end() {
     let mut model = model();
-    let a = reserve(&mut model, &wanted("a")).unwrap();
-    assert!(model.lose(a.slot).is_none());
-    assert!(!model.activate(&a.name));
-    assert_eq!(model.lose(a.slot), Some(a));
+    let a = reserve(&mut model, &spec("a")).unwrap();
+    assert!(model.begin_detach_lost(a.slot).is_none());
+    assert!(!model.activate(&a.key()));
+    assert_eq!(model.begin_detach_lost(a.slot), Some(a));
 }
 
 #[test]
 fn slots_are_not_used_again_soon() {
     let mut model = model();
     let a = attach(&mut model, "a");
-    model.remove(&a.name, NOW);
+    model.remove(&a.key(), NOW);
     let b = attach(&mut model, "b");
     assert_ne!(a.slot, b.slot);
-    assert!(model.lose(a.slot).is_none());
+    assert!(model.begin_detach_lost(a.slot).is_none());
     assert_eq!(model.label(b.slot).as_deref(), Some("b"));
     assert_eq!(model.label(HOST_PORT).as_deref(), Some("br0"));
     assert_eq!(model.label(PortIndex(99)).as_deref(), None);
@@ -229,12 +253,12 @@ fn slots_are_those_that_the_workers_have() {
     let mut model = model_with_slots(4);
     let slots: Vec<_> = ["a", "b", "c"].map(|name| attach(&mut model, name).slot.get()).into();
     assert_eq!(slots, [1, 2, 3]);
-    let error = reserve(&mut model, &wanted("d")).unwrap_err();
+    let error = reserve(&mut model, &spec("d")).unwrap_err();
     assert!(matches!(error, ControlError::PortsMax(3)), "{error}");
     assert!(error.to_string().contains("3 ports") && error.to_string().contains("open files"));
-    model.remove(&"b".parse().unwrap(), NOW);
+    model.remove(&key("b", "br0"), NOW);
     assert_eq!(attach(&mut model, "d").slot, PortIndex(2));
-    let error = reserve(&mut model_with_slots(1), &wanted("a")).unwrap_err();
+    let error = reserve(&mut model_with_slots(1), &spec("a")).unwrap_err();
     assert!(matches!(error, ControlError::PortsMax(0)), "{error}");
     let full = ControlError::PortsMax(PORTS_MAX - 1).to_string();
     assert!(full.contains("8191 ports") && full.contains("PORTS_MAX"), "{full}");
@@ -244,16 +268,19 @@ fn slots_are_those_that_the_workers_have() {
 fn static_entries_go_with_their_port() {
     let mut model = model();
     let a = attach(&mut model, "a");
-    let key = (MacAddr([2, 9, 9, 9, 9, 9]), 0);
-    let nobody = Owner::Port("nobody".parse().unwrap());
-    assert!(matches!(model.set_static(key, nobody), Err(ControlError::UnknownPort(_))));
-    model.set_static(key, Owner::Port(a.name.clone())).unwrap();
-    model.set_static((key.0, 7), Owner::Host).unwrap();
-    model.remove(&a.name, NOW);
-    let left: Vec<_> = model.statics().map(|(&(_, vlan), owner)| (vlan, owner.clone())).collect();
+    let (net, key) = (&a.network, (MacAddr([2, 9, 9, 9, 9, 9]), 0));
+    let nobody = Owner::Endpoint("nobody".parse().unwrap());
+    assert!(matches!(model.set_static(net, key, nobody), Err(ControlError::UnknownPort(_))));
+    model.set_static(net, key, Owner::Endpoint(a.name.clone())).unwrap();
+    model.set_static(net, (key.0, 7), Owner::Host).unwrap();
+    model.snapshot();
+    assert_eq!(compiled(&model, net).statics.len(), 2);
+    model.remove(&a.key(), NOW);
+    let statics = model[net].statics();
+    let left: Vec<_> = statics.map(|(&(_, vlan), owner)| (vlan, owner.clone())).collect();
     assert_eq!(left, [(7, Owner::Host)]);
-    assert_eq!(model.remove_static((key.0, 7)), Some(Owner::Host));
-    assert_eq!(model.remove_static((key.0, 7)), None);
+    assert_eq!(model.remove_static(net, (key.0, 7)), Some(Owner::Host));
+    assert_eq!(model.remove_static(net, (key.0, 7)), None);
 }
 
 proptest! {
@@ -266,7 +293,7 @@ proptest! {
         for (step, (who, come)) in acts.into_iter().enumerate() {
             let now = Duration::from_secs(10 * step as u64);
             if come {
-                let lease = model.reserve(&wanted(&format!("p{who}")), now, &mut random);
+                let lease = model.reserve(&spec(&format!("p{who}")), now, &mut random);
                 prop_assert_eq!(lease.is_ok(), !held.contains_key(&who));
                 if let Ok(lease) = lease {
                     for other in held.values() {
@@ -274,11 +301,11 @@ proptest! {
                         prop_assert!(other.mac != lease.mac && other.slot != lease.slot);
                     }
                     prop_assert!(lease.slot != HOST_PORT && lease.mac != GATEWAY_MAC);
-                    model.set_published(&lease.name, true);
+                    model.set_in_snapshot(&lease.key(), true);
                     held.insert(who, lease);
                 }
             } else if let Some(lease) = held.remove(&who) {
-                model.remove(&lease.name, now);
+                model.remove(&lease.key(), now);
             }
         }
     }
@@ -287,19 +314,19 @@ proptest! {
 #[test]
 fn a_policy_is_changed_seen_and_compiled() {
     let mut model = model();
-    let change: PolicyChange =
+    let change: SettingsChange =
         serde_json::from_value(serde_json::json!({"vlan": {"mode": "access", "id": 10}})).unwrap();
-    assert!(matches!(model.change_policy("a", &change), Err(ControlError::UnknownPort(_))));
+    assert!(matches!(model.change_settings("a", &change), Err(ControlError::UnknownPort(_))));
     let lease = attach(&mut model, "a");
-    let (former, policy) = model.change_policy("a", &change).unwrap();
+    let (former, settings) = model.change_settings("a", &change).unwrap();
     assert!(former.is_default());
-    assert_eq!(policy.vlan.to_string(), "access 10");
-    assert_eq!(model.policy("a").unwrap(), &policy);
-    assert_eq!(model.attachments()[0].policy, policy);
+    assert_eq!(settings.vlan.to_string(), "access 10");
+    assert_eq!(model.settings("a").unwrap(), &settings);
+    assert_eq!(model.attachments()[0].settings, settings);
     assert_eq!(model.snapshot().port(lease.slot).unwrap().vlans, PortVlans::access(10));
     // The host's own port, by the bridge's name.
     assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(0));
-    model.change_policy("br0", &change).unwrap();
+    model.change_settings("br0", &change).unwrap();
     assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(10));
 }
 
@@ -307,42 +334,48 @@ fn a_policy_is_changed_seen_and_compiled() {
 fn a_guard_is_for_addresses_of_its_port() {
     let mut model = model();
     let foreign = "192.0.2.77".parse::<Guard>().unwrap();
-    let request = Wanted {
-        policy: PortPolicy { guard: foreign.clone(), ..PortPolicy::default() },
-        ..wanted("a")
+    let request = AttachSpec {
+        settings: PortSettings { guard: foreign.clone(), ..PortSettings::default() },
+        ..spec("a")
     };
     let error = reserve(&mut model, &request).unwrap_err();
     assert!(matches!(error, ControlError::GuardAddress { .. }), "{error}");
     // Nothing was kept back: the first addresses are still there.
     let lease = attach(&mut model, "a");
-    let guard = |model: &Model| model.snapshot().port(lease.slot).unwrap().guard;
+    let guard = |model: &mut Model| model.snapshot().port(lease.slot).unwrap().guard;
     assert_eq!(
-        guard(&model).map(|guard| (guard.ipv4, guard.ipv6)),
+        guard(&mut model).map(|guard| (guard.ipv4, guard.ipv6)),
         Some((Some(lease.ipv4), Some(lease.ipv6)))
     );
     let set = |model: &mut Model, guard| {
-        model.change_policy("a", &PolicyChange { guard: Some(guard), ..PolicyChange::default() })
+        model.change_settings(
+            "a",
+            &SettingsChange { guard: Some(guard), ..SettingsChange::default() },
+        )
     };
     let error = set(&mut model, foreign).unwrap_err();
     assert!(error.to_string().contains("192.0.2.77"), "{error}");
-    assert!(model.policy("a").unwrap().is_default());
+    assert!(model.settings("a").unwrap().is_default());
     set(&mut model, Guard::Only(vec![lease.ipv6.into()])).unwrap();
-    assert_eq!(guard(&model).map(|guard| (guard.ipv4, guard.ipv6)), Some((None, Some(lease.ipv6))));
+    assert_eq!(
+        guard(&mut model).map(|guard| (guard.ipv4, guard.ipv6)),
+        Some((None, Some(lease.ipv6)))
+    );
     set(&mut model, Guard::Off).unwrap();
-    assert_eq!(guard(&model), None);
+    assert_eq!(guard(&mut model), None);
 }
 
 #[test]
 fn the_host_has_no_guard_and_is_reached_by_all() {
     let mut model = model();
     for change in [
-        PolicyChange { guard: Some(Guard::On), ..PolicyChange::default() },
-        PolicyChange { isolation: Some(Isolation::Isolated), ..PolicyChange::default() },
+        SettingsChange { guard: Some(Guard::On), ..SettingsChange::default() },
+        SettingsChange { isolation: Some(Isolation::Isolated), ..SettingsChange::default() },
     ] {
-        let error = model.change_policy("br0", &change).unwrap_err();
-        assert!(matches!(error, ControlError::HostPolicy { .. }), "{error}");
+        let error = model.change_settings("br0", &change).unwrap_err();
+        assert!(matches!(error, ControlError::HostSettings { .. }), "{error}");
     }
-    assert!(model.policy("br0").unwrap().is_of_host());
+    assert!(model.settings("br0").unwrap().is_of_host());
 }
 
 #[test]
@@ -350,25 +383,25 @@ fn the_host_knows_addresses_that_the_switch_answers_for_on_its_own_vlan() {
     let mut model = model();
     let (a, b) = (attach(&mut model, "a"), attach(&mut model, "b"));
     let both = |lease: &Lease| [Some(lease.ipv4.into()), Some(lease.ipv6.into())];
-    assert_eq!(model.known_to_host(&a.name), both(&a));
-    let guard = |guard| PolicyChange { guard: Some(guard), ..PolicyChange::default() };
-    model.change_policy("a", &guard(Guard::Only(vec![a.ipv6.into()]))).unwrap();
-    assert_eq!(model.known_to_host(&a.name), [None, Some(a.ipv6.into())]);
-    model.change_policy("a", &guard(Guard::Off)).unwrap();
+    assert_eq!(model.host_neighbours(&a.key()), both(&a));
+    let guard = |guard| SettingsChange { guard: Some(guard), ..SettingsChange::default() };
+    model.change_settings("a", &guard(Guard::Only(vec![a.ipv6.into()]))).unwrap();
+    assert_eq!(model.host_neighbours(&a.key()), [None, Some(a.ipv6.into())]);
+    model.change_settings("a", &guard(Guard::Off)).unwrap();
     assert_eq!(
-        model.known_to_host(&a.name),
+        model.host_neighbours(&a.key()),
         [None; 2],
         "its container may have another MAC address"
     );
-    let vlan = |id: u16| -> PolicyChange {
+    let vlan = |id: u16| -> SettingsChange {
         serde_json::from_value(serde_json::json!({"vlan": {"mode": "access", "id": id}})).unwrap()
     };
-    model.change_policy("b", &vlan(10)).unwrap();
-    assert_eq!(model.known_to_host(&b.name), [None; 2]);
-    model.change_policy("br0", &vlan(10)).unwrap();
-    assert_eq!(model.known_to_host(&b.name), both(&b));
+    model.change_settings("b", &vlan(10)).unwrap();
+    assert_eq!(model.host_neighbours(&b.key()), [None; 2]);
+    model.change_settings("br0", &vlan(10)).unwrap();
+    assert_eq!(model.host_neighbours(&b.key()), both(&b));
     let concerned = |name| model.leases_of(name).len();
     assert_eq!((concerned("br0"), concerned("b"), concerned("c")), (2, 1, 0));
-    model.set_published(&b.name, false);
-    assert_eq!(model.known_to_host(&b.name), [None; 2]);
+    model.set_in_snapshot(&b.key(), false);
+    assert_eq!(model.host_neighbours(&b.key()), [None; 2]);
 }

@@ -1,4 +1,4 @@
-use super::{Steps, carry_out, tear_down};
+use super::{Steps, execute, undo_all};
 
 /// Does nothing, but notes what it was told; fails where it is told to.
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Steps for Scribe {
 #[tokio::test]
 async fn applies_in_order() {
     let mut scribe = Scribe::default();
-    carry_out(&mut scribe, &[1, 2, 3]).await.unwrap();
+    execute(&mut scribe, &[1, 2, 3]).await.unwrap();
     assert_eq!(scribe.log, ["+1", "+2", "+3"]);
 }
 
@@ -37,7 +37,7 @@ async fn applies_in_order() {
 async fn undoes_in_reverse_what_was_done_before_the_failure() {
     for failing in 1..=3 {
         let mut scribe = Scribe { fail_apply: Some(failing), ..Scribe::default() };
-        let error = carry_out(&mut scribe, &[1, 2, 3]).await.unwrap_err();
+        let error = execute(&mut scribe, &[1, 2, 3]).await.unwrap_err();
         assert_eq!(error, format!("apply {failing}"));
         let done = 1..failing;
         let expected: Vec<_> = done
@@ -52,13 +52,13 @@ async fn undoes_in_reverse_what_was_done_before_the_failure() {
 #[tokio::test]
 async fn an_undo_that_fails_does_not_stop_the_others() {
     let mut scribe = Scribe { fail_apply: Some(4), fail_undo: vec![2], ..Scribe::default() };
-    assert_eq!(carry_out(&mut scribe, &[1, 2, 3, 4]).await.unwrap_err(), "apply 4");
+    assert_eq!(execute(&mut scribe, &[1, 2, 3, 4]).await.unwrap_err(), "apply 4");
     assert_eq!(scribe.log, ["+1", "+2", "+3", "-3", "-2", "-1"]);
 }
 
 #[tokio::test]
 async fn teardown_collects_errors_and_goes_on() {
     let mut scribe = Scribe { fail_undo: vec![1, 3], ..Scribe::default() };
-    assert_eq!(tear_down(&mut scribe, &[1, 2, 3]).await, ["undo 3", "undo 1"]);
+    assert_eq!(undo_all(&mut scribe, &[1, 2, 3]).await, ["undo 3", "undo 1"]);
     assert_eq!(scribe.log, ["-3", "-2", "-1"]);
 }

@@ -48,20 +48,38 @@ fn keeps_the_form_of_version_1() {
     assert_eq!(serde_json::to_value(document()).unwrap(), sample());
 }
 
-/// A document of before there were policies has none, and one without any is still written so.
+/// A document of before there were settings has none, and one without any is still written so.
 #[test]
-fn policies_are_kept_where_they_differ_from_the_default() {
+fn settings_are_stored_where_they_differ_from_the_default() {
     let mut document = document();
-    assert!(document.attachments[0].policy.is_default());
-    assert!(document.networks[0].host_policy.is_of_host());
+    assert!(document.attachments[0].settings.is_default());
+    assert!(document.networks[0].host_settings.is_of_host());
     let vlan = |id| serde_json::from_value(json!({"mode": "access", "id": id})).unwrap();
-    document.attachments[0].policy.vlan = vlan(10);
-    document.networks[0].host_policy.vlan = vlan(20);
+    document.attachments[0].settings.vlan = vlan(10);
+    document.networks[0].host_settings.vlan = vlan(20);
     let written = serde_json::to_value(&document).unwrap();
-    let policy = &written["attachments"][0]["policy"];
-    assert_eq!(policy["vlan"], json!({"mode": "access", "id": 10}));
-    assert_eq!((&policy["guard"], &policy["isolation"]), (&json!("on"), &json!("none")));
+    let settings = &written["attachments"][0]["settings"];
+    assert_eq!(settings["vlan"], json!({"mode": "access", "id": 10}));
+    assert_eq!((&settings["guard"], &settings["isolation"]), (&json!("on"), &json!("none")));
     assert_eq!(serde_json::from_value::<Document>(written).unwrap(), document);
+}
+
+/// Earlier builds called the settings `policy` and `host_policy`.
+#[test]
+fn a_document_with_the_former_keys_still_loads() {
+    let mut document = document();
+    let vlan = |id| serde_json::from_value(json!({"mode": "access", "id": id})).unwrap();
+    document.attachments[0].settings.vlan = vlan(10);
+    document.networks[0].host_settings.vlan = vlan(20);
+    let mut former = serde_json::to_value(&document).unwrap();
+    for (list, key, old) in
+        [("attachments", "settings", "policy"), ("networks", "host_settings", "host_policy")]
+    {
+        let record = former[list][0].as_object_mut().unwrap();
+        let settings = record.remove(key).unwrap();
+        record.insert(old.to_owned(), settings);
+    }
+    assert_eq!(serde_json::from_value::<Document>(former).unwrap(), document);
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use fastpath::PortIndex;
 use wire::MacAddr;
 
-use crate::datapath::NetworkIndex;
+use crate::datapath::{Destination, NetworkIndex};
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,14 +53,14 @@ impl Key {
 
 /// The two buckets where a key may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct BucketPair {
     pub(super) first: u32,
     pub(super) second: u32,
 }
 
-impl Place {
+impl BucketPair {
     #[inline]
-    pub(super) const fn buckets(self) -> [usize; 2] {
+    pub(super) const fn indices(self) -> [usize; 2] {
         [self.first as usize, self.second as usize]
     }
 
@@ -76,8 +75,8 @@ impl Place {
 pub struct Learnt {
     /// Which address.
     pub key: Key,
-    /// Where.
-    pub port: PortIndex,
+    /// Where it lives.
+    pub destination: Destination,
 }
 
 /// What learning came to.
@@ -91,8 +90,8 @@ pub enum Outcome {
     New,
     /// It was on another port.
     Moved {
-        /// Which one.
-        from: PortIndex,
+        /// The former one.
+        from: Destination,
     },
     /// It is static; what was seen does not count.
     Static,
@@ -104,14 +103,14 @@ pub enum Outcome {
 
 /// Entries that may be learnt, at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shares {
+pub struct FdbQuota {
     /// In the network.
     pub network: usize,
     /// On the port.
     pub port: usize,
 }
 
-impl Shares {
+impl FdbQuota {
     /// As many as fit.
     pub const ALL: Self = Self { network: usize::MAX, port: usize::MAX };
 }
@@ -126,7 +125,7 @@ pub struct FdbRow {
     /// MAC address.
     pub mac: MacAddr,
     /// Where it lives.
-    pub port: PortIndex,
+    pub destination: Destination,
     /// How long ago it was seen.
     pub age: Duration,
     /// Set by hand.

@@ -260,7 +260,7 @@ fn what_cannot_be_judged_does_not_pass() {
         bad_option,
         with_tags(datagram(OWN4.into(), 1, 2), 3),
     ] {
-        assert_eq!(judge(&frame), Err(DropReason::Unjudged), "{frame:02x?}");
+        assert_eq!(judge(&frame), Err(DropReason::UnverifiableHeaders), "{frame:02x?}");
     }
 }
 

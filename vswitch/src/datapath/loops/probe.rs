@@ -39,15 +39,15 @@ const TAGS: usize = 2;
 const SIGNED: std::ops::Range<usize> = 14..28;
 const TAG: std::ops::Range<usize> = 28..36;
 
-/// A probe for a port, the `given`th that has its slot.
-pub(super) fn build(key: [u64; 2], port: PortIndex, given: u32) -> [u8; PROBE_LEN] {
+/// A probe for a port, whose slot is in this `generation`.
+pub(super) fn build(key: [u64; 2], port: PortIndex, generation: u32) -> [u8; PROBE_LEN] {
     let mut frame = [0; PROBE_LEN];
     frame[..6].copy_from_slice(&PROBE_DST.0);
     frame[6..12].copy_from_slice(&PROBE_SRC.0);
     frame[12..14].copy_from_slice(&ETHERTYPE);
     frame[14..22].copy_from_slice(MAGIC);
     frame[22..24].copy_from_slice(&port.0.to_be_bytes());
-    frame[24..28].copy_from_slice(&given.to_be_bytes());
+    frame[24..28].copy_from_slice(&generation.to_be_bytes());
     let tag = tag(key, &frame[SIGNED]);
     frame[TAG].copy_from_slice(&tag.to_be_bytes());
     frame
@@ -67,8 +67,8 @@ pub(super) fn parse(key: [u64; 2], bytes: &[u8]) -> Option<(PortIndex, u32)> {
     let genuine = frame[12..14] == ETHERTYPE
         && signed.starts_with(MAGIC)
         && tag(key, signed).to_be_bytes() == sent;
-    let given = u32::from_be_bytes(signed[10..14].try_into().ok()?);
-    genuine.then(|| (PortIndex(u16::from_be_bytes([signed[8], signed[9]])), given))
+    let generation = u32::from_be_bytes(signed[10..14].try_into().ok()?);
+    genuine.then(|| (PortIndex(u16::from_be_bytes([signed[8], signed[9]])), generation))
 }
 
 fn tag([k0, k1]: [u64; 2], bytes: &[u8]) -> u64 {

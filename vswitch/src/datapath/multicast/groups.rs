@@ -24,13 +24,13 @@ pub struct Groups {
     /// When a row has aged, or sooner.
     ages_s: u32,
     /// Rows of each port.
-    held: Vec<u16>,
+    rows_per_port: Vec<u16>,
     /// VLANs that are asked who listens, sorted.
     pub(super) domains: Vec<Domain>,
     /// When one of them is to be asked.
     pub(super) next_s: u32,
     /// Where each port is.
-    places: Vec<Option<(NetworkIndex, PortVlans)>>,
+    port_vlans: Vec<Option<(NetworkIndex, PortVlans)>>,
     /// Ports on which somebody has left a group, and somebody else may listen.
     pub(super) leaves: Vec<Leave>,
     /// Rows that there was no room for.
@@ -53,7 +53,7 @@ impl Domain {
         (self.network, self.vlan)
     }
 
-    pub(super) fn asked(&mut self, now_s: u32) {
+    pub(super) fn queried(&mut self, now_s: u32) {
         self.since_s.get_or_insert(now_s);
         self.next_s = now_s + QUERY_INTERVAL_S;
     }
@@ -78,27 +78,27 @@ impl Groups {
     }
 
     fn listen(&mut self, key: Key, port: PortIndex, until_s: u32) -> bool {
-        let is_news = match self.keys.binary_search(&(key, port)) {
+        let is_update = match self.keys.binary_search(&(key, port)) {
             Ok(at) => std::mem::replace(&mut self.until_s[at], until_s) != until_s,
-            Err(_) if self.held_by(port) >= GROUPS_PER_PORT_MAX => {
+            Err(_) if self.rows_of(port) >= GROUPS_PER_PORT_MAX => {
                 self.full += 1;
                 return false;
             }
             Err(_) => {
-                self.make_room(until_s.saturating_sub(MEMBERSHIP_S));
+                self.evict_for(until_s.saturating_sub(MEMBERSHIP_S));
                 let at = self.keys.partition_point(|&row| row < (key, port));
                 self.keys.insert(at, (key, port));
                 self.ports.insert(at, port);
                 self.until_s.insert(at, until_s);
-                if self.held.len() <= port.get() {
-                    self.held.resize(port.get() + 1, 0);
+                if self.rows_per_port.len() <= port.get() {
+                    self.rows_per_port.resize(port.get() + 1, 0);
                 }
-                self.held[port.get()] += 1;
+                self.rows_per_port[port.get()] += 1;
                 true
             }
         };
         self.ages_s = self.ages_s.min(until_s + 1);
-        is_news
+        is_update
     }
 
     /// Notes that somebody on a port no longer listens: the port is asked who does, and the row ends
@@ -129,8 +129,10 @@ impl Groups {
 
     /// Notes what another worker saw: that somebody listens until then.
     pub fn join_in(&mut self, snapshot: &Snapshot, learnt: Learnt, until_s: u32) {
-        if snapshot.reaches(learnt.port, learnt.key) {
-            self.listen(learnt.key, learnt.port, until_s);
+        if let Some(port) = learnt.destination.port()
+            && snapshot.reaches(port, learnt.key)
+        {
+            self.listen(learnt.key, port, until_s);
         }
     }
 
@@ -142,7 +144,7 @@ impl Groups {
 
     /// Brings what is asked in line with a snapshot that is new. On a VLAN that is new, or to which a
     /// port or a trunk came, nobody knows who listens: it is asked at once, and flooded until it answers.
-    pub(in crate::datapath) fn follow(&mut self, snapshot: &Snapshot) {
+    pub(in crate::datapath) fn apply_snapshot(&mut self, snapshot: &Snapshot) {
         let before = std::mem::take(&mut self.domains);
         for (network, conf) in snapshot.networks().filter(|(_, network)| network.conf.snooping) {
             for vlan in conf.members.domains() {
@@ -151,11 +153,11 @@ impl Groups {
                 self.domains.push(known.map_or(new, |at| before[at]));
             }
         }
-        let former = std::mem::take(&mut self.places);
+        let former = std::mem::take(&mut self.port_vlans);
         for (port, conf) in snapshot.ports() {
-            let place = (conf.network, conf.vlans.clone());
+            let current = (conf.network, conf.vlans.clone());
             let came = match former.get(port.get()).and_then(Option::as_ref) {
-                Some(former) => *former != place,
+                Some(former) => *former != current,
                 None => conf.vlans.is_trunk(),
             };
             let reached = |domain: &&mut Domain| {
@@ -165,8 +167,8 @@ impl Groups {
             for domain in self.domains.iter_mut().filter(|_| came).filter(reached) {
                 (domain.since_s, domain.next_s) = (None, 0);
             }
-            self.places.resize(port.get(), None);
-            self.places.push(Some(place));
+            self.port_vlans.resize(port.get(), None);
+            self.port_vlans.push(Some(current));
         }
         self.schedule();
     }
@@ -204,8 +206,8 @@ impl Groups {
     /// Whether everybody on a VLAN who listens has had the time to say so. Where nobody is asked, never.
     pub(super) fn knows(&self, key: Key, now_s: u32) -> bool {
         let id = (key.network(), key.vlan());
-        let asked = self.domains.binary_search_by_key(&id, Domain::id);
-        let since_s = asked.ok().and_then(|at| self.domains[at].since_s);
+        let domain = self.domains.binary_search_by_key(&id, Domain::id);
+        let since_s = domain.ok().and_then(|at| self.domains[at].since_s);
         since_s
             .is_some_and(|since_s| now_s.saturating_sub(since_s) > 2 * u32::from(QUERY_RESPONSE_S))
     }
@@ -219,11 +221,11 @@ impl Groups {
         self.ages_s = self.until_s.iter().min().map_or(u32::MAX, |&until_s| until_s + 1);
     }
 
-    pub(super) fn held_by(&self, port: PortIndex) -> usize {
-        self.held.get(port.get()).copied().unwrap_or(0).into()
+    pub(super) fn rows_of(&self, port: PortIndex) -> usize {
+        self.rows_per_port.get(port.get()).copied().unwrap_or(0).into()
     }
 
-    fn make_room(&mut self, now_s: u32) {
+    fn evict_for(&mut self, now_s: u32) {
         if self.keys.len() < GROUP_ROWS_MAX {
             return;
         }
@@ -231,12 +233,12 @@ impl Groups {
         if self.keys.len() < GROUP_ROWS_MAX {
             return;
         }
-        let fullest = (0..self.held.len()).max_by_key(|&port| self.held[port]);
+        let fullest = (0..self.rows_per_port.len()).max_by_key(|&port| self.rows_per_port[port]);
         if let Some(at) = self.ports.iter().position(|port| Some(port.get()) == fullest) {
             self.full += 1;
             self.keys.remove(at);
             self.until_s.remove(at);
-            self.held[self.ports.remove(at).get()] -= 1;
+            self.rows_per_port[self.ports.remove(at).get()] -= 1;
         }
     }
 
@@ -249,7 +251,7 @@ impl Groups {
                 self.until_s[kept] = self.until_s[at];
                 kept += 1;
             } else {
-                self.held[self.ports[at].get()] -= 1;
+                self.rows_per_port[self.ports[at].get()] -= 1;
             }
         }
         self.keys.truncate(kept);

@@ -61,7 +61,7 @@ fn a_port_has_its_share_and_who_has_most_makes_room() {
     }
     assert!(groups.join(key(7777), PortIndex(5000), 0));
     assert_eq!(groups.len(), GROUP_ROWS_MAX);
-    let held: usize = (1..=8).map(|port| groups.held_by(PortIndex(port))).sum();
+    let held: usize = (1..=8).map(|port| groups.rows_of(PortIndex(port))).sum();
     assert_eq!((held, modest), (8, 8), "nobody modest lost a row");
 }
 
@@ -112,7 +112,8 @@ fn another_worker_hears_of_a_leave() {
     };
     let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
     let snapshot = Snapshot::compile(vec![network], [(PortIndex(1), conf)]);
-    let (mut groups, row) = (Groups::default(), Learnt { key: key(1), port: PortIndex(1) });
+    let (mut groups, row) =
+        (Groups::default(), Learnt { key: key(1), destination: PortIndex(1).into() });
     groups.join_in(&snapshot, row, holds_until(10));
     groups.join_in(&snapshot, row, 22);
     groups.age(22);

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use vswitch_api::policy::limits::BitRate;
+use vswitch_api::port_settings::limits::BitRate;
 use wire::vnet::Flags;
 
 use super::*;
@@ -63,7 +63,7 @@ fn a_send_of_all_the_datagrams_that_it_may_have_fits_into_the_smallest_burst() {
     let mut frame = gso(128 * 100 - 12, 100);
     frame[1] = 5; // VIRTIO_NET_HDR_GSO_UDP_L4
     let cost = on_wire(&frame).frames;
-    let bucket = Bucket::new(Rate::frames(1.try_into().expect("in range")));
+    let bucket = TokenBucket::new(Rate::frames(1.try_into().expect("in range")));
     assert_eq!(cost, 128);
     assert!(bucket.pass(Nanos(1), cost));
 }

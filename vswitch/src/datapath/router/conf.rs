@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fastpath::PortIndex;
 use ipnet::IpNet;
+use nat::CompiledPolicy;
 use wire::MacAddr;
 
 /// How a network's gateway routes.
@@ -19,12 +20,12 @@ pub struct RouterConf {
     /// Every address of the host, the gateway's included.
     pub local: Vec<IpAddr>,
     /// What lies beyond.
-    pub beyond: Beyond,
+    pub egress: EgressMode,
 }
 
 /// What lies beyond the network and its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beyond {
+pub enum EgressMode {
     /// Nothing.
     Internal,
     /// Whatever the kernel routes to: all goes to the host's port.
@@ -49,9 +50,9 @@ pub struct UplinkConf {
     /// The host's routes.
     pub routes: Routes,
     /// The host's neighbours on the device.
-    pub neighbours: Neighbours,
+    pub neighbours: UplinkNeighbours,
     /// How addresses are translated.
-    pub policy: Arc<nat::Policy>,
+    pub policy: Arc<CompiledPolicy>,
 }
 
 /// Where the host would send what is for a prefix.
@@ -83,9 +84,9 @@ impl Routes {
 
 /// Who is where on the uplink's link.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Neighbours(Vec<(IpAddr, MacAddr)>);
+pub struct UplinkNeighbours(Vec<(IpAddr, MacAddr)>);
 
-impl Neighbours {
+impl UplinkNeighbours {
     /// These neighbours; of two with one address the first.
     pub fn new(rows: impl IntoIterator<Item = (IpAddr, MacAddr)>) -> Self {
         let mut rows: Vec<_> = rows.into_iter().collect();

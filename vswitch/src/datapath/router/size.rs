@@ -6,13 +6,13 @@
 
 use fastpath::Frame;
 use fastpath::limits::VNET_LEN;
-use nat::split::split;
+use wire::fragmenter::fragment_ipv4;
 use wire::meta::{L3, L4, Meta};
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{checksum, ipv4, ipv6, tcp, udp};
 
-use super::room::Room;
-use crate::datapath::batch::Slot;
+use super::forward::ForwardCtx;
+use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
 /// How a packet fits.
@@ -50,9 +50,9 @@ fn fit_long(meta: &Meta, bytes: &[u8], mtu: u32) -> Fit {
     if headers + u32::from(header.gso_size) <= mtu {
         return Fit::Whole;
     }
-    let room = mtu.saturating_sub(headers);
+    let payload = mtu.saturating_sub(headers);
     match header.gso_type {
-        GsoType::TcpV4 if may_cut && room >= SEGMENT_MIN => Fit::Resegmented(room as u16),
+        GsoType::TcpV4 if may_cut && payload >= SEGMENT_MIN => Fit::Resegmented(payload as u16),
         _ => Fit::TooBig,
     }
 }
@@ -80,23 +80,23 @@ pub(super) fn has_hops(meta: &Meta, ethernet: &[u8]) -> bool {
     }
 }
 
-impl Room<'_> {
+impl ForwardCtx<'_> {
     /// Makes a frame fit that goes on otherwise than whole. It has its new addresses.
     #[cold]
-    pub(super) fn make_fit(&mut self, slot: &mut Slot, fit: Fit, mtu: u32) {
+    pub(super) fn fit_to_mtu(&mut self, ctx: &mut FrameCtx, fit: Fit, mtu: u32) {
         let done = match fit {
-            Fit::Resegmented(size) => self.resegment(slot, size),
-            Fit::Fragmented => self.cut(slot, mtu),
+            Fit::Resegmented(size) => self.resegment(ctx, size),
+            Fit::Fragmented => self.fragment(ctx, mtu),
             Fit::Whole | Fit::TooBig => Ok(()),
         };
         if let Err(reason) = done {
-            slot.verdict = Verdict::Drop(reason);
+            ctx.verdict = Verdict::Drop(reason);
         }
     }
 
     /// Whoever cuts the frame will cut it so.
-    fn resegment(&mut self, slot: &Slot, size: u16) -> Result<(), DropReason> {
-        let bytes = self.pool.bytes_mut(&slot.frame).ok_or(DropReason::NoBuffer)?;
+    fn resegment(&mut self, ctx: &FrameCtx, size: u16) -> Result<(), DropReason> {
+        let bytes = self.pool.bytes_mut(&ctx.frame).ok_or(DropReason::NoBuffer)?;
         let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;
         bytes[..VNET_LEN].copy_from_slice(&Header { gso_size: size, ..header }.to_bytes());
         Ok(())
@@ -104,43 +104,44 @@ impl Room<'_> {
 
     /// The first fragment takes the packet's place, the others follow the batch. Their checksum is of the
     /// whole packet: it is completed before.
-    fn cut(&mut self, slot: &mut Slot, mtu: u32) -> Result<(), DropReason> {
-        let bytes = self.pool.bytes_mut(&slot.frame).ok_or(DropReason::NoBuffer)?;
+    fn fragment(&mut self, ctx: &mut FrameCtx, mtu: u32) -> Result<(), DropReason> {
+        let bytes = self.pool.bytes_mut(&ctx.frame).ok_or(DropReason::NoBuffer)?;
         let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;
         let ethernet = &mut bytes[VNET_LEN..];
         if header.flags.contains(Flags::NEEDS_CSUM) {
             checksum::complete_partial(ethernet, header.csum_start, header.csum_offset)
                 .map_err(|_| DropReason::Malformed)?;
         }
-        let mut whole = std::mem::take(&mut self.memory.whole);
+        let mut whole = std::mem::take(&mut self.state.scratch);
         whole.clear();
         whole.extend_from_slice(ethernet);
-        let cut = self.write_pieces(slot, &whole, mtu);
-        self.memory.whole = whole;
-        cut
+        let done = self.write_all(ctx, &whole, mtu);
+        self.state.scratch = whole;
+        done
     }
 
-    fn write_pieces(&mut self, slot: &mut Slot, whole: &[u8], mtu: u32) -> Result<(), DropReason> {
-        let mut pieces = split(&slot.meta, whole, mtu).map_err(|_| DropReason::Malformed)?;
-        let first = pieces.next_len().ok_or(DropReason::Malformed)?;
-        let write = |buffer: &mut [u8]| pieces.write_next(buffer);
-        slot.meta = self.write_piece(&mut slot.frame, first, write)?;
-        slot.segment = slot.meta.l3_len;
-        while let Some(len) = pieces.next_len() {
+    fn write_all(&mut self, ctx: &mut FrameCtx, whole: &[u8], mtu: u32) -> Result<(), DropReason> {
+        let mut fragments =
+            fragment_ipv4(&ctx.meta, whole, mtu).map_err(|_| DropReason::Malformed)?;
+        let first = fragments.next_len().ok_or(DropReason::Malformed)?;
+        let write = |buffer: &mut [u8]| fragments.write_next(buffer);
+        ctx.meta = self.write_fragment(&mut ctx.frame, first, write)?;
+        ctx.segment = ctx.meta.l3_len;
+        while let Some(len) = fragments.next_len() {
             let mut frame = self.pool.alloc().ok_or(DropReason::NoBuffer)?;
-            let written = self.write_piece(&mut frame, len, |buffer| pieces.write_next(buffer));
+            let written = self.write_fragment(&mut frame, len, |to| fragments.write_next(to));
             let Ok(meta) = written else {
                 self.pool.release(frame);
                 return written.map(drop);
             };
             self.stats.generated += 1;
             let segment = meta.l3_len;
-            self.memory.extra.push(Slot { frame, segment, meta, ..*slot });
+            self.state.emitted.push(FrameCtx { frame, segment, meta, ..*ctx });
         }
         Ok(())
     }
 
-    fn write_piece(
+    fn write_fragment(
         &mut self,
         frame: &mut Frame,
         len: usize,
@@ -149,8 +150,8 @@ impl Room<'_> {
         frame.set_len(VNET_LEN + len);
         let bytes = self.pool.bytes_mut(frame).ok_or(DropReason::NoBuffer)?;
         bytes[..VNET_LEN].fill(0);
-        let piece = &mut bytes[VNET_LEN..];
-        write(piece).ok_or(DropReason::NoBuffer)?;
-        Meta::parse(piece).map_err(|_| DropReason::Malformed)
+        let fragment = &mut bytes[VNET_LEN..];
+        write(fragment).ok_or(DropReason::NoBuffer)?;
+        Meta::parse(fragment).map_err(|_| DropReason::Malformed)
     }
 }

@@ -12,8 +12,8 @@ const PORTS: u16 = 1000;
 const NETWORKS: u16 = 4;
 const MACS_MAX: usize = 64;
 
-fn bucket(per_s: u64) -> Option<std::sync::Arc<Bucket>> {
-    Some(Bucket::new(Rate::frames(per_s.try_into().expect("in range"))).into())
+fn bucket(per_s: u64) -> Option<std::sync::Arc<TokenBucket>> {
+    Some(TokenBucket::new(Rate::frames(per_s.try_into().expect("in range"))).into())
 }
 
 /// Ports on four networks, each with the limits of a container; some with rates.
@@ -26,7 +26,7 @@ fn crowd(random: &mut Random) -> Sim {
         let storm = Storm { broadcast: bucket(20), multicast: bucket(20), unknown: bucket(20) };
         let rate = || {
             let rate = Rate::bits(80_000.try_into().expect("in range"));
-            rates[usize::from(port)].then(|| Bucket::new(rate).into())
+            rates[usize::from(port)].then(|| TokenBucket::new(rate).into())
         };
         *limits = PortLimits {
             rate_in: rate(),
@@ -99,7 +99,7 @@ fn siege(seed: u64) {
             }
         }
         for &port in &hostile {
-            assert!(sim.state().fdb.held_by(PortIndex(port)) <= MACS_MAX, "seed {seed}");
+            assert!(sim.state().fdb.entries_of(PortIndex(port).into()) <= MACS_MAX, "seed {seed}");
         }
         for (a, b) in honest.clone() {
             for port in [a, b] {

@@ -437,15 +437,18 @@ fn a_report_of_too_many_groups_is_read_in_part() {
 
 #[test]
 fn news_without_room_are_counted_and_without_peers_not_kept() {
-    let row = Learnt { key: Key::new(NetworkIndex(0), 0, mac(1)), port: fastpath::PortIndex(1) };
+    let row = Learnt {
+        key: Key::new(NetworkIndex(0), 0, mac(1)),
+        destination: fastpath::PortIndex(1).into(),
+    };
     let mut state = State::new(1, true);
-    let room = state.news.capacity();
-    for _ in 0..limits::NEWS_ROWS + 3 {
-        state.add_news(row, 10);
+    let capacity = state.fdb_sync.capacity();
+    for _ in 0..limits::FDB_SYNC_ROWS + 3 {
+        state.queue_fdb_sync(row, 10);
     }
-    assert_eq!((state.news.len(), state.news_lost), (limits::NEWS_ROWS, 3));
-    assert_eq!(state.news.capacity(), room, "nothing is allocated for a frame");
+    assert_eq!((state.fdb_sync.len(), state.fdb_sync_drops), (limits::FDB_SYNC_ROWS, 3));
+    assert_eq!(state.fdb_sync.capacity(), capacity, "nothing is allocated for a frame");
     let mut alone = State::new(1, false);
-    alone.add_news(row, 10);
-    assert_eq!((alone.news.len(), alone.news_lost), (0, 0));
+    alone.queue_fdb_sync(row, 10);
+    assert_eq!((alone.fdb_sync.len(), alone.fdb_sync_drops), (0, 0));
 }

@@ -2,9 +2,9 @@
 
 mod errors;
 mod fragments;
-mod home;
+mod neighbour_queue;
+mod net;
 mod out;
 mod published;
 mod several;
 mod storm;
-mod waiting;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use fastpath::engine::memory::MemoryEngine;
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::VNET_LEN;
-use fastpath::{Bell, Frame, Nanos, Pool, PortIndex};
+use fastpath::{Frame, Nanos, Pool, PortIndex, Waker};
 use wire::MacAddr;
 
 use crate::datapath::*;
-use crate::worker::{Handover, News};
+use crate::worker::{FdbSync, HandoffQueues};
 
 mod replay;
 
@@ -40,8 +40,8 @@ struct Worker {
     pool: Pool,
     state: State,
     stats: Stats,
-    news: News,
-    handover: Handover,
+    fdb_sync: FdbSync,
+    handoff: HandoffQueues,
 }
 
 thread_local! {
@@ -57,16 +57,16 @@ pub(super) fn with_workers(workers: usize, seed: u64, test: impl FnOnce()) {
 }
 
 fn workers(count: usize) -> Vec<Worker> {
-    let bells: Vec<_> = (0..count).map(|_| Bell::new().expect("a bell")).collect();
-    let ends = News::mesh(count).into_iter().zip(Handover::mesh(&bells));
-    let worker = |(id, (news, handover)): (usize, (News, Handover))| Worker {
+    let wakers: Vec<_> = (0..count).map(|_| Waker::new().expect("an eventfd")).collect();
+    let ends = FdbSync::mesh(count).into_iter().zip(HandoffQueues::mesh(&wakers));
+    let worker = |(id, (fdb_sync, handoff)): (usize, (FdbSync, HandoffQueues))| Worker {
         engine: MemoryEngine::new(),
         pool: Pool::new(BUFFERS).expect("memory"),
-        state: State::new(0x5eed + id as u64, news.has_peers())
-            .with_share(nat::Share::new(id, count)),
+        state: State::new(0x5eed + id as u64, fdb_sync.has_peers())
+            .with_shard_spec(nat::ShardSpec::new(id, count)),
         stats: Stats::default(),
-        news,
-        handover,
+        fdb_sync,
+        handoff,
     };
     ends.enumerate().map(worker).collect()
 }
@@ -174,12 +174,12 @@ impl Sim {
     }
 
     /// Frames that wait.
-    pub(super) fn held(&self) -> usize {
-        self.workers.iter().map(|worker| worker.state.held()).sum()
+    pub(super) fn queued(&self) -> usize {
+        self.workers.iter().map(|worker| worker.state.queued()).sum()
     }
 
     /// What the routers of all workers remember.
-    pub(super) fn routers(&mut self) -> impl Iterator<Item = &mut Memory> {
+    pub(super) fn routers(&mut self) -> impl Iterator<Item = &mut RouterState> {
         self.workers.iter_mut().filter_map(|worker| worker.state.router.as_deref_mut())
     }
 
@@ -193,9 +193,9 @@ impl Sim {
         self.routers().map(|router| router.len()).sum()
     }
 
-    /// Frames that one worker handed over to another.
-    pub(super) fn handed_over(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.stats.handed_over).sum()
+    /// Frames that one worker handed off to another.
+    pub(super) fn handed_off(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.stats.handed_off).sum()
     }
 
     /// The clock.
@@ -230,9 +230,10 @@ impl Sim {
     pub(super) fn query(&mut self) {
         for (id, worker) in self.workers.iter_mut().enumerate() {
             let Worker { engine, pool, state, stats, .. } = worker;
+            let conf = TickConf { is_querier: id == 0, is_idle: true };
             // As a worker does.
-            state.follow(&self.snapshot);
-            tick(self.now, (id == 0, true), pool, &self.snapshot, state, stats, engine);
+            state.apply_snapshot(&self.snapshot);
+            tick(self.now, conf, pool, &self.snapshot, state, stats, engine);
         }
         self.run();
     }
@@ -289,15 +290,15 @@ impl Sim {
         loop {
             let mut is_last = true;
             for (_, worker) in self.workers.iter_mut().enumerate().filter(|(id, _)| runs(*id)) {
-                let Worker { engine, pool, state, stats, news, handover } = worker;
+                let Worker { engine, pool, state, stats, fdb_sync, handoff } = worker;
                 engine.round(pool, Wait::No, batch.incoming()).expect("memory");
                 is_last &= batch.is_empty() && !engine.is_busy();
-                state.follow(&self.snapshot);
-                news.hear(&self.snapshot, state);
-                is_last &= !handover.take(pool, state, stats);
+                state.apply_snapshot(&self.snapshot);
+                fdb_sync.drain(&self.snapshot, state);
+                is_last &= !handoff.recv(pool, state, stats);
                 run(self.now, &mut batch, pool, &self.snapshot, state, stats, engine);
-                handover.give(pool, state, stats);
-                news.tell(&mut state.news);
+                handoff.send(pool, state, stats);
+                fdb_sync.broadcast(&mut state.fdb_sync);
                 state.fdb.sweep(self.now.seconds(), &self.snapshot);
             }
             if is_last {
@@ -322,8 +323,8 @@ impl Sim {
     /// The law of conservation, and no buffer lost.
     pub(super) fn check(&self) {
         self.workers.iter().for_each(|worker| worker.check(self.confs.len().max(64) as u16));
-        let taken: u64 = self.workers.iter().map(|worker| worker.stats.taken_over).sum();
-        assert_eq!(taken, self.handed_over(), "between workers");
+        let taken: u64 = self.workers.iter().map(|worker| worker.stats.handoff_received).sum();
+        assert_eq!(taken, self.handed_off(), "between workers");
     }
 }
 
@@ -338,9 +339,9 @@ impl Worker {
         for port in 0..ports {
             sum += self.counters(port);
         }
-        let (stats, held) = (&self.stats, self.state.held());
-        let came = sum.rx_frames + stats.generated + stats.flood_copies + stats.taken_over;
-        let went = sum.tx_frames + sum.drops_total() + stats.consumed + stats.handed_over;
+        let (stats, held) = (&self.stats, self.state.queued());
+        let came = sum.rx_frames + stats.generated + stats.flood_copies + stats.handoff_received;
+        let went = sum.tx_frames + sum.drops_total() + stats.consumed + stats.handed_off;
         let lost = "frames appeared or vanished";
         assert_eq!(came, went + held as u64, "{lost}: {sum:?} {stats:?}");
         assert_eq!(self.pool.available() + held, BUFFERS, "a buffer was lost");

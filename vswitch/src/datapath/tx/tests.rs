@@ -27,7 +27,7 @@ fn a_port_for_which_no_holder_is_left_is_counted() {
     others.push(pool.share(&frame).expect("the last holder"));
     let (mut stats, mut sent) = (Stats::default(), Sent::default());
     let from = PortIndex(9);
-    share(frame, from, (0..4).map(PortIndex), &mut pool, &mut stats, &mut sent);
+    fan_out(frame, from, (0..4).map(PortIndex), &mut pool, &mut stats, &mut sent);
     let dropped = stats.port_drops(from)[DropReason::NoBuffer as usize];
     assert_eq!((sent.0.len() as u64, dropped), (1, 3));
     assert_eq!(1 + stats.flood_copies, sent.0.len() as u64 + dropped, "conservation");
@@ -47,7 +47,7 @@ fn a_flood_leaves_out_ports_on_their_way_in_or_out() {
     {
         let frame = pool.alloc_with(&[7; 60]).expect("a buffer");
         let copies = stats.flood_copies;
-        share(frame, from, targets.into_iter().map(PortIndex), &mut pool, &mut stats, &mut sent);
+        fan_out(frame, from, targets.into_iter().map(PortIndex), &mut pool, &mut stats, &mut sent);
         let reached: Vec<_> = reached.into_iter().map(PortIndex).collect();
         assert_eq!(std::mem::take(&mut sent.0), reached);
         assert_eq!(stats.flood_copies - copies, (reached.len() as u64).saturating_sub(1));

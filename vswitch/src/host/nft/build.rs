@@ -9,7 +9,7 @@ use vswitch_sys::{Batch, Chain, ChainType, Hook, MsgType, Policy, Rule, Table};
 
 /// Where a chain is called from.
 #[derive(Clone, Copy)]
-pub(super) enum At<'a> {
+pub(super) enum ChainHook<'a> {
     /// Other chains.
     Jump,
     /// The ingress of a device.
@@ -38,18 +38,18 @@ impl<'a> Writer<'a> {
         self.sets
     }
 
-    pub(super) fn chain(&mut self, name: &CStr, at: At<'_>) -> Chain<'a> {
+    pub(super) fn chain(&mut self, name: &CStr, at: ChainHook<'_>) -> Chain<'a> {
         let mut chain = Chain::new(name, self.table);
         match at {
-            At::Jump => {}
-            At::Ingress(device, priority) => {
+            ChainHook::Jump => {}
+            ChainHook::Ingress(device, priority) => {
                 // The number of the ingress hook of this family is that of prerouting in others.
                 chain.set_hook(Hook::PreRouting, priority);
                 chain.set_type(ChainType::Filter);
                 chain.set_device(device);
                 chain.set_policy(Policy::Accept);
             }
-            At::Stack(kind, hook, priority) => {
+            ChainHook::Stack(kind, hook, priority) => {
                 chain.set_hook(hook, priority);
                 chain.set_type(kind);
                 chain.set_policy(Policy::Accept);

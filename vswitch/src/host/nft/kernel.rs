@@ -300,8 +300,8 @@ fn write(rules: &Rules, flags: Flags, name: &CString) -> (Batch, [usize; 3]) {
         let mut writer = Writer::new(&mut batch, &table, sets);
         if family == ProtoFamily::NetDev {
             netdev::bridge(&mut writer, &rules.bridge);
-            if let Some(handover) = &rules.handover {
-                netdev::uplink(&mut writer, handover);
+            if let Some(redirect) = &rules.redirect {
+                netdev::uplink(&mut writer, redirect);
             }
         } else {
             nat::tables(&mut writer, rules, v6);

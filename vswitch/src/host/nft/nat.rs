@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg};
 use vswitch_sys::{Chain, ChainType, Hook};
 
-use super::build::{At, Which, Writer, address_in, device_is, l4proto_is, port_in, text};
+use super::build::{ChainHook, Which, Writer, address_in, device_is, l4proto_is, port_in, text};
 use super::rules::{Forward, Rules};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
@@ -35,14 +35,15 @@ pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
 /// The rules of one family.
 pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     let by_kernel = !rules.nat.masquerade.is_empty();
-    let output = writer.chain(c"output", At::Stack(ChainType::Nat, Hook::Out, PRIORITY_DNAT));
+    let output =
+        writer.chain(c"output", ChainHook::Stack(ChainType::Nat, Hook::Out, PRIORITY_DNAT));
     if v6 {
         let loopback = address_in(Which::Destination, host(std::net::Ipv6Addr::LOCALHOST.into()));
         writer.rule(&output, &[&loopback, &[Expr::accept()]]);
     }
     forwards(writer, &output, rules, v6);
     if by_kernel {
-        let prerouting = At::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
+        let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);
         forwards(writer, &chain, rules, v6);
         forward_only_published(writer, &rules.bridge);
@@ -108,7 +109,7 @@ fn translate(
 fn forward_only_published(writer: &mut Writer<'_>, bridge: &str) {
     /// `NF_CT_STATE_BIT` of established and related.
     const ANSWERS: u32 = 0b110;
-    let chain = writer.chain(c"forward", At::Stack(ChainType::Filter, Hook::Forward, 0));
+    let chain = writer.chain(c"forward", ChainHook::Stack(ChainType::Filter, Hook::Forward, 0));
     let name = text(bridge);
     let inwards =
         [device_is(Meta::OifName, Cmp::Eq, &name), device_is(Meta::IifName, Cmp::Neq, &name)];
@@ -124,7 +125,7 @@ fn forward_only_published(writer: &mut Writer<'_>, bridge: &str) {
 }
 
 fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
-    let at = At::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY_SNAT);
+    let at = ChainHook::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY_SNAT);
     let chain = writer.chain(c"postrouting", at);
     let bridge = text(&rules.bridge);
     let to_bridge = device_is(Meta::OifName, Cmp::Eq, &bridge);

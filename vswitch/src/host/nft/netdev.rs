@@ -19,8 +19,8 @@ use vswitch_sys::Chain;
 use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 
-use super::build::{At, Which, Writer, address_in, l4proto_is, payload_is, port_in, text};
-use super::rules::{Handover, Interval};
+use super::build::{ChainHook, Which, Writer, address_in, l4proto_is, payload_is, port_in, text};
+use super::rules::{IngressRedirect, Interval};
 
 /// Before whatever else may be there.
 const PRIORITY: i32 = -450;
@@ -99,7 +99,7 @@ struct Ours<'a> {
 
 /// Keeps containers from the loopback addresses, for which `route_localnet` opens the bridge.
 pub(super) fn bridge(writer: &mut Writer<'_>, name: &str) {
-    let chain = writer.chain(c"bridge", At::Ingress(&text(name), PRIORITY));
+    let chain = writer.chain(c"bridge", ChainHook::Ingress(&text(name), PRIORITY));
     let ipv4 = protocol_is(V4.ethertype);
     for which in [Which::Source, Which::Destination] {
         writer
@@ -108,27 +108,27 @@ pub(super) fn bridge(writer: &mut Writer<'_>, name: &str) {
 }
 
 /// Hands over between the NIC and the uplink TAP, in both directions.
-pub(super) fn uplink(writer: &mut Writer<'_>, handover: &Handover) {
-    let chain = writer.chain(c"switch", At::Ingress(&text(&handover.tap.0), PRIORITY));
-    let own = payload_is(Base::Link, 0, &handover.tap_mac.0);
+pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
+    let chain = writer.chain(c"switch", ChainHook::Ingress(&text(&redirect.tap.0), PRIORITY));
+    let own = payload_is(Base::Link, 0, &redirect.tap_mac.0);
     writer.rule(&chain, &[&own, &[Expr::counter(), Expr::accept()]]);
-    let Some((device, index)) = &handover.device else {
+    let Some((device, index)) = &redirect.device else {
         writer.rule(&chain, &[&[Expr::counter(), Expr::drop()]]);
         return;
     };
     writer.rule(&chain, &[&[Expr::counter()], &forward_to(*index)]);
 
-    let chain = writer.chain(c"uplink", At::Ingress(&text(device), PRIORITY));
+    let chain = writer.chain(c"uplink", ChainHook::Ingress(&text(device), PRIORITY));
     for tag in [0x8100_u16, 0x88a8] {
         let tagged = payload_is(Base::Link, 12, &tag.to_be_bytes());
         writer.rule(&chain, &[&tagged, &[Expr::accept()]]);
     }
     for layout in [&V4, &V6] {
         let name = layout.name("in");
-        let inner = writer.chain(&name, At::Jump);
+        let inner = writer.chain(&name, ChainHook::Jump);
         writer.rule(&chain, &[&protocol_is(layout.ethertype), &[Expr::jump(&name)]]);
-        let intervals = handover.intervals(layout.version == '6');
-        family(writer, &inner, layout, handover, &intervals);
+        let intervals = redirect.intervals(layout.version == '6');
+        family(writer, &inner, layout, redirect, &intervals);
     }
 }
 
@@ -137,20 +137,20 @@ fn family(
     writer: &mut Writer<'_>,
     chain: &Chain<'_>,
     layout: &Layout,
-    handover: &Handover,
+    redirect: &IngressRedirect,
     intervals: &[Interval],
 ) {
     let is_ours = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (layout.version == '4');
-    for subnet in handover.subnets.iter().filter(is_ours) {
+    for subnet in redirect.subnets.iter().filter(is_ours) {
         // Nobody outside reaches a container by its own address, or passes for one.
         for which in [Which::Source, Which::Destination] {
             let ours = address_in(which, *subnet);
             writer.rule(chain, &[&ours, &[Expr::counter(), Expr::drop()]]);
         }
     }
-    let ours = sets(writer, layout, handover, intervals);
+    let ours = sets(writer, layout, redirect, intervals);
     let name = layout.name("local");
-    let local = writer.chain(&name, At::Jump);
+    let local = writer.chain(&name, ChainHook::Jump);
     let destination =
         Expr::payload(Base::Network, layout.destination, layout.address.size() as u32, Reg::R0);
     let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.local)];
@@ -167,9 +167,9 @@ fn family(
         writer.rule(&local, &[&[destination], &port, &at, &ours.forward]);
     }
     let name = layout.name("icmp");
-    let icmp = writer.chain(&name, At::Jump);
+    let icmp = writer.chain(&name, ChainHook::Jump);
     writer.rule(&local, &[&l4proto_is(layout.icmp), &[Expr::jump(&name)]]);
-    copies(writer, &icmp, layout, handover, &ours);
+    copies(writer, &icmp, layout, redirect, &ours);
 }
 
 /// Echo replies, and errors about packets of ours.
@@ -177,16 +177,16 @@ fn copies(
     writer: &mut Writer<'_>,
     chain: &Chain<'_>,
     layout: &Layout,
-    handover: &Handover,
+    redirect: &IngressRedirect,
     ours: &Ours<'_>,
 ) {
-    let (first, last) = (*handover.snat_ports.start(), *handover.snat_ports.end());
+    let (first, last) = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
     let is_type = |kind: u8| payload_is(Base::Transport, 0, &[kind]);
     let reply = is_type(layout.echo_reply);
     writer.rule(chain, &[&reply, &port_in(4, first, last), &[Expr::counter()], &ours.copy]);
 
     let name = layout.name("error");
-    let error = writer.chain(&name, At::Jump);
+    let error = writer.chain(&name, ChainHook::Jump);
     let no_options = payload_is(Base::Transport, 8, &[0x45]);
     let quoted: &[Expr] = if layout.version == '4' { &no_options } else { &[] };
     for kind in layout.errors {
@@ -217,15 +217,15 @@ fn copies(
 fn sets<'a>(
     writer: &mut Writer<'a>,
     layout: &Layout,
-    handover: &Handover,
+    redirect: &IngressRedirect,
     intervals: &[Interval],
 ) -> Ours<'a> {
     let v4 = layout.version == '4';
     let mut local = writer.set(&layout.name("local"), &[layout.address]);
     let addresses: std::collections::BTreeSet<IpAddr> = if v4 {
-        handover.local4.iter().copied().map(IpAddr::V4).collect()
+        redirect.local4.iter().copied().map(IpAddr::V4).collect()
     } else {
-        handover.local6.iter().copied().map(IpAddr::V6).collect()
+        redirect.local6.iter().copied().map(IpAddr::V6).collect()
     };
     for address in addresses {
         let octets = octets(address);
@@ -250,8 +250,8 @@ fn sets<'a>(
         set.put(writer.batch);
     }
     let [load, hand] =
-        [Expr::immediate(Reg::R0, &handover.tap.1.to_ne_bytes()), Expr::dup(Reg::R0)];
-    let forward = forward_to(handover.tap.1);
+        [Expr::immediate(Reg::R0, &redirect.tap.1.to_ne_bytes()), Expr::dup(Reg::R0)];
+    let forward = forward_to(redirect.tap.1);
     Ours { local, ports, at_address, forward, copy: [load, hand, Expr::accept()] }
 }
 

@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use wire::MacAddr;
 
 use super::kernel::Tables;
-use super::{Forward, Handover, Nat, Protocol, Published, Rules};
+use super::{Forward, IngressRedirect, Nat, Protocol, Published, Rules};
 
 /// Loads one rule of each kind in a network namespace of a thread, which goes with it.
 ///
@@ -27,7 +27,7 @@ pub fn probe() -> Result<(), String> {
 
 fn rules(nic: &Tap, tap: &Tap) -> Rules {
     let published = |protocol| Published { address: None, protocol, ports: 8080..=8090 };
-    let handover = Handover {
+    let redirect = IngressRedirect {
         device: Some((nic.name.clone(), nic.ifindex)),
         tap: (tap.name.clone(), tap.ifindex),
         tap_mac: MacAddr([2, 0, 0, 0, 0, 1]),
@@ -44,7 +44,7 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         to_port: 8080,
     };
     let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
-    Rules { bridge: "br0".to_owned(), handover: Some(handover), nat }
+    Rules { bridge: "br0".to_owned(), redirect: Some(redirect), nat }
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub(crate) struct Forward {
 
 /// What is handed over between a NIC and the uplink TAP.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Handover {
+pub(crate) struct IngressRedirect {
     /// The NIC; none while it is gone.
     pub(crate) device: Option<(String, u32)>,
     /// Name and index of the uplink TAP.
@@ -89,7 +89,7 @@ pub(crate) struct Nat {
 pub(crate) struct Rules {
     /// The bridge's name, which must exist.
     pub(crate) bridge: String,
-    pub(crate) handover: Option<Handover>,
+    pub(crate) redirect: Option<IngressRedirect>,
     pub(crate) nat: Nat,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Interval {
     pub(super) last: u16,
 }
 
-impl Handover {
+impl IngressRedirect {
     /// What is ours of a family, in intervals that do not overlap (the kernel refuses those that do), in order.
     pub(super) fn intervals(&self, v6: bool) -> Vec<Interval> {
         let snat = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| Published {

@@ -3,12 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use testkit::packet::{ethernet, icmp, ipv4, ipv6, ports};
+use testkit::{Wire, attempt, in_namespace, in_namespace_async, nft, run_line as run};
 use wire::MacAddr;
 
 use super::kernel::Tables;
-use super::{Firewall, Forward, Handover, Nat, Protocol, Published, Rules, remove_left_over};
-use crate::host::lab::{
-    Wire, attempt, ethernet, icmp, in_namespace, in_namespace_async, ipv4, ipv6, nft, ports, run,
+use super::{
+    Firewall, Forward, IngressRedirect, Nat, Protocol, Published, Rules, remove_stale_tables,
 };
 use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
 use vswitch_sys::table::Flags;
@@ -52,7 +53,7 @@ impl Host {
     }
 
     fn rules(&self, published: Vec<Published>) -> Rules {
-        let handover = Handover {
+        let redirect = IngressRedirect {
             device: Some(("eth0".into(), self.nic.tap.ifindex)),
             tap: ("up0".into(), self.uplink.tap.ifindex),
             tap_mac: MacAddr(TAP),
@@ -62,7 +63,7 @@ impl Host {
             snat_ports: 20_000..=32_767,
             published,
         };
-        Rules { bridge: "br0".into(), handover: Some(handover), nat: Nat::default() }
+        Rules { bridge: "br0".into(), redirect: Some(redirect), nat: Nat::default() }
     }
 
     /// How many packets the host's stack has seen by a way.
@@ -250,7 +251,7 @@ fn without_a_nic_the_switch_sends_nowhere() {
     in_namespace_async(|| async {
         let host = Host::new();
         let mut rules = host.rules(Vec::new());
-        rules.handover.as_mut().unwrap().device = None;
+        rules.redirect.as_mut().unwrap().device = None;
         let _firewall = Firewall::start(rules).await.unwrap();
         host.uplink.send(&ethernet(NIC, 0x0800, &ipv4((HOST4, FAR4), UDP, 0, &ports(25_000, 9))));
         host.nic.received();
@@ -410,9 +411,9 @@ fn what_a_crash_left_is_adopted_and_removed() {
         drop(firewall);
         assert_eq!(run("nft list ruleset"), before);
         crash();
-        remove_left_over("br0").unwrap();
+        remove_stale_tables("br0").unwrap();
         assert_eq!(run("nft list ruleset"), before);
-        remove_left_over("br0").unwrap();
+        remove_stale_tables("br0").unwrap();
     });
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::host::limits::{PROXY_CONNECT_MAX, PROXY_CONNECTIONS_MAX};
 
 /// Carries connections to one port for as long as it is polled; those from elsewhere are closed.
-pub(super) async fn carry_all(listener: TcpListener, to: SocketAddr) {
+pub(super) async fn relay_all(listener: TcpListener, to: SocketAddr) {
     let places = Arc::new(Semaphore::new(PROXY_CONNECTIONS_MAX));
     // Its connections end with this task.
     let mut connections = JoinSet::new();
@@ -20,7 +20,7 @@ pub(super) async fn carry_all(listener: TcpListener, to: SocketAddr) {
         match listener.accept().await {
             Ok((client, from)) if from.ip().is_loopback() => {
                 connections.spawn(async move {
-                    carry(client, to).await;
+                    relay(client, to).await;
                     drop(place);
                 });
             }
@@ -33,7 +33,7 @@ pub(super) async fn carry_all(listener: TcpListener, to: SocketAddr) {
     }
 }
 
-async fn carry(mut client: TcpStream, to: SocketAddr) {
+async fn relay(mut client: TcpStream, to: SocketAddr) {
     let connected = tokio::time::timeout(PROXY_CONNECT_MAX, TcpStream::connect(to)).await;
     let Ok(Ok(mut container)) = connected else {
         tracing::debug!(%to, "the container does not answer a connection to [::1]");

@@ -22,7 +22,7 @@ use crate::host::limits::{PROXY_CLIENT_DATAGRAMS, PROXY_CLIENT_IDLE, PROXY_CONNE
 const DATAGRAM_MAX: usize = 65_535;
 
 /// Carries datagrams to one port for as long as it is polled; those from elsewhere are dropped.
-pub(super) async fn carry_all(socket: UdpSocket, to: SocketAddr) {
+pub(super) async fn relay_all(socket: UdpSocket, to: SocketAddr) {
     let socket = Arc::new(socket);
     let mut clients = HashMap::<SocketAddr, mpsc::Sender<Box<[u8]>>>::new();
     // They end with this task. Each says whose it was.
@@ -63,7 +63,7 @@ pub(super) async fn carry_all(socket: UdpSocket, to: SocketAddr) {
         // Only this task keeps the socket, so that its port is free when it has ended.
         let back = Arc::downgrade(&socket);
         tasks.spawn(async move {
-            if let Err(error) = carry(from, receiver, &back, to).await {
+            if let Err(error) = relay(from, receiver, &back, to).await {
                 tracing::debug!(%from, %to, %error, "datagrams to [::1] are not carried");
             }
             from
@@ -72,7 +72,7 @@ pub(super) async fn carry_all(socket: UdpSocket, to: SocketAddr) {
 }
 
 /// One client's datagrams, until nothing comes any more.
-async fn carry(
+async fn relay(
     from: SocketAddr,
     mut datagrams: mpsc::Receiver<Box<[u8]>>,
     back: &Weak<UdpSocket>,

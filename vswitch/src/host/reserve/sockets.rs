@@ -15,7 +15,7 @@ use rustix::net::{
 };
 
 use super::ReserveError;
-use super::holders::{bound, holder, holder_of};
+use super::socket_owners::{bound, owner, owner_of_port};
 use crate::host::limits::{FREE_PORT_TRIES_MAX, RESERVED_SOCKETS_MAX};
 use crate::host::nft::{Protocol, Published};
 
@@ -24,39 +24,44 @@ const BACKLOG: i32 = 64;
 
 /// The ports of one publication, ours until it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct PortReservation {
     sockets: Vec<OwnedFd>,
     /// On [::] or [::1]: the port, and the socket for the proxy.
     pub(crate) served: Vec<(u16, OwnedFd)>,
     /// The range is too long for sockets: it goes into the kernel's setting.
-    pub(crate) by_setting: bool,
+    pub(crate) by_sysctl: bool,
 }
 
 /// Takes the ports of a publication; with port 0 a free one, which is named in the answer.
-pub(crate) fn hold(published: &Published) -> Result<(Published, Held), ReserveError> {
+pub(crate) fn reserve_ports(
+    published: &Published,
+) -> Result<(Published, PortReservation), ReserveError> {
     let (first, last) = (*published.ports.start(), *published.ports.end());
     if first == 0 {
         return if last == 0 {
-            hold_free(published)
+            reserve_free_port(published)
         } else {
             Err(ReserveError::ZeroRange(first, last))
         };
     }
     if published.ports.len() > RESERVED_SOCKETS_MAX {
         check_range(published)?;
-        return Ok((published.clone(), Held { by_setting: true, ..Held::default() }));
+        return Ok((
+            published.clone(),
+            PortReservation { by_sysctl: true, ..PortReservation::default() },
+        ));
     }
-    let mut held = Held::default();
+    let mut reservation = PortReservation::default();
     for port in published.ports.clone() {
-        hold_port(published, port, &mut held)?;
+        reserve_port(published, port, &mut reservation)?;
     }
-    Ok((published.clone(), held))
+    Ok((published.clone(), reservation))
 }
 
-fn hold_free(published: &Published) -> Result<(Published, Held), ReserveError> {
+fn reserve_free_port(published: &Published) -> Result<(Published, PortReservation), ReserveError> {
     for _ in 0..FREE_PORT_TRIES_MAX {
         let address = published.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let Some(first) = take(published.protocol, address, 0, false)? else { break };
+        let Some(first) = bind_socket(published.protocol, address, 0, false)? else { break };
         let failed = |error: Errno| ReserveError::Socket {
             port: 0,
             protocol: published.protocol,
@@ -66,56 +71,60 @@ fn hold_free(published: &Published) -> Result<(Published, Held), ReserveError> {
         let port = SocketAddr::try_from(name).map_err(failed)?.port();
         drop(first);
         let chosen = Published { ports: port..=port, ..published.clone() };
-        match hold(&chosen) {
+        match reserve_ports(&chosen) {
             Err(ReserveError::Taken { .. }) => {}
             done => return done,
         }
     }
-    Err(ReserveError::NoneFree(published.protocol))
+    Err(ReserveError::NoFreePort(published.protocol))
 }
 
-fn hold_port(published: &Published, port: u16, held: &mut Held) -> Result<(), ReserveError> {
+fn reserve_port(
+    published: &Published,
+    port: u16,
+    reservation: &mut PortReservation,
+) -> Result<(), ReserveError> {
     let protocol = published.protocol;
     let is_carried = protocol != Protocol::Sctp;
     if let Some(address) = published.address {
         // What reaches ::1 is served by the proxy.
         let is_served =
             is_carried && (address == Ipv6Addr::LOCALHOST || address == Ipv6Addr::UNSPECIFIED);
-        match take(protocol, address, port, is_served)? {
-            Some(socket) if is_served => held.served.push((port, socket)),
-            socket => held.sockets.extend(socket),
+        match bind_socket(protocol, address, port, is_served)? {
+            Some(socket) if is_served => reservation.served.push((port, socket)),
+            socket => reservation.sockets.extend(socket),
         }
         return Ok(());
     }
-    held.sockets.extend(take(protocol, Ipv4Addr::UNSPECIFIED.into(), port, false)?);
-    match take(protocol, Ipv6Addr::UNSPECIFIED.into(), port, is_carried)? {
-        Some(socket) if is_carried => held.served.push((port, socket)),
-        socket => held.sockets.extend(socket),
+    reservation.sockets.extend(bind_socket(protocol, Ipv4Addr::UNSPECIFIED.into(), port, false)?);
+    match bind_socket(protocol, Ipv6Addr::UNSPECIFIED.into(), port, is_carried)? {
+        Some(socket) if is_carried => reservation.served.push((port, socket)),
+        socket => reservation.sockets.extend(socket),
     }
     Ok(())
 }
 
 /// Binds a socket, to be served or only held; `None` where the kernel has no such protocol or family.
-fn take(
+fn bind_socket(
     protocol: Protocol,
     address: IpAddr,
     port: u16,
     served: bool,
 ) -> Result<Option<OwnedFd>, ReserveError> {
-    match try_take(protocol, SocketAddr::new(address, port), served) {
+    match try_bind(protocol, SocketAddr::new(address, port), served) {
         Ok(socket) => Ok(Some(socket)),
         Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT) => Ok(None),
         Err(Errno::ADDRNOTAVAIL) if address.is_unspecified() => Ok(None),
-        Err(Errno::ADDRNOTAVAIL) => Err(ReserveError::NotOurs(address)),
+        Err(Errno::ADDRNOTAVAIL) => Err(ReserveError::NotLocalAddress(address)),
         Err(Errno::ADDRINUSE) => {
             let at = Some(address).filter(|address| !address.is_unspecified());
-            Err(ReserveError::Taken { port, protocol, holder: holder_of(protocol, at, port) })
+            Err(ReserveError::Taken { port, protocol, owner: owner_of_port(protocol, at, port) })
         }
         Err(error) => Err(ReserveError::Socket { port, protocol, source: error.into() }),
     }
 }
 
-fn try_take(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd, Errno> {
+fn try_bind(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd, Errno> {
     let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
@@ -144,7 +153,7 @@ fn try_take(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd,
 /// A range that is too long for sockets: nobody may have a port of it now.
 fn check_range(published: &Published) -> Result<(), ReserveError> {
     let protocol = published.protocol;
-    let in_the_way = |bound: &super::holders::Bound| {
+    let in_the_way = |bound: &super::socket_owners::BoundSocket| {
         let meets = match published.address {
             Some(all) if all.is_unspecified() => {
                 bound.address.is_ipv4() == all.is_ipv4() || bound.address.is_unspecified()
@@ -156,12 +165,12 @@ fn check_range(published: &Published) -> Result<(), ReserveError> {
     };
     if let Some(address) = published.address {
         // Whether it is ours at all.
-        take(Protocol::Udp, address, 0, false)?;
+        bind_socket(Protocol::Udp, address, 0, false)?;
     }
     match bound(protocol).into_iter().find(in_the_way) {
         None => Ok(()),
         Some(taken) => {
-            Err(ReserveError::Taken { port: taken.port, protocol, holder: holder(taken.inode) })
+            Err(ReserveError::Taken { port: taken.port, protocol, owner: owner(taken.inode) })
         }
     }
 }

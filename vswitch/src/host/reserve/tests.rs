@@ -2,16 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
+use testkit::{in_namespace, is_free, run_line as run};
 
 use super::ReserveError;
-use super::holders::{bound, holder_of, parse, parse_sctp};
-use super::setting::{Ports, ReservedPorts, check_snat, restore_left_over};
-use super::sockets::hold;
-use crate::host::lab::{in_namespace, is_free, run};
+use super::reserved_ports::{PortSet, ReservedPorts, check_snat, restore_after_crash};
+use super::socket_owners::{bound, owner_of_port, parse, parse_sctp};
+use super::sockets::reserve_ports;
 use crate::host::nft::{Protocol, Published};
 
-fn ports(text: &str) -> Ports {
-    Ports::parse(text).unwrap()
+fn ports(text: &str) -> PortSet {
+    PortSet::parse(text).unwrap()
 }
 
 #[test]
@@ -22,8 +22,8 @@ fn sets_of_ports_merge_and_part() {
     assert_eq!(ports("1-65535").without(&ports("1,100-200,65535")).to_string(), "2-99,201-65534");
     assert_eq!(ports("5-10").without(&ports("1-20")).to_string(), "");
     assert_eq!(ports("5-10").without(&ports("11")).to_string(), "5-10");
-    assert_eq!(Ports::parse("70000"), None);
-    assert_eq!(Ports::parse("http"), None);
+    assert_eq!(PortSet::parse("70000"), None);
+    assert_eq!(PortSet::parse("http"), None);
 }
 
 #[test]
@@ -69,11 +69,11 @@ fn a_crash_is_undone_and_a_former_boot_forgotten() {
     in_namespace(|| {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(RESERVED, "8080\n").unwrap();
-        let crash = |ports: &Ports| {
+        let crash = |ports: &PortSet| {
             std::mem::forget(ReservedPorts::reserve(directory.path(), ports).unwrap());
         };
         crash(&ports("20000-32767"));
-        restore_left_over(directory.path()).unwrap();
+        restore_after_crash(directory.path()).unwrap();
         assert_eq!(setting(), "8080");
         crash(&ports("20000-32767"));
         // The next start, with another range.
@@ -83,7 +83,7 @@ fn a_crash_is_undone_and_a_former_boot_forgotten() {
         assert_eq!(setting(), "8080");
         let other_boot = r#"{"boot_id":"another","added":[[8080,8080]]}"#;
         std::fs::write(directory.path().join("reserved-ports.json"), other_boot).unwrap();
-        restore_left_over(directory.path()).unwrap();
+        restore_after_crash(directory.path()).unwrap();
         assert_eq!(setting(), "8080");
         assert!(is_empty(directory.path()));
     });
@@ -131,15 +131,16 @@ fn published(address: Option<&str>, protocol: Protocol, first: u16, last: u16) -
 #[test]
 fn nobody_else_gets_a_published_port() {
     in_namespace(|| {
-        let (_, held) = hold(&published(None, Protocol::Tcp, 8080, 8082)).unwrap();
+        let (_, reservation) = reserve_ports(&published(None, Protocol::Tcp, 8080, 8082)).unwrap();
         let refused = |address: &str| TcpListener::bind(address).is_err();
         for address in ["0.0.0.0:8080", "127.0.0.1:8081", "[::]:8082", "[::1]:8080"] {
             assert!(refused(address), "{address}");
         }
         assert!(!refused("127.0.0.1:8083"));
-        let error = hold(&published(None, Protocol::Tcp, 8082, 8082)).unwrap_err().to_string();
+        let error =
+            reserve_ports(&published(None, Protocol::Tcp, 8082, 8082)).unwrap_err().to_string();
         assert!(error.contains("port 8082/tcp of this host is taken by "), "{error}");
-        drop(held);
+        drop(reservation);
         assert!(is_free("0.0.0.0:8080"));
     });
 }
@@ -148,15 +149,15 @@ fn nobody_else_gets_a_published_port() {
 fn a_port_that_is_taken_is_refused_with_its_holder() {
     in_namespace(|| {
         let _theirs = UdpSocket::bind("127.0.0.1:53").unwrap();
-        let error = hold(&published(None, Protocol::Udp, 50, 60)).unwrap_err();
-        let ReserveError::Taken { port: 53, holder: Some(holder), .. } = error else {
+        let error = reserve_ports(&published(None, Protocol::Udp, 50, 60)).unwrap_err();
+        let ReserveError::Taken { port: 53, owner: Some(owner), .. } = error else {
             panic!("{error}");
         };
-        assert_eq!(holder.pid, std::process::id());
-        assert_eq!(holder_of(Protocol::Udp, None, 53), Some(holder));
+        assert_eq!(owner.pid, std::process::id());
+        assert_eq!(owner_of_port(Protocol::Udp, None, 53), Some(owner));
         // Nothing of the failed attempt stays.
         assert_eq!(bound(Protocol::Udp).len(), 1);
-        let error = hold(&published(None, Protocol::Udp, 1, 10_000)).unwrap_err();
+        let error = reserve_ports(&published(None, Protocol::Udp, 1, 10_000)).unwrap_err();
         assert!(matches!(error, ReserveError::Taken { port: 53, .. }), "{error}");
     });
 }
@@ -166,11 +167,11 @@ fn only_at_an_address_of_the_host() {
     in_namespace(|| {
         for last in [80, 1080] {
             let foreign = published(Some("192.0.2.1"), Protocol::Tcp, 80, last);
-            let error = hold(&foreign).unwrap_err().to_string();
+            let error = reserve_ports(&foreign).unwrap_err().to_string();
             assert_eq!(error, "192.0.2.1 is no address of this host; see `ip address`", "{last}");
         }
         run("ip addr add 192.0.2.1/24 dev lo");
-        let _held = hold(&published(Some("192.0.2.1"), Protocol::Tcp, 80, 80)).unwrap();
+        let _held = reserve_ports(&published(Some("192.0.2.1"), Protocol::Tcp, 80, 80)).unwrap();
         TcpListener::bind("127.0.0.1:80").unwrap();
     });
 }
@@ -178,12 +179,12 @@ fn only_at_an_address_of_the_host() {
 #[test]
 fn port_0_is_a_free_one() {
     in_namespace(|| {
-        let (first, _held) = hold(&published(None, Protocol::Tcp, 0, 0)).unwrap();
-        let (other, _also) = hold(&published(None, Protocol::Tcp, 0, 0)).unwrap();
+        let (first, _held) = reserve_ports(&published(None, Protocol::Tcp, 0, 0)).unwrap();
+        let (other, _also) = reserve_ports(&published(None, Protocol::Tcp, 0, 0)).unwrap();
         assert_ne!(first.ports, other.ports);
         assert!(*first.ports.start() > 1024 && first.ports.len() == 1, "{first:?}");
         assert!(TcpListener::bind(("127.0.0.1", *first.ports.start())).is_err());
-        let error = hold(&published(None, Protocol::Tcp, 0, 7)).unwrap_err();
+        let error = reserve_ports(&published(None, Protocol::Tcp, 0, 7)).unwrap_err();
         assert!(matches!(error, ReserveError::ZeroRange(0, 7)), "{error}");
     });
 }
@@ -191,8 +192,9 @@ fn port_0_is_a_free_one() {
 #[test]
 fn a_long_range_takes_no_sockets() {
     in_namespace(|| {
-        let (_, held) = hold(&published(None, Protocol::Tcp, 40_000, 49_999)).unwrap();
-        assert!(held.by_setting);
+        let (_, reservation) =
+            reserve_ports(&published(None, Protocol::Tcp, 40_000, 49_999)).unwrap();
+        assert!(reservation.by_sysctl);
         assert_eq!(bound(Protocol::Tcp).len(), 0);
     });
 }

@@ -6,7 +6,7 @@ use fastpath::tap::Tap;
 use wire::MacAddr;
 
 use super::UplinkError;
-use super::state::{Kernel, Wish, is_ethernet, name_of};
+use super::state::{Kernel, UplinkSelector, is_ethernet, name_of};
 use crate::host::bridge::create_tap;
 use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink, sysctl};
@@ -26,10 +26,10 @@ pub(super) fn tap_name(bridge: &str) -> String {
 }
 
 /// The name of the device that a wish means, if it can be the uplink.
-pub(super) fn choose(kernel: &Kernel, wish: &Wish) -> Result<String, UplinkError> {
-    let link = kernel.choose(wish).ok_or_else(|| match wish {
-        Wish::Auto => UplinkError::NoDefaultRoute,
-        Wish::Device(name) => UplinkError::NoDevice(name.clone()),
+pub(super) fn choose(kernel: &Kernel, selector: &UplinkSelector) -> Result<String, UplinkError> {
+    let link = kernel.choose(selector).ok_or_else(|| match selector {
+        UplinkSelector::Auto => UplinkError::NoDefaultRoute,
+        UplinkSelector::Device(name) => UplinkError::NoDevice(name.clone()),
     })?;
     let name = name_of(link).to_owned();
     if !is_ethernet(link) {
@@ -57,11 +57,11 @@ pub(super) async fn make_tap(
         netlink.no_queue(&link).await?;
     }
     if sysctl::has_ipv6() {
-        sysctl::settle_ipv6(&link.name)?;
-        sysctl::set_of_link("ipv6", &link.name, "addr_gen_mode", "1")?;
+        sysctl::configure_ipv6(&link.name)?;
+        sysctl::set_link_sysctl("ipv6", &link.name, "addr_gen_mode", "1")?;
     }
-    sysctl::set_of_link("ipv4", &link.name, "rp_filter", "2")?;
-    sysctl::set_of_link("ipv4", &link.name, "arp_ignore", "8")?;
+    sysctl::set_link_sysctl("ipv4", &link.name, "rp_filter", "2")?;
+    sysctl::set_link_sysctl("ipv4", &link.name, "arp_ignore", "8")?;
     netlink.up(&link).await?;
     netlink.add_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
     Ok((tap, mac))

@@ -14,7 +14,7 @@ const SETTING: &str = "/proc/sys/net/ipv4/ip_forward";
 /// The kernel changes it with the former, and does not bring its value back.
 const REDIRECTS: &str = "/proc/sys/net/ipv4/conf/all/accept_redirects";
 /// In the state directory; holds the boot's identifier and the former value of [`REDIRECTS`].
-const KEPT: &str = "ip-forward-was-off";
+const MARKER_FILE: &str = "ip-forward-was-off";
 
 /// Forwarding is on as long as this lives.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ impl Forwarding {
         if fs::read_to_string(SETTING).map_err(failed(SETTING))?.trim() != "0" {
             return Ok(Self { kept: None });
         }
-        let path = state_dir.join(KEPT);
-        let boot = boot_id().map_err(failed(KEPT))?;
+        let path = state_dir.join(MARKER_FILE);
+        let boot = boot_id().map_err(failed(MARKER_FILE))?;
         let redirects = fs::read_to_string(REDIRECTS).map_err(failed(REDIRECTS))?;
         fs::write(&path, format!("{boot}\n{}", redirects.trim())).map_err(failed(&path))?;
         fs::write(SETTING, "1").map_err(failed(SETTING))?;
@@ -47,8 +47,8 @@ impl Drop for Forwarding {
 }
 
 /// Switches it off again if a crash of this boot left it on; says whether it did.
-pub(in crate::host) fn restore_left_over(state_dir: &Path) -> Result<bool, ReserveError> {
-    let path = state_dir.join(KEPT);
+pub(in crate::host) fn restore_after_crash(state_dir: &Path) -> Result<bool, ReserveError> {
+    let path = state_dir.join(MARKER_FILE);
     match restore(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(failed(&path)(error)),

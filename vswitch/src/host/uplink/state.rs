@@ -20,7 +20,7 @@ use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
 
 /// Which device is the uplink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum UplinkSelector {
     /// That of the default route, of IPv4 or else of IPv6.
     Auto,
     /// This one.
@@ -52,19 +52,19 @@ pub(crate) struct UplinkState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) destination: IpNet,
-    pub(crate) action: Action,
+    pub(crate) action: HostRouteAction,
 }
 
 /// Where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum HostRouteAction {
     /// Out of the uplink: to a gateway, or to the destination itself.
     Uplink {
         /// The next hop; none: on the link.
         gateway: Option<IpAddr>,
     },
     /// Out of another device.
-    Elsewhere,
+    OtherDevice,
     /// Nowhere, by order.
     Unreachable,
 }
@@ -109,10 +109,10 @@ impl Kernel {
     }
 
     /// The device that a wish means now; `None` if there is none.
-    pub(super) fn choose(&self, wish: &Wish) -> Option<&LinkMessage> {
-        match wish {
-            Wish::Device(name) => self.link(name),
-            Wish::Auto => {
+    pub(super) fn choose(&self, selector: &UplinkSelector) -> Option<&LinkMessage> {
+        match selector {
+            UplinkSelector::Device(name) => self.link(name),
+            UplinkSelector::Auto => {
                 let defaults = self.parsed(None).into_iter().filter(|route| {
                     route.leads && route.destination.prefix_len() == 0 && route.device.is_some()
                 });
@@ -347,9 +347,9 @@ fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
         routes.sort_by_key(|route| route.destination);
     }
     let action = |route: &Parsed| match route.device {
-        _ if !route.leads => Action::Unreachable,
-        Some(device) if device == index => Action::Uplink { gateway: route.gateway },
-        _ => Action::Elsewhere,
+        _ if !route.leads => HostRouteAction::Unreachable,
+        Some(device) if device == index => HostRouteAction::Uplink { gateway: route.gateway },
+        _ => HostRouteAction::OtherDevice,
     };
     routes
         .iter()

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use wire::MacAddr;
 
 use super::state::UplinkState;
-use crate::host::nft::{Firewall, Forward, Handover, Nat, NftError, Rules};
+use crate::host::nft::{Firewall, Forward, IngressRedirect, Nat, NftError, Rules};
 
 /// What does not change as long as the uplink lives.
 #[derive(Debug, Clone)]
@@ -24,13 +24,13 @@ pub(super) struct Fixed {
 impl Fixed {
     /// The rules for a state.
     pub(super) fn rules(&self, state: &UplinkState, forwards: &[Forward]) -> Rules {
-        let handover = self.tap.clone().map(|(name, index, mac)| {
+        let redirect = self.tap.clone().map(|(name, index, mac)| {
             // Loopback addresses are nobody's outside, and those of our subnets are not reached from there.
             let is_outside = |address: &&IpAddr| {
                 !address.is_loopback() && !self.subnets.iter().any(|net| net.contains(*address))
             };
             let outside = || state.local.iter().filter(is_outside);
-            Handover {
+            IngressRedirect {
                 device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
                 tap: (name, index),
                 tap_mac: mac,
@@ -41,9 +41,9 @@ impl Fixed {
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
         });
-        let masquerade = if handover.is_none() { self.subnets.clone() } else { Vec::new() };
+        let masquerade = if redirect.is_none() { self.subnets.clone() } else { Vec::new() };
         let nat = Nat { forwards: forwards.to_vec(), masquerade };
-        Rules { bridge: self.bridge.clone(), handover, nat }
+        Rules { bridge: self.bridge.clone(), redirect, nat }
     }
 }
 

@@ -5,16 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use testkit::packet::{ethernet, ipv4, ports};
+use testkit::{Wire, in_namespace_async, is_free, nft, run_line as run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::{
-    Action, Config, Mode, Route, Uplink, UplinkError, UplinkState, Wish, restore_left_over,
+    Config, HostRouteAction, Mode, Route, Uplink, UplinkError, UplinkSelector, UplinkState,
+    restore_after_crash,
 };
 use crate::host::Netlink;
-use crate::host::lab::{Wire, ethernet, in_namespace_async, ipv4, is_free, nft, ports, run};
 use crate::host::nft::{Forward, Protocol, Published};
-use crate::host::reserve::setting::{Ports, ReservedPorts};
+use crate::host::reserve::reserved_ports::{PortSet, ReservedPorts};
 
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -48,7 +50,7 @@ async fn start(
     Uplink::start(config(directory, mode), &Netlink::connect().unwrap()).await
 }
 
-const AUTO: Mode = Mode::Own(Wish::Auto);
+const AUTO: Mode = Mode::Own(UplinkSelector::Auto);
 
 /// Waits until the state is as wanted.
 async fn until(
@@ -101,13 +103,13 @@ fn the_state_is_what_the_kernel_would_do() {
                 .map(|r| r.action.clone())
         };
         let by = |gateway: Option<&str>| {
-            Some(Action::Uplink { gateway: gateway.map(|g| g.parse().unwrap()) })
+            Some(HostRouteAction::Uplink { gateway: gateway.map(|g| g.parse().unwrap()) })
         };
         assert_eq!(action("0.0.0.0/0"), by(Some("192.0.2.254")));
         assert_eq!(action("::/0"), by(Some("2001:db8::fe")));
         assert_eq!(action("192.0.2.0/24"), by(None));
-        assert_eq!(action("198.51.100.0/24"), Some(Action::Unreachable));
-        assert_eq!(action("203.0.113.0/24"), Some(Action::Elsewhere));
+        assert_eq!(action("198.51.100.0/24"), Some(HostRouteAction::Unreachable));
+        assert_eq!(action("203.0.113.0/24"), Some(HostRouteAction::OtherDevice));
         assert_eq!(
             state.neighbours,
             [("192.0.2.254".parse().unwrap(), wire::MacAddr([2, 0, 0, 0, 0, 0xfe]))]
@@ -142,7 +144,7 @@ fn every_change_of_the_kernel_is_followed() {
             state
                 .routes
                 .iter()
-                .any(|r| r.action == Action::Uplink { gateway: "192.0.2.55".parse().ok() })
+                .any(|r| r.action == HostRouteAction::Uplink { gateway: "192.0.2.55".parse().ok() })
         })
         .await;
         run("ip link set eth0 down");
@@ -203,7 +205,7 @@ fn the_host_is_as_before_when_it_stops() {
         let (_nic, _bridge) = host();
         nft("table ip theirs { chain c { accept\n }\n }");
         let before = everything();
-        for mode in [AUTO, Mode::Own(Wish::Device("eth0".into())), Mode::Kernel] {
+        for mode in [AUTO, Mode::Own(UplinkSelector::Device("eth0".into())), Mode::Kernel] {
             let directory = tempfile::tempdir().unwrap();
             let (mut uplink, _states) = start(directory.path(), mode.clone()).await.unwrap();
             let forwards =
@@ -228,12 +230,12 @@ fn what_a_crash_left_is_restored() {
             let (mut uplink, _states) = start(directory.path(), mode).await.unwrap();
             // As if nobody had undone these. That tables stay and are removed is tested in `nft::tests`: only the
             // end of a process closes the socket that owns them.
-            let nothing = ReservedPorts::reserve(elsewhere.path(), &Ports::default()).unwrap();
+            let nothing = ReservedPorts::reserve(elsewhere.path(), &PortSet::default()).unwrap();
             std::mem::forget(std::mem::replace(&mut uplink.reserved, nothing));
             std::mem::forget(uplink.forwarding.take());
             uplink.stop().await;
             assert_ne!(everything(), before);
-            restore_left_over("br0", directory.path()).unwrap();
+            restore_after_crash("br0", directory.path()).unwrap();
             assert_eq!(everything(), before);
         }
     });
@@ -249,7 +251,7 @@ fn no_uplink_says_what_to_do() {
         let (uplink, states) = start(directory.path(), AUTO).await.expect("it waits for a route");
         assert_eq!((states.borrow().device.as_str(), states.borrow().up), ("", false));
         uplink.stop().await;
-        let named = |name: &str| Mode::Own(Wish::Device(name.into()));
+        let named = |name: &str| Mode::Own(UplinkSelector::Device(name.into()));
         assert!(refusal(named("eth7")).await.contains("no interface eth7"));
         let error = refusal(named("lo")).await;
         assert!(

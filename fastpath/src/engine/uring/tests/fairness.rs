@@ -142,7 +142,7 @@ fn a_port_that_takes_nothing_does_not_stop_the_others() {
         bench.round();
     }
     assert_eq!(bench.engine.port_io(B).tx_frames, frames as u64);
-    assert_eq!(bench.engine.held_writes(), WRITES_PER_PORT_MAX);
+    assert_eq!(bench.engine.writes_in_flight(), WRITES_PER_PORT_MAX);
     let cut = (frames - WRITES_PER_PORT_MAX) as u64;
     assert_eq!(bench.engine.port_io(A).tx_drops[TxDrop::NoRoom as usize], cut);
     assert_eq!(Engine::stats(&bench.engine).writes_cut, cut);
@@ -155,7 +155,7 @@ fn a_port_that_takes_nothing_does_not_stop_the_others() {
 fn a_bounded_port_rests_until_it_is_allowed_more() {
     let mut bench = busy(2, SHORT);
     bench.round_by_port();
-    bench.engine.allow(B, Some(40));
+    bench.engine.set_rx_budget(B, Some(40));
     let mut sum = 0;
     for _ in 0..10 {
         let got = bench.round_by_port();
@@ -163,9 +163,9 @@ fn a_bounded_port_rests_until_it_is_allowed_more() {
         assert!(got.contains_key(&A), "{got:?}");
     }
     assert_eq!(sum, 40);
-    bench.engine.allow(B, Some(1));
+    bench.engine.set_rx_budget(B, Some(1));
     assert_eq!(bench.round_by_port().get(&B).map(|port| port.0), Some(1));
-    bench.engine.allow(B, None);
+    bench.engine.set_rx_budget(B, None);
     for _ in 0..8 {
         bench.round_by_port();
     }
@@ -179,12 +179,12 @@ fn a_port_that_rests_lets_the_ring_wait() {
     let mut bench = busy(1, SHORT);
     bench.round_by_port();
     assert!(bench.engine.is_busy());
-    bench.engine.allow(A, Some(0));
+    bench.engine.set_rx_budget(A, Some(0));
     bench.round_by_port();
     assert!(!bench.engine.is_busy());
     assert_eq!(bench.engine.active(), [A]);
     assert!(bench.round_by_port().is_empty());
-    bench.engine.allow(A, None);
+    bench.engine.set_rx_budget(A, None);
     assert!(bench.engine.is_busy());
     assert!(!bench.round_by_port().is_empty());
     bench.assert_clean();

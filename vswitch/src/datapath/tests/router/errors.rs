@@ -6,8 +6,8 @@ use wire::meta::{L4, Meta};
 use wire::tcp::Flags;
 use wire::{icmpv4, icmpv6};
 
-use super::home::*;
-use crate::datapath::limits::ICMP_ANSWERS;
+use super::net::*;
+use crate::datapath::limits::ICMP_ERROR_RATE;
 use crate::datapath::tests::sim::mac;
 use crate::datapath::*;
 
@@ -32,15 +32,15 @@ const TOO_BIG: [(u8, u8); 2] = [(3, 4), (2, 0)];
 /// A frame from container A is dropped for a reason, and A gets an error that quotes it.
 #[track_caller]
 fn rejected(
-    home: &mut Home,
+    net: &mut TestNet,
     family: Family,
     frame: &[u8],
     reason: DropReason,
     kind: [(u8, u8); 2],
 ) {
-    let before = home.sim.drops(A, reason);
-    let (port, answer) = home.one(A, frame.to_vec());
-    assert_eq!((port, home.sim.drops(A, reason)), (A, before + 1), "{}", reason.name());
+    let before = net.sim.drops(A, reason);
+    let (port, answer) = net.one(A, frame.to_vec());
+    assert_eq!((port, net.sim.drops(A, reason)), (A, before + 1), "{}", reason.name());
     let got = seen(&answer);
     assert_eq!(got.link, Link::new(GATEWAY_MAC, mac(A)));
     assert_eq!((got.from.ip(), got.to.ip()), (family.gateway(), family.container(A)));
@@ -53,33 +53,33 @@ fn rejected(
 #[test]
 pub(super) fn each_has_its_reason_and_its_answer() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let inner = at(family.container(A), 5000);
         let to = |address| udp(up(A), inner, at(address, 33_434), b"probe");
         let last = with_hops(to(family.remote()), 1);
-        rejected(&mut home, family, &last, DropReason::HopLimit, TIME_EXCEEDED);
+        rejected(&mut net, family, &last, DropReason::HopLimitExceeded, TIME_EXCEEDED);
         let elsewhere = to(family.of("172.17.0.2", "fd17::2"));
-        rejected(&mut home, family, &elsewhere, DropReason::NoRoute, NO_ROUTE);
-        home.change(|uplink| uplink.up = false);
-        rejected(&mut home, family, &to(family.remote()), DropReason::UplinkDown, NO_ROUTE);
+        rejected(&mut net, family, &elsewhere, DropReason::NoRoute, NO_ROUTE);
+        net.change(|uplink| uplink.up = false);
+        rejected(&mut net, family, &to(family.remote()), DropReason::UplinkDown, NO_ROUTE);
         let nobody = to(family.of("10.99.7.7", "fd00:99::77"));
-        rejected(&mut home, family, &nobody, DropReason::NoNeighbour, [(3, 1), (1, 3)]);
+        rejected(&mut net, family, &nobody, DropReason::NoNeighbour, [(3, 1), (1, 3)]);
     }
 }
 
 #[test]
 pub(super) fn what_no_router_forwards_is_dropped_without_an_answer() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let inner = at(family.container(A), 5000);
         let v4 =
             ["127.0.0.1", "169.254.169.254", "224.0.0.251", "255.255.255.255", "10.99.255.255"];
         let v6 = ["::1", "fe80::99", "ff05::2", "::", "ff02::1"];
         for (count, (v4, v6)) in (1..).zip(v4.into_iter().zip(v6)) {
             let frame = udp(up(A), inner, at(family.of(v4, v6), 53), b"hello");
-            let sent = home.sent(A, frame);
+            let sent = net.sent(A, frame);
             assert!(sent.iter().all(Vec::is_empty), "{v4} {v6}");
-            assert_eq!(home.sim.drops(A, DropReason::Martian), count, "{v4} {v6}");
+            assert_eq!(net.sim.drops(A, DropReason::Martian), count, "{v4} {v6}");
         }
     }
 }
@@ -87,15 +87,15 @@ pub(super) fn what_no_router_forwards_is_dropped_without_an_answer() {
 #[test]
 pub(super) fn a_packet_too_long_for_the_uplink_is_answered_with_its_mtu() {
     for family in FAMILIES {
-        let mut home = Home::new();
-        home.change(|uplink| uplink.mtu = 1300);
+        let mut net = TestNet::new();
+        net.change(|uplink| uplink.mtu = 1300);
         let mut frame = udp(up(A), at(family.container(A), 1), at(family.remote(), 2), &[7; 1400]);
         if family == Family::V4 {
             set_fragment(&mut frame, true);
         }
-        let before = home.sim.drops(A, DropReason::MtuExceeded);
-        let (port, answer) = home.one(A, frame);
-        assert_eq!((port, home.sim.drops(A, DropReason::MtuExceeded)), (A, before + 1));
+        let before = net.sim.drops(A, DropReason::MtuExceeded);
+        let (port, answer) = net.one(A, frame);
+        assert_eq!((port, net.sim.drops(A, DropReason::MtuExceeded)), (A, before + 1));
         let (icmp_type, code, mtu, _) = error(&answer);
         assert_eq!((icmp_type, code, mtu), {
             let (icmp_type, code) = of(family, TOO_BIG[0], TOO_BIG[1]);
@@ -107,38 +107,38 @@ pub(super) fn a_packet_too_long_for_the_uplink_is_answered_with_its_mtu() {
 #[test]
 pub(super) fn a_packet_too_long_for_the_container_is_answered_to_the_outside() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let inner = at(family.container(A), 5000);
         let server = at(family.remote(), 53);
-        let (_, frame) = home.one(A, udp(up(A), inner, server, b"question"));
+        let (_, frame) = net.one(A, udp(up(A), inner, server, b"question"));
         let appears = seen(&frame).from;
-        home.sim.network(|network| network.mtu = 1300);
+        net.sim.network(|network| network.mtu = 1300);
         let mut answer = udp(DOWN, server, appears, &[7; 1400]);
         if family == Family::V4 {
             set_fragment(&mut answer, true);
         }
-        let (port, frame) = home.one(UPLINK, answer);
+        let (port, frame) = net.one(UPLINK, answer);
         let told = seen(&frame);
         assert_eq!((port, told.link), (UPLINK, Link::new(DEVICE_MAC, HOP_MAC)));
         assert_eq!((told.from.ip(), told.to.ip()), (family.outside(), family.remote()));
         let (icmp_type, code, mtu, _) = error(&frame);
         let (expected_type, expected_code) = of(family, TOO_BIG[0], TOO_BIG[1]);
         assert_eq!((icmp_type, code, mtu), (expected_type, expected_code, 1300));
-        assert_eq!(home.sim.drops(UPLINK, DropReason::MtuExceeded), 1);
+        assert_eq!(net.sim.drops(UPLINK, DropReason::MtuExceeded), 1);
     }
 }
 
 #[test]
 pub(super) fn an_error_from_outside_reaches_the_container_about_its_own_packet() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let inner = at(family.container(A), 5000);
         let server = at(family.remote(), 33_434);
-        let (_, out) = home.one(A, udp(up(A), inner, server, b"probe"));
+        let (_, out) = net.one(A, udp(up(A), inner, server, b"probe"));
         let router = family.of("192.0.2.254", "2001:db8::fe");
         let quote = &out[VNET_LEN + 14..];
         let message = unreachable_port(family, (router, family.outside()), quote);
-        let (port, frame) = home.one(UPLINK, message);
+        let (port, frame) = net.one(UPLINK, message);
         assert_eq!((port, seen(&frame).to.ip()), (A, family.container(A)));
         let (_, _, _, quoted) = error(&frame);
         let inner_packet = udp(up(A), inner, server, b"probe");
@@ -152,7 +152,7 @@ pub(super) fn an_error_from_outside_reaches_the_container_about_its_own_packet()
             quote[at + 1] ^= 0x10;
             quote
         });
-        assert!(home.sent(UPLINK, forged).iter().all(Vec::is_empty));
+        assert!(net.sent(UPLINK, forged).iter().all(Vec::is_empty));
     }
 }
 
@@ -182,29 +182,29 @@ const PROHIBITED: [(u8, u8); 2] = [(3, 13), (1, 1)];
 #[test]
 pub(super) fn who_may_have_no_connection_is_told() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let frame = udp(up(A), at(family.container(A), 1), at(family.remote(), 53), b"hello");
-        home.policy(|policy| policy.quota = 0);
-        rejected(&mut home, family, &frame, DropReason::NatQuota, PROHIBITED);
-        home.policy(|policy| {
+        net.policy(|policy| policy.quota = 0);
+        rejected(&mut net, family, &frame, DropReason::NatQuota, PROHIBITED);
+        net.policy(|policy| {
             policy.quota = 100;
-            (policy.outside4, policy.outside6) = (None, None);
+            (policy.external_v4, policy.external_v6) = (None, None);
         });
-        rejected(&mut home, family, &frame, DropReason::NatNoAddress, PROHIBITED);
+        rejected(&mut net, family, &frame, DropReason::NatNoAddress, PROHIBITED);
     }
 }
 
 #[test]
 pub(super) fn where_no_port_is_left_the_container_is_told_and_others_go_on() {
     let family = Family::V4;
-    let mut home = Home::new();
-    home.policy(|policy| policy.ports = 20_000..=20_004);
+    let mut net = TestNet::new();
+    net.policy(|policy| policy.ports = 20_000..=20_004);
     let server = at(family.remote(), 80);
     // Connections that stand: nothing of the container's can go.
     let mut told = 0;
     for port in 1000..1010 {
         let inner = at(family.container(A), port);
-        let (to, frame) = home.one(A, tcp(up(A), inner, server, Flags::SYN, [1000, 0]));
+        let (to, frame) = net.one(A, tcp(up(A), inner, server, Flags::SYN, [1000, 0]));
         if to == A {
             assert_eq!(error(&frame).1, PROHIBITED[0].1);
             told += 1;
@@ -212,48 +212,48 @@ pub(super) fn where_no_port_is_left_the_container_is_told_and_others_go_on() {
         }
         let answer =
             tcp(DOWN, server, seen(&frame).from, Flags::SYN.with(Flags::ACK), [7000, 1001]);
-        assert_eq!(home.one(UPLINK, answer).0, A);
-        assert_eq!(home.one(A, tcp(up(A), inner, server, Flags::ACK, [1001, 7001])).0, UPLINK);
+        assert_eq!(net.one(UPLINK, answer).0, A);
+        assert_eq!(net.one(A, tcp(up(A), inner, server, Flags::ACK, [1001, 7001])).0, UPLINK);
     }
     assert!((5..10).contains(&told), "{told}");
-    assert_eq!(home.sim.drops(A, DropReason::NatPorts), told);
+    assert_eq!(net.sim.drops(A, DropReason::NatNoPort), told);
     let other = tcp(up(B), at(family.container(B), 1000), server, Flags::SYN, [1000, 0]);
-    assert_eq!(home.one(B, other).0, UPLINK, "there is one left for another");
+    assert_eq!(net.one(B, other).0, UPLINK, "there is one left for another");
 }
 
 #[test]
 pub(super) fn a_storm_of_errors_is_cut_off_and_counted() {
     let family = Family::V4;
-    let mut home = Home::new();
-    let burst = Rate::frames(ICMP_ANSWERS).burst();
+    let mut net = TestNet::new();
+    let burst = Rate::frames(ICMP_ERROR_RATE).burst();
     let frame = udp(up(A), at(family.container(A), 1), at(family.of("172.17.0.2", "::"), 2), b"x");
     for _ in 0..burst + 50 {
-        home.sim.inject(A, frame.clone());
+        net.sim.inject(A, frame.clone());
     }
-    home.sim.run();
-    assert_eq!(home.sim.sent(A).len() as u64, burst);
-    assert_eq!(home.sim.drops(A, DropReason::NoRoute), burst + 50);
-    assert_eq!(home.sim.routed(|counters| counters.answered), burst);
-    assert_eq!(home.sim.routed(|counters| counters.unanswered), 50);
-    home.sim.check();
+    net.sim.run();
+    assert_eq!(net.sim.sent(A).len() as u64, burst);
+    assert_eq!(net.sim.drops(A, DropReason::NoRoute), burst + 50);
+    assert_eq!(net.sim.routed(|counters| counters.icmp_sent), burst);
+    assert_eq!(net.sim.routed(|counters| counters.icmp_suppressed), 50);
+    net.sim.check();
     // Another port has its own.
     let other = udp(up(B), at(family.container(B), 1), at(family.of("172.17.0.2", "::"), 2), b"x");
-    assert_eq!(home.one(B, other).0, B);
+    assert_eq!(net.one(B, other).0, B);
 }
 
 #[test]
 pub(super) fn a_malformed_packet_never_reaches_the_host() {
-    let mut home = Home::new();
+    let mut net = TestNet::new();
     let mut frame =
         tcp(up(A), at(Family::V4.container(A), 1), at(Family::V4.remote(), 2), Flags::SYN, [1, 0]);
     frame[VNET_LEN + 14] = 0x41;
-    assert!(home.sent(A, frame).iter().all(Vec::is_empty));
-    assert_eq!(home.sim.drops(A, DropReason::Malformed), 1);
+    assert!(net.sent(A, frame).iter().all(Vec::is_empty));
+    assert_eq!(net.sim.drops(A, DropReason::Malformed), 1);
     // What cannot be translated is refused, with an answer.
     let mut frame = udp(up(A), at(Family::V4.container(A), 1), at(Family::V4.remote(), 2), b"");
     frame[VNET_LEN + 14 + 9] = 47;
     let frame = with_hops(frame, 64);
-    let (port, answer) = home.one(A, frame);
+    let (port, answer) = net.one(A, frame);
     assert_eq!((port, seen(&answer).l4), (A, L4::Icmpv4));
-    assert_eq!(home.sim.drops(A, DropReason::NatProtocol), 1);
+    assert_eq!(net.sim.drops(A, DropReason::NatUnsupportedProtocol), 1);
 }

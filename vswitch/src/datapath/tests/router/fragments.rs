@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use fastpath::limits::VNET_LEN;
 use nat::limits::FRAGMENT_TIMEOUT;
-use nat::split::split;
+use wire::fragmenter::fragment_ipv4;
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{Meta, ipv4};
 
-use super::home::*;
+use super::net::*;
 use crate::datapath::*;
 
 const FAMILY: Family = Family::V4;
@@ -25,7 +25,7 @@ fn datagram() -> Vec<u8> {
 pub(super) fn fragments(frame: &[u8], mtu: u32) -> Vec<Vec<u8>> {
     let ethernet = &frame[VNET_LEN..];
     let meta = Meta::parse(ethernet).expect("a frame");
-    let mut pieces = split(&meta, ethernet, mtu).expect("it may be cut");
+    let mut pieces = fragment_ipv4(&meta, ethernet, mtu).expect("it may be cut");
     let mut cut = Vec::new();
     while let Some(len) = pieces.next_len() {
         let mut piece = vec![0; VNET_LEN + len];
@@ -61,92 +61,92 @@ pub(super) fn assemble(frames: &[Vec<u8>]) -> (Seen, Vec<usize>) {
 #[test]
 pub(super) fn fragments_are_translated_in_whatever_order_they_come() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let pieces = fragments(&datagram(), 600);
         assert_eq!(pieces.len(), 3);
         for at in order {
-            home.sim.inject(A, pieces[at].clone());
-            home.sim.run();
+            net.sim.inject(A, pieces[at].clone());
+            net.sim.run();
         }
-        let (out, _) = assemble(&home.sim.sent(UPLINK));
+        let (out, _) = assemble(&net.sim.sent(UPLINK));
         assert_eq!((out.from.ip(), out.to), (FAMILY.outside(), at(FAMILY.remote(), 53)));
         assert_eq!((out.payload, out.hops), (vec![0x5a; 1400], 63), "{order:?}");
-        assert_eq!(home.sim.held(), 0);
-        home.sim.check();
+        assert_eq!(net.sim.queued(), 0);
+        net.sim.check();
     }
 }
 
 #[test]
 pub(super) fn fragments_in_one_batch_and_those_for_the_host_pass_as_well() {
-    let mut home = Home::new();
+    let mut net = TestNet::new();
     for piece in fragments(&datagram(), 600).into_iter().rev() {
-        home.sim.inject(A, piece);
+        net.sim.inject(A, piece);
     }
-    home.sim.run();
-    assert_eq!(assemble(&home.sim.sent(UPLINK)).0.payload.len(), 1400);
+    net.sim.run();
+    assert_eq!(assemble(&net.sim.sent(UPLINK)).0.payload.len(), 1400);
     let (inner, host) = (at(FAMILY.container(A), 5000), at(FAMILY.gateway(), 53));
     let mut frame = udp(up(A), inner, host, &[1; 1400]);
     set_fragment(&mut frame, false);
     let mut pieces = fragments(&frame, 600);
     pieces.rotate_left(1);
     for piece in &pieces {
-        home.sim.inject(A, piece.clone());
+        net.sim.inject(A, piece.clone());
     }
-    home.sim.run();
-    let mut got = home.sim.sent(HOST);
+    net.sim.run();
+    let mut got = net.sim.sent(HOST);
     got.sort();
     pieces.sort();
     assert_eq!(got, pieces, "as they are");
-    home.sim.check();
+    net.sim.check();
 }
 
 #[test]
 pub(super) fn a_tail_waits_only_so_long_and_goes_with_its_port() {
-    let mut home = Home::new();
+    let mut net = TestNet::new();
     let tail = fragments(&datagram(), 600).remove(1);
-    home.sim.inject(A, tail.clone());
-    home.sim.run();
-    assert_eq!(home.sim.held(), 1);
-    home.sim.check();
-    home.sim.pass(FRAGMENT_TIMEOUT + Duration::from_secs(1));
-    home.sim.run();
-    assert_eq!((home.sim.held(), home.sim.drops(A, DropReason::FragmentTimeout)), (0, 1));
-    home.sim.inject(A, tail);
-    home.sim.run();
-    home.sim.forget(A);
-    assert_eq!(home.sim.held(), 0);
-    home.sim.check();
+    net.sim.inject(A, tail.clone());
+    net.sim.run();
+    assert_eq!(net.sim.queued(), 1);
+    net.sim.check();
+    net.sim.pass(FRAGMENT_TIMEOUT + Duration::from_secs(1));
+    net.sim.run();
+    assert_eq!((net.sim.queued(), net.sim.drops(A, DropReason::FragmentTimeout)), (0, 1));
+    net.sim.inject(A, tail);
+    net.sim.run();
+    net.sim.forget(A);
+    assert_eq!(net.sim.queued(), 0);
+    net.sim.check();
 }
 
 #[test]
 pub(super) fn fragments_that_overlap_are_dropped() {
-    let mut home = Home::new();
+    let mut net = TestNet::new();
     let pieces = fragments(&datagram(), 600);
     let others = fragments(&datagram(), 400);
     for piece in [&pieces[0], &pieces[1], &others[2]] {
-        home.sim.inject(A, piece.clone());
-        home.sim.run();
+        net.sim.inject(A, piece.clone());
+        net.sim.run();
     }
-    assert_eq!(home.sim.drops(A, DropReason::FragmentOverlap), 1);
-    home.sim.check();
+    assert_eq!(net.sim.drops(A, DropReason::FragmentOverlap), 1);
+    net.sim.check();
 }
 
 #[test]
 pub(super) fn a_packet_that_may_be_cut_is_cut() {
-    let mut home = Home::new();
-    home.change(|uplink| uplink.mtu = 600);
-    home.sim.inject(A, datagram());
-    home.sim.run();
-    let (out, lengths) = assemble(&home.sim.sent(UPLINK));
+    let mut net = TestNet::new();
+    net.change(|uplink| uplink.mtu = 600);
+    net.sim.inject(A, datagram());
+    net.sim.run();
+    let (out, lengths) = assemble(&net.sim.sent(UPLINK));
     assert_eq!((out.payload, out.hops), (vec![0x5a; 1400], 63));
     assert_eq!(lengths, [596, 596, 20 + 1408 - 2 * 576]);
-    home.sim.check();
+    net.sim.check();
 }
 
 #[test]
 pub(super) fn its_partial_checksum_is_completed_before() {
-    let mut home = Home::new();
-    home.change(|uplink| uplink.mtu = 600);
+    let mut net = TestNet::new();
+    net.change(|uplink| uplink.mtu = 600);
     let mut frame = datagram();
     let header =
         Header { flags: Flags::NEEDS_CSUM, csum_start: 34, csum_offset: 6, ..Header::default() };
@@ -154,21 +154,21 @@ pub(super) fn its_partial_checksum_is_completed_before() {
     let ip = ipv4::Packet::new_checked(&frame[VNET_LEN + 14..]).expect("IPv4");
     let pseudo = ip.pseudo_header();
     frame[VNET_LEN + 40..VNET_LEN + 42].copy_from_slice(&pseudo.to_be_bytes());
-    home.sim.inject(A, frame);
-    home.sim.run();
-    let sent = home.sim.sent(UPLINK);
+    net.sim.inject(A, frame);
+    net.sim.run();
+    let sent = net.sim.sent(UPLINK);
     assert!(sent.iter().all(|frame| frame[..VNET_LEN] == [0; VNET_LEN]), "nothing is left to do");
     // Which checks the checksum.
     assert_eq!(assemble(&sent).0.payload.len(), 1400);
-    home.sim.check();
+    net.sim.check();
 }
 
 #[test]
 pub(super) fn a_gso_frame_that_may_be_cut_is_cut_into_smaller_segments() {
     let (inner, server) = (at(FAMILY.container(A), 5000), at(FAMILY.remote(), 80));
-    let mut home = Home::new();
-    home.one(A, tcp(up(A), inner, server, wire::tcp::Flags::SYN, [1000, 0]));
-    home.change(|uplink| uplink.mtu = 1000);
+    let mut net = TestNet::new();
+    net.one(A, tcp(up(A), inner, server, wire::tcp::Flags::SYN, [1000, 0]));
+    net.change(|uplink| uplink.mtu = 1000);
     for dont_fragment in [false, true] {
         let mut frame = tcp(up(A), inner, server, wire::tcp::Flags::ACK, [1001, 1]);
         frame.resize(VNET_LEN + 54 + 10_000, 7);
@@ -184,9 +184,9 @@ pub(super) fn a_gso_frame_that_may_be_cut_is_cut_into_smaller_segments() {
         };
         frame[..VNET_LEN].copy_from_slice(&header.to_bytes());
         set_fragment(&mut frame, dont_fragment);
-        let (port, out) = home.one(A, frame);
+        let (port, out) = net.one(A, frame);
         if dont_fragment {
-            assert_eq!((port, home.sim.drops(A, DropReason::MtuExceeded)), (A, 1));
+            assert_eq!((port, net.sim.drops(A, DropReason::MtuExceeded)), (A, 1));
         } else {
             assert_eq!((port, out.len()), (UPLINK, VNET_LEN + 54 + 10_000));
             assert_eq!(Header::parse(&out).expect("a header").gso_size, 960);

@@ -4,22 +4,22 @@ use fastpath::limits::VNET_LEN;
 use wire::frames::Link;
 use wire::tcp::Flags;
 
-use super::home::*;
+use super::net::*;
 use crate::datapath::tests::sim::mac;
 use crate::datapath::*;
 
 #[test]
 pub(super) fn a_client_outside_reaches_a_published_port_with_its_own_address() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let (client, public) = (at(family.remote(), 40_000), at(family.outside(), 8080));
         let inner = at(family.container(B), 80);
-        let (port, frame) = home.one(UPLINK, tcp(DOWN, client, public, Flags::SYN, [1, 0]));
+        let (port, frame) = net.one(UPLINK, tcp(DOWN, client, public, Flags::SYN, [1, 0]));
         let came = seen(&frame);
         assert_eq!((port, came.link), (B, Link::new(GATEWAY_MAC, mac(B))));
         assert_eq!((came.from, came.to, came.hops), (client, inner, 63));
         let answer = tcp(up(B), inner, client, Flags::SYN.with(Flags::ACK), [9, 2]);
-        let (port, frame) = home.one(B, answer);
+        let (port, frame) = net.one(B, answer);
         let out = seen(&frame);
         assert_eq!((port, out.link), (UPLINK, Link::new(DEVICE_MAC, HOP_MAC)));
         assert_eq!((out.from, out.to), (public, client));
@@ -29,31 +29,31 @@ pub(super) fn a_client_outside_reaches_a_published_port_with_its_own_address() {
 #[test]
 pub(super) fn a_neighbour_reaches_it_by_the_hosts_address() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let (a, public) = (at(family.container(A), 5000), at(family.outside(), 8080));
         let inner = at(family.container(B), 80);
-        let (port, frame) = home.one(A, tcp(up(A), a, public, Flags::SYN, [1, 0]));
+        let (port, frame) = net.one(A, tcp(up(A), a, public, Flags::SYN, [1, 0]));
         let came = seen(&frame);
         assert_eq!((port, came.to, came.link), (B, inner, Link::new(GATEWAY_MAC, mac(B))));
         assert_eq!(came.from.ip(), family.outside(), "so that the answer comes by the router");
         let answer = tcp(up(B), inner, came.from, Flags::SYN.with(Flags::ACK), [9, 2]);
-        let (port, frame) = home.one(B, answer);
+        let (port, frame) = net.one(B, answer);
         let back = seen(&frame);
         assert_eq!((port, back.from, back.to), (A, public, a));
 
         // Whom it may not reach, it does not reach so either.
-        home.sim.set(B, |conf| conf.isolation = Isolation::Isolated);
-        home.sent(A, tcp(up(A), at(a.ip(), 5001), public, Flags::SYN, [1, 0]));
-        assert_eq!(home.sim.drops(A, DropReason::Isolated), 1);
+        net.sim.set(B, |conf| conf.isolation = Isolation::Isolated);
+        net.sent(A, tcp(up(A), at(a.ip(), 5001), public, Flags::SYN, [1, 0]));
+        assert_eq!(net.sim.drops(A, DropReason::Isolated), 1);
     }
 }
 
 #[test]
 pub(super) fn a_container_reaches_its_own_published_port() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let (b, public) = (at(family.container(B), 5000), at(family.outside(), 5353));
-        let (port, frame) = home.one(B, udp(up(B), b, public, b"myself"));
+        let (port, frame) = net.one(B, udp(up(B), b, public, b"myself"));
         assert_eq!((port, seen(&frame).to), (B, at(family.container(B), 53)));
     }
 }
@@ -61,22 +61,22 @@ pub(super) fn a_container_reaches_its_own_published_port() {
 #[test]
 pub(super) fn what_is_nobodys_goes_back_to_the_host() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let frame = udp(DOWN, at(family.remote(), 53), at(family.outside(), 20_001), b"late");
-        let (port, back) = home.one(UPLINK, frame.clone());
+        let (port, back) = net.one(UPLINK, frame.clone());
         assert_eq!((port, &back[VNET_LEN..VNET_LEN + 6]), (UPLINK, &TAP_MAC.0[..]));
         assert_eq!(back[VNET_LEN + 6..], frame[VNET_LEN + 6..], "all else is as it was");
         let unpublished =
             tcp(DOWN, at(family.remote(), 53), at(family.outside(), 81), Flags::SYN, [1, 0]);
-        assert_eq!(home.one(UPLINK, unpublished).0, UPLINK);
-        assert_eq!(home.sim.routed(|counters| counters.given_back), 2);
+        assert_eq!(net.one(UPLINK, unpublished).0, UPLINK);
+        assert_eq!(net.sim.routed(|counters| counters.returned_to_host), 2);
     }
 }
 
 #[test]
 pub(super) fn what_the_host_has_as_well_is_dropped_silently() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let pair = (family.remote(), family.outside());
         let own = Link::new(TAP_MAC, DEVICE_MAC);
         let group = Link::new(HOP_MAC, wire::MacAddr::BROADCAST);
@@ -87,59 +87,59 @@ pub(super) fn what_the_host_has_as_well_is_dropped_silently() {
             udp(group, from, to, b"to all"),
             crate::datapath::tests::sim::frame(DEVICE_MAC, HOP_MAC, b"no IP"),
         ] {
-            let before = home.sim.drops(UPLINK, DropReason::NotOurs);
-            let sent = home.sent(UPLINK, frame);
+            let before = net.sim.drops(UPLINK, DropReason::HostTraffic);
+            let sent = net.sent(UPLINK, frame);
             assert!(sent.iter().all(Vec::is_empty), "{family:?}");
-            assert_eq!(home.sim.drops(UPLINK, DropReason::NotOurs), before + 1);
+            assert_eq!(net.sim.drops(UPLINK, DropReason::HostTraffic), before + 1);
         }
     }
 }
 
 #[test]
 pub(super) fn nothing_from_the_uplink_is_learnt_or_flooded() {
-    let mut home = Home::new();
+    let mut net = TestNet::new();
     // A stranger who bears a container's MAC address.
     let link = Link::new(mac(A), DEVICE_MAC);
     let (from, to) = (at(Family::V4.remote(), 53), at(Family::V4.outside(), 8080));
-    home.sent(UPLINK, tcp(link, from, to, Flags::SYN, [1, 0]));
+    net.sent(UPLINK, tcp(link, from, to, Flags::SYN, [1, 0]));
     let link = Link::new(mac(B), mac(A));
     let hello = udp(link, at(Family::V4.container(B), 1), at(Family::V4.container(A), 1), b"");
-    let sent = home.sent(B, hello).map(|frames| frames.len());
+    let sent = net.sent(B, hello).map(|frames| frames.len());
     assert_eq!(sent, [1, 0, 1, 0], "flooded: it was not learnt");
     let broadcast = crate::datapath::tests::sim::frame(wire::MacAddr::BROADCAST, mac(A), b"all");
-    let sent = home.sent(A, broadcast).map(|frames| frames.len());
+    let sent = net.sent(A, broadcast).map(|frames| frames.len());
     assert_eq!(sent, [1, 0, 0, 1]);
 }
 
 #[test]
 pub(super) fn who_may_not_connect_is_not_answered() {
-    let mut home = Home::new();
-    home.policy(|policy| {
+    let mut net = TestNet::new();
+    net.policy(|policy| {
         policy.published[0].allow_from = vec![("203.0.113.0".parse().unwrap(), 24)]
     });
     let public = at(Family::V4.outside(), 8080);
-    let sent = home.sent(UPLINK, tcp(DOWN, at(Family::V4.remote(), 1), public, Flags::SYN, [1, 0]));
+    let sent = net.sent(UPLINK, tcp(DOWN, at(Family::V4.remote(), 1), public, Flags::SYN, [1, 0]));
     assert!(sent.iter().all(Vec::is_empty));
-    assert_eq!(home.sim.drops(UPLINK, DropReason::NatNotAllowed), 1);
+    assert_eq!(net.sim.drops(UPLINK, DropReason::NatNotAllowed), 1);
     let allowed = at("203.0.113.5".parse().unwrap(), 1);
-    assert_eq!(home.one(UPLINK, tcp(DOWN, allowed, public, Flags::SYN, [1, 0])).0, B);
+    assert_eq!(net.one(UPLINK, tcp(DOWN, allowed, public, Flags::SYN, [1, 0])).0, B);
 }
 
 #[test]
 pub(super) fn connections_end_with_what_was_published_and_with_the_container() {
     for is_detached in [false, true] {
         let family = Family::V4;
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let (client, public) = (at(family.remote(), 40_000), at(family.outside(), 5353));
-        home.one(UPLINK, udp(DOWN, client, public, b"question"));
-        assert_eq!(home.sim.connections(), 1);
+        net.one(UPLINK, udp(DOWN, client, public, b"question"));
+        assert_eq!(net.sim.connections(), 1);
         if is_detached {
-            home.sim.forget(B);
+            net.sim.forget(B);
         } else {
-            home.policy(|policy| policy.published.clear());
-            home.sim.run();
+            net.policy(|policy| policy.published.clear());
+            net.sim.run();
         }
-        assert_eq!(home.sim.connections(), 0);
+        assert_eq!(net.sim.connections(), 0);
     }
 }
 
@@ -147,16 +147,16 @@ pub(super) fn connections_end_with_what_was_published_and_with_the_container() {
 #[test]
 fn nobody_outside_passes_for_a_container() {
     for family in FAMILIES {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let to = at(family.outside(), 8080);
         for (n, inside) in
             [family.container(A), family.container(77), family.gateway()].iter().enumerate()
         {
             let frame = tcp(DOWN, at(*inside, 4000), to, Flags::SYN, [1, 0]);
-            assert!(home.sent(UPLINK, frame).iter().all(Vec::is_empty), "{inside}");
-            assert_eq!(home.sim.drops(UPLINK, DropReason::SpoofedInside), n as u64 + 1);
+            assert!(net.sent(UPLINK, frame).iter().all(Vec::is_empty), "{inside}");
+            assert_eq!(net.sim.drops(UPLINK, DropReason::SpoofedInternal), n as u64 + 1);
         }
         let frame = tcp(DOWN, at(family.remote(), 4000), to, Flags::SYN, [1, 0]);
-        assert_eq!(home.one(UPLINK, frame).0, B);
+        assert_eq!(net.one(UPLINK, frame).0, B);
     }
 }

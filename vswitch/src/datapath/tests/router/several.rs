@@ -4,18 +4,18 @@
 use std::net::SocketAddr;
 
 use fastpath::limits::VNET_LEN;
-use nat::{OwnerId, Published, Share, Transport};
+use nat::{OwnerId, Published, ShardSpec, Transport};
 use wire::frames;
 use wire::icmpv4;
 use wire::tcp::Flags;
 use wire::{Protocol, ip};
 
 use super::fragments::{assemble, fragments};
-use super::home::*;
-use super::{errors, out, published, storm, waiting};
+use super::net::*;
+use super::{errors, neighbour_queue, out, published, storm};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
-use crate::limits::HANDOVER_SMALL_MAX;
+use crate::limits::HANDOFF_SMALL_MAX;
 
 const SEEDS: u64 = 8;
 
@@ -30,10 +30,10 @@ fn everywhere(test: fn()) {
 }
 
 macro_rules! also_with_several {
-    ($($room:ident::$test:ident),* $(,)?) => {$(
+    ($($module:ident::$test:ident),* $(,)?) => {$(
         #[test]
         fn $test() {
-            everywhere($room::$test);
+            everywhere($module::$test);
         }
     )*};
 }
@@ -62,10 +62,10 @@ also_with_several! {
     errors::an_error_from_outside_reaches_the_container_about_its_own_packet,
     errors::who_may_have_no_connection_is_told,
     errors::a_malformed_packet_never_reaches_the_host,
-    waiting::a_frame_waits_for_its_next_hop_and_goes_when_it_is_known,
-    waiting::who_waits_too_long_is_told,
-    waiting::a_scan_of_the_link_does_not_keep_control_busy,
-    waiting::what_waits_goes_with_its_port,
+    neighbour_queue::a_frame_waits_for_its_next_hop_and_goes_when_it_is_known,
+    neighbour_queue::who_waits_too_long_is_told,
+    neighbour_queue::a_scan_of_the_link_does_not_keep_control_busy,
+    neighbour_queue::what_waits_goes_with_its_port,
 }
 
 mod cut {
@@ -107,13 +107,13 @@ fn ways(workers: usize, packets: u32, mut exchange: impl FnMut(&mut dyn FnMut() 
 
 /// The one frame that leaves of one that a worker reads.
 #[track_caller]
-fn one_by(home: &mut Home, worker: usize, port: u16, frame: Vec<u8>) -> (u16, Vec<u8>) {
-    home.sim.inject_to(worker, port, frame);
-    home.sim.run();
+fn one_by(net: &mut TestNet, worker: usize, port: u16, frame: Vec<u8>) -> (u16, Vec<u8>) {
+    net.sim.inject_to(worker, port, frame);
+    net.sim.run();
     let sent: Vec<_> = (0..PORTS)
-        .flat_map(|to| home.sim.sent(to).into_iter().map(move |frame| (to, frame)))
+        .flat_map(|to| net.sim.sent(to).into_iter().map(move |frame| (to, frame)))
         .collect();
-    home.sim.check();
+    net.sim.check();
     assert_eq!(sent.len(), 1, "{sent:?}");
     sent.into_iter().next().expect("one")
 }
@@ -122,29 +122,29 @@ fn one_by(home: &mut Home, worker: usize, port: u16, frame: Vec<u8>) -> (u16, Ve
 fn an_endpoint_appears_at_one_port_of_its_homes_slice() {
     for workers in [2, 3] {
         ways(workers, 4, |next| {
-            let mut home = Home::new();
+            let mut net = TestNet::new();
             for container in [A, B] {
                 let inner = at(Family::V4.container(container), 5000);
                 let mut appears = Vec::new();
                 for to in [53, 54] {
                     let server = at(Family::V4.remote(), to);
                     let frame = udp(up(container), inner, server, b"question");
-                    let (port, frame) = one_by(&mut home, next(), container, frame);
+                    let (port, frame) = one_by(&mut net, next(), container, frame);
                     assert_eq!(port, UPLINK);
                     appears.push(seen(&frame).from);
                 }
                 assert_eq!(appears[0], appears[1], "whichever worker reads it");
-                let share = Share::new(0, workers);
-                let slice = share.slice_of(&(20_000..=32_767), appears[0].port());
-                assert_eq!(slice, Some(share.home(OwnerId(container.into()))));
+                let shard_spec = ShardSpec::new(0, workers);
+                let slice = shard_spec.slice_of(&(20_000..=32_767), appears[0].port());
+                assert_eq!(slice, Some(shard_spec.home(OwnerId(container.into()))));
                 for worker in 0..workers {
                     let answer = udp(DOWN, at(Family::V4.remote(), 53), appears[0], b"answer");
-                    let (port, frame) = one_by(&mut home, worker, UPLINK, answer);
+                    let (port, frame) = one_by(&mut net, worker, UPLINK, answer);
                     assert_eq!((port, seen(&frame).to), (container, inner));
                 }
             }
-            assert_eq!(home.sim.connections(), 4, "no second one at another worker");
-            assert!(home.sim.handed_over() > 0);
+            assert_eq!(net.sim.connections(), 4, "no second one at another worker");
+            assert!(net.sim.handed_off() > 0);
         });
     }
 }
@@ -152,10 +152,10 @@ fn an_endpoint_appears_at_one_port_of_its_homes_slice() {
 #[test]
 fn a_segment_is_handed_over_whole() {
     ways(2, 2, |next| {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let (inner, server) = (at(Family::V4.container(A), 5000), at(Family::V4.remote(), 80));
         let syn = tcp(up(A), inner, server, Flags::SYN, [1000, 0]);
-        one_by(&mut home, next(), A, syn);
+        one_by(&mut net, next(), A, syn);
         let mut frame = tcp(up(A), inner, server, Flags::ACK, [1001, 1]);
         frame.resize(VNET_LEN + 54 + 60_000, 0x5a);
         frame[VNET_LEN + 16..VNET_LEN + 18].copy_from_slice(&60_040_u16.to_be_bytes());
@@ -170,7 +170,7 @@ fn a_segment_is_handed_over_whole() {
         };
         frame[..VNET_LEN].copy_from_slice(&header.to_bytes());
         let frame = with_hops(frame, 64);
-        let (port, out) = one_by(&mut home, next(), A, frame.clone());
+        let (port, out) = one_by(&mut net, next(), A, frame.clone());
         assert_eq!((port, out.len(), &out[..VNET_LEN]), (UPLINK, frame.len(), &frame[..VNET_LEN]));
         assert_eq!(out[VNET_LEN + 54..], frame[VNET_LEN + 54..]);
     });
@@ -180,32 +180,32 @@ fn a_segment_is_handed_over_whole() {
 fn a_hairpin_to_a_published_port_goes_both_ways() {
     for workers in [2, 3] {
         ways(workers, 4, |next| {
-            let mut home = Home::new();
+            let mut net = TestNet::new();
             let (a, public) = (at(Family::V4.container(A), 5000), at(Family::V4.outside(), 5353));
             let inner = at(Family::V4.container(B), 53);
             for _ in 0..2 {
-                let (port, frame) = one_by(&mut home, next(), A, udp(up(A), a, public, b"ask"));
+                let (port, frame) = one_by(&mut net, next(), A, udp(up(A), a, public, b"ask"));
                 let came = seen(&frame);
                 assert_eq!((port, came.to, came.from.ip()), (B, inner, public.ip()));
                 let answer = udp(up(B), inner, came.from, b"answer");
-                let (port, frame) = one_by(&mut home, next(), B, answer);
+                let (port, frame) = one_by(&mut net, next(), B, answer);
                 let back = seen(&frame);
                 assert_eq!((port, back.from, back.to), (A, public, a));
             }
-            assert_eq!(home.sim.connections(), 1);
+            assert_eq!(net.sim.connections(), 1);
         });
     }
 }
 
 /// Container A's port 5000 is published at 8000, beside what is.
-fn publish_client(home: &mut Home) {
-    home.policy(|policy| {
+fn publish_client(net: &mut TestNet) {
+    net.policy(|policy| {
         policy.published.push(Published {
             transport: Transport::Udp,
             address: None,
             ports: 8000..=8000,
-            to4: Some("10.99.0.2".parse().expect("an address")),
-            to6: None,
+            to_v4: Some("10.99.0.2".parse().expect("an address")),
+            to_v6: None,
             to_port: 5000,
             owner: OwnerId(A.into()),
             allow_from: Vec::new(),
@@ -219,22 +219,22 @@ fn two_published_endpoints_talk_from_either_side() {
         [(A, 5000, 8000, B, 53, 5353), (B, 53, 5353, A, 5000, 8000)]
     {
         ways(3, 4, |next| {
-            let mut home = Home::new();
-            publish_client(&mut home);
+            let mut net = TestNet::new();
+            publish_client(&mut net);
             let one = at(Family::V4.container(client), from);
             let other = at(Family::V4.container(server), to);
             let (by, public) = (at(Family::V4.outside(), by), at(Family::V4.outside(), public));
             for _ in 0..2 {
                 let ask = udp(up(client), one, public, b"ask");
-                let (port, frame) = one_by(&mut home, next(), client, ask);
+                let (port, frame) = one_by(&mut net, next(), client, ask);
                 let came = seen(&frame);
                 assert_eq!((port, came.from, came.to), (server, by, other));
                 let answer = udp(up(server), other, by, b"answer");
-                let (port, frame) = one_by(&mut home, next(), server, answer);
+                let (port, frame) = one_by(&mut net, next(), server, answer);
                 let back = seen(&frame);
                 assert_eq!((port, back.from, back.to), (client, public, one));
             }
-            assert_eq!(home.sim.connections(), 1);
+            assert_eq!(net.sim.connections(), 1);
         });
     }
 }
@@ -244,20 +244,20 @@ fn two_published_endpoints_talk_from_either_side() {
 #[test]
 fn a_hairpin_to_a_mapping_goes_both_ways() {
     ways(2, 4, |next| {
-        let mut home = Home::new();
-        publish_client(&mut home);
+        let mut net = TestNet::new();
+        publish_client(&mut net);
         let outside = Family::V4.outside();
         let (a, b) = (at(Family::V4.container(A), 6000), at(Family::V4.container(B), 7000));
         // B's mapping at its home, by which it is in contact with the host's own address.
-        let (_, frame) = one_by(&mut home, next(), B, udp(up(B), b, at(outside, 8000), b"x"));
+        let (_, frame) = one_by(&mut net, next(), B, udp(up(B), b, at(outside, 8000), b"x"));
         let mapped = seen(&frame).from;
-        let (port, frame) = one_by(&mut home, next(), A, udp(up(A), a, mapped, b"ask"));
+        let (port, frame) = one_by(&mut net, next(), A, udp(up(A), a, mapped, b"ask"));
         let came = seen(&frame);
         assert_eq!((port, came.to, came.from.ip()), (B, b, outside));
-        let (port, frame) = one_by(&mut home, next(), B, udp(up(B), b, came.from, b"answer"));
+        let (port, frame) = one_by(&mut net, next(), B, udp(up(B), b, came.from, b"answer"));
         let back = seen(&frame);
         assert_eq!((port, back.from, back.to), (A, mapped, a));
-        let (_, frame) = one_by(&mut home, next(), A, udp(up(A), a, mapped, b"again"));
+        let (_, frame) = one_by(&mut net, next(), A, udp(up(A), a, mapped, b"again"));
         assert_eq!(seen(&frame).from, came.from);
     });
 }
@@ -265,17 +265,17 @@ fn a_hairpin_to_a_mapping_goes_both_ways() {
 #[test]
 fn a_port_of_the_range_that_nobody_has_is_the_hosts() {
     ways(2, 2, |next| {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         for port in [20_001, 32_000] {
             let to = at(Family::V4.gateway(), port);
             let frame = tcp(up(A), at(Family::V4.container(A), 1), to, Flags::SYN, [1, 0]);
             let worker = next();
-            assert_eq!(one_by(&mut home, worker, A, frame.clone()), (HOST, frame));
+            assert_eq!(one_by(&mut net, worker, A, frame.clone()), (HOST, frame));
             let to = at(Family::V4.outside(), port);
             let frame = udp(DOWN, at(Family::V4.remote(), 53), to, b"late");
-            assert_eq!(one_by(&mut home, worker, UPLINK, frame).0, UPLINK);
+            assert_eq!(one_by(&mut net, worker, UPLINK, frame).0, UPLINK);
         }
-        assert_eq!(home.sim.routed(|counters| counters.given_back), 2);
+        assert_eq!(net.sim.routed(|counters| counters.returned_to_host), 2);
     });
 }
 
@@ -295,18 +295,18 @@ fn unreachable(link: frames::Link, from: SocketAddr, to: SocketAddr, about: &[u8
 fn errors_go_where_the_packets_that_they_quote_came_from() {
     for workers in [2, 3] {
         ways(workers, 4, |next| {
-            let mut home = Home::new();
+            let mut net = TestNet::new();
             let (a, server) = (at(Family::V4.container(A), 5000), at(Family::V4.remote(), 53));
-            let (_, out) = one_by(&mut home, next(), A, udp(up(A), a, server, b"question"));
+            let (_, out) = one_by(&mut net, next(), A, udp(up(A), a, server, b"question"));
             let error = unreachable(DOWN, server, seen(&out).from, &out);
-            let (port, frame) = one_by(&mut home, next(), UPLINK, error);
+            let (port, frame) = one_by(&mut net, next(), UPLINK, error);
             assert_eq!((port, seen(&frame).to.ip()), (A, a.ip()));
             // A container about what came to it from its neighbour, by a published port.
             let public = at(Family::V4.outside(), 5353);
-            let (_, came) = one_by(&mut home, next(), A, udp(up(A), a, public, b"ask"));
+            let (_, came) = one_by(&mut net, next(), A, udp(up(A), a, public, b"ask"));
             let inner = at(Family::V4.container(B), 53);
             let error = unreachable(up(B), inner, seen(&came).from, &came);
-            let (port, frame) = one_by(&mut home, next(), B, error);
+            let (port, frame) = one_by(&mut net, next(), B, error);
             assert_eq!(
                 (port, seen(&frame).from.ip(), seen(&frame).to.ip()),
                 (A, public.ip(), a.ip())
@@ -320,10 +320,10 @@ fn fragments_from_outside_are_one_packet_whoever_reads_them() {
     for to_published in [false, true] {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
             ways(3, 3, |next| {
-                let mut home = Home::new();
+                let mut net = TestNet::new();
                 let (inner, server) =
                     (at(Family::V4.container(A), 5000), at(Family::V4.remote(), 53));
-                let out = one_by(&mut home, 0, A, udp(up(A), inner, server, b"question")).1;
+                let out = one_by(&mut net, 0, A, udp(up(A), inner, server, b"question")).1;
                 let (to, container) = match to_published {
                     true => (at(Family::V4.outside(), 5353), B),
                     false => (seen(&out).from, A),
@@ -332,14 +332,14 @@ fn fragments_from_outside_are_one_packet_whoever_reads_them() {
                 set_fragment(&mut frame, false);
                 let pieces = fragments(&frame, 600);
                 for piece in order {
-                    home.sim.inject_to(next(), UPLINK, pieces[piece].clone());
-                    home.sim.run();
-                    home.sim.check();
+                    net.sim.inject_to(next(), UPLINK, pieces[piece].clone());
+                    net.sim.run();
+                    net.sim.check();
                 }
-                let (came, _) = assemble(&home.sim.sent(container));
+                let (came, _) = assemble(&net.sim.sent(container));
                 assert_eq!(came.payload, vec![0x5a; 1400]);
                 assert_eq!(came.to.ip(), Family::V4.container(container));
-                assert_eq!(home.sim.held(), 0);
+                assert_eq!(net.sim.queued(), 0);
             });
         }
     }
@@ -349,24 +349,24 @@ fn fragments_from_outside_are_one_packet_whoever_reads_them() {
 fn fragments_go_by_a_hairpin_both_ways() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
         ways(2, 6, |next| {
-            let mut home = Home::new();
+            let mut net = TestNet::new();
             let (a, public) = (at(Family::V4.container(A), 5000), at(Family::V4.outside(), 5353));
-            let mut send = |home: &mut Home, from: u16, to: u16, frame: &mut Vec<u8>| {
+            let mut send = |net: &mut TestNet, from: u16, to: u16, frame: &mut Vec<u8>| {
                 set_fragment(frame, false);
                 let pieces = fragments(frame, 600);
                 for piece in order {
-                    home.sim.inject_to(next(), from, pieces[piece].clone());
-                    home.sim.run();
-                    home.sim.check();
+                    net.sim.inject_to(next(), from, pieces[piece].clone());
+                    net.sim.run();
+                    net.sim.check();
                 }
-                assemble(&home.sim.sent(to)).0
+                assemble(&net.sim.sent(to)).0
             };
-            let came = send(&mut home, A, B, &mut udp(up(A), a, public, &[1; 1400]));
+            let came = send(&mut net, A, B, &mut udp(up(A), a, public, &[1; 1400]));
             let b = at(Family::V4.container(B), 53);
             assert_eq!((came.to, came.payload.len()), (b, 1400));
-            let back = send(&mut home, B, A, &mut udp(up(B), b, came.from, &[2; 1400]));
+            let back = send(&mut net, B, A, &mut udp(up(B), b, came.from, &[2; 1400]));
             assert_eq!((back.from, back.to, back.payload), (public, a, vec![2; 1400]));
-            assert_eq!(home.sim.held(), 0);
+            assert_eq!(net.sim.queued(), 0);
         });
     }
 }
@@ -374,25 +374,25 @@ fn fragments_go_by_a_hairpin_both_ways() {
 #[test]
 fn who_does_not_keep_up_gets_no_more_and_the_rest_is_counted() {
     with_workers(2, 0, || {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let server = at(Family::V4.remote(), 53);
-        let count = HANDOVER_SMALL_MAX + 44;
+        let count = HANDOFF_SMALL_MAX + 44;
         for number in 0..count {
             let inner = at(Family::V4.container(A), 5000);
-            home.sim.inject_to(1, A, udp(up(A), inner, server, &[number as u8]));
+            net.sim.inject_to(1, A, udp(up(A), inner, server, &[number as u8]));
         }
-        home.sim.run_only(1);
-        assert_eq!(home.sim.handed_over() as usize, HANDOVER_SMALL_MAX);
-        assert_eq!(home.sim.drops(A, DropReason::HandoverFull), 44);
-        home.sim.run();
-        let sent = home.sim.sent(UPLINK);
+        net.sim.run_only(1);
+        assert_eq!(net.sim.handed_off() as usize, HANDOFF_SMALL_MAX);
+        assert_eq!(net.sim.drops(A, DropReason::HandoffFull), 44);
+        net.sim.run();
+        let sent = net.sim.sent(UPLINK);
         let numbers: Vec<_> = sent.iter().map(|frame| seen(frame).payload[0]).collect();
-        let wanted: Vec<_> = (0..HANDOVER_SMALL_MAX).map(|number| number as u8).collect();
+        let wanted: Vec<_> = (0..HANDOFF_SMALL_MAX).map(|number| number as u8).collect();
         assert_eq!(numbers, wanted, "in their order");
-        home.sim.check();
+        net.sim.check();
         // The buffers have come back.
         let frame = udp(up(A), at(Family::V4.container(A), 5000), server, b"x");
-        assert_eq!(one_by(&mut home, 1, A, frame).0, UPLINK);
+        assert_eq!(one_by(&mut net, 1, A, frame).0, UPLINK);
     });
 }
 
@@ -400,15 +400,15 @@ fn who_does_not_keep_up_gets_no_more_and_the_rest_is_counted() {
 fn a_containers_quota_is_one_number() {
     for seed in 0..SEEDS {
         with_workers(3, seed, || {
-            let mut home = Home::new();
-            home.policy(|policy| policy.quota = 5);
+            let mut net = TestNet::new();
+            net.policy(|policy| policy.quota = 5);
             for port in 1..=20 {
                 let (inner, to) = (at(Family::V4.container(A), port), at(Family::V4.remote(), 1));
-                home.sim.inject(A, udp(up(A), inner, to, b"x"));
+                net.sim.inject(A, udp(up(A), inner, to, b"x"));
             }
-            home.sim.run();
-            assert_eq!(home.sim.connections(), 5);
-            home.sim.check();
+            net.sim.run();
+            assert_eq!(net.sim.connections(), 5);
+            net.sim.check();
         });
     }
 }
@@ -416,16 +416,16 @@ fn a_containers_quota_is_one_number() {
 #[test]
 fn a_port_that_goes_takes_its_tracked_fragments_with_it() {
     with_workers(2, 0, || {
-        let mut home = Home::new();
+        let mut net = TestNet::new();
         let host = at(Family::V4.gateway(), 53);
         let mut frame = udp(up(A), at(Family::V4.container(A), 5000), host, &[1; 1400]);
         set_fragment(&mut frame, false);
-        home.sim.inject_to(1, A, fragments(&frame, 600).remove(1));
-        home.sim.run();
-        assert_eq!(home.sim.held(), 1);
-        home.sim.forget(A);
-        assert_eq!((home.sim.held(), home.sim.drops(A, DropReason::PortUnknown)), (0, 0));
-        assert_eq!(home.sim.drops(A, DropReason::NatNoConnection), 1);
-        home.sim.check();
+        net.sim.inject_to(1, A, fragments(&frame, 600).remove(1));
+        net.sim.run();
+        assert_eq!(net.sim.queued(), 1);
+        net.sim.forget(A);
+        assert_eq!((net.sim.queued(), net.sim.drops(A, DropReason::PortUnknown)), (0, 0));
+        assert_eq!(net.sim.drops(A, DropReason::NatNoConnection), 1);
+        net.sim.check();
     });
 }

@@ -9,7 +9,7 @@ use wire::Meta;
 use wire::tcp::Flags;
 
 use super::fragments::fragments;
-use super::home::*;
+use super::net::*;
 use crate::datapath::tests::sim::Random;
 use crate::datapath::*;
 
@@ -23,15 +23,15 @@ pub(super) fn a_router_conserves_frames() {
 }
 
 pub(super) fn storm(seed: u64) {
-    let (mut random, mut home) = (Random::new(seed), Home::new());
+    let (mut random, mut net) = (Random::new(seed), TestNet::new());
     let mut appeared = Vec::new();
     for _ in 0..30 {
         for _ in 0..random.below(40) {
             let (port, frame) = any(&mut random, &appeared);
-            home.sim.inject(port, frame);
+            net.sim.inject(port, frame);
         }
-        home.sim.run();
-        for frame in home.sim.sent(UPLINK) {
+        net.sim.run();
+        for frame in net.sim.sent(UPLINK) {
             let meta = Meta::parse(&frame[VNET_LEN..]).expect("a frame");
             if meta.dst == HOP_MAC && !meta.fragment {
                 appeared.extend(source(&meta, &frame[VNET_LEN..]));
@@ -39,21 +39,21 @@ pub(super) fn storm(seed: u64) {
             assert!(meta.dst == HOP_MAC || meta.dst == TAP_MAC, "{meta:?}");
         }
         for port in [A, B] {
-            for frame in home.sim.sent(port) {
+            for frame in net.sim.sent(port) {
                 let meta = Meta::parse(&frame[VNET_LEN..]).expect("a frame");
                 assert_eq!(meta.src, GATEWAY_MAC, "all traffic is routed");
             }
         }
-        home.sim.sent(HOST);
-        home.sim.check();
-        home.sim.pass(Duration::from_millis(random.below(3_000)));
-        home.sim.query();
-        disturb(&mut random, &mut home);
+        net.sim.sent(HOST);
+        net.sim.check();
+        net.sim.pass(Duration::from_millis(random.below(3_000)));
+        net.sim.query();
+        disturb(&mut random, &mut net);
     }
-    home.sim.pass(Duration::from_secs(60));
-    home.sim.run();
-    assert_eq!(home.sim.held(), 0);
-    home.sim.check();
+    net.sim.pass(Duration::from_secs(60));
+    net.sim.run();
+    assert_eq!(net.sim.queued(), 0);
+    net.sim.check();
 }
 
 /// Where a packet comes from; its checksum may have been wrong from the start.
@@ -64,17 +64,17 @@ fn source(meta: &Meta, frame: &[u8]) -> Option<std::net::SocketAddr> {
     }
 }
 
-fn disturb(random: &mut Random, home: &mut Home) {
+fn disturb(random: &mut Random, net: &mut TestNet) {
     match random.below(12) {
-        0 => home.change(|uplink| uplink.up = !uplink.up),
-        1 => home.change(|uplink| uplink.mtu = 1280),
-        2 => home.change(|uplink| uplink.mtu = 1500),
-        3 => home.sim.forget(A),
+        0 => net.change(|uplink| uplink.up = !uplink.up),
+        1 => net.change(|uplink| uplink.mtu = 1280),
+        2 => net.change(|uplink| uplink.mtu = 1500),
+        3 => net.sim.forget(A),
         4 => {
             let strangers = FAMILIES.map(|family| (family.stranger(), HOP_MAC));
-            home.change(|uplink| uplink.neighbours = Neighbours::new(strangers));
+            net.change(|uplink| uplink.neighbours = UplinkNeighbours::new(strangers));
         }
-        5 => home.policy(|policy| policy.published.clear()),
+        5 => net.policy(|policy| policy.published.clear()),
         _ => {}
     }
 }

@@ -20,7 +20,7 @@ async fn each_client_gets_its_own_answers() {
     let container = at("127.0.0.1:0").await;
     let published = at("127.0.0.1:0").await;
     let (to, address) = (container.local_addr().unwrap(), published.local_addr().unwrap());
-    let proxy = tokio::spawn(carry_all(published, to));
+    let proxy = tokio::spawn(relay_all(published, to));
     let clients = [at("127.0.0.1:0").await, at("127.0.0.1:0").await];
     let mut seen = Vec::new();
     for turn in [b"a", b"b"] {
@@ -45,7 +45,7 @@ async fn clients_are_bounded() {
     let container = at("127.0.0.1:0").await;
     let published = at("127.0.0.1:0").await;
     let (to, address) = (container.local_addr().unwrap(), published.local_addr().unwrap());
-    let proxy = tokio::spawn(carry_all(published, to));
+    let proxy = tokio::spawn(relay_all(published, to));
     let mut clients = Vec::new();
     for _ in 0..PROXY_CONNECTIONS_MAX {
         let client = at("127.0.0.1:0").await;

@@ -1,0 +1,328 @@
+//! How a connection begins.
+//!
+//! | from | to | becomes |
+//! |---|---|---|
+//! | a container | elsewhere | source translated: the endpoint's mapping, or the port that it is published at |
+//! | a container | a published port | both translated (hairpin, RFC 4787 REQ-9) |
+//! | a container | a port of another's mapping | both translated, if the filter lets it |
+//! | outside | a published port | destination translated, if the sender is allowed |
+//! | outside | a port of a mapping | destination translated, if the inside spoke to that address |
+//! | anybody | another port of an address of ours | not ours |
+//!
+//! TCP begins with a SYN, an echo with a request; another packet of no connection is refused. A SYN from
+//! outside for which there is no filter entry is dropped without an answer, so that it may come again when
+//! the inside has sent its own (RFC 5382, REQ-4; simultaneous open).
+
+use super::{Nat, Packet};
+use crate::address::{Address, may_receive, may_send};
+use crate::direction::Direction;
+use crate::drop_reason::NatDrop;
+use crate::edit::{Realm, Translation};
+use crate::mapping::Mapping;
+use crate::owner::OwnerId;
+use crate::owner::OwnerIdx;
+use crate::state::State;
+use crate::table::external_addrs;
+use crate::table::flow::{Flow, FlowFlags};
+use crate::table::hash::{Key, PortPair};
+use crate::table::link::Link;
+use crate::tcp::{self, TcpPeer};
+use crate::tuple::Transport;
+
+/// An address of ours with a port, and what it came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExternalEndpoint {
+    pub(super) addr_idx: u16,
+    pub(super) port: u16,
+    /// The mapping that it is of; else it is published.
+    pub(super) mapping: Option<u32>,
+}
+
+/// Who is reached by way of an address of ours.
+#[derive(Clone, Copy, Debug)]
+struct DnatTarget {
+    server: (Address, u16),
+    owner: OwnerId,
+    external: ExternalEndpoint,
+}
+
+impl Nat {
+    /// A packet of no connection.
+    #[inline(never)]
+    pub(super) fn create(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
+        match packet.from {
+            Realm::Internal(owner) => self.create_from_internal(packet, owner),
+            Realm::External => self.create_from_external(packet),
+        }
+    }
+
+    fn create_from_internal(
+        &mut self,
+        packet: &Packet<'_>,
+        owner: OwnerId,
+    ) -> Result<Translation, NatDrop> {
+        let key = &packet.key;
+        let is_hairpin = self.policy.is_external(key.dst);
+        let external = self.policy.external_for(key.src);
+        let snat_addr = external.or_else(|| is_hairpin.then_some(key.dst));
+        if is_hairpin {
+            let seen_as = snat_addr.unwrap_or(key.dst);
+            match self.dnat_target(key, seen_as) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(Translation::NotOurs),
+                Err(reason) => {
+                    self.open_pinhole(packet, seen_as);
+                    return Err(reason);
+                }
+            }
+        }
+        check_opening(packet)?;
+        check_addresses(key)?;
+        let snat_addr = snat_addr.ok_or(NatDrop::NoAddress)?;
+        self.evict_for(owner)?;
+        let client = self.external_endpoint(owner, key, snat_addr)?;
+        let created = if is_hairpin {
+            // Another address of ours gets a number: this one must not lose its own meanwhile.
+            self.externals.hold(client.addr_idx);
+            let created = self.create_hairpin(packet, owner, client, snat_addr);
+            self.externals.release(client.addr_idx);
+            created
+        } else {
+            let mut flow = self.flow(packet, owner);
+            set_snat(&mut flow, client);
+            // Both ports of an echo are its identifier.
+            let is_echo = key.transport == Transport::Echo;
+            let server = if is_echo { client.port } else { key.ports.dst() };
+            flow.ports[1] = PortPair::new(server, client.port);
+            self.insert(flow, [Some(client), None])
+        };
+        if created.is_err() {
+            self.drop_unused(client);
+        }
+        created
+    }
+
+    fn create_hairpin(
+        &mut self,
+        packet: &Packet<'_>,
+        owner: OwnerId,
+        client: ExternalEndpoint,
+        snat_addr: Address,
+    ) -> Result<Translation, NatDrop> {
+        // Making room may have ended what was found before.
+        let target = self.dnat_target(&packet.key, snat_addr)?.ok_or(NatDrop::NoConnection)?;
+        self.owners.get_or_add(target.owner).ok_or(NatDrop::TableFull)?;
+        let mut flow = self.flow(packet, owner);
+        flow.peers[1] = target.server.0;
+        flow.peer_owner = OwnerIdx::of(target.owner);
+        flow.flags.0 |= FlowFlags::HAIRPIN;
+        set_snat(&mut flow, client);
+        set_dnat(&mut flow, target.external);
+        flow.ports[1] = PortPair::new(target.server.1, client.port);
+        let created = self.insert(flow, [Some(client), Some(target.external)]);
+        self.counters.hairpins += u64::from(created.is_ok());
+        created
+    }
+
+    fn create_from_external(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
+        let key = &packet.key;
+        let Some(target) = self.dnat_target(key, key.src)? else { return Ok(Translation::NotOurs) };
+        check_opening(packet)?;
+        check_addresses(key)?;
+        if self.policy.is_external(key.src) {
+            return Err(NatDrop::Address);
+        }
+        self.evict_for(target.owner)?;
+        let target = self.dnat_target(key, key.src)?.ok_or(NatDrop::NoConnection)?;
+        let mut flow = self.flow(packet, target.owner);
+        flow.peers[1] = target.server.0;
+        flow.flags.0 |= FlowFlags::FROM_EXTERNAL;
+        set_dnat(&mut flow, target.external);
+        flow.ports[1] = PortPair::new(target.server.1, key.ports.src());
+        self.insert(flow, [None, Some(target.external)])
+    }
+
+    /// An endpoint speaks, in vain, to an address of ours: who appears from there may answer. Otherwise two
+    /// that know each other's external endpoint alone would each be kept out by the other's filter (RFC 4787, REQ-8 and
+    /// REQ-9).
+    #[cold]
+    fn open_pinhole(&mut self, packet: &Packet<'_>, seen_as: Address) {
+        let key = &packet.key;
+        if check_opening(packet).and(check_addresses(key)).is_err() {
+            return;
+        }
+        let internal = (key.src, key.ports.src());
+        let Some(addr_idx) = self.externals.find(seen_as) else { return };
+        let is_live = |mapping: &Mapping| !self.is_mapping_revoked(mapping);
+        let known = self.mappings.find(&self.secrets, key.transport, internal, addr_idx, is_live);
+        if let Some(number) = known {
+            let pinhole = self.mappings.at(number).pinhole_key(&self.secrets, key.dst);
+            self.pinholes.insert(pinhole, self.now);
+        }
+    }
+
+    /// Who is reached at an address of ours, by a sender that is seen as `seen_as`; none if nobody.
+    fn dnat_target(&mut self, key: &Key, seen_as: Address) -> Result<Option<DnatTarget>, NatDrop> {
+        let port = key.ports.dst();
+        if key.transport == Transport::Echo || !self.policy.is_external(key.dst) {
+            return Ok(None);
+        }
+        if let Some(target) = self.policy.target(key.transport, key.src, key.dst, port) {
+            if !target.is_allowed {
+                return Err(NatDrop::NotAllowed);
+            }
+            let addr_idx = self.externals.number(key.dst).ok_or(NatDrop::TableFull)?;
+            let external = ExternalEndpoint { addr_idx, port, mapping: None };
+            let server = (target.address, target.port);
+            return Ok(Some(DnatTarget { server, owner: target.owner, external }));
+        }
+        let Some(addr_idx) = self.externals.find(key.dst) else { return Ok(None) };
+        let ports = self.externals.port_pool_mut(addr_idx, key.transport);
+        let number = ports.and_then(|ports| ports.mapping(port));
+        let is_live = |number: &u32| !self.is_mapping_revoked(self.mappings.at(*number));
+        let Some(number) = number.filter(is_live) else { return Ok(None) };
+        let known = self.mappings.at(number);
+        let pinhole = known.pinhole_key(&self.secrets, seen_as);
+        if !self.filter.has(self.filter_key(key.transport, addr_idx, port, seen_as))
+            && !self.pinholes.has(pinhole, self.now)
+        {
+            return Err(NatDrop::Unsolicited);
+        }
+        let server = (known.internal, known.internal_port);
+        let external = ExternalEndpoint { addr_idx, port, mapping: Some(number) };
+        Ok(Some(DnatTarget { server, owner: known.owner, external }))
+    }
+
+    /// Enters a connection. There is room for it.
+    fn insert(
+        &mut self,
+        mut flow: Flow,
+        endpoints: [Option<ExternalEndpoint>; 2],
+    ) -> Result<Translation, NatDrop> {
+        let keys =
+            [Direction::Original, Direction::Reply].map(|dir| flow.key(dir, &self.externals));
+        // From its own published port to that very port: it would meet itself.
+        if keys[0] == keys[1] {
+            return Err(NatDrop::Address);
+        }
+        let conflict = self.find(&keys[1]);
+        if conflict.is_some_and(|(number, dir)| !self.yields_to(number, dir, &flow)) {
+            return Err(NatDrop::NoConnection);
+        }
+        for external in endpoints.into_iter().flatten() {
+            self.externals.hold(external.addr_idx);
+            if let Some(mapping) = external.mapping {
+                self.mappings.at_mut(mapping).users += 1;
+            }
+        }
+        // Only now: what both have in common must not go with it.
+        if let Some((number, _)) = conflict {
+            self.end_over(number);
+        }
+        if self.is_empty() {
+            self.wheel.reset(self.now);
+        }
+        flow.seen = self.now.0;
+        let is_in_filter = flow.flags.has(FlowFlags::CLIENT_MAPPED);
+        flow.flags.0 |= if is_in_filter { FlowFlags::IN_FILTER } else { 0 };
+        let (edit, to) =
+            (flow.edit(Direction::Original, &self.externals), flow.to(Direction::Original));
+        let owner = self.owners.at(flow.owner.id());
+        owner.flows += 1;
+        owner.published += u32::from(flow.flags.has(FlowFlags::PUBLISHED));
+        if flow.flags.has(FlowFlags::HAIRPIN) {
+            self.owners.at(flow.peer_owner.id()).hairpins += 1;
+        }
+        let number = self.flows.insert(flow);
+        for (dir, key) in (0..).zip(&keys) {
+            self.index.insert(self.secrets.hash(key), number << 1 | dir);
+        }
+        self.wheel.insert(&mut self.flows, number);
+        self.owners.append(&mut self.flows, number);
+        if is_in_filter {
+            self.filter.add(self.filter_key_of(number));
+        }
+        self.counters.created += 1;
+        Ok(Translation::Edit { edit, to })
+    }
+
+    /// Whether a connection yields to one that begins, whose answers would come as its own packets do.
+    ///
+    /// One that is over does. So does one that the server itself began from its port before that was
+    /// published: it appears from another port, and while it lives its peer could not reach the published
+    /// one from the same port.
+    fn yields_to(&self, number: u32, dir: Direction, flow: &Flow) -> bool {
+        let known = self.flows.at(number);
+        if self.is_over(known) {
+            return true;
+        }
+        let server = if flow.flags.has(FlowFlags::HAIRPIN) { flow.peer_owner } else { flow.owner };
+        let is_published =
+            flow.aliases[1] != external_addrs::NONE && !flow.flags.has(FlowFlags::SERVER_MAPPED);
+        let is_its_own = known.owner == server && dir == Direction::Original;
+        is_published && is_its_own && known.flags.has(FlowFlags::CLIENT_MAPPED)
+    }
+
+    /// A connection that a packet begins, as far as the packet says.
+    fn flow(&self, packet: &Packet<'_>, owner: OwnerId) -> Flow {
+        let key = &packet.key;
+        let is_tcp = key.transport == Transport::Tcp;
+        let owner = OwnerIdx::of(owner);
+        let mut flow = Flow {
+            peers: [key.src, key.dst],
+            aliases: [external_addrs::NONE; 2],
+            ports: [key.ports, PortPair::default()],
+            transport: key.transport,
+            state: if is_tcp { State::SynSent } else { State::New },
+            flags: FlowFlags::default(),
+            list: 0,
+            seen: 0,
+            owner,
+            peer_owner: owner,
+            created_epoch: self.revoked.epoch,
+            tcp_peers: packet.segment.map_or([TcpPeer::default(); 2], tcp::opened),
+            bytes: [0; 2],
+            frames_low: [0; 2],
+            frames_high: [0; 2],
+            wheel_link: Link::NONE,
+            owner_link: Link::NONE,
+        };
+        flow.count(Direction::Original, packet.len);
+        flow
+    }
+}
+
+/// TCP begins with a SYN, an echo with a request.
+fn check_opening(packet: &Packet<'_>) -> Result<(), NatDrop> {
+    let opens = match packet.key.transport {
+        Transport::Tcp => packet.segment.is_some_and(tcp::is_opening),
+        Transport::Echo => packet.is_request,
+        Transport::Udp | Transport::Sctp => true,
+    };
+    if opens { Ok(()) } else { Err(NatDrop::NoConnection) }
+}
+
+/// Both addresses are of a host, two different ones, and both have a port.
+fn check_addresses(key: &Key) -> Result<(), NatDrop> {
+    let has_ports = key.transport != Transport::Echo;
+    let lacks_port = has_ports && (key.ports.src() == 0 || key.ports.dst() == 0);
+    let is_possible = may_send(key.src.ip()) && may_receive(key.dst.ip());
+    if key.src == key.dst || lacks_port || !is_possible {
+        return Err(NatDrop::Address);
+    }
+    Ok(())
+}
+
+/// The client is seen by this.
+fn set_snat(flow: &mut Flow, external: ExternalEndpoint) {
+    flow.aliases[0] = external.addr_idx;
+    let is_mapped = external.mapping.is_some();
+    flow.flags.0 |= if is_mapped { FlowFlags::CLIENT_MAPPED } else { FlowFlags::PUBLISHED };
+}
+
+/// The server is reached by this.
+fn set_dnat(flow: &mut Flow, external: ExternalEndpoint) {
+    flow.aliases[1] = external.addr_idx;
+    let is_mapped = external.mapping.is_some();
+    flow.flags.0 |= if is_mapped { FlowFlags::SERVER_MAPPED } else { FlowFlags::PUBLISHED };
+}

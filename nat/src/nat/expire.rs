@@ -1,0 +1,140 @@
+//! How connections end: by time, or since somebody says so.
+
+use super::Nat;
+use super::create::ExternalEndpoint;
+use crate::address::Address;
+use crate::direction::Direction;
+use crate::state::CoarseTime;
+use crate::table::external_addrs;
+use crate::table::flow::FlowFlags;
+use crate::table::hash::{Key, PortPair};
+use crate::time::Time;
+use crate::tuple::Transport;
+
+impl Nat {
+    /// Ends connections that have expired or are revoked, doing this many operations at most: each looks
+    /// at a connection, moves it on, or ends it. What is not done comes first the next time. Operations that
+    /// are left prefault memory.
+    pub fn tick(&mut self, now: Time, operations_max: usize) {
+        self.advance(now);
+        // Half of them, so that neither waits for the other.
+        let mut operations = operations_max.div_ceil(2);
+        self.reclaim(&mut operations);
+        operations += operations_max / 2;
+        if self.is_empty() {
+            self.wheel.reset(self.now);
+        }
+        while let Some(number) = self.wheel.expired(&mut self.flows, self.now, &mut operations) {
+            self.counters.expired += 1;
+            self.end(number);
+        }
+        self.reclaim(&mut operations);
+        self.prefault(operations);
+    }
+
+    /// Whether [`Self::tick`] has more to do than to wait for what will expire.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.revoked.is_pending() || self.awaits_prefault()
+    }
+
+    /// Ends a connection that is over already ([`Self::is_over`]), or yields to another one.
+    pub(super) fn end_over(&mut self, number: u32) {
+        let flow = self.flows.at(number);
+        let has_expired = flow.state.has_expired(flow.transport, CoarseTime(flow.seen), self.now);
+        let count = if has_expired { &mut self.counters.expired } else { &mut self.counters.ended };
+        *count += 1;
+        self.end(number);
+    }
+
+    /// Ends a connection.
+    pub(super) fn end(&mut self, number: u32) {
+        let flow = self.flows.at(number);
+        let keys =
+            [Direction::Original, Direction::Reply].map(|dir| flow.key(dir, &self.externals));
+        let (owner, peer_owner) = (flow.owner.id(), flow.peer_owner.id());
+        let (flags, aliases) = (flow.flags, flow.aliases);
+        let (transport, is_remembered) = (flow.transport, flow.state.is_remembered());
+        let mapped = flow.mapped();
+        if flags.has(FlowFlags::IN_FILTER) {
+            self.filter.remove(self.filter_key_of(number));
+        }
+        for (dir, key) in (0..).zip(&keys) {
+            self.index.remove(self.secrets.hash(key), number << 1 | dir);
+        }
+        self.wheel.remove(&mut self.flows, number);
+        self.owners.unlink(&mut self.flows, number);
+        let entry = self.owners.at(owner);
+        entry.flows -= 1;
+        entry.published -= u32::from(flags.has(FlowFlags::PUBLISHED));
+        if flags.has(FlowFlags::HAIRPIN) {
+            self.owners.at(peer_owner).hairpins -= 1;
+        }
+        self.flows.remove(number);
+        for (addr_idx, port) in mapped.into_iter().flatten() {
+            self.release_mapping(transport, addr_idx, port, is_remembered);
+        }
+        for addr_idx in aliases.into_iter().filter(|addr_idx| *addr_idx != external_addrs::NONE) {
+            self.externals.release(addr_idx);
+        }
+    }
+
+    /// A mapping loses a connection, and goes with the last.
+    fn release_mapping(
+        &mut self,
+        transport: Transport,
+        addr_idx: u16,
+        port: u16,
+        is_remembered: bool,
+    ) {
+        let ports = self.externals.port_pool_mut(addr_idx, transport);
+        let Some(number) = ports.and_then(|ports| ports.mapping(port)) else { return };
+        let mapping = self.mappings.at_mut(number);
+        mapping.users -= 1;
+        mapping.is_remembered |= is_remembered;
+        if mapping.users == 0 {
+            self.drop_mapping(number);
+        }
+    }
+
+    /// Takes back a mapping that was made for a connection that did not come about.
+    pub(super) fn drop_unused(&mut self, external: ExternalEndpoint) {
+        if let Some(number) = external.mapping.filter(|n| self.mappings.at(*n).users == 0) {
+            self.drop_mapping(number);
+        }
+    }
+
+    fn drop_mapping(&mut self, number: u32) {
+        let mapping = self.mappings.remove(&self.secrets, number);
+        self.owners.at(mapping.owner).ports -= 1;
+        if let Some(ports) = self.externals.port_pool_mut(mapping.addr_idx, mapping.transport) {
+            ports.release(mapping.port, mapping.is_remembered, self.now);
+        }
+    }
+
+    /// The filter key of an external endpoint with a remote address.
+    pub(super) fn filter_key(
+        &self,
+        transport: Transport,
+        addr_idx: u16,
+        port: u16,
+        remote: Address,
+    ) -> u64 {
+        let dst = Address { high: 0, low: addr_idx.into() };
+        self.secrets.hash(&Key { transport, src: remote, dst, ports: PortPair::new(0, port) })
+    }
+
+    /// The filter key of a connection: of the client's mapping with the address that the client asked for, or
+    /// of the server's with the client.
+    pub(super) fn filter_key_of(&self, number: u32) -> u64 {
+        let flow = self.flows.at(number);
+        let original = flow.key(Direction::Original, &self.externals);
+        let reply = flow.key(Direction::Reply, &self.externals);
+        let (addr_idx, port, remote) = if flow.flags.has(FlowFlags::CLIENT_MAPPED) {
+            (flow.aliases[0], reply.ports.dst(), original.dst)
+        } else {
+            (flow.aliases[1], original.ports.dst(), reply.dst)
+        };
+        self.filter_key(flow.transport, addr_idx, port, remote)
+    }
+}

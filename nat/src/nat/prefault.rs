@@ -1,0 +1,36 @@
+//! Memory of the table, prefaulted ([`pages`]).
+
+use super::Nat;
+use crate::limits::PAGE_OPERATIONS;
+use crate::table::pages;
+
+impl Nat {
+    /// Prefaults pages, as many as these operations are worth.
+    pub(super) fn prefault(&mut self, operations: usize) {
+        if !self.awaits_prefault() {
+            return;
+        }
+        for _ in 0..(operations / PAGE_OPERATIONS).min(self.pages - self.prefaulted) {
+            let mut page = self.prefaulted;
+            self.prefaulted += 1;
+            for slots in self.hashed_tables() {
+                let pages = pages::count(slots);
+                if page < pages {
+                    pages::prefault(slots, page);
+                    break;
+                }
+                page -= pages;
+            }
+        }
+    }
+
+    /// Whether there are pages left to prefault, and a use for them.
+    pub(super) fn awaits_prefault(&self) -> bool {
+        self.counters.created > 0 && self.prefaulted < self.pages
+    }
+
+    /// All that is found by hashing.
+    pub(super) fn hashed_tables(&mut self) -> [&mut [u64]; 3] {
+        [self.index.slots(), self.filter.slots(), self.mappings.slots()]
+    }
+}

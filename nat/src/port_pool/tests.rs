@@ -1,0 +1,53 @@
+use super::*;
+
+const START: CoarseTime = CoarseTime(1_000);
+
+fn take_all(ports: &mut PortPool, like: u16, now: CoarseTime) -> Vec<u16> {
+    let mut state = 7;
+    std::iter::from_fn(|| ports.allocate(like, now, &mut state, |_| true)).collect()
+}
+
+#[test]
+fn every_port_is_had_once_those_of_the_parity_first() {
+    for range in [20_000..=20_000, 20_001..=20_064, 65_407..=65_535, 1_024..=1_151] {
+        let mut ports = PortPool::new(range.clone());
+        let like = 1;
+        let mut taken = take_all(&mut ports, like, START);
+        let alike = range.clone().filter(|port| port % 2 == like).count();
+        assert!(taken[..alike].iter().all(|port| port % 2 == like), "{range:?}");
+        taken.sort_unstable();
+        assert_eq!(taken, range.collect::<Vec<_>>());
+        assert_eq!(ports.available(), 0);
+    }
+}
+
+#[test]
+fn those_at_rest_come_back_oldest_first_or_when_their_time_is_over() {
+    let mut ports = PortPool::new(20_000..=20_003);
+    take_all(&mut ports, 0, START);
+    for (port, later) in [(20_002, 0), (20_001, 1), (20_003, 2)] {
+        ports.release(port, true, START.later(later));
+    }
+    assert_eq!(ports.available(), 3);
+    let mut state = 7;
+    let refuses_first = ports.allocate(0, START.later(3), &mut state, |port| port != 20_002);
+    assert_eq!(refuses_first, Some(20_001), "the next oldest");
+    // One has rested to the very end and not beyond; that of the next is over.
+    assert_eq!(ports.free_count, 0);
+    ports.release_due(START.later(REUSE_DELAY + 2));
+    assert_eq!((ports.free_count, ports.delayed.len()), (0, 2), "behind one that does not go yet");
+    ports.release_due(START.later(REUSE_DELAY + 3));
+    assert_eq!((ports.free_count, ports.delayed.len()), (2, 0));
+}
+
+#[test]
+fn a_port_knows_its_mapping_until_it_is_given_back() {
+    let mut ports = PortPool::new(65_534..=65_535);
+    take_all(&mut ports, 0, START);
+    ports.set_mapping(65_535, 0);
+    assert_eq!((ports.mapping(65_535), ports.mapping(65_534)), (Some(0), None));
+    assert_eq!((ports.mapping(0), ports.mapping(65_533)), (None, None), "before the range");
+    ports.release(65_535, false, START);
+    assert_eq!((ports.mapping(65_535), ports.available()), (None, 1));
+    assert_eq!(take_all(&mut ports, 0, START), [65_535]);
+}

@@ -1,0 +1,57 @@
+//! Options for what a port may do: the same for `attach`, `run` and `port set`. One file a group of
+//! settings, as in [`vswitch_api::port_settings`].
+
+mod limits;
+mod vlan;
+
+use clap::Args;
+use vswitch_api::port_settings::guard::Guard;
+use vswitch_api::port_settings::isolation::Isolation;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
+
+use crate::error::Failure;
+use crate::table;
+
+/// What a port may do
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "What the port may do")]
+pub(crate) struct PortSettingsArgs {
+    #[command(flatten)]
+    vlan: vlan::VlanArgs,
+    #[command(flatten)]
+    limits: limits::LimitsArgs,
+    /// Source guard: the container sends from its own addresses only, or from some of them
+    /// [default: on]
+    #[arg(long, value_name = "on|off|ADDRESSES")]
+    guard: Option<Guard>,
+    /// Whom it reaches: an isolated port only the gateway and promiscuous ports [default: none]
+    #[arg(long, value_name = "none|isolated|promiscuous")]
+    isolation: Option<Isolation>,
+}
+
+impl PortSettingsArgs {
+    /// What was said, checked as far as it can be here.
+    pub(crate) fn change(self) -> Result<SettingsChange, Failure> {
+        Ok(SettingsChange {
+            vlan: self.vlan.mode()?,
+            guard: self.guard,
+            isolation: self.isolation,
+            limits: self.limits.change(),
+        })
+    }
+}
+
+/// A line a setting.
+pub(crate) fn render(settings: &PortSettings) -> String {
+    table::pairs(rows(settings))
+}
+
+/// Settings with their values.
+pub(crate) fn rows(settings: &PortSettings) -> impl Iterator<Item = (&'static str, String)> {
+    let reach = [
+        ("vlan", settings.vlan.to_string()),
+        ("guard", settings.guard.to_string()),
+        ("isolation", settings.isolation.to_string()),
+    ];
+    reach.into_iter().chain(limits::rows(&settings.limits))
+}

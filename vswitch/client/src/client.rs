@@ -1,0 +1,123 @@
+//! The typed methods: one for each method of each path.
+
+use std::path::PathBuf;
+
+use hyper::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
+use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
+use vswitch_api::limits::Limit;
+use vswitch_api::network::{Network, NetworkDetail};
+use vswitch_api::port::{AttachRequest, Port, PortDetail};
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
+use vswitch_api::publish::{Publication, PublicationKey};
+use vswitch_api::routes;
+use vswitch_api::stats::Stats;
+use vswitch_api::status::Status;
+
+use crate::ClientError;
+use crate::http::Endpoint;
+
+/// A client of one daemon.
+#[derive(Debug, Clone)]
+pub struct Client(Endpoint);
+
+type Result<T> = std::result::Result<T, ClientError>;
+
+macro_rules! body {
+    () => {
+        None::<&()>
+    };
+    ($body:ident) => {
+        Some($body)
+    };
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty
+        = $method:ident $route:ident $([$segment:ident])? $({$body:ident})?;)*) => {
+        impl Client {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// [`ClientError`]
+            pub async fn $name(&self $(, $arg: $type)*) -> Result<$out> {
+                let path = routes::$route.to_owned();
+                $(let path = route(&path, $segment);)?
+                self.0.call(Method::$method, &path, body!($($body)?)).await
+            }
+        )*}
+    };
+}
+
+methods! {
+    /// The daemon's version, backend, workers and uplinks.
+    status() -> Status = GET STATUS;
+    /// Asks the daemon to restore the host and to end; returns before it has.
+    shutdown() -> () = POST SHUTDOWN;
+    /// All networks.
+    networks() -> Vec<Network> = GET NETWORKS;
+    /// One network with its members.
+    network(name: &str) -> NetworkDetail = GET NETWORK [name];
+    /// One row per attached container and network.
+    ports() -> Vec<Port> = GET PORTS;
+    /// Attaches a network namespace: all or nothing.
+    attach(request: &AttachRequest) -> PortDetail = POST PORTS {request};
+    /// One attachment.
+    port(name: &str) -> PortDetail = GET PORT [name];
+    /// Detaches a container.
+    detach(name: &str) -> () = DELETE PORT [name];
+    /// Settings of a port; the host's port goes by the bridge's name.
+    port_settings(name: &str) -> PortSettings = GET PORT_SETTINGS [name];
+    /// Changes settings of a port; returns all settings after the change.
+    change_port_settings(name: &str, change: &SettingsChange) -> PortSettings
+        = PATCH PORT_SETTINGS [name] {change};
+    /// Published ports of a container.
+    publications(name: &str) -> Vec<Publication> = GET PORT_PUBLISHED [name];
+    /// Publishes ports of a container; returns the publication with the host ports that were picked.
+    publish(name: &str, publication: &Publication) -> Publication
+        = POST PORT_PUBLISHED [name] {publication};
+    /// Ends a publication.
+    unpublish(name: &str, key: &PublicationKey) -> () = DELETE PORT_PUBLISHED [name] {key};
+    /// All translated connections.
+    connections() -> Vec<Connection> = GET CONNTRACK;
+    /// Deletes the connections that a filter matches.
+    flush_connections(filter: &ConnectionFilter) -> Flushed = DELETE CONNTRACK {filter};
+    /// The forwarding database.
+    fdb() -> Vec<FdbEntry> = GET FDB;
+    /// Sets a static entry of the forwarding database.
+    set_static(entry: &StaticEntry) -> () = PUT FDB {entry};
+    /// Removes a static entry of the forwarding database.
+    remove_static(key: &EntryKey) -> () = DELETE FDB {key};
+    /// Counters of ports and workers.
+    stats() -> Stats = GET STATS;
+    /// Limits of the switch, with how often each was hit.
+    limits() -> Vec<Limit> = GET LIMITS;
+}
+
+impl Client {
+    /// A client of the daemon that listens at `socket`; connects with each request.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self(Endpoint(socket.into()))
+    }
+
+    /// Process id of the daemon, where the kernel can name it (`SO_PEERCRED`).
+    ///
+    /// # Errors
+    /// [`ClientError::NoDaemon`] and other failures to connect.
+    pub async fn daemon_pid(&self) -> Result<Option<i32>> {
+        let stream = self.0.connect().await?;
+        Ok(stream.peer_cred().ok().and_then(|credentials| credentials.pid()))
+    }
+}
+
+/// Characters that a path segment may hold unescaped (RFC 3986, "unreserved").
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Puts a name, percent-encoded, into one of [`routes`].
+fn route(template: &str, name: &str) -> String {
+    template.replace("{name}", &utf8_percent_encode(name, SEGMENT).to_string())
+}
+
+#[cfg(test)]
+mod tests;

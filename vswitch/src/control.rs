@@ -1,0 +1,93 @@
+//! The desired state, and the operations that bring host and datapath in line with it.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`model`] | holds the desired state; pure |
+//! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
+//! | [`lifecycle`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
+//! | [`uplink`] | follows the host's routes and neighbours |
+//! | [`events`] | handles the events of the workers |
+//! | [`fdb`], [`port_settings`] | change static entries, and settings of ports |
+//! | [`views`], [`conntrack`] | show the state as types of the API |
+//!
+//! Each change runs in a task of its own, so that a client that hangs up leaves no half of a change.
+//! Changes of different endpoints overlap: they share only the model, whose lock is held for moments.
+//! A change is acknowledged when it works *and* is on the disk.
+
+mod cleanup;
+mod conntrack;
+mod error;
+mod events;
+mod fdb;
+mod inner;
+pub(crate) mod ipam;
+mod lifecycle;
+pub(crate) mod limits;
+pub(crate) mod model;
+pub(crate) mod name;
+mod plan;
+mod port;
+mod port_settings;
+mod publish;
+mod published_ports;
+mod random;
+mod replay;
+mod republish;
+mod start;
+pub(crate) mod store;
+mod task;
+mod text;
+mod uplink;
+mod views;
+
+use std::sync::Arc;
+
+use wire::MacAddr;
+
+use crate::dataplane::DataplaneError;
+pub use cleanup::{CleanupError, clean_up_after_crash};
+pub use error::ControlError;
+use inner::Inner;
+pub(crate) use ipam::PoolError;
+pub(crate) use replay::ReplayReport;
+pub(crate) use start::StoredState;
+
+/// Control. Clones are handles on the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Control(Arc<Inner>);
+
+impl Control {
+    /// Counts an error that a limit causes.
+    fn count_limit_hit(&self, error: ControlError) -> ControlError {
+        let limit = match &error {
+            ControlError::PortsMax(_) => Some("PORTS_MAX"),
+            ControlError::StaticsMax(_) => Some("STATICS_MAX"),
+            ControlError::PublicationsMax(_) => Some("PUBLICATIONS_MAX"),
+            ControlError::AllowFromMax(_) => Some("ALLOW_FROM_MAX"),
+            ControlError::AliasesMax(_) => Some("ALIASES_MAX"),
+            ControlError::LabelsMax(_) => Some("LABELS_MAX"),
+            ControlError::NoFreePort(_) => Some("PORT_ALLOC_TRIES_MAX"),
+            ControlError::Busy(..) => Some("DETACH_WAIT_MAX"),
+            ControlError::Dataplane(DataplaneError::Busy(_)) => Some("COMMANDS_MAX"),
+            _ => None,
+        };
+        limit.inspect(|limit| self.count_refusal(limit));
+        error
+    }
+}
+
+/// Parses the MAC address of an interface.
+fn unicast_mac(text: &str) -> Result<MacAddr, ControlError> {
+    let mac: MacAddr = text.parse()?;
+    if mac.is_broadcast() {
+        return Err(ControlError::MacNotUnicast(mac, "broadcast"));
+    }
+    if mac.is_multicast() {
+        return Err(ControlError::MacNotUnicast(mac, "multicast"));
+    }
+    if !mac.is_unicast() {
+        return Err(ControlError::MacNotUnicast(mac, "zero"));
+    }
+    Ok(mac)
+}

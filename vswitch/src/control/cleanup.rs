@@ -1,0 +1,92 @@
+//! `down` after a crash: removes from the host the parts of a switch that was killed.
+//!
+//! The state directory names them. Its lock protects a daemon that lives, and refuses one that starts
+//! meanwhile. The document stays, as after any `down`.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::limits::DEVICE_REMOVAL_MAX;
+use super::store::{Document, Store, StoreError};
+use crate::host::nft;
+use crate::host::uplink;
+
+const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
+
+/// Why parts may be left on the host.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    /// The state directory or its document fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host refuses.
+    #[error("{0}")]
+    Host(String),
+    /// The file of the socket cannot be removed.
+    #[error("cannot remove {path}: {source}")]
+    Socket {
+        /// Its path.
+        path: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Removes the host's parts of the killed switch with this state directory and socket. Gives their descriptions.
+/// The caller is in the network namespace of the switch.
+///
+/// # Errors
+/// [`CleanupError`]: a daemon lives, or the host refuses. All other parts are removed even then.
+pub fn clean_up_after_crash(state_dir: &Path, socket: &Path) -> Result<Vec<String>, CleanupError> {
+    let mut removed = Vec::new();
+    if state_dir.is_dir() {
+        let store = Store::open(state_dir)?;
+        let settings = uplink::restore_settings(state_dir);
+        let document = store.load()?;
+        let bridges: Vec<String> = document.iter().flat_map(Document::network_names).collect();
+        wait_for_device_removal(&bridges);
+        let tables = nft::remove_orphans(&bridges);
+        let (ports, is_forwarding) =
+            settings.map_err(|error| CleanupError::Host(error.to_string()))?;
+        if !ports.is_empty() {
+            removed.push(format!("the reserved ports {ports}"));
+        }
+        if is_forwarding {
+            removed.push("net.ipv4.ip_forward".to_owned());
+        }
+        let (tables, _) = tables.map_err(|error| CleanupError::Host(error.to_string()))?;
+        removed.extend(tables.iter().map(|table| format!("the nftables table {table}")));
+    }
+    if remove_stale_socket(socket)? {
+        removed.push(format!("the socket {}", socket.display()));
+    }
+    Ok(removed)
+}
+
+/// Waits for the kernel, which removes a daemon's devices some time after its death.
+fn wait_for_device_removal(bridges: &[String]) {
+    let mut waited = Duration::ZERO;
+    let devices: Vec<String> = bridges.iter().flat_map(|it| uplink::devices(it)).collect();
+    while devices.iter().any(|device| nft::has_device(device)) && waited < DEVICE_REMOVAL_MAX {
+        thread::sleep(DEVICE_REMOVAL_POLL);
+        waited += DEVICE_REMOVAL_POLL;
+    }
+}
+
+/// Removes the socket's file unless a daemon serves it; says whether it did.
+fn remove_stale_socket(socket: &Path) -> Result<bool, CleanupError> {
+    let is_socket = socket.symlink_metadata().is_ok_and(|it| it.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if !is_socket || !UnixStream::connect(socket).is_err_and(refused) {
+        return Ok(false);
+    }
+    let path = || socket.display().to_string();
+    match std::fs::remove_file(socket) {
+        Ok(()) => Ok(true),
+        Err(source) => Err(CleanupError::Socket { path: path(), source }),
+    }
+}

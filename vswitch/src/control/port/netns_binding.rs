@@ -1,0 +1,106 @@
+//! Binding of an endpoint: its namespace, and the interface's name in it.
+
+use std::time::Duration;
+
+use vswitch_api::port::NetnsRef;
+
+use super::super::error::ControlError;
+use super::super::inner::Inner;
+use super::super::model::EndpointKey;
+use super::super::store::NetnsRecord;
+use super::super::task::blocking;
+use crate::config::IfName;
+use crate::host::container;
+use crate::host::netns::{self, OpenNetns};
+use crate::host::{HostError, NetnsError};
+
+/// After a crash the kernel removes the former interface with a delay.
+const STALE_INTERFACE_WAIT_MAX: Duration = Duration::from_secs(3);
+const STALE_INTERFACE_POLL: Duration = Duration::from_millis(25);
+
+/// The source of a binding.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A request, perhaps with an interface name.
+    Requested(NetnsRef, Option<IfName>),
+    /// The document; the namespace must be the very same.
+    Stored(NetnsRecord, IfName),
+}
+
+/// An open namespace, and the interface name that is reserved in it.
+#[derive(Debug)]
+pub(super) struct NetnsBinding {
+    pub(super) netns: OpenNetns,
+    pub(super) record: NetnsRecord,
+    pub(super) ifname: String,
+}
+
+/// Opens the namespace, and binds the endpoint to it in the model.
+pub(super) async fn locate(
+    inner: &Inner,
+    key: &EndpointKey,
+    source: Source,
+) -> Result<NetnsBinding, ControlError> {
+    match source {
+        Source::Requested(reference, ifname) => {
+            let opening = reference.clone();
+            let netns = blocking(move || netns::open(&opening)).await??;
+            let info = container::inspect(netns.clone()).await?;
+            let record = NetnsRecord {
+                reference,
+                path: netns.path.clone(),
+                id: netns.id,
+                cookie: info.cookie,
+                boot_id: inner.boot_id.clone(),
+            };
+            let ifname = ifname.as_ref().map(IfName::as_str);
+            let ifname = inner.model().bind_netns(key, &record, ifname, &info.ifnames)?;
+            Ok(NetnsBinding { netns, record, ifname })
+        }
+        Source::Stored(record, ifname) => {
+            let netns = reopen(inner, &record).await?;
+            let record = NetnsRecord { path: netns.path.clone(), ..record };
+            let ifname = reclaim_ifname(inner, key, &netns, &record, ifname.as_str()).await?;
+            Ok(NetnsBinding { netns, record, ifname })
+        }
+    }
+}
+
+/// Opens the namespace of the document, by a path that leads there now.
+async fn reopen(inner: &Inner, stored: &NetnsRecord) -> Result<OpenNetns, ControlError> {
+    let gone = NetnsError::Gone(netns::describe(&stored.reference));
+    if stored.boot_id != inner.boot_id {
+        return Err(gone.into());
+    }
+    let (id, known) = (stored.id, stored.path.clone());
+    let found =
+        blocking(move || netns::find(id, &known).map(|path| netns::open_path(&path)).transpose());
+    match found.await?? {
+        Some(netns) if netns.id == stored.id => Ok(netns),
+        _ => Err(gone.into()),
+    }
+}
+
+/// Reserves the former interface name, once it is free.
+async fn reclaim_ifname(
+    inner: &Inner,
+    key: &EndpointKey,
+    netns: &OpenNetns,
+    record: &NetnsRecord,
+    ifname: &str,
+) -> Result<String, ControlError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let info = container::inspect(netns.clone()).await?;
+        if info.cookie != record.cookie {
+            return Err(NetnsError::Gone(netns::describe(&record.reference)).into());
+        }
+        match inner.model().bind_netns(key, record, Some(ifname), &info.ifnames) {
+            Err(ControlError::Host(HostError::IfnameTaken(_)))
+                if waited < STALE_INTERFACE_WAIT_MAX => {}
+            result => return result,
+        }
+        tokio::time::sleep(STALE_INTERFACE_POLL).await;
+        waited += STALE_INTERFACE_POLL;
+    }
+}

@@ -1,0 +1,212 @@
+//! From a destination address to what becomes of the packet, in one search.
+//!
+//! Everything that the router knows about addresses is one list of intervals that cover both families
+//! (IPv4 as IPv6-mapped addresses): the host's routes, our subnets, the addresses that are never routed,
+//! the host's own addresses. Whatever is inserted later wins, so that order is the precedence.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use wire::MacAddr;
+
+use super::conf::{EgressMode, RouteAction, RouterConf, UplinkConf};
+
+/// Prefixes that no router forwards (RFC 1812 section 5.3.7, RFC 6890): "this" network, loopback,
+/// link-local, multicast, reserved and broadcast.
+const UNROUTABLE: [(IpAddr, u8); 9] = [
+    (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8),
+    (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
+    (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 4),
+    (IpAddr::V4(Ipv4Addr::new(240, 0, 0, 0)), 4),
+    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128),
+    (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+    (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+    (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
+];
+
+/// What becomes of what is for an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RouteTarget {
+    /// It is the host's.
+    Host,
+    /// It is for one of our containers.
+    Subnet,
+    /// To a router on the uplink: see [`Fib::next_hop`].
+    NextHop(u16),
+    /// To the destination itself, on the uplink's link.
+    OnLink,
+    /// No route leads there.
+    Unreachable,
+    /// Nobody routes such an address.
+    Martian,
+}
+
+/// A router on the uplink's link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NextHop {
+    pub(super) address: IpAddr,
+    /// Its MAC address, if the host knows it.
+    pub(super) mac: Option<MacAddr>,
+}
+
+/// All destinations.
+#[derive(Debug)]
+pub(super) struct Fib {
+    /// Where each interval begins; the first at zero.
+    starts: Vec<u128>,
+    targets: Vec<RouteTarget>,
+    next_hops: Vec<NextHop>,
+}
+
+impl Fib {
+    pub(super) fn new(conf: &RouterConf) -> Self {
+        let mut builder = FibBuilder::new(match conf.egress {
+            EgressMode::Kernel => RouteTarget::Host,
+            EgressMode::Internal | EgressMode::Uplink(_) => RouteTarget::Unreachable,
+        });
+        let mut next_hops = Vec::new();
+        if let EgressMode::Uplink(uplink) = &conf.egress {
+            builder.insert_routes(uplink, &mut next_hops);
+        }
+        for &subnet in &conf.subnets {
+            builder.insert(subnet, RouteTarget::Subnet);
+        }
+        for (address, len) in UNROUTABLE {
+            builder.insert_range(prefix(address, len), RouteTarget::Martian);
+        }
+        for subnet in conf.subnets.iter().filter(|net| net.max_prefix_len() - net.prefix_len() > 1)
+        {
+            if let IpNet::V4(subnet) = subnet {
+                builder.insert_range(one(subnet.network().into()), RouteTarget::Martian);
+                builder.insert_range(one(subnet.broadcast().into()), RouteTarget::Martian);
+            }
+        }
+        let own = link_local(conf.gateway_mac);
+        for &address in conf.local.iter().chain(&conf.gateways).chain([&IpAddr::V6(own)]) {
+            // Loopback addresses are the host's own, and nobody else's business.
+            if !address.is_loopback() {
+                builder.insert_range(one(address), RouteTarget::Host);
+            }
+        }
+        let (starts, targets) = builder.intervals();
+        Self { starts, targets, next_hops }
+    }
+
+    #[inline]
+    pub(super) fn lookup(&self, destination: IpAddr) -> RouteTarget {
+        let number = match destination {
+            IpAddr::V4(address) => mapped(address),
+            IpAddr::V6(address) if is_mapped(address) => return RouteTarget::Martian,
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let after = self.starts.partition_point(|&start| start <= number);
+        self.targets[after - 1]
+    }
+
+    #[inline]
+    pub(super) fn next_hop(&self, hop: u16) -> NextHop {
+        self.next_hops[usize::from(hop)]
+    }
+}
+
+/// Intervals while they are inserted: where one begins, and what it is up to the next.
+struct FibBuilder(BTreeMap<u128, RouteTarget>);
+
+impl FibBuilder {
+    fn new(default: RouteTarget) -> Self {
+        Self(BTreeMap::from([(0, default)]))
+    }
+
+    /// Shorter prefixes first, and of two alike the one that came first last.
+    fn insert_routes(&mut self, uplink: &UplinkConf, next_hops: &mut Vec<NextHop>) {
+        let mut routes: Vec<_> = uplink.routes.iter().rev().collect();
+        routes.sort_by_key(|(net, _)| net.prefix_len());
+        let (v4, v6): (Vec<_>, Vec<_>) =
+            routes.into_iter().partition(|(net, _)| net.addr().is_ipv4());
+        self.insert_family(&v6, uplink, next_hops);
+        // A short IPv6 prefix covers what stands for IPv4.
+        self.insert_range(prefix(Ipv4Addr::UNSPECIFIED.into(), 0), RouteTarget::Unreachable);
+        self.insert_family(&v4, uplink, next_hops);
+    }
+
+    fn insert_family(
+        &mut self,
+        routes: &[(IpNet, RouteAction)],
+        uplink: &UplinkConf,
+        next_hops: &mut Vec<NextHop>,
+    ) {
+        for &(net, action) in routes {
+            let target = match action {
+                RouteAction::Via(Some(address)) => {
+                    let known = next_hops.iter().position(|hop| hop.address == address);
+                    let at = known.unwrap_or_else(|| {
+                        next_hops.push(NextHop { address, mac: uplink.neighbours.get(address) });
+                        next_hops.len() - 1
+                    });
+                    u16::try_from(at).map_or(RouteTarget::Unreachable, RouteTarget::NextHop)
+                }
+                RouteAction::Via(None) => RouteTarget::OnLink,
+                RouteAction::Elsewhere | RouteAction::Unreachable => RouteTarget::Unreachable,
+            };
+            self.insert(net, target);
+        }
+    }
+
+    fn insert(&mut self, net: IpNet, target: RouteTarget) {
+        self.insert_range(prefix(net.addr(), net.prefix_len()), target);
+    }
+
+    fn insert_range(&mut self, (first, last): (u128, u128), target: RouteTarget) {
+        let after = last.checked_add(1);
+        if let Some(after) = after {
+            let (_, &continued) = self.0.range(..=after).next_back().expect("zero is inserted");
+            self.0.insert(after, continued);
+        }
+        let mut covered = self.0.split_off(&first);
+        if let Some(after) = after {
+            self.0.append(&mut covered.split_off(&after));
+        }
+        self.0.insert(first, target);
+    }
+
+    fn intervals(self) -> (Vec<u128>, Vec<RouteTarget>) {
+        let mut rows: Vec<_> = self.0.into_iter().collect();
+        rows.dedup_by_key(|&mut (_, target)| target);
+        rows.into_iter().unzip()
+    }
+}
+
+/// First and last number of a prefix.
+fn prefix(address: IpAddr, len: u8) -> (u128, u128) {
+    let (number, len) = match address {
+        IpAddr::V4(address) => (mapped(address), 96 + len),
+        IpAddr::V6(address) => (address.to_bits(), len),
+    };
+    let host = u128::MAX.checked_shr(len.into()).unwrap_or(0);
+    (number & !host, number | host)
+}
+
+fn one(address: IpAddr) -> (u128, u128) {
+    prefix(address, if address.is_ipv4() { 32 } else { 128 })
+}
+
+#[inline]
+fn mapped(address: Ipv4Addr) -> u128 {
+    0xffff << 32 | u128::from(address.to_bits())
+}
+
+#[inline]
+fn is_mapped(address: Ipv6Addr) -> bool {
+    address.to_bits() >> 32 == 0xffff
+}
+
+/// The link-local address that the kernel makes of a MAC address (RFC 4291 appendix A).
+fn link_local(mac: MacAddr) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0.map(u16::from);
+    Ipv6Addr::new(0xfe80, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f)
+}

@@ -1,0 +1,100 @@
+//! Packets that come in fragments: what becomes of the first holds for the others.
+//!
+//! The store is [`nat::fragment::Fragments`], which says how long and how many may wait. Tails are taken
+//! out of the batch at its end, when the heads that came with them are known; what is settled then, or by a
+//! head that came later, is routed as any frame, with the translation that its head got.
+
+use fastpath::PortIndex;
+use nat::fragment::Verdict as Translated;
+use nat::{Kind, OwnerId, Realm, Time, View};
+
+use super::forward::ForwardCtx;
+use crate::datapath::batch::{Batch, FrameCtx};
+use crate::datapath::limits::{FRAGMENT_OPERATIONS, NEIGHBOUR_QUEUE_TIMEOUT};
+use crate::datapath::{DropReason, PortKind, Verdict};
+
+impl ForwardCtx<'_> {
+    /// A fragment's head is translated, and so are those that wait for it. A tail is to wait, unless it
+    /// has waited.
+    #[cold]
+    pub(super) fn translate_fragment(
+        &mut self,
+        ctx: &mut FrameCtx,
+        from: Realm,
+        view: &View,
+    ) -> Option<Translated> {
+        let now = Time(self.now.0);
+        if matches!(view.kind, Kind::Tail(_)) {
+            if self.head_verdict.is_none() {
+                ctx.verdict = Verdict::AwaitsFragment;
+                self.state.has_tails = true;
+            }
+            return self.head_verdict.take();
+        }
+        let state = &mut *self.state;
+        let translated = state.nat.translate(now, from, view);
+        let released = &mut state.released;
+        let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
+        Some(state.fragments.head(now, from, view, translated, release))
+    }
+
+    /// Lets packets go whose fragments did not come in time.
+    pub(super) fn expire_fragments(&mut self) {
+        let state = &mut *self.state;
+        if !state.fragments.is_empty() {
+            let released = &mut state.released;
+            let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
+            state.fragments.tick(Time(self.now.0), FRAGMENT_OPERATIONS, release);
+        }
+        self.expire_tracked();
+    }
+
+    /// Takes the tails of a batch out of it, and routes those fragments whose packets are settled.
+    pub(super) fn release_fragments(&mut self, batch: &mut Batch) {
+        if std::mem::take(&mut self.state.has_tails) {
+            for ctx in batch.frames.extract_if(.., |ctx| ctx.verdict == Verdict::AwaitsFragment) {
+                self.queue_tail(ctx);
+            }
+            self.queue_all_untracked(batch);
+        }
+        self.settle_assignments();
+        // Routing one may settle others, but not without end: each was given once.
+        let mut released = std::mem::take(&mut self.state.released);
+        for (mut ctx, head_verdict) in released.drain(..) {
+            (self.head_verdict, self.is_assigned) = (Some(head_verdict), true);
+            ctx.verdict = Verdict::Pending;
+            self.route(&mut ctx);
+            (self.head_verdict, self.is_assigned) = (None, false);
+            self.dispatch(ctx, self.now.after(NEIGHBOUR_QUEUE_TIMEOUT));
+        }
+        self.state.released = released;
+    }
+
+    /// From where a port's frames come.
+    pub(super) fn realm(&self, port: PortIndex) -> Realm {
+        let is_inside = !self.snapshot.is_uplink(port);
+        if is_inside { Realm::Internal(OwnerId(port.get() as u32)) } else { Realm::External }
+    }
+
+    pub(super) fn queue_tail(&mut self, ctx: FrameCtx) {
+        let view = nat::parse::view(&ctx.meta, self.ethernet(&ctx));
+        let from = self.realm(ctx.port);
+        let state = &mut *self.state;
+        let released = &mut state.released;
+        let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
+        state.fragments.tail(Time(self.now.0), from, &view, ctx, release);
+    }
+
+    /// Gives a frame that is not in the batch its verdict.
+    pub(super) fn route(&mut self, ctx: &mut FrameCtx) {
+        let conf = self.snapshot.port(ctx.port);
+        let network = conf.and_then(|_| self.snapshot.network(ctx.network));
+        let router = network.and_then(|network| Some((network, network.router.as_ref()?)));
+        let is_uplink = conf.is_some_and(|conf| conf.kind == PortKind::Uplink);
+        match (router, self.snapshot.uplink_of(ctx.port).filter(|_| is_uplink)) {
+            (Some((network, router)), _) => self.route_container(ctx, network, router),
+            (None, Some(uplink)) => self.route_uplink(ctx, uplink),
+            (None, None) => ctx.verdict = Verdict::Drop(DropReason::PortUnknown),
+        }
+    }
+}

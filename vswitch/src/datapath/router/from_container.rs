@@ -1,0 +1,211 @@
+//! What containers send to the gateway's MAC address.
+
+use std::net::IpAddr;
+
+use fastpath::PortIndex;
+use nat::{NatDrop, OwnerId, Realm, Translation, View};
+use wire::icmp_error::{IcmpError, IcmpSource};
+use wire::meta::L3;
+
+use super::fib::RouteTarget;
+use super::forward::{Adjacency, ForwardCtx};
+use super::neighbour_queue::QueueDecision;
+use super::{Router, UplinkConf};
+use crate::datapath::batch::FrameCtx;
+use crate::datapath::snapshot::Network;
+use crate::datapath::{DropReason, Key, Verdict};
+
+impl<'a> ForwardCtx<'a> {
+    /// Gives a frame its verdict. What stays pending is for the host's port.
+    pub(super) fn route_container(
+        &mut self,
+        ctx: &mut FrameCtx,
+        network: &'a Network,
+        router: &'a Router,
+    ) {
+        match ctx.meta.l3 {
+            L3::Ipv4 | L3::Ipv6 => {}
+            // Whatever the kernel would make of it, it is not sure to be for the host.
+            L3::Malformed => {
+                ctx.verdict = Verdict::Drop(DropReason::Malformed);
+                return;
+            }
+            L3::Arp | L3::Other => return,
+        }
+        let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
+        match router.fib.lookup(view.dst) {
+            RouteTarget::NextHop(hop) => {
+                let hop = router.fib.next_hop(hop);
+                self.forward_to_uplink(ctx, &view, router, (hop.address, hop.mac));
+            }
+            RouteTarget::OnLink => {
+                let mac = router.uplink.as_ref().and_then(|uplink| uplink.neighbours.get(view.dst));
+                self.forward_to_uplink(ctx, &view, router, (view.dst, mac));
+            }
+            RouteTarget::Host => self.forward_to_host(ctx, &view, router),
+            RouteTarget::Subnet => self.forward_to_container(ctx, &view, (network, router)),
+            RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
+            RouteTarget::Unreachable => {
+                self.reject(ctx, router.icmp_source(), (DropReason::NoRoute, IcmpError::NoRoute));
+            }
+        }
+    }
+
+    /// By the uplink.
+    fn forward_to_uplink(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        router: &'a Router,
+        (hop, mac): (IpAddr, Option<wire::MacAddr>),
+    ) {
+        let Some(uplink) = router.uplink.as_deref().filter(|uplink| uplink.up) else {
+            let why = (DropReason::UplinkDown, IcmpError::NoRoute);
+            return self.reject(ctx, router.icmp_source(), why);
+        };
+        let from = Realm::Internal(owner(ctx.port));
+        if !self.is_local(ctx, from, view) {
+            return;
+        }
+        let Some(mac) = mac else { return self.await_neighbour(ctx, hop) };
+        let adj = uplink.adjacency(mac, router.mtu);
+        let fit = match self.check_forward(ctx, &adj) {
+            Ok(fit) => fit,
+            Err(why) => return self.reject(ctx, router.icmp_source(), why),
+        };
+        let Some(translated) = self.translate(ctx, from, view) else { return };
+        match &translated {
+            Ok(Translation::Edit { edit, to: Realm::External }) => {
+                self.state.counters.translated += 1;
+                self.send(ctx, &adj, Some(edit), fit);
+            }
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
+                self.deliver(ctx, router.icmp_source(), (edit, *owner));
+            }
+            // No rule gives it an address that is known outside.
+            Ok(Translation::NotOurs) => {
+                let why = (DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
+                self.reject(ctx, router.icmp_source(), why);
+            }
+            Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
+        }
+    }
+
+    /// To the host: to its port, but for what belongs to a published port.
+    fn forward_to_host(&mut self, ctx: &mut FrameCtx, view: &View, router: &'a Router) {
+        if router.uplink.is_none() {
+            return;
+        }
+        let from = Realm::Internal(owner(ctx.port));
+        if !self.is_local(ctx, from, view) {
+            return;
+        }
+        let Some(translated) = self.translate(ctx, from, view) else { return };
+        match &translated {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
+                self.deliver(ctx, router.icmp_source(), (edit, *owner));
+            }
+            // Nor is it translation's business what else the host and its containers have to say.
+            Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
+            Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
+        }
+    }
+
+    /// To another container, by way of the gateway.
+    fn forward_to_container(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        (network, router): (&'a Network, &'a Router),
+    ) {
+        let face = router.icmp_source();
+        if router.fib.lookup(view.src) == RouteTarget::Martian {
+            ctx.verdict = Verdict::Drop(DropReason::Martian);
+            return;
+        }
+        let known = network.neighbours.find(view.dst);
+        let known = known.map(|(mac, port)| (port, Key::new(router.key.network(), 0, mac)));
+        match known.filter(|&(port, key)| self.snapshot.reaches(port, key)) {
+            None => self.reject(ctx, face, (DropReason::NoNeighbour, IcmpError::HostUnreachable)),
+            Some((port, _)) if port == ctx.port => {
+                ctx.verdict = Verdict::Drop(DropReason::SamePort);
+            }
+            Some((port, _)) if !self.snapshot.may_talk(ctx.port, port) => {
+                ctx.verdict = Verdict::Drop(DropReason::Isolated);
+            }
+            Some((port, key)) => {
+                let adj = router.adjacency(port, key.mac());
+                match self.check_forward(ctx, &adj) {
+                    Ok(fit) => self.send(ctx, &adj, None, fit),
+                    Err(why) => self.reject(ctx, face, why),
+                }
+            }
+        }
+    }
+
+    /// Until the MAC address of the next hop is known.
+    #[cold]
+    fn await_neighbour(&mut self, ctx: &mut FrameCtx, hop: IpAddr) {
+        // First of all: who may keep no further frame may ask for no further address either.
+        let full = Verdict::Drop(DropReason::NeighbourQueueFull);
+        match self.state.neighbour_queue.reserve(ctx.port) {
+            QueueDecision::Queue => {}
+            QueueDecision::Evict(evicted) => self.emit(evicted, full),
+            QueueDecision::Refuse => {
+                ctx.verdict = full;
+                return;
+            }
+        }
+        if !self.state.resolver.request(self.now, hop, ctx.port) {
+            self.state.counters.resolves_dropped += 1;
+        }
+        ctx.verdict = Verdict::AwaitsNeighbour;
+    }
+}
+
+/// The connections of a port are its own.
+fn owner(port: PortIndex) -> OwnerId {
+    OwnerId(port.get() as u32)
+}
+
+impl Router {
+    /// What containers see of the router.
+    pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
+        IcmpSource {
+            mac: self.key.mac(),
+            ipv4: self.gateway4,
+            ipv6: self.gateway6,
+            broadcasts: &self.broadcasts,
+        }
+    }
+
+    /// The way to a container.
+    #[inline]
+    pub(super) fn adjacency(&self, port: PortIndex, mac: wire::MacAddr) -> Adjacency {
+        let clamp = self.uplink.as_ref().map(|uplink| uplink.mtu);
+        let key = Key::new(self.key.network(), 0, mac);
+        Adjacency {
+            port,
+            src: self.key.mac(),
+            dst: mac,
+            mtu: self.mtu,
+            clamp: clamp.filter(|&mtu| mtu < self.mtu),
+            key,
+        }
+    }
+}
+
+impl UplinkConf {
+    /// The way to a next hop, for what comes from a network of this MTU.
+    #[inline]
+    fn adjacency(&self, mac: wire::MacAddr, network_mtu: u32) -> Adjacency {
+        Adjacency {
+            port: self.port,
+            src: self.device_mac,
+            dst: mac,
+            mtu: self.mtu,
+            clamp: Some(self.mtu).filter(|&mtu| mtu < network_mtu),
+            key: Key::NONE,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What the uplink brings.
+
+use nat::{Kind, Realm, Translation};
+use wire::icmp_error::IcmpSource;
+use wire::meta::{L3, L4};
+
+use super::forward::ForwardCtx;
+use super::{Router, UplinkConf};
+use crate::datapath::batch::FrameCtx;
+use crate::datapath::{DropReason, Verdict};
+
+impl<'a> ForwardCtx<'a> {
+    /// Gives a frame from the uplink its verdict. None goes to a container but by a connection or a published
+    /// port, and none is flooded or learnt.
+    pub(super) fn route_uplink(
+        &mut self,
+        ctx: &mut FrameCtx,
+        (router, uplink): (&'a Router, &'a UplinkConf),
+    ) {
+        let is_ip = matches!(ctx.meta.l3, L3::Ipv4 | L3::Ipv6);
+        // The TAP's own: what the host's stack says of its own accord on every link.
+        let is_own = ctx.meta.src == uplink.tap_mac || ctx.meta.dst.is_multicast();
+        if !is_ip || is_own {
+            ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
+            return;
+        }
+        let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
+        // Nor does anybody pass for a container (BCP 38): nftables drop these before, unless somebody took the rules.
+        if router.subnets.iter().any(|subnet| subnet.contains(&view.src)) {
+            ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
+            return;
+        }
+        if !self.is_local(ctx, Realm::External, &view) {
+            return;
+        }
+        let Some(translated) = self.translate(ctx, Realm::External, &view) else {
+            return;
+        };
+        match &translated {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
+                self.deliver(ctx, uplink.icmp_source(), (edit, *owner));
+            }
+            Ok(Translation::Edit { to: Realm::External, .. }) => {
+                ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
+            }
+            Ok(Translation::NotOurs) => {
+                let is_icmp = matches!(ctx.meta.l4, L4::Icmpv4 | L4::Icmpv6);
+                if is_icmp || matches!(view.kind, Kind::Tail(_)) {
+                    ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
+                } else {
+                    self.return_to_host(ctx, uplink);
+                }
+            }
+            // The sender is a stranger: it is told nothing of why.
+            Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
+        }
+    }
+
+    /// To the host, by the TAP that it came from: only frames with another destination than the TAP's are handed
+    /// on to the device.
+    fn return_to_host(&mut self, ctx: &mut FrameCtx, uplink: &UplinkConf) {
+        let bytes = self.pool.bytes_mut(&ctx.frame);
+        let to = bytes.and_then(|bytes| bytes.get_mut(super::forward::DESTINATION));
+        ctx.verdict = match to {
+            Some(to) => {
+                to.copy_from_slice(&uplink.tap_mac.0);
+                self.state.counters.returned_to_host += 1;
+                Verdict::Unicast(uplink.port.into())
+            }
+            None => Verdict::Drop(DropReason::NoBuffer),
+        };
+    }
+}
+
+impl UplinkConf {
+    /// What the outside sees of the router.
+    fn icmp_source(&self) -> IcmpSource<'_> {
+        let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
+        IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
+    }
+}

@@ -1,0 +1,224 @@
+//! What another worker translates, where there are several.
+//!
+//! # Theory of operation
+//!
+//! Which worker that is says [`nat::shard_spec`]. A frame that is another's gets a verdict of its own, is
+//! taken out of the batch at its end, and the worker hands it off; whoever gets it routes it as if it had read it
+//! itself, but for the stages that it has passed already: it comes in here, behind the guard, the
+//! rates and learning.
+//!
+//! ```text
+//!                    the worker that reads       the tracker              the one that translates
+//! whole packet       out of the batch ---------------------------------->  routed, is assigned
+//! first fragment     out of the batch -------->  assigns ------------->    routed, is assigned
+//! other fragments    out of the batch -------->  wait for the first -->    routed, are assigned (and may wait again,
+//!                                                                          until the first is translated)
+//! ```
+//!
+//! Each of them may be the same worker; then nothing is handed off. A frame that is assigned is never handed off
+//! again, whatever the policy says meanwhile. Before it is handed off nothing is decided but the way: hop limit, size, next hop, and
+//! what its sender is told are for whoever translates.
+
+use fastpath::{Frame, PortIndex};
+use nat::fragment::Verdict as FragmentVerdict;
+use nat::{Kind, Realm, Shard, Time, View};
+
+use super::forward::ForwardCtx;
+use super::state::RouterState;
+use crate::datapath::batch::FrameCtx;
+use crate::datapath::limits::FRAGMENT_OPERATIONS;
+use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict, parse};
+
+/// Which worker translates a packet that comes in fragments; or why nobody does.
+pub(super) type Assignment = FragmentVerdict<usize>;
+
+/// A frame for another worker.
+#[derive(Debug)]
+pub(crate) struct HandoffOut {
+    /// The worker.
+    pub(crate) to: usize,
+    /// It translates it.
+    pub(crate) is_assigned: bool,
+    /// The port that it came in by.
+    pub(crate) port: PortIndex,
+    pub(crate) frame: Frame,
+}
+
+/// A frame from another worker, in a buffer of this one's.
+#[derive(Debug)]
+pub(crate) struct HandoffIn {
+    pub(crate) is_assigned: bool,
+    pub(crate) port: PortIndex,
+    pub(crate) frame: Frame,
+}
+
+impl ForwardCtx<'_> {
+    /// Whether this worker translates a frame. Otherwise the frame has its verdict.
+    #[inline]
+    pub(super) fn is_local(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
+        self.state.tracked.is_none() || self.is_assigned || self.assign(ctx, from, view)
+    }
+
+    #[inline(never)]
+    fn assign(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
+        let now = Time(self.now.0);
+        match self.state.nat.shard_of(now, from, view) {
+            Shard::Worker(worker) => self.keep_or_hand_off(ctx, worker, true),
+            Shard::Tracker(worker) => {
+                self.keep_or_hand_off(ctx, worker, false) && self.track(ctx, from, view)
+            }
+        }
+    }
+
+    /// Whether a frame stays with this worker, where it is that one's.
+    fn keep_or_hand_off(&mut self, ctx: &mut FrameCtx, worker: usize, is_assigned: bool) -> bool {
+        let is_local = worker == self.state.nat.shard_spec().worker();
+        if !is_local {
+            ctx.verdict = Verdict::Handoff { to: worker as u8, is_assigned };
+            self.state.has_handoffs = true;
+        }
+        is_local
+    }
+
+    /// A fragment whose tracker this worker is. The first says who translates the others.
+    fn track(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
+        if matches!(view.kind, Kind::Tail(_)) {
+            ctx.verdict = Verdict::AwaitsAssignment;
+            self.state.has_tails = true;
+            return false;
+        }
+        let state = &mut *self.state;
+        let Some(tracked) = &mut state.tracked else { return true };
+        let worker = state.nat.worker(from, view);
+        let assigned = &mut state.assigned;
+        let release = &mut |ctx, assignment| assigned.push((ctx, assignment));
+        match tracked.head(Time(self.now.0), from, view, Ok(worker), release) {
+            Ok(worker) => self.keep_or_hand_off(ctx, worker, true),
+            Err(refusal) => {
+                ctx.verdict = Verdict::Drop(refusal.into());
+                false
+            }
+        }
+    }
+
+    /// Takes fragments out of a batch whose worker is not known yet.
+    pub(super) fn queue_all_untracked(&mut self, batch: &mut Batch) {
+        if self.state.tracked.is_some() {
+            for ctx in batch.frames.extract_if(.., |ctx| ctx.verdict == Verdict::AwaitsAssignment) {
+                self.queue_untracked(ctx);
+            }
+        }
+    }
+
+    pub(super) fn queue_untracked(&mut self, ctx: FrameCtx) {
+        let view = nat::parse::view(&ctx.meta, self.ethernet(&ctx));
+        let from = self.realm(ctx.port);
+        let state = &mut *self.state;
+        let Some(tracked) = &mut state.tracked else {
+            return self.emit(ctx, Verdict::Drop(DropReason::FragmentTableFull));
+        };
+        let assigned = &mut state.assigned;
+        let release = &mut |ctx, assignment| assigned.push((ctx, assignment));
+        tracked.tail(Time(self.now.0), from, &view, ctx, release);
+    }
+
+    /// Lets fragments go whose first did not come in time.
+    pub(super) fn expire_tracked(&mut self) {
+        let state = &mut *self.state;
+        if let Some(tracked) = state.tracked.as_mut().filter(|tracked| !tracked.is_empty()) {
+            let assigned = &mut state.assigned;
+            let release = &mut |ctx, assignment| assigned.push((ctx, assignment));
+            tracked.tick(Time(self.now.0), FRAGMENT_OPERATIONS, release);
+        }
+    }
+
+    /// Fragments of which it is known who translates them.
+    pub(super) fn settle_assignments(&mut self) {
+        let here = self.state.nat.shard_spec().worker();
+        let mut assigned = std::mem::take(&mut self.state.assigned);
+        for (ctx, assignment) in assigned.drain(..) {
+            match assignment {
+                Ok(worker) if worker == here => self.queue_tail(ctx),
+                Ok(worker) => self.hand_off(ctx, worker as u8, true),
+                Err(refusal) => self.emit(ctx, Verdict::Drop(refusal.into())),
+            }
+        }
+        self.state.assigned = assigned;
+    }
+
+    /// Puts a frame that is not in the batch where the worker finds what it is to hand off.
+    pub(super) fn hand_off(&mut self, ctx: FrameCtx, to: u8, is_assigned: bool) {
+        self.state.queue_handoff(ctx, to, is_assigned);
+    }
+
+    /// Routes what other workers have handed off.
+    pub(super) fn route_handoffs(&mut self, fdb: &Fdb) {
+        let mut handoffs_in = std::mem::take(&mut self.state.handoffs_in);
+        for (is_assigned, batch) in [true, false].into_iter().zip(&mut handoffs_in) {
+            if batch.is_empty() {
+                continue;
+            }
+            parse::run(batch, self.pool, self.stats);
+            for ctx in &mut batch.frames {
+                self.set_keys(ctx, fdb);
+                self.route_handoff(ctx, is_assigned);
+            }
+            self.state.routed_handoffs.append(&mut batch.frames);
+        }
+        self.state.handoffs_in = handoffs_in;
+    }
+
+    /// Puts them into the batch, where they come first: they were read before.
+    pub(super) fn merge_handoffs(&mut self, batch: &mut Batch) {
+        if !self.state.routed_handoffs.is_empty() {
+            batch.frames.splice(..0, self.state.routed_handoffs.drain(..));
+        }
+    }
+
+    fn route_handoff(&mut self, ctx: &mut FrameCtx, is_assigned: bool) {
+        match self.snapshot.port(ctx.port) {
+            Some(conf) if conf.enabled => {
+                self.is_assigned = is_assigned;
+                self.route(ctx);
+                self.is_assigned = false;
+            }
+            Some(_) => ctx.verdict = Verdict::Drop(DropReason::PortDisabled),
+            None => ctx.verdict = Verdict::Drop(DropReason::PortUnknown),
+        }
+    }
+
+    /// As `admit` does. Only what is untagged is routed.
+    fn set_keys(&self, ctx: &mut FrameCtx, fdb: &Fdb) {
+        let network = self.snapshot.port(ctx.port).map(|conf| conf.network);
+        let Some(network) = network.filter(|&network| network != NetworkIndex::NONE) else {
+            return;
+        };
+        ctx.network = network;
+        ctx.src = Key::new(network, 0, ctx.meta.src);
+        ctx.dst = Key::new(network, 0, ctx.meta.dst);
+        (ctx.src_buckets, ctx.dst_buckets) = (fdb.buckets_of(ctx.src), fdb.buckets_of(ctx.dst));
+    }
+}
+
+impl RouterState {
+    /// Takes what is another worker's out of a batch.
+    #[cold]
+    pub(super) fn collect_handoffs(&mut self, batch: &mut Batch) {
+        let is_handoff = |ctx: &mut FrameCtx| matches!(ctx.verdict, Verdict::Handoff { .. });
+        for ctx in batch.frames.extract_if(.., is_handoff) {
+            if let Verdict::Handoff { to, is_assigned } = ctx.verdict {
+                self.queue_handoff(ctx, to, is_assigned);
+            }
+        }
+    }
+
+    fn queue_handoff(&mut self, ctx: FrameCtx, to: u8, is_assigned: bool) {
+        let FrameCtx { port, frame, .. } = ctx;
+        self.handoffs_out.push(HandoffOut { to: to.into(), is_assigned, port, frame });
+    }
+
+    /// Whether fragments are tracked.
+    pub(super) fn tracks(&self) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| !tracked.is_empty())
+    }
+}

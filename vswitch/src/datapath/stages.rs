@@ -1,0 +1,48 @@
+//! The stages of the journey one by one, for benchmarks that look at each. Whoever moves frames calls
+//! [`super::run`], which has them all, in their order.
+
+use fastpath::{Nanos, Pool};
+
+use super::{Batch, Egress, Fdb, Snapshot, State, Stats};
+
+/// Stage 2.
+pub fn parse(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
+    super::parse::run(batch, pool, stats);
+}
+
+/// Stage 3, with the source guard.
+pub fn admit(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
+    super::admit::run(batch, pool, snapshot, fdb);
+}
+
+/// Stage 4: what the switch answers itself.
+pub fn classify(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats: &mut Stats) {
+    super::classify::run(batch, pool, snapshot, stats);
+}
+
+/// Stage 5.
+pub fn learn(now: Nanos, batch: &Batch, snapshot: &Snapshot, state: &mut State, stats: &mut Stats) {
+    super::learn::run(now, batch, snapshot, state, stats);
+}
+
+/// Stage 7.
+pub fn lookup(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
+    super::lookup::run(now, batch, snapshot, fdb);
+}
+
+/// Stage 8.
+pub fn edit(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot) {
+    super::edit::run(batch, pool, snapshot);
+}
+
+/// Stage 9.
+pub fn tx(
+    batch: &mut Batch,
+    pool: &mut Pool,
+    snapshot: &Snapshot,
+    state: &State,
+    stats: &mut Stats,
+    egress: &mut impl Egress,
+) {
+    super::tx::run(batch, pool, snapshot, &state.groups, stats, egress);
+}

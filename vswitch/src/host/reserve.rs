@@ -1,0 +1,106 @@
+//! Ports of the host that are ours: nobody else gets them, and what others have is refused.
+//!
+//! | what | reserved by | undone by |
+//! |---|---|---|
+//! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`reserved_ports`]), and a look at what is bound in it | [`reserved_ports::ReservedPorts`] |
+//! | the same, from other switches | a Unix socket whose name says it ([`snat_lock`]) | closing it |
+//! | a published port, and a range of up to [`RESERVED_SOCKETS_MAX`] | bound sockets ([`sockets`]) | closing them |
+//! | a longer published range | the setting, and a look at what is bound; with SCTP, at what listens | [`reserved_ports::ReservedPorts`] |
+//!
+//! Who holds a taken port is found by its socket's inode ([`socket_owners`]).
+
+pub(super) mod reserved_ports;
+pub(super) mod snat_lock;
+pub(super) mod socket_owners;
+pub(super) mod sockets;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::nft::Protocol;
+#[cfg(doc)]
+use crate::host::limits::RESERVED_SOCKETS_MAX;
+use socket_owners::SocketOwner;
+
+/// Why a port cannot be ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReserveError {
+    /// Something else has it.
+    #[error("port {port}/{protocol} of this host is taken{}", by(.owner.as_ref()))]
+    Taken {
+        /// The port.
+        port: u16,
+        protocol: Protocol,
+        /// Who has it, where that can be found.
+        owner: Option<SocketOwner>,
+    },
+    /// The SNAT range and the kernel's own range meet.
+    #[error(
+        "the ports {}-{} for SNAT overlap those that the host gives its own connections, {}-{}; choose others \
+         with --snat-ports, or set net.ipv4.ip_local_port_range",
+        ours.start(), ours.end(), host.start(), host.end()
+    )]
+    Ephemeral {
+        /// The range for SNAT.
+        ours: RangeInclusive<u16>,
+        /// `net.ipv4.ip_local_port_range`.
+        host: RangeInclusive<u16>,
+    },
+    /// Another switch appears from the SNAT range.
+    #[error(
+        "the ports {}-{} for SNAT are those of the switch {bridge} already; choose others with --snat-ports",
+        ours.start(), ours.end()
+    )]
+    SnatRangeTaken {
+        /// The range for SNAT.
+        ours: RangeInclusive<u16>,
+        /// The other's bridge.
+        bridge: String,
+    },
+    /// Something on the host uses a port of the SNAT range.
+    #[error(
+        "port {port}/{protocol} in the range for SNAT is in use{}; end that, or choose other ports with --snat-ports",
+        by(.owner.as_ref())
+    )]
+    InUse {
+        /// The port.
+        port: u16,
+        protocol: Protocol,
+        /// Who has it, where that can be found.
+        owner: Option<SocketOwner>,
+    },
+    /// An address to listen on that is not the host's.
+    #[error("{0} is no address of this host; see `ip address`")]
+    NotLocalAddress(IpAddr),
+    /// No port is free in all families.
+    #[error("found no free port for {0}")]
+    NoFreePort(Protocol),
+    /// Port 0 in a range.
+    #[error("port 0 stands for one free port: it cannot begin a range ({0}-{1})")]
+    ZeroRange(u16, u16),
+    /// The kernel refused something else.
+    #[error("cannot reserve port {port}/{protocol}: {source}")]
+    Socket {
+        /// The port.
+        port: u16,
+        protocol: Protocol,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A file of the kernel, or of ours.
+    #[error("cannot use {}: {source}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+fn by(owner: Option<&SocketOwner>) -> String {
+    owner.map(|owner| format!(" by {owner}")).unwrap_or_default()
+}

@@ -1,0 +1,213 @@
+//! Follows the kernel: a change of links, addresses, routes or neighbours leads to a new [`UplinkState`].
+//!
+//! A notification only says that something changed; the lists are then asked for anew, after a pause in which
+//! further changes gather ([`DEBOUNCE`]). So a lost notification costs [`RESYNC_INTERVAL`] at most, and what is
+//! published never is half of a change. The nftables rules are adapted before the state is published.
+//!
+//! Neighbours: the kernel does not refresh those that are used through `fwd` only. Each gateway, and each
+//! address that was asked for by `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`]; one that nobody
+//! asked for in [`NEIGH_REFRESH_ROUNDS_MAX`] such rounds is left alone again ([`neigh_refresh`](super::neigh_refresh), where each port has its
+//! share). `NTF_MANAGED` would do the same in the kernel, but stays behind after a crash, and not every kernel has it.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use fastpath::PortIndex;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
+use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::neigh_refresh::NeighRefresh;
+use super::state::{HostRouteAction, Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
+use super::tables::Shared;
+use crate::host::error::NetlinkError;
+#[cfg(doc)]
+use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
+use crate::host::limits::{DEBOUNCE, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX, RESYNC_INTERVAL};
+use crate::host::{HostError, netlink};
+
+/// A connection that hears of changes.
+pub(super) struct UplinkMonitor {
+    handle: Handle,
+    notifications: Box<dyn Stream<Item = ()> + Send + Sync + Unpin>,
+    selector: UplinkSelector,
+    /// Devices that are ours.
+    own: Vec<String>,
+    neigh_refresh: NeighRefresh,
+}
+
+impl UplinkMonitor {
+    /// Connects in the network namespace of the calling thread.
+    pub(super) fn connect(selector: UplinkSelector, own: Vec<String>) -> Result<Self, HostError> {
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Neigh,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+        ];
+        let (connection, handle, notifications) =
+            rtnetlink::new_multicast_connection(&groups).map_err(HostError::Connect)?;
+        tokio::spawn(connection);
+        Ok(Self {
+            handle,
+            notifications: Box::new(notifications.map(|_| ())),
+            selector,
+            own,
+            neigh_refresh: NeighRefresh::default(),
+        })
+    }
+
+    /// Asks for everything.
+    pub(super) async fn kernel(&self) -> Result<Kernel, NetlinkError> {
+        let failed = |what: &'static str| netlink::failed(move || what.to_owned());
+        let handle = &self.handle;
+        let links = handle.link().get().execute().try_collect();
+        let links = links.await.map_err(failed("list interfaces"))?;
+        let addresses = handle.address().get().execute().try_collect();
+        let addresses = addresses.await.map_err(failed("list addresses"))?;
+        let mut routes = Vec::new();
+        let mut neighbours = Vec::new();
+        let v4 = RouteMessageBuilder::<std::net::Ipv4Addr>::new().build();
+        let v6 = RouteMessageBuilder::<std::net::Ipv6Addr>::new().build();
+        for (message, family) in [(v4, AddressFamily::Inet), (v6, AddressFamily::Inet6)] {
+            let some: Vec<_> = handle
+                .route()
+                .get(message)
+                .execute()
+                .try_collect()
+                .await
+                .map_err(failed("list routes"))?;
+            routes.extend(some);
+            let some: Vec<_> = handle
+                .neighbours()
+                .get()
+                .set_address_family(family)
+                .execute()
+                .try_collect()
+                .await
+                .map_err(failed("list neighbours"))?;
+            neighbours.extend(some);
+        }
+        Ok(Kernel { links, addresses, routes, neighbours })
+    }
+
+    /// The state now. The device of the default route may have become another one; one that cannot be
+    /// the uplink is passed over.
+    pub(super) fn compile(&self, kernel: &Kernel, former: &UplinkState) -> UplinkState {
+        let chosen = kernel.choose(&self.selector).filter(|link| is_ethernet(link)).map(name_of);
+        let chosen = chosen.filter(|name| !self.own.iter().any(|own| own == name));
+        kernel.compile(chosen.unwrap_or(&former.device), Some(former))
+    }
+
+    /// Goes on until whoever asks has gone.
+    pub(super) async fn run(
+        mut self,
+        shared: Shared,
+        states: watch::Sender<UplinkState>,
+        mut requests: mpsc::Receiver<(IpAddr, PortIndex)>,
+    ) {
+        let mut resync = tokio::time::interval(RESYNC_INTERVAL);
+        let mut refresh = tokio::time::interval(NEIGH_REFRESH_INTERVAL);
+        resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(()) = self.notifications.next() => {
+                    tokio::time::sleep(DEBOUNCE).await;
+                    while let Some(Some(())) = futures_util::FutureExt::now_or_never(self.notifications.next()) {}
+                    self.sync(&shared, &states).await;
+                }
+                _ = resync.tick() => self.sync(&shared, &states).await,
+                _ = refresh.tick() => self.refresh(&states).await,
+                request = requests.recv() => match request {
+                    Some((address, port)) => self.request_neighbour(address, port, &states).await,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn sync(&self, shared: &Shared, states: &watch::Sender<UplinkState>) {
+        let kernel = match self.kernel().await {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                tracing::warn!(%error, "cannot follow the uplink; trying again later");
+                return;
+            }
+        };
+        let former = states.borrow().clone();
+        let state = self.compile(&kernel, &former);
+        if state == former {
+            return;
+        }
+        if let Err(error) = shared.adapt(&state).await {
+            // Rules and datapath stay of one mind, and it is tried again.
+            tracing::warn!(%error, "the uplink's nftables rules cannot follow it; trying again later");
+            return;
+        }
+        let gateways = gateways(&state);
+        let index = state.ifindex;
+        states.send_replace(state);
+        for gateway in gateways.difference(&self::gateways(&former)) {
+            self.use_neighbour(*gateway, index).await;
+        }
+    }
+
+    async fn request_neighbour(
+        &mut self,
+        address: IpAddr,
+        port: PortIndex,
+        states: &watch::Sender<UplinkState>,
+    ) {
+        if !self.neigh_refresh.request(address, port) {
+            tracing::debug!(%address, ?port, "too many neighbours asked for");
+            return;
+        }
+        let index = states.borrow().ifindex;
+        self.use_neighbour(address, index).await;
+    }
+
+    async fn refresh(&mut self, states: &watch::Sender<UplinkState>) {
+        self.neigh_refresh.age();
+        let (index, mut all) = {
+            let state = states.borrow();
+            (state.ifindex, gateways(&state))
+        };
+        all.extend(self.neigh_refresh.addresses());
+        for address in all {
+            self.use_neighbour(address, index).await;
+        }
+    }
+
+    /// As if a packet were sent to it: the kernel asks for its address, or whether it is still there.
+    async fn use_neighbour(&self, address: IpAddr, index: u32) {
+        if index == 0 {
+            return;
+        }
+        let mut request = self
+            .handle
+            .neighbours()
+            .add(index, address)
+            .state(NeighbourState::None)
+            .flags(NeighbourFlags::Use)
+            .replace();
+        request.message_mut().header.kind = netlink_packet_route::route::RouteType::Unspec;
+        if let Err(error) = request.execute().await {
+            tracing::debug!(%address, %error, "cannot ask for a neighbour");
+        }
+    }
+}
+
+fn gateways(state: &UplinkState) -> BTreeSet<IpAddr> {
+    let actions = state.routes.iter().map(|route| &route.action);
+    let gateways = actions.filter_map(|action| match action {
+        HostRouteAction::Uplink { gateway } => *gateway,
+        _ => None,
+    });
+    gateways.take(NEIGH_REFRESH_MAX).collect()
+}

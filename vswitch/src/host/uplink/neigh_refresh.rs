@@ -1,0 +1,117 @@
+//! Neighbours that were asked for by ports, and for how long they are kept fresh.
+//!
+//! [`NEIGH_REFRESH_MAX`] in all, [`NEIGH_REFRESH_PER_PORT_MAX`] of one port: who scans the link displaces its own. Where
+//! all places are taken, one more of a port that has few displaces one of the port that has most.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use fastpath::PortIndex;
+
+use crate::host::limits::{
+    NEIGH_REFRESH_MAX, NEIGH_REFRESH_PER_PORT_MAX, NEIGH_REFRESH_ROUNDS_MAX,
+};
+
+/// A neighbour.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Who asked first.
+    port: PortIndex,
+    /// Rounds of use that are left.
+    rounds: u32,
+}
+
+/// Neighbours that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct NeighRefresh(BTreeMap<IpAddr, Entry>);
+
+impl NeighRefresh {
+    /// Takes an address up on behalf of a port; false where there is no room.
+    pub(super) fn request(&mut self, address: IpAddr, port: PortIndex) -> bool {
+        if let Some(entry) = self.0.get_mut(&address) {
+            entry.rounds = NEIGH_REFRESH_ROUNDS_MAX;
+            return true;
+        }
+        if !self.evict_for(port) {
+            return false;
+        }
+        self.0.insert(address, Entry { port, rounds: NEIGH_REFRESH_ROUNDS_MAX });
+        true
+    }
+
+    /// Another round: those that nobody has asked for lately are left alone.
+    pub(super) fn age(&mut self) {
+        self.0.retain(|_, entry| {
+            entry.rounds = entry.rounds.saturating_sub(1);
+            entry.rounds > 0
+        });
+    }
+
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.0.keys().copied()
+    }
+
+    fn evict_for(&mut self, port: PortIndex) -> bool {
+        let mut counts: HashMap<PortIndex, usize> = HashMap::new();
+        self.0.values().for_each(|entry| *counts.entry(entry.port).or_default() += 1);
+        let own = counts.get(&port).copied().unwrap_or_default();
+        let victim = if own >= NEIGH_REFRESH_PER_PORT_MAX {
+            Some(port)
+        } else if self.0.len() < NEIGH_REFRESH_MAX {
+            return true;
+        } else {
+            let most = counts.into_iter().max_by_key(|&(port, count)| (count, port));
+            most.filter(|&(_, count)| count > own + 1).map(|(port, _)| port)
+        };
+        // Of the victim the one that was asked for longest ago.
+        let theirs = self.0.iter().filter(|(_, entry)| Some(entry.port) == victim);
+        let oldest = theirs.min_by_key(|(_, entry)| entry.rounds).map(|(address, _)| *address);
+        oldest.is_some_and(|address| self.0.remove(&address).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn address(n: usize) -> IpAddr {
+        Ipv4Addr::from(0xc000_0200 + n as u32).into()
+    }
+
+    fn of(refresh: &NeighRefresh, port: u16) -> usize {
+        refresh.0.values().filter(|entry| entry.port == PortIndex(port)).count()
+    }
+
+    #[test]
+    fn who_scans_displaces_its_own() {
+        let mut refresh = NeighRefresh::default();
+        for n in 0..2 * NEIGH_REFRESH_PER_PORT_MAX {
+            assert!(refresh.request(address(n), PortIndex(2)));
+        }
+        assert_eq!(of(&refresh, 2), NEIGH_REFRESH_PER_PORT_MAX);
+        // What another has asked for counts as that one's.
+        let last = address(2 * NEIGH_REFRESH_PER_PORT_MAX - 1);
+        assert!(refresh.request(last, PortIndex(3)));
+        assert_eq!(of(&refresh, 3), 0);
+    }
+
+    #[test]
+    fn many_who_scan_leave_room_for_the_others() {
+        let scanners = NEIGH_REFRESH_MAX / NEIGH_REFRESH_PER_PORT_MAX;
+        let mut refresh = NeighRefresh::default();
+        for n in 0..2 * NEIGH_REFRESH_MAX {
+            refresh.request(address(n), PortIndex((n % scanners) as u16));
+        }
+        assert_eq!(refresh.0.len(), NEIGH_REFRESH_MAX);
+        for n in 0..10 {
+            assert!(refresh.request(address(100_000 + n), PortIndex(50)), "{n}");
+        }
+        assert_eq!((of(&refresh, 50), refresh.0.len()), (10, NEIGH_REFRESH_MAX));
+        for _ in 0..NEIGH_REFRESH_ROUNDS_MAX {
+            refresh.age();
+        }
+        assert_eq!(refresh.addresses().count(), 0);
+    }
+}

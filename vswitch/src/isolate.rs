@@ -1,0 +1,249 @@
+//! A place for a command of `vswitch run`: its own network and mount namespace.
+//!
+//! A [`Sandbox`] owns one thread, the *keeper*. The keeper enters the namespaces and stays there, so
+//! that `/proc/PID/task/TID/ns/net` names the namespace for as long as the sandbox lives; the command
+//! is spawned from that very thread and therefore inherits its namespaces. The thread that calls
+//! [`Sandbox::run`] passes signals on and waits.
+//!
+//! | [`Mode`] | network | `/sys`, `/etc/hosts`, `/etc/resolv.conf` |
+//! |---|---|---|
+//! | `New` | a new namespace with `lo` up | private |
+//! | `Join` | that of another container | private |
+//! | `Host` | the caller's | the caller's |
+//!
+//! `vswitch run --network none` is `New` without an attachment. Order of calls: [`Sandbox::new`],
+//! attach [`Sandbox::netns_path`] through the API, [`Sandbox::set_hosts`], [`Sandbox::run`], detach.
+//!
+//! Nothing is left behind, even if this process is killed: the private files have no names, mounts are
+//! made in a namespace of their own, and the kernel removes both namespaces when the last process
+//! leaves them.
+
+mod files;
+mod mounts;
+mod signals;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::SigSet;
+
+use crate::host::netns_exec;
+use files::PrivateFiles;
+
+/// Which network the command gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// A new network namespace; only `lo` is in it, and it is up.
+    New,
+    /// The namespace behind this path, such as another attachment's `netns_path`.
+    Join(PathBuf),
+    /// The caller's own: just run the command.
+    Host,
+}
+
+/// Why a command could not be isolated or started. Each is one line with the offending value.
+#[derive(Debug, thiserror::Error)]
+pub enum IsolateError {
+    /// No new namespace.
+    #[error("cannot create a network namespace: {0}; run as root (CAP_SYS_ADMIN is needed)")]
+    Unshare(#[source] io::Error),
+    /// The other namespace cannot be entered.
+    #[error("cannot enter the network namespace {}: {source}", path.display())]
+    Join {
+        /// The path that was asked for.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The private view of the file system cannot be made.
+    #[error("cannot mount {target} in the sandbox: {source}")]
+    Mount {
+        /// Where to.
+        target: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A private file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// `lo` stays down.
+    #[error("cannot bring lo up in the sandbox: {0}")]
+    Loopback(String),
+    /// The keeper did not start, or ended too early.
+    #[error("cannot keep the sandbox: {0}")]
+    Keeper(#[source] io::Error),
+    /// The command cannot be started.
+    #[error("cannot run {program}: {source}")]
+    Spawn {
+        /// What was to be run.
+        program: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Signals cannot be taken over, or the command cannot be waited for.
+    #[error("cannot supervise the command: {0}")]
+    Supervise(#[source] io::Error),
+}
+
+impl IsolateError {
+    /// The exit code that a shell would give: 127 for a command that does not exist, 126 for one that
+    /// cannot be executed, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,
+            Self::Spawn { .. } => 126,
+            _ => 1,
+        }
+    }
+}
+
+/// What to spawn, and which signals to block then.
+type SpawnRequest = (Command, SigSet);
+
+/// Namespaces that wait for a command.
+#[derive(Debug)]
+pub struct Sandbox {
+    netns_path: Option<PathBuf>,
+    files: Option<PrivateFiles>,
+    requests: Option<Sender<SpawnRequest>>,
+    spawned: Receiver<io::Result<Child>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Sandbox {
+    /// Makes or enters the namespaces. The caller's thread stays where it is.
+    pub fn new(mode: Mode) -> Result<Self, IsolateError> {
+        let (mut files, sources) = match mode {
+            Mode::Host => (None, None),
+            Mode::New | Mode::Join(_) => {
+                let (files, sources) = PrivateFiles::create()?;
+                (Some(files), Some(sources))
+            }
+        };
+        let (ready, prepared) = channel();
+        let (requests, inbox) = channel();
+        let (outbox, spawned) = channel();
+        let keeper = std::thread::Builder::new()
+            .name("sandbox".into())
+            .spawn(move || {
+                let prepared = prepare(&mode, sources.as_ref());
+                let failed = prepared.is_err();
+                if ready.send(prepared).is_ok() && !failed {
+                    keep(&inbox, &outbox);
+                }
+            })
+            .map_err(IsolateError::Keeper)?;
+        let netns_path = prepared.recv().map_err(|_| keeper_died())??;
+        files.iter_mut().for_each(PrivateFiles::unlink);
+        Ok(Self { netns_path, files, requests: Some(requests), spawned, keeper: Some(keeper) })
+    }
+
+    /// A path by which the daemon can open the network namespace for as long as this sandbox lives;
+    /// none in mode `Host`.
+    #[must_use]
+    pub fn netns_path(&self) -> Option<&Path> {
+        self.netns_path.as_deref()
+    }
+
+    /// Sets the names in the sandbox's `/etc/hosts`, beside those of `localhost`. Each address gets one
+    /// line. Does nothing in mode `Host`.
+    pub fn set_hosts(&self, entries: &[(IpAddr, Vec<String>)]) -> Result<(), IsolateError> {
+        self.files.as_ref().map_or(Ok(()), |files| files.set_hosts(entries))
+    }
+
+    /// Runs a command in the sandbox with the caller's terminal, directory and environment, and waits
+    /// for it. SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 that are sent to this process are
+    /// passed on; those that the terminal makes reach the command by the process group already. When
+    /// this returns the sandbox is gone. For the exit code see [`exit_code`].
+    ///
+    /// Call it from the main thread while there is no other (but sandboxes): a signal that finds a thread
+    /// which does not block it does to the process what it always does.
+    pub fn run(
+        self,
+        program: impl AsRef<OsStr>,
+        args: &[OsString],
+    ) -> Result<ExitStatus, IsolateError> {
+        let mut command = Command::new(program.as_ref());
+        command.args(args);
+        let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
+        let requests = self.requests.as_ref().ok_or_else(keeper_died)?;
+        requests.send((command, forwarding.mask())).map_err(|_| keeper_died())?;
+        let mut child = self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
+            IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
+        })?;
+        forwarding.supervise(&mut child).map_err(IsolateError::Supervise)
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+    }
+}
+
+/// The exit code that passes a command's end on: its own, or 128 + the signal that ended it.
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(code & 0xff).unwrap_or(1)
+}
+
+fn keeper_died() -> IsolateError {
+    IsolateError::Keeper(io::Error::other("its thread ended early"))
+}
+
+/// Takes the keeper's thread into its namespaces; gives the path of its network namespace.
+fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathBuf>, IsolateError> {
+    match mode {
+        Mode::Host => return Ok(None),
+        Mode::New => unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+            .map_err(|errno| IsolateError::Unshare(errno.into()))?,
+        Mode::Join(path) => {
+            let join = |source: io::Error| IsolateError::Join { path: path.clone(), source };
+            let netns = File::open(path).map_err(join)?;
+            setns(netns, CloneFlags::CLONE_NEWNET).map_err(|errno| join(errno.into()))?;
+            unshare(CloneFlags::CLONE_NEWNS)
+                .map_err(|errno| IsolateError::Unshare(errno.into()))?;
+        }
+    }
+    mounts::private_view(sources)?;
+    if *mode == Mode::New {
+        netns_exec::with_netlink(async |netlink| netlink.loopback_up().await)
+            .map_err(|error| IsolateError::Loopback(error.to_string()))?
+            .map_err(|error| IsolateError::Loopback(error.to_string()))?;
+    }
+    let tid = rustix::thread::gettid().as_raw_nonzero();
+    Ok(Some(format!("/proc/{}/task/{tid}/ns/net", std::process::id()).into()))
+}
+
+/// The keeper's life: spawn what is ordered, until the sandbox is dropped.
+fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Child>>) {
+    while let Ok((mut command, signals)) = inbox.recv() {
+        // The keeper's mask is the one that the caller had before `Forwarding::start`, so the command
+        // starts with it.
+        let child = command.spawn();
+        let _ = signals.thread_block();
+        if outbox.send(child).is_err() {
+            return;
+        }
+    }
+}
