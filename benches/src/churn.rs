@@ -37,7 +37,8 @@ impl Churn {
     #[must_use]
     pub fn new() -> Self {
         let mut builder = SnapshotBuilder::default();
-        let network = routed::network(PORTS.map(published).collect());
+        let network =
+            crate::network(routed::GATEWAY, Some(routed::router(PORTS.map(published).collect())));
         let mut snapshot = |isolation| {
             let ports = PORTS.map(|port| {
                 let conf = PortConf::new(NetworkIndex(0), PortKind::Container, mac(port.into()));
