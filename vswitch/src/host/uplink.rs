@@ -60,7 +60,7 @@ use wire::MacAddr;
 pub(crate) use error::UplinkError;
 #[cfg(test)]
 pub(crate) use state::Route;
-pub(crate) use state::{HostRouteAction, UplinkSelector, UplinkState};
+pub(crate) use state::{UplinkSelector, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
 use super::nft;
@@ -70,10 +70,9 @@ use super::task::Task;
 use super::{HostError, Netlink, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
-use parts::TapId;
 use publish::Entry;
 use state::Kernel;
-use tables::{Fixed, Shared};
+use tables::{Fixed, Shared, TapId};
 
 /// How frames reach the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,8 +21,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::neigh_refresh::NeighRefresh;
-use super::state::{HostRouteAction, Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
+use super::state::{Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
 use super::tables::Shared;
+use crate::datapath::RouteAction;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
 use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
@@ -204,9 +205,8 @@ impl UplinkMonitor {
 }
 
 fn gateways(state: &UplinkState) -> BTreeSet<IpAddr> {
-    let actions = state.routes.iter().map(|route| &route.action);
-    let gateways = actions.filter_map(|action| match action {
-        HostRouteAction::Uplink { gateway } => *gateway,
+    let gateways = state.routes.iter().filter_map(|route| match route.action {
+        RouteAction::Via(gateway) => gateway,
         _ => None,
     });
     gateways.take(NEIGH_REFRESH_MAX).collect()

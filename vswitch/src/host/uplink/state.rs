@@ -16,6 +16,7 @@ use netlink_packet_route::route::{
 };
 use wire::MacAddr;
 
+use crate::datapath::RouteAction;
 use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
 
 /// Which device is the uplink.
@@ -52,21 +53,7 @@ pub(crate) struct UplinkState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) destination: IpNet,
-    pub(crate) action: HostRouteAction,
-}
-
-/// Where a route leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum HostRouteAction {
-    /// Out of the uplink: to a gateway, or to the destination itself.
-    Uplink {
-        /// The next hop; none: on the link.
-        gateway: Option<IpAddr>,
-    },
-    /// Out of another device.
-    OtherDevice,
-    /// Nowhere, by order.
-    Unreachable,
+    pub(crate) action: RouteAction,
 }
 
 /// What the kernel answered, in its own messages.
@@ -347,9 +334,9 @@ fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
         routes.sort_by_key(|route| route.destination);
     }
     let action = |route: &Parsed| match route.device {
-        _ if !route.leads => HostRouteAction::Unreachable,
-        Some(device) if device == index => HostRouteAction::Uplink { gateway: route.gateway },
-        _ => HostRouteAction::OtherDevice,
+        _ if !route.leads => RouteAction::Unreachable,
+        Some(device) if device == index => RouteAction::Via(route.gateway),
+        _ => RouteAction::Elsewhere,
     };
     routes
         .iter()
