@@ -97,11 +97,7 @@ fn the_state_is_what_the_kernel_would_do() {
         assert!(state.local.contains(&"10.99.0.1".parse().unwrap()), "{:?}", state.local);
         let action = |net: &str| {
             let net = net.parse().unwrap();
-            state
-                .routes
-                .iter()
-                .find(|route: &&Route| route.destination == net)
-                .map(|r| r.action.clone())
+            state.routes.iter().find(|route: &&Route| route.destination == net).map(|r| r.action)
         };
         let by =
             |gateway: Option<&str>| Some(RouteAction::Via(gateway.map(|g| g.parse().unwrap())));
