@@ -53,7 +53,7 @@ pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
 #[derive(Debug)]
 pub(crate) struct Model {
     networks: BTreeMap<NetworkName, Network>,
-    /// Shared by all networks that have a way out.
+    /// Shared by all networks that are not internal.
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
     slots: Slots,
@@ -77,6 +77,15 @@ impl Model {
     /// The owner of a slot.
     pub(crate) fn slot_owner(&self, slot: PortIndex) -> Option<&SlotOwner> {
         self.slots.owner(slot)
+    }
+
+    /// The network of the port in a slot; none for an uplink, which networks share.
+    pub(crate) fn network_in_slot(&self, slot: PortIndex) -> Option<&str> {
+        match self.slots.owner(slot)? {
+            SlotOwner::Host(network) => Some(network.as_str()),
+            SlotOwner::Uplink(_) => None,
+            SlotOwner::Endpoint(key) => Some(self.endpoints.get(key)?.lease.network.as_str()),
+        }
     }
 
     /// The name that users see for the port in a slot.

@@ -23,7 +23,7 @@ pub(crate) struct Uplink {
     /// The port of its TAP and the TAP's MAC address; none where the kernel translates.
     pub(crate) tap: Option<(PortIndex, MacAddr)>,
     pub(crate) state: UplinkState,
-    pub(super) label: String,
+    pub(crate) label: String,
 }
 
 impl Model {
@@ -65,13 +65,12 @@ impl Model {
         self.uplinks.iter().filter(move |uplink| !is_none && uplink.tap.is_some() == is_own)
     }
 
-    /// Notes a change of the uplinks, or of what is published by them.
+    /// Notes a change of the uplinks, or of the ports that are published on them.
     pub(super) fn invalidate_uplinks(&mut self, is_policy_stale: bool) {
         if is_policy_stale {
             self.policy.invalidate();
         }
         self.uplink_conf.invalidate();
-        self.networks.values_mut().for_each(|network| network.compiled.invalidate());
     }
 
     /// The ports of the uplinks.
