@@ -73,7 +73,7 @@ impl Control {
         inner.model().check_publications(&request.publish)?;
         let spec = AttachSpec {
             name: request.name.parse()?,
-            mac: request.mac.as_deref().map(unicast_mac).transpose()?,
+            mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
             ipv6: request.ipv6,
             settings: PortSettings::default().changed(&request.settings),
@@ -250,7 +250,7 @@ impl Control {
         if key.vlan > VLAN_MAX {
             return Err(ControlError::Vlan(key.vlan));
         }
-        Ok((unicast_mac(&key.mac)?, key.vlan))
+        Ok((unicast_mac(key.mac)?, key.vlan))
     }
 
     async fn change_static(
@@ -365,9 +365,8 @@ fn restore_static(model: &mut model::Model, key: (MacAddr, u16), former: Option<
     }
 }
 
-/// Parses the MAC address of an interface.
-fn unicast_mac(text: &str) -> Result<MacAddr, ControlError> {
-    let mac: MacAddr = text.parse()?;
+/// Refuses an address that no interface may have.
+fn unicast_mac(mac: MacAddr) -> Result<MacAddr, ControlError> {
     if mac.is_broadcast() {
         return Err(ControlError::MacNotUnicast(mac, "broadcast"));
     }

@@ -1,5 +1,6 @@
 //! `vswitch attach`: plug a network namespace into the switch.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
 use vswitch_api::port_settings::SettingsChange;
 use wire::MacAddr;
 
+use crate::commands::inspect;
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::port_settings::PortSettingsArgs;
@@ -85,10 +87,12 @@ impl AddressArgs {
             network,
             ipv4: self.ip,
             ipv6: self.ip6,
-            mac: self.mac.map(|mac| mac.to_string()),
+            mac: self.mac,
             ifname: self.ifname.map(|ifname| ifname.to_string()),
             settings: SettingsChange::default(),
             publish: Vec::new(),
+            aliases: Vec::new(),
+            labels: BTreeMap::new(),
         }
     }
 }
@@ -109,18 +113,16 @@ impl AttachArgs {
 
 fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
+    let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
     let mut said = format!(
-        "{} is on {}: {} has {}/{} and {}/{} ({})\n",
+        "{} is attached to {}: {} has {} ({})\n",
         port.name,
         port.network,
         port.ifname,
-        port.ipv4,
-        detail.prefix_len,
-        port.ipv6,
-        detail.prefix_len6,
+        addresses.collect::<Vec<_>>().join(" and "),
         port.mac
     );
-    for publication in &detail.published {
+    for publication in &detail.publications {
         said += &format!("{} publishes {}\n", port.name, publish::line(publication));
     }
     said

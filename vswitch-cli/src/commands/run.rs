@@ -117,7 +117,7 @@ impl RunArgs {
         let picks = request.publish.iter().any(|one| one.ports.host().is_none());
         let detail = client.wait(client.attach(&request))?;
         if picks {
-            say_ports(&detail.published);
+            say_ports(&detail.publications);
         }
         let outcome = sandbox
             .set_hosts(&hosts(&detail.port))
@@ -129,8 +129,9 @@ impl RunArgs {
 
     /// Runs it in the namespace of another attachment.
     fn joined(self, client: &Client, name: &str) -> Outcome {
-        let detail = client.wait(client.port(name))?;
-        let sandbox = Sandbox::new(Mode::Join(detail.netns_path))?;
+        let details = client.wait(client.port(name))?;
+        let detail = details.first().ok_or_else(no_namespace)?;
+        let sandbox = Sandbox::new(Mode::Join(detail.netns_path.clone()))?;
         sandbox.set_hosts(&hosts(&detail.port))?;
         self.enter(sandbox)
     }
@@ -145,9 +146,11 @@ impl RunArgs {
 }
 
 /// What /etc/hosts says of an attachment.
-fn hosts(port: &Port) -> [(IpAddr, Vec<String>); 2] {
+fn hosts(port: &Port) -> Vec<(IpAddr, Vec<String>)> {
     let names = vec![port.name.clone(), format!("{}.{}", port.name, port.network)];
-    [(port.ipv4.into(), names.clone()), (port.ipv6.into(), names)]
+    let ipv4 = port.ipv4.iter().copied().map(IpAddr::from);
+    let ipv6 = port.ipv6.iter().copied().map(IpAddr::from);
+    ipv4.chain(ipv6).map(|address| (address, names.clone())).collect()
 }
 
 /// Says, beside the command's own output, which ports of the host were picked.

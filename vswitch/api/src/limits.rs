@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A row of `vswitch status --limits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limit {
     /// Name of the limit, as in the source.
     pub name: String,

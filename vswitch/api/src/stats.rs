@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What `vswitch stats` shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stats {
     /// One entry a port, the host's first.
     pub ports: Vec<PortStats>,
@@ -17,6 +18,7 @@ pub struct Stats {
 
 /// Counters of a port, summed over the workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PortStats {
     /// Name of the attachment, or of the bridge for the host's port.
     pub name: String,
@@ -37,6 +39,7 @@ pub struct PortStats {
 /// Counters of a worker. They obey
 /// `received + generated + flood_copies + handoff_received == sent + dropped + consumed + in_flight + handed_off`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WorkerStats {
     /// Number of the worker.
     pub worker: usize,

@@ -48,9 +48,6 @@ pub enum ControlError {
         /// Who has it.
         owner: String,
     },
-    /// Not a MAC address.
-    #[error(transparent)]
-    Mac(#[from] wire::mac::ParseMacError),
     /// A group address, or zero.
     #[error("{0} cannot be the MAC address of an interface: it is {1}")]
     MacNotUnicast(MacAddr, &'static str),

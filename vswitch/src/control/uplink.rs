@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::Duration;
 use vswitch_api::publish::{PortSpec, Protocol, Publication};
-use vswitch_api::status::UplinkStatus;
+use vswitch_api::status::{UplinkMode, UplinkState as StateName, UplinkStatus};
 
 use super::Control;
 use super::error::ControlError;
@@ -196,57 +196,58 @@ async fn follow_uplink(inner: Arc<Inner>, mut states: watch::Receiver<UplinkStat
 fn log_state(state: &UplinkState) {
     let UplinkState { device, mtu, ipv4, ipv6, .. } = state;
     match uplink_state(state) {
-        ("up", _) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
-        (name, reason) => tracing::warn!(device, reason, "the uplink is {name}"),
+        (_, None) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
+        (name, Some(reason)) => tracing::warn!(device, reason, "the uplink is {name}"),
     }
 }
 
-/// Its name, and why.
-fn uplink_state(state: &UplinkState) -> (&'static str, String) {
-    if state.device.is_empty() {
-        return ("waiting", "the host has no default route yet".to_owned());
+/// Its state, and the reason.
+fn uplink_state(state: &UplinkState) -> (StateName, Option<String>) {
+    let device = &state.device;
+    if device.is_empty() {
+        return (StateName::Waiting, Some("the host has no default route yet".to_owned()));
     }
     if state.ifindex == 0 {
-        return ("down", format!("there is no device {}", state.device));
+        return (StateName::Down, Some(format!("there is no device {device}")));
     }
     if !state.up {
-        return ("down", format!("{} is down, or has no carrier", state.device));
+        return (StateName::Down, Some(format!("{device} is down, or has no carrier")));
     }
-    ("up", String::new())
+    (StateName::Up, None)
 }
 
-/// The way out for `status`; nothing for an internal network.
+/// The uplink for `status`; nothing for an internal network.
 pub(super) fn status(model: &Model, connections: usize) -> Option<UplinkStatus> {
     let uplink = model.uplink()?;
     let is_own = uplink.tap_mac.is_some();
-    let (published, publish_pending) = model.count_publications();
+    let (publications, publications_pending) = model.count_publications();
     let (state, reason) = match is_own {
         true => uplink_state(&uplink.state),
-        false => ("up", String::new()),
+        false => (StateName::Up, None),
     };
+    let UplinkState { device, mtu, ipv4, ipv6, .. } = &uplink.state;
+    let has_device = !device.is_empty();
     Some(UplinkStatus {
-        mode: if is_own { "user-space" } else { "kernel" }.to_owned(),
-        state: state.to_owned(),
+        name: name(model)?,
+        mode: if is_own { UplinkMode::UserSpace } else { UplinkMode::Kernel },
+        state,
         reason,
-        device: uplink.state.device.clone(),
-        mtu: uplink.state.mtu,
-        ipv4: uplink.state.ipv4,
-        ipv6: uplink.state.ipv6,
+        device: has_device.then(|| device.clone()),
+        mtu: has_device.then_some(*mtu),
+        ipv4: ipv4.iter().copied().collect(),
+        ipv6: ipv6.iter().copied().collect(),
         snat_ports: model.network.snat_ports.to_string(),
-        published,
-        publish_pending,
+        publications,
+        publications_pending,
         connections,
     })
 }
 
-/// The way out in one word: `none`, `kernel` or the device, `auto` while it waits for one.
-pub(super) fn uplink_label(model: &Model) -> String {
-    match model.uplink() {
-        Some(uplink) if uplink.tap_mac.is_some() && !uplink.state.device.is_empty() => {
-            uplink.state.device.clone()
-        }
-        _ => model.network.uplink.to_string(),
-    }
+/// The uplink's name: `kernel`, the device, or `auto` while it waits for one.
+pub(super) fn name(model: &Model) -> Option<String> {
+    let uplink = model.uplink()?;
+    let has_device = uplink.tap_mac.is_some() && !uplink.state.device.is_empty();
+    Some(if has_device { uplink.state.device.clone() } else { model.network.uplink.to_string() })
 }
 
 /// Whether a port of the host was taken.

@@ -1,14 +1,16 @@
 //! The state as the API shows it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use ipnet::IpNet;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
-use vswitch_api::port::{Port, PortDetail};
+use vswitch_api::port::{Port, PortDetail, PortState};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::stats::{PortStats, Stats};
 use vswitch_api::status::Status;
@@ -37,20 +39,19 @@ impl Control {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            backend: backend.name.to_string(),
+            backend: backend.name.into(),
             backend_reason: backend.reason.clone(),
             workers: inner.dataplane.workers(),
             cpus: inner.config.cpus.as_slice().to_vec(),
-            scheduling: inner.dataplane.scheduling().name.to_owned(),
+            scheduling: inner.dataplane.scheduling().name.into(),
             scheduling_reason: inner.dataplane.scheduling().reason.clone(),
-            idle: inner.config.idle.to_string(),
-            uplink: uplink::uplink_label(&model),
+            idle: inner.config.idle.to_string().as_str().into(),
             bridge: model.network.name.to_string(),
             networks: 1,
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
-            uplink_detail: uplink::status(&model, connections),
+            uplinks: uplink::status(&model, connections).into_iter().collect(),
         }
     }
 
@@ -72,16 +73,16 @@ impl Control {
         let network = model.network(Some(name))?;
         let members = model.active().map(|(port, _)| Member {
             name: port.lease.name.to_string(),
-            mac: port.lease.mac.to_string(),
-            ipv4: port.lease.ipv4,
-            ipv6: port.lease.ipv6,
+            mac: port.lease.mac,
+            ipv4: vec![port.lease.ipv4],
+            ipv6: vec![port.lease.ipv6],
         });
         Ok(NetworkDetail {
             network: network_row(&model),
-            gateway_mac: network.gateway_mac.to_string(),
+            gateway_mac: network.gateway_mac,
             ageing_s: network.ageing.as_secs(),
             fdb_entries_max: network.fdb_entries_max,
-            multicast: network.multicast.to_string(),
+            multicast: network.multicast.to_string().as_str().into(),
             fdb_entries: fdb.iter().filter(|row| row.network == model::FIRST_NETWORK).count(),
             members: members.collect(),
         })
@@ -115,17 +116,15 @@ impl Control {
             let network = &model.network;
             let detail = PortDetail {
                 port: port_row(network.name.as_str(), port, binding, &counters, blocked),
-                prefix_len: network.subnet.net().prefix_len(),
-                prefix_len6: network.subnet6.net().prefix_len(),
-                gateway: network.subnet.gateway(),
-                gateway6: network.subnet6.gateway(),
+                subnets: subnets(network),
+                gateways: gateways(network),
                 mtu: network.mtu,
                 netns_path: PathBuf::new(),
-                offloads: binding.offloads.iter().map(ToString::to_string).collect(),
+                offloads: binding.offloads.iter().map(|name| (*name).into()).collect(),
                 queues: binding.queues,
                 blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
                 settings: port.settings.clone(),
-                published: port.publications.clone(),
+                publications: port.publications.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
             (detail, binding.netns.clone())
@@ -149,7 +148,7 @@ impl Control {
             Some(FdbEntry {
                 network: model.network.name.to_string(),
                 vlan: row.vlan,
-                mac: row.mac.to_string(),
+                mac: row.mac,
                 port: model.label(row.port)?.into_owned(),
                 age_s: row.age.as_secs(),
                 is_static: row.is_static,
@@ -204,14 +203,20 @@ fn network_row(model: &Model) -> Network {
     let network = &model.network;
     Network {
         name: network.name.to_string(),
-        subnet: network.subnet.net(),
-        gateway: network.subnet.gateway(),
-        subnet6: network.subnet6.net(),
-        gateway6: network.subnet6.gateway(),
+        subnets: subnets(network),
+        gateways: gateways(network),
         mtu: network.mtu,
-        uplink: uplink::uplink_label(model),
+        uplinks: uplink::name(model).into_iter().collect(),
         ports: model.active().count(),
     }
+}
+
+fn subnets(network: &model::Network) -> Vec<IpNet> {
+    vec![network.subnet.net().into(), network.subnet6.net().into()]
+}
+
+fn gateways(network: &model::Network) -> Vec<IpAddr> {
+    vec![network.subnet.gateway().into(), network.subnet6.gateway().into()]
 }
 
 fn port_row(
@@ -225,13 +230,15 @@ fn port_row(
         name: port.lease.name.to_string(),
         network: network.to_owned(),
         ifname: binding.ifname.clone(),
-        mac: port.lease.mac.to_string(),
-        ipv4: port.lease.ipv4,
-        ipv6: port.lease.ipv6,
+        mac: port.lease.mac,
+        ipv4: vec![port.lease.ipv4],
+        ipv6: vec![port.lease.ipv6],
         netns: netns::describe(&binding.netns.reference),
-        state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
+        state: if blocked.is_some() { PortState::LoopBlocked } else { PortState::Up },
         publish: port.publications.iter().map(|one| one.ports).collect(),
         publish_pending: port.pending_publications().cloned().collect(),
+        aliases: Vec::new(),
+        labels: BTreeMap::new(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,
         rx_bytes: counters.rx_bytes,
