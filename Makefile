@@ -43,7 +43,7 @@ lint: ## format, clippy, documentation, shell scripts, house rules; cargo-deny w
 	else echo "cargo-deny is not installed: licences unchecked (make deny)"; fi
 
 tidy: ## check the house rules over the tree
-	cargo test $(LOCKED) --quiet -p vswitch-cli --test tidy
+	cargo test $(LOCKED) --quiet -p vswitch-testkit --test tidy
 
 deny: ## check licences, sources and advisories (needs the network), installing cargo-deny if it is missing
 	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
@@ -76,6 +76,9 @@ loom: ## check the lock-free ring under every interleaving
 fuzz: ## every fuzz target for a minute (FUZZ_SECONDS=60)
 	@scripts/deps.sh build fuzz
 	scripts/fuzz.sh
+
+api: ## write the schemas of docs/openapi.json anew, from the types
+	UPDATE_OPENAPI=1 cargo test $(LOCKED) --quiet -p vswitch-api --lib openapi
 
 doc: ## build the API documentation
 	cargo doc $(LOCKED) --workspace --no-deps

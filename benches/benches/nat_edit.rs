@@ -6,9 +6,9 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use nat::{Edit, Endpoint, parse, rewrite, ttl};
+use nat::{Edit, Endpoint, parse, rewrite};
 use wire::frames::{Link, icmpv4, tcp, udp};
-use wire::{ChecksumState, MacAddr, Meta, Protocol, icmpv4 as icmp, ip, ipv4};
+use wire::{ChecksumState, MacAddr, Meta, Protocol, icmpv4 as icmp, ip, ipv4, ttl};
 
 /// Bytes of payload: what is edited lies in the headers, so that more makes no difference.
 const PAYLOAD: usize = 64;

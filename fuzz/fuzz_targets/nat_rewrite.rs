@@ -1,5 +1,4 @@
 //! A frame as it comes in, seen by translation and rewritten: what it then says is what it was told to.
-//! And the other things that are done to it: hop, clamp, cut, answer.
 
 #![no_main]
 
@@ -11,7 +10,4 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../nat/tests/properties/hostile/check.rs"]
 mod check;
 
-fuzz_target!(|frame: &[u8]| {
-    check::check(frame);
-    check::others(frame);
-});
+fuzz_target!(|frame: &[u8]| check::check(frame));

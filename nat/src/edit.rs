@@ -1,6 +1,7 @@
 //! Which addresses and ports a packet gets, and which way it goes.
 
-use crate::tuple::{Endpoint, OwnerId};
+use crate::owner::OwnerId;
+use crate::tuple::Endpoint;
 
 /// Where a packet comes from, or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

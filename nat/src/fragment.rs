@@ -34,8 +34,9 @@ use crate::edit::{Realm, Translation};
 use crate::limits::{
     FRAGMENT_EXPIRE_PER_CALL_MAX, FRAGMENT_FRAMES_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_TIMEOUT,
 };
+use crate::owner::OwnerId;
 use crate::time::Time;
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 use crate::view::{Kind, View};
 
 #[cfg(test)]

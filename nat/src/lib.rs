@@ -13,10 +13,6 @@
 //! | [`edit`] | which addresses and ports it gets |
 //! | [`parse`] | a frame's bytes -> its view |
 //! | [`rewrite`](mod@rewrite) | an edit -> the frame's bytes, with their checksums |
-//! | [`ttl`] | time to live and hop limit, down by one |
-//! | [`icmp_error`](mod@icmp_error) | the ICMP errors that a router sends |
-//! | [`mss_clamp`](mod@mss_clamp) | the MSS of SYNs, lowered |
-//! | [`fragmenter`](mod@fragmenter) | fragmentation of IPv4 |
 //! | [`fragment`] | packets that come in fragments: which connection is theirs |
 //! | [`shard_spec`] | which worker translates what, where there are several |
 //! | [`policy`] | from which address and ports the inside appears, and what is published |
@@ -27,15 +23,14 @@
 
 mod address;
 mod counters;
+mod direction;
 pub mod drop_reason;
 pub mod edit;
 pub mod fragment;
-pub mod fragmenter;
-pub mod icmp_error;
 pub mod limits;
 mod mapping;
-pub mod mss_clamp;
 mod nat;
+mod owner;
 pub mod parse;
 pub mod policy;
 mod port_pool;
@@ -47,7 +42,7 @@ mod state;
 mod table;
 mod tcp;
 pub mod time;
-pub mod ttl;
+mod translatable;
 pub mod tuple;
 pub mod view;
 
@@ -55,9 +50,10 @@ pub use counters::Counters;
 pub use drop_reason::NatDrop;
 pub use edit::{Edit, Realm, Translation};
 pub use nat::{Flushing, Nat, NatConfig, Row, Shard};
+pub use owner::OwnerId;
 pub use policy::{Policy, Published};
 pub use shard_spec::ShardSpec;
 pub use state::State;
 pub use time::Time;
-pub use tuple::{Endpoint, OwnerId, Transport, Tuple};
+pub use tuple::{Endpoint, Transport, Tuple};
 pub use view::{Fragment, Kind, Quoted, Segment, View};

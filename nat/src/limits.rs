@@ -89,16 +89,3 @@ pub const FRAGMENT_RANGES_MAX: usize = 16;
 
 /// Packets that time out in passing, at each fragment that comes.
 pub const FRAGMENT_EXPIRE_PER_CALL_MAX: usize = 2;
-
-/// Smallest MTU of IPv4 (RFC 791 section 3.2): no smaller one is told to a sender.
-pub const IPV4_MTU_MIN: u16 = 68;
-
-/// Smallest MTU of IPv6 (RFC 8200 section 5): no smaller one is told to a sender.
-pub const IPV6_MTU_MIN: u32 = 1_280;
-
-/// Smallest MSS that a SYN is clamped to: that of the smallest MTU, less both headers and options.
-pub const MSS_FLOOR: u16 = 48;
-
-/// Bytes of the longest frame with an ICMP error: Ethernet, a tag, and the longest packet.
-pub const ICMP_ERROR_FRAME_MAX: usize =
-    wire::ethernet::HEADER_LEN + wire::vlan::TAG_LEN + wire::limits::ICMPV6_ERROR_PACKET_MAX;

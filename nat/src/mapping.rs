@@ -12,9 +12,10 @@
 
 use crate::address::Address;
 use crate::limits::MAPPINGS_MAX;
+use crate::owner::OwnerId;
 use crate::table::hash::{Key, PortPair, Secrets};
 use crate::table::index::Index;
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 
 /// A mapping.
 #[derive(Clone, Copy, Debug)]

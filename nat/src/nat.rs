@@ -28,6 +28,7 @@ pub use self::shard::Shard;
 
 use self::revoke::Revoked;
 use crate::counters::Counters;
+use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
 use crate::limits::FLOWS_MAX;
@@ -38,7 +39,7 @@ use crate::shard_spec::ShardSpec;
 use crate::state::{CoarseTime, State};
 use crate::table::external_addrs::ExternalAddrs;
 use crate::table::filter::FilterTable;
-use crate::table::flow::{Direction, Flow, FlowFlags};
+use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, Secrets};
 use crate::table::index::Index;
 use crate::table::owners::Owners;

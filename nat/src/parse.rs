@@ -14,14 +14,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use wire::ip::Protocol;
-use wire::ipv4::Ipv4Option;
+use wire::Protocol;
 use wire::ipv6_ext::Extensions;
 use wire::ports::Ports;
 use wire::tcp::{Flags, TcpOption};
 use wire::{L3, L4, Meta, icmpv4, icmpv6, ipv4, ipv6, tcp};
 
 use crate::quote;
+use crate::translatable::{is_translatable_extension, is_translatable_v4, transport};
 use crate::tuple::{Endpoint, Transport, Tuple};
 use crate::view::{Fragment, Kind, Quoted, Segment, View};
 
@@ -99,18 +99,7 @@ fn ipv4_extras(packet: &[u8]) -> Option<Extras> {
         len: ip.payload().len() as u32,
         more: ip.more_fragments(),
     });
-    Some((fragment, routes_plainly(&ip).then(|| ip.protocol())))
-}
-
-/// All options can be read, and none of them is a source route that is not at its end.
-pub(crate) fn routes_plainly<T: AsRef<[u8]>>(ip: &ipv4::Packet<T>) -> bool {
-    ip.options().all(|option| {
-        let Ok(Ipv4Option { kind, data }) = option else { return false };
-        let is_route = [Ipv4Option::LOOSE_SOURCE_ROUTE, Ipv4Option::STRICT_SOURCE_ROUTE];
-        // The pointer counts from the option's first byte, from 1; beyond the option it is at its end.
-        let at_end = data.first().is_some_and(|pointer| usize::from(*pointer) > data.len() + 2);
-        !is_route.contains(&kind) || at_end
-    })
+    Some((fragment, is_translatable_v4(&ip).then(|| ip.protocol())))
 }
 
 fn ipv6_extras(packet: &[u8]) -> Option<Extras> {
@@ -120,7 +109,8 @@ fn ipv6_extras(packet: &[u8]) -> Option<Extras> {
     for extension in Extensions::new(ip.next_header(), ip.payload()) {
         let Ok(extension) = extension else { return Some((fragment, None)) };
         at += extension.bytes.len();
-        protocol = protocol.and(routes_on(&extension).then_some(extension.next_header));
+        protocol =
+            protocol.and(is_translatable_extension(&extension).then_some(extension.next_header));
         if let Some(found) = extension.fragment().filter(|found| !found.is_atomic()) {
             fragment = Some(Fragment {
                 ident: found.ident,
@@ -131,29 +121,6 @@ fn ipv6_extras(packet: &[u8]) -> Option<Extras> {
         }
     }
     Some((fragment, protocol))
-}
-
-/// The header lets addresses be changed: it neither covers them, nor holds the one that the checksum
-/// covers.
-pub(crate) fn routes_on(extension: &wire::ipv6_ext::Extension<'_>) -> bool {
-    const SEGMENTS_LEFT: usize = 3;
-    match extension.protocol {
-        Protocol::AUTH => false,
-        Protocol::ROUTING => extension.bytes.get(SEGMENTS_LEFT) == Some(&0),
-        _ => true,
-    }
-}
-
-/// The transport of a protocol number; ICMP of the packet's own family counts as echo.
-pub(crate) fn transport(protocol: Protocol, is_v6: bool) -> Option<Transport> {
-    match protocol {
-        Protocol::TCP => Some(Transport::Tcp),
-        Protocol::UDP => Some(Transport::Udp),
-        Protocol::SCTP => Some(Transport::Sctp),
-        Protocol::ICMPV4 if !is_v6 => Some(Transport::Echo),
-        Protocol::ICMPV6 if is_v6 => Some(Transport::Echo),
-        _ => None,
-    }
 }
 
 /// What the transport header says, which begins `segment`.

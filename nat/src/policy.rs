@@ -4,7 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use crate::tuple::{OwnerId, Transport};
+use crate::owner::OwnerId;
+use crate::tuple::Transport;
 
 /// A range of ports that is handed to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]

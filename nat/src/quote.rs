@@ -6,12 +6,12 @@
 
 use std::net::IpAddr;
 
-use wire::ip::Protocol;
+use wire::Protocol;
 use wire::ipv6_ext::{Extensions, Fragment};
 use wire::ports::Ports;
 use wire::{icmpv4, icmpv6, ipv4, ipv6};
 
-use crate::parse::{routes_on, routes_plainly, transport};
+use crate::translatable::{is_translatable_extension, is_translatable_v4, transport};
 use crate::tuple::{Endpoint, Transport, Tuple};
 
 /// Bytes of the transport that every error quotes (RFC 792).
@@ -71,7 +71,7 @@ type Header = (IpAddr, IpAddr, Protocol, usize);
 
 fn ipv4(quoted: &[u8]) -> Option<Header> {
     let ip = ipv4::Packet::new_quoted(quoted).ok()?;
-    let is_plain = ip.fragment_offset() == 0 && routes_plainly(&ip);
+    let is_plain = ip.fragment_offset() == 0 && is_translatable_v4(&ip);
     is_plain.then(|| (ip.src().into(), ip.dst().into(), ip.protocol(), ip.header_len()))
 }
 
@@ -79,7 +79,7 @@ fn ipv6(quoted: &[u8]) -> Option<Header> {
     let ip = ipv6::Packet::new_quoted(quoted).ok()?;
     let (mut protocol, mut at) = (ip.next_header(), ipv6::HEADER_LEN);
     for extension in Extensions::new(protocol, &quoted[ipv6::HEADER_LEN..]) {
-        let extension = extension.ok().filter(routes_on)?;
+        let extension = extension.ok().filter(is_translatable_extension)?;
         if extension.fragment().is_some_and(|fragment: Fragment| fragment.is_tail()) {
             return None;
         }

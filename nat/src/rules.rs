@@ -15,9 +15,10 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::address::Address;
+use crate::owner::OwnerId;
 use crate::policy::{Policy, Published};
 use crate::shard_spec::ShardSpec;
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 
 /// Where a range begins: transport, address (none for all addresses), first port.
 type Start = (Transport, Option<Address>, u16);

@@ -34,7 +34,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use crate::tuple::OwnerId;
+use crate::owner::OwnerId;
 use crate::view::View;
 
 /// One worker among several.

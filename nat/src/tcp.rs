@@ -25,10 +25,10 @@
 
 use wire::tcp::Flags;
 
+use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::limits::{LATE_BYTES_MIN, SYN_DATA_MAX};
 use crate::state::State;
-use crate::table::flow::Direction;
 use crate::view::Segment;
 
 /// What is known of one peer.

@@ -57,7 +57,3 @@ impl Tuple {
         Self { transport: self.transport, src: self.dst, dst: self.src }
     }
 }
-
-/// Whose connections count together: a container, by the slot of its port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OwnerId(pub u32);

@@ -21,8 +21,6 @@
 pub(crate) mod bridge;
 pub(crate) mod container;
 mod error;
-#[cfg(test)]
-mod lab;
 pub(crate) mod limits;
 pub(crate) mod neighbours;
 pub(crate) mod netlink;

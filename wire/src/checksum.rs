@@ -22,7 +22,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::bytes::put16;
 use crate::error::{Error, check_len};
-use crate::ip::Protocol;
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;

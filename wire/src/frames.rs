@@ -6,9 +6,10 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Error, check_space};
 use crate::ethernet::{self, EtherType};
-use crate::ip::{self, Protocol};
+use crate::ip;
 use crate::mac::MacAddr;
 use crate::ndp::{self, Message, NdpOption};
+use crate::protocol::Protocol;
 use crate::vlan::{TAG_LEN, Tci};
 use crate::{arp, icmpv4, icmpv6, ipv4, ipv6, tcp, udp};
 

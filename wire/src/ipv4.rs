@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use crate::bytes::{array, be16, flag, put16};
 use crate::checksum::{self, Delta};
 use crate::error::{Error, check_len, check_space};
-use crate::ip::Protocol;
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use core::net::Ipv6Addr;
 use crate::bytes::{array, be16, be32, put16, put32};
 use crate::checksum::{self, Delta};
 use crate::error::{Error, check_len, check_space, len16};
-use crate::ip::Protocol;
 use crate::ipv6_ext::{UpperLayer, upper_layer};
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@
 
 use crate::bytes::{be16, be32};
 use crate::error::{Error, check_len};
-use crate::ip::Protocol;
 use crate::limits::IPV6_EXTENSIONS_MAX;
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,8 @@
 //! | [`mac`] | MAC addresses, as text and as number |
 //! | [`ethernet`], [`vlan`] | framing; 802.1Q and 802.1ad tags, and their insertion and removal in place |
 //! | [`arp`] | who has an IPv4 address |
-//! | [`ip`] | protocol numbers, and a header of either family |
+//! | [`protocol`] | IP protocol numbers |
+//! | [`ip`] | an IP header of either family |
 //! | [`ipv4`], [`ipv6`], [`ipv6_ext`] | the internet protocols, options, extension headers |
 //! | [`icmpv4`], [`icmpv6`], [`ndp`] | errors, echo, neighbour discovery |
 //! | [`tcp`], [`udp`], [`ports`] | transports; MSS clamping |
@@ -25,6 +26,9 @@
 //! | [`membership`] | IGMP and MLD: who listens to which multicast group |
 //! | [`meta`] | the one parse of a frame on the data path |
 //! | [`frames`] | whole frames: gratuitous ARP, neighbour advertisements, UDP, TCP, ICMP |
+//! | [`mod@ttl`], [`mss_clamp`] | a router's hop: TTL decremented, MSS of a SYN lowered |
+//! | [`fragmenter`] | IPv4 fragmentation |
+//! | [`icmp_error`] | ICMP errors that a router sends |
 //! | [`limits`] | every limit of the crate |
 //!
 //! # What is not supported
@@ -52,7 +56,9 @@ mod tlv;
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;
+pub mod fragmenter;
 pub mod frames;
+pub mod icmp_error;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ip;
@@ -63,9 +69,12 @@ pub mod limits;
 pub mod mac;
 pub mod membership;
 pub mod meta;
+pub mod mss_clamp;
 pub mod ndp;
 pub mod ports;
+pub mod protocol;
 pub mod tcp;
+pub mod ttl;
 pub mod udp;
 pub mod vlan;
 pub mod vnet;
@@ -74,7 +83,7 @@ pub mod vxlan;
 pub use checksum::{ChecksumState, Delta};
 pub use error::Error;
 pub use ethernet::EtherType;
-pub use ip::Protocol;
 pub use mac::MacAddr;
 pub use meta::{L3, L4, Meta, MetaError};
+pub use protocol::Protocol;
 pub use vlan::Tci;

@@ -10,8 +10,8 @@ use crate::bytes::{array, be16};
 use crate::checksum;
 use crate::error::{Error, check_len};
 use crate::ethernet::{self, EtherType};
-use crate::ip::Protocol;
 use crate::mac::MacAddr;
+use crate::protocol::Protocol;
 
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,9 @@
 
 use crate::bytes::{array, be16};
 use crate::ethernet::{self, EtherType};
-use crate::ip::Protocol;
 use crate::ipv6_ext::{is_extension, upper_layer};
 use crate::mac::MacAddr;
+use crate::protocol::Protocol;
 use crate::vlan::{TAG_LEN, Tci};
 use crate::{arp, icmpv4, icmpv6, ipv4, ipv6, ports, tcp, udp};
 

@@ -6,7 +6,7 @@ use super::{Disposition, Fragments, Verdict};
 use crate::drop_reason::NatDrop;
 use crate::edit::Realm;
 use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_PACKETS_OWNER_MAX};
-use crate::tuple::OwnerId;
+use crate::owner::OwnerId;
 
 /// Whose a packet is: who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,11 +6,12 @@ use crate::address::Address;
 use crate::drop_reason::NatDrop;
 use crate::limits::{ENDED_VICTIMS_MAX, FAIR_SHARE_FACTOR, PORT_VICTIMS_MAX, TICK_OPERATIONS};
 use crate::mapping::Mapping;
+use crate::owner::OwnerId;
 use crate::port_pool::PortPool;
 use crate::table::flow::FlowFlags;
 use crate::table::hash::Key;
-use crate::table::wheel::NIL;
-use crate::tuple::{OwnerId, Transport};
+use crate::table::link::NIL;
+use crate::tuple::Transport;
 
 impl Nat {
     /// Sees to it that an owner has room for another connection, at the cost of its own only.

@@ -15,18 +15,20 @@
 
 use super::{Nat, Packet};
 use crate::address::{Address, may_receive, may_send};
+use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
 use crate::mapping::Mapping;
+use crate::owner::OwnerId;
+use crate::owner::OwnerIdx;
 use crate::policy::Policy;
 use crate::state::State;
 use crate::table::external_addrs;
-use crate::table::flow::{Direction, Flow, FlowFlags};
+use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, PortPair};
-use crate::table::owners::OwnerIdx;
-use crate::table::wheel::Link;
+use crate::table::link::Link;
 use crate::tcp::{self, TcpPeer};
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 
 /// An address of ours with a port, and what it came from.
 #[derive(Clone, Copy, Debug)]

@@ -17,9 +17,10 @@
 //! An error never ends, refreshes or begins anything (REQ-4 and REQ-6).
 
 use super::Nat;
+use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Edit, Realm, Translation};
-use crate::table::flow::{Direction, Flow};
+use crate::table::flow::Flow;
 use crate::table::hash::Key;
 use crate::tuple::{Endpoint, Transport};
 use crate::view::{Quoted, View};

@@ -3,10 +3,11 @@
 use super::Nat;
 use super::create::ExternalEndpoint;
 use crate::address::Address;
+use crate::direction::Direction;
 use crate::policy::Policy;
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
-use crate::table::flow::{Direction, FlowFlags};
+use crate::table::flow::FlowFlags;
 use crate::table::hash::{Key, PortPair};
 use crate::time::Time;
 use crate::tuple::Transport;

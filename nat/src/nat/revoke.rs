@@ -30,15 +30,16 @@ mod tests;
 use std::collections::VecDeque;
 
 use super::Nat;
+use crate::direction::Direction;
 use crate::limits::REVOKE_OPERATIONS;
 use crate::mapping::Mapping;
+use crate::owner::OwnerId;
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
-use crate::table::flow::{Direction, Flow, FlowFlags};
+use crate::table::flow::{Flow, FlowFlags};
+use crate::table::link::NIL;
 use crate::table::owners::LISTS;
 use crate::table::slab::FREE;
-use crate::table::wheel::NIL;
-use crate::tuple::OwnerId;
 
 /// What waits to be reclaimed.
 #[derive(Debug, Default)]

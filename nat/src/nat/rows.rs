@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::Nat;
+use crate::direction::Direction;
+use crate::owner::OwnerId;
 use crate::state::{CoarseTime, State, duration};
-use crate::table::flow::{Direction, Flow};
-use crate::tuple::{OwnerId, Transport, Tuple};
+use crate::table::flow::Flow;
+use crate::tuple::{Transport, Tuple};
 
 /// A connection. Of two values the first is of the client's packets, the second of the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 use super::Nat;
 use crate::address::Address;
 use crate::edit::Realm;
+use crate::owner::OwnerId;
 use crate::policy::Policy;
 use crate::table::hash::Key;
 use crate::time::Time;
-use crate::tuple::{OwnerId, Transport};
+use crate::tuple::Transport;
 use crate::view::{Kind, View};
 
 /// Where a packet is translated.

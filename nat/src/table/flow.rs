@@ -13,38 +13,14 @@
 
 use super::external_addrs::ExternalAddrs;
 use super::hash::{Key, PortPair};
-use super::owners::OwnerIdx;
-use super::wheel::Link;
+use super::link::Link;
 use crate::address::Address;
+use crate::direction::Direction;
 use crate::edit::{Edit, Realm};
+use crate::owner::OwnerIdx;
 use crate::state::State;
 use crate::tcp::TcpPeer;
 use crate::tuple::{Endpoint, Transport};
-
-/// The direction of a packet of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Direction {
-    /// From the client, who began.
-    Original = 0,
-    /// From the server.
-    Reply = 1,
-}
-
-impl Direction {
-    #[inline]
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::Original => Self::Reply,
-            Self::Reply => Self::Original,
-        }
-    }
-
-    #[inline]
-    pub(crate) const fn of(number: u32) -> Self {
-        if number & 1 == 0 { Self::Original } else { Self::Reply }
-    }
-}
 
 /// What is known of how a connection came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

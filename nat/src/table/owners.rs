@@ -11,10 +11,10 @@
 //! yet: however many owners take all they can get, the next one finds as much as each of them has.
 //! The same holds for ports.
 
+use super::link::{HEAD, Link, NIL};
 use super::slab::Slab;
-use super::wheel::{HEAD, Link, NIL};
 use crate::limits::OWNERS_MAX;
-use crate::tuple::OwnerId;
+use crate::owner::OwnerId;
 
 /// How many lists an owner has.
 pub(crate) const LISTS: usize = 3;
@@ -60,24 +60,6 @@ impl Owner {
     }
 }
 
-/// An owner as a connection keeps it: there are no more than [`OWNERS_MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OwnerIdx(u16);
-
-const _: () = assert!(OWNERS_MAX - 1 == u16::MAX as usize, "an owner has 16 bits");
-
-impl OwnerIdx {
-    /// Of an owner that was added.
-    pub(crate) const fn of(owner: OwnerId) -> Self {
-        Self(owner.0 as u16)
-    }
-
-    #[inline]
-    pub(crate) const fn id(self) -> OwnerId {
-        OwnerId(self.0 as u32)
-    }
-}
-
 /// All owners.
 #[derive(Debug)]
 pub(crate) struct Owners(Vec<Owner>);
@@ -119,7 +101,7 @@ impl Owners {
         let flow = flows.at_mut(number);
         let list = flow.state.list(flow.transport);
         flow.list = list;
-        let (first, last) = &mut self.0[usize::from(flow.owner.0)].lists[usize::from(list)];
+        let (first, last) = &mut self.0[flow.owner.idx()].lists[usize::from(list)];
         let before = std::mem::replace(last, number);
         let prev = if before == NIL { HEAD } else { before };
         flow.owner_link = Link { next: NIL, prev };
@@ -134,7 +116,7 @@ impl Owners {
     pub(crate) fn unlink(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
         let Link { next, prev } = flow.owner_link;
-        let (first, last) = &mut self.0[usize::from(flow.owner.0)].lists[usize::from(flow.list)];
+        let (first, last) = &mut self.0[flow.owner.idx()].lists[usize::from(flow.list)];
         if prev == HEAD {
             *first = next;
         }

@@ -1,7 +1,7 @@
 //! The connections, by number.
 
 use super::flow::Flow;
-use super::wheel::{Link, NIL};
+use super::link::{Link, NIL};
 
 /// The list of a connection that is not in use.
 pub(crate) const FREE: u8 = u8::MAX;

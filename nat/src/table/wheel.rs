@@ -12,29 +12,12 @@
 //! looks a connection up asks whether it has expired, so one that the wheel did not get to yet is
 //! as good as gone.
 
+use super::link::{HEAD, Link, NIL};
 use super::slab::Slab;
 use crate::state::CoarseTime;
 
-/// No number.
-pub(crate) const NIL: u32 = u32::MAX;
-
-/// Marks a number that is a list's, not a connection's.
-pub(crate) const HEAD: u32 = 1 << 31;
-
 /// Slots: 2 hours and 26 minutes.
 pub(crate) const SLOTS: usize = 8192;
-
-/// Neighbours in a list. That before the first is the list itself, with [`HEAD`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) next: u32,
-    pub(crate) prev: u32,
-}
-
-impl Link {
-    /// In no list.
-    pub(crate) const NONE: Self = Self { next: NIL, prev: NIL };
-}
 
 /// The wheel.
 #[derive(Debug)]

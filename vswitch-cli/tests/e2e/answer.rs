@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Process, wait_for};
+use testkit::{Process, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// Counts questions by ARP and neighbour discovery that come in, until it is ended: `FILE`.
 const COUNT_QUESTIONS: &str = "\

@@ -104,11 +104,11 @@ fn attachments_made_at_the_same_time_get_different_addresses() {
         .map(|(n, netns)| {
             let name = format!("c{n}");
             let mut command = host.command(&["attach", "--netns", netns.name(), "--name", &name]);
-            crate::harness::Process::spawn(command.stdin(Stdio::null()))
+            testkit::Process::spawn(command.stdin(Stdio::null()))
         })
         .collect();
     for process in started {
-        process.finish(crate::harness::COMMAND_TIMEOUT).ok();
+        process.finish(testkit::COMMAND_TIMEOUT).ok();
     }
     let ports = host.ls();
     let addresses: std::collections::BTreeSet<_> =
@@ -130,7 +130,7 @@ fn a_new_mac_address_is_announced() {
     let b = Container::attach(&host, b.into_netns(), "b", &args);
     for address in [b.v4(), b.v6()] {
         let limit = std::time::Duration::from_secs(2);
-        crate::harness::wait_for(&format!("the neighbour cache has {address}"), limit, || {
+        testkit::wait_for(&format!("the neighbour cache has {address}"), limit, || {
             a.ok(&["ip", "neigh", "show", &address.to_string()]).contains("02:00:00:00:00:02")
         });
         a.ping(address);

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use testkit::{Process, Snapshot, wait_for};
 use wire::MacAddr;
 
-use crate::harness::{Container, Host, Process, Snapshot, wait_for};
+use crate::harness::{Container, Host};
 
 /// Failed: the switch or the kernel says no.
 const FAILED: &[i32] = &[1];
@@ -41,7 +42,7 @@ impl World {
 struct Scene {
     host: Host,
     a: Container,
-    netns: crate::harness::Netns,
+    netns: testkit::Netns,
 }
 
 impl Scene {

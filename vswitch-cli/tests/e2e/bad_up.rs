@@ -2,7 +2,9 @@
 
 use std::process::Stdio;
 
-use crate::harness::{Host, Process, Snapshot};
+use testkit::{Process, Snapshot};
+
+use crate::harness::Host;
 
 /// `up` with `args` fails with one of `codes`, names `value`, and leaves the host alone.
 #[track_caller]
@@ -74,8 +76,7 @@ fn state_directory_in_use() {
     let args = ["--socket", &socket, "up", "--bridge", "br1", "--subnet", "10.98.0.0/16"];
     let mut command = host.netns().command(&[]);
     command.arg(host.program()).args(args).args(["--state-dir", &state]);
-    let output =
-        Process::spawn(command.stdin(Stdio::null())).finish(crate::harness::COMMAND_TIMEOUT);
+    let output = Process::spawn(command.stdin(Stdio::null())).finish(testkit::COMMAND_TIMEOUT);
     assert_eq!(output.code(), 1, "{output}");
     assert!(output.stderr.contains(&state), "{output}");
     before.assert_same(&Snapshot::take(host.netns()));
@@ -100,8 +101,7 @@ fn missing_privilege() {
     let enter = words.next().expect("--net");
     let mut command = std::process::Command::new(up.get_program());
     command.args([enter, "setpriv", "--bounding-set=-all", "--inh-caps=-all"]).args(words);
-    let output =
-        Process::spawn(command.stdin(Stdio::null())).finish(crate::harness::COMMAND_TIMEOUT);
+    let output = Process::spawn(command.stdin(Stdio::null())).finish(testkit::COMMAND_TIMEOUT);
     assert_eq!(output.code(), 1, "{output}");
     assert!(output.stderr.starts_with("error: "), "{output}");
     let words = ["root", "privilege", "CAP_NET_ADMIN", "permitted"];

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, HOST4};
-use crate::harness::{Host, Netns, Process, wait_for};
+use testkit::{FAR4, HOST4, Netns, Process, Remote, wait_for};
+
+use crate::harness::Host;
 
 /// A real daemon in the host's namespace, with folders of its own. It has no containers: its rules are what matters.
 struct Docker {
@@ -48,7 +49,7 @@ fn documented_rules() -> Vec<String> {
 #[test]
 fn the_kernels_way_needs_two_rules() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     let _docker = Docker::start(host.netns());
     host.up(&["--uplink", "kernel"]);
     let a = host.container_with("a", &["-p", "8080:80"]);
@@ -69,7 +70,7 @@ fn the_kernels_way_needs_two_rules() {
 #[test]
 fn the_switchs_own_way_needs_none() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     let _docker = Docker::start(host.netns());
     host.up(&["--uplink", "auto"]);
     let a = host.container_with("a", &["-p", "8080:80"]);

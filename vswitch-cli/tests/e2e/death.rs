@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Host, Netns, Process, wait_for};
+use testkit::{Netns, Process, wait_for};
+
+use crate::harness::Host;
 
 /// From the death until the port is gone; then its name and addresses can be had.
 const DEATH_LIMIT: Duration = Duration::from_secs(1);

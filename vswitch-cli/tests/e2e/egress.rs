@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-
+use testkit::{
+    FAR4, FAR6, HOST4, HOST6, Netns, ROUTER4, Receiver, Remote, SEND_STREAM, Snapshot, wait_for,
+};
 use vswitch_api::status::{UplinkMode, UplinkState};
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, SNAT_PORTS};
-use crate::harness::{Host, Netns, Receiver, SEND_STREAM, Snapshot, wait_for};
+use crate::harness::{Host, SNAT_PORTS};
 
 /// How long the switch may take to see what changed on the host.
 const FOLLOWED_MAX: Duration = Duration::from_secs(5);
@@ -169,7 +170,7 @@ fn a_device_that_goes_down_comes_back() {
 #[test]
 fn without_a_default_route_the_switch_waits_for_one() {
     let mut host = Host::new();
-    let _remote = host.remote();
+    let _remote = Remote::new(host.net());
     for family in ["-4", "-6"] {
         host.netns().ok(&["ip", family, "route", "del", "default"]);
     }
@@ -200,7 +201,7 @@ fn the_lan_does_not_reach_containers_directly() {
 #[test]
 fn an_internal_network_stays_internal() {
     let mut host = Host::new();
-    let _remote = host.remote();
+    let _remote = Remote::new(host.net());
     host.up(&["--uplink", "none"]);
     let a = host.container("a");
     host.netns().ok(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
@@ -217,7 +218,7 @@ fn an_internal_network_stays_internal() {
 #[test]
 fn by_the_kernel() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     let before = Snapshot::take(host.netns());
     host.up(&["--uplink", "kernel"]);
     let a = host.container_with("a", &["-p", "8080:80"]);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use vswitch_api::fdb::FdbEntry;
 
-use crate::harness::{Container, Host, SEND_FRAME, wait_for};
+use testkit::{SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 const STRANGER: &str = "02:00:00:00:0f:0f";
 

@@ -3,7 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Process, SEND_FRAME, wait_for};
+use testkit::{Process, SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// Waits for one frame of an EtherType: `HEX FILE`; prints its length and its bytes.
 const TAKE_FRAME: &str = "\

@@ -7,7 +7,9 @@ use wire::frames::{self, Link};
 use wire::ndp::{self, Message, NdpOption};
 use wire::{MacAddr, Protocol, arp, ip, udp};
 
-use crate::harness::{Container, Host, SEND_FRAME, wait_for};
+use testkit::{SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 const TIMES: u64 = 20;
 

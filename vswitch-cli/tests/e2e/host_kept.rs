@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4};
-use crate::harness::{Flow, Host, Process, Snapshot, wait_for};
+use testkit::{FAR4, FAR6, Flow, HOST4, Process, Remote, Snapshot, wait_for};
+
+use crate::harness::Host;
 
 /// Up, use it in every way, and compare after `end`.
 #[track_caller]
@@ -54,7 +55,7 @@ fn after_a_crash_up_and_down() {
 #[test]
 fn after_down_with_the_way_out_in_use() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     // Somebody else's rules stay as they are.
     host.netns().ok(&["nft", "add table inet firewall; add chain inet firewall input"]);
     let before = Snapshot::take(host.netns());

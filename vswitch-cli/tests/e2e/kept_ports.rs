@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, HOST4};
-use crate::harness::{Host, Netns, Process, wait_for};
+use testkit::{FAR4, HOST4, Netns, Process, Remote, wait_for};
+
+use crate::harness::Host;
 
 const ANY4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
@@ -43,7 +44,7 @@ fn kept(host: &Host) -> Vec<String> {
 #[test]
 fn who_cannot_have_a_port_again_keeps_the_others_and_gets_it_later() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto"]);
     let web = host.container_with("web", &["-p", "8080:80", "-p", "8081:80", "-p", "8082:80"]);
     let _service = web.serve("tcp", ANY4, 80);

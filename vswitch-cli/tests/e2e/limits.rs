@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use vswitch_api::port::PortState;
 
-use crate::harness::{Container, Host, Netns, Process, SEND_FRAME, wait_for};
+use testkit::{Netns, Process, SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// Sends frames to everybody from so many source addresses in turn: `IFNAME COUNT`.
 const FLOOD_SOURCES: &str = "\

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Process, wait_for};
+use testkit::{Process, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// Listens to a group until it is ended: `GROUP FILE`.
 const LISTEN: &str = "\

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4};
-use crate::harness::{Flow, Host, Netns, Receiver, wait_for};
+use testkit::{FAR4, FAR6, Flow, HOST4, HOST6, Netns, ROUTER4, Receiver, wait_for};
+
+use crate::harness::Host;
 
 /// Each kind of error, as from a router, about packets of a connection with numbers that are nobody's: `ROUTER HOST
 /// PORT FAR FAR_PORT`; and about packets of no connection.

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, READY_MAX, Remote};
-use crate::harness::{Collector, Container, Host, Netns, Process, wait_for};
+use testkit::{Collector, FAR4, FAR6, HOST4, HOST6, Netns, Process, READY_MAX, Remote, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// Sends back what comes: `ADDR PORT`.
 const ECHO: &str = "\
@@ -116,7 +117,7 @@ end()
 #[track_caller]
 fn with_remote() -> (Host, Remote, Container) {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto"]);
     let a = host.container_with("a", &["-p", "5353:53/udp"]);
     (host, remote, a)

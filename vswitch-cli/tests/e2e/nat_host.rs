@@ -4,8 +4,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6};
-use crate::harness::{Collector, Host, Netns, wait_for};
+use testkit::{Collector, FAR4, FAR6, HOST4, HOST6, Netns, Remote, wait_for};
+
+use crate::harness::Host;
 
 /// What the host says at each port: `ADDR PROTOCOL/PORT...`; prints a line for each.
 const PROBE: &str = "\
@@ -58,7 +59,7 @@ const PORTS: [&str; 8] = [
 #[test]
 fn ports_that_nobody_published_are_the_hosts_as_before() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     let own = host.netns();
     let services = [HOST4, HOST6].map(|own_address| {
         [own.serve("tcp", own_address, 7000), own.serve("udp", own_address, 7000)]
@@ -102,7 +103,7 @@ fn ports_that_nobody_published_are_the_hosts_as_before() {
 #[test]
 fn senders_that_cannot_be_reach_nobody() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto"]);
     let a = host.container_with("a", &["-p", "8080:80", "-p", "8080:53/udp"]);
     let b = host.container("b");

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, FAR6, Remote};
-use crate::harness::{Container, Flow, Host, Process, wait_for};
+use testkit::{FAR4, FAR6, Flow, Process, Remote, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// As few as may be.
 const RANGE: &str = "20000-20063";
@@ -61,7 +62,7 @@ fn take_all(
 #[test]
 fn no_port_left_is_counted_and_told_and_hurts_nobody_else() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto", "--snat-ports", RANGE]);
     let (a, b) = (host.container("a"), host.container("b"));
     let drops = || host.inspect("a").drops_by_reason.get("nat-no-port").copied().unwrap_or(0);

@@ -4,8 +4,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, SNAT_PORTS};
-use crate::harness::{Host, Netns, Process, wait_for};
+use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, Process, Remote, wait_for};
+
+use crate::harness::{Host, SNAT_PORTS};
 
 /// Packets and their checksum, which covers the ports, and nothing of the IP header.
 const SCTP: &str = "\
@@ -89,7 +90,7 @@ fn associate(
 #[test]
 fn associations_go_out_and_come_in() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto"]);
     let a = host.container_with("a", &["-p", "3868:4868/sctp"]);
     let client = host.container("client");

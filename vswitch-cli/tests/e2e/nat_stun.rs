@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, READY_MAX, Remote, SNAT_PORTS};
-use crate::harness::{Container, Host, Netns, Process, wait_for};
+use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, Process, READY_MAX, Remote, wait_for};
+
+use crate::harness::{Container, Host, SNAT_PORTS};
 
 /// The far host's second addresses: the server answers from them when it is asked to.
 const SECOND: [&str; 2] = ["198.51.100.3", "2001:db8:f::3"];
@@ -95,7 +96,7 @@ impl StunServer {
 #[track_caller]
 fn with_stun() -> (Host, Remote, Container, StunServer) {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     let server = StunServer::start(remote.far());
     host.up(&["--uplink", "auto"]);
     let a = host.container("a");

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, Remote};
-use crate::harness::{Container, Host, Process, Snapshot, wait_for};
+use testkit::{FAR4, FAR6, HOST4, HOST6, Process, Remote, Snapshot, wait_for};
+
+use crate::harness::{Container, Host};
 
 const ANY4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 const ANY6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
@@ -15,7 +16,7 @@ const CHANGED_MAX: Duration = Duration::from_secs(3);
 #[track_caller]
 fn publishing(args: &[&str]) -> (Host, Remote, Container) {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto"]);
     let web = host.container_with("web", args);
     (host, remote, web)
@@ -132,7 +133,7 @@ fn ranges_and_addresses() {
     let args = ["-p", "9000-9002:80-82", "-p", "192.0.2.7:8080:80"];
     let mut host = Host::new();
     host.netns().ok(&["ip", "addr", "add", "192.0.2.7/24", "dev", "nic0"]);
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto"]);
     let web = host.container_with("web", &args);
     let _first = web.serve("tcp", ANY4, 80);
@@ -217,7 +218,7 @@ fn what_cannot_be_published_is_refused_with_the_reason() {
 #[test]
 fn publications_outlive_a_crash_and_leave_nothing_behind() {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     let before = Snapshot::take(host.netns());
     host.up(&["--uplink", "auto"]);
     let web = host.container_with("web", &["-p", "8080:80", "-p", "40000-40999:40000-40999/udp"]);

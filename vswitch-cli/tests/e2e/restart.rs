@@ -5,7 +5,9 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Process, wait_for};
+use testkit::{Process, wait_for};
+
+use crate::harness::{Container, Host};
 
 const SOON: Duration = Duration::from_secs(5);
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{COMMAND_TIMEOUT, Host, Process, Snapshot, wait_for};
+use testkit::{COMMAND_TIMEOUT, Process, Snapshot, wait_for};
+
+use crate::harness::Host;
 
 /// Runs a shell script by `vswitch run ARGS -- sh -c SCRIPT`.
 #[track_caller]
-fn shell(host: &Host, args: &[&str], script: &str) -> crate::harness::Output {
+fn shell(host: &Host, args: &[&str], script: &str) -> testkit::Output {
     host.vswitch(&[&["run"], args, &["--", "sh", "-c", script]].concat())
 }
 

@@ -1,6 +1,8 @@
 //! Two daemons on one host, with other names, sockets and state directories.
 
-use crate::harness::{Host, Snapshot};
+use testkit::Snapshot;
+
+use crate::harness::Host;
 
 #[test]
 fn two_switches_on_one_host() {

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Netns, Process, Receiver, SEND_STREAM};
+use testkit::{Netns, Process, Receiver, SEND_STREAM};
+
+use crate::harness::{Container, Host};
 
 /// A transfer under way.
 struct Transfer {
@@ -72,7 +74,7 @@ fn large_segments_pass_whole() {
     for offload in ["csum", "tso4", "tso6"] {
         let granted = &a.detail().offloads;
         assert!(
-            granted.iter().any(|granted| granted.name() == *offload),
+            granted.iter().any(|granted| granted.name() == offload),
             "no {offload} in {granted:?}"
         );
     }

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-
+use testkit::{FAR4, FAR6, Flow, HOST4, HOST6, wait_for};
 use vswitch_api::status::UplinkState;
 
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6};
-use crate::harness::{Flow, Host, wait_for};
+use crate::harness::Host;
 
 /// How long the switch may take to see what changed on the host.
 const FOLLOWED_MAX: Duration = Duration::from_secs(5);
@@ -108,8 +107,8 @@ fn a_device_that_is_made_again() {
     let output = web.try_ping(FAR4, 1);
     assert!(output.stdout.contains("Unreachable"), "{output}");
     assert!(host.netns().can_ask("tcp", web.gateway(), 8080), "by the gateway");
-    host.plug_in();
-    remote.plug_in(&host);
+    host.net().plug_in();
+    remote.plug_in(host.net());
     assert_ne!(host.netns().mac("nic0"), before);
     web.ping_soon(FAR4, Duration::from_secs(10));
     web.ping_soon(FAR6, Duration::from_secs(10));

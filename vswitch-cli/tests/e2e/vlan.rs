@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Container, Host, Netns, Process, SEND_FRAME, wait_for};
+use testkit::{Netns, Process, SEND_FRAME, wait_for};
+
+use crate::harness::{Container, Host};
 
 /// A station on a VLAN by tags of its own, where the kernel may have no VLAN devices: `VLAN ADDRESS
 /// FILE`. It answers ARP and echo requests, and sends UDP datagrams back.

@@ -7,15 +7,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::egress::transfer;
-use crate::harness::remote::{FAR4, FAR6, HOST4, HOST6, ROUTER4, Remote, SNAT_PORTS};
-use crate::harness::{Container, Host, Netns, Receiver, SEND_STREAM};
+use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, ROUTER4, Receiver, Remote, SEND_STREAM};
+
+use crate::harness::{Container, Host, SNAT_PORTS};
 
 const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 #[track_caller]
 fn with_two() -> (Host, Remote, Container, Container) {
     let mut host = Host::new();
-    let remote = host.remote();
+    let remote = Remote::new(host.net());
     host.up(&["--uplink", "auto", "--workers", "2"]);
     assert_eq!(host.status().workers, 2);
     let (a, b) =

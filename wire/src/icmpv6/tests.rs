@@ -1,5 +1,5 @@
 use super::*;
-use crate::ip::Protocol;
+use crate::protocol::Protocol;
 use crate::testing::captured;
 
 /// Message and pseudo-header of a captured frame.

@@ -8,8 +8,8 @@
 use super::{L3, L4, Meta};
 use crate::bytes::{array, be16};
 use crate::ethernet::{self, EtherType};
-use crate::ip::Protocol;
 use crate::mac::MacAddr;
+use crate::protocol::Protocol;
 use crate::{ipv4, tcp, udp};
 
 const L4_OFFSET: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;

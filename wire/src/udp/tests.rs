@@ -1,7 +1,7 @@
 use core::net::Ipv4Addr;
 
 use super::*;
-use crate::ip::Protocol;
+use crate::protocol::Protocol;
 use crate::testing::{captured, captured_vnet};
 use crate::{ipv4, ipv6};
 

@@ -4,12 +4,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::{agree, captured, exercise, packets};
+use crate::{agree, captured, exercise, forward, packets};
 
 fn survive(frame: &[u8]) {
     agree::check(frame);
     exercise::meta(frame);
     exercise::views(frame);
+    forward::check(frame);
 }
 
 /// Each header of the frame, if it has headers: the views start in the middle as well.

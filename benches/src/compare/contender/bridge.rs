@@ -2,10 +2,11 @@
 //! nftables that translate.
 
 use anyhow::{Context as _, Result};
+use testkit::Netns;
 
 use super::uplink::{DEVICE, Uplink};
 use super::{About, Contender, Endpoint, KERNEL_BRIDGE, Kind, Outside, address, sysctl};
-use crate::netns::{Netns, Sandboxes};
+use crate::sandboxes::Sandboxes;
 use crate::shell;
 use crate::workload::{PUBLISHED, published_as};
 
@@ -29,7 +30,7 @@ impl Contender for KernelBridge {
     }
 
     fn start(&mut self) -> Result<()> {
-        let host = self.host.insert(Netns::new("bridge")?);
+        let host = self.host.insert(Netns::create("bridge")?);
         shell::ip_batch(
             host.path(),
             &format!("link add br0 type bridge\naddr add {GATEWAY}/16 dev br0\nlink set br0 up\n"),

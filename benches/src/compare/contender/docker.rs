@@ -16,11 +16,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::Netns;
 
 use super::uplink::Uplink;
 use super::{About, Contender, DOCKER0, Endpoint, Kind, Outside, sysctl, version};
 use crate::limits::{DOCKER_PORTS_MAX, READY_LIMIT};
-use crate::netns::Netns;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
 
@@ -47,13 +47,13 @@ struct Daemon {
 
 impl Daemon {
     fn open() -> Result<Self> {
-        let host = Netns::new("docker")?;
+        let host = Netns::create("docker")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for Docker")?;
         let at = dir.path();
         fs::write(at.join("daemon.json"), "{}").context("write daemon.json")?;
         let option = |name: &str, file: &str| format!("--{name}={}", at.join(file).display());
         // Its mounts go away with its mount namespace.
-        let mut command = host.command("unshare");
+        let mut command = shell::in_netns(host.path(), "unshare");
         command.args(["--mount", "dockerd", "--log-level=error"]).args([
             option("data-root", "data"),
             option("exec-root", "exec"),
@@ -209,7 +209,7 @@ impl Contender for Docker {
         about.insert("iptables".into(), version("iptables --version").into());
         let filtered = sysctl(daemon.host.path(), "net/bridge/bridge-nf-call-iptables");
         about.insert("bridge_nf_call_iptables".into(), filtered.into());
-        let rules = shell::run(daemon.host.command("iptables").arg("-S"))?;
+        let rules = shell::run(shell::in_netns(daemon.host.path(), "iptables").arg("-S"))?;
         about.insert("iptables_rules".into(), rules.lines().count().into());
         about.insert("loads".into(), "entered by nsenter: no seccomp, no cgroups".into());
         Ok(about)

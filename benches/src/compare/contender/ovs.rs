@@ -8,10 +8,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
+use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
 use crate::limits::READY_LIMIT;
-use crate::netns::{Netns, Sandboxes};
+use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -40,7 +41,7 @@ impl OpenVswitch {
 
     /// Without a table of flows the switch would drop all; `add-br` gives it one that learns.
     fn open(&self) -> Result<Run> {
-        let host = Netns::new("ovs")?;
+        let host = Netns::create("ovs")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for Open vSwitch")?;
         let at = dir.path();
         shell::run(Command::new("ovsdb-tool").arg("create").arg(at.join("db")).arg(SCHEMA))
@@ -72,7 +73,7 @@ impl OpenVswitch {
 
 /// A program of Open vSwitch with a folder of its own for all that it writes.
 fn own(host: &Netns, dir: &Path, program: &str) -> Command {
-    let mut command = host.command(program);
+    let mut command = shell::in_netns(host.path(), program);
     for key in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR"] {
         command.env(key, dir);
     }

@@ -3,9 +3,9 @@
 //! leads there, and the addresses are those of RFC 5737. It goes away with its guard.
 
 use anyhow::Result;
+use testkit::Netns;
 
 use super::Endpoint;
-use crate::netns::Netns;
 use crate::shell;
 
 /// The host's end of the pair.
@@ -32,7 +32,7 @@ pub(super) struct Uplink {
 
 impl Uplink {
     pub(super) fn new(host: &Netns) -> Result<Self> {
-        let uplink = Self { remote: Netns::new("remote")? };
+        let uplink = Self { remote: Netns::create("remote")? };
         let name = uplink.remote.name();
         shell::ip_batch(
             host.path(),
@@ -62,6 +62,8 @@ impl Drop for Uplink {
     fn drop(&mut self) {
         // The kernel takes a namespace's devices away some time after the namespace: a host that
         // stays, as Docker's does, would find the old one in its way.
-        shell::clean_up(self.remote.command("ip").args(["link", "del", FAR_DEVICE]));
+        shell::clean_up(
+            shell::in_netns(self.remote.path(), "ip").args(["link", "del", FAR_DEVICE]),
+        );
     }
 }

@@ -4,10 +4,11 @@ use std::process::{ChildStdin, Command};
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
+use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
 use crate::limits::{PORTS_MAX, READY_LIMIT};
-use crate::netns::{Netns, Sandboxes};
+use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
 #[derive(Debug, Default)]
@@ -28,10 +29,10 @@ struct Run {
 
 impl Run {
     fn open() -> Result<Self> {
-        let host = Netns::new("vde")?;
+        let host = Netns::create("vde")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for VDE")?;
         let control = dir.path().join("ctl");
-        let mut command = host.command("vde_switch");
+        let mut command = shell::in_netns(host.path(), "vde_switch");
         command.args(["-n", &(PORTS_MAX + 1).to_string(), "-s"]).arg(&control);
         let (mut switch, console) = Job::spawn_with_input(&mut command).context("package vde2")?;
         shell::wait_for("vde_switch listens", READY_LIMIT, || {
@@ -45,7 +46,7 @@ impl Run {
 
     /// A TAP with a process that carries its frames to the switch.
     fn plug(&mut self, tap: &str) -> Result<()> {
-        let mut command = self.host.command("vde_plug2tap");
+        let mut command = shell::in_netns(self.host.path(), "vde_plug2tap");
         let plug = Job::spawn(command.arg("-s").arg(self.dir.path().join("ctl")).arg(tap))?;
         self.plugs.push(plug);
         let host = self.host.path();

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::Netns;
 
 use super::uplink::Uplink;
 use super::{About, Contender, Endpoint, Kind, Outside};
 use crate::limits::READY_LIMIT;
-use crate::netns::{Netns, Sandboxes};
+use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
 
@@ -57,7 +58,7 @@ impl Vswitch {
 
 impl Run {
     fn command(&self, program: &PathBuf) -> Command {
-        let mut command = self.host.command(program);
+        let mut command = shell::in_netns(self.host.path(), program);
         command.arg("--socket").arg(self.dir.path().join("sock"));
         command
     }
@@ -73,9 +74,9 @@ impl Contender for Vswitch {
     }
 
     fn start(&mut self) -> Result<()> {
-        let host = Netns::new("vswitch")?;
+        let host = Netns::create("vswitch")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
-        let mut command = host.command(&self.build.program);
+        let mut command = shell::in_netns(host.path(), &self.build.program);
         command.arg("--socket").arg(dir.path().join("sock"));
         command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
         let daemon = Job::spawn(command.args(&self.build.args))?;

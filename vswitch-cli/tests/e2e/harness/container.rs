@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::time::Duration;
 
+use testkit::Netns;
 use vswitch_api::port::PortDetail;
 
-use super::{Host, Netns, Output};
+use super::Host;
 
 /// A namespace with an attachment, as `vswitch inspect` describes it.
 #[must_use = "dropped, it is gone"]
@@ -58,33 +58,5 @@ impl Deref for Container {
 
     fn deref(&self) -> &Netns {
         &self.netns
-    }
-}
-
-impl Netns {
-    /// Sends `count` echo requests; whatever comes of it.
-    #[track_caller]
-    pub(crate) fn try_ping(&self, to: IpAddr, count: u32) -> Output {
-        let (to, count) = (to.to_string(), count.to_string());
-        self.exec_within(
-            &["ping", "-n", "-c", &count, "-i", "0.05", "-W", "2", &to],
-            Duration::from_secs(60),
-        )
-    }
-
-    /// Three echo requests, all of which must be answered.
-    #[track_caller]
-    pub(crate) fn ping(&self, to: IpAddr) {
-        let output = self.try_ping(to, 3);
-        assert!(output.stdout.contains(" 0% packet loss"), "{output}");
-        assert!(!output.stdout.contains("DUP!"), "{output}");
-    }
-
-    /// Pings until one answer comes: for what needs a moment, such as a restart.
-    #[track_caller]
-    pub(crate) fn ping_soon(&self, to: IpAddr, limit: Duration) {
-        super::wait_for(&format!("{} reaches {to}", self.name()), limit, || {
-            self.exec(&["ping", "-n", "-c1", "-W1", &to.to_string()]).status.success()
-        });
     }
 }

@@ -1,6 +1,7 @@
 //! A namespace that plays the host, and the daemon in it.
 
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
@@ -9,59 +10,51 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use testkit::{COMMAND_TIMEOUT, HostNet, Netns, Output, Process, READY_MAX, Remote, run, wait_for};
 use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
 
-use super::netns::join;
-use super::process::{self, Output, Process};
-use super::{COMMAND_TIMEOUT, Container, Netns, wait_for};
+use super::Container;
+
+/// Ports that containers appear from by default.
+pub(crate) const SNAT_PORTS: RangeInclusive<u16> = 20_000..=32_767;
 
 /// A host of its own: namespace, NIC with addresses and default routes, socket, state directory.
 pub(crate) struct Host {
     bridge: &'static str,
     daemon: Option<Process>,
     detached: Option<Pid>,
-    netns: Rc<Netns>,
+    net: Rc<HostNet>,
     dir: tempfile::TempDir,
-    /// What `nic0` is plugged into.
-    lan: Rc<Netns>,
 }
 
 impl Host {
-    /// A host without a daemon. Its NIC `nic0` has 192.0.2.1/24 and 2001:db8::1/64.
+    /// A host without a daemon; see [`HostNet`] for its addresses.
     #[track_caller]
     pub(crate) fn new() -> Self {
-        let host = Self::on("br0", Rc::new(Netns::new("host")), Rc::new(Netns::new("lan")));
-        host.plug_in();
-        host
+        Self::on("br0", Rc::new(HostNet::new()))
     }
 
-    /// Gives it its NIC, with addresses and default routes.
-    #[track_caller]
-    pub(crate) fn plug_in(&self) {
-        join(&self.netns, "nic0", &self.lan, "nic1");
-        for args in [
-            "addr add 192.0.2.1/24 dev nic0",
-            "addr add 2001:db8::1/64 dev nic0 nodad",
-            "route add default via 192.0.2.254",
-            "route add default via 2001:db8::254",
-        ] {
-            let mut command = vec!["ip"];
-            command.extend(args.split(' '));
-            self.netns.ok(&command);
-        }
-    }
-
-    /// Room for another daemon on the same host.
+    /// Another daemon on the same host, with a socket and a state directory of its own.
     #[track_caller]
     pub(crate) fn beside(&self, bridge: &'static str) -> Self {
-        Self::on(bridge, Rc::clone(&self.netns), Rc::clone(&self.lan))
+        Self::on(bridge, Rc::clone(&self.net))
     }
 
-    fn on(bridge: &'static str, netns: Rc<Netns>, lan: Rc<Netns>) -> Self {
+    fn on(bridge: &'static str, net: Rc<HostNet>) -> Self {
         let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
-        Self { bridge, daemon: None, detached: None, netns, dir, lan }
+        Self { bridge, daemon: None, detached: None, net, dir }
+    }
+
+    /// A host with a remote one, and a switch that translates for its container `a`.
+    #[track_caller]
+    pub(crate) fn with_remote() -> (Self, Remote, Container) {
+        let mut host = Self::new();
+        let remote = Remote::new(&host.net);
+        host.up(&["--uplink", "auto"]);
+        let a = host.container("a");
+        (host, remote, a)
     }
 
     /// A host whose daemon runs with default options.
@@ -78,13 +71,18 @@ impl Host {
         host
     }
 
+    /// The namespaces of the host and its LAN.
+    pub(crate) fn net(&self) -> &HostNet {
+        &self.net
+    }
+
     pub(crate) fn netns(&self) -> &Netns {
-        &self.netns
+        self.net.netns()
     }
 
     /// The other end of its NIC.
     pub(crate) fn lan(&self) -> &Netns {
-        &self.lan
+        self.net.lan()
     }
 
     /// A file or folder of this host alone.
@@ -104,7 +102,7 @@ impl Host {
         let mut up = vec!["up", "--bridge", self.bridge];
         up.extend(args);
         let mut daemon = Process::spawn_logged(&mut self.command(&up), log);
-        wait_for("the daemon answers", Duration::from_secs(10), || {
+        wait_for("the daemon answers", READY_MAX, || {
             assert!(daemon.is_running(), "the daemon ended:\n{}", self.log());
             self.vswitch(&["status"]).status.success()
         });
@@ -126,11 +124,11 @@ impl Host {
     pub(crate) fn down(&mut self) {
         self.ok(&["down"]);
         if let Some(daemon) = self.daemon.take() {
-            let output = daemon.finish(Duration::from_secs(10));
+            let output = daemon.finish(READY_MAX);
             assert!(output.status.success(), "{}\n{}", output, self.log());
         }
         if let Some(pid) = self.detached.take() {
-            wait_for("the daemon ends", Duration::from_secs(10), || kill(pid, None).is_err());
+            wait_for("the daemon ends", READY_MAX, || kill(pid, None).is_err());
         }
     }
 
@@ -147,7 +145,7 @@ impl Host {
     pub(crate) fn stop_by(&mut self, signal: Signal) {
         let daemon = self.daemon.take().expect("a daemon in the foreground");
         daemon.signal(signal);
-        let output = daemon.finish(Duration::from_secs(10));
+        let output = daemon.finish(READY_MAX);
         assert!(output.status.success(), "{}\n{}", output, self.log());
     }
 
@@ -162,7 +160,7 @@ impl Host {
 
     /// The command line of `vswitch ARGS` on this host.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.netns.command(&[&self.program()]);
+        let mut command = self.netns().command(&[&self.program()]);
         command.arg("--socket").arg(self.path("sock")).args(args);
         let has_state = matches!(args.first(), Some(&"up" | &"down"));
         if has_state && !args.contains(&"--state-dir") {
@@ -174,7 +172,7 @@ impl Host {
     /// Runs `vswitch ARGS`, whatever its end.
     #[track_caller]
     pub(crate) fn vswitch(&self, args: &[&str]) -> Output {
-        process::run(&mut self.command(args), b"", COMMAND_TIMEOUT)
+        run(&mut self.command(args), b"", COMMAND_TIMEOUT)
     }
 
     /// Runs `vswitch ARGS`, which must succeed.

@@ -3,13 +3,13 @@
 use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::Verdict as Translated;
-use nat::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
-use nat::limits::ICMP_ERROR_FRAME_MAX;
 use nat::rewrite::rewrite;
-use nat::{Edit, NatDrop, OwnerId, Policy, Realm, Time, View, mss_clamp, ttl};
+use nat::{Edit, NatDrop, OwnerId, Policy, Realm, Time, View};
+use wire::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
+use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::meta::Meta;
 use wire::vnet::Flags;
-use wire::{ChecksumState, MacAddr};
+use wire::{ChecksumState, MacAddr, mss_clamp, ttl};
 
 use super::size::{self, Fit};
 use super::state::RouterState;

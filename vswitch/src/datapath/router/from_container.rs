@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use nat::icmp_error::{IcmpError, IcmpSource};
 use nat::{NatDrop, OwnerId, Realm, Translation, View};
+use wire::icmp_error::{IcmpError, IcmpSource};
 use wire::meta::L3;
 
 use super::fib::RouteTarget;

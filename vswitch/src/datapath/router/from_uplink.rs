@@ -1,7 +1,7 @@
 //! What the uplink brings.
 
-use nat::icmp_error::IcmpSource;
 use nat::{Kind, Realm, Translation};
+use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
 use super::forward::ForwardCtx;

@@ -6,7 +6,7 @@
 
 use fastpath::Frame;
 use fastpath::limits::VNET_LEN;
-use nat::fragmenter::fragment_ipv4;
+use wire::fragmenter::fragment_ipv4;
 use wire::meta::{L3, L4, Meta};
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{checksum, ipv4, ipv6, tcp, udp};

@@ -3,14 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use testkit::packet::{ethernet, icmp, ipv4, ipv6, ports};
+use testkit::{Wire, attempt, in_namespace, in_namespace_async, nft, run_line as run};
 use wire::MacAddr;
 
 use super::kernel::Tables;
 use super::{
     Firewall, Forward, IngressRedirect, Nat, Protocol, Published, Rules, remove_stale_tables,
-};
-use crate::host::lab::{
-    Wire, attempt, ethernet, icmp, in_namespace, in_namespace_async, ipv4, ipv6, nft, ports, run,
 };
 use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
 use vswitch_sys::table::Flags;

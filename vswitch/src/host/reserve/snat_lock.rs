@@ -56,9 +56,9 @@ fn parse(text: &str) -> Option<(RangeInclusive<u16>, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::host::lab::in_namespace;
+    use testkit::in_namespace;
 
+    use super::*;
     #[test]
     fn a_range_is_one_switchs() {
         in_namespace(|| {

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
+use testkit::{in_namespace, is_free, run_line as run};
 
 use super::ReserveError;
 use super::reserved_ports::{PortSet, ReservedPorts, check_snat, restore_after_crash};
 use super::socket_owners::{bound, owner_of_port, parse, parse_sctp};
 use super::sockets::reserve_ports;
-use crate::host::lab::{in_namespace, is_free, run};
 use crate::host::nft::{Protocol, Published};
 
 fn ports(text: &str) -> PortSet {

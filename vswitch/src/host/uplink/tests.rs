@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use testkit::packet::{ethernet, ipv4, ports};
+use testkit::{Wire, in_namespace_async, is_free, nft, run_line as run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
@@ -13,7 +15,6 @@ use super::{
     restore_after_crash,
 };
 use crate::host::Netlink;
-use crate::host::lab::{Wire, ethernet, in_namespace_async, ipv4, is_free, nft, ports, run};
 use crate::host::nft::{Forward, Protocol, Published};
 use crate::host::reserve::reserved_ports::{PortSet, ReservedPorts};
 

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
 use wire::frames::{self, Link};
-use wire::ip::{self, Protocol};
 use wire::{MacAddr, ethernet, ipv4, udp};
+use wire::{Protocol, ip};
 
 use super::{Attack, PAYLOAD_LEN, PORT};
 use crate::limits::{ATTACK_FRAME_MAX, MACS_FORGED};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fastpath::limits::VNET_LEN;
-use nat::fragmenter::fragment_ipv4;
 use nat::limits::FRAGMENT_TIMEOUT;
+use wire::fragmenter::fragment_ipv4;
 use wire::vnet::{Flags, GsoType, Header};
 use wire::{Meta, ipv4};
 
