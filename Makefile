@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-scale bench-attack bench-build bench-micro loom fuzz doc install deps clean
+.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-scale bench-attack bench-build bench-micro loom fuzz doc api install deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)

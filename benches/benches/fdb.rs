@@ -22,7 +22,7 @@ fn key(n: u64) -> Key {
 fn filled(macs: u64) -> Fdb {
     let mut fdb = Fdb::new(0x005e_ed00);
     for n in 0..macs {
-        let learnt = Learnt { key: key(n), port: PortIndex((n % 4) as u16) };
+        let learnt = Learnt { key: key(n), destination: PortIndex((n % 4) as u16).into() };
         fdb.learn(learnt, 10, AGEING_S, FdbQuota::ALL);
     }
     fdb
@@ -44,7 +44,7 @@ fn table(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("learn what is known", macs), |bencher| {
             bencher.iter(|| {
                 for key in walk(0) {
-                    let learnt = Learnt { key, port: PortIndex(0) };
+                    let learnt = Learnt { key, destination: PortIndex(0).into() };
                     black_box(fdb.learn(learnt, 11, AGEING_S, FdbQuota::ALL));
                 }
             });
@@ -53,7 +53,7 @@ fn table(criterion: &mut Criterion) {
     group.bench_function("learn what is new", |bencher| {
         let learn = |fdb: &mut Fdb| {
             for n in 0..WALK {
-                let learnt = Learnt { key: key(n), port: PortIndex(0) };
+                let learnt = Learnt { key: key(n), destination: PortIndex(0).into() };
                 black_box(fdb.learn(learnt, 11, AGEING_S, FdbQuota::ALL));
             }
         };

@@ -8,13 +8,14 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastpath::Clock;
 use nat::{
-    Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Realm, Segment, Time, Translation, Transport,
-    Tuple, View,
+    CompiledPolicy, Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Realm, Segment, Time,
+    Translation, Transport, Tuple, View,
 };
 use wire::tcp::Flags;
 
@@ -28,15 +29,16 @@ const IDLE_OPERATIONS: usize = 1024;
 /// Packets that are prepared together, and connections that begin in a round: a full batch of one port, of four.
 const BATCH: usize = 64;
 
-fn policy() -> Policy {
-    Policy {
+fn policy() -> Arc<CompiledPolicy> {
+    let policy = Policy {
         external_v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
         external_v6: None,
         host_addrs: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
         ports: 20_000..=32_767,
         published: Vec::new(),
         quota: 1 << 20,
-    }
+    };
+    CompiledPolicy::compile(policy, None)
 }
 
 fn segment(flags: Flags, seq: u32, ack: u32) -> Option<Segment> {
@@ -63,17 +65,19 @@ fn first(n: usize) -> (Realm, View) {
 }
 
 fn table(capacity: usize) -> Nat {
-    Nat::new(NatConfig { capacity, seed: 0x005e_ed00 })
+    let mut nat = Nat::new(NatConfig { capacity, seed: 0x005e_ed00 });
+    nat.revalidate(&policy());
+    nat
 }
 
 /// A table with so many established connections, and packets of them in both directions.
-fn filled(flows: usize, policy: &Policy) -> (Nat, Vec<(Realm, View)>) {
+fn filled(flows: usize) -> (Nat, Vec<(Realm, View)>) {
     let mut nat = table(flows + flows / 16);
     let now = Time(1 << 40);
     let mut packets = Vec::with_capacity(flows);
     for n in 0..flows {
         let (from, out) = first(n);
-        let Ok(Translation::Edit { edit, .. }) = nat.translate(now, from, &out, policy) else {
+        let Ok(Translation::Edit { edit, .. }) = nat.translate(now, from, &out) else {
             panic!("connection {n} does not begin");
         };
         let Kind::Flow { mut tuple, .. } = out.kind else { panic!("a flow") };
@@ -81,9 +85,9 @@ fn filled(flows: usize, policy: &Policy) -> (Nat, Vec<(Realm, View)>) {
         let is_tcp = tuple.transport == Transport::Tcp;
         let of_tcp = |segment: Option<Segment>| segment.filter(|_| is_tcp);
         let syn_ack = view(back, of_tcp(segment(Flags::SYN.with(Flags::ACK), 5000, 1001)));
-        nat.translate(now, Realm::External, &syn_ack, policy).expect("an answer");
+        nat.translate(now, Realm::External, &syn_ack).expect("an answer");
         let ack = view(tuple, of_tcp(segment(Flags::ACK, 1001, 5001)));
-        nat.translate(now, from, &ack, policy).expect("an answer to it");
+        nat.translate(now, from, &ack).expect("an answer to it");
         if n % 2 == 0 {
             packets.push((from, ack));
         } else {
@@ -106,11 +110,10 @@ fn shuffle<T>(items: &mut [T]) {
 }
 
 fn translated(criterion: &mut Criterion) {
-    let policy = policy();
     let mut group = criterion.benchmark_group("nat");
     group.throughput(Throughput::Elements(WALK as u64));
     for flows in [1_000, MILLION] {
-        let (mut nat, packets) = filled(flows, &policy);
+        let (mut nat, packets) = filled(flows);
         println!("{flows} connections: {} bytes each", nat.bytes() / (flows + flows / 16));
         let now = Time((1 << 40) + 1);
         let mut at = 0;
@@ -123,7 +126,7 @@ fn translated(criterion: &mut Criterion) {
                     nat.prefetch(batch.iter().map(|(_, view)| view));
                 }
                 for (from, view) in batch {
-                    black_box(nat.translate(now, *from, view, &policy)).expect("translated");
+                    black_box(nat.translate(now, *from, view)).expect("translated");
                 }
             }
         };
@@ -166,7 +169,6 @@ fn rounds(_: &mut Criterion) {
 }
 
 fn run(what: &str, frames: usize, is_cold: bool) {
-    let policy = policy();
     let mut nat = table(MILLION + MILLION / 16);
     let timed = |work: &mut dyn FnMut()| {
         let start = Clock.now();
@@ -176,10 +178,10 @@ fn run(what: &str, frames: usize, is_cold: bool) {
     let mut now = Time(1 << 40);
     if !is_cold {
         let (from, view) = first(0);
-        black_box(nat.translate(now, from, &view, &policy)).expect("begun");
+        black_box(nat.translate(now, from, &view)).expect("begun");
         let mut idle = Vec::new();
         while nat.has_work() {
-            idle.push(timed(&mut || nat.tick(now, &policy, IDLE_OPERATIONS)));
+            idle.push(timed(&mut || nat.tick(now, IDLE_OPERATIONS)));
         }
         distribution(&format!("{what}, idle rounds before"), idle, 0);
     }
@@ -189,9 +191,9 @@ fn run(what: &str, frames: usize, is_cold: bool) {
         let packets: Vec<_> = (0..frames).map(|n| first(round * frames + n)).collect();
         begun.push(timed(&mut || {
             for (from, view) in &packets {
-                black_box(nat.translate(now, *from, view, &policy)).expect("begun");
+                black_box(nat.translate(now, *from, view)).expect("begun");
             }
-            nat.tick(now, &policy, nat::limits::TICK_OPERATIONS);
+            nat.tick(now, nat::limits::TICK_OPERATIONS);
         }));
     }
     let connections = nat.len();
@@ -200,7 +202,7 @@ fn run(what: &str, frames: usize, is_cold: bool) {
     now = now.after(Duration::from_secs(300));
     let mut ended = Vec::with_capacity(MILLION);
     while !nat.is_empty() {
-        ended.push(timed(&mut || nat.tick(now, &policy, nat::limits::TICK_OPERATIONS)));
+        ended.push(timed(&mut || nat.tick(now, nat::limits::TICK_OPERATIONS)));
     }
     distribution(&format!("{what}, expire"), ended, connections);
 }

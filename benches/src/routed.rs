@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastpath::engine::memory::MemoryEngine;
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
-use nat::Policy;
+use nat::{CompiledPolicy, Policy};
 use vswitch::datapath::{
     Batch, EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
     Routes, Snapshot, State, Stats, UplinkConf, UplinkNeighbours,
@@ -111,7 +111,7 @@ pub(crate) fn router() -> RouterConf {
         up: true,
         routes: Routes::new([(default, RouteAction::Via(Some(HOP_ADDRESS)))]),
         neighbours: UplinkNeighbours::new([(HOP_ADDRESS, HOP)]),
-        policy: Arc::new(policy),
+        policy: CompiledPolicy::compile(policy, None),
     };
     let gateway = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
     RouterConf {

@@ -162,7 +162,14 @@ impl Pool {
         unsafe { self.region.slice(offset, frame.len()) }
     }
 
-    /// The same for writing; `None` where the buffer has another holder.
+    /// The Ethernet frame behind the virtio-net header; empty where the frame is shorter than that.
+    #[inline]
+    #[must_use]
+    pub fn ethernet(&self, frame: &Frame) -> &[u8] {
+        self.bytes(frame).get(VNET_LEN..).unwrap_or_default()
+    }
+
+    /// The bytes of [`Pool::bytes`] for writing; `None` where the buffer has another holder.
     #[inline]
     #[must_use]
     pub fn bytes_mut(&mut self, frame: &Frame) -> Option<&mut [u8]> {

@@ -6,7 +6,6 @@
 //! | [`nat`](Nat) | the translator: how connections begin, go on and end |
 //! | `table` | where they are kept: by address, by time, by owner |
 //! | `mapping`, `port_pool` | by which port of ours the world sees an internal endpoint |
-//! | `rules` | the policy, compiled |
 //! | `tcp`, [`state`](State) | what state a connection is in |
 //! | [`mod@tuple`] | who talks to whom |
 //! | [`view`] | what translation must know of a packet |
@@ -15,13 +14,14 @@
 //! | [`rewrite`](mod@rewrite) | an edit -> the frame's bytes, with their checksums |
 //! | [`fragment`] | packets that come in fragments: which connection is theirs |
 //! | [`shard_spec`] | which worker translates what, where there are several |
-//! | [`policy`] | from which address and ports the inside appears, and what is published |
+//! | [`policy`], [`CompiledPolicy`] | SNAT addresses and ports, published ports; the same for lookups |
 //! | [`drop_reason`] | why a packet is not translated |
 //! | [`limits`] | every limit of the crate |
 
 #![forbid(unsafe_code)]
 
 mod address;
+mod compiled_policy;
 mod counters;
 mod direction;
 pub mod drop_reason;
@@ -36,7 +36,6 @@ pub mod policy;
 mod port_pool;
 mod quote;
 pub mod rewrite;
-mod rules;
 pub mod shard_spec;
 mod state;
 mod table;
@@ -46,6 +45,7 @@ mod translatable;
 pub mod tuple;
 pub mod view;
 
+pub use compiled_policy::CompiledPolicy;
 pub use counters::Counters;
 pub use drop_reason::NatDrop;
 pub use edit::{Edit, Realm, Translation};

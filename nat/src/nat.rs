@@ -6,9 +6,9 @@
 //! may change its state, refreshes it, and gets what the other side sees. If it is of none, it may begin
 //! one ([`create`]); an ICMP error is judged by what it quotes ([`error`]).
 //!
-//! One thread owns it. It is told the time, which never goes back, and the policy with each packet; whoever
-//! changes the policy says so by [`Nat::revalidate`], which also revokes what is no longer allowed ([`revoke`]).
-//! [`Nat::tick`] ends what has expired or is revoked, a few connections at a time.
+//! One thread owns it. Each call brings the time, which never goes back. [`Nat::revalidate`] adopts a
+//! policy and revokes the connections that it forbids ([`revoke`]). [`Nat::tick`] ends expired and
+//! revoked connections, a few at a time.
 
 mod allocate;
 mod create;
@@ -27,14 +27,16 @@ pub use self::rows::Row;
 pub use self::shard::Shard;
 
 use self::revoke::Revoked;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::compiled_policy::CompiledPolicy;
 use crate::counters::Counters;
 use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
 use crate::limits::FLOWS_MAX;
 use crate::mapping::Mappings;
-use crate::policy::Policy;
-use crate::rules::Rules;
 use crate::shard_spec::ShardSpec;
 use crate::state::{CoarseTime, State};
 use crate::table::external_addrs::ExternalAddrs;
@@ -72,8 +74,9 @@ pub struct Nat {
     owners: Owners,
     mappings: Mappings,
     externals: ExternalAddrs,
-    rules: Rules,
-    policy_id: Option<PolicyId>,
+    policy: Arc<CompiledPolicy>,
+    /// This worker's slice of the policy's SNAT ports.
+    ports: RangeInclusive<u16>,
     revoked: Revoked,
     shard_spec: ShardSpec,
     secrets: Secrets,
@@ -84,15 +87,6 @@ pub struct Nat {
     pages: usize,
     now: CoarseTime,
     counters: Counters,
-}
-
-/// By what a policy is told from another without looking at all of it.
-type PolicyId = (usize, usize, usize, usize);
-
-fn policy_id(policy: &Policy) -> PolicyId {
-    let (published, host_addrs) =
-        (policy.published.as_ptr().addr(), policy.host_addrs.as_ptr().addr());
-    (published, policy.published.len(), host_addrs, policy.host_addrs.len())
 }
 
 /// A packet of a connection, or one that may begin one.
@@ -119,8 +113,8 @@ impl Nat {
             owners: Owners::new(),
             mappings: Mappings::new(capacity),
             externals: ExternalAddrs::new(),
-            rules: Rules::default(),
-            policy_id: None,
+            policy: Arc::new(CompiledPolicy::none()),
+            ports: RangeInclusive::new(1, 0),
             revoked: Revoked::default(),
             shard_spec: ShardSpec::SINGLE,
             secrets: Secrets::new(config.seed),
@@ -190,15 +184,14 @@ impl Nat {
         now: Time,
         from: Realm,
         view: &View,
-        policy: &Policy,
     ) -> Result<Translation, NatDrop> {
-        self.advance(now, policy);
+        self.advance(now);
         match &view.kind {
             Kind::Flow { tuple, segment, is_request } => {
                 let (key, is_request) = (Key::from(tuple), *is_request);
                 let segment = segment.as_ref();
                 let packet = Packet { key, segment, is_request, from, len: view.len };
-                self.packet(&packet, policy)
+                self.packet(&packet)
             }
             Kind::Error(quoted) => self.error(from, view, quoted),
             Kind::Tail(_) | Kind::Other if from == Realm::External => Ok(Translation::NotOurs),
@@ -206,24 +199,21 @@ impl Nat {
         }
     }
 
-    /// Takes note of the time, and of the policy if it is another one.
+    /// Sets the clock, which never goes back.
     #[inline]
-    fn advance(&mut self, now: Time, policy: &Policy) {
+    fn advance(&mut self, now: Time) {
         self.now = self.now.max(CoarseTime::of(now));
-        if self.policy_id != Some(policy_id(policy)) {
-            self.revalidate(policy);
-        }
     }
 
     #[inline]
-    fn packet(&mut self, packet: &Packet<'_>, policy: &Policy) -> Result<Translation, NatDrop> {
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
         let Some((number, dir)) = self.find(&packet.key) else {
-            return self.create(packet, policy);
+            return self.create(packet);
         };
         let flow = self.flows.at(number);
         if self.is_over(flow) {
             self.end_over(number);
-            return self.create(packet, policy);
+            return self.create(packet);
         }
         if flow.from(dir) != packet.from {
             return Err(NatDrop::Address);

@@ -1,5 +1,4 @@
-//! From which address and ports the inside appears, and what is published. Immutable; compiled by
-//! control.
+//! The NAT policy as control states it: SNAT addresses and ports, published ports, the quota.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -7,12 +6,12 @@ use std::ops::RangeInclusive;
 use crate::owner::OwnerId;
 use crate::tuple::Transport;
 
-/// A range of ports that is handed to a container.
+/// A range of the host's ports that leads to a container (DNAT).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The transport; not an echo.
     pub transport: Transport,
-    /// The host's address that it is published at; all of them if there is none.
+    /// The host's address; none for all of them.
     pub address: Option<IpAddr>,
     /// The host's ports.
     pub ports: RangeInclusive<u16>,
@@ -24,23 +23,37 @@ pub struct Published {
     pub to_port: u16,
     /// The container.
     pub owner: OwnerId,
-    /// Prefixes (address, length) of those who may connect; everybody if there are none.
+    /// Prefixes (address, length) that may connect; all if there are none.
     pub allow_from: Vec<(IpAddr, u8)>,
 }
 
-/// What translation does.
+/// The policy. [`CompiledPolicy`](crate::CompiledPolicy) is its form for lookups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The address from which the inside appears (masquerade: the uplink's).
+    /// The IPv4 source address of translated connections (masquerade: the uplink's).
     pub external_v4: Option<Ipv4Addr>,
-    /// The same of IPv6.
+    /// Their IPv6 source address.
     pub external_v6: Option<Ipv6Addr>,
-    /// The addresses of the host, at which ports are published.
+    /// The host's addresses, at which ports are published.
     pub host_addrs: Vec<IpAddr>,
-    /// The ports, and identifiers of echoes, from which it appears.
+    /// The SNAT source ports, and identifiers of echoes.
     pub ports: RangeInclusive<u16>,
-    /// What is published.
+    /// Published ports.
     pub published: Vec<Published>,
-    /// Most connections of an owner.
+    /// Connections that one owner may have.
     pub quota: u32,
+}
+
+impl Default for Policy {
+    /// Translates nothing.
+    fn default() -> Self {
+        Self {
+            external_v4: None,
+            external_v6: None,
+            host_addrs: Vec::new(),
+            ports: RangeInclusive::new(1, 0),
+            published: Vec::new(),
+            quota: 0,
+        }
+    }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use vswitch_nat::{
-    Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published, Realm, Segment, Time,
-    Translation, Transport, Tuple, View,
+    CompiledPolicy, Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published, Realm,
+    Segment, Time, Translation, Transport, Tuple, View,
 };
 use wire::tcp::Flags;
 
@@ -75,11 +75,12 @@ fn cost(ranges: impl Iterator<Item = RangeInclusive<u16>>, last: u16) -> Allocat
     measure(|| {
         let policy = policy(ranges.map(published).collect());
         let mut nat = table();
+        nat.revalidate(&CompiledPolicy::compile(policy, None));
         let view = packet(Transport::Udp, (REMOTE, 9), (HOST, last));
-        let seen = nat.translate(START, Realm::External, &view, &policy);
+        let seen = nat.translate(START, Realm::External, &view);
         assert!(matches!(seen, Ok(Translation::Edit { edit, .. }) if edit.dst.port == last));
         let answer = packet(Transport::Udp, (SERVER, last), (REMOTE, 9));
-        let seen = nat.translate(START, Realm::Internal(OwnerId(1)), &answer, &policy);
+        let seen = nat.translate(START, Realm::Internal(OwnerId(1)), &answer);
         assert!(matches!(seen, Ok(Translation::Edit { edit, .. }) if edit.src.port == last));
     })
 }
@@ -96,23 +97,22 @@ fn a_range_of_ten_thousand_ports_is_one_rule() {
     assert!(rules.bytes_max - one.bytes_max > RANGE_BYTES_MAX, "{} bytes", rules.bytes_max);
 }
 
-/// A table with its policy and clock.
+/// A table and its clock.
 struct Lab {
     nat: Nat,
-    policy: Policy,
     now: Time,
 }
 
 impl Lab {
     fn new() -> Self {
         let policy = policy(vec![published(700..=799)]);
-        let mut lab = Self { nat: table(), policy, now: START };
-        lab.nat.revalidate(&lab.policy);
+        let mut lab = Self { nat: table(), now: START };
+        lab.nat.revalidate(&CompiledPolicy::compile(policy, None));
         lab
     }
 
     fn send(&mut self, from: Realm, view: &View) -> Result<Translation, NatDrop> {
-        self.nat.translate(self.now, from, view, &self.policy)
+        self.nat.translate(self.now, from, view)
     }
 
     /// From an owner to a remote: what was allocated.
@@ -160,7 +160,7 @@ fn a_warm_table_allocates_nothing_as_connections_come_and_go() {
                 refused += u32::from(lab.send(Realm::External, &view).is_err());
             }
             lab.now = lab.now.after(Duration::from_secs(45));
-            lab.nat.tick(lab.now, &lab.policy, 10_000);
+            lab.nat.tick(lab.now, 10_000);
         }
     });
     let counters = lab.nat.counters();
@@ -200,7 +200,7 @@ fn ports_at_rest_allocate_nothing() {
             }
         }
         lab.now = lab.now.after(Duration::from_secs(300));
-        lab.nat.tick(lab.now, &lab.policy, 10_000);
+        lab.nat.tick(lab.now, 10_000);
     });
     assert_eq!((lab.nat.len(), lab.nat.counters().expired), (0, 301));
     assert_eq!(counted.count_total, 0, "allocations for 300 ports");

@@ -349,7 +349,7 @@ async fn check_macs(inner: &Inner, name: &str, change: &LimitsChange) -> Result<
     let default = (slot != HOST_PORT).then_some(MacCount::of(MACS_PER_PORT as u64));
     let Some(limit) = ceiling.or(default) else { return Ok(()) };
     let rows = inner.dataplane.fdb().await?;
-    let in_use = rows.iter().filter(|row| row.port == slot && !row.is_static).count();
+    let in_use = rows.iter().filter(|row| row.destination == slot.into() && !row.is_static).count();
     if in_use as u64 > limit.get() {
         return Err(ControlError::MacsInUse { port: name.to_owned(), limit, in_use });
     }

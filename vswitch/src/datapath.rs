@@ -25,6 +25,7 @@
 mod admit;
 mod batch;
 mod classify;
+mod destination;
 mod edit;
 mod fdb;
 mod guard;
@@ -35,6 +36,7 @@ mod loops;
 mod multicast;
 mod parse;
 mod police;
+mod port_kind;
 mod reason;
 mod router;
 mod snapshot;
@@ -54,18 +56,20 @@ use limits::FDB_SYNC_ROWS;
 use nat::ShardSpec;
 
 pub use batch::{Batch, Verdict};
+pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use fdb::{BucketPair, Fdb, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
 pub use police::{PortLimits, Storm};
+pub use port_kind::PortKind;
 pub use reason::DropReason;
 pub use router::{
     EgressMode, RouteAction, RouterConf, RouterCounters, RouterState, Routes, UplinkConf,
     UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
-pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, PortKind, Snapshot, StaticMac};
+pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, Snapshot, StaticMac};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};
 pub use tx::Egress;
@@ -226,19 +230,27 @@ pub fn run(
     state.loops.flush_fdb(&mut state.fdb);
 }
 
-/// What is due by time alone: to be called once a round. Most times it is nothing. One worker of all
-/// `is_querier` who listens to which group; `is_idle`: no frames came in this round.
+/// The part of a worker's round that [`tick`] must know.
+#[derive(Debug, Clone, Copy)]
+pub struct TickConf {
+    /// This worker, one of all, sends IGMP and MLD queries.
+    pub is_querier: bool,
+    /// No frame came in this round.
+    pub is_idle: bool,
+}
+
+/// Runs timers: multicast queries, expiry of connections. To be called once a round.
 pub fn tick(
     now: Nanos,
-    (is_querier, is_idle): (bool, bool),
+    conf: TickConf,
     pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
     stats: &mut Stats,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    multicast::tick(now, is_querier, pool, snapshot, state, stats, egress);
+    multicast::tick(now, conf.is_querier, pool, snapshot, state, stats, egress);
     if let Some(router) = &mut state.router {
-        router.tick(now, is_idle);
+        router.tick(now, conf.is_idle);
     }
 }

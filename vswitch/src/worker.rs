@@ -40,7 +40,7 @@ pub(crate) use handoff::HandoffQueues;
 use rx_throttle::RxThrottle;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
-use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats};
+use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
 use crate::dataplane::DataplaneEvent;
 use crate::limits::{Count, EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
 
@@ -182,7 +182,7 @@ impl Worker {
         self.handoff.send(&mut self.pool, &mut self.state, &mut self.stats);
         datapath::tick(
             now,
-            (self.id == 0, is_idle),
+            TickConf { is_querier: self.id == 0, is_idle },
             &mut self.pool,
             &snapshot,
             &mut self.state,

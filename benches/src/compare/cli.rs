@@ -6,8 +6,9 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::agent::Agent;
-use crate::contender::{self, Build, Contender, DOCKER0, KERNEL_BRIDGE, OVS_TSO, VSWITCH};
-use crate::workload::{self, Workload};
+use crate::contender::{Build, Contender, DOCKER0, KERNEL_BRIDGE, OVS_TSO, VSWITCH};
+use crate::registry;
+use crate::workload::Workload;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -138,7 +139,7 @@ impl Measure {
 
     /// Who takes part: those that were named, and each variant. An unknown name is an error.
     pub(crate) fn contenders(&self, beside: &Path) -> Result<Vec<Box<dyn Contender>>, String> {
-        let all = contender::all(&self.builds(beside));
+        let all = registry::contenders(&self.builds(beside));
         let names: Vec<String> = all.iter().map(|c| c.name().to_owned()).collect();
         let mut wanted = self.contenders.clone();
         if wanted.is_empty() && self.quick {
@@ -156,7 +157,7 @@ impl Measure {
 
     /// What is measured. An unknown name is an error.
     pub(crate) fn workloads(&self) -> Result<Vec<Box<dyn Workload>>, String> {
-        let mut all = workload::all();
+        let mut all = registry::workloads();
         let mut names: Vec<String> = Vec::new();
         for name in all.iter().flat_map(|w| [w.family(), w.key()]) {
             if !names.iter().any(|known| known == name) {
@@ -165,7 +166,7 @@ impl Measure {
         }
         let mut wanted = self.only.clone();
         if wanted.is_empty() && self.quick {
-            wanted = workload::QUICK.map(str::to_owned).to_vec();
+            wanted = registry::QUICK.map(str::to_owned).to_vec();
         }
         chosen("workload", &names, &wanted)?;
         all.retain(|w| match wanted.is_empty() {

@@ -1,4 +1,4 @@
-//! What is compared: one file each, registered in [`all`].
+//! Contenders: one file each, registered in `registry.rs`.
 //!
 //! A contender goes through `start`, `go_out` (where a remote host is wanted), `prepare`, any number of `port`, `stop`, and that again for the
 //! next turn. `stop` may be called at any time, also after a `start` that failed half-way, and never
@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -15,12 +14,12 @@ use serde_json::{Map, Value};
 use crate::limits::{ECHO_LIMIT, PORTS_MAX};
 use crate::shell;
 
-mod bridge;
-mod docker;
-mod ovs;
+pub(crate) mod bridge;
+pub(crate) mod docker;
+pub(crate) mod ovs;
 mod uplink;
-mod vde;
-mod vswitch;
+pub(crate) mod vde;
+pub(crate) mod vswitch;
 
 pub(crate) use uplink::Outside;
 pub(crate) use vswitch::Build;
@@ -141,19 +140,6 @@ pub(crate) trait Contender {
     fn finish(&mut self) {
         self.stop();
     }
-}
-
-/// Every contender, in the order of the table. `builds` are the switches of ours to measure.
-pub(crate) fn all(builds: &[Arc<Build>]) -> Vec<Box<dyn Contender>> {
-    let mut all: Vec<Box<dyn Contender>> = vec![
-        Box::new(docker::Docker::default()),
-        Box::new(bridge::KernelBridge::default()),
-        Box::new(ovs::OpenVswitch::new("ovs", false)),
-        Box::new(ovs::OpenVswitch::new(OVS_TSO, true)),
-        Box::new(vde::Vde::default()),
-    ];
-    all.extend(builds.iter().map(|b| Box::new(vswitch::Vswitch::new(b)) as Box<dyn Contender>));
-    all
 }
 
 /// Address of the port with a number from 0, in the subnet that all but docker0 use.

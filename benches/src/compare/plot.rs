@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::result::{Better, Entry, Metric, Outcome};
+use crate::metric::{Better, Metric};
+use crate::result::{Entry, Outcome};
 use crate::stats::Spread;
 use crate::table::number;
 

@@ -1,5 +1,4 @@
-//! The result file. Its keys are described in docs/benchmarks.md; a change that a reader of an old
-//! file would stumble over raises [`FORMAT`].
+//! The result file; docs/benchmarks.md describes its keys. An incompatible change raises [`FORMAT`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,43 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::contender::{About, Contender, Kind};
+use crate::metric::{Better, Figures, Metric};
 use crate::stats::Spread;
-use crate::workload::{Figures, Workload};
+use crate::workload::Workload;
 
 /// Version of the keys.
 pub(crate) const FORMAT: u32 = 1;
 
-/// Which direction is good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Better {
-    Higher,
-    Lower,
-}
-
-/// A figure that is measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Metric {
-    /// `WORKLOAD.NAME`.
-    pub(crate) key: String,
-    pub(crate) title: String,
-    pub(crate) unit: String,
-    pub(crate) better: Better,
-    /// The one of its workload that is plotted.
-    pub(crate) is_main: bool,
-}
-
-impl Metric {
-    pub(crate) fn higher(key: String, title: String, unit: &str) -> Self {
-        Self { key, title, unit: unit.to_owned(), better: Better::Higher, is_main: false }
-    }
-
-    pub(crate) fn lower(key: String, title: String, unit: &str) -> Self {
-        Self { better: Better::Lower, ..Self::higher(key, title, unit) }
-    }
-}
-
-/// What is known of a contender, and what it reached.
+/// A contender and its values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) name: String,
@@ -53,7 +23,7 @@ pub(crate) struct Entry {
     pub(crate) is_user_space: bool,
     /// Versions and settings, as it said while it ran.
     pub(crate) about: About,
-    /// Why it could not run at all.
+    /// The reason that it could not run.
     pub(crate) cannot_run: Option<String>,
     /// By metric, one value a round.
     pub(crate) values: BTreeMap<String, Vec<f64>>,
@@ -81,7 +51,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Nothing measured yet.
+    /// An outcome without values.
     pub(crate) fn new(
         contenders: &[Box<dyn Contender>],
         workloads: &[Box<dyn Workload>],
@@ -108,7 +78,7 @@ impl Outcome {
         Self { format: FORMAT, machine, settings, metrics, contenders, failures: Vec::new() }
     }
 
-    /// Adds what a workload gave.
+    /// Adds the figures of one run of a workload.
     pub(crate) fn add(&mut self, contender: usize, figures: Figures) {
         for (key, value) in figures {
             self.contenders[contender].values.entry(key).or_default().push(value);
@@ -120,7 +90,7 @@ impl Outcome {
         self.contenders.iter().find(|entry| entry.name == name)
     }
 
-    /// The best of other people's switches in user space.
+    /// The best user-space switch that is not ours.
     pub(crate) fn best_user_space(&self, metric: &Metric) -> Option<(&Entry, f64)> {
         let others = self.contenders.iter().filter(|entry| entry.is_user_space && !entry.is_own);
         let values = others.filter_map(|entry| Some((entry, entry.spread(&metric.key)?.median)));

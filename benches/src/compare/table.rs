@@ -4,7 +4,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use crate::contender::{DOCKER0, KERNEL_BRIDGE};
-use crate::result::{Entry, Failure, Metric, Outcome};
+use crate::metric::Metric;
+use crate::result::{Entry, Failure, Outcome};
 use crate::stats::Spread;
 use crate::targets::{self, ratio};
 

@@ -1,7 +1,8 @@
 //! What the switch has to reach: the tables of the issues, as ratios within one run.
 
 use crate::contender::{DOCKER0, KERNEL_BRIDGE};
-use crate::result::{Better, Metric, Outcome};
+use crate::metric::{Better, Metric};
+use crate::result::Outcome;
 
 /// What a target is measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

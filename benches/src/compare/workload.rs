@@ -1,8 +1,8 @@
-//! What is measured: one file each, registered in [`all`].
+//! Workloads: one file each, registered in `registry.rs`.
 //!
 //! A workload says how many ports it wants, what figures it gives, and runs once in a turn of a
 //! contender that is up with that many ports. All workloads with the same number of ports share a
-//! turn. To add one (DNS, an overlay), write its file and add it to the list;
+//! turn. To add one (DNS, an overlay), write its file and register it;
 //! table, plots and result file follow.
 
 use std::path::Path;
@@ -10,32 +10,26 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::agent::Attack;
 use crate::contender::{Contender, Endpoint, Outside};
 use crate::limits::{LOAD_GRACE, READY_LIMIT};
-use crate::result::Metric;
+use crate::metric::{Figures, Metric};
 use crate::shell::{self, Job};
 use crate::usage::{Look, Usage};
 
-mod attack;
-mod connect;
-mod distance;
-mod http;
-mod idle;
-mod outside;
+pub(crate) mod attack;
+pub(crate) mod connect;
+pub(crate) mod distance;
+pub(crate) mod http;
+pub(crate) mod idle;
+pub(crate) mod outside;
 mod pair;
-mod round_trip;
-mod scale;
-mod tcp;
-mod udp;
+pub(crate) mod round_trip;
+pub(crate) mod scale;
+pub(crate) mod tcp;
+pub(crate) mod udp;
 
 pub(crate) use idle::resident;
 pub(crate) use outside::{PUBLISHED, published_as};
-
-use outside::OverUplink;
-
-/// Values by the key of their metric.
-pub(crate) type Figures = Vec<(String, f64)>;
 
 /// How long loads run, and how long an idle switch is watched, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -115,50 +109,6 @@ pub(crate) struct Turn<'a> {
     /// Memory of kernel and of the switch before the first port, in KiB; only with many ports.
     pub(crate) memory_before_kib: Option<(u64, u64)>,
 }
-
-/// Every workload, in the order of the table.
-pub(crate) fn all() -> Vec<Box<dyn Workload>> {
-    vec![
-        // Before what depends on it.
-        Box::new(distance::Distance),
-        Box::new(tcp::Tcp::streams(1)),
-        Box::new(tcp::Tcp::streams(2)),
-        Box::new(tcp::Tcp::streams(4)),
-        Box::new(tcp::Tcp::streams(16)),
-        Box::new(tcp::Tcp::both_directions()),
-        Box::new(round_trip::PingPong::tcp()),
-        Box::new(round_trip::PingPong::udp()),
-        Box::new(round_trip::Window::tcp()),
-        Box::new(round_trip::Window::udp()),
-        Box::new(udp::NoLoss::frame(64)),
-        Box::new(udp::NoLoss::frame(512)),
-        Box::new(udp::NoLoss::frame(1400)),
-        Box::new(connect::Connect),
-        Box::new(http::Http),
-        Box::new(OverUplink::egress("egress-tcp1", tcp::Tcp::streams(1))),
-        Box::new(OverUplink::publish("publish-tcp1", tcp::Tcp::streams(1))),
-        Box::new(OverUplink::publish("publish-http", http::Http)),
-        Box::new(OverUplink::egress("egress-connect", connect::Connect)),
-        Box::new(OverUplink::publish("publish-connect", connect::Connect)),
-        Box::new(OverUplink::publish("publish-rtt", round_trip::PingPong::tcp())),
-        Box::new(idle::Idle::ports(2)),
-        Box::new(idle::Idle::ports(200)),
-        Box::new(scale::Scale::ports(2)),
-        Box::new(scale::Scale::ports(10)),
-        Box::new(scale::Scale::ports(100)),
-        Box::new(scale::Scale::ports(1000)),
-        Box::new(attack::Hostile::new(Attack::MacFlood)),
-        Box::new(attack::Hostile::new(Attack::BroadcastStorm)),
-        Box::new(attack::Hostile::new(Attack::Garbage)),
-        Box::new(attack::Hostile::new(Attack::UdpFlood)),
-        // Where it succeeds it leaves wrong neighbours behind: the last.
-        Box::new(attack::Hostile::new(Attack::ArpSpoof)),
-    ]
-}
-
-/// What `make bench-quick` runs.
-pub(crate) const QUICK: [&str; 9] =
-    ["distance", "tcp1", "tcp4", "rtt-tcp", "udp64", "udp1400", "connect", "http", "idle200"];
 
 impl Turn<'_> {
     pub(crate) fn client(&self) -> &Endpoint {

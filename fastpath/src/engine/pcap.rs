@@ -13,7 +13,7 @@ use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 
 use super::{Engine, EngineEvent, EngineStats, Received, Wait};
 use crate::clock::Nanos;
-use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, VNET_LEN};
+use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIo, TxDrop};
 
@@ -131,7 +131,7 @@ impl Engine for PcapEngine {
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let now = Duration::from_nanos(self.now.0);
         let to = self.port(port);
-        let bytes = pool.bytes(&frame).get(VNET_LEN..).unwrap_or_default();
+        let bytes = pool.ethernet(&frame);
         let packet = PcapPacket::new(now, bytes.len() as u32, bytes);
         match to.sink.as_mut().map(|sink| sink.write_packet(&packet)) {
             Some(Ok(_)) => {

@@ -15,22 +15,22 @@ use crate::tuple::Transport;
 
 impl Nat {
     /// Sees to it that an owner has room for another connection, at the cost of its own only.
-    pub(super) fn evict_for(&mut self, owner: OwnerId, quota: u32) -> Result<(), NatDrop> {
+    pub(super) fn evict_for(&mut self, owner: OwnerId) -> Result<(), NatDrop> {
         if self.owners.get_or_add(owner).is_none() {
             self.counters.full_hits += 1;
             return Err(NatDrop::TableFull);
         }
-        let (mut at_quota, mut at_share) = self.limits_reached(owner, quota);
+        let (mut at_quota, mut at_share) = self.limits_reached(owner);
         if (at_quota || at_share) && self.revoked.is_pending() {
             self.reclaim(&mut { TICK_OPERATIONS });
-            (at_quota, at_share) = self.limits_reached(owner, quota);
+            (at_quota, at_share) = self.limits_reached(owner);
         }
         if !at_quota && !at_share {
             return Ok(());
         }
         let entry = self.owners.at(owner);
         // A quota that became smaller is kept to by degrees.
-        if let Some(victim) = entry.eviction_candidate().filter(|_| quota > 0) {
+        if let Some(victim) = entry.eviction_candidate().filter(|_| self.policy.quota() > 0) {
             self.counters.evicted += 1;
             self.end(victim);
             return Ok(());
@@ -44,7 +44,8 @@ impl Nat {
     }
 
     /// Whether an owner has its quota of connections, and its share of the table.
-    fn limits_reached(&mut self, owner: OwnerId, quota: u32) -> (bool, bool) {
+    fn limits_reached(&mut self, owner: OwnerId) -> (bool, bool) {
+        let quota = self.policy.quota();
         let left = self.flows.capacity() - self.flows.len();
         let flows = self.owners.at(owner).flows;
         (flows >= quota, flows as usize >= left.saturating_mul(FAIR_SHARE_FACTOR))
@@ -59,7 +60,7 @@ impl Nat {
     ) -> Result<ExternalEndpoint, NatDrop> {
         let (transport, internal) = (key.transport, (key.src, key.ports.src()));
         let addr_idx = self.externals.number(snat_addr).ok_or(NatDrop::NoAddress)?;
-        if let Some(port) = self.rules.port_of(transport, internal, snat_addr) {
+        if let Some((port, _)) = self.policy.published_as(transport, internal, snat_addr) {
             return Ok(ExternalEndpoint { addr_idx, port, mapping: None });
         }
         let is_live = |mapping: &Mapping| !self.is_mapping_revoked(mapping);
@@ -102,7 +103,7 @@ impl Nat {
         if self.revoked.awaits_ports() {
             return None;
         }
-        let range = self.rules.ports().filter(|range| !range.is_empty())?.clone();
+        let range = Some(&self.ports).filter(|range| !range.is_empty())?.clone();
         let slot = self.externals.port_pool_slot(addr_idx, transport);
         slot.get_or_insert_with(|| Box::new(PortPool::new(range)));
         if let Some(port) = self.try_allocate_port(owner, transport, addr_idx, like) {
@@ -135,9 +136,9 @@ impl Nat {
         if self.mappings.is_full() || self.owners.at(owner).ports as usize >= share {
             return None;
         }
-        let rules = &self.rules;
+        let policy = &self.policy;
         ports.allocate(like, self.now, &mut self.random, |port| {
-            !rules.is_published(transport, address, port)
+            !policy.is_published(transport, address, port)
         })
     }
 

@@ -21,7 +21,6 @@ use crate::edit::{Realm, Translation};
 use crate::mapping::Mapping;
 use crate::owner::OwnerId;
 use crate::owner::OwnerIdx;
-use crate::policy::Policy;
 use crate::state::State;
 use crate::table::external_addrs;
 use crate::table::flow::{Flow, FlowFlags};
@@ -50,14 +49,10 @@ struct DnatTarget {
 impl Nat {
     /// A packet of no connection.
     #[inline(never)]
-    pub(super) fn create(
-        &mut self,
-        packet: &Packet<'_>,
-        policy: &Policy,
-    ) -> Result<Translation, NatDrop> {
+    pub(super) fn create(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
         match packet.from {
-            Realm::Internal(owner) => self.create_from_internal(packet, owner, policy),
-            Realm::External => self.create_from_external(packet, policy),
+            Realm::Internal(owner) => self.create_from_internal(packet, owner),
+            Realm::External => self.create_from_external(packet),
         }
     }
 
@@ -65,11 +60,10 @@ impl Nat {
         &mut self,
         packet: &Packet<'_>,
         owner: OwnerId,
-        policy: &Policy,
     ) -> Result<Translation, NatDrop> {
         let key = &packet.key;
-        let is_hairpin = self.rules.is_external(key.dst);
-        let external = self.rules.external_for(key.src);
+        let is_hairpin = self.policy.is_external(key.dst);
+        let external = self.policy.external_for(key.src);
         let snat_addr = external.or_else(|| is_hairpin.then_some(key.dst));
         if is_hairpin {
             let seen_as = snat_addr.unwrap_or(key.dst);
@@ -85,7 +79,7 @@ impl Nat {
         check_opening(packet)?;
         check_addresses(key)?;
         let snat_addr = snat_addr.ok_or(NatDrop::NoAddress)?;
-        self.evict_for(owner, policy.quota)?;
+        self.evict_for(owner)?;
         let client = self.external_endpoint(owner, key, snat_addr)?;
         let created = if is_hairpin {
             // Another address of ours gets a number: this one must not lose its own meanwhile.
@@ -130,19 +124,15 @@ impl Nat {
         created
     }
 
-    fn create_from_external(
-        &mut self,
-        packet: &Packet<'_>,
-        policy: &Policy,
-    ) -> Result<Translation, NatDrop> {
+    fn create_from_external(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
         let key = &packet.key;
         let Some(target) = self.dnat_target(key, key.src)? else { return Ok(Translation::NotOurs) };
         check_opening(packet)?;
         check_addresses(key)?;
-        if self.rules.is_external(key.src) {
+        if self.policy.is_external(key.src) {
             return Err(NatDrop::Address);
         }
-        self.evict_for(target.owner, policy.quota)?;
+        self.evict_for(target.owner)?;
         let target = self.dnat_target(key, key.src)?.ok_or(NatDrop::NoConnection)?;
         let mut flow = self.flow(packet, target.owner);
         flow.peers[1] = target.server.0;
@@ -174,10 +164,10 @@ impl Nat {
     /// Who is reached at an address of ours, by a sender that is seen as `seen_as`; none if nobody.
     fn dnat_target(&mut self, key: &Key, seen_as: Address) -> Result<Option<DnatTarget>, NatDrop> {
         let port = key.ports.dst();
-        if key.transport == Transport::Echo || !self.rules.is_external(key.dst) {
+        if key.transport == Transport::Echo || !self.policy.is_external(key.dst) {
             return Ok(None);
         }
-        if let Some(target) = self.rules.target(key.transport, key.src, key.dst, port) {
+        if let Some(target) = self.policy.target(key.transport, key.src, key.dst, port) {
             if !target.is_allowed {
                 return Err(NatDrop::NotAllowed);
             }

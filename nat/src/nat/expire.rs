@@ -4,7 +4,6 @@ use super::Nat;
 use super::create::ExternalEndpoint;
 use crate::address::Address;
 use crate::direction::Direction;
-use crate::policy::Policy;
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
 use crate::table::flow::FlowFlags;
@@ -16,8 +15,8 @@ impl Nat {
     /// Ends connections that have expired or are revoked, doing this many operations at most: each looks
     /// at a connection, moves it on, or ends it. What is not done comes first the next time. Operations that
     /// are left prefault memory.
-    pub fn tick(&mut self, now: Time, policy: &Policy, operations_max: usize) {
-        self.advance(now, policy);
+    pub fn tick(&mut self, now: Time, operations_max: usize) {
+        self.advance(now);
         // Half of them, so that neither waits for the other.
         let mut operations = operations_max.div_ceil(2);
         self.reclaim(&mut operations);

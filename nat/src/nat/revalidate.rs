@@ -1,32 +1,38 @@
-//! How another policy is kept to.
+//! Adoption of another policy.
 
-use super::{Nat, policy_id};
+use std::sync::Arc;
+
+use super::Nat;
+use crate::compiled_policy::CompiledPolicy;
 use crate::limits::REVOKE_OPERATIONS;
-use crate::policy::Policy;
-use crate::rules::Rules;
 
 impl Nat {
-    /// Keeps to another policy: revokes the connections of what is no longer published, or not like that,
-    /// and those that appear from an IPv4 address that is no longer ours; IPv6 connections keep their
-    /// address. If the range of ports is another one, all that have a port of the old one end, and no
-    /// port is given out until they have; the range of a running switch does not change.
-    pub fn revalidate(&mut self, policy: &Policy) {
-        self.policy_id = Some(policy_id(policy));
-        let epoch = self.revoked.next_epoch();
-        let rules = Rules::new(policy, self.shard_spec, &self.rules, epoch);
-        let before = std::mem::replace(&mut self.rules, rules);
-        if before.ports().is_some_and(|ports| Some(ports) != self.rules.ports()) {
+    /// Adopts a policy. Does nothing if its epoch is the current one.
+    ///
+    /// Revokes connections to ports that are no longer published like that, and connections from an IPv4
+    /// SNAT address that is gone; IPv6 connections keep their address. Another range of SNAT ports
+    /// revokes all connections with a port of the old range, and no port is allocated until they ended.
+    /// The range of a running switch does not change.
+    pub fn revalidate(&mut self, policy: &Arc<CompiledPolicy>) {
+        if policy.epoch() == self.policy.epoch() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.policy, Arc::clone(policy));
+        let epoch = self.revoked.adopt(before.epoch(), policy.epoch());
+        let ports = self.shard_spec.slice(policy.ports());
+        let former_ports = std::mem::replace(&mut self.ports, ports);
+        if !former_ports.is_empty() && former_ports != self.ports {
             self.revoke_range(epoch);
         }
         let is_gone = |(addr_idx, address): &(u16, _)| {
-            self.externals.is_used(*addr_idx) && !self.rules.is_external(*address)
+            self.externals.is_used(*addr_idx) && !self.policy.is_external(*address)
         };
         let v4 = self.externals.numbers().filter(|(_, address)| address.is_v4());
         let gone: Vec<u16> = v4.filter(is_gone).map(|(addr_idx, _)| addr_idx).collect();
         for addr_idx in &gone {
             self.externals.revoke(*addr_idx, epoch);
         }
-        let had_any = before.not_in(&self.rules).any(|entry| {
+        let had_any = before.revoked_by(&self.policy).any(|entry| {
             let owner = self.owners.get(entry.owner);
             owner.is_some_and(|owner| owner.published + owner.hairpins > 0)
         });

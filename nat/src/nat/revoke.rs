@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | an owner | [`Owner::since`](crate::table::owners::Owner) | its own and those to it that began in an earlier epoch |
 //! | an address of ours | [`ExternalAddrs::revoke`](crate::table::external_addrs::ExternalAddrs::revoke) | those that name it, likewise |
-//! | a published range | [`Rules`](crate::rules::Rules) | those that it translated, if what is published now does not translate them so since before they began |
+//! | a published range | [`CompiledPolicy`](crate::CompiledPolicy) | those that it translated, if what is published now does not translate them so since before they began |
 //! | the range of ports | here | those that have a port of it |
 //!
 //! From then on such a connection is over for whoever finds it, as one is that has expired: a packet begins
@@ -55,6 +55,9 @@ pub(super) struct Revoked {
     /// Another range of ports is to be used once those of the old one are back: what began before this epoch has
     /// one of them.
     range_since: Option<u32>,
+    /// Policies in the order of their adoption: the epoch of each, and the table's epoch at that moment.
+    /// Those before the last completed sweep count as one: what they revoked is gone.
+    adopted: Vec<(u64, u32)>,
     /// Slots that were looked at so far.
     #[cfg(test)]
     scanned: u64,
@@ -70,6 +73,23 @@ impl Revoked {
     /// Whether ports of an old range are not back yet.
     pub(super) fn awaits_ports(&self) -> bool {
         self.range_since.is_some()
+    }
+
+    /// A policy is adopted; returns the table's epoch from now on.
+    pub(super) fn adopt(&mut self, former: u64, policy: u64) -> u32 {
+        if !self.is_pending() {
+            self.adopted.clear();
+            self.adopted.push((former, 0));
+        }
+        let epoch = self.next_epoch();
+        self.adopted.push((policy, epoch));
+        epoch
+    }
+
+    /// The table's epoch since which entries of a generation are in force.
+    fn since(&self, generation: u64) -> u32 {
+        let first = self.adopted.partition_point(|(policy, _)| *policy < generation);
+        self.adopted.get(first).map_or(0, |(_, epoch)| *epoch)
     }
 
     /// What begins now is told from what began before.
@@ -147,12 +167,12 @@ impl Nat {
             |alias: u16, mapped: u8| alias != external_addrs::NONE && !flow.flags.has(mapped);
         if by_rule(flow.aliases[1], FlowFlags::SERVER_MAPPED) {
             let port = original.ports.dst();
-            let target = self.rules.target(flow.transport, original.src, original.dst, port);
+            let target = self.policy.target(flow.transport, original.src, original.dst, port);
             let server = (reply.src, reply.ports.src());
             let leads_there = target.is_some_and(|target| {
                 target.is_allowed
                     && (target.address, target.port) == server
-                    && target.since <= flow.created_epoch
+                    && self.revoked.since(target.generation) <= flow.created_epoch
             });
             if !leads_there {
                 return false;
@@ -160,9 +180,9 @@ impl Nat {
         }
         if by_rule(flow.aliases[0], FlowFlags::CLIENT_MAPPED) {
             let internal = (original.src, original.ports.src());
-            let known = self.rules.published_as(flow.transport, internal, reply.dst);
-            return known.is_some_and(|(port, since)| {
-                port == reply.ports.dst() && since <= flow.created_epoch
+            let known = self.policy.published_as(flow.transport, internal, reply.dst);
+            return known.is_some_and(|(port, generation)| {
+                port == reply.ports.dst() && self.revoked.since(generation) <= flow.created_epoch
             });
         }
         true

@@ -4,7 +4,6 @@ use super::Nat;
 use crate::address::Address;
 use crate::edit::Realm;
 use crate::owner::OwnerId;
-use crate::policy::Policy;
 use crate::table::hash::Key;
 use crate::time::Time;
 use crate::tuple::Transport;
@@ -22,9 +21,9 @@ pub enum Shard {
 
 impl Nat {
     /// Where a packet is translated that somebody has read.
-    pub fn shard_of(&mut self, now: Time, from: Realm, view: &View, policy: &Policy) -> Shard {
-        self.advance(now, policy);
-        let is_external = self.rules.is_external(Address::from(view.dst));
+    pub fn shard_of(&mut self, now: Time, from: Realm, view: &View) -> Shard {
+        self.advance(now);
+        let is_external = self.policy.is_external(Address::from(view.dst));
         match (from, view.fragment) {
             (Realm::Internal(owner), _) if !is_external => {
                 Shard::Worker(self.shard_spec.home(owner))
@@ -46,14 +45,16 @@ impl Nat {
             Kind::Tail(_) | Kind::Other => return self.shard_spec.worker(),
         };
         match from {
-            Realm::Internal(owner) if !self.rules.is_external(key.dst) => {
+            Realm::Internal(owner) if !self.policy.is_external(key.dst) => {
                 self.shard_spec.home(owner)
             }
             Realm::Internal(owner) if key.transport == Transport::Echo => {
                 self.shard_spec.home(owner)
             }
             Realm::Internal(owner) => match self.server(&key) {
-                Some(server) if self.rules.is_source(key.transport, (key.src, key.ports.src())) => {
+                Some(server)
+                    if self.policy.is_source(key.transport, (key.src, key.ports.src())) =>
+                {
                     self.shard_spec.home(owner.min(server))
                 }
                 Some(_) => self.shard_spec.home(owner),
@@ -68,13 +69,14 @@ impl Nat {
 
     /// The container behind a published port.
     fn server(&self, key: &Key) -> Option<OwnerId> {
-        let target = self.rules.target(key.transport, key.src, key.dst, key.ports.dst());
+        let target = self.policy.target(key.transport, key.src, key.dst, key.ports.dst());
         target.map(|target| target.owner)
     }
 
     /// Whose slice a port of ours is of.
     fn slice(&self, key: &Key) -> Option<usize> {
-        let range = self.rules.range().filter(|_| self.rules.is_external(key.dst))?;
-        self.shard_spec.slice_of(range, key.ports.dst())
+        let range = self.policy.ports();
+        let is_external = self.policy.is_external(key.dst);
+        is_external.then(|| self.shard_spec.slice_of(range, key.ports.dst())).flatten()
     }
 }

@@ -1,11 +1,12 @@
 //! What the tests share: a translator with its policy and clock, and packets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use vswitch_nat::{
-    Edit, Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published, Quoted, Realm,
-    Segment, Time, Translation, Transport, Tuple, View,
+    CompiledPolicy, Edit, Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published,
+    Quoted, Realm, Segment, Time, Translation, Transport, Tuple, View,
 };
 use wire::tcp::Flags;
 
@@ -78,7 +79,9 @@ pub(crate) fn error(src: &str, dst: IpAddr, quoted: Tuple, seq: Option<u32>) -> 
 /// A translator with its policy and clock.
 pub(crate) struct Lab {
     pub(crate) nat: Nat,
+    /// Adopted by the next call.
     pub(crate) policy: Policy,
+    compiled: Arc<CompiledPolicy>,
     pub(crate) now: Time,
 }
 
@@ -129,13 +132,23 @@ impl Lab {
 
     pub(crate) fn seeded(policy: Policy, capacity: usize, seed: u64) -> Self {
         let nat = Nat::new(NatConfig { capacity, seed });
-        Self { nat, policy, now: Time(77_000_000_000) }
+        let compiled = CompiledPolicy::compile(policy.clone(), None);
+        let mut lab = Self { nat, policy, compiled, now: Time(77_000_000_000) };
+        lab.revalidate();
+        lab
+    }
+
+    /// Adopts the policy as it is now.
+    pub(crate) fn revalidate(&mut self) {
+        self.compiled = CompiledPolicy::compile(self.policy.clone(), Some(&self.compiled));
+        self.nat.revalidate(&self.compiled);
     }
 
     /// Time passes; what has expired ends.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now = self.now.after(time);
-        self.nat.tick(self.now, &self.policy, usize::MAX);
+        self.revalidate();
+        self.nat.tick(self.now, usize::MAX);
     }
 
     pub(crate) fn wait_s(&mut self, seconds: u64) {
@@ -143,7 +156,8 @@ impl Lab {
     }
 
     pub(crate) fn send(&mut self, from: Realm, view: &View) -> Result<Translation, NatDrop> {
-        self.nat.translate(self.now, from, view, &self.policy)
+        self.revalidate();
+        self.nat.translate(self.now, from, view)
     }
 
     /// Sends what is translated.

@@ -148,7 +148,7 @@ fn req_9_hairpinning_from_the_external_address_and_port() {
     let mut policy = nat.policy.clone();
     policy.published = vec![published(Transport::Udp, 700..=700, B, 70, 2)];
     nat.policy = policy;
-    nat.nat.revalidate(&nat.policy);
+    nat.revalidate();
     let (edit, to) = nat.edit(internal(1), &udp("10.99.0.2:4000", "192.0.2.1:700"));
     assert_eq!((edit.src, edit.dst, to), (a, endpoint("10.99.0.3:70"), internal(2)));
     let (edit, to) = nat.edit(internal(2), &udp("10.99.0.3:70", &a.to_string()));

@@ -4,13 +4,15 @@
 //! Time goes by whole slots of the wheel, so that the model knows which connections a tick ends.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use vswitch_nat::{
-    Edit, Endpoint, Nat, NatConfig, OwnerId, Policy, Published, Realm, Time, Translation, Transport,
+    CompiledPolicy, Edit, Endpoint, Nat, NatConfig, OwnerId, Policy, Published, Realm, Time,
+    Translation, Transport,
 };
 
 mod model;
@@ -111,7 +113,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// The table, and the model of it.
 struct Lab {
     nat: Nat,
-    policy: Policy,
+    policy: Arc<CompiledPolicy>,
     now: Time,
     model: Model,
 }
@@ -119,14 +121,16 @@ struct Lab {
 impl Lab {
     fn new(seed: u64) -> Self {
         let nat = Nat::new(NatConfig { capacity: 1_024, seed });
-        let mut lab =
-            Self { nat, policy: policy(0, true, true), now: Time(0), model: Model::new() };
+        let policy = CompiledPolicy::compile(policy(0, true, true), None);
+        let mut lab = Self { nat, policy, now: Time(0), model: Model::new() };
+        lab.nat.revalidate(&lab.policy);
         lab.revalidate(0, true, true);
         lab
     }
 
     fn revalidate(&mut self, snat_addr: u8, keeps_other: bool, publishes: bool) {
-        self.policy = policy(snat_addr, keeps_other, publishes);
+        let policy = policy(snat_addr, keeps_other, publishes);
+        self.policy = CompiledPolicy::compile(policy, Some(&self.policy));
         self.nat.revalidate(&self.policy);
         self.model.revalidate(snat_addr, keeps_other, publishes);
     }
@@ -182,14 +186,14 @@ impl Lab {
     }
 
     fn tick(&mut self) {
-        self.nat.tick(self.now, &self.policy, usize::MAX);
+        self.nat.tick(self.now, usize::MAX);
         self.model.hear(self.now);
         self.model.tick();
     }
 
     /// Sends a packet, and holds what comes of it against the model.
     fn send(&mut self, packet: Packet) {
-        let seen = self.nat.translate(self.now, packet.from(), &packet.view(), &self.policy);
+        let seen = self.nat.translate(self.now, packet.from(), &packet.view());
         let verdict = match seen {
             Ok(Translation::Edit { edit, to }) => Verdict::Passes { ends: ends(&edit), to },
             Ok(Translation::NotOurs) => Verdict::NotOurs,
@@ -222,8 +226,7 @@ impl Lab {
             let mut ports = HashSet::new();
             for (owner, port) in (10..).zip(PORTS) {
                 let packet = Packet::out(transport, owner, port, remote(transport, 0, port), true);
-                let seen =
-                    self.nat.translate(self.now, packet.from(), &packet.view(), &self.policy);
+                let seen = self.nat.translate(self.now, packet.from(), &packet.view());
                 let Ok(Translation::Edit { edit, to: Realm::External }) = seen else {
                     panic!("{transport:?}, port {port}: {seen:?}");
                 };
@@ -238,7 +241,7 @@ impl Lab {
         for port in PORTS {
             let to = remote(Transport::Udp, 0, port);
             let packet = Packet::out(Transport::Udp, owner, port, to, true);
-            let seen = self.nat.translate(self.now, packet.from(), &packet.view(), &self.policy);
+            let seen = self.nat.translate(self.now, packet.from(), &packet.view());
             assert!(matches!(seen, Ok(Translation::Edit { .. })), "{packet:?}: {seen:?}");
         }
         assert_eq!((self.nat.len(), self.nat.mappings()), (13, 13), "share of owner {owner}");

@@ -6,8 +6,10 @@
 //! is part of the document that survives a restart.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::PortIndex;
@@ -159,6 +161,7 @@ pub(crate) struct Model {
     host_limits: PortLimits,
     /// The way out, unless the network is internal.
     uplink: Option<UplinkRuntime>,
+    compiled_policy: RefCell<Option<Arc<nat::CompiledPolicy>>>,
 }
 
 impl Model {
@@ -174,6 +177,7 @@ impl Model {
                 &PortLimits::NONE,
             ),
             network,
+            compiled_policy: RefCell::default(),
             ports: BTreeMap::new(),
             slots: BTreeMap::new(),
             next_slot: first_slot,

@@ -149,7 +149,7 @@ impl Control {
                 network: model.network.name.to_string(),
                 vlan: row.vlan,
                 mac: row.mac,
-                port: model.label(row.port)?.into_owned(),
+                port: model.label(row.destination.port()?)?.into_owned(),
                 age_s: row.age.as_secs(),
                 is_static: row.is_static,
             })

@@ -28,6 +28,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
             continue;
         };
         for ctx in run.iter_mut() {
+            ctx.network = port.network;
             let vlan = match port.vlans.admit(&ctx.meta) {
                 Ok(vlan) => vlan,
                 Err(reason) => {
@@ -35,8 +36,8 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
                     continue;
                 }
             };
-            ctx.src = Key::new(port.network, vlan, ctx.meta.src);
-            ctx.dst = Key::new(port.network, vlan, ctx.meta.dst);
+            ctx.src = Key::new(ctx.network, vlan, ctx.meta.src);
+            ctx.dst = Key::new(ctx.network, vlan, ctx.meta.dst);
             match refuse(ctx, port, network) {
                 None => {
                     has_groups |= ctx.dst.is_multicast();

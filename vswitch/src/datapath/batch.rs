@@ -4,16 +4,16 @@ use fastpath::engine::Received;
 use fastpath::{Frame, Pool, PortIndex};
 use wire::meta::Meta;
 
-use super::DropReason;
 use super::fdb::{BucketPair, Key};
+use super::{Destination, DropReason, NetworkIndex};
 
 /// What is to become of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Not decided yet.
     Pending,
-    /// To one port.
-    Unicast(PortIndex),
+    /// To one destination.
+    Unicast(Destination),
     /// To every port of its network but the one it came from.
     Flood,
     /// To the ports that listen to its group, and to routers.
@@ -42,8 +42,10 @@ pub enum Verdict {
 #[repr(C)]
 pub(super) struct FrameCtx {
     pub(super) frame: Frame,
-    /// Where it came in.
+    /// Ingress port.
     pub(super) port: PortIndex,
+    /// Its network once it is admitted, else [`NetworkIndex::NONE`].
+    pub(super) network: NetworkIndex,
     pub(super) verdict: Verdict,
     /// Bytes of IP packet in the longest segment that it will be cut into.
     pub(super) segment: u32,
@@ -55,6 +57,20 @@ pub(super) struct FrameCtx {
     pub(super) dst_buckets: BucketPair,
     /// What it is.
     pub(super) meta: Meta,
+}
+
+impl FrameCtx {
+    /// Whether two frames came by one port into one network, so that a stage looks both up once.
+    #[inline]
+    pub(super) fn same_ingress(a: &Self, b: &Self) -> bool {
+        a.port == b.port && a.network == b.network
+    }
+
+    /// Where its source MAC address lives.
+    #[inline]
+    pub(super) fn source(&self) -> Destination {
+        self.port.into()
+    }
 }
 
 /// The frames of one round. Reused, so that a round allocates nothing.

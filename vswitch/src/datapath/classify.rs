@@ -34,8 +34,8 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats
     if !batch.has_groups {
         return;
     }
-    for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
-        let Some(network) = snapshot.network_of(run[0].port) else { continue };
+    for run in batch.frames.chunk_by_mut(FrameCtx::same_ingress) {
+        let Some(network) = snapshot.network(run[0].network) else { continue };
         for ctx in run {
             if ctx.dst.is_multicast() && ctx.verdict == Verdict::Pending {
                 answer(ctx, pool, snapshot, network, stats);
@@ -56,7 +56,7 @@ fn answer(
     if ctx.meta.inner.is_some() {
         return;
     }
-    let bytes = pool.bytes(&ctx.frame).get(VNET_LEN..).unwrap_or_default();
+    let bytes = pool.ethernet(&ctx.frame);
     let written = match ctx.meta.l3 {
         L3::Arp => {
             let answer = arp_reply(ctx, bytes, snapshot, network);
@@ -69,7 +69,7 @@ fn answer(
         _ => None,
     };
     if written.is_some() {
-        ctx.verdict = Verdict::Unicast(ctx.port);
+        ctx.verdict = Verdict::Unicast(ctx.source());
         stats.consumed += 1;
         stats.generated += 1;
     }

@@ -20,7 +20,8 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot) {
         return;
     }
     for ctx in &mut batch.frames {
-        let Verdict::Unicast(port) = ctx.verdict else { continue };
+        let Verdict::Unicast(destination) = ctx.verdict else { continue };
+        let Some(port) = destination.port() else { continue };
         let wanted = snapshot.egress(port, ctx.dst.vlan(), ctx.meta.inner.is_some());
         let Some(wanted) = wanted.filter(|&wanted| wanted != tagging(ctx)) else { continue };
         if !retag(pool, &mut ctx.frame, ctx.dst.vlan(), wanted) {

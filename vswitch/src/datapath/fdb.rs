@@ -1,4 +1,4 @@
-//! The forwarding database: (network, VLAN, MAC address) -> port.
+//! The forwarding database: (network, VLAN, MAC address) -> destination.
 //!
 //! # Theory of operation
 //!
@@ -27,7 +27,7 @@ use std::time::Duration;
 use self::bucket::{Bucket, Entry};
 pub use self::types::{BucketPair, FdbQuota, FdbRow, Key, Learnt, Outcome};
 use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
-use super::{NetworkIndex, Snapshot};
+use super::{Destination, NetworkIndex, Snapshot};
 use fastpath::PortIndex;
 
 /// One worker's forwarding database.
@@ -39,7 +39,7 @@ pub struct Fdb {
     /// Static entries that were set; some may have gone with their port.
     statics: usize,
     per_network: Vec<usize>,
-    per_port: Vec<usize>,
+    per_destination: Vec<usize>,
     cursor: usize,
     evictions: u64,
     /// Static entries that found no room.
@@ -56,7 +56,7 @@ impl Fdb {
             len: 0,
             statics: 0,
             per_network: Vec::new(),
-            per_port: Vec::new(),
+            per_destination: Vec::new(),
             cursor: 0,
             evictions: 0,
             statics_full: 0,
@@ -99,7 +99,7 @@ impl Fdb {
 
     /// Where an address lives, if that was seen within the last `ageing_s` seconds.
     #[must_use]
-    pub fn lookup(&self, key: Key, now_s: u32, ageing_s: u32) -> Option<PortIndex> {
+    pub fn lookup(&self, key: Key, now_s: u32, ageing_s: u32) -> Option<Destination> {
         self.lookup_at(self.hash(key), key, now_s, ageing_s)
     }
 
@@ -112,10 +112,10 @@ impl Fdb {
         key: Key,
         now_s: u32,
         ageing_s: u32,
-    ) -> Option<PortIndex> {
+    ) -> Option<Destination> {
         let [first, second] = pair.indices();
         let found = self.buckets[first].find(key).or_else(|| self.buckets[second].find(key))?;
-        found.is_fresh(now_s, ageing_s).then_some(found.port)
+        found.is_fresh(now_s, ageing_s).then_some(found.destination)
     }
 
     /// Learns where an address lives.
@@ -135,7 +135,7 @@ impl Fdb {
     ) -> Outcome {
         for bucket in pair.indices() {
             if let Some(entry) = self.buckets[bucket].find(learnt.key) {
-                if entry.port == learnt.port && entry.seen_s == now_s {
+                if entry.destination == learnt.destination && entry.seen_s == now_s {
                     return Outcome::Known;
                 }
                 return self.renew(bucket, entry, learnt, now_s, quota.port);
@@ -149,14 +149,14 @@ impl Fdb {
     pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, seen_s: u32) {
         let network = learnt.key.network;
         let Some(conf) =
-            snapshot.network(network).filter(|_| snapshot.reaches(learnt.port, learnt.key))
+            snapshot.network(network).filter(|_| snapshot.leads_to(learnt.destination, learnt.key))
         else {
             return;
         };
         let pair = self.hash(learnt.key);
         let known = pair.indices().into_iter().find_map(|b| self.buckets[b].find(learnt.key));
         if known.is_none_or(|entry| entry.seen_s <= seen_s) {
-            let port = snapshot.limits(learnt.port).macs_max;
+            let port = snapshot.macs_max(learnt.destination);
             let quota = FdbQuota { network: conf.conf.fdb_entries_max, port };
             self.learn_at(pair, learnt, seen_s, conf.ageing_s, quota);
         }
@@ -164,16 +164,17 @@ impl Fdb {
 
     /// Forgets every address of a port, static ones too.
     pub fn forget_port(&mut self, port: PortIndex) {
-        if self.entries_of(port) == 0 {
-            return;
+        let destination = port.into();
+        if self.entries_of(destination) > 0 {
+            self.remove_where(0..self.buckets.len(), |entry| entry.destination == destination);
         }
-        self.remove_where(0..self.buckets.len(), |entry| entry.port == port);
     }
 
     /// Forgets what was learnt on a port.
     pub fn forget_learnt(&mut self, port: PortIndex) {
-        if self.entries_of(port) > 0 {
-            let gone = |entry: &Entry| entry.port == port && !entry.is_static();
+        let destination = port.into();
+        if self.entries_of(destination) > 0 {
+            let gone = |entry: &Entry| entry.destination == destination && !entry.is_static();
             self.remove_where(0..self.buckets.len(), gone);
         }
     }
@@ -198,7 +199,7 @@ impl Fdb {
         for (index, network) in snapshot.networks() {
             for set in &network.conf.statics {
                 let key = Key::new(index, set.vlan, set.mac);
-                let learnt = Learnt { key, port: set.port };
+                let learnt = Learnt { key, destination: set.port.into() };
                 match self.learn(learnt, Entry::STATIC, u32::MAX, FdbQuota::ALL) {
                     Outcome::Full => self.statics_full += 1,
                     _ => self.statics += 1,
@@ -220,7 +221,7 @@ impl Fdb {
                 network: entry.key.network,
                 vlan: entry.key.vlan(),
                 mac: entry.key.mac(),
-                port: entry.port,
+                destination: entry.destination,
                 age: Duration::from_secs(entry.age_s(now_s).into()),
                 is_static: entry.is_static(),
             })
@@ -254,16 +255,18 @@ impl Fdb {
         if entry.is_static() && now_s != Entry::STATIC {
             return Outcome::Static;
         }
-        if entry.port != learnt.port && self.entries_of(learnt.port) >= port_max {
+        if entry.destination != learnt.destination
+            && self.entries_of(learnt.destination) >= port_max
+        {
             return Outcome::PortFull;
         }
-        self.buckets[bucket].update(learnt.key, learnt.port, now_s);
-        if entry.port == learnt.port {
+        self.buckets[bucket].update(learnt.key, learnt.destination, now_s);
+        if entry.destination == learnt.destination {
             return Outcome::Refreshed;
         }
-        self.count_port(entry.port, -1);
-        self.count_port(learnt.port, 1);
-        Outcome::Moved { from: entry.port }
+        self.count_destination(entry.destination, -1);
+        self.count_destination(learnt.destination, 1);
+        Outcome::Moved { from: entry.destination }
     }
 
     #[inline(never)]
@@ -275,22 +278,22 @@ impl Fdb {
         ageing_s: u32,
         quota: FdbQuota,
     ) -> Outcome {
-        if self.entries_of(learnt.port) >= quota.port {
+        if self.entries_of(learnt.destination) >= quota.port {
             return Outcome::PortFull;
         }
         let network = learnt.key.network;
         let used = self.per_network.get(usize::from(network.0)).copied().unwrap_or(0);
         let vacancy = if used >= quota.network {
-            self.victim(buckets, learnt.port, now_s, ageing_s, Some(network))
+            self.victim(buckets, learnt.destination, now_s, ageing_s, Some(network))
         } else {
-            self.vacancy(buckets, learnt.port, now_s, ageing_s)
+            self.vacancy(buckets, learnt.destination, now_s, ageing_s)
         };
         let Some((bucket, slot)) = vacancy else { return Outcome::Full };
         if let Some(gone) = self.buckets[bucket].take(slot) {
             self.evictions += 1;
             self.count(gone, -1);
         }
-        let entry = Entry { key: learnt.key, port: learnt.port, seen_s: now_s };
+        let entry = Entry { key: learnt.key, destination: learnt.destination, seen_s: now_s };
         self.buckets[bucket].put(slot, entry);
         self.count(entry, 1);
         Outcome::New
@@ -300,7 +303,7 @@ impl Fdb {
     fn vacancy(
         &self,
         buckets: [usize; 2],
-        port: PortIndex,
+        destination: Destination,
         now_s: u32,
         ageing_s: u32,
     ) -> Option<(usize, usize)> {
@@ -309,19 +312,19 @@ impl Fdb {
         if let Some(bucket) = emptier.filter(|&bucket| free(bucket)) {
             return self.buckets[bucket].free_slot().map(|slot| (bucket, slot));
         }
-        self.victim(buckets, port, now_s, ageing_s, None)
+        self.victim(buckets, destination, now_s, ageing_s, None)
     }
 
     /// An entry, of one network only if that is named, that may go.
     fn victim(
         &self,
         buckets: [usize; 2],
-        port: PortIndex,
+        destination: Destination,
         now_s: u32,
         ageing_s: u32,
         only: Option<NetworkIndex>,
     ) -> Option<(usize, usize)> {
-        let own = self.entries_of(port);
+        let own = self.entries_of(destination);
         let candidates = buckets.into_iter().flat_map(|bucket| {
             let slots = (0..Bucket::SLOTS).filter_map(move |slot| {
                 self.buckets[bucket].at(slot).map(|entry| (bucket, slot, entry))
@@ -333,19 +336,19 @@ impl Fdb {
         // An aged entry goes first, then the oldest one of the port that holds most.
         let (bucket, slot, victim) = candidates.max_by_key(|(_, _, entry)| {
             let aged = !entry.is_fresh(now_s, ageing_s);
-            (aged, self.entries_of(entry.port), entry.age_s(now_s))
+            (aged, self.entries_of(entry.destination), entry.age_s(now_s))
         })?;
         let may_go = now_s == Entry::STATIC
             || !victim.is_fresh(now_s, ageing_s)
-            || victim.port == port
-            || self.entries_of(victim.port) > own;
+            || victim.destination == destination
+            || self.entries_of(victim.destination) > own;
         may_go.then_some((bucket, slot))
     }
 
-    /// Entries of a port, static ones and those that wait for the sweep included.
+    /// Entries of a destination, static ones and those that wait for the sweep included.
     #[must_use]
-    pub fn entries_of(&self, port: PortIndex) -> usize {
-        self.per_port.get(port.get()).copied().unwrap_or(0)
+    pub fn entries_of(&self, destination: Destination) -> usize {
+        self.per_destination.get(destination.row()).copied().unwrap_or(0)
     }
 
     fn remove_where(&mut self, range: std::ops::Range<usize>, gone: impl Fn(&Entry) -> bool) {
@@ -368,14 +371,15 @@ impl Fdb {
             self.per_network.resize(network + 1, 0);
         }
         self.per_network[network] = self.per_network[network].wrapping_add_signed(by);
-        self.count_port(entry.port, by);
+        self.count_destination(entry.destination, by);
     }
 
-    fn count_port(&mut self, port: PortIndex, by: isize) {
-        if self.per_port.len() <= port.get() {
-            self.per_port.resize(port.get() + 1, 0);
+    fn count_destination(&mut self, destination: Destination, by: isize) {
+        let row = destination.row();
+        if self.per_destination.len() <= row {
+            self.per_destination.resize(row + 1, 0);
         }
-        self.per_port[port.get()] = self.per_port[port.get()].wrapping_add_signed(by);
+        self.per_destination[row] = self.per_destination[row].wrapping_add_signed(by);
     }
 }
 

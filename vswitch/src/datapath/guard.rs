@@ -19,7 +19,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use fastpath::Pool;
-use fastpath::limits::VNET_LEN;
 use wire::icmpv6::Type;
 use wire::meta::{L3, L4, Meta};
 use wire::ndp::{Message, NdpOption};
@@ -63,7 +62,7 @@ pub struct Guard {
 /// Drops what the container behind a port may not send.
 pub(super) fn run(guard: &Guard, frames: &mut [FrameCtx], pool: &Pool) {
     for ctx in frames.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
-        let frame = pool.bytes(&ctx.frame).get(VNET_LEN..).unwrap_or_default();
+        let frame = pool.ethernet(&ctx.frame);
         if guard.clears(&ctx.meta, frame) {
             debug_assert_eq!(guard.judge(&ctx.meta, frame), Ok(()), "the short way agrees");
             continue;

@@ -2,6 +2,7 @@
 
 use fastpath::Nanos;
 
+use super::batch::FrameCtx;
 use super::fdb::{FdbQuota, Learnt, Outcome};
 use super::{Batch, Snapshot, State, Stats, Verdict};
 
@@ -14,12 +15,12 @@ pub(super) fn run(
     stats: &mut Stats,
 ) {
     let now_s = now.seconds();
-    for run in batch.frames.chunk_by(|a, b| a.port == b.port) {
-        let Some(network) = snapshot.network_of(run[0].port) else { continue };
-        let port = snapshot.limits(run[0].port).macs_max;
+    for run in batch.frames.chunk_by(FrameCtx::same_ingress) {
+        let Some(network) = snapshot.network(run[0].network) else { continue };
+        let port = snapshot.macs_max(run[0].source());
         let quota = FdbQuota { network: network.conf.fdb_entries_max, port };
         for ctx in run.iter().filter(|ctx| !matches!(ctx.verdict, Verdict::Drop(_))) {
-            let learnt = Learnt { key: ctx.src, port: ctx.port };
+            let learnt = Learnt { key: ctx.src, destination: ctx.source() };
             let buckets = ctx.src_buckets;
             match state.fdb.learn_at(buckets, learnt, now_s, network.ageing_s, quota) {
                 Outcome::Known | Outcome::Static => continue,
@@ -34,8 +35,10 @@ pub(super) fn run(
                 Outcome::Refreshed | Outcome::New => {}
                 Outcome::Moved { from } => {
                     stats.mac_moves += 1;
-                    let ports = [from, ctx.port];
-                    state.loops.moved(now, buckets.spread(), ctx.src, ports, snapshot);
+                    if let Some(from) = from.port() {
+                        let ports = [from, ctx.port];
+                        state.loops.moved(now, buckets.spread(), ctx.src, ports, snapshot);
+                    }
                 }
             }
             state.queue_fdb_sync(learnt, now_s);

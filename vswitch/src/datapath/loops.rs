@@ -51,7 +51,7 @@ pub use table::LoopTable;
 use super::limits::{
     FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, LOOP_EVENTS_MAX, LOOP_HISTORY, PROBE_EVERY,
 };
-use super::{Batch, DropReason, Egress, Fdb, Key, PortKind, Snapshot, Stats, Verdict};
+use super::{Batch, DropReason, Egress, Fdb, Key, Snapshot, Stats, Verdict};
 
 /// What showed the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,6 +276,6 @@ impl Loops {
 
 /// Guarded, and not the host's.
 fn may_block(port: PortIndex, snapshot: &Snapshot) -> bool {
-    let is_container = snapshot.port(port).is_some_and(|conf| conf.kind == PortKind::Container);
-    is_container && snapshot.limits(port).loop_guard
+    snapshot.port(port).is_some_and(|conf| conf.kind.may_be_blocked())
+        && snapshot.limits(port).loop_guard
 }

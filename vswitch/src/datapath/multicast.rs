@@ -37,7 +37,6 @@
 
 use std::net::Ipv4Addr;
 
-use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool};
 use wire::membership::{self, Message, QUERY_RESPONSE_S, Record};
 use wire::meta::{L3, L4};
@@ -45,6 +44,7 @@ use wire::meta::{L3, L4};
 use super::batch::FrameCtx;
 use super::limits::{GROUPS_PER_PORT_MAX, LAST_MEMBER_S, QUERY_INTERVAL_S};
 use super::snapshot::Network;
+use super::tx::Original;
 use super::{Batch, Egress, Key, Learnt, Snapshot, State, Stats, Tagging, Verdict};
 pub use groups::Groups;
 use groups::{ROUTERS, holds_until, is_ipv6};
@@ -68,14 +68,14 @@ pub(super) fn run(
         return;
     }
     let now_s = now.seconds();
-    for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
-        let network = snapshot.network_of(run[0].port);
+    for run in batch.frames.chunk_by_mut(FrameCtx::same_ingress) {
+        let network = snapshot.network(run[0].network);
         if !network.is_some_and(|network| network.conf.snooping) {
             continue;
         }
         for ctx in run {
             if ctx.dst.is_multicast() && ctx.verdict == Verdict::Pending {
-                let frame = pool.bytes(&ctx.frame).get(VNET_LEN..).unwrap_or_default();
+                let frame = pool.ethernet(&ctx.frame);
                 ctx.verdict = decide(ctx, frame, state, now_s);
             }
         }
@@ -122,7 +122,7 @@ fn note(ctx: &FrameCtx, said: Record, state: &mut State, now_s: u32) {
         false => state.groups.leave(key, ctx.port, now_s),
     };
     if let Some(until_s) = update {
-        state.queue_fdb_sync(Learnt { key, port: ctx.port }, until_s);
+        state.queue_fdb_sync(Learnt { key, destination: ctx.source() }, until_s);
     }
 }
 
@@ -190,7 +190,7 @@ fn query_vlan(
     for wanted in [Tagging::Untagged, Tagging::Tagged] {
         for frame in [&igmp[..], &mld] {
             let targets = network.members.targets(snapshot, vlan, wanted);
-            super::tx::originate(frame, (vlan, wanted), targets, pool, stats, egress);
+            super::tx::originate(Original { frame, vlan, wanted }, targets, pool, stats, egress);
         }
     }
 }
@@ -222,7 +222,8 @@ fn query_ports(
             &igmp[..]
         };
         let target = std::iter::once(port);
-        super::tx::originate(frame, (key.vlan(), tagging), target, pool, stats, egress);
+        let original = Original { frame, vlan: key.vlan(), wanted: tagging };
+        super::tx::originate(original, target, pool, stats, egress);
     }
     groups.leaves.retain(|leave| leave.left > 0);
 }

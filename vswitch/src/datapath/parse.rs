@@ -8,7 +8,7 @@ use wire::vnet::Header;
 
 use super::batch::FrameCtx;
 use super::fdb::{BucketPair, Key};
-use super::{Batch, DropReason, Stats, Verdict};
+use super::{Batch, DropReason, NetworkIndex, Stats, Verdict};
 
 /// Gives every frame that came in its metadata and segment size; drops what is no Ethernet frame.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
@@ -19,6 +19,7 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
             Ok(meta) => batch.frames.push(FrameCtx {
                 frame,
                 port,
+                network: NetworkIndex::NONE,
                 verdict: Verdict::Pending,
                 segment: segment_len(vnet, ethernet.len(), &meta),
                 src: Key::NONE,

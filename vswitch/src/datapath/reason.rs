@@ -96,6 +96,10 @@ reasons! {
     NoListener = "no-listener",
     /// To be flooded, and there is no other port.
     NoOtherPort = "no-other-port",
+    /// For a tunnel that the configuration does not have.
+    TunnelUnknown = "tunnel-unknown",
+    /// No stage decided its destination: a bug of the switch.
+    Undecided = "undecided",
     /// Part of a flood, or of a packet that is cut, for which no buffer was free, or no further holder of one.
     NoBuffer = "no-buffer",
     /// To the gateway: a packet whose headers contradict themselves.

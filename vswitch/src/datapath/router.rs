@@ -169,8 +169,9 @@ pub(super) fn run(
 fn route_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx]) {
     let (port, snapshot) = (run[0].port, fwd.snapshot);
     let Some(conf) = snapshot.port(port) else { return };
-    match (conf.kind, snapshot.network(conf.network)) {
-        (PortKind::Container, Some(network)) => {
+    match conf.kind {
+        PortKind::Container => {
+            let Some(network) = snapshot.network(run[0].network) else { return };
             let Some(router) = &network.router else { return };
             for ctx in run {
                 if router.routes(ctx) && ctx.verdict == Verdict::Pending {
@@ -178,8 +179,9 @@ fn route_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx]) {
                 }
             }
         }
-        (PortKind::Uplink, _) => route_uplink_run(fwd, run, port),
-        _ => {}
+        PortKind::Uplink => route_uplink_run(fwd, run, port),
+        // Frames of theirs to the gateway are the host's.
+        PortKind::Host | PortKind::Service | PortKind::Tunnel => {}
     }
 }
 

@@ -9,7 +9,7 @@ use wire::MacAddr;
 
 use super::classify::NeighbourTable;
 use super::router::{Router, RouterConf, UplinkConf};
-use super::{Guard, Key, PortLimits, PortVlans, Tagging};
+use super::{Destination, Guard, Key, PortKind, PortLimits, PortVlans, Tagging};
 use members::Members;
 
 mod members;
@@ -21,18 +21,6 @@ pub struct NetworkIndex(pub u16);
 impl NetworkIndex {
     /// Of a port that is on no network.
     pub const NONE: Self = Self(u16::MAX);
-}
-
-/// What a port is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortKind {
-    /// A TAP in a container's namespace.
-    Container,
-    /// The TAP in the host's namespace that carries the gateway's addresses.
-    Host,
-    /// The TAP in the host's namespace whose frames nftables hands from and to the host's device. It is
-    /// of no network: see [`PortConf::uplink`].
-    Uplink,
 }
 
 /// Whether ports of these kinds reach each other.
@@ -109,10 +97,7 @@ impl PortConf {
     /// A port that is switched on, on the untagged domain, without a guard. The host's is promiscuous.
     #[must_use]
     pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
-        let isolation = match kind {
-            PortKind::Container | PortKind::Uplink => Isolation::None,
-            PortKind::Host => Isolation::Promiscuous,
-        };
+        let isolation = kind.default_isolation();
         let vlans = PortVlans::access(0);
         Self { network, kind, mac, enabled: true, vlans, guard: None, isolation }
     }
@@ -220,7 +205,7 @@ impl Snapshot {
         for (port, conf) in ports {
             let network = snapshot.networks.get_mut(usize::from(conf.network.0));
             match network {
-                None if conf.kind != PortKind::Uplink => continue,
+                None if conf.kind.has_network() => continue,
                 Some(network) if conf.enabled => {
                     network.members.add(port, &conf);
                     network.has_isolated |= conf.isolation == Isolation::Isolated;
@@ -264,6 +249,12 @@ impl Snapshot {
         self.limits.get(port.get()).unwrap_or(&NO_LIMITS)
     }
 
+    /// MAC addresses that may be learnt at a destination.
+    #[inline]
+    pub(super) fn macs_max(&self, destination: Destination) -> usize {
+        destination.port().map_or(usize::MAX, |port| self.limits(port).macs_max)
+    }
+
     /// Which limits there are at all.
     #[inline]
     pub(super) fn limited(&self) -> Limited {
@@ -293,6 +284,12 @@ impl Snapshot {
     #[inline]
     pub(super) fn network(&self, network: NetworkIndex) -> Option<&Network> {
         self.networks.get(usize::from(network.0))
+    }
+
+    /// Whether an address may live at a destination; see [`Snapshot::reaches`]. There are no tunnels yet.
+    #[inline]
+    pub(super) fn leads_to(&self, destination: Destination, key: Key) -> bool {
+        destination.port().is_some_and(|port| self.reaches(port, key))
     }
 
     /// Whether a port is switched on, and on the network and VLAN of an address.
@@ -352,16 +349,10 @@ impl Snapshot {
         self.port(port).is_some_and(|conf| conf.kind == PortKind::Uplink && conf.enabled)
     }
 
-    /// Whether many speak by a port: the uplink, or the host.
+    /// Whether several hosts send by a port; see [`PortKind::is_shared`].
     #[must_use]
     pub fn is_shared(&self, port: PortIndex) -> bool {
-        self.port(port).is_some_and(|conf| conf.kind != PortKind::Container && conf.enabled)
-    }
-
-    /// The network of a port.
-    #[inline]
-    pub(super) fn network_of(&self, port: PortIndex) -> Option<&Network> {
-        self.network(self.port(port)?.network)
+        self.port(port).is_some_and(|conf| conf.kind.is_shared() && conf.enabled)
     }
 
     /// Ports that are switched on, in the order of their slots.

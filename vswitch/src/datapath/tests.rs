@@ -89,6 +89,20 @@ fn each_bad_frame_has_its_reason() {
 }
 
 #[test]
+fn a_tunnel_that_the_snapshot_lacks_is_a_drop_with_its_reason() {
+    let mut sim = Sim::new(2);
+    let key = Key::new(NetworkIndex(0), 0, sim::mac(9));
+    let learnt = Learnt { key, destination: Destination::tunnel(VtepIndex(3)) };
+    let now_s = sim.now().seconds();
+    sim.state().fdb.learn(learnt, now_s, 300, FdbQuota::ALL);
+    sim.inject(0, frame(sim::mac(9), sim::mac(0), b"to another host"));
+    sim.run();
+    assert_eq!(sim.drops(0, DropReason::TunnelUnknown), 1);
+    assert_eq!(sim.sent_counts(), [0, 0]);
+    sim.check();
+}
+
+#[test]
 fn a_read_without_an_offload_header_is_a_counted_drop() {
     let mut sim = Sim::new(2);
     sim.inject(0, Vec::new());

@@ -4,7 +4,7 @@ use fastpath::engine::Engine;
 use fastpath::{Frame, Pool, PortIndex};
 
 use super::batch::FrameCtx;
-use super::{Batch, DropReason, Groups, Snapshot, Stats, Tagging, Verdict, edit};
+use super::{Batch, DestinationKind, DropReason, Groups, Snapshot, Stats, Tagging, Verdict, edit};
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,13 @@ pub(super) fn run(
 ) {
     for ctx in batch.frames.drain(..) {
         match ctx.verdict {
-            Verdict::Unicast(port) => egress.send(pool, port, ctx.frame),
+            Verdict::Unicast(destination) => match destination.kind() {
+                DestinationKind::Port(port) => egress.send(pool, port, ctx.frame),
+                DestinationKind::Tunnel(_) => {
+                    stats.drop(ctx.port, DropReason::TunnelUnknown);
+                    pool.release(ctx.frame);
+                }
+            },
             Verdict::Flood | Verdict::Group | Verdict::Routers => {
                 flood(ctx, pool, snapshot, groups, stats, egress);
             }
@@ -49,13 +55,14 @@ pub(super) fn run(
                 stats.drop(ctx.port, reason);
                 pool.release(ctx.frame);
             }
-            // Lookup decides whatever admit lets in, and the router has taken out what it holds.
+            // Lookup decides every frame, and the router has taken its queued frames out.
             Verdict::Pending
             | Verdict::AwaitsNeighbour
             | Verdict::AwaitsFragment
             | Verdict::AwaitsAssignment
             | Verdict::Handoff { .. } => {
-                stats.drop(ctx.port, DropReason::PortUnknown);
+                debug_assert!(false, "tx got a frame without a destination: {:?}", ctx.verdict);
+                stats.drop(ctx.port, DropReason::Undecided);
                 pool.release(ctx.frame);
             }
         }
@@ -73,7 +80,7 @@ fn flood(
     egress: &mut (impl Egress + ?Sized),
 ) {
     let (from, vlan, double) = (ctx.port, ctx.dst.vlan(), ctx.meta.inner.is_some());
-    let network = snapshot.network_of(from);
+    let network = snapshot.network(ctx.network);
     let isolates = network.is_some_and(|network| network.has_isolated);
     let members = network.map(|network| &network.members);
     let (key, none) = (ctx.dst, &[][..]);
@@ -137,11 +144,18 @@ fn drop_undelivered(ctx: FrameCtx, pool: &mut Pool, stats: &mut Stats) {
     pool.release(ctx.frame);
 }
 
-/// Sends a frame of the switch's own to ports that it leaves by with a tag, or without one. Without a
-/// buffer it is not sent.
+/// A frame that the switch sends of its own accord.
+pub(super) struct Original<'a> {
+    /// Ethernet frame without a tag.
+    pub(super) frame: &'a [u8],
+    pub(super) vlan: u16,
+    /// Whether it leaves with the VLAN's tag.
+    pub(super) wanted: Tagging,
+}
+
+/// Sends a frame of the switch's own to ports. Without a buffer it is not sent.
 pub(super) fn originate(
-    ethernet: &[u8],
-    (vlan, wanted): (u16, Tagging),
+    original: Original<'_>,
     targets: impl Iterator<Item = PortIndex>,
     pool: &mut Pool,
     stats: &mut Stats,
@@ -149,7 +163,8 @@ pub(super) fn originate(
 ) {
     let mut targets = targets.peekable();
     let Some(&first) = targets.peek() else { return };
-    let Some(mut frame) = pool.alloc_with(ethernet) else { return };
+    let Some(mut frame) = pool.alloc_with(original.frame) else { return };
+    let Original { vlan, wanted, .. } = original;
     if wanted == Tagging::Tagged && !edit::retag(pool, &mut frame, vlan, wanted) {
         return pool.release(frame);
     }

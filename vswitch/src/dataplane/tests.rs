@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use nat::{OwnerId, Policy};
+use nat::{CompiledPolicy, OwnerId, Policy};
 use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
 
@@ -51,7 +51,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         up: true,
         routes: Routes::new([(everywhere, RouteAction::Via(None))]),
         neighbours: UplinkNeighbours::new(known.iter().map(|&address| (address, GATEWAY))),
-        policy: Arc::new(policy),
+        policy: CompiledPolicy::compile(policy, None),
     };
     let network = NetworkConf {
         mtu: 1500,

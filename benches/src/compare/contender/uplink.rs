@@ -9,7 +9,7 @@ use super::Endpoint;
 use crate::shell;
 
 /// The host's end of the pair.
-pub(super) const DEVICE: &str = "nic0";
+pub(crate) const DEVICE: &str = "nic0";
 const HOST: &str = "198.51.100.1";
 const REMOTE: &str = "198.51.100.2";
 
@@ -26,12 +26,12 @@ pub(crate) struct Outside {
 
 /// The remote host.
 #[derive(Debug)]
-pub(super) struct Uplink {
+pub(crate) struct Uplink {
     remote: Netns,
 }
 
 impl Uplink {
-    pub(super) fn new(host: &Netns) -> Result<Self> {
+    pub(crate) fn new(host: &Netns) -> Result<Self> {
         let uplink = Self { remote: Netns::create("remote")? };
         let name = uplink.remote.name();
         shell::ip_batch(
@@ -52,7 +52,7 @@ impl Uplink {
         Ok(uplink)
     }
 
-    pub(super) fn outside(&self) -> Outside {
+    pub(crate) fn outside(&self) -> Outside {
         let remote = Endpoint { netns: self.remote.path().to_owned(), address: REMOTE.to_owned() };
         Outside { remote, host: HOST.to_owned() }
     }

@@ -4,7 +4,7 @@ use crate::{contender, workload};
 
 #[test]
 fn each_round_begins_with_another_contender() {
-    let steps = steps(3, &workload::all(), 3);
+    let steps = steps(3, &crate::registry::workloads(), 3);
     let begin = |round: usize| {
         steps.iter().find(|step| step.round == round && step.ports == 2).map(|step| step.contender)
     };
@@ -13,7 +13,7 @@ fn each_round_begins_with_another_contender() {
 
 #[test]
 fn everything_is_measured_as_often_as_it_should() {
-    let workloads = workload::all();
+    let workloads = crate::registry::workloads();
     let steps = steps(4, &workloads, 5);
     for (number, workload) in workloads.iter().enumerate() {
         for contender in 0..4 {
@@ -33,8 +33,8 @@ fn the_budgets_hold() {
         let (name, program) = (name.to_owned(), "vswitch".into());
         std::sync::Arc::new(contender::Build { name, program, args: Vec::new(), goes_out: true })
     });
-    let contenders = contender::all(&builds);
-    let mut workloads = workload::all();
+    let contenders = crate::registry::contenders(&builds);
+    let mut workloads = crate::registry::workloads();
     workloads.retain(|w| !w.is_by_name_only());
     let seconds = |rounds, quick, chosen: &[&str], workloads: &[Box<dyn workload::Workload>]| {
         let times = Times { load: 2, idle: if quick { 4 } else { 10 } };
@@ -51,11 +51,11 @@ fn the_budgets_hold() {
     };
     let whole = seconds(5, false, &[], &workloads);
     assert!(whole < 39.0 * 60.0, "{whole} s");
-    let mut quick = workload::all();
-    quick.retain(|w| workload::QUICK.contains(&w.key()));
+    let mut quick = crate::registry::workloads();
+    quick.retain(|w| crate::registry::QUICK.contains(&w.key()));
     assert!(seconds(1, true, &crate::cli::QUICK_CONTENDERS, &quick) < 170.0);
     for family in ["scale", "attack"] {
-        let mut named = workload::all();
+        let mut named = crate::registry::workloads();
         named.retain(|w| w.family() == family);
         assert!(seconds(5, false, &["kernel-bridge", "vswitch"], &named) < 20.0 * 60.0, "{family}");
     }
@@ -69,9 +69,9 @@ fn scale_runs_where_two_can_be_up_side_by_side() {
         args: Vec::new(),
         goes_out: true,
     };
-    let workloads = workload::all();
+    let workloads = crate::registry::workloads();
     let scale = workloads.iter().find(|w| w.key() == "scale10").expect("a workload");
-    let mut taking = contender::all(&[std::sync::Arc::new(build)]);
+    let mut taking = crate::registry::contenders(&[std::sync::Arc::new(build)]);
     taking.retain(|contender| refusal(contender.as_ref(), scale.as_ref(), false).is_none());
     let names: Vec<_> = taking.iter().map(|contender| contender.name()).collect();
     assert_eq!(names, ["kernel-bridge", "vswitch"]);

@@ -1,7 +1,8 @@
 use serde_json::Map;
 
 use super::{markdown, number, text};
-use crate::result::{Entry, FORMAT, Failure, Metric, Outcome};
+use crate::metric::Metric;
+use crate::result::{Entry, FORMAT, Failure, Outcome};
 
 /// Four contenders, of which one cannot run.
 pub(crate) fn outcome() -> Outcome {

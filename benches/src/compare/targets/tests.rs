@@ -1,10 +1,10 @@
 use super::{ALL, Against, Verdict};
-use crate::result::Better;
+use crate::metric::Better;
 use crate::table::tests::outcome;
 
 #[test]
 fn every_target_has_a_metric_that_is_measured() {
-    let metrics: Vec<_> = crate::workload::all().iter().flat_map(|w| w.metrics()).collect();
+    let metrics: Vec<_> = crate::registry::workloads().iter().flat_map(|w| w.metrics()).collect();
     for target in ALL {
         let metric = metrics.iter().find(|m| m.key == target.metric);
         let metric = metric.unwrap_or_else(|| panic!("nothing measures {}", target.metric));

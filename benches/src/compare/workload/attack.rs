@@ -17,7 +17,7 @@ use super::{Agent, Figures, Times, Turn, Workload};
 use crate::agent::Attack;
 use crate::contender::Endpoint;
 use crate::limits::{ATTACK_LEAD, COMPARISONS, READY_LIMIT};
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell;
 use crate::stats::median;
 

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::CONNECT_CLIENTS;
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell::Job;
 
 /// Where its server listens.
-pub(super) const PORT: u16 = 9_001;
+pub(crate) const PORT: u16 = 9_001;
 const KEY: &str = "connect";
 const TITLE: &str = "new TCP connections";
 

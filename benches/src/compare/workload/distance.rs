@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::{Figures, Times, Turn, Workload};
 use crate::limits::{DISTANCE_SAMPLES, DISTANCE_TRIPS};
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::stats::median;
 
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Times, Turn, Workload, listens, message_cost_metrics, message_costs};
 use crate::limits::HTTP_CONNECTIONS;
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell::Job;
 
 /// Where its server listens.
-pub(super) const PORT: u16 = 8_080;
+pub(crate) const PORT: u16 = 8_080;
 const KEY: &str = "http";
 const TITLE: &str = "HTTP requests";
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Figures, Times, Turn, Workload};
 use crate::limits::{ATTACHES_COUNTED, FIRST_FRAMES, IDLE_SETTLE};
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell;
 use crate::stats::median;
 use crate::usage::{Look, resident_kib, settled_kernel_kib};
@@ -81,7 +81,7 @@ impl Workload for Idle {
 }
 
 /// What a port costs in memory, kernel and processes together; only with many ports.
-pub(super) fn kib_per_port(turn: &Turn<'_>) -> Result<Option<f64>> {
+pub(crate) fn kib_per_port(turn: &Turn<'_>) -> Result<Option<f64>> {
     let Some((kernel, process)) = turn.memory_before_kib else { return Ok(None) };
     let kernel = settled_kernel_kib()?.saturating_sub(kernel);
     let process = resident(&turn.contender.pids())?.saturating_sub(process);
@@ -89,13 +89,13 @@ pub(super) fn kib_per_port(turn: &Turn<'_>) -> Result<Option<f64>> {
 }
 
 /// Median time that the last ports took to plug in.
-pub(super) fn attach_ms(turn: &Turn<'_>) -> Result<f64> {
+pub(crate) fn attach_ms(turn: &Turn<'_>) -> Result<f64> {
     let last = &turn.attach_ms[turn.attach_ms.len().saturating_sub(ATTACHES_COUNTED)..];
     median(last).context("no port was plugged in")
 }
 
 /// CPU of the switch while nothing happens; none for a contender that forwards in the kernel.
-pub(super) fn cpu_percent(turn: &Turn<'_>) -> Result<Option<f64>> {
+pub(crate) fn cpu_percent(turn: &Turn<'_>) -> Result<Option<f64>> {
     let pids = turn.contender.pids();
     if pids.is_empty() {
         return Ok(None);

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{Figures, Times, Turn, Workload, connect, http, round_trip, tcp};
 use crate::contender::Contender;
 use crate::limits::FEW_ROUNDS;
-use crate::result::Metric;
+use crate::metric::Metric;
 
 /// The ports on which the servers of these loads listen, and which a contender publishes.
 pub(crate) const PUBLISHED: [u16; 4] = [tcp::PORT, http::PORT, connect::PORT, round_trip::PORT];
@@ -24,18 +24,18 @@ enum From {
     Remote,
 }
 
-pub(super) struct OverUplink {
+pub(crate) struct OverUplink {
     key: &'static str,
     from: From,
     load: Box<dyn Workload>,
 }
 
 impl OverUplink {
-    pub(super) fn egress(key: &'static str, load: impl Workload + 'static) -> Self {
+    pub(crate) fn egress(key: &'static str, load: impl Workload + 'static) -> Self {
         Self { key, from: From::Container, load: Box::new(load) }
     }
 
-    pub(super) fn publish(key: &'static str, load: impl Workload + 'static) -> Self {
+    pub(crate) fn publish(key: &'static str, load: impl Workload + 'static) -> Self {
         Self { key, from: From::Remote, load: Box::new(load) }
     }
 

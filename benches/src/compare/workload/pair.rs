@@ -11,15 +11,15 @@ use crate::targets::ratio;
 
 /// What the pair reached.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Pair {
-    pub(super) gbps: f64,
-    pub(super) p50_us: f64,
-    pub(super) p99_us: f64,
+pub(crate) struct Pair {
+    pub(crate) gbps: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
 }
 
 impl Pair {
     /// Of the turn's first two ports.
-    pub(super) fn measure(turn: &Turn<'_>) -> Result<Self> {
+    pub(crate) fn measure(turn: &Turn<'_>) -> Result<Self> {
         let figures = [Tcp::streams(1).run(turn)?, PingPong::tcp().run(turn)?].concat();
         Self::from(&figures)
     }
@@ -34,18 +34,18 @@ impl Pair {
     }
 
     /// What it is expected to take.
-    pub(super) fn seconds(times: Times) -> f64 {
+    pub(crate) fn seconds(times: Times) -> f64 {
         Tcp::streams(1).seconds(times) + PingPong::tcp().seconds(times)
     }
 
     /// The median of each figure; none of no pairs.
-    pub(super) fn medians(pairs: &[Self]) -> Option<Self> {
+    pub(crate) fn medians(pairs: &[Self]) -> Option<Self> {
         let of = |figure: fn(&Self) -> f64| median(&pairs.iter().map(figure).collect::<Vec<_>>());
         Some(Self { gbps: of(|p| p.gbps)?, p50_us: of(|p| p.p50_us)?, p99_us: of(|p| p.p99_us)? })
     }
 
     /// Each figure as a multiple of another pair's.
-    pub(super) fn over(&self, other: &Self) -> Option<Self> {
+    pub(crate) fn over(&self, other: &Self) -> Option<Self> {
         Some(Self {
             gbps: ratio(self.gbps, other.gbps)?,
             p50_us: ratio(self.p50_us, other.p50_us)?,
@@ -56,7 +56,7 @@ impl Pair {
 
 /// The order in which two are measured the nth time: each begins as often as the other, so that a
 /// machine that drifts treats both alike.
-pub(super) fn order(nth: usize) -> [bool; 2] {
+pub(crate) fn order(nth: usize) -> [bool; 2] {
     if nth.is_multiple_of(2) { [false, true] } else { [true, false] }
 }
 

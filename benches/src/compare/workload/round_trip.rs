@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::OUTSTANDING;
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell::{self, Job};
 
 /// Where its server listens.
-pub(super) const PORT: u16 = 11_111;
+pub(crate) const PORT: u16 = 11_111;
 
 /// How long sockperf sleeps before it sends, and its warm-up: before the clocks are looked at.
 const LEAD: Duration = Duration::from_millis(2_600);

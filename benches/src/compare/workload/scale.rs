@@ -14,7 +14,7 @@ use super::pair::{Pair, order};
 use super::{Figures, Times, Turn, Workload};
 use crate::contender::{Contender, Endpoint};
 use crate::limits::{COMPARISONS, IDLE_SETTLE, PAIRS_TRIED};
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::{machine, shell};
 
 /// What a port takes to make, to plug in, to try and to take away, in seconds.

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::{Figures, Times, Turn, Workload, listens, switch_cpus};
 use crate::limits::{FEW_ROUNDS, LOAD_GRACE};
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::shell::Job;
 
 /// Where its server listens.
-pub(super) const PORT: u16 = 5201;
+pub(crate) const PORT: u16 = 5201;
 
 /// `iperf3` leaves the first second out: slow start, and caches that are cold.
 const OMIT: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-use super::{all, has_listener};
+use super::has_listener;
+use crate::registry::workloads as all;
 
 #[test]
 fn keys_are_not_given_twice() {
@@ -22,7 +23,7 @@ fn a_metric_begins_with_the_key_of_its_workload() {
 
 #[test]
 fn quick_workloads_exist() {
-    for key in super::QUICK {
+    for key in crate::registry::QUICK {
         assert!(all().iter().any(|w| w.key() == key), "{key}");
     }
 }

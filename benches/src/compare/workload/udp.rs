@@ -10,7 +10,7 @@ use super::{Agent, Figures, Times, Turn, Workload, message_cost_metrics, message
 use crate::limits::{
     FEW_ROUNDS, LOAD_GRACE, UDP_DRAIN, UDP_PPS_MAX, UDP_PPS_MIN, UDP_STEPS, UDP_TRIAL,
 };
-use crate::result::Metric;
+use crate::metric::Metric;
 use crate::search::{self, Trial};
 use crate::shell;
 use crate::usage::{Look, Usage};

@@ -1,7 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::compiled_policy::CompiledPolicy;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
 use crate::limits::TICK_OPERATIONS;
@@ -61,16 +63,21 @@ fn policy() -> Policy {
 struct Lab {
     nat: Nat,
     policy: Policy,
+    compiled: Arc<CompiledPolicy>,
 }
 
 impl Lab {
     fn new() -> Self {
         let capacity = MANY as usize * 2;
-        Self { nat: Nat::new(NatConfig { capacity, seed: 5 }), policy: policy() }
+        let nat = Nat::new(NatConfig { capacity, seed: 5 });
+        let compiled = CompiledPolicy::compile(policy(), None);
+        let mut lab = Self { nat, policy: policy(), compiled };
+        lab.nat.revalidate(&lab.compiled);
+        lab
     }
 
     fn send(&mut self, from: Realm, view: &View) -> Result<Translation, NatDrop> {
-        self.nat.translate(NOW, from, view, &self.policy)
+        self.nat.translate(NOW, from, view)
     }
 
     /// From an owner to a remote; the port that it appears from.
@@ -103,25 +110,31 @@ impl Lab {
     }
 
     /// Calls, and says how many slots were looked at, and how many connections ended.
-    fn operations(&mut self, call: impl FnOnce(&mut Nat, &Policy)) -> (usize, usize) {
+    fn operations(&mut self, call: impl FnOnce(&mut Nat)) -> (usize, usize) {
         let (scanned, len) = (self.nat.revoked.scanned, self.nat.len());
-        call(&mut self.nat, &self.policy);
+        call(&mut self.nat);
         ((self.nat.revoked.scanned - scanned) as usize, len - self.nat.len())
     }
 
     /// Calls what revokes: it does little at once.
-    fn revoke(&mut self, call: impl FnOnce(&mut Nat, &Policy)) {
+    fn revoke(&mut self, call: impl FnOnce(&mut Nat)) {
         let (scanned, ended) = self.operations(call);
         assert!(scanned <= REVOKE_OPERATIONS, "{scanned}");
         assert!(ended <= REVOKE_OPERATIONS, "{ended}");
+    }
+
+    /// Adopts the policy as it is now.
+    fn adopt(&mut self) {
+        let compiled = CompiledPolicy::compile(self.policy.clone(), Some(&self.compiled));
+        self.revoke(|nat| nat.revalidate(&compiled));
+        self.compiled = compiled;
     }
 
     /// Ticks until nothing is left to do, each within its bound.
     fn settle(&mut self) {
         let mut ticks = 0;
         while self.nat.has_work() {
-            let (scanned, ended) =
-                self.operations(|nat, policy| nat.tick(NOW, policy, TICK_OPERATIONS));
+            let (scanned, ended) = self.operations(|nat| nat.tick(NOW, TICK_OPERATIONS));
             assert!(scanned <= TICK_OPERATIONS, "{scanned}");
             assert!(ended <= TICK_OPERATIONS, "{ended}");
             ticks += 1;
@@ -137,7 +150,7 @@ fn an_owner_with_many_connections_goes_at_once_and_its_memory_by_degrees() {
     lab.fill(2, 100);
     let external = lab.out(1, 1000, 0);
     let neighbour = lab.out(2, 1000, 0);
-    lab.revoke(|nat, _| nat.remove_owner(OwnerId(1)));
+    lab.revoke(|nat| nat.remove_owner(OwnerId(1)));
     assert!(lab.nat.has_work());
     assert_eq!(lab.nat.rows().count(), 100, "nobody sees it any more");
     assert_eq!(lab.back(0, external), Ok(Translation::NotOurs));
@@ -159,7 +172,7 @@ fn connections_of_others_to_an_owner_go_with_it() {
     let hairpin = datagram((address(1), 5000), (HOST.into(), 53));
     assert!(lab.send(Realm::Internal(OwnerId(1)), &hairpin).is_ok());
     let row = *lab.nat.rows().collect::<Vec<_>>().last().unwrap();
-    lab.revoke(|nat, _| nat.remove_owner(OwnerId(SERVER)));
+    lab.revoke(|nat| nat.remove_owner(OwnerId(SERVER)));
     let answer = datagram((address(SERVER), 53), (HOST.into(), row.reply.dst.port));
     let sent = lab.send(Realm::Internal(OwnerId(SERVER)), &answer);
     assert_ne!(
@@ -181,7 +194,7 @@ fn what_is_no_longer_published_is_over_at_once() {
         assert!(lab.ask(n, if n % 2 == 0 { 53 } else { 54 }).is_ok());
     }
     lab.policy.published = vec![published(54)];
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     assert_eq!(lab.nat.rows().count() as u32, MANY / 2);
     assert_eq!(lab.ask(MANY - 2, 53), Ok(Translation::NotOurs));
     assert!(matches!(lab.ask(MANY - 1, 54), Ok(Translation::Edit { .. })));
@@ -197,9 +210,9 @@ fn what_is_published_again_has_none_of_the_former_connections() {
         assert!(lab.ask(n, 53).is_ok());
     }
     lab.policy.published = vec![published(54)];
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     lab.policy.published = vec![published(53)];
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     assert_eq!(lab.nat.rows().count(), 0);
     let before = lab.nat.counters().created;
     assert!(matches!(lab.ask(MANY - 1, 53), Ok(Translation::Edit { .. })));
@@ -215,10 +228,10 @@ fn an_address_that_goes_and_comes_again_has_none_of_the_former_connections() {
     let external = lab.out(1, 1000, 0);
     let gone = Policy { external_v4: None, host_addrs: Vec::new(), ..policy() };
     lab.policy = gone;
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     assert_eq!(lab.back(0, external), Ok(Translation::NotOurs));
     lab.policy = policy();
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     assert_eq!(lab.nat.rows().count(), 0);
     assert_eq!(lab.back(0, external), Ok(Translation::NotOurs));
     assert_ne!(lab.out(1, 1000, 0), external);
@@ -231,7 +244,7 @@ fn another_range_of_ports_waits_until_the_former_is_back() {
     let mut lab = Lab::new();
     lab.fill(1, MANY);
     lab.policy.ports = 20_000..=20_999;
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     assert_eq!(lab.nat.rows().count(), 0);
     let view = datagram((address(1), 1000), (remote(0), 9));
     let refused = lab.send(Realm::Internal(OwnerId(1)), &view);
@@ -246,6 +259,7 @@ fn another_range_of_ports_waits_until_the_former_is_back() {
 fn what_is_revoked_makes_room() {
     let mut lab = Lab::new();
     lab.policy.quota = 5_000;
+    lab.adopt();
     for n in 0..5_000 {
         assert!(lab.ask(n, 53).is_ok());
         // Both ways, twice: nobody would let it go.
@@ -255,7 +269,7 @@ fn what_is_revoked_makes_room() {
         assert!(lab.ask(n, 53).is_ok());
     }
     assert_eq!(lab.ask(5_001, 53), Err(NatDrop::Quota));
-    lab.revoke(|nat, _| nat.remove_owner(OwnerId(SERVER)));
+    lab.revoke(|nat| nat.remove_owner(OwnerId(SERVER)));
     for n in 0..5_000 {
         assert!(lab.ask(100_000 + n, 53).is_ok(), "{n}");
     }
@@ -288,10 +302,10 @@ fn what_expires_does_not_wait_for_what_is_revoked() {
     let mut lab = Lab::new();
     lab.fill(1, MANY / 2);
     lab.fill(2, 1_000);
-    lab.revoke(|nat, _| nat.remove_owner(OwnerId(1)));
+    lab.revoke(|nat| nat.remove_owner(OwnerId(1)));
     let later = NOW.after(Duration::from_secs(200));
     for _ in 0..100 {
-        lab.nat.tick(later, &lab.policy, TICK_OPERATIONS);
+        lab.nat.tick(later, TICK_OPERATIONS);
     }
     assert!(lab.nat.has_work());
     assert!(lab.nat.counters().expired > 1_000, "{:?}", lab.nat.counters());
@@ -307,11 +321,11 @@ fn a_sweep_misses_nothing_when_the_table_grows() {
     }
     // One sweep, which ends behind these.
     lab.policy.published.retain(|entry| *entry.ports.start() != 54);
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     lab.settle();
     lab.fill(2, 8_000);
     lab.policy.published.clear();
-    lab.revoke(|nat, policy| nat.revalidate(policy));
+    lab.adopt();
     lab.fill(3, 500);
     lab.settle();
     assert_eq!(lab.nat.len(), 1_900 + 8_000 + 500);

@@ -72,7 +72,7 @@ impl Model {
             up: state.up,
             routes: Routes::new(routes),
             neighbours: UplinkNeighbours::new(state.neighbours.iter().copied()),
-            policy: Arc::new(self.nat_policy(state, &local)),
+            policy: self.compiled_policy(self.nat_policy(state, &local)),
         };
         Some(RouterConf {
             gateway_mac: network.gateway_mac,
@@ -101,6 +101,13 @@ impl Model {
 
     fn subnets(&self) -> Vec<IpNet> {
         vec![IpNet::V4(self.network.subnet.net()), IpNet::V6(self.network.subnet6.net())]
+    }
+
+    /// Compiles the policy as the successor of the one before.
+    fn compiled_policy(&self, policy: nat::Policy) -> Arc<nat::CompiledPolicy> {
+        let mut last = self.compiled_policy.borrow_mut();
+        let compiled = nat::CompiledPolicy::compile(policy, last.as_ref());
+        Arc::clone(last.insert(compiled))
     }
 
     fn nat_policy(&self, state: &UplinkState, local: &[IpAddr]) -> nat::Policy {

@@ -1,14 +1,12 @@
 //! How entries lie in memory: four to a cache line.
 
-use fastpath::PortIndex;
-
-use super::{Key, NetworkIndex};
+use super::{Destination, Key, NetworkIndex};
 
 /// An entry as the table hands it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) key: Key,
-    pub(super) port: PortIndex,
+    pub(super) destination: Destination,
     /// The second in which it was last seen; [`Entry::STATIC`] for one that was set by hand.
     pub(super) seen_s: u32,
 }
@@ -36,7 +34,7 @@ impl Entry {
 struct Packed {
     address: u64,
     network: u16,
-    port: u16,
+    destination: u16,
     seen_s: u32,
 }
 
@@ -56,7 +54,11 @@ impl Packed {
             return None;
         }
         let key = Key { address: self.address, network: NetworkIndex(self.network) };
-        Some(Entry { key, port: PortIndex(self.port), seen_s: self.seen_s })
+        Some(Entry {
+            key,
+            destination: Destination::from_bits(self.destination),
+            seen_s: self.seen_s,
+        })
     }
 }
 
@@ -70,9 +72,9 @@ impl Bucket {
 
     /// Changes where and when a key that is here was seen.
     #[inline]
-    pub(super) fn update(&mut self, key: Key, port: PortIndex, seen_s: u32) {
+    pub(super) fn update(&mut self, key: Key, destination: Destination, seen_s: u32) {
         if let Some(packed) = self.0.iter_mut().find(|packed| packed.is(key)) {
-            (packed.port, packed.seen_s) = (port.0, seen_s);
+            (packed.destination, packed.seen_s) = (destination.to_bits(), seen_s);
         }
     }
 
@@ -96,7 +98,7 @@ impl Bucket {
         self.0[slot] = Packed {
             address: entry.key.address,
             network: entry.key.network.0,
-            port: entry.port.0,
+            destination: entry.destination.to_bits(),
             seen_s: entry.seen_s,
         };
     }

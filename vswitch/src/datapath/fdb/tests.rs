@@ -18,7 +18,7 @@ fn key(n: u64) -> Key {
 }
 
 fn learnt(n: u64, port: u16) -> Learnt {
-    Learnt { key: key(n), port: PortIndex(port) }
+    Learnt { key: key(n), destination: PortIndex(port).into() }
 }
 
 fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
@@ -42,7 +42,7 @@ fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
 fn an_address_is_found_until_it_has_aged() {
     let mut fdb = Fdb::new(1);
     assert_eq!(fdb.learn(learnt(1, 7), 1000, AGEING_S, MANY), Outcome::New);
-    assert_eq!(fdb.lookup(key(1), 1300, AGEING_S), Some(PortIndex(7)));
+    assert_eq!(fdb.lookup(key(1), 1300, AGEING_S), Some(PortIndex(7).into()));
     assert_eq!(fdb.lookup(key(1), 1301, AGEING_S), None);
     assert_eq!(fdb.len(), 1, "the sweep takes it out");
     for _ in 0..16 {
@@ -74,10 +74,13 @@ fn a_move_is_told_once() {
     fdb.learn(learnt(1, 7), 10, AGEING_S, MANY);
     assert_eq!(fdb.learn(learnt(1, 7), 10, AGEING_S, MANY), Outcome::Known);
     assert_eq!(fdb.learn(learnt(1, 7), 11, AGEING_S, MANY), Outcome::Refreshed);
-    assert_eq!(fdb.learn(learnt(1, 8), 11, AGEING_S, MANY), Outcome::Moved { from: PortIndex(7) });
+    assert_eq!(
+        fdb.learn(learnt(1, 8), 11, AGEING_S, MANY),
+        Outcome::Moved { from: PortIndex(7).into() }
+    );
     assert_eq!(fdb.learn(learnt(1, 8), 11, AGEING_S, MANY), Outcome::Known);
-    assert_eq!(fdb.lookup(key(1), 11, AGEING_S), Some(PortIndex(8)));
-    assert_eq!((fdb.entries_of(PortIndex(7)), fdb.entries_of(PortIndex(8))), (0, 1));
+    assert_eq!(fdb.lookup(key(1), 11, AGEING_S), Some(PortIndex(8).into()));
+    assert_eq!((fdb.entries_of(PortIndex(7).into()), fdb.entries_of(PortIndex(8).into())), (0, 1));
 }
 
 #[test]
@@ -91,10 +94,10 @@ fn vlans_and_networks_are_apart() {
         Key::new(NetworkIndex(1), 4094, mac),
     ];
     for (port, key) in keys.into_iter().enumerate() {
-        fdb.learn(Learnt { key, port: PortIndex(port as u16) }, 1, AGEING_S, MANY);
+        fdb.learn(Learnt { key, destination: PortIndex(port as u16).into() }, 1, AGEING_S, MANY);
     }
     for (port, key) in keys.into_iter().enumerate() {
-        assert_eq!(fdb.lookup(key, 1, AGEING_S), Some(PortIndex(port as u16)));
+        assert_eq!(fdb.lookup(key, 1, AGEING_S), Some(PortIndex(port as u16).into()));
         assert_eq!(key.mac(), mac);
     }
     assert_eq!(keys[3].vlan(), 4094);
@@ -106,8 +109,14 @@ fn a_network_at_its_limit_learns_nothing_new_but_keeps_what_it_has() {
     assert_eq!(fdb.learn(learnt(1, 1), 1, AGEING_S, TWO), Outcome::New);
     assert_eq!(fdb.learn(learnt(2, 1), 1, AGEING_S, TWO), Outcome::New);
     assert_eq!(fdb.learn(learnt(3, 1), 1, AGEING_S, TWO), Outcome::Full);
-    assert_eq!(fdb.learn(learnt(1, 2), 2, AGEING_S, TWO), Outcome::Moved { from: PortIndex(1) });
-    let other = Learnt { key: Key::new(NetworkIndex(1), 0, MacAddr([2; 6])), port: PortIndex(3) };
+    assert_eq!(
+        fdb.learn(learnt(1, 2), 2, AGEING_S, TWO),
+        Outcome::Moved { from: PortIndex(1).into() }
+    );
+    let other = Learnt {
+        key: Key::new(NetworkIndex(1), 0, MacAddr([2; 6])),
+        destination: PortIndex(3).into(),
+    };
     assert_eq!(
         fdb.learn(other, 1, AGEING_S, TWO),
         Outcome::New,
@@ -123,7 +132,7 @@ fn a_static_entry_neither_ages_nor_moves_and_goes_with_its_snapshot() {
     let set = StaticMac { mac, vlan: 0, port: PortIndex(4) };
     fdb.set_statics(&snapshot(vec![set]));
     assert_eq!(fdb.learn(learnt(1, 5), 1, AGEING_S, MANY), Outcome::Static);
-    assert_eq!(fdb.lookup(key(1), u32::MAX - 1, AGEING_S), Some(PortIndex(4)));
+    assert_eq!(fdb.lookup(key(1), u32::MAX - 1, AGEING_S), Some(PortIndex(4).into()));
     let rows = fdb.rows(5, &snapshot(vec![set]));
     assert!(rows.len() == 1 && rows[0].is_static && rows[0].age.is_zero());
     fdb.set_statics(&snapshot(Vec::new()));
@@ -135,14 +144,14 @@ fn a_flooder_evicts_itself() {
     let mut fdb = Fdb::new(0x1234_5678_9abc_def0);
     let (quiet, flooder) = (PortIndex(1), PortIndex(2));
     for n in 0..1000 {
-        fdb.learn(Learnt { key: key(n), port: quiet }, 1, AGEING_S, MANY);
+        fdb.learn(Learnt { key: key(n), destination: quiet.into() }, 1, AGEING_S, MANY);
     }
     for n in 1000..(1000 + 4 * FDB_SLOTS as u64) {
-        fdb.learn(Learnt { key: key(n), port: flooder }, 1, AGEING_S, MANY);
+        fdb.learn(Learnt { key: key(n), destination: flooder.into() }, 1, AGEING_S, MANY);
     }
     assert!(fdb.len() <= FDB_SLOTS);
     for n in 0..1000 {
-        assert_eq!(fdb.lookup(key(n), 1, AGEING_S), Some(quiet), "address {n} was evicted");
+        assert_eq!(fdb.lookup(key(n), 1, AGEING_S), Some(quiet.into()), "address {n} was evicted");
     }
 }
 
@@ -179,7 +188,7 @@ proptest! {
             for address in 0..60 {
                 let fresh = model.get(&address).filter(|(_, seen)| now - seen <= ageing);
                 let expected = fresh.map(|(port, _)| PortIndex(*port));
-                prop_assert_eq!(fdb.lookup(key(address), now, ageing), expected);
+                prop_assert_eq!(fdb.lookup(key(address), now, ageing), expected.map(Into::into));
             }
             prop_assert_eq!(fdb.len(), model.len());
         }
@@ -196,13 +205,16 @@ fn a_port_that_has_its_share_learns_no_more_and_takes_nothing_from_others() {
     }
     assert_eq!(fdb.learn(learnt(3, 1), 1, AGEING_S, two), Outcome::PortFull);
     assert_eq!(fdb.learn(learnt(9, 1), 1, AGEING_S, two), Outcome::PortFull, "a neighbour's");
-    assert_eq!(fdb.lookup(key(9), 1, AGEING_S), Some(PortIndex(2)));
+    assert_eq!(fdb.lookup(key(9), 1, AGEING_S), Some(PortIndex(2).into()));
     assert_eq!(
         fdb.learn(learnt(1, 1), 2, AGEING_S, two),
         Outcome::Refreshed,
         "what it has, it keeps"
     );
-    assert_eq!(fdb.learn(learnt(2, 2), 2, AGEING_S, two), Outcome::Moved { from: PortIndex(1) });
+    assert_eq!(
+        fdb.learn(learnt(2, 2), 2, AGEING_S, two),
+        Outcome::Moved { from: PortIndex(1).into() }
+    );
     assert_eq!(fdb.learn(learnt(3, 1), 2, AGEING_S, two), Outcome::New, "there is room again");
 }
 
@@ -211,13 +223,14 @@ fn who_fills_a_network_makes_room_for_those_who_hold_less() {
     let mut fdb = Fdb::new(7);
     let quota = FdbQuota { network: 60_000, port: usize::MAX };
     for n in 0..200_000 {
-        fdb.learn(Learnt { key: key(n), port: PortIndex(1) }, 1, AGEING_S, quota);
+        fdb.learn(Learnt { key: key(n), destination: PortIndex(1).into() }, 1, AGEING_S, quota);
     }
-    assert_eq!(fdb.entries_of(PortIndex(1)), 60_000);
-    let quiet = (1_000_000..1_000_200).map(|n| Learnt { key: key(n), port: PortIndex(2) });
+    assert_eq!(fdb.entries_of(PortIndex(1).into()), 60_000);
+    let quiet =
+        (1_000_000..1_000_200).map(|n| Learnt { key: key(n), destination: PortIndex(2).into() });
     let learnt = quiet.filter(|&row| fdb.learn(row, 1, AGEING_S, quota) == Outcome::New).count();
     assert_eq!(learnt, 200, "each found an entry of the flooder in its place");
-    assert_eq!(fdb.entries_of(PortIndex(1)), 60_000 - 200);
+    assert_eq!(fdb.entries_of(PortIndex(1).into()), 60_000 - 200);
 }
 
 /// The limits as they are meant, over plain maps: who may learn what.
@@ -253,14 +266,14 @@ proptest! {
             now += pause / 2;
             let port = port + 4 * network;
             let key = Key::new(NetworkIndex(network), 0, MacAddr::from_u64(0x0200_0000_0000 | address));
-            let outcome = fdb.learn(Learnt { key, port: PortIndex(port) }, now, AGEING_S, quota);
+            let outcome = fdb.learn(Learnt { key, destination: PortIndex(port).into() }, now, AGEING_S, quota);
             let known = model.entries.get(&(network, address)).copied();
             let full = model.entries_of(port) >= port_max;
             match outcome {
                 Outcome::Known => prop_assert_eq!(known, Some((port, now))),
                 Outcome::Refreshed => prop_assert_eq!(known.map(|(at, _)| at), Some(port)),
                 Outcome::Moved { from } => {
-                    prop_assert!(known.is_some_and(|(at, _)| at == from.0 && at != port) && !full);
+                    prop_assert!(known.is_some_and(|(at, _)| PortIndex(at) == from.port().unwrap() && at != port) && !full);
                 }
                 Outcome::New => prop_assert!(known.is_none() && !full),
                 Outcome::PortFull => {
@@ -287,7 +300,7 @@ proptest! {
             });
             prop_assert_eq!(fdb.len(), model.entries.len());
             for port in 0..8 {
-                prop_assert_eq!(fdb.entries_of(PortIndex(port)), model.entries_of(port));
+                prop_assert_eq!(fdb.entries_of(PortIndex(port).into()), model.entries_of(port));
                 prop_assert!(model.entries_of(port) <= port_max);
             }
             prop_assert!(model.in_network(network) <= network_max);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use fastpath::PortIndex;
 use wire::MacAddr;
 
-use crate::datapath::NetworkIndex;
+use crate::datapath::{Destination, NetworkIndex};
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,8 +75,8 @@ impl BucketPair {
 pub struct Learnt {
     /// Which address.
     pub key: Key,
-    /// Where.
-    pub port: PortIndex,
+    /// Where it lives.
+    pub destination: Destination,
 }
 
 /// What learning came to.
@@ -91,8 +90,8 @@ pub enum Outcome {
     New,
     /// It was on another port.
     Moved {
-        /// Which one.
-        from: PortIndex,
+        /// The former one.
+        from: Destination,
     },
     /// It is static; what was seen does not count.
     Static,
@@ -126,7 +125,7 @@ pub struct FdbRow {
     /// MAC address.
     pub mac: MacAddr,
     /// Where it lives.
-    pub port: PortIndex,
+    pub destination: Destination,
     /// How long ago it was seen.
     pub age: Duration,
     /// Set by hand.

@@ -129,8 +129,10 @@ impl Groups {
 
     /// Notes what another worker saw: that somebody listens until then.
     pub fn join_in(&mut self, snapshot: &Snapshot, learnt: Learnt, until_s: u32) {
-        if snapshot.reaches(learnt.port, learnt.key) {
-            self.listen(learnt.key, learnt.port, until_s);
+        if let Some(port) = learnt.destination.port()
+            && snapshot.reaches(port, learnt.key)
+        {
+            self.listen(learnt.key, port, until_s);
         }
     }
 

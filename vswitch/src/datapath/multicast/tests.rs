@@ -112,7 +112,8 @@ fn another_worker_hears_of_a_leave() {
     };
     let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
     let snapshot = Snapshot::compile(vec![network], [(PortIndex(1), conf)]);
-    let (mut groups, row) = (Groups::default(), Learnt { key: key(1), port: PortIndex(1) });
+    let (mut groups, row) =
+        (Groups::default(), Learnt { key: key(1), destination: PortIndex(1).into() });
     groups.join_in(&snapshot, row, holds_until(10));
     groups.join_in(&snapshot, row, 22);
     groups.age(22);

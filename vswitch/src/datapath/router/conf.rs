@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fastpath::PortIndex;
 use ipnet::IpNet;
+use nat::CompiledPolicy;
 use wire::MacAddr;
 
 /// How a network's gateway routes.
@@ -51,7 +52,7 @@ pub struct UplinkConf {
     /// The host's neighbours on the device.
     pub neighbours: UplinkNeighbours,
     /// How addresses are translated.
-    pub policy: Arc<nat::Policy>,
+    pub policy: Arc<CompiledPolicy>,
 }
 
 /// Where the host would send what is for a prefix.

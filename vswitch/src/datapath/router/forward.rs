@@ -4,7 +4,7 @@ use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::Verdict as Translated;
 use nat::rewrite::rewrite;
-use nat::{Edit, NatDrop, OwnerId, Policy, Realm, Time, View};
+use nat::{Edit, NatDrop, OwnerId, Realm, Time, View};
 use wire::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
 use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::meta::Meta;
@@ -15,7 +15,7 @@ use super::size::{self, Fit};
 use super::state::RouterState;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::limits::PREFETCH_CONNECTIONS_MIN;
-use crate::datapath::{DropReason, Key, PortKind, Snapshot, Stats, Tagging, Verdict, edit};
+use crate::datapath::{DropReason, Key, Snapshot, Stats, Tagging, Verdict, edit};
 
 /// Where a frame has its destination, behind the offload header.
 pub(super) const DESTINATION: std::ops::Range<usize> = VNET_LEN..VNET_LEN + 6;
@@ -56,7 +56,8 @@ impl<'a> ForwardCtx<'a> {
         }
         for _ in 0..self.state.neighbour_queue.len() {
             let Some(mut queued) = self.state.neighbour_queue.pop() else { break };
-            let network = self.snapshot.network_of(queued.ctx.port);
+            let conf = self.snapshot.port(queued.ctx.port);
+            let network = conf.and_then(|_| self.snapshot.network(queued.ctx.network));
             let router = network.and_then(|network| Some((network, network.router.as_ref()?)));
             let Some((network, router)) = router else {
                 self.emit(queued.ctx, Verdict::Drop(DropReason::PortUnknown));
@@ -97,7 +98,7 @@ impl<'a> ForwardCtx<'a> {
 
     /// Whether a frame of the batch is the router's.
     fn is_routed(&self, ctx: &FrameCtx) -> bool {
-        let network = self.snapshot.network_of(ctx.port);
+        let network = self.snapshot.network(ctx.network);
         let router = network.map(|network| network.router.as_ref());
         let is_ours = router.is_none_or(|router| router.is_some_and(|it| it.routes(ctx)));
         is_ours && ctx.verdict == Verdict::Pending
@@ -126,7 +127,7 @@ impl<'a> ForwardCtx<'a> {
     /// The frame from its Ethernet header on.
     #[inline]
     pub(super) fn ethernet(&self, ctx: &FrameCtx) -> &[u8] {
-        self.pool.bytes(&ctx.frame).get(VNET_LEN..).unwrap_or_default()
+        self.pool.ethernet(&ctx.frame)
     }
 
     /// Drops a frame, and tells its sender.
@@ -161,12 +162,22 @@ impl<'a> ForwardCtx<'a> {
         let Some(frame) = self.pool.alloc_with(answer) else { return };
         self.stats.generated += 1;
         self.state.counters.icmp_sent += 1;
-        let dst = Key::new(ctx.dst.network(), 0, meta.dst);
+        let dst = Key::new(ctx.network, 0, meta.dst);
         let (port, segment) = (ctx.port, meta.l3_len);
         let (src, src_buckets, dst_buckets) = (Key::NONE, ctx.src_buckets, ctx.dst_buckets);
-        let verdict = Verdict::Unicast(port);
-        let ctx =
-            FrameCtx { frame, port, verdict, segment, src, dst, src_buckets, dst_buckets, meta };
+        let (network, verdict) = (ctx.network, Verdict::Unicast(port.into()));
+        let ctx = FrameCtx {
+            frame,
+            port,
+            network,
+            verdict,
+            segment,
+            src,
+            dst,
+            src_buckets,
+            dst_buckets,
+            meta,
+        };
         self.state.emitted.push(ctx);
     }
 
@@ -215,7 +226,7 @@ impl<'a> ForwardCtx<'a> {
     /// The way to a container that is reached in the untagged domain, on a network with a router.
     fn adjacency_of(&self, owner: OwnerId) -> Option<(PortIndex, Adjacency)> {
         let port = PortIndex::new(owner.0 as usize)?;
-        let conf = self.snapshot.port(port).filter(|conf| conf.kind == PortKind::Container)?;
+        let conf = self.snapshot.port(port).filter(|conf| conf.kind.is_routed())?;
         let router = self.snapshot.network(conf.network)?.router.as_ref()?;
         let adj = router.adjacency(port, conf.mac);
         self.snapshot.reaches(port, adj.key).then_some((port, adj))
@@ -228,12 +239,11 @@ impl<'a> ForwardCtx<'a> {
         ctx: &mut FrameCtx,
         from: Realm,
         view: &View,
-        policy: &Policy,
     ) -> Option<Translated> {
         if view.fragment.is_some() {
-            return self.translate_fragment(ctx, from, view, policy);
+            return self.translate_fragment(ctx, from, view);
         }
-        Some(self.state.nat.translate(Time(self.now.0), from, view, policy))
+        Some(self.state.nat.translate(Time(self.now.0), from, view))
     }
 
     /// Drops what translation refuses. A container is told where it is for want of something (RFC 5508, REQ-8) or
@@ -293,7 +303,7 @@ impl<'a> ForwardCtx<'a> {
         ethernet[..6].copy_from_slice(&adj.dst.0);
         ethernet[6..12].copy_from_slice(&adj.src.0);
         (ctx.meta.dst, ctx.meta.src, ctx.dst) = (adj.dst, adj.src, adj.key);
-        ctx.verdict = Verdict::Unicast(adj.port);
+        ctx.verdict = Verdict::Unicast(adj.port.into());
         if fit != Fit::Whole {
             self.fit_to_mtu(ctx, fit, adj.mtu);
         }

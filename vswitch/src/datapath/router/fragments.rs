@@ -6,7 +6,7 @@
 
 use fastpath::PortIndex;
 use nat::fragment::Verdict as Translated;
-use nat::{Kind, OwnerId, Policy, Realm, Time, View};
+use nat::{Kind, OwnerId, Realm, Time, View};
 
 use super::forward::ForwardCtx;
 use crate::datapath::batch::{Batch, FrameCtx};
@@ -22,7 +22,6 @@ impl ForwardCtx<'_> {
         ctx: &mut FrameCtx,
         from: Realm,
         view: &View,
-        policy: &Policy,
     ) -> Option<Translated> {
         let now = Time(self.now.0);
         if matches!(view.kind, Kind::Tail(_)) {
@@ -33,7 +32,7 @@ impl ForwardCtx<'_> {
             return self.head_verdict.take();
         }
         let state = &mut *self.state;
-        let translated = state.nat.translate(now, from, view, policy);
+        let translated = state.nat.translate(now, from, view);
         let released = &mut state.released;
         let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
         Some(state.fragments.head(now, from, view, translated, release))
@@ -89,7 +88,7 @@ impl ForwardCtx<'_> {
     /// Gives a frame that is not in the batch its verdict.
     pub(super) fn route(&mut self, ctx: &mut FrameCtx) {
         let conf = self.snapshot.port(ctx.port);
-        let network = conf.and_then(|conf| self.snapshot.network(conf.network));
+        let network = conf.and_then(|_| self.snapshot.network(ctx.network));
         let router = network.and_then(|network| Some((network, network.router.as_ref()?)));
         let is_uplink = conf.is_some_and(|conf| conf.kind == PortKind::Uplink);
         match (router, self.snapshot.uplink_of(ctx.port).filter(|_| is_uplink)) {

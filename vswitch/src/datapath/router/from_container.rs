@@ -64,7 +64,7 @@ impl<'a> ForwardCtx<'a> {
             return self.reject(ctx, router.icmp_source(), why);
         };
         let from = Realm::Internal(owner(ctx.port));
-        if !self.is_local(ctx, from, view, &uplink.policy) {
+        if !self.is_local(ctx, from, view) {
             return;
         }
         let Some(mac) = mac else { return self.await_neighbour(ctx, hop) };
@@ -73,7 +73,7 @@ impl<'a> ForwardCtx<'a> {
             Ok(fit) => fit,
             Err(why) => return self.reject(ctx, router.icmp_source(), why),
         };
-        let Some(translated) = self.translate(ctx, from, view, &uplink.policy) else { return };
+        let Some(translated) = self.translate(ctx, from, view) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::External }) => {
                 self.state.counters.translated += 1;
@@ -93,12 +93,14 @@ impl<'a> ForwardCtx<'a> {
 
     /// To the host: to its port, but for what belongs to a published port.
     fn forward_to_host(&mut self, ctx: &mut FrameCtx, view: &View, router: &'a Router) {
-        let Some(uplink) = &router.uplink else { return };
-        let from = Realm::Internal(owner(ctx.port));
-        if !self.is_local(ctx, from, view, &uplink.policy) {
+        if router.uplink.is_none() {
             return;
         }
-        let Some(translated) = self.translate(ctx, from, view, &uplink.policy) else { return };
+        let from = Realm::Internal(owner(ctx.port));
+        if !self.is_local(ctx, from, view) {
+            return;
+        }
+        let Some(translated) = self.translate(ctx, from, view) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
                 self.deliver(ctx, router.icmp_source(), (edit, *owner));

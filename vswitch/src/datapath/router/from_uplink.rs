@@ -30,10 +30,10 @@ impl<'a> ForwardCtx<'a> {
             ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
         }
-        if !self.is_local(ctx, Realm::External, &view, &uplink.policy) {
+        if !self.is_local(ctx, Realm::External, &view) {
             return;
         }
-        let Some(translated) = self.translate(ctx, Realm::External, &view, &uplink.policy) else {
+        let Some(translated) = self.translate(ctx, Realm::External, &view) else {
             return;
         };
         match &translated {
@@ -65,7 +65,7 @@ impl<'a> ForwardCtx<'a> {
             Some(to) => {
                 to.copy_from_slice(&uplink.tap_mac.0);
                 self.state.counters.returned_to_host += 1;
-                Verdict::Unicast(uplink.port)
+                Verdict::Unicast(uplink.port.into())
             }
             None => Verdict::Drop(DropReason::NoBuffer),
         };
@@ -75,7 +75,7 @@ impl<'a> ForwardCtx<'a> {
 impl UplinkConf {
     /// What the outside sees of the router.
     fn icmp_source(&self) -> IcmpSource<'_> {
-        let (ipv4, ipv6) = (self.policy.external_v4, self.policy.external_v6);
+        let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
         IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
     }
 }

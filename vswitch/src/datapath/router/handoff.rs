@@ -21,7 +21,7 @@
 
 use fastpath::{Frame, PortIndex};
 use nat::fragment::Verdict as FragmentVerdict;
-use nat::{Kind, Policy, Realm, Shard, Time, View};
+use nat::{Kind, Realm, Shard, Time, View};
 
 use super::forward::ForwardCtx;
 use super::state::RouterState;
@@ -55,20 +55,14 @@ pub(crate) struct HandoffIn {
 impl ForwardCtx<'_> {
     /// Whether this worker translates a frame. Otherwise the frame has its verdict.
     #[inline]
-    pub(super) fn is_local(
-        &mut self,
-        ctx: &mut FrameCtx,
-        from: Realm,
-        view: &View,
-        policy: &Policy,
-    ) -> bool {
-        self.state.tracked.is_none() || self.is_assigned || self.assign(ctx, from, view, policy)
+    pub(super) fn is_local(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
+        self.state.tracked.is_none() || self.is_assigned || self.assign(ctx, from, view)
     }
 
     #[inline(never)]
-    fn assign(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View, policy: &Policy) -> bool {
+    fn assign(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
         let now = Time(self.now.0);
-        match self.state.nat.shard_of(now, from, view, policy) {
+        match self.state.nat.shard_of(now, from, view) {
             Shard::Worker(worker) => self.keep_or_hand_off(ctx, worker, true),
             Shard::Tracker(worker) => {
                 self.keep_or_hand_off(ctx, worker, false) && self.track(ctx, from, view)
@@ -199,6 +193,7 @@ impl ForwardCtx<'_> {
         let Some(network) = network.filter(|&network| network != NetworkIndex::NONE) else {
             return;
         };
+        ctx.network = network;
         ctx.src = Key::new(network, 0, ctx.meta.src);
         ctx.dst = Key::new(network, 0, ctx.meta.dst);
         (ctx.src_buckets, ctx.dst_buckets) = (fdb.buckets_of(ctx.src), fdb.buckets_of(ctx.dst));

@@ -1,14 +1,13 @@
 //! What a worker's router remembers from one batch to the next.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
-use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Policy, Row, ShardSpec, Time, View};
+use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, View};
 
 use super::handoff::{Assignment, HandoffOut};
 use super::icmp_limit::IcmpLimit;
@@ -68,8 +67,6 @@ pub struct RouterState {
     pub(super) emitted: Vec<FrameCtx>,
     /// A snapshot came since the last batch.
     pub(super) is_new_snapshot: bool,
-    /// The policy that connections follow.
-    policy: Option<Arc<Policy>>,
     /// Connections ended in the last idle round, or are still to be taken out: there may be more.
     has_backlog: bool,
 }
@@ -98,7 +95,6 @@ impl RouterState {
             scratch: Vec::with_capacity(FRAME_MAX),
             emitted: Vec::with_capacity(ROUND_FRAMES_MAX),
             is_new_snapshot: false,
-            policy: None,
             has_backlog: false,
         }
     }
@@ -106,23 +102,18 @@ impl RouterState {
     /// A new snapshot: whoever waits may go on, and connections that are no longer allowed end.
     pub(in crate::datapath) fn apply_snapshot(&mut self, snapshot: &Snapshot) {
         self.is_new_snapshot = true;
-        let policy = snapshot.uplinks().next().map(|uplink| Arc::clone(&uplink.policy));
-        if let Some(policy) = &policy
-            && self.policy.as_ref() != Some(policy)
-        {
-            self.nat.revalidate(policy);
+        // Without an uplink the connections stay until it comes back, or until they expire.
+        if let Some(uplink) = snapshot.uplinks().next() {
+            self.nat.revalidate(&uplink.policy);
         }
-        // Without an uplink the connections stay for when it comes back, or until they expire.
-        self.policy = policy.or(self.policy.take());
     }
 
     /// Lets connections expire, a bounded number at a time. Where no frames came nobody waits, and there
     /// may be more.
     pub(in crate::datapath) fn tick(&mut self, now: Nanos, is_idle: bool) {
-        let Some(policy) = &self.policy else { return };
         let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
         let before = self.nat.len();
-        self.nat.tick(Time(now.0), policy, operations);
+        self.nat.tick(Time(now.0), operations);
         self.has_backlog = self.nat.has_work() || is_idle && self.nat.len() < before;
     }
 

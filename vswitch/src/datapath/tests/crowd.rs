@@ -99,7 +99,7 @@ fn siege(seed: u64) {
             }
         }
         for &port in &hostile {
-            assert!(sim.state().fdb.entries_of(PortIndex(port)) <= MACS_MAX, "seed {seed}");
+            assert!(sim.state().fdb.entries_of(PortIndex(port).into()) <= MACS_MAX, "seed {seed}");
         }
         for (a, b) in honest.clone() {
             for port in [a, b] {

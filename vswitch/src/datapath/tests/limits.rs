@@ -151,7 +151,7 @@ fn a_flooder_of_addresses_is_kept_to_its_share_and_its_frames_still_pass() {
     }
     // One is its own, from before.
     assert_eq!(sim.stats().mac_limit, 500 - 9);
-    assert_eq!(sim.state().fdb.entries_of(PortIndex(0)), 10);
+    assert_eq!(sim.state().fdb.entries_of(PortIndex(0).into()), 10);
     assert_eq!(sim.sent_counts(), [0, 500, 0]);
     sim.inject(2, frame(sim::mac(1), sim::mac(2), &[]));
     sim.run();

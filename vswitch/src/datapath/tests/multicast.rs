@@ -437,7 +437,10 @@ fn a_report_of_too_many_groups_is_read_in_part() {
 
 #[test]
 fn news_without_room_are_counted_and_without_peers_not_kept() {
-    let row = Learnt { key: Key::new(NetworkIndex(0), 0, mac(1)), port: fastpath::PortIndex(1) };
+    let row = Learnt {
+        key: Key::new(NetworkIndex(0), 0, mac(1)),
+        destination: fastpath::PortIndex(1).into(),
+    };
     let mut state = State::new(1, true);
     let capacity = state.fdb_sync.capacity();
     for _ in 0..limits::FDB_SYNC_ROWS + 3 {

@@ -230,9 +230,10 @@ impl Sim {
     pub(super) fn query(&mut self) {
         for (id, worker) in self.workers.iter_mut().enumerate() {
             let Worker { engine, pool, state, stats, .. } = worker;
+            let conf = TickConf { is_querier: id == 0, is_idle: true };
             // As a worker does.
             state.apply_snapshot(&self.snapshot);
-            tick(self.now, (id == 0, true), pool, &self.snapshot, state, stats, engine);
+            tick(self.now, conf, pool, &self.snapshot, state, stats, engine);
         }
         self.run();
     }

@@ -26,7 +26,7 @@ fn snapshot() -> Snapshot {
 }
 
 fn seen_on(port: u16) -> Learnt {
-    Learnt { key: Key::new(NETWORK, 0, MAC), port: PortIndex(port) }
+    Learnt { key: Key::new(NETWORK, 0, MAC), destination: PortIndex(port).into() }
 }
 
 #[test]
@@ -38,7 +38,10 @@ fn every_other_worker_hears_and_the_teller_does_not() {
         fdb_sync.drain(&snapshot(), &mut state);
         state.fdb.lookup(seen_on(1).key, 10, 300)
     });
-    assert_eq!(known.collect::<Vec<_>>(), [None, Some(PortIndex(1)), Some(PortIndex(1))]);
+    assert_eq!(
+        known.collect::<Vec<_>>(),
+        [None, Some(PortIndex(1).into()), Some(PortIndex(1).into())]
+    );
     assert!(!FdbSync::mesh(1)[0].has_peers());
 }
 
@@ -49,10 +52,10 @@ fn old_news_does_not_replace_what_is_newer() {
     workers[0].broadcast(&mut vec![(seen_on(1), 10)]);
     state.fdb.learn(seen_on(2), 20, 300, FdbQuota::ALL);
     workers[1].drain(&snapshot(), &mut state);
-    assert_eq!(state.fdb.lookup(seen_on(1).key, 20, 300), Some(PortIndex(2)));
+    assert_eq!(state.fdb.lookup(seen_on(1).key, 20, 300), Some(PortIndex(2).into()));
     workers[0].broadcast(&mut vec![(seen_on(1), 30)]);
     workers[1].drain(&snapshot(), &mut state);
-    assert_eq!(state.fdb.lookup(seen_on(1).key, 30, 300), Some(PortIndex(1)));
+    assert_eq!(state.fdb.lookup(seen_on(1).key, 30, 300), Some(PortIndex(1).into()));
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn who_listens_to_a_group_is_news_too() {
     let mut workers = FdbSync::mesh(2);
     let mut state = State::new(1, true);
     let key = Key::new(NETWORK, 0, MacAddr([1, 0, 0x5e, 1, 2, 3]));
-    workers[0].broadcast(&mut vec![(Learnt { key, port: PortIndex(1) }, 270)]);
+    workers[0].broadcast(&mut vec![(Learnt { key, destination: PortIndex(1).into() }, 270)]);
     workers[1].drain(&snapshot(), &mut state);
     assert_eq!((state.groups.len(), state.fdb.is_empty()), (1, true));
 }

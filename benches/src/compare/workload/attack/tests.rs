@@ -4,11 +4,10 @@ use clap::ValueEnum as _;
 
 use super::{Count, Hostile, kpps};
 use crate::agent::Attack;
-use crate::workload;
 
 #[test]
 fn every_attack_is_a_workload_of_the_family() {
-    let all = workload::all();
+    let all = crate::registry::workloads();
     for kind in Attack::value_variants() {
         let key = Hostile::new(*kind).key;
         let workload = all.iter().find(|w| w.key() == key);

@@ -85,8 +85,8 @@ fn the_host_is_followed() {
         ]
     );
     assert!(uplink.neighbours.get("192.0.2.254".parse().unwrap()).is_some());
-    assert_eq!(uplink.policy.external_v4.unwrap().to_string(), "198.51.100.1");
-    assert_eq!(uplink.policy.ports, 20_000..=32_767);
+    assert_eq!(uplink.policy.source().external_v4.unwrap().to_string(), "198.51.100.1");
+    assert_eq!(uplink.policy.source().ports, 20_000..=32_767);
     assert!(model.snapshot().port(UPLINK_PORT).is_some());
 }
 
@@ -100,7 +100,7 @@ fn containers_leave_the_slot_of_the_uplink_alone() {
 #[test]
 fn publications_are_translated_once_the_container_is_shown() {
     let mut model = model(&["8000-8009:80-89/udp", "10.0.0.1:53:53"]);
-    let published = uplink(&model).policy.published.clone();
+    let published = uplink(&model).policy.source().published.clone();
     assert_eq!(published.len(), 2);
     assert_eq!(published[0].transport, nat::Transport::Udp);
     assert_eq!((published[0].ports.clone(), published[0].to_port), (8000..=8009, 80));
@@ -109,7 +109,7 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert_eq!(published[1].address, Some("10.0.0.1".parse().unwrap()));
     assert!(published[1].to_v4.is_some() && published[1].to_v6.is_none());
     model.set_in_snapshot(&"web".parse().unwrap(), false);
-    assert!(uplink(&model).policy.published.is_empty());
+    assert!(uplink(&model).policy.source().published.is_empty());
 }
 
 /// What is not open is kept, and the datapath does without it.
@@ -117,7 +117,7 @@ fn publications_are_translated_once_the_container_is_shown() {
 fn what_the_host_does_not_hand_over_is_not_translated() {
     let mut model = model(&["8000:80", "8001:81"]);
     let (name, ports) = ("web".parse().unwrap(), "8000:80".parse().unwrap());
-    let translated = |model: &Model| uplink(model).policy.published.len();
+    let translated = |model: &Model| uplink(model).policy.source().published.len();
     model.activate(&name);
     model.mark_pending(&name, &ports, "taken".to_owned());
     model.mark_pending(&name, &ports, "still taken".to_owned());
@@ -141,7 +141,7 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
 #[test]
 fn all_addresses_of_a_family_are_each_of_them() {
     let addresses = |text: &str| -> Vec<String> {
-        let published = uplink(&model(&[text])).policy.published.clone();
+        let published = uplink(&model(&[text])).policy.source().published.clone();
         published.iter().map(|one| one.address.unwrap().to_string()).collect()
     };
     assert_eq!(addresses("0.0.0.0:80:80"), ["198.51.100.1", "10.0.0.1", "192.0.2.1"]);

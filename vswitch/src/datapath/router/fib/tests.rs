@@ -31,7 +31,7 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
         up: true,
         routes: Routes::new(routes.iter().map(|&(net, action)| (net.parse().unwrap(), action))),
         neighbours: UplinkNeighbours::new([(GATEWAY.parse().unwrap(), mac(9))]),
-        policy: Arc::new(policy),
+        policy: nat::CompiledPolicy::compile(policy, None),
     }))
 }
 

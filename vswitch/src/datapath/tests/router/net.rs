@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastpath::PortIndex;
 use fastpath::limits::VNET_LEN;
-use nat::{OwnerId, Policy, Published, Transport};
+use nat::{CompiledPolicy, OwnerId, Policy, Published, Transport};
 use wire::frames::{self, Link};
 use wire::meta::{L3, L4, Meta};
 use wire::ports::Ports;
@@ -136,7 +136,7 @@ fn uplink() -> UplinkConf {
         up: true,
         routes: Routes::new(routes),
         neighbours: UplinkNeighbours::new(known.map(|text| (address(text), HOP_MAC))),
-        policy: Arc::new(policy()),
+        policy: CompiledPolicy::compile(policy(), None),
     }
 }
 
@@ -177,9 +177,9 @@ impl TestNet {
     /// Changes the policy, and publishes it.
     pub(super) fn policy(&mut self, change: impl FnOnce(&mut Policy)) {
         self.change(|uplink| {
-            let mut policy = (*uplink.policy).clone();
+            let mut policy = uplink.policy.source().clone();
             change(&mut policy);
-            uplink.policy = Arc::new(policy);
+            uplink.policy = CompiledPolicy::compile(policy, Some(&uplink.policy));
         });
     }
 

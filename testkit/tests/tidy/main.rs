@@ -1,10 +1,59 @@
 //! House rules (CONTRIBUTING.md) that no compiler checks, over the whole tree.
 #![forbid(unsafe_code)]
 
+mod circles;
+
 use std::path::{Path, PathBuf};
 
 /// A file grows a second idea before it grows longer than this.
-const LINES_MAX: usize = 500;
+const LINES_MAX: usize = 450;
+
+/// Half of the files without tests have at most this many lines.
+const LINES_MEDIAN_MAX: usize = 129;
+
+/// Identifiers that nothing bears any more. Short ones that are English, too, are left out.
+const PRIVATE_WORDS: [&str; 40] = [
+    "Arrival",
+    "Canvas",
+    "Complaint",
+    "FORGIVE",
+    "FREED_MAX",
+    "GATHER",
+    "Knocks",
+    "NEWS_ROWS",
+    "PORT_REST",
+    "Restraint",
+    "SHARE_OF_WHAT_IS_LEFT",
+    "begin_lap",
+    "given_back",
+    "is_silent",
+    "make_room",
+    "make_way",
+    "news_lost",
+    "once_free",
+    "publish_all",
+    "set_patience",
+    "take_back",
+    "Traits",
+    "Locals",
+    "Contacts",
+    "Leaving",
+    "Parcel",
+    "Fate",
+    "Manner",
+    "Gate",
+    "Debt",
+    "News",
+    "Wanted",
+    "Settled",
+    "Bell",
+    "Way",
+    "Silence",
+    "RESTRAINT_PERIOD",
+    "Outer",
+    "Held",
+    "Place",
+];
 
 /// Where unsafe code may stand; everything else forbids it.
 const UNSAFE_ROOMS: [&str; 4] =
@@ -14,7 +63,10 @@ const UNSAFE_ROOMS: [&str; 4] =
 const UNSAFE_CRATES: [&str; 2] = ["fastpath/src/lib.rs", "vswitch/sys/src/lib.rs"];
 
 /// Places that docs/architecture.md keeps for what comes later.
-const PLANNED: [&str; 2] = ["vswitch/sys", "vswitch/src/overlay/"];
+const PLANNED: [&str; 1] = ["vswitch/src/overlay/"];
+
+/// These files name what they forbid.
+const OWN: &str = "testkit/tests/tidy/";
 
 /// A file of the tree: its path from the root, with `/`, and its text.
 struct Source {
@@ -52,7 +104,7 @@ fn sources(extensions: &[&str]) -> Vec<Source> {
 /// `PATH:LINE: TEXT` of the Rust lines that `is_bad`, given the lines of the file and an index.
 fn rust_lines(is_bad: impl Fn(&Source, &[&str], usize) -> bool) -> Vec<String> {
     let mut bad = Vec::new();
-    for source in sources(&["rs"]).iter().filter(|source| !source.path.ends_with("tests/tidy.rs")) {
+    for source in sources(&["rs"]).iter().filter(|source| !source.path.starts_with(OWN)) {
         let lines: Vec<&str> = source.text.lines().collect();
         for (n, line) in lines.iter().enumerate() {
             if is_bad(source, &lines, n) {
@@ -80,13 +132,44 @@ fn assert_none(what: &str, bad: &[String]) {
 
 #[test]
 fn files_are_short() {
+    // To be split; the list only shrinks.
+    let known = [
+        "fastpath/src/engine/uring.rs",
+        "fastpath/src/engine/uring/tests.rs",
+        "vswitch/src/datapath/tests/multicast.rs",
+        "vswitch/src/datapath/tests/sim.rs",
+        "vswitch/src/dataplane.rs",
+    ];
     let long = sources(&["rs", "sh", "py"])
         .iter()
+        .filter(|source| !known.contains(&source.path.as_str()))
         .map(|source| (source.text.lines().count(), &source.path))
         .filter(|(lines, _)| *lines > LINES_MAX)
         .map(|(lines, path)| format!("{path}: {lines} lines"))
         .collect::<Vec<_>>();
-    assert_none("over 500 lines: look for the second idea", &long);
+    assert_none("too long: look for the second idea", &long);
+}
+
+#[test]
+fn files_are_short_in_the_median() {
+    let is_test = |path: &str| path.split(['/', '.']).any(|part| part == "tests");
+    let files = sources(&["rs"]).into_iter();
+    let files =
+        files.filter(|source| !is_test(&source.path) && !source.path.starts_with("testkit/"));
+    let mut lines: Vec<_> = files.map(|source| source.text.lines().count()).collect();
+    lines.sort_unstable();
+    let median = lines[lines.len() / 2];
+    assert!(median <= LINES_MEDIAN_MAX, "the median file has {median} lines: split the longest");
+}
+
+/// Words that this project once had for itself; the field has others (docs/glossary.md).
+#[test]
+fn words_are_those_of_the_field() {
+    let bad = rust_lines(|_, lines, n| {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        code(lines[n]).split(|c| !is_word(c)).any(|word| PRIVATE_WORDS.contains(&word))
+    });
+    assert_none("private words", &bad);
 }
 
 #[test]
@@ -138,7 +221,7 @@ fn nothing_is_unfinished_or_switched_off() {
 fn no_path_of_somebodys_machine() {
     let bad: Vec<String> = sources(&["rs", "sh", "py", "md", "toml", "yml"])
         .iter()
-        .filter(|source| !source.path.ends_with("tests/tidy.rs"))
+        .filter(|source| !source.path.starts_with(OWN))
         .flat_map(|source| source.text.lines().map(move |line| (source, line)))
         .filter(|(_, line)| ["/home/", "/root/", "/work/"].iter().any(|path| line.contains(path)))
         .map(|(source, line)| format!("{}: {}", source.path, line.trim()))

@@ -1,0 +1,68 @@
+//! All contenders and workloads.
+
+use std::sync::Arc;
+
+use crate::agent::Attack;
+use crate::contender::vswitch::{Build, Vswitch};
+use crate::contender::{Contender, OVS_TSO, bridge, docker, ovs, vde};
+use crate::workload::outside::OverUplink;
+use crate::workload::{
+    Workload, attack, connect, distance, http, idle, round_trip, scale, tcp, udp,
+};
+
+/// Every contender, in the order of the table. `builds`: versions of this switch to measure.
+pub(crate) fn contenders(builds: &[Arc<Build>]) -> Vec<Box<dyn Contender>> {
+    let mut all: Vec<Box<dyn Contender>> = vec![
+        Box::new(docker::Docker::default()),
+        Box::new(bridge::KernelBridge::default()),
+        Box::new(ovs::OpenVswitch::new("ovs", false)),
+        Box::new(ovs::OpenVswitch::new(OVS_TSO, true)),
+        Box::new(vde::Vde::default()),
+    ];
+    all.extend(builds.iter().map(|b| Box::new(Vswitch::new(b)) as Box<dyn Contender>));
+    all
+}
+
+/// Every workload, in the order of the table.
+pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
+    vec![
+        // First: other workloads depend on it.
+        Box::new(distance::Distance),
+        Box::new(tcp::Tcp::streams(1)),
+        Box::new(tcp::Tcp::streams(2)),
+        Box::new(tcp::Tcp::streams(4)),
+        Box::new(tcp::Tcp::streams(16)),
+        Box::new(tcp::Tcp::both_directions()),
+        Box::new(round_trip::PingPong::tcp()),
+        Box::new(round_trip::PingPong::udp()),
+        Box::new(round_trip::Window::tcp()),
+        Box::new(round_trip::Window::udp()),
+        Box::new(udp::NoLoss::frame(64)),
+        Box::new(udp::NoLoss::frame(512)),
+        Box::new(udp::NoLoss::frame(1400)),
+        Box::new(connect::Connect),
+        Box::new(http::Http),
+        Box::new(OverUplink::egress("egress-tcp1", tcp::Tcp::streams(1))),
+        Box::new(OverUplink::publish("publish-tcp1", tcp::Tcp::streams(1))),
+        Box::new(OverUplink::publish("publish-http", http::Http)),
+        Box::new(OverUplink::egress("egress-connect", connect::Connect)),
+        Box::new(OverUplink::publish("publish-connect", connect::Connect)),
+        Box::new(OverUplink::publish("publish-rtt", round_trip::PingPong::tcp())),
+        Box::new(idle::Idle::ports(2)),
+        Box::new(idle::Idle::ports(200)),
+        Box::new(scale::Scale::ports(2)),
+        Box::new(scale::Scale::ports(10)),
+        Box::new(scale::Scale::ports(100)),
+        Box::new(scale::Scale::ports(1000)),
+        Box::new(attack::Hostile::new(Attack::MacFlood)),
+        Box::new(attack::Hostile::new(Attack::BroadcastStorm)),
+        Box::new(attack::Hostile::new(Attack::Garbage)),
+        Box::new(attack::Hostile::new(Attack::UdpFlood)),
+        // Last: where it succeeds, neighbour tables stay wrong.
+        Box::new(attack::Hostile::new(Attack::ArpSpoof)),
+    ]
+}
+
+/// What `make bench-quick` runs.
+pub(crate) const QUICK: [&str; 9] =
+    ["distance", "tcp1", "tcp4", "rtt-tcp", "udp64", "udp1400", "connect", "http", "idle200"];

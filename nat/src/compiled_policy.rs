@@ -1,0 +1,303 @@
+//! The policy, compiled: published ports are found by binary search.
+//!
+//! # Theory of operation
+//!
+//! Control compiles a policy once ([`CompiledPolicy::compile`]), and all workers share the result. A
+//! policy with the same content keeps its compiled form and its epoch, so a worker compares one number.
+//!
+//! A published range is one entry of two lists, sorted by transport, address and first port. An entry
+//! for all addresses has no address in the list of external ports. Control refuses ranges that overlap
+//! at one address; should they overlap, the range with the last start before the port wins. The other
+//! list finds an entry by the container's address and port: what a published endpoint sends leaves by
+//! its published port, so that both directions are one connection.
+//!
+//! Each entry has a *generation*: the epoch since which it leads to its target. An entry that is
+//! removed and published again gets a new one, and has no connection of the former.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::address::Address;
+use crate::owner::OwnerId;
+use crate::policy::{Policy, Published};
+use crate::tuple::Transport;
+
+/// The first endpoint of a range: transport, address (none for all addresses), port.
+type Start = (Transport, Option<Address>, u16);
+
+/// A policy, compiled. Immutable.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    epoch: u64,
+    /// The last epoch that removed or changed an entry.
+    revoked_epoch: u64,
+    source: Policy,
+    /// The generation of each published entry.
+    generations: Vec<u64>,
+    /// Entries by the host's address and port.
+    by_external: Vec<(Start, u32)>,
+    /// Entries by the container's address and port.
+    by_internal: Vec<(Start, u32)>,
+    externals: Vec<Address>,
+    /// The SNAT addresses: IPv4, IPv6.
+    snat_addrs: [Option<Address>; 2],
+}
+
+/// Where a published port leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) address: Address,
+    pub(crate) port: u16,
+    pub(crate) owner: OwnerId,
+    pub(crate) is_allowed: bool,
+    /// The epoch of the policy since which it leads there.
+    pub(crate) generation: u64,
+}
+
+impl CompiledPolicy {
+    /// Compiles a policy that follows `previous`. Returns `previous` itself if nothing changed.
+    ///
+    /// The epoch is one more than that of `previous`. Policies that one [`Nat`](crate::Nat) gets must
+    /// all come from one chain of predecessors, or their epochs say nothing.
+    #[must_use]
+    pub fn compile(policy: Policy, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        match previous {
+            Some(previous) if previous.source == policy => Arc::clone(previous),
+            Some(previous) => Arc::new(Self::follow(policy, previous)),
+            None => Arc::new(Self::follow(policy, &Self::none())),
+        }
+    }
+
+    /// Translates nothing: the policy of a [`Nat`](crate::Nat) that was given none.
+    pub(crate) fn none() -> Self {
+        Self {
+            epoch: 0,
+            revoked_epoch: 0,
+            source: Policy::default(),
+            generations: Vec::new(),
+            by_external: Vec::new(),
+            by_internal: Vec::new(),
+            externals: Vec::new(),
+            snat_addrs: [None; 2],
+        }
+    }
+
+    fn follow(source: Policy, previous: &Self) -> Self {
+        let epoch = previous.epoch + 1;
+        let entries = &source.published;
+        let generation = |entry| previous.generation_of(entry).unwrap_or(epoch);
+        let generations = entries.iter().map(generation).collect();
+        let (mut by_external, mut by_internal) = (Vec::new(), Vec::new());
+        for (number, entry) in (0..).zip(entries) {
+            let (transport, first) = (entry.transport, *entry.ports.start());
+            by_external.push(((transport, entry.address.map(Address::from), first), number));
+            let internal = [entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6)];
+            for address in internal.into_iter().flatten() {
+                by_internal.push(((transport, Some(address.into()), entry.to_port), number));
+            }
+        }
+        by_external.sort_unstable();
+        by_internal.sort_unstable();
+        let snat_addrs = [source.external_v4.map(IpAddr::V4), source.external_v6.map(IpAddr::V6)];
+        let snat_addrs = snat_addrs.map(|address| address.map(Address::from));
+        let own = snat_addrs.into_iter().flatten();
+        let mut externals: Vec<_> =
+            source.host_addrs.iter().map(|ip| Address::from(*ip)).chain(own).collect();
+        externals.sort_unstable();
+        externals.dedup();
+        let mut compiled = Self {
+            epoch,
+            revoked_epoch: previous.revoked_epoch,
+            source,
+            generations,
+            by_external,
+            by_internal,
+            externals,
+            snat_addrs,
+        };
+        if previous.not_in(&compiled).next().is_some() {
+            compiled.revoked_epoch = epoch;
+        }
+        compiled
+    }
+
+    /// The number of this policy: greater than those of its predecessors.
+    #[inline]
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The policy that was compiled.
+    #[must_use]
+    pub const fn source(&self) -> &Policy {
+        &self.source
+    }
+
+    /// Connections that one owner may have.
+    pub(crate) const fn quota(&self) -> u32 {
+        self.source.quota
+    }
+
+    /// The SNAT address of a family.
+    #[inline]
+    pub(crate) fn external_for(&self, like: Address) -> Option<Address> {
+        self.snat_addrs[usize::from(!like.is_v4())]
+    }
+
+    /// The SNAT ports of all workers.
+    pub(crate) const fn ports(&self) -> &RangeInclusive<u16> {
+        &self.source.ports
+    }
+
+    pub(crate) fn is_external(&self, address: Address) -> bool {
+        self.externals.binary_search(&address).is_ok()
+    }
+
+    /// The container endpoint behind a published port.
+    pub(crate) fn target(
+        &self,
+        transport: Transport,
+        sender: Address,
+        external: Address,
+        port: u16,
+    ) -> Option<Target> {
+        let number = self.published(transport, external, port)?;
+        let entry = &self.source.published[number];
+        let ip = if external.is_v4() {
+            entry.to_v4.map(IpAddr::V4)
+        } else {
+            entry.to_v6.map(IpAddr::V6)
+        };
+        Some(Target {
+            address: ip?.into(),
+            port: entry.to_port.checked_add(port - entry.ports.start())?,
+            owner: entry.owner,
+            is_allowed: entry.allow_from.is_empty() || is_within(sender, &entry.allow_from),
+            generation: self.generations[number],
+        })
+    }
+
+    /// Whether a port of an external address is published, for either family.
+    pub(crate) fn is_published(&self, transport: Transport, external: Address, port: u16) -> bool {
+        self.published(transport, external, port).is_some()
+    }
+
+    /// The published port of an internal endpoint at an external address, with its generation.
+    pub(crate) fn published_as(
+        &self,
+        transport: Transport,
+        internal: (Address, u16),
+        external: Address,
+    ) -> Option<(u16, u64)> {
+        let wanted = (transport, Some(internal.0), internal.1);
+        let before =
+            &self.by_internal[..self.by_internal.partition_point(|(start, _)| *start <= wanted)];
+        let (nearest, _) =
+            *before.last().filter(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1))?;
+        // One entry for each host address at which the endpoint is published.
+        let alike = before.iter().rev().take_while(|(start, _)| *start == nearest);
+        alike.map(|&(_, number)| number as usize).find_map(|number| {
+            let entry = &self.source.published[number];
+            let port = entry.ports.start().checked_add(internal.1.checked_sub(entry.to_port)?)?;
+            let is_here = entry.address.is_none_or(|address| Address::from(address) == external);
+            (is_here && entry.ports.contains(&port)).then_some((port, self.generations[number]))
+        })
+    }
+
+    /// Whether an internal endpoint is published at any external address.
+    pub(crate) fn is_source(&self, transport: Transport, internal: (Address, u16)) -> bool {
+        let wanted = (transport, Some(internal.0), internal.1);
+        let before =
+            &self.by_internal[..self.by_internal.partition_point(|(start, _)| *start <= wanted)];
+        let of_it =
+            before.iter().rev().take_while(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1));
+        of_it.map(|&(_, number)| &self.source.published[number as usize]).any(|entry| {
+            internal
+                .1
+                .checked_sub(entry.to_port)
+                .is_some_and(|at| usize::from(at) < entry.ports.len())
+        })
+    }
+
+    /// Entries that a later policy removed or changed.
+    pub(crate) fn revoked_by<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a Published> {
+        let is_any = later.revoked_epoch > self.epoch;
+        is_any.then(|| self.not_in(later)).into_iter().flatten()
+    }
+
+    fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Published> {
+        let is_in = |number: usize, entry: &Published| {
+            other.starting_as(entry).is_some_and(|found| {
+                other.source.published[found] == *entry
+                    && other.generations[found] == self.generations[number]
+            })
+        };
+        let entries = self.source.published.iter().enumerate();
+        entries.filter(move |(number, entry)| !is_in(*number, entry)).map(|(_, entry)| entry)
+    }
+
+    /// The generation of the entry that starts at the same port and leads to the same target.
+    fn generation_of(&self, entry: &Published) -> Option<u64> {
+        let number = self.starting_as(entry)?;
+        let known = &self.source.published[number];
+        let is_alike = (known.owner, known.to_port) == (entry.owner, entry.to_port)
+            && is_same_or_new(known.to_v4, entry.to_v4)
+            && is_same_or_new(known.to_v6, entry.to_v6);
+        is_alike.then_some(self.generations[number])
+    }
+
+    /// The entry with the same transport, address and first port.
+    fn starting_as(&self, entry: &Published) -> Option<usize> {
+        let start = (entry.transport, entry.address.map(Address::from), *entry.ports.start());
+        let idx = self.by_external.partition_point(|(other, _)| *other < start);
+        let (found, number) = self.by_external.get(idx)?;
+        (*found == start).then_some(*number as usize)
+    }
+
+    fn published(&self, transport: Transport, external: Address, port: u16) -> Option<usize> {
+        let within = |number: &usize| self.source.published[*number].ports.contains(&port);
+        let here = latest(&self.by_external, (transport, Some(external), port)).filter(within);
+        let anywhere = || latest(&self.by_external, (transport, None, port)).filter(within);
+        here.or_else(|| anywhere().filter(|_| self.is_external(external)))
+    }
+}
+
+impl PartialEq for CompiledPolicy {
+    /// Policies of one chain with the same epoch are one policy.
+    fn eq(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+    }
+}
+
+impl Eq for CompiledPolicy {}
+
+/// The last entry of a transport and address that starts at this port or before.
+fn latest(sorted: &[(Start, u32)], wanted: Start) -> Option<usize> {
+    let after = sorted.partition_point(|(start, _)| *start <= wanted);
+    let ((transport, address, _), number) = sorted.get(after.checked_sub(1)?)?;
+    (*transport == wanted.0 && *address == wanted.1).then_some(*number as usize)
+}
+
+/// Whether a container kept its address, lost it, or got its first.
+fn is_same_or_new<T: PartialEq>(before: Option<T>, now: Option<T>) -> bool {
+    before.is_none() || now.is_none() || before == now
+}
+
+/// Whether one of the prefixes contains an address.
+fn is_within(address: Address, prefixes: &[(IpAddr, u8)]) -> bool {
+    prefixes.iter().any(|&(prefix, len)| {
+        let prefix = Address::from(prefix);
+        if prefix.is_v4() != address.is_v4() {
+            return false;
+        }
+        let len = u32::from(len) + if prefix.is_v4() { 96 } else { 0 };
+        let wide = |a: Address| u128::from(a.high) << 64 | u128::from(a.low);
+        let differ = wide(prefix) ^ wide(address);
+        len == 0 || differ >> 128u32.saturating_sub(len) == 0
+    })
+}
+
+#[cfg(test)]
+mod tests;

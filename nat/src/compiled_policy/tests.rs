@@ -1,0 +1,66 @@
+use super::*;
+
+fn published(port: u16, to_port: u16) -> Published {
+    Published {
+        transport: Transport::Udp,
+        address: None,
+        ports: port..=port,
+        to_v4: Some([10, 99, 0, 2].into()),
+        to_v6: None,
+        to_port,
+        owner: OwnerId(1),
+        allow_from: Vec::new(),
+    }
+}
+
+fn policy(published: Vec<Published>) -> Policy {
+    let host = [192, 0, 2, 1].into();
+    Policy {
+        external_v4: Some(host),
+        host_addrs: vec![host.into()],
+        published,
+        ..Policy::default()
+    }
+}
+
+fn compile(published: Vec<Published>, previous: &Arc<CompiledPolicy>) -> Arc<CompiledPolicy> {
+    CompiledPolicy::compile(policy(published), Some(previous))
+}
+
+fn generation(policy: &CompiledPolicy, port: u16) -> Option<u64> {
+    let [remote, host] = [[198, 51, 100, 7], [192, 0, 2, 1]].map(|ip| IpAddr::from(ip).into());
+    policy.target(Transport::Udp, remote, host, port).map(|target| target.generation)
+}
+
+#[test]
+fn a_policy_that_stays_keeps_its_epoch() {
+    let first = CompiledPolicy::compile(policy(vec![published(53, 53)]), None);
+    let again = compile(vec![published(53, 53)], &first);
+    assert!(Arc::ptr_eq(&first, &again));
+    assert_eq!((first.epoch(), compile(Vec::new(), &first).epoch()), (1, 2));
+}
+
+#[test]
+fn an_entry_keeps_its_generation_while_it_leads_to_its_target() {
+    let first = CompiledPolicy::compile(policy(vec![published(53, 53)]), None);
+    let more = compile(vec![published(54, 54), published(53, 53)], &first);
+    assert_eq!((generation(&more, 53), generation(&more, 54)), (Some(1), Some(2)));
+    assert_eq!(first.revoked_by(&more).count(), 0);
+    let narrowed = Published { allow_from: vec![([10, 0, 0, 0].into(), 8)], ..published(53, 53) };
+    let narrowed = compile(vec![narrowed], &more);
+    assert_eq!(generation(&narrowed, 53), Some(1), "connections of those still allowed go on");
+    assert_eq!(more.revoked_by(&narrowed).count(), 2);
+    let elsewhere = compile(vec![published(53, 5353)], &narrowed);
+    assert_eq!(generation(&elsewhere, 53), Some(4));
+}
+
+/// A worker may skip policies. It still learns that an entry was gone for a while.
+#[test]
+fn an_entry_that_comes_back_is_another_one() {
+    let first = CompiledPolicy::compile(policy(vec![published(53, 53), published(54, 54)]), None);
+    let without = compile(vec![published(54, 54)], &first);
+    let back = compile(vec![published(53, 53), published(54, 54)], &without);
+    assert_eq!((generation(&back, 53), generation(&back, 54)), (Some(3), Some(1)));
+    let revoked: Vec<_> = first.revoked_by(&back).map(|entry| *entry.ports.start()).collect();
+    assert_eq!(revoked, [53]);
+}
