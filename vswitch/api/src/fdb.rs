@@ -12,7 +12,7 @@ pub struct FdbEntry {
     /// VLAN id; 0 for untagged.
     pub vlan: u16,
     /// MAC address.
-    #[cfg_attr(test, schemars(with = "crate::openapi::Mac"))]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: MacAddr,
     /// Name of the attachment, or of the bridge for the host's port.
     pub port: String,
@@ -28,7 +28,7 @@ pub struct FdbEntry {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EntryKey {
     /// MAC address, unicast.
-    #[cfg_attr(test, schemars(with = "crate::openapi::Mac"))]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: MacAddr,
     /// Name of the network; the first one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -45,7 +45,7 @@ pub struct NetworkDetail {
     #[serde(flatten)]
     pub network: Network,
     /// MAC address of the host's port.
-    #[cfg_attr(test, schemars(with = "crate::openapi::Mac"))]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub gateway_mac: MacAddr,
     /// Seconds until a learnt MAC address ages out.
     pub ageing_s: u64,
@@ -66,7 +66,7 @@ pub struct Member {
     /// Name of the attachment.
     pub name: String,
     /// MAC address.
-    #[cfg_attr(test, schemars(with = "crate::openapi::Mac"))]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: MacAddr,
     /// IPv4 addresses.
     pub ipv4: Vec<Ipv4Addr>,

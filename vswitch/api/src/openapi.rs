@@ -13,9 +13,6 @@ use crate::publish::{PortSpec, Prefix};
 use crate::{conntrack, error, fdb, limits, network, port, port_settings, publish, routes};
 use crate::{stats, status};
 
-/// The schema of [`wire::MacAddr`], which another crate defines.
-pub(crate) struct Mac;
-
 macro_rules! texts {
     ($($name:ty = $schema:literal, $pattern:literal;)*) => {$(
         impl JsonSchema for $name {
@@ -35,7 +32,6 @@ macro_rules! texts {
 }
 
 texts! {
-    Mac = "MAC address", "^([0-9a-f]{2}:){5}[0-9a-f]{2}$";
     PortSpec = "[ADDRESS:]HOST[-HOST]:CONTAINER[-CONTAINER]/PROTOCOL",
         r"^(([0-9.]+|\[[0-9a-fA-F:.]+\]):)?([0-9-]*:)?[0-9]+(-[0-9]+)?(/(tcp|udp|sctp))?$";
     Prefix = "ADDRESS or SUBNET", "^[0-9a-fA-F.:]+(/[0-9]+)?$";

@@ -71,7 +71,7 @@ pub struct AttachRequest {
     pub ipv6: Option<Ipv6Addr>,
     /// A fixed unicast MAC address, `aa:bb:cc:dd:ee:ff`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Option<crate::openapi::Mac>"))]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub mac: Option<MacAddr>,
     /// Name of the interface in the namespace; `eth0`, or the next free number, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,7 +112,7 @@ pub struct Port {
     /// Name of the interface in the namespace.
     pub ifname: String,
     /// MAC address of the interface.
-    #[cfg_attr(test, schemars(with = "crate::openapi::Mac"))]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub mac: MacAddr,
     /// IPv4 addresses.
     pub ipv4: Vec<Ipv4Addr>,
