@@ -20,5 +20,5 @@ pub(crate) const DOWN_SAY_EVERY: Duration = Duration::from_secs(5);
 /// How often `down` looks whether the socket is gone.
 pub(crate) const DOWN_POLL: Duration = Duration::from_millis(20);
 
-/// Longest DNS label (RFC 1123).
-pub(crate) const LABEL_BYTES_MAX: usize = 63;
+/// Longest name of an attachment.
+pub(crate) const NAME_BYTES_MAX: usize = 128;

@@ -10,7 +10,7 @@ use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
 use wire::mac::ParseMacError;
 
-use crate::limits::LABEL_BYTES_MAX;
+use crate::limits::NAME_BYTES_MAX;
 
 /// A unicast MAC address.
 pub(crate) fn mac(text: &str) -> Result<MacAddr, String> {
@@ -63,19 +63,29 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|error| error.to_string())
 }
 
-/// The name of an attachment: a DNS label (RFC 1123), since it becomes a host name.
-pub(crate) fn label(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > LABEL_BYTES_MAX {
-        return Err(format!("a name has 1 to {LABEL_BYTES_MAX} characters, not {}", text.len()));
+/// The name of an attachment, in the alphabet of container runtimes.
+pub(crate) fn attachment(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > NAME_BYTES_MAX {
+        return Err(format!("a name has 1 to {NAME_BYTES_MAX} characters, not {}", text.len()));
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if let Some(wrong) = text.chars().find(|c| !allowed(*c)) {
-        return Err(format!("{wrong:?} cannot be in a name: letters, digits and '-' can"));
+        return Err(format!(
+            "{wrong:?} cannot be in a name: letters, digits, '_', '.' and '-' can"
+        ));
     }
-    if text.starts_with('-') || text.ends_with('-') {
-        return Err("a name begins and ends with a letter or a digit".to_owned());
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err("a name begins with a letter or a digit".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A label: `KEY=VALUE`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("not a label, such as app=shop".to_owned()),
+    }
 }
 
 /// A name to look up; the daemon knows whether it exists.

@@ -276,6 +276,9 @@ fn rows() -> Vec<Row> {
         "control" {
             STATICS_MAX, "addresses", "a static entry is refused", Refusals;
             PUBLICATIONS_MAX, "publications", "a further one of the attachment is refused", Refusals;
+            ALIASES_MAX, "names", "the attach is refused", Refusals;
+            LABELS_MAX, "labels", "the attach is refused", Refusals;
+            LABELS_BYTES_MAX, "bytes", "the attach is refused", Never;
             ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
             CONNECTIONS_PER_CONTAINER, "connections", "a further one of the container is refused", Drops(DropReason::NatQuota);
             PORT_ALLOC_TRIES_MAX, "places", "the publication is refused", Refusals;

@@ -1,6 +1,5 @@
 //! `vswitch attach`: plug a network namespace into the switch.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
@@ -26,8 +25,8 @@ pub(crate) struct AttachArgs {
     /// The namespace: of a process id, at a path, or a name of `ip netns`
     #[arg(long, value_name = "PID|PATH|NAME", value_parser = value::netns)]
     netns: NetnsRef,
-    /// Name of the attachment: a DNS label, unique on this switch
-    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    /// Name of the attachment, unique in its network
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: String,
     /// The network to join [default: the first one]
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
@@ -40,7 +39,7 @@ pub(crate) struct AttachArgs {
     settings: PortSettingsArgs,
 }
 
-/// What can be fixed instead of being handed out.
+/// Addresses and names of the endpoint
 #[derive(Debug, Default, Args)]
 pub(crate) struct AddressArgs {
     /// A fixed IPv4 address of the network's subnet
@@ -55,6 +54,12 @@ pub(crate) struct AddressArgs {
     /// Name of the interface inside [default: eth0, or the next free number]
     #[arg(long, value_name = "IFNAME")]
     ifname: Option<IfName>,
+    /// A further name in the network
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
+    alias: Vec<String>,
+    /// A label, which is stored and shown
+    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
+    label: Vec<(String, String)>,
 }
 
 const EXAMPLES: &str = "\
@@ -69,12 +74,13 @@ Examples:
 Give it back with `vswitch detach NAME`; a namespace that ends is detached by itself.";
 
 impl AddressArgs {
-    /// Whether nothing is fixed.
+    /// Whether no option was given.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ip.is_none() && self.ip6.is_none() && self.mac.is_none() && self.ifname.is_none()
+        let no_address = self.ip.is_none() && self.ip6.is_none() && self.mac.is_none();
+        no_address && self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty()
     }
 
-    /// The request for an attachment with what is fixed; nothing else is said of it.
+    /// An attach request with these addresses and names.
     pub(crate) fn request(
         self,
         name: String,
@@ -91,8 +97,8 @@ impl AddressArgs {
             ifname: self.ifname.map(|ifname| ifname.to_string()),
             settings: SettingsChange::default(),
             publish: Vec::new(),
-            aliases: Vec::new(),
-            labels: BTreeMap::new(),
+            aliases: self.alias,
+            labels: self.label.into_iter().collect(),
         }
     }
 }

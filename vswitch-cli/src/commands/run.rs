@@ -30,7 +30,7 @@ use crate::value::{self, NetworkMode};
 #[command(override_usage = "vswitch run [OPTIONS] --name <NAME> -- <CMD>...")]
 pub(crate) struct RunArgs {
     /// Name of the attachment; needed on a network of the switch
-    #[arg(long, value_name = "NAME", value_parser = value::label)]
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: Option<String>,
     /// A network of the switch [default: the first one], or another kind of network
     #[arg(long, value_name = "NETWORK|host|container:NAME|none")]
@@ -73,7 +73,7 @@ impl RunArgs {
             }
             Some(other) if !self.address.is_empty() => {
                 return Err(Failure::usage(format!(
-                    "--ip, --ip6, --mac and --ifname need a network of the switch, not {other}"
+                    "addresses and names need a network of the switch, not {other}"
                 )));
             }
             Some(other) if !self.publish.is_empty() => {
@@ -83,7 +83,7 @@ impl RunArgs {
             }
             Some(other) if !settings.is_empty() => {
                 return Err(Failure::usage(format!(
-                    "what a port may do needs a network of the switch, not {other}"
+                    "port settings need a network of the switch, not {other}"
                 )));
             }
             Some(NetworkMode::Host) => Mode::Host,

@@ -34,14 +34,18 @@ fn a_namespace_is_a_pid_a_path_or_a_name() {
 }
 
 #[test]
-fn names_are_dns_labels() {
-    assert_eq!(label("web-1"), Ok("web-1".into()));
-    for refused in ["", "-web", "web-", "we b", "a.b", "a/b", "ä", &"a".repeat(64)] {
-        assert!(label(refused).is_err(), "{refused}");
+fn names_are_those_of_runtimes() {
+    for accepted in ["web-1", "Web_1.v2", "web-"] {
+        assert_eq!(attachment(accepted), Ok(accepted.into()));
     }
-    assert!(label(&"a".repeat(63)).is_ok());
+    for refused in ["", "-web", ".web", "we b", "a/b", "ä", &"a".repeat(129)] {
+        assert!(attachment(refused).is_err(), "{refused}");
+    }
+    assert!(attachment(&"a".repeat(128)).is_ok());
     assert_eq!(name("any thing/at all"), Ok("any thing/at all".into()));
     assert!(name("").is_err());
+    assert_eq!(key_value("app=a=b"), Ok(("app".into(), "a=b".into())));
+    assert!(key_value("app").is_err() && key_value("=x").is_err());
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub enum NetnsRef {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AttachRequest {
-    /// Unique name of the attachment, a DNS label (RFC 1123), up to 63 characters.
+    /// Name of the attachment, unique in its network: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters.
     pub name: String,
     /// Namespace that gets the interface.
     pub netns: NetnsRef,

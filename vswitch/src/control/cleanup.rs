@@ -1,7 +1,7 @@
-//! What a switch left on the host when it was killed, taken away without a switch: `down` after a crash.
+//! `down` after a crash: removes from the host the parts of a switch that was killed.
 //!
-//! The state directory says whose it was. It is locked meanwhile, so that a daemon that lives is left alone, and
-//! one that starts waits for nothing: it is refused. The document stays, as after any `down`.
+//! The state directory names them. Its lock protects a daemon that lives, and refuses one that starts
+//! meanwhile. The document stays, as after any `down`.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -11,22 +11,22 @@ use std::thread;
 use std::time::Duration;
 
 use super::limits::DEVICE_REMOVAL_MAX;
-use super::store::{Store, StoreError};
+use super::store::{Document, Store, StoreError};
 use crate::host::nft;
 use crate::host::uplink;
 
 const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
 
-/// Why something may still be there.
+/// Why parts may be left on the host.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanupError {
-    /// The state directory, or the document in it.
+    /// The state directory or its document fails.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The host refuses.
     #[error("{0}")]
     Host(String),
-    /// The socket's file.
+    /// The file of the socket cannot be removed.
     #[error("cannot remove {path}: {source}")]
     Socket {
         /// Its path.
@@ -36,19 +36,18 @@ pub enum CleanupError {
     },
 }
 
-/// Clears away what the switch of this state directory and socket left when it was killed. Gives what that was, in
-/// words; nothing if there was nothing. To be called in the network namespace of the switch.
+/// Removes the host's parts of the killed switch with this state directory and socket. Gives their descriptions.
+/// The caller is in the network namespace of the switch.
 ///
 /// # Errors
-/// See [`CleanupError`]: a daemon lives, or the host refuses. What can be cleared is, all the same.
+/// [`CleanupError`]: a daemon lives, or the host refuses. All other parts are removed even then.
 pub fn clean_up_after_crash(state_dir: &Path, socket: &Path) -> Result<Vec<String>, CleanupError> {
     let mut removed = Vec::new();
     if state_dir.is_dir() {
         let store = Store::open(state_dir)?;
         let settings = uplink::restore_settings(state_dir);
         let document = store.load()?;
-        let networks = document.into_iter().flat_map(|document| document.networks);
-        let bridges: Vec<String> = networks.map(|network| network.name).collect();
+        let bridges: Vec<String> = document.iter().flat_map(Document::network_names).collect();
         wait_for_device_removal(&bridges);
         let tables = nft::remove_orphans(&bridges);
         let (ports, is_forwarding) =
@@ -68,7 +67,7 @@ pub fn clean_up_after_crash(state_dir: &Path, socket: &Path) -> Result<Vec<Strin
     Ok(removed)
 }
 
-/// The kernel takes a daemon's devices down some moments after its death.
+/// Waits for the kernel, which removes a daemon's devices some time after its death.
 fn wait_for_device_removal(bridges: &[String]) {
     let mut waited = Duration::ZERO;
     let devices: Vec<String> = bridges.iter().flat_map(|it| uplink::devices(it)).collect();
@@ -78,7 +77,7 @@ fn wait_for_device_removal(bridges: &[String]) {
     }
 }
 
-/// Removes the socket's file if nobody serves it; says whether it did.
+/// Removes the socket's file unless a daemon serves it; says whether it did.
 fn remove_stale_socket(socket: &Path) -> Result<bool, CleanupError> {
     let is_socket = socket.symlink_metadata().is_ok_and(|it| it.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;

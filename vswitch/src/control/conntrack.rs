@@ -8,48 +8,43 @@ use vswitch_api::conntrack::{Connection, ConnectionFilter, ConnectionProtocol, F
 
 use super::Control;
 use super::error::ControlError;
+use super::model::EndpointKey;
 
-/// The names in rows.
-#[derive(Debug)]
-struct Names {
-    network: String,
-    /// Attachments by the owners of their connections, without those that are being detached.
-    by_owner: HashMap<nat::OwnerId, String>,
-}
+/// Endpoints by the owners of their connections, without those that are being detached.
+type Endpoints = HashMap<nat::OwnerId, EndpointKey>;
 
 impl Control {
     /// All translated connections.
     pub(crate) async fn connections(&self) -> Result<Vec<Connection>, ControlError> {
         let rows = self.0.dataplane.conntrack().await?;
-        let names = self.names();
-        Ok(rows.iter().map(|row| connection(row, &names)).collect())
+        let endpoints = self.owners();
+        Ok(rows.iter().map(|row| connection(row, &endpoints)).collect())
     }
 
     /// Deletes connections.
     pub(crate) async fn flush(&self, filter: ConnectionFilter) -> Result<Flushed, ControlError> {
-        let (names, shown) = (Arc::new(self.names()), filter.clone());
-        let picks = move |row: &nat::Row| filter.matches(&connection(row, &names));
+        let (endpoints, shown) = (Arc::new(self.owners()), filter.clone());
+        let picks = move |row: &nat::Row| filter.matches(&connection(row, &endpoints));
         let connections = self.0.dataplane.conntrack_flush(picks).await?;
         tracing::info!(filter = ?shown, connections, "connections deleted");
         Ok(Flushed { connections })
     }
 
-    fn names(&self) -> Names {
+    fn owners(&self) -> Endpoints {
         let model = self.0.model();
         let ports = model.active().map(|(port, _)| &port.lease);
-        let by_owner =
-            ports.map(|lease| (nat::OwnerId(lease.slot.get() as u32), lease.name.to_string()));
-        Names { network: model.network.name.to_string(), by_owner: by_owner.collect() }
+        ports.map(|lease| (nat::OwnerId(lease.slot.get() as u32), lease.key())).collect()
     }
 }
 
-fn connection(row: &nat::Row, names: &Names) -> Connection {
+fn connection(row: &nat::Row, endpoints: &Endpoints) -> Connection {
+    let owner = endpoints.get(&row.owner);
     let [bytes, reply_bytes] = row.bytes;
     let [frames, reply_frames] = row.frames;
     Connection {
         protocol: protocol(&row.original),
-        network: names.network.clone(),
-        container: names.by_owner.get(&row.owner).cloned().unwrap_or_default(),
+        network: owner.map(|key| key.network.to_string()).unwrap_or_default(),
+        container: owner.map(|key| key.name.to_string()).unwrap_or_default(),
         original: tuple(row.original),
         translated: tuple(row.reply.reversed()),
         state: row.state.name().into(),
@@ -103,9 +98,10 @@ mod tests {
             bytes: [840, 84],
             frames: [10, 1],
         };
-        let by_owner = HashMap::from([(nat::OwnerId(2), "a".to_owned())]);
-        let shown = connection(&row, &Names { network: "br0".to_owned(), by_owner });
-        assert_eq!((shown.protocol.name(), shown.container.as_str()), ("icmp", "a"));
+        let key = EndpointKey { name: "a".parse().unwrap(), network: "br0".parse().unwrap() };
+        let shown = connection(&row, &Endpoints::from([(nat::OwnerId(2), key)]));
+        assert_eq!(shown.protocol, ConnectionProtocol::Icmp);
+        assert_eq!((shown.network.as_str(), shown.container.as_str()), ("br0", "a"));
         assert_eq!(shown.original.src.to_string(), "10.99.0.2:7");
         assert_eq!(shown.translated.src.to_string(), "192.0.2.1:20000");
         assert_eq!(shown.translated.dst.to_string(), "198.51.100.2:20000");

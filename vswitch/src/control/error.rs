@@ -9,7 +9,7 @@ use vswitch_api::publish::PortSpec;
 use wire::MacAddr;
 
 use super::ipam::PoolError;
-use super::limits::{ALLOW_FROM_MAX, PUBLICATIONS_MAX};
+use super::limits::{ALIASES_MAX, ALLOW_FROM_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX};
 use super::name::NameError;
 use super::store::StoreError;
 use crate::config::ValueError;
@@ -34,6 +34,29 @@ pub enum ControlError {
     /// No such network.
     #[error("there is no network named {0}")]
     UnknownNetwork(String),
+    /// A network has the name.
+    #[error("there is already a network named {0}")]
+    NetworkExists(String),
+    /// A network with endpoints cannot be removed.
+    #[error("network {0} is in use by {1}; detach it first")]
+    NetworkInUse(String, String),
+    /// Endpoints of several networks have the name.
+    #[error("{0} is attached to several networks; name the network")]
+    AmbiguousName(String),
+    /// The address is not reserved.
+    #[error("network {network} has no reservation of {address}")]
+    NotReserved {
+        /// Name of the network.
+        network: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Too many aliases.
+    #[error("{0} would have more than {ALIASES_MAX} aliases")]
+    AliasesMax(String),
+    /// Too many labels, or too long ones.
+    #[error("{0} would have more than {LABELS_MAX} labels, or {LABELS_BYTES_MAX} bytes of them")]
+    LabelsMax(String),
     /// It is being attached or detached at this moment.
     #[error("{0} is being {1}")]
     Busy(String, &'static str),

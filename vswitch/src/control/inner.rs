@@ -1,5 +1,7 @@
-//! What all operations of control share.
+//! State that all operations of control share.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,11 +11,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::ControlError;
 use super::limits::DETACH_WAIT_MAX;
-use super::model::{AttachSpec, Lease, Model, Owner};
-use super::name::Name;
-use super::port::blocking;
-use super::store::{Document, NetworkRecord, StaticRecord, Store, StoreError, VERSION};
-use super::uplink::HostPublisher;
+use super::model::{AttachSpec, EndpointKey, Lease, Model, NetworkName};
+use super::published_ports::HostPublisher;
+use super::random::random;
+use super::store::{Store, StoreError};
+use super::task::blocking;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
 use crate::host::Neighbours;
@@ -27,24 +29,25 @@ mod tests;
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) dataplane: Dataplane,
-    pub(super) neighbours: Neighbours,
+    /// The host's neighbour table, by network.
+    pub(super) neighbours: BTreeMap<NetworkName, Neighbours>,
     pub(super) boot_id: String,
     pub(super) started: Instant,
     pub(super) shutdown: Notify,
     pub(super) ending: AtomicBool,
-    /// What was refused since a limit was hit.
+    /// Refusals by limit.
     pub(super) refusals: Refusals,
-    /// What the host does for the way out.
+    /// The host's side of the uplink.
     pub(super) publisher: tokio::sync::Mutex<HostPublisher>,
     model: Mutex<Model>,
-    /// Rung when a port is forgotten.
+    /// Notified when an endpoint is removed.
     detached: Notify,
-    /// How often somebody has asked for the document to be written.
+    /// Number of requests to write the document.
     save_requests: AtomicU64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
 }
 
-/// The store, and which of the requests to write have been met.
+/// The store, and the number of the last request that it has met.
 struct Writer {
     store: Store,
     saved_requests: u64,
@@ -60,7 +63,7 @@ impl Inner {
     pub(super) fn new(
         config: Config,
         dataplane: Dataplane,
-        neighbours: Neighbours,
+        neighbours: BTreeMap<NetworkName, Neighbours>,
         boot_id: String,
         model: Model,
         store: Store,
@@ -82,7 +85,7 @@ impl Inner {
         }
     }
 
-    /// The desired state. Not to be held across an await.
+    /// The desired state. Callers do not hold it across an await.
     pub(super) fn model(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,55 +95,59 @@ impl Inner {
         if self.ending.load(Ordering::Relaxed) { Err(ControlError::Ending) } else { Ok(()) }
     }
 
-    /// Sets aside what a port needs. If a port of that name is on its way out, waits for its end:
-    /// users no longer see it, and it holds the addresses that its successor may ask for.
+    /// Reserves what an endpoint needs. Waits while an endpoint of that name is detached, since it has the
+    /// addresses that its successor may ask for.
     pub(super) async fn reserve(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {
         let attempt = || {
             self.check_not_ending()?;
-            let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
             self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
         retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
     }
 
-    /// Forgets a port.
-    pub(super) fn forget(&self, name: &Name) {
-        self.model().remove(name, self.started.elapsed());
+    /// Removes an endpoint from the model.
+    pub(super) fn forget(&self, key: &EndpointKey) {
+        self.model().remove(key, self.started.elapsed());
         self.detached.notify_waiters();
     }
 
-    /// Shows a port to the datapath, or hides it.
-    pub(super) fn commit_port(&self, name: &Name, in_snapshot: bool) {
+    /// Shows an endpoint to the datapath, or hides it.
+    pub(super) fn commit_port(&self, key: &EndpointKey, in_snapshot: bool) {
         let mut model = self.model();
-        model.set_in_snapshot(name, in_snapshot);
-        // Under the lock, so that snapshots are published in the order of the changes.
-        self.dataplane.publish(model.snapshot());
+        model.set_in_snapshot(key, in_snapshot);
+        self.publish_snapshot(&mut model);
     }
 
-    /// Publishes the state as it is.
+    /// Publishes the state as a snapshot.
     pub(super) fn commit_snapshot(&self) {
-        let model = self.model();
+        self.publish_snapshot(&mut self.model());
+    }
+
+    /// Under the model's lock, so that snapshots are published in the order of the changes.
+    fn publish_snapshot(&self, model: &mut Model) {
         self.dataplane.publish(model.snapshot());
     }
 
-    /// Brings the host's neighbour table in line with what the model says of a port.
+    /// Brings the host's neighbour entries of an endpoint in line with the model.
     pub(super) async fn install_host_neighbours(&self, lease: &Lease) {
-        let known = self.model().host_neighbours(&lease.name);
+        let known = self.model().host_neighbours(&lease.key());
+        self.set_host_neighbours(lease, &known).await;
+    }
+
+    /// Removes an endpoint's entries from the host's neighbour table.
+    pub(super) async fn remove_host_neighbours(&self, lease: &Lease) {
+        self.set_host_neighbours(lease, &[]).await;
+    }
+
+    async fn set_host_neighbours(&self, lease: &Lease, known: &[Option<IpAddr>]) {
+        let Some(neighbours) = self.neighbours.get(&lease.network) else { return };
         for address in [lease.ipv4.into(), lease.ipv6.into()] {
             let mac = known.contains(&Some(address)).then_some(lease.mac);
-            self.neighbours.set(address, mac).await;
+            neighbours.set(address, mac).await;
         }
     }
 
-    /// Takes a port's addresses out of the host's neighbour table.
-    pub(super) async fn remove_host_neighbours(&self, lease: &Lease) {
-        for address in [lease.ipv4.into(), lease.ipv6.into()] {
-            self.neighbours.set(address, None).await;
-        }
-    }
-
-    /// Writes the document with the changes made so far. Those who ask while another document is
-    /// being written share the next one.
+    /// Writes the document with all changes so far. Requests during a write share the next one.
     pub(super) async fn save(&self) -> Result<(), ControlError> {
         let request = self.save_requests.fetch_add(1, Ordering::Relaxed) + 1;
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
@@ -148,7 +155,7 @@ impl Inner {
             return Ok(());
         }
         let covered = self.save_requests.load(Ordering::Relaxed);
-        let document = document(&self.model());
+        let document = self.model().document();
         let written = blocking(move || {
             writer.store.save(&document)?;
             writer.saved_requests = covered;
@@ -158,7 +165,7 @@ impl Inner {
     }
 }
 
-/// Attempts again, whenever a port is forgotten, what fails since one is on its way out.
+/// Repeats an attempt that fails with [`ControlError::Busy`], whenever an endpoint is removed.
 async fn retry_while_busy<T>(
     detached: &Notify,
     within: Duration,
@@ -175,35 +182,5 @@ async fn retry_while_busy<T>(
         if timeout_at(deadline, ended).await.is_err() {
             return Err(busy);
         }
-    }
-}
-
-/// What is to survive a restart.
-fn document(model: &Model) -> Document {
-    let network = &model.network;
-    let (next_ipv4, next_ipv6) = model.next_addresses();
-    let record = NetworkRecord {
-        name: network.name.to_string(),
-        subnet: network.subnet,
-        subnet6: network.subnet6,
-        gateway_mac: network.gateway_mac,
-        next_ipv4,
-        next_ipv6,
-        host_settings: network.host_settings.clone(),
-    };
-    let statics = model.statics().map(|(&(mac, vlan), owner)| StaticRecord {
-        network: record.name.clone(),
-        mac,
-        vlan,
-        port: match owner {
-            Owner::Host => None,
-            Owner::Port(name) => Some(name.clone()),
-        },
-    });
-    Document {
-        version: VERSION,
-        statics: statics.collect(),
-        attachments: model.attachments(),
-        networks: vec![record],
     }
 }

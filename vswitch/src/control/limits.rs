@@ -11,6 +11,15 @@ pub(crate) const PUBLICATIONS_MAX: usize = 256;
 /// Prefixes that one publication may be open to.
 pub(crate) const ALLOW_FROM_MAX: usize = 64;
 
+/// Aliases that one endpoint may have.
+pub(crate) const ALIASES_MAX: usize = 64;
+
+/// Labels that one endpoint may have.
+pub(crate) const LABELS_MAX: usize = 128;
+
+/// Bytes that keys and values of an endpoint's labels may have together.
+pub(crate) const LABELS_BYTES_MAX: usize = 16 << 10;
+
 /// Connections that one container may have, of all that are translated.
 pub(crate) const CONNECTIONS_PER_CONTAINER: u32 = 1 << 18;
 

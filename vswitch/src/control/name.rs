@@ -1,4 +1,4 @@
-//! Names of attachments.
+//! Names and aliases of endpoints, in the alphabet of container runtimes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,28 +8,36 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// Longest name (RFC 1035 section 2.3.4).
-const LEN_MAX: usize = 63;
+/// Longest name in bytes: twice the 64 of Docker's ids.
+const LEN_MAX: usize = 128;
 
-/// The name of an attachment: a DNS label (RFC 1123 section 2.1), in lower case, since DNS does not
-/// tell the cases apart.
+/// Longest label that a DNS question can carry (RFC 1035 section 2.3.4).
+const DNS_LABEL_MAX: usize = 63;
+
+/// The name of an endpoint: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 bytes. Cases differ, as in Docker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Name(String);
 
-/// A text that is no name.
+/// A text that cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} cannot be a name: {reason}")]
 pub struct NameError {
     /// The text.
     pub text: String,
-    /// What is wrong with it.
+    /// The rule that it breaks.
     pub reason: &'static str,
 }
 
 impl Name {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name in lower case, as DNS compares it; nothing if a label is too long for a question.
+    pub(crate) fn dns_name(&self) -> Option<String> {
+        let fits = |label: &str| (1..=DNS_LABEL_MAX).contains(&label.len());
+        self.0.split('.').all(fits).then(|| self.0.to_ascii_lowercase())
     }
 }
 
@@ -43,22 +51,21 @@ impl FromStr for Name {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let name = text.to_ascii_lowercase();
-        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let reason = if name.is_empty() {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        let reason = if text.is_empty() {
             Some("it is empty")
-        } else if name.len() > LEN_MAX {
-            Some("it is longer than 63 characters")
-        } else if !name.bytes().all(known) {
-            Some("it may have letters, digits and hyphens only")
-        } else if name.starts_with('-') || name.ends_with('-') {
-            Some("it begins or ends with a hyphen")
+        } else if text.len() > LEN_MAX {
+            Some("it is longer than 128 characters")
+        } else if !text.bytes().all(known) {
+            Some("it may have letters, digits, `_`, `.` and `-` only")
+        } else if !text.as_bytes()[0].is_ascii_alphanumeric() {
+            Some("it must begin with a letter or a digit")
         } else {
             None
         };
         match reason {
             Some(reason) => Err(NameError { text: text.to_owned(), reason }),
-            None => Ok(Self(name)),
+            None => Ok(Self(text.to_owned())),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Changes as plans: a list of steps, made before anything is touched.
+//! Plans: lists of steps that are made before a change begins.
 //!
-//! [`execute`] applies the steps in order; when one fails, those before it are undone in reverse and
-//! the error is returned, so a change happens as a whole or not at all. [`undo_all`] undoes all steps
-//! in reverse; an error does not stop it.
+//! [`execute`] applies the steps in order; when one fails, it undoes those before it in reverse, so that a
+//! change happens as a whole or not at all. [`undo_all`] undoes all steps in reverse, and an error does not
+//! stop it.
 
 use std::fmt::{Debug, Display};
 
@@ -11,22 +11,21 @@ use tokio::time::Instant;
 #[cfg(test)]
 mod tests;
 
-/// Somebody who knows how to do the steps of a plan.
+/// The operations behind the steps of a plan.
 pub(crate) trait Steps {
-    /// A step.
+    /// The type of a step.
     type Step: Copy + Debug;
     /// Why a step failed.
     type Error: Display;
 
-    /// Does a step. A step that fails leaves nothing behind, or leaves it to the undoing of those
-    /// before it.
+    /// Applies a step. A step that fails leaves nothing behind, or leaves it to the undo of former steps.
     async fn apply(&mut self, step: Self::Step) -> Result<(), Self::Error>;
 
-    /// Undoes a step that was done.
+    /// Undoes a step that was applied.
     async fn undo(&mut self, step: Self::Step) -> Result<(), Self::Error>;
 }
 
-/// Does all steps, or none.
+/// Applies all steps, or none.
 pub(crate) async fn execute<S: Steps>(steps: &mut S, plan: &[S::Step]) -> Result<(), S::Error> {
     for (done, step) in plan.iter().enumerate() {
         let start = Instant::now();
@@ -42,7 +41,7 @@ pub(crate) async fn execute<S: Steps>(steps: &mut S, plan: &[S::Step]) -> Result
     Ok(())
 }
 
-/// Undoes all steps in reverse, and collects what went wrong.
+/// Undoes all steps in reverse, and collects the errors.
 pub(crate) async fn undo_all<S: Steps>(steps: &mut S, plan: &[S::Step]) -> Vec<S::Error> {
     let mut failures = Vec::new();
     for step in plan.iter().rev() {

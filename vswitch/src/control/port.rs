@@ -1,9 +1,11 @@
-//! One port's way in and out, as steps of a plan.
+//! Plans that attach and detach one endpoint.
 //!
-//! The document is written while the kernel moves the TAP, since each takes about as long: the write
-//! begins once it is known where the port goes, and the answer waits for its end. After a crash in
-//! between the attachment comes back although nobody was told that it exists; a client that got no
-//! answer has to look in any case.
+//! The document is written while the kernel moves the TAP, since each takes about as long. The write begins
+//! once the namespace is known, and the answer waits for its end. After a crash in between, the endpoint
+//! comes back although no client was told of it; a client without an answer has to look in any case.
+//!
+//! Locate, configure and verify are optional: where the runtime configures the namespace, the TAP stays in
+//! the host's namespace, and the runtime takes it from there.
 
 mod netns_binding;
 
@@ -17,48 +19,50 @@ use vswitch_api::port::NetnsRef;
 use super::error::ControlError;
 use super::inner::Inner;
 use super::limits::PORT_ALLOC_TRIES_MAX;
-use super::model::{AttachSpec, Lease};
+use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease};
 use super::plan::Steps;
+use super::random::random;
 use super::store::Attachment;
-use super::{republish, uplink};
+use super::task::blocking;
+use super::{published_ports, republish};
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
 use crate::host::container::{self, ContainerSetup};
 use crate::host::{HostError, NetnsError, netns};
 use netns_binding::{NetnsBinding, Source};
 
-/// A TAP's name until it is moved; the kernel puts the first free number in.
+/// Name of a TAP in the host's namespace; the kernel replaces `%d` by the first free number.
 const TAP_NAME: &str = "vswtap%d";
 
-/// What is done for a port, in the order of an attach.
+/// A step, in the order of an attach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Name, addresses and slot are set aside.
+    /// The model reserves name, addresses and slot.
     Reserve,
-    /// The namespace is opened and recognised, and the interface's name in it chosen.
+    /// The namespace is opened, and the interface's name in it reserved.
     Locate,
-    /// The document gets it; the write goes on beside what follows.
+    /// The document gets the endpoint; the write runs beside the next steps.
     Save,
-    /// A TAP is made in the host's namespace.
+    /// A TAP is created in the host's namespace.
     CreateTap,
-    /// It is moved in, named, addressed and brought up.
+    /// The TAP is moved into the namespace, named, addressed and brought up.
     Configure,
-    /// The datapath is told what the port is.
+    /// The datapath gets the port's configuration.
     CommitSnapshot,
     /// The workers get the TAP's queues.
     AddPort,
-    /// The host knows its addresses.
+    /// The host's neighbour table gets its addresses.
     InstallHostNeighbours,
-    /// The host hands over what is published.
+    /// The host opens its published ports.
     OpenHostPorts,
-    /// The namespace is still the one that was asked for.
+    /// The namespace is checked to be still the requested one.
     Verify,
-    /// The document is on the disk.
+    /// The write of the document ends.
     AwaitSave,
 }
 
-/// An attach that somebody waits for.
-pub(super) const ATTACH: [Step; 11] = [
+/// All steps of an attach.
+const ATTACH: [Step; 11] = [
     Step::Reserve,
     Step::Locate,
     Step::Save,
@@ -72,20 +76,17 @@ pub(super) const ATTACH: [Step; 11] = [
     Step::AwaitSave,
 ];
 
-/// The same for an attachment that the document has already.
-pub(super) const REPLAY: [Step; 9] = [
-    Step::Reserve,
-    Step::Locate,
-    Step::CreateTap,
-    Step::Configure,
-    Step::CommitSnapshot,
-    Step::AddPort,
-    Step::InstallHostNeighbours,
-    Step::OpenHostPorts,
-    Step::Verify,
-];
+/// The plan of an attach. A stored endpoint is in the document already.
+fn attach_plan(is_stored: bool, configured_by: ConfiguredBy) -> Vec<Step> {
+    let is_needed = |step: &Step| match step {
+        Step::Save | Step::AwaitSave => !is_stored,
+        Step::Locate | Step::Configure | Step::Verify => configured_by == ConfiguredBy::Switch,
+        _ => true,
+    };
+    ATTACH.into_iter().filter(is_needed).collect()
+}
 
-/// What is undone, in reverse, when a port goes.
+/// The steps that a detach undoes, in reverse.
 pub(super) const DETACH: [Step; 6] = [
     Step::Reserve,
     Step::Save,
@@ -95,22 +96,23 @@ pub(super) const DETACH: [Step; 6] = [
     Step::OpenHostPorts,
 ];
 
-/// A port on its way in or out.
+/// An attach or detach in progress.
 #[derive(Debug)]
 pub(super) struct PortChange {
     inner: Arc<Inner>,
     spec: AttachSpec,
+    key: EndpointKey,
     source: Option<Source>,
     lease: Option<Lease>,
     netns_binding: Option<NetnsBinding>,
     pending_save: Option<JoinHandle<Result<(), ControlError>>>,
     tap: Option<Tap>,
-    /// It is of the document.
+    /// The document has the endpoint already.
     is_stored: bool,
 }
 
 impl PortChange {
-    /// A new port.
+    /// The attach of a new endpoint.
     pub(super) fn attach(
         inner: Arc<Inner>,
         spec: AttachSpec,
@@ -120,23 +122,26 @@ impl PortChange {
         Self::new(inner, spec, Some(Source::Requested(netns, ifname)))
     }
 
-    /// A port of the document.
+    /// The attach of a stored endpoint.
     pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
+        let network = stored.network.parse().map_err(ControlError::Ifname)?;
         let spec = AttachSpec {
-            name: stored.name.clone(),
             mac: Some(stored.mac),
             ipv4: Some(stored.ipv4),
             ipv6: Some(stored.ipv6),
             settings: stored.settings.clone(),
             publish: stored.publish.clone(),
+            labels: stored.labels.clone(),
+            aliases: stored.aliases.clone(),
+            ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
         };
         Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
     }
 
-    /// A port that goes.
+    /// The detach of an endpoint.
     pub(super) fn detach(inner: Arc<Inner>, lease: Lease) -> Self {
-        let spec = AttachSpec::named(lease.name.clone());
+        let spec = AttachSpec::new(lease.key());
         Self { lease: Some(lease), ..Self::new(inner, spec, None) }
     }
 
@@ -144,6 +149,7 @@ impl PortChange {
         let is_stored = matches!(source, Some(Source::Stored(..)));
         Self {
             inner,
+            key: spec.key(),
             spec,
             source,
             lease: None,
@@ -154,20 +160,24 @@ impl PortChange {
         }
     }
 
-    /// What was reserved.
+    /// The lease that was reserved.
     pub(super) fn lease(&self) -> Result<&Lease, ControlError> {
         self.lease.as_ref().ok_or_else(|| step_order_error("lease"))
     }
 
+    /// The plan of this attach.
+    pub(super) fn plan(&self) -> Vec<Step> {
+        attach_plan(self.is_stored, self.spec.configured_by)
+    }
+
     async fn locate(&mut self) -> Result<(), ControlError> {
         let source = self.source.take().ok_or_else(|| step_order_error("namespace"))?;
-        self.netns_binding =
-            Some(netns_binding::locate(&self.inner, &self.spec.name, source).await?);
+        self.netns_binding = Some(netns_binding::locate(&self.inner, &self.key, source).await?);
         Ok(())
     }
 
     fn save(&mut self) {
-        self.inner.model().set_persisted(&self.spec.name, true);
+        self.inner.model().set_persisted(&self.key, true);
         let inner = Arc::clone(&self.inner);
         self.pending_save = Some(tokio::spawn(async move { inner.save().await }));
     }
@@ -177,15 +187,26 @@ impl PortChange {
         pending_save.await.map_err(|error| ControlError::Task(error.to_string()))?
     }
 
+    async fn create_tap(&mut self) -> Result<(), ControlError> {
+        let tap = create_tap(TAP_NAME.to_owned(), self.inner.dataplane.workers()).await?;
+        let mut model = self.inner.model();
+        if self.spec.configured_by == ConfiguredBy::Runtime {
+            model.bind(&self.key, tap.name.clone(), None);
+        }
+        model.set_tap_features(&self.key, tap.offloads.names(), tap.queues.len());
+        drop(model);
+        self.tap = Some(tap);
+        Ok(())
+    }
+
     async fn configure(&mut self) -> Result<(), ControlError> {
         let lease = self.lease()?.clone();
         let tap = self.tap.as_ref().ok_or_else(|| step_order_error("TAP"))?;
         let netns_binding =
             self.netns_binding.as_ref().ok_or_else(|| step_order_error("namespace"))?;
         let setup = {
-            let mut model = self.inner.model();
-            model.set_tap_features(&lease.name, tap.offloads.names(), tap.queues.len());
-            let network = &model.network;
+            let model = self.inner.model();
+            let network = &model.network(Some(lease.network.as_str()))?.spec;
             ContainerSetup {
                 tap_index: tap.ifindex,
                 queues: tap.queues.len(),
@@ -208,8 +229,8 @@ impl PortChange {
         Ok(self.inner.dataplane.add_port(slot, tap.queues).await?)
     }
 
-    /// Opens what is published. Where the host has ports that were picked, others are; what is published of an
-    /// attachment that comes back is kept in any case.
+    /// Opens the published ports. Picks others where another program has picked ones; a stored endpoint keeps
+    /// its publications in any case.
     async fn open(&mut self) -> Result<(), ControlError> {
         let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
         if self.is_stored {
@@ -219,25 +240,24 @@ impl PortChange {
         let mut publisher = inner.publisher.lock().await;
         let has_auto_ports = self.spec.publish.iter().any(|one| one.ports.host().is_none());
         for _ in 0..PORT_ALLOC_TRIES_MAX {
-            let publications = inner.model().publications_of(&lease.name);
+            let publications = inner.model().publications_of(&self.key);
             let error = match publisher.open(&lease, &publications).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if !has_auto_ports || !uplink::is_port_taken(&error) {
+            if !has_auto_ports || !published_ports::is_port_taken(&error) {
                 return Err(ControlError::publish_failed(error));
             }
-            let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
-            inner.model().reallocate_publications(&lease.name, &self.spec.publish, &mut random)?;
+            inner.model().reallocate_publications(&self.key, &self.spec.publish, &mut random)?;
             inner.commit_snapshot();
-            // What is being written names the ports of before.
+            // The write in progress has the former ports.
             self.save();
         }
         Err(ControlError::PublishFailed("no free ports were found".to_owned()))
     }
 
-    /// A process may have exited meanwhile: what it left would be found dead the moment that we let
-    /// its namespace go.
+    /// Checks that the namespace still has its name: once the switch closes it, the namespace of a process that
+    /// exited meanwhile is gone.
     async fn verify(&mut self) -> Result<(), ControlError> {
         let netns_binding =
             self.netns_binding.take().ok_or_else(|| step_order_error("namespace"))?;
@@ -258,12 +278,9 @@ impl Steps for PortChange {
             Step::Reserve => self.lease = Some(self.inner.reserve(&self.spec).await?),
             Step::Locate => self.locate().await?,
             Step::Save => self.save(),
-            Step::CreateTap => {
-                let queues = self.inner.dataplane.workers();
-                self.tap = Some(create_tap(TAP_NAME.to_owned(), queues).await?);
-            }
+            Step::CreateTap => self.create_tap().await?,
             Step::Configure => self.configure().await?,
-            Step::CommitSnapshot => self.inner.commit_port(&self.spec.name, true),
+            Step::CommitSnapshot => self.inner.commit_port(&self.key, true),
             Step::InstallHostNeighbours => self.inner.install_host_neighbours(self.lease()?).await,
             Step::AddPort => self.add_port().await?,
             Step::OpenHostPorts => self.open().await?,
@@ -274,21 +291,21 @@ impl Steps for PortChange {
     }
 
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
-        let name = &self.spec.name;
+        let key = &self.key;
         match step {
-            Step::Reserve => self.inner.forget(name),
+            Step::Reserve => self.inner.forget(key),
             Step::Locate => self.netns_binding = None,
             Step::Save => {
-                self.inner.model().set_persisted(name, false);
+                self.inner.model().set_persisted(key, false);
                 self.inner.save().await?;
             }
-            // Closing its queues takes the interface away, wherever it is.
+            // The kernel removes the interface with its queues, in any namespace.
             Step::CreateTap => self.tap = None,
             Step::Configure | Step::Verify | Step::AwaitSave => {}
-            Step::CommitSnapshot => self.inner.commit_port(name, false),
+            Step::CommitSnapshot => self.inner.commit_port(key, false),
             Step::InstallHostNeighbours => self.inner.remove_host_neighbours(self.lease()?).await,
             Step::OpenHostPorts => {
-                let closed = self.inner.publisher.lock().await.close(name, |_| true).await;
+                let closed = self.inner.publisher.lock().await.close(key, |_| true).await;
                 closed.map_err(ControlError::publish_failed)?;
             }
             Step::AddPort => {
@@ -300,14 +317,10 @@ impl Steps for PortChange {
     }
 }
 
-/// Runs a short piece of work that may block off the runtime's thread.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ControlError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ControlError::Task(error.to_string()))
-}
-
-/// A plan whose steps are in a wrong order: a mistake of ours, that tests find.
+/// The error of a plan with steps in a wrong order: a bug.
 fn step_order_error(what: &str) -> ControlError {
     ControlError::Host(HostError::Thread(std::io::Error::other(format!("no {what}"))))
 }
+
+#[cfg(test)]
+mod tests;

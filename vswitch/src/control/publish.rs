@@ -1,8 +1,8 @@
-//! Ports that are published and withdrawn while their attachment works: each a plan of its own.
+//! Plans that publish and withdraw ports of an active endpoint.
 //!
-//! The ports of a publication are allocated in the model, shown to the datapath, opened on the host, and written to the
-//! document; when a step fails, those before it are undone. Withdrawn it leaves the document first, so that
-//! a crash in between never brings it back; where the host then refuses to close it, the document gets it back.
+//! A new publication goes into the model, into the snapshot, to the host, and into the document; a step that
+//! fails undoes those before it. A withdrawal leaves the document first, so that a crash never brings the
+//! publication back; if the host refuses to close the port, the document gets it back.
 
 use std::sync::Arc;
 
@@ -11,35 +11,37 @@ use vswitch_api::publish::{PortSpec, Publication, PublicationKey};
 use super::error::ControlError;
 use super::inner::Inner;
 use super::limits::PORT_ALLOC_TRIES_MAX;
-use super::name::Name;
+use super::model::EndpointKey;
 use super::plan::{self, Steps};
-use super::{Control, task, uplink};
+use super::random::random;
+use super::task::task;
+use super::{Control, published_ports};
 
-/// What is done for a publication.
+/// A step of these plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// The model has it, with the host's ports picked.
+    /// The model gets it, with the host's ports picked.
     AllocatePorts,
-    /// The model has it no longer.
+    /// The model loses it.
     Remove,
     /// The datapath follows the model.
     CommitSnapshot,
-    /// The host hands the ports over.
+    /// The host hands frames for its ports over.
     OpenHostPorts,
-    /// It does so no longer.
+    /// The host stops that.
     CloseHostPorts,
-    /// The document is on the disk.
+    /// The document is written.
     Save,
 }
 
-/// A publication that comes.
+/// The plan of a new publication.
 const PUBLISH: [Step; 4] =
     [Step::AllocatePorts, Step::CommitSnapshot, Step::OpenHostPorts, Step::Save];
 
-/// Publications that go.
+/// The plan of a withdrawal.
 const UNPUBLISH: [Step; 4] = [Step::Remove, Step::Save, Step::CloseHostPorts, Step::CommitSnapshot];
 
-/// What is asked for.
+/// A request.
 #[derive(Debug)]
 enum PublishRequest {
     Publish(Publication),
@@ -55,62 +57,64 @@ impl PublishRequest {
     }
 }
 
-/// A change of what is published.
+/// A change in progress.
 #[derive(Debug)]
 struct Change {
     inner: Arc<Inner>,
-    name: Name,
+    key: EndpointKey,
     request: PublishRequest,
-    /// What came, or went.
+    /// The publications that were added or removed.
     affected: Vec<Publication>,
 }
 
 impl Control {
-    /// What is published of an attachment.
+    /// The publications of an endpoint.
     pub(crate) fn published(&self, name: &str) -> Result<Vec<Publication>, ControlError> {
-        let name = name.parse()?;
-        Ok(self.0.model().publications(&name)?.to_vec())
+        let model = self.0.model();
+        Ok(model.publications(&model.find(name)?)?.to_vec())
     }
 
-    /// Publishes a port. Gives it with the host's ports picked.
+    /// Publishes a port. Gives it with the picked host ports.
     pub(crate) async fn publish(
         &self,
         name: &str,
         requested: Publication,
     ) -> Result<Publication, ControlError> {
         self.0.check_not_ending()?;
-        self.0.model().check_publications(std::slice::from_ref(&requested))?;
+        let key = self.0.model().find(name)?;
+        self.0.model().check_publications(&key.network, std::slice::from_ref(&requested))?;
         let ports = requested.ports;
         let affected =
-            self.change_publications(name, PublishRequest::Publish(requested), &PUBLISH).await;
+            self.change_publications(key, PublishRequest::Publish(requested), &PUBLISH).await;
         let affected = affected.map_err(|error| self.count_limit_hit(error))?;
         affected.into_iter().next().ok_or(ControlError::NoFreePort(ports))
     }
 
-    /// Ends publications.
+    /// Withdraws publications.
     pub(crate) async fn unpublish(
         &self,
         name: &str,
-        key: PublicationKey,
+        withdrawn: PublicationKey,
     ) -> Result<(), ControlError> {
         self.0.check_not_ending()?;
-        self.change_publications(name, PublishRequest::Unpublish(key.ports), &UNPUBLISH)
+        let key = self.0.model().find(name)?;
+        self.change_publications(key, PublishRequest::Unpublish(withdrawn.ports), &UNPUBLISH)
             .await
             .map(drop)
     }
 
     async fn change_publications(
         &self,
-        name: &str,
+        key: EndpointKey,
         request: PublishRequest,
         plan: &'static [Step],
     ) -> Result<Vec<Publication>, ControlError> {
-        let (inner, name) = (Arc::clone(&self.0), name.parse()?);
-        let mut change = Change { inner, name, request, affected: Vec::new() };
+        let inner = Arc::clone(&self.0);
+        let mut change = Change { inner, key, request, affected: Vec::new() };
         task(async move {
             plan::execute(&mut change, plan).await?;
             let ports = change.affected.iter().map(|one| one.ports.to_string()).collect::<Vec<_>>();
-            let (name, ports) = (&change.name, ports.join(" "));
+            let (name, ports) = (&change.key, ports.join(" "));
             match change.request {
                 PublishRequest::Publish(_) => tracing::info!(%name, ports, "published"),
                 PublishRequest::Unpublish(_) => tracing::info!(%name, ports, "no longer published"),
@@ -124,18 +128,17 @@ impl Control {
 impl Change {
     fn allocate(&mut self) -> Result<(), ControlError> {
         let PublishRequest::Publish(requested) = &self.request else { return Ok(()) };
-        let mut random = || getrandom::u64().map_err(|e| ControlError::Random(e.to_string()));
-        let allocated = self.inner.model().add_publication(&self.name, requested, &mut random)?;
+        let allocated = self.inner.model().add_publication(&self.key, requested, &mut random)?;
         self.affected = vec![allocated];
         Ok(())
     }
 
-    /// Opens what was allocated; allocates other ports where somebody else on the host has those.
+    /// Opens the allocated ports; picks others where another program has those.
     async fn open(&mut self) -> Result<(), ControlError> {
         let inner = Arc::clone(&self.inner);
-        // In this order: a detach that began before has closed its ports and is seen, a later one waits.
+        // Lock first: a detach that began before is seen, a later one waits.
         let mut publisher = inner.publisher.lock().await;
-        let lease = inner.model().lease_of(&self.name)?;
+        let lease = inner.model().active_endpoint(&self.key)?.lease.clone();
         for _ in 0..PORT_ALLOC_TRIES_MAX {
             let error = match publisher.open(&lease, &self.affected).await {
                 Ok(()) => return Ok(()),
@@ -143,11 +146,11 @@ impl Change {
             };
             let is_auto =
                 matches!(&self.request, PublishRequest::Publish(one) if one.ports.host().is_none());
-            if !is_auto || !uplink::is_port_taken(&error) {
+            if !is_auto || !published_ports::is_port_taken(&error) {
                 return Err(ControlError::publish_failed(error));
             }
             for one in &self.affected {
-                inner.model().drop_publication(&self.name, one);
+                inner.model().drop_publication(&self.key, one);
             }
             self.allocate()?;
             inner.commit_snapshot();
@@ -157,13 +160,13 @@ impl Change {
 
     async fn close(&mut self) -> Result<(), ControlError> {
         let goes = |ports: &PortSpec| self.affected.iter().any(|one| one.ports == *ports);
-        let closed = self.inner.publisher.lock().await.close(&self.name, goes).await;
+        let closed = self.inner.publisher.lock().await.close(&self.key, goes).await;
         closed.map_err(ControlError::publish_failed)
     }
 
     fn release(&mut self) -> Result<(), ControlError> {
         let PublishRequest::Unpublish(ports) = &self.request else { return Ok(()) };
-        self.affected = self.inner.model().take_publications(&self.name, ports)?;
+        self.affected = self.inner.model().take_publications(&self.key, ports)?;
         Ok(())
     }
 }
@@ -190,22 +193,21 @@ impl Steps for Change {
         match step {
             Step::AllocatePorts => {
                 for one in &self.affected {
-                    self.inner.model().drop_publication(&self.name, one);
+                    self.inner.model().drop_publication(&self.key, one);
                 }
-                // The datapath was shown it before the host refused, and another change may have been
-                // written meanwhile.
+                // The snapshot has it already, and another change may have written the document.
                 self.inner.commit_snapshot();
                 self.inner.save().await?;
             }
             Step::Remove => {
-                self.inner.model().restore_publications(&self.name, self.affected.clone());
+                self.inner.model().restore_publications(&self.key, self.affected.clone());
                 self.inner.commit_snapshot();
                 self.inner.save().await?;
             }
             Step::CommitSnapshot => self.inner.commit_snapshot(),
             Step::OpenHostPorts => self.close().await?,
             Step::CloseHostPorts => self.open().await?,
-            // It is written when the model is as before.
+            // The undo of the model's step writes the document.
             Step::Save => {}
         }
         Ok(())

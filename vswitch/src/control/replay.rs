@@ -1,8 +1,8 @@
-//! Attachments of the document, brought back at start.
+//! Replay at start: attaches the endpoints of the document again.
 //!
-//! An attachment comes back with its names and addresses if its namespace lives: the same inode and
-//! cookie, in the same boot of the host. Everything else is dropped with a line in the log, and with it
-//! its static entries.
+//! An endpoint comes back with its names and addresses if its namespace lives: the same inode and cookie,
+//! in the same boot of the host. All others are dropped with a line in the log, and their static entries
+//! with them.
 
 use std::sync::Arc;
 
@@ -11,13 +11,21 @@ use tokio::task::JoinSet;
 use super::error::ControlError;
 use super::limits::REPLAY_CONCURRENCY;
 use super::model::Owner;
-use super::port::{self, PortChange};
-use super::start::ReplayReport;
+use super::port::PortChange;
 use super::store::{Attachment, Document};
 use super::{Control, plan};
 use crate::host::{HostError, NetnsError};
 
-/// Brings back what can be.
+/// The result of a replay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ReplayReport {
+    /// Attachments that work again.
+    pub(crate) attached: usize,
+    /// Attachments that were dropped.
+    pub(crate) dropped: usize,
+}
+
+/// Attaches stored endpoints, then sets stored static entries.
 pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     let mut replayed = ReplayReport::default();
     let mut running = JoinSet::new();
@@ -41,8 +49,10 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     }
     let mut model = control.0.model();
     for record in document.statics {
-        let owner = record.port.map_or(Owner::Host, Owner::Port);
-        if let Err(error) = model.set_static((record.mac, record.vlan), owner) {
+        let owner = record.port.map_or(Owner::Host, Owner::Endpoint);
+        let network = record.network.parse().map_err(ControlError::Ifname);
+        let key = (record.mac, record.vlan);
+        if let Err(error) = network.and_then(|it| model.set_static(&it, key, owner)) {
             tracing::info!(mac = %record.mac, %error, "static entry dropped");
         }
     }
@@ -53,12 +63,13 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
 
 async fn replay_one(control: &Control, stored: &Attachment) -> Result<(), ControlError> {
     let mut change = PortChange::replay(Arc::clone(&control.0), stored)?;
-    plan::execute(&mut change, &port::REPLAY).await?;
+    let plan = change.plan();
+    plan::execute(&mut change, &plan).await?;
     let lease = change.lease()?.clone();
     let alive = {
         let mut model = control.0.model();
-        model.set_persisted(&lease.name, true);
-        model.activate(&lease.name)
+        model.set_persisted(&lease.key(), true);
+        model.activate(&lease.key())
     };
     if !alive {
         control.detach_lost_port(lease.slot).await;

@@ -1,17 +1,17 @@
-//! Publications of the document, opened at start; and those that cannot be, tried again.
+//! Publications of the document: opened at start, and tried again where another program has the port.
 //!
 //! ```text
 //! stored --(start)--> open
 //!   |                  ^
-//!   | somebody else    | every REPUBLISH_INTERVAL
+//!   | another program  | every REPUBLISH_INTERVAL
 //!   v has the port     |
-//! pending -------------+    shown with the reason, part of the document, not of the datapath's policy
+//! pending -------------+    shown with the reason, in the document, not in the NAT policy
 //! ```
 //!
-//! Here the host comes first, other than when something is published: the datapath is not told of a
-//! publication only to be told otherwise a moment later. A frame that comes in between goes back to the host.
+//! The host comes first here, unlike in a new publication, so that the datapath gets no rule that it loses
+//! a moment later. A frame in between returns to the host.
 //!
-//! Of a long list [`REPUBLISH_BATCH`] are tried at a time, since looking for whoever has a port takes a while.
+//! A round tries [`REPUBLISH_BATCH`] of them, since the search for a port's owner takes long.
 
 use std::sync::Arc;
 
@@ -21,21 +21,21 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::limits::{REPUBLISH_BATCH, REPUBLISH_INTERVAL};
 use super::model::Lease;
-use super::uplink::HostPublisher;
+use super::published_ports::HostPublisher;
 
-/// Opens what the document has of an attachment that comes back. What cannot be is noted; the others are open.
+/// Opens the stored publications of an endpoint, and marks those as pending that the host refuses.
 pub(super) async fn open_stored(inner: &Inner, lease: &Lease) {
     let mut publisher = inner.publisher.lock().await;
-    let publications = inner.model().publications_of(&lease.name);
+    let publications = inner.model().publications_of(&lease.key());
     let mut all_open = true;
-    // Each load takes the kernel a while: as many at once as can be.
+    // Each load costs the kernel time, so load as many at once as possible.
     let mut parts = vec![&publications[..]];
     while let Some(part) = parts.pop() {
         let Err(error) = open(inner, &mut publisher, lease, part).await else { continue };
         if let [one] = part {
             let (name, ports) = (&lease.name, one.ports);
             tracing::error!(%name, %ports, %error, "not open; it is tried again");
-            inner.model().mark_pending(name, &ports, error.to_string());
+            inner.model().mark_pending(&lease.key(), &ports, error.to_string());
             all_open = false;
         } else {
             let (first, second) = part.split_at(part.len() / 2);
@@ -47,7 +47,7 @@ pub(super) async fn open_stored(inner: &Inner, lease: &Lease) {
     }
 }
 
-/// Tries again what is not open, until the daemon ends.
+/// Tries pending publications again, until the daemon ends.
 pub(super) async fn retry_pending(inner: Arc<Inner>) {
     for round in 0_usize.. {
         tokio::time::sleep(REPUBLISH_INTERVAL).await;
@@ -57,40 +57,40 @@ pub(super) async fn retry_pending(inner: Arc<Inner>) {
         let mut left = inner.model().all_pending();
         let count = left.len().max(1);
         left.rotate_left(round.wrapping_mul(REPUBLISH_BATCH) % count);
-        for (name, was) in left.into_iter().take(REPUBLISH_BATCH) {
-            // In this order, as when something is published: a detach that began before is seen.
+        for (key, was) in left.into_iter().take(REPUBLISH_BATCH) {
+            // Lock first, as for a new publication, to see a detach that began before.
             let mut publisher = inner.publisher.lock().await;
-            let found = inner.model().pending_publication(&name, &was.ports);
+            let found = inner.model().pending_publication(&key, &was.ports);
             let Some((lease, publication)) = found else { continue };
             let ports = publication.ports;
             match open(&inner, &mut publisher, &lease, &[publication]).await {
                 Ok(()) => {
-                    inner.model().mark_active(&name, &ports);
+                    inner.model().mark_active(&key, &ports);
                     inner.commit_snapshot();
-                    tracing::info!(%name, %ports, "open again");
+                    tracing::info!(name = %key, %ports, "open again");
                 }
                 Err(error) => {
-                    // Unless it was withdrawn meanwhile, and perhaps published anew.
+                    // A withdrawal meanwhile removes it, even if it is published anew.
                     let mut model = inner.model();
-                    if model.pending_publication(&name, &ports).is_some() {
-                        model.mark_pending(&name, &ports, error.to_string());
+                    if model.pending_publication(&key, &ports).is_some() {
+                        model.mark_pending(&key, &ports, error.to_string());
                     }
                 }
             }
             drop(publisher);
-            // Looking for whoever has a port is work: others have their turn in between.
+            // The search for the owner of a port is long: let other tasks run.
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// Opens these, or none of them. The way out may be another one than when they were published.
+/// Opens all of these or none. The uplink may be another one than when they were published.
 async fn open(
     inner: &Inner,
     publisher: &mut HostPublisher,
     lease: &Lease,
     publications: &[Publication],
 ) -> Result<(), ControlError> {
-    inner.model().check_publications(publications)?;
+    inner.model().check_publications(&lease.network, publications)?;
     publisher.open(lease, publications).await.map_err(ControlError::publish_failed)
 }

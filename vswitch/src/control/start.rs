@@ -1,4 +1,4 @@
-//! From a stored document and a configuration to a switch that stands.
+//! Start: makes the switch of a stored document and a configuration.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,23 +10,16 @@ use vswitch_api::port_settings::PortSettings;
 
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{HOST_PORT, Model, Network, local_mac};
-use super::port::blocking;
-use super::store::{Document, Store, StoreError};
-use super::{Control, replay, republish};
+use super::model::{Model, NetworkName, NetworkSpec, local_mac};
+use super::random::random;
+use super::replay::{self, ReplayReport};
+use super::store::{Document, NetworkRecord, Store, StoreError};
+use super::task::blocking;
+use super::{Control, republish};
 use crate::config::{Config, Subnet6};
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
 use crate::host::{HostError, Neighbours, Netlink, netns, nft};
-
-/// What has come back at start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ReplayReport {
-    /// Attachments that work again.
-    pub(crate) attached: usize,
-    /// Attachments that were dropped.
-    pub(crate) dropped: usize,
-}
 
 /// The state directory, locked, and the document in it.
 #[derive(Debug)]
@@ -49,13 +42,17 @@ impl StoredState {
 }
 
 impl Control {
-    /// Brings the switch up: workers, bridge, attachments. When this fails nothing is left.
+    /// Starts workers, bridge, uplink and attachments. When this fails nothing is left.
     pub(crate) async fn start(
         config: &Config,
         stored: StoredState,
     ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, ReplayReport), ControlError> {
-        let StoredState { store, document } = stored;
-        let network = network(config, document.as_ref())?;
+        let StoredState { store, mut document } = stored;
+        let former = document.iter().flat_map(Document::network_names).collect();
+        if let Some(document) = &mut document {
+            document.rename_first_network(config.bridge.as_str());
+        }
+        let networks = networks(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;
         let boot_id = netns::boot_id().map_err(HostError::Connect)?;
         let (dataplane, events) = Dataplane::start(&DataplaneConfig {
@@ -65,21 +62,23 @@ impl Control {
             scheduling: config.scheduling,
             idle: config.idle,
         })?;
-        let tap = match create_bridge(&netlink, &network, dataplane.workers()).await {
-            Ok(tap) => tap,
+        let mut model = Model::new(dataplane.slots());
+        let taps = match create_networks(&netlink, &mut model, networks, dataplane.workers()).await
+        {
+            Ok(taps) => taps,
             Err(error) => {
                 dataplane.shutdown().await;
                 return Err(error);
             }
         };
-        let mut model = Model::new(network, dataplane.slots());
-        if let Some(record) = document.as_ref().and_then(|document| document.networks.first()) {
-            model.resume_addresses(record.next_ipv4, record.next_ipv6);
-        }
-        let neighbours = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
+        let neighbours = taps.iter().map(|(name, tap)| {
+            let device = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
+            (name.clone(), device)
+        });
+        let neighbours = neighbours.collect();
         let parts = Inner::new(config.clone(), dataplane, neighbours, boot_id, model, store);
         let control = Self(Arc::new(parts));
-        match control.finish_start(&netlink, tap, document).await {
+        match control.finish_start(&netlink, taps, former, document).await {
             Ok(replayed) => Ok((control, events, replayed)),
             Err(error) => {
                 control.end().await;
@@ -91,12 +90,16 @@ impl Control {
     async fn finish_start(
         &self,
         netlink: &Netlink,
-        tap: Tap,
+        taps: Vec<(NetworkName, Tap)>,
+        former: Vec<String>,
         document: Option<Document>,
     ) -> Result<ReplayReport, ControlError> {
         self.0.commit_snapshot();
-        self.0.dataplane.add_port(HOST_PORT, tap.queues).await?;
-        self.remove_stale_tables(document.as_ref()).await;
+        for (name, tap) in taps {
+            let host_port = self.0.model().network(Some(name.as_str()))?.host_port;
+            self.0.dataplane.add_port(host_port, tap.queues).await?;
+        }
+        remove_stale_tables(former).await;
         self.start_uplink(netlink).await?;
         let replayed = match document {
             Some(document) => {
@@ -114,32 +117,46 @@ impl Control {
     }
 }
 
-impl Control {
-    /// Takes away the tables of a former bridge, which stay in front of the device after a crash; names those that
-    /// may be another switch's.
-    async fn remove_stale_tables(&self, document: Option<&Document>) {
-        let networks = document.into_iter().flat_map(|document| &document.networks);
-        let former: Vec<String> = networks.map(|network| network.name.clone()).collect();
-        let cleared = blocking(move || nft::remove_orphans(&former)).await;
-        let (ours, others) = match cleared {
-            Ok(Ok(orphans)) => orphans,
-            // Without nftables there are none.
-            Ok(Err(error)) => return tracing::debug!(%error, "no look at nftables tables"),
-            Err(error) => return tracing::warn!(%error, "no look at nftables tables"),
-        };
-        for table in ours {
-            tracing::info!(%table, "an nftables table that a crash had left is gone");
-        }
-        for table in others {
-            tracing::warn!(%table, "an nftables table of a switch that is gone; if it is yours: \
-                `nft delete table {table}`");
-        }
+/// Removes the nftables tables that a crash left on a device, and warns of those that may be another switch's.
+async fn remove_stale_tables(former: Vec<String>) {
+    let (ours, others) = match blocking(move || nft::remove_orphans(&former)).await {
+        Ok(Ok(orphans)) => orphans,
+        // Without nftables there are none.
+        Ok(Err(error)) => return tracing::debug!(%error, "cannot list nftables tables"),
+        Err(error) => return tracing::warn!(%error, "cannot list nftables tables"),
+    };
+    for table in ours {
+        tracing::info!(%table, "removed an nftables table that a crash had left");
     }
+    for table in others {
+        tracing::warn!(%table, "an nftables table of a switch that is gone; if it is yours: \
+            `nft delete table {table}`");
+    }
+}
+
+/// Adds networks to the model, and creates the devices of their host ports.
+async fn create_networks(
+    netlink: &Netlink,
+    model: &mut Model,
+    networks: Vec<(NetworkSpec, Option<&NetworkRecord>)>,
+    queues: usize,
+) -> Result<Vec<(NetworkName, Tap)>, ControlError> {
+    let mut taps = Vec::new();
+    for (spec, record) in networks {
+        model.add_network(spec.clone())?;
+        if let Some(record) = record {
+            let next = (record.next_ipv4, record.next_ipv6);
+            model.resume_addresses(&spec.name, next, &record.reserved);
+        }
+        let tap = create_bridge(netlink, &spec, queues).await?;
+        taps.push((spec.name, tap));
+    }
+    Ok(taps)
 }
 
 async fn create_bridge(
     netlink: &Netlink,
-    network: &Network,
+    network: &NetworkSpec,
     queues: usize,
 ) -> Result<Tap, ControlError> {
     let setup = BridgeSetup {
@@ -156,10 +173,13 @@ async fn create_bridge(
     Ok(bridge::create(netlink, &setup).await?)
 }
 
-/// The first network: what the configuration says, else what was stored, else the defaults.
-fn network(config: &Config, document: Option<&Document>) -> Result<Network, ControlError> {
-    let random = || getrandom::u64().map_err(|error| ControlError::Random(error.to_string()));
-    let stored = document.and_then(|document| document.networks.first());
+/// All networks: that of the configuration, and further ones of the document.
+fn networks<'a>(
+    config: &Config,
+    document: Option<&'a Document>,
+) -> Result<Vec<(NetworkSpec, Option<&'a NetworkRecord>)>, ControlError> {
+    let mut records = document.into_iter().flat_map(|document| &document.networks);
+    let stored = records.next();
     let subnet6 = match (config.subnet6, stored) {
         (Some(configured), _) => configured,
         (None, Some(stored)) => stored.subnet6,
@@ -169,7 +189,7 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         Some(stored) => stored.gateway_mac,
         None => local_mac(random()?),
     };
-    Ok(Network {
+    let first = NetworkSpec {
         name: config.bridge.clone(),
         subnet: config.subnet.or(stored.map(|stored| stored.subnet)).unwrap_or_default(),
         subnet6,
@@ -182,5 +202,17 @@ fn network(config: &Config, document: Option<&Document>) -> Result<Network, Cont
         multicast: config.multicast,
         host_settings: stored
             .map_or_else(PortSettings::of_host, |stored| stored.host_settings.clone()),
-    })
+    };
+    let further = records.map(|record| {
+        let spec = NetworkSpec {
+            name: record.name.parse().map_err(ControlError::Ifname)?,
+            subnet: record.subnet,
+            subnet6: record.subnet6,
+            gateway_mac: record.gateway_mac,
+            host_settings: record.host_settings.clone(),
+            ..first.clone()
+        };
+        Ok((spec, Some(record)))
+    });
+    std::iter::once(Ok((first.clone(), stored))).chain(further).collect()
 }

@@ -4,9 +4,10 @@
 //! crash at any moment leaves one of the two. The state directory is locked for as long as a daemon
 //! runs; the kernel gives the lock back when it dies.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -86,6 +87,23 @@ pub(crate) struct Document {
     pub(crate) statics: Vec<StaticRecord>,
 }
 
+impl Document {
+    pub(crate) fn network_names(&self) -> impl Iterator<Item = String> {
+        self.networks.iter().map(|network| network.name.clone())
+    }
+
+    /// Gives the first network another name: that of the bridge, which the configuration may change.
+    pub(crate) fn rename_first_network(&mut self, name: &str) {
+        let Some(first) = self.networks.first_mut() else { return };
+        let former = std::mem::replace(&mut first.name, name.to_owned());
+        let attached = self.attachments.iter_mut().map(|attachment| &mut attachment.network);
+        let statics = self.statics.iter_mut().map(|entry| &mut entry.network);
+        for network in attached.chain(statics).filter(|network| **network == former) {
+            name.clone_into(network);
+        }
+    }
+}
+
 /// A network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,7 +117,10 @@ pub(crate) struct NetworkRecord {
     pub(crate) gateway_mac: MacAddr,
     pub(crate) next_ipv4: Ipv4Addr,
     pub(crate) next_ipv6: Ipv6Addr,
-    /// Of the host's own port.
+    /// Addresses that are reserved without regard to endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reserved: Vec<IpAddr>,
+    /// Settings of the host port.
     #[serde(
         alias = "host_policy",
         default = "PortSettings::of_host",
@@ -125,6 +146,10 @@ pub(crate) struct Attachment {
     /// With the host's ports that were picked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) publish: Vec<Publication>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) aliases: Vec<Name>,
 }
 
 /// The namespace of an attachment, and how to tell that it still is the same.

@@ -1,14 +1,10 @@
-//! The way out: what the host says of it goes into snapshots, what is published goes to the host.
+//! The uplink: states of the host go into snapshots, questions of the datapath go to the host.
 //!
 //! ```text
-//! host::uplink  -- UplinkState -->  follow_uplink() --> model (UplinkRuntime) --> snapshot: routes, neighbours, policy
+//! host::uplink  -- UplinkState -->  follow_uplink() --> model (Uplink) --> snapshot: routes, neighbours, policy
 //! datapath      -- Resolve     -->  resolve()       --> host::uplink: asks the kernel for a neighbour
-//! a plan's step -- Forward     -->  HostPublisher::open, close --> host::uplink: reserved ports, nftables, proxy of ::1
+//! a plan's step -- Forward     -->  HostPublisher   --> host::uplink: reserved ports, nftables, proxy of ::1
 //! ```
-//!
-//! A publication is shown to the datapath before it is opened on the host, and closed there before it is
-//! hidden: a frame that is handed over always finds its rule. All that is open is loaded as one, so the
-//! publisher is locked meanwhile, and each change adds to what stood before it.
 //!
 //! States, as `status` names them: *waiting* (no device: `--uplink auto` without a default route) <-> *down*
 //! <-> *up*. They are the host's; nothing here has a timeout.
@@ -17,125 +13,56 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fastpath::PortIndex;
-use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::Duration;
-use vswitch_api::publish::{PortSpec, Protocol, Publication};
-use vswitch_api::status::{UplinkMode, UplinkState as StateName, UplinkStatus};
+use vswitch_api::status::{self, UplinkMode, UplinkStatus};
 
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{Lease, Model, UPLINK_PORT, UplinkRuntime};
-use super::name::Name;
-use super::port::blocking;
-use crate::config::{Config, Uplink as UplinkSetting};
+use super::model::{self, Model, NetworkName};
+use super::task::blocking;
+use crate::config::Uplink as UplinkSetting;
 use crate::host::Netlink;
-use crate::host::nft::{Forward, Protocol as HostProtocol, Published};
-use crate::host::reserve::ReserveError;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, Mode, Uplink, UplinkError, UplinkSelector, UplinkState,
+    self, Config as UplinkConfig, Mode, Uplink, UplinkSelector, UplinkState,
 };
 
-/// Pause after a change of the host was followed: many come at once.
+/// Pause after a change of the host, since changes come in bursts.
 const UPLINK_DEBOUNCE: Duration = Duration::from_millis(5);
 
-/// The host's side of the way out, and what is open on it.
-#[derive(Debug, Default)]
-pub(super) struct HostPublisher {
-    uplink: Option<Uplink>,
-    active: Vec<HostPublication>,
-}
-
-/// A publication that the host hands over.
-#[derive(Debug, Clone)]
-struct HostPublication {
-    name: Name,
-    ports: PortSpec,
-    forward: Forward,
-}
-
-impl HostPublisher {
-    /// Opens publications of an attachment: all, or none.
-    pub(super) async fn open(
-        &mut self,
-        lease: &Lease,
-        publications: &[Publication],
-    ) -> Result<(), UplinkError> {
-        let new = publications.iter().filter_map(|one| {
-            let (name, ports) = (lease.name.clone(), one.ports);
-            Some(HostPublication { name, ports, forward: forward(&ports, lease)? })
-        });
-        let all = self.active.iter().cloned().chain(new).collect();
-        self.load(all).await
-    }
-
-    /// Closes those publications of an attachment that `goes` says.
-    pub(super) async fn close(
-        &mut self,
-        name: &Name,
-        goes: impl Fn(&PortSpec) -> bool,
-    ) -> Result<(), UplinkError> {
-        let mut left = self.active.clone();
-        left.retain(|one| one.name != *name || !goes(&one.ports));
-        self.load(left).await
-    }
-
-    async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {
-        let Some(uplink) = self.uplink.as_mut().filter(|_| all.len() != self.active.len()) else {
-            return Ok(());
-        };
-        uplink.set_published(all.iter().map(|one| one.forward.clone()).collect()).await?;
-        self.active = all;
-        Ok(())
-    }
-}
-
-fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
-    let host = ports.host()?;
-    let protocol = match ports.protocol() {
-        Protocol::Tcp => HostProtocol::Tcp,
-        Protocol::Udp => HostProtocol::Udp,
-        Protocol::Sctp => HostProtocol::Sctp,
-    };
-    let address = ports.address();
-    Some(Forward {
-        published: Published { address, protocol, ports: host.first()..=host.last() },
-        to4: Some(lease.ipv4).filter(|_| address.is_none_or(|address| address.is_ipv4())),
-        to6: Some(lease.ipv6).filter(|_| address.is_none_or(|address| address.is_ipv6())),
-        to_port: ports.container().first(),
-    })
-}
-
 impl Control {
-    /// Makes the way out that the configuration asks for. When this fails nothing is left of it.
+    /// Starts the uplink of the configuration. When this fails nothing is left of it.
     pub(super) async fn start_uplink(&self, netlink: &Netlink) -> Result<(), ControlError> {
         let inner = &self.0;
-        let Some(config) = uplink_config(inner) else {
-            // That of before may have crashed with another way out.
+        let Some((network, config)) = uplink_config(inner) else {
+            // A daemon before may have crashed with another uplink.
             let (bridge, state_dir) = (inner.config.bridge.clone(), inner.config.state_dir.clone());
             let restore = move || uplink::restore_after_crash(bridge.as_str(), state_dir.path());
             if let Err(error) = blocking(restore).await? {
-                tracing::warn!(%error, "what a way out of before left may still be there");
+                tracing::warn!(%error, "parts of a former uplink may be left on the host");
             }
             return Ok(());
         };
-        let (mut uplink, states) =
-            Uplink::start(config, netlink).await.map_err(ControlError::uplink_unavailable)?;
+        let (mut uplink, states) = Uplink::start(config, netlink)
+            .await
+            .map_err(|error| ControlError::UplinkUnavailable(error.to_string()))?;
         let tap = uplink.take_tap();
         let tap_mac = tap.as_ref().map(|_| uplink.tap_mac());
-        inner.model().set_uplink(UplinkRuntime { tap_mac, state: states.borrow().clone() });
+        let state = states.borrow().clone();
+        let position = inner.model().add_uplink(&network, tap_mac, state)?;
         inner.commit_snapshot();
-        if let Some(tap) = tap {
-            inner.dataplane.add_port(UPLINK_PORT, tap.queues).await?;
+        let port = inner.model().uplinks().get(position).and_then(|uplink| uplink.tap);
+        if let (Some(tap), Some((port, _))) = (tap, port) {
+            inner.dataplane.add_port(port, tap.queues).await?;
         }
         inner.publisher.lock().await.uplink = Some(uplink);
         log_state(&states.borrow());
-        tokio::spawn(follow_uplink(Arc::clone(inner), states));
+        tokio::spawn(follow_uplink(Arc::clone(inner), position, states));
         Ok(())
     }
 
-    /// Gives the host its side of the way out back.
+    /// Undoes the uplink on the host.
     pub(super) async fn stop_uplink(&self) {
         let uplink = std::mem::take(&mut *self.0.publisher.lock().await).uplink;
         if let Some(uplink) = uplink {
@@ -146,7 +73,7 @@ impl Control {
     /// Asks the kernel for the MAC address of a next hop that frames wait for.
     pub(super) fn resolve(&self, next_hop: IpAddr, port: PortIndex) {
         let inner = Arc::clone(&self.0);
-        // While publications are being opened the question waits; the datapath asks each one once a second.
+        // The question waits while publications are opened; the datapath repeats it each second.
         tokio::spawn(async move {
             if let Some(uplink) = &inner.publisher.lock().await.uplink {
                 uplink.resolve(next_hop, port);
@@ -155,38 +82,45 @@ impl Control {
     }
 }
 
-/// What is asked of the host; nothing for an internal network.
-fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
-    let Config { uplink, snat_ports, state_dir, .. } = &inner.config;
-    let mode = match uplink {
+/// The configuration of the host's uplink, and the network that it is named after; none if all networks are
+/// internal.
+fn uplink_config(inner: &Inner) -> Option<(NetworkName, UplinkConfig)> {
+    let model = inner.model();
+    let networks = || model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
+    let subnets = networks().flat_map(|network| network.spec.subnets()).collect();
+    let spec = &networks().next()?.spec;
+    let mode = match &spec.uplink {
         UplinkSetting::None => return None,
         UplinkSetting::Kernel => Mode::Kernel,
         UplinkSetting::Auto => Mode::Own(UplinkSelector::Auto),
         UplinkSetting::Device(name) => Mode::Own(UplinkSelector::Device(name.to_string())),
     };
-    let model = inner.model();
-    let network = &model.network;
-    Some(UplinkConfig {
-        bridge: network.name.to_string(),
+    let config = UplinkConfig {
+        bridge: spec.name.to_string(),
         mode,
         queues: inner.dataplane.workers(),
-        subnets: vec![IpNet::V4(network.subnet.net()), IpNet::V6(network.subnet6.net())],
-        snat_ports: snat_ports.range(),
-        state_dir: state_dir.path().to_owned(),
-    })
+        subnets,
+        snat_ports: spec.snat_ports.range(),
+        state_dir: inner.config.state_dir.path().to_owned(),
+    };
+    Some((spec.name.clone(), config))
 }
 
-/// Takes over what changes on the host, until its side is stopped.
-async fn follow_uplink(inner: Arc<Inner>, mut states: watch::Receiver<UplinkState>) {
+/// Takes states of the host over into the model, until the uplink is stopped.
+async fn follow_uplink(
+    inner: Arc<Inner>,
+    position: usize,
+    mut states: watch::Receiver<UplinkState>,
+) {
     while states.changed().await.is_ok() {
         let state = states.borrow_and_update().clone();
         {
             let mut model = inner.model();
-            let Some(uplink) = model.uplink().cloned() else { return };
+            let Some(uplink) = model.uplinks().get(position) else { return };
             if (uplink.state.up, &uplink.state.device) != (state.up, &state.device) {
                 log_state(&state);
             }
-            model.set_uplink(UplinkRuntime { state, ..uplink });
+            model.set_uplink_state(position, state);
         }
         inner.commit_snapshot();
         tokio::time::sleep(UPLINK_DEBOUNCE).await;
@@ -201,77 +135,58 @@ fn log_state(state: &UplinkState) {
     }
 }
 
-/// Its state, and the reason.
-fn uplink_state(state: &UplinkState) -> (StateName, Option<String>) {
+/// The state for the API, and the reason.
+fn uplink_state(state: &UplinkState) -> (status::UplinkState, Option<String>) {
+    use status::UplinkState::{Down, Up, Waiting};
     let device = &state.device;
     if device.is_empty() {
-        return (StateName::Waiting, Some("the host has no default route yet".to_owned()));
+        return (Waiting, Some("the host has no default route yet".to_owned()));
     }
     if state.ifindex == 0 {
-        return (StateName::Down, Some(format!("there is no device {device}")));
+        return (Down, Some(format!("there is no device {device}")));
     }
     if !state.up {
-        return (StateName::Down, Some(format!("{device} is down, or has no carrier")));
+        return (Down, Some(format!("{device} is down, or has no carrier")));
     }
-    (StateName::Up, None)
+    (Up, None)
 }
 
-/// The uplink for `status`; nothing for an internal network.
-pub(super) fn status(model: &Model, connections: usize) -> Option<UplinkStatus> {
-    let uplink = model.uplink()?;
-    let is_own = uplink.tap_mac.is_some();
+/// The uplinks for `status`.
+pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
     let (publications, publications_pending) = model.count_publications();
-    let (state, reason) = match is_own {
-        true => uplink_state(&uplink.state),
-        false => (StateName::Up, None),
-    };
-    let UplinkState { device, mtu, ipv4, ipv6, .. } = &uplink.state;
-    let has_device = !device.is_empty();
-    Some(UplinkStatus {
-        name: name(model)?,
-        mode: if is_own { UplinkMode::UserSpace } else { UplinkMode::Kernel },
-        state,
-        reason,
-        device: has_device.then(|| device.clone()),
-        mtu: has_device.then_some(*mtu),
-        ipv4: ipv4.iter().copied().collect(),
-        ipv6: ipv6.iter().copied().collect(),
-        snat_ports: model.network.snat_ports.to_string(),
-        publications,
-        publications_pending,
-        connections,
-    })
-}
-
-/// The uplink's name: `kernel`, the device, or `auto` while it waits for one.
-pub(super) fn name(model: &Model) -> Option<String> {
-    let uplink = model.uplink()?;
-    let has_device = uplink.tap_mac.is_some() && !uplink.state.device.is_empty();
-    Some(if has_device { uplink.state.device.clone() } else { model.network.uplink.to_string() })
-}
-
-/// Whether a port of the host was taken.
-pub(super) fn is_port_taken(error: &UplinkError) -> bool {
-    matches!(error, UplinkError::Reserve(ReserveError::Taken { .. }))
-}
-
-impl ControlError {
-    /// Why the uplink is unavailable.
-    fn uplink_unavailable(error: UplinkError) -> Self {
-        Self::UplinkUnavailable(error.to_string())
-    }
-
-    /// Why the host does not hand ports over.
-    pub(super) fn publish_failed(error: UplinkError) -> Self {
-        match error {
-            UplinkError::Reserve(ReserveError::NotLocalAddress(address)) => {
-                Self::NotOurAddress(address)
-            }
-            UplinkError::Reserve(error @ ReserveError::Taken { .. }) => {
-                Self::HostPortTaken(error.to_string())
-            }
-            error @ UplinkError::Shifted(_) => Self::Shifted(error.to_string()),
-            error => Self::PublishFailed(error.to_string()),
+    let mut users = model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
+    let snat_ports = users.next().map(|network| network.spec.snat_ports.to_string());
+    let status = |uplink: &model::Uplink| {
+        let is_own = uplink.tap.is_some();
+        let (state, reason) = match is_own {
+            true => uplink_state(&uplink.state),
+            false => (status::UplinkState::Up, None),
+        };
+        let UplinkState { device, mtu, ipv4, ipv6, .. } = &uplink.state;
+        let has_device = !device.is_empty();
+        UplinkStatus {
+            name: name(model, uplink),
+            mode: if is_own { UplinkMode::UserSpace } else { UplinkMode::Kernel },
+            state,
+            reason,
+            device: has_device.then(|| device.clone()),
+            mtu: has_device.then_some(*mtu),
+            ipv4: ipv4.iter().copied().collect(),
+            ipv6: ipv6.iter().copied().collect(),
+            snat_ports: snat_ports.clone().unwrap_or_default(),
+            publications,
+            publications_pending,
+            connections,
         }
+    };
+    model.uplinks().iter().map(status).collect()
+}
+
+/// The uplink's name: `kernel`, the device, or `auto` before there is one.
+pub(super) fn name(model: &Model, uplink: &model::Uplink) -> String {
+    if uplink.tap.is_some() && !uplink.state.device.is_empty() {
+        return uplink.state.device.clone();
     }
+    let mut settings = model.networks().map(|network| &network.spec.uplink);
+    settings.find(|it| **it != UplinkSetting::None).map(ToString::to_string).unwrap_or_default()
 }

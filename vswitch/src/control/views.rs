@@ -17,9 +17,9 @@ use vswitch_api::status::Status;
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Binding, Model};
+use super::model::{self, Binding, EndpointKey, Model};
 use super::name::Name;
-use super::port::blocking;
+use super::task::blocking;
 use super::uplink;
 use crate::datapath::{DropReason, PortCounters};
 use crate::host::netns;
@@ -46,23 +46,25 @@ impl Control {
             scheduling: inner.dataplane.scheduling().name.into(),
             scheduling_reason: inner.dataplane.scheduling().reason.clone(),
             idle: inner.config.idle.to_string().as_str().into(),
-            bridge: model.network.name.to_string(),
-            networks: 1,
+            bridge: inner.config.bridge.to_string(),
+            networks: model.networks().count(),
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
-            uplinks: uplink::status(&model, connections).into_iter().collect(),
+            uplinks: uplink::statuses(&model, connections),
         }
     }
 
-    /// The first network, which is the bridge's.
+    /// The network of the configuration.
     pub(crate) fn first_network(&self) -> Network {
-        network_row(&self.0.model())
+        let model = self.0.model();
+        network_row(&model, &model[&self.0.config.bridge])
     }
 
-    /// All networks.
+    /// All networks, in the order of their names.
     pub(crate) fn networks(&self) -> Vec<Network> {
-        vec![self.first_network()]
+        let model = self.0.model();
+        model.networks().map(|network| network_row(&model, network)).collect()
     }
 
     /// One network.
@@ -71,19 +73,21 @@ impl Control {
         let fdb = self.0.dataplane.fdb().await?;
         let model = self.0.model();
         let network = model.network(Some(name))?;
-        let members = model.active().map(|(port, _)| Member {
+        let active = model.active().map(|(port, _)| port);
+        let members = active.filter(|port| port.lease.network == network.spec.name);
+        let members = members.map(|port| Member {
             name: port.lease.name.to_string(),
             mac: port.lease.mac,
             ipv4: vec![port.lease.ipv4],
             ipv6: vec![port.lease.ipv6],
         });
         Ok(NetworkDetail {
-            network: network_row(&model),
-            gateway_mac: network.gateway_mac,
-            ageing_s: network.ageing.as_secs(),
-            fdb_entries_max: network.fdb_entries_max,
-            multicast: network.multicast.to_string().as_str().into(),
-            fdb_entries: fdb.iter().filter(|row| row.network == model::FIRST_NETWORK).count(),
+            network: network_row(&model, network),
+            gateway_mac: network.spec.gateway_mac,
+            ageing_s: network.spec.ageing.as_secs(),
+            fdb_entries_max: network.spec.fdb_entries_max,
+            multicast: network.spec.multicast.to_string().as_str().into(),
+            fdb_entries: fdb.iter().filter(|row| row.network == network.index).count(),
             members: members.collect(),
         })
     }
@@ -92,30 +96,45 @@ impl Control {
     pub(crate) async fn ports(&self) -> Result<Vec<Port>, ControlError> {
         let counters = self.counters().await?;
         let model = self.0.model();
-        let network = model.network.name.as_str();
-        let row = |(port, binding): (&model::Port, &Binding)| {
+        let row = |(port, binding): (&model::Endpoint, &Binding)| {
             let slot = port.lease.slot;
             let blocked = self.0.dataplane.blocked_for(slot);
-            port_row(network, port, binding, &counter(&counters, slot), blocked)
+            port_row(port, binding, &counter(&counters, slot), blocked)
         };
         Ok(model.active().map(row).collect())
     }
 
-    /// One attachment.
-    pub(crate) async fn port(&self, name: &str) -> Result<PortDetail, ControlError> {
+    /// The attachments of a name, one per network.
+    pub(crate) async fn attachments(&self, name: &str) -> Result<Vec<PortDetail>, ControlError> {
         let name: Name = name.parse()?;
+        let keys: Vec<EndpointKey> = {
+            let model = self.0.model();
+            let keys = model.active().map(|(endpoint, _)| endpoint.lease.key());
+            keys.filter(|key| key.name == name).collect()
+        };
+        if keys.is_empty() {
+            return Err(ControlError::UnknownPort(name.to_string()));
+        }
+        let mut details = Vec::with_capacity(keys.len());
+        for key in &keys {
+            details.push(self.attachment(key).await?);
+        }
+        Ok(details)
+    }
+
+    /// One attachment.
+    pub(crate) async fn attachment(&self, key: &EndpointKey) -> Result<PortDetail, ControlError> {
         let counters = self.counters().await?;
         let (mut detail, record) = {
             let model = self.0.model();
-            let unknown = || ControlError::UnknownPort(name.to_string());
-            let mut active = model.active();
-            let (port, binding) =
-                active.find(|(port, _)| port.lease.name == name).ok_or_else(unknown)?;
+            let port = model.active_endpoint(key)?;
+            let unknown = || ControlError::UnknownPort(key.to_string());
+            let binding = port.binding.as_ref().ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
             let blocked = self.0.dataplane.blocked_for(port.lease.slot);
-            let network = &model.network;
+            let network = &model.network(Some(port.lease.network.as_str()))?.spec;
             let detail = PortDetail {
-                port: port_row(network.name.as_str(), port, binding, &counters, blocked),
+                port: port_row(port, binding, &counters, blocked),
                 subnets: subnets(network),
                 gateways: gateways(network),
                 mtu: network.mtu,
@@ -129,6 +148,7 @@ impl Control {
             };
             (detail, binding.netns.clone())
         };
+        let Some(record) = record else { return Ok(detail) };
         let path = record.path.clone();
         let found = blocking(move || netns::find(record.id, &record.path)).await?;
         detail.netns_path = found.unwrap_or(path);
@@ -146,7 +166,7 @@ impl Control {
         let model = self.0.model();
         let entry = |row: crate::datapath::FdbRow| {
             Some(FdbEntry {
-                network: model.network.name.to_string(),
+                network: model.network_at(row.network)?.spec.name.to_string(),
                 vlan: row.vlan,
                 mac: row.mac,
                 port: model.label(row.destination.port()?)?.into_owned(),
@@ -171,7 +191,7 @@ impl Control {
             }
         }
         // By name, the host's first.
-        let bridge = model.network.name.as_str();
+        let bridge = self.0.config.bridge.as_str();
         ports.sort_by_cached_key(|port| (port.name != bridge, port.name.clone()));
         Ok(Stats { ports, workers: report.workers, drops: total.drops_by_name() })
     }
@@ -199,46 +219,46 @@ fn counter(counters: &BTreeMap<PortIndex, PortCounters>, slot: PortIndex) -> Por
     counters.get(&slot).copied().unwrap_or_default()
 }
 
-fn network_row(model: &Model) -> Network {
-    let network = &model.network;
+fn network_row(model: &Model, network: &model::Network) -> Network {
+    let spec = &network.spec;
+    let is_member = |port: &model::Endpoint| port.lease.network == spec.name;
     Network {
-        name: network.name.to_string(),
-        subnets: subnets(network),
-        gateways: gateways(network),
-        mtu: network.mtu,
-        uplinks: uplink::name(model).into_iter().collect(),
-        ports: model.active().count(),
+        name: spec.name.to_string(),
+        subnets: subnets(spec),
+        gateways: gateways(spec),
+        mtu: spec.mtu,
+        uplinks: model.uplinks_of(network).map(|it| uplink::name(model, it)).collect(),
+        ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }
 }
 
-fn subnets(network: &model::Network) -> Vec<IpNet> {
-    vec![network.subnet.net().into(), network.subnet6.net().into()]
+fn subnets(spec: &model::NetworkSpec) -> Vec<IpNet> {
+    vec![spec.subnet.net().into(), spec.subnet6.net().into()]
 }
 
-fn gateways(network: &model::Network) -> Vec<IpAddr> {
-    vec![network.subnet.gateway().into(), network.subnet6.gateway().into()]
+fn gateways(spec: &model::NetworkSpec) -> Vec<IpAddr> {
+    vec![spec.subnet.gateway().into(), spec.subnet6.gateway().into()]
 }
 
 fn port_row(
-    network: &str,
-    port: &model::Port,
+    port: &model::Endpoint,
     binding: &Binding,
     counters: &PortCounters,
     blocked: Option<Duration>,
 ) -> Port {
     Port {
         name: port.lease.name.to_string(),
-        network: network.to_owned(),
+        network: port.lease.network.to_string(),
         ifname: binding.ifname.clone(),
         mac: port.lease.mac,
         ipv4: vec![port.lease.ipv4],
         ipv6: vec![port.lease.ipv6],
-        netns: netns::describe(&binding.netns.reference),
+        netns: binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default(),
         state: if blocked.is_some() { PortState::LoopBlocked } else { PortState::Up },
         publish: port.publications.iter().map(|one| one.ports).collect(),
         publish_pending: port.pending_publications().cloned().collect(),
-        aliases: Vec::new(),
-        labels: BTreeMap::new(),
+        aliases: port.aliases.iter().map(ToString::to_string).collect(),
+        labels: port.labels.clone(),
         rx_frames: counters.rx_frames,
         tx_frames: counters.tx_frames,
         rx_bytes: counters.rx_bytes,

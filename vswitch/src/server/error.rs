@@ -42,18 +42,26 @@ impl IntoResponse for Failure {
 pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
     let (code, hint) = match error {
-        ControlError::Name(_) => (InvalidArgument, Some("choose a DNS label, such as web-1")),
+        ControlError::Name(_) => (InvalidArgument, Some("choose a name such as web-1")),
         ControlError::NameTaken(_) => {
             (Conflict, Some("choose another name, or detach that one first"))
         }
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
+        ControlError::NetworkExists(_)
+        | ControlError::NetworkInUse(..)
+        | ControlError::AmbiguousName(_) => (Conflict, None),
+        ControlError::NotReserved { .. } => (NotFound, None),
+        ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
+            (LimitReached, Some("leave some out"))
+        }
         ControlError::Busy(..) => (Conflict, Some("try again in a moment")),
         ControlError::Pool(error) => pool(error),
         ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {
             (Conflict, Some("choose another address, or let the switch choose"))
         }
+        ControlError::Vlan(_) => (InvalidArgument, None),
         ControlError::MacNotUnicast(..) => {
             (InvalidArgument, Some("choose a unicast address, such as 02:00:5e:10:00:01"))
         }
@@ -65,7 +73,6 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             Some("see `vswitch inspect` for its addresses, or turn the guard off"),
         ),
         ControlError::HostSettings { .. } => (InvalidArgument, Some("only its VLANs can be set")),
-        ControlError::Vlan(_) => (InvalidArgument, None),
         ControlError::NoStatic { .. } => {
             (NotFound, Some("see `vswitch fdb`; learnt entries go away by themselves"))
         }
@@ -76,9 +83,6 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
         ControlError::UplinkUnavailable(_) => {
             (Conflict, Some("see docs/nat.md for which --uplink to choose"))
-        }
-        ControlError::HostPortTaken(_) => {
-            (Conflict, Some("choose another port, or 0 to have one picked"))
         }
         ControlError::NotOurAddress(_) => (InvalidArgument, Some("see `ip address`")),
         ControlError::Shifted(_) => {
@@ -91,12 +95,10 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::AllowFromKernel(_) => {
             (Conflict, Some("say it in the host's own firewall, or use --uplink auto"))
         }
-        ControlError::PortPublished { .. } => {
+        ControlError::HostPortTaken(_) | ControlError::PortPublished { .. } => {
             (Conflict, Some("choose another port of the host, or 0 to have one picked"))
         }
-        ControlError::NotPublished { .. } => {
-            (NotFound, Some("see `vswitch inspect` for what is published"))
-        }
+        ControlError::NotPublished { .. } => (NotFound, Some("see `vswitch inspect`")),
         ControlError::NoFreePort(_) => {
             (LimitReached, Some("name the host's ports, or unpublish some first"))
         }

@@ -89,7 +89,7 @@ async fn port(
     State(control): State<Control>,
     PathSegment(name): PathSegment,
 ) -> Result<Json<Vec<PortDetail>>, Failure> {
-    Ok(Json(vec![control.port(&name).await?]))
+    Ok(Json(control.attachments(&name).await?))
 }
 
 async fn detach(

@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 
 use super::retry_while_busy;
 use crate::control::ControlError;
-use crate::control::model::tests::{attach, model, reserve, spec};
+use crate::control::model::tests::{attach, key, model, reserve, spec};
 use crate::control::model::{AttachSpec, Lease, Model};
 
 /// Two ports that go, a and b, and an attach that comes meanwhile.
@@ -21,7 +21,7 @@ impl Scene {
         let old = attach(&mut model, "a");
         attach(&mut model, "b");
         for name in ["a", "b"] {
-            model.begin_detach(&name.parse().unwrap()).unwrap();
+            model.begin_detach(&key(name, "br0")).unwrap();
         }
         Self { model: Mutex::new(model), detached: Notify::new(), old }
     }
@@ -38,7 +38,7 @@ impl Scene {
 
     async fn forget(&self, name: &str) {
         tokio::task::yield_now().await;
-        self.model().remove(&name.parse().unwrap(), Duration::ZERO);
+        self.model().remove(&key(name, "br0"), Duration::ZERO);
         self.detached.notify_waiters();
     }
 }

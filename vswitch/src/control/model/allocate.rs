@@ -1,37 +1,32 @@
-//! Choosing what nobody else has: slots, MAC addresses, interface names.
+//! MAC addresses and interface names that no other endpoint has.
 
-use std::net::IpAddr;
-
-use fastpath::PortIndex;
 use wire::MacAddr;
 
-use super::{Binding, Lease, Model, Random};
+use super::{Binding, EndpointKey, EndpointState, Model, NetworkName, Random};
 use crate::control::error::ControlError;
-use crate::control::ipam::{Address, PoolError};
-use crate::control::name::Name;
 use crate::control::store::NetnsRecord;
 use crate::host::HostError;
 
-/// How interfaces inside are called unless asked for otherwise; a number follows.
+/// Prefix of default interface names; a number follows.
 const IFNAME_PREFIX: &str = "eth";
 
 impl Model {
-    /// Chooses the interface's name inside, given those that are there, and notes where the port goes.
-    pub(crate) fn bind_interface(
+    /// Binds an endpoint to an interface name in a namespace, where `present` exist already.
+    pub(crate) fn bind_netns(
         &mut self,
-        name: &Name,
+        key: &EndpointKey,
         netns: &NetnsRecord,
         requested: Option<&str>,
         present: &[String],
     ) -> Result<String, ControlError> {
-        let others = self.ports.values().filter(|port| port.lease.name != *name);
-        let placed: Vec<&str> = others
-            .filter_map(|port| port.binding.as_ref())
-            .filter(|binding| binding.netns.id == netns.id)
+        let others = self.endpoints.iter().filter(|(other, _)| *other != key);
+        let bound: Vec<&str> = others
+            .filter_map(|(_, endpoint)| endpoint.binding.as_ref())
+            .filter(|binding| binding.netns.as_ref().is_some_and(|other| other.id == netns.id))
             .map(|binding| binding.ifname.as_str())
             .collect();
         let is_taken =
-            |ifname: &str| placed.contains(&ifname) || present.iter().any(|other| other == ifname);
+            |ifname: &str| bound.contains(&ifname) || present.iter().any(|other| other == ifname);
         let ifname = match requested {
             Some(ifname) if is_taken(ifname) => {
                 return Err(HostError::IfnameTaken(ifname.to_owned()).into());
@@ -39,68 +34,48 @@ impl Model {
             Some(ifname) => ifname.to_owned(),
             None => first_free(is_taken),
         };
-        let binding = Binding {
-            ifname: ifname.clone(),
-            netns: netns.clone(),
-            offloads: Vec::new(),
-            queues: 0,
-        };
-        self.change(name, |port| port.binding = Some(binding));
+        self.bind(key, ifname.clone(), Some(netns.clone()));
         Ok(ifname)
     }
 
-    /// The next free slot after the one that was given last: a late event about a port then does not
-    /// meet its successor.
-    pub(super) fn free_slot(&self) -> Result<PortIndex, ControlError> {
-        let slots = (self.next_slot..self.slots_end)
-            .chain(self.first_slot..self.next_slot.min(self.slots_end));
-        slots
-            .filter_map(PortIndex::new)
-            .find(|slot| !self.slots.contains_key(slot))
-            .ok_or(ControlError::PortsMax(self.slots_end.saturating_sub(self.first_slot)))
+    /// Binds an endpoint to an interface; its namespace is none where the runtime configures it.
+    pub(crate) fn bind(&mut self, key: &EndpointKey, ifname: String, netns: Option<NetnsRecord>) {
+        let binding = Binding { ifname, netns, offloads: Vec::new(), queues: 0 };
+        self.change(key, |endpoint| {
+            endpoint.binding = Some(binding);
+            endpoint.state = EndpointState::Bound;
+        });
     }
 
+    /// A MAC address that is unique in the network.
     pub(super) fn allocate_mac(
         &self,
+        network: &NetworkName,
         requested: Option<MacAddr>,
         random: Random<'_>,
     ) -> Result<MacAddr, ControlError> {
         if let Some(mac) = requested {
-            return match self.owner_of_mac(mac) {
+            return match self.owner_of_mac(network, mac) {
                 Some(owner) => Err(ControlError::MacInUse { mac, owner: owner.to_owned() }),
                 None => Ok(mac),
             };
         }
         loop {
             let mac = local_mac(random()?);
-            if self.owner_of_mac(mac).is_none() {
+            if self.owner_of_mac(network, mac).is_none() {
                 return Ok(mac);
             }
         }
     }
 
-    fn owner_of_mac(&self, mac: MacAddr) -> Option<&str> {
-        if mac == self.network.gateway_mac {
-            return Some(self.network.name.as_str());
+    fn owner_of_mac(&self, network: &NetworkName, mac: MacAddr) -> Option<&str> {
+        let spec = self.networks.get(network).map(|network| &network.spec);
+        if let Some(spec) = spec.filter(|spec| spec.gateway_mac == mac) {
+            return Some(spec.name.as_str());
         }
-        self.ports.values().find(|port| port.lease.mac == mac).map(|port| port.lease.name.as_str())
-    }
-
-    /// Says who has the address that is in use.
-    pub(super) fn with_owner<A: Address + Into<IpAddr>>(
-        &self,
-        error: PoolError,
-        requested: Option<A>,
-    ) -> ControlError {
-        let (PoolError::InUse(_), Some(address)) = (&error, requested) else { return error.into() };
-        let address = address.into();
-        let has = |lease: &Lease| lease.ipv4 == address || lease.ipv6 == address;
-        match self.ports.values().find(|port| has(&port.lease)) {
-            Some(port) => {
-                ControlError::AddressInUse { address, owner: port.lease.name.to_string() }
-            }
-            None => error.into(),
-        }
+        let mut leases = self.endpoints().map(|endpoint| &endpoint.lease);
+        let owner = leases.find(|lease| lease.network == *network && lease.mac == mac);
+        owner.map(|lease| lease.name.as_str())
     }
 }
 

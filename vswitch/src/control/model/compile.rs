@@ -1,106 +1,152 @@
-//! What others make of the model: the datapath its snapshot, the store its document.
+//! The datapath's snapshot of the model. Parts that did not change are shared with the snapshot before.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::port_settings::guard::Guard;
 use vswitch_api::port_settings::vlan::{Domain, VlanMode};
+use wire::MacAddr;
 
-use super::{FIRST_NETWORK, HOST_PORT, Lease, Model, Name, Owner, Port};
+use super::{Endpoint, EndpointKey, Lease, Model, Network, Owner};
 use crate::config::Multicast;
-use crate::control::store::Attachment;
 use crate::datapath::{
-    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
+    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac, UplinkConf,
 };
 
-impl Model {
-    /// The attachments that survive a restart.
-    pub(crate) fn attachments(&self) -> Vec<Attachment> {
-        let persisted = self.ports.values().filter(|port| port.persisted);
-        persisted
-            .filter_map(|port| {
-                let binding = port.binding.as_ref()?;
-                Some(Attachment {
-                    name: port.lease.name.clone(),
-                    network: self.network.name.to_string(),
-                    ifname: binding.ifname.clone(),
-                    mac: port.lease.mac,
-                    ipv4: port.lease.ipv4,
-                    ipv6: port.lease.ipv6,
-                    netns: binding.netns.clone(),
-                    settings: port.settings.clone(),
-                    publish: port.publications.clone(),
-                })
-            })
-            .collect()
+/// A compiled part of the snapshot, which may be older than its source.
+#[derive(Debug)]
+pub(super) struct Cached<T> {
+    part: Option<Arc<T>>,
+    is_stale: bool,
+}
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Self { part: None, is_stale: true }
+    }
+}
+
+impl<T> Cached<T> {
+    /// Notes a change of the source.
+    pub(super) fn invalidate(&mut self) {
+        self.is_stale = true;
     }
 
-    /// What the datapath is to do.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let statics = self.statics.iter().filter_map(|(&(mac, vlan), owner)| {
+    /// The part, unless its source has changed.
+    pub(super) fn fresh(&self) -> Option<Arc<T>> {
+        self.part.clone().filter(|_| !self.is_stale)
+    }
+
+    /// The part that was compiled last.
+    pub(super) fn last(&self) -> Option<&Arc<T>> {
+        self.part.as_ref()
+    }
+
+    pub(super) fn store(&mut self, part: Arc<T>) -> Arc<T> {
+        self.is_stale = false;
+        Arc::clone(self.part.insert(part))
+    }
+}
+
+impl Model {
+    /// The configuration of the datapath.
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
+        let uplink = self.uplink_conf();
+        let stale = self.networks().filter(|network| network.compiled.fresh().is_none());
+        let compiled = stale.map(|network| {
+            (network.spec.name.clone(), self.compile_network(network, uplink.as_ref()))
+        });
+        for (name, conf) in compiled.collect::<Vec<_>>() {
+            if let Some(network) = self.networks.get_mut(&name) {
+                network.compiled.store(Arc::new(conf));
+            }
+        }
+        let end = self.networks().map(|network| network.index.0 + 1).max().unwrap_or(0);
+        let mut networks = vec![vacant(); usize::from(end)];
+        let mut ports: Vec<_> = self.uplink_ports().collect();
+        let mut limits = Vec::new();
+        for network in self.networks() {
+            if let Some(conf) = network.compiled.fresh() {
+                networks[usize::from(network.index.0)] = (*conf).clone();
+            }
+            let spec = &network.spec;
+            let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
+            ports.push((network.host_port, host));
+            limits.push((network.host_port, network.host_limits.clone()));
+        }
+        for endpoint in self.endpoints().filter(|endpoint| endpoint.in_snapshot) {
+            let (lease, settings) = (&endpoint.lease, &endpoint.settings);
+            let Some(network) = self.networks.get(&lease.network) else { continue };
+            let conf = conf(network, PortKind::Container, lease.mac, settings);
+            ports.push((lease.slot, PortConf { guard: guard(lease, &settings.guard), ..conf }));
+            limits.push((lease.slot, endpoint.limits.clone()));
+        }
+        Snapshot::compile(networks, ports).with_limits(limits)
+    }
+
+    fn compile_network(&self, network: &Network, uplink: Option<&Arc<UplinkConf>>) -> NetworkConf {
+        let spec = &network.spec;
+        let statics = network.statics().filter_map(|(&(mac, vlan), owner)| {
             let port = match owner {
-                Owner::Host => HOST_PORT,
-                Owner::Port(name) => self.ports.get(name)?.lease.slot,
+                Owner::Host => network.host_port,
+                Owner::Endpoint(name) => {
+                    let key = EndpointKey { name: name.clone(), network: spec.name.clone() };
+                    self.endpoints.get(&key)?.lease.slot
+                }
             };
             Some(StaticMac { mac, vlan, port })
         });
-        let network = NetworkConf {
-            mtu: self.network.mtu,
-            ageing: self.network.ageing,
-            fdb_entries_max: self.network.fdb_entries_max,
-            statics: statics.collect(),
-            router: self.router(),
-            mac: self.network.gateway_mac,
-            snooping: self.network.multicast == Multicast::Snoop,
-            neighbours: self.neighbours(),
-        };
-        let conf = |kind, mac, settings: &PortSettings| PortConf {
-            vlans: vlans(&settings.vlan),
-            isolation: settings.isolation,
-            ..PortConf::new(FIRST_NETWORK, kind, mac)
-        };
-        let host = conf(PortKind::Host, self.network.gateway_mac, &self.network.host_settings);
-        let host = (HOST_PORT, host);
-        let shown = self.ports.values().filter(|port| port.in_snapshot);
-        let containers = shown.map(|port| {
-            let conf = conf(PortKind::Container, port.lease.mac, &port.settings);
-            (port.lease.slot, PortConf { guard: guard(&port.lease, &port.settings.guard), ..conf })
-        });
-        let shown = self.ports.values().filter(|port| port.in_snapshot);
-        let limits = shown.map(|port| (port.lease.slot, port.limits.clone()));
-        let limits = std::iter::once((HOST_PORT, self.host_limits.clone())).chain(limits);
-        let ports = std::iter::once(host).chain(self.uplink_port()).chain(containers);
-        Snapshot::compile(vec![network], ports).with_limits(limits)
-    }
-
-    /// Whose addresses the switch answers for: where no guard sees to it, a container may have others.
-    fn neighbours(&self) -> Vec<Neighbour> {
-        let network = &self.network;
         let host = Neighbour {
-            mac: network.gateway_mac,
-            ipv4: Some(network.subnet.gateway()),
-            ipv6: Some(network.subnet6.gateway()),
-            port: HOST_PORT,
+            mac: spec.gateway_mac,
+            ipv4: Some(spec.subnet.gateway()),
+            ipv6: Some(spec.subnet6.gateway()),
+            port: network.host_port,
         };
-        let guarded = self.ports.values().filter_map(neighbour);
-        std::iter::once(host).chain(guarded).collect()
+        let guarded = self.shown(&spec.name).filter_map(neighbour);
+        NetworkConf {
+            mtu: spec.mtu,
+            ageing: spec.ageing,
+            fdb_entries_max: spec.fdb_entries_max,
+            statics: statics.collect(),
+            router: self.router(network, uplink),
+            mac: spec.gateway_mac,
+            snooping: spec.multicast == Multicast::Snoop,
+            neighbours: std::iter::once(host).chain(guarded).collect(),
+        }
     }
 
-    /// Addresses of a port that the host need not ask for: the switch would answer, and the host is on the
-    /// same VLAN.
-    pub(crate) fn host_neighbours(&self, name: &Name) -> [Option<IpAddr>; 2] {
-        let host = vlans(&self.network.host_settings.vlan).untagged();
-        let port = self.ports.get(name);
-        let port = port.filter(|port| vlans(&port.settings.vlan).untagged() == host);
-        let known = port.filter(|_| host.is_some()).and_then(neighbour);
+    /// Addresses of an endpoint that the host need not ask for: the switch answers for them, on the host's VLAN.
+    pub(crate) fn host_neighbours(&self, key: &EndpointKey) -> [Option<IpAddr>; 2] {
+        let network = self.networks.get(&key.network);
+        let host = network.and_then(|it| vlans(&it.spec.host_settings.vlan).untagged());
+        let endpoint = self.endpoints.get(key).filter(|it| it.in_snapshot && host.is_some());
+        let endpoint = endpoint.filter(|it| vlans(&it.settings.vlan).untagged() == host);
+        let known = endpoint.and_then(neighbour);
         known.map_or([None; 2], |known| [known.ipv4.map(Into::into), known.ipv6.map(Into::into)])
     }
+}
 
-    /// Whom a change of settings concerns: a port, or by the bridge's name all.
-    pub(crate) fn leases_of(&self, name: &str) -> Vec<Lease> {
-        let is_bridge = name == self.network.name.as_str();
-        let leases = self.ports.values().filter(|port| port.in_snapshot).map(|port| &port.lease);
-        leases.filter(|lease| is_bridge || lease.name.as_str() == name).cloned().collect()
+/// A number that no network has now.
+fn vacant() -> NetworkConf {
+    NetworkConf {
+        mtu: 0,
+        ageing: Duration::ZERO,
+        fdb_entries_max: 0,
+        statics: Vec::new(),
+        mac: MacAddr([0; 6]),
+        snooping: false,
+        neighbours: Vec::new(),
+        router: None,
+    }
+}
+
+fn conf(network: &Network, kind: PortKind, mac: MacAddr, settings: &PortSettings) -> PortConf {
+    PortConf {
+        vlans: vlans(&settings.vlan),
+        isolation: settings.isolation,
+        ..PortConf::new(network.index, kind, mac)
     }
 }
 
@@ -114,10 +160,11 @@ fn vlans(mode: &VlanMode) -> PortVlans {
     }
 }
 
-/// Of a port whose guard sees to it that its addresses are where they were given to.
-fn neighbour(port: &Port) -> Option<Neighbour> {
-    let datapath::Guard { mac, ipv4, ipv6 } = guard(&port.lease, &port.settings.guard)?;
-    port.in_snapshot.then_some(Neighbour { mac, ipv4, ipv6, port: port.lease.slot })
+/// The neighbour entry of a guarded endpoint. Without a guard a container may use other addresses.
+fn neighbour(endpoint: &Endpoint) -> Option<Neighbour> {
+    let lease = &endpoint.lease;
+    let datapath::Guard { mac, ipv4, ipv6 } = guard(lease, &endpoint.settings.guard)?;
+    Some(Neighbour { mac, ipv4, ipv6, port: lease.slot })
 }
 
 fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {

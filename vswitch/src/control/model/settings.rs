@@ -1,35 +1,46 @@
-//! What ports may do, as it is wanted.
-
-use std::net::IpAddr;
+//! The settings of ports.
 
 use fastpath::PortIndex;
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
-use super::{HOST_PORT, Lease, Model, PortState, limits};
+use super::{EndpointKey, Lease, Model, NetworkName, limits};
 use crate::control::error::ControlError;
 use crate::datapath::PortKind;
 
+/// A port with settings.
+enum Port {
+    Host(NetworkName),
+    Endpoint(EndpointKey),
+}
+
 impl Model {
-    /// The settings of a port; the host's go by the bridge's name.
+    /// The port of that name; the name of a network means its host port.
+    fn port(&self, name: &str) -> Result<Port, ControlError> {
+        if let Some(network) = self.networks.keys().find(|network| network.as_str() == name) {
+            return Ok(Port::Host(network.clone()));
+        }
+        let key = self.find(name)?;
+        self.active_endpoint(&key)?;
+        Ok(Port::Endpoint(key))
+    }
+
+    /// The settings of a port.
     pub(crate) fn settings(&self, name: &str) -> Result<&PortSettings, ControlError> {
-        if name == self.network.name.as_str() {
-            return Ok(&self.network.host_settings);
-        }
-        let name = name.parse()?;
-        match self.ports.get(&name) {
-            Some(port) if port.state == PortState::Active => Ok(&port.settings),
-            _ => Err(ControlError::UnknownPort(name.to_string())),
+        match self.port(name)? {
+            Port::Host(network) => Ok(&self.networks[&network].spec.host_settings),
+            Port::Endpoint(key) => Ok(&self.active_endpoint(&key)?.settings),
         }
     }
 
-    /// The slot of such a port.
-    pub(crate) fn slot_of(&self, name: &str) -> Result<PortIndex, ControlError> {
-        self.settings(name)?;
-        let port = name.parse().ok().and_then(|name| self.ports.get(&name));
-        Ok(port.map_or(HOST_PORT, |port| port.lease.slot))
+    /// The slot of a port, and whether it is a host port.
+    pub(crate) fn slot_of(&self, name: &str) -> Result<(PortIndex, bool), ControlError> {
+        match self.port(name)? {
+            Port::Host(network) => Ok((self.networks[&network].host_port, true)),
+            Port::Endpoint(key) => Ok((self.active_endpoint(&key)?.lease.slot, false)),
+        }
     }
 
-    /// Changes it; takes effect with the next [`Model::snapshot`]. Gives what it was and what it is.
+    /// Changes settings for the next [`Model::snapshot`]. Gives the former and the new ones.
     pub(crate) fn change_settings(
         &mut self,
         name: &str,
@@ -37,48 +48,62 @@ impl Model {
     ) -> Result<(PortSettings, PortSettings), ControlError> {
         let former = self.settings(name)?.clone();
         let settings = former.changed(change);
-        match self.lease(name) {
-            Some(lease) => check(&settings, lease)?,
-            None => check_host(change, name)?,
+        match self.port(name)? {
+            Port::Host(_) => check_host(change, name)?,
+            Port::Endpoint(key) => check(&settings, &self.active_endpoint(&key)?.lease)?,
         }
         self.set_port_settings(name, settings.clone())?;
         Ok((former, settings))
     }
 
-    /// Replaces it as a whole; nothing where there is no such port.
+    /// Replaces the settings of a port.
     pub(crate) fn set_port_settings(
         &mut self,
         name: &str,
         settings: PortSettings,
     ) -> Result<(), ControlError> {
-        if name == self.network.name.as_str() {
-            self.host_limits = limits::compile(&settings.limits, PortKind::Host, &self.host_limits);
-            self.network.host_settings = settings;
-            return Ok(());
-        }
-        self.change(&name.parse()?, |port| {
-            port.limits = limits::compile(&settings.limits, PortKind::Container, &port.limits);
-            port.settings = settings;
-        });
+        let network = match self.port(name)? {
+            Port::Host(network) => {
+                if let Some(network) = self.networks.get_mut(&network) {
+                    let former = &network.host_limits;
+                    network.host_limits = limits::compile(&settings.limits, PortKind::Host, former);
+                    network.spec.host_settings = settings;
+                }
+                network
+            }
+            Port::Endpoint(key) => {
+                self.change(&key, |endpoint| {
+                    let former = &endpoint.limits;
+                    endpoint.limits =
+                        limits::compile(&settings.limits, PortKind::Container, former);
+                    endpoint.settings = settings;
+                });
+                key.network
+            }
+        };
+        self.invalidate_network(&network);
         Ok(())
     }
 
-    fn lease(&self, name: &str) -> Option<&Lease> {
-        let port = self.ports.get(&name.parse().ok()?)?;
-        Some(&port.lease)
+    /// The leases that a change of settings concerns: a port's own, or by a network's name all of it.
+    pub(crate) fn leases_of(&self, name: &str) -> Vec<Lease> {
+        let shown = self.endpoints().filter(|endpoint| endpoint.in_snapshot);
+        let leases = shown.map(|endpoint| &endpoint.lease);
+        let concerned =
+            |lease: &&Lease| lease.name.as_str() == name || lease.network.as_str() == name;
+        leases.filter(concerned).cloned().collect()
     }
 }
 
-/// A guard is for addresses of its own port.
+/// Refuses a guard with addresses of other ports.
 pub(super) fn check(settings: &PortSettings, lease: &Lease) -> Result<(), ControlError> {
-    let is_own = |address: &&IpAddr| **address == lease.ipv4 || **address == lease.ipv6;
-    match settings.guard.named().iter().find(|address| !is_own(address)) {
+    match settings.guard.named().iter().find(|address| !lease.has(**address)) {
         Some(&address) => Err(ControlError::GuardAddress { address, port: lease.name.to_string() }),
         None => Ok(()),
     }
 }
 
-/// The host is trusted, and the gateway reached by all: only its VLANs and limits can be chosen.
+/// Refuses settings that a host port does not have: the host is trusted, and all reach the gateway.
 fn check_host(change: &SettingsChange, name: &str) -> Result<(), ControlError> {
     let what = match change {
         SettingsChange { guard: Some(_), .. } => "source guard",

@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::PortIndex;
@@ -11,19 +12,27 @@ use vswitch_api::port_settings::isolation::Isolation;
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use wire::MacAddr;
 
-use super::{AttachSpec, HOST_PORT, Lease, Model, Network, Owner, local_mac};
+use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, NetworkSpec, Owner, local_mac};
 use crate::config::{Multicast, SnatPorts, Uplink};
 use crate::control::ControlError;
 use crate::control::store::NetnsRecord;
-use crate::datapath::{PortKind, PortVlans};
+use crate::datapath::{NetworkConf, PortKind, PortVlans};
 use crate::host::netns::NetnsId;
+
+mod addresses;
+mod networks;
 
 const NOW: Duration = Duration::ZERO;
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
-/// A network with such a way out.
+/// The slot of the first network's host port.
+pub(crate) const HOST_PORT: PortIndex = PortIndex(0);
+
+/// A model with one network.
 pub(crate) fn model_with_uplink(uplink: Uplink) -> Model {
-    Model::new(network(uplink), PORTS_MAX)
+    let mut model = Model::new(PORTS_MAX);
+    model.add_network(network("br0", uplink)).unwrap();
+    model
 }
 
 pub(crate) fn model() -> Model {
@@ -31,12 +40,14 @@ pub(crate) fn model() -> Model {
 }
 
 fn model_with_slots(slots: usize) -> Model {
-    Model::new(network(Uplink::None), slots)
+    let mut model = Model::new(slots);
+    model.add_network(network("br0", Uplink::None)).unwrap();
+    model
 }
 
-fn network(uplink: Uplink) -> Network {
-    Network {
-        name: "br0".parse().unwrap(),
+pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
+    NetworkSpec {
+        name: name.parse().unwrap(),
         subnet: "192.0.2.0/24".parse().unwrap(),
         subnet6: "fd00:1::/64".parse().unwrap(),
         gateway_mac: GATEWAY_MAC,
@@ -50,8 +61,12 @@ fn network(uplink: Uplink) -> Network {
     }
 }
 
+pub(crate) fn key(name: &str, network: &str) -> EndpointKey {
+    EndpointKey { name: name.parse().unwrap(), network: network.parse().unwrap() }
+}
+
 pub(crate) fn spec(name: &str) -> AttachSpec {
-    AttachSpec::named(name.parse().unwrap())
+    AttachSpec::new(key(name, "br0"))
 }
 
 pub(crate) fn netns(ino: u64) -> NetnsRecord {
@@ -77,15 +92,24 @@ pub(crate) fn reserve(model: &mut Model, spec: &AttachSpec) -> Result<Lease, Con
     model.reserve(spec, NOW, &mut counter())
 }
 
-/// A port that went the whole way.
+/// An active endpoint.
 pub(crate) fn attach(model: &mut Model, name: &str) -> Lease {
-    let lease = reserve(model, &spec(name)).unwrap();
-    let ino = lease.slot.get() as u64;
-    model.bind_interface(&lease.name, &netns(ino), None, &[]).unwrap();
-    model.set_in_snapshot(&lease.name, true);
-    model.set_persisted(&lease.name, true);
-    assert!(model.activate(&lease.name));
+    attach_spec(model, spec(name))
+}
+
+pub(crate) fn attach_spec(model: &mut Model, spec: AttachSpec) -> Lease {
+    let lease = reserve(model, &spec).unwrap();
+    let (key, ino) = (lease.key(), lease.slot.get() as u64);
+    model.bind_netns(&key, &netns(ino), None, &[]).unwrap();
+    model.set_in_snapshot(&key, true);
+    model.set_persisted(&key, true);
+    assert!(model.activate(&key));
     lease
+}
+
+/// A network as the last snapshot has it.
+fn compiled(model: &Model, network: &NetworkName) -> Arc<NetworkConf> {
+    model[network].compiled.fresh().unwrap()
 }
 
 #[test]
@@ -127,7 +151,7 @@ fn a_refusal_changes_nothing() {
     // The IPv4 address is handed out before the IPv6 one is refused.
     reserve(&mut model, &outside).unwrap_err();
     let lease = reserve(&mut model, &spec("b")).unwrap();
-    model.remove(&lease.name, NOW);
+    model.remove(&lease.key(), NOW);
     let after = format!("{model:?}");
     let without_cursors = |text: &str| {
         let cut = |text: &str, key: &str| {
@@ -151,7 +175,7 @@ fn the_snapshot_has_the_host_and_what_is_published() {
     assert_eq!(snapshot.port(HOST_PORT).unwrap().mac, GATEWAY_MAC);
     assert_eq!(snapshot.port(a.slot).unwrap().mac, a.mac);
     assert!(snapshot.port(b.slot).is_none());
-    model.set_in_snapshot(&a.name, false);
+    model.set_in_snapshot(&a.key(), false);
     assert!(model.snapshot().port(a.slot).is_none());
 }
 
@@ -160,7 +184,7 @@ fn only_what_is_saved_and_settled_survives() {
     let mut model = model();
     attach(&mut model, "a");
     let b = reserve(&mut model, &spec("b")).unwrap();
-    model.set_persisted(&b.name, true);
+    model.set_persisted(&b.key(), true);
     let names: Vec<_> = model.attachments().into_iter().map(|kept| kept.name.to_string()).collect();
     assert_eq!(names, ["a"]);
 }
@@ -173,7 +197,7 @@ fn interfaces_inside_get_the_first_free_number() {
     }
     let mut place = |name: &str, ino, spec: Option<&str>, present: &[&str]| {
         let present: Vec<_> = present.iter().map(ToString::to_string).collect();
-        model.bind_interface(&name.parse().unwrap(), &netns(ino), spec, &present)
+        model.bind_netns(&key(name, "br0"), &netns(ino), spec, &present)
     };
     assert_eq!(place("a", 1, None, &["lo", "eth1"]).unwrap(), "eth0");
     // Those on their way count as well, in the same namespace.
@@ -191,15 +215,15 @@ fn a_port_is_taken_away_by_one_only() {
     let mut model = model();
     let a = attach(&mut model, "a");
     let b = reserve(&mut model, &spec("b")).unwrap();
-    let error = model.begin_detach(&b.name).unwrap_err();
+    let error = model.begin_detach(&b.key()).unwrap_err();
     assert_eq!(error.to_string(), "b is being attached");
-    model.begin_detach(&a.name).unwrap();
-    let error = model.begin_detach(&a.name).unwrap_err();
+    model.begin_detach(&a.key()).unwrap();
+    let error = model.begin_detach(&a.key()).unwrap_err();
     assert_eq!(error.to_string(), "a is being detached");
     assert!(model.begin_detach_lost(a.slot).is_none());
     assert_eq!(model.active().count(), 0);
-    model.remove(&a.name, NOW);
-    assert!(matches!(model.begin_detach(&a.name), Err(ControlError::UnknownPort(_))));
+    model.remove(&a.key(), NOW);
+    assert!(matches!(model.begin_detach(&a.key()), Err(ControlError::UnknownPort(_))));
 }
 
 #[test]
@@ -207,7 +231,7 @@ fn an_interface_lost_during_the_attach_is_noticed_at_its_end() {
     let mut model = model();
     let a = reserve(&mut model, &spec("a")).unwrap();
     assert!(model.begin_detach_lost(a.slot).is_none());
-    assert!(!model.activate(&a.name));
+    assert!(!model.activate(&a.key()));
     assert_eq!(model.begin_detach_lost(a.slot), Some(a));
 }
 
@@ -215,7 +239,7 @@ fn an_interface_lost_during_the_attach_is_noticed_at_its_end() {
 fn slots_are_not_used_again_soon() {
     let mut model = model();
     let a = attach(&mut model, "a");
-    model.remove(&a.name, NOW);
+    model.remove(&a.key(), NOW);
     let b = attach(&mut model, "b");
     assert_ne!(a.slot, b.slot);
     assert!(model.begin_detach_lost(a.slot).is_none());
@@ -232,7 +256,7 @@ fn slots_are_those_that_the_workers_have() {
     let error = reserve(&mut model, &spec("d")).unwrap_err();
     assert!(matches!(error, ControlError::PortsMax(3)), "{error}");
     assert!(error.to_string().contains("3 ports") && error.to_string().contains("open files"));
-    model.remove(&"b".parse().unwrap(), NOW);
+    model.remove(&key("b", "br0"), NOW);
     assert_eq!(attach(&mut model, "d").slot, PortIndex(2));
     let error = reserve(&mut model_with_slots(1), &spec("a")).unwrap_err();
     assert!(matches!(error, ControlError::PortsMax(0)), "{error}");
@@ -244,16 +268,19 @@ fn slots_are_those_that_the_workers_have() {
 fn static_entries_go_with_their_port() {
     let mut model = model();
     let a = attach(&mut model, "a");
-    let key = (MacAddr([2, 9, 9, 9, 9, 9]), 0);
-    let nobody = Owner::Port("nobody".parse().unwrap());
-    assert!(matches!(model.set_static(key, nobody), Err(ControlError::UnknownPort(_))));
-    model.set_static(key, Owner::Port(a.name.clone())).unwrap();
-    model.set_static((key.0, 7), Owner::Host).unwrap();
-    model.remove(&a.name, NOW);
-    let left: Vec<_> = model.statics().map(|(&(_, vlan), owner)| (vlan, owner.clone())).collect();
+    let (net, key) = (&a.network, (MacAddr([2, 9, 9, 9, 9, 9]), 0));
+    let nobody = Owner::Endpoint("nobody".parse().unwrap());
+    assert!(matches!(model.set_static(net, key, nobody), Err(ControlError::UnknownPort(_))));
+    model.set_static(net, key, Owner::Endpoint(a.name.clone())).unwrap();
+    model.set_static(net, (key.0, 7), Owner::Host).unwrap();
+    model.snapshot();
+    assert_eq!(compiled(&model, net).statics.len(), 2);
+    model.remove(&a.key(), NOW);
+    let statics = model[net].statics();
+    let left: Vec<_> = statics.map(|(&(_, vlan), owner)| (vlan, owner.clone())).collect();
     assert_eq!(left, [(7, Owner::Host)]);
-    assert_eq!(model.remove_static((key.0, 7)), Some(Owner::Host));
-    assert_eq!(model.remove_static((key.0, 7)), None);
+    assert_eq!(model.remove_static(net, (key.0, 7)), Some(Owner::Host));
+    assert_eq!(model.remove_static(net, (key.0, 7)), None);
 }
 
 proptest! {
@@ -274,11 +301,11 @@ proptest! {
                         prop_assert!(other.mac != lease.mac && other.slot != lease.slot);
                     }
                     prop_assert!(lease.slot != HOST_PORT && lease.mac != GATEWAY_MAC);
-                    model.set_in_snapshot(&lease.name, true);
+                    model.set_in_snapshot(&lease.key(), true);
                     held.insert(who, lease);
                 }
             } else if let Some(lease) = held.remove(&who) {
-                model.remove(&lease.name, now);
+                model.remove(&lease.key(), now);
             }
         }
     }
@@ -315,9 +342,9 @@ fn a_guard_is_for_addresses_of_its_port() {
     assert!(matches!(error, ControlError::GuardAddress { .. }), "{error}");
     // Nothing was kept back: the first addresses are still there.
     let lease = attach(&mut model, "a");
-    let guard = |model: &Model| model.snapshot().port(lease.slot).unwrap().guard;
+    let guard = |model: &mut Model| model.snapshot().port(lease.slot).unwrap().guard;
     assert_eq!(
-        guard(&model).map(|guard| (guard.ipv4, guard.ipv6)),
+        guard(&mut model).map(|guard| (guard.ipv4, guard.ipv6)),
         Some((Some(lease.ipv4), Some(lease.ipv6)))
     );
     let set = |model: &mut Model, guard| {
@@ -330,9 +357,12 @@ fn a_guard_is_for_addresses_of_its_port() {
     assert!(error.to_string().contains("192.0.2.77"), "{error}");
     assert!(model.settings("a").unwrap().is_default());
     set(&mut model, Guard::Only(vec![lease.ipv6.into()])).unwrap();
-    assert_eq!(guard(&model).map(|guard| (guard.ipv4, guard.ipv6)), Some((None, Some(lease.ipv6))));
+    assert_eq!(
+        guard(&mut model).map(|guard| (guard.ipv4, guard.ipv6)),
+        Some((None, Some(lease.ipv6)))
+    );
     set(&mut model, Guard::Off).unwrap();
-    assert_eq!(guard(&model), None);
+    assert_eq!(guard(&mut model), None);
 }
 
 #[test]
@@ -353,13 +383,13 @@ fn the_host_knows_addresses_that_the_switch_answers_for_on_its_own_vlan() {
     let mut model = model();
     let (a, b) = (attach(&mut model, "a"), attach(&mut model, "b"));
     let both = |lease: &Lease| [Some(lease.ipv4.into()), Some(lease.ipv6.into())];
-    assert_eq!(model.host_neighbours(&a.name), both(&a));
+    assert_eq!(model.host_neighbours(&a.key()), both(&a));
     let guard = |guard| SettingsChange { guard: Some(guard), ..SettingsChange::default() };
     model.change_settings("a", &guard(Guard::Only(vec![a.ipv6.into()]))).unwrap();
-    assert_eq!(model.host_neighbours(&a.name), [None, Some(a.ipv6.into())]);
+    assert_eq!(model.host_neighbours(&a.key()), [None, Some(a.ipv6.into())]);
     model.change_settings("a", &guard(Guard::Off)).unwrap();
     assert_eq!(
-        model.host_neighbours(&a.name),
+        model.host_neighbours(&a.key()),
         [None; 2],
         "its container may have another MAC address"
     );
@@ -367,11 +397,11 @@ fn the_host_knows_addresses_that_the_switch_answers_for_on_its_own_vlan() {
         serde_json::from_value(serde_json::json!({"vlan": {"mode": "access", "id": id}})).unwrap()
     };
     model.change_settings("b", &vlan(10)).unwrap();
-    assert_eq!(model.host_neighbours(&b.name), [None; 2]);
+    assert_eq!(model.host_neighbours(&b.key()), [None; 2]);
     model.change_settings("br0", &vlan(10)).unwrap();
-    assert_eq!(model.host_neighbours(&b.name), both(&b));
+    assert_eq!(model.host_neighbours(&b.key()), both(&b));
     let concerned = |name| model.leases_of(name).len();
     assert_eq!((concerned("br0"), concerned("b"), concerned("c")), (2, 1, 0));
-    model.set_in_snapshot(&b.name, false);
-    assert_eq!(model.host_neighbours(&b.name), [None; 2]);
+    model.set_in_snapshot(&b.key(), false);
+    assert_eq!(model.host_neighbours(&b.key()), [None; 2]);
 }

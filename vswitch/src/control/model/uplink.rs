@@ -1,61 +1,102 @@
-//! The way out, compiled for the datapath: how the gateway routes, and how addresses are translated.
+//! Uplinks, compiled for the datapath: routes, neighbours, and the policy of NAT.
+//!
+//! The uplinks belong to the switch. Each network whose setting is not `none` uses them: all such
+//! networks share the ports, the addresses and one policy, since they share the host's port numbers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use fastpath::PortIndex;
-use ipnet::IpNet;
 use vswitch_api::publish::{Protocol, Publication};
 use wire::MacAddr;
 
-use super::{Lease, Model};
-use crate::config::Uplink;
+use super::{Lease, Model, Network, NetworkName, SlotOwner, network};
+use crate::config;
+use crate::control::error::ControlError;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
 use crate::datapath::{
     EgressMode, PortConf, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
 };
 use crate::host::uplink::{HostRouteAction, UplinkState};
 
-/// The slot of the uplink's port, where there is one.
-pub(crate) const UPLINK_PORT: PortIndex = PortIndex(1);
-
-/// The way out, as the host is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UplinkRuntime {
-    /// The MAC address of the uplink's TAP; none where the kernel translates.
-    pub(crate) tap_mac: Option<MacAddr>,
+/// An uplink, as the host describes it now.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    /// The port of its TAP and the TAP's MAC address; none where the kernel translates.
+    pub(crate) tap: Option<(PortIndex, MacAddr)>,
     pub(crate) state: UplinkState,
+    pub(super) label: String,
 }
 
 impl Model {
-    /// Follows the host.
-    pub(crate) fn set_uplink(&mut self, uplink: UplinkRuntime) {
-        self.uplink = Some(uplink);
+    /// Adds an uplink, labelled after a network; `tap_mac` is that of its TAP, if it has one. Gives its position.
+    pub(crate) fn add_uplink(
+        &mut self,
+        network: &NetworkName,
+        tap_mac: Option<MacAddr>,
+        state: UplinkState,
+    ) -> Result<usize, ControlError> {
+        let position = self.uplinks.len();
+        let tap = match tap_mac {
+            Some(mac) => Some((self.slots.allocate(SlotOwner::Uplink(position))?, mac)),
+            None => None,
+        };
+        self.uplinks.push(Uplink { tap, state, label: network::uplink_label(network) });
+        self.invalidate_uplinks(true);
+        Ok(position)
     }
 
-    /// The way out, unless the network is internal.
-    pub(crate) fn uplink(&self) -> Option<&UplinkRuntime> {
-        self.uplink.as_ref()
+    /// Replaces the state of an uplink.
+    pub(crate) fn set_uplink_state(&mut self, position: usize, state: UplinkState) {
+        let Some(uplink) = self.uplinks.get_mut(position) else { return };
+        let addresses = |state: &UplinkState| (state.ipv4, state.ipv6, state.local.clone());
+        let is_policy_stale = addresses(&uplink.state) != addresses(&state);
+        uplink.state = state;
+        self.invalidate_uplinks(is_policy_stale);
     }
 
-    /// The port of the uplink.
-    pub(super) fn uplink_port(&self) -> Option<(PortIndex, PortConf)> {
-        let tap_mac = self.uplink.as_ref()?.tap_mac?;
-        Some((UPLINK_PORT, PortConf::uplink(tap_mac)))
+    /// All uplinks.
+    pub(crate) fn uplinks(&self) -> &[Uplink] {
+        &self.uplinks
     }
 
-    /// How the gateway routes; not at all where the kernel does.
-    pub(super) fn router(&self) -> Option<RouterConf> {
-        let network = &self.network;
-        if network.uplink == Uplink::None {
-            return Some(self.internal());
+    /// The uplinks that a network uses.
+    pub(crate) fn uplinks_of(&self, network: &Network) -> impl Iterator<Item = &Uplink> {
+        let setting = &network.spec.uplink;
+        let (is_none, is_own) = (*setting == config::Uplink::None, setting.is_user_space());
+        self.uplinks.iter().filter(move |uplink| !is_none && uplink.tap.is_some() == is_own)
+    }
+
+    /// Notes a change of the uplinks, or of what is published by them.
+    pub(super) fn invalidate_uplinks(&mut self, is_policy_stale: bool) {
+        if is_policy_stale {
+            self.policy.invalidate();
         }
-        // Until it is known what leads out, nothing does.
-        let Some(uplink) = &self.uplink else { return Some(self.internal()) };
-        let (state, tap_mac) = (&uplink.state, uplink.tap_mac?);
-        let gateways = self.gateways();
-        let mut local = state.local.clone();
-        local.extend(gateways.iter().filter(|gateway| !state.local.contains(gateway)));
+        self.uplink_conf.invalidate();
+        self.networks.values_mut().for_each(|network| network.compiled.invalidate());
+    }
+
+    /// The ports of the uplinks.
+    pub(super) fn uplink_ports(&self) -> impl Iterator<Item = (PortIndex, PortConf)> {
+        let taps = self.uplinks.iter().filter_map(|uplink| uplink.tap);
+        taps.map(|(port, mac)| (port, PortConf::uplink(mac)))
+    }
+
+    /// The uplink for the networks that translate in user space.
+    pub(super) fn uplink_conf(&mut self) -> Option<Arc<UplinkConf>> {
+        if let Some(fresh) = self.uplink_conf.fresh() {
+            return Some(fresh);
+        }
+        let policy = match self.policy.fresh() {
+            Some(policy) => policy,
+            None => {
+                let policy = self.nat_policy()?;
+                let compiled = nat::CompiledPolicy::compile(policy, self.policy.last());
+                self.policy.store(compiled)
+            }
+        };
+        let (uplink, (port, tap_mac)) = self.own_uplink()?;
+        let state = &uplink.state;
         let routes = state.routes.iter().map(|route| {
             let action = match &route.action {
                 HostRouteAction::Uplink { gateway } => RouteAction::Via(*gateway),
@@ -64,71 +105,87 @@ impl Model {
             };
             (route.destination, action)
         });
-        let uplink = UplinkConf {
-            port: UPLINK_PORT,
+        let conf = Arc::new(UplinkConf {
+            port,
             device_mac: state.mac,
             tap_mac,
             mtu: state.mtu,
             up: state.up,
             routes: Routes::new(routes),
             neighbours: UplinkNeighbours::new(state.neighbours.iter().copied()),
-            policy: self.compiled_policy(self.nat_policy(state, &local)),
-        };
-        Some(RouterConf {
-            gateway_mac: network.gateway_mac,
+            policy,
+        });
+        Some(self.uplink_conf.store(conf))
+    }
+
+    /// The first uplink that translates in user space, with the port and MAC address of its TAP.
+    fn own_uplink(&self) -> Option<(&Uplink, (PortIndex, MacAddr))> {
+        self.uplinks.iter().find_map(|uplink| Some((uplink, uplink.tap?)))
+    }
+
+    /// The router of a network; none where the kernel routes.
+    pub(super) fn router(
+        &self,
+        network: &Network,
+        uplink: Option<&Arc<UplinkConf>>,
+    ) -> Option<RouterConf> {
+        let spec = &network.spec;
+        let gateways = spec.gateways().to_vec();
+        let internal = |gateways: Vec<IpAddr>| RouterConf {
+            gateway_mac: spec.gateway_mac,
+            local: gateways.clone(),
             gateways,
-            subnets: self.subnets(),
+            subnets: spec.subnets().to_vec(),
+            egress: EgressMode::Internal,
+        };
+        // Without an uplink, or before it is known, containers reach each other and their gateway only.
+        let Some(used) = self.uplinks_of(network).next() else { return Some(internal(gateways)) };
+        used.tap?;
+        let local = self.local_addresses(&used.state);
+        Some(RouterConf {
             local,
-            egress: EgressMode::Uplink(Arc::new(uplink)),
+            egress: EgressMode::Uplink(Arc::clone(uplink?)),
+            ..internal(gateways)
         })
     }
 
-    /// Containers reach each other and their gateway, whatever the host would forward.
-    fn internal(&self) -> RouterConf {
-        let gateways = self.gateways();
-        RouterConf {
-            gateway_mac: self.network.gateway_mac,
-            local: gateways.clone(),
-            gateways,
-            subnets: self.subnets(),
-            egress: EgressMode::Internal,
+    /// Every address of the host: those of its devices, and the gateways of networks with this uplink.
+    fn local_addresses(&self, state: &UplinkState) -> Vec<IpAddr> {
+        let mut local = state.local.clone();
+        let networks = self.networks().filter(|network| network.spec.uplink.is_user_space());
+        for gateway in networks.flat_map(|network| network.spec.gateways()) {
+            if !local.contains(&gateway) {
+                local.push(gateway);
+            }
         }
+        local
     }
 
-    fn gateways(&self) -> Vec<IpAddr> {
-        vec![self.network.subnet.gateway().into(), self.network.subnet6.gateway().into()]
-    }
-
-    fn subnets(&self) -> Vec<IpNet> {
-        vec![IpNet::V4(self.network.subnet.net()), IpNet::V6(self.network.subnet6.net())]
-    }
-
-    /// Compiles the policy as the successor of the one before.
-    fn compiled_policy(&self, policy: nat::Policy) -> Arc<nat::CompiledPolicy> {
-        let mut last = self.compiled_policy.borrow_mut();
-        let compiled = nat::CompiledPolicy::compile(policy, last.as_ref());
-        Arc::clone(last.insert(compiled))
-    }
-
-    fn nat_policy(&self, state: &UplinkState, local: &[IpAddr]) -> nat::Policy {
-        let shown = self.ports.values().filter(|port| port.in_snapshot);
-        let published = shown.flat_map(|port| {
-            let lease = &port.lease;
-            port.active_publications().flat_map(move |one| published(one, lease, local))
+    /// The policy of NAT, for all networks that share the uplinks.
+    fn nat_policy(&self) -> Option<nat::Policy> {
+        let state = &self.own_uplink()?.0.state;
+        let local = self.local_addresses(state);
+        let networks: Vec<_> =
+            self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
+        let published = networks.iter().flat_map(|network| {
+            self.shown(&network.spec.name).flat_map(|endpoint| {
+                let publications = endpoint.active_publications();
+                publications.flat_map(|one| published(one, &endpoint.lease, &local))
+            })
         });
-        nat::Policy {
+        Some(nat::Policy {
             external_v4: state.ipv4,
             external_v6: state.ipv6,
-            host_addrs: local.to_vec(),
-            ports: self.network.snat_ports.range(),
             published: published.collect(),
+            ports: networks.first()?.spec.snat_ports.range(),
+            host_addrs: local,
             quota: CONNECTIONS_PER_CONTAINER,
-        }
+        })
     }
 }
 
-/// A publication for translation. One at all addresses of a family becomes one at each of them: there may
-/// be another of the other family.
+/// The rules of a publication. One at all addresses of a family becomes one at each of them, since another
+/// publication may have the other family.
 fn published(one: &Publication, lease: &Lease, local: &[IpAddr]) -> Vec<nat::Published> {
     let Some(host) = one.ports.host() else { return Vec::new() };
     let allow_from = one.allow_from.iter().map(|prefix| {

@@ -1,19 +1,28 @@
 use super::Name;
 
 #[test]
-fn accepts_labels_and_lowers_their_case() {
-    for (text, name) in [("a", "a"), ("web-1", "web-1"), ("9", "9"), ("Web", "web")] {
-        assert_eq!(text.parse::<Name>().unwrap().as_str(), name);
+fn accepts_the_names_of_runtimes_as_they_are() {
+    let id = "0123456789abcdef".repeat(4);
+    for name in ["a", "web-1", "9", "Web", "my_app.v1", "a-", "a.", id.as_str()] {
+        assert_eq!(name.parse::<Name>().unwrap().as_str(), name);
     }
-    assert!("x".repeat(63).parse::<Name>().is_ok());
+    assert!("x".repeat(128).parse::<Name>().is_ok());
 }
 
 #[test]
-fn refuses_what_is_no_label_with_the_text() {
-    let long = "x".repeat(64);
-    for text in ["", "-a", "a-", "a.b", "a_b", "a b", "ä", "a/b", "a\n", long.as_str()] {
+fn refuses_other_texts_with_the_text() {
+    let long = "x".repeat(129);
+    for text in ["", "-a", ".a", "_a", "a b", "ä", "a/b", "a\n", "a:b", long.as_str()] {
         let error = text.parse::<Name>().unwrap_err();
         assert_eq!(error.text, text);
         assert!(!error.to_string().contains('\n'), "{error}");
     }
+}
+
+#[test]
+fn dns_names_are_in_lower_case_and_can_be_asked_for() {
+    let dns = |text: &str| text.parse::<Name>().unwrap().dns_name();
+    assert_eq!(dns("My_App.V1").as_deref(), Some("my_app.v1"));
+    assert_eq!(dns(&"x".repeat(63)).map(|name| name.len()), Some(63));
+    assert_eq!((dns(&"x".repeat(64)), dns("a..b"), dns("a.")), (None, None, None));
 }

@@ -1,4 +1,4 @@
-//! Where a port goes: its namespace, and the interface's name in it.
+//! Binding of an endpoint: its namespace, and the interface's name in it.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use vswitch_api::port::NetnsRef;
 
 use super::super::error::ControlError;
 use super::super::inner::Inner;
-use super::super::name::Name;
+use super::super::model::EndpointKey;
 use super::super::store::NetnsRecord;
-use super::blocking;
+use super::super::task::blocking;
 use crate::config::IfName;
 use crate::host::container;
 use crate::host::netns::{self, OpenNetns};
 use crate::host::{HostError, NetnsError};
 
-/// After a crash the interface of before may still be inside for a moment.
+/// After a crash the kernel removes the former interface with a delay.
 const STALE_INTERFACE_WAIT_MAX: Duration = Duration::from_secs(3);
 const STALE_INTERFACE_POLL: Duration = Duration::from_millis(25);
 
-/// Who says where.
+/// The source of a binding.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// Somebody asks, perhaps for an interface name too.
+    /// A request, perhaps with an interface name.
     Requested(NetnsRef, Option<IfName>),
-    /// The document has it; it must be the very same namespace.
+    /// The document; the namespace must be the very same.
     Stored(NetnsRecord, IfName),
 }
 
-/// A namespace that is open, and the name that is set aside in it.
+/// An open namespace, and the interface name that is reserved in it.
 #[derive(Debug)]
 pub(super) struct NetnsBinding {
     pub(super) netns: OpenNetns,
@@ -35,10 +35,10 @@ pub(super) struct NetnsBinding {
     pub(super) ifname: String,
 }
 
-/// Finds the place, and notes it in the model for the port of that name.
+/// Opens the namespace, and binds the endpoint to it in the model.
 pub(super) async fn locate(
     inner: &Inner,
-    port: &Name,
+    key: &EndpointKey,
     source: Source,
 ) -> Result<NetnsBinding, ControlError> {
     match source {
@@ -54,19 +54,19 @@ pub(super) async fn locate(
                 boot_id: inner.boot_id.clone(),
             };
             let ifname = ifname.as_ref().map(IfName::as_str);
-            let ifname = inner.model().bind_interface(port, &record, ifname, &info.ifnames)?;
+            let ifname = inner.model().bind_netns(key, &record, ifname, &info.ifnames)?;
             Ok(NetnsBinding { netns, record, ifname })
         }
         Source::Stored(record, ifname) => {
             let netns = reopen(inner, &record).await?;
             let record = NetnsRecord { path: netns.path.clone(), ..record };
-            let ifname = reclaim_ifname(inner, port, &netns, &record, ifname.as_str()).await?;
+            let ifname = reclaim_ifname(inner, key, &netns, &record, ifname.as_str()).await?;
             Ok(NetnsBinding { netns, record, ifname })
         }
     }
 }
 
-/// Opens the namespace of the document, by whatever path leads there now.
+/// Opens the namespace of the document, by a path that leads there now.
 async fn reopen(inner: &Inner, stored: &NetnsRecord) -> Result<OpenNetns, ControlError> {
     let gone = NetnsError::Gone(netns::describe(&stored.reference));
     if stored.boot_id != inner.boot_id {
@@ -81,10 +81,10 @@ async fn reopen(inner: &Inner, stored: &NetnsRecord) -> Result<OpenNetns, Contro
     }
 }
 
-/// Sets the former interface name aside, once it is free.
+/// Reserves the former interface name, once it is free.
 async fn reclaim_ifname(
     inner: &Inner,
-    port: &Name,
+    key: &EndpointKey,
     netns: &OpenNetns,
     record: &NetnsRecord,
     ifname: &str,
@@ -95,7 +95,7 @@ async fn reclaim_ifname(
         if info.cookie != record.cookie {
             return Err(NetnsError::Gone(netns::describe(&record.reference)).into());
         }
-        match inner.model().bind_interface(port, record, Some(ifname), &info.ifnames) {
+        match inner.model().bind_netns(key, record, Some(ifname), &info.ifnames) {
             Err(ControlError::Host(HostError::IfnameTaken(_)))
                 if waited < STALE_INTERFACE_WAIT_MAX => {}
             result => return result,

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
-use super::super::tests::{counter, model_with_uplink, spec};
-use super::super::{AttachSpec, Model};
+use super::super::tests::{counter, key, model_with_uplink, network, spec};
+use super::super::{AttachSpec, Model, NetworkSpec};
 use super::*;
 use crate::config::Uplink;
+use crate::datapath::NetworkConf;
 use crate::host::uplink::Route;
 
 const TAP_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
+const UPLINK_PORT: PortIndex = PortIndex(1);
 const NIC_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
 
 fn state() -> UplinkState {
@@ -34,19 +36,24 @@ fn state() -> UplinkState {
 
 fn model(publish: &[&str]) -> Model {
     let mut model = model_with_uplink(Uplink::Auto);
+    model.add_uplink(&"br0".parse().unwrap(), Some(TAP_MAC), state()).unwrap();
     let publish = publish.iter().map(|text| Publication {
         ports: text.parse().unwrap(),
         allow_from: vec!["203.0.113.0/24".parse().unwrap()],
     });
     let spec = AttachSpec { publish: publish.collect(), ..spec("web") };
     let lease = model.reserve(&spec, Duration::ZERO, &mut counter()).unwrap();
-    model.set_in_snapshot(&lease.name, true);
-    model.set_uplink(UplinkRuntime { tap_mac: Some(TAP_MAC), state: state() });
+    model.set_in_snapshot(&lease.key(), true);
     model
 }
 
-fn uplink(model: &Model) -> Arc<UplinkConf> {
-    match model.router().unwrap().egress {
+fn router(model: &mut Model) -> Option<RouterConf> {
+    let uplink = model.uplink_conf();
+    model.router(model.network(None).unwrap(), uplink.as_ref())
+}
+
+fn uplink(model: &mut Model) -> Arc<UplinkConf> {
+    match router(model).unwrap().egress {
         EgressMode::Uplink(uplink) => uplink,
         other => panic!("{other:?}"),
     }
@@ -55,24 +62,24 @@ fn uplink(model: &Model) -> Arc<UplinkConf> {
 #[test]
 fn without_a_way_nothing_leads_out() {
     for uplink in [Uplink::None, Uplink::Auto] {
-        let router = model_with_uplink(uplink).router().unwrap();
+        let router = router(&mut model_with_uplink(uplink)).unwrap();
         assert_eq!(router.egress, EgressMode::Internal);
         assert_eq!(router.local, router.gateways);
     }
     let mut model = model_with_uplink(Uplink::Kernel);
-    model.set_uplink(UplinkRuntime { tap_mac: None, state: state() });
-    assert!(model.router().is_none() && model.snapshot().port(UPLINK_PORT).is_none());
+    model.add_uplink(&"br0".parse().unwrap(), None, state()).unwrap();
+    assert!(router(&mut model).is_none() && model.snapshot().port(UPLINK_PORT).is_none());
 }
 
 #[test]
 fn the_host_is_followed() {
-    let model = model(&[]);
-    let router = model.router().unwrap();
+    let mut model = model(&[]);
+    let router = router(&mut model).unwrap();
     assert_eq!(router.gateways.len(), 2);
     for gateway in &router.gateways {
         assert_eq!(router.local.iter().filter(|local| *local == gateway).count(), 1);
     }
-    let uplink = uplink(&model);
+    let uplink = uplink(&mut model);
     assert_eq!((uplink.device_mac, uplink.tap_mac, uplink.mtu), (NIC_MAC, TAP_MAC, 1400));
     let actions: Vec<_> = uplink.routes.iter().map(|(_, action)| action).collect();
     assert_eq!(
@@ -94,13 +101,13 @@ fn the_host_is_followed() {
 fn containers_leave_the_slot_of_the_uplink_alone() {
     let model = model(&[]);
     assert_eq!(model.label(UPLINK_PORT).as_deref(), Some("br0.uplink"));
-    assert!(model.name_in_slot(UPLINK_PORT).is_none());
+    assert_eq!(model.slot_owner(UPLINK_PORT), Some(&SlotOwner::Uplink(0)));
 }
 
 #[test]
 fn publications_are_translated_once_the_container_is_shown() {
     let mut model = model(&["8000-8009:80-89/udp", "10.0.0.1:53:53"]);
-    let published = uplink(&model).policy.source().published.clone();
+    let published = uplink(&mut model).policy.source().published.clone();
     assert_eq!(published.len(), 2);
     assert_eq!(published[0].transport, nat::Transport::Udp);
     assert_eq!((published[0].ports.clone(), published[0].to_port), (8000..=8009, 80));
@@ -108,20 +115,20 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert_eq!(published[0].allow_from, [("203.0.113.0".parse().unwrap(), 24)]);
     assert_eq!(published[1].address, Some("10.0.0.1".parse().unwrap()));
     assert!(published[1].to_v4.is_some() && published[1].to_v6.is_none());
-    model.set_in_snapshot(&"web".parse().unwrap(), false);
-    assert!(uplink(&model).policy.source().published.is_empty());
+    model.set_in_snapshot(&key("web", "br0"), false);
+    assert!(uplink(&mut model).policy.source().published.is_empty());
 }
 
 /// What is not open is kept, and the datapath does without it.
 #[test]
 fn what_the_host_does_not_hand_over_is_not_translated() {
     let mut model = model(&["8000:80", "8001:81"]);
-    let (name, ports) = ("web".parse().unwrap(), "8000:80".parse().unwrap());
-    let translated = |model: &Model| uplink(model).policy.source().published.len();
+    let (name, ports) = (key("web", "br0"), "8000:80".parse().unwrap());
+    let translated = |model: &mut Model| uplink(model).policy.source().published.len();
     model.activate(&name);
     model.mark_pending(&name, &ports, "taken".to_owned());
     model.mark_pending(&name, &ports, "still taken".to_owned());
-    assert_eq!((translated(&model), model.count_publications()), (1, (1, 1)));
+    assert_eq!((translated(&mut model), model.count_publications()), (1, (1, 1)));
     assert_eq!(model.publications_of(&name).len(), 2);
     // Withdrawn, and back since that failed.
     let taken = model.take_publications(&name, &ports).unwrap();
@@ -130,20 +137,75 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
     let left = model.all_pending();
     assert_eq!((left.len(), left[0].1.reason.as_str()), (1, "still taken"));
     model.mark_active(&name, &ports);
-    assert_eq!((translated(&model), model.count_publications()), (2, (2, 0)));
+    assert_eq!((translated(&mut model), model.count_publications()), (2, (2, 0)));
     // Claimed anew it is to be open.
     model.mark_pending(&name, &ports, "taken".to_owned());
     let taken = model.take_publications(&name, &ports).unwrap();
     model.add_publication(&name, &taken[0], &mut counter()).unwrap();
-    assert_eq!((translated(&model), model.count_publications()), (2, (2, 0)));
+    assert_eq!((translated(&mut model), model.count_publications()), (2, (2, 0)));
 }
 
 #[test]
 fn all_addresses_of_a_family_are_each_of_them() {
     let addresses = |text: &str| -> Vec<String> {
-        let published = uplink(&model(&[text])).policy.source().published.clone();
+        let published = uplink(&mut model(&[text])).policy.source().published.clone();
         published.iter().map(|one| one.address.unwrap().to_string()).collect()
     };
     assert_eq!(addresses("0.0.0.0:80:80"), ["198.51.100.1", "10.0.0.1", "192.0.2.1"]);
     assert_eq!(addresses("[::]:80:80"), ["2001:db8::1", "fd00:1::1"]);
+}
+
+#[test]
+fn two_networks_share_an_uplink_and_its_policy() {
+    let mut model = model(&["8000:80"]);
+    let other =
+        NetworkSpec { subnet: "10.98.0.0/24".parse().unwrap(), ..network("br1", Uplink::Auto) };
+    model.add_network(other).unwrap();
+    model.add_network(network("br2", Uplink::None)).unwrap();
+    let spec = AttachSpec {
+        publish: vec![Publication { ports: "8001:81".parse().unwrap(), allow_from: Vec::new() }],
+        ..AttachSpec::new(key("db", "br1"))
+    };
+    let lease = model.reserve(&spec, Duration::ZERO, &mut counter()).unwrap();
+    model.set_in_snapshot(&lease.key(), true);
+    let conf = model.uplink_conf().unwrap();
+    let egress =
+        |name: &str| model.router(model.network(Some(name)).unwrap(), Some(&conf)).unwrap().egress;
+    let is_shared = |egress| matches!(egress, EgressMode::Uplink(it) if Arc::ptr_eq(&it, &conf));
+    assert!(is_shared(egress("br0")) && is_shared(egress("br1")));
+    assert_eq!(egress("br2"), EgressMode::Internal);
+    assert_eq!(conf.policy.source().published.len(), 2);
+    // The addresses of both gateways are the host's; that of an internal network is not.
+    let gateways = ["192.0.2.1", "10.98.0.1"].map(|text| text.parse().unwrap());
+    assert!(gateways.iter().all(|gateway| conf.policy.source().host_addrs.contains(gateway)));
+    assert_eq!(model.count_publications(), (2, 0));
+}
+
+#[test]
+fn only_changed_parts_are_compiled_again() {
+    let mut model = model(&["8000:80"]);
+    let parts = |model: &mut Model| {
+        model.snapshot();
+        let network = model[&"br0".parse().unwrap()].compiled.fresh().unwrap();
+        (network, model.uplink_conf().unwrap(), model.policy.fresh().unwrap())
+    };
+    let before = parts(&mut model);
+    let same = |after: &(Arc<NetworkConf>, Arc<UplinkConf>, Arc<nat::CompiledPolicy>)| {
+        [
+            Arc::ptr_eq(&after.0, &before.0),
+            Arc::ptr_eq(&after.1, &before.1),
+            Arc::ptr_eq(&after.2, &before.2),
+        ]
+    };
+    assert_eq!(same(&parts(&mut model)), [true; 3]);
+    // An endpoint without publications, and a static entry.
+    let lease = model.reserve(&spec("db"), Duration::ZERO, &mut counter()).unwrap();
+    model.set_in_snapshot(&lease.key(), true);
+    assert_eq!(same(&parts(&mut model)), [false, true, true]);
+    // A neighbour of the uplink.
+    model.set_uplink_state(0, UplinkState { neighbours: Vec::new(), ..state() });
+    assert_eq!(same(&parts(&mut model)), [false, false, true]);
+    // An address of the host.
+    model.set_uplink_state(0, UplinkState { local: Vec::new(), ..state() });
+    assert_eq!(same(&parts(&mut model)), [false; 3]);
 }

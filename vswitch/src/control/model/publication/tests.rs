@@ -3,28 +3,29 @@ use std::time::Duration;
 use proptest::prelude::*;
 use vswitch_api::publish::Publication;
 
-use super::super::tests::{counter, model_with_uplink as model, spec};
-use super::super::{AttachSpec, Model};
+use super::super::tests::{counter, key, model_with_uplink as model, spec};
+use super::super::{AttachSpec, EndpointKey, Model};
 use super::AUTO_PORTS;
 use crate::config::Uplink;
 use crate::control::ControlError;
 use crate::control::limits::{ALLOW_FROM_MAX, PUBLICATIONS_MAX};
-use crate::control::name::Name;
+
+const BRIDGE: &str = "br0";
 
 fn publication(text: &str) -> Publication {
     Publication { ports: text.parse().unwrap(), allow_from: Vec::new() }
 }
 
-fn attach(model: &mut Model, name: &str, publish: &[&str]) -> Result<Name, ControlError> {
+fn attach(model: &mut Model, name: &str, publish: &[&str]) -> Result<EndpointKey, ControlError> {
     let publish = publish.iter().map(|text| publication(text)).collect();
     let spec = AttachSpec { publish, ..spec(name) };
     let lease = model.reserve(&spec, Duration::ZERO, &mut counter())?;
-    model.activate(&lease.name);
-    Ok(lease.name)
+    model.activate(&lease.key());
+    Ok(lease.key())
 }
 
-fn shown(model: &Model, name: &Name) -> Vec<String> {
-    model.publications(name).unwrap().iter().map(|one| one.ports.to_string()).collect()
+fn shown(model: &Model, key: &EndpointKey) -> Vec<String> {
+    model.publications(key).unwrap().iter().map(|one| one.ports.to_string()).collect()
 }
 
 #[test]
@@ -93,8 +94,7 @@ fn what_is_published_live_is_taken_back_and_put_back() {
     assert!(matches!(error, ControlError::NotPublished { .. }), "{error}");
     model.restore_publications(&web, taken);
     assert_eq!(shown(&model, &web), ["8080:80/tcp"]);
-    let nobody =
-        model.add_publication(&"nobody".parse().unwrap(), &publication("1:1"), &mut counter());
+    let nobody = model.add_publication(&key("nobody", "br0"), &publication("1:1"), &mut counter());
     assert!(matches!(nobody, Err(ControlError::UnknownPort(_))));
 }
 
@@ -102,7 +102,7 @@ fn what_is_published_live_is_taken_back_and_put_back() {
 fn publications_are_part_of_the_document() {
     let mut model = model(Uplink::Auto);
     let web = attach(&mut model, "web", &["8080:80"]).unwrap();
-    model.bind_interface(&web, &super::super::tests::netns(1), None, &[]).unwrap();
+    model.bind_netns(&web, &super::super::tests::netns(1), None, &[]).unwrap();
     model.set_persisted(&web, true);
     assert_eq!(model.attachments()[0].publish, [publication("8080:80")]);
 }
@@ -110,17 +110,21 @@ fn publications_are_part_of_the_document() {
 #[test]
 fn an_internal_network_publishes_nothing_and_lists_are_bounded() {
     let one = publication("8080:80");
-    let error = model(Uplink::None).check_publications(std::slice::from_ref(&one)).unwrap_err();
+    let error = model(Uplink::None)
+        .check_publications(&BRIDGE.parse().unwrap(), std::slice::from_ref(&one))
+        .unwrap_err();
     assert!(error.to_string().contains("br0"), "{error}");
-    model(Uplink::None).check_publications(&[]).unwrap();
+    model(Uplink::None).check_publications(&BRIDGE.parse().unwrap(), &[]).unwrap();
     let model = model(Uplink::Kernel);
-    model.check_publications(std::slice::from_ref(&one)).unwrap();
+    model.check_publications(&BRIDGE.parse().unwrap(), std::slice::from_ref(&one)).unwrap();
     let some = Publication { allow_from: vec!["10.0.0.0/8".parse().unwrap()], ..one.clone() };
-    let error = model.check_publications(&[some]).unwrap_err();
+    let error = model.check_publications(&BRIDGE.parse().unwrap(), &[some]).unwrap_err();
     assert!(matches!(error, ControlError::AllowFromKernel(_)), "{error}");
     let mut model = self::model(Uplink::Auto);
     let allow_from = vec!["10.0.0.0/8".parse().unwrap(); ALLOW_FROM_MAX + 1];
-    let error = model.check_publications(&[Publication { allow_from, ..one }]).unwrap_err();
+    let error = model
+        .check_publications(&BRIDGE.parse().unwrap(), &[Publication { allow_from, ..one }])
+        .unwrap_err();
     assert!(matches!(error, ControlError::AllowFromMax(_)), "{error}");
     let many: Vec<String> = (0..=PUBLICATIONS_MAX).map(|n| format!("{}:80", n + 1)).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -135,7 +139,7 @@ proptest! {
     fn no_port_is_ever_shared(acts in proptest::collection::vec(
         (0_u8..4, 1_u16..12, 1_u16..4, 0_u8..3, any::<bool>()), 0..60)) {
         let mut model = model(Uplink::Auto);
-        let names: Vec<Name> =
+        let names: Vec<EndpointKey> =
             (0..4).map(|n| attach(&mut model, &format!("p{n}"), &[]).unwrap()).collect();
         for (who, first, count, at, come) in acts {
             let address = ["", "0.0.0.0:", "192.0.2.1:"][usize::from(at)];

@@ -1,0 +1,71 @@
+//! Events of the workers.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::mpsc;
+
+use super::Control;
+use super::model::SlotOwner;
+use crate::datapath::{LoopEvent, LoopSign};
+use crate::dataplane::DataplaneEvent;
+
+impl Control {
+    /// Handles events until the workers end, or one fails; gives the failure.
+    pub(crate) async fn handle_events(
+        &self,
+        events: &mut mpsc::Receiver<DataplaneEvent>,
+    ) -> Option<(usize, String)> {
+        let mut deleted = BTreeSet::new();
+        while let Some(event) = events.recv().await {
+            match event {
+                DataplaneEvent::PortGone(slot) => {
+                    let owner = self.0.model().slot_owner(slot).cloned();
+                    if let Some(SlotOwner::Host(bridge)) = owner {
+                        // Each worker sends the event.
+                        if deleted.insert(slot) {
+                            tracing::error!(%bridge, "the bridge was deleted: containers no longer \
+                                reach the host; run `vswitch down` and then `vswitch up`");
+                        }
+                        continue;
+                    }
+                    let control = self.clone();
+                    tokio::spawn(async move { control.detach_lost_port(slot).await });
+                }
+                DataplaneEvent::LoopBlocked(event) => self.log_loop_blocked(event),
+                DataplaneEvent::Resolve { next_hop, port } => self.resolve(next_hop, port),
+                DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
+            }
+        }
+        None
+    }
+
+    /// Logs that a port is blocked, and when it is open again.
+    fn log_loop_blocked(&self, LoopEvent { port, sign, pause }: LoopEvent) {
+        let label = |slot| match self.0.model().label(slot) {
+            Some(label) => label.into_owned(),
+            None => "a port that is gone".to_owned(),
+        };
+        let (name, pause_s) = (label(port), pause.as_secs());
+        match sign {
+            LoopSign::Probe { sent, heard } => {
+                let (sent, heard) = (label(sent), label(heard));
+                tracing::warn!(%name, pause_s, %sent, %heard,
+                    "blocked: there is a loop, a probe came back; look for a bridge between the two");
+            }
+            LoopSign::Flap { mac, other } => {
+                let other = label(other);
+                tracing::warn!(%name, pause_s, %mac, %other,
+                    "blocked: a MAC address flaps between two ports; look for a bridge between the \
+                     two, or a forged address");
+            }
+        }
+        let control = self.clone();
+        // One a port at a time: a port that is blocked is not blocked again.
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if control.0.model().label(port).as_deref() == Some(&name) {
+                tracing::info!(%name, "open again after a loop");
+            }
+        });
+    }
+}

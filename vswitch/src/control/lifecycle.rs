@@ -1,0 +1,134 @@
+//! Attach and detach of endpoints, and the end of the switch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fastpath::PortIndex;
+use vswitch_api::port::{AttachRequest, PortDetail};
+use vswitch_api::port_settings::PortSettings;
+
+use super::error::ControlError;
+use super::model::{AttachSpec, EndpointKey, Lease};
+use super::port::PortChange;
+use super::task::task;
+use super::{Control, limits, plan, port, unicast_mac};
+
+impl Control {
+    /// Attaches a namespace. The answer comes when frames pass.
+    pub(crate) async fn attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
+        let control = self.clone();
+        let attached = task(async move { control.run_attach(request).await }).await?;
+        attached.map_err(|error| self.count_limit_hit(error))
+    }
+
+    async fn run_attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
+        let inner = &self.0;
+        inner.check_not_ending()?;
+        let network = inner.model().network(request.network.as_deref())?.spec.name.clone();
+        inner.model().check_publications(&network, &request.publish)?;
+        let aliases = request.aliases.iter().map(|alias| alias.parse());
+        let spec = AttachSpec {
+            mac: request.mac.map(unicast_mac).transpose()?,
+            ipv4: request.ipv4,
+            ipv6: request.ipv6,
+            settings: PortSettings::default().changed(&request.settings),
+            publish: request.publish,
+            labels: request.labels,
+            aliases: aliases.collect::<Result<_, _>>()?,
+            ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
+        };
+        let ifname = request.ifname.as_deref().map(str::parse).transpose();
+        let ifname = ifname.map_err(ControlError::Ifname)?;
+        let mut change = PortChange::attach(Arc::clone(inner), spec, ifname, request.netns);
+        let plan = change.plan();
+        plan::execute(&mut change, &plan).await.map_err(|error| self.as_ports_max(error))?;
+        let lease = change.lease()?.clone();
+        if !inner.model().activate(&lease.key()) {
+            self.detach_lost_port(lease.slot).await;
+            return Err(ControlError::UnknownPort(lease.name.to_string()));
+        }
+        self.announce(&lease).await;
+        tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
+            "attached");
+        self.attachment(&lease.key()).await
+    }
+
+    /// Names the limit of ports if an attach failed for open files, since each port has some.
+    fn as_ports_max(&self, error: ControlError) -> ControlError {
+        if !error.is_for_open_files() {
+            return error;
+        }
+        tracing::warn!(%error, "no further port");
+        ControlError::PortsMax(self.0.model().active().count())
+    }
+
+    /// Detaches an endpoint.
+    pub(crate) async fn detach(&self, name: &str) -> Result<(), ControlError> {
+        let key = self.0.model().find(name)?;
+        let (control, name) = (self.clone(), name.to_owned());
+        task(async move {
+            control.0.check_not_ending()?;
+            let lease = control.0.model().begin_detach(&key)?;
+            control.tear_down_port(lease).await?;
+            tracing::info!(%name, "detached");
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Undoes all steps of an attach, then returns the first error.
+    async fn tear_down_port(&self, lease: Lease) -> Result<(), ControlError> {
+        let mut change = PortChange::detach(Arc::clone(&self.0), lease);
+        let failures = plan::undo_all(&mut change, &port::DETACH).await;
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Announces the addresses to neighbours (RFC 5227 section 3, RFC 4861 section 7.2.6).
+    pub(super) async fn announce(&self, lease: &Lease) {
+        let arp = wire::frames::gratuitous_arp(lease.mac, lease.ipv4).to_vec();
+        let advert = wire::frames::unsolicited_na(lease.mac, lease.ipv6).to_vec();
+        for frame in [arp, advert] {
+            if let Err(error) = self.0.dataplane.inject(lease.slot, frame).await {
+                tracing::warn!(name = %lease.name, %error, "not announced");
+            }
+        }
+    }
+
+    /// Detaches an endpoint whose interface is gone.
+    pub(super) async fn detach_lost_port(&self, slot: PortIndex) {
+        if self.0.check_not_ending().is_err() {
+            return;
+        }
+        let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
+        let name = lease.name.clone();
+        match self.tear_down_port(lease).await {
+            Ok(()) => tracing::info!(%name, "detached, since its namespace or interface is gone"),
+            Err(error) => {
+                tracing::error!(%name, %error, "interface gone, and detach failed in part")
+            }
+        }
+    }
+
+    /// Asks the daemon to end.
+    pub(crate) fn request_shutdown(&self) {
+        self.0.shutdown.notify_one();
+    }
+
+    /// Waits until somebody asks for the end.
+    pub(crate) async fn shutdown_requested(&self) {
+        self.0.shutdown.notified().await;
+    }
+
+    /// Undoes everything on the host. The document stays as it is, so that the next start brings the
+    /// attachments back.
+    pub(crate) async fn end(&self) {
+        self.0.ending.store(true, Ordering::Relaxed);
+        self.stop_uplink().await;
+        // A worker that failed may not answer any more; the end of the process does the rest.
+        let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);
+        let within = limits::SHUTDOWN_MAX + limits::PORT_CLOSE_MAX.saturating_mul(ports);
+        if tokio::time::timeout(within, self.0.dataplane.shutdown()).await.is_err() {
+            tracing::error!("a worker does not end");
+        }
+    }
+}

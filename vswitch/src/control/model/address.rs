@@ -1,0 +1,158 @@
+//! Addresses of the pools: for endpoints, and for reservations of their own.
+//!
+//! An IPAM driver reserves an address before there is an endpoint, and releases it after the endpoint is
+//! gone. An endpoint may ask for a reserved address that no other endpoint has; when it goes, the
+//! address is reserved still.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use super::{Lease, Model, Network, NetworkName};
+use crate::control::error::ControlError;
+use crate::control::ipam::{Address, Pool, PoolError};
+
+/// A request for a reservation.
+#[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressRequest {
+    AnyIpv4,
+    AnyIpv6,
+    Exact(IpAddr),
+}
+
+impl Network {
+    pub(super) fn allocate_exact(&mut self, address: IpAddr) -> Result<(), PoolError> {
+        match address {
+            IpAddr::V4(address) => self.pool4.allocate_exact(address),
+            IpAddr::V6(address) => self.pool6.allocate_exact(address),
+        }
+    }
+
+    /// Returns an address of an endpoint to its pool, unless it is reserved. `used`: neighbours may know it.
+    pub(super) fn release(&mut self, address: IpAddr, used: Option<Duration>) {
+        if self.reserved.contains(&address) {
+            return;
+        }
+        match (address, used) {
+            (IpAddr::V4(address), Some(now)) => self.pool4.release(address, now),
+            (IpAddr::V4(address), None) => self.pool4.release_unused(address),
+            (IpAddr::V6(address), Some(now)) => self.pool6.release(address, now),
+            (IpAddr::V6(address), None) => self.pool6.release_unused(address),
+        }
+    }
+}
+
+impl Model {
+    /// Reserves an address of a network until it is released.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
+    pub(crate) fn reserve_address(
+        &mut self,
+        network: &NetworkName,
+        request: AddressRequest,
+        now: Duration,
+    ) -> Result<IpAddr, ControlError> {
+        let unknown = || ControlError::UnknownNetwork(network.to_string());
+        let found = self.networks.get_mut(network).ok_or_else(unknown)?;
+        let reserved = match request {
+            AddressRequest::AnyIpv4 => found.pool4.allocate(now).map(IpAddr::V4),
+            AddressRequest::AnyIpv6 => found.pool6.allocate(now).map(IpAddr::V6),
+            AddressRequest::Exact(address) => found.allocate_exact(address).map(|()| address),
+        };
+        match reserved {
+            Ok(address) => {
+                found.reserved.insert(address);
+                Ok(address)
+            }
+            Err(error) => {
+                let requested = match request {
+                    AddressRequest::Exact(address) => Some(address),
+                    _ => None,
+                };
+                Err(self.with_owner(network, error, requested))
+            }
+        }
+    }
+
+    /// Ends the reservation of an address. An endpoint that has it keeps it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
+    pub(crate) fn release_address(
+        &mut self,
+        network: &NetworkName,
+        address: IpAddr,
+        now: Duration,
+    ) -> Result<(), ControlError> {
+        let is_used = self.lease_with(network, address).is_some();
+        let unknown = || ControlError::UnknownNetwork(network.to_string());
+        let found = self.networks.get_mut(network).ok_or_else(unknown)?;
+        if !found.reserved.remove(&address) {
+            return Err(ControlError::NotReserved { network: network.to_string(), address });
+        }
+        if !is_used {
+            found.release(address, Some(now));
+        }
+        Ok(())
+    }
+
+    /// The two addresses of a new endpoint, or none.
+    pub(super) fn allocate_addresses(
+        &mut self,
+        network: &NetworkName,
+        (ipv4, ipv6): (Option<Ipv4Addr>, Option<Ipv6Addr>),
+        now: Duration,
+    ) -> Result<(Ipv4Addr, Ipv6Addr), ControlError> {
+        let (asked4, asked6) = (ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6));
+        let [reserved4, reserved6] = [asked4, asked6]
+            .map(|asked| asked.is_some_and(|address| self.can_take_over(network, address)));
+        let unknown = || ControlError::UnknownNetwork(network.to_string());
+        let found = self.networks.get_mut(network).ok_or_else(unknown)?;
+        let ipv4 = allocate(&mut found.pool4, ipv4, reserved4, now)
+            .map_err(|error| self.with_owner(network, error, asked4))?;
+        let Some(found) = self.networks.get_mut(network) else { return Err(unknown()) };
+        match allocate(&mut found.pool6, ipv6, reserved6, now) {
+            Ok(ipv6) => Ok((ipv4, ipv6)),
+            Err(error) => {
+                found.release(ipv4.into(), None);
+                Err(self.with_owner(network, error, asked6))
+            }
+        }
+    }
+
+    /// Whether an address is reserved and no endpoint has it.
+    fn can_take_over(&self, network: &NetworkName, address: IpAddr) -> bool {
+        let network_of = self.networks.get(network);
+        network_of.is_some_and(|found| found.reserved.contains(&address))
+            && self.lease_with(network, address).is_none()
+    }
+
+    fn lease_with(&self, network: &NetworkName, address: IpAddr) -> Option<&Lease> {
+        let mut leases = self.endpoints().map(|endpoint| &endpoint.lease);
+        leases.find(|lease| lease.network == *network && lease.has(address))
+    }
+
+    /// Names the endpoint that has the address.
+    fn with_owner(
+        &self,
+        network: &NetworkName,
+        error: PoolError,
+        requested: Option<IpAddr>,
+    ) -> ControlError {
+        let (PoolError::InUse(_), Some(address)) = (&error, requested) else { return error.into() };
+        match self.lease_with(network, address) {
+            Some(lease) => ControlError::AddressInUse { address, owner: lease.name.to_string() },
+            None => error.into(),
+        }
+    }
+}
+
+fn allocate<A: Address>(
+    pool: &mut Pool<A>,
+    requested: Option<A>,
+    is_reserved: bool,
+    now: Duration,
+) -> Result<A, PoolError> {
+    match requested {
+        Some(address) if is_reserved => Ok(address),
+        Some(address) => pool.allocate_exact(address).map(|()| address),
+        None => pool.allocate(now),
+    }
+}

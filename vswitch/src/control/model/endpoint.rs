@@ -1,0 +1,342 @@
+//! Endpoints: the attachments of containers to networks.
+//!
+//! ```text
+//! reserve() -> Reserved -- bind_*() -> Bound -- activate() -> Active -- begin_detach() -> Detaching
+//!                 |                      |                                                    |
+//!                 +------ remove() ------+--------------------- remove() ---------------------+-> gone
+//! ```
+//!
+//! *Reserved*: name, addresses, MAC address and slot are set aside. *Bound*: it has an interface, in its
+//! namespace or, where the runtime configures the namespace, under the TAP's own name. *Active*: frames
+//! pass, and users see it. *Detaching*: one plan removes it; nobody else may touch it.
+//!
+//! Two marks follow the steps of a plan: `in_snapshot`, the datapath knows it; `persisted`, the document
+//! has it. There are no timeouts: a plan that fails undoes its steps, down to [`Model::remove`]. The
+//! plans of `control::port` call these methods, and nobody else.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use vswitch_api::port::PendingPublication;
+use vswitch_api::port_settings::PortSettings;
+use vswitch_api::publish::Publication;
+use wire::MacAddr;
+
+use super::slots::SlotOwner;
+use super::{Model, NetworkName, Owner, Random, limits, network, settings};
+use crate::control::error::ControlError;
+use crate::control::limits::{ALIASES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
+use crate::control::name::Name;
+use crate::control::store::NetnsRecord;
+use crate::datapath::{PortKind, PortLimits};
+
+/// An endpoint's name, which is unique in its network.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EndpointKey {
+    pub(crate) name: Name,
+    pub(crate) network: NetworkName,
+}
+
+impl fmt::Display for EndpointKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
+    }
+}
+
+/// The configurer of a container's namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ConfiguredBy {
+    /// The switch moves the TAP into the namespace, and sets names, addresses and routes.
+    #[default]
+    Switch,
+    /// The runtime takes the TAP from the host's namespace, and does the same.
+    Runtime,
+}
+
+/// A request for an endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct AttachSpec {
+    pub(crate) name: Name,
+    pub(crate) network: NetworkName,
+    pub(crate) mac: Option<MacAddr>,
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
+    pub(crate) settings: PortSettings,
+    pub(crate) publish: Vec<Publication>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Further names; other endpoints may have them, too.
+    pub(crate) aliases: Vec<Name>,
+    pub(crate) configured_by: ConfiguredBy,
+}
+
+impl AttachSpec {
+    /// A request with a name and defaults.
+    pub(crate) fn new(key: EndpointKey) -> Self {
+        Self {
+            name: key.name,
+            network: key.network,
+            mac: None,
+            ipv4: None,
+            ipv6: None,
+            settings: PortSettings::default(),
+            publish: Vec::new(),
+            labels: BTreeMap::new(),
+            aliases: Vec::new(),
+            configured_by: ConfiguredBy::Switch,
+        }
+    }
+
+    pub(crate) fn key(&self) -> EndpointKey {
+        EndpointKey { name: self.name.clone(), network: self.network.clone() }
+    }
+
+    fn check_sizes(&self) -> Result<(), ControlError> {
+        let label_bytes: usize = self.labels.iter().map(|(key, text)| key.len() + text.len()).sum();
+        if self.labels.len() > LABELS_MAX || label_bytes > LABELS_BYTES_MAX {
+            return Err(ControlError::LabelsMax(self.name.to_string()));
+        }
+        if self.aliases.len() > ALIASES_MAX {
+            return Err(ControlError::AliasesMax(self.name.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// The names, addresses and slot that an endpoint has for its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) name: Name,
+    pub(crate) network: NetworkName,
+    pub(crate) mac: MacAddr,
+    pub(crate) ipv4: Ipv4Addr,
+    pub(crate) ipv6: Ipv6Addr,
+    pub(crate) slot: PortIndex,
+}
+
+impl Lease {
+    pub(crate) fn key(&self) -> EndpointKey {
+        EndpointKey { name: self.name.clone(), network: self.network.clone() }
+    }
+
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        address == self.ipv4 || address == self.ipv6
+    }
+}
+
+/// The interface of a bound endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Binding {
+    pub(crate) ifname: String,
+    /// The namespace; none where the runtime configures it.
+    pub(crate) netns: Option<NetnsRecord>,
+    pub(crate) offloads: Vec<&'static str>,
+    pub(crate) queues: usize,
+}
+
+/// The state of an endpoint; the module's comment has the transitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndpointState {
+    Reserved,
+    Bound,
+    Active,
+    Detaching,
+}
+
+/// An endpoint of the model.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) lease: Lease,
+    pub(crate) state: EndpointState,
+    pub(crate) binding: Option<Binding>,
+    pub(crate) settings: PortSettings,
+    pub(crate) publications: Vec<Publication>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) aliases: Vec<Name>,
+    /// Publications that the host refuses for now.
+    pub(super) pending: Vec<PendingPublication>,
+    /// The limits, as the datapath counts them.
+    pub(super) limits: PortLimits,
+    pub(super) in_snapshot: bool,
+    pub(super) persisted: bool,
+    /// Frames may have carried its addresses.
+    was_in_snapshot: bool,
+    interface_gone: bool,
+}
+
+impl Model {
+    /// Reserves all that an endpoint needs, or nothing. `random` gives MAC addresses.
+    pub(crate) fn reserve(
+        &mut self,
+        spec: &AttachSpec,
+        now: Duration,
+        random: Random<'_>,
+    ) -> Result<Lease, ControlError> {
+        let key = spec.key();
+        let AttachSpec { name, network, .. } = spec;
+        if self.networks().any(|it| network::is_label_of(name, &it.spec.name)) {
+            return Err(ControlError::NameOfBridge(name.to_string()));
+        }
+        match self.endpoints.get(&key).map(|endpoint| endpoint.state) {
+            None => {}
+            Some(EndpointState::Detaching) => {
+                return Err(ControlError::Busy(name.to_string(), "detached"));
+            }
+            Some(_) => return Err(ControlError::NameTaken(name.to_string())),
+        }
+        spec.check_sizes()?;
+        let slot = self.slots.find_free()?;
+        let publications = self.allocate_publications(&key, 0, &spec.publish, &mut *random)?;
+        let mac = self.allocate_mac(network, spec.mac, random)?;
+        let (ipv4, ipv6) = self.allocate_addresses(network, (spec.ipv4, spec.ipv6), now)?;
+        let (name, network) = (name.clone(), network.clone());
+        let lease = Lease { name, network, mac, ipv4, ipv6, slot };
+        if let Err(error) = settings::check(&spec.settings, &lease) {
+            self.release_addresses(&lease, None);
+            return Err(error);
+        }
+        let endpoint = Endpoint {
+            lease: lease.clone(),
+            state: EndpointState::Reserved,
+            binding: None,
+            limits: limits::compile(&spec.settings.limits, PortKind::Container, &PortLimits::NONE),
+            settings: spec.settings.clone(),
+            publications,
+            labels: spec.labels.clone(),
+            aliases: spec.aliases.clone(),
+            pending: Vec::new(),
+            in_snapshot: false,
+            persisted: false,
+            was_in_snapshot: false,
+            interface_gone: false,
+        };
+        self.endpoints.insert(key.clone(), endpoint);
+        self.slots.insert(slot, SlotOwner::Endpoint(key));
+        Ok(lease)
+    }
+
+    /// Removes an endpoint with its static entries. Its addresses are quarantined if frames carried them.
+    pub(crate) fn remove(&mut self, key: &EndpointKey, now: Duration) {
+        let Some(endpoint) = self.endpoints.remove(key) else { return };
+        self.slots.release(endpoint.lease.slot);
+        if let Some(network) = self.networks.get_mut(&key.network) {
+            network.statics.retain(|_, owner| *owner != Owner::Endpoint(key.name.clone()));
+        }
+        self.release_addresses(&endpoint.lease, endpoint.was_in_snapshot.then_some(now));
+        self.invalidate_network(&key.network);
+    }
+
+    fn release_addresses(&mut self, lease: &Lease, used: Option<Duration>) {
+        if let Some(network) = self.networks.get_mut(&lease.network) {
+            network.release(lease.ipv4.into(), used);
+            network.release(lease.ipv6.into(), used);
+        }
+    }
+
+    /// Notes the offloads and queues that the kernel granted to the TAP.
+    pub(crate) fn set_tap_features(
+        &mut self,
+        key: &EndpointKey,
+        offloads: Vec<&'static str>,
+        queues: usize,
+    ) {
+        self.change(key, |endpoint| {
+            if let Some(binding) = &mut endpoint.binding {
+                binding.offloads = offloads;
+                binding.queues = queues;
+            }
+        });
+    }
+
+    /// Shows an endpoint to the datapath, or hides it, in the next [`Model::snapshot`].
+    pub(crate) fn set_in_snapshot(&mut self, key: &EndpointKey, in_snapshot: bool) {
+        let mut publishes = false;
+        self.change(key, |endpoint| {
+            endpoint.in_snapshot = in_snapshot;
+            endpoint.was_in_snapshot |= in_snapshot;
+            publishes = !endpoint.publications.is_empty();
+        });
+        self.invalidate_network(&key.network);
+        if publishes {
+            self.invalidate_uplinks(true);
+        }
+    }
+
+    /// Takes an endpoint into the document, or out of it.
+    pub(crate) fn set_persisted(&mut self, key: &EndpointKey, persisted: bool) {
+        self.change(key, |endpoint| endpoint.persisted = persisted);
+    }
+
+    /// Ends an attach. Says whether the interface is still there.
+    pub(crate) fn activate(&mut self, key: &EndpointKey) -> bool {
+        self.change(key, |endpoint| endpoint.state = EndpointState::Active);
+        self.endpoints.get(key).is_some_and(|endpoint| !endpoint.interface_gone)
+    }
+
+    /// Notes that the interface in a slot is gone; begins the detach of an active endpoint.
+    pub(crate) fn begin_detach_lost(&mut self, slot: PortIndex) -> Option<Lease> {
+        let Some(SlotOwner::Endpoint(key)) = self.slots.owner(slot).cloned() else { return None };
+        self.change(&key, |endpoint| endpoint.interface_gone = true);
+        self.begin_detach(&key).ok()
+    }
+
+    /// Begins a detach, which no other change of the endpoint may join.
+    pub(crate) fn begin_detach(&mut self, key: &EndpointKey) -> Result<Lease, ControlError> {
+        let unknown = || ControlError::UnknownPort(key.to_string());
+        let endpoint = self.endpoints.get_mut(key).ok_or_else(unknown)?;
+        match endpoint.state {
+            EndpointState::Reserved | EndpointState::Bound => {
+                Err(ControlError::Busy(key.to_string(), "attached"))
+            }
+            EndpointState::Detaching => Err(ControlError::Busy(key.to_string(), "detached")),
+            EndpointState::Active => {
+                endpoint.state = EndpointState::Detaching;
+                Ok(endpoint.lease.clone())
+            }
+        }
+    }
+
+    /// The endpoint that a user calls so.
+    pub(crate) fn find(&self, name: &str) -> Result<EndpointKey, ControlError> {
+        let name: Name = name.parse()?;
+        let mut found = self.endpoints.keys().filter(|key| key.name == name);
+        match (found.next(), found.next()) {
+            (Some(key), None) => Ok(key.clone()),
+            (Some(_), Some(_)) => Err(ControlError::AmbiguousName(name.to_string())),
+            (None, _) => Err(ControlError::UnknownPort(name.to_string())),
+        }
+    }
+
+    /// Active endpoints, in the order of their names.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&Endpoint, &Binding)> {
+        self.endpoints()
+            .filter(|endpoint| endpoint.state == EndpointState::Active)
+            .filter_map(|endpoint| endpoint.binding.as_ref().map(|binding| (endpoint, binding)))
+    }
+
+    /// An active endpoint.
+    pub(crate) fn active_endpoint(&self, key: &EndpointKey) -> Result<&Endpoint, ControlError> {
+        match self.endpoints.get(key) {
+            Some(endpoint) if endpoint.state == EndpointState::Active => Ok(endpoint),
+            _ => Err(ControlError::UnknownPort(key.to_string())),
+        }
+    }
+
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.values()
+    }
+
+    /// Endpoints of a network that the datapath knows.
+    pub(super) fn shown(&self, network: &NetworkName) -> impl Iterator<Item = &Endpoint> {
+        let shown = self.endpoints().filter(|endpoint| endpoint.in_snapshot);
+        shown.filter(move |endpoint| endpoint.lease.network == *network)
+    }
+
+    pub(super) fn change(&mut self, key: &EndpointKey, change: impl FnOnce(&mut Endpoint)) {
+        if let Some(endpoint) = self.endpoints.get_mut(key) {
+            change(endpoint);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Networks: layer-2 domains with their subnets, pools, host port and static entries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Index;
+use std::time::Duration;
+
+use fastpath::PortIndex;
+use ipnet::IpNet;
+use vswitch_api::port_settings::PortSettings;
+use wire::MacAddr;
+
+use super::slots::SlotOwner;
+use super::{Cached, EndpointKey, Model, Name, limits};
+use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
+use crate::control::error::ControlError;
+use crate::control::ipam::Pool;
+use crate::control::limits::STATICS_MAX;
+use crate::datapath::{NetworkConf, NetworkIndex, PortKind, PortLimits};
+
+/// The name of a network. The device of its host port has it, too.
+pub(crate) type NetworkName = IfName;
+
+/// MAC address and VLAN id of a static entry.
+pub(crate) type StaticKey = (MacAddr, u16);
+
+/// The description of a network.
+#[derive(Debug, Clone)]
+pub(crate) struct NetworkSpec {
+    pub(crate) name: NetworkName,
+    pub(crate) subnet: Subnet4,
+    pub(crate) subnet6: Subnet6,
+    pub(crate) gateway_mac: MacAddr,
+    pub(crate) mtu: u32,
+    pub(crate) ageing: Duration,
+    pub(crate) fdb_entries_max: usize,
+    pub(crate) uplink: Uplink,
+    pub(crate) snat_ports: SnatPorts,
+    pub(crate) multicast: Multicast,
+    /// Settings of the host port.
+    pub(crate) host_settings: PortSettings,
+}
+
+impl NetworkSpec {
+    pub(crate) fn subnets(&self) -> [IpNet; 2] {
+        [IpNet::V4(self.subnet.net()), IpNet::V6(self.subnet6.net())]
+    }
+
+    pub(crate) fn gateways(&self) -> [IpAddr; 2] {
+        [self.subnet.gateway().into(), self.subnet6.gateway().into()]
+    }
+}
+
+/// A network of the model.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) spec: NetworkSpec,
+    /// The datapath's number; it stays while the network exists.
+    pub(crate) index: NetworkIndex,
+    /// The slot of its host port.
+    pub(crate) host_port: PortIndex,
+    pub(super) pool4: Pool<Ipv4Addr>,
+    pub(super) pool6: Pool<Ipv6Addr>,
+    /// Addresses of the pools that a reservation keeps, with or without an endpoint.
+    pub(super) reserved: BTreeSet<IpAddr>,
+    pub(super) statics: BTreeMap<StaticKey, Owner>,
+    pub(super) host_limits: PortLimits,
+    pub(super) compiled: Cached<NetworkConf>,
+}
+
+/// The port of a static entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Host,
+    Endpoint(Name),
+}
+
+impl Network {
+    /// The next addresses of the pools, which are kept over a restart.
+    pub(crate) fn next_addresses(&self) -> (Ipv4Addr, Ipv6Addr) {
+        (self.pool4.next(), self.pool6.next())
+    }
+
+    /// All static entries.
+    pub(crate) fn statics(&self) -> impl Iterator<Item = (&StaticKey, &Owner)> {
+        self.statics.iter()
+    }
+}
+
+impl Model {
+    /// Adds a network with a host port.
+    pub(crate) fn add_network(&mut self, spec: NetworkSpec) -> Result<(), ControlError> {
+        if self.networks.contains_key(&spec.name) {
+            return Err(ControlError::NetworkExists(spec.name.to_string()));
+        }
+        let is_label = |name: &Name| is_label_of(name, &spec.name);
+        if let Some(taken) = self.endpoints.keys().find(|key| is_label(&key.name)) {
+            return Err(ControlError::NameTaken(taken.to_string()));
+        }
+        let used: BTreeSet<_> = self.networks.values().map(|network| network.index).collect();
+        let mut indices = (0..NetworkIndex::NONE.0).map(NetworkIndex);
+        let index = indices.find(|index| !used.contains(index)).unwrap_or(NetworkIndex::NONE);
+        let host_port = self.slots.allocate(SlotOwner::Host(spec.name.clone()))?;
+        let limits = &spec.host_settings.limits;
+        let network = Network {
+            index,
+            host_port,
+            pool4: Pool::v4(spec.subnet),
+            pool6: Pool::v6(spec.subnet6),
+            reserved: BTreeSet::new(),
+            statics: BTreeMap::new(),
+            host_limits: limits::compile(limits, PortKind::Host, &PortLimits::NONE),
+            compiled: Cached::default(),
+            spec,
+        };
+        self.networks.insert(network.spec.name.clone(), network);
+        self.invalidate_uplinks(true);
+        Ok(())
+    }
+
+    /// Removes a network that has no endpoints.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the API opens one network"))]
+    pub(crate) fn remove_network(&mut self, name: &NetworkName) -> Result<(), ControlError> {
+        if let Some(key) = self.endpoints.keys().find(|key| key.network == *name) {
+            return Err(ControlError::NetworkInUse(name.to_string(), key.to_string()));
+        }
+        let unknown = || ControlError::UnknownNetwork(name.to_string());
+        let network = self.networks.remove(name).ok_or_else(unknown)?;
+        self.slots.release(network.host_port);
+        self.invalidate_uplinks(true);
+        Ok(())
+    }
+
+    /// All networks, in the order of their names.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.networks.values()
+    }
+
+    /// The network of that name; without a name the first one.
+    pub(crate) fn network(&self, name: Option<&str>) -> Result<&Network, ControlError> {
+        let mut networks = self.networks();
+        let found = match name {
+            Some(name) => networks.find(|network| network.spec.name.as_str() == name),
+            None => networks.min_by_key(|network| network.index),
+        };
+        found.ok_or_else(|| ControlError::UnknownNetwork(name.unwrap_or_default().to_owned()))
+    }
+
+    /// The network with that number of the datapath.
+    pub(crate) fn network_at(&self, index: NetworkIndex) -> Option<&Network> {
+        self.networks().find(|network| network.index == index)
+    }
+
+    /// Restores the cursors of the pools and the reserved addresses.
+    pub(crate) fn resume_addresses(
+        &mut self,
+        name: &NetworkName,
+        next: (Ipv4Addr, Ipv6Addr),
+        reserved: &[IpAddr],
+    ) {
+        let Some(network) = self.networks.get_mut(name) else { return };
+        network.pool4.resume_at(next.0);
+        network.pool6.resume_at(next.1);
+        for &address in reserved {
+            // The subnet may have changed; then the address is nobody's.
+            if network.allocate_exact(address).is_ok() {
+                network.reserved.insert(address);
+            }
+        }
+    }
+
+    /// Sets a static entry of the forwarding database, or replaces it.
+    pub(crate) fn set_static(
+        &mut self,
+        network: &NetworkName,
+        key: StaticKey,
+        owner: Owner,
+    ) -> Result<(), ControlError> {
+        if let Owner::Endpoint(name) = &owner {
+            self.active_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
+        }
+        self.invalidate_network(network);
+        let unknown = || ControlError::UnknownNetwork(network.to_string());
+        let statics = &mut self.networks.get_mut(network).ok_or_else(unknown)?.statics;
+        if !statics.contains_key(&key) && statics.len() >= STATICS_MAX {
+            return Err(ControlError::StaticsMax(STATICS_MAX));
+        }
+        statics.insert(key, owner);
+        Ok(())
+    }
+
+    /// Removes a static entry; gives its owner.
+    pub(crate) fn remove_static(&mut self, network: &NetworkName, key: StaticKey) -> Option<Owner> {
+        self.invalidate_network(network);
+        self.networks.get_mut(network)?.statics.remove(&key)
+    }
+
+    /// Notes a change of a network's static entries or neighbours.
+    pub(super) fn invalidate_network(&mut self, name: &NetworkName) {
+        if let Some(network) = self.networks.get_mut(name) {
+            network.compiled.invalidate();
+        }
+    }
+}
+
+impl Index<&NetworkName> for Model {
+    type Output = Network;
+
+    /// A network that is known to exist.
+    fn index(&self, name: &NetworkName) -> &Network {
+        &self.networks[name]
+    }
+}
+
+/// The label of an uplink whose first network has this name.
+pub(super) fn uplink_label(network: &NetworkName) -> String {
+    format!("{network}.uplink")
+}
+
+/// Whether the host port or the uplink of a network is called so.
+pub(super) fn is_label_of(name: &Name, network: &NetworkName) -> bool {
+    name.as_str() == network.as_str() || name.as_str() == uplink_label(network)
+}

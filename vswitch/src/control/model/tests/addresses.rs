@@ -1,0 +1,116 @@
+use std::net::IpAddr;
+
+use super::super::address::AddressRequest;
+use super::super::{AttachSpec, ConfiguredBy, EndpointState, Model, NetworkName};
+use super::{NOW, attach, attach_spec, model, reserve, spec};
+use crate::control::ControlError;
+use crate::control::ipam::{ADDRESS_REUSE_DELAY, PoolError};
+use crate::control::limits::{ALIASES_MAX, LABELS_MAX};
+
+fn bridge() -> NetworkName {
+    "br0".parse().unwrap()
+}
+
+fn reserve_any(model: &mut Model) -> IpAddr {
+    model.reserve_address(&bridge(), AddressRequest::AnyIpv4, NOW).unwrap()
+}
+
+fn v4(address: IpAddr) -> Option<std::net::Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+#[test]
+fn a_reserved_address_is_for_an_endpoint_that_asks_for_it() {
+    let mut model = model();
+    let address = reserve_any(&mut model);
+    assert_ne!(IpAddr::from(attach(&mut model, "a").ipv4), address);
+    let error = model.reserve_address(&bridge(), AddressRequest::Exact(address), NOW).unwrap_err();
+    assert!(matches!(error, ControlError::Pool(PoolError::InUse(_))), "{error}");
+    let lease = attach_spec(&mut model, AttachSpec { ipv4: v4(address), ..spec("b") });
+    assert_eq!(IpAddr::from(lease.ipv4), address);
+    let error = reserve(&mut model, &AttachSpec { ipv4: v4(address), ..spec("c") }).unwrap_err();
+    assert!(matches!(&error, ControlError::AddressInUse { owner, .. } if owner == "b"), "{error}");
+    // It stays reserved when the endpoint goes.
+    model.remove(&lease.key(), NOW);
+    let error = model.reserve_address(&bridge(), AddressRequest::Exact(address), NOW).unwrap_err();
+    assert!(matches!(error, ControlError::Pool(PoolError::InUse(_))), "{error}");
+    assert_eq!(model.document().networks[0].reserved, [address]);
+    model.release_address(&bridge(), address, NOW).unwrap();
+    let error = model.release_address(&bridge(), address, NOW).unwrap_err();
+    assert!(matches!(error, ControlError::NotReserved { .. }), "{error}");
+    assert!(model.document().networks[0].reserved.is_empty());
+    assert_eq!(
+        model.reserve_address(&bridge(), AddressRequest::Exact(address), ADDRESS_REUSE_DELAY).ok(),
+        Some(address)
+    );
+}
+
+#[test]
+fn a_release_leaves_the_address_to_an_endpoint_that_has_it() {
+    let mut model = model();
+    let address = reserve_any(&mut model);
+    let lease = attach_spec(&mut model, AttachSpec { ipv4: v4(address), ..spec("b") });
+    model.release_address(&bridge(), address, NOW).unwrap();
+    let error = reserve(&mut model, &AttachSpec { ipv4: v4(address), ..spec("c") }).unwrap_err();
+    assert!(matches!(error, ControlError::AddressInUse { .. }), "{error}");
+    model.remove(&lease.key(), NOW);
+    reserve(&mut model, &AttachSpec { ipv4: v4(address), ..spec("c") }).unwrap();
+}
+
+#[test]
+fn an_attach_that_fails_leaves_a_reservation_alone() {
+    let mut model = model();
+    let address = reserve_any(&mut model);
+    let spec =
+        AttachSpec { ipv4: v4(address), ipv6: Some("fd00:2::2".parse().unwrap()), ..spec("b") };
+    reserve(&mut model, &spec).unwrap_err();
+    assert_eq!(model.document().networks[0].reserved, [address]);
+    assert_ne!(reserve_any(&mut model), address);
+}
+
+#[test]
+fn reservations_survive_a_restart() {
+    let mut model = model();
+    let address = reserve_any(&mut model);
+    let six = model.reserve_address(&bridge(), AddressRequest::AnyIpv6, NOW).unwrap();
+    let record = model.document().networks.remove(0);
+    assert_eq!(record.reserved, [address, six]);
+    let mut next = super::model();
+    next.resume_addresses(&bridge(), (record.next_ipv4, record.next_ipv6), &record.reserved);
+    assert_eq!(next.document().networks[0], record);
+    let lease = attach_spec(&mut next, AttachSpec { ipv4: v4(address), ..spec("a") });
+    assert_eq!(IpAddr::from(lease.ipv4), address);
+}
+
+#[test]
+fn an_endpoint_that_the_runtime_configures_is_bound_without_a_namespace() {
+    let mut model = model();
+    let spec = AttachSpec { configured_by: ConfiguredBy::Runtime, ..spec("a") };
+    let lease = reserve(&mut model, &spec).unwrap();
+    let state = |model: &Model| model.endpoints[&lease.key()].state;
+    assert_eq!(state(&model), EndpointState::Reserved);
+    model.bind(&lease.key(), "vswtap0".to_owned(), None);
+    assert_eq!(state(&model), EndpointState::Bound);
+    model.set_in_snapshot(&lease.key(), true);
+    model.set_persisted(&lease.key(), true);
+    assert!(model.activate(&lease.key()));
+    assert_eq!(model.active().count(), 1);
+    // Its TAP ends with the daemon, so the next one cannot bring it back.
+    assert!(model.document().attachments.is_empty());
+    model.begin_detach(&lease.key()).unwrap();
+    assert_eq!(state(&model), EndpointState::Detaching);
+}
+
+#[test]
+fn aliases_and_labels_are_bounded() {
+    let mut model = model();
+    let aliases = vec!["x".parse().unwrap(); ALIASES_MAX + 1];
+    let error = reserve(&mut model, &AttachSpec { aliases, ..spec("a") }).unwrap_err();
+    assert!(matches!(error, ControlError::AliasesMax(_)), "{error}");
+    let labels = (0..=LABELS_MAX).map(|n| (n.to_string(), String::new())).collect();
+    let error = reserve(&mut model, &AttachSpec { labels, ..spec("a") }).unwrap_err();
+    assert!(matches!(error, ControlError::LabelsMax(_)), "{error}");
+}

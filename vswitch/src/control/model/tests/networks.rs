@@ -1,0 +1,138 @@
+use std::net::IpAddr;
+
+use fastpath::PortIndex;
+use wire::MacAddr;
+
+use super::super::{AttachSpec, Model, Owner, SlotOwner};
+use super::{NOW, attach, attach_spec, compiled, key, model, network, reserve, spec};
+use crate::config::Uplink;
+use crate::control::ControlError;
+use crate::datapath::{NetworkIndex, PortKind};
+
+/// Two internal networks with the same subnets.
+fn two_networks() -> Model {
+    let mut model = model();
+    model.add_network(network("br1", Uplink::None)).unwrap();
+    model
+}
+
+fn spec_on(name: &str, network: &str) -> AttachSpec {
+    AttachSpec::new(key(name, network))
+}
+
+#[test]
+fn addresses_come_from_pools_of_their_own() {
+    let mut model = two_networks();
+    let mac = Some(MacAddr([2, 0, 0, 0, 0, 9]));
+    let one = attach_spec(&mut model, AttachSpec { mac, ..spec("a") });
+    let two = attach_spec(&mut model, AttachSpec { mac, ..spec_on("b", "br1") });
+    assert_eq!((one.ipv4, one.ipv6), (two.ipv4, two.ipv6));
+    assert_ne!(one.slot, two.slot);
+    // Each pool has the next one still.
+    let error = reserve(&mut model, &AttachSpec { ipv4: Some(two.ipv4), ..spec_on("c", "br1") });
+    assert!(matches!(error, Err(ControlError::AddressInUse { owner, .. }) if owner == "b"));
+    // A MAC address is unique in its network only.
+    let error = reserve(&mut model, &AttachSpec { mac, ..spec_on("c", "br1") });
+    assert!(matches!(error, Err(ControlError::MacInUse { owner, .. }) if owner == "b"));
+}
+
+#[test]
+fn a_snapshot_has_both_networks_with_ports_and_entries_apart() {
+    let mut model = two_networks();
+    let one = attach(&mut model, "a");
+    let two = attach_spec(&mut model, spec_on("a", "br1"));
+    let entry = (MacAddr([2, 9, 9, 9, 9, 9]), 0);
+    model.set_static(&one.network, entry, Owner::Endpoint(one.name.clone())).unwrap();
+    model.set_static(&two.network, entry, Owner::Host).unwrap();
+    let snapshot = model.snapshot();
+    let network_of = |slot| snapshot.port(slot).map(|port| (port.network, port.kind));
+    assert_eq!(network_of(one.slot), Some((NetworkIndex(0), PortKind::Container)));
+    assert_eq!(network_of(two.slot), Some((NetworkIndex(1), PortKind::Container)));
+    let host = model[&two.network].host_port;
+    assert_eq!(network_of(PortIndex(0)), Some((NetworkIndex(0), PortKind::Host)));
+    assert_eq!(network_of(host), Some((NetworkIndex(1), PortKind::Host)));
+    assert_eq!(model.label(host).as_deref(), Some("br1"));
+    let statics = |network| compiled(&model, network).statics[0].port;
+    assert_eq!((statics(&one.network), statics(&two.network)), (one.slot, host));
+    let neighbours = |network| compiled(&model, network).neighbours.len();
+    assert_eq!((neighbours(&one.network), neighbours(&two.network)), (2, 2));
+}
+
+#[test]
+fn the_removal_of_one_network_leaves_the_other() {
+    let mut model = two_networks();
+    let one = attach(&mut model, "a");
+    let two = attach_spec(&mut model, spec_on("b", "br1"));
+    let error = model.remove_network(&one.network).unwrap_err();
+    assert_eq!(error.to_string(), "network br0 is in use by a; detach it first");
+    model.set_in_snapshot(&one.key(), false);
+    model.remove(&one.key(), NOW);
+    model.remove_network(&one.network).unwrap();
+    let snapshot = model.snapshot();
+    assert!(snapshot.port(PortIndex(0)).is_none() && model.slot_owner(PortIndex(0)).is_none());
+    // The datapath's number stays, since learnt addresses bear it.
+    assert_eq!(snapshot.port(two.slot).map(|port| port.network), Some(NetworkIndex(1)));
+    assert_eq!(model.network(None).unwrap().spec.name, two.network);
+    assert!(matches!(model.remove_network(&one.network), Err(ControlError::UnknownNetwork(_))));
+    // The next network gets the free number.
+    model.add_network(network("br2", Uplink::None)).unwrap();
+    assert_eq!(model.network(Some("br2")).unwrap().index, NetworkIndex(0));
+    assert!(model.network_at(NetworkIndex(1)).is_some_and(|it| it.spec.name == two.network));
+}
+
+#[test]
+fn a_name_is_unique_in_its_network() {
+    let mut model = two_networks();
+    let one = attach(&mut model, "a");
+    let two = attach_spec(&mut model, spec_on("a", "br1"));
+    assert!(matches!(reserve(&mut model, &spec("a")), Err(ControlError::NameTaken(_))));
+    assert!(matches!(model.find("a"), Err(ControlError::AmbiguousName(_))));
+    model.remove(&one.key(), NOW);
+    assert_eq!(model.find("a").unwrap(), two.key());
+    assert_eq!(model.slot_owner(two.slot), Some(&SlotOwner::Endpoint(two.key())));
+}
+
+#[test]
+fn labels_of_ports_are_nobodys_names() {
+    let mut model = two_networks();
+    for name in ["br0", "br1", "br0.uplink", "br1.uplink"] {
+        let error = reserve(&mut model, &spec(name)).unwrap_err();
+        assert!(matches!(error, ControlError::NameOfBridge(_)), "{error}");
+    }
+    attach(&mut model, "br2.uplink");
+    let error = model.add_network(network("br2", Uplink::None)).unwrap_err();
+    assert!(matches!(error, ControlError::NameTaken(_)), "{error}");
+    let error = model.add_network(network("br1", Uplink::None)).unwrap_err();
+    assert!(matches!(error, ControlError::NetworkExists(_)), "{error}");
+}
+
+#[test]
+fn the_document_has_all_networks() {
+    let mut model = two_networks();
+    attach(&mut model, "a");
+    let aliases = vec!["db".parse().unwrap()];
+    let labels = [("app".to_owned(), "shop".to_owned())].into();
+    attach_spec(&mut model, AttachSpec { aliases, labels, ..spec_on("b", "br1") });
+    model.set_static(&"br1".parse().unwrap(), (MacAddr([2; 6]), 0), Owner::Host).unwrap();
+    let document = model.document();
+    assert_eq!(document.network_names().collect::<Vec<_>>(), ["br0", "br1"]);
+    let attached: Vec<_> = document.attachments.iter().map(|it| it.network.as_str()).collect();
+    assert_eq!(attached, ["br0", "br1"]);
+    let stored = &document.attachments[1];
+    assert_eq!((stored.aliases[0].as_str(), stored.labels["app"].as_str()), ("db", "shop"));
+    assert_eq!((document.statics.len(), document.statics[0].network.as_str()), (1, "br1"));
+    let text = serde_json::to_string(&document).unwrap();
+    assert_eq!(serde_json::from_str::<crate::control::store::Document>(&text).unwrap(), document);
+}
+
+#[test]
+fn settings_go_by_the_name_of_the_network_or_the_endpoint() {
+    let mut model = two_networks();
+    let lease = attach_spec(&mut model, spec_on("b", "br1"));
+    assert_eq!(model.slot_of("br1").unwrap(), (model[&lease.network].host_port, true));
+    assert_eq!(model.slot_of("b").unwrap(), (lease.slot, false));
+    assert_eq!(model.leases_of("br1"), std::slice::from_ref(&lease));
+    assert!(model.leases_of("br0").is_empty());
+    let known = model.host_neighbours(&lease.key());
+    assert_eq!(known, [Some(IpAddr::from(lease.ipv4)), Some(lease.ipv6.into())]);
+}

@@ -1,0 +1,101 @@
+//! Published ports of the host: those that are open, and their rules.
+//!
+//! A publication is shown to the datapath before it is opened on the host, and closed there before it is
+//! hidden, so that each frame that is handed over finds its rule. The host loads all open ports as one set:
+//! the publisher stays locked during a change, and each change adds to the set before it.
+
+use vswitch_api::publish::{PortSpec, Protocol, Publication};
+
+use super::error::ControlError;
+use super::model::{EndpointKey, Lease};
+use crate::host::nft::{Forward, Protocol as HostProtocol, Published};
+use crate::host::reserve::ReserveError;
+use crate::host::uplink::{Uplink, UplinkError};
+
+/// The host's side of the uplink, with the ports that are open on it.
+#[derive(Debug, Default)]
+pub(super) struct HostPublisher {
+    pub(super) uplink: Option<Uplink>,
+    active: Vec<HostPublication>,
+}
+
+/// A publication that is open on the host.
+#[derive(Debug, Clone)]
+struct HostPublication {
+    key: EndpointKey,
+    ports: PortSpec,
+    forward: Forward,
+}
+
+impl HostPublisher {
+    /// Opens all publications of an endpoint, or none.
+    pub(super) async fn open(
+        &mut self,
+        lease: &Lease,
+        publications: &[Publication],
+    ) -> Result<(), UplinkError> {
+        let new = publications.iter().filter_map(|one| {
+            let (key, ports) = (lease.key(), one.ports);
+            Some(HostPublication { key, ports, forward: forward(&ports, lease)? })
+        });
+        let all = self.active.iter().cloned().chain(new).collect();
+        self.load(all).await
+    }
+
+    /// Closes the publications of an endpoint for which `goes` holds.
+    pub(super) async fn close(
+        &mut self,
+        key: &EndpointKey,
+        goes: impl Fn(&PortSpec) -> bool,
+    ) -> Result<(), UplinkError> {
+        let mut left = self.active.clone();
+        left.retain(|one| one.key != *key || !goes(&one.ports));
+        self.load(left).await
+    }
+
+    async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {
+        let Some(uplink) = self.uplink.as_mut().filter(|_| all.len() != self.active.len()) else {
+            return Ok(());
+        };
+        uplink.set_published(all.iter().map(|one| one.forward.clone()).collect()).await?;
+        self.active = all;
+        Ok(())
+    }
+}
+
+fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
+    let host = ports.host()?;
+    let protocol = match ports.protocol() {
+        Protocol::Tcp => HostProtocol::Tcp,
+        Protocol::Udp => HostProtocol::Udp,
+        Protocol::Sctp => HostProtocol::Sctp,
+    };
+    let address = ports.address();
+    Some(Forward {
+        published: Published { address, protocol, ports: host.first()..=host.last() },
+        to4: Some(lease.ipv4).filter(|_| address.is_none_or(|address| address.is_ipv4())),
+        to6: Some(lease.ipv6).filter(|_| address.is_none_or(|address| address.is_ipv6())),
+        to_port: ports.container().first(),
+    })
+}
+
+/// Whether another program has the port.
+pub(super) fn is_port_taken(error: &UplinkError) -> bool {
+    matches!(error, UplinkError::Reserve(ReserveError::Taken { .. }))
+}
+
+impl ControlError {
+    /// The error of a publication that the host refuses.
+    pub(super) fn publish_failed(error: UplinkError) -> Self {
+        match error {
+            UplinkError::Reserve(ReserveError::NotLocalAddress(address)) => {
+                Self::NotOurAddress(address)
+            }
+            UplinkError::Reserve(error @ ReserveError::Taken { .. }) => {
+                Self::HostPortTaken(error.to_string())
+            }
+            error @ UplinkError::Shifted(_) => Self::Shifted(error.to_string()),
+            error => Self::PublishFailed(error.to_string()),
+        }
+    }
+}
