@@ -15,7 +15,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use fastpath::Clock;
 use nat::{
     CompiledPolicy, Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Realm, Segment, Time,
-    Translation, Transport, Tuple, View,
+    Translation, Transport, Tuple, View, Zone,
 };
 use wire::tcp::Flags;
 
@@ -61,7 +61,7 @@ fn first(n: usize) -> (Realm, View) {
     let src = Endpoint::new(address.into(), 40_000 + port as u16);
     let dst = Endpoint::new(Ipv4Addr::from_bits(0x2d00_0001 + remote * 977).into(), 443);
     let syn = segment(Flags::SYN, 1000, 0).filter(|_| transport == Transport::Tcp);
-    (Realm::Internal(OwnerId(owner)), view(Tuple { transport, src, dst }, syn))
+    (Realm::Internal(OwnerId(owner), Zone(0)), view(Tuple { transport, src, dst }, syn))
 }
 
 fn table(capacity: usize) -> Nat {
@@ -123,7 +123,7 @@ fn translated(criterion: &mut Criterion) {
                     (0..BATCH).map(|n| &packets[(at + n) % packets.len()]).collect();
                 at = (at + BATCH) % packets.len();
                 if is_warmed {
-                    nat.prefetch(batch.iter().map(|(_, view)| view));
+                    nat.prefetch(batch.iter().map(|(from, view)| (from.zone(), view)));
                 }
                 for (from, view) in batch {
                     black_box(nat.translate(now, *from, view)).expect("translated");

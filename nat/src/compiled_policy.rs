@@ -22,9 +22,13 @@ use crate::address::Address;
 use crate::owner::OwnerId;
 use crate::policy::{Policy, Published};
 use crate::tuple::Transport;
+use crate::zone::InternalEndpoint;
 
-/// The first endpoint of a range: transport, address (none for all addresses), port.
-type Start = (Transport, Option<Address>, u16);
+/// The first external endpoint of a range: transport, address (none for all addresses), port.
+type ExternalStart = (Transport, Option<Address>, u16);
+
+/// The first internal endpoint of a range.
+type InternalStart = (Transport, InternalEndpoint);
 
 /// A policy, compiled. Immutable.
 #[derive(Debug)]
@@ -36,9 +40,9 @@ pub struct CompiledPolicy {
     /// The generation of each published entry.
     generations: Vec<u64>,
     /// Entries by the host's address and port.
-    by_external: Vec<(Start, u32)>,
-    /// Entries by the container's address and port.
-    by_internal: Vec<(Start, u32)>,
+    by_external: Vec<(ExternalStart, u32)>,
+    /// Entries by the container's zone, address and port.
+    by_internal: Vec<(InternalStart, u32)>,
     externals: Vec<Address>,
     /// The SNAT addresses: IPv4, IPv6.
     snat_addrs: [Option<Address>; 2],
@@ -47,8 +51,7 @@ pub struct CompiledPolicy {
 /// Where a published port leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    pub(crate) address: Address,
-    pub(crate) port: u16,
+    pub(crate) server: InternalEndpoint,
     pub(crate) owner: OwnerId,
     pub(crate) is_allowed: bool,
     /// The epoch of the policy since which it leads there.
@@ -94,7 +97,8 @@ impl CompiledPolicy {
             by_external.push(((transport, entry.address.map(Address::from), first), number));
             let internal = [entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6)];
             for address in internal.into_iter().flatten() {
-                by_internal.push(((transport, Some(address.into()), entry.to_port), number));
+                let (zone, address, port) = (entry.zone, address.into(), entry.to_port);
+                by_internal.push(((transport, InternalEndpoint { zone, address, port }), number));
             }
         }
         by_external.sort_unstable();
@@ -171,8 +175,11 @@ impl CompiledPolicy {
             entry.to_v6.map(IpAddr::V6)
         };
         Some(Target {
-            address: ip?.into(),
-            port: entry.to_port.checked_add(port - entry.ports.start())?,
+            server: InternalEndpoint {
+                zone: entry.zone,
+                address: ip?.into(),
+                port: entry.to_port.checked_add(port - entry.ports.start())?,
+            },
             owner: entry.owner,
             is_allowed: entry.allow_from.is_empty() || is_within(sender, &entry.allow_from),
             generation: self.generations[number],
@@ -188,36 +195,41 @@ impl CompiledPolicy {
     pub(crate) fn published_as(
         &self,
         transport: Transport,
-        internal: (Address, u16),
+        internal: InternalEndpoint,
         external: Address,
     ) -> Option<(u16, u64)> {
-        let wanted = (transport, Some(internal.0), internal.1);
-        let before =
-            &self.by_internal[..self.by_internal.partition_point(|(start, _)| *start <= wanted)];
-        let (nearest, _) =
-            *before.last().filter(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1))?;
+        let mut entries = self.starting_below(transport, internal);
+        let (nearest, _) = *entries.clone().next()?;
         // One entry for each host address at which the endpoint is published.
-        let alike = before.iter().rev().take_while(|(start, _)| *start == nearest);
+        let alike = entries.by_ref().take_while(|(start, _)| *start == nearest);
         alike.map(|&(_, number)| number as usize).find_map(|number| {
             let entry = &self.source.published[number];
-            let port = entry.ports.start().checked_add(internal.1.checked_sub(entry.to_port)?)?;
+            let offset = internal.port.checked_sub(entry.to_port)?;
+            let port = entry.ports.start().checked_add(offset)?;
             let is_here = entry.address.is_none_or(|address| Address::from(address) == external);
             (is_here && entry.ports.contains(&port)).then_some((port, self.generations[number]))
         })
     }
 
     /// Whether an internal endpoint is published at any external address.
-    pub(crate) fn is_source(&self, transport: Transport, internal: (Address, u16)) -> bool {
-        let wanted = (transport, Some(internal.0), internal.1);
-        let before =
-            &self.by_internal[..self.by_internal.partition_point(|(start, _)| *start <= wanted)];
-        let of_it =
-            before.iter().rev().take_while(|((t, a, _), _)| (*t, *a) == (wanted.0, wanted.1));
-        of_it.map(|&(_, number)| &self.source.published[number as usize]).any(|entry| {
-            internal
-                .1
-                .checked_sub(entry.to_port)
-                .is_some_and(|at| usize::from(at) < entry.ports.len())
+    pub(crate) fn is_source(&self, transport: Transport, internal: InternalEndpoint) -> bool {
+        self.starting_below(transport, internal).any(|&(_, number)| {
+            let entry = &self.source.published[number as usize];
+            let offset = internal.port.checked_sub(entry.to_port);
+            offset.is_some_and(|offset| usize::from(offset) < entry.ports.len())
+        })
+    }
+
+    /// Ranges of a container's address that start at a port or below, nearest first.
+    fn starting_below(
+        &self,
+        transport: Transport,
+        internal: InternalEndpoint,
+    ) -> impl Iterator<Item = &(InternalStart, u32)> + Clone {
+        let wanted = (transport, internal);
+        let end = self.by_internal.partition_point(|(start, _)| *start <= wanted);
+        self.by_internal[..end].iter().rev().take_while(move |((known, start), _)| {
+            *known == transport && (start.zone, start.address) == (internal.zone, internal.address)
         })
     }
 
@@ -242,7 +254,8 @@ impl CompiledPolicy {
     fn generation_of(&self, entry: &Published) -> Option<u64> {
         let number = self.starting_as(entry)?;
         let known = &self.source.published[number];
-        let is_alike = (known.owner, known.to_port) == (entry.owner, entry.to_port)
+        let is_alike = (known.owner, known.zone, known.to_port)
+            == (entry.owner, entry.zone, entry.to_port)
             && is_same_or_new(known.to_v4, entry.to_v4)
             && is_same_or_new(known.to_v6, entry.to_v6);
         is_alike.then_some(self.generations[number])
@@ -274,7 +287,7 @@ impl PartialEq for CompiledPolicy {
 impl Eq for CompiledPolicy {}
 
 /// The last entry of a transport and address that starts at this port or before.
-fn latest(sorted: &[(Start, u32)], wanted: Start) -> Option<usize> {
+fn latest(sorted: &[(ExternalStart, u32)], wanted: ExternalStart) -> Option<usize> {
     let after = sorted.partition_point(|(start, _)| *start <= wanted);
     let ((transport, address, _), number) = sorted.get(after.checked_sub(1)?)?;
     (*transport == wanted.0 && *address == wanted.1).then_some(*number as usize)

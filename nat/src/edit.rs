@@ -2,14 +2,27 @@
 
 use crate::owner::OwnerId;
 use crate::tuple::Endpoint;
+use crate::zone::Zone;
 
 /// Where a packet comes from, or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Realm {
-    /// A container.
-    Internal(OwnerId),
+    /// A container, and the zone of its addresses.
+    Internal(OwnerId, Zone),
     /// The uplink.
     External,
+}
+
+impl Realm {
+    /// The zone of its addresses.
+    #[inline]
+    #[must_use]
+    pub const fn zone(self) -> Zone {
+        match self {
+            Self::Internal(_, zone) => zone,
+            Self::External => Zone::EXTERNAL,
+        }
+    }
 }
 
 /// The new addresses and ports of a packet.

@@ -63,7 +63,7 @@ pub trait Disposition: Copy + PartialEq {
 
 impl Disposition for Translation {
     fn goes_to(&self, owner: OwnerId) -> bool {
-        matches!(self, Self::Edit { to, .. } if *to == Realm::Internal(owner))
+        matches!(self, Self::Edit { to: Realm::Internal(it, _), .. } if *it == owner)
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `mapping`, `port_pool` | by which port of ours the world sees an internal endpoint |
 //! | `tcp`, [`state`](State) | what state a connection is in |
 //! | [`mod@tuple`] | who talks to whom |
+//! | [`Zone`] | the network of an internal address |
 //! | [`view`] | what translation must know of a packet |
 //! | [`edit`] | which addresses and ports it gets |
 //! | [`parse`] | a frame's bytes -> its view |
@@ -44,6 +45,7 @@ pub mod time;
 mod translatable;
 pub mod tuple;
 pub mod view;
+mod zone;
 
 pub use compiled_policy::CompiledPolicy;
 pub use counters::Counters;
@@ -57,3 +59,4 @@ pub use state::State;
 pub use time::Time;
 pub use tuple::{Endpoint, Transport, Tuple};
 pub use view::{Fragment, Kind, Quoted, Segment, View};
+pub use zone::Zone;

@@ -16,12 +16,12 @@ use crate::owner::OwnerId;
 use crate::table::hash::{Key, PortPair, Secrets};
 use crate::table::index::Index;
 use crate::tuple::Transport;
+use crate::zone::InternalEndpoint;
 
 /// A mapping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mapping {
-    pub(crate) internal: Address,
-    pub(crate) internal_port: u16,
+    pub(crate) internal: InternalEndpoint,
     /// The port of ours.
     pub(crate) port: u16,
     /// The address of ours.
@@ -39,8 +39,9 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// The internal endpoint's having spoken to a remote address; see [`crate::table::pinholes`].
     pub(crate) fn pinhole_key(&self, secrets: &Secrets, remote: Address) -> u64 {
-        let ports = PortPair::new(self.internal_port, self.port);
-        secrets.hash(&Key { transport: self.transport, src: remote, dst: self.internal, ports })
+        let InternalEndpoint { zone, address: dst, port } = self.internal;
+        let ports = PortPair::new(port, self.port);
+        secrets.hash(&Key { transport: self.transport, zone, src: remote, dst, ports })
     }
 }
 
@@ -96,13 +97,13 @@ impl Mappings {
         &self,
         secrets: &Secrets,
         transport: Transport,
-        internal: (Address, u16),
+        internal: InternalEndpoint,
         addr_idx: u16,
         is_live: impl Fn(&Mapping) -> bool,
     ) -> Option<u32> {
         self.index.find(secrets.hash_endpoint(transport, internal, addr_idx), |number| {
             let known = self.at(number);
-            (known.internal, known.internal_port) == internal
+            known.internal == internal
                 && known.addr_idx == addr_idx
                 && known.transport == transport
                 && is_live(known)
@@ -136,6 +137,5 @@ impl Mappings {
 }
 
 fn hash(secrets: &Secrets, mapping: &Mapping) -> u64 {
-    let internal = (mapping.internal, mapping.internal_port);
-    secrets.hash_endpoint(mapping.transport, internal, mapping.addr_idx)
+    secrets.hash_endpoint(mapping.transport, mapping.internal, mapping.addr_idx)
 }

@@ -188,7 +188,7 @@ impl Nat {
         self.advance(now);
         match &view.kind {
             Kind::Flow { tuple, segment, is_request } => {
-                let (key, is_request) = (Key::from(tuple), *is_request);
+                let (key, is_request) = (Key::new(tuple, from.zone()), *is_request);
                 let segment = segment.as_ref();
                 let packet = Packet { key, segment, is_request, from, len: view.len };
                 self.packet(&packet)
@@ -240,7 +240,7 @@ impl Nat {
         packet: &Packet<'_>,
     ) -> Result<Translation, NatDrop> {
         let flow = self.flows.at_mut(number);
-        let effect = match (flow.transport, packet.segment) {
+        let effect = match (flow.transport(), packet.segment) {
             (Transport::Tcp, Some(segment)) => {
                 tcp::track(&mut flow.tcp_peers, flow.state, dir, segment)
             }
@@ -274,10 +274,12 @@ impl Nat {
     #[inline(never)]
     fn transition(&mut self, number: u32, dir: Direction, state: State) {
         let flow = self.flows.at_mut(number);
-        let (before, transport) = (flow.state, flow.transport);
-        flow.state = state;
-        if state.list(transport) != flow.list {
+        let (before, transport) = (flow.state, flow.transport());
+        if state.list(transport) == before.list(transport) {
+            flow.state = state;
+        } else {
             self.owners.unlink(&mut self.flows, number);
+            self.flows.at_mut(number).state = state;
             self.owners.append(&mut self.flows, number);
         }
         if state.timeout(transport) < before.timeout(transport) {
@@ -289,7 +291,7 @@ impl Nat {
         let lets_in =
             flow.flags.has(FlowFlags::FROM_EXTERNAL) && flow.flags.has(FlowFlags::SERVER_MAPPED);
         if lets_in && dir == Direction::Reply && !flow.flags.has(FlowFlags::IN_FILTER) {
-            flow.flags.0 |= FlowFlags::IN_FILTER;
+            flow.flags.set(FlowFlags::IN_FILTER);
             let filter_key = self.filter_key_of(number);
             self.filter.add(filter_key);
         }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::owner::OwnerId;
 use crate::tuple::Transport;
+use crate::zone::Zone;
 
 /// A range of the host's ports that leads to a container (DNAT).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Published {
     pub address: Option<IpAddr>,
     /// The host's ports.
     pub ports: RangeInclusive<u16>,
+    /// The zone of the container's addresses.
+    pub zone: Zone,
     /// The container's IPv4 address.
     pub to_v4: Option<Ipv4Addr>,
     /// The container's IPv6 address.

@@ -31,8 +31,9 @@ use crate::limits::{LATE_BYTES_MIN, SYN_DATA_MAX};
 use crate::state::State;
 use crate::view::Segment;
 
-/// What is known of one peer.
+/// What is known of one peer. Packed, since a connection has no byte to spare.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, packed)]
 pub(crate) struct TcpPeer {
     /// The sequence number after all that it sent.
     end: u32,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use allocation_counter::{AllocationInfo, measure};
 use vswitch_nat::{
     CompiledPolicy, Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published, Realm,
-    Segment, Time, Translation, Transport, Tuple, View,
+    Segment, Time, Translation, Transport, Tuple, View, Zone,
 };
 use wire::tcp::Flags;
 
@@ -28,6 +28,7 @@ fn published(ports: RangeInclusive<u16>) -> Published {
         address: None,
         to_port: *ports.start(),
         ports,
+        zone: Zone(0),
         to_v4: Some(SERVER),
         to_v6: None,
         owner: OwnerId(1),
@@ -80,7 +81,7 @@ fn cost(ranges: impl Iterator<Item = RangeInclusive<u16>>, last: u16) -> Allocat
         let seen = nat.translate(START, Realm::External, &view);
         assert!(matches!(seen, Ok(Translation::Edit { edit, .. }) if edit.dst.port == last));
         let answer = packet(Transport::Udp, (SERVER, last), (REMOTE, 9));
-        let seen = nat.translate(START, Realm::Internal(OwnerId(1)), &answer);
+        let seen = nat.translate(START, Realm::Internal(OwnerId(1), Zone(0)), &answer);
         assert!(matches!(seen, Ok(Translation::Edit { edit, .. }) if edit.src.port == last));
     })
 }
@@ -118,7 +119,7 @@ impl Lab {
     /// From an owner to a remote: what was allocated.
     fn out(&mut self, transport: Transport, owner: u8, port: u16) -> u64 {
         let view = packet(transport, (Ipv4Addr::new(10, 99, 1, owner), port), (REMOTE, 53));
-        let from = Realm::Internal(OwnerId(owner.into()));
+        let from = Realm::Internal(OwnerId(owner.into()), Zone(0));
         let mut sent = Err(NatDrop::Protocol);
         let counted = measure(|| sent = self.send(from, &view));
         assert!(matches!(sent, Ok(Translation::Edit { .. })), "{sent:?}");
@@ -153,7 +154,7 @@ fn a_warm_table_allocates_nothing_as_connections_come_and_go() {
                 for (transport, owner) in TRANSPORTS.into_iter().zip(1..) {
                     let client = (Ipv4Addr::new(10, 99, 1, owner), port);
                     let view = packet(transport, client, (REMOTE, 53 + round % 3));
-                    let from = Realm::Internal(OwnerId(owner.into()));
+                    let from = Realm::Internal(OwnerId(owner.into()), Zone(0));
                     refused += u32::from(lab.send(from, &view).is_err());
                 }
                 let view = packet(Transport::Udp, (REMOTE, port), (HOST, 700 + round));
@@ -185,7 +186,7 @@ fn ports_at_rest_allocate_nothing() {
     let counted = measure(|| {
         for port in 1..=300 {
             let (client, server) = ((Ipv4Addr::new(10, 99, 1, 1), port), (REMOTE, 80));
-            let internal = Realm::Internal(OwnerId(1));
+            let internal = Realm::Internal(OwnerId(1), Zone(0));
             let created = lab.send(internal, &packet(Transport::Tcp, client, server));
             let Ok(Translation::Edit { edit, .. }) = created else { panic!("{created:?}") };
             let external = (HOST, edit.src.port);

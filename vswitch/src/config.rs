@@ -1,8 +1,8 @@
-//! Everything that `vswitch up` can be told, typed.
+//! The configuration of `vswitch up`, typed.
 //!
-//! [`Settings`] is what somebody said: each key or nothing. The flags make one, a TOML file makes one
-//! ([`Settings::from_file`]), the flags win ([`Settings::or`]), and [`Config::new`] fills in the rest.
-//! A value that is out of range never gets past [`types`], so a [`Config`] needs no further checks.
+//! [`Settings`] has each key or nothing. The flags make one, and a TOML file another
+//! ([`Settings::from_file`]); flags win ([`Settings::or`]), and [`Config::new`] adds the defaults. [`types`]
+//! refuses values that are out of range, so a [`Config`] needs no further checks.
 
 mod cpus;
 mod file;
@@ -22,7 +22,7 @@ pub use paths::{SocketPath, StateDir};
 pub use types::{Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, Workers};
 pub use uplink::{SnatPorts, Uplink};
 
-/// What somebody said; absent is "did not say".
+/// The given keys; the others are absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `bridge`: name of the host's device and of the first network.
@@ -31,9 +31,9 @@ pub struct Settings {
     pub subnet: Option<Subnet4>,
     /// `subnet6`: IPv6 subnet of the first network.
     pub subnet6: Option<Subnet6>,
-    /// `workers`: threads that move frames.
+    /// `workers`: datapath worker threads.
     pub workers: Option<Workers>,
-    /// `cpus`: processors that the workers are bound to.
+    /// `cpus`: processors of the workers.
     pub cpus: Option<Cpus>,
     /// `scheduling`: `auto`, `normal` or `realtime`.
     pub scheduling: Option<SchedulingChoice>,
@@ -43,17 +43,17 @@ pub struct Settings {
     pub backend: Option<BackendChoice>,
     /// `mtu`: largest IP packet in bytes.
     pub mtu: Option<Mtu>,
-    /// `socket`: where the API is served.
+    /// `socket`: path of the API socket.
     pub socket: Option<SocketPath>,
-    /// `state_dir`: where the desired state is kept.
+    /// `state_dir`: directory of the document.
     pub state_dir: Option<StateDir>,
     /// `ageing_s`: seconds until a learnt MAC address is forgotten.
     pub ageing: Option<Ageing>,
     /// `fdb_entries_max`: most MAC addresses that a network may learn.
     pub fdb_entries_max: Option<FdbLimit>,
-    /// `uplink`: how containers reach the world.
+    /// `uplink`: egress of containers.
     pub uplink: Option<Uplink>,
-    /// `snat_ports`: the ports that containers appear from.
+    /// `snat_ports`: SNAT source-port range.
     pub snat_ports: Option<SnatPorts>,
     /// `multicast`: `snoop` or `flood`.
     pub multicast: Option<Multicast>,
@@ -68,7 +68,7 @@ impl Settings {
         file::read(path)
     }
 
-    /// Takes from `other` what is not said here.
+    /// Takes absent keys from `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -92,46 +92,46 @@ impl Settings {
     }
 }
 
-/// What the daemon runs with.
+/// The complete configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Name of the host's device and of the first network.
     pub bridge: IfName,
-    /// IPv4 subnet of the first network; if absent that of the kept state, else
+    /// IPv4 subnet of the first network; if absent that of the document, else
     /// [`Subnet4::default`].
     pub subnet: Option<Subnet4>,
-    /// IPv6 subnet of the first network; if absent that of the kept state, else a random one.
+    /// IPv6 subnet of the first network; if absent that of the document, else a random one.
     pub subnet6: Option<Subnet6>,
-    /// Threads that move frames.
+    /// Number of datapath worker threads.
     pub workers: Workers,
-    /// Processors that the workers are bound to; none: the scheduler places them.
+    /// Processors of the workers; if none, the scheduler places them.
     pub cpus: Cpus,
     /// Scheduling class of the workers.
     pub scheduling: SchedulingChoice,
-    /// What a worker does when there is nothing to do.
+    /// Idle policy of the workers.
     pub idle: IdlePolicy,
-    /// How frames are read and written.
+    /// Backend of packet I/O.
     pub backend: BackendChoice,
     /// Largest IP packet of the first network.
     pub mtu: Mtu,
-    /// Where the API is served.
+    /// Path of the API socket.
     pub socket: SocketPath,
-    /// Where the desired state is kept.
+    /// Directory of the document.
     pub state_dir: StateDir,
-    /// How long a learnt MAC address is remembered.
+    /// Ageing time of learnt MAC addresses.
     pub ageing: Ageing,
     /// Most MAC addresses that a network may learn.
     pub fdb_entries_max: FdbLimit,
-    /// How containers reach the world.
+    /// Egress of containers.
     pub uplink: Uplink,
-    /// The ports that they appear from.
+    /// SNAT source-port range.
     pub snat_ports: SnatPorts,
-    /// Who gets multicast.
+    /// Multicast mode.
     pub multicast: Multicast,
 }
 
 impl Config {
-    /// Fills in what nobody said.
+    /// Adds the defaults.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let uplink = settings.uplink.unwrap_or_default();
@@ -155,7 +155,7 @@ impl Config {
         }
     }
 
-    /// The flags, over what a file says.
+    /// Reads the file, and lets the flags win.
     ///
     /// # Errors
     /// Those of [`Settings::from_file`].
@@ -170,7 +170,7 @@ impl Config {
         self.socket.path().to_owned()
     }
 
-    /// How long a learnt MAC address is remembered.
+    /// Ageing time of learnt MAC addresses.
     #[must_use]
     pub fn ageing(&self) -> Duration {
         self.ageing.duration()

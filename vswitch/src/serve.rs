@@ -1,4 +1,4 @@
-//! The daemon, from its configuration to its end.
+//! The daemon's life from start to end.
 
 use std::io;
 use std::net::IpAddr;
@@ -16,51 +16,51 @@ use crate::server::{self, Socket, SocketError};
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
 
-/// What stands when the daemon is ready.
+/// The report of a daemon that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// The host's device.
+    /// The device of the host port.
     pub bridge: String,
     /// The host's addresses on the first network.
     pub gateways: Vec<IpAddr>,
     /// Where the API is served.
     pub socket: PathBuf,
-    /// The packet I/O that runs.
+    /// The backend of packet I/O.
     pub backend: Backend,
-    /// Why that one.
+    /// The reason for that backend.
     pub backend_reason: String,
     /// Number of workers.
     pub workers: usize,
-    /// Attachments of before that work again.
+    /// Stored attachments that work again.
     pub attached: usize,
-    /// Attachments of before that were dropped: their namespace is gone.
+    /// Stored attachments that were dropped, since their namespace is gone.
     pub dropped: usize,
 }
 
-/// Why the daemon did not start, or ended by itself. Each is one line with the way out.
+/// An error at start, or of a worker. Each is one line with a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The process may not do what a switch does.
+    /// The process lacks a capability.
     #[error("{0} is missing: run as root, or give the process that capability")]
     Privilege(&'static str),
-    /// No runtime, or no signals.
+    /// The runtime or its signals fail.
     #[error("cannot start the daemon: {0}")]
     Runtime(#[source] io::Error),
     /// The API cannot be served.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The switch does not come up.
+    /// The switch cannot start.
     #[error("{}", with_hint(.0))]
     Control(#[from] ControlError),
     /// A worker failed.
     #[error("worker {worker} failed: {error}; the host is restored, start again with `vswitch up`")]
     Worker {
-        /// Which one.
+        /// Number of the worker.
         worker: usize,
-        /// Why.
+        /// Its error.
         error: String,
     },
-    /// The workers ended without a word.
+    /// The workers ended by themselves.
     #[error("the workers ended unasked; the host is restored, start again with `vswitch up`")]
     WorkersEnded,
 }
@@ -73,10 +73,10 @@ fn with_hint(error: &ControlError) -> String {
     }
 }
 
-/// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then undoes what it did to the
-/// host. `ready` is called once the switch stands and the API answers.
+/// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then restores the host. `ready` is
+/// called once the switch works and the API answers.
 ///
-/// The desired state is kept: the next start brings attachments back whose namespace lives.
+/// The document stays: the next start attaches endpoints again whose namespace lives.
 ///
 /// # Errors
 /// When it cannot start, with nothing left behind, or when a worker fails.
@@ -91,8 +91,7 @@ pub fn serve(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
 
 async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
     let mut signals = Signals::install().map_err(ServeError::Runtime)?;
-    // A second daemon is refused before it touches anything. Who connects before the switch stands
-    // waits in the socket's queue.
+    // The probe refuses a second daemon before it changes anything. Early clients wait in the socket's queue.
     server::probe(config.socket.path()).await?;
     let kept = StoredState::open(config.state_dir.path()).await?;
     let socket = Socket::bind(config.socket.path()).await?;
@@ -111,7 +110,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
             () = control.shutdown_requested() => Ok(()),
             failed = control.handle_events(&mut events) => match failed {
                 Some((worker, error)) => Err(ServeError::Worker { worker, error }),
-                // Nobody has asked them to: that happens below.
+                // The request to end comes only below.
                 None => Err(ServeError::WorkersEnded),
             },
         };
@@ -121,7 +120,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     };
     tracing::info!("shutting down");
     control.end().await;
-    // The socket's file goes last: who waits for it to vanish finds the host restored.
+    // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);
     ended
 }

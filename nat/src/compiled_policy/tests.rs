@@ -1,10 +1,12 @@
 use super::*;
+use crate::zone::Zone;
 
 fn published(port: u16, to_port: u16) -> Published {
     Published {
         transport: Transport::Udp,
         address: None,
         ports: port..=port,
+        zone: Zone(0),
         to_v4: Some([10, 99, 0, 2].into()),
         to_v6: None,
         to_port,

@@ -19,7 +19,7 @@ impl From<Realm> for Source {
     fn from(realm: Realm) -> Self {
         match realm {
             Realm::External => Self::External,
-            Realm::Internal(owner) => Self::Internal(owner),
+            Realm::Internal(owner, _) => Self::Internal(owner),
         }
     }
 }

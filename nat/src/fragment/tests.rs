@@ -5,9 +5,10 @@ use crate::edit::Edit;
 use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_OWNER_MAX, FRAGMENT_RANGES_MAX};
 use crate::tuple::{Endpoint, Tuple};
 use crate::view::Fragment;
+use crate::zone::Zone;
 
-const A: Realm = Realm::Internal(OwnerId(1));
-const B: Realm = Realm::Internal(OwnerId(2));
+const A: Realm = Realm::Internal(OwnerId(1), Zone(0));
+const B: Realm = Realm::Internal(OwnerId(2), Zone(0));
 
 /// A store whose frames are numbers, with what it gave back.
 #[derive(Default)]
@@ -343,12 +344,12 @@ fn a_flood_makes_room_for_others() {
     for owner in 0..20 {
         for ident in 0..FRAGMENT_PACKETS_OWNER_MAX as u32 {
             frame += 1;
-            store.tail(Realm::Internal(OwnerId(owner)), &v4(ident, 10..20, true), frame);
+            store.tail(Realm::Internal(OwnerId(owner), Zone(0)), &v4(ident, 10..20, true), frame);
         }
     }
     assert_eq!(store.fragments.frames_waiting(), FRAGMENT_FRAMES_MAX);
     store.given();
-    let few = Realm::Internal(OwnerId(100));
+    let few = Realm::Internal(OwnerId(100), Zone(0));
     for n in 0..5 {
         store.tail(few, &v4(n, 10..20, true), 1_000_000 + n);
     }
@@ -366,12 +367,12 @@ fn a_full_table_makes_room_for_others() {
     let mut store = Store::default();
     for owner in 0..5 {
         for ident in 0..FRAGMENT_PACKETS_OWNER_MAX as u32 {
-            let from = Realm::Internal(OwnerId(owner));
+            let from = Realm::Internal(OwnerId(owner), Zone(0));
             store.head(from, &v4(ident, 0..10, true), verdict()).expect("a packet");
         }
     }
     assert_eq!(store.fragments.len(), FRAGMENT_PACKETS_MAX);
-    let few = Realm::Internal(OwnerId(100));
+    let few = Realm::Internal(OwnerId(100), Zone(0));
     for n in 0..5 {
         store.head(few, &v4(n, 0..10, true), verdict()).expect("a packet");
     }

@@ -58,7 +58,7 @@ impl Nat {
         key: &Key,
         snat_addr: Address,
     ) -> Result<ExternalEndpoint, NatDrop> {
-        let (transport, internal) = (key.transport, (key.src, key.ports.src()));
+        let (transport, internal) = (key.transport, key.sender());
         let addr_idx = self.externals.number(snat_addr).ok_or(NatDrop::NoAddress)?;
         if let Some((port, _)) = self.policy.published_as(transport, internal, snat_addr) {
             return Ok(ExternalEndpoint { addr_idx, port, mapping: None });
@@ -69,13 +69,12 @@ impl Nat {
             let port = self.mappings.at(number).port;
             return Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) });
         }
-        let Some(port) = self.allocate_port(owner, transport, addr_idx, internal.1) else {
+        let Some(port) = self.allocate_port(owner, transport, addr_idx, internal.port) else {
             self.counters.port_hits += 1;
             return Err(NatDrop::PortsExhausted);
         };
         let mapping = Mapping {
-            internal: internal.0,
-            internal_port: internal.1,
+            internal,
             port,
             addr_idx,
             transport,
@@ -169,7 +168,7 @@ impl Nat {
     fn frees_port(&self, number: u32, transport: Transport, addr_idx: u16) -> bool {
         let Some(ports) = self.externals.port_pool(addr_idx, transport) else { return false };
         let flow = self.flows.at(number);
-        let is_like = flow.transport == transport && flow.aliases[0] == addr_idx;
+        let is_like = flow.transport() == transport && flow.aliases[0] == addr_idx;
         let is_last = |mapping: u32| self.mappings.at(mapping).users == 1;
         is_like
             && flow.flags.has(FlowFlags::CLIENT_MAPPED)

@@ -28,6 +28,7 @@ use crate::table::hash::{Key, PortPair};
 use crate::table::link::Link;
 use crate::tcp::{self, TcpPeer};
 use crate::tuple::Transport;
+use crate::zone::{InternalEndpoint, Zone};
 
 /// An address of ours with a port, and what it came from.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +42,7 @@ pub(super) struct ExternalEndpoint {
 /// Who is reached by way of an address of ours.
 #[derive(Clone, Copy, Debug)]
 struct DnatTarget {
-    server: (Address, u16),
+    server: InternalEndpoint,
     owner: OwnerId,
     external: ExternalEndpoint,
 }
@@ -51,7 +52,7 @@ impl Nat {
     #[inline(never)]
     pub(super) fn create(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
         match packet.from {
-            Realm::Internal(owner) => self.create_from_internal(packet, owner),
+            Realm::Internal(owner, _) => self.create_from_internal(packet, owner),
             Realm::External => self.create_from_external(packet),
         }
     }
@@ -113,12 +114,12 @@ impl Nat {
         let target = self.dnat_target(&packet.key, snat_addr)?.ok_or(NatDrop::NoConnection)?;
         self.owners.get_or_add(target.owner).ok_or(NatDrop::TableFull)?;
         let mut flow = self.flow(packet, owner);
-        flow.peers[1] = target.server.0;
+        (flow.peers[1], flow.zones[1]) = (target.server.address, target.server.zone);
         flow.peer_owner = OwnerIdx::of(target.owner);
-        flow.flags.0 |= FlowFlags::HAIRPIN;
+        flow.flags.set(FlowFlags::HAIRPIN);
         set_snat(&mut flow, client);
         set_dnat(&mut flow, target.external);
-        flow.ports[1] = PortPair::new(target.server.1, client.port);
+        flow.ports[1] = PortPair::new(target.server.port, client.port);
         let created = self.insert(flow, [Some(client), Some(target.external)]);
         self.counters.hairpins += u64::from(created.is_ok());
         created
@@ -135,10 +136,10 @@ impl Nat {
         self.evict_for(target.owner)?;
         let target = self.dnat_target(key, key.src)?.ok_or(NatDrop::NoConnection)?;
         let mut flow = self.flow(packet, target.owner);
-        flow.peers[1] = target.server.0;
-        flow.flags.0 |= FlowFlags::FROM_EXTERNAL;
+        (flow.peers[1], flow.zones[1]) = (target.server.address, target.server.zone);
+        flow.flags.set(FlowFlags::FROM_EXTERNAL);
         set_dnat(&mut flow, target.external);
-        flow.ports[1] = PortPair::new(target.server.1, key.ports.src());
+        flow.ports[1] = PortPair::new(target.server.port, key.ports.src());
         self.insert(flow, [None, Some(target.external)])
     }
 
@@ -151,7 +152,7 @@ impl Nat {
         if check_opening(packet).and(check_addresses(key)).is_err() {
             return;
         }
-        let internal = (key.src, key.ports.src());
+        let internal = key.sender();
         let Some(addr_idx) = self.externals.find(seen_as) else { return };
         let is_live = |mapping: &Mapping| !self.is_mapping_revoked(mapping);
         let known = self.mappings.find(&self.secrets, key.transport, internal, addr_idx, is_live);
@@ -173,8 +174,7 @@ impl Nat {
             }
             let addr_idx = self.externals.number(key.dst).ok_or(NatDrop::TableFull)?;
             let external = ExternalEndpoint { addr_idx, port, mapping: None };
-            let server = (target.address, target.port);
-            return Ok(Some(DnatTarget { server, owner: target.owner, external }));
+            return Ok(Some(DnatTarget { server: target.server, owner: target.owner, external }));
         }
         let Some(addr_idx) = self.externals.find(key.dst) else { return Ok(None) };
         let ports = self.externals.port_pool_mut(addr_idx, key.transport);
@@ -188,9 +188,8 @@ impl Nat {
         {
             return Err(NatDrop::Unsolicited);
         }
-        let server = (known.internal, known.internal_port);
         let external = ExternalEndpoint { addr_idx, port, mapping: Some(number) };
-        Ok(Some(DnatTarget { server, owner: known.owner, external }))
+        Ok(Some(DnatTarget { server: known.internal, owner: known.owner, external }))
     }
 
     /// Enters a connection. There is room for it.
@@ -224,7 +223,7 @@ impl Nat {
         }
         flow.seen = self.now.0;
         let is_in_filter = flow.flags.has(FlowFlags::CLIENT_MAPPED);
-        flow.flags.0 |= if is_in_filter { FlowFlags::IN_FILTER } else { 0 };
+        flow.flags.set(if is_in_filter { FlowFlags::IN_FILTER } else { 0 });
         let (edit, to) =
             (flow.edit(Direction::Original, &self.externals), flow.to(Direction::Original));
         let owner = self.owners.at(flow.owner.id());
@@ -272,10 +271,9 @@ impl Nat {
             peers: [key.src, key.dst],
             aliases: [external_addrs::NONE; 2],
             ports: [key.ports, PortPair::default()],
-            transport: key.transport,
+            zones: [key.zone, Zone::EXTERNAL],
             state: if is_tcp { State::SynSent } else { State::New },
-            flags: FlowFlags::default(),
-            list: 0,
+            flags: FlowFlags::new(key.transport),
             seen: 0,
             owner,
             peer_owner: owner,
@@ -317,12 +315,12 @@ fn check_addresses(key: &Key) -> Result<(), NatDrop> {
 fn set_snat(flow: &mut Flow, external: ExternalEndpoint) {
     flow.aliases[0] = external.addr_idx;
     let is_mapped = external.mapping.is_some();
-    flow.flags.0 |= if is_mapped { FlowFlags::CLIENT_MAPPED } else { FlowFlags::PUBLISHED };
+    flow.flags.set(if is_mapped { FlowFlags::CLIENT_MAPPED } else { FlowFlags::PUBLISHED });
 }
 
 /// The server is reached by this.
 fn set_dnat(flow: &mut Flow, external: ExternalEndpoint) {
     flow.aliases[1] = external.addr_idx;
     let is_mapped = external.mapping.is_some();
-    flow.flags.0 |= if is_mapped { FlowFlags::SERVER_MAPPED } else { FlowFlags::PUBLISHED };
+    flow.flags.set(if is_mapped { FlowFlags::SERVER_MAPPED } else { FlowFlags::PUBLISHED });
 }

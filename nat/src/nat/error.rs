@@ -33,7 +33,7 @@ impl Nat {
         view: &View,
         quoted: &Quoted,
     ) -> Result<Translation, NatDrop> {
-        let reply = Key::from(&quoted.tuple).reversed();
+        let reply = Key::new(&quoted.tuple, from.zone()).reversed();
         let Some((number, dir)) = self.find(&reply) else { return self.stray(from, &reply) };
         let flow = self.flows.at(number);
         if self.is_over(flow) || flow.from(dir) != from || !is_credible(flow, dir, quoted) {
@@ -42,7 +42,7 @@ impl Nat {
         let seen = flow.edit(dir, &self.externals);
         let icmp_src = match from {
             Realm::External => view.src,
-            Realm::Internal(_) => seen.src.address,
+            Realm::Internal(..) => seen.src.address,
         };
         let edit = Edit {
             src: Endpoint::new(icmp_src, 0),
@@ -78,7 +78,7 @@ fn is_credible(flow: &Flow, dir: Direction, quoted: &Quoted) -> bool {
     if flow.frames(dir.other()) == 0 {
         return false;
     }
-    if flow.transport != Transport::Tcp {
+    if flow.transport() != Transport::Tcp {
         return true;
     }
     let (sender, receiver) = (flow.tcp_peers[dir.other() as usize], flow.tcp_peers[dir as usize]);

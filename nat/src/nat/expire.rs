@@ -10,6 +10,7 @@ use crate::table::flow::FlowFlags;
 use crate::table::hash::{Key, PortPair};
 use crate::time::Time;
 use crate::tuple::Transport;
+use crate::zone::Zone;
 
 impl Nat {
     /// Ends connections that have expired or are revoked, doing this many operations at most: each looks
@@ -41,7 +42,7 @@ impl Nat {
     /// Ends a connection that is over already ([`Self::is_over`]), or yields to another one.
     pub(super) fn end_over(&mut self, number: u32) {
         let flow = self.flows.at(number);
-        let has_expired = flow.state.has_expired(flow.transport, CoarseTime(flow.seen), self.now);
+        let has_expired = flow.state.has_expired(flow.transport(), CoarseTime(flow.seen), self.now);
         let count = if has_expired { &mut self.counters.expired } else { &mut self.counters.ended };
         *count += 1;
         self.end(number);
@@ -54,7 +55,7 @@ impl Nat {
             [Direction::Original, Direction::Reply].map(|dir| flow.key(dir, &self.externals));
         let (owner, peer_owner) = (flow.owner.id(), flow.peer_owner.id());
         let (flags, aliases) = (flow.flags, flow.aliases);
-        let (transport, is_remembered) = (flow.transport, flow.state.is_remembered());
+        let (transport, is_remembered) = (flow.transport(), flow.state.is_remembered());
         let mapped = flow.mapped();
         if flags.has(FlowFlags::IN_FILTER) {
             self.filter.remove(self.filter_key_of(number));
@@ -121,7 +122,8 @@ impl Nat {
         remote: Address,
     ) -> u64 {
         let dst = Address { high: 0, low: addr_idx.into() };
-        self.secrets.hash(&Key { transport, src: remote, dst, ports: PortPair::new(0, port) })
+        let (zone, ports) = (Zone::EXTERNAL, PortPair::new(0, port));
+        self.secrets.hash(&Key { transport, zone, src: remote, dst, ports })
     }
 
     /// The filter key of a connection: of the client's mapping with the address that the client asked for, or
@@ -135,6 +137,6 @@ impl Nat {
         } else {
             (flow.aliases[1], original.ports.dst(), reply.dst)
         };
-        self.filter_key(flow.transport, addr_idx, port, remote)
+        self.filter_key(flow.transport(), addr_idx, port, remote)
     }
 }

@@ -1,7 +1,6 @@
 //! How connections end by command.
 
 use super::{Nat, Row};
-use crate::table::slab::FREE;
 
 /// How far a command has come that ends connections. It concerns those that began before it, each of which is
 /// looked at once.
@@ -43,8 +42,9 @@ impl Nat {
             let number = flushing.next;
             flushing.next += 1;
             let flow = self.flows.at(number);
-            let is_meant =
-                flow.list != FREE && flow.created_epoch < flushing.before && !self.is_over(flow);
+            let is_meant = !self.flows.is_free(number)
+                && flow.created_epoch < flushing.before
+                && !self.is_over(flow);
             if is_meant && is_one(&self.row(flow)) {
                 self.end(number);
                 self.counters.ended += 1;

@@ -12,6 +12,7 @@ use std::hint::black_box;
 use super::Nat;
 use crate::table::hash::Key;
 use crate::view::{Kind, View};
+use crate::zone::Zone;
 
 /// Packets that are asked for together.
 const PREFETCH_BATCH: usize = 64;
@@ -19,14 +20,14 @@ const PREFETCH_BATCH: usize = 64;
 impl Nat {
     /// Brings what the packets of a batch will need into the cache. Nothing changes, and nothing depends on it
     /// being called; it is worth it for a table that is larger than the cache.
-    pub fn prefetch<'a>(&self, views: impl IntoIterator<Item = &'a View>) {
+    pub fn prefetch<'a>(&self, views: impl IntoIterator<Item = (Zone, &'a View)>) {
         let mut hashes = [0; PREFETCH_BATCH];
         let mut views = views.into_iter();
         loop {
             let mut count = 0;
-            for view in views.by_ref().take(PREFETCH_BATCH) {
+            for (zone, view) in views.by_ref().take(PREFETCH_BATCH) {
                 if let Kind::Flow { tuple, .. } = &view.kind {
-                    hashes[count] = self.secrets.hash(&Key::from(tuple));
+                    hashes[count] = self.secrets.hash(&Key::new(tuple, zone));
                     count += 1;
                 }
             }

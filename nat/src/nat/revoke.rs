@@ -39,7 +39,6 @@ use crate::table::external_addrs;
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::link::NIL;
 use crate::table::owners::LISTS;
-use crate::table::slab::FREE;
 
 /// What waits to be reclaimed.
 #[derive(Debug, Default)]
@@ -133,7 +132,7 @@ impl Nat {
     /// Whether a connection is over: it has expired or is revoked, but is still there.
     #[inline]
     pub(super) fn is_over(&self, flow: &Flow) -> bool {
-        flow.state.has_expired(flow.transport, CoarseTime(flow.seen), self.now)
+        flow.state.has_expired(flow.transport(), CoarseTime(flow.seen), self.now)
             || self.revoked.is_pending() && self.is_revoked(flow)
     }
 
@@ -167,11 +166,11 @@ impl Nat {
             |alias: u16, mapped: u8| alias != external_addrs::NONE && !flow.flags.has(mapped);
         if by_rule(flow.aliases[1], FlowFlags::SERVER_MAPPED) {
             let port = original.ports.dst();
-            let target = self.policy.target(flow.transport, original.src, original.dst, port);
-            let server = (reply.src, reply.ports.src());
+            let target = self.policy.target(flow.transport(), original.src, original.dst, port);
+            let server = reply.sender();
             let leads_there = target.is_some_and(|target| {
                 target.is_allowed
-                    && (target.address, target.port) == server
+                    && target.server == server
                     && self.revoked.since(target.generation) <= flow.created_epoch
             });
             if !leads_there {
@@ -179,8 +178,8 @@ impl Nat {
             }
         }
         if by_rule(flow.aliases[0], FlowFlags::CLIENT_MAPPED) {
-            let internal = (original.src, original.ports.src());
-            let known = self.policy.published_as(flow.transport, internal, reply.dst);
+            let internal = original.sender();
+            let known = self.policy.published_as(flow.transport(), internal, reply.dst);
             return known.is_some_and(|(port, generation)| {
                 port == reply.ports.dst() && self.revoked.since(generation) <= flow.created_epoch
             });
@@ -211,7 +210,7 @@ impl Nat {
             let number = if self.revoked.at < self.revoked.end { self.revoked.at } else { 0 };
             self.revoked.at = number + 1;
             let flow = self.flows.at(number);
-            if flow.list != FREE && self.is_revoked(flow) {
+            if !self.flows.is_free(number) && self.is_revoked(flow) {
                 self.counters.ended += 1;
                 self.end(number);
             }

@@ -6,8 +6,9 @@ use super::Nat;
 use crate::direction::Direction;
 use crate::owner::OwnerId;
 use crate::state::{CoarseTime, State, duration};
-use crate::table::flow::Flow;
+use crate::table::flow::{Flow, FlowFlags};
 use crate::tuple::{Transport, Tuple};
+use crate::zone::Zone;
 
 /// A connection. Of two values the first is of the client's packets, the second of the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Row {
     pub original: Tuple,
     /// Addresses and ports of the answers, as they come.
     pub reply: Tuple,
+    /// The zone of the owner's addresses.
+    pub zone: Zone,
     /// Who it counts for.
     pub owner: OwnerId,
     /// Its stage.
@@ -37,10 +40,13 @@ impl Nat {
     }
 
     pub(super) fn row(&self, flow: &Flow) -> Row {
+        let [client, server] = flow.zones;
+        let is_inbound = flow.flags.has(FlowFlags::FROM_EXTERNAL);
         Row {
-            transport: flow.transport,
+            transport: flow.transport(),
             original: flow.key(Direction::Original, &self.externals).tuple(),
             reply: flow.key(Direction::Reply, &self.externals).tuple(),
+            zone: if is_inbound { server } else { client },
             owner: flow.owner.id(),
             state: flow.state,
             idle: duration(self.now.since(CoarseTime(flow.seen))),

@@ -25,10 +25,10 @@ impl Nat {
         self.advance(now);
         let is_external = self.policy.is_external(Address::from(view.dst));
         match (from, view.fragment) {
-            (Realm::Internal(owner), _) if !is_external => {
+            (Realm::Internal(owner, _), _) if !is_external => {
                 Shard::Worker(self.shard_spec.home(owner))
             }
-            (Realm::Internal(owner), Some(_)) => Shard::Tracker(self.shard_spec.home(owner)),
+            (Realm::Internal(owner, _), Some(_)) => Shard::Tracker(self.shard_spec.home(owner)),
             (Realm::External, Some(_)) if is_external => {
                 Shard::Tracker(self.shard_spec.tracker(view))
             }
@@ -40,21 +40,19 @@ impl Nat {
     #[must_use]
     pub fn worker(&self, from: Realm, view: &View) -> usize {
         let key = match &view.kind {
-            Kind::Flow { tuple, .. } => Key::from(tuple),
-            Kind::Error(quoted) => Key::from(&quoted.tuple).reversed(),
+            Kind::Flow { tuple, .. } => Key::new(tuple, from.zone()),
+            Kind::Error(quoted) => Key::new(&quoted.tuple, from.zone()).reversed(),
             Kind::Tail(_) | Kind::Other => return self.shard_spec.worker(),
         };
         match from {
-            Realm::Internal(owner) if !self.policy.is_external(key.dst) => {
+            Realm::Internal(owner, _) if !self.policy.is_external(key.dst) => {
                 self.shard_spec.home(owner)
             }
-            Realm::Internal(owner) if key.transport == Transport::Echo => {
+            Realm::Internal(owner, _) if key.transport == Transport::Echo => {
                 self.shard_spec.home(owner)
             }
-            Realm::Internal(owner) => match self.server(&key) {
-                Some(server)
-                    if self.policy.is_source(key.transport, (key.src, key.ports.src())) =>
-                {
+            Realm::Internal(owner, _) => match self.server(&key) {
+                Some(server) if self.policy.is_source(key.transport, key.sender()) => {
                     self.shard_spec.home(owner.min(server))
                 }
                 Some(_) => self.shard_spec.home(owner),

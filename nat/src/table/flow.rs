@@ -21,10 +21,11 @@ use crate::owner::OwnerIdx;
 use crate::state::State;
 use crate::tcp::TcpPeer;
 use crate::tuple::{Endpoint, Transport};
+use crate::zone::Zone;
 
-/// What is known of how a connection came about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FlowFlags(pub(crate) u8);
+/// How a connection came about, and its transport (in the two upper bits: a [`Flow`] has no byte to spare).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlowFlags(u8);
 
 impl FlowFlags {
     /// The client is outside.
@@ -40,9 +41,29 @@ impl FlowFlags {
     /// The server is reached by a mapping, which lives as long.
     pub(crate) const SERVER_MAPPED: u8 = 32;
 
+    const TRANSPORT_SHIFT: u8 = 6;
+
+    pub(crate) const fn new(transport: Transport) -> Self {
+        Self((transport as u8) << Self::TRANSPORT_SHIFT)
+    }
+
     #[inline]
     pub(crate) const fn has(self, one: u8) -> bool {
         self.0 & one != 0
+    }
+
+    pub(crate) fn set(&mut self, one: u8) {
+        self.0 |= one;
+    }
+
+    #[inline]
+    const fn transport(self) -> Transport {
+        match self.0 >> Self::TRANSPORT_SHIFT {
+            0 => Transport::Tcp,
+            1 => Transport::Udp,
+            2 => Transport::Echo,
+            _ => Transport::Sctp,
+        }
     }
 }
 
@@ -56,11 +77,10 @@ pub(crate) struct Flow {
     pub(crate) aliases: [u16; 2],
     /// The ports of the two tuples, by [`Direction`].
     pub(crate) ports: [PortPair; 2],
-    pub(crate) transport: Transport,
+    /// The zones of the peers' own addresses.
+    pub(crate) zones: [Zone; 2],
     pub(crate) state: State,
     pub(crate) flags: FlowFlags,
-    /// Which of its owner's lists it is in; [`super::slab::FREE`] if it is not in use.
-    pub(crate) list: u8,
     /// When it was last refreshed ([`crate::state::CoarseTime`]).
     pub(crate) seen: u32,
     /// Who it counts for: the container that began it, or that is published.
@@ -80,12 +100,23 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    #[inline]
+    pub(crate) const fn transport(&self) -> Transport {
+        self.flags.transport()
+    }
+
+    /// The list of its owner that its state belongs in.
+    pub(crate) const fn list(&self) -> u8 {
+        self.state.list(self.transport())
+    }
+
     /// Addresses and ports of what comes in this direction.
     #[inline]
     pub(crate) fn key(&self, dir: Direction, externals: &ExternalAddrs) -> Key {
         let (own, other) = (dir as usize, dir.other() as usize);
         Key {
-            transport: self.transport,
+            transport: self.transport(),
+            zone: self.zones[own],
             src: self.peers[own],
             dst: externals.address(self.aliases[other]).unwrap_or(self.peers[other]),
             ports: self.ports[own],
@@ -112,14 +143,15 @@ impl Flow {
     /// Where packets that go in this direction come from.
     #[inline]
     pub(crate) fn from(&self, dir: Direction) -> Realm {
+        let zone = self.zones[dir as usize];
         match dir {
             Direction::Original if self.flags.has(FlowFlags::FROM_EXTERNAL) => Realm::External,
-            Direction::Original => Realm::Internal(self.owner.id()),
+            Direction::Original => Realm::Internal(self.owner.id(), zone),
             Direction::Reply if self.flags.has(FlowFlags::FROM_EXTERNAL) => {
-                Realm::Internal(self.owner.id())
+                Realm::Internal(self.owner.id(), zone)
             }
             Direction::Reply if self.flags.has(FlowFlags::HAIRPIN) => {
-                Realm::Internal(self.peer_owner.id())
+                Realm::Internal(self.peer_owner.id(), zone)
             }
             Direction::Reply => Realm::External,
         }

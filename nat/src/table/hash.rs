@@ -3,11 +3,13 @@
 
 use crate::address::Address;
 use crate::tuple::{Endpoint, Transport, Tuple};
+use crate::zone::{InternalEndpoint, Zone};
 
-/// Addresses and ports of one direction.
+/// Addresses and ports of one direction, and the zone of its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) transport: Transport,
+    pub(crate) zone: Zone,
     pub(crate) src: Address,
     pub(crate) dst: Address,
     pub(crate) ports: PortPair,
@@ -36,9 +38,26 @@ impl PortPair {
 
 impl Key {
     #[inline]
+    pub(crate) fn new(tuple: &Tuple, zone: Zone) -> Self {
+        Self {
+            transport: tuple.transport,
+            zone,
+            src: tuple.src.address.into(),
+            dst: tuple.dst.address.into(),
+            ports: PortPair::new(tuple.src.port, tuple.dst.port),
+        }
+    }
+
+    /// The same with source and destination swapped.
+    #[inline]
     pub(crate) const fn reversed(self) -> Self {
         let ports = PortPair(self.ports.0.rotate_left(16));
-        Self { transport: self.transport, src: self.dst, dst: self.src, ports }
+        Self { src: self.dst, dst: self.src, ports, ..self }
+    }
+
+    /// The sender, where that is a container.
+    pub(crate) const fn sender(&self) -> InternalEndpoint {
+        InternalEndpoint { zone: self.zone, address: self.src, port: self.ports.src() }
     }
 
     pub(crate) fn tuple(self) -> Tuple {
@@ -47,18 +66,6 @@ impl Key {
             transport: self.transport,
             src,
             dst: Endpoint::new(self.dst.ip(), self.ports.dst()),
-        }
-    }
-}
-
-impl From<&Tuple> for Key {
-    #[inline]
-    fn from(tuple: &Tuple) -> Self {
-        Self {
-            transport: tuple.transport,
-            src: tuple.src.address.into(),
-            dst: tuple.dst.address.into(),
-            ports: PortPair::new(tuple.src.port, tuple.dst.port),
         }
     }
 }
@@ -78,20 +85,22 @@ impl Secrets {
         let [a, b, c, d, e] = self.0;
         let low = fold(key.src.low ^ a, key.dst.low ^ b);
         let high = fold(key.src.high ^ c, key.dst.high ^ d);
-        let rest = u64::from(key.ports.0) | (key.transport as u64) << 32;
+        let kind = (key.transport as u64) << 32 | u64::from(key.zone.0) << 40;
+        let rest = u64::from(key.ports.0) | kind;
         fold(low ^ rest, high ^ e)
     }
 
-    /// Of an endpoint that is seen by way of one of our addresses.
+    /// The hash of an internal endpoint with an external address.
     #[inline]
     pub(crate) fn hash_endpoint(
         &self,
         transport: Transport,
-        internal: (Address, u16),
+        internal: InternalEndpoint,
         addr_idx: u16,
     ) -> u64 {
         let dst = Address { high: 0, low: addr_idx.into() };
-        self.hash(&Key { transport, src: internal.0, dst, ports: PortPair::new(internal.1, 0) })
+        let InternalEndpoint { zone, address: src, port } = internal;
+        self.hash(&Key { transport, zone, src, dst, ports: PortPair::new(port, 0) })
     }
 }
 

@@ -99,8 +99,7 @@ impl Owners {
     /// Puts a connection last in the list of its owner that its state says.
     pub(crate) fn append(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at_mut(number);
-        let list = flow.state.list(flow.transport);
-        flow.list = list;
+        let list = flow.list();
         let (first, last) = &mut self.0[flow.owner.idx()].lists[usize::from(list)];
         let before = std::mem::replace(last, number);
         let prev = if before == NIL { HEAD } else { before };
@@ -116,7 +115,7 @@ impl Owners {
     pub(crate) fn unlink(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
         let Link { next, prev } = flow.owner_link;
-        let (first, last) = &mut self.0[flow.owner.idx()].lists[usize::from(flow.list)];
+        let (first, last) = &mut self.0[flow.owner.idx()].lists[usize::from(flow.list())];
         if prev == HEAD {
             *first = next;
         }

@@ -3,9 +3,6 @@
 use super::flow::Flow;
 use super::link::{Link, NIL};
 
-/// The list of a connection that is not in use.
-pub(crate) const FREE: u8 = u8::MAX;
-
 /// A slab of fixed capacity. Memory is touched as it is used.
 #[derive(Debug)]
 pub(crate) struct Slab {
@@ -56,7 +53,12 @@ impl Slab {
 
     /// All connections.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Flow> {
-        self.flows.iter().filter(|flow| flow.list != FREE)
+        self.flows.iter().filter(|flow| !is_free(flow))
+    }
+
+    /// Whether a number that was given is not in use.
+    pub(crate) fn is_free(&self, number: u32) -> bool {
+        is_free(self.at(number))
     }
 
     /// Gives a number to a connection; the caller has seen to it that there is room.
@@ -77,8 +79,12 @@ impl Slab {
     pub(crate) fn remove(&mut self, number: u32) {
         let free = std::mem::replace(&mut self.free, number);
         let flow = self.at_mut(number);
-        flow.list = FREE;
         flow.owner_link = Link { next: free, prev: NIL };
         self.len -= 1;
     }
+}
+
+/// A connection in use is in a list of its owner, so something precedes it there.
+fn is_free(flow: &Flow) -> bool {
+    flow.owner_link.prev == NIL
 }

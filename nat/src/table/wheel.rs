@@ -46,7 +46,7 @@ impl Wheel {
     pub(crate) fn insert(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
         // The slot after the one in which it expires, so that it has when the slot comes.
-        let slot = CoarseTime(flow.seen).later(flow.state.timeout(flow.transport)).slot() + 1;
+        let slot = CoarseTime(flow.seen).later(flow.state.timeout(flow.transport())).slot() + 1;
         let idx = slot.max(self.at) as usize % SLOTS;
         let first = std::mem::replace(&mut self.slots[idx], number);
         flows.at_mut(number).wheel_link = Link { next: first, prev: HEAD | idx as u32 };
@@ -85,7 +85,7 @@ impl Wheel {
                 continue;
             }
             let flow = flows.at(number);
-            if flow.state.has_expired(flow.transport, CoarseTime(flow.seen), now) {
+            if flow.state.has_expired(flow.transport(), CoarseTime(flow.seen), now) {
                 return Some(number);
             }
             self.remove(flows, number);

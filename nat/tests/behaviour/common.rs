@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vswitch_nat::{
     CompiledPolicy, Edit, Endpoint, Kind, Nat, NatConfig, NatDrop, OwnerId, Policy, Published,
-    Quoted, Realm, Segment, Time, Translation, Transport, Tuple, View,
+    Quoted, Realm, Segment, Time, Translation, Transport, Tuple, View, Zone,
 };
 use wire::tcp::Flags;
 
@@ -35,7 +35,7 @@ pub(crate) fn endpoint(text: &str) -> Endpoint {
 }
 
 pub(crate) fn internal(owner: u32) -> Realm {
-    Realm::Internal(OwnerId(owner))
+    Realm::Internal(OwnerId(owner), Zone(0))
 }
 
 pub(crate) fn tuple(transport: Transport, src: &str, dst: &str) -> Tuple {
@@ -109,6 +109,7 @@ pub(crate) fn published(
         transport,
         address: None,
         ports,
+        zone: Zone(0),
         to_v4: Some(to.parse().expect("an address")),
         to_v6: Some(to_v6),
         to_port,

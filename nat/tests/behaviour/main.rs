@@ -9,3 +9,4 @@ mod rfc5382;
 mod rfc5508;
 mod translation;
 mod yields_to;
+mod zones;

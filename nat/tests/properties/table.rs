@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use vswitch_nat::{
     CompiledPolicy, Edit, Endpoint, Nat, NatConfig, OwnerId, Policy, Published, Realm, Time,
-    Translation, Transport,
+    Translation, Transport, Zone,
 };
 
 mod model;
@@ -263,6 +263,7 @@ fn policy(snat_addr: u8, keeps_other: bool, publishes: bool) -> Policy {
         transport: Transport::Udp,
         address: None,
         ports: SERVER_PORT..=SERVER_PORT,
+        zone: Zone(0),
         to_v4: Some(v4(model::client(0))),
         to_v6: None,
         to_port: 1,

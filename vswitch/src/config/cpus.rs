@@ -1,4 +1,4 @@
-//! Which processors the workers run on.
+//! Processors of the workers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use super::ValueError;
 /// Highest number that a processor may have (`CPU_SETSIZE` of `sched_setaffinity(2)`).
 const CPU_MAX: usize = 1023;
 
-/// Processors, in order: worker 0 is bound to the first, and so on, around again where there are more
-/// workers. Empty: the scheduler places them.
+/// Processors in order: worker 0 is bound to the first, and so on, round robin. Without any, the scheduler
+/// places the workers.
 ///
 /// Text: numbers and ranges as in `taskset(1)`, such as `2` or `1,4-6`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The TOML file: one table, the keys of [`Settings`].
+//! The TOML file: one table with the keys of [`Settings`].
 
 use std::fmt::Display;
 use std::io;
@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::Settings;
 
-/// Every key, for the error about an unknown one.
+/// All keys, for the error about an unknown one.
 const KEYS: [&str; 16] = [
     "bridge",
     "subnet",
@@ -29,28 +29,28 @@ const KEYS: [&str; 16] = [
     "multicast",
 ];
 
-/// Why a configuration file is refused.
+/// An error of a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// It is not TOML.
+    /// The file is not TOML.
     #[error("{}, line {line}: {message}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
         /// Line, counted from 1.
         line: usize,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
-    /// A key that means nothing.
+    /// The key is unknown.
     #[error("{}: unknown key {key:?}; the keys are {}", path.display(), KEYS.join(", "))]
     UnknownKey {
         /// The file.
@@ -58,14 +58,14 @@ pub enum ConfigError {
         /// The key.
         key: String,
     },
-    /// A value that is refused.
+    /// The value is refused.
     #[error("{}: {key}: {reason}", path.display())]
     Value {
         /// The file.
         path: PathBuf,
         /// The key.
         key: String,
-        /// The value, and what is wrong with it.
+        /// The value and the reason.
         reason: String,
     },
 }

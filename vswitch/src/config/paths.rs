@@ -1,4 +1,4 @@
-//! Paths, made absolute once.
+//! Absolute paths.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use super::types::ValueError;
 /// Longest path of a Unix socket: `sun_path` without the final zero.
 const SOCKET_PATH_LEN_MAX: usize = 107;
 
-/// A path that does not depend on the directory in which the daemon runs.
+/// An absolute path, which does not depend on the daemon's directory.
 fn absolute(text: &str, what: &'static str) -> Result<PathBuf, ValueError> {
     std::path::absolute(text).map_err(|error| ValueError::Path {
         path: text.into(),
@@ -17,7 +17,7 @@ fn absolute(text: &str, what: &'static str) -> Result<PathBuf, ValueError> {
     })
 }
 
-/// Where the API is served.
+/// Path of the API socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketPath(PathBuf);
 
@@ -49,7 +49,7 @@ impl FromStr for SocketPath {
     }
 }
 
-/// Where the desired state is kept.
+/// Directory of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDir(PathBuf);
 

@@ -1,4 +1,4 @@
-//! Values with their ranges. Each is parsed once, from the text of a flag or of the file.
+//! Types of configuration values, parsed from the text of a flag or of the file.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -14,18 +14,18 @@ use crate::datapath::limits::{AGEING_S, FDB_ENTRIES_PER_NETWORK, FDB_SLOTS};
 /// Longest interface name: `IFNAMSIZ` without the final zero.
 pub const IFNAME_LEN_MAX: usize = 15;
 
-/// Why a value is refused; each names the value and says what would do.
+/// An error of a value, with the value and the accepted form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
-    /// An interface name that the kernel would not take, or that means something else.
+    /// The kernel would refuse the interface name, or it has another meaning.
     #[error("{name:?} is not an interface name: {reason}")]
     IfName {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
-    /// No list of processors.
+    /// The text is no list of processors.
     #[error(
         "{text:?} is no list of processors: write numbers from 0 to {most} and ranges, each processor \
          once, such as 2 or 1,4-6"
@@ -33,54 +33,54 @@ pub enum ValueError {
     Cpus {
         /// The text.
         text: String,
-        /// The highest number that a processor may have.
+        /// The highest processor number.
         most: usize,
     },
-    /// A subnet that is none, or that cannot be used.
+    /// The subnet is malformed or unusable.
     #[error("{text:?} cannot be the {family} subnet: {reason}")]
     Subnet {
         /// The text.
         text: String,
         /// `IPv4` or `IPv6`.
         family: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A number out of its range, or no number.
+    /// The text is no number, or out of range.
     #[error("{text:?} is not {what}: it must be {min} to {max}")]
     Range {
         /// The text.
         text: String,
-        /// What it should be.
+        /// The kind of value.
         what: &'static str,
         /// Smallest.
         min: u64,
         /// Largest.
         max: u64,
     },
-    /// A path that cannot be used.
+    /// The path is unusable.
     #[error("{} cannot be the {what}: {reason}", path.display())]
     Path {
         /// The path.
         path: PathBuf,
-        /// What it is for.
+        /// Its use.
         what: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// Neither of the two ways of multicast.
+    /// The text is no multicast mode.
     #[error("{0:?} is neither `snoop` nor `flood`")]
     Multicast(String),
-    /// No way out.
+    /// The text is no uplink.
     #[error(
         "{0:?} cannot be the uplink: write `auto` (the default route's device), the name of a device, \
          `kernel` or `none`"
     )]
     Uplink(String),
-    /// No range of ports to translate to.
+    /// The text is no SNAT source-port range.
     #[error(
-        "{text:?} cannot be the range of ports that containers appear from: write FIRST-LAST, with at \
-         least {fewest} ports from {first} on, such as 20000-32767"
+        "{text:?} cannot be the SNAT source-port range: write FIRST-LAST, with at least \
+         {fewest} ports from {first} on, such as 20000-32767"
     )]
     SnatPorts {
         /// The text.
@@ -139,7 +139,7 @@ impl FromStr for IfName {
     }
 }
 
-/// An IPv4 subnet for containers: /8 to /29, so that there is room for a gateway and containers.
+/// An IPv4 subnet for containers: /8 to /29, which fits a gateway and containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Subnet4(Ipv4Net);
 
@@ -150,7 +150,7 @@ impl Subnet4 {
         self.0
     }
 
-    /// The host's address in it: the first one.
+    /// The gateway's address: the first one.
     #[must_use]
     pub fn gateway(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.0.network().to_bits() + 1)
@@ -204,7 +204,7 @@ impl Subnet6 {
         self.0
     }
 
-    /// The host's address in it: `::1` of it.
+    /// The gateway's address: the first one.
     #[must_use]
     pub fn gateway(self) -> Ipv6Addr {
         Ipv6Addr::from_bits(self.0.network().to_bits() + 1)
@@ -304,12 +304,12 @@ ranged! {
     Mtu(u32), "an MTU", 1280, 65_521, 1500
 }
 ranged! {
-    /// Number of threads that move frames; a TAP has one queue for each.
+    /// Number of datapath worker threads; a TAP has one queue for each.
     Workers(usize), "a number of workers", 1, WORKERS_MAX, default_workers()
 }
 ranged! {
-    /// Seconds until a learnt MAC address is forgotten; the upper bound and the default are those of
-    /// IEEE 802.1D, the lower one is for laboratories.
+    /// Seconds until a learnt MAC address expires; upper bound and default are those of IEEE 802.1D, the lower
+    /// bound is for tests.
     Ageing(u64), "an ageing time in seconds", 1, 1_000_000, AGEING_S
 }
 ranged! {
@@ -325,7 +325,7 @@ impl Ageing {
     }
 }
 
-/// One up to three cores; beyond, half of the cores up to four: the containers need the others.
+/// One on up to three cores, then half of the cores up to four: the containers need the others.
 fn default_workers() -> usize {
     match std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
         0..=3 => 1,
@@ -333,13 +333,13 @@ fn default_workers() -> usize {
     }
 }
 
-/// Who gets frames for a multicast group.
+/// Multicast mode: the receivers of a group's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Multicast {
-    /// Who listens, by IGMP and MLD.
+    /// Listeners by IGMP and MLD.
     #[default]
     Snoop,
-    /// All.
+    /// All ports.
     Flood,
 }
 

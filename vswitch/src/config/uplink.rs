@@ -1,4 +1,4 @@
-//! How containers reach the world.
+//! Egress of containers: uplink and SNAT source ports.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,23 +6,23 @@ use std::str::FromStr;
 
 use super::types::{IfName, ValueError};
 
-/// The fewest ports that containers may appear from.
+/// Fewest SNAT source ports.
 const SNAT_PORTS_MIN: u16 = 64;
 
-/// Ports below this one are for services (RFC 6335 section 6).
+/// Lowest SNAT source port; those below are for services (RFC 6335 section 6).
 const SNAT_FIRST_MIN: u16 = 1024;
 
-/// How containers reach the world.
+/// Egress of containers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Uplink {
-    /// By the device of the default route, whichever it is; addresses are translated in user space.
+    /// The device of the default route, with NAT in user space.
     #[default]
     Auto,
-    /// By this device.
+    /// This device, with NAT in user space.
     Device(IfName),
-    /// The kernel routes, and translates addresses by nftables.
+    /// The kernel's routing, with NAT in nftables.
     Kernel,
-    /// Not at all: the network is internal to this host.
+    /// None: the network is internal to this host.
     None,
 }
 
@@ -61,7 +61,7 @@ impl FromStr for Uplink {
     }
 }
 
-/// The ports, and identifiers of echoes, from which containers appear to the world.
+/// SNAT source ports, and identifiers of echo requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnatPorts(RangeInclusive<u16>);
 
@@ -73,7 +73,7 @@ impl SnatPorts {
     }
 }
 
-/// 20000-32767: below the ephemeral ports of Linux, from which the host itself speaks.
+/// 20000-32767, below the ephemeral ports of the host.
 impl Default for SnatPorts {
     fn default() -> Self {
         Self(20_000..=32_767)

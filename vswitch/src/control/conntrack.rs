@@ -92,6 +92,7 @@ mod tests {
             transport: nat::Transport::Echo,
             original: tuple("10.99.0.2:7", "198.51.100.2:7"),
             reply: tuple("198.51.100.2:20000", "192.0.2.1:20000"),
+            zone: nat::Zone(0),
             owner: nat::OwnerId(2),
             state: nat::State::Replied,
             idle: Duration::from_millis(2900),

@@ -1,4 +1,4 @@
-//! Why control refused or failed. Each error is one line with the offending value.
+//! Errors of control. Each is one line with the offending value.
 
 use std::io;
 use std::net::IpAddr;
@@ -16,17 +16,17 @@ use crate::config::ValueError;
 use crate::dataplane::DataplaneError;
 use crate::host::HostError;
 
-/// Why control refused or failed.
+/// An error of control.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Not a name for an attachment.
+    /// The text cannot be a name.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A name that an attachment has.
+    /// An attachment has the name.
     #[error("there is already an attachment named {0}")]
     NameTaken(String),
-    /// The name of the host's own port.
-    #[error("{0} is the name of the bridge")]
+    /// A host port or an uplink has the name.
+    #[error("{0} is the name of a host port or an uplink")]
     NameOfBridge(String),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
@@ -57,54 +57,54 @@ pub enum ControlError {
     /// Too many labels, or too long ones.
     #[error("{0} would have more than {LABELS_MAX} labels, or {LABELS_BYTES_MAX} bytes of them")]
     LabelsMax(String),
-    /// It is being attached or detached at this moment.
+    /// Another change of the attachment runs.
     #[error("{0} is being {1}")]
     Busy(String, &'static str),
-    /// An address that cannot be had.
+    /// The pool refuses the address.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// An address that somebody has.
+    /// An endpoint has the address.
     #[error("address {address} is in use by {owner}")]
     AddressInUse {
         /// The address.
         address: IpAddr,
-        /// Who has it.
+        /// Name of its owner.
         owner: String,
     },
-    /// A group address, or zero.
+    /// The MAC address is a group address, or zero.
     #[error("{0} cannot be the MAC address of an interface: it is {1}")]
     MacNotUnicast(MacAddr, &'static str),
-    /// A MAC address that somebody has.
+    /// An interface of the network has the MAC address.
     #[error("MAC address {mac} is in use by {owner}")]
     MacInUse {
         /// The address.
         mac: MacAddr,
-        /// Who has it.
+        /// Name of its owner.
         owner: String,
     },
-    /// Not an interface name.
+    /// The text is not an interface name.
     #[error(transparent)]
     Ifname(ValueError),
-    /// A guard for an address of somebody else.
-    #[error("address {address} is not one of {port}, and a guard lets through its port's own only")]
+    /// The guard names an address of another port.
+    #[error("address {address} is not one of {port}, and a guard permits its port's own only")]
     GuardAddress {
         /// The address.
         address: IpAddr,
         /// The port.
         port: String,
     },
-    /// A setting that the host's own port does not have.
-    #[error("{bridge} is the host's own port, which has no {what}")]
+    /// A host port does not have the setting.
+    #[error("{bridge} is a host port, which has no {what}")]
     HostSettings {
         /// Its name.
         bridge: String,
         /// The setting.
         what: &'static str,
     },
-    /// Not a VLAN.
+    /// The number is not a VLAN id.
     #[error("{0} is not a VLAN id: 0 for untagged, or 1 to 4094")]
     Vlan(u16),
-    /// No static entry for that address.
+    /// The network has no such static entry.
     #[error("network {network} has no static entry for {mac} in VLAN {vlan}")]
     NoStatic {
         /// Name of the network.
@@ -114,92 +114,92 @@ pub enum ControlError {
         /// VLAN id.
         vlan: u16,
     },
-    /// Fewer MAC addresses than the port has.
-    #[error("{port} has {in_use} MAC addresses in use: a limit of {limit} is below that")]
+    /// The limit of MAC addresses is below the number in use.
+    #[error("{port} has {in_use} MAC addresses in use, more than the limit of {limit}")]
     MacsInUse {
         /// Name of the port.
         port: String,
-        /// The limit asked for.
+        /// The requested limit.
         limit: MacCount,
-        /// Addresses that are known behind it.
+        /// Learnt addresses of the port.
         in_use: usize,
     },
-    /// All ports are in use, as many as the switch or the limit of open files allows.
+    /// All ports are in use; the switch or the limit of open files permits no more.
     #[error("{}", ports_max(*.0))]
     PortsMax(usize),
     /// All static entries are in use.
     #[error("the network has all of its {0} static entries in use")]
     StaticsMax(usize),
-    /// The host refuses the way out.
+    /// The host refuses the uplink.
     #[error("uplink unavailable: {0}")]
     UplinkUnavailable(String),
-    /// Something else on the host has a port.
+    /// Another program on the host has the port.
     #[error("{0}")]
     HostPortTaken(String),
-    /// Nobody could connect to it.
+    /// The address is not the host's.
     #[error("{0} is no address of this host, so nothing can be published at it")]
     NotOurAddress(IpAddr),
     /// More ports with other numbers in the container than the kernel can translate.
     #[error("{0}")]
     Shifted(String),
-    /// The host does not hand ports over.
+    /// The host refuses a publication.
     #[error("cannot publish: {0}")]
     PublishFailed(String),
-    /// An internal network.
+    /// The network is internal.
     #[error("{0} has no uplink, so nothing can be published on it")]
     NoUplink(String),
-    /// Senders that the kernel would not be told of.
+    /// The kernel cannot restrict the senders.
     #[error(
-        "{0} cannot be published for some senders only: with --uplink kernel the kernel hands over"
+        "{0} cannot be published for some senders only: --uplink kernel has no rules of senders"
     )]
     AllowFromKernel(PortSpec),
-    /// The host's ports belong to somebody.
+    /// Another attachment has the host's ports.
     #[error("{ports} cannot be published: {owner} has published a port of it already")]
     PortPublished {
-        /// What was asked for.
+        /// The requested ports.
         ports: PortSpec,
         /// Name of the attachment that has the port.
         owner: String,
     },
-    /// Nothing to withdraw.
+    /// The attachment has no such publication.
     #[error("{port} does not publish {ports}")]
     NotPublished {
-        /// What was named.
+        /// The named ports.
         ports: PortSpec,
         /// Name of the attachment.
         port: String,
     },
-    /// Nothing was found for ports that nobody named.
+    /// No free host ports were found.
     #[error("no free ports were found for {0}")]
     NoFreePort(PortSpec),
-    /// An attachment with too many publications.
+    /// The attachment has too many publications.
     #[error("{0} would have more than {PUBLICATIONS_MAX} publications")]
     PublicationsMax(String),
-    /// A publication for too many.
+    /// The publication has too many prefixes.
     #[error("{0} would be open to more than {ALLOW_FROM_MAX} prefixes")]
     AllowFromMax(PortSpec),
-    /// The daemon is about to end.
+    /// The daemon ends.
     #[error("the switch is shutting down")]
     Ending,
-    /// No random numbers.
+    /// The kernel refuses random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(String),
-    /// The host refused.
+    /// The host refused the change.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The workers refused.
+    /// The workers refused the change.
     #[error(transparent)]
     Dataplane(#[from] DataplaneError),
-    /// The desired state cannot be kept.
+    /// The document cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A task of the daemon died.
+    /// A task of the daemon panicked.
     #[error("an operation of the switch failed unexpectedly: {0}")]
     Task(String),
 }
 
 impl ControlError {
-    /// Whether the process has as many files open as it may.
+    /// Whether the limit of open files caused the error.
     pub(super) fn is_for_open_files(&self) -> bool {
         let mut causes = std::iter::successors(std::error::Error::source(self), |e| e.source());
         causes.any(|cause| {
@@ -209,7 +209,7 @@ impl ControlError {
     }
 }
 
-/// Which limit it is that makes it so many ports. The host's own is one more.
+/// The message that names the limit of ports. The first host port is one more.
 fn ports_max(ports: usize) -> String {
     let limit = if ports + 1 < PORTS_MAX {
         "as many as the limit of open files lets (RLIMIT_NOFILE)".to_owned()

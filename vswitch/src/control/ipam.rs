@@ -1,9 +1,8 @@
-//! Addresses of a subnet: who has which.
+//! Pools of addresses.
 //!
-//! A pool hands out the next free address after the one that it handed out last (next-fit), or one that
-//! is asked for. A released address is quarantined for [`ADDRESS_REUSE_DELAY`] before it is handed out to somebody who did not
-//! ask for it: neighbours may still have the former owner's MAC address in their caches. Pure: time is
-//! given to it.
+//! A pool allocates the next free address after the last one (next-fit), or a requested one. A released
+//! address is quarantined for [`ADDRESS_REUSE_DELAY`], unless a request names it: neighbours may still cache
+//! the former owner's MAC address. Pure: time is an argument.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::{Debug, Display};
@@ -15,7 +14,7 @@ use crate::config::{Subnet4, Subnet6};
 #[cfg(test)]
 mod tests;
 
-/// How long a released address rests. Neighbour caches check an entry after 15 to 45 s (RFC 4861
+/// Quarantine of a released address. Neighbour caches check an entry after 15 to 45 s (RFC 4861
 /// section 10, and Linux for ARP).
 pub(crate) const ADDRESS_REUSE_DELAY: Duration = Duration::from_secs(45);
 
@@ -46,13 +45,13 @@ impl Address for Ipv6Addr {
     }
 }
 
-/// Why an address is not handed out.
+/// An error of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
-    /// Somebody has it.
+    /// The address is allocated.
     #[error("address {0} is in use")]
     InUse(String),
-    /// It belongs to another subnet.
+    /// The address belongs to another subnet.
     #[error("address {address} is outside the subnet {subnet}")]
     Outside {
         /// The address.
@@ -60,17 +59,17 @@ pub enum PoolError {
         /// The pool's subnet.
         subnet: String,
     },
-    /// It belongs to the subnet, but is no container's.
+    /// The address has another use in the subnet.
     #[error("address {address} is the {what} of the subnet {subnet}")]
     Reserved {
         /// The address.
         address: String,
-        /// What it is.
+        /// Its use.
         what: &'static str,
         /// The pool's subnet.
         subnet: String,
     },
-    /// There is none left.
+    /// No address is free.
     #[error(
         "the subnet {subnet} has no free address: {used} in use, {quarantined} released just now"
     )]
@@ -79,7 +78,7 @@ pub enum PoolError {
         subnet: String,
         /// Addresses in use.
         used: usize,
-        /// Addresses that rest.
+        /// Addresses in quarantine.
         quarantined: usize,
     },
 }
@@ -101,7 +100,7 @@ pub(crate) struct Pool<A> {
 }
 
 impl Pool<Ipv4Addr> {
-    /// Of an IPv4 subnet: all but network, gateway and broadcast address.
+    /// The pool of an IPv4 subnet: all but network, gateway and broadcast address.
     pub(crate) fn v4(subnet: Subnet4) -> Self {
         let net = subnet.net();
         let broadcast = net.broadcast().to_number();
@@ -111,7 +110,7 @@ impl Pool<Ipv4Addr> {
 }
 
 impl Pool<Ipv6Addr> {
-    /// Of an IPv6 subnet: all but the gateway and the routers' anycast address, which is the first
+    /// The pool of an IPv6 subnet: all but the gateway and the first address, the routers' anycast address
     /// (RFC 4291 section 2.6.1).
     pub(crate) fn v6(subnet: Subnet6) -> Self {
         let net = subnet.net();
@@ -140,13 +139,13 @@ impl<A: Address> Pool<A> {
         }
     }
 
-    /// Hands out any address that is neither used nor resting.
+    /// Allocates any address that is neither used nor in quarantine.
     pub(crate) fn allocate(&mut self, now: Duration) -> Result<A, PoolError> {
         self.expire_quarantine(now);
         let quarantined: BTreeSet<u128> =
             self.quarantined.iter().map(|(number, _)| *number).collect();
         let mut candidate = self.next;
-        // Each busy address is met once at most, so this is more than enough tries.
+        // The loop meets each busy address once at most.
         for _ in 0..=self.used.len() + quarantined.len() {
             if !self.used.contains(&candidate) && !quarantined.contains(&candidate) {
                 self.used.insert(candidate);
@@ -162,7 +161,7 @@ impl<A: Address> Pool<A> {
         })
     }
 
-    /// Hands out the address that is asked for, even if it is quarantined.
+    /// Allocates the requested address, even from quarantine.
     pub(crate) fn allocate_exact(&mut self, address: A) -> Result<(), PoolError> {
         self.check(address)?;
         let number = address.to_number();
@@ -173,7 +172,7 @@ impl<A: Address> Pool<A> {
         Ok(())
     }
 
-    /// Takes back an address that somebody had.
+    /// Releases an address into quarantine.
     pub(crate) fn release(&mut self, address: A, now: Duration) {
         self.expire_quarantine(now);
         if self.used.remove(&address.to_number()) {
@@ -181,7 +180,7 @@ impl<A: Address> Pool<A> {
         }
     }
 
-    /// Takes back an address that nobody got to use.
+    /// Releases an address that no frame carried.
     pub(crate) fn release_unused(&mut self, address: A) {
         let number = address.to_number();
         if self.used.remove(&number) && self.next == self.after(number) {
@@ -189,12 +188,12 @@ impl<A: Address> Pool<A> {
         }
     }
 
-    /// Where the search goes on: kept over a restart, so that addresses rest over it too.
+    /// The cursor of the search; kept over a restart, so that quarantine survives it.
     pub(crate) fn next(&self) -> A {
         A::from_number(self.next)
     }
 
-    /// Goes on where a former pool stopped, if that lies in this subnet.
+    /// Sets the cursor of a former pool, if it lies in this subnet.
     pub(crate) fn resume_at(&mut self, next: A) {
         let number = next.to_number();
         if (self.first..=self.last).contains(&number) {
@@ -224,7 +223,7 @@ impl<A: Address> Pool<A> {
         if number >= self.last { self.first } else { number + 1 }
     }
 
-    /// Ends the rest of those that rested long enough.
+    /// Ends elapsed quarantines.
     fn expire_quarantine(&mut self, now: Duration) {
         while self
             .quarantined

@@ -4,11 +4,11 @@
 //! hidden, so that each frame that is handed over finds its rule. The host loads all open ports as one set:
 //! the publisher stays locked during a change, and each change adds to the set before it.
 
-use vswitch_api::publish::{PortSpec, Protocol, Publication};
+use vswitch_api::publish::{PortSpec, Publication};
 
 use super::error::ControlError;
 use super::model::{EndpointKey, Lease};
-use crate::host::nft::{Forward, Protocol as HostProtocol, Published};
+use crate::host::nft::{Forward, Published};
 use crate::host::reserve::ReserveError;
 use crate::host::uplink::{Uplink, UplinkError};
 
@@ -65,14 +65,13 @@ impl HostPublisher {
 
 fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
     let host = ports.host()?;
-    let protocol = match ports.protocol() {
-        Protocol::Tcp => HostProtocol::Tcp,
-        Protocol::Udp => HostProtocol::Udp,
-        Protocol::Sctp => HostProtocol::Sctp,
-    };
     let address = ports.address();
     Some(Forward {
-        published: Published { address, protocol, ports: host.first()..=host.last() },
+        published: Published {
+            address,
+            protocol: ports.protocol(),
+            ports: host.first()..=host.last(),
+        },
         to4: Some(lease.ipv4).filter(|_| address.is_none_or(|address| address.is_ipv4())),
         to6: Some(lease.ipv6).filter(|_| address.is_none_or(|address| address.is_ipv6())),
         to_port: ports.container().first(),

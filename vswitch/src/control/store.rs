@@ -1,8 +1,7 @@
-//! The desired state on disk: one JSON document, always whole.
+//! The document on disk: the desired state as JSON.
 //!
-//! A new version is written beside the old one, forced to the disk and then renamed over it, so that a
-//! crash at any moment leaves one of the two. The state directory is locked for as long as a daemon
-//! runs; the kernel gives the lock back when it dies.
+//! A new version is written beside the old one, synced, and renamed over it, so that a crash leaves one of
+//! the two. A daemon locks its state directory; the kernel releases the lock when the daemon dies.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -25,24 +24,24 @@ use crate::host::netns::NetnsId;
 #[cfg(test)]
 mod tests;
 
-/// The form of the document. A daemon refuses any other than its own.
+/// Version of the document. A daemon refuses all others.
 pub(crate) const VERSION: u32 = 1;
 
 const DOCUMENT: &str = "state.json";
 const DOCUMENT_NEW: &str = "state.json.new";
 const LOCK: &str = "lock";
 
-/// Why the desired state cannot be read or kept.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file or the directory cannot be used.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// On what.
+        /// Its object.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Another daemon uses the directory.
@@ -50,20 +49,20 @@ pub enum StoreError {
     Locked {
         /// The directory.
         path: PathBuf,
-        /// The other's id.
+        /// The other's process id.
         owner: String,
     },
-    /// It is not what this program writes.
+    /// The document is damaged.
     #[error("{} is damaged, at line {line}: {message}; move it away to start afresh", path.display())]
     Corrupt {
         /// The document.
         path: PathBuf,
         /// Line, counted from 1.
         line: usize,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
-    /// A newer or older program wrote it.
+    /// Another version of this program wrote the document.
     #[error(
         "{} has version {found}, and this program knows version {VERSION} only; use the program that \
          wrote it, or move it away to start afresh",
@@ -77,7 +76,7 @@ pub enum StoreError {
     },
 }
 
-/// All that survives a restart.
+/// The state that survives a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Document {
@@ -92,7 +91,7 @@ impl Document {
         self.networks.iter().map(|network| network.name.clone())
     }
 
-    /// Gives the first network another name: that of the bridge, which the configuration may change.
+    /// Renames the first network, since the configuration may rename its bridge.
     pub(crate) fn rename_first_network(&mut self, name: &str) {
         let Some(first) = self.networks.first_mut() else { return };
         let former = std::mem::replace(&mut first.name, name.to_owned());
@@ -117,7 +116,7 @@ pub(crate) struct NetworkRecord {
     pub(crate) gateway_mac: MacAddr,
     pub(crate) next_ipv4: Ipv4Addr,
     pub(crate) next_ipv6: Ipv6Addr,
-    /// Addresses that are reserved without regard to endpoints.
+    /// Reserved addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) reserved: Vec<IpAddr>,
     /// Settings of the host port.
@@ -143,7 +142,7 @@ pub(crate) struct Attachment {
     pub(crate) netns: NetnsRecord,
     #[serde(alias = "policy", default, skip_serializing_if = "PortSettings::is_default")]
     pub(crate) settings: PortSettings,
-    /// With the host's ports that were picked.
+    /// Publications with the picked host ports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) publish: Vec<Publication>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -152,13 +151,13 @@ pub(crate) struct Attachment {
     pub(crate) aliases: Vec<Name>,
 }
 
-/// The namespace of an attachment, and how to tell that it still is the same.
+/// The namespace of an attachment, with its identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NetnsRecord {
-    /// As it was named at attach.
+    /// Its name in the attach request.
     pub(crate) reference: NetnsRef,
-    /// The path that stood for it.
+    /// A path to it at that time.
     pub(crate) path: PathBuf,
     pub(crate) id: NetnsId,
     pub(crate) cookie: Option<u64>,
@@ -173,7 +172,7 @@ pub(crate) struct StaticRecord {
     #[serde(with = "text")]
     pub(crate) mac: MacAddr,
     pub(crate) vlan: u16,
-    /// Name of the attachment; none for the host's port.
+    /// Name of the attachment; none for the host port.
     pub(crate) port: Option<Name>,
 }
 
@@ -181,13 +180,13 @@ pub(crate) struct StaticRecord {
 #[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
-    /// For fsync after a rename.
+    /// The open directory, for fsync after a rename.
     handle: File,
     _lock: File,
 }
 
 impl Store {
-    /// Makes the directory if need be, and locks it.
+    /// Creates the directory if it is missing, and locks it.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
         let make = DirBuilder::new().recursive(true).mode(0o755).create(directory);
         make.map_err(failed("make the directory", directory))?;
@@ -206,7 +205,7 @@ impl Store {
         }
     }
 
-    /// Replaces the document. When this returns it survives a power failure.
+    /// Replaces the document, which survives a power failure from then on.
     pub(crate) fn save(&self, document: &Document) -> Result<(), StoreError> {
         let new = self.directory.join(DOCUMENT_NEW);
         let path = self.directory.join(DOCUMENT);
@@ -226,7 +225,7 @@ impl Store {
     }
 }
 
-/// Reads a document; its version first, since another version may look different in all else.
+/// Parses a document: first the version, since another version may have other keys.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Document, StoreError> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -244,7 +243,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Document, StoreError> {
     serde_json::from_slice(bytes).map_err(corrupt)
 }
 
-/// Takes the lock and leaves our process id in it.
+/// Takes the lock, and writes the process id into it.
 fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(LOCK);
     let mut options = OpenOptions::new();

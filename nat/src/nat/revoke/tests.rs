@@ -12,6 +12,7 @@ use crate::policy::{Policy, Published};
 use crate::time::Time;
 use crate::tuple::{Endpoint, Transport, Tuple};
 use crate::view::{Kind, View};
+use crate::zone::Zone;
 
 /// Connections of the large tests: the debug build is ten times as slow.
 const MANY: u32 = if cfg!(debug_assertions) { 200_000 } else { 1_000_000 };
@@ -41,6 +42,7 @@ fn published(port: u16) -> Published {
         transport: Transport::Udp,
         address: None,
         ports: port..=port,
+        zone: Zone(0),
         to_v4: Some(Ipv4Addr::from_bits(0x0a63_0000 + SERVER)),
         to_v6: None,
         to_port: port,
@@ -83,7 +85,7 @@ impl Lab {
     /// From an owner to a remote; the port that it appears from.
     fn out(&mut self, owner: u32, port: u16, to: u32) -> u16 {
         let view = datagram((address(owner), port), (remote(to), 9));
-        match self.send(Realm::Internal(OwnerId(owner)), &view) {
+        match self.send(Realm::Internal(OwnerId(owner), Zone(0)), &view) {
             Ok(Translation::Edit { edit, .. }) => edit.src.port,
             other => panic!("{other:?}"),
         }
@@ -170,11 +172,11 @@ fn connections_of_others_to_an_owner_go_with_it() {
     let mut lab = Lab::new();
     lab.fill(1, MANY / 2);
     let hairpin = datagram((address(1), 5000), (HOST.into(), 53));
-    assert!(lab.send(Realm::Internal(OwnerId(1)), &hairpin).is_ok());
+    assert!(lab.send(Realm::Internal(OwnerId(1), Zone(0)), &hairpin).is_ok());
     let row = *lab.nat.rows().collect::<Vec<_>>().last().unwrap();
     lab.revoke(|nat| nat.remove_owner(OwnerId(SERVER)));
     let answer = datagram((address(SERVER), 53), (HOST.into(), row.reply.dst.port));
-    let sent = lab.send(Realm::Internal(OwnerId(SERVER)), &answer);
+    let sent = lab.send(Realm::Internal(OwnerId(SERVER), Zone(0)), &answer);
     assert_ne!(
         sent.ok().and_then(|sent| match sent {
             Translation::Edit { edit, .. } => Some(edit.dst.address),
@@ -247,7 +249,7 @@ fn another_range_of_ports_waits_until_the_former_is_back() {
     lab.adopt();
     assert_eq!(lab.nat.rows().count(), 0);
     let view = datagram((address(1), 1000), (remote(0), 9));
-    let refused = lab.send(Realm::Internal(OwnerId(1)), &view);
+    let refused = lab.send(Realm::Internal(OwnerId(1), Zone(0)), &view);
     assert_eq!(refused, Err(NatDrop::PortsExhausted));
     lab.settle();
     assert!(lab.nat.is_empty());
@@ -265,7 +267,7 @@ fn what_is_revoked_makes_room() {
         // Both ways, twice: nobody would let it go.
         let client = (remote(0), 1000 + n as u16);
         let answer = datagram((address(SERVER), 53), client);
-        assert!(lab.send(Realm::Internal(OwnerId(SERVER)), &answer).is_ok());
+        assert!(lab.send(Realm::Internal(OwnerId(SERVER), Zone(0)), &answer).is_ok());
         assert!(lab.ask(n, 53).is_ok());
     }
     assert_eq!(lab.ask(5_001, 53), Err(NatDrop::Quota));

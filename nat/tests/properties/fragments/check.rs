@@ -7,7 +7,7 @@ use std::time::Duration;
 use vswitch_nat::fragment::{Fragments, Verdict};
 use vswitch_nat::limits::{FRAGMENT_FRAMES_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_TIMEOUT};
 use vswitch_nat::{
-    Endpoint, Fragment, Kind, OwnerId, Realm, Time, Translation, Transport, Tuple, View,
+    Endpoint, Fragment, Kind, OwnerId, Realm, Time, Translation, Transport, Tuple, View, Zone,
 };
 
 /// A fragment as it comes.
@@ -49,7 +49,7 @@ pub(crate) fn check(all: &[Coming]) {
         now = now.after(Duration::from_secs(coming.pause_s.into()));
         let from = match coming.owner {
             0 => Realm::External,
-            owner => Realm::Internal(OwnerId(owner.into())),
+            owner => Realm::Internal(OwnerId(owner.into()), Zone(0)),
         };
         let mut give = |frame: usize, _: Verdict| *back.entry(frame).or_insert(0) += 1;
         match coming.start {

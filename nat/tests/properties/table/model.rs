@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
-use vswitch_nat::{Endpoint, Kind, NatDrop, OwnerId, Realm, Time, Transport, Tuple, View};
+use vswitch_nat::{Endpoint, Kind, NatDrop, OwnerId, Realm, Time, Transport, Tuple, View, Zone};
 
 /// Ports that the inside appears from: eight of each parity, more than there are clients' endpoints of it.
 pub(crate) const PORTS: RangeInclusive<u16> = 20_000..=20_015;
@@ -63,7 +63,7 @@ impl Packet {
     }
 
     pub(crate) fn from(&self) -> Realm {
-        self.owner.map_or(Realm::External, |owner| Realm::Internal(OwnerId(owner.into())))
+        self.owner.map_or(Realm::External, |owner| Realm::Internal(OwnerId(owner.into()), Zone(0)))
     }
 
     pub(crate) fn view(&self) -> View {
@@ -367,5 +367,5 @@ fn passes(flow: &Flow, packet: &Packet) -> Verdict {
         return Verdict::Passes { ends: (dst, src), to: Realm::External };
     }
     let Tuple { src, dst, .. } = flow.outwards();
-    Verdict::Passes { ends: (dst, src), to: Realm::Internal(OwnerId(flow.owner.into())) }
+    Verdict::Passes { ends: (dst, src), to: Realm::Internal(OwnerId(flow.owner.into()), Zone(0)) }
 }

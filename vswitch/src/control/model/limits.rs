@@ -1,4 +1,4 @@
-//! What ports may do at most, as the datapath counts it.
+//! Limits of ports, compiled for the datapath.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use vswitch_api::port_settings::limits::{Ceiling, FrameRate, Limits};
 use crate::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use crate::datapath::{PortKind, PortLimits, Rate, Storm, TokenBucket};
 
-/// Makes the buckets that settings ask for. A rate that stays keeps its bucket with what is in it: a
-/// port does not get a new burst since something else of it was changed.
+/// Compiles limits. An unchanged rate keeps its token bucket, so that a change of another setting gives no
+/// new burst.
 pub(super) fn compile(limits: &Limits, kind: PortKind, former: &PortLimits) -> PortLimits {
     let is_container = kind == PortKind::Container;
     let frames =

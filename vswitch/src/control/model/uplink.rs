@@ -168,9 +168,11 @@ impl Model {
         let networks: Vec<_> =
             self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
         let published = networks.iter().flat_map(|network| {
-            self.shown(&network.spec.name).flat_map(|endpoint| {
+            let zone = nat::Zone(network.index.0);
+            let local = &local;
+            self.shown(&network.spec.name).flat_map(move |endpoint| {
                 let publications = endpoint.active_publications();
-                publications.flat_map(|one| published(one, &endpoint.lease, &local))
+                publications.flat_map(move |one| published(one, &endpoint.lease, zone, local))
             })
         });
         Some(nat::Policy {
@@ -186,7 +188,12 @@ impl Model {
 
 /// The rules of a publication. One at all addresses of a family becomes one at each of them, since another
 /// publication may have the other family.
-fn published(one: &Publication, lease: &Lease, local: &[IpAddr]) -> Vec<nat::Published> {
+fn published(
+    one: &Publication,
+    lease: &Lease,
+    zone: nat::Zone,
+    local: &[IpAddr],
+) -> Vec<nat::Published> {
     let Some(host) = one.ports.host() else { return Vec::new() };
     let allow_from = one.allow_from.iter().map(|prefix| {
         let net = prefix.net();
@@ -200,6 +207,7 @@ fn published(one: &Publication, lease: &Lease, local: &[IpAddr]) -> Vec<nat::Pub
         },
         address: None,
         ports: host.first()..=host.last(),
+        zone,
         to_v4: Some(lease.ipv4),
         to_v6: Some(lease.ipv6),
         to_port: one.ports.container().first(),

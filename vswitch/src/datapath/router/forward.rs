@@ -91,8 +91,12 @@ impl<'a> ForwardCtx<'a> {
         let mut views = std::mem::take(&mut self.state.views);
         views.clear();
         let routed = window.iter().filter(|ctx| self.is_routed(ctx));
-        views.extend(routed.map(|ctx| nat::parse::view(&ctx.meta, self.ethernet(ctx))));
-        self.state.nat.prefetch(&views);
+        views.extend(
+            routed.map(|ctx| {
+                (self.realm(ctx).zone(), nat::parse::view(&ctx.meta, self.ethernet(ctx)))
+            }),
+        );
+        self.state.nat.prefetch(views.iter().map(|(zone, view)| (*zone, view)));
         self.state.views = views;
     }
 

@@ -4,11 +4,11 @@
 //! out of the batch at its end, when the heads that came with them are known; what is settled then, or by a
 //! head that came later, is routed as any frame, with the translation that its head got.
 
-use fastpath::PortIndex;
 use nat::fragment::Verdict as Translated;
-use nat::{Kind, OwnerId, Realm, Time, View};
+use nat::{Kind, Realm, Time, View};
 
 use super::forward::ForwardCtx;
+use super::from_container::internal;
 use crate::datapath::batch::{Batch, FrameCtx};
 use crate::datapath::limits::{FRAGMENT_OPERATIONS, NEIGHBOUR_QUEUE_TIMEOUT};
 use crate::datapath::{DropReason, PortKind, Verdict};
@@ -70,15 +70,14 @@ impl ForwardCtx<'_> {
         self.state.released = released;
     }
 
-    /// From where a port's frames come.
-    pub(super) fn realm(&self, port: PortIndex) -> Realm {
-        let is_inside = !self.snapshot.is_uplink(port);
-        if is_inside { Realm::Internal(OwnerId(port.get() as u32)) } else { Realm::External }
+    /// The side of translation that a frame comes from.
+    pub(super) fn realm(&self, ctx: &FrameCtx) -> Realm {
+        if self.snapshot.is_uplink(ctx.port) { Realm::External } else { internal(ctx) }
     }
 
     pub(super) fn queue_tail(&mut self, ctx: FrameCtx) {
         let view = nat::parse::view(&ctx.meta, self.ethernet(&ctx));
-        let from = self.realm(ctx.port);
+        let from = self.realm(&ctx);
         let state = &mut *self.state;
         let released = &mut state.released;
         let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use nat::{NatDrop, OwnerId, Realm, Translation, View};
+use nat::{NatDrop, OwnerId, Realm, Translation, View, Zone};
 use wire::icmp_error::{IcmpError, IcmpSource};
 use wire::meta::L3;
 
@@ -63,7 +63,7 @@ impl<'a> ForwardCtx<'a> {
             let why = (DropReason::UplinkDown, IcmpError::NoRoute);
             return self.reject(ctx, router.icmp_source(), why);
         };
-        let from = Realm::Internal(owner(ctx.port));
+        let from = internal(ctx);
         if !self.is_local(ctx, from, view) {
             return;
         }
@@ -79,7 +79,7 @@ impl<'a> ForwardCtx<'a> {
                 self.state.counters.translated += 1;
                 self.send(ctx, &adj, Some(edit), fit);
             }
-            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), (edit, *owner));
             }
             // No rule gives it an address that is known outside.
@@ -96,13 +96,13 @@ impl<'a> ForwardCtx<'a> {
         if router.uplink.is_none() {
             return;
         }
-        let from = Realm::Internal(owner(ctx.port));
+        let from = internal(ctx);
         if !self.is_local(ctx, from, view) {
             return;
         }
         let Some(translated) = self.translate(ctx, from, view) else { return };
         match &translated {
-            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), (edit, *owner));
             }
             // Nor is it translation's business what else the host and its containers have to say.
@@ -163,9 +163,9 @@ impl<'a> ForwardCtx<'a> {
     }
 }
 
-/// The connections of a port are its own.
-fn owner(port: PortIndex) -> OwnerId {
-    OwnerId(port.get() as u32)
+/// A container's frame: its port owns the connection, its network is the zone.
+pub(super) fn internal(ctx: &FrameCtx) -> Realm {
+    Realm::Internal(OwnerId(ctx.port.get() as u32), Zone(ctx.network.0))
 }
 
 impl Router {

@@ -37,7 +37,7 @@ impl<'a> ForwardCtx<'a> {
             return;
         };
         match &translated {
-            Ok(Translation::Edit { edit, to: Realm::Internal(owner) }) => {
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, uplink.icmp_source(), (edit, *owner));
             }
             Ok(Translation::Edit { to: Realm::External, .. }) => {

@@ -112,7 +112,7 @@ impl ForwardCtx<'_> {
 
     pub(super) fn queue_untracked(&mut self, ctx: FrameCtx) {
         let view = nat::parse::view(&ctx.meta, self.ethernet(&ctx));
-        let from = self.realm(ctx.port);
+        let from = self.realm(&ctx);
         let state = &mut *self.state;
         let Some(tracked) = &mut state.tracked else {
             return self.emit(ctx, Verdict::Drop(DropReason::FragmentTableFull));

@@ -7,7 +7,7 @@ use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
-use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, View};
+use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, View, Zone};
 
 use super::handoff::{Assignment, HandoffOut};
 use super::icmp_limit::IcmpLimit;
@@ -60,7 +60,7 @@ pub struct RouterState {
     /// There are fragments in the batch that are to wait.
     pub(super) has_tails: bool,
     /// Views of packets whose connections are asked for.
-    pub(super) views: Vec<View>,
+    pub(super) views: Vec<(Zone, View)>,
     /// A packet while it is cut.
     pub(super) scratch: Vec<u8>,
     /// Frames that the stages behind are to have, too: answers, fragments, frames that have waited.

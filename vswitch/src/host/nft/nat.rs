@@ -18,7 +18,7 @@ use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg
 use vswitch_sys::{Chain, ChainType, Hook};
 
 use super::build::{ChainHook, Which, Writer, address_in, device_is, l4proto_is, port_in, text};
-use super::rules::{Forward, Rules};
+use super::rules::{Forward, Rules, protocol_number};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
 /// Where NAT of destinations and of sources stands (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
@@ -91,7 +91,7 @@ fn translate(
         Some(address) if !address.is_unspecified() => address_in(Which::Destination, host(address)),
         _ => is_local(Fib::Destination).into(),
     };
-    let protocol = l4proto_is(forward.published.protocol.number());
+    let protocol = l4proto_is(protocol_number(forward.published.protocol));
     let octets = match to {
         IpAddr::V4(to) => to.octets().to_vec(),
         IpAddr::V6(to) => to.octets().to_vec(),

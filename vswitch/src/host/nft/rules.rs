@@ -1,39 +1,19 @@
 //! What the tables are to be.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
+pub(crate) use vswitch_api::publish::Protocol;
 use wire::MacAddr;
 
-/// A transport protocol with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Protocol {
-    Tcp,
-    Udp,
-    Sctp,
-}
-
-impl Protocol {
-    /// Its number in an IP header.
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-            Self::Sctp => 132,
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-        })
+/// The number of a transport in an IP header.
+pub(super) fn protocol_number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => 6,
+        Protocol::Udp => 17,
+        Protocol::Sctp => 132,
     }
 }
 
@@ -116,7 +96,7 @@ impl IngressRedirect {
                 Some(address) if address.is_ipv6() != v6 => continue,
                 address => address.filter(|address| !address.is_unspecified()),
             };
-            let key = (address, published.protocol.number());
+            let key = (address, protocol_number(published.protocol));
             by_key.entry(key).or_default().push((*published.ports.start(), *published.ports.end()));
         }
         let mut all = Vec::new();

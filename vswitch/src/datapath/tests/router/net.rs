@@ -91,6 +91,7 @@ fn published(transport: Transport, port: u16, to: u16, to_port: u16) -> Publishe
         transport,
         address: None,
         ports: port..=port,
+        zone: nat::Zone(0),
         to_v4: Some(v4),
         to_v6: Some(v6),
         to_port,

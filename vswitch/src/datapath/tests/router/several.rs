@@ -204,6 +204,7 @@ fn publish_client(net: &mut TestNet) {
             transport: Transport::Udp,
             address: None,
             ports: 8000..=8000,
+            zone: nat::Zone(0),
             to_v4: Some("10.99.0.2".parse().expect("an address")),
             to_v6: None,
             to_port: 5000,
