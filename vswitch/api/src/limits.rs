@@ -1,24 +1,42 @@
-//! Every limit of the switch, by name.
+//! The limits of the switch that a user can act on.
 
 use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+words! {
+    /// Part of the switch that a limit bounds.
+    Component {
+        /// Ports, and the traffic of each.
+        Port = "port",
+        /// The threads that move frames.
+        Worker = "worker",
+        /// MAC addresses and multicast listeners.
+        Fdb = "fdb",
+        /// Connections, fragments and ICMP errors.
+        Nat = "nat",
+        /// Routes, neighbours and publications.
+        Uplink = "uplink",
+        /// The control API and the metrics.
+        Api = "api",
+    }
+}
 
 /// A row of `vswitch status --limits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limit {
-    /// Name of the limit, as in the source.
+    /// Name of the limit, in kebab case; stable.
     pub name: String,
-    /// Which part of the switch it bounds: `wire`, `fastpath`, `datapath`, `dataplane`, `control` or
-    /// `server`.
-    pub component: String,
-    /// How many, in `unit`.
+    /// Part of the switch that it bounds.
+    pub component: Component,
+    /// Number in `unit`.
     pub value: u64,
-    /// What is counted; `ms` for times.
+    /// Unit of the value: `s` and `ms` for times, `frames`, `bytes`, `frames/s` and such.
     pub unit: String,
-    /// What happens beyond it.
+    /// Effect when the limit is exceeded.
     pub on_exceed: String,
-    /// How often it was hit since the switch started; absent where it bounds a pace or a size and
-    /// nothing is refused, dropped or put off.
+    /// Hits since the switch started; absent where nothing is refused, dropped or put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hits: Option<u64>,
 }
