@@ -82,14 +82,12 @@ fuzz: ## every fuzz target for a minute (FUZZ_SECONDS=60)
 	@scripts/deps.sh build fuzz
 	scripts/fuzz.sh
 
-<<<<<<< HEAD
 api: ## write the schemas of docs/openapi.json anew, from the types
 	UPDATE_OPENAPI=1 cargo test $(LOCKED) --quiet -p vswitch-api --lib openapi
-=======
+
 asan: ## the tests of the crates with unsafe code, under AddressSanitizer; needs root (or sudo)
 	@scripts/deps.sh build test
 	scripts/asan.sh $(LOCKED)
->>>>>>> main
 
 doc: ## build the API documentation
 	cargo doc $(LOCKED) --workspace --no-deps
