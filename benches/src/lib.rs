@@ -136,7 +136,7 @@ impl Pipeline {
     /// Frames that were flooded since the start, in further copies.
     #[must_use]
     pub fn flood_copies(&self) -> u64 {
-        self.stats.flood_copies
+        self.stats.counters.flood_copies
     }
 }
 

@@ -121,7 +121,7 @@ impl Nat {
         set_dnat(&mut flow, target.external);
         flow.ports[1] = PortPair::new(target.server.port, client.port);
         let created = self.insert(flow, [Some(client), Some(target.external)]);
-        self.counters.hairpins += u64::from(created.is_ok());
+        self.counters.connections_hairpinned += u64::from(created.is_ok());
         created
     }
 
@@ -241,7 +241,7 @@ impl Nat {
         if is_in_filter {
             self.filter.add(self.filter_key_of(number));
         }
-        self.counters.created += 1;
+        self.counters.connections_created += 1;
         Ok(Translation::Edit { edit, to })
     }
 
