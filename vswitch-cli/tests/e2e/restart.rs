@@ -23,11 +23,11 @@ fn attachments_come_back(args: &[&str], restart: impl FnOnce(&mut Host)) {
         let (before, after) =
             (&container.detail().port, host.inspect(&container.detail().port.name).port);
         assert_eq!((&after.mac, &after.ifname), (&before.mac, &before.ifname));
-        assert_eq!((after.ipv4, after.ipv6), (before.ipv4, before.ipv6));
+        assert_eq!((&after.ipv4, &after.ipv6), (&before.ipv4, &before.ipv6));
     }
     a.ping_soon(b.v4(), SOON);
     a.ping(b.v6());
-    b.ping(b.detail().gateway.into());
+    b.ping(b.gateway());
     host.netns().ping(a.v6());
     // What is new gets an address that nobody has.
     let c = host.container("c");
@@ -69,6 +69,21 @@ fn kill_and_up_with_two_workers() {
     });
 }
 
+/// Names as Docker has them: ids of 64 characters, cases, dots and underscores.
+#[test]
+fn names_of_runtimes_come_back() {
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let mut host = Host::with_switch();
+    let (a, b) = (host.container(ID), host.container("My_App.v1"));
+    host.kill();
+    host.up(&[]);
+    assert_eq!(host.inspect(ID).port.ipv4, a.detail().port.ipv4);
+    assert_eq!(host.inspect("My_App.v1").port.name, "My_App.v1");
+    host.fails(&["inspect", "my_app.v1"], &[1], "my_app.v1");
+    a.ping_soon(b.v4(), SOON);
+    host.ok(&["detach", "My_App.v1"]);
+}
+
 #[test]
 fn an_attachment_by_pid_comes_back() {
     let mut host = Host::with_switch();
@@ -77,7 +92,7 @@ fn an_attachment_by_pid_comes_back() {
     host.ok(&["attach", "--netns", &process.pid().to_string(), "--name", "p"]);
     host.kill();
     host.up(&[]);
-    netns.ping_soon(host.inspect("p").gateway.into(), SOON);
+    netns.ping_soon(host.inspect("p").gateways[0], SOON);
 }
 
 #[test]
@@ -89,7 +104,7 @@ fn what_died_meanwhile_is_not_brought_back() {
     host.up(&[]);
     wait_for("b is forgotten", SOON, || host.ls().len() == 1);
     assert_eq!(host.ls()[0].name, "a");
-    a.ping_soon(a.detail().gateway.into(), SOON);
+    a.ping_soon(a.gateway(), SOON);
     let b = host.container_with("b", &["--ip", "10.99.0.33"]);
     a.ping(b.v4());
 }
@@ -108,11 +123,11 @@ fn what_was_detached_stays_detached() {
 #[test]
 fn the_ipv6_subnet_is_kept() {
     let mut host = Host::with_switch();
-    let before = host.json(&["network", "inspect", "br0"])["subnet6"].clone();
+    let before = host.json(&["network", "inspect", "br0"])["subnets"][1].clone();
     assert!(before.as_str().is_some_and(|net| net.starts_with("fd")), "a random ULA: {before}");
     host.down();
     host.up(&[]);
-    assert_eq!(host.json(&["network", "inspect", "br0"])["subnet6"], before);
+    assert_eq!(host.json(&["network", "inspect", "br0"])["subnets"][1], before);
 }
 
 /// Sends each line of its input over one TCP connection and writes the echo into a file.

@@ -12,6 +12,7 @@ use super::model::{AttachSpec, EndpointKey, Lease};
 use super::port::PortChange;
 use super::task::task;
 use super::{Control, limits, plan, port, unicast_mac};
+use crate::host::{HostError, NetnsError, netns};
 
 impl Control {
     /// Attaches a namespace. The answer comes when frames pass.
@@ -28,7 +29,7 @@ impl Control {
         inner.model().check_publications(&network, &request.publish)?;
         let aliases = request.aliases.iter().map(|alias| alias.parse());
         let spec = AttachSpec {
-            mac: request.mac.as_deref().map(unicast_mac).transpose()?,
+            mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
             ipv6: request.ipv6,
             settings: PortSettings::default().changed(&request.settings),
@@ -39,18 +40,19 @@ impl Control {
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
         let ifname = ifname.map_err(ControlError::Ifname)?;
+        let described = netns::describe(&request.netns);
         let mut change = PortChange::attach(Arc::clone(inner), spec, ifname, request.netns);
         let plan = change.plan();
         plan::execute(&mut change, &plan).await.map_err(|error| self.as_ports_max(error))?;
         let lease = change.lease()?.clone();
         if !inner.model().activate(&lease.key()) {
             self.detach_lost_port(lease.slot).await;
-            return Err(ControlError::UnknownPort(lease.name.to_string()));
+            return Err(HostError::Netns(NetnsError::Gone(described)).into());
         }
         self.announce(&lease).await;
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
-        self.port(lease.name.as_str()).await
+        self.attachment(&lease.key()).await
     }
 
     /// Names the limit of ports if an attach failed for open files, since each port has some.
