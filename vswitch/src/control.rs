@@ -12,7 +12,7 @@
 //! | [`views`], [`conntrack`] | show the state as types of the API |
 //!
 //! Each change runs in a task of its own, so that a client that hangs up leaves no half of a change.
-//! Changes of different endpoints overlap: they share only the model, whose lock is held for moments.
+//! Changes of different endpoints overlap: they share only the model, locked for moments.
 //! A change is acknowledged when it works *and* is on the disk.
 
 mod cleanup;

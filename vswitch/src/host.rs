@@ -31,6 +31,7 @@ mod proxy;
 pub(crate) mod reserve;
 pub(crate) mod routes;
 mod sysctl;
+mod task;
 #[cfg(test)]
 mod tests;
 pub(crate) mod uplink;

@@ -310,6 +310,7 @@ fn rows() -> Vec<Row> {
             PROXY_CLIENT_DATAGRAMS, "datagrams", "further ones of a client to [::1] are dropped", Never;
             PROXY_CLIENT_IDLE, "", "a client of [::1] is forgotten", Never;
             PROXY_CONNECT_MAX, "", "a connection to [::1] is closed", Never;
+            PROXY_ERROR_PAUSE, "", "the proxy of [::1] accepts again after a pause", Never;
         }
         "server" {
             CONNECTIONS_MAX, "connections", "further ones wait", Refusals;

@@ -31,7 +31,7 @@ pub enum CleanupError {
     Socket {
         /// Its path.
         path: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }

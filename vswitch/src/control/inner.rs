@@ -24,8 +24,8 @@ use crate::limits::Refusals;
 #[cfg(test)]
 mod tests;
 
-/// The parts of control. The model's lock is held for moments only, never across an await; the
-/// writer's lock is held while a document is written, so that documents reach the disk in order.
+/// The parts of control. Tasks lock the model for moments only, never across an await. A write locks the
+/// writer, so that documents reach the disk in order.
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) dataplane: Dataplane,

@@ -114,7 +114,7 @@ impl Control {
         self.0.shutdown.notify_one();
     }
 
-    /// Waits until somebody asks for the end.
+    /// Waits for such a request.
     pub(crate) async fn shutdown_requested(&self) {
         self.0.shutdown.notified().await;
     }

@@ -53,7 +53,7 @@ pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
 #[derive(Debug)]
 pub(crate) struct Model {
     networks: BTreeMap<NetworkName, Network>,
-    /// Shared by all networks that have a way out.
+    /// Shared by all networks that are not internal.
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
     slots: Slots,

@@ -59,3 +59,6 @@ pub(crate) const PROXY_CLIENT_DATAGRAMS: usize = 16;
 
 /// How long a client of UDP to [::1] is remembered after the last datagram.
 pub(crate) const PROXY_CLIENT_IDLE: Duration = Duration::from_secs(120);
+
+/// Pause of the proxy of [::1] after its socket reports an error.
+pub(crate) const PROXY_ERROR_PAUSE: Duration = Duration::from_millis(100);

@@ -40,26 +40,26 @@ mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::task::JoinHandle;
-
-pub(crate) use kernel::NftError;
 use kernel::Tables;
+pub(crate) use kernel::{NftError, TablesParts};
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
 pub(crate) use rules::{Forward, IngressRedirect, Nat, Protocol, Published, Rules};
 
 use super::limits::TABLES_CHECK_INTERVAL;
+use super::task::Task;
 
-/// The tables of a switch, and the task that sees to it that they stay.
+/// The tables of a switch, and the task that puts them back when somebody deletes them.
 #[derive(Debug)]
 pub(crate) struct Firewall {
-    tables: Arc<Mutex<Tables>>,
-    watch: JoinHandle<()>,
+    /// `None` once they are given up.
+    tables: Arc<Mutex<Option<Tables>>>,
+    _watch: Task,
 }
 
 impl Firewall {
-    /// Loads the tables for the first time. Those that a crash left behind are adopted.
+    /// Loads the tables for the first time, in place of those of a crash.
     ///
     /// # Errors
     /// The kernel refuses: nothing is changed then.
@@ -69,9 +69,28 @@ impl Firewall {
             tables.load(rules)?;
             Ok(tables)
         });
-        let tables = Arc::new(Mutex::new(tables.await?));
-        let watch = tokio::spawn(watch(Arc::clone(&tables)));
-        Ok(Self { tables, watch })
+        Ok(Self::with(tables.await?))
+    }
+
+    fn with(tables: Tables) -> Self {
+        let tables = Arc::new(Mutex::new(Some(tables)));
+        let _watch = Task::spawn(watch(Arc::clone(&tables)));
+        Self { tables, _watch }
+    }
+
+    /// Gives up the tables without deleting them.
+    ///
+    /// # Errors
+    /// No descriptor is left: the tables are deleted.
+    pub(crate) fn into_parts(self) -> Result<TablesParts, NftError> {
+        let tables = lock(&self.tables).take();
+        let gone = || NftError::Socket(std::io::ErrorKind::NotFound.into());
+        tables.ok_or_else(gone)?.into_parts()
+    }
+
+    /// Takes over tables that are loaded.
+    pub(crate) fn from_parts(parts: TablesParts) -> Self {
+        Self::with(Tables::from_parts(parts))
     }
 
     /// Replaces the tables, atomically and under traffic.
@@ -80,20 +99,20 @@ impl Firewall {
     /// The kernel refuses: then the former rules stand.
     pub(crate) async fn load(&self, rules: Rules) -> Result<(), NftError> {
         let tables = Arc::clone(&self.tables);
-        blocking(move || lock(&tables).load(rules)).await
+        blocking(move || lock(&tables).as_mut().map_or(Ok(()), |tables| tables.load(rules))).await
     }
 
-    /// How often the tables had been lost and were put back.
+    /// How often deleted tables were put back.
     #[cfg(test)]
     pub(crate) fn restored(&self) -> u64 {
-        lock(&self.tables).restored()
+        lock(&self.tables).as_ref().map_or(0, Tables::restored)
     }
 }
 
 impl Drop for Firewall {
     fn drop(&mut self) {
-        self.watch.abort();
-        lock(&self.tables).remove();
+        // Here, since the watch may have a reference for a moment.
+        drop(lock(&self.tables).take());
     }
 }
 
@@ -114,25 +133,27 @@ pub(crate) fn remove_stale_tables(bridge: &str) -> Result<(), NftError> {
     Tables::open(bridge)?.remove_orphans()
 }
 
-fn lock(tables: &Mutex<Tables>) -> std::sync::MutexGuard<'_, Tables> {
+fn lock(tables: &Mutex<Option<Tables>>) -> std::sync::MutexGuard<'_, Option<Tables>> {
     tables.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn blocking<T: Send + 'static>(
-    what: impl FnOnce() -> Result<T, NftError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, NftError> + Send + 'static,
 ) -> Result<T, NftError> {
-    match tokio::task::spawn_blocking(what).await {
+    match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(NftError::Thread(std::io::Error::other(error))),
     }
 }
 
-async fn watch(tables: Arc<Mutex<Tables>>) {
+async fn watch(tables: Arc<Mutex<Option<Tables>>>) {
     loop {
         tokio::time::sleep(TABLES_CHECK_INTERVAL).await;
         let tables = Arc::clone(&tables);
-        if let Err(error) = blocking(move || lock(&tables).check()).await {
-            tracing::warn!(%error, "cannot see whether our nftables rules are still there");
+        if let Err(error) =
+            blocking(move || lock(&tables).as_mut().map_or(Ok(()), Tables::check)).await
+        {
+            tracing::warn!(%error, "cannot check the nftables rules of the switch");
         }
     }
 }

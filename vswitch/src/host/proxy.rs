@@ -17,9 +17,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::task::JoinHandle;
 
 use super::nft::Protocol;
+use super::task::Task;
 
 /// A socket to be served: one that listens, or for UDP is bound.
 #[derive(Debug)]
@@ -42,28 +42,21 @@ impl ProxySocket {
     }
 }
 
-/// Carries what comes to one port.
+/// Relays one port; dropping it closes all its connections.
 #[derive(Debug)]
-pub(super) struct Proxy(JoinHandle<()>);
+pub(super) struct Proxy(Task);
 
 impl Proxy {
-    /// Begins to carry, to that address.
+    /// Starts to relay to that address.
     pub(super) fn start(served: ProxySocket, to: SocketAddr) -> Self {
         Self(match served {
-            ProxySocket::Tcp(listener) => tokio::spawn(tcp::relay_all(listener, to)),
-            ProxySocket::Udp(socket) => tokio::spawn(udp::relay_all(socket, to)),
+            ProxySocket::Tcp(listener) => Task::spawn(tcp::relay_all(listener, to)),
+            ProxySocket::Udp(socket) => Task::spawn(udp::relay_all(socket, to)),
         })
     }
 
-    /// Ends, and waits until its sockets are closed.
-    pub(super) async fn end(mut self) {
-        self.0.abort();
-        let _ = (&mut self.0).await;
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.0.abort();
+    /// Ends it and waits until its sockets are closed.
+    pub(super) async fn end(self) {
+        let _ = self.0.end().await;
     }
 }

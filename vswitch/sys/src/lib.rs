@@ -1,4 +1,4 @@
-//! What nftables rules of the switch need and the crate `nftnl` lacks, with a safe interface.
+//! The parts of nftables that the crate `nftnl` lacks, with a safe interface.
 //!
 //! `nftnl` 0.9 fixes its expressions to register 1 and has no `fwd`, `dup`, `fib`, `exthdr`, concatenated keys,
 //! interval elements or table flags. libnftnl has them: an expression is a name with attributes
@@ -6,7 +6,7 @@
 //! unsafe lines are the calls that set these attributes; what may go into them is fixed by the
 //! constructors, so no caller can hand libnftnl a length or a type that it does not expect.
 //!
-//! Messages go into an `nftnl::Batch`, and by a socket of `mnl` ([`socket`]) to the kernel; questions and answers
+//! Messages go into an `nftnl::Batch`, and by a netlink socket ([`socket`]) to the kernel. Queries and answers
 //! are plain bytes ([`query`]).
 
 pub mod expr;
@@ -18,7 +18,6 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-pub use mnl::NlMessages;
 pub use nftnl::{
     Batch, Chain, ChainType, Hook, MsgType, Policy, ProtoFamily, Rule, Table, nft_nlmsg_maxsize,
 };

@@ -1,4 +1,4 @@
-//! Questions about nftables, and what answers mean: `linux/netlink.h`, `linux/netfilter/nf_tables.h`.
+//! Queries to nftables and their answers: `linux/netlink.h`, `linux/netfilter/nf_tables.h`.
 
 use nftnl::ProtoFamily;
 
@@ -81,7 +81,17 @@ fn question(kind: u16, family: ProtoFamily, flags: u16, seq: u32) -> Vec<u8> {
     message
 }
 
-/// What a message says; `None` if it is cut off.
+/// The messages of a datagram, without what is cut off.
+pub fn messages(mut datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let len = u32::from_ne_bytes(datagram.get(..4)?.try_into().ok()?) as usize;
+        let message = datagram.get(..len).filter(|_| len >= HEADER)?;
+        datagram = datagram.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    })
+}
+
+/// Reads a message; `None` if it is cut off.
 #[must_use]
 pub fn read(message: &[u8]) -> Option<Answer> {
     let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);

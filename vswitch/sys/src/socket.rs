@@ -1,42 +1,55 @@
-//! A netlink socket of `mnl` whose descriptor can be borrowed, and which may move between threads.
+//! A netlink socket of nftables.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, send, socket_with};
 
 /// A connection to nftables in the network namespace of the thread that opened it.
-pub struct Socket(mnl::Socket);
-
-// SAFETY: a `mnl_socket` is a descriptor and an address on the heap, without ties to a thread; whoever has the
-// `Socket` is the only one to use it, since `mnl::Socket` cannot be cloned.
-unsafe impl Send for Socket {}
+///
+/// Tables with the flag `owner` belong to the socket, by whichever descriptor it is open.
+#[derive(Debug)]
+pub struct Socket(OwnedFd);
 
 impl Socket {
-    /// Opens it.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel refuses.
     pub fn open() -> io::Result<Self> {
-        Ok(Self(mnl::Socket::new(mnl::Bus::Netfilter)?))
+        let flags = SocketFlags::CLOEXEC;
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(NETFILTER))?;
+        // Port 0: the kernel chooses one.
+        bind(&fd, &SocketAddrNetlink::new(0, 0))?;
+        Ok(Self(fd))
     }
 
-    /// Sends one piece.
+    /// Sends messages as one datagram.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel refuses, or takes only a part.
     pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        self.0.send_all([bytes])
+        let sent = send(&self.0, bytes, SendFlags::empty())?;
+        if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    /// A connection that was opened before.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.0
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor stays open as long as `self`, which is borrowed.
-        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
-    }
-}
-
-impl std::fmt::Debug for Socket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Socket({})", self.0.as_raw_fd())
+        self.0.as_fd()
     }
 }

@@ -12,7 +12,7 @@ use wire::MacAddr;
 use super::{Endpoint, EndpointKey, Lease, Model, Network, Owner};
 use crate::config::Multicast;
 use crate::datapath::{
-    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac, UplinkConf,
+    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
 };
 
 /// A compiled part of the snapshot, which may be older than its source.
@@ -55,12 +55,11 @@ impl Model {
     pub(crate) fn snapshot(&mut self) -> Snapshot {
         let uplink = self.uplink_conf();
         let stale = self.networks().filter(|network| network.compiled.fresh().is_none());
-        let compiled = stale.map(|network| {
-            (network.spec.name.clone(), self.compile_network(network, uplink.as_ref()))
-        });
+        let compiled = stale
+            .map(|network| (network.spec.name.clone(), Arc::new(self.compile_network(network))));
         for (name, conf) in compiled.collect::<Vec<_>>() {
             if let Some(network) = self.networks.get_mut(&name) {
-                network.compiled.store(Arc::new(conf));
+                network.compiled.store(conf);
             }
         }
         let end = self.networks().map(|network| network.index.0 + 1).max().unwrap_or(0);
@@ -69,7 +68,8 @@ impl Model {
         let mut limits = Vec::new();
         for network in self.networks() {
             if let Some(conf) = network.compiled.fresh() {
-                networks[usize::from(network.index.0)] = (*conf).clone();
+                let router = self.router(network, uplink.as_ref());
+                networks[usize::from(network.index.0)] = NetworkConf { router, ..(*conf).clone() };
             }
             let spec = &network.spec;
             let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
@@ -86,7 +86,8 @@ impl Model {
         Snapshot::compile(networks, ports).with_limits(limits)
     }
 
-    fn compile_network(&self, network: &Network, uplink: Option<&Arc<UplinkConf>>) -> NetworkConf {
+    /// A network without its router, which changes with the uplinks.
+    fn compile_network(&self, network: &Network) -> NetworkConf {
         let spec = &network.spec;
         let statics = network.statics().filter_map(|(&(mac, vlan), owner)| {
             let port = match owner {
@@ -110,7 +111,7 @@ impl Model {
             ageing: spec.ageing,
             fdb_entries_max: spec.fdb_entries_max,
             statics: statics.collect(),
-            router: self.router(network, uplink),
+            router: None,
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             neighbours: std::iter::once(host).chain(guarded).collect(),

@@ -8,11 +8,11 @@
 //!
 //! *Reserved*: name, addresses, MAC address and slot are set aside. *Bound*: it has an interface, in its
 //! namespace or, where the runtime configures the namespace, under the TAP's own name. *Active*: frames
-//! pass, and users see it. *Detaching*: one plan removes it; nobody else may touch it.
+//! pass, and users see it. *Detaching*: one plan removes it, and refuses all others.
 //!
 //! Two marks follow the steps of a plan: `in_snapshot`, the datapath knows it; `persisted`, the document
 //! has it. There are no timeouts: a plan that fails undoes its steps, down to [`Model::remove`]. The
-//! plans of `control::port` call these methods, and nobody else.
+//! plans of `control::port` alone call these methods.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -226,6 +226,9 @@ impl Model {
         }
         self.release_addresses(&endpoint.lease, endpoint.was_in_snapshot.then_some(now));
         self.invalidate_network(&key.network);
+        if !endpoint.publications.is_empty() {
+            self.invalidate_uplinks(true);
+        }
     }
 
     fn release_addresses(&mut self, lease: &Lease, used: Option<Duration>) {

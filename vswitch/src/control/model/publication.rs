@@ -16,7 +16,7 @@ use crate::control::limits::{ALLOW_FROM_MAX, PORT_ALLOC_TRIES_MAX, PUBLICATIONS_
 const AUTO_PORTS: RangeInclusive<u16> = 32_768..=60_999;
 
 impl Model {
-    /// Refuses publications that a network cannot have, whoever asks.
+    /// Refuses publications that a network cannot have.
     pub(crate) fn check_publications(
         &self,
         network: &NetworkName,

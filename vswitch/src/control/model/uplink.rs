@@ -67,13 +67,12 @@ impl Model {
         self.uplinks.iter().filter(move |uplink| !is_none && uplink.tap.is_some() == is_own)
     }
 
-    /// Notes a change of the uplinks, or of what is published by them.
+    /// Notes a change of the uplinks, or of the ports that are published on them.
     pub(super) fn invalidate_uplinks(&mut self, is_policy_stale: bool) {
         if is_policy_stale {
             self.policy.invalidate();
         }
         self.uplink_conf.invalidate();
-        self.networks.values_mut().for_each(|network| network.compiled.invalidate());
     }
 
     /// The ports of the uplinks.

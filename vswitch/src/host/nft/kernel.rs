@@ -2,13 +2,14 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{RecvFlags, recv};
 use vswitch_sys::query::{self, Answer};
 use vswitch_sys::socket::Socket;
 use vswitch_sys::table::{Flagged, Flags};
-use vswitch_sys::{Batch, MsgType, NlMessages, ProtoFamily, Table};
+use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
 
 use super::build::{Writer, text};
 use super::rules::Rules;
@@ -66,13 +67,31 @@ pub(super) struct Listed {
     pub(super) is_owned: bool,
 }
 
+/// The tables in the kernel.
 #[derive(Debug)]
 struct Loaded {
     rules: Rules,
-    /// How many rules there are in each of [`FAMILIES`].
+    /// Rules in each of [`FAMILIES`].
     counts: [usize; 3],
-    /// At which generation all of them were seen to be there.
+    /// Generation at which all rules were there.
     generation: Option<u32>,
+}
+
+/// Loaded tables without a process that looks after them; see [`Tables::into_parts`].
+#[derive(Debug)]
+pub(crate) struct TablesParts {
+    /// The socket that owns the tables.
+    socket: OwnedFd,
+    flags: Option<Flags>,
+    rules: Rules,
+    counts: [usize; 3],
+}
+
+impl TablesParts {
+    /// The rules that are loaded.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
 }
 
 /// A start that was given up, or a load that came after the end, leaves nothing either.
@@ -95,8 +114,27 @@ impl Tables {
         if let Err(error) = sockopt::set_socket_send_buffer_size_force(&socket, NFT_BUFFER) {
             tracing::debug!(%error, "the nftables socket takes small batches only");
         }
-        let name = text(&format!("{PREFIX}{bridge}"));
-        Ok(Self { socket, name, flags: None, loaded: None, restored: 0 })
+        Ok(Self { socket, name: table_name(bridge), flags: None, loaded: None, restored: 0 })
+    }
+
+    /// Gives up the tables without deleting them.
+    ///
+    /// # Errors
+    /// Nothing is loaded, or no descriptor is left: then they are deleted.
+    pub(super) fn into_parts(mut self) -> Result<TablesParts, NftError> {
+        // The same socket by a descriptor of its own, since a type with `Drop` cannot be taken apart.
+        let socket = self.socket.as_fd().try_clone_to_owned().map_err(NftError::Socket)?;
+        let gone = || NftError::Socket(io::ErrorKind::NotFound.into());
+        let Loaded { rules, counts, .. } = self.loaded.take().ok_or_else(gone)?;
+        Ok(TablesParts { socket, flags: self.flags, rules, counts })
+    }
+
+    /// Takes over tables that are loaded.
+    pub(super) fn from_parts(parts: TablesParts) -> Self {
+        let TablesParts { socket, flags, rules, counts } = parts;
+        let name = table_name(&rules.bridge);
+        let loaded = Some(Loaded { rules, counts, generation: None });
+        Self { socket: socket.into(), name, flags, loaded, restored: 0 }
     }
 
     /// For tests: as on a kernel that lacks flags.
@@ -270,13 +308,13 @@ impl Tables {
     fn receive(&self, mut each: impl FnMut(Answer)) -> io::Result<()> {
         let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
         let (len, _) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
-        for message in NlMessages::new(&buffer[..len]) {
-            if let Some(answer) = query::read(message?) {
-                each(answer);
-            }
-        }
+        query::messages(&buffer[..len]).filter_map(query::read).for_each(&mut each);
         Ok(())
     }
+}
+
+fn table_name(bridge: &str) -> CString {
+    text(&format!("{PREFIX}{bridge}"))
 }
 
 /// Adds and deletes a table: then it is not there, whether it was or not.

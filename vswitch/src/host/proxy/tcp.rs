@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::host::limits::{PROXY_CONNECT_MAX, PROXY_CONNECTIONS_MAX};
+use crate::host::limits::{PROXY_CONNECT_MAX, PROXY_CONNECTIONS_MAX, PROXY_ERROR_PAUSE};
 
 /// Carries connections to one port for as long as it is polled; those from elsewhere are closed.
 pub(super) async fn relay_all(listener: TcpListener, to: SocketAddr) {
@@ -27,7 +27,7 @@ pub(super) async fn relay_all(listener: TcpListener, to: SocketAddr) {
             Ok((_, from)) => tracing::debug!(%from, "closed: not from this host"),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection to [::1]");
-                tokio::time::sleep(crate::server::limits::ACCEPT_PAUSE).await;
+                tokio::time::sleep(PROXY_ERROR_PAUSE).await;
             }
         }
     }

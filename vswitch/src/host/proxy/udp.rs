@@ -16,7 +16,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::host::limits::{PROXY_CLIENT_DATAGRAMS, PROXY_CLIENT_IDLE, PROXY_CONNECTIONS_MAX};
+use crate::host::limits::{
+    PROXY_CLIENT_DATAGRAMS, PROXY_CLIENT_IDLE, PROXY_CONNECTIONS_MAX, PROXY_ERROR_PAUSE,
+};
 
 /// The longest datagram.
 const DATAGRAM_MAX: usize = 65_535;
@@ -42,7 +44,7 @@ pub(super) async fn relay_all(socket: UdpSocket, to: SocketAddr) {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "while waiting for datagrams to [::1]");
-                    tokio::time::sleep(crate::server::limits::ACCEPT_PAUSE).await;
+                    tokio::time::sleep(PROXY_ERROR_PAUSE).await;
                     continue;
                 }
             },

@@ -102,9 +102,13 @@ struct SavedRanges {
     added: PortSet,
 }
 
-/// Our part of the setting; dropping it takes it out again.
+/// Our ports in the setting; dropping it takes them out again.
 #[derive(Debug)]
-pub(crate) struct ReservedPorts {
+pub(crate) struct ReservedPorts(Option<ReservedPortsParts>);
+
+/// Our ports in the setting, without the undoing; see [`ReservedPorts::into_parts`].
+#[derive(Debug)]
+pub(crate) struct ReservedPortsParts {
     saved: PathBuf,
     added: PortSet,
 }
@@ -113,34 +117,47 @@ impl ReservedPorts {
     /// Reserves `ports`, after a left-over of a crash was undone.
     pub(crate) fn reserve(state_dir: &Path, ports: &PortSet) -> Result<Self, ReserveError> {
         restore_after_crash(state_dir)?;
-        let mut reserved = Self { saved: state_dir.join(SAVED_FILE), added: PortSet::default() };
+        let saved = state_dir.join(SAVED_FILE);
+        let mut reserved = Self(Some(ReservedPortsParts { saved, added: PortSet::default() }));
         reserved.change(ports)?;
         Ok(reserved)
     }
 
+    /// Gives up the ports without taking them out of the setting.
+    pub(crate) fn into_parts(mut self) -> Option<ReservedPortsParts> {
+        self.0.take()
+    }
+
+    /// Takes over ports that are in the setting.
+    pub(crate) fn from_parts(parts: Option<ReservedPortsParts>) -> Self {
+        Self(parts)
+    }
+
     /// Reserves these instead.
     pub(crate) fn change(&mut self, ports: &PortSet) -> Result<(), ReserveError> {
+        let Some(ours) = &mut self.0 else { return Ok(()) };
         let now = read()?;
-        let others = now.without(&self.added);
+        let others = now.without(&ours.added);
         let added = ports.without(&others);
-        if added == self.added {
+        if added == ours.added {
             return Ok(());
         }
-        // What both say is undone after a crash in between.
-        write_saved(&self.saved, &added.union(&self.added))?;
+        // Both sets: a crash in between undoes either.
+        write_saved(&ours.saved, &added.union(&ours.added))?;
         write(&others.union(&added))?;
-        write_saved(&self.saved, &added)?;
-        self.added = added;
+        write_saved(&ours.saved, &added)?;
+        ours.added = added;
         Ok(())
     }
 }
 
 impl Drop for ReservedPorts {
     fn drop(&mut self) {
-        let undone = read().and_then(|now| write(&now.without(&self.added)));
-        let forgotten = undone.and_then(|()| remove_saved(&self.saved));
+        let Some(ours) = self.0.take() else { return };
+        let undone = read().and_then(|now| write(&now.without(&ours.added)));
+        let forgotten = undone.and_then(|()| remove_saved(&ours.saved));
         if let Err(error) = forgotten {
-            tracing::warn!(%error, ports = %self.added, "these ports stay reserved");
+            tracing::warn!(%error, ports = %ours.added, "these ports stay reserved");
         }
     }
 }

@@ -16,7 +16,7 @@ const PREFIX: &str = "vswitch/snat/";
 
 const LIST: &str = "/proc/thread-self/net/unix";
 
-/// A range that is ours until this is dropped.
+/// The lock of a range: it lasts as long as the socket is open, by whichever descriptor.
 #[derive(Debug)]
 pub(crate) struct SnatRangeLock(#[expect(dead_code, reason = "held open")] UnixDatagram);
 

@@ -1,7 +1,7 @@
 //! `net.ipv4.ip_forward`, which `--uplink kernel` needs: switched on if it was off, and off again in the end.
 //!
-//! That it was off is kept in the state directory meanwhile, with the boot that it belongs to. IPv6 forwarding is
-//! left as it is: switching it on makes the host ignore its router's advertisements.
+//! A marker file in the state directory says meanwhile that it was off, and in which boot. IPv6 forwarding
+//! stays unchanged: with it on, the host ignores its router's advertisements.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,13 @@ const MARKER_FILE: &str = "ip-forward-was-off";
 /// Forwarding is on as long as this lives.
 #[derive(Debug)]
 pub(super) struct Forwarding {
-    /// None: it was on before.
+    /// The marker file; none: forwarding was on before.
+    kept: Option<PathBuf>,
+}
+
+/// Forwarding that is on, without the undoing; see [`Forwarding::into_parts`].
+#[derive(Debug)]
+pub(crate) struct ForwardingParts {
     kept: Option<PathBuf>,
 }
 
@@ -34,6 +40,16 @@ impl Forwarding {
         fs::write(&path, format!("{boot}\n{}", redirects.trim())).map_err(failed(&path))?;
         fs::write(SETTING, "1").map_err(failed(SETTING))?;
         Ok(Self { kept: Some(path) })
+    }
+
+    /// Gives up forwarding without switching it off.
+    pub(super) fn into_parts(mut self) -> ForwardingParts {
+        ForwardingParts { kept: self.kept.take() }
+    }
+
+    /// Takes over forwarding that is on.
+    pub(super) fn from_parts(parts: ForwardingParts) -> Self {
+        Self { kept: parts.kept }
     }
 }
 

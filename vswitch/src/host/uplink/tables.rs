@@ -1,49 +1,47 @@
 //! The nftables rules that belong to a state of the uplink and to what is published.
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use tokio::sync::Mutex;
-use wire::MacAddr;
 
+use super::Config;
+use super::parts::TapId;
 use super::state::UplinkState;
-use crate::host::nft::{Firewall, Forward, IngressRedirect, Nat, NftError, Rules};
+use crate::host::nft::{Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts};
 
-/// What does not change as long as the uplink lives.
+/// Settings that stay the same as long as the uplink lives.
 #[derive(Debug, Clone)]
 pub(super) struct Fixed {
-    pub(super) bridge: String,
-    pub(super) subnets: Vec<IpNet>,
-    pub(super) snat_ports: RangeInclusive<u16>,
-    /// Name, index and MAC address of the uplink TAP; none with `--uplink kernel`.
-    pub(super) tap: Option<(String, u32, MacAddr)>,
+    pub(super) config: Config,
+    /// The uplink TAP; none with `--uplink kernel`.
+    pub(super) tap: Option<TapId>,
 }
 
 impl Fixed {
     /// The rules for a state.
     pub(super) fn rules(&self, state: &UplinkState, forwards: &[Forward]) -> Rules {
-        let redirect = self.tap.clone().map(|(name, index, mac)| {
-            // Loopback addresses are nobody's outside, and those of our subnets are not reached from there.
+        let redirect = self.tap.clone().map(|tap| {
+            // Loopback addresses and container subnets are not reachable from the uplink.
             let is_outside = |address: &&IpAddr| {
-                !address.is_loopback() && !self.subnets.iter().any(|net| net.contains(*address))
+                !address.is_loopback()
+                    && !self.config.subnets.iter().any(|net| net.contains(*address))
             };
             let outside = || state.local.iter().filter(is_outside);
             IngressRedirect {
                 device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
-                tap: (name, index),
-                tap_mac: mac,
+                tap: (tap.name, tap.ifindex),
+                tap_mac: tap.mac,
                 local4: outside().filter_map(v4).collect(),
                 local6: outside().filter_map(v6).collect(),
-                subnets: self.subnets.clone(),
-                snat_ports: self.snat_ports.clone(),
+                subnets: self.config.subnets.clone(),
+                snat_ports: self.config.snat_ports.clone(),
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
         });
-        let masquerade = if redirect.is_none() { self.subnets.clone() } else { Vec::new() };
+        let masquerade = if redirect.is_none() { self.config.subnets.clone() } else { Vec::new() };
         let nat = Nat { forwards: forwards.to_vec(), masquerade };
-        Rules { bridge: self.bridge.clone(), redirect, nat }
+        Rules { bridge: self.config.bridge.clone(), redirect, nat }
     }
 }
 
@@ -55,7 +53,7 @@ fn v6(address: &IpAddr) -> Option<std::net::Ipv6Addr> {
     if let IpAddr::V6(address) = address { Some(*address) } else { None }
 }
 
-/// The tables, for the task that follows the kernel and for who publishes ports: one at a time.
+/// The tables, for the task that follows the kernel and for publications: one at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     fixed: Arc<Fixed>,
@@ -75,6 +73,27 @@ impl Shared {
         let loaded = fixed.rules(&state, &[]);
         let firewall = Firewall::start(loaded.clone()).await?;
         let inner = Inner { firewall, forwards: Vec::new(), state, loaded };
+        Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// Gives up the tables without deleting them. Nobody else may use them.
+    pub(super) fn into_parts(self) -> Result<(Fixed, TablesParts), NftError> {
+        let in_use = |_| NftError::Socket(std::io::ErrorKind::ResourceBusy.into());
+        let inner = Arc::try_unwrap(self.inner).map_err(in_use)?;
+        let parts = inner.into_inner().firewall.into_parts()?;
+        Ok((Arc::unwrap_or_clone(self.fixed), parts))
+    }
+
+    /// Takes over a firewall with the rules that are loaded, and adapts it to a state.
+    pub(super) async fn from_parts(
+        fixed: Fixed,
+        (firewall, loaded): (Firewall, Rules),
+        state: UplinkState,
+        forwards: Vec<Forward>,
+    ) -> Result<Self, NftError> {
+        let rules = fixed.rules(&state, &forwards);
+        let mut inner = Inner { firewall, forwards, state, loaded };
+        inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 

@@ -17,6 +17,7 @@ use super::{
 use crate::host::Netlink;
 use crate::host::nft::{Forward, Protocol, Published};
 use crate::host::reserve::reserved_ports::{PortSet, ReservedPorts};
+use crate::host::reserve::snat_lock;
 
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -213,6 +214,54 @@ fn the_host_is_as_before_when_it_stops() {
             uplink.set_published(forwards).await.unwrap();
             assert_ne!(everything(), before, "{mode:?}");
             uplink.stop().await;
+            assert_eq!(everything(), before, "{mode:?}");
+            assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none());
+        }
+    });
+}
+
+#[test]
+fn an_uplink_is_handed_over_without_undoing() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        let before = everything();
+        for mode in [AUTO, Mode::Kernel] {
+            let directory = tempfile::tempdir().unwrap();
+            let (mut uplink, mut states) = start(directory.path(), mode.clone()).await.unwrap();
+            let tap = uplink.take_tap();
+            // The TAP's own address changes the tables once.
+            let count = if mode == AUTO { 1 } else { 0 };
+            let is_dummy = |address: &&IpAddr| address.to_string() == "192.0.0.8";
+            until(&mut states, |state| state.local.iter().filter(is_dummy).count() == count).await;
+            let forwards = || {
+                vec![
+                    forward(None, 8080, 8080, 80),
+                    forward(Some("::1"), 8081, 8081, 81),
+                    forward(None, 40_000, 49_999, 40_000),
+                ]
+            };
+            uplink.set_published(forwards()).await.unwrap();
+            let running = everything();
+            let mac = uplink.tap_mac();
+            let parts = uplink.into_parts().await.unwrap();
+            assert_eq!(everything(), running, "{mode:?}: nothing is undone");
+            assert!(TcpListener::bind("0.0.0.0:8080").is_err(), "{mode:?}: still reserved");
+            if mode == AUTO {
+                let other = snat_lock::lock_range("br1", &(20_000..=20_100));
+                assert!(other.is_err(), "{mode:?}: still locked");
+            }
+            let (mut uplink, mut states) = Uplink::from_parts(parts).await.unwrap();
+            assert_eq!((everything(), uplink.tap_mac()), (running.clone(), mac), "{mode:?}");
+            // It is whole: it follows the kernel, answers the same wish in the same way, and changes.
+            run("ip neigh replace 192.0.2.55 lladdr 02:00:00:00:00:55 dev eth0");
+            until(&mut states, |state| !state.neighbours.is_empty()).await;
+            run("ip neigh del 192.0.2.55 dev eth0");
+            uplink.set_published(forwards()).await.unwrap();
+            assert_eq!(everything(), running, "{mode:?}");
+            uplink.set_published(Vec::new()).await.unwrap();
+            assert!(is_free("0.0.0.0:8080"));
+            uplink.stop().await;
+            drop(tap);
             assert_eq!(everything(), before, "{mode:?}");
             assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none());
         }

@@ -1,0 +1,46 @@
+//! Why an uplink cannot be made, or a port not be published.
+
+use crate::host::HostError;
+use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
+use crate::host::nft::{NftError, Published};
+use crate::host::reserve::ReserveError;
+
+/// Why an uplink cannot be made, or a port not be published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UplinkError {
+    /// `auto` finds nothing.
+    #[error(
+        "the host has no default route, so no uplink; name one with --uplink IFACE, or use --uplink none"
+    )]
+    NoDefaultRoute,
+    /// No such device.
+    #[error("there is no interface {0}; `ip link` lists them")]
+    NoDevice(String),
+    /// A device that carries no Ethernet frames.
+    #[error("{device} is no Ethernet device ({kind}): use --uplink kernel, or --uplink none")]
+    NotEthernet {
+        /// Its name.
+        device: String,
+        /// What it is.
+        kind: String,
+    },
+    /// Two publications want the same port.
+    #[error("ports {}-{}/{} are published twice", .0.ports.start(), .0.ports.end(), .0.protocol)]
+    Twice(Published),
+    /// More ports with other numbers than the kernel's way may have.
+    #[error(
+        "{}-{}/{} lead to other numbers in the container; with --uplink kernel {SHIFTED_PORTS_MAX} ports of a \
+         publication can, and {SHIFTED_PORTS_SUM_MAX} of all together",
+        .0.ports.start(), .0.ports.end(), .0.protocol
+    )]
+    Shifted(Published),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Nft(#[from] NftError),
+    #[error(transparent)]
+    Reserve(#[from] ReserveError),
+    /// The socket for ::1.
+    #[error("cannot serve [::1]: {0}")]
+    Proxy(#[source] std::io::Error),
+}

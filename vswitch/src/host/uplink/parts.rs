@@ -1,0 +1,114 @@
+//! Handing an uplink over: to another process, or to another [`Uplink`].
+//!
+//! [`UplinkParts`] are descriptors and plain data. Whoever has them can rebuild the uplink, which then undoes
+//! everything as before. Dropped as they are, they leave settings behind, as a crash does: see
+//! [`restore_after_crash`](super::restore_after_crash).
+
+use fastpath::tap::Tap;
+use tokio::sync::watch;
+use wire::MacAddr;
+
+use super::forwarding::{Forwarding, ForwardingParts};
+use super::publish::Entry;
+use super::tables::{Fixed, Shared};
+use super::{Uplink, UplinkError, UplinkState, connect, device, follow};
+use crate::host::nft::{Firewall, Forward, Published, TablesParts};
+use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
+use crate::host::reserve::snat_lock::SnatRangeLock;
+use crate::host::reserve::sockets::PortReservation;
+
+/// Identity of the uplink TAP.
+#[derive(Debug, Clone)]
+pub(super) struct TapId {
+    pub(super) name: String,
+    pub(super) ifindex: u32,
+    pub(super) mac: MacAddr,
+}
+
+/// A published port or range, with the sockets that reserve it.
+#[derive(Debug)]
+pub(crate) struct PublishedParts {
+    requested: Published,
+    real: Forward,
+    reservation: PortReservation,
+}
+
+/// Everything that an uplink has changed on the host.
+#[derive(Debug)]
+pub(crate) struct UplinkParts {
+    fixed: Fixed,
+    /// Its queues, if the switch has not taken them.
+    tap: Option<Tap>,
+    tables: TablesParts,
+    published: Vec<PublishedParts>,
+    reserved: Option<ReservedPortsParts>,
+    /// A socket: the range is locked while it is open.
+    snat_lock: Option<SnatRangeLock>,
+    forwarding: Option<ForwardingParts>,
+}
+
+#[cfg_attr(not(test), expect(dead_code, reason = "a restart without loss calls it"))]
+impl Uplink {
+    /// Ends the tasks and gives up everything without undoing it.
+    ///
+    /// # Errors
+    /// The tables cannot be given up: then everything is undone.
+    pub(crate) async fn into_parts(self) -> Result<UplinkParts, UplinkError> {
+        let Self { shared, monitor, tap, entries, reserved, snat_lock, forwarding, .. } = self;
+        if monitor.end().await.is_err() {
+            tracing::error!("the task that follows the uplink had panicked");
+        }
+        let mut published = Vec::with_capacity(entries.len());
+        for Entry { requested, real, reservation, proxies } in entries {
+            for proxy in proxies {
+                proxy.end().await;
+            }
+            published.push(PublishedParts { requested, real, reservation });
+        }
+        let (fixed, tables) = shared.into_parts()?;
+        let reserved = reserved.into_parts();
+        let forwarding = forwarding.map(Forwarding::into_parts);
+        Ok(UplinkParts { fixed, tap, tables, published, reserved, snat_lock, forwarding })
+    }
+
+    /// Rebuilds an uplink, in the network namespace of the calling thread, and adapts it to the state of the
+    /// kernel now.
+    ///
+    /// # Errors
+    /// See [`UplinkError`]; then everything is undone.
+    pub(crate) async fn from_parts(
+        parts: UplinkParts,
+    ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
+        // First the guards: from here on an error undoes.
+        let reserved = ReservedPorts::from_parts(parts.reserved);
+        let forwarding = parts.forwarding.map(Forwarding::from_parts);
+        let loaded = parts.tables.rules().clone();
+        let firewall = Firewall::from_parts(parts.tables);
+        let fixed = parts.fixed;
+        let (snat, tap_id) = (fixed.config.reserved_snat(), fixed.tap.clone());
+        let (monitor, kernel) = connect(&fixed.config).await?;
+        let name = device::choose(&kernel, &fixed.config.selector()).unwrap_or_default();
+        let state = kernel.compile(&name, None);
+        let forwards = parts.published.iter().map(|one| one.real.clone()).collect();
+        let former = (firewall, loaded);
+        let shared = Shared::from_parts(fixed, former, state.clone(), forwards).await?;
+        let mut entries = Vec::with_capacity(parts.published.len());
+        for PublishedParts { requested, real, reservation } in parts.published {
+            entries.push(Entry::serve(requested, real, reservation)?);
+        }
+        let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
+        let uplink = Self {
+            shared,
+            monitor,
+            neigh_requests,
+            tap: parts.tap,
+            tap_id,
+            entries,
+            reserved,
+            snat,
+            snat_lock: parts.snat_lock,
+            forwarding,
+        };
+        Ok((uplink, states))
+    }
+}

@@ -1,0 +1,171 @@
+//! Published ports: reserved on the host, redirected by nftables, and relayed from [::1].
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Uplink, UplinkError};
+use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
+use crate::host::nft::{Forward, Published};
+use crate::host::proxy::{Proxy, ProxySocket};
+use crate::host::reserve::reserved_ports::PortSet;
+use crate::host::reserve::sockets::{self, PortReservation};
+
+/// A published port or range.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// As requested, perhaps with port 0.
+    pub(super) requested: Published,
+    pub(super) real: Forward,
+    pub(super) reservation: PortReservation,
+    pub(super) proxies: Vec<Proxy>,
+}
+
+impl Entry {
+    /// Starts the proxies of ports that are reserved.
+    pub(super) fn serve(
+        requested: Published,
+        real: Forward,
+        reservation: PortReservation,
+    ) -> Result<Self, UplinkError> {
+        let proxied = served(&reservation, &real)?;
+        let proxies = proxied.into_iter().map(|(one, to)| Proxy::start(one, to)).collect();
+        Ok(Self { requested, real, reservation, proxies })
+    }
+}
+
+impl Uplink {
+    /// Publishes these ports, and no others; gives them with the ports that were chosen for port 0, in order.
+    /// What was published before and still is stays untouched.
+    ///
+    /// # Errors
+    /// See [`UplinkError`]; then what was published before stands.
+    pub(crate) async fn set_published(
+        &mut self,
+        forwards: Vec<Forward>,
+    ) -> Result<Vec<Forward>, UplinkError> {
+        check_twice(&forwards)?;
+        if self.forwarding.is_some() {
+            check_shifted(&forwards)?;
+        }
+        let mut reused = vec![false; self.entries.len()];
+        // For each its place among the former, or what was newly taken.
+        let mut plan = Vec::with_capacity(forwards.len());
+        for requested in forwards {
+            let same = |(n, entry): &(usize, &Entry)| {
+                !reused[*n] && entry.requested == requested.published
+            };
+            let place = self.entries.iter().enumerate().find(same).map(|(n, _)| n);
+            let (published, reservation) = match place {
+                Some(n) => {
+                    reused[n] = true;
+                    (self.entries[n].real.published.clone(), Err(n))
+                }
+                None => {
+                    let (published, reservation) = sockets::reserve_ports(&requested.published)?;
+                    (published, Ok(reservation))
+                }
+            };
+            let real = Forward { published, ..requested.clone() };
+            // Before anything changes, since no descriptor may be left for it. `None`: as before.
+            let proxied = match &reservation {
+                Ok(reservation) => Some(served(reservation, &real)?),
+                Err(n) if self.entries[*n].real == real => None,
+                Err(n) => Some(served(&self.entries[*n].reservation, &real)?),
+            };
+            plan.push((requested.published, real, reservation, proxied));
+        }
+        let real: Vec<Forward> = plan.iter().map(|(_, real, ..)| real.clone()).collect();
+        let by_sysctl = plan.iter().filter(|(_, _, reservation, _)| match reservation {
+            Ok(reservation) => reservation.by_sysctl,
+            Err(n) => self.entries[*n].reservation.by_sysctl,
+        });
+        let ranges = by_sysctl.map(|(_, real, ..)| real.published.ports.clone());
+        let ports = self.snat.union(&PortSet::from_ranges(ranges));
+        self.reserved.change(&ports)?;
+        if let Err(error) = self.shared.publish(real.clone()).await {
+            self.reserved.change(&self.reserved_by_entries())?;
+            return Err(error.into());
+        }
+        let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
+        let published = real;
+        let mut over = Vec::new();
+        for (requested, real, reservation, proxied) in plan {
+            let entry = match reservation {
+                Err(n) => former[n].take().map(|entry| (entry.reservation, entry.proxies)),
+                Ok(reservation) => Some((reservation, Vec::new())),
+            };
+            // Each place was given once.
+            let Some((reservation, was)) = entry else { continue };
+            let proxies = match proxied {
+                Some(served) => {
+                    over.extend(was);
+                    served.into_iter().map(|(one, to)| Proxy::start(one, to)).collect()
+                }
+                None => was,
+            };
+            self.entries.push(Entry { requested, real, reservation, proxies });
+        }
+        over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
+        // Only then are their ports free for whoever wants them next.
+        for proxy in over {
+            proxy.end().await;
+        }
+        Ok(published)
+    }
+
+    fn reserved_by_entries(&self) -> PortSet {
+        let long = self.entries.iter().filter(|entry| entry.reservation.by_sysctl);
+        let ranges = long.map(|entry| entry.real.published.ports.clone());
+        self.snat.union(&PortSet::from_ranges(ranges))
+    }
+}
+
+/// What serves [::1] of a publication, where it holds sockets for that, and where to.
+fn served(
+    reservation: &PortReservation,
+    forward: &Forward,
+) -> Result<Vec<(ProxySocket, SocketAddr)>, UplinkError> {
+    let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
+    let Some(to) = to else { return Ok(Vec::new()) };
+    let first = *forward.published.ports.start();
+    let serve = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
+        let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
+        let one =
+            ProxySocket::new(forward.published.protocol, socket).map_err(UplinkError::Proxy)?;
+        Ok(one.map(|one| (one, to)))
+    };
+    reservation.served.iter().filter_map(|one| serve(one).transpose()).collect()
+}
+
+/// Refuses ports that are wanted twice.
+fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
+    for (n, forward) in forwards.iter().enumerate() {
+        let this = &forward.published;
+        let meets = |other: &&Forward| {
+            let other = &other.published;
+            let addresses = match (this.address, other.address) {
+                (Some(this), Some(other)) => this == other,
+                _ => true,
+            };
+            let ports =
+                this.ports.start() <= other.ports.end() && other.ports.start() <= this.ports.end();
+            this.protocol == other.protocol && addresses && ports && *this.ports.end() != 0
+        };
+        if forwards[..n].iter().any(|other| meets(&other)) {
+            return Err(UplinkError::Twice(this.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what only the kernel could carry, and cannot.
+fn check_shifted(forwards: &[Forward]) -> Result<(), UplinkError> {
+    let mut left = SHIFTED_PORTS_SUM_MAX;
+    for forward in forwards.iter().filter(|it| *it.published.ports.start() != it.to_port) {
+        let ports = forward.published.ports.len();
+        if ports > usize::from(SHIFTED_PORTS_MAX) || ports > left {
+            return Err(UplinkError::Shifted(forward.published.clone()));
+        }
+        left -= ports;
+    }
+    Ok(())
+}
