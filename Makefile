@@ -1,6 +1,7 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint tidy deny bench bench-quick bench-scale bench-attack bench-build bench-micro loom fuzz doc install deps clean
+.PHONY: help build demo test e2e lint tidy deny pages bench bench-quick bench-scale bench-attack bench-build \
+  bench-micro loom fuzz asan doc install deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -32,22 +33,26 @@ e2e: ## run the end-to-end tests only
 	@scripts/deps.sh build test
 	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e
 
-lint: ## format, clippy, documentation, shell scripts, house rules; cargo-deny where installed
+lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint
 	cargo fmt --all --check
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
 	shellcheck scripts/*.sh .ci/run
 	@$(MAKE) --no-print-directory tidy
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --offline --log-level error check bans licenses sources; \
-	else echo "cargo-deny is not installed: licences unchecked (make deny)"; fi
+	for manifest in Cargo.toml fuzz/Cargo.toml; do \
+	cargo deny $(LOCKED) --manifest-path $$manifest --log-level error check bans licenses sources || exit 1; done
 
 tidy: ## check the house rules over the tree
 	cargo test $(LOCKED) --quiet -p vswitch-testkit --test tidy
 
-deny: ## check licences, sources and advisories (needs the network), installing cargo-deny if it is missing
-	@cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+deny: ## licences, sources, and the advisories of RustSec (from the network)
+	@scripts/deps.sh lint
 	cargo deny check
+
+pages: ## make the tables of docs/performance again from docs/measured
+	@scripts/deps.sh build
+	cargo run --quiet $(LOCKED) -p vswitch-benches --bin vswitch-bench -- pages docs
 
 bench: bench-build ## measure against docker0 and other switches: five rounds, below 40 minutes; needs root (or sudo)
 	$(SUDO) $(TARGET)/release/vswitch-bench $(BENCH)
@@ -76,6 +81,10 @@ loom: ## check the lock-free ring under every interleaving
 fuzz: ## every fuzz target for a minute (FUZZ_SECONDS=60)
 	@scripts/deps.sh build fuzz
 	scripts/fuzz.sh
+
+asan: ## the tests of the crates with unsafe code, under AddressSanitizer; needs root (or sudo)
+	@scripts/deps.sh build test
+	scripts/asan.sh $(LOCKED)
 
 doc: ## build the API documentation
 	cargo doc $(LOCKED) --workspace --no-deps

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks; silent when everything is there.
 #   scripts/deps.sh GROUP...     groups: build lint test demo bench fuzz
-# Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup.
+# Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup; cargo-deny and cargo-fuzz
+# from crates.io.
 set -euo pipefail
 
 # Prints "command:package" pairs of a group; a library instead of a command has the form "NAME.pc".
@@ -10,7 +11,7 @@ needs() {
     build) echo cc:gcc ld:binutils pkg-config:pkg-config libnftnl.pc:libnftnl-dev libmnl.pc:libmnl-dev ;;
     lint) echo shellcheck:shellcheck ;;
     test) echo valgrind:valgrind ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping nsenter:util-linux nft:nftables python3:python3 ethtool:ethtool turnserver:coturn \
-      dockerd:docker.io iptables:iptables ;;
+      dockerd:docker.io iptables:iptables promtool:prometheus ;;
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 ;;
     bench) echo ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \
       wrk:wrk nginx:nginx-light busybox:busybox-static dockerd:docker.io iptables:iptables \
@@ -62,6 +63,14 @@ rust_component() {
   rustup component add "$2" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
 }
 
+# cargo_tool NAME VERSION: installs cargo-NAME. Without optimisation that takes half a minute, not five.
+cargo_tool() {
+  cargo "$1" --version >/dev/null 2>&1 && return
+  echo "deps: cargo install cargo-$1"
+  env -u CARGO_TARGET_DIR -u RUSTFLAGS CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
+    cargo install --locked --debug "cargo-$1@$2" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
 PATH=$PATH:/usr/sbin:/sbin
 log=$(mktemp)
 trap 'release_services; rm -f "$log"' EXIT
@@ -71,12 +80,18 @@ for group; do
   for pair in $pairs; do
     is_there "${pair%%:*}" || packages+=("${pair#*:}")
   done
-  if [ "$group" = lint ]; then
-    rust_component clippy clippy
-    rust_component fmt rustfmt
-  fi
 done
 if [ ${#packages[@]} -gt 0 ]; then
   mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
   apt "${packages[@]}"
 fi
+for group; do
+  case $group in
+    lint)
+      rust_component clippy clippy
+      rust_component fmt rustfmt
+      cargo_tool deny 0.20.2
+      ;;
+    fuzz) cargo_tool fuzz 0.13.2 ;;
+  esac
+done

@@ -15,8 +15,8 @@ use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
 use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
-    self, Batch, Guard, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Rate, Snapshot,
-    State, Stats, Storm, TokenBucket,
+    self, Batch, Guard, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Rate,
+    RouterConf, Snapshot, State, Stats, Storm, TokenBucket,
 };
 use wire::MacAddr;
 
@@ -75,16 +75,7 @@ impl Pipeline {
         for port in 0..load.ports {
             engine.open_cycle(PortIndex(port), frames(load, port));
         }
-        let conf = NetworkConf {
-            mtu: 1500,
-            ageing: Duration::from_secs(300),
-            fdb_entries_max: 65_536,
-            statics: Vec::new(),
-            neighbours: Vec::new(),
-            router: load.routed.then(routed::router),
-            mac: MacAddr::ZERO,
-            snooping: true,
-        };
+        let conf = network(MacAddr::ZERO, load.routed.then(routed::router));
         let port = |port| {
             let own = mac(u64::from(port));
             let conf = PortConf::new(NetworkIndex(0), PortKind::Container, own);
@@ -95,7 +86,16 @@ impl Pipeline {
         let limited =
             ports.clone().filter(|_| load.guarded).map(|port| (PortIndex(port), limits()));
         let snapshot = Snapshot::compile(vec![conf], ports.map(port)).with_limits(limited);
-        let mut pipeline = Self {
+        let mut pipeline = Self::over(engine, snapshot);
+        let mut learnt = 0;
+        while learnt < 2 * load.macs {
+            learnt += pipeline.round() as u64;
+        }
+        pipeline
+    }
+
+    fn over(engine: MemoryEngine, snapshot: Snapshot) -> Self {
+        Self {
             engine,
             pool: Pool::new(POOL_FRAMES).expect("memory for the pool"),
             batch: Batch::with_capacity(ROUND_FRAMES_MAX),
@@ -103,12 +103,7 @@ impl Pipeline {
             state: State::new(0x005e_ed00, false),
             stats: Stats::default(),
             now: Nanos(1_000_000_000_000),
-        };
-        let mut learnt = 0;
-        while learnt < 2 * load.macs {
-            learnt += pipeline.round() as u64;
         }
-        pipeline
     }
 
     /// One round. Returns the frames that came in.
@@ -136,7 +131,20 @@ impl Pipeline {
     /// Frames that were flooded since the start, in further copies.
     #[must_use]
     pub fn flood_copies(&self) -> u64 {
-        self.stats.flood_copies
+        self.stats.counters.flood_copies
+    }
+}
+
+fn network(mac: MacAddr, router: Option<RouterConf>) -> NetworkConf {
+    NetworkConf {
+        mtu: 1500,
+        ageing: Duration::from_secs(300),
+        fdb_entries_max: 65_536,
+        statics: Vec::new(),
+        neighbours: Vec::new(),
+        router,
+        mac,
+        snooping: true,
     }
 }
 

@@ -3,20 +3,19 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
+use fastpath::PortIndex;
 use fastpath::engine::memory::MemoryEngine;
-use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::limits::VNET_LEN;
 use nat::{CompiledPolicy, Policy};
 use vswitch::datapath::{
-    Batch, EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
-    Routes, Snapshot, State, Stats, UplinkConf, UplinkNeighbours,
+    EgressMode, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes, Snapshot,
+    UplinkConf, UplinkNeighbours,
 };
 use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
 
-use crate::{Pipeline, mac};
+use crate::{Pipeline, mac, network};
 
 /// Container ports: so many that each one's share of the connection table is enough.
 const CONTAINERS: u16 = 20;
@@ -55,16 +54,8 @@ impl Pipeline {
         let host = (HOST, PortConf::new(NetworkIndex(0), PortKind::Host, GATEWAY));
         let ports = [host, (UPLINK, PortConf::uplink(TAP))];
         let ports = ports.into_iter().chain(containers().map(container));
-        let snapshot = Snapshot::compile(vec![network()], ports);
-        let mut pipeline = Self {
-            engine,
-            pool: Pool::new(POOL_FRAMES).expect("memory for the pool"),
-            batch: Batch::with_capacity(ROUND_FRAMES_MAX),
-            snapshot: snapshot.with_epoch(1),
-            state: State::new(0x005e_ed00, false),
-            stats: Stats::default(),
-            now: Nanos(1_000_000_000_000),
-        };
+        let snapshot = Snapshot::compile(vec![network(GATEWAY, Some(router()))], ports);
+        let mut pipeline = Self::over(engine, snapshot);
         let mut sent = 0;
         while sent < u64::from(flows) {
             sent += pipeline.round() as u64;
@@ -120,19 +111,6 @@ pub(crate) fn router() -> RouterConf {
         subnets: vec!["10.99.0.0/16".parse().expect("a prefix")],
         local: vec![gateway, OUTSIDE.into()],
         egress: EgressMode::Uplink(Arc::new(uplink)),
-    }
-}
-
-fn network() -> NetworkConf {
-    NetworkConf {
-        mtu: 1500,
-        ageing: Duration::from_secs(300),
-        fdb_entries_max: 65_536,
-        statics: Vec::new(),
-        neighbours: Vec::new(),
-        mac: GATEWAY,
-        snooping: true,
-        router: Some(router()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Layer 2 in memory, 64-byte frames, 1,000 MACs, stages and memory ports together. Measured on
-/// x86-64: see docs/performance.md.
+/// x86-64: see docs/performance/micro.md.
 const L2_CEILING: f64 = 660.0;
 
 /// What all guards of a container's port may cost, as a share of the same pipeline without.

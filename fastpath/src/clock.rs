@@ -32,7 +32,7 @@ impl Sub for Nanos {
     }
 }
 
-/// The monotonic clock.
+/// The clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock;
 
@@ -43,5 +43,12 @@ impl Clock {
     pub fn now(self) -> Nanos {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         Nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
+
+    /// Seconds since 1970 of the wall clock (`CLOCK_REALTIME`), for people.
+    #[must_use]
+    pub fn unix_s(self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        u64::try_from(time.tv_sec).unwrap_or(0)
     }
 }

@@ -27,7 +27,9 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo};
+use vswitch_counters::EngineCounters;
+
+use crate::port::{PortIndex, PortIoCounters};
 
 /// How long a round may wait for something to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,25 +61,6 @@ pub enum EngineEvent {
     Detached(PortIndex),
     /// Somebody woke the worker ([`crate::Waker`]).
     Woken,
-}
-
-/// Counters of an engine as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EngineStats {
-    /// System calls made for packet I/O.
-    pub syscalls: u64,
-    /// Times that a round waited.
-    pub sleeps: u64,
-    /// Completions that belonged to no operation.
-    pub stray: u64,
-    /// Rounds that took all the frames that a round may take.
-    pub rounds_full: u64,
-    /// Times that a port sat a round out, since it had read more bytes than its part.
-    pub deficit_skips: u64,
-    /// Frames dropped since their port had all its writes in flight.
-    pub writes_cut: u64,
-    /// Times that the submission queue was full and was flushed.
-    pub flushes: u64,
 }
 
 /// Input and output of one worker.
@@ -139,7 +122,7 @@ pub trait Engine {
     fn writes_in_flight(&self) -> usize;
 
     /// What a port has counted; zeros for a slot never used. Kept until the slot is attached again.
-    fn port_io(&self, port: PortIndex) -> PortIo;
+    fn port_io(&self, port: PortIndex) -> PortIoCounters;
 
     /// Slots that may be attached: ports `0..capacity()`.
     fn capacity(&self) -> usize;
@@ -148,5 +131,5 @@ pub trait Engine {
     fn slots(&self) -> usize;
 
     /// What the engine has counted.
-    fn stats(&self) -> EngineStats;
+    fn stats(&self) -> EngineCounters;
 }

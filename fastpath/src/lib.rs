@@ -33,7 +33,7 @@ pub use clock::{Clock, Nanos};
 pub use engine::{Engine, EngineEvent, Received, Wait};
 pub use idle::IdlePolicy;
 pub use pool::{Frame, Pool};
-pub use port::{PortIndex, PortIo, TxDrop};
+pub use port::{PortIndex, PortIoCounters, TxDrop};
 pub use scheduling::{SchedulingChoice, SchedulingReport};
 pub use sys::prefetch;
 pub use waker::Waker;

@@ -63,5 +63,5 @@ pub const HOLDERS_MAX: u16 = PORTS_MAX as u16 + 1;
 
 /// Empty rounds after which a port is no longer read but polled, when the worker spins: about 80
 /// microseconds, longer than it takes the other end to wake up and answer. With 20 the worker often
-/// slept a moment too early (docs/performance.md).
+/// slept a moment too early (docs/performance/experiments/spin-rounds.md).
 pub const SPIN_ROUNDS: u16 = 64;

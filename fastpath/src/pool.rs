@@ -24,6 +24,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use vswitch_counters::PoolCounters;
+
 pub(crate) use memory::Region;
 
 use crate::limits::{BUFFER_STRIDE, FRAME_MAX, HEADROOM, HOLDERS_MAX, VNET_LEN};
@@ -98,7 +100,7 @@ pub struct Pool {
     holders: Vec<u16>,
     free: Vec<u32>,
     id: u16,
-    exhausted: u64,
+    counters: PoolCounters,
 }
 
 impl Pool {
@@ -114,7 +116,7 @@ impl Pool {
             holders: vec![0; frames],
             free: (0..frames as u32).rev().collect(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            exhausted: 0,
+            counters: PoolCounters::default(),
         })
     }
 
@@ -122,7 +124,7 @@ impl Pool {
     #[inline]
     pub fn alloc(&mut self) -> Option<Frame> {
         let Some(index) = self.free.pop() else {
-            self.exhausted += 1;
+            self.counters.pool_exhausted += 1;
             return None;
         };
         self.holders[index as usize] = 1;
@@ -229,10 +231,10 @@ impl Pool {
         self.holders.len()
     }
 
-    /// How often [`Pool::alloc`] found nothing.
+    /// Counters of [`Pool::alloc`].
     #[must_use]
-    pub fn exhausted(&self) -> u64 {
-        self.exhausted
+    pub fn counters(&self) -> PoolCounters {
+        self.counters
     }
 
     /// Where the frame begins in memory, for a ring that takes the frame with it.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use vswitch_counters::PortTraffic;
+
 use crate::limits::PORTS_MAX;
 
 /// Slot of a port: the same number on every worker, below [`PORTS_MAX`].
@@ -71,25 +73,19 @@ pub(crate) fn is_gone(errno: i32) -> bool {
     matches!(errno, libc::EBADF | libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::EIO)
 }
 
-/// What an engine counts for a port. Bytes are those of Ethernet frames, without the virtio-net
+/// Counters of a port in its engine. Bytes are those of Ethernet frames, without the virtio-net
 /// header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PortIo {
-    /// Frames read.
-    pub rx_frames: u64,
-    /// Bytes read.
-    pub rx_bytes: u64,
-    /// Reads that failed for another reason than that there was nothing.
+pub struct PortIoCounters {
+    /// Frames and bytes read and written.
+    pub traffic: PortTraffic,
+    /// Reads that failed for another reason than an empty queue.
     pub rx_errors: u64,
-    /// Frames written.
-    pub tx_frames: u64,
-    /// Bytes written.
-    pub tx_bytes: u64,
     /// Frames not written, by [`TxDrop`].
     pub tx_drops: [u64; TxDrop::COUNT],
 }
 
-impl PortIo {
+impl PortIoCounters {
     /// Counts a frame that was not written.
     #[inline]
     pub fn drop_tx(&mut self, kind: TxDrop) {

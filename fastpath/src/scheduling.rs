@@ -7,7 +7,7 @@
 //! on, and the worker must sleep when nothing comes (not `--idle spin`). The kernel keeps a twentieth
 //! of each second for all others on a processor that a real-time thread never leaves (`sched(7)`).
 //!
-//! Measured: docs/performance.md, "Levers tried".
+//! Measured: docs/performance/experiments/fifo.md.
 
 use std::fmt;
 use std::io;

@@ -99,7 +99,7 @@ fn frames_come_in_order_and_whole() {
             assert_eq!(rig.pool.bytes(&received.frame), numbered(number as u32), "{name}");
         }
         rig.release_all();
-        assert_eq!(rig.engine.port_io(A).rx_frames, u64::from(FRAMES), "{name}");
+        assert_eq!(rig.engine.port_io(A).traffic.rx_frames, u64::from(FRAMES), "{name}");
         assert_eq!(rig.pool.available(), rig.pool.capacity(), "{name}");
         drop(writer.join());
     }
@@ -122,7 +122,7 @@ fn frames_leave_in_order_and_a_flood_shares_its_buffer() {
                 let len = rustix::io::read(&far, &mut buffer).expect("it was written");
                 assert_eq!(buffer[..len], numbered(number), "{name}");
             }
-            assert_eq!(rig.engine.port_io(port).tx_frames, 8, "{name}");
+            assert_eq!(rig.engine.port_io(port).traffic.tx_frames, 8, "{name}");
         }
         assert_eq!(rig.pool.available(), rig.pool.capacity(), "{name}");
     }
@@ -150,8 +150,8 @@ fn a_full_receiver_is_a_counted_drop() {
         });
         let io = rig.engine.port_io(A);
         let drops: u64 = io.tx_drops.iter().sum();
-        assert!(io.tx_frames > 0 && drops > 0, "{name}: {io:?}");
-        assert_eq!(io.tx_frames + drops, u64::from(FRAMES), "{name}: {io:?}");
+        assert!(io.traffic.tx_frames > 0 && drops > 0, "{name}: {io:?}");
+        assert_eq!(io.traffic.tx_frames + drops, u64::from(FRAMES), "{name}: {io:?}");
         assert_eq!(rig.pool.available(), rig.pool.capacity(), "{name}");
     }
 }
@@ -191,7 +191,7 @@ fn no_port_starves() {
             rig.release_all();
         }
         let counts: Vec<u64> =
-            (0..PORTS).map(|port| rig.engine.port_io(PortIndex(port)).rx_frames).collect();
+            (0..PORTS).map(|port| rig.engine.port_io(PortIndex(port)).traffic.rx_frames).collect();
         let (least, most) = (counts.iter().min(), counts.iter().max());
         assert!(least.zip(most).is_some_and(|(l, m)| l * 2 > *m), "{name}: {counts:?}");
     }

@@ -29,6 +29,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use vswitch_counters::FragmentCounters;
+
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
 use crate::limits::{
@@ -73,29 +75,6 @@ impl Disposition for usize {
     }
 }
 
-/// What happened to fragments since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames that waited for their head.
-    pub queued: u64,
-    /// Of these, those whose head came.
-    pub released: u64,
-    /// Packets of which all bytes came.
-    pub completed: u64,
-    /// Fragments whose bytes had come before.
-    pub duplicates: u64,
-    /// Packets killed by fragments that overlap or contradict each other.
-    pub overlaps: u64,
-    /// Fragments that can belong to no packet.
-    pub impossible: u64,
-    /// Packets that were not complete in time.
-    pub timeouts: u64,
-    /// Packets that made room for another.
-    pub evicted: u64,
-    /// Fragments that no room was found for.
-    pub full: u64,
-}
-
 /// Which packet a fragment is of (RFC 791 section 3.2, RFC 8200 section 4.5), and whose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
@@ -130,7 +109,7 @@ pub struct Fragments<F, T = Translation> {
     /// Links of the lists of owners.
     owner_links: Vec<Links>,
     frames: Frames<F>,
-    counters: Counters,
+    counters: FragmentCounters,
 }
 
 impl<F, T: Disposition> Default for Fragments<F, T> {
@@ -154,13 +133,13 @@ impl<F, T: Disposition> Fragments<F, T> {
             owners: HashMap::with_capacity(2 * max),
             owner_links: vec![Links::FREE; max],
             frames: Frames::new(FRAGMENT_FRAMES_MAX),
-            counters: Counters::default(),
+            counters: FragmentCounters::default(),
         }
     }
 
     /// What happened since the start.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> FragmentCounters {
         self.counters
     }
 
@@ -196,7 +175,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         let (Some(key), Some(fragment)) = (key(from, view), view.fragment) else { return verdict };
         self.expire(now, FRAGMENT_EXPIRE_PER_CALL_MAX, give);
         if Ranges::bounds(&fragment).is_none() {
-            self.counters.impossible += 1;
+            self.counters.fragments_impossible += 1;
             return Err(NatDrop::Overlap);
         }
         if key.src.is_ipv4()
@@ -215,7 +194,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
         self.set_known(at, verdict);
         while let Some(frame) = self.pop_frame(at) {
-            self.counters.released += 1;
+            self.counters.fragments_released += 1;
             give(frame, verdict);
         }
         self.remove_if_complete(at, give);
@@ -236,7 +215,7 @@ impl<F, T: Disposition> Fragments<F, T> {
             return give(frame, Err(NatDrop::Protocol));
         };
         if Ranges::bounds(&fragment).is_none() {
-            self.counters.impossible += 1;
+            self.counters.fragments_impossible += 1;
             return give(frame, Err(NatDrop::Overlap));
         }
         let at = self.find_or_insert(now, key, give);
@@ -245,7 +224,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
         let verdict = self.packets[at as usize].verdict;
         if verdict.is_none() && !self.evict_for_frame(at, give) {
-            self.counters.full += 1;
+            self.counters.fragments_full += 1;
             self.remove_if_empty(at, give);
             return give(frame, Err(NatDrop::FragmentsFull));
         }
@@ -289,13 +268,13 @@ impl<F, T: Disposition> Fragments<F, T> {
     fn misfit(&mut self, at: u32, fit: Fit, give: &mut impl FnMut(F, Verdict<T>)) -> NatDrop {
         match fit {
             Fit::TooMany => {
-                self.counters.full += 1;
+                self.counters.fragments_full += 1;
                 return NatDrop::FragmentsFull;
             }
-            Fit::Duplicate => self.counters.duplicates += 1,
-            Fit::Impossible => self.counters.impossible += 1,
+            Fit::Duplicate => self.counters.fragments_duplicate += 1,
+            Fit::Impossible => self.counters.fragments_impossible += 1,
             Fit::New | Fit::Conflict => {
-                self.counters.overlaps += 1;
+                self.counters.fragments_overlapping += 1;
                 self.set_known(at, Err(NatDrop::Overlap));
                 self.give_all(at, NatDrop::Overlap, give);
             }
@@ -313,7 +292,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         if now.since(self.packets[at as usize].since) < FRAGMENT_TIMEOUT {
             return Some(at);
         }
-        self.counters.timeouts += 1;
+        self.counters.fragments_timed_out += 1;
         self.remove(at, NatDrop::FragmentTimeout, give);
         None
     }
@@ -347,14 +326,14 @@ impl<F, T: Disposition> Fragments<F, T> {
             if now.since(self.packets[at as usize].since) < FRAGMENT_TIMEOUT {
                 return;
             }
-            self.counters.timeouts += 1;
+            self.counters.fragments_timed_out += 1;
             self.remove(at, NatDrop::FragmentTimeout, give);
         }
     }
 
     fn remove_if_complete(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         if self.packets[at as usize].ranges.is_complete() {
-            self.counters.completed += 1;
+            self.counters.fragments_completed += 1;
             self.remove(at, NatDrop::Overlap, give);
         }
     }

@@ -23,7 +23,6 @@
 
 mod address;
 mod compiled_policy;
-mod counters;
 mod direction;
 pub mod drop_reason;
 pub mod edit;
@@ -49,7 +48,6 @@ pub mod view;
 mod zone;
 
 pub use compiled_policy::CompiledPolicy;
-pub use counters::Counters;
 pub use drop_reason::NatDrop;
 pub use edit::{Edit, Realm, Translation};
 pub use nat::{Flushing, ImportError, Imported, Nat, NatConfig, Row, Shard};
@@ -60,4 +58,5 @@ pub use state::State;
 pub use time::Time;
 pub use tuple::{Endpoint, Transport, Tuple};
 pub use view::{Fragment, Kind, Quoted, Segment, View};
+pub use vswitch_counters::{FragmentCounters, NatCounters};
 pub use zone::Zone;

@@ -32,8 +32,9 @@ use self::revoke::Revoked;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use vswitch_counters::NatCounters;
+
 use crate::compiled_policy::CompiledPolicy;
-use crate::counters::Counters;
 use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
@@ -88,7 +89,7 @@ pub struct Nat {
     /// Pages that there are of it.
     pages: usize,
     now: CoarseTime,
-    counters: Counters,
+    counters: NatCounters,
 }
 
 /// A packet of a connection, or one that may begin one.
@@ -124,7 +125,7 @@ impl Nat {
             prefaulted: 0,
             pages: 0,
             now: CoarseTime(0),
-            counters: Counters::default(),
+            counters: NatCounters::default(),
         };
         nat.pages = nat.hashed_tables().into_iter().map(|slots| pages::count(slots)).sum();
         nat
@@ -172,7 +173,7 @@ impl Nat {
 
     /// What has happened so far.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> NatCounters {
         self.counters
     }
 

@@ -165,8 +165,14 @@ fn a_warm_table_allocates_nothing_as_connections_come_and_go() {
         }
     });
     let counters = lab.nat.counters();
-    assert!(counters.created > 5_000 && counters.expired > 1_000, "{counters:?}");
-    assert!(counters.evicted > 1_000 && refused == 0, "{refused} refused, {counters:?}");
+    assert!(
+        counters.connections_created > 5_000 && counters.connections_expired > 1_000,
+        "{counters:?}"
+    );
+    assert!(
+        counters.connections_evicted > 1_000 && refused == 0,
+        "{refused} refused, {counters:?}"
+    );
     assert_eq!(counted.count_total, 0, "allocations for {counters:?}");
 }
 
@@ -203,6 +209,6 @@ fn ports_at_rest_allocate_nothing() {
         lab.now = lab.now.after(Duration::from_secs(300));
         lab.nat.tick(lab.now, 10_000);
     });
-    assert_eq!((lab.nat.len(), lab.nat.counters().expired), (0, 301));
+    assert_eq!((lab.nat.len(), lab.nat.counters().connections_expired), (0, 301));
     assert_eq!(counted.count_total, 0, "allocations for 300 ports");
 }

@@ -4,23 +4,24 @@ use comfy_table::{CellAlignment, ContentArrangement, Row, Table, presets};
 
 /// How a column is aligned, with its heading.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Column {
+pub(crate) enum Column<'a> {
     /// Words.
-    Text(&'static str),
+    Text(&'a str),
     /// Numbers.
-    Number(&'static str),
+    Number(&'a str),
 }
 
 /// A table with its header; every line ends with `\n` and has no blanks at its end.
-pub(crate) fn table<const N: usize>(
-    columns: [Column; N],
-    rows: impl IntoIterator<Item = [String; N]>,
+pub(crate) fn table<'a>(
+    columns: impl AsRef<[Column<'a>]>,
+    rows: impl IntoIterator<Item: IntoIterator<Item = String>>,
 ) -> String {
+    let columns = columns.as_ref();
     let mut table = quiet();
-    table.set_header(columns.map(|column| match column {
-        Column::Text(heading) | Column::Number(heading) => heading,
+    table.set_header(columns.iter().map(|column| match column {
+        Column::Text(heading) | Column::Number(heading) => *heading,
     }));
-    table.add_rows(rows.into_iter().map(|row| Row::from(row.map(clean))));
+    table.add_rows(rows.into_iter().map(|row| Row::from(row.into_iter().map(clean))));
     for (index, column) in columns.iter().enumerate() {
         if let (Column::Number(_), Some(shown)) = (column, table.column_mut(index)) {
             shown.set_cell_alignment(CellAlignment::Right);
@@ -87,7 +88,10 @@ longer  12.3k  /run/netns/a
 
     #[test]
     fn an_empty_table_has_its_header() {
-        assert_eq!(table([Column::Text("NAME"), Column::Number("RX")], []), "NAME  RX\n");
+        assert_eq!(
+            table([Column::Text("NAME"), Column::Number("RX")], Vec::<[String; 2]>::new()),
+            "NAME  RX\n"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod cpus;
 mod file;
+mod metrics;
 mod paths;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use cpus::Cpus;
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
+pub use metrics::MetricsAddr;
 pub use paths::{SocketPath, StateDir};
 pub use types::{Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, Workers};
 pub use uplink::{SnatPorts, Uplink};
@@ -57,6 +59,8 @@ pub struct Settings {
     pub snat_ports: Option<SnatPorts>,
     /// `multicast`: `snoop` or `flood`.
     pub multicast: Option<Multicast>,
+    /// `metrics`: where Prometheus' metrics are served over TCP.
+    pub metrics: Option<MetricsAddr>,
 }
 
 impl Settings {
@@ -88,6 +92,7 @@ impl Settings {
             uplink: self.uplink.or(other.uplink),
             snat_ports: self.snat_ports.or(other.snat_ports),
             multicast: self.multicast.or(other.multicast),
+            metrics: self.metrics.or(other.metrics),
         }
     }
 }
@@ -128,6 +133,8 @@ pub struct Config {
     pub snat_ports: SnatPorts,
     /// Multicast mode.
     pub multicast: Multicast,
+    /// Where metrics are served over TCP; absent: on the API's socket only.
+    pub metrics: Option<MetricsAddr>,
 }
 
 impl Config {
@@ -152,6 +159,7 @@ impl Config {
             uplink,
             snat_ports: settings.snat_ports.unwrap_or_default(),
             multicast: settings.multicast.unwrap_or_default(),
+            metrics: settings.metrics,
         }
     }
 

@@ -35,6 +35,7 @@ mod random;
 mod replay;
 mod republish;
 mod start;
+mod stats;
 pub(crate) mod store;
 mod task;
 mod text;
@@ -61,15 +62,15 @@ impl Control {
     /// Counts an error that a limit causes.
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
-            ControlError::PortsMax(_) => Some("PORTS_MAX"),
-            ControlError::StaticsMax(_) => Some("STATICS_MAX"),
-            ControlError::PublicationsMax(_) => Some("PUBLICATIONS_MAX"),
-            ControlError::AllowFromMax(_) => Some("ALLOW_FROM_MAX"),
-            ControlError::AliasesMax(_) => Some("ALIASES_MAX"),
-            ControlError::LabelsMax(_) => Some("LABELS_MAX"),
-            ControlError::NoFreePort(_) => Some("PORT_ALLOC_TRIES_MAX"),
-            ControlError::Busy(..) => Some("DETACH_WAIT_MAX"),
-            ControlError::Dataplane(DataplaneError::Busy(_)) => Some("COMMANDS_MAX"),
+            ControlError::PortsMax(_) => Some("ports"),
+            ControlError::StaticsMax(_) => Some("static-entries"),
+            ControlError::PublicationsMax(_) => Some("publications"),
+            ControlError::AllowFromMax(_) => Some("allow-from-prefixes"),
+            ControlError::AliasesMax(_) => Some("aliases"),
+            ControlError::LabelsMax(_) => Some("labels"),
+            ControlError::NoFreePort(_) => Some("host-port-tries"),
+            ControlError::Busy(..) => Some("detach-wait"),
+            ControlError::Dataplane(DataplaneError::Busy(_)) => Some("worker-commands"),
             _ => None,
         };
         limit.inspect(|limit| self.count_refusal(limit));

@@ -65,8 +65,7 @@ pub use police::{PortLimits, Storm};
 pub use port_kind::PortKind;
 pub use reason::DropReason;
 pub use router::{
-    EgressMode, RouteAction, RouterConf, RouterCounters, RouterState, Routes, UplinkConf,
-    UplinkNeighbours,
+    EgressMode, RouteAction, RouterConf, RouterState, Routes, UplinkConf, UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
 pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, Snapshot, StaticMac};

@@ -21,11 +21,11 @@ use fastpath::{
     Waker, scheduling,
 };
 use tokio::sync::{mpsc, oneshot};
-use vswitch_api::stats::WorkerStats;
+use vswitch_counters::WorkerStats;
 
 use crate::config::Cpus;
 use crate::datapath::{FdbRow, LoopEvent, LoopTable, PortCounters, Snapshot};
-use crate::limits::{COMMANDS_MAX, Count, EVENTS_MAX};
+use crate::limits::{COMMANDS_MAX, EVENTS_MAX};
 use crate::worker::{Command, FdbSync, HandoffQueues, Setup, Worker};
 
 /// How the workers run.
@@ -128,8 +128,26 @@ pub struct StatsReport {
     pub retired: PortCounters,
     /// Counters of each worker.
     pub workers: Vec<WorkerStats>,
-    /// How often limits were hit, over all workers.
-    pub(crate) hits: BTreeMap<Count, u64>,
+    /// FDB entries of each network, by its index: of the worker that knows most.
+    pub fdb_entries: Vec<usize>,
+}
+
+impl StatsReport {
+    /// Sum over all ports, those included that are no longer open: it never goes back.
+    #[must_use]
+    pub fn ports_total(&self) -> PortCounters {
+        let mut total = self.retired;
+        self.ports.iter().for_each(|(_, counters)| total += *counters);
+        total
+    }
+
+    /// Sum over all workers.
+    #[must_use]
+    pub fn workers_total(&self) -> WorkerStats {
+        let mut total = WorkerStats::default();
+        self.workers.iter().for_each(|worker| total += *worker);
+        total
+    }
 }
 
 struct WorkerHandle {
@@ -315,7 +333,7 @@ impl Dataplane {
     pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
         let mut sums = BTreeMap::<PortIndex, PortCounters>::new();
         let (mut workers, mut retired) = (Vec::new(), PortCounters::default());
-        let mut hits = BTreeMap::new();
+        let mut fdb_entries = Vec::new();
         for worker in 0..self.workers() {
             let report = self.ask(worker, |reply| Command::Report { reply }).await?;
             for (port, counters) in report.ports {
@@ -323,11 +341,12 @@ impl Dataplane {
             }
             retired += report.closed;
             workers.push(report.worker);
-            for (count, times) in report.hits {
-                *hits.entry(count).or_default() += times;
+            fdb_entries.resize(fdb_entries.len().max(report.fdb_entries.len()), 0);
+            for (most, entries) in fdb_entries.iter_mut().zip(report.fdb_entries) {
+                *most = entries.max(*most);
             }
         }
-        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers, hits })
+        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers, fdb_entries })
     }
 
     /// The forwarding database: what any worker knows, at its youngest age.

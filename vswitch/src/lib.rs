@@ -21,6 +21,7 @@ pub mod dataplane;
 mod host;
 pub mod isolate;
 mod limits;
+mod metrics;
 mod serve;
 mod server;
 mod worker;

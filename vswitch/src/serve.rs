@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::control::{Control, ControlError, ReplayReport, StoredState};
 use crate::limits;
-use crate::server::{self, Socket, SocketError};
+use crate::server::{self, MetricsError, Socket, SocketError, metrics};
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
@@ -55,6 +55,9 @@ pub enum ServeError {
     /// The API cannot be served.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// Metrics cannot be served.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The switch cannot start.
     #[error("{}", with_hint(.0))]
     Control(#[from] ControlError),
@@ -101,6 +104,10 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     server::probe(config.socket.path()).await?;
     let kept = StoredState::open(config.state_dir.path()).await?;
     let socket = Socket::bind(config.socket.path()).await?;
+    let metrics = match config.metrics {
+        Some(address) => Some(metrics::bind(address.get()).await?),
+        None => None,
+    };
     let (control, mut events, replayed) = tokio::select! {
         started = Control::start(&config, kept) => started?,
         () = signals.recv() => return Ok(()),
@@ -108,7 +115,10 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     let (stop, stopped) = watch::channel(false);
     let ended = {
         tracing::info!(limits = %limits::summary(), "see `vswitch status --limits`");
-        let mut server = std::pin::pin!(server::run(&socket, control.clone(), stopped));
+        let mut server = std::pin::pin!(async {
+            let metrics = metrics::run(metrics, control.clone(), stopped.clone());
+            tokio::join!(server::run(&socket, control.clone(), stopped), metrics);
+        });
         ready(&ready_report(&config, &control, replayed).await);
         let ended = tokio::select! {
             () = &mut server => Ok(()),

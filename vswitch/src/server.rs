@@ -1,30 +1,35 @@
 //! The API on its Unix socket.
 //!
 //! HTTP/1.1 and JSON, as `docs/openapi.json` describes it. Root and the daemon's own user may use it;
-//! anybody else gets 403. Every answer that is not 2xx carries a [`vswitch_api::error::ApiError`].
+//! anybody else gets 403. [`metrics`] serves `GET /metrics` over TCP as well. Every answer that is not 2xx carries a [`vswitch_api::error::ApiError`].
 //! Connections, bodies and the time to send them are bounded by [`limits`].
 
 mod error;
 mod extract;
 pub(crate) mod limits;
+pub(crate) mod metrics;
 mod routes;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::control::Control;
 pub(crate) use error::api_error;
+pub(crate) use metrics::MetricsError;
 pub use socket::SocketError;
 pub(crate) use socket::{Socket, probe};
 
@@ -32,31 +37,62 @@ pub(crate) use socket::{Socket, probe};
 pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver<bool>) {
     let open = routes::router(control.clone());
     let closed = routes::denied();
-    let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let bounds = Bounds {
+        name: "api-connections",
+        connections: limits::CONNECTIONS_MAX,
+        lifetime: Duration::MAX,
+        keep_alive: true,
+    };
+    let next = async || {
+        let (stream, _) = socket.listener().accept().await?;
+        let router = if is_permitted(&stream) { open.clone() } else { closed.clone() };
+        Ok((stream, router))
+    };
+    accept(next, bounds, control, stop).await;
+}
+
+/// Bounds of the connections of a listener.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Name of the limit of connections.
+    name: &'static str,
+    /// Connections at a time; further ones wait in the listener's queue.
+    connections: usize,
+    /// Longest life of a connection.
+    lifetime: Duration,
+    /// Whether a connection carries several requests.
+    keep_alive: bool,
+}
+
+/// Serves each connection with its router, until `stop` turns true and the last requests have ended.
+async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    next: impl AsyncFn() -> io::Result<(S, Router)>,
+    bounds: Bounds,
+    control: Control,
+    stop: watch::Receiver<bool>,
+) {
+    let permits = Arc::new(Semaphore::new(bounds.connections));
     let mut connections = JoinSet::new();
     let mut stopping = stop.clone();
     loop {
         let accepted = async {
-            // Who comes when all places are taken waits in the socket's queue.
-            let place = match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => Ok(place),
+            let permit = match Arc::clone(&permits).try_acquire_owned() {
+                Ok(permit) => Ok(permit),
                 Err(_) => {
-                    control.count_refusal("CONNECTIONS_MAX");
-                    Arc::clone(&places).acquire_owned().await
+                    control.count_refusal(bounds.name);
+                    Arc::clone(&permits).acquire_owned().await
                 }
             };
-            (place, socket.listener().accept().await)
+            (permit, next().await)
         };
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => break,
-            (place, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let router = if is_permitted(&stream) { open.clone() } else { closed.clone() };
-                    let stop = stop.clone();
-                    let control = control.clone();
+            (permit, accepted) = accepted => match accepted {
+                Ok((stream, router)) => {
+                    let served = serve(stream, router, bounds.keep_alive, control.clone(), stop.clone());
                     connections.spawn(async move {
-                        serve(stream, router, control, stop).await;
-                        drop(place);
+                        let _ = tokio::time::timeout(bounds.lifetime, served).await;
+                        drop(permit);
                     });
                 }
                 Err(error) => {
@@ -81,13 +117,18 @@ fn is_permitted(stream: &UnixStream) -> bool {
 }
 
 async fn serve(
-    stream: UnixStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
+    keep_alive: bool,
     control: Control,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::HEADER_READ_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADER_READ_MAX)
+        .keep_alive(keep_alive);
     let service = TowerToHyperService::new(router);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let stopped = async {
@@ -97,7 +138,7 @@ async fn serve(
         result = connection.as_mut() => {
             if let Err(error) = result {
                 if error.downcast_ref().is_some_and(hyper::Error::is_timeout) {
-                    control.count_refusal("HEADER_READ_MAX");
+                    control.count_refusal("request-head-time");
                 }
                 tracing::debug!(%error, "connection ended badly");
             }

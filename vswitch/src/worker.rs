@@ -15,6 +15,7 @@
 mod command;
 mod fdb_sync;
 mod handoff;
+mod report;
 mod rx_throttle;
 
 use std::os::fd::OwnedFd;
@@ -32,17 +33,18 @@ use fastpath::{
 use nat::ShardSpec;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::{mpsc, oneshot};
-use vswitch_api::stats::WorkerStats;
+use vswitch_counters::RoundCounters;
 
-pub(crate) use command::{Command, Removed, WorkerReport};
+pub(crate) use command::{Command, Removed};
 pub(crate) use fdb_sync::FdbSync;
 pub(crate) use handoff::HandoffQueues;
+pub(crate) use report::WorkerReport;
 use rx_throttle::RxThrottle;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
 use crate::dataplane::DataplaneEvent;
-use crate::limits::{Count, EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
+use crate::limits::{EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
 
 /// Time between two questions who listens to which multicast group.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
@@ -93,8 +95,7 @@ pub(crate) struct Worker {
     retired: PortCounters,
     /// Queues of ports that were closed unasked, closed with the worker.
     unclaimed_queues: Vec<OwnedFd>,
-    rounds: u64,
-    empty_rounds: u64,
+    counters: RoundCounters,
     next_sweep: Nanos,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -130,8 +131,7 @@ impl Worker {
             open: Vec::new(),
             retired: PortCounters::default(),
             unclaimed_queues: Vec::new(),
-            rounds: 0,
-            empty_rounds: 0,
+            counters: RoundCounters::default(),
             next_sweep: Nanos::default(),
             stop: None,
         })
@@ -162,8 +162,8 @@ impl Worker {
         let now = self.clock.now();
         let snapshot = Arc::clone(self.snapshot.load());
         let is_empty = self.batch.is_empty();
-        self.rounds += 1;
-        self.empty_rounds += u64::from(is_empty);
+        self.counters.rounds += 1;
+        self.counters.empty_rounds += u64::from(is_empty);
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
         self.state.apply_snapshot(&snapshot);
         let has_handoffs = self.handoff.recv(&mut self.pool, &mut self.state, &mut self.stats);
@@ -244,106 +244,12 @@ impl Worker {
         let mut queue = self.engine.take_closed(port);
         self.open.retain(|&open| open != port);
         self.state.forget_port(port, &mut self.pool, &mut self.stats);
-        let counters = self.counters(port);
+        let counters = self.port_counters(port);
         let waiting = self.closing.extract_if(.., |(closing, _)| *closing == port);
         for (_, reply) in waiting {
             let _ = reply.send(Removed { counters, queue: queue.take() });
         }
         self.unclaimed_queues.extend(queue);
-    }
-
-    fn counters(&self, port: PortIndex) -> PortCounters {
-        PortCounters::new(self.engine.port_io(port), self.stats.port_drops(port))
-    }
-
-    /// What ports counted that are not open now: a slot keeps counting drops, and keeps what it
-    /// counted until it is used again.
-    fn closed(&self) -> PortCounters {
-        let mut is_open = vec![false; self.engine.slots().max(self.stats.slots())];
-        for port in &self.open {
-            is_open[port.get()] = true;
-        }
-        let slots = is_open.iter().enumerate().filter(|(_, is_open)| !**is_open);
-        let mut sum = self.retired;
-        for port in slots.filter_map(|(slot, _)| PortIndex::new(slot)) {
-            sum += self.counters(port);
-        }
-        sum
-    }
-
-    fn report(&self) -> WorkerReport {
-        let ports: Vec<_> = self.open.iter().map(|&port| (port, self.counters(port))).collect();
-        let closed = self.closed();
-        let mut total = closed;
-        for (_, counters) in &ports {
-            total += *counters;
-        }
-        let engine = self.engine.stats();
-        let routed = self.state.router.as_ref().map(|router| router.counters()).unwrap_or_default();
-        let worker = WorkerStats {
-            worker: self.id,
-            rounds: self.rounds,
-            empty_rounds: self.empty_rounds,
-            sleeps: engine.sleeps,
-            syscalls: engine.syscalls,
-            received: total.rx_frames,
-            generated: self.stats.generated,
-            consumed: self.stats.consumed,
-            flood_copies: self.stats.flood_copies,
-            sent: total.tx_frames,
-            dropped: total.drops_total(),
-            handed_off: self.stats.handed_off,
-            handoff_received: self.stats.handoff_received,
-            in_flight: (self.engine.writes_in_flight() + self.batch.len() + self.state.queued())
-                as u64,
-            pool_exhausted: self.pool.exhausted(),
-            spurious_completions: engine.stray,
-            fdb_entries: self.state.fdb.len(),
-            mac_moves: self.stats.mac_moves,
-            fdb_full: self.fdb_full(),
-            mdb_entries: self.state.groups.len(),
-            mdb_full: self.state.groups.full,
-            mac_limit: self.stats.mac_limit,
-            fdb_sync_drops: self.fdb_sync_drops(),
-            connections: self.state.router.as_ref().map_or(0, |router| router.len()),
-            translated: routed.translated,
-            returned_to_host: routed.returned_to_host,
-            icmp_errors_sent: routed.icmp_sent,
-            icmp_errors_suppressed: routed.icmp_suppressed,
-        };
-        WorkerReport { ports, closed, worker, hits: self.hits() }
-    }
-
-    /// Addresses, learnt and static, that there was no room for.
-    fn fdb_full(&self) -> u64 {
-        self.stats.fdb_full + self.state.fdb.statics_full()
-    }
-
-    /// What other workers could not be told.
-    fn fdb_sync_drops(&self) -> u64 {
-        self.fdb_sync.drops() + self.state.fdb_sync_drops
-    }
-
-    fn hits(&self) -> [(Count, u64); Count::KINDS] {
-        let (engine, loops) = (self.engine.stats(), &self.state.loops);
-        let routed = self.state.router.as_ref().map(|router| router.counters()).unwrap_or_default();
-        [
-            (Count::RoundsFull, engine.rounds_full),
-            (Count::DeficitSkips, engine.deficit_skips),
-            (Count::WritesCut, engine.writes_cut),
-            (Count::Flushes, engine.flushes),
-            (Count::PoolExhausted, self.pool.exhausted()),
-            (Count::Evictions, self.state.fdb.evictions()),
-            (Count::NetworkFull, self.fdb_full()),
-            (Count::PortFull, self.stats.mac_limit),
-            (Count::FdbSyncDrops, self.fdb_sync_drops()),
-            (Count::GroupsFull, self.state.groups.full),
-            (Count::Blocks, loops.blocks()),
-            (Count::LoopEventsDropped, loops.events_dropped()),
-            (Count::ResolvesDropped, routed.resolves_dropped),
-            (Count::IcmpSuppressed, routed.icmp_suppressed),
-            (Count::Throttled, self.rx_throttle.count()),
-        ]
     }
 
     /// Closes every port and waits, for a while, until nothing is in flight.

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     },
     /// Draws the plots of a result file
     Plot { file: PathBuf, folder: PathBuf },
+    /// Makes the tables of docs/performance again from docs/measured
+    Pages { docs: PathBuf },
     #[command(hide = true, subcommand)]
     Agent(Agent),
 }
@@ -159,8 +161,8 @@ impl Measure {
     pub(crate) fn workloads(&self) -> Result<Vec<Box<dyn Workload>>, String> {
         let mut all = registry::workloads();
         let mut names: Vec<String> = Vec::new();
-        for name in all.iter().flat_map(|w| [w.family(), w.key()]) {
-            if !names.iter().any(|known| known == name) {
+        for name in all.iter().flat_map(|w| [w.needs().family, w.key()]) {
+            if !name.is_empty() && !names.iter().any(|known| known == name) {
                 names.push(name.to_owned());
             }
         }
@@ -170,8 +172,8 @@ impl Measure {
         }
         chosen("workload", &names, &wanted)?;
         all.retain(|w| match wanted.is_empty() {
-            true => !w.is_by_name_only(),
-            false => wanted.iter().any(|name| name == w.key() || name == w.family()),
+            true => !w.needs().by_name_only,
+            false => wanted.iter().any(|name| name == w.key() || name == w.needs().family),
         });
         Ok(all)
     }

@@ -29,11 +29,8 @@ pub(crate) type About = Map<String, Value>;
 
 /// Names that the targets and the ratios refer to.
 pub(crate) const DOCKER0: &str = "docker0";
-/// See [`DOCKER0`].
 pub(crate) const KERNEL_BRIDGE: &str = "kernel-bridge";
-/// See [`DOCKER0`].
 pub(crate) const OVS_TSO: &str = "ovs-tso";
-/// See [`DOCKER0`].
 pub(crate) const VSWITCH: &str = "vswitch";
 
 /// What a contender is, for the ratios.
@@ -100,7 +97,9 @@ pub(crate) trait Contender {
     fn start(&mut self) -> Result<()>;
 
     /// Makes what will be plugged in, so that it costs nothing later.
-    fn prepare(&mut self, ports: usize) -> Result<()>;
+    fn prepare(&mut self, _ports: usize) -> Result<()> {
+        Ok(())
+    }
 
     /// Plugs one more in.
     fn port(&mut self) -> Result<Endpoint>;
@@ -133,8 +132,10 @@ pub(crate) trait Contender {
     /// Versions and settings, while it runs.
     fn describe(&self) -> Result<About>;
 
-    /// The processes that forward, and that are alive now.
-    fn pids(&self) -> Vec<u32>;
+    /// The processes that forward, and that are alive now; none where the kernel forwards.
+    fn pids(&self) -> Vec<u32> {
+        Vec::new()
+    }
 
     /// Ends what is kept between turns.
     fn finish(&mut self) {
@@ -156,5 +157,7 @@ fn sysctl(netns: &Path, path: &str) -> String {
 
 /// The first line that a program says of itself, whatever it says by its exit code.
 pub(crate) fn version(words: &str) -> String {
-    shell::first_line(&mut shell::words_command(words))
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    shell::first_line(command.args(words))
 }

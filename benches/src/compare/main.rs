@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::{Cli, Command, Measure};
 use crate::result::Outcome;
-use crate::run::{Run, Settings};
+use crate::run::Run;
 
 mod agent;
 mod cli;
@@ -25,6 +25,7 @@ mod contender;
 mod limits;
 mod machine;
 mod metric;
+mod pages;
 mod plan;
 mod plot;
 mod progress;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Some(Command::Table { file, markdown }) => show(file, *markdown),
         Some(Command::Plot { file, folder }) => draw(file, folder),
+        Some(Command::Pages { docs }) => pages::update(docs),
         Some(Command::Agent(agent)) => agent.run(),
         None => match choose(&cli.measure) {
             Ok((contenders, workloads)) => measure(&cli.measure, contenders, workloads),
@@ -85,19 +87,10 @@ fn measure(args: &Measure, contenders: Contenders, workloads: Workloads) -> Resu
     shell::catch_signals()?;
     let program = std::env::current_exe().context("this program")?;
     let machine = machine::describe();
-    let settings = Settings {
-        rounds: args.rounds(),
-        seconds: args.seconds,
-        idle_seconds: args.idle_seconds(),
-        quick: args.quick,
-        congestion_control: &args.congestion_control,
-        program: &program,
-    };
     let output = args.output.clone().unwrap_or_else(|| default_output(&program, &machine));
-    let recorded = record(&settings);
-    let outcome = Outcome::new(&contenders, &workloads, machine, recorded);
+    let outcome = Outcome::new(&contenders, &workloads, machine, record(args));
     let congestion_control = machine::congestion_control(&args.congestion_control)?;
-    let outcome = Run { settings, contenders, workloads, outcome }.measure()?;
+    let outcome = Run { args, program: &program, contenders, workloads, outcome }.measure()?;
     drop(congestion_control);
     println!("{}", table::text(&outcome));
     outcome.save(&output)?;
@@ -110,13 +103,13 @@ fn measure(args: &Measure, contenders: Contenders, workloads: Workloads) -> Resu
 }
 
 /// What the figures depend on beside the machine.
-fn record(settings: &Settings<'_>) -> Map<String, Value> {
+fn record(args: &Measure) -> Map<String, Value> {
     let pairs: [(&str, Value); 6] = [
-        ("rounds", settings.rounds.into()),
-        ("seconds", settings.seconds.into()),
-        ("idle_seconds", settings.idle_seconds.into()),
-        ("quick", settings.quick.into()),
-        ("congestion_control", settings.congestion_control.into()),
+        ("rounds", args.rounds().into()),
+        ("seconds", args.seconds.into()),
+        ("idle_seconds", args.idle_seconds().into()),
+        ("quick", args.quick.into()),
+        ("congestion_control", args.congestion_control.as_str().into()),
         ("udp_loss_max", limits::UDP_LOSS_MAX.into()),
     ];
     pairs.map(|(key, value)| (key.to_owned(), value)).into_iter().collect()

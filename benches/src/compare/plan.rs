@@ -1,7 +1,7 @@
 //! What runs, in which order, and how long it will take.
 
 use crate::contender::{Contender, Kind};
-use crate::workload::{Times, Workload};
+use crate::workload::{Needs, Times, Workload};
 
 /// One contender, up with a number of ports, and the workloads that run on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +42,9 @@ fn of_contender(
     once: bool,
 ) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let is_due = |w: &dyn Workload| w.is_once() == once && round <= w.rounds_max();
+    let is_due = |w: &dyn Workload| w.needs().once == once && round <= w.needs().rounds_max;
     for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| is_due(w.as_ref())) {
-        let (ports, is_over_uplink) = (workload.ports(), workload.is_over_uplink());
+        let Needs { ports, uplink: is_over_uplink, .. } = workload.needs();
         let is_alike =
             |step: &&mut Step| (step.ports, step.is_over_uplink) == (ports, is_over_uplink);
         match steps.iter_mut().find(is_alike) {
@@ -64,7 +64,7 @@ pub(crate) fn refusal(
     workload: &dyn Workload,
     quick: bool,
 ) -> Option<String> {
-    let ports = workload.ports();
+    let ports = workload.needs().ports;
     if ports > contender.ports_max() {
         let max = contender.ports_max();
         return Some(format!("{ports} ports take it too long: it is measured with {max} at most"));

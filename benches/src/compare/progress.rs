@@ -55,10 +55,6 @@ impl Progress {
         }
         self.bar.inc(millis(expected_s));
     }
-
-    pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 impl Drop for Progress {

@@ -85,6 +85,12 @@ impl Outcome {
         }
     }
 
+    /// Puts a workload on record that did not run.
+    pub(crate) fn fail(&mut self, contender: &str, workload: &str, round: usize, reason: String) {
+        let (contender, workload) = (contender.to_owned(), workload.to_owned());
+        self.failures.push(Failure { contender, workload, round, reason });
+    }
+
     /// The contender of a name, if it took part.
     pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
         self.contenders.iter().find(|entry| entry.name == name)

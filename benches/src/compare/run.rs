@@ -10,29 +10,21 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::cli::Measure;
 use crate::contender::{Contender, Endpoint, Outside};
 use crate::plan::{self, Step};
 use crate::progress::Progress;
-use crate::result::{Failure, Outcome};
+use crate::result::Outcome;
 use crate::shell;
 use crate::usage::settled_kernel_kib;
 use crate::workload::{Times, Turn, Workload, resident};
 
-/// How it is to be run.
-#[derive(Debug)]
-pub(crate) struct Settings<'a> {
-    pub(crate) rounds: usize,
-    pub(crate) seconds: u64,
-    pub(crate) idle_seconds: u64,
-    pub(crate) quick: bool,
-    pub(crate) congestion_control: &'a str,
-    /// This program, for its agents.
-    pub(crate) program: &'a Path,
-}
-
 /// All who take part, and what they reached so far.
 pub(crate) struct Run<'a> {
-    pub(crate) settings: Settings<'a>,
+    /// How it is to be run.
+    pub(crate) args: &'a Measure,
+    /// This program, for its agents.
+    pub(crate) program: &'a Path,
     pub(crate) contenders: Vec<Box<dyn Contender>>,
     pub(crate) workloads: Vec<Box<dyn Workload>>,
     pub(crate) outcome: Outcome,
@@ -46,7 +38,7 @@ impl Run<'_> {
         for (step, seconds) in steps.iter().zip(seconds) {
             let (begin, contender) =
                 (Instant::now(), self.contenders[step.contender].name().to_owned());
-            progress.begin(step, &contender, self.settings.rounds);
+            progress.begin(step, &contender, self.args.rounds());
             if self.outcome.contenders[step.contender].cannot_run.is_none() {
                 self.step(step, &progress);
             }
@@ -55,34 +47,28 @@ impl Run<'_> {
             progress.done(seconds, begin.elapsed().as_secs_f64());
         }
         self.contenders.iter_mut().for_each(|contender| contender.finish());
-        progress.finish();
         Ok(self.outcome)
     }
 
     /// Steps, and what each is expected to take. What is not going to run is put on record.
     fn plan(&mut self) -> (Vec<Step>, Vec<f64>) {
-        let Self { settings, contenders, workloads, outcome } = self;
-        let mut steps = plan::steps(contenders.len(), workloads, settings.rounds);
+        let Self { args, contenders, workloads, outcome, .. } = self;
+        let mut steps = plan::steps(contenders.len(), workloads, args.rounds());
         steps.retain_mut(|step| {
             let contender = contenders[step.contender].as_ref();
             step.workloads.retain(|number| {
                 let workload = workloads[*number].as_ref();
-                let Some(reason) = plan::refusal(contender, workload, settings.quick) else {
+                let Some(reason) = plan::refusal(contender, workload, args.quick) else {
                     return true;
                 };
                 if step.round == 1 {
-                    outcome.failures.push(Failure {
-                        contender: contender.name().to_owned(),
-                        workload: workload.key().to_owned(),
-                        round: step.round,
-                        reason,
-                    });
+                    outcome.fail(contender.name(), workload.key(), step.round, reason);
                 }
                 false
             });
             !step.workloads.is_empty()
         });
-        let times = Times { load: settings.seconds, idle: settings.idle_seconds };
+        let times = Times { load: args.seconds, idle: args.idle_seconds() };
         let seconds = |step: &Step| {
             let contender = contenders[step.contender].as_ref();
             plan::step_seconds(step, contender, workloads, times)
@@ -98,7 +84,7 @@ impl Run<'_> {
             Err(error) if shell::is_interrupted() => return drop(error),
             Err(error) => return self.did_not_start(step, &error),
         };
-        let described = describe(contender, &up, self.settings.congestion_control);
+        let described = describe(contender, &up, &self.args.congestion_control);
         let entry = &mut self.outcome.contenders[step.contender];
         match described {
             Ok(about) => entry.about = about,
@@ -109,9 +95,9 @@ impl Run<'_> {
             endpoints: &up.endpoints,
             outside: up.outside.as_ref(),
             published_at: None,
-            seconds: self.settings.seconds,
-            idle_seconds: self.settings.idle_seconds,
-            program: self.settings.program,
+            seconds: self.args.seconds,
+            idle_seconds: self.args.idle_seconds(),
+            program: self.program,
             attach_ms: &up.attach_ms,
             memory_before_kib: up.memory_before_kib,
         };
@@ -121,12 +107,10 @@ impl Run<'_> {
             match workload.run(&turn) {
                 Ok(figures) => self.outcome.add(step.contender, figures),
                 Err(_) if shell::is_interrupted() => return,
-                Err(error) => self.outcome.failures.push(Failure {
-                    contender: turn.contender.name().to_owned(),
-                    workload: workload.key().to_owned(),
-                    round: step.round,
-                    reason: format!("{error:#}"),
-                }),
+                Err(error) => {
+                    let (name, reason) = (turn.contender.name(), format!("{error:#}"));
+                    self.outcome.fail(name, workload.key(), step.round, reason);
+                }
             }
         }
     }
@@ -138,8 +122,8 @@ impl Run<'_> {
         if entry.values.is_empty() {
             entry.cannot_run = Some(reason);
         } else {
-            let (contender, workload) = (entry.name.clone(), "start".to_owned());
-            self.outcome.failures.push(Failure { contender, workload, round: step.round, reason });
+            let name = entry.name.clone();
+            self.outcome.fail(&name, "start", step.round, reason);
         }
     }
 }

@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use crate::limits::{COMMAND_LIMIT, POLL, STOP_LIMIT};
+use crate::limits::{COMMAND_LIMIT, POLL, READY_LIMIT, STOP_LIMIT};
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
@@ -38,9 +38,7 @@ pub(crate) fn catch_signals() -> Result<()> {
 
 /// An error as soon as the user wants the run to end.
 pub(crate) fn heed() -> Result<()> {
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        bail!("interrupted");
-    }
+    ensure!(!is_interrupted(), "interrupted");
     Ok(())
 }
 
@@ -146,6 +144,20 @@ impl Job {
         text.trim().to_owned()
     }
 
+    /// Waits until the condition holds, and fails when it ends before that.
+    pub(crate) fn until(
+        &mut self,
+        what: &str,
+        mut holds: impl FnMut(&Self) -> Result<bool>,
+    ) -> Result<()> {
+        wait_for(what, READY_LIMIT, || {
+            if self.has_ended()? {
+                bail!("ended: {}\n{}", self.what, self.last_words());
+            }
+            holds(self)
+        })
+    }
+
     /// Waits until it ends by itself, and returns its standard output.
     pub(crate) fn finish(self, limit: Duration) -> Result<String> {
         self.end(limit, true)
@@ -227,14 +239,6 @@ pub(crate) fn first_line(command: &mut Command) -> String {
     said.lines().find(|line| !line.trim().is_empty()).unwrap_or("none").trim().to_owned()
 }
 
-/// A command of words without spaces in them.
-pub(crate) fn words_command(words: &str) -> Command {
-    let mut words = words.split_whitespace();
-    let mut command = Command::new(words.next().unwrap_or_default());
-    command.args(words);
-    command
-}
-
 /// Runs a command that cleans up: it runs although the user interrupted, and may fail.
 pub(crate) fn clean_up(command: &mut Command) {
     let done = command
@@ -255,6 +259,12 @@ pub(crate) fn ip_batch(netns: &Path, script: &str) -> Result<()> {
     input.write_all(script.as_bytes()).context("write to ip")?;
     drop(input);
     job.finish(COMMAND_LIMIT).map(drop)
+}
+
+/// Gives an interface in a namespace an address of the contenders' subnet, and sets it up.
+pub(crate) fn bring_up(netns: &Path, device: &str, address: &str) -> Result<()> {
+    let script = format!("addr add {address}/16 dev {device}\nlink set {device} up\n");
+    ip_batch(netns, &script)
 }
 
 /// Where administrators' programs are, beside the user's.

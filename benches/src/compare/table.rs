@@ -7,7 +7,7 @@ use crate::contender::{DOCKER0, KERNEL_BRIDGE};
 use crate::metric::Metric;
 use crate::result::{Entry, Failure, Outcome};
 use crate::stats::Spread;
-use crate::targets::{self, ratio};
+use crate::targets::{self, Against, ratio};
 
 /// Where nothing was measured.
 const NONE: &str = "-";
@@ -44,17 +44,47 @@ pub(crate) fn markdown(outcome: &Outcome) -> String {
     let mut lines = vec!["# Comparison".to_owned(), String::new()];
     lines.extend(about(outcome).into_iter().map(|(key, value)| format!("- {key}: {value}")));
     for sheet in sheets(outcome) {
+        lines.extend([String::new(), format!("## {}", sheet.title), String::new()]);
+        lines.extend(sheet.lines());
+    }
+    lines.join("\n") + "\n"
+}
+
+impl Sheet {
+    fn without_empty_columns(mut self) -> Self {
+        for n in (1..self.headers.len()).rev() {
+            if self.rows.iter().all(|row| row[n] == NONE) {
+                self.headers.remove(n);
+                self.rows.iter_mut().for_each(|row| drop(row.remove(n)));
+            }
+        }
+        self
+    }
+
+    /// In Markdown.
+    fn lines(&self) -> Vec<String> {
         let escaped = |cell: &String| cell.replace('|', "\\|").replace('\n', " ");
         let line = |cells: &[String]| {
             format!("| {} |", cells.iter().map(escaped).collect::<Vec<_>>().join(" | "))
         };
-        lines.extend([String::new(), format!("## {}", sheet.title), String::new()]);
-        lines.push(line(&sheet.headers));
-        let rules = vec!["--:".to_owned(); sheet.headers.len().saturating_sub(1)];
-        lines.push(line(&[vec!["---".to_owned()], rules].concat()));
-        lines.extend(sheet.rows.iter().map(|row| line(row)));
+        let rules = vec!["--:".to_owned(); self.headers.len().saturating_sub(1)];
+        let rules = line(&[vec!["---".to_owned()], rules].concat());
+        let rows = self.rows.iter().map(|row| line(row));
+        [line(&self.headers), rules].into_iter().chain(rows).collect()
     }
-    lines.join("\n") + "\n"
+}
+
+/// One table of a page, by its kind; none where nothing was measured.
+pub(crate) fn sheet(kind: &str, outcome: &Outcome) -> Option<Vec<String>> {
+    let own = outcome.contenders.iter().find(|entry| entry.is_own);
+    let sheet = match kind {
+        "measured" => measured(outcome),
+        "medians" => by_contender(outcome, "median", |spread| number(spread.median)),
+        "ratios" => ratios(outcome, own?),
+        "targets" => against_targets(outcome),
+        _ => return None,
+    };
+    (!sheet.rows.is_empty()).then(|| sheet.without_empty_columns().lines())
 }
 
 fn sheets(outcome: &Outcome) -> Vec<Sheet> {
@@ -89,31 +119,45 @@ fn about(outcome: &Outcome) -> Vec<(String, String)> {
 }
 
 fn measured(outcome: &Outcome) -> Sheet {
+    by_contender(outcome, "median (smallest-largest)", cell)
+}
+
+fn by_contender(outcome: &Outcome, corner: &str, cell: impl Fn(Spread) -> String) -> Sheet {
     let names = outcome.contenders.iter().map(|entry| match &entry.cannot_run {
         Some(_) => format!("{} (cannot run)", entry.name),
         None => entry.name.clone(),
     });
-    let mut headers = vec!["median (smallest-largest)".to_owned()];
+    let mut headers = vec![corner.to_owned()];
     headers.extend(names);
     let rows = outcome.metrics.iter().filter_map(|metric| {
-        let cells: Vec<String> =
-            outcome.contenders.iter().map(|entry| cell(entry.spread(&metric.key))).collect();
+        let shown = |entry: &Entry| entry.spread(&metric.key).map_or(NONE.to_owned(), &cell);
+        let cells: Vec<String> = outcome.contenders.iter().map(shown).collect();
         let any = cells.iter().any(|cell| cell != NONE);
         any.then(|| [vec![named(metric)], cells].concat())
     });
     Sheet { title: "Measured".to_owned(), headers, rows: rows.collect() }
 }
 
-/// Of a contender of ours to the others.
+/// Of a contender of ours to the others, with a verdict where there is a target.
 fn ratios(outcome: &Outcome, own: &Entry) -> Sheet {
     let rows = outcome.metrics.iter().filter_map(|metric| {
         let value = own.spread(&metric.key)?.median;
-        let to = |name: &str| ratio(value, outcome.entry(name)?.spread(&metric.key)?.median);
-        let best = outcome.best_user_space(metric);
-        let best = best.and_then(|(entry, other)| Some((entry, ratio(value, other)?)));
-        let best = best.map(|(entry, ratio)| format!("{ratio:.2} {}", entry.name));
-        let shown = |ratio: Option<f64>| ratio.map_or(NONE.to_owned(), |r| format!("{r:.2}"));
-        let cells = [shown(to(DOCKER0)), shown(to(KERNEL_BRIDGE)), best.unwrap_or(NONE.to_owned())];
+        let judged = |against, other| {
+            let ratio = ratio(value, other)?;
+            let target =
+                targets::ALL.iter().find(|t| (t.metric, t.against) == (&metric.key, against));
+            let verdict = target.map_or("", |target| target.verdict(metric.better, ratio).word());
+            Some(format!("{ratio:.2} {verdict}"))
+        };
+        let to = |name| {
+            let other = outcome.entry(name)?.spread(&metric.key)?.median;
+            judged(Against::Contender(name), other)
+        };
+        let best = outcome.best_user_space(metric).and_then(|(entry, other)| {
+            Some(format!("{} {}", judged(Against::BestUserSpace, other)?.trim(), entry.name))
+        });
+        let cells = [to(DOCKER0), to(KERNEL_BRIDGE), best]
+            .map(|cell| cell.map_or(NONE.to_owned(), |cell| cell.trim().to_owned()));
         let any = cells.iter().any(|cell| cell != NONE);
         any.then(|| [vec![named(metric), number(value)], cells.to_vec()].concat())
     });
@@ -170,14 +214,11 @@ fn named(metric: &Metric) -> String {
     }
 }
 
-fn cell(spread: Option<Spread>) -> String {
-    match spread {
-        None => NONE.to_owned(),
-        Some(Spread { median, min, max }) if min == max => number(median),
-        Some(Spread { median, min, max }) => {
-            format!("{} ({}-{})", number(median), number(min), number(max))
-        }
+fn cell(Spread { median, min, max }: Spread) -> String {
+    if min == max {
+        return number(median);
     }
+    format!("{} ({}-{})", number(median), number(min), number(max))
 }
 
 /// Three digits, as far as they mean something.

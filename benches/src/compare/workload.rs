@@ -9,9 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use crate::contender::{Contender, Endpoint, Outside};
-use crate::limits::{LOAD_GRACE, READY_LIMIT};
+use crate::limits::{FEW_ROUNDS, LOAD_GRACE, READY_LIMIT};
 use crate::metric::{Figures, Metric};
 use crate::shell::{self, Job};
 use crate::usage::{Look, Usage};
@@ -38,44 +39,55 @@ pub(crate) struct Times {
     pub(crate) idle: u64,
 }
 
+/// When a workload runs, and with what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    /// Ports that must be plugged in.
+    pub(crate) ports: usize,
+    /// A remote host behind the contender's uplink; in a turn of its own.
+    pub(crate) uplink: bool,
+    /// Once and not in each round: does not drift, and takes long.
+    pub(crate) once: bool,
+    /// Rounds that it takes part in, from the first on: so that the whole stays within its time.
+    pub(crate) rounds_max: usize,
+    /// Runs only where `--only` names it, or its family: would take the usual run too long.
+    pub(crate) by_name_only: bool,
+    /// A name by which `--only` chooses it together with others; its own key if empty.
+    pub(crate) family: &'static str,
+}
+
+impl Needs {
+    /// Two ports, in each round.
+    pub(crate) const PAIR: Self = Self {
+        ports: 2,
+        uplink: false,
+        once: false,
+        rounds_max: usize::MAX,
+        by_name_only: false,
+        family: "",
+    };
+
+    /// The same in few rounds.
+    const FEW: Self = Self { rounds_max: FEW_ROUNDS, ..Self::PAIR };
+
+    /// So many ports, once.
+    const fn once(ports: usize) -> Self {
+        Self { ports, once: true, ..Self::PAIR }
+    }
+}
+
 /// Something to measure.
 pub(crate) trait Workload {
     /// As in `--only` and in the result file.
     fn key(&self) -> &str;
 
-    /// A name by which `--only` chooses it together with others of its kind.
-    fn family(&self) -> &str {
-        self.key()
-    }
-
-    /// Runs only where `--only` names it: what would take the usual run too long.
-    fn is_by_name_only(&self) -> bool {
-        false
+    fn needs(&self) -> Needs {
+        Needs::PAIR
     }
 
     /// Why it cannot run on a contender, if it cannot.
     fn refusal(&self, _contender: &dyn Contender) -> Option<String> {
         None
-    }
-
-    /// Ports that must be plugged in.
-    fn ports(&self) -> usize {
-        2
-    }
-
-    /// Wants a remote host behind the contender's uplink; in a turn of its own.
-    fn is_over_uplink(&self) -> bool {
-        false
-    }
-
-    /// Measured once and not in each round: what does not drift, and takes long.
-    fn is_once(&self) -> bool {
-        false
-    }
-
-    /// Rounds that it takes part in, from the first on: so that the whole stays within its time.
-    fn rounds_max(&self) -> usize {
-        usize::MAX
     }
 
     /// The figures that it gives; the first is the one that is plotted.
@@ -89,6 +101,9 @@ pub(crate) trait Workload {
 
 /// What of a load's end is not looked at.
 const EDGE: Duration = Duration::from_millis(650);
+
+/// Time before the clocks are looked at, where a load has no warm-up of its own.
+const SHORT_LEAD: Duration = Duration::from_millis(200);
 
 /// A contender that is up, with its ports.
 pub(crate) struct Turn<'a> {
@@ -145,6 +160,14 @@ impl Turn<'_> {
         Ok((text, usage))
     }
 
+    /// Runs an agent of this program in the client as a load, and reads its answer.
+    fn agent_load(&self, words: &str) -> Result<(Value, Usage)> {
+        let mut client = self.client().command(self.program);
+        client.arg("agent").args(words.split_whitespace());
+        let (text, usage) = self.load(Job::spawn(&mut client)?, SHORT_LEAD)?;
+        Ok((serde_json::from_str(&text).context("answer of the agent")?, usage))
+    }
+
     /// An agent of this program in an endpoint.
     pub(crate) fn agent(&self, endpoint: &Endpoint, words: &str) -> Result<Agent> {
         let mut command = endpoint.command(self.program);
@@ -198,10 +221,7 @@ impl Agent {
 /// Waits until a server listens on a TCP port, by its own view of the network.
 fn listens(server: &mut Job, port: u16) -> Result<()> {
     let pid = server.pid();
-    shell::wait_for(&format!("something listens on port {port}"), READY_LIMIT, || {
-        if server.has_ended()? {
-            bail!("the server ended: {}", server.last_words());
-        }
+    server.until(&format!("something listens on port {port}"), |_| {
         let files = ["tcp", "tcp6"].map(|file| format!("/proc/{pid}/net/{file}"));
         let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
         Ok(texts.iter().any(|text| has_listener(text, port)))

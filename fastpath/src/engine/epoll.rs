@@ -13,12 +13,12 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use super::deficit::Quantum;
-use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
 use crate::limits::{
     FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN,
 };
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
+use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
 use crate::waker::Waker;
 
 /// The mark of the waker among the ports.
@@ -29,7 +29,7 @@ struct Slot {
     queue: Option<OwnedFd>,
     /// A queue that was detached, until the caller takes it.
     closed: Option<OwnedFd>,
-    io: PortIo,
+    io: PortIoCounters,
     /// Frames that may be read until more are allowed; `None` if there is no bound.
     rx_budget: Option<u32>,
     /// It has had what it may, and is not watched.
@@ -49,7 +49,7 @@ pub struct EpollEngine {
     turn: usize,
     spin_rounds: u16,
     empty_rounds: u16,
-    stats: EngineStats,
+    stats: EngineCounters,
 }
 
 impl EpollEngine {
@@ -70,7 +70,7 @@ impl EpollEngine {
             turn: 0,
             spin_rounds: SPIN_ROUNDS,
             empty_rounds: SPIN_ROUNDS,
-            stats: EngineStats::default(),
+            stats: EngineCounters::default(),
         })
     }
 
@@ -105,8 +105,7 @@ impl EpollEngine {
                     frame.set_len(len);
                     frames += 1;
                     bytes += len;
-                    io.rx_frames += 1;
-                    io.rx_bytes += frame.wire_len() as u64;
+                    io.traffic.count_rx(frame.wire_len());
                     received.push(Received { port, frame });
                 }
                 Ok(_) => {
@@ -213,8 +212,7 @@ impl Engine for EpollEngine {
         match slot.queue.as_ref().map(|queue| rustix::io::write(queue, pool.bytes(&frame))) {
             None => slot.io.drop_tx(TxDrop::Gone),
             Some(Ok(len)) if len == frame.len() => {
-                slot.io.tx_frames += 1;
-                slot.io.tx_bytes += frame.wire_len() as u64;
+                slot.io.traffic.count_tx(frame.wire_len());
             }
             Some(Ok(_)) => slot.io.drop_tx(TxDrop::Short),
             Some(Err(errno)) => slot.io.drop_tx(TxDrop::from_errno(errno.raw_os_error())),
@@ -305,7 +303,7 @@ impl Engine for EpollEngine {
         0
     }
 
-    fn port_io(&self, port: PortIndex) -> PortIo {
+    fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
     }
 
@@ -317,7 +315,7 @@ impl Engine for EpollEngine {
         self.slots.len()
     }
 
-    fn stats(&self) -> EngineStats {
+    fn stats(&self) -> EngineCounters {
         self.stats
     }
 }

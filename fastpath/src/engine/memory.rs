@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
 use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop};
+use crate::port::{PortIndex, PortIoCounters, TxDrop};
 
 /// One port. Frames are with their virtio-net header.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ struct MemoryPort {
     next: usize,
     outgoing: Vec<Vec<u8>>,
     keep: bool,
-    io: PortIo,
+    io: PortIoCounters,
 }
 
 /// Packet I/O in memory. It never waits.
@@ -27,7 +27,7 @@ struct MemoryPort {
 pub struct MemoryEngine {
     ports: Vec<MemoryPort>,
     events: VecDeque<EngineEvent>,
-    stats: EngineStats,
+    stats: EngineCounters,
 }
 
 impl MemoryEngine {
@@ -94,7 +94,7 @@ impl MemoryPort {
 /// Copies a frame in; false when there is no buffer for it, and it is lost.
 #[inline]
 fn take_in(
-    io: &mut PortIo,
+    io: &mut PortIoCounters,
     bytes: &[u8],
     pool: &mut Pool,
     port: PortIndex,
@@ -113,8 +113,7 @@ fn take_in(
     if let Some(buffer) = pool.bytes_mut(&frame) {
         buffer.copy_from_slice(bytes);
     }
-    io.rx_frames += 1;
-    io.rx_bytes += frame.wire_len() as u64;
+    io.traffic.count_rx(frame.wire_len());
     received.push(Received { port, frame });
     true
 }
@@ -138,8 +137,7 @@ impl Engine for MemoryEngine {
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let to = self.port(port);
         if to.open {
-            to.io.tx_frames += 1;
-            to.io.tx_bytes += frame.wire_len() as u64;
+            to.io.traffic.count_tx(frame.wire_len());
             if to.keep {
                 to.outgoing.push(pool.bytes(&frame).to_vec());
             }
@@ -184,7 +182,7 @@ impl Engine for MemoryEngine {
         0
     }
 
-    fn port_io(&self, port: PortIndex) -> PortIo {
+    fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.ports.get(port.get()).map(|port| port.io).unwrap_or_default()
     }
 
@@ -196,7 +194,7 @@ impl Engine for MemoryEngine {
         self.ports.len()
     }
 
-    fn stats(&self) -> EngineStats {
+    fn stats(&self) -> EngineCounters {
         self.stats
     }
 }

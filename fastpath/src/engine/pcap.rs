@@ -11,11 +11,11 @@ use std::time::Duration;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 
-use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
 use crate::clock::Nanos;
 use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX};
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop};
+use crate::port::{PortIndex, PortIoCounters, TxDrop};
 
 type Source = PcapReader<Box<dyn Read>>;
 type Sink = PcapWriter<Box<dyn Write>>;
@@ -24,7 +24,7 @@ type Sink = PcapWriter<Box<dyn Write>>;
 struct PcapPort {
     source: Option<Source>,
     sink: Option<Sink>,
-    io: PortIo,
+    io: PortIoCounters,
 }
 
 /// Packet I/O from and to capture files. It never waits; a port whose file has ended is quiet.
@@ -64,7 +64,7 @@ impl PcapEngine {
             .map(|sink| PcapWriter::with_header(sink, header))
             .transpose()
             .map_err(io::Error::other)?;
-        *self.port(port) = PcapPort { source, sink, io: PortIo::default() };
+        *self.port(port) = PcapPort { source, sink, io: PortIoCounters::default() };
         Ok(())
     }
 
@@ -95,8 +95,7 @@ impl PcapPort {
             Some(Ok(packet)) => {
                 match pool.alloc_with(&packet.data) {
                     Some(frame) => {
-                        self.io.rx_frames += 1;
-                        self.io.rx_bytes += frame.wire_len() as u64;
+                        self.io.traffic.count_rx(frame.wire_len());
                         received.push(Received { port, frame });
                     }
                     None => self.io.rx_errors += 1,
@@ -135,8 +134,7 @@ impl Engine for PcapEngine {
         let packet = PcapPacket::new(now, bytes.len() as u32, bytes);
         match to.sink.as_mut().map(|sink| sink.write_packet(&packet)) {
             Some(Ok(_)) => {
-                to.io.tx_frames += 1;
-                to.io.tx_bytes += frame.wire_len() as u64;
+                to.io.traffic.count_tx(frame.wire_len());
             }
             Some(Err(_)) => to.io.drop_tx(TxDrop::Refused),
             None => to.io.drop_tx(TxDrop::Gone),
@@ -179,7 +177,7 @@ impl Engine for PcapEngine {
         0
     }
 
-    fn port_io(&self, port: PortIndex) -> PortIo {
+    fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.ports.get(port.get()).map(|port| port.io).unwrap_or_default()
     }
 
@@ -191,7 +189,7 @@ impl Engine for PcapEngine {
         self.ports.len()
     }
 
-    fn stats(&self) -> EngineStats {
-        EngineStats::default()
+    fn stats(&self) -> EngineCounters {
+        EngineCounters::default()
     }
 }

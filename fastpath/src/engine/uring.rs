@@ -42,12 +42,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use self::ring::{Completion, Op, Ring};
 use self::slot::{Slot, State};
 use super::deficit::Quantum;
-use super::{Engine, EngineEvent, EngineStats, Received, Wait};
+use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
 use crate::limits::{
     FRAME_MAX, PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN, WRITES_PER_PORT_MAX,
 };
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIo, TxDrop, is_gone};
+use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
 use crate::sys::uring::KernelRing;
 use crate::waker::Waker;
 
@@ -70,7 +70,7 @@ pub struct UringEngine<R = KernelRing> {
     writes: usize,
     /// Each port's part of this round.
     quantum: Quantum,
-    stats: EngineStats,
+    stats: EngineCounters,
 }
 
 impl UringEngine<KernelRing> {
@@ -100,7 +100,7 @@ impl<R: Ring> UringEngine<R> {
             spin_rounds: SPIN_ROUNDS,
             writes: 0,
             quantum: Quantum::of(0),
-            stats: EngineStats::default(),
+            stats: EngineCounters::default(),
         }
     }
 
@@ -109,7 +109,7 @@ impl<R: Ring> UringEngine<R> {
     fn push(&mut self, pool: &mut Pool, op: Op) -> Result<(), Op> {
         let Err(op) = self.ring.push(pool, op) else { return Ok(()) };
         self.stats.syscalls += 1;
-        self.stats.flushes += 1;
+        self.stats.queue_flushes += 1;
         if self.ring.enter(Wait::No).is_err() {
             return Err(op);
         }
@@ -235,8 +235,7 @@ impl<R: Ring> UringEngine<R> {
                 slot.got += 1;
                 slot.got_bytes += len as usize;
                 slot.rx_budget = slot.rx_budget.map(|frames| frames.saturating_sub(1));
-                slot.io.rx_frames += 1;
-                slot.io.rx_bytes += frame.wire_len() as u64;
+                slot.io.traffic.count_rx(frame.wire_len());
                 received.push(Received { port, frame });
             }
             Ok(_) => {
@@ -268,8 +267,7 @@ impl<R: Ring> UringEngine<R> {
         let io = &mut slot.io;
         match result {
             Ok(len) if len as usize == frame.len() => {
-                io.tx_frames += 1;
-                io.tx_bytes += frame.wire_len() as u64;
+                io.traffic.count_tx(frame.wire_len());
             }
             Ok(_) => io.drop_tx(TxDrop::Short),
             Err(errno) => io.drop_tx(TxDrop::from_errno(errno)),
@@ -449,7 +447,7 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.writes
     }
 
-    fn port_io(&self, port: PortIndex) -> PortIo {
+    fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
     }
 
@@ -461,8 +459,8 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.slots.len()
     }
 
-    fn stats(&self) -> EngineStats {
-        EngineStats { stray: self.ring.stray(), ..self.stats }
+    fn stats(&self) -> EngineCounters {
+        EngineCounters { spurious_completions: self.ring.stray(), ..self.stats }
     }
 }
 

@@ -34,7 +34,7 @@ fn an_empty_pool_says_so_and_counts() {
     let mut pool = Pool::new(1).expect("memory");
     let frame = pool.alloc().expect("a buffer");
     assert!(pool.alloc().is_none());
-    assert_eq!(pool.exhausted(), 1);
+    assert_eq!(pool.counters().pool_exhausted, 1);
     pool.release(frame);
 }
 

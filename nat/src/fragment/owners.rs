@@ -78,7 +78,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         match self.frames.push(&mut packet.queue, frame) {
             Ok(()) => {
                 packet.waiting += 1;
-                self.counters.queued += 1;
+                self.counters.fragments_queued += 1;
                 if let Some(owner) = self.owners.get_mut(&packet.key.source) {
                     owner.frames += 1;
                 }
@@ -174,7 +174,7 @@ impl<F, T: Disposition> Fragments<F, T> {
     }
 
     fn evict(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
-        self.counters.evicted += 1;
+        self.counters.fragments_evicted += 1;
         self.remove(at, NatDrop::FragmentsFull, give);
     }
 }

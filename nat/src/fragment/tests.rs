@@ -78,7 +78,10 @@ fn rfc4787_req_14_in_order() {
     store.tail(A, &v4(7, 200..250, false), 2);
     assert_eq!(store.given(), [(2, verdict())]);
     assert!(store.fragments.is_empty(), "complete, so its number may come again");
-    assert_eq!(store.fragments.counters(), Counters { completed: 1, ..Counters::default() });
+    assert_eq!(
+        store.fragments.counters(),
+        FragmentCounters { fragments_completed: 1, ..FragmentCounters::default() }
+    );
 }
 
 /// RFC 4787 REQ-14a: and out of order, they wait for it.
@@ -91,7 +94,12 @@ fn rfc4787_req_14_out_of_order() {
     assert_eq!(store.head(A, &v4(7, 0..100, true), verdict()), verdict());
     assert_eq!(store.given(), [(1, verdict()), (2, verdict())]);
     assert!(store.fragments.is_empty() && store.fragments.frames_waiting() == 0);
-    let expected = Counters { queued: 2, released: 2, completed: 1, ..Counters::default() };
+    let expected = FragmentCounters {
+        fragments_queued: 2,
+        fragments_released: 2,
+        fragments_completed: 1,
+        ..FragmentCounters::default()
+    };
     assert_eq!(store.fragments.counters(), expected);
 }
 
@@ -160,7 +168,7 @@ fn rfc5722_4_overlaps_kill_the_packet() {
     assert_eq!(store.head(A, &view(true, 7, 0..10, true), verdict()), dead);
     store.tail(A, &view(true, 7, 20..30, true), 4);
     assert_eq!(store.given(), [(4, dead)]);
-    assert_eq!(store.fragments.counters().overlaps, 1);
+    assert_eq!(store.fragments.counters().fragments_overlapping, 1);
 }
 
 /// The head overlaps what waits.
@@ -187,7 +195,7 @@ fn teardrop() {
     store.head(A, &v4(8, 0..5, true), verdict()).expect("the first");
     store.tail(A, &v4(8, 4..9, true), 3);
     assert_eq!(store.given(), [(3, dead)]);
-    assert_eq!(store.fragments.counters().overlaps, 2);
+    assert_eq!(store.fragments.counters().fragments_overlapping, 2);
 }
 
 /// RFC 8200 section 4.5: an exact duplicate may be dropped by itself.
@@ -201,7 +209,11 @@ fn rfc8200_4_5_a_duplicate_is_dropped_by_itself() {
     store.tail(A, &view(true, 7, 20..30, false), 3);
     let double = Err(NatDrop::Overlap);
     assert_eq!((store.given(), again), (vec![(1, verdict()), (2, double), (3, verdict())], double));
-    let expected = Counters { duplicates: 2, completed: 1, ..Counters::default() };
+    let expected = FragmentCounters {
+        fragments_duplicate: 2,
+        fragments_completed: 1,
+        ..FragmentCounters::default()
+    };
     assert_eq!(store.fragments.counters(), expected);
 }
 
@@ -258,7 +270,7 @@ fn rfc8200_4_5_impossible_fragments() {
     let head = View { kind: v4(7, 0..1, true).kind, ..with(0, 9, true) };
     assert_eq!(store.head(A, &head, verdict()), Err(NatDrop::Overlap));
     assert!(store.fragments.is_empty());
-    assert_eq!(store.fragments.counters().impossible, 5);
+    assert_eq!(store.fragments.counters().fragments_impossible, 5);
     store.tail(A, &with(65_528, 7, false), 9);
     assert_eq!(store.fragments.frames_waiting(), 1, "the last seven bytes of the longest packet");
 }
@@ -280,7 +292,7 @@ fn times_out() {
     store.now = store.now.after(FRAGMENT_TIMEOUT);
     assert_eq!(store.head(A, &v4(2, 0..10, true), verdict()), verdict());
     assert_eq!(store.given(), [(2, Err(NatDrop::FragmentTimeout))]);
-    assert_eq!(store.fragments.counters().timeouts, 2);
+    assert_eq!(store.fragments.counters().fragments_timed_out, 2);
 }
 
 #[test]
@@ -333,7 +345,7 @@ fn one_packet_at_the_bound() {
     }
     assert_eq!(store.given(), [(max + 1, Err(NatDrop::FragmentsFull))]);
     assert_eq!(store.fragments.frames_waiting(), max as usize);
-    assert_eq!(store.fragments.counters().full, 1);
+    assert_eq!(store.fragments.counters().fragments_full, 1);
 }
 
 /// Many flood; who has little still finds room, and those who have most make it.

@@ -18,7 +18,7 @@ impl Nat {
     /// Sees to it that an owner has room for another connection, at the cost of its own only.
     pub(super) fn evict_for(&mut self, owner: OwnerId) -> Result<(), NatDrop> {
         if self.owners.get_or_add(owner).is_none() {
-            self.counters.full_hits += 1;
+            self.counters.connections_table_full += 1;
             return Err(NatDrop::TableFull);
         }
         let (mut at_quota, mut at_share) = self.limits_reached(owner);
@@ -32,15 +32,15 @@ impl Nat {
         let entry = self.owners.at(owner);
         // A quota that became smaller is kept to by degrees.
         if let Some(victim) = entry.eviction_candidate().filter(|_| self.policy.quota() > 0) {
-            self.counters.evicted += 1;
+            self.counters.connections_evicted += 1;
             self.end(victim);
             return Ok(());
         }
         if at_quota {
-            self.counters.quota_hits += 1;
+            self.counters.connections_over_quota += 1;
             return Err(NatDrop::Quota);
         }
-        self.counters.full_hits += 1;
+        self.counters.connections_table_full += 1;
         Err(NatDrop::TableFull)
     }
 
@@ -71,7 +71,7 @@ impl Nat {
             return Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) });
         }
         let Some(port) = self.allocate_port(owner, transport, addr_idx, internal.port) else {
-            self.counters.port_hits += 1;
+            self.counters.connections_no_port += 1;
             return Err(NatDrop::PortsExhausted);
         };
         let number = self.add_mapping(owner, transport, internal, (addr_idx, port));
@@ -134,7 +134,7 @@ impl Nat {
         }
         // Also what frees no port of these may have made its share large enough.
         if let Some(victim) = self.port_victim(owner, transport, addr_idx) {
-            self.counters.evicted += 1;
+            self.counters.connections_evicted += 1;
             self.end(victim);
         }
         self.try_allocate_port(owner, transport, addr_idx, like)
@@ -171,7 +171,7 @@ impl Nat {
             if self.frees_port(over, transport, addr_idx) {
                 return Some(over);
             }
-            self.counters.evicted += 1;
+            self.counters.connections_evicted += 1;
             self.end(over);
         }
         let [_, unanswered, _] = self.owners.get(owner)?.firsts();

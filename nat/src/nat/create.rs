@@ -121,7 +121,7 @@ impl Nat {
         set_dnat(&mut flow, target.external);
         flow.ports[1] = PortPair::new(target.server.port, client.port);
         let created = self.insert(flow, [Some(client), Some(target.external)]);
-        self.counters.hairpins += u64::from(created.is_ok());
+        self.counters.connections_hairpinned += u64::from(created.is_ok());
         created
     }
 
@@ -225,7 +225,7 @@ impl Nat {
         let (edit, to) =
             (flow.edit(Direction::Original, &self.externals), flow.to(Direction::Original));
         self.link(flow, keys);
-        self.counters.created += 1;
+        self.counters.connections_created += 1;
         Ok(Translation::Edit { edit, to })
     }
 

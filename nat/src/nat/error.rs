@@ -51,7 +51,7 @@ impl Nat {
             quoted: Some((seen.dst, seen.src)),
         };
         let to = flow.to(dir);
-        self.counters.errors += 1;
+        self.counters.icmp_errors_translated += 1;
         Ok(Translation::Edit { edit, to })
     }
 

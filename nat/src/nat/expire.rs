@@ -26,7 +26,7 @@ impl Nat {
             self.wheel.reset(self.now);
         }
         while let Some(number) = self.wheel.expired(&mut self.flows, self.now, &mut operations) {
-            self.counters.expired += 1;
+            self.counters.connections_expired += 1;
             self.end(number);
         }
         self.reclaim(&mut operations);
@@ -43,7 +43,11 @@ impl Nat {
     pub(super) fn end_over(&mut self, number: u32) {
         let flow = self.flows.at(number);
         let has_expired = flow.state.has_expired(flow.transport(), CoarseTime(flow.seen), self.now);
-        let count = if has_expired { &mut self.counters.expired } else { &mut self.counters.ended };
+        let count = if has_expired {
+            &mut self.counters.connections_expired
+        } else {
+            &mut self.counters.connections_ended
+        };
         *count += 1;
         self.end(number);
     }

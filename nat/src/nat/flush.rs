@@ -47,7 +47,7 @@ impl Nat {
                 && !self.is_over(flow);
             if is_meant && is_one(&self.row(flow)) {
                 self.end(number);
-                self.counters.ended += 1;
+                self.counters.connections_ended += 1;
                 flushing.ended += 1;
             }
         }

@@ -26,7 +26,7 @@ impl Nat {
 
     /// Whether there are pages left to prefault, and a use for them.
     pub(super) fn awaits_prefault(&self) -> bool {
-        self.counters.created > 0 && self.prefaulted < self.pages
+        self.counters.connections_created > 0 && self.prefaulted < self.pages
     }
 
     /// All that is found by hashing.

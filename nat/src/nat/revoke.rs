@@ -194,7 +194,7 @@ impl Nat {
         {
             *operations -= 1;
             if let Some(number) = self.first_revoked(owner) {
-                self.counters.ended += 1;
+                self.counters.connections_ended += 1;
                 self.end(number);
             } else {
                 self.owners.at(owner).awaits_reclaim = false;
@@ -211,7 +211,7 @@ impl Nat {
             self.revoked.at = number + 1;
             let flow = self.flows.at(number);
             if !self.flows.is_free(number) && self.is_revoked(flow) {
-                self.counters.ended += 1;
+                self.counters.connections_ended += 1;
                 self.end(number);
             }
             self.revoked.left -= 1;

@@ -26,7 +26,7 @@ fn a_quota_is_kept_and_the_oldest_unanswered_goes_first() {
     );
     nat.back(&udp(R, &external[0].to_string()));
     nat.back(&udp(R, &external[2].to_string()));
-    assert_eq!(nat.nat.counters().evicted, 1);
+    assert_eq!(nat.nat.counters().connections_evicted, 1);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn what_is_in_use_never_goes() {
     assert_eq!(nat.send(internal(1), &udp(&from(3), R)), Err(NatDrop::Quota));
     let (_, to) = nat.edit(internal(2), &udp("10.99.0.3:3", R));
     assert_eq!(to, Realm::External, "another has its own quota");
-    assert_eq!(nat.nat.counters().quota_hits, 1);
+    assert_eq!(nat.nat.counters().connections_over_quota, 1);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_full_table_takes_from_nobody_else() {
     }
     assert_eq!((nat.nat.len(), others), (100, 19), "then it is full");
     assert_eq!(nat.send(internal(50), &udp("10.99.0.50:1", R)), Err(NatDrop::TableFull));
-    assert_eq!(nat.nat.counters().full_hits, 18);
+    assert_eq!(nat.nat.counters().connections_table_full, 18);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn one_owner_cannot_take_all_ports() {
     }
     let refused = nat.send(internal(1), &tcp(&from(81), R, segment(SYN, 1, 0, 0)));
     assert_eq!(refused, Err(NatDrop::PortsExhausted));
-    assert_eq!(nat.nat.counters().port_hits, 1);
+    assert_eq!(nat.nat.counters().connections_no_port, 1);
     nat.edit(internal(2), &tcp("10.99.0.3:1", R, segment(SYN, 1, 0, 0)));
     nat.out(&tcp(&from(80), "198.51.100.9:80", segment(SYN, 1, 0, 0)));
     nat.out(&udp(&from(1), R));
@@ -121,7 +121,7 @@ fn what_is_over_of_another_family_counts_no_longer_where_ports_are_short() {
         let client = format!("[fd00:99::2]:{port}");
         nat.establish(&client, "[2001:db8:f::7]:80");
     }
-    assert_eq!((nat.nat.counters().port_hits, nat.nat.len()), (0, 80));
+    assert_eq!((nat.nat.counters().connections_no_port, nat.nat.len()), (0, 80));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn where_ports_are_short_the_owners_oldest_that_is_over_gives_its_own() {
         nat.out(&tcp(&client, "198.51.100.7:80", segment(ACK, 1002, 5002, 0)));
     }
     assert_eq!(nat.nat.len(), 8);
-    assert_eq!(nat.nat.counters().evicted, 992);
+    assert_eq!(nat.nat.counters().connections_evicted, 992);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn with_its_owner_all_goes() {
     let rows: Vec<_> = nat.nat.rows().collect();
     assert_eq!(rows.len(), 1, "those to it, too: {rows:?}");
     assert_eq!(rows[0].original, tuple(Transport::Udp, &from(1), R));
-    assert_eq!((nat.nat.mappings(), nat.nat.counters().ended), (1, 3));
+    assert_eq!((nat.nat.mappings(), nat.nat.counters().connections_ended), (1, 3));
     nat.nat.remove_owner(OwnerId(77));
 }
 

@@ -70,7 +70,7 @@ fn req_5_a_mapping_lasts_two_minutes_and_not_for_ever() {
     nat.wait_s(3);
     assert!(nat.nat.is_empty(), "only the inside keeps it alive");
     assert_eq!(nat.send(Realm::External, &udp(R1, &external)), Ok(Translation::NotOurs));
-    assert_eq!((nat.nat.counters().expired, nat.nat.mappings()), (1, 0));
+    assert_eq!((nat.nat.counters().connections_expired, nat.nat.mappings()), (1, 0));
 }
 
 #[test]

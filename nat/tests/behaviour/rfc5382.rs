@@ -122,7 +122,7 @@ fn req_8_hairpinning() {
     assert_eq!(to, internal(1));
     nat.edit(internal(1), &tcp(A1, "192.0.2.1:80", segment(ACK, 1001, 5001, 0)));
     assert_eq!(nat.state(), "established");
-    assert_eq!(nat.nat.counters().hairpins, 1);
+    assert_eq!(nat.nat.counters().connections_hairpinned, 1);
 }
 
 /// Simultaneous open (REQ-2) of two that know each other's external endpoint only.

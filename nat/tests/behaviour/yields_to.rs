@@ -54,6 +54,6 @@ fn what_has_expired_yields() {
     nat.now = nat.now.after(std::time::Duration::from_secs(200));
     nat.policy = published_afterwards(Transport::Udp);
     nat.back(&udp(peer, host));
-    assert_eq!(nat.nat.counters().expired, 1);
+    assert_eq!(nat.nat.counters().connections_expired, 1);
     assert_eq!(nat.out(&udp(own, peer)), endpoint(host));
 }

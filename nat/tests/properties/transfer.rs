@@ -137,10 +137,10 @@ proptest! {
         prop_assert_eq!((imported.kept, imported.skipped), (nat.rows().count(), 0));
         prop_assert_eq!(rows(&other), rows(&nat));
         prop_assert_eq!(other.export().len(), bytes.len());
-        let created = nat.counters().created;
+        let created = nat.counters().connections_created;
         for (from, view) in &packets {
             let expected = nat.translate(now, *from, view);
-            if nat.counters().created > created {
+            if nat.counters().connections_created > created {
                 // Its connection had expired, and the new one may get any free port.
                 break;
             }

@@ -28,8 +28,9 @@ pub(crate) struct StatsArgs {
 
 const EXAMPLES: &str = "\
 Directions are the switch's: RX came from the container. For every worker
-received + generated + flood copies + handoff received
-== sent + dropped + consumed + in flight + handed off.
+received + generated + flood_copies + handoff_received
+== sent + dropped + consumed + in_flight + handed_off; counters at zero are left out.
+docs/metrics.md explains each counter.
 With --watch and --format json every line is one JSON object with the counters.
 
 Examples:
@@ -72,16 +73,16 @@ fn render(stats: &Stats) -> String {
         stats.ports.iter().map(|port| {
             [
                 port.name.clone(),
-                human::count(port.rx_frames),
-                human::bytes(port.rx_bytes),
-                human::count(port.tx_frames),
-                human::bytes(port.tx_bytes),
+                human::count(port.traffic.rx_frames),
+                human::bytes(port.traffic.rx_bytes),
+                human::count(port.traffic.tx_frames),
+                human::bytes(port.traffic.tx_bytes),
                 human::count(port.drops),
             ]
         }),
     );
     shown.push('\n');
-    shown += &render_workers(stats);
+    shown += &render_workers(&stats.workers);
     if !stats.drops.is_empty() {
         shown.push('\n');
         shown += &table::table(
@@ -92,58 +93,20 @@ fn render(stats: &Stats) -> String {
     shown
 }
 
-fn render_workers(stats: &Stats) -> String {
-    let columns = [
-        Number("WORKER"),
-        Number("RECEIVED"),
-        Number("GENERATED"),
-        Number("FLOOD COPIES"),
-        Number("SENT"),
-        Number("DROPPED"),
-        Number("CONSUMED"),
-        Number("IN FLIGHT"),
-        Number("MACS"),
-        Number("MOVES"),
-        Number("FDB FULL"),
-        Number("SYSCALLS"),
-        Number("SLEEPS"),
-    ];
-    let mut shown = table::table(
-        columns,
-        stats.workers.iter().map(|worker| {
-            [
-                worker.worker.to_string(),
-                human::count(worker.received),
-                human::count(worker.generated),
-                human::count(worker.flood_copies),
-                human::count(worker.sent),
-                human::count(worker.dropped),
-                human::count(worker.consumed),
-                worker.in_flight.to_string(),
-                worker.fdb_entries.to_string(),
-                human::count(worker.mac_moves),
-                human::count(worker.fdb_full),
-                human::count(worker.syscalls),
-                human::count(worker.sleeps),
-            ]
-        }),
-    );
-    if stats.workers.len() > 1 {
-        shown.push('\n');
-        shown += &render_handoffs(stats);
-    }
-    shown
-}
-
-/// What workers have handed to each other for translation.
-fn render_handoffs(stats: &Stats) -> String {
-    let columns = [Number("WORKER"), Number("HANDOFF RECEIVED"), Number("HANDED OFF")];
-    let row = |worker: &WorkerStats| {
-        let (taken, handed) =
-            (human::count(worker.handoff_received), human::count(worker.handed_off));
-        [worker.worker.to_string(), taken, handed]
-    };
-    table::table(columns, stats.workers.iter().map(row))
+/// A row for each counter that is not zero, under its key in JSON; a column for each worker.
+fn render_workers(workers: &[WorkerStats]) -> String {
+    let heads: Vec<_> = workers.iter().map(|stats| format!("WORKER {}", stats.worker)).collect();
+    let columns: Vec<_> =
+        [Text("COUNTER")].into_iter().chain(heads.iter().map(|h| Number(h))).collect();
+    let values: Vec<Vec<u64>> =
+        workers.iter().map(|stats| stats.values().map(|(_, value)| value).collect()).collect();
+    let rows = WorkerStats::METRICS.iter().enumerate();
+    let counted = rows.filter(|(row, _)| values.iter().any(|worker| worker[*row] > 0));
+    let cells = counted.map(|(row, metric)| {
+        let counts = values.iter().map(move |worker| human::count(worker[row]));
+        std::iter::once(metric.field.to_owned()).chain(counts)
+    });
+    table::table(columns, cells)
 }
 
 /// What happened in each second between two answers. A port that is new counts from zero; one whose
@@ -166,10 +129,10 @@ fn render_rates(before: &Stats, now: &Stats, interval_s: u64) -> String {
         let bits = |now, then| human::bit_rate(each_s(now, then) as f64 * 8.0);
         [
             port.name.clone(),
-            human::count(each_s(port.rx_frames, then.rx_frames)),
-            bits(port.rx_bytes, then.rx_bytes),
-            human::count(each_s(port.tx_frames, then.tx_frames)),
-            bits(port.tx_bytes, then.tx_bytes),
+            human::count(each_s(port.traffic.rx_frames, then.traffic.rx_frames)),
+            bits(port.traffic.rx_bytes, then.traffic.rx_bytes),
+            human::count(each_s(port.traffic.tx_frames, then.traffic.tx_frames)),
+            bits(port.traffic.tx_bytes, then.traffic.tx_bytes),
             human::count(each_s(port.drops, then.drops)),
         ]
     });

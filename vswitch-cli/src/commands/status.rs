@@ -15,7 +15,7 @@ use crate::{human, output, table};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
-    /// Show every limit instead: what happens beyond it, and how often it was hit
+    /// Show the limits instead, with the effect of each and its hits
     #[arg(long)]
     limits: bool,
 }
@@ -114,7 +114,7 @@ fn render_limits(limits: &[Limit]) -> String {
         columns,
         limits.iter().map(|limit| {
             [
-                limit.component.clone(),
+                limit.component.to_string(),
                 limit.name.clone(),
                 limit.value.to_string(),
                 limit.unit.clone(),
@@ -127,24 +127,26 @@ fn render_limits(limits: &[Limit]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use vswitch_api::limits::Component;
+
     use super::*;
 
     #[test]
     fn a_row_a_limit() {
         let limit = |name: &str, hits| Limit {
             name: name.into(),
-            component: "fastpath".into(),
+            component: Component::Port,
             value: 8192,
             unit: "ports".into(),
             on_exceed: "an attach is refused".into(),
             hits,
         };
         assert_eq!(
-            render_limits(&[limit("PORTS_MAX", Some(3)), limit("A", None)]),
+            render_limits(&[limit("ports", Some(3)), limit("a", None)]),
             "\
-COMPONENT  LIMIT      VALUE  UNIT   HITS  ON EXCEED
-fastpath   PORTS_MAX   8192  ports     3  an attach is refused
-fastpath   A           8192  ports     -  an attach is refused
+COMPONENT  LIMIT  VALUE  UNIT   HITS  ON EXCEED
+port       ports   8192  ports     3  an attach is refused
+port       a       8192  ports     -  an attach is refused
 "
         );
     }

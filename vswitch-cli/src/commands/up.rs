@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vswitch::config::{
-    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, Mtu, Multicast,
-    SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir, Subnet4, Subnet6, Uplink, Workers,
+    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, MetricsAddr, Mtu,
+    Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir, Subnet4, Subnet6,
+    Uplink, Workers,
 };
 use vswitch::{Ready, SocketError};
 use vswitch_api::network::NetworkDetail;
@@ -71,6 +72,9 @@ pub(crate) struct UpArgs {
     /// Who gets multicast: who listens to it (IGMP and MLD snooping), or all [default: snoop]
     #[arg(long, value_name = "snoop|flood")]
     multicast: Option<Multicast>,
+    /// Serve Prometheus metrics over TCP as well; a port alone means loopback [default: off]
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    metrics: Option<MetricsAddr>,
     /// A TOML file with such settings; options of the command line win
     #[arg(long, value_name = "FILE", value_parser = value::path)]
     config: Option<PathBuf>,
@@ -91,6 +95,7 @@ Examples:
   sudo vswitch up --subnet 10.7.0.0/24 --subnet6 fd07::/64 --mtu 9000
   sudo vswitch up --uplink eth1                         out by another device than the default route's
   sudo vswitch up --uplink none --workers 2 --cpus 2,3 --idle spin
+  sudo vswitch up --metrics 9101 --detach               curl http://127.0.0.1:9101/metrics
   sudo vswitch up --config /etc/vswitch.toml
 
 A second switch on the same machine:
@@ -140,6 +145,7 @@ impl UpArgs {
             uplink: self.uplink,
             snat_ports: self.snat_ports,
             multicast: self.multicast,
+            metrics: self.metrics,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

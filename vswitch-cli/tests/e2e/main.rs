@@ -19,6 +19,7 @@ mod harness;
 mod host_kept;
 mod kept_ports;
 mod limits;
+mod metrics;
 mod multicast;
 mod nat_forged;
 mod nat_fragments;

@@ -1,23 +1,55 @@
-//! Every limit of the switch, by name.
+//! The limits of the switch that a user can act on.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+/// Part of the switch that a limit bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Component {
+    /// Ports, and the traffic of each.
+    Port,
+    /// The threads that move frames.
+    Worker,
+    /// MAC addresses and multicast listeners.
+    Fdb,
+    /// Connections, fragments and ICMP errors.
+    Nat,
+    /// Routes, neighbours and publications.
+    Uplink,
+    /// The control API and the metrics.
+    Api,
+}
+
+/// The name, as in JSON.
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Port => "port",
+            Self::Worker => "worker",
+            Self::Fdb => "fdb",
+            Self::Nat => "nat",
+            Self::Uplink => "uplink",
+            Self::Api => "api",
+        })
+    }
+}
 
 /// A row of `vswitch status --limits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// Name of the limit, as in the source.
+    /// Name of the limit, in kebab case; stable.
     pub name: String,
-    /// Which part of the switch it bounds: `wire`, `fastpath`, `datapath`, `dataplane`, `control` or
-    /// `server`.
-    pub component: String,
-    /// How many, in `unit`.
+    /// Part of the switch that it bounds.
+    pub component: Component,
+    /// Number in `unit`.
     pub value: u64,
-    /// What is counted; `ms` for times.
+    /// Unit of the value: `s` and `ms` for times, `frames`, `bytes`, `frames/s` and such.
     pub unit: String,
-    /// What happens beyond it.
+    /// Effect when the limit is exceeded.
     pub on_exceed: String,
-    /// How often it was hit since the switch started; absent where it bounds a pace or a size and
-    /// nothing is refused, dropped or put off.
+    /// Hits since the switch started; absent where nothing is refused, dropped or put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hits: Option<u64>,
 }

@@ -27,3 +27,5 @@ pub const FDB: &str = "/v1/fdb";
 pub const STATS: &str = "/v1/stats";
 /// `GET` -> `[`[`crate::limits::Limit`]`]`.
 pub const LIMITS: &str = "/v1/limits";
+/// `GET` -> Prometheus' text format, version 0.0.4.
+pub const METRICS: &str = "/metrics";

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::Settings;
 
 /// All keys, for the error about an unknown one.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "bridge",
     "subnet",
     "subnet6",
@@ -27,6 +27,7 @@ const KEYS: [&str; 16] = [
     "uplink",
     "snat_ports",
     "multicast",
+    "metrics",
 ];
 
 /// An error of a configuration file.
@@ -104,6 +105,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
             "uplink" => settings.uplink = Some(entry.text()?),
             "snat_ports" => settings.snat_ports = Some(entry.text()?),
             "multicast" => settings.multicast = Some(entry.text()?),
+            "metrics" => settings.metrics = Some(entry.text()?),
             _ => {
                 return Err(ConfigError::UnknownKey { path: path.to_owned(), key: key.clone() });
             }

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, IdlePolicy, IfName, Mtu, SchedulingChoice, Settings, SnatPorts,
-    SocketPath, Subnet4, Subnet6, Uplink, Workers,
+    Ageing, BackendChoice, Config, IdlePolicy, IfName, MetricsAddr, Mtu, SchedulingChoice,
+    Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Uplink, Workers,
 };
 
 const FILE: &str = r#"
@@ -22,6 +22,7 @@ ageing_s = 60
 fdb_entries_max = 100
 uplink = "eth0"
 snat_ports = "10000-10063"
+metrics = ":9101"
 "#;
 
 #[test]
@@ -36,6 +37,7 @@ fn reads_every_key() {
     assert_eq!(config.idle, IdlePolicy::Sleep);
     assert_eq!(config.backend, BackendChoice::Epoll);
     assert_eq!(config.mtu.get(), 9000);
+    assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9101");
     assert_eq!(config.socket.path(), Path::new("/tmp/v.sock"));
     assert_eq!(config.state_dir.path(), Path::new("/tmp/v"));
     assert_eq!(config.ageing().as_secs(), 60);
@@ -237,5 +239,22 @@ fn as_many_workers_translate_as_there_are() {
         let line = format!("uplink = \"{uplink}\"");
         assert_eq!(workers(&line), Workers::default().get());
         assert_eq!(workers(&format!("{line}\nworkers = 2")), 2);
+    }
+}
+
+#[test]
+fn a_port_alone_serves_metrics_on_loopback() {
+    let parse = |text: &str| text.parse::<MetricsAddr>().map(|address| address.to_string());
+    for (text, address) in [
+        ("9101", "127.0.0.1:9101"),
+        (":9101", "127.0.0.1:9101"),
+        ("0.0.0.0:9101", "0.0.0.0:9101"),
+        ("[::1]:9101", "[::1]:9101"),
+    ] {
+        assert_eq!(parse(text).unwrap(), address);
+    }
+    for text in ["", ":", ":0", "0", "65536", "localhost:9101", "127.0.0.1", "::1", ":+9101", "+1"]
+    {
+        assert!(parse(text).unwrap_err().to_string().contains(&format!("{text:?}")), "{text}");
     }
 }

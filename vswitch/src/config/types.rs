@@ -71,6 +71,12 @@ pub enum ValueError {
     /// The text is no multicast mode.
     #[error("{0:?} is neither `snoop` nor `flood`")]
     Multicast(String),
+    /// The text is no address for metrics.
+    #[error(
+        "{0:?} cannot be the address of the metrics: write ADDR:PORT with a port from 1 to 65535, such as \
+         127.0.0.1:9101, [::1]:9101, or :9101 for loopback"
+    )]
+    Metrics(String),
     /// The text is no uplink.
     #[error(
         "{0:?} cannot be the uplink: write `auto` (the default route's device), the name of a device, \

@@ -33,6 +33,8 @@ pub(super) struct Inner {
     pub(super) neighbours: BTreeMap<NetworkName, Neighbours>,
     pub(super) boot_id: String,
     pub(super) started: Instant,
+    /// The same in seconds since 1970, for the metrics.
+    pub(super) started_s: u64,
     pub(super) shutdown: Notify,
     pub(super) ending: AtomicBool,
     /// Refusals by limit.
@@ -74,6 +76,7 @@ impl Inner {
             neighbours,
             boot_id,
             started: Instant::now(),
+            started_s: fastpath::Clock.unix_s(),
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
             refusals: Refusals::default(),

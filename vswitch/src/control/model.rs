@@ -79,6 +79,15 @@ impl Model {
         self.slots.owner(slot)
     }
 
+    /// The network of the port in a slot; none for an uplink, which networks share.
+    pub(crate) fn network_in_slot(&self, slot: PortIndex) -> Option<&str> {
+        match self.slots.owner(slot)? {
+            SlotOwner::Host(network) => Some(network.as_str()),
+            SlotOwner::Uplink(_) => None,
+            SlotOwner::Endpoint(key) => Some(self.endpoints.get(key)?.lease.network.as_str()),
+        }
+    }
+
     /// The name that users see for the port in a slot.
     pub(crate) fn label(&self, slot: PortIndex) -> Option<Cow<'_, str>> {
         Some(match self.slots.owner(slot)? {

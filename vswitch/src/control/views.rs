@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::fdb::FdbEntry;
-use vswitch_api::limits::Limit;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::port_settings::PortSettings;
-use vswitch_api::stats::{PortStats, Stats};
 use vswitch_api::status::Status;
 
 use super::Control;
@@ -18,9 +16,8 @@ use super::error::ControlError;
 use super::model::{self, Binding, Model};
 use super::task::blocking;
 use super::uplink;
-use crate::datapath::{DropReason, PortCounters};
+use crate::datapath::PortCounters;
 use crate::host::netns;
-use crate::limits;
 
 impl Control {
     /// The daemon itself.
@@ -30,7 +27,7 @@ impl Control {
             .dataplane
             .stats()
             .await
-            .map_or(0, |report| report.workers.iter().map(|worker| worker.connections).sum());
+            .map_or(0, |report| report.workers_total().connections as usize);
         let model = inner.model();
         let backend = inner.dataplane.backend();
         let first = model.network(None).ok();
@@ -161,39 +158,6 @@ impl Control {
         Ok(rows.into_iter().filter_map(entry).collect())
     }
 
-    /// All counters.
-    pub(crate) async fn stats(&self) -> Result<Stats, ControlError> {
-        let report = self.0.dataplane.stats().await?;
-        let model = self.0.model();
-        // With the ports of before, so that totals never go back.
-        let mut total = report.retired;
-        let mut ports = Vec::new();
-        for (slot, counters) in &report.ports {
-            total += *counters;
-            if let Some(name) = model.label(*slot) {
-                ports.push(port_stats(&name, counters));
-            }
-        }
-        // By name, the host's first.
-        let bridge = self.0.config.bridge.as_str();
-        ports.sort_by_cached_key(|port| (port.name != bridge, port.name.clone()));
-        Ok(Stats { ports, workers: report.workers, drops: total.drops_by_name() })
-    }
-
-    /// Every limit, and how often it was hit.
-    pub(crate) async fn limits(&self) -> Result<Vec<Limit>, ControlError> {
-        let report = self.0.dataplane.stats().await?;
-        let mut total = report.retired;
-        report.ports.iter().for_each(|(_, counters)| total += *counters);
-        let drops = |reason: DropReason| total.drops[reason as usize];
-        Ok(limits::list(&report.hits, drops, &self.0.refusals))
-    }
-
-    /// A limit was hit: counted, and shown by [`Control::limits`].
-    pub(crate) fn count_refusal(&self, limit: &'static str) {
-        self.0.refusals.count(limit);
-    }
-
     async fn counters(&self) -> Result<BTreeMap<PortIndex, PortCounters>, ControlError> {
         Ok(self.0.dataplane.stats().await?.ports.into_iter().collect())
     }
@@ -235,22 +199,10 @@ fn port_row(
         state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
         publish: port.publications.iter().map(|one| one.ports).collect(),
         publish_pending: port.pending_publications().cloned().collect(),
-        rx_frames: counters.rx_frames,
-        tx_frames: counters.tx_frames,
-        rx_bytes: counters.rx_bytes,
-        tx_bytes: counters.tx_bytes,
+        rx_frames: counters.traffic.rx_frames,
+        tx_frames: counters.traffic.tx_frames,
+        rx_bytes: counters.traffic.rx_bytes,
+        tx_bytes: counters.traffic.tx_bytes,
         drops: counters.drops_total(),
-    }
-}
-
-fn port_stats(name: &str, counters: &PortCounters) -> PortStats {
-    PortStats {
-        name: name.to_owned(),
-        rx_frames: counters.rx_frames,
-        rx_bytes: counters.rx_bytes,
-        tx_frames: counters.tx_frames,
-        tx_bytes: counters.tx_bytes,
-        drops: counters.drops_total(),
-        drops_by_reason: counters.drops_by_name(),
     }
 }

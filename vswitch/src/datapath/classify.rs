@@ -70,8 +70,8 @@ fn answer(
     };
     if written.is_some() {
         ctx.verdict = Verdict::Unicast(ctx.source());
-        stats.consumed += 1;
-        stats.generated += 1;
+        stats.counters.consumed += 1;
+        stats.counters.generated += 1;
     }
 }
 

@@ -29,6 +29,7 @@ pub use self::types::{BucketPair, FdbQuota, FdbRow, Key, Learnt, Outcome};
 use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
 use super::{Destination, NetworkIndex, Snapshot};
 use fastpath::PortIndex;
+use vswitch_counters::FdbCounters;
 
 /// One worker's forwarding database.
 #[derive(Debug)]
@@ -41,9 +42,7 @@ pub struct Fdb {
     per_network: Vec<usize>,
     per_destination: Vec<usize>,
     cursor: usize,
-    evictions: u64,
-    /// Static entries that found no room.
-    statics_full: u64,
+    counters: FdbCounters,
 }
 
 impl Fdb {
@@ -58,8 +57,7 @@ impl Fdb {
             per_network: Vec::new(),
             per_destination: Vec::new(),
             cursor: 0,
-            evictions: 0,
-            statics_full: 0,
+            counters: FdbCounters::default(),
         }
     }
 
@@ -75,17 +73,16 @@ impl Fdb {
         self.len == 0
     }
 
-    /// Entries that made room for another one.
+    /// Entries of each network, by its index.
     #[must_use]
-    pub fn evictions(&self) -> u64 {
-        self.evictions
+    pub fn entries_per_network(&self) -> &[usize] {
+        &self.per_network
     }
 
-    /// Static entries that found no room since others lay in all their places, each time that they
-    /// were set.
+    /// Counters of entries evicted, and of static entries without a place.
     #[must_use]
-    pub fn statics_full(&self) -> u64 {
-        self.statics_full
+    pub fn counters(&self) -> FdbCounters {
+        self.counters
     }
 
     /// Where a key may lie; asks the processor to load the likelier bucket.
@@ -201,7 +198,7 @@ impl Fdb {
                 let key = Key::new(index, set.vlan, set.mac);
                 let learnt = Learnt { key, destination: set.port.into() };
                 match self.learn(learnt, Entry::STATIC, u32::MAX, FdbQuota::ALL) {
-                    Outcome::Full => self.statics_full += 1,
+                    Outcome::Full => self.counters.fdb_statics_full += 1,
                     _ => self.statics += 1,
                 }
             }
@@ -290,7 +287,7 @@ impl Fdb {
         };
         let Some((bucket, slot)) = vacancy else { return Outcome::Full };
         if let Some(gone) = self.buckets[bucket].take(slot) {
-            self.evictions += 1;
+            self.counters.fdb_evictions += 1;
             self.count(gone, -1);
         }
         let entry = Entry { key: learnt.key, destination: learnt.destination, seen_s: now_s };

@@ -25,16 +25,16 @@ pub(super) fn run(
             match state.fdb.learn_at(buckets, learnt, now_s, network.ageing_s, quota) {
                 Outcome::Known | Outcome::Static => continue,
                 Outcome::Full => {
-                    stats.fdb_full += 1;
+                    stats.counters.fdb_full += 1;
                     continue;
                 }
                 Outcome::PortFull => {
-                    stats.mac_limit += 1;
+                    stats.counters.mac_limit += 1;
                     continue;
                 }
                 Outcome::Refreshed | Outcome::New => {}
                 Outcome::Moved { from } => {
-                    stats.mac_moves += 1;
+                    stats.counters.mac_moves += 1;
                     if let Some(from) = from.port() {
                         let ports = [from, ctx.port];
                         state.loops.moved(now, buckets.spread(), ctx.src, ports, snapshot);

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::{Nanos, Pool, PortIndex};
+use vswitch_counters::LoopCounters;
 use wire::MacAddr;
 
 pub(super) use probe::PROBE_DST;
@@ -106,9 +107,7 @@ pub struct Loops {
     events: Vec<LoopEvent>,
     /// Ports behind which addresses were seen that do not live there.
     ports_to_flush: Vec<PortIndex>,
-    /// Events that were not told, since too many wait.
-    events_dropped: u64,
-    blocks: u64,
+    counters: LoopCounters,
 }
 
 impl Loops {
@@ -121,8 +120,7 @@ impl Loops {
             flaps: vec![never; FLAPS],
             events: Vec::with_capacity(LOOP_EVENTS_MAX),
             ports_to_flush: Vec::with_capacity(2 * LOOP_EVENTS_MAX),
-            events_dropped: 0,
-            blocks: 0,
+            counters: LoopCounters::default(),
         }
     }
 
@@ -137,16 +135,10 @@ impl Loops {
         self.events.drain(..)
     }
 
-    /// Times that this worker blocked a port.
+    /// Counters of blocked ports, and of those that the log does not name.
     #[must_use]
-    pub fn blocks(&self) -> u64 {
-        self.blocks
-    }
-
-    /// Events that were not told, since too many waited. Their ports are blocked all the same.
-    #[must_use]
-    pub fn events_dropped(&self) -> u64 {
-        self.events_dropped
+    pub fn counters(&self) -> LoopCounters {
+        self.counters
     }
 
     /// Drops what blocked ports send, looks at probes, notes who is to get one.
@@ -205,7 +197,7 @@ impl Loops {
     ) {
         for port in self.due.drain(..) {
             let Some(frame) = pool.alloc_with(&self.loop_table.probe(port)) else { continue };
-            stats.generated += 1;
+            stats.counters.generated += 1;
             egress.send(pool, port, frame);
         }
     }
@@ -261,7 +253,7 @@ impl Loops {
 
     fn block(&mut self, now: Nanos, port: PortIndex, sign: LoopSign) {
         let Some(pause) = self.loop_table.block(port, now) else { return };
-        self.blocks += 1;
+        self.counters.loop_blocks += 1;
         self.ports_to_flush.push(port);
         if let LoopSign::Probe { sent, heard } = sign {
             self.ports_to_flush.push(if port == sent { heard } else { sent });
@@ -269,7 +261,7 @@ impl Loops {
         if self.events.len() < LOOP_EVENTS_MAX {
             self.events.push(LoopEvent { port, sign, pause });
         } else {
-            self.events_dropped += 1;
+            self.counters.loop_events_dropped += 1;
         }
     }
 }

@@ -106,7 +106,7 @@ fn decide(ctx: &FrameCtx, frame: &[u8], state: &mut State, now_s: u32) -> Verdic
                     note(ctx, record, state, now_s);
                 }
             }
-            state.groups.full += u64::from(records.next().is_some());
+            state.groups.counters.mdb_full += u64::from(records.next().is_some());
             Verdict::Routers
         }
         None if !state.groups.knows(ctx.dst, now_s) || is_link_scoped(ctx, frame) => Verdict::Flood,

@@ -4,11 +4,11 @@ use fastpath::TxDrop;
 use nat::NatDrop;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+    ($(#[doc = $help:literal] $variant:ident = $name:literal,)*) => {
         /// Why a frame was dropped.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
-        pub enum DropReason { $($(#[$doc])* $variant,)* }
+        pub enum DropReason { $(#[doc = $help] $variant,)* }
 
         impl DropReason {
             /// All reasons, in the order of their numbers.
@@ -20,6 +20,12 @@ macro_rules! reasons {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
+            }
+
+            /// One sentence for `docs/metrics.md`.
+            #[cfg(test)]
+            pub(crate) fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help.trim_start(),)* }
             }
         }
     };

@@ -71,7 +71,7 @@ pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNe
 use fib::Fib;
 use forward::ForwardCtx;
 pub(crate) use handoff::{HandoffIn, HandoffOut};
-pub use state::{RouterCounters, RouterState};
+pub use state::RouterState;
 
 use super::batch::FrameCtx;
 use super::limits::PREFETCH_FRAMES;

@@ -1,31 +1,18 @@
-//! What the datapath counts. A worker's counters are its own; control asks for a copy.
+//! Counters of the datapath. Each worker owns its own; control asks for a copy.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use fastpath::{PortIndex, PortIo, TxDrop};
+use fastpath::{PortIndex, PortIoCounters, TxDrop};
+use vswitch_counters::{DatapathCounters, PortTraffic};
 
 use super::DropReason;
 
 /// Counters of one worker's datapath.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
-    /// Frames that the switch made itself.
-    pub generated: u64,
-    /// Frames that were meant for the switch itself.
-    pub consumed: u64,
-    /// Further holders of frames that went to several ports.
-    pub flood_copies: u64,
-    /// Frames that were handed off to another worker.
-    pub handed_off: u64,
-    /// Frames that were received from another worker.
-    pub handoff_received: u64,
-    /// MAC addresses seen on another port than before.
-    pub mac_moves: u64,
-    /// MAC addresses that were not learnt, since there was no room.
-    pub fdb_full: u64,
-    /// MAC addresses that were not learnt, since their port has as many as it may.
-    pub mac_limit: u64,
+    /// Frames and addresses.
+    pub counters: DatapathCounters,
     drops: Drops,
     /// Drops of frames that were decided and then not let out, at the ports they were meant for.
     pub(super) egress_drops: Drops,
@@ -91,43 +78,31 @@ impl Stats {
     }
 }
 
-/// Counters of one port: what its engine counted, and the drops of its frames.
+/// Counters of a port: its traffic, and drops of its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortCounters {
-    /// Frames from the port.
-    pub rx_frames: u64,
-    /// Bytes from the port.
-    pub rx_bytes: u64,
-    /// Frames to the port.
-    pub tx_frames: u64,
-    /// Bytes to the port.
-    pub tx_bytes: u64,
+    /// Frames and bytes from and to the port.
+    pub traffic: PortTraffic,
     /// Drops by reason: of frames that came from it, and of frames that could not be written to it.
     pub drops: [u64; DropReason::COUNT],
 }
 
 impl Default for PortCounters {
     fn default() -> Self {
-        let drops = [0; DropReason::COUNT];
-        Self { rx_frames: 0, rx_bytes: 0, tx_frames: 0, tx_bytes: 0, drops }
+        Self { traffic: PortTraffic::default(), drops: [0; DropReason::COUNT] }
     }
 }
 
 impl PortCounters {
-    /// From what the engine and the datapath counted. A failed read counts as received and dropped.
+    /// From the counters of engine and datapath. A failed read counts as received and dropped.
     #[must_use]
-    pub fn new(io: PortIo, mut drops: [u64; DropReason::COUNT]) -> Self {
+    pub fn new(io: PortIoCounters, mut drops: [u64; DropReason::COUNT]) -> Self {
         for kind in TxDrop::ALL {
             drops[DropReason::from(kind) as usize] += io.tx_drops[kind as usize];
         }
         drops[DropReason::RxError as usize] += io.rx_errors;
-        Self {
-            rx_frames: io.rx_frames + io.rx_errors,
-            rx_bytes: io.rx_bytes,
-            tx_frames: io.tx_frames,
-            tx_bytes: io.tx_bytes,
-            drops,
-        }
+        let rx_frames = io.traffic.rx_frames + io.rx_errors;
+        Self { traffic: PortTraffic { rx_frames, ..io.traffic }, drops }
     }
 
     /// All drops.
@@ -147,10 +122,7 @@ impl PortCounters {
 
 impl AddAssign for PortCounters {
     fn add_assign(&mut self, other: Self) {
-        self.rx_frames += other.rx_frames;
-        self.rx_bytes += other.rx_bytes;
-        self.tx_frames += other.tx_frames;
-        self.tx_bytes += other.tx_bytes;
+        self.traffic += other.traffic;
         for (sum, count) in self.drops.iter_mut().zip(other.drops) {
             *sum += count;
         }

@@ -117,7 +117,7 @@ fn flood(
     let (frame, original) = if targets(has).next().is_none() {
         (Some(ctx.frame), None)
     } else {
-        stats.flood_copies += 1;
+        stats.counters.flood_copies += 1;
         (pool.copy(&ctx.frame), Some(ctx.frame))
     };
     match frame.map(|mut frame| (edit::retag(pool, &mut frame, vlan, wanted), frame)) {
@@ -137,7 +137,7 @@ fn flood(
 fn drop_undelivered(ctx: FrameCtx, pool: &mut Pool, stats: &mut Stats) {
     match ctx.verdict {
         // The switch has heard it.
-        Verdict::Routers => stats.consumed += 1,
+        Verdict::Routers => stats.counters.consumed += 1,
         Verdict::Group => stats.drop(ctx.port, DropReason::NoListener),
         _ => stats.drop(ctx.port, DropReason::NoOtherPort),
     }
@@ -168,7 +168,7 @@ pub(super) fn originate(
     if wanted == Tagging::Tagged && !edit::retag(pool, &mut frame, vlan, wanted) {
         return pool.release(frame);
     }
-    stats.generated += 1;
+    stats.counters.generated += 1;
     fan_out(frame, first, targets, pool, stats, egress);
 }
 
@@ -189,7 +189,7 @@ fn fan_out(
             continue;
         }
         let Some(target) = last.replace(next) else { continue };
-        stats.flood_copies += 1;
+        stats.counters.flood_copies += 1;
         match pool.share(&frame) {
             Some(copy) => egress.send(pool, target, copy),
             // A pool allows a holder for every port there can be, so this is for whoever changes that.

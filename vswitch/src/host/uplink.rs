@@ -70,10 +70,9 @@ use super::task::Task;
 use super::{HostError, Netlink, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
-use parts::TapId;
 use publish::Entry;
 use state::Kernel;
-use tables::{Fixed, Shared};
+use tables::{Fixed, Shared, TapId};
 
 /// How frames reach the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]

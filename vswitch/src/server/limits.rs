@@ -8,6 +8,12 @@ pub(crate) const CONNECTIONS_MAX: usize = 64;
 /// Bytes of a request's body.
 pub(crate) const BODY_MAX: usize = 64 * 1024;
 
+/// Connections for metrics at a time; more wait in the listener's queue.
+pub(crate) const METRICS_CONNECTIONS_MAX: usize = 8;
+
+/// Longest life of a connection for metrics: a scrape takes milliseconds.
+pub(crate) const METRICS_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// How long a client may take to send the head of a request.
 pub(crate) const HEADER_READ_MAX: Duration = Duration::from_secs(10);
 

@@ -21,6 +21,7 @@ use vswitch_api::status::Status;
 use super::error::Failure;
 use super::extract::{Body, PathSegment};
 use super::limits::BODY_MAX;
+use super::metrics;
 use crate::control::Control;
 
 /// The API.
@@ -38,6 +39,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
         .route(routes::STATS, get(stats))
         .route(routes::LIMITS, get(limits))
+        .route(routes::METRICS, get(metrics::scrape))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -181,8 +183,8 @@ async fn limits(State(control): State<Control>) -> Result<Json<Vec<Limit>>, Fail
 /// Answers that say that a limit of the server is reached.
 async fn count_refusals(State(control): State<Control>, response: Response) -> Response {
     match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => control.count_refusal("BODY_MAX"),
-        StatusCode::REQUEST_TIMEOUT => control.count_refusal("BODY_READ_MAX"),
+        StatusCode::PAYLOAD_TOO_LARGE => control.count_refusal("request-body"),
+        StatusCode::REQUEST_TIMEOUT => control.count_refusal("request-body-time"),
         _ => {}
     }
     response

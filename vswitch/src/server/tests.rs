@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed, Tuple};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
-use vswitch_api::limits::Limit;
+use vswitch_api::limits::{Component, Limit};
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::port::{AttachRequest, NetnsRef, PendingPublication, Port, PortDetail};
 use vswitch_api::port_settings::guard::Guard;
@@ -212,8 +212,8 @@ fn key() -> EntryKey {
 
 fn limit() -> Limit {
     Limit {
-        name: "PORTS_MAX".into(),
-        component: "fastpath".into(),
+        name: "ports".into(),
+        component: Component::Port,
         value: 8192,
         unit: "ports".into(),
         on_exceed: "an attach is refused".into(),

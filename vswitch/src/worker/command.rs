@@ -5,11 +5,9 @@ use std::os::fd::OwnedFd;
 
 use fastpath::{Nanos, PortIndex};
 use tokio::sync::oneshot;
-use vswitch_api::stats::WorkerStats;
 
-use super::Worker;
+use super::{Worker, WorkerReport};
 use crate::datapath::{FdbRow, PortCounters, Snapshot};
-use crate::limits::Count;
 
 /// One request; the answer comes through the channel in it.
 pub(crate) enum Command {
@@ -61,18 +59,6 @@ pub(crate) struct Removed {
     pub(crate) queue: Option<OwnedFd>,
 }
 
-/// A copy of a worker's counters.
-#[derive(Debug)]
-pub(crate) struct WorkerReport {
-    /// Ports that are open.
-    pub(crate) ports: Vec<(PortIndex, PortCounters)>,
-    /// All others that ever were.
-    pub(crate) closed: PortCounters,
-    pub(crate) worker: WorkerStats,
-    /// How often its limits were hit.
-    pub(crate) hits: [(Count, u64); Count::KINDS],
-}
-
 impl Worker {
     /// Does all that was asked for. Whoever no longer waits for an answer gets none.
     pub(super) fn handle_commands(&mut self, now: Nanos, snapshot: &Snapshot) {
@@ -86,7 +72,7 @@ impl Worker {
                     let frame = self.pool.alloc_with(&frame);
                     let _ = reply.send(frame.is_some());
                     if let Some(frame) = frame {
-                        self.stats.generated += 1;
+                        self.stats.counters.generated += 1;
                         self.batch.push(port, frame);
                     }
                 }
@@ -113,7 +99,7 @@ impl Worker {
     fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
         // Other workers may have handed off frames of whoever had the slot until now, after it was closed here.
         self.state.forget_port(port, &mut self.pool, &mut self.stats);
-        let before = self.counters(port);
+        let before = self.port_counters(port);
         self.engine.attach(port, queue)?;
         self.retired += before;
         self.stats.forget(port);

@@ -146,7 +146,7 @@ impl HandoffQueues {
             let peer = self.tx.get_mut(handoff.to).and_then(Option::as_mut);
             let bytes = pool.bytes(&handoff.frame);
             if peer.is_some_and(|peer| peer.send(handoff.port, handoff.is_assigned, bytes)) {
-                stats.handed_off += 1;
+                stats.counters.handed_off += 1;
             } else {
                 stats.drop(handoff.port, DropReason::HandoffFull);
             }
@@ -216,7 +216,7 @@ impl PeerRx {
     /// Copies a frame into the pool, and sends its buffer back.
     fn recv(&mut self, it: HandoffFrame, pool: &mut Pool, state: &mut State, stats: &mut Stats) {
         let HandoffFrame { port, is_assigned, bytes } = it;
-        stats.handoff_received += 1;
+        stats.counters.handoff_received += 1;
         match copy(pool, &bytes) {
             Some(frame) => {
                 if let Err(refused) = state.recv_handoff(HandoffIn { is_assigned, port, frame }) {

@@ -43,9 +43,9 @@ impl Tally {
     fn of(port: PortIndex, engine: &dyn Engine, stats: &Stats) -> Self {
         let io = engine.port_io(port);
         Self {
-            rx_frames: io.rx_frames,
-            rx_bytes: io.rx_bytes,
-            tx_frames: io.tx_frames,
+            rx_frames: io.traffic.rx_frames,
+            rx_bytes: io.traffic.rx_bytes,
+            tx_frames: io.traffic.tx_frames,
             dropped: stats.dropped(port),
         }
     }

@@ -52,10 +52,7 @@ impl Contender for KernelBridge {
                 netns.name()
             ),
         )?;
-        shell::ip_batch(
-            netns.path(),
-            &format!("addr add {address}/16 dev eth0\nlink set eth0 up\n"),
-        )?;
+        shell::bring_up(netns.path(), "eth0", &address)?;
         if self.uplink.is_some() {
             shell::ip_batch(netns.path(), &format!("route add default via {GATEWAY}\n"))?;
             let rules = rules(&address);
@@ -94,10 +91,6 @@ impl Contender for KernelBridge {
         let rules = if self.uplink.is_some() { "masquerade and dnat" } else { "none" };
         about.insert("rules".into(), rules.into());
         Ok(about)
-    }
-
-    fn pids(&self) -> Vec<u32> {
-        Vec::new()
     }
 }
 

@@ -7,8 +7,7 @@
 //! contender: Docker's seccomp filter and its cgroups are left out, which favours docker0.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -28,8 +27,6 @@ use crate::workload::{PUBLISHED, published_as};
 const DOCKER: &str = "/usr/bin/docker";
 const BUSYBOX: &str = "/bin/busybox";
 const IMAGE: &str = "vswitch-bench";
-/// What the image holds beside busybox, so that a load can also be run by `docker exec`.
-const TOOLS: [&str; 3] = ["/usr/bin/iperf3", "/usr/bin/sockperf", "/usr/sbin/nginx"];
 
 #[derive(Debug, Default)]
 pub(crate) struct Docker {
@@ -94,26 +91,9 @@ impl Daemon {
             fs::create_dir_all(root.join(folder)).context("folders of the image")?;
         }
         fs::copy(BUSYBOX, root.join("bin/busybox")).context("package busybox-static")?;
-        for tool in TOOLS {
-            copy_program(Path::new(tool), &root)?;
-        }
         shell::run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg("."))?;
         shell::run(self.client().arg("import").arg(&tar).arg(IMAGE)).map(drop)
     }
-}
-
-/// Copies a program and the libraries that `ldd` names.
-fn copy_program(program: &Path, root: &Path) -> Result<()> {
-    let libraries = shell::run(Command::new("ldd").arg(program))
-        .with_context(|| format!("{} for the image", program.display()))?;
-    let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/'));
-    for file in libraries.map(PathBuf::from).chain([program.to_owned()]) {
-        let inside = root.join(file.strip_prefix("/").unwrap_or(&file));
-        fs::create_dir_all(inside.parent().unwrap_or(root)).context("folders of the image")?;
-        fs::copy(&file, &inside).with_context(|| format!("copy {}", file.display()))?;
-        fs::set_permissions(&inside, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
 }
 
 impl Drop for Daemon {
@@ -156,10 +136,6 @@ impl Contender for Docker {
         if self.daemon.is_none() {
             self.daemon = Some(Daemon::open()?);
         }
-        Ok(())
-    }
-
-    fn prepare(&mut self, _ports: usize) -> Result<()> {
         Ok(())
     }
 
@@ -213,10 +189,6 @@ impl Contender for Docker {
         about.insert("iptables_rules".into(), rules.lines().count().into());
         about.insert("loads".into(), "entered by nsenter: no seccomp, no cgroups".into());
         Ok(about)
-    }
-
-    fn pids(&self) -> Vec<u32> {
-        Vec::new()
     }
 }
 

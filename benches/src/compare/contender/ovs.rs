@@ -6,12 +6,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
-use crate::limits::READY_LIMIT;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
@@ -49,12 +48,7 @@ impl OpenVswitch {
         let mut command = own(&host, at, "ovsdb-server");
         command.arg(format!("--remote=punix:{}", at.join("sock").display()));
         let mut database = Job::spawn(command.arg("--unixctl=db.ctl").arg(at.join("db")))?;
-        shell::wait_for("ovsdb-server listens", READY_LIMIT, || {
-            if database.has_ended()? {
-                bail!("ovsdb-server ended: {}", database.last_words());
-            }
-            Ok(at.join("sock").exists())
-        })?;
+        database.until("ovsdb-server listens", |_| Ok(at.join("sock").exists()))?;
         vsctl(&host, at, "--no-wait init")?;
         if self.tso {
             vsctl(
@@ -112,10 +106,7 @@ impl Contender for OpenVswitch {
         vsctl(&run.host, run.dir.path(), &words)?;
         let name = netns.name();
         shell::ip_batch(run.host.path(), &format!("link set {port} netns {name}\n"))?;
-        shell::ip_batch(
-            netns.path(),
-            &format!("addr add {address}/16 dev {port}\nlink set {port} up\n"),
-        )?;
+        shell::bring_up(netns.path(), &port, &address)?;
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 

@@ -2,12 +2,12 @@
 
 use std::process::{ChildStdin, Command};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
-use crate::limits::{PORTS_MAX, READY_LIMIT};
+use crate::limits::PORTS_MAX;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
@@ -35,24 +35,20 @@ impl Run {
         let mut command = shell::in_netns(host.path(), "vde_switch");
         command.args(["-n", &(PORTS_MAX + 1).to_string(), "-s"]).arg(&control);
         let (mut switch, console) = Job::spawn_with_input(&mut command).context("package vde2")?;
-        shell::wait_for("vde_switch listens", READY_LIMIT, || {
-            if switch.has_ended()? {
-                bail!("vde_switch ended: {}", switch.last_words());
-            }
-            Ok(control.join("ctl").exists())
-        })?;
+        switch.until("vde_switch listens", |_| Ok(control.join("ctl").exists()))?;
         Ok(Self { plugs: Vec::new(), switch, dir, host, _console: console })
     }
 
     /// A TAP with a process that carries its frames to the switch.
     fn plug(&mut self, tap: &str) -> Result<()> {
         let mut command = shell::in_netns(self.host.path(), "vde_plug2tap");
-        let plug = Job::spawn(command.arg("-s").arg(self.dir.path().join("ctl")).arg(tap))?;
-        self.plugs.push(plug);
+        let mut plug = Job::spawn(command.arg("-s").arg(self.dir.path().join("ctl")).arg(tap))?;
         let host = self.host.path();
-        shell::wait_for("the TAP of vde_plug2tap is there", READY_LIMIT, || {
+        plug.until("the TAP of vde_plug2tap is there", |_| {
             Ok(shell::run(shell::in_netns(host, "ip").args(["link", "show", tap])).is_ok())
-        })
+        })?;
+        self.plugs.push(plug);
+        Ok(())
     }
 }
 
@@ -81,10 +77,7 @@ impl Contender for Vde {
         run.plug(&tap)?;
         let name = netns.name();
         shell::ip_batch(run.host.path(), &format!("link set {tap} netns {name}\n"))?;
-        shell::ip_batch(
-            netns.path(),
-            &format!("addr add {address}/16 dev {tap}\nlink set {tap} up\n"),
-        )?;
+        shell::bring_up(netns.path(), &tap, &address)?;
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 

@@ -1,17 +1,16 @@
 //! The switch of this project: its daemon in a namespace that plays the host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::Netns;
 
 use super::uplink::Uplink;
 use super::{About, Contender, Endpoint, Kind, Outside};
-use crate::limits::READY_LIMIT;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
@@ -50,18 +49,18 @@ impl Vswitch {
         let (build, sandboxes) = (Arc::clone(build), Sandboxes::default());
         Self { build, run: None, sandboxes, gateway: None }
     }
-
-    fn running(&self) -> Result<&Run> {
-        self.run.as_ref().with_context(|| format!("{} is not up", self.build.name))
-    }
 }
 
 impl Run {
-    fn command(&self, program: &PathBuf) -> Command {
-        let mut command = shell::in_netns(self.host.path(), program);
-        command.arg("--socket").arg(self.dir.path().join("sock"));
-        command
+    fn command(&self, program: &Path) -> Command {
+        command_of(&self.host, &self.dir, program)
     }
+}
+
+fn command_of(host: &Netns, dir: &TempDir, program: &Path) -> Command {
+    let mut command = shell::in_netns(host.path(), program);
+    command.arg("--socket").arg(dir.path().join("sock"));
+    command
 }
 
 impl Contender for Vswitch {
@@ -76,16 +75,13 @@ impl Contender for Vswitch {
     fn start(&mut self) -> Result<()> {
         let host = Netns::create("vswitch")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
-        let mut command = shell::in_netns(host.path(), &self.build.program);
-        command.arg("--socket").arg(dir.path().join("sock"));
+        let mut command = command_of(&host, &dir, &self.build.program);
         command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
         let daemon = Job::spawn(command.args(&self.build.args))?;
-        let run = self.run.insert(Run { daemon, dir, uplink: None, host });
-        shell::wait_for("the daemon answers", READY_LIMIT, || {
-            if run.daemon.has_ended()? {
-                bail!("vswitch up ended: {}", run.daemon.last_words());
-            }
-            Ok(shell::run(run.command(&self.build.program).arg("status")).is_ok())
+        let Run { daemon, dir, host, .. } =
+            self.run.insert(Run { daemon, dir, uplink: None, host });
+        daemon.until("the daemon answers", |_| {
+            Ok(shell::run(command_of(host, dir, &self.build.program).arg("status")).is_ok())
         })
     }
 
@@ -142,7 +138,7 @@ impl Contender for Vswitch {
     }
 
     fn describe(&self) -> Result<About> {
-        let run = self.running()?;
+        let run = self.run.as_ref().context("not up")?;
         let mut command = run.command(&self.build.program);
         let text = shell::run(command.args(["--format", "json", "status"]))?;
         let status: Value = serde_json::from_str(&text).context("answer of status")?;

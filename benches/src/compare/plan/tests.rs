@@ -19,11 +19,11 @@ fn everything_is_measured_as_often_as_it_should() {
         for contender in 0..4 {
             let of = steps.iter().filter(|s| s.contender == contender);
             let times = of.filter(|s| s.workloads.contains(&number)).count();
-            let wanted = if workload.is_once() { 1 } else { workload.rounds_max().min(5) };
+            let wanted = if workload.needs().once { 1 } else { workload.needs().rounds_max.min(5) };
             assert_eq!(times, wanted, "{}", workload.key());
         }
     }
-    let ports = |n: usize| workloads[n].ports();
+    let ports = |n: usize| workloads[n].needs().ports;
     assert!(steps.iter().all(|step| step.workloads.iter().all(|n| ports(*n) == step.ports)));
 }
 
@@ -35,7 +35,7 @@ fn the_budgets_hold() {
     });
     let contenders = crate::registry::contenders(&builds);
     let mut workloads = crate::registry::workloads();
-    workloads.retain(|w| !w.is_by_name_only());
+    workloads.retain(|w| !w.needs().by_name_only);
     let seconds = |rounds, quick, chosen: &[&str], workloads: &[Box<dyn workload::Workload>]| {
         let times = Times { load: 2, idle: if quick { 4 } else { 10 } };
         let mut seconds = 0.0;
@@ -56,7 +56,7 @@ fn the_budgets_hold() {
     assert!(seconds(1, true, &crate::cli::QUICK_CONTENDERS, &quick) < 170.0);
     for family in ["scale", "attack"] {
         let mut named = crate::registry::workloads();
-        named.retain(|w| w.family() == family);
+        named.retain(|w| w.needs().family == family);
         assert!(seconds(5, false, &["kernel-bridge", "vswitch"], &named) < 20.0 * 60.0, "{family}");
     }
 }

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
 use serde_json::Value;
 
-use super::pair::{Pair, order};
-use super::{Agent, Figures, Times, Turn, Workload};
+use super::pair::Pair;
+use super::{Agent, Figures, Needs, Times, Turn, Workload};
 use crate::agent::Attack;
 use crate::contender::Endpoint;
 use crate::limits::{ATTACK_LEAD, COMPARISONS, READY_LIMIT};
@@ -54,21 +54,9 @@ impl Workload for Hostile {
         self.key
     }
 
-    fn family(&self) -> &str {
-        "attack"
-    }
-
-    fn is_by_name_only(&self) -> bool {
-        true
-    }
-
     /// The pair, the attacker, and a container that is flooded.
-    fn ports(&self) -> usize {
-        4
-    }
-
-    fn is_once(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs { family: "attack", by_name_only: true, ..Needs::once(4) }
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -89,20 +77,12 @@ impl Workload for Hostile {
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
         let _sink = Sink::new(&turn.endpoints[2])?;
-        let (mut calm, mut attacked, mut kpps) = (Vec::new(), Vec::new(), Vec::new());
-        for nth in 0..COMPARISONS {
-            for is_attack in order(nth) {
-                let (pair, frames) = self.under(turn, is_attack)?;
-                if is_attack {
-                    attacked.push(pair);
-                    kpps.push(frames);
-                } else {
-                    calm.push(pair);
-                }
-            }
-        }
-        let medians = |pairs: &[Pair]| Pair::medians(pairs).context("nothing was measured");
-        let (calm, attacked) = (medians(&calm)?, medians(&attacked)?);
+        let mut kpps = Vec::new();
+        let [calm, attacked] = Pair::alternate(|is_attack| {
+            let (pair, frames) = self.under(turn, is_attack)?;
+            kpps.extend(is_attack.then_some(frames));
+            Ok(pair)
+        })?;
         let ratios = attacked.over(&calm).context("a figure of the baseline is zero")?;
         let figures = [
             ("gbps_ratio", ratios.gbps),
@@ -127,9 +107,8 @@ impl Hostile {
         drop(agent);
         shell::pause(ATTACK_LEAD)?;
         let frames = before.until(&after, is_attack);
-        let whither = if is_attack { "to the switch" } else { "into the sink" };
-        ensure!(frames > 0, "no frame of the attacker's passed {whither}");
         let name = if is_attack { "under attack" } else { "in the baseline" };
+        ensure!(frames > 0, "no frame of the attacker's passed {name}");
         Ok((pair.context(name)?, kpps(frames, took)))
     }
 

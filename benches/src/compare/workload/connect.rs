@@ -1,15 +1,11 @@
 //! New TCP connections in a second: handshake, a byte each way, reset. The reset leaves no socket in
 //! TIME_WAIT, so that the ports of the client do not run out.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
 use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::CONNECT_CLIENTS;
 use crate::metric::Metric;
-use crate::shell::Job;
 
 /// Where its server listens.
 pub(crate) const PORT: u16 = 9_001;
@@ -41,11 +37,7 @@ impl Workload for Connect {
             "connect --to {address}:{port} --clients {CONNECT_CLIENTS} --seconds {}",
             turn.seconds
         );
-        let mut client = turn.client().command(turn.program);
-        client.arg("agent").args(words.split_whitespace());
-        let lead = Duration::from_millis(200);
-        let (text, usage) = turn.load(Job::spawn(&mut client)?, lead)?;
-        let shown: Value = serde_json::from_str(&text).context("answer of the agent")?;
+        let (shown, usage) = turn.agent_load(&words)?;
         let per_second = shown["per_second"].as_f64().context("the agent says no rate")?;
         let mut figures = vec![(format!("{KEY}.per_s"), per_second)];
         figures.extend(message_costs(KEY, usage, per_second));

@@ -1,10 +1,10 @@
 //! HTTP requests in a second over connections that stay open: `wrk` against `nginx`.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Times, Turn, Workload, listens, message_cost_metrics, message_costs};
+use super::{
+    Figures, SHORT_LEAD, Times, Turn, Workload, listens, message_cost_metrics, message_costs,
+};
 use crate::limits::HTTP_CONNECTIONS;
 use crate::metric::Metric;
 use crate::shell::Job;
@@ -63,8 +63,7 @@ impl Workload for Http {
         client.arg(format!("-d{}", turn.seconds));
         let (address, port) = turn.target(PORT);
         client.arg(format!("http://{address}:{port}/"));
-        let lead = Duration::from_millis(200);
-        let (text, usage) = turn.load(Job::spawn(&mut client)?, lead)?;
+        let (text, usage) = turn.load(Job::spawn(&mut client)?, SHORT_LEAD)?;
         let Requests { per_second, p50_us } = parse(&text)?;
         let mut figures =
             vec![(format!("{KEY}.per_s"), per_second), (format!("{KEY}.p50_us"), p50_us)];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Times, Turn, Workload};
+use super::{Figures, Needs, Times, Turn, Workload};
 use crate::limits::{ATTACHES_COUNTED, FIRST_FRAMES, IDLE_SETTLE};
 use crate::metric::Metric;
 use crate::shell;
@@ -33,12 +33,8 @@ impl Workload for Idle {
         &self.key
     }
 
-    fn ports(&self) -> usize {
-        self.ports
-    }
-
-    fn is_once(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs::once(self.ports)
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -63,25 +59,29 @@ impl Workload for Idle {
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
-        let mut figures = Figures::new();
-        let mut add = |name: &str, value| figures.push((format!("{}.{name}", self.key), value));
-        shell::pause(IDLE_SETTLE)?;
-        if let Some(kib) = kib_per_port(turn)? {
-            add("kib_per_port", kib);
-        }
-        if self.is_many() {
-            add("attach_ms", attach_ms(turn)?);
-        }
-        if let Some(percent) = cpu_percent(turn)? {
-            add("cpu_percent", percent);
-        }
-        add("first_frame_us", first_frame_us(turn)?);
+        let mut figures = at_rest(&self.key, turn)?;
+        figures.push((format!("{}.first_frame_us", self.key), first_frame_us(turn)?));
+        // Two attaches are too few for a median.
+        figures.retain(|(name, _)| self.is_many() || !name.ends_with(".attach_ms"));
         Ok(figures)
     }
 }
 
+/// Memory, attach and CPU of a switch that has nothing to do.
+pub(super) fn at_rest(key: &str, turn: &Turn<'_>) -> Result<Figures> {
+    shell::pause(IDLE_SETTLE)?;
+    let figures = [
+        ("kib_per_port", kib_per_port(turn)?),
+        ("attach_ms", Some(attach_ms(turn)?)),
+        ("cpu_percent", cpu_percent(turn)?),
+    ];
+    let given =
+        figures.into_iter().filter_map(|(name, value)| Some((format!("{key}.{name}"), value?)));
+    Ok(given.collect())
+}
+
 /// What a port costs in memory, kernel and processes together; only with many ports.
-pub(crate) fn kib_per_port(turn: &Turn<'_>) -> Result<Option<f64>> {
+fn kib_per_port(turn: &Turn<'_>) -> Result<Option<f64>> {
     let Some((kernel, process)) = turn.memory_before_kib else { return Ok(None) };
     let kernel = settled_kernel_kib()?.saturating_sub(kernel);
     let process = resident(&turn.contender.pids())?.saturating_sub(process);
@@ -89,13 +89,13 @@ pub(crate) fn kib_per_port(turn: &Turn<'_>) -> Result<Option<f64>> {
 }
 
 /// Median time that the last ports took to plug in.
-pub(crate) fn attach_ms(turn: &Turn<'_>) -> Result<f64> {
+fn attach_ms(turn: &Turn<'_>) -> Result<f64> {
     let last = &turn.attach_ms[turn.attach_ms.len().saturating_sub(ATTACHES_COUNTED)..];
     median(last).context("no port was plugged in")
 }
 
 /// CPU of the switch while nothing happens; none for a contender that forwards in the kernel.
-pub(crate) fn cpu_percent(turn: &Turn<'_>) -> Result<Option<f64>> {
+fn cpu_percent(turn: &Turn<'_>) -> Result<Option<f64>> {
     let pids = turn.contender.pids();
     if pids.is_empty() {
         return Ok(None);

@@ -4,9 +4,8 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Times, Turn, Workload, connect, http, round_trip, tcp};
+use super::{Figures, Needs, Times, Turn, Workload, connect, http, round_trip, tcp};
 use crate::contender::Contender;
-use crate::limits::FEW_ROUNDS;
 use crate::metric::Metric;
 
 /// The ports on which the servers of these loads listen, and which a contender publishes.
@@ -17,26 +16,20 @@ pub(crate) const fn published_as(port: u16) -> u16 {
     port + 1_000
 }
 
-/// Who opens the connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
-    Container,
-    Remote,
-}
-
 pub(crate) struct OverUplink {
     key: &'static str,
-    from: From,
+    /// Whether the remote opens the connections, and not the container.
+    is_publish: bool,
     load: Box<dyn Workload>,
 }
 
 impl OverUplink {
     pub(crate) fn egress(key: &'static str, load: impl Workload + 'static) -> Self {
-        Self { key, from: From::Container, load: Box::new(load) }
+        Self { key, is_publish: false, load: Box::new(load) }
     }
 
     pub(crate) fn publish(key: &'static str, load: impl Workload + 'static) -> Self {
-        Self { key, from: From::Remote, load: Box::new(load) }
+        Self { key, is_publish: true, load: Box::new(load) }
     }
 
     /// A metric of the load by its name in this workload.
@@ -51,35 +44,20 @@ impl Workload for OverUplink {
         self.key
     }
 
-    fn family(&self) -> &str {
-        "outside"
+    fn needs(&self) -> Needs {
+        Needs { family: "outside", ports: 1, uplink: true, ..Needs::FEW }
     }
 
     fn refusal(&self, contender: &dyn Contender) -> Option<String> {
         contender.uplink_refusal()
     }
 
-    fn ports(&self) -> usize {
-        1
-    }
-
-    fn is_over_uplink(&self) -> bool {
-        true
-    }
-
-    fn rounds_max(&self) -> usize {
-        FEW_ROUNDS
-    }
-
     fn metrics(&self) -> Vec<Metric> {
-        let way = match self.from {
-            From::Container => "egress",
-            From::Remote => "published",
-        };
+        let family = if self.is_publish { "published" } else { "egress" };
         let mut metrics = self.load.metrics();
         for metric in &mut metrics {
             metric.key = self.renamed(&metric.key);
-            metric.title = format!("{way}: {}", metric.title);
+            metric.title = format!("{family}: {}", metric.title);
         }
         metrics
     }
@@ -94,9 +72,9 @@ impl Workload for OverUplink {
             anyhow::bail!("{} ports instead of 1", turn.endpoints.len())
         };
         let (container, remote) = (container.clone(), outside.remote.clone());
-        let (ends, published_at) = match self.from {
-            From::Container => ([container, remote], None),
-            From::Remote => ([remote, container], Some(outside.host.as_str())),
+        let (ends, published_at) = match self.is_publish {
+            false => ([container, remote], None),
+            true => ([remote, container], Some(outside.host.as_str())),
         };
         let figures = self.load.run(&Turn { endpoints: &ends, published_at, ..*turn })?;
         Ok(figures.into_iter().map(|(key, value)| (self.renamed(&key), value)).collect())

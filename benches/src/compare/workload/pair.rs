@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use super::round_trip::PingPong;
 use super::tcp::Tcp;
 use super::{Figures, Times, Turn, Workload as _};
+use crate::limits::COMPARISONS;
 use crate::stats::median;
 use crate::targets::ratio;
 
@@ -39,9 +40,23 @@ impl Pair {
     }
 
     /// The median of each figure; none of no pairs.
-    pub(crate) fn medians(pairs: &[Self]) -> Option<Self> {
+    fn medians(pairs: &[Self]) -> Option<Self> {
         let of = |figure: fn(&Self) -> f64| median(&pairs.iter().map(figure).collect::<Vec<_>>());
         Some(Self { gbps: of(|p| p.gbps)?, p50_us: of(|p| p.p50_us)?, p99_us: of(|p| p.p99_us)? })
+    }
+
+    /// The medians of two that take turns: each begins as often as the other, so that a machine that
+    /// drifts treats both alike. `measure` is told which one it is.
+    pub(crate) fn alternate(mut measure: impl FnMut(bool) -> Result<Self>) -> Result<[Self; 2]> {
+        let mut pairs = [Vec::new(), Vec::new()];
+        for nth in 0..COMPARISONS {
+            for is_second in order(nth) {
+                pairs[usize::from(is_second)].push(measure(is_second)?);
+            }
+        }
+        let [first, second] =
+            pairs.map(|pairs| Self::medians(&pairs).context("nothing was measured"));
+        Ok([first?, second?])
     }
 
     /// Each figure as a multiple of another pair's.
@@ -54,9 +69,8 @@ impl Pair {
     }
 }
 
-/// The order in which two are measured the nth time: each begins as often as the other, so that a
-/// machine that drifts treats both alike.
-pub(crate) fn order(nth: usize) -> [bool; 2] {
+/// The order in which two are measured the nth time.
+fn order(nth: usize) -> [bool; 2] {
     if nth.is_multiple_of(2) { [false, true] } else { [true, false] }
 }
 

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
 use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::OUTSTANDING;
@@ -121,12 +120,8 @@ impl Workload for Window {
             "round-trip --protocol {} --to {address}:{PORT} --outstanding {OUTSTANDING} --seconds {seconds}",
             self.protocol
         );
-        let mut client = turn.client().command(turn.program);
-        client.arg("agent").args(words.split_whitespace());
-        let lead = Duration::from_millis(200);
-        let (text, usage) = turn.load(Job::spawn(&mut client)?, lead)?;
-        let shown: Value = serde_json::from_str(&text).context("answer of the agent")?;
-        let number = |key: &str| shown[key].as_f64().with_context(|| format!("no {key}: {text}"));
+        let (shown, usage) = turn.agent_load(&words)?;
+        let number = |key: &str| shown[key].as_f64().with_context(|| format!("no {key}: {shown}"));
         let times = Percentiles {
             p50_us: number("p50_us")?,
             p99_us: number("p99_us")?,

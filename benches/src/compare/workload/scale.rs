@@ -9,13 +9,13 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use anyhow::{Context as _, Result};
 
-use super::idle::{attach_ms, cpu_percent, kib_per_port};
-use super::pair::{Pair, order};
-use super::{Figures, Times, Turn, Workload};
+use super::idle::at_rest;
+use super::pair::Pair;
+use super::{Figures, Needs, Times, Turn, Workload};
 use crate::contender::{Contender, Endpoint};
 use crate::limits::{COMPARISONS, IDLE_SETTLE, PAIRS_TRIED};
+use crate::machine;
 use crate::metric::Metric;
-use crate::{machine, shell};
 
 /// What a port takes to make, to plug in, to try and to take away, in seconds.
 const PORT_S: f64 = 0.13;
@@ -37,25 +37,13 @@ impl Workload for Scale {
         &self.key
     }
 
-    fn family(&self) -> &str {
-        "scale"
-    }
-
-    fn is_by_name_only(&self) -> bool {
-        true
+    fn needs(&self) -> Needs {
+        Needs { family: "scale", by_name_only: true, ..Needs::once(self.ports) }
     }
 
     fn refusal(&self, contender: &dyn Contender) -> Option<String> {
         let has_twin = contender.twin().is_some();
         (!has_twin).then(|| "two of it cannot be up side by side".to_owned())
-    }
-
-    fn ports(&self) -> usize {
-        self.ports
-    }
-
-    fn is_once(&self) -> bool {
-        true
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -82,25 +70,19 @@ impl Workload for Scale {
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
-        let mut figures = Figures::new();
-        let mut add = |name: &str, value| figures.push((format!("{}.{name}", self.key), value));
-        shell::pause(IDLE_SETTLE)?;
-        if let Some(kib) = kib_per_port(turn)? {
-            add("kib_per_port", kib);
-        }
-        add("attach_ms", attach_ms(turn)?);
-        if let Some(percent) = cpu_percent(turn)? {
-            add("cpu_percent", percent);
-        }
+        let mut figures = at_rest(&self.key, turn)?;
         let neighbours = machine::many_neighbours()?;
         everybody_talks(turn)?;
-        let (many, two) = compare(turn)?;
+        let [two, many] = compare(turn)?;
         drop(neighbours);
         let ratios = many.over(&two).context("a figure of the two ports is zero")?;
-        add("gbps_ratio", ratios.gbps);
-        add("p50_ratio", ratios.p50_us);
-        add("gbps", many.gbps);
-        add("p50_us", many.p50_us);
+        let compared = [
+            ("gbps_ratio", ratios.gbps),
+            ("p50_ratio", ratios.p50_us),
+            ("gbps", many.gbps),
+            ("p50_us", many.p50_us),
+        ];
+        figures.extend(compared.map(|(name, value)| (format!("{}.{name}", self.key), value)));
         Ok(figures)
     }
 }
@@ -125,24 +107,14 @@ fn two_of(count: usize, lot: u64) -> (usize, usize) {
     (from, (from + 1 + low % (count - 1)) % count)
 }
 
-/// The medians of the pair among many, and of that of two.
-fn compare(turn: &Turn<'_>) -> Result<(Pair, Pair)> {
+/// The medians of the pair of two, and of that among many.
+fn compare(turn: &Turn<'_>) -> Result<[Pair; 2]> {
     let small = Small::new(turn.contender)?;
     let [first, .., last] = turn.endpoints else { anyhow::bail!("fewer than two ports") };
     let ends = [first.clone(), last.clone()];
     let beside = turn.between(small.contender.as_ref(), &small.ends);
     let among = turn.between(turn.contender, &ends);
-    let (mut many, mut two) = (Vec::new(), Vec::new());
-    for nth in 0..COMPARISONS {
-        for is_many in order(nth) {
-            match is_many {
-                true => many.push(Pair::measure(&among)?),
-                false => two.push(Pair::measure(&beside)?),
-            }
-        }
-    }
-    let medians = |pairs: &[Pair]| Pair::medians(pairs).context("nothing was measured");
-    Ok((medians(&many)?, medians(&two)?))
+    Pair::alternate(|is_many| Pair::measure(if is_many { &among } else { &beside }))
 }
 
 /// A second switch with two ports; it goes away with its guard.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Figures, Times, Turn, Workload, listens, switch_cpus};
-use crate::limits::{FEW_ROUNDS, LOAD_GRACE};
+use super::{Figures, Needs, Times, Turn, Workload, listens, switch_cpus};
+use crate::limits::LOAD_GRACE;
 use crate::metric::Metric;
 use crate::shell::Job;
 
@@ -57,8 +57,8 @@ impl Workload for Tcp {
     }
 
     /// One stream and four say most.
-    fn rounds_max(&self) -> usize {
-        if matches!(self.key(), "tcp1" | "tcp4") { usize::MAX } else { FEW_ROUNDS }
+    fn needs(&self) -> Needs {
+        if matches!(self.key(), "tcp1" | "tcp4") { Needs::PAIR } else { Needs::FEW }
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

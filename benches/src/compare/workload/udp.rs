@@ -6,10 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Agent, Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
-use crate::limits::{
-    FEW_ROUNDS, LOAD_GRACE, UDP_DRAIN, UDP_PPS_MAX, UDP_PPS_MIN, UDP_STEPS, UDP_TRIAL,
-};
+use super::{Agent, Figures, Needs, Times, Turn, Workload, message_cost_metrics, message_costs};
+use crate::limits::{LOAD_GRACE, UDP_DRAIN, UDP_PPS_MAX, UDP_PPS_MIN, UDP_STEPS, UDP_TRIAL};
 use crate::metric::Metric;
 use crate::search::{self, Trial};
 use crate::shell;
@@ -52,8 +50,8 @@ impl Workload for NoLoss {
     }
 
     /// What lies between the shortest and the longest says least.
-    fn rounds_max(&self) -> usize {
-        if self.key == "udp512" { FEW_ROUNDS } else { usize::MAX }
+    fn needs(&self) -> Needs {
+        if self.key == "udp512" { Needs::FEW } else { Needs::PAIR }
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use crate::engine::deficit::{Deficit, Quantum};
 use crate::limits::READ_DEPTH_MAX;
-use crate::port::PortIo;
+use crate::port::PortIoCounters;
 
 /// See the theory of operation in [`super`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,7 +42,7 @@ pub(super) struct Slot {
     pub(super) got: u16,
     pub(super) got_bytes: usize,
     pub(super) queue: Option<OwnedFd>,
-    pub(super) io: PortIo,
+    pub(super) io: PortIoCounters,
 }
 
 impl Slot {

@@ -264,7 +264,7 @@ fn odd_reads_lose_no_buffer_and_are_counted() {
     }
     assert!(bench.received.is_empty());
     assert_eq!(bench.engine.port_io(A).rx_errors, 5);
-    assert_eq!(bench.engine.port_io(A).rx_frames, 0);
+    assert_eq!(bench.engine.port_io(A).traffic.rx_frames, 0);
     bench.assert_clean();
 }
 
@@ -288,7 +288,7 @@ fn every_write_ends_as_one_count() {
     }
     bench.round();
     let io = bench.engine.port_io(B);
-    assert_eq!((io.tx_frames, io.tx_bytes), (1, 60));
+    assert_eq!((io.traffic.tx_frames, io.traffic.tx_bytes), (1, 60));
     let count = |kind: TxDrop| io.tx_drops[kind as usize];
     assert_eq!(count(TxDrop::Short), 1);
     assert_eq!(count(TxDrop::NoRoom), 3);
@@ -306,7 +306,7 @@ fn completions_held_back_by_an_overflow_arrive_with_the_next_round() {
     bench.round();
     assert_eq!(bench.engine.writes_in_flight(), 1);
     bench.round();
-    assert_eq!(bench.engine.port_io(B).tx_frames, 1);
+    assert_eq!(bench.engine.port_io(B).traffic.tx_frames, 1);
     bench.assert_clean();
 }
 
@@ -319,7 +319,7 @@ fn more_writes_than_the_queue_holds_are_all_written() {
         bench.send(B);
     }
     bench.round();
-    assert_eq!(bench.engine.port_io(B).tx_frames, 100);
+    assert_eq!(bench.engine.port_io(B).traffic.tx_frames, 100);
     bench.assert_clean();
 }
 
@@ -347,7 +347,7 @@ fn a_kernel_that_refuses_the_flush_costs_the_frame_not_the_buffer() {
     bench.script.borrow_mut().fail_enter = Some(libc::ENXIO);
     bench.send(B);
     bench.round();
-    assert_eq!(bench.engine.port_io(B).tx_frames, 1);
+    assert_eq!(bench.engine.port_io(B).traffic.tx_frames, 1);
     assert_eq!(bench.engine.port_io(B).tx_drops[TxDrop::NoRoom as usize], 1);
     bench.assert_clean();
 }

@@ -163,7 +163,7 @@ fn an_owner_with_many_connections_goes_at_once_and_its_memory_by_degrees() {
     assert!(matches!(lab.back(0, again), Ok(Translation::Edit { .. })));
     lab.settle();
     assert_eq!((lab.nat.len(), lab.nat.mappings()), (101, 101));
-    assert_eq!(lab.nat.counters().ended, u64::from(MANY));
+    assert_eq!(lab.nat.counters().connections_ended, u64::from(MANY));
     assert!(matches!(lab.back(0, again), Ok(Translation::Edit { .. })));
 }
 
@@ -216,9 +216,9 @@ fn what_is_published_again_has_none_of_the_former_connections() {
     lab.policy.published = vec![published(53)];
     lab.adopt();
     assert_eq!(lab.nat.rows().count(), 0);
-    let before = lab.nat.counters().created;
+    let before = lab.nat.counters().connections_created;
     assert!(matches!(lab.ask(MANY - 1, 53), Ok(Translation::Edit { .. })));
-    assert_eq!(lab.nat.counters().created, before + 1, "it begins anew");
+    assert_eq!(lab.nat.counters().connections_created, before + 1, "it begins anew");
     lab.settle();
     assert_eq!(lab.nat.len(), 1);
 }
@@ -275,7 +275,11 @@ fn what_is_revoked_makes_room() {
     for n in 0..5_000 {
         assert!(lab.ask(100_000 + n, 53).is_ok(), "{n}");
     }
-    assert_eq!(lab.nat.counters().evicted, 0, "they do not take the room from each other");
+    assert_eq!(
+        lab.nat.counters().connections_evicted,
+        0,
+        "they do not take the room from each other"
+    );
     assert_eq!(lab.nat.rows().count(), 5_000);
 }
 
@@ -310,7 +314,7 @@ fn what_expires_does_not_wait_for_what_is_revoked() {
         lab.nat.tick(later, TICK_OPERATIONS);
     }
     assert!(lab.nat.has_work());
-    assert!(lab.nat.counters().expired > 1_000, "{:?}", lab.nat.counters());
+    assert!(lab.nat.counters().connections_expired > 1_000, "{:?}", lab.nat.counters());
 }
 
 /// Those that begin meanwhile make the table longer, and are not in the sweep's way.

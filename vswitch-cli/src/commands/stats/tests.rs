@@ -1,9 +1,10 @@
-use vswitch_api::stats::WorkerStats;
+use vswitch_api::stats::PortTraffic;
 
 use super::*;
 
 fn port(name: &str, rx_frames: u64, rx_bytes: u64) -> PortStats {
-    PortStats { name: name.into(), rx_frames, rx_bytes, ..PortStats::default() }
+    let traffic = PortTraffic { rx_frames, rx_bytes, ..PortTraffic::default() };
+    PortStats { name: name.into(), traffic, ..PortStats::default() }
 }
 
 #[test]
@@ -25,8 +26,10 @@ PORT  RX FRAMES      RX  TX FRAMES   TX  DROPS
 br0          10  1000 B          0  0 B      0
 a           20k   1 MiB          0  0 B      0
 
-WORKER  RECEIVED  GENERATED  FLOOD COPIES  SENT  DROPPED  CONSUMED  IN FLIGHT  MACS  MOVES  FDB FULL  SYSCALLS  SLEEPS
-     0       20k          0             0   20k        0         0         10     0      0         0         0       0
+COUNTER    WORKER 0
+received        20k
+sent            20k
+in_flight        10
 
 DROP REASON  FRAMES
 port_down         7
@@ -66,9 +69,9 @@ fn several_workers_hand_over() {
         Stats { workers: vec![worker(0, 2_000, 3), worker(1, 3, 2_000)], ..Stats::default() };
     let shown = render(&stats);
     let handed = "\
-WORKER  HANDOFF RECEIVED  HANDED OFF
-     0                 3        2000
-     1              2000           3
+COUNTER           WORKER 0  WORKER 1
+handed_off            2000         3
+handoff_received         3      2000
 ";
     assert!(shown.contains(handed), "{shown}");
 }

@@ -25,7 +25,7 @@ pub(crate) struct Uplink {
     /// The port of its TAP and the TAP's MAC address; none where the kernel translates.
     pub(crate) tap: Option<(PortIndex, MacAddr)>,
     pub(crate) state: UplinkState,
-    pub(super) label: String,
+    pub(crate) label: String,
 }
 
 impl Model {

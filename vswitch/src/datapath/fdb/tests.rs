@@ -63,9 +63,9 @@ fn a_static_entry_that_finds_no_room_is_counted() {
     }
     let set = |n: u64| StaticMac { mac: key(n).mac(), vlan: 0, port: PortIndex(1) };
     fdb.set_statics(&snapshot(colliding.iter().copied().map(set).collect()));
-    assert_eq!((fdb.len(), fdb.statics_full()), (2 * Bucket::SLOTS, 2));
+    assert_eq!((fdb.len(), fdb.counters().fdb_statics_full), (2 * Bucket::SLOTS, 2));
     fdb.set_statics(&snapshot(Vec::new()));
-    assert_eq!((fdb.len(), fdb.statics_full()), (0, 2));
+    assert_eq!((fdb.len(), fdb.counters().fdb_statics_full), (0, 2));
 }
 
 #[test]

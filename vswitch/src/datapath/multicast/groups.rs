@@ -1,6 +1,7 @@
 //! Which ports listen to which group, and which VLANs are asked for it.
 
 use fastpath::PortIndex;
+use vswitch_counters::MulticastCounters;
 use wire::MacAddr;
 use wire::membership::QUERY_RESPONSE_S;
 
@@ -33,8 +34,8 @@ pub struct Groups {
     port_vlans: Vec<Option<(NetworkIndex, PortVlans)>>,
     /// Ports on which somebody has left a group, and somebody else may listen.
     pub(super) leaves: Vec<Leave>,
-    /// Rows that there was no room for.
-    pub full: u64,
+    /// Rows refused or evicted.
+    pub counters: MulticastCounters,
 }
 
 /// A VLAN that is asked who listens: one that some port carries without a tag.
@@ -81,7 +82,7 @@ impl Groups {
         let is_update = match self.keys.binary_search(&(key, port)) {
             Ok(at) => std::mem::replace(&mut self.until_s[at], until_s) != until_s,
             Err(_) if self.rows_of(port) >= GROUPS_PER_PORT_MAX => {
-                self.full += 1;
+                self.counters.mdb_full += 1;
                 return false;
             }
             Err(_) => {
@@ -119,7 +120,7 @@ impl Groups {
         } else if self.leaves.len() < LEAVES_MAX {
             self.leaves.push(Leave { key, port, due_s: now_s, left: LAST_MEMBER_QUERIES });
         } else {
-            self.full += 1;
+            self.counters.mdb_full += 1;
             return None;
         }
         self.until_s[at] = until_s;
@@ -235,7 +236,7 @@ impl Groups {
         }
         let fullest = (0..self.rows_per_port.len()).max_by_key(|&port| self.rows_per_port[port]);
         if let Some(at) = self.ports.iter().position(|port| Some(port.get()) == fullest) {
-            self.full += 1;
+            self.counters.mdb_full += 1;
             self.keys.remove(at);
             self.until_s.remove(at);
             self.rows_per_port[self.ports.remove(at).get()] -= 1;

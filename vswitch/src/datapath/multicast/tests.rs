@@ -46,7 +46,7 @@ fn a_port_has_its_share_and_who_has_most_makes_room() {
     for group in 0..GROUPS_PER_PORT_MAX as u64 + 50 {
         groups.join(key(group), PortIndex(0), 0);
     }
-    assert_eq!((groups.len(), groups.full), (GROUPS_PER_PORT_MAX, 50));
+    assert_eq!((groups.len(), groups.counters.mdb_full), (GROUPS_PER_PORT_MAX, 50));
     // One row of each of many, and the greedy ones fill the rest.
     let mut modest = 0;
     for port in 1..=8_u16 {
@@ -90,7 +90,7 @@ fn too_many_leaves_at_a_time_age() {
         groups.join(key(1), PortIndex(port), 90);
         groups.leave(key(1), PortIndex(port), 100);
     }
-    assert_eq!((groups.leaves.len(), groups.full), (LEAVES_MAX, 3));
+    assert_eq!((groups.leaves.len(), groups.counters.mdb_full), (LEAVES_MAX, 3));
     groups.age(200);
     assert_eq!(groups.len(), 3);
     groups.forget_port(PortIndex(0));

@@ -159,13 +159,13 @@ impl<'a> ForwardCtx<'a> {
         // Silence is the rule about some packets.
         let Some(answer) = written.ok().and_then(|len| buffer.get(..len)) else { return };
         if !self.state.icmp_limit.allow(self.now, ctx.port) {
-            self.state.counters.icmp_suppressed += 1;
+            self.state.counters.icmp_errors_suppressed += 1;
             return;
         }
         let Ok(meta) = Meta::parse(answer) else { return };
         let Some(frame) = self.pool.alloc_with(answer) else { return };
-        self.stats.generated += 1;
-        self.state.counters.icmp_sent += 1;
+        self.stats.counters.generated += 1;
+        self.state.counters.icmp_errors_sent += 1;
         let dst = Key::new(ctx.network, 0, meta.dst);
         let (port, segment) = (ctx.port, meta.l3_len);
         let (src, src_buckets, dst_buckets) = (Key::NONE, ctx.src_buckets, ctx.dst_buckets);

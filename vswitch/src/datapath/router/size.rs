@@ -134,7 +134,7 @@ impl ForwardCtx<'_> {
                 self.pool.release(frame);
                 return written.map(drop);
             };
-            self.stats.generated += 1;
+            self.stats.counters.generated += 1;
             let segment = meta.l3_len;
             self.state.emitted.push(FrameCtx { frame, segment, meta, ..*ctx });
         }

@@ -8,6 +8,7 @@ use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
 use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, View, Zone};
+use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
 use super::handoff::{Assignment, HandoffOut};
 use super::icmp_limit::IcmpLimit;
@@ -19,21 +20,6 @@ use crate::datapath::limits::{
     NAT_OPERATIONS_IDLE, NEIGHBOUR_QUEUE_WAKE, PREFETCH_FRAMES,
 };
 use crate::datapath::{DropReason, Snapshot, Stats, Verdict};
-
-/// What routing has counted, beside drops.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RouterCounters {
-    /// Frames that were translated.
-    pub translated: u64,
-    /// Frames from the uplink that were the host's, and were given back.
-    pub returned_to_host: u64,
-    /// ICMP errors that were sent.
-    pub icmp_sent: u64,
-    /// ICMP errors that were not sent, since their port had as many as it may have.
-    pub icmp_suppressed: u64,
-    /// Next hops that were not asked for, since too many were.
-    pub resolves_dropped: u64,
-}
 
 /// Connections, and frames that wait.
 #[derive(Debug)]
@@ -202,10 +188,10 @@ impl RouterState {
         self.counters
     }
 
-    /// What happened to connections.
+    /// Counters of connections and of fragments.
     #[must_use]
-    pub fn connection_counters(&self) -> nat::Counters {
-        self.nat.counters()
+    pub fn nat_counters(&self) -> (NatCounters, FragmentCounters) {
+        (self.nat.counters(), self.fragments.counters())
     }
 
     /// Puts aside what is to wait, and what is due into the batch.

@@ -150,7 +150,7 @@ fn a_flooder_of_addresses_is_kept_to_its_share_and_its_frames_still_pass() {
         sim.run();
     }
     // One is its own, from before.
-    assert_eq!(sim.stats().mac_limit, 500 - 9);
+    assert_eq!(sim.stats().counters.mac_limit, 500 - 9);
     assert_eq!(sim.state().fdb.entries_of(PortIndex(0).into()), 10);
     assert_eq!(sim.sent_counts(), [0, 500, 0]);
     sim.inject(2, frame(sim::mac(1), sim::mac(2), &[]));
@@ -200,7 +200,7 @@ fn a_quiet_port_gets_no_probe_and_a_loud_one_gets_one_a_second() {
     assert_eq!(probes.len(), 3, "at 0, 1 and 2 seconds");
     assert!(probes.iter().all(|bytes| is_probe(bytes)));
     assert!(sim.sent(1).iter().all(|bytes| !is_probe(bytes)), "nobody else gets it");
-    assert_eq!(sim.stats().generated, 3);
+    assert_eq!(sim.stats().counters.generated, 3);
     sim.check();
 }
 

@@ -431,7 +431,7 @@ fn a_report_of_too_many_groups_is_read_in_part() {
     sim.inject(2, report);
     sim.run();
     let groups = &sim.state().groups;
-    assert_eq!((groups.len(), groups.full), (limits::GROUPS_PER_PORT_MAX, 1));
+    assert_eq!((groups.len(), groups.counters.mdb_full), (limits::GROUPS_PER_PORT_MAX, 1));
     sim.check();
 }
 

@@ -184,7 +184,10 @@ impl Sim {
     }
 
     /// What the routers of all workers have counted.
-    pub(super) fn routed(&mut self, count: impl Fn(&RouterCounters) -> u64) -> u64 {
+    pub(super) fn routed(
+        &mut self,
+        count: impl Fn(&vswitch_counters::RouterCounters) -> u64,
+    ) -> u64 {
         self.routers().map(|router| count(&router.counters())).sum()
     }
 
@@ -195,7 +198,7 @@ impl Sim {
 
     /// Frames that one worker handed off to another.
     pub(super) fn handed_off(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.stats.handed_off).sum()
+        self.workers.iter().map(|worker| worker.stats.counters.handed_off).sum()
     }
 
     /// The clock.
@@ -323,7 +326,8 @@ impl Sim {
     /// The law of conservation, and no buffer lost.
     pub(super) fn check(&self) {
         self.workers.iter().for_each(|worker| worker.check(self.confs.len().max(64) as u16));
-        let taken: u64 = self.workers.iter().map(|worker| worker.stats.handoff_received).sum();
+        let taken: u64 =
+            self.workers.iter().map(|worker| worker.stats.counters.handoff_received).sum();
         assert_eq!(taken, self.handed_off(), "between workers");
     }
 }
@@ -340,8 +344,14 @@ impl Worker {
             sum += self.counters(port);
         }
         let (stats, held) = (&self.stats, self.state.queued());
-        let came = sum.rx_frames + stats.generated + stats.flood_copies + stats.handoff_received;
-        let went = sum.tx_frames + sum.drops_total() + stats.consumed + stats.handed_off;
+        let came = sum.traffic.rx_frames
+            + stats.counters.generated
+            + stats.counters.flood_copies
+            + stats.counters.handoff_received;
+        let went = sum.traffic.tx_frames
+            + sum.drops_total()
+            + stats.counters.consumed
+            + stats.counters.handed_off;
         let lost = "frames appeared or vanished";
         assert_eq!(came, went + held as u64, "{lost}: {sum:?} {stats:?}");
         assert_eq!(self.pool.available() + held, BUFFERS, "a buffer was lost");

@@ -30,7 +30,7 @@ fn a_port_for_which_no_holder_is_left_is_counted() {
     fan_out(frame, from, (0..4).map(PortIndex), &mut pool, &mut stats, &mut sent);
     let dropped = stats.port_drops(from)[DropReason::NoBuffer as usize];
     assert_eq!((sent.0.len() as u64, dropped), (1, 3));
-    assert_eq!(1 + stats.flood_copies, sent.0.len() as u64 + dropped, "conservation");
+    assert_eq!(1 + stats.counters.flood_copies, sent.0.len() as u64 + dropped, "conservation");
     others.into_iter().for_each(|frame| pool.release(frame));
     assert_eq!(pool.available(), 1);
 }
@@ -46,11 +46,11 @@ fn a_flood_leaves_out_ports_on_their_way_in_or_out() {
         [(vec![100, 1, 101, 2, 102], vec![1, 2], 0), (vec![100, 101], vec![], 1)]
     {
         let frame = pool.alloc_with(&[7; 60]).expect("a buffer");
-        let copies = stats.flood_copies;
+        let copies = stats.counters.flood_copies;
         fan_out(frame, from, targets.into_iter().map(PortIndex), &mut pool, &mut stats, &mut sent);
         let reached: Vec<_> = reached.into_iter().map(PortIndex).collect();
         assert_eq!(std::mem::take(&mut sent.0), reached);
-        assert_eq!(stats.flood_copies - copies, (reached.len() as u64).saturating_sub(1));
+        assert_eq!(stats.counters.flood_copies - copies, (reached.len() as u64).saturating_sub(1));
         assert_eq!(stats.port_drops(from)[DropReason::NoOtherPort as usize], dropped);
         assert_eq!(pool.available(), 1);
     }

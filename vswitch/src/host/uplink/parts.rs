@@ -6,7 +6,6 @@
 
 use fastpath::tap::Tap;
 use tokio::sync::watch;
-use wire::MacAddr;
 
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
@@ -16,14 +15,6 @@ use crate::host::nft::{Firewall, Forward, Published, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
 use crate::host::reserve::sockets::PortReservation;
-
-/// Identity of the uplink TAP.
-#[derive(Debug, Clone)]
-pub(super) struct TapId {
-    pub(super) name: String,
-    pub(super) ifindex: u32,
-    pub(super) mac: MacAddr,
-}
 
 /// A published port or range, with the sockets that reserve it.
 #[derive(Debug)]

@@ -4,11 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use wire::MacAddr;
 
 use super::Config;
-use super::parts::TapId;
 use super::state::UplinkState;
 use crate::host::nft::{Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts};
+
+/// Identity of the uplink TAP.
+#[derive(Debug, Clone)]
+pub(super) struct TapId {
+    pub(super) name: String,
+    pub(super) ifindex: u32,
+    pub(super) mac: MacAddr,
+}
 
 /// Settings that stay the same as long as the uplink lives.
 #[derive(Debug, Clone)]

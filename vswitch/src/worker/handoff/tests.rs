@@ -66,7 +66,7 @@ fn a_frame_for_a_worker_without_a_router_is_dropped_and_counted() {
     let (mut state, mut stats) = (State::new(1, true), Stats::default());
     let handoff = rx.frames.pop().expect("one");
     rx.recv(handoff, &mut pool, &mut state, &mut stats);
-    assert_eq!((stats.handoff_received, stats.dropped(PORT), pool.available()), (1, 1, 4));
+    assert_eq!((stats.counters.handoff_received, stats.dropped(PORT), pool.available()), (1, 1, 4));
 }
 
 /// However much others have handed off, a round takes no more than it may read, and each gets its turn.
@@ -85,7 +85,7 @@ fn a_round_takes_what_it_may_read_and_the_rest_comes_in_the_next() {
     }
     for taken in [ROUND_FRAMES_MAX as u64, 400] {
         assert!(receiver.recv(&mut pool, &mut state, &mut stats));
-        assert_eq!(stats.handoff_received, taken);
+        assert_eq!(stats.counters.handoff_received, taken);
     }
     assert_eq!(receiver.first, 1, "the other one begins");
     assert!(!receiver.recv(&mut pool, &mut state, &mut stats));

@@ -11,7 +11,7 @@ fn every_attack_is_a_workload_of_the_family() {
     for kind in Attack::value_variants() {
         let key = Hostile::new(*kind).key;
         let workload = all.iter().find(|w| w.key() == key);
-        assert_eq!(workload.map(|w| w.family()), Some("attack"), "{kind:?}");
+        assert_eq!(workload.map(|w| w.needs().family), Some("attack"), "{kind:?}");
     }
 }
 

@@ -141,7 +141,7 @@ fn a_port_that_takes_nothing_does_not_stop_the_others() {
         bench.send(B);
         bench.round();
     }
-    assert_eq!(bench.engine.port_io(B).tx_frames, frames as u64);
+    assert_eq!(bench.engine.port_io(B).traffic.tx_frames, frames as u64);
     assert_eq!(bench.engine.writes_in_flight(), WRITES_PER_PORT_MAX);
     let cut = (frames - WRITES_PER_PORT_MAX) as u64;
     assert_eq!(bench.engine.port_io(A).tx_drops[TxDrop::NoRoom as usize], cut);

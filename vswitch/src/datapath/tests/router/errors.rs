@@ -233,8 +233,8 @@ pub(super) fn a_storm_of_errors_is_cut_off_and_counted() {
     net.sim.run();
     assert_eq!(net.sim.sent(A).len() as u64, burst);
     assert_eq!(net.sim.drops(A, DropReason::NoRoute), burst + 50);
-    assert_eq!(net.sim.routed(|counters| counters.icmp_sent), burst);
-    assert_eq!(net.sim.routed(|counters| counters.icmp_suppressed), 50);
+    assert_eq!(net.sim.routed(|counters| counters.icmp_errors_sent), burst);
+    assert_eq!(net.sim.routed(|counters| counters.icmp_errors_suppressed), 50);
     net.sim.check();
     // Another port has its own.
     let other = udp(up(B), at(family.container(B), 1), at(family.of("172.17.0.2", "::"), 2), b"x");

@@ -53,6 +53,6 @@ pub(in crate::datapath::tests) fn replay_capture() {
         run(sim.now, &mut batch, &mut pool, &sim.snapshot, &mut state, &mut stats, &mut engine);
     }
     assert_eq!(*second.0.lock().expect("no panic"), capture);
-    assert_eq!(engine.port_io(PortIndex(1)).tx_frames, 5);
+    assert_eq!(engine.port_io(PortIndex(1)).traffic.tx_frames, 5);
     assert_eq!(pool.available(), pool.capacity());
 }

@@ -1,0 +1,85 @@
+//! Counters and limits as the API shows them.
+
+use std::collections::BTreeMap;
+
+use fastpath::PortIndex;
+use vswitch_api::limits::Limit;
+use vswitch_api::stats::{PortStats, Stats};
+
+use super::Control;
+use super::error::ControlError;
+use super::model::{Model, Network};
+use super::uplink;
+use crate::datapath::PortCounters;
+use crate::dataplane::StatsReport;
+use crate::limits;
+use crate::metrics::{NetworkGauges, Scrape};
+
+impl Control {
+    /// All counters.
+    pub(crate) async fn stats(&self) -> Result<Stats, ControlError> {
+        let report = self.0.dataplane.stats().await?;
+        Ok(shown(&self.0.model(), report))
+    }
+
+    /// The limits that a user can act on, with their hits.
+    pub(crate) async fn limits(&self) -> Result<Vec<Limit>, ControlError> {
+        let report = self.0.dataplane.stats().await?;
+        Ok(limits::list(&report.workers_total(), &report.ports_total(), &self.0.refusals))
+    }
+
+    /// All metrics: one report of each worker.
+    pub(crate) async fn scrape(&self) -> Result<Scrape, ControlError> {
+        let inner = &self.0;
+        let report = inner.dataplane.stats().await?;
+        let model = inner.model();
+        let limits = limits::list(&report.workers_total(), &report.ports_total(), &inner.refusals);
+        let mut active = BTreeMap::new();
+        model.active().for_each(|(port, _)| *active.entry(&port.lease.network).or_default() += 1);
+        let network = |network: &Network| NetworkGauges {
+            name: network.spec.name.to_string(),
+            ports: active.get(&network.spec.name).copied().unwrap_or(0),
+            fdb_entries: report
+                .fdb_entries
+                .get(usize::from(network.index.0))
+                .map_or(0, |&n| n as u64),
+            fdb_entries_max: network.spec.fdb_entries_max as u64,
+        };
+        let uplinks = model.uplinks().iter().zip(uplink::statuses(&model, 0));
+        let (published, pending) = model.count_publications();
+        Ok(Scrape {
+            backend: inner.dataplane.backend().name.to_string(),
+            started_s: inner.started_s,
+            networks: model.networks().map(network).collect(),
+            uplinks: uplinks.map(|(uplink, status)| (uplink.label.clone(), status)).collect(),
+            publications: [published, pending].map(|count| count as u64),
+            limits,
+            stats: shown(&model, report),
+        })
+    }
+
+    /// Counts a request that a limit refused; shown by [`Control::limits`].
+    pub(crate) fn count_refusal(&self, limit: &'static str) {
+        self.0.refusals.count(limit);
+    }
+}
+
+/// Counters by network and name, host ports first, uplinks last.
+fn shown(model: &Model, report: StatsReport) -> Stats {
+    let row = |(slot, counters): &(PortIndex, PortCounters)| {
+        let network = model.network_in_slot(*slot).unwrap_or_default();
+        Some(PortStats {
+            name: model.label(*slot)?.into_owned(),
+            network: network.to_owned(),
+            traffic: counters.traffic,
+            drops: counters.drops_total(),
+            drops_by_reason: counters.drops_by_name(),
+        })
+    };
+    let mut ports: Vec<_> = report.ports.iter().filter_map(row).collect();
+    ports.sort_by_cached_key(|PortStats { name, network, .. }| {
+        (network.is_empty(), network.clone(), name != network, name.clone())
+    });
+    let drops = report.ports_total().drops_by_name();
+    Stats { ports, workers: report.workers, drops }
+}
