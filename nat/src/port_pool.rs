@@ -1,4 +1,4 @@
-//! Which of our ports are free, of one transport at one address.
+//! Free SNAT ports of one transport at one external address.
 //!
 //! # Theory of operation
 //!
@@ -90,6 +90,15 @@ impl PortPool {
             self.delayed.push_back((port, since));
         }
         None
+    }
+
+    /// Takes a port of the range, if it is free.
+    pub(crate) fn claim(&mut self, port: u16) {
+        let idx = self.idx(port);
+        if self.free[idx / 64] >> (idx % 64) & 1 != 0 {
+            self.set_free(port, false);
+        }
+        self.delayed.retain(|(delayed, _)| *delayed != port);
     }
 
     /// Says which mapping has a port that was taken.
