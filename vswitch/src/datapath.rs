@@ -1,22 +1,22 @@
-//! The switch as a pure function: a batch of frames in, frames out, state changed.
+//! The datapath as a pure function: a batch of frames in, frames out, state changed.
 //!
-//! No clock, no lock, no log, no allocation for a frame. [`run`] is a frame's whole journey; each line
-//! is a stage, and each stage is one file that works on the whole batch.
+//! No clock, no lock, no log, no allocation per frame. [`run`] calls the stages in order; each stage is
+//! one file and works on the whole batch.
 //!
 //! | stage | file | decides |
 //! |---|---|---|
-//! | parse | `datapath/parse.rs` | what the frame is |
-//! | admit | `datapath/admit.rs` | whether it may come in |
-//! | | `datapath/guard.rs` | whether it says the truth about its sender |
-//! | loops | `datapath/loops.rs` | whether there is a loop behind the port |
-//! | police | `datapath/police.rs` | whether it comes too fast: rates, and storms |
-//! | classify | `datapath/classify.rs` | what the switch answers itself |
-//! | learn | `datapath/learn.rs` | where its source lives, into the `datapath/fdb.rs` |
-//! | | `datapath/multicast.rs` | who listens to which group |
-//! | router | `datapath/router.rs` | what is for the gateway, or from the uplink: translation, and where to |
-//! | lookup | `datapath/lookup.rs` | which ports it goes to |
-//! | edit | `datapath/edit.rs` | which bytes it leaves with: VLAN tags |
-//! | tx | `datapath/tx.rs` | hands it over, or drops it with its reason |
+//! | parse | `datapath/parse.rs` | metadata of the frame |
+//! | admit | `datapath/admit.rs` | network, VLAN, port state, length |
+//! | | `datapath/guard.rs` | source guard: MAC, ARP, ND, DHCP, RA |
+//! | loops | `datapath/loops.rs` | loops behind a port |
+//! | police | `datapath/police.rs` | rate limits and storm control |
+//! | classify | `datapath/classify.rs` | ARP and ND that the switch answers |
+//! | learn | `datapath/learn.rs` | source MAC address into `datapath/fdb.rs` |
+//! | | `datapath/multicast.rs` | IGMP and MLD snooping |
+//! | router | `datapath/router.rs` | frames to the gateway or from the uplink: route, NAT |
+//! | lookup | `datapath/lookup.rs` | destination, flood, isolation |
+//! | edit | `datapath/edit.rs` | VLAN tags |
+//! | tx | `datapath/tx.rs` | frames to the engine, drops with their reason |
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
 //! `received + generated + flood copies + handoffs received == sent + dropped + consumed + held + handed off`: what
@@ -82,23 +82,23 @@ pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
 pub use vswitch_api::port_settings::isolation::Isolation;
 
-/// What a worker's datapath remembers between batches.
+/// State of a worker's datapath between batches.
 #[derive(Debug)]
 pub struct State {
-    /// Which MAC address lives on which port.
+    /// Forwarding database.
     pub fdb: Fdb,
-    /// Which ports listen to which multicast group.
+    /// Ports that listen to each multicast group.
     pub groups: Groups,
-    /// What was learnt or refreshed since the worker last took it, for the other workers: with the
-    /// second in which an address was seen, or until which somebody listens to a group.
+    /// FDB and group entries for the other workers: with the second in which an address was seen, or until
+    /// which a port listens.
     pub fdb_sync: Vec<(Learnt, u32)>,
-    /// Rows that `fdb_sync` had no room for.
+    /// Rows dropped because `fdb_sync` was full.
     pub fdb_sync_drops: u64,
-    /// Whether any worker takes `fdb_sync`.
+    /// Whether there are other workers.
     pub fdb_sync_enabled: bool,
     /// Loop protection.
     pub loops: Loops,
-    /// What routing remembers, once there is a router.
+    /// State of the router, once there is one.
     pub router: Option<Box<RouterState>>,
     shard_spec: ShardSpec,
     seed: u64,
@@ -108,14 +108,14 @@ pub struct State {
 }
 
 impl State {
-    /// Nothing known. `seed` keys the hash of the forwarding database: a sender who does not know
-    /// it cannot choose addresses that collide. `fdb_sync_enabled`: other workers want to hear what is learnt.
+    /// An empty state. `seed` keys the hash of the FDB, so that no sender can choose addresses that
+    /// collide. `fdb_sync_enabled`: there are other workers to tell.
     #[must_use]
     pub fn new(seed: u64, fdb_sync_enabled: bool) -> Self {
         Self::with_loop_table(seed, fdb_sync_enabled, Arc::new(LoopTable::new([seed, !seed])))
     }
 
-    /// The same with a share in what all workers know about loops.
+    /// The same with the loop table that all workers share.
     #[must_use]
     pub fn with_loop_table(seed: u64, fdb_sync_enabled: bool, loop_table: Arc<LoopTable>) -> Self {
         let fdb_sync = Vec::with_capacity(if fdb_sync_enabled { FDB_SYNC_ROWS } else { 0 });
@@ -136,7 +136,7 @@ impl State {
         }
     }
 
-    /// The same of one worker among several, which translate each its share.
+    /// The same for one worker of several, each of which translates one shard.
     #[must_use]
     pub fn with_shard_spec(self, shard_spec: ShardSpec) -> Self {
         Self { shard_spec, ..self }
@@ -165,7 +165,7 @@ impl State {
         }
     }
 
-    /// Receives a frame from another worker, for the next batch; gives it back where there is no router.
+    /// Queues a frame from another worker for the next batch; gives it back where there is no router.
     pub(crate) fn recv_handoff(&mut self, handoff: HandoffIn) -> Result<(), HandoffIn> {
         match &mut self.router {
             Some(router) => {
@@ -177,12 +177,12 @@ impl State {
         }
     }
 
-    /// Frames of the last batch that other workers translate.
+    /// Frames of the last batch for other workers.
     pub(crate) fn handoffs(&mut self) -> impl Iterator<Item = HandoffOut> {
         self.router.iter_mut().flat_map(|router| router.handoffs_out.drain(..))
     }
 
-    /// Notes what the other workers are to hear, if there are any.
+    /// Queues an entry for the other workers, if there are any.
     fn queue_fdb_sync(&mut self, learnt: Learnt, second: u32) {
         match self.fdb_sync.len() {
             _ if !self.fdb_sync_enabled => {}
@@ -191,7 +191,7 @@ impl State {
         }
     }
 
-    /// Forgets a port that is gone.
+    /// Forgets a port that was closed.
     pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         self.fdb.forget_port(port);
         // Static entries of the port are gone: the next snapshot sets them again.
@@ -202,7 +202,7 @@ impl State {
         }
     }
 
-    /// Frames that wait here.
+    /// Frames that wait for a next hop, for fragments or for the next batch.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.router.as_ref().map_or(0, |router| router.queued())

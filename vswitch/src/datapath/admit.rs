@@ -1,4 +1,4 @@
-//! Stage 3: whether a frame may come in at all, and on which VLAN.
+//! Stage 3: admits frames by port state, VLAN, addresses and length; sets network and FDB keys.
 
 use fastpath::Pool;
 use wire::{EtherType, MacAddr};
@@ -6,17 +6,17 @@ use wire::{EtherType, MacAddr};
 use super::batch::FrameCtx;
 use super::{Batch, DropReason, Fdb, Key, NetworkConf, PortConf, Snapshot, Verdict, guard};
 
-/// Bytes that a frame may be longer than the MTU, so that tags that are payload to us fit in.
+/// Bytes that a frame may exceed the MTU by, for two VLAN tags of the payload.
 const TAG_SLACK: u32 = 8;
 
-/// 01:80:c2:00:00:00, without the last nibble: addresses that a bridge keeps to itself.
+/// 01:80:c2:00:00:0x: group addresses that a bridge never forwards.
 const RESERVED_GROUP: u64 = 0x0180_c200_0000;
 
 /// MAC control, of which pause is one (IEEE 802.3, clause 31).
 const MAC_CONTROL: EtherType = EtherType(0x8808);
 
-/// Gives what is admitted its keys, drops the rest. The forwarding database is told which addresses
-/// it will be asked for, so that they are in cache when the next stages ask.
+/// Sets the keys of admitted frames and drops the rest. Prefetches their FDB buckets for the next
+/// stages.
 pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
     let mut has_groups = false;
     for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
@@ -53,7 +53,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
     batch.has_groups = has_groups;
 }
 
-/// The uplink's frames are the router's, and no other stage's; others are unknown.
+/// Frames of the uplink skip to the router; frames of unknown ports are dropped.
 #[cold]
 #[inline(never)]
 fn of_no_network(run: &mut [FrameCtx], snapshot: &Snapshot) {

@@ -1,4 +1,4 @@
-//! The frames of one round, and what the stages have found out about them.
+//! The frames of one round with their metadata and verdicts.
 
 use fastpath::engine::Received;
 use fastpath::{Frame, Pool, PortIndex};
@@ -7,7 +7,7 @@ use wire::meta::Meta;
 use super::fdb::{BucketPair, Key};
 use super::{Destination, DropReason, NetworkIndex};
 
-/// What is to become of a frame.
+/// Decision about a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Not decided yet.
@@ -16,28 +16,28 @@ pub enum Verdict {
     Unicast(Destination),
     /// To every port of its network but the one it came from.
     Flood,
-    /// To the ports that listen to its group, and to routers.
+    /// To the ports that listen to its group, and to multicast routers.
     Group,
-    /// To the ports of multicast routers; it was meant for the switch, too.
+    /// A report: to the ports of multicast routers; the switch has read it, too.
     Routers,
-    /// Nowhere yet: the router keeps it until it knows its next hop.
+    /// Queued by the router until the next hop's MAC address is known.
     AwaitsNeighbour,
-    /// Nowhere yet: a fragment, which the router keeps until the first of its packet has come.
+    /// A fragment, queued by the router until the first of its packet has come.
     AwaitsFragment,
-    /// Nowhere yet: a fragment, of which the router does not know yet which worker translates it.
+    /// A fragment, queued until it is known which worker translates its packet.
     AwaitsAssignment,
-    /// To another worker, which translates it, or, of a fragment, knows who does.
+    /// Handed off to the worker that translates it, or that tracks the fragments of its packet.
     Handoff {
-        /// That worker.
+        /// The worker.
         to: u8,
-        /// It translates it.
+        /// Whether that worker translates it.
         is_assigned: bool,
     },
-    /// Nowhere.
+    /// Dropped.
     Drop(DropReason),
 }
 
-/// A frame on its journey. In this order, so that what is copied together lies aligned.
+/// A frame with its metadata. The order of the fields keeps copies aligned.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct FrameCtx {
@@ -47,15 +47,14 @@ pub(super) struct FrameCtx {
     /// Its network once it is admitted, else [`NetworkIndex::NONE`].
     pub(super) network: NetworkIndex,
     pub(super) verdict: Verdict,
-    /// Bytes of IP packet in the longest segment that it will be cut into.
+    /// Bytes of IP packet in its longest segment.
     pub(super) segment: u32,
-    /// Its addresses as the forwarding database knows them, and where they lie in it, once it is
-    /// admitted.
+    /// FDB keys and buckets of its addresses, once it is admitted.
     pub(super) src: Key,
     pub(super) dst: Key,
     pub(super) src_buckets: BucketPair,
     pub(super) dst_buckets: BucketPair,
-    /// What it is.
+    /// Headers, offsets, VLAN tags.
     pub(super) meta: Meta,
 }
 
@@ -76,24 +75,23 @@ impl FrameCtx {
 /// The frames of one round. Reused, so that a round allocates nothing.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Frames that wait for the first stage.
+    /// Frames before the first stage.
     pub(super) incoming: Vec<Received>,
-    /// Frames on their journey.
+    /// Frames between stages.
     pub(super) frames: Vec<FrameCtx>,
-    /// Whether any of them that was admitted is for a group: the stages that are about groups have
-    /// nothing to do otherwise.
+    /// Whether any admitted frame is multicast; stages for multicast are skipped otherwise.
     pub(super) has_groups: bool,
 }
 
 impl Batch {
-    /// An empty batch with room for `frames`.
+    /// An empty batch with capacity for `frames`.
     #[must_use]
     pub fn with_capacity(frames: usize) -> Self {
         let (incoming, frames) = (Vec::with_capacity(frames), Vec::with_capacity(frames));
         Self { incoming, frames, has_groups: false }
     }
 
-    /// Where an engine puts what it receives.
+    /// The list to which an engine appends received frames.
     #[inline]
     pub fn incoming(&mut self) -> &mut Vec<Received> {
         &mut self.incoming
@@ -116,7 +114,7 @@ impl Batch {
         self.len() == 0
     }
 
-    /// Gives all frames back, as when a worker ends.
+    /// Releases all frames, as when a worker ends.
     pub fn discard(&mut self, pool: &mut Pool) {
         for received in self.incoming.drain(..) {
             pool.release(received.frame);

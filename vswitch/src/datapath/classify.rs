@@ -1,21 +1,17 @@
-//! Stage 4: what the switch answers itself: who has an address that it gave out.
+//! Stage 4: answers ARP and ND for addresses that the switch gave out.
 //!
-//! ARP requests (RFC 826) and neighbour solicitations (RFC 4861) that are flooded come here; asked for an
-//! address of the neighbour table, the switch writes the answer into the buffer of the question and
-//! sends it back, so that a thousand ports do not hear each other's questions. The question counts as
-//! consumed, and the answer as generated.
+//! ARP requests (RFC 826) and neighbour solicitations (RFC 4861) to a group are looked up in the neighbour
+//! table. The switch writes the answer into the request's buffer and sends it back, so that requests are
+//! not flooded to a thousand ports. The request counts as consumed, the answer as generated.
 //!
-//! Not answered, and flooded as any other frame:
+//! Flooded instead:
 //!
-//! - what has two VLAN tags: the inner domain is not the switch's, and its addresses are others;
-//! - duplicate address detection: ARP probes (RFC 5227) and solicitations from `::`. An answer would say
-//!   that the asker's address is taken;
-//! - a question for the asker's own address, such as an announcement, or one that lives on the asker's
-//!   port;
-//! - a question whose answer would tell of a port that the asker does not reach: on another VLAN, or kept
-//!   away by isolation;
-//! - questions to one address, by which kernels probe whether a neighbour is still there: only that one
-//!   knows.
+//! - frames with two VLAN tags: the inner VLAN has its own addresses;
+//! - duplicate address detection: ARP probes (RFC 5227) and solicitations from `::`. An answer would claim
+//!   that the address is taken;
+//! - requests for the sender's own address, such as announcements, or for one on its own port;
+//! - requests for an address on a port that the sender does not reach, by VLAN or isolation;
+//! - unicast requests, by which kernels probe a neighbour: only the neighbour can answer.
 
 use std::net::Ipv6Addr;
 
@@ -29,7 +25,7 @@ use super::batch::FrameCtx;
 use super::snapshot::Network;
 use super::{Batch, Snapshot, Stats, Verdict};
 
-/// Answers what it can.
+/// Answers the requests of a batch.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats: &mut Stats) {
     if !batch.has_groups {
         return;
@@ -44,7 +40,7 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats
     }
 }
 
-/// Multicast is rare, and questions among it: out of the loop's way.
+/// Kept out of the loop, since multicast is rare.
 #[inline(never)]
 fn answer(
     ctx: &mut FrameCtx,
@@ -98,7 +94,7 @@ fn advertisement(
     reaches(ctx, port, snapshot, network).then(|| frames::solicited_na(mac, target, false, asker))
 }
 
-/// Whether the asker reaches the port that it asks for.
+/// Whether the sender reaches the port of the address.
 fn reaches(ctx: &FrameCtx, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
     port != ctx.port
         && snapshot.reaches(port, ctx.dst)
@@ -127,10 +123,10 @@ fn solicitation(meta: &Meta, frame: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
     is_question.then_some((source, target))
 }
 
-/// Puts the answer into the question's buffer.
+/// Writes the answer into the request's buffer.
 fn write(ctx: &mut FrameCtx, pool: &mut Pool, answer: &[u8]) -> Option<()> {
     let meta = Meta::parse(answer).ok()?;
-    // Whoever else holds the question wants to read it.
+    // Another holder of the buffer still reads the request.
     pool.bytes_mut(&ctx.frame)?;
     ctx.frame.set_len(VNET_LEN + answer.len());
     let bytes = pool.bytes_mut(&ctx.frame)?;

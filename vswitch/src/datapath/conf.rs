@@ -14,7 +14,7 @@ use super::{Guard, Neighbour, PortKind, PortVlans};
 pub struct NetworkIndex(pub u16);
 
 impl NetworkIndex {
-    /// Of a port that is on no network.
+    /// The network of ports that have none.
     pub const NONE: Self = Self(u16::MAX);
 }
 
@@ -25,7 +25,7 @@ pub struct StaticMac {
     pub mac: MacAddr,
     /// VLAN id, 0 for untagged.
     pub vlan: u16,
-    /// Where it lives.
+    /// Its port.
     pub port: PortIndex,
 }
 
@@ -34,19 +34,19 @@ pub struct StaticMac {
 pub struct NetworkConf {
     /// Largest IP packet in bytes.
     pub mtu: u32,
-    /// How long a MAC address is remembered.
+    /// Ageing time of FDB entries.
     pub ageing: Duration,
-    /// Most MAC addresses that are learnt.
+    /// Most FDB entries that are learnt.
     pub fdb_entries_max: usize,
-    /// Addresses set by hand.
+    /// Static FDB entries.
     pub statics: Vec<StaticMac>,
-    /// The gateway's MAC address, which the switch's own frames bear.
+    /// The gateway's MAC address, the source of the switch's own frames.
     pub mac: MacAddr,
-    /// Whether multicast goes to who listens, instead of to all.
+    /// IGMP and MLD snooping: multicast goes to listeners only.
     pub snooping: bool,
-    /// Whose addresses the switch answers for.
+    /// Addresses for which the switch answers ARP and ND.
     pub neighbours: Vec<Neighbour>,
-    /// How its gateway routes; without, frames to the gateway are the host's, as any others.
+    /// Its router; without, frames to the gateway go to the host's port.
     pub router: Option<RouterConf>,
 }
 
@@ -55,7 +55,7 @@ pub struct NetworkConf {
 pub struct PortConf {
     /// Its network.
     pub network: NetworkIndex,
-    /// What it is for.
+    /// Its kind.
     pub kind: PortKind,
     /// The MAC address of the interface behind it.
     pub mac: MacAddr,
@@ -63,14 +63,14 @@ pub struct PortConf {
     pub enabled: bool,
     /// The VLANs that it is on.
     pub vlans: PortVlans,
-    /// What its frames may say of their sender; anything if there is none.
+    /// Source guard, if any.
     pub guard: Option<Guard>,
-    /// Whom it reaches.
+    /// Port isolation.
     pub isolation: Isolation,
 }
 
 impl PortConf {
-    /// A port that is switched on, on the untagged domain, without a guard. The host's is promiscuous.
+    /// A port that is enabled, untagged, without a guard; isolation follows the kind.
     #[must_use]
     pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
         let isolation = kind.default_isolation();
@@ -78,7 +78,7 @@ impl PortConf {
         Self { network, kind, mac, enabled: true, vlans, guard: None, isolation }
     }
 
-    /// The uplink's port. Only routers lead there.
+    /// The uplink's port, which only routers send to.
     #[must_use]
     pub const fn uplink(mac: MacAddr) -> Self {
         Self::new(NetworkIndex::NONE, PortKind::Uplink, mac)

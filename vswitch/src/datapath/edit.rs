@@ -1,9 +1,8 @@
-//! Stage 8: bytes are changed to what the port that a frame leaves by wants: VLAN tags.
+//! Stage 8: pushes and pops VLAN tags as the egress port wants them.
 //!
-//! A frame is changed in place. A tag goes in or out between the addresses and the EtherType, so the 12
-//! bytes of addresses and the offload header in front of them move by the tag's length into the
-//! headroom, or back; the payload stays where it is, and the offload header's offsets move along. A
-//! network without a trunk has nothing to change, and does not come here.
+//! A frame is edited in place. Addresses and offload header move by the tag's length into the headroom,
+//! or back; the payload stays, and the offload header's offsets are shifted. Without a trunk the stage
+//! is skipped.
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Frame, Pool};
@@ -14,7 +13,7 @@ use wire::vnet::Header;
 use super::batch::FrameCtx;
 use super::{Batch, DropReason, Snapshot, Tagging, Verdict};
 
-/// Edits what goes to one port. What is flooded is edited as it is sent, once for all ports alike.
+/// Edits unicast frames. Tx edits a flood, once for all ports that want the same bytes.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot) {
     if !snapshot.has_trunks() {
         return;
@@ -30,7 +29,7 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot) {
     }
 }
 
-/// Whether a frame has its VLAN's tag. One that only marks a priority is none.
+/// Whether a frame has its VLAN's tag. A priority tag does not count.
 #[inline]
 pub(super) fn tagging(ctx: &FrameCtx) -> Tagging {
     match ctx.meta.outer {
@@ -39,8 +38,8 @@ pub(super) fn tagging(ctx: &FrameCtx) -> Tagging {
     }
 }
 
-/// Gives a frame that lacks it its VLAN's tag, or takes the tag off. False, and nothing changed, where
-/// the buffer has another holder or no headroom.
+/// Pushes the VLAN's tag onto a frame without, or pops it. False, and nothing changed, where the buffer
+/// is shared or has no headroom.
 pub(super) fn retag(pool: &mut Pool, frame: &mut Frame, vlan: u16, wanted: Tagging) -> bool {
     match wanted {
         Tagging::Tagged if mark(pool, frame, vlan) => true,
@@ -49,7 +48,7 @@ pub(super) fn retag(pool: &mut Pool, frame: &mut Frame, vlan: u16, wanted: Taggi
     }
 }
 
-/// Writes the VLAN into a tag that marked a priority only; false where there is none.
+/// Writes the VLAN into a priority tag; false where there is none.
 fn mark(pool: &mut Pool, frame: &Frame, vlan: u16) -> bool {
     let Some(ethernet) = pool.bytes_mut(frame).and_then(|bytes| bytes.get_mut(VNET_LEN..)) else {
         return false;
@@ -78,7 +77,7 @@ fn pop(pool: &mut Pool, frame: &mut Frame) -> bool {
     frame.shrink_front(TAG_LEN)
 }
 
-/// A header of a kind that we do not know stays as it is: the kernel refuses it.
+/// An unknown offload header stays as it is: the kernel refuses it.
 fn shift_offsets(bytes: &mut [u8], by: i16) {
     if let Ok(header) = Header::parse(bytes).and_then(|header| header.shifted(by)) {
         bytes[..VNET_LEN].copy_from_slice(&header.to_bytes());

@@ -5,17 +5,17 @@
 //! Two-choice hashing into buckets of four: a bucket is one cache line, a lookup touches two at most.
 //! The hash is keyed with a secret, so that nobody can choose addresses that collide.
 //!
-//! An entry carries the second in which it was last seen. One that is older than its network's ageing
-//! time is as good as absent at once; the sweep, a few buckets at a time, takes it out later.
+//! An entry carries the second in which it was last seen. Once it is older than its network's ageing
+//! time, lookups ignore it; the sweep removes it later, a few buckets at a time.
 //!
-//! Where both buckets of a new address are full, the entry that goes is one of the port that holds
-//! most in the whole table, if that is the newcomer's port or one that holds more: so a flooder
-//! evicts itself. A static entry takes any learnt one's place. Static entries never age, move or go.
+//! Where both buckets of a new address are full, an entry of the port with most entries is evicted, if
+//! that is the newcomer's port or one with more: so a flooder evicts itself. A static entry evicts any
+//! learnt one. Static entries never age, move or get evicted.
 //!
-//! A port that has its share learns nothing new, nor takes an address from another port. A network that
-//! has its share learns what can take the place of such an entry of its own, and nothing else.
+//! A port at its quota learns nothing new, nor takes an address from another port. A network at its quota
+//! learns only by evicting an entry of its own.
 //!
-//! Limits: [`FDB_SLOTS`], and the shares of the network and of the port ([`FdbQuota`]).
+//! Limits: [`FDB_SLOTS`], and the quotas of network and port ([`FdbQuota`]).
 
 mod bucket;
 #[cfg(test)]
@@ -39,7 +39,7 @@ pub struct Fdb {
     buckets: Vec<Bucket>,
     secrets: [u64; 2],
     len: usize,
-    /// Static entries that were set; some may have gone with their port.
+    /// Static entries that were set; some may have been forgotten with their port.
     statics: usize,
     per_network: Vec<usize>,
     per_destination: Vec<usize>,
@@ -63,7 +63,7 @@ impl Fdb {
         }
     }
 
-    /// Entries, static ones and those that wait for the sweep included.
+    /// Entries, including static and aged ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -87,7 +87,7 @@ impl Fdb {
         self.counters
     }
 
-    /// Where a key may lie; asks the processor to load the likelier bucket.
+    /// Buckets of a key; prefetches the first.
     #[inline]
     #[must_use]
     pub fn buckets_of(&self, key: Key) -> BucketPair {
@@ -96,13 +96,13 @@ impl Fdb {
         pair
     }
 
-    /// Where an address lives, if that was seen within the last `ageing_s` seconds.
+    /// Destination of an address that was seen within the last `ageing_s` seconds.
     #[must_use]
     pub fn lookup(&self, key: Key, now_s: u32, ageing_s: u32) -> Option<Destination> {
         self.lookup_at(self.hash(key), key, now_s, ageing_s)
     }
 
-    /// [`Fdb::lookup`] of a key whose place is known.
+    /// [`Fdb::lookup`] of a key whose buckets are known.
     #[inline]
     #[must_use]
     pub fn lookup_at(
@@ -117,12 +117,12 @@ impl Fdb {
         found.is_fresh(now_s, ageing_s).then_some(found.destination)
     }
 
-    /// Learns where an address lives.
+    /// Learns the destination of an address.
     pub fn learn(&mut self, learnt: Learnt, now_s: u32, ageing_s: u32, quota: FdbQuota) -> Outcome {
         self.learn_at(self.hash(learnt.key), learnt, now_s, ageing_s, quota)
     }
 
-    /// [`Fdb::learn`] of a key whose place is known.
+    /// [`Fdb::learn`] of a key whose buckets are known.
     #[inline]
     pub fn learn_at(
         &mut self,
@@ -143,8 +143,8 @@ impl Fdb {
         self.insert(pair.indices(), learnt, now_s, ageing_s, quota)
     }
 
-    /// Learns what another worker saw at `seen_s`, if the snapshot still has the port and nothing
-    /// newer is known.
+    /// Learns an entry that another worker saw at `seen_s`, if the snapshot has its destination and the
+    /// table nothing newer.
     pub fn learn_in(&mut self, snapshot: &Snapshot, learnt: Learnt, seen_s: u32) {
         let network = learnt.key.network;
         let Some(conf) =
@@ -161,7 +161,7 @@ impl Fdb {
         }
     }
 
-    /// Forgets every address of a port, static ones too.
+    /// Removes all entries of a port, including static ones.
     pub fn forget_port(&mut self, port: PortIndex) {
         let destination = port.into();
         if self.entries_of(destination) > 0 {
@@ -169,7 +169,7 @@ impl Fdb {
         }
     }
 
-    /// Forgets what was learnt on a port.
+    /// Removes the learnt entries of a port.
     pub fn forget_learnt(&mut self, port: PortIndex) {
         let destination = port.into();
         if self.entries_of(destination) > 0 {
@@ -178,7 +178,7 @@ impl Fdb {
         }
     }
 
-    /// Takes out what has aged, in the next few buckets.
+    /// Removes aged entries from the next few buckets.
     pub fn sweep(&mut self, now_s: u32, snapshot: &Snapshot) {
         let start = self.cursor;
         let end = (start + SWEEP_BUCKETS).min(self.buckets.len());
@@ -229,8 +229,7 @@ impl Fdb {
 
     #[inline]
     fn hash(&self, key: Key) -> BucketPair {
-        // Multiply and fold: without the secrets, one in each factor, nobody can say which addresses
-        // share a bucket.
+        // Multiply and fold with a secret in each factor, so that nobody can choose colliding addresses.
         let [first, second] = self.secrets;
         let product =
             u128::from(key.address ^ first) * u128::from(second ^ u64::from(key.network.0) << 1);
@@ -242,7 +241,7 @@ impl Fdb {
         }
     }
 
-    /// An entry that is there, seen again, perhaps elsewhere.
+    /// Refreshes or moves an entry.
     fn renew(
         &mut self,
         bucket: usize,
@@ -298,7 +297,7 @@ impl Fdb {
         Outcome::New
     }
 
-    /// A slot that is empty or whose entry may go: aged, or of the port that holds most.
+    /// An empty slot, or one whose entry may be evicted.
     fn vacancy(
         &self,
         buckets: [usize; 2],
@@ -314,7 +313,7 @@ impl Fdb {
         self.victim(buckets, destination, now_s, ageing_s, None)
     }
 
-    /// An entry, of one network only if that is named, that may go.
+    /// An entry that may be evicted, of network `only` if there is one.
     fn victim(
         &self,
         buckets: [usize; 2],
@@ -344,7 +343,7 @@ impl Fdb {
         may_go.then_some((bucket, slot))
     }
 
-    /// Entries of a destination, static ones and those that wait for the sweep included.
+    /// Entries of a destination, including static and aged ones.
     #[must_use]
     pub fn entries_of(&self, destination: Destination) -> usize {
         self.per_destination.get(destination.row()).copied().unwrap_or(0)

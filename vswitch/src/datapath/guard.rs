@@ -59,7 +59,7 @@ pub struct Guard {
     pub ipv6: Option<Ipv6Addr>,
 }
 
-/// Drops what the container behind a port may not send.
+/// Drops frames that the container behind a port may not send.
 pub(super) fn run(guard: &Guard, frames: &mut [FrameCtx], pool: &Pool) {
     for ctx in frames.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
         let frame = pool.ethernet(&ctx.frame);
@@ -74,8 +74,8 @@ pub(super) fn run(guard: &Guard, frames: &mut [FrameCtx], pool: &Pool) {
 }
 
 impl Guard {
-    /// Whether it is what nearly all frames are, TCP or UDP over IPv4 from the port's own addresses: a
-    /// few comparisons tell. Whatever this does not clear is judged.
+    /// Clears the common frame with a few comparisons: TCP or UDP over IPv4 from the port's own addresses.
+    /// All other frames are judged in full.
     #[inline]
     fn clears(&self, meta: &Meta, frame: &[u8]) -> bool {
         let Some(own) = self.ipv4 else { return false };

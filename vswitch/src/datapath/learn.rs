@@ -1,4 +1,4 @@
-//! Stage 5: the source of a frame lives where the frame came from.
+//! Stage 5: learns the source MAC address of each frame on its ingress port.
 
 use fastpath::Nanos;
 
@@ -6,7 +6,7 @@ use super::batch::FrameCtx;
 use super::fdb::{FdbQuota, Learnt, Outcome};
 use super::{Batch, Snapshot, State, Stats, Verdict};
 
-/// Learns the source of every frame that was admitted.
+/// Learns the source of every admitted frame.
 pub(super) fn run(
     now: Nanos,
     batch: &Batch,

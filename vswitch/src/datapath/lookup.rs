@@ -1,4 +1,4 @@
-//! Stage 7: which ports a frame goes to.
+//! Stage 7: looks destinations up in the FDB; unknown ones are flooded.
 
 use fastpath::Nanos;
 
@@ -6,7 +6,7 @@ use super::DestinationKind::{Port, Tunnel};
 use super::batch::FrameCtx;
 use super::{Batch, DropReason, Fdb, Snapshot, Verdict};
 
-/// Gives every frame that is still pending its verdict.
+/// Decides every frame that is still pending.
 pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
     let now_s = now.seconds();
     for run in batch.frames.chunk_by_mut(FrameCtx::same_ingress) {

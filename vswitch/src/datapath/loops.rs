@@ -54,7 +54,7 @@ use super::limits::{
 };
 use super::{Batch, DropReason, Egress, Fdb, FrameIo, Key, Observer, Snapshot, Verdict};
 
-/// What showed the loop.
+/// Evidence of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoopSign {
     /// A probe that was sent to one port came in at the other.
@@ -124,13 +124,13 @@ impl Loops {
         }
     }
 
-    /// What all workers know.
+    /// The table that all workers share.
     #[must_use]
     pub fn table(&self) -> &Arc<LoopTable> {
         &self.loop_table
     }
 
-    /// What happened since the last call.
+    /// Events since the last call.
     pub fn events(&mut self) -> impl Iterator<Item = LoopEvent> {
         self.events.drain(..)
     }
@@ -141,7 +141,7 @@ impl Loops {
         self.counters
     }
 
-    /// Drops what blocked ports send, looks at probes, notes who is to get one.
+    /// Drops frames of blocked ports, handles probes, schedules new ones.
     pub(super) fn ingress(
         &mut self,
         now: Nanos,
@@ -183,7 +183,7 @@ impl Loops {
         }
     }
 
-    /// Forgets what was learnt through loops that were found: everybody seemed to live behind them.
+    /// Removes addresses learnt through a loop, behind which every host seemed to live.
     pub(super) fn flush_fdb(&mut self, fdb: &mut Fdb) {
         self.ports_to_flush.drain(..).for_each(|port| fdb.forget_learnt(port));
     }
@@ -230,7 +230,7 @@ impl Loops {
         if flap.key != key || quiet > LOOP_HISTORY {
             *flap = Flap { key, since: now, origin: from, moves: 0 };
         } else if quiet > FLAP_WINDOW {
-            // Where it is now says nothing: whoever took it has only to wait until its owner speaks.
+            // The current port says nothing: it may be the thief's.
             (flap.since, flap.moves) = (now, 0);
         }
         flap.moves += 1;
@@ -239,7 +239,7 @@ impl Loops {
         }
         let is_own = |port| snapshot.port(port).is_some_and(|conf| conf.mac == key.mac());
         let origin = Some(flap.origin).filter(|origin| [from, to].contains(origin));
-        // Of two strangers nobody can tell who took it; in a loop its origin has its turn.
+        // Of two unknown ports neither is blocked; in a loop the origin shows up again.
         let Some(stays) = [from, to].into_iter().find(|&port| is_own(port)).or(origin) else {
             return;
         };
@@ -265,7 +265,7 @@ impl Loops {
     }
 }
 
-/// Guarded, and not the host's.
+/// Whether a port is guarded and of a kind that may be blocked.
 fn may_block(port: PortIndex, snapshot: &Snapshot) -> bool {
     snapshot.port(port).is_some_and(|conf| conf.kind.may_be_blocked())
         && snapshot.limits(port).loop_guard

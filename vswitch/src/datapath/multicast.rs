@@ -1,4 +1,4 @@
-//! Multicast snooping: frames for a group go to who listens (RFC 4541).
+//! IGMP and MLD snooping: multicast goes to listeners only (RFC 4541).
 //!
 //! # Theory of operation
 //!
@@ -56,7 +56,7 @@ mod tests;
 /// IP protocol number of IGMP.
 const IGMP: L4 = L4::Other(2);
 
-/// Listens to reports and queries, and sends multicast to who listens to it.
+/// Snoops reports and queries, and decides multicast frames.
 pub(super) fn run(
     now: Nanos,
     batch: &mut Batch,
@@ -82,7 +82,7 @@ pub(super) fn run(
     }
 }
 
-/// Multicast is rare: out of the loop's way.
+/// Kept out of the loop, since multicast is rare.
 #[inline(never)]
 fn decide(ctx: &FrameCtx, frame: &[u8], state: &mut State, now_s: u32) -> Verdict {
     if ctx.meta.inner.is_some() {
@@ -114,7 +114,7 @@ fn decide(ctx: &FrameCtx, frame: &[u8], state: &mut State, now_s: u32) -> Verdic
     }
 }
 
-/// Notes what a report says of a group, and tells the other workers until when that holds.
+/// Records a report, and tells the other workers until when it holds.
 fn note(ctx: &FrameCtx, said: Record, state: &mut State, now_s: u32) {
     let key = Key::new(ctx.dst.network(), ctx.dst.vlan(), said.group);
     let update = match said.listens {
@@ -126,7 +126,7 @@ fn note(ctx: &FrameCtx, said: Record, state: &mut State, now_s: u32) {
     }
 }
 
-/// Whether a frame must reach everybody on the link (RFC 4541 sections 2.1.2 and 3).
+/// Whether a frame must reach every host on the link (RFC 4541 sections 2.1.2 and 3).
 fn is_link_scoped(ctx: &FrameCtx, frame: &[u8]) -> bool {
     let packet = ctx.meta.l3_bytes(frame);
     match ctx.meta.l3 {
@@ -140,9 +140,9 @@ fn is_link_scoped(ctx: &FrameCtx, frame: &[u8]) -> bool {
     }
 }
 
-/// Lets rows age, asks ports that somebody has left a group on, and, where `is_querier`, VLANs on which no
-/// router asks who listens. To be called now and then; most times it is not time yet. One worker of all
-/// asks VLANs; a port is asked by the worker that heard the leave.
+/// Ages rows and sends queries that are due: to ports after a leave, and, where `is_querier`, to VLANs
+/// without a multicast router. One worker of all queries VLANs; the worker that saw the leave queries
+/// the port.
 pub(super) fn tick(
     now: Nanos,
     is_querier: bool,
@@ -174,7 +174,7 @@ pub(super) fn tick(
     groups.schedule();
 }
 
-/// Asks everybody on a VLAN.
+/// Sends general queries to a VLAN.
 fn query_vlan(
     network: &Network,
     vlan: u16,
@@ -193,7 +193,7 @@ fn query_vlan(
     }
 }
 
-/// Asks single ports on which somebody has left a group.
+/// Sends queries to single ports after a leave.
 #[inline(never)]
 fn query_ports(
     now_s: u32,

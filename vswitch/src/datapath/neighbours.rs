@@ -38,7 +38,7 @@ impl NeighbourTable {
         table
     }
 
-    /// Who has an address of either family.
+    /// MAC address and port of an address.
     pub(super) fn find(&self, address: IpAddr) -> Option<(MacAddr, PortIndex)> {
         match address {
             IpAddr::V4(address) => self.ipv4(address),

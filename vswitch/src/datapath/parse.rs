@@ -1,4 +1,4 @@
-//! Stage 2: bytes become metadata, once.
+//! Stage 2: parses each frame once.
 
 use fastpath::engine::Received;
 use fastpath::limits::VNET_LEN;
@@ -9,7 +9,7 @@ use super::batch::FrameCtx;
 use super::fdb::{BucketPair, Key};
 use super::{Batch, DropReason, FrameIo, NetworkIndex, Observer, Verdict};
 
-/// Gives every frame that came in its metadata and segment size; drops what is no Ethernet frame.
+/// Adds metadata and segment size to every received frame; drops frames without an Ethernet header.
 pub(super) fn run(batch: &mut Batch, io: &mut FrameIo<'_, impl Observer>) {
     for Received { port, frame } in batch.incoming.drain(..) {
         let bytes = io.pool.bytes(&frame);
@@ -40,8 +40,7 @@ fn reason(error: MetaError) -> DropReason {
     }
 }
 
-/// Bytes behind the Ethernet header, in the longest piece that the frame will be cut into. A GSO
-/// frame is judged by its segments, not its length.
+/// Bytes behind the Ethernet header in the longest segment: a GSO frame is judged by its segments.
 #[inline]
 fn segment_len(vnet: &[u8], frame_len: usize, meta: &Meta) -> u32 {
     let whole = frame_len.saturating_sub(usize::from(meta.l3_offset)) as u32;
@@ -50,8 +49,8 @@ fn segment_len(vnet: &[u8], frame_len: usize, meta: &Meta) -> u32 {
     }
     match Header::parse(vnet) {
         Ok(header) if header.is_gso() => {
-            // Without the transport header, whose length the sender only hints at: this tells a
-            // segment from a whole frame, which is what it is for.
+            // Without the transport header, whose length is only a hint of the sender: the MTU check has
+            // slack for that.
             let headers = meta.l4_offset.saturating_sub(meta.l3_offset);
             whole.min(u32::from(header.gso_size) + u32::from(headers))
         }

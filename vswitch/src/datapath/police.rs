@@ -1,6 +1,6 @@
-//! What comes too fast is dropped: rate limits in both directions, and storm control.
+//! Rate limits in both directions and storm control: frames beyond the rate are dropped.
 //!
-//! Policing, not shaping: nothing waits here. Each limit of a port is a [`TokenBucket`] that all workers
+//! Policing, not shaping: no queue. Each limit of a port is a [`TokenBucket`] that all workers
 //! share. Frames are counted as they would be on a wire: a GSO frame as its segments, each with its
 //! headers (without preamble and FCS), since that is what it becomes where offloads end.
 //!
@@ -26,8 +26,7 @@ use super::batch::FrameCtx;
 use super::loops::LoopTable;
 use super::{Batch, DropReason, Egress, FrameIo, Observer, Snapshot, TokenBucket, Verdict};
 
-/// What a port may do at most. Buckets are shared: a snapshot that changes nothing about a limit has
-/// the same bucket as the one before.
+/// Limits of a port. A snapshot that does not change a limit shares its bucket with the one before.
 #[derive(Debug, Clone)]
 pub struct PortLimits {
     /// Bytes from the port.
@@ -66,11 +65,11 @@ pub struct Storm {
     pub broadcast: Option<Arc<TokenBucket>>,
     /// Frames to a group.
     pub multicast: Option<Arc<TokenBucket>>,
-    /// Frames to an address that nobody knows.
+    /// Unicast frames to an unknown address.
     pub unknown: Option<Arc<TokenBucket>>,
 }
 
-/// Polices what ports send.
+/// Polices received frames.
 pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {
     if !snapshot.limited().rate_in {
         return;
@@ -84,7 +83,7 @@ pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Sna
     }
 }
 
-/// Polices what would be multiplied.
+/// Polices frames to several ports.
 pub(super) fn storm(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {
     if !snapshot.limited().storm {
         return;
@@ -109,7 +108,7 @@ pub(super) fn storm(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snaps
     }
 }
 
-/// Why a frame goes to many.
+/// Kind of a frame to several ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Broadcast,
@@ -120,7 +119,7 @@ enum Kind {
 #[inline]
 fn kind(ctx: &FrameCtx) -> Option<Kind> {
     match ctx.verdict {
-        // To one port, whatever the address: what the switch answers itself, for instance.
+        // To one port, whatever the address: an ARP answer of the switch, for instance.
         Verdict::Drop(_) | Verdict::Unicast(_) => None,
         _ if ctx.dst.is_multicast() => {
             let to_all = ctx.meta.dst.is_broadcast();
@@ -170,7 +169,7 @@ fn police(
     }
 }
 
-/// The way out of a switch where some port may not have all that is meant for it.
+/// Egress with rate limits and blocked ports.
 pub(super) struct PolicedEgress<'a, E: ?Sized> {
     pub(super) now: Nanos,
     pub(super) snapshot: &'a Snapshot,
@@ -199,7 +198,7 @@ impl<E: Egress + ?Sized> Egress for PolicedEgress<'_, E> {
     }
 }
 
-/// What a frame is on a wire.
+/// Frames and bytes of a frame on a wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct OnWire {
     frames: u64,
@@ -216,8 +215,8 @@ fn on_wire(bytes: &[u8]) -> OnWire {
     }
 }
 
-/// A sender can write what it likes into the offload header (packet(7), `PACKET_VNET_HDR`): what it
-/// claims costs it what it would cost on a wire.
+/// Costs of a GSO frame, by its offload header. A forged header (packet(7), `PACKET_VNET_HDR`) costs what
+/// its segments would cost on a wire.
 fn segmented(bytes: &[u8], len: u64) -> OnWire {
     let whole = OnWire { frames: 1, bytes: len };
     let Ok(header) = Header::parse(bytes) else { return whole };

@@ -1,4 +1,4 @@
-//! What control wants, compiled for the datapath: immutable, published as a whole.
+//! Snapshot: the datapath's configuration, compiled by control, immutable, published as a whole.
 
 //!
 //! A successor shares with its predecessor all that did not change, and says by [`Parts`] what did, so
@@ -30,7 +30,7 @@ fn reach_each_other(kinds: [Isolation; 2]) -> bool {
 pub(super) struct Network {
     pub(super) conf: NetworkConf,
     pub(super) ageing_s: u32,
-    /// Who gets a frame that is flooded.
+    /// Ports that a flood reaches.
     pub(super) members: Arc<Members>,
     pub(super) neighbours: Arc<NeighbourTable>,
     /// Whether any port is isolated.
@@ -82,7 +82,7 @@ struct Flood {
     has_isolated: bool,
 }
 
-/// What must be known of a port that a frame goes to, eight ports a cache line.
+/// Egress settings of a port, eight ports a cache line.
 #[derive(Debug, Clone, Copy)]
 struct PortEgress {
     network: NetworkIndex,
@@ -94,7 +94,7 @@ struct PortEgress {
 
 impl PortEgress {
     const NO_VLAN: u16 = u16::MAX;
-    /// Of a port that is not there, or switched off.
+    /// A port that is vacant or disabled.
     const CLOSED: Self = Self {
         network: NetworkIndex::NONE,
         untagged: Self::NO_VLAN,
@@ -141,7 +141,7 @@ pub struct Snapshot {
     limited: Limited,
 }
 
-/// Whether any port has a limit of a kind: decided once, where limits are compiled.
+/// Kinds of limit that any port has.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Limited {
     pub(super) rate_in: bool,
@@ -259,7 +259,7 @@ impl Snapshot {
         self
     }
 
-    /// What the port in a slot may do at most.
+    /// Limits of a port.
     #[inline]
     #[must_use]
     pub fn limits(&self, port: PortIndex) -> &PortLimits {
@@ -272,13 +272,13 @@ impl Snapshot {
         destination.port().map_or(usize::MAX, |port| self.limits(port).macs_max)
     }
 
-    /// Which limits there are at all.
+    /// Kinds of limit that any port has.
     #[inline]
     pub(super) fn limited(&self) -> Limited {
         self.limited
     }
 
-    /// The same with another epoch: whoever publishes numbers what is published.
+    /// The same with another epoch, which the publisher counts up.
     #[must_use]
     pub fn with_epoch(mut self, epoch: u64) -> Self {
         self.epoch = epoch;
@@ -309,7 +309,7 @@ impl Snapshot {
         destination.port().is_some_and(|port| self.reaches(port, key))
     }
 
-    /// Whether a port is switched on, and on the network and VLAN of an address.
+    /// Whether a port is enabled, and on the network and VLAN of an address.
     #[inline]
     pub(super) fn reaches(&self, port: PortIndex, key: Key) -> bool {
         let Some(egress) = self.port_egress.get(port.get()) else { return false };
@@ -348,19 +348,19 @@ impl Snapshot {
         self.has_routers
     }
 
-    /// The ways out of all networks.
+    /// Uplinks of all networks.
     pub(super) fn uplinks(&self) -> impl Iterator<Item = &UplinkConf> {
         let routers = self.networks.iter().filter_map(|network| network.router.as_deref());
         routers.filter_map(Router::uplink)
     }
 
-    /// The way out that a port is of: that of the first network that has it.
+    /// The uplink of a port, with the router of the first network that has it.
     pub(super) fn uplink_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
         let mut routers = self.networks.iter().filter_map(|network| network.router.as_deref());
         routers.find_map(|router| Some((router, router.uplink().filter(|it| it.port == port)?)))
     }
 
-    /// Whether a port is the uplink's, and switched on.
+    /// Whether a port is an enabled uplink.
     #[must_use]
     pub fn is_uplink(&self, port: PortIndex) -> bool {
         self.port(port).is_some_and(|conf| conf.kind == PortKind::Uplink && conf.enabled)
@@ -372,7 +372,7 @@ impl Snapshot {
         self.port(port).is_some_and(|conf| conf.kind.is_shared() && conf.enabled)
     }
 
-    /// Ports that are switched on, in the order of their slots.
+    /// Enabled ports by slot.
     pub(super) fn ports(&self) -> impl Iterator<Item = (PortIndex, &PortConf)> {
         let ports = (0..).map(PortIndex).zip(&self.ports);
         ports.filter_map(|(port, conf)| Some((port, conf.as_ref().filter(|conf| conf.enabled)?)))

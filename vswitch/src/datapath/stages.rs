@@ -1,5 +1,4 @@
-//! The stages of the journey one by one, for benchmarks that look at each. Whoever moves frames calls
-//! [`super::run`], which has them all, in their order.
+//! The stages one by one, for benchmarks. Everything else calls [`super::run`].
 
 use fastpath::{Nanos, Pool};
 
@@ -15,7 +14,7 @@ pub fn admit(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
     super::admit::run(batch, pool, snapshot, fdb);
 }
 
-/// Stage 4: what the switch answers itself.
+/// Stage 4: ARP and ND answers.
 pub fn classify(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats: &mut Stats) {
     super::classify::run(batch, pool, snapshot, stats);
 }

@@ -11,12 +11,12 @@ use super::{
 #[cfg(test)]
 mod tests;
 
-/// Where frames go. Every engine is one.
+/// Sends frames to ports. Every engine is one.
 pub trait Egress {
-    /// Whether a frame sent to a port would leave.
+    /// Whether a port is attached.
     fn is_open(&self, port: PortIndex) -> bool;
 
-    /// Takes a frame over; releases it in the end.
+    /// Takes a frame over, and releases it once it is written.
     fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame);
 }
 
@@ -35,7 +35,7 @@ impl<E: Engine + ?Sized> Egress for E {
     }
 }
 
-/// Empties the batch.
+/// Sends or drops every frame of the batch.
 pub(super) fn run(
     batch: &mut Batch,
     snapshot: &Snapshot,
@@ -68,8 +68,8 @@ pub(super) fn run(
     }
 }
 
-/// Ports that get the same bytes share a buffer. Where some get a tag and others none, those that want
-/// other bytes than the frame has are served from an edited copy; the payload is copied then only.
+/// Floods a frame. Ports that get the same bytes share a buffer; only if some want a tag and others
+/// none, the frame is copied once.
 fn flood(
     ctx: FrameCtx,
     snapshot: &Snapshot,
@@ -82,7 +82,7 @@ fn flood(
     let isolates = network.is_some_and(|network| network.has_isolated);
     let members = network.map(|network| &network.members);
     let (key, none) = (ctx.dst, &[][..]);
-    // Access ports of the VLAN, and others of which it has to be asked how frames leave by them.
+    // Access ports of the VLAN, and ports whose tagging must be looked up.
     let (access, mixed, routers) = match ctx.verdict {
         Verdict::Group => (none, groups.listeners(ctx.dst), groups.routers(ctx.dst)),
         Verdict::Routers => (none, none, groups.routers(ctx.dst)),
@@ -132,7 +132,7 @@ fn flood(
     }
 }
 
-/// A frame that was to go to several, and there is nobody.
+/// Ends a flood that no port gets.
 fn drop_undelivered(ctx: FrameCtx, io: &mut FrameIo<'_, impl Observer>) {
     match ctx.verdict {
         // The switch has read the report.
@@ -172,9 +172,8 @@ pub(super) fn originate(
     fan_out(frame, first, targets, io, egress);
 }
 
-/// One buffer for all: each port gets a holder, the last one the original. Ports for which there is no
-/// holder left go without, and are counted. A port that the snapshot knows and the engine not yet, or no
-/// longer, is no member of a flood.
+/// Sends one buffer to all targets: each gets a holder, the last one the original. A port without a
+/// holder is counted. Ports that the engine does not have, yet or any more, are left out.
 fn fan_out(
     frame: Frame,
     from: PortIndex,
@@ -191,7 +190,7 @@ fn fan_out(
         io.stats.counters.flood_copies += 1;
         match io.pool.share(&frame) {
             Some(copy) => egress.send(io, target, copy),
-            // A pool allows a holder for every port there can be, so this is for whoever changes that.
+            // Cannot happen while a pool allows a holder for every port.
             None => io.drop_copy(from, &frame, DropReason::NoBuffer),
         }
     }

@@ -1,4 +1,4 @@
-//! What goes into the forwarding database, and what comes out.
+//! Keys, rows and results of the forwarding database.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use wire::MacAddr;
 
 use crate::datapath::{Destination, NetworkIndex};
 
-/// What an entry is about.
+/// Key of an entry: network, VLAN and MAC address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// MAC address in the upper 48 bits, VLAN id in the lower 12.
@@ -51,7 +51,7 @@ impl Key {
     }
 }
 
-/// The two buckets where a key may lie.
+/// The two buckets of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BucketPair {
     pub(super) first: u32,
@@ -64,13 +64,13 @@ impl BucketPair {
         [self.first as usize, self.second as usize]
     }
 
-    /// A number that differs from one key to the next, and that nobody outside can foresee.
+    /// A hash of the key that no sender can foresee.
     pub(in crate::datapath) const fn spread(self) -> usize {
         self.first as usize
     }
 }
 
-/// That an address lives on a port.
+/// An address and its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Learnt {
     /// Which address.
@@ -79,7 +79,7 @@ pub struct Learnt {
     pub destination: Destination,
 }
 
-/// What learning came to.
+/// Result of learning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing to change.
@@ -93,11 +93,11 @@ pub enum Outcome {
         /// The former one.
         from: Destination,
     },
-    /// It is static; what was seen does not count.
+    /// The entry is static.
     Static,
-    /// No room: not learnt.
+    /// Both buckets, or the network's quota, are full: not learnt.
     Full,
-    /// The port has its share: not learnt.
+    /// The port is at its quota: not learnt.
     PortFull,
 }
 
@@ -115,7 +115,7 @@ impl FdbQuota {
     pub const ALL: Self = Self { network: usize::MAX, port: usize::MAX };
 }
 
-/// A row for people.
+/// A row as control shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FdbRow {
     /// Network.

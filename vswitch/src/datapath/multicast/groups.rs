@@ -1,4 +1,4 @@
-//! Which ports listen to which group, and which VLANs are asked for it.
+//! Ports that listen to each group, and VLANs that the switch queries.
 
 use fastpath::PortIndex;
 use vswitch_counters::MulticastCounters;
@@ -15,30 +15,30 @@ use crate::datapath::{Key, Learnt, NetworkIndex, PortVlans, Snapshot};
 /// any case.
 pub(super) const ROUTERS: MacAddr = MacAddr([0x01, 0x00, 0x5e, 0, 0, 1]);
 
-/// Which ports listen to which group. Rows lie sorted, so that the listeners of a group are a slice.
+/// Ports that listen to each group. Rows are sorted, so that the listeners of a group are a slice.
 #[derive(Debug, Default)]
 pub struct Groups {
     keys: Vec<(Key, PortIndex)>,
     ports: Vec<PortIndex>,
-    /// The last second in which a row holds.
+    /// Last second of each row.
     until_s: Vec<u32>,
     /// When a row has aged, or sooner.
     ages_s: u32,
     /// Rows of each port.
     rows_per_port: Vec<u16>,
-    /// VLANs that are asked who listens, sorted.
+    /// VLANs that are queried, sorted.
     pub(super) domains: Vec<Domain>,
-    /// When one of them is to be asked.
+    /// When the next query is due.
     pub(super) next_s: u32,
-    /// Where each port is.
+    /// Network and VLANs of each port.
     port_vlans: Vec<Option<(NetworkIndex, PortVlans)>>,
-    /// Ports on which somebody has left a group, and somebody else may listen.
+    /// Ports after a leave, where another host may still listen.
     pub(super) leaves: Vec<Leave>,
     /// Rows refused or evicted.
     pub counters: MulticastCounters,
 }
 
-/// A VLAN that is asked who listens: one that some port carries without a tag.
+/// A VLAN that is queried: one that some port carries without a tag.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Domain {
     pub(super) network: NetworkIndex,
@@ -60,7 +60,7 @@ impl Domain {
     }
 }
 
-/// A port that is asked who still listens.
+/// A port that is queried after a leave.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leave {
     /// The group that was left last.
@@ -72,8 +72,7 @@ pub(super) struct Leave {
 }
 
 impl Groups {
-    /// Notes that somebody listens on a port, or that a router is there. Says whether it was news of a
-    /// second or more.
+    /// Records a listener, or a router, on a port. Returns whether the row is new or a second newer.
     pub(super) fn join(&mut self, key: Key, port: PortIndex, now_s: u32) -> bool {
         self.listen(key, port, holds_until(now_s))
     }
@@ -102,8 +101,8 @@ impl Groups {
         is_update
     }
 
-    /// Notes that somebody on a port no longer listens: the port is asked who does, and the row ends
-    /// unless somebody answers. Says when, if that is news.
+    /// Records a leave: the port is queried, and the row ends without an answer. Returns when, if that is
+    /// sooner than before.
     pub(super) fn leave(&mut self, key: Key, port: PortIndex, now_s: u32) -> Option<u32> {
         let at = self.keys.binary_search(&(key, port)).ok()?;
         let until_s = now_s + LAST_MEMBER_QUERIES * LAST_MEMBER_S;
@@ -128,7 +127,7 @@ impl Groups {
         Some(until_s)
     }
 
-    /// Notes what another worker saw: that somebody listens until then.
+    /// Records a listener that another worker saw.
     pub fn join_in(&mut self, snapshot: &Snapshot, learnt: Learnt, until_s: u32) {
         if let Some(port) = learnt.destination.port()
             && snapshot.reaches(port, learnt.key)
@@ -143,8 +142,8 @@ impl Groups {
         self.leaves.retain(|leave| leave.port != port);
     }
 
-    /// Brings what is asked in line with a snapshot that is new. On a VLAN that is new, or to which a
-    /// port or a trunk came, nobody knows who listens: it is asked at once, and flooded until it answers.
+    /// Applies a new snapshot. A VLAN that is new, or that a port or trunk has joined, is queried at once,
+    /// and flooded until answers must have come.
     pub(in crate::datapath) fn apply_snapshot(&mut self, snapshot: &Snapshot) {
         let before = std::mem::take(&mut self.domains);
         for (network, conf) in snapshot.networks().filter(|(_, network)| network.conf.snooping) {
@@ -204,7 +203,7 @@ impl Groups {
         self.listeners(Key::new(key.network(), key.vlan(), ROUTERS))
     }
 
-    /// Whether everybody on a VLAN who listens has had the time to say so. Where nobody is asked, never.
+    /// Whether all listeners of a VLAN have had time to report; never for a VLAN that is not queried.
     pub(super) fn knows(&self, key: Key, now_s: u32) -> bool {
         let id = (key.network(), key.vlan());
         let domain = self.domains.binary_search_by_key(&id, Domain::id);
@@ -213,7 +212,7 @@ impl Groups {
             .is_some_and(|since_s| now_s.saturating_sub(since_s) > 2 * u32::from(QUERY_RESPONSE_S))
     }
 
-    /// Takes out what has aged.
+    /// Removes aged rows.
     pub(super) fn age(&mut self, now_s: u32) {
         if now_s < self.ages_s {
             return;

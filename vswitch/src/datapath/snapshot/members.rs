@@ -1,17 +1,15 @@
-//! Who gets what is flooded: the access ports of each VLAN, and the trunks.
+//! Flood members of a network: the access ports of each VLAN, and the trunks.
 //!
-//! A trunk stands once, not in the list of each VLAN that it carries, so that compiling costs what there
-//! are ports, and asks its bit when something is flooded.
+//! A trunk is listed once, not for each VLAN that it carries; a flood looks its VLANs up.
 
 use fastpath::PortIndex;
 
 use super::{PortConf, Snapshot, Tagging};
 
-/// The ports of a network that are switched on.
+/// Enabled ports of a network.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::datapath) struct Members {
-    /// Access ports by VLAN, in the order of the VLANs; native ones of trunks are among them, if with no
-    /// access port.
+    /// Access ports by VLAN, sorted. Native VLANs of trunks are listed even without an access port.
     access: Vec<(u16, Vec<PortIndex>)>,
     trunks: Vec<PortIndex>,
 }
@@ -36,12 +34,12 @@ impl Members {
         at.map_or(&[], |at| &self.access[at].1)
     }
 
-    /// VLANs that some port carries without a tag, in their order.
+    /// VLANs that some port carries without a tag, sorted.
     pub(in crate::datapath) fn domains(&self) -> impl Iterator<Item = u16> {
         self.access.iter().map(|&(vlan, _)| vlan)
     }
 
-    /// Ports that frames of a VLAN leave by with a tag, or without one.
+    /// Ports by which frames of a VLAN leave with a tag, or without one.
     pub(in crate::datapath) fn targets(
         &self,
         snapshot: &Snapshot,
@@ -53,7 +51,7 @@ impl Members {
         access.iter().copied().chain(self.trunks.iter().copied().filter(leaves))
     }
 
-    /// Trunks, whatever they carry.
+    /// All trunks.
     pub(in crate::datapath) fn trunks(&self) -> &[PortIndex] {
         &self.trunks
     }
