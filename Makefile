@@ -1,7 +1,7 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help build demo test e2e lint tidy deny pages bench bench-quick bench-scale bench-attack bench-build \
-  bench-micro loom fuzz asan doc install deps clean
+  bench-micro loom fuzz asan doc api install deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -81,6 +81,9 @@ loom: ## check the lock-free ring under every interleaving
 fuzz: ## every fuzz target for a minute (FUZZ_SECONDS=60)
 	@scripts/deps.sh build fuzz
 	scripts/fuzz.sh
+
+api: ## write the schemas of docs/openapi.json anew, from the types
+	UPDATE_OPENAPI=1 cargo test $(LOCKED) --quiet -p vswitch-api --lib openapi
 
 asan: ## the tests of the crates with unsafe code, under AddressSanitizer; needs root (or sudo)
 	@scripts/deps.sh build test

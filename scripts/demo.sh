@@ -46,8 +46,13 @@ vs() { in_ns "$host" "$vswitch" "$@"; }
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '$ %s\n' "$*"; }
 
-# field KEY: of a JSON object on standard input.
-field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+# field KEY...: a value of the JSON on standard input, by keys and indices.
+field() {
+  python3 -c 'import json, sys
+value = json.load(sys.stdin)
+for key in sys.argv[1:]: value = value[int(key) if key.isdigit() else key]
+print(value)' "$@"
+}
 
 # check WHAT COMMAND...: quiet unless it fails.
 check() {
@@ -150,9 +155,9 @@ done
 vs ls
 
 say "They talk, over IPv4 and IPv6, with each other and with the host"
-web4=$(vs --format json inspect web | field ipv4)
-web6=$(vs --format json inspect web | field ipv6)
-gateway=$(vs --format json inspect web | field gateway)
+web4=$(vs --format json inspect web | field 0 ipv4 0)
+web6=$(vs --format json inspect web | field 0 ipv6 0)
+gateway=$(vs --format json inspect web | field 0 gateways 0)
 check "client -> web, $web4" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$web4"
 check "client -> web, $web6" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$web6"
 check "client -> host, $gateway" in_ns "$prefix-client" ping -n -c3 -i0.2 -W2 "$gateway"
@@ -213,7 +218,7 @@ say "What the switch has learnt, and counted"
 show vswitch fdb
 vs fdb
 for name in "${containers[@]}"; do
-  mac=$(vs --format json inspect "$name" | field mac)
+  mac=$(vs --format json inspect "$name" | field 0 mac)
   check "$name's $mac is in the forwarding database" grep -q "$mac" <(vs fdb)
 done
 show vswitch stats

@@ -80,6 +80,14 @@ pub(crate) fn attachment(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A label: `KEY=VALUE`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("not a label, such as app=shop".to_owned()),
+    }
+}
+
 /// A name to look up; the daemon knows whether it exists.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a name is needed".to_owned()) } else { Ok(text.to_owned()) }

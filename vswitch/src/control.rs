@@ -78,9 +78,8 @@ impl Control {
     }
 }
 
-/// Parses the MAC address of an interface.
-fn unicast_mac(text: &str) -> Result<MacAddr, ControlError> {
-    let mac: MacAddr = text.parse()?;
+/// Refuses an address that no interface may have.
+fn unicast_mac(mac: MacAddr) -> Result<MacAddr, ControlError> {
     if mac.is_broadcast() {
         return Err(ControlError::MacNotUnicast(mac, "broadcast"));
     }

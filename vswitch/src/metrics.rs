@@ -6,7 +6,7 @@
 
 use vswitch_api::limits::Limit;
 use vswitch_api::stats::{PortStats, PortTraffic, Stats, WorkerStats};
-use vswitch_api::status::UplinkStatus;
+use vswitch_api::status::{UplinkState, UplinkStatus};
 use vswitch_counters::{Exposition, Kind, Metric};
 
 use crate::datapath::DropReason;
@@ -85,8 +85,9 @@ impl Scrape {
         let name = "vswitch_uplink_up";
         text.family(name, Kind::Gauge, "1 while packets can leave by the uplink, else 0.");
         for (uplink, status) in &self.uplinks {
-            let labels = [("uplink", uplink.as_str()), ("device", &status.device)];
-            text.sample(name, &labels, u64::from(status.state == "up"));
+            let device = status.device.as_deref().unwrap_or_default();
+            let labels = [("uplink", uplink.as_str()), ("device", device)];
+            text.sample(name, &labels, u64::from(status.state == UplinkState::Up));
         }
         let [published, pending] = self.publications;
         let name = "vswitch_publications";

@@ -1,12 +1,12 @@
 //! The daemon's life from start to end.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use vswitch_api::status::Backend;
 
 use crate::config::Config;
 use crate::control::{Control, ControlError, ReplayReport, StoredState};
@@ -21,18 +21,12 @@ const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN",
 pub struct Ready {
     /// The device of the host port.
     pub bridge: String,
-    /// IPv4 subnet of the first network.
-    pub subnet: Ipv4Net,
-    /// The host's address in it.
-    pub gateway: Ipv4Addr,
-    /// IPv6 subnet of the first network.
-    pub subnet6: Ipv6Net,
-    /// The host's address in it.
-    pub gateway6: Ipv6Addr,
+    /// The host's addresses on the first network.
+    pub gateways: Vec<IpAddr>,
     /// Where the API is served.
     pub socket: PathBuf,
     /// The backend of packet I/O.
-    pub backend: String,
+    pub backend: Backend,
     /// The reason for that backend.
     pub backend_reason: String,
     /// Number of workers.
@@ -146,10 +140,7 @@ async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport
     let network = control.first_network();
     Ready {
         bridge: status.bridge,
-        subnet: network.subnet,
-        gateway: network.gateway,
-        subnet6: network.subnet6,
-        gateway6: network.gateway6,
+        gateways: network.gateways,
         socket: config.socket_path(),
         backend: status.backend,
         backend_reason: status.backend_reason,

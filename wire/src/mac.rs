@@ -6,6 +6,8 @@ use core::str::FromStr;
 
 use crate::limits::EXCERPT_MAX;
 
+#[cfg(feature = "serde")]
+mod serde;
 #[cfg(test)]
 mod tests;
 

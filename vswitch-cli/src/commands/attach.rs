@@ -9,6 +9,7 @@ use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
 use vswitch_api::port_settings::SettingsChange;
 use wire::MacAddr;
 
+use crate::commands::inspect;
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::port_settings::PortSettingsArgs;
@@ -38,7 +39,7 @@ pub(crate) struct AttachArgs {
     settings: PortSettingsArgs,
 }
 
-/// What can be fixed instead of being handed out.
+/// Addresses and names of the endpoint
 #[derive(Debug, Default, Args)]
 pub(crate) struct AddressArgs {
     /// A fixed IPv4 address of the network's subnet
@@ -53,6 +54,12 @@ pub(crate) struct AddressArgs {
     /// Name of the interface inside [default: eth0, or the next free number]
     #[arg(long, value_name = "IFNAME")]
     ifname: Option<IfName>,
+    /// A further name in the network
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
+    alias: Vec<String>,
+    /// A label, which is stored and shown
+    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
+    label: Vec<(String, String)>,
 }
 
 const EXAMPLES: &str = "\
@@ -67,12 +74,13 @@ Examples:
 Give it back with `vswitch detach NAME`; a namespace that ends is detached by itself.";
 
 impl AddressArgs {
-    /// Whether nothing is fixed.
+    /// Whether no option was given.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ip.is_none() && self.ip6.is_none() && self.mac.is_none() && self.ifname.is_none()
+        let no_address = self.ip.is_none() && self.ip6.is_none() && self.mac.is_none();
+        no_address && self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty()
     }
 
-    /// The request for an attachment with what is fixed; nothing else is said of it.
+    /// An attach request with these addresses and names.
     pub(crate) fn request(
         self,
         name: String,
@@ -85,12 +93,12 @@ impl AddressArgs {
             network,
             ipv4: self.ip,
             ipv6: self.ip6,
-            mac: self.mac.map(|mac| mac.to_string()),
+            mac: self.mac,
             ifname: self.ifname.map(|ifname| ifname.to_string()),
             settings: SettingsChange::default(),
             publish: Vec::new(),
-            aliases: Vec::new(),
-            labels: std::collections::BTreeMap::new(),
+            aliases: self.alias,
+            labels: self.label.into_iter().collect(),
         }
     }
 }
@@ -111,18 +119,16 @@ impl AttachArgs {
 
 fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
+    let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
     let mut said = format!(
-        "{} is on {}: {} has {}/{} and {}/{} ({})\n",
+        "{} is attached to {}: {} has {} ({})\n",
         port.name,
         port.network,
         port.ifname,
-        port.ipv4,
-        detail.prefix_len,
-        port.ipv6,
-        detail.prefix_len6,
+        addresses.collect::<Vec<_>>().join(" and "),
         port.mac
     );
-    for publication in &detail.published {
+    for publication in &detail.publications {
         said += &format!("{} publishes {}\n", port.name, publish::line(publication));
     }
     said

@@ -5,9 +5,9 @@ mod watch;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed, Tuple};
+use vswitch_api::conntrack::{Connection, ConnectionFilter, ConnectionProtocol, Flushed, Tuple};
 
 use crate::client::Client;
 use crate::error::Outcome;
@@ -61,9 +61,12 @@ struct FilterArgs {
     /// Those of this attachment
     #[arg(long, value_name = "NAME", value_parser = value::name)]
     container: Option<String>,
+    /// Those of this network
+    #[arg(long, value_name = "NETWORK", value_parser = value::name)]
+    network: Option<String>,
     /// Those of this protocol
     #[arg(long, value_name = "PROTOCOL", value_parser = protocols())]
-    protocol: Option<String>,
+    protocol: Option<ConnectionProtocol>,
     /// Those with this address at either end, before or after translation
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
@@ -72,14 +75,14 @@ struct FilterArgs {
     port: Option<u16>,
 }
 
-fn protocols() -> PossibleValuesParser {
-    PossibleValuesParser::new(["tcp", "udp", "icmp", "icmpv6", "sctp"])
+fn protocols() -> impl TypedValueParser<Value = ConnectionProtocol> {
+    PossibleValuesParser::new(ConnectionProtocol::WORDS).map(|word| word.as_str().into())
 }
 
 impl From<FilterArgs> for ConnectionFilter {
     fn from(args: FilterArgs) -> Self {
-        let FilterArgs { container, protocol, address, port } = args;
-        Self { container, protocol, address, port }
+        let FilterArgs { container, network, protocol, address, port } = args;
+        Self { container, network, protocol, address, port }
     }
 }
 
@@ -111,7 +114,8 @@ fn connections(client: &Client, filter: &ConnectionFilter) -> Outcome<Vec<Connec
     rows.retain(|row| filter.matches(row));
     rows.sort_by(|a, b| {
         let key = |row: &Connection| (row.original.src, row.original.dst);
-        (&a.container, &a.protocol, key(a)).cmp(&(&b.container, &b.protocol, key(b)))
+        let name = |row: &Connection| (row.network.clone(), row.container.clone(), row.protocol);
+        (name(a), key(a)).cmp(&(name(b), key(b)))
     });
     Ok(rows)
 }
@@ -125,6 +129,7 @@ fn said(flushed: &Flushed) -> String {
 
 fn render(rows: &[Connection]) -> String {
     let columns = [
+        Text("NETWORK"),
         Text("PROTO"),
         Text("CONTAINER"),
         Text("ORIGINAL"),
@@ -138,11 +143,12 @@ fn render(rows: &[Connection]) -> String {
         columns,
         rows.iter().map(|row| {
             [
-                row.protocol.clone(),
+                row.network.clone(),
+                row.protocol.to_string(),
                 row.container.clone(),
                 tuple(&row.original),
                 tuple(&row.translated),
-                row.state.clone(),
+                row.state.to_string(),
                 human::seconds(row.idle_s),
                 human::count(row.frames),
                 human::bytes(row.bytes),

@@ -61,7 +61,7 @@ struct KeyArgs {
 
 impl From<KeyArgs> for EntryKey {
     fn from(args: KeyArgs) -> Self {
-        Self { mac: args.mac.to_string(), network: args.network, vlan: args.vlan }
+        Self { mac: args.mac, network: args.network, vlan: args.vlan }
     }
 }
 
@@ -103,7 +103,7 @@ fn render(entries: &[FdbEntry]) -> String {
             [
                 entry.network.clone(),
                 vlan,
-                entry.mac.clone(),
+                entry.mac.to_string(),
                 entry.port.clone(),
                 age,
                 kind.to_owned(),
@@ -121,7 +121,7 @@ mod tests {
         let entry = |vlan, mac: &str, age_s, is_static| FdbEntry {
             network: "br0".into(),
             vlan,
-            mac: mac.into(),
+            mac: mac.parse().unwrap(),
             port: "a".into(),
             age_s,
             is_static,

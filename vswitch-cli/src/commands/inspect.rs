@@ -1,9 +1,11 @@
 //! `vswitch inspect`: everything about one attachment.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
-use vswitch_api::port::PortDetail;
+use ipnet::IpNet;
+use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::publish::Publication;
 
 use crate::error::Outcome;
@@ -22,13 +24,15 @@ pub(crate) struct InspectArgs {
 const EXAMPLES: &str = "\
 Examples:
   vswitch inspect web
-  vswitch inspect web --format json | jq .offloads";
+  vswitch inspect web --format json | jq .[0].offloads";
 
 impl InspectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        let port = client.wait(client.port(&self.name))?;
-        output::show(global.format, &port, render)?;
+        let ports = client.wait(client.port(&self.name))?;
+        output::show(global.format, &ports, |ports| {
+            ports.iter().map(render).collect::<Vec<_>>().join("\n")
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -40,29 +44,45 @@ fn render(detail: &PortDetail) -> String {
     let reasons: Vec<String> =
         detail.drops_by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     let state = match detail.blocked_s {
-        0 => port.state.clone(),
+        0 => port.state.to_string(),
         left => format!("{} for another {}", port.state, human::seconds(left)),
     };
-    let facts = [
+    let identity = [
         ("name", port.name.clone()),
         ("network", port.network.clone()),
         ("interface", format!("{}, MTU {}", port.ifname, detail.mtu)),
-        ("mac", port.mac.clone()),
-        ("ipv4", format!("{}/{} via {}", port.ipv4, detail.prefix_len, detail.gateway)),
-        ("ipv6", format!("{}/{} via {}", port.ipv6, detail.prefix_len6, detail.gateway6)),
+        ("mac", port.mac.to_string()),
+    ];
+    let facts = [
         ("namespace", format!("{} ({})", port.netns, detail.netns_path.display())),
         ("state", state),
-        ("published", table::list(detail.published.iter().map(|one| published(detail, one)))),
+        ("published", table::list(detail.publications.iter().map(|one| published(detail, one)))),
         ("offloads", table::list(&detail.offloads)),
         ("queues", detail.queues.to_string()),
     ];
+    let addresses = addresses(detail).map(|(address, gateway)| {
+        let family = if gateway.is_ipv4() { "ipv4" } else { "ipv6" };
+        (family, format!("{address} via {gateway}"))
+    });
     let counted = [
         ("received", traffic(port.rx_bytes, port.rx_frames)),
         ("sent", traffic(port.tx_bytes, port.tx_frames)),
         ("dropped", port.drops.to_string()),
         ("drop reasons", table::list(reasons)),
     ];
-    table::pairs(facts.into_iter().chain(port_settings::rows(&detail.settings)).chain(counted))
+    let settings = port_settings::rows(&detail.settings);
+    table::pairs(identity.into_iter().chain(addresses).chain(facts).chain(settings).chain(counted))
+}
+
+/// Addresses with the prefix length of their subnet, and the next hop of its default route.
+pub(crate) fn addresses(detail: &PortDetail) -> impl Iterator<Item = (IpNet, IpAddr)> {
+    let Port { ipv4, ipv6, .. } = &detail.port;
+    let all = ipv4.iter().copied().map(IpAddr::from).chain(ipv6.iter().copied().map(IpAddr::from));
+    all.filter_map(|address| {
+        let mut subnets = detail.subnets.iter().zip(&detail.gateways);
+        let (subnet, gateway) = subnets.find(|(subnet, _)| subnet.contains(&address))?;
+        Some((IpNet::new(address, subnet.prefix_len()).ok()?, *gateway))
+    })
 }
 
 /// A publication, and why it is pending.
@@ -82,12 +102,12 @@ mod tests {
     fn a_line_a_fact() {
         let detail: PortDetail = serde_json::from_value(serde_json::json!({
             "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
-            "ipv4": "10.99.0.2", "ipv6": "fd00::2", "netns": "pid:42", "state": "loop-blocked", "publish": [],
+            "ipv4": ["10.99.0.2"], "ipv6": ["fd00::2"], "netns": "pid:42", "state": "loop-blocked", "publish": [],
             "publish_pending": [{"ports": "53:53/udp", "reason": "port 53/udp of this host is taken"}],
             "rx_frames": 12, "tx_frames": 15, "rx_bytes": 1536, "tx_bytes": 20, "drops": 3,
-            "prefix_len": 16, "prefix_len6": 64, "gateway": "10.99.0.1", "gateway6": "fd00::1",
+            "subnets": ["10.99.0.0/16", "fd00::/64"], "gateways": ["10.99.0.1", "fd00::1"],
             "mtu": 1500, "netns_path": "/proc/42/ns/net", "offloads": ["csum", "tso4"],
-            "queues": 1, "blocked_s": 7, "published": [{"ports": "8080:80", "allow_from": ["10.0.0.0/8"]}, {"ports": "53:53/udp"}], "settings": { "vlan": { "mode": "access", "id": 10 } },
+            "queues": 1, "blocked_s": 7, "publications": [{"ports": "8080:80", "allow_from": ["10.0.0.0/8"]}, {"ports": "53:53/udp"}], "settings": { "vlan": { "mode": "access", "id": 10 } },
             "drops_by_reason": { "malformed": 3 },
         }))
         .unwrap();

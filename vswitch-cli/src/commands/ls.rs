@@ -21,7 +21,7 @@ Directions are the switch's: RX came from the container.
 
 Examples:
   vswitch ls
-  vswitch ls --format json | jq -r '.[] | .name + \" \" + .ipv4'";
+  vswitch ls --format json | jq -r '.[] | .name + \" \" + .ipv4[0]'";
 
 impl LsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
@@ -54,11 +54,11 @@ fn render(ports: &[Port]) -> String {
                 port.name.clone(),
                 port.network.clone(),
                 port.ifname.clone(),
-                port.mac.clone(),
-                port.ipv4.to_string(),
-                port.ipv6.to_string(),
+                port.mac.to_string(),
+                table::list(&port.ipv4),
+                table::list(&port.ipv6),
                 port.netns.clone(),
-                port.state.clone(),
+                port.state.to_string(),
                 human::bytes(port.rx_bytes),
                 human::bytes(port.tx_bytes),
                 human::count(port.drops),
@@ -76,7 +76,7 @@ fn published(port: &Port, ports: &PortSpec) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vswitch_api::port::PendingPublication;
+    use vswitch_api::port::{PendingPublication, PortState};
 
     use super::*;
 
@@ -86,16 +86,18 @@ mod tests {
             name: "a".into(),
             network: "br0".into(),
             ifname: "eth0".into(),
-            mac: "02:00:00:00:00:0a".into(),
-            ipv4: "10.99.0.2".parse().unwrap(),
-            ipv6: "fd00::2".parse().unwrap(),
+            mac: "02:00:00:00:00:0a".parse().unwrap(),
+            ipv4: vec!["10.99.0.2".parse().unwrap()],
+            ipv6: vec!["fd00::2".parse().unwrap()],
             netns: "a".into(),
-            state: "up".into(),
+            state: PortState::Up,
             publish: vec!["8080:80".parse().unwrap(), "53:53/udp".parse().unwrap()],
             publish_pending: vec![PendingPublication {
                 ports: "53:53/udp".parse().unwrap(),
                 reason: "taken".into(),
             }],
+            aliases: Vec::new(),
+            labels: Default::default(),
             rx_frames: 12,
             tx_frames: 15,
             rx_bytes: 1536,

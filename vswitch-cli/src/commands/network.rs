@@ -56,12 +56,10 @@ impl NetworkArgs {
 fn list(networks: &[Network]) -> String {
     let columns = [
         Text("NAME"),
-        Text("SUBNET"),
-        Text("GATEWAY"),
-        Text("SUBNET6"),
-        Text("GATEWAY6"),
+        Text("SUBNETS"),
+        Text("GATEWAYS"),
         Number("MTU"),
-        Text("UPLINK"),
+        Text("UPLINKS"),
         Number("CONTAINERS"),
     ];
     table::table(
@@ -69,12 +67,10 @@ fn list(networks: &[Network]) -> String {
         networks.iter().map(|network| {
             [
                 network.name.clone(),
-                network.subnet.to_string(),
-                network.gateway.to_string(),
-                network.subnet6.to_string(),
-                network.gateway6.to_string(),
+                table::list(&network.subnets),
+                table::list(&network.gateways),
                 network.mtu.to_string(),
-                network.uplink.clone(),
+                uplinks(network),
                 network.ports.to_string(),
             ]
         }),
@@ -83,18 +79,20 @@ fn list(networks: &[Network]) -> String {
 
 fn inspect(detail: &NetworkDetail) -> String {
     let network = &detail.network;
-    let mut shown = table::pairs([
-        ("name", network.name.clone()),
-        ("subnet", format!("{}, gateway {}", network.subnet, network.gateway)),
-        ("subnet6", format!("{}, gateway {}", network.subnet6, network.gateway6)),
-        ("gateway mac", detail.gateway_mac.clone()),
+    let subnets = network.subnets.iter().zip(&network.gateways);
+    let subnets =
+        subnets.map(|(subnet, gateway)| ("subnet", format!("{subnet}, gateway {gateway}")));
+    let facts = [
+        ("gateway mac", detail.gateway_mac.to_string()),
         ("mtu", network.mtu.to_string()),
-        ("uplink", network.uplink.clone()),
+        ("uplinks", uplinks(network)),
         ("ageing", human::seconds(detail.ageing_s)),
         ("mac addresses", format!("{} of {}", detail.fdb_entries, detail.fdb_entries_max)),
-        ("multicast", detail.multicast.clone()),
+        ("multicast", detail.multicast.to_string()),
         ("containers", network.ports.to_string()),
-    ]);
+    ];
+    let name = [("name", network.name.clone())];
+    let mut shown = table::pairs(name.into_iter().chain(subnets).chain(facts));
     if !detail.members.is_empty() {
         shown.push('\n');
         shown += &table::table(
@@ -102,14 +100,19 @@ fn inspect(detail: &NetworkDetail) -> String {
             detail.members.iter().map(|member| {
                 [
                     member.name.clone(),
-                    member.mac.clone(),
-                    member.ipv4.to_string(),
-                    member.ipv6.to_string(),
+                    member.mac.to_string(),
+                    table::list(&member.ipv4),
+                    table::list(&member.ipv6),
                 ]
             }),
         );
     }
     shown
+}
+
+/// Names of the uplinks, or `none`.
+fn uplinks(network: &Network) -> String {
+    if network.uplinks.is_empty() { "none".to_owned() } else { table::list(&network.uplinks) }
 }
 
 #[cfg(test)]
@@ -118,12 +121,12 @@ mod tests {
 
     fn network() -> NetworkDetail {
         serde_json::from_value(serde_json::json!({
-            "name": "br0", "subnet": "10.99.0.0/16", "gateway": "10.99.0.1",
-            "subnet6": "fd00::/64", "gateway6": "fd00::1", "mtu": 1500, "uplink": "none",
+            "name": "br0", "subnets": ["10.99.0.0/16", "fd00::/64"],
+            "gateways": ["10.99.0.1", "fd00::1"], "mtu": 1500, "uplinks": [],
             "ports": 1, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300, "multicast": "snoop",
             "fdb_entries_max": 4096, "fdb_entries": 2,
             "members": [
-                { "name": "a", "mac": "02:00:00:00:00:0a", "ipv4": "10.99.0.2", "ipv6": "fd00::2" },
+                { "name": "a", "mac": "02:00:00:00:00:0a", "ipv4": ["10.99.0.2"], "ipv6": ["fd00::2"] },
             ],
         }))
         .unwrap()
@@ -134,8 +137,8 @@ mod tests {
         assert_eq!(
             list(&[network().network]),
             "\
-NAME  SUBNET        GATEWAY    SUBNET6    GATEWAY6   MTU  UPLINK  CONTAINERS
-br0   10.99.0.0/16  10.99.0.1  fd00::/64  fd00::1   1500  none             1
+NAME  SUBNETS                  GATEWAYS             MTU  UPLINKS  CONTAINERS
+br0   10.99.0.0/16, fd00::/64  10.99.0.1, fd00::1  1500  none              1
 "
         );
     }
@@ -147,10 +150,10 @@ br0   10.99.0.0/16  10.99.0.1  fd00::/64  fd00::1   1500  none             1
             "\
 name           br0
 subnet         10.99.0.0/16, gateway 10.99.0.1
-subnet6        fd00::/64, gateway fd00::1
+subnet         fd00::/64, gateway fd00::1
 gateway mac    02:00:00:00:00:01
 mtu            1500
-uplink         none
+uplinks        none
 ageing         5m 0s
 mac addresses  2 of 4096
 multicast      snoop

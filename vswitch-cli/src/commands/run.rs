@@ -73,7 +73,7 @@ impl RunArgs {
             }
             Some(other) if !self.address.is_empty() => {
                 return Err(Failure::usage(format!(
-                    "--ip, --ip6, --mac and --ifname need a network of the switch, not {other}"
+                    "addresses and names need a network of the switch, not {other}"
                 )));
             }
             Some(other) if !self.publish.is_empty() => {
@@ -83,7 +83,7 @@ impl RunArgs {
             }
             Some(other) if !settings.is_empty() => {
                 return Err(Failure::usage(format!(
-                    "what a port may do needs a network of the switch, not {other}"
+                    "port settings need a network of the switch, not {other}"
                 )));
             }
             Some(NetworkMode::Host) => Mode::Host,
@@ -117,7 +117,7 @@ impl RunArgs {
         let picks = request.publish.iter().any(|one| one.ports.host().is_none());
         let detail = client.wait(client.attach(&request))?;
         if picks {
-            say_ports(&detail.published);
+            say_ports(&detail.publications);
         }
         let outcome = sandbox
             .set_hosts(&hosts(&detail.port))
@@ -129,8 +129,9 @@ impl RunArgs {
 
     /// Runs it in the namespace of another attachment.
     fn joined(self, client: &Client, name: &str) -> Outcome {
-        let detail = client.wait(client.port(name))?;
-        let sandbox = Sandbox::new(Mode::Join(detail.netns_path))?;
+        let details = client.wait(client.port(name))?;
+        let detail = details.first().ok_or_else(no_namespace)?;
+        let sandbox = Sandbox::new(Mode::Join(detail.netns_path.clone()))?;
         sandbox.set_hosts(&hosts(&detail.port))?;
         self.enter(sandbox)
     }
@@ -145,9 +146,11 @@ impl RunArgs {
 }
 
 /// What /etc/hosts says of an attachment.
-fn hosts(port: &Port) -> [(IpAddr, Vec<String>); 2] {
+fn hosts(port: &Port) -> Vec<(IpAddr, Vec<String>)> {
     let names = vec![port.name.clone(), format!("{}.{}", port.name, port.network)];
-    [(port.ipv4.into(), names.clone()), (port.ipv6.into(), names)]
+    let ipv4 = port.ipv4.iter().copied().map(IpAddr::from);
+    let ipv6 = port.ipv6.iter().copied().map(IpAddr::from);
+    ipv4.chain(ipv6).map(|address| (address, names.clone())).collect()
 }
 
 /// Says, beside the command's own output, which ports of the host were picked.

@@ -49,42 +49,39 @@ fn render(status: &Status) -> String {
         ("backend", format!("{} ({})", status.backend, status.backend_reason)),
         ("workers", workers(status)),
         ("scheduling", format!("{} ({})", status.scheduling, status.scheduling_reason)),
-        ("idle", status.idle.clone()),
+        ("idle", status.idle.to_string()),
         ("bridge", status.bridge.clone()),
-        ("uplink", status.uplink.clone()),
         ("networks", status.networks.to_string()),
         ("containers", status.ports.to_string()),
         ("state", status.state_dir.clone()),
     ];
-    let uplink = status.uplink_detail.iter().flat_map(uplink);
-    table::pairs(facts.into_iter().chain(uplink))
+    let uplinks = status.uplinks.iter().flat_map(uplink);
+    table::pairs(facts.into_iter().chain(uplinks))
 }
 
-/// How the way out is.
+/// Rows of an uplink.
 fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
-    let state = match uplink.reason.as_str() {
-        "" => uplink.state.clone(),
-        reason => format!("{} ({reason})", uplink.state),
+    let UplinkStatus { name, state, publications, .. } = uplink;
+    let state = match &uplink.reason {
+        None => format!("{name}, {state}"),
+        Some(reason) => format!("{name}, {state} ({reason})"),
     };
-    let or_none = |address: Option<String>| address.unwrap_or_else(|| "-".to_owned());
-    let device = match uplink.device.as_str() {
-        "" => "-".to_owned(),
-        device => format!("{device}, MTU {}", uplink.mtu),
+    let device = match (&uplink.device, uplink.mtu) {
+        (Some(device), Some(mtu)) => format!("{device}, MTU {mtu}"),
+        (device, _) => table::list(device),
     };
-    let published = match uplink.publish_pending {
-        0 => uplink.published.to_string(),
-        pending => {
-            format!("{}, and {pending} pending (`vswitch inspect` says why)", uplink.published)
-        }
+    let publications = match uplink.publications_pending {
+        0 => publications.to_string(),
+        pending => format!("{publications}, and {pending} pending (`vswitch inspect` says why)"),
     };
     vec![
-        ("out", state),
-        ("  translated by", uplink.mode.clone()),
+        ("uplink", state),
+        ("  NAT", uplink.mode.to_string()),
         ("  device", device),
-        ("  ipv4", or_none(uplink.ipv4.map(|address| address.to_string()))),
-        ("  ipv6", or_none(uplink.ipv6.map(|address| address.to_string()))),
-        ("  from ports", uplink.snat_ports.clone()),
-        ("  published", published),
+        ("  ipv4", table::list(&uplink.ipv4)),
+        ("  ipv6", table::list(&uplink.ipv6)),
+        ("  SNAT ports", uplink.snat_ports.clone()),
+        ("  published", publications),
         ("  connections", uplink.connections.to_string()),
     ]
 }
@@ -128,6 +125,7 @@ fn render_limits(limits: &[Limit]) -> String {
 #[cfg(test)]
 mod tests {
     use vswitch_api::limits::Component;
+    use vswitch_api::status::{Backend, IdlePolicy, Scheduling, UplinkMode, UplinkState};
 
     use super::*;
 
@@ -156,20 +154,19 @@ port       a       8192  ports     -  an attach is refused
         let status = Status {
             version: "0.1.0".into(),
             pid: 42,
-            backend: "epoll".into(),
+            backend: Backend::Epoll,
             backend_reason: "kernel.io_uring_disabled is 2".into(),
             workers: 1,
             cpus: vec![3],
-            scheduling: "normal".into(),
+            scheduling: Scheduling::Normal,
             scheduling_reason: "asked for by --scheduling normal".into(),
-            idle: "adaptive".into(),
-            uplink: "none".into(),
+            idle: IdlePolicy::Adaptive,
             bridge: "br0".into(),
             networks: 1,
             ports: 200,
             uptime_s: 3_700,
             state_dir: "/var/lib/vswitch".into(),
-            uplink_detail: None,
+            uplinks: Vec::new(),
         };
         assert_eq!(
             render(&status),
@@ -182,37 +179,37 @@ workers     1 (on processor 3)
 scheduling  normal (asked for by --scheduling normal)
 idle        adaptive
 bridge      br0
-uplink      none
 networks    1
 containers  200
 state       /var/lib/vswitch
 "
         );
         let detail = UplinkStatus {
-            mode: "user-space".into(),
-            state: "waiting".into(),
-            reason: "there is no default route".into(),
-            device: "eth0".into(),
-            mtu: 1500,
-            ipv4: Some("192.0.2.1".parse().unwrap()),
-            ipv6: None,
+            name: "eth0".into(),
+            mode: UplinkMode::UserSpace,
+            state: UplinkState::Waiting,
+            reason: Some("there is no default route".into()),
+            device: Some("eth0".into()),
+            mtu: Some(1500),
+            ipv4: vec!["192.0.2.1".parse().unwrap()],
+            ipv6: Vec::new(),
             snat_ports: "20000-32767".into(),
-            published: 2,
-            publish_pending: 1,
+            publications: 2,
+            publications_pending: 1,
             connections: 7,
         };
-        let status = Status { uplink_detail: Some(detail), ..status };
+        let status = Status { uplinks: vec![detail], ..status };
         assert!(
             render(&status).ends_with(
                 "\
-out              waiting (there is no default route)
-  translated by  user-space
-  device         eth0, MTU 1500
-  ipv4           192.0.2.1
-  ipv6           -
-  from ports     20000-32767
-  published      2, and 1 pending (`vswitch inspect` says why)
-  connections    7
+uplink         eth0, waiting (there is no default route)
+  NAT          user-space
+  device       eth0, MTU 1500
+  ipv4         192.0.2.1
+  ipv6         -
+  SNAT ports   20000-32767
+  published    2, and 1 pending (`vswitch inspect` says why)
+  connections  7
 "
             ),
             "{}",

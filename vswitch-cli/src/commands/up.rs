@@ -165,10 +165,9 @@ fn serve(config: Config, ready: impl FnOnce()) -> Outcome<()> {
     let stands = |stands: &Ready| {
         tracing::info!(
             bridge = stands.bridge,
-            gateway = %stands.gateway,
-            gateway6 = %stands.gateway6,
+            gateways = ?stands.gateways,
             socket = %stands.socket.display(),
-            backend = stands.backend,
+            backend = %stands.backend,
             reason = stands.backend_reason,
             workers = stands.workers,
             attached_again = stands.attached,
@@ -202,12 +201,17 @@ fn start_and_show(config: &Config, format: Format) -> Outcome<()> {
 
 fn summary(status: &Status, network: &NetworkDetail, config: &Config, log: &Path) -> String {
     let network = &network.network;
-    let mut facts = vec![
-        ("  IPv4", format!("{}/{}", network.gateway, network.subnet.prefix_len())),
-        ("  IPv6", format!("{}/{}", network.gateway6, network.subnet6.prefix_len())),
+    let gateways = network.gateways.iter().zip(&network.subnets);
+    let mut facts: Vec<_> = gateways
+        .map(|(gateway, subnet)| {
+            let family = if gateway.is_ipv4() { "  IPv4" } else { "  IPv6" };
+            (family, format!("{gateway}/{}", subnet.prefix_len()))
+        })
+        .collect();
+    facts.extend([
         ("  backend", format!("{} ({})", status.backend, status.backend_reason)),
         ("  log", log.display().to_string()),
-    ];
+    ]);
     if status.ports > 0 {
         facts.push(("  attached", format!("{} of before", status.ports)));
     }

@@ -44,6 +44,8 @@ fn names_are_those_of_runtimes() {
     assert!(attachment(&"a".repeat(128)).is_ok());
     assert_eq!(name("any thing/at all"), Ok("any thing/at all".into()));
     assert!(name("").is_err());
+    assert_eq!(key_value("app=a=b"), Ok(("app".into(), "a=b".into())));
+    assert!(key_value("app").is_err() && key_value("=x").is_err());
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn nobody_hears_a_question_that_the_switch_answers() {
     let (a, b, c) = (host.container("a"), host.container("b"), host.container("c"));
     let before = host.stats().workers.iter().map(|worker| worker.consumed).sum::<u64>();
     let (at_b, at_c) = (questions(&host, &b), questions(&host, &c));
-    for to in [b.v4(), b.v6(), c.v4(), a.detail().gateway.into(), a.detail().gateway6.into()] {
+    for to in [b.v4(), b.v6(), c.v4(), a.gateway(), a.gateway6()] {
         a.ping(to);
     }
     let after = host.stats().workers.iter().map(|worker| worker.consumed).sum::<u64>();
@@ -59,7 +59,7 @@ fn nobody_hears_a_question_that_the_switch_answers() {
         assert_eq!(seen.lines().find(asked_all), None);
     }
     let neighbours = a.ok(&["ip", "neigh"]);
-    assert!(neighbours.contains(&b.detail().port.mac), "{neighbours}");
+    assert!(neighbours.contains(&b.detail().port.mac.to_string()), "{neighbours}");
     host.balanced();
 }
 

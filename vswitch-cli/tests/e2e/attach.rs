@@ -9,7 +9,7 @@ fn by_name() {
     let host = Host::with_switch();
     let a = host.container("a");
     assert_eq!(a.links(), ["eth0"]);
-    a.ping(a.detail().gateway.into());
+    a.ping(a.gateway());
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn by_path() {
     let netns = host.namespace("p");
     let path = netns.path().display().to_string();
     host.ok(&["attach", "--netns", &path, "--name", "p"]);
-    netns.ping(host.inspect("p").gateway.into());
+    netns.ping(host.inspect("p").gateways[0]);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn by_pid() {
     let netns = host.namespace("p");
     let process = netns.spawn(&["sleep", "60"]);
     host.ok(&["attach", "--netns", &process.pid().to_string(), "--name", "p"]);
-    netns.ping(host.inspect("p").gateway6.into());
+    netns.ping(host.inspect("p").gateways[1]);
 }
 
 #[test]
@@ -36,9 +36,12 @@ fn fixed_addresses_mac_and_interface_name() {
     let args = ["--ip", "10.99.7.7", "--ip6", "fd99::77", "--mac", "02:00:00:00:00:77"];
     let a = host.container_with("a", &[&args[..], &["--ifname", "lan7"]].concat());
     let port = &a.detail().port;
-    assert_eq!(port.ipv4.to_string(), "10.99.7.7");
-    assert_eq!(port.ipv6.to_string(), "fd99::77");
-    assert_eq!((port.mac.as_str(), port.ifname.as_str()), ("02:00:00:00:00:77", "lan7"));
+    assert_eq!(port.ipv4[0].to_string(), "10.99.7.7");
+    assert_eq!(port.ipv6[0].to_string(), "fd99::77");
+    assert_eq!(
+        (port.mac.to_string().as_str(), port.ifname.as_str()),
+        ("02:00:00:00:00:77", "lan7")
+    );
     let shown = a.ok(&["ip", "-o", "-d", "link", "show", "lan7"]);
     assert!(shown.contains("02:00:00:00:00:77"), "{shown}");
     let b = host.container("b");
@@ -73,10 +76,13 @@ fn detach_leaves_the_namespace_and_frees_the_addresses() {
     host.ok(&["detach", "a"]);
     assert!(a.links().is_empty(), "{:?}", a.links());
     assert!(host.ls().is_empty());
-    assert_eq!(host.json(&["fdb"]).to_string().matches(a.detail().port.mac.as_str()).count(), 0);
+    assert_eq!(
+        host.json(&["fdb"]).to_string().matches(a.detail().port.mac.to_string().as_str()).count(),
+        0
+    );
     // The address can be asked for again at once, by another namespace under the same name.
     let again = host.container_with("a", &["--ip", "10.99.0.9"]);
-    again.ping(again.detail().gateway.into());
+    again.ping(again.gateway());
 }
 
 #[test]
@@ -105,7 +111,8 @@ fn attachments_made_at_the_same_time_get_different_addresses() {
         process.finish(testkit::COMMAND_TIMEOUT).ok();
     }
     let ports = host.ls();
-    let addresses: std::collections::BTreeSet<_> = ports.iter().map(|p| (p.ipv4, p.ipv6)).collect();
+    let addresses: std::collections::BTreeSet<_> =
+        ports.iter().map(|p| (&p.ipv4, &p.ipv6)).collect();
     assert_eq!((ports.len(), addresses.len()), (8, 8), "{ports:#?}");
 }
 

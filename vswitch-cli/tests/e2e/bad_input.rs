@@ -1,12 +1,14 @@
 //! Bad input to a running switch: a one-line error with the value, exit code 1 or 2, nothing changed.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use testkit::{Process, Snapshot, wait_for};
+use wire::MacAddr;
 
 use crate::harness::{Container, Host};
 
@@ -20,7 +22,7 @@ const EITHER: &[i32] = &[1, 2];
 /// All that a refused request must leave alone.
 #[derive(Debug, PartialEq)]
 struct World {
-    ports: Vec<(String, String, String, String)>,
+    ports: Vec<(String, MacAddr, Vec<Ipv4Addr>, Vec<Ipv6Addr>)>,
     state: BTreeMap<PathBuf, Vec<u8>>,
 }
 
@@ -28,8 +30,7 @@ impl World {
     #[track_caller]
     fn look(host: &Host) -> Self {
         let ports = host.ls().into_iter();
-        let ports =
-            ports.map(|p| (p.name, p.mac, p.ipv4.to_string(), p.ipv6.to_string())).collect();
+        let ports = ports.map(|p| (p.name, p.mac, p.ipv4, p.ipv6)).collect();
         let files = std::fs::read_dir(host.state_dir()).expect("state directory");
         let state = files.map(|f| f.expect("entry").path()).filter(|path| path.is_file());
         let state = state.map(|path| (path.clone(), std::fs::read(path).expect("state file")));
@@ -122,7 +123,7 @@ fn address_that_nobody_can_have() {
     let scene = Scene::new();
     // The gateway's, the subnet's own, and the broadcast address.
     scene.refuses_attach(&["--ip", "10.99.0.1"], USAGE, "10.99.0.1");
-    scene.refuses_attach(&["--ip6", &scene.a.detail().gateway6.to_string()], USAGE, "gateway");
+    scene.refuses_attach(&["--ip6", &scene.a.gateway6().to_string()], USAGE, "gateway");
     scene.refuses_attach(&["--ip", "10.99.0.0"], USAGE, "10.99.0.0");
     scene.refuses_attach(&["--ip", "10.99.255.255"], USAGE, "10.99.255.255");
     scene.refuses_attach(&["--ip", "10.99.0.300"], USAGE, "10.99.0.300");

@@ -17,7 +17,7 @@ const DEATH_LIMIT: Duration = Duration::from_secs(1);
 fn attach_again(host: &Host, netns: &Netns, name: &str, args: &[&str]) {
     let command = [&["attach", "--netns", netns.name(), "--name", name], args].concat();
     host.ok(&command);
-    netns.ping(host.inspect(name).gateway.into());
+    netns.ping(host.inspect(name).gateways[0]);
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_deleted_namespace() {
     let before = host.netns().links();
     let (a, b) = (host.container("a"), host.container_with("b", &["--ip", "10.99.0.44"]));
     a.ping(b.v4());
-    let mac = b.detail().port.mac.clone();
+    let mac = b.detail().port.mac.to_string();
     b.into_netns().delete();
     wait_for("the port is gone", DEATH_LIMIT, || host.ls().len() == 1);
     assert_eq!(host.netns().links(), before, "a TAP came back to the host");

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-
 use testkit::{
     FAR4, FAR6, HOST4, HOST6, Netns, ROUTER4, Receiver, Remote, SEND_STREAM, Snapshot, wait_for,
 };
+use vswitch_api::status::{UplinkMode, UplinkState};
 
 use crate::harness::{Host, SNAT_PORTS};
 
@@ -28,11 +28,10 @@ fn a_container_talks_to_the_world_as_its_host() {
     }
     host.balanced();
     let status = host.status();
-    assert_eq!(status.uplink, "nic0");
-    let uplink = status.uplink_detail.expect("a way out");
-    assert_eq!((uplink.mode.as_str(), uplink.state.as_str()), ("user-space", "up"));
-    assert_eq!(uplink.ipv4.map(IpAddr::from), Some(HOST4));
-    assert_eq!(uplink.ipv6.map(IpAddr::from), Some(HOST6));
+    let uplink = &status.uplinks[0];
+    assert_eq!((uplink.name.as_str(), uplink.mode), ("nic0", UplinkMode::UserSpace));
+    assert_eq!(uplink.state, UplinkState::Up);
+    assert_eq!((uplink.ipv4[0].into(), uplink.ipv6[0].into()), (HOST4, HOST6));
     // The host has its own life.
     for far in [FAR4, FAR6] {
         host.netns().ping(far);
@@ -46,13 +45,13 @@ fn a_container_talks_to_the_world_as_its_host() {
 #[test]
 fn the_way_out_can_be_traced() {
     let (_host, _remote, a) = Host::with_remote();
-    let gateway = a.detail().gateway.to_string();
+    let gateway = a.gateway().to_string();
     for (hops, from) in [("1", gateway), ("2", ROUTER4.to_string())] {
         let output = a.exec(&["ping", "-n", "-c1", "-W2", "-t", hops, &FAR4.to_string()]);
         assert!(output.stdout.contains(&format!("From {from} ")), "{output}");
         assert!(output.stdout.contains("Time to live exceeded"), "{output}");
     }
-    let gateway = a.detail().gateway6.to_string();
+    let gateway = a.gateway6().to_string();
     for (hops, from) in [("1", gateway.as_str()), ("2", "2001:db8::254")] {
         let output = a.exec(&["ping", "-n", "-c1", "-W2", "-t", hops, &FAR6.to_string()]);
         assert!(output.stdout.contains(&format!("From {from} ")), "{output}");
@@ -109,9 +108,9 @@ fn an_uplink_that_is_narrower_than_the_network() {
     host.netns().ok(&["ip", "link", "set", "nic0", "mtu", "1400"]);
     host.lan().ok(&["ip", "link", "set", "nic1", "mtu", "1400"]);
     wait_for("the switch sees the MTU", FOLLOWED_MAX, || {
-        host.status().uplink_detail.is_some_and(|uplink| uplink.mtu == 1400)
+        host.status().uplinks.iter().any(|uplink| uplink.mtu == Some(1400))
     });
-    let gateway = a.detail().gateway.to_string();
+    let gateway = a.gateway().to_string();
     let output = a.exec(&["ping", "-n", "-c1", "-W2", "-M", "do", "-s", "1420", "198.51.100.2"]);
     assert!(output.stdout.contains(&format!("From {gateway} ")), "{output}");
     // A datagram that may be cut is.
@@ -132,7 +131,7 @@ fn another_address_of_the_host_is_followed() {
     // With the last address of a subnet its routes go, too.
     host.netns().ok(&["ip", "route", "replace", "default", "via", "192.0.2.254"]);
     wait_for("the switch follows", FOLLOWED_MAX, || {
-        host.status().uplink_detail.and_then(|uplink| uplink.ipv4)
+        host.status().uplinks[0].ipv4.first().copied()
             == Some("192.0.2.9".parse().expect("an address"))
     });
     assert_eq!(a.ask("tcp", FAR4, 7000).0, "192.0.2.9".parse::<IpAddr>().expect("an address"));
@@ -160,7 +159,7 @@ fn a_device_that_goes_down_comes_back() {
     a.ping(FAR4);
     host.netns().ok(&["ip", "link", "set", "nic0", "down"]);
     wait_for("the switch sees it", FOLLOWED_MAX, || {
-        host.status().uplink_detail.is_some_and(|uplink| uplink.state != "up")
+        host.status().uplinks.iter().any(|uplink| uplink.state != UplinkState::Up)
     });
     host.netns().ok(&["ip", "link", "set", "nic0", "up"]);
     host.netns().ok(&["ip", "route", "replace", "default", "via", "192.0.2.254"]);
@@ -177,10 +176,10 @@ fn without_a_default_route_the_switch_waits_for_one() {
     }
     host.up(&["--uplink", "auto"]);
     let a = host.container("a");
-    a.ping(a.detail().gateway.into());
-    let uplink = host.status().uplink_detail.expect("a way out that is waited for");
-    assert_eq!(uplink.state, "waiting", "{uplink:?}");
-    assert!(uplink.reason.contains("default route"), "{uplink:?}");
+    a.ping(a.gateway());
+    let uplink = &host.status().uplinks[0];
+    assert_eq!((uplink.name.as_str(), uplink.state), ("auto", UplinkState::Waiting));
+    assert!(uplink.reason.as_ref().is_some_and(|reason| reason.contains("default route")));
     host.netns().ok(&["ip", "route", "add", "default", "via", "192.0.2.254"]);
     a.ping_soon(FAR4, FOLLOWED_MAX);
 }
@@ -206,12 +205,12 @@ fn an_internal_network_stays_internal() {
     host.up(&["--uplink", "none"]);
     let a = host.container("a");
     host.netns().ok(&["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]);
-    a.ping(a.detail().gateway.into());
+    a.ping(a.gateway());
     // The switch says so itself: the host, which would forward it, does not get it.
     let said = a.try_ping(FAR4, 2).stdout;
     assert!(!said.contains(" 0% packet loss") && said.contains("Unreachable"), "{said}");
     assert!(host.inspect("a").drops_by_reason.contains_key("no-route"));
-    assert_eq!(host.status().uplink, "none");
+    assert_eq!(host.status().uplinks, []);
     host.fails(&["publish", "a", "8080:80"], &[1], "--uplink auto");
 }
 
@@ -229,8 +228,8 @@ fn by_the_kernel() {
     let _inside = a.serve("tcp", a.v4(), 80);
     assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
     let status = host.status();
-    assert_eq!(status.uplink, "kernel");
-    assert_eq!(status.uplink_detail.expect("a way out").mode, "kernel");
+    assert_eq!(status.uplinks[0].name, "kernel");
+    assert_eq!(status.uplinks[0].mode, UplinkMode::Kernel);
     assert_eq!(host.json(&["conntrack", "ls"]), Value::Array(Vec::new()));
     // What the kernel cannot shift would be open nowhere.
     host.fails(&["publish", "a", "9000-9256:1000-1256"], &[2], "9000-9256/tcp");

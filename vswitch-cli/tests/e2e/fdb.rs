@@ -16,7 +16,7 @@ const UNGUARDED: &[&str] = &["--guard", "off"];
 #[track_caller]
 fn entry(host: &Host, mac: &str) -> Option<FdbEntry> {
     let rows: Vec<FdbEntry> = serde_json::from_value(host.json(&["fdb"])).expect("FdbEntry[]");
-    let mut found = rows.into_iter().filter(|row| row.mac == mac);
+    let mut found = rows.into_iter().filter(|row| row.mac.to_string() == mac);
     let first = found.next();
     assert!(found.next().is_none(), "{mac} is there twice");
     first
@@ -54,7 +54,7 @@ fn a_mac_address_moves_with_its_traffic() {
 fn what_is_unknown_is_flooded_and_what_is_static_is_not() {
     let host = Host::with_switch();
     let (a, b, c) = (host.container("a"), host.container("b"), host.container("c"));
-    let own = a.detail().port.mac.as_str();
+    let own = &a.detail().port.mac.to_string();
     let received =
         |container: &Container| host.inspect(&container.detail().port.name).port.tx_frames;
 

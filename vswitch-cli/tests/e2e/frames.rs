@@ -38,7 +38,7 @@ impl Scene {
 
     /// A header from `a` to `b` in hexadecimal.
     fn header(&self, ethertype: &str) -> String {
-        let hex = |container: &Container| container.detail().port.mac.replace(':', "");
+        let hex = |container: &Container| container.detail().port.mac.to_string().replace(':', "");
         format!("{}{}{ethertype}", hex(&self.b), hex(&self.a))
     }
 
@@ -173,7 +173,7 @@ fn totals_do_not_go_back_when_a_port_goes() {
 #[test]
 fn frames_for_the_sender_itself_are_not_sent_back() {
     let scene = Scene::new(&[]);
-    let mac = scene.a.detail().port.mac.replace(':', "");
+    let mac = scene.a.detail().port.mac.to_string().replace(':', "");
     let before = scene.host.inspect("a").port;
     scene.send(&format!("{mac}{mac}{UNKNOWN_ETHERTYPE}{}", "00".repeat(50)), 200);
     let after = scene.host.inspect("a").port;

@@ -35,11 +35,11 @@ struct Id {
 
 fn id(container: &Container) -> Id {
     let port = &container.detail().port;
-    let mac: MacAddr = port.mac.parse().expect("a MAC address");
+    let mac: MacAddr = port.mac;
     let [a, b, c, d, e, f] = mac.0.map(u16::from);
     let local =
         Ipv6Addr::new(0xfe80, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f);
-    Id { mac, v4: port.ipv4, v6: port.ipv6, local }
+    Id { mac, v4: port.ipv4[0], v6: port.ipv6[0], local }
 }
 
 fn hex(frame: &[u8]) -> String {
@@ -328,7 +328,7 @@ fn isolated_ports_reach_the_gateway_and_promiscuous_ports_only() {
     let isolated = ["--isolation", "isolated"];
     let (a, b) = (host.container_with("a", &isolated), host.container_with("b", &isolated));
     let (c, d) = (host.container("c"), host.container_with("d", &["--isolation", "promiscuous"]));
-    for to in [IpAddr::V4(a.detail().gateway), d.v4(), d.v6()] {
+    for to in [a.gateway(), d.v4(), d.v6()] {
         a.ping(to);
     }
     c.ping(d.v4());
@@ -342,7 +342,7 @@ fn isolated_ports_reach_the_gateway_and_promiscuous_ports_only() {
     let (from, to) = (id(&a), id(&b));
     let frame = datagram(Link::new(from.mac, to.mac), from.v4.into(), to.v4.into(), (1000, 9));
     let before = host.inspect("a").drops_by_reason.get("isolated").copied().unwrap_or(0);
-    b.ping(IpAddr::V4(b.detail().gateway));
+    b.ping(b.gateway());
     a.ok(&["python3", "-c", SEND_FRAME, "eth0", &frame, "20"]);
     assert_eq!(host.inspect("a").drops_by_reason.get("isolated"), Some(&(before + 20)));
     host.ok(&["port", "set", "a", "--isolation", "none"]);

@@ -15,7 +15,7 @@ fn used_and_ended(mut host: Host, end: impl FnOnce(&mut Host)) {
     host.up(&[]);
     let (a, b) = (host.container("a"), host.container("b"));
     a.ping(b.v4());
-    a.ping(a.detail().gateway6.into());
+    a.ping(a.gateway6());
     host.ok(&["run", "--name", "r", "--", "true"]);
     host.ok(&["detach", "b"]);
     let during = Snapshot::take(host.netns());
@@ -134,7 +134,7 @@ fn a_bridge_that_somebody_deleted() {
     host.down();
     host.up(&[]);
     assert_eq!(host.ls().len(), 2, "{}", host.log());
-    a.ping(a.detail().gateway.into());
+    a.ping(a.gateway());
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn who_cannot_have_a_port_again_keeps_the_others_and_gets_it_later() {
         far.can_ask("tcp", HOST4, 8080) && far.can_ask("tcp", HOST4, 8082)
     });
     let detail = host.inspect("web");
-    assert_eq!((detail.published.len(), kept(&host).len()), (3, 3));
+    assert_eq!((detail.publications.len(), kept(&host).len()), (3, 3));
     let [shut] = &detail.port.publish_pending[..] else {
         panic!("{:?}", detail.port.publish_pending)
     };
@@ -87,7 +87,7 @@ fn what_is_not_open_can_be_withdrawn() {
     host.up(&["--uplink", "auto"]);
     assert_eq!(host.inspect("web").port.publish_pending.len(), 1);
     host.ok(&["unpublish", "web", "8080:80"]);
-    assert!(host.inspect("web").published.is_empty() && kept(&host).is_empty());
+    assert!(host.inspect("web").publications.is_empty() && kept(&host).is_empty());
     drop(holder);
     // It is not open either when it is published anew.
     host.ok(&["publish", "web", "8080:80"]);
@@ -104,11 +104,11 @@ fn an_unpublish_that_fails_leaves_the_document_as_it_was() {
     std::fs::create_dir(&in_the_way).expect("a directory");
     host.fails(&["unpublish", "web", "40000-40999:40000-40999/udp"], &[1], "reserved-ports");
     assert_eq!(kept(&host), ["40000-40999:40000-40999/udp"]);
-    assert_eq!(host.inspect("web").published.len(), 1);
+    assert_eq!(host.inspect("web").publications.len(), 1);
     std::fs::remove_dir(&in_the_way).expect("an empty directory");
     host.kill();
     host.up(&["--uplink", "auto"]);
-    assert_eq!(host.inspect("web").published.len(), 1);
+    assert_eq!(host.inspect("web").publications.len(), 1);
     host.ok(&["unpublish", "web", "40000-40999:40000-40999/udp"]);
     assert!(kept(&host).is_empty());
 }
@@ -139,7 +139,7 @@ fn a_publish_without_descriptors_leaves_nothing() {
         let rules = host.netns().ok(&["nft", "list", "ruleset"]);
         assert!(!rules.contains("8090"), "with {spare} to spare: {output}\n{rules}");
         assert!(rules.contains("8080") && rules.contains("8081"), "{rules}");
-        assert_eq!(host.inspect("web").published.len(), 2);
+        assert_eq!(host.inspect("web").publications.len(), 2);
         let bind = "import socket; socket.socket().bind(('', 8081))";
         assert!(!host.netns().exec(&["python3", "-c", bind]).status.success(), "it is not held");
         failed += 1;

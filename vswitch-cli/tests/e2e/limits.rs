@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vswitch_api::port::PortState;
 
 use testkit::{Netns, Process, SEND_FRAME, wait_for};
 
@@ -80,7 +81,7 @@ fn a_storm_is_cut_and_the_others_talk() {
     let host = Host::with_switch();
     let (attacker, a, b) = (host.container("x"), host.container("a"), host.container("b"));
     a.ping(b.v4());
-    let mac = attacker.detail().port.mac.replace(':', "");
+    let mac = attacker.detail().port.mac.to_string().replace(':', "");
     let kinds = [
         ("ffffffffffff", "storm-broadcast", 1_000.0),
         ("01005e010203", "storm-multicast", 10_000.0),
@@ -117,7 +118,7 @@ fn a_flooder_of_addresses_evicts_itself() {
     let of = |name: &str| rows.iter().filter(|row| row["port"] == name).count();
     assert_eq!(of("x"), 1024);
     for victim in [&a, &b] {
-        let known = rows.iter().any(|row| row["mac"] == victim.detail().port.mac.as_str());
+        let known = rows.iter().any(|row| row["mac"] == victim.detail().port.mac.to_string());
         assert!(known, "{} was evicted", victim.detail().port.name);
     }
     a.ping(b.v4());
@@ -190,8 +191,8 @@ fn a_loop_is_found_blocked_and_told() {
         a.try_ping("10.99.200.201".parse().expect("an address"), 1);
         state("l1") != state("l2")
     });
-    let blocked = if state("l1") == "loop-blocked" { "l1" } else { "l2" };
-    assert_eq!(state(blocked), "loop-blocked");
+    let blocked = if state("l1") == PortState::LoopBlocked { "l1" } else { "l2" };
+    assert_eq!(state(blocked), PortState::LoopBlocked);
     let detail = host.inspect(blocked);
     assert!((1..=10).contains(&detail.blocked_s), "{}", detail.blocked_s);
     assert!(host.ok(&["ls"]).contains("loop-blocked"));
@@ -218,17 +219,17 @@ fn a_blocked_port_opens_again() {
     let a = host.container("a");
     let (netns, up) = bridged(&host);
     drop(up.finish(Duration::from_secs(10)).ok());
-    let blocked = || host.ls().into_iter().find(|port| port.state == "loop-blocked");
+    let blocked = || host.ls().into_iter().find(|port| port.state == PortState::LoopBlocked);
     wait_for("a port of the loop is blocked", Duration::from_secs(20), || {
         a.try_ping("10.99.200.201".parse().expect("an address"), 1);
         blocked().is_some()
     });
     let port = blocked().expect("it is blocked");
     netns.ok(&["ip", "link", "del", "lbr0"]);
-    let address = format!("{}/16", port.ipv4);
+    let address = format!("{}/16", port.ipv4[0]);
     netns.ok(&["ip", "addr", "add", &address, "dev", &port.ifname]);
     wait_for("it is open again", Duration::from_secs(25), || blocked().is_none());
-    a.ping_soon(port.ipv4.into(), Duration::from_secs(10));
+    a.ping_soon(port.ipv4[0].into(), Duration::from_secs(10));
     wait_for("the log says so", Duration::from_secs(5), || host.log().contains("open again"));
     host.balanced();
 }

@@ -1,4 +1,4 @@
-//! `--format json`: the keys that scripts rely on (docs/cli.md), and tables for people.
+//! `--format json`: the keys that scripts rely on (docs/api.md), and tables for people.
 
 use serde_json::Value;
 
@@ -44,12 +44,12 @@ fn ls_and_inspect() {
     assert!(ls[0]["rx_frames"].as_u64() >= Some(3), "three echo requests: {ls:#}");
     assert!(ls[1]["tx_bytes"].as_u64() >= Some(3 * 98), "{ls:#}");
 
-    let detail = host.json(&["inspect", "a"]);
-    assert_keys(&detail, &PORT_KEYS);
-    let more =
-        ["prefix_len", "prefix_len6", "gateway", "gateway6", "mtu", "netns_path", "offloads"];
-    assert_keys(&detail, &more);
-    assert_keys(&detail, &["queues", "drops_by_reason"]);
+    let details = host.json(&["inspect", "a"]);
+    assert_eq!(details.as_array().map(Vec::len), Some(1), "one network");
+    let detail = &details[0];
+    assert_keys(detail, &PORT_KEYS);
+    assert_keys(detail, &["subnets", "gateways", "mtu", "netns_path", "offloads", "queues"]);
+    assert_keys(detail, &["settings", "publications", "drops_by_reason"]);
 }
 
 #[test]
@@ -57,13 +57,13 @@ fn status() {
     let host = Host::with_switch();
     let _a = host.container("a");
     let status = host.json(&["status"]);
-    let keys = ["version", "backend", "backend_reason", "workers", "uplink", "networks", "ports"];
+    let keys = ["version", "backend", "backend_reason", "workers", "uplinks", "networks", "ports"];
     assert_keys(&status, &keys);
     assert_keys(&status, &["uptime_s", "pid", "idle", "bridge", "state_dir"]);
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["pid"], host.daemon_pid());
     assert_eq!((&status["networks"], &status["ports"]), (&1.into(), &1.into()));
-    assert_eq!(status["uplink"], "nic0");
+    assert_eq!(status["uplinks"][0]["name"], "nic0");
     assert_eq!(status["bridge"], "br0");
     assert_eq!(status["idle"], "adaptive");
     let more_processors = std::thread::available_parallelism().is_ok_and(|n| n.get() > 1);
@@ -97,7 +97,7 @@ fn fdb() {
     }
     for container in [&a, &b] {
         let port = &container.detail().port;
-        let row = rows.iter().find(|row| row["mac"] == *port.mac);
+        let row = rows.iter().find(|row| row["mac"] == port.mac.to_string());
         let row = row.unwrap_or_else(|| panic!("no {} in {fdb:#}", port.mac));
         assert_eq!(row["port"], *port.name);
         assert_eq!((&row["network"], &row["vlan"]), (&"br0".into(), &0.into()));
@@ -129,7 +129,7 @@ fn networks() {
     let host = Host::with_switch_args(&["--subnet", "10.77.0.0/24", "--subnet6", "fd77::/64"]);
     let a = host.container("a");
     let networks = host.json(&["network", "ls"]);
-    let keys = ["name", "subnet", "gateway", "subnet6", "gateway6", "mtu", "uplink", "ports"];
+    let keys = ["name", "subnets", "gateways", "mtu", "uplinks", "ports"];
     assert_keys(&networks[0], &keys);
     let network = host.json(&["network", "inspect", "br0"]);
     assert_keys(&network, &keys);
@@ -137,12 +137,11 @@ fn networks() {
         &network,
         &["gateway_mac", "ageing_s", "fdb_entries_max", "fdb_entries", "members"],
     );
-    assert_eq!(network["subnet"], "10.77.0.0/24");
-    assert_eq!(network["gateway"], "10.77.0.1");
-    assert_eq!(network["gateway6"], "fd77::1");
+    assert_eq!(network["subnets"], serde_json::json!(["10.77.0.0/24", "fd77::/64"]));
+    assert_eq!(network["gateways"], serde_json::json!(["10.77.0.1", "fd77::1"]));
     assert_eq!(network["ageing_s"], 300);
     assert_eq!(network["members"][0]["name"], "a");
-    assert_eq!(network["members"][0]["ipv6"], a.v6().to_string());
+    assert_eq!(network["members"][0]["ipv6"][0], a.v6().to_string());
 }
 
 #[test]
@@ -150,7 +149,7 @@ fn tables_show_what_json_says() {
     let host = Host::with_switch();
     let a = host.container("a");
     for (command, shown) in [
-        (&["ls"][..], a.detail().port.mac.as_str()),
+        (&["ls"][..], a.detail().port.mac.to_string().as_str()),
         (&["inspect", "a"], "eth0"),
         (&["status"], "br0"),
         (&["network", "ls"], "10.99.0.0/16"),

@@ -32,14 +32,14 @@ fn clients_from_outside_keep_their_address() {
         }
     }
     assert_eq!(host.ls()[0].publish[0].to_string(), "8080:80/tcp");
-    assert_eq!(web.detail().published.len(), 2);
+    assert_eq!(web.detail().publications.len(), 2);
     host.balanced();
 }
 
 #[test]
 fn the_host_itself_reaches_them_by_each_of_its_addresses() {
     let (host, _remote, web) = publishing(&["-p", "8080:80"]);
-    let gateways = [web.detail().gateway.into(), web.detail().gateway6.into()];
+    let gateways = [web.gateway(), web.gateway6()];
     let loopback4 = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     let loopback6 = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
     for (any, addresses) in
@@ -62,7 +62,7 @@ fn neighbours_reach_them_by_the_hosts_address() {
         assert!(web.can_ask("tcp", address, 8080), "the container itself at {address}");
     }
     let _service = web.serve("tcp", ANY4, 80);
-    assert!(client.can_ask("tcp", client.detail().gateway.into(), 8080), "by the gateway");
+    assert!(client.can_ask("tcp", client.gateway(), 8080), "by the gateway");
     host.balanced();
 }
 
@@ -125,7 +125,7 @@ fn ports_that_nobody_named_are_picked_and_said() {
     assert!(port >= 32_768, "{ports}");
     assert!(remote.far().can_ask("tcp", HOST4, port));
     host.ok(&["unpublish", "web", "80"]);
-    assert!(host.inspect("web").published.is_empty());
+    assert!(host.inspect("web").publications.is_empty());
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn publications_outlive_a_crash_and_leave_nothing_behind() {
     host.kill();
     host.up(&["--uplink", "auto"]);
     wait_for("it is published again", CHANGED_MAX, || remote.far().can_ask("tcp", HOST4, 8080));
-    assert_eq!(host.inspect("web").published.len(), 2);
+    assert_eq!(host.inspect("web").publications.len(), 2);
     host.down();
     before.assert_same(&Snapshot::take(host.netns()));
 }

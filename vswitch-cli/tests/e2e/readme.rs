@@ -16,8 +16,8 @@ fn two_namespaces_talk() {
     let fdb = host.ok(&["fdb"]);
     for container in [&a, &b] {
         let port = &container.detail().port;
-        assert!(ls.contains(&port.name) && ls.contains(&port.ipv4.to_string()), "{ls}");
-        assert!(fdb.contains(&port.mac), "{} is not in\n{fdb}", port.mac);
+        assert!(ls.contains(&port.name) && ls.contains(&port.ipv4[0].to_string()), "{ls}");
+        assert!(fdb.contains(&port.mac.to_string()), "{} is not in\n{fdb}", port.mac);
     }
     host.down();
     assert_eq!(host.netns().links(), ["nic0"]);
@@ -29,7 +29,7 @@ fn host_and_containers_reach_each_other_through_the_gateway() {
     let host = Host::with_switch();
     let a = host.container("a");
     let detail = a.detail();
-    let (gateway, gateway6) = (detail.gateway.into(), detail.gateway6.into());
+    let (gateway, gateway6) = (detail.gateways[0], detail.gateways[1]);
     a.ping(gateway);
     a.ping(gateway6);
     host.netns().ping(a.v4());
@@ -49,7 +49,7 @@ fn addresses_are_usable_the_moment_attach_returns() {
     assert!(shown.contains(&a.v4().to_string()) && shown.contains(&a.v6().to_string()), "{shown}");
     assert!(!shown.contains("tentative"), "{shown}");
     let routes = a.ok(&["ip", "route"]);
-    assert!(routes.contains(&format!("default via {}", a.detail().gateway)), "{routes}");
+    assert!(routes.contains(&format!("default via {}", a.gateway())), "{routes}");
     let routes = a.ok(&["ip", "-6", "route"]);
-    assert!(routes.contains(&format!("default via {}", a.detail().gateway6)), "{routes}");
+    assert!(routes.contains(&format!("default via {}", a.gateway6())), "{routes}");
 }

@@ -23,11 +23,11 @@ fn attachments_come_back(args: &[&str], restart: impl FnOnce(&mut Host)) {
         let (before, after) =
             (&container.detail().port, host.inspect(&container.detail().port.name).port);
         assert_eq!((&after.mac, &after.ifname), (&before.mac, &before.ifname));
-        assert_eq!((after.ipv4, after.ipv6), (before.ipv4, before.ipv6));
+        assert_eq!((&after.ipv4, &after.ipv6), (&before.ipv4, &before.ipv6));
     }
     a.ping_soon(b.v4(), SOON);
     a.ping(b.v6());
-    b.ping(b.detail().gateway.into());
+    b.ping(b.gateway());
     host.netns().ping(a.v6());
     // What is new gets an address that nobody has.
     let c = host.container("c");
@@ -77,7 +77,7 @@ fn an_attachment_by_pid_comes_back() {
     host.ok(&["attach", "--netns", &process.pid().to_string(), "--name", "p"]);
     host.kill();
     host.up(&[]);
-    netns.ping_soon(host.inspect("p").gateway.into(), SOON);
+    netns.ping_soon(host.inspect("p").gateways[0], SOON);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn what_died_meanwhile_is_not_brought_back() {
     host.up(&[]);
     wait_for("b is forgotten", SOON, || host.ls().len() == 1);
     assert_eq!(host.ls()[0].name, "a");
-    a.ping_soon(a.detail().gateway.into(), SOON);
+    a.ping_soon(a.gateway(), SOON);
     let b = host.container_with("b", &["--ip", "10.99.0.33"]);
     a.ping(b.v4());
 }
@@ -108,11 +108,11 @@ fn what_was_detached_stays_detached() {
 #[test]
 fn the_ipv6_subnet_is_kept() {
     let mut host = Host::with_switch();
-    let before = host.json(&["network", "inspect", "br0"])["subnet6"].clone();
+    let before = host.json(&["network", "inspect", "br0"])["subnets"][1].clone();
     assert!(before.as_str().is_some_and(|net| net.starts_with("fd")), "a random ULA: {before}");
     host.down();
     host.up(&[]);
-    assert_eq!(host.json(&["network", "inspect", "br0"])["subnet6"], before);
+    assert_eq!(host.json(&["network", "inspect", "br0"])["subnets"][1], before);
 }
 
 /// Sends each line of its input over one TCP connection and writes the echo into a file.

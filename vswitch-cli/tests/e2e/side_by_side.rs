@@ -20,7 +20,7 @@ fn two_switches_on_one_host() {
     assert_eq!((first.ls().len(), second.ls().len()), (2, 2));
     assert!(a1.v4().to_string().starts_with("10.91.0."));
     assert!(a2.v4().to_string().starts_with("10.92.0."));
-    let mac = &a2.detail().port.mac;
+    let mac = &a2.detail().port.mac.to_string();
     assert!(!first.ok(&["fdb"]).contains(mac), "frames went from one switch to the other");
 
     first.down();

@@ -12,10 +12,10 @@ fn a_configuration_file_and_options_that_win() {
     std::fs::write(&file, text).expect("write");
     host.up(&["--config", file.to_str().expect("UTF-8"), "--mtu", "5000"]);
     let network = host.json(&["network", "inspect", "br0"]);
-    assert_eq!(network["subnet"], "10.55.0.0/24");
+    assert_eq!(network["subnets"][0], "10.55.0.0/24");
     assert_eq!(network["mtu"], 5000);
     assert_eq!(network["ageing_s"], 77);
-    assert_eq!(host.status().idle, "sleep");
+    assert_eq!(host.status().idle.name(), "sleep");
 }
 
 /// The example in docs/cli.md is what the daemon understands.
@@ -27,7 +27,7 @@ fn the_documented_configuration_file() {
     let file = host.path("vswitch.toml");
     std::fs::write(&file, example.expect("an example")).expect("write");
     host.up(&["--config", file.to_str().expect("UTF-8")]);
-    assert_eq!(host.json(&["network", "ls"])[0]["subnet6"], "fd00:99::/64");
+    assert_eq!(host.json(&["network", "ls"])[0]["subnets"][1], "fd00:99::/64");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn between_host_and_container() {
     let host = Host::with_switch();
     let a = host.container("a");
     transfer(host.netns(), &a, a.v4(), 20);
-    transfer(&a, host.netns(), a.detail().gateway6.into(), 20);
+    transfer(&a, host.netns(), a.gateway6(), 20);
 }
 
 /// Segmentation is left to the last moment, that is, it never happens between two TAPs.
@@ -73,7 +73,10 @@ fn large_segments_pass_whole() {
     let (host, a, b) = pair(&[]);
     for offload in ["csum", "tso4", "tso6"] {
         let granted = &a.detail().offloads;
-        assert!(granted.iter().any(|name| name == offload), "no {offload} in {granted:?}");
+        assert!(
+            granted.iter().any(|granted| granted.name() == offload),
+            "no {offload} in {granted:?}"
+        );
     }
     transfer(&a, &b, b.v4(), 50);
     let port = host.inspect("a").port;
@@ -115,7 +118,7 @@ fn with_two_workers() {
 fn backend(name: &str) {
     let (host, a, b) = pair(&["--backend", name]);
     let status = host.status();
-    assert_eq!(status.backend, name);
+    assert_eq!(status.backend.name(), name);
     assert!(!status.backend_reason.is_empty(), "{status:?}");
     a.ping(b.v6());
     transfer(&a, &b, b.v4(), 50);
@@ -142,7 +145,7 @@ fn by_epoll_with_two_workers() {
 #[track_caller]
 fn idle_policy(name: &str) {
     let (host, a, b) = pair(&["--idle", name]);
-    assert_eq!(host.status().idle, name);
+    assert_eq!(host.status().idle.name(), name);
     a.ping(b.v4());
     std::thread::sleep(Duration::from_millis(300));
     // The first frame after a silence, then bulk.

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-
 use testkit::{FAR4, FAR6, Flow, HOST4, HOST6, wait_for};
+use vswitch_api::status::UplinkState;
 
 use crate::harness::Host;
 
@@ -21,7 +21,7 @@ fn address(text: &str) -> IpAddr {
 fn a_neighbour_that_does_not_answer() {
     let (host, _remote, a) = Host::with_remote();
     let b = host.container("b");
-    let gateways = [a.detail().gateway.to_string(), a.detail().gateway6.to_string()];
+    let gateways = [a.gateway().to_string(), a.gateway6().to_string()];
     let calls = [
         ("192.0.2.77", "Destination Host Unreachable"),
         ("2001:db8::77", "Destination unreachable: Address unreachable"),
@@ -83,7 +83,7 @@ fn an_address_that_goes_takes_its_own_connections_only() {
     wait_for("its connections are gone", FOLLOWED_MAX, || connections_at(&host, "192.0.2.1") == 0);
     drop(doomed);
     wait_for("the other address is used", FOLLOWED_MAX, || {
-        host.status().uplink_detail.and_then(|uplink| uplink.ipv4).map(IpAddr::from)
+        host.status().uplinks[0].ipv4.first().copied().map(IpAddr::from)
             == Some(address("192.0.2.9"))
     });
     assert_eq!(a.ask("tcp", FAR4, 7000).0, address("192.0.2.9"));
@@ -102,11 +102,11 @@ fn a_device_that_is_made_again() {
     let before = host.netns().mac("nic0");
     host.netns().ok(&["ip", "link", "del", "nic0"]);
     wait_for("the switch sees it", FOLLOWED_MAX, || {
-        host.status().uplink_detail.is_some_and(|uplink| uplink.state != "up")
+        host.status().uplinks.iter().any(|uplink| uplink.state != UplinkState::Up)
     });
     let output = web.try_ping(FAR4, 1);
     assert!(output.stdout.contains("Unreachable"), "{output}");
-    assert!(host.netns().can_ask("tcp", web.detail().gateway.into(), 8080), "by the gateway");
+    assert!(host.netns().can_ask("tcp", web.gateway(), 8080), "by the gateway");
     host.net().plug_in();
     remote.plug_in(host.net());
     assert_ne!(host.netns().mac("nic0"), before);

@@ -88,7 +88,7 @@ fn vlans_are_apart_and_ports_change_them_live() {
     a.ping(b.v4());
     a.ping(b.v6());
     unreachable(&a, c.v4());
-    unreachable(&a, IpAddr::V4(a.detail().gateway));
+    unreachable(&a, a.gateway());
 
     let shown = host.ok(&["port", "set", "c", "--access", "10"]);
     let has = |words: [&str; 2]| {
@@ -103,7 +103,7 @@ fn vlans_are_apart_and_ports_change_them_live() {
     a.ping_soon(c.v4(), SOON);
     host.ok(&["port", "set", "a", "--access", "untagged"]);
     unreachable(&a, c.v4());
-    a.ping_soon(IpAddr::V4(a.detail().gateway), SOON);
+    a.ping_soon(a.gateway(), SOON);
     let fdb = host.json(&["fdb"]);
     let rows = fdb.as_array().expect("rows");
     assert!(rows.iter().any(|row| row["vlan"] == 10 && row["port"] == "b"), "{fdb:#}");
@@ -153,7 +153,7 @@ print(s.recv(100).decode())
 fn a_frame_for_a_vlan_that_the_trunk_does_not_carry_is_dropped() {
     let host = Host::with_switch();
     let router = host.container_with("router", &["--trunk", "10"]);
-    let own = router.detail().port.mac.replace(':', "");
+    let own = router.detail().port.mac.to_string().replace(':', "");
     let before = dropped(&host, "router", "vlan-not-allowed");
     for tag in ["8100000b", "81000fff", "", "8100e000"] {
         let frame = format!("ffffffffffff{own}{tag}88b5{}", "00".repeat(46));
@@ -168,11 +168,11 @@ fn the_hosts_port_can_be_a_trunk() {
     let host = Host::with_switch();
     let (a, b) = (host.container_with("a", &["--access", "10"]), host.container("b"));
     host.ok(&["port", "set", "br0", "--trunk", "10", "--native", "untagged"]);
-    b.ping(IpAddr::V4(b.detail().gateway));
-    unreachable(&a, IpAddr::V4(a.detail().gateway));
+    b.ping(b.gateway());
+    unreachable(&a, a.gateway());
     host.ok(&["port", "set", "br0", "--access", "10"]);
-    a.ping_soon(IpAddr::V4(a.detail().gateway), SOON);
-    unreachable(&b, IpAddr::V4(b.detail().gateway));
+    a.ping_soon(a.gateway(), SOON);
+    unreachable(&b, b.gateway());
     assert_eq!(host.json(&["port", "show", "br0"])["vlan"]["id"], 10);
 }
 
@@ -181,7 +181,7 @@ fn a_container_cannot_tag_itself_into_a_vlan() {
     let host = Host::with_switch();
     let (a, _b) = (host.container("a"), host.container_with("b", &["--access", "10"]));
     let before = host.inspect("b").port.tx_frames;
-    let own = a.detail().port.mac.replace(':', "");
+    let own = a.detail().port.mac.to_string().replace(':', "");
     let payload = "88b5".to_owned() + &"00".repeat(46);
     for tags in ["8100000a", "88a8000a", "810000008100000a", "8100000a8100000a"] {
         let frame = format!("ffffffffffff{own}{tags}{payload}");
@@ -221,7 +221,7 @@ fn run_takes_a_vlan() {
 fn vlans_that_make_no_sense_change_nothing() {
     let host = Host::with_switch();
     let a = host.container_with("a", &["--trunk", "10,20", "--native", "20"]);
-    let (before, links) = (host.json(&["inspect", "a"])["settings"].clone(), a.links());
+    let (before, links) = (host.json(&["inspect", "a"])[0]["settings"].clone(), a.links());
     let state = || std::fs::read(host.state_dir().join("state.json")).expect("the document");
     let document = state();
     for (args, value) in [
@@ -250,7 +250,7 @@ fn vlans_that_make_no_sense_change_nothing() {
     host.fails(&["port", "set", "nobody", "--access", "10"], &[1], "nobody");
     host.fails(&["port", "show", "nobody"], &[1], "nobody");
     host.fails(&["run", "--network", "none", "--access", "10", "--", "true"], &[2], "none");
-    assert_eq!(host.json(&["inspect", "a"])["settings"], before);
+    assert_eq!(host.json(&["inspect", "a"])[0]["settings"], before);
     assert_eq!((a.links(), state()), (links, document));
 }
 

@@ -156,7 +156,7 @@ fn the_way_is_traced_and_errors_come_back() {
         netns.ok(&["sh", "-c", "echo 0 > /proc/sys/net/ipv4/icmp_ratelimit"]);
     }
     for container in [&a, &b] {
-        let gateway = container.detail().gateway.to_string();
+        let gateway = container.gateway().to_string();
         for (hops, from) in [("1", gateway.as_str()), ("2", &ROUTER4.to_string())] {
             for _ in 0..4 {
                 let far = FAR4.to_string();

@@ -1,78 +1,132 @@
-//! Connections whose addresses the switch translates.
+//! Translated connections.
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
+words! {
+    /// Protocol of a connection.
+    ConnectionProtocol {
+        /// TCP.
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+        /// SCTP.
+        Sctp = "sctp",
+        /// ICMP echo.
+        Icmp = "icmp",
+        /// ICMPv6 echo.
+        Icmpv6 = "icmpv6",
+    }
+}
+
+words! {
+    /// State of a connection. `new`, `replied` and `stream` are those of protocols without a handshake.
+    ConnectionState {
+        /// No reply yet.
+        New = "new",
+        /// One exchange: a datagram and its reply.
+        Replied = "replied",
+        /// Traffic went on after the first reply; longer timeout.
+        Stream = "stream",
+        /// TCP SYN, or SCTP INIT, sent by the originator.
+        SynSent = "syn-sent",
+        /// TCP SYN in both directions.
+        SynReceived = "syn-received",
+        /// Handshake complete.
+        Established = "established",
+        /// FIN in one direction.
+        HalfClosed = "half-closed",
+        /// FIN in both directions.
+        Closing = "closing",
+        /// Closed; the tuple is kept for late segments.
+        TimeWait = "time-wait",
+        /// Closed by RST or ABORT.
+        Reset = "reset",
+    }
+}
+
 /// A row of `vswitch conntrack ls`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Connection {
-    /// `tcp`, `udp`, `icmp`, `icmpv6` or `sctp`.
-    pub protocol: String,
-    /// Name of the attachment that it belongs to.
+    /// Protocol.
+    pub protocol: ConnectionProtocol,
+    /// Name of the network.
+    pub network: String,
+    /// Name of the attachment; empty while it is being detached.
     pub container: String,
-    /// Addresses and ports as whoever began it wrote them.
+    /// Addresses and ports as the originator sent them.
     pub original: Tuple,
     /// Addresses and ports as the other end sees them.
     pub translated: Tuple,
-    /// How far it is: of TCP `syn-sent`, `established`, ...; else `unreplied` or `replied`.
-    pub state: String,
+    /// State.
+    pub state: ConnectionState,
     /// Seconds since its last frame.
     pub idle_s: u64,
     /// Bytes of both directions.
     pub bytes: u64,
     /// Frames of both directions.
     pub frames: u64,
-    /// Bytes of the answers alone.
+    /// Bytes of the reply direction.
     pub reply_bytes: u64,
-    /// Frames of the answers alone.
+    /// Frames of the reply direction.
     pub reply_frames: u64,
 }
 
-/// Who talks to whom. The port of an echo is its identifier.
+/// Source and destination. The port of an echo is its identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tuple {
-    /// From.
+    /// Source.
     pub src: SocketAddr,
-    /// To.
+    /// Destination.
     pub dst: SocketAddr,
 }
 
-/// Picks connections: all that is said must hold, and nothing said is every connection.
+/// Selects connections: all keys must match; an empty filter matches every connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionFilter {
     /// Name of the attachment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// The protocol.
+    /// Name of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
-    /// An address of either end, before or after translation.
+    pub network: Option<String>,
+    /// Protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<ConnectionProtocol>,
+    /// Address of either end, before or after translation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// A port of either end, before or after translation.
+    /// Port of either end, before or after translation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
 }
 
 impl ConnectionFilter {
-    /// Whether a connection is one of them.
+    /// Whether it selects a connection.
     #[must_use]
     pub fn matches(&self, connection: &Connection) -> bool {
         let Connection { original, translated, .. } = connection;
         let ends = [original.src, original.dst, translated.src, translated.dst];
         self.container.as_ref().is_none_or(|name| *name == connection.container)
-            && self.protocol.as_ref().is_none_or(|name| *name == connection.protocol)
+            && self.network.as_ref().is_none_or(|name| *name == connection.network)
+            && self.protocol.is_none_or(|protocol| protocol == connection.protocol)
             && self.address.is_none_or(|address| ends.iter().any(|end| end.ip() == address))
             && self.port.is_none_or(|port| ends.iter().any(|end| end.port() == port))
     }
 }
 
-/// What a flush did.
+/// The result of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flushed {
-    /// Connections that are forgotten.
+    /// Number of deleted connections.
     pub connections: usize,
 }
 
@@ -81,15 +135,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_picks_what_meets_all_that_is_said() {
+    fn a_filter_selects_by_all_its_keys() {
         let tuple =
             |src: &str, dst: &str| Tuple { src: src.parse().unwrap(), dst: dst.parse().unwrap() };
         let connection = Connection {
-            protocol: "tcp".into(),
+            protocol: ConnectionProtocol::Tcp,
+            network: "br0".into(),
             container: "web".into(),
             original: tuple("10.99.0.2:40000", "203.0.113.5:80"),
             translated: tuple("192.0.2.1:20000", "203.0.113.5:80"),
-            state: "established".into(),
+            state: ConnectionState::Established,
             idle_s: 0,
             bytes: 0,
             frames: 0,
@@ -101,7 +156,7 @@ mod tests {
         };
         for json in [
             serde_json::json!({}),
-            serde_json::json!({"container": "web", "protocol": "tcp"}),
+            serde_json::json!({"container": "web", "network": "br0", "protocol": "tcp"}),
             serde_json::json!({"address": "10.99.0.2", "port": 80}),
             serde_json::json!({"address": "192.0.2.1", "port": 20000}),
         ] {
@@ -109,6 +164,7 @@ mod tests {
         }
         for json in [
             serde_json::json!({"container": "db"}),
+            serde_json::json!({"network": "br1"}),
             serde_json::json!({"container": "web", "protocol": "udp"}),
             serde_json::json!({"address": "10.99.0.3"}),
             serde_json::json!({"address": "10.99.0.2", "port": 81}),

@@ -2,22 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of failure it was; the HTTP status and the command's exit code follow from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// The request itself is wrong: 400, exit code 2.
-    InvalidArgument,
-    /// No such port, network or entry: 404.
-    NotFound,
-    /// The name, address or device is taken: 409.
-    Conflict,
-    /// The caller may not do that: 403.
-    PermissionDenied,
-    /// A limit of the switch is reached: 429.
-    LimitReached,
-    /// The daemon or the kernel failed: 500.
-    Internal,
+use crate::words::words;
+
+words! {
+    /// Kind of a failure; the HTTP status and the command's exit code follow from it.
+    ErrorCode {
+        /// The request is wrong: 400, exit code 2.
+        InvalidArgument = "invalid-argument",
+        /// No such port, network or entry: 404.
+        NotFound = "not-found",
+        /// The name, address or device is taken: 409.
+        Conflict = "conflict",
+        /// The caller lacks the permission: 403.
+        PermissionDenied = "permission-denied",
+        /// A limit of the switch is reached: 429.
+        LimitReached = "limit-reached",
+        /// The daemon or the kernel failed: 500.
+        Internal = "internal",
+    }
 }
 
 impl ErrorCode {
@@ -30,20 +32,21 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::LimitReached => 429,
-            Self::Internal => 500,
+            Self::Internal | Self::Unknown => 500,
         }
     }
 }
 
 /// One error, for people and for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[error("{message}")]
 pub struct ApiError {
-    /// For programs.
+    /// Kind of the failure.
     pub code: ErrorCode,
-    /// What was wrong, with the offending value; one line.
+    /// The fault with the offending value; one line.
     pub message: String,
-    /// What to do about it; one line.
+    /// The remedy; one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -54,7 +57,7 @@ impl ApiError {
         Self { code, message: message.into(), hint: None }
     }
 
-    /// The same error with the way out.
+    /// The same error with a remedy.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

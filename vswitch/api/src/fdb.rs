@@ -1,30 +1,35 @@
 //! The forwarding database.
 
 use serde::{Deserialize, Serialize};
+use wire::MacAddr;
 
 /// A row of `vswitch fdb`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FdbEntry {
     /// Name of the network.
     pub network: String,
     /// VLAN id; 0 for untagged.
     pub vlan: u16,
     /// MAC address.
-    pub mac: String,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub mac: MacAddr,
     /// Name of the attachment, or of the bridge for the host's port.
     pub port: String,
-    /// Seconds since it was last seen.
+    /// Seconds since its last frame.
     pub age_s: u64,
-    /// Set by hand: does not age and does not move.
+    /// Configured: neither ages nor moves.
     #[serde(rename = "static")]
     pub is_static: bool,
 }
 
-/// Names an entry.
+/// Identifies an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EntryKey {
     /// MAC address, unicast.
-    pub mac: String,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub mac: MacAddr,
     /// Name of the network; the first one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
@@ -33,10 +38,11 @@ pub struct EntryKey {
     pub vlan: u16,
 }
 
-/// Asks for a static entry.
+/// A static entry to set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StaticEntry {
-    /// Which address.
+    /// The address.
     #[serde(flatten)]
     pub key: EntryKey,
     /// Name of the attachment, or of the bridge for the host's port.

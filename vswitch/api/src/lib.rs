@@ -29,6 +29,12 @@ pub mod publish;
 pub mod routes;
 pub mod stats;
 pub mod status;
+mod words;
+
+pub use wire::MacAddr;
+
+#[cfg(test)]
+mod openapi;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/vswitch/vswitch.sock";

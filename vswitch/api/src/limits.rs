@@ -1,43 +1,30 @@
 //! The limits of the switch that a user can act on.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-/// Part of the switch that a limit bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Component {
-    /// Ports, and the traffic of each.
-    Port,
-    /// The threads that move frames.
-    Worker,
-    /// MAC addresses and multicast listeners.
-    Fdb,
-    /// Connections, fragments and ICMP errors.
-    Nat,
-    /// Routes, neighbours and publications.
-    Uplink,
-    /// The control API and the metrics.
-    Api,
-}
+use crate::words::words;
 
-/// The name, as in JSON.
-impl fmt::Display for Component {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Port => "port",
-            Self::Worker => "worker",
-            Self::Fdb => "fdb",
-            Self::Nat => "nat",
-            Self::Uplink => "uplink",
-            Self::Api => "api",
-        })
+words! {
+    /// Part of the switch that a limit bounds.
+    Component {
+        /// Ports, and the traffic of each.
+        Port = "port",
+        /// The threads that move frames.
+        Worker = "worker",
+        /// MAC addresses and multicast listeners.
+        Fdb = "fdb",
+        /// Connections, fragments and ICMP errors.
+        Nat = "nat",
+        /// Routes, neighbours and publications.
+        Uplink = "uplink",
+        /// The control API and the metrics.
+        Api = "api",
     }
 }
 
 /// A row of `vswitch status --limits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Limit {
     /// Name of the limit, in kebab case; stable.
     pub name: String,

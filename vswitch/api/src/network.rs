@@ -1,46 +1,59 @@
-//! Layer-2 domains with their subnets.
+//! Layer-2 networks with their subnets.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use wire::MacAddr;
+
+use crate::words::words;
+
+words! {
+    /// Receivers of multicast.
+    Multicast {
+        /// Listeners, by IGMP and MLD snooping.
+        Snoop = "snoop",
+        /// All ports.
+        Flood = "flood",
+    }
+}
 
 /// A row of `vswitch network ls`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Network {
     /// Name of the network; for the first one also the name of the host's device.
     pub name: String,
-    /// IPv4 subnet.
-    pub subnet: Ipv4Net,
-    /// The host's address in it.
-    pub gateway: Ipv4Addr,
-    /// IPv6 subnet.
-    pub subnet6: Ipv6Net,
-    /// The host's address in it.
-    pub gateway6: Ipv6Addr,
+    /// Subnets, IPv4 first.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub subnets: Vec<IpNet>,
+    /// The host's address in each subnet, in the same order.
+    pub gateways: Vec<IpAddr>,
     /// Largest IP packet in bytes.
     pub mtu: u32,
-    /// `none`: internal; later a device's name.
-    pub uplink: String,
+    /// Names of its uplinks; empty for an internal network.
+    pub uplinks: Vec<String>,
     /// Number of container ports.
     pub ports: usize,
 }
 
-/// What `vswitch network inspect` shows.
+/// One network: `vswitch network inspect`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct NetworkDetail {
-    /// What the list shows.
+    /// The row of the list.
     #[serde(flatten)]
     pub network: Network,
     /// MAC address of the host's port.
-    pub gateway_mac: String,
-    /// Seconds until a learnt MAC address is forgotten.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub gateway_mac: MacAddr,
+    /// Seconds until a learnt MAC address ages out.
     pub ageing_s: u64,
     /// Most MAC addresses that the network may learn.
     pub fdb_entries_max: usize,
-    /// `snoop`: multicast goes to who listens; `flood`: to all.
-    pub multicast: String,
-    /// MAC addresses known now.
+    /// Receivers of multicast.
+    pub multicast: Multicast,
+    /// Number of known MAC addresses.
     pub fdb_entries: usize,
     /// Container ports on it.
     pub members: Vec<Member>,
@@ -48,13 +61,15 @@ pub struct NetworkDetail {
 
 /// A container on a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Member {
     /// Name of the attachment.
     pub name: String,
     /// MAC address.
-    pub mac: String,
-    /// IPv4 address.
-    pub ipv4: Ipv4Addr,
-    /// IPv6 address.
-    pub ipv6: Ipv6Addr,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub mac: MacAddr,
+    /// IPv4 addresses.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// IPv6 addresses.
+    pub ipv6: Vec<Ipv6Addr>,
 }

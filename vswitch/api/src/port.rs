@@ -1,33 +1,64 @@
-//! Attachments of containers: asking for one, listing them, inspecting one.
+//! Attachments of containers.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use wire::MacAddr;
 
 use crate::port_settings::{PortSettings, SettingsChange};
 use crate::publish::{PortSpec, Publication};
+use crate::words::words;
 
-/// Which network namespace to attach.
+words! {
+    /// State of a port.
+    PortState {
+        /// Forwards.
+        Up = "up",
+        /// Neither sends nor receives, since there is a loop behind it.
+        LoopBlocked = "loop-blocked",
+    }
+}
+
+words! {
+    /// Offload of a TAP.
+    Offload {
+        /// Checksums of TCP and UDP.
+        Csum = "csum",
+        /// TCP segmentation over IPv4.
+        Tso4 = "tso4",
+        /// TCP segmentation over IPv6.
+        Tso6 = "tso6",
+        /// UDP segmentation over IPv4.
+        Uso4 = "uso4",
+        /// UDP segmentation over IPv6.
+        Uso6 = "uso6",
+    }
+}
+
+/// A network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NetnsRef {
-    /// That of a process (or a thread), by its id.
+    /// Namespace of a process (or thread), by its id.
     Pid(u32),
     /// A namespace file, such as `/run/netns/a` or `/proc/1/ns/net`.
     Path(PathBuf),
-    /// A name as `ip netns` knows it.
+    /// A name of `ip netns`.
     Name(String),
 }
 
-/// Asks for an attachment: all or nothing.
+/// A request to attach a container: all or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AttachRequest {
     /// Name of the attachment, unique in its network: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters.
     pub name: String,
-    /// The namespace that gets the interface.
+    /// Namespace that gets the interface.
     pub netns: NetnsRef,
     /// The network; the first one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,14 +71,15 @@ pub struct AttachRequest {
     pub ipv6: Option<Ipv6Addr>,
     /// A fixed unicast MAC address, `aa:bb:cc:dd:ee:ff`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac: Option<String>,
-    /// Name of the interface inside; `eth0`, or the next free number, if absent.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub mac: Option<MacAddr>,
+    /// Name of the interface in the namespace; `eth0`, or the next free number, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ifname: Option<String>,
-    /// What differs from the default settings.
+    /// Settings that differ from the defaults.
     #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
     pub settings: SettingsChange,
-    /// Ports of the host that are handed to it.
+    /// Ports to publish.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Publication>,
     /// Further names in its network.
@@ -58,39 +90,48 @@ pub struct AttachRequest {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A publication that is kept, and opened as soon as the host lets it.
+/// A publication that is stored, and opened as soon as the host permits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PendingPublication {
-    /// Its ports.
+    /// The ports.
     pub ports: PortSpec,
-    /// What is in the way.
+    /// The obstacle.
     pub reason: String,
 }
 
-/// A row of `vswitch ls`. Directions are the switch's: rx came from the container.
+/// A row of `vswitch ls`: one per container and network. Directions are the switch's: rx comes from the
+/// container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Port {
     /// Name of the attachment.
     pub name: String,
     /// Name of its network.
     pub network: String,
-    /// Name of the interface inside.
+    /// Name of the interface in the namespace.
     pub ifname: String,
     /// MAC address of the interface.
-    pub mac: String,
-    /// IPv4 address.
-    pub ipv4: Ipv4Addr,
-    /// IPv6 address.
-    pub ipv6: Ipv6Addr,
-    /// The namespace as it was named at attach: `pid:123`, a path or a name.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub mac: MacAddr,
+    /// IPv4 addresses.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// IPv6 addresses.
+    pub ipv6: Vec<Ipv6Addr>,
+    /// The namespace as the attach named it: `pid:123`, a path or a name.
     pub netns: String,
-    /// `up`, or `loop-blocked` while it neither sends nor gets, since there is a loop behind it.
-    pub state: String,
+    /// State of the port.
+    pub state: PortState,
     /// Published ports, such as `8080:80/tcp`.
     pub publish: Vec<PortSpec>,
-    /// Those of them that the host does not hand over at this moment.
-    #[serde(default)]
+    /// Those that are not open on the host at this moment.
     pub publish_pending: Vec<PendingPublication>,
+    /// Further names in its network.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Labels of its owner.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// Frames from the container.
     pub rx_frames: u64,
     /// Frames to the container.
@@ -103,35 +144,32 @@ pub struct Port {
     pub drops: u64,
 }
 
-/// What `vswitch inspect` shows.
+/// One attachment: an element of `vswitch inspect`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PortDetail {
-    /// What the list shows.
+    /// The row of the list.
     #[serde(flatten)]
     pub port: Port,
-    /// IPv4 prefix length of the subnet.
-    pub prefix_len: u8,
-    /// IPv6 prefix length of the subnet.
-    pub prefix_len6: u8,
-    /// Default route inside.
-    pub gateway: Ipv4Addr,
-    /// IPv6 default route inside.
-    pub gateway6: Ipv6Addr,
+    /// Subnets of its network, IPv4 first.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub subnets: Vec<IpNet>,
+    /// Next hop of its default route in each subnet, in the same order.
+    pub gateways: Vec<IpAddr>,
     /// Largest IP packet in bytes.
     pub mtu: u32,
-    /// A path by which the namespace can be entered now.
+    /// A path that leads to the namespace now.
     pub netns_path: PathBuf,
-    /// Offloads that the kernel granted: `csum`, `tso4`, `tso6`, `uso4`, `uso6`.
-    pub offloads: Vec<String>,
+    /// Offloads that the kernel granted.
+    pub offloads: Vec<Offload>,
     /// Queues of the TAP, one a worker.
     pub queues: usize,
     /// Seconds until a blocked port is open again; 0 if it is open.
     pub blocked_s: u64,
-    /// What it may do.
+    /// Settings of the port.
     pub settings: PortSettings,
-    /// Published ports, with who may connect.
-    #[serde(default)]
-    pub published: Vec<Publication>,
+    /// Published ports, with the sources that may connect.
+    pub publications: Vec<Publication>,
     /// Drops of this port by reason; reasons that never happened are absent.
-    pub drops_by_reason: std::collections::BTreeMap<String, u64>,
+    pub drops_by_reason: BTreeMap<String, u64>,
 }

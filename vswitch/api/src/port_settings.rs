@@ -25,6 +25,7 @@ use vlan::VlanMode;
 
 /// What a port may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PortSettings {
     /// Which VLANs it is on, and how.
@@ -43,6 +44,7 @@ pub struct PortSettings {
 
 /// Settings that are to be replaced; what is absent stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SettingsChange {
     /// Which VLANs it is to be on, and how.

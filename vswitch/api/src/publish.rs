@@ -275,6 +275,7 @@ impl<'de> Deserialize<'de> for PortSpec {
 
 /// A publication: asked for, and as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Publication {
     /// The ports.
@@ -286,6 +287,7 @@ pub struct Publication {
 
 /// Names a publication that is to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublicationKey {
     /// As it was asked for, or as it is shown.

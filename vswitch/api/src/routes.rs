@@ -10,14 +10,14 @@ pub const NETWORKS: &str = "/v1/networks";
 pub const NETWORK: &str = "/v1/networks/{name}";
 /// `GET` -> `[`[`crate::port::Port`]`]`; `POST` [`crate::port::AttachRequest`] -> 201 [`crate::port::PortDetail`].
 pub const PORTS: &str = "/v1/ports";
-/// `GET` -> [`crate::port::PortDetail`]; `DELETE` -> 204.
+/// `GET` -> `[`[`crate::port::PortDetail`]`]`, one per network; `DELETE` -> 204.
 pub const PORT: &str = "/v1/ports/{name}";
 /// `GET` -> [`crate::port_settings::PortSettings`]; `PATCH` [`crate::port_settings::SettingsChange`] -> the new one. The host's port goes
 /// by the bridge's name.
 pub const PORT_SETTINGS: &str = "/v1/ports/{name}/settings";
 /// `GET` -> `[`[`crate::publish::Publication`]`]`; `POST` [`crate::publish::Publication`] -> 201, the same with the ports that were
 /// picked; `DELETE` [`crate::publish::PublicationKey`] -> 204.
-pub const PORT_PUBLISHED: &str = "/v1/ports/{name}/published";
+pub const PORT_PUBLICATIONS: &str = "/v1/ports/{name}/publications";
 /// `GET` -> `[`[`crate::conntrack::Connection`]`]`; `DELETE` [`crate::conntrack::ConnectionFilter`] ->
 /// [`crate::conntrack::Flushed`].
 pub const CONNTRACK: &str = "/v1/conntrack";
@@ -29,3 +29,21 @@ pub const STATS: &str = "/v1/stats";
 pub const LIMITS: &str = "/v1/limits";
 /// `GET` -> Prometheus' text format, version 0.0.4.
 pub const METRICS: &str = "/metrics";
+
+/// All paths.
+#[cfg(test)]
+pub(crate) const ALL: &[&str] = &[
+    STATUS,
+    SHUTDOWN,
+    NETWORKS,
+    NETWORK,
+    PORTS,
+    PORT,
+    PORT_SETTINGS,
+    PORT_PUBLICATIONS,
+    CONNTRACK,
+    FDB,
+    STATS,
+    LIMITS,
+    METRICS,
+];

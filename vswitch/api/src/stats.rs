@@ -7,6 +7,7 @@ pub use vswitch_counters::{PortTraffic, WorkerStats};
 
 /// Answer of `GET /v1/stats`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stats {
     /// One entry per port, the host's first.
     pub ports: Vec<PortStats>,
@@ -18,6 +19,7 @@ pub struct Stats {
 
 /// Counters of a port, summed over the workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PortStats {
     /// Name of the attachment, or of the bridge for the host's port.
     pub name: String,

@@ -1,35 +1,87 @@
-//! The daemon itself.
+//! The daemon and its uplinks.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// What `vswitch status` shows.
+use crate::words::words;
+
+words! {
+    /// Packet I/O backend.
+    Backend {
+        /// io_uring.
+        IoUring = "io_uring",
+        /// epoll.
+        Epoll = "epoll",
+    }
+}
+
+words! {
+    /// Scheduling class of the workers.
+    Scheduling {
+        /// `SCHED_FIFO`.
+        Realtime = "realtime",
+        /// `SCHED_OTHER`.
+        Normal = "normal",
+    }
+}
+
+words! {
+    /// Behaviour of a worker without traffic.
+    IdlePolicy {
+        /// Spins briefly after traffic, then sleeps.
+        Adaptive = "adaptive",
+        /// Never sleeps.
+        Spin = "spin",
+        /// Sleeps at once.
+        Sleep = "sleep",
+    }
+}
+
+words! {
+    /// Translator of addresses.
+    UplinkMode {
+        /// The switch.
+        UserSpace = "user-space",
+        /// The host's kernel (masquerade).
+        Kernel = "kernel",
+    }
+}
+
+words! {
+    /// State of an uplink.
+    UplinkState {
+        /// Forwards.
+        Up = "up",
+        /// The device is missing, down or without carrier.
+        Down = "down",
+        /// No device yet: `--uplink auto` without a default route.
+        Waiting = "waiting",
+    }
+}
+
+/// The daemon: `vswitch status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
     /// Version of the daemon.
     pub version: String,
     /// Process id of the daemon.
     pub pid: u32,
-    /// The packet I/O backend that runs: `io_uring` or `epoll`.
-    pub backend: String,
-    /// Why that backend: `probe succeeded`, `asked for by --backend`, or what the kernel refused.
+    /// Packet I/O backend.
+    pub backend: Backend,
+    /// Reason for that backend: `probe succeeded`, `asked for by --backend`, or the kernel's refusal.
     pub backend_reason: String,
     /// Number of workers.
     pub workers: usize,
     /// Processors that the workers are bound to, in order; empty where the scheduler places them.
-    #[serde(default)]
     pub cpus: Vec<usize>,
-    /// Scheduling class of the workers: `realtime` or `normal`.
-    #[serde(default)]
-    pub scheduling: String,
-    /// Why that class.
-    #[serde(default)]
+    /// Scheduling class of the workers.
+    pub scheduling: Scheduling,
+    /// Reason for that class.
     pub scheduling_reason: String,
-    /// Idle policy: `adaptive`, `spin` or `sleep`.
-    pub idle: String,
-    /// The uplink: `none`, `kernel`, or a device's name.
-    pub uplink: String,
+    /// Idle policy of the workers.
+    pub idle: IdlePolicy,
     /// Name of the first network, which is also that of the host's device.
     pub bridge: String,
     /// Number of networks.
@@ -38,39 +90,41 @@ pub struct Status {
     pub ports: usize,
     /// Seconds since the daemon started.
     pub uptime_s: u64,
-    /// Where the desired state is kept.
+    /// Directory of the desired state.
     pub state_dir: String,
-    /// The way out in detail; absent where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uplink_detail: Option<UplinkStatus>,
+    /// Uplinks; empty with `--uplink none`.
+    pub uplinks: Vec<UplinkStatus>,
 }
 
-/// The way out, and how it is at this moment.
+/// An uplink and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UplinkStatus {
-    /// Who translates addresses: `user-space` or `kernel`.
-    pub mode: String,
-    /// `up`, `down`, or `waiting` while there is no route out.
-    pub state: String,
-    /// Why it is not up; empty if it is.
-    pub reason: String,
-    /// The device; empty while there is none.
-    pub device: String,
+    /// Name of the uplink: the device, `kernel`, or `auto` while it waits for a default route.
+    pub name: String,
+    /// Translator of addresses.
+    pub mode: UplinkMode,
+    /// State of the uplink.
+    pub state: UplinkState,
+    /// Reason for a state other than `up`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The device; absent while there is none, and with the kernel's NAT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Largest IP packet of the device in bytes.
-    pub mtu: u32,
-    /// The address that containers appear from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ipv4: Option<Ipv4Addr>,
-    /// The same of IPv6.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ipv6: Option<Ipv6Addr>,
-    /// The ports that they appear from, as `20000-32767`.
+    pub mtu: Option<u32>,
+    /// IPv4 addresses that containers are translated to (SNAT).
+    pub ipv4: Vec<Ipv4Addr>,
+    /// IPv6 addresses that containers are translated to (SNAT).
+    pub ipv6: Vec<Ipv6Addr>,
+    /// Source ports that containers are translated to, as `20000-32767`.
     pub snat_ports: String,
-    /// Publications that are open.
-    pub published: usize,
-    /// Publications that are stored, but not open; `vswitch inspect` says why.
-    #[serde(default)]
-    pub publish_pending: usize,
-    /// Connections that are translated now.
+    /// Number of open publications.
+    pub publications: usize,
+    /// Number of stored publications that are not open; `vswitch inspect` says why.
+    pub publications_pending: usize,
+    /// Number of translated connections.
     pub connections: usize,
 }

@@ -63,8 +63,8 @@ methods! {
     ports() -> Vec<Port> = GET PORTS;
     /// Attaches a network namespace: all or nothing.
     attach(request: &AttachRequest) -> PortDetail = POST PORTS {request};
-    /// One attachment.
-    port(name: &str) -> PortDetail = GET PORT [name];
+    /// One attachment, once per network that it is on.
+    port(name: &str) -> Vec<PortDetail> = GET PORT [name];
     /// Detaches a container.
     detach(name: &str) -> () = DELETE PORT [name];
     /// Settings of a port; the host's port goes by the bridge's name.
@@ -73,12 +73,12 @@ methods! {
     change_port_settings(name: &str, change: &SettingsChange) -> PortSettings
         = PATCH PORT_SETTINGS [name] {change};
     /// Published ports of a container.
-    publications(name: &str) -> Vec<Publication> = GET PORT_PUBLISHED [name];
+    publications(name: &str) -> Vec<Publication> = GET PORT_PUBLICATIONS [name];
     /// Publishes ports of a container; returns the publication with the host ports that were picked.
     publish(name: &str, publication: &Publication) -> Publication
-        = POST PORT_PUBLISHED [name] {publication};
+        = POST PORT_PUBLICATIONS [name] {publication};
     /// Ends a publication.
-    unpublish(name: &str, key: &PublicationKey) -> () = DELETE PORT_PUBLISHED [name] {key};
+    unpublish(name: &str, key: &PublicationKey) -> () = DELETE PORT_PUBLICATIONS [name] {key};
     /// All translated connections.
     connections() -> Vec<Connection> = GET CONNTRACK;
     /// Deletes the connections that a filter matches.

@@ -1,66 +1,68 @@
-//! Connections whose addresses are translated, as the API shows them.
+//! Translated connections, as the API shows them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed, Tuple};
+use vswitch_api::conntrack::{Connection, ConnectionFilter, ConnectionProtocol, Flushed, Tuple};
 
 use super::Control;
 use super::error::ControlError;
+use super::model::EndpointKey;
 
-/// Names of attachments by the owners of their connections.
-type Names = HashMap<nat::OwnerId, String>;
+/// Endpoints by the owners of their connections, without those that are being detached.
+type Endpoints = HashMap<nat::OwnerId, EndpointKey>;
 
 impl Control {
-    /// All connections. A network where nothing is translated has none.
+    /// All translated connections.
     pub(crate) async fn connections(&self) -> Result<Vec<Connection>, ControlError> {
         let rows = self.0.dataplane.conntrack().await?;
-        let names = self.owners();
-        Ok(rows.iter().map(|row| connection(row, &names)).collect())
+        let endpoints = self.owners();
+        Ok(rows.iter().map(|row| connection(row, &endpoints)).collect())
     }
 
-    /// Forgets connections.
+    /// Deletes connections.
     pub(crate) async fn flush(&self, filter: ConnectionFilter) -> Result<Flushed, ControlError> {
-        let (names, shown) = (Arc::new(self.owners()), filter.clone());
-        let picks = move |row: &nat::Row| filter.matches(&connection(row, &names));
+        let (endpoints, shown) = (Arc::new(self.owners()), filter.clone());
+        let picks = move |row: &nat::Row| filter.matches(&connection(row, &endpoints));
         let connections = self.0.dataplane.conntrack_flush(picks).await?;
-        tracing::info!(filter = ?shown, connections, "connections forgotten");
+        tracing::info!(filter = ?shown, connections, "connections deleted");
         Ok(Flushed { connections })
     }
 
-    fn owners(&self) -> Names {
+    fn owners(&self) -> Endpoints {
         let model = self.0.model();
         let ports = model.active().map(|(port, _)| &port.lease);
-        ports.map(|lease| (nat::OwnerId(lease.slot.get() as u32), lease.name.to_string())).collect()
+        ports.map(|lease| (nat::OwnerId(lease.slot.get() as u32), lease.key())).collect()
     }
 }
 
-fn connection(row: &nat::Row, names: &Names) -> Connection {
-    let [forward, back] = row.bytes;
-    let [frames, replies] = row.frames;
+fn connection(row: &nat::Row, endpoints: &Endpoints) -> Connection {
+    let owner = endpoints.get(&row.owner);
+    let [bytes, reply_bytes] = row.bytes;
+    let [frames, reply_frames] = row.frames;
     Connection {
-        protocol: protocol(&row.original).to_owned(),
-        // That of one which is being detached is no longer shown.
-        container: names.get(&row.owner).cloned().unwrap_or_default(),
+        protocol: protocol(&row.original),
+        network: owner.map(|key| key.network.to_string()).unwrap_or_default(),
+        container: owner.map(|key| key.name.to_string()).unwrap_or_default(),
         original: tuple(row.original),
         translated: tuple(row.reply.reversed()),
-        state: row.state.name().to_owned(),
+        state: row.state.name().into(),
         idle_s: row.idle.as_secs(),
-        bytes: forward + back,
-        frames: frames + replies,
-        reply_bytes: back,
-        reply_frames: replies,
+        bytes: bytes + reply_bytes,
+        frames: frames + reply_frames,
+        reply_bytes,
+        reply_frames,
     }
 }
 
-fn protocol(tuple: &nat::Tuple) -> &'static str {
+fn protocol(tuple: &nat::Tuple) -> ConnectionProtocol {
     match (tuple.transport, tuple.src.address.is_ipv4()) {
-        (nat::Transport::Tcp, _) => "tcp",
-        (nat::Transport::Udp, _) => "udp",
-        (nat::Transport::Sctp, _) => "sctp",
-        (nat::Transport::Echo, true) => "icmp",
-        (nat::Transport::Echo, false) => "icmpv6",
+        (nat::Transport::Tcp, _) => ConnectionProtocol::Tcp,
+        (nat::Transport::Udp, _) => ConnectionProtocol::Udp,
+        (nat::Transport::Sctp, _) => ConnectionProtocol::Sctp,
+        (nat::Transport::Echo, true) => ConnectionProtocol::Icmp,
+        (nat::Transport::Echo, false) => ConnectionProtocol::Icmpv6,
     }
 }
 
@@ -97,12 +99,14 @@ mod tests {
             bytes: [840, 84],
             frames: [10, 1],
         };
-        let shown = connection(&row, &Names::from([(nat::OwnerId(2), "a".to_owned())]));
-        assert_eq!((shown.protocol.as_str(), shown.container.as_str()), ("icmp", "a"));
+        let key = EndpointKey { name: "a".parse().unwrap(), network: "br0".parse().unwrap() };
+        let shown = connection(&row, &Endpoints::from([(nat::OwnerId(2), key)]));
+        assert_eq!(shown.protocol, ConnectionProtocol::Icmp);
+        assert_eq!((shown.network.as_str(), shown.container.as_str()), ("br0", "a"));
         assert_eq!(shown.original.src.to_string(), "10.99.0.2:7");
         assert_eq!(shown.translated.src.to_string(), "192.0.2.1:20000");
         assert_eq!(shown.translated.dst.to_string(), "198.51.100.2:20000");
-        assert_eq!((shown.state.as_str(), shown.idle_s), ("replied", 2));
+        assert_eq!((shown.state.name(), shown.idle_s), ("replied", 2));
         assert_eq!((shown.bytes, shown.frames), (924, 11));
         assert_eq!((shown.reply_bytes, shown.reply_frames), (84, 1));
     }

@@ -71,9 +71,6 @@ pub enum ControlError {
         /// Name of its owner.
         owner: String,
     },
-    /// The text is not a MAC address.
-    #[error(transparent)]
-    Mac(#[from] wire::mac::ParseMacError),
     /// The MAC address is a group address, or zero.
     #[error("{0} cannot be the MAC address of an interface: it is {1}")]
     MacNotUnicast(MacAddr, &'static str),

@@ -38,7 +38,7 @@ impl Control {
         if key.vlan > VLAN_MAX {
             return Err(ControlError::Vlan(key.vlan));
         }
-        Ok((network, (unicast_mac(&key.mac)?, key.vlan)))
+        Ok((network, (unicast_mac(key.mac)?, key.vlan)))
     }
 
     async fn change_static(

@@ -28,7 +28,7 @@ impl Control {
         inner.model().check_publications(&network, &request.publish)?;
         let aliases = request.aliases.iter().map(|alias| alias.parse());
         let spec = AttachSpec {
-            mac: request.mac.as_deref().map(unicast_mac).transpose()?,
+            mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
             ipv6: request.ipv6,
             settings: PortSettings::default().changed(&request.settings),
@@ -50,7 +50,7 @@ impl Control {
         self.announce(&lease).await;
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
-        self.port(lease.name.as_str()).await
+        self.attachment(&lease.key()).await
     }
 
     /// Names the limit of ports if an attach failed for open files, since each port has some.

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use fastpath::PortIndex;
 use tokio::sync::watch;
 use tokio::time::Duration;
-use vswitch_api::status::UplinkStatus;
+use vswitch_api::status::{self, UplinkMode, UplinkStatus};
 
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{self, Model, Network, NetworkName};
+use super::model::{self, Model, NetworkName};
 use super::task::blocking;
 use crate::config::Uplink as UplinkSetting;
 use crate::host::Netlink;
@@ -130,58 +130,63 @@ async fn follow_uplink(
 fn log_state(state: &UplinkState) {
     let UplinkState { device, mtu, ipv4, ipv6, .. } = state;
     match uplink_state(state) {
-        ("up", _) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
-        (name, reason) => tracing::warn!(device, reason, "the uplink is {name}"),
+        (_, None) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
+        (name, Some(reason)) => tracing::warn!(device, reason, "the uplink is {name}"),
     }
 }
 
-/// The name of a state, and the reason.
-fn uplink_state(state: &UplinkState) -> (&'static str, String) {
-    if state.device.is_empty() {
-        return ("waiting", "the host has no default route yet".to_owned());
+/// The state for the API, and the reason.
+fn uplink_state(state: &UplinkState) -> (status::UplinkState, Option<String>) {
+    use status::UplinkState::{Down, Up, Waiting};
+    let device = &state.device;
+    if device.is_empty() {
+        return (Waiting, Some("the host has no default route yet".to_owned()));
     }
     if state.ifindex == 0 {
-        return ("down", format!("there is no device {}", state.device));
+        return (Down, Some(format!("there is no device {device}")));
     }
     if !state.up {
-        return ("down", format!("{} is down, or has no carrier", state.device));
+        return (Down, Some(format!("{device} is down, or has no carrier")));
     }
-    ("up", String::new())
+    (Up, None)
 }
 
 /// The uplinks for `status`.
 pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
-    let (published, publish_pending) = model.count_publications();
+    let (publications, publications_pending) = model.count_publications();
     let mut users = model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
     let snat_ports = users.next().map(|network| network.spec.snat_ports.to_string());
     let status = |uplink: &model::Uplink| {
         let is_own = uplink.tap.is_some();
         let (state, reason) = match is_own {
             true => uplink_state(&uplink.state),
-            false => ("up", String::new()),
+            false => (status::UplinkState::Up, None),
         };
+        let UplinkState { device, mtu, ipv4, ipv6, .. } = &uplink.state;
+        let has_device = !device.is_empty();
         UplinkStatus {
-            mode: if is_own { "user-space" } else { "kernel" }.to_owned(),
-            state: state.to_owned(),
+            name: name(model, uplink),
+            mode: if is_own { UplinkMode::UserSpace } else { UplinkMode::Kernel },
+            state,
             reason,
-            device: uplink.state.device.clone(),
-            mtu: uplink.state.mtu,
-            ipv4: uplink.state.ipv4,
-            ipv6: uplink.state.ipv6,
+            device: has_device.then(|| device.clone()),
+            mtu: has_device.then_some(*mtu),
+            ipv4: ipv4.iter().copied().collect(),
+            ipv6: ipv6.iter().copied().collect(),
             snat_ports: snat_ports.clone().unwrap_or_default(),
-            published,
-            publish_pending,
+            publications,
+            publications_pending,
             connections,
         }
     };
     model.uplinks().iter().map(status).collect()
 }
 
-/// The uplink of a network in one word: `none`, `kernel` or the device; `auto` before there is one.
-pub(super) fn uplink_label(model: &Model, network: &Network) -> String {
-    let device = model.uplinks_of(network).find_map(|uplink| {
-        uplink.tap.filter(|_| !uplink.state.device.is_empty())?;
-        Some(uplink.state.device.clone())
-    });
-    device.unwrap_or_else(|| network.spec.uplink.to_string())
+/// The uplink's name: `kernel`, the device, or `auto` before there is one.
+pub(super) fn name(model: &Model, uplink: &model::Uplink) -> String {
+    if uplink.tap.is_some() && !uplink.state.device.is_empty() {
+        return uplink.state.device.clone();
+    }
+    let mut settings = model.networks().map(|network| &network.spec.uplink);
+    settings.find(|it| **it != UplinkSetting::None).map(ToString::to_string).unwrap_or_default()
 }

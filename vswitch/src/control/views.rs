@@ -1,19 +1,22 @@
 //! The state as the API shows it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use ipnet::IpNet;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::network::{Member, Network, NetworkDetail};
-use vswitch_api::port::{Port, PortDetail};
+use vswitch_api::port::{Port, PortDetail, PortState};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::status::Status;
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Binding, Model};
+use super::model::{self, Binding, EndpointKey, Model};
+use super::name::Name;
 use super::task::blocking;
 use super::uplink;
 use crate::datapath::PortCounters;
@@ -30,25 +33,22 @@ impl Control {
             .map_or(0, |report| report.workers_total().connections as usize);
         let model = inner.model();
         let backend = inner.dataplane.backend();
-        let first = model.network(None).ok();
-        let uplinks = uplink::statuses(&model, connections);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            backend: backend.name.to_string(),
+            backend: backend.name.into(),
             backend_reason: backend.reason.clone(),
             workers: inner.dataplane.workers(),
             cpus: inner.config.cpus.as_slice().to_vec(),
-            scheduling: inner.dataplane.scheduling().name.to_owned(),
+            scheduling: inner.dataplane.scheduling().name.into(),
             scheduling_reason: inner.dataplane.scheduling().reason.clone(),
-            idle: inner.config.idle.to_string(),
-            uplink: first.map(|it| uplink::uplink_label(&model, it)).unwrap_or_default(),
+            idle: inner.config.idle.to_string().as_str().into(),
             bridge: inner.config.bridge.to_string(),
             networks: model.networks().count(),
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
-            uplink_detail: uplinks.into_iter().next(),
+            uplinks: uplink::statuses(&model, connections),
         }
     }
 
@@ -74,16 +74,16 @@ impl Control {
         let members = active.filter(|port| port.lease.network == network.spec.name);
         let members = members.map(|port| Member {
             name: port.lease.name.to_string(),
-            mac: port.lease.mac.to_string(),
-            ipv4: port.lease.ipv4,
-            ipv6: port.lease.ipv6,
+            mac: port.lease.mac,
+            ipv4: vec![port.lease.ipv4],
+            ipv6: vec![port.lease.ipv6],
         });
         Ok(NetworkDetail {
             network: network_row(&model, network),
-            gateway_mac: network.spec.gateway_mac.to_string(),
+            gateway_mac: network.spec.gateway_mac,
             ageing_s: network.spec.ageing.as_secs(),
             fdb_entries_max: network.spec.fdb_entries_max,
-            multicast: network.spec.multicast.to_string(),
+            multicast: network.spec.multicast.to_string().as_str().into(),
             fdb_entries: fdb.iter().filter(|row| row.network == network.index).count(),
             members: members.collect(),
         })
@@ -101,30 +101,46 @@ impl Control {
         Ok(model.active().map(row).collect())
     }
 
+    /// The attachments of a name, one per network.
+    pub(crate) async fn attachments(&self, name: &str) -> Result<Vec<PortDetail>, ControlError> {
+        let name: Name = name.parse()?;
+        let keys: Vec<EndpointKey> = {
+            let model = self.0.model();
+            let keys = model.active().map(|(endpoint, _)| endpoint.lease.key());
+            keys.filter(|key| key.name == name).collect()
+        };
+        if keys.is_empty() {
+            return Err(ControlError::UnknownPort(name.to_string()));
+        }
+        let mut details = Vec::with_capacity(keys.len());
+        for key in &keys {
+            details.push(self.attachment(key).await?);
+        }
+        Ok(details)
+    }
+
     /// One attachment.
-    pub(crate) async fn port(&self, name: &str) -> Result<PortDetail, ControlError> {
+    pub(crate) async fn attachment(&self, key: &EndpointKey) -> Result<PortDetail, ControlError> {
         let counters = self.counters().await?;
         let (mut detail, record) = {
             let model = self.0.model();
-            let port = model.active_endpoint(&model.find(name)?)?;
-            let unknown = || ControlError::UnknownPort(name.to_owned());
+            let port = model.active_endpoint(key)?;
+            let unknown = || ControlError::UnknownPort(key.to_string());
             let binding = port.binding.as_ref().ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
             let blocked = self.0.dataplane.blocked_for(port.lease.slot);
             let network = &model.network(Some(port.lease.network.as_str()))?.spec;
             let detail = PortDetail {
                 port: port_row(port, binding, &counters, blocked),
-                prefix_len: network.subnet.net().prefix_len(),
-                prefix_len6: network.subnet6.net().prefix_len(),
-                gateway: network.subnet.gateway(),
-                gateway6: network.subnet6.gateway(),
+                subnets: subnets(network),
+                gateways: gateways(network),
                 mtu: network.mtu,
                 netns_path: PathBuf::new(),
-                offloads: binding.offloads.iter().map(ToString::to_string).collect(),
+                offloads: binding.offloads.iter().map(|name| (*name).into()).collect(),
                 queues: binding.queues,
                 blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
                 settings: port.settings.clone(),
-                published: port.publications.clone(),
+                publications: port.publications.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
             (detail, binding.netns.clone())
@@ -149,7 +165,7 @@ impl Control {
             Some(FdbEntry {
                 network: model.network_at(row.network)?.spec.name.to_string(),
                 vlan: row.vlan,
-                mac: row.mac.to_string(),
+                mac: row.mac,
                 port: model.label(row.destination.port()?)?.into_owned(),
                 age_s: row.age.as_secs(),
                 is_static: row.is_static,
@@ -172,14 +188,20 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
     let is_member = |port: &model::Endpoint| port.lease.network == spec.name;
     Network {
         name: spec.name.to_string(),
-        subnet: spec.subnet.net(),
-        gateway: spec.subnet.gateway(),
-        subnet6: spec.subnet6.net(),
-        gateway6: spec.subnet6.gateway(),
+        subnets: subnets(spec),
+        gateways: gateways(spec),
         mtu: spec.mtu,
-        uplink: uplink::uplink_label(model, network),
+        uplinks: model.uplinks_of(network).map(|it| uplink::name(model, it)).collect(),
         ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }
+}
+
+fn subnets(spec: &model::NetworkSpec) -> Vec<IpNet> {
+    vec![spec.subnet.net().into(), spec.subnet6.net().into()]
+}
+
+fn gateways(spec: &model::NetworkSpec) -> Vec<IpAddr> {
+    vec![spec.subnet.gateway().into(), spec.subnet6.gateway().into()]
 }
 
 fn port_row(
@@ -192,13 +214,15 @@ fn port_row(
         name: port.lease.name.to_string(),
         network: port.lease.network.to_string(),
         ifname: binding.ifname.clone(),
-        mac: port.lease.mac.to_string(),
-        ipv4: port.lease.ipv4,
-        ipv6: port.lease.ipv6,
+        mac: port.lease.mac,
+        ipv4: vec![port.lease.ipv4],
+        ipv6: vec![port.lease.ipv6],
         netns: binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default(),
-        state: if blocked.is_some() { "loop-blocked" } else { "up" }.to_owned(),
+        state: if blocked.is_some() { PortState::LoopBlocked } else { PortState::Up },
         publish: port.publications.iter().map(|one| one.ports).collect(),
         publish_pending: port.pending_publications().cloned().collect(),
+        aliases: port.aliases.iter().map(ToString::to_string).collect(),
+        labels: port.labels.clone(),
         rx_frames: counters.traffic.rx_frames,
         tx_frames: counters.traffic.tx_frames,
         rx_bytes: counters.traffic.rx_bytes,

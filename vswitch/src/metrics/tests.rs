@@ -22,16 +22,17 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
     let network =
         NetworkGauges { name: "br0".into(), ports: 1, fdb_entries: 2, fdb_entries_max: 3 };
     let uplink = UplinkStatus {
+        name: "eth0".into(),
         mode: "user-space".into(),
-        state: "up".into(),
-        reason: String::new(),
-        device: "eth0".into(),
-        mtu: 1500,
-        ipv4: None,
-        ipv6: None,
+        state: UplinkState::Up,
+        reason: None,
+        device: Some("eth0".into()),
+        mtu: Some(1500),
+        ipv4: Vec::new(),
+        ipv6: Vec::new(),
         snat_ports: "20000-32767".into(),
-        published: 4,
-        publish_pending: 5,
+        publications: 4,
+        publications_pending: 5,
         connections: 6,
     };
     let sums = (WorkerStats::default(), PortCounters::default());

@@ -61,7 +61,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {
             (Conflict, Some("choose another address, or let the switch choose"))
         }
-        ControlError::Mac(_) | ControlError::Vlan(_) => (InvalidArgument, None),
+        ControlError::Vlan(_) => (InvalidArgument, None),
         ControlError::MacNotUnicast(..) => {
             (InvalidArgument, Some("choose a unicast address, such as 02:00:5e:10:00:01"))
         }

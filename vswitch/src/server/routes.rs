@@ -34,7 +34,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::PORTS, get(ports).post(attach))
         .route(routes::PORT, get(port).delete(detach))
         .route(routes::PORT_SETTINGS, get(port_settings).patch(set_port_settings))
-        .route(routes::PORT_PUBLISHED, get(published).post(publish).delete(unpublish))
+        .route(routes::PORT_PUBLICATIONS, get(publications).post(publish).delete(unpublish))
         .route(routes::CONNTRACK, get(connections).delete(flush))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
         .route(routes::STATS, get(stats))
@@ -90,8 +90,8 @@ async fn attach(
 async fn port(
     State(control): State<Control>,
     PathSegment(name): PathSegment,
-) -> Result<Json<PortDetail>, Failure> {
-    Ok(Json(control.port(&name).await?))
+) -> Result<Json<Vec<PortDetail>>, Failure> {
+    Ok(Json(control.attachments(&name).await?))
 }
 
 async fn detach(
@@ -117,7 +117,7 @@ async fn set_port_settings(
     Ok(Json(control.set_port_settings(&name, change).await?))
 }
 
-async fn published(
+async fn publications(
     State(control): State<Control>,
     PathSegment(name): PathSegment,
 ) -> Result<Json<Vec<Publication>>, Failure> {

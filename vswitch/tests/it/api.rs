@@ -39,7 +39,7 @@ fn answers_what_is_described_and_refuses_the_rest() {
     }
     for path in ["/", "/v2/status", "/v1/ports/", "/v1/ports/a/b"] {
         let answer = daemon.api.call("GET", path, None);
-        assert_eq!((answer.status, answer.code()), (404, "not_found"), "{path}");
+        assert_eq!((answer.status, answer.code()), (404, "not-found"), "{path}");
     }
     assert_eq!(daemon.api.call("GET", "/v1/shutdown", None).status, 405);
     daemon.down();
@@ -59,14 +59,14 @@ fn malformed_requests_get_an_error_in_json() {
     };
     for body in ["", "{", "[]", "{\"name\": 7}", "{\"name\": \"a\"}", "\u{0}"] {
         let answer = post("application/json", body);
-        assert_eq!((answer.status, answer.code()), (400, "invalid_argument"), "{body:?}");
+        assert_eq!((answer.status, answer.code()), (400, "invalid-argument"), "{body:?}");
         assert!(!answer.message().contains('\n'));
     }
     let long = format!("{{\"name\": \"{}\"}}", "x".repeat(100_000));
     assert_eq!(post("application/json", &long).status, 413);
     assert_eq!(post("text/plain", "{}").status, 415);
     let answer = daemon.api.call("GET", "/v1/ports/%ff%fe", None);
-    assert_eq!((answer.status, answer.code()), (400, "invalid_argument"));
+    assert_eq!((answer.status, answer.code()), (400, "invalid-argument"));
     // No HTTP at all; and the daemon still answers.
     let _ = daemon.api.raw(b"\x16\x03\x01 what?\r\n\r\n");
     assert_eq!(daemon.api.get("/v1/status")["ports"], 0);
@@ -112,7 +112,7 @@ fn the_socket_is_for_root_only() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("ANSWER 403 ") && text.contains("permission_denied"), "{output:?}");
+    assert!(text.contains("ANSWER 403 ") && text.contains("permission-denied"), "{output:?}");
     daemon.down();
 }
 
@@ -129,13 +129,13 @@ fn static_entries_come_and_go() {
     assert_eq!(row.unwrap()["static"], true, "{fdb}");
     let key = json!({"mac": "02:00:00:00:00:77"});
     assert_eq!(call("DELETE", &key).status, 204);
-    assert_eq!(call("DELETE", &key).code(), "not_found");
+    assert_eq!(call("DELETE", &key).code(), "not-found");
     for (body, code) in [
-        (json!({"mac": "02:00", "port": "br0"}), "invalid_argument"),
-        (json!({"mac": "01:00:5e:00:00:01", "port": "br0"}), "invalid_argument"),
-        (json!({"mac": "02:00:00:00:00:77", "port": "nobody"}), "not_found"),
-        (json!({"mac": "02:00:00:00:00:77", "port": "br0", "vlan": 4095}), "invalid_argument"),
-        (json!({"mac": "02:00:00:00:00:77", "port": "br0", "network": "x"}), "not_found"),
+        (json!({"mac": "02:00", "port": "br0"}), "invalid-argument"),
+        (json!({"mac": "01:00:5e:00:00:01", "port": "br0"}), "invalid-argument"),
+        (json!({"mac": "02:00:00:00:00:77", "port": "nobody"}), "not-found"),
+        (json!({"mac": "02:00:00:00:00:77", "port": "br0", "vlan": 4095}), "invalid-argument"),
+        (json!({"mac": "02:00:00:00:00:77", "port": "br0", "network": "x"}), "not-found"),
     ] {
         assert_eq!(call("PUT", &body).code(), code, "{body}");
     }

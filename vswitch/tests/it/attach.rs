@@ -21,12 +21,12 @@ fn two_containers_and_the_host_reach_each_other() {
     assert_eq!(port_a["netns"], json!(a));
     for (from, to) in [("a", &port_b), ("b", &port_a), ("host", &port_a)] {
         for key in ["ipv4", "ipv6"] {
-            let to = to[key].as_str().unwrap();
+            let to = to[key][0].as_str().unwrap();
             lab.in_namespace(from, &["ping", "-c1", "-W2", to]);
         }
     }
-    for key in ["gateway", "gateway6"] {
-        lab.in_namespace("a", &["ping", "-c1", "-W2", port_a[key].as_str().unwrap()]);
+    for gateway in port_a["gateways"].as_array().unwrap() {
+        lab.in_namespace("a", &["ping", "-c1", "-W2", gateway.as_str().unwrap()]);
     }
     assert_eq!(daemon.api.names(), ["a", "b"]);
     let fdb = daemon.api.get("/v1/fdb");
@@ -34,7 +34,7 @@ fn two_containers_and_the_host_reach_each_other() {
         fdb.as_array().unwrap().iter().any(|row| row["port"] == "a" && row["mac"] == port_a["mac"])
     );
     assert_eq!(daemon.api.detach("a").status, 204);
-    assert_eq!(daemon.api.detach("a").code(), "not_found");
+    assert_eq!(daemon.api.detach("a").code(), "not-found");
     assert!(!lab.in_namespace("a", &["ip", "link"]).contains("eth0"));
     assert_eq!(daemon.api.names(), ["b"]);
     wait_for("a is forgotten", Duration::from_secs(1), || {
@@ -70,7 +70,7 @@ fn an_attach_can_choose_everything() {
         let key = format!("net.ipv6.conf.{device}.accept_ra");
         assert_eq!(lab.in_namespace(namespace, &["sysctl", "-n", &key]), "0\n");
     }
-    assert_eq!(daemon.api.get("/v1/ports/WEB")["netns_path"], format!("/run/netns/{a}"));
+    assert_eq!(daemon.api.get("/v1/ports/WEB")[0]["netns_path"], format!("/run/netns/{a}"));
     daemon.down();
 }
 
@@ -112,34 +112,34 @@ fn bad_requests_are_refused_and_change_nothing() {
         (json!({"name": "a"}), "conflict", "a"),
         (json!({"name": "A"}), "conflict", "a"),
         (json!({"name": "br0"}), "conflict", "br0"),
-        (json!({"name": "-b"}), "invalid_argument", "-b"),
-        (json!({"name": ""}), "invalid_argument", ""),
-        (json!({"network": "br7"}), "not_found", "br7"),
+        (json!({"name": "-b"}), "invalid-argument", "-b"),
+        (json!({"name": ""}), "invalid-argument", ""),
+        (json!({"network": "br7"}), "not-found", "br7"),
         (json!({"ipv4": "10.7.0.9"}), "conflict", "10.7.0.9"),
-        (json!({"ipv4": "10.8.0.9"}), "invalid_argument", "10.8.0.9"),
-        (json!({"ipv4": "10.7.0.1"}), "invalid_argument", "gateway"),
-        (json!({"ipv4": "10.7.0.0"}), "invalid_argument", "network"),
-        (json!({"ipv4": "10.7.0.255"}), "invalid_argument", "broadcast"),
+        (json!({"ipv4": "10.8.0.9"}), "invalid-argument", "10.8.0.9"),
+        (json!({"ipv4": "10.7.0.1"}), "invalid-argument", "gateway"),
+        (json!({"ipv4": "10.7.0.0"}), "invalid-argument", "network"),
+        (json!({"ipv4": "10.7.0.255"}), "invalid-argument", "broadcast"),
         (json!({"ipv6": "fd00:7::9"}), "conflict", "fd00:7::9"),
-        (json!({"ipv6": "fd00:8::9"}), "invalid_argument", "fd00:8::9"),
-        (json!({"mac": "02:00"}), "invalid_argument", "02:00"),
-        (json!({"mac": "03:00:00:00:00:01"}), "invalid_argument", "03:00:00:00:00:01"),
-        (json!({"mac": "ff:ff:ff:ff:ff:ff"}), "invalid_argument", "broadcast"),
-        (json!({"mac": "00:00:00:00:00:00"}), "invalid_argument", "zero"),
+        (json!({"ipv6": "fd00:8::9"}), "invalid-argument", "fd00:8::9"),
+        (json!({"mac": "02:00"}), "invalid-argument", "02:00"),
+        (json!({"mac": "03:00:00:00:00:01"}), "invalid-argument", "03:00:00:00:00:01"),
+        (json!({"mac": "ff:ff:ff:ff:ff:ff"}), "invalid-argument", "broadcast"),
+        (json!({"mac": "00:00:00:00:00:00"}), "invalid-argument", "zero"),
         (json!({"mac": mac}), "conflict", mac),
         (json!({"ifname": "taken"}), "conflict", "taken"),
-        (json!({"ifname": "sixteen-bytes-xx"}), "invalid_argument", "sixteen"),
-        (json!({"ifname": "eth%d"}), "invalid_argument", "eth%d"),
-        (json!({"netns": {"name": "vs-no-such"}}), "not_found", "vs-no-such"),
-        (json!({"netns": {"name": "../x"}}), "invalid_argument", "../x"),
-        (json!({"netns": {"pid": u32::MAX}}), "not_found", "4294967295"),
-        (json!({"netns": {"pid": 0}}), "not_found", "0"),
-        (json!({"netns": {"pid": own}}), "invalid_argument", "own"),
-        (json!({"netns": {"path": "/no/such"}}), "not_found", "/no/such"),
-        (json!({"netns": {"path": "ns/net"}}), "invalid_argument", "ns/net"),
-        (json!({"netns": {"path": "/proc/1/status"}}), "invalid_argument", "/proc/1/status"),
-        (json!({"netns": {"path": mount_namespace}}), "invalid_argument", "/ns/mnt"),
-        (json!({"colour": "red"}), "invalid_argument", "colour"),
+        (json!({"ifname": "sixteen-bytes-xx"}), "invalid-argument", "sixteen"),
+        (json!({"ifname": "eth%d"}), "invalid-argument", "eth%d"),
+        (json!({"netns": {"name": "vs-no-such"}}), "not-found", "vs-no-such"),
+        (json!({"netns": {"name": "../x"}}), "invalid-argument", "../x"),
+        (json!({"netns": {"pid": u32::MAX}}), "not-found", "4294967295"),
+        (json!({"netns": {"pid": 0}}), "not-found", "0"),
+        (json!({"netns": {"pid": own}}), "invalid-argument", "own"),
+        (json!({"netns": {"path": "/no/such"}}), "not-found", "/no/such"),
+        (json!({"netns": {"path": "ns/net"}}), "invalid-argument", "ns/net"),
+        (json!({"netns": {"path": "/proc/1/status"}}), "invalid-argument", "/proc/1/status"),
+        (json!({"netns": {"path": mount_namespace}}), "invalid-argument", "/ns/mnt"),
+        (json!({"colour": "red"}), "invalid-argument", "colour"),
     ] {
         let mut request = base.clone();
         request.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -151,7 +151,7 @@ fn bad_requests_are_refused_and_change_nothing() {
     assert_eq!(picture(&lab), before);
     // What was refused left nothing reserved.
     let port = daemon.api.attach(&base);
-    assert_eq!(port["ipv4"], "10.7.0.2");
+    assert_eq!(port["ipv4"][0], "10.7.0.2");
     daemon.down();
 }
 
@@ -178,7 +178,7 @@ fn a_process_that_exits_during_the_attach_is_refused_or_cleaned_up() {
         let answer = daemon.api.call("POST", "/v1/ports", Some(&request));
         killer.join().unwrap();
         if answer.status != 201 {
-            assert_eq!(answer.code(), "not_found", "{answer:?}");
+            assert_eq!(answer.code(), "not-found", "{answer:?}");
         }
         wait_for("it is forgotten", Duration::from_secs(1), || daemon.api.names().is_empty());
     }
@@ -337,7 +337,7 @@ fn ports_come_and_go_for_ever_with_few_open_files() {
         (0..OPEN_FILES_MAX).map(|n| daemon.api.call("POST", "/v1/ports", Some(&request(n))));
     let refused = answers.find(|answer| answer.status != 201).expect("a refusal");
     let ports = daemon.api.names().len();
-    assert_eq!(refused.code(), "limit_reached", "{refused:?}");
+    assert_eq!(refused.code(), "limit-reached", "{refused:?}");
     assert!(refused.message().contains(&format!("{ports} ports")), "{refused:?}");
     assert!(refused.message().contains("limit of open files"), "{refused:?}");
     // Who goes makes room again.
@@ -359,7 +359,7 @@ fn two_workers_have_two_queues_and_no_queue_discipline() {
         assert!(link.contains("qdisc noqueue"), "{link}");
     }
     for key in ["ipv4", "ipv6"] {
-        lab.in_namespace("a", &["ping", "-c2", "-i0.2", "-W2", other[key].as_str().unwrap()]);
+        lab.in_namespace("a", &["ping", "-c2", "-i0.2", "-W2", other[key][0].as_str().unwrap()]);
     }
     daemon.down();
 }
@@ -372,7 +372,7 @@ fn traffic_goes_on_while_others_come_and_go() {
     let daemon = lab.up("");
     daemon.api.attach(&json!({"name": "a", "netns": {"name": names[0]}}));
     let b = daemon.api.attach(&json!({"name": "b", "netns": {"name": names[1]}}));
-    let address = b["ipv4"].as_str().unwrap();
+    let address = b["ipv4"][0].as_str().unwrap();
     let ping = |lab: &Lab| lab.in_namespace("a", &["ping", "-q", "-c500", "-i0.004", address]);
     println!("alone: {}", ping(&lab));
     let mut beside = String::new();

@@ -66,11 +66,11 @@ fn attachments_whose_namespace_lives_come_back_after_down_and_after_a_crash() {
             daemon.api.get("/v1/ports").as_array().unwrap().iter().map(identity).collect();
         assert_eq!(after, before, "{}", daemon.log());
         let again = daemon.api.get("/v1/networks/br0");
-        for key in ["gateway_mac", "subnet", "subnet6"] {
+        for key in ["gateway_mac", "subnets"] {
             assert_eq!(again[key], network[key]);
         }
-        lab.in_namespace("a", &["ping", "-c1", "-W2", before[1][2].as_str().unwrap()]);
-        lab.in_namespace("a", &["ping", "-c1", "-W2", before[1][3].as_str().unwrap()]);
+        lab.in_namespace("a", &["ping", "-c1", "-W2", before[1][2][0].as_str().unwrap()]);
+        lab.in_namespace("a", &["ping", "-c1", "-W2", before[1][3][0].as_str().unwrap()]);
         let fdb = daemon.api.get("/v1/fdb");
         let is_kept = |row: &serde_json::Value| {
             row["mac"] == "02:00:00:00:00:99" && row["static"] == true && row["port"] == "a"
@@ -112,7 +112,7 @@ fn a_namespace_is_found_again_by_a_process_when_its_path_is_gone() {
     lab.remove_namespace("a");
     let daemon = lab.up("");
     assert_eq!(daemon.api.names(), ["a"]);
-    let path = daemon.api.get("/v1/ports/a")["netns_path"].as_str().unwrap().to_owned();
+    let path = daemon.api.get("/v1/ports/a")[0]["netns_path"].as_str().unwrap().to_owned();
     assert!(path.starts_with("/proc/"), "{path}");
     daemon.down();
 }
@@ -142,8 +142,8 @@ fn what_nobody_says_is_kept_and_what_is_said_wins() {
     daemon.down();
     let daemon = lab.up("bridge = \"lab0\"\nmtu = 1400");
     let network = daemon.api.get("/v1/networks/lab0");
-    assert_eq!((&network["subnet"], &network["mtu"]), (&json!("10.7.0.0/24"), &json!(1400)));
-    assert_eq!(daemon.api.get("/v1/ports/a")["ipv4"], port["ipv4"]);
+    assert_eq!((&network["subnets"][0], &network["mtu"]), (&json!("10.7.0.0/24"), &json!(1400)));
+    assert_eq!(daemon.api.get("/v1/ports/a")[0]["ipv4"], port["ipv4"]);
     assert!(lab.in_namespace("a", &["ip", "link", "show", "eth0"]).contains("mtu 1400"));
     daemon.down();
     let daemon = lab.up("subnet = \"10.8.0.0/24\"");

@@ -100,8 +100,8 @@ impl Contender for Vswitch {
         }
         let text = shell::run(command.arg("--netns").arg(netns.path()))?;
         let shown: Value = serde_json::from_str(&text).context("answer of attach")?;
-        let address = shown["ipv4"].as_str().context("attach says no ipv4")?.to_owned();
-        self.gateway = shown["gateway"].as_str().map(str::to_owned);
+        let address = shown["ipv4"][0].as_str().context("attach says no ipv4")?.to_owned();
+        self.gateway = shown["gateways"][0].as_str().map(str::to_owned);
         Ok(Endpoint { netns: netns.path().to_owned(), address })
     }
 
@@ -143,9 +143,10 @@ impl Contender for Vswitch {
         let text = shell::run(command.args(["--format", "json", "status"]))?;
         let status: Value = serde_json::from_str(&text).context("answer of status")?;
         let mut about = About::new();
-        for key in ["version", "backend", "backend_reason", "workers", "idle", "uplink"] {
+        for key in ["version", "backend", "backend_reason", "workers", "idle"] {
             about.insert(key.to_owned(), status[key].clone());
         }
+        about.insert("uplink".into(), status["uplinks"][0]["name"].clone());
         about.insert("program".into(), self.build.program.display().to_string().into());
         about.insert("args".into(), self.build.args.join(" ").into());
         Ok(about)

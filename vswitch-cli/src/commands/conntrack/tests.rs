@@ -1,4 +1,4 @@
-use vswitch_api::conntrack::{Connection, Flushed, Tuple};
+use vswitch_api::conntrack::{Connection, ConnectionProtocol, Flushed, Tuple};
 
 use super::{render, said};
 
@@ -6,7 +6,8 @@ pub(super) fn connection(container: &str, src: &str, state: &str) -> Connection 
     let tuple =
         |src: &str, dst: &str| Tuple { src: src.parse().unwrap(), dst: dst.parse().unwrap() };
     Connection {
-        protocol: "tcp".into(),
+        protocol: ConnectionProtocol::Tcp,
+        network: "br0".into(),
         container: container.into(),
         original: tuple(src, "203.0.113.5:80"),
         translated: tuple("192.0.2.1:20000", "203.0.113.5:80"),
@@ -24,8 +25,8 @@ fn a_row_a_connection() {
     assert_eq!(
         render(&[connection("web", "10.99.0.2:40000", "established")]),
         "\
-PROTO  CONTAINER  ORIGINAL                           TRANSLATED                         STATE          IDLE  FRAMES    BYTES
-tcp    web        10.99.0.2:40000 -> 203.0.113.5:80  192.0.2.1:20000 -> 203.0.113.5:80  established  1m 15s   12.3k  1.5 KiB
+NETWORK  PROTO  CONTAINER  ORIGINAL                           TRANSLATED                         STATE          IDLE  FRAMES    BYTES
+br0      tcp    web        10.99.0.2:40000 -> 203.0.113.5:80  192.0.2.1:20000 -> 203.0.113.5:80  established  1m 15s   12.3k  1.5 KiB
 "
     );
 }

@@ -45,7 +45,8 @@ fn nothing_runs_without_a_switch() {
 fn the_hosts_file_knows_the_container() {
     let port: Port = serde_json::from_value(serde_json::json!({
         "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
-        "ipv4": "10.99.0.2", "ipv6": "fd00::2", "netns": "pid:42", "state": "up", "publish": [],
+        "ipv4": ["10.99.0.2"], "ipv6": ["fd00::2"], "netns": "pid:42", "state": "up",
+        "publish": [], "publish_pending": [],
         "rx_frames": 0, "tx_frames": 0, "rx_bytes": 0, "tx_bytes": 0, "drops": 0,
     }))
     .unwrap();

@@ -45,13 +45,13 @@ fn a_wrong_file_is_an_error_of_usage() {
 fn the_summary_says_what_is_next() {
     let status: Status = serde_json::from_value(serde_json::json!({
         "version": "0.1.0", "pid": 42, "backend": "io_uring", "backend_reason": "it works",
-        "workers": 1, "cpus": [], "scheduling": "normal", "scheduling_reason": "asked", "idle": "adaptive", "uplink": "none", "bridge": "br0", "networks": 1,
+        "workers": 1, "cpus": [], "scheduling": "normal", "scheduling_reason": "asked", "idle": "adaptive", "uplinks": [], "bridge": "br0", "networks": 1,
         "ports": 0, "uptime_s": 0, "state_dir": "/var/lib/vswitch",
     }))
     .unwrap();
     let network: NetworkDetail = serde_json::from_value(serde_json::json!({
-        "name": "br0", "subnet": "10.99.0.0/16", "gateway": "10.99.0.1",
-        "subnet6": "fd00::/64", "gateway6": "fd00::1", "mtu": 1500, "uplink": "none",
+        "name": "br0", "subnets": ["10.99.0.0/16", "fd00::/64"],
+        "gateways": ["10.99.0.1", "fd00::1"], "mtu": 1500, "uplinks": [],
         "ports": 0, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300, "multicast": "snoop",
         "fdb_entries_max": 4096, "fdb_entries": 0, "members": [],
     }))

@@ -26,11 +26,21 @@ impl Container {
     }
 
     pub(crate) fn v4(&self) -> IpAddr {
-        self.detail.port.ipv4.into()
+        self.detail.port.ipv4[0].into()
     }
 
     pub(crate) fn v6(&self) -> IpAddr {
-        self.detail.port.ipv6.into()
+        self.detail.port.ipv6[0].into()
+    }
+
+    /// Next hop of its IPv4 default route.
+    pub(crate) fn gateway(&self) -> IpAddr {
+        self.detail.gateways[0]
+    }
+
+    /// Next hop of its IPv6 default route.
+    pub(crate) fn gateway6(&self) -> IpAddr {
+        self.detail.gateways[1]
     }
 
     pub(crate) fn detail(&self) -> &PortDetail {

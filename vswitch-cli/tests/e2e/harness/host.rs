@@ -237,7 +237,7 @@ impl Host {
 
     #[track_caller]
     pub(crate) fn inspect(&self, name: &str) -> PortDetail {
-        serde_json::from_value(self.json(&["inspect", name])).expect("PortDetail")
+        serde_json::from_value(self.json(&["inspect", name])[0].take()).expect("PortDetail")
     }
 
     /// A namespace beside the host, not attached.

@@ -15,6 +15,7 @@ pub struct IsolationError(String);
 
 /// Port isolation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
     /// Reaches all but the isolated.

@@ -33,6 +33,7 @@ pub enum LimitError {
 
 /// Bits a second, counted as on a wire: headers of all segments, no preamble, no FCS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "u64", into = "u64")]
 pub struct BitRate(u64);
 
@@ -112,6 +113,7 @@ macro_rules! counts {
     ($($(#[$doc:meta])* $name:ident, $max:literal, $error:ident, $unit:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(try_from = "u64", into = "u64")]
         pub struct $name(u64);
 
@@ -256,11 +258,13 @@ macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
         /// What a port may do at most.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(default, deny_unknown_fields)]
         pub struct Limits { $($(#[$doc])* pub $field: $type,)* }
 
         /// Limits that are to be replaced; what is absent stays.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct LimitsChange { $(
             $(#[$doc])*

@@ -46,6 +46,7 @@ pub enum VlanError {
 
 /// A VLAN id, 1 to 4094: 0 only marks a priority, and 4095 is reserved (IEEE 802.1Q, table 9-2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "u16", into = "u16")]
 pub struct Vid(u16);
 
@@ -244,6 +245,7 @@ impl Trunk {
 
 /// Which VLANs a port is on, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Form", into = "Form")]
 pub enum VlanMode {
     /// On one, without tags.
@@ -272,6 +274,7 @@ impl fmt::Display for VlanMode {
 
 /// The same as it is written: `{"mode": "access", "id": 10}`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 enum Form {
     Access {
