@@ -1,22 +1,20 @@
-//! Everything that is done to the host, on one list, with how it is undone.
+//! All changes to the host, and how each is undone.
 //!
-//! | what | where | undone by |
+//! | change | module | undone by |
 //! |---|---|---|
-//! | the bridge's TAP with the gateway addresses, and the routes that follow from them | [`bridge`] | closing its queues |
-//! | permanent entries for containers' addresses on it | [`neighbours`] | at detach; go with the interface |
-//! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | go with the interface |
+//! | the bridge's TAP with the gateway addresses and their routes | [`bridge`] | closing its queues |
+//! | permanent entries for containers' addresses on it | [`neighbours`] | detach; the end of the interface |
+//! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | the end of the interface |
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
-//! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_after_crash`] |
-//! | `lo` up in a container's namespace | [`container`] | stays: the namespace is the container's |
+//! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_after_crash`]; `Uplink::into_parts` hands it over |
+//! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
 //!
-//! Nothing else is touched: nobody else's firewall, no kernel bridge, no file outside the state
-//! directory and the socket. Because a TAP lives exactly as long as its descriptors, a crash leaves
-//! none: the kernel takes the interfaces down with the process, a moment after its death.
+//! Nothing else changes: no other firewall, no kernel bridge, no file outside the state directory and
+//! the socket. A TAP lives as long as its descriptors, so the kernel removes it a moment after a crash.
 //!
-//! The kernel is spoken to by rtnetlink ([`Netlink`]): by a connection of the host's namespace to make
-//! the bridge, and by connections for each visit to a container's ([`netns_exec`]), made and closed by a
-//! thread that lives as long as the visit. No descriptor of a container's namespace is kept open: it would keep the namespace alive
-//! after its last process has left.
+//! Requests to the kernel go by rtnetlink ([`Netlink`]): one connection in the host's namespace, and one
+//! for each task in a container's ([`netns_exec`]), in a thread that ends with the task. No descriptor of
+//! a container's namespace stays open: it would keep the namespace alive after its last process.
 
 pub(crate) mod bridge;
 pub(crate) mod container;

@@ -1,9 +1,9 @@
-//! A place for a command of `vswitch run`: its own network and mount namespace.
+//! The sandbox of `vswitch run`: a network and a mount namespace for one command.
 //!
-//! A [`Sandbox`] owns one thread, the *keeper*. The keeper enters the namespaces and stays there, so
-//! that `/proc/PID/task/TID/ns/net` names the namespace for as long as the sandbox lives; the command
-//! is spawned from that very thread and therefore inherits its namespaces. The thread that calls
-//! [`Sandbox::run`] passes signals on and waits.
+//! A [`Sandbox`] owns one thread, the *keeper*, which enters the namespaces and stays there:
+//! `/proc/PID/task/TID/ns/net` names the network namespace as long as the sandbox lives. The keeper spawns
+//! the command, which inherits its namespaces. The thread that calls [`Sandbox::run`] forwards signals and
+//! waits.
 //!
 //! | [`Mode`] | network | `/sys`, `/etc/hosts`, `/etc/resolv.conf` |
 //! |---|---|---|
@@ -14,9 +14,8 @@
 //! `vswitch run --network none` is `New` without an attachment. Order of calls: [`Sandbox::new`],
 //! attach [`Sandbox::netns_path`] through the API, [`Sandbox::set_hosts`], [`Sandbox::run`], detach.
 //!
-//! Nothing is left behind, even if this process is killed: the private files have no names, mounts are
-//! made in a namespace of their own, and the kernel removes both namespaces when the last process
-//! leaves them.
+//! Nothing is left behind, even if this process is killed: private files have no names, and the kernel
+//! removes both namespaces, mounts included, with their last process.
 
 mod files;
 mod mounts;
@@ -39,59 +38,59 @@ use nix::sys::signal::SigSet;
 use crate::host::netns_exec;
 use files::PrivateFiles;
 
-/// Which network the command gets.
+/// Network of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// A new network namespace; only `lo` is in it, and it is up.
+    /// A new network namespace with `lo` up.
     New,
     /// The namespace behind this path, such as another attachment's `netns_path`.
     Join(PathBuf),
-    /// The caller's own: just run the command.
+    /// The caller's namespaces.
     Host,
 }
 
-/// Why a command could not be isolated or started. Each is one line with the offending value.
+/// Why a command could not be isolated or started.
 #[derive(Debug, thiserror::Error)]
 pub enum IsolateError {
-    /// No new namespace.
+    /// A namespace cannot be created.
     #[error("cannot create a network namespace: {0}; run as root (CAP_SYS_ADMIN is needed)")]
     Unshare(#[source] io::Error),
     /// The other namespace cannot be entered.
     #[error("cannot enter the network namespace {}: {source}", path.display())]
     Join {
-        /// The path that was asked for.
+        /// Its path.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The private view of the file system cannot be made.
     #[error("cannot mount {target} in the sandbox: {source}")]
     Mount {
-        /// Where to.
+        /// Mount point.
         target: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A private file cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     File {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// `lo` stays down.
     #[error("cannot bring lo up in the sandbox: {0}")]
     Loopback(String),
     /// The keeper did not start, or ended too early.
-    #[error("cannot keep the sandbox: {0}")]
+    #[error("cannot keep the sandbox's thread: {0}")]
     Keeper(#[source] io::Error),
     /// The command cannot be started.
     #[error("cannot run {program}: {source}")]
     Spawn {
-        /// What was to be run.
+        /// The program.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Signals cannot be taken over, or the command cannot be waited for.
@@ -100,8 +99,8 @@ pub enum IsolateError {
 }
 
 impl IsolateError {
-    /// The exit code that a shell would give: 127 for a command that does not exist, 126 for one that
-    /// cannot be executed, else 1.
+    /// Exit code, as of a shell: 127 for a command that does not exist, 126 for one that cannot be
+    /// executed, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -112,7 +111,7 @@ impl IsolateError {
     }
 }
 
-/// What to spawn, and which signals to block then.
+/// A command, and the signals to block once it is spawned.
 type SpawnRequest = (Command, SigSet);
 
 /// Namespaces that wait for a command.
@@ -126,7 +125,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes or enters the namespaces. The caller's thread stays where it is.
+    /// Creates or enters the namespaces. The caller's thread stays in its own.
     pub fn new(mode: Mode) -> Result<Self, IsolateError> {
         let (mut files, sources) = match mode {
             Mode::Host => (None, None),
@@ -153,26 +152,24 @@ impl Sandbox {
         Ok(Self { netns_path, files, requests: Some(requests), spawned, keeper: Some(keeper) })
     }
 
-    /// A path by which the daemon can open the network namespace for as long as this sandbox lives;
-    /// none in mode `Host`.
+    /// Path of the network namespace, valid as long as this sandbox lives; none in mode `Host`.
     #[must_use]
     pub fn netns_path(&self) -> Option<&Path> {
         self.netns_path.as_deref()
     }
 
-    /// Sets the names in the sandbox's `/etc/hosts`, beside those of `localhost`. Each address gets one
-    /// line. Does nothing in mode `Host`.
+    /// Sets the names in the sandbox's `/etc/hosts`, one line an address, beside those of `localhost`.
+    /// Does nothing in mode `Host`.
     pub fn set_hosts(&self, entries: &[(IpAddr, Vec<String>)]) -> Result<(), IsolateError> {
         self.files.as_ref().map_or(Ok(()), |files| files.set_hosts(entries))
     }
 
-    /// Runs a command in the sandbox with the caller's terminal, directory and environment, and waits
-    /// for it. SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 that are sent to this process are
-    /// passed on; those that the terminal makes reach the command by the process group already. When
-    /// this returns the sandbox is gone. For the exit code see [`exit_code`].
+    /// Runs a command in the sandbox with the caller's terminal, directory and environment, waits for it,
+    /// and removes the sandbox. It forwards SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 sent to
+    /// this process; the terminal's own reach the command by the process group. See [`exit_code`].
     ///
-    /// Call it from the main thread while there is no other (but sandboxes): a signal that finds a thread
-    /// which does not block it does to the process what it always does.
+    /// Call it while no other thread (but those of sandboxes) has these signals unblocked: such a thread
+    /// would take them, with their default action.
     pub fn run(
         self,
         program: impl AsRef<OsStr>,
@@ -199,7 +196,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// The exit code that passes a command's end on: its own, or 128 + the signal that ended it.
+/// Exit code of a command: its own, or 128 + the signal that ended it.
 #[must_use]
 pub fn exit_code(status: ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt;
@@ -211,7 +208,7 @@ fn keeper_died() -> IsolateError {
     IsolateError::Keeper(io::Error::other("its thread ended early"))
 }
 
-/// Takes the keeper's thread into its namespaces; gives the path of its network namespace.
+/// Moves the keeper's thread into its namespaces; returns the path of its network namespace.
 fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathBuf>, IsolateError> {
     match mode {
         Mode::Host => return Ok(None),
@@ -235,11 +232,10 @@ fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathB
     Ok(Some(format!("/proc/{}/task/{tid}/ns/net", std::process::id()).into()))
 }
 
-/// The keeper's life: spawn what is ordered, until the sandbox is dropped.
+/// Loop of the keeper: spawns requested commands until the sandbox is dropped.
 fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Child>>) {
     while let Ok((mut command, signals)) = inbox.recv() {
-        // The keeper's mask is the one that the caller had before `Forwarding::start`, so the command
-        // starts with it.
+        // The command starts with the keeper's mask: that of the caller before `Forwarding::start`.
         let child = command.spawn();
         let _ = signals.thread_block();
         if outbox.send(child).is_err() {

@@ -95,7 +95,7 @@ fn duplicate_name() {
 #[test]
 fn malformed_name() {
     let scene = Scene::new();
-    for name in ["-", "a b", "a/b", "ä", "", "a.b", &"x".repeat(64)] {
+    for name in ["-", "a b", "a/b", "ä", "", ".a", &"x".repeat(129)] {
         scene.refuses_attach(&["--name", name], USAGE, name);
     }
     // The bridge's name is that of the host's port.

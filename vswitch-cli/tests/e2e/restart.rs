@@ -69,6 +69,21 @@ fn kill_and_up_with_two_workers() {
     });
 }
 
+/// Names as Docker has them: ids of 64 characters, cases, dots and underscores.
+#[test]
+fn names_of_runtimes_come_back() {
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let mut host = Host::with_switch();
+    let (a, b) = (host.container(ID), host.container("My_App.v1"));
+    host.kill();
+    host.up(&[]);
+    assert_eq!(host.inspect(ID).port.ipv4, a.detail().port.ipv4);
+    assert_eq!(host.inspect("My_App.v1").port.name, "My_App.v1");
+    host.fails(&["inspect", "my_app.v1"], &[1], "my_app.v1");
+    a.ping_soon(b.v4(), SOON);
+    host.ok(&["detach", "My_App.v1"]);
+}
+
 #[test]
 fn an_attachment_by_pid_comes_back() {
     let mut host = Host::with_switch();

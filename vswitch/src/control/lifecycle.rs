@@ -12,6 +12,7 @@ use super::model::{AttachSpec, EndpointKey, Lease};
 use super::port::PortChange;
 use super::task::task;
 use super::{Control, limits, plan, port, unicast_mac};
+use crate::host::{HostError, NetnsError, netns};
 
 impl Control {
     /// Attaches a namespace. The answer comes when frames pass.
@@ -39,13 +40,14 @@ impl Control {
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
         let ifname = ifname.map_err(ControlError::Ifname)?;
+        let described = netns::describe(&request.netns);
         let mut change = PortChange::attach(Arc::clone(inner), spec, ifname, request.netns);
         let plan = change.plan();
         plan::execute(&mut change, &plan).await.map_err(|error| self.as_ports_max(error))?;
         let lease = change.lease()?.clone();
         if !inner.model().activate(&lease.key()) {
             self.detach_lost_port(lease.slot).await;
-            return Err(ControlError::UnknownPort(lease.name.to_string()));
+            return Err(HostError::Netns(NetnsError::Gone(described)).into());
         }
         self.announce(&lease).await;
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,

@@ -1,4 +1,4 @@
-//! The host's own port: a TAP that carries the bridge's name and the gateway addresses.
+//! The host port: a TAP with the bridge's name and the gateway addresses.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use wire::MacAddr;
 use super::netlink::Link;
 use super::{HostError, Netlink, routes, sysctl};
 
-/// How long a bridge of ours may outlive the process that was killed.
+/// How long the bridge may outlive a killed process.
 const STALE_BRIDGE_WAIT_MAX: Duration = Duration::from_secs(5);
 const STALE_BRIDGE_POLL: Duration = Duration::from_millis(50);
 
-/// What the bridge is to be.
+/// Settings of the bridge.
 #[derive(Debug, Clone)]
 pub(crate) struct BridgeSetup {
     pub(crate) name: String,
-    /// Kept in the state, so that containers that outlive a restart still know their gateway.
+    /// Kept in the state document, so that containers still know their gateway after a restart.
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
     /// The gateway's address with the prefix length of the subnet.
@@ -27,7 +27,7 @@ pub(crate) struct BridgeSetup {
     pub(crate) queues: usize,
 }
 
-/// Makes the bridge. The interface lives as long as the TAP's queues.
+/// Creates the bridge. The interface lives as long as the TAP's queues.
 pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap, HostError> {
     wait_for_name(netlink, setup).await?;
     check_overlap(netlink, setup.gateway.into()).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap
     Ok(tap)
 }
 
-/// Makes a TAP off the runtime's thread: the kernel may take its time.
+/// Creates a TAP on a blocking thread: the kernel may take 100 ms.
 pub(crate) async fn create_tap(name: String, queues: usize) -> Result<Tap, HostError> {
     let made = tokio::task::spawn_blocking(move || Tap::create(&TapConfig { name: &name, queues }));
     match made.await {
@@ -60,8 +60,8 @@ pub(crate) async fn create_tap(name: String, queues: usize) -> Result<Tap, HostE
     }
 }
 
-/// Refuses a name that is taken. A bridge of ours (it has our MAC address) whose process was killed
-/// goes away by itself: waits for that.
+/// Refuses a taken name. A bridge with our MAC address is that of a killed process: waits until the
+/// kernel has removed it.
 async fn wait_for_name(netlink: &Netlink, setup: &BridgeSetup) -> Result<(), HostError> {
     let taken = || HostError::BridgeTaken(setup.name.clone());
     let wait = async {
@@ -69,7 +69,7 @@ async fn wait_for_name(netlink: &Netlink, setup: &BridgeSetup) -> Result<(), Hos
             match netlink.link_by_name(&setup.name).await? {
                 None => return Ok(()),
                 Some(link) if link.mac == Some(setup.mac) => {
-                    tracing::info!(bridge = %setup.name, "waiting for the left-over of a crash to go");
+                    tracing::info!(bridge = %setup.name, "waiting until the kernel removes the bridge of a killed process");
                     tokio::time::sleep(STALE_BRIDGE_POLL).await;
                 }
                 Some(_) => return Err(taken()),

@@ -1,8 +1,8 @@
 //! A container's side of a port.
 //!
-//! The TAP is made in the host's namespace and moved: a descriptor that was opened inside a namespace
-//! keeps it alive. The move, which is what takes the kernel time, is one request together with name,
-//! MAC address and MTU; the rest is done inside while nothing else waits.
+//! The TAP is created in the host's namespace and moved: a descriptor opened inside a namespace would
+//! keep it alive. The move is slow, so one request sets name, MAC address and MTU, too; the other
+//! requests run inside while nothing else waits.
 
 use std::os::fd::AsFd;
 
@@ -13,7 +13,7 @@ use super::netlink::{Link, Move};
 use super::netns::OpenNetns;
 use super::{HostError, Netlink, netns_exec, sysctl};
 
-/// What is found inside.
+/// State of a namespace before an attach.
 #[derive(Debug, Clone)]
 pub(crate) struct NetnsInfo {
     /// See [`netns_exec::cookie`].
@@ -22,7 +22,7 @@ pub(crate) struct NetnsInfo {
     pub(crate) ifnames: Vec<String>,
 }
 
-/// What the container gets.
+/// Settings of the container's interface.
 #[derive(Debug, Clone)]
 pub(crate) struct ContainerSetup {
     /// Index of the TAP in the host's namespace.
@@ -38,7 +38,7 @@ pub(crate) struct ContainerSetup {
     pub(crate) gateway6: std::net::Ipv6Addr,
 }
 
-/// Looks into a namespace.
+/// Reads the cookie and the interface names of a namespace.
 pub(crate) async fn inspect(netns: OpenNetns) -> Result<NetnsInfo, HostError> {
     netns_exec::enter(netns, async |inside: Netlink| {
         let links = inside.links().await?;
@@ -48,7 +48,8 @@ pub(crate) async fn inspect(netns: OpenNetns) -> Result<NetnsInfo, HostError> {
     .await
 }
 
-/// Moves the TAP in and makes it work. When this fails the TAP may be anywhere: close its queues.
+/// Moves the TAP in and configures it. After an error the TAP may be in either namespace: close its
+/// queues.
 pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result<(), HostError> {
     let target = netns.clone();
     netns_exec::enter_from_host(netns, async move |host: Netlink, inside: Netlink| {
@@ -79,7 +80,7 @@ pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result
     .await
 }
 
-/// Moves the TAP in, and finds it again: its index may have changed.
+/// Moves the TAP in and looks it up again: its index may have changed.
 async fn move_in(
     host: &Netlink,
     inside: &Netlink,
@@ -88,7 +89,7 @@ async fn move_in(
 ) -> Result<Link, HostError> {
     let ifname = setup.ifname.as_str();
     let to = Move { netns: netns.fd.as_fd(), ifname, mac: setup.mac, mtu: setup.mtu };
-    // Somebody else may have taken the name since it was looked for.
+    // Another process may have taken the name since the look-up.
     let taken = || HostError::IfnameTaken(ifname.to_owned());
     host.move_into(setup.tap_index, to).await.map_err(|error| match error.errno() {
         Some(libc::EEXIST) => taken(),

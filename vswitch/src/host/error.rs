@@ -1,4 +1,4 @@
-//! What can go wrong between the switch and the host.
+//! Errors of requests to the kernel.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use ipnet::IpNet;
 
 use super::netns::NetnsError;
 
-/// A request that the kernel refused.
+/// The kernel refused a request.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {what}: {source}")]
 pub struct NetlinkError {
-    /// What was to be done, with its values.
+    /// The request, with its values.
     pub what: String,
-    /// What the kernel said.
+    /// The kernel's error.
     pub source: io::Error,
 }
 
@@ -26,46 +26,50 @@ impl NetlinkError {
     }
 }
 
-/// Why the host, or a container's namespace, could not be changed as wanted.
+/// Why the host, or a container's namespace, could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A namespace is not usable.
     #[error(transparent)]
     Netns(#[from] NetnsError),
-    /// No TAP.
+    /// A TAP cannot be created.
     #[error(transparent)]
     Tap(#[from] TapError),
     /// A netlink request failed.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
-    /// There is no connection to the kernel.
+    /// A netlink connection cannot be opened.
     #[error("cannot open a netlink socket: {0}")]
     Connect(#[source] io::Error),
-    /// Something else has the bridge's name.
-    #[error("there is already an interface {0} on this host, and it is not ours")]
+    /// Another interface has the bridge's name.
+    #[error(
+        "an interface {0} exists on this host and is not of vswitch; choose another name with --bridge"
+    )]
     BridgeTaken(String),
-    /// The subnet is somebody else's.
-    #[error("subnet {subnet} overlaps the host's route {route} (device {device})")]
+    /// The subnet overlaps a route of the host.
+    #[error(
+        "subnet {subnet} overlaps the host's route {route} (device {device}); choose another with --subnet or --subnet6"
+    )]
     Overlap {
-        /// The subnet that was asked for.
+        /// The subnet.
         subnet: IpNet,
-        /// The route in the way.
+        /// The route.
         route: IpNet,
-        /// Where that route leads.
+        /// Device of the route.
         device: String,
     },
     /// The interface name in the container is taken.
-    #[error("the namespace already has an interface {0}")]
+    #[error("the namespace already has an interface {0}; choose another with --ifname")]
     IfnameTaken(String),
     /// A kernel setting cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Sysctl {
         /// Its file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// No thread for a visit to a namespace.
+    /// No thread can be started for a task in a namespace.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
 }

@@ -1,11 +1,10 @@
-//! What the host knows of the containers' addresses: permanent entries of its neighbour table.
+//! Permanent entries for the containers in the host's neighbour table.
 //!
-//! The table is one for all network namespaces, and by default has room for 1,024 addresses of a family
-//! (`net.ipv4.neigh.default.gc_thresh3`): a host that talks to more containers than that, or that shares
-//! the table with containers that talk to each other, gets `ENOBUFS`. Permanent entries are not counted,
-//! nor does anybody have to ask for them. They go with the bridge.
+//! All network namespaces share the table, which by default takes 1,024 addresses of a family
+//! (`net.ipv4.neigh.default.gc_thresh3`). With more containers, also with those that talk to each other,
+//! the host gets `ENOBUFS`. Permanent entries do not count and need no ARP. They end with the bridge.
 //!
-//! An entry that cannot be set is no reason to refuse an attach: the kernel asks by itself.
+//! An attach succeeds without its entry: the kernel then resolves the address by itself.
 
 use std::net::IpAddr;
 
@@ -14,7 +13,7 @@ use wire::MacAddr;
 use super::netlink::Link;
 use super::{Netlink, sysctl};
 
-/// The entries on one bridge.
+/// Entries on one bridge.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
     netlink: Netlink,
@@ -27,7 +26,7 @@ impl Neighbours {
         Self { netlink, bridge: Link { index, name, mac: None } }
     }
 
-    /// Sets, or takes away where there is no MAC address for it, the entry of an address.
+    /// Sets the entry of an address, or removes it where `mac` is none.
     pub(crate) async fn set(&self, address: IpAddr, mac: Option<MacAddr>) {
         if address.is_ipv6() && !sysctl::has_ipv6() {
             return;

@@ -21,7 +21,7 @@ use wire::MacAddr;
 use super::error::NetlinkError;
 use super::routes::HostRoute;
 
-/// How often, and how long, to wait for an IPv6 address to be usable.
+/// Checks, and time between two, until an IPv6 address is usable.
 const LOCAL_TRIES_MAX: usize = 500;
 const LOCAL_POLL: Duration = Duration::from_millis(1);
 
@@ -37,7 +37,7 @@ pub(crate) struct Link {
     pub(crate) mac: Option<MacAddr>,
 }
 
-/// What a device gets when it moves into a namespace, in one request.
+/// Settings of a device that moves into a namespace, in one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Move<'a> {
     pub(crate) netns: BorrowedFd<'a>,
@@ -145,7 +145,7 @@ impl Netlink {
         request.execute().await.map_err(failed(|| format!("add {address} to {}", link.name)))
     }
 
-    /// Adds a default route, unless there is one; says whether it did.
+    /// Adds a default route, unless there is one; returns whether it did.
     pub(crate) async fn add_default_route(
         &self,
         link: &Link,
@@ -169,7 +169,7 @@ impl Netlink {
         }
     }
 
-    /// Makes, or replaces, the permanent entry of an address in the neighbour table.
+    /// Sets the permanent entry of an address in the neighbour table.
     pub(crate) async fn set_neighbour(
         &self,
         link: &Link,
@@ -181,7 +181,7 @@ impl Netlink {
         request.replace().execute().await.map_err(failed(what))
     }
 
-    /// Takes the entry of an address away, if there is one.
+    /// Removes the entry of an address, if there is one.
     pub(crate) async fn remove_neighbour(
         &self,
         link: &Link,
@@ -189,15 +189,14 @@ impl Netlink {
     ) -> Result<(), NetlinkError> {
         let mut request = self.0.neighbours().add(link.index, address);
         let message = std::mem::take(request.message_mut());
-        let what = || format!("take {address} out of the neighbour table of {}", link.name);
+        let what = || format!("remove {address} from the neighbour table of {}", link.name);
         match self.0.neighbours().del(message).execute().await.map_err(failed(what)) {
             Err(error) if error.errno() != Some(libc::ENOENT) => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// The routes of a family (that of `like`) that lead somewhere or nowhere, in all tables but that
-    /// of the host's own addresses.
+    /// Routes of the family of `like`, in all tables but that of the host's own addresses.
     pub(crate) async fn routes(&self, like: IpNet) -> Result<Vec<HostRoute>, NetlinkError> {
         let message = match like {
             IpNet::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),
@@ -214,9 +213,9 @@ impl Netlink {
         Ok(routes.iter().filter_map(host_route).collect())
     }
 
-    /// Waits until the kernel takes an IPv6 address for its own. It says that an address is added
-    /// before a worker of its own has joined the address's multicast group and made the local route
-    /// (`addrconf_dad_work`); a neighbour that asks before gets no answer and asks again a second later.
+    /// Waits until an IPv6 address is local. The kernel acknowledges an address before it joins the
+    /// multicast group and adds the local route (`addrconf_dad_work`); until then neighbours get no answer,
+    /// and ask again only after a second.
     pub(crate) async fn wait_until_local(&self, address: Ipv6Addr) -> Result<(), NetlinkError> {
         let ask = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build();
         for _ in 0..LOCAL_TRIES_MAX {
@@ -227,7 +226,7 @@ impl Netlink {
             }
             tokio::time::sleep(LOCAL_POLL).await;
         }
-        tracing::warn!(%address, "the kernel takes its time to make the address usable");
+        tracing::warn!(%address, "the address is not usable yet");
         Ok(())
     }
 
@@ -256,7 +255,7 @@ impl From<LinkMessage> for Link {
     }
 }
 
-/// What a route message means for us; `None` if it cannot be in the way.
+/// Parses a route; `None` if it cannot overlap a subnet.
 fn host_route(message: &RouteMessage) -> Option<HostRoute> {
     use RouteType::{BlackHole, Prohibit, Unicast, Unreachable};
     let header = &message.header;
@@ -282,7 +281,7 @@ fn host_route(message: &RouteMessage) -> Option<HostRoute> {
     Some(HostRoute { destination, device })
 }
 
-/// Turns the crate's error into ours.
+/// Converts the crate's error.
 pub(super) fn failed(
     what: impl FnOnce() -> String,
 ) -> impl FnOnce(rtnetlink::Error) -> NetlinkError {

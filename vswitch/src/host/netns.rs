@@ -1,8 +1,7 @@
-//! Which network namespace is meant, and whether it is still the same.
+//! Network namespaces: their paths and identity.
 //!
-//! A namespace is known by the inode of its file (`/proc/PID/ns/net` on nsfs) and by its cookie (see
-//! [`netns_exec::cookie`](super::netns_exec::cookie)), within one boot of the host. Paths to it come and go with
-//! its processes.
+//! Inode (`/proc/PID/ns/net` on nsfs) and cookie ([`netns_exec::cookie`](super::netns_exec::cookie)) identify a
+//! namespace within one boot of the host. Its paths come and go with its processes.
 
 use std::fs;
 use std::io;
@@ -54,7 +53,7 @@ pub enum NetnsError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// It cannot be entered.
@@ -62,13 +61,13 @@ pub enum NetnsError {
     Enter {
         /// Its path.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 impl NetnsError {
-    /// What setns(2) means by its error: `EINVAL` is another kind of namespace.
+    /// Error of setns(2): `EINVAL` is another kind of namespace.
     pub(super) fn from_setns(path: &Path, errno: Errno) -> Self {
         match errno {
             Errno::EINVAL => Self::NotANamespace(path.to_owned()),
@@ -86,7 +85,7 @@ pub(crate) struct NetnsId {
     pub(crate) ino: u64,
 }
 
-/// A namespace that is open. To be dropped soon: it keeps the namespace alive.
+/// An open namespace. Drop it soon: it keeps the namespace alive.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenNetns {
     pub(crate) fd: Arc<OwnedFd>,
@@ -95,13 +94,13 @@ pub(crate) struct OpenNetns {
 }
 
 impl OpenNetns {
-    /// Whether the path still leads here: the process has not exited, the name was not removed.
+    /// Whether the path still leads here: neither has the process exited, nor was the name removed.
     pub(crate) fn still_named(&self) -> bool {
         id_of(&self.path) == Some(self.id)
     }
 }
 
-/// As `vswitch ls` shows it.
+/// Text for `vswitch ls`.
 pub(crate) fn describe(netns: &NetnsRef) -> String {
     match netns {
         NetnsRef::Pid(pid) => format!("pid:{pid}"),
@@ -110,7 +109,7 @@ pub(crate) fn describe(netns: &NetnsRef) -> String {
     }
 }
 
-/// Opens the namespace that is meant; the host's own is refused.
+/// Opens a namespace; refuses the host's own.
 pub(crate) fn open(netns: &NetnsRef) -> Result<OpenNetns, NetnsError> {
     let path = path_of(netns)?;
     let open = open_path(&path).map_err(|error| match (error, netns) {
@@ -125,7 +124,7 @@ pub(crate) fn open(netns: &NetnsRef) -> Result<OpenNetns, NetnsError> {
     Ok(open)
 }
 
-/// The path that stands for it.
+/// Path of a namespace.
 fn path_of(netns: &NetnsRef) -> Result<PathBuf, NetnsError> {
     match netns {
         NetnsRef::Pid(0) => Err(NetnsError::NoProcess(0)),
@@ -143,7 +142,7 @@ fn path_of(netns: &NetnsRef) -> Result<PathBuf, NetnsError> {
     }
 }
 
-/// Opens a namespace file. That it is one of a *network* namespace shows when it is entered.
+/// Opens a namespace file. Entering it shows whether it is a *network* namespace.
 pub(crate) fn open_path(path: &Path) -> Result<OpenNetns, NetnsError> {
     // Not blocking: the path may be a FIFO.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -165,14 +164,13 @@ pub(crate) fn open_path(path: &Path) -> Result<OpenNetns, NetnsError> {
     Ok(OpenNetns { fd: Arc::new(fd), id, path: path.to_owned() })
 }
 
-/// The namespace behind a path, if there is one.
+/// Identity of the namespace at a path, if there is one.
 pub(crate) fn id_of(path: &Path) -> Option<NetnsId> {
     let metadata = fs::metadata(path).ok()?;
     Some(NetnsId { dev: metadata.dev(), ino: metadata.ino() })
 }
 
-/// A path by which a namespace can be opened now: the one it was known by, else that of a process in
-/// it, else a name of `ip netns`.
+/// A path of a namespace now: the known one, else that of a process inside, else a name of `ip netns`.
 pub(crate) fn find(id: NetnsId, known: &Path) -> Option<PathBuf> {
     if id_of(known) == Some(id) {
         return Some(known.to_owned());
@@ -188,7 +186,7 @@ pub(crate) fn find(id: NetnsId, known: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Tells one boot of the host from another: inodes and cookies start again.
+/// Identifier of the host's boot: inodes and cookies restart with it.
 pub(crate) fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }

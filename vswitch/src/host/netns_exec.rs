@@ -1,7 +1,7 @@
-//! Visits to a network namespace: a thread that enters it, speaks netlink there, and ends.
+//! Work in another network namespace: a thread enters it, uses netlink there, and ends.
 //!
-//! The thread is made for the visit and not returned to a pool, so that no thread of the switch is ever
-//! in a wrong namespace, and nothing keeps the namespace alive afterwards. A visit costs about 100 us.
+//! The thread never returns to a pool, so no thread of the switch is in a wrong namespace, and nothing
+//! keeps the namespace alive afterwards. One task costs about 100 us.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -36,13 +36,13 @@ pub(crate) fn cookie() -> Option<u64> {
     getsockopt(&socket, NetnsCookie).ok()
 }
 
-/// Runs some work with a netlink connection of the calling thread's network namespace, in a small
-/// runtime of its own. Blocks.
+/// Runs work with a netlink connection of the calling thread's network namespace, in a runtime of its
+/// own. Blocks.
 pub(crate) fn with_netlink<T>(work: impl AsyncFnOnce(Netlink) -> T) -> Result<T, HostError> {
     runtime()?.block_on(async { Ok(work(connect()?).await) })
 }
 
-/// Runs some work in another network namespace, with a netlink connection of that namespace.
+/// Runs work in another network namespace, with a netlink connection of that namespace.
 pub(crate) async fn enter<T: Send + 'static>(
     netns: OpenNetns,
     work: impl AsyncFnOnce(Netlink) -> Result<T, HostError> + Send + 'static,
@@ -54,9 +54,9 @@ pub(crate) async fn enter<T: Send + 'static>(
     .await
 }
 
-/// The same with a connection of the host's namespace as well, which comes first. A netlink request
-/// is carried out within the system call that sends it, and moving an interface takes the kernel 20 ms:
-/// in the visit's thread nobody else waits for that.
+/// Runs work with a connection of the host's namespace (first) and of another one. A netlink request
+/// runs within the system call that sends it, and moving an interface takes 20 ms: in the thread of the
+/// task nothing else waits for it.
 pub(crate) async fn enter_from_host<T: Send + 'static>(
     netns: OpenNetns,
     work: impl AsyncFnOnce(Netlink, Netlink) -> Result<T, HostError> + Send + 'static,
@@ -82,7 +82,7 @@ fn set_namespace(netns: OpenNetns) -> Result<(), NetnsError> {
         .map_err(|errno| NetnsError::from_setns(&netns.path, errno))
 }
 
-/// Runs some work in a thread and a runtime that are made for it.
+/// Runs work in a thread and a runtime of its own.
 async fn in_thread<T: Send + 'static>(
     work: impl AsyncFnOnce() -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {

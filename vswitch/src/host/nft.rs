@@ -1,32 +1,28 @@
-//! Our nftables tables: what they hand over to the switch, and how they stay.
+//! The nftables tables of a switch: rules, loading, and repair.
 //!
-//! All tables bear the name `vswitch-BRIDGE`, so that two switches live on one host, and nothing else on
-//! the host is touched. [`Rules`] says what they are to be; [`Firewall::load`] makes them so in one atomic
-//! batch (add, delete, add, chains, sets, rules), at first as later, so there is never a moment with half of
-//! them. No frame is translated by the `netdev` table: it only says whose frames are.
+//! All tables are named `vswitch-BRIDGE`, so that two switches can share a host; no other table changes.
+//! [`Rules`] describes them. [`Firewall::load`] replaces them in one atomic batch (add, delete, add, chains,
+//! sets, rules), so no frame meets half of them. The `netdev` table redirects frames and translates none.
 //!
-//! | table | chain | what it does |
+//! | table | chain | task |
 //! |---|---|---|
-//! | `netdev` | `uplink`, ingress of the NIC | our frames to the uplink TAP, see [`netdev`] |
-//! | | `switch`, ingress of the uplink TAP | frames of the switch to the NIC; those to the TAP's own MAC to the host |
-//! | | `bridge`, ingress of the bridge | containers are kept from 127.0.0.0/8 |
-//! | `ip`, `ip6` | `output`, `postrouting` | the host's own way to published ports, see [`nat`] |
+//! | `netdev` | `uplink`, ingress of the NIC | redirects frames of the switch to the uplink TAP, see [`netdev`] |
+//! | | `switch`, ingress of the uplink TAP | redirects frames to the NIC; those to the TAP's own MAC reach the host |
+//! | | `bridge`, ingress of the bridge | drops frames of containers from or to 127.0.0.0/8 |
+//! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `prerouting`, `forward` | with `--uplink kernel` only |
 //!
-//! # Who owns them, and for how long
+//! # Ownership
 //!
-//! The tables belong to a netlink socket (flag `owner`, Linux 5.12), so another program's `nft flush
-//! ruleset` passes them by, and to a crash they stay where the kernel can do that (`persist`, Linux 6.9): then
-//! frames of former connections go into the void until the next `vswitch up` adopts the tables, and the
-//! host does not answer strangers' segments with resets. [`Firewall`] holds the socket; dropping it deletes the
-//! tables. [`remove_orphans`] is for what a crash left: of `down`, and of an `up` with another bridge.
+//! The tables belong to a netlink socket (flag `owner`, Linux 5.12), so `nft flush ruleset` of another program
+//! spares them. With `persist` (Linux 6.9) they survive a crash and drop frames of stale connections until the
+//! next `up` adopts them: the host sends no resets meanwhile. Dropping a [`Firewall`] deletes the tables;
+//! [`Firewall::into_parts`] gives them up with their socket. [`remove_orphans`] deletes those of a crash.
 //!
-//! States: *loaded* -> (a look at the generation number of the rules, every [`TABLES_CHECK_INTERVAL`]) ->
-//! *unchanged* | *changed by somebody* -> (count our rules) -> *all there* | *lost* -> loaded again, with a
-//! line in the log.
+//! States: *loaded* -> (generation number of all rules, every [`TABLES_CHECK_INTERVAL`]) -> *unchanged* |
+//! *changed* -> (count of our rules) -> *complete* | *lost* -> loaded again, with a line in the log.
 //!
-//! Who may call: the uplink, from its task. Loading waits for the kernel (milliseconds, a grace period), so it
-//! is done on a thread for blocking work.
+//! Only the uplink calls. Loading waits for the kernel (milliseconds), so it runs on a blocking thread.
 
 mod build;
 mod kernel;
@@ -116,7 +112,7 @@ impl Drop for Firewall {
     }
 }
 
-/// Deletes the tables of these bridges, where their switches are gone. Gives which, and which others are orphans.
+/// Deletes orphaned tables of these bridges. Returns the deleted ones, and the orphans of other bridges.
 pub(crate) fn remove_orphans(bridges: &[String]) -> Result<(Vec<Orphan>, Vec<Orphan>), NftError> {
     let is_ours = |orphan: &Orphan| bridges.iter().any(|bridge| bridge == orphan.bridge());
     let (ours, others): (Vec<_>, Vec<_>) = orphans::list()?.into_iter().partition(is_ours);
@@ -127,8 +123,7 @@ pub(crate) fn remove_orphans(bridges: &[String]) -> Result<(Vec<Orphan>, Vec<Orp
     Ok((ours, others))
 }
 
-/// Deletes what a switch with this bridge left behind when it crashed. Not an error if there is nothing,
-/// or no nftables.
+/// Deletes the tables of a crashed switch with this bridge, if there are any.
 pub(crate) fn remove_stale_tables(bridge: &str) -> Result<(), NftError> {
     Tables::open(bridge)?.remove_orphans()
 }

@@ -1,13 +1,12 @@
-//! The host's own way to a published TCP or UDP port by ::1.
+//! A proxy of published TCP and UDP ports for clients on ::1.
 //!
-//! The kernel does not translate what is sent to ::1, so it is accepted here, by the socket that holds the port
-//! ([`reserve::sockets`](super::reserve::sockets)), and carried to the container: the client's address, ::1,
-//! would mean nothing there anyway. Whoever comes from elsewhere is turned away: outsiders come by the switch.
-//! SCTP, and ranges that are longer than what is held by sockets, are not available on ::1.
+//! The kernel does not translate packets to ::1, so the socket that reserves the port
+//! ([`reserve::sockets`](super::reserve::sockets)) accepts them, and the proxy relays to the container. It refuses
+//! clients with other addresses: those reach the port through the switch. SCTP, and ranges longer than
+//! sockets can reserve, are not available on ::1.
 //!
-//! At most [`PROXY_CONNECTIONS_MAX`](super::limits::PROXY_CONNECTIONS_MAX) connections, or clients, of a port
-//! at once: further connections wait in the backlog, further datagrams are dropped. Dropping the proxy ends them
-//! all.
+//! A port has at most [`PROXY_CONNECTIONS_MAX`](super::limits::PROXY_CONNECTIONS_MAX) connections or clients:
+//! further connections wait in the backlog, further datagrams are dropped.
 
 mod tcp;
 mod udp;
@@ -21,7 +20,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::nft::Protocol;
 use super::task::Task;
 
-/// A socket to be served: one that listens, or for UDP is bound.
+/// A socket of the proxy: listening, or for UDP bound.
 #[derive(Debug)]
 pub(super) enum ProxySocket {
     Tcp(TcpListener),

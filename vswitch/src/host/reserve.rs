@@ -1,13 +1,13 @@
-//! Ports of the host that are ours: nobody else gets them, and what others have is refused.
+//! Reservation of host ports for SNAT and publications. Ports that another process uses are refused.
 //!
-//! | what | reserved by | undone by |
+//! | ports | reserved by | undone by |
 //! |---|---|---|
-//! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`reserved_ports`]), and a look at what is bound in it | [`reserved_ports::ReservedPorts`] |
-//! | the same, from other switches | a Unix socket whose name says it ([`snat_lock`]) | closing it |
+//! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`reserved_ports`]), after a check for bound sockets | [`reserved_ports::ReservedPorts`] |
+//! | the same, against other switches | a Unix socket with the range in its name ([`snat_lock`]) | closing it |
 //! | a published port, and a range of up to [`RESERVED_SOCKETS_MAX`] | bound sockets ([`sockets`]) | closing them |
-//! | a longer published range | the setting, and a look at what is bound; with SCTP, at what listens | [`reserved_ports::ReservedPorts`] |
+//! | a longer published range | the setting, after a check for bound sockets (SCTP: listening) | [`reserved_ports::ReservedPorts`] |
 //!
-//! Who holds a taken port is found by its socket's inode ([`socket_owners`]).
+//! [`socket_owners`] finds the process of a taken port by the inode of its socket.
 
 pub(super) mod reserved_ports;
 pub(super) mod snat_lock;
@@ -26,16 +26,16 @@ use super::nft::Protocol;
 use crate::host::limits::RESERVED_SOCKETS_MAX;
 use socket_owners::SocketOwner;
 
-/// Why a port cannot be ours.
+/// Why a port cannot be reserved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReserveError {
-    /// Something else has it.
+    /// Another process has the port.
     #[error("port {port}/{protocol} of this host is taken{}", by(.owner.as_ref()))]
     Taken {
         /// The port.
         port: u16,
         protocol: Protocol,
-        /// Who has it, where that can be found.
+        /// The process, if found.
         owner: Option<SocketOwner>,
     },
     /// The SNAT range and the kernel's own range meet.
@@ -50,7 +50,7 @@ pub(crate) enum ReserveError {
         /// `net.ipv4.ip_local_port_range`.
         host: RangeInclusive<u16>,
     },
-    /// Another switch appears from the SNAT range.
+    /// Another switch has the SNAT range.
     #[error(
         "the ports {}-{} for SNAT are those of the switch {bridge} already; choose others with --snat-ports",
         ours.start(), ours.end()
@@ -61,7 +61,7 @@ pub(crate) enum ReserveError {
         /// The other's bridge.
         bridge: String,
     },
-    /// Something on the host uses a port of the SNAT range.
+    /// A process of the host uses a port of the SNAT range.
     #[error(
         "port {port}/{protocol} in the range for SNAT is in use{}; end that, or choose other ports with --snat-ports",
         by(.owner.as_ref())
@@ -70,10 +70,10 @@ pub(crate) enum ReserveError {
         /// The port.
         port: u16,
         protocol: Protocol,
-        /// Who has it, where that can be found.
+        /// The process, if found.
         owner: Option<SocketOwner>,
     },
-    /// An address to listen on that is not the host's.
+    /// The host does not have the address.
     #[error("{0} is no address of this host; see `ip address`")]
     NotLocalAddress(IpAddr),
     /// No port is free in all families.
@@ -82,13 +82,13 @@ pub(crate) enum ReserveError {
     /// Port 0 in a range.
     #[error("port 0 stands for one free port: it cannot begin a range ({0}-{1})")]
     ZeroRange(u16, u16),
-    /// The kernel refused something else.
+    /// The kernel refuses for another reason.
     #[error("cannot reserve port {port}/{protocol}: {source}")]
     Socket {
         /// The port.
         port: u16,
         protocol: Protocol,
-        /// What it said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A file of the kernel, or of ours.
@@ -96,7 +96,7 @@ pub(crate) enum ReserveError {
     File {
         /// Its path.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
 }

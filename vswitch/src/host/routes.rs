@@ -1,15 +1,14 @@
-//! Whether a subnet is free on the host.
+//! Overlap of a subnet with routes of the host.
 
 use ipnet::IpNet;
 
-/// Prefixes up to this length stand for "everything": the default route, and the two halves that VPN
-/// clients set instead of it.
+/// Prefixes up to this length are default routes: also the two halves that VPN clients set instead.
 const DEFAULT_PREFIX_LEN_MAX: u8 = 1;
 
-/// A route of the host that takes traffic somewhere.
+/// A route of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostRoute {
-    /// Where to.
+    /// Destination prefix.
     pub(crate) destination: IpNet,
     /// Index of the device; none for blackholes and multipath routes.
     pub(crate) device: Option<u32>,

@@ -1,4 +1,4 @@
-//! Kernel settings of one interface. `/proc/sys/net` shows the namespace of the thread that looks.
+//! Kernel settings of one interface. `/proc/sys/net` shows the namespace of the calling thread.
 
 use std::fs;
 use std::io;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::HostError;
 
-/// What an interface of ours gets under `net.ipv6.conf.IFNAME`: the addresses that we set and a
-/// link-local one made from the MAC address, at once usable, and nothing that a router advertises.
+/// Settings of our interfaces under `net.ipv6.conf.IFNAME`: addresses are usable at once, the link-local one
+/// derives from the MAC address, and router advertisements are ignored.
 const IPV6: [(&str, &str); 5] = [
     ("disable_ipv6", "0"),
     ("accept_ra", "0"),
@@ -21,7 +21,7 @@ pub(super) fn has_ipv6() -> bool {
     Path::new("/proc/sys/net/ipv6").is_dir()
 }
 
-/// Settles IPv6 of an interface before it comes up.
+/// Configures IPv6 of an interface before it is up.
 pub(super) fn configure_ipv6(ifname: &str) -> Result<(), HostError> {
     for (key, value) in IPV6 {
         let path = Path::new("/proc/sys/net/ipv6/conf").join(ifname).join(key);
@@ -39,7 +39,7 @@ pub(super) fn configure_ipv6(ifname: &str) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Sets one setting of an interface of ours, `net.FAMILY.conf.IFNAME.KEY`; it goes with the interface.
+/// Writes `net.FAMILY.conf.IFNAME.KEY` of an interface of ours; it ends with the interface.
 pub(super) fn set_link_sysctl(
     family: &str,
     ifname: &str,
@@ -50,7 +50,7 @@ pub(super) fn set_link_sysctl(
     write(&path, value)
 }
 
-/// Writes a setting, unless it has the value already (in a container /proc/sys may be read-only).
+/// Writes a setting. A read-only /proc/sys (as in containers) is fine where the value is right already.
 pub(super) fn write(path: &Path, value: &str) -> Result<(), HostError> {
     match fs::write(path, value) {
         Err(_) if fs::read_to_string(path).is_ok_and(|is| is.trim() == value) => Ok(()),

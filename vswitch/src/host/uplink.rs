@@ -60,7 +60,7 @@ use wire::MacAddr;
 pub(crate) use error::UplinkError;
 #[cfg(test)]
 pub(crate) use state::Route;
-pub(crate) use state::{HostRouteAction, UplinkSelector, UplinkState};
+pub(crate) use state::{UplinkSelector, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
 use super::nft;
@@ -74,16 +74,16 @@ use publish::Entry;
 use state::Kernel;
 use tables::{Fixed, Shared, TapId};
 
-/// How frames reach the outside.
+/// How frames leave the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// By a TAP of ours, translated by the switch.
+    /// By the uplink TAP; the switch translates.
     Own(UplinkSelector),
-    /// By the host port, translated by the kernel.
+    /// By the host port; the kernel translates.
     Kernel,
 }
 
-/// What the uplink is to be.
+/// Settings of the uplink.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// The bridge, which exists.
@@ -173,16 +173,16 @@ impl Uplink {
         self.tap.take()
     }
 
-    /// The destination of frames that are given back to the host.
+    /// Destination MAC address of frames that return to the host.
     pub(crate) fn tap_mac(&self) -> MacAddr {
         self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
     }
 
-    /// Asks the kernel for a neighbour of the uplink, and keeps it fresh for a while; when it is known, it is
-    /// in the next state. With too many questions waiting this one is lost: ask again. `port`: who asks.
+    /// Requests a neighbour of the uplink, on behalf of a port; once known, it is in the next state, and stays
+    /// fresh for a while. A full queue drops the request: repeat it.
     pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
         if self.neigh_requests.try_send((address, port)).is_err() {
-            tracing::debug!(%address, "too many questions for neighbours");
+            tracing::debug!(%address, "too many requests for neighbours");
         }
     }
 
@@ -230,22 +230,22 @@ fn follow(
     (monitor, neigh_requests, states)
 }
 
-/// The devices of a switch in the host's namespace: the bridge, and the uplink's TAP where it has one.
+/// Devices of a switch in the host's namespace: the bridge and the uplink TAP.
 pub(crate) fn devices(bridge: &str) -> [String; 2] {
     [bridge.to_owned(), device::tap_name(bridge)]
 }
 
 /// Undoes what a crashed switch with this bridge and state directory left on the host.
 pub(crate) fn restore_after_crash(bridge: &str, state_dir: &Path) -> Result<(), UplinkError> {
-    // All of it, whatever of it fails.
+    // Both, even if one fails.
     let tables = nft::remove_stale_tables(bridge);
     restore_settings(state_dir)?;
     tables?;
     Ok(())
 }
 
-/// The same for the kernel's settings alone. Gives the ports that are no longer reserved, and whether forwarding
-/// is off again.
+/// Undoes only kernel settings. Returns the ports that are no longer reserved, and whether forwarding is off
+/// again.
 pub(crate) fn restore_settings(state_dir: &Path) -> Result<(PortSet, bool), UplinkError> {
     let ports = reserved_ports::restore_after_crash(state_dir);
     let forwarding = forwarding::restore_after_crash(state_dir);

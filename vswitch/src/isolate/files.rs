@@ -1,8 +1,7 @@
 //! The sandbox's own `/etc/hosts` and `/etc/resolv.conf`.
 //!
-//! They are made in a directory that is removed as soon as they are mounted: the mounts, and the
-//! descriptor by which the hosts file is rewritten, keep them. So nothing stays behind even if this
-//! process is killed.
+//! Their directory is removed as soon as they are mounted; the mounts and the descriptor of the hosts
+//! file keep them. So nothing stays behind, even if this process is killed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -13,17 +12,17 @@ use std::path::{Path, PathBuf};
 
 use super::IsolateError;
 
-/// What every hosts file starts with.
+/// First lines of every hosts file.
 const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// The file that systemd-resolved keeps with the real servers; its stub listens on the host's loopback,
-/// which no container reaches.
+/// Real servers of systemd-resolved; its stub listens on the host's loopback, which no container
+/// reaches.
 const SYSTEMD_UPSTREAMS: &str = "/run/systemd/resolve/resolv.conf";
 
-/// How often to look for a free directory name.
+/// Attempts to find a free directory name.
 const NAMES_TRIED_MAX: usize = 16;
 
-/// Where the files to be mounted are.
+/// Paths of the files to mount.
 #[derive(Debug, Clone)]
 pub(super) struct Sources {
     pub(super) hosts: PathBuf,
@@ -37,12 +36,12 @@ pub(super) struct PrivateFiles {
     hosts: File,
 }
 
-/// A directory that goes away with its value.
+/// A directory that is removed when dropped.
 #[derive(Debug)]
 struct Directory(Option<PathBuf>);
 
 impl PrivateFiles {
-    /// Makes the directory and fills it.
+    /// Creates the directory and its files.
     pub(super) fn create() -> Result<(Self, Sources), IsolateError> {
         let path = make_directory(&std::env::temp_dir())?;
         let directory = Directory(Some(path.clone()));
@@ -52,12 +51,12 @@ impl PrivateFiles {
         Ok((Self { directory, hosts }, sources))
     }
 
-    /// Removes the directory, once the files are mounted.
+    /// Removes the directory after the mounts.
     pub(super) fn unlink(&mut self) {
         self.directory = Directory(None);
     }
 
-    /// Rewrites the hosts file in place: it is mounted, so it must stay the same file.
+    /// Rewrites the hosts file in place: the mount is of that very file.
     pub(super) fn set_hosts(&self, entries: &[(IpAddr, Vec<String>)]) -> Result<(), IsolateError> {
         let text = hosts_text(entries);
         let rewrite = || {
@@ -94,7 +93,7 @@ fn make_directory(base: &Path) -> Result<PathBuf, IsolateError> {
     Err(IsolateError::File { path: base.to_owned(), source: last })
 }
 
-/// Makes a file that everybody in the sandbox may read, whatever the umask.
+/// Creates a file with mode 0644, whatever the umask.
 fn make_file(path: &Path, content: &[u8]) -> Result<File, IsolateError> {
     let make = || {
         let file = File::create_new(path)?;
@@ -115,8 +114,8 @@ pub(super) fn hosts_text(entries: &[(IpAddr, Vec<String>)]) -> String {
     text
 }
 
-/// The host's resolver configuration; what systemd-resolved uses itself where the file names only its
-/// stub; empty if there is none.
+/// The host's resolver configuration; that of systemd-resolved where the file names only its stub; empty
+/// if there is none.
 fn host_resolv_conf(path: &Path) -> Vec<u8> {
     let own = fs::read(path).unwrap_or_default();
     if names_only_loopback(&String::from_utf8_lossy(&own)) {
@@ -125,7 +124,7 @@ fn host_resolv_conf(path: &Path) -> Vec<u8> {
     own
 }
 
-/// Whether there are name servers and all of them are on the host's loopback.
+/// Whether all name servers, at least one, are on the host's loopback.
 pub(super) fn names_only_loopback(resolv_conf: &str) -> bool {
     let mut servers = resolv_conf
         .lines()

@@ -1,4 +1,4 @@
-//! The sandbox's view of the file system. All of it happens in the keeper's own mount namespace.
+//! Mounts of the sandbox, in the keeper's mount namespace.
 
 use std::fs::File;
 use std::io;
@@ -10,12 +10,11 @@ use nix::mount::{MsFlags, mount};
 use super::IsolateError;
 use super::files::Sources;
 
-/// Makes mounts private to this namespace, shows the namespace's own devices in `/sys`, and puts the
-/// private files into `/etc`.
+/// Makes mounts private to this namespace, mounts its own `/sys`, and the private files in `/etc`.
 pub(super) fn private_view(sources: Option<&Sources>) -> Result<(), IsolateError> {
-    // A slave still sees what the host mounts later; the host sees nothing of ours.
+    // A slave: later mounts of the host appear here, ours do not appear there.
     change("/", MsFlags::MS_REC | MsFlags::MS_SLAVE)?;
-    // Without its own /sys a program still works; it sees the host's devices there.
+    // Optional: with the host's /sys a program sees the host's devices.
     if let Err(error) = fresh_sysfs() {
         tracing::debug!(%error, "/sys stays the host's");
     }
@@ -31,7 +30,7 @@ fn change(target: &'static str, flags: MsFlags) -> Result<(), IsolateError> {
         .map_err(|errno| IsolateError::Mount { target, source: errno.into() })
 }
 
-/// Mounts a file over another. What the host does not have cannot be covered, and is left out.
+/// Mounts a file over another; skips one that the host does not have.
 fn bind(source: &Path, target: &'static str) -> Result<(), IsolateError> {
     if !Path::new(target).exists() {
         tracing::warn!(target, "the host has no such file, so the sandbox has none either");

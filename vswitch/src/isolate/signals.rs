@@ -1,14 +1,14 @@
-//! Passing signals on to the command.
+//! Forwards signals to the command.
 //!
-//! While the command runs, the signals of [`forwarded`] are blocked in this process and read from a
-//! signalfd, which says who sent them. What the terminal makes (Ctrl-C, Ctrl-\, hang-up) carries a code
-//! of the kernel and has gone to the whole foreground process group, the command included: it is
-//! swallowed here. What a process sent with kill(2) went to this process only: it is passed on.
-//! Signals that were ignored when we started (`nohup`) are left alone, as the command ignores them too.
+//! While the command runs, this process blocks the signals of [`forwarded`] and reads them from a
+//! signalfd. A signal of the terminal (Ctrl-C, Ctrl-\, hang-up) has a code of the kernel and reaches the
+//! whole foreground process group, the command included: it is discarded here. A signal of kill(2)
+//! reaches this process only: it is forwarded. Signals that were ignored at the start (`nohup`) stay
+//! ignored, in the command, too.
 //!
-//! The command inherits the mask of the thread that spawns it, so that thread cannot block the signals
-//! until it has spawned. For that moment they have handlers, which do not survive the exec: a signal
-//! that comes then is passed on as well, wherever it came from.
+//! The command inherits the mask of the thread that spawns it, so that thread blocks the signals only
+//! afterwards. Until then they have handlers, which do not survive the exec; a signal that arrives
+//! meanwhile is forwarded, whoever sent it.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -22,7 +22,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::signal::unix::{Signal as Handled, SignalKind, signal};
 
-/// What is passed on.
+/// Signals to forward.
 const SIGNALS: [Signal; 6] = [
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -32,7 +32,7 @@ const SIGNALS: [Signal; 6] = [
     Signal::SIGUSR2,
 ];
 
-/// The signals to pass on: those of the list that this process does not ignore.
+/// Signals of the list that this process does not ignore.
 fn forwarded() -> SigSet {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored_mask(&status);
@@ -48,11 +48,10 @@ pub(super) fn ignored_mask(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// How long to look for signals that came while the command was spawned: they have come already, and
-/// wait in a pipe.
+/// How long to poll for signals that arrived during the spawn: they wait in a pipe.
 const CATCH_UP: Duration = Duration::from_millis(1);
 
-/// The signals are ours from [`Forwarding::start`] until this is dropped.
+/// Takes the signals from [`Forwarding::start`] until it is dropped.
 #[derive(Debug)]
 pub(super) struct Forwarding {
     runtime: tokio::runtime::Runtime,
@@ -63,7 +62,7 @@ pub(super) struct Forwarding {
 }
 
 impl Forwarding {
-    /// Gives the signals handlers, blocks them in this thread and collects them.
+    /// Installs handlers, blocks the signals in this thread, and opens the signalfd.
     pub(super) fn start() -> io::Result<Self> {
         let mask = forwarded();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -78,12 +77,12 @@ impl Forwarding {
         Ok(Self { runtime, handled, mask, signals, mask_before })
     }
 
-    /// What the thread that spawns has to block as soon as it has spawned.
+    /// Signals that the spawning thread must block after the spawn.
     pub(super) fn mask(&self) -> SigSet {
         self.mask
     }
 
-    /// Passes on what came while the command was spawned.
+    /// Forwards signals that arrived during the spawn.
     fn catch_up(&mut self, child: Pid) {
         let Self { runtime, handled, .. } = self;
         runtime.block_on(async {
@@ -95,7 +94,7 @@ impl Forwarding {
         });
     }
 
-    /// Waits for the command and passes signals on to it meanwhile.
+    /// Waits for the command, and forwards signals meanwhile.
     pub(super) fn supervise(mut self, child: &mut Child) -> io::Result<ExitStatus> {
         let pid = rustix::process::Pid::from_child(child);
         let ended = pidfd_open(pid, PidfdFlags::empty())?;
@@ -117,7 +116,7 @@ impl Forwarding {
         }
     }
 
-    /// Passes on what has come. The command is not reaped yet, so its id is still its own.
+    /// Forwards pending signals. The command is not reaped yet, so its id is still valid.
     fn pass_on(&self, child: Pid) -> io::Result<()> {
         while let Some(info) = self.signals.read_signal()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
@@ -132,13 +131,13 @@ impl Forwarding {
 
 impl Drop for Forwarding {
     fn drop(&mut self) {
-        // What came at the last moment was meant for the command, which has ended: do not die of it.
+        // Discard late signals: they were for the command, which has ended.
         while let Ok(Some(_)) = self.signals.read_signal() {}
         let _ = self.mask_before.thread_set_mask();
     }
 }
 
-/// Codes above zero are the kernel's (sigaction(2)): the terminal made the signal.
+/// Whether a process sent the signal: codes above zero are the kernel's (sigaction(2)).
 pub(super) const fn sent_by_process(code: i32) -> bool {
     code <= 0
 }

@@ -51,15 +51,15 @@ pub enum Base {
     Transport = 2,
 }
 
-/// What is known about a packet beside its bytes (`NFT_META_*`).
+/// Metadata of a packet (`NFT_META_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Meta {
     /// Ethernet type, two bytes in network order.
     Protocol = 1,
-    /// Name of the device that it came by, 16 bytes.
+    /// Name of the input device, 16 bytes.
     IifName = 6,
-    /// Name of the device that it leaves by, 16 bytes.
+    /// Name of the output device, 16 bytes.
     OifName = 7,
     /// Transport protocol, one byte.
     L4Proto = 16,
@@ -75,7 +75,7 @@ pub enum Cmp {
     Neq = 1,
 }
 
-/// Whose address a [`Expr::fib_type`] looks up.
+/// Address that [`Expr::fib_type`] looks up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Fib {
@@ -85,7 +85,7 @@ pub enum Fib {
     Destination = 2,
 }
 
-/// What the kernel calls an address of its own: `RTN_LOCAL`.
+/// Type of a local address: `RTN_LOCAL`.
 pub const ADDRESS_LOCAL: u32 = 2;
 /// `IPS_DST_NAT` of a connection's status.
 pub const CT_STATUS_DNAT: u32 = 1 << 5;
@@ -129,7 +129,7 @@ impl Expr {
         )
     }
 
-    /// Loads what is known about the packet.
+    /// Loads metadata of the packet.
     #[must_use]
     pub fn meta(key: Meta, to: Reg) -> Self {
         Self::new(
@@ -210,7 +210,7 @@ impl Expr {
         )
     }
 
-    /// Goes on only if a register compares so.
+    /// Continues only if a comparison holds.
     #[must_use]
     pub fn cmp(reg: Reg, op: Cmp, with: &[u8]) -> Self {
         Self::new(
@@ -223,7 +223,7 @@ impl Expr {
         )
     }
 
-    /// Goes on only if a register lies between two values, both included.
+    /// Continues only if a register is in a range, both ends included.
     ///
     /// # Panics
     /// If the two are not equally long.
@@ -241,7 +241,7 @@ impl Expr {
         )
     }
 
-    /// Goes on only if the key that begins in a register is in a set.
+    /// Continues only if the key that begins in a register is in a set.
     #[must_use]
     pub fn lookup(reg: Reg, set: &Set<'_>) -> Self {
         Self::new(
@@ -269,13 +269,13 @@ impl Expr {
         Self::new(c"counter", [])
     }
 
-    /// Hands the frame as it is to the device whose index is in a register, and ends.
+    /// Redirects the frame to the device whose index is in a register; ends.
     #[must_use]
     pub fn fwd(device: Reg) -> Self {
         Self::new(c"fwd", [(sys::NFTNL_EXPR_FWD_SREG_DEV, Value::U32(device.0))])
     }
 
-    /// Hands a copy to the device whose index is in a register, and goes on.
+    /// Sends a copy to the device whose index is in a register; continues.
     #[must_use]
     pub fn dup(device: Reg) -> Self {
         Self::new(c"dup", [(sys::NFTNL_EXPR_DUP_SREG_DEV, Value::U32(device.0))])
@@ -301,7 +301,7 @@ impl Expr {
         expr
     }
 
-    /// Translates the source to an address of the device that the packet leaves by; ends.
+    /// Translates the source to an address of the output device; ends.
     #[must_use]
     pub fn masquerade() -> Self {
         Self::new(c"masq", [])
@@ -319,7 +319,7 @@ impl Expr {
         Self::verdict(0, None)
     }
 
-    /// Goes on in another chain, and comes back here from its end.
+    /// Continues in another chain, and returns from its end.
     #[must_use]
     pub fn jump(chain: &CStr) -> Self {
         /// `NFT_JUMP`.

@@ -11,9 +11,9 @@ use nftnl::{MsgType, NlMsg, Table};
 pub enum Flags {
     /// None.
     None,
-    /// Only the socket that made it may change it, and it goes with that socket. Linux 5.12.
+    /// Only the socket that created the table may change it; the table ends with it. Linux 5.12.
     Owner,
-    /// As above, but it stays when the socket goes, for the next owner. Linux 6.9.
+    /// As above, but the table survives the socket, for the next owner. Linux 6.9.
     OwnerPersist,
 }
 
@@ -27,7 +27,7 @@ impl Flags {
     }
 }
 
-/// A table as it is added, with flags.
+/// A table to add, with flags.
 pub struct Flagged<'a> {
     /// Its name and family.
     pub table: &'a Table,

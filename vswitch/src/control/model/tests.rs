@@ -206,7 +206,12 @@ fn interfaces_inside_get_the_first_free_number() {
     assert_eq!(place("d", 1, Some("lan0"), &["lo"]).unwrap(), "lan0");
     for (ifname, present) in [("eth0", "lo"), ("lan1", "lan1")] {
         let error = place("d", 1, Some(ifname), &[present]).unwrap_err();
-        assert_eq!(error.to_string(), format!("the namespace already has an interface {ifname}"));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the namespace already has an interface {ifname}; choose another with --ifname"
+            )
+        );
     }
 }
 

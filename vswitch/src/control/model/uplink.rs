@@ -14,10 +14,8 @@ use super::{Lease, Model, Network, NetworkName, SlotOwner, network};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
-use crate::datapath::{
-    EgressMode, PortConf, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
-};
-use crate::host::uplink::{HostRouteAction, UplinkState};
+use crate::datapath::{EgressMode, PortConf, RouterConf, Routes, UplinkConf, UplinkNeighbours};
+use crate::host::uplink::UplinkState;
 
 /// An uplink, as the host describes it now.
 #[derive(Debug)]
@@ -96,14 +94,7 @@ impl Model {
         };
         let (uplink, (port, tap_mac)) = self.own_uplink()?;
         let state = &uplink.state;
-        let routes = state.routes.iter().map(|route| {
-            let action = match &route.action {
-                HostRouteAction::Uplink { gateway } => RouteAction::Via(*gateway),
-                HostRouteAction::OtherDevice => RouteAction::Elsewhere,
-                HostRouteAction::Unreachable => RouteAction::Unreachable,
-            };
-            (route.destination, action)
-        });
+        let routes = state.routes.iter().map(|route| (route.destination, route.action));
         let conf = Arc::new(UplinkConf {
             port,
             device_mac: state.mac,

@@ -148,3 +148,23 @@ fn a_directory_that_cannot_be_made_is_named() {
     let error = Store::open(Path::new("/proc/none/state")).unwrap_err();
     assert!(error.to_string().contains("/proc/none/state"), "{error}");
 }
+
+#[test]
+fn what_is_attached_follows_its_network_to_another_name() {
+    let mut document = document();
+    document.rename_first_network("br7");
+    assert_eq!(document.network_names().collect::<Vec<_>>(), ["br7"]);
+    assert!(document.attachments.iter().all(|attachment| attachment.network == "br7"));
+    assert!(document.statics.iter().all(|entry| entry.network == "br7"));
+}
+
+#[test]
+fn labels_aliases_and_reserved_addresses_are_kept() {
+    let mut written = sample();
+    written["networks"][0]["reserved"] = json!(["10.99.0.9", "fd12:3456:789a::9"]);
+    written["attachments"][0]["labels"] = json!({"app": "shop"});
+    written["attachments"][0]["aliases"] = json!(["db", "DB.v1"]);
+    let document: Document = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(document.networks[0].reserved.len(), 2);
+    assert_eq!(serde_json::to_value(&document).unwrap(), written);
+}

@@ -1,4 +1,4 @@
-//! Words to write a table with: chains, rules and matches that several rooms use.
+//! Builders of chains, rules and matches.
 
 use std::ffi::{CStr, CString};
 
@@ -7,7 +7,7 @@ use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 use vswitch_sys::{Batch, Chain, ChainType, Hook, MsgType, Policy, Rule, Table};
 
-/// Where a chain is called from.
+/// The caller of a chain.
 #[derive(Clone, Copy)]
 pub(super) enum ChainHook<'a> {
     /// Other chains.

@@ -1,4 +1,4 @@
-//! Loading the tables, and seeing whether they are still there.
+//! Loads the tables, and checks that they exist.
 
 use std::ffi::CString;
 use std::io;
@@ -16,19 +16,19 @@ use super::rules::Rules;
 use super::{nat, netdev};
 use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 
-/// Flags that are asked for from the top down, until the kernel knows them.
+/// Table flags, tried in order until the kernel accepts one.
 const LADDER: [Flags; 3] = [Flags::OwnerPersist, Flags::Owner, Flags::None];
 
-/// How the names of our tables begin.
+/// Prefix of our tables' names.
 pub(super) const PREFIX: &str = "vswitch-";
 
 const FAMILIES: [ProtoFamily; 3] = [ProtoFamily::NetDev, ProtoFamily::Ipv4, ProtoFamily::Ipv6];
 
-/// Why nftables did not do as wanted.
+/// Why nftables rules cannot be loaded or read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NftError {
-    /// There is no connection to nftables.
-    #[error("cannot speak to nftables: {0}; is the module nf_tables there? `modprobe nf_tables`")]
+    /// A connection to nftables fails.
+    #[error("cannot connect to nftables: {0}; load the module with `modprobe nf_tables`")]
     Socket(#[source] io::Error),
     /// The kernel refuses the tables.
     #[error("the kernel refuses the nftables tables {table} (message {message}): {source}; {hint}")]
@@ -52,13 +52,13 @@ pub(crate) enum NftError {
 pub(super) struct Tables {
     socket: Socket,
     name: CString,
-    /// The flags that this kernel takes, once known.
+    /// Flags that this kernel accepts, once known.
     flags: Option<Flags>,
     loaded: Option<Loaded>,
     restored: u64,
 }
 
-/// A table, by whomever.
+/// A table of any program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listed {
     /// An `NFPROTO_` number.
@@ -94,7 +94,7 @@ impl TablesParts {
     }
 }
 
-/// A start that was given up, or a load that came after the end, leaves nothing either.
+/// Also after a failed start, or a load that ends late.
 impl Drop for Tables {
     fn drop(&mut self) {
         self.remove();
@@ -106,13 +106,13 @@ impl Tables {
         let socket = Socket::open().map_err(NftError::Socket)?;
         let made = sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(NFT_ANSWER_MAX));
         made.map_err(|error| NftError::Socket(error.into()))?;
-        // Each message is acknowledged by one of its own. Without the privilege there are no tables, either.
+        // The kernel acknowledges each message. A process that lacks the privilege can load no tables either.
         if let Err(error) = sockopt::set_socket_recv_buffer_size_force(&socket, NFT_BUFFER) {
-            tracing::debug!(%error, "the buffer of the nftables socket stays small");
+            tracing::debug!(%error, "the receive buffer of the nftables socket stays small");
         }
-        // A batch is one datagram: its pages are nothing to the kernel.
+        // The kernel takes a batch as one datagram.
         if let Err(error) = sockopt::set_socket_send_buffer_size_force(&socket, NFT_BUFFER) {
-            tracing::debug!(%error, "the nftables socket takes small batches only");
+            tracing::debug!(%error, "the send buffer of the nftables socket stays small");
         }
         Ok(Self { socket, name: table_name(bridge), flags: None, loaded: None, restored: 0 })
     }
@@ -156,7 +156,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Deletes the tables. What goes wrong is logged: there is nothing to do about it.
+    /// Deletes the tables; logs errors.
     pub(super) fn remove(&mut self) {
         if self.loaded.take().is_some()
             && let Err(error) = self.remove_orphans()
@@ -165,7 +165,7 @@ impl Tables {
         }
     }
 
-    /// Deletes tables of our name, whoever loaded them, unless another process owns them.
+    /// Deletes tables of our name, unless another process owns them.
     pub(super) fn remove_orphans(&mut self) -> Result<(), NftError> {
         self.with_ladder(|flags, name| {
             let mut batch = Batch::new();
@@ -196,7 +196,7 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Puts the tables back if somebody deleted them, or rules in them.
+    /// Loads the tables again if another program deleted them, or rules in them.
     pub(super) fn check(&mut self) -> Result<(), NftError> {
         let Some(loaded) = &self.loaded else { return Ok(()) };
         let generation = self.generation()?;
@@ -243,12 +243,12 @@ impl Tables {
         Err(NftError::Refused { table: self.name.to_string_lossy().into(), message, source, hint })
     }
 
-    /// Sends a batch and waits until each message is acknowledged; says which one was not.
+    /// Sends a batch and waits for all acknowledgements; an error has the number of the refused message.
     fn send(&self, batch: Batch) -> Result<(), (u32, io::Error)> {
         self.drain();
         let batch = batch.finalize();
         let mut left = batch.sequence_numbers().len();
-        // Page by page only the first would be a batch.
+        // As separate datagrams, only the first page would be a batch.
         let pages: Vec<&[u8]> = batch.iter().collect();
         self.socket.send(&pages.concat()).map_err(|error| (0, error))?;
         while left > 0 {
@@ -299,7 +299,7 @@ impl Tables {
         Ok(count)
     }
 
-    /// Throws away what an earlier request, which failed, may still bring.
+    /// Discards late answers to a failed request.
     fn drain(&self) {
         let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
         while recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT).is_ok() {}
@@ -317,7 +317,7 @@ fn table_name(bridge: &str) -> CString {
     text(&format!("{PREFIX}{bridge}"))
 }
 
-/// Adds and deletes a table: then it is not there, whether it was or not.
+/// Deletes a table, existing or not: adds it first.
 fn clear(batch: &mut Batch, table: &Table, flags: Flags) {
     batch.add(&Flagged { table, flags }, MsgType::Add);
     batch.add(&Flagged { table, flags }, MsgType::Del);

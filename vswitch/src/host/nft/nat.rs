@@ -1,14 +1,13 @@
-//! The `ip` and `ip6` tables: translation by the kernel.
+//! The `ip` and `ip6` tables: NAT by the kernel.
 //!
-//! With an uplink of our own only for what the host itself sends: a connection to a published port of the
-//! host goes to the container (`output`), and has the bridge's address as its source there if its
-//! own would not lead back (`postrouting`). A connection to ::1 cannot be translated by the kernel; a small
-//! proxy serves it (see `proxy`).
+//! With an uplink of our own they translate only connections of the host itself: DNAT to the container
+//! for published ports (`output`), and SNAT to the bridge's address where replies would not return
+//! (`postrouting`). The kernel translates no connection to ::1; `proxy` relays those.
 //!
-//! With `--uplink kernel` the same rules serve everybody (`prerouting`), containers are masqueraded, and
-//! nobody reaches a container from outside but by a published port (`forward`).
+//! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
+//! other hosts reach a container by published ports only (`forward`).
 //!
-//! nftables cannot shift a range of ports. A range that keeps its numbers is one rule; a shifted one is a
+//! nftables cannot shift a range of ports. A range with equal numbers takes one rule; a shifted one takes a
 //! rule for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
 
 use std::net::IpAddr;
@@ -21,11 +20,11 @@ use super::build::{ChainHook, Which, Writer, address_in, device_is, l4proto_is, 
 use super::rules::{Forward, Rules, protocol_number};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
-/// Where NAT of destinations and of sources stands (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
+/// Hook priorities of DNAT and SNAT (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
 const PRIORITY_DNAT: i32 = -100;
 const PRIORITY_SNAT: i32 = 100;
 
-/// Whether there is anything for the kernel to translate in a family.
+/// Whether a family needs NAT by the kernel.
 pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
     let nat = &rules.nat;
     nat.forwards.iter().any(|forward| target(forward, v6).is_some())
@@ -71,14 +70,14 @@ fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, rules: &Rules, v6: bool)
                 to = forward.to_port,
                 max = SHIFTED_PORTS_MAX,
                 of_all_ranges = SHIFTED_PORTS_SUM_MAX,
-                "too many ports to be shifted by nftables: the host itself does not reach these; publish them \
-                 under the container's own numbers"
+                "too many shifted ports for nftables: the host itself cannot reach these; publish them under the \
+                 container's own numbers"
             );
         }
     }
 }
 
-/// One rule: from ports of the host to an address, keeping the port unless `to_port` says another.
+/// A DNAT rule from ports of the host to an address; without `to_port` the port stays.
 fn translate(
     writer: &mut Writer<'_>,
     chain: &Chain<'_>,
@@ -105,7 +104,7 @@ fn translate(
     writer.rule(chain, &[&protocol, &port_in(2, first, last), &at, &action]);
 }
 
-/// From outside into the bridge: answers, and what was sent to a published port.
+/// Forwards replies, and connections to published ports, into the bridge; drops the rest.
 fn forward_only_published(writer: &mut Writer<'_>, bridge: &str) {
     /// `NF_CT_STATE_BIT` of established and related.
     const ANSWERS: u32 = 0b110;
@@ -139,7 +138,7 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     writer.rule(&chain, &[&to_bridge, &was_translated(), &from_host, &masquerade]);
     for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
         let from_us = address_in(Which::Source, *net);
-        // A container that reaches its neighbour through an address of the host.
+        // Hairpin: a container reaches another one through an address of the host.
         writer.rule(&chain, &[&to_bridge, &was_translated(), &from_us, &masquerade]);
         let outwards = device_is(Meta::OifName, Cmp::Neq, &bridge);
         writer.rule(&chain, &[&outwards, &from_us, &masquerade]);

@@ -1,16 +1,16 @@
-//! The `netdev` table: whose frames are those that the NIC brings.
+//! The `netdev` table: which frames of the NIC the switch gets.
 //!
-//! Of what arrives at the NIC, and is for an address of the host:
+//! Frames to an address of the host:
 //!
-//! - segments and datagrams to a port of the SNAT range, or to a published one, are forwarded into the
-//!   uplink TAP, GRO frames whole; a published range of ports is one element of a set, however long;
-//! - fragments behind the first carry no port, so the switch gets a copy of each;
-//! - echo replies with an identifier of the range, and ICMP errors about a packet from a port of ours, are
-//!   copied: the host pings and errs by the same numbers, and keeps its own.
+//! - TCP, UDP and SCTP to a port of the SNAT range or a published port: redirected to the uplink TAP, GRO
+//!   frames whole; a published range is one element of a set;
+//! - fragments after the first, which have no ports: copied to the switch;
+//! - echo replies with an identifier of the SNAT range, and ICMP errors about our ports: copied, since the
+//!   host uses the same numbers.
 //!
-//! Everything else stays the host's. Frames with a VLAN tag are returned first: the tag is stripped before
-//! the hook, so a frame of another VLAN would look like ours. Frames for our subnets are dropped: from
-//! outside nobody reaches a container directly. IPv6 goes the same way with its own offsets ([`Layout`]).
+//! The host gets all other frames. Frames with a VLAN tag return first: the kernel strips the tag before the
+//! hook, so a frame of another VLAN would match. Frames to container subnets are dropped. IPv6 has the same
+//! rules with its own offsets ([`Layout`]).
 
 use std::net::IpAddr;
 
@@ -22,26 +22,26 @@ use vswitch_sys::set::{Field, Set};
 use super::build::{ChainHook, Which, Writer, address_in, l4proto_is, payload_is, port_in, text};
 use super::rules::{IngressRedirect, Interval};
 
-/// Before whatever else may be there.
+/// Before other chains of the hook.
 const PRIORITY: i32 = -450;
 
-/// The address of the loopback, which containers are kept from.
+/// Loopback addresses, which containers must not reach.
 const LOOPBACK: IpNet =
     IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8));
 
-/// Where things lie in packets of one IP version.
+/// Offsets and numbers of one IP version.
 struct Layout {
-    /// Names of chains and sets end with it.
+    /// Suffix of chain and set names.
     version: char,
     ethertype: u16,
     address: Field,
-    /// Of the destination in the IP header.
+    /// Offset of the destination in the IP header.
     destination: u32,
     icmp: u8,
     echo_reply: u8,
     echo_request: u8,
     errors: &'static [u8],
-    /// Within an ICMP error, from its own header: the quoted packet's protocol, source and payload.
+    /// Offsets in an ICMP error: protocol, source and payload of the quoted packet.
     quoted_protocol: u32,
     quoted_source: u32,
     quoted_payload: u32,
@@ -59,7 +59,7 @@ const V4: Layout = Layout {
     errors: &[3, 11, 12],
     quoted_protocol: 8 + 9,
     quoted_source: 8 + 12,
-    // Only without IP options: looked at first.
+    // Without IP options, which an earlier rule checks.
     quoted_payload: 8 + 20,
 };
 
@@ -84,20 +84,20 @@ impl Layout {
     }
 }
 
-/// Sets of one IP version, and what is done with frames of ours.
+/// Sets of one IP version, and actions for frames of the switch.
 struct Ours<'a> {
     /// Addresses of the host.
     local: Set<'a>,
-    /// (protocol, port), at whatever of these addresses.
+    /// (protocol, port), at all of these addresses.
     ports: Set<'a>,
     /// (address, protocol, port).
     at_address: Set<'a>,
     forward: [Expr; 2],
-    /// The copy, and the frame stays the host's.
+    /// Copies to the switch and accepts for the host.
     copy: [Expr; 3],
 }
 
-/// Keeps containers from the loopback addresses, for which `route_localnet` opens the bridge.
+/// Drops frames of containers from or to loopback addresses, which `route_localnet` would admit.
 pub(super) fn bridge(writer: &mut Writer<'_>, name: &str) {
     let chain = writer.chain(c"bridge", ChainHook::Ingress(&text(name), PRIORITY));
     let ipv4 = protocol_is(V4.ethertype);
@@ -107,7 +107,7 @@ pub(super) fn bridge(writer: &mut Writer<'_>, name: &str) {
     }
 }
 
-/// Hands over between the NIC and the uplink TAP, in both directions.
+/// Redirects between the NIC and the uplink TAP, in both directions.
 pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
     let chain = writer.chain(c"switch", ChainHook::Ingress(&text(&redirect.tap.0), PRIORITY));
     let own = payload_is(Base::Link, 0, &redirect.tap_mac.0);

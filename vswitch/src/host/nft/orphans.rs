@@ -1,7 +1,7 @@
-//! Tables that a switch left when it was killed, where the kernel keeps them (`persist`) or has no owners at all.
+//! Tables of killed switches, on kernels with `persist` or without owners.
 //!
-//! A table of our name is an orphan when no process owns it and the bridge that it is named after is gone: a
-//! switch that lives has both, or with an old kernel at least the bridge.
+//! A table with our prefix is an orphan when no process owns it and its bridge does not exist: a running
+//! switch has both, or with an old kernel at least the bridge.
 
 use std::fmt;
 use std::path::Path;
@@ -11,30 +11,30 @@ use super::kernel::{Listed, NftError, PREFIX, Tables};
 /// A table without its switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
-    /// As `nft` calls it.
+    /// Family, as in `nft`.
     family: &'static str,
     bridge: String,
 }
 
 impl Orphan {
-    /// The bridge of the switch that it was of.
+    /// Bridge of the killed switch.
     #[must_use]
     pub fn bridge(&self) -> &str {
         &self.bridge
     }
 }
 
-/// As `nft delete table` takes it.
+/// Arguments for `nft delete table`.
 impl fmt::Display for Orphan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {PREFIX}{}", self.family, self.bridge)
     }
 }
 
-/// All of them in the network namespace of the calling thread.
+/// Lists orphans in the network namespace of the calling thread.
 ///
 /// # Errors
-/// One line: there is no nftables, or it does not answer.
+/// One line: nftables is missing or does not answer.
 pub fn orphans() -> Result<Vec<Orphan>, String> {
     list().map_err(|error| error.to_string())
 }
@@ -56,9 +56,9 @@ fn orphan(table: Listed) -> Option<Orphan> {
     is_orphan.then(|| Orphan { family, bridge: bridge.to_owned() })
 }
 
-/// Whether there is a device of that name. `/proc/sys/net` shows the namespace of the thread.
+/// Whether a device of that name exists in the namespace of the calling thread.
 pub(crate) fn has_device(name: &str) -> bool {
-    // A name with a slash, or none, is no device's.
+    // No device has an empty name, or one with a slash.
     let is_name = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
     is_name && Path::new("/proc/sys/net/ipv4/conf").join(name).is_dir()
 }

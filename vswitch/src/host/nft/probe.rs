@@ -1,4 +1,4 @@
-//! Whether this kernel takes our rules, tried where nobody is disturbed.
+//! Tries the rules on this kernel, in a network namespace of its own.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::thread;
@@ -10,10 +10,10 @@ use wire::MacAddr;
 use super::kernel::Tables;
 use super::{Forward, IngressRedirect, Nat, Protocol, Published, Rules};
 
-/// Loads one rule of each kind in a network namespace of a thread, which goes with it.
+/// Loads one rule of each kind in a network namespace of a thread, which ends with it.
 ///
 /// # Errors
-/// What the kernel refused.
+/// One line: the kernel's refusal.
 pub fn probe() -> Result<(), String> {
     let probed = thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).map_err(|error| format!("no namespace: {error}"))?;

@@ -1,4 +1,4 @@
-//! What the tables are to be.
+//! Description of the tables.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,17 +17,16 @@ pub(super) fn protocol_number(protocol: Protocol) -> u8 {
     }
 }
 
-/// Ports of the host that belong to containers.
+/// Published ports of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Published {
-    /// At this address of the host only, the unspecified one for all of its family; none: at all, of both
-    /// families.
+    /// Address of the host; the unspecified one means all of its family, none all of both families.
     pub(crate) address: Option<IpAddr>,
     pub(crate) protocol: Protocol,
     pub(crate) ports: RangeInclusive<u16>,
 }
 
-/// Where published ports lead: `ports[n]` to port `to_port + n` of an address, of either family.
+/// DNAT of published ports: `ports[n]` to port `to_port + n` of an address of either family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Forward {
     pub(crate) published: Published,
@@ -37,43 +36,43 @@ pub(crate) struct Forward {
     pub(crate) to_port: u16,
 }
 
-/// What is handed over between a NIC and the uplink TAP.
+/// Redirection between a NIC and the uplink TAP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IngressRedirect {
-    /// The NIC; none while it is gone.
+    /// Name and index of the NIC; none while it does not exist.
     pub(crate) device: Option<(String, u32)>,
     /// Name and index of the uplink TAP.
     pub(crate) tap: (String, u32),
     pub(crate) tap_mac: MacAddr,
-    /// Addresses of the host at which frames can be for us.
+    /// Addresses of the host that containers are reached by.
     pub(crate) local4: Vec<Ipv4Addr>,
     pub(crate) local6: Vec<Ipv6Addr>,
-    /// Subnets of containers: nobody reaches them from outside.
+    /// Subnets of containers: frames to them are dropped.
     pub(crate) subnets: Vec<IpNet>,
-    /// Source ports and echo identifiers that the switch uses outside.
+    /// SNAT source ports and echo identifiers.
     pub(crate) snat_ports: RangeInclusive<u16>,
     pub(crate) published: Vec<Published>,
 }
 
-/// What the kernel translates.
+/// NAT by the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Nat {
     pub(crate) forwards: Vec<Forward>,
-    /// With `--uplink kernel`: the subnets that are masqueraded on their way out, and published ports
-    /// are open to everybody by the kernel. Otherwise only the host's own traffic is translated.
+    /// With `--uplink kernel`: subnets to masquerade; the kernel then publishes ports to all hosts.
+    /// Otherwise it translates only the host's own traffic.
     pub(crate) masquerade: Vec<IpNet>,
 }
 
 /// All tables of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
-    /// The bridge's name, which must exist.
+    /// Name of the bridge, which must exist.
     pub(crate) bridge: String,
     pub(crate) redirect: Option<IngressRedirect>,
     pub(crate) nat: Nat,
 }
 
-/// One interval of ports, at one address or at all.
+/// An interval of ports, at one address or at all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Interval {
     pub(super) address: Option<IpAddr>,
@@ -83,7 +82,7 @@ pub(super) struct Interval {
 }
 
 impl IngressRedirect {
-    /// What is ours of a family, in intervals that do not overlap (the kernel refuses those that do), in order.
+    /// Published and SNAT ports of a family, in sorted intervals; the kernel refuses overlaps.
     pub(super) fn intervals(&self, v6: bool) -> Vec<Interval> {
         let snat = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| Published {
             address: None,

@@ -1,4 +1,4 @@
-//! TCP: each connection is accepted, and another one made to the container.
+//! TCP: accepts each connection and opens another one to the container.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use tokio::task::JoinSet;
 
 use crate::host::limits::{PROXY_CONNECT_MAX, PROXY_CONNECTIONS_MAX, PROXY_ERROR_PAUSE};
 
-/// Carries connections to one port for as long as it is polled; those from elsewhere are closed.
+/// Relays connections to one port as long as it is polled; closes those from other addresses.
 pub(super) async fn relay_all(listener: TcpListener, to: SocketAddr) {
-    let places = Arc::new(Semaphore::new(PROXY_CONNECTIONS_MAX));
+    let permits = Arc::new(Semaphore::new(PROXY_CONNECTIONS_MAX));
     // Its connections end with this task.
     let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((client, from)) if from.ip().is_loopback() => {
                 connections.spawn(async move {
                     relay(client, to).await;
-                    drop(place);
+                    drop(permit);
                 });
             }
             Ok((_, from)) => tracing::debug!(%from, "closed: not from this host"),
@@ -42,6 +42,6 @@ async fn relay(mut client: TcpStream, to: SocketAddr) {
     let _ = client.set_nodelay(true);
     let _ = container.set_nodelay(true);
     if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut container).await {
-        tracing::debug!(%to, %error, "a connection to [::1] broke off");
+        tracing::debug!(%to, %error, "a connection to [::1] failed");
     }
 }

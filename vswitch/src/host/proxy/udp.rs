@@ -1,7 +1,7 @@
-//! UDP: each client gets a socket of its own towards the container, which tells the answers apart.
+//! UDP: each client has a socket of its own towards the container, which separates the replies.
 //!
-//! A client is forgotten when neither side has said anything for [`PROXY_CLIENT_IDLE`], the time that the switch
-//! itself remembers a datagram's way (RFC 4787, REQ-5).
+//! A client expires when neither side sends for [`PROXY_CLIENT_IDLE`], the mapping timeout of the switch
+//! (RFC 4787, REQ-5).
 
 #[cfg(test)]
 mod tests;
@@ -23,11 +23,11 @@ use crate::host::limits::{
 /// The longest datagram.
 const DATAGRAM_MAX: usize = 65_535;
 
-/// Carries datagrams to one port for as long as it is polled; those from elsewhere are dropped.
+/// Relays datagrams to one port as long as it is polled; drops those from other addresses.
 pub(super) async fn relay_all(socket: UdpSocket, to: SocketAddr) {
     let socket = Arc::new(socket);
     let mut clients = HashMap::<SocketAddr, mpsc::Sender<Box<[u8]>>>::new();
-    // They end with this task. Each says whose it was.
+    // Tasks of clients, which end with this one and return the client's address.
     let mut tasks = JoinSet::new();
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
@@ -43,7 +43,7 @@ pub(super) async fn relay_all(socket: UdpSocket, to: SocketAddr) {
                     continue;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "while waiting for datagrams to [::1]");
+                    tracing::debug!(%error, "cannot receive datagrams to [::1]");
                     tokio::time::sleep(PROXY_ERROR_PAUSE).await;
                     continue;
                 }
@@ -51,7 +51,7 @@ pub(super) async fn relay_all(socket: UdpSocket, to: SocketAddr) {
         };
         let datagram = Box::from(&buffer[..len]);
         if let Some(client) = clients.get(&from) {
-            // A queue that is full drops, as that of a socket would.
+            // A full queue drops, as that of a socket does.
             let _ = client.try_send(datagram);
             continue;
         }
@@ -62,18 +62,18 @@ pub(super) async fn relay_all(socket: UdpSocket, to: SocketAddr) {
         let (sender, receiver) = mpsc::channel(PROXY_CLIENT_DATAGRAMS);
         let _ = sender.try_send(datagram);
         clients.insert(from, sender);
-        // Only this task keeps the socket, so that its port is free when it has ended.
+        // A weak reference, so that the port is free when this task has ended.
         let back = Arc::downgrade(&socket);
         tasks.spawn(async move {
             if let Err(error) = relay(from, receiver, &back, to).await {
-                tracing::debug!(%from, %to, %error, "datagrams to [::1] are not carried");
+                tracing::debug!(%from, %to, %error, "datagrams to [::1] are not relayed");
             }
             from
         });
     }
 }
 
-/// One client's datagrams, until nothing comes any more.
+/// Relays the datagrams of one client until it expires.
 async fn relay(
     from: SocketAddr,
     mut datagrams: mpsc::Receiver<Box<[u8]>>,

@@ -1,8 +1,8 @@
-//! `net.ipv4.ip_local_reserved_ports`: ports that the host gives to no connection of its own.
+//! `net.ipv4.ip_local_reserved_ports`: ports that the host assigns to no connection of its own.
 //!
-//! What others reserved stays: our ranges are merged in, and only what we added is taken out again. What we added
-//! is kept in the state directory from before the setting changes until after it is restored, with the boot
-//! that it belongs to, so that the next `up`, or `down`, restores it after a crash.
+//! Ports that others reserved stay: ours are merged in, and only those that we added are removed again. A file
+//! in the state directory lists them, with the boot, from before the change until after the restoration, so
+//! that the next `up` or `down` restores the setting after a crash.
 
 use std::fs;
 use std::io;
@@ -94,11 +94,11 @@ impl std::fmt::Display for PortSet {
     }
 }
 
-/// What is kept in the state directory.
+/// File in the state directory.
 #[derive(Debug, Serialize, Deserialize)]
 struct SavedRanges {
     boot_id: String,
-    /// What we added, that was not reserved before.
+    /// Ports that we added.
     added: PortSet,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct ReservedPortsParts {
 }
 
 impl ReservedPorts {
-    /// Reserves `ports`, after a left-over of a crash was undone.
+    /// Reserves `ports`, after undoing what a crash left.
     pub(crate) fn reserve(state_dir: &Path, ports: &PortSet) -> Result<Self, ReserveError> {
         restore_after_crash(state_dir)?;
         let saved = state_dir.join(SAVED_FILE);
@@ -133,7 +133,7 @@ impl ReservedPorts {
         Self(parts)
     }
 
-    /// Reserves these instead.
+    /// Reserves other ports instead.
     pub(crate) fn change(&mut self, ports: &PortSet) -> Result<(), ReserveError> {
         let Some(ours) = &mut self.0 else { return Ok(()) };
         let now = read()?;
@@ -162,7 +162,7 @@ impl Drop for ReservedPorts {
     }
 }
 
-/// Undoes what a crash left behind in this boot of the host. Gives the ports that are no longer reserved.
+/// Undoes what a crash left in this boot of the host. Returns the ports that are no longer reserved.
 pub(crate) fn restore_after_crash(state_dir: &Path) -> Result<PortSet, ReserveError> {
     let path = state_dir.join(SAVED_FILE);
     let text = match fs::read(&path) {
@@ -178,7 +178,7 @@ pub(crate) fn restore_after_crash(state_dir: &Path) -> Result<PortSet, ReserveEr
         }
         Ok(_) => {}
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "not a list of reserved ports: forgotten");
+            tracing::warn!(path = %path.display(), %error, "ignored: not a list of reserved ports");
         }
     }
     remove_saved(&path)?;
@@ -214,7 +214,7 @@ fn write(ports: &PortSet) -> Result<(), ReserveError> {
         .map_err(|source| ReserveError::File { path: RESERVED.into(), source })
 }
 
-/// Refuses a SNAT range that the host uses, too.
+/// Refuses a SNAT range that the host uses.
 pub(crate) fn check_snat(ours: &RangeInclusive<u16>) -> Result<(), ReserveError> {
     let failed = |source| ReserveError::File { path: EPHEMERAL.into(), source };
     let text = fs::read_to_string(EPHEMERAL).map_err(failed)?;
@@ -226,7 +226,7 @@ pub(crate) fn check_snat(ours: &RangeInclusive<u16>) -> Result<(), ReserveError>
         return Err(ReserveError::Ephemeral { ours: ours.clone(), host: first..=last });
     }
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        // What listens on the loopback only gets no frame of the NIC.
+        // A socket on the loopback gets no frame of the NIC.
         let in_use = bound(protocol)
             .into_iter()
             .find(|bound| ours.contains(&bound.port) && !bound.address.is_loopback());

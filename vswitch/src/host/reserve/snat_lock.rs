@@ -1,8 +1,8 @@
-//! The SNAT range of a switch, locked for the network namespace that it works in.
+//! A lock of the SNAT range, one for each network namespace.
 //!
-//! Two switches that appear from the same ports would take each other's answers. A lock is an abstract Unix
-//! socket (unix(7)), which belongs to the namespace and vanishes with its process; its name says the range and
-//! the bridge, so that whoever comes later reads who was there in `/proc/net/unix`.
+//! Two switches with the same SNAT ports would take each other's replies. The lock is an abstract Unix socket
+//! (unix(7)), which belongs to the namespace and ends with its process. Its name has the range and the bridge,
+//! which another switch reads in `/proc/net/unix`.
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use super::ReserveError;
 
-/// How the names of claims begin.
+/// Prefix of the sockets' names.
 const PREFIX: &str = "vswitch/snat/";
 
 const LIST: &str = "/proc/thread-self/net/unix";
@@ -20,7 +20,7 @@ const LIST: &str = "/proc/thread-self/net/unix";
 #[derive(Debug)]
 pub(crate) struct SnatRangeLock(#[expect(dead_code, reason = "held open")] UnixDatagram);
 
-/// Claims a range, unless a port of it is another switch's.
+/// Locks a range, unless another switch has a port of it.
 pub(crate) fn lock_range(
     bridge: &str,
     ours: &RangeInclusive<u16>,
@@ -29,7 +29,7 @@ pub(crate) fn lock_range(
     let (first, last) = (ours.start(), ours.end());
     let name = format!("{PREFIX}{first}-{last}/{bridge}");
     let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
-    // First there, then looked around: of two that come at once none is overlooked.
+    // Bind first, then read the list: of two switches at once, at least one sees the other.
     let socket = UnixDatagram::bind_addr(&address).map_err(|_| ReserveError::SnatRangeTaken {
         ours: ours.clone(),
         bridge: bridge.to_owned(),

@@ -1,4 +1,5 @@
-//! What is bound on the host, and by whom: `/proc/net/{tcp,tcp6,udp,udp6}`, `/proc/net/sctp/eps` and `/proc/PID/fd`.
+//! Bound sockets of the host and their processes: `/proc/net/{tcp,tcp6,udp,udp6}`, `/proc/net/sctp/eps`,
+//! `/proc/PID/fd`.
 
 use std::fmt;
 use std::fs;
@@ -28,8 +29,8 @@ pub(crate) struct BoundSocket {
     pub(crate) inode: u64,
 }
 
-/// All bound sockets of a protocol that somebody still holds. Of SCTP those that listen, which is what the kernel
-/// lists; a kernel without SCTP has no such list, nor anybody who could hold a port.
+/// Bound sockets of a protocol that a process has open. Of SCTP the kernel lists only listening ones, and none
+/// where it lacks the protocol.
 pub(crate) fn bound(protocol: Protocol) -> Vec<BoundSocket> {
     let files: &[&str] = match protocol {
         Protocol::Tcp => &["tcp", "tcp6"],
@@ -45,7 +46,7 @@ pub(crate) fn bound(protocol: Protocol) -> Vec<BoundSocket> {
     }
 }
 
-/// A line of `/proc/net/sctp/eps`, with all addresses of an endpoint: `ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS`
+/// Parses a line of `/proc/net/sctp/eps`, with all addresses of an endpoint: `ENDPT SOCK STY SST HBKT LPORT UID INODE LADDRS`
 /// (`sctp_eps_seq_show` of the kernel).
 pub(super) fn parse_sctp(line: &str) -> Vec<BoundSocket> {
     let mut words = line.split_whitespace();
@@ -60,7 +61,7 @@ pub(super) fn parse_sctp(line: &str) -> Vec<BoundSocket> {
     addresses.map(bound).collect()
 }
 
-/// A line of such a list: `sl local_address rem_address st queues tr:tm retrnsmt uid timeout inode ...`.
+/// Parses a line of `/proc/net/tcp` and the like: `sl local_address rem_address st queues tr:tm retrnsmt uid timeout inode ...`.
 pub(super) fn parse(protocol: Protocol, line: &str) -> Option<BoundSocket> {
     let mut words = line.split_whitespace();
     let (address, port) = words.nth(1)?.split_once(':')?;
@@ -77,7 +78,7 @@ pub(super) fn parse(protocol: Protocol, line: &str) -> Option<BoundSocket> {
         let octets: [u8; 16] = [word(0)?, word(1)?, word(2)?, word(3)?].concat().try_into().ok()?;
         IpAddr::V6(Ipv6Addr::from(octets)).to_canonical()
     };
-    // TIME_WAIT and the like have no inode: nobody holds them.
+    // TIME_WAIT and the like have no inode, and no process.
     (inode != 0 && port != 0).then_some(BoundSocket { protocol, address, port, inode })
 }
 
@@ -99,7 +100,7 @@ pub(crate) fn owner(inode: u64) -> Option<SocketOwner> {
     None
 }
 
-/// Who holds a port at an address; at any address with `None`.
+/// The process that has a port at an address; at any address with `None`.
 pub(crate) fn owner_of_port(
     protocol: Protocol,
     address: Option<IpAddr>,

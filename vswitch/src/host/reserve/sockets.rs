@@ -1,9 +1,8 @@
-//! Published ports, held by sockets.
+//! Published ports, reserved by sockets.
 //!
-//! A socket that is bound without `SO_REUSEADDR`, and does not listen, keeps every other from the port. A
-//! published TCP or UDP port of all addresses has one more task: its IPv6 socket is served by the proxy of ::1
-//! (`proxy`). That of TCP listens, which keeps the port as well, and with `SO_REUSEADDR` is not kept
-//! from it by connections that ended a moment ago.
+//! A bound socket without `SO_REUSEADDR` that does not listen keeps every other from the port. For a TCP or
+//! UDP port of all addresses, the proxy of ::1 (`proxy`) uses the IPv6 socket. That of TCP listens, which
+//! reserves the port as well, with `SO_REUSEADDR`: connections in TIME_WAIT do not block it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -19,20 +18,20 @@ use super::socket_owners::{bound, owner, owner_of_port};
 use crate::host::limits::{FREE_PORT_TRIES_MAX, RESERVED_SOCKETS_MAX};
 use crate::host::nft::{Protocol, Published};
 
-/// Connections that may wait for the proxy.
+/// Backlog of the proxy's sockets.
 const BACKLOG: i32 = 64;
 
-/// The ports of one publication, ours until it is dropped.
+/// Reserved ports of one publication, as long as the sockets are open.
 #[derive(Debug, Default)]
 pub(crate) struct PortReservation {
     sockets: Vec<OwnedFd>,
-    /// On [::] or [::1]: the port, and the socket for the proxy.
+    /// Ports on `[::]` or `[::1]`, and their sockets for the proxy.
     pub(crate) served: Vec<(u16, OwnedFd)>,
-    /// The range is too long for sockets: it goes into the kernel's setting.
+    /// The range is too long for sockets: the kernel's setting reserves it.
     pub(crate) by_sysctl: bool,
 }
 
-/// Takes the ports of a publication; with port 0 a free one, which is named in the answer.
+/// Reserves the ports of a publication; for port 0 a free one, which the result names.
 pub(crate) fn reserve_ports(
     published: &Published,
 ) -> Result<(Published, PortReservation), ReserveError> {
@@ -87,7 +86,7 @@ fn reserve_port(
     let protocol = published.protocol;
     let is_carried = protocol != Protocol::Sctp;
     if let Some(address) = published.address {
-        // What reaches ::1 is served by the proxy.
+        // The proxy serves ::1.
         let is_served =
             is_carried && (address == Ipv6Addr::LOCALHOST || address == Ipv6Addr::UNSPECIFIED);
         match bind_socket(protocol, address, port, is_served)? {
@@ -104,7 +103,7 @@ fn reserve_port(
     Ok(())
 }
 
-/// Binds a socket, to be served or only held; `None` where the kernel has no such protocol or family.
+/// Binds a socket, for the proxy if `served`; `None` where the kernel lacks the protocol or family.
 fn bind_socket(
     protocol: Protocol,
     address: IpAddr,
@@ -140,7 +139,7 @@ fn try_bind(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd,
     if listens {
         sockopt::set_socket_reuseaddr(&socket, true)?;
     } else if protocol == Protocol::Udp && !served {
-        // Nothing is ever read from it.
+        // The switch never reads from it.
         sockopt::set_socket_recv_buffer_size(&socket, 0)?;
     }
     bind(&socket, &at)?;
@@ -150,7 +149,7 @@ fn try_bind(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd,
     Ok(socket)
 }
 
-/// A range that is too long for sockets: nobody may have a port of it now.
+/// Refuses a range, too long for sockets, of which a process has a port now.
 fn check_range(published: &Published) -> Result<(), ReserveError> {
     let protocol = published.protocol;
     let in_the_way = |bound: &super::socket_owners::BoundSocket| {
@@ -164,7 +163,7 @@ fn check_range(published: &Published) -> Result<(), ReserveError> {
         published.ports.contains(&bound.port) && meets
     };
     if let Some(address) = published.address {
-        // Whether it is ours at all.
+        // Fails unless the host has the address.
         bind_socket(Protocol::Udp, address, 0, false)?;
     }
     match bound(protocol).into_iter().find(in_the_way) {

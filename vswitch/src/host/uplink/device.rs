@@ -1,4 +1,4 @@
-//! Which device is the uplink, and the TAP beside it.
+//! Choice of the uplink device, and the TAP beside it.
 
 use std::net::Ipv4Addr;
 
@@ -11,8 +11,8 @@ use crate::host::bridge::create_tap;
 use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink, sysctl};
 
-/// RFC 7600's dummy address. A device without any IPv4 address takes no packet of which the source is elsewhere
-/// as soon as `rp_filter` is on anywhere (`fib_validate_source`); with one, loose mode lets them pass.
+/// Dummy address of RFC 7600. With `rp_filter` on anywhere, a device without IPv4 address accepts no packet
+/// from other subnets (`fib_validate_source`); with an address, loose mode does.
 const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// Longest name of an interface.
@@ -25,7 +25,7 @@ pub(super) fn tap_name(bridge: &str) -> String {
     name
 }
 
-/// The name of the device that a wish means, if it can be the uplink.
+/// Name of the selected device, if it can be the uplink.
 pub(super) fn choose(kernel: &Kernel, selector: &UplinkSelector) -> Result<String, UplinkError> {
     let link = kernel.choose(selector).ok_or_else(|| match selector {
         UplinkSelector::Auto => UplinkError::NoDefaultRoute,
@@ -39,9 +39,8 @@ pub(super) fn choose(kernel: &Kernel, selector: &UplinkSelector) -> Result<Strin
     Ok(name)
 }
 
-/// Makes the uplink TAP: up, with the NIC's MTU, without a life of its own (no ARP answers, no IPv6
-/// configuration). What the switch writes to its own MAC address goes to the host's stack, whatever the
-/// reverse path.
+/// Creates the uplink TAP: up, with the NIC's MTU, without ARP replies and IPv6 configuration. Frames that
+/// the switch writes to its MAC address reach the host's stack, whatever the reverse path.
 pub(super) async fn make_tap(
     netlink: &Netlink,
     name: String,

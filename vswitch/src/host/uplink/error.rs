@@ -8,12 +8,12 @@ use crate::host::reserve::ReserveError;
 /// Why an uplink cannot be made, or a port not be published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UplinkError {
-    /// `auto` finds nothing.
+    /// `auto` finds no default route.
     #[error(
         "the host has no default route, so no uplink; name one with --uplink IFACE, or use --uplink none"
     )]
     NoDefaultRoute,
-    /// No such device.
+    /// The named device does not exist.
     #[error("there is no interface {0}; `ip link` lists them")]
     NoDevice(String),
     /// A device that carries no Ethernet frames.
@@ -21,13 +21,13 @@ pub(crate) enum UplinkError {
     NotEthernet {
         /// Its name.
         device: String,
-        /// What it is.
+        /// Its link layer.
         kind: String,
     },
     /// Two publications want the same port.
     #[error("ports {}-{}/{} are published twice", .0.ports.start(), .0.ports.end(), .0.protocol)]
     Twice(Published),
-    /// More ports with other numbers than the kernel's way may have.
+    /// Too many shifted ports for `--uplink kernel`.
     #[error(
         "{}-{}/{} lead to other numbers in the container; with --uplink kernel {SHIFTED_PORTS_MAX} ports of a \
          publication can, and {SHIFTED_PORTS_SUM_MAX} of all together",

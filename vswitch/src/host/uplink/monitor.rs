@@ -1,13 +1,13 @@
 //! Follows the kernel: a change of links, addresses, routes or neighbours leads to a new [`UplinkState`].
 //!
-//! A notification only says that something changed; the lists are then asked for anew, after a pause in which
-//! further changes gather ([`DEBOUNCE`]). So a lost notification costs [`RESYNC_INTERVAL`] at most, and what is
-//! published never is half of a change. The nftables rules are adapted before the state is published.
+//! A notification triggers a read of all lists, after [`DEBOUNCE`], in which further changes gather. So a lost
+//! notification costs [`RESYNC_INTERVAL`] at most, and no state is half of a change. The nftables rules are
+//! loaded before the state is published.
 //!
-//! Neighbours: the kernel does not refresh those that are used through `fwd` only. Each gateway, and each
-//! address that was asked for by `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`]; one that nobody
-//! asked for in [`NEIGH_REFRESH_ROUNDS_MAX`] such rounds is left alone again ([`neigh_refresh`](super::neigh_refresh), where each port has its
-//! share). `NTF_MANAGED` would do the same in the kernel, but stays behind after a crash, and not every kernel has it.
+//! Neighbours: the kernel does not refresh those that only `fwd` uses. So each gateway, and each address of
+//! `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`], until [`NEIGH_REFRESH_ROUNDS_MAX`] rounds after
+//! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port). `NTF_MANAGED` would do the
+//! same in the kernel, but survives a crash, and not every kernel has it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -21,20 +21,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::neigh_refresh::NeighRefresh;
-use super::state::{HostRouteAction, Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
+use super::state::{Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
 use super::tables::Shared;
+use crate::datapath::RouteAction;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
 use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
 use crate::host::limits::{DEBOUNCE, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX, RESYNC_INTERVAL};
 use crate::host::{HostError, netlink};
 
-/// A connection that hears of changes.
+/// A netlink connection with notifications.
 pub(super) struct UplinkMonitor {
     handle: Handle,
     notifications: Box<dyn Stream<Item = ()> + Send + Sync + Unpin>,
     selector: UplinkSelector,
-    /// Devices that are ours.
+    /// Devices of the switch itself.
     own: Vec<String>,
     neigh_refresh: NeighRefresh,
 }
@@ -62,7 +63,7 @@ impl UplinkMonitor {
         })
     }
 
-    /// Asks for everything.
+    /// Reads links, addresses, routes and neighbours.
     pub(super) async fn kernel(&self) -> Result<Kernel, NetlinkError> {
         let failed = |what: &'static str| netlink::failed(move || what.to_owned());
         let handle = &self.handle;
@@ -96,15 +97,14 @@ impl UplinkMonitor {
         Ok(Kernel { links, addresses, routes, neighbours })
     }
 
-    /// The state now. The device of the default route may have become another one; one that cannot be
-    /// the uplink is passed over.
+    /// Compiles the state. `auto` follows the default route, and skips devices that cannot be the uplink.
     pub(super) fn compile(&self, kernel: &Kernel, former: &UplinkState) -> UplinkState {
         let chosen = kernel.choose(&self.selector).filter(|link| is_ethernet(link)).map(name_of);
         let chosen = chosen.filter(|name| !self.own.iter().any(|own| own == name));
         kernel.compile(chosen.unwrap_or(&former.device), Some(former))
     }
 
-    /// Goes on until whoever asks has gone.
+    /// Runs until the sender of requests is dropped.
     pub(super) async fn run(
         mut self,
         shared: Shared,
@@ -204,9 +204,8 @@ impl UplinkMonitor {
 }
 
 fn gateways(state: &UplinkState) -> BTreeSet<IpAddr> {
-    let actions = state.routes.iter().map(|route| &route.action);
-    let gateways = actions.filter_map(|action| match action {
-        HostRouteAction::Uplink { gateway } => *gateway,
+    let gateways = state.routes.iter().filter_map(|route| match route.action {
+        RouteAction::Via(gateway) => gateway,
         _ => None,
     });
     gateways.take(NEIGH_REFRESH_MAX).collect()

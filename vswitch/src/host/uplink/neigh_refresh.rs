@@ -1,7 +1,7 @@
-//! Neighbours that were asked for by ports, and for how long they are kept fresh.
+//! Neighbours that ports requested, and how long each is refreshed.
 //!
-//! [`NEIGH_REFRESH_MAX`] in all, [`NEIGH_REFRESH_PER_PORT_MAX`] of one port: who scans the link displaces its own. Where
-//! all places are taken, one more of a port that has few displaces one of the port that has most.
+//! There are [`NEIGH_REFRESH_MAX`] in all and [`NEIGH_REFRESH_PER_PORT_MAX`] of one port: a port that scans evicts
+//! its own. When the table is full, a port with few entries evicts one of the port with most.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -15,18 +15,18 @@ use crate::host::limits::{
 /// A neighbour.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Who asked first.
+    /// Port of the first request.
     port: PortIndex,
-    /// Rounds of use that are left.
+    /// Refreshes left.
     rounds: u32,
 }
 
-/// Neighbours that were asked for.
+/// Requested neighbours.
 #[derive(Debug, Default)]
 pub(super) struct NeighRefresh(BTreeMap<IpAddr, Entry>);
 
 impl NeighRefresh {
-    /// Takes an address up on behalf of a port; false where there is no room.
+    /// Adds the request of a port; false when the table is full.
     pub(super) fn request(&mut self, address: IpAddr, port: PortIndex) -> bool {
         if let Some(entry) = self.0.get_mut(&address) {
             entry.rounds = NEIGH_REFRESH_ROUNDS_MAX;
@@ -39,7 +39,7 @@ impl NeighRefresh {
         true
     }
 
-    /// Another round: those that nobody has asked for lately are left alone.
+    /// Ends a round: removes entries without refreshes left.
     pub(super) fn age(&mut self) {
         self.0.retain(|_, entry| {
             entry.rounds = entry.rounds.saturating_sub(1);
@@ -63,7 +63,7 @@ impl NeighRefresh {
             let most = counts.into_iter().max_by_key(|&(port, count)| (count, port));
             most.filter(|&(_, count)| count > own + 1).map(|(port, _)| port)
         };
-        // Of the victim the one that was asked for longest ago.
+        // The victim's entry with the oldest request.
         let theirs = self.0.iter().filter(|(_, entry)| Some(entry.port) == victim);
         let oldest = theirs.min_by_key(|(_, entry)| entry.rounds).map(|(address, _)| *address);
         oldest.is_some_and(|address| self.0.remove(&address).is_some())
@@ -91,7 +91,7 @@ mod tests {
             assert!(refresh.request(address(n), PortIndex(2)));
         }
         assert_eq!(of(&refresh, 2), NEIGH_REFRESH_PER_PORT_MAX);
-        // What another has asked for counts as that one's.
+        // An entry counts for the port of its first request.
         let last = address(2 * NEIGH_REFRESH_PER_PORT_MAX - 1);
         assert!(refresh.request(last, PortIndex(3)));
         assert_eq!(of(&refresh, 3), 0);

@@ -33,11 +33,11 @@ impl Entry {
 }
 
 impl Uplink {
-    /// Publishes these ports, and no others; gives them with the ports that were chosen for port 0, in order.
-    /// What was published before and still is stays untouched.
+    /// Publishes these ports, and no others; returns them in order, with the ports chosen for port 0.
+    /// Ports that stay published are not interrupted.
     ///
     /// # Errors
-    /// See [`UplinkError`]; then what was published before stands.
+    /// See [`UplinkError`]; then nothing changes.
     pub(crate) async fn set_published(
         &mut self,
         forwards: Vec<Forward>,
@@ -47,7 +47,7 @@ impl Uplink {
             check_shifted(&forwards)?;
         }
         let mut reused = vec![false; self.entries.len()];
-        // For each its place among the former, or what was newly taken.
+        // For each forward its former entry, or a new reservation.
         let mut plan = Vec::with_capacity(forwards.len());
         for requested in forwards {
             let same = |(n, entry): &(usize, &Entry)| {
@@ -65,7 +65,7 @@ impl Uplink {
                 }
             };
             let real = Forward { published, ..requested.clone() };
-            // Before anything changes, since no descriptor may be left for it. `None`: as before.
+            // Before any change, since descriptors may run out. `None`: as before.
             let proxied = match &reservation {
                 Ok(reservation) => Some(served(reservation, &real)?),
                 Err(n) if self.entries[*n].real == real => None,
@@ -93,7 +93,7 @@ impl Uplink {
                 Err(n) => former[n].take().map(|entry| (entry.reservation, entry.proxies)),
                 Ok(reservation) => Some((reservation, Vec::new())),
             };
-            // Each place was given once.
+            // Each former entry is used once.
             let Some((reservation, was)) = entry else { continue };
             let proxies = match proxied {
                 Some(served) => {
@@ -105,7 +105,7 @@ impl Uplink {
             self.entries.push(Entry { requested, real, reservation, proxies });
         }
         over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
-        // Only then are their ports free for whoever wants them next.
+        // Their ports are free only after their end.
         for proxy in over {
             proxy.end().await;
         }
@@ -119,7 +119,7 @@ impl Uplink {
     }
 }
 
-/// What serves [::1] of a publication, where it holds sockets for that, and where to.
+/// Sockets of a publication for the proxy of `[::1]`, and the addresses to relay to.
 fn served(
     reservation: &PortReservation,
     forward: &Forward,
@@ -136,7 +136,7 @@ fn served(
     reservation.served.iter().filter_map(|one| serve(one).transpose()).collect()
 }
 
-/// Refuses ports that are wanted twice.
+/// Refuses ports that are published twice.
 fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
     for (n, forward) in forwards.iter().enumerate() {
         let this = &forward.published;
@@ -157,7 +157,7 @@ fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
     Ok(())
 }
 
-/// Refuses what only the kernel could carry, and cannot.
+/// Refuses more shifted ports than nftables rules can translate.
 fn check_shifted(forwards: &[Forward]) -> Result<(), UplinkError> {
     let mut left = SHIFTED_PORTS_SUM_MAX;
     for forward in forwards.iter().filter(|it| *it.published.ports.start() != it.to_port) {

@@ -1,6 +1,4 @@
-//! What the switch must know of the host to route by its uplink, compiled from what the kernel says.
-//!
-//! Pure: lists of netlink messages in, an [`UplinkState`] out.
+//! The routing state of the host, compiled from netlink messages to an [`UplinkState`]. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,35 +14,36 @@ use netlink_packet_route::route::{
 };
 use wire::MacAddr;
 
+use crate::datapath::RouteAction;
 use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
 
-/// Which device is the uplink.
+/// Selection of the uplink device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UplinkSelector {
-    /// That of the default route, of IPv4 or else of IPv6.
+    /// The device of the default route, of IPv4 or else of IPv6.
     Auto,
-    /// This one.
+    /// The device of this name.
     Device(String),
 }
 
-/// All of the host that matters to routing by the uplink.
+/// State of the host for routing by the uplink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UplinkState {
-    /// The device is there, up, and has a carrier.
+    /// The device exists, is up, and has a carrier.
     pub(crate) up: bool,
     pub(crate) device: String,
-    /// 0 while it is gone.
+    /// 0 while the device does not exist.
     pub(crate) ifindex: u32,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
-    /// The source of what leaves.
+    /// Source address of SNAT.
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
-    /// Addresses of the host, on whatever device, in order.
+    /// Addresses of the host on all devices, sorted.
     pub(crate) local: Vec<IpAddr>,
-    /// The host's routes, one a destination, in order of the destination.
+    /// Routes of the host, one a destination, sorted by destination.
     pub(crate) routes: Vec<Route>,
-    /// Neighbours of the device that are known, in order.
+    /// Known neighbours of the device, sorted.
     pub(crate) neighbours: Vec<(IpAddr, MacAddr)>,
 }
 
@@ -52,24 +51,10 @@ pub(crate) struct UplinkState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) destination: IpNet,
-    pub(crate) action: HostRouteAction,
+    pub(crate) action: RouteAction,
 }
 
-/// Where a route leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum HostRouteAction {
-    /// Out of the uplink: to a gateway, or to the destination itself.
-    Uplink {
-        /// The next hop; none: on the link.
-        gateway: Option<IpAddr>,
-    },
-    /// Out of another device.
-    OtherDevice,
-    /// Nowhere, by order.
-    Unreachable,
-}
-
-/// What the kernel answered, in its own messages.
+/// Netlink messages of the kernel.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Kernel {
     pub(super) links: Vec<LinkMessage>,
@@ -93,7 +78,7 @@ pub(super) fn is_ethernet(link: &LinkMessage) -> bool {
         && !link.header.flags.contains(LinkFlags::Loopback)
 }
 
-/// A route as the kernel means it.
+/// A parsed route.
 struct Parsed {
     destination: IpNet,
     metric: u32,
@@ -108,7 +93,7 @@ impl Kernel {
         self.links.iter().find(|link| name_of(link) == name)
     }
 
-    /// The device that a wish means now; `None` if there is none.
+    /// The selected device; `None` if it does not exist.
     pub(super) fn choose(&self, selector: &UplinkSelector) -> Option<&LinkMessage> {
         match selector {
             UplinkSelector::Device(name) => self.link(name),
@@ -160,7 +145,7 @@ impl Kernel {
         self.addresses.iter().filter_map(address_of).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The addresses that flows leave with. An address that is in use stays as long as it is usable.
+    /// Source addresses of SNAT. An address in use stays as long as it is usable.
     fn sources(
         &self,
         index: u32,
@@ -217,7 +202,7 @@ impl Kernel {
         known.into_iter().take(NEIGHBOURS_MAX).collect()
     }
 
-    /// Routes of the tables that apply to everybody, without those of link-local addresses.
+    /// Routes of the main and default tables, without link-local ones.
     fn parsed(&self, prefer: Option<u32>) -> Vec<Parsed> {
         self.routes.iter().filter_map(|message| parse(message, prefer)).collect()
     }
@@ -227,7 +212,7 @@ fn is_up(link: &LinkMessage) -> bool {
     link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
 }
 
-/// Fit to be the source of flows for hours: global, checked, neither temporary nor on its way out.
+/// Whether SNAT can use an address for hours: global, checked, neither temporary nor deprecated.
 fn is_stable(address: Ipv6Addr, flags: AddressHeaderFlags) -> bool {
     use AddressHeaderFlags as F;
     let passing = F::Secondary | F::Dadfailed | F::Deprecated | F::Tentative;
@@ -262,12 +247,12 @@ fn neighbour_of(message: &NeighbourMessage) -> Option<(IpAddr, MacAddr)> {
             _ => {}
         }
     }
-    // The kernel lists groups that it sent to as well.
+    // The kernel also lists multicast groups.
     let mac = mac.filter(|mac| mac.0 != [0; 6] && mac.0[0] & 1 == 0)?;
     Some((address?, mac))
 }
 
-/// `prefer`: of several paths that of this device.
+/// Parses a route. `prefer`: of several paths, the one by this device.
 fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
     use RouteType::{BlackHole, Prohibit, Unicast, Unreachable};
     let header = &message.header;
@@ -332,7 +317,7 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// One route for each destination: that of the lowest metric. Beyond the limit the most specific go.
+/// One route a destination, with the lowest metric. Over the limit, the longest prefixes are left out.
 fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
     routes.sort_by_key(|route| (route.destination, route.metric));
     routes.dedup_by_key(|route| route.destination);
@@ -347,9 +332,9 @@ fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
         routes.sort_by_key(|route| route.destination);
     }
     let action = |route: &Parsed| match route.device {
-        _ if !route.leads => HostRouteAction::Unreachable,
-        Some(device) if device == index => HostRouteAction::Uplink { gateway: route.gateway },
-        _ => HostRouteAction::OtherDevice,
+        _ if !route.leads => RouteAction::Unreachable,
+        Some(device) if device == index => RouteAction::Via(route.gateway),
+        _ => RouteAction::Elsewhere,
     };
     routes
         .iter()

@@ -1,4 +1,4 @@
-//! The nftables rules that belong to a state of the uplink and to what is published.
+//! The nftables rules for a state of the uplink and the published ports.
 
 use std::net::IpAddr;
 use std::sync::Arc;

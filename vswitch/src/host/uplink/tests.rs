@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::{
-    Config, HostRouteAction, Mode, Route, Uplink, UplinkError, UplinkSelector, UplinkState,
-    restore_after_crash,
+    Config, Mode, Route, Uplink, UplinkError, UplinkSelector, UplinkState, restore_after_crash,
 };
+use crate::datapath::RouteAction;
 use crate::host::Netlink;
 use crate::host::nft::{Forward, Protocol, Published};
 use crate::host::reserve::reserved_ports::{PortSet, ReservedPorts};
@@ -97,20 +97,15 @@ fn the_state_is_what_the_kernel_would_do() {
         assert!(state.local.contains(&"10.99.0.1".parse().unwrap()), "{:?}", state.local);
         let action = |net: &str| {
             let net = net.parse().unwrap();
-            state
-                .routes
-                .iter()
-                .find(|route: &&Route| route.destination == net)
-                .map(|r| r.action.clone())
+            state.routes.iter().find(|route: &&Route| route.destination == net).map(|r| r.action)
         };
-        let by = |gateway: Option<&str>| {
-            Some(HostRouteAction::Uplink { gateway: gateway.map(|g| g.parse().unwrap()) })
-        };
+        let by =
+            |gateway: Option<&str>| Some(RouteAction::Via(gateway.map(|g| g.parse().unwrap())));
         assert_eq!(action("0.0.0.0/0"), by(Some("192.0.2.254")));
         assert_eq!(action("::/0"), by(Some("2001:db8::fe")));
         assert_eq!(action("192.0.2.0/24"), by(None));
-        assert_eq!(action("198.51.100.0/24"), Some(HostRouteAction::Unreachable));
-        assert_eq!(action("203.0.113.0/24"), Some(HostRouteAction::OtherDevice));
+        assert_eq!(action("198.51.100.0/24"), Some(RouteAction::Unreachable));
+        assert_eq!(action("203.0.113.0/24"), Some(RouteAction::Elsewhere));
         assert_eq!(
             state.neighbours,
             [("192.0.2.254".parse().unwrap(), wire::MacAddr([2, 0, 0, 0, 0, 0xfe]))]
@@ -142,10 +137,7 @@ fn every_change_of_the_kernel_is_followed() {
         until(&mut states, |state| state.neighbours.len() == 1).await;
         run("ip route add 203.0.113.0/24 via 192.0.2.55");
         until(&mut states, |state| {
-            state
-                .routes
-                .iter()
-                .any(|r| r.action == HostRouteAction::Uplink { gateway: "192.0.2.55".parse().ok() })
+            state.routes.iter().any(|r| r.action == RouteAction::Via("192.0.2.55".parse().ok()))
         })
         .await;
         run("ip link set eth0 down");

@@ -4,7 +4,7 @@ use super::super::tests::{counter, key, model_with_uplink, network, spec};
 use super::super::{AttachSpec, Model, NetworkSpec};
 use super::*;
 use crate::config::Uplink;
-use crate::datapath::NetworkConf;
+use crate::datapath::{NetworkConf, RouteAction};
 use crate::host::uplink::Route;
 
 const TAP_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
@@ -25,10 +25,10 @@ fn state() -> UplinkState {
         ipv6: None,
         local: ["198.51.100.1", "10.0.0.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec(),
         routes: vec![
-            route("0.0.0.0/0", HostRouteAction::Uplink { gateway }),
-            route("198.51.100.0/24", HostRouteAction::Uplink { gateway: None }),
-            route("10.0.0.0/8", HostRouteAction::OtherDevice),
-            route("203.0.113.0/24", HostRouteAction::Unreachable),
+            route("0.0.0.0/0", RouteAction::Via(gateway)),
+            route("198.51.100.0/24", RouteAction::Via(None)),
+            route("10.0.0.0/8", RouteAction::Elsewhere),
+            route("203.0.113.0/24", RouteAction::Unreachable),
         ],
         neighbours: vec![("192.0.2.254".parse().unwrap(), MacAddr([2, 0, 0, 0, 0, 7]))],
     }
