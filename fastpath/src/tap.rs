@@ -98,19 +98,19 @@ pub enum TapError {
     #[error("a TAP has 1 to {WORKERS_MAX} queues, not {0}")]
     Queues(usize),
     /// Making it needs a privilege.
-    #[error("may not make the TAP {name}: CAP_NET_ADMIN is needed; run as root")]
+    #[error("cannot create TAP {name}: permission denied; run as root")]
     Privilege {
         /// The name asked for.
         name: String,
     },
     /// The name is taken.
-    #[error("cannot make the TAP {name}: the name is taken; see `ip link show {name}`")]
+    #[error("cannot create TAP {name}: the name is taken; see `ip link show {name}`")]
     Taken {
         /// The name asked for.
         name: String,
     },
     /// Anything else.
-    #[error("cannot make the TAP {name}: {step}: {source}")]
+    #[error("cannot create TAP {name}: {step}: {source}")]
     Kernel {
         /// The name asked for.
         name: String,

@@ -80,6 +80,10 @@ impl Mappings {
         self.len
     }
 
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.len == self.capacity
     }

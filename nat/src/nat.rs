@@ -21,10 +21,12 @@ mod revalidate;
 mod revoke;
 mod rows;
 mod shard;
+mod transfer;
 
 pub use self::flush::Flushing;
 pub use self::rows::Row;
 pub use self::shard::Shard;
+pub use self::transfer::{ImportError, Imported};
 
 use self::revoke::Revoked;
 use std::ops::RangeInclusive;

@@ -92,6 +92,15 @@ impl PortPool {
         None
     }
 
+    /// Takes a port of the range, if it is free.
+    pub(crate) fn claim(&mut self, port: u16) {
+        let idx = self.idx(port);
+        if self.free[idx / 64] >> (idx % 64) & 1 != 0 {
+            self.set_free(port, false);
+        }
+        self.delayed.retain(|(delayed, _)| *delayed != port);
+    }
+
     /// Says which mapping has a port that was taken.
     pub(crate) fn set_mapping(&mut self, port: u16, mapping: u32) {
         let idx = self.idx(port);

@@ -80,6 +80,23 @@ impl State {
         matches!(self, Self::HalfClosed | Self::Closing | Self::TimeWait | Self::Established)
     }
 
+    /// The state with this discriminant.
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        let all = [
+            Self::New,
+            Self::Replied,
+            Self::Stream,
+            Self::SynSent,
+            Self::SynReceived,
+            Self::Established,
+            Self::HalfClosed,
+            Self::Closing,
+            Self::TimeWait,
+            Self::Reset,
+        ];
+        all.into_iter().find(|state| *state as u8 == number)
+    }
+
     /// Its name, for people and programs.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -72,6 +72,22 @@ pub(crate) enum Effect {
 }
 
 impl TcpPeer {
+    /// The state as bytes: end, acknowledgement, window (little-endian), bits.
+    pub(crate) fn encode(self) -> [u8; 11] {
+        let mut out = [0; 11];
+        out[..4].copy_from_slice(&self.end.to_le_bytes());
+        out[4..8].copy_from_slice(&self.ack.to_le_bytes());
+        out[8..10].copy_from_slice(&self.window.to_le_bytes());
+        out[10] = self.bits;
+        out
+    }
+
+    /// The state from [`Self::encode`].
+    pub(crate) const fn decode([a, b, c, d, e, f, g, h, i, j, bits]: [u8; 11]) -> Self {
+        let (end, ack) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        Self { end, ack, window: u16::from_le_bytes([i, j]), bits }
+    }
+
     #[inline]
     fn has(&self, bit: u8) -> bool {
         self.bits & bit != 0

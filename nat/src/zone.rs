@@ -12,7 +12,7 @@ impl Zone {
 }
 
 /// A container's address and port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct InternalEndpoint {
     pub(crate) zone: Zone,
     pub(crate) address: Address,

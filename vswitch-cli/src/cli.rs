@@ -22,9 +22,9 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch up --bridge br0 --detach          start the switch
   sudo vswitch run --name a -- bash              a shell in a network namespace of its own
-  sudo vswitch attach --netns 4711 --name web    plug a running process into the switch
-  sudo vswitch ls                                who is attached, with addresses and traffic
-  sudo vswitch down                              stop it; the host is as it was before
+  sudo vswitch attach --netns 4711 --name web    attach a running process
+  sudo vswitch ls                                attached containers, with addresses and traffic
+  sudo vswitch down                              stop the switch and restore the host
 
 Exit codes: 0 done, 1 failed, 2 usage.";
 

@@ -16,25 +16,25 @@ pub(crate) const EXIT_FAILED: u8 = 1;
 /// The exit code for "usage".
 pub(crate) const EXIT_USAGE: u8 = 2;
 
-/// The end of a command that did not do what it was asked.
+/// A failed command.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Something for a person to read.
+    /// A failure with a message.
     #[error("{message}")]
     Told {
         /// The exit code.
         exit: u8,
-        /// What was wrong, with the value.
+        /// The fault, with the value.
         message: String,
-        /// The way out.
+        /// The remedy.
         hint: Option<String>,
     },
-    /// Whoever read our output closed it (`vswitch ls | head -1`): nothing is wrong.
+    /// The reader of our output closed it (`vswitch ls | head -1`): nothing is wrong.
     #[error("the reader of the output is gone")]
     BrokenPipe,
 }
 
-/// What a command gives back.
+/// The result of a command.
 pub(crate) type Outcome<T = std::process::ExitCode> = Result<T, Failure>;
 
 impl Failure {
@@ -48,7 +48,7 @@ impl Failure {
         Self::Told { exit: EXIT_USAGE, message: message.into(), hint: None }
     }
 
-    /// The same with the way out.
+    /// The same failure with a hint.
     pub(crate) fn with_hint(mut self, text: impl Into<String>) -> Self {
         if let Self::Told { hint, .. } = &mut self {
             *hint = Some(text.into());
@@ -64,7 +64,7 @@ impl Failure {
         }
     }
 
-    /// What goes to stderr: one line, and one more for the way out.
+    /// What goes to stderr: one line, and one more for the hint.
     pub(crate) fn report(&self) -> Option<String> {
         match self {
             Self::BrokenPipe => None,

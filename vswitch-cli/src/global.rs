@@ -14,21 +14,21 @@ use crate::output::Format;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options", next_display_order = 900)]
 pub(crate) struct Global {
-    /// Where the daemon listens
+    /// Socket of the daemon
     ///
     /// [default: /run/vswitch/vswitch.sock]
     #[arg(long, global = true, env = SOCKET_ENV, hide_env_values = true, value_name = "PATH")]
     pub(crate) socket: Option<SocketPath>,
-    /// Tables for people, or JSON for programs, with stable keys
+    /// Output: table, or JSON with stable keys (docs/api.md)
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Say more on stderr (-vv: even more); RUST_LOG overrides it
+    /// Log more to stderr (-vv: even more); RUST_LOG overrides it
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }
 
 impl Global {
-    /// Where the daemon listens.
+    /// Path of the daemon's socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.socket.clone().unwrap_or_default().path().to_owned()
     }

@@ -12,9 +12,9 @@ use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use crate::error::Failure;
 use crate::table;
 
-/// What a port may do
+/// Port settings
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "What the port may do")]
+#[command(next_help_heading = "Port settings")]
 pub(crate) struct PortSettingsArgs {
     #[command(flatten)]
     vlan: vlan::VlanArgs,
@@ -24,7 +24,7 @@ pub(crate) struct PortSettingsArgs {
     /// [default: on]
     #[arg(long, value_name = "on|off|ADDRESSES")]
     guard: Option<Guard>,
-    /// Whom it reaches: an isolated port only the gateway and promiscuous ports [default: none]
+    /// Isolation: an isolated port reaches the gateway and promiscuous ports only [default: none]
     #[arg(long, value_name = "none|isolated|promiscuous")]
     isolation: Option<Isolation>,
 }

@@ -3,14 +3,14 @@
 use clap::Args;
 use vswitch_api::publish::{PortSpec, Prefix, Publication};
 
-/// Ports of the host that are handed to the container
+/// Published ports
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Published ports")]
 pub(crate) struct PublishArgs {
-    /// Hand a port of the host, or a range, to the container; without a host port one is picked
+    /// Publish a port or a range; without a host port a free one is picked
     #[arg(short, long, value_name = "[ADDR:]HOST:CONT[/PROTO]")]
     publish: Vec<PortSpec>,
-    /// Who may connect to what is published here [default: everybody]
+    /// Sources that may connect to these ports [default: all]
     #[arg(long, value_name = "ADDRESS|SUBNET", requires = "publish", value_delimiter = ',')]
     allow_from: Vec<Prefix>,
 }

@@ -12,6 +12,7 @@ use crate::table::flow::FlowFlags;
 use crate::table::hash::Key;
 use crate::table::link::NIL;
 use crate::tuple::Transport;
+use crate::zone::InternalEndpoint;
 
 impl Nat {
     /// Sees to it that an owner has room for another connection, at the cost of its own only.
@@ -73,6 +74,18 @@ impl Nat {
             self.counters.connections_no_port += 1;
             return Err(NatDrop::PortsExhausted);
         };
+        let number = self.add_mapping(owner, transport, internal, (addr_idx, port));
+        Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) })
+    }
+
+    /// Maps an internal endpoint to a port that was taken for it.
+    pub(super) fn add_mapping(
+        &mut self,
+        owner: OwnerId,
+        transport: Transport,
+        internal: InternalEndpoint,
+        (addr_idx, port): (u16, u16),
+    ) -> u32 {
         let mapping = Mapping {
             internal,
             port,
@@ -84,11 +97,15 @@ impl Nat {
             users: 0,
         };
         let number = self.mappings.insert(&self.secrets, mapping);
-        if let Some(ports) = self.externals.port_pool_mut(addr_idx, transport) {
-            ports.set_mapping(port, number);
-        }
+        self.port_pool(transport, addr_idx).set_mapping(port, number);
         self.owners.at(owner).ports += 1;
-        Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) })
+        number
+    }
+
+    /// The ports of a transport at an external address.
+    pub(super) fn port_pool(&mut self, transport: Transport, addr_idx: u16) -> &mut PortPool {
+        let slot = self.externals.port_pool_slot(addr_idx, transport);
+        slot.get_or_insert_with(|| Box::new(PortPool::new(self.ports.clone())))
     }
 
     /// A port for an owner; one of its own, if it has its share.
@@ -102,9 +119,10 @@ impl Nat {
         if self.revoked.awaits_ports() {
             return None;
         }
-        let range = Some(&self.ports).filter(|range| !range.is_empty())?.clone();
-        let slot = self.externals.port_pool_slot(addr_idx, transport);
-        slot.get_or_insert_with(|| Box::new(PortPool::new(range)));
+        if self.ports.is_empty() {
+            return None;
+        }
+        self.port_pool(transport, addr_idx);
         if let Some(port) = self.try_allocate_port(owner, transport, addr_idx, like) {
             return Some(port);
         }

@@ -218,20 +218,29 @@ impl Nat {
         if let Some((number, _)) = conflict {
             self.end_over(number);
         }
+        flow.seen = self.now.0;
+        if flow.flags.has(FlowFlags::CLIENT_MAPPED) {
+            flow.flags.set(FlowFlags::IN_FILTER);
+        }
+        let (edit, to) =
+            (flow.edit(Direction::Original, &self.externals), flow.to(Direction::Original));
+        self.link(flow, keys);
+        self.counters.connections_created += 1;
+        Ok(Translation::Edit { edit, to })
+    }
+
+    /// Puts a connection with these keys into the table, its lists and indices.
+    pub(super) fn link(&mut self, flow: Flow, keys: [Key; 2]) {
         if self.is_empty() {
             self.wheel.reset(self.now);
         }
-        flow.seen = self.now.0;
-        let is_in_filter = flow.flags.has(FlowFlags::CLIENT_MAPPED);
-        flow.flags.set(if is_in_filter { FlowFlags::IN_FILTER } else { 0 });
-        let (edit, to) =
-            (flow.edit(Direction::Original, &self.externals), flow.to(Direction::Original));
         let owner = self.owners.at(flow.owner.id());
         owner.flows += 1;
         owner.published += u32::from(flow.flags.has(FlowFlags::PUBLISHED));
         if flow.flags.has(FlowFlags::HAIRPIN) {
             self.owners.at(flow.peer_owner.id()).hairpins += 1;
         }
+        let is_in_filter = flow.flags.has(FlowFlags::IN_FILTER);
         let number = self.flows.insert(flow);
         for (dir, key) in (0..).zip(&keys) {
             self.index.insert(self.secrets.hash(key), number << 1 | dir);
@@ -241,8 +250,6 @@ impl Nat {
         if is_in_filter {
             self.filter.add(self.filter_key_of(number));
         }
-        self.counters.connections_created += 1;
-        Ok(Translation::Edit { edit, to })
     }
 
     /// Whether a connection yields to one that begins, whose answers would come as its own packets do.

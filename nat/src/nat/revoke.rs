@@ -159,7 +159,7 @@ impl Nat {
     }
 
     /// Whether what is published still translates a connection as it is.
-    fn is_still_published(&self, flow: &Flow) -> bool {
+    pub(super) fn is_still_published(&self, flow: &Flow) -> bool {
         let original = flow.key(Direction::Original, &self.externals);
         let reply = flow.key(Direction::Reply, &self.externals);
         let by_rule =

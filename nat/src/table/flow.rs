@@ -47,6 +47,16 @@ impl FlowFlags {
         Self((transport as u8) << Self::TRANSPORT_SHIFT)
     }
 
+    /// The flags without the transport.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0 & ((1 << Self::TRANSPORT_SHIFT) - 1)
+    }
+
+    /// Flags from [`Self::bits`].
+    pub(crate) fn from_bits(bits: u8, transport: Transport) -> Option<Self> {
+        (bits >> Self::TRANSPORT_SHIFT == 0).then(|| Self(bits | Self::new(transport).0))
+    }
+
     #[inline]
     pub(crate) const fn has(self, one: u8) -> bool {
         self.0 & one != 0
@@ -172,6 +182,12 @@ impl Flow {
         if overflow {
             self.frames_high[dir] = self.frames_high[dir].wrapping_add(1);
         }
+    }
+
+    /// Sets the counters of both directions; 48 bits each.
+    pub(crate) fn set_frames(&mut self, frames: [u64; 2]) {
+        self.frames_low = frames.map(|count| count as u32);
+        self.frames_high = frames.map(|count| (count >> 32) as u16);
     }
 
     pub(crate) fn frames(&self, dir: Direction) -> u64 {

@@ -6,7 +6,7 @@ use crate::tuple::{Endpoint, Transport, Tuple};
 use crate::zone::{InternalEndpoint, Zone};
 
 /// Addresses and ports of one direction, and the zone of its sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) transport: Transport,
     pub(crate) zone: Zone,
@@ -16,7 +16,7 @@ pub(crate) struct Key {
 }
 
 /// Source and destination port, the source's in the upper half.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PortPair(pub(crate) u32);
 
 impl PortPair {

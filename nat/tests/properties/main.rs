@@ -11,6 +11,7 @@ mod hostile;
 mod packet;
 mod rewriting;
 mod table;
+mod transfer;
 
 use proptest::prelude::ProptestConfig;
 

@@ -44,7 +44,7 @@ fn files_do_not_import_in_circles() {
 
 /// Circles of today, by crate and modules; the list only shrinks.
 const KNOWN: [(&str, &[&str]); 4] = [
-    ("vswitch", &["control"]),
+    ("vswitch", &["control::model"]),
     ("vswitch", &["datapath"]),
     ("vswitch", &["dataplane", "worker"]),
     ("vswitch-cli", &["cli", "commands"]),
@@ -52,8 +52,8 @@ const KNOWN: [(&str, &[&str]); 4] = [
 
 fn is_known(name: &str, circle: &[String]) -> bool {
     let is_in = |modules: &[&str]| {
-        let top = |module: &String| module.split("::").next().unwrap_or_default().to_owned();
-        circle.iter().map(top).all(|top| modules.contains(&top.as_str()))
+        let starts = |module: &String| modules.iter().any(|known| module.starts_with(known));
+        circle.iter().all(starts)
     };
     KNOWN.iter().any(|(of, modules)| *of == name && is_in(modules))
 }

@@ -1,4 +1,4 @@
-//! `vswitch attach`: plug a network namespace into the switch.
+//! `vswitch attach`: attach a network namespace.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
@@ -16,9 +16,9 @@ use crate::port_settings::PortSettingsArgs;
 use crate::publish::PublishArgs;
 use crate::{output, publish, value};
 
-/// Plug a running container, or any network namespace, into the switch
+/// Attach a running container, or any network namespace
 ///
-/// All or nothing: when it fails, the namespace is as it was before.
+/// All or nothing: a failed attach leaves the namespace as it was.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct AttachArgs {
@@ -51,7 +51,7 @@ pub(crate) struct AddressArgs {
     /// A fixed unicast MAC address
     #[arg(long, value_name = "MAC", value_parser = value::mac)]
     mac: Option<MacAddr>,
-    /// Name of the interface inside [default: eth0, or the next free number]
+    /// Name of the interface in the namespace [default: eth0, or the next free number]
     #[arg(long, value_name = "IFNAME")]
     ifname: Option<IfName>,
     /// A further name in the network
@@ -71,7 +71,7 @@ Examples:
   sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
 
-Give it back with `vswitch detach NAME`; a namespace that ends is detached by itself.";
+Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself.";
 
 impl AddressArgs {
     /// Whether no option was given.

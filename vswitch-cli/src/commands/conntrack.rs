@@ -1,4 +1,4 @@
-//! `vswitch conntrack`: connections whose addresses the switch translates.
+//! `vswitch conntrack`: translated connections.
 
 mod watch;
 
@@ -15,7 +15,7 @@ use crate::global::Global;
 use crate::table::Column::{Number, Text};
 use crate::{human, output, table, value};
 
-/// Show and forget connections whose addresses are translated
+/// Show and delete translated connections
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConntrackArgs {
@@ -30,7 +30,7 @@ Examples:
   vswitch conntrack ls
   vswitch conntrack ls --container web --protocol tcp
   vswitch conntrack watch --interval 1
-  sudo vswitch conntrack flush --container web     what goes on must connect anew
+  sudo vswitch conntrack flush --container web     clients must connect anew
   vswitch conntrack ls --format json | jq -r '.[] | select(.state == \"established\") | .original.src'";
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +41,7 @@ enum ConntrackCommand {
         #[command(flatten)]
         filter: FilterArgs,
     },
-    /// Forget connections: all, or those that are picked
+    /// Delete connections: all, or those that the filter selects
     Flush {
         #[command(flatten)]
         filter: FilterArgs,
@@ -58,19 +58,19 @@ enum ConntrackCommand {
 /// Which connections
 #[derive(Debug, Default, Args)]
 struct FilterArgs {
-    /// Those of this attachment
+    /// Container of the connection
     #[arg(long, value_name = "NAME", value_parser = value::name)]
     container: Option<String>,
-    /// Those of this network
+    /// Network of the connection
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
     network: Option<String>,
-    /// Those of this protocol
+    /// Protocol of the connection
     #[arg(long, value_name = "PROTOCOL", value_parser = protocols())]
     protocol: Option<ConnectionProtocol>,
-    /// Those with this address at either end, before or after translation
+    /// Address of either end, before or after translation
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
-    /// Those with this port at either end, before or after translation
+    /// Port of either end, before or after translation
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 }
@@ -122,8 +122,8 @@ fn connections(client: &Client, filter: &ConnectionFilter) -> Outcome<Vec<Connec
 
 fn said(flushed: &Flushed) -> String {
     match flushed.connections {
-        1 => "1 connection is forgotten\n".to_owned(),
-        count => format!("{count} connections are forgotten\n"),
+        1 => "1 connection is deleted\n".to_owned(),
+        count => format!("{count} connections are deleted\n"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `vswitch detach`: unplug an attachment.
+//! `vswitch detach`: detach a container.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use crate::error::Outcome;
 use crate::global::Global;
 use crate::{output, value};
 
-/// Unplug a container; its interface and addresses are gone
+/// Detach a container; removes its interface and frees its addresses
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DetachArgs {

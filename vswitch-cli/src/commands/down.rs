@@ -20,7 +20,7 @@ use crate::limits::{DOWN_LOOK, DOWN_POLL, DOWN_TIMEOUT};
 use crate::output;
 use progress::{Next, Ports, Progress};
 
-/// Stop the switch; the host is as it was before
+/// Stop the switch and restore the host
 ///
 /// Attachments are kept in the state directory: the next `vswitch up` plugs in again those whose
 /// namespace still lives. Where the switch was killed, what it has left on the host is cleared away.

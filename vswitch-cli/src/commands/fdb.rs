@@ -1,4 +1,4 @@
-//! `vswitch fdb`: which MAC address is behind which port.
+//! `vswitch fdb`: the forwarding database.
 
 use std::process::ExitCode;
 

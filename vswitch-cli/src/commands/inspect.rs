@@ -1,4 +1,4 @@
-//! `vswitch inspect`: everything about one attachment.
+//! `vswitch inspect`: all details of an attachment.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::error::Outcome;
 use crate::global::Global;
 use crate::{human, output, port_settings, publish, table, value};
 
-/// Show everything about one attached container
+/// Show all details of an attached container
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {

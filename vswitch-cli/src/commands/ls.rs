@@ -1,4 +1,4 @@
-//! `vswitch ls`: who is attached.
+//! `vswitch ls`: the attached containers.
 
 use std::process::ExitCode;
 

@@ -28,7 +28,7 @@ enum NetworkCommand {
     /// List the networks
     #[command(visible_alias = "list")]
     Ls,
-    /// Show a network and who is on it
+    /// Show a network and its members
     Inspect {
         /// Name of the network
         #[arg(value_parser = value::name)]

@@ -1,4 +1,4 @@
-//! `vswitch port`: what a port may do, and changing it while it works.
+//! `vswitch port`: show and change port settings.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use crate::global::Global;
 use crate::port_settings::{self, PortSettingsArgs};
 use crate::{output, value};
 
-/// Show and change what a port may do
+/// Show and change port settings
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PortArgs {
@@ -18,7 +18,7 @@ pub(crate) struct PortArgs {
 }
 
 const EXAMPLES: &str = "\
-Changes take effect at once and are kept. The bridge's name stands for the host's own port.
+Changes take effect at once and survive a restart. The bridge's name stands for the host's own port.
 
 Examples:
   vswitch port show web
@@ -30,13 +30,13 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum PortCommand {
-    /// Show what a port may do
+    /// Show the settings of a port
     Show {
         /// Name of the attachment, or of the bridge for the host's port
         #[arg(value_parser = value::name)]
         name: String,
     },
-    /// Change what a port may do, while it works; what is not named stays
+    /// Change settings of a port at runtime; the others stay
     Set {
         /// Name of the attachment, or of the bridge for the host's port
         #[arg(value_parser = value::name)]
@@ -54,8 +54,8 @@ impl PortArgs {
             PortCommand::Set { name, settings } => {
                 let change = settings.change()?;
                 if change.is_empty() {
-                    return Err(Failure::usage(format!("nothing to change of {name}"))
-                        .with_hint("see `vswitch port set --help` for what there is"));
+                    return Err(Failure::usage(format!("no setting to change for {name}"))
+                        .with_hint("see `vswitch port set --help` for the settings"));
                 }
                 client.wait(client.change_port_settings(&name, &change))?
             }

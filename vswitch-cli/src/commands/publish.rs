@@ -1,4 +1,4 @@
-//! `vswitch publish`: hand a port of the host to an attached container, while it runs.
+//! `vswitch publish`: publish a port of an attached container at runtime.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::{output, publish, value};
 
 /// Publish a port of an attached container
 ///
-/// Takes effect at once and is kept over restarts. The client's address reaches the container as it is.
+/// Takes effect at once and survives a restart. The container sees the client's address.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PublishArgs {
@@ -21,13 +21,13 @@ pub(crate) struct PublishArgs {
     /// The ports, as in `run -p`: without a host port one is picked and printed
     #[arg(value_name = "[ADDR:]HOST[-HOST]:CONT[-CONT][/tcp|udp|sctp]")]
     ports: PortSpec,
-    /// Who may connect [default: everybody]
+    /// Sources that may connect [default: all]
     #[arg(long, value_name = "ADDRESS|SUBNET", value_delimiter = ',')]
     allow_from: Vec<Prefix>,
 }
 
 const EXAMPLES: &str = "\
-The host's own firewall does not see what comes in by a published port: say here who may connect.
+Published ports bypass the host's own firewall: --allow-from limits the sources.
 
 Examples:
   sudo vswitch publish web 8080:80
@@ -37,7 +37,7 @@ Examples:
   sudo vswitch publish game 27000-27100:27000-27100/udp
   sudo vswitch publish db 5432:5432 --allow-from 10.0.0.0/8,2001:db8::/32
 
-Take it back with `vswitch unpublish`; see what there is with `vswitch inspect`.";
+Undo it with `vswitch unpublish`; `vswitch inspect` lists publications.";
 
 impl PublishArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {

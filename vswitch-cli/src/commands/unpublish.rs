@@ -1,4 +1,4 @@
-//! `vswitch unpublish`: take a published port back.
+//! `vswitch unpublish`: end a publication.
 
 use std::process::ExitCode;
 
@@ -9,9 +9,9 @@ use crate::error::Outcome;
 use crate::global::Global;
 use crate::{output, value};
 
-/// Take a published port back
+/// End the publication of a port
 ///
-/// Its connections end with it, and the port is free for others.
+/// Deletes its connections and frees the host port.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UnpublishArgs {

@@ -38,47 +38,44 @@ pub(crate) struct UpArgs {
     /// IPv6 subnet; the host has its first address [default: as before, at first a random fd../64]
     #[arg(long, value_name = "SUBNET")]
     subnet6: Option<Subnet6>,
-    /// The way out: the default route's device, a device, the kernel's own NAT, or none, where
-    /// containers reach each other and the host [default: auto]
+    /// Egress: auto (device of the default route), IFACE, kernel NAT, or none [default: auto]
     #[arg(long, value_name = "auto|IFACE|kernel|none")]
     uplink: Option<Uplink>,
-    /// The ports of the host that containers appear from [default: 20000-32767]
+    /// SNAT source-port range [default: 20000-32767]
     #[arg(long, value_name = "FIRST-LAST")]
     snat_ports: Option<SnatPorts>,
-    /// Threads that move frames; where the switch translates, each does it for its share of the
-    /// containers [default: 1 up to three cores; then half of the cores up to 4]
+    /// Datapath worker threads [default: 1 up to three cores; then half of the cores, at most 4]
     #[arg(long, value_name = "N")]
     workers: Option<Workers>,
-    /// Processors to bind the workers to, such as 2 or 1,4-6; leave it to the scheduler where
-    /// containers use all of them as well [default: the scheduler places them]
+    /// Processors to bind the workers to, such as 2 or 1,4-6 [default: the scheduler places them]
     #[arg(long, value_name = "LIST")]
     cpus: Option<Cpus>,
-    /// Scheduling class of the workers; auto: realtime where there are more processors than workers
-    /// and they do not spin [default: auto]
+    /// Scheduling class of the workers; auto is realtime if processors outnumber workers that do not
+    /// spin [default: auto]
     #[arg(long, value_name = "CLASS", value_parser = scheduling())]
     scheduling: Option<SchedulingChoice>,
-    /// What a worker does when nothing comes [default: adaptive]
+    /// Idle policy of the workers [default: adaptive]
     #[arg(long, value_name = "POLICY", value_parser = idle_policy())]
     idle: Option<IdlePolicy>,
-    /// How frames are read and written [default: auto]
+    /// Packet I/O backend [default: auto]
     #[arg(long, value_name = "BACKEND", value_parser = backend())]
     backend: Option<BackendChoice>,
     /// Largest IP packet in bytes [default: 1500]
     #[arg(long, value_name = "BYTES")]
     mtu: Option<Mtu>,
-    /// Seconds until a learnt MAC address is forgotten [default: 300]
+    /// Seconds until a learnt MAC address ages out [default: 300]
     #[arg(long, value_name = "SECONDS")]
     ageing: Option<Ageing>,
-    /// Who gets multicast: who listens to it (IGMP and MLD snooping), or all [default: snoop]
+    /// Multicast: to listeners (IGMP and MLD snooping), or flooded [default: snoop]
     #[arg(long, value_name = "snoop|flood")]
     multicast: Option<Multicast>,
     /// Serve Prometheus metrics over TCP as well; a port alone means loopback [default: off]
     #[arg(long, value_name = "[ADDR:]PORT")]
     metrics: Option<MetricsAddr>,
-    /// A TOML file with such settings; options of the command line win
+    /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path)]
     config: Option<PathBuf>,
-    /// Where the switch keeps what it must know after a restart [default: /var/lib/vswitch]
+    /// Directory of the state that survives a restart [default: /var/lib/vswitch]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<StateDir>,
     /// Run in the background; return when the switch is ready
@@ -93,7 +90,7 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch up --bridge br0 --detach
   sudo vswitch up --subnet 10.7.0.0/24 --subnet6 fd07::/64 --mtu 9000
-  sudo vswitch up --uplink eth1                         out by another device than the default route's
+  sudo vswitch up --uplink eth1                         egress by another device than the default route's
   sudo vswitch up --uplink none --workers 2 --cpus 2,3 --idle spin
   sudo vswitch up --metrics 9101 --detach               curl http://127.0.0.1:9101/metrics
   sudo vswitch up --config /etc/vswitch.toml

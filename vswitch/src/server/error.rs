@@ -1,4 +1,4 @@
-//! The edge where errors become answers: their code, and the way out.
+//! API errors: the code and hint of each control error.
 
 use axum::Json;
 use axum::http::StatusCode;

@@ -33,6 +33,6 @@ br0      tcp    web        10.99.0.2:40000 -> 203.0.113.5:80  192.0.2.1:20000 ->
 
 #[test]
 fn a_flush_says_how_many() {
-    assert_eq!(said(&Flushed { connections: 1 }), "1 connection is forgotten\n");
-    assert_eq!(said(&Flushed { connections: 0 }), "0 connections are forgotten\n");
+    assert_eq!(said(&Flushed { connections: 1 }), "1 connection is deleted\n");
+    assert_eq!(said(&Flushed { connections: 0 }), "0 connections are deleted\n");
 }
