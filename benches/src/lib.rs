@@ -1,6 +1,7 @@
 //! Shared pieces of the benchmarks: a switch over ports in memory.
 #![forbid(unsafe_code)]
 
+pub mod churn;
 pub mod routed;
 pub mod shapes;
 pub mod stages;
@@ -15,8 +16,8 @@ use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
 use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
-    self, Batch, Guard, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Rate,
-    RouterConf, Snapshot, State, Stats, Storm, TokenBucket,
+    self, Batch, FrameIo, Guard, NetworkConf, NetworkIndex, NoObserver, PortConf, PortKind,
+    PortLimits, Rate, RouterConf, Snapshot, State, Stats, Storm, TokenBucket,
 };
 use wire::MacAddr;
 
@@ -75,7 +76,7 @@ impl Pipeline {
         for port in 0..load.ports {
             engine.open_cycle(PortIndex(port), frames(load, port));
         }
-        let conf = network(MacAddr::ZERO, load.routed.then(routed::router));
+        let conf = network(MacAddr::ZERO, load.routed.then(|| routed::router(Vec::new())));
         let port = |port| {
             let own = mac(u64::from(port));
             let conf = PortConf::new(NetworkIndex(0), PortKind::Container, own);
@@ -115,15 +116,10 @@ impl Pipeline {
             .round(&mut self.pool, Wait::No, self.batch.incoming())
             .expect("memory ports do not fail");
         let frames = self.batch.len();
-        datapath::run(
-            self.now,
-            &mut self.batch,
-            &mut self.pool,
-            &self.snapshot,
-            &mut self.state,
-            &mut self.stats,
-            &mut self.engine,
-        );
+        let (pool, stats, observer) = (&mut self.pool, &mut self.stats, &mut NoObserver);
+        let io = &mut FrameIo { pool, stats, observer };
+        let (state, engine) = (&mut self.state, &mut self.engine);
+        datapath::run(self.now, &mut self.batch, &self.snapshot, state, io, engine);
         self.now = self.now.after(Duration::from_micros(10));
         frames
     }

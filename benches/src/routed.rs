@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fastpath::PortIndex;
 use fastpath::engine::memory::MemoryEngine;
 use fastpath::limits::VNET_LEN;
-use nat::{CompiledPolicy, Policy};
+use nat::{CompiledPolicy, Policy, Published};
 use vswitch::datapath::{
     EgressMode, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes, Snapshot,
     UplinkConf, UplinkNeighbours,
@@ -26,7 +26,7 @@ const ENDPOINTS: u32 = 2_000;
 const HOST: PortIndex = PortIndex(0);
 const UPLINK: PortIndex = PortIndex(1);
 const FIRST: u16 = 2;
-const GATEWAY: MacAddr = MacAddr([2, 1, 0, 0, 0, 1]);
+pub(crate) const GATEWAY: MacAddr = MacAddr([2, 1, 0, 0, 0, 1]);
 const DEVICE: MacAddr = MacAddr([2, 1, 0, 0, 0, 2]);
 const TAP: MacAddr = MacAddr([2, 1, 0, 0, 0, 3]);
 const HOP: MacAddr = MacAddr([2, 1, 0, 0, 0, 4]);
@@ -54,7 +54,7 @@ impl Pipeline {
         let host = (HOST, PortConf::new(NetworkIndex(0), PortKind::Host, GATEWAY));
         let ports = [host, (UPLINK, PortConf::uplink(TAP))];
         let ports = ports.into_iter().chain(containers().map(container));
-        let snapshot = Snapshot::compile(vec![network(GATEWAY, Some(router()))], ports);
+        let snapshot = Snapshot::compile(vec![network(GATEWAY, Some(router(Vec::new())))], ports);
         let mut pipeline = Self::over(engine, snapshot);
         let mut sent = 0;
         while sent < u64::from(flows) {
@@ -84,13 +84,13 @@ fn containers() -> std::ops::Range<u16> {
 }
 
 /// A router with an uplink.
-pub(crate) fn router() -> RouterConf {
+pub(crate) fn router(published: Vec<Published>) -> RouterConf {
     let policy = Policy {
         external_v4: Some(OUTSIDE),
         external_v6: None,
         host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
-        published: Vec::new(),
+        published,
         quota: u32::MAX,
     };
     let default = "0.0.0.0/0".parse().expect("a prefix");

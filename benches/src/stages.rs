@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastpath::engine::{Engine, Wait};
 use fastpath::{Clock, Nanos};
-use vswitch::datapath::stages;
+use vswitch::datapath::{FrameIo, NoObserver, stages};
 
 use crate::Pipeline;
 
@@ -30,19 +30,20 @@ impl Pipeline {
         engine.round(pool, Wait::No, batch.incoming()).expect("memory ports do not fail");
         let frames = batch.len();
         lap();
-        stages::parse(batch, pool, stats);
+        let io = &mut FrameIo { pool, stats, observer: &mut NoObserver };
+        stages::parse(batch, io);
         lap();
-        stages::admit(batch, pool, snapshot, &state.fdb);
+        stages::admit(batch, io.pool, snapshot, &state.fdb);
         lap();
-        stages::classify(batch, pool, snapshot, stats);
+        stages::classify(batch, io.pool, snapshot, io.stats);
         lap();
-        stages::learn(*now, batch, snapshot, state, stats);
+        stages::learn(*now, batch, snapshot, state, io.stats);
         lap();
         stages::lookup(*now, batch, snapshot, &state.fdb);
         lap();
-        stages::edit(batch, pool, snapshot);
+        stages::edit(batch, io.pool, snapshot);
         lap();
-        stages::tx(batch, pool, snapshot, state, stats, engine);
+        stages::tx(batch, snapshot, state, io, engine);
         lap();
         *now = Nanos(now.0 + 10_000);
         (frames, times)

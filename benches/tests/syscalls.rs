@@ -11,7 +11,7 @@ use fastpath::engine::uring::UringEngine;
 use fastpath::engine::uring::ring::{Completion, Op, Ring};
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::POOL_FRAMES;
-use fastpath::{Pool, PortIndex, Waker};
+use fastpath::{Pool, PortIndex, PortQueue, Waker};
 
 const A: PortIndex = PortIndex(0);
 const B: PortIndex = PortIndex(1);
@@ -103,7 +103,7 @@ fn per_frame(frame_len: u32, burst: usize, every: usize) -> f64 {
     let mut pool = Pool::new(POOL_FRAMES).expect("memory for the pool");
     let mut engine = UringEngine::over(kernel, Waker::new().expect("an eventfd"));
     for port in [A, B] {
-        engine.attach(port, descriptor()).expect("a vacant slot");
+        engine.attach(port, PortQueue::Tap(descriptor())).expect("a vacant slot");
     }
     let (mut frames, mut received) = (0, Vec::new());
     while frames < 5_000 {

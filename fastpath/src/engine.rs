@@ -11,8 +11,8 @@
 //!
 //! | engine | ports | used for |
 //! |---|---|---|
-//! | [`uring::UringEngine`] | TAP queues | the tuned path |
-//! | [`epoll::EpollEngine`] | TAP queues | where the kernel refuses io_uring |
+//! | [`uring::UringEngine`] | TAP queues, UDP sockets | the tuned path |
+//! | [`epoll::EpollEngine`] | TAP queues, UDP sockets | where the kernel refuses io_uring |
 //! | [`memory::MemoryEngine`] | queues in memory | tests, simulator, benchmarks |
 //! | [`pcap::PcapEngine`] | capture files | replay |
 
@@ -20,11 +20,14 @@ mod deficit;
 pub mod epoll;
 pub mod memory;
 pub mod pcap;
+mod port_queue;
 pub mod uring;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
+
+pub use port_queue::PortQueue;
 
 use crate::pool::{Frame, Pool};
 use vswitch_counters::EngineCounters;
@@ -65,12 +68,11 @@ pub enum EngineEvent {
 
 /// Input and output of one worker.
 pub trait Engine {
-    /// Takes a port's queue over, a descriptor that does not block; reading begins with the next
-    /// round.
+    /// Takes a port's queue over; reading begins with the next round.
     ///
     /// # Errors
     /// When the slot is taken, or what the kernel says of the descriptor.
-    fn attach(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()>;
+    fn attach(&mut self, port: PortIndex, queue: PortQueue) -> io::Result<()>;
 
     /// Begins to close a port. [`EngineEvent::Detached`] tells when that is done. Frames that were
     /// sent before are still written; later ones count as [`crate::TxDrop::Gone`].

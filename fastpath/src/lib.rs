@@ -30,7 +30,7 @@ pub mod waker;
 
 pub use backend::{BackendChoice, BackendReport};
 pub use clock::{Clock, Nanos};
-pub use engine::{Engine, EngineEvent, Received, Wait};
+pub use engine::{Engine, EngineEvent, PortQueue, Received, Wait};
 pub use idle::IdlePolicy;
 pub use pool::{Frame, Pool};
 pub use port::{PortIndex, PortIoCounters, TxDrop};

@@ -1,4 +1,4 @@
-//! Why a packet is not translated.
+//! Drop reasons of NAT.
 
 /// A reason to drop a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

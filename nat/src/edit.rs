@@ -1,4 +1,4 @@
-//! Which addresses and ports a packet gets, and which way it goes.
+//! The rewrite of a packet, and where it goes.
 
 use crate::owner::OwnerId;
 use crate::tuple::Endpoint;

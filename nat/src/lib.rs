@@ -1,22 +1,18 @@
-//! Translation of addresses and ports, without I/O: a packet's view, where it came from and the time go
-//! in, the edit to make or a reason against it comes out.
+//! Sans-I/O NAT: takes a parsed packet, its ingress side and `now`; returns the rewrite or a drop reason.
 //!
-//! | module | what it is about |
+//! | module | contents |
 //! |---|---|
-//! | [`nat`](Nat) | the translator: how connections begin, go on and end |
-//! | `table` | where they are kept: by address, by time, by owner |
-//! | `mapping`, `port_pool` | by which port of ours the world sees an internal endpoint |
-//! | `tcp`, [`state`](State) | what state a connection is in |
-//! | [`mod@tuple`] | who talks to whom |
-//! | [`Zone`] | the network of an internal address |
-//! | [`view`] | what translation must know of a packet |
-//! | [`edit`] | which addresses and ports it gets |
-//! | [`parse`] | a frame's bytes -> its view |
-//! | [`rewrite`](mod@rewrite) | an edit -> the frame's bytes, with their checksums |
-//! | [`fragment`] | packets that come in fragments: which connection is theirs |
-//! | [`shard_spec`] | which worker translates what, where there are several |
+//! | [`nat`](Nat) | the translator: connections are created, tracked, expired, revoked, exported |
+//! | `table` | the connection table: hash index, timing wheel, lists of owners |
+//! | `mapping`, `port_pool` | SNAT mappings of internal endpoints; free ports |
 //! | [`policy`], [`CompiledPolicy`] | SNAT addresses and ports, published ports; the same for lookups |
-//! | [`drop_reason`] | why a packet is not translated |
+//! | `tcp`, [`state`](State) | connection states and their timeouts |
+//! | [`mod@tuple`], [`Zone`], [`OwnerId`] | addresses and ports, the network of internal ones, whose they are |
+//! | [`view`], [`parse`] | the fields of a packet that NAT reads; frame -> view |
+//! | [`edit`], [`rewrite`](mod@rewrite) | the new addresses and ports; edit -> frame with its checksums |
+//! | [`fragment`] | fragments: the first decides for the others |
+//! | [`shard_spec`] | the worker that translates a packet, where there are several |
+//! | [`drop_reason`] | why a packet is dropped |
 //! | [`limits`] | every limit of the crate |
 
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Which of our ports are free, of one transport at one address.
+//! Free SNAT ports of one transport at one external address.
 //!
 //! # Theory of operation
 //!

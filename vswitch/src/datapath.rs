@@ -25,15 +25,18 @@
 mod admit;
 mod batch;
 mod classify;
+mod conf;
 mod destination;
 mod edit;
 mod fdb;
+mod frame_io;
 mod guard;
 mod learn;
 pub mod limits;
 mod lookup;
 mod loops;
 mod multicast;
+mod neighbours;
 mod parse;
 mod police;
 mod port_kind;
@@ -50,17 +53,21 @@ mod vlan;
 
 use std::sync::Arc;
 
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::{Nanos, PortIndex, Received};
 
 use limits::FDB_SYNC_ROWS;
 use nat::ShardSpec;
+use snapshot::Parts;
 
 pub use batch::{Batch, Verdict};
+pub use conf::{NetworkConf, NetworkIndex, PortConf, StaticMac};
 pub use destination::{Destination, DestinationKind, VtepIndex};
-pub use fdb::{BucketPair, Fdb, FdbQuota, FdbRow, Key, Learnt, Outcome};
+pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
+pub use frame_io::{FrameIo, NoObserver, Observer};
 pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
+pub use neighbours::Neighbour;
 pub use police::{PortLimits, Storm};
 pub use port_kind::PortKind;
 pub use reason::DropReason;
@@ -68,7 +75,7 @@ pub use router::{
     EgressMode, RouteAction, RouterConf, RouterState, Routes, UplinkConf, UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
-pub use snapshot::{Neighbour, NetworkConf, NetworkIndex, PortConf, Snapshot, StaticMac};
+pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};
 pub use tx::Egress;
@@ -96,6 +103,8 @@ pub struct State {
     shard_spec: ShardSpec,
     seed: u64,
     epoch: u64,
+    /// Parts of the last snapshot that were applied.
+    parts: Parts,
 }
 
 impl State {
@@ -123,6 +132,7 @@ impl State {
             shard_spec: ShardSpec::SINGLE,
             seed,
             epoch: 0,
+            parts: Parts::default(),
         }
     }
 
@@ -132,19 +142,26 @@ impl State {
         Self { shard_spec, ..self }
     }
 
-    /// Brings static entries, connections, and what is asked who listens, in line with a snapshot that is
-    /// new.
+    /// Applies a new snapshot: static FDB entries, NAT policy, multicast querier. Parts that did not change
+    /// cost nothing.
     pub fn apply_snapshot(&mut self, snapshot: &Snapshot) {
-        if self.epoch != snapshot.epoch() {
-            self.epoch = snapshot.epoch();
+        if self.epoch == snapshot.epoch() {
+            return;
+        }
+        self.epoch = snapshot.epoch();
+        let (last, parts) =
+            (std::mem::replace(&mut self.parts, snapshot.parts()), snapshot.parts());
+        if last.statics != parts.statics {
             self.fdb.set_statics(snapshot);
+        }
+        if last.vlans != parts.vlans {
             self.groups.apply_snapshot(snapshot);
-            if snapshot.has_routers() && self.router.is_none() {
-                self.router = Some(Box::new(RouterState::new(self.seed, self.shard_spec)));
-            }
-            if let Some(router) = &mut self.router {
-                router.apply_snapshot(snapshot);
-            }
+        }
+        if snapshot.has_routers() && self.router.is_none() {
+            self.router = Some(Box::new(RouterState::new(self.seed, self.shard_spec)));
+        }
+        if let Some(router) = &mut self.router {
+            router.apply_snapshot(snapshot, last.routing != parts.routing);
         }
     }
 
@@ -175,11 +192,13 @@ impl State {
     }
 
     /// Forgets a port that is gone.
-    pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
+    pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         self.fdb.forget_port(port);
+        // Static entries of the port are gone: the next snapshot sets them again.
+        self.parts.statics = 0;
         self.groups.forget_port(port);
         if let Some(router) = &mut self.router {
-            router.forget_port(port, pool, stats);
+            router.forget_port(port, io);
         }
     }
 
@@ -192,40 +211,38 @@ impl State {
 
 /// Takes a batch through the stages. The batch is empty afterwards; its frames are with `egress` or
 /// back in the pool.
-pub fn run(
+pub fn run<O: Observer>(
     now: Nanos,
     batch: &mut Batch,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, O>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     state.apply_snapshot(snapshot);
-    parse::run(batch, pool, stats);
-    admit::run(batch, pool, snapshot, &state.fdb);
-    state.loops.ingress(now, batch, pool, snapshot);
-    police::ingress(now, batch, pool, snapshot);
-    classify::run(batch, pool, snapshot, stats);
-    learn::run(now, batch, snapshot, state, stats);
-    multicast::run(now, batch, pool, snapshot, state);
-    router::run(now, batch, pool, snapshot, state, stats);
+    if O::IS_ON {
+        let mut on_rx = |it: &Received| io.observer.on_rx(it.port, io.pool.bytes(&it.frame));
+        batch.incoming.iter().for_each(&mut on_rx);
+    }
+    parse::run(batch, io);
+    admit::run(batch, io.pool, snapshot, &state.fdb);
+    state.loops.ingress(now, batch, io.pool, snapshot);
+    police::ingress(now, batch, io.pool, snapshot);
+    classify::run(batch, io.pool, snapshot, io.stats);
+    learn::run(now, batch, snapshot, state, io.stats);
+    multicast::run(now, batch, io.pool, snapshot, state);
+    router::run(now, batch, snapshot, state, io);
     lookup::run(now, batch, snapshot, &state.fdb);
-    police::storm(now, batch, pool, snapshot);
-    edit::run(batch, pool, snapshot);
+    police::storm(now, batch, io.pool, snapshot);
+    edit::run(batch, io.pool, snapshot);
     let loop_table = state.loops.table();
     if snapshot.limited().rate_out || loop_table.any_blocked(now) {
-        let mut egress_drops = std::mem::take(&mut stats.egress_drops);
-        let drops_here = &mut egress_drops;
-        let inner = &mut *egress;
-        let mut policed =
-            police::PolicedEgress { now, snapshot, loop_table, egress_drops: drops_here, inner };
-        tx::run(batch, pool, snapshot, &state.groups, stats, &mut policed);
-        stats.egress_drops = egress_drops;
+        let mut policed = police::PolicedEgress { now, snapshot, loop_table, inner: &mut *egress };
+        tx::run(batch, snapshot, &state.groups, io, &mut policed);
     } else {
-        tx::run(batch, pool, snapshot, &state.groups, stats, egress);
+        tx::run(batch, snapshot, &state.groups, io, egress);
     }
-    state.loops.send(pool, stats, egress);
+    state.loops.send(io, egress);
     state.loops.flush_fdb(&mut state.fdb);
 }
 
@@ -242,13 +259,12 @@ pub struct TickConf {
 pub fn tick(
     now: Nanos,
     conf: TickConf,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    multicast::tick(now, conf.is_querier, pool, snapshot, state, stats, egress);
+    multicast::tick(now, conf.is_querier, snapshot, state, io, egress);
     if let Some(router) = &mut state.router {
         router.tick(now, conf.is_idle);
     }

@@ -1,123 +1,29 @@
 //! Control's handle on the workers: ports come and go, snapshots are published, counters are asked for.
 
+mod error;
+mod start;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc as std_mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
-use fastpath::backend::{self, BackendError};
-use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
-use fastpath::{
-    BackendChoice, BackendReport, Clock, IdlePolicy, PortIndex, SchedulingChoice, SchedulingReport,
-    Waker, scheduling,
-};
-use tokio::sync::{mpsc, oneshot};
+use fastpath::{BackendReport, Clock, PortIndex, SchedulingReport, Waker};
+use tokio::sync::oneshot;
 use vswitch_counters::WorkerStats;
 
-use crate::config::Cpus;
-use crate::datapath::{FdbRow, LoopEvent, LoopTable, PortCounters, Snapshot};
-use crate::limits::{COMMANDS_MAX, EVENTS_MAX};
-use crate::worker::{Command, FdbSync, HandoffQueues, Setup, Worker};
+use crate::datapath::{FdbRow, LoopTable, PortCounters, Snapshot};
+use crate::worker::Command;
 
-/// How the workers run.
-#[derive(Debug, Clone)]
-pub struct DataplaneConfig {
-    /// Number of workers, 1 to [`WORKERS_MAX`].
-    pub workers: usize,
-    /// Which packet I/O.
-    pub backend: BackendChoice,
-    /// Which processors they are bound to.
-    pub cpus: Cpus,
-    /// Their scheduling class.
-    pub scheduling: SchedulingChoice,
-    /// What they do when nothing comes.
-    pub idle: IdlePolicy,
-}
-
-/// What a worker has to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DataplaneEvent {
-    /// The device behind a port is gone, as when its namespace died. Every worker says so.
-    PortGone(PortIndex),
-    /// A port is blocked, since there is a loop behind it.
-    LoopBlocked(LoopEvent),
-    /// Frames wait for the MAC address of a next hop on the uplink's link. Asked for anew each second
-    /// while they come.
-    Resolve {
-        /// The next hop.
-        next_hop: IpAddr,
-        /// Whose frames they are, or one of those whose they are.
-        port: PortIndex,
-    },
-    /// A worker can no longer do its work.
-    WorkerFailed {
-        /// Which one.
-        worker: usize,
-        /// Why.
-        error: String,
-    },
-}
-
-/// Why the dataplane did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub enum DataplaneError {
-    /// A number of workers that is not 1 to [`WORKERS_MAX`].
-    #[error("1 to {WORKERS_MAX} workers can run, not {0}")]
-    Workers(usize),
-    /// The backend that was asked for cannot run.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The scheduling class that was asked for is refused.
-    #[error(transparent)]
-    Scheduling(io::Error),
-    /// A worker could not be started.
-    #[error("cannot start worker {worker}: {source}")]
-    Start {
-        /// Which one.
-        worker: usize,
-        /// Why.
-        source: io::Error,
-    },
-    /// No random numbers.
-    #[error("the kernel gives no random numbers: {0}")]
-    Random(String),
-    /// A port needs one queue a worker.
-    #[error("port {port} has {queues} queues for {workers} workers")]
-    Queues {
-        /// The port.
-        port: PortIndex,
-        /// Queues given.
-        queues: usize,
-        /// Workers that run.
-        workers: usize,
-    },
-    /// A worker refused a port's queue.
-    #[error("cannot add port {port}: {source}")]
-    Port {
-        /// The port.
-        port: PortIndex,
-        /// Why.
-        source: io::Error,
-    },
-    /// All buffers are in use.
-    #[error("no buffer is free for a frame to port {0}")]
-    NoBuffer(PortIndex),
-    /// More commands wait than a worker may have.
-    #[error("worker {0} has {COMMANDS_MAX} commands waiting")]
-    Busy(usize),
-    /// A worker has ended.
-    #[error("worker {0} has ended")]
-    Ended(usize),
-}
+pub use crate::worker::DataplaneEvent;
+pub use error::DataplaneError;
+pub use start::DataplaneConfig;
 
 /// Counters of all workers.
 #[derive(Debug, Clone, Default)]
@@ -159,6 +65,8 @@ struct WorkerHandle {
 struct Inner {
     workers: Vec<WorkerHandle>,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Former snapshots that a worker may still read.
+    retired: Mutex<Vec<Arc<Snapshot>>>,
     epoch: AtomicU64,
     backend: BackendReport,
     scheduling: SchedulingReport,
@@ -172,68 +80,6 @@ struct Inner {
 pub struct Dataplane(Arc<Inner>);
 
 impl Dataplane {
-    /// Starts the workers. Events come through the receiver.
-    ///
-    /// # Errors
-    /// When the backend cannot run, or a thread, ring or pool cannot be made; nothing is left running.
-    pub fn start(
-        config: &DataplaneConfig,
-    ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>), DataplaneError> {
-        if !(1..=WORKERS_MAX).contains(&config.workers) {
-            return Err(DataplaneError::Workers(config.workers));
-        }
-        raise_open_files();
-        let backend = backend::choose(config.backend)?;
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let scheduling =
-            scheduling::choose(config.scheduling, config.idle, config.workers, processors)
-                .map_err(DataplaneError::Scheduling)?;
-        let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
-        let loop_table = Arc::new(LoopTable::new([random()?, random()?]));
-        let mut inner = Inner {
-            workers: Vec::new(),
-            snapshot,
-            epoch: AtomicU64::new(0),
-            backend,
-            scheduling,
-            loop_table,
-            slots: PORTS_MAX,
-            threads: Mutex::new(Vec::new()),
-        };
-        let failed = |worker| move |source| DataplaneError::Start { worker, source };
-        let wakers = (0..config.workers).map(|id| Waker::new().map_err(failed(id)));
-        let wakers = wakers.collect::<Result<Vec<_>, _>>()?;
-        let ends = FdbSync::mesh(config.workers).into_iter().zip(HandoffQueues::mesh(&wakers));
-        for (id, ((fdb_sync, handoff), waker)) in ends.zip(wakers).enumerate() {
-            let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
-            let ended = Arc::new(AtomicBool::new(false));
-            let setup = Setup {
-                id,
-                backend: inner.backend.clone(),
-                cpu: config.cpus.of_worker(id),
-                scheduling: inner.scheduling.clone(),
-                idle: config.idle,
-                waker: waker.clone(),
-                commands: Arc::clone(&commands),
-                ended: Arc::clone(&ended),
-                events: events.clone(),
-                snapshot: Arc::clone(&inner.snapshot),
-                fdb_sync,
-                handoff,
-                shard_spec: nat::ShardSpec::new(id, config.workers),
-                seed: random()?,
-                loop_table: Arc::clone(&inner.loop_table),
-            };
-            // A worker that cannot start takes the ones before it with it: `Inner` stops them.
-            let (thread, slots) = spawn(setup).map_err(failed(id))?;
-            inner.slots = inner.slots.min(slots);
-            inner.workers.push(WorkerHandle { commands, ended, waker });
-            inner.threads.get_mut().unwrap_or_else(|e| e.into_inner()).push(thread);
-        }
-        Ok((Self(Arc::new(inner)), receiver))
-    }
-
     /// Which packet I/O runs, and why.
     #[must_use]
     pub fn backend(&self) -> &BackendReport {
@@ -268,7 +114,11 @@ impl Dataplane {
     /// are woken, since frames may wait for what is new.
     pub fn publish(&self, snapshot: Snapshot) {
         let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
-        self.0.snapshot.store(Arc::new(snapshot.with_epoch(epoch)));
+        let last = self.0.snapshot.swap(Arc::new(snapshot.with_epoch(epoch)));
+        // Freed here, once no worker reads it: it may take longer than a round.
+        let mut retired = self.0.retired.lock().unwrap_or_else(|e| e.into_inner());
+        retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        retired.push(last);
         self.0.workers.iter().for_each(|handle| handle.waker.wake());
     }
 
@@ -442,40 +292,4 @@ impl Drop for Inner {
         let threads = self.threads.get_mut().unwrap_or_else(|e| e.into_inner());
         threads.drain(..).for_each(|thread| drop(thread.join()));
     }
-}
-
-/// Starts a worker's thread and waits until its engine stands.
-fn spawn(setup: Setup) -> io::Result<(JoinHandle<()>, usize)> {
-    let (ready_tx, ready_rx) = std_mpsc::channel();
-    let thread =
-        thread::Builder::new().name(format!("vswitch-w{}", setup.id)).spawn(move || {
-            match Worker::new(setup) {
-                Ok(worker) => {
-                    // Nobody waits any more: it took too long, and was given up.
-                    if ready_tx.send(Ok(worker.slots())).is_ok() {
-                        worker.run();
-                    }
-                }
-                Err(error) => {
-                    let _ = ready_tx.send(Err(error));
-                }
-            }
-        })?;
-    match ready_rx.recv_timeout(Duration::from_secs(10)) {
-        Ok(Ok(slots)) => Ok((thread, slots)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
-    }
-}
-
-fn random() -> Result<u64, DataplaneError> {
-    getrandom::u64().map_err(|error| DataplaneError::Random(error.to_string()))
-}
-
-/// A port needs a descriptor a worker, and a place in the ring's table, which the limit bounds.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    // Where it may not be raised, a port too many is refused with that limit's name.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

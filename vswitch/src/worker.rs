@@ -13,6 +13,7 @@
 //! they hand each other the frames that the other translates.
 
 mod command;
+mod event;
 mod fdb_sync;
 mod handoff;
 mod report;
@@ -36,6 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 use vswitch_counters::RoundCounters;
 
 pub(crate) use command::{Command, Removed};
+pub use event::DataplaneEvent;
 pub(crate) use fdb_sync::FdbSync;
 pub(crate) use handoff::HandoffQueues;
 pub(crate) use report::WorkerReport;
@@ -43,8 +45,19 @@ use rx_throttle::RxThrottle;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
-use crate::dataplane::DataplaneEvent;
 use crate::limits::{EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
+
+/// Buffers and counters of a worker, which nobody observes. A macro, since a method would borrow all of it.
+macro_rules! io {
+    ($worker:expr) => {
+        $crate::datapath::FrameIo {
+            pool: &mut $worker.pool,
+            stats: &mut $worker.stats,
+            observer: &mut $crate::datapath::NoObserver,
+        }
+    };
+}
+use io;
 
 /// Time between two questions who listens to which multicast group.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
@@ -166,29 +179,16 @@ impl Worker {
         self.counters.empty_rounds += u64::from(is_empty);
         // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
         self.state.apply_snapshot(&snapshot);
-        let has_handoffs = self.handoff.recv(&mut self.pool, &mut self.state, &mut self.stats);
+        let has_handoffs = self.handoff.recv(&mut self.state, &mut io!(self));
         self.handle_events(now, &snapshot);
         self.fdb_sync.drain(&snapshot, &mut self.state);
         let is_idle = is_empty && !has_handoffs;
-        datapath::run(
-            now,
-            &mut self.batch,
-            &mut self.pool,
-            &snapshot,
-            &mut self.state,
-            &mut self.stats,
-            &mut *self.engine,
-        );
-        self.handoff.send(&mut self.pool, &mut self.state, &mut self.stats);
-        datapath::tick(
-            now,
-            TickConf { is_querier: self.id == 0, is_idle },
-            &mut self.pool,
-            &snapshot,
-            &mut self.state,
-            &mut self.stats,
-            &mut *self.engine,
-        );
+        let (state, engine) = (&mut self.state, &mut *self.engine);
+        let io = &mut io!(self);
+        datapath::run(now, &mut self.batch, &snapshot, state, io, engine);
+        self.handoff.send(state, io);
+        let conf = TickConf { is_querier: self.id == 0, is_idle };
+        datapath::tick(now, conf, &snapshot, state, io, engine);
         let is_exempt = |port| snapshot.is_shared(port);
         self.rx_throttle.round(now, &mut *self.engine, &self.stats, is_exempt);
         self.fdb_sync.broadcast(&mut self.state.fdb_sync);
@@ -243,7 +243,7 @@ impl Worker {
     fn detached(&mut self, port: PortIndex) {
         let mut queue = self.engine.take_closed(port);
         self.open.retain(|&open| open != port);
-        self.state.forget_port(port, &mut self.pool, &mut self.stats);
+        self.state.forget_port(port, &mut io!(self));
         let counters = self.port_counters(port);
         let waiting = self.closing.extract_if(.., |(closing, _)| *closing == port);
         for (_, reply) in waiting {

@@ -13,10 +13,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use super::deficit::Quantum;
-use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
-use crate::limits::{
-    FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN,
-};
+use super::port_queue::Framing;
+use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
+use crate::limits::{PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
 use crate::waker::Waker;
@@ -26,7 +25,7 @@ const WAKER: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 struct Slot {
-    queue: Option<OwnedFd>,
+    queue: Option<PortQueue>,
     /// A queue that was detached, until the caller takes it.
     closed: Option<OwnedFd>,
     io: PortIoCounters,
@@ -98,11 +97,11 @@ impl EpollEngine {
         let (mut frames, mut bytes) = (0, 0);
         while frames < frames_max && bytes < quantum.bytes {
             let Some(mut frame) = pool.alloc() else { break };
-            frame.set_len(FRAME_MAX);
+            let framing = queue.framing();
+            framing.before_read(&mut frame);
             self.stats.syscalls += 1;
             match read_frame(pool, queue, &frame) {
-                Ok(len) if len >= VNET_LEN => {
-                    frame.set_len(len);
+                Ok(len) if framing.after_read(pool, &mut frame, len) => {
                     frames += 1;
                     bytes += len;
                     io.traffic.count_rx(frame.wire_len());
@@ -130,6 +129,16 @@ impl EpollEngine {
             }
         }
         frames
+    }
+
+    /// Whether to read a port. An ICMP error on a UDP socket is read, and so cleared; on a TAP an error means
+    /// that the device is gone.
+    fn is_readable(&self, port: PortIndex, flags: EventFlags) -> bool {
+        let is_udp = || {
+            let queue = self.slots.get(port.get()).and_then(|slot| slot.queue.as_ref());
+            queue.is_some_and(|queue| queue.framing() == Framing::Bare)
+        };
+        flags.contains(EventFlags::IN) || flags.contains(EventFlags::ERR) && is_udp()
     }
 
     /// Watches a port again, or lets it rest: what is level-triggered and not read would wake for ever.
@@ -174,13 +183,13 @@ impl EpollEngine {
 }
 
 /// One frame into the buffer; a positive error number otherwise.
-fn read_frame(pool: &mut Pool, queue: &OwnedFd, frame: &Frame) -> Result<usize, i32> {
+fn read_frame(pool: &mut Pool, queue: &PortQueue, frame: &Frame) -> Result<usize, i32> {
     let Some(bytes) = pool.bytes_mut(frame) else { return Err(libc::EINVAL) };
     rustix::io::read(queue, bytes).map_err(rustix::io::Errno::raw_os_error)
 }
 
 impl Engine for EpollEngine {
-    fn attach(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+    fn attach(&mut self, port: PortIndex, queue: PortQueue) -> io::Result<()> {
         if port.get() >= PORTS_MAX {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
@@ -198,7 +207,7 @@ impl Engine for EpollEngine {
         };
         // Fails where the device is gone and no longer watched.
         let _ = epoll::delete(&self.epoll, &queue);
-        self.slots[port.get()].closed = Some(queue);
+        self.slots[port.get()].closed = Some(queue.into_fd());
         self.events.push_back(EngineEvent::Detached(port));
     }
 
@@ -206,12 +215,15 @@ impl Engine for EpollEngine {
         self.slots.get(port.get()).is_some_and(|slot| slot.queue.is_some())
     }
 
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, mut frame: Frame) {
         self.stats.syscalls += 1;
         let slot = self.grow_to(port);
+        let framing = slot.queue.as_ref().map(PortQueue::framing).unwrap_or_default();
+        framing.before_write(&mut frame);
         match slot.queue.as_ref().map(|queue| rustix::io::write(queue, pool.bytes(&frame))) {
             None => slot.io.drop_tx(TxDrop::Gone),
             Some(Ok(len)) if len == frame.len() => {
+                framing.after_write(&mut frame);
                 slot.io.traffic.count_tx(frame.wire_len());
             }
             Some(Ok(_)) => slot.io.drop_tx(TxDrop::Short),
@@ -236,12 +248,12 @@ impl Engine for EpollEngine {
         let first = self.turn % ready.len().max(1);
         ready.rotate_left(first);
         let readable = |event: &&Event| {
-            let (mark, flags) = (event.data.u64(), event.flags);
-            mark != WAKER && flags.contains(EventFlags::IN)
+            let mark = event.data.u64();
+            mark != WAKER && self.is_readable(PortIndex(mark as u16), event.flags)
         };
+        let mut behind = ready.iter().filter(readable).count();
         let slots = &self.slots;
         self.active.retain(|port| slots.get(port.get()).is_some_and(|slot| slot.throttled));
-        let mut behind = ready.iter().filter(readable).count();
         let quantum = Quantum::of(behind);
         for event in &ready {
             let (mark, flags) = (event.data.u64(), event.flags);
@@ -251,7 +263,7 @@ impl Engine for EpollEngine {
                 continue;
             }
             let port = PortIndex(mark as u16);
-            if flags.contains(EventFlags::IN) {
+            if self.is_readable(port, flags) {
                 // Those behind it keep their part of the round.
                 behind -= 1;
                 let own = budget.saturating_sub(behind * quantum.frames).clamp(1, READ_DEPTH_MAX);

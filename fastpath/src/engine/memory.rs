@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
+use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop};
@@ -120,7 +120,7 @@ fn take_in(
 
 impl Engine for MemoryEngine {
     /// Memory ports have no descriptor: use [`MemoryEngine::open`].
-    fn attach(&mut self, _port: PortIndex, _queue: OwnedFd) -> io::Result<()> {
+    fn attach(&mut self, _port: PortIndex, _queue: PortQueue) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

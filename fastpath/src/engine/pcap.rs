@@ -11,8 +11,7 @@ use std::time::Duration;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 
-use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
-use crate::clock::Nanos;
+use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop};
@@ -32,7 +31,6 @@ struct PcapPort {
 pub struct PcapEngine {
     ports: Vec<PcapPort>,
     events: VecDeque<EngineEvent>,
-    now: Nanos,
 }
 
 impl PcapEngine {
@@ -66,11 +64,6 @@ impl PcapEngine {
             .map_err(io::Error::other)?;
         *self.port(port) = PcapPort { source, sink, io: PortIoCounters::default() };
         Ok(())
-    }
-
-    /// The time that frames are captured at.
-    pub fn set_now(&mut self, now: Nanos) {
-        self.now = now;
     }
 
     fn port(&mut self, port: PortIndex) -> &mut PcapPort {
@@ -113,7 +106,7 @@ impl PcapPort {
 
 impl Engine for PcapEngine {
     /// Capture ports have no descriptor: use [`PcapEngine::open`].
-    fn attach(&mut self, _port: PortIndex, _queue: OwnedFd) -> io::Result<()> {
+    fn attach(&mut self, _port: PortIndex, _queue: PortQueue) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -128,10 +121,9 @@ impl Engine for PcapEngine {
     }
 
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
-        let now = Duration::from_nanos(self.now.0);
         let to = self.port(port);
         let bytes = pool.ethernet(&frame);
-        let packet = PcapPacket::new(now, bytes.len() as u32, bytes);
+        let packet = PcapPacket::new(Duration::ZERO, bytes.len() as u32, bytes);
         match to.sink.as_mut().map(|sink| sink.write_packet(&packet)) {
             Some(Ok(_)) => {
                 to.io.traffic.count_tx(frame.wire_len());

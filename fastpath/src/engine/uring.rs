@@ -30,6 +30,7 @@
 //! [`ROUND_BYTES_PER_PORT`](crate::limits::ROUND_BYTES_PER_PORT). A submission queue that is full is
 //! flushed. A pool that is empty cuts the reads of the round.
 
+mod completions;
 pub mod ring;
 mod slot;
 #[cfg(test)]
@@ -39,15 +40,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use self::ring::{Completion, Op, Ring};
+use self::ring::{Op, Ring};
 use self::slot::{Slot, State};
 use super::deficit::Quantum;
-use super::{Engine, EngineCounters, EngineEvent, Received, Wait};
-use crate::limits::{
-    FRAME_MAX, PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, VNET_LEN, WRITES_PER_PORT_MAX,
-};
+use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
+use crate::limits::{PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, WRITES_PER_PORT_MAX};
 use crate::pool::{Frame, Pool};
-use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
+use crate::port::{PortIndex, PortIoCounters, TxDrop};
 use crate::sys::uring::KernelRing;
 use crate::waker::Waker;
 
@@ -150,7 +149,7 @@ impl<R: Ring> UringEngine<R> {
                     break;
                 }
                 let Some(mut frame) = pool.alloc() else { return self.rotate(served) };
-                frame.set_len(FRAME_MAX);
+                self.slots[port.get()].framing.before_read(&mut frame);
                 if let Err(Op::Read { frame, .. }) = self.push(pool, Op::Read { port, frame }) {
                     pool.release(frame);
                     return self.rotate(served);
@@ -206,126 +205,6 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
-    fn completed(&mut self, pool: &mut Pool, done: Completion, received: &mut Vec<Received>) {
-        match done.op {
-            Op::Read { port, frame } => self.read_done(pool, port, frame, done.result, received),
-            Op::Write { port, frame } => self.write_done(pool, port, frame, done.result),
-            Op::Poll { port } => self.poll_done(port, done.result),
-            Op::Cancel { port } => self.cancel_done(port, done.result),
-            Op::PollWaker => {
-                self.waker_armed = false;
-                self.waker.clear();
-                self.events.push_back(EngineEvent::Woken);
-            }
-        }
-    }
-
-    fn read_done(
-        &mut self,
-        pool: &mut Pool,
-        port: PortIndex,
-        mut frame: Frame,
-        result: Result<u32, i32>,
-        received: &mut Vec<Received>,
-    ) {
-        let slot = &mut self.slots[port.get()];
-        match result {
-            Ok(len) if len as usize >= VNET_LEN && slot.state == State::Open => {
-                frame.set_len(len as usize);
-                slot.got += 1;
-                slot.got_bytes += len as usize;
-                slot.rx_budget = slot.rx_budget.map(|frames| frames.saturating_sub(1));
-                slot.io.traffic.count_rx(frame.wire_len());
-                received.push(Received { port, frame });
-            }
-            Ok(_) => {
-                slot.io.rx_errors += u64::from(slot.state == State::Open);
-                pool.release(frame);
-            }
-            Err(errno) => {
-                pool.release(frame);
-                if is_gone(errno) {
-                    self.device_gone(port);
-                } else if errno != libc::EAGAIN && errno != libc::ECANCELED {
-                    slot.io.rx_errors += 1;
-                }
-            }
-        }
-        self.op_done(port);
-    }
-
-    fn write_done(
-        &mut self,
-        pool: &mut Pool,
-        port: PortIndex,
-        frame: Frame,
-        result: Result<u32, i32>,
-    ) {
-        self.writes -= 1;
-        let slot = &mut self.slots[port.get()];
-        slot.writes -= 1;
-        let io = &mut slot.io;
-        match result {
-            Ok(len) if len as usize == frame.len() => {
-                io.traffic.count_tx(frame.wire_len());
-            }
-            Ok(_) => io.drop_tx(TxDrop::Short),
-            Err(errno) => io.drop_tx(TxDrop::from_errno(errno)),
-        }
-        pool.release(frame);
-        self.op_done(port);
-    }
-
-    fn poll_done(&mut self, port: PortIndex, result: Result<u32, i32>) {
-        let slot = &mut self.slots[port.get()];
-        slot.polled = false;
-        match result {
-            _ if slot.state != State::Open => {}
-            Ok(bits) if bits & libc::POLLIN as u32 != 0 => {
-                slot.activate();
-                self.active.push(port);
-            }
-            Ok(bits) if bits & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) as u32 != 0 => {
-                self.device_gone(port);
-            }
-            // Cancelled or out of memory: the port must not go deaf.
-            Ok(_) | Err(_) => {
-                slot.io.rx_errors += u64::from(result != Err(libc::ECANCELED));
-                self.to_arm.push(port);
-            }
-        }
-        self.op_done(port);
-    }
-
-    /// A cancellation that found nothing is as good as one that did; one that failed is tried again.
-    fn cancel_done(&mut self, port: PortIndex, result: Result<u32, i32>) {
-        match result {
-            Ok(_) | Err(libc::ENOENT | libc::EALREADY) => self.op_done(port),
-            Err(_) => self.to_cancel.push(port),
-        }
-    }
-
-    /// An operation of the port has ended; the last one of a closing port closes it.
-    fn op_done(&mut self, port: PortIndex) {
-        let slot = &mut self.slots[port.get()];
-        slot.in_flight -= 1;
-        if slot.state == State::Closing && slot.in_flight == 0 {
-            // Unregistering cannot fail for a slot in range; if it did, giving our descriptor up is
-            // still right, and the kernel drops its own reference with the ring.
-            let _ = self.ring.register(port, None);
-            slot.state = State::Vacant;
-            self.events.push_back(EngineEvent::Detached(port));
-        }
-    }
-
-    fn device_gone(&mut self, port: PortIndex) {
-        let slot = &mut self.slots[port.get()];
-        if slot.state == State::Open {
-            slot.state = State::Dead;
-            self.events.push_back(EngineEvent::Gone(port));
-        }
-    }
-
     /// After a round: new depths, and who goes to sleep.
     fn adapt(&mut self) {
         let (slots, to_arm, spin_rounds) = (&mut self.slots, &mut self.to_arm, self.spin_rounds);
@@ -346,7 +225,7 @@ impl<R: Ring> UringEngine<R> {
 }
 
 impl<R: Ring> Engine for UringEngine<R> {
-    fn attach(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+    fn attach(&mut self, port: PortIndex, queue: PortQueue) -> io::Result<()> {
         if port.get() >= PORTS_MAX {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
@@ -375,8 +254,9 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.slots.get(port.get()).is_some_and(|slot| slot.state == State::Open)
     }
 
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, mut frame: Frame) {
         self.grow_to(port);
+        self.slots[port.get()].framing.before_write(&mut frame);
         if self.slots[port.get()].state != State::Open {
             self.slots[port.get()].io.drop_tx(TxDrop::Gone);
             pool.release(frame);
@@ -422,7 +302,7 @@ impl<R: Ring> Engine for UringEngine<R> {
 
     fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd> {
         let slot = self.slots.get_mut(port.get())?;
-        if slot.state == State::Vacant { slot.queue.take() } else { None }
+        if slot.state == State::Vacant { slot.queue.take().map(PortQueue::into_fd) } else { None }
     }
 
     fn is_busy(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Room for a connection, and a port for its client.
+//! Allocation: eviction for a new connection, and SNAT ports.
 
 use super::Nat;
 use super::create::ExternalEndpoint;

@@ -1,4 +1,4 @@
-//! How a connection begins.
+//! Creation of connections.
 //!
 //! | from | to | becomes |
 //! |---|---|---|
@@ -143,9 +143,8 @@ impl Nat {
         self.insert(flow, [None, Some(target.external)])
     }
 
-    /// An endpoint speaks, in vain, to an address of ours: who appears from there may answer. Otherwise two
-    /// that know each other's external endpoint alone would each be kept out by the other's filter (RFC 4787, REQ-8 and
-    /// REQ-9).
+    /// Records a refused hairpin attempt as a pinhole, so that simultaneous hole punching succeeds
+    /// (RFC 4787 REQ-8, REQ-9).
     #[cold]
     fn open_pinhole(&mut self, packet: &Packet<'_>, seen_as: Address) {
         let key = &packet.key;

@@ -1,4 +1,4 @@
-//! How connections end: by time, or since somebody says so.
+//! Expiry and removal of connections.
 
 use super::Nat;
 use super::create::ExternalEndpoint;

@@ -1,4 +1,4 @@
-//! How connections end by command.
+//! Flush: connections removed by command.
 
 use super::{Nat, Row};
 

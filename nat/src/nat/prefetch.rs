@@ -1,4 +1,4 @@
-//! What a batch of packets will need, brought into the cache together.
+//! Prefetch of the connections of a batch.
 //!
 //! # Theory of operation
 //!

@@ -1,4 +1,4 @@
-//! What is revoked: at once for packets, by degrees for memory.
+//! Revocation: at once for packets, in bounded steps for memory.
 //!
 //! # Theory of operation
 //!

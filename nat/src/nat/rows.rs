@@ -1,4 +1,4 @@
-//! The table, for people and programs.
+//! Rows of the connection table, for display.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Addresses of ours that connections appear from or are published at, by a small number, and the
-//! ports of each.
+//! External addresses by index, and the SNAT ports of each.
 
 use crate::address::Address;
 use crate::limits::EXTERNAL_ADDRS_MAX;

@@ -1,4 +1,4 @@
-//! Whom an internal endpoint speaks to: the filter of RFC 4787 section 5 (address-dependent filtering).
+//! The filter of inbound packets (RFC 4787 section 5): address-dependent.
 //!
 //! # Theory of operation
 //!

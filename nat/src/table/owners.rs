@@ -1,4 +1,4 @@
-//! Whose connections there are, and which of them would be missed least.
+//! Owners: quotas, and each owner's connections in the order of eviction.
 //!
 //! # Theory of operation
 //!

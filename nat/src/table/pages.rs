@@ -1,4 +1,4 @@
-//! Memory that is touched before it is needed.
+//! Prefault of the hash tables' pages.
 //!
 //! # Theory of operation
 //!

@@ -1,4 +1,4 @@
-//! Which internal endpoints have spoken, in vain, to an address of ours: from there they may be reached.
+//! Pinholes: internal endpoints that were refused a hairpin, and may be reached from there (RFC 4787 REQ-8, REQ-9).
 //!
 //! # Theory of operation
 //!

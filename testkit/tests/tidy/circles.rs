@@ -43,10 +43,9 @@ fn files_do_not_import_in_circles() {
 }
 
 /// Circles of today, by crate and modules; the list only shrinks.
-const KNOWN: [(&str, &[&str]); 4] = [
+const KNOWN: [(&str, &[&str]); 3] = [
     ("vswitch", &["control::model"]),
     ("vswitch", &["datapath"]),
-    ("vswitch", &["dataplane", "worker"]),
     ("vswitch-cli", &["cli", "commands"]),
 ];
 

@@ -18,7 +18,7 @@ use fastpath::PortIndex;
 
 use super::error::ControlError;
 use super::name::Name;
-use crate::datapath::UplinkConf;
+use crate::datapath::{SnapshotBuilder, UplinkConf};
 
 mod address;
 mod allocate;
@@ -59,6 +59,7 @@ pub(crate) struct Model {
     slots: Slots,
     policy: Cached<nat::CompiledPolicy>,
     uplink_conf: Cached<UplinkConf>,
+    snapshots: SnapshotBuilder,
 }
 
 impl Model {
@@ -71,6 +72,7 @@ impl Model {
             slots: Slots::new(slots),
             policy: Cached::default(),
             uplink_conf: Cached::default(),
+            snapshots: SnapshotBuilder::default(),
         }
     }
 

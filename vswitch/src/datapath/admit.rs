@@ -4,8 +4,7 @@ use fastpath::Pool;
 use wire::{EtherType, MacAddr};
 
 use super::batch::FrameCtx;
-use super::snapshot::{NetworkConf, PortConf};
-use super::{Batch, DropReason, Fdb, Key, Snapshot, Verdict, guard};
+use super::{Batch, DropReason, Fdb, Key, NetworkConf, PortConf, Snapshot, Verdict, guard};
 
 /// Bytes that a frame may be longer than the MTU, so that tags that are payload to us fit in.
 const TAG_SLACK: u32 = 8;

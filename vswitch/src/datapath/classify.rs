@@ -17,13 +17,13 @@
 //! - questions to one address, by which kernels probe whether a neighbour is still there: only that one
 //!   knows.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Pool, PortIndex};
 use wire::meta::{L3, L4, Meta};
 use wire::ndp::{HOP_LIMIT, Message};
-use wire::{MacAddr, arp, frames, ipv6};
+use wire::{arp, frames, ipv6};
 
 use super::batch::FrameCtx;
 use super::snapshot::Network;
@@ -138,43 +138,4 @@ fn write(ctx: &mut FrameCtx, pool: &mut Pool, answer: &[u8]) -> Option<()> {
     bytes[VNET_LEN..].copy_from_slice(answer);
     ctx.meta = meta;
     Some(())
-}
-
-/// Addresses that the switch gave out, with the ports where they live.
-#[derive(Debug, Default)]
-pub(super) struct NeighbourTable {
-    ipv4: Vec<(Ipv4Addr, MacAddr, PortIndex)>,
-    ipv6: Vec<(Ipv6Addr, MacAddr, PortIndex)>,
-}
-
-impl NeighbourTable {
-    /// A table of these.
-    pub(super) fn new(rows: &[super::Neighbour]) -> Self {
-        let mut table = Self::default();
-        for row in rows {
-            table.ipv4.extend(row.ipv4.map(|address| (address, row.mac, row.port)));
-            table.ipv6.extend(row.ipv6.map(|address| (address, row.mac, row.port)));
-        }
-        table.ipv4.sort_unstable();
-        table.ipv6.sort_unstable();
-        table
-    }
-
-    /// Who has an address of either family.
-    pub(super) fn find(&self, address: IpAddr) -> Option<(MacAddr, PortIndex)> {
-        match address {
-            IpAddr::V4(address) => self.ipv4(address),
-            IpAddr::V6(address) => self.ipv6(address),
-        }
-    }
-
-    fn ipv4(&self, address: Ipv4Addr) -> Option<(MacAddr, PortIndex)> {
-        let at = self.ipv4.binary_search_by_key(&address, |&(address, ..)| address).ok()?;
-        Some((self.ipv4[at].1, self.ipv4[at].2))
-    }
-
-    fn ipv6(&self, address: Ipv6Addr) -> Option<(MacAddr, PortIndex)> {
-        let at = self.ipv6.binary_search_by_key(&address, |&(address, ..)| address).ok()?;
-        Some((self.ipv6[at].1, self.ipv6[at].2))
-    }
 }

@@ -20,11 +20,13 @@
 mod bucket;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod types;
 
 use std::time::Duration;
 
 use self::bucket::{Bucket, Entry};
+pub use self::transfer::FdbImportError;
 pub use self::types::{BucketPair, FdbQuota, FdbRow, Key, Learnt, Outcome};
 use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
 use super::{Destination, NetworkIndex, Snapshot};

@@ -52,7 +52,7 @@ pub use table::LoopTable;
 use super::limits::{
     FLAP_MOVES_MAX, FLAP_WINDOW, FLAPS, LOOP_EVENTS_MAX, LOOP_HISTORY, PROBE_EVERY,
 };
-use super::{Batch, DropReason, Egress, Fdb, Key, Snapshot, Stats, Verdict};
+use super::{Batch, DropReason, Egress, Fdb, FrameIo, Key, Observer, Snapshot, Verdict};
 
 /// What showed the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,14 +191,13 @@ impl Loops {
     /// Sends the probes that are due.
     pub(super) fn send(
         &mut self,
-        pool: &mut Pool,
-        stats: &mut Stats,
+        io: &mut FrameIo<'_, impl Observer>,
         egress: &mut (impl Egress + ?Sized),
     ) {
         for port in self.due.drain(..) {
-            let Some(frame) = pool.alloc_with(&self.loop_table.probe(port)) else { continue };
-            stats.counters.generated += 1;
-            egress.send(pool, port, frame);
+            let Some(frame) = io.pool.alloc_with(&self.loop_table.probe(port)) else { continue };
+            io.stats.counters.generated += 1;
+            egress.send(io, port, frame);
         }
     }
 

@@ -45,7 +45,7 @@ use super::batch::FrameCtx;
 use super::limits::{GROUPS_PER_PORT_MAX, LAST_MEMBER_S, QUERY_INTERVAL_S};
 use super::snapshot::Network;
 use super::tx::Original;
-use super::{Batch, Egress, Key, Learnt, Snapshot, State, Stats, Tagging, Verdict};
+use super::{Batch, Egress, FrameIo, Key, Learnt, Observer, Snapshot, State, Tagging, Verdict};
 pub use groups::Groups;
 use groups::{ROUTERS, holds_until, is_ipv6};
 
@@ -146,16 +146,15 @@ fn is_link_scoped(ctx: &FrameCtx, frame: &[u8]) -> bool {
 pub(super) fn tick(
     now: Nanos,
     is_querier: bool,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     let (now_s, groups) = (now.seconds(), &mut state.groups);
     groups.age(now_s);
     if !groups.leaves.is_empty() {
-        query_ports(now_s, pool, snapshot, groups, stats, egress);
+        query_ports(now_s, snapshot, groups, io, egress);
     }
     if now_s < groups.next_s {
         return;
@@ -169,7 +168,7 @@ pub(super) fn tick(
         let has_router = !groups.routers(Key::new(domain.network, domain.vlan, ROUTERS)).is_empty();
         let network = snapshot.network(domain.network).filter(|_| is_querier && !has_router);
         if let Some(network) = network {
-            query_vlan(network, domain.vlan, pool, snapshot, stats, egress);
+            query_vlan(network, domain.vlan, snapshot, io, egress);
         }
     }
     groups.schedule();
@@ -179,9 +178,8 @@ pub(super) fn tick(
 fn query_vlan(
     network: &Network,
     vlan: u16,
-    pool: &mut Pool,
     snapshot: &Snapshot,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     let (mac, interval_s) = (network.conf.mac, QUERY_INTERVAL_S as u8);
@@ -190,7 +188,7 @@ fn query_vlan(
     for wanted in [Tagging::Untagged, Tagging::Tagged] {
         for frame in [&igmp[..], &mld] {
             let targets = network.members.targets(snapshot, vlan, wanted);
-            super::tx::originate(Original { frame, vlan, wanted }, targets, pool, stats, egress);
+            super::tx::originate(Original { frame, vlan, wanted }, targets, io, egress);
         }
     }
 }
@@ -199,10 +197,9 @@ fn query_vlan(
 #[inline(never)]
 fn query_ports(
     now_s: u32,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     groups: &mut Groups,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     let (response_s, interval_s) = (LAST_MEMBER_S as u8, QUERY_INTERVAL_S as u8);
@@ -223,7 +220,7 @@ fn query_ports(
         };
         let target = std::iter::once(port);
         let original = Original { frame, vlan: key.vlan(), wanted: tagging };
-        super::tx::originate(original, target, pool, stats, egress);
+        super::tx::originate(original, target, io, egress);
     }
     groups.leaves.retain(|leave| leave.left > 0);
 }

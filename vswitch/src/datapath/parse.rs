@@ -1,6 +1,5 @@
 //! Stage 2: bytes become metadata, once.
 
-use fastpath::Pool;
 use fastpath::engine::Received;
 use fastpath::limits::VNET_LEN;
 use wire::meta::{Meta, MetaError};
@@ -8,12 +7,12 @@ use wire::vnet::Header;
 
 use super::batch::FrameCtx;
 use super::fdb::{BucketPair, Key};
-use super::{Batch, DropReason, NetworkIndex, Stats, Verdict};
+use super::{Batch, DropReason, FrameIo, NetworkIndex, Observer, Verdict};
 
 /// Gives every frame that came in its metadata and segment size; drops what is no Ethernet frame.
-pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
+pub(super) fn run(batch: &mut Batch, io: &mut FrameIo<'_, impl Observer>) {
     for Received { port, frame } in batch.incoming.drain(..) {
-        let bytes = pool.bytes(&frame);
+        let bytes = io.pool.bytes(&frame);
         let (vnet, ethernet) = bytes.split_at(VNET_LEN.min(bytes.len()));
         match Meta::parse(ethernet) {
             Ok(meta) => batch.frames.push(FrameCtx {
@@ -28,10 +27,7 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
                 dst_buckets: BucketPair::default(),
                 meta,
             }),
-            Err(error) => {
-                stats.drop(port, reason(error));
-                pool.release(frame);
-            }
+            Err(error) => io.drop_frame(port, frame, reason(error)),
         }
     }
 }

@@ -24,8 +24,7 @@ use wire::vnet::{GsoType, Header};
 
 use super::batch::FrameCtx;
 use super::loops::LoopTable;
-use super::stats::Drops;
-use super::{Batch, DropReason, Egress, Snapshot, TokenBucket, Verdict};
+use super::{Batch, DropReason, Egress, FrameIo, Observer, Snapshot, TokenBucket, Verdict};
 
 /// What a port may do at most. Buckets are shared: a snapshot that changes nothing about a limit has
 /// the same bucket as the one before.
@@ -176,8 +175,6 @@ pub(super) struct PolicedEgress<'a, E: ?Sized> {
     pub(super) now: Nanos,
     pub(super) snapshot: &'a Snapshot,
     pub(super) loop_table: &'a LoopTable,
-    /// What was not let out, at the ports that it was meant for.
-    pub(super) egress_drops: &'a mut Drops,
     pub(super) inner: &'a mut E,
 }
 
@@ -187,19 +184,18 @@ impl<E: Egress + ?Sized> Egress for PolicedEgress<'_, E> {
         self.inner.is_open(port)
     }
 
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame) {
         let reason = if self.loop_table.is_blocked(port, self.now) {
             DropReason::LoopBlocked
         } else {
             match &self.snapshot.limits(port).rate_out {
-                Some(bucket) if !bucket.pass(self.now, on_wire(pool.bytes(&frame)).bytes) => {
+                Some(bucket) if !bucket.pass(self.now, on_wire(io.pool.bytes(&frame)).bytes) => {
                     DropReason::RateLimitOut
                 }
-                _ => return self.inner.send(pool, port, frame),
+                _ => return self.inner.send(io, port, frame),
             }
         };
-        self.egress_drops.count(port, reason);
-        pool.release(frame);
+        io.drop_at_egress(port, frame, reason);
     }
 }
 

@@ -46,6 +46,7 @@
 //! | `router/occupancy.rs` | that each port has its share of both |
 //! | `router/state.rs` | what is remembered from batch to batch |
 
+mod assignment;
 mod conf;
 mod fib;
 mod forward;
@@ -63,26 +64,29 @@ mod state;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::{Nanos, PortIndex};
 
 use ipnet::IpNet;
 
+pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours};
 use fib::Fib;
 use forward::ForwardCtx;
-pub(crate) use handoff::{HandoffIn, HandoffOut};
 pub use state::RouterState;
 
 use super::batch::FrameCtx;
 use super::limits::PREFETCH_FRAMES;
-use super::{Batch, DropReason, Key, NetworkIndex, PortKind, Snapshot, State, Stats, Verdict};
+use super::{
+    Batch, DropReason, FrameIo, Key, NetworkIndex, Observer, PortKind, Snapshot, State, Verdict,
+    parse,
+};
 
 /// A network's router as the datapath reads it.
 #[derive(Debug)]
 pub(super) struct Router {
     /// The destination of frames that are to be routed.
     key: Key,
-    fib: Fib,
+    fib: Arc<Fib>,
     gateway4: Option<Ipv4Addr>,
     gateway6: Option<Ipv6Addr>,
     uplink: Option<Arc<UplinkConf>>,
@@ -95,12 +99,18 @@ pub(super) struct Router {
 }
 
 impl Router {
-    pub(super) fn new(network: NetworkIndex, conf: &RouterConf, mtu: u32) -> Self {
+    /// Compiles a router. `fib` is that of a configuration with the same routes.
+    pub(super) fn new(
+        network: NetworkIndex,
+        conf: &RouterConf,
+        mtu: u32,
+        fib: Option<&Arc<Fib>>,
+    ) -> Self {
         let v4 = |address: &IpAddr| if let IpAddr::V4(it) = address { Some(*it) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
         Self {
             key: Key::new(network, 0, conf.gateway_mac),
-            fib: Fib::new(conf),
+            fib: fib.map_or_else(|| Arc::new(Fib::new(conf)), Arc::clone),
             gateway4: conf.gateways.iter().find_map(v4),
             gateway6: conf.gateways.iter().find_map(v6),
             uplink: match &conf.egress {
@@ -111,6 +121,11 @@ impl Router {
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
             subnets: conf.subnets.clone(),
         }
+    }
+
+    /// Its routes.
+    pub(super) fn fib(&self) -> &Arc<Fib> {
+        &self.fib
     }
 
     /// Whether a frame is to be routed.
@@ -136,18 +151,20 @@ fn broadcast(subnet: &IpNet) -> Option<Ipv4Addr> {
 pub(super) fn run(
     now: Nanos,
     batch: &mut Batch,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &mut State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
 ) {
     let Some(router) = state.router.as_deref_mut() else { return };
+    for handoffs_in in router.handoffs_in.iter_mut().filter(|batch| !batch.is_empty()) {
+        parse::run(handoffs_in, io);
+    }
     let mut fwd = ForwardCtx {
         now,
-        pool,
+        pool: io.pool,
         snapshot,
         state: router,
-        stats,
+        stats: io.stats,
         head_verdict: None,
         is_assigned: false,
     };

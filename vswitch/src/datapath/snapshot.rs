@@ -1,112 +1,28 @@
 //! What control wants, compiled for the datapath: immutable, published as a whole.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
+//!
+//! A successor shares with its predecessor all that did not change, and says by [`Parts`] what did, so
+//! that neither control nor a worker does the work of a part twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
-use wire::MacAddr;
 
-use super::classify::NeighbourTable;
-use super::router::{Router, RouterConf, UplinkConf};
-use super::{Destination, Guard, Key, PortKind, PortLimits, PortVlans, Tagging};
+use super::neighbours::NeighbourTable;
+use super::router::{Router, UplinkConf};
+use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
 
 mod members;
-
-/// Slot of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct NetworkIndex(pub u16);
-
-impl NetworkIndex {
-    /// Of a port that is on no network.
-    pub const NONE: Self = Self(u16::MAX);
-}
+#[cfg(test)]
+mod tests;
 
 /// Whether ports of these kinds reach each other.
 #[inline]
 fn reach_each_other(kinds: [Isolation; 2]) -> bool {
     !kinds.contains(&Isolation::Isolated) || kinds.contains(&Isolation::Promiscuous)
-}
-
-/// A static entry of the forwarding database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StaticMac {
-    /// The address.
-    pub mac: MacAddr,
-    /// VLAN id, 0 for untagged.
-    pub vlan: u16,
-    /// Where it lives.
-    pub port: PortIndex,
-}
-
-/// Addresses that the switch gave out, and where they live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Neighbour {
-    /// MAC address.
-    pub mac: MacAddr,
-    /// IPv4 address.
-    pub ipv4: Option<Ipv4Addr>,
-    /// IPv6 address.
-    pub ipv6: Option<Ipv6Addr>,
-    /// The port.
-    pub port: PortIndex,
-}
-
-/// A network as control describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkConf {
-    /// Largest IP packet in bytes.
-    pub mtu: u32,
-    /// How long a MAC address is remembered.
-    pub ageing: Duration,
-    /// Most MAC addresses that are learnt.
-    pub fdb_entries_max: usize,
-    /// Addresses set by hand.
-    pub statics: Vec<StaticMac>,
-    /// The gateway's MAC address, which the switch's own frames bear.
-    pub mac: MacAddr,
-    /// Whether multicast goes to who listens, instead of to all.
-    pub snooping: bool,
-    /// Whose addresses the switch answers for.
-    pub neighbours: Vec<Neighbour>,
-    /// How its gateway routes; without, frames to the gateway are the host's, as any others.
-    pub router: Option<RouterConf>,
-}
-
-/// A port as control describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortConf {
-    /// Its network.
-    pub network: NetworkIndex,
-    /// What it is for.
-    pub kind: PortKind,
-    /// The MAC address of the interface behind it.
-    pub mac: MacAddr,
-    /// Whether frames may pass.
-    pub enabled: bool,
-    /// The VLANs that it is on.
-    pub vlans: PortVlans,
-    /// What its frames may say of their sender; anything if there is none.
-    pub guard: Option<Guard>,
-    /// Whom it reaches.
-    pub isolation: Isolation,
-}
-
-impl PortConf {
-    /// A port that is switched on, on the untagged domain, without a guard. The host's is promiscuous.
-    #[must_use]
-    pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
-        let isolation = kind.default_isolation();
-        let vlans = PortVlans::access(0);
-        Self { network, kind, mac, enabled: true, vlans, guard: None, isolation }
-    }
-
-    /// The uplink's port. Only routers lead there.
-    #[must_use]
-    pub const fn uplink(mac: MacAddr) -> Self {
-        Self::new(NetworkIndex::NONE, PortKind::Uplink, mac)
-    }
 }
 
 /// A network as the datapath reads it.
@@ -115,11 +31,55 @@ pub(super) struct Network {
     pub(super) conf: NetworkConf,
     pub(super) ageing_s: u32,
     /// Who gets a frame that is flooded.
-    pub(super) members: Members,
-    pub(super) neighbours: NeighbourTable,
+    pub(super) members: Arc<Members>,
+    pub(super) neighbours: Arc<NeighbourTable>,
     /// Whether any port is isolated.
     pub(super) has_isolated: bool,
-    pub(super) router: Option<Router>,
+    pub(super) router: Option<Arc<Router>>,
+}
+
+impl Network {
+    /// Compiles what differs from `last`; the rest is shared with it.
+    fn compile(index: NetworkIndex, conf: NetworkConf, flood: Flood, last: Option<&Self>) -> Self {
+        let same = last.filter(|last| *last.members == flood.members);
+        let members =
+            same.map_or_else(|| Arc::new(flood.members), |last| Arc::clone(&last.members));
+        let same = last.filter(|last| last.conf.neighbours == conf.neighbours);
+        let table = || Arc::new(NeighbourTable::new(&conf.neighbours));
+        let neighbours = same.map_or_else(table, |last| Arc::clone(&last.neighbours));
+        let router = conf.router.as_ref().map(|router| {
+            let last =
+                last.and_then(|it| Some((it, it.conf.router.as_ref()?, it.router.as_ref()?)));
+            match last {
+                Some((it, last, compiled)) if last == router && it.conf.mtu == conf.mtu => {
+                    Arc::clone(compiled)
+                }
+                Some((_, last, compiled)) if last.has_same_fib(router) => {
+                    Arc::new(Router::new(index, router, conf.mtu, Some(compiled.fib())))
+                }
+                _ => Arc::new(Router::new(index, router, conf.mtu, None)),
+            }
+        });
+        let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
+        let has_isolated = flood.has_isolated;
+        Self { conf, ageing_s, members, neighbours, has_isolated, router }
+    }
+}
+
+impl Network {
+    /// Whether compiling this would give the same again.
+    fn is(&self, conf: &NetworkConf, flood: &Flood) -> bool {
+        self.conf == *conf
+            && self.has_isolated == flood.has_isolated
+            && *self.members == flood.members
+    }
+}
+
+/// Ports of a network as a flood sees them.
+#[derive(Debug, Default)]
+struct Flood {
+    members: Members,
+    has_isolated: bool,
 }
 
 /// What must be known of a port that a frame goes to, eight ports a cache line.
@@ -155,11 +115,24 @@ impl PortEgress {
     }
 }
 
+/// Numbers of those parts that a worker keeps state of. Equal numbers are equal parts; NAT has the epoch
+/// of its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Parts {
+    /// Static entries of the FDB.
+    pub(super) statics: u64,
+    /// Networks and VLANs of ports, and which networks snoop.
+    pub(super) vlans: u64,
+    /// Routers, neighbours and ports: frames that wait for a next hop may go on.
+    pub(super) routing: u64,
+}
+
 /// The whole configuration of the datapath at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Snapshot {
     epoch: u64,
-    networks: Vec<Network>,
+    parts: Parts,
+    networks: Vec<Arc<Network>>,
     ports: Vec<Option<PortConf>>,
     port_egress: Vec<PortEgress>,
     has_trunks: bool,
@@ -181,46 +154,90 @@ static NO_LIMITS: PortLimits = PortLimits::NONE;
 
 impl Snapshot {
     /// Compiles networks, whose position is their [`NetworkIndex`], and ports. A port of a network
-    /// that is not there is left out, but for the uplink's.
+    /// that is not there is left out, but for kinds that have none.
     #[must_use]
     pub fn compile(
         networks: Vec<NetworkConf>,
         ports: impl IntoIterator<Item = (PortIndex, PortConf)>,
     ) -> Self {
-        let mut snapshot = Self::default();
-        for (index, conf) in (0..).map(NetworkIndex).zip(networks) {
-            let neighbours = NeighbourTable::new(&conf.neighbours);
-            let router = conf.router.as_ref().map(|router| Router::new(index, router, conf.mtu));
-            snapshot.has_routers |= router.is_some();
-            let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
-            snapshot.networks.push(Network {
-                conf,
-                ageing_s,
-                members: Members::default(),
-                neighbours,
-                has_isolated: false,
-                router,
-            });
-        }
+        Self::default().successor(networks, ports)
+    }
+
+    /// The same as [`Snapshot::compile`], with all that did not change shared with this one.
+    #[must_use]
+    pub fn successor(
+        &self,
+        networks: Vec<NetworkConf>,
+        ports: impl IntoIterator<Item = (PortIndex, PortConf)>,
+    ) -> Self {
+        let mut next = Self::default();
+        let mut floods: Vec<_> = networks.iter().map(|_| Flood::default()).collect();
         for (port, conf) in ports {
-            let network = snapshot.networks.get_mut(usize::from(conf.network.0));
-            match network {
-                None if conf.kind.has_network() => continue,
-                Some(network) if conf.enabled => {
-                    network.members.add(port, &conf);
-                    network.has_isolated |= conf.isolation == Isolation::Isolated;
-                    snapshot.has_trunks |= conf.vlans.is_trunk();
-                }
-                _ => {}
+            let flood = floods.get_mut(usize::from(conf.network.0));
+            if flood.is_none() && conf.kind.has_network() {
+                continue;
             }
-            if snapshot.ports.len() <= port.get() {
-                snapshot.ports.resize(port.get() + 1, None);
-                snapshot.port_egress.resize(port.get() + 1, PortEgress::CLOSED);
+            if let Some(flood) = flood.filter(|_| conf.enabled) {
+                flood.members.add(port, &conf);
+                flood.has_isolated |= conf.isolation == Isolation::Isolated;
+                next.has_trunks |= conf.vlans.is_trunk();
             }
-            snapshot.port_egress[port.get()] = PortEgress::new(&conf);
-            snapshot.ports[port.get()] = Some(conf);
+            if next.ports.len() <= port.get() {
+                next.ports.resize(port.get() + 1, None);
+                next.port_egress.resize(port.get() + 1, PortEgress::CLOSED);
+            }
+            next.port_egress[port.get()] = PortEgress::new(&conf);
+            next.ports[port.get()] = Some(conf);
         }
-        snapshot
+        let confs = (0..).map(NetworkIndex).zip(networks).zip(floods);
+        let compiled = confs.map(|((index, conf), flood)| {
+            let last = self.networks.get(usize::from(index.0));
+            match last {
+                Some(last) if last.is(&conf, &flood) => Arc::clone(last),
+                _ => Arc::new(Network::compile(index, conf, flood, last.map(|it| &**it))),
+            }
+        });
+        next.networks = compiled.collect();
+        next.has_routers = next.networks.iter().any(|network| network.router.is_some());
+        next.parts = next.parts_after(self);
+        next
+    }
+
+    /// Gives a new number to each part that differs from `last`.
+    fn parts_after(&self, last: &Self) -> Parts {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = |is_same: bool, last: u64| {
+            if is_same { last } else { NEXT.fetch_add(1, Ordering::Relaxed) }
+        };
+        let vlans = |conf: &Option<PortConf>| {
+            conf.as_ref().map(|conf| (conf.enabled, conf.network, conf.vlans.clone()))
+        };
+        let snooping =
+            |network: &Network| network.conf.snooping.then(|| Arc::clone(&network.members));
+        let has_same_vlans = self.ports.iter().map(vlans).eq(last.ports.iter().map(vlans))
+            && self
+                .networks
+                .iter()
+                .map(|it| snooping(it))
+                .eq(last.networks.iter().map(|it| snooping(it)));
+        let statics = |it: &Self| -> Vec<_> {
+            it.networks().map(|(_, it)| it.conf.statics.clone()).collect()
+        };
+        Parts {
+            statics: number(statics(self) == statics(last), last.parts.statics),
+            vlans: number(has_same_vlans, last.parts.vlans),
+            routing: number(
+                self.networks.len() == last.networks.len()
+                    && self.networks.iter().zip(&last.networks).all(|(a, b)| Arc::ptr_eq(a, b))
+                    && self.ports == last.ports,
+                last.parts.routing,
+            ),
+        }
+    }
+
+    /// Numbers of the parts.
+    pub(super) fn parts(&self) -> Parts {
+        self.parts
     }
 
     /// The same with limits for these ports; all others have none.
@@ -283,7 +300,7 @@ impl Snapshot {
 
     #[inline]
     pub(super) fn network(&self, network: NetworkIndex) -> Option<&Network> {
-        self.networks.get(usize::from(network.0))
+        self.networks.get(usize::from(network.0)).map(|network| &**network)
     }
 
     /// Whether an address may live at a destination; see [`Snapshot::reaches`]. There are no tunnels yet.
@@ -333,13 +350,13 @@ impl Snapshot {
 
     /// The ways out of all networks.
     pub(super) fn uplinks(&self) -> impl Iterator<Item = &UplinkConf> {
-        let routers = self.networks.iter().filter_map(|network| network.router.as_ref());
+        let routers = self.networks.iter().filter_map(|network| network.router.as_deref());
         routers.filter_map(Router::uplink)
     }
 
     /// The way out that a port is of: that of the first network that has it.
     pub(super) fn uplink_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
-        let mut routers = self.networks.iter().filter_map(|network| network.router.as_ref());
+        let mut routers = self.networks.iter().filter_map(|network| network.router.as_deref());
         routers.find_map(|router| Some((router, router.uplink().filter(|it| it.port == port)?)))
     }
 
@@ -363,6 +380,23 @@ impl Snapshot {
 
     /// All networks with their slots.
     pub(super) fn networks(&self) -> impl Iterator<Item = (NetworkIndex, &Network)> {
-        self.networks.iter().enumerate().map(|(i, network)| (NetworkIndex(i as u16), network))
+        self.networks.iter().enumerate().map(|(i, network)| (NetworkIndex(i as u16), &**network))
+    }
+}
+
+/// Compiles one snapshot after another, each as the successor of the last.
+#[derive(Debug, Default)]
+pub struct SnapshotBuilder(Snapshot);
+
+impl SnapshotBuilder {
+    /// Compiles what changed since the last call.
+    pub fn next(
+        &mut self,
+        networks: Vec<NetworkConf>,
+        ports: impl IntoIterator<Item = (PortIndex, PortConf)>,
+        limits: impl IntoIterator<Item = (PortIndex, PortLimits)>,
+    ) -> Snapshot {
+        self.0 = self.0.successor(networks, ports).with_limits(limits);
+        self.0.clone()
     }
 }

@@ -3,11 +3,11 @@
 
 use fastpath::{Nanos, Pool};
 
-use super::{Batch, Egress, Fdb, Snapshot, State, Stats};
+use super::{Batch, Egress, Fdb, FrameIo, Observer, Snapshot, State, Stats};
 
 /// Stage 2.
-pub fn parse(batch: &mut Batch, pool: &mut Pool, stats: &mut Stats) {
-    super::parse::run(batch, pool, stats);
+pub fn parse(batch: &mut Batch, io: &mut FrameIo<'_, impl Observer>) {
+    super::parse::run(batch, io);
 }
 
 /// Stage 3, with the source guard.
@@ -38,11 +38,10 @@ pub fn edit(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot) {
 /// Stage 9.
 pub fn tx(
     batch: &mut Batch,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     state: &State,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut impl Egress,
 ) {
-    super::tx::run(batch, pool, snapshot, &state.groups, stats, egress);
+    super::tx::run(batch, snapshot, &state.groups, io, egress);
 }

@@ -89,6 +89,19 @@ fn each_bad_frame_has_its_reason() {
 }
 
 #[test]
+fn an_observer_sees_each_frame_as_it_comes_in_leaves_or_is_dropped() {
+    let mut sim = Sim::new(3);
+    sim.inject(0, frame(sim::mac(1), sim::mac(0), b"flooded"));
+    let bad = frame(sim::mac(1), MacAddr::BROADCAST, b"dropped");
+    sim.inject(2, bad.clone());
+    sim.run();
+    assert_eq!((sim.observed().received, sim.observed().sent), (2, 2));
+    let seen = (PortIndex(2), DropReason::BroadcastSourceMac, bad);
+    assert_eq!(sim.observed().last_drop, Some(seen));
+    sim.check();
+}
+
+#[test]
 fn a_tunnel_that_the_snapshot_lacks_is_a_drop_with_its_reason() {
     let mut sim = Sim::new(2);
     let key = Key::new(NetworkIndex(0), 0, sim::mac(9));

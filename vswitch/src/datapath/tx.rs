@@ -1,10 +1,12 @@
 //! Stage 9: frames leave for their ports, or for the pool.
 
 use fastpath::engine::Engine;
-use fastpath::{Frame, Pool, PortIndex};
+use fastpath::{Frame, PortIndex};
 
 use super::batch::FrameCtx;
-use super::{Batch, DestinationKind, DropReason, Groups, Snapshot, Stats, Tagging, Verdict, edit};
+use super::{
+    Batch, DestinationKind, DropReason, FrameIo, Groups, Observer, Snapshot, Tagging, Verdict, edit,
+};
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,7 @@ pub trait Egress {
     fn is_open(&self, port: PortIndex) -> bool;
 
     /// Takes a frame over; releases it in the end.
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame);
+    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame);
 }
 
 impl<E: Engine + ?Sized> Egress for E {
@@ -25,36 +27,34 @@ impl<E: Engine + ?Sized> Egress for E {
     }
 
     #[inline]
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
-        Engine::send(self, pool, port, frame);
+    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame) {
+        if O::IS_ON {
+            io.observer.on_tx(port, io.pool.bytes(&frame));
+        }
+        Engine::send(self, io.pool, port, frame);
     }
 }
 
 /// Empties the batch.
 pub(super) fn run(
     batch: &mut Batch,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     groups: &Groups,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     for ctx in batch.frames.drain(..) {
         match ctx.verdict {
             Verdict::Unicast(destination) => match destination.kind() {
-                DestinationKind::Port(port) => egress.send(pool, port, ctx.frame),
+                DestinationKind::Port(port) => egress.send(io, port, ctx.frame),
                 DestinationKind::Tunnel(_) => {
-                    stats.drop(ctx.port, DropReason::TunnelUnknown);
-                    pool.release(ctx.frame);
+                    io.drop_frame(ctx.port, ctx.frame, DropReason::TunnelUnknown);
                 }
             },
             Verdict::Flood | Verdict::Group | Verdict::Routers => {
-                flood(ctx, pool, snapshot, groups, stats, egress);
+                flood(ctx, snapshot, groups, io, egress);
             }
-            Verdict::Drop(reason) => {
-                stats.drop(ctx.port, reason);
-                pool.release(ctx.frame);
-            }
+            Verdict::Drop(reason) => io.drop_frame(ctx.port, ctx.frame, reason),
             // Lookup decides every frame, and the router has taken its queued frames out.
             Verdict::Pending
             | Verdict::AwaitsNeighbour
@@ -62,8 +62,7 @@ pub(super) fn run(
             | Verdict::AwaitsAssignment
             | Verdict::Handoff { .. } => {
                 debug_assert!(false, "tx got a frame without a destination: {:?}", ctx.verdict);
-                stats.drop(ctx.port, DropReason::Undecided);
-                pool.release(ctx.frame);
+                io.drop_frame(ctx.port, ctx.frame, DropReason::Undecided);
             }
         }
     }
@@ -73,10 +72,9 @@ pub(super) fn run(
 /// other bytes than the frame has are served from an edited copy; the payload is copied then only.
 fn flood(
     ctx: FrameCtx,
-    pool: &mut Pool,
     snapshot: &Snapshot,
     groups: &Groups,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     let (from, vlan, double) = (ctx.port, ctx.dst.vlan(), ctx.meta.inner.is_some());
@@ -108,40 +106,43 @@ fn flood(
     let wanted = has.other();
     if targets(wanted).next().is_none() {
         if targets(has).next().is_some() {
-            fan_out(ctx.frame, from, targets(has), pool, stats, egress);
+            fan_out(ctx.frame, from, targets(has), io, egress);
         } else {
-            drop_undelivered(ctx, pool, stats);
+            drop_undelivered(ctx, io);
         }
         return;
     }
-    let (frame, original) = if targets(has).next().is_none() {
-        (Some(ctx.frame), None)
+    let (mut frame, original) = if targets(has).next().is_none() {
+        (ctx.frame, None)
     } else {
-        stats.counters.flood_copies += 1;
-        (pool.copy(&ctx.frame), Some(ctx.frame))
+        io.stats.counters.flood_copies += 1;
+        let Some(copy) = io.pool.copy(&ctx.frame) else {
+            io.drop_copy(from, &ctx.frame, DropReason::NoBuffer);
+            return fan_out(ctx.frame, from, targets(has), io, egress);
+        };
+        (copy, Some(ctx.frame))
     };
-    match frame.map(|mut frame| (edit::retag(pool, &mut frame, vlan, wanted), frame)) {
-        Some((true, frame)) => fan_out(frame, from, targets(wanted), pool, stats, egress),
-        Some((false, frame)) => {
-            stats.drop(from, DropReason::NoBuffer);
-            pool.release(frame);
-        }
-        None => stats.drop(from, DropReason::NoBuffer),
+    if edit::retag(io.pool, &mut frame, vlan, wanted) {
+        fan_out(frame, from, targets(wanted), io, egress);
+    } else {
+        io.drop_frame(from, frame, DropReason::NoBuffer);
     }
     if let Some(frame) = original {
-        fan_out(frame, from, targets(has), pool, stats, egress);
+        fan_out(frame, from, targets(has), io, egress);
     }
 }
 
 /// A frame that was to go to several, and there is nobody.
-fn drop_undelivered(ctx: FrameCtx, pool: &mut Pool, stats: &mut Stats) {
+fn drop_undelivered(ctx: FrameCtx, io: &mut FrameIo<'_, impl Observer>) {
     match ctx.verdict {
-        // The switch has heard it.
-        Verdict::Routers => stats.counters.consumed += 1,
-        Verdict::Group => stats.drop(ctx.port, DropReason::NoListener),
-        _ => stats.drop(ctx.port, DropReason::NoOtherPort),
+        // The switch has read the report.
+        Verdict::Routers => {
+            io.stats.counters.consumed += 1;
+            io.pool.release(ctx.frame);
+        }
+        Verdict::Group => io.drop_frame(ctx.port, ctx.frame, DropReason::NoListener),
+        _ => io.drop_frame(ctx.port, ctx.frame, DropReason::NoOtherPort),
     }
-    pool.release(ctx.frame);
 }
 
 /// A frame that the switch sends of its own accord.
@@ -157,19 +158,18 @@ pub(super) struct Original<'a> {
 pub(super) fn originate(
     original: Original<'_>,
     targets: impl Iterator<Item = PortIndex>,
-    pool: &mut Pool,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     let mut targets = targets.peekable();
     let Some(&first) = targets.peek() else { return };
-    let Some(mut frame) = pool.alloc_with(original.frame) else { return };
+    let Some(mut frame) = io.pool.alloc_with(original.frame) else { return };
     let Original { vlan, wanted, .. } = original;
-    if wanted == Tagging::Tagged && !edit::retag(pool, &mut frame, vlan, wanted) {
-        return pool.release(frame);
+    if wanted == Tagging::Tagged && !edit::retag(io.pool, &mut frame, vlan, wanted) {
+        return io.pool.release(frame);
     }
-    stats.counters.generated += 1;
-    fan_out(frame, first, targets, pool, stats, egress);
+    io.stats.counters.generated += 1;
+    fan_out(frame, first, targets, io, egress);
 }
 
 /// One buffer for all: each port gets a holder, the last one the original. Ports for which there is no
@@ -179,8 +179,7 @@ fn fan_out(
     frame: Frame,
     from: PortIndex,
     targets: impl Iterator<Item = PortIndex>,
-    pool: &mut Pool,
-    stats: &mut Stats,
+    io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
     let mut last = None;
@@ -189,18 +188,15 @@ fn fan_out(
             continue;
         }
         let Some(target) = last.replace(next) else { continue };
-        stats.counters.flood_copies += 1;
-        match pool.share(&frame) {
-            Some(copy) => egress.send(pool, target, copy),
+        io.stats.counters.flood_copies += 1;
+        match io.pool.share(&frame) {
+            Some(copy) => egress.send(io, target, copy),
             // A pool allows a holder for every port there can be, so this is for whoever changes that.
-            None => stats.drop(from, DropReason::NoBuffer),
+            None => io.drop_copy(from, &frame, DropReason::NoBuffer),
         }
     }
     match last {
-        Some(target) => egress.send(pool, target, frame),
-        None => {
-            stats.drop(from, DropReason::NoOtherPort);
-            pool.release(frame);
-        }
+        Some(target) => egress.send(io, target, frame),
+        None => io.drop_frame(from, frame, DropReason::NoOtherPort),
     }
 }

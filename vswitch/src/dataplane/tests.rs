@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 use nat::{CompiledPolicy, OwnerId, Policy};
+use tokio::sync::mpsc;
 use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
 
 use super::*;
+use crate::config::Cpus;
 use crate::datapath::limits::CONNTRACK_FLUSHED_MAX;
 use crate::datapath::{
     EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes,

@@ -3,10 +3,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use fastpath::{Nanos, PortIndex};
+use fastpath::{Nanos, PortIndex, PortQueue};
 use tokio::sync::oneshot;
 
-use super::{Worker, WorkerReport};
+use super::{Worker, WorkerReport, io};
 use crate::datapath::{FdbRow, PortCounters, Snapshot};
 
 /// One request; the answer comes through the channel in it.
@@ -98,9 +98,9 @@ impl Worker {
 
     fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
         // Other workers may have handed off frames of whoever had the slot until now, after it was closed here.
-        self.state.forget_port(port, &mut self.pool, &mut self.stats);
+        self.state.forget_port(port, &mut io!(self));
         let before = self.port_counters(port);
-        self.engine.attach(port, queue)?;
+        self.engine.attach(port, PortQueue::Tap(queue))?;
         self.retired += before;
         self.stats.forget(port);
         self.open.push(port);

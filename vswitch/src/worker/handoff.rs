@@ -29,7 +29,7 @@ use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::ring::spsc::{Consumer, Producer, ring};
 use fastpath::{Pool, PortIndex, Waker};
 
-use crate::datapath::{DropReason, HandoffIn, State, Stats};
+use crate::datapath::{DropReason, FrameIo, HandoffIn, Observer, State};
 use crate::limits::{HANDOFF_LARGE_MAX, HANDOFF_SMALL_BYTES, HANDOFF_SMALL_MAX};
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ impl HandoffQueues {
     /// Takes what others have handed off, for the next batch, at most as much as a round may read; says whether
     /// there was any.
     #[inline]
-    pub(crate) fn recv(&mut self, pool: &mut Pool, state: &mut State, stats: &mut Stats) -> bool {
+    pub(crate) fn recv(&mut self, state: &mut State, io: &mut FrameIo<'_, impl Observer>) -> bool {
         let (peers, mut left) = (self.rx.len(), ROUND_FRAMES_MAX);
         for turn in 0..peers {
             let peer = &mut self.rx[(self.first + turn) % peers];
@@ -123,7 +123,7 @@ impl HandoffQueues {
                 && let Some(handoff) = peer.frames.pop()
             {
                 left -= 1;
-                peer.recv(handoff, pool, state, stats);
+                peer.recv(handoff, state, io);
             }
         }
         if left == 0 {
@@ -138,19 +138,19 @@ impl HandoffQueues {
 
     /// Hands off what others translate of the last batch.
     #[inline]
-    pub(crate) fn send(&mut self, pool: &mut Pool, state: &mut State, stats: &mut Stats) {
+    pub(crate) fn send(&mut self, state: &mut State, io: &mut FrameIo<'_, impl Observer>) {
         if self.rx.is_empty() {
             return;
         }
         for handoff in state.handoffs() {
             let peer = self.tx.get_mut(handoff.to).and_then(Option::as_mut);
-            let bytes = pool.bytes(&handoff.frame);
+            let bytes = io.pool.bytes(&handoff.frame);
             if peer.is_some_and(|peer| peer.send(handoff.port, handoff.is_assigned, bytes)) {
-                stats.counters.handed_off += 1;
+                io.stats.counters.handed_off += 1;
+                io.pool.release(handoff.frame);
             } else {
-                stats.drop(handoff.port, DropReason::HandoffFull);
+                io.drop_frame(handoff.port, handoff.frame, DropReason::HandoffFull);
             }
-            pool.release(handoff.frame);
         }
         for peer in self.tx.iter_mut().flatten() {
             if std::mem::take(&mut peer.needs_wake) {
@@ -214,17 +214,16 @@ impl PeerTx {
 
 impl PeerRx {
     /// Copies a frame into the pool, and sends its buffer back.
-    fn recv(&mut self, it: HandoffFrame, pool: &mut Pool, state: &mut State, stats: &mut Stats) {
+    fn recv(&mut self, it: HandoffFrame, state: &mut State, io: &mut FrameIo<'_, impl Observer>) {
         let HandoffFrame { port, is_assigned, bytes } = it;
-        stats.counters.handoff_received += 1;
-        match copy(pool, &bytes) {
+        io.stats.counters.handoff_received += 1;
+        match copy(io.pool, &bytes) {
             Some(frame) => {
                 if let Err(refused) = state.recv_handoff(HandoffIn { is_assigned, port, frame }) {
-                    stats.drop(port, DropReason::PortUnknown);
-                    pool.release(refused.frame);
+                    io.drop_frame(port, refused.frame, DropReason::PortUnknown);
                 }
             }
-            None => stats.drop(port, DropReason::NoBuffer),
+            None => io.drop_bytes(port, &bytes, DropReason::NoBuffer),
         }
         // There is a place for each; one that had none would only be missed.
         let _ = self.free.push(bytes);

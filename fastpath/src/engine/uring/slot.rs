@@ -1,8 +1,8 @@
 //! The state of one port in the io_uring engine.
 
-use std::os::fd::OwnedFd;
-
+use crate::engine::PortQueue;
 use crate::engine::deficit::{Deficit, Quantum};
+use crate::engine::port_queue::Framing;
 use crate::limits::READ_DEPTH_MAX;
 use crate::port::PortIoCounters;
 
@@ -41,13 +41,23 @@ pub(super) struct Slot {
     pub(super) asked: u16,
     pub(super) got: u16,
     pub(super) got_bytes: usize,
-    pub(super) queue: Option<OwnedFd>,
+    pub(super) queue: Option<PortQueue>,
+    /// Form of its frames, known as long as operations are in flight.
+    pub(super) framing: Framing,
     pub(super) io: PortIoCounters,
 }
 
 impl Slot {
-    pub(super) fn open(queue: OwnedFd) -> Self {
-        Self { state: State::Open, depth: 1, queue: Some(queue), ..Self::default() }
+    pub(super) fn open(queue: PortQueue) -> Self {
+        let framing = queue.framing();
+        Self { state: State::Open, depth: 1, queue: Some(queue), framing, ..Self::default() }
+    }
+
+    /// Whether poll bits ask for a read. An ICMP error on a UDP socket is read, and so cleared; on a TAP an
+    /// error means that the device is gone.
+    pub(super) fn is_readable(&self, bits: u32) -> bool {
+        let errors = if self.framing == Framing::Bare { libc::POLLERR } else { 0 };
+        bits & (libc::POLLIN | errors) as u32 != 0
     }
 
     /// Becomes active.

@@ -83,7 +83,7 @@ impl Model {
             ports.push((lease.slot, PortConf { guard: guard(lease, &settings.guard), ..conf }));
             limits.push((lease.slot, endpoint.limits.clone()));
         }
-        Snapshot::compile(networks, ports).with_limits(limits)
+        self.snapshots.next(networks, ports, limits)
     }
 
     /// A network without its router, which changes with the uplinks.

@@ -4,24 +4,34 @@ use proptest::prelude::*;
 use wire::MacAddr;
 
 use super::*;
-use crate::datapath::{NetworkConf, StaticMac};
+use crate::datapath::{NetworkConf, PortConf, PortKind, StaticMac};
 
 const NET: NetworkIndex = NetworkIndex(0);
-const AGEING_S: u32 = 300;
-const MANY: FdbQuota = FdbQuota::ALL;
+pub(super) const AGEING_S: u32 = 300;
+pub(super) const MANY: FdbQuota = FdbQuota::ALL;
 
 /// Two entries a network.
 const TWO: FdbQuota = FdbQuota { network: 2, port: usize::MAX };
 
-fn key(n: u64) -> Key {
+pub(super) fn key(n: u64) -> Key {
     Key::new(NET, 0, MacAddr::from_u64(0x0200_0000_0000 | n))
 }
 
-fn learnt(n: u64, port: u16) -> Learnt {
+pub(super) fn learnt(n: u64, port: u16) -> Learnt {
     Learnt { key: key(n), destination: PortIndex(port).into() }
 }
 
 fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
+    compiled(statics, 0)
+}
+
+/// A network with ports from 0 on.
+pub(super) fn snapshot_of_ports(ports: u16) -> Snapshot {
+    compiled(Vec::new(), ports)
+}
+
+fn compiled(statics: Vec<StaticMac>, ports: u16) -> Snapshot {
+    let conf = PortConf::new(NET, PortKind::Container, MacAddr([2; 6]));
     let ageing = Duration::from_secs(AGEING_S.into());
     Snapshot::compile(
         vec![NetworkConf {
@@ -34,7 +44,7 @@ fn snapshot(statics: Vec<StaticMac>) -> Snapshot {
             mac: MacAddr::ZERO,
             snooping: false,
         }],
-        [],
+        (0..ports).map(|port| (PortIndex(port), conf.clone())),
     )
 }
 

@@ -23,6 +23,20 @@ pub struct RouterConf {
     pub egress: EgressMode,
 }
 
+impl RouterConf {
+    /// Whether another configuration compiles into the same routes.
+    pub(in crate::datapath) fn has_same_fib(&self, other: &Self) -> bool {
+        let is_egress_same = match (&self.egress, &other.egress) {
+            (EgressMode::Uplink(one), EgressMode::Uplink(other)) => {
+                one.routes == other.routes && one.neighbours == other.neighbours
+            }
+            (one, other) => one == other,
+        };
+        let addresses = |it: &Self| (it.gateways.clone(), it.subnets.clone(), it.local.clone());
+        is_egress_same && addresses(self) == addresses(other)
+    }
+}
+
 /// What lies beyond the network and its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EgressMode {

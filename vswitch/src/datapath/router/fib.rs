@@ -56,7 +56,7 @@ pub(super) struct NextHop {
 
 /// All destinations.
 #[derive(Debug)]
-pub(super) struct Fib {
+pub(in crate::datapath) struct Fib {
     /// Where each interval begins; the first at zero.
     starts: Vec<u128>,
     targets: Vec<RouteTarget>,

@@ -19,38 +19,14 @@
 //! again, whatever the policy says meanwhile. Before it is handed off nothing is decided but the way: hop limit, size, next hop, and
 //! what its sender is told are for whoever translates.
 
-use fastpath::{Frame, PortIndex};
-use nat::fragment::Verdict as FragmentVerdict;
 use nat::{Kind, Realm, Shard, Time, View};
 
+use super::assignment::HandoffOut;
 use super::forward::ForwardCtx;
 use super::state::RouterState;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::limits::FRAGMENT_OPERATIONS;
-use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict, parse};
-
-/// Which worker translates a packet that comes in fragments; or why nobody does.
-pub(super) type Assignment = FragmentVerdict<usize>;
-
-/// A frame for another worker.
-#[derive(Debug)]
-pub(crate) struct HandoffOut {
-    /// The worker.
-    pub(crate) to: usize,
-    /// It translates it.
-    pub(crate) is_assigned: bool,
-    /// The port that it came in by.
-    pub(crate) port: PortIndex,
-    pub(crate) frame: Frame,
-}
-
-/// A frame from another worker, in a buffer of this one's.
-#[derive(Debug)]
-pub(crate) struct HandoffIn {
-    pub(crate) is_assigned: bool,
-    pub(crate) port: PortIndex,
-    pub(crate) frame: Frame,
-}
+use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict};
 
 impl ForwardCtx<'_> {
     /// Whether this worker translates a frame. Otherwise the frame has its verdict.
@@ -155,10 +131,6 @@ impl ForwardCtx<'_> {
     pub(super) fn route_handoffs(&mut self, fdb: &Fdb) {
         let mut handoffs_in = std::mem::take(&mut self.state.handoffs_in);
         for (is_assigned, batch) in [true, false].into_iter().zip(&mut handoffs_in) {
-            if batch.is_empty() {
-                continue;
-            }
-            parse::run(batch, self.pool, self.stats);
             for ctx in &mut batch.frames {
                 self.set_keys(ctx, fdb);
                 self.route_handoff(ctx, is_assigned);

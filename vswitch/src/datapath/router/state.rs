@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
-use fastpath::{Nanos, Pool, PortIndex};
+use fastpath::{Nanos, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
 use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, View, Zone};
 use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
-use super::handoff::{Assignment, HandoffOut};
+use super::assignment::{Assignment, HandoffOut};
 use super::icmp_limit::IcmpLimit;
 use super::neighbour_queue::NeighbourQueue;
 use super::resolve::NeighbourResolver;
@@ -19,7 +19,7 @@ use crate::datapath::limits::{
     CONNTRACK_FLUSHED_MAX, CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS,
     NAT_OPERATIONS_IDLE, NEIGHBOUR_QUEUE_WAKE, PREFETCH_FRAMES,
 };
-use crate::datapath::{DropReason, Snapshot, Stats, Verdict};
+use crate::datapath::{DropReason, FrameIo, Observer, Snapshot, Verdict};
 
 /// Connections, and frames that wait.
 #[derive(Debug)]
@@ -85,9 +85,13 @@ impl RouterState {
         }
     }
 
-    /// A new snapshot: whoever waits may go on, and connections that are no longer allowed end.
-    pub(in crate::datapath) fn apply_snapshot(&mut self, snapshot: &Snapshot) {
-        self.is_new_snapshot = true;
+    /// Applies a snapshot. New routes let waiting frames go on; a new policy ends connections.
+    pub(in crate::datapath) fn apply_snapshot(
+        &mut self,
+        snapshot: &Snapshot,
+        has_new_routes: bool,
+    ) {
+        self.is_new_snapshot |= has_new_routes;
         // Without an uplink the connections stay until it comes back, or until they expire.
         if let Some(uplink) = snapshot.uplinks().next() {
             self.nat.revalidate(&uplink.policy);
@@ -112,12 +116,12 @@ impl RouterState {
     }
 
     /// Forgets a port that is gone: its connections end, and its frames that wait are dropped.
-    pub fn forget_port(&mut self, port: PortIndex, pool: &mut Pool, stats: &mut Stats) {
+    pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
         let mut release = |ctx: FrameCtx, refusal: Option<NatDrop>| {
-            stats.drop(ctx.port, refusal.map_or(DropReason::PortUnknown, DropReason::from));
-            pool.release(ctx.frame);
+            let reason = refusal.map_or(DropReason::PortUnknown, DropReason::from);
+            io.drop_frame(ctx.port, ctx.frame, reason);
         };
         self.fragments.remove_owner(owner, &mut |ctx, verdict| release(ctx, verdict.err()));
         if let Some(tracked) = &mut self.tracked {
@@ -125,15 +129,13 @@ impl RouterState {
         }
         for handoffs_in in self.handoffs_in.iter_mut().map(Batch::incoming) {
             for received in handoffs_in.extract_if(.., |received| received.port == port) {
-                stats.drop(port, DropReason::PortUnknown);
-                pool.release(received.frame);
+                io.drop_frame(port, received.frame, DropReason::PortUnknown);
             }
         }
         for _ in 0..self.neighbour_queue.len() {
             let Some(queued) = self.neighbour_queue.pop() else { break };
             if queued.ctx.port == port {
-                stats.drop(port, DropReason::PortUnknown);
-                pool.release(queued.ctx.frame);
+                io.drop_frame(port, queued.ctx.frame, DropReason::PortUnknown);
             } else {
                 self.neighbour_queue.put_back(queued);
             }

@@ -8,7 +8,7 @@ use fastpath::PortIndex;
 use super::{PortConf, Snapshot, Tagging};
 
 /// The ports of a network that are switched on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::datapath) struct Members {
     /// Access ports by VLAN, in the order of the VLANs; native ones of trunks are among them, if with no
     /// access port.

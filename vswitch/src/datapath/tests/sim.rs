@@ -14,8 +14,10 @@ use wire::MacAddr;
 use crate::datapath::*;
 use crate::worker::{FdbSync, HandoffQueues};
 
+mod recorder;
 mod replay;
 
+pub(super) use recorder::Recorder;
 pub(super) use replay::replay_capture;
 
 /// Buffers of the simulated pool: small, so that exhaustion would show.
@@ -40,6 +42,7 @@ struct Worker {
     pool: Pool,
     state: State,
     stats: Stats,
+    observer: Recorder,
     fdb_sync: FdbSync,
     handoff: HandoffQueues,
 }
@@ -65,6 +68,7 @@ fn workers(count: usize) -> Vec<Worker> {
         state: State::new(0x5eed + id as u64, fdb_sync.has_peers())
             .with_shard_spec(nat::ShardSpec::new(id, count)),
         stats: Stats::default(),
+        observer: Recorder::default(),
         fdb_sync,
         handoff,
     };
@@ -208,8 +212,8 @@ impl Sim {
 
     /// A port is gone.
     pub(super) fn forget(&mut self, port: u16) {
-        for Worker { state, pool, stats, .. } in &mut self.workers {
-            state.forget_port(PortIndex(port), pool, stats);
+        for Worker { state, pool, stats, observer, .. } in &mut self.workers {
+            state.forget_port(PortIndex(port), &mut FrameIo { pool, stats, observer });
         }
     }
 
@@ -232,11 +236,12 @@ impl Sim {
     /// Asks who listens, if it is time.
     pub(super) fn query(&mut self) {
         for (id, worker) in self.workers.iter_mut().enumerate() {
-            let Worker { engine, pool, state, stats, .. } = worker;
+            let Worker { engine, pool, state, stats, observer, .. } = worker;
             let conf = TickConf { is_querier: id == 0, is_idle: true };
             // As a worker does.
             state.apply_snapshot(&self.snapshot);
-            tick(self.now, conf, pool, &self.snapshot, state, stats, engine);
+            let io = &mut FrameIo { pool, stats, observer };
+            tick(self.now, conf, &self.snapshot, state, io, engine);
         }
         self.run();
     }
@@ -293,14 +298,15 @@ impl Sim {
         loop {
             let mut is_last = true;
             for (_, worker) in self.workers.iter_mut().enumerate().filter(|(id, _)| runs(*id)) {
-                let Worker { engine, pool, state, stats, fdb_sync, handoff } = worker;
+                let Worker { engine, pool, state, stats, observer, fdb_sync, handoff } = worker;
                 engine.round(pool, Wait::No, batch.incoming()).expect("memory");
                 is_last &= batch.is_empty() && !engine.is_busy();
                 state.apply_snapshot(&self.snapshot);
                 fdb_sync.drain(&self.snapshot, state);
-                is_last &= !handoff.recv(pool, state, stats);
-                run(self.now, &mut batch, pool, &self.snapshot, state, stats, engine);
-                handoff.send(pool, state, stats);
+                let io = &mut FrameIo { pool, stats, observer };
+                is_last &= !handoff.recv(state, io);
+                run(self.now, &mut batch, &self.snapshot, state, io, engine);
+                handoff.send(state, io);
                 fdb_sync.broadcast(&mut state.fdb_sync);
                 state.fdb.sweep(self.now.seconds(), &self.snapshot);
             }
@@ -321,6 +327,11 @@ impl Sim {
 
     pub(super) fn drops(&self, port: u16, reason: DropReason) -> u64 {
         self.workers.iter().map(|worker| worker.counters(port).drops[reason as usize]).sum()
+    }
+
+    /// What the first worker's observer saw.
+    pub(super) fn observed(&self) -> &Recorder {
+        &self.workers[0].observer
     }
 
     /// The law of conservation, and no buffer lost.
@@ -355,6 +366,7 @@ impl Worker {
         let lost = "frames appeared or vanished";
         assert_eq!(came, went + held as u64, "{lost}: {sum:?} {stats:?}");
         assert_eq!(self.pool.available() + held, BUFFERS, "a buffer was lost");
+        self.observer.check(stats, ports);
     }
 }
 

@@ -1,6 +1,8 @@
+use fastpath::Pool;
 use fastpath::limits::HOLDERS_MAX;
 
 use super::*;
+use crate::datapath::{NoObserver, Stats};
 
 /// Keeps nothing. Ports from 100 on are not open.
 #[derive(Default)]
@@ -11,9 +13,9 @@ impl Egress for Sent {
         port.get() < 100
     }
 
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame) {
         self.0.push(port);
-        pool.release(frame);
+        io.pool.release(frame);
     }
 }
 
@@ -27,7 +29,8 @@ fn a_port_for_which_no_holder_is_left_is_counted() {
     others.push(pool.share(&frame).expect("the last holder"));
     let (mut stats, mut sent) = (Stats::default(), Sent::default());
     let from = PortIndex(9);
-    fan_out(frame, from, (0..4).map(PortIndex), &mut pool, &mut stats, &mut sent);
+    let io = &mut FrameIo { pool: &mut pool, stats: &mut stats, observer: &mut NoObserver };
+    fan_out(frame, from, (0..4).map(PortIndex), io, &mut sent);
     let dropped = stats.port_drops(from)[DropReason::NoBuffer as usize];
     assert_eq!((sent.0.len() as u64, dropped), (1, 3));
     assert_eq!(1 + stats.counters.flood_copies, sent.0.len() as u64 + dropped, "conservation");
@@ -47,7 +50,8 @@ fn a_flood_leaves_out_ports_on_their_way_in_or_out() {
     {
         let frame = pool.alloc_with(&[7; 60]).expect("a buffer");
         let copies = stats.counters.flood_copies;
-        fan_out(frame, from, targets.into_iter().map(PortIndex), &mut pool, &mut stats, &mut sent);
+        let io = &mut FrameIo { pool: &mut pool, stats: &mut stats, observer: &mut NoObserver };
+        fan_out(frame, from, targets.into_iter().map(PortIndex), io, &mut sent);
         let reached: Vec<_> = reached.into_iter().map(PortIndex).collect();
         assert_eq!(std::mem::take(&mut sent.0), reached);
         assert_eq!(stats.counters.flood_copies - copies, (reached.len() as u64).saturating_sub(1));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::datapath::{NoObserver, Stats};
 
 const PORT: PortIndex = PortIndex(3);
 
@@ -65,7 +66,8 @@ fn a_frame_for_a_worker_without_a_router_is_dropped_and_counted() {
     let mut pool = Pool::new(4).expect("memory");
     let (mut state, mut stats) = (State::new(1, true), Stats::default());
     let handoff = rx.frames.pop().expect("one");
-    rx.recv(handoff, &mut pool, &mut state, &mut stats);
+    let io = &mut FrameIo { pool: &mut pool, stats: &mut stats, observer: &mut NoObserver };
+    rx.recv(handoff, &mut state, io);
     assert_eq!((stats.counters.handoff_received, stats.dropped(PORT), pool.available()), (1, 1, 4));
 }
 
@@ -84,10 +86,12 @@ fn a_round_takes_what_it_may_read_and_the_rest_comes_in_the_next() {
         }
     }
     for taken in [ROUND_FRAMES_MAX as u64, 400] {
-        assert!(receiver.recv(&mut pool, &mut state, &mut stats));
+        let io = &mut FrameIo { pool: &mut pool, stats: &mut stats, observer: &mut NoObserver };
+        assert!(receiver.recv(&mut state, io));
         assert_eq!(stats.counters.handoff_received, taken);
     }
     assert_eq!(receiver.first, 1, "the other one begins");
-    assert!(!receiver.recv(&mut pool, &mut state, &mut stats));
+    let io = &mut FrameIo { pool: &mut pool, stats: &mut stats, observer: &mut NoObserver };
+    assert!(!receiver.recv(&mut state, io));
     assert_eq!(pool.available(), 4);
 }

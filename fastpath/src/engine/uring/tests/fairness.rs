@@ -14,7 +14,7 @@ fn busy(count: u16, len: u32) -> Bench {
     bench.script.borrow_mut().in_flight_max = 4096;
     for port in (2..count).map(PortIndex) {
         let null = std::fs::File::open("/dev/null").expect("it is there");
-        bench.engine.attach(port, null.into()).expect("the slot is free");
+        bench.engine.attach(port, PortQueue::Tap(null.into())).expect("the slot is free");
     }
     bench.round();
     for port in (0..count).map(PortIndex) {

@@ -50,7 +50,9 @@ pub(in crate::datapath::tests) fn replay_capture() {
     let mut batch = Batch::default();
     while engine.is_busy() {
         engine.round(&mut pool, Wait::No, batch.incoming()).expect("memory");
-        run(sim.now, &mut batch, &mut pool, &sim.snapshot, &mut state, &mut stats, &mut engine);
+        let (pool, stats) = (&mut pool, &mut stats);
+        let io = &mut FrameIo { pool, stats, observer: &mut NoObserver };
+        run(sim.now, &mut batch, &sim.snapshot, &mut state, io, &mut engine);
     }
     assert_eq!(*second.0.lock().expect("no panic"), capture);
     assert_eq!(engine.port_io(PortIndex(1)).traffic.tx_frames, 5);
