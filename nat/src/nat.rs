@@ -218,7 +218,7 @@ impl Nat {
             self.end_over(number);
             return self.create(packet);
         }
-        if flow.from(dir) != packet.from {
+        if !flow.is_from(dir, packet.from) {
             return Err(NatDrop::Address);
         }
         self.pass(number, dir, packet)

@@ -23,7 +23,7 @@
 
 use std::net::IpAddr;
 
-use wire::checksum::{Delta, crc32c_update, udp_nonzero, update_for_address, update_for_port};
+use wire::checksum::{Delta, crc32c_update, udp_nonzero, update_for_address};
 use wire::ports::{Ports, SCTP_HEADER_LEN};
 use wire::{ChecksumState, L3, L4, Meta, icmpv4, icmpv6, ipv4, ipv6, tcp, udp};
 
@@ -163,8 +163,7 @@ fn rewrite_other(
     }
     match meta.l4 {
         L4::Sctp => sctp(edit, meta, ethernet, state),
-        L4::Icmpv4 => icmpv4(edit, meta, ethernet, state),
-        _ => icmpv6(edit, meta, ethernet, state),
+        _ => icmp(edit, meta, ethernet, state),
     }
 }
 
@@ -199,69 +198,46 @@ fn word(segment: &[u8], at: usize) -> u32 {
     segment[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 
-/// The identifier of an echo: the port of who asked.
+/// The port that an echo's identifier stands for: the client's.
 fn ident(edit: &Edit, is_request: bool) -> u16 {
     if is_request { edit.src.port } else { edit.dst.port }
 }
 
-fn icmpv4(
+/// ICMP and ICMPv6: type, checksum and identifier have the same offsets.
+fn icmp(
     edit: &Edit,
     meta: &Meta,
     ethernet: &mut [u8],
     state: ChecksumState,
 ) -> Result<(), RewriteError> {
-    let Ok(icmp) = icmpv4::Packet::new_checked(meta.l4_bytes(ethernet)) else {
-        return Err(RewriteError::Frame { len: ethernet.len() });
+    let no_frame = RewriteError::Frame { len: ethernet.len() };
+    let message = meta.l4_bytes(ethernet);
+    let icmp = icmpv4::Packet::new_checked(message).map_err(|_| no_frame)?;
+    let is_v6 = meta.l4 == L4::Icmpv6;
+    let (v4, v6) = (icmp.icmp_type(), icmpv6::Type(icmp.icmp_type().0));
+    let (is_echo, is_request, has_quote) = if is_v6 {
+        (v6.is_echo(), v6 == icmpv6::Type::ECHO_REQUEST, quote::is_icmpv6(v6))
+    } else {
+        (v4.is_echo(), v4 == icmpv4::Type::ECHO_REQUEST, quote::is_icmpv4(v4))
     };
-    let (icmp_type, is_echo) = (icmp.icmp_type(), icmp.icmp_type().is_echo());
-    if !is_echo && !quote::is_icmpv4(icmp_type) {
+    if !is_echo && !has_quote {
         return Err(RewriteError::Protocol(meta.l4));
     }
-    let found = if is_echo { None } else { Some(error::check(edit, false, icmp.payload())?) };
-    addresses(edit, meta, ethernet)?;
-    let Ok(mut icmp) = icmpv4::Packet::new_checked(meta.l4_bytes_mut(ethernet)) else {
-        return Ok(());
-    };
-    let change = match found {
-        Some(found) => error::apply(&found, icmp.payload_mut()),
-        None => {
-            let new = ident(edit, icmp_type == icmpv4::Type::ECHO_REQUEST);
-            let change = Delta::u16(icmp.ident(), new);
-            icmp.set_ident(new);
-            change
-        }
-    };
-    icmp.set_checksum(update_for_port(icmp.checksum(), change, state));
-    Ok(())
-}
-
-fn icmpv6(
-    edit: &Edit,
-    meta: &Meta,
-    ethernet: &mut [u8],
-    state: ChecksumState,
-) -> Result<(), RewriteError> {
-    let Ok(icmp) = icmpv6::Packet::new_checked(meta.l4_bytes(ethernet)) else {
-        return Err(RewriteError::Frame { len: ethernet.len() });
-    };
-    let (icmp_type, is_echo) = (icmp.icmp_type(), icmp.icmp_type().is_echo());
-    if !is_echo && !quote::is_icmpv6(icmp_type) {
-        return Err(RewriteError::Protocol(meta.l4));
-    }
-    let found = if is_echo { None } else { Some(error::check(edit, true, icmp.payload())?) };
+    let quoted = if is_echo { None } else { Some(error::check(edit, is_v6, icmp.payload())?) };
     let addresses = addresses(edit, meta, ethernet)?;
-    let Ok(mut icmp) = icmpv6::Packet::new_checked(meta.l4_bytes_mut(ethernet)) else {
-        return Ok(());
-    };
-    let change = match found {
-        Some(found) => error::apply(&found, icmp.payload_mut()),
+    let message = meta.l4_bytes_mut(ethernet);
+    let Ok(mut icmp) = icmpv4::Packet::new_checked(message) else { return Ok(()) };
+    let change = match quoted {
+        Some(quoted) => error::apply(&quoted, icmp.payload_mut()),
         None => {
-            let new = ident(edit, icmp_type == icmpv6::Type::ECHO_REQUEST);
+            let new = ident(edit, is_request);
             let change = Delta::u16(icmp.ident(), new);
             icmp.set_ident(new);
             change
         }
     };
+    // Only ICMPv6 has a pseudo-header.
+    let addresses = if is_v6 { addresses } else { Delta::NONE };
     icmp.set_checksum(covered(icmp.checksum(), addresses, change, state));
     Ok(())
 }

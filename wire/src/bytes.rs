@@ -35,6 +35,29 @@ pub(crate) fn put32(bytes: &mut [u8], field: Field, value: u32) {
     bytes[field].copy_from_slice(&value.to_be_bytes());
 }
 
+/// Getters and setters of a view's big-endian fields. A setter leaves the checksum to the caller.
+macro_rules! fields {
+    ($view:ident: $($(#[$attr:meta])* $get:ident, $set:ident: $int:ty = $field:expr;)*) => {
+        impl<T: AsRef<[u8]>> $view<T> {$(
+            $(#[$attr])*
+            #[inline]
+            pub fn $get(&self) -> $int {
+                <$int>::from_be_bytes($crate::bytes::array(self.0.as_ref(), $field))
+            }
+        )*}
+
+        impl<T: AsRef<[u8]> + AsMut<[u8]>> $view<T> {$(
+            #[doc = concat!("Sets [`", stringify!($get), "`](Self::", stringify!($get), ").")]
+            #[inline]
+            pub fn $set(&mut self, value: $int) {
+                self.0.as_mut()[$field].copy_from_slice(&value.to_be_bytes());
+            }
+        )*}
+    };
+}
+
+pub(crate) use fields;
+
 /// The bit where the flag is on, 0 where it is off.
 #[inline(always)]
 pub(crate) const fn flag(on: bool, bit: u8) -> u8 {

@@ -1,6 +1,6 @@
 //! ICMP for IPv4 (RFC 792, RFC 1191).
 
-use crate::bytes::{be16, put16};
+use crate::bytes::fields;
 use crate::checksum::{self, Delta};
 use crate::error::{Error, check_len};
 use crate::ipv4;
@@ -75,6 +75,16 @@ pub mod unreachable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<T>(T);
 
+fields! {
+    Packet:
+    /// Checksum.
+    checksum, set_checksum: u16 = field::CHECKSUM;
+    /// Identifier of an echo.
+    ident, set_ident: u16 = field::WORD_1;
+    /// Sequence number of an echo.
+    seq, set_seq: u16 = field::WORD_2;
+}
+
 impl<T: AsRef<[u8]>> Packet<T> {
     /// Checks that the header is there.
     ///
@@ -96,24 +106,6 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn code(&self) -> u8 {
         self.0.as_ref()[field::CODE]
-    }
-
-    /// Checksum.
-    #[inline]
-    pub fn checksum(&self) -> u16 {
-        be16(self.0.as_ref(), field::CHECKSUM)
-    }
-
-    /// Identifier of an echo.
-    #[inline]
-    pub fn ident(&self) -> u16 {
-        be16(self.0.as_ref(), field::WORD_1)
-    }
-
-    /// Sequence number of an echo.
-    #[inline]
-    pub fn seq(&self) -> u16 {
-        be16(self.0.as_ref(), field::WORD_2)
     }
 
     /// Next-hop MTU of "fragmentation needed" (RFC 1191); 0 from a router older than that.
@@ -141,26 +133,9 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         (bytes[field::TYPE], bytes[field::CODE]) = (icmp_type.0, code);
     }
 
-    /// Sets the identifier; the checksum is left to the caller.
-    #[inline]
-    pub fn set_ident(&mut self, ident: u16) {
-        put16(self.0.as_mut(), field::WORD_1, ident);
-    }
-
-    /// Sets the sequence number; the checksum is left to the caller.
-    pub fn set_seq(&mut self, seq: u16) {
-        put16(self.0.as_mut(), field::WORD_2, seq);
-    }
-
     /// Sets the next-hop MTU; the checksum is left to the caller.
     pub fn set_mtu(&mut self, mtu: u16) {
         self.set_seq(mtu);
-    }
-
-    /// Sets the checksum.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        put16(self.0.as_mut(), field::CHECKSUM, checksum);
     }
 
     /// Computes the checksum anew.

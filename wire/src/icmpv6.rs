@@ -1,6 +1,6 @@
 //! ICMPv6 (RFC 4443). Neighbour discovery, which rides on it, is [`crate::ndp`].
 
-use crate::bytes::{be16, be32, put16, put32};
+use crate::bytes::{be16, fields};
 use crate::checksum::{self, ChecksumState, Delta, update_for_address, update_for_port};
 use crate::error::{Error, check_len};
 use crate::ipv6;
@@ -93,6 +93,16 @@ pub mod unreachable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<T>(T);
 
+fields! {
+    Packet:
+    /// Checksum.
+    checksum, set_checksum: u16 = field::CHECKSUM;
+    /// Identifier of an echo.
+    ident, set_ident: u16 = field::IDENT;
+    /// MTU of "packet too big".
+    mtu, set_mtu: u32 = field::WORD;
+}
+
 impl<T: AsRef<[u8]>> Packet<T> {
     /// Checks that the header is there.
     ///
@@ -116,28 +126,10 @@ impl<T: AsRef<[u8]>> Packet<T> {
         self.0.as_ref()[field::CODE]
     }
 
-    /// Checksum.
-    #[inline]
-    pub fn checksum(&self) -> u16 {
-        be16(self.0.as_ref(), field::CHECKSUM)
-    }
-
-    /// Identifier of an echo.
-    #[inline]
-    pub fn ident(&self) -> u16 {
-        be16(self.0.as_ref(), field::IDENT)
-    }
-
     /// Sequence number of an echo.
     #[inline]
     pub fn seq(&self) -> u16 {
         be16(self.0.as_ref(), field::SEQ)
-    }
-
-    /// MTU of "packet too big".
-    #[inline]
-    pub fn mtu(&self) -> u32 {
-        be32(self.0.as_ref(), field::WORD)
     }
 
     /// What follows the header: the data of an echo, or the packet that an error quotes.
@@ -157,23 +149,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     pub fn set_type(&mut self, icmp_type: Type, code: u8) {
         let bytes = self.0.as_mut();
         (bytes[field::TYPE], bytes[field::CODE]) = (icmp_type.0, code);
-    }
-
-    /// Sets the identifier; the checksum is left to the caller.
-    #[inline]
-    pub fn set_ident(&mut self, ident: u16) {
-        put16(self.0.as_mut(), field::IDENT, ident);
-    }
-
-    /// Sets the MTU of "packet too big"; the checksum is left to the caller.
-    pub fn set_mtu(&mut self, mtu: u32) {
-        put32(self.0.as_mut(), field::WORD, mtu);
-    }
-
-    /// Sets the checksum.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        put16(self.0.as_mut(), field::CHECKSUM, checksum);
     }
 
     /// Computes the checksum anew.

@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use crate::bytes::{array, be16, flag, put16};
+use crate::bytes::{array, be16, fields, flag, put16};
 use crate::checksum::{self, Delta};
 use crate::error::{Error, check_len, check_space};
 use crate::protocol::Protocol;
@@ -47,6 +47,16 @@ const OFFSET_MASK: u16 = 0x1fff;
 /// A view of an IPv4 packet. The buffer may be longer than the packet (Ethernet padding).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<T>(T);
+
+fields! {
+    Packet:
+    /// Bytes of header and payload.
+    total_len, set_total_len: u16 = field::TOTAL_LEN;
+    /// Identification.
+    ident, set_ident: u16 = field::IDENT;
+    /// Header checksum.
+    checksum, set_checksum: u16 = field::CHECKSUM;
+}
 
 impl<T: AsRef<[u8]>> Packet<T> {
     /// Checks version, header length and total length against each other and the buffer. The
@@ -101,18 +111,6 @@ impl<T: AsRef<[u8]>> Packet<T> {
         self.0.as_ref()[field::TOS]
     }
 
-    /// Bytes of header and payload.
-    #[inline]
-    pub fn total_len(&self) -> u16 {
-        be16(self.0.as_ref(), field::TOTAL_LEN)
-    }
-
-    /// Identification.
-    #[inline]
-    pub fn ident(&self) -> u16 {
-        be16(self.0.as_ref(), field::IDENT)
-    }
-
     /// Don't fragment.
     #[inline]
     pub fn dont_fragment(&self) -> bool {
@@ -147,12 +145,6 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn protocol(&self) -> Protocol {
         Protocol(self.0.as_ref()[field::PROTOCOL])
-    }
-
-    /// Header checksum.
-    #[inline]
-    pub fn checksum(&self) -> u16 {
-        be16(self.0.as_ref(), field::CHECKSUM)
     }
 
     /// Source address.
@@ -205,18 +197,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         self.0.as_mut()[field::TOS] = tos;
     }
 
-    /// Sets the total length; the checksum is left to the caller.
-    #[inline]
-    pub fn set_total_len(&mut self, len: u16) {
-        put16(self.0.as_mut(), field::TOTAL_LEN, len);
-    }
-
-    /// Sets the identification; the checksum is left to the caller.
-    #[inline]
-    pub fn set_ident(&mut self, ident: u16) {
-        put16(self.0.as_mut(), field::IDENT, ident);
-    }
-
     /// Sets flags and offset (in bytes; its low three bits are lost); the checksum is left to the
     /// caller.
     pub fn set_fragment(&mut self, dont_fragment: bool, more_fragments: bool, offset: u16) {
@@ -240,12 +220,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     #[inline]
     pub fn set_dst(&mut self, address: Ipv4Addr) {
         self.0.as_mut()[field::DST].copy_from_slice(&address.octets());
-    }
-
-    /// Sets the header checksum.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        put16(self.0.as_mut(), field::CHECKSUM, checksum);
     }
 
     /// Computes the header checksum anew.

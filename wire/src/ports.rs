@@ -3,7 +3,7 @@
 //! Translation works on this view where it need not know which of them it has, and where no more
 //! is there: an ICMP error quotes as little as eight bytes of the transport (RFC 792).
 
-use crate::bytes::{be16, put16};
+use crate::bytes::fields;
 use crate::error::{Error, check_len};
 
 #[cfg(test)]
@@ -27,6 +27,14 @@ pub const SCTP_HEADER_LEN: usize = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports<T>(T);
 
+fields! {
+    Ports:
+    /// Source port.
+    src, set_src: u16 = field::SRC;
+    /// Destination port.
+    dst, set_dst: u16 = field::DST;
+}
+
 impl<T: AsRef<[u8]>> Ports<T> {
     /// Checks that the ports are there.
     ///
@@ -37,30 +45,6 @@ impl<T: AsRef<[u8]>> Ports<T> {
         check_len("ports", LEN, buffer.as_ref().len())?;
         Ok(Self(buffer))
     }
-
-    /// Source port.
-    #[inline]
-    pub fn src(&self) -> u16 {
-        be16(self.0.as_ref(), field::SRC)
-    }
-
-    /// Destination port.
-    #[inline]
-    pub fn dst(&self) -> u16 {
-        be16(self.0.as_ref(), field::DST)
-    }
 }
 
-impl<T: AsRef<[u8]> + AsMut<[u8]>> Ports<T> {
-    /// Sets the source port; the checksum is left to the caller.
-    #[inline]
-    pub fn set_src(&mut self, port: u16) {
-        put16(self.0.as_mut(), field::SRC, port);
-    }
-
-    /// Sets the destination port; the checksum is left to the caller.
-    #[inline]
-    pub fn set_dst(&mut self, port: u16) {
-        put16(self.0.as_mut(), field::DST, port);
-    }
-}
+impl<T: AsRef<[u8]> + AsMut<[u8]>> Ports<T> {}

@@ -1,6 +1,6 @@
 //! TCP (RFC 9293).
 
-use crate::bytes::{be16, be32, put16, put32};
+use crate::bytes::{be16, fields};
 use crate::checksum::{self, ChecksumState, Delta, update_for_address, update_for_port};
 use crate::error::{Error, check_len};
 
@@ -94,6 +94,22 @@ impl core::fmt::Debug for Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<T>(T);
 
+fields! {
+    Packet:
+    /// Source port.
+    src_port, set_src_port: u16 = field::SRC_PORT;
+    /// Destination port.
+    dst_port, set_dst_port: u16 = field::DST_PORT;
+    /// Sequence number.
+    seq, set_seq: u32 = field::SEQ;
+    /// Acknowledgement number.
+    ack, set_ack: u32 = field::ACK;
+    /// Window, unscaled.
+    window, set_window: u16 = field::WINDOW;
+    /// Checksum.
+    checksum, set_checksum: u16 = field::CHECKSUM;
+}
+
 impl<T: AsRef<[u8]>> Packet<T> {
     /// Checks that the header and its options are there.
     ///
@@ -112,30 +128,6 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ok(packet)
     }
 
-    /// Source port.
-    #[inline]
-    pub fn src_port(&self) -> u16 {
-        be16(self.0.as_ref(), field::SRC_PORT)
-    }
-
-    /// Destination port.
-    #[inline]
-    pub fn dst_port(&self) -> u16 {
-        be16(self.0.as_ref(), field::DST_PORT)
-    }
-
-    /// Sequence number.
-    #[inline]
-    pub fn seq(&self) -> u32 {
-        be32(self.0.as_ref(), field::SEQ)
-    }
-
-    /// Acknowledgement number.
-    #[inline]
-    pub fn ack(&self) -> u32 {
-        be32(self.0.as_ref(), field::ACK)
-    }
-
     /// Bytes of the header with options, 20..=60.
     #[inline]
     pub fn header_len(&self) -> usize {
@@ -146,18 +138,6 @@ impl<T: AsRef<[u8]>> Packet<T> {
     #[inline]
     pub fn flags(&self) -> Flags {
         Flags(self.0.as_ref()[field::FLAGS])
-    }
-
-    /// Window, unscaled.
-    #[inline]
-    pub fn window(&self) -> u16 {
-        be16(self.0.as_ref(), field::WINDOW)
-    }
-
-    /// Checksum.
-    #[inline]
-    pub fn checksum(&self) -> u16 {
-        be16(self.0.as_ref(), field::CHECKSUM)
     }
 
     /// Urgent pointer.
@@ -192,46 +172,10 @@ impl<T: AsRef<[u8]>> Packet<T> {
 }
 
 impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
-    /// Sets the source port; the checksum is left to the caller.
-    #[inline]
-    pub fn set_src_port(&mut self, port: u16) {
-        put16(self.0.as_mut(), field::SRC_PORT, port);
-    }
-
-    /// Sets the destination port; the checksum is left to the caller.
-    #[inline]
-    pub fn set_dst_port(&mut self, port: u16) {
-        put16(self.0.as_mut(), field::DST_PORT, port);
-    }
-
-    /// Sets the sequence number; the checksum is left to the caller.
-    #[inline]
-    pub fn set_seq(&mut self, seq: u32) {
-        put32(self.0.as_mut(), field::SEQ, seq);
-    }
-
-    /// Sets the acknowledgement number; the checksum is left to the caller.
-    #[inline]
-    pub fn set_ack(&mut self, ack: u32) {
-        put32(self.0.as_mut(), field::ACK, ack);
-    }
-
     /// Sets the control bits; the checksum is left to the caller.
     #[inline]
     pub fn set_flags(&mut self, flags: Flags) {
         self.0.as_mut()[field::FLAGS] = flags.0;
-    }
-
-    /// Sets the window; the checksum is left to the caller.
-    #[inline]
-    pub fn set_window(&mut self, window: u16) {
-        put16(self.0.as_mut(), field::WINDOW, window);
-    }
-
-    /// Sets the checksum.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        put16(self.0.as_mut(), field::CHECKSUM, checksum);
     }
 
     /// Computes the checksum anew.

@@ -1,6 +1,6 @@
 //! UDP (RFC 768, RFC 8200 section 8.1).
 
-use crate::bytes::{be16, put16};
+use crate::bytes::fields;
 use crate::checksum::{
     self, ChecksumState, Delta, udp_nonzero, update_for_address, update_for_port,
 };
@@ -27,6 +27,19 @@ pub const CHECKSUM_OFFSET: u16 = field::CHECKSUM.start as u16;
 /// A view of a UDP datagram. The buffer may be longer than the datagram (RFC 9868).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<T>(T);
+
+fields! {
+    Packet:
+    /// Source port.
+    src_port, set_src_port: u16 = field::SRC_PORT;
+    /// Destination port.
+    dst_port, set_dst_port: u16 = field::DST_PORT;
+    /// Bytes of header and payload.
+    #[expect(clippy::len_without_is_empty, reason = "the length field; there is always a header")]
+    len, set_len: u16 = field::LENGTH;
+    /// Checksum; 0 where there is none.
+    checksum, set_checksum: u16 = field::CHECKSUM;
+}
 
 impl<T: AsRef<[u8]>> Packet<T> {
     /// Checks the length field. A length of 0, which RFC 2675 gives to jumbograms, is refused.
@@ -55,31 +68,6 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ok(Self(buffer))
     }
 
-    /// Source port.
-    #[inline]
-    pub fn src_port(&self) -> u16 {
-        be16(self.0.as_ref(), field::SRC_PORT)
-    }
-
-    /// Destination port.
-    #[inline]
-    pub fn dst_port(&self) -> u16 {
-        be16(self.0.as_ref(), field::DST_PORT)
-    }
-
-    /// Bytes of header and payload.
-    #[inline]
-    #[expect(clippy::len_without_is_empty, reason = "the length field; there is always a header")]
-    pub fn len(&self) -> u16 {
-        be16(self.0.as_ref(), field::LENGTH)
-    }
-
-    /// Checksum; 0 where there is none.
-    #[inline]
-    pub fn checksum(&self) -> u16 {
-        be16(self.0.as_ref(), field::CHECKSUM)
-    }
-
     /// What follows the header, up to the length field or the end of the buffer.
     #[inline]
     pub fn payload(&self) -> &[u8] {
@@ -98,30 +86,6 @@ impl<T: AsRef<[u8]>> Packet<T> {
 }
 
 impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
-    /// Sets the source port; the checksum is left to the caller.
-    #[inline]
-    pub fn set_src_port(&mut self, port: u16) {
-        put16(self.0.as_mut(), field::SRC_PORT, port);
-    }
-
-    /// Sets the destination port; the checksum is left to the caller.
-    #[inline]
-    pub fn set_dst_port(&mut self, port: u16) {
-        put16(self.0.as_mut(), field::DST_PORT, port);
-    }
-
-    /// Sets the length; the checksum is left to the caller.
-    #[inline]
-    pub fn set_len(&mut self, len: u16) {
-        put16(self.0.as_mut(), field::LENGTH, len);
-    }
-
-    /// Sets the checksum.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        put16(self.0.as_mut(), field::CHECKSUM, checksum);
-    }
-
     /// Computes the checksum anew; never 0.
     pub fn fill_checksum(&mut self, pseudo: u16) {
         self.set_checksum(0);

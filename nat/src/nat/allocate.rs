@@ -14,29 +14,50 @@ use crate::table::link::NIL;
 use crate::tuple::Transport;
 use crate::zone::InternalEndpoint;
 
+/// The port pool of a transport at an external address, and the owner that allocates from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PoolKey {
+    pub(super) owner: OwnerId,
+    pub(super) transport: Transport,
+    pub(super) addr_idx: u16,
+}
+
+/// Limits that an owner's connections have reached.
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    quota: bool,
+    fair_share: bool,
+}
+
+impl Reached {
+    const fn any(self) -> bool {
+        self.quota || self.fair_share
+    }
+}
+
 impl Nat {
-    /// Sees to it that an owner has room for another connection, at the cost of its own only.
+    /// Admits one more connection of an owner, which at a limit evicts one of its own.
     pub(super) fn evict_for(&mut self, owner: OwnerId) -> Result<(), NatDrop> {
         if self.owners.get_or_add(owner).is_none() {
             self.counters.connections_table_full += 1;
             return Err(NatDrop::TableFull);
         }
-        let (mut at_quota, mut at_share) = self.limits_reached(owner);
-        if (at_quota || at_share) && self.revoked.is_pending() {
+        let mut reached = self.limits_reached(owner);
+        if reached.any() && self.revoked.is_pending() {
             self.reclaim(&mut { TICK_OPERATIONS });
-            (at_quota, at_share) = self.limits_reached(owner);
+            reached = self.limits_reached(owner);
         }
-        if !at_quota && !at_share {
+        if !reached.any() {
             return Ok(());
         }
         let entry = self.owners.at(owner);
-        // A quota that became smaller is kept to by degrees.
+        // One victim a call: a lowered quota takes effect by degrees.
         if let Some(victim) = entry.eviction_candidate().filter(|_| self.policy.quota() > 0) {
             self.counters.connections_evicted += 1;
             self.end(victim);
             return Ok(());
         }
-        if at_quota {
+        if reached.quota {
             self.counters.connections_over_quota += 1;
             return Err(NatDrop::Quota);
         }
@@ -44,15 +65,14 @@ impl Nat {
         Err(NatDrop::TableFull)
     }
 
-    /// Whether an owner has its quota of connections, and its share of the table.
-    fn limits_reached(&mut self, owner: OwnerId) -> (bool, bool) {
-        let quota = self.policy.quota();
-        let left = self.flows.capacity() - self.flows.len();
+    fn limits_reached(&mut self, owner: OwnerId) -> Reached {
         let flows = self.owners.at(owner).flows;
-        (flows >= quota, flows as usize >= left.saturating_mul(FAIR_SHARE_FACTOR))
+        let left = self.flows.capacity() - self.flows.len();
+        let fair_share = left.saturating_mul(FAIR_SHARE_FACTOR);
+        Reached { quota: flows >= self.policy.quota(), fair_share: flows as usize >= fair_share }
     }
 
-    /// The endpoint by which the world sees the sender of a packet, at an address of ours.
+    /// The SNAT endpoint of a packet's sender at an external address.
     pub(super) fn external_endpoint(
         &mut self,
         owner: OwnerId,
@@ -70,22 +90,23 @@ impl Nat {
             let port = self.mappings.at(number).port;
             return Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) });
         }
-        let Some(port) = self.allocate_port(owner, transport, addr_idx, internal.port) else {
+        let pool = PoolKey { owner, transport, addr_idx };
+        let Some(port) = self.allocate_port(pool, internal.port) else {
             self.counters.connections_no_port += 1;
             return Err(NatDrop::PortsExhausted);
         };
-        let number = self.add_mapping(owner, transport, internal, (addr_idx, port));
+        let number = self.add_mapping(pool, internal, port);
         Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) })
     }
 
-    /// Maps an internal endpoint to a port that was taken for it.
+    /// Maps an internal endpoint to an external port that is already allocated.
     pub(super) fn add_mapping(
         &mut self,
-        owner: OwnerId,
-        transport: Transport,
+        pool: PoolKey,
         internal: InternalEndpoint,
-        (addr_idx, port): (u16, u16),
+        port: u16,
     ) -> u32 {
+        let PoolKey { owner, transport, addr_idx } = pool;
         let mapping = Mapping {
             internal,
             port,
@@ -102,51 +123,37 @@ impl Nat {
         number
     }
 
-    /// The ports of a transport at an external address.
+    /// The port pool of a transport at an external address, made on first use.
     pub(super) fn port_pool(&mut self, transport: Transport, addr_idx: u16) -> &mut PortPool {
         let slot = self.externals.port_pool_slot(addr_idx, transport);
         slot.get_or_insert_with(|| Box::new(PortPool::new(self.ports.clone())))
     }
 
-    /// A port for an owner; one of its own, if it has its share.
-    fn allocate_port(
-        &mut self,
-        owner: OwnerId,
-        transport: Transport,
-        addr_idx: u16,
-        like: u16,
-    ) -> Option<u16> {
-        if self.revoked.awaits_ports() {
+    /// Allocates an SNAT port; an owner at its fair share evicts a connection of its own.
+    fn allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
+        if self.revoked.awaits_ports() || self.ports.is_empty() {
             return None;
         }
-        if self.ports.is_empty() {
-            return None;
-        }
-        self.port_pool(transport, addr_idx);
-        if let Some(port) = self.try_allocate_port(owner, transport, addr_idx, like) {
+        self.port_pool(pool.transport, pool.addr_idx);
+        if let Some(port) = self.try_allocate_port(pool, like) {
             return Some(port);
         }
         if self.revoked.is_pending() {
             self.reclaim(&mut { TICK_OPERATIONS });
-            if let Some(port) = self.try_allocate_port(owner, transport, addr_idx, like) {
+            if let Some(port) = self.try_allocate_port(pool, like) {
                 return Some(port);
             }
         }
-        // Also what frees no port of these may have made its share large enough.
-        if let Some(victim) = self.port_victim(owner, transport, addr_idx) {
+        if let Some(victim) = self.port_victim(pool) {
             self.counters.connections_evicted += 1;
             self.end(victim);
         }
-        self.try_allocate_port(owner, transport, addr_idx, like)
+        // Retry without a victim too: evicted connections of other pools raise the fair share.
+        self.try_allocate_port(pool, like)
     }
 
-    fn try_allocate_port(
-        &mut self,
-        owner: OwnerId,
-        transport: Transport,
-        addr_idx: u16,
-        like: u16,
-    ) -> Option<u16> {
+    fn try_allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
+        let PoolKey { owner, transport, addr_idx } = pool;
         let address = self.externals.address(addr_idx)?;
         let ports = self.externals.port_pool_mut(addr_idx, transport)?;
         let share = ports.available() as usize * FAIR_SHARE_FACTOR;
@@ -159,31 +166,30 @@ impl Nat {
         })
     }
 
-    /// A connection of an owner whose end frees a port of this transport and address. Those that are over
-    /// and free none, as those to a published port, are ended on the way: nobody misses them, and they are
-    /// not looked at again.
-    fn port_victim(&mut self, owner: OwnerId, transport: Transport, addr_idx: u16) -> Option<u32> {
+    /// The owner's connection whose end frees a port of the pool. Ends closed connections that free
+    /// none (such as those to a published port), so that no later search visits them.
+    fn port_victim(&mut self, pool: PoolKey) -> Option<u32> {
         for _ in 0..ENDED_VICTIMS_MAX {
-            let [over, ..] = self.owners.get(owner)?.firsts();
+            let [over, ..] = self.owners.get(pool.owner)?.firsts();
             if over == NIL {
                 break;
             }
-            if self.frees_port(over, transport, addr_idx) {
+            if self.frees_port(over, pool) {
                 return Some(over);
             }
             self.counters.connections_evicted += 1;
             self.end(over);
         }
-        let [_, unanswered, _] = self.owners.get(owner)?.firsts();
+        let [_, unanswered, _] = self.owners.get(pool.owner)?.firsts();
         let first = Some(unanswered).filter(|number| *number != NIL);
         let listed = std::iter::successors(first, |number| {
             Some(self.flows.at(*number).owner_link.next).filter(|next| *next != NIL)
         });
-        listed.take(PORT_VICTIMS_MAX).find(|&number| self.frees_port(number, transport, addr_idx))
+        listed.take(PORT_VICTIMS_MAX).find(|&number| self.frees_port(number, pool))
     }
 
-    /// Whether the end of a connection frees a port of this transport and address.
-    fn frees_port(&self, number: u32, transport: Transport, addr_idx: u16) -> bool {
+    /// The connection is the last user of a port of the pool.
+    fn frees_port(&self, number: u32, PoolKey { transport, addr_idx, .. }: PoolKey) -> bool {
         let Some(ports) = self.externals.port_pool(addr_idx, transport) else { return false };
         let flow = self.flows.at(number);
         let is_like = flow.transport() == transport && flow.aliases[0] == addr_idx;

@@ -7,7 +7,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Nat;
+use super::allocate::PoolKey;
 use super::create::ExternalEndpoint;
+use crate::address::Address;
 use crate::limits::EXTERNAL_ADDRS_MAX;
 use crate::record::{MappedEndpoint, RECORD_LEN, Record};
 use crate::state::CoarseTime;
@@ -25,7 +27,7 @@ const VERSION: u8 = 1;
 
 const HEADER_LEN: usize = MAGIC.len() + 1 + size_of::<u32>();
 
-/// Why an import is refused. The table is unchanged.
+/// An import error; the table is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
     /// The table has connections.
@@ -37,18 +39,18 @@ pub enum ImportError {
     /// The format of another release.
     #[error("export of version {0}, not {VERSION}")]
     Version(u8),
-    /// Cut off, or something follows.
+    /// The length differs from the header's.
     #[error("export of {found} bytes, not {expected}")]
     Length {
-        /// Bytes that the header announces.
+        /// Bytes by the header.
         expected: usize,
-        /// Bytes that there are.
+        /// Bytes given.
         found: usize,
     },
     /// More connections, mappings or external addresses than the table can hold.
     #[error("{0} more than the table can hold")]
     TooMany(&'static str),
-    /// A connection that no table has.
+    /// An invalid record.
     #[error("connection {number}: {what}")]
     Record {
         /// Its number in the export.
@@ -58,17 +60,17 @@ pub enum ImportError {
     },
 }
 
-/// How many connections an import took.
+/// The result of an import, in connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Connections that go on.
+    /// Imported.
     pub kept: usize,
-    /// Connections that the policy, or this worker's slice of ports, does not allow.
+    /// Skipped: the policy, or this worker's slice of ports, forbids them.
     pub skipped: usize,
 }
 
 impl Nat {
-    /// All connections that are not over, as bytes for [`Nat::import`].
+    /// Encodes all live connections for [`Nat::import`].
     #[must_use]
     pub fn export(&self) -> Vec<u8> {
         let mut flows: Vec<&Flow> = self.flows.iter().filter(|flow| !self.is_over(flow)).collect();
@@ -81,9 +83,8 @@ impl Nat {
         out
     }
 
-    /// Takes over the connections of another table, whose packets are then translated as before. The
-    /// policy must have been adopted; [`Nat::is_empty`] must hold. `now` should be past the longest
-    /// timeout, or idle connections live longer.
+    /// Imports the connections of another table into an empty one that has adopted its policy.
+    /// `now` should exceed the longest timeout, or idle connections live longer.
     ///
     /// # Errors
     /// [`ImportError`]; nothing is imported.
@@ -96,7 +97,7 @@ impl Nat {
         let records: Vec<Record> = all.into_iter().filter(|it| self.allows(it)).collect();
         self.check_capacity(&records)?;
         self.advance(now);
-        // The slots of former connections, or the sweep would take the ports of the new ones.
+        // Reclaim old slots first: the sweep would free ports of the new connections.
         self.reclaim(&mut { usize::MAX });
         for record in &records {
             self.restore(record);
@@ -126,7 +127,7 @@ impl Nat {
         }
     }
 
-    /// Whether the external addresses and ports of a connection are still this table's.
+    /// The policy and the port slice still cover the record's external addresses and ports.
     fn allows(&self, record: &Record) -> bool {
         let mut external = record.externals.iter().flatten();
         let mut mapped = record.mapped().into_iter().flatten();
@@ -159,13 +160,13 @@ impl Nat {
         }
     }
 
-    /// Enters a connection that was checked against all others.
+    /// Inserts a checked record.
     fn restore(&mut self, record: &Record) {
         let [client, server] = record.mapped();
         let [original, reply] = record.keys();
         let ends = [
-            self.restore_endpoint(record, (0, reply.ports.dst()), client),
-            self.restore_endpoint(record, (1, original.ports.dst()), server),
+            self.restore_endpoint(record, record.externals[0], reply.ports.dst(), client),
+            self.restore_endpoint(record, record.externals[1], original.ports.dst(), server),
         ];
         let is_hairpin = record.flags.has(FlowFlags::HAIRPIN);
         let owners = [Some(record.owner), is_hairpin.then_some(record.peer_owner)];
@@ -194,14 +195,15 @@ impl Nat {
         self.link(flow, [original, reply]);
     }
 
-    /// The external endpoint of a peer, with its mapping. It is held by the connection.
+    /// Restores a peer's external endpoint and mapping, and counts the connection as their user.
     fn restore_endpoint(
         &mut self,
         record: &Record,
-        (peer, port): (usize, u16),
+        external: Option<Address>,
+        port: u16,
         mapped: Option<MappedEndpoint>,
     ) -> Option<ExternalEndpoint> {
-        let addr_idx = self.externals.number(record.externals[peer]?)?;
+        let addr_idx = self.externals.number(external?)?;
         self.externals.hold(addr_idx);
         let mapping = mapped.map(|mapped| {
             let (transport, internal) = (record.transport, mapped.internal);
@@ -209,7 +211,8 @@ impl Nat {
             let number = known.unwrap_or_else(|| {
                 self.owners.get_or_add(mapped.owner);
                 self.port_pool(transport, addr_idx).claim(port);
-                self.add_mapping(mapped.owner, transport, internal, (addr_idx, port))
+                let pool = PoolKey { owner: mapped.owner, transport, addr_idx };
+                self.add_mapping(pool, internal, port)
             });
             self.mappings.at_mut(number).users += 1;
             number
@@ -218,7 +221,7 @@ impl Nat {
     }
 }
 
-/// Reads all connections, and checks them against each other.
+/// Decodes all records and checks them against each other.
 fn decode(bytes: &[u8]) -> Result<Vec<Record>, ImportError> {
     let (magic, rest) = bytes.split_first_chunk().ok_or(ImportError::Magic)?;
     if *magic != MAGIC {
@@ -243,16 +246,16 @@ fn decode(bytes: &[u8]) -> Result<Vec<Record>, ImportError> {
     records.iter().enumerate().map(decode).collect()
 }
 
-/// What the connections before have taken.
+/// Keys and mappings of the records decoded so far.
 #[derive(Default)]
 struct Seen {
     keys: HashSet<crate::table::hash::Key>,
-    by_external: HashMap<(Transport, crate::address::Address, u16), MappedEndpoint>,
-    by_internal: HashMap<(Transport, crate::zone::InternalEndpoint, crate::address::Address), u16>,
+    by_external: HashMap<(Transport, Address, u16), MappedEndpoint>,
+    by_internal: HashMap<(Transport, crate::zone::InternalEndpoint, Address), u16>,
 }
 
 impl Seen {
-    /// Notes a connection, unless it contradicts one before.
+    /// Adds a record that contradicts none before.
     fn add(&mut self, record: &Record) -> Result<(), &'static str> {
         if !record.keys().into_iter().all(|key| self.keys.insert(key)) {
             return Err("addresses and ports of another connection");

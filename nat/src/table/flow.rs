@@ -167,7 +167,17 @@ impl Flow {
         }
     }
 
-    /// Where they go.
+    /// A packet with this direction's key comes from its sender. The key holds the zone.
+    #[inline]
+    pub(crate) fn is_from(&self, dir: Direction, realm: Realm) -> bool {
+        match (self.from(dir), realm) {
+            (Realm::Internal(sender, _), Realm::Internal(owner, _)) => sender == owner,
+            (Realm::External, Realm::External) => true,
+            _ => false,
+        }
+    }
+
+    /// The destination's realm.
     #[inline]
     pub(crate) fn to(&self, dir: Direction) -> Realm {
         self.from(dir.other())

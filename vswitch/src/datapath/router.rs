@@ -207,7 +207,7 @@ fn route_uplink_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx], port: PortIn
     let uplink = fwd.snapshot.uplink_of(port);
     for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
         match uplink {
-            Some(uplink) => fwd.route_uplink(ctx, uplink),
+            Some((router, uplink)) => fwd.route_uplink(ctx, router, uplink),
             None => ctx.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }

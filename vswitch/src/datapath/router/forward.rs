@@ -34,7 +34,31 @@ pub(super) struct Adjacency {
     pub(super) key: Key,
 }
 
-/// The router at work on a batch.
+/// A drop reason, and the ICMP error for the sender.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rejection {
+    reason: DropReason,
+    error: IcmpError,
+}
+
+impl Rejection {
+    const HOP_LIMIT: Self = Self::new(DropReason::HopLimitExceeded, IcmpError::TimeExceeded);
+    pub(super) const NO_NEIGHBOUR: Self =
+        Self::new(DropReason::NoNeighbour, IcmpError::HostUnreachable);
+
+    pub(super) const fn new(reason: DropReason, error: IcmpError) -> Self {
+        Self { reason, error }
+    }
+}
+
+/// A translated packet's new addresses, and the container that gets it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delivery<'a> {
+    pub(super) edit: &'a Edit,
+    pub(super) owner: OwnerId,
+}
+
+/// The router's context for one batch.
 pub(super) struct ForwardCtx<'a> {
     pub(super) now: Nanos,
     pub(super) pool: &'a mut Pool,
@@ -136,15 +160,9 @@ impl<'a> ForwardCtx<'a> {
 
     /// Drops a frame, and tells its sender.
     #[cold]
-    pub(super) fn reject(
-        &mut self,
-        ctx: &mut FrameCtx,
-        source: IcmpSource<'_>,
-        why: (DropReason, IcmpError),
-    ) {
-        let (reason, error) = why;
-        self.send_icmp_error(ctx, source, error);
-        ctx.verdict = Verdict::Drop(reason);
+    pub(super) fn reject(&mut self, ctx: &mut FrameCtx, source: IcmpSource<'_>, why: Rejection) {
+        self.send_icmp_error(ctx, source, why.error);
+        ctx.verdict = Verdict::Drop(why.reason);
     }
 
     /// Sends an ICMP error about a frame to its sender, unless there must be none, or were too many.
@@ -188,17 +206,12 @@ impl<'a> ForwardCtx<'a> {
     /// Whether a packet may go on: it has hops left, and is not too long for where it goes. Otherwise what
     /// its sender is told.
     #[inline]
-    pub(super) fn check_forward(
-        &self,
-        ctx: &FrameCtx,
-        adj: &Adjacency,
-    ) -> Result<Fit, (DropReason, IcmpError)> {
-        let bytes = self.pool.bytes(&ctx.frame);
-        if !size::has_hops(&ctx.meta, bytes.get(VNET_LEN..).unwrap_or_default()) {
-            return Err((DropReason::HopLimitExceeded, IcmpError::TimeExceeded));
+    pub(super) fn check_forward(&self, ctx: &FrameCtx, adj: &Adjacency) -> Result<Fit, Rejection> {
+        if !size::has_hops(&ctx.meta, self.ethernet(ctx)) {
+            return Err(Rejection::HOP_LIMIT);
         }
-        match size::fit(&ctx.meta, bytes, adj.mtu) {
-            Fit::TooBig => Err((DropReason::MtuExceeded, IcmpError::TooBig(adj.mtu))),
+        match size::fit(self.pool, ctx, adj.mtu) {
+            Fit::TooBig => Err(Rejection::new(DropReason::MtuExceeded, IcmpError::TooBig(adj.mtu))),
             fit => Ok(fit),
         }
     }
@@ -208,13 +221,13 @@ impl<'a> ForwardCtx<'a> {
         &mut self,
         ctx: &mut FrameCtx,
         source: IcmpSource<'_>,
-        (edit, owner): (&Edit, OwnerId),
+        Delivery { edit, owner }: Delivery<'_>,
     ) {
         let Some((to, adj)) = self.adjacency_of(owner) else {
-            return self.reject(ctx, source, (DropReason::NoNeighbour, IcmpError::HostUnreachable));
+            return self.reject(ctx, source, Rejection::NO_NEIGHBOUR);
         };
-        let is_inside = !self.snapshot.is_uplink(ctx.port);
-        if is_inside && to != ctx.port && !self.snapshot.may_talk(ctx.port, to) {
+        let is_internal = !self.snapshot.is_uplink(ctx.port);
+        if is_internal && to != ctx.port && !self.snapshot.may_talk(ctx.port, to) {
             ctx.verdict = Verdict::Drop(DropReason::Isolated);
             return;
         }
@@ -266,7 +279,7 @@ impl<'a> ForwardCtx<'a> {
             | NatDrop::NoAddress
             | NatDrop::Protocol
             | NatDrop::NotAllowed => {
-                self.reject(ctx, source, (refusal.into(), IcmpError::Prohibited))
+                self.reject(ctx, source, Rejection::new(refusal.into(), IcmpError::Prohibited))
             }
             _ => ctx.verdict = Verdict::Drop(refusal.into()),
         }

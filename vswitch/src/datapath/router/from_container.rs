@@ -7,8 +7,8 @@ use nat::{NatDrop, OwnerId, Realm, Translation, View, Zone};
 use wire::icmp_error::{IcmpError, IcmpSource};
 use wire::meta::L3;
 
-use super::fib::RouteTarget;
-use super::forward::{Adjacency, ForwardCtx};
+use super::fib::{NextHop, RouteTarget};
+use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
 use super::neighbour_queue::QueueDecision;
 use super::{Router, UplinkConf};
 use crate::datapath::batch::FrameCtx;
@@ -36,17 +36,19 @@ impl<'a> ForwardCtx<'a> {
         match router.fib.lookup(view.dst) {
             RouteTarget::NextHop(hop) => {
                 let hop = router.fib.next_hop(hop);
-                self.forward_to_uplink(ctx, &view, router, (hop.address, hop.mac));
+                self.forward_to_uplink(ctx, &view, router, hop);
             }
             RouteTarget::OnLink => {
                 let mac = router.uplink.as_ref().and_then(|uplink| uplink.neighbours.get(view.dst));
-                self.forward_to_uplink(ctx, &view, router, (view.dst, mac));
+                let hop = NextHop { address: view.dst, mac };
+                self.forward_to_uplink(ctx, &view, router, hop);
             }
             RouteTarget::Host => self.forward_to_host(ctx, &view, router),
-            RouteTarget::Subnet => self.forward_to_container(ctx, &view, (network, router)),
+            RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
             RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
             RouteTarget::Unreachable => {
-                self.reject(ctx, router.icmp_source(), (DropReason::NoRoute, IcmpError::NoRoute));
+                let why = Rejection::new(DropReason::NoRoute, IcmpError::NoRoute);
+                self.reject(ctx, router.icmp_source(), why);
             }
         }
     }
@@ -57,17 +59,17 @@ impl<'a> ForwardCtx<'a> {
         ctx: &mut FrameCtx,
         view: &View,
         router: &'a Router,
-        (hop, mac): (IpAddr, Option<wire::MacAddr>),
+        hop: NextHop,
     ) {
         let Some(uplink) = router.uplink.as_deref().filter(|uplink| uplink.up) else {
-            let why = (DropReason::UplinkDown, IcmpError::NoRoute);
+            let why = Rejection::new(DropReason::UplinkDown, IcmpError::NoRoute);
             return self.reject(ctx, router.icmp_source(), why);
         };
         let from = internal(ctx);
         if !self.is_local(ctx, from, view) {
             return;
         }
-        let Some(mac) = mac else { return self.await_neighbour(ctx, hop) };
+        let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address) };
         let adj = uplink.adjacency(mac, router.mtu);
         let fit = match self.check_forward(ctx, &adj) {
             Ok(fit) => fit,
@@ -80,11 +82,11 @@ impl<'a> ForwardCtx<'a> {
                 self.send(ctx, &adj, Some(edit), fit);
             }
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
-                self.deliver(ctx, router.icmp_source(), (edit, *owner));
+                self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
             // No rule gives it an address that is known outside.
             Ok(Translation::NotOurs) => {
-                let why = (DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
+                let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 self.reject(ctx, router.icmp_source(), why);
             }
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
@@ -103,7 +105,7 @@ impl<'a> ForwardCtx<'a> {
         let Some(translated) = self.translate(ctx, from, view) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
-                self.deliver(ctx, router.icmp_source(), (edit, *owner));
+                self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
             // Nor is it translation's business what else the host and its containers have to say.
             Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
@@ -116,9 +118,10 @@ impl<'a> ForwardCtx<'a> {
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
-        (network, router): (&'a Network, &'a Router),
+        network: &'a Network,
+        router: &'a Router,
     ) {
-        let face = router.icmp_source();
+        let source = router.icmp_source();
         if router.fib.lookup(view.src) == RouteTarget::Martian {
             ctx.verdict = Verdict::Drop(DropReason::Martian);
             return;
@@ -126,7 +129,7 @@ impl<'a> ForwardCtx<'a> {
         let known = network.neighbours.find(view.dst);
         let known = known.map(|(mac, port)| (port, Key::new(router.key.network(), 0, mac)));
         match known.filter(|&(port, key)| self.snapshot.reaches(port, key)) {
-            None => self.reject(ctx, face, (DropReason::NoNeighbour, IcmpError::HostUnreachable)),
+            None => self.reject(ctx, source, Rejection::NO_NEIGHBOUR),
             Some((port, _)) if port == ctx.port => {
                 ctx.verdict = Verdict::Drop(DropReason::SamePort);
             }
@@ -137,7 +140,7 @@ impl<'a> ForwardCtx<'a> {
                 let adj = router.adjacency(port, key.mac());
                 match self.check_forward(ctx, &adj) {
                     Ok(fit) => self.send(ctx, &adj, None, fit),
-                    Err(why) => self.reject(ctx, face, why),
+                    Err(why) => self.reject(ctx, source, why),
                 }
             }
         }

@@ -4,7 +4,7 @@ use nat::{Kind, Realm, Translation};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
-use super::forward::ForwardCtx;
+use super::forward::{Delivery, ForwardCtx};
 use super::{Router, UplinkConf};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
@@ -15,7 +15,8 @@ impl<'a> ForwardCtx<'a> {
     pub(super) fn route_uplink(
         &mut self,
         ctx: &mut FrameCtx,
-        (router, uplink): (&'a Router, &'a UplinkConf),
+        router: &'a Router,
+        uplink: &'a UplinkConf,
     ) {
         let is_ip = matches!(ctx.meta.l3, L3::Ipv4 | L3::Ipv6);
         // The TAP's own: what the host's stack says of its own accord on every link.
@@ -38,7 +39,7 @@ impl<'a> ForwardCtx<'a> {
         };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
-                self.deliver(ctx, uplink.icmp_source(), (edit, *owner));
+                self.deliver(ctx, uplink.icmp_source(), Delivery { edit, owner: *owner });
             }
             Ok(Translation::Edit { to: Realm::External, .. }) => {
                 ctx.verdict = Verdict::Drop(DropReason::HostTraffic);

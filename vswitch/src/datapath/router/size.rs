@@ -4,8 +4,8 @@
 //! fragmented, and a TCP frame cut into smaller segments, which costs nothing: the field that says how is
 //! in its offload header. Everything else that is too long is dropped, and its sender is told.
 
-use fastpath::Frame;
 use fastpath::limits::VNET_LEN;
+use fastpath::{Frame, Pool};
 use wire::fragmenter::fragment_ipv4;
 use wire::meta::{L3, L4, Meta};
 use wire::vnet::{Flags, GsoType, Header};
@@ -31,18 +31,18 @@ pub(super) enum Fit {
 /// Bytes of payload that a segment must at least have, so that cutting gets somewhere.
 const SEGMENT_MIN: u32 = 8;
 
-/// How the packet in `bytes`, with its offload header, fits.
+/// How a frame's packet fits the MTU.
 #[inline]
-pub(super) fn fit(meta: &Meta, bytes: &[u8], mtu: u32) -> Fit {
-    if meta.l3_len <= mtu { Fit::Whole } else { fit_long(meta, bytes, mtu) }
+pub(super) fn fit(pool: &Pool, ctx: &FrameCtx, mtu: u32) -> Fit {
+    if ctx.meta.l3_len <= mtu { Fit::Whole } else { fit_long(pool, ctx, mtu) }
 }
 
 #[inline(never)]
-fn fit_long(meta: &Meta, bytes: &[u8], mtu: u32) -> Fit {
-    let ethernet = bytes.get(VNET_LEN..).unwrap_or_default();
+fn fit_long(pool: &Pool, ctx: &FrameCtx, mtu: u32) -> Fit {
+    let (meta, ethernet) = (&ctx.meta, pool.ethernet(&ctx.frame));
     let ip = ipv4::Packet::new_checked(meta.l3_bytes(ethernet)).ok();
     let may_cut = meta.l3 == L3::Ipv4 && ip.is_some_and(|ip| !ip.dont_fragment());
-    let Ok(header) = Header::parse(bytes) else { return Fit::TooBig };
+    let Ok(header) = Header::parse(pool.bytes(&ctx.frame)) else { return Fit::TooBig };
     if !header.is_gso() {
         return if may_cut { Fit::Fragmented } else { Fit::TooBig };
     }
