@@ -1,5 +1,5 @@
-//! An address of either family in 16 bytes: IPv4 as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2). No packet may carry
-//! a mapped address itself: it counts as the unspecified one, so the two cannot be confused.
+//! Addresses of both families in 16 bytes: IPv4 as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2).
+//! A mapped address in a packet becomes the unspecified address, so that the two never collide.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ pub(crate) struct Address {
     pub(crate) low: u64,
 }
 
-/// What precedes an IPv4 address in the lower half.
+/// Prefix of a mapped IPv4 address, in the lower half.
 const MAPPED: u64 = 0xffff;
 
 impl Address {
@@ -43,13 +43,13 @@ impl From<IpAddr> for Address {
     }
 }
 
-/// Whether one host can send from the address: RFC 1122 section 3.2.1.3, RFC 6890.
+/// A valid source address of one host (RFC 1122 section 3.2.1.3, RFC 6890).
 pub(crate) fn may_send(ip: IpAddr) -> bool {
     let is_bound_to_link = matches!(ip, IpAddr::V4(ip) if ip.is_link_local());
     may_receive(ip) && !is_bound_to_link && !is_reserved(ip)
 }
 
-/// Whether the address names one host that can be reached by way of a router.
+/// A unicast address that a router forwards to.
 pub(crate) fn may_receive(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
@@ -65,7 +65,7 @@ pub(crate) fn may_receive(ip: IpAddr) -> bool {
     }
 }
 
-/// Reserved for a future that did not come: 240.0.0.0/4.
+/// 240.0.0.0/4, reserved.
 fn is_reserved(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(ip) if ip.octets()[0] >= 240)
 }

@@ -3,46 +3,46 @@
 /// A reason to drop a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NatDrop {
-    /// The table is full, and nothing of the same owner can go.
+    /// The table is full, and the owner has no connection to evict.
     #[error("connection table full")]
     TableFull,
-    /// The owner has as many connections as it may have.
+    /// The owner has reached its quota of connections.
     #[error("quota of the container reached")]
     Quota,
-    /// No port is left to appear from.
+    /// No SNAT port is free.
     #[error("no port left")]
     PortsExhausted,
     /// The uplink has no address of the packet's family.
     #[error("no outside address")]
     NoAddress,
-    /// Not a protocol that can be translated.
+    /// The protocol cannot be translated.
     #[error("protocol cannot be translated")]
     Protocol,
-    /// A published port that this sender may not connect to.
+    /// The published port refuses this sender.
     #[error("sender not allowed")]
     NotAllowed,
-    /// From an address that the inside endpoint did not speak to.
+    /// The filter refuses a sender that the internal endpoint did not contact.
     #[error("sender not spoken to")]
     Unsolicited,
-    /// A segment that neither begins a connection nor belongs to one.
+    /// The segment neither opens a connection nor belongs to one.
     #[error("no such connection")]
     NoConnection,
-    /// A segment outside the window, or of a state in which it cannot be.
+    /// The segment lies outside the window, or contradicts the state.
     #[error("segment out of window")]
     OutOfWindow,
-    /// Source and destination are one (land attack), or one of them cannot be.
+    /// Source and destination are equal (land attack), or one is invalid.
     #[error("impossible address")]
     Address,
-    /// An ICMP error about a packet that was never sent.
+    /// The ICMP error quotes a packet that was never sent.
     #[error("error about no connection")]
     ForgedError,
-    /// Fragments that overlap, or contradict each other.
+    /// Fragments overlap or contradict each other.
     #[error("fragments overlap")]
     Overlap,
-    /// No room for another packet's fragments.
+    /// The fragment table is full.
     #[error("too many fragments")]
     FragmentsFull,
-    /// The rest of a packet did not come in time.
+    /// The packet's other fragments timed out.
     #[error("fragment timed out")]
     FragmentTimeout,
 }

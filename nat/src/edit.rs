@@ -1,10 +1,10 @@
-//! The rewrite of a packet, and where it goes.
+//! The rewrite of a packet, and its destination.
 
 use crate::owner::OwnerId;
 use crate::tuple::Endpoint;
 use crate::zone::Zone;
 
-/// Where a packet comes from, or goes to.
+/// The source or destination of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Realm {
     /// A container, and the zone of its addresses.
@@ -14,7 +14,7 @@ pub enum Realm {
 }
 
 impl Realm {
-    /// The zone of its addresses.
+    /// The zone of the addresses.
     #[inline]
     #[must_use]
     pub const fn zone(self) -> Zone {
@@ -28,7 +28,7 @@ impl Realm {
 /// The new addresses and ports of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edit {
-    /// The source. Of an ICMP error, and of a fragment's tail, only the address counts.
+    /// The source. An ICMP error or a fragment's tail uses only the address.
     pub src: Endpoint,
     /// The destination, likewise.
     pub dst: Endpoint,
@@ -36,16 +36,16 @@ pub struct Edit {
     pub quoted: Option<(Endpoint, Endpoint)>,
 }
 
-/// What becomes of a packet.
+/// The result of a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Translation {
-    /// It is changed, and goes there.
+    /// Rewrite the packet and forward it.
     Edit {
-        /// The change.
+        /// The rewrite.
         edit: Edit,
-        /// The way.
+        /// The destination.
         to: Realm,
     },
-    /// It belongs to no connection, and no rule is about it: not for translation.
+    /// No connection and no rule matches: left untranslated.
     NotOurs,
 }

@@ -1,8 +1,7 @@
-//! Packets that come in fragments: only the first has the ports, and it need not come first
-//! (RFC 4787 REQ-14).
+//! Fragments: only the first has ports, and it need not come first (RFC 4787 REQ-14).
 //!
-//! The first fragment is translated as any packet; what became of it is told here ([`Fragments::head`])
-//! and holds for the others. One that comes before it waits. The store never assembles a packet.
+//! The translation of the first fragment ([`Fragments::head`]) holds for all. Earlier fragments wait for
+//! it. The store never reassembles a packet.
 //!
 //! ```text
 //!            tail                     head                 all bytes have come
@@ -13,17 +12,14 @@
 //!      +------------------------------------------>  KNOWN   WAITING, KNOWN, DEAD --> (nothing)
 //! ```
 //!
-//! - Fragments that overlap, or contradict each other about the packet's end, kill the packet: those that
-//!   wait and those still to come are dropped (RFC 5722 for IPv6, and what Linux does for both
-//!   families). One whose bytes have all come before is dropped by itself, as a duplicate.
-//! - IPv4 has 16 bits of identification, which come again within seconds (RFC 6864 section 1): a second
-//!   head is the beginning of another packet, and also ends the death of one.
-//! - Bounds: packets and waiting frames, in all and for each owner ([`crate::limits`]). Who is at its
-//!   bound loses its own oldest packet, one that waits before one that is known. Where all room is taken,
-//!   who holds less than its share takes from who holds most, so that nobody's flood pushes out
-//!   another's few. The outside is one owner.
-//! - Frames belong to the caller, and each one that is handed over comes back exactly once, through
-//!   the caller's `give`, with what becomes of it.
+//! - Overlaps and contradictions about the packet's end kill the packet: its waiting and later fragments
+//!   are dropped (RFC 5722 for IPv6, Linux for both families). A duplicate is dropped alone.
+//! - IPv4 identifications repeat within seconds (RFC 6864 section 1): a second head begins another
+//!   packet, and ends a dead one.
+//! - Packets and waiting frames are bounded in all and for each owner ([`crate::limits`]). An owner at its
+//!   bound evicts its own oldest packet, waiting before known. In a full store, an owner below its share
+//!   evicts from the largest owner. The uplink is one owner.
+//! - The caller owns the frames: each comes back exactly once, through `give`, with its verdict.
 //! - One thread calls. Nothing is allocated after `new`.
 
 use std::collections::HashMap;
@@ -54,12 +50,12 @@ use list::{Links, List};
 use owners::{Owner, Source};
 use ranges::{Fit, Ranges};
 
-/// What becomes of a packet, and of each of its fragments.
+/// The verdict on a packet and each of its fragments.
 pub type Verdict<T = Translation> = Result<T, NatDrop>;
 
-/// What a store says of packets that are not refused: how they are translated, or by which worker.
+/// The verdict on accepted packets: a translation, or a worker.
 pub trait Disposition: Copy + PartialEq {
-    /// Whether such a packet goes to a container.
+    /// The packet goes to a container.
     fn goes_to(&self, owner: OwnerId) -> bool;
 }
 
@@ -75,7 +71,7 @@ impl Disposition for usize {
     }
 }
 
-/// Which packet a fragment is of (RFC 791 section 3.2, RFC 8200 section 4.5), and whose.
+/// The packet's key (RFC 791 section 3.2, RFC 8200 section 4.5), and its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     src: IpAddr,
@@ -90,13 +86,13 @@ struct Packet<T> {
     key: Key,
     since: Time,
     ranges: Ranges,
-    /// None while it waits.
+    /// None while the packet waits.
     verdict: Option<Verdict<T>>,
     queue: Queue,
     waiting: u32,
 }
 
-/// The packets that are coming in fragments. `F` is the caller's frame, `T` what becomes of a packet.
+/// Packets with missing fragments. `F` is the caller's frame, `T` the verdict.
 #[derive(Debug)]
 pub struct Fragments<F, T = Translation> {
     by_key: HashMap<Key, u32>,
@@ -124,7 +120,7 @@ impl<F, T: Disposition> Fragments<F, T> {
     pub fn new() -> Self {
         let max = FRAGMENT_PACKETS_MAX;
         Self {
-            // Twice the entries: then nothing that comes and goes makes the tables grow.
+            // Twice the entries, so that the tables never grow.
             by_key: HashMap::with_capacity(2 * max),
             packets: Vec::with_capacity(max),
             free: Vec::with_capacity(max),
@@ -137,33 +133,32 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// What happened since the start.
+    /// The counters.
     #[must_use]
     pub fn counters(&self) -> FragmentCounters {
         self.counters
     }
 
-    /// Packets that are remembered.
+    /// Packets in the store.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
 
-    /// Nothing is remembered.
+    /// The store is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
-    /// Frames that wait.
+    /// Waiting frames.
     #[must_use]
     pub fn frames_waiting(&self) -> usize {
         self.frames.len()
     }
 
-    /// A packet's first fragment came from there, and `verdict` became of it. Returns what becomes of
-    /// it now: the same, unless it does not fit the fragments that came before. Those that waited
-    /// for it are given. A view that is no fragment's is none of this store's business.
+    /// Takes a first fragment with its verdict, and gives the frames that waited for it. Returns the
+    /// verdict, or a refusal if it contradicts earlier fragments. Views of whole packets pass unchanged.
     pub fn head(
         &mut self,
         now: Time,
@@ -181,7 +176,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         if key.src.is_ipv4()
             && let Some(at) = self.known(now, &key, give)
         {
-            // Another packet of the same number.
+            // Another packet with the same identification.
             self.remove(at, NatDrop::Overlap, give);
         }
         let at = self.find_or_insert(now, key, give);
@@ -201,7 +196,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         verdict
     }
 
-    /// A fragment that is not its packet's first came from there. The frame is given, or waits.
+    /// Takes a later fragment: the frame is given, or waits.
     pub fn tail(
         &mut self,
         now: Time,
@@ -241,12 +236,12 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// Lets packets go that are not complete in time, at most as many as that.
+    /// Drops incomplete packets that timed out, in at most this many operations.
     pub fn tick(&mut self, now: Time, operations_max: usize, give: &mut impl FnMut(F, Verdict<T>)) {
         self.expire(now, operations_max, give);
     }
 
-    /// A container is gone: what comes from it, and what goes to it, is forgotten.
+    /// Forgets the packets from and to a container.
     pub fn remove_owner(&mut self, owner: OwnerId, give: &mut impl FnMut(F, Verdict<T>)) {
         let goes_to = |verdict| matches!(verdict, Some(Ok(decided)) if T::goes_to(&decided, owner));
         let mut next = self.ages.first();
@@ -259,12 +254,12 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// Fragments of the packet overlapped, or contradicted each other.
+    /// Fragments overlapped or contradicted each other.
     fn is_dead(&self, at: u32) -> bool {
         self.packets[at as usize].verdict == Some(Err(NatDrop::Overlap))
     }
 
-    /// A fragment that does not fit its packet: why it is dropped, and perhaps its packet with it.
+    /// Drops a fragment that contradicts its packet, and perhaps the packet.
     fn misfit(&mut self, at: u32, fit: Fit, give: &mut impl FnMut(F, Verdict<T>)) -> NatDrop {
         match fit {
             Fit::TooMany => {
@@ -282,7 +277,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         NatDrop::Overlap
     }
 
-    /// The packet, if its head has come or it is dead, and its time is not over.
+    /// The packet, if it is known or dead, and not timed out.
     fn known(&mut self, now: Time, key: &Key, give: &mut impl FnMut(F, Verdict<T>)) -> Option<u32> {
         self.find(now, key, give).filter(|at| self.packets[*at as usize].verdict.is_some())
     }
@@ -338,14 +333,14 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// A packet that waits without frames was never one.
+    /// Removes a waiting packet that has no frames.
     fn remove_if_empty(&mut self, at: u32, give: &mut impl FnMut(F, Verdict<T>)) {
         if self.packets[at as usize].waiting == 0 {
             self.remove(at, NatDrop::FragmentsFull, give);
         }
     }
 
-    /// Forgets a packet; its frames are dropped for that reason.
+    /// Removes a packet and drops its frames for this reason.
     fn remove(&mut self, at: u32, reason: NatDrop, give: &mut impl FnMut(F, Verdict<T>)) {
         self.give_all(at, reason, give);
         self.delist(at);
@@ -355,7 +350,7 @@ impl<F, T: Disposition> Fragments<F, T> {
     }
 }
 
-/// The packet that a fragment is of; `None` for no fragment, and for what is not translated.
+/// The key of a fragment; `None` for whole and untranslated packets.
 fn key(from: Realm, view: &View) -> Option<Key> {
     let transport = match view.kind {
         Kind::Flow { tuple, .. } => tuple.transport,

@@ -1,14 +1,12 @@
-//! Mappings: by which port of ours the world sees an internal endpoint.
+//! Mappings: the external port of an internal endpoint.
 //!
 //! # Theory of operation
 //!
-//! A mapping is of a transport, an internal endpoint and an address of ours; the remote peer plays no part
-//! (endpoint-independent mapping: RFC 4787 REQ-1, RFC 5382 REQ-1). It begins with the first
-//! connection that needs it and lives as long as one does, and so does its port. It is found by
-//! its internal endpoint through an index, by its port through [`crate::port_pool`].
+//! A mapping binds a transport, an internal endpoint and an external address; the peer plays no part
+//! (endpoint-independent mapping: RFC 4787 REQ-1, RFC 5382 REQ-1). It lives, with its port, as long as
+//! a connection uses it. An index finds it by internal endpoint, [`crate::port_pool`] by port.
 //!
-//! An owner may have as many ports as are left for others. An owner without a share left gives up what
-//! it would miss least (the caller sees to that).
+//! An owner's limit is a multiple of the free ports. At the limit, the caller evicts one of the owner's connections.
 
 use crate::address::Address;
 use crate::limits::MAPPINGS_MAX;
@@ -22,22 +20,22 @@ use crate::zone::InternalEndpoint;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mapping {
     pub(crate) internal: InternalEndpoint,
-    /// The port of ours.
+    /// The external port.
     pub(crate) port: u16,
-    /// The address of ours.
+    /// The external address.
     pub(crate) addr_idx: u16,
     pub(crate) transport: Transport,
-    /// A peer may remember a connection that ended by it.
+    /// A peer may remember a closed connection of this mapping.
     pub(crate) is_remembered: bool,
     pub(crate) owner: OwnerId,
-    /// The epoch in which it began.
+    /// The epoch of its creation.
     pub(crate) created_epoch: u32,
-    /// Connections that live by it; of one that is not in use, the number of the next.
+    /// Connections that use it; in a free slot, the number of the next free slot.
     pub(crate) users: u32,
 }
 
 impl Mapping {
-    /// The internal endpoint's having spoken to a remote address; see [`crate::table::pinholes`].
+    /// The key of a pinhole: internal endpoint and remote address; see [`crate::table::pinholes`].
     pub(crate) fn pinhole_key(&self, secrets: &Secrets, remote: Address) -> u64 {
         let InternalEndpoint { zone, address: dst, port } = self.internal;
         let ports = PortPair::new(port, self.port);
@@ -55,12 +53,12 @@ pub(crate) struct Mappings {
     len: usize,
 }
 
-/// No next one.
+/// End of the free list.
 const END: u32 = u32::MAX;
 
 impl Mappings {
     pub(crate) fn new(flows: usize) -> Self {
-        // Both peers of a hairpin have one.
+        // Both peers of a hairpin have a mapping.
         let capacity = MAPPINGS_MAX.min(flows * 2);
         let slab = Vec::with_capacity(capacity);
         Self { slab, capacity, free: None, index: Index::new(capacity), len: 0 }
@@ -114,7 +112,7 @@ impl Mappings {
         })
     }
 
-    /// Adds one; the caller has seen to it that there is room.
+    /// Inserts a mapping; the caller checks for a free slot.
     pub(crate) fn insert(&mut self, secrets: &Secrets, mapping: Mapping) -> u32 {
         self.len += 1;
         let number = if let Some(number) = self.free {
@@ -130,7 +128,7 @@ impl Mappings {
         number
     }
 
-    /// Takes one out.
+    /// Removes a mapping.
     pub(crate) fn remove(&mut self, secrets: &Secrets, number: u32) -> Mapping {
         let mapping = *self.at(number);
         self.index.remove(hash(secrets, &mapping), number);

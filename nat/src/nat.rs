@@ -2,13 +2,13 @@
 //!
 //! # Theory of operation
 //!
-//! [`Nat::translate`] looks a packet up in the table ([`crate::table`]). If it is of a connection, it
-//! may change its state, refreshes it, and gets what the other side sees. If it is of none, it may begin
-//! one ([`create`]); an ICMP error is judged by what it quotes ([`error`]).
+//! [`Nat::translate`] looks a packet up in the table ([`crate::table`]). A hit refreshes the connection,
+//! updates its state, and returns the rewrite. A miss may create a connection ([`create`]). The quoted
+//! packet decides on an ICMP error ([`error`]).
 //!
-//! One thread owns it. Each call brings the time, which never goes back. [`Nat::revalidate`] adopts a
-//! policy and revokes the connections that it forbids ([`revoke`]). [`Nat::tick`] ends expired and
-//! revoked connections, a few at a time.
+//! One thread owns the table. Each call passes the time, which never goes back. [`Nat::revalidate`] adopts
+//! a policy and revokes the connections that it forbids ([`revoke`]). [`Nat::tick`] ends expired and
+//! revoked connections in bounded steps.
 
 mod allocate;
 mod create;
@@ -57,12 +57,12 @@ use crate::time::Time;
 use crate::tuple::Transport;
 use crate::view::{Kind, Segment, View};
 
-/// What a translator is made with.
+/// Parameters of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NatConfig {
-    /// Connections that it can hold.
+    /// Connections at most.
     pub capacity: usize,
-    /// A secret: who knows it can choose addresses that collide, and foresee ports.
+    /// A secret: knowing it allows hash collisions and predicted ports.
     pub seed: u64,
 }
 
@@ -84,15 +84,15 @@ pub struct Nat {
     shard_spec: ShardSpec,
     secrets: Secrets,
     random: u64,
-    /// Pages of what is found by hashing that were prefaulted, once a connection has begun.
+    /// Prefaulted pages of the hash tables.
     prefaulted: usize,
-    /// Pages that there are of it.
+    /// Pages of the hash tables.
     pages: usize,
     now: CoarseTime,
     counters: NatCounters,
 }
 
-/// A packet of a connection, or one that may begin one.
+/// A parsed packet with its key and source.
 #[derive(Clone, Copy, Debug)]
 struct Packet<'a> {
     key: Key,
@@ -131,39 +131,39 @@ impl Nat {
         nat
     }
 
-    /// The same of one worker among several, as long as nothing was translated yet.
+    /// Sets the shard, before the first packet.
     #[must_use]
     pub fn with_shard_spec(self, shard_spec: ShardSpec) -> Self {
         Self { shard_spec, ..self }
     }
 
-    /// Which worker's it is.
+    /// The worker's shard.
     #[inline]
     #[must_use]
     pub fn shard_spec(&self) -> ShardSpec {
         self.shard_spec
     }
 
-    /// Connections, those that have expired or are revoked but were not ended yet included.
+    /// Connections, including expired and revoked ones that await reclaim.
     #[must_use]
     pub fn len(&self) -> usize {
         self.flows.len()
     }
 
-    /// Whether there are none.
+    /// The table has no connections.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Endpoints inside that have a port of ours.
+    /// SNAT mappings of internal endpoints.
     #[must_use]
     pub fn mappings(&self) -> usize {
         self.mappings.len()
     }
 
-    /// Memory in bytes, once every slot was in use; without the ports of each address (102 KiB a transport
-    /// of the default range) and the lists of owners (48 bytes each).
+    /// Memory of a full table in bytes; without port pools (102 KiB a transport and address for the
+    /// default range) and owners (48 bytes each).
     #[must_use]
     pub fn bytes(&self) -> usize {
         let flows = self.flows.capacity() * size_of::<Flow>();
@@ -171,13 +171,13 @@ impl Nat {
         flows + found + Wheel::bytes()
     }
 
-    /// What has happened so far.
+    /// The counters.
     #[must_use]
     pub fn counters(&self) -> NatCounters {
         self.counters
     }
 
-    /// Which addresses and ports a packet gets, and where it goes.
+    /// Translates a packet: returns its new addresses and ports, and its destination.
     ///
     /// # Errors
     /// A [`NatDrop`] if it must not pass.
@@ -224,7 +224,7 @@ impl Nat {
         self.pass(number, dir, packet)
     }
 
-    /// The connection with these addresses and ports, and their direction.
+    /// The connection with this key, and the key's direction.
     #[inline]
     fn find(&self, key: &Key) -> Option<(u32, Direction)> {
         let is_it = |entry: u32| {
@@ -234,7 +234,7 @@ impl Nat {
         Some((entry >> 1, Direction::of(entry)))
     }
 
-    /// A packet of a connection.
+    /// Passes a packet of a connection.
     #[inline]
     fn pass(
         &mut self,
@@ -247,7 +247,7 @@ impl Nat {
             (Transport::Tcp, Some(segment)) => {
                 tcp::track(&mut flow.tcp_peers, flow.state, dir, segment)
             }
-            // What follows a fragment's head.
+            // A head without the whole header.
             (Transport::Tcp, None) => Effect::None,
             (Transport::Echo, _) if packet.is_request != (dir == Direction::Original) => {
                 Effect::Drop(NatDrop::NoConnection)
@@ -273,7 +273,7 @@ impl Nat {
         Ok(translation)
     }
 
-    /// A connection comes into another state.
+    /// Moves a connection to another state.
     #[inline(never)]
     fn transition(&mut self, number: u32, dir: Direction, state: State) {
         let flow = self.flows.at_mut(number);
@@ -289,7 +289,7 @@ impl Nat {
             self.wheel.remove(&mut self.flows, number);
             self.wheel.insert(&mut self.flows, number);
         }
-        // The inside answered somebody: now the filter has an entry.
+        // The internal server has replied: add its filter entry.
         let flow = self.flows.at_mut(number);
         let lets_in =
             flow.flags.has(FlowFlags::FROM_EXTERNAL) && flow.flags.has(FlowFlags::SERVER_MAPPED);
@@ -301,7 +301,7 @@ impl Nat {
     }
 }
 
-/// A datagram or echo of a connection; only the inside keeps one alive (RFC 4787, REQ-6).
+/// A datagram or echo of a connection; only internal packets refresh one (RFC 4787, REQ-6).
 #[inline]
 fn datagram(state: State, dir: Direction, from: Realm) -> Effect {
     let state = match (state, dir) {

@@ -1,16 +1,13 @@
-//! From the bytes of a frame to the view that translation has of it.
+//! Parser: from a frame to the [`View`] for NAT.
 //!
-//! The frame was parsed once, into [`Meta`]; this reads the fields behind its offsets and walks
-//! nothing again, but for what is rare: IPv4 options, IPv6 extension headers, ICMP errors.
+//! [`Meta`] has the offsets of the headers. The parser reads the fields there, and walks only the rare
+//! headers: IPv4 options, IPv6 extension headers, ICMP errors.
 //!
-//! What cannot be translated without breaking it is [`Kind::Other`], though it has ports:
+//! Packets that no NAT can translate without damage become [`Kind::Other`]:
 //!
-//! - a source route that is not at its end, since the checksum then covers an address that is not in
-//!   the header's destination (RFC 791 section 3.1, RFC 8200 section 8.1; RFC 7126 wants such packets
-//!   dropped), and options that cannot be read;
-//! - an authentication header, which covers the addresses (RFC 4302);
-//! - ICMP redirects, which tell an address of the wrong side, source quench (RFC 6633), and errors
-//!   about what has no ports.
+//! - packets that [`crate::translatable`] lists;
+//! - ICMP redirects, whose address belongs to one side, source quench (RFC 6633), and errors about
+//!   packets without ports.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -28,8 +25,7 @@ use crate::view::{Fragment, Kind, Quoted, Segment, View};
 #[cfg(test)]
 mod tests;
 
-/// The view of the frame that `meta` is about. A frame without IP is [`Kind::Other`], from and to the
-/// unspecified address.
+/// The view of a frame with this `meta`. A frame without IP gives [`Kind::Other`] and unspecified addresses.
 #[inline]
 pub fn view(meta: &Meta, ethernet: &[u8]) -> View {
     let packet = meta.l3_bytes(ethernet);
@@ -67,7 +63,7 @@ fn addresses(l3: L3, packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
     }
 }
 
-/// A packet with options, with extension headers, or in fragments.
+/// Packets with options, extension headers or fragments.
 #[inline(never)]
 fn unusual(meta: &Meta, packet: &[u8], (src, dst): (IpAddr, IpAddr)) -> View {
     let (fragment, protocol) = match meta.l3 {
@@ -88,7 +84,7 @@ fn unusual(meta: &Meta, packet: &[u8], (src, dst): (IpAddr, IpAddr)) -> View {
     View { src, dst, kind, fragment, len: meta.l3_len }
 }
 
-/// The fragment that it is, if it is one, and its transport, if that can be translated.
+/// The fragment and the transport, if the packet is a fragment and translatable.
 type Extras = (Option<Fragment>, Option<Protocol>);
 
 fn ipv4_extras(packet: &[u8]) -> Option<Extras> {
@@ -123,7 +119,7 @@ fn ipv6_extras(packet: &[u8]) -> Option<Extras> {
     Some((fragment, protocol))
 }
 
-/// What the transport header says, which begins `segment`.
+/// Parses the transport header at the start of `segment`.
 #[inline(always)]
 fn kind(l4: L4, (src, dst): (IpAddr, IpAddr), segment: &[u8]) -> Kind {
     let flow = |transport, part| {
@@ -157,7 +153,7 @@ fn tcp_part(tcp: &tcp::Packet<&[u8]>) -> Segment {
     }
 }
 
-/// Options behind one that cannot be read do not count.
+/// Stops at an unreadable option.
 #[inline(never)]
 fn window_scale(tcp: &tcp::Packet<&[u8]>) -> Option<u8> {
     tcp.options().map_while(Result::ok).find_map(|option| match option {

@@ -2,13 +2,13 @@
 //!
 //! # Theory of operation
 //!
-//! A port is free, taken, or at rest: freed while a TCP peer may still remember its connection. Free ports
-//! are a bitmap, so that finding one looks at a few words, also when nearly all are taken.
-//! The search begins at a random place (RFC 6056), for a port of the wanted parity first (RFC 4787, REQ-4),
-//! then for any. A port is taken by one mapping at a time (no overloading, REQ-1). Those at rest come back in
-//! the order in which they went; where nothing else is left, the first of them before its time.
+//! A port is free, allocated, or at rest: freed while a TCP peer may still remember its connection.
+//! A bitmap holds the free ports, so that a search reads few words even when nearly all are allocated.
+//! The search starts at a random port (RFC 6056), and prefers the wanted parity (RFC 4787, REQ-4).
+//! One mapping at a time has a port (no overloading, REQ-1). Ports at rest return in order; when no
+//! other port is free, the oldest returns early.
 //!
-//! For a taken port the mapping is kept, so that it is found by its port.
+//! Allocated ports hold the number of their mapping.
 
 #[cfg(test)]
 mod tests;
@@ -24,10 +24,10 @@ use crate::table::hash::random;
 #[derive(Debug)]
 pub(crate) struct PortPool {
     range: RangeInclusive<u16>,
-    /// A bit for each port, from the range's first on; set if it is free.
+    /// One bit a port, from the range's first; set if free.
     free: Box<[u64]>,
     free_count: u32,
-    /// The mapping of each port, plus one; zero if it has none.
+    /// The mapping of each port plus one; zero for none.
     mappings: Box<[u32]>,
     delayed: VecDeque<(u16, CoarseTime)>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct PortPool {
 const EVERY_OTHER: u64 = 0x5555_5555_5555_5555;
 
 impl PortPool {
-    /// All free.
+    /// A pool with all ports free.
     pub(crate) fn new(range: RangeInclusive<u16>) -> Self {
         let count = range.len();
         let mut free = vec![u64::MAX; count.div_ceil(64)].into_boxed_slice();
@@ -52,19 +52,19 @@ impl PortPool {
         }
     }
 
-    /// How many can be had.
+    /// Ports that can be allocated.
     pub(crate) fn available(&self) -> u32 {
         self.free_count + self.delayed.len() as u32
     }
 
-    /// The mapping that has a port.
+    /// The mapping of a port.
     #[inline]
     pub(crate) fn mapping(&self, port: u16) -> Option<u32> {
         let idx = port.checked_sub(*self.range.start())?;
         self.mappings.get(usize::from(idx))?.checked_sub(1)
     }
 
-    /// Takes a port of the parity of `like` if there is one, else any, for which `may_be` holds.
+    /// Allocates a port for which `may_be` holds, preferably of the parity of `like`.
     pub(crate) fn allocate(
         &mut self,
         like: u16,
@@ -81,7 +81,7 @@ impl PortPool {
                 return Some(port);
             }
         }
-        // Each is tried once.
+        // Try each port once.
         for _ in 0..self.delayed.len() {
             let (port, since) = self.delayed.pop_front()?;
             if may_be(port) {
@@ -92,7 +92,7 @@ impl PortPool {
         None
     }
 
-    /// Takes a port of the range, if it is free.
+    /// Allocates this port, if it is free.
     pub(crate) fn claim(&mut self, port: u16) {
         let idx = self.idx(port);
         if self.free[idx / 64] >> (idx % 64) & 1 != 0 {
@@ -101,13 +101,13 @@ impl PortPool {
         self.delayed.retain(|(delayed, _)| *delayed != port);
     }
 
-    /// Says which mapping has a port that was taken.
+    /// Sets the mapping of an allocated port.
     pub(crate) fn set_mapping(&mut self, port: u16, mapping: u32) {
         let idx = self.idx(port);
         self.mappings[idx] = mapping + 1;
     }
 
-    /// Gives a port back; one that a peer may remember rests first.
+    /// Frees a port; one that a peer may remember rests first.
     pub(crate) fn release(&mut self, port: u16, is_delayed: bool, now: CoarseTime) {
         let idx = self.idx(port);
         self.mappings[idx] = 0;
@@ -118,7 +118,7 @@ impl PortPool {
         }
     }
 
-    /// Frees some of those that have rested long enough: more than are taken at a time.
+    /// Frees ports that have rested long enough: more than one call allocates.
     fn release_due(&mut self, now: CoarseTime) {
         for _ in 0..RELEASE_MAX {
             let due = self.delayed.front().filter(|(_, since)| now.since(*since) > REUSE_DELAY);
@@ -140,7 +140,7 @@ impl PortPool {
         let start = random(state) % self.range.len() as u64;
         let (first, bit) = ((start / 64) as usize, start % 64);
         let words = self.free.len();
-        // The first word is looked at twice: what is behind the start, and what is before it.
+        // The first word is visited twice: above the start, and below it.
         for step in 0..=words {
             let idx = (first + step) % words;
             let mut word = self.free[idx] & mask;

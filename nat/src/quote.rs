@@ -1,8 +1,7 @@
-//! The packet that an ICMP error quotes: where its transport is, and what it says.
+//! The packet that an ICMP error quotes: offset and fields of its transport.
 //!
-//! As little as eight bytes of the transport are there (RFC 792), so that ports, and the sequence
-//! number of TCP, can be read, and perhaps no checksum. A quoted fragment's tail has no ports, and no
-//! error is sent about one (RFC 1812 section 4.3.2.7).
+//! The quote has at least eight bytes of the transport (RFC 792): the ports and the TCP sequence number,
+//! not always the checksum. A quoted tail has no ports; no error is sent about one (RFC 1812 section 4.3.2.7).
 
 use std::net::IpAddr;
 
@@ -22,21 +21,21 @@ const TRANSPORT_LEN_MIN: usize = 8;
 pub(crate) struct Quote {
     /// Its addresses and ports.
     pub(crate) tuple: Tuple,
-    /// Where its transport begins, in bytes from its IP header.
+    /// Offset of the transport from the IP header, in bytes.
     pub(crate) l4_offset: usize,
     /// Sequence number of TCP.
     pub(crate) seq: Option<u32>,
-    /// It is an echo's request.
+    /// The quoted packet is an echo request.
     pub(crate) is_request: bool,
 }
 
-/// The types of ICMP errors that are translated.
+/// ICMP errors that NAT translates.
 pub(crate) const fn is_icmpv4(icmp_type: icmpv4::Type) -> bool {
     use icmpv4::Type;
     matches!(icmp_type, Type::DST_UNREACHABLE | Type::TIME_EXCEEDED | Type::PARAMETER_PROBLEM)
 }
 
-/// The same of ICMPv6.
+/// ICMPv6 errors that NAT translates.
 pub(crate) const fn is_icmpv6(icmp_type: icmpv6::Type) -> bool {
     use icmpv6::Type;
     matches!(
@@ -48,7 +47,7 @@ pub(crate) const fn is_icmpv6(icmp_type: icmpv6::Type) -> bool {
     )
 }
 
-/// Reads the packet that begins `quoted`, which may be cut off.
+/// Parses the start of `quoted`, which may be cut off.
 pub(crate) fn find(is_v6: bool, quoted: &[u8]) -> Option<Quote> {
     let (src, dst, protocol, l4_offset) = if is_v6 { ipv6(quoted)? } else { ipv4(quoted)? };
     let segment = quoted.get(l4_offset..).filter(|rest| rest.len() >= TRANSPORT_LEN_MIN)?;
@@ -88,7 +87,7 @@ fn ipv6(quoted: &[u8]) -> Option<Header> {
     Some((ip.src().into(), ip.dst().into(), protocol, at))
 }
 
-/// The identifier of an echo, for both ports, and whether it is the request.
+/// An echo's identifier as both ports, and whether the echo is a request.
 fn echo(is_v6: bool, message: &[u8]) -> Option<((u16, u16), bool)> {
     let (ident, is_echo, is_request) = if is_v6 {
         let icmp = icmpv6::Packet::new_checked(message).ok()?;

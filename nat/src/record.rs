@@ -1,12 +1,12 @@
-//! A connection as bytes, for export and import.
+//! A connection in bytes, for export and import.
 //!
-//! Integers are little-endian, addresses big-endian and of 16 bytes (IPv4 is mapped, RFC 4291 section
-//! 2.5.5.2; an external address that there is not is zero).
+//! Integers are little-endian. Addresses are big-endian in 16 bytes: IPv4 mapped (RFC 4291 section
+//! 2.5.5.2), a missing external address zero.
 //!
 //! | bytes | field |
 //! |---|---|
 //! | 32 | own addresses of client and server |
-//! | 32 | external addresses by which the other sees client and server |
+//! | 32 | external addresses of client and server |
 //! | 8 | ports of the original tuple, of the reply tuple: source, destination |
 //! | 4 | zones of client and server |
 //! | 4 | owner, owner of the peer |
@@ -45,7 +45,7 @@ pub(crate) struct Record {
     pub(crate) frames: [u64; 2],
 }
 
-/// An internal endpoint at a port of an external address.
+/// A mapping: internal endpoint, external address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MappedEndpoint {
     pub(crate) internal: InternalEndpoint,
@@ -72,7 +72,7 @@ impl Record {
         self.bytes.iter().chain(&self.frames).for_each(|count| put(&count.to_le_bytes()));
     }
 
-    /// Reads a record; the error says what is wrong with it.
+    /// Decodes a record; the error names the invalid field.
     pub(crate) fn decode(bytes: &[u8; RECORD_LEN]) -> Result<Self, &'static str> {
         let mut rest = &bytes[..];
         let mut address = || {
@@ -109,7 +109,7 @@ impl Record {
         record.check().map(|()| record)
     }
 
-    /// Addresses and ports of the original packets and of the replies, as they come.
+    /// The keys of the original and the reply direction.
     pub(crate) fn keys(&self) -> [Key; 2] {
         [(0, 1), (1, 0)].map(|(own, other): (usize, usize)| Key {
             transport: self.transport,
@@ -137,7 +137,7 @@ impl Record {
         ]
     }
 
-    /// Whether the fields agree with each other, as those of any connection of a table do.
+    /// The fields agree with each other.
     fn check(&self) -> Result<(), &'static str> {
         let has = |flag| self.flags.has(flag);
         let is_inbound = has(FlowFlags::FROM_EXTERNAL);
@@ -176,7 +176,7 @@ impl Record {
     }
 }
 
-/// The next bytes of a record, whose length the caller has checked.
+/// The next bytes of a record; the caller has checked its length.
 fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     let Some((bytes, tail)) = rest.split_first_chunk() else { return [0; N] };
     *rest = tail;

@@ -1,7 +1,6 @@
-//! New addresses and ports into the bytes of a packet, with its checksums.
+//! Rewrite of addresses and ports in a frame, with incremental checksums (RFC 1624).
 //!
-//! Checksums change by difference (RFC 1624), so one that was wrong stays wrong, and a packet takes the
-//! same time whatever its length. What is changed, by what the frame carries:
+//! The cost is independent of the length, and a wrong checksum stays wrong. Changes by protocol:
 //!
 //! | packet | addresses | ports | checksums |
 //! |---|---|---|---|
@@ -11,15 +10,13 @@
 //! | ICMP error | yes | none | IPv4 header; ICMP; all of the quoted packet's that are there |
 //! | fragment's tail | yes | none | IPv4 header |
 //!
-//! A transport checksum that is complete covers addresses and ports. A partial one holds the
-//! pseudo-header's sum, addresses only; it stays partial, also of a GSO frame, whose segments differ in
-//! what is not changed here. None (UDP over IPv4, field 0) stays none. The virtio-net header holds
-//! nothing that translation changes, and is not touched.
+//! A complete transport checksum covers addresses and ports. A partial one covers the addresses of the
+//! pseudo-header only, and stays partial, also in a GSO frame. None (UDP over IPv4, field 0) stays none.
+//! The virtio-net header stays as it is.
 //!
-//! The identifier of an echo belongs to who asks: the source port of a request, the destination port of
-//! a reply.
+//! An echo's identifier is the client's port: source port of a request, destination port of a reply.
 //!
-//! An error leaves the frame as it was.
+//! An error leaves the frame unchanged.
 
 use std::net::IpAddr;
 
@@ -35,36 +32,35 @@ mod tests;
 
 mod error;
 
-/// Why a packet was left as it is.
+/// An error; the packet is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RewriteError {
-    /// The new addresses are not of the packet's family.
+    /// The new addresses are of the other family.
     #[error("{l3:?} packet cannot get the source {src}: give addresses of its own family")]
     Family {
-        /// What the packet is.
+        /// The packet's family.
         l3: L3,
         /// The new source.
         src: IpAddr,
     },
-    /// The metadata is not that of the frame.
+    /// The metadata contradicts the frame.
     #[error("frame of {len} bytes does not hold its headers: parse it again")]
     Frame {
         /// Bytes in the frame.
         len: usize,
     },
-    /// What the packet carries cannot be translated.
+    /// The transport cannot be translated.
     #[error("{0:?} cannot be translated")]
     Protocol(L4),
-    /// An ICMP error whose quoted packet cannot be read, or for which the edit has none.
+    /// The ICMP error has an unreadable quote, or the edit has none.
     #[error("ICMP error without a quoted packet that can be translated")]
     Quote,
-    /// The first fragment of an SCTP packet gets another port: its checksum covers the other fragments.
+    /// A new port in a fragmented SCTP packet: the checksum covers all fragments.
     #[error("fragment of an SCTP packet cannot get port {0}")]
     SctpFragment(u16),
 }
 
-/// Gives the packet its new addresses and ports. `meta` is the frame's; `state` is what its virtio-net
-/// header says of its checksum.
+/// Rewrites a frame with this `meta`; `state` is the checksum state from its virtio-net header.
 ///
 /// # Errors
 /// [`RewriteError`]; the frame is untouched then.
@@ -103,7 +99,7 @@ pub fn rewrite(
     Ok(())
 }
 
-/// A transport checksum that covers addresses and ports, after the change of both.
+/// The new value of a checksum that covers addresses and ports.
 #[inline(always)]
 fn covered(field: u16, addresses: Delta, ports: Delta, state: ChecksumState) -> u16 {
     match state {
@@ -112,7 +108,7 @@ fn covered(field: u16, addresses: Delta, ports: Delta, state: ChecksumState) -> 
     }
 }
 
-/// Sets both addresses, updates the checksum of an IPv4 header, and gives the change.
+/// Sets both addresses, updates the IPv4 header checksum, and returns the change.
 #[inline(always)]
 fn addresses(edit: &Edit, meta: &Meta, ethernet: &mut [u8]) -> Result<Delta, RewriteError> {
     let no_frame = RewriteError::Frame { len: ethernet.len() };
@@ -134,7 +130,7 @@ fn addresses(edit: &Edit, meta: &Meta, ethernet: &mut [u8]) -> Result<Delta, Rew
     }
 }
 
-/// Sets both ports, and gives the change.
+/// Sets both ports and returns the change.
 #[inline(always)]
 fn set_ports(edit: &Edit, segment: &mut [u8]) -> Delta {
     let Ok(mut ports) = Ports::new_checked(segment) else { return Delta::NONE };
@@ -184,7 +180,7 @@ fn sctp(
     addresses(edit, meta, ethernet)?;
     let segment = meta.l4_bytes_mut(ethernet);
     segment[..4].copy_from_slice(&new.to_be_bytes());
-    // A field of 0 says that there is none (RFC 9653).
+    // 0: no checksum (RFC 9653).
     let field = word(segment, 8);
     if state == ChecksumState::Complete && field != 0 {
         let crc = crc32c_update(field.swap_bytes(), old ^ new, len);
@@ -193,7 +189,7 @@ fn sctp(
     Ok(())
 }
 
-/// Four bytes of a segment whose length the caller knows.
+/// Four bytes of a segment; the caller has checked its length.
 fn word(segment: &[u8], at: usize) -> u32 {
     segment[at..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }

@@ -1,35 +1,33 @@
-//! Which worker translates what, where there are several.
+//! The worker that translates a packet, where there are several.
 //!
 //! # Theory of operation
 //!
-//! Each worker has a table of its own, and nothing of it is shared. So every packet of a connection has to
-//! come to the one worker whose table has it, whichever worker reads it, and the others hand it over. The choice
-//! is made from the packet and the policy alone, since the tables of others cannot be looked into:
+//! Each worker has a connection table of its own and shares none of it. All packets of a connection must
+//! reach the worker whose table has it. The packet and the policy alone name that worker:
 //!
-//! - A container (an [`OwnerId`]) has one worker, its *home*: the number of its slot, modulo the number of
-//!   workers. All its mappings and connections are there, so that its quota is one number, a mapping does not
-//!   depend on the queue that a packet came by, and of what it sends outside nothing but the sender must be known:
-//!   a fragment's tail, an echo and an ICMP error go where the rest does.
-//! - The ports from which the inside appears are cut into slices, one a worker. So who is meant by a packet to
-//!   such a port is known from the port; by a packet to a published port, from the policy.
+//! - A container (an [`OwnerId`]) has a *home* worker: its slot modulo the number of workers. The home has
+//!   all its mappings and connections, so that one number is its quota and a mapping is independent of
+//!   the receive queue. The sender alone decides for outbound packets: tails, echoes and ICMP errors too.
+//! - Each worker has a slice of the SNAT ports. The port names the worker of an inbound packet to such a
+//!   port; the policy names that of a packet to a published port.
 //!
 //! | packet | worker |
 //! |---|---|
-//! | a container to elsewhere | the sender's home |
-//! | outside to a published port | the home of the container behind it |
-//! | outside to a port of the range | the one whose slice it is |
-//! | hairpin to a published port, from an endpoint that has a mapping | the home of the client, which has the mapping |
-//! | hairpin to a port of the range: an answer to the above, or by a mapping | the one whose slice it is |
-//! | hairpin between two published endpoints | the home with the smaller slot of the two containers', for both ways |
-//! | an ICMP error | as an answer of the packet that it quotes |
-//! | anything else to or from an address of ours | whoever has read it: it is the host's |
+//! | container to elsewhere | the sender's home |
+//! | uplink to a published port | the home of its container |
+//! | uplink to an SNAT port | the owner of the slice |
+//! | hairpin to a published port, from a mapped endpoint | the client's home, which has the mapping |
+//! | hairpin to an SNAT port: a reply to the above, or by a mapping | the owner of the slice |
+//! | hairpin between two published endpoints | the home of the smaller slot, in both directions |
+//! | ICMP error | as a reply to the quoted packet |
+//! | others to or from an external address | the reader: they are the host's |
 //!
-//! A hairpin to a mapping is thus done by the server's side as a whole; a client of another home gets a second
-//! mapping there, of that worker's slice. It is the one case in which an endpoint has two.
+//! A hairpin to a mapping belongs to the server's worker. A client with another home gets a second
+//! mapping there, from that worker's slice: the only case of an endpoint with two.
 //!
-//! Of fragments only the first has ports. Where they are needed, all fragments of a packet go to its *tracker*
-//! first, which does not depend on ports: the sender's home, or for outside a hash of addresses and identification.
-//! It waits for the first, chooses the worker, and hands all of them over.
+//! Only first fragments have ports. Where ports decide, all fragments go to the packet's *tracker*, which
+//! ports do not decide: the sender's home, or a hash of addresses and identification from the uplink.
+//! The tracker waits for the first fragment, chooses the worker, and hands all of them off.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -58,14 +56,14 @@ impl ShardSpec {
         Self { worker, workers }
     }
 
-    /// Whether there is no other worker.
+    /// There is no other worker.
     #[inline]
     #[must_use]
     pub const fn is_single(self) -> bool {
         self.workers == 1
     }
 
-    /// Its number.
+    /// The worker's number.
     #[must_use]
     pub const fn worker(self) -> usize {
         self.worker
@@ -77,7 +75,7 @@ impl ShardSpec {
         owner.0 as usize % self.workers
     }
 
-    /// This worker's part of a range of ports. Empty if there are fewer ports than workers, and it gets none.
+    /// This worker's slice of a port range; empty if there are fewer ports than workers.
     #[must_use]
     pub fn slice(self, range: &RangeInclusive<u16>) -> RangeInclusive<u16> {
         let bound = |worker: usize| worker * range.len() / self.workers;
@@ -85,18 +83,18 @@ impl ShardSpec {
         if from == to {
             return RangeInclusive::new(1, 0);
         }
-        // Both are offsets of ports within the range.
+        // Offsets within the range.
         range.start() + from as u16..=range.start() + (to - 1) as u16
     }
 
-    /// Whose slice of a range a port is in.
+    /// The worker whose slice has a port.
     #[must_use]
     pub fn slice_of(self, range: &RangeInclusive<u16>, port: u16) -> Option<usize> {
         let offset = range.contains(&port).then(|| usize::from(port - range.start()))?;
         Some(((offset + 1) * self.workers - 1) / range.len())
     }
 
-    /// Who tracks the fragments of a packet from outside. The same for all of them on every worker.
+    /// The tracker of a packet from the uplink; equal for all fragments on all workers.
     #[must_use]
     pub fn tracker(self, view: &View) -> usize {
         let wide = |address| match address {

@@ -1,6 +1,6 @@
-//! What stage a connection is in, and how long it may stay there.
+//! Connection states and their timeouts.
 //!
-//! | transport | stages |
+//! | transport | states |
 //! |---|---|
 //! | TCP | SYN sent, SYN received, established, half closed, closing, TIME-WAIT; reset ([`crate::tcp`]) |
 //! | UDP, echo, SCTP | new; replied, once the server answered; stream, once the client went on after that |
@@ -13,7 +13,7 @@ use crate::limits::{ECHO_IDLE, SCTP_IDLE, TCP_ESTABLISHED_IDLE, TCP_TRANSITORY_I
 use crate::time::Time;
 use crate::tuple::Transport;
 
-/// The stage of a connection.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {
@@ -21,26 +21,26 @@ pub enum State {
     New,
     /// Answered.
     Replied,
-    /// The client went on after an answer.
+    /// The client sent again after the reply.
     Stream,
-    /// TCP: a SYN was sent.
+    /// TCP: one SYN seen.
     SynSent,
-    /// TCP: both sent a SYN.
+    /// TCP: both SYNs seen.
     SynReceived,
-    /// TCP: both acknowledged the other's.
+    /// TCP: both SYNs acknowledged.
     Established,
-    /// TCP: one of them has sent all it had to send.
+    /// TCP: one FIN seen.
     HalfClosed,
-    /// TCP: both have.
+    /// TCP: both FINs seen.
     Closing,
-    /// TCP: both know of it.
+    /// TCP: both FINs acknowledged.
     TimeWait,
-    /// TCP: one of them broke it off.
+    /// TCP: RST seen.
     Reset,
 }
 
 impl State {
-    /// How long a connection may stay in it without being refreshed, in units of [`CoarseTime`], rounded up.
+    /// The timeout since the last refresh, in units of [`CoarseTime`], rounded up.
     #[inline]
     pub(crate) const fn timeout(self, transport: Transport) -> u32 {
         match (self, transport) {
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// Whether a connection has expired that was refreshed last at `seen`.
+    /// A connection that was last refreshed at `seen` has expired.
     #[inline]
     pub(crate) const fn has_expired(
         self,
@@ -63,9 +63,9 @@ impl State {
         now.since(seen) > self.timeout(transport)
     }
 
-    /// Which of its owner's lists a connection is in: over, not answered yet, in use.
+    /// The owner's list of a connection in this state: closed, unanswered, in use.
     ///
-    /// A question with its answer (DNS) counts as over until the client goes on.
+    /// A question with its answer (DNS) counts as closed until the client sends again.
     pub(crate) const fn list(self, transport: Transport) -> u8 {
         match (self, transport) {
             (Self::TimeWait | Self::Reset | Self::Closing, _) => 0,
@@ -75,7 +75,7 @@ impl State {
         }
     }
 
-    /// Whether a TCP peer may still remember the connection after it is over.
+    /// A TCP peer may still remember the closed connection.
     pub(crate) const fn is_remembered(self) -> bool {
         matches!(self, Self::HalfClosed | Self::Closing | Self::TimeWait | Self::Established)
     }
@@ -97,7 +97,7 @@ impl State {
         all.into_iter().find(|state| *state as u8 == number)
     }
 
-    /// Its name, for people and programs.
+    /// The name, for display and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -115,7 +115,7 @@ impl State {
     }
 }
 
-/// A moment, in units of 2^27 ns.
+/// A time in units of 2^27 ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CoarseTime(pub(crate) u32);
 
@@ -138,19 +138,19 @@ impl CoarseTime {
         Self(self.0.saturating_add(units))
     }
 
-    /// The slot of the wheel that it lies in: 2^30 ns.
+    /// The wheel slot of this time: 2^30 ns.
     #[inline]
     pub(crate) const fn slot(self) -> u32 {
         self.0 >> UNITS_PER_SLOT_BITS
     }
 }
 
-/// A number of units as a time.
+/// Converts units to a time.
 pub(crate) const fn duration(units: u32) -> Duration {
     Duration::from_nanos((units as u64) << UNIT_BITS)
 }
 
-/// A time in units, rounded up.
+/// Converts a time to units, rounded up.
 pub(crate) const fn units(time: Duration) -> u32 {
     (time.as_nanos() as u64).div_ceil(1 << UNIT_BITS) as u32
 }

@@ -1,17 +1,16 @@
-//! The connection table: what is found by hashing, what is found by time, what is found by owner.
+//! The connection table, with lookup by key, time and owner.
 //!
 //! # Theory of operation
 //!
-//! A connection ([`flow::Flow`]) is 128 bytes in a slab of fixed capacity, and is named by its number
-//! there. It is known under two keys, one for each direction; both lie in one [`index::Index`], each
-//! with the number and the direction: eight bytes an entry. So a lookup costs one cache line of the
-//! index and the two of the connection.
+//! A connection ([`flow::Flow`]) takes 128 bytes in a slab of fixed capacity; its slot is its number.
+//! One [`index::Index`] holds both keys, one for each direction, in eight bytes each: number and
+//! direction. A lookup reads one cache line of the index and two of the connection.
 //!
-//! A connection is in two lists that run through the slab: that of the wheel ([`wheel`]), by the
-//! time when it may expire, and that of its owner ([`owners`]), by how much it would be missed.
+//! A connection is in two lists through the slab: the wheel's ([`wheel`]), by expiry, and its
+//! owner's ([`owners`]), in the order of eviction.
 //!
-//! Capacity is taken once, memory is touched as it is used or, of what is found by hashing, in idle moments before
-//! ([`pages`]); nothing is allocated for a frame.
+//! The table reserves its memory once. Pages are touched on first use, or prefaulted in idle moments for
+//! hash tables ([`pages`]). Nothing is allocated for a frame.
 
 pub(crate) mod external_addrs;
 pub(crate) mod filter;

@@ -1,4 +1,4 @@
-//! The state of a TCP connection, as somebody between the peers can know it (RFC 5382, RFC 9293).
+//! TCP connection tracking between the peers (RFC 5382, RFC 9293).
 //!
 //! # Theory of operation
 //!
@@ -13,15 +13,14 @@
 //!   TIME-WAIT, reset, by a SYN of the client -> SYN sent
 //! ```
 //!
-//! SYN received is reached by SYN and ACK in one as well as by a SYN that crossed the client's (simultaneous
-//! open). Half closed lasts as long as established does: the other half may go on sending.
+//! A SYN+ACK and a crossing SYN (simultaneous open) both lead to SYN received. Half closed lasts as long
+//! as established, since the other half may still send.
 //!
-//! Of each peer is kept how far it sent, what it acknowledged last, and its window. A segment is of its
-//! connection if it lies between a window before what the receiver acknowledged and the end of
-//! what the receiver allowed, and acknowledges nothing that was never sent. One that is not changes no
-//! state and refreshes nothing; if it is a FIN or a RST it is refused, otherwise it passes, since the peers
-//! know better and answer it with an acknowledgement. A RST in the window but not at its beginning
-//! passes without effect here, as the receiver challenges it (RFC 5961 section 3.2).
+//! Each peer has the end of its sent data, its last acknowledgement, and its window. A segment is valid
+//! between one window before the receiver's acknowledgement and the end of the receiver's window, if it
+//! acknowledges only sent data. An invalid segment changes no state and refreshes nothing: FIN and RST
+//! are dropped, others pass, since the peers answer them with an acknowledgement. A RST inside the window
+//! but not at its start passes without effect, as the receiver challenges it (RFC 5961 section 3.2).
 
 use wire::tcp::Flags;
 
@@ -31,17 +30,17 @@ use crate::limits::{LATE_BYTES_MIN, SYN_DATA_MAX};
 use crate::state::State;
 use crate::view::Segment;
 
-/// What is known of one peer. Packed, since a connection has no byte to spare.
+/// The tracked state of one peer, packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, packed)]
 pub(crate) struct TcpPeer {
-    /// The sequence number after all that it sent.
+    /// The sequence number after its last byte.
     end: u32,
-    /// What it acknowledged last.
+    /// Its last acknowledgement.
     ack: u32,
-    /// The window that it announced then, unscaled.
+    /// Its last window, unscaled.
     window: u16,
-    /// Window scale in the lower half, and what it did.
+    /// The window scale in the lower half, and flags.
     bits: u8,
 }
 
@@ -52,22 +51,22 @@ const HAS_SCALE: u8 = 0x10;
 const SENT_SYN: u8 = 0x20;
 /// It sent a FIN.
 const SENT_FIN: u8 = 0x40;
-/// It acknowledged something.
+/// It sent an acknowledgement.
 const SENT_ACK: u8 = 0x80;
 
 /// The greatest window scale (RFC 7323 section 2.3).
 const SCALE_MAX: u8 = 14;
 
-/// What a segment does to its connection.
+/// The effect of a segment on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It is not let through.
+    /// Drop it.
     Drop(NatDrop),
-    /// It passes, and changes nothing.
+    /// Pass it without effect.
     None,
-    /// It is of the connection, whose state is now this.
+    /// Pass it, refresh the connection, and set its state.
     Refresh(State),
-    /// Likewise, but it does not keep it alive.
+    /// The same without a refresh.
     Note(State),
 }
 
@@ -100,7 +99,7 @@ impl TcpPeer {
         u32::from(self.window) << if is_scaled { self.bits & SCALE_MASK } else { 0 }
     }
 
-    /// A SYN that begins, or answers a beginning.
+    /// A SYN that opens a connection or answers one.
     fn open(&mut self, segment: &Segment) {
         let scale = segment.window_scale.map_or(0, |scale| HAS_SCALE | scale.min(SCALE_MAX));
         let acks = segment.flags.contains(Flags::ACK);
@@ -112,7 +111,7 @@ impl TcpPeer {
         };
     }
 
-    /// A segment of the connection.
+    /// A valid segment of the connection.
     #[inline]
     fn update(&mut self, segment: &Segment) {
         let end = segment.seq.wrapping_add(segment.len);
@@ -130,14 +129,14 @@ impl TcpPeer {
         }
     }
 
-    /// Whether a number that this peer sent was sent, and the other had not acknowledged it.
+    /// The peer sent this sequence number, and the other has not acknowledged it.
     pub(crate) fn has_in_flight(&self, other: &Self, seq: u32) -> bool {
         let is_sent = self.has(SENT_SYN) && is_after(self.end, seq);
         is_sent && (!other.has(SENT_ACK) || !is_after(other.ack, seq))
     }
 }
 
-/// Whether one number comes after another.
+/// Serial comparison: `one` comes after `other`.
 #[inline]
 const fn is_after(one: u32, other: u32) -> bool {
     (one.wrapping_sub(other) as i32) > 0

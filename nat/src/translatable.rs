@@ -1,4 +1,4 @@
-//! Packets whose addresses may be changed without breaking them.
+//! Packets that NAT can translate without damage.
 //!
 //! | not translated | why |
 //! |---|---|

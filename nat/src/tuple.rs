@@ -1,4 +1,4 @@
-//! Who talks to whom.
+//! Addresses and ports of a packet.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ pub enum Transport {
     Tcp,
     /// UDP.
     Udp,
-    /// ICMP and ICMPv6 echo: the identifier stands for both ports (RFC 5508 section 3.1).
+    /// ICMP and ICMPv6 echo: the identifier counts as both ports (RFC 5508 section 3.1).
     Echo,
     /// SCTP.
     Sctp,
@@ -44,14 +44,14 @@ impl fmt::Display for Endpoint {
 pub struct Tuple {
     /// The transport.
     pub transport: Transport,
-    /// From.
+    /// The source.
     pub src: Endpoint,
-    /// To.
+    /// The destination.
     pub dst: Endpoint,
 }
 
 impl Tuple {
-    /// That of the answer.
+    /// The tuple of the reply.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self { transport: self.transport, src: self.dst, dst: self.src }

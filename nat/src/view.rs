@@ -1,4 +1,4 @@
-//! What translation must know of a packet.
+//! The fields of a packet that NAT reads.
 
 use std::net::IpAddr;
 
@@ -6,79 +6,79 @@ use wire::tcp::Flags;
 
 use crate::tuple::{Transport, Tuple};
 
-/// A packet, as far as translation looks at it.
+/// A parsed packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// The source address.
     pub src: IpAddr,
     /// The destination address.
     pub dst: IpAddr,
-    /// What it carries.
+    /// The payload.
     pub kind: Kind,
-    /// Which fragment it is of a packet that came in several.
+    /// The fragment of a packet that came in several.
     pub fragment: Option<Fragment>,
     /// Length of the IP packet in bytes, for counters.
     pub len: u32,
 }
 
-/// What a packet carries.
+/// The payload of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A segment, datagram or echo with its ports. The TCP part is there for TCP.
     Flow {
         /// Addresses and ports; both ports of an echo are its identifier.
         tuple: Tuple,
-        /// Of TCP.
+        /// The TCP header.
         segment: Option<Segment>,
-        /// Of an echo: whether it is the request.
+        /// An echo request.
         is_request: bool,
     },
     /// An ICMP error about a packet.
     Error(Quoted),
-    /// A fragment that is not the first: its ports are in the first.
+    /// A later fragment; only the first has ports.
     Tail(Transport),
-    /// Another protocol, or broken.
+    /// Another protocol, or malformed.
     Other,
 }
 
-/// What an ICMP error quotes: the packet that it is about, as its sender had sent it when it came to
-/// whoever complains. `tuple` is that packet's own, so its source is where the error goes.
+/// The packet that an ICMP error quotes, as the error's sender received it. The error goes to the
+/// source of `tuple`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
     /// Addresses and ports of the quoted packet.
     pub tuple: Tuple,
     /// Sequence number of a quoted TCP segment.
     pub seq: Option<u32>,
-    /// The next hop's MTU, where the packet was too big.
+    /// The next hop's MTU of "packet too big".
     pub mtu: Option<u32>,
 }
 
-/// What state tracking needs of a TCP segment.
+/// The TCP fields for state tracking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Flags.
     pub flags: Flags,
     /// Sequence number.
     pub seq: u32,
-    /// Acknowledgement number; meaningless without the flag.
+    /// Acknowledgement number; valid with the ACK flag.
     pub ack: u32,
     /// Window, unscaled.
     pub window: u16,
-    /// Sequence space that it takes: bytes, SYN and FIN.
+    /// Sequence space: payload, SYN and FIN.
     pub len: u32,
     /// Window scale option of a SYN.
     pub window_scale: Option<u8>,
 }
 
-/// Which fragment of which packet.
+/// A fragment's identification and range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
     /// The identification; 16 bits of it in IPv4.
     pub ident: u32,
-    /// Where it begins in the packet's payload, in bytes.
+    /// Offset in the packet's payload, in bytes.
     pub offset: u32,
     /// Length of its payload in bytes.
     pub len: u32,
-    /// Whether more follow.
+    /// More fragments follow.
     pub more: bool,
 }

@@ -1,9 +1,9 @@
-//! Frames that wait, in queues that share one bounded store.
+//! Queues of waiting frames in one bounded store.
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// Frames that wait together, in the order in which they came.
+/// One queue of frames, first in, first out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Queue {
     first: u32,
@@ -20,7 +20,7 @@ struct Slot<F> {
     next: u32,
 }
 
-/// The store. A frame that goes in comes out by [`pop`](Self::pop).
+/// The store; a frame leaves by [`pop`](Self::pop).
 #[derive(Debug)]
 pub(super) struct Frames<F> {
     slots: Vec<Slot<F>>,
@@ -43,7 +43,7 @@ impl<F> Frames<F> {
         self.free == NONE
     }
 
-    /// Puts a frame behind the others of the queue; gives it back where there is no room.
+    /// Appends a frame to a queue; returns it if the store is full.
     pub(super) fn push(&mut self, queue: &mut Queue, frame: F) -> Result<(), F> {
         let at = self.free;
         let Some(slot) = self.slots.get_mut(at as usize) else { return Err(frame) };
@@ -58,7 +58,7 @@ impl<F> Frames<F> {
         Ok(())
     }
 
-    /// Takes the first frame of the queue.
+    /// Removes the first frame of a queue.
     pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<F> {
         let at = queue.first;
         let slot = self.slots.get_mut(at as usize)?;

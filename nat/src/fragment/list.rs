@@ -1,9 +1,9 @@
-//! First in, first out, over indices into a slab: an index can leave from the middle.
+//! A FIFO list of slab indices with removal from the middle.
 
 /// No index.
 const NONE: u32 = u32::MAX;
 
-/// Who stands before and behind an index.
+/// The links of one index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Links {
     before: u32,
@@ -11,11 +11,11 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Of an index that stands in no list.
+    /// The links outside any list.
     pub(super) const FREE: Self = Self { before: NONE, behind: NONE };
 }
 
-/// A list. Its links lie with the caller, in an array that all lists of one kind share.
+/// A list; the caller keeps the links of all lists in one array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct List {
     first: u32,
@@ -25,18 +25,18 @@ pub(super) struct List {
 impl List {
     pub(super) const EMPTY: Self = Self { first: NONE, last: NONE };
 
-    /// The one that has been in it longest.
+    /// The oldest index.
     pub(super) fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
     }
 
-    /// The one that came after this one.
+    /// The next younger index.
     pub(super) fn next(links: &[Links], at: u32) -> Option<u32> {
         let behind = links[at as usize].behind;
         (behind != NONE).then_some(behind)
     }
 
-    /// Puts an index that stands in no list behind all others.
+    /// Appends an index, which must be in no list.
     pub(super) fn push(&mut self, links: &mut [Links], at: u32) {
         links[at as usize] = Links { before: self.last, behind: NONE };
         match self.last {
@@ -46,7 +46,7 @@ impl List {
         self.last = at;
     }
 
-    /// Takes an index out that stands in this list.
+    /// Removes an index of this list.
     pub(super) fn remove(&mut self, links: &mut [Links], at: u32) {
         let Links { before, behind } = std::mem::replace(&mut links[at as usize], Links::FREE);
         match before {

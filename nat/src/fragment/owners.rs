@@ -1,4 +1,4 @@
-//! Whose packets wait, how many frames of whose, and who has to make room.
+//! Owners of fragments: their packets and frames, and evictions.
 
 use super::frames::Queue;
 use super::list::{Links, List};
@@ -8,7 +8,7 @@ use crate::edit::Realm;
 use crate::limits::{FRAGMENT_FRAMES_OWNER_MAX, FRAGMENT_PACKETS_MAX, FRAGMENT_PACKETS_OWNER_MAX};
 use crate::owner::OwnerId;
 
-/// Whose a packet is: who sent it.
+/// The sender of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Source {
     External,
@@ -24,14 +24,14 @@ impl From<Realm> for Source {
     }
 }
 
-/// What one owner has here.
+/// One owner's packets and frames.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner {
     packets: usize,
     frames: usize,
     /// Packets that wait for their head; each has frames.
     waiting: List,
-    /// Packets whose head has come, and dead ones.
+    /// Known and dead packets.
     known: List,
 }
 
@@ -44,7 +44,7 @@ impl Owner {
 }
 
 impl<F, T: Disposition> Fragments<F, T> {
-    /// Counts a packet as its owner's.
+    /// Adds a packet to its owner.
     pub(super) fn enlist(&mut self, at: u32) {
         let packet = &self.packets[at as usize];
         let owner = self.owners.entry(packet.key.source).or_insert(Owner::NOBODY);
@@ -52,7 +52,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         owner.list(packet.verdict.is_some()).push(&mut self.owner_links, at);
     }
 
-    /// Counts it no longer.
+    /// Removes a packet from its owner.
     pub(super) fn delist(&mut self, at: u32) {
         let packet = &self.packets[at as usize];
         let Some(owner) = self.owners.get_mut(&packet.key.source) else { return };
@@ -63,7 +63,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// The packet waits no longer, or it is dead.
+    /// The packet is known or dead now.
     pub(super) fn set_known(&mut self, at: u32, verdict: Verdict<T>) {
         let packet = &mut self.packets[at as usize];
         let was_known = packet.verdict.replace(verdict).is_some();
@@ -72,7 +72,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         owner.list(true).push(&mut self.owner_links, at);
     }
 
-    /// Lets a frame wait; the caller has made room.
+    /// Queues a frame; the caller has evicted for it.
     pub(super) fn enqueue(&mut self, at: u32, frame: F, give: &mut impl FnMut(F, Verdict<T>)) {
         let packet = &mut self.packets[at as usize];
         match self.frames.push(&mut packet.queue, frame) {
@@ -87,7 +87,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// The first frame that waits with the packet.
+    /// The first waiting frame of a packet.
     pub(super) fn pop_frame(&mut self, at: u32) -> Option<F> {
         let packet = &mut self.packets[at as usize];
         let frame = self.frames.pop(&mut packet.queue)?;
@@ -98,7 +98,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         Some(frame)
     }
 
-    /// Drops the frames that wait with the packet.
+    /// Drops the waiting frames of a packet.
     pub(super) fn give_all(
         &mut self,
         at: u32,
@@ -111,7 +111,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         debug_assert_eq!(self.packets[at as usize].queue, Queue::EMPTY);
     }
 
-    /// Makes room for another packet of this owner.
+    /// Evicts for another packet of this owner.
     pub(super) fn evict_for_packet(
         &mut self,
         source: Source,
@@ -131,7 +131,7 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// Makes room for a frame that waits with this packet; false where there is none.
+    /// Evicts for a waiting frame of this packet; false if no frame can go.
     pub(super) fn evict_for_frame(
         &mut self,
         at: u32,
@@ -154,18 +154,18 @@ impl<F, T: Disposition> Fragments<F, T> {
         }
     }
 
-    /// The oldest packet of the owner that waits, but for this one.
+    /// The owner's oldest waiting packet, except this one.
     fn oldest_waiting(&self, source: Source, but: u32) -> Option<u32> {
         let first = self.owners.get(&source)?.waiting.first()?;
         if first == but { List::next(&self.owner_links, first) } else { Some(first) }
     }
 
-    /// Whether who has this much of all that is taken has its share.
+    /// An owner with this much has its share.
     fn has_share(&self, own: usize, taken: usize) -> bool {
         own != 0 && own * self.owners.len() >= taken
     }
 
-    /// Who has most; of equals, the last.
+    /// The largest owner; of equals, the last.
     fn largest(&self, of: impl Fn(&Owner) -> usize) -> Option<Source> {
         self.owners
             .iter()

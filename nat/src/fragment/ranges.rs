@@ -1,35 +1,35 @@
-//! Which bytes of a packet's payload have come.
+//! Received byte ranges of a packet's payload.
 
 use crate::limits::FRAGMENT_RANGES_MAX;
 use crate::view::Fragment;
 
-/// Fragments but the last come in multiples of this many bytes.
+/// Fragments but the last are multiples of this many bytes.
 const UNIT: u32 = 8;
 
 /// The longest payload of an IP packet.
 const PAYLOAD_MAX: u32 = 65_535;
 
-/// How a fragment fits those that came before it.
+/// The relation of a fragment to earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It is new, and is noted.
+    /// New; recorded.
     New,
-    /// All of its bytes have come before.
+    /// Duplicate: all bytes are received.
     Duplicate,
-    /// Some of its bytes have come before, or it ends elsewhere than the packet does.
+    /// Overlap, or a different end of the packet.
     Conflict,
-    /// It can belong to no packet: no bytes, an end that is no multiple of eight, or beyond all packets.
+    /// Invalid: no bytes, an end that is no multiple of eight, or beyond the longest packet.
     Impossible,
-    /// It would be one stretch too many.
+    /// Too many disjoint ranges.
     TooMany,
 }
 
-/// Stretches of bytes, in order, with gaps between them.
+/// Disjoint byte ranges, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ranges {
     stretches: [(u16, u16); FRAGMENT_RANGES_MAX],
     len: u8,
-    /// Where the packet ends, once its last fragment has come.
+    /// The packet's length, from its last fragment.
     end: Option<u16>,
 }
 
@@ -37,7 +37,7 @@ impl Ranges {
     pub(super) const NONE: Self =
         Self { stretches: [(0, 0); FRAGMENT_RANGES_MAX], len: 0, end: None };
 
-    /// Where the fragment begins and ends, if it can be.
+    /// Start and end of a fragment, if valid.
     pub(super) fn bounds(fragment: &Fragment) -> Option<(u16, u16)> {
         let end = fragment.offset.checked_add(fragment.len)?;
         let is_whole = !fragment.more || fragment.len.is_multiple_of(UNIT);
@@ -45,7 +45,7 @@ impl Ranges {
         is_possible.then_some((fragment.offset as u16, end as u16))
     }
 
-    /// Notes the fragment if it fits.
+    /// Records a fragment that overlaps none.
     pub(super) fn add(&mut self, fragment: &Fragment) -> Fit {
         let Some((start, end)) = Self::bounds(fragment) else { return Fit::Impossible };
         let known = &self.stretches[..usize::from(self.len)];
@@ -76,13 +76,12 @@ impl Ranges {
         Fit::New
     }
 
-    /// All bytes of the packet have come.
+    /// All bytes are received.
     pub(super) fn is_complete(&self) -> bool {
         self.len == 1 && self.end.is_some_and(|end| self.stretches[0] == (0, end))
     }
 
-    /// Puts a stretch that overlaps no other in its place, together with those that it touches. False
-    /// where there is no room.
+    /// Inserts a disjoint range and joins adjacent ones; false if there are too many.
     fn insert(&mut self, start: u16, end: u16) -> bool {
         let len = usize::from(self.len);
         let at = self.stretches[..len].partition_point(|(from, _)| *from < start);

@@ -2,16 +2,16 @@
 //!
 //! | from | to | becomes |
 //! |---|---|---|
-//! | a container | elsewhere | source translated: the endpoint's mapping, or the port that it is published at |
-//! | a container | a published port | both translated (hairpin, RFC 4787 REQ-9) |
-//! | a container | a port of another's mapping | both translated, if the filter lets it |
-//! | outside | a published port | destination translated, if the sender is allowed |
-//! | outside | a port of a mapping | destination translated, if the inside spoke to that address |
-//! | anybody | another port of an address of ours | not ours |
+//! | container | elsewhere | SNAT: the endpoint's mapping, or its published port |
+//! | container | a published port | SNAT and DNAT (hairpin, RFC 4787 REQ-9) |
+//! | container | another endpoint's mapping | SNAT and DNAT, if the filter admits it |
+//! | uplink | a published port | DNAT, if the sender is allowed |
+//! | uplink | a mapping | DNAT, if the internal endpoint has contacted that address |
+//! | any | another port of an external address | left untranslated |
 //!
-//! TCP begins with a SYN, an echo with a request; another packet of no connection is refused. A SYN from
-//! outside for which there is no filter entry is dropped without an answer, so that it may come again when
-//! the inside has sent its own (RFC 5382, REQ-4; simultaneous open).
+//! TCP opens with a SYN, an echo with a request; other packets without a connection are refused. A SYN
+//! from the uplink that the filter refuses is dropped silently, so that a retry succeeds after the
+//! internal endpoint's SYN (RFC 5382, REQ-4; simultaneous open).
 
 use super::{Nat, Packet};
 use crate::address::{Address, may_receive, may_send};
@@ -30,16 +30,16 @@ use crate::tcp::{self, TcpPeer};
 use crate::tuple::Transport;
 use crate::zone::{InternalEndpoint, Zone};
 
-/// An address of ours with a port, and what it came from.
+/// An external endpoint and its origin.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExternalEndpoint {
     pub(super) addr_idx: u16,
     pub(super) port: u16,
-    /// The mapping that it is of; else it is published.
+    /// Its mapping; none for a published port.
     pub(super) mapping: Option<u32>,
 }
 
-/// Who is reached by way of an address of ours.
+/// The server behind an external endpoint.
 #[derive(Clone, Copy, Debug)]
 struct DnatTarget {
     server: InternalEndpoint,
@@ -48,7 +48,7 @@ struct DnatTarget {
 }
 
 impl Nat {
-    /// A packet of no connection.
+    /// Handles a packet without a connection.
     #[inline(never)]
     pub(super) fn create(&mut self, packet: &Packet<'_>) -> Result<Translation, NatDrop> {
         match packet.from {
@@ -83,7 +83,7 @@ impl Nat {
         self.evict_for(owner)?;
         let client = self.external_endpoint(owner, key, snat_addr)?;
         let created = if is_hairpin {
-            // Another address of ours gets a number: this one must not lose its own meanwhile.
+            // Held, so that adding the next address cannot evict this one.
             self.externals.hold(client.addr_idx);
             let created = self.create_hairpin(packet, owner, client, snat_addr);
             self.externals.release(client.addr_idx);
@@ -110,7 +110,7 @@ impl Nat {
         client: ExternalEndpoint,
         snat_addr: Address,
     ) -> Result<Translation, NatDrop> {
-        // Making room may have ended what was found before.
+        // The eviction may have ended this mapping.
         let target = self.dnat_target(&packet.key, snat_addr)?.ok_or(NatDrop::NoConnection)?;
         self.owners.get_or_add(target.owner).ok_or(NatDrop::TableFull)?;
         let mut flow = self.flow(packet, owner);
@@ -161,7 +161,7 @@ impl Nat {
         }
     }
 
-    /// Who is reached at an address of ours, by a sender that is seen as `seen_as`; none if nobody.
+    /// The server at an external endpoint, for a client that appears as `seen_as`.
     fn dnat_target(&mut self, key: &Key, seen_as: Address) -> Result<Option<DnatTarget>, NatDrop> {
         let port = key.ports.dst();
         if key.transport == Transport::Echo || !self.policy.is_external(key.dst) {
@@ -191,7 +191,7 @@ impl Nat {
         Ok(Some(DnatTarget { server: known.internal, owner: known.owner, external }))
     }
 
-    /// Enters a connection. There is room for it.
+    /// Inserts a connection; the caller has evicted for it.
     fn insert(
         &mut self,
         mut flow: Flow,
@@ -199,7 +199,7 @@ impl Nat {
     ) -> Result<Translation, NatDrop> {
         let keys =
             [Direction::Original, Direction::Reply].map(|dir| flow.key(dir, &self.externals));
-        // From its own published port to that very port: it would meet itself.
+        // A published port that connects to itself would loop.
         if keys[0] == keys[1] {
             return Err(NatDrop::Address);
         }
@@ -213,7 +213,7 @@ impl Nat {
                 self.mappings.at_mut(mapping).users += 1;
             }
         }
-        // Only now: what both have in common must not go with it.
+        // Release only now: both share the address.
         if let Some((number, _)) = conflict {
             self.end_over(number);
         }
@@ -228,7 +228,7 @@ impl Nat {
         Ok(Translation::Edit { edit, to })
     }
 
-    /// Puts a connection with these keys into the table, its lists and indices.
+    /// Inserts a connection with its keys into table, lists and index.
     pub(super) fn link(&mut self, flow: Flow, keys: [Key; 2]) {
         if self.is_empty() {
             self.wheel.reset(self.now);
@@ -251,11 +251,10 @@ impl Nat {
         }
     }
 
-    /// Whether a connection yields to one that begins, whose answers would come as its own packets do.
+    /// A connection yields to a new one with the same reply key.
     ///
-    /// One that is over does. So does one that the server itself began from its port before that was
-    /// published: it appears from another port, and while it lives its peer could not reach the published
-    /// one from the same port.
+    /// A closed one yields, and one that the server opened from its port before the port was published: it
+    /// has another external port, and blocks its peer from the published one.
     fn yields_to(&self, number: u32, dir: Direction, flow: &Flow) -> bool {
         let known = self.flows.at(number);
         if self.is_over(known) {
@@ -268,7 +267,7 @@ impl Nat {
         is_published && is_its_own && known.flags.has(FlowFlags::CLIENT_MAPPED)
     }
 
-    /// A connection that a packet begins, as far as the packet says.
+    /// The fields of a new connection that the packet determines.
     fn flow(&self, packet: &Packet<'_>, owner: OwnerId) -> Flow {
         let key = &packet.key;
         let is_tcp = key.transport == Transport::Tcp;
@@ -296,7 +295,7 @@ impl Nat {
     }
 }
 
-/// TCP begins with a SYN, an echo with a request.
+/// TCP opens with a SYN, an echo with a request.
 fn check_opening(packet: &Packet<'_>) -> Result<(), NatDrop> {
     let opens = match packet.key.transport {
         Transport::Tcp => packet.segment.is_some_and(tcp::is_opening),
@@ -306,7 +305,7 @@ fn check_opening(packet: &Packet<'_>) -> Result<(), NatDrop> {
     if opens { Ok(()) } else { Err(NatDrop::NoConnection) }
 }
 
-/// Both addresses are of a host, two different ones, and both have a port.
+/// Both addresses are of hosts and differ, and both ports are set.
 fn check_addresses(key: &Key) -> Result<(), NatDrop> {
     let has_ports = key.transport != Transport::Echo;
     let lacks_port = has_ports && (key.ports.src() == 0 || key.ports.dst() == 0);
@@ -317,14 +316,14 @@ fn check_addresses(key: &Key) -> Result<(), NatDrop> {
     Ok(())
 }
 
-/// The client is seen by this.
+/// The client's external endpoint.
 fn set_snat(flow: &mut Flow, external: ExternalEndpoint) {
     flow.aliases[0] = external.addr_idx;
     let is_mapped = external.mapping.is_some();
     flow.flags.set(if is_mapped { FlowFlags::CLIENT_MAPPED } else { FlowFlags::PUBLISHED });
 }
 
-/// The server is reached by this.
+/// The server's external endpoint.
 fn set_dnat(flow: &mut Flow, external: ExternalEndpoint) {
     flow.aliases[1] = external.addr_idx;
     let is_mapped = external.mapping.is_some();

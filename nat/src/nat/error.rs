@@ -2,19 +2,17 @@
 //!
 //! # Theory of operation
 //!
-//! An error quotes the packet that it is about as whoever complains received it. Reversed, the quoted
-//! addresses and ports are those of an answer from there: so the connection is found as for any packet, and
-//! the error goes the way that an answer would. It is believed if
+//! An error quotes its packet as the error's sender received it. The quoted tuple, reversed, is the key of
+//! a reply, which finds the connection; the error then goes in the reply's direction. It is accepted if
 //!
-//! - it comes from the side on which the quoted packet went out,
-//! - such packets were sent at all,
-//! - of TCP, the quoted sequence number was sent and is not acknowledged yet (RFC 5927 section 4.1).
+//! - it comes from the realm that the quoted packet went to,
+//! - the connection sent such packets at all,
+//! - TCP: the quoted sequence number is sent and unacknowledged (RFC 5927 section 4.1).
 //!
-//! Whoever complains need not be the peer: a router on the way does. Its address stays if it is outside.
-//! From inside an error appears from the address by which the peer of the quoted packet knows the
-//! connection (REQ-5: no internal address leaves).
+//! The sender may be a router on the path: an external source address stays. An internal source becomes
+//! the address by which the peer knows the connection (REQ-5: no internal address leaks).
 //!
-//! An error never ends, refreshes or begins anything (REQ-4 and REQ-6).
+//! An error never ends, refreshes or opens a connection (REQ-4 and REQ-6).
 
 use super::Nat;
 use crate::direction::Direction;
@@ -26,7 +24,7 @@ use crate::tuple::{Endpoint, Transport};
 use crate::view::{Quoted, View};
 
 impl Nat {
-    /// An error about a packet of a connection.
+    /// Translates an error about a packet of a connection.
     pub(super) fn error(
         &mut self,
         from: Realm,
@@ -47,7 +45,7 @@ impl Nat {
         let edit = Edit {
             src: Endpoint::new(icmp_src, 0),
             dst: Endpoint::new(seen.dst.address, 0),
-            // The quoted packet went the other way.
+            // The quoted packet has the opposite direction.
             quoted: Some((seen.dst, seen.src)),
         };
         let to = flow.to(dir);
@@ -55,7 +53,7 @@ impl Nat {
         Ok(Translation::Edit { edit, to })
     }
 
-    /// An error about a packet of no connection: the host's own, unless it is about a port of a mapping.
+    /// An error without a connection is the host's, unless it names a mapping's port.
     fn stray(&mut self, from: Realm, reply: &Key) -> Result<Translation, NatDrop> {
         if from != Realm::External {
             return Err(NatDrop::ForgedError);
@@ -73,7 +71,7 @@ impl Nat {
     }
 }
 
-/// Whether the quoted packet was sent, as far as we can know. The error goes in direction `dir`.
+/// The connection has sent the quoted packet, as far as NAT knows. The error has direction `dir`.
 fn is_credible(flow: &Flow, dir: Direction, quoted: &Quoted) -> bool {
     if flow.frames(dir.other()) == 0 {
         return false;

@@ -13,12 +13,11 @@ use crate::tuple::Transport;
 use crate::zone::Zone;
 
 impl Nat {
-    /// Ends connections that have expired or are revoked, doing this many operations at most: each looks
-    /// at a connection, moves it on, or ends it. What is not done comes first the next time. Operations that
-    /// are left prefault memory.
+    /// Ends expired and revoked connections in at most this many operations: each visits, moves or ends a
+    /// connection. The next call continues. Leftover operations prefault memory.
     pub fn tick(&mut self, now: Time, operations_max: usize) {
         self.advance(now);
-        // Half of them, so that neither waits for the other.
+        // Half for each, so that neither starves.
         let mut operations = operations_max.div_ceil(2);
         self.reclaim(&mut operations);
         operations += operations_max / 2;
@@ -33,13 +32,13 @@ impl Nat {
         self.prefault(operations);
     }
 
-    /// Whether [`Self::tick`] has more to do than to wait for what will expire.
+    /// [`Self::tick`] has work left before the next expiry.
     #[must_use]
     pub fn has_work(&self) -> bool {
         self.revoked.is_pending() || self.awaits_prefault()
     }
 
-    /// Ends a connection that is over already ([`Self::is_over`]), or yields to another one.
+    /// Ends a closed connection ([`Self::is_over`]), or one that yields to another.
     pub(super) fn end_over(&mut self, number: u32) {
         let flow = self.flows.at(number);
         let has_expired = flow.state.has_expired(flow.transport(), CoarseTime(flow.seen), self.now);
@@ -84,7 +83,7 @@ impl Nat {
         }
     }
 
-    /// A mapping loses a connection, and goes with the last.
+    /// Drops a connection's use of a mapping; the last use removes it.
     fn release_mapping(
         &mut self,
         transport: Transport,
@@ -102,7 +101,7 @@ impl Nat {
         }
     }
 
-    /// Takes back a mapping that was made for a connection that did not come about.
+    /// Removes a mapping whose connection failed.
     pub(super) fn drop_unused(&mut self, external: ExternalEndpoint) {
         if let Some(number) = external.mapping.filter(|n| self.mappings.at(*n).users == 0) {
             self.drop_mapping(number);
@@ -130,8 +129,8 @@ impl Nat {
         self.secrets.hash(&Key { transport, zone, src: remote, dst, ports })
     }
 
-    /// The filter key of a connection: of the client's mapping with the address that the client asked for, or
-    /// of the server's with the client.
+    /// The filter key of a connection: the client's mapping with the server's address, or the server's
+    /// mapping with the client's.
     pub(super) fn filter_key_of(&self, number: u32) -> u64 {
         let flow = self.flows.at(number);
         let original = flow.key(Direction::Original, &self.externals);

@@ -2,8 +2,7 @@
 
 use super::{Nat, Row};
 
-/// How far a command has come that ends connections. It concerns those that began before it, each of which is
-/// looked at once.
+/// Progress of a flush. A flush visits once each connection that is older than it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flushing {
     next: u32,
@@ -12,7 +11,7 @@ pub struct Flushing {
 }
 
 impl Flushing {
-    /// How many it has ended so far.
+    /// Connections ended.
     #[must_use]
     pub const fn ended(&self) -> usize {
         self.ended
@@ -20,14 +19,13 @@ impl Flushing {
 }
 
 impl Nat {
-    /// Begins to end connections.
+    /// Starts a flush.
     pub fn start_flush(&mut self) -> Flushing {
         Flushing { next: 0, before: self.revoked.next_epoch(), ended: 0 }
     }
 
-    /// Goes on with it: looks at this many slots of the table at most, and ends the connections for which
-    /// `is_one` holds. Says whether that was all. Unlike what is revoked these go one by one, since only
-    /// who has looked at all of them can say how many they are.
+    /// Continues a flush: visits this many slots at most, and ends the connections for which `is_one` holds.
+    /// Returns true when done. Unlike revocation it ends them one by one, so that it can count them.
     pub fn flush_some(
         &mut self,
         flushing: &mut Flushing,
@@ -54,8 +52,7 @@ impl Nat {
         flushing.next >= end
     }
 
-    /// Ends the connections for which `is_one` holds in one go, and says how many they were: for a table that
-    /// nobody waits for.
+    /// Ends all connections for which `is_one` holds, and returns their number. Unbounded.
     pub fn flush(&mut self, is_one: impl Fn(&Row) -> bool) -> usize {
         let mut flushing = self.start_flush();
         while !self.flush_some(&mut flushing, usize::MAX, &is_one) {}

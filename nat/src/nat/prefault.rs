@@ -5,7 +5,7 @@ use crate::limits::PAGE_OPERATIONS;
 use crate::table::pages;
 
 impl Nat {
-    /// Prefaults pages, as many as these operations are worth.
+    /// Prefaults as many pages as these operations allow.
     pub(super) fn prefault(&mut self, operations: usize) {
         if !self.awaits_prefault() {
             return;
@@ -24,12 +24,12 @@ impl Nat {
         }
     }
 
-    /// Whether there are pages left to prefault, and a use for them.
+    /// Pages are left to prefault, and the table is in use.
     pub(super) fn awaits_prefault(&self) -> bool {
         self.counters.connections_created > 0 && self.prefaulted < self.pages
     }
 
-    /// All that is found by hashing.
+    /// All hash tables.
     pub(super) fn hashed_tables(&mut self) -> [&mut [u64]; 3] {
         [self.index.slots(), self.filter.slots(), self.mappings.slots()]
     }

@@ -2,10 +2,9 @@
 //!
 //! # Theory of operation
 //!
-//! A packet of a connection that is not in the cache waits for memory twice: for the index, then for
-//! the connection. Packets of a batch do not depend on each other, so the processor can wait for all
-//! of them at once, if it is asked for all before the first is needed: first for what the index has,
-//! then for the connections. A few hundred nanoseconds of waiting become a few dozen.
+//! A packet whose connection is not in the cache waits for memory twice: index, then connection. Packets
+//! of a batch are independent, so the CPU overlaps the misses: first a prefetch of all index slots,
+//! then of all connections. A few hundred nanoseconds a packet become a few dozen.
 
 use std::hint::black_box;
 
@@ -14,12 +13,11 @@ use crate::table::hash::Key;
 use crate::view::{Kind, View};
 use crate::zone::Zone;
 
-/// Packets that are asked for together.
+/// Packets of one prefetch.
 const PREFETCH_BATCH: usize = 64;
 
 impl Nat {
-    /// Brings what the packets of a batch will need into the cache. Nothing changes, and nothing depends on it
-    /// being called; it is worth it for a table that is larger than the cache.
+    /// Prefetches the connections of a batch. Only a hint, useful when the table exceeds the cache.
     pub fn prefetch<'a>(&self, views: impl IntoIterator<Item = (Zone, &'a View)>) {
         let mut hashes = [0; PREFETCH_BATCH];
         let mut views = views.into_iter();

@@ -2,27 +2,23 @@
 //!
 //! # Theory of operation
 //!
-//! Hundreds of thousands of connections may be revoked by one word: a container goes, a port is no longer
-//! published, an address is no longer ours. To end them all then and there would hold up the frames of
-//! everybody else. So time is cut into *epochs*, each connection knows that in which it began, and
-//! what is revoked is noted where it is known:
+//! One change may revoke hundreds of thousands of connections: a container leaves, a port is unpublished,
+//! an external address goes. Ending them all at once would stall every other frame. So *epochs* number
+//! the changes, each connection has the epoch of its creation, and a revocation is one note:
 //!
-//! | what | where it is noted | which connections |
+//! | revoked | note | connections |
 //! |---|---|---|
-//! | an owner | [`Owner::since`](crate::table::owners::Owner) | its own and those to it that began in an earlier epoch |
-//! | an address of ours | [`ExternalAddrs::revoke`](crate::table::external_addrs::ExternalAddrs::revoke) | those that name it, likewise |
-//! | a published range | [`CompiledPolicy`](crate::CompiledPolicy) | those that it translated, if what is published now does not translate them so since before they began |
-//! | the range of ports | here | those that have a port of it |
+//! | owner | [`Owner::since`](crate::table::owners::Owner) | from and to the owner, of an earlier epoch |
+//! | external address | [`ExternalAddrs::revoke`](crate::table::external_addrs::ExternalAddrs::revoke) | with the address, likewise |
+//! | published range | [`CompiledPolicy`](crate::CompiledPolicy) | translated by it, unless the policy has translated them so since their creation |
+//! | SNAT port range | this file | with a port of it |
 //!
-//! From then on such a connection is over for whoever finds it, as one is that has expired: a packet begins
-//! anew or is refused. The same holds for mappings, which die with what they are of. What is left is memory,
-//! which is reclaimed a bounded number of operations at a time: at once as far as
-//! [`REVOKE_OPERATIONS`] go, which is all in a table of ordinary size, then by [`Nat::tick`], and by whoever
-//! needs room or a port.
+//! From then on a lookup treats such a connection as expired: the packet opens a new one or is refused.
+//! Mappings follow their owner or address. Memory is reclaimed in bounded steps: [`REVOKE_OPERATIONS`] at
+//! once, which covers a table of ordinary size, then in [`Nat::tick`] and before evictions.
 //!
-//! An owner's revoked connections are the first of its lists, since nothing moves them any more. The
-//! others are found by a sweep of the whole table. Epochs are compared only while there is something to
-//! reclaim; 32 bits of them are more than there will be revocations.
+//! Nothing moves an owner's revoked connections, so they are first in its lists. A sweep of the whole
+//! table finds the others. Epochs are compared only while something awaits reclaim; 32 bits suffice.
 
 #[cfg(test)]
 mod tests;
@@ -40,41 +36,39 @@ use crate::table::flow::{Flow, FlowFlags};
 use crate::table::link::NIL;
 use crate::table::owners::LISTS;
 
-/// What waits to be reclaimed.
+/// Revocations that await reclaim.
 #[derive(Debug, Default)]
 pub(super) struct Revoked {
-    /// That which comes next is the epoch of connections that begin.
+    /// The epoch of new connections.
     pub(super) epoch: u32,
     owners: VecDeque<OwnerId>,
-    /// Where the sweep is, at which slot it goes on from the first one, and how many slots are left of it. What
-    /// begins behind that end is younger than what is revoked.
+    /// Position of the sweep, and its slots left. Later connections are younger than the revocation.
     at: u32,
     end: u32,
     left: u32,
-    /// Another range of ports is to be used once those of the old one are back: what began before this epoch has
-    /// one of them.
+    /// The last epoch with ports of the old range; the new range waits for them.
     range_since: Option<u32>,
-    /// Policies in the order of their adoption: the epoch of each, and the table's epoch at that moment.
-    /// Those before the last completed sweep count as one: what they revoked is gone.
+    /// Adopted policies in order: the epoch of each, and the table's epoch at adoption. Policies before
+    /// the last completed sweep are one entry: their revoked connections are gone.
     adopted: Vec<(u64, u32)>,
-    /// Slots that were looked at so far.
+    /// Slots visited.
     #[cfg(test)]
     scanned: u64,
 }
 
 impl Revoked {
-    /// Whether there is anything.
+    /// Something awaits reclaim.
     #[inline]
     pub(super) fn is_pending(&self) -> bool {
         self.left > 0 || !self.owners.is_empty()
     }
 
-    /// Whether ports of an old range are not back yet.
+    /// Ports of an old range await reclaim.
     pub(super) fn awaits_ports(&self) -> bool {
         self.range_since.is_some()
     }
 
-    /// A policy is adopted; returns the table's epoch from now on.
+    /// Adopts a policy; returns the table's new epoch.
     pub(super) fn adopt(&mut self, former: u64, policy: u64) -> u32 {
         if !self.is_pending() {
             self.adopted.clear();
@@ -85,13 +79,13 @@ impl Revoked {
         epoch
     }
 
-    /// The table's epoch since which entries of a generation are in force.
+    /// The table's epoch from which entries of a generation hold.
     fn since(&self, generation: u64) -> u32 {
         let first = self.adopted.partition_point(|(policy, _)| *policy < generation);
         self.adopted.get(first).map_or(0, |(_, epoch)| *epoch)
     }
 
-    /// What begins now is told from what began before.
+    /// Starts a new epoch.
     pub(super) fn next_epoch(&mut self) -> u32 {
         self.epoch += 1;
         self.epoch
@@ -99,7 +93,7 @@ impl Revoked {
 }
 
 impl Nat {
-    /// Revokes all connections of an owner, and those of others to it.
+    /// Revokes the connections from and to an owner.
     pub fn remove_owner(&mut self, owner: OwnerId) {
         let Some(entry) = self.owners.get(owner) else { return };
         let has_hairpins = entry.hairpins > 0;
@@ -117,26 +111,26 @@ impl Nat {
         }
     }
 
-    /// The connections of an earlier range of ports are revoked.
+    /// Revokes the connections with ports of the old range.
     pub(super) fn revoke_range(&mut self, epoch: u32) {
         self.revoked.range_since = Some(epoch);
         self.start_sweep();
     }
 
-    /// Each slot of the table is to be looked at once from now on.
+    /// Restarts the sweep over all slots.
     pub(super) fn start_sweep(&mut self) {
         let end = self.flows.numbers().end;
         (self.revoked.end, self.revoked.left) = (end, end);
     }
 
-    /// Whether a connection is over: it has expired or is revoked, but is still there.
+    /// The connection has expired or is revoked.
     #[inline]
     pub(super) fn is_over(&self, flow: &Flow) -> bool {
         flow.state.has_expired(flow.transport(), CoarseTime(flow.seen), self.now)
             || self.revoked.is_pending() && self.is_revoked(flow)
     }
 
-    /// Whether a connection that has not been reclaimed is revoked.
+    /// The connection is revoked and awaits reclaim.
     #[cold]
     fn is_revoked(&self, flow: &Flow) -> bool {
         let is_gone = |addr_idx: &u16| self.externals.is_revoked(*addr_idx, flow.created_epoch);
@@ -149,7 +143,7 @@ impl Nat {
             || flow.flags.has(FlowFlags::PUBLISHED) && !self.is_still_published(flow)
     }
 
-    /// Whether a mapping is as good as gone.
+    /// The mapping is revoked.
     #[inline]
     pub(super) fn is_mapping_revoked(&self, mapping: &Mapping) -> bool {
         self.revoked.is_pending()
@@ -158,7 +152,7 @@ impl Nat {
                 || self.revoked.range_since.is_some_and(|since| mapping.created_epoch < since))
     }
 
-    /// Whether what is published still translates a connection as it is.
+    /// The policy still translates the connection as it does.
     pub(super) fn is_still_published(&self, flow: &Flow) -> bool {
         let original = flow.key(Direction::Original, &self.externals);
         let reply = flow.key(Direction::Reply, &self.externals);
@@ -187,7 +181,7 @@ impl Nat {
         true
     }
 
-    /// Ends what is revoked, doing this many operations at most: each looks at a connection or ends it.
+    /// Ends revoked connections in at most this many operations: each visits or ends one.
     pub(super) fn reclaim(&mut self, operations: &mut usize) {
         while *operations > 0
             && let Some(&owner) = self.revoked.owners.front()
@@ -221,7 +215,7 @@ impl Nat {
         }
     }
 
-    /// The first connection of an owner that went with it.
+    /// The owner's first revoked connection.
     fn first_revoked(&self, owner: OwnerId) -> Option<u32> {
         let entry = self.owners.get(owner)?;
         let firsts: [u32; LISTS] = entry.firsts();

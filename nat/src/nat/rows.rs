@@ -10,22 +10,22 @@ use crate::table::flow::{Flow, FlowFlags};
 use crate::tuple::{Transport, Tuple};
 use crate::zone::Zone;
 
-/// A connection. Of two values the first is of the client's packets, the second of the answers.
+/// A connection. Pairs are of the original and the reply direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The transport.
     pub transport: Transport,
-    /// Addresses and ports of the client's packets, as they come.
+    /// The original tuple.
     pub original: Tuple,
-    /// Addresses and ports of the answers, as they come.
+    /// The reply tuple.
     pub reply: Tuple,
     /// The zone of the owner's addresses.
     pub zone: Zone,
-    /// Who it counts for.
+    /// The owner.
     pub owner: OwnerId,
-    /// Its stage.
+    /// The state.
     pub state: State,
-    /// Time since it was refreshed, to 0.14 s.
+    /// Time since the last refresh, to 0.14 s.
     pub idle: Duration,
     /// Bytes of IP packets.
     pub bytes: [u64; 2],
@@ -34,7 +34,7 @@ pub struct Row {
 }
 
 impl Nat {
-    /// All connections that are not over, in no order.
+    /// All live connections, unordered.
     pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
         self.flows.iter().filter(|flow| !self.is_over(flow)).map(|flow| self.row(flow))
     }

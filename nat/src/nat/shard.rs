@@ -1,4 +1,4 @@
-//! Which worker translates a packet: see [`crate::shard_spec`] for the choice and its reasons.
+//! The worker of a packet: see [`crate::shard_spec`] for the rules.
 
 use super::Nat;
 use crate::address::Address;
@@ -9,18 +9,17 @@ use crate::time::Time;
 use crate::tuple::Transport;
 use crate::view::{Kind, View};
 
-/// Where a packet is translated.
+/// The worker that handles a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shard {
-    /// By this worker.
+    /// It translates the packet.
     Worker(usize),
-    /// By whom this worker says, which tracks its fragments. For it to choose from the first of them there is
-    /// [`Nat::worker`].
+    /// It tracks the packet's fragments, and chooses the worker by [`Nat::worker`].
     Tracker(usize),
 }
 
 impl Nat {
-    /// Where a packet is translated that somebody has read.
+    /// The worker of a packet.
     pub fn shard_of(&mut self, now: Time, from: Realm, view: &View) -> Shard {
         self.advance(now);
         let is_external = self.policy.is_external(Address::from(view.dst));
@@ -36,7 +35,7 @@ impl Nat {
         }
     }
 
-    /// The worker that translates a packet of which the ports are known; this one if it need not be.
+    /// The worker that translates a packet with known ports; this one if any may.
     #[must_use]
     pub fn worker(&self, from: Realm, view: &View) -> usize {
         let key = match &view.kind {
@@ -71,7 +70,7 @@ impl Nat {
         target.map(|target| target.owner)
     }
 
-    /// Whose slice a port of ours is of.
+    /// The worker whose slice has an SNAT port.
     fn slice(&self, key: &Key) -> Option<usize> {
         let range = self.policy.ports();
         let is_external = self.policy.is_external(key.dst);

@@ -1,8 +1,7 @@
-//! The packet that an ICMP error quotes gets its addresses and ports back (RFC 5508 sections 4.2, 4.3).
+//! Rewrites the packet that an ICMP error quotes (RFC 5508 sections 4.2, 4.3).
 //!
-//! Its own checksums are updated as far as they are there, so that who receives the error finds the
-//! packet as it had sent it. Each change is also one of the ICMP message, whose checksum covers it:
-//! [`apply`] gives the sum of them all.
+//! The quoted checksums are updated if present, so that the receiver finds its packet as sent. The ICMP
+//! checksum covers each change: [`apply`] returns their sum.
 
 use std::net::IpAddr;
 
@@ -14,13 +13,13 @@ use crate::edit::Edit;
 use crate::quote::{self, Quote};
 use crate::tuple::Transport;
 
-/// A quoted packet, and what it is to be.
+/// A quoted packet and its rewrite.
 pub(super) struct Found {
     quote: Quote,
     edit: Edit,
 }
 
-/// Finds the quoted packet, and whether the edit fits it.
+/// Parses the quoted packet, and checks that the edit fits.
 pub(super) fn check(edit: &Edit, is_v6: bool, quoted: &[u8]) -> Result<Found, RewriteError> {
     let (src, dst) = edit.quoted.ok_or(RewriteError::Quote)?;
     let quote = quote::find(is_v6, quoted).ok_or(RewriteError::Quote)?;
@@ -30,7 +29,7 @@ pub(super) fn check(edit: &Edit, is_v6: bool, quoted: &[u8]) -> Result<Found, Re
     Ok(Found { quote, edit: Edit { src, dst, quoted: None } })
 }
 
-/// Changes the quoted packet, and gives what that changes in the sum of the ICMP message.
+/// Rewrites the quoted packet; returns the change of the ICMP message's sum.
 pub(super) fn apply(Found { quote, edit }: &Found, quoted: &mut [u8]) -> Delta {
     let (addresses, mut total) = set_addresses(edit, quoted);
     let segment = quoted.get_mut(quote.l4_offset..).unwrap_or_default();
@@ -64,7 +63,7 @@ pub(super) fn apply(Found { quote, edit }: &Found, quoted: &mut [u8]) -> Delta {
     total.and(Delta::u16(old, new))
 }
 
-/// Sets the addresses; gives the change of them, and of all that was written.
+/// Sets the addresses; returns their change, and the change of all written bytes.
 fn set_addresses(edit: &Edit, quoted: &mut [u8]) -> (Delta, Delta) {
     match (edit.src.address, edit.dst.address) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -89,7 +88,7 @@ fn set_addresses(edit: &Edit, quoted: &mut [u8]) -> (Delta, Delta) {
     }
 }
 
-/// A word of the segment, where it is there.
+/// A word of the segment, if present.
 fn get(segment: &[u8], at: usize) -> Option<u16> {
     segment.get(at..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }

@@ -5,25 +5,25 @@ use crate::limits::EXTERNAL_ADDRS_MAX;
 use crate::port_pool::PortPool;
 use crate::tuple::Transport;
 
-/// No address of ours.
+/// The index of no address.
 pub(crate) const NONE: u16 = 0;
 
-/// The addresses.
+/// All external addresses.
 #[derive(Debug)]
 pub(crate) struct ExternalAddrs {
-    /// The first stands for none.
+    /// Index 0 stands for none.
     addresses: Vec<Address>,
     entries: Vec<ExternalAddr>,
 }
 
-/// What is known of one.
+/// One external address.
 #[derive(Debug, Default)]
 struct ExternalAddr {
-    /// Connections that name it.
+    /// Connections with this address.
     users: u32,
-    /// Connections that name it and began before this epoch are revoked.
+    /// Connections of an earlier epoch are revoked.
     since: u32,
-    /// Of each transport, since one was asked for.
+    /// Pools by transport, made on first use.
     port_pools: [Option<Box<PortPool>>; 4],
 }
 
@@ -37,13 +37,13 @@ impl ExternalAddrs {
         (addr_idx != NONE).then(|| self.addresses[usize::from(addr_idx)])
     }
 
-    /// The number of an address, if it has one.
+    /// The index of an address.
     pub(crate) fn find(&self, address: Address) -> Option<u16> {
         let found = self.addresses.iter().skip(1).position(|known| *known == address)?;
         u16::try_from(found + 1).ok()
     }
 
-    /// The number of an address, which gets one if it has none; none if there are too many.
+    /// The index of an address, added if missing; none if the table is full.
     pub(crate) fn number(&mut self, address: Address) -> Option<u16> {
         if let Some(known) = self.find(address) {
             return Some(known);
@@ -63,37 +63,37 @@ impl ExternalAddrs {
         u16::try_from(idx).ok()
     }
 
-    /// One more connection names it.
+    /// Counts one more connection.
     pub(crate) fn hold(&mut self, addr_idx: u16) {
         self.entries[usize::from(addr_idx)].users += 1;
     }
 
-    /// One less.
+    /// Counts one connection less.
     pub(crate) fn release(&mut self, addr_idx: u16) {
         self.entries[usize::from(addr_idx)].users -= 1;
     }
 
-    /// Whether a connection names it.
+    /// A connection uses the address.
     pub(crate) fn is_used(&self, addr_idx: u16) -> bool {
         self.entries[usize::from(addr_idx)].users > 0
     }
 
-    /// Revokes the connections that name it and began before an epoch.
+    /// Revokes the connections of the address from before an epoch.
     pub(crate) fn revoke(&mut self, addr_idx: u16, epoch: u32) {
         self.entries[usize::from(addr_idx)].since = epoch;
     }
 
-    /// Whether what names it and began in an epoch is revoked.
+    /// Connections of the address that this epoch created are revoked.
     pub(crate) fn is_revoked(&self, addr_idx: u16, created_epoch: u32) -> bool {
         created_epoch < self.entries[usize::from(addr_idx)].since
     }
 
-    /// All addresses that have a number.
+    /// All addresses with their index.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = (u16, Address)> + '_ {
         (1..).zip(self.addresses.iter().skip(1).copied())
     }
 
-    /// The ports of a transport at an address, if one was ever asked for.
+    /// The port pool of a transport at an address, if one was made.
     pub(crate) fn port_pool_mut(
         &mut self,
         addr_idx: u16,
@@ -102,19 +102,19 @@ impl ExternalAddrs {
         self.entries[usize::from(addr_idx)].port_pools[transport as usize].as_deref_mut()
     }
 
-    /// Likewise, to look at.
+    /// The same, for reading.
     pub(crate) fn port_pool(&self, addr_idx: u16, transport: Transport) -> Option<&PortPool> {
         self.entries[usize::from(addr_idx)].port_pools[transport as usize].as_deref()
     }
 
-    /// Forgets all ports: none is taken.
+    /// Drops all pools, so that all ports are free.
     pub(crate) fn clear_port_pools(&mut self) {
         for entry in &mut self.entries {
             entry.port_pools = Default::default();
         }
     }
 
-    /// Where the ports of a transport at an address are kept.
+    /// The slot of the port pool of a transport at an address.
     pub(crate) fn port_pool_slot(
         &mut self,
         addr_idx: u16,

@@ -2,16 +2,16 @@
 //!
 //! # Theory of operation
 //!
-//! A filter entry is a mapping's external endpoint and a remote address, whatever the remote port; it is there
-//! as long as a connection that the inside began, or answered, is. Kept are 44 bits of a keyed hash
-//! and how many connections there are, in eight bytes; linear probing as in [`super::index`]. Two
-//! filter entries that share the 44 bits are taken for one: a stranger who cannot know the secret gets a
-//! packet through to one mapped port in four million tries.
+//! A filter entry is a mapping's external endpoint and a remote address, for any remote port. It lives
+//! as long as a connection that the internal endpoint opened or answered. The table holds 44 bits of a
+//! keyed hash and a count of connections, in eight bytes, with linear probing as in [`super::index`].
+//! Entries with equal 44 bits are one: without the secret, a stranger reaches one mapped port in four
+//! million tries.
 
 #[cfg(test)]
 mod tests;
 
-/// The filter entries of a table.
+/// The filter table.
 #[derive(Debug)]
 pub(crate) struct FilterTable {
     entries: Vec<u64>,
@@ -25,7 +25,7 @@ impl FilterTable {
         Self { entries: vec![0; capacity * 5 / 3 + 8] }
     }
 
-    /// Its slots, to be prefaulted.
+    /// The slots, for prefault.
     pub(crate) fn slots(&mut self) -> &mut [u64] {
         &mut self.entries
     }
@@ -39,13 +39,13 @@ impl FilterTable {
         self.entries[self.slot(hash)] != 0
     }
 
-    /// One more connection. A filter entry has fewer than there are ports, so the count has room.
+    /// Counts one connection more; the count cannot overflow, since ports are fewer.
     pub(crate) fn add(&mut self, hash: u64) {
         let slot = self.slot(hash);
         self.entries[slot] = ((self.entries[slot] & COUNT) + 1) | (hash & !COUNT);
     }
 
-    /// One connection less.
+    /// Counts one connection less.
     pub(crate) fn remove(&mut self, hash: u64) {
         let mut hole = self.slot(hash);
         if self.entries[hole] & COUNT > 1 {
@@ -71,7 +71,7 @@ impl FilterTable {
         self.entries[hole] = 0;
     }
 
-    /// Where a filter entry is, or would be.
+    /// The slot of an entry, or the free slot for it.
     fn slot(&self, hash: u64) -> usize {
         let mut slot = self.home(hash);
         while self.entries[slot] != 0 && (self.entries[slot] ^ hash) & !COUNT != 0 {

@@ -2,14 +2,12 @@
 //!
 //! # Theory of operation
 //!
-//! As in Linux' conntrack a connection is two tuples: that of the packets of the client, who began it, as
-//! they come, and that of the answers as they come. What the one side sees is the other tuple,
-//! reversed: so translation of the source (the answer goes to another address than the client's),
-//! of the destination (the answer comes from another than the client asked) and both (hairpin) are
-//! one thing.
+//! A connection is two tuples, as in conntrack: the client's packets and the replies, each on arrival. A
+//! translated packet gets the other tuple, reversed. SNAT (the reply goes to another address than the
+//! client's), DNAT (it comes from another than the client asked) and hairpin (both) are thus one thing.
 //!
-//! Of the four addresses of two tuples two are the peers' own, and the others are theirs or ours:
-//! kept are the peers', and for each whether the other sees it by an address of ours ([`ExternalAddrs`]).
+//! Two tuples have four addresses: two of the peers, and one for each peer as the other sees it. The
+//! latter are the peer's own, or external addresses ([`ExternalAddrs`]).
 
 use super::external_addrs::ExternalAddrs;
 use super::hash::{Key, PortPair};
@@ -23,22 +21,22 @@ use crate::tcp::TcpPeer;
 use crate::tuple::{Endpoint, Transport};
 use crate::zone::Zone;
 
-/// How a connection came about, and its transport (in the two upper bits: a [`Flow`] has no byte to spare).
+/// The origin of a connection, and its transport in the upper two bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlowFlags(u8);
 
 impl FlowFlags {
-    /// The client is outside.
+    /// The client is external.
     pub(crate) const FROM_EXTERNAL: u8 = 1;
-    /// Both peers are inside.
+    /// Both peers are containers.
     pub(crate) const HAIRPIN: u8 = 2;
     /// It has an entry in the filter table.
     pub(crate) const IN_FILTER: u8 = 4;
-    /// It is translated by what is published.
+    /// A published port translates it.
     pub(crate) const PUBLISHED: u8 = 8;
-    /// The client appears from a mapping, which lives as long.
+    /// The client has a mapping, which this connection uses.
     pub(crate) const CLIENT_MAPPED: u8 = 16;
-    /// The server is reached by a mapping, which lives as long.
+    /// The server has a mapping, which this connection uses.
     pub(crate) const SERVER_MAPPED: u8 = 32;
 
     const TRANSPORT_SHIFT: u8 = 6;
@@ -77,13 +75,13 @@ impl FlowFlags {
     }
 }
 
-/// A connection. Two cache lines: compared and written by each packet; the lists.
+/// A connection in two cache lines: fields of every packet, then counters and lists.
 #[derive(Clone, Debug)]
 #[repr(align(128))]
 pub(crate) struct Flow {
-    /// The client's own address, and the server's.
+    /// The own addresses of client and server.
     pub(crate) peers: [Address; 2],
-    /// By which address of ours the other sees each; none if there is none.
+    /// Indices of their external addresses, or none.
     pub(crate) aliases: [u16; 2],
     /// The ports of the two tuples, by [`Direction`].
     pub(crate) ports: [PortPair; 2],
@@ -91,21 +89,21 @@ pub(crate) struct Flow {
     pub(crate) zones: [Zone; 2],
     pub(crate) state: State,
     pub(crate) flags: FlowFlags,
-    /// When it was last refreshed ([`crate::state::CoarseTime`]).
+    /// Time of the last refresh ([`crate::state::CoarseTime`]).
     pub(crate) seen: u32,
-    /// Who it counts for: the container that began it, or that is published.
+    /// The container that opened it, or that is published.
     pub(crate) owner: OwnerIdx,
-    /// The container that the server is, where both peers are inside.
+    /// The server's container in a hairpin.
     pub(crate) peer_owner: OwnerIdx,
-    /// The epoch in which it began.
+    /// The epoch of its creation.
     pub(crate) created_epoch: u32,
     pub(crate) tcp_peers: [TcpPeer; 2],
     pub(crate) bytes: [u64; 2],
     pub(crate) frames_low: [u32; 2],
     pub(crate) frames_high: [u16; 2],
-    /// Its neighbours on the wheel.
+    /// Links of the wheel.
     pub(crate) wheel_link: Link,
-    /// Its neighbours in the list of its owner, or of what is free.
+    /// Links of the owner's list, or of the free list.
     pub(crate) owner_link: Link,
 }
 
@@ -115,12 +113,12 @@ impl Flow {
         self.flags.transport()
     }
 
-    /// The list of its owner that its state belongs in.
+    /// The owner's list for its state.
     pub(crate) const fn list(&self) -> u8 {
         self.state.list(self.transport())
     }
 
-    /// Addresses and ports of what comes in this direction.
+    /// The key of packets in this direction, on arrival.
     #[inline]
     pub(crate) fn key(&self, dir: Direction, externals: &ExternalAddrs) -> Key {
         let (own, other) = (dir as usize, dir.other() as usize);
@@ -133,13 +131,13 @@ impl Flow {
         }
     }
 
-    /// Whether what comes with these addresses and ports comes in this direction.
+    /// A packet with this key belongs to this direction.
     #[inline]
     pub(crate) fn is_key(&self, dir: Direction, key: &Key, externals: &ExternalAddrs) -> bool {
         self.key(dir, externals) == *key
     }
 
-    /// What a packet that goes in this direction gets.
+    /// The rewrite of packets in this direction.
     #[inline]
     pub(crate) fn edit(&self, dir: Direction, externals: &ExternalAddrs) -> Edit {
         let reply = self.key(dir.other(), externals);
@@ -150,7 +148,7 @@ impl Flow {
         }
     }
 
-    /// Where packets that go in this direction come from.
+    /// The source of packets in this direction.
     #[inline]
     pub(crate) fn from(&self, dir: Direction) -> Realm {
         let zone = self.zones[dir as usize];
@@ -205,7 +203,7 @@ impl Flow {
         u64::from(self.frames_high[dir]) << 32 | u64::from(self.frames_low[dir])
     }
 
-    /// Our addresses and ports whose mappings live as long as this.
+    /// Index and port of the mappings that this connection uses.
     pub(crate) fn mapped(&self) -> [Option<(u16, u16)>; 2] {
         let client = self.flags.has(FlowFlags::CLIENT_MAPPED);
         let server = self.flags.has(FlowFlags::SERVER_MAPPED);

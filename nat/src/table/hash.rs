@@ -1,5 +1,4 @@
-//! The keyed hash of both tables: multiply and fold. Without the secrets, one in each factor, nobody can
-//! say which keys share a slot.
+//! The keyed hash of all tables: multiply and fold. A secret in each factor hides which keys collide.
 
 use crate::address::Address;
 use crate::tuple::{Endpoint, Transport, Tuple};
@@ -55,7 +54,7 @@ impl Key {
         Self { src: self.dst, dst: self.src, ports, ..self }
     }
 
-    /// The sender, where that is a container.
+    /// The sender, a container.
     pub(crate) const fn sender(&self) -> InternalEndpoint {
         InternalEndpoint { zone: self.zone, address: self.src, port: self.ports.src() }
     }
@@ -70,7 +69,7 @@ impl Key {
     }
 }
 
-/// The secrets that a table's hash is keyed with.
+/// The secret keys of the hash.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Secrets([u64; 5]);
 
@@ -110,7 +109,7 @@ fn fold(a: u64, b: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// The next of a row of random numbers (SplitMix64).
+/// The next number of SplitMix64.
 pub(crate) fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

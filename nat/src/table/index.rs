@@ -2,12 +2,11 @@
 //!
 //! # Theory of operation
 //!
-//! An entry is eight bytes: 32 bits of the hash, and the number that was given, which is never
-//! `u32::MAX`. An entry's home is where its 32 bits lie between nothing and all, so it can be told
-//! from the entry, and a removal moves those behind it back: there are no gravestones, and a table
-//! that is used for long is as good as a new one. At most six tenths are in use.
+//! An entry is eight bytes: 32 bits of the hash, and a number below `u32::MAX`. The 32 bits give the
+//! entry's home slot, so that a removal moves later entries back: no tombstones, and no decay with use.
+//! At most six tenths of the slots are in use.
 //!
-//! The 32 bits do not prove a match: whoever asks looks at what the number names.
+//! The 32 bits do not prove a match: the caller compares the key of the numbered connection.
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +17,7 @@ pub(crate) struct Index {
     entries: Vec<u64>,
 }
 
-/// Nothing: no number is `u32::MAX`, so no entry is zero.
+/// An empty slot; no entry is zero, since no number is `u32::MAX`.
 const EMPTY: u64 = 0;
 
 impl Index {
@@ -26,7 +25,7 @@ impl Index {
         Self { entries: vec![EMPTY; capacity * 5 / 3 + 8] }
     }
 
-    /// Its slots, to be prefaulted.
+    /// The slots, for prefault.
     pub(crate) fn slots(&mut self) -> &mut [u64] {
         &mut self.entries
     }
@@ -36,7 +35,7 @@ impl Index {
         self.entries.len() * size_of::<u64>()
     }
 
-    /// The number under this hash that is the one.
+    /// The number with this hash for which `is_it` holds.
     #[inline]
     pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = (hash >> 32) as u32;
@@ -53,7 +52,7 @@ impl Index {
         }
     }
 
-    /// The first number under a hash, or one that lies where it would: asking brings it into the cache.
+    /// The first number with this hash, or its neighbour: the read prefetches the slot.
     #[inline]
     pub(crate) fn peek(&self, hash: u64) -> Option<u32> {
         let tag = (hash >> 32) as u32;
@@ -63,7 +62,7 @@ impl Index {
         same.map(|entry| number(*entry))
     }
 
-    /// Adds a number. The caller keeps to the capacity.
+    /// Adds a number, within the capacity.
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
         let tag = (hash >> 32) as u32;
         let mut slot = self.home(tag);
@@ -73,7 +72,7 @@ impl Index {
         self.entries[slot] = u64::from(tag) << 32 | u64::from(number + 1);
     }
 
-    /// Takes a number out that was added under this hash.
+    /// Removes a number under its hash.
     pub(crate) fn remove(&mut self, hash: u64, number: u32) {
         let wanted = (hash >> 32) << 32 | u64::from(number + 1);
         let mut hole = self.home((hash >> 32) as u32);
@@ -90,7 +89,7 @@ impl Index {
             if entry == EMPTY {
                 break;
             }
-            // It may move if the hole is not before its home.
+            // An entry moves if the hole is not before its home.
             let home = self.home((entry >> 32) as u32);
             if self.distance(home, slot) >= self.distance(hole, slot) {
                 self.entries[hole] = entry;
@@ -110,7 +109,7 @@ impl Index {
         if slot + 1 == self.entries.len() { 0 } else { slot + 1 }
     }
 
-    /// Steps from one slot to another.
+    /// The distance between two slots.
     fn distance(&self, from: usize, to: usize) -> usize {
         if to >= from { to - from } else { to + self.entries.len() - from }
     }

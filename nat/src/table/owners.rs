@@ -2,39 +2,37 @@
 //!
 //! # Theory of operation
 //!
-//! The connections of an owner are in three lists, oldest first: those that are over, those that were
-//! never answered or are being opened, those that are in use. Where an owner has no room for another one,
-//! the oldest of the first list goes, then of the second; those in use never do. Nobody's connection
-//! goes for another owner's.
+//! An owner's connections are in three lists, oldest first: closed, unanswered or opening, in use. An
+//! owner at its limit evicts the oldest of the first list, then of the second, never one in use, and
+//! never another owner's.
 //!
-//! An owner may have as many connections as its quota says, and no more than the table has room for
-//! yet: however many owners take all they can get, the next one finds as much as each of them has.
-//! The same holds for ports.
+//! An owner's limits are its quota and a multiple of the free slots: when several owners take all they
+//! can, a new one finds as many as each of them has. Ports have the same rule.
 
 use super::link::{HEAD, Link, NIL};
 use super::slab::Slab;
 use crate::limits::OWNERS_MAX;
 use crate::owner::OwnerId;
 
-/// How many lists an owner has.
+/// Lists of an owner.
 pub(crate) const LISTS: usize = 3;
 
-/// The lists of one owner.
+/// One owner.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
-    /// First and last of each list.
+    /// Head and tail of each list.
     lists: [(u32, u32); LISTS],
     /// Connections.
     pub(crate) flows: u32,
-    /// Those of them that are translated by what is published.
+    /// Connections by a published port.
     pub(crate) published: u32,
-    /// Connections of others, or its own, whose server it is by way of a hairpin.
+    /// Hairpin connections with this owner's container as the server.
     pub(crate) hairpins: u32,
-    /// Its connections that began before this epoch are revoked.
+    /// Connections of an earlier epoch are revoked.
     pub(crate) since: u32,
-    /// It waits for those to be taken out.
+    /// Revoked connections await reclaim.
     pub(crate) awaits_reclaim: bool,
-    /// Ports that its endpoints are mapped to.
+    /// Ports of its mappings.
     pub(crate) ports: u32,
 }
 
@@ -49,12 +47,12 @@ impl Owner {
         ports: 0,
     };
 
-    /// What goes first if one must.
+    /// The next connection to evict.
     pub(crate) fn eviction_candidate(&self) -> Option<u32> {
         self.lists[..LISTS - 1].iter().map(|(first, _)| *first).find(|first| *first != NIL)
     }
 
-    /// The first of each list.
+    /// The head of each list.
     pub(crate) fn firsts(&self) -> [u32; LISTS] {
         self.lists.map(|(first, _)| first)
     }
@@ -65,12 +63,12 @@ impl Owner {
 pub(crate) struct Owners(Vec<Owner>);
 
 impl Owners {
-    /// None yet. Room for all is reserved, and touched as it is used.
+    /// Reserves memory for all owners, touched on first use.
     pub(crate) fn new() -> Self {
         Self(Vec::with_capacity(OWNERS_MAX))
     }
 
-    /// An owner; none if there are too many.
+    /// Finds or adds an owner; none if the table is full.
     pub(crate) fn get_or_add(&mut self, owner: OwnerId) -> Option<&mut Owner> {
         let idx = owner.0 as usize;
         if idx >= OWNERS_MAX {
@@ -86,17 +84,17 @@ impl Owners {
         self.0.get(owner.0 as usize)
     }
 
-    /// An owner that has connections.
+    /// An owner with connections.
     pub(crate) fn at(&mut self, owner: OwnerId) -> &mut Owner {
         &mut self.0[owner.0 as usize]
     }
 
-    /// Whether what began in an epoch is revoked with its owner.
+    /// Connections of the owner from this epoch are revoked.
     pub(crate) fn is_revoked(&self, owner: OwnerId, created_epoch: u32) -> bool {
         self.get(owner).is_some_and(|owner| created_epoch < owner.since)
     }
 
-    /// Puts a connection last in the list of its owner that its state says.
+    /// Appends a connection to the owner's list for its state.
     pub(crate) fn append(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at_mut(number);
         let list = flow.list();
@@ -111,7 +109,7 @@ impl Owners {
         }
     }
 
-    /// Takes a connection out of its list.
+    /// Removes a connection from its list.
     pub(crate) fn unlink(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
         let Link { next, prev } = flow.owner_link;

@@ -2,26 +2,25 @@
 //!
 //! # Theory of operation
 //!
-//! What is found by hashing lies anywhere in its table, so the first few thousand connections touch nearly
-//! all of its pages, and for each the kernel finds and clears memory: a microsecond, several times a
-//! connection, and half a millisecond for a batch. So a table is touched page by page in advance, when there is time,
-//! once the first connection has begun: a switch that translates nothing has no use for the memory. What
-//! is used from one end to the other, as the connections themselves, needs none of that.
+//! Hashing spreads entries over a whole table, so the first few thousand connections touch nearly all
+//! pages. Each page fault costs a microsecond, several a connection, half a millisecond a batch.
+//! Idle moments therefore touch a table page by page, once the first connection exists: an idle
+//! NAT needs no memory. Slabs fill from one end and need no prefault.
 
 use std::hint::black_box;
 
 /// Slots in a page.
 const SLOTS_PER_PAGE: usize = 4096 / size_of::<u64>();
 
-/// Prefaults a page of a table; false behind the last.
+/// Prefaults a page of a table; false after the last.
 pub(crate) fn prefault(slots: &mut [u64], page: usize) -> bool {
     let Some(slot) = slots.get_mut(page * SLOTS_PER_PAGE) else { return false };
-    // What is only read would be a page of zeros that all share.
+    // A write, since pages that are only read share one zero page.
     *slot = black_box(*slot);
     true
 }
 
-/// How many pages a table has.
+/// Pages of a table.
 pub(crate) const fn count(slots: &[u64]) -> usize {
     slots.len().div_ceil(SLOTS_PER_PAGE)
 }

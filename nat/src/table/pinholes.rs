@@ -1,17 +1,17 @@
-//! Pinholes: internal endpoints that were refused a hairpin, and may be reached from there (RFC 4787 REQ-8, REQ-9).
+//! Pinholes: refused hairpin attempts that open the reverse direction (RFC 4787 REQ-8, REQ-9).
 //!
 //! # Theory of operation
 //!
-//! A packet from inside to the external endpoint of another mapping is refused until that one's inside has spoken
-//! to the sender's address ([`super::filter`]). It begins no connection, so it leaves no filter entry; it leaves a pinhole,
-//! by which the other's packet gets in, which then begins the connection. A pinhole is a keyed hash in the slot that
-//! the hash names, and lasts as long as a UDP mapping. One that another takes the slot of is left again by the next
-//! packet: whoever punches holes repeats himself.
+//! A hairpin packet to another mapping passes only if that mapping's endpoint has contacted the sender's
+//! address ([`super::filter`]). A refused packet creates no connection, so it leaves no filter entry. It
+//! leaves a pinhole, through which the peer's packet passes and opens the connection. A pinhole is a
+//! keyed hash in the slot of that hash, with the timeout of a UDP mapping. Hole punching retries, so a
+//! pinhole that a collision overwrote comes back.
 
 use crate::limits::{PINHOLES_MAX, UDP_IDLE};
 use crate::state::{CoarseTime, units};
 
-/// The pinholes of a table.
+/// The pinhole table.
 #[derive(Debug)]
 pub(crate) struct Pinholes {
     slots: Box<[Option<(u64, CoarseTime)>]>,

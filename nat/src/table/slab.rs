@@ -3,7 +3,7 @@
 use super::flow::Flow;
 use super::link::{Link, NIL};
 
-/// A slab of fixed capacity. Memory is touched as it is used.
+/// A slab of fixed capacity; memory is touched on first use.
 #[derive(Debug)]
 pub(crate) struct Slab {
     flows: Vec<Flow>,
@@ -27,26 +27,26 @@ impl Slab {
         self.capacity
     }
 
-    /// The connection of a number that was given.
+    /// The connection with a number in use.
     #[inline]
     pub(crate) fn at(&self, number: u32) -> &Flow {
         &self.flows[number as usize]
     }
 
-    /// Touches both cache lines of a connection.
+    /// Prefetches both cache lines of a connection.
     #[inline]
     pub(crate) fn peek(&self, number: u32) -> Option<u32> {
         let flow = self.flows.get(number as usize)?;
         Some(flow.seen ^ flow.owner_link.next)
     }
 
-    /// Likewise.
+    /// The same, for writing.
     #[inline]
     pub(crate) fn at_mut(&mut self, number: u32) -> &mut Flow {
         &mut self.flows[number as usize]
     }
 
-    /// Numbers that were ever given.
+    /// All numbers, free ones included.
     pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
         0..self.flows.len() as u32
     }
@@ -56,12 +56,12 @@ impl Slab {
         self.flows.iter().filter(|flow| !is_free(flow))
     }
 
-    /// Whether a number that was given is not in use.
+    /// The number is free.
     pub(crate) fn is_free(&self, number: u32) -> bool {
         is_free(self.at(number))
     }
 
-    /// Gives a number to a connection; the caller has seen to it that there is room.
+    /// Inserts a connection; the caller checks for a free slot.
     pub(crate) fn insert(&mut self, flow: Flow) -> u32 {
         debug_assert!(self.len < self.capacity, "full");
         self.len += 1;
@@ -75,7 +75,7 @@ impl Slab {
         number
     }
 
-    /// Takes one out. It is in no list any more.
+    /// Removes a connection, which must be in no list.
     pub(crate) fn remove(&mut self, number: u32) {
         let free = std::mem::replace(&mut self.free, number);
         let flow = self.at_mut(number);
@@ -84,7 +84,7 @@ impl Slab {
     }
 }
 
-/// A connection in use is in a list of its owner, so something precedes it there.
+/// A connection in use has a predecessor in its owner's list.
 fn is_free(flow: &Flow) -> bool {
     flow.owner_link.prev == NIL
 }

@@ -2,15 +2,13 @@
 //!
 //! # Theory of operation
 //!
-//! Time is counted in slots of 2^30 ns, about a second. The wheel has [`SLOTS`] of them, more than the
-//! longest timeout, so there is one level. A slot is a list of connections that may have expired when
-//! it comes. A packet does not move its connection: it writes the time, and when the slot comes the
-//! connection goes to the slot of its new deadline. So an active connection costs one move a timeout, and
-//! expiry costs work for what is due only. Only a timeout that became shorter moves it at once.
+//! A slot covers 2^30 ns, about a second. [`SLOTS`] of them exceed the longest timeout, so one level is
+//! enough. A slot lists connections that may expire in it. A packet only writes the time; when the slot
+//! comes, an active connection moves to the slot of its new deadline. So it costs one move a timeout. A
+//! shorter timeout moves it at once.
 //!
-//! A call does no more operations than it is allowed; what it leaves is first the next time. Whoever
-//! looks a connection up asks whether it has expired, so one that the wheel did not get to yet is
-//! as good as gone.
+//! A call is bounded in operations; the next one continues. Lookups check the expiry themselves, so a
+//! late sweep lets no expired connection pass.
 
 use super::link::{HEAD, Link, NIL};
 use super::slab::Slab;
@@ -23,7 +21,7 @@ pub(crate) const SLOTS: usize = 8192;
 #[derive(Debug)]
 pub(crate) struct Wheel {
     slots: Vec<u32>,
-    /// The slot that comes next, counted from the beginning of time.
+    /// The next slot, counted from time zero.
     at: u32,
 }
 
@@ -32,20 +30,20 @@ impl Wheel {
         Self { slots: vec![NIL; SLOTS], at: 0 }
     }
 
-    /// Its own memory in bytes.
+    /// Memory in bytes.
     pub(crate) const fn bytes() -> usize {
         SLOTS * size_of::<u32>()
     }
 
-    /// Nothing is on it: it goes to the present at once.
+    /// An empty wheel skips to the present.
     pub(crate) fn reset(&mut self, now: CoarseTime) {
         self.at = now.slot();
     }
 
-    /// Puts a connection, which is not on the wheel, where it may have expired.
+    /// Inserts a connection, which must not be on the wheel.
     pub(crate) fn insert(&mut self, flows: &mut Slab, number: u32) {
         let flow = flows.at(number);
-        // The slot after the one in which it expires, so that it has when the slot comes.
+        // The slot after its deadline, so that it has expired when the slot comes.
         let slot = CoarseTime(flow.seen).later(flow.state.timeout(flow.transport())).slot() + 1;
         let idx = slot.max(self.at) as usize % SLOTS;
         let first = std::mem::replace(&mut self.slots[idx], number);
@@ -55,7 +53,7 @@ impl Wheel {
         }
     }
 
-    /// Takes a connection off the wheel.
+    /// Removes a connection.
     pub(crate) fn remove(&mut self, flows: &mut Slab, number: u32) {
         let Link { next, prev } =
             std::mem::replace(&mut flows.at_mut(number).wheel_link, Link::NONE);
@@ -69,8 +67,7 @@ impl Wheel {
         }
     }
 
-    /// A connection whose slot has come, and which has expired; `operations` are used up. None if there is
-    /// none yet.
+    /// The next expired connection, for at most `operations`; none if no further slot is due.
     pub(crate) fn expired(
         &mut self,
         flows: &mut Slab,
