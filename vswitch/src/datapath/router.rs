@@ -1,50 +1,48 @@
-//! Stages 6 to 8 for what layer 2 cannot decide: frames to the gateway's MAC address, and frames from the
-//! uplink.
+//! The router: stages 6 to 8 for frames to the gateway's MAC address and frames from the uplink.
 //!
 //! # Theory of operation
 //!
-//! A network may have a router ([`RouterConf`]). It lives at the gateway's MAC address in the untagged
-//! domain; what a container sends there is its business, and so is everything that the uplink's port
-//! brings. Frames of neither kind pay one comparison.
+//! A network may have a router ([`RouterConf`]) at the gateway's MAC address in the untagged domain. It
+//! handles frames from containers to that address, and all frames from the uplink's port. Other frames
+//! pay one comparison.
 //!
 //! ```text
-//! from a container, by destination            | what is for
+//! from a container, by destination            | destination
 //! --------------------------------------------+---------------------------------------------
 //! translated to a container (hairpin)         | a published address, or its connections
 //! to the host's port, as any frame            | the host, else
-//! to the neighbour's port                     | our subnets
-//! translated, to the uplink                   | what the kernel would send out of the device
-//! dropped, and an ICMP error to the sender    | anything else
+//! to the neighbour's port                     | subnets of the network
+//! translated, to the uplink                   | routes through the uplink's device
+//! dropped, and an ICMP error to the sender    | all others
 //!
 //! from the uplink, by translation             |
 //! --------------------------------------------+---------------------------------------------
 //! translated, to the container                | a connection, or a published port
-//! back to the host, with its TAP's MAC address| nobody (`NotOurs`), so that the host answers
-//! dropped                                     | nobody, and the host has it as well: ICMP and tails
-//!                                             | of fragments are duplicated by nftables, not taken
+//! back to the host, with its TAP's MAC address| no match (`NotOurs`), so that the host answers
+//! dropped                                     | no match among ICMP and tails, which nftables
+//!                                             | duplicates to the host
 //! ```
 //!
-//! In this order: destination, next hop, hop limit, size, then translation, and only then bytes are
-//! changed. So an ICMP error quotes the packet as its sender knows it, and what cannot leave makes no
-//! connection. From the uplink translation comes first, since it decides the destination.
+//! The order from a container: route, next hop, hop limit, MTU, translation, rewrite. So an ICMP error
+//! quotes the packet as sent, and an undeliverable packet creates no connection. From the uplink,
+//! translation comes first, since it names the destination.
 //!
-//! A frame whose next hop has no MAC address yet waits (`router/neighbour_queue.rs`) while control is asked to find
-//! it out; a fragment whose first has not come waits in `router/fragments.rs`. Both are bounded, by number, by
-//! port and by time, and what waits counts as held.
+//! A frame waits in `router/neighbour_queue.rs` while control resolves its next hop; a fragment waits in
+//! `router/fragments.rs` for its head. Limits by number, port and time bound both.
 //!
-//! | file | what it is about |
+//! | file | contents |
 //! |---|---|
-//! | `router/conf.rs` | what control says |
-//! | `router/fib.rs` | from a destination to its way |
-//! | `router/forward.rs` | what the ways have in common: drops, answers, the last steps |
+//! | `router/conf.rs` | configuration from control |
+//! | `router/fib.rs` | destination lookup |
+//! | `router/forward.rs` | drops, ICMP errors, the final rewrite |
 //! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
-//! | `router/size.rs` | how long a packet is, and what becomes of one that is too long |
-//! | `router/icmp_limit.rs` | how many ICMP errors a port gets |
+//! | `router/size.rs` | MTU check, fragmentation |
+//! | `router/icmp_limit.rs` | rate limit of ICMP errors |
 //! | `router/fragments.rs` | fragments |
-//! | `router/handoff.rs` | what another worker translates |
-//! | `router/neighbour_queue.rs`, `resolve.rs` | who waits for a next hop; asking for it |
-//! | `router/occupancy.rs` | that each port has its share of both |
-//! | `router/state.rs` | what is remembered from batch to batch |
+//! | `router/handoff.rs` | frames that another worker translates |
+//! | `router/neighbour_queue.rs`, `resolve.rs` | frames that wait for a next hop; requests for it |
+//! | `router/occupancy.rs` | entries of each port, for longest-queue-drop |
+//! | `router/state.rs` | state of a worker between batches |
 
 mod assignment;
 mod conf;
@@ -84,7 +82,7 @@ use super::{
 /// A network's router as the datapath reads it.
 #[derive(Debug)]
 pub(super) struct Router {
-    /// The destination of frames that are to be routed.
+    /// The destination key of routed frames.
     key: Key,
     fib: Arc<Fib>,
     gateway4: Option<Ipv4Addr>,
@@ -92,14 +90,14 @@ pub(super) struct Router {
     uplink: Option<Arc<UplinkConf>>,
     /// The network's largest IP packet in bytes.
     mtu: u32,
-    /// The broadcast addresses of its subnets, which are nobody's.
+    /// The broadcast addresses of the subnets.
     broadcasts: Vec<Ipv4Addr>,
-    /// Its subnets, from which nobody outside sends.
+    /// The subnets: invalid sources on the uplink.
     subnets: Vec<IpNet>,
 }
 
 impl Router {
-    /// Compiles a router. `fib` is that of a configuration with the same routes.
+    /// Compiles a router. `fib` comes from a configuration with the same routes.
     pub(super) fn new(
         network: NetworkIndex,
         conf: &RouterConf,
@@ -128,13 +126,13 @@ impl Router {
         &self.fib
     }
 
-    /// Whether a frame is to be routed.
+    /// The frame is for the gateway.
     #[inline]
     fn routes(&self, ctx: &FrameCtx) -> bool {
         ctx.dst == self.key
     }
 
-    /// The way out, if there is one.
+    /// The uplink.
     pub(super) fn uplink(&self) -> Option<&UplinkConf> {
         self.uplink.as_deref()
     }
@@ -147,7 +145,7 @@ fn broadcast(subnet: &IpNet) -> Option<Ipv4Addr> {
     }
 }
 
-/// Routes what is to be routed, and gives it its verdict.
+/// Routes a batch: sets the verdicts of routed frames.
 pub(super) fn run(
     now: Nanos,
     batch: &mut Batch,
@@ -197,12 +195,12 @@ fn route_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx]) {
             }
         }
         PortKind::Uplink => route_uplink_run(fwd, run, port),
-        // Frames of theirs to the gateway are the host's.
+        // Frames from these ports to the gateway go to the host.
         PortKind::Host | PortKind::Service | PortKind::Tunnel => {}
     }
 }
 
-/// Frames from the uplink are those of the first router that it serves: the policy is one.
+/// Routes frames from the uplink with its first router: all share one policy.
 fn route_uplink_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx], port: PortIndex) {
     let uplink = fwd.snapshot.uplink_of(port);
     for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {

@@ -1,9 +1,9 @@
-//! Frames between workers, and which worker translates them.
+//! Handoff of frames between workers.
 
 use fastpath::{Frame, PortIndex};
 use nat::fragment::Verdict as FragmentVerdict;
 
-/// Which worker translates a packet that comes in fragments; or why nobody does.
+/// The worker that translates a fragmented packet, or a drop reason.
 pub(super) type Assignment = FragmentVerdict<usize>;
 
 /// A frame for another worker.
@@ -11,14 +11,14 @@ pub(super) type Assignment = FragmentVerdict<usize>;
 pub(crate) struct HandoffOut {
     /// The worker.
     pub(crate) to: usize,
-    /// It translates it.
+    /// The worker translates the frame.
     pub(crate) is_assigned: bool,
-    /// The port that it came in by.
+    /// The ingress port.
     pub(crate) port: PortIndex,
     pub(crate) frame: Frame,
 }
 
-/// A frame from another worker, in a buffer of this one's.
+/// A frame from another worker, copied to a local buffer.
 #[derive(Debug)]
 pub(crate) struct HandoffIn {
     pub(crate) is_assigned: bool,

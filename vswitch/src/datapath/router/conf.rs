@@ -1,4 +1,4 @@
-//! What control says about routing. Compiled into a snapshot by [`super::Router`].
+//! The configuration of a router, which [`super::Router`] compiles into a snapshot.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use ipnet::IpNet;
 use nat::CompiledPolicy;
 use wire::MacAddr;
 
-/// How a network's gateway routes.
+/// The router of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterConf {
-    /// The MAC address that frames to be routed are sent to.
+    /// The MAC address of the gateway.
     pub gateway_mac: MacAddr,
-    /// The gateway's addresses; answers come from the first of a family.
+    /// The gateway's addresses; ICMP errors have the first of their family.
     pub gateways: Vec<IpAddr>,
     /// The network's subnets.
     pub subnets: Vec<IpNet>,
     /// Every address of the host, the gateway's included.
     pub local: Vec<IpAddr>,
-    /// What lies beyond.
+    /// The egress beyond the host.
     pub egress: EgressMode,
 }
 
 impl RouterConf {
-    /// Whether another configuration compiles into the same routes.
+    /// Both configurations compile into the same routes.
     pub(in crate::datapath) fn has_same_fib(&self, other: &Self) -> bool {
         let is_egress_same = match (&self.egress, &other.egress) {
             (EgressMode::Uplink(one), EgressMode::Uplink(other)) => {
@@ -37,25 +37,25 @@ impl RouterConf {
     }
 }
 
-/// What lies beyond the network and its host.
+/// The egress of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EgressMode {
-    /// Nothing.
+    /// No egress.
     Internal,
-    /// Whatever the kernel routes to: all goes to the host's port.
+    /// The kernel routes: packets go to the host's port.
     Kernel,
-    /// What the kernel would send out of the uplink's device.
+    /// The uplink, with NAT in user space.
     Uplink(Arc<UplinkConf>),
 }
 
-/// The way out.
+/// The uplink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UplinkConf {
     /// The port of the uplink's TAP.
     pub port: PortIndex,
-    /// The MAC address of the host's device, from which frames leave.
+    /// The MAC address of the host's device: the source of egress frames.
     pub device_mac: MacAddr,
-    /// The MAC address of the TAP itself: what is written to it is the host's.
+    /// The MAC address of the TAP: the host receives frames to it.
     pub tap_mac: MacAddr,
     /// Largest IP packet in bytes.
     pub mtu: u32,
@@ -65,43 +65,43 @@ pub struct UplinkConf {
     pub routes: Routes,
     /// The host's neighbours on the device.
     pub neighbours: UplinkNeighbours,
-    /// How addresses are translated.
+    /// The NAT policy.
     pub policy: Arc<CompiledPolicy>,
 }
 
-/// Where the host would send what is for a prefix.
+/// The host's route for a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteAction {
-    /// Out of the uplink's device: to this gateway, or to the destination itself.
+    /// Through the uplink, to this gateway or on link.
     Via(Option<IpAddr>),
-    /// Out of another device, which containers do not reach.
+    /// Through another device, unreachable for containers.
     Elsewhere,
-    /// Nowhere.
+    /// Unreachable.
     Unreachable,
 }
 
-/// The host's routes. The longest prefix wins; of two alike the first.
+/// The host's routes. The longest prefix wins; of equals, the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes(Vec<(IpNet, RouteAction)>);
 
 impl Routes {
-    /// These routes.
+    /// Routes in order of precedence.
     pub fn new(routes: impl IntoIterator<Item = (IpNet, RouteAction)>) -> Self {
         Self(routes.into_iter().collect())
     }
 
-    /// All of them, in their order.
+    /// All routes in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (IpNet, RouteAction)> {
         self.0.iter().copied()
     }
 }
 
-/// Who is where on the uplink's link.
+/// The neighbour table of the uplink.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UplinkNeighbours(Vec<(IpAddr, MacAddr)>);
 
 impl UplinkNeighbours {
-    /// These neighbours; of two with one address the first.
+    /// Neighbours; of equal addresses, the first wins.
     pub fn new(rows: impl IntoIterator<Item = (IpAddr, MacAddr)>) -> Self {
         let mut rows: Vec<_> = rows.into_iter().collect();
         rows.sort_by_key(|&(address, _)| address);
@@ -109,20 +109,20 @@ impl UplinkNeighbours {
         Self(rows)
     }
 
-    /// The MAC address of a neighbour, if it is known.
+    /// The MAC address of a neighbour.
     #[must_use]
     pub fn get(&self, address: IpAddr) -> Option<MacAddr> {
         let at = self.0.binary_search_by_key(&address, |&(address, _)| address).ok()?;
         Some(self.0[at].1)
     }
 
-    /// How many are known.
+    /// Neighbours with a MAC address.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none is known.
+    /// The table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,8 +1,7 @@
-//! From a destination address to what becomes of the packet, in one search.
+//! Destination lookup: one binary search over address intervals.
 //!
-//! Everything that the router knows about addresses is one list of intervals that cover both families
-//! (IPv4 as IPv6-mapped addresses): the host's routes, our subnets, the addresses that are never routed,
-//! the host's own addresses. Whatever is inserted later wins, so that order is the precedence.
+//! The intervals cover both families (IPv4 as IPv4-mapped IPv6). Later inserts win: the host's routes, the
+//! subnets, martians, then the host's own addresses.
 
 #[cfg(test)]
 mod tests;
@@ -29,20 +28,20 @@ const UNROUTABLE: [(IpAddr, u8); 9] = [
     (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
 ];
 
-/// What becomes of what is for an address.
+/// The target of a destination address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RouteTarget {
-    /// It is the host's.
+    /// The host.
     Host,
-    /// It is for one of our containers.
+    /// A container of the network.
     Subnet,
-    /// To a router on the uplink: see [`Fib::next_hop`].
+    /// A router on the uplink's link: see [`Fib::next_hop`].
     NextHop(u16),
-    /// To the destination itself, on the uplink's link.
+    /// On the uplink's link.
     OnLink,
-    /// No route leads there.
+    /// No route.
     Unreachable,
-    /// Nobody routes such an address.
+    /// Never routed.
     Martian,
 }
 
@@ -50,14 +49,14 @@ pub(super) enum RouteTarget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NextHop {
     pub(super) address: IpAddr,
-    /// Its MAC address, if the host knows it.
+    /// The MAC address, if known.
     pub(super) mac: Option<MacAddr>,
 }
 
-/// All destinations.
+/// The intervals and their targets.
 #[derive(Debug)]
 pub(in crate::datapath) struct Fib {
-    /// Where each interval begins; the first at zero.
+    /// The start of each interval; the first is zero.
     starts: Vec<u128>,
     targets: Vec<RouteTarget>,
     next_hops: Vec<NextHop>,
@@ -88,7 +87,7 @@ impl Fib {
         }
         let own = link_local(conf.gateway_mac);
         for &address in conf.local.iter().chain(&conf.gateways).chain([&IpAddr::V6(own)]) {
-            // Loopback addresses are the host's own, and nobody else's business.
+            // Loopback addresses belong to the host only.
             if !address.is_loopback() {
                 builder.insert_range(one(address), RouteTarget::Host);
             }
@@ -114,7 +113,7 @@ impl Fib {
     }
 }
 
-/// Intervals while they are inserted: where one begins, and what it is up to the next.
+/// Intervals under construction: start and target of each.
 struct FibBuilder(BTreeMap<u128, RouteTarget>);
 
 impl FibBuilder {
@@ -122,14 +121,14 @@ impl FibBuilder {
         Self(BTreeMap::from([(0, default)]))
     }
 
-    /// Shorter prefixes first, and of two alike the one that came first last.
+    /// Shorter prefixes first; of equal prefixes, the first inserted last.
     fn insert_routes(&mut self, uplink: &UplinkConf, next_hops: &mut Vec<NextHop>) {
         let mut routes: Vec<_> = uplink.routes.iter().rev().collect();
         routes.sort_by_key(|(net, _)| net.prefix_len());
         let (v4, v6): (Vec<_>, Vec<_>) =
             routes.into_iter().partition(|(net, _)| net.addr().is_ipv4());
         self.insert_family(&v6, uplink, next_hops);
-        // A short IPv6 prefix covers what stands for IPv4.
+        // A short IPv6 prefix also covers the mapped IPv4 addresses.
         self.insert_range(prefix(Ipv4Addr::UNSPECIFIED.into(), 0), RouteTarget::Unreachable);
         self.insert_family(&v4, uplink, next_hops);
     }
@@ -181,7 +180,7 @@ impl FibBuilder {
     }
 }
 
-/// First and last number of a prefix.
+/// First and last address of a prefix.
 fn prefix(address: IpAddr, len: u8) -> (u128, u128) {
     let (number, len) = match address {
         IpAddr::V4(address) => (mapped(address), 96 + len),
@@ -205,7 +204,7 @@ fn is_mapped(address: Ipv6Addr) -> bool {
     address.to_bits() >> 32 == 0xffff
 }
 
-/// The link-local address that the kernel makes of a MAC address (RFC 4291 appendix A).
+/// The kernel's link-local address for a MAC address (RFC 4291 appendix A).
 fn link_local(mac: MacAddr) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.0.map(u16::from);
     Ipv6Addr::new(0xfe80, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f)

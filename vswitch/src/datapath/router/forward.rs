@@ -1,4 +1,4 @@
-//! What all ways through the router have in common.
+//! Forwarding common to all directions: ICMP errors, drops, the final rewrite.
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
@@ -17,10 +17,10 @@ use crate::datapath::batch::FrameCtx;
 use crate::datapath::limits::PREFETCH_CONNECTIONS_MIN;
 use crate::datapath::{DropReason, Key, Snapshot, Stats, Tagging, Verdict, edit};
 
-/// Where a frame has its destination, behind the offload header.
+/// The destination MAC address behind the virtio-net header.
 pub(super) const DESTINATION: std::ops::Range<usize> = VNET_LEN..VNET_LEN + 6;
 
-/// Where a frame is sent.
+/// The next hop of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adjacency {
     pub(super) port: PortIndex,
@@ -28,9 +28,9 @@ pub(super) struct Adjacency {
     pub(super) dst: MacAddr,
     /// Largest IP packet in bytes.
     pub(super) mtu: u32,
-    /// Largest IP packet both ways, where this way is narrower than the packet's sender may think.
+    /// MSS clamp: the MTU of the path, where it is below the sender's.
     pub(super) clamp: Option<u32>,
-    /// The address that the stages behind know it by.
+    /// The FDB key for the later stages.
     pub(super) key: Key,
 }
 
@@ -65,14 +65,14 @@ pub(super) struct ForwardCtx<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) state: &'a mut RouterState,
     pub(super) stats: &'a mut Stats,
-    /// What became of the packet that a fragment is of, which is being routed.
+    /// The verdict on the current fragment's head.
     pub(super) head_verdict: Option<Translated>,
-    /// Whether the frame that is being routed is known to be this worker's to translate.
+    /// This worker translates the current frame.
     pub(super) is_assigned: bool,
 }
 
 impl<'a> ForwardCtx<'a> {
-    /// Lets frames go on that have waited, or gives up on them.
+    /// Routes queued frames again after a new snapshot, and drops expired ones.
     pub(super) fn retry_queued(&mut self) {
         let is_new_snapshot = std::mem::take(&mut self.state.is_new_snapshot);
         if !is_new_snapshot && !self.state.neighbour_queue.has_expired(self.now) {
@@ -102,8 +102,7 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// Asks for the connections of frames before the first of them is needed, where there are too many to
-    /// be in cache.
+    /// Prefetches the connections of a window, if the table exceeds the cache.
     #[inline]
     pub(super) fn prefetch(&mut self, window: &[FrameCtx]) {
         if self.state.nat.len() >= PREFETCH_CONNECTIONS_MIN {
@@ -124,15 +123,15 @@ impl<'a> ForwardCtx<'a> {
         self.state.views = views;
     }
 
-    /// Whether a frame of the batch is the router's.
+    /// The router handles this frame of the batch.
     fn is_routed(&self, ctx: &FrameCtx) -> bool {
         let network = self.snapshot.network(ctx.network);
         let router = network.map(|network| network.router.as_ref());
-        let is_ours = router.is_none_or(|router| router.is_some_and(|it| it.routes(ctx)));
-        is_ours && ctx.verdict == Verdict::Pending
+        let is_routed = router.is_none_or(|router| router.is_some_and(|it| it.routes(ctx)));
+        is_routed && ctx.verdict == Verdict::Pending
     }
 
-    /// Puts a frame that is not in the batch where its verdict says. It may wait until then.
+    /// Queues or emits a frame from outside the batch by its verdict; it may wait until `until`.
     pub(super) fn dispatch(&mut self, ctx: FrameCtx, until: Nanos) {
         match ctx.verdict {
             Verdict::AwaitsNeighbour => {
@@ -147,25 +146,25 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// Gives a frame that is not in the batch to the stages behind.
+    /// Emits a frame to the later stages.
     pub(super) fn emit(&mut self, ctx: FrameCtx, verdict: Verdict) {
         self.state.emitted.push(FrameCtx { verdict, ..ctx });
     }
 
-    /// The frame from its Ethernet header on.
+    /// The frame from the Ethernet header.
     #[inline]
     pub(super) fn ethernet(&self, ctx: &FrameCtx) -> &[u8] {
         self.pool.ethernet(&ctx.frame)
     }
 
-    /// Drops a frame, and tells its sender.
+    /// Drops a frame and sends an ICMP error.
     #[cold]
     pub(super) fn reject(&mut self, ctx: &mut FrameCtx, source: IcmpSource<'_>, why: Rejection) {
         self.send_icmp_error(ctx, source, why.error);
         ctx.verdict = Verdict::Drop(why.reason);
     }
 
-    /// Sends an ICMP error about a frame to its sender, unless there must be none, or were too many.
+    /// Sends an ICMP error to the frame's sender, unless RFC 1812 forbids it or the rate limit is reached.
     pub(super) fn send_icmp_error(
         &mut self,
         ctx: &FrameCtx,
@@ -174,7 +173,7 @@ impl<'a> ForwardCtx<'a> {
     ) {
         let mut buffer = [0; ICMP_ERROR_FRAME_MAX];
         let written = emit_icmp_error(error, &source, &ctx.meta, self.ethernet(ctx), &mut buffer);
-        // Silence is the rule about some packets.
+        // Suppressed by RFC 1812 section 4.3.2.7.
         let Some(answer) = written.ok().and_then(|len| buffer.get(..len)) else { return };
         if !self.state.icmp_limit.allow(self.now, ctx.port) {
             self.state.counters.icmp_errors_suppressed += 1;
@@ -203,8 +202,7 @@ impl<'a> ForwardCtx<'a> {
         self.state.emitted.push(ctx);
     }
 
-    /// Whether a packet may go on: it has hops left, and is not too long for where it goes. Otherwise what
-    /// its sender is told.
+    /// Checks the hop limit and the MTU.
     #[inline]
     pub(super) fn check_forward(&self, ctx: &FrameCtx, adj: &Adjacency) -> Result<Fit, Rejection> {
         if !size::has_hops(&ctx.meta, self.ethernet(ctx)) {
@@ -216,7 +214,7 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// To the container that translation names.
+    /// Forwards a translated packet to its container.
     pub(super) fn deliver(
         &mut self,
         ctx: &mut FrameCtx,
@@ -240,7 +238,7 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// The way to a container that is reached in the untagged domain, on a network with a router.
+    /// The adjacency of a container: untagged, on a network with a router.
     fn adjacency_of(&self, owner: OwnerId) -> Option<(PortIndex, Adjacency)> {
         let port = PortIndex::new(owner.0 as usize)?;
         let conf = self.snapshot.port(port).filter(|conf| conf.kind.is_routed())?;
@@ -249,7 +247,7 @@ impl<'a> ForwardCtx<'a> {
         self.snapshot.reaches(port, adj.key).then_some((port, adj))
     }
 
-    /// What translation says of a packet. Nothing yet of a fragment's tail: it is to wait.
+    /// Translates a packet; `None` for a tail that waits for its head.
     #[inline]
     pub(super) fn translate(
         &mut self,
@@ -263,8 +261,7 @@ impl<'a> ForwardCtx<'a> {
         Some(self.state.nat.translate(Time(self.now.0), from, view))
     }
 
-    /// Drops what translation refuses. A container is told where it is for want of something (RFC 5508, REQ-8) or
-    /// forbidden.
+    /// Drops a refused packet. A container gets an ICMP error for exhaustion (RFC 5508, REQ-8) and policy.
     #[cold]
     pub(super) fn drop_refused(
         &mut self,
@@ -285,7 +282,7 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// The last steps: new addresses, one hop less, new MAC addresses.
+    /// Rewrites addresses, TTL, MSS and MAC addresses, and sets the verdict.
     #[inline]
     pub(super) fn send(
         &mut self,
@@ -298,7 +295,7 @@ impl<'a> ForwardCtx<'a> {
             ctx.verdict = Verdict::Drop(DropReason::NoBuffer);
             return;
         }
-        // A frame that came in has one holder.
+        // A received frame has one holder.
         let Some(bytes) = self.pool.bytes_mut(&ctx.frame).filter(|bytes| bytes.len() > VNET_LEN)
         else {
             ctx.verdict = Verdict::Drop(DropReason::NoBuffer);
@@ -312,7 +309,7 @@ impl<'a> ForwardCtx<'a> {
             ctx.verdict = Verdict::Drop(DropReason::NatUnsupportedProtocol);
             return;
         }
-        // There is one left: `check_forward` has looked.
+        // `check_forward` has checked the TTL.
         ttl::decrement(&ctx.meta, ethernet);
         if let Some(mtu) = adj.clamp {
             mss_clamp::clamp(&ctx.meta, ethernet, mtu, checksum);
@@ -326,7 +323,7 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// Takes a tag off that only marks a priority: routed frames have none.
+    /// Removes a priority tag; routed frames have none.
     #[cold]
     fn untag(&mut self, ctx: &mut FrameCtx) -> bool {
         let is_off = edit::retag(self.pool, &mut ctx.frame, 0, Tagging::Untagged);
@@ -340,7 +337,7 @@ impl<'a> ForwardCtx<'a> {
     }
 }
 
-/// What the offload header says of the transport checksum.
+/// The transport checksum's state by the virtio-net header.
 #[inline]
 fn checksum_state(vnet: &[u8]) -> ChecksumState {
     match vnet.first() {

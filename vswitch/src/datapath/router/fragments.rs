@@ -1,8 +1,7 @@
-//! Packets that come in fragments: what becomes of the first holds for the others.
+//! Fragments: the head's verdict holds for the tails.
 //!
-//! The store is [`nat::fragment::Fragments`], which says how long and how many may wait. Tails are taken
-//! out of the batch at its end, when the heads that came with them are known; what is settled then, or by a
-//! head that came later, is routed as any frame, with the translation that its head got.
+//! [`nat::fragment::Fragments`] stores waiting tails, with its limits. Tails leave the batch at its end,
+//! after the heads of the same batch. Once the head is known, a tail is routed with its translation.
 
 use nat::fragment::Verdict as Translated;
 use nat::{Kind, Realm, Time, View};
@@ -14,8 +13,7 @@ use crate::datapath::limits::{FRAGMENT_OPERATIONS, NEIGHBOUR_QUEUE_TIMEOUT};
 use crate::datapath::{DropReason, PortKind, Verdict};
 
 impl ForwardCtx<'_> {
-    /// A fragment's head is translated, and so are those that wait for it. A tail is to wait, unless it
-    /// has waited.
+    /// Translates a head and releases its tails. A tail waits, or uses the verdict of its head.
     #[cold]
     pub(super) fn translate_fragment(
         &mut self,
@@ -38,7 +36,7 @@ impl ForwardCtx<'_> {
         Some(state.fragments.head(now, from, view, translated, release))
     }
 
-    /// Lets packets go whose fragments did not come in time.
+    /// Drops packets whose fragments timed out.
     pub(super) fn expire_fragments(&mut self) {
         let state = &mut *self.state;
         if !state.fragments.is_empty() {
@@ -49,7 +47,7 @@ impl ForwardCtx<'_> {
         self.expire_tracked();
     }
 
-    /// Takes the tails of a batch out of it, and routes those fragments whose packets are settled.
+    /// Queues the tails of a batch, and routes the released fragments.
     pub(super) fn release_fragments(&mut self, batch: &mut Batch) {
         if std::mem::take(&mut self.state.has_tails) {
             for ctx in batch.frames.extract_if(.., |ctx| ctx.verdict == Verdict::AwaitsFragment) {
@@ -58,7 +56,7 @@ impl ForwardCtx<'_> {
             self.queue_all_untracked(batch);
         }
         self.settle_assignments();
-        // Routing one may settle others, but not without end: each was given once.
+        // Routing one may release others; this ends, since each is released once.
         let mut released = std::mem::take(&mut self.state.released);
         for (mut ctx, head_verdict) in released.drain(..) {
             (self.head_verdict, self.is_assigned) = (Some(head_verdict), true);
@@ -70,7 +68,7 @@ impl ForwardCtx<'_> {
         self.state.released = released;
     }
 
-    /// The side of translation that a frame comes from.
+    /// The source realm of a frame.
     pub(super) fn realm(&self, ctx: &FrameCtx) -> Realm {
         if self.snapshot.is_uplink(ctx.port) { Realm::External } else { internal(ctx) }
     }
@@ -84,7 +82,7 @@ impl ForwardCtx<'_> {
         state.fragments.tail(Time(self.now.0), from, &view, ctx, release);
     }
 
-    /// Gives a frame that is not in the batch its verdict.
+    /// Sets the verdict of a frame from outside the batch.
     pub(super) fn route(&mut self, ctx: &mut FrameCtx) {
         let conf = self.snapshot.port(ctx.port);
         let network = conf.and_then(|_| self.snapshot.network(ctx.network));

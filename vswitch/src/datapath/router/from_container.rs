@@ -1,4 +1,4 @@
-//! What containers send to the gateway's MAC address.
+//! Frames from containers to the gateway's MAC address.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ use crate::datapath::snapshot::Network;
 use crate::datapath::{DropReason, Key, Verdict};
 
 impl<'a> ForwardCtx<'a> {
-    /// Gives a frame its verdict. What stays pending is for the host's port.
+    /// Sets a frame's verdict; pending frames go to the host's port.
     pub(super) fn route_container(
         &mut self,
         ctx: &mut FrameCtx,
@@ -25,7 +25,7 @@ impl<'a> ForwardCtx<'a> {
     ) {
         match ctx.meta.l3 {
             L3::Ipv4 | L3::Ipv6 => {}
-            // Whatever the kernel would make of it, it is not sure to be for the host.
+            // The destination of a malformed packet is unknown: keep it from the host.
             L3::Malformed => {
                 ctx.verdict = Verdict::Drop(DropReason::Malformed);
                 return;
@@ -53,7 +53,7 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// By the uplink.
+    /// Translates a packet and forwards it to the uplink.
     fn forward_to_uplink(
         &mut self,
         ctx: &mut FrameCtx,
@@ -84,7 +84,7 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
-            // No rule gives it an address that is known outside.
+            // Untranslated internal addresses must not leave.
             Ok(Translation::NotOurs) => {
                 let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 self.reject(ctx, router.icmp_source(), why);
@@ -93,7 +93,7 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// To the host: to its port, but for what belongs to a published port.
+    /// Forwards to the host's port, or by a published port to a container.
     fn forward_to_host(&mut self, ctx: &mut FrameCtx, view: &View, router: &'a Router) {
         if router.uplink.is_none() {
             return;
@@ -107,13 +107,13 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
-            // Nor is it translation's business what else the host and its containers have to say.
+            // Other traffic between host and containers needs no translation.
             Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
     }
 
-    /// To another container, by way of the gateway.
+    /// Forwards to another container through the gateway.
     fn forward_to_container(
         &mut self,
         ctx: &mut FrameCtx,
@@ -146,10 +146,10 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// Until the MAC address of the next hop is known.
+    /// Queues a frame until control resolves the next hop.
     #[cold]
     fn await_neighbour(&mut self, ctx: &mut FrameCtx, hop: IpAddr) {
-        // First of all: who may keep no further frame may ask for no further address either.
+        // Reserve first: a port at its queue limit may not request addresses.
         let full = Verdict::Drop(DropReason::NeighbourQueueFull);
         match self.state.neighbour_queue.reserve(ctx.port) {
             QueueDecision::Queue => {}
@@ -172,7 +172,7 @@ pub(super) fn internal(ctx: &FrameCtx) -> Realm {
 }
 
 impl Router {
-    /// What containers see of the router.
+    /// The source of ICMP errors to containers.
     pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
         IcmpSource {
             mac: self.key.mac(),
@@ -182,7 +182,7 @@ impl Router {
         }
     }
 
-    /// The way to a container.
+    /// The adjacency of a container.
     #[inline]
     pub(super) fn adjacency(&self, port: PortIndex, mac: wire::MacAddr) -> Adjacency {
         let clamp = self.uplink.as_ref().map(|uplink| uplink.mtu);
@@ -199,7 +199,7 @@ impl Router {
 }
 
 impl UplinkConf {
-    /// The way to a next hop, for what comes from a network of this MTU.
+    /// The adjacency of a next hop, for packets from a network with this MTU.
     #[inline]
     fn adjacency(&self, mac: wire::MacAddr, network_mtu: u32) -> Adjacency {
         Adjacency {

@@ -1,4 +1,4 @@
-//! What the uplink brings.
+//! Frames from the uplink.
 
 use nat::{Kind, Realm, Translation};
 use wire::icmp_error::IcmpSource;
@@ -10,8 +10,8 @@ use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
 impl<'a> ForwardCtx<'a> {
-    /// Gives a frame from the uplink its verdict. None goes to a container but by a connection or a published
-    /// port, and none is flooded or learnt.
+    /// Sets the verdict of an uplink frame. Containers get frames of connections and published ports
+    /// only; nothing is flooded or learnt.
     pub(super) fn route_uplink(
         &mut self,
         ctx: &mut FrameCtx,
@@ -19,14 +19,14 @@ impl<'a> ForwardCtx<'a> {
         uplink: &'a UplinkConf,
     ) {
         let is_ip = matches!(ctx.meta.l3, L3::Ipv4 | L3::Ipv6);
-        // The TAP's own: what the host's stack says of its own accord on every link.
+        // The host's stack sends its own frames on the TAP, as on every link.
         let is_own = ctx.meta.src == uplink.tap_mac || ctx.meta.dst.is_multicast();
         if !is_ip || is_own {
             ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
             return;
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
-        // Nor does anybody pass for a container (BCP 38): nftables drop these before, unless somebody took the rules.
+        // Drop spoofed internal sources (BCP 38); nftables normally does this first.
         if router.subnets.iter().any(|subnet| subnet.contains(&view.src)) {
             ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
@@ -52,13 +52,13 @@ impl<'a> ForwardCtx<'a> {
                     self.return_to_host(ctx, uplink);
                 }
             }
-            // The sender is a stranger: it is told nothing of why.
+            // External senders get no ICMP error.
             Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
         }
     }
 
-    /// To the host, by the TAP that it came from: only frames with another destination than the TAP's are handed
-    /// on to the device.
+    /// Returns a frame to the host through the uplink's TAP: the device forwards only frames with
+    /// another destination than the TAP's.
     fn return_to_host(&mut self, ctx: &mut FrameCtx, uplink: &UplinkConf) {
         let bytes = self.pool.bytes_mut(&ctx.frame);
         let to = bytes.and_then(|bytes| bytes.get_mut(super::forward::DESTINATION));
@@ -74,7 +74,7 @@ impl<'a> ForwardCtx<'a> {
 }
 
 impl UplinkConf {
-    /// What the outside sees of the router.
+    /// The source of ICMP errors to the uplink.
     fn icmp_source(&self) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
         IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }

@@ -1,11 +1,10 @@
-//! What another worker translates, where there are several.
+//! Handoff of frames that another worker translates.
 //!
 //! # Theory of operation
 //!
-//! Which worker that is says [`nat::shard_spec`]. A frame that is another's gets a verdict of its own, is
-//! taken out of the batch at its end, and the worker hands it off; whoever gets it routes it as if it had read it
-//! itself, but for the stages that it has passed already: it comes in here, behind the guard, the
-//! rates and learning.
+//! [`nat::shard_spec`] names the worker. Another worker's frame gets a handoff verdict and leaves the batch
+//! at its end. The receiver routes it like a frame of its own, but enters at this stage: guard, rate limits and
+//! learning have run on the reader.
 //!
 //! ```text
 //!                    the worker that reads       the tracker              the one that translates
@@ -15,9 +14,9 @@
 //!                                                                          until the first is translated)
 //! ```
 //!
-//! Each of them may be the same worker; then nothing is handed off. A frame that is assigned is never handed off
-//! again, whatever the policy says meanwhile. Before it is handed off nothing is decided but the way: hop limit, size, next hop, and
-//! what its sender is told are for whoever translates.
+//! A step on the same worker needs no handoff. An assigned frame is never handed off again, even after a
+//! policy change. The reader only looks up the route: hop limit, MTU, next hop and ICMP errors are the translating
+//! worker's.
 
 use nat::{Kind, Realm, Shard, Time, View};
 
@@ -29,7 +28,7 @@ use crate::datapath::limits::FRAGMENT_OPERATIONS;
 use crate::datapath::{Batch, DropReason, Fdb, Key, NetworkIndex, Verdict};
 
 impl ForwardCtx<'_> {
-    /// Whether this worker translates a frame. Otherwise the frame has its verdict.
+    /// This worker translates the frame; otherwise its verdict is set.
     #[inline]
     pub(super) fn is_local(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
         self.state.tracked.is_none() || self.is_assigned || self.assign(ctx, from, view)
@@ -46,7 +45,7 @@ impl ForwardCtx<'_> {
         }
     }
 
-    /// Whether a frame stays with this worker, where it is that one's.
+    /// Keeps a frame of this worker, or sets its handoff verdict.
     fn keep_or_hand_off(&mut self, ctx: &mut FrameCtx, worker: usize, is_assigned: bool) -> bool {
         let is_local = worker == self.state.nat.shard_spec().worker();
         if !is_local {
@@ -56,7 +55,7 @@ impl ForwardCtx<'_> {
         is_local
     }
 
-    /// A fragment whose tracker this worker is. The first says who translates the others.
+    /// Tracks a fragment: the head chooses the worker for all.
     fn track(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
         if matches!(view.kind, Kind::Tail(_)) {
             ctx.verdict = Verdict::AwaitsAssignment;
@@ -77,7 +76,7 @@ impl ForwardCtx<'_> {
         }
     }
 
-    /// Takes fragments out of a batch whose worker is not known yet.
+    /// Queues the batch's fragments that await their worker.
     pub(super) fn queue_all_untracked(&mut self, batch: &mut Batch) {
         if self.state.tracked.is_some() {
             for ctx in batch.frames.extract_if(.., |ctx| ctx.verdict == Verdict::AwaitsAssignment) {
@@ -98,7 +97,7 @@ impl ForwardCtx<'_> {
         tracked.tail(Time(self.now.0), from, &view, ctx, release);
     }
 
-    /// Lets fragments go whose first did not come in time.
+    /// Drops tracked fragments that timed out.
     pub(super) fn expire_tracked(&mut self) {
         let state = &mut *self.state;
         if let Some(tracked) = state.tracked.as_mut().filter(|tracked| !tracked.is_empty()) {
@@ -108,7 +107,7 @@ impl ForwardCtx<'_> {
         }
     }
 
-    /// Fragments of which it is known who translates them.
+    /// Dispatches fragments whose worker is known.
     pub(super) fn settle_assignments(&mut self) {
         let here = self.state.nat.shard_spec().worker();
         let mut assigned = std::mem::take(&mut self.state.assigned);
@@ -122,12 +121,12 @@ impl ForwardCtx<'_> {
         self.state.assigned = assigned;
     }
 
-    /// Puts a frame that is not in the batch where the worker finds what it is to hand off.
+    /// Queues a frame from outside the batch for handoff.
     pub(super) fn hand_off(&mut self, ctx: FrameCtx, to: u8, is_assigned: bool) {
         self.state.queue_handoff(ctx, to, is_assigned);
     }
 
-    /// Routes what other workers have handed off.
+    /// Routes frames from other workers.
     pub(super) fn route_handoffs(&mut self, fdb: &Fdb) {
         let mut handoffs_in = std::mem::take(&mut self.state.handoffs_in);
         for (is_assigned, batch) in [true, false].into_iter().zip(&mut handoffs_in) {
@@ -140,7 +139,7 @@ impl ForwardCtx<'_> {
         self.state.handoffs_in = handoffs_in;
     }
 
-    /// Puts them into the batch, where they come first: they were read before.
+    /// Inserts them at the front of the batch, since they were read earlier.
     pub(super) fn merge_handoffs(&mut self, batch: &mut Batch) {
         if !self.state.routed_handoffs.is_empty() {
             batch.frames.splice(..0, self.state.routed_handoffs.drain(..));
@@ -159,7 +158,7 @@ impl ForwardCtx<'_> {
         }
     }
 
-    /// As `admit` does. Only what is untagged is routed.
+    /// Sets the keys as `admit` does, untagged.
     fn set_keys(&self, ctx: &mut FrameCtx, fdb: &Fdb) {
         let network = self.snapshot.port(ctx.port).map(|conf| conf.network);
         let Some(network) = network.filter(|&network| network != NetworkIndex::NONE) else {
@@ -173,7 +172,7 @@ impl ForwardCtx<'_> {
 }
 
 impl RouterState {
-    /// Takes what is another worker's out of a batch.
+    /// Removes frames for other workers from a batch.
     #[cold]
     pub(super) fn collect_handoffs(&mut self, batch: &mut Batch) {
         let is_handoff = |ctx: &mut FrameCtx| matches!(ctx.verdict, Verdict::Handoff { .. });
@@ -189,7 +188,7 @@ impl RouterState {
         self.handoffs_out.push(HandoffOut { to: to.into(), is_assigned, port, frame });
     }
 
-    /// Whether fragments are tracked.
+    /// Fragments are tracked.
     pub(super) fn tracks(&self) -> bool {
         self.tracked.as_ref().is_some_and(|tracked| !tracked.is_empty())
     }

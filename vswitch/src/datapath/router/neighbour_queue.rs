@@ -9,13 +9,12 @@
 //!                                 +------------------> dropped, host unreachable to the sender
 //! ```
 //!
-//! A frame waits as it came, not translated: it may still be that it cannot leave, and then its sender is
-//! told about the packet that it knows. Frames that wait keep their order; those of the round in which they
-//! are routed again may leave before them.
+//! Frames wait untranslated, so that an ICMP error quotes the packet as sent. They keep their order;
+//! frames of the round that routes them again may overtake them.
 //!
-//! Limits: [`NEIGHBOUR_QUEUE_MAX`] frames, [`NEIGHBOUR_QUEUE_PER_PORT_MAX`] of one port, [`NEIGHBOUR_QUEUE_TIMEOUT`]. Where all places are
-//! taken, a frame of a port that has few gets that of the newest frame of the port that has most, so that nobody who
-//! calls the dead keeps others from waiting, however many do so.
+//! Limits: [`NEIGHBOUR_QUEUE_MAX`] frames, [`NEIGHBOUR_QUEUE_PER_PORT_MAX`] of one port, [`NEIGHBOUR_QUEUE_TIMEOUT`].
+//! When full, a frame evicts the newest of the port that holds most, so that ports probing dead hosts cannot
+//! starve others.
 
 use std::collections::VecDeque;
 
@@ -27,38 +26,38 @@ use crate::datapath::limits::{
     NEIGHBOUR_QUEUE_MAX, NEIGHBOUR_QUEUE_PER_PORT_MAX, NEIGHBOUR_QUEUE_TIMEOUT,
 };
 
-/// A frame, and until when it may wait.
+/// A frame and its deadline.
 #[derive(Debug)]
 pub(super) struct QueuedFrame {
     pub(super) ctx: FrameCtx,
     pub(super) until: Nanos,
 }
 
-/// A frame that is still in the batch and will come here.
+/// A slot for a frame that is still in the batch.
 #[derive(Debug)]
 struct Reservation {
     port: PortIndex,
-    /// Somebody else has got its place.
+    /// Another frame has taken the slot.
     is_evicted: bool,
 }
 
-/// Whether a frame may wait.
+/// The decision on a frame.
 #[derive(Debug)]
 pub(super) enum QueueDecision {
-    /// It is to be kept.
+    /// Queue it.
     Queue,
-    /// The same, and this one is to be dropped for it.
+    /// Queue it, and drop this frame.
     Evict(FrameCtx),
-    /// It may not.
+    /// Drop it.
     Refuse,
 }
 
-/// Frames in the order in which they came.
+/// Frames in order of arrival.
 #[derive(Debug)]
 pub(super) struct NeighbourQueue {
     frames: VecDeque<QueuedFrame>,
     reservations: VecDeque<Reservation>,
-    /// Of both, without those that are evicted.
+    /// Frames and reservations, without evicted ones.
     occupancy: PortOccupancy,
 }
 
@@ -69,7 +68,7 @@ impl NeighbourQueue {
         Self { frames, reservations, occupancy: PortOccupancy::new(NEIGHBOUR_QUEUE_MAX) }
     }
 
-    /// Whether there is a place for a frame of a port; then it is to be kept.
+    /// Reserves a slot for a port's frame.
     pub(super) fn reserve(&mut self, port: PortIndex) -> QueueDecision {
         if self.occupancy.count(port) >= NEIGHBOUR_QUEUE_PER_PORT_MAX {
             return QueueDecision::Refuse;
@@ -86,7 +85,7 @@ impl NeighbourQueue {
         decision
     }
 
-    /// Takes the place of the newest frame of a port. One that is still in the batch learns it when it comes.
+    /// Evicts the newest frame of a port; a reservation is only marked.
     fn evict(&mut self, port: PortIndex) -> QueueDecision {
         self.occupancy.remove(port);
         let mut coming = self.reservations.iter_mut().rev();
@@ -99,17 +98,17 @@ impl NeighbourQueue {
         evicted.map_or(QueueDecision::Queue, |queued| QueueDecision::Evict(queued.ctx))
     }
 
-    /// Whether frames of the batch are to be kept.
+    /// Frames of the batch have reservations.
     pub(super) fn has_reservations(&self) -> bool {
         !self.reservations.is_empty()
     }
 
-    /// Keeps a frame that has a reservation; gives it back where it has lost its place.
+    /// Queues a frame with a reservation; returns it if evicted.
     pub(super) fn push(&mut self, ctx: FrameCtx, now: Nanos) -> Option<FrameCtx> {
         self.push_until(ctx, now.after(NEIGHBOUR_QUEUE_TIMEOUT))
     }
 
-    /// The same for one that has waited before.
+    /// The same with a given deadline.
     pub(super) fn push_until(&mut self, ctx: FrameCtx, until: Nanos) -> Option<FrameCtx> {
         let at = self.reservations.iter().position(|it| it.port == ctx.port);
         if at.and_then(|at| self.reservations.remove(at)).is_some_and(|it| it.is_evicted) {
@@ -119,25 +118,25 @@ impl NeighbourQueue {
         None
     }
 
-    /// Takes out the one that has waited longest.
+    /// Removes the oldest frame.
     pub(super) fn pop(&mut self) -> Option<QueuedFrame> {
         let queued = self.frames.pop_front()?;
         self.occupancy.remove(queued.ctx.port);
         Some(queued)
     }
 
-    /// Puts it back, behind all others: whoever takes them all puts back in order.
+    /// Appends a frame again; a caller that pops all keeps their order.
     pub(super) fn put_back(&mut self, queued: QueuedFrame) {
         self.occupancy.add(queued.ctx.port);
         self.frames.push_back(queued);
     }
 
-    /// Whether one has waited too long.
+    /// A frame has timed out.
     pub(super) fn has_expired(&self, now: Nanos) -> bool {
         self.frames.iter().any(|queued| queued.until <= now)
     }
 
-    /// Frames that wait.
+    /// Frames and valid reservations.
     pub(super) fn len(&self) -> usize {
         let coming = self.reservations.iter().filter(|reservation| !reservation.is_evicted).count();
         self.frames.len() + coming

@@ -1,9 +1,8 @@
-//! Asking control for the MAC address of a next hop.
+//! Requests to control for the MAC address of a next hop.
 //!
-//! The same address is asked for once in [`RESOLVE_EVERY`]; of [`RESOLVES_MAX`] at a time, [`RESOLVES_PER_PORT_MAX`] on behalf
-//! of one port, so that who scans a subnet does not keep control busy. Where as many as may be were asked for, one on
-//! behalf of a port that asked for few displaces one of the port that asked for most, which may then be asked for
-//! again sooner. What is not asked for now is asked for when the next frame comes.
+//! Control gets an address once in [`RESOLVE_EVERY`]. At most [`RESOLVES_MAX`] requests are open,
+//! [`RESOLVES_PER_PORT_MAX`] of one port, so that a subnet scan cannot load control. When full, a request of a
+//! light port evicts one of the fullest port. A dropped request repeats with the next frame.
 
 use std::net::IpAddr;
 
@@ -12,16 +11,16 @@ use fastpath::{Nanos, PortIndex};
 use super::occupancy::PortOccupancy;
 use crate::datapath::limits::{RESOLVE_EVERY, RESOLVES_MAX, RESOLVES_PER_PORT_MAX};
 
-/// An address that was asked for.
+/// A requested address.
 #[derive(Debug)]
 struct Request {
     address: IpAddr,
     since: Nanos,
-    /// On whose behalf.
+    /// The requesting port.
     port: PortIndex,
 }
 
-/// Questions that were asked lately, and those that are to be.
+/// Recent and pending requests.
 #[derive(Debug)]
 pub(super) struct NeighbourResolver {
     requests: Vec<Request>,
@@ -38,10 +37,10 @@ impl NeighbourResolver {
         }
     }
 
-    /// Wants an address on behalf of a port, unless it was asked for lately; false where too many were.
+    /// Requests an address for a port, unless a recent request exists; false if dropped.
     pub(super) fn request(&mut self, now: Nanos, address: IpAddr, port: PortIndex) -> bool {
         let is_over = |since: Nanos| now - since >= RESOLVE_EVERY;
-        // What control has not taken yet is as much as it may be.
+        // Pending requests are at the limit.
         let has_capacity = self.pending.len() < RESOLVES_MAX;
         if let Some(request) = self.requests.iter_mut().find(|request| request.address == address) {
             if is_over(request.since) && has_capacity {
@@ -74,7 +73,7 @@ impl NeighbourResolver {
         true
     }
 
-    /// Sees to a place for a port.
+    /// Evicts for a port.
     fn evict_for(&mut self, port: PortIndex) -> bool {
         if self.requests.len() < RESOLVES_MAX {
             return true;
@@ -88,7 +87,7 @@ impl NeighbourResolver {
         true
     }
 
-    /// What is to be asked, and on whose behalf.
+    /// Removes the pending requests, with their ports.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (IpAddr, PortIndex)> {
         self.pending.drain(..)
     }
@@ -111,13 +110,13 @@ mod tests {
             }
             assert!(!resolver.request(now, address(port, 255), PortIndex(port)), "{port}");
         }
-        // As a worker does after each round.
+        // A worker does the same after each round.
         assert_eq!(resolver.drain().count(), RESOLVES_MAX);
         for n in 0..10 {
             assert!(resolver.request(now, address(200, n), PortIndex(200)), "{n}");
         }
         assert_eq!((resolver.drain().count(), resolver.requests.len()), (10, RESOLVES_MAX));
-        // What somebody asked for lately is not asked for again.
+        // A recent request is not repeated.
         assert!(resolver.request(now, address(200, 0), PortIndex(0)));
         assert_eq!(resolver.drain().count(), 0);
         let later = now.after(RESOLVE_EVERY);

@@ -1,8 +1,7 @@
-//! How long a packet is, and what becomes of one that is too long for where it goes.
+//! MTU check of routed packets.
 //!
-//! A GSO frame is judged by the segments that it will be cut into. Of IPv4 without DF, a packet is
-//! fragmented, and a TCP frame cut into smaller segments, which costs nothing: the field that says how is
-//! in its offload header. Everything else that is too long is dropped, and its sender is told.
+//! The segment size decides for a GSO frame. IPv4 without DF is fragmented; a TCP GSO frame gets a
+//! smaller `gso_size` instead. Other packets above the MTU are dropped with an ICMP error.
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Frame, Pool};
@@ -15,23 +14,23 @@ use super::forward::ForwardCtx;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
-/// How a packet fits.
+/// The result of the MTU check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// As it is.
+    /// Unchanged.
     Whole,
-    /// In segments of so many bytes.
+    /// With a smaller GSO size, in bytes.
     Resegmented(u16),
-    /// In fragments.
+    /// As fragments.
     Fragmented,
-    /// Not at all.
+    /// Dropped.
     TooBig,
 }
 
-/// Bytes of payload that a segment must at least have, so that cutting gets somewhere.
+/// The smallest GSO size, in bytes.
 const SEGMENT_MIN: u32 = 8;
 
-/// How a frame's packet fits the MTU.
+/// Checks a packet against the MTU.
 #[inline]
 pub(super) fn fit(pool: &Pool, ctx: &FrameCtx, mtu: u32) -> Fit {
     if ctx.meta.l3_len <= mtu { Fit::Whole } else { fit_long(pool, ctx, mtu) }
@@ -57,7 +56,7 @@ fn fit_long(pool: &Pool, ctx: &FrameCtx, mtu: u32) -> Fit {
     }
 }
 
-/// Bytes of headers in front of each segment's payload.
+/// Header bytes of each segment, from the IP header on.
 fn headers_len(meta: &Meta, ethernet: &[u8]) -> u32 {
     let ip = u32::from(meta.l4_offset.saturating_sub(meta.l3_offset));
     let transport = match meta.l4 {
@@ -70,7 +69,7 @@ fn headers_len(meta: &Meta, ethernet: &[u8]) -> u32 {
     ip + transport as u32
 }
 
-/// Whether a packet may be forwarded once more.
+/// The TTL or hop limit allows another hop.
 #[inline]
 pub(super) fn has_hops(meta: &Meta, ethernet: &[u8]) -> bool {
     let packet = meta.l3_bytes(ethernet);
@@ -81,7 +80,7 @@ pub(super) fn has_hops(meta: &Meta, ethernet: &[u8]) -> bool {
 }
 
 impl ForwardCtx<'_> {
-    /// Makes a frame fit that goes on otherwise than whole. It has its new addresses.
+    /// Resegments or fragments a frame, after its rewrite.
     #[cold]
     pub(super) fn fit_to_mtu(&mut self, ctx: &mut FrameCtx, fit: Fit, mtu: u32) {
         let done = match fit {
@@ -94,7 +93,7 @@ impl ForwardCtx<'_> {
         }
     }
 
-    /// Whoever cuts the frame will cut it so.
+    /// Sets the GSO size.
     fn resegment(&mut self, ctx: &FrameCtx, size: u16) -> Result<(), DropReason> {
         let bytes = self.pool.bytes_mut(&ctx.frame).ok_or(DropReason::NoBuffer)?;
         let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;
@@ -102,8 +101,8 @@ impl ForwardCtx<'_> {
         Ok(())
     }
 
-    /// The first fragment takes the packet's place, the others follow the batch. Their checksum is of the
-    /// whole packet: it is completed before.
+    /// Replaces the packet by its first fragment, and emits the others after the batch. The checksum
+    /// covers the whole packet, so it is completed first.
     fn fragment(&mut self, ctx: &mut FrameCtx, mtu: u32) -> Result<(), DropReason> {
         let bytes = self.pool.bytes_mut(&ctx.frame).ok_or(DropReason::NoBuffer)?;
         let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;

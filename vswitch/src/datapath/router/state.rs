@@ -1,4 +1,4 @@
-//! What a worker's router remembers from one batch to the next.
+//! The router's state of one worker: connections and queued frames.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::datapath::limits::{
 };
 use crate::datapath::{DropReason, FrameIo, Observer, Snapshot, Verdict};
 
-/// Connections, and frames that wait.
+/// A worker's router state.
 #[derive(Debug)]
 pub struct RouterState {
     pub(super) nat: Nat,
@@ -30,35 +30,35 @@ pub struct RouterState {
     pub(super) resolver: NeighbourResolver,
     pub(super) counters: RouterCounters,
     pub(super) fragments: Fragments<FrameCtx>,
-    /// Fragments of which it is to be found out who translates them, where there are several workers.
+    /// Fragments that await their worker, with several workers.
     pub(super) tracked: Option<Box<Fragments<FrameCtx, usize>>>,
-    /// Of these, those for which that is known.
+    /// Fragments with a known worker.
     pub(super) assigned: Vec<(FrameCtx, Assignment)>,
     /// Frames for other workers.
     pub(in crate::datapath) handoffs_out: Vec<HandoffOut>,
-    /// Frames from other workers, first those that are assigned; and the same when they are routed.
+    /// Frames from other workers: assigned, unassigned.
     pub(in crate::datapath) handoffs_in: [Batch; 2],
     pub(super) routed_handoffs: Vec<FrameCtx>,
-    /// Fragments that wait no longer, and what became of their packet.
+    /// Released fragments, with the verdict on their packet.
     pub(super) released: Vec<(FrameCtx, Translated)>,
-    /// There are frames for other workers in the batch.
+    /// The batch has frames for other workers.
     pub(super) has_handoffs: bool,
-    /// There are fragments in the batch that are to wait.
+    /// The batch has tails that wait.
     pub(super) has_tails: bool,
-    /// Views of packets whose connections are asked for.
+    /// Views of packets to prefetch.
     pub(super) views: Vec<(Zone, View)>,
-    /// A packet while it is cut.
+    /// The packet that is being fragmented.
     pub(super) scratch: Vec<u8>,
-    /// Frames that the stages behind are to have, too: answers, fragments, frames that have waited.
+    /// Extra frames for the later stages: ICMP errors, fragments, queued frames.
     pub(super) emitted: Vec<FrameCtx>,
-    /// A snapshot came since the last batch.
+    /// A new snapshot since the last batch.
     pub(super) is_new_snapshot: bool,
-    /// Connections ended in the last idle round, or are still to be taken out: there may be more.
+    /// Expiry or reclaim has work left.
     has_backlog: bool,
 }
 
 impl RouterState {
-    /// Nothing known. `seed` keys the hash of the connection table.
+    /// An empty state. `seed` keys the hash of the connection table.
     pub(in crate::datapath) fn new(seed: u64, shard_spec: ShardSpec) -> Self {
         let capacity = if shard_spec.is_single() { 0 } else { ROUND_FRAMES_MAX };
         Self {
@@ -85,21 +85,20 @@ impl RouterState {
         }
     }
 
-    /// Applies a snapshot. New routes let waiting frames go on; a new policy ends connections.
+    /// Applies a snapshot: new routes retry queued frames, a new policy revokes connections.
     pub(in crate::datapath) fn apply_snapshot(
         &mut self,
         snapshot: &Snapshot,
         has_new_routes: bool,
     ) {
         self.is_new_snapshot |= has_new_routes;
-        // Without an uplink the connections stay until it comes back, or until they expire.
+        // Without an uplink, connections stay until it returns or they expire.
         if let Some(uplink) = snapshot.uplinks().next() {
             self.nat.revalidate(&uplink.policy);
         }
     }
 
-    /// Lets connections expire, a bounded number at a time. Where no frames came nobody waits, and there
-    /// may be more.
+    /// Expires connections in bounded steps; an idle round does more.
     pub(in crate::datapath) fn tick(&mut self, now: Nanos, is_idle: bool) {
         let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
         let before = self.nat.len();
@@ -107,7 +106,7 @@ impl RouterState {
         self.has_backlog = self.nat.has_work() || is_idle && self.nat.len() < before;
     }
 
-    /// How long a worker to which nothing comes may sleep; without end if there is nothing to do.
+    /// How long an idle worker may block; `None` without work.
     #[must_use]
     pub fn max_sleep(&self) -> Option<Duration> {
         let waits = (self.neighbour_queue.len() > 0).then_some(NEIGHBOUR_QUEUE_WAKE);
@@ -115,7 +114,7 @@ impl RouterState {
         waits.or(self.has_backlog.then_some(EXPIRY_WAKE)).or(rests.then_some(EXPIRY_REST))
     }
 
-    /// Forgets a port that is gone: its connections end, and its frames that wait are dropped.
+    /// Removes a port: revokes its connections, and drops its queued frames.
     pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
@@ -142,18 +141,17 @@ impl RouterState {
         }
     }
 
-    /// Next hops that control is to find, and on whose behalf.
+    /// Next hops for control to resolve, with the requesting ports.
     pub fn unresolved(&mut self) -> impl Iterator<Item = (IpAddr, PortIndex)> {
         self.resolver.drain()
     }
 
-    /// Connections, as many as are listed at a time.
+    /// The first connections, at most one listing.
     pub fn connections(&self) -> impl Iterator<Item = Row> {
         self.nat.rows().take(CONNTRACK_ROWS_MAX)
     }
 
-    /// Goes on with ending connections, or begins if `flushing` is none. Says how far it is, and whether that was
-    /// all.
+    /// Starts or continues a flush. Returns its progress, and true when done.
     pub fn flush(
         &mut self,
         flushing: Option<Flushing>,
@@ -164,19 +162,19 @@ impl RouterState {
         (flushing, is_done)
     }
 
-    /// Connections, those included that have expired and were not taken out yet.
+    /// Connections, including expired ones that await reclaim.
     #[must_use]
     pub fn len(&self) -> usize {
         self.nat.len()
     }
 
-    /// Whether there are none.
+    /// The connection table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Frames that wait here.
+    /// Queued frames.
     #[must_use]
     pub fn queued(&self) -> usize {
         let tracked = self.tracked.as_ref().map_or(0, |tracked| tracked.frames_waiting());
@@ -184,7 +182,7 @@ impl RouterState {
         self.neighbour_queue.len() + self.fragments.frames_waiting() + tracked + handoffs_in
     }
 
-    /// What was counted.
+    /// Counters of the router.
     #[must_use]
     pub fn counters(&self) -> RouterCounters {
         self.counters
@@ -196,7 +194,7 @@ impl RouterState {
         (self.nat.counters(), self.fragments.counters())
     }
 
-    /// Puts aside what is to wait, and what is due into the batch.
+    /// Moves waiting frames out of the batch, and emitted frames into it.
     pub(super) fn collect(&mut self, now: Nanos, batch: &mut Batch) {
         if self.neighbour_queue.has_reservations() {
             for ctx in batch.frames.extract_if(.., |ctx| ctx.verdict == Verdict::AwaitsNeighbour) {
