@@ -28,7 +28,6 @@ mod endpoint;
 mod limits;
 mod network;
 mod publication;
-#[cfg_attr(not(test), expect(dead_code, reason = "the records are for a DNS server"))]
 mod records;
 mod settings;
 mod slots;

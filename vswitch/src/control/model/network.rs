@@ -118,19 +118,6 @@ impl Model {
         Ok(())
     }
 
-    /// Removes a network that has no endpoints.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the API opens one network"))]
-    pub(crate) fn remove_network(&mut self, name: &NetworkName) -> Result<(), ControlError> {
-        if let Some(key) = self.endpoints.keys().find(|key| key.network == *name) {
-            return Err(ControlError::NetworkInUse(name.to_string(), key.to_string()));
-        }
-        let unknown = || ControlError::UnknownNetwork(name.to_string());
-        let network = self.networks.remove(name).ok_or_else(unknown)?;
-        self.slots.release(network.host_port);
-        self.invalidate_uplinks(true);
-        Ok(())
-    }
-
     /// All networks, in the order of their names.
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
         self.networks.values()
@@ -144,6 +131,11 @@ impl Model {
             None => networks.min_by_key(|network| network.index),
         };
         found.ok_or_else(|| ControlError::UnknownNetwork(name.unwrap_or_default().to_owned()))
+    }
+
+    pub(super) fn network_mut(&mut self, name: &NetworkName) -> Result<&mut Network, ControlError> {
+        let unknown = || ControlError::UnknownNetwork(name.to_string());
+        self.networks.get_mut(name).ok_or_else(unknown)
     }
 
     /// The network with that number of the datapath.
@@ -180,10 +172,9 @@ impl Model {
             self.active_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
         }
         self.invalidate_network(network);
-        let unknown = || ControlError::UnknownNetwork(network.to_string());
-        let statics = &mut self.networks.get_mut(network).ok_or_else(unknown)?.statics;
+        let statics = &mut self.network_mut(network)?.statics;
         if !statics.contains_key(&key) && statics.len() >= STATICS_MAX {
-            return Err(ControlError::StaticsMax(STATICS_MAX));
+            return Err(ControlError::StaticsMax);
         }
         statics.insert(key, owner);
         Ok(())
