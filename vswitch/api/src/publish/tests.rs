@@ -43,7 +43,7 @@ fn what_cannot_be_published_is_refused_with_the_value_and_a_remedy() {
         ("+80:80x", "\"80x\""),
         ("90-80:90-80", "90-80 ends before it begins"),
         ("8000-8010:80", "11 ports of the host, and 80 has 1"),
-        ("8000:80-81", "1 ports of the host, and 80-81 has 2"),
+        ("8000:80-81", "8000 has 1 ports of the host, and 80-81 has 2"),
         ("80:80/icmp", "\"icmp\" is none of the protocols tcp, udp and sctp"),
         ("80:80/", "\"\" is none of the protocols"),
         ("10.0.0.300:80:80", "\"10.0.0.300\" is no IPv4 address"),
