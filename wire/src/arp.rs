@@ -29,12 +29,12 @@ pub const PACKET_LEN: usize = 28;
 
 const HTYPE_ETHERNET: u16 = 1;
 
-/// The ARP operation code.
+/// The ARP operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Operation(pub u16);
 
 impl Operation {
-    /// Who has the target address?
+    /// Asks for the owner of the target address.
     pub const REQUEST: Self = Self(1);
     /// The sender has its address.
     pub const REPLY: Self = Self(2);
@@ -64,7 +64,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ok(Self(buffer))
     }
 
-    /// Request, reply, or something rare.
+    /// Operation: request, reply, or another.
     #[inline]
     pub fn operation(&self) -> Operation {
         Operation(be16(self.0.as_ref(), field::OPERATION))
@@ -82,7 +82,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ipv4Addr::from(array::<4>(self.0.as_ref(), field::SENDER_IP))
     }
 
-    /// Target hardware address; zero, or anything, in a request.
+    /// Target hardware address; any value in a request.
     #[inline]
     pub fn target_mac(&self) -> MacAddr {
         MacAddr(array(self.0.as_ref(), field::TARGET_MAC))
@@ -95,7 +95,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     }
 }
 
-/// The meaning of an Ethernet/IPv4 ARP packet.
+/// An Ethernet/IPv4 ARP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repr {
     /// Request or reply.
@@ -111,13 +111,13 @@ pub struct Repr {
 }
 
 impl Repr {
-    /// The question who has `target_ip`.
+    /// A request for `target_ip`.
     pub const fn request(sender_mac: MacAddr, sender_ip: Ipv4Addr, target_ip: Ipv4Addr) -> Self {
         let (operation, target_mac) = (Operation::REQUEST, MacAddr::ZERO);
         Self { operation, sender_mac, sender_ip, target_mac, target_ip }
     }
 
-    /// The answer to this request, given by `mac` that has the target address.
+    /// The reply to this request: `mac` has the target address.
     pub const fn reply(&self, mac: MacAddr) -> Self {
         Self {
             operation: Operation::REPLY,
@@ -128,8 +128,7 @@ impl Repr {
         }
     }
 
-    /// The announcement that `mac` has `ip` (RFC 5227 section 2.3: a request for one's own
-    /// address, which every stack takes as an update).
+    /// An announcement: a request for the own address, which updates every stack (RFC 5227 section 2.3).
     pub const fn gratuitous(mac: MacAddr, ip: Ipv4Addr) -> Self {
         Self::request(mac, ip, ip)
     }

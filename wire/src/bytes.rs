@@ -1,11 +1,11 @@
-//! Reading and writing big-endian fields at named ranges.
+//! Big-endian fields at named ranges.
 //!
-//! The caller has checked that the buffer covers the range, and the range is as wide as the type:
-//! both are constants of the header's layout, so after inlining nothing is left to check.
+//! The caller has checked that the buffer covers the range. Ranges are constants of the layout, as wide as
+//! the type, so inlining removes all checks.
 
 use core::ops::Range;
 
-/// Where a field lies in its header, in bytes.
+/// The bytes of a field in its header.
 pub(crate) type Field = Range<usize>;
 
 #[inline(always)]
@@ -58,7 +58,7 @@ macro_rules! fields {
 
 pub(crate) use fields;
 
-/// The bit where the flag is on, 0 where it is off.
+/// `bit` if `on`, else 0.
 #[inline(always)]
 pub(crate) const fn flag(on: bool, bit: u8) -> u8 {
     if on { bit } else { 0 }

@@ -13,7 +13,7 @@
 //! let address = Delta::ipv4([10, 99, 0, 2].into(), [192, 0, 2, 1].into());
 //! let port = Delta::u16(40000, 20000);
 //! let field = 0x1234;
-//! // Left to the hardware: the field holds the pseudo-header's sum, in which ports have no part.
+//! // Left to the hardware: the field holds the pseudo-header's sum, without ports.
 //! let partial = update_for_address(field, address, ChecksumState::Partial);
 //! assert_eq!(partial, update_for_port(partial, port, ChecksumState::Partial));
 //! ```
@@ -33,7 +33,7 @@ mod delta;
 pub use crc32c::crc32c_update;
 pub use delta::{ChecksumState, Delta, update_for_address, update_for_port};
 
-/// Written for a checksum of 0 where 0 means that there is none: the other zero.
+/// Written instead of a checksum of 0, where 0 means none.
 pub const MANGLED_ZERO: u16 = 0xffff;
 
 /// Ones'-complement sum of `data`, which is padded with a zero byte if its length is odd.
@@ -98,10 +98,8 @@ pub fn transport(pseudo: u16, segment: &[u8]) -> u16 {
     !add(pseudo, sum(segment))
 }
 
-/// Does the work that a sender left undone: sums `frame` from `csum_start` to its end, with the
-/// pseudo-header's sum that lies in the field, and writes the complement at
-/// `csum_start + csum_offset`. As the kernel does (`skb_checksum_help`), 0 is written as 0xffff,
-/// which is right for UDP and equal for the others.
+/// Completes a partial checksum, as the kernel does (`skb_checksum_help`): sums `frame` from `csum_start`,
+/// and writes the complement at `csum_start + csum_offset`. 0 is written as 0xffff, as UDP requires.
 ///
 /// # Errors
 /// [`Error::Truncated`] where the field lies beyond the frame; the frame is untouched then.

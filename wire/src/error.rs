@@ -1,37 +1,37 @@
-/// Why bytes could not be read as, or written as, a header.
+/// An error in reading or writing a header.
 ///
-/// One type for the whole crate: on the data path it only becomes a drop reason, in a log it is
-/// printed. `header` and `field` are the words of the RFC.
+/// One type for the whole crate: the data path turns it into a drop reason, a log prints it. `header` and
+/// `field` are the RFC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The buffer ends before the header, or before what the header announces, does.
+    /// The buffer ends within the header or its announced length.
     #[error("{header}: {have} bytes where {need} are needed")]
     Truncated {
-        /// The header that was being read.
+        /// The header.
         header: &'static str,
         /// Bytes needed.
         need: usize,
-        /// Bytes there.
+        /// Bytes given.
         have: usize,
     },
-    /// A field holds a value that the protocol forbids, or that this crate does not know.
+    /// A field has a forbidden or unsupported value.
     #[error("{header}: {field} is {value:#x}")]
     Field {
-        /// The header that was being read.
+        /// The header.
         header: &'static str,
-        /// The offending field.
+        /// The field.
         field: &'static str,
         /// Its value.
         value: u32,
     },
-    /// The buffer to write to is too small.
+    /// The output buffer is too small.
     #[error("{header}: room for {have} bytes where {need} are written")]
     BufferTooSmall {
-        /// The header that was being written.
+        /// The header.
         header: &'static str,
         /// Bytes needed.
         need: usize,
-        /// Bytes there.
+        /// Bytes given.
         have: usize,
     },
 }
@@ -48,7 +48,7 @@ pub(crate) fn check_space(header: &'static str, need: usize, have: usize) -> Res
     if have >= need { Ok(()) } else { Err(Error::BufferTooSmall { header, need, have }) }
 }
 
-/// A length that goes into a 16-bit length field, or the error that names it.
+/// A 16-bit length, or an error that names the field.
 #[inline]
 pub(crate) fn len16(header: &'static str, field: &'static str, len: usize) -> Result<u16, Error> {
     u16::try_from(len).map_err(|_| Error::Field { header, field, value: len as u32 })

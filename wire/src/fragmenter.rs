@@ -1,15 +1,13 @@
-//! Fragmentation of an IPv4 packet that is too big for where it goes and may be cut (RFC 791 section
-//! 3.2, RFC 1812 section 4.2.2.7).
+//! IPv4 fragmentation (RFC 791 section 3.2, RFC 1812 section 4.2.2.7).
 //!
 //! ```text
 //! | Ethernet | IP, options | payload                                  |
 //! | Ethernet | IP, options | 8 n bytes | | Ethernet | IP, copied options | 8 n bytes | ...
 //! ```
 //!
-//! A fragment may be cut again. Options that are not to be copied become no-operations behind the first
-//! fragment, so that all headers are of one length. IPv6 routers never fragment. The caller completes a
-//! partial checksum first ([`crate::checksum::complete_partial`]), since it covers the whole packet, and
-//! segments a GSO frame instead.
+//! Fragments may be fragmented again. Options that later fragments omit become no-operations, so that all
+//! headers have one length. IPv6 routers never fragment. The caller first completes a partial checksum
+//! ([`crate::checksum::complete_partial`]), and segments a GSO frame instead.
 
 use crate::ipv4::{HEADER_LEN, HEADER_LEN_MAX, Ipv4Option, Packet};
 use crate::{L3, Meta};
@@ -17,28 +15,28 @@ use crate::{L3, Meta};
 #[cfg(test)]
 mod tests;
 
-/// Fragments come in units of this many bytes.
+/// The unit of fragment offsets, in bytes.
 const UNIT: usize = 8;
 
-/// No-operation, the option of one byte.
+/// No-operation, an option of one byte.
 const NO_OPERATION: u8 = 1;
 
-/// Why a packet cannot be cut.
+/// An obstacle to fragmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FragmentationError {
-    /// Only IPv4 packets are fragmented on their way.
+    /// Not IPv4.
     #[error("{0:?} packet: only IPv4 packets are fragmented by routers")]
     NotIpv4(L3),
-    /// The packet says that it must not be; its sender is to be told the MTU.
+    /// DF is set.
     #[error("packet with don't-fragment: answer with the MTU")]
     DontFragment,
-    /// Options that cannot be read, which therefore nobody can copy.
+    /// Options are unreadable.
     #[error("options that cannot be read")]
     Options,
-    /// A fragment that ends where no packet does: nobody can put it together.
+    /// A fragment of invalid length.
     #[error("fragment that ends at byte {0} of its packet, beyond 65535")]
     End(usize),
-    /// Not even eight bytes of payload fit.
+    /// The MTU is below header and eight bytes.
     #[error("MTU of {mtu} bytes leaves no room behind a header of {header_len}")]
     Mtu {
         /// The MTU.
@@ -48,23 +46,23 @@ pub enum FragmentationError {
     },
 }
 
-/// The fragments of a packet that are still to be written.
+/// An iterator over a packet's fragments.
 #[derive(Clone, Debug)]
 pub struct Fragmenter<'a> {
     /// Ethernet header and tags.
     link: &'a [u8],
-    /// IP header of the next fragment; its length, offset and checksum are set when it is written.
+    /// IP header of the next fragment; length, offset and checksum change.
     header: [u8; HEADER_LEN_MAX],
     header_len: usize,
     rest: &'a [u8],
-    /// Where `rest` belongs, in bytes of the original payload.
+    /// Offset of `rest` in the original payload.
     offset: usize,
-    /// The original is a fragment itself, and not the last.
+    /// The original has more fragments after it.
     more: bool,
     step: usize,
 }
 
-/// Cuts the packet into fragments of at most `mtu` bytes of IP packet.
+/// Splits a packet into fragments of at most `mtu` bytes of IP packet.
 ///
 /// # Errors
 /// [`FragmentationError`].
@@ -109,14 +107,14 @@ pub fn fragment_ipv4<'a>(
 }
 
 impl Fragmenter<'_> {
-    /// Bytes of the next fragment's frame; `None` behind the last.
+    /// Length of the next fragment's frame; `None` after the last.
     pub fn next_len(&self) -> Option<usize> {
         let payload = self.rest.len().min(self.step);
         (payload != 0).then_some(self.link.len() + self.header_len + payload)
     }
 
-    /// Writes the next fragment's frame to the start of `buffer`, and returns its length; `None` behind
-    /// the last, and where the buffer is shorter than [`next_len`](Self::next_len).
+    /// Writes the next fragment's frame to `buffer` and returns its length; `None` after the last, or if
+    /// `buffer` is shorter than [`next_len`](Self::next_len).
     pub fn write_next(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let len = self.next_len()?;
         let frame = buffer.get_mut(..len)?;
@@ -137,7 +135,7 @@ impl Fragmenter<'_> {
         Some(len)
     }
 
-    /// Options that are for the first fragment only become no-operations.
+    /// Replaces the options of the first fragment only by no-operations.
     fn drop_uncopied(&mut self) {
         let mut at = HEADER_LEN;
         while at < self.header_len {

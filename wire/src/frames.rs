@@ -1,6 +1,6 @@
-//! Whole frames, from the Ethernet header on: what a switch sends of its own accord.
+//! Whole frames, from the Ethernet header, that a switch sends.
 //!
-//! Nothing is padded to Ethernet's 60 bytes: a TAP does not ask for it, and a NIC's driver does it.
+//! Frames are not padded to 60 bytes: a TAP needs no padding, and a NIC's driver adds it.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -22,7 +22,7 @@ pub const ARP_FRAME_LEN: usize = ethernet::HEADER_LEN + arp::PACKET_LEN;
 /// Bytes of a neighbour solicitation or advertisement with one link-layer address, without a tag.
 pub const NEIGHBOR_FRAME_LEN: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN + 24 + 8;
 
-/// The Ethernet header, and perhaps an 802.1Q tag.
+/// The Ethernet header with an optional 802.1Q tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Destination address.
@@ -128,8 +128,7 @@ pub fn icmpv6(
     })
 }
 
-/// Writes a neighbour discovery message from `src` to `dst`, with the hop limit that it must have.
-/// Returns the frame's length.
+/// Writes a neighbour discovery message with hop limit 255. Returns the frame's length.
 ///
 /// # Errors
 /// [`Error::BufferTooSmall`]; [`Error::Field`] for an option whose length is no multiple of 8 bytes.
@@ -157,23 +156,22 @@ pub fn arp(dst: MacAddr, repr: &arp::Repr) -> [u8; ARP_FRAME_LEN] {
     frame
 }
 
-/// Tells everyone that `mac` has `ip`: a gratuitous ARP request (RFC 5227 section 2.3).
+/// A gratuitous ARP request: `mac` has `ip` (RFC 5227 section 2.3).
 pub fn gratuitous_arp(mac: MacAddr, ip: Ipv4Addr) -> [u8; ARP_FRAME_LEN] {
     arp(MacAddr::BROADCAST, &arp::Repr::gratuitous(mac, ip))
 }
 
-/// Asks everyone who has `target`.
+/// An ARP request for `target`.
 pub fn arp_request(mac: MacAddr, ip: Ipv4Addr, target: Ipv4Addr) -> [u8; ARP_FRAME_LEN] {
     arp(MacAddr::BROADCAST, &arp::Repr::request(mac, ip, target))
 }
 
-/// Answers `request`: `mac` has the address that it asks for.
+/// The ARP reply to `request`: `mac` has the address.
 pub fn arp_reply(request: &arp::Repr, mac: MacAddr) -> [u8; ARP_FRAME_LEN] {
     arp(request.sender_mac, &request.reply(mac))
 }
 
-/// Tells everyone that `mac` has `ip`: an unsolicited neighbour advertisement to all nodes, with
-/// the override flag (RFC 4861 section 7.2.6).
+/// An unsolicited neighbour advertisement to all nodes, with the override flag (RFC 4861 section 7.2.6).
 pub fn unsolicited_na(mac: MacAddr, ip: Ipv6Addr) -> [u8; NEIGHBOR_FRAME_LEN] {
     let link = Link::new(mac, MacAddr::from_ipv6_multicast(ndp::ALL_NODES));
     let (router, solicited, overrides) = (false, false, true);
@@ -181,9 +179,8 @@ pub fn unsolicited_na(mac: MacAddr, ip: Ipv6Addr) -> [u8; NEIGHBOR_FRAME_LEN] {
     neighbor(&link, ip, ndp::ALL_NODES, &message, NdpOption::TargetLinkLayer(mac))
 }
 
-/// Answers the solicitation that came from `asker` for `ip`: `mac` has it (RFC 4861 section 7.2.4).
-/// Not for the unspecified address, which asks to find a duplicate: that is answered as
-/// [`unsolicited_na`] does.
+/// The advertisement for a solicitation from `asker`: `mac` has `ip` (RFC 4861 section 7.2.4). For the
+/// unspecified address (duplicate detection) use [`unsolicited_na`].
 pub fn solicited_na(
     mac: MacAddr,
     ip: Ipv6Addr,
@@ -195,7 +192,7 @@ pub fn solicited_na(
     neighbor(&Link::new(mac, asker.0), ip, asker.1, &message, NdpOption::TargetLinkLayer(mac))
 }
 
-/// Asks who has `target`, by its solicited-node multicast address (RFC 4861 section 7.2.2).
+/// A solicitation for `target`, to its solicited-node address (RFC 4861 section 7.2.2).
 pub fn neighbor_solicit(mac: MacAddr, ip: Ipv6Addr, target: Ipv6Addr) -> [u8; NEIGHBOR_FRAME_LEN] {
     let group = ndp::solicited_node(target);
     let link = Link::new(mac, MacAddr::from_ipv6_multicast(group));
@@ -216,7 +213,7 @@ fn neighbor(
     frame
 }
 
-/// Writes link and IP header for a transport of `len` bytes, which `transport` writes.
+/// Writes link and IP header, and a transport of `len` bytes by `transport`.
 fn packet(
     buffer: &mut [u8],
     link: &Link,

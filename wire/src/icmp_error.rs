@@ -1,20 +1,18 @@
-//! The ICMP errors that a router sends about a frame that it does not forward.
+//! ICMP errors of a router about a dropped frame.
 //!
 //! | error | ICMP (RFC 792, 1191, 1812) | ICMPv6 (RFC 4443) |
 //! |---|---|---|
 //! | hop count used up | 11, 0 | 3, 0 |
 //! | too big | 3, 4 with the MTU | 2 with the MTU |
 //! | no route | 3, 0 | 1, 0 |
-//! | host does not answer | 3, 1 | 1, 3 |
-//! | nobody listens | 3, 3 | 1, 4 |
-//! | forbidden | 3, 13 | 1, 1 |
+//! | host unreachable | 3, 1 | 1, 3 |
+//! | port unreachable | 3, 3 | 1, 4 |
+//! | prohibited | 3, 13 | 1, 1 |
 //!
-//! When to be silent (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e) is [`Suppressed`]. How often to
-//! speak (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f) is the caller's: it has the clock. The
-//! caller also keeps to itself what RFC 1812 drops without a word.
+//! [`Suppressed`] has the cases without an error (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e). The
+//! caller limits the rate (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f), and skips silent drops.
 //!
-//! The frame is quoted as it is. Whoever translates asks before it rewrites, so that the sender finds the
-//! packet as it had sent it.
+//! The error quotes the frame as given: create it before a rewrite, so that it quotes the packet as sent.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -36,43 +34,41 @@ const _: () = assert!(
     "a frame with an ICMP error fits"
 );
 
-/// What an ICMP error is about.
+/// The kind of an ICMP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IcmpError {
-    /// The time to live, or hop limit, is used up.
+    /// The TTL or hop limit expired.
     TimeExceeded,
-    /// The packet is longer than the MTU, in bytes of IP packet, of where it goes. Of IPv4, only one
-    /// that must not be fragmented.
+    /// The packet exceeds this MTU, in bytes of IP packet. IPv4: with DF only.
     TooBig(u32),
     /// No route to the destination.
     NoRoute,
-    /// Nobody on the destination's link has its address.
+    /// The destination's address does not resolve.
     HostUnreachable,
-    /// Nobody listens on the port.
+    /// No listener on the port.
     PortUnreachable,
     /// Policy forbids it.
     Prohibited,
 }
 
-/// Who sends the errors: the router's own addresses towards the frame's sender.
+/// The source of errors: the router's addresses on the frame's link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpSource<'a> {
     /// MAC address.
     pub mac: MacAddr,
-    /// IPv4 address; without one there is no answer.
+    /// IPv4 address; none suppresses IPv4 errors.
     pub ipv4: Option<Ipv4Addr>,
-    /// IPv6 address, likewise.
+    /// IPv6 address; none suppresses IPv6 errors.
     pub ipv6: Option<Ipv6Addr>,
-    /// Broadcast addresses of the subnets that the router is on.
+    /// Broadcast addresses of the router's subnets.
     pub broadcasts: &'a [Ipv4Addr],
 }
 
-/// Writes the error about the frame that `meta` is about, from the Ethernet header on, to the start of
-/// `buffer`, and returns its length, which [`crate::limits::ICMP_ERROR_FRAME_MAX`] bounds. It goes back to
-/// the MAC address that the frame came from, with the frame's outer tag.
+/// Writes the frame of an error about `frame` to `buffer`, and returns its length, at most
+/// [`crate::limits::ICMP_ERROR_FRAME_MAX`]. It goes to the frame's source MAC address, with its outer tag.
 ///
 /// # Errors
-/// [`Suppressed`]: nothing is to be sent.
+/// [`Suppressed`]: send nothing.
 pub fn emit_icmp_error(
     error: IcmpError,
     source: &IcmpSource<'_>,
@@ -104,8 +100,7 @@ pub fn emit_icmp_error(
     }
 }
 
-/// The type of service is the packet's, with the precedence of network control (RFC 1812 section
-/// 4.3.2.5), without its ECN bits.
+/// The packet's type of service with network-control precedence (RFC 1812 section 4.3.2.5), without ECN.
 fn ipv4_header(from: Ipv4Addr, about: &ipv4::Packet<&[u8]>) -> ipv4::Repr {
     const SERVICE: u8 = 0x1c;
     const NETWORK_CONTROL: u8 = 0xc0;
@@ -142,7 +137,7 @@ fn icmpv6_message(error: IcmpError, quoted: &[u8]) -> icmpv6::Repr<'_> {
     icmpv6::Repr::DstUnreachable { code, quoted }
 }
 
-/// The addresses that nobody can be answered at, of either family: those that name nobody or many.
+/// Addresses of no or several hosts, which get no error.
 #[must_use]
 pub fn is_unanswerable(address: IpAddr) -> bool {
     match address {

@@ -9,7 +9,7 @@ use crate::{Error, checksum, ipv4, ipv6};
 #[cfg(test)]
 mod tests;
 
-/// The IP header of a packet to be built, of either family.
+/// The IP header of a new packet, of either family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repr {
     /// IPv4.
@@ -19,7 +19,7 @@ pub enum Repr {
 }
 
 impl Repr {
-    /// A header with the usual values; `None` where the addresses are of two families.
+    /// A header with the usual values; `None` for addresses of two families.
     pub const fn new(src: IpAddr, dst: IpAddr, protocol: Protocol) -> Option<Self> {
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -32,7 +32,7 @@ impl Repr {
         }
     }
 
-    /// The same header in front of another protocol.
+    /// The same header for another protocol.
     #[must_use]
     pub const fn with_protocol(self, protocol: Protocol) -> Self {
         match self {
@@ -41,7 +41,7 @@ impl Repr {
         }
     }
 
-    /// The EtherType that announces it.
+    /// The EtherType.
     pub const fn ethertype(&self) -> EtherType {
         match self {
             Self::V4(_) => EtherType::IPV4,
@@ -57,8 +57,7 @@ impl Repr {
         }
     }
 
-    /// Sum of the pseudo-header for a transport of `len` bytes, as long as the length fits the
-    /// header: [`emit`](Self::emit) refuses what does not.
+    /// Sum of the pseudo-header for a transport of `len` bytes; [`emit`](Self::emit) checks the length.
     pub fn pseudo_header(&self, len: usize) -> u16 {
         match self {
             Self::V4(ip) => checksum::pseudo_v4(ip.src, ip.dst, ip.protocol, len as u16),

@@ -1,8 +1,7 @@
 //! IPv6 extension headers (RFC 8200 section 4, RFC 4302 for AH).
 //!
-//! [`upper_layer`] walks the chain to the transport header. It stops at what it does not know (ESP,
-//! no next header, a transport), at a fragment that is not the first, and after
-//! [`IPV6_EXTENSIONS_MAX`] headers.
+//! [`upper_layer`] walks the chain to the transport header. It stops at a transport, ESP, no next header, a
+//! later fragment, and after [`IPV6_EXTENSIONS_MAX`] headers.
 
 use crate::bytes::{be16, be32};
 use crate::error::{Error, check_len};
@@ -33,7 +32,7 @@ mod field {
 /// The fragment header (RFC 8200 section 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// Where the fragment belongs, in bytes (a multiple of 8).
+    /// Offset of the fragment in bytes, a multiple of 8.
     pub offset: u16,
     /// More fragments follow.
     pub more: bool,
@@ -42,13 +41,13 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// A packet in one piece that carries a fragment header all the same (RFC 6946).
+    /// An atomic fragment: a whole packet with a fragment header (RFC 6946).
     #[inline]
     pub const fn is_atomic(&self) -> bool {
         self.offset == 0 && !self.more
     }
 
-    /// The rest of a packet: no transport header follows.
+    /// A later fragment, without a transport header.
     #[inline]
     pub const fn is_tail(&self) -> bool {
         self.offset != 0
@@ -65,20 +64,20 @@ impl Fragment {
 pub struct Extension<'a> {
     /// Its own protocol number.
     pub protocol: Protocol,
-    /// The number of what follows it.
+    /// The next header.
     pub next_header: Protocol,
-    /// The whole header, its next-header and length bytes included.
+    /// The whole header.
     pub bytes: &'a [u8],
 }
 
 impl Extension<'_> {
-    /// The content, where this is a fragment header.
+    /// The fragment header's content.
     pub fn fragment(&self) -> Option<Fragment> {
         (self.protocol == Protocol::FRAGMENT).then(|| Fragment::read(self.bytes))
     }
 }
 
-/// Is this the number of an extension header that the walk goes through?
+/// The number of a known extension header.
 #[inline]
 pub const fn is_extension(protocol: Protocol) -> bool {
     matches!(
@@ -91,8 +90,7 @@ pub const fn is_extension(protocol: Protocol) -> bool {
     )
 }
 
-/// The extension headers of a packet, in order. Ends at the upper layer; after an error, and behind
-/// the header of a fragment that is not the first, it ends as well.
+/// Iterates over extension headers. Ends at the upper layer, an error, or a later fragment.
 #[derive(Clone, Debug)]
 pub struct Extensions<'a> {
     next: Protocol,
@@ -102,7 +100,7 @@ pub struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// Walks `payload`, which begins with the header that `next_header` names.
+    /// Walks `payload`, whose first header is `next_header`.
     #[inline]
     pub const fn new(next_header: Protocol, payload: &'a [u8]) -> Self {
         Self { next: next_header, rest: payload, seen: 0, done: false }
@@ -148,20 +146,20 @@ impl<'a> Iterator for Extensions<'a> {
     }
 }
 
-/// Where the chain of extension headers leads.
+/// The end of the extension header chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpperLayer {
     /// The protocol behind the chain.
     pub protocol: Protocol,
     /// Bytes of extension headers before it.
     pub offset: usize,
-    /// The fragment header of the chain, if it has one. Where that is a tail, `protocol` is
-    /// the first header of the packet's fragmentable part, and is not what lies at `offset`.
+    /// The fragment header of the chain. In a later fragment `protocol` is the first header of the
+    /// fragmentable part, not of `offset`.
     pub fragment: Option<Fragment>,
 }
 
-/// Walks from the first next-header value of an IPv6 packet to its transport; `payload` is what
-/// follows the fixed header, as long as the packet says.
+/// Walks from the first next-header value of an IPv6 packet to its transport; `payload` follows the fixed
+/// header and is as long as the packet says.
 ///
 /// # Errors
 /// [`Error::Truncated`] where the chain leaves the packet, [`Error::Field`] where it is too long or
@@ -172,7 +170,7 @@ pub fn upper_layer(next_header: Protocol, payload: &[u8]) -> Result<UpperLayer, 
     for extension in chain.by_ref() {
         let Some(found) = extension?.fragment() else { continue };
         if fragment.replace(found).is_some() {
-            // A fragment of a fragment: nobody sends it, and two readers would disagree about it.
+            // A fragment of a fragment is ambiguous.
             return Err(bad("number of fragment headers", 2));
         }
     }

@@ -12,17 +12,17 @@ pub const ICMPV4_ERROR_PACKET_MAX: usize = 576;
 /// Bytes of the IP packet that carries an ICMPv6 error, at most (RFC 4443 section 2.4 c).
 pub const ICMPV6_ERROR_PACKET_MAX: usize = 1280;
 
-/// Smallest MTU of IPv4 (RFC 791 section 3.2): no smaller one is told to a sender.
+/// Smallest MTU of IPv4 (RFC 791 section 3.2), and in errors to senders.
 pub const IPV4_MTU_MIN: u16 = 68;
 
-/// Smallest MTU of IPv6 (RFC 8200 section 5): no smaller one is told to a sender.
+/// Smallest MTU of IPv6 (RFC 8200 section 5), and in errors to senders.
 pub const IPV6_MTU_MIN: u32 = 1_280;
 
-/// Smallest MSS that a SYN is clamped to: that of the smallest MTU, less both headers and options.
+/// Smallest clamped MSS: the smallest MTU less both headers and options.
 pub const MSS_FLOOR: u16 = 48;
 
 /// Bytes of the longest frame with an ICMP error: Ethernet (14), a tag (4), and the longest packet.
 pub const ICMP_ERROR_FRAME_MAX: usize = 14 + 4 + ICMPV6_ERROR_PACKET_MAX;
 
-/// Bytes of a malformed text that its error repeats.
+/// Bytes of malformed text in its error.
 pub const EXCERPT_MAX: usize = 40;

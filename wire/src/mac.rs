@@ -18,7 +18,7 @@ pub struct MacAddr(pub [u8; 6]);
 impl MacAddr {
     /// `ff:ff:ff:ff:ff:ff`.
     pub const BROADCAST: Self = Self([0xff; 6]);
-    /// `00:00:00:00:00:00`: nobody; the target of an ARP request.
+    /// `00:00:00:00:00:00`: unset, as in the target of an ARP request.
     pub const ZERO: Self = Self([0; 6]);
 
     /// The group bit is set; broadcast is a multicast address too.
@@ -33,13 +33,13 @@ impl MacAddr {
         self.as_u64() == 0xffff_ffff_ffff
     }
 
-    /// May be the source of a frame: not a group address, and not zero.
+    /// A valid source: not a group address, and not zero.
     #[inline]
     pub const fn is_unicast(self) -> bool {
         !self.is_multicast() && self.as_u64() != 0
     }
 
-    /// Locally administered (the U/L bit is set), as generated addresses are.
+    /// Locally administered (U/L bit), as generated addresses are.
     #[inline]
     pub const fn is_local(self) -> bool {
         self.0[0] & 0x02 != 0
@@ -59,15 +59,13 @@ impl MacAddr {
         Self([a, b, c, d, e, f])
     }
 
-    /// The group address that an IPv4 multicast address maps to: `01:00:5e` and the low 23 bits
-    /// (RFC 1112 section 6.4). Of another address it takes the same bits.
+    /// The group address of an IPv4 multicast address: `01:00:5e` and the low 23 bits (RFC 1112 section 6.4).
     pub const fn from_ipv4_multicast(group: Ipv4Addr) -> Self {
         let [_, b, c, d] = group.octets();
         Self([0x01, 0x00, 0x5e, b & 0x7f, c, d])
     }
 
-    /// The group address that an IPv6 multicast address maps to: `33:33` and the low 32 bits
-    /// (RFC 2464 section 7). Of another address it takes the same bits.
+    /// The group address of an IPv6 multicast address: `33:33` and the low 32 bits (RFC 2464 section 7).
     pub const fn from_ipv6_multicast(group: Ipv6Addr) -> Self {
         let [.., a, b, c, d] = group.octets();
         Self([0x33, 0x33, a, b, c, d])
@@ -117,29 +115,29 @@ impl FromStr for MacAddr {
     }
 }
 
-/// A text that is no MAC address, with the beginning of the text.
+/// An error in a MAC address's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text} is not a MAC address: {reason}; write it as 02:00:5e:10:00:01")]
 pub struct ParseMacError {
-    /// The text, shortened if it is long.
+    /// The text, shortened.
     pub text: Excerpt,
-    /// What is wrong with it.
+    /// The fault.
     pub reason: MacErrorReason,
 }
 
-/// What is wrong with the text of a MAC address.
+/// A fault in a MAC address's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MacErrorReason {
-    /// It has this many groups between its separators, not 6.
+    /// The number of groups, not 6.
     #[error("it has {0} groups, not 6")]
     Groups(usize),
-    /// This group, counted from 1, is not two hexadecimal digits.
+    /// The index, from 1, of a group that is not two hexadecimal digits.
     #[error("group {0} is not two hexadecimal digits")]
     Group(usize),
 }
 
-/// The beginning of an offending text: at most [`EXCERPT_MAX`] bytes, so that an error that
-/// carries it needs no allocation. Displays quoted and escaped.
+/// The start of an invalid text: at most [`EXCERPT_MAX`] bytes, without allocation. Displays quoted and
+/// escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Excerpt {
     bytes: [u8; EXCERPT_MAX],
@@ -158,7 +156,7 @@ impl Excerpt {
         Self { bytes, len: end as u8, cut: end < text.len() }
     }
 
-    /// The text, or its beginning.
+    /// The text or its start.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }

@@ -1,8 +1,7 @@
-//! Who listens to which multicast group: IGMP (RFC 2236, RFC 3376) and MLD (RFC 2710, RFC 3810).
+//! Multicast group membership: IGMP (RFC 2236, RFC 3376) and MLD (RFC 2710, RFC 3810).
 //!
-//! Read as far as a switch that snoops needs it (RFC 4541): which group addresses a message joins or
-//! leaves, as the MAC addresses that frames for them bear. Sources are not told apart: whoever listens
-//! to one source of a group listens to the group, and whoever gives up one may have given up the last.
+//! A snooping switch (RFC 4541) reads joins and leaves as MAC addresses of groups. Sources are ignored: a
+//! listener to one source listens to the group, and a leave of one source may be the last.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -25,7 +24,7 @@ pub const IGMP_QUERY_LEN: usize = ethernet::HEADER_LEN + 24 + 12;
 /// Bytes of an MLDv2 general query from the Ethernet header on.
 pub const MLD_QUERY_LEN: usize = ethernet::HEADER_LEN + 40 + 8 + 28;
 
-/// Seconds that the listeners take for their answers to a general query (RFC 3376 section 8.3).
+/// Seconds for listeners to answer a general query (RFC 3376 section 8.3).
 pub const QUERY_RESPONSE_S: u8 = 10;
 
 const IGMP_QUERY: u8 = 0x11;
@@ -41,22 +40,22 @@ const MLD_V2_REPORT: u8 = 143;
 /// Header of an IGMP message, and of an MLD message without the group.
 const HEADER_LEN: usize = 8;
 
-/// What a message says.
+/// A membership message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// A router asks who listens.
+    /// A router's query.
     Query,
-    /// Somebody listens, or no longer does.
+    /// Reports of joins and leaves.
     Report(Records<'a>),
 }
 
-/// What a report says of a group.
+/// A report about one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The group, by the MAC address of its frames.
+    /// The group's MAC address.
     pub group: MacAddr,
-    /// Whether the sender listens. If not, another one may, and the sender to another group that has
-    /// the same MAC address, or to further sources.
+    /// The sender listens. After a leave, others may listen, or the sender to a group with the same MAC
+    /// address or to further sources.
     pub listens: bool,
 }
 
@@ -96,8 +95,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What a report says of each group, but for those of the link itself, 224.0.0.0/24 and ff02::/16,
-/// which reach everybody in any case. What is cut off ends them.
+/// Iterates over a report's groups, except link-local ones (224.0.0.0/24, ff02::/16), which are always
+/// flooded. Stops at a truncated record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Records<'a> {
     one: Option<Record>,
@@ -119,7 +118,7 @@ impl<'a> Records<'a> {
         Self { one: None, records: &bytes[HEADER_LEN..], left: be16(bytes, 6..8), address_len }
     }
 
-    /// What the next record says, if anything (RFC 3376 section 4.2.12).
+    /// The next record's change, if any (RFC 3376 section 4.2.12).
     fn record(&mut self) -> Option<Option<Record>> {
         self.left = self.left.checked_sub(1)?;
         let fixed_len = 4 + self.address_len;
@@ -131,9 +130,8 @@ impl<'a> Records<'a> {
         };
         let len = fixed_len + usize::from(sources) * self.address_len + aux_words * 4;
         self.records = self.records.get(len..)?;
-        // "Is" or "becomes" this: "include these sources", of which there are none when it leaves, or
-        // "exclude", which listens to all others. "Allow" adds sources; "block" takes some away, by
-        // which a listener to single sources leaves.
+        // MODE_IS and CHANGE_TO: INCLUDE without sources leaves, EXCLUDE joins. ALLOW adds sources; BLOCK
+        // removes some, so a listener to single sources leaves.
         let listens = match kind {
             1 | 5 if sources == 0 => None,
             1 | 2 | 4 | 5 => Some(true),
@@ -173,8 +171,8 @@ fn ipv6_group(bytes: &[u8], at: usize) -> Option<MacAddr> {
     (!is_of_the_link).then(|| MacAddr::from_ipv6_multicast(group))
 }
 
-/// An IGMPv3 general query from 0.0.0.0, which a switch that is no router may send (RFC 4541 section
-/// 2.1.1), with the router alert option. Listeners answer within `response_s` seconds, 12 at most.
+/// An IGMPv3 general query from 0.0.0.0, as RFC 4541 section 2.1.1 allows a switch, with the router alert
+/// option. Listeners answer within `response_s` seconds, 12 at most.
 pub fn igmp_query(mac: MacAddr, response_s: u8, interval_s: u8) -> [u8; IGMP_QUERY_LEN] {
     let mut frame = [0; IGMP_QUERY_LEN];
     put_link(&mut frame, mac, MacAddr::from_ipv4_multicast(ALL_SYSTEMS), EtherType::IPV4);
@@ -193,8 +191,8 @@ pub fn igmp_query(mac: MacAddr, response_s: u8, interval_s: u8) -> [u8; IGMP_QUE
     frame
 }
 
-/// An MLDv2 general query from the link-local address that is made of `mac`, as it must be (RFC 3810
-/// section 5.1.14), with the router alert option. Listeners answer within `response_s` seconds, 32 at most.
+/// An MLDv2 general query from the link-local address of `mac` (RFC 3810 section 5.1.14), with the router
+/// alert option. Listeners answer within `response_s` seconds, 32 at most.
 pub fn mld_query(mac: MacAddr, response_s: u8, interval_s: u8) -> [u8; MLD_QUERY_LEN] {
     let all_nodes = crate::ndp::ALL_NODES;
     let [a, b, c, d, e, f] = mac.0;

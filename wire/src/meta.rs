@@ -1,12 +1,11 @@
 //! The one parse of a frame on the data path.
 //!
-//! [`Meta::parse`] runs once when a frame comes in; all rooms behind it work with its offsets. It
-//! refuses only what a switch cannot forward. A packet that is broken further in is forwarded as
-//! the layer-2 frame that it is, and marked, so that translation and policy can refuse it.
+//! [`Meta::parse`] runs once on receive; all later stages use its offsets. It refuses only frames that no
+//! switch forwards. A malformed packet is marked, for NAT and policy, and forwarded at layer 2.
 //!
-//! The offsets are promises. Where `l3` is `Ipv4` or `Ipv6`, the IP header, its options and the
-//! whole packet lie within the frame; where `l4` is `Tcp`, `Udp`, `Icmpv4`, `Icmpv6` or `Sctp`, the
-//! transport header lies within the packet (TCP with its options).
+//! Offsets are guaranteed. With `l3` of `Ipv4` or `Ipv6`, the IP header, its options and the whole packet
+//! lie within the frame. With `l4` of `Tcp`, `Udp`, `Icmpv4`, `Icmpv6` or `Sctp`, the transport header lies
+//! within the packet (TCP with its options).
 
 use crate::bytes::{array, be16};
 use crate::ethernet::{self, EtherType};
@@ -22,7 +21,7 @@ mod tests;
 mod common;
 mod edit;
 
-/// A frame that cannot be forwarded.
+/// An unforwardable frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetaError {
     /// Shorter than an Ethernet header.
@@ -50,7 +49,7 @@ pub enum L3 {
     Ipv4,
     /// IPv6.
     Ipv6,
-    /// The EtherType says ARP, IPv4 or IPv6, and the bytes disagree.
+    /// The EtherType is ARP, IPv4 or IPv6, and the bytes contradict it.
     Malformed,
 }
 
@@ -71,15 +70,13 @@ pub enum L4 {
     Sctp,
     /// Another IP protocol.
     Other(u8),
-    /// A fragment that is not the first: no transport header.
+    /// A later fragment, without a transport header.
     FragmentTail,
-    /// The transport header, or the IPv6 extension headers before it, are cut off or contradict
-    /// themselves.
+    /// The transport header or IPv6 extension headers are truncated or contradictory.
     Malformed,
 }
 
-/// What a frame is: addresses, tags, and where its headers lie. Offsets count bytes from the
-/// Ethernet header.
+/// A parsed frame: addresses, tags, and header offsets in bytes from the Ethernet header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Destination MAC address.
@@ -92,12 +89,12 @@ pub struct Meta {
     pub inner: Option<Tci>,
     /// The EtherType behind the tags.
     pub ethertype: EtherType,
-    /// Where layer 3 begins.
+    /// Offset of layer 3.
     pub l3_offset: u16,
-    /// Where layer 4 begins; `l3_offset` where `l3` is not IP or `l4` was not reached.
+    /// Offset of layer 4; `l3_offset` without IP or without a readable layer 4.
     pub l4_offset: u16,
-    /// Length of the layer-3 packet in bytes, Ethernet padding excluded. For `Other` and
-    /// `Malformed`: all that is left of the frame.
+    /// Length of the layer-3 packet in bytes, without Ethernet padding. For `Other` and `Malformed`: the rest
+    /// of the frame.
     pub l3_len: u32,
     /// The layer-3 protocol.
     pub l3: L3,
@@ -112,8 +109,7 @@ impl Meta {
     ///
     /// # Errors
     /// [`MetaError`] for a frame that cannot be forwarded. Broken layers 3 and 4 are no error.
-    // There is one call on the data path. Inlined, the result is written to where the caller wants
-    // it, which is a third faster.
+    // Inlined into its one caller, the result needs no copy: a third faster.
     #[inline(always)]
     pub fn parse(frame: &[u8]) -> Result<Self, MetaError> {
         match common::parse(frame) {
@@ -163,9 +159,10 @@ impl Meta {
     }
 }
 
-/// What lies between the addresses and layer 3.
+/// Tags and EtherType.
 ///
-/// This and [`Layers`] are handed about by value, so that they live in registers: bytes that are
+/// This and [`Layers`] pass by value, in registers: a read of bytes just written singly waits for the
+/// store buffer, which trebled the time.
 /// written one by one and read together wait for the store buffer, which trebled the parse's time.
 struct Tags {
     outer: Option<Tci>,
@@ -184,7 +181,7 @@ struct Layers {
 }
 
 impl Layers {
-    /// No layer 4, and no knowledge of where `packet` ends.
+    /// A packet without layer 4 and of unknown length.
     #[inline]
     fn none(l3: L3, packet: &[u8]) -> Self {
         let l3_len = packet.len() as u32;
@@ -257,8 +254,8 @@ fn parse_extensions(next_header: Protocol, payload: &[u8]) -> Layers {
     Layers { l4, l3_header_len: l3_header_len + upper.offset as u16, fragment, ..layers }
 }
 
-/// Which transport `payload`, bounded by the IP length, begins with. In a first fragment a UDP
-/// length may reach beyond it. `icmp` is the family's own ICMP.
+/// The transport at the start of `payload`, bounded by the IP length. In a first fragment a UDP length
+/// may exceed it. `icmp` is the family's ICMP.
 #[inline]
 fn transport(protocol: Protocol, payload: &[u8], first_fragment: bool, icmp: Protocol) -> L4 {
     let (fits, l4) = match protocol {

@@ -1,9 +1,8 @@
-//! MSS clamping: a path that is narrower than its ends know is told to both of them, in the SYNs.
+//! MSS clamping for paths with an MTU below the endpoints'.
 //!
-//! An ICMP "too big" may get lost on its way; a SYN does not without being noticed (RFC 4821 section 1).
-//! The value is the MTU less the fixed headers, whatever options a segment will have (RFC 6691, which
-//! corrects RFC 879). It is lowered only, in both directions, in SYN and SYN+ACK; a SYN without the
-//! option stays as it is.
+//! A lost ICMP "too big" stalls a connection (RFC 4821 section 1); a SYN is retransmitted. The MSS becomes
+//! at most the MTU less the fixed headers (RFC 6691). SYN and SYN+ACK of both directions are clamped; a
+//! SYN without the option stays as it is.
 
 use crate::tcp::{Flags, Packet};
 use crate::{ChecksumState, L3, L4, Meta, ipv4, ipv6, tcp};
@@ -13,8 +12,8 @@ use crate::limits::MSS_FLOOR;
 #[cfg(test)]
 mod tests;
 
-/// Lowers the MSS of a SYN to what a path of `mtu` bytes of IP packet carries; `state` is what the
-/// virtio-net header says of the checksum. Returns the former value where it was lowered.
+/// Lowers the MSS of a SYN to a path's `mtu`, in bytes of IP packet; `state` is the checksum state of the
+/// virtio-net header. Returns the former value if lowered.
 #[inline]
 pub fn clamp(meta: &Meta, ethernet: &mut [u8], mtu: u32, state: ChecksumState) -> Option<u16> {
     if meta.l4 != L4::Tcp {
@@ -27,7 +26,7 @@ pub fn clamp(meta: &Meta, ethernet: &mut [u8], mtu: u32, state: ChecksumState) -
     segment.clamp_mss(mss_max(meta.l3, mtu), state)
 }
 
-/// The largest segment that `mtu` leaves room for, and never less than any path has.
+/// The largest segment at this `mtu`, at least the smallest MSS.
 fn mss_max(l3: L3, mtu: u32) -> u16 {
     let ip = if l3 == L3::Ipv6 { ipv6::HEADER_LEN } else { ipv4::HEADER_LEN };
     let mss = mtu.saturating_sub((ip + tcp::HEADER_LEN) as u32);

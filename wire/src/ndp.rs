@@ -1,7 +1,6 @@
 //! IPv6 neighbour discovery (RFC 4861): solicitations and advertisements of neighbours and routers.
 //!
-//! A receiver must also check what lies outside the message (RFC 4861 sections 6.1 and 7.1): hop
-//! limit 255, so that it was sent on this link, and the checksum.
+//! A receiver also checks the hop limit, 255, and the checksum (RFC 4861 sections 6.1 and 7.1).
 
 use core::net::Ipv6Addr;
 
@@ -21,7 +20,7 @@ mod field {
 
     pub(super) const TYPE: usize = 0;
     pub(super) const CODE: usize = 1;
-    /// Everything between code and target, or between code and options.
+    /// The word between checksum and target or options.
     pub(super) const CHECKSUM_AND_WORD: Field = 2..8;
     pub(super) const ADVERT_FLAGS: usize = 4;
     pub(super) const TARGET: Field = 8..24;
@@ -45,51 +44,50 @@ const FLAG_ROUTER: u8 = 0x80;
 const FLAG_SOLICITED: u8 = 0x40;
 const FLAG_OVERRIDE: u8 = 0x20;
 
-/// The multicast address that asks for the owner of `address` (RFC 4291 section 2.7.1).
+/// The solicited-node multicast address of `address` (RFC 4291 section 2.7.1).
 pub const fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let low = address.to_bits() & 0x00ff_ffff;
     Ipv6Addr::from_bits(0xff02_0000_0000_0000_0000_0001_ff00_0000 | low)
 }
 
-/// The fixed part of a message. Its options follow.
+/// The fixed part of a message; options follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Who are the routers?
+    /// Router solicitation.
     RouterSolicit,
-    /// A router introduces itself.
+    /// Router advertisement.
     RouterAdvert {
-        /// Hop limit for hosts to use; 0 says nothing.
+        /// Hop limit for hosts; 0 for unspecified.
         hop_limit: u8,
         /// M and O, the two highest bits, and RFC 5175's.
         flags: u8,
-        /// How long to take it for a default router, in seconds; 0: not at all.
+        /// Lifetime as a default router in seconds; 0 for none.
         lifetime_s: u16,
-        /// Reachable time, in milliseconds; 0 says nothing.
+        /// Reachable time in milliseconds; 0 for unspecified.
         reachable_ms: u32,
-        /// Time between solicitations, in milliseconds; 0 says nothing.
+        /// Interval of solicitations in milliseconds; 0 for unspecified.
         retrans_ms: u32,
     },
-    /// Who has the target?
+    /// Neighbour solicitation.
     NeighborSolicit {
-        /// The address asked for.
+        /// The target.
         target: Ipv6Addr,
     },
-    /// The sender has the target.
+    /// Neighbour advertisement.
     NeighborAdvert {
-        /// It is a router.
+        /// The sender is a router.
         router: bool,
-        /// It was asked.
+        /// Solicited.
         solicited: bool,
-        /// It replaces what is known of the target.
+        /// Override: replaces a cache entry.
         overrides: bool,
-        /// The address that it has.
+        /// The target.
         target: Ipv6Addr,
     },
 }
 
 impl Message {
-    /// Reads an ICMPv6 message, from its type byte to the end of the packet, and gives the options
-    /// behind the fixed part.
+    /// Parses an ICMPv6 message, from its type byte to the end of the packet, and returns its options.
     ///
     /// # Errors
     /// [`Error::Truncated`]; [`Error::Field`] for another type, a code other than 0, or a target

@@ -9,7 +9,7 @@ const NO_OPERATION: u8 = 1;
 /// Bytes of kind and length.
 const HEADER_LEN: usize = 2;
 
-/// Walks the options; padding is skipped, end of list and an error end it.
+/// Iterates over options; skips padding, and ends at the end of list or an error.
 #[derive(Clone, Debug)]
 pub(crate) struct Tlvs<'a> {
     header: &'static str,
@@ -23,7 +23,7 @@ impl<'a> Tlvs<'a> {
         Self { header, all: bytes, at: 0 }
     }
 
-    /// The option that `bytes` begins with, kind and length included.
+    /// The option at the start of `bytes`, with kind and length.
     fn whole(&self, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
         check_len(self.header, HEADER_LEN, bytes.len())?;
         let len = usize::from(bytes[1]);
@@ -37,7 +37,7 @@ impl<'a> Tlvs<'a> {
 }
 
 impl<'a> Iterator for Tlvs<'a> {
-    /// Where the option begins, and the option: two bytes at least.
+    /// Offset and bytes of the option: two at least.
     type Item = Result<(usize, &'a [u8]), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,18 +1,18 @@
-//! A router's hop: time to live, or hop limit, down by one (RFC 1812 section 5.3.1, RFC 8200 section 3).
+//! TTL or hop limit of a routed packet (RFC 1812 section 5.3.1, RFC 8200 section 3).
 
 use crate::{L3, Meta, ipv4, ipv6};
 
 #[cfg(test)]
 mod tests;
 
-/// What became of the packet.
+/// The result of a decrement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
-    /// It goes on, with one less.
+    /// Decremented.
     Decremented,
-    /// It came with 1 or 0, and ends here: untouched, so that an error can quote it.
+    /// Expired: 1 or 0 on arrival. Unchanged, so that an error can quote the packet.
     Expired,
-    /// No IP packet.
+    /// Not IP.
     NotIp,
 }
 

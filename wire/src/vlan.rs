@@ -34,7 +34,7 @@ mod field {
 pub struct Tci(pub u16);
 
 impl Tci {
-    /// Puts a TCI together.
+    /// Builds a TCI.
     ///
     /// # Errors
     /// [`Error::Field`] for a priority above 7 or a VLAN id above 4095.
@@ -60,7 +60,7 @@ impl Tci {
         self.0 & 0x1000 != 0
     }
 
-    /// VLAN id, 0..=4095. 0 means that the tag carries a priority only; 4095 is reserved.
+    /// VLAN id, 0..=4095. 0 carries a priority only; 4095 is reserved.
     #[inline]
     pub const fn vid(self) -> u16 {
         self.0 & 0x0fff
@@ -83,13 +83,13 @@ pub struct Tag {
     pub tci: Tci,
 }
 
-/// The outer tag of the frame, if it has one that is whole.
+/// The outer tag, if complete.
 #[inline]
 pub fn outer(frame: &[u8]) -> Option<Tag> {
     tag_at(frame, field::TPID, field::TCI)
 }
 
-/// The second tag of the frame, if it has two that are whole.
+/// The second tag, if both are complete.
 #[inline]
 pub fn inner(frame: &[u8]) -> Option<Tag> {
     outer(frame)?;
@@ -109,8 +109,7 @@ fn tag_at(
     tpid.is_vlan().then(|| Tag { tpid, tci: Tci(be16(frame, tci)) })
 }
 
-/// Inserts an outer tag. The frame begins at `buffer[start]`, and at `buffer[start - 4]` after it;
-/// the new start is returned.
+/// Inserts an outer tag before a frame at `buffer[start]`; returns the new start, 4 bytes lower.
 ///
 /// # Errors
 /// [`Error::BufferTooSmall`] where the headroom is below 4 bytes, [`Error::Truncated`] where the frame is
@@ -129,8 +128,7 @@ pub fn push(buffer: &mut [u8], start: usize, tag: Tag) -> Result<usize, Error> {
     Ok(new_start)
 }
 
-/// Removes the outer tag. The frame begins at `buffer[start]`, and at `buffer[start + 4]` after it;
-/// the new start and the tag are returned.
+/// Removes the outer tag of a frame at `buffer[start]`; returns the new start, 4 bytes higher, and the tag.
 ///
 /// # Errors
 /// [`Error::Truncated`] where the frame ends before the tag and the EtherType behind it do,
@@ -152,7 +150,7 @@ pub fn set_tci(frame: &mut [u8], tci: Tci) -> Result<(), Error> {
     Ok(())
 }
 
-/// The outer tag, with the EtherType behind it known to be there.
+/// The outer tag; the caller has checked the EtherType after it.
 fn checked_outer(frame: &[u8]) -> Result<Tag, Error> {
     check_len("VLAN tag", HEADER_LEN + TAG_LEN, frame.len())?;
     outer(frame).ok_or_else(|| not_a_tag(EtherType(be16(frame, field::TPID))))

@@ -1,8 +1,8 @@
 //! The virtio-net header in front of a frame on a TAP opened with `IFF_VNET_HDR`.
 //!
 //! Twelve bytes, little-endian (`virtio_net_hdr_v1`, VIRTIO 1.2 section 5.1.6; `TUNSETVNETHDRSZ` 12
-//! and `TUNSETVNETLE` 1 select it). It says which part of the checksum and of the segmentation the
-//! sender has left to us: forwarded untouched to another TAP, nobody ever does that work.
+//! and `TUNSETVNETLE` 1 select it). The sender leaves checksum and segmentation work to the receiver; a
+//! switch that forwards the header to another TAP passes that work on.
 
 use crate::bytes::{array, flag};
 use crate::checksum::ChecksumState;
@@ -46,11 +46,11 @@ impl Flags {
 /// Bit of `gso_type`: the TCP flow negotiated ECN, and the first segment alone carries CWR.
 const GSO_ECN: u8 = 0x80;
 
-/// `VIRTIO_NET_HDR_GSO_*`: how the frame is to be cut into segments of `gso_size` bytes.
+/// `VIRTIO_NET_HDR_GSO_*`: the segmentation into `gso_size` bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum GsoType {
-    /// Not at all: the frame is one packet.
+    /// None: one packet.
     #[default]
     None = 0,
     /// TCP over IPv4.
@@ -76,8 +76,7 @@ impl GsoType {
     }
 }
 
-/// The meaning of the header. `Header::default()` is a plain frame: one packet, its checksum
-/// complete.
+/// The virtio-net header. `Header::default()` is one packet with a complete checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// State of the checksum.
@@ -86,21 +85,20 @@ pub struct Header {
     pub gso_type: GsoType,
     /// The ECN bit of the segmentation type (TCP only).
     pub gso_ecn: bool,
-    /// Bytes of Ethernet, IP and transport header. A hint: 0 where the sender does not say.
+    /// Bytes of Ethernet, IP and transport header. A hint; may be 0.
     pub hdr_len: u16,
     /// Payload bytes in a segment; 0 without segmentation.
     pub gso_size: u16,
-    /// Where the checksum begins to cover, in bytes from the start of the frame.
+    /// Start of the checksummed bytes, from the start of the frame.
     pub csum_start: u16,
-    /// Where the checksum field lies, in bytes from `csum_start`.
+    /// Offset of the checksum field from `csum_start`.
     pub csum_offset: u16,
-    /// Merged receive buffers. A TAP neither reads nor writes it: read from a TAP, it is what the
-    /// buffer held before.
+    /// Merged receive buffers. A TAP ignores it: a read leaves the former bytes.
     pub num_buffers: u16,
 }
 
 impl Header {
-    /// Reads the first 12 bytes. The rest of `buffer` is the frame, and is not looked at.
+    /// Parses the first 12 bytes of `buffer`; the frame follows.
     ///
     /// # Errors
     /// [`Error::Truncated`] below 12 bytes; [`Error::Field`] for a `gso_type` that this crate does

@@ -1,4 +1,4 @@
-//! When no ICMP error is sent.
+//! Cases without an ICMP error.
 
 use core::net::Ipv4Addr;
 
@@ -6,31 +6,28 @@ use crate::{L4, Meta, Protocol, icmpv4, icmpv6, ipv4, ipv6};
 
 use super::is_unanswerable;
 
-/// Why nothing is said.
+/// The reason to send no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Suppressed {
     /// Not an IP packet.
     #[error("not an IP packet")]
     NotIp,
-    /// Its header contradicts itself or has a wrong checksum (RFC 1812 section 5.2.2), or what follows
-    /// the header does, so that nobody knows whether it is an error.
+    /// The IP header is malformed (RFC 1812 section 5.2.2), or the payload, which may then be an error.
     #[error("broken packet")]
     Broken,
-    /// The frame was sent to, or from, more than one (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4
-    /// e.4, e.5), or has two tags.
+    /// A multicast frame (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.4, e.5), or one with two tags.
     #[error("frame to or from more than one")]
     Link,
-    /// The packet is for more than one (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.3).
+    /// A multicast destination (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.3).
     #[error("packet to more than one")]
     Multicast,
-    /// Its source does not name one host (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.6).
+    /// The source is not one host (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.6).
     #[error("source that names nobody")]
     Source,
-    /// A fragment that is not the first (RFC 1812 section 4.3.2.7). Of IPv6 only one that may belong to
-    /// an ICMPv6 error.
+    /// A later fragment (RFC 1812 section 4.3.2.7); IPv6: one that may belong to an ICMPv6 error.
     #[error("fragment that is not the first")]
     Tail,
-    /// It is an ICMP error or redirect itself (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.1, e.2).
+    /// An ICMP error or redirect (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e.1, e.2).
     #[error("ICMP error")]
     AboutError,
     /// The router has no address of the packet's family.
@@ -81,7 +78,7 @@ pub(super) fn check_ipv6(meta: &Meta, ip: &ipv6::Packet<&[u8]>) -> Result<(), Su
     }
     let upper = ip.upper_layer().map_err(|_| Suppressed::Broken)?;
     match meta.l4 {
-        // What its packet carries is known only where no further extension header hides it.
+        // A further extension header may hide the transport.
         L4::FragmentTail => match upper.protocol {
             Protocol::TCP | Protocol::UDP | Protocol::SCTP => Ok(()),
             _ => Err(Suppressed::Tail),
