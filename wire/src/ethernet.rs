@@ -110,7 +110,7 @@ impl<T: AsRef<[u8]>> Frame<T> {
         EtherType(be16(self.0.as_ref(), field::ETHERTYPE))
     }
 
-    /// What follows the header, with padding; under an 802.3 length, only that many bytes.
+    /// The payload with padding; under an 802.3 length, only that many bytes.
     #[inline]
     pub fn payload(&self) -> &[u8] {
         let payload = &self.0.as_ref()[HEADER_LEN..];
@@ -140,7 +140,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Frame<T> {
         put16(self.0.as_mut(), field::ETHERTYPE, ethertype.0);
     }
 
-    /// What follows the header, with padding.
+    /// The payload with padding.
     #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         &mut self.0.as_mut()[HEADER_LEN..]

@@ -132,7 +132,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         be16(self.0.as_ref(), field::SEQ)
     }
 
-    /// What follows the header: the data of an echo, or the packet that an error quotes.
+    /// The payload: the data of an echo, or the packet that an error quotes.
     #[inline]
     pub fn payload(&self) -> &[u8] {
         &self.0.as_ref()[HEADER_LEN..]
@@ -169,14 +169,14 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         self.set_checksum(update_for_port(self.checksum(), change, state));
     }
 
-    /// What follows the header, to be edited.
+    /// The payload, for writing.
     #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         &mut self.0.as_mut()[HEADER_LEN..]
     }
 }
 
-/// As much of the IPv6 packet `original` as an error about it quotes: the error's own packet stays
+/// The quote of the IPv6 packet `original` in an error, whose packet stays
 /// within [`ICMPV6_ERROR_PACKET_MAX`] bytes.
 pub fn quote(original: &[u8]) -> &[u8] {
     let max = ICMPV6_ERROR_PACKET_MAX - ipv6::HEADER_LEN - HEADER_LEN;

@@ -175,7 +175,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Options::new(self.header().get(HEADER_LEN..).unwrap_or_default())
     }
 
-    /// What follows the header, up to the total length or the end of the buffer.
+    /// The payload, up to the total length or the end of the buffer.
     #[inline]
     pub fn payload(&self) -> &[u8] {
         let bytes = self.0.as_ref();
@@ -266,7 +266,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         change
     }
 
-    /// What follows the header, to be edited.
+    /// The payload, for writing.
     #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         let (start, len) = (self.header_len(), usize::from(self.total_len()));

@@ -84,7 +84,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         HEADER_LEN + usize::from(self.payload_len())
     }
 
-    /// What follows the fixed header: an extension header or the transport.
+    /// The next header: an extension header or the transport.
     #[inline]
     pub fn next_header(&self) -> Protocol {
         Protocol(self.0.as_ref()[field::NEXT_HEADER])
@@ -108,7 +108,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ipv6Addr::from(array::<16>(self.0.as_ref(), field::DST))
     }
 
-    /// What follows the fixed header, up to the payload length or the end of the buffer.
+    /// The payload, up to the payload length or the end of the buffer.
     #[inline]
     pub fn payload(&self) -> &[u8] {
         let bytes = self.0.as_ref();
@@ -193,7 +193,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         change
     }
 
-    /// What follows the fixed header, to be edited.
+    /// The payload, for writing.
     #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         let end = self.total_len();
@@ -210,7 +210,7 @@ pub struct Repr {
     pub src: Ipv6Addr,
     /// Destination address.
     pub dst: Ipv6Addr,
-    /// What follows the header.
+    /// Protocol of the payload.
     pub next_header: Protocol,
     /// Hop limit.
     pub hop_limit: u8,

@@ -1,20 +1,18 @@
-//! Bytes and their meaning: the headers that a switch reads and writes.
+//! Packet headers that a switch reads and writes.
 //!
-//! No time, no I/O, no allocation, no unsafe. Bytes are read in two ways:
+//! No time, no I/O, no allocation, no unsafe. Each header has two types:
 //!
-//! - A *view*, `Packet<T: AsRef<[u8]>>`, judges lengths once, in `new_checked`. After that every
-//!   accessor is total, whatever the bytes say, also after a setter has changed them. With
-//!   `T: AsMut<[u8]>` there are setters.
-//! - A *meaning*, `Repr`, holds only what is valid, and writes itself with `emit`.
+//! - A *view*, `Packet<T: AsRef<[u8]>>`, checks lengths once, in `new_checked`. After that no accessor
+//!   panics, whatever the bytes, also after setters. Setters need `T: AsMut<[u8]>`.
+//! - A *representation*, `Repr`, has valid fields only; `emit` writes it.
 //!
-//! On the data path, [`Meta::parse`] finds the headers of a frame once; views are then made where
-//! it says that the headers are.
+//! On the data path, [`Meta::parse`] finds the offsets of a frame's headers once, for all views.
 //!
-//! | module | what it is about |
+//! | module | contents |
 //! |---|---|
 //! | [`mac`] | MAC addresses, as text and as number |
 //! | [`ethernet`], [`vlan`] | framing; 802.1Q and 802.1ad tags, and their insertion and removal in place |
-//! | [`arp`] | who has an IPv4 address |
+//! | [`arp`] | address resolution for IPv4 |
 //! | [`protocol`] | IP protocol numbers |
 //! | [`ip`] | an IP header of either family |
 //! | [`ipv4`], [`ipv6`], [`ipv6_ext`] | the internet protocols, options, extension headers |
@@ -23,7 +21,7 @@
 //! | [`vxlan`] | the tunnel's header |
 //! | [`vnet`] | the offload header in front of a frame on a TAP |
 //! | [`checksum`] | full, by difference, and partial |
-//! | [`membership`] | IGMP and MLD: who listens to which multicast group |
+//! | [`membership`] | IGMP and MLD: multicast group membership |
 //! | [`meta`] | the one parse of a frame on the data path |
 //! | [`frames`] | whole frames: gratuitous ARP, neighbour advertisements, UDP, TCP, ICMP |
 //! | [`mod@ttl`], [`mss_clamp`] | a router's hop: TTL decremented, MSS of a SYN lowered |
@@ -31,14 +29,14 @@
 //! | [`icmp_error`] | ICMP errors that a router sends |
 //! | [`limits`] | every limit of the crate |
 //!
-//! # What is not supported
+//! # Not supported
 //!
 //! - More than two VLAN tags: a third is payload. Tags with the old TPIDs 0x9100 to 0x9300.
 //! - IPv6 jumbograms (RFC 2675) and Linux' BIG TCP, which leave the length field 0.
 //! - IPv6 mobility, HIP and shim6 headers: the walk stops at them, as at any transport.
 //! - Writing IPv4 options, IPv6 extension headers and fragments; reading them is supported.
 //! - SCTP beyond its ports: its CRC32c is not verified, and written only after a change of ports.
-//! - Reassembly, here as everywhere: a fragment's tail has no ports.
+//! - Reassembly: a fragment's tail has no ports.
 //! - IEEE 802.3 frames beyond their length: LLC and SNAP are payload.
 
 #![no_std]

@@ -151,7 +151,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Options::new(self.0.as_ref().get(HEADER_LEN..self.header_len()).unwrap_or_default())
     }
 
-    /// What follows the header.
+    /// The payload.
     #[inline]
     pub fn payload(&self) -> &[u8] {
         self.0.as_ref().get(self.header_len()..).unwrap_or_default()

@@ -68,7 +68,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
         Ok(Self(buffer))
     }
 
-    /// What follows the header, up to the length field or the end of the buffer.
+    /// The payload, up to the length field or the end of the buffer.
     #[inline]
     pub fn payload(&self) -> &[u8] {
         self.datagram().get(HEADER_LEN..).unwrap_or_default()
@@ -114,7 +114,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         }
     }
 
-    /// What follows the header, to be edited.
+    /// The payload, for writing.
     #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         let len = usize::from(self.len());

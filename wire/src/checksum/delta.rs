@@ -4,22 +4,20 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{add, fold};
 
-/// What the transport checksum field of a packet holds.
+/// The state of a transport checksum field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumState {
-    /// The sum of the pseudo-header, uncomplemented; the rest of the work was left to whoever
-    /// sends the packet to a wire (virtio `NEEDS_CSUM`, Linux `CHECKSUM_PARTIAL`). A changed
-    /// address changes it, a changed port does not.
+    /// The pseudo-header's sum, uncomplemented; the NIC computes the rest (virtio `NEEDS_CSUM`, Linux
+    /// `CHECKSUM_PARTIAL`). It covers addresses, not ports.
     Partial,
-    /// The checksum. A changed address and a changed port change it.
+    /// The complete checksum. It covers addresses and ports.
     Complete,
-    /// No checksum (UDP over IPv4 with a field of 0). Nothing changes it.
+    /// No checksum (UDP over IPv4 with a field of 0).
     None,
 }
 
 impl ChecksumState {
-    /// The state of a UDP packet, in which a complete field of 0 means none; `state` is what the
-    /// offload header says.
+    /// The state of a UDP packet, where a complete field of 0 means none.
     #[inline]
     pub const fn of_udp(self, field: u16) -> Self {
         match self {

@@ -73,7 +73,7 @@ impl<'a> Repr<'a> {
         }
     }
 
-    /// What follows the header.
+    /// The payload.
     pub const fn data(&self) -> &'a [u8] {
         match *self {
             Self::EchoRequest { data, .. } | Self::EchoReply { data, .. } => data,

@@ -9,7 +9,7 @@ pub struct Ipv4Option<'a> {
     /// Option type: copied flag, class and number. 7 records the route, 131 and 137 are loose and
     /// strict source routes, 148 is the router alert.
     pub kind: u8,
-    /// What follows the length byte.
+    /// The data after the length byte.
     pub data: &'a [u8],
 }
 

@@ -1,4 +1,4 @@
-//! What an edit of the frame does to its metadata, and slices of the frame by metadata.
+//! Metadata after VLAN edits, and slices of the frame.
 
 use super::Meta;
 use crate::vlan::{TAG_LEN, Tci};
@@ -32,7 +32,7 @@ impl Meta {
         Some(self)
     }
 
-    /// Where the layer-3 packet ends, in bytes from the Ethernet header.
+    /// End of the layer-3 packet, in bytes from the Ethernet header.
     #[inline]
     pub fn l3_end(&self) -> usize {
         usize::from(self.l3_offset) + self.l3_len as usize

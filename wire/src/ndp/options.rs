@@ -63,7 +63,7 @@ pub enum NdpOption<'a> {
     Other {
         /// Option type.
         kind: u8,
-        /// What follows the length byte: two bytes less than a multiple of 8.
+        /// The data after the length byte: two bytes less than a multiple of 8.
         data: &'a [u8],
     },
 }

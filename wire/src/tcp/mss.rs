@@ -1,4 +1,4 @@
-//! MSS clamping: a SYN is told the largest segment that the path carries.
+//! The MSS option of a SYN.
 
 use super::{Flags, HEADER_LEN, Packet, TcpOption};
 use crate::bytes::put16;
@@ -27,7 +27,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         Some(mss)
     }
 
-    /// Place, in bytes from the header's start, and value of the MSS option.
+    /// Offset from the header's start, and value of the MSS option.
     fn find_mss(&self) -> Option<(usize, u16)> {
         let mut options = self.options();
         while let Some(Ok((at, option))) = options.next_placed() {

@@ -33,7 +33,7 @@ pub enum TcpOption<'a> {
     Other {
         /// Option kind.
         kind: u8,
-        /// What follows the length byte.
+        /// The data after the length byte.
         data: &'a [u8],
     },
 }
