@@ -186,7 +186,7 @@ impl CompiledPolicy {
         })
     }
 
-    /// Whether a port of an external address is published, for either family.
+    /// A publication covers the port of an external address, for either family.
     pub(crate) fn is_published(&self, transport: Transport, external: Address, port: u16) -> bool {
         self.published(transport, external, port).is_some()
     }
@@ -211,7 +211,7 @@ impl CompiledPolicy {
         })
     }
 
-    /// Whether an internal endpoint is published at any external address.
+    /// The internal endpoint is published at an external address.
     pub(crate) fn is_source(&self, transport: Transport, internal: InternalEndpoint) -> bool {
         self.starting_below(transport, internal).any(|&(_, number)| {
             let entry = &self.source.published[number as usize];
@@ -293,12 +293,12 @@ fn latest(sorted: &[(ExternalStart, u32)], wanted: ExternalStart) -> Option<usiz
     (*transport == wanted.0 && *address == wanted.1).then_some(*number as usize)
 }
 
-/// Whether a container kept its address, lost it, or got its first.
+/// The address is unchanged, removed, or a first one.
 fn is_same_or_new<T: PartialEq>(before: Option<T>, now: Option<T>) -> bool {
     before.is_none() || now.is_none() || before == now
 }
 
-/// Whether one of the prefixes contains an address.
+/// A prefix contains the address.
 fn is_within(address: Address, prefixes: &[(IpAddr, u8)]) -> bool {
     prefixes.iter().any(|&(prefix, len)| {
         let prefix = Address::from(prefix);

@@ -142,20 +142,20 @@ const fn is_after(one: u32, other: u32) -> bool {
     (one.wrapping_sub(other) as i32) > 0
 }
 
-/// A segment that begins a connection.
+/// A segment that opens a connection.
 pub(crate) const fn is_opening(segment: &Segment) -> bool {
     let Flags(flags) = segment.flags;
     flags & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0 | Flags::FIN.0) == Flags::SYN.0
 }
 
-/// The peers of a connection that a segment begins.
+/// The peers of a new connection.
 pub(crate) fn opened(segment: &Segment) -> [TcpPeer; 2] {
     let mut client = TcpPeer::default();
     client.open(segment);
     [client, TcpPeer::default()]
 }
 
-/// What a segment does.
+/// The effect of a segment.
 #[inline]
 pub(crate) fn track(
     peers: &mut [TcpPeer; 2],
@@ -191,12 +191,12 @@ fn reset(
         return Effect::None;
     }
     if !sender.has(SENT_SYN) {
-        // The answer to a SYN has no number of its own: it acknowledges the SYN (RFC 9293 section 3.5.3).
+        // A RST in reply to a SYN acknowledges that SYN (RFC 9293 section 3.5.3).
         let answers = segment.flags.contains(Flags::ACK) && segment.ack == receiver.end;
         return if answers { Effect::Refresh(State::Reset) } else { out_of_window() };
     }
     if dir == Direction::Original && state == State::SynSent {
-        // The client's answer to what an earlier connection of these ports sent.
+        // The client resets an earlier connection with the same ports.
         return Effect::None;
     }
     let is_next =
@@ -254,7 +254,7 @@ fn synchronise(
 #[inline]
 fn proceed(sender: &mut TcpPeer, receiver: &TcpPeer, state: State, segment: &Segment) -> Effect {
     let ends = segment.flags.contains(Flags::FIN);
-    // Both must have spoken, or a stranger who asks without listening could seem to be established.
+    // Both must have sent, or a stranger's blind segments could establish a connection.
     let behind = receiver.end.wrapping_sub(segment.ack);
     let is_of_it = segment.flags.contains(Flags::ACK)
         && sender.has(SENT_SYN)
@@ -272,7 +272,7 @@ fn proceed(sender: &mut TcpPeer, receiver: &TcpPeer, state: State, segment: &Seg
     Effect::Refresh(stage(&[*sender, *receiver], state))
 }
 
-/// The state that two peers are in; no state is left backwards.
+/// The state by the two peers' flags; it never goes back.
 #[inline]
 fn stage(peers: &[TcpPeer; 2], state: State) -> State {
     let [one, other] = peers;
@@ -286,17 +286,17 @@ fn stage(peers: &[TcpPeer; 2], state: State) -> State {
     }
 }
 
-/// Whether a segment lies where the receiver may still expect one.
+/// The segment lies in the receiver's window.
 #[inline]
 fn is_in_window(sender: &TcpPeer, receiver: &TcpPeer, segment: &Segment) -> bool {
     if !receiver.has(SENT_ACK) {
-        // Nothing is known but what the sender itself has sent.
+        // The receiver has acknowledged nothing yet: compare with the sender's own data.
         let ahead = segment.seq.wrapping_sub(sender.end) as i32;
         return ahead.unsigned_abs() <= LATE_BYTES_MIN;
     }
     let window = receiver.window(sender);
     let end = segment.seq.wrapping_add(segment.len);
-    // A window of zero is probed with one byte.
+    // A zero-window probe has one byte.
     let limit = receiver.ack.wrapping_add(window.max(1));
     let first = receiver.ack.wrapping_sub(window.max(LATE_BYTES_MIN));
     !is_after(end, limit) && !is_after(first, segment.seq)

@@ -213,7 +213,7 @@ impl Nat {
                 self.mappings.at_mut(mapping).users += 1;
             }
         }
-        // Release only now: both share the address.
+        // End it only now, so that a shared address and mapping stay in use.
         if let Some((number, _)) = conflict {
             self.end_over(number);
         }

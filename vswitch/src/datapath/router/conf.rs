@@ -59,7 +59,7 @@ pub struct UplinkConf {
     pub tap_mac: MacAddr,
     /// Largest IP packet in bytes.
     pub mtu: u32,
-    /// Whether the device has a carrier.
+    /// The device has a carrier.
     pub up: bool,
     /// The host's routes.
     pub routes: Routes,
