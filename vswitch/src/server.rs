@@ -1,8 +1,9 @@
 //! The API on its Unix socket.
 //!
 //! HTTP/1.1 and JSON, as `docs/openapi.json` describes it. Root and the daemon's own user may use it;
-//! anybody else gets 403. [`metrics`] serves `GET /metrics` over TCP as well. Every answer that is not 2xx carries a [`vswitch_api::error::ApiError`].
-//! Connections, bodies and the time to send them are bounded by [`limits`].
+//! others get 403. [`metrics`] serves `GET /metrics` over TCP as well. Every response other
+//! than 2xx is a [`vswitch_api::error::ApiError`].
+//! [`limits`] bounds connections, bodies and the time to send them.
 
 mod error;
 mod extract;
@@ -33,7 +34,7 @@ pub(crate) use metrics::MetricsError;
 pub use socket::SocketError;
 pub(crate) use socket::{Socket, probe};
 
-/// Serves the API until `stop` turns true, then lets requests that run come to their end.
+/// Serves the API until `stop` turns true, then completes running requests.
 pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver<bool>) {
     let open = routes::router(control.clone());
     let closed = routes::denied();
@@ -60,11 +61,11 @@ struct Bounds {
     connections: usize,
     /// Longest life of a connection.
     lifetime: Duration,
-    /// Whether a connection carries several requests.
+    /// True if a connection carries several requests.
     keep_alive: bool,
 }
 
-/// Serves each connection with its router, until `stop` turns true and the last requests have ended.
+/// Serves each connection until `stop` turns true and the last requests are complete.
 async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     next: impl AsyncFn() -> io::Result<(S, Router)>,
     bounds: Bounds,
@@ -96,7 +97,7 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                     });
                 }
                 Err(error) => {
-                    // No descriptor left, for instance; it would fail again at once.
+                    // Without a descriptor, for instance, it would fail again at once.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(limits::ACCEPT_PAUSE).await;
                 }

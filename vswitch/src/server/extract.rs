@@ -1,4 +1,4 @@
-//! What a request carries, or an answer that says what is wrong with it.
+//! Bodies and path segments of requests, or the error response.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};

@@ -1,4 +1,4 @@
-//! The socket's file: taken over only if nobody serves it, removed at the end.
+//! The API socket: replaced only if no daemon serves it, removed at the end.
 
 use std::fs;
 use std::io;
@@ -9,31 +9,31 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::limits::PROBE_MAX;
 
-/// Why the API cannot be served.
+/// Error of the API socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Somebody serves it.
+    /// Another daemon serves it.
     #[error(
         "another daemon serves {}; end it with `vswitch down`, or choose another --socket",
         .0.display()
     )]
     Served(PathBuf),
-    /// Something else has that name.
+    /// The path is no socket.
     #[error("{} exists and is not a socket; remove it, or choose another --socket", .0.display())]
     NotASocket(PathBuf),
     /// The file system or the kernel refuses.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// Operation.
         what: &'static str,
-        /// On what.
+        /// Path.
         path: PathBuf,
-        /// What the kernel said.
+        /// Error of the kernel.
         source: io::Error,
     },
 }
 
-/// The socket, listening. Its file goes away when this is dropped.
+/// The listening socket; drop removes its file.
 #[derive(Debug)]
 pub(crate) struct Socket {
     listener: UnixListener,
@@ -42,12 +42,12 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Makes the directory if need be, removes the file of a daemon that is dead, and listens. To be
-    /// called with the state directory locked, so that two daemons do not do so at the same time.
+    /// Creates the directory, removes the socket of a dead daemon, and listens. The caller holds the lock of
+    /// the state directory, so that two daemons do not do this at the same time.
     pub(crate) async fn bind(path: &Path) -> Result<Self, SocketError> {
         if let Some(directory) = path.parent() {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
-            made.map_err(failed("make the directory", directory))?;
+            made.map_err(failed("create the directory", directory))?;
         }
         if probe(path).await? == Presence::Stale {
             fs::remove_file(path).map_err(failed("remove", path))?;
@@ -70,23 +70,23 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Not the file of somebody who has come after us.
+        // A later daemon may have replaced the file.
         if self.inode.is_some() && inode(&self.path) == self.inode {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// What there is in the place of a socket.
+/// State of the socket's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// Nothing.
     Absent,
-    /// The file of a daemon that is dead.
+    /// Socket of a dead daemon.
     Stale,
 }
 
-/// Looks whether a socket may be made here.
+/// Looks at the path.
 pub(crate) async fn probe(path: &Path) -> Result<Presence, SocketError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Absent),
@@ -102,7 +102,7 @@ pub(crate) async fn probe(path: &Path) -> Result<Presence, SocketError> {
     match connected.map_err(|error| (error.kind(), error)) {
         Err((io::ErrorKind::ConnectionRefused, _)) => Ok(Presence::Stale),
         Err((io::ErrorKind::NotFound, _)) => Ok(Presence::Absent),
-        // An answer, or a queue that is full: somebody is there.
+        // A reply, or a full queue: a daemon is there.
         Ok(_) | Err((io::ErrorKind::WouldBlock, _)) => Err(SocketError::Served(path.to_owned())),
         Err((_, error)) => Err(failed("connect to", path)(error)),
     }
