@@ -164,9 +164,10 @@ fn netns(error: &NetnsError) -> (ErrorCode, Option<&'static str>) {
         NetnsError::NotANamespace(_) => {
             (ErrorCode::InvalidArgument, Some("give a file such as /proc/PID/ns/net"))
         }
-        NetnsError::Own(_) => {
-            (ErrorCode::InvalidArgument, Some("the host reaches containers by the bridge; attach another namespace"))
-        }
+        NetnsError::Own(_) => (
+            ErrorCode::InvalidArgument,
+            Some("the host reaches containers by the bridge; attach another namespace"),
+        ),
         NetnsError::Open { .. } | NetnsError::Enter { .. } => {
             (ErrorCode::Internal, Some("the daemon needs CAP_SYS_PTRACE and CAP_SYS_ADMIN for it"))
         }
