@@ -33,8 +33,7 @@ impl Control {
     }
 
     fn static_key(&self, key: &EntryKey) -> Result<(NetworkName, StaticKey), ControlError> {
-        self.0.check_not_ending()?;
-        let network = self.0.model().network(key.network.as_deref())?.spec.name.clone();
+        let network = self.0.network_to_change(key.network.as_deref())?;
         if key.vlan > VLAN_MAX {
             return Err(ControlError::Vlan(key.vlan));
         }

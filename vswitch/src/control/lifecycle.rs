@@ -24,8 +24,7 @@ impl Control {
 
     async fn run_attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
         let inner = &self.0;
-        inner.check_not_ending()?;
-        let network = inner.model().network(request.network.as_deref())?.spec.name.clone();
+        let network = inner.network_to_change(request.network.as_deref())?;
         inner.model().check_publications(&network, &request.publish)?;
         let aliases = request.aliases.iter().map(|alias| alias.parse());
         let spec = AttachSpec {

@@ -149,7 +149,7 @@ impl Model {
         network.pool4.resume_at(next.0);
         network.pool6.resume_at(next.1);
         for &address in reserved {
-            // The subnet may have changed; then the address is nobody's.
+            // An address outside of a changed subnet is no longer reserved.
             if network.allocate_exact(address).is_ok() {
                 network.reserved.insert(address);
             }
