@@ -284,8 +284,9 @@ fn static_entries_go_with_their_port() {
     let statics = model[net].statics();
     let left: Vec<_> = statics.map(|(&(_, vlan), owner)| (vlan, owner.clone())).collect();
     assert_eq!(left, [(7, Owner::Host)]);
-    assert_eq!(model.remove_static(net, (key.0, 7)), Some(Owner::Host));
-    assert_eq!(model.remove_static(net, (key.0, 7)), None);
+    assert_eq!(model.remove_static(net, (key.0, 7)).unwrap(), Owner::Host);
+    let error = model.remove_static(net, (key.0, 7)).unwrap_err();
+    assert!(matches!(error, ControlError::NoStatic { .. }), "{error}");
 }
 
 proptest! {
