@@ -1,4 +1,4 @@
-//! `GET /metrics`: Prometheus' text format, on the API socket and over TCP.
+//! `GET /metrics`: Prometheus' text, on the API's socket and on a TCP address of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use vswitch_api::routes;
 use super::{Bounds, accept, limits};
 use crate::control::Control;
 
-/// Error of the TCP listener.
+/// An error of the TCP listener for metrics.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot serve metrics on {address}: {source}; choose another address with --metrics, or end the \
