@@ -127,6 +127,7 @@ fn rows() -> Vec<Row> {
             "detach-wait" = DETACH_WAIT_MAX, "", "an attach under the name of a port that is being detached is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
             "labels" = LABELS_MAX, "labels", "the attach is refused", Refusals;
+            "reservations" = RESERVATIONS_MAX, "addresses", "a reservation in the network is refused", Refusals;
             "port-macs" = MACS_PER_PORT, "addresses", "not learnt; frames pass", Worker(|count| count.mac_limit);
             "port-writes" = WRITES_PER_PORT_MAX, "frames", "dropped as tx-queue-full", Worker(|count| count.writes_cut);
             "storm-broadcast" = STORM_BROADCAST, "frames/s", "dropped as storm-broadcast", Drops(DropReason::StormBroadcast);

@@ -8,6 +8,7 @@
 //! | [`routes`] | paths and methods of the API |
 //! | [`status`] | the daemon itself |
 //! | [`network`] | layer-2 domains with their subnets |
+//! | [`address`] | reservations of addresses |
 //! | [`port`] | attachments: asking for one, listing, inspecting |
 //! | [`port_settings`] | what a port may do: VLANs |
 //! | [`publish`] | which of the host's ports are handed to a container |
@@ -18,6 +19,7 @@
 //! | [`error`] | the body of every answer that is not 2xx |
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod conntrack;
 pub mod error;
 pub mod fdb;

@@ -86,6 +86,7 @@ impl Control {
             multicast: network.spec.multicast.to_string().as_str().into(),
             fdb_entries: fdb.iter().filter(|row| row.network == network.index).count(),
             members: members.collect(),
+            names: model.name_records(&network.spec.name),
         })
     }
 
