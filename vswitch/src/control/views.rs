@@ -224,10 +224,7 @@ fn port_row(
         publish_pending: port.pending_publications().cloned().collect(),
         aliases: port.aliases.iter().map(ToString::to_string).collect(),
         labels: port.labels.clone(),
-        rx_frames: counters.traffic.rx_frames,
-        tx_frames: counters.traffic.tx_frames,
-        rx_bytes: counters.traffic.rx_bytes,
-        tx_bytes: counters.traffic.tx_bytes,
+        traffic: counters.traffic,
         drops: counters.drops_total(),
     }
 }
