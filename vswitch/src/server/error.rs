@@ -8,7 +8,7 @@ use vswitch_api::error::{ApiError, ErrorCode};
 use crate::control::{ControlError, PoolError};
 use crate::host::{HostError, NetnsError};
 
-/// An answer that is not 2xx.
+/// A response other than 2xx.
 #[derive(Debug)]
 pub(super) struct Failure {
     status: StatusCode,
