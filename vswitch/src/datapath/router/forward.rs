@@ -208,7 +208,7 @@ impl<'a> ForwardCtx<'a> {
         if !size::has_hops(&ctx.meta, self.ethernet(ctx)) {
             return Err(Rejection::HOP_LIMIT);
         }
-        match size::fit(self.pool, ctx, adj.mtu) {
+        match size::fit(&ctx.meta, self.pool, &ctx.frame, adj.mtu) {
             Fit::TooBig => Err(Rejection::new(DropReason::MtuExceeded, IcmpError::TooBig(adj.mtu))),
             fit => Ok(fit),
         }
