@@ -189,9 +189,11 @@ fn route_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx]) {
     match conf.kind {
         PortKind::Container => {
             let Some(network) = snapshot.network(run[0].network) else { return };
-            let Some(router) = &network.router else { return };
-            for ctx in run {
-                if router.routes(ctx) && ctx.verdict == Verdict::Pending {
+            let Some(router) = network.router.as_deref() else { return };
+            // A copy: the compiler would load the key again for every frame.
+            let key = router.key;
+            for ctx in run.iter_mut().filter(|ctx| ctx.dst == key) {
+                if ctx.verdict == Verdict::Pending {
                     fwd.route_container(ctx, network, router);
                 }
             }
