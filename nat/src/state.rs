@@ -96,23 +96,6 @@ impl State {
         ];
         all.into_iter().find(|state| *state as u8 == number)
     }
-
-    /// Its name, for people and programs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Replied => "replied",
-            Self::Stream => "stream",
-            Self::SynSent => "syn-sent",
-            Self::SynReceived => "syn-received",
-            Self::Established => "established",
-            Self::HalfClosed => "half-closed",
-            Self::Closing => "closing",
-            Self::TimeWait => "time-wait",
-            Self::Reset => "reset",
-        }
-    }
 }
 
 /// A moment, in units of 2^27 ns.

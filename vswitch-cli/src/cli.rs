@@ -1,7 +1,7 @@
 //! The command line: the list of commands, and the form of usage errors.
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands;
 use crate::error::Outcome;
@@ -51,7 +51,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command.
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         match self {
             Self::Up(args) => args.execute(global),
@@ -70,14 +70,14 @@ impl Command {
             Self::Fdb(args) => args.execute(global),
             Self::Conntrack(args) => args.execute(global),
             Self::Stats(args) => args.execute(global),
-            Self::Completions(args) => args.execute(),
-            Self::Man(args) => args.execute(),
+            Self::Completions(args) => args.execute(Cli::command()),
+            Self::Man(args) => args.execute(Cli::command()),
         }
     }
 }
 
-/// clap's error with its first paragraph in one line; `None` for help and version. What follows, tips
-/// and usage, is for errors in the shape of the command line: a wrong value has said all in one line.
+/// clap's error with its first paragraph in one line; `None` for help and version. Tips and usage follow
+/// only where the command line has a wrong shape: a wrong value needs one line.
 pub(crate) fn usage_error(error: &clap::Error) -> Option<String> {
     let text = error.to_string();
     let mut paragraphs = text.split("\n\n");

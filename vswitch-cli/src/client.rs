@@ -8,7 +8,7 @@ use vswitch_client::ClientError;
 
 use crate::error::{Failure, Outcome};
 
-/// A client of one daemon, and the runtime that its requests run on.
+/// A client of one daemon, with the runtime of its requests.
 #[derive(Debug)]
 pub(crate) struct Client {
     client: vswitch_client::Client,

@@ -1,4 +1,4 @@
-//! One file a command: arguments, examples, what it does, how that is shown.
+//! One file a command: arguments, examples, execution, output.
 
 pub(crate) mod attach;
 pub(crate) mod completions;

@@ -1,4 +1,4 @@
-//! Why a command failed, how that is shown, and the exit code that follows.
+//! Failures of commands: message, hint, exit code.
 //!
 //! | exit code | meaning |
 //! |---|---|
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
         /// The remedy.
         hint: Option<String>,
     },
-    /// The reader of our output closed it (`vswitch ls | head -1`): nothing is wrong.
+    /// The reader of our output closed it (`vswitch ls | head -1`), which is no failure.
     #[error("the reader of the output is gone")]
     BrokenPipe,
 }
@@ -64,7 +64,7 @@ impl Failure {
         }
     }
 
-    /// What goes to stderr: one line, and one more for the hint.
+    /// Text for stderr: one line, and one for the hint.
     pub(crate) fn report(&self) -> Option<String> {
         match self {
             Self::BrokenPipe => None,
@@ -76,7 +76,7 @@ impl Failure {
     }
 }
 
-/// One line, whatever came in.
+/// Joins the lines of a text.
 fn line(text: &str) -> String {
     text.lines().map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }

@@ -1,23 +1,23 @@
-//! What the command waits for, and how much it takes in.
+//! Limits of the command: waits and sizes.
 
 use std::time::Duration;
 
 /// How long `up --detach` waits for the daemon to be ready.
 pub(crate) const UP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A longer log is put aside when a daemon is started in the background.
+/// `up --detach` rotates a longer log.
 pub(crate) const LOG_BYTES_MAX: u64 = 4 << 20;
 
-/// How long `down` waits for a daemon that closes no port any more to restore the host and end.
+/// How long `down` waits without progress of the daemon.
 pub(crate) const DOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often it looks how the daemon gets on.
+/// Interval between two looks of `down` at the progress.
 pub(crate) const DOWN_LOOK: Duration = Duration::from_millis(500);
 
-/// How often it says so.
+/// Interval between two reports of it.
 pub(crate) const DOWN_SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// How often `down` looks whether the socket is gone.
+/// Interval between two looks of `down` at the socket.
 pub(crate) const DOWN_POLL: Duration = Duration::from_millis(20);
 
 /// Longest name of an attachment.

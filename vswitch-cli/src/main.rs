@@ -1,18 +1,17 @@
 //! The `vswitch` command.
 //!
 //! `vswitch up` runs the daemon, by one function of the library; every other command is a client of
-//! its API. A command is a file in [`commands`]: its arguments, its examples, what it does and how
-//! that is shown.
+//! its API.
 //!
-//! | module | what it is for |
+//! | module | content |
 //! |---|---|
 //! | [`cli`], [`global`] | the list of commands; options of every command |
 //! | [`value`] | text becomes typed values, or a precise error |
 //! | [`commands`] | one file a command |
 //! | [`client`] | the API client, blocking |
-//! | [`output`], [`table`], [`human`] | what goes to stdout and stderr |
+//! | [`output`], [`table`], [`human`] | output to stdout and stderr |
 //! | [`error`] | failures, hints, exit codes |
-//! | [`limits`] | time and space that a command may take |
+//! | [`limits`] | waits and sizes |
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -47,7 +46,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Help and version come this way as well.
+/// Shows clap's error; also help and version.
 fn refuse(error: &clap::Error) -> ExitCode {
     match cli::usage_error(error) {
         Some(line) => {
@@ -58,7 +57,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The daemon logs what happens to it; other commands only speak up when asked to.
+/// The daemon logs from `info` on, other commands from `warn` on.
 fn log_to_stderr(cli: &cli::Cli) {
     let quiet = match cli.command {
         cli::Command::Up(_) => "info",

@@ -1,4 +1,4 @@
-//! The only place that writes to stdout and stderr.
+//! All output to stdout and stderr.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Failure, Outcome};
 
-/// For whom the output is.
+/// Form of the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     // Doc comments here would make `--help` long.
@@ -18,7 +18,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Shows an answer of the API: as it is for programs, as `table` says for people.
+/// Shows a response of the API: as JSON, or as `table` renders it.
 pub(crate) fn show<T: Serialize>(
     format: Format,
     answer: &T,
@@ -30,7 +30,7 @@ pub(crate) fn show<T: Serialize>(
     }
 }
 
-/// Says to people that something without an answer is done; programs read the exit code.
+/// Prints `what` for people; programs read the exit code.
 pub(crate) fn done(format: Format, what: &str) -> Outcome<()> {
     match format {
         Format::Table => text(&format!("{what}\n")),
@@ -38,7 +38,7 @@ pub(crate) fn done(format: Format, what: &str) -> Outcome<()> {
     }
 }
 
-/// Writes text that ends with a line's end.
+/// Writes text that ends with a newline.
 pub(crate) fn text(text: &str) -> Outcome<()> {
     bytes(text.as_bytes())
 }
@@ -64,12 +64,12 @@ fn encode(encoded: serde_json::Result<String>) -> Outcome<String> {
     encoded.map_err(|error| Failure::new(format!("cannot encode the answer: {error}")))
 }
 
-/// Writes to stderr. If it is closed, nobody wants to know.
+/// Writes to stderr; a closed stderr is ignored.
 pub(crate) fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Whether stderr may have colours: a terminal, and `NO_COLOR` is not set (no-color.org).
+/// True if stderr is a terminal and `NO_COLOR` is not set (no-color.org).
 pub(crate) fn stderr_has_colours() -> bool {
     use std::io::IsTerminal;
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -1,5 +1,5 @@
-//! Options for what a port may do: the same for `attach`, `run` and `port set`. One file a group of
-//! settings, as in [`vswitch_api::port_settings`].
+//! Options of port settings, for `attach`, `run` and `port set`. One file a group, as in
+//! [`vswitch_api::port_settings`].
 
 mod limits;
 mod vlan;
@@ -30,7 +30,7 @@ pub(crate) struct PortSettingsArgs {
 }
 
 impl PortSettingsArgs {
-    /// What was said, checked as far as it can be here.
+    /// The change that the options ask for.
     pub(crate) fn change(self) -> Result<SettingsChange, Failure> {
         Ok(SettingsChange {
             vlan: self.vlan.mode()?,

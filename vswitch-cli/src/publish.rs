@@ -16,12 +16,12 @@ pub(crate) struct PublishArgs {
 }
 
 impl PublishArgs {
-    /// Whether nothing is published.
+    /// True if no port is to be published.
     pub(crate) fn is_empty(&self) -> bool {
         self.publish.is_empty()
     }
 
-    /// What was said.
+    /// The publications that the options ask for.
     pub(crate) fn publications(self) -> Vec<Publication> {
         let allow_from = self.allow_from;
         let publication = |ports| Publication { ports, allow_from: allow_from.clone() };

@@ -93,7 +93,7 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a name is needed".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// What `run --network` takes.
+/// Value of `run --network`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NetworkMode {
     /// A network of the switch.

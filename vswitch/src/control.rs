@@ -8,13 +8,14 @@
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`events`] | handles the events of the workers |
-//! | [`fdb`], [`port_settings`] | change static entries, and settings of ports |
+//! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
 //!
 //! Each change runs in a task of its own, so that a client that hangs up leaves no half of a change.
 //! Changes of different endpoints overlap: they share only the model, locked for moments.
 //! A change is acknowledged when it works *and* is on the disk.
 
+mod addresses;
 mod cleanup;
 mod conntrack;
 mod error;
@@ -63,7 +64,8 @@ impl Control {
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("ports"),
-            ControlError::StaticsMax(_) => Some("static-entries"),
+            ControlError::StaticsMax => Some("static-entries"),
+            ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),
             ControlError::AllowFromMax(_) => Some("allow-from-prefixes"),
             ControlError::AliasesMax(_) => Some("aliases"),

@@ -1,4 +1,4 @@
-//! The limits that a user can act on: names of their own, values, and hits.
+//! The limits that a user can act on: names, values, hits.
 //!
 //! Each crate and each stage keeps its limits in a file `limits.rs`. This is the list that
 //! `vswitch status --limits` shows, the daemon logs when it starts, and Prometheus reads. A limit that
@@ -13,43 +13,41 @@ use vswitch_counters::WorkerStats;
 
 use crate::datapath::{DropReason, PortCounters};
 
-/// Commands that one worker may have waiting.
+/// Commands in the queue of a worker.
 pub(crate) const COMMANDS_MAX: usize = 1024;
 
-/// Events that may wait for control: each port on each worker, each worker itself, each port once
-/// for a loop, and questions for next hops.
+/// Events in the queue of control: each port on each worker, each worker, each port once for a loop,
+/// and next hops to resolve.
 pub(crate) const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX + RESOLVES_MAX;
 
 /// Time between two steps of the sweep of the forwarding database.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// How long an ending worker waits for what is in flight.
+/// How long an ending worker waits for writes in flight.
 pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// Frames of up to [`HANDOFF_SMALL_BYTES`] that one worker may have on the way to another, which translates
-/// them.
+/// Frames of up to [`HANDOFF_SMALL_BYTES`] in the handoff queue from one worker to another.
 pub(crate) const HANDOFF_SMALL_MAX: usize = 256;
 
-/// The same of longer ones. Beyond either they are dropped as `handoff-full`.
+/// Longer frames in that queue. Frames above either limit are dropped as `handoff-full`.
 pub(crate) const HANDOFF_LARGE_MAX: usize = 64;
 
-/// Up to this length, with the offload header, frames are small: most that are no GSO frames.
+/// Longest small frame in bytes, with the virtio-net header; most longer ones are GSO frames.
 pub(crate) const HANDOFF_SMALL_BYTES: usize = 2048;
 
-/// How often a worker looks which ports it should hold back, and for how long it sleeps when only those
-/// have frames.
+/// Interval of the throttle's check, and the sleep of a worker when only throttled ports have frames.
 pub(crate) const THROTTLE_PERIOD: Duration = Duration::from_millis(1);
 
-/// Frames a period that a port may have read most of whose frames are dropped.
+/// Frames a period from a throttled port, most of whose frames are dropped.
 pub(crate) const THROTTLE_FRAMES: u64 = 32;
 
-/// How long a port is held back after it last gave reason to.
+/// How long a port stays throttled after its last offence.
 pub(crate) const THROTTLE_TIME: Duration = Duration::from_millis(16);
 
-/// Small frames a period, without answers, beyond which a port floods.
+/// Small frames a period without replies, above which a port floods.
 pub(crate) const FLOOD_FRAMES: u64 = 64;
 
-/// Below this length on average frames are small.
+/// Mean length in bytes below which frames are small.
 pub(crate) const FLOOD_BYTES_PER_FRAME: u64 = 512;
 
 use crate::control::limits::*;
@@ -62,14 +60,14 @@ use nat::limits::*;
 /// The counter that a limit's hits come from.
 #[derive(Debug, Clone, Copy)]
 enum Hits {
-    /// None: nothing is refused, dropped or put off.
+    /// No counter.
     Never,
     Worker(fn(&WorkerStats) -> u64),
     Drops(DropReason),
     Refusals,
 }
 
-/// A limit's value as a number, with its unit where the type says it.
+/// A limit's value as a number, with the unit of its type.
 trait Value {
     fn value(self, unit: &'static str) -> (u64, &'static str);
 }
@@ -127,23 +125,24 @@ fn rows() -> Vec<Row> {
             "detach-wait" = DETACH_WAIT_MAX, "", "an attach under the name of a port that is being detached is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
             "labels" = LABELS_MAX, "labels", "the attach is refused", Refusals;
+            "reservations" = RESERVATIONS_MAX, "addresses", "a reservation in the network is refused", Refusals;
             "port-macs" = MACS_PER_PORT, "addresses", "not learnt; frames pass", Worker(|count| count.mac_limit);
             "port-writes" = WRITES_PER_PORT_MAX, "frames", "dropped as tx-queue-full", Worker(|count| count.writes_cut);
             "storm-broadcast" = STORM_BROADCAST, "frames/s", "dropped as storm-broadcast", Drops(DropReason::StormBroadcast);
             "storm-multicast" = STORM_MULTICAST, "frames/s", "dropped as storm-multicast", Drops(DropReason::StormMulticast);
             "storm-unknown" = STORM_UNKNOWN, "frames/s", "dropped as storm-unknown", Drops(DropReason::StormUnknown);
             "loop-mac-moves" = FLAP_MOVES_MAX, "moves", "the port is blocked", Worker(|count| count.loop_blocks);
-            "loop-block-time" = BLOCK_MAX, "", "a blocked port opens again", Never;
+            "loop-block-time" = BLOCK_MAX, "", "the blocked port opens again", Never;
         }
         Worker {
             "buffers" = POOL_FRAMES, "frames", "ports are read in the next round", Worker(|count| count.pool_exhausted);
-            "throttled-frames" = THROTTLE_FRAMES, "frames/ms", "a port most of whose frames are dropped is throttled", Worker(|count| count.throttles);
+            "throttled-frames" = THROTTLE_FRAMES, "frames/ms", "a throttled port: further frames wait in the kernel", Worker(|count| count.throttles);
             "handoff-frames" = HANDOFF_SMALL_MAX, "frames", "dropped as handoff-full", Drops(DropReason::HandoffFull);
             "worker-commands" = COMMANDS_MAX, "commands", "a request fails", Refusals;
         }
         Fdb {
             "fdb-entries" = FDB_SLOTS, "addresses", "an entry of the port that holds most is evicted", Worker(|count| count.fdb_evictions);
-            "network-fdb-entries" = FDB_ENTRIES_PER_NETWORK, "addresses", "replaces such an entry, or is not learnt", Worker(|count| count.fdb_full + count.fdb_statics_full);
+            "network-fdb-entries" = FDB_ENTRIES_PER_NETWORK, "addresses", "an entry of that port is evicted, or the address is not learnt", Worker(|count| count.fdb_full + count.fdb_statics_full);
             "static-entries" = STATICS_MAX, "addresses", "a static entry is refused", Refusals;
             "fdb-ageing" = AGEING_S, "s", "a silent address is forgotten", Never;
             "multicast-listeners" = GROUP_ROWS_MAX, "listeners", "a listener of the port that has most is evicted", Worker(|count| count.mdb_full);
@@ -183,7 +182,7 @@ fn rows() -> Vec<Row> {
 pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Refusals {
-    /// Counts one.
+    /// Counts a refusal.
     pub(crate) fn count(&self, name: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
     }

@@ -198,9 +198,9 @@ impl Lab {
 
     /// The state of the only connection.
     #[track_caller]
-    pub(crate) fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> vswitch_nat::State {
         let rows: Vec<_> = self.nat.rows().collect();
         assert_eq!(rows.len(), 1, "{rows:?}");
-        rows[0].state.name()
+        rows[0].state
     }
 }

@@ -101,9 +101,15 @@ fn both_see_a_tcp_connection_open_and_close() {
     let o = tuple.src.to_string();
     back(&mut inner, &mut outer, &tcp(r, &o, segment(SYN_ACK, 5000, 1001, 0))).expect("in");
     out(&mut inner, &mut outer, &tcp(a, r, segment(ACK, 1001, 5001, 0))).expect("out");
-    assert_eq!((inner.state(), outer.state()), ("established", "established"));
+    assert_eq!(
+        (inner.state(), outer.state()),
+        (vswitch_nat::State::Established, vswitch_nat::State::Established)
+    );
     back(&mut inner, &mut outer, &tcp(r, &o, segment(FIN_ACK, 5001, 1001, 0))).expect("in");
     out(&mut inner, &mut outer, &tcp(a, r, segment(FIN_ACK, 1001, 5002, 0))).expect("out");
     back(&mut inner, &mut outer, &tcp(r, &o, segment(ACK, 5002, 1002, 0))).expect("in");
-    assert_eq!((inner.state(), outer.state()), ("time-wait", "time-wait"));
+    assert_eq!(
+        (inner.state(), outer.state()),
+        (vswitch_nat::State::TimeWait, vswitch_nat::State::TimeWait)
+    );
 }

@@ -246,7 +246,7 @@ fn a_flush_ends_what_it_names() {
     nat.out(&udp(&from(2), R));
     nat.establish(&from(1), "198.51.100.7:80");
     assert_eq!(nat.nat.flush(|row| row.transport == Transport::Udp), 2);
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
     assert_eq!(nat.nat.flush(|_| true), 1);
     assert_eq!((nat.nat.len(), nat.nat.mappings()), (0, 0));
 }

@@ -19,10 +19,10 @@ fn req_2_simultaneous_open() {
     let mut nat = Lab::new();
     let external = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
     nat.back(&tcp(R, &external, segment(SYN, 5000, 0, 0)));
-    assert_eq!(nat.state(), "syn-received");
+    assert_eq!(nat.state(), vswitch_nat::State::SynReceived);
     nat.out(&tcp(A1, R, segment(SYN_ACK, 1000, 5001, 0)));
     nat.back(&tcp(R, &external, segment(SYN_ACK, 5000, 1001, 0)));
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn req_5_an_established_connection_may_be_silent_for_two_hours_and_four_minutes(
         nat.wait_s(2 * 3600 + 4 * 60);
         nat.back(&tcp(R, &external, segment(ACK, 5001, 1001, 0)));
     }
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
     nat.wait_s(2 * 3600 + 4 * 60 + 3);
     assert!(nat.nat.is_empty());
 }
@@ -75,7 +75,7 @@ fn req_5_half_closed_is_established() {
     let external = nat.establish(A1, R).to_string();
     nat.back(&tcp(R, &external, segment(FIN_ACK, 5001, 1001, 0)));
     nat.wait_s(2 * 3600);
-    assert_eq!(nat.state(), "half-closed");
+    assert_eq!(nat.state(), vswitch_nat::State::HalfClosed);
     nat.out(&tcp(A1, R, segment(ACK, 1001, 5002, 500)));
 }
 
@@ -84,15 +84,15 @@ fn req_5_opening_and_closing_take_four_minutes_at_most() {
     let mut nat = Lab::new();
     let external = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0))).to_string();
     nat.wait_s(240);
-    assert_eq!(nat.state(), "syn-sent");
+    assert_eq!(nat.state(), vswitch_nat::State::SynSent);
     nat.back(&tcp(R, &external, segment(SYN_ACK, 5000, 1001, 0)));
     nat.wait_s(240);
-    assert_eq!(nat.state(), "syn-received");
+    assert_eq!(nat.state(), vswitch_nat::State::SynReceived);
     nat.out(&tcp(A1, R, segment(ACK, 1001, 5001, 0)));
     nat.out(&tcp(A1, R, segment(FIN_ACK, 1001, 5001, 0)));
     nat.back(&tcp(R, &external, segment(FIN_ACK, 5001, 1002, 0)));
     nat.wait_s(240);
-    assert_eq!(nat.state(), "closing");
+    assert_eq!(nat.state(), vswitch_nat::State::Closing);
     nat.wait_s(3);
     assert!(nat.nat.is_empty());
 }
@@ -121,7 +121,7 @@ fn req_8_hairpinning() {
     assert_eq!((edit.src, edit.dst), (endpoint("192.0.2.1:80"), endpoint(A1)));
     assert_eq!(to, internal(1));
     nat.edit(internal(1), &tcp(A1, "192.0.2.1:80", segment(ACK, 1001, 5001, 0)));
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
     assert_eq!(nat.nat.counters().connections_hairpinned, 1);
 }
 
@@ -141,7 +141,7 @@ fn req_8_two_that_open_to_each_others_external_endpoint_meet() {
     nat.edit(internal(1), &tcp(A1, &b, segment(ACK, 101, 201, 0)));
     nat.edit(internal(2), &tcp(other, &a, segment(ACK, 201, 101, 0)));
     let rows: Vec<_> = nat.nat.rows().filter(|row| row.owner == OwnerId(2)).collect();
-    assert!(rows.iter().any(|row| row.state.name() == "established"), "{rows:?}");
+    assert!(rows.iter().any(|row| row.state == vswitch_nat::State::Established), "{rows:?}");
 }
 
 /// A segment that begins nothing is no pinhole.
@@ -165,7 +165,7 @@ fn req_10_a_reset_out_of_window_does_nothing() {
         let refused = if seq == 0 { continue } else { nat.send(Realm::External, &forged) };
         assert_eq!(refused, Err(NatDrop::OutOfWindow), "{seq}");
     }
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
 }
 
 /// The receiver challenges it (RFC 5961 section 3.2), so it passes, and ends nothing here.
@@ -174,9 +174,9 @@ fn rfc_5961_a_reset_in_the_window_but_not_at_its_beginning_does_nothing() {
     let mut nat = Lab::new();
     let external = nat.establish(A1, R).to_string();
     nat.back(&tcp(R, &external, segment(RST, 5002, 0, 0)));
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
     nat.back(&tcp(R, &external, segment(RST, 5001, 0, 0)));
-    assert_eq!(nat.state(), "reset");
+    assert_eq!(nat.state(), vswitch_nat::State::Reset);
     nat.wait_s(243);
     assert!(nat.nat.is_empty());
 }
@@ -195,7 +195,7 @@ fn a_fin_out_of_window_does_nothing() {
         let sent = nat.send(Realm::External, &tcp(R, &external, forged));
         assert_eq!(sent, Err(NatDrop::OutOfWindow), "{forged:?}");
     }
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
 }
 
 #[test]
@@ -219,9 +219,9 @@ fn a_stranger_who_asks_without_listening_is_never_established() {
     assert_eq!(nat.send(Realm::External, &blind), Err(NatDrop::OutOfWindow));
     nat.edit(internal(1), &tcp("10.99.0.2:80", R, segment(SYN_ACK, 3_000_000_000, 1001, 0)));
     nat.back(&tcp(R, to, segment(ACK, 1001, 7, 0)));
-    assert_eq!(nat.state(), "syn-received");
+    assert_eq!(nat.state(), vswitch_nat::State::SynReceived);
     nat.back(&tcp(R, to, segment(ACK, 1001, 3_000_000_001, 0)));
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_reset_answers_a_syn_only_if_it_acknowledges_it() {
     let forged = tcp(R, &external, segment(RST_ACK, 0, 999, 0));
     assert_eq!(nat.send(Realm::External, &forged), Err(NatDrop::OutOfWindow));
     nat.back(&tcp(R, &external, segment(RST_ACK, 0, 1001, 0)));
-    assert_eq!(nat.state(), "reset");
+    assert_eq!(nat.state(), vswitch_nat::State::Reset);
 }
 
 #[test]
@@ -239,12 +239,12 @@ fn a_connection_that_is_over_may_begin_again() {
     let mut nat = Lab::new();
     let external = nat.establish(A1, R);
     nat.out(&tcp(A1, R, segment(RST, 1001, 0, 0)));
-    assert_eq!(nat.state(), "reset");
+    assert_eq!(nat.state(), vswitch_nat::State::Reset);
     assert_eq!(nat.out(&tcp(A1, R, segment(SYN, 900_000, 0, 0))), external);
-    assert_eq!(nat.state(), "syn-sent");
+    assert_eq!(nat.state(), vswitch_nat::State::SynSent);
     nat.back(&tcp(R, &external.to_string(), segment(SYN_ACK, 77, 900_001, 0)));
     nat.out(&tcp(A1, R, segment(ACK, 900_001, 78, 0)));
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
 }
 
 /// A peer that lost its memory sends a SYN into a connection; the other one challenges it.
@@ -253,10 +253,10 @@ fn a_syn_into_a_connection_passes_and_changes_nothing() {
     let mut nat = Lab::new();
     let external = nat.establish(A1, R).to_string();
     nat.out(&tcp(A1, R, segment(SYN, 700_000, 0, 0)));
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
     nat.back(&tcp(R, &external, segment(ACK, 5001, 1001, 0)));
     nat.out(&tcp(A1, R, segment(RST, 1001, 0, 0)));
-    assert_eq!(nat.state(), "reset");
+    assert_eq!(nat.state(), vswitch_nat::State::Reset);
 }
 
 #[test]

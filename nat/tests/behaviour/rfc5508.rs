@@ -185,7 +185,7 @@ fn an_error_about_tcp_quotes_what_is_in_flight() {
     nat.back(&tcp(R, &external.to_string(), segment(ACK, 5001, 2500, 0)));
     let late = nat.send(Realm::External, &error(ROUTER, external.address, quoted, Some(1001)));
     assert_eq!(late, Err(NatDrop::ForgedError), "it was acknowledged");
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
 }
 
 #[test]
@@ -194,5 +194,5 @@ fn an_error_about_a_syn() {
     let external = nat.out(&tcp(A1, R, segment(SYN, 1000, 0, 0)));
     let quoted = external_tuple(Transport::Tcp, external);
     nat.edit(Realm::External, &error(ROUTER, external.address, quoted, Some(1000)));
-    assert_eq!(nat.state(), "syn-sent");
+    assert_eq!(nat.state(), vswitch_nat::State::SynSent);
 }

@@ -35,14 +35,14 @@ fn a_tcp_connection_opens_and_closes() {
     let mut nat = Lab::new();
     let (a, r) = ("10.99.0.2:4000", "198.51.100.7:80");
     let external = nat.establish(a, r).to_string();
-    assert_eq!(nat.state(), "established");
+    assert_eq!(nat.state(), vswitch_nat::State::Established);
     nat.out(&tcp(a, r, segment(FIN_ACK, 1001, 5001, 0)));
-    assert_eq!(nat.state(), "half-closed");
+    assert_eq!(nat.state(), vswitch_nat::State::HalfClosed);
     nat.back(&tcp(r, &external, segment(ACK, 5001, 1002, 1000)));
     nat.back(&tcp(r, &external, segment(FIN_ACK, 6001, 1002, 0)));
-    assert_eq!(nat.state(), "closing");
+    assert_eq!(nat.state(), vswitch_nat::State::Closing);
     nat.out(&tcp(a, r, segment(ACK, 1002, 6002, 0)));
-    assert_eq!(nat.state(), "time-wait");
+    assert_eq!(nat.state(), vswitch_nat::State::TimeWait);
 }
 
 #[test]

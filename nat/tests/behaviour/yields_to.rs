@@ -27,7 +27,7 @@ fn who_is_published_afterwards_is_reached_by_a_former_peer() {
     nat.policy = published_afterwards(Transport::Tcp);
     nat.back(&tcp(peer, host, segment(SYN, 1, 0, 0)));
     assert_eq!(nat.out(&tcp(own, peer, segment(SYN_ACK, 9, 2, 0))), endpoint(host));
-    assert_eq!(nat.state(), "syn-received");
+    assert_eq!(nat.state(), vswitch_nat::State::SynReceived);
 }
 
 /// Other connections of the container stay, as does its own to others by the same port.

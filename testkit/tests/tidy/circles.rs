@@ -43,11 +43,7 @@ fn files_do_not_import_in_circles() {
 }
 
 /// Circles of today, by crate and modules; the list only shrinks.
-const KNOWN: [(&str, &[&str]); 3] = [
-    ("vswitch", &["control::model"]),
-    ("vswitch", &["datapath"]),
-    ("vswitch-cli", &["cli", "commands"]),
-];
+const KNOWN: [(&str, &[&str]); 1] = [("vswitch", &["datapath"])];
 
 fn is_known(name: &str, circle: &[String]) -> bool {
     let is_in = |modules: &[&str]| {

@@ -74,7 +74,7 @@ Examples:
 Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself.";
 
 impl AddressArgs {
-    /// Whether no option was given.
+    /// True if no option was given.
     pub(crate) fn is_empty(&self) -> bool {
         let no_address = self.ip.is_none() && self.ip6.is_none() && self.mac.is_none();
         no_address && self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty()

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::error::Outcome;
 use crate::output;
 
@@ -13,7 +12,7 @@ use crate::output;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompletionsArgs {
-    /// For which shell
+    /// Shell that reads the script
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -25,9 +24,9 @@ Examples:
   vswitch completions fish > ~/.config/fish/completions/vswitch.fish";
 
 impl CompletionsArgs {
-    pub(crate) fn execute(self) -> Outcome {
+    pub(crate) fn execute(self, mut cli: clap::Command) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "vswitch", &mut script);
+        clap_complete::generate(self.shell, &mut cli, "vswitch", &mut script);
         output::bytes(&script)?;
         Ok(ExitCode::SUCCESS)
     }

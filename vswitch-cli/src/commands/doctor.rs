@@ -1,7 +1,6 @@
-//! `vswitch doctor`: whether this machine can run the switch, and what to do where it cannot.
+//! `vswitch doctor`: checks whether this machine can run the switch, and gives advice.
 //!
-//! [`machine`] asks the kernel; [`checks`] judges the answers, and is tested with answers that this
-//! machine does not give.
+//! [`machine`] queries the kernel; [`checks`] judges the results.
 
 mod checks;
 mod machine;
@@ -28,28 +27,28 @@ Examples:
   sudo vswitch doctor
   sudo vswitch doctor --format json | jq '.[] | select(.status != \"ok\")'";
 
-/// How a check went.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Health {
     /// Nothing to do.
     Ok,
-    /// The switch runs, with less.
+    /// The switch runs with restrictions.
     Warn,
     /// The switch cannot run.
     Fail,
 }
 
-/// One check, for people and for programs; the keys are stable.
+/// A check with its result; the keys are stable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Row {
-    /// What was looked at.
+    /// Name of the check.
     check: &'static str,
-    /// How it is.
+    /// Result.
     status: Health,
-    /// What was found.
+    /// Finding.
     detail: String,
-    /// What to do about it.
+    /// Remedy.
     advice: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `vswitch down`: stop the daemon and wait until it is gone; or clear away what one that was killed has left.
+//! `vswitch down`: stops the daemon and waits for its end, or cleans up after one that was killed.
 
 mod progress;
 
@@ -22,12 +22,12 @@ use progress::{Next, Ports, Progress};
 
 /// Stop the switch and restore the host
 ///
-/// Attachments are kept in the state directory: the next `vswitch up` plugs in again those whose
-/// namespace still lives. Where the switch was killed, what it has left on the host is cleared away.
+/// Attachments stay in the state directory: the next `vswitch up` attaches again those whose namespace
+/// still exists. After a crash of the switch, this command cleans up the host.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DownArgs {
-    /// Of a switch that was killed: where it kept its state [default: /var/lib/vswitch]
+    /// State directory of a switch that was killed [default: /var/lib/vswitch]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<StateDir>,
 }
@@ -41,7 +41,7 @@ Examples:
 impl DownArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let (client, socket) = (global.client()?, global.socket());
-        // Held before the request, so that the number cannot come to mean another process.
+        // Opened before the request, so that the pid cannot be reused meanwhile.
         let pid = match client.wait(client.daemon_pid()) {
             Err(absent @ ClientError::NoDaemon(_)) => return self.clear(global, absent),
             pid => pid?,
@@ -57,33 +57,33 @@ impl DownArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Nobody answers: perhaps somebody was killed.
+    /// No daemon answers: cleans up after one that was killed.
     fn clear(self, global: &Global, absent: ClientError) -> Outcome {
         let (state_dir, socket) = (self.state_dir.unwrap_or_default(), global.socket());
         let cleared = vswitch::clean_up_after_crash(state_dir.path(), &socket).map_err(|error| {
             let said = format!("no switch answers at {}, and {error}", socket.display());
             Failure::new(said).with_hint(
-                "--socket names a switch that runs, --state-dir one that was killed; both need root",
+                "--socket selects a running switch, --state-dir one that was killed; both need root",
             )
         })?;
         if cleared.is_empty() {
             return Err(absent.into());
         }
         let (socket, cleared) = (socket.display(), cleared.join(", "));
-        let done = format!("no switch answers at {socket}; what one had left is gone: {cleared}");
+        let done = format!("no switch answers at {socket}; cleaned up after a crash: {cleared}");
         output::done(global.format, &done)?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The daemon's ports, to see how it gets on.
+/// The daemon's ports, to show its progress.
 fn ports(client: &Client, pid: i32) -> Ports {
     let status = client.wait(client.status());
     Ports::of(pid, status.map_or(1, |status| status.workers))
 }
 
-/// A descriptor that becomes readable when the process ends; `None` if it is in a process
-/// namespace that we cannot see into.
+/// A descriptor that becomes readable when the process ends (`pidfd_open(2)`); `None` if the process is
+/// in another PID namespace.
 fn watch(pid: i32) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
 }
@@ -97,7 +97,7 @@ fn await_end(process: &OwnedFd, ports: &Ports, socket: &Path) -> Outcome<()> {
         match progress.look(ports.open(), DOWN_LOOK) {
             Next::GiveUp => return Err(still_there(socket)),
             Next::Say(left, first) => output::print_error(&format!(
-                "the switch closes its ports: {left} of {first} are left\n"
+                "the switch closes its ports: {left} of {first} remain\n"
             )),
             Next::Wait => {}
         }
@@ -126,9 +126,9 @@ fn await_no_socket(socket: &Path) -> Outcome<()> {
 
 fn still_there(socket: &Path) -> Failure {
     Failure::new(format!(
-        "the switch at {} took the request but is still there, and nothing moved for {} s",
+        "the switch at {} accepted the request but did not end: no progress for {} s",
         socket.display(),
         DOWN_TIMEOUT.as_secs()
     ))
-    .with_hint("its log says what it waits for; see `vswitch status` for its process id")
+    .with_hint("see its log; `vswitch status` shows its process id")
 }

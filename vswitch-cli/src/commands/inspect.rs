@@ -65,8 +65,8 @@ fn render(detail: &PortDetail) -> String {
         (family, format!("{address} via {gateway}"))
     });
     let counted = [
-        ("received", traffic(port.rx_bytes, port.rx_frames)),
-        ("sent", traffic(port.tx_bytes, port.tx_frames)),
+        ("received", traffic(port.traffic.rx_bytes, port.traffic.rx_frames)),
+        ("sent", traffic(port.traffic.tx_bytes, port.traffic.tx_frames)),
         ("dropped", port.drops.to_string()),
         ("drop reasons", table::list(reasons)),
     ];

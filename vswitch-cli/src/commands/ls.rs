@@ -59,8 +59,8 @@ fn render(ports: &[Port]) -> String {
                 table::list(&port.ipv6),
                 port.netns.clone(),
                 port.state.to_string(),
-                human::bytes(port.rx_bytes),
-                human::bytes(port.tx_bytes),
+                human::bytes(port.traffic.rx_bytes),
+                human::bytes(port.traffic.tx_bytes),
                 human::count(port.drops),
                 table::list(port.publish.iter().map(|ports| published(port, ports))),
             ]
@@ -77,6 +77,7 @@ fn published(port: &Port, ports: &PortSpec) -> String {
 #[cfg(test)]
 mod tests {
     use vswitch_api::port::{PendingPublication, PortState};
+    use vswitch_api::stats::PortTraffic;
 
     use super::*;
 
@@ -98,10 +99,7 @@ mod tests {
             }],
             aliases: Vec::new(),
             labels: Default::default(),
-            rx_frames: 12,
-            tx_frames: 15,
-            rx_bytes: 1536,
-            tx_bytes: 20,
+            traffic: PortTraffic { rx_frames: 12, rx_bytes: 1536, tx_frames: 15, tx_bytes: 20 },
             drops: 12_345,
         };
         assert_eq!(

@@ -1,11 +1,10 @@
-//! `vswitch man`: manual pages, made of the same text as `--help`.
+//! `vswitch man`: manual pages, from the same text as `--help`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use crate::cli::Cli;
 use crate::error::{Failure, Outcome};
 use crate::{output, value};
 
@@ -13,7 +12,7 @@ use crate::{output, value};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ManArgs {
-    /// Write vswitch.1, vswitch-up.1, ... into this directory, which is made
+    /// Write vswitch.1, vswitch-up.1, ... into this directory, created if absent
     #[arg(long, value_name = "DIR", value_parser = value::path)]
     dir: Option<PathBuf>,
 }
@@ -24,8 +23,8 @@ Examples:
   sudo vswitch man --dir /usr/local/share/man/man1";
 
 impl ManArgs {
-    pub(crate) fn execute(self) -> Outcome {
-        let command = Cli::command().disable_help_subcommand(true);
+    pub(crate) fn execute(self, cli: clap::Command) -> Outcome {
+        let command = cli.disable_help_subcommand(true);
         match self.dir {
             Some(dir) => {
                 std::fs::create_dir_all(&dir)

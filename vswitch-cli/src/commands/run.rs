@@ -1,4 +1,4 @@
-//! `vswitch run`: a command in a network namespace of its own, attached while it runs.
+//! `vswitch run`: runs a command in a new network namespace that is attached meanwhile.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ pub(crate) struct RunArgs {
     /// Name of the attachment; needed on a network of the switch
     #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: Option<String>,
-    /// A network of the switch [default: the first one], or another kind of network
+    /// Network of the switch [default: the first one], or another kind of network
     #[arg(long, value_name = "NETWORK|host|container:NAME|none")]
     #[arg(value_parser = value::network_mode)]
     network: Option<NetworkMode>,
@@ -93,7 +93,7 @@ impl RunArgs {
         self.enter(Sandbox::new(mode)?)
     }
 
-    /// Runs it on a network of the switch.
+    /// Runs the command on a network of the switch.
     fn attached(
         mut self,
         global: &Global,
@@ -104,7 +104,7 @@ impl RunArgs {
             Failure::usage("--name is needed on a network of the switch, such as --name a")
         })?;
         let client = global.client()?;
-        // Nothing is isolated for a switch that is not there.
+        // Fail before the namespace is made if no switch answers.
         client.wait(client.daemon_pid())?;
         let sandbox = Sandbox::new(Mode::New)?;
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
@@ -127,7 +127,7 @@ impl RunArgs {
         outcome
     }
 
-    /// Runs it in the namespace of another attachment.
+    /// Runs the command in the namespace of another attachment.
     fn joined(self, client: &Client, name: &str) -> Outcome {
         let details = client.wait(client.port(name))?;
         let detail = details.first().ok_or_else(no_namespace)?;
@@ -137,7 +137,7 @@ impl RunArgs {
     }
 
     fn enter(self, sandbox: Sandbox) -> Outcome {
-        // clap does not let the command be empty.
+        // clap requires a command.
         let (program, args) =
             self.command.split_first().ok_or_else(|| Failure::usage("no command"))?;
         let status = sandbox.run(program, args)?;
@@ -145,7 +145,7 @@ impl RunArgs {
     }
 }
 
-/// What /etc/hosts says of an attachment.
+/// Entries of /etc/hosts for an attachment.
 fn hosts(port: &Port) -> Vec<(IpAddr, Vec<String>)> {
     let names = vec![port.name.clone(), format!("{}.{}", port.name, port.network)];
     let ipv4 = port.ipv4.iter().copied().map(IpAddr::from);
@@ -153,21 +153,21 @@ fn hosts(port: &Port) -> Vec<(IpAddr, Vec<String>)> {
     ipv4.chain(ipv6).map(|address| (address, names.clone())).collect()
 }
 
-/// Says, beside the command's own output, which ports of the host were picked.
+/// Prints the picked ports of the host to stderr.
 fn say_ports(published: &[Publication]) {
     for publication in published {
         output::print_error(&format!("published {}\n", publish::line(publication)));
     }
 }
 
-/// The switch may have seen the namespace's end before: then there is nothing to do. That the
-/// command has ended, and how, counts more than a failure here.
+/// Detaches after the command. The switch may have seen the namespace's end first (`NotFound`). A failure
+/// here must not hide the command's exit code.
 fn detach(client: &Client, name: &str) {
     match client.wait(client.detach(name)) {
         Ok(()) => {}
         Err(ClientError::Api(error)) if error.code == ErrorCode::NotFound => {}
         Err(error) => {
-            tracing::warn!(name, %error, "not detached; the switch will notice by itself")
+            tracing::warn!(name, %error, "not detached; the switch detaches it by itself")
         }
     }
 }

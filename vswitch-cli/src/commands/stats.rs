@@ -109,8 +109,8 @@ fn render_workers(workers: &[WorkerStats]) -> String {
     table::table(columns, cells)
 }
 
-/// What happened in each second between two answers. A port that is new counts from zero; one whose
-/// counters went backwards was detached and attached again.
+/// Rates between two responses. A new port counts from zero, and so does one whose counters went
+/// backwards: it was attached again.
 fn render_rates(before: &Stats, now: &Stats, interval_s: u64) -> String {
     let earlier: HashMap<&str, &PortStats> =
         before.ports.iter().map(|port| (port.name.as_str(), port)).collect();

@@ -25,7 +25,7 @@ use crate::{table, value};
 /// Start the switch
 ///
 /// Runs in the foreground and logs to stderr, until `vswitch down` or Ctrl-C; with --detach in the
-/// background. At its end the host is as it was before.
+/// background. When it ends, it restores the host.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UpArgs {
@@ -47,11 +47,11 @@ pub(crate) struct UpArgs {
     /// Datapath worker threads [default: 1 up to three cores; then half of the cores, at most 4]
     #[arg(long, value_name = "N")]
     workers: Option<Workers>,
-    /// Processors to bind the workers to, such as 2 or 1,4-6 [default: the scheduler places them]
+    /// Processors to bind the workers to, such as 2 or 1,4-6 [default: the scheduler chooses]
     #[arg(long, value_name = "LIST")]
     cpus: Option<Cpus>,
-    /// Scheduling class of the workers; auto is realtime if processors outnumber workers that do not
-    /// spin [default: auto]
+    /// Scheduling class of the workers; auto is realtime if there are more processors than workers and
+    /// they do not spin [default: auto]
     #[arg(long, value_name = "CLASS", value_parser = scheduling())]
     scheduling: Option<SchedulingChoice>,
     /// Idle policy of the workers [default: adaptive]
@@ -123,7 +123,7 @@ impl UpArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What the options say, over what the file says.
+    /// Settings of the options, over those of the file.
     fn configure(self, global: &Global) -> Outcome<Config> {
         let said = Settings {
             bridge: self.bridge,
@@ -182,11 +182,11 @@ fn in_the_background(config: Config) -> Outcome<()> {
     serve(config, background::say_ready).inspect_err(background::say_failed)
 }
 
-/// Starts that daemon, and shows what came of it.
+/// Starts the daemon in the background, and shows its status.
 fn start_and_show(config: &Config, format: Format) -> Outcome<()> {
     let socket = config.socket_path();
     let client = Client::new(&socket)?;
-    // The daemon would say so too, but it would write a log first.
+    // The daemon would fail as well, but only after it has opened the log.
     if client.wait(client.daemon_pid()).is_ok() {
         return Err(Failure::new(SocketError::Served(socket).to_string()));
     }
@@ -210,7 +210,7 @@ fn summary(status: &Status, network: &NetworkDetail, config: &Config, log: &Path
         ("  log", log.display().to_string()),
     ]);
     if status.ports > 0 {
-        facts.push(("  attached", format!("{} of before", status.ports)));
+        facts.push(("  attached again", status.ports.to_string()));
     }
     let vswitch = match config.socket == SocketPath::default() {
         true => "vswitch".to_owned(),
@@ -221,9 +221,9 @@ fn summary(status: &Status, network: &NetworkDetail, config: &Config, log: &Path
 {bridge} is up, process {pid}
 {facts}
 Next:
-  {vswitch} run --name a -- bash    a shell that is plugged into {bridge}
-  {vswitch} ls                      who is plugged in
-  {vswitch} down                    stop it; the host is as it was before
+  {vswitch} run --name a -- bash    a shell in a network namespace attached to {bridge}
+  {vswitch} ls                      attached containers
+  {vswitch} down                    stop the switch and restore the host
 ",
         bridge = status.bridge,
         pid = status.pid,

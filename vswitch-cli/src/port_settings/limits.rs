@@ -1,4 +1,4 @@
-//! What a port may do at most.
+//! Limits of a port.
 
 use clap::{Args, ValueEnum};
 use vswitch_api::port_settings::limits::{
@@ -46,7 +46,7 @@ pub(crate) enum Switch {
 }
 
 impl LimitsArgs {
-    /// What was said of limits.
+    /// The change that the options ask for.
     pub(crate) fn change(self) -> LimitsChange {
         LimitsChange {
             rate_in: self.rate_in,
@@ -106,10 +106,10 @@ mod tests {
     #[test]
     fn what_cannot_be_kept_is_refused() {
         for (option, value, says) in [
-            ("--rate-in", "0", "a rate of 0 bit/s cannot be kept"),
-            ("--rate-out", "1000G", "a rate of 1000 Gbit/s cannot be kept"),
-            ("--storm-broadcast", "0", "0 frames a second cannot be kept"),
-            ("--macs-max", "0", "0 MAC addresses cannot be the limit of a port"),
+            ("--rate-in", "0", "a rate of 0 bit/s is out of range"),
+            ("--rate-out", "1000G", "a rate of 1000 Gbit/s is out of range"),
+            ("--storm-broadcast", "0", "0 frames a second is out of range"),
+            ("--macs-max", "0", "0 MAC addresses is out of range"),
         ] {
             let error = change(&[option, value]).unwrap_err();
             assert!(error.contains(says) && error.contains(option), "{error}");

@@ -20,7 +20,7 @@ pub(crate) struct VlanArgs {
 }
 
 impl VlanArgs {
-    /// What was said of VLANs, if anything.
+    /// The mode that the options ask for; `None` without VLAN options.
     pub(crate) fn mode(self) -> Result<Option<VlanMode>, Failure> {
         match (self.access, self.trunk) {
             (Some(domain), _) => Ok(Some(VlanMode::Access(domain))),

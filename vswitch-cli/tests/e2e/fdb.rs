@@ -56,7 +56,7 @@ fn what_is_unknown_is_flooded_and_what_is_static_is_not() {
     let (a, b, c) = (host.container("a"), host.container("b"), host.container("c"));
     let own = &a.detail().port.mac.to_string();
     let received =
-        |container: &Container| host.inspect(&container.detail().port.name).port.tx_frames;
+        |container: &Container| host.inspect(&container.detail().port.name).port.traffic.tx_frames;
 
     let before = (received(&b), received(&c));
     send(&a, STRANGER, own);

@@ -61,7 +61,7 @@ impl Scene {
     /// Frames from `a`, as counted now.
     #[track_caller]
     fn counted(&self) -> u64 {
-        self.host.inspect("a").port.rx_frames
+        self.host.inspect("a").port.traffic.rx_frames
     }
 
     /// Frames of `a` that were dropped for `reason`.
@@ -178,7 +178,7 @@ fn frames_for_the_sender_itself_are_not_sent_back() {
     scene.send(&format!("{mac}{mac}{UNKNOWN_ETHERTYPE}{}", "00".repeat(50)), 200);
     let after = scene.host.inspect("a").port;
     assert_eq!(scene.dropped("same-port"), 200);
-    assert!(after.tx_frames < before.tx_frames + 50, "{after:#?}");
+    assert!(after.traffic.tx_frames < before.traffic.tx_frames + 50, "{after:#?}");
     scene.is_well();
 }
 

@@ -88,7 +88,8 @@ impl Scene {
     /// The frame is dropped for this reason, and reaches nobody.
     #[track_caller]
     fn refused(&self, what: &str, reason: &str, frame: &str) {
-        let sent = || ["victim", "bystander"].map(|name| self.host.inspect(name).port.tx_frames);
+        let sent =
+            || ["victim", "bystander"].map(|name| self.host.inspect(name).port.traffic.tx_frames);
         let (before, counted) = (sent(), self.dropped(reason));
         self.send(frame);
         assert_eq!(
@@ -269,9 +270,9 @@ t.setsockopt(0, 35, socket.inet_aton('239.1.1.1') + struct.pack('@4si', bytes(4)
         datagram(broadcast, Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into(), (68, 67));
     let probe = arp::Repr::request(own.mac, Ipv4Addr::UNSPECIFIED, own.v4);
     for frame in [discover, hex(&frames::arp(MacAddr::BROADCAST, &probe))] {
-        let before = scene.host.inspect("victim").port.tx_frames;
+        let before = scene.host.inspect("victim").port.traffic.tx_frames;
         scene.send(&frame);
-        assert!(scene.host.inspect("victim").port.tx_frames >= before + TIMES);
+        assert!(scene.host.inspect("victim").port.traffic.tx_frames >= before + TIMES);
     }
     let detail = scene.host.inspect("attacker");
     assert!(detail.drops_by_reason.keys().all(|r| r == "no-other-port"), "{detail:#?}");
@@ -287,9 +288,9 @@ fn the_guard_is_switched_off_and_on_live() {
     let mut lies = lies(&own, &victim, &other);
     lies.pop();
     for (what, _, frame) in &lies {
-        let before = scene.host.inspect("victim").port.tx_frames;
+        let before = scene.host.inspect("victim").port.traffic.tx_frames;
         scene.send(frame);
-        assert!(scene.host.inspect("victim").port.tx_frames >= before + TIMES, "{what}");
+        assert!(scene.host.inspect("victim").port.traffic.tx_frames >= before + TIMES, "{what}");
     }
     assert_eq!(scene.host.inspect("attacker").port.drops, 0);
     scene.host.ok(&["port", "set", "attacker", "--guard", "on"]);

@@ -89,10 +89,10 @@ fn a_storm_is_cut_and_the_others_talk() {
     ];
     for (dst, reason, rate) in kinds {
         let frame = format!("{dst}{mac}1234{}", "00".repeat(46));
-        let (before, started) = (host.inspect("a").port.tx_frames, Instant::now());
+        let (before, started) = (host.inspect("a").port.traffic.tx_frames, Instant::now());
         attacker.ok(&["python3", "-c", SEND_FRAME, "eth0", &frame, "30000"]);
         let port = host.inspect("a").port;
-        let passed = (port.tx_frames - before) as f64;
+        let passed = (port.traffic.tx_frames - before) as f64;
         let bound = rate * (1.0 + started.elapsed().as_secs_f64()) + 100.0;
         assert!(passed <= bound, "{reason}: {passed} of {bound}");
         // Most of it the kernel drops before it is read, since the attacker is held back.

@@ -48,7 +48,7 @@ fn listen(host: &Host, container: &Container, group: &str) -> Process {
 /// Who gets what `a` sends to a group, of `b` and `c`.
 #[track_caller]
 fn receivers(host: &Host, a: &Container, group: &str) -> [bool; 2] {
-    let sent = || ["b", "c"].map(|name| host.inspect(name).port.tx_frames);
+    let sent = || ["b", "c"].map(|name| host.inspect(name).port.traffic.tx_frames);
     let before = sent();
     a.ok(&["python3", "-c", SEND, group]);
     let after = sent();

@@ -80,7 +80,7 @@ fn large_segments_pass_whole() {
     }
     transfer(&a, &b, b.v4(), 50);
     let port = host.inspect("a").port;
-    let mean = port.rx_bytes / port.rx_frames;
+    let mean = port.traffic.rx_bytes / port.traffic.rx_frames;
     assert!(mean > 4000, "frames of {mean} bytes on average: {port:#?}");
 }
 

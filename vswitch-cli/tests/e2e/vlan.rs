@@ -180,7 +180,7 @@ fn the_hosts_port_can_be_a_trunk() {
 fn a_container_cannot_tag_itself_into_a_vlan() {
     let host = Host::with_switch();
     let (a, _b) = (host.container("a"), host.container_with("b", &["--access", "10"]));
-    let before = host.inspect("b").port.tx_frames;
+    let before = host.inspect("b").port.traffic.tx_frames;
     let own = a.detail().port.mac.to_string().replace(':', "");
     let payload = "88b5".to_owned() + &"00".repeat(46);
     for tags in ["8100000a", "88a8000a", "810000008100000a", "8100000a8100000a"] {
@@ -188,7 +188,7 @@ fn a_container_cannot_tag_itself_into_a_vlan() {
         a.ok(&["python3", "-c", SEND_FRAME, "eth0", &frame, "25"]);
     }
     assert_eq!(dropped(&host, "a", "vlan-tagged"), 100);
-    assert!(host.inspect("b").port.tx_frames < before + 20);
+    assert!(host.inspect("b").port.traffic.tx_frames < before + 20);
     host.balanced();
 }
 

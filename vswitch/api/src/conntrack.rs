@@ -109,7 +109,7 @@ pub struct ConnectionFilter {
 }
 
 impl ConnectionFilter {
-    /// Whether it selects a connection.
+    /// True if all keys match the connection.
     #[must_use]
     pub fn matches(&self, connection: &Connection) -> bool {
         let Connection { original, translated, .. } = connection;

@@ -1,23 +1,25 @@
 //! Types of the vswitch control API: HTTP/1.1 and JSON over a Unix socket, `/v1/...`.
 //!
-//! Types only: the daemon (`vswitch`) and its clients (`vswitch-cli`, plugins) share them, so that a
-//! key has one spelling. Keys are stable: scripts rely on what `--format json` prints.
+//! The daemon (`vswitch`) and its clients (`vswitch-cli`, plugins) share these types, so that a key has
+//! one spelling. Keys are stable: scripts rely on what `--format json` prints.
 //!
-//! | module | what it describes |
+//! | module | content |
 //! |---|---|
 //! | [`routes`] | paths and methods of the API |
 //! | [`status`] | the daemon itself |
 //! | [`network`] | layer-2 domains with their subnets |
-//! | [`port`] | attachments: asking for one, listing, inspecting |
-//! | [`port_settings`] | what a port may do: VLANs |
-//! | [`publish`] | which of the host's ports are handed to a container |
-//! | [`conntrack`] | connections whose addresses are translated |
+//! | [`address`] | reservations of addresses |
+//! | [`port`] | attachments: request, list, details |
+//! | [`port_settings`] | VLANs, source guard, isolation, limits of a port |
+//! | [`publish`] | published ports (DNAT) |
+//! | [`conntrack`] | translated connections |
 //! | [`fdb`] | the forwarding database |
-//! | [`limits`] | every limit of the switch |
+//! | [`limits`] | limits of the switch with their hits |
 //! | [`stats`] | counters and drop reasons |
 //! | [`error`] | the body of every answer that is not 2xx |
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod conntrack;
 pub mod error;
 pub mod fdb;
@@ -36,10 +38,10 @@ pub use wire::MacAddr;
 #[cfg(test)]
 mod openapi;
 
-/// Where the daemon listens unless told otherwise.
+/// Default path of the daemon's socket.
 pub const DEFAULT_SOCKET: &str = "/run/vswitch/vswitch.sock";
 
-/// Where the daemon keeps its desired state unless told otherwise.
+/// Default directory of the daemon's desired state.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/vswitch";
 
 /// The environment variable that names the socket.

@@ -57,6 +57,21 @@ pub struct NetworkDetail {
     pub fdb_entries: usize,
     /// Container ports on it.
     pub members: Vec<Member>,
+    /// Name records for DNS, in the order of the names.
+    #[serde(default)]
+    pub names: Vec<NameRecord>,
+}
+
+/// Addresses of a name: those of the attachment of that name, and of all that have it as an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NameRecord {
+    /// The name, in lower case.
+    pub name: String,
+    /// IPv4 addresses.
+    pub ipv4: Vec<Ipv4Addr>,
+    /// IPv6 addresses.
+    pub ipv6: Vec<Ipv6Addr>,
 }
 
 /// A container on a network.

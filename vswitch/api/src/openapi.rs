@@ -10,8 +10,8 @@ use crate::port_settings::guard::Guard;
 use crate::port_settings::limits::Ceiling;
 use crate::port_settings::vlan::VlanSet;
 use crate::publish::{PortSpec, Prefix};
-use crate::{conntrack, error, fdb, limits, network, port, port_settings, publish, routes};
-use crate::{stats, status};
+use crate::{address, conntrack, error, fdb, limits, network, port, port_settings, publish};
+use crate::{routes, stats, status};
 
 macro_rules! texts {
     ($($name:ty = $schema:literal, $pattern:literal;)*) => {$(
@@ -59,6 +59,7 @@ fn schemas() -> Map<String, Value> {
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
     let mut requests = settings.clone().for_deserialize().into_generator();
+    requests.subschema_for::<address::AddressRequest>();
     requests.subschema_for::<port::AttachRequest>();
     requests.subschema_for::<port_settings::SettingsChange>();
     requests.subschema_for::<publish::Publication>();
@@ -70,6 +71,7 @@ fn schemas() -> Map<String, Value> {
     responses.subschema_for::<status::Status>();
     responses.subschema_for::<network::NetworkDetail>();
     responses.subschema_for::<network::Network>();
+    responses.subschema_for::<address::ReservedAddress>();
     responses.subschema_for::<port::PortDetail>();
     responses.subschema_for::<port::Port>();
     responses.subschema_for::<conntrack::Connection>();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use vswitch_counters::PortTraffic;
 use wire::MacAddr;
 
 use crate::port_settings::{PortSettings, SettingsChange};
@@ -17,7 +18,7 @@ words! {
     PortState {
         /// Forwards.
         Up = "up",
-        /// Neither sends nor receives, since there is a loop behind it.
+        /// Blocked: loop protection found a loop behind it.
         LoopBlocked = "loop-blocked",
     }
 }
@@ -90,13 +91,13 @@ pub struct AttachRequest {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A publication that is stored, and opened as soon as the host permits.
+/// A stored publication whose port on the host is not open yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PendingPublication {
     /// The ports.
     pub ports: PortSpec,
-    /// The obstacle.
+    /// Reason why it is not open.
     pub reason: String,
 }
 
@@ -124,7 +125,7 @@ pub struct Port {
     pub state: PortState,
     /// Published ports, such as `8080:80/tcp`.
     pub publish: Vec<PortSpec>,
-    /// Those that are not open on the host at this moment.
+    /// Published ports that are not open on the host yet.
     pub publish_pending: Vec<PendingPublication>,
     /// Further names in its network.
     #[serde(default)]
@@ -132,14 +133,9 @@ pub struct Port {
     /// Labels of its owner.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Frames from the container.
-    pub rx_frames: u64,
-    /// Frames to the container.
-    pub tx_frames: u64,
-    /// Bytes from the container.
-    pub rx_bytes: u64,
-    /// Bytes to the container.
-    pub tx_bytes: u64,
+    /// Frames and bytes from and to the container.
+    #[serde(flatten)]
+    pub traffic: PortTraffic,
     /// Frames of, or for, this port that were dropped.
     pub drops: u64,
 }

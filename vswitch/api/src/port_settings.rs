@@ -1,8 +1,7 @@
-//! What a port may do: every setting that can be changed while the port works.
+//! Port settings: all that can change while the port forwards.
 //!
-//! Each group of settings is one file with its types, and one field of [`PortSettings`]. A group is
-//! changed as a whole: [`SettingsChange`] carries those that are to be replaced. Groups that are as they
-//! are by default are absent, in answers and in the document on disk.
+//! A group of settings is one file with its types, and one field of [`PortSettings`].
+//! [`SettingsChange`] replaces whole groups.
 //!
 //! | group | file | default |
 //! |---|---|---|
@@ -23,46 +22,46 @@ use isolation::Isolation;
 use limits::{Limits, LimitsChange};
 use vlan::VlanMode;
 
-/// What a port may do.
+/// Settings of a port.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PortSettings {
-    /// Which VLANs it is on, and how.
+    /// VLANs of the port.
     #[serde(default)]
     pub vlan: VlanMode,
-    /// From which addresses its container may send.
+    /// Source guard.
     #[serde(default)]
     pub guard: Guard,
-    /// Whom it reaches.
+    /// Port isolation.
     #[serde(default)]
     pub isolation: Isolation,
-    /// What it may do at most.
+    /// Rates, storm control, MAC addresses, loop protection.
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// Settings that are to be replaced; what is absent stays.
+/// Settings to replace; absent ones stay.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SettingsChange {
-    /// Which VLANs it is to be on, and how.
+    /// VLANs of the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<VlanMode>,
-    /// From which addresses its container may send.
+    /// Source guard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,
-    /// Whom it is to reach.
+    /// Port isolation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
-    /// What it is to do at most.
+    /// Limits to replace.
     #[serde(default, skip_serializing_if = "LimitsChange::is_empty")]
     pub limits: LimitsChange,
 }
 
 impl PortSettings {
-    /// Whether every setting is as it is by default.
+    /// True if all settings have their defaults.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -79,14 +78,13 @@ impl PortSettings {
         }
     }
 
-    /// The settings of the host's own port unless it was changed: the gateway is reached by all, and the
-    /// host is trusted.
+    /// Default settings of the host's port: all ports reach the gateway, and the host is trusted.
     #[must_use]
     pub fn of_host() -> Self {
         Self { guard: Guard::Off, isolation: Isolation::Promiscuous, ..Self::default() }
     }
 
-    /// Whether it is [`PortSettings::of_host`].
+    /// True if they equal [`PortSettings::of_host`].
     #[must_use]
     pub fn is_of_host(&self) -> bool {
         *self == Self::of_host()
@@ -94,7 +92,7 @@ impl PortSettings {
 }
 
 impl SettingsChange {
-    /// Whether it changes nothing.
+    /// True if the change is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

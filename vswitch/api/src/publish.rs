@@ -1,9 +1,9 @@
-//! Published ports: which of the host's ports are handed to a container.
+//! Published ports: DNAT from ports of the host to ports of a container.
 //!
-//! As text a publication is what Docker's `-p` takes: `[ADDRESS:]HOST[-HOST]:CONTAINER[-CONTAINER]` with
-//! `/tcp`, `/udp` or `/sctp` behind it, or the container's ports alone. Without host ports (`80`,
-//! `127.0.0.1::80`, `0:80`) the switch picks free ones. Both ranges have one length. Without an address the
-//! ports are published at all of the host's; `0.0.0.0` means all IPv4 addresses, `[::]` all IPv6 ones.
+//! The text form is that of Docker's `-p`: `[ADDRESS:]HOST[-HOST]:CONTAINER[-CONTAINER]`, then `/tcp`,
+//! `/udp` or `/sctp`; or the container's ports alone. Without host ports (`80`, `127.0.0.1::80`, `0:80`) the
+//! switch picks free ones. Both ranges have one length. Without an address the ports are published at all
+//! addresses of the host; `0.0.0.0` means all IPv4 addresses, `[::]` all IPv6 ones.
 
 mod prefix;
 
@@ -15,10 +15,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use prefix::{Prefix, PrefixError};
 
-/// How a port to publish is written.
+/// The text form, for errors.
 const FORM: &str = "[ADDRESS:]HOST[-HOST]:CONTAINER[-CONTAINER][/tcp|udp|sctp], such as 8080:80";
 
-/// Text that names no port to publish.
+/// Text that is no publication.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} cannot be published: {problem}; write {FORM}")]
 pub struct PortSpecError {
@@ -26,7 +26,7 @@ pub struct PortSpecError {
     problem: String,
 }
 
-/// A transport with ports.
+/// Transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Protocol {
     /// TCP.
@@ -48,7 +48,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Ports one after the other: at least one, none of them zero.
+/// A range of ports: at least one, none of them zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortRange {
     first: u16,
@@ -56,7 +56,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// So many ports from `first` on; nothing if that is no range of ports.
+    /// `count` ports from `first` on; `None` if they do not fit.
     #[must_use]
     pub fn from(first: u16, count: u32) -> Option<Self> {
         let last = u32::from(first).checked_add(count.checked_sub(1)?)?;
@@ -75,13 +75,13 @@ impl PortRange {
         self.last
     }
 
-    /// How many.
+    /// Number of ports.
     #[must_use]
     pub fn count(self) -> u32 {
         u32::from(self.last - self.first) + 1
     }
 
-    /// Whether they have a port in common.
+    /// True if the ranges have a port in common.
     #[must_use]
     pub const fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
@@ -97,7 +97,7 @@ impl fmt::Display for PortRange {
     }
 }
 
-/// Ports of the host and the container's ports that they stand for.
+/// Ports of the host and the ports of the container that they lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PortSpec {
     address: Option<IpAddr>,
@@ -107,39 +107,38 @@ pub struct PortSpec {
 }
 
 impl PortSpec {
-    /// The host's address; all of them if there is none. The unspecified address stands for all of its
-    /// family.
+    /// Address of the host; `None` for all. The unspecified address means all of its family.
     #[must_use]
     pub const fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// The host's ports; to be picked if there are none.
+    /// Ports of the host; `None` if the switch is to pick them.
     #[must_use]
     pub const fn host(&self) -> Option<PortRange> {
         self.host
     }
 
-    /// The container's ports: as many.
+    /// Ports of the container.
     #[must_use]
     pub const fn container(&self) -> PortRange {
         self.container
     }
 
-    /// The transport.
+    /// Transport protocol.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The same at the host's ports from `first` on; nothing where they would not fit.
+    /// The same with the host's ports from `first` on; `None` if they do not fit.
     #[must_use]
     pub fn at(&self, first: u16) -> Option<Self> {
         let host = PortRange::from(first, self.container.count())?;
         Some(Self { host: Some(host), ..*self })
     }
 
-    /// Whether both want one and the same port of the host. Ports that are still to be picked do not.
+    /// True if both claim one port of the host. Ports that are not picked yet never conflict.
     #[must_use]
     pub fn conflicts(&self, other: &Self) -> bool {
         let (Some(own), Some(others)) = (self.host, other.host) else { return false };
@@ -148,8 +147,7 @@ impl PortSpec {
             && addresses_meet(self.address, other.address)
     }
 
-    /// Whether this, as somebody may write it to end a publication, names that one: what it leaves open
-    /// may be anything.
+    /// True if this selects `published`, for `unpublish`: a missing host port matches any.
     #[must_use]
     pub fn matches(&self, published: &Self) -> bool {
         self.address == published.address
@@ -159,7 +157,7 @@ impl PortSpec {
     }
 }
 
-/// Whether some address belongs to both.
+/// True if an address belongs to both; `None` is every address.
 fn addresses_meet(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return true };
     let one_family = one.is_ipv4() == other.is_ipv4();
@@ -198,7 +196,9 @@ fn parse(text: &str) -> Result<PortSpec, String> {
     let (host, container) = match rest.split_once(':') {
         Some((host, container)) => (host, container),
         None if address.is_some() => {
-            return Err("behind an address both the host's and the container's port belong".into());
+            return Err(
+                "after an address, both the host's and the container's port are needed".into()
+            );
         }
         None => ("", rest),
     };
@@ -209,8 +209,8 @@ fn parse(text: &str) -> Result<PortSpec, String> {
     };
     match host {
         Some(host) if host.count() != container.count() => Err(format!(
-            "{host} are {} of the host's ports, and {container} are {} of the container's: both must be \
-             as many",
+            "{host} has {} ports of the host, and {container} has {} of the container: both need one \
+             length",
             host.count(),
             container.count()
         )),
@@ -227,12 +227,12 @@ fn parse_protocol(text: &str) -> Result<Protocol, String> {
     }
 }
 
-/// The address in front, if there is one, and what stands behind its colon.
+/// The address, if there is one, and the text after its colon.
 fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;
         let address = address.parse().map_err(|_| format!("{address:?} is no IPv6 address"))?;
-        let rest = rest.strip_prefix(':').ok_or("a colon belongs behind the bracket")?;
+        let rest = rest.strip_prefix(':').ok_or("a colon is needed after the bracket")?;
         return Ok((Some(IpAddr::V6(address)), rest));
     }
     match text.split(':').count() {
@@ -249,7 +249,7 @@ fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
 fn parse_range(text: &str, whose: &str) -> Result<PortRange, String> {
     let port = |text: &str| match text.parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("{text:?} is no port of the {whose}, which are 1 to 65535")),
+        _ => Err(format!("{text:?} is no port of the {whose}: those go from 1 to 65535")),
     };
     let (first, last) = match text.split_once('-') {
         None => (port(text)?, port(text)?),
@@ -273,24 +273,24 @@ impl<'de> Deserialize<'de> for PortSpec {
     }
 }
 
-/// A publication: asked for, and as it stands.
+/// A publication, in requests and responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Publication {
     /// The ports.
     pub ports: PortSpec,
-    /// Who may connect; everybody if there is nothing. The host itself always may.
+    /// Sources that may connect; all if empty. The host itself always may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_from: Vec<Prefix>,
 }
 
-/// Names a publication that is to end.
+/// Selects a publication to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublicationKey {
-    /// As it was asked for, or as it is shown.
+    /// Ports as requested, or as shown.
     pub ports: PortSpec,
 }
 

@@ -8,6 +8,11 @@ pub const SHUTDOWN: &str = "/v1/shutdown";
 pub const NETWORKS: &str = "/v1/networks";
 /// `GET` -> [`crate::network::NetworkDetail`].
 pub const NETWORK: &str = "/v1/networks/{name}";
+/// `GET` -> `[`[`crate::address::ReservedAddress`]`]`; `POST` [`crate::address::AddressRequest`] -> 201
+/// [`crate::address::ReservedAddress`].
+pub const ADDRESSES: &str = "/v1/networks/{name}/addresses";
+/// `DELETE` -> 204.
+pub const ADDRESS: &str = "/v1/networks/{name}/addresses/{address}";
 /// `GET` -> `[`[`crate::port::Port`]`]`; `POST` [`crate::port::AttachRequest`] -> 201 [`crate::port::PortDetail`].
 pub const PORTS: &str = "/v1/ports";
 /// `GET` -> `[`[`crate::port::PortDetail`]`]`, one per network; `DELETE` -> 204.
@@ -37,6 +42,8 @@ pub(crate) const ALL: &[&str] = &[
     SHUTDOWN,
     NETWORKS,
     NETWORK,
+    ADDRESSES,
+    ADDRESS,
     PORTS,
     PORT,
     PORT_SETTINGS,

@@ -23,7 +23,7 @@ pub struct Stats {
 pub struct PortStats {
     /// Name of the attachment, or of the bridge for the host's port.
     pub name: String,
-    /// Its network; empty for an uplink, which networks share.
+    /// Its network; empty for an uplink, since it serves several networks.
     pub network: String,
     /// Frames and bytes from and to it.
     #[serde(flatten)]

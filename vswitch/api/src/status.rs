@@ -74,7 +74,7 @@ pub struct Status {
     pub backend_reason: String,
     /// Number of workers.
     pub workers: usize,
-    /// Processors that the workers are bound to, in order; empty where the scheduler places them.
+    /// Processors that the workers are bound to, in order; empty if the scheduler chooses.
     pub cpus: Vec<usize>,
     /// Scheduling class of the workers.
     pub scheduling: Scheduling,

@@ -1,9 +1,12 @@
 //! The typed methods: one for each method of each path.
 
+use std::fmt::Display;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use vswitch_api::address::{AddressRequest, ReservedAddress};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
@@ -35,7 +38,7 @@ macro_rules! body {
 
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty
-        = $method:ident $route:ident $([$segment:ident])? $({$body:ident})?;)*) => {
+        = $method:ident $route:ident $([$($segment:ident),+])? $({$body:ident})?;)*) => {
         impl Client {$(
             $(#[$doc])*
             ///
@@ -43,7 +46,7 @@ macro_rules! methods {
             /// [`ClientError`]
             pub async fn $name(&self $(, $arg: $type)*) -> Result<$out> {
                 let path = routes::$route.to_owned();
-                $(let path = route(&path, $segment);)?
+                $($(let path = route(&path, $segment);)+)?
                 self.0.call(Method::$method, &path, body!($($body)?)).await
             }
         )*}
@@ -59,6 +62,13 @@ methods! {
     networks() -> Vec<Network> = GET NETWORKS;
     /// One network with its members.
     network(name: &str) -> NetworkDetail = GET NETWORK [name];
+    /// Reserved addresses of a network.
+    addresses(network: &str) -> Vec<ReservedAddress> = GET ADDRESSES [network];
+    /// Reserves an address of a network.
+    reserve_address(network: &str, request: &AddressRequest) -> ReservedAddress
+        = POST ADDRESSES [network] {request};
+    /// Ends the reservation of an address; an attachment that has the address keeps it.
+    release_address(network: &str, address: IpAddr) -> () = DELETE ADDRESS [network, address];
     /// One row per attached container and network.
     ports() -> Vec<Port> = GET PORTS;
     /// Attaches a network namespace: all or nothing.
@@ -114,9 +124,11 @@ impl Client {
 /// Characters that a path segment may hold unescaped (RFC 3986, "unreserved").
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Puts a name, percent-encoded, into one of [`routes`].
-fn route(template: &str, name: &str) -> String {
-    template.replace("{name}", &utf8_percent_encode(name, SEGMENT).to_string())
+/// Puts a segment, percent-encoded, into one of [`routes`], for its first `{...}`.
+fn route(template: &str, segment: impl Display) -> String {
+    let (start, rest) = template.split_once('{').unwrap_or((template, ""));
+    let end = rest.split_once('}').map_or("", |(_, end)| end);
+    format!("{start}{}{end}", utf8_percent_encode(&segment.to_string(), SEGMENT))
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// What the user can do about it; one line.
+    /// Remedy in one line, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use vswitch_api::conntrack::{Connection, ConnectionFilter, ConnectionProtocol, Flushed, Tuple};
+use vswitch_api::conntrack::{
+    Connection, ConnectionFilter, ConnectionProtocol, ConnectionState, Flushed, Tuple,
+};
 
 use super::Control;
 use super::error::ControlError;
@@ -47,7 +49,7 @@ fn connection(row: &nat::Row, endpoints: &Endpoints) -> Connection {
         container: owner.map(|key| key.name.to_string()).unwrap_or_default(),
         original: tuple(row.original),
         translated: tuple(row.reply.reversed()),
-        state: row.state.name().into(),
+        state: state(row.state),
         idle_s: row.idle.as_secs(),
         bytes: bytes + reply_bytes,
         frames: frames + reply_frames,
@@ -63,6 +65,21 @@ fn protocol(tuple: &nat::Tuple) -> ConnectionProtocol {
         (nat::Transport::Sctp, _) => ConnectionProtocol::Sctp,
         (nat::Transport::Echo, true) => ConnectionProtocol::Icmp,
         (nat::Transport::Echo, false) => ConnectionProtocol::Icmpv6,
+    }
+}
+
+fn state(state: nat::State) -> ConnectionState {
+    match state {
+        nat::State::New => ConnectionState::New,
+        nat::State::Replied => ConnectionState::Replied,
+        nat::State::Stream => ConnectionState::Stream,
+        nat::State::SynSent => ConnectionState::SynSent,
+        nat::State::SynReceived => ConnectionState::SynReceived,
+        nat::State::Established => ConnectionState::Established,
+        nat::State::HalfClosed => ConnectionState::HalfClosed,
+        nat::State::Closing => ConnectionState::Closing,
+        nat::State::TimeWait => ConnectionState::TimeWait,
+        nat::State::Reset => ConnectionState::Reset,
     }
 }
 

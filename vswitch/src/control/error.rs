@@ -9,7 +9,10 @@ use vswitch_api::publish::PortSpec;
 use wire::MacAddr;
 
 use super::ipam::PoolError;
-use super::limits::{ALIASES_MAX, ALLOW_FROM_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX};
+use super::limits::{
+    ALIASES_MAX, ALLOW_FROM_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX, RESERVATIONS_MAX,
+    STATICS_MAX,
+};
 use super::name::NameError;
 use super::store::StoreError;
 use crate::config::ValueError;
@@ -37,9 +40,6 @@ pub enum ControlError {
     /// A network has the name.
     #[error("there is already a network named {0}")]
     NetworkExists(String),
-    /// A network with endpoints cannot be removed.
-    #[error("network {0} is in use by {1}; detach it first")]
-    NetworkInUse(String, String),
     /// Endpoints of several networks have the name.
     #[error("{0} is attached to several networks; name the network")]
     AmbiguousName(String),
@@ -68,7 +68,7 @@ pub enum ControlError {
     AddressInUse {
         /// The address.
         address: IpAddr,
-        /// Name of its owner.
+        /// Name of its owner, or the words for a reservation.
         owner: String,
     },
     /// The MAC address is a group address, or zero.
@@ -128,8 +128,11 @@ pub enum ControlError {
     #[error("{}", ports_max(*.0))]
     PortsMax(usize),
     /// All static entries are in use.
-    #[error("the network has all of its {0} static entries in use")]
-    StaticsMax(usize),
+    #[error("the network has all of its {STATICS_MAX} static entries in use")]
+    StaticsMax,
+    /// Too many reserved addresses.
+    #[error("the network has all of its {RESERVATIONS_MAX} reservations in use")]
+    ReservationsMax,
     /// The host refuses the uplink.
     #[error("uplink unavailable: {0}")]
     UplinkUnavailable(String),

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Static entries of the forwarding database that one network may have.
 pub(crate) const STATICS_MAX: usize = 4096;
 
+/// Reserved addresses that one network may have: two for each port that the switch can have.
+pub(crate) const RESERVATIONS_MAX: usize = 16 << 10;
+
 /// Publications that one attachment may have; a range is one.
 pub(crate) const PUBLICATIONS_MAX: usize = 256;
 

@@ -22,13 +22,14 @@ use crate::datapath::{SnapshotBuilder, UplinkConf};
 
 mod address;
 mod allocate;
+mod cached;
 mod compile;
 mod document;
 mod endpoint;
+mod key;
 mod limits;
 mod network;
 mod publication;
-#[cfg_attr(not(test), expect(dead_code, reason = "the records are for a DNS server"))]
 mod records;
 mod settings;
 mod slots;
@@ -37,11 +38,10 @@ pub(crate) mod tests;
 mod uplink;
 
 pub(crate) use allocate::local_mac;
-use compile::Cached;
-pub(crate) use endpoint::{
-    AttachSpec, Binding, ConfiguredBy, Endpoint, EndpointKey, EndpointState, Lease,
-};
-pub(crate) use network::{Network, NetworkName, NetworkSpec, Owner, StaticKey};
+use cached::Cached;
+pub(crate) use endpoint::{AttachSpec, Binding, ConfiguredBy, Endpoint, EndpointState, Lease};
+pub(crate) use key::{EndpointKey, NetworkName};
+pub(crate) use network::{Network, NetworkSpec, Owner, StaticKey};
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;

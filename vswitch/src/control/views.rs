@@ -86,6 +86,7 @@ impl Control {
             multicast: network.spec.multicast.to_string().as_str().into(),
             fdb_entries: fdb.iter().filter(|row| row.network == network.index).count(),
             members: members.collect(),
+            names: model.name_records(&network.spec.name),
         })
     }
 
@@ -223,10 +224,7 @@ fn port_row(
         publish_pending: port.pending_publications().cloned().collect(),
         aliases: port.aliases.iter().map(ToString::to_string).collect(),
         labels: port.labels.clone(),
-        rx_frames: counters.traffic.rx_frames,
-        tx_frames: counters.traffic.tx_frames,
-        rx_bytes: counters.traffic.rx_bytes,
-        tx_bytes: counters.traffic.tx_bytes,
+        traffic: counters.traffic,
         drops: counters.drops_total(),
     }
 }

@@ -1,11 +1,11 @@
-//! Why a frame was dropped. Every drop has one of these, and `vswitch stats` shows it by name.
+//! Drop reasons: every drop has one, and `vswitch stats` shows it by name.
 
 use fastpath::TxDrop;
 use nat::NatDrop;
 
 macro_rules! reasons {
     ($(#[doc = $help:literal] $variant:ident = $name:literal,)*) => {
-        /// Why a frame was dropped.
+        /// Reason of a drop.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum DropReason { $(#[doc = $help] $variant,)* }
@@ -32,141 +32,141 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The read from the port failed or brought less than an offload header.
+    /// The read from the port failed, or was shorter than a virtio-net header.
     RxError = "rx-error",
     /// The frame is shorter than an Ethernet header.
     Truncated = "truncated",
     /// The frame ends within a VLAN tag.
     VlanTruncated = "vlan-truncated",
-    /// The port is in no network, as while it is being attached or detached.
+    /// The port is in no network: it is being attached or detached.
     PortUnknown = "port-unknown",
     /// The port is switched off.
     PortDisabled = "port-disabled",
-    /// A VLAN tag on an access port, or behind a tag that only marks a priority.
+    /// A VLAN tag on an access port, or behind a priority tag.
     VlanTagged = "vlan-tagged",
     /// A VLAN that the trunk does not carry, or no tag where it has no native VLAN.
     VlanNotAllowed = "vlan-not-allowed",
-    /// The source address is zero.
+    /// The source MAC address is zero.
     ZeroSourceMac = "zero-source-mac",
-    /// The source address is the broadcast address.
+    /// The source MAC address is the broadcast address.
     BroadcastSourceMac = "broadcast-source-mac",
-    /// The source address is a group's.
+    /// The source MAC address is a multicast address.
     MulticastSourceMac = "multicast-source-mac",
     /// A bridge protocol data unit: destination 01:80:c2:00:00:00.
     Bpdu = "bpdu",
     /// MAC control, such as a pause frame (IEEE 802.3, annex 31B).
     MacControl = "mac-control",
-    /// Any other destination 01:80:c2:00:00:00 to 0f, which a bridge never forwards (IEEE 802.1Q, table 8-1).
+    /// Any other destination of 01:80:c2:00:00:00 to 0f: a bridge never forwards these (IEEE 802.1Q, table 8-1).
     ReservedMulticast = "reserved-multicast",
-    /// Longer than the network's MTU allows.
+    /// The frame exceeds the network's MTU.
     TooBig = "too-big",
-    /// The port is blocked, since there is a loop behind it; of or for the port.
+    /// The source or destination port is blocked by loop protection.
     LoopBlocked = "loop-blocked",
-    /// A probe for loops, the switch's own or another's: never forwarded.
+    /// A loop probe, which is never forwarded.
     LoopProbe = "loop-probe",
-    /// The port sends more bytes than its rate limit allows.
+    /// The port sends more than its rate limit.
     RateLimitIn = "rate-limit-in",
-    /// More bytes are meant for the port than its rate limit allows.
+    /// The port would get more than its rate limit.
     RateLimitOut = "rate-limit-out",
-    /// The port sends more broadcast frames than storm control allows.
+    /// Broadcast frames from the port above its storm control limit.
     StormBroadcast = "storm-broadcast",
-    /// The port sends more multicast frames than storm control allows.
+    /// Multicast frames from the port above its storm control limit.
     StormMulticast = "storm-multicast",
-    /// The port sends more frames to addresses that nobody knows than storm control allows.
+    /// Unknown unicast frames from the port above its storm control limit.
     StormUnknown = "storm-unknown",
-    /// Guarded port: not its own MAC address.
+    /// Source guard: a source MAC address that is not the port's.
     SpoofedMac = "spoofed-mac",
-    /// Guarded port: not its own IPv4 address.
+    /// Source guard: a source IPv4 address that is not the port's.
     SpoofedIpv4 = "spoofed-ipv4",
-    /// Guarded port: not its own IPv6 address.
+    /// Source guard: a source IPv6 address that is not the port's.
     SpoofedIpv6 = "spoofed-ipv6",
-    /// Guarded port: ARP about an address that is not its own.
+    /// Source guard: ARP with a sender address that is not the port's.
     SpoofedArp = "spoofed-arp",
-    /// Guarded port: neighbour discovery about an address that is not its own.
+    /// Source guard: neighbour discovery for an address that is not the port's.
     SpoofedNd = "spoofed-nd",
-    /// Guarded port: a router advertisement.
+    /// Source guard: a router advertisement.
     RogueRouter = "rogue-router",
-    /// Guarded port: an ICMPv6 redirect.
+    /// Source guard: an ICMPv6 redirect.
     RogueRedirect = "rogue-redirect",
-    /// Guarded port: a multicast router's question.
+    /// Source guard: an IGMP or MLD query.
     RogueQuerier = "rogue-querier",
-    /// Guarded port: from a DHCP server's UDP port.
+    /// Source guard: a datagram from a DHCP server's UDP port.
     RogueDhcp = "rogue-dhcp",
-    /// Guarded port: headers that contradict themselves or hide what they carry.
+    /// Source guard: headers that are inconsistent or cannot be checked.
     UnverifiableHeaders = "unverifiable-headers",
-    /// Between two ports of which one is isolated and the other not promiscuous.
+    /// Isolation: one port is isolated and the other is not promiscuous.
     Isolated = "isolated",
-    /// The destination lives on the port that the frame came from.
+    /// The destination is on the port that sent the frame.
     SamePort = "same-port",
-    /// For a multicast group that nobody listens to.
+    /// The multicast group has no listener.
     NoListener = "no-listener",
-    /// To be flooded, and there is no other port.
+    /// A flood without another port.
     NoOtherPort = "no-other-port",
-    /// For a tunnel that the configuration does not have.
+    /// The tunnel is not in the configuration.
     TunnelUnknown = "tunnel-unknown",
     /// No stage decided its destination: a bug of the switch.
     Undecided = "undecided",
-    /// Part of a flood, or of a packet that is cut, for which no buffer was free, or no further holder of one.
+    /// No buffer was free for a copy of a flood or a fragment, or the buffer had too many holders.
     NoBuffer = "no-buffer",
-    /// To the gateway: a packet whose headers contradict themselves.
+    /// The router got a packet with inconsistent headers.
     Malformed = "malformed",
-    /// To or from an address that no router forwards: loopback, link-local, multicast, reserved.
+    /// An address that no router forwards: loopback, link-local, multicast, reserved.
     Martian = "martian",
-    /// From the uplink, as if a container had sent it.
+    /// A frame from the uplink has a container's source address.
     SpoofedInternal = "spoofed-internal",
-    /// No route leads there, or one that containers may not use.
+    /// No route to the destination, or none that containers may use.
     NoRoute = "no-route",
-    /// The uplink's device has no carrier, or is gone.
+    /// The uplink's device has no carrier, or does not exist.
     UplinkDown = "uplink-down",
-    /// The next hop, or the container, does not answer.
+    /// The next hop or the container does not answer ARP or ND.
     NoNeighbour = "no-neighbour",
-    /// Too many frames wait for their next hop.
+    /// The neighbour queue is full.
     NeighbourQueueFull = "neighbour-queue-full",
-    /// It has been forwarded as often as its hop limit allows.
+    /// The hop limit is used up.
     HopLimitExceeded = "hop-limit-exceeded",
-    /// Too long for the way that it has to take, and it must not be cut.
+    /// The packet exceeds the MTU of its route and must not be fragmented.
     MtuExceeded = "mtu-exceeded",
-    /// From the uplink, of no connection, and the host has got it as well.
+    /// A frame from the uplink without a connection, of which the host has its own copy.
     HostTraffic = "host-traffic",
-    /// No room in the connection table.
+    /// The connection table is full.
     NatTableFull = "nat-table-full",
-    /// The container has as many connections as it may have.
+    /// The container has reached its quota of connections.
     NatQuota = "nat-quota",
-    /// No port is left that its connection could appear from.
+    /// No external port is free for the connection.
     NatNoPort = "nat-no-port",
     /// The uplink has no address of its family.
     NatNoAddress = "nat-no-address",
-    /// It carries what cannot be translated.
+    /// The protocol cannot be translated.
     NatUnsupportedProtocol = "nat-unsupported-protocol",
-    /// A published port that its sender may not connect to.
+    /// The sender may not connect to the published port (`--allow-from`).
     NatNotAllowed = "nat-not-allowed",
-    /// From somebody whom the container did not speak to.
+    /// The filter refuses a sender to which the container has not sent.
     NatUnsolicited = "nat-unsolicited",
-    /// It neither begins a connection nor belongs to one.
+    /// The packet neither begins a connection nor belongs to one.
     NatNoConnection = "nat-no-connection",
-    /// A TCP segment that its connection cannot have sent.
+    /// A TCP segment outside the window of its connection.
     NatOutOfWindow = "nat-out-of-window",
-    /// From or to an address that cannot be, or from itself.
+    /// An invalid source or destination address, or both are the same.
     NatBadAddress = "nat-bad-address",
-    /// An ICMP error about a packet that was never sent.
+    /// An ICMP error that quotes a packet which was never sent.
     NatForgedError = "nat-forged-error",
-    /// Fragments that overlap, or contradict each other.
+    /// Fragments that overlap or are inconsistent.
     FragmentOverlap = "fragment-overlap",
-    /// No room for another packet's fragments.
+    /// The fragment table is full.
     FragmentTableFull = "fragment-table-full",
-    /// The rest of its packet did not come in time.
+    /// The other fragments did not come in time.
     FragmentTimeout = "fragment-timeout",
-    /// Another worker translates it, and has as many frames waiting as it may have.
+    /// The handoff queue of the worker that translates the frame is full.
     HandoffFull = "handoff-full",
-    /// The port that it was meant for is closed, or its namespace is gone.
+    /// The destination port is closed, or its namespace is gone.
     TxPortGone = "tx-port-gone",
-    /// The kernel had no room for it.
+    /// The kernel's queue or the port's limit of writes in flight is full.
     TxQueueFull = "tx-queue-full",
-    /// The kernel took a part of it only.
+    /// The kernel wrote only a part of the frame.
     TxShortWrite = "tx-short-write",
-    /// The interface that it was meant for is down.
+    /// The destination interface is down.
     TxPortDown = "tx-port-down",
-    /// The kernel refused it.
+    /// The kernel refused the frame.
     TxError = "tx-error",
 }
 

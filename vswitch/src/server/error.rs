@@ -49,9 +49,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
-        ControlError::NetworkExists(_)
-        | ControlError::NetworkInUse(..)
-        | ControlError::AmbiguousName(_) => (Conflict, None),
+        ControlError::NetworkExists(_) | ControlError::AmbiguousName(_) => (Conflict, None),
         ControlError::NotReserved { .. } => (NotFound, None),
         ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
             (LimitReached, Some("leave some out"))
@@ -80,7 +78,8 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (Conflict, Some("choose a higher limit, or wait until addresses have aged"))
         }
         ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
-        ControlError::StaticsMax(_) => (LimitReached, Some("remove some first")),
+        ControlError::StaticsMax => (LimitReached, Some("remove some first")),
+        ControlError::ReservationsMax => (LimitReached, Some("release some first")),
         ControlError::UplinkUnavailable(_) => {
             (Conflict, Some("see docs/nat.md for which --uplink to choose"))
         }

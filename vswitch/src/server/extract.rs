@@ -53,17 +53,16 @@ fn refuse_body(rejection: &JsonRejection) -> Failure {
     Failure::new(status, ApiError::new(ErrorCode::InvalidArgument, message))
 }
 
-/// The name in the path.
-pub(super) struct PathSegment(pub(super) String);
+/// The name in the path, or several segments of it.
+pub(super) struct PathSegment<T = String>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for PathSegment {
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathSegment<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let name: Result<Path<String>, PathRejection> =
-            Path::from_request_parts(parts, state).await;
-        match name {
-            Ok(Path(name)) => Ok(Self(name)),
+        let segments: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
+        match segments {
+            Ok(Path(segments)) => Ok(Self(segments)),
             Err(rejection) => Err(Failure::new(
                 StatusCode::BAD_REQUEST,
                 ApiError::new(ErrorCode::InvalidArgument, rejection.body_text()),

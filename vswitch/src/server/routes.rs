@@ -1,11 +1,14 @@
 //! Which path does what.
 
+use std::net::IpAddr;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use vswitch_api::address::{AddressRequest, ReservedAddress};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
@@ -31,6 +34,8 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::SHUTDOWN, post(shutdown))
         .route(routes::NETWORKS, get(networks))
         .route(routes::NETWORK, get(network))
+        .route(routes::ADDRESSES, get(addresses).post(reserve_address))
+        .route(routes::ADDRESS, delete(release_address))
         .route(routes::PORTS, get(ports).post(attach))
         .route(routes::PORT, get(port).delete(detach))
         .route(routes::PORT_SETTINGS, get(port_settings).patch(set_port_settings))
@@ -74,6 +79,29 @@ async fn network(
     PathSegment(name): PathSegment,
 ) -> Result<Json<NetworkDetail>, Failure> {
     Ok(Json(control.network(&name).await?))
+}
+
+async fn addresses(
+    State(control): State<Control>,
+    PathSegment(network): PathSegment,
+) -> Result<Json<Vec<ReservedAddress>>, Failure> {
+    Ok(Json(control.addresses(&network)?))
+}
+
+async fn reserve_address(
+    State(control): State<Control>,
+    PathSegment(network): PathSegment,
+    Body(request): Body<AddressRequest>,
+) -> Result<(StatusCode, Json<ReservedAddress>), Failure> {
+    Ok((StatusCode::CREATED, Json(control.reserve_address(&network, request).await?)))
+}
+
+async fn release_address(
+    State(control): State<Control>,
+    PathSegment((network, address)): PathSegment<(String, IpAddr)>,
+) -> Result<StatusCode, Failure> {
+    control.release_address(&network, address).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn ports(State(control): State<Control>) -> Result<Json<Vec<Port>>, Failure> {

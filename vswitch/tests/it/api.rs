@@ -28,8 +28,8 @@ fn answers_what_is_described_and_refuses_the_rest() {
             continue;
         }
         for method in ["get", "put", "post", "delete", "patch"] {
-            let answer =
-                daemon.api.call(&method.to_uppercase(), &path.replace("{name}", "nobody"), None);
+            let path = path.replace("{name}", "nobody").replace("{address}", "10.99.0.9");
+            let answer = daemon.api.call(&method.to_uppercase(), &path, None);
             let described = operations.get(method).is_some();
             assert_eq!(answer.status == 405, !described, "{method} {path}: {answer:?}");
             if answer.status >= 400 {
@@ -139,5 +139,37 @@ fn static_entries_come_and_go() {
     ] {
         assert_eq!(call("PUT", &body).code(), code, "{body}");
     }
+    daemon.down();
+}
+
+#[test]
+fn addresses_are_reserved_until_they_are_released() {
+    let mut lab = Lab::new();
+    let daemon = lab.up("");
+    let path = "/v1/networks/br0/addresses";
+    let reserve = |body: Value| daemon.api.call("POST", path, Some(&body));
+    let answer = reserve(json!({"next": "ipv4"}));
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let gateway = daemon.api.get("/v1/networks/br0")["gateways"][1].as_str().unwrap().to_owned();
+    let exact = format!("{gateway}234");
+    assert_eq!(reserve(json!({"address": exact})).status, 201);
+    let both = json!([{"address": answer.body["address"]}, {"address": exact}]);
+    assert_eq!(daemon.api.get(path), both);
+    for (body, code) in [
+        (json!({"address": exact}), "conflict"),
+        (json!({"address": gateway}), "invalid-argument"),
+        (json!({"address": "192.0.2.1"}), "invalid-argument"),
+        (json!({"next": "ipx"}), "invalid-argument"),
+    ] {
+        assert_eq!(reserve(body.clone()).code(), code, "{body}");
+    }
+    daemon.down();
+    let daemon = lab.up("");
+    assert_eq!(daemon.api.get(path), both);
+    let release = |address: &str| daemon.api.call("DELETE", &format!("{path}/{address}"), None);
+    assert_eq!(release(&exact.replace(':', "%3A")).status, 204);
+    assert_eq!(release(&exact).code(), "not-found");
+    assert_eq!(release("nonsense").code(), "invalid-argument");
+    assert_eq!(daemon.api.get(path).as_array().unwrap().len(), 1);
     daemon.down();
 }

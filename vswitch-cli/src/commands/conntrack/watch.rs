@@ -1,4 +1,4 @@
-//! Connections as they come and go. The daemon is asked at an interval: what lives shorter is not seen.
+//! `vswitch conntrack watch`: polls the daemon, so connections shorter than the interval are not seen.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::client::Client;
 use crate::error::Outcome;
 use crate::output::{self, Format};
 
-/// How often, how long
+/// Interval and count
 #[derive(Debug, Args)]
 pub(crate) struct PaceArgs {
-    /// Seconds between two looks
+    /// Seconds between two polls
     #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
-    /// End after so many looks
+    /// End after this many polls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
-/// What became of a connection; as JSON one a line.
+/// A change of a connection; in JSON one a line.
 #[derive(Debug, Serialize)]
 struct Event<'a> {
     event: Kind,
@@ -40,10 +40,10 @@ enum Kind {
     Gone,
 }
 
-/// What stays the same while a connection lives.
+/// Protocol and tuples, which stay the same while a connection lives.
 type Key = String;
 
-/// Looks until it has looked often enough, or is interrupted.
+/// Polls `count` times, or until interrupted.
 pub(super) fn run(
     client: &Client,
     format: Format,
@@ -72,7 +72,7 @@ fn key(row: &Connection) -> Key {
     format!("{} {} {}", row.protocol, tuple(&row.original), tuple(&row.translated))
 }
 
-/// What happened between two looks: what went first, since another may have its ports now.
+/// Changes between two polls, `gone` first, since a new connection may have the ports of an old one.
 fn events<'a>(
     before: &'a BTreeMap<Key, Connection>,
     now: &'a BTreeMap<Key, Connection>,

@@ -1,4 +1,4 @@
-//! What the kernel's answers mean for the switch.
+//! Judges the findings of `machine`.
 
 use std::fmt::Display;
 use std::io;
@@ -11,17 +11,17 @@ use vswitch_api::status::Status;
 use super::Row;
 use vswitch_client::ClientError;
 
-/// The oldest kernel on which everything has been seen to work: `DEFER_TASKRUN` came with it.
+/// Oldest kernel with all that io_uring needs: `DEFER_TASKRUN`.
 const KERNEL_GOOD: (u32, u32) = (6, 1);
 
-/// With USO a container sends UDP in 64 KiB pieces.
+/// Oldest kernel with UDP segmentation offload (USO).
 const KERNEL_USO: (u32, u32) = (6, 2);
 
-/// Bits of `linux/capability.h`.
+/// Bit numbers of `linux/capability.h`.
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// What most networks carry.
+/// MTU of most networks.
 const MTU_USUAL: u32 = 1500;
 
 /// Descriptors of the daemon that are not ports: log, sockets, rings, API connections.
@@ -45,7 +45,7 @@ pub(super) fn kernel(release: &str) -> Row {
         _ => Row::warn(
             CHECK,
             format!("Linux {release}"),
-            "the epoll backend will run; io_uring as the switch uses it needs Linux 6.1",
+            "the epoll backend will run; the io_uring backend needs Linux 6.1",
         ),
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn kernel(release: &str) -> Row {
 pub(super) fn io_uring(disabled: Option<&str>, probe: Result<(), String>) -> Row {
     const CHECK: &str = "io_uring";
     let error = match probe {
-        Ok(()) => return Row::ok(CHECK, "the kernel gives us a ring with all that is needed"),
+        Ok(()) => return Row::ok(CHECK, "the kernel has all that the engine needs"),
         Err(error) => error,
     };
     match disabled {
@@ -94,7 +94,7 @@ pub(super) fn tun(made: io::Result<String>) -> Row {
 pub(super) fn capabilities(effective: Option<u64>) -> Row {
     const CHECK: &str = "capabilities";
     let Some(effective) = effective else {
-        return Row::warn(CHECK, "unknown: /proc/self/status does not say", "is /proc mounted?");
+        return Row::warn(CHECK, "unknown: /proc/self/status has no CapEff", "is /proc mounted?");
     };
     let missing: Vec<&str> = [(CAP_NET_ADMIN, "CAP_NET_ADMIN"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")]
         .iter()
@@ -119,10 +119,7 @@ pub(super) fn ip_forward(ipv4: Option<&str>, ipv6: Option<&str>) -> Row {
     if on.is_empty() {
         return Row::ok(CHECK, "off; the switch does not need it");
     }
-    Row::ok(
-        CHECK,
-        format!("on for {}; not needed: the kernel may route what reaches it", on.join(" and ")),
-    )
+    Row::ok(CHECK, format!("on for {}; the switch does not need it", on.join(" and ")))
 }
 
 pub(super) fn congestion_control(name: Option<&str>) -> Row {
@@ -136,11 +133,11 @@ pub(super) fn congestion_control(name: Option<&str>) -> Row {
 pub(super) fn mtu(route: Option<(String, u32)>) -> Row {
     const CHECK: &str = "mtu";
     match route {
-        None => Row::ok(CHECK, "no default route; containers talk to each other all the same"),
+        None => Row::ok(CHECK, "no default route; containers still reach each other"),
         Some((device, mtu)) if mtu < MTU_USUAL => Row::warn(
             CHECK,
             format!("{mtu} on {device}, the default route's device"),
-            format!("start with `vswitch up --mtu {mtu}` where containers talk through it"),
+            format!("start with `vswitch up --mtu {mtu}` if containers use it"),
         ),
         Some((device, mtu)) => {
             Row::ok(CHECK, format!("{mtu} on {device}, the default route's device"))
@@ -148,30 +145,33 @@ pub(super) fn mtu(route: Option<(String, u32)>) -> Row {
     }
 }
 
-/// The ports that containers appear from are not those that the host itself speaks from.
+/// The SNAT range must not overlap the host's ephemeral ports.
 pub(super) fn snat_ports(ephemeral: Option<&str>) -> Row {
     const CHECK: &str = "snat_ports";
     let snat = SnatPorts::default();
     let mut numbers = ephemeral.unwrap_or_default().split_whitespace().map(str::parse::<u16>);
     let (Some(Ok(first)), Some(Ok(last))) = (numbers.next(), numbers.next()) else {
-        return Row::ok(CHECK, format!("{snat}; the host's own ports are unknown"));
+        return Row::ok(CHECK, format!("{snat}; the host's ephemeral ports are unknown"));
     };
     if last < *snat.range().start() || first > *snat.range().end() {
-        return Row::ok(CHECK, format!("{snat}, beside the host's own {first}-{last}"));
+        return Row::ok(
+            CHECK,
+            format!("{snat}, apart from the host's ephemeral ports {first}-{last}"),
+        );
     }
     Row::warn(
         CHECK,
-        format!("{snat} overlap {first}-{last}, from which the host itself speaks"),
-        "choose others with `vswitch up --snat-ports`, or set \
+        format!("{snat} overlaps the host's ephemeral ports {first}-{last}"),
+        "choose another range with `vswitch up --snat-ports`, or set \
          `sysctl net.ipv4.ip_local_port_range=\"32768 60999\"`",
     )
 }
 
-/// Whether frames can be handed over between the NIC and the switch.
+/// Rules that pass frames between NIC and switch.
 pub(super) fn nftables(probe: Result<(), String>) -> Row {
     const CHECK: &str = "nftables";
     match probe {
-        Ok(()) => Row::ok(CHECK, "the kernel takes our rules, tried in a namespace of their own"),
+        Ok(()) => Row::ok(CHECK, "the kernel accepts our rules (tried in a new namespace)"),
         Err(error) => Row::warn(
             CHECK,
             format!("refused: {error}"),
@@ -180,32 +180,32 @@ pub(super) fn nftables(probe: Result<(), String>) -> Row {
     }
 }
 
-/// What a switch that was killed left in front of the device.
+/// Tables that a killed switch left in front of the device.
 pub(super) fn left_over(tables: Result<Vec<impl Display>, String>) -> Row {
     const CHECK: &str = "left over";
-    // That there is no nftables is another check's.
+    // The nftables check reports an error.
     let tables = tables.unwrap_or_default();
     if tables.is_empty() {
-        return Row::ok(CHECK, "no nftables table of a switch that is gone");
+        return Row::ok(CHECK, "no nftables table of a dead switch");
     }
     let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
     let commands: Vec<String> =
         names.iter().map(|name| format!("`nft delete table {name}`")).collect();
     Row::warn(
         CHECK,
-        format!("nftables tables of a switch that is gone: {}", names.join(", ")),
+        format!("nftables tables of a dead switch: {}", names.join(", ")),
         format!("`vswitch down` with its --state-dir, or {}", commands.join(", ")),
     )
 }
 
-/// Docker drops what is forwarded between devices that it does not know.
+/// Docker's FORWARD chain drops frames between devices that it does not know.
 pub(super) fn docker(is_there: bool) -> Row {
     const CHECK: &str = "docker";
     match is_there {
         false => Row::ok(CHECK, "no docker0"),
         true => Row::ok(
             CHECK,
-            "docker0 is there: with --uplink kernel its FORWARD chain drops our frames until `iptables \
+            "docker0 exists: with --uplink kernel its FORWARD chain drops our frames until `iptables \
              -I DOCKER-USER -i br0 -j ACCEPT` and `iptables -I DOCKER-USER -o br0 -m conntrack --ctstate \
              RELATED,ESTABLISHED,DNAT -j ACCEPT`; other uplinks need nothing",
         ),
@@ -221,27 +221,30 @@ pub(super) fn open_files((current, maximum): (Option<u64>, Option<u64>)) -> Row 
     match maximum {
         Some(maximum) if maximum < needed => Row::warn(
             CHECK,
-            format!("{found}: room for about {} ports", maximum.saturating_sub(FILES_BESIDE_PORTS)),
+            format!(
+                "{found}: enough for about {} ports",
+                maximum.saturating_sub(FILES_BESIDE_PORTS)
+            ),
             format!("raise it with `ulimit -Hn {needed}`, or LimitNOFILE={needed} in a unit"),
         ),
         _ => Row::ok(CHECK, found),
     }
 }
 
-/// Each container has at least its gateway in the kernel's neighbour table, which is one for all network
-/// namespaces. `max` is seen in the first of them only.
+/// The kernel's neighbour table is shared by all network namespaces; each container has at least its
+/// gateway in it. Only the initial namespace shows `max`.
 pub(super) fn neighbours(max: Option<&str>, ports: usize) -> Row {
     const CHECK: &str = "neighbours";
     const SETTING: &str = "net.ipv4.neigh.default.gc_thresh3";
     let Some(max) = max.and_then(|max| max.parse::<usize>().ok()) else {
-        return Row::ok(CHECK, format!("{SETTING} is not to be seen from this network namespace"));
+        return Row::ok(CHECK, format!("{SETTING} is not visible in this network namespace"));
     };
-    let found = format!("room for {max} addresses of all namespaces ({SETTING}), {ports} ports");
+    let found = format!("{max} addresses for all namespaces ({SETTING}), {ports} ports");
     if ports < max {
         return Row::ok(CHECK, found);
     }
     let enough = (4 * ports).next_power_of_two();
-    let advice = format!("raise it: `sysctl {SETTING}={enough}`, and that of net.ipv6 likewise");
+    let advice = format!("raise it with `sysctl {SETTING}={enough}`; the same for net.ipv6");
     Row::warn(CHECK, found, advice)
 }
 

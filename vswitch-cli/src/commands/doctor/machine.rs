@@ -1,21 +1,21 @@
-//! What the kernel says about itself and about us.
+//! Queries of the kernel.
 
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit};
 use tun_tap::{Iface, Mode};
 
-/// A setting below `/proc/sys`, of the caller's network namespace where it is one of `net`.
+/// A sysctl below `/proc/sys`; those of `net` are of the caller's network namespace.
 pub(super) fn setting(path: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/sys/{path}")).ok().map(|text| text.trim().to_owned())
 }
 
-/// Makes a TAP, which goes away at once; gives its name.
+/// Makes a TAP and removes it; returns its name.
 pub(super) fn make_tap() -> std::io::Result<String> {
     Iface::without_packet_info("vswdoc%d", Mode::Tap).map(|tap| tap.name().to_owned())
 }
 
-/// The effective capabilities of this process, as `/proc/self/status` shows them.
+/// Effective capabilities of this process, from `/proc/self/status`.
 pub(super) fn effective_capabilities() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
@@ -27,7 +27,7 @@ pub(super) fn default_route_mtu() -> Option<(String, u32)> {
     let ipv4 = fs::read_to_string("/proc/self/net/route").unwrap_or_default();
     let ipv6 = fs::read_to_string("/proc/self/net/ipv6_route").unwrap_or_default();
     let device = default_device(&ipv4).or_else(|| default_device6(&ipv6))?.to_owned();
-    // /sys shows the devices of the namespace where it was mounted; /proc/sys/net those of ours.
+    // /sys shows the namespace where it was mounted; /proc/sys/net shows ours.
     let mtu = setting(&format!("net/ipv6/conf/{device}/mtu"))
         .or_else(|| fs::read_to_string(format!("/sys/class/net/{device}/mtu")).ok())?;
     Some((device, mtu.trim().parse().ok()?))
@@ -42,8 +42,8 @@ pub(super) fn default_device(table: &str) -> Option<&str> {
     })
 }
 
-/// The device of the default route in a `/proc/net/ipv6_route`. The kernel keeps an unreachable one
-/// on `lo` for those who have none.
+/// The device of the default route in a `/proc/net/ipv6_route`. Without a default route the kernel has an
+/// unreachable one on `lo`.
 pub(super) fn default_device6(table: &str) -> Option<&str> {
     table.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -53,15 +53,15 @@ pub(super) fn default_device6(table: &str) -> Option<&str> {
     })
 }
 
-/// Whether Docker has made its bridge here.
+/// True if there is a `docker0`.
 pub(super) fn has_docker() -> bool {
-    // /sys shows the devices of the namespace where it was mounted; this is of ours.
+    // /sys shows the namespace where it was mounted; /proc/sys/net shows ours.
     setting("net/ipv6/conf/docker0/mtu")
         .or_else(|| setting("net/ipv4/conf/docker0/forwarding"))
         .is_some()
 }
 
-/// How many files this process may open, now and when it asks for more; `None` is no limit.
+/// Soft and hard limit of open files (`RLIMIT_NOFILE`); `None` is no limit.
 pub(super) fn open_files() -> (Option<u64>, Option<u64>) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     (current, maximum)

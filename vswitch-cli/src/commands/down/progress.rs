@@ -1,8 +1,7 @@
-//! How long `down` waits: as long as the daemon gets on.
+//! Progress of a daemon that ends: `down` waits as long as it closes ports.
 //!
-//! The kernel takes some 20 ms to close a port, one after the other, so thousands take minutes. How many are left
-//! shows in the daemon's open descriptors (`/proc/PID/fd`). Given up is only when none has been closed for
-//! [`DOWN_TIMEOUT`]; where nobody may look, after that time.
+//! The kernel takes some 20 ms to close a port, so thousands take minutes. The daemon's open descriptors
+//! (`/proc/PID/fd`) show how many remain. `down` gives up after [`DOWN_TIMEOUT`] without progress.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,31 +9,31 @@ use std::time::Duration;
 
 use crate::limits::{DOWN_SAY_EVERY, DOWN_TIMEOUT};
 
-/// Where TAPs are opened.
+/// Device of TAP descriptors.
 const TUN: &str = "/dev/net/tun";
 
-/// What to do after a look.
+/// Action after a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Wait,
-    /// Somebody waits for long: so many ports are left, of how many.
+    /// Report: remaining ports, of how many.
     Say(usize, usize),
     GiveUp,
 }
 
-/// What was seen so far.
+/// Looks so far.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     first: Option<usize>,
     last: Option<usize>,
-    /// Since something changed.
+    /// Time since the last change.
     still: Duration,
-    /// Since something was said.
+    /// Time since the last report.
     silent: Duration,
 }
 
 impl Progress {
-    /// A look, so long after the one before: how many ports are left, where that can be seen.
+    /// A look, `passed` after the one before: `left` ports remain, if that can be seen.
     pub(super) fn look(&mut self, left: Option<usize>, passed: Duration) -> Next {
         self.silent += passed;
         self.still += passed;
@@ -67,7 +66,7 @@ impl Ports {
         Self { directory: format!("/proc/{pid}/fd").into(), queues: queues.max(1) }
     }
 
-    /// How many are open; `None` where nobody may look.
+    /// Number of open ports; `None` without permission.
     pub(super) fn open(&self) -> Option<usize> {
         let descriptors = fs::read_dir(&self.directory).ok()?.flatten();
         let is_tap = |path: PathBuf| fs::read_link(path).is_ok_and(|to| to == Path::new(TUN));

@@ -1,9 +1,8 @@
 //! `vswitch up --detach`: the daemon in the background.
 //!
-//! The command starts itself again with a hidden option. That process, the daemon, leads a session of
-//! its own, logs to a file in the state directory, and says one word on its standard output, which is
-//! a pipe: that it is ready, or why it failed. Then it closes the pipe. A pipe that closes without a
-//! word means that the daemon died.
+//! The command starts itself again with a hidden option. That process, the daemon, has its own session and
+//! logs to a file in the state directory. Its stdout is a pipe: it writes one JSON message, ready or failed,
+//! and closes the pipe. A pipe that closes without a message means that the daemon died.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -22,10 +21,10 @@ use crate::limits::{LOG_BYTES_MAX, UP_TIMEOUT};
 /// The hidden option.
 pub(super) const OPTION: &str = "--in-background";
 
-/// The daemon's log, in the state directory; what became too long has `.1` at its end.
+/// The daemon's log, in the state directory; a rotated one ends with `.1`.
 const LOG: &str = "vswitch.log";
 
-/// What the daemon says to the command that started it.
+/// Message of the daemon to the command that started it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Word {
@@ -33,7 +32,7 @@ enum Word {
     Failed { message: String, hint: Option<String> },
 }
 
-/// Starts the daemon and waits until it is ready; gives the path of its log.
+/// Starts the daemon and waits until it is ready; returns the path of its log.
 pub(super) fn start(state_dir: &Path) -> Outcome<PathBuf> {
     let path = state_dir.join(LOG);
     let cannot = |what: &str, error: io::Error| Failure::new(format!("cannot {what}: {error}"));
@@ -52,7 +51,7 @@ pub(super) fn start(state_dir: &Path) -> Outcome<PathBuf> {
     Ok(path)
 }
 
-/// Opens the log at its end: a daemon that runs, and lets us fail, may be writing to it.
+/// Opens the log to append, since a running daemon may write to it.
 fn open_log(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
@@ -63,7 +62,7 @@ fn open_log(path: &Path) -> io::Result<File> {
     File::options().append(true).create(true).mode(0o600).open(path)
 }
 
-/// Waits for the daemon's word.
+/// Waits for the daemon's message.
 fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<()> {
     let (sender, receiver) = mpsc::channel();
     if let Some(mut pipe) = daemon.stdout.take() {
@@ -75,11 +74,11 @@ fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<()> {
     }
     let Ok(said) = receiver.recv_timeout(limit) else {
         if let Some(pid) = Pid::from_raw(daemon.id().cast_signed()) {
-            // It restores the host before it ends.
+            // On SIGTERM it restores the host.
             let _ = kill_process(pid, Signal::TERM);
         }
         return Err(Failure::new(format!(
-            "the daemon was not ready within {} s and has been told to end",
+            "the daemon was not ready within {} s and was sent SIGTERM",
             limit.as_secs()
         ))
         .with_hint(format!("see {}", log.display())));
@@ -99,31 +98,31 @@ fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<()> {
 
 fn last_line(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned()
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("its log is empty").to_owned()
 }
 
-/// In the daemon: leaves the terminal's session, so that its hang-up and Ctrl-C do not reach us.
+/// In the daemon: starts a session, so that the terminal's SIGHUP and SIGINT do not reach it.
 pub(super) fn leave_terminal() {
     if let Err(error) = setsid() {
         tracing::warn!(%error, "still in the session of the terminal");
     }
-    // Do not keep a file system from being unmounted.
+    // A file system with our working directory could not be unmounted.
     let _ = std::env::set_current_dir("/");
 }
 
-/// In the daemon: says that it is ready.
+/// In the daemon: reports that it is ready.
 pub(super) fn say_ready() {
     say(&Word::Ready);
 }
 
-/// In the daemon: says why it failed.
+/// In the daemon: reports why it failed.
 pub(super) fn say_failed(failure: &Failure) {
     if let Failure::Told { message, hint, .. } = failure {
         say(&Word::Failed { message: message.clone(), hint: hint.clone() });
     }
 }
 
-/// Says it and closes the pipe. If nobody listens any more there is nothing to do about it.
+/// Writes the message and closes the pipe; errors are ignored, since nobody reads it then.
 fn say(word: &Word) {
     if let Ok(line) = serde_json::to_vec(word) {
         let mut stdout = io::stdout().lock();

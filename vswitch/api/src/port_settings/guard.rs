@@ -1,9 +1,8 @@
-//! The source guard of a port: from which addresses its container may send.
+//! Source guard of a port: the addresses that its container may send from.
 //!
-//! On, which is the default, the container sends from its own MAC address and its own IP addresses, in
-//! ARP and neighbour discovery too, and is neither router nor DHCP server. It can be narrowed to some of
-//! the port's addresses, never widened to others: whoever needs those, as a bridge in the container does,
-//! turns it off.
+//! The guard is on by default. The container then sends from its own MAC and IP addresses, in ARP and
+//! neighbour discovery too, and is neither router nor DHCP server. A list narrows the guard to some of the
+//! port's addresses; other addresses, such as those behind a bridge in the container, need it off.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,12 +10,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Not a setting of the guard.
+/// Text that is no guard setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is neither `on`, `off`, nor some of the port's addresses with commas between them")]
 pub struct GuardError(String);
 
-/// Source guard. As text `on`, `off`, or addresses with commas between them.
+/// Source guard. As text: `on`, `off`, or addresses with commas.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Guard {
     /// All addresses of the port, and no others.
@@ -29,7 +28,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// Addresses that it is narrowed to.
+    /// Addresses of [`Guard::Only`].
     #[must_use]
     pub fn named(&self) -> &[IpAddr] {
         match self {
@@ -38,7 +37,7 @@ impl Guard {
         }
     }
 
-    /// Whether a container may send from one of its port's addresses.
+    /// True if the container may send from `own`, an address of its port.
     #[must_use]
     pub fn allows(&self, own: IpAddr) -> bool {
         match self {

@@ -1,14 +1,14 @@
-//! Whom a port reaches within its network and VLAN.
+//! Port isolation within a network and VLAN.
 //!
-//! Two ports reach each other if neither is isolated, or if one of them is promiscuous. The host's own
-//! port, which is the gateway, is promiscuous.
+//! Two ports reach each other if neither is isolated, or if one is promiscuous. The host's port, which is
+//! the gateway, is promiscuous.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Not a kind of isolation.
+/// Text that is no kind of isolation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is none of `none`, `isolated` and `promiscuous`")]
 pub struct IsolationError(String);
@@ -18,12 +18,12 @@ pub struct IsolationError(String);
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
-    /// Reaches all but the isolated.
+    /// Reaches all ports that are not isolated.
     #[default]
     None,
     /// Reaches the gateway and promiscuous ports only.
     Isolated,
-    /// Reaches the isolated as well.
+    /// Reaches all ports, isolated ones too.
     Promiscuous,
 }
 

@@ -1,7 +1,7 @@
-//! What a port may do at most: rates, storms, MAC addresses; and whether it is watched for loops.
+//! Limits of a port: rates, storm control, MAC addresses; and loop protection.
 //!
-//! Each is a [`Ceiling`]: the switch's default, none at all, or a value. By default containers are
-//! bounded where a neighbour would suffer (storms, addresses), and nobody's rate is.
+//! Each limit is a [`Ceiling`]: the switch's default, none, or a value. By default storm control and MAC
+//! limits protect a container's neighbours; rates are not limited.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[cfg(test)]
 mod tests;
 
-/// Why something is no limit; each names the value and what can be had.
+/// Why a limit is refused; each names the value and the range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// Not a number of bits a second.
@@ -21,13 +21,13 @@ pub enum LimitError {
     #[error("{0} is not a number, `off` or `default`")]
     NotANumber(String),
     /// Bits a second out of range.
-    #[error("a rate of {0} cannot be kept: {min} to {max} can", min = BitRate::MIN, max = BitRate::MAX)]
+    #[error("a rate of {0} is out of range: {min} to {max}", min = BitRate::MIN, max = BitRate::MAX)]
     BitRate(String),
     /// Frames a second out of range.
-    #[error("{0} frames a second cannot be kept: 1 to {max} can", max = FrameRate::MAX)]
+    #[error("a rate of {0} frames a second is out of range: 1 to {max}", max = FrameRate::MAX)]
     FrameRate(u64),
     /// MAC addresses out of range.
-    #[error("{0} MAC addresses cannot be the limit of a port: 1 to {max} can", max = MacCount::MAX)]
+    #[error("a limit of {0} MAC addresses is out of range: 1 to {max}", max = MacCount::MAX)]
     MacCount(u64),
 }
 
@@ -40,7 +40,7 @@ pub struct BitRate(u64);
 impl BitRate {
     /// The lowest.
     pub const MIN: Self = Self(8_000);
-    /// The highest: the sum of all bytes that ever passed fits a word for eleven years of uptime.
+    /// The highest: a token bucket counts all bytes in 64 bits, enough for eleven years at this rate.
     pub const MAX: Self = Self(400_000_000_000);
 
     /// Bits a second.
@@ -69,7 +69,7 @@ impl From<BitRate> for u64 {
     }
 }
 
-/// Units of thousands, as they are written.
+/// Unit letters with their factors.
 const UNITS: [(char, u64); 3] = [('G', 1_000_000_000), ('M', 1_000_000), ('k', 1_000)];
 
 impl fmt::Display for BitRate {
@@ -99,7 +99,7 @@ impl FromStr for BitRate {
         if whole.is_empty() || !is_digits(whole) || !is_digits(part) || part.len() > 9 {
             return Err(unknown());
         }
-        // Too many digits for a word are too many bits for a rate.
+        // A number that overflows is above the range.
         let too_high = || LimitError::BitRate(text.to_owned());
         let whole: u64 = whole.parse().map_err(|_| too_high())?;
         let part: u64 = format!("{part:0<9}").parse().map_err(|_| unknown())?;
@@ -121,10 +121,10 @@ macro_rules! counts {
             /// The highest.
             pub const MAX: u64 = $max;
 
-            /// A number that is known to be in range.
+            /// A number in range.
             ///
             /// # Panics
-            /// When it is not; in a constant, the compiler says so.
+            /// When it is out of range; in a constant, at compile time.
             #[must_use]
             pub const fn of(count: u64) -> Self {
                 assert!(count >= 1 && count <= Self::MAX, "out of range");
@@ -178,15 +178,15 @@ counts! {
     MacCount, 65_536, MacCount, "";
 }
 
-/// The switch's default, none at all, or a value. In JSON: `"default"`, `"off"`, or a number.
+/// A limit: the switch's default, none, or a value. In JSON: `"default"`, `"off"`, or a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ceiling<T> {
-    /// What the switch thinks fit for the kind of port.
+    /// The switch's default for the kind of port.
     #[default]
     Default,
-    /// None.
+    /// No limit.
     Off,
-    /// This.
+    /// This value.
     At(T),
 }
 
@@ -194,7 +194,7 @@ const DEFAULT: &str = "default";
 const OFF: &str = "off";
 
 impl<T: Copy> Ceiling<T> {
-    /// The value, where `default` is what the switch thinks fit.
+    /// The value, with the switch's `default` filled in; `None` for no limit.
     #[must_use]
     pub fn or(self, default: Option<T>) -> Option<T> {
         match self {
@@ -256,13 +256,13 @@ impl<'de, T: TryFrom<u64, Error = LimitError>> Deserialize<'de> for Ceiling<T> {
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
-        /// What a port may do at most.
+        /// Limits of a port.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(default, deny_unknown_fields)]
         pub struct Limits { $($(#[$doc])* pub $field: $type,)* }
 
-        /// Limits that are to be replaced; what is absent stays.
+        /// Limits to replace; absent ones stay.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
         #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
@@ -273,7 +273,7 @@ macro_rules! limits {
         )* }
 
         impl LimitsChange {
-            /// Whether it changes nothing.
+            /// True if the change is empty.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 *self == Self::default()
@@ -299,11 +299,11 @@ limits! {
     storm_broadcast: Ceiling<FrameRate>,
     /// Multicast frames a second from the port; 10,000 from a container by default.
     storm_multicast: Ceiling<FrameRate>,
-    /// Frames a second from the port to addresses that nobody knows; 1,000 from a container by default.
+    /// Frames a second from the port to unknown addresses; 1,000 from a container by default.
     storm_unknown: Ceiling<FrameRate>,
-    /// MAC addresses that are learnt on the port; 1,024 on a container's by default.
+    /// MAC addresses learnt on the port; 1,024 by default on a container's.
     macs_max: Ceiling<MacCount>,
-    /// Whether the port is watched for loops, and blocked when there is one; the host's never is.
+    /// Loop protection: blocks the port while there is a loop behind it; never the host's port.
     loop_guard: bool,
 }
 

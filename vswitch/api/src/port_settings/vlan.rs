@@ -1,9 +1,8 @@
 //! VLANs of a port (IEEE 802.1Q): access, or trunk.
 //!
-//! An *access* port belongs to one VLAN and sends and gets frames without a tag. A *trunk* carries
-//! several, told apart by their tags; frames without a tag belong to its native VLAN, or are dropped if
-//! it has none. Frames that no VLAN was ever said for are on the network's *untagged* domain, which is
-//! apart from VLANs 1 to 4094.
+//! An *access* port belongs to one VLAN; its frames have no tag. A *trunk* carries several VLANs with
+//! tags; its untagged frames belong to the native VLAN, or are dropped if it has none. Ports without a VLAN
+//! are on the network's *untagged* domain, which is apart from VLANs 1 to 4094.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[cfg(test)]
 mod tests;
 
-/// How the untagged domain is called where a VLAN could stand.
+/// Name of the untagged domain.
 const UNTAGGED: &str = "untagged";
 
-/// Why something is no VLAN, or no set of VLANs; each names the value.
+/// Why a VLAN setting is refused; each names the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VlanError {
     /// Not a VLAN id.
@@ -28,18 +27,18 @@ pub enum VlanError {
     /// A range that ends before it begins.
     #[error("{0} is not a range of VLAN ids: it ends before it begins")]
     Range(String),
-    /// A trunk that carries nothing.
+    /// A trunk without VLANs.
     #[error("a trunk carries at least one VLAN, such as 10,20-29")]
     Empty,
     /// A native VLAN that the trunk does not carry.
-    #[error("native VLAN {native} is not one of those that the trunk carries: {allowed}")]
+    #[error("native VLAN {native} is not among the VLANs of the trunk: {allowed}")]
     Native {
         /// The native VLAN.
         native: Vid,
-        /// Those that it carries.
+        /// VLANs of the trunk.
         allowed: VlanSet,
     },
-    /// Two answers to the question where untagged frames belong.
+    /// A native VLAN and the untagged domain at once.
     #[error("native VLAN {0} and `untagged` exclude each other")]
     NativeAndUntagged(Vid),
 }
@@ -93,10 +92,10 @@ impl FromStr for Vid {
     }
 }
 
-/// Where frames belong: the network's untagged domain, or a VLAN.
+/// A broadcast domain: the network's untagged one, or a VLAN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Domain {
-    /// The domain of frames that no VLAN was said for.
+    /// The domain of ports without a VLAN.
     #[default]
     Untagged,
     /// A VLAN.
@@ -104,7 +103,7 @@ pub enum Domain {
 }
 
 impl Domain {
-    /// The VLAN id; 0 for the untagged domain, as the forwarding database has it.
+    /// The VLAN id; 0 for the untagged domain, as in the FDB.
     #[must_use]
     pub const fn id(self) -> u16 {
         match self {
@@ -141,23 +140,23 @@ impl FromStr for Domain {
     }
 }
 
-/// VLANs: at least one. As text ids and ranges with commas between them, such as `10,20-29`.
+/// A set of at least one VLAN. As text: ids and ranges with commas, such as `10,20-29`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VlanSet(Vec<(Vid, Vid)>);
 
 impl VlanSet {
-    /// Whether a VLAN is one of them.
+    /// True if the set has this VLAN.
     #[must_use]
     pub fn contains(&self, vid: Vid) -> bool {
         self.0.iter().any(|&(first, last)| (first..=last).contains(&vid))
     }
 
-    /// All of them, in their order.
+    /// All VLANs in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Vid> {
         self.0.iter().flat_map(|&(first, last)| (first.0..=last.0).map(Vid))
     }
 
-    /// In order, those that meet joined.
+    /// Sorts the ranges and joins adjacent ones.
     fn of(mut ranges: Vec<(Vid, Vid)>) -> Result<Self, VlanError> {
         ranges.sort_unstable();
         let mut joined: Vec<(Vid, Vid)> = Vec::new();
@@ -218,8 +217,7 @@ pub struct Trunk {
 }
 
 impl Trunk {
-    /// A trunk for these VLANs. `native`: where its untagged frames belong; they are dropped if that
-    /// is nowhere.
+    /// A trunk for these VLANs. `native`: the domain of its untagged frames; `None` drops them.
     ///
     /// # Errors
     /// [`VlanError::Native`] for a native VLAN that is not allowed.
@@ -230,27 +228,27 @@ impl Trunk {
         }
     }
 
-    /// VLANs that it carries.
+    /// VLANs of the trunk.
     #[must_use]
     pub const fn allowed(&self) -> &VlanSet {
         &self.allowed
     }
 
-    /// Where its untagged frames belong.
+    /// Domain of its untagged frames.
     #[must_use]
     pub const fn native(&self) -> Option<Domain> {
         self.native
     }
 }
 
-/// Which VLANs a port is on, and how.
+/// VLANs of a port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Form", into = "Form")]
 pub enum VlanMode {
-    /// On one, without tags.
+    /// One VLAN, without tags.
     Access(Domain),
-    /// On several, with tags.
+    /// Several VLANs, with tags.
     Trunk(Trunk),
 }
 
@@ -272,7 +270,7 @@ impl fmt::Display for VlanMode {
     }
 }
 
-/// The same as it is written: `{"mode": "access", "id": 10}`.
+/// JSON form: `{"mode": "access", "id": 10}`.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]

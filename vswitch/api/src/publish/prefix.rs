@@ -1,4 +1,4 @@
-//! Those who may connect: an address, or a subnet.
+//! Sources that may connect: an address, or a subnet.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ pub struct PrefixError {
     problem: String,
 }
 
-/// A subnet; an address is one of a single host.
+/// A subnet; an address is a subnet of one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix(IpNet);
 

@@ -32,7 +32,7 @@ fn every_form_of_docker_is_understood() {
 }
 
 #[test]
-fn what_cannot_be_published_is_refused_with_the_value_and_the_way_out() {
+fn what_cannot_be_published_is_refused_with_the_value_and_a_remedy() {
     for (text, says) in [
         ("", "\"\" is no port of the container"),
         ("x", "\"x\" is no port of the container"),
@@ -42,8 +42,8 @@ fn what_cannot_be_published_is_refused_with_the_value_and_the_way_out() {
         ("-1:80", "\"\" is no port of the host"),
         ("+80:80x", "\"80x\""),
         ("90-80:90-80", "90-80 ends before it begins"),
-        ("8000-8010:80", "11 of the host's ports, and 80 are 1"),
-        ("8000:80-81", "1 of the host's ports, and 80-81 are 2"),
+        ("8000-8010:80", "11 ports of the host, and 80 has 1"),
+        ("8000:80-81", "8000 has 1 ports of the host, and 80-81 has 2"),
         ("80:80/icmp", "\"icmp\" is none of the protocols tcp, udp and sctp"),
         ("80:80/", "\"\" is none of the protocols"),
         ("10.0.0.300:80:80", "\"10.0.0.300\" is no IPv4 address"),
@@ -51,7 +51,7 @@ fn what_cannot_be_published_is_refused_with_the_value_and_the_way_out() {
         ("127.0.0.1:80", "\"127.0.0.1\" is no port of the host"),
         ("::1:80:80", "in brackets"),
         ("[::1:80:80", "not closed"),
-        ("[::1]80:80", "a colon belongs"),
+        ("[::1]80:80", "a colon is needed"),
         ("[::1]:80", "both the host's and the container's"),
         ("[1.2.3.4]:80:80", "\"1.2.3.4\" is no IPv6 address"),
     ] {

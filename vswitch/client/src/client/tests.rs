@@ -90,6 +90,9 @@ fn an_answer_without_body_is_fine() {
 fn names_are_percent_encoded() {
     assert_eq!(route(routes::PORT, "web-1"), "/v1/ports/web-1");
     assert_eq!(route(routes::PORT, "a/b c%?ä"), "/v1/ports/a%2Fb%20c%25%3F%C3%A4");
+    let address: IpAddr = "fd00::2".parse().unwrap();
+    let path = route(&route(routes::ADDRESS, "br0"), address);
+    assert_eq!(path, "/v1/networks/br0/addresses/fd00%3A%3A2");
 }
 
 #[test]

@@ -7,18 +7,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use vswitch_api::address::{AddressRequest, Family, ReservedAddress};
+
 use super::{Lease, Model, Network, NetworkName};
 use crate::control::error::ControlError;
 use crate::control::ipam::{Address, Pool, PoolError};
-
-/// A request for a reservation.
-#[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AddressRequest {
-    AnyIpv4,
-    AnyIpv6,
-    Exact(IpAddr),
-}
+use crate::control::limits::RESERVATIONS_MAX;
 
 impl Network {
     pub(super) fn allocate_exact(&mut self, address: IpAddr) -> Result<(), PoolError> {
@@ -43,38 +37,43 @@ impl Network {
 }
 
 impl Model {
+    /// Reserved addresses of a network.
+    pub(crate) fn reserved_addresses(
+        &self,
+        network: &NetworkName,
+    ) -> impl Iterator<Item = ReservedAddress> {
+        self[network].reserved.iter().map(|&address| {
+            let port = self.lease_with(network, address).map(|lease| lease.name.to_string());
+            ReservedAddress { address, port }
+        })
+    }
+
     /// Reserves an address of a network until it is released.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
     pub(crate) fn reserve_address(
         &mut self,
         network: &NetworkName,
         request: AddressRequest,
         now: Duration,
     ) -> Result<IpAddr, ControlError> {
-        let unknown = || ControlError::UnknownNetwork(network.to_string());
-        let found = self.networks.get_mut(network).ok_or_else(unknown)?;
-        let reserved = match request {
-            AddressRequest::AnyIpv4 => found.pool4.allocate(now).map(IpAddr::V4),
-            AddressRequest::AnyIpv6 => found.pool6.allocate(now).map(IpAddr::V6),
-            AddressRequest::Exact(address) => found.allocate_exact(address).map(|()| address),
-        };
-        match reserved {
-            Ok(address) => {
-                found.reserved.insert(address);
-                Ok(address)
-            }
-            Err(error) => {
-                let requested = match request {
-                    AddressRequest::Exact(address) => Some(address),
-                    _ => None,
-                };
-                Err(self.with_owner(network, error, requested))
-            }
+        let found = self.network_mut(network)?;
+        if found.reserved.len() >= RESERVATIONS_MAX {
+            return Err(ControlError::ReservationsMax);
         }
+        let allocated = match request {
+            AddressRequest::Next(Family::Ipv4) => found.pool4.allocate(now).map(IpAddr::V4),
+            AddressRequest::Next(Family::Ipv6) => found.pool6.allocate(now).map(IpAddr::V6),
+            AddressRequest::Address(address) => found.allocate_exact(address).map(|()| address),
+        };
+        let requested = match request {
+            AddressRequest::Address(address) => Some(address),
+            AddressRequest::Next(_) => None,
+        };
+        let address = allocated.map_err(|error| self.with_owner(network, error, requested))?;
+        self.network_mut(network)?.reserved.insert(address);
+        Ok(address)
     }
 
     /// Ends the reservation of an address. An endpoint that has it keeps it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the calls are for IPAM drivers"))]
     pub(crate) fn release_address(
         &mut self,
         network: &NetworkName,
@@ -82,8 +81,7 @@ impl Model {
         now: Duration,
     ) -> Result<(), ControlError> {
         let is_used = self.lease_with(network, address).is_some();
-        let unknown = || ControlError::UnknownNetwork(network.to_string());
-        let found = self.networks.get_mut(network).ok_or_else(unknown)?;
+        let found = self.network_mut(network)?;
         if !found.reserved.remove(&address) {
             return Err(ControlError::NotReserved { network: network.to_string(), address });
         }
@@ -91,6 +89,14 @@ impl Model {
             found.release(address, Some(now));
         }
         Ok(())
+    }
+
+    /// Restores the reservation of an address, whether an endpoint has it or none.
+    pub(crate) fn restore_reservation(&mut self, network: &NetworkName, address: IpAddr) {
+        if let Ok(found) = self.network_mut(network) {
+            let _ = found.allocate_exact(address);
+            found.reserved.insert(address);
+        }
     }
 
     /// The two addresses of a new endpoint, or none.
@@ -103,11 +109,10 @@ impl Model {
         let (asked4, asked6) = (ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6));
         let [reserved4, reserved6] = [asked4, asked6]
             .map(|asked| asked.is_some_and(|address| self.can_take_over(network, address)));
-        let unknown = || ControlError::UnknownNetwork(network.to_string());
-        let found = self.networks.get_mut(network).ok_or_else(unknown)?;
+        let found = self.network_mut(network)?;
         let ipv4 = allocate(&mut found.pool4, ipv4, reserved4, now)
             .map_err(|error| self.with_owner(network, error, asked4))?;
-        let Some(found) = self.networks.get_mut(network) else { return Err(unknown()) };
+        let found = self.network_mut(network)?;
         match allocate(&mut found.pool6, ipv6, reserved6, now) {
             Ok(ipv6) => Ok((ipv4, ipv6)),
             Err(error) => {
@@ -129,7 +134,7 @@ impl Model {
         leases.find(|lease| lease.network == *network && lease.has(address))
     }
 
-    /// Names the endpoint that has the address.
+    /// Names the owner of the requested address.
     fn with_owner(
         &self,
         network: &NetworkName,
@@ -137,10 +142,9 @@ impl Model {
         requested: Option<IpAddr>,
     ) -> ControlError {
         let (PoolError::InUse(_), Some(address)) = (&error, requested) else { return error.into() };
-        match self.lease_with(network, address) {
-            Some(lease) => ControlError::AddressInUse { address, owner: lease.name.to_string() },
-            None => error.into(),
-        }
+        let lease = self.lease_with(network, address);
+        let owner = lease.map_or_else(|| "a reservation".to_owned(), |it| it.name.to_string());
+        ControlError::AddressInUse { address, owner }
     }
 }
 

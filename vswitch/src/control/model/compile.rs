@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::port_settings::guard::Guard;
@@ -14,41 +13,6 @@ use crate::config::Multicast;
 use crate::datapath::{
     self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
 };
-
-/// A compiled part of the snapshot, which may be older than its source.
-#[derive(Debug)]
-pub(super) struct Cached<T> {
-    part: Option<Arc<T>>,
-    is_stale: bool,
-}
-
-impl<T> Default for Cached<T> {
-    fn default() -> Self {
-        Self { part: None, is_stale: true }
-    }
-}
-
-impl<T> Cached<T> {
-    /// Notes a change of the source.
-    pub(super) fn invalidate(&mut self) {
-        self.is_stale = true;
-    }
-
-    /// The part, unless its source has changed.
-    pub(super) fn fresh(&self) -> Option<Arc<T>> {
-        self.part.clone().filter(|_| !self.is_stale)
-    }
-
-    /// The part that was compiled last.
-    pub(super) fn last(&self) -> Option<&Arc<T>> {
-        self.part.as_ref()
-    }
-
-    pub(super) fn store(&mut self, part: Arc<T>) -> Arc<T> {
-        self.is_stale = false;
-        Arc::clone(self.part.insert(part))
-    }
-}
 
 impl Model {
     /// The configuration of the datapath.
@@ -62,15 +26,15 @@ impl Model {
                 network.compiled.store(conf);
             }
         }
-        let end = self.networks().map(|network| network.index.0 + 1).max().unwrap_or(0);
-        let mut networks = vec![vacant(); usize::from(end)];
+        let mut by_index: Vec<_> = self.networks().collect();
+        by_index.sort_by_key(|network| network.index);
+        let mut networks = Vec::with_capacity(by_index.len());
         let mut ports: Vec<_> = self.uplink_ports().collect();
         let mut limits = Vec::new();
-        for network in self.networks() {
-            if let Some(conf) = network.compiled.fresh() {
-                let router = self.router(network, uplink.as_ref());
-                networks[usize::from(network.index.0)] = NetworkConf { router, ..(*conf).clone() };
-            }
+        for network in by_index {
+            let router = self.router(network, uplink.as_ref());
+            let compiled = network.compiled.last().map(|conf| NetworkConf::clone(conf));
+            networks.extend(compiled.map(|conf| NetworkConf { router, ..conf }));
             let spec = &network.spec;
             let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
             ports.push((network.host_port, host));
@@ -126,20 +90,6 @@ impl Model {
         let endpoint = endpoint.filter(|it| vlans(&it.settings.vlan).untagged() == host);
         let known = endpoint.and_then(neighbour);
         known.map_or([None; 2], |known| [known.ipv4.map(Into::into), known.ipv6.map(Into::into)])
-    }
-}
-
-/// A number that no network has now.
-fn vacant() -> NetworkConf {
-    NetworkConf {
-        mtu: 0,
-        ageing: Duration::ZERO,
-        fdb_entries_max: 0,
-        statics: Vec::new(),
-        mac: MacAddr([0; 6]),
-        snooping: false,
-        neighbours: Vec::new(),
-        router: None,
     }
 }
 

@@ -15,7 +15,6 @@
 //! plans of `control::port` alone call these methods.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -25,26 +24,14 @@ use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
+use super::key::is_label_of;
 use super::slots::SlotOwner;
-use super::{Model, NetworkName, Owner, Random, limits, network, settings};
+use super::{EndpointKey, Model, NetworkName, Owner, Random, limits};
 use crate::control::error::ControlError;
 use crate::control::limits::{ALIASES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
 use crate::control::name::Name;
 use crate::control::store::NetnsRecord;
 use crate::datapath::{PortKind, PortLimits};
-
-/// An endpoint's name, which is unique in its network.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct EndpointKey {
-    pub(crate) name: Name,
-    pub(crate) network: NetworkName,
-}
-
-impl fmt::Display for EndpointKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.name.fmt(f)
-    }
-}
 
 /// The configurer of a container's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -124,6 +111,16 @@ impl Lease {
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         address == self.ipv4 || address == self.ipv6
     }
+
+    /// Refuses a guard with addresses of other ports.
+    pub(super) fn check_guard(&self, settings: &PortSettings) -> Result<(), ControlError> {
+        match settings.guard.named().iter().find(|address| !self.has(**address)) {
+            Some(&address) => {
+                Err(ControlError::GuardAddress { address, port: self.name.to_string() })
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// The interface of a bound endpoint.
@@ -176,7 +173,7 @@ impl Model {
     ) -> Result<Lease, ControlError> {
         let key = spec.key();
         let AttachSpec { name, network, .. } = spec;
-        if self.networks().any(|it| network::is_label_of(name, &it.spec.name)) {
+        if self.networks().any(|it| is_label_of(name, &it.spec.name)) {
             return Err(ControlError::NameOfBridge(name.to_string()));
         }
         match self.endpoints.get(&key).map(|endpoint| endpoint.state) {
@@ -193,7 +190,7 @@ impl Model {
         let (ipv4, ipv6) = self.allocate_addresses(network, (spec.ipv4, spec.ipv6), now)?;
         let (name, network) = (name.clone(), network.clone());
         let lease = Lease { name, network, mac, ipv4, ipv6, slot };
-        if let Err(error) = settings::check(&spec.settings, &lease) {
+        if let Err(error) = lease.check_guard(&spec.settings) {
             self.release_addresses(&lease, None);
             return Err(error);
         }

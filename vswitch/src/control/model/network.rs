@@ -10,16 +10,14 @@ use ipnet::IpNet;
 use vswitch_api::port_settings::PortSettings;
 use wire::MacAddr;
 
+use super::key::is_label_of;
 use super::slots::SlotOwner;
-use super::{Cached, EndpointKey, Model, Name, limits};
-use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
+use super::{Cached, EndpointKey, Model, Name, NetworkName, limits};
+use crate::config::{Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::control::error::ControlError;
 use crate::control::ipam::Pool;
 use crate::control::limits::STATICS_MAX;
 use crate::datapath::{NetworkConf, NetworkIndex, PortKind, PortLimits};
-
-/// The name of a network. The device of its host port has it, too.
-pub(crate) type NetworkName = IfName;
 
 /// MAC address and VLAN id of a static entry.
 pub(crate) type StaticKey = (MacAddr, u16);
@@ -97,13 +95,10 @@ impl Model {
         if let Some(taken) = self.endpoints.keys().find(|key| is_label(&key.name)) {
             return Err(ControlError::NameTaken(taken.to_string()));
         }
-        let used: BTreeSet<_> = self.networks.values().map(|network| network.index).collect();
-        let mut indices = (0..NetworkIndex::NONE.0).map(NetworkIndex);
-        let index = indices.find(|index| !used.contains(index)).unwrap_or(NetworkIndex::NONE);
         let host_port = self.slots.allocate(SlotOwner::Host(spec.name.clone()))?;
         let limits = &spec.host_settings.limits;
         let network = Network {
-            index,
+            index: NetworkIndex(self.networks.len() as u16),
             host_port,
             pool4: Pool::v4(spec.subnet),
             pool6: Pool::v6(spec.subnet6),
@@ -114,19 +109,6 @@ impl Model {
             spec,
         };
         self.networks.insert(network.spec.name.clone(), network);
-        self.invalidate_uplinks(true);
-        Ok(())
-    }
-
-    /// Removes a network that has no endpoints.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the API opens one network"))]
-    pub(crate) fn remove_network(&mut self, name: &NetworkName) -> Result<(), ControlError> {
-        if let Some(key) = self.endpoints.keys().find(|key| key.network == *name) {
-            return Err(ControlError::NetworkInUse(name.to_string(), key.to_string()));
-        }
-        let unknown = || ControlError::UnknownNetwork(name.to_string());
-        let network = self.networks.remove(name).ok_or_else(unknown)?;
-        self.slots.release(network.host_port);
         self.invalidate_uplinks(true);
         Ok(())
     }
@@ -144,6 +126,11 @@ impl Model {
             None => networks.min_by_key(|network| network.index),
         };
         found.ok_or_else(|| ControlError::UnknownNetwork(name.unwrap_or_default().to_owned()))
+    }
+
+    pub(super) fn network_mut(&mut self, name: &NetworkName) -> Result<&mut Network, ControlError> {
+        let unknown = || ControlError::UnknownNetwork(name.to_string());
+        self.networks.get_mut(name).ok_or_else(unknown)
     }
 
     /// The network with that number of the datapath.
@@ -180,10 +167,9 @@ impl Model {
             self.active_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
         }
         self.invalidate_network(network);
-        let unknown = || ControlError::UnknownNetwork(network.to_string());
-        let statics = &mut self.networks.get_mut(network).ok_or_else(unknown)?.statics;
+        let statics = &mut self.network_mut(network)?.statics;
         if !statics.contains_key(&key) && statics.len() >= STATICS_MAX {
-            return Err(ControlError::StaticsMax(STATICS_MAX));
+            return Err(ControlError::StaticsMax);
         }
         statics.insert(key, owner);
         Ok(())
@@ -210,14 +196,4 @@ impl Index<&NetworkName> for Model {
     fn index(&self, name: &NetworkName) -> &Network {
         &self.networks[name]
     }
-}
-
-/// The label of an uplink whose first network has this name.
-pub(super) fn uplink_label(network: &NetworkName) -> String {
-    format!("{network}.uplink")
-}
-
-/// Whether the host port or the uplink of a network is called so.
-pub(super) fn is_label_of(name: &Name, network: &NetworkName) -> bool {
-    name.as_str() == network.as_str() || name.as_str() == uplink_label(network)
 }

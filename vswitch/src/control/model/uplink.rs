@@ -10,7 +10,7 @@ use fastpath::PortIndex;
 use vswitch_api::publish::{Protocol, Publication};
 use wire::MacAddr;
 
-use super::{Lease, Model, Network, NetworkName, SlotOwner, network};
+use super::{Lease, Model, Network, NetworkName, SlotOwner, key};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
@@ -39,7 +39,7 @@ impl Model {
             Some(mac) => Some((self.slots.allocate(SlotOwner::Uplink(position))?, mac)),
             None => None,
         };
-        self.uplinks.push(Uplink { tap, state, label: network::uplink_label(network) });
+        self.uplinks.push(Uplink { tap, state, label: key::uplink_label(network) });
         self.invalidate_uplinks(true);
         Ok(position)
     }

@@ -91,7 +91,7 @@ fn files_are_for_ports() {
     assert_eq!(open_files((None, None)).status, Good);
     let row = open_files((Some(1024), Some(4096)));
     assert_eq!(row.status, Warn);
-    assert!(row.detail.ends_with("room for about 3840 ports"), "{}", row.detail);
+    assert!(row.detail.ends_with("enough for about 3840 ports"), "{}", row.detail);
 }
 
 #[test]

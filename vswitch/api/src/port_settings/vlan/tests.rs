@@ -57,7 +57,7 @@ fn a_native_vlan_is_one_that_the_trunk_carries() {
     assert!(Trunk::new(set("10,20"), vlan(20)).is_ok());
     assert!(Trunk::new(set("10,20"), Some(Domain::Untagged)).is_ok());
     let error = Trunk::new(set("10,20"), vlan(30)).unwrap_err().to_string();
-    assert_eq!(error, "native VLAN 30 is not one of those that the trunk carries: 10,20");
+    assert_eq!(error, "native VLAN 30 is not among the VLANs of the trunk: 10,20");
 }
 
 #[test]

@@ -1,18 +1,19 @@
 use std::net::IpAddr;
 
-use super::super::address::AddressRequest;
+use vswitch_api::address::{AddressRequest, Family, ReservedAddress};
+
 use super::super::{AttachSpec, ConfiguredBy, EndpointState, Model, NetworkName};
 use super::{NOW, attach, attach_spec, model, reserve, spec};
 use crate::control::ControlError;
 use crate::control::ipam::{ADDRESS_REUSE_DELAY, PoolError};
-use crate::control::limits::{ALIASES_MAX, LABELS_MAX};
+use crate::control::limits::{ALIASES_MAX, LABELS_MAX, RESERVATIONS_MAX};
 
 fn bridge() -> NetworkName {
     "br0".parse().unwrap()
 }
 
 fn reserve_any(model: &mut Model) -> IpAddr {
-    model.reserve_address(&bridge(), AddressRequest::AnyIpv4, NOW).unwrap()
+    model.reserve_address(&bridge(), AddressRequest::Next(Family::Ipv4), NOW).unwrap()
 }
 
 fn v4(address: IpAddr) -> Option<std::net::Ipv4Addr> {
@@ -27,25 +28,49 @@ fn a_reserved_address_is_for_an_endpoint_that_asks_for_it() {
     let mut model = model();
     let address = reserve_any(&mut model);
     assert_ne!(IpAddr::from(attach(&mut model, "a").ipv4), address);
-    let error = model.reserve_address(&bridge(), AddressRequest::Exact(address), NOW).unwrap_err();
-    assert!(matches!(error, ControlError::Pool(PoolError::InUse(_))), "{error}");
+    let error =
+        model.reserve_address(&bridge(), AddressRequest::Address(address), NOW).unwrap_err();
+    assert!(error.to_string().ends_with("is in use by a reservation"), "{error}");
     let lease = attach_spec(&mut model, AttachSpec { ipv4: v4(address), ..spec("b") });
     assert_eq!(IpAddr::from(lease.ipv4), address);
     let error = reserve(&mut model, &AttachSpec { ipv4: v4(address), ..spec("c") }).unwrap_err();
     assert!(matches!(&error, ControlError::AddressInUse { owner, .. } if owner == "b"), "{error}");
     // It stays reserved when the endpoint goes.
     model.remove(&lease.key(), NOW);
-    let error = model.reserve_address(&bridge(), AddressRequest::Exact(address), NOW).unwrap_err();
-    assert!(matches!(error, ControlError::Pool(PoolError::InUse(_))), "{error}");
+    let error =
+        model.reserve_address(&bridge(), AddressRequest::Address(address), NOW).unwrap_err();
+    assert!(error.to_string().ends_with("is in use by a reservation"), "{error}");
     assert_eq!(model.document().networks[0].reserved, [address]);
     model.release_address(&bridge(), address, NOW).unwrap();
     let error = model.release_address(&bridge(), address, NOW).unwrap_err();
     assert!(matches!(error, ControlError::NotReserved { .. }), "{error}");
     assert!(model.document().networks[0].reserved.is_empty());
     assert_eq!(
-        model.reserve_address(&bridge(), AddressRequest::Exact(address), ADDRESS_REUSE_DELAY).ok(),
+        model
+            .reserve_address(&bridge(), AddressRequest::Address(address), ADDRESS_REUSE_DELAY)
+            .ok(),
         Some(address)
     );
+}
+
+#[test]
+fn reservations_are_listed_with_owners_and_bounded() {
+    let mut model = model();
+    let address = reserve_any(&mut model);
+    let outside = AddressRequest::Address("198.18.0.1".parse().unwrap());
+    let error = model.reserve_address(&bridge(), outside, NOW).unwrap_err();
+    assert!(matches!(error, ControlError::Pool(PoolError::Outside { .. })), "{error}");
+    attach_spec(&mut model, AttachSpec { ipv4: v4(address), ..spec("b") });
+    let listed: Vec<_> = model.reserved_addresses(&bridge()).collect();
+    assert_eq!(listed, [ReservedAddress { address, port: Some("b".to_owned()) }]);
+    model.release_address(&bridge(), address, NOW).unwrap();
+    model.restore_reservation(&bridge(), address);
+    assert_eq!(model.reserved_addresses(&bridge()).collect::<Vec<_>>(), listed);
+    for _ in 1..RESERVATIONS_MAX {
+        model.reserve_address(&bridge(), AddressRequest::Next(Family::Ipv6), NOW).unwrap();
+    }
+    let error = model.reserve_address(&bridge(), AddressRequest::Next(Family::Ipv4), NOW);
+    assert!(matches!(error, Err(ControlError::ReservationsMax)), "{error:?}");
 }
 
 #[test]
@@ -75,7 +100,7 @@ fn an_attach_that_fails_leaves_a_reservation_alone() {
 fn reservations_survive_a_restart() {
     let mut model = model();
     let address = reserve_any(&mut model);
-    let six = model.reserve_address(&bridge(), AddressRequest::AnyIpv6, NOW).unwrap();
+    let six = model.reserve_address(&bridge(), AddressRequest::Next(Family::Ipv6), NOW).unwrap();
     let record = model.document().networks.remove(0);
     assert_eq!(record.reserved, [address, six]);
     let mut next = super::model();

@@ -59,28 +59,6 @@ fn a_snapshot_has_both_networks_with_ports_and_entries_apart() {
 }
 
 #[test]
-fn the_removal_of_one_network_leaves_the_other() {
-    let mut model = two_networks();
-    let one = attach(&mut model, "a");
-    let two = attach_spec(&mut model, spec_on("b", "br1"));
-    let error = model.remove_network(&one.network).unwrap_err();
-    assert_eq!(error.to_string(), "network br0 is in use by a; detach it first");
-    model.set_in_snapshot(&one.key(), false);
-    model.remove(&one.key(), NOW);
-    model.remove_network(&one.network).unwrap();
-    let snapshot = model.snapshot();
-    assert!(snapshot.port(PortIndex(0)).is_none() && model.slot_owner(PortIndex(0)).is_none());
-    // The datapath's number stays, since learnt addresses bear it.
-    assert_eq!(snapshot.port(two.slot).map(|port| port.network), Some(NetworkIndex(1)));
-    assert_eq!(model.network(None).unwrap().spec.name, two.network);
-    assert!(matches!(model.remove_network(&one.network), Err(ControlError::UnknownNetwork(_))));
-    // The next network gets the free number.
-    model.add_network(network("br2", Uplink::None)).unwrap();
-    assert_eq!(model.network(Some("br2")).unwrap().index, NetworkIndex(0));
-    assert!(model.network_at(NetworkIndex(1)).is_some_and(|it| it.spec.name == two.network));
-}
-
-#[test]
 fn a_name_is_unique_in_its_network() {
     let mut model = two_networks();
     let one = attach(&mut model, "a");
