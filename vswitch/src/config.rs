@@ -14,7 +14,6 @@ pub mod types;
 mod uplink;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use cpus::Cpus;
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
@@ -24,43 +23,72 @@ pub use paths::{SocketPath, StateDir};
 pub use types::{Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, Workers};
 pub use uplink::{SnatPorts, Uplink};
 
-/// The given keys; the others are absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+/// Makes [`Settings`] of one table: the field, its key in the file, the kind of TOML value, and the type.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $field:ident, $key:literal, $kind:ident: $type:ty;)*) => {
+        /// The given keys; the others are absent.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct Settings {
+            $($(#[$doc])* pub $field: Option<$type>,)*
+        }
+
+        /// All keys of a file.
+        const KEYS: &[&str] = &[$($key),*];
+
+        impl Settings {
+            /// Takes absent keys from `other`.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                Self { $($field: self.$field.or(other.$field),)* }
+            }
+
+            /// Takes the value of an entry of a file.
+            fn set(&mut self, entry: file::Entry<'_>) -> Result<(), ConfigError> {
+                match entry.key {
+                    $($key => self.$field = Some(entry.$kind()?),)*
+                    _ => return Err(entry.unknown()),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+settings! {
     /// `bridge`: name of the host's device and of the first network.
-    pub bridge: Option<IfName>,
+    bridge, "bridge", text: IfName;
     /// `subnet`: IPv4 subnet of the first network.
-    pub subnet: Option<Subnet4>,
+    subnet, "subnet", text: Subnet4;
     /// `subnet6`: IPv6 subnet of the first network.
-    pub subnet6: Option<Subnet6>,
+    subnet6, "subnet6", text: Subnet6;
     /// `workers`: datapath worker threads.
-    pub workers: Option<Workers>,
+    workers, "workers", number: Workers;
     /// `cpus`: processors of the workers.
-    pub cpus: Option<Cpus>,
+    cpus, "cpus", text: Cpus;
     /// `scheduling`: `auto`, `normal` or `realtime`.
-    pub scheduling: Option<SchedulingChoice>,
+    scheduling, "scheduling", text: SchedulingChoice;
     /// `idle`: `adaptive`, `spin` or `sleep`.
-    pub idle: Option<IdlePolicy>,
+    idle, "idle", text: IdlePolicy;
     /// `backend`: `auto`, `io_uring` or `epoll`.
-    pub backend: Option<BackendChoice>,
+    backend, "backend", text: BackendChoice;
     /// `mtu`: largest IP packet in bytes.
-    pub mtu: Option<Mtu>,
+    mtu, "mtu", number: Mtu;
     /// `socket`: path of the API socket.
-    pub socket: Option<SocketPath>,
+    socket, "socket", text: SocketPath;
     /// `state_dir`: directory of the document.
-    pub state_dir: Option<StateDir>,
+    state_dir, "state_dir", text: StateDir;
     /// `ageing_s`: seconds until a learnt MAC address is forgotten.
-    pub ageing: Option<Ageing>,
+    ageing, "ageing_s", number: Ageing;
     /// `fdb_entries_max`: most MAC addresses that a network may learn.
-    pub fdb_entries_max: Option<FdbLimit>,
+    fdb_entries_max, "fdb_entries_max", number: FdbLimit;
     /// `uplink`: egress of containers.
-    pub uplink: Option<Uplink>,
+    uplink, "uplink", text: Uplink;
     /// `snat_ports`: SNAT source-port range.
-    pub snat_ports: Option<SnatPorts>,
+    snat_ports, "snat_ports", text: SnatPorts;
     /// `multicast`: `snoop` or `flood`.
-    pub multicast: Option<Multicast>,
+    multicast, "multicast", text: Multicast;
     /// `metrics`: where Prometheus' metrics are served over TCP.
-    pub metrics: Option<MetricsAddr>,
+    metrics, "metrics", text: MetricsAddr;
 }
 
 impl Settings {
@@ -70,30 +98,6 @@ impl Settings {
     /// Names the file, the key and the value.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         file::read(path)
-    }
-
-    /// Takes absent keys from `other`.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            bridge: self.bridge.or(other.bridge),
-            subnet: self.subnet.or(other.subnet),
-            subnet6: self.subnet6.or(other.subnet6),
-            workers: self.workers.or(other.workers),
-            cpus: self.cpus.or(other.cpus),
-            scheduling: self.scheduling.or(other.scheduling),
-            idle: self.idle.or(other.idle),
-            backend: self.backend.or(other.backend),
-            mtu: self.mtu.or(other.mtu),
-            socket: self.socket.or(other.socket),
-            state_dir: self.state_dir.or(other.state_dir),
-            ageing: self.ageing.or(other.ageing),
-            fdb_entries_max: self.fdb_entries_max.or(other.fdb_entries_max),
-            uplink: self.uplink.or(other.uplink),
-            snat_ports: self.snat_ports.or(other.snat_ports),
-            multicast: self.multicast.or(other.multicast),
-            metrics: self.metrics.or(other.metrics),
-        }
     }
 }
 
@@ -141,7 +145,6 @@ impl Config {
     /// Adds the defaults.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let uplink = settings.uplink.unwrap_or_default();
         Self {
             bridge: settings.bridge.unwrap_or_default(),
             subnet: settings.subnet,
@@ -156,7 +159,7 @@ impl Config {
             state_dir: settings.state_dir.unwrap_or_default(),
             ageing: settings.ageing.unwrap_or_default(),
             fdb_entries_max: settings.fdb_entries_max.unwrap_or_default(),
-            uplink,
+            uplink: settings.uplink.unwrap_or_default(),
             snat_ports: settings.snat_ports.unwrap_or_default(),
             multicast: settings.multicast.unwrap_or_default(),
             metrics: settings.metrics,
@@ -176,11 +179,5 @@ impl Config {
     #[must_use]
     pub fn socket_path(&self) -> PathBuf {
         self.socket.path().to_owned()
-    }
-
-    /// Ageing time of learnt MAC addresses.
-    #[must_use]
-    pub fn ageing(&self) -> Duration {
-        self.ageing.duration()
     }
 }

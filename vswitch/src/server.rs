@@ -1,8 +1,8 @@
 //! The API on its Unix socket.
 //!
-//! HTTP/1.1 and JSON, as `docs/openapi.json` describes it. Root and the daemon's own user may use it;
-//! anybody else gets 403. [`metrics`] serves `GET /metrics` over TCP as well. Every answer that is not 2xx carries a [`vswitch_api::error::ApiError`].
-//! Connections, bodies and the time to send them are bounded by [`limits`].
+//! The API is HTTP/1.1 and JSON, described in `docs/openapi.json`. Root and the daemon's own user may use it;
+//! other users get 403. A response other than 2xx carries a [`vswitch_api::error::ApiError`]. [`limits`] bounds
+//! connections, bodies and the time to send them. [`metrics`] serves `GET /metrics` over TCP as well.
 
 mod error;
 mod extract;
@@ -33,7 +33,7 @@ pub(crate) use metrics::MetricsError;
 pub use socket::SocketError;
 pub(crate) use socket::{Socket, probe};
 
-/// Serves the API until `stop` turns true, then lets requests that run come to their end.
+/// Serves the API until `stop` turns true, then waits for the requests in progress.
 pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver<bool>) {
     let open = routes::router(control.clone());
     let closed = routes::denied();
@@ -64,7 +64,7 @@ struct Bounds {
     keep_alive: bool,
 }
 
-/// Serves each connection with its router, until `stop` turns true and the last requests have ended.
+/// Serves each connection with its router, until `stop` turns true; then waits for the requests in progress.
 async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     next: impl AsyncFn() -> io::Result<(S, Router)>,
     bounds: Bounds,
@@ -96,7 +96,7 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                     });
                 }
                 Err(error) => {
-                    // No descriptor left, for instance; it would fail again at once.
+                    // For instance, no descriptor is left: another attempt would fail at once.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(limits::ACCEPT_PAUSE).await;
                 }

@@ -7,28 +7,7 @@ use std::str::FromStr;
 
 use toml::{Table, Value};
 
-use super::Settings;
-
-/// All keys, for the error about an unknown one.
-const KEYS: [&str; 17] = [
-    "bridge",
-    "subnet",
-    "subnet6",
-    "workers",
-    "cpus",
-    "scheduling",
-    "idle",
-    "backend",
-    "mtu",
-    "socket",
-    "state_dir",
-    "ageing_s",
-    "fdb_entries_max",
-    "uplink",
-    "snat_ports",
-    "multicast",
-    "metrics",
-];
+use super::{KEYS, Settings};
 
 /// An error of a configuration file.
 #[derive(Debug, thiserror::Error)]
@@ -87,54 +66,36 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     })?;
     let mut settings = Settings::default();
     for (key, value) in &table {
-        let entry = Entry { path, key, value };
-        match key.as_str() {
-            "bridge" => settings.bridge = Some(entry.text()?),
-            "subnet" => settings.subnet = Some(entry.text()?),
-            "subnet6" => settings.subnet6 = Some(entry.text()?),
-            "workers" => settings.workers = Some(entry.number()?),
-            "cpus" => settings.cpus = Some(entry.text()?),
-            "scheduling" => settings.scheduling = Some(entry.text()?),
-            "idle" => settings.idle = Some(entry.text()?),
-            "backend" => settings.backend = Some(entry.text()?),
-            "mtu" => settings.mtu = Some(entry.number()?),
-            "socket" => settings.socket = Some(entry.text()?),
-            "state_dir" => settings.state_dir = Some(entry.text()?),
-            "ageing_s" => settings.ageing = Some(entry.number()?),
-            "fdb_entries_max" => settings.fdb_entries_max = Some(entry.number()?),
-            "uplink" => settings.uplink = Some(entry.text()?),
-            "snat_ports" => settings.snat_ports = Some(entry.text()?),
-            "multicast" => settings.multicast = Some(entry.text()?),
-            "metrics" => settings.metrics = Some(entry.text()?),
-            _ => {
-                return Err(ConfigError::UnknownKey { path: path.to_owned(), key: key.clone() });
-            }
-        }
+        settings.set(Entry { path, key, value })?;
     }
     Ok(settings)
 }
 
 /// One `key = value` of a file.
 #[derive(Clone, Copy)]
-struct Entry<'a> {
+pub(super) struct Entry<'a> {
     path: &'a Path,
-    key: &'a str,
+    pub(super) key: &'a str,
     value: &'a Value,
 }
 
 impl Entry<'_> {
-    fn text<T: FromStr<Err: Display>>(self) -> Result<T, ConfigError> {
+    pub(super) fn text<T: FromStr<Err: Display>>(self) -> Result<T, ConfigError> {
         match self.value {
             Value::String(text) => self.parse(text),
             other => Err(self.refuse(format!("{other} is not a string; write it in quotes"))),
         }
     }
 
-    fn number<T: FromStr<Err: Display>>(self) -> Result<T, ConfigError> {
+    pub(super) fn number<T: FromStr<Err: Display>>(self) -> Result<T, ConfigError> {
         match self.value {
             Value::Integer(number) => self.parse(&number.to_string()),
             other => Err(self.refuse(format!("{other} is not a whole number"))),
         }
+    }
+
+    pub(super) fn unknown(self) -> ConfigError {
+        ConfigError::UnknownKey { path: self.path.to_owned(), key: self.key.to_owned() }
     }
 
     fn parse<T: FromStr<Err: Display>>(self, text: &str) -> Result<T, ConfigError> {

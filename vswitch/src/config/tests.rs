@@ -40,7 +40,7 @@ fn reads_every_key() {
     assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9101");
     assert_eq!(config.socket.path(), Path::new("/tmp/v.sock"));
     assert_eq!(config.state_dir.path(), Path::new("/tmp/v"));
-    assert_eq!(config.ageing().as_secs(), 60);
+    assert_eq!(config.ageing.get(), 60);
     assert_eq!(config.fdb_entries_max.get(), 100);
     assert_eq!(config.uplink.to_string(), "eth0");
     assert_eq!(config.snat_ports.range(), 10_000..=10_063);
@@ -53,7 +53,7 @@ fn has_defaults_for_everything() {
     assert_eq!((config.subnet, config.subnet6), (None, None));
     assert_eq!(Subnet4::default().to_string(), "10.99.0.0/16");
     assert_eq!(config.mtu.get(), 1500);
-    assert_eq!(config.ageing().as_secs(), 300);
+    assert_eq!(config.ageing.get(), 300);
     assert_eq!(config.socket.path(), Path::new(vswitch_api::DEFAULT_SOCKET));
     assert_eq!(config.state_dir.path(), Path::new(vswitch_api::DEFAULT_STATE_DIR));
     assert_eq!((config.uplink, config.workers.get()), (Uplink::Auto, Workers::default().get()));

@@ -145,21 +145,69 @@ impl FromStr for IfName {
     }
 }
 
-/// An IPv4 subnet for containers: /8 to /29, which fits a gateway and containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Subnet4(Ipv4Net);
+/// A subnet of a family, with the accepted prefix lengths and a test of addresses that hosts cannot have.
+macro_rules! subnet {
+    ($(#[$doc:meta])* $name:ident($net:ty, $address:ty), $family:literal, $example:literal,
+        $lengths:expr, $is_special:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name($net);
 
-impl Subnet4 {
-    /// The subnet.
-    #[must_use]
-    pub const fn net(self) -> Ipv4Net {
-        self.0
+        impl $name {
+            /// The subnet.
+            #[must_use]
+            pub const fn net(self) -> $net {
+                self.0
+            }
+
+            /// The gateway's address: the first one.
+            #[must_use]
+            pub fn gateway(self) -> $address {
+                <$address>::from_bits(self.0.network().to_bits() + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ValueError;
+
+            fn from_str(text: &str) -> Result<Self, ValueError> {
+                let refuse =
+                    |reason| ValueError::Subnet { text: text.to_owned(), family: $family, reason };
+                let net: $net = text.parse().map_err(|_| refuse(format!("write it as {}", $example)))?;
+                let (lengths, is_special) = ($lengths, $is_special);
+                if !lengths.contains(&net.prefix_len()) {
+                    let (min, max) = (lengths.start(), lengths.end());
+                    return Err(refuse(format!("the prefix length must be {min} to {max}")));
+                }
+                if net.trunc() != net {
+                    return Err(refuse(format!("it has host bits set; the subnet is {}", net.trunc())));
+                }
+                if is_special(net.addr()) {
+                    return Err(refuse("it is not for ordinary hosts".to_owned()));
+                }
+                Ok(Self(net))
+            }
+        }
+    };
+}
+
+subnet! {
+    /// An IPv4 subnet for containers: /8 to /29, which fits a gateway and containers.
+    Subnet4(Ipv4Net, Ipv4Addr), "IPv4", "10.99.0.0/16", 8..=29, |address: Ipv4Addr| {
+        let first = address.octets()[0];
+        first == 0 || first >= 224 || address.is_loopback() || address.is_link_local()
     }
-
-    /// The gateway's address: the first one.
-    #[must_use]
-    pub fn gateway(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.0.network().to_bits() + 1)
+}
+subnet! {
+    /// An IPv6 subnet for containers: /64 to /112.
+    Subnet6(Ipv6Net, Ipv6Addr), "IPv6", "fd00:99::/64", 64..=112, |address: Ipv6Addr| {
+        address.segments()[0] == 0 || address.is_multicast() || address.is_unicast_link_local()
     }
 }
 
@@ -170,86 +218,12 @@ impl Default for Subnet4 {
     }
 }
 
-impl fmt::Display for Subnet4 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Subnet4 {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let refuse =
-            |reason: String| ValueError::Subnet { text: text.to_owned(), family: "IPv4", reason };
-        let net: Ipv4Net =
-            text.parse().map_err(|_| refuse("write it as 10.99.0.0/16".to_owned()))?;
-        let address = net.addr();
-        if !(8..=29).contains(&net.prefix_len()) {
-            return Err(refuse("the prefix length must be 8 to 29".to_owned()));
-        }
-        if net.trunc() != net {
-            return Err(refuse(format!("it has host bits set; the subnet is {}", net.trunc())));
-        }
-        let special = address.octets()[0] == 0 || address.octets()[0] >= 224;
-        if special || address.is_loopback() || address.is_link_local() {
-            return Err(refuse("it is not for ordinary hosts".to_owned()));
-        }
-        Ok(Self(net))
-    }
-}
-
-/// An IPv6 subnet for containers: /64 to /112.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Subnet6(Ipv6Net);
-
 impl Subnet6 {
-    /// The subnet.
-    #[must_use]
-    pub const fn net(self) -> Ipv6Net {
-        self.0
-    }
-
-    /// The gateway's address: the first one.
-    #[must_use]
-    pub fn gateway(self) -> Ipv6Addr {
-        Ipv6Addr::from_bits(self.0.network().to_bits() + 1)
-    }
-
     /// A /64 of a unique local prefix (RFC 4193): `fd` and 40 random bits, subnet 0.
     #[must_use]
     pub fn unique_local(random: u64) -> Self {
         let bits = (0xfd_u128 << 120) | (u128::from(random & 0xff_ffff_ffff) << 80);
         Self(Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), 64))
-    }
-}
-
-impl fmt::Display for Subnet6 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Subnet6 {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let refuse =
-            |reason: String| ValueError::Subnet { text: text.to_owned(), family: "IPv6", reason };
-        let net: Ipv6Net =
-            text.parse().map_err(|_| refuse("write it as fd00:99::/64".to_owned()))?;
-        let address = net.addr();
-        if !(64..=112).contains(&net.prefix_len()) {
-            return Err(refuse("the prefix length must be 64 to 112".to_owned()));
-        }
-        if net.trunc() != net {
-            return Err(refuse(format!("it has host bits set; the subnet is {}", net.trunc())));
-        }
-        let special = address.segments()[0] == 0 || address.is_multicast();
-        if special || address.is_unicast_link_local() {
-            return Err(refuse("it is not for ordinary hosts".to_owned()));
-        }
-        Ok(Self(net))
     }
 }
 

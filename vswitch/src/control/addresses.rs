@@ -7,7 +7,6 @@ use vswitch_api::address::{AddressRequest, ReservedAddress};
 
 use super::Control;
 use super::error::ControlError;
-use super::model::NetworkName;
 use super::task::task;
 
 impl Control {
@@ -24,7 +23,7 @@ impl Control {
         network: &str,
         request: AddressRequest,
     ) -> Result<ReservedAddress, ControlError> {
-        let network = self.network_to_change(network)?;
+        let network = self.0.network_to_change(Some(network))?;
         let inner = Arc::clone(&self.0);
         let reserved = task(async move {
             let now = inner.started.elapsed();
@@ -44,7 +43,7 @@ impl Control {
         network: &str,
         address: IpAddr,
     ) -> Result<(), ControlError> {
-        let network = self.network_to_change(network)?;
+        let network = self.0.network_to_change(Some(network))?;
         let inner = Arc::clone(&self.0);
         task(async move {
             inner.model().release_address(&network, address, inner.started.elapsed())?;
@@ -55,10 +54,5 @@ impl Control {
             Ok(())
         })
         .await?
-    }
-
-    fn network_to_change(&self, name: &str) -> Result<NetworkName, ControlError> {
-        self.0.check_not_ending()?;
-        Ok(self.0.model().network(Some(name))?.spec.name.clone())
     }
 }

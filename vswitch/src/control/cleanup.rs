@@ -17,7 +17,7 @@ use crate::host::uplink;
 
 const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
 
-/// Why parts may be left on the host.
+/// An error that may leave parts on the host.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanupError {
     /// The state directory or its document fails.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vswitch_api::fdb::{EntryKey, StaticEntry};
 
 use super::error::ControlError;
-use super::model::{Model, NetworkName, Owner, StaticKey};
+use super::model::{NetworkName, Owner, StaticKey};
 use super::task::task;
 use super::{Control, unicast_mac};
 
@@ -33,8 +33,7 @@ impl Control {
     }
 
     fn static_key(&self, key: &EntryKey) -> Result<(NetworkName, StaticKey), ControlError> {
-        self.0.check_not_ending()?;
-        let network = self.0.model().network(key.network.as_deref())?.spec.name.clone();
+        let network = self.0.network_to_change(key.network.as_deref())?;
         if key.vlan > VLAN_MAX {
             return Err(ControlError::Vlan(key.vlan));
         }
@@ -49,40 +48,20 @@ impl Control {
     ) -> Result<(), ControlError> {
         let inner = Arc::clone(&self.0);
         task(async move {
-            let former = {
-                let mut model = inner.model();
-                let former = model.remove_static(&network, key);
-                match (owner, &former) {
-                    (Some(owner), _) => {
-                        if let Err(error) = model.set_static(&network, key, owner) {
-                            restore_static(&mut model, &network, key, former);
-                            return Err(error);
-                        }
-                    }
-                    (None, Some(_)) => {}
-                    (None, None) => {
-                        let network = network.to_string();
-                        return Err(ControlError::NoStatic { network, mac: key.0, vlan: key.1 });
-                    }
-                }
-                former
+            let former = match owner {
+                Some(owner) => inner.model().set_static(&network, key, owner)?,
+                None => Some(inner.model().remove_static(&network, key)?),
             };
             if let Err(error) = inner.save().await {
-                restore_static(&mut inner.model(), &network, key, former);
+                let mut model = inner.model();
+                let _ = model.remove_static(&network, key);
+                // The former entry fits, since it was there; only its endpoint may be gone.
+                let _ = former.map(|owner| model.set_static(&network, key, owner));
                 return Err(error);
             }
             inner.commit_snapshot();
             Ok(())
         })
         .await?
-    }
-}
-
-/// Restores a static entry.
-fn restore_static(model: &mut Model, network: &NetworkName, key: StaticKey, former: Option<Owner>) {
-    model.remove_static(network, key);
-    if let Some(owner) = former {
-        // It fits, since it was there; only its endpoint may be gone.
-        let _ = model.set_static(network, key, owner);
     }
 }

@@ -98,6 +98,15 @@ impl Inner {
         if self.ending.load(Ordering::Relaxed) { Err(ControlError::Ending) } else { Ok(()) }
     }
 
+    /// The network of that name for a change; without a name the first one.
+    pub(super) fn network_to_change(
+        &self,
+        name: Option<&str>,
+    ) -> Result<NetworkName, ControlError> {
+        self.check_not_ending()?;
+        Ok(self.model().network(name)?.spec.name.clone())
+    }
+
     /// Reserves what an endpoint needs. Waits while an endpoint of that name is detached, since it has the
     /// addresses that its successor may ask for.
     pub(super) async fn reserve(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {

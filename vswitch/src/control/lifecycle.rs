@@ -12,7 +12,7 @@ use super::model::{AttachSpec, EndpointKey, Lease};
 use super::port::PortChange;
 use super::task::task;
 use super::{Control, limits, plan, port, unicast_mac};
-use crate::host::{HostError, NetnsError, netns};
+use crate::host::{NetnsError, netns};
 
 impl Control {
     /// Attaches a namespace. The answer comes when frames pass.
@@ -24,8 +24,7 @@ impl Control {
 
     async fn run_attach(&self, request: AttachRequest) -> Result<PortDetail, ControlError> {
         let inner = &self.0;
-        inner.check_not_ending()?;
-        let network = inner.model().network(request.network.as_deref())?.spec.name.clone();
+        let network = inner.network_to_change(request.network.as_deref())?;
         inner.model().check_publications(&network, &request.publish)?;
         let aliases = request.aliases.iter().map(|alias| alias.parse());
         let spec = AttachSpec {
@@ -42,17 +41,28 @@ impl Control {
         let ifname = ifname.map_err(ControlError::Ifname)?;
         let described = netns::describe(&request.netns);
         let mut change = PortChange::attach(Arc::clone(inner), spec, ifname, request.netns);
-        let plan = change.plan();
-        plan::execute(&mut change, &plan).await.map_err(|error| self.as_ports_max(error))?;
-        let lease = change.lease()?.clone();
-        if !inner.model().activate(&lease.key()) {
-            self.detach_lost_port(lease.slot).await;
-            return Err(HostError::Netns(NetnsError::Gone(described)).into());
-        }
-        self.announce(&lease).await;
+        let attached = self.execute_attach(&mut change, described).await;
+        let lease = attached.map_err(|error| self.as_ports_max(error))?;
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
         self.attachment(&lease.key()).await
+    }
+
+    /// Executes the plan of an attach, and announces its addresses. `netns` describes the namespace.
+    pub(super) async fn execute_attach(
+        &self,
+        change: &mut PortChange,
+        netns: String,
+    ) -> Result<Lease, ControlError> {
+        let plan = change.plan();
+        plan::execute(change, &plan).await?;
+        let lease = change.lease()?.clone();
+        if !self.0.model().activate(&lease.key()) {
+            self.detach_lost_port(lease.slot).await;
+            return Err(NetnsError::Gone(netns).into());
+        }
+        self.announce(&lease).await;
+        Ok(lease)
     }
 
     /// Names the limit of ports if an attach failed for open files, since each port has some.

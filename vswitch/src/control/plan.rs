@@ -15,7 +15,7 @@ mod tests;
 pub(crate) trait Steps {
     /// The type of a step.
     type Step: Copy + Debug;
-    /// Why a step failed.
+    /// The error of a step.
     type Error: Display;
 
     /// Applies a step. A step that fails leaves nothing behind, or leaves it to the undo of former steps.

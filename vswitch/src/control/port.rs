@@ -275,7 +275,10 @@ impl Steps for PortChange {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
-            Step::Reserve => self.lease = Some(self.inner.reserve(&self.spec).await?),
+            Step::Reserve => {
+                self.lease = Some(self.inner.reserve(&self.spec).await?);
+                self.inner.model().set_persisted(&self.key, self.is_stored);
+            }
             Step::Locate => self.locate().await?,
             Step::Save => self.save(),
             Step::CreateTap => self.create_tap().await?,

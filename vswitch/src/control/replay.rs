@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::Control;
 use super::error::ControlError;
 use super::limits::REPLAY_CONCURRENCY;
 use super::model::Owner;
 use super::port::PortChange;
 use super::store::{Attachment, Document};
-use super::{Control, plan};
-use crate::host::{HostError, NetnsError};
+use crate::host::{HostError, netns};
 
 /// The result of a replay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,7 +36,13 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
         {
             let control = control.clone();
             running.spawn(async move {
-                let result = replay_one(&control, &attachment).await;
+                let result = match PortChange::replay(Arc::clone(&control.0), &attachment) {
+                    Ok(mut change) => {
+                        let netns = netns::describe(&attachment.netns.reference);
+                        control.execute_attach(&mut change, netns).await.map(drop)
+                    }
+                    Err(error) => Err(error),
+                };
                 log_result(&attachment, &result);
                 result.is_ok()
             });
@@ -59,24 +65,6 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     drop(model);
     control.0.commit_snapshot();
     replayed
-}
-
-async fn replay_one(control: &Control, stored: &Attachment) -> Result<(), ControlError> {
-    let mut change = PortChange::replay(Arc::clone(&control.0), stored)?;
-    let plan = change.plan();
-    plan::execute(&mut change, &plan).await?;
-    let lease = change.lease()?.clone();
-    let alive = {
-        let mut model = control.0.model();
-        model.set_persisted(&lease.key(), true);
-        model.activate(&lease.key())
-    };
-    if !alive {
-        control.detach_lost_port(lease.slot).await;
-        return Err(NetnsError::Gone(stored.name.to_string()).into());
-    }
-    control.announce(&lease).await;
-    Ok(())
 }
 
 fn log_result(stored: &Attachment, result: &Result<(), ControlError>) {

@@ -195,7 +195,7 @@ fn networks<'a>(
         subnet6,
         gateway_mac,
         mtu: config.mtu.get(),
-        ageing: config.ageing(),
+        ageing: config.ageing.duration(),
         fdb_entries_max: config.fdb_entries_max.get(),
         uplink: config.uplink.clone(),
         snat_ports: config.snat_ports.clone(),

@@ -1,12 +1,10 @@
 //! The state as the API shows it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fastpath::PortIndex;
-use ipnet::IpNet;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::port::{Port, PortDetail, PortState};
@@ -133,8 +131,8 @@ impl Control {
             let network = &model.network(Some(port.lease.network.as_str()))?.spec;
             let detail = PortDetail {
                 port: port_row(port, binding, &counters, blocked),
-                subnets: subnets(network),
-                gateways: gateways(network),
+                subnets: network.subnets().to_vec(),
+                gateways: network.gateways().to_vec(),
                 mtu: network.mtu,
                 netns_path: PathBuf::new(),
                 offloads: binding.offloads.iter().map(|name| (*name).into()).collect(),
@@ -153,7 +151,7 @@ impl Control {
         Ok(detail)
     }
 
-    /// What a port may do.
+    /// The settings of a port.
     pub(crate) fn settings(&self, name: &str) -> Result<PortSettings, ControlError> {
         self.0.model().settings(name).cloned()
     }
@@ -189,20 +187,12 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
     let is_member = |port: &model::Endpoint| port.lease.network == spec.name;
     Network {
         name: spec.name.to_string(),
-        subnets: subnets(spec),
-        gateways: gateways(spec),
+        subnets: spec.subnets().to_vec(),
+        gateways: spec.gateways().to_vec(),
         mtu: spec.mtu,
         uplinks: model.uplinks_of(network).map(|it| uplink::name(model, it)).collect(),
         ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }
-}
-
-fn subnets(spec: &model::NetworkSpec) -> Vec<IpNet> {
-    vec![spec.subnet.net().into(), spec.subnet6.net().into()]
-}
-
-fn gateways(spec: &model::NetworkSpec) -> Vec<IpAddr> {
-    vec![spec.subnet.gateway().into(), spec.subnet6.gateway().into()]
 }
 
 fn port_row(

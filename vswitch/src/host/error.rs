@@ -26,7 +26,7 @@ impl NetlinkError {
     }
 }
 
-/// Why the host, or a container's namespace, could not be changed.
+/// An error of a change to the host or to a container's namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// A namespace is not usable.

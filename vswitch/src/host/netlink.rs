@@ -267,18 +267,22 @@ fn host_route(message: &RouteMessage) -> Option<HostRoute> {
     let mut device = None;
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-                destination = Some(IpAddr::V4(*address));
-            }
-            RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
-                destination = Some(IpAddr::V6(*address));
-            }
+            RouteAttribute::Destination(address) => destination = ip(address),
             RouteAttribute::Oif(index) => device = Some(*index),
             _ => {}
         }
     }
     let destination = IpNet::new(destination?, header.destination_prefix_length).ok()?;
     Some(HostRoute { destination, device })
+}
+
+/// The IP address of a route's attribute.
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
 }
 
 /// Converts the crate's error.

@@ -21,7 +21,7 @@ const NSFS_MAGIC: i64 = 0x6e73_6673;
 /// Where `ip netns` keeps names.
 const NAMES: &str = "/run/netns";
 
-/// Why a namespace cannot be used.
+/// An error of a namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum NetnsError {
     /// No process has this id.

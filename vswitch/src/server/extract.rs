@@ -1,4 +1,4 @@
-//! What a request carries, or an answer that says what is wrong with it.
+//! Body and path of a request, or an error that names the fault.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -53,7 +53,7 @@ fn refuse_body(rejection: &JsonRejection) -> Failure {
     Failure::new(status, ApiError::new(ErrorCode::InvalidArgument, message))
 }
 
-/// The name in the path, or several segments of it.
+/// A percent-decoded segment of the path, or several as a tuple.
 pub(super) struct PathSegment<T = String>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathSegment<T> {

@@ -1,4 +1,4 @@
-//! Every limit of the API server, by name.
+//! Limits of the API server.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ pub(crate) const METRICS_CONNECTIONS_MAX: usize = 8;
 /// Longest life of a connection for metrics: a scrape takes milliseconds.
 pub(crate) const METRICS_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// How long a client may take to send the head of a request.
+/// Time for a client to send the head of a request.
 pub(crate) const HEADER_READ_MAX: Duration = Duration::from_secs(10);
 
-/// How long a client may take to send the body of a request.
+/// Time for a client to send the body of a request.
 pub(crate) const BODY_READ_MAX: Duration = Duration::from_secs(10);
 
-/// How long requests may go on once the daemon ends.
+/// Time for requests in progress once the daemon ends.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(3);
 
 /// Pause after a connection could not be accepted.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long to wait for an answer from whoever may serve the socket already.
+/// Time for another daemon to answer on the socket.
 pub(crate) const PROBE_MAX: Duration = Duration::from_secs(1);

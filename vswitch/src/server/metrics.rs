@@ -16,7 +16,7 @@ use vswitch_api::routes;
 use super::{Bounds, accept, limits};
 use crate::control::Control;
 
-/// Why the metrics cannot be served over TCP.
+/// An error of the TCP listener for metrics.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot serve metrics on {address}: {source}; choose another address with --metrics, or end the \

@@ -1,4 +1,4 @@
-//! Which path does what.
+//! Handlers of the paths.
 
 use std::net::IpAddr;
 
@@ -52,7 +52,7 @@ pub(super) fn router(control: Control) -> Router {
         .with_state(control)
 }
 
-/// What those get who may not use the API.
+/// Refuses users without permission.
 pub(super) fn denied() -> Router {
     Router::new().fallback(|| async {
         let error = ApiError::new(ErrorCode::PermissionDenied, "you may not control the switch")
@@ -208,7 +208,7 @@ async fn limits(State(control): State<Control>) -> Result<Json<Vec<Limit>>, Fail
     Ok(Json(control.limits().await?))
 }
 
-/// Answers that say that a limit of the server is reached.
+/// Counts responses that a limit of the server causes.
 async fn count_refusals(State(control): State<Control>, response: Response) -> Response {
     match response.status() {
         StatusCode::PAYLOAD_TOO_LARGE => control.count_refusal("request-body"),

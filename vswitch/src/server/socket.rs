@@ -1,4 +1,4 @@
-//! The socket's file: taken over only if nobody serves it, removed at the end.
+//! The socket's file: taken over only if no daemon serves it, removed at the end.
 
 use std::fs;
 use std::io;
@@ -9,41 +9,54 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::limits::PROBE_MAX;
 
-/// Why the API cannot be served.
+/// An error of the socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Somebody serves it.
+    /// Another daemon serves it.
     #[error(
         "another daemon serves {}; end it with `vswitch down`, or choose another --socket",
         .0.display()
     )]
     Served(PathBuf),
-    /// Something else has that name.
+    /// The file is no socket.
     #[error("{} exists and is not a socket; remove it, or choose another --socket", .0.display())]
     NotASocket(PathBuf),
     /// The file system or the kernel refuses.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// On what.
+        /// Its object.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// The socket, listening. Its file goes away when this is dropped.
+/// The listening socket. Its file is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Socket {
     listener: UnixListener,
+    file: SocketFile,
+}
+
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: Option<u64>,
+}
+
+/// A listening socket without the removal of its file: a descriptor and plain data for another process.
+#[derive(Debug)]
+pub(crate) struct SocketParts {
+    listener: std::os::unix::net::UnixListener,
     path: PathBuf,
     inode: Option<u64>,
 }
 
 impl Socket {
-    /// Makes the directory if need be, removes the file of a daemon that is dead, and listens. To be
-    /// called with the state directory locked, so that two daemons do not do so at the same time.
+    /// Creates the directory, removes the file of a dead daemon, and listens. The caller has the state
+    /// directory locked, so that no second daemon does the same meanwhile.
     pub(crate) async fn bind(path: &Path) -> Result<Self, SocketError> {
         if let Some(directory) = path.parent() {
             let made = fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
@@ -56,8 +69,8 @@ impl Socket {
             io::ErrorKind::AddrInUse => SocketError::Served(path.to_owned()),
             _ => failed("listen on", path)(error),
         })?;
-        let mut socket = Self { listener, path: path.to_owned(), inode: None };
-        socket.inode = inode(path);
+        let socket =
+            Self { listener, file: SocketFile { path: path.to_owned(), inode: inode(path) } };
         fs::set_permissions(path, fs::Permissions::from_mode(0o660))
             .map_err(failed("set the mode of", path))?;
         Ok(socket)
@@ -68,25 +81,48 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+#[cfg_attr(not(test), expect(dead_code, reason = "a restart without loss calls it"))]
+impl Socket {
+    /// Gives up the socket without removing its file; clients that connect wait in its queue.
+    ///
+    /// # Errors
+    /// The socket cannot be made blocking; the file is removed then.
+    pub(crate) fn into_parts(self) -> io::Result<SocketParts> {
+        let Self { listener, mut file } = self;
+        let listener = listener.into_std()?;
+        Ok(SocketParts { listener, path: std::mem::take(&mut file.path), inode: file.inode.take() })
+    }
+
+    /// Takes over a socket.
+    ///
+    /// # Errors
+    /// The runtime cannot poll it; the file is removed then.
+    pub(crate) fn from_parts(parts: SocketParts) -> io::Result<Self> {
+        let SocketParts { listener, path, inode } = parts;
+        let file = SocketFile { path, inode };
+        Ok(Self { listener: UnixListener::from_std(listener)?, file })
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Not the file of somebody who has come after us.
+        // A later daemon may have replaced the file.
         if self.inode.is_some() && inode(&self.path) == self.inode {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// What there is in the place of a socket.
+/// The file at the path of a socket that can be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Nothing.
+    /// There is none.
     Absent,
-    /// The file of a daemon that is dead.
+    /// A dead daemon left it.
     Stale,
 }
 
-/// Looks whether a socket may be made here.
+/// Refuses a path where a daemon answers, or another file lies.
 pub(crate) async fn probe(path: &Path) -> Result<Presence, SocketError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Absent),
@@ -102,7 +138,7 @@ pub(crate) async fn probe(path: &Path) -> Result<Presence, SocketError> {
     match connected.map_err(|error| (error.kind(), error)) {
         Err((io::ErrorKind::ConnectionRefused, _)) => Ok(Presence::Stale),
         Err((io::ErrorKind::NotFound, _)) => Ok(Presence::Absent),
-        // An answer, or a queue that is full: somebody is there.
+        // A daemon answers, or its queue is full.
         Ok(_) | Err((io::ErrorKind::WouldBlock, _)) => Err(SocketError::Served(path.to_owned())),
         Err((_, error)) => Err(failed("connect to", path)(error)),
     }

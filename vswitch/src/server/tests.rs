@@ -1,6 +1,6 @@
 use vswitch_api::error::ErrorCode;
 
-use super::api_error;
+use super::{Socket, api_error};
 use crate::control::ControlError;
 use crate::host::{HostError, NetnsError};
 
@@ -32,4 +32,17 @@ fn errors_become_answers_of_one_line_with_the_value() {
         assert!(answer.message.contains(part), "{answer}");
         assert!(!answer.message.contains('\n'));
     }
+}
+
+#[tokio::test]
+async fn a_socket_that_is_given_up_keeps_its_file_and_its_clients() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let parts = Socket::bind(&path).await.unwrap().into_parts().unwrap();
+    let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let socket = Socket::from_parts(parts).unwrap();
+    socket.listener().accept().await.unwrap();
+    assert!(path.exists());
+    drop((client, socket));
+    assert!(!path.exists());
 }

@@ -8,7 +8,7 @@ use crate::control::ControlError;
 use crate::control::model::tests::{attach, key, model, reserve, spec};
 use crate::control::model::{AttachSpec, Lease, Model};
 
-/// Two ports that go, a and b, and an attach that comes meanwhile.
+/// Ports a and b are detached while an attach waits.
 struct Scene {
     model: Mutex<Model>,
     detached: Notify,

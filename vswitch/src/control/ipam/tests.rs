@@ -119,7 +119,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 0..200)
 }
 
-/// A pool as simple as can be: who is used, and since when who rests.
+/// A simple reference pool: used addresses, and quarantined ones with the time of their release.
 #[derive(Default)]
 struct Plain {
     used: BTreeSet<u8>,

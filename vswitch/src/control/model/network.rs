@@ -149,36 +149,41 @@ impl Model {
         network.pool4.resume_at(next.0);
         network.pool6.resume_at(next.1);
         for &address in reserved {
-            // The subnet may have changed; then the address is nobody's.
+            // An address outside of a changed subnet is no longer reserved.
             if network.allocate_exact(address).is_ok() {
                 network.reserved.insert(address);
             }
         }
     }
 
-    /// Sets a static entry of the forwarding database, or replaces it.
+    /// Sets a static entry of the forwarding database, or replaces it; gives the former owner.
     pub(crate) fn set_static(
         &mut self,
         network: &NetworkName,
         key: StaticKey,
         owner: Owner,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Option<Owner>, ControlError> {
         if let Owner::Endpoint(name) = &owner {
             self.active_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
         }
-        self.invalidate_network(network);
-        let statics = &mut self.network_mut(network)?.statics;
-        if !statics.contains_key(&key) && statics.len() >= STATICS_MAX {
+        let network = self.network_mut(network)?;
+        if !network.statics.contains_key(&key) && network.statics.len() >= STATICS_MAX {
             return Err(ControlError::StaticsMax);
         }
-        statics.insert(key, owner);
-        Ok(())
+        network.compiled.invalidate();
+        Ok(network.statics.insert(key, owner))
     }
 
     /// Removes a static entry; gives its owner.
-    pub(crate) fn remove_static(&mut self, network: &NetworkName, key: StaticKey) -> Option<Owner> {
-        self.invalidate_network(network);
-        self.networks.get_mut(network)?.statics.remove(&key)
+    pub(crate) fn remove_static(
+        &mut self,
+        network: &NetworkName,
+        (mac, vlan): StaticKey,
+    ) -> Result<Owner, ControlError> {
+        let found = self.network_mut(network)?;
+        found.compiled.invalidate();
+        let none = || ControlError::NoStatic { network: network.to_string(), mac, vlan };
+        found.statics.remove(&(mac, vlan)).ok_or_else(none)
     }
 
     /// Notes a change of a network's static entries or neighbours.

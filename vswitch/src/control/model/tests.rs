@@ -79,7 +79,7 @@ pub(crate) fn netns(ino: u64) -> NetnsRecord {
     }
 }
 
-/// Counts up, as an excuse for random numbers.
+/// Counts up, in place of random numbers.
 pub(crate) fn counter() -> impl FnMut() -> Result<u64, ControlError> {
     let mut last = 0;
     move || {
@@ -200,7 +200,7 @@ fn interfaces_inside_get_the_first_free_number() {
         model.bind_netns(&key(name, "br0"), &netns(ino), spec, &present)
     };
     assert_eq!(place("a", 1, None, &["lo", "eth1"]).unwrap(), "eth0");
-    // Those on their way count as well, in the same namespace.
+    // Endpoints that are being attached in the namespace count, too.
     assert_eq!(place("b", 1, None, &["lo", "eth1"]).unwrap(), "eth2");
     assert_eq!(place("c", 2, None, &["lo"]).unwrap(), "eth0");
     assert_eq!(place("d", 1, Some("lan0"), &["lo"]).unwrap(), "lan0");
@@ -284,12 +284,13 @@ fn static_entries_go_with_their_port() {
     let statics = model[net].statics();
     let left: Vec<_> = statics.map(|(&(_, vlan), owner)| (vlan, owner.clone())).collect();
     assert_eq!(left, [(7, Owner::Host)]);
-    assert_eq!(model.remove_static(net, (key.0, 7)), Some(Owner::Host));
-    assert_eq!(model.remove_static(net, (key.0, 7)), None);
+    assert_eq!(model.remove_static(net, (key.0, 7)).unwrap(), Owner::Host);
+    let error = model.remove_static(net, (key.0, 7)).unwrap_err();
+    assert!(matches!(error, ControlError::NoStatic { .. }), "{error}");
 }
 
 proptest! {
-    /// Whatever comes and goes, no two ports share anything.
+    /// After any attaches and detaches, no two ports share a name, address or slot.
     #[test]
     fn nothing_is_ever_shared(acts in proptest::collection::vec((0_u8..20, any::<bool>()), 0..200)) {
         let mut model = model();
@@ -329,7 +330,7 @@ fn a_policy_is_changed_seen_and_compiled() {
     assert_eq!(model.settings("a").unwrap(), &settings);
     assert_eq!(model.attachments()[0].settings, settings);
     assert_eq!(model.snapshot().port(lease.slot).unwrap().vlans, PortVlans::access(10));
-    // The host's own port, by the bridge's name.
+    // The bridge's name means the host port.
     assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(0));
     model.change_settings("br0", &change).unwrap();
     assert_eq!(model.snapshot().port(HOST_PORT).unwrap().vlans, PortVlans::access(10));
@@ -345,7 +346,7 @@ fn a_guard_is_for_addresses_of_its_port() {
     };
     let error = reserve(&mut model, &request).unwrap_err();
     assert!(matches!(error, ControlError::GuardAddress { .. }), "{error}");
-    // Nothing was kept back: the first addresses are still there.
+    // The failure released the addresses: the next attach gets the first ones.
     let lease = attach(&mut model, "a");
     let guard = |model: &mut Model| model.snapshot().port(lease.slot).unwrap().guard;
     assert_eq!(

@@ -1,6 +1,6 @@
 use super::{Steps, execute, undo_all};
 
-/// Does nothing, but notes what it was told; fails where it is told to.
+/// Records the calls, and fails at the chosen step.
 #[derive(Default)]
 struct Scribe {
     log: Vec<String>,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Document, Store, StoreError, VERSION, parse};
 
-/// A document with one of everything, as it is on disk.
+/// A document on disk with one record of each kind.
 fn sample() -> serde_json::Value {
     json!({
         "version": 1,
@@ -48,7 +48,7 @@ fn keeps_the_form_of_version_1() {
     assert_eq!(serde_json::to_value(document()).unwrap(), sample());
 }
 
-/// A document of before there were settings has none, and one without any is still written so.
+/// Default settings are left out of the document, as older documents do.
 #[test]
 fn settings_are_stored_where_they_differ_from_the_default() {
     let mut document = document();

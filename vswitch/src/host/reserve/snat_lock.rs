@@ -18,7 +18,9 @@ const LIST: &str = "/proc/thread-self/net/unix";
 
 /// The lock of a range: it lasts as long as the socket is open, by whichever descriptor.
 #[derive(Debug)]
-pub(crate) struct SnatRangeLock(#[expect(dead_code, reason = "held open")] UnixDatagram);
+pub(crate) struct SnatRangeLock {
+    _socket: UnixDatagram,
+}
 
 /// Locks a range, unless another switch has a port of it.
 pub(crate) fn lock_range(
@@ -45,7 +47,7 @@ pub(crate) fn lock_range(
             });
         }
     }
-    Ok(SnatRangeLock(socket))
+    Ok(SnatRangeLock { _socket: socket })
 }
 
 fn parse(text: &str) -> Option<(RangeInclusive<u16>, &str)> {

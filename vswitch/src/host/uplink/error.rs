@@ -1,11 +1,11 @@
-//! Why an uplink cannot be made, or a port not be published.
+//! Errors of the uplink.
 
 use crate::host::HostError;
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 use crate::host::nft::{NftError, Published};
 use crate::host::reserve::ReserveError;
 
-/// Why an uplink cannot be made, or a port not be published.
+/// An error of the uplink or of a publication.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UplinkError {
     /// `auto` finds no default route.

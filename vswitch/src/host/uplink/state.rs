@@ -9,13 +9,12 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMe
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia,
-};
+use netlink_packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia};
 use wire::MacAddr;
 
 use crate::datapath::RouteAction;
 use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
+use crate::host::netlink::ip;
 
 /// Selection of the uplink device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,14 +304,6 @@ fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
         RouteAttribute::Gateway(address) => ip(address),
         RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
         RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
-    }
-}
-
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
-        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
         _ => None,
     }
 }

@@ -37,11 +37,11 @@ fn a_port_belongs_to_one_attachment() {
         assert!(matches!(&error, ControlError::PortPublished { owner, .. } if owner == "web"));
         assert!(error.to_string().contains("web"), "{error}");
     }
-    // Nothing was kept back, not even the addresses.
+    // The failure released everything, the addresses, too.
     let db = attach(&mut model, "db", &["8080:80/udp", "8081:80", "192.0.2.1:53:53/udp"]).unwrap();
     assert_eq!(shown(&model, &web), ["8080:80/tcp", "127.0.0.1:53:53/udp"]);
     assert_eq!(shown(&model, &db).len(), 3);
-    // With the attachment its ports are free.
+    // A detach frees the ports.
     model.remove(&web, Duration::ZERO);
     attach(&mut model, "new", &["8080:80"]).unwrap();
 }
@@ -64,7 +64,7 @@ fn ports_that_nobody_named_are_picked_and_stay() {
         assert!(!seen.contains(&publication.ports.to_string()));
         seen.push(publication.ports.to_string());
     }
-    // Whoever gives the container's port back means all that stand for it.
+    // A container port without a host port matches all of its publications.
     let ended = model.take_publications(&web, &"80".parse().unwrap()).unwrap();
     assert_eq!(ended.len(), 2);
     assert_eq!(model.publications(&web).unwrap().len(), 1);
@@ -134,7 +134,7 @@ fn an_internal_network_publishes_nothing_and_lists_are_bounded() {
 }
 
 proptest! {
-    /// Whatever is published and withdrawn, no port of the host belongs to two.
+    /// After any publications and withdrawals, no host port belongs to two endpoints.
     #[test]
     fn no_port_is_ever_shared(acts in proptest::collection::vec(
         (0_u8..4, 1_u16..12, 1_u16..4, 0_u8..3, any::<bool>()), 0..60)) {

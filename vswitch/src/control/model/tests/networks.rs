@@ -28,7 +28,7 @@ fn addresses_come_from_pools_of_their_own() {
     let two = attach_spec(&mut model, AttachSpec { mac, ..spec_on("b", "br1") });
     assert_eq!((one.ipv4, one.ipv6), (two.ipv4, two.ipv6));
     assert_ne!(one.slot, two.slot);
-    // Each pool has the next one still.
+    // Each pool has its own next address.
     let error = reserve(&mut model, &AttachSpec { ipv4: Some(two.ipv4), ..spec_on("c", "br1") });
     assert!(matches!(error, Err(ControlError::AddressInUse { owner, .. }) if owner == "b"));
     // A MAC address is unique in its network only.

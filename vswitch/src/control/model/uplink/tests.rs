@@ -119,7 +119,7 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert!(uplink(&mut model).policy.source().published.is_empty());
 }
 
-/// What is not open is kept, and the datapath does without it.
+/// Pending publications stay in the document, and the datapath leaves them out.
 #[test]
 fn what_the_host_does_not_hand_over_is_not_translated() {
     let mut model = model(&["8000:80", "8001:81"]);
@@ -130,7 +130,7 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
     model.mark_pending(&name, &ports, "still taken".to_owned());
     assert_eq!((translated(&mut model), model.count_publications()), (1, (1, 1)));
     assert_eq!(model.publications_of(&name).len(), 2);
-    // Withdrawn, and back since that failed.
+    // A withdrawal fails, and the publication is restored.
     let taken = model.take_publications(&name, &ports).unwrap();
     assert_eq!(model.count_publications(), (1, 0));
     model.restore_publications(&name, taken);
@@ -138,7 +138,7 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
     assert_eq!((left.len(), left[0].1.reason.as_str()), (1, "still taken"));
     model.mark_active(&name, &ports);
     assert_eq!((translated(&mut model), model.count_publications()), (2, (2, 0)));
-    // Claimed anew it is to be open.
+    // A new publication is active.
     model.mark_pending(&name, &ports, "taken".to_owned());
     let taken = model.take_publications(&name, &ports).unwrap();
     model.add_publication(&name, &taken[0], &mut counter()).unwrap();
@@ -189,7 +189,7 @@ fn parts(model: &mut Model) -> Parts {
     (network, model.uplink_conf().unwrap(), model.policy.fresh().unwrap())
 }
 
-/// Which parts of a snapshot are those of the snapshot before.
+/// Parts that a snapshot shares with the one before.
 fn shared(before: &Parts, after: &Parts) -> [bool; 3] {
     let policy = Arc::ptr_eq(&before.2, &after.2);
     [Arc::ptr_eq(&before.0, &after.0), Arc::ptr_eq(&before.1, &after.1), policy]
