@@ -73,7 +73,7 @@ fn an_attach_can_choose_everything() {
         let key = format!("net.ipv6.conf.{device}.accept_ra");
         assert_eq!(lab.in_namespace(namespace, &["sysctl", "-n", &key]), "0\n");
     }
-    assert_eq!(daemon.api.get("/v1/ports/WEB")[0]["netns_path"], format!("/run/netns/{a}"));
+    assert_eq!(daemon.api.get("/v1/ports/Web")[0]["netns_path"], format!("/run/netns/{a}"));
     daemon.down();
 }
 
