@@ -308,12 +308,12 @@ fn published_ports_change_live_or_not_at_all() {
         let (_nic, _bridge) = host();
         let directory = tempfile::tempdir().unwrap();
         let (mut uplink, _states) = start(directory.path(), AUTO).await.unwrap();
-        let free = uplink.set_published(vec![forward(None, 0, 0, 80)]).await.unwrap();
-        let port = *free[0].published.ports.start();
-        // The same again keeps the port.
-        let both = vec![forward(None, 0, 0, 80), forward(Some("192.0.2.1"), 8443, 8443, 443)];
-        let again = uplink.set_published(both).await.unwrap();
-        assert_eq!(*again[0].published.ports.start(), port);
+        let port = 8080;
+        let one = forward(None, port, port, 80);
+        uplink.set_published(vec![one.clone()]).await.unwrap();
+        // The same again keeps its sockets.
+        let both = vec![one, forward(Some("192.0.2.1"), 8443, 8443, 443)];
+        uplink.set_published(both).await.unwrap();
         assert!(
             run("nft list set netdev vswitch-br0 published4").contains("192.0.2.1 . tcp . 8443")
         );
