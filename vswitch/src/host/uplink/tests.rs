@@ -73,8 +73,10 @@ fn everything() -> String {
     let settings = run(
         "sysctl -a --ignore -r ^net.ipv4.(ip_forward$|ip_local_reserved_ports|conf.(eth0|br0|all).)",
     );
-    let settings: String =
-        settings.lines().filter(|line| !line.contains("br0.route_localnet")).collect();
+    // A TAP may go while sysctl lists the settings, which it reports.
+    let is_kept =
+        |line: &&str| !line.contains("br0.route_localnet") && !line.starts_with("sysctl: ");
+    let settings: String = settings.lines().filter(is_kept).collect();
     [run("ip -br link"), run("ip route show table all"), run("nft list ruleset"), settings].concat()
 }
 
