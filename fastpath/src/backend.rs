@@ -1,4 +1,4 @@
-//! Which engine runs, and why.
+//! Choice of the packet I/O engine.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use crate::engine::uring::UringEngine;
 use crate::pool::Pool;
 use crate::waker::Waker;
 
-/// What was asked for.
+/// Backend that the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
     /// io_uring, or epoll where the kernel refuses it.
@@ -32,7 +32,7 @@ impl fmt::Display for BackendChoice {
     }
 }
 
-/// A word that is no backend.
+/// Unknown name of a backend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown backend {0:?}: choose auto, io_uring or epoll")]
 pub struct UnknownBackend(pub String);
@@ -48,36 +48,36 @@ impl FromStr for BackendChoice {
     }
 }
 
-/// What runs.
+/// Backend that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendReport {
     /// `io_uring` or `epoll`.
     pub name: &'static str,
-    /// Why that one.
+    /// Reason of the choice.
     pub reason: String,
 }
 
-/// The kernel refuses what was asked for.
+/// The kernel refuses the backend.
 #[derive(Debug, thiserror::Error)]
-#[error("the backend {backend} cannot run: {source}; try --backend {other}")]
+#[error("backend {backend} cannot run: {source}; try --backend {other}")]
 pub struct BackendError {
     backend: &'static str,
     other: &'static str,
     source: io::Error,
 }
 
-/// Whether this kernel gives us an io_uring that the engine can use.
+/// Probes io_uring with all features that the engine needs.
 ///
 /// # Errors
-/// What it refuses or lacks.
+/// From `io_uring_setup(2)` and the registrations after it.
 pub fn probe() -> io::Result<()> {
     UringEngine::new(&Pool::new(1)?, Waker::new()?).map(drop)
 }
 
-/// Decides which backend runs. Workers then build their engines with [`engine`].
+/// Chooses the backend. Workers then build their engines with [`engine`].
 ///
 /// # Errors
-/// When io_uring is asked for and refused.
+/// The kernel refuses io_uring, and the user asks for nothing else.
 pub fn choose(choice: BackendChoice) -> Result<BackendReport, BackendError> {
     let report = |name, reason: String| BackendReport { name, reason };
     let asked = || format!("asked for by --backend {choice}");
@@ -94,10 +94,10 @@ pub fn choose(choice: BackendChoice) -> Result<BackendReport, BackendError> {
     }
 }
 
-/// An engine of the kind that was chosen, for the calling thread.
+/// Builds an engine for the calling thread.
 ///
 /// # Errors
-/// What the kernel says.
+/// From `io_uring_setup(2)` or `epoll_create1(2)`.
 pub fn engine(report: &BackendReport, pool: &Pool, waker: Waker) -> io::Result<Box<dyn Engine>> {
     Ok(match report.name {
         "io_uring" => Box::new(UringEngine::new(pool, waker)?),

@@ -1,15 +1,14 @@
-//! The one place where the clock is read.
+//! Monotonic clock. Only workers read it; all code below gets `now` as a parameter.
 
 use std::ops::Sub;
 use std::time::Duration;
 
-/// A moment of the monotonic clock, in nanoseconds. It is handed down as a parameter: nothing below
-/// a worker reads the clock.
+/// Monotonic time in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Nanos(pub u64);
 
 impl Nanos {
-    /// The moment `after` this one.
+    /// This time plus `after`, saturating.
     #[must_use]
     pub fn after(self, after: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)))
@@ -26,18 +25,18 @@ impl Nanos {
 impl Sub for Nanos {
     type Output = Duration;
 
-    /// Zero where `earlier` is later.
+    /// Difference, at least zero.
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// The clocks.
+/// Clocks of the kernel.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock;
 
 impl Clock {
-    /// Now (`clock_gettime(2)`, `CLOCK_MONOTONIC`).
+    /// Current time (`clock_gettime(2)`, `CLOCK_MONOTONIC`).
     #[inline]
     #[must_use]
     pub fn now(self) -> Nanos {
@@ -45,7 +44,7 @@ impl Clock {
         Nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
 
-    /// Seconds since 1970 of the wall clock (`CLOCK_REALTIME`), for people.
+    /// Wall clock in seconds since 1970 (`CLOCK_REALTIME`).
     #[must_use]
     pub fn unix_s(self) -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);

@@ -1,18 +1,16 @@
-//! Packet input and output behind one trait.
+//! Packet I/O behind one trait.
 //!
-//! An engine belongs to one worker. It reads frames from ports into the pool's buffers, writes
-//! frames to ports and gives the buffers back. All engines keep these promises:
+//! An engine belongs to one worker. It reads frames into pool buffers, writes frames and releases their
+//! buffers. All engines guarantee:
 //!
-//! - Frames of one port arrive in the order in which they were read, and frames sent to one port are
-//!   written in the order of [`Engine::send`].
-//! - A frame that was sent ends as one count: `tx_frames`, or one of `tx_drops`.
-//! - Nothing waits inside an engine but [`Engine::round`], and that only as long as [`Wait`] says
-//!   and only while no port is active.
+//! - Order: frames of one port arrive as read, and leave as sent by [`Engine::send`].
+//! - Counters: each sent frame counts once, in `tx_frames` or in `tx_drops`.
+//! - Blocking: only [`Engine::round`] blocks, as [`Wait`] says, and only while no port is active.
 //!
-//! | engine | ports | used for |
+//! | engine | ports | use |
 //! |---|---|---|
-//! | [`uring::UringEngine`] | TAP queues, UDP sockets | the tuned path |
-//! | [`epoll::EpollEngine`] | TAP queues, UDP sockets | where the kernel refuses io_uring |
+//! | [`uring::UringEngine`] | TAP queues, UDP sockets | default |
+//! | [`epoll::EpollEngine`] | TAP queues, UDP sockets | kernels that refuse io_uring |
 //! | [`memory::MemoryEngine`] | queues in memory | tests, simulator, benchmarks |
 //! | [`pcap::PcapEngine`] | capture files | replay |
 
@@ -34,62 +32,61 @@ use vswitch_counters::EngineCounters;
 
 use crate::port::{PortIndex, PortIoCounters};
 
-/// How long a round may wait for something to happen.
+/// How long a round may block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// Not at all.
     No,
-    /// At most so long.
+    /// For this time at most.
     For(Duration),
-    /// Until something happens.
+    /// Until a frame or an event comes.
     Forever,
 }
 
-/// A frame that came in, and where.
+/// Received frame.
 #[derive(Debug)]
 pub struct Received {
-    /// The port it was read from.
+    /// Ingress port.
     pub port: PortIndex,
-    /// The frame.
+    /// Frame with its virtio-net header.
     pub frame: Frame,
 }
 
-/// What else a round may find.
+/// Event of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineEvent {
-    /// The device behind the port is gone, as when its namespace died. Reported once.
+    /// The port's device vanished, for example with its namespace. Reported once.
     Gone(PortIndex),
-    /// [`Engine::detach`] is done: nothing of the port is in flight. Its descriptor waits in
-    /// [`Engine::take_closed`].
+    /// Detached port without I/O in flight. [`Engine::take_closed`] has its descriptor.
     Detached(PortIndex),
-    /// Somebody woke the worker ([`crate::Waker`]).
+    /// [`crate::Waker`] woke the worker.
     Woken,
 }
 
-/// Input and output of one worker.
+/// Packet I/O of one worker.
 pub trait Engine {
-    /// Takes a port's queue over; reading begins with the next round.
+    /// Attaches a port's queue; reads begin with the next round.
     ///
     /// # Errors
-    /// When the slot is taken, or what the kernel says of the descriptor.
+    /// `EBUSY` for a slot in use, `EINVAL` for one out of range, or the kernel's error.
     fn attach(&mut self, port: PortIndex, queue: PortQueue) -> io::Result<()>;
 
-    /// Begins to close a port. [`EngineEvent::Detached`] tells when that is done. Frames that were
-    /// sent before are still written; later ones count as [`crate::TxDrop::Gone`].
+    /// Starts to close a port; [`EngineEvent::Detached`] follows. Frames sent earlier are still written.
+    /// Later frames count as [`crate::TxDrop::Gone`].
     fn detach(&mut self, port: PortIndex);
 
-    /// Whether a port is attached, and not on its way out. What is sent to any other counts as
+    /// Whether a port is attached and not closing. Frames to other ports count as
     /// [`crate::TxDrop::Gone`].
     fn is_open(&self, port: PortIndex) -> bool;
 
-    /// Hands a frame over for writing, within this round or the next. The engine releases it.
+    /// Writes a frame within this round or the next, then releases it.
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame);
 
-    /// One round: flushes what was sent, reads from active ports and appends to `received`. Waits
-    /// as `wait` says if no port is active.
+    /// Runs one round: flushes writes, appends frames of active ports to `received`. Blocks as `wait`
+    /// says if no port is active.
     ///
     /// # Errors
-    /// Only what leaves the engine unusable.
+    /// Fatal errors only: the engine is unusable.
     fn round(
         &mut self,
         pool: &mut Pool,
@@ -97,41 +94,40 @@ pub trait Engine {
         received: &mut Vec<Received>,
     ) -> io::Result<()>;
 
-    /// The next thing that happened.
+    /// Next event.
     fn next_event(&mut self) -> Option<EngineEvent>;
 
-    /// The descriptor of a port that was detached, to be closed by the caller: closing a TAP waits
-    /// for a lock of the kernel that others may hold for tens of milliseconds.
+    /// Descriptor of a detached port. The caller closes it on another thread, since `close(2)` of a TAP
+    /// may block for tens of milliseconds on a kernel lock.
     fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd>;
 
-    /// Whether a port has been read with success lately: then a round does not wait.
+    /// Whether a port is active: then a round does not block.
     fn is_busy(&self) -> bool;
 
-    /// Ports that have brought frames lately, and can be bounded by [`Engine::set_rx_budget`]. Ports in memory
-    /// cannot.
+    /// Active ports, which [`Engine::set_rx_budget`] can bound. Memory ports are not listed.
     fn active(&self) -> &[PortIndex] {
         &[]
     }
 
-    /// Bounds the frames that are read from a port until this is called again; `None` lifts the bound.
-    /// A port that has had what it may counts as quiet: a round may wait.
+    /// Bounds the frames read from a port until the next call; `None` lifts the bound. A port at its
+    /// budget does not keep a round from blocking.
     fn set_rx_budget(&mut self, _port: PortIndex, _frames: Option<u32>) {}
 
     /// Empty rounds after which a port is polled instead of read.
     fn set_spin_rounds(&mut self, rounds: u16);
 
-    /// Frames that were sent and have not ended yet.
+    /// Writes in flight.
     fn writes_in_flight(&self) -> usize;
 
-    /// What a port has counted; zeros for a slot never used. Kept until the slot is attached again.
+    /// Counters of a port, kept until the slot is attached again; zeros for an unused slot.
     fn port_io(&self, port: PortIndex) -> PortIoCounters;
 
-    /// Slots that may be attached: ports `0..capacity()`.
+    /// Number of slots: ports `0..capacity()`.
     fn capacity(&self) -> usize;
 
-    /// Slots that have counted anything: ports `0..slots()`.
+    /// Slots used so far: ports `0..slots()`.
     fn slots(&self) -> usize;
 
-    /// What the engine has counted.
+    /// Counters of the engine.
     fn stats(&self) -> EngineCounters;
 }

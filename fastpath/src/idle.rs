@@ -1,8 +1,7 @@
-//! When a worker spins and when it sleeps.
+//! Idle policy of a worker: spin or sleep.
 //!
-//! Waking a thread on another processor costs about 30 microseconds on a virtual machine, reading an
-//! empty TAP less than one. So while traffic flows the worker goes on asking for a short while
-//! (`SPIN_ROUNDS`), and sleeps in the kernel when nothing comes. An idle switch uses no processor.
+//! A thread wake-up on another processor costs about 30 us on a virtual machine, a read of an empty TAP
+//! less than one. So a worker spins for `SPIN_ROUNDS` after traffic, then sleeps in the kernel.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,21 +9,21 @@ use std::str::FromStr;
 use crate::engine::Wait;
 use crate::limits::SPIN_ROUNDS;
 
-/// What a worker does when nothing comes.
+/// Behaviour of a worker without traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IdlePolicy {
     /// Spin briefly after traffic, then sleep.
     #[default]
     Adaptive,
-    /// Never sleep: a processor of its own is needed.
+    /// Never sleep: needs a processor of its own.
     Spin,
     /// Sleep at once: least processor time, highest latency.
     Sleep,
 }
 
 impl IdlePolicy {
-    /// Empty rounds after which a port is polled instead of read. With one processor spinning only
-    /// keeps the sender from running.
+    /// Empty rounds after which a port is polled instead of read. On one processor a spinning worker
+    /// would only delay the sender.
     #[must_use]
     pub fn spin_rounds(self, processors: usize) -> u16 {
         match self {
@@ -34,7 +33,7 @@ impl IdlePolicy {
         }
     }
 
-    /// How long a round may wait that would otherwise wait as `otherwise` says.
+    /// How long a round may block: `otherwise`, or not at all.
     #[must_use]
     pub fn wait(self, otherwise: Wait) -> Wait {
         if self == Self::Spin { Wait::No } else { otherwise }
@@ -51,7 +50,7 @@ impl fmt::Display for IdlePolicy {
     }
 }
 
-/// A word that is no idle policy.
+/// Unknown name of an idle policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown idle policy {0:?}: choose adaptive, spin or sleep")]
 pub struct UnknownIdlePolicy(pub String);

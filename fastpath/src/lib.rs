@@ -1,19 +1,19 @@
-//! Frames in motion: the pool, the rings, the engines that read and write ports, and the idle policy.
+//! Packet I/O without a view of the bytes: buffer pool, rings, engines, idle policy.
 //!
-//! This crate knows nothing of what the bytes mean. It is the crate where `unsafe` lives: in
-//! [`pool`], in [`ring`] and in `sys`, each block with its argument.
+//! `unsafe` lives in [`pool`], [`ring`] and `sys` alone; each block has a SAFETY comment.
 //!
-//! | module | what is in it |
+//! | module | content |
 //! |---|---|
 //! | [`pool`] | buffers with counted holders |
 //! | [`ring`] | bounded lock-free rings between threads |
 //! | [`engine`] | packet I/O behind one trait: io_uring, epoll, memory, capture files |
-//! | [`backend`] | which engine runs, and why |
+//! | [`backend`] | choice of the engine |
 //! | [`tap`] | TAP devices |
-//! | [`idle`] | when a worker spins and when it sleeps |
-//! | [`waker`] | how other threads wake a worker |
-//! | [`clock`] | the one place where the clock is read |
-//! | [`limits`] | every limit by name |
+//! | [`idle`] | spin or sleep |
+//! | [`scheduling`] | scheduling class of worker threads |
+//! | [`waker`] | eventfd that wakes a worker |
+//! | [`clock`] | monotonic clock |
+//! | [`limits`] | limits by name |
 
 pub mod backend;
 pub mod clock;

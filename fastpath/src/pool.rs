@@ -1,20 +1,17 @@
-//! The frame pool.
+//! Frame pool of a worker.
 //!
 //! # Theory of operation
 //!
-//! A pool is one anonymous mapping cut into equal buffers. It belongs to one worker and never
-//! crosses threads while frames are in motion.
+//! A pool is one anonymous mapping cut into equal buffers; it stays on the thread of its worker.
 //!
-//! - A [`Frame`] is a *holder* of a buffer: an owned ticket that cannot be cloned, and that says
-//!   where in the buffer the frame begins and how long it is. [`Pool::share`] makes a further
-//!   holder (a flood), [`Pool::release`] gives one back. The last one returns the buffer.
-//! - Free buffers are a stack, so that the one used last, which is still in cache, is used next.
-//! - Bytes are written only through [`Pool::bytes_mut`], which refuses a shared buffer.
-//! - While the kernel works on a buffer, the [`Frame`] lies inside the ring (`sys::uring`), so
-//!   nobody else can reach those bytes for writing; a flood's other holders may still read them.
+//! - A [`Frame`] holds a buffer: it has start and length, and cannot be cloned. [`Pool::share`] makes
+//!   a further holder (flood), [`Pool::release`] removes one. The last release frees the buffer.
+//! - Free buffers form a stack: the next one is the last one used, still in cache.
+//! - Writes go through [`Pool::bytes_mut`], which refuses a shared buffer.
+//! - The ring (`sys::uring`) owns the [`Frame`] while the kernel uses its buffer, so no other code
+//!   writes those bytes. Other holders of a flood may still read them.
 //!
-//! A frame begins with a virtio-net header of [`VNET_LEN`] bytes, whatever port it came from, so
-//! that it can be written to any port as it is.
+//! Every frame begins with a virtio-net header of [`VNET_LEN`] bytes, so that any port takes it as it is.
 
 mod memory;
 #[cfg(test)]
@@ -30,7 +27,7 @@ pub(crate) use memory::Region;
 
 use crate::limits::{BUFFER_STRIDE, FRAME_MAX, HEADROOM, HOLDERS_MAX, VNET_LEN};
 
-/// A holder of a buffer. Give it back with [`Pool::release`]; one that is dropped leaks its buffer.
+/// Holder of a buffer. [`Pool::release`] returns it; a dropped one leaks its buffer.
 #[must_use = "a frame that is dropped leaks its buffer: release it"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -41,7 +38,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Length in bytes, with the virtio-net header.
+    /// Length in bytes with the virtio-net header.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
@@ -55,22 +52,22 @@ impl Frame {
         self.len == 0
     }
 
-    /// Length of the Ethernet frame: without the virtio-net header.
+    /// Length of the Ethernet frame.
     #[inline]
     #[must_use]
     pub fn wire_len(&self) -> usize {
         (self.len as usize).saturating_sub(VNET_LEN)
     }
 
-    /// Sets the length, at most what the buffer has behind the start.
+    /// Sets the length, bounded by the buffer.
     #[inline]
     pub fn set_len(&mut self, len: usize) {
         let capacity = BUFFER_STRIDE - self.start as usize;
         self.len = len.min(capacity) as u32;
     }
 
-    /// Lets the frame begin `by` bytes earlier, in the headroom: what is there is to be written. False,
-    /// and nothing changed, where there is no such headroom.
+    /// Moves the start `by` bytes into the headroom, whose bytes are undefined. False if the headroom
+    /// is too short; nothing changes then.
     #[inline]
     #[must_use]
     pub fn grow_front(&mut self, by: usize) -> bool {
@@ -80,7 +77,7 @@ impl Frame {
         true
     }
 
-    /// Lets the frame begin `by` bytes later. False, and nothing changed, where it is not that long.
+    /// Cuts `by` bytes off the front. False if the frame is shorter; nothing changes then.
     #[inline]
     #[must_use]
     pub fn shrink_front(&mut self, by: usize) -> bool {
@@ -104,10 +101,10 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of `frames` buffers. Memory is touched only as buffers are used for the first time.
+    /// A pool of `frames` buffers, whose memory is mapped on first use.
     ///
     /// # Errors
-    /// What `mmap(2)` says.
+    /// From `mmap(2)`.
     pub fn new(frames: usize) -> io::Result<Self> {
         static NEXT_ID: AtomicU16 = AtomicU16::new(0);
         let region = Arc::new(Region::new(frames * BUFFER_STRIDE)?);
@@ -120,7 +117,7 @@ impl Pool {
         })
     }
 
-    /// Takes the buffer that was free last. `None`, and a count, when all are held.
+    /// Takes a free buffer. An empty pool gives `None` and counts it.
     #[inline]
     pub fn alloc(&mut self) -> Option<Frame> {
         let Some(index) = self.free.pop() else {
@@ -131,7 +128,7 @@ impl Pool {
         Some(Frame { index, len: 0, start: HEADROOM as u16, pool: self.id })
     }
 
-    /// A further holder of the same bytes; `None` at [`HOLDERS_MAX`].
+    /// Adds a holder of the same bytes; `None` at [`HOLDERS_MAX`].
     #[inline]
     pub fn share(&mut self, frame: &Frame) -> Option<Frame> {
         let index = self.index(frame);
@@ -143,7 +140,7 @@ impl Pool {
         Some(Frame { ..*frame })
     }
 
-    /// Gives a holder back.
+    /// Removes a holder.
     #[inline]
     pub fn release(&mut self, frame: Frame) {
         let index = self.index(&frame);
@@ -153,7 +150,7 @@ impl Pool {
         }
     }
 
-    /// The frame's bytes, beginning with the virtio-net header.
+    /// Bytes of the frame with the virtio-net header.
     #[inline]
     #[must_use]
     pub fn bytes(&self, frame: &Frame) -> &[u8] {
@@ -164,14 +161,14 @@ impl Pool {
         unsafe { self.region.slice(offset, frame.len()) }
     }
 
-    /// The Ethernet frame behind the virtio-net header; empty where the frame is shorter than that.
+    /// Ethernet frame behind the virtio-net header; empty if the frame is shorter.
     #[inline]
     #[must_use]
     pub fn ethernet(&self, frame: &Frame) -> &[u8] {
         self.bytes(frame).get(VNET_LEN..).unwrap_or_default()
     }
 
-    /// The bytes of [`Pool::bytes`] for writing; `None` where the buffer has another holder.
+    /// Mutable bytes of the frame; `None` if the buffer has another holder.
     #[inline]
     #[must_use]
     pub fn bytes_mut(&mut self, frame: &Frame) -> Option<&mut [u8]> {
@@ -184,8 +181,8 @@ impl Pool {
         Some(unsafe { self.region.slice_mut(offset, frame.len()) })
     }
 
-    /// A new frame with a zeroed virtio-net header (no offload asked for) and these bytes behind it.
-    /// `None` when the pool is empty or `ethernet` longer than a frame may be.
+    /// Allocates a frame: a zeroed virtio-net header (no offload) and `ethernet`. `None` if the pool is
+    /// empty or the frame too long.
     pub fn alloc_with(&mut self, ethernet: &[u8]) -> Option<Frame> {
         if VNET_LEN + ethernet.len() > FRAME_MAX {
             return None;
@@ -198,7 +195,7 @@ impl Pool {
         Some(frame)
     }
 
-    /// The same bytes in another buffer, at the same place in it. `None` when the pool is empty.
+    /// Copies the frame to another buffer at the same offset. `None` if the pool is empty.
     pub fn copy(&mut self, frame: &Frame) -> Option<Frame> {
         let copy = Frame { index: self.alloc()?.index, ..*frame };
         let (from, to) = (self.offset(frame), self.offset(&copy));
@@ -212,20 +209,20 @@ impl Pool {
         Some(copy)
     }
 
-    /// Asks the processor to load the first cache lines of the frame.
+    /// Prefetches the headers of the frame.
     #[inline]
     pub fn prefetch(&self, frame: &Frame) {
         self.region.prefetch(self.offset(frame));
     }
 
-    /// Buffers that nobody holds.
+    /// Free buffers.
     #[inline]
     #[must_use]
     pub fn available(&self) -> usize {
         self.free.len()
     }
 
-    /// Buffers in all.
+    /// Number of buffers.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.holders.len()
@@ -237,29 +234,29 @@ impl Pool {
         self.counters
     }
 
-    /// Where the frame begins in memory, for a ring that takes the frame with it.
+    /// Pointer to the frame, for a ring that owns the frame too.
     pub(crate) fn pointer(&self, frame: &Frame) -> *mut u8 {
         self.region.pointer(self.offset(frame))
     }
 
-    /// Whether the buffers lie in this memory.
+    /// Whether the pool uses this region.
     #[inline]
     pub(crate) fn is_in(&self, region: &Arc<Region>) -> bool {
         Arc::ptr_eq(&self.region, region)
     }
 
-    /// The memory, for a ring that must outlive what the kernel still does.
+    /// Region, which a ring keeps alive while the kernel uses it.
     pub(crate) fn region(&self) -> Arc<Region> {
         Arc::clone(&self.region)
     }
 
-    /// The buffer's number.
+    /// Index of the buffer.
     ///
     /// # Panics
-    /// When the frame is another pool's: its bytes would be somebody else's.
+    /// For a frame of another pool.
     #[inline]
     fn index(&self, frame: &Frame) -> usize {
-        assert_eq!(frame.pool, self.id, "a frame went to a pool that it is not of");
+        assert_eq!(frame.pool, self.id, "frame of another pool");
         frame.index as usize
     }
 

@@ -1,4 +1,4 @@
-//! A port's slot and what its input and output count.
+//! Slot and I/O counters of a port.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use vswitch_counters::PortTraffic;
 
 use crate::limits::PORTS_MAX;
 
-/// Slot of a port: the same number on every worker, below [`PORTS_MAX`].
+/// Slot of a port, below [`PORTS_MAX`] and equal on every worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PortIndex(pub u16);
 
@@ -31,15 +31,15 @@ impl fmt::Display for PortIndex {
     }
 }
 
-/// Why a frame that was meant for a port was not written.
+/// Reason of a failed write to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TxDrop {
-    /// The port is closed, or its namespace is gone.
+    /// The port is closed, or its device vanished.
     Gone,
-    /// The kernel had no room (`EAGAIN`, `ENOBUFS`, `ENOMEM`).
+    /// The queue of the device is full (`EAGAIN`, `ENOBUFS`, `ENOMEM`).
     NoRoom,
-    /// The kernel took less than the whole frame.
+    /// The kernel wrote a part of the frame only.
     Short,
     /// The interface behind the port is down.
     Down,
@@ -53,7 +53,7 @@ impl TxDrop {
     /// Number of kinds.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// The kind for what `write(2)` said: a positive error number.
+    /// Kind by the positive error number of `write(2)`.
     #[must_use]
     pub fn from_errno(errno: i32) -> Self {
         match errno {
@@ -66,27 +66,26 @@ impl TxDrop {
     }
 }
 
-/// Whether what `read(2)` said of a TAP means that the device is gone: its descriptor is detached
-/// (`EBADFD`), or it is being unregistered (`EIO`).
+/// Whether an error of `read(2)` means a vanished TAP: `EBADFD` for a detached queue, `EIO` during
+/// unregistration.
 #[must_use]
 pub(crate) fn is_gone(errno: i32) -> bool {
     matches!(errno, libc::EBADF | libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::EIO)
 }
 
-/// Counters of a port in its engine. Bytes are those of Ethernet frames, without the virtio-net
-/// header.
+/// I/O counters of a port. Bytes count Ethernet frames without the virtio-net header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PortIoCounters {
     /// Frames and bytes read and written.
     pub traffic: PortTraffic,
-    /// Reads that failed for another reason than an empty queue.
+    /// Failed reads, empty queues aside.
     pub rx_errors: u64,
-    /// Frames not written, by [`TxDrop`].
+    /// Failed writes by [`TxDrop`].
     pub tx_drops: [u64; TxDrop::COUNT],
 }
 
 impl PortIoCounters {
-    /// Counts a frame that was not written.
+    /// Counts a failed write.
     #[inline]
     pub fn drop_tx(&mut self, kind: TxDrop) {
         self.tx_drops[kind as usize] += 1;

@@ -1,6 +1,6 @@
 //! Bounded lock-free rings between threads.
 //!
-//! [`spsc`] has one writer and one reader, for what one worker tells another. Where several threads
-//! write (commands to a worker), `crossbeam`'s `ArrayQueue` serves.
+//! [`spsc`] connects two workers. Commands to a worker have several producers and use `crossbeam`'s
+//! `ArrayQueue`.
 
 pub mod spsc;

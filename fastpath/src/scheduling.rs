@@ -1,11 +1,8 @@
-//! Which scheduling class the workers run in.
+//! Scheduling class of worker threads.
 //!
-//! A worker that has frames to move must run at once: every moment that it waits for a processor, the
-//! containers wait for their frames, and the processor next door may lie idle meanwhile. In a normal
-//! class it shares its processor with the very threads that wait for it. So by default it runs in
-//! `SCHED_FIFO`, where that cannot starve the machine: there must be a processor that no worker runs
-//! on, and the worker must sleep when nothing comes (not `--idle spin`). The kernel keeps a twentieth
-//! of each second for all others on a processor that a real-time thread never leaves (`sched(7)`).
+//! Containers wait while a worker waits for a processor. So workers run in `SCHED_FIFO` by default, if
+//! one processor stays without a worker and workers sleep when idle (not `--idle spin`). The kernel
+//! reserves 5 % of each processor for other threads (`sched(7)`).
 //!
 //! Measured: docs/performance/experiments/fifo.md.
 
@@ -16,35 +13,34 @@ use std::str::FromStr;
 use crate::idle::IdlePolicy;
 use crate::sys::sched;
 
-/// What was asked for.
+/// Class that the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SchedulingChoice {
-    /// Real-time where that starves nobody and is allowed, else normal.
+    /// Real-time if allowed and harmless to other threads, else normal.
     #[default]
     Auto,
-    /// As any other thread.
+    /// `SCHED_OTHER`.
     Normal,
-    /// Real-time, or an error.
+    /// `SCHED_FIFO` or an error.
     RealTime,
 }
 
-/// What the workers get.
+/// Class that the workers run in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchedulingReport {
     /// `realtime` or `normal`.
     pub name: &'static str,
-    /// Why that one.
+    /// Reason of the choice.
     pub reason: String,
 }
 
 const NORMAL: &str = "normal";
 const REAL_TIME: &str = "realtime";
 
-/// Decides for `workers` workers on so many processors. Each worker then calls
-/// [`SchedulingReport::apply`].
+/// Chooses the class. Each worker then calls [`SchedulingReport::apply`].
 ///
 /// # Errors
-/// When real-time is asked for and the kernel refuses it.
+/// The kernel refuses [`SchedulingChoice::RealTime`].
 pub fn choose(
     choice: SchedulingChoice,
     idle: IdlePolicy,
@@ -65,11 +61,11 @@ pub fn choose(
             let reason = "asked for by --scheduling realtime".to_owned();
             Ok(SchedulingReport { name: REAL_TIME, reason })
         }
-        SchedulingChoice::Auto if processors <= workers => {
-            normal(format!("{workers} workers on {processors} processors leave none to others"))
-        }
+        SchedulingChoice::Auto if processors <= workers => normal(format!(
+            "{workers} workers on {processors} processors: none is left for other threads"
+        )),
         SchedulingChoice::Auto if idle == IdlePolicy::Spin => {
-            normal("a worker that spins would never let go of its processor".to_owned())
+            normal("a spinning worker never leaves its processor".to_owned())
         }
         SchedulingChoice::Auto => match probe() {
             Err(error) => normal(format!("the kernel refuses real-time scheduling: {error}")),
@@ -82,16 +78,16 @@ pub fn choose(
 }
 
 impl SchedulingReport {
-    /// Puts the calling thread into the class.
+    /// Sets the class of the calling thread.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// From `sched_setscheduler(2)`.
     pub fn apply(&self) -> io::Result<()> {
         if self.name == REAL_TIME { sched::real_time() } else { Ok(()) }
     }
 }
 
-/// Whether the kernel allows it: tried by a thread that ends at once.
+/// Probes real-time scheduling on a thread that ends at once.
 fn probe() -> io::Result<()> {
     let tried = std::thread::Builder::new().name("sched-probe".into()).spawn(sched::real_time)?;
     tried.join().unwrap_or_else(|_| Err(io::Error::other("the probe panicked")))
@@ -107,7 +103,7 @@ impl fmt::Display for SchedulingChoice {
     }
 }
 
-/// A word that is no scheduling class.
+/// Unknown name of a scheduling class.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown scheduling {0:?}: choose auto, normal or realtime")]
 pub struct UnknownScheduling(pub String);

@@ -1,10 +1,10 @@
-//! What needs the kernel's raw interfaces, and therefore `unsafe`.
+//! Raw kernel interfaces, which need `unsafe`.
 
 pub(crate) mod sched;
 pub(crate) mod tap;
 pub(crate) mod uring;
 
-/// Asks the processor to load the cache line where `value` begins.
+/// Prefetches the first cache line of `value`.
 #[inline]
 pub fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]

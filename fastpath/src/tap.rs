@@ -1,8 +1,7 @@
-//! TAP devices: made in the namespace of the calling thread, with offloads, one queue a worker.
+//! TAP devices with offloads and one queue per worker.
 //!
-//! The descriptor of a queue goes on working wherever the interface is moved or how it is renamed.
-//! Closing all queues destroys the interface. A device that was moved into a namespace that dies
-//! makes its queues answer `EBADFD`.
+//! A queue's descriptor survives moves and renames of the interface. Closing all queues destroys the
+//! interface. If its namespace dies, its queues return `EBADFD`.
 
 use std::fmt;
 use std::io;
@@ -17,7 +16,7 @@ use crate::sys::tap as sys;
 
 const DEVICE: &str = "/dev/net/tun";
 
-/// The kernel answers `EBUSY` while a TAP of the same name, whose owner just died, is taken down.
+/// Retries on `EBUSY`: the kernel still removes a TAP of the same name.
 const BUSY_TRIES: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(25);
 
@@ -31,7 +30,7 @@ mod bits {
     pub(super) const USO: u32 = 0x20 | 0x40;
 }
 
-/// Sets that are asked for from the top down, until the kernel accepts one.
+/// Sets of offloads, best first; the first one that the kernel accepts is used.
 const LADDER: [u32; 4] = [
     bits::CSUM | bits::TSO4 | bits::TSO6 | bits::TSO_ECN | bits::USO,
     bits::CSUM | bits::TSO4 | bits::TSO6 | bits::TSO_ECN,
@@ -64,29 +63,29 @@ impl fmt::Display for Offloads {
     }
 }
 
-/// Which TAP to make.
+/// Parameters of a TAP.
 #[derive(Debug, Clone, Copy)]
 pub struct TapConfig<'a> {
-    /// Its name, up to 15 bytes; `%d` is replaced by the first free number.
+    /// Name of at most 15 bytes; `%d` stands for the first free number.
     pub name: &'a str,
     /// Number of queues, one a worker.
     pub queues: usize,
 }
 
-/// A TAP that has just been made: down, without addresses.
+/// New TAP: down, without addresses.
 #[derive(Debug)]
 pub struct Tap {
-    /// Its name.
+    /// Name of the interface.
     pub name: String,
-    /// Its index in the namespace where it was made.
+    /// Interface index in the namespace of its creation.
     pub ifindex: u32,
-    /// Its queues.
+    /// Descriptors of its queues.
     pub queues: Vec<OwnedFd>,
-    /// What the kernel granted.
+    /// Granted offloads.
     pub offloads: Offloads,
 }
 
-/// Why there is no TAP.
+/// Error of [`Tap::create`].
 #[derive(Debug, thiserror::Error)]
 pub enum TapError {
     /// The driver's device cannot be opened.
@@ -94,10 +93,10 @@ pub enum TapError {
         "cannot open {DEVICE}: {0}; load the module with `modprobe tun`, or pass the device in"
     )]
     Device(#[source] io::Error),
-    /// A number of queues that is not 1 to [`WORKERS_MAX`].
+    /// Number of queues outside of 1 to [`WORKERS_MAX`].
     #[error("a TAP has 1 to {WORKERS_MAX} queues, not {0}")]
     Queues(usize),
-    /// Making it needs a privilege.
+    /// `EPERM` or `EACCES`.
     #[error("cannot create TAP {name}: permission denied; run as root")]
     Privilege {
         /// The name asked for.
@@ -109,24 +108,24 @@ pub enum TapError {
         /// The name asked for.
         name: String,
     },
-    /// Anything else.
+    /// Other error of the kernel.
     #[error("cannot create TAP {name}: {step}: {source}")]
     Kernel {
         /// The name asked for.
         name: String,
-        /// What was tried.
+        /// Failed call.
         step: &'static str,
-        /// What the kernel said.
+        /// Error of the call.
         source: io::Error,
     },
 }
 
 impl Tap {
-    /// Makes a TAP in the network namespace of the calling thread. Waits up to half a second while
-    /// the kernel still holds the name.
+    /// Creates a TAP in the network namespace of the calling thread. Retries for half a second while the
+    /// name is busy.
     ///
     /// # Errors
-    /// See [`TapError`]; nothing is left behind.
+    /// See [`TapError`]; no interface remains.
     pub fn create(config: &TapConfig<'_>) -> Result<Self, TapError> {
         if !(1..=WORKERS_MAX).contains(&config.queues) {
             return Err(TapError::Queues(config.queues));

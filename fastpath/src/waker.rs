@@ -1,4 +1,4 @@
-//! The waker by which other threads wake a worker: an `eventfd(2)`.
+//! Wakes a worker from other threads by an `eventfd(2)`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,29 +6,29 @@ use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Clones wake the same worker.
+/// Handle that wakes one worker; clones wake the same.
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<OwnedFd>);
 
 impl Waker {
-    /// A waker.
+    /// Creates a waker.
     ///
     /// # Errors
-    /// What `eventfd(2)` says.
+    /// From `eventfd(2)`.
     pub fn new() -> io::Result<Self> {
         Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
-    /// Wakes the worker, now or when it next waits.
+    /// Wakes the worker now, or at its next wait.
     pub fn wake(&self) {
-        // The one failure, a counter at its end, means that it is woken already.
+        // `EAGAIN` means a full counter: the worker wakes anyway.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 
-    /// Clears the wake-up; what was done before it is seen by who looks after this.
+    /// Clears the wake-up. The caller sees all writes made before it.
     pub fn clear(&self) {
         let mut count = [0; 8];
-        // Fails where nobody woke it: then there is nothing to clear.
+        // `EAGAIN` means a counter of zero.
         let _ = rustix::io::read(&*self.0, &mut count);
     }
 }

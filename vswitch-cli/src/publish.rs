@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn publications_are_said_as_with_docker() {
+    fn publications_are_written_as_with_docker() {
         assert_eq!(lines(&[]).unwrap(), [""; 0]);
         let said = lines(&["-p", "8080:80", "--publish", "53:53/udp", "-p80"]).unwrap();
         assert_eq!(said, ["8080:80/tcp", "53:53/udp", "0:80/tcp"]);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_published_is_named() {
+    fn errors_name_the_value() {
         let error = lines(&["-p", "8000-8010:80"]).unwrap_err();
         assert!(error.contains("--publish") && error.contains("8000-8010:80"), "{error}");
         let error = lines(&["-p", "80", "--allow-from", "10.0.0.1/8"]).unwrap_err();

@@ -37,6 +37,7 @@ mod lookup;
 mod loops;
 mod multicast;
 mod neighbours;
+mod network_index;
 mod parse;
 mod police;
 mod port_kind;
@@ -60,15 +61,14 @@ use nat::ShardSpec;
 use snapshot::Parts;
 
 pub use batch::{Batch, Verdict};
-pub use conf::{NetworkConf, NetworkIndex, PortConf, StaticMac};
+pub use conf::{Guard, NetworkConf, PortConf, PortLimits, StaticMac, Storm};
 pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use frame_io::{FrameIo, NoObserver, Observer};
-pub use guard::Guard;
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
 pub use neighbours::Neighbour;
-pub use police::{PortLimits, Storm};
+pub use network_index::NetworkIndex;
 pub use port_kind::PortKind;
 pub use reason::DropReason;
 pub use router::{

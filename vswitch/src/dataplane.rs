@@ -1,4 +1,4 @@
-//! Control's handle on the workers: ports come and go, snapshots are published, counters are asked for.
+//! Handle on the workers: ports, snapshots, counters, connections.
 
 mod error;
 mod start;
@@ -30,16 +30,16 @@ pub use start::DataplaneConfig;
 pub struct StatsReport {
     /// Counters of each open port, summed over the workers.
     pub ports: Vec<(PortIndex, PortCounters)>,
-    /// Counters of all ports that are no longer open.
+    /// Sum over closed ports.
     pub retired: PortCounters,
     /// Counters of each worker.
     pub workers: Vec<WorkerStats>,
-    /// FDB entries of each network, by its index: of the worker that knows most.
+    /// FDB entries of each network by its index: the maximum over the workers.
     pub fdb_entries: Vec<usize>,
 }
 
 impl StatsReport {
-    /// Sum over all ports, those included that are no longer open: it never goes back.
+    /// Sum over open and closed ports, which never decreases.
     #[must_use]
     pub fn ports_total(&self) -> PortCounters {
         let mut total = self.retired;
@@ -65,7 +65,7 @@ struct WorkerHandle {
 struct Inner {
     workers: Vec<WorkerHandle>,
     snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Former snapshots that a worker may still read.
+    /// Former snapshots that workers may still read.
     retired: Mutex<Vec<Arc<Snapshot>>>,
     epoch: AtomicU64,
     backend: BackendReport,
@@ -75,24 +75,24 @@ struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// The workers. Clones are handles on the same ones.
+/// Handle on the workers; clones share them.
 #[derive(Clone)]
 pub struct Dataplane(Arc<Inner>);
 
 impl Dataplane {
-    /// Which packet I/O runs, and why.
+    /// Packet I/O backend and the reason of its choice.
     #[must_use]
     pub fn backend(&self) -> &BackendReport {
         &self.0.backend
     }
 
-    /// Which scheduling class the workers run in, and why.
+    /// Scheduling class of the workers and the reason of its choice.
     #[must_use]
     pub fn scheduling(&self) -> &SchedulingReport {
         &self.0.scheduling
     }
 
-    /// Slots that ports may have, as far as the limit of open files lets: ports `0..slots()`.
+    /// Port slots within the limit of open files: ports `0..slots()`.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.0.slots
@@ -104,28 +104,27 @@ impl Dataplane {
         self.0.workers.len()
     }
 
-    /// How long a port is still blocked, since there is a loop behind it.
+    /// Remaining time of a loop block on a port.
     #[must_use]
     pub fn blocked_for(&self, port: PortIndex) -> Option<Duration> {
         self.0.loop_table.remaining(port, Clock.now())
     }
 
-    /// Gives the workers a new configuration. They load it once a round, without waiting; those that sleep
-    /// are woken, since frames may wait for what is new.
+    /// Publishes a snapshot and wakes all workers, since queued frames may wait for it.
     pub fn publish(&self, snapshot: Snapshot) {
         let epoch = self.0.epoch.fetch_add(1, Ordering::Relaxed) + 1;
         let last = self.0.snapshot.swap(Arc::new(snapshot.with_epoch(epoch)));
-        // Freed here, once no worker reads it: it may take longer than a round.
+        // Freed on this thread, since that may take longer than a round.
         let mut retired = self.0.retired.lock().unwrap_or_else(|e| e.into_inner());
         retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
         retired.push(last);
         self.0.workers.iter().for_each(|handle| handle.waker.wake());
     }
 
-    /// Opens a port: one queue a worker. Its frames pass once a snapshot knows it.
+    /// Opens a port with one queue per worker. Frames pass once a snapshot has the port.
     ///
     /// # Errors
-    /// When the slot is taken or a worker refuses; then no worker has it.
+    /// The slot is in use, or a worker refuses; then no worker has the port.
     pub async fn add_port(
         &self,
         port: PortIndex,
@@ -151,10 +150,10 @@ impl Dataplane {
         Ok(())
     }
 
-    /// Closes a port, once nothing of it is in flight, and forgets its addresses.
+    /// Closes a port after its I/O in flight and removes its FDB entries.
     ///
     /// # Errors
-    /// When a worker has ended.
+    /// A worker has ended.
     pub async fn remove_port(&self, port: PortIndex) -> Result<PortCounters, DataplaneError> {
         let (mut sum, mut queues) = (PortCounters::default(), Vec::new());
         for worker in 0..self.workers() {
@@ -162,15 +161,15 @@ impl Dataplane {
             sum += removed.counters;
             queues.extend(removed.queue);
         }
-        // Closing the last queue takes the device down, for which the kernel may take long.
+        // `close(2)` of the last queue removes the device, which may block.
         let _ = tokio::task::spawn_blocking(move || drop(queues)).await;
         Ok(sum)
     }
 
-    /// Handles an Ethernet frame as if it came in on a port.
+    /// Injects an Ethernet frame at ingress of a port.
     ///
     /// # Errors
-    /// When no buffer is free, or the worker has ended.
+    /// No buffer is free, or the worker has ended.
     pub async fn inject(&self, port: PortIndex, frame: Vec<u8>) -> Result<(), DataplaneError> {
         let taken = self.ask(0, |reply| Command::Inject { port, frame, reply }).await?;
         if taken { Ok(()) } else { Err(DataplaneError::NoBuffer(port)) }
@@ -179,7 +178,7 @@ impl Dataplane {
     /// Counters of all ports and workers.
     ///
     /// # Errors
-    /// When a worker has ended.
+    /// A worker has ended.
     pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
         let mut sums = BTreeMap::<PortIndex, PortCounters>::new();
         let (mut workers, mut retired) = (Vec::new(), PortCounters::default());
@@ -199,10 +198,10 @@ impl Dataplane {
         Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers, fdb_entries })
     }
 
-    /// The forwarding database: what any worker knows, at its youngest age.
+    /// FDB rows of all workers, each with its youngest age.
     ///
     /// # Errors
-    /// When a worker has ended.
+    /// A worker has ended.
     pub async fn fdb(&self) -> Result<Vec<FdbRow>, DataplaneError> {
         let mut rows = Vec::new();
         for worker in 0..self.workers() {
@@ -213,10 +212,10 @@ impl Dataplane {
         Ok(rows)
     }
 
-    /// The connections that are translated; of more than `CONNTRACK_ROWS_MAX` of a worker, so many.
+    /// Translated connections, at most `CONNTRACK_ROWS_MAX` per worker.
     ///
     /// # Errors
-    /// When a worker has ended.
+    /// A worker has ended.
     pub async fn conntrack(&self) -> Result<Vec<nat::Row>, DataplaneError> {
         let mut rows = Vec::new();
         for worker in 0..self.workers() {
@@ -225,11 +224,11 @@ impl Dataplane {
         Ok(rows)
     }
 
-    /// Ends the connections that `filter` says, and tells how many those were. A worker looks at a bounded
-    /// number of them in a round, so that its frames do not wait for all; it is asked until it is through.
+    /// Flushes the connections that match `filter`; returns their number. Each command visits a bounded
+    /// number of connections, so that frames do not wait.
     ///
     /// # Errors
-    /// When a worker has ended.
+    /// A worker has ended.
     pub async fn conntrack_flush(
         &self,
         filter: impl Fn(&nat::Row) -> bool + Send + Clone + 'static,
@@ -251,14 +250,14 @@ impl Dataplane {
         Ok(ended)
     }
 
-    /// Lets the workers write what they hold, close every port, and end.
+    /// Flushes writes, closes every port and ends the workers.
     pub async fn shutdown(&self) {
         for worker in 0..self.workers() {
             let _ = self.ask(worker, |reply| Command::Stop { reply }).await;
         }
         let threads =
             std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(|e| e.into_inner()));
-        // They close their TAPs now, which takes the kernel its time.
+        // `close(2)` of a TAP may block.
         let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
         let _ = tokio::task::spawn_blocking(join).await;
     }
@@ -272,8 +271,8 @@ impl Dataplane {
         let (reply, answer) = oneshot::channel();
         handle.commands.push(command(reply)).map_err(|_| DataplaneError::Busy(worker))?;
         handle.waker.wake();
-        // A worker that ends says so and then empties its queue: either it has dropped our command,
-        // or we see here that it will not be read.
+        // A worker sets `ended`, then empties its queue: either it drops this command, or the flag is
+        // visible here.
         if handle.ended.load(Ordering::SeqCst) {
             while handle.commands.pop().is_some() {}
         }
@@ -282,7 +281,7 @@ impl Dataplane {
 }
 
 impl Drop for Inner {
-    /// Stops workers that nobody has shut down, and waits for them.
+    /// Stops the workers and joins their threads.
     fn drop(&mut self) {
         for handle in &self.workers {
             let (reply, _) = oneshot::channel();

@@ -1,16 +1,14 @@
-//! A worker: one thread with its engine, pool, forwarding database and counters.
+//! Worker thread with its engine, pool, FDB and counters.
 //!
 //! # Theory of operation
 //!
-//! A worker goes round: let the engine write what the last round decided and read what has come,
-//! read the clock once, load the snapshot once, do what control has asked for, hear what other
-//! workers have learnt, take the frames through the datapath. It sleeps only inside the engine, when
-//! no port is active; frames, and the [`Waker`] that control rings, wake it.
+//! A round: engine I/O (writes of the last round, then reads), clock, snapshot, handoffs, commands, FDB
+//! sync, datapath. A worker sleeps only in the engine, while no port is active; a frame or the
+//! [`Waker`] wakes it.
 //!
-//! Nothing here takes a lock. Control speaks to a worker through a bounded queue of [`Command`]s and
-//! gets an answer through each; workers tell each other what they learn through rings of one writer
-//! and one reader ([`fastpath::ring::spsc`]), and whatever does not fit is learnt later by the other. Likewise
-//! they hand each other the frames that the other translates.
+//! Workers take no lock. Control sends [`Command`]s through a bounded queue; each has a channel for its
+//! reply. Workers exchange FDB entries and frames of other NAT shards through SPSC rings
+//! ([`fastpath::ring::spsc`]).
 
 mod command;
 mod event;
@@ -47,7 +45,7 @@ use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
 use crate::limits::{EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
 
-/// Buffers and counters of a worker, which nobody observes. A macro, since a method would borrow all of it.
+/// [`FrameIo`](crate::datapath::FrameIo) of a worker without an observer. A method would borrow all of it.
 macro_rules! io {
     ($worker:expr) => {
         $crate::datapath::FrameIo {
@@ -59,26 +57,26 @@ macro_rules! io {
 }
 use io;
 
-/// Time between two questions who listens to which multicast group.
+/// Interval of IGMP and MLD queries.
 const QUERY_EVERY: Duration = Duration::from_secs(QUERY_INTERVAL_S as u64);
 
-/// What a worker is started with.
+/// Parameters of a new worker.
 pub(crate) struct Setup {
     pub(crate) id: usize,
     pub(crate) backend: BackendReport,
-    /// The processor that its thread is bound to.
+    /// Processor of its thread.
     pub(crate) cpu: Option<usize>,
     pub(crate) scheduling: SchedulingReport,
     pub(crate) idle: IdlePolicy,
     pub(crate) waker: Waker,
     pub(crate) commands: Arc<ArrayQueue<Command>>,
-    /// Set when the worker takes no more commands.
+    /// Set once the worker ignores commands.
     pub(crate) ended: Arc<AtomicBool>,
     pub(crate) events: mpsc::Sender<DataplaneEvent>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) fdb_sync: FdbSync,
     pub(crate) handoff: HandoffQueues,
-    /// Its part of translation.
+    /// NAT shard.
     pub(crate) shard_spec: ShardSpec,
     pub(crate) seed: u64,
     pub(crate) loop_table: Arc<LoopTable>,
@@ -100,13 +98,13 @@ pub(crate) struct Worker {
     state: State,
     rx_throttle: RxThrottle,
     stats: Stats,
-    /// Who waits for a port to be closed.
+    /// Replies due when a port is closed.
     closing: Vec<(PortIndex, oneshot::Sender<Removed>)>,
-    /// Ports that are open, for the sums.
+    /// Open ports.
     open: Vec<PortIndex>,
-    /// What ports counted whose slots are used again.
+    /// Counters of former ports whose slots are in use again.
     retired: PortCounters,
-    /// Queues of ports that were closed unasked, closed with the worker.
+    /// Queues of ports closed without a command; closed with the worker.
     unclaimed_queues: Vec<OwnedFd>,
     counters: RoundCounters,
     next_sweep: Nanos,
@@ -114,9 +112,9 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Builds the worker in its own thread: the ring belongs to the thread that made it.
+    /// Builds the worker on its own thread, which owns the ring.
     pub(crate) fn new(setup: Setup) -> std::io::Result<Self> {
-        // Before the pool, whose memory then lies near that processor.
+        // Binds before the pool exists, so that its memory lies near that processor.
         setup.cpu.map_or(Ok(()), bind_to)?;
         setup.scheduling.apply()?;
         let pool = Pool::new(POOL_FRAMES)?;
@@ -150,17 +148,17 @@ impl Worker {
         })
     }
 
-    /// Slots that ports may have.
+    /// Number of port slots.
     pub(crate) fn slots(&self) -> usize {
         self.engine.capacity()
     }
 
-    /// Goes round until told to stop, or until the engine is unusable.
+    /// Runs rounds until [`Command::Stop`] or a fatal error of the engine.
     pub(crate) fn run(mut self) {
         while self.stop.is_none() {
             if let Err(error) = self.round() {
                 let error = format!("packet I/O failed: {error}");
-                // Nobody listening means that the daemon ends already.
+                // A closed channel means that the daemon ends.
                 let _ =
                     self.events.try_send(DataplaneEvent::WorkerFailed { worker: self.id, error });
                 return;
@@ -177,7 +175,7 @@ impl Worker {
         let is_empty = self.batch.is_empty();
         self.counters.rounds += 1;
         self.counters.empty_rounds += u64::from(is_empty);
-        // Before commands are obeyed: who asks after publishing gets an answer of that snapshot.
+        // Commands come later, so that replies reflect the last published snapshot.
         self.state.apply_snapshot(&snapshot);
         let has_handoffs = self.handoff.recv(&mut self.state, &mut io!(self));
         self.handle_events(now, &snapshot);
@@ -200,23 +198,22 @@ impl Worker {
         Ok(())
     }
 
-    /// Tells control what the stages have found out.
+    /// Sends loop events and unresolved next hops to control.
     fn report_events(&mut self) {
         for event in self.state.loops.events() {
-            // The channel has a place for each port.
+            // The channel has a slot for each port.
             let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
         }
         let Some(router) = &mut self.state.router else { return };
         for (next_hop, port) in router.unresolved() {
-            // Those places are not to be taken by questions, which are asked again.
+            // Resolve events repeat, so they leave those slots free.
             if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX {
                 let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, port });
             }
         }
     }
 
-    /// Sleeps until it is time to ask who listens to which group, unless there is something that ages or
-    /// waits, or somebody who may send `fdb_sync`. A port that is held back waits for its next period.
+    /// How long an idle worker may block: next IGMP/MLD query, FDB sweep, router timer or throttle period.
     fn max_sleep(&self) -> Wait {
         if self.rx_throttle.is_active() {
             return Wait::For(THROTTLE_PERIOD);
@@ -231,7 +228,7 @@ impl Worker {
         while let Some(event) = self.engine.next_event() {
             match event {
                 EngineEvent::Woken => self.handle_commands(now, snapshot),
-                // The channel has a place for each port on each worker.
+                // The channel has a slot for each port on each worker.
                 EngineEvent::Gone(port) => {
                     let _ = self.events.try_send(DataplaneEvent::PortGone(port));
                 }
@@ -252,7 +249,7 @@ impl Worker {
         self.unclaimed_queues.extend(queue);
     }
 
-    /// Closes every port and waits, for a while, until nothing is in flight.
+    /// Closes every port and waits up to [`WORKER_DRAIN_MAX`] for writes in flight.
     fn drain(&mut self) {
         for &port in &self.open {
             self.engine.detach(port);
@@ -279,17 +276,16 @@ fn bind_to(cpu: usize) -> std::io::Result<()> {
     set.set(cpu);
     sched_setaffinity(None, &set).map_err(|errno| {
         let said = std::io::Error::from(errno);
-        let why = format!("cannot be bound to processor {cpu}: {said}; see lscpu and --cpus");
+        let why = format!("cannot bind to processor {cpu}: {said}; see lscpu and --cpus");
         std::io::Error::new(said.kind(), why)
     })
 }
 
 impl Drop for Worker {
-    /// Nobody waits for the answer of a worker that is gone: see `Dataplane::ask`. One that panicked
-    /// says so.
+    /// Drops pending commands, so that `Dataplane::ask` returns; reports a panic.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let error = "it panicked; the log has the place".to_owned();
+            let error = "worker panicked; see the log".to_owned();
             let _ = self.events.try_send(DataplaneEvent::WorkerFailed { worker: self.id, error });
         }
         self.ended.store(true, Ordering::SeqCst);

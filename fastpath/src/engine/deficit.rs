@@ -1,36 +1,32 @@
-//! How much of a round each port gets.
+//! Deficit round robin over the active ports of a round (Shreedhar and Varghese 1995).
 //!
-//! A round takes [`ROUND_FRAMES_MAX`] frames and, as far as can be known before they are read,
-//! [`ROUND_BYTES_MAX`] bytes from all ports together. Its length is what a frame waits that comes to
-//! a port with little to say, so nobody may fill it alone:
+//! A round reads [`ROUND_FRAMES_MAX`] frames and about [`ROUND_BYTES_MAX`] bytes from all ports. A frame
+//! of a quiet port waits for the whole round, so no port may fill it alone:
 //!
-//! - *Frames*: every active port may read its part, one frame at least. What the quiet ones leave is
-//!   there for the busy ones, in turns. With more active ports than frames in a round, those that
-//!   had no turn come first in the next one.
-//! - *Bytes*: every active port earns its part each round (deficit round robin; Shreedhar and
-//!   Varghese 1995) and pays for what it has read. A frame's length is known only when it has been
-//!   read: who has read more than it earned sits out until that is paid, two rounds at most, so that
-//!   a burst after small frames costs its sender and nobody else.
+//! - *Frames*: every active port may read its quantum, one frame at least. Busy ports take turns at the
+//!   rest. Ports without a turn come first in the next round.
+//! - *Bytes*: every active port earns its quantum each round and pays for its reads. A length is known
+//!   only after the read: a port in deficit skips rounds until it has paid, two at most.
 //!
-//! One port alone, or two, get all that they could get without this.
+//! One or two active ports are not limited.
 
 use crate::limits::{
     FRAME_MAX, READ_DEPTH_MAX, ROUND_BYTES_MAX, ROUND_BYTES_PER_PORT, ROUND_FRAMES_MAX,
 };
 
-/// One port's part of a round.
+/// Quantum of a port in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quantum {
-    /// Frames that are its own; more where others leave theirs.
+    /// Guaranteed frames; idle quanta of other ports add to them.
     pub(crate) frames: usize,
-    /// Bytes that it earns.
+    /// Bytes earned per round.
     pub(crate) bytes: usize,
-    /// Nobody else reads: there is nobody to be fair to.
+    /// At most two ports read: no limit.
     uncontended: bool,
 }
 
 impl Quantum {
-    /// The part of each of so many ports.
+    /// Quantum of each of `active` ports.
     pub(crate) fn of(active: usize) -> Self {
         let active = active.max(1);
         Self {
@@ -40,18 +36,18 @@ impl Quantum {
         }
     }
 
-    /// Reads that bring about what the port earns, at so many bytes a frame.
+    /// Reads that bring about one quantum of bytes.
     pub(crate) fn depth(self, bytes_per_frame: usize) -> u16 {
         (self.bytes / bytes_per_frame.max(1)).clamp(1, READ_DEPTH_MAX) as u16
     }
 }
 
-/// Bytes that a port has read beyond what it has earned.
+/// Bytes read in excess of the quantum.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Deficit(usize);
 
 impl Deficit {
-    /// A round begins: the port earns its part. Whether it may read.
+    /// Adds the quantum of a new round. True if the port may read.
     pub(crate) fn replenish(&mut self, quantum: Quantum) -> bool {
         if quantum.uncontended {
             self.0 = 0;
@@ -61,7 +57,7 @@ impl Deficit {
         may_read
     }
 
-    /// The port has read so many bytes in this round.
+    /// Charges the bytes read in this round.
     pub(crate) fn charge(&mut self, bytes: usize, quantum: Quantum) {
         self.0 = bytes.saturating_sub(quantum.bytes).min(2 * quantum.bytes);
     }

@@ -1,8 +1,8 @@
 //! The epoll engine, for kernels and sandboxes that refuse io_uring.
 //!
-//! One `read(2)` or `write(2)` a frame: the virtio-net header lies in front of the frame in the same
-//! buffer, so there is nothing to gather. Ports are watched level-triggered; while they bring frames
-//! the engine looks without waiting, for `spin_rounds` rounds.
+//! Each frame costs one `read(2)` or `write(2)`, since its virtio-net header lies in the same buffer.
+//! Ports are watched level-triggered. After traffic the engine polls for `spin_rounds` rounds without
+//! blocking.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,18 +20,18 @@ use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
 use crate::waker::Waker;
 
-/// The mark of the waker among the ports.
+/// Event data of the waker.
 const WAKER: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 struct Slot {
     queue: Option<PortQueue>,
-    /// A queue that was detached, until the caller takes it.
+    /// Detached descriptor, until the caller takes it.
     closed: Option<OwnedFd>,
     io: PortIoCounters,
-    /// Frames that may be read until more are allowed; `None` if there is no bound.
+    /// Frames left to read; `None` without a bound.
     rx_budget: Option<u32>,
-    /// It has had what it may, and is not watched.
+    /// Budget used up: not watched.
     throttled: bool,
 }
 
@@ -41,10 +41,10 @@ pub struct EpollEngine {
     waker: Waker,
     slots: Vec<Slot>,
     ready: Vec<Event>,
-    /// Ports that brought frames in the last round, or rest.
+    /// Ports with frames in the last round, and throttled ports.
     active: Vec<PortIndex>,
     events: VecDeque<EngineEvent>,
-    /// Rounds so far: who is read first changes with it.
+    /// Number of the round, which rotates the first port.
     turn: usize,
     spin_rounds: u16,
     empty_rounds: u16,
@@ -55,7 +55,7 @@ impl EpollEngine {
     /// An engine woken by `waker`.
     ///
     /// # Errors
-    /// What `epoll_create1(2)` says.
+    /// From `epoll_create1(2)`.
     pub fn new(waker: Waker) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, waker.as_fd(), EventData::new_u64(WAKER), EventFlags::IN)?;
@@ -80,7 +80,7 @@ impl EpollEngine {
         &mut self.slots[port.get()]
     }
 
-    /// Reads from one port until it is empty or has had so many frames, or its part of the bytes. Returns the frames read.
+    /// Reads one port until it is empty or has used its frames or bytes. Returns the frames read.
     fn read_port(
         &mut self,
         pool: &mut Pool,
@@ -131,8 +131,8 @@ impl EpollEngine {
         frames
     }
 
-    /// Whether to read a port. An ICMP error on a UDP socket is read, and so cleared; on a TAP an error means
-    /// that the device is gone.
+    /// Whether to read a port. A read clears an ICMP error of a UDP socket; an error of a TAP means that
+    /// the device vanished.
     fn is_readable(&self, port: PortIndex, flags: EventFlags) -> bool {
         let is_udp = || {
             let queue = self.slots.get(port.get()).and_then(|slot| slot.queue.as_ref());
@@ -141,7 +141,7 @@ impl EpollEngine {
         flags.contains(EventFlags::IN) || flags.contains(EventFlags::ERR) && is_udp()
     }
 
-    /// Watches a port again, or lets it rest: what is level-triggered and not read would wake for ever.
+    /// Watches or unwatches a port. A level-triggered port that is not read would wake every round.
     fn watch(&mut self, port: PortIndex, watched: bool) {
         let Some(slot) = self.slots.get_mut(port.get()) else { return };
         let Some(queue) = &slot.queue else { return };
@@ -154,7 +154,7 @@ impl EpollEngine {
         }
     }
 
-    /// Stops watching a port whose device is gone; it stays until it is detached.
+    /// Unwatches a port whose device vanished, until it is detached.
     fn device_gone(&mut self, port: PortIndex) {
         if let Some(queue) = self.slots.get(port.get()).and_then(|slot| slot.queue.as_ref())
             && epoll::delete(&self.epoll, queue).is_ok()
@@ -182,7 +182,7 @@ impl EpollEngine {
     }
 }
 
-/// One frame into the buffer; a positive error number otherwise.
+/// Reads one frame, or returns a positive error number.
 fn read_frame(pool: &mut Pool, queue: &PortQueue, frame: &Frame) -> Result<usize, i32> {
     let Some(bytes) = pool.bytes_mut(frame) else { return Err(libc::EINVAL) };
     rustix::io::read(queue, bytes).map_err(rustix::io::Errno::raw_os_error)
@@ -205,7 +205,7 @@ impl Engine for EpollEngine {
         let Some(queue) = self.slots.get_mut(port.get()).and_then(|slot| slot.queue.take()) else {
             return;
         };
-        // Fails where the device is gone and no longer watched.
+        // Fails for a vanished device, which is not watched.
         let _ = epoll::delete(&self.epoll, &queue);
         self.slots[port.get()].closed = Some(queue.into_fd());
         self.events.push_back(EngineEvent::Detached(port));
@@ -243,7 +243,7 @@ impl Engine for EpollEngine {
         self.poll(wait)?;
         let mut budget = ROUND_FRAMES_MAX;
         let mut ready = std::mem::take(&mut self.ready);
-        // Whoever the kernel lists first must not be so for ever: the budget may end before the last.
+        // Rotates the order of the kernel, since the budget may end before the last port.
         self.turn = self.turn.wrapping_add(1);
         let first = self.turn % ready.len().max(1);
         ready.rotate_left(first);
@@ -264,7 +264,7 @@ impl Engine for EpollEngine {
             }
             let port = PortIndex(mark as u16);
             if self.is_readable(port, flags) {
-                // Those behind it keep their part of the round.
+                // Later ports keep their quantum.
                 behind -= 1;
                 let own = budget.saturating_sub(behind * quantum.frames).clamp(1, READ_DEPTH_MAX);
                 let frames = self.read_port(pool, port, own.min(budget), quantum, received);

@@ -1,22 +1,22 @@
-//! Descriptors that an engine reads and writes, and how a frame lies on each.
+//! Descriptors of ports and the framing of each.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::limits::{FRAME_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
 
-/// The descriptor of a port, which must not block.
+/// Nonblocking descriptor of a port.
 #[derive(Debug)]
 pub enum PortQueue {
     /// Queue of a TAP with `IFF_VNET_HDR`: frames carry a virtio-net header.
     Tap(OwnedFd),
-    /// Connected UDP socket: each datagram is an Ethernet frame without that header. Whoever sends to it
-    /// completes checksums and cuts GSO frames before.
+    /// Connected UDP socket: each datagram is an Ethernet frame without that header. The sender completes
+    /// checksums and segments GSO frames first.
     Udp(OwnedFd),
 }
 
 impl PortQueue {
-    /// The form of its frames.
+    /// Framing of the descriptor.
     pub(super) const fn framing(&self) -> Framing {
         match self {
             Self::Tap(_) => Framing::Vnet,
@@ -40,8 +40,8 @@ impl AsFd for PortQueue {
     }
 }
 
-/// Whether a descriptor's frames carry a virtio-net header. In the pool they always do: the engine
-/// puts one of zeros in front as it reads, and leaves it out as it writes.
+/// Whether a descriptor's frames carry a virtio-net header. Frames in the pool always do: the engine adds
+/// a zeroed one on read and skips it on write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Framing {
     #[default]
@@ -50,14 +50,14 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// Makes a fresh buffer ready for a read.
+    /// Prepares a fresh buffer for a read.
     #[inline]
     pub(super) fn before_read(self, frame: &mut Frame) {
         frame.set_len(FRAME_MAX);
         self.before_write(frame);
     }
 
-    /// Takes the result of a read over. False where it is no frame.
+    /// Applies the length of a read. False if it is no frame.
     #[inline]
     pub(super) fn after_read(self, pool: &mut Pool, frame: &mut Frame, len: usize) -> bool {
         frame.set_len(len);
@@ -71,7 +71,7 @@ impl Framing {
         }
     }
 
-    /// Leaves the header out. Each holder of a buffer has its own beginning.
+    /// Skips the header. Each holder of a buffer has its own start.
     #[inline]
     pub(super) fn before_write(self, frame: &mut Frame) {
         if self == Self::Bare {
@@ -80,7 +80,7 @@ impl Framing {
         }
     }
 
-    /// Puts the header back, for what is counted.
+    /// Restores the header, for the counters.
     #[inline]
     pub(super) fn after_write(self, frame: &mut Frame) {
         if self == Self::Bare {

@@ -50,7 +50,7 @@ fn a_frame_cannot_be_longer_than_its_buffer() {
 }
 
 #[test]
-#[should_panic(expected = "a pool that it is not of")]
+#[should_panic(expected = "frame of another pool")]
 fn a_frame_of_another_pool_is_refused() {
     let (mut one, mut other) = (Pool::new(1).expect("memory"), Pool::new(1).expect("memory"));
     let frame = one.alloc().expect("a buffer");

@@ -86,7 +86,7 @@ fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// How many, and where they are bound to.
+/// Number of workers, with their processors.
 fn workers(status: &Status) -> String {
     match status.cpus.as_slice() {
         [] => status.workers.to_string(),

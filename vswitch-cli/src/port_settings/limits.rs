@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_becomes_a_change() {
+    fn options_become_a_change() {
         assert_eq!(change(&[]), Ok(LimitsChange::default()));
         let said = change(&["--rate-in", "200M", "--macs-max", "off", "--loop-guard", "off"]);
         let limits = Limits::default().changed(&said.unwrap());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_kept_is_refused() {
+    fn values_out_of_range_are_refused() {
         for (option, value, says) in [
             ("--rate-in", "0", "a rate of 0 bit/s is out of range"),
             ("--rate-out", "1000G", "a rate of 1000 Gbit/s is out of range"),

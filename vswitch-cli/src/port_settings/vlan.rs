@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_becomes_a_mode() {
+    fn options_become_a_mode() {
         for (args, text) in [
             (mode(Some("10"), None, None), "access 10"),
             (mode(Some("untagged"), None, None), "access untagged"),

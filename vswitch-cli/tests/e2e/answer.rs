@@ -89,7 +89,7 @@ fn an_address_behind_a_port_without_guard_is_its_containers_own_business() {
     assert!(a.ok(&["ip", "neigh"]).contains("02:00:00:00:0b:0b"));
 }
 
-/// The table has room for 1,024 others, over all namespaces; permanent entries do not count.
+/// The table takes 1,024 others, over all namespaces; permanent entries do not count.
 #[test]
 fn the_host_knows_its_containers_and_forgets_them() {
     let mut host = Host::with_switch();

@@ -116,7 +116,7 @@ fn attachments_made_at_the_same_time_get_different_addresses() {
     assert_eq!((ports.len(), addresses.len()), (8, 8), "{ports:#?}");
 }
 
-/// Who had `b`'s address in the ARP and neighbour cache learns of the new MAC without asking.
+/// Hosts with `b`'s address in their neighbour cache learn the new MAC without a query.
 #[test]
 fn a_new_mac_address_is_announced() {
     let host = Host::with_switch_args(&["--subnet6", "fd99::/64"]);

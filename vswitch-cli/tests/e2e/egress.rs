@@ -1,4 +1,4 @@
-//! The way out: containers reach a host behind a router, as the host's own address.
+//! Egress: containers reach a host behind a router, by SNAT.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -101,7 +101,7 @@ fn a_narrow_path_is_found_out() {
     transfer(&a, remote.far(), FAR6, 5);
 }
 
-/// What the way out cannot take is refused by the switch itself.
+/// The switch refuses packets that the uplink cannot carry.
 #[test]
 fn an_uplink_that_is_narrower_than_the_network() {
     let (host, remote, a) = Host::with_remote();
@@ -231,7 +231,7 @@ fn by_the_kernel() {
     assert_eq!(status.uplinks[0].name, "kernel");
     assert_eq!(status.uplinks[0].mode, UplinkMode::Kernel);
     assert_eq!(host.json(&["conntrack", "ls"]), Value::Array(Vec::new()));
-    // What the kernel cannot shift would be open nowhere.
+    // The kernel could not translate this range.
     host.fails(&["publish", "a", "9000-9256:1000-1256"], &[2], "9000-9256/tcp");
     host.ok(&["publish", "a", "9000-9255:1000-1255"]);
     drop(a);

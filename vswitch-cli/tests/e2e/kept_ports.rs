@@ -1,4 +1,4 @@
-//! What is published stays so, whatever goes wrong meanwhile on the host.
+//! Publications survive failures on the host.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn take(netns: &Netns, port: u16) -> Process {
     process
 }
 
-/// What the document says of publications.
+/// Publications of the document.
 fn kept(host: &Host) -> Vec<String> {
     let text = std::fs::read_to_string(host.state_dir().join("state.json")).expect("a document");
     let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -76,7 +76,7 @@ fn who_cannot_have_a_port_again_keeps_the_others_and_gets_it_later() {
     assert_eq!(kept(&host), ["8080:80/tcp", "8082:80/tcp"]);
 }
 
-/// What is not open can be withdrawn, and stays away.
+/// A pending publication can be unpublished, for good.
 #[test]
 fn what_is_not_open_can_be_withdrawn() {
     let mut host = Host::new();

@@ -1,4 +1,4 @@
-//! What a port may do at most, with real attackers: rates, storms, MAC floods, loops.
+//! Limits of a port, with real attackers: rates, storms, MAC floods, loops.
 
 use std::time::{Duration, Instant};
 
@@ -95,11 +95,11 @@ fn a_storm_is_cut_and_the_others_talk() {
         let passed = (port.traffic.tx_frames - before) as f64;
         let bound = rate * (1.0 + started.elapsed().as_secs_f64()) + 100.0;
         assert!(passed <= bound, "{reason}: {passed} of {bound}");
-        // Most of it the kernel drops before it is read, since the attacker is held back.
+        // Most of it the kernel drops before it is read, since the attacker is throttled.
         assert!(drops(&host, "x", reason) > 100, "{reason}: nothing was dropped");
         assert!(hits(&host, reason) > 100, "{reason}");
     }
-    assert!(hits(&host, "throttled-frames") > 0, "the attacker was not held back");
+    assert!(hits(&host, "throttled-frames") > 0, "the attacker was not throttled");
     a.ping(b.v6());
     host.balanced();
 }

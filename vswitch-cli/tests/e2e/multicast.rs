@@ -45,7 +45,7 @@ fn listen(host: &Host, container: &Container, group: &str) -> Process {
     process
 }
 
-/// Who gets what `a` sends to a group, of `b` and `c`.
+/// Receivers, of `b` and `c`, of frames that `a` sends to a group.
 #[track_caller]
 fn receivers(host: &Host, a: &Container, group: &str) -> [bool; 2] {
     let sent = || ["b", "c"].map(|name| host.inspect(name).port.traffic.tx_frames);

@@ -1,4 +1,4 @@
-//! What an outsider forges does not hurt a connection: ICMP errors and segments. Errors about packets that were
+//! Forged ICMP errors and segments of an outsider do not hurt a connection. Errors about packets that were
 //! really sent arrive.
 
 use std::net::IpAddr;

@@ -32,7 +32,7 @@ for _ in range(int(sys.argv[4])):
 print('the same')
 ";
 
-/// What both scripts begin with: `SRC DST PORT`. The end is in fragments as well, since tails may arrive a little
+/// Begin of both scripts: `SRC DST PORT`. The end is in fragments as well, since tails may arrive a little
 /// later than what came with them.
 const PIECES: &str = "\
 import hashlib
@@ -123,7 +123,7 @@ fn with_remote() -> (Host, Remote, Container) {
     (host, remote, a)
 }
 
-/// Of each family: the container's, the host's and the far host's address.
+/// For each family: the container's, the host's and the far host's address.
 fn sides(a: &Container) -> [[IpAddr; 3]; 2] {
     [[a.v4(), HOST4, FAR4], [a.v6(), HOST6, FAR6]]
 }
@@ -165,7 +165,7 @@ fn both_ways(
     let script = &format!("{PIECES}{script}");
     for [inside, own, far] in sides(a) {
         let [inner, own, outer] = [inside, own, far].map(|address| address.to_string());
-        // Who begins with a fragment must find its next hop known: this is no test of that.
+        // The next hop must be known before the fragment; this test is not about that.
         a.ping(far);
         remote.far().ping(own.parse().expect("an address"));
         let collector = Collector::start(remote.far(), far, 7000);

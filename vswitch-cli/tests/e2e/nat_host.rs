@@ -1,4 +1,4 @@
-//! What is the host's stays the host's, whoever claims to be whom: ports that nobody published, and packets that name
+//! The host's traffic stays the host's: ports that nobody published, and packets that name
 //! the host, a container or nobody as their sender.
 
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use testkit::{Collector, FAR4, FAR6, HOST4, HOST6, Netns, Remote, wait_for};
 
 use crate::harness::Host;
 
-/// What the host says at each port: `ADDR PROTOCOL/PORT...`; prints a line for each.
+/// Reply of the host at each port: `ADDR PROTOCOL/PORT...`; prints a line for each.
 const PROBE: &str = "\
 import socket, sys
 address = sys.argv[1]

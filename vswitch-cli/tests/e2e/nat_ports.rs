@@ -66,7 +66,7 @@ fn no_port_left_is_counted_and_told_and_hurts_nobody_else() {
     host.up(&["--uplink", "auto", "--snat-ports", RANGE]);
     let (a, b) = (host.container("a"), host.container("b"));
     let drops = || host.inspect("a").drops_by_reason.get("nat-no-port").copied().unwrap_or(0);
-    // What the kernel makes of "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+    // errno of Linux for "administratively prohibited" (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
     for (far, port, told) in [(FAR4, 7100, "EHOSTUNREACH"), (FAR6, 7101, "EACCES")] {
         let flow = Flow::start(&a, remote.far(), far);
         let before = drops();

@@ -103,7 +103,7 @@ fn with_stun() -> (Host, Remote, Container, StunServer) {
     (host, remote, a, server)
 }
 
-/// What coturn's tool finds out; the server must have answered.
+/// Result of coturn's tool; the server must have replied.
 #[track_caller]
 fn discover(netns: &Netns, test: &[&str], server: IpAddr) -> String {
     let server = server.to_string();

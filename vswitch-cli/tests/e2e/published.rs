@@ -246,7 +246,7 @@ fn a_flush_of_the_ruleset_does_not_close_them() {
     web.ping(FAR6);
 }
 
-/// What Docker and ufw set up: nothing is forwarded or let in that nobody has asked for.
+/// Rules as Docker and ufw have them: default drop in `input` and `forward`.
 const FIREWALLS: &str = "
 table ip docker {
   chain FORWARD { type filter hook forward priority filter; policy drop; }

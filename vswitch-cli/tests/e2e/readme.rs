@@ -1,4 +1,4 @@
-//! What README promises, typed as it stands there.
+//! Commands of README, typed as written.
 
 use crate::harness::Host;
 

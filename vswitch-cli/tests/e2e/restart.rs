@@ -29,7 +29,7 @@ fn attachments_come_back(args: &[&str], restart: impl FnOnce(&mut Host)) {
     a.ping(b.v6());
     b.ping(b.gateway());
     host.netns().ping(a.v6());
-    // What is new gets an address that nobody has.
+    // A new attachment gets a free address.
     let c = host.container("c");
     assert!(c.v4() != a.v4() && c.v4() != b.v4());
     c.ping(a.v4());

@@ -1,4 +1,4 @@
-//! What is around the switch: configuration file, doctor, completions, man pages.
+//! Tools: configuration file, doctor, completions, man pages.
 
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ fn doctor() {
         assert!(names.iter().any(|check| *check == name), "no {name} in {names:?}");
     }
     for check in checks.as_array().expect("an array") {
-        assert!(check["status"] == "ok" || check["advice"].is_string(), "no way out: {check:#}");
+        assert!(check["status"] == "ok" || check["advice"].is_string(), "no advice: {check:#}");
     }
     let daemon = checks.as_array().and_then(|all| all.iter().find(|c| c["check"] == "daemon"));
     assert_eq!(daemon.map(|check| &check["status"]), Some(&Value::from("ok")), "{checks:#}");

@@ -1,4 +1,4 @@
-//! Faults of the way out: next hops that do not answer, a device whose address changes or that is made again.
+//! Faults of the uplink: next hops that do not answer, a device whose address changes or that is made again.
 
 use std::net::IpAddr;
 use std::time::Duration;

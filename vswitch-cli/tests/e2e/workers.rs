@@ -1,4 +1,4 @@
-//! The way out with two workers, each of which translates for half of the containers: "a" and "b" belong to
+//! Uplink with two workers, each of which translates for half of the containers: "a" and "b" belong to
 //! different ones.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -198,6 +198,6 @@ fn a_hundred_mebibytes_out_and_fifty_in() {
     assert_eq!(receiver.digest(), sent);
     let (handed, stats) = (handed_off(&host), host.stats());
     let moved: u64 = stats.workers.iter().map(|worker| worker.received).sum();
-    eprintln!("{handed} of {moved} frames were handed over");
+    eprintln!("{handed} of {moved} frames were handed off");
     assert!(!stats.drops.contains_key("handoff-full"), "{:?}", stats.drops);
 }

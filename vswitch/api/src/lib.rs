@@ -36,7 +36,7 @@ mod words;
 pub use wire::MacAddr;
 
 #[cfg(test)]
-mod openapi;
+mod openapi_tests;
 
 /// Default path of the daemon's socket.
 pub const DEFAULT_SOCKET: &str = "/run/vswitch/vswitch.sock";

@@ -1,4 +1,4 @@
-//! Enumerations of the API: one word in JSON, on the command line and in a table.
+//! Macros for types that are one word or text in JSON, on the command line and in tables.
 
 /// Makes an enumeration with its words. A word of a newer daemon is read as `Unknown`, so that an older
 /// client keeps working.
@@ -47,7 +47,25 @@ macro_rules! words {
     };
 }
 
-pub(crate) use words;
+/// JSON strings for a type that is written by `Display` and read by `FromStr`.
+macro_rules! text_in_json {
+    ($name:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use {text_in_json, words};
 
 #[cfg(test)]
 mod tests {

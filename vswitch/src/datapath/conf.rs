@@ -1,5 +1,7 @@
 //! Networks and ports as control describes them; [`super::Snapshot`] compiles them.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::PortIndex;
@@ -7,16 +9,7 @@ use vswitch_api::port_settings::isolation::Isolation;
 use wire::MacAddr;
 
 use super::router::RouterConf;
-use super::{Guard, Neighbour, PortKind, PortVlans};
-
-/// Slot of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct NetworkIndex(pub u16);
-
-impl NetworkIndex {
-    /// The network of ports that have none.
-    pub const NONE: Self = Self(u16::MAX);
-}
+use super::{Neighbour, NetworkIndex, PortKind, PortVlans, TokenBucket};
 
 /// A static entry of the forwarding database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,4 +76,58 @@ impl PortConf {
     pub const fn uplink(mac: MacAddr) -> Self {
         Self::new(NetworkIndex::NONE, PortKind::Uplink, mac)
     }
+}
+
+/// The addresses that a container may send from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Its IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Its IPv6 address, beside link-local ones.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+/// Limits of a port. A snapshot that does not change a limit shares its bucket with the one before.
+#[derive(Debug, Clone)]
+pub struct PortLimits {
+    /// Bytes from the port.
+    pub rate_in: Option<Arc<TokenBucket>>,
+    /// Bytes to the port.
+    pub rate_out: Option<Arc<TokenBucket>>,
+    /// Frames from the port that go to many.
+    pub storm: Option<Storm>,
+    /// MAC addresses that may be learnt on it.
+    pub macs_max: usize,
+    /// Whether it is watched for loops.
+    pub loop_guard: bool,
+}
+
+impl PortLimits {
+    /// No limit at all.
+    pub const NONE: Self = Self {
+        rate_in: None,
+        rate_out: None,
+        storm: None,
+        macs_max: usize::MAX,
+        loop_guard: false,
+    };
+}
+
+impl Default for PortLimits {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Storm control of one port: a bucket of frames for each kind, or none.
+#[derive(Debug, Clone, Default)]
+pub struct Storm {
+    /// Frames to everybody.
+    pub broadcast: Option<Arc<TokenBucket>>,
+    /// Frames to a group.
+    pub multicast: Option<Arc<TokenBucket>>,
+    /// Unicast frames to an unknown address.
+    pub unknown: Option<Arc<TokenBucket>>,
 }

@@ -16,7 +16,7 @@
 //! neighbour discovery in fragments (RFC 6980), which is how router advertisements were smuggled past
 //! guards (RFC 7113).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use fastpath::Pool;
 use wire::icmpv6::Type;
@@ -26,7 +26,7 @@ use wire::ports::Ports;
 use wire::{MacAddr, arp, ipv4, ipv6};
 
 use super::batch::FrameCtx;
-use super::{DropReason, Verdict};
+use super::{DropReason, Guard, Verdict};
 
 #[cfg(test)]
 mod tests;
@@ -47,17 +47,6 @@ const MLD_QUERY: Type = Type(130);
 const MLD_REPORT: Type = Type(131);
 const MLD_DONE: Type = Type(132);
 const MLD_V2_REPORT: Type = Type(143);
-
-/// The addresses that a container may send from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guard {
-    /// Its MAC address.
-    pub mac: MacAddr,
-    /// Its IPv4 address.
-    pub ipv4: Option<Ipv4Addr>,
-    /// Its IPv6 address, beside link-local ones.
-    pub ipv6: Option<Ipv6Addr>,
-}
 
 /// Drops frames that the container behind a port may not send.
 pub(super) fn run(guard: &Guard, frames: &mut [FrameCtx], pool: &Pool) {

@@ -1,18 +1,16 @@
-//! Loop protection: a container that bridges two ports of the switch must not bring it down.
+//! Loop protection: blocks ports that a container bridges.
 //!
 //! # Theory of operation
 //!
-//! Two signs say that there is a loop behind a port:
+//! Two signs show a loop behind a port:
 //!
-//! - *Its own probe comes back.* To a guarded port that has sent a broadcast or multicast frame the
-//!   switch sends a probe (`loops/probe.rs`), once in [`PROBE_EVERY`] at most: a loop that matters sends
-//!   such frames without end, and a switch at rest sends none and sleeps. Whoever bridges the
-//!   port with another one forwards the probe, and the switch hears it. Nobody else can: a probe is
-//!   sent to its own port only, and its tag is keyed.
+//! - *A probe returns.* A guarded port that sends broadcast or multicast gets a probe
+//!   (`loops/probe.rs`), once per [`PROBE_EVERY`] at most; an idle switch sends none. A bridge forwards
+//!   the probe to another port of the switch. Its keyed tag prevents forgery.
 //! - *A MAC address flaps*: more than [`FLAP_MOVES_MAX`] moves within [`FLAP_WINDOW`].
 //!
 //! ```text
-//!            a sign                       pause over
+//!            a sign                       block ends
 //!   open ------------> blocked (10 s) ------------------> open, remembered
 //!    ^                                                      |          |
 //!    |  no sign for LOOP_HISTORY                      a sign|          |
@@ -21,17 +19,15 @@
 //!                                    blocked, twice as long as before, 5 min at most
 //! ```
 //!
-//! A blocked port neither sends nor gets (`loop-blocked`). To open a loop one port of it is enough:
-//! of two the one with the higher number is blocked, and the host's port never. Of a MAC address that
-//! flaps, the port that it was configured for stays, else the one where it was before it first moved:
-//! whoever takes a neighbour's address blocks himself. That is forgotten after [`LOOP_HISTORY`] without a move;
-//! of two ports that are neither, none is blocked.
+//! A blocked port drops frames of both directions (`loop-blocked`). One blocked port opens a loop: the
+//! higher number of two, never the host's port. A flapping MAC address stays on its configured port, else
+//! on the port of its first learning, so that a thief blocks itself. That origin is forgotten after
+//! [`LOOP_HISTORY`] without a move; of two other ports none is blocked.
 //!
-//! Nothing here runs by a timer. A pause ends by comparing it with `now`, when the next frame comes.
-//! [`LoopTable`] is shared by all workers: each port's state is one word, changed by compare-and-swap, so
-//! that a loop that two workers see is blocked and told once.
+//! Blocks need no timer: each frame compares their end with `now`. All workers share [`LoopTable`], one
+//! atomic word per port, so that a loop seen by two workers blocks and reports once.
 //!
-//! Limits: [`FLAPS`] addresses are followed at a time; [`LOOP_EVENTS_MAX`] events may wait.
+//! Limits: [`FLAPS`] addresses per worker, [`LOOP_EVENTS_MAX`] events per round.
 
 mod probe;
 #[cfg(test)]
@@ -57,14 +53,14 @@ use super::{Batch, DropReason, Egress, Fdb, FrameIo, Key, Observer, Snapshot, Ve
 /// Evidence of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoopSign {
-    /// A probe that was sent to one port came in at the other.
+    /// A probe to one port came in at another.
     Probe {
-        /// Where it was sent.
+        /// Egress port of the probe.
         sent: PortIndex,
-        /// Where it came in.
+        /// Ingress port of the probe.
         heard: PortIndex,
     },
-    /// A MAC address that lives on another port, too.
+    /// A MAC address flaps between two ports.
     Flap {
         /// The address.
         mac: MacAddr,
@@ -76,36 +72,36 @@ pub enum LoopSign {
 /// A port was blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoopEvent {
-    /// Which one.
+    /// Blocked port.
     pub port: PortIndex,
-    /// Why.
+    /// Sign of the loop.
     pub sign: LoopSign,
-    /// For how long.
+    /// Time of the block.
     pub pause: Duration,
 }
 
-/// A MAC address on the move.
+/// Moves of a MAC address.
 #[derive(Debug, Clone, Copy)]
 struct Flap {
     key: Key,
-    /// When the window began in which moves are counted.
+    /// Start of the window that counts moves.
     since: Nanos,
-    /// Where it was before its first move.
+    /// Port before the first move.
     origin: PortIndex,
     moves: u32,
 }
 
-/// One worker's part of loop protection.
+/// Loop protection of one worker.
 #[derive(Debug)]
 pub struct Loops {
     loop_table: Arc<LoopTable>,
-    /// When each port was last sent a probe.
+    /// Time of the last probe to each port.
     probed: Vec<Option<Nanos>>,
-    /// Ports that are to get one now.
+    /// Ports due for a probe.
     due: Vec<PortIndex>,
     flaps: Vec<Flap>,
     events: Vec<LoopEvent>,
-    /// Ports behind which addresses were seen that do not live there.
+    /// Ports whose learnt FDB entries are to be flushed.
     ports_to_flush: Vec<PortIndex>,
     counters: LoopCounters,
 }

@@ -16,8 +16,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use fastpath::limits::VNET_LEN;
 use fastpath::{Frame, Nanos, Pool, PortIndex};
 use wire::vnet::{GsoType, Header};
@@ -25,49 +23,6 @@ use wire::vnet::{GsoType, Header};
 use super::batch::FrameCtx;
 use super::loops::LoopTable;
 use super::{Batch, DropReason, Egress, FrameIo, Observer, Snapshot, TokenBucket, Verdict};
-
-/// Limits of a port. A snapshot that does not change a limit shares its bucket with the one before.
-#[derive(Debug, Clone)]
-pub struct PortLimits {
-    /// Bytes from the port.
-    pub rate_in: Option<Arc<TokenBucket>>,
-    /// Bytes to the port.
-    pub rate_out: Option<Arc<TokenBucket>>,
-    /// Frames from the port that go to many.
-    pub storm: Option<Storm>,
-    /// MAC addresses that may be learnt on it.
-    pub macs_max: usize,
-    /// Whether it is watched for loops.
-    pub loop_guard: bool,
-}
-
-impl PortLimits {
-    /// No limit at all.
-    pub const NONE: Self = Self {
-        rate_in: None,
-        rate_out: None,
-        storm: None,
-        macs_max: usize::MAX,
-        loop_guard: false,
-    };
-}
-
-impl Default for PortLimits {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
-/// Storm control of one port: a bucket of frames for each kind, or none.
-#[derive(Debug, Clone, Default)]
-pub struct Storm {
-    /// Frames to everybody.
-    pub broadcast: Option<Arc<TokenBucket>>,
-    /// Frames to a group.
-    pub multicast: Option<Arc<TokenBucket>>,
-    /// Unicast frames to an unknown address.
-    pub unknown: Option<Arc<TokenBucket>>,
-}
 
 /// Polices received frames.
 pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {

@@ -35,10 +35,11 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `router/conf.rs` | what control says |
+//! | `router/compiled.rs` | a network's router |
 //! | `router/fib.rs` | from a destination to its way |
 //! | `router/forward.rs` | what the ways have in common: drops, answers, the last steps |
 //! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
-//! | `router/size.rs` | how long a packet is, and what becomes of one that is too long |
+//! | `router/size.rs`, `resize.rs` | the length of a packet against the MTU; segments and fragments |
 //! | `router/icmp_limit.rs` | how many ICMP errors a port gets |
 //! | `router/fragments.rs` | fragments |
 //! | `router/handoff.rs` | what another worker translates |
@@ -47,6 +48,7 @@
 //! | `router/state.rs` | what is remembered from batch to batch |
 
 mod assignment;
+mod compiled;
 mod conf;
 mod fib;
 mod forward;
@@ -57,95 +59,22 @@ mod handoff;
 mod icmp_limit;
 mod neighbour_queue;
 mod occupancy;
+mod resize;
 mod resolve;
 mod size;
 mod state;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
-
 use fastpath::{Nanos, PortIndex};
 
-use ipnet::IpNet;
-
 pub(crate) use assignment::{HandoffIn, HandoffOut};
+pub(super) use compiled::Router;
 pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours};
-use fib::Fib;
 use forward::ForwardCtx;
 pub use state::RouterState;
 
 use super::batch::FrameCtx;
 use super::limits::PREFETCH_FRAMES;
-use super::{
-    Batch, DropReason, FrameIo, Key, NetworkIndex, Observer, PortKind, Snapshot, State, Verdict,
-    parse,
-};
-
-/// A network's router as the datapath reads it.
-#[derive(Debug)]
-pub(super) struct Router {
-    /// The destination of frames that are to be routed.
-    key: Key,
-    fib: Arc<Fib>,
-    gateway4: Option<Ipv4Addr>,
-    gateway6: Option<Ipv6Addr>,
-    uplink: Option<Arc<UplinkConf>>,
-    /// The network's largest IP packet in bytes.
-    mtu: u32,
-    /// The broadcast addresses of its subnets, which are nobody's.
-    broadcasts: Vec<Ipv4Addr>,
-    /// Its subnets, from which nobody outside sends.
-    subnets: Vec<IpNet>,
-}
-
-impl Router {
-    /// Compiles a router. `fib` is that of a configuration with the same routes.
-    pub(super) fn new(
-        network: NetworkIndex,
-        conf: &RouterConf,
-        mtu: u32,
-        fib: Option<&Arc<Fib>>,
-    ) -> Self {
-        let v4 = |address: &IpAddr| if let IpAddr::V4(it) = address { Some(*it) } else { None };
-        let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
-        Self {
-            key: Key::new(network, 0, conf.gateway_mac),
-            fib: fib.map_or_else(|| Arc::new(Fib::new(conf)), Arc::clone),
-            gateway4: conf.gateways.iter().find_map(v4),
-            gateway6: conf.gateways.iter().find_map(v6),
-            uplink: match &conf.egress {
-                EgressMode::Uplink(uplink) => Some(Arc::clone(uplink)),
-                EgressMode::Internal | EgressMode::Kernel => None,
-            },
-            mtu,
-            broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
-            subnets: conf.subnets.clone(),
-        }
-    }
-
-    /// Its routes.
-    pub(super) fn fib(&self) -> &Arc<Fib> {
-        &self.fib
-    }
-
-    /// Whether a frame is to be routed.
-    #[inline]
-    fn routes(&self, ctx: &FrameCtx) -> bool {
-        ctx.dst == self.key
-    }
-
-    /// The way out, if there is one.
-    pub(super) fn uplink(&self) -> Option<&UplinkConf> {
-        self.uplink.as_deref()
-    }
-}
-
-fn broadcast(subnet: &IpNet) -> Option<Ipv4Addr> {
-    match subnet {
-        IpNet::V4(subnet) => Some(subnet.broadcast()),
-        IpNet::V6(_) => None,
-    }
-}
+use super::{Batch, DropReason, FrameIo, Observer, PortKind, Snapshot, State, Verdict, parse};
 
 /// Routes what is to be routed, and gives it its verdict.
 pub(super) fn run(

@@ -1,18 +1,12 @@
-//! VLANs of a port, compiled: where a frame that comes in belongs, and whether one that leaves has a
-//! tag (IEEE 802.1Q, clause 6.9).
+//! VLANs of a port: ingress classification and egress tagging (IEEE 802.1Q, clause 6.9).
 //!
-//! The rules, in the order in which a frame meets them:
+//! - Ingress without a tag, or with a priority tag (VLAN id 0): the port's VLAN, or the native one.
+//! - Ingress with a tag: only trunks that carry its VLAN admit it.
+//! - A tag behind a priority tag is dropped: without the outer tag it would name another VLAN.
+//! - Egress from an access port, or on the native VLAN of a trunk: the tag is removed. A priority tag
+//!   stays. A frame with two tags keeps both on a native VLAN, or its inner tag would become the outer.
 //!
-//! - No tag, or one that only marks a priority (VLAN id 0): the port's VLAN, or the trunk's native one.
-//! - A tag: for trunks that carry its VLAN only. An access port drops it.
-//! - A tag behind a priority tag is dropped: whoever takes the outer one off would find the frame on
-//!   another VLAN than it was admitted to.
-//! - Out of an access port, and out of a trunk on its native VLAN, frames leave without their tag. A
-//!   priority tag stays where it is, so that the priority is kept. A frame of two tags keeps both on a
-//!   native VLAN, or its inner tag would become the outer one.
-//!
-//! The untagged domain, for which nobody named a VLAN, has id 0 here, as it has in the forwarding
-//! database.
+//! The untagged domain has id 0 here and in the FDB.
 
 use std::sync::Arc;
 
@@ -23,12 +17,12 @@ use super::DropReason;
 /// VLAN ids that a trunk carries, one bit each.
 type Bits = [u64; 64];
 
-/// Whether frames leave a port with their VLAN's tag.
+/// Egress tagging of a VLAN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tagging {
-    /// Without.
+    /// Without a tag.
     Untagged,
-    /// With.
+    /// With the VLAN's tag.
     Tagged,
 }
 
@@ -46,9 +40,9 @@ impl Tagging {
 /// VLANs of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortVlans {
-    /// Where frames without a VLAN's tag belong; nowhere, and they are dropped.
+    /// VLAN of untagged frames; `None` drops them.
     untagged: Option<u16>,
-    /// What a trunk carries with tags.
+    /// Tagged VLANs of a trunk.
     tagged: Option<Arc<Bits>>,
 }
 
@@ -59,7 +53,7 @@ impl PortVlans {
         Self { untagged: Some(vlan), tagged: None }
     }
 
-    /// A trunk that carries these VLANs. `native`: where its frames without a tag belong.
+    /// A trunk that carries these VLANs; `native` is the VLAN of untagged frames.
     #[must_use]
     pub fn trunk(vlans: impl IntoIterator<Item = u16>, native: Option<u16>) -> Self {
         let mut bits = [0; 64];
@@ -83,10 +77,10 @@ impl PortVlans {
         self.untagged
     }
 
-    /// The VLAN of a frame that comes in.
+    /// VLAN of a received frame.
     ///
     /// # Errors
-    /// Why it may not come in.
+    /// Drop reason.
     #[inline]
     pub fn admit(&self, meta: &Meta) -> Result<u16, DropReason> {
         let Some(outer) = meta.outer else {
@@ -101,7 +95,7 @@ impl PortVlans {
         }
     }
 
-    /// How frames of a VLAN leave, `double` those with two tags; `None` where it is not on the VLAN.
+    /// Egress tagging of a VLAN, `double` for frames with two tags; `None` if the port is not on it.
     #[inline]
     #[must_use]
     pub fn egress(&self, vlan: u16, double: bool) -> Option<Tagging> {

@@ -8,37 +8,37 @@ use fastpath::limits::WORKERS_MAX;
 
 use crate::limits::COMMANDS_MAX;
 
-/// Why the dataplane refused a request.
+/// Error of a dataplane request.
 #[derive(Debug, thiserror::Error)]
 pub enum DataplaneError {
-    /// A number of workers that is not 1 to [`WORKERS_MAX`].
+    /// Number of workers outside of 1 to [`WORKERS_MAX`].
     #[error("1 to {WORKERS_MAX} workers can run, not {0}")]
     Workers(usize),
-    /// The backend that was asked for cannot run.
+    /// The backend cannot run.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// The scheduling class that was asked for is refused.
+    /// The kernel refuses the scheduling class.
     #[error(transparent)]
     Scheduling(io::Error),
-    /// A worker could not be started.
+    /// A worker cannot start.
     #[error("cannot start worker {worker}: {source}")]
     Start {
-        /// Which one.
+        /// Number of the worker.
         worker: usize,
-        /// Why.
+        /// Error of the kernel.
         source: io::Error,
     },
     /// No random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(String),
-    /// A port needs one queue a worker.
+    /// A port needs one queue per worker.
     #[error("port {port} has {queues} queues for {workers} workers")]
     Queues {
         /// The port.
         port: PortIndex,
-        /// Queues given.
+        /// Queues of the port.
         queues: usize,
-        /// Workers that run.
+        /// Running workers.
         workers: usize,
     },
     /// A worker refused a port's queue.
@@ -46,13 +46,13 @@ pub enum DataplaneError {
     Port {
         /// The port.
         port: PortIndex,
-        /// Why.
+        /// Error of the engine.
         source: io::Error,
     },
     /// All buffers are in use.
     #[error("no buffer is free for a frame to port {0}")]
     NoBuffer(PortIndex),
-    /// More commands wait than a worker may have.
+    /// The command queue of a worker is full.
     #[error("worker {0} has {COMMANDS_MAX} commands waiting")]
     Busy(usize),
     /// A worker has ended.

@@ -1,4 +1,4 @@
-//! Start of the workers: one thread each, with its rings to the others.
+//! Start of worker threads and their rings.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -19,26 +19,26 @@ use crate::datapath::{LoopTable, Snapshot};
 use crate::limits::{COMMANDS_MAX, EVENTS_MAX};
 use crate::worker::{DataplaneEvent, FdbSync, HandoffQueues, Setup, Worker};
 
-/// How the workers run.
+/// Configuration of the workers.
 #[derive(Debug, Clone)]
 pub struct DataplaneConfig {
     /// Number of workers, 1 to [`WORKERS_MAX`].
     pub workers: usize,
-    /// Which packet I/O.
+    /// Packet I/O backend.
     pub backend: BackendChoice,
-    /// Which processors they are bound to.
+    /// Processors of their threads.
     pub cpus: Cpus,
-    /// Their scheduling class.
+    /// Scheduling class.
     pub scheduling: SchedulingChoice,
-    /// What they do when nothing comes.
+    /// Idle policy.
     pub idle: IdlePolicy,
 }
 
 impl Dataplane {
-    /// Starts the workers. Events come through the receiver.
+    /// Starts the workers and returns the receiver of their events.
     ///
     /// # Errors
-    /// When the backend cannot run, or a thread, ring or pool cannot be made; nothing is left running.
+    /// The backend cannot run, or a thread, ring or pool cannot be made. No worker runs then.
     pub fn start(
         config: &DataplaneConfig,
     ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>), DataplaneError> {
@@ -89,7 +89,7 @@ impl Dataplane {
                 seed: random()?,
                 loop_table: Arc::clone(&inner.loop_table),
             };
-            // A worker that cannot start takes the ones before it with it: `Inner` stops them.
+            // On error `Inner` stops the workers started so far.
             let (thread, slots) = spawn(setup).map_err(failed(id))?;
             inner.slots = inner.slots.min(slots);
             inner.workers.push(WorkerHandle { commands, ended, waker });
@@ -99,14 +99,14 @@ impl Dataplane {
     }
 }
 
-/// Starts a worker's thread and waits until its engine stands.
+/// Starts a worker's thread and waits for its engine.
 fn spawn(setup: Setup) -> io::Result<(JoinHandle<()>, usize)> {
     let (ready_tx, ready_rx) = std_mpsc::channel();
     let thread =
         thread::Builder::new().name(format!("vswitch-w{}", setup.id)).spawn(move || {
             match Worker::new(setup) {
                 Ok(worker) => {
-                    // Nobody waits any more: it took too long, and was given up.
+                    // A closed channel means that `spawn` timed out.
                     if ready_tx.send(Ok(worker.slots())).is_ok() {
                         worker.run();
                     }
@@ -127,10 +127,10 @@ fn random() -> Result<u64, DataplaneError> {
     getrandom::u64().map_err(|error| DataplaneError::Random(error.to_string()))
 }
 
-/// A port needs a descriptor a worker, and a place in the ring's table, which the limit bounds.
+/// Raises the limit of open files, which bounds descriptors and slots of the ring.
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // Where it may not be raised, a port too many is refused with that limit's name.
+    // On failure the slots are fewer, and a surplus port gets an error that names the limit.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

@@ -52,7 +52,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NetworkExists(_) | ControlError::AmbiguousName(_) => (Conflict, None),
         ControlError::NotReserved { .. } => (NotFound, None),
         ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
-            (LimitReached, Some("leave some out"))
+            (LimitReached, Some("use fewer"))
         }
         ControlError::Busy(..) => (Conflict, Some("try again in a moment")),
         ControlError::Pool(error) => pool(error),
@@ -72,7 +72,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ),
         ControlError::HostSettings { .. } => (InvalidArgument, Some("only its VLANs can be set")),
         ControlError::NoStatic { .. } => {
-            (NotFound, Some("see `vswitch fdb`; learnt entries go away by themselves"))
+            (NotFound, Some("see `vswitch fdb`; learnt entries age out by themselves"))
         }
         ControlError::MacsInUse { .. } => {
             (Conflict, Some("choose a higher limit, or wait until addresses have aged"))
@@ -81,18 +81,18 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::StaticsMax => (LimitReached, Some("remove some first")),
         ControlError::ReservationsMax => (LimitReached, Some("release some first")),
         ControlError::UplinkUnavailable(_) => {
-            (Conflict, Some("see docs/nat.md for which --uplink to choose"))
+            (Conflict, Some("docs/nat.md explains which --uplink to choose"))
         }
         ControlError::NotOurAddress(_) => (InvalidArgument, Some("see `ip address`")),
         ControlError::Shifted(_) => {
-            (InvalidArgument, Some("publish them under the container's own numbers"))
+            (InvalidArgument, Some("publish them at the container's own port numbers"))
         }
         ControlError::PublishFailed(_) => (Internal, Some("see `vswitch doctor`")),
         ControlError::NoUplink(_) => {
             (Conflict, Some("start the switch with --uplink auto, or a device's name"))
         }
         ControlError::AllowFromKernel(_) => {
-            (Conflict, Some("say it in the host's own firewall, or use --uplink auto"))
+            (Conflict, Some("limit sources in the host's own firewall, or use --uplink auto"))
         }
         ControlError::HostPortTaken(_) | ControlError::PortPublished { .. } => {
             (Conflict, Some("choose another port of the host, or 0 to have one picked"))
@@ -102,7 +102,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (LimitReached, Some("name the host's ports, or unpublish some first"))
         }
         ControlError::PublicationsMax(_) => {
-            (LimitReached, Some("publish a range, which is one, or unpublish some first"))
+            (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
         }
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
         ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),
@@ -154,7 +154,7 @@ fn netns(error: &NetnsError) -> (ErrorCode, Option<&'static str>) {
             (ErrorCode::NotFound, Some("the process may have exited; see `ps`"))
         }
         NetnsError::NoName(_) => {
-            (ErrorCode::NotFound, Some("see `ip netns list`, or make it with `ip netns add`"))
+            (ErrorCode::NotFound, Some("see `ip netns list`, or create it with `ip netns add`"))
         }
         NetnsError::NoPath(_) => (ErrorCode::NotFound, Some("see `lsns -t net`")),
         NetnsError::Gone(_) => (ErrorCode::NotFound, Some("its last process has exited")),
@@ -164,9 +164,10 @@ fn netns(error: &NetnsError) -> (ErrorCode, Option<&'static str>) {
         NetnsError::NotANamespace(_) => {
             (ErrorCode::InvalidArgument, Some("give a file such as /proc/PID/ns/net"))
         }
-        NetnsError::Own(_) => {
-            (ErrorCode::InvalidArgument, Some("the host reaches containers by the bridge already"))
-        }
+        NetnsError::Own(_) => (
+            ErrorCode::InvalidArgument,
+            Some("the host reaches containers by the bridge; attach another namespace"),
+        ),
         NetnsError::Open { .. } | NetnsError::Enter { .. } => {
             (ErrorCode::Internal, Some("the daemon needs CAP_SYS_PTRACE and CAP_SYS_ADMIN for it"))
         }

@@ -1,4 +1,4 @@
-//! What control asks of a worker.
+//! Commands of control to a worker.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,19 +9,19 @@ use tokio::sync::oneshot;
 use super::{Worker, WorkerReport, io};
 use crate::datapath::{FdbRow, PortCounters, Snapshot};
 
-/// One request; the answer comes through the channel in it.
+/// Command with a channel for its reply.
 pub(crate) enum Command {
     AddPort {
         port: PortIndex,
         queue: OwnedFd,
         reply: oneshot::Sender<io::Result<()>>,
     },
-    /// The answer: what it counted, and its queue, for the asker to close.
+    /// Replies with the port's counters and its queue, which the caller closes.
     RemovePort {
         port: PortIndex,
         reply: oneshot::Sender<Removed>,
     },
-    /// An Ethernet frame, as if it came in on the port. The answer: whether there was a buffer.
+    /// Injects an Ethernet frame at ingress of the port. Replies false without a free buffer.
     Inject {
         port: PortIndex,
         frame: Vec<u8>,
@@ -33,12 +33,12 @@ pub(crate) enum Command {
     Fdb {
         reply: oneshot::Sender<Vec<FdbRow>>,
     },
-    /// Connections, as many as are listed at a time.
+    /// Connections, bounded by `CONNTRACK_ROWS_MAX`.
     Conntrack {
         reply: oneshot::Sender<Vec<nat::Row>>,
     },
-    /// Goes on with ending the connections that the filter says, or begins. The answer: how far it is; none
-    /// where nothing is translated.
+    /// Starts or continues to flush connections that match the filter. Replies with its progress; `None`
+    /// without a router.
     ConntrackFlush {
         flushing: Option<nat::Flushing>,
         filter: ConntrackFilter,
@@ -49,10 +49,10 @@ pub(crate) enum Command {
     },
 }
 
-/// Which connections are meant.
+/// Selects connections.
 pub(crate) type ConntrackFilter = Box<dyn Fn(&nat::Row) -> bool + Send>;
 
-/// A port that is out of a worker's hands.
+/// Port that a worker has closed.
 #[derive(Debug, Default)]
 pub(crate) struct Removed {
     pub(crate) counters: PortCounters,
@@ -60,7 +60,7 @@ pub(crate) struct Removed {
 }
 
 impl Worker {
-    /// Does all that was asked for. Whoever no longer waits for an answer gets none.
+    /// Runs all pending commands. A dropped receiver gets no reply.
     pub(super) fn handle_commands(&mut self, now: Nanos, snapshot: &Snapshot) {
         while let Some(command) = self.commands.pop() {
             match command {
@@ -97,7 +97,7 @@ impl Worker {
     }
 
     fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
-        // Other workers may have handed off frames of whoever had the slot until now, after it was closed here.
+        // Other workers may have handed off frames of the slot's last port after it was closed here.
         self.state.forget_port(port, &mut io!(self));
         let before = self.port_counters(port);
         self.engine.attach(port, PortQueue::Tap(queue))?;

@@ -9,21 +9,20 @@ use crate::datapath::LoopEvent;
 /// An event of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataplaneEvent {
-    /// The device behind a port is gone, as when its namespace died. Every worker reports it.
+    /// The port's device vanished, for example with its namespace. Every worker reports it.
     PortGone(PortIndex),
     /// Loop protection has blocked a port.
     LoopBlocked(LoopEvent),
-    /// Frames wait for the MAC address of a next hop on the uplink's link. Repeated each second while
-    /// frames come.
+    /// Frames wait for the MAC address of a next hop on the uplink's link. Repeated each second.
     Resolve {
         /// The next hop.
         next_hop: IpAddr,
         /// Ingress port of one of the frames.
         port: PortIndex,
     },
-    /// A worker has ended unasked.
+    /// A worker failed.
     WorkerFailed {
-        /// Its number.
+        /// Number of the worker.
         worker: usize,
         /// The reason.
         error: String,

@@ -1,9 +1,8 @@
-//! What workers tell each other: where MAC addresses live, and who listens to multicast groups.
+//! FDB sync: workers share learnt MAC addresses and multicast listeners.
 //!
-//! Each worker learns from the frames that it reads. With several, a queue's frames come to one
-//! worker only, and the others would flood what it knows; so each tells what is new, or was seen
-//! again, and when, to every other one, through a bounded ring. What does not fit is lost and counted:
-//! the other floods until it hears of it again. Old news never replaces what is known to be newer.
+//! A worker learns from its own frames only, and would flood addresses that another worker knows. So it
+//! sends each new or refreshed entry with its time to all others through bounded rings. A full ring
+//! drops and counts the entry; the receiver floods until the next refresh. Newer entries win.
 
 #[cfg(test)]
 mod tests;
@@ -13,8 +12,7 @@ use fastpath::ring::spsc::{Consumer, Producer, ring};
 use crate::datapath::limits::FDB_SYNC_ROWS;
 use crate::datapath::{Learnt, Snapshot, State};
 
-/// Where an address lives, and the second in which it was seen there; or where somebody listens to a
-/// group, and the second until which that holds.
+/// FDB entry with the second of its last frame, or group listener with its second of expiry.
 type Row = (Learnt, u32);
 
 /// One worker's ends of the rings.
@@ -26,7 +24,7 @@ pub(crate) struct FdbSync {
 }
 
 impl FdbSync {
-    /// Ends for `workers` workers, each connected with each.
+    /// Connects each worker with each other one.
     pub(crate) fn mesh(workers: usize) -> Vec<Self> {
         let mut all: Vec<Self> = (0..workers).map(|_| Self::default()).collect();
         for from in 0..workers {
@@ -43,12 +41,12 @@ impl FdbSync {
         !self.tx.is_empty()
     }
 
-    /// Rows that did not fit.
+    /// Rows dropped by full rings.
     pub(crate) fn drops(&self) -> u64 {
         self.drops
     }
 
-    /// Passes on what was learnt.
+    /// Sends rows to all peers.
     pub(crate) fn broadcast(&mut self, rows: &mut Vec<Row>) {
         for row in rows.drain(..) {
             for peer in &mut self.tx {
@@ -57,11 +55,11 @@ impl FdbSync {
         }
     }
 
-    /// Learns what others have learnt.
+    /// Learns the rows of all peers.
     pub(crate) fn drain(&mut self, snapshot: &Snapshot, state: &mut State) {
         for peer in &mut self.rx {
             while let Some((learnt, second)) = peer.pop() {
-                // A group does not live anywhere: somebody listens to it there.
+                // A multicast row names a listener.
                 match learnt.key.is_multicast() {
                     true => state.groups.join_in(snapshot, learnt, second),
                     false => state.fdb.learn_in(snapshot, learnt, second),

@@ -1,11 +1,10 @@
-//! Frames that go to another worker, since that one translates them (see [`nat::shard_spec`] for which one).
+//! Handoff of frames to the worker that owns their NAT shard (see [`nat::shard_spec`]).
 //!
 //! # Theory of operation
 //!
-//! A frame lies in a buffer of the pool of the worker that has read it, which never crosses threads. So
-//! it is copied: into a buffer of the *pair* of the two workers, and by the other into its own pool. Each
-//! pair, each direction for itself, has two rings of one writer and one reader: one brings full buffers there, the
-//! other empty ones back.
+//! A frame lies in a pool buffer that never crosses threads. So the sender copies it into a buffer of the
+//! worker pair, and the receiver into its own pool. Each pair has two SPSC rings per direction: one
+//! brings full buffers, the other returns empty ones.
 //!
 //! ```text
 //!              copy                  ring                  copy
@@ -14,16 +13,13 @@
 //!                         +===========================+
 //! ```
 //!
-//! Buffers are of two lengths, since most frames are short or longer than a page. One is made when there is none
-//! to be had, and used ever after: so nothing is allocated for a frame, and a pair has as much memory as it
-//! had frames under way at its busiest, at most 256 x 2 KiB + 64 x 64 KiB = 4.5 MiB a direction. Nor is much of it
-//! used for long: the kernel steers the frames of a flow to the queue by which its answers were written, so that from
-//! the second packet on they mostly come to the worker that translates them by themselves.
+//! Buffers have two lengths, since most frames are short or longer than a page. They are allocated on
+//! demand and then reused: at most 256 x 2 KiB + 64 x 64 KiB = 4.5 MiB per direction. Handoffs stay rare:
+//! the kernel steers a flow to the queue that last wrote its replies.
 //!
-//! Order is kept. Beyond the limits a frame is dropped as `handoff-full`, by the worker that has read it. The other one
-//! is woken once a batch, and routes what has come together with what it reads itself, and before it: as many frames of
-//! others as a round may read, the rest in the next one. It takes them before it obeys control, so that a frame is
-//! not told to be of whoever gets its port's slot next.
+//! The receiver wakes once per batch. It routes handoffs in order before its own reads, up to the frames
+//! of one round. It drains them before commands, so that no frame is attributed to a port that reuses the
+//! slot. The sender drops surplus frames as `handoff-full`.
 
 use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::ring::spsc::{Consumer, Producer, ring};
@@ -35,7 +31,7 @@ use crate::limits::{HANDOFF_LARGE_MAX, HANDOFF_SMALL_BYTES, HANDOFF_SMALL_MAX};
 #[cfg(test)]
 mod tests;
 
-/// A frame under way.
+/// Frame in a ring.
 struct HandoffFrame {
     port: PortIndex,
     is_assigned: bool,
@@ -55,7 +51,7 @@ impl Buffers {
         Self { idle: Vec::new(), bytes, made: 0, made_max }
     }
 
-    /// One that was made before.
+    /// Takes an idle buffer.
     fn take(&mut self) -> Option<Vec<u8>> {
         self.idle.pop()
     }
@@ -67,18 +63,18 @@ impl Buffers {
     }
 }
 
-/// What leads to another worker.
+/// Rings to another worker.
 struct PeerTx {
     frames: Producer<HandoffFrame>,
     free: Consumer<Vec<u8>>,
     small: Buffers,
     large: Buffers,
     waker: Waker,
-    /// Something was sent that the other was not woken for.
+    /// The peer has frames and is not woken yet.
     needs_wake: bool,
 }
 
-/// What leads here from another worker.
+/// Rings from another worker.
 struct PeerRx {
     frames: Consumer<HandoffFrame>,
     free: Producer<Vec<u8>>,
@@ -87,17 +83,17 @@ struct PeerRx {
 /// One worker's ends of the rings.
 #[derive(Default)]
 pub(crate) struct HandoffQueues {
-    /// By the other's number; none to itself.
+    /// Rings by number of the peer; `None` for itself.
     tx: Vec<Option<PeerTx>>,
     rx: Vec<PeerRx>,
-    /// Whose frames are taken first in the next round.
+    /// First peer of the next round.
     first: usize,
-    /// The worker's own, for what it leaves to the next round.
+    /// The worker's own waker, for frames left to the next round.
     waker: Option<Waker>,
 }
 
 impl HandoffQueues {
-    /// Ends for as many workers as there are wakers, each connected with each.
+    /// Connects each worker with each other one.
     pub(crate) fn mesh(wakers: &[Waker]) -> Vec<Self> {
         let mut all: Vec<Self> = wakers.iter().map(|_| Self::default()).collect();
         for from in 0..wakers.len() {
@@ -112,8 +108,7 @@ impl HandoffQueues {
         all
     }
 
-    /// Takes what others have handed off, for the next batch, at most as much as a round may read; says whether
-    /// there was any.
+    /// Receives handoffs for the next batch, up to [`ROUND_FRAMES_MAX`]. True if any came.
     #[inline]
     pub(crate) fn recv(&mut self, state: &mut State, io: &mut FrameIo<'_, impl Observer>) -> bool {
         let (peers, mut left) = (self.rx.len(), ROUND_FRAMES_MAX);
@@ -127,7 +122,7 @@ impl HandoffQueues {
             }
         }
         if left == 0 {
-            // Somebody else begins the next round, which comes at once.
+            // Another peer comes first in the next round, which starts at once.
             self.first = (self.first + 1) % peers;
             if let Some(waker) = &self.waker {
                 waker.wake();
@@ -136,7 +131,7 @@ impl HandoffQueues {
         left < ROUND_FRAMES_MAX
     }
 
-    /// Hands off what others translate of the last batch.
+    /// Sends the handoffs of the last batch.
     #[inline]
     pub(crate) fn send(&mut self, state: &mut State, io: &mut FrameIo<'_, impl Observer>) {
         if self.rx.is_empty() {
@@ -160,11 +155,11 @@ impl HandoffQueues {
     }
 }
 
-/// The two ends of one direction.
+/// Both ends of one direction.
 fn connect(waker: &Waker) -> (PeerTx, PeerRx) {
     let capacity = HANDOFF_SMALL_MAX + HANDOFF_LARGE_MAX;
     let (frames, frames_there) = ring(capacity);
-    // As many as there are buffers: none is without a place on its way back.
+    // One slot per buffer, so that every return fits.
     let (free_there, free) = ring(capacity);
     let tx = PeerTx {
         frames,
@@ -178,7 +173,7 @@ fn connect(waker: &Waker) -> (PeerTx, PeerRx) {
 }
 
 impl PeerTx {
-    /// Sends a copy of a frame; false where there is no room.
+    /// Sends a copy of a frame; false if buffers are exhausted.
     fn send(&mut self, port: PortIndex, is_assigned: bool, frame: &[u8]) -> bool {
         let Some(mut bytes) = self.buffer(frame.len()) else { return false };
         bytes.clear();
@@ -188,7 +183,7 @@ impl PeerTx {
                 self.needs_wake = true;
                 true
             }
-            // There are no more buffers than places: this is for whoever changes that.
+            // Unreachable while the ring has a slot per buffer.
             Err(handoff) => {
                 self.buffers(handoff.bytes.capacity()).idle.push(handoff.bytes);
                 false
@@ -213,7 +208,7 @@ impl PeerTx {
 }
 
 impl PeerRx {
-    /// Copies a frame into the pool, and sends its buffer back.
+    /// Copies a frame into the pool and returns its buffer.
     fn recv(&mut self, it: HandoffFrame, state: &mut State, io: &mut FrameIo<'_, impl Observer>) {
         let HandoffFrame { port, is_assigned, bytes } = it;
         io.stats.counters.handoff_received += 1;
@@ -225,7 +220,7 @@ impl PeerRx {
             }
             None => io.drop_bytes(port, &bytes, DropReason::NoBuffer),
         }
-        // There is a place for each; one that had none would only be missed.
+        // The ring has a slot for each buffer.
         let _ = self.free.push(bytes);
     }
 }
@@ -235,7 +230,7 @@ fn copy(pool: &mut Pool, bytes: &[u8]) -> Option<fastpath::Frame> {
     frame.set_len(bytes.len());
     match pool.bytes_mut(&frame) {
         Some(to) => to.copy_from_slice(bytes),
-        // A buffer that was free has one holder.
+        // Unreachable: a fresh buffer has one holder.
         None => frame.set_len(0),
     }
     Some(frame)

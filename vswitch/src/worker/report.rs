@@ -1,4 +1,4 @@
-//! A copy of a worker's counters, for control.
+//! Copy of a worker's counters for control.
 
 use fastpath::PortIndex;
 use vswitch_counters::{ReportCounters, RoundCounters, WorkerStats};
@@ -6,12 +6,12 @@ use vswitch_counters::{ReportCounters, RoundCounters, WorkerStats};
 use super::Worker;
 use crate::datapath::PortCounters;
 
-/// A copy of a worker's counters.
+/// Counters of a worker.
 #[derive(Debug)]
 pub(crate) struct WorkerReport {
     /// Counters of each open port.
     pub(crate) ports: Vec<(PortIndex, PortCounters)>,
-    /// Sum over all ports that are no longer open.
+    /// Sum over closed ports.
     pub(crate) closed: PortCounters,
     pub(crate) worker: WorkerStats,
     /// FDB entries of each network, by its index.
@@ -23,8 +23,7 @@ impl Worker {
         PortCounters::new(self.engine.port_io(port), self.stats.port_drops(port))
     }
 
-    /// Counters of ports that are not open now. A closed slot still counts drops, and keeps its
-    /// counters until it is used again.
+    /// Counters of closed ports. A closed slot still counts drops and keeps its counters until reuse.
     fn closed(&self) -> PortCounters {
         let mut is_open = vec![false; self.engine.slots().max(self.stats.slots())];
         for port in &self.open {

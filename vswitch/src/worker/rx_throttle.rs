@@ -1,24 +1,21 @@
-//! Ports that are held back, so that what they send does not cost the others the worker's time.
+//! RX throttle: bounds reads from ports that flood or whose frames are mostly dropped.
 //!
 //! # Theory of operation
 //!
-//! A frame costs the worker as much when it is dropped as when it is forwarded, and a container can send
-//! half a million small ones a second. Where worker and endpoints share the processors, a worker that
-//! never rests also keeps the other containers' threads from running. So every [`THROTTLE_PERIOD`]
-//! the worker looks at the ports that it reads. One is *held back* that
+//! A dropped frame costs a worker as much as a forwarded one, and a container can send half a million a
+//! second. Every [`THROTTLE_PERIOD`] the worker classifies its active ports. It throttles a port that
 //!
-//! - had more than half of its frames dropped, by the guard, by storm control or by its rate, or
-//! - floods: small frames that nobody answers, more than [`FLOOD_FRAMES`] in the period, while another
-//!   port has something to say.
+//! - lost more than half of its frames to the guard, storm control or its rate limit, or
+//! - floods: more than [`FLOOD_FRAMES`] small frames in the period and few replies, while another port
+//!   is active.
 //!
-//! A port that is held back may have [`THROTTLE_FRAMES`] read in a period, or twice what got through
-//! where that is more, so that a rate is still reached. What it sends beyond waits in the queue of
-//! its TAP, and when that is full the kernel drops it in the sender's own time. It is let go when it has
-//! behaved for [`THROTTLE_TIME`]. Between two periods the worker sleeps, if nobody else has frames.
+//! A throttled port has a budget per period: [`THROTTLE_FRAMES`], or twice its passed frames if that is
+//! more, so that it still reaches its rate. Surplus frames fill the TAP's queue; then the kernel drops them
+//! in the sender's own time. The throttle ends after [`THROTTLE_TIME`] of normal traffic. A worker with
+//! throttled ports only sleeps until the next period.
 //!
-//! Bulk transfers are not floods: their frames are long, and those that acknowledge them are fewer than
-//! what they answer. One port alone is never one. The uplink and the host's port are spared: strangers speak by
-//! them as well as those whom containers have asked, and the one must not hold back the other.
+//! Bulk transfers are no floods: their frames are long, and ACKs are fewer than the frames they answer. The
+//! host's port and the uplink are exempt, since many hosts send through them.
 
 use fastpath::{Engine, Nanos, PortIndex};
 
@@ -30,7 +27,7 @@ use crate::limits::{
 #[cfg(test)]
 mod tests;
 
-/// What a port has done: since it was opened, or in a period.
+/// Counters of a port, in total or of one period.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tally {
     rx_frames: u64,
@@ -50,7 +47,7 @@ impl Tally {
         }
     }
 
-    /// A slot that is used again counts from zero.
+    /// Difference to an earlier tally. A reused slot counts from zero.
     fn since(&self, past: &Self) -> Self {
         Self {
             rx_frames: self.rx_frames.saturating_sub(past.rx_frames),
@@ -60,7 +57,7 @@ impl Tally {
         }
     }
 
-    /// How it behaved; `is_throttled`: as far as it could, being held back.
+    /// Class of the period's traffic. A throttled port floods from its budget on.
     fn classify(&self, is_throttled: bool) -> TrafficClass {
         let frames = self.rx_frames;
         let flood = if is_throttled { THROTTLE_FRAMES } else { FLOOD_FRAMES };
@@ -79,32 +76,32 @@ impl Tally {
     }
 }
 
-/// How a port behaved in a period.
+/// Traffic class of a port in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TrafficClass {
     Idle,
     Normal,
-    /// Most of its frames were dropped; so many were not.
+    /// More than half of the frames dropped.
     MostlyDropped {
         passed: u64,
     },
-    /// Small frames without end, and no answers.
+    /// Many small frames and few replies.
     Flood,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Port {
     past: Tally,
-    /// Held back until then.
+    /// End of the throttle.
     until: Nanos,
-    /// Frames a period.
+    /// Frames per period.
     budget: u32,
 }
 
-/// Which ports a worker holds back.
+/// Throttled ports of a worker.
 #[derive(Debug, Default)]
 pub(super) struct RxThrottle {
-    /// When it looked last.
+    /// Start of the period.
     last: Nanos,
     ports: Vec<Port>,
     throttled: Vec<PortIndex>,
@@ -113,17 +110,17 @@ pub(super) struct RxThrottle {
 }
 
 impl RxThrottle {
-    /// Whether a port waits for the next period.
+    /// Whether any port is throttled.
     pub(super) fn is_active(&self) -> bool {
         !self.throttled.is_empty()
     }
 
-    /// How often a port was held back.
+    /// Number of throttles.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// Once a round: at the end of a period, judges the ports that are read and bounds them.
+    /// Classifies and bounds active ports at the end of a period. Call once per round.
     #[inline]
     pub(super) fn round(
         &mut self,
@@ -144,7 +141,7 @@ impl RxThrottle {
         stats: &Stats,
         is_exempt: impl Fn(PortIndex) -> bool,
     ) {
-        // After a sleep there is only a part of a period, and nothing to compare it with.
+        // A sleep leaves no full period to classify.
         let slept = now - self.last > 4 * THROTTLE_PERIOD;
         self.last = now;
         self.classes.clear();

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_changes_and_goes_is_told() {
+    fn new_changed_and_gone_connections_are_events() {
         let look = |rows: &[(&str, &str)]| -> BTreeMap<Key, Connection> {
             let rows = rows.iter().map(|(src, state)| connection("web", src, state));
             rows.map(|row| (key(&row), row)).collect()

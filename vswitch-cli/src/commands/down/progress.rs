@@ -82,7 +82,7 @@ mod tests {
     const STEP: Duration = Duration::from_secs(1);
 
     #[test]
-    fn who_gets_on_is_waited_for_and_it_is_said() {
+    fn progress_is_awaited_and_reported() {
         let mut progress = Progress::default();
         let said = (0..4_000).filter_map(|n| match progress.look(Some(4_000 - n), STEP) {
             Next::Wait => None,
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stands_still_is_given_up() {
+    fn no_progress_ends_the_wait() {
         for left in [Some(7), None] {
             let mut progress = Progress::default();
             let seconds = (0..1_000).take_while(|_| progress.look(left, STEP) != Next::GiveUp);

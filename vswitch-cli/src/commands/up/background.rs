@@ -27,7 +27,7 @@ const LOG: &str = "vswitch.log";
 /// Message of the daemon to the command that started it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Word {
+enum Message {
     Ready,
     Failed { message: String, hint: Option<String> },
 }
@@ -84,8 +84,8 @@ fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<()> {
         .with_hint(format!("see {}", log.display())));
     };
     match serde_json::from_str(&said) {
-        Ok(Word::Ready) => Ok(()),
-        Ok(Word::Failed { message, hint }) => {
+        Ok(Message::Ready) => Ok(()),
+        Ok(Message::Failed { message, hint }) => {
             Err(Failure::Told { exit: EXIT_FAILED, message, hint })
         }
         Err(_) => {
@@ -112,19 +112,19 @@ pub(super) fn leave_terminal() {
 
 /// In the daemon: reports that it is ready.
 pub(super) fn say_ready() {
-    say(&Word::Ready);
+    send(&Message::Ready);
 }
 
 /// In the daemon: reports why it failed.
 pub(super) fn say_failed(failure: &Failure) {
     if let Failure::Told { message, hint, .. } = failure {
-        say(&Word::Failed { message: message.clone(), hint: hint.clone() });
+        send(&Message::Failed { message: message.clone(), hint: hint.clone() });
     }
 }
 
 /// Writes the message and closes the pipe; errors are ignored, since nobody reads it then.
-fn say(word: &Word) {
-    if let Ok(line) = serde_json::to_vec(word) {
+fn send(message: &Message) {
+    if let Ok(line) = serde_json::to_vec(message) {
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_is_understood() {
+    fn the_message_is_understood() {
         let limit = Duration::from_secs(20);
         assert_eq!(listen_to(r#"echo '"ready"'"#, limit), Ok(()));
         let failed = r#"echo '{"failed":{"message":"br0 is taken","hint":"take br1"}}'"#;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_death_without_a_word_shows_the_log() {
+    fn a_death_without_a_message_shows_the_log() {
         let failure = listen_to("exit 3", Duration::from_secs(20)).unwrap_err();
         let report = failure.report().unwrap();
         assert!(
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_hangs_is_told_to_end() {
+    fn a_daemon_that_hangs_gets_sigterm() {
         let failure = listen_to("exec sleep 60", Duration::from_millis(100)).unwrap_err();
         assert!(failure.to_string().contains("not ready"), "{failure}");
     }

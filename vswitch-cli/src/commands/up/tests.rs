@@ -3,7 +3,7 @@ use clap::Parser;
 use super::*;
 use crate::cli::{Cli, Command};
 
-/// What `vswitch up ARGS` would run with.
+/// Configuration of `vswitch up ARGS`.
 fn configured(args: &[&str]) -> Outcome<Config> {
     let cli = Cli::try_parse_from([&["vswitch"], args].concat()).unwrap();
     let Command::Up(up) = cli.command else { panic!("{args:?} is not `up`") };

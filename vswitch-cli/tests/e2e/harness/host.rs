@@ -202,7 +202,7 @@ impl Host {
         assert!(error.starts_with("error: "), "{output}");
         let value = if value.is_empty() { "''" } else { value };
         assert!(output.stderr.contains(value), "the error does not name {value}\n{output}");
-        // Below the error, only the way out.
+        // Below the error, only the hint.
         for line in lines {
             let is_hint = ["  hint: ", "  tip: ", "Usage: ", "For more information"];
             assert!(is_hint.iter().any(|start| line.starts_with(start)), "{line:?} in\n{output}");
@@ -258,7 +258,7 @@ impl Host {
         Container::attach(self, self.namespace(name), name, args)
     }
 
-    /// What the daemon wrote.
+    /// Log of the daemon.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }

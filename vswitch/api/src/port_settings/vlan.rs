@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 mod tests;
@@ -197,17 +197,7 @@ impl FromStr for VlanSet {
     }
 }
 
-impl Serialize for VlanSet {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for VlanSet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+crate::words::text_in_json! { VlanSet }
 
 /// A port that carries several VLANs.
 #[derive(Debug, Clone, PartialEq, Eq)]

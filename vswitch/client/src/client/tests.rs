@@ -48,7 +48,7 @@ impl Mock {
     }
 }
 
-/// Whether the head and as many bytes of body as it announces are there.
+/// True once the head and the body of the announced length have arrived.
 fn is_whole(asked: &[u8]) -> bool {
     let text = String::from_utf8_lossy(asked);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };

@@ -63,14 +63,10 @@ fn an_address_is_found_until_it_has_aged() {
 
 #[test]
 fn a_static_entry_that_finds_no_room_is_counted() {
-    let mut fdb = Fdb::new(1);
-    // More of them than fit into the two buckets of one address.
-    let bucket = fdb.hash(key(0)).indices();
-    let same = (0..).filter(|&n| fdb.hash(key(n)).indices().iter().all(|b| bucket.contains(b)));
-    let mut colliding: Vec<u64> = Vec::new();
-    for n in same.take(2 * Bucket::SLOTS + 2) {
-        colliding.push(n);
-    }
+    // A table of two buckets, and more addresses than fit into both.
+    let mut fdb = Fdb { buckets: vec![Bucket::default(); 2], ..Fdb::new(1) };
+    let in_both = |n: &u64| fdb.hash(key(*n)).first != fdb.hash(key(*n)).second;
+    let colliding: Vec<u64> = (0..).filter(in_both).take(2 * Bucket::SLOTS + 2).collect();
     let set = |n: u64| StaticMac { mac: key(n).mac(), vlan: 0, port: PortIndex(1) };
     fdb.set_statics(&snapshot(colliding.iter().copied().map(set).collect()));
     assert_eq!((fdb.len(), fdb.counters().fdb_statics_full), (2 * Bucket::SLOTS, 2));

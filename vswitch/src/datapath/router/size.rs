@@ -1,19 +1,12 @@
-//! How long a packet is, and what becomes of one that is too long for where it goes.
+//! The length of a packet against the MTU.
 //!
-//! A GSO frame is judged by the segments that it will be cut into. Of IPv4 without DF, a packet is
-//! fragmented, and a TCP frame cut into smaller segments, which costs nothing: the field that says how is
-//! in its offload header. Everything else that is too long is dropped, and its sender is told.
+//! A GSO frame counts as its segments. A long IPv4 packet without DF is fragmented; a TCP frame gets
+//! smaller segments by its offload header. Any other long packet is dropped, with an ICMP error.
 
-use fastpath::Frame;
 use fastpath::limits::VNET_LEN;
-use wire::fragmenter::fragment_ipv4;
 use wire::meta::{L3, L4, Meta};
-use wire::vnet::{Flags, GsoType, Header};
-use wire::{checksum, ipv4, ipv6, tcp, udp};
-
-use super::forward::ForwardCtx;
-use crate::datapath::batch::FrameCtx;
-use crate::datapath::{DropReason, Verdict};
+use wire::vnet::{GsoType, Header};
+use wire::{ipv4, ipv6, tcp, udp};
 
 /// How a packet fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,81 +70,5 @@ pub(super) fn has_hops(meta: &Meta, ethernet: &[u8]) -> bool {
     match meta.l3 {
         L3::Ipv4 => ipv4::Packet::new_quoted(packet).is_ok_and(|ip| ip.ttl() > 1),
         _ => ipv6::Packet::new_quoted(packet).is_ok_and(|ip| ip.hop_limit() > 1),
-    }
-}
-
-impl ForwardCtx<'_> {
-    /// Makes a frame fit that goes on otherwise than whole. It has its new addresses.
-    #[cold]
-    pub(super) fn fit_to_mtu(&mut self, ctx: &mut FrameCtx, fit: Fit, mtu: u32) {
-        let done = match fit {
-            Fit::Resegmented(size) => self.resegment(ctx, size),
-            Fit::Fragmented => self.fragment(ctx, mtu),
-            Fit::Whole | Fit::TooBig => Ok(()),
-        };
-        if let Err(reason) = done {
-            ctx.verdict = Verdict::Drop(reason);
-        }
-    }
-
-    /// Whoever cuts the frame will cut it so.
-    fn resegment(&mut self, ctx: &FrameCtx, size: u16) -> Result<(), DropReason> {
-        let bytes = self.pool.bytes_mut(&ctx.frame).ok_or(DropReason::NoBuffer)?;
-        let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;
-        bytes[..VNET_LEN].copy_from_slice(&Header { gso_size: size, ..header }.to_bytes());
-        Ok(())
-    }
-
-    /// The first fragment takes the packet's place, the others follow the batch. Their checksum is of the
-    /// whole packet: it is completed before.
-    fn fragment(&mut self, ctx: &mut FrameCtx, mtu: u32) -> Result<(), DropReason> {
-        let bytes = self.pool.bytes_mut(&ctx.frame).ok_or(DropReason::NoBuffer)?;
-        let header = Header::parse(bytes).map_err(|_| DropReason::Malformed)?;
-        let ethernet = &mut bytes[VNET_LEN..];
-        if header.flags.contains(Flags::NEEDS_CSUM) {
-            checksum::complete_partial(ethernet, header.csum_start, header.csum_offset)
-                .map_err(|_| DropReason::Malformed)?;
-        }
-        let mut whole = std::mem::take(&mut self.state.scratch);
-        whole.clear();
-        whole.extend_from_slice(ethernet);
-        let done = self.write_all(ctx, &whole, mtu);
-        self.state.scratch = whole;
-        done
-    }
-
-    fn write_all(&mut self, ctx: &mut FrameCtx, whole: &[u8], mtu: u32) -> Result<(), DropReason> {
-        let mut fragments =
-            fragment_ipv4(&ctx.meta, whole, mtu).map_err(|_| DropReason::Malformed)?;
-        let first = fragments.next_len().ok_or(DropReason::Malformed)?;
-        let write = |buffer: &mut [u8]| fragments.write_next(buffer);
-        ctx.meta = self.write_fragment(&mut ctx.frame, first, write)?;
-        ctx.segment = ctx.meta.l3_len;
-        while let Some(len) = fragments.next_len() {
-            let mut frame = self.pool.alloc().ok_or(DropReason::NoBuffer)?;
-            let written = self.write_fragment(&mut frame, len, |to| fragments.write_next(to));
-            let Ok(meta) = written else {
-                self.pool.release(frame);
-                return written.map(drop);
-            };
-            self.stats.counters.generated += 1;
-            let segment = meta.l3_len;
-            self.state.emitted.push(FrameCtx { frame, segment, meta, ..*ctx });
-        }
-        Ok(())
-    }
-
-    fn write_fragment(
-        &mut self,
-        frame: &mut Frame,
-        len: usize,
-        write: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> Result<Meta, DropReason> {
-        frame.set_len(VNET_LEN + len);
-        let bytes = self.pool.bytes_mut(frame).ok_or(DropReason::NoBuffer)?;
-        bytes[..VNET_LEN].fill(0);
-        let fragment = &mut bytes[VNET_LEN..];
-        write(fragment).ok_or(DropReason::NoBuffer)?;
-        Meta::parse(fragment).map_err(|_| DropReason::Malformed)
     }
 }

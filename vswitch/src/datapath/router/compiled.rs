@@ -1,0 +1,77 @@
+//! A router compiled for the datapath.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::conf::{EgressMode, RouterConf, UplinkConf};
+use super::fib::Fib;
+use crate::datapath::batch::FrameCtx;
+use crate::datapath::{Key, NetworkIndex};
+
+/// A network's router as the datapath reads it.
+#[derive(Debug)]
+pub(in crate::datapath) struct Router {
+    /// The destination of frames that are to be routed.
+    pub(super) key: Key,
+    pub(super) fib: Arc<Fib>,
+    pub(super) gateway4: Option<Ipv4Addr>,
+    pub(super) gateway6: Option<Ipv6Addr>,
+    pub(super) uplink: Option<Arc<UplinkConf>>,
+    /// The network's largest IP packet in bytes.
+    pub(super) mtu: u32,
+    /// The broadcast addresses of its subnets, which are nobody's.
+    pub(super) broadcasts: Vec<Ipv4Addr>,
+    /// Its subnets, from which nobody outside sends.
+    pub(super) subnets: Vec<IpNet>,
+}
+
+impl Router {
+    /// Compiles a router. `fib` is that of a configuration with the same routes.
+    pub(in crate::datapath) fn new(
+        network: NetworkIndex,
+        conf: &RouterConf,
+        mtu: u32,
+        fib: Option<&Arc<Fib>>,
+    ) -> Self {
+        let v4 = |address: &IpAddr| if let IpAddr::V4(it) = address { Some(*it) } else { None };
+        let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
+        Self {
+            key: Key::new(network, 0, conf.gateway_mac),
+            fib: fib.map_or_else(|| Arc::new(Fib::new(conf)), Arc::clone),
+            gateway4: conf.gateways.iter().find_map(v4),
+            gateway6: conf.gateways.iter().find_map(v6),
+            uplink: match &conf.egress {
+                EgressMode::Uplink(uplink) => Some(Arc::clone(uplink)),
+                EgressMode::Internal | EgressMode::Kernel => None,
+            },
+            mtu,
+            broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
+            subnets: conf.subnets.clone(),
+        }
+    }
+
+    /// Its routes.
+    pub(in crate::datapath) fn fib(&self) -> &Arc<Fib> {
+        &self.fib
+    }
+
+    /// Whether a frame is to be routed.
+    #[inline]
+    pub(super) fn routes(&self, ctx: &FrameCtx) -> bool {
+        ctx.dst == self.key
+    }
+
+    /// The way out, if there is one.
+    pub(in crate::datapath) fn uplink(&self) -> Option<&UplinkConf> {
+        self.uplink.as_deref()
+    }
+}
+
+fn broadcast(subnet: &IpNet) -> Option<Ipv4Addr> {
+    match subnet {
+        IpNet::V4(subnet) => Some(subnet.broadcast()),
+        IpNet::V6(_) => None,
+    }
+}
