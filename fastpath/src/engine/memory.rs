@@ -1,4 +1,4 @@
-//! Ports in memory: the twin of the kernel's for tests, the simulator and benchmarks.
+//! Ports in memory for tests, the simulator and benchmarks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,7 +22,7 @@ struct MemoryPort {
     io: PortIoCounters,
 }
 
-/// Packet I/O in memory. It never waits.
+/// Packet I/O in memory, which never blocks.
 #[derive(Debug, Default)]
 pub struct MemoryEngine {
     ports: Vec<MemoryPort>,
@@ -57,7 +57,7 @@ impl MemoryEngine {
         std::mem::take(&mut self.port(port).outgoing)
     }
 
-    /// The device behind the port vanishes.
+    /// Makes the device of a port vanish.
     pub fn vanish(&mut self, port: PortIndex) {
         self.port(port).open = false;
         self.events.push_back(EngineEvent::Gone(port));

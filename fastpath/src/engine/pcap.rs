@@ -1,4 +1,4 @@
-//! Ports that are capture files: what was captured comes in, what is sent is captured.
+//! Ports on capture files: frames come from one file and go to another.
 //!
 //! Files hold Ethernet frames (`LINKTYPE_ETHERNET`) without a virtio-net header, so a frame that is
 //! sent with a partial checksum is written with that checksum as it is.
@@ -26,7 +26,7 @@ struct PcapPort {
     io: PortIoCounters,
 }
 
-/// Packet I/O from and to capture files. It never waits; a port whose file has ended is quiet.
+/// Packet I/O from and to capture files, which never blocks.
 #[derive(Default)]
 pub struct PcapEngine {
     ports: Vec<PcapPort>,

@@ -4,31 +4,26 @@
 //!
 //! A port is *idle* or *active*.
 //!
-//! - An idle port has one poll in flight and costs nothing. When the poll says that there is
-//!   something to read, the port becomes active.
-//! - Each round an active port has `depth` reads submitted that never wait (`RWF_NOWAIT`), together
-//!   with the writes that the round before produced: one system call. If all `depth` reads brought a
-//!   frame, depth doubles; else it becomes what came, plus one. After `spin_rounds` rounds without any
-//!   frame the port is idle again. How much of a round a port gets when others want it too is in
-//!   `engine/deficit.rs`.
-//! - Only when no port is active may the ring wait; so the first frame after idle wakes the worker by
-//!   its poll, and no timer is involved.
+//! - An idle port has one poll in flight. A readable port becomes active.
+//! - An active port submits `depth` nonblocking reads (`RWF_NOWAIT`) per round; one system call takes them
+//!   and the writes of the last round. If all reads bring a frame, depth doubles; else it becomes their
+//!   number plus one. After `spin_rounds` empty rounds the port is idle. `engine/deficit.rs` divides a
+//!   round between ports.
+//! - The ring blocks only while no port is active; a poll wakes it, not a timer.
 //!
-//! One poll a port, and not several reads waiting on it: waiting reads would all wake for each frame.
+//! A port has one poll and no blocking reads, since each frame would wake all of those.
 //!
-//! Closing a port: `Open -> Closing`, everything of it cancelled; when nothing is in flight the
-//! descriptor is unregistered and given to the caller, and only then may the slot be used again. A device that
-//! vanished makes its port `Dead`: reported once, no longer read, until it is detached.
+//! Detach: `Open -> Closing` cancels all I/O. Then the descriptor is unregistered, and the slot is free. A
+//! vanished device makes its port `Dead`: reported once and not read until it is detached.
 //!
-//! A port that is bounded ([`Engine::set_rx_budget`]) and has had what it may *rests*: it stays active, is
-//! neither read nor polled, and the ring may wait.
+//! A port that has used its budget ([`Engine::set_rx_budget`]) stays active, but is neither read nor
+//! polled, and the ring may block.
 //!
-//! A port that does not take what is written to it holds [`WRITES_PER_PORT_MAX`] buffers at most;
-//! what comes on top is dropped, so that the others find buffers.
+//! A port whose queue is full holds [`WRITES_PER_PORT_MAX`] buffers at most; surplus writes are dropped.
 //!
 //! Limits: [`READ_DEPTH_MAX`](crate::limits::READ_DEPTH_MAX), [`ROUND_FRAMES_MAX`],
-//! [`ROUND_BYTES_PER_PORT`](crate::limits::ROUND_BYTES_PER_PORT). A submission queue that is full is
-//! flushed. A pool that is empty cuts the reads of the round.
+//! [`ROUND_BYTES_PER_PORT`](crate::limits::ROUND_BYTES_PER_PORT). A full submission queue is flushed; an
+//! empty pool cuts the reads of the round.
 
 mod completions;
 pub mod ring;
@@ -56,18 +51,18 @@ pub struct UringEngine<R = KernelRing> {
     waker: Waker,
     waker_armed: bool,
     slots: Vec<Slot>,
-    /// Ports that are read each round.
+    /// Active ports.
     active: Vec<PortIndex>,
     /// Ports whose poll must be armed before the ring may wait.
     to_arm: Vec<PortIndex>,
-    /// Ports that close and whose cancellation is still to be submitted.
+    /// Closing ports whose cancellation is not submitted yet.
     to_cancel: Vec<PortIndex>,
-    /// Frames that came while room was made for a write.
+    /// Frames that arrived during a flush of the submission queue.
     early: Vec<Received>,
     events: VecDeque<EngineEvent>,
     spin_rounds: u16,
     writes: usize,
-    /// Each port's part of this round.
+    /// Quantum of each port in this round.
     quantum: Quantum,
     stats: EngineCounters,
 }
@@ -130,8 +125,7 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
-    /// Gives every active port its reads of this round; the rest of the round goes to those that
-    /// want more, in turns.
+    /// Submits the reads of every active port; busy ports take turns at the rest of the round.
     fn submit_reads(&mut self, pool: &mut Pool) {
         self.quantum = Quantum::of(self.active.len());
         let (mut budget, mut spare) = (ROUND_FRAMES_MAX, self.grant_reads());
@@ -164,7 +158,7 @@ impl<R: Ring> UringEngine<R> {
         self.rotate(served);
     }
 
-    /// Grants every active port its own part of the round; what is left of the round.
+    /// Grants every active port its quantum; returns the rest of the round.
     fn grant_reads(&mut self) -> usize {
         let mut granted = 0;
         for port in &self.active {
@@ -178,7 +172,7 @@ impl<R: Ring> UringEngine<R> {
         ROUND_FRAMES_MAX.saturating_sub(granted)
     }
 
-    /// Whoever was first in the list must not be so for ever, and those that had no turn come first.
+    /// Rotates the order of ports; those without a turn come first.
     fn rotate(&mut self, served: usize) {
         let len = self.active.len();
         if len > 1 {
@@ -205,7 +199,7 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
-    /// After a round: new depths, and who goes to sleep.
+    /// Ends a round: sets new depths and makes empty ports idle.
     fn adapt(&mut self) {
         let (slots, to_arm, spin_rounds) = (&mut self.slots, &mut self.to_arm, self.spin_rounds);
         let quantum = self.quantum;

@@ -2,10 +2,9 @@
 //!
 //! # Theory of operation
 //!
-//! `head` counts what was taken, `tail` what was put; both only grow (wrapping), and the slot of a
-//! count is `count & mask`. The producer alone writes `tail`, the consumer alone `head`, each on a
-//! cache line of its own. Each side keeps a copy of the other's counter and looks again only when the
-//! copy says full, or empty: so a batch costs one read of a foreign cache line.
+//! `head` counts pops, `tail` pushes; both wrap, and a count's slot is `count & mask`. The producer alone
+//! writes `tail`, the consumer alone `head`, each on its own cache line. Each side caches the other
+//! counter and reloads it only when the ring looks full or empty: one foreign cache line per batch.
 //!
 //! A slot between `head` and `tail` is initialised and belongs to the consumer; any other is
 //! uninitialised and belongs to the producer. The `Release` store of a counter hands slots over; the
@@ -78,14 +77,14 @@ impl<T> Drop for Shared<T> {
     }
 }
 
-/// The writing side.
+/// Producer side.
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
     tail: usize,
     head_seen: usize,
 }
 
-/// The reading side.
+/// Consumer side.
 pub struct Consumer<T> {
     shared: Arc<Shared<T>>,
     head: usize,
@@ -106,10 +105,10 @@ pub fn ring<T: Send>(capacity: usize) -> (Producer<T>, Consumer<T>) {
 }
 
 impl<T: Send> Producer<T> {
-    /// Puts a value in; it comes back when the ring is full.
+    /// Pushes a value.
     ///
     /// # Errors
-    /// The value, when the ring is full.
+    /// Returns the value if the ring is full.
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), T> {
         let capacity = self.shared.slots.len();
@@ -130,7 +129,7 @@ impl<T: Send> Producer<T> {
 }
 
 impl<T: Send> Consumer<T> {
-    /// Takes the oldest value.
+    /// Pops the oldest value.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
         if self.head == self.tail_seen {

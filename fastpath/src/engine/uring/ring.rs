@@ -1,4 +1,4 @@
-//! What the engine asks of a ring: a queue of operations that own their frames.
+//! Ring of an engine: a queue of operations that own their frames.
 //!
 //! `sys::uring::KernelRing` asks the kernel; the tests script every odd answer.
 
@@ -16,7 +16,7 @@ pub enum Op {
     Read {
         /// The port.
         port: PortIndex,
-        /// Where the bytes go; its length is the most that may come.
+        /// Buffer; its length bounds the read.
         frame: Frame,
     },
     /// Write one frame.
@@ -26,14 +26,14 @@ pub enum Op {
         /// The bytes.
         frame: Frame,
     },
-    /// Tell, once, when the port can be read or is broken.
+    /// One-shot poll of the port.
     Poll {
         /// The port.
         port: PortIndex,
     },
-    /// Tell, once, when the waker is woken.
+    /// One-shot poll of the waker.
     PollWaker,
-    /// Cancel whatever of this port is in flight.
+    /// Cancel all operations of the port.
     Cancel {
         /// The port.
         port: PortIndex,
@@ -43,7 +43,7 @@ pub enum Op {
 /// The end of an operation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// What it was.
+    /// Operation that ended.
     pub op: Op,
     /// Bytes, or poll bits; or a positive error number.
     pub result: Result<u32, i32>,

@@ -19,7 +19,7 @@ pub(super) enum State {
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) state: State,
-    /// Read each round (true) or polled (false).
+    /// Active (true) or idle (false).
     pub(super) active: bool,
     /// A poll is in flight.
     pub(super) polled: bool,
@@ -27,15 +27,15 @@ pub(super) struct Slot {
     pub(super) in_flight: u32,
     /// Writes among them.
     pub(super) writes: usize,
-    /// Reads that it wants a round.
+    /// Reads wanted per round.
     pub(super) depth: u16,
-    /// Reads of this round that are its own part.
+    /// Reads of this round within the quantum.
     pub(super) granted: u16,
-    /// What it read beyond its part.
+    /// Bytes read in excess of the quantum.
     pub(super) deficit: Deficit,
-    /// Frames that may be read until more are allowed; `None` if there is no bound.
+    /// Frames left to read; `None` without a bound.
     pub(super) rx_budget: Option<u32>,
-    /// Rounds in a row that brought nothing.
+    /// Empty rounds in a row.
     empty_rounds: u16,
     /// Reads of this round that were submitted, and that brought a frame, of so many bytes.
     pub(super) asked: u16,
@@ -53,8 +53,8 @@ impl Slot {
         Self { state: State::Open, depth: 1, queue: Some(queue), framing, ..Self::default() }
     }
 
-    /// Whether poll bits ask for a read. An ICMP error on a UDP socket is read, and so cleared; on a TAP an
-    /// error means that the device is gone.
+    /// Whether poll bits ask for a read. A read clears an ICMP error of a UDP socket; an error of a TAP means
+    /// that the device vanished.
     pub(super) fn is_readable(&self, bits: u32) -> bool {
         let errors = if self.framing == Framing::Bare { libc::POLLERR } else { 0 };
         bits & (libc::POLLIN | errors) as u32 != 0
@@ -67,22 +67,22 @@ impl Slot {
         self.empty_rounds = 0;
     }
 
-    /// Reads that it wants beyond its part of this round; none if it sits out.
+    /// Reads wanted in excess of the quantum; none in deficit.
     pub(super) fn extra_demand(&self) -> u16 {
         if self.granted == 0 { 0 } else { self.within_budget(self.depth) - self.granted }
     }
 
-    /// Whether it may not be read until more is allowed.
+    /// Whether the read budget is used up.
     pub(super) fn is_throttled(&self) -> bool {
         self.rx_budget == Some(0)
     }
 
-    /// So many reads, or as many as are allowed.
+    /// `reads`, bounded by the budget.
     pub(super) fn within_budget(&self, reads: u16) -> u16 {
         self.rx_budget.map_or(reads, |frames| reads.min(frames.min(u16::MAX.into()) as u16))
     }
 
-    /// After a round of an active port: the next depth. False when it goes idle.
+    /// Sets the next depth of an active port. False if it becomes idle.
     pub(super) fn adapt(&mut self, spin_rounds: u16, quantum: Quantum) -> bool {
         let (asked, got, bytes) = (self.asked, self.got, self.got_bytes);
         (self.asked, self.got, self.got_bytes) = (0, 0, 0);
