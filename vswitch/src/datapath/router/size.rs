@@ -13,7 +13,7 @@ use wire::{ipv4, ipv6, tcp, udp};
 pub(super) enum Fit {
     /// As it is.
     Whole,
-    /// In segments of so many bytes.
+    /// In segments of this size in bytes.
     Resegmented(u16),
     /// In fragments.
     Fragmented,
@@ -21,7 +21,7 @@ pub(super) enum Fit {
     TooBig,
 }
 
-/// Bytes of payload that a segment must at least have, so that cutting gets somewhere.
+/// Least payload of a segment in bytes.
 const SEGMENT_MIN: u32 = 8;
 
 /// How the packet in `bytes`, with its offload header, fits.
