@@ -32,6 +32,8 @@ words! {
         Tso4 = "tso4",
         /// TCP segmentation over IPv6.
         Tso6 = "tso6",
+        /// TCP segmentation of segments with congestion marks (ECN).
+        TsoEcn = "tso-ecn",
         /// UDP segmentation over IPv4.
         Uso4 = "uso4",
         /// UDP segmentation over IPv6.

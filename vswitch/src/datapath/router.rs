@@ -102,32 +102,40 @@ pub(super) fn run(
     fwd.route_handoffs(&state.fdb);
     for window in batch.frames.chunks_mut(PREFETCH_FRAMES) {
         fwd.prefetch(window);
-        for run in window.chunk_by_mut(|a, b| a.port == b.port) {
-            route_run(&mut fwd, run);
-        }
+        route_window(&mut fwd, window);
     }
     fwd.merge_handoffs(batch);
     fwd.release_fragments(batch);
     fwd.state.collect(now, batch);
 }
 
-/// Frames of one port.
-fn route_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx]) {
-    let (port, snapshot) = (run[0].port, fwd.snapshot);
-    let Some(conf) = snapshot.port(port) else { return };
-    match conf.kind {
-        PortKind::Container => {
-            let Some(network) = snapshot.network(run[0].network) else { return };
-            let Some(router) = &network.router else { return };
-            for ctx in run {
-                if router.routes(ctx) && ctx.verdict == Verdict::Pending {
-                    fwd.route_container(ctx, network, router);
-                }
+/// Routes frames in their order. A port is looked up once for a run of its frames.
+fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
+    let mut start = 0;
+    while let Some(first) = window.get(start) {
+        let (port, snapshot) = (first.port, fwd.snapshot);
+        let kind = snapshot.port(port).map(|conf| conf.kind);
+        let network = snapshot.network(first.network).filter(|_| kind == Some(PortKind::Container));
+        let router = network.and_then(|network| Some((network, network.router.as_deref()?)));
+        let key = router.map_or(Key::NONE, |(_, router)| router.key);
+        let rest = &mut window[start..];
+        let mut len = 0;
+        for ctx in rest.iter_mut() {
+            if ctx.port != port {
+                break;
+            }
+            len += 1;
+            if ctx.dst == key
+                && ctx.verdict == Verdict::Pending
+                && let Some((network, router)) = router
+            {
+                fwd.route_container(ctx, network, router);
             }
         }
-        PortKind::Uplink => route_uplink_run(fwd, run, port),
-        // Frames of theirs to the gateway are the host's.
-        PortKind::Host | PortKind::Service | PortKind::Tunnel => {}
+        if kind == Some(PortKind::Uplink) {
+            route_uplink_run(fwd, &mut rest[..len], port);
+        }
+        start += len;
     }
 }
 
