@@ -117,7 +117,7 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
         let kind = snapshot.port(port).map(|conf| conf.kind);
         let network = snapshot.network(first.network).filter(|_| kind == Some(PortKind::Container));
         let router = network.and_then(|network| Some((network, network.router.as_deref()?)));
-        let key = router.map_or(Key::NONE, |(_, router)| router.key);
+        let key = router.map_or(super::Key::NONE, |(_, router)| router.key);
         let rest = &mut window[start..];
         let mut len = 0;
         for ctx in rest.iter_mut() {

@@ -45,9 +45,6 @@ pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 /// Ports of one publication reserved by sockets; a kernel setting reserves a longer range.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 
-/// Attempts to find a port that is free in all families, for port 0.
-pub(crate) const FREE_PORT_TRIES_MAX: usize = 16;
-
 /// Connections, or clients of UDP, to `[::1]` that the proxy relays for one port.
 pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
 

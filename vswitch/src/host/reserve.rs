@@ -26,7 +26,7 @@ use super::nft::Protocol;
 use crate::host::limits::RESERVED_SOCKETS_MAX;
 use socket_owners::SocketOwner;
 
-/// Why a port cannot be reserved.
+/// An error of a reservation.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReserveError {
     /// Another process has the port.
@@ -76,12 +76,6 @@ pub(crate) enum ReserveError {
     /// The host does not have the address.
     #[error("{0} is no address of this host; see `ip address`")]
     NotLocalAddress(IpAddr),
-    /// No port is free in all families.
-    #[error("found no free port for {0}")]
-    NoFreePort(Protocol),
-    /// Port 0 in a range.
-    #[error("port 0 stands for one free port: it cannot begin a range ({0}-{1})")]
-    ZeroRange(u16, u16),
     /// The kernel refuses for another reason.
     #[error("cannot reserve port {port}/{protocol}: {source}")]
     Socket {

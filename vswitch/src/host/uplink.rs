@@ -7,7 +7,7 @@
 //! let tap = uplink.take_tap();                    // its queues are a port of the switch
 //! states.changed().await;                         // UplinkState: routes and neighbours, on every change
 //! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
-//! let real = uplink.set_published(forwards).await?;   // all published ports; port 0 is chosen
+//! uplink.set_published(forwards).await?;          // all published ports
 //! uplink.stop().await;                            // the host is as before
 //! ```
 //!

@@ -9,13 +9,12 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, listen, socket_with,
-    sockopt,
+    AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt,
 };
 
 use super::ReserveError;
 use super::socket_owners::{bound, owner, owner_of_port};
-use crate::host::limits::{FREE_PORT_TRIES_MAX, RESERVED_SOCKETS_MAX};
+use crate::host::limits::RESERVED_SOCKETS_MAX;
 use crate::host::nft::{Protocol, Published};
 
 /// Backlog of the proxy's sockets.
@@ -31,51 +30,18 @@ pub(crate) struct PortReservation {
     pub(crate) by_sysctl: bool,
 }
 
-/// Reserves the ports of a publication; for port 0 a free one, which the result names.
-pub(crate) fn reserve_ports(
-    published: &Published,
-) -> Result<(Published, PortReservation), ReserveError> {
-    let (first, last) = (*published.ports.start(), *published.ports.end());
-    if first == 0 {
-        return if last == 0 {
-            reserve_free_port(published)
-        } else {
-            Err(ReserveError::ZeroRange(first, last))
-        };
-    }
+/// Reserves the ports of a publication.
+pub(crate) fn reserve_ports(published: &Published) -> Result<PortReservation, ReserveError> {
+    let mut reservation = PortReservation::default();
     if published.ports.len() > RESERVED_SOCKETS_MAX {
         check_range(published)?;
-        return Ok((
-            published.clone(),
-            PortReservation { by_sysctl: true, ..PortReservation::default() },
-        ));
+        reservation.by_sysctl = true;
+        return Ok(reservation);
     }
-    let mut reservation = PortReservation::default();
     for port in published.ports.clone() {
         reserve_port(published, port, &mut reservation)?;
     }
-    Ok((published.clone(), reservation))
-}
-
-fn reserve_free_port(published: &Published) -> Result<(Published, PortReservation), ReserveError> {
-    for _ in 0..FREE_PORT_TRIES_MAX {
-        let address = published.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let Some(first) = bind_socket(published.protocol, address, 0, false)? else { break };
-        let failed = |error: Errno| ReserveError::Socket {
-            port: 0,
-            protocol: published.protocol,
-            source: error.into(),
-        };
-        let name = getsockname(&first).map_err(failed)?;
-        let port = SocketAddr::try_from(name).map_err(failed)?.port();
-        drop(first);
-        let chosen = Published { ports: port..=port, ..published.clone() };
-        match reserve_ports(&chosen) {
-            Err(ReserveError::Taken { .. }) => {}
-            done => return done,
-        }
-    }
-    Err(ReserveError::NoFreePort(published.protocol))
+    Ok(reservation)
 }
 
 fn reserve_port(

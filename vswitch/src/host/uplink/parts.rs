@@ -11,7 +11,7 @@ use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
 use super::tables::{Fixed, Shared};
 use super::{Uplink, UplinkError, UplinkState, connect, device, follow};
-use crate::host::nft::{Firewall, Forward, Published, TablesParts};
+use crate::host::nft::{Firewall, Forward, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
 use crate::host::reserve::sockets::PortReservation;
@@ -19,8 +19,7 @@ use crate::host::reserve::sockets::PortReservation;
 /// A published port or range, with the sockets that reserve it.
 #[derive(Debug)]
 pub(crate) struct PublishedParts {
-    requested: Published,
-    real: Forward,
+    forward: Forward,
     reservation: PortReservation,
 }
 
@@ -50,11 +49,11 @@ impl Uplink {
             tracing::error!("the task that follows the uplink had panicked");
         }
         let mut published = Vec::with_capacity(entries.len());
-        for Entry { requested, real, reservation, proxies } in entries {
+        for Entry { forward, reservation, proxies } in entries {
             for proxy in proxies {
                 proxy.end().await;
             }
-            published.push(PublishedParts { requested, real, reservation });
+            published.push(PublishedParts { forward, reservation });
         }
         let (fixed, tables) = shared.into_parts()?;
         let reserved = reserved.into_parts();
@@ -80,12 +79,12 @@ impl Uplink {
         let (monitor, kernel) = connect(&fixed.config).await?;
         let name = device::choose(&kernel, &fixed.config.selector()).unwrap_or_default();
         let state = kernel.compile(&name, None);
-        let forwards = parts.published.iter().map(|one| one.real.clone()).collect();
+        let forwards = parts.published.iter().map(|one| one.forward.clone()).collect();
         let former = (firewall, loaded);
         let shared = Shared::from_parts(fixed, former, state.clone(), forwards).await?;
         let mut entries = Vec::with_capacity(parts.published.len());
-        for PublishedParts { requested, real, reservation } in parts.published {
-            entries.push(Entry::serve(requested, real, reservation)?);
+        for PublishedParts { forward, reservation } in parts.published {
+            entries.push(Entry::serve(forward, reservation)?);
         }
         let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
         let uplink = Self {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Uplink, UplinkError};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
-use crate::host::nft::{Forward, Published};
+use crate::host::nft::Forward;
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
 use crate::host::reserve::sockets::{self, PortReservation};
@@ -12,9 +12,7 @@ use crate::host::reserve::sockets::{self, PortReservation};
 /// A published port or range.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// As requested, perhaps with port 0.
-    pub(super) requested: Published,
-    pub(super) real: Forward,
+    pub(super) forward: Forward,
     pub(super) reservation: PortReservation,
     pub(super) proxies: Vec<Proxy>,
 }
@@ -22,26 +20,24 @@ pub(super) struct Entry {
 impl Entry {
     /// Starts the proxies of ports that are reserved.
     pub(super) fn serve(
-        requested: Published,
-        real: Forward,
+        forward: Forward,
         reservation: PortReservation,
     ) -> Result<Self, UplinkError> {
-        let proxied = served(&reservation, &real)?;
+        let proxied = served(&reservation, &forward)?;
         let proxies = proxied.into_iter().map(|(one, to)| Proxy::start(one, to)).collect();
-        Ok(Self { requested, real, reservation, proxies })
+        Ok(Self { forward, reservation, proxies })
     }
 }
 
 impl Uplink {
-    /// Publishes these ports, and no others; returns them in order, with the ports chosen for port 0.
-    /// Ports that stay published are not interrupted.
+    /// Publishes these ports, and no others. Ports that stay published are not interrupted.
     ///
     /// # Errors
     /// See [`UplinkError`]; then nothing changes.
     pub(crate) async fn set_published(
         &mut self,
         forwards: Vec<Forward>,
-    ) -> Result<Vec<Forward>, UplinkError> {
+    ) -> Result<(), UplinkError> {
         check_twice(&forwards)?;
         if self.forwarding.is_some() {
             check_shifted(&forwards)?;
@@ -49,46 +45,40 @@ impl Uplink {
         let mut reused = vec![false; self.entries.len()];
         // For each forward its former entry, or a new reservation.
         let mut plan = Vec::with_capacity(forwards.len());
-        for requested in forwards {
+        for forward in &forwards {
             let same = |(n, entry): &(usize, &Entry)| {
-                !reused[*n] && entry.requested == requested.published
+                !reused[*n] && entry.forward.published == forward.published
             };
-            let place = self.entries.iter().enumerate().find(same).map(|(n, _)| n);
-            let (published, reservation) = match place {
+            let former = self.entries.iter().enumerate().find(same).map(|(n, _)| n);
+            let reservation = match former {
                 Some(n) => {
                     reused[n] = true;
-                    (self.entries[n].real.published.clone(), Err(n))
+                    Err(n)
                 }
-                None => {
-                    let (published, reservation) = sockets::reserve_ports(&requested.published)?;
-                    (published, Ok(reservation))
-                }
+                None => Ok(sockets::reserve_ports(&forward.published)?),
             };
-            let real = Forward { published, ..requested.clone() };
             // Before any change, since descriptors may run out. `None`: as before.
             let proxied = match &reservation {
-                Ok(reservation) => Some(served(reservation, &real)?),
-                Err(n) if self.entries[*n].real == real => None,
-                Err(n) => Some(served(&self.entries[*n].reservation, &real)?),
+                Ok(reservation) => Some(served(reservation, forward)?),
+                Err(n) if self.entries[*n].forward == *forward => None,
+                Err(n) => Some(served(&self.entries[*n].reservation, forward)?),
             };
-            plan.push((requested.published, real, reservation, proxied));
+            plan.push((forward.clone(), reservation, proxied));
         }
-        let real: Vec<Forward> = plan.iter().map(|(_, real, ..)| real.clone()).collect();
-        let by_sysctl = plan.iter().filter(|(_, _, reservation, _)| match reservation {
+        let by_sysctl = plan.iter().filter(|(_, reservation, _)| match reservation {
             Ok(reservation) => reservation.by_sysctl,
             Err(n) => self.entries[*n].reservation.by_sysctl,
         });
-        let ranges = by_sysctl.map(|(_, real, ..)| real.published.ports.clone());
+        let ranges = by_sysctl.map(|(forward, ..)| forward.published.ports.clone());
         let ports = self.snat.union(&PortSet::from_ranges(ranges));
         self.reserved.change(&ports)?;
-        if let Err(error) = self.shared.publish(real.clone()).await {
+        if let Err(error) = self.shared.publish(forwards).await {
             self.reserved.change(&self.reserved_by_entries())?;
             return Err(error.into());
         }
         let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
-        let published = real;
         let mut over = Vec::new();
-        for (requested, real, reservation, proxied) in plan {
+        for (forward, reservation, proxied) in plan {
             let entry = match reservation {
                 Err(n) => former[n].take().map(|entry| (entry.reservation, entry.proxies)),
                 Ok(reservation) => Some((reservation, Vec::new())),
@@ -102,19 +92,19 @@ impl Uplink {
                 }
                 None => was,
             };
-            self.entries.push(Entry { requested, real, reservation, proxies });
+            self.entries.push(Entry { forward, reservation, proxies });
         }
         over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
         // Their ports are free only after their end.
         for proxy in over {
             proxy.end().await;
         }
-        Ok(published)
+        Ok(())
     }
 
     fn reserved_by_entries(&self) -> PortSet {
         let long = self.entries.iter().filter(|entry| entry.reservation.by_sysctl);
-        let ranges = long.map(|entry| entry.real.published.ports.clone());
+        let ranges = long.map(|entry| entry.forward.published.ports.clone());
         self.snat.union(&PortSet::from_ranges(ranges))
     }
 }
