@@ -78,7 +78,7 @@ impl PortConf {
     }
 }
 
-/// The addresses that a container may send from.
+/// Addresses that a container may send from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
     /// Its MAC address.
@@ -96,7 +96,7 @@ pub struct PortLimits {
     pub rate_in: Option<Arc<TokenBucket>>,
     /// Bytes to the port.
     pub rate_out: Option<Arc<TokenBucket>>,
-    /// Frames from the port that go to many.
+    /// Broadcast, multicast and unknown unicast frames from the port.
     pub storm: Option<Storm>,
     /// MAC addresses that may be learnt on it.
     pub macs_max: usize,
@@ -124,9 +124,9 @@ impl Default for PortLimits {
 /// Storm control of one port: a bucket of frames for each kind, or none.
 #[derive(Debug, Clone, Default)]
 pub struct Storm {
-    /// Frames to everybody.
+    /// Broadcast frames.
     pub broadcast: Option<Arc<TokenBucket>>,
-    /// Frames to a group.
+    /// Multicast frames.
     pub multicast: Option<Arc<TokenBucket>>,
     /// Unicast frames to an unknown address.
     pub unknown: Option<Arc<TokenBucket>>,

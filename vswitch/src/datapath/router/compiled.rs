@@ -13,7 +13,7 @@ use crate::datapath::{Key, NetworkIndex};
 /// A network's router as the datapath reads it.
 #[derive(Debug)]
 pub(in crate::datapath) struct Router {
-    /// The destination key of routed frames.
+    /// Destination of routed frames: the gateway's MAC address.
     pub(super) key: Key,
     pub(super) fib: Arc<Fib>,
     pub(super) gateway4: Option<Ipv4Addr>,
@@ -21,14 +21,14 @@ pub(in crate::datapath) struct Router {
     pub(super) uplink: Option<Arc<UplinkConf>>,
     /// The network's largest IP packet in bytes.
     pub(super) mtu: u32,
-    /// The broadcast addresses of the subnets.
+    /// Broadcast addresses of its subnets.
     pub(super) broadcasts: Vec<Ipv4Addr>,
-    /// The subnets: invalid sources on the uplink.
+    /// Subnets of the network.
     pub(super) subnets: Vec<IpNet>,
 }
 
 impl Router {
-    /// Compiles a router. `fib` comes from a configuration with the same routes.
+    /// Compiles a router; `fib` comes from a configuration with the same routes.
     pub(in crate::datapath) fn new(
         network: NetworkIndex,
         conf: &RouterConf,
@@ -52,18 +52,18 @@ impl Router {
         }
     }
 
-    /// Its routes.
+    /// Routes of the network.
     pub(in crate::datapath) fn fib(&self) -> &Arc<Fib> {
         &self.fib
     }
 
-    /// The frame is for the gateway.
+    /// Whether the router takes a frame.
     #[inline]
     pub(super) fn routes(&self, ctx: &FrameCtx) -> bool {
         ctx.dst == self.key
     }
 
-    /// The uplink.
+    /// Uplink, if the network has one.
     pub(in crate::datapath) fn uplink(&self) -> Option<&UplinkConf> {
         self.uplink.as_deref()
     }

@@ -13,7 +13,7 @@ use wire::{ipv4, ipv6, tcp, udp};
 pub(super) enum Fit {
     /// Unchanged.
     Whole,
-    /// With a smaller GSO size, in bytes.
+    /// In segments of this size in bytes.
     Resegmented(u16),
     /// As fragments.
     Fragmented,
@@ -21,7 +21,7 @@ pub(super) enum Fit {
     TooBig,
 }
 
-/// The smallest GSO size, in bytes.
+/// Least payload of a segment in bytes.
 const SEGMENT_MIN: u32 = 8;
 
 /// Checks a packet against the MTU.
