@@ -5,7 +5,7 @@
 //!
 //! Packets that no NAT can translate without damage become [`Kind::Other`]:
 //!
-//! - packets that [`crate::translatable`] lists;
+//! - packets that the module `translatable` lists;
 //! - ICMP redirects, whose address belongs to one side, source quench (RFC 6633), and errors about
 //!   packets without ports.
 
