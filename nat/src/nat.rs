@@ -12,8 +12,10 @@
 
 mod allocate;
 mod create;
+mod dnat;
 mod error;
 mod expire;
+mod export;
 mod flush;
 mod prefault;
 mod prefetch;
@@ -21,12 +23,11 @@ mod revalidate;
 mod revoke;
 mod rows;
 mod shard;
-mod transfer;
 
+pub use self::export::{ImportError, Imported};
 pub use self::flush::Flushing;
 pub use self::rows::Row;
 pub use self::shard::Shard;
-pub use self::transfer::{ImportError, Imported};
 
 use self::revoke::Revoked;
 use std::ops::RangeInclusive;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`model`] | holds the desired state; pure |
 //! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
-//! | [`lifecycle`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`events`] | handles the events of the workers |
@@ -16,6 +16,7 @@
 //! A change is acknowledged when it works *and* is on the disk.
 
 mod addresses;
+mod attach;
 mod cleanup;
 mod conntrack;
 mod error;
@@ -23,7 +24,6 @@ mod events;
 mod fdb;
 mod inner;
 pub(crate) mod ipam;
-mod lifecycle;
 pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;

@@ -1,13 +1,13 @@
 //! Allocation: eviction for a new connection, and SNAT ports.
 
 use super::Nat;
-use super::create::ExternalEndpoint;
 use crate::address::Address;
 use crate::drop_reason::NatDrop;
 use crate::limits::{ENDED_VICTIMS_MAX, FAIR_SHARE_FACTOR, PORT_VICTIMS_MAX, TICK_OPERATIONS};
 use crate::mapping::Mapping;
 use crate::owner::OwnerId;
 use crate::port_pool::PortPool;
+use crate::table::external_addrs::ExternalEndpoint;
 use crate::table::flow::FlowFlags;
 use crate::table::hash::Key;
 use crate::table::link::NIL;

@@ -13,6 +13,7 @@
 //! from the uplink that the filter refuses is dropped silently, so that a retry succeeds after the
 //! internal endpoint's SYN (RFC 5382, REQ-4; simultaneous open).
 
+use super::dnat::set_dnat;
 use super::{Nat, Packet};
 use crate::address::{Address, may_receive, may_send};
 use crate::direction::Direction;
@@ -22,30 +23,13 @@ use crate::mapping::Mapping;
 use crate::owner::OwnerId;
 use crate::owner::OwnerIdx;
 use crate::state::State;
-use crate::table::external_addrs;
+use crate::table::external_addrs::{self, ExternalEndpoint};
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, PortPair};
 use crate::table::link::Link;
 use crate::tcp::{self, TcpPeer};
 use crate::tuple::Transport;
-use crate::zone::{InternalEndpoint, Zone};
-
-/// An external endpoint and its origin.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ExternalEndpoint {
-    pub(super) addr_idx: u16,
-    pub(super) port: u16,
-    /// Its mapping; none for a published port.
-    pub(super) mapping: Option<u32>,
-}
-
-/// The server behind an external endpoint.
-#[derive(Clone, Copy, Debug)]
-struct DnatTarget {
-    server: InternalEndpoint,
-    owner: OwnerId,
-    external: ExternalEndpoint,
-}
+use crate::zone::Zone;
 
 impl Nat {
     /// Handles a packet without a connection.
@@ -159,36 +143,6 @@ impl Nat {
             let pinhole = self.mappings.at(number).pinhole_key(&self.secrets, key.dst);
             self.pinholes.insert(pinhole, self.now);
         }
-    }
-
-    /// The server at an external endpoint, for a client that appears as `seen_as`.
-    fn dnat_target(&mut self, key: &Key, seen_as: Address) -> Result<Option<DnatTarget>, NatDrop> {
-        let port = key.ports.dst();
-        if key.transport == Transport::Echo || !self.policy.is_external(key.dst) {
-            return Ok(None);
-        }
-        if let Some(target) = self.policy.target(key.transport, key.src, key.dst, port) {
-            if !target.is_allowed {
-                return Err(NatDrop::NotAllowed);
-            }
-            let addr_idx = self.externals.number(key.dst).ok_or(NatDrop::TableFull)?;
-            let external = ExternalEndpoint { addr_idx, port, mapping: None };
-            return Ok(Some(DnatTarget { server: target.server, owner: target.owner, external }));
-        }
-        let Some(addr_idx) = self.externals.find(key.dst) else { return Ok(None) };
-        let ports = self.externals.port_pool_mut(addr_idx, key.transport);
-        let number = ports.and_then(|ports| ports.mapping(port));
-        let is_live = |number: &u32| !self.is_mapping_revoked(self.mappings.at(*number));
-        let Some(number) = number.filter(is_live) else { return Ok(None) };
-        let known = self.mappings.at(number);
-        let pinhole = known.pinhole_key(&self.secrets, seen_as);
-        if !self.filter.has(self.filter_key(key.transport, addr_idx, port, seen_as))
-            && !self.pinholes.has(pinhole, self.now)
-        {
-            return Err(NatDrop::Unsolicited);
-        }
-        let external = ExternalEndpoint { addr_idx, port, mapping: Some(number) };
-        Ok(Some(DnatTarget { server: known.internal, owner: known.owner, external }))
     }
 
     /// Inserts a connection; the caller has evicted for it.
@@ -321,11 +275,4 @@ fn set_snat(flow: &mut Flow, external: ExternalEndpoint) {
     flow.aliases[0] = external.addr_idx;
     let is_mapped = external.mapping.is_some();
     flow.flags.set(if is_mapped { FlowFlags::CLIENT_MAPPED } else { FlowFlags::PUBLISHED });
-}
-
-/// The server's external endpoint.
-fn set_dnat(flow: &mut Flow, external: ExternalEndpoint) {
-    flow.aliases[1] = external.addr_idx;
-    let is_mapped = external.mapping.is_some();
-    flow.flags.set(if is_mapped { FlowFlags::SERVER_MAPPED } else { FlowFlags::PUBLISHED });
 }

@@ -1,11 +1,11 @@
 //! Expiry and removal of connections.
 
 use super::Nat;
-use super::create::ExternalEndpoint;
 use crate::address::Address;
 use crate::direction::Direction;
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
+use crate::table::external_addrs::ExternalEndpoint;
 use crate::table::flow::FlowFlags;
 use crate::table::hash::{Key, PortPair};
 use crate::time::Time;

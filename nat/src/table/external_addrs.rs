@@ -5,6 +5,15 @@ use crate::limits::EXTERNAL_ADDRS_MAX;
 use crate::port_pool::PortPool;
 use crate::tuple::Transport;
 
+/// An external endpoint and its origin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExternalEndpoint {
+    pub(crate) addr_idx: u16,
+    pub(crate) port: u16,
+    /// Its mapping; none for a published port.
+    pub(crate) mapping: Option<u32>,
+}
+
 /// The index of no address.
 pub(crate) const NONE: u16 = 0;
 

@@ -271,7 +271,7 @@ fn every_command_is_in_the_readme() {
 fn every_drop_reason_is_documented() {
     let root = root();
     let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
-    let reasons = read("vswitch/src/datapath/reason.rs");
+    let reasons = read("vswitch/src/datapath/drop_reason.rs");
     let names = reasons.lines().filter_map(|line| line.split(" = \"").nth(1)?.split('"').next());
     let names: Vec<_> = names.collect();
     assert!(names.len() > 5, "no reasons found: {names:?}");

@@ -18,15 +18,15 @@
 //! Limits: [`FDB_SLOTS`], and the quotas of network and port ([`FdbQuota`]).
 
 mod bucket;
+mod export;
 #[cfg(test)]
 mod tests;
-mod transfer;
 mod types;
 
 use std::time::Duration;
 
 use self::bucket::{Bucket, Entry};
-pub use self::transfer::FdbImportError;
+pub use self::export::FdbImportError;
 pub use self::types::{BucketPair, FdbQuota, FdbRow, Key, Learnt, Outcome};
 use super::limits::{FDB_SLOTS, SWEEP_BUCKETS};
 use super::{Destination, NetworkIndex, Snapshot};

@@ -8,12 +8,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::Nat;
 use super::allocate::PoolKey;
-use super::create::ExternalEndpoint;
 use crate::address::Address;
 use crate::limits::EXTERNAL_ADDRS_MAX;
 use crate::record::{MappedEndpoint, RECORD_LEN, Record};
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
+use crate::table::external_addrs::ExternalEndpoint;
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::link::Link;
 use crate::time::Time;
