@@ -11,8 +11,9 @@
 //! list finds an entry by the container's address and port: what a published endpoint sends leaves by
 //! its published port, so that both directions are one connection.
 //!
-//! Each entry has a *generation*: the epoch since which it leads to its target. An entry that is
-//! removed and published again gets a new one, and has no connection of the former.
+//! Each entry has a *generation*: the epoch since which its first port leads to its target. An entry that
+//! is removed and published again gets a new one, and has no connection of the former. One that only gets
+//! longer, or other senders, keeps its generation.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -198,11 +199,8 @@ impl CompiledPolicy {
         internal: InternalEndpoint,
         external: Address,
     ) -> Option<(u16, u64)> {
-        let mut entries = self.starting_below(transport, internal);
-        let (nearest, _) = *entries.clone().next()?;
-        // One entry for each host address at which the endpoint is published.
-        let alike = entries.by_ref().take_while(|(start, _)| *start == nearest);
-        alike.map(|&(_, number)| number as usize).find_map(|number| {
+        let entries = self.starting_below(transport, internal);
+        entries.map(|&(_, number)| number as usize).find_map(|number| {
             let entry = &self.source.published[number];
             let offset = internal.port.checked_sub(entry.to_port)?;
             let port = entry.ports.start().checked_add(offset)?;

@@ -5,7 +5,7 @@
 //! Each worker has a connection table of its own and shares none of it. All packets of a connection must
 //! reach the worker whose table has it. The packet and the policy alone name that worker:
 //!
-//! - A container (an [`OwnerId`]) has a *home* worker: its slot modulo the number of workers. The home has
+//! - A container (an [`OwnerId`]) has a *worker of its own*: its slot modulo the number of workers. That worker has
 //!   all its mappings and connections, so that one number is its quota and a mapping is independent of
 //!   the receive queue. The sender alone decides for outbound packets: tails, echoes and ICMP errors too.
 //! - Each worker has a slice of the SNAT ports. The port names the worker of an inbound packet to such a
@@ -13,20 +13,20 @@
 //!
 //! | packet | worker |
 //! |---|---|
-//! | container to elsewhere | the sender's home |
-//! | uplink to a published port | the home of its container |
+//! | container to elsewhere | the sender's worker |
+//! | uplink to a published port | the worker of its container |
 //! | uplink to an SNAT port | the owner of the slice |
-//! | hairpin to a published port, from a mapped endpoint | the client's home, which has the mapping |
+//! | hairpin to a published port, from a mapped endpoint | the client's worker, which has the mapping |
 //! | hairpin to an SNAT port: a reply to the above, or by a mapping | the owner of the slice |
-//! | hairpin between two published endpoints | the home of the smaller slot, in both directions |
+//! | hairpin between two published endpoints | the worker of the smaller slot, in both directions |
 //! | ICMP error | as a reply to the quoted packet |
 //! | others to or from an external address | the reader: they are the host's |
 //!
-//! A hairpin to a mapping belongs to the server's worker. A client with another home gets a second
+//! A hairpin to a mapping belongs to the server's worker. A client with another worker gets a second
 //! mapping there, from that worker's slice: the only case of an endpoint with two.
 //!
 //! Only first fragments have ports. Where ports decide, all fragments go to the packet's *tracker*, which
-//! ports do not decide: the sender's home, or a hash of addresses and identification from the uplink.
+//! ports do not decide: the sender's worker, or a hash of addresses and identification from the uplink.
 //! The tracker waits for the first fragment, chooses the worker, and hands all of them off.
 
 use std::net::IpAddr;
@@ -69,9 +69,9 @@ impl ShardSpec {
         self.worker
     }
 
-    /// A container's home.
+    /// A container's worker.
     #[must_use]
-    pub const fn home(self, owner: OwnerId) -> usize {
+    pub const fn worker_of(self, owner: OwnerId) -> usize {
         owner.0 as usize % self.workers
     }
 

@@ -151,8 +151,9 @@ impl State {
         self.epoch = snapshot.epoch();
         let (last, parts) =
             (std::mem::replace(&mut self.parts, snapshot.parts()), snapshot.parts());
-        if last.statics != parts.statics {
-            self.fdb.set_statics(snapshot);
+        if last.statics != parts.statics && !self.fdb.set_statics(snapshot) {
+            // Those without room are tried again with the next snapshot.
+            self.parts.statics = 0;
         }
         if last.vlans != parts.vlans {
             self.groups.apply_snapshot(snapshot);

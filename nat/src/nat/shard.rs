@@ -25,9 +25,11 @@ impl Nat {
         let is_external = self.policy.is_external(Address::from(view.dst));
         match (from, view.fragment) {
             (Realm::Internal(owner, _), _) if !is_external => {
-                Shard::Worker(self.shard_spec.home(owner))
+                Shard::Worker(self.shard_spec.worker_of(owner))
             }
-            (Realm::Internal(owner, _), Some(_)) => Shard::Tracker(self.shard_spec.home(owner)),
+            (Realm::Internal(owner, _), Some(_)) => {
+                Shard::Tracker(self.shard_spec.worker_of(owner))
+            }
             (Realm::External, Some(_)) if is_external => {
                 Shard::Tracker(self.shard_spec.tracker(view))
             }
@@ -45,20 +47,20 @@ impl Nat {
         };
         match from {
             Realm::Internal(owner, _) if !self.policy.is_external(key.dst) => {
-                self.shard_spec.home(owner)
+                self.shard_spec.worker_of(owner)
             }
             Realm::Internal(owner, _) if key.transport == Transport::Echo => {
-                self.shard_spec.home(owner)
+                self.shard_spec.worker_of(owner)
             }
             Realm::Internal(owner, _) => match self.server(&key) {
                 Some(server) if self.policy.is_source(key.transport, key.sender()) => {
-                    self.shard_spec.home(owner.min(server))
+                    self.shard_spec.worker_of(owner.min(server))
                 }
-                Some(_) => self.shard_spec.home(owner),
-                None => self.slice(&key).unwrap_or(self.shard_spec.home(owner)),
+                Some(_) => self.shard_spec.worker_of(owner),
+                None => self.slice(&key).unwrap_or(self.shard_spec.worker_of(owner)),
             },
             Realm::External => {
-                let published = self.server(&key).map(|owner| self.shard_spec.home(owner));
+                let published = self.server(&key).map(|owner| self.shard_spec.worker_of(owner));
                 published.or_else(|| self.slice(&key)).unwrap_or(self.shard_spec.worker())
             }
         }

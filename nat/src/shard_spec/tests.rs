@@ -26,5 +26,5 @@ fn slices_cover_a_range_once() {
 fn the_only_worker_has_all() {
     assert!(ShardSpec::SINGLE.is_single());
     assert_eq!(ShardSpec::SINGLE.slice(&(20_000..=32_767)), 20_000..=32_767);
-    assert_eq!(ShardSpec::SINGLE.home(OwnerId(77)), 0);
+    assert_eq!(ShardSpec::SINGLE.worker_of(OwnerId(77)), 0);
 }

@@ -189,8 +189,9 @@ impl Fdb {
         });
     }
 
-    /// Replaces the static entries by those of a snapshot.
-    pub fn set_statics(&mut self, snapshot: &Snapshot) {
+    /// Replaces the static entries by those of a snapshot. False: some found no room.
+    pub fn set_statics(&mut self, snapshot: &Snapshot) -> bool {
+        let full_before = self.counters.fdb_statics_full;
         if self.statics > 0 {
             self.remove_where(0..self.buckets.len(), |entry| entry.is_static());
             self.statics = 0;
@@ -205,6 +206,7 @@ impl Fdb {
                 }
             }
         }
+        self.counters.fdb_statics_full == full_before
     }
 
     /// All entries that have not aged.

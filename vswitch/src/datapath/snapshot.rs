@@ -354,10 +354,19 @@ impl Snapshot {
         routers.filter_map(Router::uplink)
     }
 
-    /// The uplink of a port, with the router of the first network that has it.
-    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<(&Router, &UplinkConf)> {
-        let mut routers = self.networks.iter().filter_map(|network| network.router.as_deref());
-        routers.find_map(|router| Some((router, router.uplink().filter(|it| it.port == port)?)))
+    /// The routers of networks that have the uplink of a port.
+    pub(super) fn routers_of(
+        &self,
+        port: PortIndex,
+    ) -> impl Iterator<Item = (&Router, &UplinkConf)> {
+        let routers = self.networks.iter().filter_map(|network| network.router.as_deref());
+        routers
+            .filter_map(move |router| Some((router, router.uplink().filter(|it| it.port == port)?)))
+    }
+
+    /// The uplink of a port, as the first network that has it describes it.
+    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<&UplinkConf> {
+        self.routers_of(port).next().map(|(_, uplink)| uplink)
     }
 
     /// Whether a port is an enabled uplink.

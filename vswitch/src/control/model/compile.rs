@@ -26,12 +26,10 @@ impl Model {
                 network.compiled.store(conf);
             }
         }
-        let mut by_index: Vec<_> = self.networks().collect();
-        by_index.sort_by_key(|network| network.index);
-        let mut networks = Vec::with_capacity(by_index.len());
+        let mut networks = Vec::with_capacity(self.networks.len());
         let mut ports: Vec<_> = self.uplink_ports().collect();
         let mut limits = Vec::new();
-        for network in by_index {
+        for network in self.networks() {
             let router = self.router(network, uplink.as_ref());
             let compiled = network.compiled.last().map(|conf| NetworkConf::clone(conf));
             networks.extend(compiled.map(|conf| NetworkConf { router, ..conf }));
@@ -58,7 +56,7 @@ impl Model {
                 Owner::Host => network.host_port,
                 Owner::Endpoint(name) => {
                     let key = EndpointKey { name: name.clone(), network: spec.name.clone() };
-                    self.endpoints.get(&key)?.lease.slot
+                    self.endpoints.get(&key).filter(|it| it.in_snapshot)?.lease.slot
                 }
             };
             Some(StaticMac { mac, vlan, port })

@@ -113,9 +113,11 @@ impl Model {
         Ok(())
     }
 
-    /// All networks, in the order of their names.
+    /// All networks in the order of their indices: the configured one comes first, whatever its name.
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
-        self.networks.values()
+        let mut networks: Vec<_> = self.networks.values().collect();
+        networks.sort_unstable_by_key(|network| network.index);
+        networks.into_iter()
     }
 
     /// The network of that name; without a name the first one.
@@ -123,7 +125,7 @@ impl Model {
         let mut networks = self.networks();
         let found = match name {
             Some(name) => networks.find(|network| network.spec.name.as_str() == name),
-            None => networks.min_by_key(|network| network.index),
+            None => networks.next(),
         };
         found.ok_or_else(|| ControlError::UnknownNetwork(name.unwrap_or_default().to_owned()))
     }

@@ -32,8 +32,10 @@ impl RouterConf {
             }
             (one, other) => one == other,
         };
-        let addresses = |it: &Self| (it.gateways.clone(), it.subnets.clone(), it.local.clone());
-        is_egress_same && addresses(self) == addresses(other)
+        is_egress_same
+            && self.gateway_mac == other.gateway_mac
+            && (&self.gateways, &self.subnets, &self.local)
+                == (&other.gateways, &other.subnets, &other.local)
     }
 }
 

@@ -4,20 +4,15 @@ use nat::{Kind, Realm, Translation};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
+use super::UplinkConf;
 use super::forward::{Delivery, ForwardCtx};
-use super::{Router, UplinkConf};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
 impl<'a> ForwardCtx<'a> {
     /// Sets the verdict of an uplink frame. Containers get frames of connections and published ports
     /// only; nothing is flooded or learnt.
-    pub(super) fn route_uplink(
-        &mut self,
-        ctx: &mut FrameCtx,
-        router: &'a Router,
-        uplink: &'a UplinkConf,
-    ) {
+    pub(super) fn route_uplink(&mut self, ctx: &mut FrameCtx, uplink: &'a UplinkConf) {
         let is_ip = matches!(ctx.meta.l3, L3::Ipv4 | L3::Ipv6);
         // The host's stack sends its own frames on the TAP, as on every link.
         let is_own = ctx.meta.src == uplink.tap_mac || ctx.meta.dst.is_multicast();
@@ -27,7 +22,8 @@ impl<'a> ForwardCtx<'a> {
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         // Drop spoofed internal sources (BCP 38); nftables normally does this first.
-        if router.subnets.iter().any(|subnet| subnet.contains(&view.src)) {
+        let mut routers = self.snapshot.routers_of(uplink.port);
+        if routers.any(|(router, _)| router.subnets.iter().any(|it| it.contains(&view.src))) {
             ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
         }

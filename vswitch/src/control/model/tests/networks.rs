@@ -85,6 +85,14 @@ fn labels_of_ports_are_nobodys_names() {
 }
 
 #[test]
+fn the_configured_network_comes_first_whatever_the_names() {
+    let mut model = model();
+    model.add_network(network("aaa0", Uplink::None)).unwrap();
+    assert_eq!(model.document().network_names().collect::<Vec<_>>(), ["br0", "aaa0"]);
+    assert_eq!(model.network(None).unwrap().spec.name.as_str(), "br0");
+}
+
+#[test]
 fn the_document_has_all_networks() {
     let mut model = two_networks();
     attach(&mut model, "a");

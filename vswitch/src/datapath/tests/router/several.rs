@@ -136,7 +136,7 @@ fn an_endpoint_appears_at_one_port_of_its_homes_slice() {
                 assert_eq!(appears[0], appears[1], "whichever worker reads it");
                 let shard_spec = ShardSpec::new(0, workers);
                 let slice = shard_spec.slice_of(&(20_000..=32_767), appears[0].port());
-                assert_eq!(slice, Some(shard_spec.home(OwnerId(container.into()))));
+                assert_eq!(slice, Some(shard_spec.worker_of(OwnerId(container.into()))));
                 for worker in 0..workers {
                     let answer = udp(DOWN, at(Family::V4.remote(), 53), appears[0], b"answer");
                     let (port, frame) = one_by(&mut net, worker, UPLINK, answer);
