@@ -2,7 +2,8 @@
 //!
 //! The format: [`MAGIC`], [`VERSION`], the number of connections (4 bytes, little-endian), and a record of
 //! each ([`crate::record`]), oldest first. Times are idle times, so the clocks of both tables may differ.
-//! Not exported: counters of the table, ports at rest, pinholes.
+//! Not exported: counters of the table, ports at rest, pinholes. Owners are slots of ports: the importer
+//! must have the same slots, and as many workers.
 
 use std::collections::{HashMap, HashSet};
 

@@ -8,7 +8,8 @@
 //! 12     rows of 16 bytes: MAC address << 16 | VLAN (8), network (2), destination (2), age in seconds (4)
 //! ```
 //!
-//! Numbers are big-endian. Static entries are not exported, since control sets them.
+//! Numbers are big-endian. Static entries are not exported, since control sets them. Destinations are
+//! slots of ports: the importer must have the same slots.
 
 use super::{Bucket, Destination, Entry, Fdb, Key, Learnt, NetworkIndex, Snapshot};
 use crate::datapath::limits::FDB_SLOTS;
