@@ -27,7 +27,7 @@ use crate::port::PortIndex;
 /// `RWF_NOWAIT` of `preadv2(2)`: a read that would wait ends with `EAGAIN`.
 const RWF_NOWAIT: i32 = 8;
 
-/// What a completion belongs to: the kind in the upper half, a port or an index in the lower.
+/// The operation of a completion: the kind in the upper half, a port or an index in the lower.
 mod tag {
     pub(super) const FRAME: u64 = 1 << 32;
     pub(super) const POLL: u64 = 2 << 32;

@@ -11,7 +11,7 @@
 //! Link-local IPv6 addresses are the container's own to choose, but for those that are made of another
 //! MAC address (RFC 4291 appendix A), which is what its neighbours have unless they chose others.
 //!
-//! What cannot be judged does not pass: headers that contradict themselves, those of UDP and TCP
+//! Frames that cannot be judged do not pass: headers that contradict themselves, those of UDP and TCP
 //! included, a third tag, IPv6 whose first fragment ends before its transport header (RFC 7112), and
 //! neighbour discovery in fragments (RFC 6980), which is how router advertisements were smuggled past
 //! guards (RFC 7113).
@@ -178,7 +178,7 @@ impl Guard {
 
     fn judge_arp(&self, packet: &[u8]) -> Result<(), DropReason> {
         let arp = arp::Packet::new_checked(packet).map_err(|_| DropReason::UnverifiableHeaders)?;
-        // Who has no address yet asks for the one that it is about to take.
+        // A host without an address asks for the one that it is about to take.
         let sender = arp.sender_ip();
         let claimed = if sender.is_unspecified() { arp.target_ip() } else { sender };
         let owns_it = Some(claimed) == self.ipv4;

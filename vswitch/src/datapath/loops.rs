@@ -235,7 +235,7 @@ impl Loops {
         }
         let is_own = |port| snapshot.port(port).is_some_and(|conf| conf.mac == key.mac());
         let origin = Some(flap.origin).filter(|origin| [from, to].contains(origin));
-        // Of two unknown ports neither is blocked; in a loop the origin shows up again.
+        // Neither of two unknown ports is blocked; in a loop the origin shows up again.
         let Some(stays) = [from, to].into_iter().find(|&port| is_own(port)).or(origin) else {
             return;
         };

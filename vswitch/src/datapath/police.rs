@@ -160,7 +160,7 @@ struct OnWire {
     bytes: u64,
 }
 
-/// Of a frame with its virtio-net header.
+/// Cost of a frame, given with its virtio-net header.
 #[inline]
 fn on_wire(bytes: &[u8]) -> OnWire {
     let len = bytes.len().saturating_sub(VNET_LEN) as u64;

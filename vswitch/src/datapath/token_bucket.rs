@@ -2,8 +2,8 @@
 //!
 //! # Theory of operation
 //!
-//! A bucket fills at a steady rate and holds `burst` units at most, bytes or frames; what passes is
-//! taken out, and what finds too little is dropped by whoever asked (policing, no queue).
+//! A bucket fills at a steady rate and holds `burst` units at most, bytes or frames. A frame takes its
+//! units out; the caller drops a frame that finds too few (policing, no queue).
 //!
 //! Instead of a level and the time of the last filling, which would be two words, a bucket keeps one:
 //! `spent`, all units ever taken. What has flowed in since the clock began is a function of the time
@@ -72,7 +72,7 @@ impl Rate {
     }
 }
 
-/// What flows in within a time.
+/// Tokens that flow in within a time.
 fn within(per_s: u64, time: Duration) -> u64 {
     (u128::from(per_s) * time.as_nanos() / SECOND) as u64
 }

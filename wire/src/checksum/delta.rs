@@ -32,7 +32,7 @@ impl ChecksumState {
 /// It depends on the old and the new value only, so a connection computes it once. The changed
 /// bytes must lie at an even offset from the start of what the checksum covers.
 ///
-/// Of the two zeros it holds 0xffff only. That makes equal changes compare equal, and a sum that it
+/// The sum holds only 0xffff of the two zeros. That makes equal changes compare equal, and a sum that it
 /// is added to never 0x0000: a complete field is never 0xffff after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delta(u16);

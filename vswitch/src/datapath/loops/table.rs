@@ -1,4 +1,4 @@
-//! What all workers know about loops: each port's state in one word.
+//! Loop state of all ports, shared by the workers: one word for each port.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const STRIKES: u64 = (1 << STRIKE_BITS) - 1;
 #[derive(Debug)]
 pub struct LoopTable {
     key: [u64; 2],
-    /// When the last block ends, of whichever port: as long as nobody is blocked, this is all that
+    /// End of the last block of any port. While no port is blocked, this is all that
     /// is looked at.
     latest_ms: AtomicU64,
     ports: Box<[PortState]>,

@@ -37,9 +37,9 @@ pub(crate) enum NftError {
         table: String,
         /// Number of the message that it refuses.
         message: u32,
-        /// What it said.
+        /// The error of the kernel.
         source: io::Error,
-        /// What to do.
+        /// The way to mend it.
         hint: &'static str,
     },
     /// No thread for blocking work.

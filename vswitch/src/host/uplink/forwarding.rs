@@ -72,7 +72,7 @@ pub(in crate::host) fn restore_after_crash(state_dir: &Path) -> Result<bool, Res
     }
 }
 
-/// What was kept is as before, if it is of this boot, and forgotten.
+/// Restores the stored setting, if it is of this boot, and forgets it.
 fn restore(path: &Path) -> io::Result<bool> {
     let kept = fs::read_to_string(path)?;
     let mut is_restored = false;
