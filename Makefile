@@ -1,7 +1,7 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint tidy deny pages bench bench-quick bench-scale bench-attack bench-build \
-  bench-micro loom fuzz asan doc api install deps clean
+.PHONY: help build demo test e2e lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
+  bench-build bench-micro loom fuzz asan doc api install deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -10,7 +10,8 @@ LOCKED := $(if $(CI),--locked)
 # Measuring needs namespaces and TAPs. BENCH='--rounds 3 --only tcp1' passes options on.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 BENCH ?=
-# With whom the two long families are compared, unless BENCH says it.
+# With whom the long families are compared, unless BENCH says it.
+BUSY_WITH := docker0,kernel-bridge,vswitch
 SCALE_WITH := kernel-bridge,vswitch
 ATTACK_WITH := docker0,kernel-bridge,vswitch
 
@@ -59,6 +60,9 @@ bench: bench-build ## measure against docker0 and other switches: five rounds, b
 
 bench-quick: bench-build ## the main rows once, below three minutes, only to look at
 	$(SUDO) $(TARGET)/release/vswitch-bench --quick $(BENCH)
+
+bench-busy: bench-build ## loads beside one process that wants a CPU, and beside as many as CPUs: about 15 minutes
+	$(SUDO) $(TARGET)/release/vswitch-bench --only busy1,busy2 $(or $(BENCH),--contenders $(BUSY_WITH))
 
 bench-scale: bench-build ## a pair among 2, 10, 100 and 1,000 ports beside a pair alone: about 13 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only scale $(or $(BENCH),--contenders $(SCALE_WITH))

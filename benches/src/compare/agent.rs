@@ -11,6 +11,7 @@ use clap::Subcommand;
 
 mod attack;
 mod connect;
+mod hog;
 mod paced;
 mod round_trip;
 
@@ -71,6 +72,8 @@ pub(crate) enum Agent {
         #[arg(long)]
         seconds: u64,
     },
+    /// Takes a CPU until its standard input ends.
+    Hog,
     /// Sends what no good container sends, from the line `go` on, as fast as it can.
     Attack {
         #[arg(long)]
@@ -98,6 +101,7 @@ impl Agent {
             }
             Self::Accept { port, threads } => connect::accept(port, threads),
             Self::Connect { to, clients, seconds } => connect::connect(to, clients, seconds),
+            Self::Hog => hog::run(),
             Self::Attack { kind, from, victim, third } => attack::run(kind, from, victim, third),
         }
     }

@@ -15,6 +15,7 @@ Examples:
   vswitch-bench                                    all contenders and usual workloads, five rounds
   vswitch-bench --quick                            the main ones once, below three minutes
   vswitch-bench --only tcp1,rtt-tcp --contenders docker0,vswitch --rounds 3
+  vswitch-bench --only busy1,busy2 --contenders docker0,vswitch
   vswitch-bench --only scale --contenders kernel-bridge,vswitch
   vswitch-bench --only attack-mac,attack-udp --contenders vswitch
   vswitch-bench --contenders kernel-bridge --variant old=/tmp/old/vswitch \\

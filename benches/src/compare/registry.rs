@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::agent::Attack;
 use crate::contender::vswitch::{Build, Vswitch};
 use crate::contender::{Contender, OVS_TSO, bridge, docker, ovs, vde};
+use crate::workload::busy::Busy;
 use crate::workload::outside::OverUplink;
 use crate::workload::{
     Workload, attack, connect, distance, http, idle, round_trip, scale, tcp, udp,
@@ -25,7 +26,7 @@ pub(crate) fn contenders(builds: &[Arc<Build>]) -> Vec<Box<dyn Contender>> {
 
 /// Every workload, in the order of the table.
 pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
-    vec![
+    let mut all: Vec<Box<dyn Workload>> = vec![
         // First: other workloads depend on it.
         Box::new(distance::Distance),
         Box::new(tcp::Tcp::streams(1)),
@@ -60,9 +61,38 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(attack::Hostile::new(Attack::UdpFlood)),
         // Last: where it succeeds, neighbour tables stay wrong.
         Box::new(attack::Hostile::new(Attack::ArpSpoof)),
-    ]
+    ];
+    all.extend(on_a_busy_host().map(|load| Box::new(Busy::one(load)) as Box<dyn Workload>));
+    all.extend(on_a_busy_host().map(|load| Box::new(Busy::all(load)) as Box<dyn Workload>));
+    all
+}
+
+/// Loads that are run beside hogs as well.
+fn on_a_busy_host() -> impl Iterator<Item = Box<dyn Workload>> {
+    let loads: [Box<dyn Workload>; 9] = [
+        Box::new(tcp::Tcp::streams(1)),
+        Box::new(tcp::Tcp::streams(4)),
+        Box::new(round_trip::PingPong::tcp()),
+        Box::new(udp::NoLoss::frame(64)),
+        Box::new(connect::Connect),
+        Box::new(http::Http),
+        Box::new(OverUplink::publish("publish-http", http::Http)),
+        Box::new(OverUplink::egress("egress-connect", connect::Connect)),
+        Box::new(OverUplink::publish("publish-connect", connect::Connect)),
+    ];
+    loads.into_iter()
 }
 
 /// What `make bench-quick` runs.
-pub(crate) const QUICK: [&str; 9] =
-    ["distance", "tcp1", "tcp4", "rtt-tcp", "udp64", "udp1400", "connect", "http", "idle200"];
+pub(crate) const QUICK: [&str; 10] = [
+    "distance",
+    "tcp1",
+    "tcp4",
+    "rtt-tcp",
+    "udp64",
+    "udp1400",
+    "connect",
+    "http",
+    "busy1-http",
+    "idle200",
+];

@@ -95,6 +95,7 @@ impl Run<'_> {
             endpoints: &up.endpoints,
             outside: up.outside.as_ref(),
             published_at: None,
+            hogs: &[],
             seconds: self.args.seconds,
             idle_seconds: self.args.idle_seconds(),
             program: self.program,

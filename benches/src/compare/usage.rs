@@ -20,35 +20,48 @@ pub(crate) struct Look {
     idle_s: f64,
     /// None for a contender that forwards in the kernel.
     switch_s: Option<f64>,
+    /// None where no hog runs.
+    hogs_s: Option<f64>,
 }
 
 /// CPUs in use between two looks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// By everything on the machine, interrupts and all.
+    /// By everything on the machine but the hogs, interrupts and all.
     pub(crate) machine_cpus: f64,
     /// By the processes of the switch, if it has any.
     pub(crate) switch_cpus: Option<f64>,
+    /// By all hogs together, if any run.
+    pub(crate) hog_cpus: Option<f64>,
 }
 
 impl Look {
-    /// Now; `pids` are the processes of the switch.
-    pub(crate) fn now(pids: &[u32]) -> Result<Self> {
+    /// Now; `pids` are the processes of the switch, `hogs` those that only take CPU time.
+    pub(crate) fn now(pids: &[u32], hogs: &[u32]) -> Result<Self> {
         let text = std::fs::read_to_string("/proc/stat").context("read /proc/stat")?;
         let idle_s = idle_seconds(&text).context("/proc/stat has no line of CPUs")?;
-        let switch_s = pids.iter().map(|pid| process_seconds(*pid)).sum::<Result<f64>>()?;
-        let switch_s = (!pids.is_empty()).then_some(switch_s);
-        Ok(Self { at: Instant::now(), cpus: cpus(&text), idle_s, switch_s })
+        let (switch_s, hogs_s) = (seconds_of(pids)?, seconds_of(hogs)?);
+        Ok(Self { at: Instant::now(), cpus: cpus(&text), idle_s, switch_s, hogs_s })
     }
 
     /// What was used since.
     pub(crate) fn until(&self, later: &Self) -> Usage {
         let wall = (later.at - self.at).as_secs_f64().max(1e-6);
+        let between = |from: Option<f64>, to: Option<f64>| Some((to? - from?) / wall);
+        let hog_cpus = between(self.hogs_s, later.hogs_s);
+        let all_cpus = self.cpus as f64 - (later.idle_s - self.idle_s) / wall;
         Usage {
-            machine_cpus: (self.cpus as f64 - (later.idle_s - self.idle_s) / wall).max(0.0),
-            switch_cpus: later.switch_s.zip(self.switch_s).map(|(to, from)| (to - from) / wall),
+            machine_cpus: (all_cpus - hog_cpus.unwrap_or(0.0)).max(0.0),
+            switch_cpus: between(self.switch_s, later.switch_s),
+            hog_cpus,
         }
     }
+}
+
+/// CPU time of processes together; none of none.
+fn seconds_of(pids: &[u32]) -> Result<Option<f64>> {
+    let sum = pids.iter().map(|pid| process_seconds(*pid)).sum::<Result<f64>>()?;
+    Ok((!pids.is_empty()).then_some(sum))
 }
 
 /// Seconds that all CPUs together did not work: idle, waiting for disks, or taken by the hypervisor.
@@ -71,7 +84,7 @@ pub(crate) fn cpus(proc_stat: &str) -> usize {
 /// CPU time of all threads of a process, also of those that have ended.
 fn process_seconds(pid: u32) -> Result<f64> {
     let clock: ClockId = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()))
-        .with_context(|| format!("process {pid} of the switch is gone"))?;
+        .with_context(|| format!("process {pid} is gone"))?;
     Ok(Duration::from(clock_gettime(clock)?).as_secs_f64())
 }
 

@@ -6,6 +6,7 @@
 //! table, plots and result file follow.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -18,6 +19,7 @@ use crate::shell::{self, Job};
 use crate::usage::{Look, Usage};
 
 pub(crate) mod attack;
+pub(crate) mod busy;
 pub(crate) mod connect;
 pub(crate) mod distance;
 pub(crate) mod http;
@@ -113,6 +115,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) outside: Option<&'a Outside>,
     /// Where the client finds the server's ports, if not at the server's own address.
     pub(crate) published_at: Option<&'a str>,
+    /// Processes that only take CPU time while the load runs.
+    pub(crate) hogs: &'a [u32],
     /// How long each load runs.
     pub(crate) seconds: u64,
     /// How long an idle switch is watched.
@@ -151,13 +155,17 @@ impl Turn<'_> {
     /// before the end. So what the load does before and after does not count.
     pub(crate) fn load(&self, job: Job, lead: Duration) -> Result<(String, Usage)> {
         let window = Duration::from_secs(self.seconds).saturating_sub(EDGE);
-        let pids = self.contender.pids();
         shell::pause(lead)?;
-        let before = Look::now(&pids)?;
+        let before = self.look()?;
         shell::pause(window)?;
-        let usage = before.until(&Look::now(&pids)?);
+        let usage = before.until(&self.look()?);
         let text = job.finish(Duration::from_secs(self.seconds) + LOAD_GRACE)?;
         Ok((text, usage))
+    }
+
+    /// At the clocks of machine, switch and hogs.
+    fn look(&self) -> Result<Look> {
+        Look::now(&self.contender.pids(), self.hogs)
     }
 
     /// Runs an agent of this program in the client as a load, and reads its answer.
@@ -170,10 +178,7 @@ impl Turn<'_> {
 
     /// An agent of this program in an endpoint.
     pub(crate) fn agent(&self, endpoint: &Endpoint, words: &str) -> Result<Agent> {
-        let mut command = endpoint.command(self.program);
-        command.arg("agent").args(words.split_whitespace());
-        let (job, input) = Job::spawn_with_input(&mut command)?;
-        Ok(Agent { job, input, answers: 0 })
+        Agent::spawn(endpoint.command(self.program), words)
     }
 }
 
@@ -186,6 +191,17 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
+    /// Starts this program, as `command`, as an agent.
+    fn spawn(mut command: Command, words: &str) -> Result<Self> {
+        command.arg("agent").args(words.split_whitespace());
+        let (job, input) = Job::spawn_with_input(&mut command)?;
+        Ok(Self { job, input, answers: 0 })
+    }
+
+    fn pid(&self) -> u32 {
+        self.job.pid()
+    }
+
     /// The next line of the agent's.
     pub(crate) fn answer(&mut self, limit: Duration) -> Result<String> {
         let (job, number) = (&mut self.job, self.answers);
@@ -240,12 +256,19 @@ fn has_listener(table: &str, port: u16) -> bool {
 /// The costs that go with a rate of messages.
 fn message_costs(key: &str, usage: Usage, per_second: f64) -> Figures {
     let cost = (format!("{key}.cpu_s_per_million"), usage.machine_cpus / per_second * 1e6);
-    std::iter::once(cost).chain(switch_cpus(key, usage)).collect()
+    std::iter::once(cost).chain(process_cpus(key, usage)).collect()
 }
 
-/// None for a contender that forwards in the kernel.
-fn switch_cpus(key: &str, usage: Usage) -> Option<(String, f64)> {
-    Some((format!("{key}.switch_cpus"), usage.switch_cpus?))
+/// Of the switch, unless it forwards in the kernel, and of hogs, where there are any.
+fn process_cpus(key: &str, usage: Usage) -> impl Iterator<Item = (String, f64)> {
+    let switch = usage.switch_cpus.map(|cpus| (format!("{key}.switch_cpus"), cpus));
+    let hogs = usage.hog_cpus.map(|cpus| (format!("{key}.{}", busy::HOG_CPUS), cpus));
+    switch.into_iter().chain(hogs)
+}
+
+/// A metric of a load by its name in a workload that runs the load under other circumstances.
+fn renamed(key: &str, load: &str, workload: &str) -> String {
+    format!("{workload}{}", key.strip_prefix(load).unwrap_or(key))
 }
 
 /// Their metrics; `what` is a message, a frame, a request.

@@ -56,15 +56,18 @@ fn the_switch_beside_this_program_is_the_usual_one() {
 }
 
 #[test]
-fn scale_and_attack_run_only_where_they_are_named() {
+fn long_families_run_only_where_they_are_named() {
     let keys = |words: &str| -> Vec<String> {
         let workloads = measure(words).workloads().expect("known names");
         workloads.iter().map(|w| w.key().to_owned()).collect()
     };
     let usual = keys("vswitch-bench");
     assert!(usual.iter().any(|key| key == "idle200"), "{usual:?}");
-    assert!(!usual.iter().any(|key| key.contains("scale") || key.contains("attack")), "{usual:?}");
+    for family in ["busy", "scale", "attack"] {
+        assert!(!usual.iter().any(|key| key.contains(family)), "{usual:?}");
+    }
     assert_eq!(keys("vswitch-bench --only scale"), ["scale2", "scale10", "scale100", "scale1000"]);
     assert_eq!(keys("vswitch-bench --only attack,tcp1").len(), 6);
+    assert_eq!(keys("vswitch-bench --only busy2-http"), ["busy2-http"]);
     assert_eq!(keys("vswitch-bench --only attack-arp"), ["attack-arp"]);
 }

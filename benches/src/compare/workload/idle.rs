@@ -100,9 +100,9 @@ fn cpu_percent(turn: &Turn<'_>) -> Result<Option<f64>> {
     if pids.is_empty() {
         return Ok(None);
     }
-    let before = Look::now(&pids)?;
+    let before = Look::now(&pids, &[])?;
     shell::pause(Duration::from_secs(turn.idle_seconds))?;
-    let usage = before.until(&Look::now(&pids)?);
+    let usage = before.until(&Look::now(&pids, &[])?);
     Ok(usage.switch_cpus.map(|cpus| cpus * 100.0))
 }
 

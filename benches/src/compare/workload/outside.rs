@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Needs, Times, Turn, Workload, connect, http, round_trip, tcp};
+use super::{Figures, Needs, Times, Turn, Workload, connect, http, renamed, round_trip, tcp};
 use crate::contender::Contender;
 use crate::metric::Metric;
 
@@ -31,12 +31,6 @@ impl OverUplink {
     pub(crate) fn publish(key: &'static str, load: impl Workload + 'static) -> Self {
         Self { key, is_publish: true, load: Box::new(load) }
     }
-
-    /// A metric of the load by its name in this workload.
-    fn renamed(&self, key: &str) -> String {
-        let name = key.strip_prefix(self.load.key()).unwrap_or(key);
-        format!("{}{name}", self.key)
-    }
 }
 
 impl Workload for OverUplink {
@@ -56,7 +50,7 @@ impl Workload for OverUplink {
         let family = if self.is_publish { "published" } else { "egress" };
         let mut metrics = self.load.metrics();
         for metric in &mut metrics {
-            metric.key = self.renamed(&metric.key);
+            metric.key = renamed(&metric.key, self.load.key(), self.key);
             metric.title = format!("{family}: {}", metric.title);
         }
         metrics
@@ -77,7 +71,8 @@ impl Workload for OverUplink {
             true => ([remote, container], Some(outside.host.as_str())),
         };
         let figures = self.load.run(&Turn { endpoints: &ends, published_at, ..*turn })?;
-        Ok(figures.into_iter().map(|(key, value)| (self.renamed(&key), value)).collect())
+        let named = |(key, value): (String, f64)| (renamed(&key, self.load.key(), self.key), value);
+        Ok(figures.into_iter().map(named).collect())
     }
 }
 

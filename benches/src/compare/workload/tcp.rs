@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Figures, Needs, Times, Turn, Workload, listens, switch_cpus};
+use super::{Figures, Needs, Times, Turn, Workload, listens, process_cpus};
 use crate::limits::LOAD_GRACE;
 use crate::metric::Metric;
 use crate::shell::Job;
@@ -80,7 +80,7 @@ impl Workload for Tcp {
             (format!("{key}.cpu_s_per_gb"), usage.machine_cpus / gb_per_second),
             (format!("{key}.retransmits"), received.retransmits),
         ];
-        Ok(figures.into_iter().chain(switch_cpus(key, usage)).collect())
+        Ok(figures.into_iter().chain(process_cpus(key, usage)).collect())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::limits::{LOAD_GRACE, UDP_DRAIN, UDP_PPS_MAX, UDP_PPS_MIN, UDP_STEPS, 
 use crate::metric::Metric;
 use crate::search::{self, Trial};
 use crate::shell;
-use crate::usage::{Look, Usage};
+use crate::usage::Usage;
 
 const PORT: u16 = 9_000;
 
@@ -68,9 +68,8 @@ impl Workload for NoLoss {
             trials: 0,
         };
         ends.sender = ends.sender.ready()?;
-        let pids = turn.contender.pids();
         let found =
-            search::highest(UDP_PPS_MIN, UDP_PPS_MAX, UDP_STEPS, |pps| ends.trial(pps, &pids))?;
+            search::highest(UDP_PPS_MIN, UDP_PPS_MAX, UDP_STEPS, |pps| ends.trial(pps, turn))?;
         let lowest = format!("loses frames at {UDP_PPS_MIN} frames/s already");
         let (pps, usage) = found.context(lowest)?;
         let mut figures = vec![(format!("{}.kpps", self.key), pps / 1e3)];
@@ -87,14 +86,14 @@ struct Ends {
 }
 
 impl Ends {
-    fn trial(&mut self, pps: f64, pids: &[u32]) -> Result<(Trial, Usage)> {
+    fn trial(&mut self, pps: f64, turn: &Turn<'_>) -> Result<(Trial, Usage)> {
         self.trials += 1;
         let number = self.trials;
         self.sink.ask(&format!("{number}"), LOAD_GRACE)?;
-        let before = Look::now(pids)?;
+        let before = turn.look()?;
         let words = format!("{number} {pps:.0} {}", UDP_TRIAL.as_millis());
         let answer = self.sender.ask(&words, UDP_TRIAL + LOAD_GRACE)?;
-        let usage = before.until(&Look::now(pids)?);
+        let usage = before.until(&turn.look()?);
         shell::pause(UDP_DRAIN)?;
         let shown: Value = serde_json::from_str(&answer).context("answer of the sender")?;
         let sent = shown["sent"].as_u64().context("the sender says no number")?;
