@@ -86,6 +86,9 @@ pub(crate) struct Measure {
     /// TCP congestion control of all
     #[arg(long, default_value = "cubic", value_name = "NAME")]
     pub(crate) congestion_control: String,
+    /// Without control groups, in which containers, the switch and hogs run else
+    #[arg(long)]
+    pub(crate) no_cgroups: bool,
     /// Result file; tables and plots go beside it [default: target/bench/compare-TIME.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -6,11 +6,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Map, Value};
 
+use crate::cgroup::Group;
 use crate::limits::{ECHO_LIMIT, PORTS_MAX};
 use crate::shell;
 
@@ -51,10 +53,22 @@ pub(crate) struct Endpoint {
     pub(crate) netns: PathBuf,
     /// Its IPv4 address.
     pub(crate) address: String,
+    /// That of its loads.
+    group: Arc<Group>,
 }
 
 impl Endpoint {
-    /// A program that is to run in its network namespace.
+    pub(crate) fn new(netns: impl Into<PathBuf>, address: impl Into<String>) -> Self {
+        let group = Arc::new(Group::new("container"));
+        Self { netns: netns.into(), address: address.into(), group }
+    }
+
+    /// A program that loads or serves, to be run in its network namespace and in its control group.
+    pub(crate) fn load(&self, program: impl AsRef<std::ffi::OsStr>) -> Result<Command> {
+        self.group.enter(self.command(program))
+    }
+
+    /// A program that sets something up in its network namespace.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         shell::in_netns(&self.netns, program)
     }

@@ -14,6 +14,13 @@ pub(crate) const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How long a daemon that was asked to end may take before it is killed.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the processes of a control group may take to end after they were killed.
+pub(crate) const GROUP_EMPTY_LIMIT: Duration = Duration::from_secs(2);
+
+/// Real-time scheduling that a switch's group may be granted, of each second in microseconds: the first that
+/// the kernel accepts, which divides 950,000 between all groups by default.
+pub(crate) const REAL_TIME_US: [u32; 3] = [800_000, 400_000, 100_000];
+
 /// Between two looks at something that is awaited.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 

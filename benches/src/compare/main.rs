@@ -20,6 +20,7 @@ use crate::result::Outcome;
 use crate::run::Run;
 
 mod agent;
+mod cgroup;
 mod cli;
 mod contender;
 mod limits;
@@ -88,10 +89,13 @@ fn measure(args: &Measure, contenders: Contenders, workloads: Workloads) -> Resu
     let program = std::env::current_exe().context("this program")?;
     let machine = machine::describe();
     let output = args.output.clone().unwrap_or_else(|| default_output(&program, &machine));
-    let outcome = Outcome::new(&contenders, &workloads, machine, record(args));
+    let groups = cgroup::Groups::set_up(!args.no_cgroups);
+    let mut settings = record(args);
+    settings.insert("cgroups".to_owned(), groups.about.as_str().into());
+    let outcome = Outcome::new(&contenders, &workloads, machine, settings);
     let congestion_control = machine::congestion_control(&args.congestion_control)?;
     let outcome = Run { args, program: &program, contenders, workloads, outcome }.measure()?;
-    drop(congestion_control);
+    drop((congestion_control, groups));
     println!("{}", table::text(&outcome));
     outcome.save(&output)?;
     result::write(&output.with_extension("md"), &table::markdown(&outcome))?;

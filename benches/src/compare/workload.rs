@@ -170,7 +170,7 @@ impl Turn<'_> {
 
     /// Runs an agent of this program in the client as a load, and reads its answer.
     fn agent_load(&self, words: &str) -> Result<(Value, Usage)> {
-        let mut client = self.client().command(self.program);
+        let mut client = self.client().load(self.program)?;
         client.arg("agent").args(words.split_whitespace());
         let (text, usage) = self.load(Job::spawn(&mut client)?, SHORT_LEAD)?;
         Ok((serde_json::from_str(&text).context("answer of the agent")?, usage))
@@ -178,7 +178,7 @@ impl Turn<'_> {
 
     /// An agent of this program in an endpoint.
     pub(crate) fn agent(&self, endpoint: &Endpoint, words: &str) -> Result<Agent> {
-        Agent::spawn(endpoint.command(self.program), words)
+        Agent::spawn(endpoint.load(self.program)?, words)
     }
 }
 

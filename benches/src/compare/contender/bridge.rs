@@ -59,7 +59,7 @@ impl Contender for KernelBridge {
             shell::run(shell::in_netns(host.path(), "nft").arg(rules))
                 .context("package nftables")?;
         }
-        Ok(Endpoint { netns: netns.path().to_owned(), address })
+        Ok(Endpoint::new(netns.path(), address))
     }
 
     fn gateway(&self) -> Option<&str> {

@@ -3,11 +3,10 @@
 //! The daemon is the harness's own, with a namespace of its own: its `FORWARD DROP` and its bridge
 //! filtering touch nobody else, and a Docker that the machine runs is left alone. It stays for the
 //! whole run; containers are new in each turn. The image is made of what is installed here, without
-//! a registry. Loads enter a container by its network namespace alone, as they do with every
-//! contender: Docker's seccomp filter and its cgroups are left out, which favours docker0.
+//! a registry. Loads enter a container by its network namespace, and run in a control group of the
+//! harness, as they do with every contender: Docker's seccomp filter is left out, which favours docker0.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -154,7 +153,7 @@ impl Contender for Docker {
         let pid = shown[0]["State"]["Pid"].as_u64().context("docker inspect says no pid")?;
         let address = shown[0]["NetworkSettings"]["IPAddress"].as_str();
         let address = address.context("docker inspect says no address")?.to_owned();
-        Ok(Endpoint { netns: PathBuf::from(format!("/proc/{pid}/ns/net")), address })
+        Ok(Endpoint::new(format!("/proc/{pid}/ns/net"), address))
     }
 
     fn go_out(&mut self) -> Result<Outside> {
@@ -187,7 +186,7 @@ impl Contender for Docker {
         about.insert("bridge_nf_call_iptables".into(), filtered.into());
         let rules = shell::run(shell::in_netns(daemon.host.path(), "iptables").arg("-S"))?;
         about.insert("iptables_rules".into(), rules.lines().count().into());
-        about.insert("loads".into(), "entered by nsenter: no seccomp, no cgroups".into());
+        about.insert("loads".into(), "entered by nsenter: no seccomp".into());
         Ok(about)
     }
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
+use crate::cgroup::Group;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
@@ -31,6 +32,7 @@ struct Run {
     database: Job,
     dir: TempDir,
     host: Netns,
+    group: Group,
 }
 
 impl OpenVswitch {
@@ -45,7 +47,8 @@ impl OpenVswitch {
         let at = dir.path();
         shell::run(Command::new("ovsdb-tool").arg("create").arg(at.join("db")).arg(SCHEMA))
             .context("make its database (package openvswitch-switch)")?;
-        let mut command = own(&host, at, "ovsdb-server");
+        let group = Group::service("ovs");
+        let mut command = group.enter(own(&host, at, "ovsdb-server"))?;
         command.arg(format!("--remote=punix:{}", at.join("sock").display()));
         let mut database = Job::spawn(command.arg("--unixctl=db.ctl").arg(at.join("db")))?;
         database.until("ovsdb-server listens", |_| Ok(at.join("sock").exists()))?;
@@ -57,11 +60,11 @@ impl OpenVswitch {
                 "--no-wait set Open_vSwitch . other_config:userspace-tso-enable=true",
             )?;
         }
-        let mut command = own(&host, at, "ovs-vswitchd");
+        let mut command = group.enter(own(&host, at, "ovs-vswitchd"))?;
         command.arg(format!("unix:{}", at.join("sock").display()));
         let switch = Job::spawn(command.arg("--unixctl=vswitchd.ctl"))?;
         vsctl(&host, at, "add-br br0 -- set bridge br0 datapath_type=netdev")?;
-        Ok(Run { switch, database, dir, host })
+        Ok(Run { switch, database, dir, host, group })
     }
 }
 
@@ -107,7 +110,7 @@ impl Contender for OpenVswitch {
         let name = netns.name();
         shell::ip_batch(run.host.path(), &format!("link set {port} netns {name}\n"))?;
         shell::bring_up(netns.path(), &port, &address)?;
-        Ok(Endpoint { netns: netns.path().to_owned(), address })
+        Ok(Endpoint::new(netns.path(), address))
     }
 
     fn uplink_refusal(&self) -> Option<String> {
@@ -115,10 +118,10 @@ impl Contender for OpenVswitch {
     }
 
     fn stop(&mut self) {
-        if let Some(Run { switch, database, dir, host }) = self.run.take() {
+        if let Some(Run { switch, database, dir, host, group }) = self.run.take() {
             switch.terminate();
             database.terminate();
-            drop((dir, host));
+            drop((dir, host, group));
         }
         self.sandboxes.clear();
     }

@@ -53,7 +53,7 @@ impl Uplink {
     }
 
     pub(crate) fn outside(&self) -> Outside {
-        let remote = Endpoint { netns: self.remote.path().to_owned(), address: REMOTE.to_owned() };
+        let remote = Endpoint::new(self.remote.path(), REMOTE);
         Outside { remote, host: HOST.to_owned() }
     }
 }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
+use crate::cgroup::Group;
 use crate::limits::PORTS_MAX;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
@@ -23,6 +24,7 @@ struct Run {
     switch: Job,
     dir: TempDir,
     host: Netns,
+    group: Group,
     /// The switch ends when its console does.
     _console: ChildStdin,
 }
@@ -32,16 +34,17 @@ impl Run {
         let host = Netns::create("vde")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for VDE")?;
         let control = dir.path().join("ctl");
-        let mut command = shell::in_netns(host.path(), "vde_switch");
+        let group = Group::service("vde");
+        let mut command = group.enter(shell::in_netns(host.path(), "vde_switch"))?;
         command.args(["-n", &(PORTS_MAX + 1).to_string(), "-s"]).arg(&control);
         let (mut switch, console) = Job::spawn_with_input(&mut command).context("package vde2")?;
         switch.until("vde_switch listens", |_| Ok(control.join("ctl").exists()))?;
-        Ok(Self { plugs: Vec::new(), switch, dir, host, _console: console })
+        Ok(Self { plugs: Vec::new(), switch, dir, host, group, _console: console })
     }
 
     /// A TAP with a process that carries its frames to the switch.
     fn plug(&mut self, tap: &str) -> Result<()> {
-        let mut command = shell::in_netns(self.host.path(), "vde_plug2tap");
+        let mut command = self.group.enter(shell::in_netns(self.host.path(), "vde_plug2tap"))?;
         let mut plug = Job::spawn(command.arg("-s").arg(self.dir.path().join("ctl")).arg(tap))?;
         let host = self.host.path();
         plug.until("the TAP of vde_plug2tap is there", |_| {
@@ -78,7 +81,7 @@ impl Contender for Vde {
         let name = netns.name();
         shell::ip_batch(run.host.path(), &format!("link set {tap} netns {name}\n"))?;
         shell::bring_up(netns.path(), &tap, &address)?;
-        Ok(Endpoint { netns: netns.path().to_owned(), address })
+        Ok(Endpoint::new(netns.path(), address))
     }
 
     fn uplink_refusal(&self) -> Option<String> {
@@ -86,10 +89,10 @@ impl Contender for Vde {
     }
 
     fn stop(&mut self) {
-        if let Some(Run { plugs, switch, dir, host, _console }) = self.run.take() {
+        if let Some(Run { plugs, switch, dir, host, group, _console }) = self.run.take() {
             drop(plugs);
             switch.terminate();
-            drop((dir, host));
+            drop((dir, host, group));
         }
         self.sandboxes.clear();
     }

@@ -11,6 +11,7 @@ use testkit::Netns;
 
 use super::uplink::Uplink;
 use super::{About, Contender, Endpoint, Kind, Outside};
+use crate::cgroup::Group;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
@@ -35,13 +36,14 @@ pub(crate) struct Vswitch {
     gateway: Option<String>,
 }
 
-/// Ends in this order: the daemon, its folder, its uplink, its host.
+/// Ends in this order: the daemon, its folder, its uplink, its host, its control group.
 #[derive(Debug)]
 struct Run {
     daemon: Job,
     dir: TempDir,
     uplink: Option<Uplink>,
     host: Netns,
+    group: Group,
 }
 
 impl Vswitch {
@@ -77,9 +79,10 @@ impl Contender for Vswitch {
         let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
         let mut command = command_of(&host, &dir, &self.build.program);
         command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
-        let daemon = Job::spawn(command.args(&self.build.args))?;
+        let group = Group::service("vswitch");
+        let daemon = Job::spawn(group.enter(command)?.args(&self.build.args))?;
         let Run { daemon, dir, host, .. } =
-            self.run.insert(Run { daemon, dir, uplink: None, host });
+            self.run.insert(Run { daemon, dir, uplink: None, host, group });
         daemon.until("the daemon answers", |_| {
             Ok(shell::run(command_of(host, dir, &self.build.program).arg("status")).is_ok())
         })
@@ -102,7 +105,7 @@ impl Contender for Vswitch {
         let shown: Value = serde_json::from_str(&text).context("answer of attach")?;
         let address = shown["ipv4"][0].as_str().context("attach says no ipv4")?.to_owned();
         self.gateway = shown["gateways"][0].as_str().map(str::to_owned);
-        Ok(Endpoint { netns: netns.path().to_owned(), address })
+        Ok(Endpoint::new(netns.path(), address))
     }
 
     fn gateway(&self) -> Option<&str> {
@@ -130,9 +133,9 @@ impl Contender for Vswitch {
     }
 
     fn stop(&mut self) {
-        if let Some(Run { daemon, dir, uplink, host }) = self.run.take() {
+        if let Some(Run { daemon, dir, uplink, host, group }) = self.run.take() {
             daemon.terminate();
-            drop((dir, uplink, host));
+            drop((dir, uplink, host, group));
         }
         self.sandboxes.clear();
     }

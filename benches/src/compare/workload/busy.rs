@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Agent, Figures, Needs, Times, Turn, Workload, renamed};
+use crate::cgroup::Group;
 use crate::contender::Contender;
 use crate::metric::Metric;
 
@@ -98,8 +99,11 @@ impl Workload for Busy {
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
-        let start = |_| Agent::spawn(Command::new(turn.program), "hog")?.ready();
-        let hogs = (0..self.hogs.count()).map(start).collect::<Result<Vec<_>>>()?;
+        // They go away after their hogs.
+        let groups: Vec<Group> = (0..self.hogs.count()).map(|_| Group::new("hog")).collect();
+        let start =
+            |group: &Group| Agent::spawn(group.enter(Command::new(turn.program))?, "hog")?.ready();
+        let hogs = groups.iter().map(start).collect::<Result<Vec<_>>>()?;
         let pids: Vec<u32> = hogs.iter().map(Agent::pid).collect();
         let figures = self.load.run(&Turn { hogs: &pids, ..*turn })?;
         let named =

@@ -55,10 +55,10 @@ impl Workload for Http {
             .replace("BODY", &"vswitch ".repeat(64));
         let file = dir.path().join("nginx.conf");
         std::fs::write(&file, text).context("write nginx.conf")?;
-        let mut command = turn.server().command("nginx");
+        let mut command = turn.server().load("nginx")?;
         let mut server = Job::spawn(command.arg("-p").arg(dir.path()).arg("-c").arg(&file))?;
         listens(&mut server, PORT)?;
-        let mut client = turn.client().command("wrk");
+        let mut client = turn.client().load("wrk")?;
         client.args(["--latency", "-t1", &format!("-c{HTTP_CONNECTIONS}")]);
         client.arg(format!("-d{}", turn.seconds));
         let (address, port) = turn.target(PORT);

@@ -60,7 +60,7 @@ impl Workload for PingPong {
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
         let (address, port) = (&turn.server().address, PORT.to_string());
-        let mut command = turn.server().command("sockperf");
+        let mut command = turn.server().load("sockperf")?;
         command.args(["server", "-i", address, "-p", &port]).args(self.option);
         let mut server = Job::spawn(&mut command)?;
         if self.option.is_some() {
@@ -69,7 +69,7 @@ impl Workload for PingPong {
             // A datagram that comes too early would be answered by an ICMP error.
             shell::pause(Duration::from_millis(200))?;
         }
-        let mut client = turn.client().command("sockperf");
+        let mut client = turn.client().load("sockperf")?;
         let (to, to_port) = turn.target(PORT);
         client.args(["ping-pong", "--full-rtt", "-i", to, "-p", &to_port.to_string()]);
         client.args(self.option);

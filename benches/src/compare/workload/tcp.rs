@@ -62,9 +62,9 @@ impl Workload for Tcp {
     }
 
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
-        let mut server = Job::spawn(turn.server().command("iperf3").args(["-s", "-1"]))?;
+        let mut server = Job::spawn(turn.server().load("iperf3")?.args(["-s", "-1"]))?;
         listens(&mut server, PORT)?;
-        let mut client = turn.client().command("iperf3");
+        let mut client = turn.client().load("iperf3")?;
         let (address, port) = turn.target(PORT);
         client.args(["-J", "-O", "1", "-c", address, "-p", &port.to_string()]);
         client.args(["-t", &turn.seconds.to_string(), "-P", &self.streams.to_string()]);
