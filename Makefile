@@ -11,7 +11,7 @@ LOCKED := $(if $(CI),--locked)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 BENCH ?=
 # With whom the long families are compared, unless BENCH says it.
-BUSY_WITH := docker0,kernel-bridge,vswitch
+BUSY_WITH := docker0,kernel-bridge,host,vswitch
 SCALE_WITH := kernel-bridge,vswitch
 ATTACK_WITH := docker0,kernel-bridge,vswitch
 
@@ -61,7 +61,7 @@ bench: bench-build ## measure against docker0 and other switches: five rounds, b
 bench-quick: bench-build ## the main rows once, below three minutes, only to look at
 	$(SUDO) $(TARGET)/release/vswitch-bench --quick $(BENCH)
 
-bench-busy: bench-build ## loads beside one process that wants a CPU, and beside as many as CPUs: about 15 minutes
+bench-busy: bench-build ## loads beside one process that wants a CPU, and beside as many as CPUs: about 22 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only busy1,busy2 $(or $(BENCH),--contenders $(BUSY_WITH))
 
 bench-scale: bench-build ## a pair among 2, 10, 100 and 1,000 ports beside a pair alone: about 13 minutes

@@ -120,13 +120,13 @@ impl Measure {
     pub(crate) fn builds(&self, beside: &Path) -> Vec<Arc<Build>> {
         let usual = self.vswitch.clone().unwrap_or_else(|| beside.join("vswitch"));
         let usual = usual.canonicalize().unwrap_or(usual);
-        let build = |name: &str, program: Option<&PathBuf>, args: &[&str], goes_out| {
+        let build = |name: &str, program: Option<&PathBuf>, args: &[&str], is_main| {
             let program = program.map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
             Arc::new(Build {
                 name: name.to_owned(),
                 program: program.unwrap_or_else(|| usual.clone()),
                 args: args.iter().map(|word| (*word).to_owned()).collect(),
-                goes_out,
+                is_main,
             })
         };
         if self.variant.is_empty() {

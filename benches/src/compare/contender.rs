@@ -18,6 +18,7 @@ use crate::shell;
 
 pub(crate) mod bridge;
 pub(crate) mod docker;
+pub(crate) mod host;
 pub(crate) mod ovs;
 mod uplink;
 pub(crate) mod vde;
@@ -32,6 +33,7 @@ pub(crate) type About = Map<String, Value>;
 /// Names that the targets and the ratios refer to.
 pub(crate) const DOCKER0: &str = "docker0";
 pub(crate) const KERNEL_BRIDGE: &str = "kernel-bridge";
+pub(crate) const HOST: &str = "host";
 pub(crate) const OVS_TSO: &str = "ovs-tso";
 pub(crate) const VSWITCH: &str = "vswitch";
 
@@ -100,6 +102,11 @@ pub(crate) trait Contender {
     /// More ports than this are too many for it, or take too long.
     fn ports_max(&self) -> usize {
         PORTS_MAX
+    }
+
+    /// Rounds that it takes part in where the user names no contenders, from the first on.
+    fn rounds_max(&self) -> usize {
+        usize::MAX
     }
 
     /// A guess of what a start and a stop with two ports take, in seconds.

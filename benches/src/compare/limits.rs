@@ -64,6 +64,9 @@ pub(crate) const UDP_DRAIN: Duration = Duration::from_millis(30);
 /// Clients of the connection benchmark that run side by side.
 pub(crate) const CONNECT_CLIENTS: usize = 4;
 
+/// Requests that `redis-benchmark` is given: more than it can do before it is ended.
+pub(crate) const REDIS_REQUESTS: u64 = 1_000_000_000;
+
 /// Connections that `wrk` keeps open.
 pub(crate) const HTTP_CONNECTIONS: usize = 16;
 
@@ -118,6 +121,6 @@ pub(crate) const DISTANCE_TRIPS: u64 = 2_000;
 /// See [`DISTANCE_TRIPS`].
 pub(crate) const DISTANCE_SAMPLES: usize = 25;
 
-/// Rounds that loads over the uplink, and those between others (two and sixteen streams, both directions,
-/// datagrams of middle length), take part in: a whole run of five has 40 minutes.
+/// Rounds that rows which say less, and contenders beside the main ones, take part in: a whole run of five has
+/// 40 minutes.
 pub(crate) const FEW_ROUNDS: usize = 3;

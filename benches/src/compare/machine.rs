@@ -50,6 +50,7 @@ fn versions() -> Value {
         "sockperf": version("sockperf --version"),
         "wrk": version("wrk --version"),
         "nginx": version("nginx -v"),
+        "redis": version("redis-server --version"),
     })
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::agent::Attack;
 use crate::contender::vswitch::{Build, Vswitch};
-use crate::contender::{Contender, OVS_TSO, bridge, docker, ovs, vde};
+use crate::contender::{Contender, OVS_TSO, bridge, docker, host, ovs, vde};
 use crate::workload::busy::Busy;
 use crate::workload::outside::OverUplink;
 use crate::workload::{
-    Workload, attack, connect, distance, http, idle, round_trip, scale, tcp, udp,
+    Workload, attack, connect, distance, http, idle, redis, round_trip, scale, tcp, udp,
 };
 
 /// Every contender, in the order of the table. `builds`: versions of this switch to measure.
@@ -16,6 +16,7 @@ pub(crate) fn contenders(builds: &[Arc<Build>]) -> Vec<Box<dyn Contender>> {
     let mut all: Vec<Box<dyn Contender>> = vec![
         Box::new(docker::Docker::default()),
         Box::new(bridge::KernelBridge::default()),
+        Box::new(host::HostNetwork::default()),
         Box::new(ovs::OpenVswitch::new("ovs", false)),
         Box::new(ovs::OpenVswitch::new(OVS_TSO, true)),
         Box::new(vde::Vde::default()),
@@ -43,6 +44,8 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(udp::NoLoss::frame(1400)),
         Box::new(connect::Connect),
         Box::new(http::Http),
+        Box::new(redis::Redis::clients(1)),
+        Box::new(redis::Redis::clients(50)),
         Box::new(OverUplink::egress("egress-tcp1", tcp::Tcp::streams(1))),
         Box::new(OverUplink::publish("publish-tcp1", tcp::Tcp::streams(1))),
         Box::new(OverUplink::publish("publish-http", http::Http)),
@@ -69,13 +72,15 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
 
 /// Loads that are run beside hogs as well.
 fn on_a_busy_host() -> impl Iterator<Item = Box<dyn Workload>> {
-    let loads: [Box<dyn Workload>; 9] = [
+    let loads: [Box<dyn Workload>; 11] = [
         Box::new(tcp::Tcp::streams(1)),
         Box::new(tcp::Tcp::streams(4)),
         Box::new(round_trip::PingPong::tcp()),
         Box::new(udp::NoLoss::frame(64)),
         Box::new(connect::Connect),
         Box::new(http::Http),
+        Box::new(redis::Redis::clients(1)),
+        Box::new(redis::Redis::clients(50)),
         Box::new(OverUplink::publish("publish-http", http::Http)),
         Box::new(OverUplink::egress("egress-connect", connect::Connect)),
         Box::new(OverUplink::publish("publish-connect", connect::Connect)),

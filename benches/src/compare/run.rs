@@ -56,6 +56,9 @@ impl Run<'_> {
         let mut steps = plan::steps(contenders.len(), workloads, args.rounds());
         steps.retain_mut(|step| {
             let contender = contenders[step.contender].as_ref();
+            if args.contenders.is_empty() && step.round > contender.rounds_max() {
+                return false;
+            }
             step.workloads.retain(|number| {
                 let workload = workloads[*number].as_ref();
                 let Some(reason) = plan::refusal(contender, workload, args.quick) else {

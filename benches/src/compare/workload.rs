@@ -26,6 +26,7 @@ pub(crate) mod http;
 pub(crate) mod idle;
 pub(crate) mod outside;
 mod pair;
+pub(crate) mod redis;
 pub(crate) mod round_trip;
 pub(crate) mod scale;
 pub(crate) mod tcp;
@@ -154,13 +155,17 @@ impl Turn<'_> {
     /// Runs a load to its end, and looks at the clocks in its middle: after `lead`, until shortly
     /// before the end. So what the load does before and after does not count.
     pub(crate) fn load(&self, job: Job, lead: Duration) -> Result<(String, Usage)> {
-        let window = Duration::from_secs(self.seconds).saturating_sub(EDGE);
-        shell::pause(lead)?;
-        let before = self.look()?;
-        shell::pause(window)?;
-        let usage = before.until(&self.look()?);
+        let usage = self.window(lead)?;
         let text = job.finish(Duration::from_secs(self.seconds) + LOAD_GRACE)?;
         Ok((text, usage))
+    }
+
+    /// What is used in the middle of a load that has just begun.
+    fn window(&self, lead: Duration) -> Result<Usage> {
+        shell::pause(lead)?;
+        let before = self.look()?;
+        shell::pause(Duration::from_secs(self.seconds).saturating_sub(EDGE))?;
+        Ok(before.until(&self.look()?))
     }
 
     /// At the clocks of machine, switch and hogs.

@@ -12,6 +12,7 @@ use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
 use crate::cgroup::Group;
+use crate::limits::FEW_ROUNDS;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
@@ -90,6 +91,10 @@ impl Contender for OpenVswitch {
 
     fn kind(&self) -> Kind {
         Kind::UserSpace
+    }
+
+    fn rounds_max(&self) -> usize {
+        if self.tso { usize::MAX } else { FEW_ROUNDS }
     }
 
     fn start(&mut self) -> Result<()> {

@@ -20,8 +20,8 @@ const FAR_DEVICE: &str = "eth0";
 #[derive(Debug, Clone)]
 pub(crate) struct Outside {
     pub(crate) remote: Endpoint,
-    /// The address of the host, at which ports are published.
-    pub(crate) host: String,
+    /// The address of the host, at which ports are published, if the host publishes any.
+    pub(crate) published_at: Option<String>,
 }
 
 /// The remote host.
@@ -52,9 +52,14 @@ impl Uplink {
         Ok(uplink)
     }
 
+    /// The host's end.
+    pub(crate) fn host_address(&self) -> &'static str {
+        HOST
+    }
+
     pub(crate) fn outside(&self) -> Outside {
         let remote = Endpoint::new(self.remote.path(), REMOTE);
-        Outside { remote, host: HOST.to_owned() }
+        Outside { remote, published_at: Some(HOST.to_owned()) }
     }
 }
 

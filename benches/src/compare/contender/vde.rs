@@ -8,7 +8,7 @@ use testkit::Netns;
 
 use super::{About, Contender, Endpoint, Kind, address, version};
 use crate::cgroup::Group;
-use crate::limits::PORTS_MAX;
+use crate::limits::{FEW_ROUNDS, PORTS_MAX};
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 
@@ -62,6 +62,10 @@ impl Contender for Vde {
 
     fn kind(&self) -> Kind {
         Kind::UserSpace
+    }
+
+    fn rounds_max(&self) -> usize {
+        FEW_ROUNDS
     }
 
     fn start(&mut self) -> Result<()> {

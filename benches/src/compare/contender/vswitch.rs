@@ -12,6 +12,7 @@ use testkit::Netns;
 use super::uplink::Uplink;
 use super::{About, Contender, Endpoint, Kind, Outside};
 use crate::cgroup::Group;
+use crate::limits::FEW_ROUNDS;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
@@ -23,8 +24,8 @@ pub(crate) struct Build {
     pub(crate) program: PathBuf,
     /// Options of `vswitch up`.
     pub(crate) args: Vec<String>,
-    /// Whether it is put through the loads over the uplink.
-    pub(crate) goes_out: bool,
+    /// Whether it takes part in all rounds, and in the loads over the uplink.
+    pub(crate) is_main: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +75,10 @@ impl Contender for Vswitch {
         Kind::Own
     }
 
+    fn rounds_max(&self) -> usize {
+        if self.build.is_main { usize::MAX } else { FEW_ROUNDS }
+    }
+
     fn start(&mut self) -> Result<()> {
         let host = Netns::create("vswitch")?;
         let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
@@ -120,7 +125,7 @@ impl Contender for Vswitch {
                 self.build.args.join(" ")
             )
         };
-        (!self.build.goes_out).then(why)
+        (!self.build.is_main).then(why)
     }
 
     fn go_out(&mut self) -> Result<Outside> {

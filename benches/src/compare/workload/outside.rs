@@ -68,7 +68,7 @@ impl Workload for OverUplink {
         let (container, remote) = (container.clone(), outside.remote.clone());
         let (ends, published_at) = match self.is_publish {
             false => ([container, remote], None),
-            true => ([remote, container], Some(outside.host.as_str())),
+            true => ([remote, container], outside.published_at.as_deref()),
         };
         let figures = self.load.run(&Turn { endpoints: &ends, published_at, ..*turn })?;
         let named = |(key, value): (String, f64)| (renamed(&key, self.load.key(), self.key), value);
