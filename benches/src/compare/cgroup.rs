@@ -96,8 +96,8 @@ fn has_word(path: &Path, word: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|text| text.split_whitespace().any(|found| found == word))
 }
 
-/// Of this process alone.
-fn prefix() -> String {
+/// The beginning of the names of this process's groups.
+pub(crate) fn prefix() -> String {
     format!("vswb-{}-", std::process::id())
 }
 

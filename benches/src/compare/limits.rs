@@ -14,6 +14,12 @@ pub(crate) const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How long a daemon that was asked to end may take before it is killed.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// CPUs that processes beside the harness's may use while a figure is measured.
+pub(crate) const FOREIGN_CPUS_MAX: f64 = 0.05;
+
+/// How often a figure is measured again because they used more.
+pub(crate) const TURN_REPEATS: usize = 2;
+
 /// How long the processes of a control group may take to end after they were killed.
 pub(crate) const GROUP_EMPTY_LIMIT: Duration = Duration::from_secs(2);
 

@@ -23,6 +23,7 @@ mod agent;
 mod cgroup;
 mod cli;
 mod contender;
+mod foreign;
 mod limits;
 mod machine;
 mod metric;
@@ -39,6 +40,7 @@ mod shell;
 mod stats;
 mod table;
 mod targets;
+mod turns;
 mod usage;
 mod workload;
 

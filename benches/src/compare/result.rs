@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::contender::{About, Contender, Kind};
 use crate::metric::{Better, Figures, Metric};
 use crate::stats::Spread;
+use crate::turns::TurnRecord;
 use crate::workload::Workload;
 
 /// Version of the keys.
@@ -27,6 +28,9 @@ pub(crate) struct Entry {
     pub(crate) cannot_run: Option<String>,
     /// By metric, one value a round.
     pub(crate) values: BTreeMap<String, Vec<f64>>,
+    /// What else went on; older files do not say it.
+    #[serde(default)]
+    pub(crate) turns: Vec<TurnRecord>,
 }
 
 /// A workload that failed on a contender.
@@ -73,6 +77,7 @@ impl Outcome {
             about: About::new(),
             cannot_run: None,
             values: BTreeMap::new(),
+            turns: Vec::new(),
         };
         let contenders = contenders.iter().map(|contender| entry(contender.as_ref())).collect();
         Self { format: FORMAT, machine, settings, metrics, contenders, failures: Vec::new() }

@@ -12,12 +12,15 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::cli::Measure;
 use crate::contender::{Contender, Endpoint, Outside};
+use crate::limits::TURN_REPEATS;
+use crate::metric::Figures;
 use crate::plan::{self, Step};
 use crate::progress::Progress;
 use crate::result::Outcome;
 use crate::shell;
+use crate::turns::{Glance, TurnRecord};
 use crate::usage::settled_kernel_kib;
-use crate::workload::{Times, Turn, Workload, resident};
+use crate::workload::{Times, Turn, Workload, distance, resident};
 
 /// All who take part, and what they reached so far.
 pub(crate) struct Run<'a> {
@@ -81,6 +84,7 @@ impl Run<'_> {
     }
 
     fn step(&mut self, step: &Step, progress: &Progress) {
+        let distance_ns = distance::measure().ok();
         let contender = self.contenders[step.contender].as_mut();
         let up = match bring_up(contender, step) {
             Ok(up) => up,
@@ -108,7 +112,9 @@ impl Run<'_> {
         for number in &step.workloads {
             let workload = self.workloads[*number].as_ref();
             progress.workload(workload.key());
-            match workload.run(&turn) {
+            let (result, records) = in_quiet(workload, &turn, step.round, distance_ns);
+            self.outcome.contenders[step.contender].turns.extend(records);
+            match result {
                 Ok(figures) => self.outcome.add(step.contender, figures),
                 Err(_) if shell::is_interrupted() => return,
                 Err(error) => {
@@ -128,6 +134,30 @@ impl Run<'_> {
         } else {
             let name = entry.name.clone();
             self.outcome.fail(&name, "start", step.round, reason);
+        }
+    }
+}
+
+/// Runs a workload, and again while other processes disturb it, a few times at most. What is measured once
+/// takes long, and is not repeated.
+fn in_quiet(
+    workload: &dyn Workload,
+    turn: &Turn<'_>,
+    round: usize,
+    distance_ns: Option<f64>,
+) -> (Result<Figures>, Vec<TurnRecord>) {
+    let repeats = if workload.needs().once { 0 } else { TURN_REPEATS };
+    let mut records: Vec<TurnRecord> = Vec::new();
+    loop {
+        let before = Glance::now();
+        let result = workload.run(turn);
+        let mut record = before.record(round, workload.key(), distance_ns);
+        let is_over = records.len() == repeats || shell::is_interrupted();
+        record.is_repeated = record.is_disturbed() && !is_over;
+        let is_done = !record.is_repeated;
+        records.push(record);
+        if is_done {
+            return (result, records);
         }
     }
 }

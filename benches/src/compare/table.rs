@@ -8,6 +8,7 @@ use crate::metric::Metric;
 use crate::result::{Entry, Failure, Outcome};
 use crate::stats::Spread;
 use crate::targets::{self, Against, ratio};
+use crate::turns;
 
 /// Where nothing was measured.
 const NONE: &str = "-";
@@ -18,6 +19,8 @@ struct Sheet {
     title: String,
     headers: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Below it.
+    note: Option<String>,
 }
 
 /// For the terminal.
@@ -33,7 +36,8 @@ pub(crate) fn text(outcome: &Outcome) -> String {
             row.into_iter().enumerate().map(move |(n, cell)| if n == 0 { cell } else { fold(cell) })
         });
         table.add_rows(rows);
-        format!("{}\n{table}\n", sheet.title)
+        let note = sheet.note.map_or_else(String::new, |note| format!("{note}\n"));
+        format!("{}\n{table}\n{note}", sheet.title)
     });
     let machine = about(outcome).into_iter().map(|(key, value)| format!("{key}: {value}"));
     machine.chain([String::new()]).chain(shown).collect::<Vec<_>>().join("\n")
@@ -46,6 +50,7 @@ pub(crate) fn markdown(outcome: &Outcome) -> String {
     for sheet in sheets(outcome) {
         lines.extend([String::new(), format!("## {}", sheet.title), String::new()]);
         lines.extend(sheet.lines());
+        lines.extend(sheet.note.into_iter().flat_map(|note| [String::new(), note]));
     }
     lines.join("\n") + "\n"
 }
@@ -119,7 +124,11 @@ fn about(outcome: &Outcome) -> Vec<(String, String)> {
 }
 
 fn measured(outcome: &Outcome) -> Sheet {
-    by_contender(outcome, "median (smallest-largest)", cell)
+    let entries = outcome.contenders.iter();
+    let note = turns::sentence(
+        entries.flat_map(|entry| entry.turns.iter().map(|turn| (entry.name.as_str(), turn))),
+    );
+    Sheet { note, ..by_contender(outcome, "median (smallest-largest)", cell) }
 }
 
 fn by_contender(outcome: &Outcome, corner: &str, cell: impl Fn(Spread) -> String) -> Sheet {
@@ -135,7 +144,7 @@ fn by_contender(outcome: &Outcome, corner: &str, cell: impl Fn(Spread) -> String
         let any = cells.iter().any(|cell| cell != NONE);
         any.then(|| [vec![named(metric)], cells].concat())
     });
-    Sheet { title: "Measured".to_owned(), headers, rows: rows.collect() }
+    Sheet { title: "Measured".to_owned(), headers, rows: rows.collect(), note: None }
 }
 
 /// Of a contender of ours to the others, with a verdict where there is a target.
@@ -167,6 +176,7 @@ fn ratios(outcome: &Outcome, own: &Entry) -> Sheet {
         title: format!("Ratios of {}", own.name),
         headers: headers.map(str::to_owned).to_vec(),
         rows: rows.collect(),
+        note: None,
     }
 }
 
@@ -188,7 +198,7 @@ fn against_targets(outcome: &Outcome) -> Sheet {
         }));
         Some(row)
     });
-    Sheet { title: "Targets".to_owned(), headers, rows: rows.collect() }
+    Sheet { title: "Targets".to_owned(), headers, rows: rows.collect(), note: None }
 }
 
 /// Who could not run, and what failed: nothing is dropped silently.
@@ -203,7 +213,7 @@ fn not_run(outcome: &Outcome) -> Option<Sheet> {
     });
     let rows: Vec<_> = cannot.chain(failed).collect();
     let headers = ["contender", "workload", "round", "reason"].map(str::to_owned).to_vec();
-    (!rows.is_empty()).then(|| Sheet { title: "Did not run".to_owned(), headers, rows })
+    (!rows.is_empty()).then(|| Sheet { title: "Did not run".to_owned(), headers, rows, note: None })
 }
 
 fn named(metric: &Metric) -> String {

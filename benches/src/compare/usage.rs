@@ -10,7 +10,7 @@ use crate::limits::{MEMORY_SETTLE_MAX, MEMORY_STILL_KIB};
 use crate::shell;
 
 /// Jiffies a second in /proc/stat: part of the kernel's interface on all machines of ours.
-const USER_HZ: f64 = 100.0;
+pub(crate) const USER_HZ: f64 = 100.0;
 
 /// A look at the clocks.
 #[derive(Debug)]
@@ -73,6 +73,12 @@ pub(crate) fn idle_seconds(proc_stat: &str) -> Option<f64> {
     // user nice system idle iowait irq softirq steal ..: proc_stat(5).
     let idle = [3, 4, 7].iter().map(|n| fields.get(*n)).sum::<Option<f64>>()?;
     Some(idle / USER_HZ)
+}
+
+/// Seconds that the hypervisor gave to others while this machine wanted to run.
+pub(crate) fn steal_seconds(proc_stat: &str) -> Option<f64> {
+    let line = proc_stat.lines().find(|line| line.starts_with("cpu "))?;
+    Some(line.split_whitespace().nth(8)?.parse::<f64>().ok()? / USER_HZ)
 }
 
 /// CPUs that are there.

@@ -3,6 +3,7 @@ use serde_json::Map;
 use super::{markdown, number, text};
 use crate::metric::Metric;
 use crate::result::{Entry, FORMAT, Failure, Outcome};
+use crate::turns::TurnRecord;
 
 /// Four contenders, of which one cannot run.
 pub(crate) fn outcome() -> Outcome {
@@ -17,6 +18,7 @@ pub(crate) fn outcome() -> Outcome {
             .into_iter()
             .filter(|(_, values)| !values.is_empty())
             .collect(),
+        turns: Vec::new(),
     };
     let mut vde = entry("ovs", &[], &[]);
     vde.cannot_run = Some("no ovs-vswitchd: package openvswitch-switch".to_owned());
@@ -65,6 +67,23 @@ fn who_cannot_run_is_shown_with_the_reason() {
         assert!(shown.contains("ovs (cannot run)"), "{shown}");
         assert!(shown.contains("no ovs-vswitchd: package openvswitch-switch"), "{shown}");
         assert!(shown.contains("wrk: Socket errors: timeout 1"), "{shown}");
+    }
+}
+
+#[test]
+fn disturbed_turns_are_named_below_the_table() {
+    let mut outcome = outcome();
+    outcome.contenders[0].turns.push(TurnRecord {
+        round: 2,
+        workload: "tcp1".to_owned(),
+        load: 2.0,
+        distance_ns: Some(80.0),
+        steal: 0.0,
+        foreign_cpus: 0.31,
+        is_repeated: false,
+    });
+    for shown in [markdown(&outcome), text(&outcome)] {
+        assert!(shown.contains("docker0 tcp1 in round 2 (0.31)."), "{shown}");
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{cpus, field_kib, idle_seconds};
+use super::{cpus, field_kib, idle_seconds, steal_seconds};
 
 #[test]
 fn idle_disk_and_stolen_time_are_not_work() {
@@ -6,6 +6,8 @@ fn idle_disk_and_stolen_time_are_not_work() {
     assert!((idle_seconds(text).expect("a line") - 10.79).abs() < 1e-9);
     assert_eq!(idle_seconds("intr 1 2 3"), None);
     assert_eq!(cpus(text), 2);
+    assert_eq!(steal_seconds(text), Some(0.09));
+    assert_eq!(steal_seconds("intr 1 2 3"), None);
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Workload for Distance {
 struct Line(AtomicU64);
 
 /// Nanoseconds of a round trip between the two processors.
-fn measure() -> Result<f64> {
+pub(crate) fn measure() -> Result<f64> {
     // Each would wait for the other for ever, could one not be bound.
     let usable = sched_getaffinity(Pid::from_raw(0)).context("processors of this program")?;
     let both = [0, 1].iter().all(|&processor| usable.is_set(processor).unwrap_or(false));
