@@ -53,10 +53,10 @@ fn the_markdown_has_medians_spreads_ratios_and_verdicts() {
     let row = "| TCP 1 stream, Gb/s | 20.0 (19.0-25.0) | 8.00 | - | 16.0 (15.0-17.0) |";
     assert!(text.contains(row), "{text}");
     assert!(
-        text.contains("| TCP 1 stream, Gb/s | 16.0 | 0.80 met | - | 2.00 met ovs-tso |"),
+        text.contains("| TCP 1 stream, Gb/s | 16.0 | 0.80 MISSED | - | 2.00 met ovs-tso |"),
         "{text}"
     );
-    let row = "| TCP 1 stream | ratio to docker0 | 0.8 | 1 | 0.80 met |";
+    let row = "| TCP 1 stream | ratio to docker0 | 1.1 | - | 0.80 MISSED |";
     assert!(text.contains(row), "{text}");
     assert!(text.contains("| 0.5 | - | not measured |"), "{text}");
 }

@@ -23,13 +23,15 @@ fn ratios_and_verdicts() {
     };
     let tcp = find("tcp1.gbps", super::DOCKER);
     assert_eq!(tcp.value(&outcome, "vswitch"), Some(0.8));
-    assert_eq!(tcp.verdict(Better::Higher, 0.8), Verdict::Met);
-    assert_eq!(tcp.verdict(Better::Higher, 0.79), Verdict::Missed);
-    assert_eq!(tcp.verdict(Better::Higher, 1.0), Verdict::Reached);
+    assert_eq!(tcp.verdict(Better::Higher, 1.1), Verdict::Met);
+    assert_eq!(tcp.verdict(Better::Higher, 1.09), Verdict::Missed);
+    let http = find("http.per_s", super::DOCKER);
+    assert_eq!(http.verdict(Better::Higher, 0.95), Verdict::Met);
+    assert_eq!(http.verdict(Better::Higher, 1.0), Verdict::Reached);
     let p50 = find("rtt-tcp.p50_us", super::DOCKER);
     assert_eq!(p50.value(&outcome, "vswitch"), Some(0.5));
     assert_eq!(p50.verdict(Better::Lower, 0.5), Verdict::Met);
-    assert_eq!(p50.verdict(Better::Lower, 0.56), Verdict::Missed);
+    assert_eq!(p50.verdict(Better::Lower, 0.61), Verdict::Missed);
 }
 
 #[test]
@@ -47,4 +49,14 @@ fn what_was_not_measured_has_no_value() {
     let outcome = outcome();
     let target = ALL.iter().find(|t| t.metric == "http.per_s").expect("a target");
     assert_eq!(target.value(&outcome, "vswitch"), None);
+}
+
+#[test]
+fn no_target_is_given_twice() {
+    for (number, target) in ALL.iter().enumerate() {
+        let is_same = |other: &&super::Target| {
+            (other.metric, other.against) == (target.metric, target.against)
+        };
+        assert_eq!(ALL.iter().position(|t| is_same(&t)), Some(number), "{}", target.metric);
+    }
 }
