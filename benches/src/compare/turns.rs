@@ -78,26 +78,29 @@ fn load(loadavg: &str) -> Option<f64> {
     loadavg.split(' ').next()?.parse().ok()
 }
 
-/// A sentence on the runs that others disturbed; none where there were none. Runs go with the names of their
+/// What to say of the runs that others disturbed; none where there were none. Runs go with the names of their
 /// contenders.
 pub(crate) fn sentence<'a>(
     turns: impl Iterator<Item = (&'a str, &'a TurnRecord)>,
 ) -> Option<String> {
     let (repeated, kept): (Vec<_>, Vec<_>) =
         turns.filter(|(_, turn)| turn.is_disturbed()).partition(|(_, turn)| turn.is_repeated);
-    let limit = format!("Other processes used more than {FOREIGN_CPUS_MAX} CPUs");
     let shown = |(name, turn): &(&str, &TurnRecord)| {
         let TurnRecord { round, workload, foreign_cpus, .. } = turn;
         format!("{name} {workload} in round {round} ({foreign_cpus:.2})")
     };
     let list = kept.iter().map(shown).collect::<Vec<_>>().join(", ");
-    match (repeated.len(), kept.len()) {
-        (0, 0) => None,
-        (count, 0) => Some(format!("{limit} in {count} turns, which were repeated.")),
-        (count, _) => Some(format!(
-            "{limit} in {count} turns, which were repeated, and in these, whose figures were kept: {list}."
-        )),
+    if repeated.is_empty() && kept.is_empty() {
+        return None;
     }
+    let mut said = format!(
+        "Turns repeated because other processes used more than {FOREIGN_CPUS_MAX} CPUs: {}.",
+        repeated.len()
+    );
+    if !kept.is_empty() {
+        said += &format!(" Kept all the same: {list}.");
+    }
+    Some(said)
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ fn a_quiet_machine_is_not_worth_a_sentence() {
 fn disturbed_turns_are_named_where_they_were_kept() {
     let (repeated, kept) = (turn(0.5, true), turn(0.25, false));
     let said = sentence([("vde", &repeated)].into_iter()).expect("a sentence");
-    assert_eq!(said, "Other processes used more than 0.05 CPUs in 1 turns, which were repeated.");
+    assert_eq!(said, "Turns repeated because other processes used more than 0.05 CPUs: 1.");
     let said = sentence([("vde", &repeated), ("ovs", &kept)].into_iter()).expect("a sentence");
-    assert!(said.ends_with("kept: ovs tcp1 in round 2 (0.25)."), "{said}");
+    assert!(said.ends_with(" Kept all the same: ovs tcp1 in round 2 (0.25)."), "{said}");
 }
 
 #[test]

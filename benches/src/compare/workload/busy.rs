@@ -81,7 +81,8 @@ impl Workload for Busy {
 
     fn metrics(&self) -> Vec<Metric> {
         let mut metrics = self.load.metrics();
-        let title = metrics.first().map_or_else(String::new, |first| first.title.clone());
+        let title =
+            metrics.first().map_or("", |first| first.title.trim_end_matches(" p50")).to_owned();
         metrics.push(Metric::higher(
             format!("{}.{HOG_CPUS}", self.load.key()),
             format!("{title}: hogs"),
