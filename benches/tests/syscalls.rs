@@ -67,7 +67,7 @@ impl Ring for Kernel {
         Ok(())
     }
 
-    fn enter(&mut self, _wait: Wait) -> io::Result<()> {
+    fn enter(&mut self, _wait: Wait, _immediate: u32) -> io::Result<()> {
         let load = &mut *self.0.borrow_mut();
         load.enters += 1;
         if load.enters.is_multiple_of(load.every) {

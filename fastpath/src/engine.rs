@@ -113,7 +113,7 @@ pub trait Engine {
     /// budget does not keep a round from blocking.
     fn set_rx_budget(&mut self, _port: PortIndex, _frames: Option<u32>) {}
 
-    /// Empty rounds after which a port is polled instead of read.
+    /// Empty rounds after which a port is polled instead of read; 0: as soon as it is empty.
     fn set_spin_rounds(&mut self, rounds: u16);
 
     /// Writes in flight.

@@ -1,10 +1,42 @@
 //! Idle policy of a worker: spin or sleep.
 //!
-//! A thread wake-up on another processor costs about 30 us on a virtual machine, a read of an empty TAP
-//! less than one. So a worker spins for `SPIN_ROUNDS` after traffic, then sleeps in the kernel.
+//! # Theory of operation
+//!
+//! A wake-up on another processor costs 5 to 30 us on a virtual machine, a read of an empty TAP less than
+//! one: a worker that spins answers a single message in two thirds of the time. But it takes a processor.
+//! Where others want that processor the endpoints wait for the very worker that waits for them, and a worker
+//! that sleeps at once moves up to three times as much (docs/performance/experiments/idle-policy.md).
+//!
+//! So an [`IdlePolicy::Adaptive`] worker spins while the machine has a processor to spare:
+//!
+//! 1. A worker with traffic marks the [`SpinGate`]. The first mark after a silence wakes control.
+//! 2. Control looks at the machine every [`LOOK_EVERY`](crate::limits::LOOK_EVERY) ([`machine`]): the idle
+//!    time of the workers' processors, and the processor time of this process. Their sum is what all others
+//!    *leave*. It hardly depends on whether the workers spin, so the policy does not chase itself.
+//! 3. The [`Governor`] compares that with the number of workers, and decides.
+//! 4. The gate holds the decision in one word, the spin rounds, which a worker loads each round.
+//!
+//! ```text
+//!            others leave less than the workers need
+//! Spinning ------------------------------------------> Sleeping
+//!          <------------------------------------------
+//!            others left enough for `hold` looks in a row
+//! ```
+//!
+//! A stop soon after a resume doubles `hold`; a long time of spinning resets it: two neighbours that take
+//! turns at a processor make the policy change its mind less and less often. Looks without traffic decide
+//! nothing, and after a silence control looks no more, so an idle switch costs nothing.
+
+pub mod governor;
+pub mod machine;
+mod spin_gate;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use governor::Governor;
+pub use machine::Machine;
+pub use spin_gate::SpinGate;
 
 use crate::engine::Wait;
 use crate::limits::SPIN_ROUNDS;
@@ -12,23 +44,23 @@ use crate::limits::SPIN_ROUNDS;
 /// Behaviour of a worker without traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IdlePolicy {
-    /// Spin briefly after traffic, then sleep.
+    /// Spin briefly after traffic while the machine has a processor to spare, else sleep at once.
     #[default]
     Adaptive,
     /// Never sleep: needs a processor of its own.
     Spin,
-    /// Sleep at once: least processor time, highest latency.
+    /// Sleep at once: least processor time.
     Sleep,
 }
 
 impl IdlePolicy {
-    /// Empty rounds after which a port is polled instead of read. On one processor a spinning worker
-    /// would only delay the sender.
+    /// Empty rounds after which a port is polled instead of read, until a governor decides otherwise. Where
+    /// no processor is left for others a spinning worker would only delay them.
     #[must_use]
-    pub fn spin_rounds(self, processors: usize) -> u16 {
+    pub const fn spin_rounds(self, workers: usize, processors: usize) -> u16 {
         match self {
-            Self::Sleep => 1,
-            Self::Adaptive | Self::Spin if processors < 2 => 1,
+            Self::Sleep => 0,
+            Self::Adaptive | Self::Spin if processors <= workers => 0,
             Self::Adaptive | Self::Spin => SPIN_ROUNDS,
         }
     }

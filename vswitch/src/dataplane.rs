@@ -1,6 +1,7 @@
 //! Handle on the workers: ports, snapshots, counters, connections.
 
 mod error;
+mod idle_watch;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use crate::worker::Command;
 
 pub use crate::worker::DataplaneEvent;
 pub use error::DataplaneError;
+pub use idle_watch::IdleReport;
+use idle_watch::IdleWatch;
 pub use start::DataplaneConfig;
 
 /// Counters of all workers.
@@ -70,6 +73,7 @@ struct Inner {
     epoch: AtomicU64,
     backend: BackendReport,
     scheduling: SchedulingReport,
+    idle: IdleWatch,
     loop_table: Arc<LoopTable>,
     slots: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -90,6 +94,12 @@ impl Dataplane {
     #[must_use]
     pub fn scheduling(&self) -> &SchedulingReport {
         &self.0.scheduling
+    }
+
+    /// What workers do when idle, and why.
+    #[must_use]
+    pub fn idle(&self) -> IdleReport {
+        self.0.idle.report()
     }
 
     /// Port slots within the limit of open files: ports `0..slots()`.

@@ -16,6 +16,7 @@ mod fdb_sync;
 mod handoff;
 mod report;
 mod rx_throttle;
+mod spin;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) use fdb_sync::FdbSync;
 pub(crate) use handoff::HandoffQueues;
 pub(crate) use report::WorkerReport;
 use rx_throttle::RxThrottle;
+pub(crate) use spin::Spin;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
@@ -68,6 +70,7 @@ pub(crate) struct Setup {
     pub(crate) cpu: Option<usize>,
     pub(crate) scheduling: SchedulingReport,
     pub(crate) idle: IdlePolicy,
+    pub(crate) spin: Spin,
     pub(crate) waker: Waker,
     pub(crate) commands: Arc<ArrayQueue<Command>>,
     /// Set once the worker ignores commands.
@@ -85,6 +88,7 @@ pub(crate) struct Setup {
 pub(crate) struct Worker {
     id: usize,
     idle: IdlePolicy,
+    spin: Spin,
     engine: Box<dyn Engine>,
     pool: Pool,
     clock: Clock,
@@ -118,12 +122,11 @@ impl Worker {
         setup.cpu.map_or(Ok(()), bind_to)?;
         setup.scheduling.apply()?;
         let pool = Pool::new(POOL_FRAMES)?;
-        let mut engine = backend::engine(&setup.backend, &pool, setup.waker)?;
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        engine.set_spin_rounds(setup.idle.spin_rounds(processors));
+        let engine = backend::engine(&setup.backend, &pool, setup.waker)?;
         Ok(Self {
             id: setup.id,
             idle: setup.idle,
+            spin: setup.spin,
             engine,
             pool,
             clock: Clock,
@@ -168,6 +171,9 @@ impl Worker {
     }
 
     fn round(&mut self) -> std::io::Result<()> {
+        if let Some(rounds) = self.spin.changed() {
+            self.engine.set_spin_rounds(rounds);
+        }
         let wait = self.idle.wait(self.max_sleep());
         self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
         let now = self.clock.now();
@@ -175,6 +181,7 @@ impl Worker {
         let is_empty = self.batch.is_empty();
         self.counters.rounds += 1;
         self.counters.empty_rounds += u64::from(is_empty);
+        self.spin.note_round(is_empty);
         // Commands come later, so that replies reflect the last published snapshot.
         self.state.apply_snapshot(&snapshot);
         let has_handoffs = self.handoff.recv(&mut self.state, &mut io!(self));

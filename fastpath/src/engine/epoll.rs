@@ -307,8 +307,8 @@ impl Engine for EpollEngine {
     }
 
     fn set_spin_rounds(&mut self, rounds: u16) {
-        self.spin_rounds = rounds.max(1);
-        self.empty_rounds = self.spin_rounds;
+        self.spin_rounds = rounds;
+        self.empty_rounds = rounds;
     }
 
     fn writes_in_flight(&self) -> usize {

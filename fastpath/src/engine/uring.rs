@@ -7,9 +7,10 @@
 //! - An idle port has one poll in flight. A readable port becomes active.
 //! - An active port submits `depth` nonblocking reads (`RWF_NOWAIT`) per round; one system call takes them
 //!   and the writes of the last round. If all reads bring a frame, depth doubles; else it becomes their
-//!   number plus one. After `spin_rounds` empty rounds the port is idle. `engine/deficit.rs` divides a
-//!   round between ports.
-//! - The ring blocks only while no port is active; a poll wakes it, not a timer.
+//!   number plus one. After `spin_rounds` empty rounds the port is idle; with none of them, as soon as a read
+//!   finds nothing. `engine/deficit.rs` divides a round between ports.
+//! - The ring blocks only while no port is active; a poll wakes it, not a timer. The same system call takes
+//!   the last writes: it waits for one completion more than these have.
 //!
 //! A port has one poll and no blocking reads, since each frame would wake all of those.
 //!
@@ -38,6 +39,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use self::ring::{Op, Ring};
 use self::slot::{Slot, State};
 use super::deficit::Quantum;
+use super::port_queue::Framing;
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, WRITES_PER_PORT_MAX};
 use crate::pool::{Frame, Pool};
@@ -62,6 +64,8 @@ pub struct UringEngine<R = KernelRing> {
     events: VecDeque<EngineEvent>,
     spin_rounds: u16,
     writes: usize,
+    /// Queued writes that the kernel ends within the next system call: those to TAPs.
+    immediate: u32,
     /// Quantum of each port in this round.
     quantum: Quantum,
     stats: EngineCounters,
@@ -93,6 +97,7 @@ impl<R: Ring> UringEngine<R> {
             events: VecDeque::new(),
             spin_rounds: SPIN_ROUNDS,
             writes: 0,
+            immediate: 0,
             quantum: Quantum::of(0),
             stats: EngineCounters::default(),
         }
@@ -104,9 +109,10 @@ impl<R: Ring> UringEngine<R> {
         let Err(op) = self.ring.push(pool, op) else { return Ok(()) };
         self.stats.syscalls += 1;
         self.stats.queue_flushes += 1;
-        if self.ring.enter(Wait::No).is_err() {
+        if self.ring.enter(Wait::No, 0).is_err() {
             return Err(op);
         }
+        self.immediate = 0;
         let mut early = std::mem::take(&mut self.early);
         self.reap_completions(pool, &mut early);
         self.early = early;
@@ -266,6 +272,7 @@ impl<R: Ring> Engine for UringEngine<R> {
             slot.in_flight += 1;
             slot.writes += 1;
             self.writes += 1;
+            self.immediate += u32::from(slot.framing == Framing::Vnet);
         }
     }
 
@@ -284,7 +291,7 @@ impl<R: Ring> Engine for UringEngine<R> {
         let wait = if quiet { wait } else { Wait::No };
         self.stats.syscalls += 1;
         self.stats.sleeps += u64::from(wait != Wait::No);
-        self.ring.enter(wait)?;
+        self.ring.enter(wait, std::mem::take(&mut self.immediate))?;
         self.reap_completions(pool, received);
         self.adapt();
         Ok(())
@@ -314,7 +321,7 @@ impl<R: Ring> Engine for UringEngine<R> {
     }
 
     fn set_spin_rounds(&mut self, rounds: u16) {
-        self.spin_rounds = rounds.max(1);
+        self.spin_rounds = rounds;
     }
 
     fn writes_in_flight(&self) -> usize {

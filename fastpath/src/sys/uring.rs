@@ -81,7 +81,7 @@ impl KernelRing {
         // SAFETY: a cancellation refers to no memory.
         let pushed = unsafe { self.ring.submission().push(&entry.user_data(0)) };
         pushed.map_err(io::Error::other)?;
-        self.enter(Wait::For(Duration::from_secs(1)))?;
+        self.enter(Wait::For(Duration::from_secs(1)), 0)?;
         match self.ring.completion().next().map(|entry| -entry.result()) {
             Some(libc::EINVAL) | None => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
@@ -159,7 +159,7 @@ impl KernelRing {
             }
             // SAFETY: a cancellation refers to no memory.
             let _ = unsafe { self.ring.submission().push(&cancel) };
-            let _ = self.enter(Wait::For(Duration::from_millis(10)));
+            let _ = self.enter(Wait::For(Duration::from_millis(10)), 0);
             while self.complete().is_some() {}
         }
         false
@@ -192,9 +192,10 @@ impl Ring for KernelRing {
         Ok(())
     }
 
-    fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    fn enter(&mut self, wait: Wait, immediate: u32) -> io::Result<()> {
         let queued = self.ring.submission().len() as u32;
         let events = EnterFlags::GETEVENTS.bits();
+        let wanted = immediate + 1;
         let submitter = self.ring.submitter();
         let entered = match wait {
             // GETEVENTS even without waiting: it runs deferred task work and fetches overflown
@@ -202,13 +203,15 @@ impl Ring for KernelRing {
             // SAFETY: no argument is passed; every queued entry was vouched for when it was pushed.
             Wait::No => unsafe { submitter.enter::<libc::sigset_t>(queued, 0, events, None) },
             // SAFETY: as above.
-            Wait::Forever => unsafe { submitter.enter::<libc::sigset_t>(queued, 1, events, None) },
+            Wait::Forever => unsafe {
+                submitter.enter::<libc::sigset_t>(queued, wanted, events, None)
+            },
             Wait::For(time) => {
                 let time = Timespec::from(time);
                 let args = SubmitArgs::new().timespec(&time);
                 let flags = events | EnterFlags::EXT_ARG.bits();
                 // SAFETY: `args` and the time that it points to live until the call returns.
-                unsafe { submitter.enter(queued, 1, flags, Some(&args)) }
+                unsafe { submitter.enter(queued, wanted, flags, Some(&args)) }
             }
         };
         match entered {

@@ -49,7 +49,7 @@ fn render(status: &Status) -> String {
         ("backend", format!("{} ({})", status.backend, status.backend_reason)),
         ("workers", workers(status)),
         ("scheduling", format!("{} ({})", status.scheduling, status.scheduling_reason)),
-        ("idle", status.idle.to_string()),
+        ("idle", format!("{}, {}: {}", status.idle, status.idle_state, status.idle_reason)),
         ("bridge", status.bridge.clone()),
         ("networks", status.networks.to_string()),
         ("containers", status.ports.to_string()),
@@ -125,7 +125,9 @@ fn render_limits(limits: &[Limit]) -> String {
 #[cfg(test)]
 mod tests {
     use vswitch_api::limits::Component;
-    use vswitch_api::status::{Backend, IdlePolicy, Scheduling, UplinkMode, UplinkState};
+    use vswitch_api::status::{
+        Backend, IdlePolicy, IdleState, Scheduling, UplinkMode, UplinkState,
+    };
 
     use super::*;
 
@@ -161,6 +163,8 @@ port       a       8192  ports     -  an attach is refused
             scheduling: Scheduling::Normal,
             scheduling_reason: "asked for by --scheduling normal".into(),
             idle: IdlePolicy::Adaptive,
+            idle_state: IdleState::Sleeping,
+            idle_reason: "other processes leave only 0.4 of 2 processors".into(),
             bridge: "br0".into(),
             networks: 1,
             ports: 200,
@@ -177,7 +181,7 @@ uptime      1h 1m
 backend     epoll (kernel.io_uring_disabled is 2)
 workers     1 (on processor 3)
 scheduling  normal (asked for by --scheduling normal)
-idle        adaptive
+idle        adaptive, sleeping: other processes leave only 0.4 of 2 processors
 bridge      br0
 networks    1
 containers  200

@@ -50,11 +50,11 @@ pub(crate) struct UpArgs {
     /// Processors to bind the workers to, such as 2 or 1,4-6 [default: the scheduler chooses]
     #[arg(long, value_name = "LIST")]
     cpus: Option<Cpus>,
-    /// Scheduling class of the workers; auto is realtime if there are more processors than workers and
-    /// they do not spin [default: auto]
+    /// Scheduling class of the workers; auto is batch: workers let their endpoints finish [default: auto]
     #[arg(long, value_name = "CLASS", value_parser = scheduling())]
     scheduling: Option<SchedulingChoice>,
-    /// Idle policy of the workers [default: adaptive]
+    /// Idle policy of the workers; adaptive spins while other processes leave a processor to each worker
+    /// [default: adaptive]
     #[arg(long, value_name = "POLICY", value_parser = idle_policy())]
     idle: Option<IdlePolicy>,
     /// Packet I/O backend [default: auto]
@@ -104,7 +104,7 @@ fn idle_policy() -> impl TypedValueParser<Value = IdlePolicy> {
 }
 
 fn scheduling() -> impl TypedValueParser<Value = SchedulingChoice> {
-    PossibleValuesParser::new(["auto", "normal", "realtime"]).try_map(|word| word.parse())
+    PossibleValuesParser::new(["auto", "normal", "batch", "realtime"]).try_map(|word| word.parse())
 }
 
 fn backend() -> impl TypedValueParser<Value = BackendChoice> {

@@ -17,6 +17,7 @@ mod frames;
 mod guard;
 mod harness;
 mod host_kept;
+mod idle;
 mod kept_ports;
 mod limits;
 mod metrics;

@@ -59,15 +59,18 @@ fn status() {
     let status = host.json(&["status"]);
     let keys = ["version", "backend", "backend_reason", "workers", "uplinks", "networks", "ports"];
     assert_keys(&status, &keys);
-    assert_keys(&status, &["uptime_s", "pid", "idle", "bridge", "state_dir"]);
+    assert_keys(
+        &status,
+        &["uptime_s", "pid", "idle", "idle_state", "idle_reason", "bridge", "state_dir"],
+    );
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["pid"], host.daemon_pid());
     assert_eq!((&status["networks"], &status["ports"]), (&1.into(), &1.into()));
     assert_eq!(status["uplinks"][0]["name"], "nic0");
     assert_eq!(status["bridge"], "br0");
     assert_eq!(status["idle"], "adaptive");
-    let more_processors = std::thread::available_parallelism().is_ok_and(|n| n.get() > 1);
-    assert_eq!(status["scheduling"], if more_processors { "realtime" } else { "normal" });
+    assert_eq!(status["scheduling"], "batch");
+    assert!(["spinning", "sleeping"].contains(&status["idle_state"].as_str().expect("a word")));
 }
 
 #[test]

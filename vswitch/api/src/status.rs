@@ -19,6 +19,8 @@ words! {
 words! {
     /// Scheduling class of the workers.
     Scheduling {
+        /// `SCHED_BATCH`.
+        Batch = "batch",
         /// `SCHED_FIFO`.
         Realtime = "realtime",
         /// `SCHED_OTHER`.
@@ -29,12 +31,22 @@ words! {
 words! {
     /// Behaviour of a worker without traffic.
     IdlePolicy {
-        /// Spins briefly after traffic, then sleeps.
+        /// Spins briefly after traffic while the machine has a processor to spare, else sleeps at once.
         Adaptive = "adaptive",
         /// Never sleeps.
         Spin = "spin",
         /// Sleeps at once.
         Sleep = "sleep",
+    }
+}
+
+words! {
+    /// What the idle policy lets workers do at the moment.
+    IdleState {
+        /// Spin briefly after traffic.
+        Spinning = "spinning",
+        /// Sleep at once.
+        Sleeping = "sleeping",
     }
 }
 
@@ -82,6 +94,10 @@ pub struct Status {
     pub scheduling_reason: String,
     /// Idle policy of the workers.
     pub idle: IdlePolicy,
+    /// What it lets them do now.
+    pub idle_state: IdleState,
+    /// Reason for that: what other processes leave of the workers' processors.
+    pub idle_reason: String,
     /// Name of the first network, which is also that of the host's device.
     pub bridge: String,
     /// Number of networks.

@@ -9,7 +9,7 @@ use vswitch_api::fdb::FdbEntry;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::port::{Port, PortDetail, PortState};
 use vswitch_api::port_settings::PortSettings;
-use vswitch_api::status::Status;
+use vswitch_api::status::{IdleState, Status};
 
 use super::Control;
 use super::error::ControlError;
@@ -31,6 +31,7 @@ impl Control {
             .map_or(0, |report| report.workers_total().connections as usize);
         let model = inner.model();
         let backend = inner.dataplane.backend();
+        let idle = inner.dataplane.idle();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -41,6 +42,8 @@ impl Control {
             scheduling: inner.dataplane.scheduling().name.into(),
             scheduling_reason: inner.dataplane.scheduling().reason.clone(),
             idle: inner.config.idle.to_string().as_str().into(),
+            idle_state: if idle.spins { IdleState::Spinning } else { IdleState::Sleeping },
+            idle_reason: idle.reason,
             bridge: inner.config.bridge.to_string(),
             networks: model.networks().count(),
             ports: model.active().count(),

@@ -13,11 +13,11 @@ use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
 use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice, Waker, scheduling};
 use tokio::sync::mpsc;
 
-use super::{Dataplane, DataplaneError, Inner, WorkerHandle};
+use super::{Dataplane, DataplaneError, IdleWatch, Inner, WorkerHandle};
 use crate::config::Cpus;
 use crate::datapath::{LoopTable, Snapshot};
 use crate::limits::{COMMANDS_MAX, EVENTS_MAX};
-use crate::worker::{DataplaneEvent, FdbSync, HandoffQueues, Setup, Worker};
+use crate::worker::{DataplaneEvent, FdbSync, HandoffQueues, Setup, Spin, Worker};
 
 /// Configuration of the workers.
 #[derive(Debug, Clone)]
@@ -49,8 +49,9 @@ impl Dataplane {
         let backend = backend::choose(config.backend)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let scheduling =
-            scheduling::choose(config.scheduling, config.idle, config.workers, processors)
-                .map_err(DataplaneError::Scheduling)?;
+            scheduling::choose(config.scheduling).map_err(DataplaneError::Scheduling)?;
+        let bound_to = config.cpus.as_slice();
+        let idle = IdleWatch::start(config.idle, config.workers, processors, bound_to);
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let loop_table = Arc::new(LoopTable::new([random()?, random()?]));
@@ -61,6 +62,7 @@ impl Dataplane {
             epoch: AtomicU64::new(0),
             backend,
             scheduling,
+            idle,
             loop_table,
             slots: PORTS_MAX,
             threads: Mutex::new(Vec::new()),
@@ -78,6 +80,7 @@ impl Dataplane {
                 cpu: config.cpus.of_worker(id),
                 scheduling: inner.scheduling.clone(),
                 idle: config.idle,
+                spin: Spin::new(Arc::clone(&inner.idle.gate), Arc::clone(&inner.idle.traffic)),
                 waker: waker.clone(),
                 commands: Arc::clone(&commands),
                 ended: Arc::clone(&ended),

@@ -55,8 +55,9 @@ pub trait Ring {
     /// [`Ring::enter`].
     fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op>;
 
-    /// Hands the queue to the kernel, and waits for one completion as `wait` says.
-    fn enter(&mut self, wait: Wait) -> io::Result<()>;
+    /// Hands the queue to the kernel, and waits as `wait` says for one completion beside those of
+    /// `immediate` queued operations, which the kernel ends at once.
+    fn enter(&mut self, wait: Wait, immediate: u32) -> io::Result<()>;
 
     /// The next completion that has arrived.
     fn complete(&mut self) -> Option<Completion>;

@@ -82,7 +82,8 @@ impl Slot {
         self.rx_budget.map_or(reads, |frames| reads.min(frames.min(u16::MAX.into()) as u16))
     }
 
-    /// Sets the next depth of an active port. False if it becomes idle.
+    /// Sets the next depth of an active port. False if it becomes idle: after `spin_rounds` empty rounds, or
+    /// with none as soon as a read finds nothing.
     pub(super) fn adapt(&mut self, spin_rounds: u16, quantum: Quantum) -> bool {
         let (asked, got, bytes) = (self.asked, self.got, self.got_bytes);
         (self.asked, self.got, self.got_bytes) = (0, 0, 0);
@@ -93,15 +94,18 @@ impl Slot {
         self.deficit.charge(bytes, quantum);
         if got == 0 {
             self.empty_rounds += 1;
-            self.depth = 1;
-            if self.empty_rounds >= spin_rounds {
-                self.active = false;
-            }
-            return self.active;
+        } else {
+            self.empty_rounds = 0;
         }
-        self.empty_rounds = 0;
         let wanted = if got == asked { got.saturating_mul(2) } else { got + 1 };
-        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(quantum.depth(bytes / usize::from(got)));
-        true
+        let affordable = quantum.depth(bytes / usize::from(got.max(1)));
+        // Without spin rounds a lone frame and the end behind it are read in one round.
+        let least = if spin_rounds == 0 { 2 } else { 1 };
+        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(affordable).max(least);
+        self.active = match spin_rounds {
+            0 => got == asked,
+            _ => self.empty_rounds < spin_rounds,
+        };
+        self.active
     }
 }

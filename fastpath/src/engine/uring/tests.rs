@@ -2,6 +2,7 @@
 
 mod closing;
 mod fairness;
+mod sleep;
 mod udp;
 
 use std::cell::RefCell;
@@ -32,6 +33,8 @@ struct Script {
     pending: Vec<Op>,
     done: VecDeque<Completion>,
     waits: Vec<Wait>,
+    /// What the last wait did not wait for.
+    immediate: u32,
     registered: Vec<PortIndex>,
     /// Entries of the submission queue.
     sq_entries: usize,
@@ -116,12 +119,13 @@ impl Ring for ScriptedRing {
         Ok(())
     }
 
-    fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    fn enter(&mut self, wait: Wait, immediate: u32) -> io::Result<()> {
         let mut script = self.0.borrow_mut();
         if let Some(errno) = script.fail_enter.take() {
             return Err(io::Error::from_raw_os_error(errno));
         }
         script.waits.push(wait);
+        script.immediate = immediate;
         script.withheld = script.withheld.saturating_sub(1);
         while let Some(op) = script.queued.pop_front() {
             script.submit(op);

@@ -45,7 +45,7 @@ fn a_wrong_file_is_an_error_of_usage() {
 fn the_summary_says_what_is_next() {
     let status: Status = serde_json::from_value(serde_json::json!({
         "version": "0.1.0", "pid": 42, "backend": "io_uring", "backend_reason": "it works",
-        "workers": 1, "cpus": [], "scheduling": "normal", "scheduling_reason": "asked", "idle": "adaptive", "uplinks": [], "bridge": "br0", "networks": 1,
+        "workers": 1, "cpus": [], "scheduling": "normal", "scheduling_reason": "asked", "idle": "adaptive", "idle_state": "spinning", "idle_reason": "no traffic yet", "uplinks": [], "bridge": "br0", "networks": 1,
         "ports": 0, "uptime_s": 0, "state_dir": "/var/lib/vswitch",
     }))
     .unwrap();
