@@ -62,13 +62,13 @@ bench-quick: bench-build ## the main rows once, below three minutes, only to loo
 	$(SUDO) $(TARGET)/release/vswitch-bench --quick $(BENCH)
 
 bench-busy: bench-build ## loads beside one process that wants a CPU, and beside as many as CPUs: about 22 minutes
-	$(SUDO) $(TARGET)/release/vswitch-bench --only busy1,busy2 $(or $(BENCH),--contenders $(BUSY_WITH))
+	$(SUDO) $(TARGET)/release/vswitch-bench --only busy1,busy2 $(if $(findstring --contenders,$(BENCH)),,--contenders $(BUSY_WITH)) $(BENCH)
 
 bench-scale: bench-build ## a pair among 2, 10, 100 and 1,000 ports beside a pair alone: about 13 minutes
-	$(SUDO) $(TARGET)/release/vswitch-bench --only scale $(or $(BENCH),--contenders $(SCALE_WITH))
+	$(SUDO) $(TARGET)/release/vswitch-bench --only scale $(if $(findstring --contenders,$(BENCH)),,--contenders $(SCALE_WITH)) $(BENCH)
 
 bench-attack: bench-build ## a pair while a third container attacks, beside the same pair in peace: about 13 minutes
-	$(SUDO) $(TARGET)/release/vswitch-bench --only attack $(or $(BENCH),--contenders $(ATTACK_WITH))
+	$(SUDO) $(TARGET)/release/vswitch-bench --only attack $(if $(findstring --contenders,$(BENCH)),,--contenders $(ATTACK_WITH)) $(BENCH)
 
 bench-build: build
 	@scripts/deps.sh bench

@@ -4,39 +4,43 @@
 //!
 //! A wake-up on another processor costs 5 to 30 us on a virtual machine, a read of an empty TAP less than
 //! one: a worker that spins answers a single message in two thirds of the time. But it takes a processor.
-//! Where others want that processor the endpoints wait for the very worker that waits for them, and a worker
-//! that sleeps at once moves up to three times as much (docs/performance/experiments/idle-policy.md).
+//! Where others want that processor the endpoints wait for the very worker that waits for them
+//! (docs/performance/experiments/idle-policy.md).
 //!
 //! So an [`IdlePolicy::Adaptive`] worker spins while the machine has a processor to spare:
 //!
-//! 1. A worker with traffic marks the [`SpinGate`]. The first mark after a silence wakes control.
-//! 2. Control looks at the machine every [`LOOK_EVERY`](crate::limits::LOOK_EVERY) ([`machine`]): the idle
+//! 1. A worker with traffic marks the [`SpinControl`]. The first mark wakes a dormant control.
+//! 2. Control takes a sample every [`SAMPLE_EVERY`](crate::limits::SAMPLE_EVERY) ([`CpuSampler`]): the idle
 //!    time of the workers' processors, and the processor time of this process. Their sum is what all others
-//!    *leave*. It hardly depends on whether the workers spin, so the policy does not chase itself.
-//! 3. The [`Governor`] compares that with the number of workers, and decides.
-//! 4. The gate holds the decision in one word, the spin rounds, which a worker loads each round.
+//!    *leave*. A worker that shares by the usual rules ([`scheduling`](crate::scheduling)) hardly changes it
+//!    by spinning, so the policy does not chase itself. One that outranks the others would: a real-time
+//!    worker does not spin under this policy.
+//! 3. The [`Governor`] compares the mean of the samples with the number of workers, and decides.
+//! 4. [`SpinControl`] holds the decision in one word, the spin rounds, which a worker loads each round.
 //!
 //! ```text
 //!            others leave less than the workers need
 //! Spinning ------------------------------------------> Sleeping
 //!          <------------------------------------------
-//!            others left enough for `hold` looks in a row
+//!            others left enough for `hold` samples in a row,
+//!            or as long a time passed without traffic
 //! ```
 //!
-//! A stop soon after a resume doubles `hold`; a long time of spinning resets it: two neighbours that take
-//! turns at a processor make the policy change its mind less and less often. Looks without traffic decide
-//! nothing, and after a silence control looks no more, so an idle switch costs nothing.
+//! A stop soon after a resume doubles `hold`, a long time of spinning resets it: beside neighbours that come
+//! and go the policy changes its mind less and less often. Samples without traffic decide nothing. After
+//! [`QUIET_SAMPLES_MAX`](crate::limits::QUIET_SAMPLES_MAX) of them control is dormant, so an idle switch
+//! takes no samples.
 
+pub mod cpu_sampler;
 pub mod governor;
-pub mod machine;
-mod spin_gate;
+mod spin_control;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use cpu_sampler::CpuSampler;
 pub use governor::Governor;
-pub use machine::Machine;
-pub use spin_gate::SpinGate;
+pub use spin_control::SpinControl;
 
 use crate::engine::Wait;
 use crate::limits::SPIN_ROUNDS;
@@ -54,13 +58,11 @@ pub enum IdlePolicy {
 }
 
 impl IdlePolicy {
-    /// Empty rounds after which a port is polled instead of read, until a governor decides otherwise. Where
-    /// no processor is left for others a spinning worker would only delay them.
+    /// Empty rounds after which a port is polled instead of read, until a governor decides otherwise.
     #[must_use]
-    pub const fn spin_rounds(self, workers: usize, processors: usize) -> u16 {
+    pub const fn spin_rounds(self) -> u16 {
         match self {
             Self::Sleep => 0,
-            Self::Adaptive | Self::Spin if processors <= workers => 0,
             Self::Adaptive | Self::Spin => SPIN_ROUNDS,
         }
     }

@@ -31,7 +31,7 @@ pub mod waker;
 pub use backend::{BackendChoice, BackendReport};
 pub use clock::{Clock, Nanos};
 pub use engine::{Engine, EngineEvent, PortQueue, Received, Wait};
-pub use idle::{IdlePolicy, SpinGate};
+pub use idle::{IdlePolicy, SpinControl};
 pub use pool::{Frame, Pool};
 pub use port::{PortIndex, PortIoCounters, TxDrop};
 pub use scheduling::{SchedulingChoice, SchedulingReport};

@@ -65,29 +65,29 @@ pub const HOLDERS_MAX: u16 = PORTS_MAX as u16 + 1;
 /// takes to wake up and answer (docs/performance/experiments/spin-rounds.md).
 pub const SPIN_ROUNDS: u16 = 64;
 
-/// Interval of looks at the machine while there is traffic. The kernel counts idle time in hundredths of a
-/// second.
-pub const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Interval of samples of processor time while there is traffic. The kernel counts idle time in hundredths
+/// of a second.
+pub const SAMPLE_EVERY: Duration = Duration::from_millis(200);
 
-/// Looks without traffic after which control looks no more.
-pub const QUIET_LOOKS_MAX: u32 = 10;
+/// Samples without traffic after which control is dormant.
+pub const QUIET_SAMPLES_MAX: u32 = 10;
 
-/// Rounds with frames that count as traffic: fewer between two looks are not worth a decision.
+/// Rounds with frames within [`SAMPLE_EVERY`] that count as traffic: fewer are not worth a decision.
 pub const TRAFFIC_ROUNDS: u32 = 16;
 
-/// Workers spin where others leave one processor for each of them, or less by this at most. Endpoints alone
-/// leave 0.95 to 1.5 of two processors to one worker; with one busy neighbour that is 0.4 to 0.8
-/// (docs/performance/experiments/idle-policy.md).
+/// Workers spin where others leave one processor for each of them, or less by this at most. By medians,
+/// endpoints alone leave 0.95 to 1.5 of two processors to one worker; with one busy neighbour it is 0.4 to
+/// 0.8 (docs/performance/experiments/idle-policy.md).
 pub const SPARE_TOLERANCE: f64 = 0.1;
 
-/// Looks in a row that must leave enough before workers spin again, after a long time of spinning.
-pub const HOLD_LOOKS_MIN: u32 = 5;
+/// Samples in a row that must leave enough before workers spin again, after a long time of spinning.
+pub const HOLD_SAMPLES_MIN: u32 = 5;
 
-/// See [`HOLD_LOOKS_MIN`]; after stops that follow each other closely: 32 s.
-pub const HOLD_LOOKS_MAX: u32 = 160;
+/// See [`HOLD_SAMPLES_MIN`]; after stops that follow each other closely: 32 s.
+pub const HOLD_SAMPLES_MAX: u32 = 160;
 
-/// Looks for which workers must spin before their next stop counts as the first: 5 s.
-pub const PROBATION_LOOKS: u32 = 25;
+/// Samples for which workers must spin before their next stop counts as the first: 5 s.
+pub const PROBATION_SAMPLES: u32 = 25;
 
-/// Bytes of `/proc/stat` that are read: its lines of 1,024 processors.
-pub const PROC_STAT_MAX: usize = 128 * 1024;
+/// Bytes of `/proc/stat` that are read for its lines of processors, at most: 8,192 of them.
+pub const PROC_STAT_MAX: usize = 1024 * 1024;

@@ -1,8 +1,8 @@
 //! Scheduling class of worker threads.
 //!
 //! Workers run in `SCHED_BATCH` by default (`sched(7)`): a worker that wakes up does not take the processor
-//! from the thread that woke it. So an endpoint finishes what it is at, the worker finds a batch and not
-//! one frame, and shares the processors with everybody else by the usual rules.
+//! from the thread that woke it. So an endpoint goes on until it waits, the worker finds a batch and not one
+//! frame, and shares the processors with everybody else by the usual rules.
 //!
 //! `SCHED_FIFO` is for machines with processors to spare for the switch alone. Where workers and endpoints
 //! share processors it starves the endpoints. The kernel reserves 5 % of each processor for other threads.
@@ -60,7 +60,7 @@ pub fn choose(choice: SchedulingChoice) -> io::Result<SchedulingReport> {
             Ok(report(REAL_TIME, asked()))
         }
         SchedulingChoice::Auto => Ok(match probe(sched::batch) {
-            Ok(()) => report(BATCH, "workers let their endpoints finish".to_owned()),
+            Ok(()) => report(BATCH, "a worker that wakes up interrupts no endpoint".to_owned()),
             Err(error) => report(NORMAL, format!("the kernel refuses batch: {error}")),
         }),
     }

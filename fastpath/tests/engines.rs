@@ -234,7 +234,7 @@ fn the_bell_wakes_a_sleeping_engine() {
 fn a_quiet_engine_sleeps_and_a_frame_wakes_it() {
     for (name, mut rig) in rigs() {
         let far = rig.attach(A);
-        rig.engine.set_spin_rounds(1);
+        rig.engine.set_spin_rounds(0);
         for _ in 0..5 {
             rig.round(Wait::For(Duration::from_millis(1)));
         }
@@ -259,7 +259,7 @@ fn a_bounded_port_rests() {
         for number in 0..10 {
             write_retrying(&far, &numbered(number));
         }
-        rig.engine.set_spin_rounds(1);
+        rig.engine.set_spin_rounds(0);
         rig.engine.set_rx_budget(A, Some(4));
         let before = rig.engine.stats().sleeps;
         let mut frames = 0;
@@ -274,6 +274,51 @@ fn a_bounded_port_rests() {
         rig.engine.set_rx_budget(A, None);
         rig.until(name, |rig| rig.received.len() == 6);
         rig.release_all();
+    }
+}
+
+/// Writes of the round before go with the wait, and do not hide a frame from it.
+#[test]
+fn without_spin_rounds_a_frame_ends_the_wait_and_writes_do_not() {
+    let limit = Duration::from_secs(5);
+    for (name, mut rig) in rigs() {
+        let (far_a, far_b) = (rig.attach(A), rig.attach(B));
+        rig.engine.set_spin_rounds(0);
+        for _ in 0..5 {
+            rig.round(Wait::For(Duration::from_millis(1)));
+        }
+        for number in 0..60 {
+            for _ in 0..3 {
+                let frame = rig.pool.alloc_with(&[7; 60]).expect("a buffer");
+                rig.engine.send(&mut rig.pool, B, frame);
+            }
+            // The frame is there before the wait, comes about when it begins, or while it lasts.
+            let far = far_a.try_clone().expect("a descriptor");
+            let pause = Duration::from_micros([0, 50, 2_000][number as usize % 3]);
+            let writer = thread::spawn(move || {
+                thread::sleep(pause);
+                write_retrying(far, &numbered(number));
+            });
+            let start = now();
+            while rig.received.is_empty() {
+                rig.round(Wait::For(limit));
+            }
+            assert!(start.elapsed() < limit / 2, "{name}: frame {number} waited");
+            rig.release_all();
+            writer.join().expect("no panic");
+            for _ in 0..3 {
+                let mut bytes = [0; 128];
+                assert!(rustix::io::read(&far_b, &mut bytes).is_ok(), "{name}: it was written");
+            }
+        }
+        let sleeps = rig.engine.stats().sleeps;
+        let frame = rig.pool.alloc_with(&[7; 60]).expect("a buffer");
+        rig.engine.send(&mut rig.pool, B, frame);
+        let start = now();
+        rig.round(Wait::For(Duration::from_millis(60)));
+        assert!(start.elapsed() > Duration::from_millis(40), "{name}: the write ended the wait");
+        assert_eq!(rig.engine.stats().sleeps, sleeps + 1, "{name}");
+        assert_eq!(rig.pool.available(), rig.pool.capacity(), "{name}");
     }
 }
 

@@ -65,7 +65,7 @@ settings! {
     workers, "workers", number: Workers;
     /// `cpus`: processors of the workers.
     cpus, "cpus", text: Cpus;
-    /// `scheduling`: `auto`, `normal` or `realtime`.
+    /// `scheduling`: `auto`, `normal`, `batch` or `realtime`.
     scheduling, "scheduling", text: SchedulingChoice;
     /// `idle`: `adaptive`, `spin` or `sleep`.
     idle, "idle", text: IdlePolicy;

@@ -96,7 +96,7 @@ impl Dataplane {
         &self.0.scheduling
     }
 
-    /// What workers do when idle, and why.
+    /// Whether idle workers spin, and why.
     #[must_use]
     pub fn idle(&self) -> IdleReport {
         self.0.idle.report()

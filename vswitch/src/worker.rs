@@ -173,6 +173,8 @@ impl Worker {
     fn round(&mut self) -> std::io::Result<()> {
         if let Some(rounds) = self.spin.changed() {
             self.engine.set_spin_rounds(rounds);
+            self.counters.spin_rounds = rounds.into();
+            self.counters.spin_changes += 1;
         }
         let wait = self.idle.wait(self.max_sleep());
         self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
@@ -181,7 +183,9 @@ impl Worker {
         let is_empty = self.batch.is_empty();
         self.counters.rounds += 1;
         self.counters.empty_rounds += u64::from(is_empty);
-        self.spin.note_round(is_empty);
+        if !is_empty {
+            self.spin.note_frames(now);
+        }
         // Commands come later, so that replies reflect the last published snapshot.
         self.state.apply_snapshot(&snapshot);
         let has_handoffs = self.handoff.recv(&mut self.state, &mut io!(self));

@@ -64,7 +64,7 @@ pub struct UringEngine<R = KernelRing> {
     events: VecDeque<EngineEvent>,
     spin_rounds: u16,
     writes: usize,
-    /// Queued writes that the kernel ends within the next system call: those to TAPs.
+    /// Queued writes that end within the next system call: those to TAPs, which have room or drop.
     immediate: u32,
     /// Quantum of each port in this round.
     quantum: Quantum,
@@ -178,6 +178,20 @@ impl<R: Ring> UringEngine<R> {
         ROUND_FRAMES_MAX.saturating_sub(granted)
     }
 
+    fn push_write(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        let immediate = self.slots[port.get()].framing == Framing::Vnet;
+        let pushed = self.push(pool, Op::Write { port, frame, immediate });
+        let slot = &mut self.slots[port.get()];
+        if let Err(Op::Write { frame, .. }) = pushed {
+            slot.io.drop_tx(TxDrop::NoRoom);
+            return pool.release(frame);
+        }
+        slot.in_flight += 1;
+        slot.writes += 1;
+        self.writes += 1;
+        self.immediate += u32::from(immediate);
+    }
+
     /// Rotates the order of ports; those without a turn come first.
     fn rotate(&mut self, served: usize) {
         let len = self.active.len();
@@ -264,15 +278,8 @@ impl<R: Ring> Engine for UringEngine<R> {
             self.stats.writes_cut += 1;
             self.slots[port.get()].io.drop_tx(TxDrop::NoRoom);
             pool.release(frame);
-        } else if let Err(Op::Write { frame, .. }) = self.push(pool, Op::Write { port, frame }) {
-            self.slots[port.get()].io.drop_tx(TxDrop::NoRoom);
-            pool.release(frame);
         } else {
-            let slot = &mut self.slots[port.get()];
-            slot.in_flight += 1;
-            slot.writes += 1;
-            self.writes += 1;
-            self.immediate += u32::from(slot.framing == Framing::Vnet);
+            self.push_write(pool, port, frame);
         }
     }
 

@@ -1,10 +1,13 @@
-//! Decides from looks at the machine whether workers may spin. Theory of operation: [`super`].
+//! Decides from samples whether workers may spin. Theory of operation: [`super`].
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::limits::{HOLD_LOOKS_MAX, HOLD_LOOKS_MIN, PROBATION_LOOKS, SPARE_TOLERANCE};
+use crate::limits::{
+    HOLD_SAMPLES_MAX, HOLD_SAMPLES_MIN, PROBATION_SAMPLES, SAMPLE_EVERY, SPARE_TOLERANCE,
+};
 
-/// What a look saw, since the one before it.
+/// Use of processors over one interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
     /// Processors that others left: idle, or used by this process.
@@ -18,8 +21,8 @@ pub struct Sample {
 pub struct Verdict {
     /// Spin after traffic; else sleep at once.
     pub spins: bool,
-    /// The look that it rests on; none before the first.
-    pub sample: Option<Sample>,
+    /// Mean of the last samples; none before the first.
+    pub mean: Option<Sample>,
 }
 
 /// The decision about all workers of a switch.
@@ -27,44 +30,53 @@ pub struct Verdict {
 pub struct Governor {
     workers: f64,
     spins: bool,
-    /// Mean of the last looks, newer ones weigh more.
-    spare: Option<f64>,
-    /// Looks since the last change, up to [`PROBATION_LOOKS`].
+    /// Mean of the last samples, newer ones weigh more.
+    spare: f64,
+    /// Samples since the last change, up to [`PROBATION_SAMPLES`].
     since_change: u32,
-    /// Looks in a row that left enough.
+    /// Samples in a row that left enough.
     enough: u32,
-    /// Looks in a row that must leave enough before workers spin again.
+    /// Samples in a row that must leave enough before workers spin again.
     hold: u32,
-    sample: Option<Sample>,
+    mean: Option<Sample>,
 }
 
 impl Governor {
-    /// A governor that lets workers spin until a look says otherwise.
+    /// A governor that lets workers spin until samples say otherwise.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self {
             workers: workers as f64,
             spins: true,
-            spare: None,
-            since_change: PROBATION_LOOKS,
+            spare: 0.0,
+            since_change: PROBATION_SAMPLES,
             enough: 0,
-            hold: HOLD_LOOKS_MIN,
-            sample: None,
+            hold: HOLD_SAMPLES_MIN,
+            mean: None,
         }
     }
 
-    /// Begins to look after a silence: former looks count no more.
-    pub fn begin(&mut self) {
-        (self.spare, self.enough) = (None, 0);
+    /// Begins after a time without samples. It counts as time since the last change, and as one that
+    /// left enough. Former samples say nothing of the machine of today.
+    pub fn begin(&mut self, dormant: Duration) -> Verdict {
+        let samples = (dormant.as_secs_f64() / SAMPLE_EVERY.as_secs_f64()) as u32;
+        self.since_change = PROBATION_SAMPLES.min(self.since_change.saturating_add(samples));
+        if !self.spins && samples >= self.hold {
+            self.change(true);
+        }
+        // So that the first sample alone decides nothing.
+        self.spare = 2.0 * self.workers;
+        self.enough = 0;
+        self.verdict()
     }
 
-    /// Takes a look with traffic into account.
-    pub fn look(&mut self, sample: Sample) -> Verdict {
-        let spare = self.spare.map_or(sample.spare, |mean| f64::midpoint(mean, sample.spare));
-        self.spare = Some(spare);
-        self.sample = Some(Sample { spare, ..sample });
-        self.since_change = PROBATION_LOOKS.min(self.since_change + 1);
-        let is_enough = spare >= self.workers - SPARE_TOLERANCE;
+    /// Takes a sample with traffic into account.
+    pub fn observe(&mut self, sample: Sample) -> Verdict {
+        self.spare = f64::midpoint(self.spare, sample.spare);
+        let shown = self.spare.min(sample.processors as f64);
+        self.mean = Some(Sample { spare: shown, ..sample });
+        self.since_change = PROBATION_SAMPLES.min(self.since_change + 1);
+        let is_enough = self.spare >= self.workers - SPARE_TOLERANCE;
         if self.spins {
             self.while_spinning(is_enough);
         } else {
@@ -76,18 +88,18 @@ impl Governor {
     /// The decision that stands.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        Verdict { spins: self.spins, sample: self.sample }
+        Verdict { spins: self.spins, mean: self.mean }
     }
 
     fn while_spinning(&mut self, is_enough: bool) {
-        if self.since_change == PROBATION_LOOKS {
-            self.hold = HOLD_LOOKS_MIN;
+        if self.since_change == PROBATION_SAMPLES {
+            self.hold = HOLD_SAMPLES_MIN;
         }
         if is_enough {
             return;
         }
-        if self.since_change < PROBATION_LOOKS {
-            self.hold = HOLD_LOOKS_MAX.min(self.hold * 2);
+        if self.since_change < PROBATION_SAMPLES {
+            self.hold = HOLD_SAMPLES_MAX.min(self.hold * 2);
         }
         self.change(false);
     }
@@ -106,7 +118,7 @@ impl Governor {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Sample { spare, processors }) = self.sample else {
+        let Some(Sample { spare, processors }) = self.mean else {
             return f.write_str("no traffic yet");
         };
         let only = if self.spins { "" } else { "only " };

@@ -24,7 +24,7 @@ use crate::limits::{CQ_ENTRIES, OPS_MAX, PORTS_MAX, SQ_ENTRIES};
 use crate::pool::{Pool, Region};
 use crate::port::PortIndex;
 
-/// `RWF_NOWAIT` of `preadv2(2)`: a read that would wait ends with `EAGAIN`.
+/// `RWF_NOWAIT` of `preadv2(2)` and `pwritev2(2)`: an operation that would wait ends with `EAGAIN`.
 const RWF_NOWAIT: i32 = 8;
 
 /// The operation of a completion: the kind in the upper half, a port or an index in the lower.
@@ -105,8 +105,9 @@ impl KernelRing {
                     .build()
                     .user_data(tag::FRAME | index)
             }
-            Op::Write { port, frame } => {
+            Op::Write { port, frame, immediate } => {
                 opcode::Write::new(file(port), pool.pointer(frame), frame.len() as u32)
+                    .rw_flags(if *immediate { RWF_NOWAIT } else { 0 })
                     .build()
                     .user_data(tag::FRAME | index)
             }

@@ -50,7 +50,8 @@ pub(crate) struct UpArgs {
     /// Processors to bind the workers to, such as 2 or 1,4-6 [default: the scheduler chooses]
     #[arg(long, value_name = "LIST")]
     cpus: Option<Cpus>,
-    /// Scheduling class of the workers; auto is batch: workers let their endpoints finish [default: auto]
+    /// Scheduling class of the workers; auto is batch, in which a worker that wakes up
+    /// interrupts no endpoint [default: auto]
     #[arg(long, value_name = "CLASS", value_parser = scheduling())]
     scheduling: Option<SchedulingChoice>,
     /// Idle policy of the workers; adaptive spins while other processes leave a processor to each worker

@@ -18,10 +18,12 @@ fn workers_do_not_spin_beside_those_who_want_the_processors() {
     let hog = |_| host.netns().spawn(&["sh", "-c", "while :; do :; done"]);
     let _hogs: Vec<Process> = (0..processors()).map(hog).collect();
     let _traffic = a.spawn(&["ping", "-q", "-i", "0.002", &b.v4().to_string()]);
+    let mut reason = String::new();
     wait_for("workers that sleep", Duration::from_secs(20), || {
-        host.status().idle_state == IdleState::Sleeping
+        let status = host.status();
+        reason = status.idle_reason;
+        status.idle_state == IdleState::Sleeping
     });
-    let reason = host.status().idle_reason;
     if processors() > 1 {
         let end = format!("of {} processors", processors());
         assert!(reason.starts_with("other processes leave only"), "{reason}");
@@ -37,11 +39,21 @@ fn an_idle_policy_that_was_asked_for_stays() {
         let (a, b) = (host.container("a"), host.container("b"));
         a.ping(b.v4());
         let status = host.status();
-        if processors() > 1 {
-            assert_eq!(status.idle_state, state);
-        }
+        assert_eq!(status.idle_state, state);
         assert_eq!(status.idle_reason, format!("asked for by --idle {policy}"));
     }
+}
+
+#[test]
+fn real_time_workers_do_not_spin_unless_told_to() {
+    let mut host = Host::new();
+    host.up(&["--uplink", "none", "--scheduling", "realtime"]);
+    let status = host.status();
+    assert_eq!(status.idle_state, IdleState::Sleeping);
+    assert!(status.idle_reason.contains("real-time"), "{}", status.idle_reason);
+    host.down();
+    host.up(&["--uplink", "none", "--scheduling", "realtime", "--idle", "spin"]);
+    assert_eq!(host.status().idle_state, IdleState::Spinning);
 }
 
 #[test]

@@ -41,7 +41,7 @@ words! {
 }
 
 words! {
-    /// What the idle policy lets workers do at the moment.
+    /// Behaviour that the idle policy allows at the moment.
     IdleState {
         /// Spin briefly after traffic.
         Spinning = "spinning",
@@ -94,9 +94,9 @@ pub struct Status {
     pub scheduling_reason: String,
     /// Idle policy of the workers.
     pub idle: IdlePolicy,
-    /// What it lets them do now.
+    /// Behaviour that it allows at the moment.
     pub idle_state: IdleState,
-    /// Reason for that: what other processes leave of the workers' processors.
+    /// Reason for that: the part of the workers' processors that other processes leave.
     pub idle_reason: String,
     /// Name of the first network, which is also that of the host's device.
     pub bridge: String,

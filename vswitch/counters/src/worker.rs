@@ -81,6 +81,8 @@ combined_counters! {
         RoundCounters {
             rounds: Counter "vswitch_worker_rounds_total" "Rounds of the worker's loop.";
             empty_rounds: Counter "vswitch_worker_empty_rounds_total" "Rounds without a frame.";
+            spin_rounds: Gauge "vswitch_worker_spin_rounds" "Empty rounds after which the worker sleeps; 0 while it sleeps as soon as its ports are empty.";
+            spin_changes: Counter "vswitch_worker_spin_changes_total" "Times that the idle policy changed the spin rounds, the first setting included.";
             throttles: Counter "vswitch_worker_throttles_total" "Times that a port was throttled: most of its frames were dropped, or it flooded.";
         }
         /// Counted by the engine.

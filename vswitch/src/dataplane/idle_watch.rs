@@ -1,20 +1,24 @@
-//! Control's side of the idle policy: looks at the machine while there is traffic. Theory of operation:
+//! Control's side of the idle policy: samples of processor time while there is traffic. Theory of operation:
 //! [`fastpath::idle`].
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use fastpath::SpinGate;
-use fastpath::idle::governor::{Governor, Verdict};
-use fastpath::idle::{IdlePolicy, Machine};
-use fastpath::limits::{LOOK_EVERY, QUIET_LOOKS_MAX, SPIN_ROUNDS};
+use fastpath::SpinControl;
+use fastpath::idle::governor::{Governor, Sample};
+use fastpath::idle::{CpuSampler, IdlePolicy};
+use fastpath::limits::{QUIET_SAMPLES_MAX, SAMPLE_EVERY, SPIN_ROUNDS};
 use rustix::thread::{CpuSet, sched_getaffinity};
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-/// What workers do when idle, and why.
+/// Whether idle workers spin, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdleReport {
-    /// Spins after traffic; else sleeps at once.
+    /// Spin after traffic; else sleep at once.
     pub spins: bool,
     /// Reason.
     pub reason: String,
@@ -22,46 +26,46 @@ pub struct IdleReport {
 
 /// The idle policy of all workers.
 pub(super) struct IdleWatch {
-    pub(super) gate: Arc<SpinGate>,
+    pub(super) shared: Arc<SpinControl>,
     /// Workers wake control by it.
     pub(super) traffic: Arc<Notify>,
     report: Arc<Mutex<IdleReport>>,
-    task: Option<tokio::task::JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
+}
+
+/// The workers, as far as the policy asks.
+pub(super) struct Workers {
+    pub(super) number: usize,
+    pub(super) are_real_time: bool,
+    /// Their processors; empty if the scheduler chooses.
+    pub(super) bound_to: Vec<usize>,
 }
 
 impl IdleWatch {
-    /// Watches the machine where the policy depends on it. `bound_to`: processors of the workers; empty if
-    /// the scheduler chooses. `processors`: how many this process may keep busy.
-    pub(super) fn start(
-        policy: IdlePolicy,
-        workers: usize,
-        processors: usize,
-        bound_to: &[usize],
-    ) -> Self {
-        let rounds = policy.spin_rounds(workers, processors);
-        let (gate, traffic) = (Arc::new(SpinGate::new(rounds)), Arc::new(Notify::new()));
-        let fixed = |reason| (IdleReport { spins: gate.spin_rounds() > 0, reason }, None);
-        let governor = Governor::new(workers);
-        let (report, machine) = match policy {
-            IdlePolicy::Spin | IdlePolicy::Sleep => fixed(format!("asked for by --idle {policy}")),
-            IdlePolicy::Adaptive if rounds == 0 => fixed(format!(
-                "workers ({workers}) that spin would leave none of {processors} processors"
-            )),
-            IdlePolicy::Adaptive => match machine_of(bound_to) {
-                Ok(machine) => (report(governor.verdict()), Some(machine)),
-                Err(error) => {
-                    gate.set_spin_rounds(0);
-                    fixed(unknown_load(&error))
-                }
-            },
+    /// Takes samples where the policy depends on them; within a tokio runtime.
+    pub(super) fn start(policy: IdlePolicy, workers: Workers) -> Self {
+        let refusal = match policy {
+            IdlePolicy::Adaptive => workers.spin_refusal(),
+            IdlePolicy::Spin | IdlePolicy::Sleep => None,
         };
-        let report = Arc::new(Mutex::new(report));
-        let task = machine.map(|machine| {
-            let (gate, report) = (Arc::clone(&gate), Arc::clone(&report));
-            let watch = Watch { gate, machine, governor, report };
-            tokio::spawn(watch.run(Arc::clone(&traffic)))
+        let rounds = if refusal.is_some() { 0 } else { policy.spin_rounds() };
+        let (shared, traffic) = (Arc::new(SpinControl::new(rounds)), Arc::new(Notify::new()));
+        let governor = Governor::new(workers.number);
+        let is_watched = policy == IdlePolicy::Adaptive && refusal.is_none();
+        let reason = match policy {
+            IdlePolicy::Adaptive => refusal.unwrap_or_else(|| governor.verdict().to_string()),
+            IdlePolicy::Spin | IdlePolicy::Sleep => format!("asked for by --idle {policy}"),
+        };
+        let report = Arc::new(Mutex::new(IdleReport { spins: rounds > 0, reason }));
+        let task = is_watched.then(|| {
+            let (shared, report) = (Arc::clone(&shared), Arc::clone(&report));
+            let open = move || {
+                let mut sampler = CpuSampler::new(workers.processors()?)?;
+                Ok(move || sampler.sample())
+            };
+            tokio::spawn(Watch { shared, governor, report, open }.run(Arc::clone(&traffic)))
         });
-        Self { gate, traffic, report, task }
+        Self { shared, traffic, report, task }
     }
 
     pub(super) fn report(&self) -> IdleReport {
@@ -77,70 +81,111 @@ impl Drop for IdleWatch {
     }
 }
 
-struct Watch {
-    gate: Arc<SpinGate>,
-    machine: Machine,
-    governor: Governor,
-    report: Arc<Mutex<IdleReport>>,
+impl Workers {
+    /// Processors that they may run on now.
+    fn processors(&self) -> io::Result<Vec<usize>> {
+        if !self.bound_to.is_empty() {
+            return Ok(self.bound_to.clone());
+        }
+        let usable = sched_getaffinity(None)?;
+        Ok((0..CpuSet::MAX_CPU).filter(|&number| usable.is_set(number)).collect())
+    }
+
+    /// Reason that they never spin under the adaptive policy.
+    fn spin_refusal(&self) -> Option<String> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let usable = self.processors().map_or(processors, |usable| usable.len());
+        if self.are_real_time {
+            return Some("a real-time worker that spins would starve the endpoints".to_owned());
+        }
+        if processors <= self.number {
+            let number = self.number;
+            return Some(format!(
+                "spinning workers ({number}) would leave none of {processors} processors"
+            ));
+        }
+        // The endpoints may have to live on the same quota.
+        (self.bound_to.is_empty() && processors < usable)
+            .then(|| format!("the CPU quota is that of {processors} of {usable} processors"))
+    }
 }
 
-impl Watch {
+struct Watch<O> {
+    shared: Arc<SpinControl>,
+    governor: Governor,
+    report: Arc<Mutex<IdleReport>>,
+    /// Begins to take samples.
+    open: O,
+}
+
+impl<O, S> Watch<O>
+where
+    O: FnMut() -> io::Result<S>,
+    S: FnMut() -> io::Result<Sample>,
+{
     async fn run(mut self, traffic: Arc<Notify>) {
+        let mut dormant_since = Instant::now();
         loop {
             traffic.notified().await;
-            if let Err(error) = self.watch_until_quiet().await {
-                tracing::warn!(%error, "workers sleep when idle: the machine's load is unknown");
-                self.gate.set_spin_rounds(0);
-                self.publish(IdleReport { spins: false, reason: unknown_load(&error) });
+            if let Err(error) = self.watch(dormant_since.elapsed()).await {
+                self.sleep_until_quiet(&error).await;
+            }
+            dormant_since = Instant::now();
+        }
+    }
+
+    /// Takes samples until there is no traffic.
+    async fn watch(&mut self, dormant: Duration) -> io::Result<()> {
+        let mut sample = (self.open)()?;
+        let spins = self.governor.begin(dormant).spins;
+        self.decide(spins);
+        let mut quiet_samples = 0;
+        let mut times = interval(SAMPLE_EVERY);
+        times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        times.tick().await;
+        while quiet_samples < QUIET_SAMPLES_MAX || !self.shared.make_dormant() {
+            times.tick().await;
+            let now = sample()?;
+            if self.shared.take_busy() {
+                quiet_samples = 0;
+                let verdict = self.governor.observe(now);
+                self.decide(verdict.spins);
+                self.publish(verdict.spins, verdict.to_string());
+            } else {
+                quiet_samples += 1;
+            }
+        }
+        let verdict = self.governor.verdict();
+        self.publish(verdict.spins, format!("{verdict}, at the last traffic"));
+        Ok(())
+    }
+
+    /// Without samples workers sleep at once. The next traffic is another chance.
+    async fn sleep_until_quiet(&mut self, error: &io::Error) {
+        tracing::warn!(%error, "workers sleep when idle: processor time is unknown");
+        self.decide(false);
+        self.publish(false, format!("processor time is unknown: {error}"));
+        loop {
+            self.shared.take_busy();
+            sleep(SAMPLE_EVERY * QUIET_SAMPLES_MAX).await;
+            if self.shared.make_dormant() {
                 return;
             }
         }
     }
 
-    async fn watch_until_quiet(&mut self) -> std::io::Result<()> {
-        self.governor.begin();
-        self.machine.look()?;
-        let mut quiet_looks = 0;
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        looks.tick().await;
-        while quiet_looks < QUIET_LOOKS_MAX || !self.gate.begin_silence() {
-            looks.tick().await;
-            let sample = self.machine.look()?;
-            if self.gate.take_busy() {
-                quiet_looks = 0;
-                let verdict = self.governor.look(sample);
-                self.gate.set_spin_rounds(if verdict.spins { SPIN_ROUNDS } else { 0 });
-                self.publish(report(verdict));
-            } else {
-                quiet_looks += 1;
-            }
-        }
-        Ok(())
+    fn decide(&self, spins: bool) {
+        self.shared.set_spin_rounds(if spins { SPIN_ROUNDS } else { 0 });
     }
 
-    fn publish(&self, report: IdleReport) {
+    fn publish(&self, spins: bool, reason: String) {
         let mut last = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.spins != report.spins {
-            tracing::debug!(spins = report.spins, reason = report.reason, "idle policy");
+        if last.spins != spins {
+            tracing::debug!(spins, reason, "idle policy");
         }
-        *last = report;
+        *last = IdleReport { spins, reason };
     }
 }
 
-fn report(verdict: Verdict) -> IdleReport {
-    IdleReport { spins: verdict.spins, reason: verdict.to_string() }
-}
-
-fn unknown_load(error: &std::io::Error) -> String {
-    format!("the machine's load is unknown: {error}")
-}
-
-/// The processors that workers may run on.
-fn machine_of(bound_to: &[usize]) -> std::io::Result<Machine> {
-    if !bound_to.is_empty() {
-        return Machine::new(bound_to.to_vec());
-    }
-    let usable = sched_getaffinity(None)?;
-    Machine::new((0..CpuSet::MAX_CPU).filter(|&number| usable.is_set(number)).collect())
-}
+#[cfg(test)]
+mod tests;

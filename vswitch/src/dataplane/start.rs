@@ -13,7 +13,8 @@ use fastpath::limits::{PORTS_MAX, WORKERS_MAX};
 use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice, Waker, scheduling};
 use tokio::sync::mpsc;
 
-use super::{Dataplane, DataplaneError, IdleWatch, Inner, WorkerHandle};
+use super::idle_watch::{IdleWatch, Workers};
+use super::{Dataplane, DataplaneError, Inner, WorkerHandle};
 use crate::config::Cpus;
 use crate::datapath::{LoopTable, Snapshot};
 use crate::limits::{COMMANDS_MAX, EVENTS_MAX};
@@ -35,7 +36,7 @@ pub struct DataplaneConfig {
 }
 
 impl Dataplane {
-    /// Starts the workers and returns the receiver of their events.
+    /// Starts the workers and returns the receiver of their events; within a tokio runtime.
     ///
     /// # Errors
     /// The backend cannot run, or a thread, ring or pool cannot be made. No worker runs then.
@@ -47,11 +48,14 @@ impl Dataplane {
         }
         raise_open_files();
         let backend = backend::choose(config.backend)?;
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         let scheduling =
             scheduling::choose(config.scheduling).map_err(DataplaneError::Scheduling)?;
-        let bound_to = config.cpus.as_slice();
-        let idle = IdleWatch::start(config.idle, config.workers, processors, bound_to);
+        let workers = Workers {
+            number: config.workers,
+            are_real_time: config.scheduling == SchedulingChoice::RealTime,
+            bound_to: (0..config.workers).filter_map(|id| config.cpus.of_worker(id)).collect(),
+        };
+        let idle = IdleWatch::start(config.idle, workers);
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let loop_table = Arc::new(LoopTable::new([random()?, random()?]));
@@ -80,7 +84,7 @@ impl Dataplane {
                 cpu: config.cpus.of_worker(id),
                 scheduling: inner.scheduling.clone(),
                 idle: config.idle,
-                spin: Spin::new(Arc::clone(&inner.idle.gate), Arc::clone(&inner.idle.traffic)),
+                spin: Spin::new(Arc::clone(&inner.idle.shared), Arc::clone(&inner.idle.traffic)),
                 waker: waker.clone(),
                 commands: Arc::clone(&commands),
                 ended: Arc::clone(&ended),

@@ -15,7 +15,7 @@ impl<R: Ring> UringEngine<R> {
     ) {
         match done.op {
             Op::Read { port, frame } => self.read_done(pool, port, frame, done.result, received),
-            Op::Write { port, frame } => self.write_done(pool, port, frame, done.result),
+            Op::Write { port, frame, .. } => self.write_done(pool, port, frame, done.result),
             Op::Poll { port } => self.poll_done(port, done.result),
             Op::Cancel { port } => self.cancel_done(port, done.result),
             Op::PollWaker => {

@@ -25,6 +25,8 @@ pub enum Op {
         port: PortIndex,
         /// The bytes.
         frame: Frame,
+        /// Fail rather than wait for room: ends within [`Ring::enter`].
+        immediate: bool,
     },
     /// One-shot poll of the port.
     Poll {
@@ -56,7 +58,7 @@ pub trait Ring {
     fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op>;
 
     /// Hands the queue to the kernel, and waits as `wait` says for one completion beside those of
-    /// `immediate` queued operations, which the kernel ends at once.
+    /// `immediate` queued writes.
     fn enter(&mut self, wait: Wait, immediate: u32) -> io::Result<()>;
 
     /// The next completion that has arrived.

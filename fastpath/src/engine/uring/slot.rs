@@ -101,7 +101,7 @@ impl Slot {
         let affordable = quantum.depth(bytes / usize::from(got.max(1)));
         // Without spin rounds a lone frame and the end behind it are read in one round.
         let least = if spin_rounds == 0 { 2 } else { 1 };
-        self.depth = wanted.min(READ_DEPTH_MAX as u16).min(affordable).max(least);
+        self.depth = wanted.max(least).min(READ_DEPTH_MAX as u16).min(affordable);
         self.active = match spin_rounds {
             0 => got == asked,
             _ => self.empty_rounds < spin_rounds,

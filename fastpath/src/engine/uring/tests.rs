@@ -33,7 +33,7 @@ struct Script {
     pending: Vec<Op>,
     done: VecDeque<Completion>,
     waits: Vec<Wait>,
-    /// What the last wait did not wait for.
+    /// Writes that do not end the last wait.
     immediate: u32,
     registered: Vec<PortIndex>,
     /// Entries of the submission queue.

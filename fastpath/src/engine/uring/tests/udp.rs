@@ -42,7 +42,7 @@ fn a_flood_leaves_by_a_socket_without_the_header_and_by_a_tap_with_it() {
         .queued
         .iter()
         .filter_map(|op| match op {
-            Op::Write { port, frame } => Some((*port, frame.len())),
+            Op::Write { port, frame, .. } => Some((*port, frame.len())),
             _ => None,
         })
         .collect();
