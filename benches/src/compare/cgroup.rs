@@ -24,7 +24,7 @@ static HIERARCHY: OnceLock<Hierarchy> = OnceLock::new();
 /// The file by which version 1 grants real-time scheduling, where the kernel does that by groups.
 const REAL_TIME: &str = "cpu.rt_runtime_us";
 
-/// What a shell does before it becomes a program. "0" is the process that writes.
+/// Script of a shell that enters a group and becomes a program. "0" is the process that writes.
 const ENTER: &str = r#"echo 0 >"$0" && exec "$@""#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What was going on while a figure was measured: a record for each run of a workload.
+//! State of the machine while a figure was measured: a record for each run of a workload.
 
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ impl Glance {
         Self { at: Instant::now(), load, steal_s, processes: Processes::now() }
     }
 
-    /// What was seen since then.
+    /// Record of the time since then.
     pub(crate) fn record(
         &self,
         round: usize,

@@ -26,7 +26,7 @@ enum Hogs {
 }
 
 impl Hogs {
-    /// What `--only` calls all loads beside so many.
+    /// Name of all loads beside so many, for `--only`.
     fn family(self) -> &'static str {
         match self {
             Self::One => "busy1",

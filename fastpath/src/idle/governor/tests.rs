@@ -14,7 +14,7 @@ fn after(governor: &mut Governor, spare: &[f64]) -> bool {
 /// Processors, shared fairly by all who want one: the workers, their endpoints, and neighbours.
 struct Simulated {
     processors: f64,
-    /// What each wants, in processors.
+    /// Demand of each, in processors.
     endpoints: Vec<f64>,
     /// Processor time that a worker needs beside spinning.
     work: f64,
@@ -26,7 +26,7 @@ impl Simulated {
         Self { processors, endpoints: vec![0.5, 0.5], work: 0.5, workers: 1 }
     }
 
-    /// What others get: max-min fairness between threads.
+    /// Processors that others leave, by max-min fairness between threads.
     fn spare(&self, spins: bool, neighbours: &[f64]) -> f64 {
         let worker = if spins { 1.0 } else { self.work };
         let workers = std::iter::repeat_n((worker, true), self.workers);
