@@ -43,7 +43,6 @@ pub use governor::Governor;
 pub use spin_control::SpinControl;
 
 use crate::engine::Wait;
-use crate::limits::SPIN_ROUNDS;
 
 /// Behaviour of a worker without traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,15 +57,6 @@ pub enum IdlePolicy {
 }
 
 impl IdlePolicy {
-    /// Empty rounds after which a port is polled instead of read, until a governor decides otherwise.
-    #[must_use]
-    pub const fn spin_rounds(self) -> u16 {
-        match self {
-            Self::Sleep => 0,
-            Self::Adaptive | Self::Spin => SPIN_ROUNDS,
-        }
-    }
-
     /// How long a round may block: `otherwise`, or not at all.
     #[must_use]
     pub fn wait(self, otherwise: Wait) -> Wait {

@@ -44,19 +44,21 @@ pub(super) struct Workers {
 impl IdleWatch {
     /// Takes samples where the policy depends on them; within a tokio runtime.
     pub(super) fn start(policy: IdlePolicy, workers: Workers) -> Self {
-        let refusal = match policy {
-            IdlePolicy::Adaptive => workers.spin_refusal(),
-            IdlePolicy::Spin | IdlePolicy::Sleep => None,
+        let (spins, fixed) = match policy {
+            IdlePolicy::Adaptive => {
+                let refusal = workers.spin_refusal();
+                (refusal.is_none(), refusal)
+            }
+            IdlePolicy::Spin | IdlePolicy::Sleep => {
+                (policy == IdlePolicy::Spin, Some(format!("asked for by --idle {policy}")))
+            }
         };
-        let rounds = if refusal.is_some() { 0 } else { policy.spin_rounds() };
-        let (shared, traffic) = (Arc::new(SpinControl::new(rounds)), Arc::new(Notify::new()));
+        let shared = Arc::new(SpinControl::new(spin_rounds(spins)));
+        let traffic = Arc::new(Notify::new());
         let governor = Governor::new(workers.number);
-        let is_watched = policy == IdlePolicy::Adaptive && refusal.is_none();
-        let reason = match policy {
-            IdlePolicy::Adaptive => refusal.unwrap_or_else(|| governor.verdict().to_string()),
-            IdlePolicy::Spin | IdlePolicy::Sleep => format!("asked for by --idle {policy}"),
-        };
-        let report = Arc::new(Mutex::new(IdleReport { spins: rounds > 0, reason }));
+        let is_watched = fixed.is_none();
+        let reason = fixed.unwrap_or_else(|| governor.verdict().to_string());
+        let report = Arc::new(Mutex::new(IdleReport { spins, reason }));
         let task = is_watched.then(|| {
             let (shared, report) = (Arc::clone(&shared), Arc::clone(&report));
             let open = move || {
@@ -108,6 +110,11 @@ impl Workers {
         (self.bound_to.is_empty() && processors < usable)
             .then(|| format!("the CPU quota is that of {processors} of {usable} processors"))
     }
+}
+
+/// Empty rounds before a worker sleeps.
+const fn spin_rounds(spins: bool) -> u16 {
+    if spins { SPIN_ROUNDS } else { 0 }
 }
 
 struct Watch<O> {
@@ -175,7 +182,7 @@ where
     }
 
     fn decide(&self, spins: bool) {
-        self.shared.set_spin_rounds(if spins { SPIN_ROUNDS } else { 0 });
+        self.shared.set_spin_rounds(spin_rounds(spins));
     }
 
     fn publish(&self, spins: bool, reason: String) {

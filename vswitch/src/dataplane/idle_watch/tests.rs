@@ -57,7 +57,7 @@ impl Rig {
 
     fn spins(&self) -> bool {
         let spins = self.report.lock().unwrap().spins;
-        assert_eq!(self.shared.spin_rounds(), if spins { SPIN_ROUNDS } else { 0 });
+        assert_eq!(self.shared.spin_rounds(), spin_rounds(spins));
         spins
     }
 
