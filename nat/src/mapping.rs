@@ -82,10 +82,6 @@ impl Mappings {
         self.capacity
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.len == self.capacity
-    }
-
     pub(crate) fn at(&self, number: u32) -> &Mapping {
         &self.slab[number as usize]
     }

@@ -279,7 +279,7 @@ impl Nat {
     fn transition(&mut self, number: u32, dir: Direction, state: State) {
         let flow = self.flows.at_mut(number);
         let (before, transport) = (flow.state, flow.transport());
-        if state.list(transport) == before.list(transport) {
+        if state.class(transport) == before.class(transport) {
             flow.state = state;
         } else {
             self.owners.unlink(&mut self.flows, number);

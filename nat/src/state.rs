@@ -39,6 +39,17 @@ pub enum State {
     Reset,
 }
 
+/// A connection's class in the order of eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Over, but its tuples may still see packets.
+    Closed,
+    /// Not answered.
+    Opening,
+    /// Never evicted.
+    InUse,
+}
+
 impl State {
     /// The timeout since the last refresh, in units of [`CoarseTime`], rounded up.
     #[inline]
@@ -63,15 +74,15 @@ impl State {
         now.since(seen) > self.timeout(transport)
     }
 
-    /// The owner's list of a connection in this state: closed, unanswered, in use.
+    /// The class of a connection in this state.
     ///
     /// A question with its answer (DNS) counts as closed until the client sends again.
-    pub(crate) const fn list(self, transport: Transport) -> u8 {
+    pub(crate) const fn class(self, transport: Transport) -> Class {
         match (self, transport) {
-            (Self::TimeWait | Self::Reset | Self::Closing, _) => 0,
-            (Self::Replied, Transport::Udp | Transport::Echo) => 0,
-            (Self::New | Self::SynSent | Self::SynReceived, _) => 1,
-            _ => 2,
+            (Self::TimeWait | Self::Reset | Self::Closing, _) => Class::Closed,
+            (Self::Replied, Transport::Udp | Transport::Echo) => Class::Closed,
+            (Self::New | Self::SynSent | Self::SynReceived, _) => Class::Opening,
+            _ => Class::InUse,
         }
     }
 

@@ -8,9 +8,8 @@ use crate::mapping::Mapping;
 use crate::owner::OwnerId;
 use crate::port_pool::PortPool;
 use crate::table::external_addrs::ExternalEndpoint;
-use crate::table::flow::FlowFlags;
 use crate::table::hash::Key;
-use crate::table::link::NIL;
+use crate::table::owners::PoolList;
 use crate::tuple::Transport;
 use crate::zone::InternalEndpoint;
 
@@ -20,6 +19,12 @@ pub(super) struct PoolKey {
     pub(super) owner: OwnerId,
     pub(super) transport: Transport,
     pub(super) addr_idx: u16,
+}
+
+impl PoolKey {
+    const fn list(self) -> PoolList {
+        PoolList::of(self.transport, self.addr_idx)
+    }
 }
 
 /// Limits that an owner's connections have reached.
@@ -50,9 +55,9 @@ impl Nat {
         if !reached.any() {
             return Ok(());
         }
-        let entry = self.owners.at(owner);
+        let victim = self.owners.at(owner).eviction_candidate(&self.flows);
         // One victim a call: a lowered quota takes effect by degrees.
-        if let Some(victim) = entry.eviction_candidate().filter(|_| self.policy.quota() > 0) {
+        if let Some(victim) = victim.filter(|_| self.policy.quota() > 0) {
             self.counters.connections_evicted += 1;
             self.end(victim);
             return Ok(());
@@ -119,7 +124,7 @@ impl Nat {
         };
         let number = self.mappings.insert(&self.secrets, mapping);
         self.port_pool(transport, addr_idx).set_mapping(port, number);
-        self.owners.at(owner).ports += 1;
+        *self.owners.at(owner).ports_mut(pool.list()) += 1;
         number
     }
 
@@ -144,58 +149,64 @@ impl Nat {
                 return Some(port);
             }
         }
-        if let Some(victim) = self.port_victim(pool) {
+        let of_pool = Some(pool).filter(|pool| !self.lacks_mappings(pool.owner));
+        if let Some(victim) = self.port_victim(pool.owner, of_pool) {
             self.counters.connections_evicted += 1;
             self.end(victim);
         }
-        // Retry without a victim too: evicted connections of other pools raise the fair share.
+        // Retry without a victim too: evicted connections of a pool in the same list count no longer.
         self.try_allocate_port(pool, like)
     }
 
     fn try_allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
         let PoolKey { owner, transport, addr_idx } = pool;
         let address = self.externals.address(addr_idx)?;
-        let ports = self.externals.port_pool_mut(addr_idx, transport)?;
-        let share = ports.available() as usize * FAIR_SHARE_FACTOR;
-        if self.mappings.is_full() || self.owners.at(owner).ports as usize >= share {
+        let share = self.externals.port_pool(addr_idx, transport)?.available() as usize;
+        if *self.owners.at(owner).ports_mut(pool.list()) as usize >= share * FAIR_SHARE_FACTOR
+            || self.lacks_mappings(owner)
+        {
             return None;
         }
         let policy = &self.policy;
+        let ports = self.externals.port_pool_mut(addr_idx, transport)?;
         ports.allocate(like, self.now, &mut self.random, |port| {
             !policy.is_published(transport, address, port)
         })
     }
 
-    /// The owner's connection whose end frees a port of the pool. Ends closed connections that free
-    /// none (such as those to a published port), so that no later search visits them.
-    fn port_victim(&mut self, pool: PoolKey) -> Option<u32> {
-        for _ in 0..ENDED_VICTIMS_MAX {
-            let [over, ..] = self.owners.get(pool.owner)?.firsts();
-            if over == NIL {
-                break;
-            }
-            if self.frees_port(over, pool) {
-                return Some(over);
-            }
-            self.counters.connections_evicted += 1;
-            self.end(over);
-        }
-        let [_, unanswered, _] = self.owners.get(pool.owner)?.firsts();
-        let first = Some(unanswered).filter(|number| *number != NIL);
-        let listed = std::iter::successors(first, |number| {
-            Some(self.flows.at(*number).owner_link.next).filter(|next| *next != NIL)
-        });
-        listed.take(PORT_VICTIMS_MAX).find(|&number| self.frees_port(number, pool))
+    /// The owner has its fair share of the mappings.
+    fn lacks_mappings(&self, owner: OwnerId) -> bool {
+        let left = self.mappings.capacity() - self.mappings.len();
+        let share = left.saturating_mul(FAIR_SHARE_FACTOR);
+        self.owners.get(owner).is_none_or(|entry| entry.mappings() as usize >= share)
     }
 
-    /// The connection is the last user of a port of the pool.
-    fn frees_port(&self, number: u32, PoolKey { transport, addr_idx, .. }: PoolKey) -> bool {
-        let Some(ports) = self.externals.port_pool(addr_idx, transport) else { return false };
+    /// The owner's connection whose end frees a port of the pool, or of any. Ends closed connections that
+    /// free none (another uses their mapping), so that no later search visits them.
+    fn port_victim(&mut self, owner: OwnerId, pool: Option<PoolKey>) -> Option<u32> {
+        let pools = pool.map(PoolKey::list);
+        for _ in 0..ENDED_VICTIMS_MAX {
+            let Some(closed) = self.owners.get(owner)?.first_closed(pools, &self.flows) else {
+                break;
+            };
+            if self.frees_port(closed, pool) {
+                return Some(closed);
+            }
+            self.counters.connections_evicted += 1;
+            self.end(closed);
+        }
+        let opening = self.owners.get(owner)?.opening(pools, &self.flows);
+        opening.take(PORT_VICTIMS_MAX).find(|&number| self.frees_port(number, pool))
+    }
+
+    /// The connection is the last user of its owner's mapping, of the pool or of any.
+    fn frees_port(&self, number: u32, pool: Option<PoolKey>) -> bool {
         let flow = self.flows.at(number);
-        let is_like = flow.transport() == transport && flow.aliases[0] == addr_idx;
-        let is_last = |mapping: u32| self.mappings.at(mapping).users == 1;
-        is_like
-            && flow.flags.has(FlowFlags::CLIENT_MAPPED)
-            && ports.mapping(flow.ports[1].dst()).is_some_and(is_last)
+        let Some((addr_idx, port)) = flow.owner_mapped() else { return false };
+        let is_in = |pool: PoolKey| (pool.transport, pool.addr_idx) == (flow.transport(), addr_idx);
+        let ports = self.externals.port_pool(addr_idx, flow.transport());
+        let mapping = ports.and_then(|ports| ports.mapping(port));
+        pool.is_none_or(is_in)
+            && mapping.is_some_and(|mapping| self.mappings.at(mapping).users == 1)
     }
 }

@@ -8,6 +8,7 @@ use crate::table::external_addrs;
 use crate::table::external_addrs::ExternalEndpoint;
 use crate::table::flow::FlowFlags;
 use crate::table::hash::{Key, PortPair};
+use crate::table::owners::PoolList;
 use crate::time::Time;
 use crate::tuple::Transport;
 use crate::zone::Zone;
@@ -110,7 +111,8 @@ impl Nat {
 
     fn drop_mapping(&mut self, number: u32) {
         let mapping = self.mappings.remove(&self.secrets, number);
-        self.owners.at(mapping.owner).ports -= 1;
+        let pools = PoolList::of(mapping.transport, mapping.addr_idx);
+        *self.owners.at(mapping.owner).ports_mut(pools) -= 1;
         if let Some(ports) = self.externals.port_pool_mut(mapping.addr_idx, mapping.transport) {
             ports.release(mapping.port, mapping.is_remembered, self.now);
         }

@@ -33,8 +33,6 @@ use crate::owner::OwnerId;
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
 use crate::table::flow::{Flow, FlowFlags};
-use crate::table::link::NIL;
-use crate::table::owners::LISTS;
 
 /// Revocations that await reclaim.
 #[derive(Debug, Default)]
@@ -218,9 +216,6 @@ impl Nat {
     /// The owner's first revoked connection.
     fn first_revoked(&self, owner: OwnerId) -> Option<u32> {
         let entry = self.owners.get(owner)?;
-        let firsts: [u32; LISTS] = entry.firsts();
-        let went =
-            |number: &u32| *number != NIL && self.flows.at(*number).created_epoch < entry.since;
-        firsts.into_iter().find(went)
+        entry.firsts().find(|number| self.flows.at(*number).created_epoch < entry.since)
     }
 }

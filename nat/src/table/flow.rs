@@ -16,7 +16,7 @@ use crate::address::Address;
 use crate::direction::Direction;
 use crate::edit::{Edit, Realm};
 use crate::owner::OwnerIdx;
-use crate::state::State;
+use crate::state::{Class, State};
 use crate::tcp::TcpPeer;
 use crate::tuple::{Endpoint, Transport};
 use crate::zone::Zone;
@@ -113,9 +113,9 @@ impl Flow {
         self.flags.transport()
     }
 
-    /// The owner's list for its state.
-    pub(crate) const fn list(&self) -> u8 {
-        self.state.list(self.transport())
+    /// Its class in the order of eviction.
+    pub(crate) const fn class(&self) -> Class {
+        self.state.class(self.transport())
     }
 
     /// The key of packets in this direction, on arrival.
@@ -213,6 +213,12 @@ impl Flow {
             client.then(|| (client_alias, reply.dst())),
             server.then(|| (server_alias, original.dst())),
         ]
+    }
+
+    /// Index and port of the owner's mapping that this connection uses.
+    pub(crate) fn owner_mapped(&self) -> Option<(u16, u16)> {
+        let [client, server] = self.mapped();
+        if self.flags.has(FlowFlags::FROM_EXTERNAL) { server } else { client }
     }
 }
 

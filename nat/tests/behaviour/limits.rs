@@ -93,54 +93,6 @@ fn established_connections_fill_the_table_and_the_next_is_refused() {
 }
 
 #[test]
-fn one_owner_cannot_take_all_ports() {
-    let mut policy = policy();
-    policy.ports = 20_000..=20_099;
-    let mut nat = Lab::with(policy);
-    for port in 1..=80 {
-        nat.establish(&from(port), "198.51.100.7:80");
-    }
-    let refused = nat.send(internal(1), &tcp(&from(81), R, segment(SYN, 1, 0, 0)));
-    assert_eq!(refused, Err(NatDrop::PortsExhausted));
-    assert_eq!(nat.nat.counters().connections_no_port, 1);
-    nat.edit(internal(2), &tcp("10.99.0.3:1", R, segment(SYN, 1, 0, 0)));
-    nat.out(&tcp(&from(80), "198.51.100.9:80", segment(SYN, 1, 0, 0)));
-    nat.out(&udp(&from(1), R));
-}
-
-#[test]
-fn what_is_over_of_another_family_counts_no_longer_where_ports_are_short() {
-    let mut policy = policy();
-    policy.ports = 20_000..=20_099;
-    let mut nat = Lab::with(policy);
-    for port in 1..=60 {
-        let external = nat.out(&udp(&from(port), R)).to_string();
-        nat.back(&udp(R, &external));
-    }
-    for port in 1..=80 {
-        let client = format!("[fd00:99::2]:{port}");
-        nat.establish(&client, "[2001:db8:f::7]:80");
-    }
-    assert_eq!((nat.nat.counters().connections_no_port, nat.nat.len()), (0, 80));
-}
-
-#[test]
-fn where_ports_are_short_the_owners_oldest_that_is_over_gives_its_own() {
-    let mut policy = policy();
-    policy.ports = 20_000..=20_009;
-    let mut nat = Lab::with(policy);
-    for port in 1..=1000 {
-        let client = from(port);
-        let external = nat.establish(&client, "198.51.100.7:80").to_string();
-        nat.out(&tcp(&client, "198.51.100.7:80", segment(FIN_ACK, 1001, 5001, 0)));
-        nat.back(&tcp("198.51.100.7:80", &external, segment(FIN_ACK, 5001, 1002, 0)));
-        nat.out(&tcp(&client, "198.51.100.7:80", segment(ACK, 1002, 5002, 0)));
-    }
-    assert_eq!(nat.nat.len(), 8);
-    assert_eq!(nat.nat.counters().connections_evicted, 992);
-}
-
-#[test]
 fn a_port_rests_after_tcp() {
     let mut policy = policy();
     policy.ports = 20_000..=20_009;
