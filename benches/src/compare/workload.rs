@@ -243,18 +243,34 @@ impl Agent {
 fn listens(server: &mut Job, port: u16) -> Result<()> {
     let pid = server.pid();
     server.until(&format!("something listens on port {port}"), |_| {
-        let files = ["tcp", "tcp6"].map(|file| format!("/proc/{pid}/net/{file}"));
-        let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
-        Ok(texts.iter().any(|text| has_listener(text, port)))
+        Ok(has_socket(&sockets(pid), port, LISTENING))
     })
 }
 
-/// Whether a table as in proc_net_tcp(5) has a listening socket (state 0A) on a port.
-fn has_listener(table: &str, port: u16) -> bool {
+/// Waits until a server has seen its clients of a TCP port close: one that ends before them leaves
+/// sockets in TIME-WAIT, and the next cannot listen.
+fn is_left(server: &mut Job, port: u16) -> Result<()> {
+    let pid = server.pid();
+    server.until(&format!("all clients have left port {port}"), |_| {
+        Ok(!has_socket(&sockets(pid), port, ESTABLISHED))
+    })
+}
+
+const ESTABLISHED: &str = "01";
+const LISTENING: &str = "0A";
+
+/// The TCP sockets of a process's namespace: tables as in proc_net_tcp(5).
+fn sockets(pid: u32) -> String {
+    let files = ["tcp", "tcp6"].map(|file| format!("/proc/{pid}/net/{file}"));
+    files.map(|file| std::fs::read_to_string(file).unwrap_or_default()).concat()
+}
+
+/// Whether a table as in proc_net_tcp(5) has a socket in a state on a local port.
+fn has_socket(table: &str, port: u16, state: &str) -> bool {
     table.lines().any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let local = fields.get(1).is_some_and(|at| at.ends_with(&format!(":{port:04X}")));
-        local && fields.get(3) == Some(&"0A")
+        local && fields.get(3) == Some(&state)
     })
 }
 

@@ -75,6 +75,7 @@ impl Workload for PingPong {
         client.args(self.option);
         client.args(["-t", &turn.seconds.to_string()]);
         let (text, usage) = turn.load(Job::spawn(&mut client)?, LEAD)?;
+        super::is_left(&mut server, PORT)?;
         let times = parse_sockperf(&text)?;
         Ok(times.figures(self.key, usage))
     }

@@ -1,4 +1,4 @@
-use super::has_listener;
+use super::{ESTABLISHED, LISTENING, has_socket};
 use crate::registry::workloads as all;
 
 #[test]
@@ -33,7 +33,8 @@ fn a_listener_is_told_from_a_connection() {
     let table = "  sl  local_address rem_address   st tx_queue rx_queue\n\
         0: 0100007F:1451 0100007F:9999 01 00000000:00000000\n\
         1: 00000000:2710 00000000:0000 0A 00000000:00000000\n";
-    assert!(has_listener(table, 10_000));
-    assert!(!has_listener(table, 0x1451));
-    assert!(!has_listener(table, 80));
+    assert!(has_socket(table, 10_000, LISTENING));
+    assert!(!has_socket(table, 10_000, ESTABLISHED));
+    assert!(!has_socket(table, 0x1451, LISTENING));
+    assert!(!has_socket(table, 80, LISTENING));
 }
