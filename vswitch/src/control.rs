@@ -7,6 +7,7 @@
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
+//! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
@@ -35,6 +36,7 @@ mod published_ports;
 mod random;
 mod replay;
 mod republish;
+mod service;
 mod start;
 mod stats;
 pub(crate) mod store;
