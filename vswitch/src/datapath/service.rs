@@ -195,11 +195,7 @@ fn answer(ctx: &FrameCtx, pool: &Pool, snapshot: &Snapshot) -> Result<Adjacency,
 }
 
 /// Rewrites a frame, and gives its verdict.
-fn send(
-    ctx: &mut FrameCtx,
-    pool: &mut Pool,
-    adjacency: Result<Adjacency, DropReason>,
-) -> Verdict {
+fn send(ctx: &mut FrameCtx, pool: &mut Pool, adjacency: Result<Adjacency, DropReason>) -> Verdict {
     let Adjacency { port, edit: change, src, dst, key } = match adjacency {
         Ok(adjacency) => adjacency,
         Err(reason) => return Verdict::Drop(reason),

@@ -101,8 +101,10 @@ impl ServiceSockets {
         let (mut udp, mut tcp) = (Vec::new(), Vec::new());
         for &address in addresses {
             let failed = |source: io::Error| HostError::Listen { address, source };
-            let (socket, listener) =
-                (UdpSocket::bind(address).map_err(failed)?, TcpListener::bind(address).map_err(failed)?);
+            let (socket, listener) = (
+                UdpSocket::bind(address).map_err(failed)?,
+                TcpListener::bind(address).map_err(failed)?,
+            );
             socket.set_nonblocking(true).map_err(failed)?;
             listener.set_nonblocking(true).map_err(failed)?;
             udp.push(socket);

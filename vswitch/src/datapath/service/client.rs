@@ -63,8 +63,7 @@ impl ServiceClient {
         if self.gateway >= SERVICE_GATEWAYS_MAX || self.own >= SERVICE_OWN_MAX {
             return None;
         }
-        let number =
-            self.port.get() * NUMBERS_PER_PORT + self.gateway * SERVICE_OWN_MAX + self.own;
+        let number = self.port.get() * NUMBERS_PER_PORT + self.gateway * SERVICE_OWN_MAX + self.own;
         Some(match like {
             IpAddr::V4(_) => Ipv4Addr::from_bits(BASE_V4 + number as u32).into(),
             IpAddr::V6(_) => Ipv6Addr::from_bits(BASE_V6 + number as u128).into(),

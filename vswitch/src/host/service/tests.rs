@@ -62,7 +62,10 @@ async fn container(queues: usize) -> Result<(Vec<OwnedFd>, Container), HostError
         let container = Container {
             udp: OWN.map(bind).into(),
             forger: bind(FORGED),
-            tcp: vec![TcpSocket::new_v4().expect("a socket"), TcpSocket::new_v6().expect("a socket")],
+            tcp: vec![
+                TcpSocket::new_v4().expect("a socket"),
+                TcpSocket::new_v6().expect("a socket"),
+            ],
         };
         Ok((tap.queues, container))
     })
@@ -223,7 +226,8 @@ async fn the_namespace_sends_nothing_by_itself() {
     let switch = switch(1).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let report = switch.dataplane.stats().await.expect("a worker");
-    let sent = report.ports.iter().find(|(port, _)| *port == SERVICE).map(|(_, it)| it.traffic.rx_frames);
+    let sent =
+        report.ports.iter().find(|(port, _)| *port == SERVICE).map(|(_, it)| it.traffic.rx_frames);
     assert_eq!(sent, Some(0));
     switch.dataplane.shutdown().await;
 }

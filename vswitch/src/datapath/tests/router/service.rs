@@ -142,10 +142,9 @@ pub(super) fn tcp_does_as_well_whole_where_it_is_gso() {
         let (to, frame) = net.one(A, tcp(up(A), own, gateway, Flags::SYN, [1000, 0]));
         let out = seen(&frame);
         assert_eq!((to, out.from, out.to, out.l4), (SERVICE, asked, server(family), L4::Tcp));
-        for (link, from, to, port, leaves) in [
-            (up(A), own, gateway, A, SERVICE),
-            (FROM_SERVER, server(family), asked, SERVICE, A),
-        ] {
+        for (link, from, to, port, leaves) in
+            [(up(A), own, gateway, A, SERVICE), (FROM_SERVER, server(family), asked, SERVICE, A)]
+        {
             let frame = gso(family, tcp(link, from, to, Flags::ACK, [1001, 7001]));
             let (by, out) = net.one(port, frame.clone());
             assert_eq!((by, out.len()), (leaves, frame.len()), "{family:?}");
@@ -179,10 +178,8 @@ fn gso(family: Family, mut frame: Vec<u8>) -> Vec<u8> {
     };
     frame[..VNET_LEN].copy_from_slice(&header.to_bytes());
     let mut frame = with_hops(frame, 64);
-    let (field, meta) = (
-        VNET_LEN + usize::from(start) + 16,
-        Meta::parse(&frame[VNET_LEN..]).expect("a frame"),
-    );
+    let (field, meta) =
+        (VNET_LEN + usize::from(start) + 16, Meta::parse(&frame[VNET_LEN..]).expect("a frame"));
     let packet = meta.l3_bytes(&frame[VNET_LEN..]);
     let len = meta.l3_len - u32::from(meta.l4_offset - meta.l3_offset);
     let pseudo = if is_v4 {
@@ -333,7 +330,7 @@ fn a_network_without_a_host_port_has_a_gateway_for_queries_only() {
     let question = [&[0; VNET_LEN][..], &question].concat();
     let (to, reply) = net.one(A, question.clone());
     let packet = arp::Packet::new_checked(&reply[VNET_LEN + 14..]).expect("ARP");
-    let reply = arp::Repr::parse(&packet).expect("ARP");
+    let reply = arp::Repr::parse(&packet);
     assert_eq!((to, reply.sender_mac, reply.sender_ip), (A, GATEWAY_MAC, target));
     for family in FAMILIES {
         assert_eq!(net.one(A, query(A, family)).0, SERVICE);
