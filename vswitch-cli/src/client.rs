@@ -77,6 +77,9 @@ impl Client {
         if named != Named::Attachment {
             names.extend(self.wait(self.networks())?.into_iter().map(|network| network.name));
         }
+        // A container on several networks has one name.
+        names.sort();
+        names.dedup();
         Ok(names)
     }
 

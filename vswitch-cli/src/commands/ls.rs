@@ -82,6 +82,10 @@ impl Row for Port {
     fn name(&self) -> String {
         self.name.clone()
     }
+
+    fn sort_key(&self) -> String {
+        format!("{} {}", self.name, self.network)
+    }
 }
 
 /// `KEY`, or `KEY=VALUE`.

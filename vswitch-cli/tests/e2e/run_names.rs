@@ -15,7 +15,7 @@ fn shell(host: &Host, args: &[&str], script: &str) -> Output {
 fn the_host_is_named_after_the_container() {
     let host = Host::with_switch();
     let own = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("the host name");
-    let script = "hostname; cat /proc/sys/kernel/hostname; getent hosts \"$(hostname)\"";
+    let script = "uname -n; cat /proc/sys/kernel/hostname; getent hosts \"$(uname -n)\"";
     let shown = shell(&host, &["--name", "shop", "--ip", "10.99.0.20"], script).ok();
     let lines: Vec<_> = shown.lines().collect();
     assert_eq!(lines[..2], ["shop", "shop"]);
@@ -38,7 +38,7 @@ fn looking_the_own_name_up_takes_no_time() {
 #[test]
 fn names_are_as_the_options_say() {
     let host = Host::with_switch();
-    let script = "hostname; cat /etc/hosts; echo --; cat /etc/resolv.conf";
+    let script = "uname -n; cat /etc/hosts; echo --; cat /etc/resolv.conf";
     let args = [
         "--name",
         "a",
@@ -79,7 +79,7 @@ fn names_are_as_the_options_say() {
 #[test]
 fn other_networks_have_names_too() {
     let host = Host::with_switch();
-    let script = "hostname; getent hosts \"$(hostname)\" | tr -s ' '";
+    let script = "uname -n; getent hosts \"$(uname -n)\" | tr -s ' '";
     let none = shell(&host, &["--network", "none", "--hostname", "alone"], script).ok();
     assert_eq!(none, "alone\n127.0.0.1 alone\n");
     let a = host.container("a");

@@ -44,7 +44,9 @@ pub(super) fn execute(list: ListArgs, global: &Global) -> Outcome<()> {
     let client = global.client()?;
     let mut rows = Vec::new();
     for port in client.wait(client.ports())?.iter().filter(|port| !port.publish.is_empty()) {
-        let publications = client.wait(client.publications(&port.name))?;
+        let mut publications = client.wait(client.publications(&port.name))?;
+        // On several networks, those of this one.
+        publications.retain(|one| port.publish.contains(&one.ports));
         rows.extend(publications.into_iter().map(|one| Published::new(port, one)));
     }
     plan.show(rows)

@@ -55,19 +55,18 @@ fn events_come_as_they_happen() {
     host.ok(&["publish", "a", "8080:80"]);
     host.ok(&["unpublish", "a", "8080:80"]);
     host.ok(&["rename", "a", "b"]);
-    host.netns().ok(&["ip", "link", "set", "nic0", "down"]);
-    std::thread::sleep(Duration::from_millis(500));
     host.ok(&["detach", "b"]);
     drop(a);
+    host.netns().ok(&["ip", "link", "set", "nic0", "down"]);
     let text = watcher.finish(COMMAND_TIMEOUT).ok();
     let events: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().expect("a word")).collect();
-    assert_eq!(kinds, ["attach", "publish", "unpublish", "rename", "uplink", "detach"]);
+    assert_eq!(kinds, ["attach", "publish", "unpublish", "rename", "detach", "uplink"]);
     assert_eq!((&events[0]["name"], &events[0]["network"]), (&"a".into(), &"br0".into()));
     assert_eq!(events[1]["detail"], "8080:80/tcp");
     assert_eq!((&events[3]["name"], &events[3]["detail"]), (&"b".into(), &"was a".into()));
-    assert_eq!((&events[4]["name"], &events[4]["network"]), (&"nic0".into(), &Value::Null));
+    assert_eq!((&events[5]["name"], &events[5]["network"]), (&"nic0".into(), &Value::Null));
     assert!(events.iter().all(|event| event["unix_ms"].as_u64() > Some(1_700_000_000_000)));
 }
 

@@ -15,7 +15,7 @@ fn a_name_is_picked_where_none_is_given() {
         assert_eq!(host.inspect(&name).port.netns, netns.name());
     }
     assert_eq!(host.ls().len(), 2);
-    let output = host.vswitch(&["run", "--", "hostname"]);
+    let output = host.vswitch(&["run", "--", "uname", "-n"]);
     let name = output.stderr.strip_prefix("attached as ").expect("the name").trim();
     assert_eq!(output.stdout.trim(), name, "{output}");
 }
