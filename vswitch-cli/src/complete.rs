@@ -10,7 +10,9 @@ mod shell;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, PathCompleter, ValueCompleter};
+use clap_complete::engine::{
+    ArgValueCandidates, CompletionCandidate, PathCompleter, ValueCompleter,
+};
 use vswitch_client::ClientError;
 
 use crate::client::Client;

@@ -102,7 +102,8 @@ impl Failure {
 /// Whether the message is of the kernel, or of the daemon, that refuses a user.
 fn lacks_permission(message: &str) -> bool {
     let message = message.to_lowercase();
-    let words = ["permission denied", "not permitted", "you may not", "run as root", "is missing: run"];
+    let words =
+        ["permission denied", "not permitted", "you may not", "run as root", "is missing: run"];
     words.iter().any(|words| message.contains(words))
 }
 

@@ -10,8 +10,8 @@ const FIRST: [&str; 32] = [
 
 const SECOND: [&str; 32] = [
     "badger", "bear", "bee", "crane", "crow", "deer", "dove", "duck", "eagle", "elk", "falcon",
-    "finch", "fox", "frog", "goat", "goose", "gull", "hare", "hawk", "heron", "ibis", "lark", "lynx",
-    "mole", "moth", "otter", "owl", "raven", "robin", "seal", "swan", "wren",
+    "finch", "fox", "frog", "goat", "goose", "gull", "hare", "hawk", "heron", "ibis", "lark",
+    "lynx", "mole", "moth", "otter", "owl", "raven", "robin", "seal", "swan", "wren",
 ];
 
 /// A name by chance.

@@ -26,11 +26,11 @@ use crate::error::Outcome;
 use crate::output::{self, Format};
 use crate::table;
 pub(crate) use field::Field;
-pub(crate) use filter::{FilterKey, contains};
 use filter::{Filter, Filters};
+pub(crate) use filter::{FilterKey, contains};
 use form::Form;
-pub(crate) use order::natural;
 use order::Order;
+pub(crate) use order::natural;
 
 /// A row of a list.
 pub(crate) trait Row: Serialize + Sized + 'static {

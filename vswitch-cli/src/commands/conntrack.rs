@@ -174,14 +174,14 @@ fn connections(client: &Client, filter: &ConnectionFilter) -> Outcome<Vec<Connec
 
 impl Row for Connection {
     const FIELDS: &'static [Field<Self>] = &[
-        Field::text("NETWORK", |row| row.network.clone()).wide(),
+        Field::text("NETWORK", |row: &Self| row.network.clone()).wide(),
         Field::text("PROTO", |row| row.protocol.to_string()),
         Field::text("CONTAINER", |row| row.container.clone()),
         Field::text("ORIGINAL", |row| tuple(&row.original)),
         Field::text("TRANSLATED", |row| tuple(&row.translated)),
         Field::text("STATE", |row| row.state.to_string()),
         Field::number("IDLE", |row| row.idle_s, human::seconds),
-        Field::number("FRAMES", |row| row.frames, human::count).wide(),
+        Field::number("FRAMES", |row: &Self| row.frames, human::count).wide(),
         Field::number("BYTES", |row| row.bytes, human::bytes),
     ];
 

@@ -133,10 +133,14 @@ impl LsArgs {
 impl Row for FdbEntry {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("NETWORK", |entry| entry.network.clone()),
-        Field::number("VLAN", |entry| entry.vlan.into(), |vlan| match vlan {
-            0 => "-".to_owned(),
-            vlan => vlan.to_string(),
-        }),
+        Field::number(
+            "VLAN",
+            |entry| entry.vlan.into(),
+            |vlan| match vlan {
+                0 => "-".to_owned(),
+                vlan => vlan.to_string(),
+            },
+        ),
         Field::text("MAC", |entry| entry.mac.to_string()),
         Field::text("PORT", |entry| entry.port.clone()),
         Field::number("AGE", age, |age| match age {

@@ -52,9 +52,7 @@ fn render(detail: &PortDetail, defaults: &Defaults) -> String {
     let labels = port.labels.iter().map(|(key, value)| format!("{key}={value}"));
     let state = match detail.blocked_s {
         0 => port.state.to_string(),
-        left => {
-            table::alert(format_args!("{} for another {}", port.state, human::seconds(left)))
-        }
+        left => table::alert(format_args!("{} for another {}", port.state, human::seconds(left))),
     };
     let identity = [
         ("name", port.name.clone()),

@@ -5,7 +5,7 @@
 //! log is wanted most after a crash.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -59,9 +59,11 @@ impl LogsArgs {
             Log::File(path) => show(&path, lines, self.follow)?,
             Log::Journal { pid } => return journal(pid, lines, self.follow),
             Log::Terminal(path) => {
-                let said = format!("the switch runs in the foreground, its log is at {}", path.display());
-                return Err(Failure::new(said)
-                    .with_hint("`vswitch up --detach` logs to a file, a systemd unit to the journal"));
+                let said =
+                    format!("the switch runs in the foreground, its log is at {}", path.display());
+                return Err(Failure::new(said).with_hint(
+                    "`vswitch up --detach` logs to a file, a systemd unit to the journal",
+                ));
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -115,7 +117,10 @@ fn show(path: &Path, lines: usize, follow: bool) -> Outcome<()> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(cannot)?;
     output::bytes(last_lines(&text, lines))?;
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         std::thread::sleep(LOG_POLL);
         let mut new = Vec::new();
         file.read_to_end(&mut new).map_err(cannot)?;
@@ -124,10 +129,8 @@ fn show(path: &Path, lines: usize, follow: bool) -> Outcome<()> {
         let end = file.stream_position().map_err(cannot)?;
         if new.is_empty() && std::fs::metadata(path).is_ok_and(|now| now.len() < end) {
             file = File::open(path).map_err(cannot)?;
-            file.seek(SeekFrom::Start(0)).map_err(cannot)?;
         }
     }
-    Ok(())
 }
 
 /// The last lines of a text.
@@ -157,7 +160,10 @@ mod tests {
     #[test]
     fn stderr_says_where_the_log_is() {
         let log = |target: &str| classify(7, target.into());
-        assert_eq!(log("/var/lib/vswitch/vswitch.log"), Log::File("/var/lib/vswitch/vswitch.log".into()));
+        assert_eq!(
+            log("/var/lib/vswitch/vswitch.log"),
+            Log::File("/var/lib/vswitch/vswitch.log".into())
+        );
         assert_eq!(log("socket:[123]"), Log::Journal { pid: 7 });
         assert_eq!(log("/dev/pts/3"), Log::Terminal("/dev/pts/3".into()));
         assert_eq!(log("pipe:[4]"), Log::Terminal("pipe:[4]".into()));

@@ -45,22 +45,22 @@ impl LsArgs {
 impl Row for Port {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("NAME", |port| port.name.clone()),
-        Field::text("NETWORK", |port| port.network.clone()).wide(),
+        Field::text("NETWORK", |port: &Self| port.network.clone()).wide(),
         Field::text("STATE", |port| state(port.state)),
         Field::text("IPV4", |port| table::list(&port.ipv4)),
-        Field::text("IPV6", |port| table::list(&port.ipv6)).wide(),
-        Field::text("MAC", |port| port.mac.to_string()).wide(),
-        Field::text("IFNAME", |port| port.ifname.clone()).wide(),
-        Field::text("NETNS", |port| netns(&port.netns)).wide(),
-        Field::text("ALIASES", |port| table::list(&port.aliases)).wide(),
-        Field::text("LABELS", |port| {
+        Field::text("IPV6", |port: &Self| table::list(&port.ipv6)).wide(),
+        Field::text("MAC", |port: &Self| port.mac.to_string()).wide(),
+        Field::text("IFNAME", |port: &Self| port.ifname.clone()).wide(),
+        Field::text("NETNS", |port: &Self| netns(&port.netns)).wide(),
+        Field::text("ALIASES", |port: &Self| table::list(&port.aliases)).wide(),
+        Field::text("LABELS", |port: &Self| {
             table::list(port.labels.iter().map(|(key, value)| format!("{key}={value}")))
         })
         .wide(),
         Field::number("RX", |port| port.traffic.rx_bytes, human::bytes),
         Field::number("TX", |port| port.traffic.tx_bytes, human::bytes),
         Field::number("DROPS", |port| port.drops, drops),
-        Field::text("PUBLISHED", |port| {
+        Field::text("PUBLISHED", |port: &Self| {
             table::list(port.publish.iter().map(|ports| published(port, ports)))
         })
         .short(published_short),

@@ -65,7 +65,7 @@ impl Row for Network {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("NAME", |network| network.name.clone()),
         Field::text("SUBNETS", |network| table::list(&network.subnets)),
-        Field::text("GATEWAYS", |network| table::list(&network.gateways)).wide(),
+        Field::text("GATEWAYS", |network: &Self| table::list(&network.gateways)).wide(),
         Field::number("MTU", |network| network.mtu.into(), |mtu| mtu.to_string()),
         Field::text("UPLINKS", uplinks),
         Field::number("CONTAINERS", |network| network.ports as u64, |ports| ports.to_string()),

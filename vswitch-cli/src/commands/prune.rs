@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn says_what_was_detached() {
-        let pruned = |names: &[&str]| Pruned { detached: names.iter().map(|&n| n.into()).collect() };
+        let pruned =
+            |names: &[&str]| Pruned { detached: names.iter().map(|&n| n.into()).collect() };
         assert_eq!(said(&pruned(&["a", "b"])), "a is detached\nb is detached\n");
         assert!(said(&pruned(&[])).starts_with("nothing to prune"));
     }

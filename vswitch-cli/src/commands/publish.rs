@@ -67,7 +67,8 @@ impl PublishArgs {
             return Ok(ExitCode::SUCCESS);
         }
         // clap requires a name.
-        let name = self.name.ok_or_else(|| Failure::usage("the name of an attachment is needed"))?;
+        let name =
+            self.name.ok_or_else(|| Failure::usage("the name of an attachment is needed"))?;
         let client = global.client()?;
         several::each(self.ports, |ports| {
             let wanted = Publication { ports, allow_from: self.allow_from.clone() };

@@ -119,7 +119,7 @@ impl View {
 impl Row for PortStats {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("PORT", |port| port.name.clone()),
-        Field::text("NETWORK", |port| port.network.clone()).wide(),
+        Field::text("NETWORK", |port: &Self| port.network.clone()).wide(),
         Field::number("RX FRAMES", |port| port.traffic.rx_frames, human::count),
         Field::number("RX", |port| port.traffic.rx_bytes, human::bytes),
         Field::number("TX FRAMES", |port| port.traffic.tx_frames, human::count),

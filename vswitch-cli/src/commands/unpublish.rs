@@ -38,7 +38,10 @@ impl UnpublishArgs {
             let key = PublicationKey { ports };
             let ended = client.wait_for(Named::Attachment, name, client.unpublish(name, &key))?;
             output::show(global.format, &ended, |ended| {
-                ended.iter().map(|one| format!("{name} no longer publishes {}\n", one.ports)).collect()
+                ended
+                    .iter()
+                    .map(|one| format!("{name} no longer publishes {}\n", one.ports))
+                    .collect()
             })
         })
     }

@@ -5,8 +5,8 @@ mod background;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, ValueHint};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
 use vswitch::config::{
     Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, MetricsAddr, Mtu,
     Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir, Subnet4, Subnet6,

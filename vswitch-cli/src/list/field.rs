@@ -54,11 +54,6 @@ impl<T> Field<T> {
         self
     }
 
-    /// The heading.
-    pub(super) const fn head(&self) -> &'static str {
-        self.head
-    }
-
     /// Whether the default table leaves it out.
     pub(super) const fn is_wide(&self) -> bool {
         self.is_wide

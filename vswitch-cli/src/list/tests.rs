@@ -14,7 +14,7 @@ impl Row for Animal {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("NAME", |row| row.name.to_owned()),
         Field::number("LEGS", |row| row.legs, |legs| legs.to_string()),
-        Field::text("LIVES IN", |row| row.home.to_owned()).wide(),
+        Field::text("LIVES IN", |row: &Self| row.home.to_owned()).wide(),
     ];
     const FILTERS: &'static [FilterKey<Self>] = &[
         ("name", |row, value| contains(row.name, value)),

@@ -31,8 +31,12 @@ impl Events {
         })?;
         let (response, connection) = opened?;
         let status = response.status();
-        let events =
-            Self { endpoint: endpoint.clone(), body: response.into_body(), connection, rest: vec![] };
+        let events = Self {
+            endpoint: endpoint.clone(),
+            body: response.into_body(),
+            connection,
+            rest: vec![],
+        };
         if status.is_success() {
             return Ok(events);
         }

@@ -10,8 +10,8 @@ use wire::MacAddr;
 
 use super::ipam::PoolError;
 use super::limits::{
-    ALIASES_MAX, ALLOW_FROM_MAX, EVENT_CLIENTS_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX, RESERVATIONS_MAX,
-    STATICS_MAX,
+    ALIASES_MAX, ALLOW_FROM_MAX, EVENT_CLIENTS_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX,
+    RESERVATIONS_MAX, STATICS_MAX,
 };
 use super::name::NameError;
 use super::store::StoreError;

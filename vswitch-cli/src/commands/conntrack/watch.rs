@@ -132,8 +132,7 @@ mod tests {
         };
         let before = look(&[("10.99.0.2:1", "syn-sent"), ("10.99.0.2:2", "established")]);
         let now = look(&[("10.99.0.2:1", "established"), ("10.99.0.2:3", "syn-sent")]);
-        let lines: String =
-            events(&before, &now).iter().map(|event| line(event, 7_384)).collect();
+        let lines: String = events(&before, &now).iter().map(|event| line(event, 7_384)).collect();
         let shown = heading() + &lines;
         assert_eq!(
             shown,

@@ -50,8 +50,7 @@ c10   loop-blocked  10.99.255.254  1.5 KiB  20 B  12.3k  8080:80 +2 more
 fn the_wide_table_has_everything() {
     let mut web = port("web", &["8080:80", "53:53/udp"]);
     let reason = "taken".to_owned();
-    web.publish_pending =
-        vec![PendingPublication { ports: "53:53/udp".parse().unwrap(), reason }];
+    web.publish_pending = vec![PendingPublication { ports: "53:53/udp".parse().unwrap(), reason }];
     let plan = ListArgs::default().plan::<Port>(Format::Table).unwrap();
     assert!(plan.render(&[web.clone()]).contains("53:53/udp pending"));
     let mut command = clap::Command::new("ls");

@@ -73,14 +73,14 @@ impl Published {
 impl Row for Published {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("NAME", |row| row.name.clone()),
-        Field::text("NETWORK", |row| row.network.clone()).wide(),
+        Field::text("NETWORK", |row: &Self| row.network.clone()).wide(),
         Field::text("PORTS", |row| row.ports.to_string()),
         Field::text("STATE", Published::shown_state),
         Field::text("FROM", |row| match row.allow_from.as_slice() {
             [] => "all".to_owned(),
             prefixes => table::list(prefixes),
         }),
-        Field::text("REASON", |row| table::list(&row.reason)).wide(),
+        Field::text("REASON", |row: &Self| table::list(&row.reason)).wide(),
     ];
 
     const FILTERS: &'static [FilterKey<Self>] = &[

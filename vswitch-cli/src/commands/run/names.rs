@@ -45,7 +45,8 @@ struct AddedHost {
 impl NameArgs {
     /// True if no option was given.
     pub(super) fn is_empty(&self) -> bool {
-        let no_dns = self.dns.is_empty() && self.dns_search.is_empty() && self.dns_option.is_empty();
+        let no_dns =
+            self.dns.is_empty() && self.dns_search.is_empty() && self.dns_option.is_empty();
         self.hostname.is_none() && self.add_host.is_empty() && no_dns
     }
 

@@ -55,7 +55,10 @@ fn what_others_left_is_named() {
     let output = bare(&host, &[], &["--socket", &other, "down", "--state-dir", &state]);
     assert_eq!(output.code(), 1);
     assert!(output.stderr.contains("left by other switches"), "{output}");
-    assert!(output.stderr.contains("vswitch-br0") && !output.stderr.contains("nothing of"), "{output}");
+    assert!(
+        output.stderr.contains("vswitch-br0") && !output.stderr.contains("nothing of"),
+        "{output}"
+    );
     host.ok(&["down"]);
 }
 

@@ -61,7 +61,8 @@ fn events_come_as_they_happen() {
     let text = watcher.finish(COMMAND_TIMEOUT).ok();
     let events: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().expect("a word")).collect();
+    let kinds: Vec<_> =
+        events.iter().map(|event| event["event"].as_str().expect("a word")).collect();
     assert_eq!(kinds, ["attach", "publish", "unpublish", "rename", "detach", "uplink"]);
     assert_eq!((&events[0]["name"], &events[0]["network"]), (&"a".into(), &"br0".into()));
     assert_eq!(events[1]["detail"], "8080:80/tcp");
@@ -101,7 +102,9 @@ fn a_slow_reader_is_dropped_and_counted() {
         }
     }
     let mut bytes = vec![0; 1 << 20];
-    wait_for("the connection is closed", READY_MAX, || matches!(slow.read(&mut bytes), Ok(0) | Err(_)));
+    wait_for("the connection is closed", READY_MAX, || {
+        matches!(slow.read(&mut bytes), Ok(0) | Err(_))
+    });
     assert_eq!(host.ls()[0].name, to);
     assert!(host.log().contains("too slow"), "{}", host.log());
 }

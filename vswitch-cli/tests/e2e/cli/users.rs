@@ -9,8 +9,7 @@ use crate::harness::Host;
 
 /// `vswitch ARGS` as the user nobody.
 fn as_nobody(host: &Host, args: &[&str]) -> Output {
-    let nobody =
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", &host.program()];
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", &host.program()];
     let mut command = host.netns().command(&nobody);
     command.arg("--socket").arg(host.path("sock")).args(args);
     run(&mut command, b"", COMMAND_TIMEOUT)

@@ -96,9 +96,8 @@ mod tests {
         let mut model = model();
         attach_spec(&mut model, spec("a"));
         attach_spec(&mut model, spec("b"));
-        let mut rename = |former: &str, new: &str| {
-            model.rename(&former.parse().unwrap(), &new.parse().unwrap())
-        };
+        let mut rename =
+            |former: &str, new: &str| model.rename(&former.parse().unwrap(), &new.parse().unwrap());
         assert!(matches!(rename("a", "b"), Err(ControlError::NameTaken(_))));
         assert!(matches!(rename("a", "br0"), Err(ControlError::NameOfBridge(_))));
         assert!(matches!(rename("x", "y"), Err(ControlError::UnknownPort(_))));
