@@ -99,7 +99,8 @@ fn a_wrong_option_gets_one_of_the_same_command() {
     assert_eq!(tip(&["attach", "--net-ns", "1"]), similar("--netns"));
     // Options of other commands, hidden ones, and words that are no value are not suggested.
     assert_eq!(tip(&["ls", "--netns", "1"]), None);
-    assert_eq!(tip(&["up", "--background"]), None);
+    assert_eq!(tip(&["up", "--background"]), similar("--backend"));
+    assert_eq!(tip(&["up", "--in-backgroun"]), None);
     assert_eq!(tip(&["detach", "--xyz"]), None);
     assert_eq!(tip(&["network", "ls", "--qiet"]), similar("--quiet"));
 }
