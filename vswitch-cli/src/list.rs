@@ -8,11 +8,12 @@
 //! | [`field`] | a column |
 //! | [`filter`] | `--filter KEY=VALUE` |
 //! | [`form`] | `-o json`, `name`, `wide`, `columns=...` |
-//! | [`order`] | natural order, `--sort` |
+//! | [`order`], [`natural`] | `--sort`, natural order |
 
 mod field;
 mod filter;
 mod form;
+mod natural;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -29,8 +30,8 @@ pub(crate) use field::Field;
 use filter::{Filter, Filters};
 pub(crate) use filter::{FilterKey, contains};
 use form::Form;
+pub(crate) use natural::natural;
 use order::Order;
-pub(crate) use order::natural;
 
 /// A row of a list.
 pub(crate) trait Row: Serialize + Sized + 'static {

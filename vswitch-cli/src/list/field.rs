@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::natural;
+use super::natural::natural;
 use crate::table::Column;
 
 /// A column of rows of type `T`.

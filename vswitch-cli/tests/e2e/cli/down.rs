@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use testkit::{COMMAND_TIMEOUT, Output, Snapshot, run};
+use testkit::{COMMAND_TIMEOUT, Output, READY_MAX, Snapshot, run, wait_for};
 
 use crate::harness::Host;
 
@@ -50,6 +50,9 @@ fn what_others_left_is_named() {
     let mut host = Host::new();
     host.up(&["--uplink", "auto"]);
     host.kill();
+    wait_for("the kernel takes the bridge away", READY_MAX, || {
+        !host.netns().ok(&["ip", "-o", "link"]).contains("br0")
+    });
     let other = host.path("other").display().to_string();
     let state = host.path("no-state").display().to_string();
     let output = bare(&host, &[], &["--socket", &other, "down", "--state-dir", &state]);

@@ -58,7 +58,7 @@ fn a_rename_takes_everything_along() {
     host.fails(&["rename", "web", "b"], &[1], "b");
     host.fails(&["rename", "web", "br0"], &[1], "br0");
     host.fails(&["rename", "a", "c"], &[1], "a");
-    host.fails(&["rename", "web", "-x y"], &[2], "-x y");
+    host.fails(&["rename", "web", "x y"], &[2], "x y");
     assert_eq!(host.ok(&["ls", "-q"]), "b\nweb\n");
     // The name survives a crash.
     host.kill();
