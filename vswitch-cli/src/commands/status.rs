@@ -54,9 +54,20 @@ fn render(status: &Status) -> String {
         ("networks", status.networks.to_string()),
         ("containers", status.ports.to_string()),
         ("state", status.state_dir.clone()),
+        ("dns", dns(status)),
     ];
     let uplinks = status.uplinks.iter().flat_map(uplink);
     table::pairs(facts.into_iter().chain(uplinks))
+}
+
+/// Upstream DNS servers, and the file that they come from.
+fn dns(status: &Status) -> String {
+    let Some(dns) = &status.dns else { return "off".to_owned() };
+    let servers = table::list(&dns.upstreams);
+    match &dns.resolv_conf {
+        Some(path) => format!("on, upstream {servers} ({path})"),
+        None => format!("on, upstream {servers}"),
+    }
 }
 
 /// Rows of an uplink.

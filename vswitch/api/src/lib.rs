@@ -14,6 +14,7 @@
 //! | [`publish`] | published ports (DNAT) |
 //! | [`conntrack`] | translated connections |
 //! | [`fdb`] | the forwarding database |
+//! | [`dns`] | names of containers |
 //! | [`limits`] | limits of the switch with their hits |
 //! | [`stats`] | counters and drop reasons |
 //! | [`error`] | the body of every answer that is not 2xx |
@@ -21,6 +22,7 @@
 
 pub mod address;
 pub mod conntrack;
+pub mod dns;
 pub mod error;
 pub mod fdb;
 pub mod limits;

@@ -50,6 +50,7 @@ impl Control {
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
             uplinks: uplink::statuses(&model, connections),
+            dns: inner.dns_status(),
         }
     }
 

@@ -1,0 +1,140 @@
+//! `resolv.conf` (resolv.conf(5)): the servers of the host, and the file of a container.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::path::Path;
+
+use resolv_conf::{Config, ScopedIp};
+
+/// Port of DNS servers.
+pub(crate) const DNS_PORT: u16 = 53;
+
+/// The option that Docker sets, too: a name without a dot is asked as it is first. Names of containers are such.
+const NDOTS: &str = "ndots:0";
+
+/// Search list and options of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResolverSettings {
+    /// Domains of the search list; absent: those of the host; empty: none.
+    pub search: Option<Vec<String>>,
+    /// Options; absent: those of the host.
+    pub options: Option<Vec<String>>,
+}
+
+/// The text of a container's `resolv.conf`: the gateways as servers, the given settings, and the rest from the
+/// host's file.
+#[must_use]
+pub fn container_text(gateways: &[IpAddr], settings: &ResolverSettings, host: &str) -> String {
+    let (config, _) = Config::parse_with_errors(host.as_bytes());
+    let host_search = || config.get_last_search_or_domain().cloned().collect();
+    let search = settings.search.clone().unwrap_or_else(host_search);
+    let mut options = settings.options.clone().unwrap_or_else(|| host_options(host));
+    if !options.iter().any(|option| option.starts_with("ndots:")) {
+        options.push(NDOTS.to_owned());
+    }
+    let mut text = String::from("# Made by vswitch: names of containers, and the host's for the rest.\n");
+    for gateway in gateways {
+        let _ = writeln!(text, "nameserver {gateway}");
+    }
+    if !search.is_empty() {
+        let _ = writeln!(text, "search {}", search.join(" "));
+    }
+    let _ = writeln!(text, "options {}", options.join(" "));
+    text
+}
+
+/// As [`container_text`], with the file of the host.
+#[must_use]
+pub fn container_text_from(
+    gateways: &[IpAddr],
+    settings: &ResolverSettings,
+    host: &Path,
+) -> String {
+    container_text(gateways, settings, &super::upstream::read_resolv_conf(host))
+}
+
+/// Words of all `options` lines, also those that only some C library knows.
+fn host_options(text: &str) -> Vec<String> {
+    let words = text.lines().filter_map(|line| {
+        let mut words = line.split(['#', ';']).next()?.split_whitespace();
+        (words.next()? == "options").then_some(words)
+    });
+    words.flatten().map(str::to_owned).collect()
+}
+
+/// The servers; without any, the one of this machine. Lines that cannot be read are skipped.
+pub(crate) fn servers(text: &str) -> Vec<SocketAddr> {
+    let (config, errors) = Config::parse_with_errors(text.as_bytes());
+    for error in errors {
+        tracing::debug!(%error, "a line of resolv.conf is skipped");
+    }
+    let servers: Vec<_> = config.nameservers.iter().filter_map(server).collect();
+    match servers[..] {
+        [] => vec![([127, 0, 0, 1], DNS_PORT).into()],
+        _ => servers,
+    }
+}
+
+fn server(address: &ScopedIp) -> Option<SocketAddr> {
+    match address {
+        ScopedIp::V4(ipv4) => Some((*ipv4, DNS_PORT).into()),
+        ScopedIp::V6(ipv6, None) => Some((*ipv6, DNS_PORT).into()),
+        ScopedIp::V6(ipv6, Some(device)) => {
+            let scope = match device.parse() {
+                Ok(index) => index,
+                Err(_) => nix::net::if_::if_nametoindex(device.as_str()).ok()?,
+            };
+            Some(SocketAddrV6::new(*ipv6, DNS_PORT, 0, scope).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &str = "# by hand\nnameserver 192.0.2.1 \nnameserver fe80::1%lo\nnameserver nonsense\n\
+        domain old.example\nsearch corp.example lan\noptions edns0 trust-ad ; a comment\nunknown line\n\
+        options some-new-option\n";
+
+    fn text(settings: &ResolverSettings, host: &str) -> Vec<String> {
+        let gateways = [[10, 99, 0, 1].into(), "fd00::1".parse().unwrap()];
+        container_text(&gateways, settings, host).lines().skip(1).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_container_has_the_gateways_and_the_hosts_search_list_and_options() {
+        let expected = [
+            "nameserver 10.99.0.1",
+            "nameserver fd00::1",
+            "search corp.example lan",
+            "options edns0 trust-ad some-new-option ndots:0",
+        ];
+        assert_eq!(text(&ResolverSettings::default(), HOST), expected);
+        let bare = ["nameserver 10.99.0.1", "nameserver fd00::1", "options ndots:0"];
+        assert_eq!(text(&ResolverSettings::default(), ""), bare);
+    }
+
+    #[test]
+    fn given_settings_win_and_ndots_is_kept() {
+        let settings = ResolverSettings {
+            search: Some(vec!["a.example".to_owned()]),
+            options: Some(vec!["ndots:3".to_owned()]),
+        };
+        assert_eq!(text(&settings, HOST)[2..], ["search a.example", "options ndots:3"]);
+        let none = ResolverSettings { search: Some(Vec::new()), options: None };
+        assert_eq!(text(&none, "options ndots:5\ndomain corp.example")[2..], ["options ndots:5"]);
+        let host = ResolverSettings::default();
+        let domain = ["search corp.example", "options ndots:0"];
+        assert_eq!(text(&host, "domain corp.example")[2..], domain);
+    }
+
+    #[test]
+    fn servers_of_the_host() {
+        let text = |text: &str| servers(text).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(text(HOST), ["192.0.2.1:53", "[fe80::1%1]:53"]);
+        assert_eq!(text("search x\n"), ["127.0.0.1:53"]);
+        assert_eq!(text("nameserver fe80::1%no-such-device"), ["127.0.0.1:53"]);
+        assert_eq!(text("\u{0}\u{ffff} nonsense"), ["127.0.0.1:53"]);
+    }
+}
