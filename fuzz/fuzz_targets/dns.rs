@@ -24,6 +24,7 @@ mod datapath {
 mod dns {
     pub(crate) mod answer;
     mod clients;
+    mod counters;
     pub(crate) mod limits;
     mod names;
     pub(crate) mod resolv_conf;
@@ -31,7 +32,8 @@ mod dns {
     mod upstream;
 
     pub(crate) use names::{EndpointNames, Names, NetworkNames};
-    pub(crate) use service::{Counters, Outcome, Service};
+    pub(crate) use counters::Counters;
+    pub(crate) use service::{Outcome, Service};
     pub(crate) use upstream::{Forwarder, Upstreams};
 }
 

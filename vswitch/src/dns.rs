@@ -5,6 +5,7 @@
 //! | [`names`] | the table: which addresses a name has for the port that asks |
 //! | [`service`], [`answer`] | from a query to its answer, without sockets |
 //! | [`udp`], [`tcp`], [`clients`] | sockets, and what each client may have of them |
+//! | [`counters`] | counters that these share |
 //! | [`upstream`] | the cache, and questions to upstream servers |
 //! | [`query`] | questions of the API |
 //! | [`resolv_conf`] | the host's servers, and the file of a container |
@@ -17,6 +18,7 @@
 
 mod answer;
 mod clients;
+mod counters;
 pub(crate) mod limits;
 mod names;
 mod query;
@@ -41,7 +43,8 @@ pub use vswitch_counters::DnsCounters;
 pub use query::QuestionError;
 pub(crate) use query::Resolver;
 pub use names::{Asked, EndpointNames, Found, ListedName, Names, NetworkNames};
-use service::{Counters, Service};
+use counters::Counters;
+use service::Service;
 use upstream::Forwarder;
 pub use upstream::Upstreams;
 

@@ -229,3 +229,35 @@ fn other_sources_than_containers_get_no_answer() {
         assert!(!from_lan.contains("status:"), "{from_lan}");
     }
 }
+
+/// Looks a name up with musl's resolver, and prints the addresses.
+const MUSL: &str = r#"
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+    if (argc < 2 || getaddrinfo(argv[1], 0, &hints, &found)) return 1;
+    for (; found; found = found->ai_next) {
+        char text[64];
+        getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, 0, 0, NI_NUMERICHOST);
+        puts(text);
+    }
+    return 0;
+}
+"#;
+
+#[test]
+fn the_resolver_of_musl_finds_names() {
+    let host = Host::with_switch_args(&["--uplink", "none"]);
+    let (web, db) = (host.container("web"), host.container("db"));
+    let (source, program) = (host.path("lookup.c"), host.path("lookup"));
+    std::fs::write(&source, MUSL).expect("write a program");
+    let paths = [program.display().to_string(), source.display().to_string()];
+    web.ok(&["musl-gcc", "-static", "-o", &paths[0], &paths[1]]);
+    let found = with_resolv_conf(&host, &web, &format!("{} db", paths[0])).ok();
+    let mut found: Vec<_> = found.lines().collect();
+    found.sort_unstable();
+    assert_eq!(found, [db.v4().to_string(), db.v6().to_string()]);
+    assert!(!with_resolv_conf(&host, &web, &format!("{} nobody", paths[0])).status.success());
+}

@@ -1,10 +1,14 @@
 //! `resolv.conf` (resolv.conf(5)): the servers of the host, and the file of a container.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 
 use resolv_conf::{Config, ScopedIp};
+
+use super::limits::RESOLV_CONF_BYTES_MAX;
 
 /// Port of DNS servers.
 pub(crate) const DNS_PORT: u16 = 53;
@@ -50,7 +54,21 @@ pub fn container_text_from(
     settings: &ResolverSettings,
     host: &Path,
 ) -> String {
-    container_text(gateways, settings, &super::upstream::read_resolv_conf(host))
+    container_text(gateways, settings, &read(host))
+}
+
+/// The text of a file; nothing if it cannot be read, as for the C library.
+pub(crate) fn read(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cannot read the host's DNS servers");
+            String::new()
+        }
+    }
 }
 
 /// Words of all `options` lines, also those that only some C library knows.

@@ -6,7 +6,7 @@
 //! other for ever.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fastpath::PortIndex;
 use hickory_server::net::xfer::Protocol;
@@ -17,26 +17,13 @@ use vswitch_counters::DnsCounters;
 
 use super::answer::Answer;
 use super::clients::{Clients, Permit, Resource};
+use super::counters::Counters;
 use super::limits::QUERY_BYTES_MAX;
 use super::names::{Asked, Found, Names};
 use super::upstream::{Forwarder, Question, Resolution};
 
 /// The port that a source address stands for.
 pub(crate) type ClientOf = Arc<dyn Fn(IpAddr) -> Option<PortIndex> + Send + Sync>;
-
-/// Counters of the service.
-#[derive(Debug, Default)]
-pub(crate) struct Counters(Mutex<DnsCounters>);
-
-impl Counters {
-    pub(super) fn count(&self, counter: impl FnOnce(&mut DnsCounters) -> &mut u64) {
-        *counter(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)) += 1;
-    }
-
-    pub(super) fn get(&self) -> DnsCounters {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What becomes of a query.
 #[derive(Debug)]

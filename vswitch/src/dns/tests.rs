@@ -11,9 +11,10 @@ use hickory_server::proto::op::{Edns, Message, OpCode, Query};
 use hickory_server::proto::rr::{Name, RecordType};
 
 use super::answer::name_of;
+use super::counters::Counters;
 use super::limits::QUERIES_PER_CLIENT_MAX;
 use super::names::{EndpointNames, Names, NetworkNames};
-use super::service::{Counters, Outcome, Service};
+use super::service::{Outcome, Service};
 use super::upstream::Forwarder;
 use super::*;
 use crate::datapath::NetworkIndex;

@@ -35,11 +35,10 @@ use self::cache::Cache;
 use self::exchange::Received;
 use self::servers::Servers;
 pub use self::servers::Upstreams;
-pub(super) use self::servers::read as read_resolv_conf;
 use super::answer::Answer;
+use super::counters::Counters;
 use super::limits::{FORWARDS_MAX, HEDGE_AFTER, UPSTREAM_TIME_MAX};
 use super::names::Names;
-use super::service::Counters;
 
 /// A question to upstream servers.
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! The upstream servers: given ones, or those of `resolv.conf`, which is read again when it changes.
 
-use std::fs::{self, File, Metadata};
-use std::io::Read;
+use std::fs::{self, Metadata};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::dns::limits::{RESOLV_CONF_BYTES_MAX, RESOLV_CONF_CHECK, UPSTREAMS_MAX};
+use crate::dns::limits::{RESOLV_CONF_CHECK, UPSTREAMS_MAX};
 use crate::dns::resolv_conf;
 
 /// Where upstream servers come from.
@@ -87,7 +86,7 @@ impl State {
             return;
         }
         self.identity = identity;
-        let mut servers = resolv_conf::servers(&read(path));
+        let mut servers = resolv_conf::servers(&resolv_conf::read(path));
         servers.truncate(UPSTREAMS_MAX);
         tracing::debug!(path = %path.display(), ?servers, "upstream DNS servers");
         self.servers = servers.into();
@@ -97,20 +96,6 @@ impl State {
 
 fn identity(metadata: &Metadata) -> Identity {
     (metadata.dev(), metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec())
-}
-
-/// The text of a file; nothing if it cannot be read, as for the C library.
-pub(in crate::dns) fn read(path: &Path) -> String {
-    let mut bytes = Vec::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "cannot read the host's DNS servers");
-            String::new()
-        }
-    }
 }
 
 #[cfg(test)]
