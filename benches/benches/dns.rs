@@ -41,11 +41,13 @@ fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dns");
     for containers in [10, 1_000, 10_000] {
         let names = filled(containers);
-        let asked: Vec<_> = (0..WALK).map(|n| format!("container-{}", n * containers / WALK)).collect();
+        let asked: Vec<_> =
+            (0..WALK).map(|n| format!("container-{}", n * containers / WALK)).collect();
         let qualified: Vec<_> = asked.iter().map(|name| format!("{name}.br0")).collect();
         let absent: Vec<_> = asked.iter().map(|name| format!("{name}.example.com")).collect();
         group.throughput(Throughput::Elements(WALK as u64));
-        for (what, asked) in [("name", &asked), ("name.network", &qualified), ("nobody's", &absent)] {
+        for (what, asked) in [("name", &asked), ("name.network", &qualified), ("nobody's", &absent)]
+        {
             group.bench_function(BenchmarkId::new(what, containers), |bencher| {
                 bencher.iter(|| {
                     let found = asked.iter().map(|name| names.lookup(PortIndex(1), name, Asked::A));

@@ -9,6 +9,7 @@
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`events`] | handles the events of the workers |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
+//! | [`dns`] | keeps the table of names, runs the DNS server |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
 //!
 //! Each change runs in a task of its own, so that a client that hangs up leaves no half of a change.
@@ -19,6 +20,7 @@ mod addresses;
 mod attach;
 mod cleanup;
 mod conntrack;
+mod dns;
 mod error;
 mod events;
 mod fdb;

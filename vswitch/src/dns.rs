@@ -40,10 +40,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 pub use vswitch_counters::DnsCounters;
 
+use counters::Counters;
+pub use names::{Asked, EndpointNames, Found, ListedName, Names, NetworkNames};
 pub use query::QuestionError;
 pub(crate) use query::Resolver;
-pub use names::{Asked, EndpointNames, Found, ListedName, Names, NetworkNames};
-use counters::Counters;
 use service::Service;
 use upstream::Forwarder;
 pub use upstream::Upstreams;
@@ -98,19 +98,20 @@ impl Server {
             (udp.collect::<Result<Vec<_>, _>>()?, tcp.collect::<Result<Vec<_>, _>>()?)
         };
         let serving = Arc::clone(&service);
-        let thread = std::thread::Builder::new().name("vswitch-dns".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for socket in sockets.0 {
-                    tasks.spawn(udp::run(socket, Arc::clone(&serving)));
-                }
-                for listener in sockets.1 {
-                    tasks.spawn(tcp::run(listener, Arc::clone(&serving)));
-                }
-                // The sender goes with the server.
-                let _ = stopped.await;
-            });
-        })?;
+        let thread =
+            std::thread::Builder::new().name("vswitch-dns".to_owned()).spawn(move || {
+                runtime.block_on(async {
+                    let mut tasks = JoinSet::new();
+                    for socket in sockets.0 {
+                        tasks.spawn(udp::run(socket, Arc::clone(&serving)));
+                    }
+                    for listener in sockets.1 {
+                        tasks.spawn(tcp::run(listener, Arc::clone(&serving)));
+                    }
+                    // The sender goes with the server.
+                    let _ = stopped.await;
+                });
+            })?;
         Ok(Self { service, stop: Some(stop), thread: Some(thread) })
     }
 

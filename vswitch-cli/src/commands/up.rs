@@ -9,8 +9,8 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use vswitch::config::{
     Ageing, BackendChoice, Config, ConfigError, Cpus, Dns, DnsServer, IdlePolicy, IfName,
-    MetricsAddr, Mtu, Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir, Subnet4, Subnet6,
-    Uplink, Workers,
+    MetricsAddr, Mtu, Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir,
+    Subnet4, Subnet6, Uplink, Workers,
 };
 use vswitch::{Ready, SocketError};
 use vswitch_api::network::NetworkDetail;

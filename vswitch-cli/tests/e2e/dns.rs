@@ -55,7 +55,14 @@ impl Upstream {
         let log = host.path("questions").display().to_string();
         let server = host.lan().spawn(&["python3", "-c", UPSTREAM, &log]);
         wait_for("the upstream server", Duration::from_secs(10), || {
-            let output = host.netns().exec(&["dig", "+short", "+tries=1", "+time=1", "@192.0.2.254", "www.example"]);
+            let output = host.netns().exec(&[
+                "dig",
+                "+short",
+                "+tries=1",
+                "+time=1",
+                "@192.0.2.254",
+                "www.example",
+            ]);
             output.stdout.contains("198.51.100.80")
         });
         host.up(&[&["--dns-upstream", "192.0.2.254"], further].concat());
@@ -223,7 +230,10 @@ fn other_sources_than_containers_get_no_answer() {
     // The gateway's address is the host's, where nothing listens on port 53.
     let from_host = dig_at(host.netns(), web.gateway(), &["web"]);
     assert!(!from_host.contains("status:"), "{from_host}");
-    host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1", "ip route add 10.99.0.0/16 via 192.0.2.1"]);
+    host.lan().run_lines(&[
+        "ip addr add 192.0.2.254/24 dev nic1",
+        "ip route add 10.99.0.0/16 via 192.0.2.1",
+    ]);
     for server in [web.gateway(), [192, 0, 2, 1].into()] {
         let from_lan = dig_at(host.lan(), server, &["+timeout=1", "web"]);
         assert!(!from_lan.contains("status:"), "{from_lan}");

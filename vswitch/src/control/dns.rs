@@ -3,8 +3,7 @@
 //! An endpoint has names while the datapath knows it: from before an attach is acknowledged until a detach
 //! begins. A change of one endpoint or network touches its own names only.
 
-use std::path::PathBuf;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::status::DnsStatus;
@@ -15,39 +14,12 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::model::{EndpointKey, Model, NetworkName};
 use crate::config::Dns;
-use crate::datapath::ServiceClient;
-use crate::dns::{EndpointNames, ListedName, NetworkNames, Server, ServerConfig, Upstreams};
-use crate::host::service::ServiceSockets;
+use crate::dns::{ListedName, Server};
 
 /// The host's resolver configuration.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 impl Control {
-    /// Starts the server on the sockets of the service port.
-    pub(super) fn start_dns(&self, sockets: ServiceSockets) -> Result<(), ControlError> {
-        let upstreams = match &self.0.config.dns {
-            Dns::Servers(servers) => {
-                Upstreams::Servers(servers.iter().map(|server| server.get()).collect())
-            }
-            Dns::Host | Dns::Off => Upstreams::ResolvConf(PathBuf::from(RESOLV_CONF)),
-        };
-        let server = Server::start(ServerConfig {
-            names: Arc::clone(&self.0.names),
-            udp: sockets.udp,
-            tcp: sockets.tcp,
-            client_of: Arc::new(|address| ServiceClient::of(address).map(|client| client.port)),
-            upstreams,
-        });
-        *self.0.dns_server() = Some(server.map_err(ControlError::DnsServer)?);
-        Ok(())
-    }
-
-    /// Ends the server.
-    pub(super) fn stop_dns(&self) {
-        let server = self.0.dns_server().take();
-        drop(server);
-    }
-
     /// All names of containers.
     pub(crate) fn dns_names(&self) -> Vec<DnsName> {
         let row = |ListedName { network, name, containers, addresses }| DnsName {
@@ -88,34 +60,18 @@ impl Inner {
     }
 
     /// Brings the names of an endpoint in line with the model, which the caller has locked.
-    pub(super) fn update_names(&self, model: &Model, key: &EndpointKey, is_shown: bool) {
-        let Some(endpoint) = model.endpoint_named(key) else { return };
-        let lease = &endpoint.lease;
-        let Some(network) = model.network_named(&lease.network).filter(|_| is_shown) else {
-            return self.names.remove_endpoint(lease.slot);
-        };
-        let names = std::iter::once(&lease.name).chain(&endpoint.aliases);
-        let endpoint = EndpointNames {
-            network: network.index,
-            container: lease.name.to_string(),
-            names: names.filter_map(|name| name.dns_name()).collect(),
-            addresses: vec![lease.ipv4.into(), lease.ipv6.into()],
-        };
-        self.names.set_endpoint(lease.slot, endpoint);
+    pub(super) fn update_names(&self, model: &Model, key: &EndpointKey) {
+        match model.endpoint_names(key) {
+            Some((port, Some(names))) => self.names.set_endpoint(port, names),
+            Some((port, None)) => self.names.remove_endpoint(port),
+            None => {}
+        }
     }
 
-    /// Brings the names of a network in line with the model, which the caller has locked.
-    pub(super) fn update_network_names(&self, model: &Model, name: &NetworkName, is_shown: bool) {
-        let Some(network) = model.network_named(name) else { return };
-        if !is_shown {
-            return self.names.remove_network(network.index);
+    /// Adds a network of the model to the names.
+    pub(super) fn add_network_names(&self, name: &NetworkName) {
+        if let Some((index, names)) = self.model().network_names(name) {
+            self.names.set_network(index, names);
         }
-        let names = NetworkNames {
-            name: network.spec.name.to_string(),
-            subnets: network.spec.subnets().to_vec(),
-            gateways: network.spec.gateways().to_vec(),
-            is_internal: network.spec.is_internal(),
-        };
-        self.names.set_network(network.index, names);
     }
 }

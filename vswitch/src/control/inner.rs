@@ -18,6 +18,7 @@ use super::store::{Store, StoreError};
 use super::task::blocking;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
+use crate::dns::{Names, Server};
 use crate::host::Neighbours;
 use crate::limits::Refusals;
 
@@ -41,6 +42,10 @@ pub(super) struct Inner {
     pub(super) refusals: Refusals,
     /// The host's side of the uplink.
     pub(super) publisher: tokio::sync::Mutex<HostPublisher>,
+    /// Names of containers, which follow the model.
+    pub(super) names: Arc<Names>,
+    /// The DNS server; none with `--no-dns`.
+    pub(super) dns: Mutex<Option<Server>>,
     model: Mutex<Model>,
     /// Notified when an endpoint is removed.
     detached: Notify,
@@ -81,6 +86,8 @@ impl Inner {
             ending: AtomicBool::new(false),
             refusals: Refusals::default(),
             publisher: tokio::sync::Mutex::default(),
+            names: Arc::default(),
+            dns: Mutex::default(),
             model: Mutex::new(model),
             detached: Notify::new(),
             save_requests: AtomicU64::new(0),
@@ -127,6 +134,7 @@ impl Inner {
     pub(super) fn commit_port(&self, key: &EndpointKey, in_snapshot: bool) {
         let mut model = self.model();
         model.set_in_snapshot(key, in_snapshot);
+        self.update_names(&model, key);
         self.publish_snapshot(&mut model);
     }
 

@@ -158,7 +158,8 @@ impl Form<'_> {
     }
 }
 
-/// A name from labels with dots between them.
+/// A name from labels with dots between them, letter by letter.
 pub(crate) fn name_of(text: &str) -> Result<Name, ProtoError> {
-    Name::from_labels(text.split('.').filter(|label| !label.is_empty()))
+    let labels = text.split('.').filter(|label| !label.is_empty());
+    Name::from_labels(labels.map(str::as_bytes))
 }

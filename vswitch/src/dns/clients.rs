@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastpath::PortIndex;
 
-use super::limits::{
-    CONNECTIONS_PER_CLIENT_MAX, DNS_CONNECTIONS_MAX, QUERIES_PER_CLIENT_MAX,
-};
+use super::limits::{CONNECTIONS_PER_CLIENT_MAX, DNS_CONNECTIONS_MAX, QUERIES_PER_CLIENT_MAX};
 
 /// A thing that a client may have a number of.
 #[derive(Debug, Clone, Copy)]

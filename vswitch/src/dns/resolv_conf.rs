@@ -36,7 +36,8 @@ pub fn container_text(gateways: &[IpAddr], settings: &ResolverSettings, host: &s
     if !options.iter().any(|option| option.starts_with("ndots:")) {
         options.push(NDOTS.to_owned());
     }
-    let mut text = String::from("# Made by vswitch: names of containers, and the host's for the rest.\n");
+    let mut text =
+        String::from("# Made by vswitch: names of containers, and the host's for the rest.\n");
     for gateway in gateways {
         let _ = writeln!(text, "nameserver {gateway}");
     }
@@ -60,8 +61,8 @@ pub fn container_text_from(
 /// The text of a file; nothing if it cannot be read, as for the C library.
 pub(crate) fn read(path: &Path) -> String {
     let mut bytes = Vec::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut bytes));
+    let read =
+        File::open(path).and_then(|file| file.take(RESOLV_CONF_BYTES_MAX).read_to_end(&mut bytes));
     match read {
         Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {

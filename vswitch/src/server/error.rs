@@ -59,7 +59,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {
             (Conflict, Some("choose another address, or let the switch choose"))
         }
-        ControlError::Vlan(_) => (InvalidArgument, None),
+        ControlError::Vlan(_) | ControlError::Question(_) => (InvalidArgument, None),
         ControlError::MacNotUnicast(..) => {
             (InvalidArgument, Some("choose a unicast address, such as 02:00:5e:10:00:01"))
         }
@@ -105,9 +105,11 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
         }
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
+        ControlError::DnsOff => (Conflict, Some("start it again without --no-dns")),
         ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),
         ControlError::Host(error) => host(error),
         ControlError::Random(_)
+        | ControlError::DnsServer(_)
         | ControlError::Dataplane(_)
         | ControlError::Store(_)
         | ControlError::Task(_) => (Internal, Some("see the daemon's log")),

@@ -178,9 +178,11 @@ fn a_client_with_a_thousand_connections_leaves_the_others_theirs() {
     let mut open = 0;
     for connection in &mut connections {
         connection.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        open += usize::from(connection.read(&mut [0]).is_err_and(|error| {
-            error.kind() == std::io::ErrorKind::WouldBlock
-        }));
+        open += usize::from(
+            connection
+                .read(&mut [0])
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        );
     }
     assert_eq!(open, 16);
     assert_eq!(dns.server.counters().connections_limited, (FLOOD - 16) as u64);

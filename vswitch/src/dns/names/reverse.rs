@@ -34,9 +34,10 @@ pub(super) fn parse(name: &str) -> Option<Reverse> {
     let labels = name.strip_suffix(".ip6.arpa")?;
     let (nibbles, is_exact) = numbers::<32>(labels, nibble);
     let length = u8::try_from(nibbles.len() * 4).ok()?;
-    let bits = nibbles.iter().enumerate().fold(0_u128, |bits, (n, nibble)| {
-        bits | u128::from(*nibble) << (124 - 4 * n)
-    });
+    let bits = nibbles
+        .iter()
+        .enumerate()
+        .fold(0_u128, |bits, (n, nibble)| bits | u128::from(*nibble) << (124 - 4 * n));
     let prefix = IpNet::new(Ipv6Addr::from(bits).into(), length).ok()?;
     Some(Reverse { prefix, is_exact })
 }
@@ -92,7 +93,9 @@ mod tests {
         for name in ["99.10.in-addr.arpa", "x.1.0.99.10.in-addr.arpa", "5.4.3.2.1.in-addr.arpa"] {
             assert_eq!(address(name), None, "{name}");
         }
-        for name in ["256.0.99.10.in-addr.arpa", "01.0.99.10.in-addr.arpa", "+1.0.99.10.in-addr.arpa"] {
+        for name in
+            ["256.0.99.10.in-addr.arpa", "01.0.99.10.in-addr.arpa", "+1.0.99.10.in-addr.arpa"]
+        {
             assert_eq!(prefix(name), "10.99.0.0/24", "{name}");
             assert_eq!(address(name), None, "{name}");
         }

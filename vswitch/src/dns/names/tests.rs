@@ -18,10 +18,7 @@ fn network(name: &str, third: u8, is_internal: bool) -> NetworkNames {
             format!("10.99.{third}.0/24").parse().unwrap(),
             format!("fd00:{third}::/64").parse().unwrap(),
         ],
-        gateways: vec![
-            [10, 99, third, 1].into(),
-            format!("fd00:{third}::1").parse().unwrap(),
-        ],
+        gateways: vec![[10, 99, third, 1].into(), format!("fd00:{third}::1").parse().unwrap()],
         is_internal,
     }
 }

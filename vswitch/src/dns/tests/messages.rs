@@ -37,7 +37,13 @@ fn negative_answers_have_the_soa_record_of_a_zone_around_the_name() {
     let cases = [
         (1, "db", RecordType::AAAA, ResponseCode::NoError, "db."),
         (1, "db.net", RecordType::MX, ResponseCode::NoError, "db.net."),
-        (1, "9.0.99.10.in-addr.arpa", RecordType::PTR, ResponseCode::NXDomain, "0.99.10.in-addr.arpa."),
+        (
+            1,
+            "99.0.99.10.in-addr.arpa",
+            RecordType::PTR,
+            ResponseCode::NXDomain,
+            "0.99.10.in-addr.arpa.",
+        ),
         (1, "x.vswitch.internal", RecordType::A, ResponseCode::NXDomain, "vswitch.internal."),
         (1, "host.vswitch.internal", RecordType::AAAA, ResponseCode::NoError, "vswitch.internal."),
         (3, "nobody", RecordType::A, ResponseCode::NXDomain, "."),
@@ -71,7 +77,8 @@ fn what_is_not_served_has_a_code_of_its_own() {
     let mut newer = with_edns(query("db", RecordType::A), 1232);
     newer.edns.as_mut().unwrap().set_version(1);
     let answer = answer(&service, 1, &newer, Protocol::Udp);
-    assert_eq!(answer.metadata.response_code, ResponseCode::BADVERS);
+    // 16 is BADSIG as well.
+    assert_eq!(u16::from(answer.metadata.response_code), u16::from(ResponseCode::BADVERS));
     assert_eq!(answer.edns.unwrap().version(), 0);
     let counters = service.counters.get();
     assert_eq!((counters.queries, counters.unserved, counters.unknown_clients), (6, 4, 2));

@@ -165,7 +165,8 @@ mod tests {
         assert!(cache.get(&key(1), 0, now).is_none());
         for n in 1..1000 {
             cache.put(key(n), &answer(n, 60), 64 << 10, now);
-            let half = |half: &HashMap<_, Kept>| half.values().map(|kept| kept.bytes).sum::<usize>();
+            let half =
+                |half: &HashMap<_, Kept>| half.values().map(|kept| kept.bytes).sum::<usize>();
             assert_eq!(cache.bytes, half(&cache.younger));
             assert!(cache.bytes + half(&cache.older) <= CACHE_BYTES_MAX);
         }

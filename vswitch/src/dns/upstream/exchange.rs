@@ -67,9 +67,13 @@ async fn by_udp(server: SocketAddr, request: DnsRequest) -> Result<DnsResponse, 
 }
 
 async fn by_tcp(server: SocketAddr, request: DnsRequest) -> Result<DnsResponse, NetError> {
+    // The connection's task is the provider's, and ends with it.
     let provider = TokioRuntimeProvider::new();
-    let exchange = TcpClientStream::exchange(server, None, UPSTREAM_TIME_MAX, None, provider);
-    exchange.await?.send(request).first_answer().await
+    let connect =
+        TcpClientStream::exchange(server, None, UPSTREAM_TIME_MAX, None, provider.clone());
+    let answer = connect.await?.send(request).first_answer().await;
+    drop(provider);
+    answer
 }
 
 /// An answer to this question.

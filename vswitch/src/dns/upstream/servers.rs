@@ -45,7 +45,10 @@ impl Servers {
             Upstreams::ResolvConf(path) => (Some(path), Vec::new()),
         };
         let servers = servers.into_iter().take(UPSTREAMS_MAX).collect();
-        Self { path, state: Mutex::new(State { servers, identity: None, checked: None, changes: 0 }) }
+        Self {
+            path,
+            state: Mutex::new(State { servers, identity: None, checked: None, changes: 0 }),
+        }
     }
 
     /// The servers, and how often they have changed.

@@ -212,12 +212,11 @@ async fn types_that_nobody_knows_and_negative_answers_come_whole() {
     let unknown = |query: &Message| {
         let mut answer = code(query, ResponseCode::NXDomain);
         let name = query.queries[0].name().clone();
-        let data = RData::Unknown {
-            code: RecordType::Unknown(65_280),
-            rdata: NULL::with(vec![1, 2, 3]),
-        };
+        let data =
+            RData::Unknown { code: RecordType::Unknown(65_280), rdata: NULL::with(vec![1, 2, 3]) };
         answer.add_answer(Record::from_rdata(name, 60, data));
-        answer.authorities = Answer::negative(query.queries[0].name(), ResponseCode::NXDomain).authorities;
+        answer.authorities =
+            Answer::negative(query.queries[0].name(), ResponseCode::NXDomain).authorities;
         vec![answer]
     };
     let (address, _) = server(unknown, dead).await;
