@@ -17,6 +17,7 @@
 //! | [`dns`] | names of containers |
 //! | [`limits`] | limits of the switch with their hits |
 //! | [`stats`] | counters and drop reasons |
+//! | [`event`] | what happens, as a stream |
 //! | [`error`] | the body of every answer that is not 2xx |
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod address;
 pub mod conntrack;
 pub mod dns;
 pub mod error;
+pub mod event;
 pub mod fdb;
 pub mod limits;
 pub mod network;
