@@ -19,6 +19,7 @@
 mod answer;
 mod clients;
 mod counters;
+mod error;
 pub(crate) mod limits;
 mod names;
 mod query;
@@ -41,8 +42,8 @@ use tokio::task::JoinSet;
 pub use vswitch_counters::DnsCounters;
 
 use counters::Counters;
+pub use error::DnsError;
 pub use names::{Asked, EndpointNames, Found, ListedName, Names, NetworkNames};
-pub use query::QuestionError;
 pub(crate) use query::Resolver;
 use service::Service;
 use upstream::Forwarder;

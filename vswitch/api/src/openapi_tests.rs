@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use crate::port_settings::guard::Guard;
 use crate::port_settings::limits::Ceiling;
 use crate::port_settings::vlan::VlanSet;
+use crate::publish;
 use crate::publish::{PortSpec, Prefix};
 use crate::{address, conntrack, dns, error, event, fdb, limits, network, port, port_settings};
-use crate::publish;
 use crate::{routes, stats, status};
 
 macro_rules! texts {

@@ -14,7 +14,7 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::model::{EndpointKey, Model, NetworkName};
 use crate::config::Dns;
-use crate::dns::{ListedName, Server};
+use crate::dns::{DnsError, ListedName, Server};
 
 /// The host's resolver configuration.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -37,7 +37,7 @@ impl Control {
         let unknown = || ControlError::UnknownPort(container.clone());
         let port = self.0.names.port_of(&container).ok_or_else(unknown)?;
         let resolver = self.0.dns_server().as_ref().map(Server::resolver);
-        let resolver = resolver.ok_or(ControlError::DnsOff)?;
+        let resolver = resolver.ok_or(DnsError::Off)?;
         Ok(resolver.ask(port, &name, record_type.as_deref()).await?)
     }
 }

@@ -17,7 +17,7 @@ use super::name::NameError;
 use super::store::StoreError;
 use crate::config::ValueError;
 use crate::dataplane::DataplaneError;
-use crate::dns::QuestionError;
+use crate::dns::DnsError;
 use crate::host::HostError;
 
 /// An error of control.
@@ -32,15 +32,9 @@ pub enum ControlError {
     /// A host port or an uplink has the name.
     #[error("{0} is the name of a host port or an uplink")]
     NameOfBridge(String),
-    /// The DNS server cannot start.
-    #[error("cannot start the DNS server: {0}")]
-    DnsServer(#[source] io::Error),
-    /// There is no DNS service.
-    #[error("this switch answers no DNS queries: it was started with --no-dns")]
-    DnsOff,
-    /// The question is none.
+    /// DNS refuses.
     #[error(transparent)]
-    Question(#[from] QuestionError),
+    Dns(#[from] DnsError),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),

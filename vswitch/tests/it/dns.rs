@@ -200,13 +200,13 @@ fn a_name_that_changes_hands_is_always_somebodys() {
     let changer = std::thread::spawn({
         let stop = Arc::clone(&stop);
         move || {
-            let mut turn = 0_u8;
+            let mut ports = [5_u8, 6];
             while !stop.load(Ordering::Relaxed) {
                 // The new holder comes before the old one goes.
-                let (old, new) = (5 + turn % 2, 5 + (turn + 1) % 2);
+                let [old, new] = ports;
                 names.set_endpoint(PortIndex(new.into()), endpoint(0, "service", new * 10, &[]));
                 names.remove_endpoint(PortIndex(old.into()));
-                turn = turn.wrapping_add(1);
+                ports = [new, old];
             }
         }
     });
