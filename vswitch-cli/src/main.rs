@@ -30,6 +30,7 @@ mod list;
 mod output;
 mod port_settings;
 mod publish;
+mod resolv_conf;
 mod several;
 mod similar;
 mod table;

@@ -196,6 +196,34 @@ fn programs_find_names() {
 }
 
 #[test]
+fn run_and_attach_write_resolv_conf() {
+    let host = Host::with_switch_args(&["--uplink", "none"]);
+    let db = host.container("db");
+    let shown = host.ok(&["run", "--name", "r", "--", "getent", "ahostsv4", "db.br0"]);
+    assert!(shown.contains(&db.v4().to_string()), "{shown}");
+    let file = host.path("resolv.conf").display().to_string();
+    let web = host.container_with("web", &["--resolv-conf", &file]);
+    let text = std::fs::read_to_string(&file).expect("resolv.conf");
+    for line in [web.gateway(), web.gateway6()].map(|address| format!("nameserver {address}")) {
+        assert!(text.lines().any(|other| other == line), "{line} in {text}");
+    }
+    let netns = host.namespace("x");
+    let attach =
+        ["attach", "--netns", netns.name(), "--name", "x", "--resolv-conf", "/no/such/file"];
+    host.fails(&attach, &[1], "/no/such/file");
+    assert_eq!(host.ls().len(), 2, "nothing is attached");
+}
+
+#[test]
+fn a_new_name_is_known_at_once() {
+    let host = Host::with_switch_args(&["--uplink", "none"]);
+    let (web, db) = (host.container("web"), host.container("db"));
+    host.ok(&["rename", "db", "store"]);
+    assert_eq!(dig(&web, &["+short", "store"]), db.v4().to_string());
+    assert!(dig(&web, &["db"]).contains("status: NXDOMAIN"));
+}
+
+#[test]
 fn what_a_container_sees_is_shown() {
     let host = Host::with_switch_args(&["--uplink", "none"]);
     let _web = host.container("web");

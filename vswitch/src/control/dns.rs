@@ -3,7 +3,8 @@
 //! An endpoint has names while the datapath knows it: from before an attach is acknowledged until a detach
 //! begins. A change of one endpoint or network touches its own names only.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::status::DnsStatus;
@@ -14,12 +15,39 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::model::{EndpointKey, Model, NetworkName};
 use crate::config::Dns;
-use crate::dns::{DnsError, ListedName, Server};
+use crate::datapath::ServiceClient;
+use crate::dns::{DnsError, ListedName, Server, ServerConfig, Upstreams};
+use crate::host::service::ServiceSockets;
 
 /// The host's resolver configuration.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 impl Control {
+    /// Starts the server on the sockets of the service port.
+    pub(super) fn start_dns(&self, sockets: ServiceSockets) -> Result<(), ControlError> {
+        let upstreams = match &self.0.config.dns {
+            Dns::Servers(servers) => {
+                Upstreams::Servers(servers.iter().map(|server| server.get()).collect())
+            }
+            Dns::Host | Dns::Off => Upstreams::ResolvConf(PathBuf::from(RESOLV_CONF)),
+        };
+        let server = Server::start(ServerConfig {
+            names: Arc::clone(&self.0.names),
+            udp: sockets.udp,
+            tcp: sockets.tcp,
+            client_of: Arc::new(|address| ServiceClient::of(address).map(|client| client.port)),
+            upstreams,
+        });
+        *self.0.dns_server() = Some(server.map_err(DnsError::Server)?);
+        Ok(())
+    }
+
+    /// Ends the server.
+    pub(super) fn stop_dns(&self) {
+        let server = self.0.dns_server().take();
+        drop(server);
+    }
+
     /// All names of containers.
     pub(crate) fn dns_names(&self) -> Vec<DnsName> {
         let row = |ListedName { network, name, containers, addresses }| DnsName {
@@ -45,6 +73,11 @@ impl Control {
 impl Inner {
     fn dns_server(&self) -> MutexGuard<'_, Option<Server>> {
         self.dns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether containers can ask the switch for names.
+    pub(super) fn has_dns(&self) -> bool {
+        self.dns_server().is_some()
     }
 
     /// Counters of the server.

@@ -152,7 +152,7 @@ impl Inner {
     }
 
     /// Under the model's lock, so that snapshots are published in the order of the changes.
-    fn publish_snapshot(&self, model: &mut Model) {
+    pub(super) fn publish_snapshot(&self, model: &mut Model) {
         self.dataplane.publish(model.snapshot());
     }
 

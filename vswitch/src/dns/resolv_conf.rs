@@ -13,32 +13,24 @@ use super::limits::RESOLV_CONF_BYTES_MAX;
 /// Port of DNS servers.
 pub(crate) const DNS_PORT: u16 = 53;
 
+/// Servers that the C library reads.
+const NAMESERVERS_MAX: usize = 3;
+
 /// The option that Docker sets, too: a name without a dot is asked as it is first. Names of containers are such.
 const NDOTS: &str = "ndots:0";
 
-/// Search list and options of a container.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResolverSettings {
-    /// Domains of the search list; absent: those of the host; empty: none.
-    pub search: Option<Vec<String>>,
-    /// Options; absent: those of the host.
-    pub options: Option<Vec<String>>,
-}
-
-/// The text of a container's `resolv.conf`: the gateways as servers, the given settings, and the rest from the
-/// host's file.
+/// The text of a container's `resolv.conf`: the gateways as servers, search list and options of the host.
 #[must_use]
-pub fn container_text(gateways: &[IpAddr], settings: &ResolverSettings, host: &str) -> String {
+pub fn container_text(gateways: &[IpAddr], host: &str) -> String {
     let (config, _) = Config::parse_with_errors(host.as_bytes());
-    let host_search = || config.get_last_search_or_domain().cloned().collect();
-    let search = settings.search.clone().unwrap_or_else(host_search);
-    let mut options = settings.options.clone().unwrap_or_else(|| host_options(host));
+    let search: Vec<_> = config.get_last_search_or_domain().map(String::as_str).collect();
+    let mut options = host_options(host);
     if !options.iter().any(|option| option.starts_with("ndots:")) {
         options.push(NDOTS.to_owned());
     }
     let mut text =
         String::from("# Made by vswitch: names of containers, and the host's for the rest.\n");
-    for gateway in gateways {
+    for gateway in gateways.iter().take(NAMESERVERS_MAX) {
         let _ = writeln!(text, "nameserver {gateway}");
     }
     if !search.is_empty() {
@@ -46,16 +38,6 @@ pub fn container_text(gateways: &[IpAddr], settings: &ResolverSettings, host: &s
     }
     let _ = writeln!(text, "options {}", options.join(" "));
     text
-}
-
-/// As [`container_text`], with the file of the host.
-#[must_use]
-pub fn container_text_from(
-    gateways: &[IpAddr],
-    settings: &ResolverSettings,
-    host: &Path,
-) -> String {
-    container_text(gateways, settings, &read(host))
 }
 
 /// The text of a file; nothing if it cannot be read, as for the C library.
@@ -116,9 +98,9 @@ mod tests {
         domain old.example\nsearch corp.example lan\noptions edns0 trust-ad ; a comment\nunknown line\n\
         options some-new-option\n";
 
-    fn text(settings: &ResolverSettings, host: &str) -> Vec<String> {
+    fn text(host: &str) -> Vec<String> {
         let gateways = [[10, 99, 0, 1].into(), "fd00::1".parse().unwrap()];
-        container_text(&gateways, settings, host).lines().skip(1).map(str::to_owned).collect()
+        container_text(&gateways, host).lines().skip(1).map(str::to_owned).collect()
     }
 
     #[test]
@@ -129,23 +111,14 @@ mod tests {
             "search corp.example lan",
             "options edns0 trust-ad some-new-option ndots:0",
         ];
-        assert_eq!(text(&ResolverSettings::default(), HOST), expected);
+        assert_eq!(text(HOST), expected);
         let bare = ["nameserver 10.99.0.1", "nameserver fd00::1", "options ndots:0"];
-        assert_eq!(text(&ResolverSettings::default(), ""), bare);
-    }
-
-    #[test]
-    fn given_settings_win_and_ndots_is_kept() {
-        let settings = ResolverSettings {
-            search: Some(vec!["a.example".to_owned()]),
-            options: Some(vec!["ndots:3".to_owned()]),
-        };
-        assert_eq!(text(&settings, HOST)[2..], ["search a.example", "options ndots:3"]);
-        let none = ResolverSettings { search: Some(Vec::new()), options: None };
-        assert_eq!(text(&none, "options ndots:5\ndomain corp.example")[2..], ["options ndots:5"]);
-        let host = ResolverSettings::default();
+        assert_eq!(text(""), bare);
+        assert_eq!(text("options ndots:5")[2..], ["options ndots:5"]);
         let domain = ["search corp.example", "options ndots:0"];
-        assert_eq!(text(&host, "domain corp.example")[2..], domain);
+        assert_eq!(text("domain corp.example")[2..], domain);
+        let many = container_text(&[[10, 99, 0, 1].into(); 5], "");
+        assert_eq!(many.matches("nameserver").count(), 3);
     }
 
     #[test]
