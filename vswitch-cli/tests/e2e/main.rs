@@ -12,6 +12,7 @@ mod bad_up;
 mod beside_docker;
 mod cli;
 mod death;
+mod dns;
 mod egress;
 mod fdb;
 mod frames;
