@@ -5,6 +5,7 @@
 //! | [`model`] | holds the desired state; pure |
 //! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`events`] | handles the events of the workers |
@@ -18,6 +19,7 @@
 mod addresses;
 mod attach;
 mod cleanup;
+mod connect;
 mod conntrack;
 mod error;
 mod events;
@@ -27,6 +29,7 @@ pub(crate) mod ipam;
 pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;
+mod network;
 mod plan;
 mod port;
 mod port_settings;
@@ -64,6 +67,8 @@ impl Control {
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("ports"),
+            ControlError::NetworksMax => Some("networks"),
+            ControlError::SubnetsMax => Some("subnets"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),

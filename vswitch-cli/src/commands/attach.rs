@@ -117,7 +117,7 @@ impl AttachArgs {
     }
 }
 
-fn render(detail: &PortDetail) -> String {
+pub(crate) fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
     let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
     let mut said = format!(

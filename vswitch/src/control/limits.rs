@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Networks that one switch may have.
+pub(crate) const NETWORKS_MAX: u16 = 4096;
+
 /// Static entries of the forwarding database that one network may have.
 pub(crate) const STATICS_MAX: usize = 4096;
 

@@ -50,7 +50,28 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
         ControlError::NetworkExists(_) | ControlError::AmbiguousName(_) => (Conflict, None),
+        ControlError::NetworkNameReserved(_) => (InvalidArgument, Some("choose another name")),
+        ControlError::NetworkInUse { .. } => {
+            (Conflict, Some("detach them first, or add --force, which does it"))
+        }
+        ControlError::OwnNetwork(_) => (Conflict, None),
+        ControlError::NetworksMax => (LimitReached, Some("remove some first")),
+        ControlError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
+        ControlError::Value(_) | ControlError::SecondSubnet(_) => (InvalidArgument, None),
+        ControlError::SubnetInUse { .. } | ControlError::SubnetRouted { .. } => (
+            Conflict,
+            Some("choose another --subnet, or none; an --internal network may overlap others"),
+        ),
+        ControlError::NoHostPort(_) => (InvalidArgument, Some("choose another --subnet")),
+        ControlError::GatewayOutside { .. } => {
+            (InvalidArgument, Some("choose another address of the subnet"))
+        }
+        ControlError::RangeOutside { .. } => (InvalidArgument, Some("choose a part of the subnet")),
+        ControlError::OtherUplink { .. } => {
+            (Conflict, Some("leave --uplink out, or start the switch with that one"))
+        }
         ControlError::NotReserved { .. } => (NotFound, None),
+        ControlError::NotConnected { .. } => (NotFound, Some("see `vswitch inspect`")),
         ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
             (LimitReached, Some("use fewer"))
         }

@@ -10,7 +10,7 @@ use fastpath::PortIndex;
 use vswitch_api::publish::{Protocol, Publication};
 use wire::MacAddr;
 
-use super::{Lease, Model, Network, NetworkName, SlotOwner, key};
+use super::{Lease, Model, Network, SlotOwner, key};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
@@ -27,10 +27,10 @@ pub(crate) struct Uplink {
 }
 
 impl Model {
-    /// Adds an uplink, labelled after a network; `tap_mac` is that of its TAP, if it has one. Gives its position.
+    /// Adds an uplink, labelled after the host device of a network; `tap_mac` is that of its TAP, if it has one. Gives its position.
     pub(crate) fn add_uplink(
         &mut self,
-        network: &NetworkName,
+        device: &config::IfName,
         tap_mac: Option<MacAddr>,
         state: UplinkState,
     ) -> Result<usize, ControlError> {
@@ -39,7 +39,7 @@ impl Model {
             Some(mac) => Some((self.slots.allocate(SlotOwner::Uplink(position))?, mac)),
             None => None,
         };
-        self.uplinks.push(Uplink { tap, state, label: key::uplink_label(network) });
+        self.uplinks.push(Uplink { tap, state, label: key::uplink_label(device) });
         self.invalidate_uplinks(true);
         Ok(position)
     }
