@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Networks that one switch may have.
 pub(crate) const NETWORKS_MAX: u16 = 4096;
 
+/// Subnets that are chosen for networks which name none.
+pub(crate) const POOL_SUBNETS: usize = 4096;
+
 /// Static entries of the forwarding database that one network may have.
 pub(crate) const STATICS_MAX: usize = 4096;
 

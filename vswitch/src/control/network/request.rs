@@ -8,16 +8,18 @@ use vswitch_api::port_settings::PortSettings;
 
 use super::super::error::ControlError;
 use super::super::inner::Inner;
-use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX};
+use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS};
 use super::super::model::{Network, NetworkSpec, local_mac};
 use super::super::name::Name;
 use super::super::random::random;
 use crate::config::{IfName, Mtu, Subnet4, Subnet6, Uplink};
 use crate::host::routes::{HostRoute, overlapping};
 
-/// Subnets for networks that name none: 4,096 of 256 addresses, beside the first network's default.
+/// Addresses for networks that name no subnet, beside the first network's default.
 const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 112, 0, 0), 12);
 const POOL_PREFIX_LEN: u8 = 24;
+
+const _: () = assert!(1 << (POOL_PREFIX_LEN - POOL.prefix_len()) == POOL_SUBNETS);
 
 /// Prefix of the default names of host devices.
 const DEVICE_PREFIX: &str = "br-";

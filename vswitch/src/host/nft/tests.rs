@@ -63,7 +63,12 @@ impl Host {
             snat_ports: 20_000..=32_767,
             published,
         };
-        Rules { bridge: "br0".into(), redirect: Some(redirect), nat: Nat::default() }
+        Rules {
+            bridge: "br0".into(),
+            devices: vec!["br0".into()],
+            redirect: Some(redirect),
+            nat: Nat::default(),
+        }
     }
 
     /// How many packets the host's stack has seen by a way.

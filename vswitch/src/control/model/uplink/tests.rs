@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::tests::{counter, key, model_with_uplink, network, spec};
+use super::super::tests::{counter, key, model_with_uplink, network, open_network, spec};
 use super::super::{AttachSpec, Model, NetworkSpec};
 use super::*;
 use crate::config::Uplink;
@@ -160,8 +160,8 @@ fn two_networks_share_an_uplink_and_its_policy() {
     let mut model = model(&["8000:80"]);
     let other =
         NetworkSpec { subnet: "10.98.0.0/24".parse().unwrap(), ..network("br1", Uplink::Auto) };
-    model.add_network(other).unwrap();
-    model.add_network(network("br2", Uplink::None)).unwrap();
+    open_network(&mut model, other);
+    open_network(&mut model, network("br2", Uplink::None));
     let spec = AttachSpec {
         publish: vec![Publication { ports: "8001:81".parse().unwrap(), allow_from: Vec::new() }],
         ..AttachSpec::new(key("db", "br1"))
