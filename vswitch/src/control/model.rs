@@ -14,6 +14,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use fastpath::PortIndex;
 
@@ -66,6 +67,8 @@ pub(crate) struct Model {
     slots: Slots,
     policy: Cached<nat::CompiledPolicy>,
     uplink_conf: Cached<UplinkConf>,
+    /// Addresses of the host, gateways included.
+    local: Cached<Vec<IpAddr>>,
     snapshots: SnapshotBuilder,
 }
 
@@ -81,6 +84,7 @@ impl Model {
             slots: Slots::new(slots),
             policy: Cached::default(),
             uplink_conf: Cached::default(),
+            local: Cached::default(),
             snapshots: SnapshotBuilder::default(),
         }
     }

@@ -11,7 +11,7 @@ use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
 
 use super::neighbours::NeighbourTable;
-use super::router::{Router, UplinkConf};
+use super::router::{OuterFib, Router, RouterConf, UplinkConf};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
 
@@ -40,7 +40,12 @@ pub(super) struct Network {
 
 impl Network {
     /// Compiles what differs from `last`; the rest is shared with it.
-    fn compile(index: NetworkIndex, conf: NetworkConf, flood: Flood, last: Option<&Self>) -> Self {
+    fn compile(
+        index: NetworkIndex,
+        conf: NetworkConf,
+        flood: Flood,
+        (last, shared): (Option<&Self>, &mut SharedFib),
+    ) -> Self {
         let same = last.filter(|last| *last.members == flood.members);
         let members =
             same.map_or_else(|| Arc::new(flood.members), |last| Arc::clone(&last.members));
@@ -54,10 +59,11 @@ impl Network {
                 Some((it, last, compiled)) if last == router && it.conf.mtu == conf.mtu => {
                     Arc::clone(compiled)
                 }
-                Some((_, last, compiled)) if last.has_same_fib(router) => {
-                    Arc::new(Router::new(index, router, conf.mtu, Some(compiled.fib())))
+                last => {
+                    let last = last.map(|(_, last, compiled)| (last, compiled.outer_fib()));
+                    let outer = shared.compile(router, last);
+                    Arc::new(Router::new(index, router, conf.mtu, outer))
                 }
-                _ => Arc::new(Router::new(index, router, conf.mtu, None)),
             }
         });
         let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
@@ -72,6 +78,29 @@ impl Network {
         self.conf == *conf
             && self.has_isolated == flood.has_isolated
             && *self.members == flood.members
+    }
+}
+
+/// Destinations that were compiled last: networks with the same uplink share them.
+#[derive(Default)]
+struct SharedFib(Option<(RouterConf, Arc<OuterFib>)>);
+
+impl SharedFib {
+    /// Those of a router: of the network before, of the last snapshot, or new ones.
+    fn compile(
+        &mut self,
+        conf: &RouterConf,
+        last: Option<(&RouterConf, &Arc<OuterFib>)>,
+    ) -> Arc<OuterFib> {
+        if let Some((known, outer)) = &self.0
+            && known.has_same_routes(conf)
+        {
+            return Arc::clone(outer);
+        }
+        let same = last.filter(|(last, _)| last.has_same_routes(conf));
+        let outer = same.map_or_else(|| Arc::new(OuterFib::new(conf)), |(_, it)| Arc::clone(it));
+        self.0 = Some((conf.clone(), Arc::clone(&outer)));
+        outer
     }
 }
 
@@ -190,11 +219,15 @@ impl Snapshot {
             next.ports[port.get()] = Some(conf);
         }
         let confs = (0..).map(NetworkIndex).zip(networks).zip(floods);
+        let mut shared = SharedFib::default();
         let compiled = confs.map(|((index, conf), flood)| {
             let last = self.networks.get(usize::from(index.0));
             match last {
                 Some(last) if last.is(&conf, &flood) => Arc::clone(last),
-                _ => Arc::new(Network::compile(index, conf, flood, last.map(|it| &**it))),
+                _ => {
+                    let from = (last.map(|it| &**it), &mut shared);
+                    Arc::new(Network::compile(index, conf, flood, from))
+                }
             }
         });
         next.networks = compiled.collect();

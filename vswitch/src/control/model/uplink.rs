@@ -3,6 +3,7 @@
 //! The uplinks belong to the switch. Each network whose setting is not `none` uses them: all such
 //! networks share the ports, the addresses and one policy, since they share the host's port numbers.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -84,6 +85,12 @@ impl Model {
         if let Some(fresh) = self.uplink_conf.fresh() {
             return Some(fresh);
         }
+        let state = &self.own_uplink()?.0.state;
+        let local = self.local_addresses(state);
+        // The same part, where the addresses are: then routes are shared, too.
+        if self.local.last().is_none_or(|last| **last != local) {
+            self.local.store(Arc::new(local));
+        }
         let policy = match self.policy.fresh() {
             Some(policy) => policy,
             None => {
@@ -123,7 +130,7 @@ impl Model {
         let gateways = spec.gateways().to_vec();
         let internal = |gateways: Vec<IpAddr>| RouterConf {
             gateway_mac: spec.gateway_mac,
-            local: gateways.clone(),
+            local: Arc::new(gateways.clone()),
             gateways,
             subnets: spec.subnets().to_vec(),
             egress: EgressMode::Internal,
@@ -131,9 +138,8 @@ impl Model {
         // Without an uplink, or before it is known, containers reach each other and their gateway only.
         let Some(used) = self.uplinks_of(network).next() else { return Some(internal(gateways)) };
         used.tap?;
-        let local = self.local_addresses(&used.state);
         Some(RouterConf {
-            local,
+            local: self.local.last().cloned()?,
             egress: EgressMode::Uplink(Arc::clone(uplink?)),
             ..internal(gateways)
         })
@@ -141,14 +147,10 @@ impl Model {
 
     /// Every address of the host: those of its devices, and the gateways of networks with this uplink.
     fn local_addresses(&self, state: &UplinkState) -> Vec<IpAddr> {
-        let mut local = state.local.clone();
         let networks = self.networks().filter(|network| network.spec.uplink.is_user_space());
-        for gateway in networks.flat_map(|network| network.spec.gateways()) {
-            if !local.contains(&gateway) {
-                local.push(gateway);
-            }
-        }
-        local
+        let gateways = networks.flat_map(|network| network.spec.gateways());
+        let mut seen = HashSet::new();
+        state.local.iter().copied().chain(gateways).filter(|it| seen.insert(*it)).collect()
     }
 
     /// The policy of NAT, for all networks that share the uplinks.

@@ -64,7 +64,7 @@ fn without_a_way_nothing_leads_out() {
     for uplink in [Uplink::None, Uplink::Auto] {
         let router = router(&mut model_with_uplink(uplink)).unwrap();
         assert_eq!(router.egress, EgressMode::Internal);
-        assert_eq!(router.local, router.gateways);
+        assert_eq!(*router.local, router.gateways);
     }
     let mut model = model_with_uplink(Uplink::Kernel);
     model.add_uplink(&"br0".parse().unwrap(), None, state()).unwrap();
