@@ -55,6 +55,7 @@ pub use cleanup::{CleanupError, clean_up_after_crash};
 pub use error::ControlError;
 use inner::Inner;
 pub(crate) use ipam::PoolError;
+pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
 pub(crate) use start::StoredState;
 
@@ -67,8 +68,8 @@ impl Control {
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("ports"),
-            ControlError::NetworksMax => Some("networks"),
-            ControlError::SubnetsMax => Some("subnets"),
+            ControlError::Network(NetworkError::Max) => Some("networks"),
+            ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use fastpath::PortIndex;
 use vswitch_api::port::{AttachRequest, PortDetail};
-use vswitch_api::port_settings::PortSettings;
 
 use super::error::ControlError;
 use super::model::{AttachSpec, EndpointKey, Lease};

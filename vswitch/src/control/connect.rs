@@ -9,13 +9,13 @@ use std::sync::Arc;
 use vswitch_api::network::EndpointRequest;
 use vswitch_api::port::PortDetail;
 
-use super::Control;
 use super::error::ControlError;
 use super::model::{AttachSpec, EndpointKey};
 use super::name::Name;
 use super::port::PortChange;
 use super::task::{blocking, task};
 use super::unicast_mac;
+use super::{Control, NetworkError};
 use crate::host::container;
 use crate::host::netns;
 
@@ -63,11 +63,11 @@ impl Control {
         task(async move {
             let publications = {
                 let model = control.0.model();
-                let not_on = |_| ControlError::NotConnected {
+                let not_on = || NetworkError::NotConnected {
                     name: key.name.to_string(),
                     network: key.network.to_string(),
                 };
-                model.publications(&key).map_err(not_on)?.to_vec()
+                model.publications(&key).map_err(|_| not_on())?.to_vec()
             };
             control.detach_endpoint(key.clone()).await?;
             let next = control.0.model().gateway_endpoint(&key.name);

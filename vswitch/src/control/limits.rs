@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// Networks that one switch may have.
-pub(crate) const NETWORKS_MAX: u16 = 4096;
-
 /// Subnets that are chosen for networks which name none.
 pub(crate) const POOL_SUBNETS: usize = 4096;
 

@@ -45,7 +45,7 @@ pub(crate) use allocate::local_mac;
 use cached::Cached;
 pub(crate) use endpoint::{AttachSpec, Binding, ConfiguredBy, Endpoint, EndpointState, Lease};
 pub(crate) use key::{EndpointKey, NetworkName};
-pub(crate) use network::{Network, NetworkState, Owner, StaticKey};
+pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
 pub(crate) use slots::SlotOwner;
 use slots::Slots;

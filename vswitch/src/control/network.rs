@@ -3,12 +3,15 @@
 //! A network comes into the model, to the host as a device, into the datapath, into the host's rules, and
 //! into the document; then endpoints may join. A removal undoes the same steps in reverse.
 
+mod error;
 mod request;
 
 use std::sync::Arc;
 
 use fastpath::tap::Tap;
 use vswitch_api::network::{NetworkDetail, NetworkRequest};
+
+pub(crate) use error::NetworkError;
 
 use super::Control;
 use super::error::ControlError;

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vswitch_api::error::{ApiError, ErrorCode};
 
-use crate::control::{ControlError, PoolError};
+use crate::control::{ControlError, NetworkError, PoolError};
 use crate::host::{HostError, NetnsError};
 
 /// A response other than 2xx.
@@ -50,28 +50,8 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
         ControlError::NetworkExists(_) | ControlError::AmbiguousName(_) => (Conflict, None),
-        ControlError::NetworkNameReserved(_) => (InvalidArgument, Some("choose another name")),
-        ControlError::NetworkInUse { .. } => {
-            (Conflict, Some("detach them first, or add --force, which does it"))
-        }
-        ControlError::OwnNetwork(_) => (Conflict, None),
-        ControlError::NetworksMax => (LimitReached, Some("remove some first")),
-        ControlError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
-        ControlError::Value(_) | ControlError::SecondSubnet(_) => (InvalidArgument, None),
-        ControlError::SubnetInUse { .. } | ControlError::SubnetRouted { .. } => (
-            Conflict,
-            Some("choose another --subnet, or none; an --internal network may overlap others"),
-        ),
-        ControlError::NoHostPort(_) => (InvalidArgument, Some("choose another --subnet")),
-        ControlError::GatewayOutside { .. } => {
-            (InvalidArgument, Some("choose another address of the subnet"))
-        }
-        ControlError::RangeOutside { .. } => (InvalidArgument, Some("choose a part of the subnet")),
-        ControlError::OtherUplink { .. } => {
-            (Conflict, Some("leave --uplink out, or start the switch with that one"))
-        }
+        ControlError::Network(error) => network(error),
         ControlError::NotReserved { .. } => (NotFound, None),
-        ControlError::NotConnected { .. } => (NotFound, Some("see `vswitch inspect`")),
         ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
             (LimitReached, Some("use fewer"))
         }
@@ -134,6 +114,33 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
     };
     with_hint(ApiError::new(code, error.to_string()), hint)
+}
+
+fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
+    use ErrorCode::{Conflict, InvalidArgument, LimitReached, NotFound};
+    match error {
+        NetworkError::NameReserved(_) => (InvalidArgument, Some("choose another name")),
+        NetworkError::InUse { .. } => {
+            (Conflict, Some("detach them first, or add --force, which does it"))
+        }
+        NetworkError::Own(_) => (Conflict, None),
+        NetworkError::Max => (LimitReached, Some("remove some first")),
+        NetworkError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
+        NetworkError::NotConnected { .. } => (NotFound, Some("see `vswitch inspect`")),
+        NetworkError::Value(_) | NetworkError::SecondSubnet(_) => (InvalidArgument, None),
+        NetworkError::SubnetInUse { .. } | NetworkError::SubnetRouted { .. } => (
+            Conflict,
+            Some("choose another --subnet, or none; an --internal network may overlap others"),
+        ),
+        NetworkError::NoHostPort(_) => (InvalidArgument, Some("choose another --subnet")),
+        NetworkError::GatewayOutside { .. } => {
+            (InvalidArgument, Some("choose another address of the subnet"))
+        }
+        NetworkError::RangeOutside { .. } => (InvalidArgument, Some("choose a part of the subnet")),
+        NetworkError::OtherUplink { .. } => {
+            (Conflict, Some("leave --uplink out, or start the switch with that one"))
+        }
+    }
 }
 
 fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {

@@ -9,9 +9,11 @@ use wire::MacAddr;
 
 use super::slots::SlotOwner;
 use super::{Cached, EndpointKey, Model, Name, NetworkName, NetworkSpec, limits};
+use crate::control::NetworkError;
 use crate::control::error::ControlError;
 use crate::control::ipam::Pool;
-use crate::control::limits::{NETWORKS_MAX, STATICS_MAX};
+use crate::control::limits::STATICS_MAX;
+use crate::datapath::limits::NETWORKS_MAX;
 use crate::datapath::{NetworkConf, NetworkIndex, PortKind, PortLimits};
 use crate::host::uplink::HostNetwork;
 
@@ -102,10 +104,11 @@ impl Model {
 
     /// The free number after the one that was given last, so that a number rests before it is given again.
     fn free_index(&self) -> Result<NetworkIndex, ControlError> {
-        let numbers = (self.next_index..NETWORKS_MAX).chain(0..self.next_index.min(NETWORKS_MAX));
+        let end = NETWORKS_MAX as u16;
+        let numbers = (self.next_index..end).chain(0..self.next_index.min(end));
         let mut free = numbers.map(NetworkIndex);
         let found = free.find(|index| !self.network_names.contains_key(index));
-        found.ok_or(ControlError::NetworksMax)
+        found.ok_or_else(|| NetworkError::Max.into())
     }
 
     /// Removes a network that has no endpoints.
@@ -146,10 +149,10 @@ impl Model {
         let network = self.network_mut(name)?;
         match network.state {
             NetworkState::Active if network.index == NetworkIndex(0) => {
-                Err(ControlError::OwnNetwork(name.to_string()))
+                Err(NetworkError::Own(name.to_string()).into())
             }
             NetworkState::Active if endpoints > 0 => {
-                Err(ControlError::NetworkInUse { network: name.to_string(), endpoints })
+                Err(NetworkError::InUse { network: name.to_string(), endpoints }.into())
             }
             NetworkState::Active => {
                 network.state = NetworkState::Removing;

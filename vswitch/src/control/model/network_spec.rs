@@ -69,16 +69,6 @@ impl NetworkSpec {
         self.uplink == Uplink::None
     }
 
-    /// Whether subnets of two networks share addresses.
-    pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        let (net, other_net) = (self.subnet.net(), other.subnet.net());
-        let (net6, other6) = (self.subnet6.net(), other.subnet6.net());
-        net.contains(&other_net)
-            || other_net.contains(&net)
-            || net6.contains(&other6)
-            || other6.contains(&net6)
-    }
-
     /// Whether its host port or its uplink is called so.
     pub(super) fn is_label(&self, name: &str) -> bool {
         self.device

@@ -12,7 +12,9 @@ use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS};
 use super::super::model::{Network, NetworkSpec, local_mac};
 use super::super::name::Name;
 use super::super::random::random;
+use super::NetworkError;
 use crate::config::{IfName, Mtu, Subnet4, Subnet6, Uplink};
+use crate::host::HostError;
 use crate::host::routes::{HostRoute, overlapping};
 
 /// Addresses for networks that name no subnet, beside the first network's default.
@@ -34,13 +36,13 @@ pub(super) async fn spec(
 ) -> Result<NetworkSpec, ControlError> {
     let name: Name = request.name.parse()?;
     if RESERVED.contains(&name.as_str()) {
-        return Err(ControlError::NetworkNameReserved(name.to_string()));
+        return Err(NetworkError::NameReserved(name.to_string()).into());
     }
     check_labels(&request)?;
     let first = inner.model().network(None)?.spec.clone();
     let uplink = uplink(&request, &first)?;
     let subnets = requested_subnets(&request.subnets)?;
-    let host_routes = inner.netlink.all_routes().await?;
+    let host_routes = inner.netlink.all_routes().await.map_err(HostError::Netlink)?;
     let subnet6 = match subnets.1 {
         Some(subnet6) => subnet6,
         None => Subnet6::unique_local(random()?),
@@ -50,7 +52,7 @@ pub(super) async fn spec(
             let others =
                 overlap(inner, &[IpNet::V4(subnet.net()), IpNet::V6(subnet6.net())], &host_routes);
             match others {
-                Some(error) if uplink != Uplink::None => return Err(error),
+                Some(error) if uplink != Uplink::None => return Err(error.into()),
                 overlap => (subnet, overlap.is_none()),
             }
         }
@@ -58,12 +60,12 @@ pub(super) async fn spec(
     };
     let device = match (&request.device, has_host_port) {
         (Some(device), true) => Some(device.parse().map_err(ControlError::Ifname)?),
-        (Some(device), false) => return Err(ControlError::NoHostPort(device.clone())),
+        (Some(device), false) => return Err(NetworkError::NoHostPort(device.clone()).into()),
         (None, true) => Some(default_device(&name)),
         (None, false) => None,
     };
     let mtu = match request.mtu {
-        Some(mtu) => mtu.to_string().parse::<Mtu>().map_err(ControlError::Value)?.get(),
+        Some(mtu) => mtu.to_string().parse::<Mtu>().map_err(NetworkError::Value)?.get(),
         None => first.mtu,
     };
     let mut spec = NetworkSpec {
@@ -97,15 +99,15 @@ fn check_labels(request: &NetworkRequest) -> Result<(), ControlError> {
 }
 
 /// The egress of the network: none, or that of the switch.
-fn uplink(request: &NetworkRequest, first: &NetworkSpec) -> Result<Uplink, ControlError> {
+fn uplink(request: &NetworkRequest, first: &NetworkSpec) -> Result<Uplink, NetworkError> {
     let requested = request.uplink.as_deref().map(str::parse).transpose();
-    let requested: Option<Uplink> = requested.map_err(ControlError::Value)?;
+    let requested: Option<Uplink> = requested.map_err(NetworkError::Value)?;
     match requested {
         _ if request.internal => Ok(Uplink::None),
         Some(Uplink::None) => Ok(Uplink::None),
         None => Ok(first.uplink.clone()),
         Some(uplink) if uplink == first.uplink => Ok(uplink),
-        Some(uplink) => Err(ControlError::OtherUplink {
+        Some(uplink) => Err(NetworkError::OtherUplink {
             asked: uplink.to_string(),
             has: first.uplink.to_string(),
         }),
@@ -115,43 +117,43 @@ fn uplink(request: &NetworkRequest, first: &NetworkSpec) -> Result<Uplink, Contr
 /// At most one subnet of each family.
 fn requested_subnets(
     subnets: &[IpNet],
-) -> Result<(Option<Subnet4>, Option<Subnet6>), ControlError> {
+) -> Result<(Option<Subnet4>, Option<Subnet6>), NetworkError> {
     let (mut v4, mut v6) = (None, None);
     for subnet in subnets {
         let text = subnet.to_string();
         let is_second = match subnet {
-            IpNet::V4(_) => v4.replace(text.parse().map_err(ControlError::Value)?).is_some(),
-            IpNet::V6(_) => v6.replace(text.parse().map_err(ControlError::Value)?).is_some(),
+            IpNet::V4(_) => v4.replace(text.parse().map_err(NetworkError::Value)?).is_some(),
+            IpNet::V6(_) => v6.replace(text.parse().map_err(NetworkError::Value)?).is_some(),
         };
         if is_second {
-            return Err(ControlError::SecondSubnet(*subnet));
+            return Err(NetworkError::SecondSubnet(*subnet));
         }
     }
     Ok((v4, v6))
 }
 
 /// The error if subnets share addresses with the host's routes or with another network that the host reaches.
-fn overlap(inner: &Inner, subnets: &[IpNet], routes: &[HostRoute]) -> Option<ControlError> {
+fn overlap(inner: &Inner, subnets: &[IpNet], routes: &[HostRoute]) -> Option<NetworkError> {
     let model = inner.model();
     for &subnet in subnets {
         let shares = |net: &IpNet| net.contains(&subnet) || subnet.contains(net);
         let is_other =
             |it: &&Network| it.spec.device.is_some() && it.spec.subnets().iter().any(shares);
         if let Some(other) = model.networks().find(is_other) {
-            return Some(ControlError::SubnetInUse {
+            return Some(NetworkError::SubnetInUse {
                 subnet,
                 network: other.spec.name.to_string(),
             });
         }
         if let Some(route) = overlapping(subnet, routes) {
-            return Some(ControlError::SubnetRouted { subnet, route: route.destination });
+            return Some(NetworkError::SubnetRouted { subnet, route: route.destination });
         }
     }
     None
 }
 
 /// The first subnet of the pool that shares no address with a network or a route of the host.
-fn free_subnet(inner: &Inner, routes: &[HostRoute]) -> Result<Subnet4, ControlError> {
+fn free_subnet(inner: &Inner, routes: &[HostRoute]) -> Result<Subnet4, NetworkError> {
     let model = inner.model();
     let taken: Vec<IpNet> = model.networks().map(|it| IpNet::V4(it.spec.subnet.net())).collect();
     let is_free = |subnet: &IpNet| {
@@ -159,8 +161,8 @@ fn free_subnet(inner: &Inner, routes: &[HostRoute]) -> Result<Subnet4, ControlEr
             && !taken.iter().any(|net| net.contains(subnet) || subnet.contains(net))
     };
     let mut candidates = POOL.subnets(POOL_PREFIX_LEN).into_iter().flatten().map(IpNet::V4);
-    let free = candidates.find(is_free).ok_or(ControlError::SubnetsMax)?;
-    free.to_string().parse().map_err(ControlError::Value)
+    let free = candidates.find(is_free).ok_or(NetworkError::SubnetsMax)?;
+    free.to_string().parse().map_err(NetworkError::Value)
 }
 
 /// `br-NAME`, or `br-` and a hash of a name that is too long for a device.
@@ -175,7 +177,7 @@ fn default_device(name: &Name) -> IfName {
     short.unwrap_or_else(|_| hashed())
 }
 
-fn set_gateways(spec: &mut NetworkSpec, gateways: &[IpAddr]) -> Result<(), ControlError> {
+fn set_gateways(spec: &mut NetworkSpec, gateways: &[IpAddr]) -> Result<(), NetworkError> {
     for &gateway in gateways {
         let (subnet, is_host) = match gateway {
             IpAddr::V4(address) => {
@@ -189,7 +191,7 @@ fn set_gateways(spec: &mut NetworkSpec, gateways: &[IpAddr]) -> Result<(), Contr
             }
         };
         if !is_host {
-            return Err(ControlError::GatewayOutside { gateway, subnet });
+            return Err(NetworkError::GatewayOutside { gateway, subnet });
         }
         match gateway {
             IpAddr::V4(address) => spec.gateway = address,
@@ -199,14 +201,14 @@ fn set_gateways(spec: &mut NetworkSpec, gateways: &[IpAddr]) -> Result<(), Contr
     Ok(())
 }
 
-fn set_ranges(spec: &mut NetworkSpec, ranges: &[IpNet]) -> Result<(), ControlError> {
+fn set_ranges(spec: &mut NetworkSpec, ranges: &[IpNet]) -> Result<(), NetworkError> {
     for &range in ranges {
         let subnet = match range {
             IpNet::V4(_) => IpNet::V4(spec.subnet.net()),
             IpNet::V6(_) => IpNet::V6(spec.subnet6.net()),
         };
         if !subnet.contains(&range) {
-            return Err(ControlError::RangeOutside { range, subnet });
+            return Err(NetworkError::RangeOutside { range, subnet });
         }
         match range {
             IpNet::V4(range) => spec.range = Some(range),
