@@ -38,7 +38,7 @@ fn a_container_joins_and_leaves_a_network_while_it_runs() {
     host.netns().ping(a.v4());
     assert_eq!(host.ls().iter().filter(|port| port.name == "a").count(), 2);
     host.ok(&["network", "disconnect", "blue", "a"]);
-    assert_eq!(a.links(), ["lo", "eth0"]);
+    assert_eq!(a.links(), ["eth0"]);
     assert!(!a.try_ping(b.v4(), 1).status.success());
     assert_eq!(a.ok(&["ip", "rule"]).lines().count(), 3, "the kernel's own rules");
     host.fails(&["network", "disconnect", "blue", "a"], &[1], "blue");
@@ -76,12 +76,12 @@ fn the_highest_priority_gives_the_default_route_and_the_next_takes_over() {
 #[test]
 fn replies_leave_by_the_interface_that_was_asked() {
     let (host, remote, a) = Host::with_remote();
-    host.ok(&["network", "create", "blue"]);
-    host.ok(&["network", "connect", "blue", "a"]);
-    host.ok(&["publish", "a@blue", "8080:80"]);
+    host.ok(&["network", "create", "zeta"]);
+    host.ok(&["network", "connect", "zeta", "a"]);
+    host.ok(&["publish", "a@zeta", "8080:80"]);
     host.ok(&["publish", "a", "8081:81"]);
-    let blue = details(&host, "a").remove(0);
-    assert_eq!(blue.publications.len(), 1);
+    let published = details(&host, "a").into_iter().map(|it| it.publications.len());
+    assert_eq!(published.collect::<Vec<_>>(), [1, 1]);
     let any = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
     let _services = [a.serve("tcp", any, 80), a.serve("tcp", any, 81)];
     // The default route leads by br0, and the client is beyond it.
@@ -126,7 +126,7 @@ fn all_networks_of_a_container_come_back_after_a_crash() {
     a.ping_soon(FAR4, SOON);
     assert_eq!(default_route(&a, "-4"), "eth1");
     host.ok(&["detach", "a"]);
-    assert_eq!(a.links(), ["lo"]);
+    assert!(a.links().is_empty());
     drop(remote);
 }
 
@@ -140,5 +140,5 @@ fn a_name_is_one_container() {
     let attach = ["attach", "--netns", other.name(), "--name", "a", "--network", "blue"];
     host.fails(&attach, &[1], "a");
     assert_eq!(host.ls().len(), 1);
-    assert_eq!(other.links(), ["lo"]);
+    assert!(other.links().is_empty());
 }

@@ -115,7 +115,9 @@ pub(crate) fn attach(model: &mut Model, name: &str) -> Lease {
 
 pub(crate) fn attach_spec(model: &mut Model, spec: AttachSpec) -> Lease {
     let lease = reserve(model, &spec).unwrap();
-    let (key, ino) = (lease.key(), lease.slot.get() as u64);
+    // A name is one container, in one namespace.
+    let same = model.namespace_of(&lease.name).map(|netns| netns.id.ino);
+    let (key, ino) = (lease.key(), same.unwrap_or(lease.slot.get() as u64));
     model.bind_netns(&key, &netns(ino), None, &[]).unwrap();
     model.set_in_snapshot(&key, true);
     model.set_persisted(&key, true);

@@ -429,7 +429,7 @@ fn a_refusal_names_the_table_and_leaves_the_former_rules() {
         let firewall = Firewall::start(host.rules(Vec::new())).await.unwrap();
         let before = run("nft list ruleset");
         let mut wrong = host.rules(Vec::new());
-        wrong.bridge = "a-name-of-more-than-15".into();
+        wrong.devices = vec!["a-name-of-more-than-15".into()];
         let error = firewall.load(wrong).await.unwrap_err().to_string();
         assert!(error.contains("the nftables tables vswitch-br0 (message "), "{error}");
         assert_eq!(run("nft list ruleset"), before);

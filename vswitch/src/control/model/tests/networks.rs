@@ -59,12 +59,20 @@ fn a_snapshot_has_both_networks_with_ports_and_entries_apart() {
 }
 
 #[test]
-fn a_name_is_unique_in_its_network() {
+fn a_name_is_unique_in_its_network_and_one_container() {
     let mut model = two_networks();
     let one = attach(&mut model, "a");
     let two = attach_spec(&mut model, spec_on("a", "br1"));
     assert!(matches!(reserve(&mut model, &spec("a")), Err(ControlError::NameTaken(_))));
     assert!(matches!(model.find("a"), Err(ControlError::AmbiguousName(_))));
+    assert_eq!(model.find("a@br1").unwrap(), two.key());
+    assert_eq!(model.find_all("a").unwrap(), [one.key(), two.key()]);
+    assert!(matches!(model.find("a@br2"), Err(ControlError::UnknownPort(_))));
+    let third = key("c", "br1");
+    reserve(&mut model, &AttachSpec::new(third.clone())).unwrap();
+    attach(&mut model, "c");
+    let elsewhere = model.bind_netns(&third, &super::netns(77), None, &[]);
+    assert!(matches!(elsewhere, Err(ControlError::NameTaken(_))));
     model.remove(&one.key(), NOW);
     assert_eq!(model.find("a").unwrap(), two.key());
     assert_eq!(model.slot_owner(two.slot), Some(&SlotOwner::Endpoint(two.key())));

@@ -158,8 +158,8 @@ fn all_addresses_of_a_family_are_each_of_them() {
 #[test]
 fn two_networks_share_an_uplink_and_its_policy() {
     let mut model = model(&["8000:80"]);
-    let other =
-        NetworkSpec { subnet: "10.98.0.0/24".parse().unwrap(), ..network("br1", Uplink::Auto) };
+    let (subnet, gateway) = ("10.98.0.0/24".parse().unwrap(), "10.98.0.1".parse().unwrap());
+    let other = NetworkSpec { subnet, gateway, ..network("br1", Uplink::Auto) };
     open_network(&mut model, other);
     open_network(&mut model, network("br2", Uplink::None));
     let spec = AttachSpec {
