@@ -14,6 +14,7 @@
 //! | learn | `datapath/learn.rs` | source MAC address into `datapath/fdb.rs` |
 //! | | `datapath/multicast.rs` | IGMP and MLD snooping |
 //! | router | `datapath/router.rs` | frames to the gateway or from the uplink: route, NAT |
+//! | | `datapath/service.rs` | queries to the gateway and their answers |
 //! | lookup | `datapath/lookup.rs` | destination, flood, isolation |
 //! | edit | `datapath/edit.rs` | VLAN tags |
 //! | tx | `datapath/tx.rs` | frames to the engine, drops with their reason |
@@ -43,6 +44,7 @@ mod parse;
 mod police;
 mod port_kind;
 mod router;
+mod service;
 mod snapshot;
 pub mod stages;
 mod stats;
@@ -61,7 +63,9 @@ use nat::ShardSpec;
 use snapshot::Parts;
 
 pub use batch::{Batch, Verdict};
-pub use conf::{Guard, NetworkConf, PortConf, PortLimits, StaticMac, Storm};
+pub use conf::{
+    Guard, NetworkConf, PortAddresses, PortConf, PortLimits, ServiceConf, StaticMac, Storm,
+};
 pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use drop_reason::DropReason;
 pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
@@ -75,6 +79,7 @@ pub use router::{
     EgressMode, RouteAction, RouterConf, RouterState, Routes, UplinkConf, UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
+pub use service::{SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};

@@ -3,10 +3,11 @@
 //! | part | file |
 //! |---|---|
 //! | networks with pools, host port and static entries | `model/network.rs`, `model/network_spec.rs`, `model/address.rs` |
-//! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs` |
+//! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | containers on several networks | `model/container.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
+//! | the service port | `model/service.rs` |
 //! | slots of all ports | `model/slots.rs` |
 //! | names and addresses for DNS | `model/records.rs` |
 //! | the datapath's snapshot | `model/compile.rs` |
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
+use wire::MacAddr;
 
 use super::error::ControlError;
 use super::name::Name;
@@ -35,6 +37,8 @@ mod network;
 mod network_spec;
 mod publication;
 mod records;
+mod rename;
+mod service;
 mod settings;
 mod slots;
 #[cfg(test)]
@@ -64,6 +68,8 @@ pub(crate) struct Model {
     /// Shared by all networks that are not internal.
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
+    /// The slot of the service port, and the MAC address of its TAP.
+    service: Option<(PortIndex, MacAddr)>,
     slots: Slots,
     policy: Cached<nat::CompiledPolicy>,
     uplink_conf: Cached<UplinkConf>,
@@ -81,6 +87,7 @@ impl Model {
             next_index: 0,
             uplinks: Vec::new(),
             endpoints: BTreeMap::new(),
+            service: None,
             slots: Slots::new(slots),
             policy: Cached::default(),
             uplink_conf: Cached::default(),
@@ -94,11 +101,11 @@ impl Model {
         self.slots.owner(slot)
     }
 
-    /// The network of the port in a slot; none for an uplink, which networks share.
+    /// The network of the port in a slot; none for uplinks and the service port, which networks share.
     pub(crate) fn network_in_slot(&self, slot: PortIndex) -> Option<&str> {
         match self.slots.owner(slot)? {
             SlotOwner::Host(network) => Some(network.as_str()),
-            SlotOwner::Uplink(_) => None,
+            SlotOwner::Uplink(_) | SlotOwner::Service => None,
             SlotOwner::Endpoint(key) => Some(self.endpoints.get(key)?.lease.network.as_str()),
         }
     }
@@ -110,6 +117,7 @@ impl Model {
                 self.networks.get(network)?.spec.device.as_ref()?.as_str().into()
             }
             SlotOwner::Uplink(position) => self.uplinks.get(*position)?.label.as_str().into(),
+            SlotOwner::Service => service::SERVICE_LABEL.into(),
             SlotOwner::Endpoint(key) => key.name.as_str().into(),
         })
     }

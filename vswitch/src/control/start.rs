@@ -87,6 +87,7 @@ impl Control {
                 self.0.model().resume_addresses(&name, next, &record.reserved);
             }
         }
+        self.start_service().await?;
         remove_stale_tables(former).await;
         self.start_uplink(&self.0.netlink).await?;
         let replayed = match document {

@@ -64,6 +64,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         neighbours: Vec::new(),
         mac: GATEWAY,
         snooping: false,
+        service: None,
         router: Some(RouterConf {
             gateway_mac: GATEWAY,
             gateways: Vec::new(),

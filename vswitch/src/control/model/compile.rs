@@ -11,7 +11,7 @@ use wire::MacAddr;
 use super::{Endpoint, EndpointKey, Lease, Model, Network, Owner};
 use crate::config::Multicast;
 use crate::datapath::{
-    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
+    self, Neighbour, NetworkConf, PortAddresses, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
 };
 
 impl Model {
@@ -29,13 +29,14 @@ impl Model {
         // A network's position is its number; those without a network are vacant.
         let last = self.network_names.keys().next_back();
         let mut networks = vec![NetworkConf::VACANT; last.map_or(0, |last| last.0.into()) + 1];
-        let mut ports: Vec<_> = self.uplink_ports().collect();
+        let mut ports: Vec<_> = self.uplink_ports().chain(self.service_port()).collect();
         let mut limits = Vec::new();
         for network in self.networks().filter(|network| network.in_snapshot) {
             let router = self.router(network, uplink.as_ref());
+            let service = self.service(network);
             if let Some(compiled) = network.compiled.last() {
                 let conf = NetworkConf::clone(compiled);
-                networks[usize::from(network.index.0)] = NetworkConf { router, ..conf };
+                networks[usize::from(network.index.0)] = NetworkConf { router, service, ..conf };
             }
             let spec = &network.spec;
             if let Some(slot) = network.host_port {
@@ -48,13 +49,14 @@ impl Model {
             let (lease, settings) = (&endpoint.lease, &endpoint.settings);
             let Some(network) = self.networks.get(&lease.network) else { continue };
             let conf = conf(network, PortKind::Container, lease.mac, settings);
-            ports.push((lease.slot, PortConf { guard: guard(lease, &settings.guard), ..conf }));
+            let (guard, addresses) = (guard(lease, &settings.guard), addresses(lease));
+            ports.push((lease.slot, PortConf { guard, addresses, ..conf }));
             limits.push((lease.slot, endpoint.limits.clone()));
         }
         self.snapshots.next(networks, ports, limits)
     }
 
-    /// A network without its router, which changes with the uplinks.
+    /// A network without router and service, which change with other ports.
     fn compile_network(&self, network: &Network) -> NetworkConf {
         let spec = &network.spec;
         let statics = network.statics().filter_map(|(&(mac, vlan), owner)| {
@@ -80,6 +82,7 @@ impl Model {
             fdb_entries_max: spec.fdb_entries_max,
             statics: statics.collect(),
             router: None,
+            service: None,
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             neighbours: host.into_iter().chain(guarded).collect(),
@@ -106,7 +109,7 @@ fn conf(network: &Network, kind: PortKind, mac: MacAddr, settings: &PortSettings
     }
 }
 
-fn vlans(mode: &VlanMode) -> PortVlans {
+pub(super) fn vlans(mode: &VlanMode) -> PortVlans {
     match mode {
         VlanMode::Access(domain) => PortVlans::access(domain.id()),
         VlanMode::Trunk(trunk) => PortVlans::trunk(
@@ -121,6 +124,11 @@ fn neighbour(endpoint: &Endpoint) -> Option<Neighbour> {
     let lease = &endpoint.lease;
     let datapath::Guard { mac, ipv4, ipv6 } = guard(lease, &endpoint.settings.guard)?;
     Some(Neighbour { mac, ipv4, ipv6, port: lease.slot })
+}
+
+/// The addresses from which an endpoint may ask the service.
+fn addresses(lease: &Lease) -> PortAddresses {
+    PortAddresses::new([lease.ipv4.into(), lease.ipv6.into()])
 }
 
 fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {

@@ -16,6 +16,8 @@ pub(crate) enum SlotOwner {
     Host(NetworkName),
     /// The TAP of the uplink with this position in the model's list.
     Uplink(usize),
+    /// The service port.
+    Service,
     Endpoint(EndpointKey),
 }
 
@@ -47,6 +49,11 @@ impl Slots {
     pub(super) fn insert(&mut self, slot: PortIndex, owner: SlotOwner) {
         self.owners.insert(slot, owner);
         self.next = slot.get() + 1;
+    }
+
+    /// Notes that the owner of a slot has another name.
+    pub(super) fn reassign(&mut self, slot: PortIndex, owner: SlotOwner) {
+        self.owners.insert(slot, owner);
     }
 
     pub(super) fn allocate(&mut self, owner: SlotOwner) -> Result<PortIndex, ControlError> {
