@@ -5,6 +5,7 @@
 //! refuses values that are out of range, so a [`Config`] needs no further checks.
 
 mod cpus;
+mod dns;
 mod file;
 mod metrics;
 mod paths;
@@ -16,6 +17,7 @@ mod uplink;
 use std::path::{Path, PathBuf};
 
 pub use cpus::Cpus;
+pub use dns::{Dns, DnsServer};
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
 pub use metrics::MetricsAddr;
@@ -89,6 +91,8 @@ settings! {
     multicast, "multicast", text: Multicast;
     /// `metrics`: where Prometheus' metrics are served over TCP.
     metrics, "metrics", text: MetricsAddr;
+    /// `dns`: `host`, upstream servers with commas between them, or `off`.
+    dns, "dns", text: Dns;
 }
 
 impl Settings {
@@ -139,6 +143,8 @@ pub struct Config {
     pub multicast: Multicast,
     /// Where metrics are served over TCP; absent: on the API's socket only.
     pub metrics: Option<MetricsAddr>,
+    /// The DNS service and its upstream servers.
+    pub dns: Dns,
 }
 
 impl Config {
@@ -163,6 +169,7 @@ impl Config {
             snat_ports: settings.snat_ports.unwrap_or_default(),
             multicast: settings.multicast.unwrap_or_default(),
             metrics: settings.metrics,
+            dns: settings.dns.unwrap_or_default(),
         }
     }
 

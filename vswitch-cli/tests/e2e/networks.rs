@@ -56,9 +56,9 @@ fn networks_are_apart_and_each_reaches_host_and_world() {
     assert!(d.v4().to_string().starts_with("10.5."), "{}", d.v4());
     let listed = networks(&host);
     let names: Vec<_> = listed.iter().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["br0", "blue", "green"]);
-    assert_eq!(listed[1].device.as_deref(), Some("br-blue"));
-    assert_eq!(listed[1].ports, 2);
+    assert_eq!(names, ["blue", "br0", "green"]);
+    assert_eq!(listed[0].device.as_deref(), Some("br-blue"));
+    assert_eq!(listed[0].ports, 2);
     host.balanced();
 }
 

@@ -17,6 +17,8 @@ words! {
         Nat = "nat",
         /// Routes, neighbours and publications.
         Uplink = "uplink",
+        /// Names of containers, and upstream servers.
+        Dns = "dns",
         /// The control API and the metrics.
         Api = "api",
     }

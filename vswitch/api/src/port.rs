@@ -180,6 +180,9 @@ pub struct PortDetail {
     /// Whether this network gives the default route.
     #[serde(default)]
     pub is_default_route: bool,
+    /// Name servers for its `resolv.conf`; empty with `--no-dns`.
+    #[serde(default)]
+    pub resolvers: Vec<IpAddr>,
     /// Largest IP packet in bytes.
     pub mtu: u32,
     /// A path that leads to the namespace now.

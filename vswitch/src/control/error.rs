@@ -18,6 +18,7 @@ use super::network::NetworkError;
 use super::store::StoreError;
 use crate::config::ValueError;
 use crate::dataplane::DataplaneError;
+use crate::dns::DnsError;
 use crate::host::HostError;
 
 /// An error of control.
@@ -32,6 +33,9 @@ pub enum ControlError {
     /// A host port or an uplink has the name.
     #[error("{0} is the name of a host port or an uplink")]
     NameOfBridge(String),
+    /// DNS refuses.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),

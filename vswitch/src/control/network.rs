@@ -176,9 +176,15 @@ impl NetworkChange {
         self.inner.model().network_named(&self.spec.name)?.host_port
     }
 
+    /// Shows the network to the datapath and to DNS, or hides it.
     fn commit(&self, in_snapshot: bool) {
         self.inner.model().set_network_in_snapshot(&self.spec.name, in_snapshot);
         self.inner.commit_snapshot();
+        if in_snapshot {
+            self.inner.add_network_names(&self.spec.name);
+        } else {
+            self.inner.remove_network_names(&self.spec.name);
+        }
     }
 
     /// Loads the host's rules for the networks that the datapath knows.

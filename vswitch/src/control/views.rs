@@ -49,6 +49,7 @@ impl Control {
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
             uplinks: uplink::statuses(&model, connections),
+            dns: inner.dns_status(),
         }
     }
 
@@ -139,6 +140,10 @@ impl Control {
                 gateways: network.gateways().to_vec(),
                 gw_priority: port.gw_priority,
                 is_default_route: model.gateway_endpoint(&key.name).as_ref() == Some(key),
+                resolvers: match self.0.has_dns() {
+                    true => network.gateways().to_vec(),
+                    false => Vec::new(),
+                },
                 mtu: network.mtu,
                 netns_path: PathBuf::new(),
                 offloads: binding.offloads.iter().map(|name| (*name).into()).collect(),

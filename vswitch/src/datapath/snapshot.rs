@@ -11,12 +11,14 @@ use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
 
 use super::neighbours::NeighbourTable;
-use super::router::{OuterFib, Router, RouterConf, UplinkConf};
+use super::router::{Router, UplinkConf};
 use super::service::{NetworkService, ServicePort};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
+use shared_fib::SharedFib;
 
 mod members;
+mod shared_fib;
 #[cfg(test)]
 mod tests;
 
@@ -81,29 +83,6 @@ impl Network {
         self.conf == *conf
             && self.has_isolated == flood.has_isolated
             && *self.members == flood.members
-    }
-}
-
-/// Destinations that were compiled last: networks with the same uplink share them.
-#[derive(Default)]
-struct SharedFib(Option<(RouterConf, Arc<OuterFib>)>);
-
-impl SharedFib {
-    /// Those of a router: of the network before, of the last snapshot, or new ones.
-    fn compile(
-        &mut self,
-        conf: &RouterConf,
-        last: Option<(&RouterConf, &Arc<OuterFib>)>,
-    ) -> Arc<OuterFib> {
-        if let Some((known, outer)) = &self.0
-            && known.has_same_routes(conf)
-        {
-            return Arc::clone(outer);
-        }
-        let same = last.filter(|(last, _)| last.has_same_routes(conf));
-        let outer = same.map_or_else(|| Arc::new(OuterFib::new(conf)), |(_, it)| Arc::clone(it));
-        self.0 = Some((conf.clone(), Arc::clone(&outer)));
-        outer
     }
 }
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use vswitch_api::error::{ApiError, ErrorCode};
 
 use crate::control::{ControlError, NetworkError, PoolError};
+use crate::dns::DnsError;
 use crate::host::{HostError, NetnsError};
 
 /// A response other than 2xx.
@@ -43,9 +44,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
     let (code, hint) = match error {
         ControlError::Name(_) => (InvalidArgument, Some("choose a name such as web-1")),
-        ControlError::NameTaken(_) => {
-            (Conflict, Some("choose another name, or detach that one first"))
-        }
+        ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
@@ -107,6 +106,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
         }
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
+        ControlError::Dns(error) => dns(error),
         ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),
         ControlError::Host(error) => host(error),
         ControlError::Random(_)
@@ -141,6 +141,14 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
         NetworkError::OtherUplink { .. } => {
             (Conflict, Some("leave --uplink out, or start the switch with that one"))
         }
+    }
+}
+
+fn dns(error: &DnsError) -> (ErrorCode, Option<&'static str>) {
+    match error {
+        DnsError::Server(_) => (ErrorCode::Internal, Some("see the daemon's log")),
+        DnsError::Off => (ErrorCode::Conflict, Some("start it again without --no-dns")),
+        DnsError::Name(_) | DnsError::Type(_) => (ErrorCode::InvalidArgument, None),
     }
 }
 
