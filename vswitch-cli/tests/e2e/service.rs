@@ -11,7 +11,9 @@ use crate::harness::{Container, Host};
 fn ask(netns: &Netns, gateway: IpAddr, arguments: &[&str]) -> String {
     let server = format!("@{gateway}");
     let fixed = ["dig", &server, "+short", "+tries=1", "+timeout=2"];
-    netns.exec(&[&fixed[..], arguments].concat()).stdout.trim().to_owned()
+    let output = netns.exec(&[&fixed[..], arguments].concat()).stdout;
+    let answers = output.lines().filter(|line| !line.starts_with(";;"));
+    answers.collect::<Vec<_>>().join(" ")
 }
 
 /// By both families and both protocols.
@@ -43,23 +45,14 @@ fn names_are_found_whoever_routes_and_with_several_workers() {
 }
 
 #[test]
-fn the_gateway_answers_on_the_hosts_vlan_with_and_without_a_tag() {
+fn the_gateway_answers_on_the_hosts_vlan() {
     let host = Host::with_switch();
     let (a, other) = (host.container("a"), host.container_with("other", &["--access", "10"]));
-    let tagged = host.container_with("tagged", &["--trunk", "10"]);
-    let (v4, v6) = (format!("{}/16", tagged.v4()), format!("{}/64", tagged.v6()));
-    tagged.run_lines(&[
-        "ip addr flush dev eth0 scope global",
-        "ip link add link eth0 name v10 type vlan id 10",
-        "ip link set v10 up",
-        &format!("ip addr add {v4} dev v10"),
-        &format!("ip addr add {v6} dev v10 nodad"),
-    ]);
     finds(&a, &other);
     assert_eq!(ask(&other, other.gateway(), &["other"]), "", "the host is on another VLAN");
     host.ok(&["port", "set", "br0", "--access", "10"]);
     finds(&other, &other);
-    finds(&tagged, &other);
+    assert_eq!(ask(&a, a.gateway(), &["other"]), "");
     host.balanced();
 }
 
