@@ -58,6 +58,21 @@ pub struct ServiceConf {
     pub has_host_port: bool,
 }
 
+impl NetworkConf {
+    /// A number that no network has.
+    pub const VACANT: Self = Self {
+        mtu: 0,
+        ageing: Duration::ZERO,
+        fdb_entries_max: 0,
+        statics: Vec::new(),
+        mac: MacAddr::ZERO,
+        snooping: false,
+        neighbours: Vec::new(),
+        router: None,
+        service: None,
+    };
+}
+
 /// A port as control describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortConf {
