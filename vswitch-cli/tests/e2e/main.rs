@@ -14,6 +14,7 @@ mod cli;
 mod connect;
 mod death;
 mod dns;
+mod dns_networks;
 mod egress;
 mod fdb;
 mod frames;
