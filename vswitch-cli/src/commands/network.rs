@@ -120,6 +120,7 @@ fn inspect(detail: &NetworkDetail) -> String {
         ("mac addresses", format!("{} of {}", detail.fdb_entries, detail.fdb_entries_max)),
         ("multicast", detail.multicast.to_string()),
         ("isolated ports", if detail.isolated_ports { "yes" } else { "no" }.to_owned()),
+        ("reachable from", table::list(&detail.reachable_from)),
         ("containers", network.ports.to_string()),
     ];
     let name = [("name", network.name.clone())];

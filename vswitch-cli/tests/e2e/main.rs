@@ -35,6 +35,7 @@ mod nat_stun;
 mod networks;
 mod output;
 mod published;
+mod reachable;
 mod readme;
 mod restart;
 mod run;

@@ -16,7 +16,7 @@ use crate::{complete, output, several, table, value};
 
 /// Create a network
 ///
-/// Networks do not reach each other. All or nothing: a failed creation leaves the host as it was.
+/// Networks do not reach each other, unless --reachable-from says so. All or nothing: a failed creation leaves the host as it was.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CreateArgs {
@@ -41,6 +41,10 @@ pub(crate) struct CreateArgs {
     /// Its containers do not reach each other
     #[arg(long)]
     isolated_ports: bool,
+    /// A network whose containers may open connections to those of this one
+    #[arg(long, value_name = "NETWORK", value_parser = value::network)]
+    #[arg(add = ArgValueCompleter::new(complete::networks))]
+    reachable_from: Vec<String>,
     /// `none`, or the uplink of the switch [default: that of the switch]
     #[arg(long, value_name = "UPLINK", add = complete::words(&["none", "auto", "kernel"]))]
     uplink: Option<String>,
@@ -56,7 +60,7 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch network create blue
   sudo vswitch network create --subnet 10.5.0.0/16 --gateway 10.5.0.254 --ip-range 10.5.1.0/24 green
-  sudo vswitch network create --internal --label tier=db backend
+  sudo vswitch network create --internal --label tier=db --reachable-from blue backend
   sudo vswitch run --name web --network blue -- nginx -g 'daemon off;'
 
 Undo it with `vswitch network rm NAME`.";
@@ -71,6 +75,7 @@ impl CreateArgs {
             mtu: self.mtu,
             internal: self.internal,
             isolated_ports: self.isolated_ports,
+            reachable_from: self.reachable_from,
             uplink: self.uplink,
             device: self.bridge.map(|device| device.to_string()),
             labels: self.label.into_iter().collect(),

@@ -73,6 +73,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         snat_ports: SnatPorts::default(),
         multicast: Multicast::Snoop,
         isolated_ports: false,
+        reachable_from: std::collections::BTreeSet::new(),
         labels: std::collections::BTreeMap::new(),
         host_settings: PortSettings::of_host(),
     }
