@@ -36,7 +36,7 @@ impl Model {
                 range6: spec.range6,
                 options: (network.index != NetworkIndex(0)).then(|| NetworkOptions {
                     mtu: spec.mtu,
-                    internal: spec.is_internal(),
+                    internal: spec.internal,
                     isolated_ports: spec.isolated_ports,
                 }),
                 labels: spec.labels.clone(),
