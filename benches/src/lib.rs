@@ -16,8 +16,8 @@ use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
 use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
-    self, Batch, FrameIo, Guard, NetworkConf, NetworkIndex, NoObserver, PortConf, PortKind,
-    PortLimits, Rate, RouterConf, Snapshot, State, Stats, Storm, TokenBucket,
+    self, Batch, FrameIo, Guard, HostConfig, NetworkConf, NetworkIndex, NoObserver, PortConf,
+    PortKind, PortLimits, Rate, RouterConf, Snapshot, State, Stats, Storm, TokenBucket,
 };
 use wire::MacAddr;
 
@@ -133,6 +133,7 @@ impl Pipeline {
 
 fn network(mac: MacAddr, router: Option<RouterConf>) -> NetworkConf {
     NetworkConf {
+        host_config: HostConfig::default(),
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 65_536,

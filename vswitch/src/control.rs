@@ -8,6 +8,7 @@
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`events`] | handles the events of the workers |
+//! | [`dhcp`] | answers hosts that configure themselves |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
 //!
@@ -19,6 +20,7 @@ mod addresses;
 mod attach;
 mod cleanup;
 mod conntrack;
+mod dhcp;
 mod error;
 mod events;
 mod fdb;

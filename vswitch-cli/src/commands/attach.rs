@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch::config::IfName;
-use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
+use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 use vswitch_api::port_settings::SettingsChange;
 use wire::MacAddr;
 
@@ -31,6 +31,10 @@ pub(crate) struct AttachArgs {
     /// The network to join [default: the first one]
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
     network: Option<String>,
+    /// What is configured in the namespace: static addresses and routes, or none, for an endpoint that
+    /// configures itself [default: static]
+    #[arg(long, value_name = "static|none")]
+    configure: Option<Configure>,
     #[command(flatten)]
     address: AddressArgs,
     #[command(flatten)]
@@ -68,6 +72,7 @@ Examples:
   sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
   sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
   sudo vswitch attach --netns a --name a --access 10
+  sudo vswitch attach --netns a --name a --configure none   it asks by DHCP (vswitch up --dhcp --ra)
   sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
 
@@ -95,6 +100,7 @@ impl AddressArgs {
             ipv6: self.ip6,
             mac: self.mac,
             ifname: self.ifname.map(|ifname| ifname.to_string()),
+            configure: Configure::Static,
             settings: SettingsChange::default(),
             publish: Vec::new(),
             aliases: self.alias,
@@ -106,6 +112,7 @@ impl AddressArgs {
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let request = AttachRequest {
+            configure: self.configure.unwrap_or_default(),
             settings: self.settings.change()?,
             publish: self.publish.publications(),
             ..self.address.request(self.name, self.netns, self.network)
@@ -120,8 +127,9 @@ impl AttachArgs {
 fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
     let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
+    let verb = if detail.configure.is_static() { "has" } else { "is to configure" };
     let mut said = format!(
-        "{} is attached to {}: {} has {} ({})\n",
+        "{} is attached to {}: {} {verb} {} ({})\n",
         port.name,
         port.network,
         port.ifname,

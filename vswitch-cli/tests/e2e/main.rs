@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_up;
 mod beside_docker;
 mod death;
+mod dhcp;
 mod egress;
 mod fdb;
 mod frames;

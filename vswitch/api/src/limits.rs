@@ -17,6 +17,8 @@ words! {
         Nat = "nat",
         /// Routes, neighbours and publications.
         Uplink = "uplink",
+        /// DHCP and router advertisements.
+        Dhcp = "dhcp",
         /// The control API and the metrics.
         Api = "api",
     }

@@ -53,6 +53,12 @@ pub struct NetworkDetail {
     pub fdb_entries_max: usize,
     /// Receivers of multicast.
     pub multicast: Multicast,
+    /// DHCPv4 and DHCPv6 are served.
+    #[serde(default)]
+    pub dhcp: bool,
+    /// Router advertisements are sent.
+    #[serde(default)]
+    pub ra: bool,
     /// Number of known MAC addresses.
     pub fdb_entries: usize,
     /// Container ports on it.

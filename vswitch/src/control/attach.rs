@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fastpath::PortIndex;
-use vswitch_api::port::{AttachRequest, PortDetail};
+use vswitch_api::port::{AttachRequest, Configure, PortDetail};
 use vswitch_api::port_settings::PortSettings;
 
 use super::error::ControlError;
@@ -35,6 +35,7 @@ impl Control {
             publish: request.publish,
             labels: request.labels,
             aliases: aliases.collect::<Result<_, _>>()?,
+            configure: request.configure,
             ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
@@ -61,7 +62,9 @@ impl Control {
             self.detach_lost_port(lease.slot).await;
             return Err(NetnsError::Gone(netns).into());
         }
-        self.announce(&lease).await;
+        if change.configure() == Configure::Static {
+            self.announce(&lease).await;
+        }
         Ok(lease)
     }
 

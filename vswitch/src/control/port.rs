@@ -14,7 +14,7 @@ use std::sync::Arc;
 use fastpath::tap::Tap;
 use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::task::JoinHandle;
-use vswitch_api::port::NetnsRef;
+use vswitch_api::port::{Configure, NetnsRef};
 
 use super::error::ControlError;
 use super::inner::Inner;
@@ -27,7 +27,7 @@ use super::task::blocking;
 use super::{published_ports, republish};
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
-use crate::host::container::{self, ContainerSetup};
+use crate::host::container::{self, Addresses, ContainerSetup};
 use crate::host::{HostError, NetnsError, netns};
 use netns_binding::{NetnsBinding, Source};
 
@@ -134,6 +134,7 @@ impl PortChange {
             publish: stored.publish.clone(),
             labels: stored.labels.clone(),
             aliases: stored.aliases.clone(),
+            configure: stored.configure,
             ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
         };
         Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
@@ -163,6 +164,11 @@ impl PortChange {
     /// The lease that was reserved.
     pub(super) fn lease(&self) -> Result<&Lease, ControlError> {
         self.lease.as_ref().ok_or_else(|| step_order_error("lease"))
+    }
+
+    /// Whether the interface gets addresses and routes.
+    pub(super) fn configure(&self) -> Configure {
+        self.spec.configure
     }
 
     /// The plan of this attach.
@@ -199,7 +205,7 @@ impl PortChange {
         Ok(())
     }
 
-    async fn configure(&mut self) -> Result<(), ControlError> {
+    async fn configure_container(&mut self) -> Result<(), ControlError> {
         let lease = self.lease()?.clone();
         let tap = self.tap.as_ref().ok_or_else(|| step_order_error("TAP"))?;
         let netns_binding =
@@ -213,10 +219,12 @@ impl PortChange {
                 ifname: netns_binding.ifname.clone(),
                 mac: lease.mac,
                 mtu: network.mtu,
-                address: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
-                address6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
-                gateway: network.subnet.gateway(),
-                gateway6: network.subnet6.gateway(),
+                addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
+                    ipv4: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
+                    ipv6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
+                    gateway: network.subnet.gateway(),
+                    gateway6: network.subnet6.gateway(),
+                }),
             }
         };
         container::configure(netns_binding.netns.clone(), setup).await?;
@@ -282,7 +290,7 @@ impl Steps for PortChange {
             Step::Locate => self.locate().await?,
             Step::Save => self.save(),
             Step::CreateTap => self.create_tap().await?,
-            Step::Configure => self.configure().await?,
+            Step::Configure => self.configure_container().await?,
             Step::CommitSnapshot => self.inner.commit_port(&self.key, true),
             Step::InstallHostNeighbours => self.inner.install_host_neighbours(self.lease()?).await,
             Step::AddPort => self.add_port().await?,

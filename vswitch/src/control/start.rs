@@ -15,8 +15,9 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError};
 use super::task::blocking;
-use super::{Control, republish};
+use super::{Control, dhcp, republish};
 use crate::config::{Config, Subnet6};
+use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::bridge::{self, BridgeSetup};
 use crate::host::{HostError, Neighbours, Netlink, netns, nft};
@@ -112,6 +113,7 @@ impl Control {
             }
             None => ReplayReport::default(),
         };
+        tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
         self.0.save().await?;
         Ok(replayed)
     }
@@ -200,6 +202,7 @@ fn networks<'a>(
         uplink: config.uplink.clone(),
         snat_ports: config.snat_ports.clone(),
         multicast: config.multicast,
+        host_config: HostConfig { dhcp: config.dhcp, ra: config.ra },
         host_settings: stored
             .map_or_else(PortSettings::of_host, |stored| stored.host_settings.clone()),
     };
@@ -209,6 +212,7 @@ fn networks<'a>(
             subnet: record.subnet,
             subnet6: record.subnet6,
             gateway_mac: record.gateway_mac,
+            host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
             host_settings: record.host_settings.clone(),
             ..first.clone()
         };

@@ -9,7 +9,7 @@ use vswitch_api::port_settings::isolation::Isolation;
 use wire::MacAddr;
 
 use super::router::RouterConf;
-use super::{Neighbour, NetworkIndex, PortKind, PortVlans, TokenBucket};
+use super::{HostConfig, Neighbour, NetworkIndex, PortKind, PortVlans, TokenBucket};
 
 /// A static entry of the forwarding database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct NetworkConf {
     pub snooping: bool,
     /// Addresses for which the switch answers ARP and ND.
     pub neighbours: Vec<Neighbour>,
+    /// What the switch tells hosts that configure themselves.
+    pub host_config: HostConfig,
     /// Its router; without, frames to the gateway go to the host's port.
     pub router: Option<RouterConf>,
 }

@@ -137,6 +137,7 @@ pub struct Snapshot {
     port_egress: Vec<PortEgress>,
     has_trunks: bool,
     has_routers: bool,
+    has_host_config: bool,
     limits: Vec<PortLimits>,
     limited: Limited,
 }
@@ -199,6 +200,7 @@ impl Snapshot {
         });
         next.networks = compiled.collect();
         next.has_routers = next.networks.iter().any(|network| network.router.is_some());
+        next.has_host_config = next.networks.iter().any(|it| it.conf.host_config.is_any());
         next.parts = next.parts_after(self);
         next
     }
@@ -346,6 +348,17 @@ impl Snapshot {
     #[inline]
     pub(super) fn has_routers(&self) -> bool {
         self.has_routers
+    }
+
+    /// Whether any network serves DHCP or sends router advertisements.
+    #[inline]
+    pub(super) fn has_host_config(&self) -> bool {
+        self.has_host_config
+    }
+
+    /// Slots of ports, vacant ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.ports.len()
     }
 
     /// Uplinks of all networks.

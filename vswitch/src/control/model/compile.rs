@@ -76,6 +76,7 @@ impl Model {
             router: None,
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
+            host_config: spec.host_config,
             neighbours: std::iter::once(host).chain(guarded).collect(),
         }
     }

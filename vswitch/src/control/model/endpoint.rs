@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
-use vswitch_api::port::PendingPublication;
+use vswitch_api::port::{Configure, PendingPublication};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
@@ -57,6 +57,8 @@ pub(crate) struct AttachSpec {
     /// Further names; other endpoints may have them, too.
     pub(crate) aliases: Vec<Name>,
     pub(crate) configured_by: ConfiguredBy,
+    /// Whether the interface in the namespace gets addresses and routes.
+    pub(crate) configure: Configure,
 }
 
 impl AttachSpec {
@@ -73,6 +75,7 @@ impl AttachSpec {
             labels: BTreeMap::new(),
             aliases: Vec::new(),
             configured_by: ConfiguredBy::Switch,
+            configure: Configure::Static,
         }
     }
 
@@ -152,6 +155,7 @@ pub(crate) struct Endpoint {
     pub(crate) publications: Vec<Publication>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
+    pub(crate) configure: Configure,
     /// Publications that the host refuses for now.
     pub(super) pending: Vec<PendingPublication>,
     /// The limits, as the datapath counts them.
@@ -203,6 +207,7 @@ impl Model {
             publications,
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
+            configure: spec.configure,
             pending: Vec::new(),
             in_snapshot: false,
             persisted: false,

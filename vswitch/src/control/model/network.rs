@@ -17,7 +17,7 @@ use crate::config::{Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::control::error::ControlError;
 use crate::control::ipam::Pool;
 use crate::control::limits::STATICS_MAX;
-use crate::datapath::{NetworkConf, NetworkIndex, PortKind, PortLimits};
+use crate::datapath::{HostConfig, NetworkConf, NetworkIndex, PortKind, PortLimits};
 
 /// MAC address and VLAN id of a static entry.
 pub(crate) type StaticKey = (MacAddr, u16);
@@ -35,6 +35,8 @@ pub(crate) struct NetworkSpec {
     pub(crate) uplink: Uplink,
     pub(crate) snat_ports: SnatPorts,
     pub(crate) multicast: Multicast,
+    /// What hosts that configure themselves are told.
+    pub(crate) host_config: HostConfig,
     /// Settings of the host port.
     pub(crate) host_settings: PortSettings,
 }
