@@ -47,7 +47,13 @@ impl Clock {
     /// Wall clock in seconds since 1970 (`CLOCK_REALTIME`).
     #[must_use]
     pub fn unix_s(self) -> u64 {
+        self.unix_ms() / 1000
+    }
+
+    /// Wall clock in milliseconds since 1970.
+    #[must_use]
+    pub fn unix_ms(self) -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        u64::try_from(time.tv_sec).unwrap_or(0)
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1000 + time.tv_nsec as u64 / 1_000_000
     }
 }

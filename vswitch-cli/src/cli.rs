@@ -1,11 +1,13 @@
-//! The command line: the list of commands, and the form of usage errors.
+//! The command line: the list of commands. [`usage`] has the form of usage errors.
 
-use clap::error::ErrorKind;
+mod usage;
+
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands;
 use crate::error::Outcome;
 use crate::global::Global;
+pub(crate) use usage::usage_error;
 
 /// A user-space virtual switch for containers
 #[derive(Debug, Parser)]
@@ -21,7 +23,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   sudo vswitch up --bridge br0 --detach          start the switch
-  sudo vswitch run --name a -- bash              a shell in a network namespace of its own
+  sudo vswitch run -- bash                       a shell in a network namespace of its own
   sudo vswitch attach --netns 4711 --name web    attach a running process
   sudo vswitch ls                                attached containers, with addresses and traffic
   sudo vswitch down                              stop the switch and restore the host
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Run(commands::run::RunArgs),
     Attach(commands::attach::AttachArgs),
     Detach(commands::detach::DetachArgs),
+    Prune(commands::prune::PruneArgs),
+    Rename(commands::rename::RenameArgs),
     Ls(commands::ls::LsArgs),
     Inspect(commands::inspect::InspectArgs),
     Port(commands::port::PortArgs),
@@ -46,6 +50,8 @@ pub(crate) enum Command {
     Fdb(commands::fdb::FdbArgs),
     Conntrack(commands::conntrack::ConntrackArgs),
     Stats(commands::stats::StatsArgs),
+    Events(commands::events::EventsArgs),
+    Logs(commands::logs::LogsArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }
@@ -61,6 +67,8 @@ impl Command {
             Self::Run(args) => args.execute(global),
             Self::Attach(args) => args.execute(global),
             Self::Detach(args) => args.execute(global),
+            Self::Prune(args) => args.execute(global),
+            Self::Rename(args) => args.execute(global),
             Self::Ls(args) => args.execute(global),
             Self::Inspect(args) => args.execute(global),
             Self::Port(args) => args.execute(global),
@@ -70,24 +78,10 @@ impl Command {
             Self::Fdb(args) => args.execute(global),
             Self::Conntrack(args) => args.execute(global),
             Self::Stats(args) => args.execute(global),
-            Self::Completions(args) => args.execute(Cli::command()),
+            Self::Events(args) => args.execute(global),
+            Self::Logs(args) => args.execute(global),
+            Self::Completions(args) => args.execute(),
             Self::Man(args) => args.execute(Cli::command()),
-        }
-    }
-}
-
-/// clap's error with its first paragraph in one line; `None` for help and version. Tips and usage follow
-/// only where the command line has a wrong shape: a wrong value needs one line.
-pub(crate) fn usage_error(error: &clap::Error) -> Option<String> {
-    let text = error.to_string();
-    let mut paragraphs = text.split("\n\n");
-    let said = paragraphs.next()?.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    match error.kind() {
-        _ if !said.starts_with("error: ") => None,
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => Some(said + "\n"),
-        _ => {
-            let rest: Vec<&str> = paragraphs.map(|paragraph| paragraph.trim_end()).collect();
-            Some(format!("{said}\n{}\n", rest.join("\n")))
         }
     }
 }

@@ -16,8 +16,11 @@ pub(crate) const EXIT_FAILED: u8 = 1;
 /// The exit code for "usage".
 pub(crate) const EXIT_USAGE: u8 = 2;
 
+/// The remedy of a user without permission.
+const SUDO: &str = "run the command as root, for example with `sudo`";
+
 /// A failed command.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     /// A failure with a message.
     #[error("{message}")]
@@ -56,12 +59,32 @@ impl Failure {
         self
     }
 
+    /// The same failure, with the advice to become root where that may help.
+    pub(crate) fn advised(&self, is_root: bool) -> Self {
+        match self {
+            Self::Told { exit, message, hint } if !is_root && lacks_permission(message) => {
+                let hint = match hint {
+                    Some(hint) if hint.contains("sudo") => hint.clone(),
+                    Some(hint) => format!("{hint}; {SUDO}"),
+                    None => SUDO.to_owned(),
+                };
+                Self::Told { exit: *exit, message: message.clone(), hint: Some(hint) }
+            }
+            other => other.clone(),
+        }
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Told { exit, .. } => *exit,
             Self::BrokenPipe => 0,
         }
+    }
+
+    /// Text for stderr, for the user of this process.
+    pub(crate) fn told(&self) -> Option<String> {
+        self.advised(rustix::process::geteuid().is_root()).report()
     }
 
     /// Text for stderr: one line, and one for the hint.
@@ -74,6 +97,14 @@ impl Failure {
             }
         }
     }
+}
+
+/// Whether the message is of the kernel, or of the daemon, that refuses a user.
+fn lacks_permission(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let words =
+        ["permission denied", "not permitted", "you may not", "run as root", "is missing: run"];
+    words.iter().any(|words| message.contains(words))
 }
 
 /// Joins the lines of a text.
@@ -128,6 +159,18 @@ mod tests {
         assert_eq!(failure.report().unwrap(), "error: no port `a`\n");
         let failure = Failure::new("first\n  second\n").with_hint("do\nthis");
         assert_eq!(failure.report().unwrap(), "error: first, second\n  hint: do, this\n");
+    }
+
+    #[test]
+    fn only_root_gets_no_advice_to_become_root() {
+        let denied = Failure::new("cannot open /dev/net/tun: Permission denied (os error 13)");
+        assert_eq!(denied.advised(true), denied);
+        let report = denied.advised(false).report().unwrap();
+        assert!(report.ends_with("  hint: run the command as root, for example with `sudo`\n"));
+        let report = denied.with_hint("see `vswitch doctor`").advised(false).report().unwrap();
+        assert!(report.contains("hint: see `vswitch doctor`; run the command as root"), "{report}");
+        let other = Failure::new("there is no attachment named web");
+        assert_eq!(other.advised(false), other);
     }
 
     #[test]

@@ -16,12 +16,18 @@ pub(crate) fn count(value: u64) -> String {
     scaled(value as f64, 1000.0, &["k", "M", "G", "T", "P", "E"])
 }
 
-/// A rate in bits: `0 b/s`, `9.8 Gb/s`.
+/// A rate in bits, as settings have it: `0 bit/s`, `9.8 Gbit/s`.
 pub(crate) fn bit_rate(bits_per_s: f64) -> String {
     if bits_per_s < 1000.0 {
-        return format!("{bits_per_s:.0} b/s");
+        return format!("{bits_per_s:.0} bit/s");
     }
-    scaled(bits_per_s, 1000.0, &[" kb/s", " Mb/s", " Gb/s", " Tb/s"])
+    scaled(bits_per_s, 1000.0, &[" kbit/s", " Mbit/s", " Gbit/s", " Tbit/s"])
+}
+
+/// A time of the day in UTC, as the daemon's log has it: `21:04:05Z`.
+pub(crate) fn time_of_day(unix_s: u64) -> String {
+    let of_day = unix_s % 86_400;
+    format!("{:02}:{:02}:{:02}Z", of_day / 3_600, of_day / 60 % 60, of_day % 60)
 }
 
 /// A duration with its two largest units: `8s`, `3m 20s`, `2d 5h`.
@@ -74,8 +80,9 @@ mod tests {
 
     #[test]
     fn rates_and_durations() {
-        assert_eq!(bit_rate(0.0), "0 b/s");
-        assert_eq!(bit_rate(9.8e9), "9.8 Gb/s");
+        assert_eq!(bit_rate(0.0), "0 bit/s");
+        assert_eq!(bit_rate(9.8e9), "9.8 Gbit/s");
+        assert_eq!(time_of_day(86_400 * 20_000 + 7_384), "02:03:04Z");
         let shown = [0, 59, 60, 3_599, 3_600, 86_399, 190_000].map(seconds).to_vec();
         assert_eq!(
             shown,

@@ -22,3 +22,15 @@ pub(crate) const DOWN_POLL: Duration = Duration::from_millis(20);
 
 /// Longest name of an attachment.
 pub(crate) const NAME_BYTES_MAX: usize = 128;
+
+/// How long a completion waits for the daemon.
+pub(crate) const COMPLETE_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Attempts to find a name for an attachment without one.
+pub(crate) const NAMES_TRIED_MAX: usize = 16;
+
+/// Lines that `logs` shows by default.
+pub(crate) const LOG_LINES: usize = 100;
+
+/// Interval between two looks of `logs --follow` at the log.
+pub(crate) const LOG_POLL: Duration = Duration::from_millis(200);

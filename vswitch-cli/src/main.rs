@@ -6,40 +6,50 @@
 //! | module | content |
 //! |---|---|
 //! | [`cli`], [`global`] | the list of commands; options of every command |
+//! | [`complete`] | completion of names and values |
 //! | [`value`] | text becomes typed values, or a precise error |
 //! | [`commands`] | one file a command |
 //! | [`client`] | the API client, blocking |
+//! | [`list`] | which rows of a list, in which order and form |
 //! | [`output`], [`table`], [`human`] | output to stdout and stderr |
-//! | [`error`] | failures, hints, exit codes |
+//! | [`similar`], [`fresh_name`] | the name that was meant; a name for an attachment without one |
+//! | [`error`], [`several`] | failures, hints, exit codes; commands that take several names |
 //! | [`limits`] | waits and sizes |
 #![forbid(unsafe_code)]
 
 mod cli;
 mod client;
 mod commands;
+mod complete;
 mod error;
+mod fresh_name;
 mod global;
 mod human;
 mod limits;
+mod list;
 mod output;
 mod port_settings;
 mod publish;
+mod several;
+mod similar;
 mod table;
 mod value;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    complete::serve(cli::Cli::command);
+    let mut cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
     log_to_stderr(&cli);
-    cli.command.execute(&cli.global).unwrap_or_else(|failure| {
-        if let Some(report) = failure.report() {
+    let done = cli.global.read_environment().and_then(|()| cli.command.execute(&cli.global));
+    done.unwrap_or_else(|failure| {
+        if let Some(report) = failure.told() {
             output::print_error(&report);
         }
         ExitCode::from(failure.exit())
@@ -48,7 +58,7 @@ fn main() -> ExitCode {
 
 /// Shows clap's error; also help and version.
 fn refuse(error: &clap::Error) -> ExitCode {
-    match cli::usage_error(error) {
+    match cli::usage_error(error, std::env::args()) {
         Some(line) => {
             output::print_error(&line);
             ExitCode::from(error::EXIT_USAGE)

@@ -1,11 +1,12 @@
 //! All output to stdout and stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::error::{Failure, Outcome};
+use crate::table::{ALERT, END, WARNING};
 
 /// Form of the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -38,9 +39,37 @@ pub(crate) fn done(format: Format, what: &str) -> Outcome<()> {
     }
 }
 
-/// Writes text that ends with a newline.
+/// Writes text that ends with a newline; coloured cells only on a terminal.
 pub(crate) fn text(text: &str) -> Outcome<()> {
-    bytes(text.as_bytes())
+    bytes(painted(text, has_colours(&io::stdout())).as_bytes())
+}
+
+/// The text with its marks as colours (SGR of ECMA-48), or without them.
+pub(crate) fn painted(text: &str, has_colours: bool) -> String {
+    let colour = |mark: char| match mark {
+        ALERT => Some("\x1b[31m"),
+        WARNING => Some("\x1b[33m"),
+        END => Some("\x1b[0m"),
+        _ => None,
+    };
+    let mut painted = String::with_capacity(text.len());
+    for c in text.chars() {
+        match colour(c) {
+            None => painted.push(c),
+            Some(code) if has_colours => painted.push_str(code),
+            Some(_) => {}
+        }
+    }
+    painted
+}
+
+/// Writes text in place of all that the terminal shows; appends it where stdout is none.
+pub(crate) fn redraw(shown: &str) -> Outcome<()> {
+    const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
+    if io::stdout().is_terminal() {
+        bytes(CLEAR)?;
+    }
+    text(shown)
 }
 
 /// Writes bytes.
@@ -69,8 +98,25 @@ pub(crate) fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// True if stderr is a terminal and `NO_COLOR` is not set (no-color.org).
+/// True if stderr has colours.
 pub(crate) fn stderr_has_colours() -> bool {
-    use std::io::IsTerminal;
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    has_colours(&io::stderr())
+}
+
+/// True if it is a terminal and `NO_COLOR` is not set (no-color.org).
+fn has_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table;
+
+    #[test]
+    fn marks_become_colours_or_nothing() {
+        let text = format!("a {} {}\n", table::alert("FAIL"), table::warning(3));
+        assert_eq!(painted(&text, false), "a FAIL 3\n");
+        assert_eq!(painted(&text, true), "a \x1b[31mFAIL\x1b[0m \x1b[33m3\x1b[0m\n");
+    }
 }

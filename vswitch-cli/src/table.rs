@@ -1,6 +1,28 @@
 //! Tables for people: a header, aligned columns, no boxes.
+//!
+//! A cell that wants attention stands between two marks of no width until it is written
+//! ([`crate::output`]): as colours on a terminal, or as nothing.
 
 use comfy_table::{CellAlignment, ContentArrangement, Row, Table, presets};
+
+/// Begins a cell in red. Invisible, and without width, as [`END`].
+pub(crate) const ALERT: char = '\u{2061}';
+
+/// Begins a cell in yellow.
+pub(crate) const WARNING: char = '\u{2062}';
+
+/// Ends a coloured cell.
+pub(crate) const END: char = '\u{2063}';
+
+/// A cell in red.
+pub(crate) fn alert(cell: impl std::fmt::Display) -> String {
+    format!("{ALERT}{cell}{END}")
+}
+
+/// A cell in yellow.
+pub(crate) fn warning(cell: impl std::fmt::Display) -> String {
+    format!("{WARNING}{cell}{END}")
+}
 
 /// How a column is aligned, with its heading.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +80,8 @@ fn finish(mut table: Table) -> String {
     table.trim_fmt() + "\n"
 }
 
-/// A path may hold any byte: none of them shall reach the terminal as a command.
+/// A path may hold any byte: none of them shall reach the terminal as a command. The marks of colours are
+/// no control characters.
 fn clean(cell: String) -> String {
     if cell.chars().any(char::is_control) { cell.escape_default().to_string() } else { cell }
 }
@@ -104,6 +127,18 @@ longer  12.3k  /run/netns/a
     fn control_characters_do_not_reach_the_terminal() {
         let shown = pairs([("netns", "/tmp/\x1b[2J\n".to_owned())]);
         assert_eq!(shown, "netns  /tmp/\\u{1b}[2J\\n\n");
+    }
+
+    #[test]
+    fn colours_take_no_width() {
+        let shown = table(
+            [Column::Number("DROPS"), Column::Text("STATE")],
+            [[alert(7), warning("pending")], ["12".to_owned(), "up".to_owned()]],
+        );
+        let plain: String =
+            shown.chars().filter(|c| !matches!(*c, ALERT | WARNING | END)).collect();
+        assert_eq!(plain, "DROPS  STATE\n    7  pending\n   12  up\n");
+        assert!(shown.contains(&alert(7)), "{shown:?}");
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
+//! | [`event_feed`] | reports what happens to clients that listen |
+//! | [`rename`], [`prune`] | rename attachments, and clean up those that nobody reaches |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
 //!
@@ -22,6 +24,7 @@ mod cleanup;
 mod conntrack;
 mod dhcp;
 mod error;
+mod event_feed;
 mod events;
 mod fdb;
 mod inner;
@@ -32,9 +35,11 @@ pub(crate) mod name;
 mod plan;
 mod port;
 mod port_settings;
+mod prune;
 mod publish;
 mod published_ports;
 mod random;
+mod rename;
 mod replay;
 mod republish;
 mod start;
@@ -50,8 +55,9 @@ use std::sync::Arc;
 use wire::MacAddr;
 
 use crate::dataplane::DataplaneError;
-pub use cleanup::{CleanupError, clean_up_after_crash};
+pub use cleanup::{Cleanup, CleanupError, clean_up_after_crash};
 pub use error::ControlError;
+pub(crate) use event_feed::{StreamEnd, Subscription};
 use inner::Inner;
 pub(crate) use ipam::PoolError;
 pub(crate) use replay::ReplayReport;
@@ -62,6 +68,16 @@ pub(crate) use start::StoredState;
 pub(crate) struct Control(Arc<Inner>);
 
 impl Control {
+    /// Events from now on.
+    pub(crate) fn subscribe(&self) -> Result<Subscription, ControlError> {
+        self.0.feed.subscribe().map_err(|error| self.count_limit_hit(error))
+    }
+
+    /// Ends all streams of events, so that their connections end.
+    pub(crate) fn close_feed(&self) {
+        self.0.feed.close();
+    }
+
     /// Counts an error that a limit causes.
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
@@ -74,6 +90,7 @@ impl Control {
             ControlError::LabelsMax(_) => Some("labels"),
             ControlError::NoFreePort(_) => Some("host-port-tries"),
             ControlError::Busy(..) => Some("detach-wait"),
+            ControlError::EventClientsMax => Some("event-clients"),
             ControlError::Dataplane(DataplaneError::Busy(_)) => Some("worker-commands"),
             _ => None,
         };

@@ -63,9 +63,9 @@ use nat::ShardSpec;
 use snapshot::Parts;
 
 pub use batch::{Batch, Verdict};
-pub use conf::{Guard, NetworkConf, PortConf, PortLimits, StaticMac, Storm};
+pub use conf::{Guard, HostConfig, NetworkConf, PortConf, PortLimits, StaticMac, Storm};
 pub use destination::{Destination, DestinationKind, VtepIndex};
-pub use dhcp::{DhcpRequests, HostConfig};
+pub use dhcp::DhcpRequests;
 pub use drop_reason::DropReason;
 pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use frame_io::{FrameIo, NoObserver, Observer};

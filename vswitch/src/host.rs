@@ -9,8 +9,8 @@
 //! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_after_crash`]; `Uplink::into_parts` hands it over |
 //! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
 //!
-//! Nothing else changes: no other firewall, no kernel bridge, no file outside the state directory and
-//! the socket. A TAP lives as long as its descriptors, so the kernel removes it a moment after a crash.
+//! Nothing else changes: no other firewall, no kernel bridge, no file outside the state directory,
+//! the socket and the note beside it ([`state_note`]). A TAP lives as long as its descriptors, so the kernel removes it a moment after a crash.
 //!
 //! Requests to the kernel go by rtnetlink ([`Netlink`]): one connection in the host's namespace, and one
 //! for each task in a container's ([`netns_exec`]), in a thread that ends with the task. No descriptor of
@@ -28,6 +28,7 @@ pub(crate) mod nft;
 mod proxy;
 pub(crate) mod reserve;
 pub(crate) mod routes;
+pub(crate) mod state_note;
 mod sysctl;
 mod task;
 #[cfg(test)]
@@ -38,3 +39,4 @@ pub(crate) use error::HostError;
 pub(crate) use neighbours::Neighbours;
 pub(crate) use netlink::Netlink;
 pub(crate) use netns::NetnsError;
+pub(crate) use state_note::StateNote;

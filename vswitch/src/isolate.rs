@@ -1,24 +1,26 @@
-//! The sandbox of `vswitch run`: a network and a mount namespace for one command.
+//! The sandbox of `vswitch run`: a network, a mount and a UTS namespace for one command.
 //!
 //! A [`Sandbox`] owns one thread, the *keeper*, which enters the namespaces and stays there:
 //! `/proc/PID/task/TID/ns/net` names the network namespace as long as the sandbox lives. The keeper spawns
 //! the command, which inherits its namespaces. The thread that calls [`Sandbox::run`] forwards signals and
 //! waits.
 //!
-//! | [`Mode`] | network | `/sys`, `/etc/hosts`, `/etc/resolv.conf` |
+//! | [`Mode`] | network | `/sys`, `/etc/hosts`, `/etc/resolv.conf`, host name |
 //! |---|---|---|
 //! | `New` | a new namespace with `lo` up | private |
 //! | `Join` | that of another container | private |
 //! | `Host` | the caller's | the caller's |
 //!
 //! `vswitch run --network none` is `New` without an attachment. Order of calls: [`Sandbox::new`],
-//! attach [`Sandbox::netns_path`] through the API, [`Sandbox::set_hosts`], [`Sandbox::run`], detach.
+//! attach [`Sandbox::netns_path`] through the API, [`Sandbox::set_hosts`], [`Sandbox::set_resolv_conf`],
+//! [`Sandbox::set_hostname`], [`Sandbox::run`], detach.
 //!
 //! Nothing is left behind, even if this process is killed: private files have no names, and the kernel
 //! removes both namespaces, mounts included, with their last process.
 
 mod files;
 mod mounts;
+mod resolv_conf;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,10 @@ use nix::sys::signal::SigSet;
 
 use crate::host::netns_exec;
 use files::PrivateFiles;
+pub use resolv_conf::{DnsSettings, host_resolv_conf, resolv_conf};
+
+/// Longest host name of Linux (`__NEW_UTS_LEN` in `linux/utsname.h`).
+pub const HOSTNAME_BYTES_MAX: usize = 64;
 
 /// Network of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,14 +117,20 @@ impl IsolateError {
     }
 }
 
-/// A command, and the signals to block once it is spawned.
-type SpawnRequest = (Command, SigSet);
+/// A command, the host name that it sees, and the signals to block once it is spawned.
+#[derive(Debug)]
+struct SpawnRequest {
+    command: Command,
+    hostname: Option<String>,
+    signals: SigSet,
+}
 
 /// Namespaces that wait for a command.
 #[derive(Debug)]
 pub struct Sandbox {
     netns_path: Option<PathBuf>,
     files: Option<PrivateFiles>,
+    hostname: Option<String>,
     requests: Option<Sender<SpawnRequest>>,
     spawned: Receiver<io::Result<Child>>,
     keeper: Option<JoinHandle<()>>,
@@ -149,7 +161,14 @@ impl Sandbox {
             .map_err(IsolateError::Keeper)?;
         let netns_path = prepared.recv().map_err(|_| keeper_died())??;
         files.iter_mut().for_each(PrivateFiles::unlink);
-        Ok(Self { netns_path, files, requests: Some(requests), spawned, keeper: Some(keeper) })
+        Ok(Self {
+            netns_path,
+            files,
+            hostname: None,
+            requests: Some(requests),
+            spawned,
+            keeper: Some(keeper),
+        })
     }
 
     /// Path of the network namespace, valid as long as this sandbox lives; none in mode `Host`.
@@ -162,6 +181,17 @@ impl Sandbox {
     /// Does nothing in mode `Host`.
     pub fn set_hosts(&self, entries: &[(IpAddr, Vec<String>)]) -> Result<(), IsolateError> {
         self.files.as_ref().map_or(Ok(()), |files| files.set_hosts(entries))
+    }
+
+    /// Sets the text of the sandbox's `/etc/resolv.conf`. Does nothing in mode `Host`.
+    pub fn set_resolv_conf(&self, text: &str) -> Result<(), IsolateError> {
+        self.files.as_ref().map_or(Ok(()), |files| files.set_resolv_conf(text))
+    }
+
+    /// Sets the host name that the command sees, cut to [`HOSTNAME_BYTES_MAX`]. Does nothing in mode `Host`.
+    pub fn set_hostname(&mut self, name: &str) {
+        let name = name.get(..HOSTNAME_BYTES_MAX).unwrap_or(name);
+        self.hostname = self.files.as_ref().map(|_| name.to_owned());
     }
 
     /// Runs a command in the sandbox with the caller's terminal, directory and environment, waits for it,
@@ -179,7 +209,9 @@ impl Sandbox {
         command.args(args);
         let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
         let requests = self.requests.as_ref().ok_or_else(keeper_died)?;
-        requests.send((command, forwarding.mask())).map_err(|_| keeper_died())?;
+        let (hostname, signals) = (self.hostname.clone(), forwarding.mask());
+        let request = SpawnRequest { command, hostname, signals };
+        requests.send(request).map_err(|_| keeper_died())?;
         let mut child = self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
             IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
         })?;
@@ -208,18 +240,20 @@ fn keeper_died() -> IsolateError {
     IsolateError::Keeper(io::Error::other("its thread ended early"))
 }
 
+/// Namespaces that every sandbox has for itself: mounts, and the host name.
+const PRIVATE: CloneFlags = CloneFlags::CLONE_NEWNS.union(CloneFlags::CLONE_NEWUTS);
+
 /// Moves the keeper's thread into its namespaces; returns the path of its network namespace.
 fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathBuf>, IsolateError> {
     match mode {
         Mode::Host => return Ok(None),
-        Mode::New => unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        Mode::New => unshare(CloneFlags::CLONE_NEWNET | PRIVATE)
             .map_err(|errno| IsolateError::Unshare(errno.into()))?,
         Mode::Join(path) => {
             let join = |source: io::Error| IsolateError::Join { path: path.clone(), source };
             let netns = File::open(path).map_err(join)?;
             setns(netns, CloneFlags::CLONE_NEWNET).map_err(|errno| join(errno.into()))?;
-            unshare(CloneFlags::CLONE_NEWNS)
-                .map_err(|errno| IsolateError::Unshare(errno.into()))?;
+            unshare(PRIVATE).map_err(|errno| IsolateError::Unshare(errno.into()))?;
         }
     }
     mounts::private_view(sources)?;
@@ -234,7 +268,10 @@ fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathB
 
 /// Loop of the keeper: spawns requested commands until the sandbox is dropped.
 fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Child>>) {
-    while let Ok((mut command, signals)) = inbox.recv() {
+    while let Ok(SpawnRequest { mut command, hostname, signals }) = inbox.recv() {
+        if let Some(Err(error)) = hostname.map(nix::unistd::sethostname) {
+            tracing::warn!(%error, "the command sees the host's own name");
+        }
         // The command starts with the keeper's mask: that of the caller before `Forwarding::start`.
         let child = command.spawn();
         let _ = signals.thread_block();

@@ -26,7 +26,7 @@ mod serve;
 mod server;
 mod worker;
 
-pub use control::{CleanupError, ControlError, clean_up_after_crash};
+pub use control::{Cleanup, CleanupError, ControlError, clean_up_after_crash};
 pub use host::nft::{Orphan, orphans as orphaned_tables, probe as probe_nftables};
 pub use serve::{Ready, ServeError, serve};
 pub use server::SocketError;

@@ -1,7 +1,7 @@
 //! The limits that a user can act on: names, values, hits.
 //!
 //! Each crate and each stage keeps its limits in a file `limits.rs`. This is the list that
-//! `vswitch status --limits` shows, the daemon logs when it starts, and Prometheus reads. A limit that
+//! `vswitch status --limits` shows, the daemon logs at level `debug` when it starts, and Prometheus reads. A limit that
 //! can be hit names its counter: one of the workers, a drop reason, or [`Refusals`].
 
 use std::collections::BTreeMap;
@@ -180,6 +180,8 @@ fn rows() -> Vec<Row> {
         }
         Api {
             "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;
+            "event-queue" = EVENT_QUEUE_MAX, "events", "a client that is so far behind is disconnected", Refusals;
             "metrics-connections" = METRICS_CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
             "request-head-time" = HEADER_READ_MAX, "", "the connection is closed", Refusals;
             "request-body" = BODY_MAX, "bytes", "the request is refused", Refusals;
@@ -252,6 +254,7 @@ mod tests {
         let sources = [
             include_str!("control.rs"),
             include_str!("server.rs"),
+            include_str!("server/events.rs"),
             include_str!("server/routes.rs"),
             include_str!("server/metrics.rs"),
         ];

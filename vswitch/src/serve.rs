@@ -10,6 +10,7 @@ use vswitch_api::status::Backend;
 
 use crate::config::Config;
 use crate::control::{Control, ControlError, ReplayReport, StoredState};
+use crate::host::StateNote;
 use crate::limits;
 use crate::server::{self, MetricsError, Socket, SocketError, metrics};
 
@@ -98,6 +99,10 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     server::probe(config.socket.path()).await?;
     let kept = StoredState::open(config.state_dir.path()).await?;
     let socket = Socket::bind(config.socket.path()).await?;
+    let note = StateNote::write(config.socket.path(), config.state_dir.path());
+    let note = note.inspect_err(|error| {
+        tracing::warn!(%error, "`down` after a crash will need --state-dir");
+    });
     let metrics = match config.metrics {
         Some(address) => Some(metrics::bind(address.get()).await?),
         None => None,
@@ -108,7 +113,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
     };
     let (stop, stopped) = watch::channel(false);
     let ended = {
-        tracing::info!(limits = %limits::summary(), "see `vswitch status --limits`");
+        tracing::debug!(limits = %limits::summary(), "see `vswitch status --limits`");
         let mut server = std::pin::pin!(async {
             let metrics = metrics::run(metrics, control.clone(), stopped.clone());
             tokio::join!(server::run(&socket, control.clone(), stopped), metrics);
@@ -124,12 +129,14 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
                 None => Err(ServeError::WorkersEnded),
             },
         };
+        control.close_feed();
         let _ = stop.send(true);
         server.await;
         ended
     };
     tracing::info!("shutting down");
     control.end().await;
+    drop(note);
     // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);
     ended

@@ -5,6 +5,7 @@
 //! connections, bodies and the time to send them. [`metrics`] serves `GET /metrics` over TCP as well.
 
 mod error;
+mod events;
 mod extract;
 pub(crate) mod limits;
 pub(crate) mod metrics;
@@ -18,7 +19,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 
 use crate::control::Control;
 pub(crate) use error::api_error;
+use events::Closer;
 pub(crate) use metrics::MetricsError;
 pub use socket::SocketError;
 pub(crate) use socket::{Socket, probe};
@@ -129,7 +131,8 @@ async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_READ_MAX)
         .keep_alive(keep_alive);
-    let service = TowerToHyperService::new(router);
+    let closer = Closer::default();
+    let service = TowerToHyperService::new(router.layer(Extension(closer.clone())));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let stopped = async {
         let _ = stop.wait_for(|stop| *stop).await;
@@ -143,6 +146,8 @@ async fn serve(
                 tracing::debug!(%error, "connection ended badly");
             }
         }
+        // Dropped as it is: its client does not read.
+        () = closer.asked() => {}
         () = stopped => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;

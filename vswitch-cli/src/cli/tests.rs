@@ -4,6 +4,11 @@ use clap::{CommandFactory, Parser};
 use super::*;
 use crate::output::Format;
 
+fn usage(args: &[&str]) -> Option<String> {
+    let words = std::iter::once(&"vswitch").chain(args).map(ToString::to_string);
+    usage_error(&parse(args).unwrap_err(), words)
+}
+
 fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from([&["vswitch"], args].concat())
 }
@@ -47,7 +52,7 @@ fn what_follows_the_command_of_run_is_its_own() {
 
 #[test]
 fn wrong_values_are_said_in_one_line() {
-    let said = |args: &[&str]| usage_error(&parse(args).unwrap_err()).unwrap();
+    let said = |args: &[&str]| usage(args).unwrap();
     let attach = ["attach", "--netns", "a", "--name", "a", "--mac"];
     let mac = said(&[&attach[..], &["01:00:5e:00:00:01"]].concat());
     assert!(
@@ -67,7 +72,7 @@ fn wrong_values_are_said_in_one_line() {
 
 #[test]
 fn other_usage_errors_keep_claps_advice() {
-    let said = |args: &[&str]| usage_error(&parse(args).unwrap_err()).unwrap();
+    let said = |args: &[&str]| usage(args).unwrap();
     assert_eq!(
         said(&["attach", "--name", "a"]),
         "\
@@ -78,7 +83,51 @@ For more information, try '--help'.
     );
     let typo = said(&["insect"]);
     assert!(typo.contains("\n  tip: ") && typo.contains("'inspect'"), "{typo}");
-    assert_eq!(usage_error(&parse(&["--help"]).unwrap_err()), None);
-    assert_eq!(usage_error(&parse(&["--version"]).unwrap_err()), None);
-    assert_eq!(usage_error(&parse(&[]).unwrap_err()), None);
+    assert_eq!(usage(&["--help"]), None);
+    assert_eq!(usage(&["--version"]), None);
+    assert_eq!(usage(&[]), None);
+}
+
+#[test]
+fn a_wrong_option_gets_one_of_the_same_command() {
+    let tip = |args: &[&str]| {
+        let said = usage(args).unwrap();
+        said.lines().find_map(|line| line.split("tip: ").nth(1).map(str::to_owned))
+    };
+    let similar = |option: &str| Some(format!("a similar option exists: '{option}'"));
+    assert_eq!(tip(&["ls", "--fliter", "name=x"]), similar("--filter"));
+    assert_eq!(tip(&["attach", "--net-ns", "1"]), similar("--netns"));
+    // Options of other commands, hidden ones, and words that are no value are not suggested.
+    assert_eq!(tip(&["ls", "--netns", "1"]), None);
+    assert_eq!(tip(&["up", "--background"]), similar("--backend"));
+    assert_eq!(tip(&["up", "--in-backgroun"]), None);
+    assert_eq!(tip(&["detach", "--xyz"]), None);
+    assert_eq!(tip(&["network", "ls", "--qiet"]), similar("--quiet"));
+}
+
+#[test]
+fn every_name_is_completed() {
+    // Options and words whose values are names that the daemon knows.
+    for (path, id) in [
+        (&["detach"][..], "names"),
+        (&["inspect"], "name"),
+        (&["publish"], "name"),
+        (&["unpublish"], "ports"),
+        (&["rename"], "name"),
+        (&["run"], "network"),
+        (&["attach"], "netns"),
+        (&["attach"], "network"),
+        (&["conntrack", "ls"], "container"),
+        (&["fdb", "ls"], "port"),
+        (&["port", "set"], "name"),
+        (&["network", "inspect"], "name"),
+        (&["stats"], "name"),
+    ] {
+        let mut command = Cli::command();
+        command.build();
+        let found = path.iter().try_fold(&command, |at, word| at.find_subcommand(word)).unwrap();
+        let arg = found.get_arguments().find(|arg| arg.get_id() == id).unwrap();
+        let completer = arg.get::<clap_complete::ArgValueCompleter>();
+        assert!(completer.is_some(), "{path:?} {id}");
+    }
 }

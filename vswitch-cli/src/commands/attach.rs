@@ -4,17 +4,20 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use vswitch::config::IfName;
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 use vswitch_api::port_settings::SettingsChange;
 use wire::MacAddr;
 
+use crate::client::{Client, Named};
 use crate::commands::inspect;
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::global::Global;
+use crate::limits::NAMES_TRIED_MAX;
 use crate::port_settings::PortSettingsArgs;
 use crate::publish::PublishArgs;
-use crate::{output, publish, value};
+use crate::{complete, fresh_name, output, publish, value};
 
 /// Attach a running container, or any network namespace
 ///
@@ -24,12 +27,14 @@ use crate::{output, publish, value};
 pub(crate) struct AttachArgs {
     /// The namespace: of a process id, at a path, or a name of `ip netns`
     #[arg(long, value_name = "PID|PATH|NAME", value_parser = value::netns)]
+    #[arg(add = ArgValueCompleter::new(complete::namespaces))]
     netns: NetnsRef,
-    /// Name of the attachment, unique in its network
+    /// Name of the attachment, unique in its network [default: one is picked]
     #[arg(long, value_name = "NAME", value_parser = value::attachment)]
-    name: String,
+    name: Option<String>,
     /// The network to join [default: the first one]
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
+    #[arg(add = ArgValueCompleter::new(complete::networks))]
     network: Option<String>,
     /// What is configured in the namespace: static addresses and routes, or none, for an endpoint that
     /// configures itself [default: static]
@@ -69,6 +74,7 @@ pub(crate) struct AddressArgs {
 const EXAMPLES: &str = "\
 Examples:
   sudo vswitch attach --netns 4711 --name web
+  sudo vswitch attach --netns 4711                     under a name such as calm-otter
   sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
   sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
   sudo vswitch attach --netns a --name a --access 10
@@ -85,15 +91,10 @@ impl AddressArgs {
         no_address && self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty()
     }
 
-    /// An attach request with these addresses and names.
-    pub(crate) fn request(
-        self,
-        name: String,
-        netns: NetnsRef,
-        network: Option<String>,
-    ) -> AttachRequest {
+    /// An attach request with these addresses and names; [`attach`] sets the attachment's own name.
+    pub(crate) fn request(self, netns: NetnsRef, network: Option<String>) -> AttachRequest {
         AttachRequest {
-            name,
+            name: String::new(),
             netns,
             network,
             ipv4: self.ip,
@@ -115,13 +116,44 @@ impl AttachArgs {
             configure: self.configure.unwrap_or_default(),
             settings: self.settings.change()?,
             publish: self.publish.publications(),
-            ..self.address.request(self.name, self.netns, self.network)
+            ..self.address.request(self.netns, self.network)
         };
         let client = global.client()?;
-        let port = client.wait(client.attach(&request))?;
+        let port = attach(&client, self.name, request)?;
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Attaches under the name; without one, under a free one.
+pub(crate) fn attach(
+    client: &Client,
+    name: Option<String>,
+    mut request: AttachRequest,
+) -> Outcome<PortDetail> {
+    let network = request.network.clone().unwrap_or_default();
+    if let Some(name) = name {
+        request.name = name;
+        return client.wait_for(Named::Network, &network, client.attach(&request));
+    }
+    let mut taken = client.names(Named::Port)?;
+    for _ in 0..NAMES_TRIED_MAX {
+        request.name = fresh_name::pick()?;
+        if taken.contains(&request.name) {
+            continue;
+        }
+        match client.wait_for(Named::Network, &network, client.attach(&request)) {
+            Ok(detail) => return Ok(detail),
+            Err(failure) => {
+                taken = client.names(Named::Port)?;
+                // Another client was faster.
+                if !taken.contains(&request.name) {
+                    return Err(failure);
+                }
+            }
+        }
+    }
+    Err(Failure::new("no free name was found").with_hint("choose one with --name"))
 }
 
 fn render(detail: &PortDetail) -> String {

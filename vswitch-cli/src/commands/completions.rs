@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use clap_complete::Shell;
 
+use crate::complete::{self, Shell};
 use crate::error::Outcome;
 use crate::output;
 
 /// Print the completion script of a shell
+///
+/// It completes commands, options, and the names that the daemon knows. Only root may ask the daemon.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompletionsArgs {
@@ -21,12 +23,13 @@ const EXAMPLES: &str = "\
 Examples:
   vswitch completions bash | sudo tee /etc/bash_completion.d/vswitch
   vswitch completions zsh > ~/.zfunc/_vswitch
-  vswitch completions fish > ~/.config/fish/completions/vswitch.fish";
+  vswitch completions fish > ~/.config/fish/completions/vswitch.fish
+  source <(vswitch completions bash)                in this shell only";
 
 impl CompletionsArgs {
-    pub(crate) fn execute(self, mut cli: clap::Command) -> Outcome {
+    pub(crate) fn execute(self) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut cli, "vswitch", &mut script);
+        complete::script(self.shell, &mut script)?;
         output::bytes(&script)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -2,32 +2,39 @@
 
 mod watch;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use vswitch_api::conntrack::{Connection, ConnectionFilter, ConnectionProtocol, Flushed, Tuple};
+use vswitch_api::status::{UplinkMode, UplinkStatus};
 
-use crate::client::Client;
+use crate::client::{Client, Named};
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::table::Column::{Number, Text};
-use crate::{human, output, table, value};
+use crate::list::{Field, FilterKey, ListArgs, Row, contains};
+use crate::{complete, human, output, value};
 
 /// Show and delete translated connections
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct ConntrackArgs {
     #[command(subcommand)]
     command: Option<ConntrackCommand>,
+    #[command(flatten)]
+    ls: LsArgs,
 }
 
 const EXAMPLES: &str = "\
-Connections between containers, and between them and the host, are not translated and not listed.
+Connections between containers, and between them and the host, are not translated and not listed. With
+`up --uplink kernel` the host's kernel translates, and its `conntrack -L` lists them. Filters are those
+of the options, and state. -o wide adds the columns NETWORK and FRAMES.
 
 Examples:
   vswitch conntrack ls
+  vswitch conntrack ls --sort -bytes
   vswitch conntrack ls --container web --protocol tcp
   vswitch conntrack watch --interval 1
   sudo vswitch conntrack flush --container web     clients must connect anew
@@ -39,7 +46,7 @@ enum ConntrackCommand {
     #[command(visible_alias = "list")]
     Ls {
         #[command(flatten)]
-        filter: FilterArgs,
+        ls: LsArgs,
     },
     /// Delete connections: all, or those that the filter selects
     Flush {
@@ -55,14 +62,25 @@ enum ConntrackCommand {
     },
 }
 
+/// Which connections, and how
+#[derive(Debug, Default, Args)]
+struct LsArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
 /// Which connections
 #[derive(Debug, Default, Args)]
 struct FilterArgs {
     /// Container of the connection
     #[arg(long, value_name = "NAME", value_parser = value::name)]
+    #[arg(add = ArgValueCompleter::new(complete::attachments))]
     container: Option<String>,
     /// Network of the connection
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
+    #[arg(add = ArgValueCompleter::new(complete::networks))]
     network: Option<String>,
     /// Protocol of the connection
     #[arg(long, value_name = "PROTOCOL", value_parser = protocols())]
@@ -88,36 +106,102 @@ impl From<FilterArgs> for ConnectionFilter {
 
 impl ConntrackArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let client = global.client()?;
-        let all = ConntrackCommand::Ls { filter: FilterArgs::default() };
-        match self.command.unwrap_or(all) {
-            ConntrackCommand::Ls { filter } => {
-                let rows = connections(&client, &filter.into())?;
-                output::show(global.format, &rows, |rows| render(rows))?;
-            }
+        let command = self.command.unwrap_or(ConntrackCommand::Ls { ls: self.ls });
+        match command {
+            ConntrackCommand::Ls { ls } => ls.execute(global)?,
             ConntrackCommand::Flush { filter } => {
-                let filter = ConnectionFilter::from(filter);
+                let client = global.client()?;
+                let filter = filter.checked(&client)?;
                 let flushed = client.wait(client.flush_connections(&filter))?;
                 output::show(global.format, &flushed, said)?;
             }
             ConntrackCommand::Watch { filter, pace } => {
-                watch::run(&client, global.format, &filter.into(), &pace)?;
+                let client = global.client()?;
+                let filter = filter.checked(&client)?;
+                watch::run(&client, global.format, &filter, &pace)?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Those that the filter picks, in the order of their containers and addresses.
+impl LsArgs {
+    fn execute(self, global: &Global) -> Outcome<()> {
+        let plan = self.list.plan(global.format)?;
+        let client = global.client()?;
+        let rows = connections(&client, &self.filter.checked(&client)?)?;
+        let is_empty = rows.is_empty();
+        plan.show(rows)?;
+        if is_empty && client.wait(client.status())?.uplinks.iter().any(is_kernel) {
+            output::print_error(KERNEL);
+        }
+        Ok(())
+    }
+}
+
+/// Says who translates where the switch does not.
+const KERNEL: &str = "\
+the switch runs with --uplink kernel: the host's kernel translates, `conntrack -L` lists its connections
+";
+
+fn is_kernel(uplink: &UplinkStatus) -> bool {
+    uplink.mode == UplinkMode::Kernel
+}
+
+impl FilterArgs {
+    /// The filter, with a container and a network that exist.
+    fn checked(self, client: &Client) -> Outcome<ConnectionFilter> {
+        if let Some(container) = &self.container {
+            client.check(Named::Attachment, container)?;
+        }
+        if let Some(network) = &self.network {
+            client.check(Named::Network, network)?;
+        }
+        Ok(self.into())
+    }
+}
+
+/// Those that the filter picks, in the order of their networks, containers and addresses.
 fn connections(client: &Client, filter: &ConnectionFilter) -> Outcome<Vec<Connection>> {
     let mut rows = client.wait(client.connections())?;
     rows.retain(|row| filter.matches(row));
     rows.sort_by(|a, b| {
-        let key = |row: &Connection| (row.original.src, row.original.dst);
-        let name = |row: &Connection| (row.network.clone(), row.container.clone(), row.protocol);
-        (name(a), key(a)).cmp(&(name(b), key(b)))
+        let key = |row: &Connection| (row.protocol, row.original.src, row.original.dst);
+        a.network.cmp(&b.network).then_with(|| key(a).cmp(&key(b)))
     });
     Ok(rows)
+}
+
+impl Row for Connection {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::text("NETWORK", |row: &Self| row.network.clone()).wide(),
+        Field::text("PROTO", |row| row.protocol.to_string()),
+        Field::text("CONTAINER", |row| row.container.clone()),
+        Field::text("ORIGINAL", |row| tuple(&row.original)),
+        Field::text("TRANSLATED", |row| tuple(&row.translated)),
+        Field::text("STATE", |row| row.state.to_string()),
+        Field::number("IDLE", |row| row.idle_s, human::seconds),
+        Field::number("FRAMES", |row: &Self| row.frames, human::count).wide(),
+        Field::number("BYTES", |row| row.bytes, human::bytes),
+    ];
+
+    const FILTERS: &'static [FilterKey<Self>] = &[
+        ("container", |row, value| row.container == value),
+        ("name", |row, value| contains(&row.container, value)),
+        ("network", |row, value| row.network == value),
+        ("protocol", |row, value| row.protocol.name() == value),
+        ("state", |row, value| row.state.name() == value),
+        ("address", |row, value| ends(row).iter().any(|end| end.ip().to_string() == value)),
+        ("port", |row, value| ends(row).iter().any(|end| end.port().to_string() == value)),
+    ];
+
+    fn name(&self) -> String {
+        self.container.clone()
+    }
+}
+
+fn ends(row: &Connection) -> [SocketAddr; 4] {
+    [row.original.src, row.original.dst, row.translated.src, row.translated.dst]
 }
 
 fn said(flushed: &Flushed) -> String {
@@ -125,36 +209,6 @@ fn said(flushed: &Flushed) -> String {
         1 => "1 connection is deleted\n".to_owned(),
         count => format!("{count} connections are deleted\n"),
     }
-}
-
-fn render(rows: &[Connection]) -> String {
-    let columns = [
-        Text("NETWORK"),
-        Text("PROTO"),
-        Text("CONTAINER"),
-        Text("ORIGINAL"),
-        Text("TRANSLATED"),
-        Text("STATE"),
-        Number("IDLE"),
-        Number("FRAMES"),
-        Number("BYTES"),
-    ];
-    table::table(
-        columns,
-        rows.iter().map(|row| {
-            [
-                row.network.clone(),
-                row.protocol.to_string(),
-                row.container.clone(),
-                tuple(&row.original),
-                tuple(&row.translated),
-                row.state.to_string(),
-                human::seconds(row.idle_s),
-                human::count(row.frames),
-                human::bytes(row.bytes),
-            ]
-        }),
-    )
 }
 
 fn tuple(tuple: &Tuple) -> String {

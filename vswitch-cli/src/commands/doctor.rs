@@ -109,12 +109,12 @@ fn render(rows: &[Row]) -> String {
         [Text("CHECK"), Text("STATUS"), Text("FOUND"), Text("WHAT TO DO")],
         rows.iter().map(|row| {
             let status = match row.status {
-                Health::Ok => "ok",
-                Health::Warn => "warn",
-                Health::Fail => "FAIL",
+                Health::Ok => "ok".to_owned(),
+                Health::Warn => table::warning("warn"),
+                Health::Fail => table::alert("FAIL"),
             };
             let advice = row.advice.clone().unwrap_or_default();
-            [row.check.to_owned(), status.to_owned(), row.detail.clone(), advice]
+            [row.check.to_owned(), status, row.detail.clone(), advice]
         }),
     )
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -27,8 +27,9 @@ use progress::{Next, Ports, Progress};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DownArgs {
-    /// State directory of a switch that was killed [default: /var/lib/vswitch]
-    #[arg(long, value_name = "DIR")]
+    /// State directory of a switch that was killed [default: what it noted beside its socket, else
+    /// /var/lib/vswitch]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state_dir: Option<StateDir>,
 }
 
@@ -36,14 +37,17 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch down
   sudo vswitch --socket /tmp/lab.sock down
-  sudo vswitch --socket /tmp/lab.sock down --state-dir /var/lib/vswitch-lab     after a crash";
+  sudo vswitch down --state-dir /var/lib/vswitch-lab     after a crash, if its socket's folder is gone";
+
+/// Begins the list of what other switches have left.
+const LEFT: &str = "left by other switches, which their own --socket or --state-dir clears: ";
 
 impl DownArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let (client, socket) = (global.client()?, global.socket());
         // Opened before the request, so that the pid cannot be reused meanwhile.
         let pid = match client.wait(client.daemon_pid()) {
-            Err(absent @ ClientError::NoDaemon(_)) => return self.clear(global, absent),
+            Err(ClientError::NoDaemon(_)) => return self.clear(global),
             pid => pid?,
         };
         let process = pid.and_then(|pid| Some((watch(pid)?, ports(&client, pid))));
@@ -58,20 +62,30 @@ impl DownArgs {
     }
 
     /// No daemon answers: cleans up after one that was killed.
-    fn clear(self, global: &Global, absent: ClientError) -> Outcome {
-        let (state_dir, socket) = (self.state_dir.unwrap_or_default(), global.socket());
-        let cleared = vswitch::clean_up_after_crash(state_dir.path(), &socket).map_err(|error| {
+    fn clear(self, global: &Global) -> Outcome {
+        let socket = global.socket();
+        let state_dir = self.state_dir.as_ref().map(StateDir::path);
+        let cleared = vswitch::clean_up_after_crash(state_dir, &socket).map_err(|error| {
             let said = format!("no switch answers at {}, and {error}", socket.display());
             Failure::new(said).with_hint(
                 "--socket selects a running switch, --state-dir one that was killed; both need root",
             )
         })?;
-        if cleared.is_empty() {
-            return Err(absent.into());
+        let left = LEFT.to_owned() + &cleared.left.join(", ");
+        if cleared.removed.is_empty() {
+            let nothing = Failure::new(format!("no switch answers at {}", socket.display()));
+            let hint = match cleared.left.as_slice() {
+                [] => "there is nothing to stop, and nothing of a switch is left".to_owned(),
+                _ => left,
+            };
+            return Err(nothing.with_hint(hint));
         }
-        let (socket, cleared) = (socket.display(), cleared.join(", "));
-        let done = format!("no switch answers at {socket}; cleaned up after a crash: {cleared}");
+        let (socket, removed) = (socket.display(), cleared.removed.join(", "));
+        let done = format!("no switch answers at {socket}; cleaned up after a crash: {removed}");
         output::done(global.format, &done)?;
+        if !cleared.left.is_empty() {
+            output::print_error(&format!("{left}\n"));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

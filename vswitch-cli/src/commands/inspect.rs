@@ -4,20 +4,24 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use ipnet::IpNet;
 use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::publish::Publication;
 
+use crate::client::Named;
+use crate::commands::ls;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::{human, output, port_settings, publish, table, value};
+use crate::port_settings::Defaults;
+use crate::{complete, human, output, port_settings, publish, table, value};
 
 /// Show all details of an attached container
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
     /// Name of the attachment
-    #[arg(value_parser = value::name)]
+    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
     name: String,
 }
 
@@ -29,23 +33,26 @@ Examples:
 impl InspectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        let ports = client.wait(client.port(&self.name))?;
+        let ports = client.wait_for(Named::Attachment, &self.name, client.port(&self.name))?;
+        let defaults = Defaults::of_containers(&client.wait(client.limits())?);
         output::show(global.format, &ports, |ports| {
-            ports.iter().map(render).collect::<Vec<_>>().join("\n")
+            let shown = ports.iter().map(|port| render(port, &defaults));
+            shown.collect::<Vec<_>>().join("\n")
         })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn render(detail: &PortDetail) -> String {
+fn render(detail: &PortDetail, defaults: &Defaults) -> String {
     let port = &detail.port;
     let traffic =
         |bytes, frames| format!("{} in {} frames", human::bytes(bytes), human::count(frames));
     let reasons: Vec<String> =
         detail.drops_by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let labels = port.labels.iter().map(|(key, value)| format!("{key}={value}"));
     let state = match detail.blocked_s {
         0 => port.state.to_string(),
-        left => format!("{} for another {}", port.state, human::seconds(left)),
+        left => table::alert(format_args!("{} for another {}", port.state, human::seconds(left))),
     };
     let configures = if detail.configure.is_static() { "" } else { ", configures itself" };
     let identity = [
@@ -55,7 +62,7 @@ fn render(detail: &PortDetail) -> String {
         ("mac", port.mac.to_string()),
     ];
     let facts = [
-        ("namespace", format!("{} ({})", port.netns, detail.netns_path.display())),
+        ("namespace", format!("{} ({})", ls::netns(&port.netns), detail.netns_path.display())),
         ("state", state),
         ("published", table::list(detail.publications.iter().map(|one| published(detail, one)))),
         ("offloads", table::list(&detail.offloads)),
@@ -68,10 +75,12 @@ fn render(detail: &PortDetail) -> String {
     let counted = [
         ("received", traffic(port.traffic.rx_bytes, port.traffic.rx_frames)),
         ("sent", traffic(port.traffic.tx_bytes, port.traffic.tx_frames)),
-        ("dropped", port.drops.to_string()),
+        ("dropped", ls::drops(port.drops)),
         ("drop reasons", table::list(reasons)),
+        ("aliases", table::list(&port.aliases)),
+        ("labels", table::list(labels)),
     ];
-    let settings = port_settings::rows(&detail.settings);
+    let settings = port_settings::rows(&detail.settings, defaults);
     table::pairs(identity.into_iter().chain(addresses).chain(facts).chain(settings).chain(counted))
 }
 
@@ -91,13 +100,14 @@ fn published(detail: &PortDetail, publication: &Publication) -> String {
     let line = publish::line(publication);
     match detail.port.publish_pending.iter().find(|one| one.ports == publication.ports) {
         None => line,
-        Some(pending) => format!("{line} (pending: {})", pending.reason),
+        Some(pending) => table::alert(format_args!("{line} (pending: {})", pending.reason)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::painted;
 
     #[test]
     fn an_endpoint_may_configure_itself() {
@@ -110,7 +120,7 @@ mod tests {
             "settings": {}, "drops_by_reason": {},
         }))
         .unwrap();
-        let shown = render(&detail);
+        let shown = painted(&render(&detail, &Defaults::of_hosts()), false);
         assert!(shown.contains("  eth0, MTU 1500, configures itself\n"), "{shown}");
     }
 
@@ -128,7 +138,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(
-            render(&detail),
+            painted(&render(&detail, &Defaults::of_hosts()), false),
             "\
 name             a
 network          br0
@@ -144,17 +154,19 @@ queues           1
 vlan             access 10
 guard            on
 isolation        none
-rate in          default
-rate out         default
-storm broadcast  default
-storm multicast  default
-storm unknown    default
-macs max         default
+rate in          off (default)
+rate out         off (default)
+storm broadcast  off (default)
+storm multicast  off (default)
+storm unknown    off (default)
+macs max         off (default)
 loop guard       on
 received         1.5 KiB in 12 frames
 sent             20 B in 15 frames
 dropped          3
 drop reasons     malformed 3
+aliases          -
+labels           -
 "
         );
     }

@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use vswitch_api::network::{Network, NetworkDetail};
 
+use crate::client::Named;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::table::Column::{Number, Text};
-use crate::{human, output, table, value};
+use crate::list::{Field, FilterKey, ListArgs, Row, contains};
+use crate::table::Column::Text;
+use crate::{complete, human, output, table, value};
 
 /// Show the networks of the switch
 #[derive(Debug, Args)]
@@ -21,31 +24,36 @@ pub(crate) struct NetworkArgs {
 const EXAMPLES: &str = "\
 Examples:
   vswitch network ls
+  vswitch network ls -o wide
   vswitch network inspect br0";
 
 #[derive(Debug, Subcommand)]
 enum NetworkCommand {
     /// List the networks
     #[command(visible_alias = "list")]
-    Ls,
+    Ls {
+        #[command(flatten)]
+        list: ListArgs,
+    },
     /// Show a network and its members
     Inspect {
         /// Name of the network
-        #[arg(value_parser = value::name)]
+        #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::networks))]
         name: String,
     },
 }
 
 impl NetworkArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let client = global.client()?;
         match self.command {
-            NetworkCommand::Ls => {
-                let networks = client.wait(client.networks())?;
-                output::show(global.format, &networks, |networks| list(networks))?;
+            NetworkCommand::Ls { list } => {
+                let plan = list.plan(global.format)?;
+                let client = global.client()?;
+                plan.show(client.wait(client.networks())?)?;
             }
             NetworkCommand::Inspect { name } => {
-                let network = client.wait(client.network(&name))?;
+                let client = global.client()?;
+                let network = client.wait_for(Named::Network, &name, client.network(&name))?;
                 output::show(global.format, &network, inspect)?;
             }
         }
@@ -53,28 +61,25 @@ impl NetworkArgs {
     }
 }
 
-fn list(networks: &[Network]) -> String {
-    let columns = [
-        Text("NAME"),
-        Text("SUBNETS"),
-        Text("GATEWAYS"),
-        Number("MTU"),
-        Text("UPLINKS"),
-        Number("CONTAINERS"),
+impl Row for Network {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::text("NAME", |network| network.name.clone()),
+        Field::text("SUBNETS", |network| table::list(&network.subnets)),
+        Field::text("GATEWAYS", |network: &Self| table::list(&network.gateways)).wide(),
+        Field::number("MTU", |network| network.mtu.into(), |mtu| mtu.to_string()),
+        Field::text("UPLINKS", uplinks),
+        Field::number("CONTAINERS", |network| network.ports as u64, |ports| ports.to_string()),
     ];
-    table::table(
-        columns,
-        networks.iter().map(|network| {
-            [
-                network.name.clone(),
-                table::list(&network.subnets),
-                table::list(&network.gateways),
-                network.mtu.to_string(),
-                uplinks(network),
-                network.ports.to_string(),
-            ]
-        }),
-    )
+
+    const FILTERS: &'static [FilterKey<Self>] = &[
+        ("name", |network, value| contains(&network.name, value)),
+        ("subnet", |network, value| network.subnets.iter().any(|net| net.to_string() == value)),
+        ("uplink", |network, value| network.uplinks.iter().any(|uplink| uplink == value)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
 }
 
 fn inspect(detail: &NetworkDetail) -> String {
@@ -124,6 +129,7 @@ fn uplinks(network: &Network) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Format;
 
     fn network() -> NetworkDetail {
         serde_json::from_value(serde_json::json!({
@@ -141,11 +147,12 @@ mod tests {
 
     #[test]
     fn networks_are_listed() {
+        let plan = ListArgs::default().plan::<Network>(Format::Table).unwrap();
         assert_eq!(
-            list(&[network().network]),
+            plan.render(&[network().network]),
             "\
-NAME  SUBNETS                  GATEWAYS             MTU  UPLINKS  CONTAINERS
-br0   10.99.0.0/16, fd00::/64  10.99.0.1, fd00::1  1500  none              1
+NAME  SUBNETS                   MTU  UPLINKS  CONTAINERS
+br0   10.99.0.0/16, fd00::/64  1500  none              1
 "
         );
     }

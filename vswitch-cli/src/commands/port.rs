@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 
+use crate::client::Named;
 use crate::error::{Failure, Outcome};
 use crate::global::Global;
-use crate::port_settings::{self, PortSettingsArgs};
-use crate::{output, value};
+use crate::port_settings::{self, Defaults, PortSettingsArgs};
+use crate::{complete, output, value};
 
 /// Show and change port settings
 #[derive(Debug, Args)]
@@ -33,13 +35,13 @@ enum PortCommand {
     /// Show the settings of a port
     Show {
         /// Name of the attachment, or of the bridge for the host's port
-        #[arg(value_parser = value::name)]
+        #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::ports))]
         name: String,
     },
     /// Change settings of a port at runtime; the others stay
     Set {
         /// Name of the attachment, or of the bridge for the host's port
-        #[arg(value_parser = value::name)]
+        #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::ports))]
         name: String,
         #[command(flatten)]
         settings: PortSettingsArgs,
@@ -49,18 +51,31 @@ enum PortCommand {
 impl PortArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        let settings = match self.command {
-            PortCommand::Show { name } => client.wait(client.port_settings(&name))?,
+        let (name, settings) = match self.command {
+            PortCommand::Show { name } => {
+                let request = client.port_settings(&name);
+                let settings = client.wait_for(Named::Port, &name, request)?;
+                (name, settings)
+            }
             PortCommand::Set { name, settings } => {
                 let change = settings.change()?;
                 if change.is_empty() {
                     return Err(Failure::usage(format!("no setting to change for {name}"))
                         .with_hint("see `vswitch port set --help` for the settings"));
                 }
-                client.wait(client.change_port_settings(&name, &change))?
+                let request = client.change_port_settings(&name, &change);
+                let settings = client.wait_for(Named::Port, &name, request)?;
+                (name, settings)
             }
         };
-        output::show(global.format, &settings, port_settings::render)?;
+        let is_host = client.names(Named::Network)?.contains(&name);
+        let defaults = match is_host {
+            true => Defaults::of_hosts(),
+            false => Defaults::of_containers(&client.wait(client.limits())?),
+        };
+        output::show(global.format, &settings, |settings| {
+            port_settings::render(settings, &defaults)
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

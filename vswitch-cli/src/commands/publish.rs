@@ -1,26 +1,35 @@
-//! `vswitch publish`: publish a port of an attached container at runtime.
+//! `vswitch publish`: publish ports of an attached container at runtime, and list those of all.
+
+mod ls;
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use vswitch_api::publish::{PortSpec, Prefix, Publication};
 
-use crate::error::Outcome;
+use crate::client::Named;
+use crate::error::{Failure, Outcome};
 use crate::global::Global;
-use crate::{output, publish, value};
+use crate::list::ListArgs;
+use crate::{complete, output, publish, several, value};
 
-/// Publish a port of an attached container
+/// Publish ports of an attached container
 ///
 /// Takes effect at once and survives a restart. The container sees the client's address.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct PublishArgs {
+    #[command(subcommand)]
+    command: Option<PublishCommand>,
     /// Name of the attachment
-    #[arg(value_parser = value::name)]
-    name: String,
+    #[arg(value_parser = value::name, required = true)]
+    #[arg(add = ArgValueCompleter::new(complete::attachments))]
+    name: Option<String>,
     /// The ports, as in `run -p`: without a host port one is picked and printed
-    #[arg(value_name = "[ADDR:]HOST[-HOST]:CONT[-CONT][/tcp|udp|sctp]")]
-    ports: PortSpec,
+    #[arg(value_name = "[ADDR:]HOST[-HOST]:CONT[-CONT][/tcp|udp|sctp]", required = true)]
+    ports: Vec<PortSpec>,
     /// Sources that may connect [default: all]
     #[arg(long, value_name = "ADDRESS|SUBNET", value_delimiter = ',')]
     allow_from: Vec<Prefix>,
@@ -31,23 +40,44 @@ Published ports bypass the host's own firewall: --allow-from limits the sources.
 
 Examples:
   sudo vswitch publish web 8080:80
+  sudo vswitch publish web 8080:80 8443:443
   sudo vswitch publish web 80                              a free port of the host
   sudo vswitch publish dns 192.0.2.1:53:53/udp             at one address of the host
   sudo vswitch publish web '[::]:8080:80'                  at its IPv6 addresses only
   sudo vswitch publish game 27000-27100:27000-27100/udp
   sudo vswitch publish db 5432:5432 --allow-from 10.0.0.0/8,2001:db8::/32
+  vswitch publish ls                                       all published ports
 
-Undo it with `vswitch unpublish`; `vswitch inspect` lists publications.";
+Undo it with `vswitch unpublish`.";
+
+#[derive(Debug, Subcommand)]
+enum PublishCommand {
+    /// List the published ports of all containers
+    #[command(visible_alias = "list", after_help = ls::EXAMPLES)]
+    Ls {
+        #[command(flatten)]
+        list: ListArgs,
+    },
+}
 
 impl PublishArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let wanted = Publication { ports: self.ports, allow_from: self.allow_from };
+        if let Some(PublishCommand::Ls { list }) = self.command {
+            ls::execute(list, global)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        // clap requires a name.
+        let name =
+            self.name.ok_or_else(|| Failure::usage("the name of an attachment is needed"))?;
         let client = global.client()?;
-        let published = client.wait(client.publish(&self.name, &wanted))?;
-        let said = |published: &Publication| {
-            format!("{} publishes {}\n", self.name, publish::line(published))
-        };
-        output::show(global.format, &published, said)?;
-        Ok(ExitCode::SUCCESS)
+        several::each(self.ports, |ports| {
+            let wanted = Publication { ports, allow_from: self.allow_from.clone() };
+            let request = client.publish(&name, &wanted);
+            let published = client.wait_for(Named::Attachment, &name, request)?;
+            let said = |published: &Publication| {
+                format!("{name} publishes {}\n", publish::line(published))
+            };
+            output::show(global.format, &published, said)
+        })
     }
 }

@@ -1,40 +1,44 @@
 //! `vswitch run`: runs a command in a new network namespace that is attached meanwhile.
 
+mod names;
+
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
 use vswitch_api::error::ErrorCode;
-use vswitch_api::port::{AttachRequest, NetnsRef, Port};
+use vswitch_api::port::{AttachRequest, NetnsRef};
 use vswitch_api::port_settings::SettingsChange;
 use vswitch_api::publish::Publication;
 use vswitch_client::ClientError;
 
-use crate::client::Client;
-use crate::commands::attach::AddressArgs;
+use crate::client::{Client, Named};
+use crate::commands::attach::{self, AddressArgs};
 use crate::error::{Failure, Outcome};
 use crate::global::Global;
-use crate::output;
 use crate::port_settings::PortSettingsArgs;
 use crate::publish::{self, PublishArgs};
 use crate::value::{self, NetworkMode};
+use crate::{complete, output};
+use names::NameArgs;
 
 /// Run a command in a network namespace of its own, attached to the switch
 ///
-/// The command sees the caller's files, with an /etc/hosts and an /etc/resolv.conf of its own.
+/// The command sees the caller's files, with a host name, an /etc/hosts and an /etc/resolv.conf of its own.
 /// Terminal, signals and exit code pass through; the attachment ends with the command.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(override_usage = "vswitch run [OPTIONS] --name <NAME> -- <CMD>...")]
+#[command(override_usage = "vswitch run [OPTIONS] -- <CMD>...")]
 pub(crate) struct RunArgs {
-    /// Name of the attachment; needed on a network of the switch
+    /// Name of the attachment, and of the host inside [default: one is picked]
     #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: Option<String>,
     /// Network of the switch [default: the first one], or another kind of network
     #[arg(long, value_name = "NETWORK|host|container:NAME|none")]
     #[arg(value_parser = value::network_mode)]
+    #[arg(add = ArgValueCompleter::new(complete::network_modes))]
     network: Option<NetworkMode>,
     #[command(flatten)]
     address: AddressArgs,
@@ -42,6 +46,8 @@ pub(crate) struct RunArgs {
     publish: PublishArgs,
     #[command(flatten)]
     settings: PortSettingsArgs,
+    #[command(flatten)]
+    names: NameArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -57,9 +63,12 @@ Kinds of network:
 The exit code is the command's; 128 + N if signal N ended it; 127 if there is no such command.
 
 Examples:
+  sudo vswitch run -- bash
   sudo vswitch run --name a -- bash
   sudo vswitch run --name web --ip 10.99.0.80 -- python3 -m http.server 80
   sudo vswitch run --name web -p 8080:80 -- python3 -m http.server 80
+  sudo vswitch run --name a --hostname a.example.org --add-host db:10.99.0.7 -- bash
+  sudo vswitch run --name a --dns 192.0.2.53 --dns-search example.org -- curl http://www/
   sudo vswitch run --network container:web -- tcpdump -ni eth0
   sudo vswitch run --network none -- make test";
 
@@ -86,11 +95,19 @@ impl RunArgs {
                     "port settings need a network of the switch, not {other}"
                 )));
             }
+            Some(NetworkMode::Host) if !self.names.is_empty() => {
+                return Err(Failure::usage(
+                    "names inside need a network namespace of their own, not host",
+                ));
+            }
             Some(NetworkMode::Host) => Mode::Host,
             Some(NetworkMode::None) => Mode::New,
             Some(NetworkMode::Container(name)) => return self.joined(&global.client()?, &name),
         };
-        self.enter(Sandbox::new(mode)?)
+        let mut sandbox = Sandbox::new(mode)?;
+        let (names, name) = (std::mem::take(&mut self.names), self.name.take());
+        names.apply(&mut sandbox, name.as_deref(), &[])?;
+        self.enter(sandbox)
     }
 
     /// Runs the command on a network of the switch.
@@ -100,39 +117,41 @@ impl RunArgs {
         network: Option<String>,
         settings: SettingsChange,
     ) -> Outcome {
-        let name = self.name.take().ok_or_else(|| {
-            Failure::usage("--name is needed on a network of the switch, such as --name a")
-        })?;
+        let name = self.name.take();
+        let is_picked = name.is_none();
         let client = global.client()?;
         // Fail before the namespace is made if no switch answers.
         client.wait(client.daemon_pid())?;
-        let sandbox = Sandbox::new(Mode::New)?;
+        let mut sandbox = Sandbox::new(Mode::New)?;
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
         let address = std::mem::take(&mut self.address);
         let request = AttachRequest {
             settings,
             publish: std::mem::take(&mut self.publish).publications(),
-            ..address.request(name, NetnsRef::Path(netns.to_owned()), network)
+            ..address.request(NetnsRef::Path(netns.to_owned()), network)
         };
         let picks = request.publish.iter().any(|one| one.ports.host().is_none());
-        let detail = client.wait(client.attach(&request))?;
+        let detail = attach::attach(&client, name, request)?;
+        if is_picked {
+            output::print_error(&format!("attached as {}\n", detail.port.name));
+        }
         if picks {
             say_ports(&detail.publications);
         }
-        let outcome = sandbox
-            .set_hosts(&hosts(&detail.port))
-            .map_err(Failure::from)
-            .and_then(|()| self.enter(sandbox));
-        detach(&client, &detail.port.name);
+        let (names, name) = (std::mem::take(&mut self.names), detail.port.name.clone());
+        let named = names.apply(&mut sandbox, Some(&name), std::slice::from_ref(&detail));
+        let outcome = named.and_then(|()| self.enter(sandbox));
+        detach(&client, &name);
         outcome
     }
 
     /// Runs the command in the namespace of another attachment.
-    fn joined(self, client: &Client, name: &str) -> Outcome {
-        let details = client.wait(client.port(name))?;
+    fn joined(mut self, client: &Client, name: &str) -> Outcome {
+        let details = client.wait_for(Named::Attachment, name, client.port(name))?;
         let detail = details.first().ok_or_else(no_namespace)?;
-        let sandbox = Sandbox::new(Mode::Join(detail.netns_path.clone()))?;
-        sandbox.set_hosts(&hosts(&detail.port))?;
+        let mut sandbox = Sandbox::new(Mode::Join(detail.netns_path.clone()))?;
+        let names = std::mem::take(&mut self.names);
+        names.apply(&mut sandbox, Some(name), &details)?;
         self.enter(sandbox)
     }
 
@@ -143,14 +162,6 @@ impl RunArgs {
         let status = sandbox.run(program, args)?;
         Ok(ExitCode::from(isolate::exit_code(status)))
     }
-}
-
-/// Entries of /etc/hosts for an attachment.
-fn hosts(port: &Port) -> Vec<(IpAddr, Vec<String>)> {
-    let names = vec![port.name.clone(), format!("{}.{}", port.name, port.network)];
-    let ipv4 = port.ipv4.iter().copied().map(IpAddr::from);
-    let ipv6 = port.ipv6.iter().copied().map(IpAddr::from);
-    ipv4.chain(ipv6).map(|address| (address, names.clone())).collect()
 }
 
 /// Prints the picked ports of the host to stderr.

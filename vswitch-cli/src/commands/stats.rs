@@ -5,18 +5,26 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use vswitch_api::stats::{PortStats, Stats, WorkerStats};
 
+use crate::client::Named;
+use crate::commands::ls;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::output::Format;
+use crate::list::{Field, FilterKey, ListArgs, Plan, Row, contains};
 use crate::table::Column::{Number, Text};
-use crate::{human, output, table};
+use crate::{complete, human, output, table, value};
 
 /// Show traffic, drops by reason, and what the workers do
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatsArgs {
+    /// Show one port only, with its drops by reason: an attachment, or the bridge for the host's port
+    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::ports))]
+    name: Option<String>,
+    #[command(flatten)]
+    list: ListArgs,
     /// Go on, and show rates every so many seconds, until interrupted
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     watch: Option<u64>,
@@ -31,27 +39,38 @@ Directions are the switch's: RX came from the container. For every worker
 received + generated + flood_copies + handoff_received
 == sent + dropped + consumed + in_flight + handed_off; counters at zero are left out.
 docs/metrics.md explains each counter.
-With --watch and --format json every line is one JSON object with the counters.
+With --watch and --format json every line is one JSON object with the counters; on a terminal the table
+is drawn anew each time. Filters are name and network; they select ports.
 
 Examples:
   vswitch stats
+  vswitch stats web
+  vswitch stats --sort -drops
   vswitch stats --watch 1
   vswitch stats --format json | jq .drops";
 
 impl StatsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let Self { name, list, watch, count } = self;
+        let view = View { name, plan: list.plan(global.format)? };
         let client = global.client()?;
-        let mut before = client.wait(client.stats())?;
-        let Some(interval) = self.watch else {
-            output::show(global.format, &before, render)?;
+        if let Some(name) = &view.name {
+            client.check(Named::Port, name)?;
+        }
+        let mut before = view.select(client.wait(client.stats())?);
+        let Some(interval) = watch else {
+            match view.plan.is_json() {
+                true => output::json(&before)?,
+                false => output::text(&view.render(&before))?,
+            }
             return Ok(ExitCode::SUCCESS);
         };
-        for _ in 0..self.count.unwrap_or(u64::MAX) {
+        for _ in 0..count.unwrap_or(u64::MAX) {
             std::thread::sleep(Duration::from_secs(interval));
-            let now = client.wait(client.stats())?;
-            match global.format {
-                Format::Table => output::text(&render_rates(&before, &now, interval))?,
-                Format::Json => output::json_line(&now)?,
+            let now = view.select(client.wait(client.stats())?);
+            match view.plan.is_json() {
+                true => output::json_line(&now)?,
+                false => output::redraw(&render_rates(&before, &now, interval))?,
             }
             before = now;
         }
@@ -59,38 +78,72 @@ impl StatsArgs {
     }
 }
 
-fn render(stats: &Stats) -> String {
-    let columns = [
-        Text("PORT"),
-        Number("RX FRAMES"),
-        Number("RX"),
-        Number("TX FRAMES"),
-        Number("TX"),
-        Number("DROPS"),
-    ];
-    let mut shown = table::table(
-        columns,
-        stats.ports.iter().map(|port| {
-            [
-                port.name.clone(),
-                human::count(port.traffic.rx_frames),
-                human::bytes(port.traffic.rx_bytes),
-                human::count(port.traffic.tx_frames),
-                human::bytes(port.traffic.tx_bytes),
-                human::count(port.drops),
-            ]
-        }),
-    );
-    shown.push('\n');
-    shown += &render_workers(&stats.workers);
-    if !stats.drops.is_empty() {
-        shown.push('\n');
-        shown += &table::table(
-            [Text("DROP REASON"), Number("FRAMES")],
-            stats.drops.iter().map(|(reason, count)| [reason.clone(), count.to_string()]),
-        );
+/// The ports to show, and how.
+struct View {
+    name: Option<String>,
+    plan: Plan<PortStats>,
+}
+
+impl View {
+    /// The counters with the ports of this view only.
+    fn select(&self, stats: Stats) -> Stats {
+        let mut ports = stats.ports;
+        ports.retain(|port| self.name.as_ref().is_none_or(|name| *name == port.name));
+        Stats { ports: self.plan.select(ports), ..stats }
     }
-    shown
+
+    /// The ports; in the default form their surroundings, too: of one port its drops by reason, of all the
+    /// workers and all drops.
+    fn render(&self, stats: &Stats) -> String {
+        let mut shown = self.plan.render(&stats.ports);
+        if !self.plan.is_default() {
+            return shown;
+        }
+        let own = stats.ports.first().filter(|_| self.name.is_some());
+        let drops = own.map_or(&stats.drops, |port| &port.drops_by_reason);
+        if own.is_none() {
+            shown.push('\n');
+            shown += &render_workers(&stats.workers);
+        }
+        if !drops.is_empty() {
+            shown.push('\n');
+            shown += &table::table(
+                [Text("DROP REASON"), Number("FRAMES")],
+                drops.iter().map(|(reason, count)| [reason.clone(), count.to_string()]),
+            );
+        }
+        shown
+    }
+}
+
+impl Row for PortStats {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::text("PORT", |port| port.name.clone()),
+        Field::text("NETWORK", |port: &Self| port.network.clone()).wide(),
+        Field::number("RX FRAMES", |port| port.traffic.rx_frames, human::count),
+        Field::number("RX", |port| port.traffic.rx_bytes, human::bytes),
+        Field::number("TX FRAMES", |port| port.traffic.tx_frames, human::count),
+        Field::number("TX", |port| port.traffic.tx_bytes, human::bytes),
+        Field::number("DROPS", |port| port.drops, ls::drops),
+    ];
+
+    const FILTERS: &'static [FilterKey<Self>] = &[
+        ("name", |port, value| contains(&port.name, value)),
+        ("network", |port, value| port.network == value),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// The host's ports come first, then uplinks, which have no network.
+    fn rank(&self) -> u8 {
+        match self.network.as_str() {
+            network if network == self.name => 0,
+            "" => 1,
+            _ => 2,
+        }
+    }
 }
 
 /// A row for each counter that is not zero, under its key in JSON; a column for each worker.
@@ -133,7 +186,7 @@ fn render_rates(before: &Stats, now: &Stats, interval_s: u64) -> String {
             bits(port.traffic.rx_bytes, then.traffic.rx_bytes),
             human::count(each_s(port.traffic.tx_frames, then.traffic.tx_frames)),
             bits(port.traffic.tx_bytes, then.traffic.tx_bytes),
-            human::count(each_s(port.drops, then.drops)),
+            ls::drops(each_s(port.drops, then.drops)),
         ]
     });
     table::table(columns, rows) + "\n"

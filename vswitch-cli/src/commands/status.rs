@@ -64,7 +64,7 @@ fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
     let UplinkStatus { name, state, publications, .. } = uplink;
     let state = match &uplink.reason {
         None => format!("{name}, {state}"),
-        Some(reason) => format!("{name}, {state} ({reason})"),
+        Some(reason) => table::alert(format_args!("{name}, {state} ({reason})")),
     };
     let device = match (&uplink.device, uplink.mtu) {
         (Some(device), Some(mtu)) => format!("{device}, MTU {mtu}"),
@@ -203,8 +203,9 @@ state       /var/lib/vswitch
             connections: 7,
         };
         let status = Status { uplinks: vec![detail], ..status };
+        let shown = crate::output::painted(&render(&status), false);
         assert!(
-            render(&status).ends_with(
+            shown.ends_with(
                 "\
 uplink         eth0, waiting (there is no default route)
   NAT          user-space
@@ -216,8 +217,7 @@ uplink         eth0, waiting (there is no default route)
   connections  7
 "
             ),
-            "{}",
-            render(&status)
+            "{shown}"
         );
     }
 }

@@ -1,40 +1,48 @@
 //! `vswitch unpublish`: end a publication.
 
-use std::process::ExitCode;
-
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use vswitch_api::publish::{PortSpec, PublicationKey};
 
+use crate::client::Named;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::{output, value};
+use crate::{complete, output, several, value};
 
-/// End the publication of a port
+/// End publications of a container
 ///
-/// Deletes its connections and frees the host port.
+/// Deletes their connections and frees the host's ports.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UnpublishArgs {
     /// Name of the attachment
-    #[arg(value_parser = value::name)]
+    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
     name: String,
-    /// The ports, as they were published or as `vswitch inspect` shows them
-    #[arg(value_name = "[ADDR:]HOST[-HOST]:CONT[-CONT][/tcp|udp|sctp]")]
-    ports: PortSpec,
+    /// The ports, as they were published or as `vswitch publish ls` shows them
+    #[arg(value_name = "[ADDR:]HOST[-HOST]:CONT[-CONT][/tcp|udp|sctp]", required = true)]
+    #[arg(add = ArgValueCompleter::new(complete::publications))]
+    ports: Vec<PortSpec>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   sudo vswitch unpublish web 8080:80
+  sudo vswitch unpublish web 8080:80 8443:443
   sudo vswitch unpublish web 80          whatever ports were picked for the container's port 80
   sudo vswitch unpublish dns 192.0.2.1:53:53/udp";
 
 impl UnpublishArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let key = PublicationKey { ports: self.ports };
-        let client = global.client()?;
-        client.wait(client.unpublish(&self.name, &key))?;
-        output::done(global.format, &format!("{} no longer publishes {}", self.name, self.ports))?;
-        Ok(ExitCode::SUCCESS)
+        let (client, name) = (global.client()?, &self.name);
+        several::each(self.ports, |ports| {
+            let key = PublicationKey { ports };
+            let ended = client.wait_for(Named::Attachment, name, client.unpublish(name, &key))?;
+            output::show(global.format, &ended, |ended| {
+                ended
+                    .iter()
+                    .map(|one| format!("{name} no longer publishes {}\n", one.ports))
+                    .collect()
+            })
+        })
     }
 }

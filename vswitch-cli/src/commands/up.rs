@@ -5,8 +5,8 @@ mod background;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
 use vswitch::config::{
     Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, MetricsAddr, Mtu,
     Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir, Subnet4, Subnet6,
@@ -20,7 +20,8 @@ use crate::client::Client;
 use crate::error::{Failure, Outcome};
 use crate::global::Global;
 use crate::output::{self, Format};
-use crate::{table, value};
+use crate::{complete, table, value};
+pub(super) use background::LOG;
 
 /// Start the switch
 ///
@@ -40,6 +41,7 @@ pub(crate) struct UpArgs {
     subnet6: Option<Subnet6>,
     /// Egress: auto (device of the default route), IFACE, kernel NAT, or none [default: auto]
     #[arg(long, value_name = "auto|IFACE|kernel|none")]
+    #[arg(add = complete::words(&["auto", "kernel", "none"]))]
     uplink: Option<Uplink>,
     /// SNAT source-port range [default: 20000-32767]
     #[arg(long, value_name = "FIRST-LAST")]
@@ -68,7 +70,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "SECONDS")]
     ageing: Option<Ageing>,
     /// Multicast: to listeners (IGMP and MLD snooping), or flooded [default: snoop]
-    #[arg(long, value_name = "snoop|flood")]
+    #[arg(long, value_name = "snoop|flood", add = complete::words(&["snoop", "flood"]))]
     multicast: Option<Multicast>,
     /// Serve DHCPv4 and DHCPv6 in the first network: each port gets its address
     #[arg(long)]
@@ -80,10 +82,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "[ADDR:]PORT")]
     metrics: Option<MetricsAddr>,
     /// TOML file with these settings; command-line options override it
-    #[arg(long, value_name = "FILE", value_parser = value::path)]
+    #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Directory of the state that survives a restart [default: /var/lib/vswitch]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state_dir: Option<StateDir>,
     /// Run in the background; return when the switch is ready
     #[arg(long)]
@@ -230,9 +232,9 @@ fn summary(status: &Status, network: &NetworkDetail, config: &Config, log: &Path
 {bridge} is up, process {pid}
 {facts}
 Next:
-  {vswitch} run --name a -- bash    a shell in a network namespace attached to {bridge}
-  {vswitch} ls                      attached containers
-  {vswitch} down                    stop the switch and restore the host
+  {vswitch} run -- bash    a shell in a network namespace attached to {bridge}
+  {vswitch} ls             attached containers
+  {vswitch} down           stop the switch and restore the host
 ",
         bridge = status.bridge,
         pid = status.pid,

@@ -1,6 +1,9 @@
 //! Limits of a port.
 
+use std::fmt::Display;
+
 use clap::{Args, ValueEnum};
+use vswitch_api::limits::Limit;
 use vswitch_api::port_settings::limits::{
     BitRate, Ceiling, FrameRate, Limits, LimitsChange, MacCount,
 };
@@ -60,18 +63,58 @@ impl LimitsArgs {
     }
 }
 
-/// Limits with their values.
-pub(crate) fn rows(limits: &Limits) -> [(&'static str, String); 7] {
+/// The limits that "default" stands for, as the daemon has them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Defaults {
+    storm_broadcast: Option<u64>,
+    storm_multicast: Option<u64>,
+    storm_unknown: Option<u64>,
+    macs_max: Option<u64>,
+}
+
+impl Defaults {
+    /// Those of containers.
+    pub(crate) fn of_containers(limits: &[Limit]) -> Self {
+        let value = |name: &str| limits.iter().find(|it| it.name == name).map(|it| it.value);
+        Self {
+            storm_broadcast: value("storm-broadcast"),
+            storm_multicast: value("storm-multicast"),
+            storm_unknown: value("storm-unknown"),
+            macs_max: value("port-macs"),
+        }
+    }
+
+    /// Those of the host's ports: none.
+    pub(crate) const fn of_hosts() -> Self {
+        Self { storm_broadcast: None, storm_multicast: None, storm_unknown: None, macs_max: None }
+    }
+}
+
+/// Limits with their values; a default is shown with the value that it stands for.
+pub(crate) fn rows(limits: &Limits, defaults: &Defaults) -> [(&'static str, String); 7] {
     let guard = if limits.loop_guard { "on" } else { "off" };
     [
-        ("rate in", limits.rate_in.to_string()),
-        ("rate out", limits.rate_out.to_string()),
-        ("storm broadcast", limits.storm_broadcast.to_string()),
-        ("storm multicast", limits.storm_multicast.to_string()),
-        ("storm unknown", limits.storm_unknown.to_string()),
-        ("macs max", limits.macs_max.to_string()),
+        ("rate in", shown(limits.rate_in, None)),
+        ("rate out", shown(limits.rate_out, None)),
+        ("storm broadcast", shown(limits.storm_broadcast, defaults.storm_broadcast)),
+        ("storm multicast", shown(limits.storm_multicast, defaults.storm_multicast)),
+        ("storm unknown", shown(limits.storm_unknown, defaults.storm_unknown)),
+        ("macs max", shown(limits.macs_max, defaults.macs_max)),
         ("loop guard", guard.to_owned()),
     ]
+}
+
+fn shown<T>(limit: Ceiling<T>, default: Option<u64>) -> String
+where
+    T: Display + TryFrom<u64>,
+{
+    match limit {
+        Ceiling::Default => match default.and_then(|value| T::try_from(value).ok()) {
+            Some(value) => format!("{value} (default)"),
+            None => "off (default)".to_owned(),
+        },
+        said => said.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -98,9 +141,29 @@ mod tests {
         assert_eq!(change(&[]), Ok(LimitsChange::default()));
         let said = change(&["--rate-in", "200M", "--macs-max", "off", "--loop-guard", "off"]);
         let limits = Limits::default().changed(&said.unwrap());
-        let rows: Vec<_> = rows(&limits).into_iter().map(|(_, value)| value).collect();
-        let expected = ["200 Mbit/s", "default", "default", "default", "default", "off", "off"];
-        assert_eq!(rows, expected);
+        let shown = |defaults: &Defaults| {
+            rows(&limits, defaults).into_iter().map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        let limit = |name: &str, value| Limit {
+            name: name.into(),
+            component: vswitch_api::limits::Component::Port,
+            value,
+            unit: "frames/s".into(),
+            on_exceed: String::new(),
+            hits: None,
+        };
+        let known = [limit("storm-broadcast", 1000), limit("storm-unknown", 500)];
+        let expected = [
+            "200 Mbit/s",
+            "off (default)",
+            "1000 frames/s (default)",
+            "off (default)",
+            "500 frames/s (default)",
+            "off",
+            "off",
+        ];
+        assert_eq!(shown(&Defaults::of_containers(&known)), expected);
+        assert_eq!(shown(&Defaults::of_hosts())[2], "off (default)");
     }
 
     #[test]

@@ -81,6 +81,14 @@ fn wait_for_link_local(netns: &Netns) {
     });
 }
 
+/// The same of the addresses that a client has set.
+#[track_caller]
+fn wait_until_usable(netns: &Netns) {
+    wait_for("addresses that are not tentative", READY_MAX, || {
+        !global(netns).contains("tentative")
+    });
+}
+
 #[test]
 fn udhcpc_gets_the_ports_address_renews_it_and_gets_it_again_after_a_crash() {
     let mut host = Host::with_switch_args(&SERVES);
@@ -144,6 +152,7 @@ fn rdisc6_and_the_kernel_find_the_router_and_dhclient_gets_the_ipv6_address() {
         .spawn(&["dhclient", "-6", "-d", "-1", "-sf", script, "-lf", lease, "-pf", pid, "eth0"]);
     let expected = format!("BOUND6 {} dns={}\n", guest.v6(), guest.gateway6());
     wait_for("dhclient has an address", CLIENT_MAX, || client.said() == expected);
+    wait_until_usable(&guest);
     guest.ping(a.v6());
     a.ping(guest.v6());
     // The default route.
@@ -201,9 +210,7 @@ fn dhcpcd_in_a_machine_behind_a_bridge_gets_both_addresses_of_the_port() {
     machine.inner.ping(a.v4());
     machine.inner.ping(machine.outer.gateway());
     a.ping(v4.into());
-    wait_for("its address is no longer tentative", READY_MAX, || {
-        !global(&machine.inner).contains("tentative")
-    });
+    wait_until_usable(&machine.inner);
     machine.inner.ping(a.v6());
     a.ping(v6.into());
     host.balanced();

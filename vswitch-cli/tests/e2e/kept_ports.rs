@@ -62,7 +62,8 @@ fn who_cannot_have_a_port_again_keeps_the_others_and_gets_it_later() {
     };
     assert_eq!(shut.ports.to_string(), "8081:80/tcp");
     assert!(shut.reason.contains("python3"), "{}", shut.reason);
-    assert!(host.ok(&["ls"]).contains("8081:80/tcp (pending)"));
+    assert!(host.ok(&["ls"]).contains("8081:80 pending +2 more"));
+    assert!(host.ok(&["ls", "-o", "wide"]).contains("8081:80/tcp (pending)"));
     assert!(host.ok(&["inspect", "web"]).contains(&shut.reason));
     assert!(host.ok(&["status"]).contains("2, and 1 pending"));
     // The port is the holder's, for a neighbour as well.

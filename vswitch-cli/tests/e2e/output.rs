@@ -152,7 +152,8 @@ fn tables_show_what_json_says() {
     let host = Host::with_switch();
     let a = host.container("a");
     for (command, shown) in [
-        (&["ls"][..], a.detail().port.mac.to_string().as_str()),
+        (&["ls"][..], a.detail().port.ipv4[0].to_string().as_str()),
+        (&["ls", "-o", "wide"], a.detail().port.mac.to_string().as_str()),
         (&["inspect", "a"], "eth0"),
         (&["status"], "br0"),
         (&["network", "ls"], "10.99.0.0/16"),

@@ -111,7 +111,9 @@ fn a_flow_goes_to_the_successor() {
     wait_for("the flow has moved", CHANGED_MAX, || {
         rows().as_array().is_some_and(|rows| rows.iter().any(|r| r["reply_frames"] != 0))
     });
-    assert!(host.json(&["conntrack", "ls", "--container", "web"]).as_array().unwrap().is_empty());
+    assert!(
+        host.json(&["conntrack", "ls", "--filter", "container=web"]).as_array().unwrap().is_empty()
+    );
     drop(prober);
 }
 

@@ -62,9 +62,11 @@ fn completions_and_man_pages() {
     let host = Host::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = host.ok(&["completions", shell]);
-        assert!(script.contains("attach") && script.contains("vswitch"), "{shell}: {script}");
+        assert!(script.contains("VSWITCH_COMPLETE") && script.contains("vswitch"), "{script}");
     }
     assert!(host.ok(&["man"]).contains(".TH vswitch 1"));
+    assert!(host.ok(&["man", "network", "ls"]).contains(".TH vswitch-network-ls 1"));
+    host.fails(&["man", "atach"], &[2], "did you mean attach?");
     let folder = host.path("man");
     host.ok(&["man", "--dir", folder.to_str().expect("UTF-8")]);
     for page in ["vswitch.1", "vswitch-up.1", "vswitch-network-ls.1"] {

@@ -16,12 +16,14 @@
 //! | [`fdb`] | the forwarding database |
 //! | [`limits`] | limits of the switch with their hits |
 //! | [`stats`] | counters and drop reasons |
+//! | [`event`] | what happens, as a stream |
 //! | [`error`] | the body of every answer that is not 2xx |
 #![forbid(unsafe_code)]
 
 pub mod address;
 pub mod conntrack;
 pub mod error;
+pub mod event;
 pub mod fdb;
 pub mod limits;
 pub mod network;

@@ -10,7 +10,7 @@ use crate::port_settings::guard::Guard;
 use crate::port_settings::limits::Ceiling;
 use crate::port_settings::vlan::VlanSet;
 use crate::publish::{PortSpec, Prefix};
-use crate::{address, conntrack, error, fdb, limits, network, port, port_settings, publish};
+use crate::{address, conntrack, error, event, fdb, limits, network, port, port_settings, publish};
 use crate::{routes, stats, status};
 
 macro_rules! texts {
@@ -61,6 +61,7 @@ fn schemas() -> Map<String, Value> {
     let mut requests = settings.clone().for_deserialize().into_generator();
     requests.subschema_for::<address::AddressRequest>();
     requests.subschema_for::<port::AttachRequest>();
+    requests.subschema_for::<port::NameChange>();
     requests.subschema_for::<port_settings::SettingsChange>();
     requests.subschema_for::<publish::Publication>();
     requests.subschema_for::<publish::PublicationKey>();
@@ -74,6 +75,8 @@ fn schemas() -> Map<String, Value> {
     responses.subschema_for::<address::ReservedAddress>();
     responses.subschema_for::<port::PortDetail>();
     responses.subschema_for::<port::Port>();
+    responses.subschema_for::<port::Pruned>();
+    responses.subschema_for::<event::Event>();
     responses.subschema_for::<conntrack::Connection>();
     responses.subschema_for::<conntrack::Flushed>();
     responses.subschema_for::<fdb::FdbEntry>();

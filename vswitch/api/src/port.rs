@@ -128,6 +128,23 @@ pub struct AttachRequest {
     pub labels: BTreeMap<String, String>,
 }
 
+/// A new name for an attachment, on all of its networks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NameChange {
+    /// The new name.
+    pub name: String,
+}
+
+/// The result of a clean-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pruned {
+    /// Names of the attachments that were detached.
+    pub detached: Vec<String>,
+}
+
 /// A stored publication whose port on the host is not open yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

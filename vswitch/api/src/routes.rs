@@ -15,19 +15,24 @@ pub const ADDRESSES: &str = "/v1/networks/{name}/addresses";
 pub const ADDRESS: &str = "/v1/networks/{name}/addresses/{address}";
 /// `GET` -> `[`[`crate::port::Port`]`]`; `POST` [`crate::port::AttachRequest`] -> 201 [`crate::port::PortDetail`].
 pub const PORTS: &str = "/v1/ports";
-/// `GET` -> `[`[`crate::port::PortDetail`]`]`, one per network; `DELETE` -> 204.
+/// `GET` -> `[`[`crate::port::PortDetail`]`]`, one per network; `PATCH` [`crate::port::NameChange`] -> the same
+/// under the new name; `DELETE` -> 204.
 pub const PORT: &str = "/v1/ports/{name}";
 /// `GET` -> [`crate::port_settings::PortSettings`]; `PATCH` [`crate::port_settings::SettingsChange`] -> the new one. The host's port goes
 /// by the bridge's name.
 pub const PORT_SETTINGS: &str = "/v1/ports/{name}/settings";
 /// `GET` -> `[`[`crate::publish::Publication`]`]`; `POST` [`crate::publish::Publication`] -> 201, the same with the ports that were
-/// picked; `DELETE` [`crate::publish::PublicationKey`] -> 204.
+/// picked; `DELETE` [`crate::publish::PublicationKey`] -> those that ended.
 pub const PORT_PUBLICATIONS: &str = "/v1/ports/{name}/publications";
 /// `GET` -> `[`[`crate::conntrack::Connection`]`]`; `DELETE` [`crate::conntrack::ConnectionFilter`] ->
 /// [`crate::conntrack::Flushed`].
 pub const CONNTRACK: &str = "/v1/conntrack";
 /// `GET` -> `[`[`crate::fdb::FdbEntry`]`]`; `PUT` [`crate::fdb::StaticEntry`] -> 204; `DELETE` [`crate::fdb::EntryKey`] -> 204.
 pub const FDB: &str = "/v1/fdb";
+/// `POST` -> [`crate::port::Pruned`].
+pub const PRUNE: &str = "/v1/prune";
+/// `GET` -> a stream of [`crate::event::Event`], one a line (newline-delimited JSON), until the daemon ends.
+pub const EVENTS: &str = "/v1/events";
 /// `GET` -> [`crate::stats::Stats`].
 pub const STATS: &str = "/v1/stats";
 /// `GET` -> `[`[`crate::limits::Limit`]`]`.
@@ -50,6 +55,8 @@ pub(crate) const ALL: &[&str] = &[
     PORT_PUBLICATIONS,
     CONNTRACK,
     FDB,
+    PRUNE,
+    EVENTS,
     STATS,
     LIMITS,
     METRICS,

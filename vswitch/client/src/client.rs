@@ -11,7 +11,7 @@ use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Network, NetworkDetail};
-use vswitch_api::port::{AttachRequest, Port, PortDetail};
+use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::routes;
@@ -19,6 +19,7 @@ use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
 
 use crate::ClientError;
+use crate::events::Events;
 use crate::http::Endpoint;
 
 /// A client of one daemon.
@@ -75,8 +76,12 @@ methods! {
     attach(request: &AttachRequest) -> PortDetail = POST PORTS {request};
     /// One attachment, once per network that it is on.
     port(name: &str) -> Vec<PortDetail> = GET PORT [name];
+    /// Gives an attachment another name on all of its networks; returns it as `port` does.
+    rename(name: &str, change: &NameChange) -> Vec<PortDetail> = PATCH PORT [name] {change};
     /// Detaches a container.
     detach(name: &str) -> () = DELETE PORT [name];
+    /// Detaches containers whose namespace nobody can reach any more.
+    prune() -> Pruned = POST PRUNE;
     /// Settings of a port; the host's port goes by the bridge's name.
     port_settings(name: &str) -> PortSettings = GET PORT_SETTINGS [name];
     /// Changes settings of a port; returns all settings after the change.
@@ -87,8 +92,8 @@ methods! {
     /// Publishes ports of a container; returns the publication with the host ports that were picked.
     publish(name: &str, publication: &Publication) -> Publication
         = POST PORT_PUBLICATIONS [name] {publication};
-    /// Ends a publication.
-    unpublish(name: &str, key: &PublicationKey) -> () = DELETE PORT_PUBLICATIONS [name] {key};
+    /// Ends publications; returns them.
+    unpublish(name: &str, key: &PublicationKey) -> Vec<Publication> = DELETE PORT_PUBLICATIONS [name] {key};
     /// All translated connections.
     connections() -> Vec<Connection> = GET CONNTRACK;
     /// Deletes the connections that a filter matches.
@@ -109,6 +114,14 @@ impl Client {
     /// A client of the daemon that listens at `socket`; connects with each request.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self(Endpoint(socket.into()))
+    }
+
+    /// Events from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn events(&self) -> Result<Events> {
+        Events::open(&self.0).await
     }
 
     /// Process id of the daemon, where the kernel can name it (`SO_PEERCRED`).

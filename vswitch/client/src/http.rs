@@ -5,17 +5,22 @@ use std::{fmt, io};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use vswitch_api::error::ApiError;
 
 use crate::ClientError;
 use crate::limits::{CONNECT_TIMEOUT, RESPONSE_BYTES_MAX, RESPONSE_TIMEOUT};
+
+/// The task that moves the bytes of a connection.
+pub(crate) type Connection = JoinHandle<Result<(), hyper::Error>>;
 
 /// The daemon's socket.
 #[derive(Debug, Clone)]
@@ -56,6 +61,21 @@ impl Endpoint {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
+        let (response, connection) = self.send(method, path, body).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
+        connection.abort();
+        let body = body.map_err(|error| self.unexpected(method, path, &error))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    /// Sends a request; gives the response without its body, and the task of the connection.
+    pub(crate) async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(Response<Incoming>, Connection), ClientError> {
         let unexpected = |error: &dyn fmt::Display| self.unexpected(method, path, error);
         let request = Request::builder()
             .method(method)
@@ -71,10 +91,7 @@ impl Endpoint {
             .map_err(|error| unexpected(&error))?;
         let connection = tokio::spawn(connection);
         let response = sender.send_request(request).await.map_err(|error| unexpected(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
-        connection.abort();
-        Ok((status, body.map_err(|error| unexpected(&error))?.to_bytes()))
+        Ok((response, connection))
     }
 
     pub(crate) async fn connect(&self) -> Result<UnixStream, ClientError> {
@@ -94,7 +111,12 @@ impl Endpoint {
         })
     }
 
-    fn unexpected(&self, method: &Method, path: &str, problem: &dyn fmt::Display) -> ClientError {
+    pub(crate) fn unexpected(
+        &self,
+        method: &Method,
+        path: &str,
+        problem: &dyn fmt::Display,
+    ) -> ClientError {
         ClientError::Protocol {
             socket: self.0.clone(),
             request: format!("{method} {path}"),

@@ -17,8 +17,10 @@
 
 mod client;
 mod error;
+mod events;
 mod http;
 mod limits;
 
 pub use client::Client;
 pub use error::ClientError;
+pub use events::Events;

@@ -10,3 +10,6 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An attach takes below 50 ms; a machine under load gets six hundred times that.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest line of the stream of events.
+pub(crate) const EVENT_BYTES_MAX: usize = 64 << 10;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fastpath::PortIndex;
+use vswitch_api::event::EventKind;
 use vswitch_api::port::{AttachRequest, Configure, PortDetail};
 use vswitch_api::port_settings::PortSettings;
 
@@ -46,6 +47,8 @@ impl Control {
         let lease = attached.map_err(|error| self.as_ports_max(error))?;
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
+        let addresses = format!("{} {} {}", lease.ipv4, lease.ipv6, lease.mac);
+        inner.feed.send(EventKind::Attach, &lease.key(), addresses);
         self.attachment(&lease.key()).await
     }
 
@@ -86,6 +89,7 @@ impl Control {
             let lease = control.0.model().begin_detach(&key)?;
             control.tear_down_port(lease).await?;
             tracing::info!(%name, "detached");
+            control.0.feed.send(EventKind::Detach, &key, "");
             Ok(())
         })
         .await?
@@ -115,9 +119,12 @@ impl Control {
             return;
         }
         let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
-        let name = lease.name.clone();
+        let (name, key) = (lease.name.clone(), lease.key());
         match self.tear_down_port(lease).await {
-            Ok(()) => tracing::info!(%name, "detached, since its namespace or interface is gone"),
+            Ok(()) => {
+                tracing::info!(%name, "detached, since its namespace or interface is gone");
+                self.0.feed.send(EventKind::Detach, &key, "its namespace or interface is gone");
+            }
             Err(error) => {
                 tracing::error!(%name, %error, "interface gone, and detach failed in part")
             }

@@ -1,6 +1,6 @@
 //! `down` after a crash: removes from the host the parts of a switch that was killed.
 //!
-//! The state directory names them. Its lock protects a daemon that lives, and refuses one that starts
+//! The state directory names them; where the caller does not know it, the note beside the socket does. Its lock protects a daemon that lives, and refuses one that starts
 //! meanwhile. The document stays, as after any `down`.
 
 use std::io;
@@ -10,10 +10,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use vswitch_api::DEFAULT_STATE_DIR;
+
 use super::limits::DEVICE_REMOVAL_MAX;
 use super::store::{Document, Store, StoreError};
-use crate::host::nft;
-use crate::host::uplink;
+use crate::host::{nft, state_note, uplink};
 
 const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
 
@@ -36,13 +37,28 @@ pub enum CleanupError {
     },
 }
 
-/// Removes the host's parts of the killed switch with this state directory and socket. Gives their descriptions.
-/// The caller is in the network namespace of the switch.
+/// The result of a clean-up, as descriptions for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleanup {
+    /// Parts that were removed.
+    pub removed: Vec<String>,
+    /// Parts of switches that this state directory knows nothing of.
+    pub left: Vec<String>,
+}
+
+/// Removes the host's parts of the killed switch with this socket and state directory: the given one, else
+/// that of the note beside the socket, else the default. The caller is in the network namespace of the
+/// switch.
 ///
 /// # Errors
 /// [`CleanupError`]: a daemon lives, or the host refuses. All other parts are removed even then.
-pub fn clean_up_after_crash(state_dir: &Path, socket: &Path) -> Result<Vec<String>, CleanupError> {
-    let mut removed = Vec::new();
+pub fn clean_up_after_crash(
+    state_dir: Option<&Path>,
+    socket: &Path,
+) -> Result<Cleanup, CleanupError> {
+    let noted = state_note::read(socket);
+    let state_dir = state_dir.or(noted.as_deref()).unwrap_or(Path::new(DEFAULT_STATE_DIR));
+    let (mut removed, mut left) = (Vec::new(), Vec::new());
     if state_dir.is_dir() {
         let store = Store::open(state_dir)?;
         let settings = uplink::restore_settings(state_dir);
@@ -58,13 +74,18 @@ pub fn clean_up_after_crash(state_dir: &Path, socket: &Path) -> Result<Vec<Strin
         if is_forwarding {
             removed.push("net.ipv4.ip_forward".to_owned());
         }
-        let (tables, _) = tables.map_err(|error| CleanupError::Host(error.to_string()))?;
-        removed.extend(tables.iter().map(|table| format!("the nftables table {table}")));
+        let (tables, others) = tables.map_err(|error| CleanupError::Host(error.to_string()))?;
+        let described = |table: &nft::Orphan| format!("the nftables table {table}");
+        removed.extend(tables.iter().map(described));
+        left.extend(others.iter().map(described));
+    } else if let Ok(orphans) = nft::orphans() {
+        left.extend(orphans.iter().map(|table| format!("the nftables table {table}")));
     }
     if remove_stale_socket(socket)? {
         removed.push(format!("the socket {}", socket.display()));
     }
-    Ok(removed)
+    state_note::remove(socket);
+    Ok(Cleanup { removed, left })
 }
 
 /// Waits for the kernel, which removes a daemon's devices some time after its death.

@@ -10,8 +10,8 @@ use wire::MacAddr;
 
 use super::ipam::PoolError;
 use super::limits::{
-    ALIASES_MAX, ALLOW_FROM_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX, RESERVATIONS_MAX,
-    STATICS_MAX,
+    ALIASES_MAX, ALLOW_FROM_MAX, EVENT_CLIENTS_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX,
+    RESERVATIONS_MAX, STATICS_MAX,
 };
 use super::name::NameError;
 use super::store::StoreError;
@@ -181,6 +181,9 @@ pub enum ControlError {
     /// The publication has too many prefixes.
     #[error("{0} would be open to more than {ALLOW_FROM_MAX} prefixes")]
     AllowFromMax(PortSpec),
+    /// Too many clients listen to events.
+    #[error("{EVENT_CLIENTS_MAX} clients listen to events already")]
+    EventClientsMax,
     /// The daemon ends.
     #[error("the switch is shutting down")]
     Ending,

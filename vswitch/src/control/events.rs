@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
+use vswitch_api::event::EventKind;
 
 use super::Control;
 use super::model::SlotOwner;
@@ -47,6 +48,9 @@ impl Control {
             None => "a port that is gone".to_owned(),
         };
         let (name, pause_s) = (label(port), pause.as_secs());
+        let network = self.0.model().network_in_slot(port).map(str::to_owned);
+        let detail = format!("a loop, for {pause_s} s");
+        self.0.feed.report(EventKind::Block, name.clone(), network.clone(), detail);
         match sign {
             LoopSign::Probe { sent, heard } => {
                 let (sent, heard) = (label(sent), label(heard));
@@ -66,6 +70,7 @@ impl Control {
             tokio::time::sleep(pause).await;
             if control.0.model().label(port).as_deref() == Some(&name) {
                 tracing::info!(%name, "open again after a loop");
+                control.0.feed.report(EventKind::Unblock, name, network, String::new());
             }
         });
     }

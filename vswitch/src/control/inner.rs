@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::ControlError;
+use super::event_feed::EventFeed;
 use super::limits::DETACH_WAIT_MAX;
 use super::model::{AttachSpec, EndpointKey, Lease, Model, NetworkName};
 use super::published_ports::HostPublisher;
@@ -37,6 +38,11 @@ pub(super) struct Inner {
     pub(super) started_s: u64,
     pub(super) shutdown: Notify,
     pub(super) ending: AtomicBool,
+    /// What happens, for clients that listen.
+    pub(super) feed: EventFeed,
+    /// Written by a change of names, read by changes that keep a name over an await while the endpoint is
+    /// active.
+    pub(super) renaming: tokio::sync::RwLock<()>,
     /// Refusals by limit.
     pub(super) refusals: Refusals,
     /// The host's side of the uplink.
@@ -79,6 +85,8 @@ impl Inner {
             started_s: fastpath::Clock.unix_s(),
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
+            feed: EventFeed::default(),
+            renaming: tokio::sync::RwLock::default(),
             refusals: Refusals::default(),
             publisher: tokio::sync::Mutex::default(),
             model: Mutex::new(model),

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// Clients that listen to events at a time.
+pub(crate) const EVENT_CLIENTS_MAX: usize = 16;
+
+/// Events that a client may be behind; further ones disconnect it.
+pub(crate) const EVENT_QUEUE_MAX: usize = 1024;
+
 /// Static entries of the forwarding database that one network may have.
 pub(crate) const STATICS_MAX: usize = 4096;
 

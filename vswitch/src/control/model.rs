@@ -3,7 +3,7 @@
 //! | part | file |
 //! |---|---|
 //! | networks with pools, host port and static entries | `model/network.rs`, `model/address.rs` |
-//! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs` |
+//! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | slots of all ports | `model/slots.rs` |
@@ -31,6 +31,7 @@ mod limits;
 mod network;
 mod publication;
 mod records;
+mod rename;
 mod settings;
 mod slots;
 #[cfg(test)]

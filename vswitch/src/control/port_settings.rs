@@ -21,6 +21,8 @@ impl Control {
         self.0.check_not_ending()?;
         let (inner, name) = (Arc::clone(&self.0), name.to_owned());
         task(async move {
+            let named = Arc::clone(&inner);
+            let _named = named.renaming.read().await;
             check_macs(&inner, &name, &change.limits).await?;
             let (former, settings) = inner.model().change_settings(&name, &change)?;
             if former == settings {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use vswitch_api::event::EventKind;
 use vswitch_api::publish::{PortSpec, Publication, PublicationKey};
 
 use super::error::ControlError;
@@ -90,17 +91,15 @@ impl Control {
         affected.into_iter().next().ok_or(ControlError::NoFreePort(ports))
     }
 
-    /// Withdraws publications.
+    /// Withdraws publications. Gives them.
     pub(crate) async fn unpublish(
         &self,
         name: &str,
         withdrawn: PublicationKey,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Vec<Publication>, ControlError> {
         self.0.check_not_ending()?;
         let key = self.0.model().find(name)?;
-        self.change_publications(key, PublishRequest::Unpublish(withdrawn.ports), &UNPUBLISH)
-            .await
-            .map(drop)
+        self.change_publications(key, PublishRequest::Unpublish(withdrawn.ports), &UNPUBLISH).await
     }
 
     async fn change_publications(
@@ -112,13 +111,20 @@ impl Control {
         let inner = Arc::clone(&self.0);
         let mut change = Change { inner, key, request, affected: Vec::new() };
         task(async move {
+            let inner = Arc::clone(&change.inner);
+            let _named = inner.renaming.read().await;
             plan::execute(&mut change, plan).await?;
             let ports = change.affected.iter().map(|one| one.ports.to_string()).collect::<Vec<_>>();
             let (name, ports) = (&change.key, ports.join(" "));
-            match change.request {
-                PublishRequest::Publish(_) => tracing::info!(%name, ports, "published"),
-                PublishRequest::Unpublish(_) => tracing::info!(%name, ports, "no longer published"),
+            let event = match change.request {
+                PublishRequest::Publish(_) => EventKind::Publish,
+                PublishRequest::Unpublish(_) => EventKind::Unpublish,
+            };
+            match event {
+                EventKind::Publish => tracing::info!(%name, ports, "published"),
+                _ => tracing::info!(%name, ports, "no longer published"),
             }
+            inner.feed.send(event, name, ports);
             Ok(change.affected)
         })
         .await?

@@ -8,6 +8,7 @@ use vswitch_api::publish::{PortSpec, Publication};
 
 use super::error::ControlError;
 use super::model::{EndpointKey, Lease};
+use super::name::Name;
 use crate::host::nft::{Forward, Published};
 use crate::host::reserve::ReserveError;
 use crate::host::uplink::{Uplink, UplinkError};
@@ -51,6 +52,12 @@ impl HostPublisher {
         let mut left = self.active.clone();
         left.retain(|one| one.key != *key || !goes(&one.ports));
         self.load(left).await
+    }
+
+    /// Notes that an endpoint has another name; nothing changes on the host.
+    pub(super) fn rename(&mut self, former: &Name, new: &Name) {
+        let own = self.active.iter_mut().filter(|one| one.key.name == *former);
+        own.for_each(|one| one.key.name = new.clone());
     }
 
     async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use fastpath::PortIndex;
 use tokio::sync::watch;
 use tokio::time::Duration;
+use vswitch_api::event::EventKind;
 use vswitch_api::status::{self, UplinkMode, UplinkStatus};
 
 use super::Control;
@@ -119,6 +120,7 @@ async fn follow_uplink(
             let Some(uplink) = model.uplinks().get(position) else { return };
             if (uplink.state.up, &uplink.state.device) != (state.up, &state.device) {
                 log_state(&state);
+                report_state(&inner, name(&model, uplink), &state);
             }
             model.set_uplink_state(position, state);
         }
@@ -133,6 +135,15 @@ fn log_state(state: &UplinkState) {
         (_, None) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
         (name, Some(reason)) => tracing::warn!(device, reason, "the uplink is {name}"),
     }
+}
+
+/// Reports a state to clients that listen. The name is that before the change.
+fn report_state(inner: &Inner, name: String, state: &UplinkState) {
+    let detail = match uplink_state(state) {
+        (state, None) => state.to_string(),
+        (state, Some(reason)) => format!("{state}: {reason}"),
+    };
+    inner.feed.report(EventKind::Uplink, name, None, detail);
 }
 
 /// The state for the API, and the reason.

@@ -9,7 +9,7 @@ use vswitch_api::port_settings::isolation::Isolation;
 use wire::MacAddr;
 
 use super::router::RouterConf;
-use super::{HostConfig, Neighbour, NetworkIndex, PortKind, PortVlans, TokenBucket};
+use super::{Neighbour, NetworkIndex, PortKind, PortVlans, TokenBucket};
 
 /// A static entry of the forwarding database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,26 @@ pub struct NetworkConf {
     pub host_config: HostConfig,
     /// Its router; without, frames to the gateway go to the host's port.
     pub router: Option<RouterConf>,
+}
+
+/// What a network tells hosts that configure themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Addresses by DHCPv4 and DHCPv6.
+    pub dhcp: bool,
+    /// Router advertisements.
+    pub ra: bool,
+}
+
+impl HostConfig {
+    /// Nothing.
+    pub const NONE: Self = Self { dhcp: false, ra: false };
+
+    /// Whether it tells anything.
+    #[must_use]
+    pub const fn is_any(self) -> bool {
+        self.dhcp || self.ra
+    }
 }
 
 /// A port as control describes it.

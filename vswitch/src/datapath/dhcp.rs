@@ -27,26 +27,6 @@ use super::{Batch, DropReason, NetworkConf, PortKind, Snapshot, Verdict};
 const SERVER: u16 = 67;
 const SERVER_V6: u16 = 547;
 
-/// What a network tells hosts that configure themselves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HostConfig {
-    /// Addresses by DHCPv4 and DHCPv6.
-    pub dhcp: bool,
-    /// Router advertisements.
-    pub ra: bool,
-}
-
-impl HostConfig {
-    /// Nothing.
-    pub const NONE: Self = Self { dhcp: false, ra: false };
-
-    /// Whether it tells anything.
-    #[must_use]
-    pub const fn is_any(self) -> bool {
-        self.dhcp || self.ra
-    }
-}
-
 /// Requests of one round for control, and the rates of ports.
 #[derive(Debug, Default)]
 pub struct DhcpRequests {

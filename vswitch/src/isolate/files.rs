@@ -1,7 +1,6 @@
 //! The sandbox's own `/etc/hosts` and `/etc/resolv.conf`.
 //!
-//! Their directory is removed as soon as they are mounted; the mounts and the descriptor of the hosts
-//! file keep them. So nothing stays behind, even if this process is killed.
+//! Their directory is removed as soon as they are mounted; the mounts and the descriptors keep them. So nothing stays behind, even if this process is killed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -11,13 +10,10 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::IsolateError;
+use super::resolv_conf::host_resolv_conf;
 
 /// First lines of every hosts file.
 const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
-
-/// Real servers of systemd-resolved; its stub listens on the host's loopback, which no container
-/// reaches.
-const SYSTEMD_UPSTREAMS: &str = "/run/systemd/resolve/resolv.conf";
 
 /// Attempts to find a free directory name.
 const NAMES_TRIED_MAX: usize = 16;
@@ -34,6 +30,7 @@ pub(super) struct Sources {
 pub(super) struct PrivateFiles {
     directory: Directory,
     hosts: File,
+    resolv_conf: File,
 }
 
 /// A directory that is removed when dropped.
@@ -47,8 +44,8 @@ impl PrivateFiles {
         let directory = Directory(Some(path.clone()));
         let sources = Sources { hosts: path.join("hosts"), resolv_conf: path.join("resolv.conf") };
         let hosts = make_file(&sources.hosts, LOCALHOST.as_bytes())?;
-        make_file(&sources.resolv_conf, &host_resolv_conf(Path::new("/etc/resolv.conf")))?;
-        Ok((Self { directory, hosts }, sources))
+        let resolv_conf = make_file(&sources.resolv_conf, host_resolv_conf().as_bytes())?;
+        Ok((Self { directory, hosts, resolv_conf }, sources))
     }
 
     /// Removes the directory after the mounts.
@@ -56,15 +53,21 @@ impl PrivateFiles {
         self.directory = Directory(None);
     }
 
-    /// Rewrites the hosts file in place: the mount is of that very file.
+    /// Rewrites the hosts file.
     pub(super) fn set_hosts(&self, entries: &[(IpAddr, Vec<String>)]) -> Result<(), IsolateError> {
-        let text = hosts_text(entries);
-        let rewrite = || {
-            self.hosts.set_len(0)?;
-            self.hosts.write_all_at(text.as_bytes(), 0)
-        };
-        rewrite().map_err(|source| IsolateError::File { path: "/etc/hosts".into(), source })
+        rewrite(&self.hosts, "/etc/hosts", &hosts_text(entries))
     }
+
+    /// Rewrites the configuration of the resolver.
+    pub(super) fn set_resolv_conf(&self, text: &str) -> Result<(), IsolateError> {
+        rewrite(&self.resolv_conf, "/etc/resolv.conf", text)
+    }
+}
+
+/// Rewrites a file in place: the mount is of that very file.
+fn rewrite(file: &File, path: &str, text: &str) -> Result<(), IsolateError> {
+    let written = file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
+    written.map_err(|source| IsolateError::File { path: path.into(), source })
 }
 
 impl Drop for Directory {
@@ -112,24 +115,4 @@ pub(super) fn hosts_text(entries: &[(IpAddr, Vec<String>)]) -> String {
         let _ = writeln!(text, "{address}\t{}", names.join(" "));
     }
     text
-}
-
-/// The host's resolver configuration; that of systemd-resolved where the file names only its stub; empty
-/// if there is none.
-fn host_resolv_conf(path: &Path) -> Vec<u8> {
-    let own = fs::read(path).unwrap_or_default();
-    if names_only_loopback(&String::from_utf8_lossy(&own)) {
-        return fs::read(SYSTEMD_UPSTREAMS).unwrap_or(own);
-    }
-    own
-}
-
-/// Whether all name servers, at least one, are on the host's loopback.
-pub(super) fn names_only_loopback(resolv_conf: &str) -> bool {
-    let mut servers = resolv_conf
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"))
-        .filter_map(|rest| rest.trim().parse::<IpAddr>().ok())
-        .peekable();
-    servers.peek().is_some() && servers.all(|server| server.is_loopback())
 }

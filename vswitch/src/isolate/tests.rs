@@ -3,7 +3,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use super::exit_code;
-use super::files::{hosts_text, names_only_loopback};
+use super::files::hosts_text;
 use super::signals::{ignored_mask, sent_by_process};
 
 #[test]
@@ -21,20 +21,6 @@ fn hosts_has_localhost_and_one_line_an_address() {
     let text = hosts_text(&[(four, names.clone()), (six, names), (six, Vec::new())]);
     assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\t"));
     assert!(text.ends_with("10.99.0.2\tweb web.br0\nfd00::2\tweb web.br0\n"), "{text}");
-}
-
-#[test]
-fn a_resolver_on_loopback_is_recognised() {
-    for (text, only) in [
-        ("nameserver 127.0.0.53\noptions edns0\n", true),
-        ("nameserver 127.0.0.53\nnameserver ::1", true),
-        ("nameserver 127.0.0.53\nnameserver 192.0.2.1", false),
-        ("nameserver 192.0.2.1", false),
-        ("# nameserver 127.0.0.1", false),
-        ("", false),
-    ] {
-        assert_eq!(names_only_loopback(text), only, "{text:?}");
-    }
 }
 
 #[test]

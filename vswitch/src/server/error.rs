@@ -78,6 +78,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (Conflict, Some("choose a higher limit, or wait until addresses have aged"))
         }
         ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
+        ControlError::EventClientsMax => (LimitReached, Some("end one of them first")),
         ControlError::StaticsMax => (LimitReached, Some("remove some first")),
         ControlError::ReservationsMax => (LimitReached, Some("release some first")),
         ControlError::UplinkUnavailable(_) => {

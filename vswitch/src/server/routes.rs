@@ -14,7 +14,7 @@ use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Network, NetworkDetail};
-use vswitch_api::port::{AttachRequest, Port, PortDetail};
+use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::routes;
@@ -24,7 +24,7 @@ use vswitch_api::status::Status;
 use super::error::Failure;
 use super::extract::{Body, PathSegment};
 use super::limits::BODY_MAX;
-use super::metrics;
+use super::{events, metrics};
 use crate::control::Control;
 
 /// The API.
@@ -37,11 +37,13 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::ADDRESSES, get(addresses).post(reserve_address))
         .route(routes::ADDRESS, delete(release_address))
         .route(routes::PORTS, get(ports).post(attach))
-        .route(routes::PORT, get(port).delete(detach))
+        .route(routes::PORT, get(port).patch(rename).delete(detach))
         .route(routes::PORT_SETTINGS, get(port_settings).patch(set_port_settings))
         .route(routes::PORT_PUBLICATIONS, get(publications).post(publish).delete(unpublish))
         .route(routes::CONNTRACK, get(connections).delete(flush))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
+        .route(routes::PRUNE, post(prune))
+        .route(routes::EVENTS, get(events::stream))
         .route(routes::STATS, get(stats))
         .route(routes::LIMITS, get(limits))
         .route(routes::METRICS, get(metrics::scrape))
@@ -130,6 +132,18 @@ async fn detach(
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn rename(
+    State(control): State<Control>,
+    PathSegment(name): PathSegment,
+    Body(change): Body<NameChange>,
+) -> Result<Json<Vec<PortDetail>>, Failure> {
+    Ok(Json(control.rename(&name, &change.name).await?))
+}
+
+async fn prune(State(control): State<Control>) -> Result<Json<Pruned>, Failure> {
+    Ok(Json(control.prune().await?))
+}
+
 async fn port_settings(
     State(control): State<Control>,
     PathSegment(name): PathSegment,
@@ -164,9 +178,8 @@ async fn unpublish(
     State(control): State<Control>,
     PathSegment(name): PathSegment,
     Body(key): Body<PublicationKey>,
-) -> Result<StatusCode, Failure> {
-    control.unpublish(&name, key).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Json<Vec<Publication>>, Failure> {
+    Ok(Json(control.unpublish(&name, key).await?))
 }
 
 async fn connections(State(control): State<Control>) -> Result<Json<Vec<Connection>>, Failure> {

@@ -1,6 +1,8 @@
 use vswitch_api::conntrack::{Connection, ConnectionProtocol, Flushed, Tuple};
 
-use super::{render, said};
+use super::said;
+use crate::list::ListArgs;
+use crate::output::Format;
 
 pub(super) fn connection(container: &str, src: &str, state: &str) -> Connection {
     let tuple =
@@ -22,11 +24,12 @@ pub(super) fn connection(container: &str, src: &str, state: &str) -> Connection 
 
 #[test]
 fn a_row_a_connection() {
+    let plan = ListArgs::default().plan::<Connection>(Format::Table).unwrap();
     assert_eq!(
-        render(&[connection("web", "10.99.0.2:40000", "established")]),
+        plan.render(&[connection("web", "10.99.0.2:40000", "established")]),
         "\
-NETWORK  PROTO  CONTAINER  ORIGINAL                           TRANSLATED                         STATE          IDLE  FRAMES    BYTES
-br0      tcp    web        10.99.0.2:40000 -> 203.0.113.5:80  192.0.2.1:20000 -> 203.0.113.5:80  established  1m 15s   12.3k  1.5 KiB
+PROTO  CONTAINER  ORIGINAL                           TRANSLATED                         STATE          IDLE    BYTES
+tcp    web        10.99.0.2:40000 -> 203.0.113.5:80  192.0.2.1:20000 -> 203.0.113.5:80  established  1m 15s  1.5 KiB
 "
     );
 }

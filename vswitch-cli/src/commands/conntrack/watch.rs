@@ -10,6 +10,7 @@ use vswitch_api::conntrack::{Connection, ConnectionFilter};
 use super::{connections, tuple};
 use crate::client::Client;
 use crate::error::Outcome;
+use crate::human;
 use crate::output::{self, Format};
 
 /// Interval and count
@@ -50,6 +51,9 @@ pub(super) fn run(
     filter: &ConnectionFilter,
     pace: &PaceArgs,
 ) -> Outcome<()> {
+    if format == Format::Table {
+        output::text(&heading())?;
+    }
     let mut before = BTreeMap::new();
     for look in 0..pace.count.unwrap_or(u64::MAX) {
         if look > 0 {
@@ -57,9 +61,10 @@ pub(super) fn run(
         }
         let now: BTreeMap<Key, Connection> =
             connections(client, filter)?.into_iter().map(|row| (key(&row), row)).collect();
+        let unix_s = fastpath::Clock.unix_s();
         for event in events(&before, &now) {
             match format {
-                Format::Table => output::text(&line(&event))?,
+                Format::Table => output::text(&line(&event, unix_s))?,
                 Format::Json => output::json_line(&event)?,
             }
         }
@@ -89,20 +94,28 @@ fn events<'a>(
     gone.chain(rest).collect()
 }
 
-fn line(event: &Event<'_>) -> String {
-    let mark = match event.event {
-        Kind::New => '+',
-        Kind::Changed => '~',
-        Kind::Gone => '-',
+/// The heading of the lines. Columns have fixed widths, since lines come one by one.
+fn heading() -> String {
+    columns("TIME", "EVENT", ["PROTO", "CONTAINER", "STATE", "ORIGINAL", "TRANSLATED"])
+}
+
+fn line(event: &Event<'_>, unix_s: u64) -> String {
+    let kind = match event.event {
+        Kind::New => "+ new",
+        Kind::Changed => "~ changed",
+        Kind::Gone => "- gone",
     };
     let row = event.connection;
+    let (original, translated) = (tuple(&row.original), tuple(&row.translated));
+    let cells = [row.protocol.name(), &row.container, row.state.name(), &original, &translated];
+    columns(&human::time_of_day(unix_s), kind, cells)
+}
+
+fn columns(time: &str, event: &str, rest: [&str; 5]) -> String {
+    let [protocol, container, state, original, translated] = rest;
     format!(
-        "{mark} {} {} {} as {} {}\n",
-        row.protocol,
-        row.container,
-        tuple(&row.original),
-        tuple(&row.translated),
-        row.state
+        "{time:<9}  {event:<9}  {protocol:<6}  {container:<12}  {state:<12}  {original:<38}  \
+         {translated}\n"
     )
 }
 
@@ -119,15 +132,16 @@ mod tests {
         };
         let before = look(&[("10.99.0.2:1", "syn-sent"), ("10.99.0.2:2", "established")]);
         let now = look(&[("10.99.0.2:1", "established"), ("10.99.0.2:3", "syn-sent")]);
-        let lines: Vec<String> = events(&before, &now).iter().map(line).collect();
-        let translated = "as 192.0.2.1:20000 -> 203.0.113.5:80";
+        let lines: String = events(&before, &now).iter().map(|event| line(event, 7_384)).collect();
+        let shown = heading() + &lines;
         assert_eq!(
-            lines,
-            [
-                format!("- tcp web 10.99.0.2:2 -> 203.0.113.5:80 {translated} established\n"),
-                format!("~ tcp web 10.99.0.2:1 -> 203.0.113.5:80 {translated} established\n"),
-                format!("+ tcp web 10.99.0.2:3 -> 203.0.113.5:80 {translated} syn-sent\n"),
-            ]
+            shown,
+            "\
+TIME       EVENT      PROTO   CONTAINER     STATE         ORIGINAL                                TRANSLATED
+02:03:04Z  - gone     tcp     web           established   10.99.0.2:2 -> 203.0.113.5:80           192.0.2.1:20000 -> 203.0.113.5:80
+02:03:04Z  ~ changed  tcp     web           established   10.99.0.2:1 -> 203.0.113.5:80           192.0.2.1:20000 -> 203.0.113.5:80
+02:03:04Z  + new      tcp     web           syn-sent      10.99.0.2:3 -> 203.0.113.5:80           192.0.2.1:20000 -> 203.0.113.5:80
+"
         );
         assert!(events(&now, &now).is_empty());
         let json = serde_json::to_value(&events(&before, &now)[0]).unwrap();

@@ -5,7 +5,7 @@ fn rows_say_what_to_do() {
     let rows =
         [Row::ok("kernel", "Linux 6.18.5"), Row::fail("tun", "cannot make a TAP", "run as root")];
     assert_eq!(
-        render(&rows),
+        crate::output::painted(&render(&rows), false),
         "\
 CHECK   STATUS  FOUND              WHAT TO DO
 kernel  ok      Linux 6.18.5

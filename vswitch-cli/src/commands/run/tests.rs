@@ -12,11 +12,11 @@ fn run(args: &[&str]) -> Failure {
 }
 
 #[test]
-fn a_network_of_the_switch_needs_a_name() {
-    for args in [&["true"][..], &["--network", "br0", "true"]] {
-        let failure = run(args);
+fn the_hosts_own_network_has_the_hosts_names() {
+    for option in [["--hostname", "a"], ["--add-host", "a:10.0.0.1"], ["--dns", "192.0.2.1"]] {
+        let failure = run(&[&["--network", "host"][..], &option, &["true"]].concat());
         assert_eq!(failure.exit(), 2);
-        assert!(failure.to_string().contains("--name"), "{failure}");
+        assert!(failure.to_string().ends_with("not host"), "{failure}");
     }
 }
 
@@ -34,25 +34,11 @@ fn other_networks_have_no_addresses_to_fix() {
 
 #[test]
 fn nothing_runs_without_a_switch() {
-    for args in [&["--name", "a", "false"][..], &["--network", "container:web", "false"]] {
+    for args in
+        [&["--name", "a", "false"][..], &["false"], &["--network", "container:web", "false"]]
+    {
         let failure = run(args);
         assert_eq!(failure.exit(), 1);
         assert!(failure.to_string().starts_with("no switch answers at /no/switch"), "{failure}");
     }
-}
-
-#[test]
-fn the_hosts_file_knows_the_container() {
-    let port: Port = serde_json::from_value(serde_json::json!({
-        "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
-        "ipv4": ["10.99.0.2"], "ipv6": ["fd00::2"], "netns": "pid:42", "state": "up",
-        "publish": [], "publish_pending": [],
-        "rx_frames": 0, "tx_frames": 0, "rx_bytes": 0, "tx_bytes": 0, "drops": 0,
-    }))
-    .unwrap();
-    let names = vec!["a".to_owned(), "a.br0".to_owned()];
-    assert_eq!(
-        hosts(&port),
-        [("10.99.0.2".parse().unwrap(), names.clone()), ("fd00::2".parse().unwrap(), names)]
-    );
 }

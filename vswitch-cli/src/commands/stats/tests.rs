@@ -2,9 +2,19 @@ use vswitch_api::stats::PortTraffic;
 
 use super::*;
 
+fn view(name: Option<&str>) -> View {
+    let plan = ListArgs::default().plan(crate::output::Format::Table).unwrap();
+    View { name: name.map(str::to_owned), plan }
+}
+
+fn render(stats: Stats) -> String {
+    let view = view(None);
+    view.render(&view.select(stats))
+}
+
 fn port(name: &str, rx_frames: u64, rx_bytes: u64) -> PortStats {
     let traffic = PortTraffic { rx_frames, rx_bytes, ..PortTraffic::default() };
-    PortStats { name: name.into(), traffic, ..PortStats::default() }
+    PortStats { name: name.into(), network: "br0".into(), traffic, ..PortStats::default() }
 }
 
 #[test]
@@ -20,7 +30,7 @@ fn ports_workers_and_reasons() {
         drops: [("port_down".to_owned(), 7)].into(),
     };
     assert_eq!(
-        render(&stats),
+        render(stats),
         "\
 PORT  RX FRAMES      RX  TX FRAMES   TX  DROPS
 br0          10  1000 B          0  0 B      0
@@ -48,10 +58,10 @@ fn rates_are_per_second() {
     assert_eq!(
         render_rates(&before, &now, 2),
         "\
-PORT  RX FRAMES/S       RX  TX FRAMES/S     TX  DROPS/S
-a             100   1 Mb/s            0  0 b/s        0
-b               5  320 b/s            0  0 b/s        0
-new             2  160 b/s            0  0 b/s        0
+PORT  RX FRAMES/S         RX  TX FRAMES/S       TX  DROPS/S
+a             100   1 Mbit/s            0  0 bit/s        0
+b               5  320 bit/s            0  0 bit/s        0
+new             2  160 bit/s            0  0 bit/s        0
 
 "
     );
@@ -67,11 +77,43 @@ fn several_workers_hand_over() {
     };
     let stats =
         Stats { workers: vec![worker(0, 2_000, 3), worker(1, 3, 2_000)], ..Stats::default() };
-    let shown = render(&stats);
+    let shown = render(stats);
     let handed = "\
 COUNTER           WORKER 0  WORKER 1
 handed_off            2000         3
 handoff_received         3      2000
 ";
     assert!(shown.contains(handed), "{shown}");
+}
+
+#[test]
+fn one_port_has_its_drops_by_reason() {
+    let mut web = port("web", 10, 1_000);
+    web.drops = 3;
+    web.drops_by_reason = [("malformed".to_owned(), 3)].into();
+    let stats = Stats {
+        ports: vec![port("br0", 1, 1), port("c10", 1, 1), web],
+        drops: [("other".to_owned(), 9)].into(),
+        ..Stats::default()
+    };
+    let view = view(Some("web"));
+    let shown = crate::output::painted(&view.render(&view.select(stats)), false);
+    assert_eq!(
+        shown,
+        "\
+PORT  RX FRAMES      RX  TX FRAMES   TX  DROPS
+web          10  1000 B          0  0 B      3
+
+DROP REASON  FRAMES
+malformed         3
+"
+    );
+}
+
+#[test]
+fn ports_are_in_natural_order_after_the_hosts() {
+    let ports = ["c10", "c2", "br0", "a"].map(|name| port(name, 0, 0)).to_vec();
+    let plan = ListArgs::default().plan::<PortStats>(crate::output::Format::Table).unwrap();
+    let names: Vec<String> = plan.select(ports).into_iter().map(|port| port.name).collect();
+    assert_eq!(names, ["br0", "a", "c2", "c10"]);
 }

@@ -22,7 +22,7 @@ use crate::limits::{LOG_BYTES_MAX, UP_TIMEOUT};
 pub(super) const OPTION: &str = "--in-background";
 
 /// The daemon's log, in the state directory; a rotated one ends with `.1`.
-const LOG: &str = "vswitch.log";
+pub(in crate::commands) const LOG: &str = "vswitch.log";
 
 /// Message of the daemon to the command that started it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

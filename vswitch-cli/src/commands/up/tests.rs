@@ -73,9 +73,9 @@ br0 is up, process 42
   log      /var/lib/vswitch/vswitch.log
 
 Next:
-  vswitch run --name a -- bash    a shell in a network namespace attached to br0
-  vswitch ls                      attached containers
-  vswitch down                    stop the switch and restore the host
+  vswitch run -- bash    a shell in a network namespace attached to br0
+  vswitch ls             attached containers
+  vswitch down           stop the switch and restore the host
 "
     );
     let config = Config { socket: "/run/lab.sock".parse().unwrap(), ..config };

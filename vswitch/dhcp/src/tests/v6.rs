@@ -185,7 +185,7 @@ fn messages_without_their_identifiers_are_discarded() {
         bad.push(request(kind, &[server(), held.clone()]));
     }
     for kind in unnamed {
-        bad.push(request(kind, &[held.clone()]));
+        bad.push(request(kind, std::slice::from_ref(&held)));
         bad.push(request(kind, &[client(), server(), held.clone()]));
     }
     bad.push(request(MessageType::InformationRequest, &[other]));

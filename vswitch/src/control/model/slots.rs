@@ -49,6 +49,11 @@ impl Slots {
         self.next = slot.get() + 1;
     }
 
+    /// Notes that the owner of a slot has another name.
+    pub(super) fn reassign(&mut self, slot: PortIndex, owner: SlotOwner) {
+        self.owners.insert(slot, owner);
+    }
+
     pub(super) fn allocate(&mut self, owner: SlotOwner) -> Result<PortIndex, ControlError> {
         let slot = self.find_free()?;
         self.insert(slot, owner);

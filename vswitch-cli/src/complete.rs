@@ -1,0 +1,146 @@
+//! Completion of words on the command line: names that the daemon knows, and values of options.
+//!
+//! The shell runs this program with [`VARIABLE`] set; clap's engine finds the word to complete and calls one
+//! of these functions. They ask the daemon that the command line names, for [`COMPLETE_TIMEOUT`] at most;
+//! without an answer there are no candidates, and never the files of the directory.
+
+mod names;
+mod shell;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap_complete::engine::{
+    ArgValueCandidates, CompletionCandidate, PathCompleter, ValueCompleter,
+};
+use vswitch_client::ClientError;
+
+use crate::client::Client;
+use crate::global;
+use crate::limits::COMPLETE_TIMEOUT;
+pub(crate) use names::{attachments, networks, ports, publications};
+pub(crate) use shell::{Shell, script, serve};
+
+/// Variable that makes this program complete a command line.
+const VARIABLE: &str = "VSWITCH_COMPLETE";
+
+/// Where `ip netns` keeps names.
+const NETNS_NAMES: &str = "/run/netns";
+
+/// Forms of `-o`.
+const FORMS: [&str; 4] = ["json", "name", "wide", "columns="];
+
+/// Keys of `--filter`.
+const FILTERS: [&str; 5] = ["name=", "network=", "label=", "state=", "address="];
+
+/// Kinds of `run --network`, beside the networks of the switch.
+const NETWORK_KINDS: [&str; 2] = ["host", "none"];
+
+/// Candidates for an option with these words.
+pub(crate) fn words(words: &'static [&'static str]) -> ArgValueCandidates {
+    ArgValueCandidates::new(move || words.iter().copied().map(CompletionCandidate::new).collect())
+}
+
+/// Values of `-o`.
+pub(crate) fn forms(current: &OsStr) -> Vec<CompletionCandidate> {
+    starting(current, FORMS.into_iter().map(CompletionCandidate::new))
+}
+
+/// Values of `--filter`: keys, and after `name=` and `network=` the names.
+pub(crate) fn filters(current: &OsStr) -> Vec<CompletionCandidate> {
+    let text = current.to_string_lossy();
+    let after = |key: &str| text.strip_prefix(key).map(|rest| OsString::from(rest.to_owned()));
+    let prefixed = |key: &str, names: Vec<CompletionCandidate>| {
+        names.into_iter().map(|name| name.add_prefix(key)).collect()
+    };
+    if let Some(rest) = after("name=") {
+        return prefixed("name=", attachments(&rest));
+    }
+    if let Some(rest) = after("network=") {
+        return prefixed("network=", networks(&rest));
+    }
+    starting(current, FILTERS.into_iter().map(CompletionCandidate::new))
+}
+
+/// Values of `run --network`.
+pub(crate) fn network_modes(current: &OsStr) -> Vec<CompletionCandidate> {
+    const CONTAINER: &str = "container:";
+    if let Some(rest) = current.to_string_lossy().strip_prefix(CONTAINER) {
+        let names = attachments(OsStr::new(rest)).into_iter();
+        return names.map(|name| name.add_prefix(CONTAINER)).collect();
+    }
+    let kinds = NETWORK_KINDS.into_iter().chain([CONTAINER]).map(CompletionCandidate::new);
+    networks(current).into_iter().chain(starting(current, kinds)).collect()
+}
+
+/// Values of `--netns`: names of `ip netns`; files only where a path was begun.
+pub(crate) fn namespaces(current: &OsStr) -> Vec<CompletionCandidate> {
+    if current.to_string_lossy().contains('/') {
+        return PathCompleter::any().complete(current);
+    }
+    let names = std::fs::read_dir(NETNS_NAMES).into_iter().flatten().flatten();
+    let mut names: Vec<OsString> = names.map(|entry| entry.file_name()).collect();
+    names.sort();
+    starting(current, names.into_iter().map(CompletionCandidate::new))
+}
+
+/// Candidates that begin like the word so far.
+fn starting(
+    current: &OsStr,
+    candidates: impl IntoIterator<Item = CompletionCandidate>,
+) -> Vec<CompletionCandidate> {
+    let begins = |candidate: &CompletionCandidate| {
+        let value = candidate.get_value().as_encoded_bytes();
+        value.starts_with(current.as_encoded_bytes())
+    };
+    candidates.into_iter().filter(begins).collect()
+}
+
+/// The daemon's answer, if it comes in time.
+fn ask<T>(request: impl AsyncFnOnce(&Client) -> Result<T, ClientError>) -> Option<T> {
+    let client = Client::new(&socket(std::env::args_os())).ok()?;
+    let answer = async { tokio::time::timeout(COMPLETE_TIMEOUT, request(&client)).await };
+    client.wait(answer).ok()?.ok()
+}
+
+/// The socket that the command line names.
+fn socket(words: impl Iterator<Item = OsString>) -> PathBuf {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let apart = words.windows(2).rev().find(|pair| pair[0] == "--socket").map(|pair| &*pair[1]);
+    let joined = words.iter().rev().find_map(|word| word.strip_prefix("--socket="));
+    match apart.or(joined) {
+        Some(path) => path.into(),
+        None => global::default_socket(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(candidates: Vec<CompletionCandidate>) -> Vec<String> {
+        let value = |one: &CompletionCandidate| one.get_value().to_string_lossy().into_owned();
+        candidates.iter().map(value).collect()
+    }
+
+    #[test]
+    fn forms_and_keys_complete_without_a_daemon() {
+        assert_eq!(values(forms(OsStr::new(""))), FORMS);
+        assert_eq!(values(forms(OsStr::new("w"))), ["wide"]);
+        assert_eq!(values(filters(OsStr::new("n"))), ["name=", "network="]);
+    }
+
+    #[test]
+    fn the_socket_is_that_of_the_command_line() {
+        let socket = |words: &[&str]| socket(words.iter().map(OsString::from));
+        assert_eq!(socket(&["vswitch", "--socket", "/a", "ls"]), PathBuf::from("/a"));
+        assert_eq!(socket(&["vswitch", "ls", "--socket=/b"]), PathBuf::from("/b"));
+    }
+
+    #[test]
+    fn a_path_is_completed_only_where_one_was_begun() {
+        let paths = values(namespaces(OsStr::new("/proc/self/ns/ne")));
+        assert_eq!(paths, ["/proc/self/ns/net"]);
+        assert!(!values(namespaces(OsStr::new(""))).iter().any(|name| name == "Cargo.toml"));
+    }
+}

@@ -1,0 +1,60 @@
+//! Candidates that the daemon knows.
+
+use std::ffi::{OsStr, OsString};
+
+use clap_complete::engine::CompletionCandidate;
+use vswitch_api::port::Port;
+
+use super::{ask, starting};
+use crate::list::natural;
+
+/// Names of attachments, each with its IPv4 address.
+pub(crate) fn attachments(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut ports = all_ports();
+    // A container on two networks has one name.
+    ports.dedup_by(|a, b| a.name == b.name);
+    let candidate = |port: Port| {
+        let address = port.ipv4.first().map(|address| address.to_string().into());
+        CompletionCandidate::new(port.name).help(address)
+    };
+    starting(current, ports.into_iter().map(candidate))
+}
+
+/// Names of networks, each with its first subnet.
+pub(crate) fn networks(current: &OsStr) -> Vec<CompletionCandidate> {
+    let networks = ask(async |client| client.networks().await).unwrap_or_default();
+    let candidate = |network: vswitch_api::network::Network| {
+        let subnet = network.subnets.first().map(|subnet| subnet.to_string().into());
+        CompletionCandidate::new(network.name).help(subnet)
+    };
+    starting(current, networks.into_iter().map(candidate))
+}
+
+/// Names of ports: attachments, and networks for the host's ports.
+pub(crate) fn ports(current: &OsStr) -> Vec<CompletionCandidate> {
+    attachments(current).into_iter().chain(networks(current)).collect()
+}
+
+/// Published ports: of the attachment that stands before on the command line, else of all.
+pub(crate) fn publications(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut ports = all_ports();
+    let is_named = |port: &Port| words.iter().any(|word| *word == *port.name);
+    if ports.iter().any(is_named) {
+        ports.retain(is_named);
+    }
+    let published = ports.into_iter().flat_map(|port| {
+        let name = port.name;
+        let line = move |ports: vswitch_api::publish::PortSpec| {
+            CompletionCandidate::new(ports.to_string()).help(Some(name.clone().into()))
+        };
+        port.publish.into_iter().map(line).collect::<Vec<_>>()
+    });
+    starting(current, published)
+}
+
+fn all_ports() -> Vec<Port> {
+    let mut ports = ask(async |client| client.ports().await).unwrap_or_default();
+    ports.sort_by(|a, b| natural(&a.name, &b.name));
+    ports
+}

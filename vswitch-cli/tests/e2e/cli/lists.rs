@@ -1,0 +1,136 @@
+//! Lists: forms, filters, order, and what fits a terminal.
+
+use serde_json::Value;
+
+use crate::harness::Host;
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+#[test]
+fn ls_fits_a_terminal_and_the_rest_is_wide() {
+    let host = Host::with_switch();
+    let _web = host.container_with("web", &["-p", "8080:80", "-p", "8443:443", "-p", "53:53/udp"]);
+    let narrow = host.ok(&["ls"]);
+    let heading: Vec<_> = lines(&narrow)[0].split_whitespace().collect();
+    assert_eq!(heading, ["NAME", "STATE", "IPV4", "RX", "TX", "DROPS", "PUBLISHED"]);
+    assert!(narrow.contains("8080:80 +2 more"), "{narrow}");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+    assert!(!narrow.contains('\u{1b}'), "colours where no terminal is: {narrow:?}");
+    let wide = host.ok(&["ls", "-o", "wide"]);
+    assert!(wide.contains("MAC") && wide.contains("53:53/udp") && wide.contains("br0"), "{wide}");
+}
+
+#[test]
+fn names_are_in_natural_order_and_can_be_filtered_and_sorted() {
+    let host = Host::with_switch();
+    let _all: Vec<_> = ["c10", "c2", "web"]
+        .into_iter()
+        .map(|name| host.container_with(name, &["--label", &format!("kind={name}")]))
+        .collect();
+    assert_eq!(host.ok(&["ls", "-q"]), "c2\nc10\nweb\n");
+    assert_eq!(host.ok(&["ls", "-q", "--filter", "name=c"]), "c2\nc10\n");
+    assert_eq!(host.ok(&["ls", "-o", "name", "--filter", "label=kind=web"]), "web\n");
+    assert_eq!(host.ok(&["ls", "-q", "--filter", "label=kind", "--sort=-name"]), "web\nc10\nc2\n");
+    assert_eq!(host.ok(&["ls", "-q", "--filter", "network=nowhere"]), "");
+    let columns = host.ok(&["ls", "-o", "columns=ipv4,name", "--filter", "name=web"]);
+    let row: Vec<_> = lines(&columns)[1].split_whitespace().collect();
+    assert_eq!(row, [&host.inspect("web").port.ipv4[0].to_string(), "web"]);
+    let json: Value = serde_json::from_str(&host.ok(&["ls", "-o", "json"])).expect("JSON");
+    let names: Vec<_> = json.as_array().expect("rows").iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["c2", "c10", "web"]);
+    host.fails(&["ls", "--filter", "nmae=x"], &[2], "did you mean name?");
+    host.fails(&["ls", "--sort", "ipv5"], &[2], "ipv5");
+    host.fails(&["ls", "-o", "yaml"], &[2], "yaml");
+}
+
+#[test]
+fn networks_and_the_forwarding_database_have_the_same_switches() {
+    let host = Host::with_switch();
+    let (a, b) = (host.container("a"), host.container("b"));
+    a.ping(b.v4());
+    assert_eq!(host.ok(&["network", "ls", "-q"]), "br0\n");
+    assert!(host.ok(&["network", "ls", "-o", "wide"]).contains("GATEWAYS"));
+    let of_a = host.ok(&["fdb", "--port", "a", "-q"]);
+    assert_eq!(of_a.trim(), a.detail().port.mac.to_string());
+    let mac = b.detail().port.mac.to_string();
+    let row = host.ok(&["fdb", "ls", "--mac", &mac, "-o", "columns=port,kind"]);
+    assert_eq!(lines(&row), ["PORT  KIND", "b     learnt"]);
+    assert_eq!(host.ok(&["fdb", "--filter", "kind=static", "-q"]), "");
+    host.fails(&["fdb", "--port", "aa"], &[1], "aa");
+}
+
+#[test]
+fn stats_of_one_port() {
+    let host = Host::with_switch();
+    let (a, b) = (host.container("a"), host.container("b"));
+    a.ping(b.v4());
+    let shown = host.ok(&["stats", "a"]);
+    assert!(shown.starts_with("PORT") && shown.contains("\na "), "{shown}");
+    assert!(!shown.contains("WORKER") && !shown.contains("\nb "), "{shown}");
+    let ports = host.json(&["stats", "a"])["ports"].clone();
+    assert_eq!(ports.as_array().map(Vec::len), Some(1), "{ports}");
+    assert_eq!(host.ok(&["stats", "-q"]).lines().next(), Some("br0"));
+    let rates = host.ok(&["stats", "a", "--watch", "1", "--count", "1"]);
+    assert!(rates.contains("bit/s") && !rates.contains(" b/s"), "{rates}");
+    host.fails(&["stats", "webb"], &[1], "webb");
+}
+
+#[test]
+fn published_ports_of_all() {
+    let host = Host::with_switch();
+    let _web = host.container_with("web", &["-p", "8080:80"]);
+    let _dns = host.container("dns");
+    host.ok(&["publish", "dns", "53:53/udp", "5353:5353/udp", "--allow-from", "10.0.0.0/8"]);
+    assert_eq!(
+        host.ok(&["publish", "ls"]),
+        "\
+NAME  PORTS          STATE  FROM
+dns   53:53/udp      open   10.0.0.0/8
+dns   5353:5353/udp  open   10.0.0.0/8
+web   8080:80/tcp    open   all
+"
+    );
+    let rows = host.json(&["publish", "ls", "--filter", "port=8080"]);
+    assert_eq!((&rows[0]["name"], &rows[0]["state"]), (&"web".into(), &"open".into()));
+    let ended = host.ok(&["unpublish", "dns", "53:53/udp", "5353/udp"]);
+    let said = "dns no longer publishes 53:53/udp\ndns no longer publishes 5353:5353/udp\n";
+    assert_eq!(ended, said);
+    // A failure stops nothing.
+    host.fails(&["publish", "web", "8080:81", "8081:81"], &[1], "8080:81/tcp");
+    assert_eq!(host.ok(&["publish", "ls", "-q"]), "8080:80/tcp\n8081:81/tcp\n");
+}
+
+#[test]
+fn conntrack_says_who_translates_and_refuses_unknown_containers() {
+    let host = Host::with_switch_args(&["--uplink", "kernel"]);
+    let _a = host.container("alpha");
+    let listed = host.vswitch(&["conntrack", "ls"]);
+    assert!(listed.status.success(), "{listed}");
+    assert!(listed.stderr.contains("--uplink kernel") && listed.stderr.contains("conntrack -L"));
+    let report = host.fails(&["conntrack", "ls", "--container", "alhpa"], &[1], "alhpa");
+    assert!(report.contains("did you mean alpha?"), "{report}");
+    host.fails(&["conntrack", "--network", "br9"], &[1], "br9");
+}
+
+#[test]
+fn a_default_is_shown_with_its_value_and_a_run_with_its_process() {
+    let host = Host::with_switch();
+    let _a = host.container_with("a", &["--storm-unknown", "50", "--rate-in", "10M"]);
+    for shown in [host.ok(&["inspect", "a"]), host.ok(&["port", "show", "a"])] {
+        for line in ["1000 frames/s (default)", "50 frames/s\n", "10 Mbit/s", "off (default)"] {
+            assert!(shown.contains(line), "no {line} in {shown}");
+        }
+    }
+    let of_host = host.ok(&["port", "show", "br0"]);
+    assert!(!of_host.contains("1000"), "{of_host}");
+    let program = host.program();
+    let socket = host.path("sock").display().to_string();
+    let inside = [&*program, "--socket", &socket, "ls", "-o", "columns=netns"];
+    let args = [&["run", "--name", "r", "--"][..], &inside].concat();
+    let shown = host.ok(&args);
+    let netns: Vec<_> = shown.lines().filter(|line| line.starts_with("run:")).collect();
+    assert_eq!(netns.len(), 1, "{shown}");
+    assert!(netns[0]["run:".len()..].parse::<u32>().is_ok(), "{shown}");
+}
