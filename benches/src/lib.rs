@@ -17,7 +17,8 @@ use fastpath::{Nanos, Pool, PortIndex};
 use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
     self, Batch, FrameIo, Guard, HostConfig, NetworkConf, NetworkIndex, NoObserver, PortConf,
-    PortKind, PortLimits, Rate, RouterConf, Snapshot, State, Stats, Storm, TokenBucket,
+    PortKind, PortLimits, Rate, RouterConf, ServiceConf, Snapshot, State, Stats, Storm,
+    TokenBucket,
 };
 use wire::MacAddr;
 
@@ -76,7 +77,7 @@ impl Pipeline {
         for port in 0..load.ports {
             engine.open_cycle(PortIndex(port), frames(load, port));
         }
-        let conf = network(MacAddr::ZERO, load.routed.then(|| routed::router(Vec::new())));
+        let conf = network(routed::GATEWAY, load.routed.then(|| routed::router(Vec::new())));
         let port = |port| {
             let own = mac(u64::from(port));
             let conf = PortConf::new(NetworkIndex(0), PortKind::Container, own);
@@ -131,7 +132,13 @@ impl Pipeline {
     }
 }
 
+/// A network with the service where it has a router.
 fn network(mac: MacAddr, router: Option<RouterConf>) -> NetworkConf {
+    let service = router.as_ref().map(|router| ServiceConf {
+        vlan: 0,
+        gateways: router.gateways.clone(),
+        has_host_port: true,
+    });
     NetworkConf {
         host_config: HostConfig::default(),
         mtu: 1500,
@@ -142,6 +149,7 @@ fn network(mac: MacAddr, router: Option<RouterConf>) -> NetworkConf {
         router,
         mac,
         snooping: true,
+        service,
     }
 }
 

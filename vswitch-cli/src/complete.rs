@@ -4,6 +4,7 @@
 //! of these functions. They ask the daemon that the command line names, for [`COMPLETE_TIMEOUT`] at most;
 //! without an answer there are no candidates, and never the files of the directory.
 
+mod lists;
 mod names;
 mod shell;
 
@@ -18,6 +19,7 @@ use vswitch_client::ClientError;
 use crate::client::Client;
 use crate::global;
 use crate::limits::COMPLETE_TIMEOUT;
+pub(crate) use lists::{columns, filters};
 pub(crate) use names::{attachments, networks, ports, publications};
 pub(crate) use shell::{Shell, script, serve};
 
@@ -30,9 +32,6 @@ const NETNS_NAMES: &str = "/run/netns";
 /// Forms of `-o`.
 const FORMS: [&str; 4] = ["json", "name", "wide", "columns="];
 
-/// Keys of `--filter`.
-const FILTERS: [&str; 5] = ["name=", "network=", "label=", "state=", "address="];
-
 /// Kinds of `run --network`, beside the networks of the switch.
 const NETWORK_KINDS: [&str; 2] = ["host", "none"];
 
@@ -44,22 +43,6 @@ pub(crate) fn words(words: &'static [&'static str]) -> ArgValueCandidates {
 /// Values of `-o`.
 pub(crate) fn forms(current: &OsStr) -> Vec<CompletionCandidate> {
     starting(current, FORMS.into_iter().map(CompletionCandidate::new))
-}
-
-/// Values of `--filter`: keys, and after `name=` and `network=` the names.
-pub(crate) fn filters(current: &OsStr) -> Vec<CompletionCandidate> {
-    let text = current.to_string_lossy();
-    let after = |key: &str| text.strip_prefix(key).map(|rest| OsString::from(rest.to_owned()));
-    let prefixed = |key: &str, names: Vec<CompletionCandidate>| {
-        names.into_iter().map(|name| name.add_prefix(key)).collect()
-    };
-    if let Some(rest) = after("name=") {
-        return prefixed("name=", attachments(&rest));
-    }
-    if let Some(rest) = after("network=") {
-        return prefixed("network=", networks(&rest));
-    }
-    starting(current, FILTERS.into_iter().map(CompletionCandidate::new))
 }
 
 /// Values of `run --network`.
@@ -128,6 +111,7 @@ mod tests {
         assert_eq!(values(forms(OsStr::new(""))), FORMS);
         assert_eq!(values(forms(OsStr::new("w"))), ["wide"]);
         assert_eq!(values(filters(OsStr::new("n"))), ["name=", "network="]);
+        assert_eq!(values(columns(OsStr::new("-d"))), ["-drops"]);
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub(crate) struct ListArgs {
     filter: Vec<Filter>,
     /// Sort by a column, as the table names it; with a minus from the highest down
     #[arg(long, value_name = "[-]COLUMN", allow_hyphen_values = true)]
+    #[arg(add = ArgValueCompleter::new(complete::columns))]
     sort: Option<String>,
     /// Form of the output: json, name, wide, or columns=NAME,NAME
     #[arg(short, long, value_name = "FORM", add = ArgValueCompleter::new(complete::forms))]

@@ -7,6 +7,7 @@
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
+//! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
 //! | [`event_feed`] | reports what happens to clients that listen |
@@ -42,6 +43,7 @@ mod random;
 mod rename;
 mod replay;
 mod republish;
+mod service;
 mod start;
 mod stats;
 pub(crate) mod store;

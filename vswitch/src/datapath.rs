@@ -15,6 +15,7 @@
 //! | | `datapath/multicast.rs` | IGMP and MLD snooping |
 //! | | `datapath/dhcp.rs` | DHCP requests and router solicitations that control answers |
 //! | router | `datapath/router.rs` | frames to the gateway or from the uplink: route, NAT |
+//! | | `datapath/service.rs` | queries to the gateway and their answers |
 //! | lookup | `datapath/lookup.rs` | destination, flood, isolation |
 //! | edit | `datapath/edit.rs` | VLAN tags |
 //! | tx | `datapath/tx.rs` | frames to the engine, drops with their reason |
@@ -45,6 +46,7 @@ mod parse;
 mod police;
 mod port_kind;
 mod router;
+mod service;
 mod snapshot;
 pub mod stages;
 mod stats;
@@ -63,7 +65,10 @@ use nat::ShardSpec;
 use snapshot::Parts;
 
 pub use batch::{Batch, Verdict};
-pub use conf::{Guard, HostConfig, NetworkConf, PortConf, PortLimits, StaticMac, Storm};
+pub use conf::{
+    Guard, HostConfig, NetworkConf, PortAddresses, PortConf, PortLimits, ServiceConf, StaticMac,
+    Storm,
+};
 pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use dhcp::DhcpRequests;
 pub use drop_reason::DropReason;
@@ -78,6 +83,7 @@ pub use router::{
     EgressMode, RouteAction, RouterConf, RouterState, Routes, UplinkConf, UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
+pub use service::{SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};

@@ -7,6 +7,7 @@
 //! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | the end of the interface |
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
 //! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_after_crash`]; `Uplink::into_parts` hands it over |
+//! | the service's namespace with a TAP and sockets | [`service`] | closing them |
 //! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
 //!
 //! Nothing else changes: no other firewall, no kernel bridge, no file outside the state directory,
@@ -28,6 +29,7 @@ pub(crate) mod nft;
 mod proxy;
 pub(crate) mod reserve;
 pub(crate) mod routes;
+pub(crate) mod service;
 pub(crate) mod state_note;
 mod sysctl;
 mod task;

@@ -2,6 +2,9 @@
 
 mod ls;
 
+#[cfg(test)]
+pub(crate) use ls::Published;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};

@@ -60,7 +60,7 @@ impl<T> Field<T> {
     }
 
     /// The heading as people type it: `rx-frames` for `RX FRAMES`.
-    pub(super) fn word(&self) -> String {
+    pub(crate) fn word(&self) -> String {
         self.head.to_ascii_lowercase().replace(' ', "-")
     }
 

@@ -1,5 +1,6 @@
 //! Limits of a port, with real attackers: rates, storms, MAC floods, loops.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -216,6 +217,12 @@ fn a_loop_is_found_blocked_and_told() {
 #[test]
 fn a_blocked_port_opens_again() {
     let host = Host::with_switch();
+    let watch = |kind: &str| {
+        let mut command =
+            host.command(&["--format", "json", "events", "--count", "1", "--kind", kind]);
+        Process::spawn(command.stdin(Stdio::null()))
+    };
+    let watchers = [watch("block"), watch("unblock")];
     let a = host.container("a");
     let (netns, up) = bridged(&host);
     drop(up.finish(Duration::from_secs(10)).ok());
@@ -231,5 +238,11 @@ fn a_blocked_port_opens_again() {
     wait_for("it is open again", Duration::from_secs(25), || blocked().is_none());
     a.ping_soon(port.ipv4[0].into(), Duration::from_secs(10));
     wait_for("the log says so", Duration::from_secs(5), || host.log().contains("open again"));
+    for (watcher, kind) in watchers.into_iter().zip(["block", "unblock"]) {
+        let event: serde_json::Value =
+            serde_json::from_str(&watcher.finish(Duration::from_secs(5)).ok()).expect("an event");
+        assert_eq!((&event["event"], &event["network"]), (&kind.into(), &"br0".into()));
+        assert!(["l1", "l2"].contains(&event["name"].as_str().expect("a name")), "{event}");
+    }
     host.balanced();
 }

@@ -20,6 +20,7 @@ use super::task::blocking;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
 use crate::host::Neighbours;
+use crate::host::service::ServiceSockets;
 use crate::limits::Refusals;
 
 #[cfg(test)]
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     pub(super) refusals: Refusals,
     /// The host's side of the uplink.
     pub(super) publisher: tokio::sync::Mutex<HostPublisher>,
+    /// Sockets of the service port.
+    pub(super) service: Mutex<Option<ServiceSockets>>,
     model: Mutex<Model>,
     /// Notified when an endpoint is removed.
     detached: Notify,
@@ -89,6 +92,7 @@ impl Inner {
             renaming: tokio::sync::RwLock::default(),
             refusals: Refusals::default(),
             publisher: tokio::sync::Mutex::default(),
+            service: Mutex::default(),
             model: Mutex::new(model),
             detached: Notify::new(),
             save_requests: AtomicU64::new(0),

@@ -6,6 +6,7 @@
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
+//! | the service port | `model/service.rs` |
 //! | slots of all ports | `model/slots.rs` |
 //! | names and addresses for DNS | `model/records.rs` |
 //! | the datapath's snapshot | `model/compile.rs` |
@@ -15,6 +16,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fastpath::PortIndex;
+use wire::MacAddr;
 
 use super::error::ControlError;
 use super::name::Name;
@@ -32,6 +34,7 @@ mod network;
 mod publication;
 mod records;
 mod rename;
+mod service;
 mod settings;
 mod slots;
 #[cfg(test)]
@@ -57,6 +60,8 @@ pub(crate) struct Model {
     /// Shared by all networks that are not internal.
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
+    /// The slot of the service port, and the MAC address of its TAP.
+    service: Option<(PortIndex, MacAddr)>,
     slots: Slots,
     policy: Cached<nat::CompiledPolicy>,
     uplink_conf: Cached<UplinkConf>,
@@ -70,6 +75,7 @@ impl Model {
             networks: BTreeMap::new(),
             uplinks: Vec::new(),
             endpoints: BTreeMap::new(),
+            service: None,
             slots: Slots::new(slots),
             policy: Cached::default(),
             uplink_conf: Cached::default(),
@@ -88,11 +94,11 @@ impl Model {
         self.endpoints.get(key).filter(|it| it.in_snapshot).map(|it| &it.lease)
     }
 
-    /// The network of the port in a slot; none for an uplink, which networks share.
+    /// The network of the port in a slot; none for uplinks and the service port, which networks share.
     pub(crate) fn network_in_slot(&self, slot: PortIndex) -> Option<&str> {
         match self.slots.owner(slot)? {
             SlotOwner::Host(network) => Some(network.as_str()),
-            SlotOwner::Uplink(_) => None,
+            SlotOwner::Uplink(_) | SlotOwner::Service => None,
             SlotOwner::Endpoint(key) => Some(self.endpoints.get(key)?.lease.network.as_str()),
         }
     }
@@ -102,6 +108,7 @@ impl Model {
         Some(match self.slots.owner(slot)? {
             SlotOwner::Host(network) => network.as_str().into(),
             SlotOwner::Uplink(position) => self.uplinks.get(*position)?.label.as_str().into(),
+            SlotOwner::Service => service::SERVICE_LABEL.into(),
             SlotOwner::Endpoint(key) => key.name.as_str().into(),
         })
     }

@@ -100,6 +100,7 @@ impl Control {
             let host_port = self.0.model().network(Some(name.as_str()))?.host_port;
             self.0.dataplane.add_port(host_port, tap.queues).await?;
         }
+        self.start_service().await?;
         remove_stale_tables(former).await;
         self.start_uplink(netlink).await?;
         let replayed = match document {

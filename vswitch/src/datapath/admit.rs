@@ -53,11 +53,11 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
     batch.has_groups = has_groups;
 }
 
-/// Frames of the uplink skip to the router; frames of unknown ports are dropped.
+/// Frames of the uplink and of the service skip to the router; frames of unknown ports are dropped.
 #[cold]
 #[inline(never)]
 fn of_no_network(run: &mut [FrameCtx], snapshot: &Snapshot) {
-    if !snapshot.is_uplink(run[0].port) {
+    if !snapshot.is_shared_by_networks(run[0].port) {
         run.iter_mut().for_each(|ctx| ctx.verdict = Verdict::Drop(DropReason::PortUnknown));
     }
 }

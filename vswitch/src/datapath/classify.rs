@@ -97,8 +97,15 @@ fn advertisement(
 /// Whether the sender reaches the port of the address.
 fn reaches(ctx: &FrameCtx, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
     port != ctx.port
-        && snapshot.reaches(port, ctx.dst)
+        && (snapshot.reaches(port, ctx.dst) || is_service(ctx, port, snapshot, network))
         && (!network.has_isolated || snapshot.may_talk(ctx.port, port))
+}
+
+/// Whether a port is the service's, and the sender on the gateway's VLAN.
+fn is_service(ctx: &FrameCtx, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
+    let is_port = snapshot.service().is_some_and(|service| service.port == port);
+    let vlan = network.service.as_ref().map(|service| service.key.vlan());
+    is_port && vlan == Some(ctx.dst.vlan())
 }
 
 /// A request that may be answered.

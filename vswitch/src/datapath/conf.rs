@@ -1,6 +1,6 @@
 //! Networks and ports as control describes them; [`super::Snapshot`] compiles them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +43,21 @@ pub struct NetworkConf {
     pub host_config: HostConfig,
     /// Its router; without, frames to the gateway go to the host's port.
     pub router: Option<RouterConf>,
+    /// The service at its gateway; without, queries go to the host as well.
+    pub service: Option<ServiceConf>,
+}
+
+/// The service at a network's gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceConf {
+    /// VLAN id of the host, 0 for untagged.
+    pub vlan: u16,
+    /// The gateway's addresses; those beyond
+    /// [`SERVICE_GATEWAYS_MAX`](super::limits::SERVICE_GATEWAYS_MAX) are refused.
+    pub gateways: Vec<IpAddr>,
+    /// Whether a host port has the gateway's addresses, too. Without, the switch answers ARP and ND for them, and
+    /// drops all but queries.
+    pub has_host_port: bool,
 }
 
 /// What a network tells hosts that configure themselves.
@@ -82,6 +97,8 @@ pub struct PortConf {
     pub guard: Option<Guard>,
     /// Port isolation.
     pub isolation: Isolation,
+    /// Its own addresses, from which it may ask the service.
+    pub addresses: PortAddresses,
 }
 
 impl PortConf {
@@ -90,13 +107,42 @@ impl PortConf {
     pub const fn new(network: NetworkIndex, kind: PortKind, mac: MacAddr) -> Self {
         let isolation = kind.default_isolation();
         let vlans = PortVlans::access(0);
-        Self { network, kind, mac, enabled: true, vlans, guard: None, isolation }
+        let addresses = PortAddresses::NONE;
+        Self { network, kind, mac, enabled: true, vlans, guard: None, isolation, addresses }
     }
 
     /// The uplink's port, which only routers send to.
     #[must_use]
     pub const fn uplink(mac: MacAddr) -> Self {
         Self::new(NetworkIndex::NONE, PortKind::Uplink, mac)
+    }
+
+    /// The service port, which all networks share.
+    #[must_use]
+    pub const fn service(mac: MacAddr) -> Self {
+        Self::new(NetworkIndex::NONE, PortKind::Service, mac)
+    }
+}
+
+/// The addresses of a port, in an order that stays. Clones share them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PortAddresses(Option<Arc<[IpAddr]>>);
+
+impl PortAddresses {
+    /// No address.
+    pub const NONE: Self = Self(None);
+
+    /// These addresses; the service refuses those beyond
+    /// [`SERVICE_OWN_MAX`](super::limits::SERVICE_OWN_MAX).
+    pub fn new(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self(Some(addresses.into_iter().collect()))
+    }
+
+    /// All of them.
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[IpAddr] {
+        self.0.as_deref().unwrap_or_default()
     }
 }
 

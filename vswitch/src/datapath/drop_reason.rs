@@ -118,6 +118,8 @@ reasons! {
     SpoofedInternal = "spoofed-internal",
     /// No route to the destination, or none that containers may use.
     NoRoute = "no-route",
+    /// To the gateway of a network without a host port, and no query to the service.
+    NoHostPort = "no-host-port",
     /// The uplink's device has no carrier, or does not exist.
     UplinkDown = "uplink-down",
     /// The next hop or the container does not answer ARP or ND.
@@ -160,6 +162,14 @@ reasons! {
     FragmentTimeout = "fragment-timeout",
     /// The handoff queue of the worker that translates the frame is full.
     HandoffFull = "handoff-full",
+    /// A query to the service from an address that is not the port's.
+    ServiceForeignSource = "service-foreign-source",
+    /// A query to the service in fragments.
+    ServiceFragment = "service-fragment",
+    /// An answer of the service to a port that is gone, or no longer has the address.
+    ServiceNoClient = "service-no-client",
+    /// A frame from the service's namespace that is no answer.
+    ServiceUnexpected = "service-unexpected",
     /// The destination port is closed, or its namespace is gone.
     TxPortGone = "tx-port-gone",
     /// The kernel's queue or the port's limit of writes in flight is full.

@@ -6,9 +6,10 @@
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Frame, Pool};
-use wire::EtherType;
+use wire::meta::Meta;
 use wire::vlan::{self, TAG_LEN, Tag, Tci};
-use wire::vnet::Header;
+use wire::vnet::{Flags, Header};
+use wire::{ChecksumState, EtherType};
 
 use super::batch::FrameCtx;
 use super::{Batch, DropReason, Snapshot, Tagging, Verdict};
@@ -55,6 +56,28 @@ fn mark(pool: &mut Pool, frame: &Frame, vlan: u16) -> bool {
     };
     let tag = vlan::outer(ethernet);
     tag.is_some_and(|tag| vlan::set_tci(ethernet, Tci(tag.tci.0 | vlan)).is_ok())
+}
+
+/// Pops the outer tag of a frame that is routed; false where the buffer is shared.
+#[cold]
+pub(super) fn untag(ctx: &mut FrameCtx, pool: &mut Pool) -> bool {
+    let is_off = retag(pool, &mut ctx.frame, 0, Tagging::Untagged);
+    match Meta::parse(pool.ethernet(&ctx.frame)) {
+        Ok(meta) if is_off => {
+            ctx.meta = meta;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The transport checksum's state by the virtio-net header.
+#[inline]
+pub(super) fn checksum_state(vnet: &[u8]) -> ChecksumState {
+    match vnet.first() {
+        Some(&flags) if Flags(flags).contains(Flags::NEEDS_CSUM) => ChecksumState::Partial,
+        _ => ChecksumState::Complete,
+    }
 }
 
 fn push(pool: &mut Pool, frame: &mut Frame, tag: Tag) -> bool {

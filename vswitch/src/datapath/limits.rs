@@ -159,3 +159,9 @@ pub const PREFETCH_FRAMES: usize = 64;
 
 /// Connections needed for a prefetch: fewer fit into cache.
 pub const PREFETCH_CONNECTIONS_MIN: usize = 16_384;
+
+/// Addresses of a network's gateway at which the service answers.
+pub const SERVICE_GATEWAYS_MAX: usize = 16;
+
+/// Addresses of a port from which it may ask the service.
+pub const SERVICE_OWN_MAX: usize = 16;

@@ -18,12 +18,13 @@ pub enum PortKind {
 }
 
 impl PortKind {
-    /// Whether a port of this kind belongs to one network. The router or the VNI names it otherwise.
+    /// Whether a port of this kind belongs to one network. The router, the client's address or the VNI names it
+    /// otherwise.
     #[inline]
     pub(super) const fn has_network(self) -> bool {
         match self {
-            Self::Container | Self::Host | Self::Service => true,
-            Self::Uplink | Self::Tunnel => false,
+            Self::Container | Self::Host => true,
+            Self::Uplink | Self::Service | Self::Tunnel => false,
         }
     }
 

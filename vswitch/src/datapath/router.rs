@@ -4,7 +4,7 @@
 //!
 //! A network may have a router ([`RouterConf`]) at the gateway's MAC address in the untagged domain. It
 //! handles frames from containers to that address, and all frames from the uplink's port. Other frames
-//! pay one comparison.
+//! pay one comparison. Queries to the service (`datapath/service.rs`) come first.
 //!
 //! ```text
 //! from a container, by destination            | destination
@@ -72,7 +72,9 @@ pub use state::RouterState;
 
 use super::batch::FrameCtx;
 use super::limits::PREFETCH_FRAMES;
-use super::{Batch, DropReason, FrameIo, Observer, PortKind, Snapshot, State, Verdict, parse};
+use super::{
+    Batch, DropReason, FrameIo, Observer, PortKind, Snapshot, State, Verdict, parse, service,
+};
 
 /// Routes a batch: sets the verdicts of routed frames.
 pub(super) fn run(
@@ -82,7 +84,9 @@ pub(super) fn run(
     state: &mut State,
     io: &mut FrameIo<'_, impl Observer>,
 ) {
-    let Some(router) = state.router.as_deref_mut() else { return };
+    let Some(router) = state.router.as_deref_mut() else {
+        return service::run(batch, io.pool, snapshot);
+    };
     for handoffs_in in router.handoffs_in.iter_mut().filter(|batch| !batch.is_empty()) {
         parse::run(handoffs_in, io);
     }
@@ -116,6 +120,12 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
         let network = snapshot.network(first.network).filter(|_| kind == Some(PortKind::Container));
         let router = network.and_then(|network| Some((network, network.router.as_deref()?)));
         let key = router.map_or(super::Key::NONE, |(_, router)| router.key);
+        let service = network.and_then(|network| network.service.as_ref());
+        // On the router's VLAN, or on another one.
+        let (service, apart) = (
+            service.filter(|service| service.key == key),
+            service.filter(|service| service.key != key),
+        );
         let rest = &mut window[start..];
         let mut len = 0;
         for ctx in rest.iter_mut() {
@@ -127,11 +137,24 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
                 && ctx.verdict == Verdict::Pending
                 && let Some((network, router)) = router
             {
-                fwd.route_container(ctx, network, router);
+                if let Some(service) = service {
+                    service.divert(ctx, fwd.pool, snapshot);
+                }
+                if ctx.verdict == Verdict::Pending {
+                    fwd.route_container(ctx, network, router);
+                }
+                if let Some(service) = service {
+                    service.refuse_undiverted(ctx);
+                }
             }
         }
-        if kind == Some(PortKind::Uplink) {
-            route_uplink_run(fwd, &mut rest[..len], port);
+        match kind {
+            Some(PortKind::Uplink) => route_uplink_run(fwd, &mut rest[..len], port),
+            Some(PortKind::Service) => service::deliver_run(&mut rest[..len], fwd.pool, snapshot),
+            _ => {}
+        }
+        if let Some(service) = apart {
+            service.divert_run(&mut rest[..len], fwd.pool, snapshot);
         }
         start += len;
     }

@@ -12,6 +12,7 @@ use vswitch_api::port_settings::isolation::Isolation;
 
 use super::neighbours::NeighbourTable;
 use super::router::{Router, UplinkConf};
+use super::service::{NetworkService, ServicePort};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
 
@@ -36,6 +37,7 @@ pub(super) struct Network {
     /// Whether any port is isolated.
     pub(super) has_isolated: bool,
     pub(super) router: Option<Arc<Router>>,
+    pub(super) service: Option<NetworkService>,
 }
 
 impl Network {
@@ -62,7 +64,8 @@ impl Network {
         });
         let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
         let has_isolated = flood.has_isolated;
-        Self { conf, ageing_s, members, neighbours, has_isolated, router }
+        let service = NetworkService::new(index, &conf);
+        Self { conf, ageing_s, members, neighbours, has_isolated, router, service }
     }
 }
 
@@ -138,6 +141,7 @@ pub struct Snapshot {
     has_trunks: bool,
     has_routers: bool,
     has_host_config: bool,
+    service: Option<ServicePort>,
     limits: Vec<PortLimits>,
     limited: Limited,
 }
@@ -186,6 +190,9 @@ impl Snapshot {
             if next.ports.len() <= port.get() {
                 next.ports.resize(port.get() + 1, None);
                 next.port_egress.resize(port.get() + 1, PortEgress::CLOSED);
+            }
+            if conf.kind == PortKind::Service && conf.enabled {
+                next.service = Some(ServicePort { port, mac: conf.mac });
             }
             next.port_egress[port.get()] = PortEgress::new(&conf);
             next.ports[port.get()] = Some(conf);
@@ -380,6 +387,17 @@ impl Snapshot {
     /// The uplink of a port, as the first network that has it describes it.
     pub(super) fn uplink_of(&self, port: PortIndex) -> Option<&UplinkConf> {
         self.routers_of(port).next().map(|(_, uplink)| uplink)
+    }
+
+    /// The service port, if there is one.
+    #[inline]
+    pub(super) fn service(&self) -> Option<ServicePort> {
+        self.service
+    }
+
+    /// Whether an enabled port belongs to no network, but to all.
+    pub(super) fn is_shared_by_networks(&self, port: PortIndex) -> bool {
+        self.port(port).is_some_and(|conf| !conf.kind.has_network() && conf.enabled)
     }
 
     /// Whether a port is an enabled uplink.

@@ -65,6 +65,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         neighbours: Vec::new(),
         mac: GATEWAY,
         snooping: false,
+        service: None,
         router: Some(RouterConf {
             gateway_mac: GATEWAY,
             gateways: Vec::new(),
@@ -181,6 +182,7 @@ async fn dhcp_requests_are_events() {
         neighbours: Vec::new(),
         mac: GATEWAY,
         snooping: false,
+        service: None,
         router: None,
     };
     let container = PortConf::new(NetworkIndex(0), PortKind::Container, OWN);

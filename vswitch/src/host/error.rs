@@ -1,6 +1,7 @@
 //! Errors of requests to the kernel.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use fastpath::tap::TapError;
@@ -66,6 +67,17 @@ pub enum HostError {
     Sysctl {
         /// Its file.
         path: PathBuf,
+        /// The kernel's error.
+        source: io::Error,
+    },
+    /// A network namespace cannot be created.
+    #[error("cannot create a network namespace: {0}; see `sysctl user.max_net_namespaces`")]
+    NewNetns(#[source] io::Error),
+    /// The DNS server's socket cannot be opened.
+    #[error("cannot listen on {address} in the service's namespace: {source}")]
+    Listen {
+        /// Its address.
+        address: SocketAddr,
         /// The kernel's error.
         source: io::Error,
     },

@@ -97,6 +97,12 @@ impl Netlink {
         self.set(message, || format!("move the TAP into the namespace as {}", to.ifname)).await
     }
 
+    /// Turns ARP and neighbour discovery of an interface off: all neighbours have its own MAC address.
+    pub(crate) async fn no_arp(&self, link: &Link) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_index(link.index).arp(false).build();
+        self.set(message, || format!("turn ARP of {} off", link.name)).await
+    }
+
     /// Brings an interface up.
     pub(crate) async fn up(&self, link: &Link) -> Result<(), NetlinkError> {
         let message = LinkUnspec::new_with_index(link.index).up().build();

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::getsockopt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -65,6 +65,18 @@ pub(crate) async fn enter_from_host<T: Send + 'static>(
         let host = connect()?;
         set_namespace(netns)?;
         work(host, connect()?).await
+    })
+    .await
+}
+
+/// Runs work in a new network namespace, which lives as long as the descriptors that the work opens in it.
+pub(crate) async fn create<T: Send + 'static>(
+    work: impl AsyncFnOnce(Netlink) -> Result<T, HostError> + Send + 'static,
+) -> Result<T, HostError> {
+    in_thread(async move || {
+        unshare(CloneFlags::CLONE_NEWNET)
+            .map_err(|errno| HostError::NewNetns(io::Error::from(errno)))?;
+        work(connect()?).await
     })
     .await
 }

@@ -16,6 +16,10 @@ const IPV6: [(&str, &str); 5] = [
     ("addr_gen_mode", "0"),
 ];
 
+/// The same for an interface that has no neighbours: without a link-local address it sends nothing by itself.
+const IPV6_WITHOUT_LINK_LOCAL: [(&str, &str); 4] =
+    [("disable_ipv6", "0"), ("accept_ra", "0"), ("accept_dad", "0"), ("addr_gen_mode", "1")];
+
 /// Whether this kernel has IPv6 at all.
 pub(super) fn has_ipv6() -> bool {
     Path::new("/proc/sys/net/ipv6").is_dir()
@@ -23,7 +27,16 @@ pub(super) fn has_ipv6() -> bool {
 
 /// Configures IPv6 of an interface before it is up.
 pub(super) fn configure_ipv6(ifname: &str) -> Result<(), HostError> {
-    for (key, value) in IPV6 {
+    set_ipv6(ifname, &IPV6)
+}
+
+/// The same without a link-local address.
+pub(super) fn configure_ipv6_without_link_local(ifname: &str) -> Result<(), HostError> {
+    set_ipv6(ifname, &IPV6_WITHOUT_LINK_LOCAL)
+}
+
+fn set_ipv6(ifname: &str, settings: &[(&str, &str)]) -> Result<(), HostError> {
+    for &(key, value) in settings {
         let path = Path::new("/proc/sys/net/ipv6/conf").join(ifname).join(key);
         match fs::write(&path, value) {
             Ok(()) => {}

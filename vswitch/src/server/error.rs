@@ -145,6 +145,8 @@ fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
         | HostError::Netlink(_)
         | HostError::Connect(_)
         | HostError::Sysctl { .. }
+        | HostError::NewNetns(_)
+        | HostError::Listen { .. }
         | HostError::Thread(_) => (ErrorCode::Internal, Some("see `vswitch doctor`")),
     }
 }

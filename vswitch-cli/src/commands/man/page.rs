@@ -62,7 +62,8 @@ pub(super) fn render(command: &Command) -> io::Result<Vec<u8>> {
     let usage = synopsis(command, &spoken);
     let man = Man::new(command.clone().override_usage(usage).bin_name(spoken));
     let (mut page, name) = (Vec::new(), name(command));
-    man.title(name).manual("vswitch").render_all(command, &mut page)?;
+    let source = concat!("vswitch ", env!("CARGO_PKG_VERSION"));
+    man.title(name).source(source).manual("vswitch").render_all(command, &mut page)?;
     Ok(page)
 }
 

@@ -13,7 +13,8 @@ fn page(path: &[&str]) -> String {
 #[test]
 fn a_page_has_all_sections() {
     let page = page(&["attach"]);
-    assert!(page.contains(".TH vswitch-attach 1"), "{page}");
+    let title = concat!(".TH vswitch-attach 1  \"vswitch ", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(page.contains(title), "{page}");
     for section in [
         "NAME",
         "SYNOPSIS",

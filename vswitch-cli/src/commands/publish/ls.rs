@@ -21,7 +21,7 @@ Examples:
 
 /// A published port; the keys are stable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Published {
+pub(crate) struct Published {
     /// Name of the attachment.
     name: String,
     /// Its network.

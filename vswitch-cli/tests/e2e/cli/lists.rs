@@ -1,6 +1,9 @@
 //! Lists: forms, filters, order, and what fits a terminal.
 
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
+use testkit::{COMMAND_TIMEOUT, Process};
 
 use crate::harness::Host;
 
@@ -133,4 +136,32 @@ fn a_default_is_shown_with_its_value_and_a_run_with_its_process() {
     let netns: Vec<_> = shown.lines().filter(|line| line.starts_with("run:")).collect();
     assert_eq!(netns.len(), 1, "{shown}");
     assert!(netns[0]["run:".len()..].parse::<u32>().is_ok(), "{shown}");
+}
+
+/// Runs `vswitch ARGS` on a terminal of its own, which `script` makes.
+fn on_a_terminal(host: &Host, environment: &[(&str, &str)], args: &[&str]) -> String {
+    let run = format!("{:?}", host.command(args)).replace('"', "'");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &run, "/dev/null"])
+        .env_remove("NO_COLOR")
+        .envs(environment.iter().copied());
+    let output = Process::spawn(command.stdin(Stdio::null())).finish(COMMAND_TIMEOUT);
+    assert_eq!(output.code(), 0, "{output}");
+    output.stdout
+}
+
+#[test]
+fn a_terminal_has_colours_and_is_drawn_anew() {
+    const YELLOW: &str = "\u{1b}[33m";
+    let host = Host::with_switch_args(&["--uplink", "none"]);
+    let a = host.container("a");
+    a.try_ping("192.0.2.77".parse().expect("an address"), 1);
+    assert!(host.ls()[0].drops > 0, "{:?}", host.ls());
+    let coloured = on_a_terminal(&host, &[], &["ls"]);
+    assert!(coloured.contains(YELLOW), "{coloured:?}");
+    let plain = on_a_terminal(&host, &[("NO_COLOR", "1")], &["ls"]);
+    assert!(!plain.contains(YELLOW) && plain.contains("DROPS"), "{plain:?}");
+    let watched = on_a_terminal(&host, &[], &["stats", "--watch", "1", "--count", "2"]);
+    assert_eq!(watched.matches("\u{1b}[H\u{1b}[2J").count(), 2, "{watched:?}");
 }

@@ -11,7 +11,7 @@ use wire::MacAddr;
 use super::{Endpoint, EndpointKey, Lease, Model, Network, Owner};
 use crate::config::Multicast;
 use crate::datapath::{
-    self, Neighbour, NetworkConf, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
+    self, Neighbour, NetworkConf, PortAddresses, PortConf, PortKind, PortVlans, Snapshot, StaticMac,
 };
 
 impl Model {
@@ -27,12 +27,13 @@ impl Model {
             }
         }
         let mut networks = Vec::with_capacity(self.networks.len());
-        let mut ports: Vec<_> = self.uplink_ports().collect();
+        let mut ports: Vec<_> = self.uplink_ports().chain(self.service_port()).collect();
         let mut limits = Vec::new();
         for network in self.networks() {
             let router = self.router(network, uplink.as_ref());
+            let service = self.service(network);
             let compiled = network.compiled.last().map(|conf| NetworkConf::clone(conf));
-            networks.extend(compiled.map(|conf| NetworkConf { router, ..conf }));
+            networks.extend(compiled.map(|conf| NetworkConf { router, service, ..conf }));
             let spec = &network.spec;
             let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
             ports.push((network.host_port, host));
@@ -42,13 +43,14 @@ impl Model {
             let (lease, settings) = (&endpoint.lease, &endpoint.settings);
             let Some(network) = self.networks.get(&lease.network) else { continue };
             let conf = conf(network, PortKind::Container, lease.mac, settings);
-            ports.push((lease.slot, PortConf { guard: guard(lease, &settings.guard), ..conf }));
+            let (guard, addresses) = (guard(lease, &settings.guard), addresses(lease));
+            ports.push((lease.slot, PortConf { guard, addresses, ..conf }));
             limits.push((lease.slot, endpoint.limits.clone()));
         }
         self.snapshots.next(networks, ports, limits)
     }
 
-    /// A network without its router, which changes with the uplinks.
+    /// A network without router and service, which change with other ports.
     fn compile_network(&self, network: &Network) -> NetworkConf {
         let spec = &network.spec;
         let statics = network.statics().filter_map(|(&(mac, vlan), owner)| {
@@ -74,6 +76,7 @@ impl Model {
             fdb_entries_max: spec.fdb_entries_max,
             statics: statics.collect(),
             router: None,
+            service: None,
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             host_config: spec.host_config,
@@ -100,7 +103,7 @@ fn conf(network: &Network, kind: PortKind, mac: MacAddr, settings: &PortSettings
     }
 }
 
-fn vlans(mode: &VlanMode) -> PortVlans {
+pub(super) fn vlans(mode: &VlanMode) -> PortVlans {
     match mode {
         VlanMode::Access(domain) => PortVlans::access(domain.id()),
         VlanMode::Trunk(trunk) => PortVlans::trunk(
@@ -115,6 +118,11 @@ fn neighbour(endpoint: &Endpoint) -> Option<Neighbour> {
     let lease = &endpoint.lease;
     let datapath::Guard { mac, ipv4, ipv6 } = guard(lease, &endpoint.settings.guard)?;
     Some(Neighbour { mac, ipv4, ipv6, port: lease.slot })
+}
+
+/// The addresses from which an endpoint may ask the service.
+fn addresses(lease: &Lease) -> PortAddresses {
+    PortAddresses::new([lease.ipv4.into(), lease.ipv6.into()])
 }
 
 fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {

@@ -16,6 +16,8 @@ pub(crate) enum SlotOwner {
     Host(NetworkName),
     /// The TAP of the uplink with this position in the model's list.
     Uplink(usize),
+    /// The service port.
+    Service,
     Endpoint(EndpointKey),
 }
 

@@ -21,6 +21,7 @@ use crate::host::netns::NetnsId;
 
 mod addresses;
 mod networks;
+mod service;
 
 const NOW: Duration = Duration::ZERO;
 const GATEWAY_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);

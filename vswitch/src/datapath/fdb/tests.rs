@@ -44,6 +44,7 @@ fn compiled(statics: Vec<StaticMac>, ports: u16) -> Snapshot {
             router: None,
             mac: MacAddr::ZERO,
             snooping: false,
+            service: None,
         }],
         (0..ports).map(|port| (PortIndex(port), conf.clone())),
     )

@@ -110,6 +110,7 @@ fn another_worker_hears_of_a_leave() {
         mac: MacAddr::ZERO,
         snooping: true,
         router: None,
+        service: None,
     };
     let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
     let snapshot = Snapshot::compile(vec![network], [(PortIndex(1), conf)]);

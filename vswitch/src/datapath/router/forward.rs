@@ -8,14 +8,13 @@ use nat::{Edit, NatDrop, OwnerId, Realm, Time, View};
 use wire::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
 use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::meta::Meta;
-use wire::vnet::Flags;
-use wire::{ChecksumState, MacAddr, mss_clamp, ttl};
+use wire::{MacAddr, mss_clamp, ttl};
 
 use super::size::{self, Fit};
 use super::state::RouterState;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::limits::PREFETCH_CONNECTIONS_MIN;
-use crate::datapath::{DropReason, Key, Snapshot, Stats, Tagging, Verdict, edit};
+use crate::datapath::{DropReason, Key, Snapshot, Stats, Verdict, edit};
 
 /// The destination MAC address behind the virtio-net header.
 pub(super) const DESTINATION: std::ops::Range<usize> = VNET_LEN..VNET_LEN + 6;
@@ -291,7 +290,7 @@ impl<'a> ForwardCtx<'a> {
         change: Option<&Edit>,
         fit: Fit,
     ) {
-        if ctx.meta.outer.is_some() && !self.untag(ctx) {
+        if ctx.meta.outer.is_some() && !edit::untag(ctx, self.pool) {
             ctx.verdict = Verdict::Drop(DropReason::NoBuffer);
             return;
         }
@@ -302,7 +301,7 @@ impl<'a> ForwardCtx<'a> {
             return;
         };
         let (vnet, ethernet) = bytes.split_at_mut(VNET_LEN);
-        let checksum = checksum_state(vnet);
+        let checksum = edit::checksum_state(vnet);
         if let Some(edit) = change
             && rewrite(edit, &ctx.meta, ethernet, checksum).is_err()
         {
@@ -321,27 +320,5 @@ impl<'a> ForwardCtx<'a> {
         if fit != Fit::Whole {
             self.fit_to_mtu(ctx, fit, adj.mtu);
         }
-    }
-
-    /// Removes a priority tag; routed frames have none.
-    #[cold]
-    fn untag(&mut self, ctx: &mut FrameCtx) -> bool {
-        let is_off = edit::retag(self.pool, &mut ctx.frame, 0, Tagging::Untagged);
-        match Meta::parse(self.ethernet(ctx)) {
-            Ok(meta) if is_off => {
-                ctx.meta = meta;
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
-/// The transport checksum's state by the virtio-net header.
-#[inline]
-fn checksum_state(vnet: &[u8]) -> ChecksumState {
-    match vnet.first() {
-        Some(&flags) if Flags(flags).contains(Flags::NEEDS_CSUM) => ChecksumState::Partial,
-        _ => ChecksumState::Complete,
     }
 }

@@ -16,6 +16,7 @@ fn network() -> NetworkConf {
         router: None,
         mac: MacAddr([2; 6]),
         snooping: true,
+        service: None,
     }
 }
 

@@ -6,5 +6,6 @@ mod neighbour_queue;
 mod net;
 mod out;
 mod published;
+mod service;
 mod several;
 mod storm;

@@ -103,6 +103,7 @@ pub(super) fn network() -> NetworkConf {
         router: None,
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         snooping: false,
+        service: None,
     }
 }
 

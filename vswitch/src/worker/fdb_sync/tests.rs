@@ -21,6 +21,7 @@ fn snapshot() -> Snapshot {
         router: None,
         mac: MAC,
         snooping: true,
+        service: None,
     };
     let conf = PortConf::new(NETWORK, PortKind::Container, MAC);
     Snapshot::compile(vec![network], [PortIndex(1), PortIndex(2)].map(|port| (port, conf.clone())))

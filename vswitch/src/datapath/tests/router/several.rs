@@ -12,7 +12,7 @@ use wire::{Protocol, ip};
 
 use super::fragments::{assemble, fragments};
 use super::net::*;
-use super::{errors, neighbour_queue, out, published, storm};
+use super::{errors, neighbour_queue, out, published, service, storm};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
 use crate::limits::HANDOFF_SMALL_MAX;
@@ -55,6 +55,11 @@ also_with_several! {
     published::nothing_from_the_uplink_is_learnt_or_flooded,
     published::who_may_not_connect_is_not_answered,
     published::connections_end_with_what_was_published_and_with_the_container,
+    service::a_query_reaches_the_server_and_its_answer_the_container,
+    service::tcp_does_as_well_whole_where_it_is_gso,
+    service::all_but_port_53_of_the_gateway_goes_its_usual_way,
+    service::a_network_that_the_kernel_routes_or_without_uplink_has_it_too,
+    service::the_gateway_is_on_the_hosts_vlan,
     errors::each_has_its_reason_and_its_answer,
     errors::what_no_router_forwards_is_dropped_without_an_answer,
     errors::a_packet_too_long_for_the_uplink_is_answered_with_its_mtu,

@@ -1,0 +1,133 @@
+//! Keys of `--filter` and columns of each list, for completion. A test compares them with the lists themselves.
+
+use std::ffi::{OsStr, OsString};
+
+use clap_complete::engine::CompletionCandidate;
+
+use super::{attachments, networks, starting};
+
+/// A list: the word of its command, its keys, and its columns.
+type List = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+const PORTS: List = (
+    "ls",
+    &["name", "network", "label", "state", "alias", "address", "port"],
+    &[
+        "name",
+        "network",
+        "state",
+        "ipv4",
+        "ipv6",
+        "mac",
+        "ifname",
+        "netns",
+        "aliases",
+        "labels",
+        "rx",
+        "tx",
+        "drops",
+        "published",
+    ],
+);
+
+/// All lists but that of attachments, whose word `ls` others have below them.
+const LISTS: [List; 5] = [
+    (
+        "fdb",
+        &["port", "mac", "network", "vlan", "kind"],
+        &["network", "vlan", "mac", "port", "age", "kind"],
+    ),
+    (
+        "conntrack",
+        &["container", "name", "network", "protocol", "state", "address", "port"],
+        &[
+            "network",
+            "proto",
+            "container",
+            "original",
+            "translated",
+            "state",
+            "idle",
+            "frames",
+            "bytes",
+        ],
+    ),
+    (
+        "network",
+        &["name", "subnet", "uplink"],
+        &["name", "subnets", "gateways", "mtu", "uplinks", "containers"],
+    ),
+    (
+        "publish",
+        &["name", "network", "port", "protocol", "state"],
+        &["name", "network", "ports", "state", "from", "reason"],
+    ),
+    (
+        "stats",
+        &["name", "network"],
+        &["port", "network", "rx-frames", "rx", "tx-frames", "tx", "drops"],
+    ),
+];
+
+/// Keys whose values are names, and the names.
+type Names = fn(&OsStr) -> Vec<CompletionCandidate>;
+const NAMES: [(&str, Names); 3] =
+    [("name=", attachments), ("container=", attachments), ("network=", networks)];
+
+/// Values of `--filter`: keys, and after the keys of names those.
+pub(crate) fn filters(current: &OsStr) -> Vec<CompletionCandidate> {
+    let text = current.to_string_lossy();
+    for (key, names) in NAMES {
+        if let Some(rest) = text.strip_prefix(key) {
+            let names = names(OsStr::new(rest)).into_iter();
+            return names.map(|name| name.add_prefix(key)).collect();
+        }
+    }
+    let (_, keys, _) = list(std::env::args_os());
+    starting(current, keys.iter().map(|key| CompletionCandidate::new(format!("{key}="))))
+}
+
+/// Values of `--sort`: columns, also with a minus before them.
+pub(crate) fn columns(current: &OsStr) -> Vec<CompletionCandidate> {
+    let minus = if current.to_string_lossy().starts_with('-') { "-" } else { "" };
+    let (_, _, columns) = list(std::env::args_os());
+    let columns = columns.iter().map(|column| CompletionCandidate::new(format!("{minus}{column}")));
+    starting(current, columns)
+}
+
+/// The list of a command line.
+fn list(words: impl Iterator<Item = OsString>) -> List {
+    let words: Vec<OsString> = words.collect();
+    let found = LISTS.into_iter().find(|(command, ..)| words.iter().any(|word| word == command));
+    found.unwrap_or(PORTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use vswitch_api::conntrack::Connection;
+    use vswitch_api::fdb::FdbEntry;
+    use vswitch_api::network::Network;
+    use vswitch_api::port::Port;
+    use vswitch_api::stats::PortStats;
+
+    use super::*;
+    use crate::list::Row;
+
+    fn of<T: Row>(words: &str) {
+        let (_, keys, columns) = list(words.split(' ').map(OsString::from));
+        assert_eq!(keys, T::FILTERS.iter().map(|(key, _)| *key).collect::<Vec<_>>(), "{words}");
+        let own: Vec<String> = T::FIELDS.iter().map(crate::list::Field::word).collect();
+        assert_eq!(columns, own, "{words}");
+    }
+
+    #[test]
+    fn keys_and_columns_are_those_of_the_lists() {
+        of::<Port>("vswitch ls");
+        of::<Port>("vswitch list");
+        of::<FdbEntry>("vswitch fdb ls");
+        of::<Connection>("vswitch conntrack ls");
+        of::<Network>("vswitch network ls");
+        of::<PortStats>("vswitch stats");
+        of::<crate::commands::publish::Published>("vswitch publish ls");
+    }
+}
