@@ -4,6 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod conntrack;
 pub(crate) mod detach;
+pub(crate) mod dns;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod events;

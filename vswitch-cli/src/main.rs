@@ -30,6 +30,7 @@ mod list;
 mod output;
 mod port_settings;
 mod publish;
+mod resolv_conf;
 mod several;
 mod similar;
 mod table;
@@ -70,7 +71,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
 /// The daemon logs from `info` on, other commands from `warn` on.
 fn log_to_stderr(cli: &cli::Cli) {
     let quiet = match cli.command {
-        cli::Command::Up(_) => "info",
+        // A client or an upstream server could fill the log with what hickory warns of.
+        cli::Command::Up(_) => "info,hickory_net=error,hickory_proto=error",
         _ => "warn",
     };
     let level = match cli.global.verbose {

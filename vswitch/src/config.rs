@@ -5,6 +5,7 @@
 //! refuses values that are out of range, so a [`Config`] needs no further checks.
 
 mod cpus;
+mod dns;
 mod file;
 mod metrics;
 mod paths;
@@ -16,6 +17,7 @@ mod uplink;
 use std::path::{Path, PathBuf};
 
 pub use cpus::Cpus;
+pub use dns::{Dns, DnsServer};
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
 pub use metrics::MetricsAddr;
@@ -93,6 +95,8 @@ settings! {
     ra, "ra", flag: bool;
     /// `metrics`: where Prometheus' metrics are served over TCP.
     metrics, "metrics", text: MetricsAddr;
+    /// `dns`: `host`, upstream servers with commas between them, or `off`.
+    dns, "dns", text: Dns;
 }
 
 impl Settings {
@@ -147,6 +151,8 @@ pub struct Config {
     pub ra: bool,
     /// Where metrics are served over TCP; absent: on the API's socket only.
     pub metrics: Option<MetricsAddr>,
+    /// The DNS service and its upstream servers.
+    pub dns: Dns,
 }
 
 impl Config {
@@ -173,6 +179,7 @@ impl Config {
             dhcp: settings.dhcp.unwrap_or_default(),
             ra: settings.ra.unwrap_or_default(),
             metrics: settings.metrics,
+            dns: settings.dns.unwrap_or_default(),
         }
     }
 

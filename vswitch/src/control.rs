@@ -13,6 +13,7 @@
 //! | [`event_feed`] | reports what happens to clients that listen |
 //! | [`rename`], [`prune`] | rename attachments, and clean up those that nobody reaches |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
+//! | [`dns`] | keeps the table of names, runs the DNS server |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
 //!
 //! Each change runs in a task of its own, so that a client that hangs up leaves no half of a change.
@@ -24,6 +25,7 @@ mod attach;
 mod cleanup;
 mod conntrack;
 mod dhcp;
+mod dns;
 mod error;
 mod event_feed;
 mod events;

@@ -5,6 +5,7 @@
 //! | [`config`] | what `vswitch up` can be told |
 //! | [`serve()`] | the daemon, from its configuration to its end |
 //! | `control` | the desired state, and what brings host and datapath in line with it |
+//! | [`dns`] | names of containers: the table, the service, upstream servers |
 //! | `host` | everything that is done to the host |
 //! | `server` | the API on its Unix socket |
 //! | [`dataplane`] | control's handle on the workers |
@@ -18,6 +19,7 @@ pub mod config;
 mod control;
 pub mod datapath;
 pub mod dataplane;
+pub mod dns;
 mod host;
 pub mod isolate;
 mod limits;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use vswitch_api::limits::{Component, Limit};
-use vswitch_counters::WorkerStats;
+use vswitch_counters::{DnsCounters, WorkerStats};
 
 use crate::datapath::{DropReason, PortCounters};
 
@@ -56,6 +56,7 @@ pub(crate) const FLOOD_BYTES_PER_FRAME: u64 = 512;
 
 use crate::control::limits::*;
 use crate::datapath::limits::*;
+use crate::dns::limits::*;
 use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
@@ -68,6 +69,7 @@ enum Hits {
     /// No counter.
     Never,
     Worker(fn(&WorkerStats) -> u64),
+    Dns(fn(&DnsCounters) -> u64),
     Drops(DropReason),
     Refusals,
 }
@@ -123,7 +125,7 @@ macro_rules! rows {
 }
 
 fn rows() -> Vec<Row> {
-    use Hits::{Drops, Never, Refusals, Worker};
+    use Hits::{Dns, Drops, Never, Refusals, Worker};
     rows! {
         Port {
             "ports" = PORTS_MAX, "ports", "an attach is refused", Refusals;
@@ -178,6 +180,18 @@ fn rows() -> Vec<Row> {
             "allow-from-prefixes" = ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
             "host-port-tries" = PORT_ALLOC_TRIES_MAX, "ports", "a publication of port 0 is refused", Refusals;
         }
+        Dns {
+            "dns-queries" = QUERIES_PER_CLIENT_MAX, "queries", "a further one of the container is refused while these wait for upstream", Dns(|count| count.queries_limited);
+            "dns-connections" = CONNECTIONS_PER_CLIENT_MAX, "connections", "a further one of the container is closed", Dns(|count| count.connections_limited);
+            "dns-all-connections" = DNS_CONNECTIONS_MAX, "connections", "further ones are closed", Dns(|count| count.connections_limited);
+            "dns-read-time" = TCP_READ_MAX, "", "the connection is closed", Dns(|count| count.connections_slow);
+            "dns-write-time" = TCP_WRITE_MAX, "", "the connection is closed", Dns(|count| count.connections_slow);
+            "dns-upstream-time" = UPSTREAM_TIME_MAX, "", "the answer is SERVFAIL", Dns(|count| count.upstream_failed);
+            "dns-forwards" = FORWARDS_MAX, "questions", "the answer is SERVFAIL", Dns(|count| count.upstream_failed);
+            "dns-upstreams" = UPSTREAMS_MAX, "servers", "further ones are not used", Never;
+            "dns-cached-answers" = CACHE_ANSWERS_MAX, "answers", "older ones are forgotten", Never;
+            "dns-name-ttl" = NAME_TTL_S, "s", "a client asks again", Never;
+        }
         Api {
             "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;
@@ -206,10 +220,16 @@ impl Refusals {
 }
 
 /// All limits. `workers` and `ports` are sums over all of them.
-pub(crate) fn list(workers: &WorkerStats, ports: &PortCounters, refusals: &Refusals) -> Vec<Limit> {
+pub(crate) fn list(
+    workers: &WorkerStats,
+    ports: &PortCounters,
+    dns: &DnsCounters,
+    refusals: &Refusals,
+) -> Vec<Limit> {
     let hits = |row: &Row| match row.hits {
         Hits::Never => None,
         Hits::Worker(count) => Some(count(workers)),
+        Hits::Dns(count) => Some(count(dns)),
         Hits::Drops(reason) => Some(ports.drops[reason as usize]),
         Hits::Refusals => Some(refusals.of(row.name)),
     };
@@ -275,12 +295,14 @@ mod tests {
         let workers = WorkerStats { mac_limit: 7, ..WorkerStats::default() };
         let mut ports = PortCounters::default();
         ports.drops[DropReason::StormUnknown as usize] = 3;
-        let rows = list(&workers, &ports, &refusals);
+        let dns = DnsCounters { queries_limited: 2, ..DnsCounters::default() };
+        let rows = list(&workers, &ports, &dns, &refusals);
         let hits = |name: &str| rows.iter().find(|row| row.name == name).unwrap().hits;
         assert_eq!(hits("ports"), Some(1));
         assert_eq!(hits("port-macs"), Some(7));
         assert_eq!(hits("storm-unknown"), Some(3));
         assert_eq!(hits("static-entries"), Some(0));
+        assert_eq!(hits("dns-queries"), Some(2));
         assert_eq!(hits("tcp-idle"), None);
         let summary = summary();
         assert!(summary.contains("ports=8192 ") && summary.contains("detach-wait=5s"), "{summary}");

@@ -5,7 +5,7 @@
 //! made from this text, and a test compares them.
 
 use vswitch_api::limits::Limit;
-use vswitch_api::stats::{PortStats, PortTraffic, Stats, WorkerStats};
+use vswitch_api::stats::{DnsCounters, PortStats, PortTraffic, Stats, WorkerStats};
 use vswitch_api::status::{UplinkState, UplinkStatus};
 use vswitch_counters::{Exposition, Kind, Metric};
 
@@ -48,6 +48,7 @@ impl Scrape {
         self.ports(&mut text);
         self.workers(&mut text);
         self.drops(&mut text);
+        self.dns(&mut text);
         self.limits(&mut text);
         text.finish()
     }
@@ -134,6 +135,13 @@ impl Scrape {
         for reason in DropReason::ALL {
             let count = self.stats.drops.get(reason.name()).copied().unwrap_or(0);
             text.sample(name, &[("reason", reason.name())], count);
+        }
+    }
+
+    fn dns(&self, text: &mut Exposition) {
+        for (metric, (_, value)) in DnsCounters::METRICS.iter().zip(self.stats.dns.values()) {
+            text.family(metric.name, metric.kind, metric.help);
+            text.sample(metric.name, &[], value);
         }
     }
 

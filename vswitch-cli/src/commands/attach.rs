@@ -1,6 +1,7 @@
 //! `vswitch attach`: attach a network namespace.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -17,7 +18,8 @@ use crate::global::Global;
 use crate::limits::NAMES_TRIED_MAX;
 use crate::port_settings::PortSettingsArgs;
 use crate::publish::PublishArgs;
-use crate::{complete, fresh_name, output, publish, value};
+use crate::resolv_conf::Target;
+use crate::{complete, fresh_name, output, publish, resolv_conf, value};
 
 /// Attach a running container, or any network namespace
 ///
@@ -46,6 +48,9 @@ pub(crate) struct AttachArgs {
     publish: PublishArgs,
     #[command(flatten)]
     settings: PortSettingsArgs,
+    /// Write a resolv.conf that asks the switch for names, such as /etc/netns/NAME/resolv.conf
+    #[arg(long, value_name = "FILE", value_parser = value::path)]
+    resolv_conf: Option<PathBuf>,
 }
 
 /// Addresses and names of the endpoint
@@ -80,6 +85,7 @@ Examples:
   sudo vswitch attach --netns a --name a --access 10
   sudo vswitch attach --netns a --name a --configure none   it asks by DHCP (vswitch up --dhcp --ra)
   sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
+  sudo vswitch attach --netns a --name a --resolv-conf /etc/netns/a/resolv.conf
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
 
 Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself.";
@@ -118,8 +124,12 @@ impl AttachArgs {
             publish: self.publish.publications(),
             ..self.address.request(self.netns, self.network)
         };
+        let resolv_conf = self.resolv_conf.as_deref().map(Target::open).transpose()?;
         let client = global.client()?;
         let port = attach(&client, self.name, request)?;
+        if let Some(target) = resolv_conf {
+            target.write(&resolv_conf::text(std::slice::from_ref(&port)))?;
+        }
         output::show(global.format, &port, render)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -54,9 +54,20 @@ fn render(status: &Status) -> String {
         ("networks", status.networks.to_string()),
         ("containers", status.ports.to_string()),
         ("state", status.state_dir.clone()),
+        ("dns", dns(status)),
     ];
     let uplinks = status.uplinks.iter().flat_map(uplink);
     table::pairs(facts.into_iter().chain(uplinks))
+}
+
+/// Upstream DNS servers, and the file that they come from.
+fn dns(status: &Status) -> String {
+    let Some(dns) = &status.dns else { return "off".to_owned() };
+    let servers = table::list(&dns.upstreams);
+    match &dns.resolv_conf {
+        Some(path) => format!("on, upstream {servers} ({path})"),
+        None => format!("on, upstream {servers}"),
+    }
 }
 
 /// Rows of an uplink.
@@ -126,7 +137,7 @@ fn render_limits(limits: &[Limit]) -> String {
 mod tests {
     use vswitch_api::limits::Component;
     use vswitch_api::status::{
-        Backend, IdlePolicy, IdleState, Scheduling, UplinkMode, UplinkState,
+        Backend, DnsStatus, IdlePolicy, IdleState, Scheduling, UplinkMode, UplinkState,
     };
 
     use super::*;
@@ -171,6 +182,10 @@ port       a       8192  ports     -  an attach is refused
             uptime_s: 3_700,
             state_dir: "/var/lib/vswitch".into(),
             uplinks: Vec::new(),
+            dns: Some(DnsStatus {
+                upstreams: vec![([192, 0, 2, 1], 53).into(), ([192, 0, 2, 2], 53).into()],
+                resolv_conf: Some("/etc/resolv.conf".into()),
+            }),
         };
         assert_eq!(
             render(&status),
@@ -186,6 +201,7 @@ bridge      br0
 networks    1
 containers  200
 state       /var/lib/vswitch
+dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
 "
         );
         let detail = UplinkStatus {

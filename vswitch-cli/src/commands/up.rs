@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use vswitch::config::{
-    Ageing, BackendChoice, Config, ConfigError, Cpus, IdlePolicy, IfName, MetricsAddr, Mtu,
-    Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir, Subnet4, Subnet6,
-    Uplink, Workers,
+    Ageing, BackendChoice, Config, ConfigError, Cpus, Dns, DnsServer, IdlePolicy, IfName,
+    MetricsAddr, Mtu, Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir,
+    Subnet4, Subnet6, Uplink, Workers,
 };
 use vswitch::{Ready, SocketError};
 use vswitch_api::network::NetworkDetail;
@@ -81,6 +81,13 @@ pub(crate) struct UpArgs {
     /// Serve Prometheus metrics over TCP as well; a port alone means loopback [default: off]
     #[arg(long, value_name = "[ADDR:]PORT")]
     metrics: Option<MetricsAddr>,
+    /// DNS server for names that are no container's; may be given several times [default: those of the
+    /// host's /etc/resolv.conf, also when it changes]
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    dns_upstream: Vec<DnsServer>,
+    /// Answer no DNS queries of containers
+    #[arg(long, conflicts_with = "dns_upstream")]
+    no_dns: bool,
     /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -102,6 +109,7 @@ Examples:
   sudo vswitch up --uplink eth1                         egress by another device than the default route's
   sudo vswitch up --uplink none --workers 2 --cpus 2,3 --idle spin
   sudo vswitch up --metrics 9101 --detach               curl http://127.0.0.1:9101/metrics
+  sudo vswitch up --dns-upstream 192.0.2.53 --dns-upstream [2001:db8::53]:5353
   sudo vswitch up --config /etc/vswitch.toml
 
 A second switch on the same machine:
@@ -134,6 +142,11 @@ impl UpArgs {
 
     /// Settings of the options, over those of the file.
     fn configure(self, global: &Global) -> Outcome<Config> {
+        let dns = match (self.no_dns, self.dns_upstream) {
+            (true, _) => Some(Dns::Off),
+            (false, servers) if servers.is_empty() => None,
+            (false, servers) => Some(Dns::Servers(servers)),
+        };
         let said = Settings {
             bridge: self.bridge,
             subnet: self.subnet,
@@ -154,6 +167,7 @@ impl UpArgs {
             dhcp: self.dhcp.then_some(true),
             ra: self.ra.then_some(true),
             metrics: self.metrics,
+            dns,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

@@ -13,6 +13,7 @@ mod beside_docker;
 mod cli;
 mod death;
 mod dhcp;
+mod dns;
 mod egress;
 mod fdb;
 mod frames;

@@ -14,6 +14,7 @@
 //! | [`publish`] | published ports (DNAT) |
 //! | [`conntrack`] | translated connections |
 //! | [`fdb`] | the forwarding database |
+//! | [`dns`] | names of containers |
 //! | [`limits`] | limits of the switch with their hits |
 //! | [`stats`] | counters and drop reasons |
 //! | [`event`] | what happens, as a stream |
@@ -22,6 +23,7 @@
 
 pub mod address;
 pub mod conntrack;
+pub mod dns;
 pub mod error;
 pub mod event;
 pub mod fdb;

@@ -19,6 +19,8 @@ words! {
         Uplink = "uplink",
         /// DHCP and router advertisements.
         Dhcp = "dhcp",
+        /// Names of containers, and upstream servers.
+        Dns = "dns",
         /// The control API and the metrics.
         Api = "api",
     }

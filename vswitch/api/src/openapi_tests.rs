@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use crate::port_settings::guard::Guard;
 use crate::port_settings::limits::Ceiling;
 use crate::port_settings::vlan::VlanSet;
+use crate::publish;
 use crate::publish::{PortSpec, Prefix};
-use crate::{address, conntrack, error, event, fdb, limits, network, port, port_settings, publish};
+use crate::{address, conntrack, dns, error, event, fdb, limits, network, port, port_settings};
 use crate::{routes, stats, status};
 
 macro_rules! texts {
@@ -68,6 +69,7 @@ fn schemas() -> Map<String, Value> {
     requests.subschema_for::<conntrack::ConnectionFilter>();
     requests.subschema_for::<fdb::StaticEntry>();
     requests.subschema_for::<fdb::EntryKey>();
+    requests.subschema_for::<dns::DnsQuery>();
     let mut responses = settings.for_serialize().into_generator();
     responses.subschema_for::<status::Status>();
     responses.subschema_for::<network::NetworkDetail>();
@@ -80,6 +82,8 @@ fn schemas() -> Map<String, Value> {
     responses.subschema_for::<conntrack::Connection>();
     responses.subschema_for::<conntrack::Flushed>();
     responses.subschema_for::<fdb::FdbEntry>();
+    responses.subschema_for::<dns::DnsName>();
+    responses.subschema_for::<dns::DnsAnswer>();
     responses.subschema_for::<stats::Stats>();
     responses.subschema_for::<limits::Limit>();
     responses.subschema_for::<error::ApiError>();

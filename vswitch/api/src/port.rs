@@ -206,6 +206,9 @@ pub struct PortDetail {
     pub subnets: Vec<IpNet>,
     /// Next hop of its default route in each subnet, in the same order.
     pub gateways: Vec<IpAddr>,
+    /// Name servers for its `resolv.conf`; empty with `--no-dns`.
+    #[serde(default)]
+    pub resolvers: Vec<IpAddr>,
     /// Largest IP packet in bytes.
     pub mtu: u32,
     /// A path that leads to the namespace now.

@@ -29,6 +29,10 @@ pub const PORT_PUBLICATIONS: &str = "/v1/ports/{name}/publications";
 pub const CONNTRACK: &str = "/v1/conntrack";
 /// `GET` -> `[`[`crate::fdb::FdbEntry`]`]`; `PUT` [`crate::fdb::StaticEntry`] -> 204; `DELETE` [`crate::fdb::EntryKey`] -> 204.
 pub const FDB: &str = "/v1/fdb";
+/// `GET` -> `[`[`crate::dns::DnsName`]`]`.
+pub const DNS: &str = "/v1/dns";
+/// `POST` [`crate::dns::DnsQuery`] -> [`crate::dns::DnsAnswer`].
+pub const DNS_QUERY: &str = "/v1/dns/query";
 /// `POST` -> [`crate::port::Pruned`].
 pub const PRUNE: &str = "/v1/prune";
 /// `GET` -> a stream of [`crate::event::Event`], one a line (newline-delimited JSON), until the daemon ends.
@@ -55,6 +59,8 @@ pub(crate) const ALL: &[&str] = &[
     PORT_PUBLICATIONS,
     CONNTRACK,
     FDB,
+    DNS,
+    DNS_QUERY,
     PRUNE,
     EVENTS,
     STATS,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-pub use vswitch_counters::{PortTraffic, WorkerStats};
+pub use vswitch_counters::{DnsCounters, PortTraffic, WorkerStats};
 
 /// Answer of `GET /v1/stats`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// Drops of all ports by reason; reasons that never happened are absent.
     pub drops: BTreeMap<String, u64>,
+    /// Counters of the DNS service.
+    #[serde(default)]
+    pub dns: DnsCounters,
 }
 
 /// Counters of a port, summed over the workers.

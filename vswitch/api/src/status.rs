@@ -1,6 +1,6 @@
 //! The daemon and its uplinks.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,20 @@ pub struct Status {
     pub state_dir: String,
     /// Uplinks; empty with `--uplink none`.
     pub uplinks: Vec<UplinkStatus>,
+    /// The DNS service; absent with `--no-dns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsStatus>,
+}
+
+/// The DNS service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DnsStatus {
+    /// Upstream servers with their ports, in the order in which they are asked.
+    pub upstreams: Vec<SocketAddr>,
+    /// The file that they come from; absent if they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolv_conf: Option<String>,
 }
 
 /// An uplink and its state.

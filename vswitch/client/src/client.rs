@@ -8,6 +8,7 @@ use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vswitch_api::address::{AddressRequest, ReservedAddress};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
+use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
 use vswitch_api::network::{Network, NetworkDetail};
@@ -104,6 +105,10 @@ methods! {
     set_static(entry: &StaticEntry) -> () = PUT FDB {entry};
     /// Removes a static entry of the forwarding database.
     remove_static(key: &EntryKey) -> () = DELETE FDB {key};
+    /// All names of containers.
+    dns_names() -> Vec<DnsName> = GET DNS;
+    /// The answer that a container would get.
+    dns_query(query: &DnsQuery) -> DnsAnswer = POST DNS_QUERY {query};
     /// Counters of ports and workers.
     stats() -> Stats = GET STATS;
     /// Limits of the switch, with how often each was hit.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn lines() -> impl Iterator<Item = &'static Metric> {
-    PortTraffic::METRICS.iter().chain(WorkerStats::METRICS)
+    PortTraffic::METRICS.iter().chain(WorkerStats::METRICS).chain(DnsCounters::METRICS)
 }
 
 #[test]

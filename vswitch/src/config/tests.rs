@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, IdlePolicy, IfName, MetricsAddr, Mtu, SchedulingChoice,
+    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, MetricsAddr, Mtu, SchedulingChoice,
     Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Uplink, Workers,
 };
 
@@ -25,6 +25,7 @@ snat_ports = "10000-10063"
 metrics = ":9101"
 dhcp = true
 ra = true
+dns = "192.0.2.1, [2001:db8::1]:5353"
 "#;
 
 #[test]
@@ -41,6 +42,7 @@ fn reads_every_key() {
     assert_eq!(config.mtu.get(), 9000);
     assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9101");
     assert!(config.dhcp && config.ra);
+    assert_eq!(config.dns.to_string(), "192.0.2.1,[2001:db8::1]:5353");
     assert_eq!(config.socket.path(), Path::new("/tmp/v.sock"));
     assert_eq!(config.state_dir.path(), Path::new("/tmp/v"));
     assert_eq!(config.ageing.get(), 60);
@@ -260,5 +262,20 @@ fn a_port_alone_serves_metrics_on_loopback() {
     for text in ["", ":", ":0", "0", "65536", "localhost:9101", "127.0.0.1", "::1", ":+9101", "+1"]
     {
         assert!(parse(text).unwrap_err().to_string().contains(&format!("{text:?}")), "{text}");
+    }
+}
+
+#[test]
+fn dns_asks_the_hosts_servers_or_others_or_is_off() {
+    let parse = |text: &str| text.parse::<Dns>().map(|dns| dns.to_string());
+    for text in ["host", "off", "192.0.2.1", "192.0.2.1:5353,2001:db8::1", "fe80::1"] {
+        assert_eq!(parse(text).unwrap(), text);
+    }
+    for text in ["192.0.2.1:53", "[2001:db8::1]:53"] {
+        assert!(!parse(text).unwrap().contains(":53"), "{text}");
+    }
+    for text in ["", "dns.example", "192.0.2.1:0", "0.0.0.0", "::", "[::1]", "192.0.2.1:65536"] {
+        assert!(parse(text).unwrap_err().to_string().contains(&format!("{text:?}")), "{text}");
+        assert!(parse(&format!("192.0.2.1,{text}")).is_err(), "{text}");
     }
 }

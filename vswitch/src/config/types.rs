@@ -77,6 +77,12 @@ pub enum ValueError {
          127.0.0.1:9101, [::1]:9101, or :9101 for loopback"
     )]
     Metrics(String),
+    /// The text is no DNS server.
+    #[error(
+        "{0:?} cannot be a DNS server: write ADDR or ADDR:PORT, such as 192.0.2.1, 192.0.2.1:5353 or \
+         [2001:db8::1]:5353"
+    )]
+    DnsServer(String),
     /// The text is no uplink.
     #[error(
         "{0:?} cannot be the uplink: write `auto` (the default route's device), the name of a device, \

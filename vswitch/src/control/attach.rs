@@ -145,6 +145,7 @@ impl Control {
     /// attachments back.
     pub(crate) async fn end(&self) {
         self.0.ending.store(true, Ordering::Relaxed);
+        self.stop_dns();
         self.stop_uplink().await;
         // A worker that failed may not answer any more; the end of the process does the rest.
         let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);

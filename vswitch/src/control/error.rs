@@ -17,6 +17,7 @@ use super::name::NameError;
 use super::store::StoreError;
 use crate::config::ValueError;
 use crate::dataplane::DataplaneError;
+use crate::dns::DnsError;
 use crate::host::HostError;
 
 /// An error of control.
@@ -31,6 +32,9 @@ pub enum ControlError {
     /// A host port or an uplink has the name.
     #[error("{0} is the name of a host port or an uplink")]
     NameOfBridge(String),
+    /// DNS refuses.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),

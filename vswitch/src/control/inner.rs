@@ -19,8 +19,8 @@ use super::store::{Store, StoreError};
 use super::task::blocking;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
+use crate::dns::{Names, Server};
 use crate::host::Neighbours;
-use crate::host::service::ServiceSockets;
 use crate::limits::Refusals;
 
 #[cfg(test)]
@@ -48,8 +48,10 @@ pub(super) struct Inner {
     pub(super) refusals: Refusals,
     /// The host's side of the uplink.
     pub(super) publisher: tokio::sync::Mutex<HostPublisher>,
-    /// Sockets of the service port.
-    pub(super) service: Mutex<Option<ServiceSockets>>,
+    /// Names of containers, which follow the model.
+    pub(super) names: Arc<Names>,
+    /// The DNS server; none with `--no-dns`.
+    pub(super) dns: Mutex<Option<Server>>,
     model: Mutex<Model>,
     /// Notified when an endpoint is removed.
     detached: Notify,
@@ -92,7 +94,8 @@ impl Inner {
             renaming: tokio::sync::RwLock::default(),
             refusals: Refusals::default(),
             publisher: tokio::sync::Mutex::default(),
-            service: Mutex::default(),
+            names: Arc::default(),
+            dns: Mutex::default(),
             model: Mutex::new(model),
             detached: Notify::new(),
             save_requests: AtomicU64::new(0),
@@ -139,6 +142,7 @@ impl Inner {
     pub(super) fn commit_port(&self, key: &EndpointKey, in_snapshot: bool) {
         let mut model = self.model();
         model.set_in_snapshot(key, in_snapshot);
+        self.update_names(&model, key);
         self.publish_snapshot(&mut model);
     }
 
@@ -148,7 +152,7 @@ impl Inner {
     }
 
     /// Under the model's lock, so that snapshots are published in the order of the changes.
-    fn publish_snapshot(&self, model: &mut Model) {
+    pub(super) fn publish_snapshot(&self, model: &mut Model) {
         self.dataplane.publish(model.snapshot());
     }
 

@@ -9,6 +9,7 @@ use vswitch_api::port::PortDetail;
 
 use super::Control;
 use super::error::ControlError;
+use super::inner::Inner;
 use super::model::EndpointKey;
 use super::name::Name;
 use super::task::task;
@@ -41,19 +42,28 @@ impl Control {
         let inner = &self.0;
         let _alone = inner.renaming.write().await;
         let mut publisher = inner.publisher.lock().await;
-        let keys = inner.model().rename(former, new)?;
+        let keys = inner.rename(former, new)?;
         publisher.rename(former, new);
-        inner.commit_snapshot();
         if let Err(error) = inner.save().await {
             // No change of these endpoints ran meanwhile, so the way back is open.
-            if let Err(error) = inner.model().rename(new, former) {
+            if let Err(error) = inner.rename(new, former) {
                 tracing::error!(%error, "the former name is not back");
             }
             publisher.rename(new, former);
-            inner.commit_snapshot();
             return Err(error);
         }
         tracing::info!(name = %new, %former, "renamed");
         Ok(keys.into_iter().map(|key| (key, former.clone())).collect())
+    }
+}
+
+impl Inner {
+    /// Renames an attachment in the model, in the names, and for the datapath.
+    fn rename(&self, former: &Name, new: &Name) -> Result<Vec<EndpointKey>, ControlError> {
+        let mut model = self.model();
+        let keys = model.rename(former, new)?;
+        keys.iter().for_each(|key| self.update_names(&model, key));
+        self.publish_snapshot(&mut model);
+        Ok(keys)
     }
 }

@@ -97,6 +97,7 @@ impl Control {
     ) -> Result<ReplayReport, ControlError> {
         self.0.commit_snapshot();
         for (name, tap) in taps {
+            self.0.add_network_names(&name);
             let host_port = self.0.model().network(Some(name.as_str()))?.host_port;
             self.0.dataplane.add_port(host_port, tap.queues).await?;
         }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use fastpath::PortIndex;
 use vswitch_api::limits::Limit;
-use vswitch_api::stats::{PortStats, Stats};
+use vswitch_api::stats::{DnsCounters, PortStats, Stats};
 
 use super::Control;
 use super::error::ControlError;
+use super::inner::Inner;
 use super::model::{Model, Network};
 use super::uplink;
 use crate::datapath::PortCounters;
@@ -19,13 +20,13 @@ impl Control {
     /// All counters.
     pub(crate) async fn stats(&self) -> Result<Stats, ControlError> {
         let report = self.0.dataplane.stats().await?;
-        Ok(shown(&self.0.model(), report))
+        Ok(shown(&self.0.model(), report, self.0.dns_counters()))
     }
 
     /// The limits that a user can act on, with their hits.
     pub(crate) async fn limits(&self) -> Result<Vec<Limit>, ControlError> {
         let report = self.0.dataplane.stats().await?;
-        Ok(limits::list(&report.workers_total(), &report.ports_total(), &self.0.refusals))
+        Ok(self.0.limits(&report))
     }
 
     /// All metrics: one report of each worker.
@@ -33,7 +34,7 @@ impl Control {
         let inner = &self.0;
         let report = inner.dataplane.stats().await?;
         let model = inner.model();
-        let limits = limits::list(&report.workers_total(), &report.ports_total(), &inner.refusals);
+        let limits = inner.limits(&report);
         let mut active = BTreeMap::new();
         model.active().for_each(|(port, _)| *active.entry(&port.lease.network).or_default() += 1);
         let network = |network: &Network| NetworkGauges {
@@ -54,7 +55,7 @@ impl Control {
             uplinks: uplinks.map(|(uplink, status)| (uplink.label.clone(), status)).collect(),
             publications: [published, pending].map(|count| count as u64),
             limits,
-            stats: shown(&model, report),
+            stats: shown(&model, report, inner.dns_counters()),
         })
     }
 
@@ -64,8 +65,15 @@ impl Control {
     }
 }
 
+impl Inner {
+    fn limits(&self, report: &StatsReport) -> Vec<Limit> {
+        let (workers, ports) = (report.workers_total(), report.ports_total());
+        limits::list(&workers, &ports, &self.dns_counters(), &self.refusals)
+    }
+}
+
 /// Counters by network and name, host ports first, uplinks last.
-fn shown(model: &Model, report: StatsReport) -> Stats {
+fn shown(model: &Model, report: StatsReport, dns: DnsCounters) -> Stats {
     let row = |(slot, counters): &(PortIndex, PortCounters)| {
         let network = model.network_in_slot(*slot).unwrap_or_default();
         Some(PortStats {
@@ -81,5 +89,5 @@ fn shown(model: &Model, report: StatsReport) -> Stats {
         (network.is_empty(), network.clone(), name != network, name.clone())
     });
     let drops = report.ports_total().drops_by_name();
-    Stats { ports, workers: report.workers, drops }
+    Stats { ports, workers: report.workers, drops, dns }
 }

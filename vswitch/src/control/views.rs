@@ -50,6 +50,7 @@ impl Control {
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
             uplinks: uplink::statuses(&model, connections),
+            dns: inner.dns_status(),
         }
     }
 
@@ -138,6 +139,10 @@ impl Control {
                 port: port_row(port, binding, &counters, blocked),
                 subnets: network.subnets().to_vec(),
                 gateways: network.gateways().to_vec(),
+                resolvers: match self.0.has_dns() {
+                    true => network.gateways().to_vec(),
+                    false => Vec::new(),
+                },
                 mtu: network.mtu,
                 netns_path: PathBuf::new(),
                 offloads: binding.offloads.iter().map(|name| (*name).into()).collect(),

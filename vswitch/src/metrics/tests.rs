@@ -18,6 +18,7 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
         ports,
         workers: vec![WorkerStats { received: 9, ..WorkerStats::default() }],
         drops: [("spoofed-mac".to_owned(), 3)].into(),
+        dns: DnsCounters { queries: 4, ..DnsCounters::default() },
     };
     let network =
         NetworkGauges { name: "br0".into(), ports: 1, fdb_entries: 2, fdb_entries_max: 3 };
@@ -43,7 +44,7 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
         uplinks: vec![("br0.uplink".into(), uplink)],
         publications: [4, 5],
         stats,
-        limits: limits::list(&sums.0, &sums.1, &Refusals::default()),
+        limits: limits::list(&sums.0, &sums.1, &DnsCounters::default(), &Refusals::default()),
     }
 }
 

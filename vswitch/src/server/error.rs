@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use vswitch_api::error::{ApiError, ErrorCode};
 
 use crate::control::{ControlError, PoolError};
+use crate::dns::DnsError;
 use crate::host::{HostError, NetnsError};
 
 /// A response other than 2xx.
@@ -106,6 +107,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
         }
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
+        ControlError::Dns(error) => dns(error),
         ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),
         ControlError::Host(error) => host(error),
         ControlError::Random(_)
@@ -114,6 +116,14 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
     };
     with_hint(ApiError::new(code, error.to_string()), hint)
+}
+
+fn dns(error: &DnsError) -> (ErrorCode, Option<&'static str>) {
+    match error {
+        DnsError::Server(_) => (ErrorCode::Internal, Some("see the daemon's log")),
+        DnsError::Off => (ErrorCode::Conflict, Some("start it again without --no-dns")),
+        DnsError::Name(_) | DnsError::Type(_) => (ErrorCode::InvalidArgument, None),
+    }
 }
 
 fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {

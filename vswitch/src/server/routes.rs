@@ -10,6 +10,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use vswitch_api::address::{AddressRequest, ReservedAddress};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
+use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
@@ -42,6 +43,8 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::PORT_PUBLICATIONS, get(publications).post(publish).delete(unpublish))
         .route(routes::CONNTRACK, get(connections).delete(flush))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
+        .route(routes::DNS, get(dns_names))
+        .route(routes::DNS_QUERY, post(dns_query))
         .route(routes::PRUNE, post(prune))
         .route(routes::EVENTS, get(events::stream))
         .route(routes::STATS, get(stats))
@@ -211,6 +214,17 @@ async fn remove_static(
 ) -> Result<StatusCode, Failure> {
     control.remove_static(key).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn dns_names(State(control): State<Control>) -> Json<Vec<DnsName>> {
+    Json(control.dns_names())
+}
+
+async fn dns_query(
+    State(control): State<Control>,
+    Body(query): Body<DnsQuery>,
+) -> Result<Json<DnsAnswer>, Failure> {
+    Ok(Json(control.dns_query(query).await?))
 }
 
 async fn stats(State(control): State<Control>) -> Result<Json<Stats>, Failure> {

@@ -5,6 +5,7 @@
 
 mod api;
 mod attach;
+mod dns;
 mod isolate;
 mod lab;
 mod lifecycle;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use clap::Args;
-use vswitch::isolate::{DnsSettings, HOSTNAME_BYTES_MAX, Sandbox, host_resolv_conf, resolv_conf};
+use vswitch::isolate::{DnsSettings, HOSTNAME_BYTES_MAX, Sandbox, resolv_conf};
 use vswitch_api::port::{Port, PortDetail};
 
 use crate::error::{Failure, Outcome};
@@ -64,7 +64,7 @@ impl NameArgs {
         }
         let (servers, search, options) = (self.dns, self.dns_search, self.dns_option);
         let settings = DnsSettings { servers, search, options };
-        Ok(sandbox.set_resolv_conf(&resolv_conf(&default_resolv_conf(details), &settings))?)
+        Ok(sandbox.set_resolv_conf(&resolv_conf(&crate::resolv_conf::text(details), &settings))?)
     }
 
     /// The lines of `/etc/hosts`.
@@ -84,11 +84,6 @@ impl NameArgs {
         }
         Ok(lines)
     }
-}
-
-/// The resolver's configuration without options: that of the host.
-fn default_resolv_conf(_details: &[PortDetail]) -> String {
-    host_resolv_conf()
 }
 
 /// A line for each address of an attachment: host name, name, and name with its network.

@@ -28,6 +28,7 @@ fn ports_workers_and_reasons() {
             ..WorkerStats::default()
         }],
         drops: [("port_down".to_owned(), 7)].into(),
+        ..Stats::default()
     };
     assert_eq!(
         render(stats),

@@ -82,3 +82,15 @@ Next:
     let shown = summary(&status, &network, &config, Path::new("/log"));
     assert!(shown.contains("  vswitch --socket /run/lab.sock ls "), "{shown}");
 }
+
+#[test]
+fn dns_servers_add_up_and_exclude_no_dns() {
+    let dns = |args: &[&str]| configured(args).unwrap().dns.to_string();
+    assert_eq!(dns(&["up"]), "host");
+    assert_eq!(dns(&["up", "--no-dns"]), "off");
+    let both = ["up", "--dns-upstream", "192.0.2.1", "--dns-upstream", "192.0.2.2:5353"];
+    assert_eq!(dns(&both), "192.0.2.1,192.0.2.2:5353");
+    let contradiction = ["vswitch", "up", "--no-dns", "--dns-upstream", "192.0.2.1"];
+    assert!(Cli::try_parse_from(contradiction).is_err());
+    assert!(Cli::try_parse_from(["vswitch", "up", "--dns-upstream", "resolver"]).is_err());
+}

@@ -6,11 +6,44 @@
 
 use std::collections::BTreeMap;
 
+use fastpath::PortIndex;
 use vswitch_api::network::NameRecord;
 
-use super::{Model, NetworkName};
+use super::{EndpointKey, Model, NetworkName};
+use crate::config::Uplink;
+use crate::datapath::NetworkIndex;
+use crate::dns::{EndpointNames, NetworkNames};
 
 impl Model {
+    /// The port of an endpoint, and its names while the datapath knows it.
+    pub(crate) fn endpoint_names(
+        &self,
+        key: &EndpointKey,
+    ) -> Option<(PortIndex, Option<EndpointNames>)> {
+        let endpoint = self.endpoints.get(key)?;
+        let (lease, network) = (&endpoint.lease, self.networks.get(&key.network)?);
+        let names = std::iter::once(&lease.name).chain(&endpoint.aliases);
+        let names = EndpointNames {
+            network: network.index,
+            container: lease.name.to_string(),
+            names: names.filter_map(|name| name.dns_name()).collect(),
+            addresses: vec![lease.ipv4.into(), lease.ipv6.into()],
+        };
+        Some((lease.slot, endpoint.in_snapshot.then_some(names)))
+    }
+
+    /// A network, as far as names need it.
+    pub(crate) fn network_names(&self, name: &NetworkName) -> Option<(NetworkIndex, NetworkNames)> {
+        let network = self.networks.get(name)?;
+        let names = NetworkNames {
+            name: network.spec.name.to_string(),
+            subnets: network.spec.subnets().to_vec(),
+            gateways: network.spec.gateways().to_vec(),
+            is_internal: network.spec.uplink == Uplink::None,
+        };
+        Some((network.index, names))
+    }
+
     /// The addresses of all names and aliases of a network.
     pub(crate) fn name_records(&self, network: &NetworkName) -> Vec<NameRecord> {
         let mut records = BTreeMap::new();

@@ -1,0 +1,46 @@
+//! The `resolv.conf` of a container.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use vswitch::dns::resolv_conf::container_text;
+use vswitch::isolate::host_resolv_conf;
+use vswitch_api::port::PortDetail;
+
+use crate::error::{Failure, Outcome};
+
+/// A text that asks the switch; without its DNS service, the text of the host.
+pub(crate) fn text(details: &[PortDetail]) -> String {
+    let resolvers: Vec<_> =
+        details.iter().flat_map(|detail| detail.resolvers.iter().copied()).collect();
+    match resolvers[..] {
+        [] => host_resolv_conf(),
+        _ => container_text(&resolvers, &host_resolv_conf()),
+    }
+}
+
+/// A file that is written once the container is attached.
+pub(crate) struct Target {
+    path: PathBuf,
+    file: File,
+}
+
+impl Target {
+    /// Opens a file, or creates it.
+    pub(crate) fn open(path: &Path) -> Outcome<Self> {
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = opened.map_err(|error| failure(path, &error))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Replaces its text.
+    pub(crate) fn write(mut self, text: &str) -> Outcome<()> {
+        let written = self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes()));
+        written.map_err(|error| failure(&self.path, &error))
+    }
+}
+
+fn failure(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot write {}: {error}", path.display()))
+}

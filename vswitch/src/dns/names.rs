@@ -1,0 +1,129 @@
+//! The table of names: which addresses a name has for the port that asks.
+//!
+//! A port sees the names of all networks on which its container has a port, its own network first. The first
+//! of them that has a name answers for it. `NAME.NETWORK` asks one of them only. Addresses have names
+//! (`PTR`) by the same rule. What nobody has is forwarded, except from an internal network, and except
+//! for addresses of our subnets.
+//!
+//! Control writes, the service reads, under one lock that both hold for microseconds. A change touches only
+//! the records of the endpoint or the network that changes, and the next query sees it.
+
+mod list;
+mod lookup;
+mod reverse;
+mod subnets;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use fastpath::PortIndex;
+use ipnet::IpNet;
+
+use crate::datapath::NetworkIndex;
+pub use list::ListedName;
+pub use lookup::{Asked, Found};
+use table::Table;
+
+/// The zone of names that stand for the host and the gateway.
+pub(crate) const SERVICE_ZONE: &str = "vswitch.internal";
+
+/// Names in [`SERVICE_ZONE`]; both have the addresses of the gateway.
+pub(crate) const SERVICE_NAMES: [&str; 2] = ["gateway", "host"];
+
+/// A network, as far as names need it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkNames {
+    /// Its name.
+    pub name: String,
+    /// Its subnets.
+    pub subnets: Vec<IpNet>,
+    /// The gateway's addresses.
+    pub gateways: Vec<IpAddr>,
+    /// Whether nothing is forwarded for it.
+    pub is_internal: bool,
+}
+
+/// An endpoint of a container, with its names on one network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointNames {
+    /// The network that it is on.
+    pub network: NetworkIndex,
+    /// The container; its endpoints share what they see.
+    pub container: String,
+    /// Its name, then its aliases. An address has the first as its name.
+    pub names: Vec<String>,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The table, shared by control and the service.
+#[derive(Debug, Default)]
+pub struct Names {
+    table: RwLock<Table>,
+    /// Turn of the next answer with several addresses.
+    turn: AtomicUsize,
+}
+
+impl Names {
+    /// Adds a network, or changes it and keeps its names.
+    pub fn set_network(&self, index: NetworkIndex, network: NetworkNames) {
+        self.write().set_network(index, network);
+    }
+
+    /// Removes a network with all its names.
+    pub fn remove_network(&self, index: NetworkIndex) {
+        self.write().remove_network(index);
+    }
+
+    /// Sets the names of a port; former ones are gone.
+    pub fn set_endpoint(&self, port: PortIndex, endpoint: EndpointNames) {
+        self.write().set_endpoint(port, endpoint);
+    }
+
+    /// Removes the names of a port.
+    pub fn remove_endpoint(&self, port: PortIndex) {
+        self.write().remove_endpoint(port);
+    }
+
+    /// The answer to a question of a port. The name is in lower case, without the last dot.
+    #[must_use]
+    pub fn lookup(&self, port: PortIndex, name: &str, asked: Asked) -> Found {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        lookup::lookup(&self.read(), port, name, asked, turn)
+    }
+
+    /// All names of containers, in the order of networks and names.
+    #[must_use]
+    pub fn list(&self) -> Vec<ListedName> {
+        list::list(&self.read())
+    }
+
+    /// A port of that container, the one that came first.
+    #[must_use]
+    pub fn port_of(&self, container: &str) -> Option<PortIndex> {
+        self.read().ports_of(container).first().copied()
+    }
+
+    /// Whether an address is the gateway of one of the networks.
+    #[must_use]
+    pub fn is_gateway(&self, address: IpAddr) -> bool {
+        self.read().is_gateway(address)
+    }
+
+    /// Whether a port's container has that address.
+    pub(crate) fn has_address(&self, port: PortIndex, address: IpAddr) -> bool {
+        self.read().visible(port).any(|(own, _)| own.addresses.contains(&address))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

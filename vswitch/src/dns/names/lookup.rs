@@ -1,0 +1,133 @@
+//! The rules of a lookup.
+
+use std::net::IpAddr;
+
+use fastpath::PortIndex;
+
+use super::table::{Network, Table};
+use super::{NetworkNames, SERVICE_NAMES, SERVICE_ZONE, reverse};
+
+/// The type of records that a question asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// The name of an address.
+    Ptr,
+    /// Everything that there is.
+    Any,
+    /// A type that names of ours never have.
+    Other,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Addresses of the asked type, in the order of this answer.
+    Addresses(Vec<IpAddr>),
+    /// The name of an address.
+    Name(String),
+    /// The name exists, without a record of that type.
+    NoData,
+    /// The name does not exist.
+    NoName,
+    /// The name is none of ours: upstream servers know.
+    Elsewhere,
+    /// The port that asks is unknown.
+    UnknownPort,
+}
+
+pub(super) fn lookup(
+    table: &Table,
+    port: PortIndex,
+    name: &str,
+    asked: Asked,
+    turn: usize,
+) -> Found {
+    let Some((_, network)) = table.visible(port).next() else { return Found::UnknownPort };
+    if let Some(found) = service_name(&network.names, name, asked) {
+        return found;
+    }
+    if let Some(found) = address_name(table, port, name, asked) {
+        return found;
+    }
+    let networks = || table.visible(port).map(|(_, network)| network);
+    let by_name = networks().find_map(|network| network.by_name.get(name));
+    let ports = by_name.or_else(|| networks().find_map(|network| qualified(network, name)));
+    match ports {
+        Some(ports) => addresses(table, ports, asked, turn),
+        None if network.names.is_internal => Found::NoName,
+        None => Found::Elsewhere,
+    }
+}
+
+/// A name of the zone of the service, or below it.
+fn service_name(network: &NetworkNames, name: &str, asked: Asked) -> Option<Found> {
+    let below = name.strip_suffix(SERVICE_ZONE)?;
+    let found = match below.strip_suffix('.') {
+        None if below.is_empty() => Found::NoData,
+        // Another name that ends like the zone.
+        None => return None,
+        Some(label) if SERVICE_NAMES.contains(&label) => {
+            found_addresses(network.gateways.iter().copied().filter(|one| has_type(one, asked)))
+        }
+        Some(_) => Found::NoName,
+    };
+    Some(found)
+}
+
+/// The name of an address of a visible network; nothing if the address is none of ours.
+fn address_name(table: &Table, port: PortIndex, name: &str, asked: Asked) -> Option<Found> {
+    let reverse = reverse::parse(name)?;
+    let is_ours = || table.subnets.cover(reverse.prefix);
+    let absent = || is_ours().then_some(Found::NoName);
+    let Some(address) = reverse.address() else { return absent() };
+    let owner = table.visible(port).find_map(|(_, network)| owner_name(table, network, address));
+    match owner {
+        Some(name) if matches!(asked, Asked::Ptr | Asked::Any) => Some(Found::Name(name)),
+        Some(_) => Some(Found::NoData),
+        None => absent(),
+    }
+}
+
+/// `NAME.NETWORK` of the port that has an address on a network.
+fn owner_name(table: &Table, network: &Network, address: IpAddr) -> Option<String> {
+    if let Some(ports) = network.by_address.get(&address) {
+        let endpoint = ports.first().and_then(|port| table.endpoints.get(port));
+        let name = endpoint.and_then(|endpoint| endpoint.names.first());
+        return name.map(|name| format!("{name}.{}", network.names.name));
+    }
+    let is_gateway = network.names.gateways.contains(&address);
+    is_gateway.then(|| format!("{}.{SERVICE_ZONE}", SERVICE_NAMES[0]))
+}
+
+/// Ports of `NAME.NETWORK`.
+fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Vec<PortIndex>> {
+    let name = name.strip_suffix(network.names.name.as_str())?.strip_suffix('.')?;
+    network.by_name.get(name)
+}
+
+/// Addresses of the ports that share a name. Each turn begins with the next one.
+fn addresses(table: &Table, ports: &[PortIndex], asked: Asked, turn: usize) -> Found {
+    let first = turn % ports.len().max(1);
+    let (later, sooner) = ports.split_at(first);
+    let endpoints = sooner.iter().chain(later).filter_map(|port| table.endpoints.get(port));
+    let addresses = endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied());
+    found_addresses(addresses.filter(|address| has_type(address, asked)))
+}
+
+fn found_addresses(addresses: impl Iterator<Item = IpAddr>) -> Found {
+    let addresses: Vec<_> = addresses.collect();
+    if addresses.is_empty() { Found::NoData } else { Found::Addresses(addresses) }
+}
+
+fn has_type(address: &IpAddr, asked: Asked) -> bool {
+    match asked {
+        Asked::A => address.is_ipv4(),
+        Asked::Aaaa => address.is_ipv6(),
+        Asked::Any => true,
+        Asked::Ptr | Asked::Other => false,
+    }
+}

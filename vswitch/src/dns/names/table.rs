@@ -1,0 +1,132 @@
+//! Records of the table, and the indices that lead to them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use fastpath::PortIndex;
+
+use super::subnets::Subnets;
+use super::{EndpointNames, NetworkNames};
+use crate::datapath::NetworkIndex;
+
+/// A network with its indices.
+#[derive(Debug, Default)]
+pub(super) struct Network {
+    pub(super) names: NetworkNames,
+    /// Ports by name and alias, in lower case.
+    pub(super) by_name: HashMap<String, Vec<PortIndex>>,
+    /// Ports by address.
+    pub(super) by_address: HashMap<IpAddr, Vec<PortIndex>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) networks: HashMap<NetworkIndex, Network>,
+    pub(super) endpoints: HashMap<PortIndex, EndpointNames>,
+    /// Ports of each container, in the order in which they came.
+    by_container: HashMap<String, Vec<PortIndex>>,
+    /// Number of networks that have a gateway's address.
+    gateways: HashMap<IpAddr, usize>,
+    pub(super) subnets: Subnets,
+}
+
+impl Table {
+    pub(super) fn set_network(&mut self, index: NetworkIndex, mut names: NetworkNames) {
+        names.name.make_ascii_lowercase();
+        self.forget_network(index);
+        names.subnets.iter().for_each(|subnet| self.subnets.add(*subnet));
+        for gateway in &names.gateways {
+            *self.gateways.entry(*gateway).or_default() += 1;
+        }
+        self.networks.entry(index).or_default().names = names;
+    }
+
+    pub(super) fn remove_network(&mut self, index: NetworkIndex) {
+        self.forget_network(index);
+        let ports: Vec<_> = match self.networks.get(&index) {
+            Some(network) => network.by_name.values().flatten().copied().collect(),
+            None => return,
+        };
+        ports.into_iter().for_each(|port| self.remove_endpoint(port));
+        self.networks.remove(&index);
+    }
+
+    /// Removes what the indices of all networks have of this one.
+    fn forget_network(&mut self, index: NetworkIndex) {
+        let Some(network) = self.networks.get_mut(&index) else { return };
+        let former = std::mem::take(&mut network.names);
+        former.subnets.iter().for_each(|subnet| self.subnets.remove(*subnet));
+        for gateway in &former.gateways {
+            if let Some(count) = self.gateways.get_mut(gateway) {
+                *count -= 1;
+                if *count == 0 {
+                    self.gateways.remove(gateway);
+                }
+            }
+        }
+    }
+
+    pub(super) fn set_endpoint(&mut self, port: PortIndex, mut endpoint: EndpointNames) {
+        self.remove_endpoint(port);
+        endpoint.names.iter_mut().for_each(|name| name.make_ascii_lowercase());
+        let network = self.networks.entry(endpoint.network).or_default();
+        for name in &endpoint.names {
+            add(&mut network.by_name, name, port);
+        }
+        for address in &endpoint.addresses {
+            add(&mut network.by_address, address, port);
+        }
+        add(&mut self.by_container, &endpoint.container, port);
+        self.endpoints.insert(port, endpoint);
+    }
+
+    pub(super) fn remove_endpoint(&mut self, port: PortIndex) {
+        let Some(endpoint) = self.endpoints.remove(&port) else { return };
+        remove(&mut self.by_container, &endpoint.container, port);
+        let Some(network) = self.networks.get_mut(&endpoint.network) else { return };
+        for name in &endpoint.names {
+            remove(&mut network.by_name, name, port);
+        }
+        for address in &endpoint.addresses {
+            remove(&mut network.by_address, address, port);
+        }
+    }
+
+    pub(super) fn ports_of(&self, container: &str) -> &[PortIndex] {
+        self.by_container.get(container).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn is_gateway(&self, address: IpAddr) -> bool {
+        self.gateways.contains_key(&address)
+    }
+
+    /// Endpoints of the port's container with their networks, the port's own first.
+    pub(super) fn visible(
+        &self,
+        port: PortIndex,
+    ) -> impl Iterator<Item = (&EndpointNames, &Network)> {
+        let own = self.endpoints.get(&port);
+        let others = own.map_or(&[][..], |own| self.ports_of(&own.container));
+        let others = others.iter().filter(move |other| **other != port);
+        let endpoints = own.into_iter().chain(others.filter_map(|n| self.endpoints.get(n)));
+        endpoints.filter_map(|endpoint| Some((endpoint, self.networks.get(&endpoint.network)?)))
+    }
+}
+
+/// Adds a port to an entry, unless it is there.
+fn add<K: Clone + Eq + Hash>(index: &mut HashMap<K, Vec<PortIndex>>, key: &K, port: PortIndex) {
+    let ports = index.entry(key.clone()).or_default();
+    if !ports.contains(&port) {
+        ports.push(port);
+    }
+}
+
+/// Removes a port from an entry, and the entry with its last port.
+fn remove<K: Eq + Hash>(index: &mut HashMap<K, Vec<PortIndex>>, key: &K, port: PortIndex) {
+    let Some(ports) = index.get_mut(key) else { return };
+    ports.retain(|other| *other != port);
+    if ports.is_empty() {
+        index.remove(key);
+    }
+}

@@ -1,0 +1,237 @@
+//! The rules of names.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const FRONT: NetworkIndex = NetworkIndex(0);
+const BACK: NetworkIndex = NetworkIndex(1);
+
+fn port(n: u16) -> PortIndex {
+    PortIndex(n)
+}
+
+fn network(name: &str, third: u8, is_internal: bool) -> NetworkNames {
+    NetworkNames {
+        name: name.to_owned(),
+        subnets: vec![
+            format!("10.99.{third}.0/24").parse().unwrap(),
+            format!("fd00:{third}::/64").parse().unwrap(),
+        ],
+        gateways: vec![[10, 99, third, 1].into(), format!("fd00:{third}::1").parse().unwrap()],
+        is_internal,
+    }
+}
+
+/// Container `name` at `.N` of a network.
+fn endpoint(network: NetworkIndex, name: &str, aliases: &[&str], n: u8) -> EndpointNames {
+    let third = network.0;
+    EndpointNames {
+        network,
+        container: name.to_owned(),
+        names: std::iter::once(name).chain(aliases.iter().copied()).map(str::to_owned).collect(),
+        addresses: vec![
+            [10, 99, u8::try_from(third).unwrap(), n].into(),
+            format!("fd00:{third}::{n}").parse().unwrap(),
+        ],
+    }
+}
+
+/// Networks `front` and `back` (internal): `web` is on both, `db` on `back`, `cache` on `front`.
+fn names() -> Names {
+    let names = Names::default();
+    names.set_network(FRONT, network("front", 0, false));
+    names.set_network(BACK, network("Back", 1, true));
+    names.set_endpoint(port(1), endpoint(FRONT, "web", &["www"], 2));
+    names.set_endpoint(port(2), endpoint(BACK, "web", &["www-back"], 2));
+    names.set_endpoint(port(3), endpoint(BACK, "DB", &["data"], 3));
+    names.set_endpoint(port(4), endpoint(FRONT, "cache", &["data"], 4));
+    names
+}
+
+fn ipv4(names: &Names, from: u16, name: &str) -> Vec<String> {
+    match names.lookup(port(from), name, Asked::A) {
+        Found::Addresses(addresses) => addresses.iter().map(ToString::to_string).collect(),
+        other => vec![format!("{other:?}")],
+    }
+}
+
+#[test]
+fn a_port_sees_the_networks_of_its_container_its_own_first() {
+    let names = names();
+    assert_eq!(ipv4(&names, 1, "cache"), ["10.99.0.4"]);
+    assert_eq!(ipv4(&names, 1, "db"), ["10.99.1.3"]);
+    assert_eq!(ipv4(&names, 1, "web"), ["10.99.0.2"]);
+    assert_eq!(ipv4(&names, 2, "web"), ["10.99.1.2"]);
+    assert_eq!(ipv4(&names, 1, "data"), ["10.99.0.4"]);
+    assert_eq!(ipv4(&names, 2, "data"), ["10.99.1.3"]);
+    assert_eq!(ipv4(&names, 4, "www"), ["10.99.0.2"]);
+    // `cache` is not on `back`, `db` not on `front`; `back` is internal.
+    assert_eq!(ipv4(&names, 4, "db"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 4, "www-back"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 3, "cache"), ["NoName"]);
+    assert_eq!(ipv4(&names, 9, "web"), ["UnknownPort"]);
+}
+
+#[test]
+fn a_name_with_its_network_is_asked_there_only() {
+    let names = names();
+    assert_eq!(ipv4(&names, 1, "web.back"), ["10.99.1.2"]);
+    assert_eq!(ipv4(&names, 2, "web.front"), ["10.99.0.2"]);
+    assert_eq!(ipv4(&names, 1, "db.front"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 4, "db.back"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 4, "webfront"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 4, "front"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 4, ".front"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 4, ""), ["Elsewhere"]);
+}
+
+#[test]
+fn a_name_without_the_asked_type_has_no_data() {
+    let names = names();
+    let found = |asked| names.lookup(port(1), "cache", asked);
+    let ipv6 = IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 4]);
+    assert_eq!(found(Asked::Aaaa), Found::Addresses(vec![ipv6]));
+    assert_eq!(found(Asked::Any), Found::Addresses(vec![[10, 99, 0, 4].into(), ipv6]));
+    assert_eq!(found(Asked::Other), Found::NoData);
+    assert_eq!(found(Asked::Ptr), Found::NoData);
+    let only_ipv6 = EndpointNames { addresses: vec![ipv6], ..endpoint(FRONT, "cache", &[], 4) };
+    names.set_endpoint(port(4), only_ipv6);
+    assert_eq!(names.lookup(port(1), "cache", Asked::A), Found::NoData);
+}
+
+#[test]
+fn a_shared_alias_takes_turns() {
+    let names = names();
+    names.set_endpoint(port(5), endpoint(FRONT, "cache2", &["data"], 5));
+    names.set_endpoint(port(6), endpoint(FRONT, "cache3", &["data"], 6));
+    let answers: Vec<_> = (0..6).map(|_| ipv4(&names, 1, "data")).collect();
+    for last in 4..=6 {
+        let first = format!("10.99.0.{last}");
+        assert_eq!(answers.iter().filter(|answer| answer[0] == first).count(), 2, "{answers:?}");
+    }
+    assert!(answers.iter().all(|answer| answer.len() == 3));
+}
+
+#[test]
+fn addresses_have_names_on_visible_networks_only() {
+    let names = names();
+    let ptr = |from, name| names.lookup(port(from), name, Asked::Ptr);
+    assert_eq!(ptr(1, "3.1.99.10.in-addr.arpa"), Found::Name("db.back".to_owned()));
+    assert_eq!(ptr(1, "2.0.99.10.in-addr.arpa"), Found::Name("web.front".to_owned()));
+    let gateway = Found::Name("gateway.vswitch.internal".to_owned());
+    assert_eq!(ptr(1, "1.1.99.10.in-addr.arpa"), gateway);
+    let ipv6 = "4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa";
+    assert_eq!(ptr(4, ipv6), Found::Name("cache.front".to_owned()));
+    assert_eq!(names.lookup(port(4), ipv6, Asked::A), Found::NoData);
+    // Known, but not to this one; unknown, but ours; not ours.
+    assert_eq!(ptr(4, "3.1.99.10.in-addr.arpa"), Found::NoName);
+    assert_eq!(ptr(4, "77.0.99.10.in-addr.arpa"), Found::NoName);
+    assert_eq!(ptr(4, "b._dns-sd._udp.0.0.99.10.in-addr.arpa"), Found::NoName);
+    assert_eq!(ptr(4, "8.8.8.8.in-addr.arpa"), Found::Elsewhere);
+    assert_eq!(ptr(4, "99.10.in-addr.arpa"), Found::Elsewhere);
+    assert_eq!(ptr(3, "8.8.8.8.in-addr.arpa"), Found::NoName);
+}
+
+#[test]
+fn the_host_and_the_gateway_have_the_gateways_addresses() {
+    let names = names();
+    assert_eq!(ipv4(&names, 1, "host.vswitch.internal"), ["10.99.0.1"]);
+    assert_eq!(ipv4(&names, 2, "gateway.vswitch.internal"), ["10.99.1.1"]);
+    assert_eq!(ipv4(&names, 1, "vswitch.internal"), ["NoData"]);
+    assert_eq!(ipv4(&names, 1, "web.vswitch.internal"), ["NoName"]);
+    assert_eq!(ipv4(&names, 1, "notvswitch.internal"), ["Elsewhere"]);
+}
+
+#[test]
+fn changes_are_seen_at_once() {
+    let names = names();
+    names.remove_endpoint(port(4));
+    assert_eq!(ipv4(&names, 1, "cache"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 1, "data"), ["10.99.1.3"]);
+    assert_eq!(ipv4(&names, 4, "web"), ["UnknownPort"]);
+    // The port is another container's now.
+    names.set_endpoint(port(3), endpoint(FRONT, "new", &[], 9));
+    assert_eq!(ipv4(&names, 1, "db"), ["Elsewhere"]);
+    assert_eq!(ipv4(&names, 1, "new"), ["10.99.0.9"]);
+    let renamed = NetworkNames { name: "edge".to_owned(), ..network("", 0, true) };
+    names.set_network(FRONT, renamed);
+    assert_eq!(ipv4(&names, 1, "new.edge"), ["10.99.0.9"]);
+    assert_eq!(ipv4(&names, 1, "new.front"), ["NoName"]);
+    names.remove_network(FRONT);
+    assert_eq!(ipv4(&names, 1, "web"), ["UnknownPort"]);
+    assert_eq!(ipv4(&names, 2, "web"), ["10.99.1.2"]);
+    assert!(!names.is_gateway([10, 99, 0, 1].into()) && names.is_gateway([10, 99, 1, 1].into()));
+    names.remove_network(BACK);
+    assert!(names.list().is_empty() && names.port_of("web").is_none());
+}
+
+#[test]
+fn the_list_has_each_name_of_each_network() {
+    let rows = names().list();
+    let rows: Vec<_> = rows.iter().map(|row| (row.network.as_str(), row.name.as_str())).collect();
+    let back = ["data", "db", "web", "www-back"].map(|name| ("back", name));
+    let front = ["cache", "data", "web", "www"].map(|name| ("front", name));
+    assert_eq!(rows, [back, front].concat());
+}
+
+/// One change of the table.
+#[derive(Debug, Clone)]
+enum Change {
+    Set(u16, u16, u8, u8),
+    Remove(u16),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (0..6_u16, 0..2_u16, 0..4_u8, 0..3_u8).prop_map(|(a, b, c, d)| Change::Set(a, b, c, d)),
+        (0..6_u16).prop_map(Change::Remove),
+    ]
+}
+
+proptest! {
+    /// After any changes the table answers like one that was filled with what is left.
+    #[test]
+    fn changes_leave_nothing_behind(changes in proptest::collection::vec(change(), 0..40)) {
+        let (names, mut left) = (Names::default(), Vec::<(u16, EndpointNames)>::new());
+        let networks = |names: &Names| {
+            names.set_network(FRONT, network("front", 0, false));
+            names.set_network(BACK, network("back", 1, false));
+        };
+        networks(&names);
+        for change in changes {
+            match change {
+                Change::Set(n, net, name, alias) => {
+                    let (name, alias) = (format!("n{name}"), format!("n{alias}"));
+                    let one = endpoint(NetworkIndex(net), &name, &[&alias], 2 + n as u8);
+                    left.retain(|(other, _)| *other != n);
+                    left.push((n, one.clone()));
+                    names.set_endpoint(port(n), one);
+                }
+                Change::Remove(n) => {
+                    left.retain(|(other, _)| *other != n);
+                    names.remove_endpoint(port(n));
+                }
+            }
+        }
+        let fresh = Names::default();
+        networks(&fresh);
+        for (n, endpoint) in &left {
+            fresh.set_endpoint(port(*n), endpoint.clone());
+        }
+        prop_assert_eq!(names.list(), fresh.list());
+        for from in 0..6 {
+            for name in ["n0", "n1", "n2", "n3", "n1.back", "2.0.99.10.in-addr.arpa"] {
+                for asked in [Asked::A, Asked::Ptr] {
+                    let turn = |names: &Names| names.turn.store(0, Ordering::Relaxed);
+                    turn(&names);
+                    turn(&fresh);
+                    prop_assert_eq!(
+                        names.lookup(port(from), name, asked),
+                        fresh.lookup(port(from), name, asked)
+                    );
+                }
+            }
+        }
+    }
+}
