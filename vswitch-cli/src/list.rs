@@ -23,7 +23,7 @@ use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 
 use crate::complete;
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::output::{self, Format};
 use crate::table;
 pub(crate) use field::Field;
@@ -56,7 +56,7 @@ pub(crate) trait Row: Serialize + Sized + 'static {
 }
 
 /// Which rows, and how
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "List options")]
 pub(crate) struct ListArgs {
     /// Print names only, one a line, as `-o name` does
@@ -72,6 +72,16 @@ pub(crate) struct ListArgs {
     /// Form of the output: json, name, wide, or columns=NAME,NAME
     #[arg(short, long, value_name = "FORM", add = ArgValueCompleter::new(complete::forms))]
     output: Option<Form>,
+}
+
+/// Refuses options of a list before the word of a subcommand, which has its own.
+pub(crate) fn behind<T: Default + PartialEq>(own: &T, command: &str) -> Outcome<()> {
+    if *own == T::default() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "options of `{command}` go behind its last word, such as `{command} ls -q`"
+    )))
 }
 
 /// A checked request for a list of `T`.

@@ -131,3 +131,17 @@ fn every_name_is_completed() {
         assert!(completer.is_some(), "{path:?} {id}");
     }
 }
+
+#[test]
+fn global_options_go_before_a_subcommand_and_those_of_a_list_behind() {
+    for command in ["fdb", "conntrack", "publish", "network"] {
+        assert!(parse(&[command, "--format", "json", "-v", "ls", "-q"]).is_ok(), "{command}");
+    }
+    assert!(parse(&["fdb", "--port", "a"]).is_ok() && parse(&["fdb", "ls", "--port", "a"]).is_ok());
+    for wrong in
+        [&["fdb", "--port", "a", "ls"][..], &["conntrack", "-q", "ls"], &["publish", "web", "ls"]]
+    {
+        let cli = parse(&[&["--socket", "/no/switch"], wrong].concat()).unwrap();
+        assert_eq!(cli.command.execute(&cli.global).unwrap_err().exit(), 2, "{wrong:?}");
+    }
+}

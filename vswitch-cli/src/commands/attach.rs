@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use vswitch::config::IfName;
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
@@ -49,7 +49,7 @@ pub(crate) struct AttachArgs {
     #[command(flatten)]
     settings: PortSettingsArgs,
     /// Write a resolv.conf that asks the switch for names, such as /etc/netns/NAME/resolv.conf
-    #[arg(long, value_name = "FILE", value_parser = value::path)]
+    #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     resolv_conf: Option<PathBuf>,
 }
 

@@ -14,12 +14,12 @@ use vswitch_api::status::{UplinkMode, UplinkStatus};
 use crate::client::{Client, Named};
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::list::{Field, FilterKey, ListArgs, Row, contains};
+use crate::list::{self, Field, FilterKey, ListArgs, Row, contains};
 use crate::{complete, human, output, value};
 
 /// Show and delete translated connections
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ConntrackArgs {
     #[command(subcommand)]
     command: Option<ConntrackCommand>,
@@ -63,7 +63,7 @@ enum ConntrackCommand {
 }
 
 /// Which connections, and how
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 struct LsArgs {
     #[command(flatten)]
     filter: FilterArgs,
@@ -72,7 +72,7 @@ struct LsArgs {
 }
 
 /// Which connections
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 struct FilterArgs {
     /// Container of the connection
     #[arg(long, value_name = "NAME", value_parser = value::name)]
@@ -106,6 +106,9 @@ impl From<FilterArgs> for ConnectionFilter {
 
 impl ConntrackArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
+        if self.command.is_some() {
+            list::behind(&self.ls, "vswitch conntrack")?;
+        }
         let command = self.command.unwrap_or(ConntrackCommand::Ls { ls: self.ls });
         match command {
             ConntrackCommand::Ls { ls } => ls.execute(global)?,

@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery, DnsRecord};
 
+use crate::client::Named;
 use crate::error::Outcome;
 use crate::global::Global;
+use crate::list::{Field, FilterKey, ListArgs, Row, contains};
 use crate::table::Column::{Number, Text};
-use crate::{output, table, value};
+use crate::{complete, output, table, value};
 
 /// Show the names that containers can look up
 #[derive(Debug, Args)]
@@ -19,8 +22,11 @@ pub(crate) struct DnsArgs {
 }
 
 const EXAMPLES: &str = "\
+Filters of `dns ls` are name (a part of it), network, container and address.
+
 Examples:
   vswitch dns ls
+  vswitch dns ls --filter container=web
   vswitch dns query db --as web                   the answer that the container web gets
   vswitch dns query 10.99.0.2 --as web            the name of an address
   vswitch dns query example.com --as web --type MX";
@@ -32,7 +38,10 @@ enum DnsCommand {
     Ls {
         /// Those of one network only
         #[arg(long, value_name = "NETWORK", value_parser = value::name)]
+        #[arg(add = ArgValueCompleter::new(complete::networks))]
         network: Option<String>,
+        #[command(flatten)]
+        list: ListArgs,
     },
     /// Answer a question as a container would ask it
     Query {
@@ -40,6 +49,7 @@ enum DnsCommand {
         name: String,
         /// Name of the attachment that asks
         #[arg(long = "as", value_name = "NAME", value_parser = value::name)]
+        #[arg(add = ArgValueCompleter::new(complete::attachments))]
         container: String,
         /// Type of the records [default: A; PTR for an address]
         #[arg(long = "type", value_name = "TYPE")]
@@ -49,16 +59,22 @@ enum DnsCommand {
 
 impl DnsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let client = global.client()?;
         match self.command {
-            DnsCommand::Ls { network } => {
+            DnsCommand::Ls { network, list } => {
+                let plan = list.plan(global.format)?;
+                let client = global.client()?;
+                if let Some(network) = &network {
+                    client.check(Named::Network, network)?;
+                }
                 let mut names = client.wait(client.dns_names())?;
                 names.retain(|row| network.as_ref().is_none_or(|network| row.network == *network));
-                output::show(global.format, &names, |names| list(names))?;
+                plan.show(names)?;
             }
             DnsCommand::Query { name, container, record_type } => {
+                let client = global.client()?;
                 let query = DnsQuery { name, container, record_type };
-                let answer = client.wait(client.dns_query(&query))?;
+                let request = client.dns_query(&query);
+                let answer = client.wait_for(Named::Attachment, &query.container, request)?;
                 output::show(global.format, &answer, render)?;
             }
         }
@@ -66,19 +82,28 @@ impl DnsArgs {
     }
 }
 
-fn list(names: &[DnsName]) -> String {
-    let columns = [Text("NAME"), Text("NETWORK"), Text("ADDRESSES"), Text("CONTAINERS")];
-    table::table(
-        columns,
-        names.iter().map(|row| {
-            [
-                row.name.clone(),
-                row.network.clone(),
-                table::list(&row.addresses),
-                table::list(&row.containers),
-            ]
-        }),
-    )
+impl Row for DnsName {
+    const FIELDS: &'static [Field<Self>] = &[
+        Field::text("NAME", |row| row.name.clone()),
+        Field::text("NETWORK", |row| row.network.clone()),
+        Field::text("ADDRESSES", |row| table::list(&row.addresses)),
+        Field::text("CONTAINERS", |row| table::list(&row.containers)),
+    ];
+
+    const FILTERS: &'static [FilterKey<Self>] = &[
+        ("name", |row, value| contains(&row.name, value)),
+        ("network", |row, value| row.network == value),
+        ("container", |row, value| row.containers.iter().any(|name| name == value)),
+        ("address", |row, value| row.addresses.iter().any(|it| it.to_string() == value)),
+    ];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn sort_key(&self) -> String {
+        format!("{} {}", self.name, self.network)
+    }
 }
 
 /// The records, or the code of an answer that has none.
@@ -101,6 +126,7 @@ fn render(answer: &DnsAnswer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Format;
 
     #[test]
     fn names_are_listed() {
@@ -111,7 +137,7 @@ mod tests {
             addresses: vec![[10, 99, 0, 2].into(), [10, 99, 0, 3].into()],
         }];
         assert_eq!(
-            list(&names),
+            ListArgs::default().plan::<DnsName>(Format::Table).unwrap().render(&names),
             "\
 NAME  NETWORK  ADDRESSES             CONTAINERS
 db    br0      10.99.0.2, 10.99.0.3  db1, db2

@@ -10,12 +10,12 @@ use wire::MacAddr;
 use crate::client::Named;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::list::{Field, FilterKey, ListArgs, Row};
+use crate::list::{self, Field, FilterKey, ListArgs, Row};
 use crate::{complete, human, output, value};
 
 /// Show and change the forwarding database
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct FdbArgs {
     #[command(subcommand)]
     command: Option<FdbCommand>,
@@ -59,7 +59,7 @@ enum FdbCommand {
 }
 
 /// Which entries
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 struct LsArgs {
     /// Entries of this port: an attachment, or the bridge for the host's port
     #[arg(long, value_name = "NAME", value_parser = value::name)]
@@ -95,6 +95,9 @@ impl From<KeyArgs> for EntryKey {
 
 impl FdbArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
+        if self.command.is_some() {
+            list::behind(&self.ls, "vswitch fdb")?;
+        }
         match self.command {
             None => self.ls.execute(global)?,
             Some(FdbCommand::Ls { ls }) => ls.execute(global)?,

@@ -22,7 +22,7 @@ use crate::{complete, output, publish, several, value};
 /// Takes effect at once and survives a restart. The container sees the client's address.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct PublishArgs {
     #[command(subcommand)]
     command: Option<PublishCommand>,
@@ -66,6 +66,9 @@ enum PublishCommand {
 impl PublishArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         if let Some(PublishCommand::Ls { list }) = self.command {
+            if self.name.is_some() || !self.allow_from.is_empty() {
+                return Err(Failure::usage("`vswitch publish ls` has no name before `ls`"));
+            }
             ls::execute(list, global)?;
             return Ok(ExitCode::SUCCESS);
         }

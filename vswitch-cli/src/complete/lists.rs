@@ -31,7 +31,7 @@ const PORTS: List = (
 );
 
 /// All lists but that of attachments, whose word `ls` others have below them.
-const LISTS: [List; 5] = [
+const LISTS: [List; 6] = [
     (
         "fdb",
         &["port", "mac", "network", "vlan", "kind"],
@@ -51,6 +51,11 @@ const LISTS: [List; 5] = [
             "frames",
             "bytes",
         ],
+    ),
+    (
+        "dns",
+        &["name", "network", "container", "address"],
+        &["name", "network", "addresses", "containers"],
     ),
     (
         "network",
@@ -105,6 +110,7 @@ fn list(words: impl Iterator<Item = OsString>) -> List {
 #[cfg(test)]
 mod tests {
     use vswitch_api::conntrack::Connection;
+    use vswitch_api::dns::DnsName;
     use vswitch_api::fdb::FdbEntry;
     use vswitch_api::network::Network;
     use vswitch_api::port::Port;
@@ -127,6 +133,7 @@ mod tests {
         of::<FdbEntry>("vswitch fdb ls");
         of::<Connection>("vswitch conntrack ls");
         of::<Network>("vswitch network ls");
+        of::<DnsName>("vswitch dns ls");
         of::<PortStats>("vswitch stats");
         of::<crate::commands::publish::Published>("vswitch publish ls");
     }

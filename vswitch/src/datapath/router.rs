@@ -4,11 +4,12 @@
 //!
 //! A network may have a router ([`RouterConf`]) at the gateway's MAC address in the untagged domain. It
 //! handles frames from containers to that address, and all frames from the uplink's port. Other frames
-//! pay one comparison. Queries to the service (`datapath/service.rs`) come first.
+//! pay one comparison. Of those to the host, queries go to the service (`datapath/service.rs`).
 //!
 //! ```text
 //! from a container, by destination            | destination
 //! --------------------------------------------+---------------------------------------------
+//! to the service port                         | the gateway's port 53
 //! translated to a container (hairpin)         | a published address, or its connections
 //! to the host's port, as any frame            | the host, else
 //! to the neighbour's port                     | subnets of the network
@@ -120,12 +121,9 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
         let network = snapshot.network(first.network).filter(|_| kind == Some(PortKind::Container));
         let router = network.and_then(|network| Some((network, network.router.as_deref()?)));
         let key = router.map_or(super::Key::NONE, |(_, router)| router.key);
+        // Where the router has the same key, it finds the queries on its way to the host.
         let service = network.and_then(|network| network.service.as_ref());
-        // On the router's VLAN, or on another one.
-        let (service, apart) = (
-            service.filter(|service| service.key == key),
-            service.filter(|service| service.key != key),
-        );
+        let service = service.filter(|service| service.key != key);
         let rest = &mut window[start..];
         let mut len = 0;
         for ctx in rest.iter_mut() {
@@ -137,15 +135,7 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
                 && ctx.verdict == Verdict::Pending
                 && let Some((network, router)) = router
             {
-                if let Some(service) = service {
-                    service.divert(ctx, fwd.pool, snapshot);
-                }
-                if ctx.verdict == Verdict::Pending {
-                    fwd.route_container(ctx, network, router);
-                }
-                if let Some(service) = service {
-                    service.refuse_undiverted(ctx);
-                }
+                fwd.route_container(ctx, network, router);
             }
         }
         match kind {
@@ -153,7 +143,7 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
             Some(PortKind::Service) => service::deliver_run(&mut rest[..len], fwd.pool, snapshot),
             _ => {}
         }
-        if let Some(service) = apart {
+        if let Some(service) = service {
             service.divert_run(&mut rest[..len], fwd.pool, snapshot);
         }
         start += len;

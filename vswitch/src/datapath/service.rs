@@ -25,8 +25,8 @@
 //! A network without a host port has the gateway's addresses for the service alone: the switch answers ARP and ND for
 //! them, and drops what is no query.
 //!
-//! Only frames that the router would take are looked at. Without a router, or where the host is on another VLAN,
-//! they are found by a pass of their own.
+//! Looked at are only frames that the router has found to be for the host. Without a router, or where the host is on
+//! another VLAN, a pass of its own finds them.
 
 use std::net::IpAddr;
 
@@ -87,7 +87,7 @@ struct Adjacency {
 }
 
 impl NetworkService {
-    /// Diverts the queries of a container that no router has seen.
+    /// Takes the frames of a container that no router sees.
     pub(super) fn divert_run(&self, run: &mut [FrameCtx], pool: &mut Pool, snapshot: &Snapshot) {
         for ctx in run {
             if ctx.dst == self.key && ctx.verdict == Verdict::Pending {
@@ -105,7 +105,7 @@ impl NetworkService {
         }
     }
 
-    /// Diverts a container's frame to the gateway if it is a query; it stays pending otherwise.
+    /// Diverts a container's frame to the host if it is a query; it stays pending otherwise.
     #[inline]
     pub(super) fn divert(&self, ctx: &mut FrameCtx, pool: &mut Pool, snapshot: &Snapshot) {
         let ports = ports(&ctx.meta, pool.ethernet(&ctx.frame));

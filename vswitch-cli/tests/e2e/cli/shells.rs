@@ -141,6 +141,16 @@ fn zsh_on_a_terminal() {
     assert!(shown.contains(&containers[2].detail().port.mac.to_string()), "{shown}");
 }
 
+/// As installed: the file is read with the first completion, and answers it.
+#[test]
+fn zsh_by_a_file() {
+    let (host, containers, bin) = scene();
+    let setup = "mkdir $HOME/functions; vswitch completions zsh > $HOME/functions/_vswitch; \
+        fpath=($HOME/functions $fpath); autoload -Uz compinit && compinit -u -D";
+    let shown = typed(&host, &bin, "zsh -f -i", setup);
+    assert!(shown.contains(&containers[2].detail().port.mac.to_string()), "{shown}");
+}
+
 #[test]
 fn fish_offers_names() {
     let (host, _containers, bin) = scene();

@@ -43,7 +43,7 @@ impl<'a> ForwardCtx<'a> {
                 let hop = NextHop { address: view.dst, mac };
                 self.forward_to_uplink(ctx, &view, router, hop);
             }
-            RouteTarget::Host => self.forward_to_host(ctx, &view, router),
+            RouteTarget::Host => self.forward_to_host(ctx, &view, network, router),
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
             RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
             RouteTarget::Unreachable => {
@@ -93,11 +93,28 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// Forwards to the host's port, or by a published port to a container.
-    fn forward_to_host(&mut self, ctx: &mut FrameCtx, view: &View, router: &'a Router) {
-        if router.uplink.is_none() {
-            return;
+    /// Forwards to the service, to the host's port, or by a published port to a container.
+    fn forward_to_host(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        network: &'a Network,
+        router: &'a Router,
+    ) {
+        let service = network.service.as_ref().filter(|service| service.key == router.key);
+        if let Some(service) = service {
+            service.divert(ctx, self.pool, self.snapshot);
         }
+        if ctx.verdict == Verdict::Pending && router.uplink.is_some() {
+            self.forward_published(ctx, view, router);
+        }
+        if let Some(service) = service {
+            service.refuse_undiverted(ctx);
+        }
+    }
+
+    /// Forwards to a container by a published port, if there is one.
+    fn forward_published(&mut self, ctx: &mut FrameCtx, view: &View, router: &'a Router) {
         let from = internal(ctx);
         if !self.is_local(ctx, from, view) {
             return;

@@ -297,6 +297,9 @@ pub(super) fn the_gateway_is_on_the_hosts_vlan() {
         let sent = net.sent(A, tagged(query(A, family), 20));
         assert!(sent.iter().all(|(port, _)| *port == B), "{sent:?}");
         net.refused(SERVICE, answer(B, family), DropReason::ServiceNoClient);
+        net.0.sim.set(B, |conf| conf.vlans = PortVlans::access(0));
+        let sent = net.sent(B, query(B, family));
+        assert!(sent.iter().all(|(port, _)| *port != SERVICE), "{sent:?}");
     }
 }
 
