@@ -124,6 +124,7 @@ macro_rules! rows {
     };
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn rows() -> Vec<Row> {
     use Hits::{Dns, Drops, Never, Refusals, Worker};
     rows! {
