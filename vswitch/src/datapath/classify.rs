@@ -1,4 +1,4 @@
-//! Stage 4: answers ARP and ND for addresses that the switch gave out.
+//! Stage 4: answers ARP and ND for addresses that the switch gave out, and for a gateway without a host port.
 //!
 //! ARP requests (RFC 826) and neighbour solicitations (RFC 4861) to a group are looked up in the neighbour
 //! table. The switch writes the answer into the request's buffer and sends it back, so that requests are
@@ -13,13 +13,13 @@
 //! - requests for an address on a port that the sender does not reach, by VLAN or isolation;
 //! - unicast requests, by which kernels probe a neighbour: only the neighbour can answer.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use fastpath::limits::VNET_LEN;
 use fastpath::{Pool, PortIndex};
 use wire::meta::{L3, L4, Meta};
 use wire::ndp::{HOP_LIMIT, Message};
-use wire::{arp, frames, ipv6};
+use wire::{MacAddr, arp, frames, ipv6};
 
 use super::batch::FrameCtx;
 use super::snapshot::Network;
@@ -78,8 +78,8 @@ fn arp_reply(
     network: &Network,
 ) -> Option<[u8; frames::ARP_FRAME_LEN]> {
     let request = arp_request(&ctx.meta, frame)?;
-    let (mac, port) = network.neighbours.ipv4(request.target_ip)?;
-    reaches(ctx, port, snapshot, network).then(|| frames::arp_reply(&request, mac))
+    let mac = known_mac(ctx, request.target_ip.into(), snapshot, network)?;
+    Some(frames::arp_reply(&request, mac))
 }
 
 fn advertisement(
@@ -89,23 +89,29 @@ fn advertisement(
     network: &Network,
 ) -> Option<[u8; frames::NEIGHBOR_FRAME_LEN]> {
     let (source, target) = solicitation(&ctx.meta, frame)?;
-    let (mac, port) = network.neighbours.ipv6(target)?;
-    let asker = (ctx.meta.src, source);
-    reaches(ctx, port, snapshot, network).then(|| frames::solicited_na(mac, target, false, asker))
+    let mac = known_mac(ctx, target.into(), snapshot, network)?;
+    Some(frames::solicited_na(mac, target, false, (ctx.meta.src, source)))
+}
+
+/// The MAC address of an address that the sender reaches.
+fn known_mac(
+    ctx: &FrameCtx,
+    address: IpAddr,
+    snapshot: &Snapshot,
+    network: &Network,
+) -> Option<MacAddr> {
+    if let Some((mac, port)) = network.neighbours.find(address) {
+        return reaches(ctx, port, snapshot, network).then_some(mac);
+    }
+    let service = network.service.as_ref().filter(|_| snapshot.service().is_some());
+    service.filter(|it| it.is_gateway_at(address, ctx.dst.vlan())).map(|it| it.key.mac())
 }
 
 /// Whether the sender reaches the port of the address.
 fn reaches(ctx: &FrameCtx, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
     port != ctx.port
-        && (snapshot.reaches(port, ctx.dst) || is_service(ctx, port, snapshot, network))
+        && snapshot.reaches(port, ctx.dst)
         && (!network.has_isolated || snapshot.may_talk(ctx.port, port))
-}
-
-/// Whether a port is the service's, and the sender on the gateway's VLAN.
-fn is_service(ctx: &FrameCtx, port: PortIndex, snapshot: &Snapshot, network: &Network) -> bool {
-    let is_port = snapshot.service().is_some_and(|service| service.port == port);
-    let vlan = network.service.as_ref().map(|service| service.key.vlan());
-    is_port && vlan == Some(ctx.dst.vlan())
 }
 
 /// A request that may be answered.

@@ -23,7 +23,7 @@
 //! pass, and its last one, too. Answers to a port that is gone are dropped.
 //!
 //! A network without a host port has the gateway's addresses for the service alone: the switch answers ARP and ND for
-//! them, and drops what is no query.
+//! them (`datapath/classify.rs`), and drops what is no query.
 //!
 //! Looked at are only frames that the router has found to be for the host. Without a router, or where the host is on
 //! another VLAN, a pass of its own finds them.

@@ -34,4 +34,9 @@ impl NetworkService {
         let gateways = service.gateways.clone();
         Some(Self { key, gateways, has_host_port: service.has_host_port })
     }
+
+    /// Whether an address is the gateway's on a VLAN, and no host port has it.
+    pub(in crate::datapath) fn is_gateway_at(&self, address: IpAddr, vlan: u16) -> bool {
+        !self.has_host_port && self.key.vlan() == vlan && self.gateways.contains(&address)
+    }
 }

@@ -316,12 +316,7 @@ fn a_network_without_a_host_port_has_a_gateway_for_queries_only() {
     net.0.sim.set(HOST, |conf| conf.enabled = false);
     net.0.sim.network(|network| {
         network.statics = Vec::new();
-        network.neighbours = vec![Neighbour {
-            mac: GATEWAY_MAC,
-            ipv4: Some(Ipv4Addr::new(10, 99, 0, 1)),
-            ipv6: Some("fd00:99::1".parse().expect("an address")),
-            port: PortIndex(SERVICE),
-        }];
+        network.neighbours = Vec::new();
     });
     net.0.egress = |_| EgressMode::Internal;
     net.0.change(|_| {});
@@ -335,6 +330,11 @@ fn a_network_without_a_host_port_has_a_gateway_for_queries_only() {
     let packet = arp::Packet::new_checked(&reply[VNET_LEN + 14..]).expect("ARP");
     let reply = arp::Repr::parse(&packet);
     assert_eq!((to, reply.sender_mac, reply.sender_ip), (A, GATEWAY_MAC, target));
+    let [own6, target6] = ["fd00:99::2", "fd00:99::1"].map(|it| it.parse().expect("an address"));
+    let solicit = frames::neighbor_solicit(mac(A), own6, target6);
+    let (to, advert) = net.one(A, [&[0; VNET_LEN][..], &solicit].concat());
+    let advert = Meta::parse(&advert[VNET_LEN..]).expect("a frame");
+    assert_eq!((to, advert.src, advert.l4), (A, GATEWAY_MAC, L4::Icmpv6));
     for family in FAMILIES {
         assert_eq!(net.one(A, query(A, family)).0, SERVICE);
         assert_eq!(net.one(SERVICE, answer(A, family)).0, A);
