@@ -27,7 +27,7 @@ cleanup() {
     pid=$(vs --format json status 2>/dev/null | field pid 2>/dev/null) || pid=
     [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true
   fi
-  for ns in "$host" "$outside" "${containers[@]/#/$prefix-}"; do
+  for ns in "$host" "$outside" "$prefix-cache" "${containers[@]/#/$prefix-}"; do
     [ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
   done
   rm -rf "$dir"
@@ -189,6 +189,26 @@ check "outside is refused" refused "$outside" http://192.0.2.1:8080/
 for pid in "${pages[@]}"; do kill "$pid"; done
 wait "${pages[@]}" 2>/dev/null || true
 pages=()
+
+say "A second network: apart, until a container is on both"
+show vswitch network create --internal backend
+check "the network backend is created" vs network create --internal backend
+show vswitch network connect backend db
+check "db is on both networks" vs network connect backend db
+ip netns add "$prefix-cache"
+in_ns "$prefix-cache" ip link set lo up
+check "cache is attached to backend" \
+  vs attach --netns "$prefix-cache" --name cache --network backend
+vs network ls
+cache4=$(vs --format json inspect cache | field 0 ipv4 0)
+unreachable() { ! in_ns "$1" ping -n -c1 -W1 "$2"; }
+check "db -> cache, $cache4" in_ns "$prefix-db" ping -n -c3 -i0.2 -W2 "$cache4"
+check "client does not reach cache" unreachable "$prefix-client" "$cache4"
+check "cache does not reach the world" unreachable "$prefix-cache" 192.0.2.254
+check "db still does" in_ns "$prefix-db" ping -n -c1 -W2 192.0.2.254
+show vswitch network rm --force backend
+check "backend is removed" vs network rm --force backend
+ip netns del "$prefix-cache"
 
 say "How fast (iperf3, 3 s, one stream; for a comparison see make bench)"
 nsenter --net="/run/netns/$prefix-web" iperf3 -s >/dev/null 2>&1 &

@@ -109,7 +109,7 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
         gateway_mac: GATEWAY,
         gateways: vec![gateway],
         subnets: vec!["10.99.0.0/16".parse().expect("a prefix")],
-        local: vec![gateway, OUTSIDE.into()],
+        local: Arc::new(vec![gateway, OUTSIDE.into()]),
         egress: EgressMode::Uplink(Arc::new(uplink)),
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use vswitch_api::port::NetnsRef;
 use wire::MacAddr;
 use wire::mac::ParseMacError;
@@ -86,6 +87,25 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("not a label, such as app=shop".to_owned()),
     }
+}
+
+/// The name of a new network.
+pub(crate) fn network(text: &str) -> Result<String, String> {
+    match text {
+        "host" | "none" | "container" | "bridge" | "default" => {
+            Err("it has another meaning where a network is named".to_owned())
+        }
+        name => attachment(name),
+    }
+}
+
+/// A subnet, without host bits.
+pub(crate) fn subnet(text: &str) -> Result<IpNet, String> {
+    let net: IpNet = text.parse().map_err(|_| "not a subnet, such as 10.5.0.0/16".to_owned())?;
+    if net.trunc() != net {
+        return Err(format!("it has host bits set; the subnet is {}", net.trunc()));
+    }
+    Ok(net)
 }
 
 /// A name to look up; the daemon knows whether it exists.

@@ -5,6 +5,7 @@
 //! | [`model`] | holds the desired state; pure |
 //! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
@@ -23,6 +24,7 @@
 mod addresses;
 mod attach;
 mod cleanup;
+mod connect;
 mod conntrack;
 mod dhcp;
 mod dns;
@@ -35,6 +37,7 @@ pub(crate) mod ipam;
 pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;
+mod network;
 mod plan;
 mod port;
 mod port_settings;
@@ -64,6 +67,7 @@ pub use error::ControlError;
 pub(crate) use event_feed::{StreamEnd, Subscription};
 use inner::Inner;
 pub(crate) use ipam::PoolError;
+pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
 pub(crate) use start::StoredState;
 
@@ -86,6 +90,8 @@ impl Control {
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("ports"),
+            ControlError::Network(NetworkError::Max) => Some("networks"),
+            ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),

@@ -131,6 +131,8 @@ fn rows() -> Vec<Row> {
         Port {
             "ports" = PORTS_MAX, "ports", "an attach is refused", Refusals;
             "detach-wait" = DETACH_WAIT_MAX, "", "an attach under the name of a port that is being detached is refused", Refusals;
+            "networks" = NETWORKS_MAX, "networks", "a network is refused", Refusals;
+            "subnets" = POOL_SUBNETS, "subnets", "a network without a subnet of its own is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
             "labels" = LABELS_MAX, "labels", "the attach is refused", Refusals;
             "reservations" = RESERVATIONS_MAX, "addresses", "a reservation in the network is refused", Refusals;

@@ -144,10 +144,10 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
 
 async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport) -> Ready {
     let status = control.status().await;
-    let network = control.first_network();
+    let gateways = control.first_network().map(|network| network.gateways);
     Ready {
         bridge: status.bridge,
-        gateways: network.gateways,
+        gateways: gateways.unwrap_or_default(),
         socket: config.socket_path(),
         backend: status.backend,
         backend_reason: status.backend_reason,

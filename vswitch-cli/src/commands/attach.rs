@@ -71,6 +71,9 @@ pub(crate) struct AddressArgs {
     /// A further name in the network
     #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     alias: Vec<String>,
+    /// Of several networks, the one with the highest number gives the default route [default: 0]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    gw_priority: Option<i32>,
     /// A label, which is stored and shown
     #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
     label: Vec<(String, String)>,
@@ -94,7 +97,8 @@ impl AddressArgs {
     /// True if no option was given.
     pub(crate) fn is_empty(&self) -> bool {
         let no_address = self.ip.is_none() && self.ip6.is_none() && self.mac.is_none();
-        no_address && self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty()
+        let no_name = self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty();
+        no_address && no_name && self.gw_priority.is_none()
     }
 
     /// An attach request with these addresses and names; [`attach`] sets the attachment's own name.
@@ -111,6 +115,7 @@ impl AddressArgs {
             settings: SettingsChange::default(),
             publish: Vec::new(),
             aliases: self.alias,
+            gw_priority: self.gw_priority.unwrap_or(0),
             labels: self.label.into_iter().collect(),
         }
     }
@@ -166,7 +171,7 @@ pub(crate) fn attach(
     Err(Failure::new("no free name was found").with_hint("choose one with --name"))
 }
 
-fn render(detail: &PortDetail) -> String {
+pub(crate) fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
     let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
     let verb = if detail.configure.is_static() { "has" } else { "is to configure" };

@@ -1,5 +1,8 @@
 //! `vswitch network`: the networks of the switch.
 
+mod connect;
+mod create;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -13,7 +16,7 @@ use crate::list::{Field, FilterKey, ListArgs, Row, contains};
 use crate::table::Column::Text;
 use crate::{complete, human, output, table, value};
 
-/// Show the networks of the switch
+/// Create, show and remove networks, and connect containers to them
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct NetworkArgs {
@@ -23,12 +26,17 @@ pub(crate) struct NetworkArgs {
 
 const EXAMPLES: &str = "\
 Examples:
+  sudo vswitch network create blue
+  sudo vswitch network connect blue web
   vswitch network ls
   vswitch network ls -o wide
-  vswitch network inspect br0";
+  vswitch network inspect blue";
 
 #[derive(Debug, Subcommand)]
 enum NetworkCommand {
+    Create(create::CreateArgs),
+    Connect(connect::ConnectArgs),
+    Disconnect(connect::DisconnectArgs),
     /// List the networks
     #[command(visible_alias = "list")]
     Ls {
@@ -41,23 +49,32 @@ enum NetworkCommand {
         #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::networks))]
         name: String,
     },
+    #[command(visible_alias = "remove")]
+    Rm(create::RemoveArgs),
+    Prune(create::PruneArgs),
 }
 
 impl NetworkArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         match self.command {
+            NetworkCommand::Create(args) => args.execute(global),
+            NetworkCommand::Connect(args) => args.execute(global),
+            NetworkCommand::Disconnect(args) => args.execute(global),
+            NetworkCommand::Rm(args) => args.execute(global),
+            NetworkCommand::Prune(args) => args.execute(global),
             NetworkCommand::Ls { list } => {
                 let plan = list.plan(global.format)?;
                 let client = global.client()?;
                 plan.show(client.wait(client.networks())?)?;
+                Ok(ExitCode::SUCCESS)
             }
             NetworkCommand::Inspect { name } => {
                 let client = global.client()?;
                 let network = client.wait_for(Named::Network, &name, client.network(&name))?;
                 output::show(global.format, &network, inspect)?;
+                Ok(ExitCode::SUCCESS)
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -87,7 +104,11 @@ fn inspect(detail: &NetworkDetail) -> String {
     let subnets = network.subnets.iter().zip(&network.gateways);
     let subnets =
         subnets.map(|(subnet, gateway)| ("subnet", format!("{subnet}, gateway {gateway}")));
+    let device = network.device.clone().unwrap_or_else(|| "none".to_owned());
+    let ranges = detail.ip_ranges.iter().map(|range| ("ip range", range.to_string()));
+    let subnets = subnets.chain(ranges);
     let facts = [
+        ("device", device),
         ("gateway mac", detail.gateway_mac.to_string()),
         ("mtu", network.mtu.to_string()),
         ("uplinks", uplinks(network)),
@@ -96,10 +117,12 @@ fn inspect(detail: &NetworkDetail) -> String {
         ("multicast", detail.multicast.to_string()),
         ("dhcp", on(detail.dhcp)),
         ("ra", on(detail.ra)),
+        ("isolated ports", if detail.isolated_ports { "yes" } else { "no" }.to_owned()),
         ("containers", network.ports.to_string()),
     ];
     let name = [("name", network.name.clone())];
-    let mut shown = table::pairs(name.into_iter().chain(subnets).chain(facts));
+    let labels = network.labels.iter().map(|(key, text)| ("label", format!("{key}={text}")));
+    let mut shown = table::pairs(name.into_iter().chain(subnets).chain(facts).chain(labels));
     if !detail.members.is_empty() {
         shown.push('\n');
         shown += &table::table(
@@ -133,7 +156,7 @@ mod tests {
 
     fn network() -> NetworkDetail {
         serde_json::from_value(serde_json::json!({
-            "name": "br0", "subnets": ["10.99.0.0/16", "fd00::/64"],
+            "name": "br0", "device": "br0", "subnets": ["10.99.0.0/16", "fd00::/64"],
             "gateways": ["10.99.0.1", "fd00::1"], "mtu": 1500, "uplinks": [],
             "ports": 1, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300, "multicast": "snoop",
             "dhcp": true, "ra": false,
@@ -162,18 +185,20 @@ br0   10.99.0.0/16, fd00::/64  1500  none              1
         assert_eq!(
             inspect(&network()),
             "\
-name           br0
-subnet         10.99.0.0/16, gateway 10.99.0.1
-subnet         fd00::/64, gateway fd00::1
-gateway mac    02:00:00:00:00:01
-mtu            1500
-uplinks        none
-ageing         5m 0s
-mac addresses  2 of 4096
-multicast      snoop
-dhcp           on
-ra             off
-containers     1
+name            br0
+subnet          10.99.0.0/16, gateway 10.99.0.1
+subnet          fd00::/64, gateway fd00::1
+device          br0
+gateway mac     02:00:00:00:00:01
+mtu             1500
+uplinks         none
+ageing          5m 0s
+mac addresses   2 of 4096
+multicast       snoop
+dhcp            on
+ra              off
+isolated ports  no
+containers      1
 
 NAME  MAC                IPV4       IPV6
 a     02:00:00:00:00:0a  10.99.0.2  fd00::2

@@ -238,3 +238,15 @@ fn a_wrong_word_is_an_error_of_usage() {
     host.fails(&args, &[2], "dhcp");
     assert!(netns.links().is_empty());
 }
+
+#[test]
+fn a_further_network_serves_its_own_addresses() {
+    let host = Host::with_switch();
+    host.ok(&["network", "create", "lab", "--subnet", "10.77.0.0/24", "--dhcp"]);
+    let guest = guest(&host, "guest", &["--network", "lab"]);
+    let client = Client::new(&host, "udhcpc", UDHCPC_SCRIPT);
+    let output = udhcpc(&guest, &client);
+    assert!(output.status.success(), "{output}");
+    assert!(client.said().starts_with(&format!("bound {}/24 router=10.77.0.1", guest.v4())));
+    guest.ping(guest.gateway());
+}

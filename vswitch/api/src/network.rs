@@ -1,5 +1,6 @@
 //! Layer-2 networks with their subnets.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -22,8 +23,11 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Network {
-    /// Name of the network; for the first one also the name of the host's device.
+    /// Name of the network.
     pub name: String,
+    /// Device of the host on it; none where the host has no port.
+    #[serde(default)]
+    pub device: Option<String>,
     /// Subnets, IPv4 first.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub subnets: Vec<IpNet>,
@@ -33,8 +37,96 @@ pub struct Network {
     pub mtu: u32,
     /// Names of its uplinks; empty for an internal network.
     pub uplinks: Vec<String>,
+    /// No container of it reaches the world.
+    #[serde(default)]
+    pub internal: bool,
+    /// Labels of its owner; the switch keeps and shows them.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// Number of container ports.
     pub ports: usize,
+}
+
+/// A request for a network: all or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NetworkRequest {
+    /// Name of the network: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters.
+    pub name: String,
+    /// Subnets, at most one of each family; free ones if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub subnets: Vec<IpNet>,
+    /// The host's address in a subnet; the first one if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gateways: Vec<IpAddr>,
+    /// Part of a subnet that addresses come from if nobody names them; all of it if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub ip_ranges: Vec<IpNet>,
+    /// Largest IP packet in bytes; that of the first network if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// No container of it reaches the world.
+    #[serde(default)]
+    pub internal: bool,
+    /// Its containers do not reach each other.
+    #[serde(default)]
+    pub isolated_ports: bool,
+    /// DHCPv4 and DHCPv6 are served.
+    #[serde(default)]
+    pub dhcp: bool,
+    /// Router advertisements are sent.
+    #[serde(default)]
+    pub ra: bool,
+    /// The uplink: `none`, or that of the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// Device of the host on it; `br-NAME` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Labels of its owner.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A request to connect a running container to a further network: all or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EndpointRequest {
+    /// Name of the attachment, which another network has.
+    pub name: String,
+    /// A fixed IPv4 address of the network's subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv4: Option<Ipv4Addr>,
+    /// A fixed IPv6 address of the network's subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Addr>,
+    /// A fixed unicast MAC address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub mac: Option<MacAddr>,
+    /// Name of the interface in the namespace; the next free number if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ifname: Option<String>,
+    /// Further names in the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The highest one gives the default route.
+    #[serde(default)]
+    pub gw_priority: i32,
+}
+
+/// How a network is removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NetworkRemoval {
+    /// Its attachments are detached first.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// One network: `vswitch network inspect`.
@@ -51,6 +143,13 @@ pub struct NetworkDetail {
     pub ageing_s: u64,
     /// Most MAC addresses that the network may learn.
     pub fdb_entries_max: usize,
+    /// Its containers do not reach each other.
+    #[serde(default)]
+    pub isolated_ports: bool,
+    /// Parts of its subnets that addresses come from if nobody names them.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub ip_ranges: Vec<IpNet>,
     /// Receivers of multicast.
     pub multicast: Multicast,
     /// DHCPv4 and DHCPv6 are served.

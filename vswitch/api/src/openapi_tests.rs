@@ -60,6 +60,9 @@ fn schemas() -> Map<String, Value> {
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
     let mut requests = settings.clone().for_deserialize().into_generator();
+    requests.subschema_for::<network::NetworkRequest>();
+    requests.subschema_for::<network::NetworkRemoval>();
+    requests.subschema_for::<network::EndpointRequest>();
     requests.subschema_for::<address::AddressRequest>();
     requests.subschema_for::<port::AttachRequest>();
     requests.subschema_for::<port::NameChange>();

@@ -114,6 +114,9 @@ pub struct AttachRequest {
     /// What the switch configures in the namespace.
     #[serde(default, skip_serializing_if = "Configure::is_static")]
     pub configure: Configure,
+    /// Of several networks, the one with the highest number gives the default route.
+    #[serde(default)]
+    pub gw_priority: i32,
     /// Settings that differ from the defaults.
     #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
     pub settings: SettingsChange,
@@ -206,6 +209,12 @@ pub struct PortDetail {
     pub subnets: Vec<IpNet>,
     /// Next hop of its default route in each subnet, in the same order.
     pub gateways: Vec<IpAddr>,
+    /// Of several networks, the one with the highest number gives the default route.
+    #[serde(default)]
+    pub gw_priority: i32,
+    /// Whether this network gives the default route.
+    #[serde(default)]
+    pub is_default_route: bool,
     /// Name servers for its `resolv.conf`; empty with `--no-dns`.
     #[serde(default)]
     pub resolvers: Vec<IpAddr>,

@@ -4,10 +4,15 @@
 pub const STATUS: &str = "/v1/status";
 /// `POST` -> 202; the daemon restores the host and ends.
 pub const SHUTDOWN: &str = "/v1/shutdown";
-/// `GET` -> `[`[`crate::network::Network`]`]`.
+/// `GET` -> `[`[`crate::network::Network`]`]`; `POST` [`crate::network::NetworkRequest`] -> 201
+/// [`crate::network::NetworkDetail`].
 pub const NETWORKS: &str = "/v1/networks";
-/// `GET` -> [`crate::network::NetworkDetail`].
+/// `GET` -> [`crate::network::NetworkDetail`]; `DELETE` [`crate::network::NetworkRemoval`] -> 204.
 pub const NETWORK: &str = "/v1/networks/{name}";
+/// `POST` [`crate::network::EndpointRequest`] -> 201 [`crate::port::PortDetail`].
+pub const ENDPOINTS: &str = "/v1/networks/{name}/endpoints";
+/// `DELETE` -> 204.
+pub const ENDPOINT: &str = "/v1/networks/{name}/endpoints/{container}";
 /// `GET` -> `[`[`crate::address::ReservedAddress`]`]`; `POST` [`crate::address::AddressRequest`] -> 201
 /// [`crate::address::ReservedAddress`].
 pub const ADDRESSES: &str = "/v1/networks/{name}/addresses";
@@ -51,6 +56,8 @@ pub(crate) const ALL: &[&str] = &[
     SHUTDOWN,
     NETWORKS,
     NETWORK,
+    ENDPOINTS,
+    ENDPOINT,
     ADDRESSES,
     ADDRESS,
     PORTS,

@@ -11,7 +11,9 @@ use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
 use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
-use vswitch_api::network::{Network, NetworkDetail};
+use vswitch_api::network::{
+    EndpointRequest, Network, NetworkDetail, NetworkRemoval, NetworkRequest,
+};
 use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
@@ -64,6 +66,15 @@ methods! {
     networks() -> Vec<Network> = GET NETWORKS;
     /// One network with its members.
     network(name: &str) -> NetworkDetail = GET NETWORK [name];
+    /// Creates a network: all or nothing.
+    create_network(request: &NetworkRequest) -> NetworkDetail = POST NETWORKS {request};
+    /// Removes a network.
+    remove_network(name: &str, removal: &NetworkRemoval) -> () = DELETE NETWORK [name] {removal};
+    /// Connects a running container to a further network: all or nothing.
+    connect_endpoint(network: &str, request: &EndpointRequest) -> PortDetail
+        = POST ENDPOINTS [network] {request};
+    /// Disconnects a container from a network.
+    disconnect_endpoint(network: &str, name: &str) -> () = DELETE ENDPOINT [network, name];
     /// Reserved addresses of a network.
     addresses(network: &str) -> Vec<ReservedAddress> = GET ADDRESSES [network];
     /// Reserves an address of a network.

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use fastpath::PortIndex;
 use vswitch_api::event::EventKind;
 use vswitch_api::port::{AttachRequest, Configure, PortDetail};
-use vswitch_api::port_settings::PortSettings;
 
 use super::error::ControlError;
 use super::model::{AttachSpec, EndpointKey, Lease};
@@ -32,11 +31,12 @@ impl Control {
             mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
             ipv6: request.ipv6,
-            settings: PortSettings::default().changed(&request.settings),
+            settings: inner.model().default_settings(&network).changed(&request.settings),
             publish: request.publish,
             labels: request.labels,
             aliases: aliases.collect::<Result<_, _>>()?,
             configure: request.configure,
+            gw_priority: request.gw_priority,
             ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
@@ -65,6 +65,9 @@ impl Control {
             self.detach_lost_port(lease.slot).await;
             return Err(NetnsError::Gone(netns).into());
         }
+        if self.0.model().is_on_several(&lease.name) {
+            self.route_container(&lease.name).await;
+        }
         if change.configure() == Configure::Static {
             self.announce(&lease).await;
         }
@@ -72,7 +75,7 @@ impl Control {
     }
 
     /// Names the limit of ports if an attach failed for open files, since each port has some.
-    fn as_ports_max(&self, error: ControlError) -> ControlError {
+    pub(super) fn as_ports_max(&self, error: ControlError) -> ControlError {
         if !error.is_for_open_files() {
             return error;
         }
@@ -80,19 +83,29 @@ impl Control {
         ControlError::PortsMax(self.0.model().active().count())
     }
 
-    /// Detaches an endpoint.
+    /// Detaches a container from all of its networks.
     pub(crate) async fn detach(&self, name: &str) -> Result<(), ControlError> {
-        let key = self.0.model().find(name)?;
-        let (control, name) = (self.clone(), name.to_owned());
+        let keys = self.0.model().find_all(name)?;
+        let control = self.clone();
         task(async move {
             control.0.check_not_ending()?;
-            let lease = control.0.model().begin_detach(&key)?;
-            control.tear_down_port(lease).await?;
-            tracing::info!(%name, "detached");
-            control.0.feed.send(EventKind::Detach, &key, "");
-            Ok(())
+            let mut detached = Ok(());
+            for key in keys {
+                detached = detached.and(control.detach_endpoint(key).await);
+            }
+            detached
         })
         .await?
+    }
+
+    /// Detaches an endpoint; another of its container gives the default route then.
+    pub(super) async fn detach_endpoint(&self, key: EndpointKey) -> Result<(), ControlError> {
+        let lease = self.0.model().begin_detach(&key)?;
+        self.tear_down_port(lease).await?;
+        tracing::info!(name = %key, network = %key.network, "detached");
+        self.0.feed.send(EventKind::Detach, &key, "");
+        self.route_container(&key.name).await;
+        Ok(())
     }
 
     /// Undoes all steps of an attach, then returns the first error.

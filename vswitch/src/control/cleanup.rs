@@ -63,7 +63,7 @@ pub fn clean_up_after_crash(
         let store = Store::open(state_dir)?;
         let settings = uplink::restore_settings(state_dir);
         let document = store.load()?;
-        let bridges: Vec<String> = document.iter().flat_map(Document::network_names).collect();
+        let bridges: Vec<String> = document.iter().flat_map(Document::devices).collect();
         wait_for_device_removal(&bridges);
         let tables = nft::remove_orphans(&bridges);
         let (ports, is_forwarding) =

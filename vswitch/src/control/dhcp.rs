@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use fastpath::PortIndex;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::Ipv4Net;
 use vswitch_dhcp::limits::ADVERT_INTERVAL;
 use vswitch_dhcp::{NetworkInfo, PortLease};
 
@@ -37,7 +37,7 @@ pub(super) async fn advertise(inner: Arc<Inner>) {
         let adverts: Vec<_> = {
             let model = inner.model();
             let advert = |network: &Network| {
-                Some((network.host_port, vswitch_dhcp::advertise(&network_info(network))?))
+                Some((network.host_port?, vswitch_dhcp::advertise(&network_info(network))?))
             };
             model.networks().filter_map(advert).collect()
         };
@@ -70,15 +70,15 @@ fn port_lease(model: &Model, slot: PortIndex) -> Option<(String, PortLease)> {
 
 fn network_info(network: &Network) -> NetworkInfo {
     let spec = &network.spec;
-    let (gateway, gateway6) = (spec.subnet.gateway(), spec.subnet6.gateway());
     NetworkInfo {
         mac: spec.gateway_mac,
-        gateway,
-        subnet6: Ipv6Net::new_assert(gateway6, spec.subnet6.net().prefix_len()),
-        gateway6,
+        gateway: spec.gateway,
+        subnet6: spec.gateway6_net(),
+        gateway6: spec.gateway6,
         mtu: spec.mtu,
         dhcp: spec.host_config.dhcp,
-        ra: spec.host_config.ra,
+        // Without the host's port nobody has the router's address.
+        ra: spec.host_config.ra && network.host_port.is_some(),
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
     fn a_port_that_is_gone_or_the_hosts_has_no_lease() {
         let mut model = model();
         let host_port = model.network(None).expect("a network").host_port;
-        assert!(port_lease(&model, host_port).is_none());
+        assert!(port_lease(&model, host_port.expect("a port")).is_none());
         let lease = attach_spec(&mut model, spec("a"));
         model.set_in_snapshot(&lease.key(), false);
         assert!(port_lease(&model, lease.slot).is_none());

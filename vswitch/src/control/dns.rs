@@ -107,4 +107,11 @@ impl Inner {
             self.names.set_network(index, names);
         }
     }
+
+    /// Removes a network of the model from the names.
+    pub(super) fn remove_network_names(&self, name: &NetworkName) {
+        if let Some(index) = self.model().network_named(name).map(|network| network.index) {
+            self.names.remove_network(index);
+        }
+    }
 }

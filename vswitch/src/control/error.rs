@@ -14,6 +14,7 @@ use super::limits::{
     RESERVATIONS_MAX, STATICS_MAX,
 };
 use super::name::NameError;
+use super::network::NetworkError;
 use super::store::StoreError;
 use crate::config::ValueError;
 use crate::dataplane::DataplaneError;
@@ -44,8 +45,11 @@ pub enum ControlError {
     /// A network has the name.
     #[error("there is already a network named {0}")]
     NetworkExists(String),
+    /// A network cannot be created, removed or joined.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// Endpoints of several networks have the name.
-    #[error("{0} is attached to several networks; name the network")]
+    #[error("{0} is attached to several networks; write NAME@NETWORK")]
     AmbiguousName(String),
     /// The address is not reserved.
     #[error("network {network} has no reservation of {address}")]

@@ -21,10 +21,10 @@ impl Control {
             match event {
                 DataplaneEvent::PortGone(slot) => {
                     let owner = self.0.model().slot_owner(slot).cloned();
-                    if let Some(SlotOwner::Host(bridge)) = owner {
+                    if let Some(SlotOwner::Host(network)) = owner {
                         // Each worker sends the event.
                         if deleted.insert(slot) {
-                            tracing::error!(%bridge, "the bridge was deleted: containers no longer \
+                            tracing::error!(%network, "the host device was deleted: containers no longer \
                                 reach the host; run `vswitch down` and then `vswitch up`");
                         }
                         continue;

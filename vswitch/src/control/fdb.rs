@@ -16,7 +16,9 @@ impl Control {
     /// Sets a static entry, or replaces it.
     pub(crate) async fn set_static(&self, entry: StaticEntry) -> Result<(), ControlError> {
         let (network, key) = self.static_key(&entry.key)?;
-        let owner = if entry.port == network.as_str() {
+        let of_device =
+            self.0.model().network_of_device(&entry.port).map(|it| it.spec.name.clone());
+        let owner = if of_device.as_ref() == Some(&network) {
             Owner::Host
         } else {
             Owner::Endpoint(entry.port.parse()?)

@@ -20,7 +20,7 @@ use super::task::blocking;
 use crate::config::Config;
 use crate::dataplane::Dataplane;
 use crate::dns::{Names, Server};
-use crate::host::Neighbours;
+use crate::host::{Neighbours, Netlink};
 use crate::limits::Refusals;
 
 #[cfg(test)]
@@ -31,8 +31,11 @@ mod tests;
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) dataplane: Dataplane,
+    pub(super) netlink: Netlink,
+    /// Held while a network is created or removed.
+    pub(super) network_changes: tokio::sync::Mutex<()>,
     /// The host's neighbour table, by network.
-    pub(super) neighbours: BTreeMap<NetworkName, Neighbours>,
+    neighbours: Mutex<BTreeMap<NetworkName, Arc<Neighbours>>>,
     pub(super) boot_id: String,
     pub(super) started: Instant,
     /// The same in seconds since 1970, for the metrics.
@@ -76,7 +79,7 @@ impl Inner {
     pub(super) fn new(
         config: Config,
         dataplane: Dataplane,
-        neighbours: BTreeMap<NetworkName, Neighbours>,
+        netlink: Netlink,
         boot_id: String,
         model: Model,
         store: Store,
@@ -84,7 +87,9 @@ impl Inner {
         Self {
             config,
             dataplane,
-            neighbours,
+            netlink,
+            network_changes: tokio::sync::Mutex::default(),
+            neighbours: Mutex::default(),
             boot_id,
             started: Instant::now(),
             started_s: fastpath::Clock.unix_s(),
@@ -167,8 +172,24 @@ impl Inner {
         self.set_host_neighbours(lease, &[]).await;
     }
 
+    fn neighbours(&self) -> MutexGuard<'_, BTreeMap<NetworkName, Arc<Neighbours>>> {
+        self.neighbours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the neighbour table of a network's host port, or forgets it.
+    pub(super) fn set_neighbours(&self, network: &NetworkName, neighbours: Option<Neighbours>) {
+        match neighbours {
+            Some(neighbours) => {
+                self.neighbours().insert(network.clone(), Arc::new(neighbours));
+            }
+            None => {
+                self.neighbours().remove(network);
+            }
+        }
+    }
+
     async fn set_host_neighbours(&self, lease: &Lease, known: &[Option<IpAddr>]) {
-        let Some(neighbours) = self.neighbours.get(&lease.network) else { return };
+        let Some(neighbours) = self.neighbours().get(&lease.network).cloned() else { return };
         for address in [lease.ipv4.into(), lease.ipv6.into()] {
             let mac = known.contains(&Some(address)).then_some(lease.mac);
             neighbours.set(address, mac).await;

@@ -9,6 +9,8 @@ use std::fmt::{Debug, Display};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use ipnet::{Ipv4Net, Ipv6Net};
+
 use crate::config::{Subnet4, Subnet6};
 
 #[cfg(test)]
@@ -100,30 +102,42 @@ pub(crate) struct Pool<A> {
 }
 
 impl Pool<Ipv4Addr> {
-    /// The pool of an IPv4 subnet: all but network, gateway and broadcast address.
-    pub(crate) fn v4(subnet: Subnet4) -> Self {
+    /// The pool of an IPv4 subnet: all but network, gateway and broadcast address. Addresses that nobody
+    /// asks for come from the range.
+    pub(crate) fn v4(subnet: Subnet4, gateway: Ipv4Addr, range: Option<Ipv4Net>) -> Self {
         let net = subnet.net();
         let broadcast = net.broadcast().to_number();
         let ends = (net.network().to_number(), broadcast, Some(broadcast));
-        Self::new(subnet.to_string(), ends, subnet.gateway().to_number())
+        let range = range.map(|range| (range.network().to_number(), range.broadcast().to_number()));
+        Self::new(subnet.to_string(), ends, gateway.to_number(), range)
     }
 }
 
 impl Pool<Ipv6Addr> {
     /// The pool of an IPv6 subnet: all but the gateway and the first address, the routers' anycast address
-    /// (RFC 4291 section 2.6.1).
-    pub(crate) fn v6(subnet: Subnet6) -> Self {
+    /// (RFC 4291 section 2.6.1). Addresses that nobody asks for come from the range.
+    pub(crate) fn v6(subnet: Subnet6, gateway: Ipv6Addr, range: Option<Ipv6Net>) -> Self {
         let net = subnet.net();
         let ends = (net.network().to_number(), net.broadcast().to_number(), None);
-        Self::new(subnet.to_string(), ends, subnet.gateway().to_number())
+        let range = range.map(|range| (range.network().to_number(), range.broadcast().to_number()));
+        Self::new(subnet.to_string(), ends, gateway.to_number(), range)
     }
 }
 
 impl<A: Address> Pool<A> {
-    fn new(subnet: String, ends: (u128, u128, Option<u128>), gateway: u128) -> Self {
+    fn new(
+        subnet: String,
+        ends: (u128, u128, Option<u128>),
+        gateway: u128,
+        range: Option<(u128, u128)>,
+    ) -> Self {
         let (network, end, broadcast) = ends;
-        let first = gateway + 1;
         let last = broadcast.map_or(end, |broadcast| broadcast - 1);
+        let (range_first, range_last) = range.unwrap_or((network, end));
+        let (mut first, mut last) = ((network + 1).max(range_first), last.min(range_last));
+        // The search skips a gateway in the middle.
+        first += u128::from(first == gateway);
+        last -= u128::from(last == gateway);
         Self {
             subnet,
             network,
@@ -146,8 +160,11 @@ impl<A: Address> Pool<A> {
             self.quarantined.iter().map(|(number, _)| *number).collect();
         let mut candidate = self.next;
         // The loop meets each busy address once at most.
-        for _ in 0..=self.used.len() + quarantined.len() {
-            if !self.used.contains(&candidate) && !quarantined.contains(&candidate) {
+        for _ in 0..=self.used.len() + quarantined.len() + 1 {
+            let is_busy = candidate == self.gateway
+                || self.used.contains(&candidate)
+                || quarantined.contains(&candidate);
+            if !is_busy && self.first <= self.last {
                 self.used.insert(candidate);
                 self.next = self.after(candidate);
                 return Ok(A::from_number(candidate));

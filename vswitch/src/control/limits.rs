@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Subnets that are chosen for networks which name none.
+pub(crate) const POOL_SUBNETS: usize = 4096;
+
 /// Clients that listen to events at a time.
 pub(crate) const EVENT_CLIENTS_MAX: usize = 16;
 

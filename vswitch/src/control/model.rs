@@ -2,8 +2,9 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | networks with pools, host port and static entries | `model/network.rs`, `model/address.rs` |
+//! | networks with pools, host port and static entries | `model/network.rs`, `model/network_spec.rs`, `model/address.rs` |
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
+//! | containers on several networks | `model/container.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
@@ -14,23 +15,26 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use fastpath::PortIndex;
 use wire::MacAddr;
 
 use super::error::ControlError;
 use super::name::Name;
-use crate::datapath::{SnapshotBuilder, UplinkConf};
+use crate::datapath::{NetworkIndex, SnapshotBuilder, UplinkConf};
 
 mod address;
 mod allocate;
 mod cached;
 mod compile;
+mod container;
 mod document;
 mod endpoint;
 mod key;
 mod limits;
 mod network;
+mod network_spec;
 mod publication;
 mod records;
 mod rename;
@@ -45,7 +49,8 @@ pub(crate) use allocate::local_mac;
 use cached::Cached;
 pub(crate) use endpoint::{AttachSpec, Binding, ConfiguredBy, Endpoint, EndpointState, Lease};
 pub(crate) use key::{EndpointKey, NetworkName};
-pub(crate) use network::{Network, NetworkSpec, Owner, StaticKey};
+pub(crate) use network::{Network, Owner, StaticKey};
+pub(crate) use network_spec::NetworkSpec;
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
@@ -57,6 +62,9 @@ pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
 #[derive(Debug)]
 pub(crate) struct Model {
     networks: BTreeMap<NetworkName, Network>,
+    /// Their numbers.
+    network_names: BTreeMap<NetworkIndex, NetworkName>,
+    next_index: u16,
     /// Shared by all networks that are not internal.
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
@@ -65,6 +73,8 @@ pub(crate) struct Model {
     slots: Slots,
     policy: Cached<nat::CompiledPolicy>,
     uplink_conf: Cached<UplinkConf>,
+    /// Addresses of the host, gateways included.
+    local: Cached<Vec<IpAddr>>,
     snapshots: SnapshotBuilder,
 }
 
@@ -73,12 +83,15 @@ impl Model {
     pub(crate) fn new(slots: usize) -> Self {
         Self {
             networks: BTreeMap::new(),
+            network_names: BTreeMap::new(),
+            next_index: 0,
             uplinks: Vec::new(),
             endpoints: BTreeMap::new(),
             service: None,
             slots: Slots::new(slots),
             policy: Cached::default(),
             uplink_conf: Cached::default(),
+            local: Cached::default(),
             snapshots: SnapshotBuilder::default(),
         }
     }
@@ -106,7 +119,9 @@ impl Model {
     /// The name that users see for the port in a slot.
     pub(crate) fn label(&self, slot: PortIndex) -> Option<Cow<'_, str>> {
         Some(match self.slots.owner(slot)? {
-            SlotOwner::Host(network) => network.as_str().into(),
+            SlotOwner::Host(network) => {
+                self.networks.get(network)?.spec.device.as_ref()?.as_str().into()
+            }
             SlotOwner::Uplink(position) => self.uplinks.get(*position)?.label.as_str().into(),
             SlotOwner::Service => service::SERVICE_LABEL.into(),
             SlotOwner::Endpoint(key) => key.name.as_str().into(),

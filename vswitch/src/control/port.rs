@@ -22,7 +22,7 @@ use super::limits::PORT_ALLOC_TRIES_MAX;
 use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease};
 use super::plan::Steps;
 use super::random::random;
-use super::store::Attachment;
+use super::store::{Attachment, NetnsRecord};
 use super::task::blocking;
 use super::{published_ports, republish};
 use crate::config::IfName;
@@ -122,10 +122,20 @@ impl PortChange {
         Self::new(inner, spec, Some(Source::Requested(netns, ifname)))
     }
 
+    /// The attach of a container to a further network.
+    pub(super) fn join(
+        inner: Arc<Inner>,
+        spec: AttachSpec,
+        ifname: Option<IfName>,
+        netns: NetnsRecord,
+    ) -> Self {
+        Self::new(inner, spec, Some(Source::Joined(netns, ifname)))
+    }
+
     /// The attach of a stored endpoint.
     pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
-        let network = stored.network.parse().map_err(ControlError::Ifname)?;
+        let network = stored.network.parse()?;
         let spec = AttachSpec {
             mac: Some(stored.mac),
             ipv4: Some(stored.ipv4),
@@ -135,6 +145,7 @@ impl PortChange {
             labels: stored.labels.clone(),
             aliases: stored.aliases.clone(),
             configure: stored.configure,
+            gw_priority: stored.gw_priority,
             ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
         };
         Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
@@ -222,8 +233,8 @@ impl PortChange {
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
                     ipv4: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
                     ipv6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
-                    gateway: network.subnet.gateway(),
-                    gateway6: network.subnet6.gateway(),
+                    gateway: network.gateway,
+                    gateway6: network.gateway6,
                 }),
             }
         };

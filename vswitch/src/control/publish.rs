@@ -72,7 +72,9 @@ impl Control {
     /// The publications of an endpoint.
     pub(crate) fn published(&self, name: &str) -> Result<Vec<Publication>, ControlError> {
         let model = self.0.model();
-        Ok(model.publications(&model.find(name)?)?.to_vec())
+        let keys = model.find_all(name)?;
+        let publications = keys.iter().filter_map(|key| model.publications(key).ok());
+        Ok(publications.flatten().cloned().collect())
     }
 
     /// Publishes a port. Gives it with the picked host ports.
@@ -81,8 +83,17 @@ impl Control {
         name: &str,
         requested: Publication,
     ) -> Result<Publication, ControlError> {
+        let key = self.0.model().find_publisher(name)?;
+        self.publish_at(key, requested).await
+    }
+
+    /// Publishes a port of an endpoint.
+    pub(super) async fn publish_at(
+        &self,
+        key: EndpointKey,
+        requested: Publication,
+    ) -> Result<Publication, ControlError> {
         self.0.check_not_ending()?;
-        let key = self.0.model().find(name)?;
         self.0.model().check_publications(&key.network, std::slice::from_ref(&requested))?;
         let ports = requested.ports;
         let affected =
@@ -98,8 +109,17 @@ impl Control {
         withdrawn: PublicationKey,
     ) -> Result<Vec<Publication>, ControlError> {
         self.0.check_not_ending()?;
-        let key = self.0.model().find(name)?;
-        self.change_publications(key, PublishRequest::Unpublish(withdrawn.ports), &UNPUBLISH).await
+        let keys = self.0.model().find_all(name)?;
+        let has = |key: &&EndpointKey| self.0.model().has_publication(key, &withdrawn.ports);
+        // On several networks, each that publishes it stops.
+        let publishers: Vec<_> = keys.iter().filter(has).cloned().collect();
+        let keys = if publishers.is_empty() { keys[..1].to_vec() } else { publishers };
+        let mut ended = Vec::new();
+        for key in keys {
+            let request = PublishRequest::Unpublish(withdrawn.ports);
+            ended.extend(self.change_publications(key, request, &UNPUBLISH).await?);
+        }
+        Ok(ended)
     }
 
     async fn change_publications(

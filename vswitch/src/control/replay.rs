@@ -56,7 +56,7 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     let mut model = control.0.model();
     for record in document.statics {
         let owner = record.port.map_or(Owner::Host, Owner::Endpoint);
-        let network = record.network.parse().map_err(ControlError::Ifname);
+        let network = record.network.parse().map_err(ControlError::Name);
         let key = (record.mac, record.vlan);
         if let Err(error) = network.and_then(|it| model.set_static(&it, key, owner)) {
             tracing::info!(mac = %record.mac, %error, "static entry dropped");

@@ -1,26 +1,24 @@
 //! Start: makes the switch of a stored document and a configuration.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use fastpath::tap::Tap;
-use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::sync::mpsc;
 use vswitch_api::port_settings::PortSettings;
 
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{Model, NetworkName, NetworkSpec, local_mac};
+use super::model::{Model, NetworkSpec, local_mac};
 use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError};
 use super::task::blocking;
 use super::{Control, dhcp, republish};
-use crate::config::{Config, Subnet6};
+use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
-use crate::host::bridge::{self, BridgeSetup};
-use crate::host::{HostError, Neighbours, Netlink, netns, nft};
+use crate::host::{HostError, Netlink, netns, nft};
 
 /// The state directory, locked, and the document in it.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ impl Control {
         stored: StoredState,
     ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, ReplayReport), ControlError> {
         let StoredState { store, mut document } = stored;
-        let former = document.iter().flat_map(Document::network_names).collect();
+        let former = document.iter().flat_map(Document::devices).collect();
         if let Some(document) = &mut document {
             document.rename_first_network(config.bridge.as_str());
         }
@@ -63,23 +61,10 @@ impl Control {
             scheduling: config.scheduling,
             idle: config.idle,
         })?;
-        let mut model = Model::new(dataplane.slots());
-        let taps = match create_networks(&netlink, &mut model, networks, dataplane.workers()).await
-        {
-            Ok(taps) => taps,
-            Err(error) => {
-                dataplane.shutdown().await;
-                return Err(error);
-            }
-        };
-        let neighbours = taps.iter().map(|(name, tap)| {
-            let device = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
-            (name.clone(), device)
-        });
-        let neighbours = neighbours.collect();
-        let parts = Inner::new(config.clone(), dataplane, neighbours, boot_id, model, store);
+        let model = Model::new(dataplane.slots());
+        let parts = Inner::new(config.clone(), dataplane, netlink, boot_id, model, store);
         let control = Self(Arc::new(parts));
-        match control.finish_start(&netlink, taps, former, document).await {
+        match control.finish_start(networks, former, document).await {
             Ok(replayed) => Ok((control, events, replayed)),
             Err(error) => {
                 control.end().await;
@@ -90,20 +75,22 @@ impl Control {
 
     async fn finish_start(
         &self,
-        netlink: &Netlink,
-        taps: Vec<(NetworkName, Tap)>,
+        networks: Vec<(NetworkSpec, Option<NetworkRecord>)>,
         former: Vec<String>,
         document: Option<Document>,
     ) -> Result<ReplayReport, ControlError> {
-        self.0.commit_snapshot();
-        for (name, tap) in taps {
-            self.0.add_network_names(&name);
-            let host_port = self.0.model().network(Some(name.as_str()))?.host_port;
-            self.0.dataplane.add_port(host_port, tap.queues).await?;
+        for (at, (spec, record)) in networks.into_iter().enumerate() {
+            let name = spec.name.clone();
+            // A stored network was free of overlaps once; a route that came later does not end it.
+            self.restore_network(spec, at > 0).await?;
+            if let Some(record) = record {
+                let next = (record.next_ipv4, record.next_ipv6);
+                self.0.model().resume_addresses(&name, next, &record.reserved);
+            }
         }
         self.start_service().await?;
         remove_stale_tables(former).await;
-        self.start_uplink(netlink).await?;
+        self.start_uplink(&self.0.netlink).await?;
         let replayed = match document {
             Some(document) => {
                 let replayed = replay::run(self, document).await;
@@ -138,52 +125,28 @@ async fn remove_stale_tables(former: Vec<String>) {
     }
 }
 
-/// Adds networks to the model, and creates the devices of their host ports.
-async fn create_networks(
-    netlink: &Netlink,
-    model: &mut Model,
-    networks: Vec<(NetworkSpec, Option<&NetworkRecord>)>,
-    queues: usize,
-) -> Result<Vec<(NetworkName, Tap)>, ControlError> {
-    let mut taps = Vec::new();
-    for (spec, record) in networks {
-        model.add_network(spec.clone())?;
-        if let Some(record) = record {
-            let next = (record.next_ipv4, record.next_ipv6);
-            model.resume_addresses(&spec.name, next, &record.reserved);
-        }
-        let tap = create_bridge(netlink, &spec, queues).await?;
-        taps.push((spec.name, tap));
-    }
-    Ok(taps)
-}
-
-async fn create_bridge(
-    netlink: &Netlink,
-    network: &NetworkSpec,
-    queues: usize,
-) -> Result<Tap, ControlError> {
-    let setup = BridgeSetup {
-        name: network.name.to_string(),
-        mac: network.gateway_mac,
-        mtu: network.mtu,
-        gateway: Ipv4Net::new_assert(network.subnet.gateway(), network.subnet.net().prefix_len()),
-        gateway6: Ipv6Net::new_assert(
-            network.subnet6.gateway(),
-            network.subnet6.net().prefix_len(),
-        ),
-        queues,
-    };
-    Ok(bridge::create(netlink, &setup).await?)
-}
-
 /// All networks: that of the configuration, and further ones of the document.
-fn networks<'a>(
+fn networks(
     config: &Config,
-    document: Option<&'a Document>,
-) -> Result<Vec<(NetworkSpec, Option<&'a NetworkRecord>)>, ControlError> {
+    document: Option<&Document>,
+) -> Result<Vec<(NetworkSpec, Option<NetworkRecord>)>, ControlError> {
     let mut records = document.into_iter().flat_map(|document| &document.networks);
     let stored = records.next();
+    let first = configured(config, stored)?;
+    let mut networks = vec![(first, stored.cloned())];
+    for record in records {
+        let spec = further(&networks[0].0, record)?;
+        networks.push((spec, Some(record.clone())));
+    }
+    Ok(networks)
+}
+
+/// The network of the configuration; what that leaves open is as before.
+fn configured(
+    config: &Config,
+    stored: Option<&NetworkRecord>,
+) -> Result<NetworkSpec, ControlError> {
+    let subnet = config.subnet.or(stored.map(|stored| stored.subnet)).unwrap_or_default();
     let subnet6 = match (config.subnet6, stored) {
         (Some(configured), _) => configured,
         (None, Some(stored)) => stored.subnet6,
@@ -193,10 +156,15 @@ fn networks<'a>(
         Some(stored) => stored.gateway_mac,
         None => local_mac(random()?),
     };
-    let first = NetworkSpec {
-        name: config.bridge.clone(),
-        subnet: config.subnet.or(stored.map(|stored| stored.subnet)).unwrap_or_default(),
+    Ok(NetworkSpec {
+        name: config.bridge.as_str().parse()?,
+        device: Some(config.bridge.clone()),
+        subnet,
         subnet6,
+        gateway: subnet.gateway(),
+        gateway6: subnet6.gateway(),
+        range: None,
+        range6: None,
         gateway_mac,
         mtu: config.mtu.get(),
         ageing: config.ageing.duration(),
@@ -205,20 +173,34 @@ fn networks<'a>(
         snat_ports: config.snat_ports.clone(),
         multicast: config.multicast,
         host_config: HostConfig { dhcp: config.dhcp, ra: config.ra },
+        isolated_ports: false,
+        labels: BTreeMap::new(),
         host_settings: stored
             .map_or_else(PortSettings::of_host, |stored| stored.host_settings.clone()),
-    };
-    let further = records.map(|record| {
-        let spec = NetworkSpec {
-            name: record.name.parse().map_err(ControlError::Ifname)?,
-            subnet: record.subnet,
-            subnet6: record.subnet6,
-            gateway_mac: record.gateway_mac,
-            host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
-            host_settings: record.host_settings.clone(),
-            ..first.clone()
-        };
-        Ok((spec, Some(record)))
-    });
-    std::iter::once(Ok((first.clone(), stored))).chain(further).collect()
+    })
+}
+
+/// A further network of the document.
+fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, ControlError> {
+    let device = record.device().map(|device| device.parse()).transpose();
+    let options = record.options.as_ref();
+    let is_internal = options.is_some_and(|options| options.internal);
+    Ok(NetworkSpec {
+        name: record.name.parse()?,
+        device: device.map_err(ControlError::Ifname)?,
+        subnet: record.subnet,
+        subnet6: record.subnet6,
+        gateway: record.gateway.unwrap_or(record.subnet.gateway()),
+        gateway6: record.gateway6.unwrap_or(record.subnet6.gateway()),
+        range: record.range,
+        range6: record.range6,
+        gateway_mac: record.gateway_mac,
+        mtu: options.map_or(first.mtu, |options| options.mtu),
+        uplink: if is_internal { Uplink::None } else { first.uplink.clone() },
+        isolated_ports: options.is_some_and(|options| options.isolated_ports),
+        labels: record.labels.clone(),
+        host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
+        host_settings: record.host_settings.clone(),
+        ..first.clone()
+    })
 }

@@ -86,7 +86,8 @@ fn shown(model: &Model, report: StatsReport, dns: DnsCounters) -> Stats {
     };
     let mut ports: Vec<_> = report.ports.iter().filter_map(row).collect();
     ports.sort_by_cached_key(|PortStats { name, network, .. }| {
-        (network.is_empty(), network.clone(), name != network, name.clone())
+        let is_host = model.network_of_device(name).is_some();
+        (network.is_empty(), network.clone(), !is_host, name.clone())
     });
     let drops = report.ports_total().drops_by_name();
     Stats { ports, workers: report.workers, drops, dns }

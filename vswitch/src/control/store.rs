@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use vswitch_api::port::{Configure, NetnsRef};
 use vswitch_api::port_settings::PortSettings;
@@ -87,8 +88,9 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    pub(crate) fn network_names(&self) -> impl Iterator<Item = String> {
-        self.networks.iter().map(|network| network.name.clone())
+    /// Devices of the host ports.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = String> {
+        self.networks.iter().filter_map(NetworkRecord::device)
     }
 
     /// Renames the first network, since the configuration may rename its bridge.
@@ -108,10 +110,30 @@ impl Document {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NetworkRecord {
     pub(crate) name: String,
+    /// Device of its host port; absent: its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub(crate) has_host_port: bool,
     #[serde(with = "text")]
     pub(crate) subnet: Subnet4,
     #[serde(with = "text")]
     pub(crate) subnet6: Subnet6,
+    /// Gateways; absent: the first addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<Ipv4Addr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway6: Option<Ipv6Addr>,
+    /// Addresses for endpoints that ask for none; absent: the whole subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) range: Option<Ipv4Net>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) range6: Option<Ipv6Net>,
+    /// Settings of a further network; those of the first one are in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) options: Option<NetworkOptions>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<String, String>,
     #[serde(with = "text")]
     pub(crate) gateway_mac: MacAddr,
     pub(crate) next_ipv4: Ipv4Addr,
@@ -131,6 +153,30 @@ pub(crate) struct NetworkRecord {
         skip_serializing_if = "PortSettings::is_of_host"
     )]
     pub(crate) host_settings: PortSettings,
+}
+
+impl NetworkRecord {
+    /// Device of its host port.
+    pub(crate) fn device(&self) -> Option<String> {
+        self.has_host_port.then(|| self.device.clone().unwrap_or_else(|| self.name.clone()))
+    }
+}
+
+/// Settings of a further network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NetworkOptions {
+    pub(crate) mtu: u32,
+    pub(crate) internal: bool,
+    pub(crate) isolated_ports: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(it: &bool) -> bool {
+    *it
 }
 
 /// An attachment.
@@ -156,6 +202,12 @@ pub(crate) struct Attachment {
     pub(crate) aliases: Vec<Name>,
     #[serde(default, skip_serializing_if = "Configure::is_static")]
     pub(crate) configure: Configure,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) gw_priority: i32,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// The namespace of an attachment, with its identity.

@@ -21,7 +21,7 @@ use vswitch_api::status::{self, UplinkMode, UplinkStatus};
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{self, Model, NetworkName};
+use super::model::{self, Model};
 use super::task::blocking;
 use crate::config::Uplink as UplinkSetting;
 use crate::host::Netlink;
@@ -36,7 +36,7 @@ impl Control {
     /// Starts the uplink of the configuration. When this fails nothing is left of it.
     pub(super) async fn start_uplink(&self, netlink: &Netlink) -> Result<(), ControlError> {
         let inner = &self.0;
-        let Some((network, config)) = uplink_config(inner) else {
+        let Some(config) = uplink_config(inner) else {
             // A daemon before may have crashed with another uplink.
             let (bridge, state_dir) = (inner.config.bridge.clone(), inner.config.state_dir.clone());
             let restore = move || uplink::restore_after_crash(bridge.as_str(), state_dir.path());
@@ -45,13 +45,14 @@ impl Control {
             }
             return Ok(());
         };
-        let (mut uplink, states) = Uplink::start(config, netlink)
+        let networks = inner.model().host_networks();
+        let (mut uplink, states) = Uplink::start(config, networks, netlink)
             .await
             .map_err(|error| ControlError::UplinkUnavailable(error.to_string()))?;
         let tap = uplink.take_tap();
         let tap_mac = tap.as_ref().map(|_| uplink.tap_mac());
         let state = states.borrow().clone();
-        let position = inner.model().add_uplink(&network, tap_mac, state)?;
+        let position = inner.model().add_uplink(&inner.config.bridge, tap_mac, state)?;
         inner.commit_snapshot();
         let port = inner.model().uplinks().get(position).and_then(|uplink| uplink.tap);
         if let (Some(tap), Some((port, _))) = (tap, port) {
@@ -83,28 +84,22 @@ impl Control {
     }
 }
 
-/// The configuration of the host's uplink, and the network that it is named after; none if all networks are
-/// internal.
-fn uplink_config(inner: &Inner) -> Option<(NetworkName, UplinkConfig)> {
-    let model = inner.model();
-    let networks = || model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
-    let subnets = networks().flat_map(|network| network.spec.subnets()).collect();
-    let spec = &networks().next()?.spec;
-    let mode = match &spec.uplink {
+/// The configuration of the host's uplink; none if the switch is internal to the host.
+fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
+    let config = &inner.config;
+    let mode = match &config.uplink {
         UplinkSetting::None => return None,
         UplinkSetting::Kernel => Mode::Kernel,
         UplinkSetting::Auto => Mode::Own(UplinkSelector::Auto),
         UplinkSetting::Device(name) => Mode::Own(UplinkSelector::Device(name.to_string())),
     };
-    let config = UplinkConfig {
-        bridge: spec.name.to_string(),
+    Some(UplinkConfig {
+        bridge: config.bridge.to_string(),
         mode,
         queues: inner.dataplane.workers(),
-        subnets,
-        snat_ports: spec.snat_ports.range(),
-        state_dir: inner.config.state_dir.path().to_owned(),
-    };
-    Some((spec.name.clone(), config))
+        snat_ports: config.snat_ports.range(),
+        state_dir: config.state_dir.path().to_owned(),
+    })
 }
 
 /// Takes states of the host over into the model, until the uplink is stopped.

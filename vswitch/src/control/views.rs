@@ -14,7 +14,6 @@ use vswitch_api::status::{IdleState, Status};
 use super::Control;
 use super::error::ControlError;
 use super::model::{self, Binding, EndpointKey, Model};
-use super::name::Name;
 use super::task::blocking;
 use super::uplink;
 use crate::datapath::PortCounters;
@@ -45,7 +44,7 @@ impl Control {
             idle_state: if idle.spins { IdleState::Spinning } else { IdleState::Sleeping },
             idle_reason: idle.reason,
             bridge: inner.config.bridge.to_string(),
-            networks: model.networks().count(),
+            networks: model.active_networks().count(),
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
@@ -55,15 +54,15 @@ impl Control {
     }
 
     /// The network of the configuration.
-    pub(crate) fn first_network(&self) -> Network {
+    pub(crate) fn first_network(&self) -> Result<Network, ControlError> {
         let model = self.0.model();
-        network_row(&model, &model[&self.0.config.bridge])
+        model.network(None).map(|network| network_row(&model, network))
     }
 
     /// All networks, in the order of their names.
     pub(crate) fn networks(&self) -> Vec<Network> {
         let model = self.0.model();
-        model.networks().map(|network| network_row(&model, network)).collect()
+        model.active_networks().map(|network| network_row(&model, network)).collect()
     }
 
     /// One network.
@@ -85,6 +84,8 @@ impl Control {
             gateway_mac: network.spec.gateway_mac,
             ageing_s: network.spec.ageing.as_secs(),
             fdb_entries_max: network.spec.fdb_entries_max,
+            isolated_ports: network.spec.isolated_ports,
+            ip_ranges: network.spec.ranges().collect(),
             multicast: network.spec.multicast.to_string().as_str().into(),
             dhcp: network.spec.host_config.dhcp,
             ra: network.spec.host_config.ra,
@@ -108,14 +109,14 @@ impl Control {
 
     /// The attachments of a name, one per network.
     pub(crate) async fn attachments(&self, name: &str) -> Result<Vec<PortDetail>, ControlError> {
-        let name: Name = name.parse()?;
-        let keys: Vec<EndpointKey> = {
+        let keys = {
             let model = self.0.model();
-            let keys = model.active().map(|(endpoint, _)| endpoint.lease.key());
-            keys.filter(|key| key.name == name).collect()
+            let mut keys = model.find_all(name)?;
+            keys.retain(|key| model.active_endpoint(key).is_ok());
+            keys
         };
         if keys.is_empty() {
-            return Err(ControlError::UnknownPort(name.to_string()));
+            return Err(ControlError::UnknownPort(name.to_owned()));
         }
         let mut details = Vec::with_capacity(keys.len());
         for key in &keys {
@@ -139,6 +140,8 @@ impl Control {
                 port: port_row(port, binding, &counters, blocked),
                 subnets: network.subnets().to_vec(),
                 gateways: network.gateways().to_vec(),
+                gw_priority: port.gw_priority,
+                is_default_route: model.gateway_endpoint(&key.name).as_ref() == Some(key),
                 resolvers: match self.0.has_dns() {
                     true => network.gateways().to_vec(),
                     false => Vec::new(),
@@ -198,9 +201,12 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
     let is_member = |port: &model::Endpoint| port.lease.network == spec.name;
     Network {
         name: spec.name.to_string(),
+        device: spec.device.as_ref().map(ToString::to_string),
         subnets: spec.subnets().to_vec(),
         gateways: spec.gateways().to_vec(),
         mtu: spec.mtu,
+        internal: spec.is_internal(),
+        labels: spec.labels.clone(),
         uplinks: model.uplinks_of(network).map(|it| uplink::name(model, it)).collect(),
         ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }

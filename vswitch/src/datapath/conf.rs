@@ -80,6 +80,22 @@ impl HostConfig {
     }
 }
 
+impl NetworkConf {
+    /// A number that no network has.
+    pub const VACANT: Self = Self {
+        mtu: 0,
+        ageing: Duration::ZERO,
+        fdb_entries_max: 0,
+        statics: Vec::new(),
+        mac: MacAddr::ZERO,
+        snooping: false,
+        neighbours: Vec::new(),
+        router: None,
+        service: None,
+        host_config: HostConfig::NONE,
+    };
+}
+
 /// A port as control describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortConf {

@@ -15,7 +15,7 @@ pub const FDB_ENTRIES_PER_NETWORK: usize = 16_384;
 pub const AGEING_S: u64 = 300;
 
 /// Networks of a switch.
-pub const NETWORKS_MAX: usize = 1024;
+pub const NETWORKS_MAX: usize = 4096;
 
 /// FDB buckets per step of the sweep, which takes 16 steps.
 pub const SWEEP_BUCKETS: usize = FDB_SLOTS / 4 / 16;

@@ -68,6 +68,7 @@ use fastpath::{Nanos, PortIndex};
 pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub(super) use compiled::Router;
 pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours};
+pub(super) use fib::OuterFib;
 use forward::ForwardCtx;
 pub use state::RouterState;
 

@@ -15,8 +15,10 @@ use super::router::{Router, UplinkConf};
 use super::service::{NetworkService, ServicePort};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
+use shared_fib::SharedFib;
 
 mod members;
+mod shared_fib;
 #[cfg(test)]
 mod tests;
 
@@ -42,7 +44,12 @@ pub(super) struct Network {
 
 impl Network {
     /// Compiles what differs from `last`; the rest is shared with it.
-    fn compile(index: NetworkIndex, conf: NetworkConf, flood: Flood, last: Option<&Self>) -> Self {
+    fn compile(
+        index: NetworkIndex,
+        conf: NetworkConf,
+        flood: Flood,
+        (last, shared): (Option<&Self>, &mut SharedFib),
+    ) -> Self {
         let same = last.filter(|last| *last.members == flood.members);
         let members =
             same.map_or_else(|| Arc::new(flood.members), |last| Arc::clone(&last.members));
@@ -56,10 +63,11 @@ impl Network {
                 Some((it, last, compiled)) if last == router && it.conf.mtu == conf.mtu => {
                     Arc::clone(compiled)
                 }
-                Some((_, last, compiled)) if last.has_same_fib(router) => {
-                    Arc::new(Router::new(index, router, conf.mtu, Some(compiled.fib())))
+                last => {
+                    let last = last.map(|(_, last, compiled)| (last, compiled.outer_fib()));
+                    let outer = shared.compile(router, last);
+                    Arc::new(Router::new(index, router, conf.mtu, outer))
                 }
-                _ => Arc::new(Router::new(index, router, conf.mtu, None)),
             }
         });
         let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
@@ -198,11 +206,15 @@ impl Snapshot {
             next.ports[port.get()] = Some(conf);
         }
         let confs = (0..).map(NetworkIndex).zip(networks).zip(floods);
+        let mut shared = SharedFib::default();
         let compiled = confs.map(|((index, conf), flood)| {
             let last = self.networks.get(usize::from(index.0));
             match last {
                 Some(last) if last.is(&conf, &flood) => Arc::clone(last),
-                _ => Arc::new(Network::compile(index, conf, flood, last.map(|it| &**it))),
+                _ => {
+                    let from = (last.map(|it| &**it), &mut shared);
+                    Arc::new(Network::compile(index, conf, flood, from))
+                }
             }
         });
         next.networks = compiled.collect();

@@ -70,7 +70,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
             gateway_mac: GATEWAY,
             gateways: Vec::new(),
             subnets: Vec::new(),
-            local: vec![OUTSIDE.into()],
+            local: Arc::new(vec![OUTSIDE.into()]),
             egress: EgressMode::Uplink(Arc::new(uplink)),
         }),
     };

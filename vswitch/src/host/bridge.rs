@@ -25,13 +25,17 @@ pub(crate) struct BridgeSetup {
     /// The same for IPv6.
     pub(crate) gateway6: Ipv6Net,
     pub(crate) queues: usize,
+    /// Routes of the host may share addresses with the subnets.
+    pub(crate) may_overlap: bool,
 }
 
 /// Creates the bridge. The interface lives as long as the TAP's queues.
 pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap, HostError> {
     wait_for_name(netlink, setup).await?;
-    check_overlap(netlink, setup.gateway.into()).await?;
-    check_overlap(netlink, setup.gateway6.into()).await?;
+    if !setup.may_overlap {
+        check_overlap(netlink, setup.gateway.into()).await?;
+        check_overlap(netlink, setup.gateway6.into()).await?;
+    }
     let tap = create_tap(setup.name.clone(), setup.queues).await?;
     let link = Link { index: tap.ifindex, name: tap.name.clone(), mac: None };
     netlink.set_mac_and_mtu(&link, setup.mac, setup.mtu).await?;

@@ -4,7 +4,9 @@
 //! keep it alive. The move is slow, so one request sets name, MAC address and MTU, too; the other
 //! requests run inside while nothing else waits.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod routing;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -13,6 +15,7 @@ use wire::MacAddr;
 use super::netlink::{Link, Move};
 use super::netns::OpenNetns;
 use super::{HostError, Netlink, netns_exec, sysctl};
+use routing::Hop;
 
 /// State of a namespace before an attach.
 #[derive(Debug, Clone)]
@@ -98,6 +101,46 @@ async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<
         tracing::info!(ifname = %link.name, "the namespace keeps the default route that it has");
     }
     Ok(())
+}
+
+/// Routes of one interface of a container.
+#[derive(Debug, Clone)]
+pub(crate) struct InterfaceRoutes {
+    pub(crate) ifname: String,
+    pub(crate) addresses: [IpAddr; 2],
+    pub(crate) gateways: [IpAddr; 2],
+}
+
+/// Gives a container its default route by the first of these interfaces, and with several lets replies leave
+/// by the interface whose address was asked: a rule for each address, and a table for each interface.
+/// A default route by another interface stays.
+pub(crate) async fn route(
+    netns: OpenNetns,
+    interfaces: Vec<InterfaceRoutes>,
+) -> Result<(), HostError> {
+    netns_exec::enter(netns, async move |inside: Netlink| {
+        let has_ipv6 = sysctl::has_ipv6();
+        let mut links = Vec::with_capacity(interfaces.len());
+        for interface in &interfaces {
+            // One that went meanwhile has no routes.
+            if let Some(link) = inside.link_by_name(&interface.ifname).await? {
+                links.push((link, interface));
+            }
+        }
+        for family in (0..2).take(1 + usize::from(has_ipv6)) {
+            let hops: Vec<_> = links
+                .iter()
+                .map(|(link, routes)| Hop {
+                    link,
+                    address: routes.addresses[family],
+                    gateway: routes.gateways[family],
+                })
+                .collect();
+            routing::sync(&inside, &hops, family == 1).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Moves the TAP in and looks it up again: its index may have changed.

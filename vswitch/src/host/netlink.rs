@@ -1,5 +1,7 @@
 //! Requests to the kernel, each with its values in the error.
 
+pub(crate) mod rules;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -217,6 +219,13 @@ impl Netlink {
             .await
             .map_err(failed(|| "list routes".into()))?;
         Ok(routes.iter().filter_map(host_route).collect())
+    }
+
+    /// The host's routes of both families.
+    pub(crate) async fn all_routes(&self) -> Result<Vec<HostRoute>, NetlinkError> {
+        let mut all = self.routes(IpNet::V4(ipnet::Ipv4Net::default())).await?;
+        all.extend(self.routes(IpNet::V6(ipnet::Ipv6Net::default())).await?);
+        Ok(all)
     }
 
     /// Waits until an IPv6 address is local. The kernel acknowledges an address before it joins the

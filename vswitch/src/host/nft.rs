@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `netdev` | `uplink`, ingress of the NIC | redirects frames of the switch to the uplink TAP, see [`netdev`] |
 //! | | `switch`, ingress of the uplink TAP | redirects frames to the NIC; those to the TAP's own MAC reach the host |
-//! | | `bridge`, ingress of the bridge | drops frames of containers from or to 127.0.0.0/8 |
+//! | | `bridge-DEVICE`, ingress of each host port | drops frames of containers from or to 127.0.0.0/8 |
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `prerouting`, `forward` | with `--uplink kernel` only |
 //!

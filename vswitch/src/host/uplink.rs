@@ -3,11 +3,12 @@
 //! For control, all of it is [`Uplink`]:
 //!
 //! ```text
-//! let (mut uplink, states) = Uplink::start(config, &netlink).await?;   // the bridge exists already
+//! let (mut uplink, states) = Uplink::start(config, networks, &netlink).await?;   // host ports exist already
 //! let tap = uplink.take_tap();                    // its queues are a port of the switch
 //! states.changed().await;                         // UplinkState: routes and neighbours, on every change
 //! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
 //! uplink.set_published(forwards).await?;          // all published ports
+//! uplink.set_networks(networks).await?;           // all networks with a host port
 //! uplink.stop().await;                            // the host is as before
 //! ```
 //!
@@ -21,7 +22,7 @@
 //! | change | after a crash |
 //! |---|---|
 //! | the TAP `up-BRIDGE`, its settings and its dummy address | gone with the process |
-//! | `net.ipv4.conf.BRIDGE.route_localnet`, for published ports on 127.0.0.1 | gone with the bridge |
+//! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
@@ -86,15 +87,23 @@ pub(crate) enum Mode {
 /// Settings of the uplink.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The bridge, which exists.
+    /// The switch's bridge, after which its parts are named.
     pub(crate) bridge: String,
     pub(crate) mode: Mode,
     /// Queues of the TAP, one a worker.
     pub(crate) queues: usize,
-    /// All subnets of containers.
-    pub(crate) subnets: Vec<IpNet>,
     pub(crate) snat_ports: RangeInclusive<u16>,
     pub(crate) state_dir: PathBuf,
+}
+
+/// A network on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostNetwork {
+    /// Its host port, which exists.
+    pub(crate) device: String,
+    pub(crate) subnets: [IpNet; 2],
+    /// No container of it reaches the world.
+    pub(crate) is_internal: bool,
 }
 
 /// The uplink of a switch.
@@ -119,6 +128,7 @@ impl Uplink {
     /// See [`UplinkError`]; nothing is left behind.
     pub(crate) async fn start(
         config: Config,
+        networks: Vec<HostNetwork>,
         netlink: &Netlink,
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
         let (monitor, kernel) = connect(&config).await?;
@@ -138,7 +148,7 @@ impl Uplink {
         }
         let snat = config.reserved_snat();
         let reserved = ReservedPorts::reserve(&config.state_dir, &snat)?;
-        sysctl::set_link_sysctl("ipv4", &config.bridge, "route_localnet", "1")?;
+        admit_loopback(&networks)?;
         forwarding::restore_after_crash(&config.state_dir)?;
         let (mut tap, mut tap_id, mut forwarding) = (None, None, None);
         if is_own {
@@ -149,7 +159,8 @@ impl Uplink {
         } else {
             forwarding = Some(Forwarding::switch_on(&config.state_dir)?);
         }
-        let shared = Shared::start(Fixed { config, tap: tap_id.clone() }, state.clone()).await?;
+        let shared =
+            Shared::start(Fixed { config, tap: tap_id.clone() }, networks, state.clone()).await?;
         let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
         let entries = Vec::new();
         let uplink = Self {
@@ -176,6 +187,15 @@ impl Uplink {
     /// Destination MAC address of frames that return to the host.
     pub(crate) fn tap_mac(&self) -> MacAddr {
         self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
+    }
+
+    /// Replaces the networks on the host.
+    ///
+    /// # Errors
+    /// The former rules stand.
+    pub(crate) async fn set_networks(&self, networks: Vec<HostNetwork>) -> Result<(), UplinkError> {
+        admit_loopback(&networks)?;
+        Ok(self.shared.set_networks(networks).await?)
     }
 
     /// Requests a neighbour of the uplink, on behalf of a port; once known, it is in the next state, and stays
@@ -209,6 +229,14 @@ impl Config {
             Mode::Kernel => PortSet::default(),
         }
     }
+}
+
+/// Lets ports that are published at 127.0.0.1 be translated to containers.
+fn admit_loopback(networks: &[HostNetwork]) -> Result<(), HostError> {
+    let devices = networks.iter().filter(|it| !it.is_internal).map(|it| &it.device);
+    devices
+        .into_iter()
+        .try_for_each(|device| sysctl::set_link_sysctl("ipv4", device, "route_localnet", "1"))
 }
 
 /// Connects to the kernel and reads its state.

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vswitch_api::error::{ApiError, ErrorCode};
 
-use crate::control::{ControlError, PoolError};
+use crate::control::{ControlError, NetworkError, PoolError};
 use crate::dns::DnsError;
 use crate::host::{HostError, NetnsError};
 
@@ -44,13 +44,12 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
     let (code, hint) = match error {
         ControlError::Name(_) => (InvalidArgument, Some("choose a name such as web-1")),
-        ControlError::NameTaken(_) => {
-            (Conflict, Some("choose another name, or detach that one first"))
-        }
+        ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
         ControlError::NetworkExists(_) | ControlError::AmbiguousName(_) => (Conflict, None),
+        ControlError::Network(error) => network(error),
         ControlError::NotReserved { .. } => (NotFound, None),
         ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
             (LimitReached, Some("use fewer"))
@@ -116,6 +115,33 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
     };
     with_hint(ApiError::new(code, error.to_string()), hint)
+}
+
+fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
+    use ErrorCode::{Conflict, InvalidArgument, LimitReached, NotFound};
+    match error {
+        NetworkError::NameReserved(_) => (InvalidArgument, Some("choose another name")),
+        NetworkError::InUse { .. } => {
+            (Conflict, Some("detach them first, or add --force, which does it"))
+        }
+        NetworkError::Own(_) => (Conflict, None),
+        NetworkError::Max => (LimitReached, Some("remove some first")),
+        NetworkError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
+        NetworkError::NotConnected { .. } => (NotFound, Some("see `vswitch inspect`")),
+        NetworkError::Value(_) | NetworkError::SecondSubnet(_) => (InvalidArgument, None),
+        NetworkError::SubnetInUse { .. } | NetworkError::SubnetRouted { .. } => (
+            Conflict,
+            Some("choose another --subnet, or none; an --internal network may overlap others"),
+        ),
+        NetworkError::NoHostPort(_) => (InvalidArgument, Some("choose another --subnet")),
+        NetworkError::GatewayOutside { .. } => {
+            (InvalidArgument, Some("choose another address of the subnet"))
+        }
+        NetworkError::RangeOutside { .. } => (InvalidArgument, Some("choose a part of the subnet")),
+        NetworkError::OtherUplink { .. } => {
+            (Conflict, Some("leave --uplink out, or start the switch with that one"))
+        }
+    }
 }
 
 fn dns(error: &DnsError) -> (ErrorCode, Option<&'static str>) {

@@ -14,7 +14,9 @@ use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
-use vswitch_api::network::{Network, NetworkDetail};
+use vswitch_api::network::{
+    EndpointRequest, Network, NetworkDetail, NetworkRemoval, NetworkRequest,
+};
 use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
@@ -33,8 +35,10 @@ pub(super) fn router(control: Control) -> Router {
     Router::new()
         .route(routes::STATUS, get(status))
         .route(routes::SHUTDOWN, post(shutdown))
-        .route(routes::NETWORKS, get(networks))
-        .route(routes::NETWORK, get(network))
+        .route(routes::NETWORKS, get(networks).post(create_network))
+        .route(routes::NETWORK, get(network).delete(remove_network))
+        .route(routes::ENDPOINTS, post(connect))
+        .route(routes::ENDPOINT, delete(disconnect))
         .route(routes::ADDRESSES, get(addresses).post(reserve_address))
         .route(routes::ADDRESS, delete(release_address))
         .route(routes::PORTS, get(ports).post(attach))
@@ -84,6 +88,38 @@ async fn network(
     PathSegment(name): PathSegment,
 ) -> Result<Json<NetworkDetail>, Failure> {
     Ok(Json(control.network(&name).await?))
+}
+
+async fn create_network(
+    State(control): State<Control>,
+    Body(request): Body<NetworkRequest>,
+) -> Result<(StatusCode, Json<NetworkDetail>), Failure> {
+    Ok((StatusCode::CREATED, Json(control.create_network(request).await?)))
+}
+
+async fn remove_network(
+    State(control): State<Control>,
+    PathSegment(name): PathSegment,
+    Body(removal): Body<NetworkRemoval>,
+) -> Result<StatusCode, Failure> {
+    control.remove_network(&name, removal.force).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn connect(
+    State(control): State<Control>,
+    PathSegment(network): PathSegment,
+    Body(request): Body<EndpointRequest>,
+) -> Result<(StatusCode, Json<PortDetail>), Failure> {
+    Ok((StatusCode::CREATED, Json(control.connect(&network, request).await?)))
+}
+
+async fn disconnect(
+    State(control): State<Control>,
+    PathSegment((network, name)): PathSegment<(String, String)>,
+) -> Result<StatusCode, Failure> {
+    control.disconnect(&network, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn addresses(

@@ -30,6 +30,8 @@ pub enum Field {
     Protocol,
     /// A port.
     Port,
+    /// The name of a device, filled up with zeros.
+    Device,
 }
 
 impl Field {
@@ -39,6 +41,7 @@ impl Field {
             Self::Ipv6 => 8,
             Self::Protocol => 12,
             Self::Port => 13,
+            Self::Device => 41,
         }
     }
 
@@ -47,7 +50,7 @@ impl Field {
     pub fn size(self) -> usize {
         match self {
             Self::Ipv4 => 4,
-            Self::Ipv6 => 16,
+            Self::Ipv6 | Self::Device => 16,
             Self::Protocol => 1,
             Self::Port => 2,
         }

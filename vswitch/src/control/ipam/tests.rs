@@ -5,11 +5,33 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{ADDRESS_REUSE_DELAY, Pool, PoolError};
+use crate::config::{Subnet4, Subnet6};
 
 const START: Duration = Duration::ZERO;
 
 fn small() -> Pool<Ipv4Addr> {
-    Pool::v4("192.0.2.8/29".parse().unwrap())
+    let subnet: Subnet4 = "192.0.2.8/29".parse().unwrap();
+    Pool::v4(subnet, subnet.gateway(), None)
+}
+
+fn pool6(subnet: &str) -> Pool<Ipv6Addr> {
+    let subnet: Subnet6 = subnet.parse().unwrap();
+    Pool::v6(subnet, subnet.gateway(), None)
+}
+
+/// A gateway in the middle is nobody's, and only the range is given out unasked.
+#[test]
+fn a_gateway_and_a_range_can_be_chosen() {
+    let subnet: Subnet4 = "192.0.2.0/24".parse().unwrap();
+    let range = Some("192.0.2.8/30".parse().unwrap());
+    let mut pool = Pool::v4(subnet, v4(9), range);
+    let all: Vec<_> = (0..3).map(|_| pool.allocate(START).unwrap()).collect();
+    assert_eq!(all, [v4(8), v4(10), v4(11)]);
+    assert!(matches!(pool.allocate(START), Err(PoolError::Exhausted { used: 3, .. })));
+    assert!(matches!(pool.allocate_exact(v4(9)), Err(PoolError::Reserved { what: "gateway", .. })));
+    pool.allocate_exact(v4(1)).unwrap();
+    pool.release(v4(10), START);
+    assert_eq!(pool.allocate(START + ADDRESS_REUSE_DELAY).unwrap(), v4(10));
 }
 
 fn v4(last: u8) -> Ipv4Addr {
@@ -38,7 +60,7 @@ fn refuses_what_is_no_containers_address() {
 
 #[test]
 fn ipv6_has_no_broadcast_address() {
-    let mut pool = Pool::v6("fd00:1::/112".parse().unwrap());
+    let mut pool = pool6("fd00:1::/112");
     pool.allocate_exact("fd00:1::ffff".parse().unwrap()).unwrap();
     assert_eq!(pool.allocate(START).unwrap(), "fd00:1::2".parse::<Ipv6Addr>().unwrap());
     assert!(matches!(
@@ -57,7 +79,7 @@ fn ipv6_has_no_broadcast_address() {
 
 #[test]
 fn the_last_address_of_ipv6_is_followed_by_the_first() {
-    let mut pool = Pool::v6("fdee::/64".parse().unwrap());
+    let mut pool = pool6("fdee::/64");
     pool.resume_at("fdee::ffff:ffff:ffff:ffff".parse().unwrap());
     pool.allocate(START).unwrap();
     assert_eq!(pool.allocate(START).unwrap(), "fdee::2".parse::<Ipv6Addr>().unwrap());

@@ -19,6 +19,7 @@ impl Model {
         requested: Option<&str>,
         present: &[String],
     ) -> Result<String, ControlError> {
+        self.check_one_namespace(key, netns)?;
         let others = self.endpoints.iter().filter(|(other, _)| *other != key);
         let bound: Vec<&str> = others
             .filter_map(|(_, endpoint)| endpoint.binding.as_ref())

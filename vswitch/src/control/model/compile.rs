@@ -26,18 +26,24 @@ impl Model {
                 network.compiled.store(conf);
             }
         }
-        let mut networks = Vec::with_capacity(self.networks.len());
+        // A network's position is its number; those without a network are vacant.
+        let last = self.network_names.keys().next_back();
+        let mut networks = vec![NetworkConf::VACANT; last.map_or(0, |last| last.0.into()) + 1];
         let mut ports: Vec<_> = self.uplink_ports().chain(self.service_port()).collect();
         let mut limits = Vec::new();
-        for network in self.networks() {
+        for network in self.networks().filter(|network| network.in_snapshot) {
             let router = self.router(network, uplink.as_ref());
             let service = self.service(network);
-            let compiled = network.compiled.last().map(|conf| NetworkConf::clone(conf));
-            networks.extend(compiled.map(|conf| NetworkConf { router, service, ..conf }));
+            if let Some(compiled) = network.compiled.last() {
+                let conf = NetworkConf::clone(compiled);
+                networks[usize::from(network.index.0)] = NetworkConf { router, service, ..conf };
+            }
             let spec = &network.spec;
-            let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
-            ports.push((network.host_port, host));
-            limits.push((network.host_port, network.host_limits.clone()));
+            if let Some(slot) = network.host_port {
+                let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
+                ports.push((slot, host));
+                limits.push((slot, network.host_limits.clone()));
+            }
         }
         for endpoint in self.endpoints().filter(|endpoint| endpoint.in_snapshot) {
             let (lease, settings) = (&endpoint.lease, &endpoint.settings);
@@ -55,7 +61,7 @@ impl Model {
         let spec = &network.spec;
         let statics = network.statics().filter_map(|(&(mac, vlan), owner)| {
             let port = match owner {
-                Owner::Host => network.host_port,
+                Owner::Host => network.host_port?,
                 Owner::Endpoint(name) => {
                     let key = EndpointKey { name: name.clone(), network: spec.name.clone() };
                     self.endpoints.get(&key).filter(|it| it.in_snapshot)?.lease.slot
@@ -63,12 +69,12 @@ impl Model {
             };
             Some(StaticMac { mac, vlan, port })
         });
-        let host = Neighbour {
+        let host = network.host_port.map(|port| Neighbour {
             mac: spec.gateway_mac,
-            ipv4: Some(spec.subnet.gateway()),
-            ipv6: Some(spec.subnet6.gateway()),
-            port: network.host_port,
-        };
+            ipv4: Some(spec.gateway),
+            ipv6: Some(spec.gateway6),
+            port,
+        });
         let guarded = self.shown(&spec.name).filter_map(neighbour);
         NetworkConf {
             mtu: spec.mtu,
@@ -80,13 +86,14 @@ impl Model {
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             host_config: spec.host_config,
-            neighbours: std::iter::once(host).chain(guarded).collect(),
+            neighbours: host.into_iter().chain(guarded).collect(),
         }
     }
 
     /// Addresses of an endpoint that the host need not ask for: the switch answers for them, on the host's VLAN.
     pub(crate) fn host_neighbours(&self, key: &EndpointKey) -> [Option<IpAddr>; 2] {
         let network = self.networks.get(&key.network);
+        let network = network.filter(|it| it.host_port.is_some());
         let host = network.and_then(|it| vlans(&it.spec.host_settings.vlan).untagged());
         let endpoint = self.endpoints.get(key).filter(|it| it.in_snapshot && host.is_some());
         let endpoint = endpoint.filter(|it| vlans(&it.settings.vlan).untagged() == host);

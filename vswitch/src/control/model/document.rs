@@ -1,12 +1,16 @@
 //! The document of the model: everything that survives a restart.
 
 use super::{Model, Owner};
-use crate::control::store::{Attachment, Document, NetworkRecord, StaticRecord, VERSION};
+use crate::control::store::{
+    Attachment, Document, NetworkOptions, NetworkRecord, StaticRecord, VERSION,
+};
+use crate::datapath::NetworkIndex;
 
 impl Model {
     /// The document with all networks.
     pub(crate) fn document(&self) -> Document {
-        let statics = self.networks().flat_map(|network| {
+        let kept = || self.networks().filter(|network| network.persisted);
+        let statics = kept().flat_map(|network| {
             network.statics().map(|(&(mac, vlan), owner)| StaticRecord {
                 network: network.spec.name.to_string(),
                 mac,
@@ -17,12 +21,25 @@ impl Model {
                 },
             })
         });
-        let networks = self.networks().map(|network| {
+        let networks = kept().map(|network| {
+            let name = network.spec.name.as_str();
             let (spec, (next_ipv4, next_ipv6)) = (&network.spec, network.next_addresses());
             NetworkRecord {
                 name: spec.name.to_string(),
+                device: spec.device.as_ref().map(ToString::to_string).filter(|it| *it != *name),
+                has_host_port: spec.device.is_some(),
                 subnet: spec.subnet,
                 subnet6: spec.subnet6,
+                gateway: Some(spec.gateway).filter(|it| *it != spec.subnet.gateway()),
+                gateway6: Some(spec.gateway6).filter(|it| *it != spec.subnet6.gateway()),
+                range: spec.range,
+                range6: spec.range6,
+                options: (network.index != NetworkIndex(0)).then(|| NetworkOptions {
+                    mtu: spec.mtu,
+                    internal: spec.is_internal(),
+                    isolated_ports: spec.isolated_ports,
+                }),
+                labels: spec.labels.clone(),
                 gateway_mac: spec.gateway_mac,
                 next_ipv4,
                 next_ipv6,
@@ -59,6 +76,7 @@ impl Model {
                     labels: endpoint.labels.clone(),
                     aliases: endpoint.aliases.clone(),
                     configure: endpoint.configure,
+                    gw_priority: endpoint.gw_priority,
                 })
             })
             .collect()

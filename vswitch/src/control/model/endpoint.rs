@@ -24,7 +24,6 @@ use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
-use super::key::is_label_of;
 use super::slots::SlotOwner;
 use super::{EndpointKey, Model, NetworkName, Owner, Random, limits};
 use crate::control::error::ControlError;
@@ -59,6 +58,8 @@ pub(crate) struct AttachSpec {
     pub(crate) configured_by: ConfiguredBy,
     /// Whether the interface in the namespace gets addresses and routes.
     pub(crate) configure: Configure,
+    /// Of a container's networks, the one with the highest number gives the default route.
+    pub(crate) gw_priority: i32,
 }
 
 impl AttachSpec {
@@ -76,6 +77,7 @@ impl AttachSpec {
             aliases: Vec::new(),
             configured_by: ConfiguredBy::Switch,
             configure: Configure::Static,
+            gw_priority: 0,
         }
     }
 
@@ -156,6 +158,8 @@ pub(crate) struct Endpoint {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
     pub(crate) configure: Configure,
+    /// Of a container's networks, the one with the highest number gives the default route.
+    pub(crate) gw_priority: i32,
     /// Publications that the host refuses for now.
     pub(super) pending: Vec<PendingPublication>,
     /// The limits, as the datapath counts them.
@@ -177,7 +181,7 @@ impl Model {
     ) -> Result<Lease, ControlError> {
         let key = spec.key();
         let AttachSpec { name, network, .. } = spec;
-        if self.networks().any(|it| is_label_of(name, &it.spec.name)) {
+        if self.networks().any(|it| it.spec.is_label(name.as_str())) {
             return Err(ControlError::NameOfBridge(name.to_string()));
         }
         match self.endpoints.get(&key).map(|endpoint| endpoint.state) {
@@ -208,6 +212,7 @@ impl Model {
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
             configure: spec.configure,
+            gw_priority: spec.gw_priority,
             pending: Vec::new(),
             in_snapshot: false,
             persisted: false,
@@ -303,15 +308,36 @@ impl Model {
         }
     }
 
-    /// The endpoint that a user calls so.
-    pub(crate) fn find(&self, name: &str) -> Result<EndpointKey, ControlError> {
-        let name: Name = name.parse()?;
-        let mut found = self.endpoints.keys().filter(|key| key.name == name);
-        match (found.next(), found.next()) {
-            (Some(key), None) => Ok(key.clone()),
-            (Some(_), Some(_)) => Err(ControlError::AmbiguousName(name.to_string())),
-            (None, _) => Err(ControlError::UnknownPort(name.to_string())),
+    /// The endpoint that a user calls so: `NAME`, or `NAME@NETWORK` where it is on several.
+    pub(crate) fn find(&self, text: &str) -> Result<EndpointKey, ControlError> {
+        let found = self.find_all(text)?;
+        match &found[..] {
+            [key] => Ok(key.clone()),
+            _ => Err(ControlError::AmbiguousName(text.to_owned())),
         }
+    }
+
+    /// All endpoints that a user calls so; at least one.
+    pub(crate) fn find_all(&self, text: &str) -> Result<Vec<EndpointKey>, ControlError> {
+        let (name, network) = match text.split_once('@') {
+            Some((name, network)) => (name, Some(network)),
+            None => (text, None),
+        };
+        let name: Name = name.parse()?;
+        let is_on = |key: &EndpointKey| network.is_none_or(|it| key.network.as_str() == it);
+        let keys = self.endpoints.keys().filter(|key| key.name == name && is_on(key));
+        let found: Vec<_> = keys.cloned().collect();
+        if found.is_empty() { Err(ControlError::UnknownPort(text.to_owned())) } else { Ok(found) }
+    }
+
+    /// The endpoint that gets publications of this name: on several networks, the gateway endpoint.
+    pub(crate) fn find_publisher(&self, text: &str) -> Result<EndpointKey, ControlError> {
+        let found = self.find_all(text)?;
+        let gateway = found.first().and_then(|key| self.gateway_endpoint(&key.name));
+        let gateway = gateway.filter(|key| found.contains(key));
+        gateway
+            .or_else(|| found.into_iter().next())
+            .ok_or_else(|| ControlError::UnknownPort(text.to_owned()))
     }
 
     /// Active endpoints, in the order of their names.

@@ -5,8 +5,8 @@ use std::fmt;
 use super::Name;
 use crate::config::IfName;
 
-/// The name of a network. The device of its host port has it, too.
-pub(crate) type NetworkName = IfName;
+/// The name of a network.
+pub(crate) type NetworkName = Name;
 
 /// An endpoint's name, which is unique in its network.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,12 +21,7 @@ impl fmt::Display for EndpointKey {
     }
 }
 
-/// The label of an uplink whose first network has this name.
-pub(super) fn uplink_label(network: &NetworkName) -> String {
-    format!("{network}.uplink")
-}
-
-/// Whether the host port or the uplink of a network is called so.
-pub(super) fn is_label_of(name: &Name, network: &NetworkName) -> bool {
-    name.as_str() == network.as_str() || name.as_str() == uplink_label(network)
+/// The label of an uplink whose first network has this host device.
+pub(super) fn uplink_label(device: &IfName) -> String {
+    format!("{device}.uplink")
 }

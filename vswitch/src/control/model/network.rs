@@ -3,52 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Index;
-use std::time::Duration;
 
 use fastpath::PortIndex;
-use ipnet::IpNet;
-use vswitch_api::port_settings::PortSettings;
 use wire::MacAddr;
 
-use super::key::is_label_of;
 use super::slots::SlotOwner;
-use super::{Cached, EndpointKey, Model, Name, NetworkName, limits};
-use crate::config::{Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
+use super::{Cached, EndpointKey, Model, Name, NetworkName, NetworkSpec, limits};
+use crate::control::NetworkError;
 use crate::control::error::ControlError;
 use crate::control::ipam::Pool;
 use crate::control::limits::STATICS_MAX;
-use crate::datapath::{HostConfig, NetworkConf, NetworkIndex, PortKind, PortLimits};
+use crate::datapath::limits::NETWORKS_MAX;
+use crate::datapath::{NetworkConf, NetworkIndex, PortKind, PortLimits};
+use crate::host::uplink::HostNetwork;
 
 /// MAC address and VLAN id of a static entry.
 pub(crate) type StaticKey = (MacAddr, u16);
 
-/// The description of a network.
-#[derive(Debug, Clone)]
-pub(crate) struct NetworkSpec {
-    pub(crate) name: NetworkName,
-    pub(crate) subnet: Subnet4,
-    pub(crate) subnet6: Subnet6,
-    pub(crate) gateway_mac: MacAddr,
-    pub(crate) mtu: u32,
-    pub(crate) ageing: Duration,
-    pub(crate) fdb_entries_max: usize,
-    pub(crate) uplink: Uplink,
-    pub(crate) snat_ports: SnatPorts,
-    pub(crate) multicast: Multicast,
-    /// What hosts that configure themselves are told.
-    pub(crate) host_config: HostConfig,
-    /// Settings of the host port.
-    pub(crate) host_settings: PortSettings,
-}
-
-impl NetworkSpec {
-    pub(crate) fn subnets(&self) -> [IpNet; 2] {
-        [IpNet::V4(self.subnet.net()), IpNet::V6(self.subnet6.net())]
-    }
-
-    pub(crate) fn gateways(&self) -> [IpAddr; 2] {
-        [self.subnet.gateway().into(), self.subnet6.gateway().into()]
-    }
+/// The state of a network: *creating* -> *active* -> *removing*. Endpoints join and leave an active one only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NetworkState {
+    Creating,
+    Active,
+    Removing,
 }
 
 /// A network of the model.
@@ -57,8 +34,11 @@ pub(crate) struct Network {
     pub(crate) spec: NetworkSpec,
     /// The datapath's number; it stays while the network exists.
     pub(crate) index: NetworkIndex,
-    /// The slot of its host port.
-    pub(crate) host_port: PortIndex,
+    /// The slot of its host port, where it has a device.
+    pub(crate) host_port: Option<PortIndex>,
+    pub(crate) state: NetworkState,
+    pub(super) in_snapshot: bool,
+    pub(super) persisted: bool,
     pub(super) pool4: Pool<Ipv4Addr>,
     pub(super) pool6: Pool<Ipv6Addr>,
     /// Addresses of the pools that a reservation keeps, with or without an endpoint.
@@ -88,43 +68,138 @@ impl Network {
 }
 
 impl Model {
-    /// Adds a network with a host port.
+    /// Adds a network, which the datapath does not know yet.
     pub(crate) fn add_network(&mut self, spec: NetworkSpec) -> Result<(), ControlError> {
         if self.networks.contains_key(&spec.name) {
             return Err(ControlError::NetworkExists(spec.name.to_string()));
         }
-        let is_label = |name: &Name| is_label_of(name, &spec.name);
-        if let Some(taken) = self.endpoints.keys().find(|key| is_label(&key.name)) {
+        if let Some(taken) = self.endpoints.keys().find(|key| spec.is_label(key.name.as_str())) {
             return Err(ControlError::NameTaken(taken.to_string()));
         }
-        let host_port = self.slots.allocate(SlotOwner::Host(spec.name.clone()))?;
+        let index = self.free_index()?;
+        let host_port = match spec.device {
+            Some(_) => Some(self.slots.allocate(SlotOwner::Host(spec.name.clone()))?),
+            None => None,
+        };
         let limits = &spec.host_settings.limits;
         let network = Network {
-            index: NetworkIndex(self.networks.len() as u16),
+            index,
             host_port,
-            pool4: Pool::v4(spec.subnet),
-            pool6: Pool::v6(spec.subnet6),
+            state: NetworkState::Creating,
+            in_snapshot: false,
+            persisted: false,
+            pool4: Pool::v4(spec.subnet, spec.gateway, spec.range),
+            pool6: Pool::v6(spec.subnet6, spec.gateway6, spec.range6),
             reserved: BTreeSet::new(),
             statics: BTreeMap::new(),
             host_limits: limits::compile(limits, PortKind::Host, &PortLimits::NONE),
             compiled: Cached::default(),
             spec,
         };
+        self.next_index = index.0 + 1;
+        self.network_names.insert(index, network.spec.name.clone());
         self.networks.insert(network.spec.name.clone(), network);
-        self.invalidate_uplinks(true);
         Ok(())
     }
 
-    /// All networks in the order of their indices: the configured one comes first, whatever its name.
+    /// The free number after the one that was given last, so that a number rests before it is given again.
+    fn free_index(&self) -> Result<NetworkIndex, ControlError> {
+        let end = NETWORKS_MAX as u16;
+        let numbers = (self.next_index..end).chain(0..self.next_index.min(end));
+        let mut free = numbers.map(NetworkIndex);
+        let found = free.find(|index| !self.network_names.contains_key(index));
+        found.ok_or_else(|| NetworkError::Max.into())
+    }
+
+    /// Removes a network that has no endpoints.
+    pub(crate) fn remove_network(&mut self, name: &NetworkName) {
+        let Some(network) = self.networks.remove(name) else { return };
+        self.network_names.remove(&network.index);
+        if let Some(slot) = network.host_port {
+            self.slots.release(slot);
+        }
+        self.invalidate_uplinks(true);
+    }
+
+    /// Shows a network to the datapath, or hides it, in the next [`Model::snapshot`].
+    pub(crate) fn set_network_in_snapshot(&mut self, name: &NetworkName, in_snapshot: bool) {
+        if let Some(network) = self.networks.get_mut(name) {
+            network.in_snapshot = in_snapshot;
+        }
+        self.invalidate_uplinks(true);
+    }
+
+    /// Takes a network into the document, or out of it.
+    pub(crate) fn set_network_persisted(&mut self, name: &NetworkName, persisted: bool) {
+        if let Some(network) = self.networks.get_mut(name) {
+            network.persisted = persisted;
+        }
+    }
+
+    /// Opens a network to endpoints.
+    pub(crate) fn activate_network(&mut self, name: &NetworkName) {
+        if let Some(network) = self.networks.get_mut(name) {
+            network.state = NetworkState::Active;
+        }
+    }
+
+    /// Begins the removal of a network, which no endpoint may join or have.
+    pub(crate) fn begin_remove_network(&mut self, name: &NetworkName) -> Result<(), ControlError> {
+        let endpoints = self.endpoints().filter(|it| it.lease.network == *name).count();
+        let network = self.network_mut(name)?;
+        match network.state {
+            NetworkState::Active if network.index == NetworkIndex(0) => {
+                Err(NetworkError::Own(name.to_string()).into())
+            }
+            NetworkState::Active if endpoints > 0 => {
+                Err(NetworkError::InUse { network: name.to_string(), endpoints }.into())
+            }
+            NetworkState::Active => {
+                network.state = NetworkState::Removing;
+                Ok(())
+            }
+            NetworkState::Creating => Err(ControlError::Busy(name.to_string(), "created")),
+            NetworkState::Removing => Err(ControlError::Busy(name.to_string(), "removed")),
+        }
+    }
+
+    /// All networks in the order of their numbers: the configured one comes first, whatever its name.
     pub(crate) fn networks(&self) -> impl Iterator<Item = &Network> {
-        let mut networks: Vec<_> = self.networks.values().collect();
-        networks.sort_unstable_by_key(|network| network.index);
-        networks.into_iter()
+        self.network_names.values().filter_map(|name| self.networks.get(name))
+    }
+
+    /// A network in any state.
+    pub(crate) fn network_named(&self, name: &NetworkName) -> Option<&Network> {
+        self.networks.get(name)
+    }
+
+    /// Networks with a host port that the datapath knows, for the host's rules.
+    pub(crate) fn host_networks(&self) -> Vec<HostNetwork> {
+        let shown = self.networks().filter(|network| network.in_snapshot);
+        let host = shown.filter_map(|network| {
+            Some(HostNetwork {
+                device: network.spec.device.as_ref()?.to_string(),
+                subnets: network.spec.subnets(),
+                is_internal: network.spec.is_internal(),
+            })
+        });
+        host.collect()
+    }
+
+    /// Networks that endpoints may join.
+    pub(crate) fn active_networks(&self) -> impl Iterator<Item = &Network> {
+        self.networks().filter(|network| network.state == NetworkState::Active)
+    }
+
+    /// The network whose host port has this device.
+    pub(crate) fn network_of_device(&self, device: &str) -> Option<&Network> {
+        let has = |it: &&Network| it.spec.device.as_ref().is_some_and(|it| it.as_str() == device);
+        self.networks().find(has)
     }
 
     /// The network of that name; without a name the first one.
     pub(crate) fn network(&self, name: Option<&str>) -> Result<&Network, ControlError> {
-        let mut networks = self.networks();
+        let mut networks = self.active_networks();
         let found = match name {
             Some(name) => networks.find(|network| network.spec.name.as_str() == name),
             None => networks.next(),
@@ -139,7 +214,7 @@ impl Model {
 
     /// The network with that number of the datapath.
     pub(crate) fn network_at(&self, index: NetworkIndex) -> Option<&Network> {
-        self.networks().find(|network| network.index == index)
+        self.networks.get(self.network_names.get(&index)?)
     }
 
     /// Restores the cursors of the pools and the reserved addresses.

@@ -42,6 +42,12 @@ impl Model {
         Ok(&self.active_endpoint(key)?.publications)
     }
 
+    /// Whether an active endpoint publishes such ports.
+    pub(crate) fn has_publication(&self, key: &EndpointKey, ports: &PortSpec) -> bool {
+        let publications = self.publications(key).ok();
+        publications.is_some_and(|all| all.iter().any(|one| ports.matches(&one.ports)))
+    }
+
     /// Picks other host ports for an endpoint that is being attached, since the host has those.
     pub(crate) fn reallocate_publications(
         &mut self,

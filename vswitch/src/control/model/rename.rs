@@ -1,6 +1,5 @@
 //! A new name for the endpoints of one attachment.
 
-use super::key::is_label_of;
 use super::{EndpointKey, EndpointState, Model, Name, Owner, SlotOwner};
 use crate::control::error::ControlError;
 
@@ -38,7 +37,7 @@ impl Model {
         if self.endpoints.keys().any(|key| key.name == *new) {
             return Err(ControlError::NameTaken(new.to_string()));
         }
-        if self.networks().any(|network| is_label_of(new, &network.spec.name)) {
+        if self.networks().any(|network| network.spec.is_label(new.as_str())) {
             return Err(ControlError::NameOfBridge(new.to_string()));
         }
         Ok(())

@@ -30,7 +30,7 @@ impl Model {
         Some(ServiceConf {
             vlan: vlans(&network.spec.host_settings.vlan).untagged()?,
             gateways: network.spec.gateways().to_vec(),
-            has_host_port: true,
+            has_host_port: network.host_port.is_some(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The settings of ports.
 
 use fastpath::PortIndex;
+use vswitch_api::port_settings::isolation::Isolation;
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
 use super::{EndpointKey, Lease, Model, NetworkName, limits};
@@ -14,14 +15,21 @@ enum Port {
 }
 
 impl Model {
-    /// The port of that name; the name of a network means its host port.
+    /// The port of that name; the name of a host device means its port.
     fn port(&self, name: &str) -> Result<Port, ControlError> {
-        if let Some(network) = self.networks.keys().find(|network| network.as_str() == name) {
-            return Ok(Port::Host(network.clone()));
+        if let Some(network) = self.network_of_device(name) {
+            return Ok(Port::Host(network.spec.name.clone()));
         }
         let key = self.find(name)?;
         self.active_endpoint(&key)?;
         Ok(Port::Endpoint(key))
+    }
+
+    /// The settings of a new endpoint, before its own.
+    pub(crate) fn default_settings(&self, network: &NetworkName) -> PortSettings {
+        let isolated = self.network_named(network).is_some_and(|it| it.spec.isolated_ports);
+        let isolation = if isolated { Isolation::Isolated } else { Isolation::default() };
+        PortSettings { isolation, ..PortSettings::default() }
     }
 
     /// The settings of a port.
@@ -35,7 +43,10 @@ impl Model {
     /// The slot of a port, and whether it is a host port.
     pub(crate) fn slot_of(&self, name: &str) -> Result<(PortIndex, bool), ControlError> {
         match self.port(name)? {
-            Port::Host(network) => Ok((self.networks[&network].host_port, true)),
+            Port::Host(network) => {
+                let unknown = || ControlError::UnknownPort(name.to_owned());
+                Ok((self.networks[&network].host_port.ok_or_else(unknown)?, true))
+            }
             Port::Endpoint(key) => Ok((self.active_endpoint(&key)?.lease.slot, false)),
         }
     }
@@ -85,12 +96,13 @@ impl Model {
         Ok(())
     }
 
-    /// The leases that a change of settings concerns: a port's own, or by a network's name all of it.
+    /// The leases that a change of settings concerns: a port's own, or by a host device all of its network.
     pub(crate) fn leases_of(&self, name: &str) -> Vec<Lease> {
         let shown = self.endpoints().filter(|endpoint| endpoint.in_snapshot);
         let leases = shown.map(|endpoint| &endpoint.lease);
+        let network = self.network_of_device(name).map(|network| &network.spec.name);
         let concerned =
-            |lease: &&Lease| lease.name.as_str() == name || lease.network.as_str() == name;
+            |lease: &&Lease| lease.name.as_str() == name || network == Some(&lease.network);
         leases.filter(concerned).cloned().collect()
     }
 }

@@ -32,7 +32,7 @@ pub(crate) const HOST_PORT: PortIndex = PortIndex(0);
 /// A model with one network.
 pub(crate) fn model_with_uplink(uplink: Uplink) -> Model {
     let mut model = Model::new(PORTS_MAX);
-    model.add_network(network("br0", uplink)).unwrap();
+    open_network(&mut model, network("br0", uplink));
     model
 }
 
@@ -42,15 +42,29 @@ pub(crate) fn model() -> Model {
 
 fn model_with_slots(slots: usize) -> Model {
     let mut model = Model::new(slots);
-    model.add_network(network("br0", Uplink::None)).unwrap();
+    open_network(&mut model, network("br0", Uplink::None));
     model
+}
+
+/// Adds a network, as a plan does.
+pub(crate) fn open_network(model: &mut Model, spec: NetworkSpec) {
+    let name = spec.name.clone();
+    model.add_network(spec).unwrap();
+    model.set_network_in_snapshot(&name, true);
+    model.set_network_persisted(&name, true);
+    model.activate_network(&name);
 }
 
 pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
     NetworkSpec {
         name: name.parse().unwrap(),
+        device: Some(name.parse().unwrap()),
         subnet: "192.0.2.0/24".parse().unwrap(),
         subnet6: "fd00:1::/64".parse().unwrap(),
+        gateway: "192.0.2.1".parse().unwrap(),
+        gateway6: "fd00:1::1".parse().unwrap(),
+        range: None,
+        range6: None,
         gateway_mac: GATEWAY_MAC,
         mtu: 1500,
         ageing: Duration::from_secs(300),
@@ -59,6 +73,8 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         snat_ports: SnatPorts::default(),
         multicast: Multicast::Snoop,
         host_config: HostConfig::NONE,
+        isolated_ports: false,
+        labels: std::collections::BTreeMap::new(),
         host_settings: PortSettings::of_host(),
     }
 }
@@ -101,7 +117,9 @@ pub(crate) fn attach(model: &mut Model, name: &str) -> Lease {
 
 pub(crate) fn attach_spec(model: &mut Model, spec: AttachSpec) -> Lease {
     let lease = reserve(model, &spec).unwrap();
-    let (key, ino) = (lease.key(), lease.slot.get() as u64);
+    // A name is one container, in one namespace.
+    let same = model.namespace_of(&lease.name).map(|netns| netns.id.ino);
+    let (key, ino) = (lease.key(), same.unwrap_or(lease.slot.get() as u64));
     model.bind_netns(&key, &netns(ino), None, &[]).unwrap();
     model.set_in_snapshot(&key, true);
     model.set_persisted(&key, true);

@@ -3,6 +3,7 @@
 //! The uplinks belong to the switch. Each network whose setting is not `none` uses them: all such
 //! networks share the ports, the addresses and one policy, since they share the host's port numbers.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use fastpath::PortIndex;
 use vswitch_api::publish::{Protocol, Publication};
 use wire::MacAddr;
 
-use super::{Lease, Model, Network, NetworkName, SlotOwner, key};
+use super::{Lease, Model, Network, SlotOwner, key};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::control::limits::CONNECTIONS_PER_CONTAINER;
@@ -27,10 +28,10 @@ pub(crate) struct Uplink {
 }
 
 impl Model {
-    /// Adds an uplink, labelled after a network; `tap_mac` is that of its TAP, if it has one. Gives its position.
+    /// Adds an uplink, labelled after the host device of a network; `tap_mac` is that of its TAP, if it has one. Gives its position.
     pub(crate) fn add_uplink(
         &mut self,
-        network: &NetworkName,
+        device: &config::IfName,
         tap_mac: Option<MacAddr>,
         state: UplinkState,
     ) -> Result<usize, ControlError> {
@@ -39,7 +40,7 @@ impl Model {
             Some(mac) => Some((self.slots.allocate(SlotOwner::Uplink(position))?, mac)),
             None => None,
         };
-        self.uplinks.push(Uplink { tap, state, label: key::uplink_label(network) });
+        self.uplinks.push(Uplink { tap, state, label: key::uplink_label(device) });
         self.invalidate_uplinks(true);
         Ok(position)
     }
@@ -84,6 +85,12 @@ impl Model {
         if let Some(fresh) = self.uplink_conf.fresh() {
             return Some(fresh);
         }
+        let state = &self.own_uplink()?.0.state;
+        let local = self.local_addresses(state);
+        // The same part, where the addresses are: then routes are shared, too.
+        if self.local.last().is_none_or(|last| **last != local) {
+            self.local.store(Arc::new(local));
+        }
         let policy = match self.policy.fresh() {
             Some(policy) => policy,
             None => {
@@ -123,7 +130,7 @@ impl Model {
         let gateways = spec.gateways().to_vec();
         let internal = |gateways: Vec<IpAddr>| RouterConf {
             gateway_mac: spec.gateway_mac,
-            local: gateways.clone(),
+            local: Arc::new(gateways.clone()),
             gateways,
             subnets: spec.subnets().to_vec(),
             egress: EgressMode::Internal,
@@ -131,9 +138,8 @@ impl Model {
         // Without an uplink, or before it is known, containers reach each other and their gateway only.
         let Some(used) = self.uplinks_of(network).next() else { return Some(internal(gateways)) };
         used.tap?;
-        let local = self.local_addresses(&used.state);
         Some(RouterConf {
-            local,
+            local: self.local.last().cloned()?,
             egress: EgressMode::Uplink(Arc::clone(uplink?)),
             ..internal(gateways)
         })
@@ -141,14 +147,10 @@ impl Model {
 
     /// Every address of the host: those of its devices, and the gateways of networks with this uplink.
     fn local_addresses(&self, state: &UplinkState) -> Vec<IpAddr> {
-        let mut local = state.local.clone();
         let networks = self.networks().filter(|network| network.spec.uplink.is_user_space());
-        for gateway in networks.flat_map(|network| network.spec.gateways()) {
-            if !local.contains(&gateway) {
-                local.push(gateway);
-            }
-        }
-        local
+        let gateways = networks.flat_map(|network| network.spec.gateways());
+        let mut seen = HashSet::new();
+        state.local.iter().copied().chain(gateways).filter(|it| seen.insert(*it)).collect()
     }
 
     /// The policy of NAT, for all networks that share the uplinks.

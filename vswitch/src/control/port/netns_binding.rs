@@ -23,6 +23,8 @@ const STALE_INTERFACE_POLL: Duration = Duration::from_millis(25);
 pub(super) enum Source {
     /// A request, perhaps with an interface name.
     Requested(NetnsRef, Option<IfName>),
+    /// A container that is on another network, perhaps with an interface name.
+    Joined(NetnsRecord, Option<IfName>),
     /// The document; the namespace must be the very same.
     Stored(NetnsRecord, IfName),
 }
@@ -53,6 +55,14 @@ pub(super) async fn locate(
                 cookie: info.cookie,
                 boot_id: inner.boot_id.clone(),
             };
+            let ifname = ifname.as_ref().map(IfName::as_str);
+            let ifname = inner.model().bind_netns(key, &record, ifname, &info.ifnames)?;
+            Ok(NetnsBinding { netns, record, ifname })
+        }
+        Source::Joined(record, ifname) => {
+            let netns = reopen(inner, &record).await?;
+            let info = container::inspect(netns.clone()).await?;
+            let record = NetnsRecord { path: netns.path.clone(), ..record };
             let ifname = ifname.as_ref().map(IfName::as_str);
             let ifname = inner.model().bind_netns(key, &record, ifname, &info.ifnames)?;
             Ok(NetnsBinding { netns, record, ifname })

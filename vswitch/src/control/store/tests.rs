@@ -153,7 +153,7 @@ fn a_directory_that_cannot_be_made_is_named() {
 fn what_is_attached_follows_its_network_to_another_name() {
     let mut document = document();
     document.rename_first_network("br7");
-    assert_eq!(document.network_names().collect::<Vec<_>>(), ["br7"]);
+    assert_eq!(document.devices().collect::<Vec<_>>(), ["br7"]);
     assert!(document.attachments.iter().all(|attachment| attachment.network == "br7"));
     assert!(document.statics.iter().all(|entry| entry.network == "br7"));
 }

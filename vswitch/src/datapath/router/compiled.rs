@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::conf::{EgressMode, RouterConf, UplinkConf};
-use super::fib::Fib;
+use super::fib::{Fib, OuterFib};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{Key, NetworkIndex};
 
@@ -15,7 +15,7 @@ use crate::datapath::{Key, NetworkIndex};
 pub(in crate::datapath) struct Router {
     /// Destination of routed frames: the gateway's MAC address.
     pub(super) key: Key,
-    pub(super) fib: Arc<Fib>,
+    pub(super) fib: Fib,
     pub(super) gateway4: Option<Ipv4Addr>,
     pub(super) gateway6: Option<Ipv6Addr>,
     pub(super) uplink: Option<Arc<UplinkConf>>,
@@ -28,18 +28,18 @@ pub(in crate::datapath) struct Router {
 }
 
 impl Router {
-    /// Compiles a router; `fib` comes from a configuration with the same routes.
+    /// Compiles a router; `outer` comes from a configuration with the same routes.
     pub(in crate::datapath) fn new(
         network: NetworkIndex,
         conf: &RouterConf,
         mtu: u32,
-        fib: Option<&Arc<Fib>>,
+        outer: Arc<OuterFib>,
     ) -> Self {
         let v4 = |address: &IpAddr| if let IpAddr::V4(it) = address { Some(*it) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
         Self {
             key: Key::new(network, 0, conf.gateway_mac),
-            fib: fib.map_or_else(|| Arc::new(Fib::new(conf)), Arc::clone),
+            fib: Fib::new(conf, outer),
             gateway4: conf.gateways.iter().find_map(v4),
             gateway6: conf.gateways.iter().find_map(v6),
             uplink: match &conf.egress {
@@ -52,9 +52,9 @@ impl Router {
         }
     }
 
-    /// Routes of the network.
-    pub(in crate::datapath) fn fib(&self) -> &Arc<Fib> {
-        &self.fib
+    /// Destinations beyond the network.
+    pub(in crate::datapath) fn outer_fib(&self) -> &Arc<OuterFib> {
+        self.fib.outer()
     }
 
     /// Whether the router takes a frame.

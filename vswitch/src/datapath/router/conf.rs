@@ -17,25 +17,23 @@ pub struct RouterConf {
     pub gateways: Vec<IpAddr>,
     /// The network's subnets.
     pub subnets: Vec<IpNet>,
-    /// Every address of the host, the gateway's included.
-    pub local: Vec<IpAddr>,
+    /// Every address of the host, the gateway's included; networks with an uplink share it.
+    pub local: Arc<Vec<IpAddr>>,
     /// The egress beyond the host.
     pub egress: EgressMode,
 }
 
 impl RouterConf {
-    /// Both configurations compile into the same routes.
-    pub(in crate::datapath) fn has_same_fib(&self, other: &Self) -> bool {
+    /// Both configurations compile into the same routes beyond their networks.
+    pub(in crate::datapath) fn has_same_routes(&self, other: &Self) -> bool {
         let is_egress_same = match (&self.egress, &other.egress) {
             (EgressMode::Uplink(one), EgressMode::Uplink(other)) => {
-                one.routes == other.routes && one.neighbours == other.neighbours
+                Arc::ptr_eq(one, other)
+                    || one.routes == other.routes && one.neighbours == other.neighbours
             }
             (one, other) => one == other,
         };
-        is_egress_same
-            && self.gateway_mac == other.gateway_mac
-            && (&self.gateways, &self.subnets, &self.local)
-                == (&other.gateways, &other.subnets, &other.local)
+        is_egress_same && (Arc::ptr_eq(&self.local, &other.local) || self.local == other.local)
     }
 }
 

@@ -1,13 +1,15 @@
-//! Destination lookup: one binary search over address intervals.
+//! Destination lookup: binary searches over address intervals.
 //!
-//! The intervals cover both families (IPv4 as IPv4-mapped IPv6). Later inserts win: the host's routes, the
-//! subnets, martians, then the host's own addresses.
+//! The intervals cover both families (IPv4 as IPv4-mapped IPv6). Those of a network itself are few: its subnets,
+//! and addresses of the host in them. All else is in [`OuterFib`], which networks share: of later inserts the
+//! last wins, the host's routes, martians, then the host's own addresses.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use wire::MacAddr;
@@ -43,6 +45,8 @@ pub(super) enum RouteTarget {
     Unreachable,
     /// Never routed.
     Martian,
+    /// Beyond the network: see [`OuterFib`].
+    Beyond,
 }
 
 /// A router on the uplink's link.
@@ -53,17 +57,31 @@ pub(super) struct NextHop {
     pub(super) mac: Option<MacAddr>,
 }
 
-/// The intervals and their targets.
+/// Intervals and their targets.
 #[derive(Debug)]
-pub(in crate::datapath) struct Fib {
+struct Intervals {
     /// The start of each interval; the first is zero.
     starts: Vec<u128>,
     targets: Vec<RouteTarget>,
+}
+
+impl Intervals {
+    #[inline]
+    fn lookup(&self, number: u128) -> RouteTarget {
+        let after = self.starts.partition_point(|&start| start <= number);
+        self.targets[after - 1]
+    }
+}
+
+/// Destinations beyond a network, which networks with the same egress share.
+#[derive(Debug)]
+pub(in crate::datapath) struct OuterFib {
+    intervals: Intervals,
     next_hops: Vec<NextHop>,
 }
 
-impl Fib {
-    pub(super) fn new(conf: &RouterConf) -> Self {
+impl OuterFib {
+    pub(in crate::datapath) fn new(conf: &RouterConf) -> Self {
         let mut builder = FibBuilder::new(match conf.egress {
             EgressMode::Kernel => RouteTarget::Host,
             EgressMode::Internal | EgressMode::Uplink(_) => RouteTarget::Unreachable,
@@ -72,11 +90,29 @@ impl Fib {
         if let EgressMode::Uplink(uplink) = &conf.egress {
             builder.insert_routes(uplink, &mut next_hops);
         }
-        for &subnet in &conf.subnets {
-            builder.insert(subnet, RouteTarget::Subnet);
-        }
         for (address, len) in UNROUTABLE {
             builder.insert_range(prefix(address, len), RouteTarget::Martian);
+        }
+        // Loopback addresses belong to the host only.
+        for &address in conf.local.iter().filter(|address| !address.is_loopback()) {
+            builder.insert_range(one(address), RouteTarget::Host);
+        }
+        Self { intervals: builder.intervals(), next_hops }
+    }
+}
+
+/// The destinations of a network.
+#[derive(Debug)]
+pub(super) struct Fib {
+    own: Intervals,
+    outer: Arc<OuterFib>,
+}
+
+impl Fib {
+    pub(super) fn new(conf: &RouterConf, outer: Arc<OuterFib>) -> Self {
+        let mut builder = FibBuilder::new(RouteTarget::Beyond);
+        for &subnet in &conf.subnets {
+            builder.insert(subnet, RouteTarget::Subnet);
         }
         for subnet in conf.subnets.iter().filter(|net| net.max_prefix_len() - net.prefix_len() > 1)
         {
@@ -85,15 +121,17 @@ impl Fib {
                 builder.insert_range(one(subnet.broadcast().into()), RouteTarget::Martian);
             }
         }
-        let own = link_local(conf.gateway_mac);
-        for &address in conf.local.iter().chain(&conf.gateways).chain([&IpAddr::V6(own)]) {
-            // Loopback addresses belong to the host only.
-            if !address.is_loopback() {
-                builder.insert_range(one(address), RouteTarget::Host);
-            }
+        let own = IpAddr::V6(link_local(conf.gateway_mac));
+        let is_in = |address: &&IpAddr| conf.subnets.iter().any(|net| net.contains(*address));
+        let local = conf.local.iter().filter(is_in);
+        for &address in local.chain(&conf.gateways).chain([&own]) {
+            builder.insert_range(one(address), RouteTarget::Host);
         }
-        let (starts, targets) = builder.intervals();
-        Self { starts, targets, next_hops }
+        Self { own: builder.intervals(), outer }
+    }
+
+    pub(super) fn outer(&self) -> &Arc<OuterFib> {
+        &self.outer
     }
 
     #[inline]
@@ -103,13 +141,15 @@ impl Fib {
             IpAddr::V6(address) if is_mapped(address) => return RouteTarget::Martian,
             IpAddr::V6(address) => address.to_bits(),
         };
-        let after = self.starts.partition_point(|&start| start <= number);
-        self.targets[after - 1]
+        match self.own.lookup(number) {
+            RouteTarget::Beyond => self.outer.intervals.lookup(number),
+            own => own,
+        }
     }
 
     #[inline]
     pub(super) fn next_hop(&self, hop: u16) -> NextHop {
-        self.next_hops[usize::from(hop)]
+        self.outer.next_hops[usize::from(hop)]
     }
 }
 
@@ -173,10 +213,11 @@ impl FibBuilder {
         self.0.insert(first, target);
     }
 
-    fn intervals(self) -> (Vec<u128>, Vec<RouteTarget>) {
+    fn intervals(self) -> Intervals {
         let mut rows: Vec<_> = self.0.into_iter().collect();
         rows.dedup_by_key(|&mut (_, target)| target);
-        rows.into_iter().unzip()
+        let (starts, targets) = rows.into_iter().unzip();
+        Intervals { starts, targets }
     }
 }
 

@@ -46,7 +46,7 @@ impl<'a> ForwardCtx<'a> {
             RouteTarget::Host => self.forward_to_host(ctx, &view, network, router),
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
             RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
-            RouteTarget::Unreachable => {
+            RouteTarget::Unreachable | RouteTarget::Beyond => {
                 let why = Rejection::new(DropReason::NoRoute, IcmpError::NoRoute);
                 self.reject(ctx, router.icmp_source(), why);
             }

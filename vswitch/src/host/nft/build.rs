@@ -88,10 +88,15 @@ pub(super) fn l4proto_is(protocol: u8) -> [Expr; 2] {
 
 /// `oifname` or `iifname`.
 pub(super) fn device_is(which: Meta, op: Cmp, name: &CStr) -> [Expr; 2] {
+    [Expr::meta(which, Reg::R0), Expr::cmp(Reg::R0, op, &padded(name))]
+}
+
+/// The name of a device as the kernel compares it.
+pub(super) fn padded(name: &CStr) -> [u8; 16] {
     let mut padded = [0; 16];
     let bytes = name.to_bytes();
     padded[..bytes.len().min(15)].copy_from_slice(&bytes[..bytes.len().min(15)]);
-    [Expr::meta(which, Reg::R0), Expr::cmp(Reg::R0, op, &padded)]
+    padded
 }
 
 /// Which address of the IP header.

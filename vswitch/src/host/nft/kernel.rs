@@ -337,7 +337,7 @@ fn write(rules: &Rules, flags: Flags, name: &CString) -> (Batch, [usize; 3]) {
         batch.add(&Flagged { table: &table, flags }, MsgType::Add);
         let mut writer = Writer::new(&mut batch, &table, sets);
         if family == ProtoFamily::NetDev {
-            netdev::bridge(&mut writer, &rules.bridge);
+            netdev::devices(&mut writer, &rules.devices);
             if let Some(redirect) = &rules.redirect {
                 netdev::uplink(&mut writer, redirect);
             }

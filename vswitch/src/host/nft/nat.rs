@@ -14,9 +14,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg};
+use vswitch_sys::set::Field;
 use vswitch_sys::{Chain, ChainType, Hook};
 
-use super::build::{ChainHook, Which, Writer, address_in, device_is, l4proto_is, port_in, text};
+use super::build::{
+    ChainHook, Which, Writer, address_in, device_is, l4proto_is, padded, port_in, text,
+};
 use super::rules::{Forward, Rules, protocol_number};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
@@ -45,7 +48,7 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);
         forwards(writer, &chain, rules, v6);
-        forward_only_published(writer, &rules.bridge);
+        forward_only_published(writer, &rules.devices);
     }
     postrouting(writer, rules, v6);
 }
@@ -104,30 +107,38 @@ fn translate(
     writer.rule(chain, &[&protocol, &port_in(2, first, last), &at, &action]);
 }
 
-/// Forwards replies, and connections to published ports, into the bridge; drops the rest.
-fn forward_only_published(writer: &mut Writer<'_>, bridge: &str) {
+/// Forwards replies, and connections to published ports, into networks; drops the rest.
+fn forward_only_published(writer: &mut Writer<'_>, devices: &[String]) {
     /// `NF_CT_STATE_BIT` of established and related.
     const ANSWERS: u32 = 0b110;
     let chain = writer.chain(c"forward", ChainHook::Stack(ChainType::Filter, Hook::Forward, 0));
-    let name = text(bridge);
-    let inwards =
-        [device_is(Meta::OifName, Cmp::Eq, &name), device_is(Meta::IifName, Cmp::Neq, &name)];
-    let inwards = inwards.as_flattened();
     let answers = [
         Expr::ct_state(Reg::R0),
         Expr::mask(Reg::R0, &ANSWERS.to_ne_bytes()),
         Expr::cmp(Reg::R0, Cmp::Neq, &[0; 4]),
     ];
-    writer.rule(&chain, &[inwards, &answers, &[Expr::accept()]]);
-    writer.rule(&chain, &[inwards, &was_translated(), &[Expr::accept()]]);
-    writer.rule(&chain, &[inwards, &[Expr::counter(), Expr::drop()]]);
+    for device in devices {
+        let name = text(device);
+        let inwards =
+            [device_is(Meta::OifName, Cmp::Eq, &name), device_is(Meta::IifName, Cmp::Neq, &name)];
+        let inwards = inwards.as_flattened();
+        writer.rule(&chain, &[inwards, &answers, &[Expr::accept()]]);
+        writer.rule(&chain, &[inwards, &was_translated(), &[Expr::accept()]]);
+        writer.rule(&chain, &[inwards, &[Expr::counter(), Expr::drop()]]);
+    }
 }
 
 fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     let at = ChainHook::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY_SNAT);
     let chain = writer.chain(c"postrouting", at);
-    let bridge = text(&rules.bridge);
-    let to_bridge = device_is(Meta::OifName, Cmp::Eq, &bridge);
+    let mut devices = writer.set(c"devices", &[Field::Device]);
+    for device in &rules.devices {
+        let name = padded(&text(device));
+        devices.add(&[&name], &[&name]);
+    }
+    devices.put(writer.batch);
+    let to_bridge = [Expr::meta(Meta::OifName, Reg::R0), Expr::lookup(Reg::R0, &devices)];
+    let skip_bridges = [&to_bridge[..], &[Expr::accept()]].concat();
     let masquerade = [Expr::counter(), Expr::masquerade()];
     if !v6 {
         let loopback = IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
@@ -140,8 +151,10 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         let from_us = address_in(Which::Source, *net);
         // Hairpin: a container reaches another one through an address of the host.
         writer.rule(&chain, &[&to_bridge, &was_translated(), &from_us, &masquerade]);
-        let outwards = device_is(Meta::OifName, Cmp::Neq, &bridge);
-        writer.rule(&chain, &[&outwards, &from_us, &masquerade]);
+    }
+    writer.rule(&chain, &[&skip_bridges]);
+    for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
+        writer.rule(&chain, &[&address_in(Which::Source, *net), &masquerade]);
     }
 }
 

@@ -98,12 +98,17 @@ struct Ours<'a> {
 }
 
 /// Drops frames of containers from or to loopback addresses, which `route_localnet` would admit.
-pub(super) fn bridge(writer: &mut Writer<'_>, name: &str) {
-    let chain = writer.chain(c"bridge", ChainHook::Ingress(&text(name), PRIORITY));
+pub(super) fn devices(writer: &mut Writer<'_>, devices: &[String]) {
+    let chain = writer.chain(c"loopback", ChainHook::Jump);
     let ipv4 = protocol_is(V4.ethertype);
     for which in [Which::Source, Which::Destination] {
         writer
             .rule(&chain, &[&ipv4, &address_in(which, LOOPBACK), &[Expr::counter(), Expr::drop()]]);
+    }
+    for device in devices {
+        let name = text(&format!("bridge-{device}"));
+        let chain = writer.chain(&name, ChainHook::Ingress(&text(device), PRIORITY));
+        writer.rule(&chain, &[&[Expr::jump(c"loopback")]]);
     }
 }
 

@@ -44,7 +44,12 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         to_port: 8080,
     };
     let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
-    Rules { bridge: "br0".to_owned(), redirect: Some(redirect), nat }
+    Rules {
+        bridge: "br0".to_owned(),
+        devices: vec!["br0".to_owned()],
+        redirect: Some(redirect),
+        nat,
+    }
 }
 
 #[cfg(test)]

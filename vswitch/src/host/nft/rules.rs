@@ -66,8 +66,10 @@ pub(crate) struct Nat {
 /// All tables of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
-    /// Name of the bridge, which must exist.
+    /// Name of the switch's bridge, after which the tables are named.
     pub(crate) bridge: String,
+    /// All devices of host ports, which must exist.
+    pub(crate) devices: Vec<String>,
     pub(crate) redirect: Option<IngressRedirect>,
     pub(crate) nat: Nat,
 }

@@ -63,7 +63,12 @@ impl Host {
             snat_ports: 20_000..=32_767,
             published,
         };
-        Rules { bridge: "br0".into(), redirect: Some(redirect), nat: Nat::default() }
+        Rules {
+            bridge: "br0".into(),
+            devices: vec!["br0".into()],
+            redirect: Some(redirect),
+            nat: Nat::default(),
+        }
     }
 
     /// How many packets the host's stack has seen by a way.
@@ -424,7 +429,7 @@ fn a_refusal_names_the_table_and_leaves_the_former_rules() {
         let firewall = Firewall::start(host.rules(Vec::new())).await.unwrap();
         let before = run("nft list ruleset");
         let mut wrong = host.rules(Vec::new());
-        wrong.bridge = "a-name-of-more-than-15".into();
+        wrong.devices = vec!["a-name-of-more-than-15".into()];
         let error = firewall.load(wrong).await.unwrap_err().to_string();
         assert!(error.contains("the nftables tables vswitch-br0 (message "), "{error}");
         assert_eq!(run("nft list ruleset"), before);

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
 use super::tables::{Fixed, Shared};
-use super::{Uplink, UplinkError, UplinkState, connect, device, follow};
+use super::{HostNetwork, Uplink, UplinkError, UplinkState, connect, device, follow};
 use crate::host::nft::{Firewall, Forward, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
@@ -27,6 +27,7 @@ pub(crate) struct PublishedParts {
 #[derive(Debug)]
 pub(crate) struct UplinkParts {
     fixed: Fixed,
+    networks: Vec<HostNetwork>,
     /// Its queues, if the switch has not taken them.
     tap: Option<Tap>,
     tables: TablesParts,
@@ -55,10 +56,10 @@ impl Uplink {
             }
             published.push(PublishedParts { forward, reservation });
         }
-        let (fixed, tables) = shared.into_parts()?;
+        let (fixed, networks, tables) = shared.into_parts()?;
         let reserved = reserved.into_parts();
         let forwarding = forwarding.map(Forwarding::into_parts);
-        Ok(UplinkParts { fixed, tap, tables, published, reserved, snat_lock, forwarding })
+        Ok(UplinkParts { fixed, networks, tap, tables, published, reserved, snat_lock, forwarding })
     }
 
     /// Rebuilds an uplink, in the network namespace of the calling thread, and adapts it to the state of the
@@ -81,7 +82,8 @@ impl Uplink {
         let state = kernel.compile(&name, None);
         let forwards = parts.published.iter().map(|one| one.forward.clone()).collect();
         let former = (firewall, loaded);
-        let shared = Shared::from_parts(fixed, former, state.clone(), forwards).await?;
+        let shared =
+            Shared::from_parts(fixed, former, state.clone(), parts.networks, forwards).await?;
         let mut entries = Vec::with_capacity(parts.published.len());
         for PublishedParts { forward, reservation } in parts.published {
             entries.push(Entry::serve(forward, reservation)?);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use wire::MacAddr;
 
-use super::Config;
 use super::state::UplinkState;
+use super::{Config, HostNetwork};
 use crate::host::nft::{Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts};
 
 /// Identity of the uplink TAP.
@@ -28,12 +28,17 @@ pub(super) struct Fixed {
 
 impl Fixed {
     /// The rules for a state.
-    pub(super) fn rules(&self, state: &UplinkState, forwards: &[Forward]) -> Rules {
+    pub(super) fn rules(
+        &self,
+        state: &UplinkState,
+        networks: &[HostNetwork],
+        forwards: &[Forward],
+    ) -> Rules {
+        let subnets: Vec<_> = networks.iter().flat_map(|it| it.subnets).collect();
         let redirect = self.tap.clone().map(|tap| {
             // Loopback addresses and container subnets are not reachable from the uplink.
             let is_outside = |address: &&IpAddr| {
-                !address.is_loopback()
-                    && !self.config.subnets.iter().any(|net| net.contains(*address))
+                !address.is_loopback() && !subnets.iter().any(|net| net.contains(*address))
             };
             let outside = || state.local.iter().filter(is_outside);
             IngressRedirect {
@@ -42,14 +47,16 @@ impl Fixed {
                 tap_mac: tap.mac,
                 local4: outside().filter_map(v4).collect(),
                 local6: outside().filter_map(v6).collect(),
-                subnets: self.config.subnets.clone(),
+                subnets: subnets.clone(),
                 snat_ports: self.config.snat_ports.clone(),
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
         });
-        let masquerade = if redirect.is_none() { self.config.subnets.clone() } else { Vec::new() };
+        let to_world = networks.iter().filter(|it| redirect.is_none() && !it.is_internal);
+        let masquerade = to_world.flat_map(|it| it.subnets).collect();
         let nat = Nat { forwards: forwards.to_vec(), masquerade };
-        Rules { bridge: self.config.bridge.clone(), redirect, nat }
+        let devices = networks.iter().map(|it| it.device.clone()).collect();
+        Rules { bridge: self.config.bridge.clone(), devices, redirect, nat }
     }
 }
 
@@ -71,25 +78,30 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct Inner {
     firewall: Firewall,
+    networks: Vec<HostNetwork>,
     forwards: Vec<Forward>,
     state: UplinkState,
     loaded: Rules,
 }
 
 impl Shared {
-    pub(super) async fn start(fixed: Fixed, state: UplinkState) -> Result<Self, NftError> {
-        let loaded = fixed.rules(&state, &[]);
+    pub(super) async fn start(
+        fixed: Fixed,
+        networks: Vec<HostNetwork>,
+        state: UplinkState,
+    ) -> Result<Self, NftError> {
+        let loaded = fixed.rules(&state, &networks, &[]);
         let firewall = Firewall::start(loaded.clone()).await?;
-        let inner = Inner { firewall, forwards: Vec::new(), state, loaded };
+        let inner = Inner { firewall, networks, forwards: Vec::new(), state, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 
     /// Gives up the tables without deleting them. Nobody else may use them.
-    pub(super) fn into_parts(self) -> Result<(Fixed, TablesParts), NftError> {
+    pub(super) fn into_parts(self) -> Result<(Fixed, Vec<HostNetwork>, TablesParts), NftError> {
         let in_use = |_| NftError::Socket(std::io::ErrorKind::ResourceBusy.into());
         let inner = Arc::try_unwrap(self.inner).map_err(in_use)?;
-        let parts = inner.into_inner().firewall.into_parts()?;
-        Ok((Arc::unwrap_or_clone(self.fixed), parts))
+        let Inner { firewall, networks, .. } = inner.into_inner();
+        Ok((Arc::unwrap_or_clone(self.fixed), networks, firewall.into_parts()?))
     }
 
     /// Takes over a firewall with the rules that are loaded, and adapts it to a state.
@@ -97,10 +109,11 @@ impl Shared {
         fixed: Fixed,
         (firewall, loaded): (Firewall, Rules),
         state: UplinkState,
+        networks: Vec<HostNetwork>,
         forwards: Vec<Forward>,
     ) -> Result<Self, NftError> {
-        let rules = fixed.rules(&state, &forwards);
-        let mut inner = Inner { firewall, forwards, state, loaded };
+        let rules = fixed.rules(&state, &networks, &forwards);
+        let mut inner = Inner { firewall, networks, forwards, state, loaded };
         inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
@@ -108,7 +121,7 @@ impl Shared {
     /// Loads the rules for another state, if they differ.
     pub(super) async fn adapt(&self, state: &UplinkState) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(state, &inner.forwards);
+        let rules = self.fixed.rules(state, &inner.networks, &inner.forwards);
         inner.state = state.clone();
         inner.load(rules).await
     }
@@ -116,9 +129,18 @@ impl Shared {
     /// Loads the rules for other published ports.
     pub(super) async fn publish(&self, forwards: Vec<Forward>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(&inner.state, &forwards);
+        let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards);
         inner.load(rules).await?;
         inner.forwards = forwards;
+        Ok(())
+    }
+
+    /// Loads the rules for other networks.
+    pub(super) async fn set_networks(&self, networks: Vec<HostNetwork>) -> Result<(), NftError> {
+        let mut inner = self.inner.lock().await;
+        let rules = self.fixed.rules(&inner.state, &networks, &inner.forwards);
+        inner.load(rules).await?;
+        inner.networks = networks;
         Ok(())
     }
 }

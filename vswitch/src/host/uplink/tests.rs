@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::{
-    Config, Mode, Route, Uplink, UplinkError, UplinkSelector, UplinkState, restore_after_crash,
+    Config, HostNetwork, Mode, Route, Uplink, UplinkError, UplinkSelector, UplinkState,
+    restore_after_crash,
 };
 use crate::datapath::RouteAction;
 use crate::host::Netlink;
@@ -38,7 +39,6 @@ fn config(directory: &Path, mode: Mode) -> Config {
         bridge: "br0".into(),
         mode,
         queues: 1,
-        subnets: vec!["10.99.0.0/16".parse().unwrap()],
         snat_ports: 20_000..=32_767,
         state_dir: directory.to_owned(),
     }
@@ -48,7 +48,12 @@ async fn start(
     directory: &Path,
     mode: Mode,
 ) -> Result<(Uplink, watch::Receiver<UplinkState>), UplinkError> {
-    Uplink::start(config(directory, mode), &Netlink::connect().unwrap()).await
+    let networks = vec![HostNetwork {
+        device: "br0".into(),
+        subnets: ["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
+        is_internal: false,
+    }];
+    Uplink::start(config(directory, mode), networks, &Netlink::connect().unwrap()).await
 }
 
 const AUTO: Mode = Mode::Own(UplinkSelector::Auto);

@@ -4,7 +4,7 @@ use fastpath::PortIndex;
 use wire::MacAddr;
 
 use super::super::{AttachSpec, Model, Owner, SlotOwner};
-use super::{NOW, attach, attach_spec, compiled, key, model, network, reserve, spec};
+use super::{NOW, attach, attach_spec, compiled, key, model, network, open_network, reserve, spec};
 use crate::config::Uplink;
 use crate::control::ControlError;
 use crate::datapath::{NetworkIndex, PortKind};
@@ -12,7 +12,7 @@ use crate::datapath::{NetworkIndex, PortKind};
 /// Two internal networks with the same subnets.
 fn two_networks() -> Model {
     let mut model = model();
-    model.add_network(network("br1", Uplink::None)).unwrap();
+    open_network(&mut model, network("br1", Uplink::None));
     model
 }
 
@@ -48,7 +48,7 @@ fn a_snapshot_has_both_networks_with_ports_and_entries_apart() {
     let network_of = |slot| snapshot.port(slot).map(|port| (port.network, port.kind));
     assert_eq!(network_of(one.slot), Some((NetworkIndex(0), PortKind::Container)));
     assert_eq!(network_of(two.slot), Some((NetworkIndex(1), PortKind::Container)));
-    let host = model[&two.network].host_port;
+    let host = model[&two.network].host_port.unwrap();
     assert_eq!(network_of(PortIndex(0)), Some((NetworkIndex(0), PortKind::Host)));
     assert_eq!(network_of(host), Some((NetworkIndex(1), PortKind::Host)));
     assert_eq!(model.label(host).as_deref(), Some("br1"));
@@ -59,12 +59,20 @@ fn a_snapshot_has_both_networks_with_ports_and_entries_apart() {
 }
 
 #[test]
-fn a_name_is_unique_in_its_network() {
+fn a_name_is_unique_in_its_network_and_one_container() {
     let mut model = two_networks();
     let one = attach(&mut model, "a");
     let two = attach_spec(&mut model, spec_on("a", "br1"));
     assert!(matches!(reserve(&mut model, &spec("a")), Err(ControlError::NameTaken(_))));
     assert!(matches!(model.find("a"), Err(ControlError::AmbiguousName(_))));
+    assert_eq!(model.find("a@br1").unwrap(), two.key());
+    assert_eq!(model.find_all("a").unwrap(), [one.key(), two.key()]);
+    assert!(matches!(model.find("a@br2"), Err(ControlError::UnknownPort(_))));
+    let third = key("c", "br1");
+    reserve(&mut model, &AttachSpec::new(third.clone())).unwrap();
+    attach(&mut model, "c");
+    let elsewhere = model.bind_netns(&third, &super::netns(77), None, &[]);
+    assert!(matches!(elsewhere, Err(ControlError::NameTaken(_))));
     model.remove(&one.key(), NOW);
     assert_eq!(model.find("a").unwrap(), two.key());
     assert_eq!(model.slot_owner(two.slot), Some(&SlotOwner::Endpoint(two.key())));
@@ -87,8 +95,8 @@ fn labels_of_ports_are_nobodys_names() {
 #[test]
 fn the_configured_network_comes_first_whatever_the_names() {
     let mut model = model();
-    model.add_network(network("aaa0", Uplink::None)).unwrap();
-    assert_eq!(model.document().network_names().collect::<Vec<_>>(), ["br0", "aaa0"]);
+    open_network(&mut model, network("aaa0", Uplink::None));
+    assert_eq!(model.document().devices().collect::<Vec<_>>(), ["br0", "aaa0"]);
     assert_eq!(model.network(None).unwrap().spec.name.as_str(), "br0");
 }
 
@@ -101,7 +109,7 @@ fn the_document_has_all_networks() {
     attach_spec(&mut model, AttachSpec { aliases, labels, ..spec_on("b", "br1") });
     model.set_static(&"br1".parse().unwrap(), (MacAddr([2; 6]), 0), Owner::Host).unwrap();
     let document = model.document();
-    assert_eq!(document.network_names().collect::<Vec<_>>(), ["br0", "br1"]);
+    assert_eq!(document.devices().collect::<Vec<_>>(), ["br0", "br1"]);
     let attached: Vec<_> = document.attachments.iter().map(|it| it.network.as_str()).collect();
     assert_eq!(attached, ["br0", "br1"]);
     let stored = &document.attachments[1];
@@ -115,7 +123,7 @@ fn the_document_has_all_networks() {
 fn settings_go_by_the_name_of_the_network_or_the_endpoint() {
     let mut model = two_networks();
     let lease = attach_spec(&mut model, spec_on("b", "br1"));
-    assert_eq!(model.slot_of("br1").unwrap(), (model[&lease.network].host_port, true));
+    assert_eq!(model.slot_of("br1").unwrap(), (model[&lease.network].host_port.unwrap(), true));
     assert_eq!(model.slot_of("b").unwrap(), (lease.slot, false));
     assert_eq!(model.leases_of("br1"), std::slice::from_ref(&lease));
     assert!(model.leases_of("br0").is_empty());

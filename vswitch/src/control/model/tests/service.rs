@@ -5,7 +5,7 @@ use vswitch_api::port_settings::vlan::{Domain, VlanMode};
 use wire::MacAddr;
 
 use super::super::{Model, SlotOwner};
-use super::{attach, model, model_with_slots, network, reserve, spec};
+use super::{attach, model, model_with_slots, network, open_network, reserve, spec};
 use crate::config::Uplink;
 use crate::control::ControlError;
 use crate::datapath::{NetworkIndex, PortKind, ServiceConf, Snapshot};
@@ -44,7 +44,7 @@ fn service_of(model: &Model, network: &str) -> Option<ServiceConf> {
 #[test]
 fn every_network_has_the_service_at_its_gateway_on_the_hosts_vlan() {
     let mut model = model();
-    model.add_network(network("br1", Uplink::Auto)).unwrap();
+    open_network(&mut model, network("br1", Uplink::Auto));
     assert_eq!(service_of(&model, "br0"), None, "before there is a service port");
     model.add_service(MAC).unwrap();
     let gateways = vec!["192.0.2.1".parse().unwrap(), "fd00:1::1".parse().unwrap()];

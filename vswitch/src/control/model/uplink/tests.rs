@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::tests::{counter, key, model_with_uplink, network, spec};
+use super::super::tests::{counter, key, model_with_uplink, network, open_network, spec};
 use super::super::{AttachSpec, Model, NetworkSpec};
 use super::*;
 use crate::config::Uplink;
@@ -64,7 +64,7 @@ fn without_a_way_nothing_leads_out() {
     for uplink in [Uplink::None, Uplink::Auto] {
         let router = router(&mut model_with_uplink(uplink)).unwrap();
         assert_eq!(router.egress, EgressMode::Internal);
-        assert_eq!(router.local, router.gateways);
+        assert_eq!(*router.local, router.gateways);
     }
     let mut model = model_with_uplink(Uplink::Kernel);
     model.add_uplink(&"br0".parse().unwrap(), None, state()).unwrap();
@@ -158,10 +158,10 @@ fn all_addresses_of_a_family_are_each_of_them() {
 #[test]
 fn two_networks_share_an_uplink_and_its_policy() {
     let mut model = model(&["8000:80"]);
-    let other =
-        NetworkSpec { subnet: "10.98.0.0/24".parse().unwrap(), ..network("br1", Uplink::Auto) };
-    model.add_network(other).unwrap();
-    model.add_network(network("br2", Uplink::None)).unwrap();
+    let (subnet, gateway) = ("10.98.0.0/24".parse().unwrap(), "10.98.0.1".parse().unwrap());
+    let other = NetworkSpec { subnet, gateway, ..network("br1", Uplink::Auto) };
+    open_network(&mut model, other);
+    open_network(&mut model, network("br2", Uplink::None));
     let spec = AttachSpec {
         publish: vec![Publication { ports: "8001:81".parse().unwrap(), allow_from: Vec::new() }],
         ..AttachSpec::new(key("db", "br1"))

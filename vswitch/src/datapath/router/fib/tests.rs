@@ -8,6 +8,9 @@ use proptest::prelude::*;
 use super::super::conf::{Routes, UplinkNeighbours};
 use super::*;
 
+/// Addresses of the host, one in the subnet of the network.
+const LOCAL: [&str; 5] = ["192.0.2.1", "127.0.0.1", "::1", "2001:db8::1", "10.99.7.7"];
+
 const GATEWAY: &str = "192.0.2.254";
 
 fn mac(last: u8) -> MacAddr {
@@ -36,13 +39,14 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
 }
 
 fn fib(egress: EgressMode) -> Fib {
-    Fib::new(&RouterConf {
+    let conf = RouterConf {
         gateway_mac: mac(7),
         gateways: vec!["10.99.0.1".parse().unwrap(), "fd00:99::1".parse().unwrap()],
         subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
-        local: ["192.0.2.1", "127.0.0.1", "::1", "2001:db8::1"].map(|a| a.parse().unwrap()).into(),
+        local: Arc::new(LOCAL.iter().map(|address| address.parse().unwrap()).collect()),
         egress,
-    })
+    };
+    Fib::new(&conf, Arc::new(OuterFib::new(&conf)))
 }
 
 fn lookup(fib: &Fib, address: &str) -> RouteTarget {
@@ -69,6 +73,7 @@ fn each_destination_has_its_target() {
         ("192.0.2.1", RouteTarget::Host),
         ("2001:db8::1", RouteTarget::Host),
         ("fe80::ff:fe00:7", RouteTarget::Host),
+        ("10.99.7.7", RouteTarget::Host),
         ("10.99.3.4", RouteTarget::Subnet),
         ("fd00:99::3", RouteTarget::Subnet),
         ("10.99.0.0", RouteTarget::Martian),

@@ -169,7 +169,11 @@ impl TestNet {
             gateway_mac: GATEWAY_MAC,
             gateways: FAMILIES.map(Family::gateway).into(),
             subnets: ["10.99.0.0/16", "fd00:99::/64"].map(|it| it.parse().expect("net")).into(),
-            local: FAMILIES.iter().flat_map(|it| [it.gateway(), it.outside()]).collect(),
+            local: FAMILIES
+                .iter()
+                .flat_map(|it| [it.gateway(), it.outside()])
+                .collect::<Vec<_>>()
+                .into(),
             egress: (self.egress)(self.uplink.clone()),
         };
         self.sim.network(|network| network.router = Some(router));

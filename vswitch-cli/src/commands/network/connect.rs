@@ -1,0 +1,101 @@
+//! `vswitch network connect` and `disconnect`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::process::ExitCode;
+
+use clap::Args;
+use vswitch::config::IfName;
+use vswitch_api::network::EndpointRequest;
+use wire::MacAddr;
+
+use crate::commands::attach;
+use crate::error::Outcome;
+use crate::global::Global;
+use crate::{output, value};
+
+/// Connect a running container to a further network
+///
+/// It gets a further interface. The network with the highest --gw-priority gives the default route; of
+/// equals, one that reaches the world before an internal one, then the first by name.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ConnectArgs {
+    /// Name of the network
+    #[arg(value_parser = value::name)]
+    network: String,
+    /// Name of the attachment
+    #[arg(value_parser = value::name)]
+    name: String,
+    /// A fixed IPv4 address of the network's subnet
+    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv4)]
+    ip: Option<Ipv4Addr>,
+    /// A fixed IPv6 address of the network's subnet
+    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv6)]
+    ip6: Option<Ipv6Addr>,
+    /// A fixed unicast MAC address
+    #[arg(long, value_name = "MAC", value_parser = value::mac)]
+    mac: Option<MacAddr>,
+    /// Name of the interface [default: the next free of eth0, eth1, ...]
+    #[arg(long, value_name = "IFNAME")]
+    ifname: Option<IfName>,
+    /// A further name in the network
+    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
+    alias: Vec<String>,
+    /// The highest one gives the default route
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
+    gw_priority: i32,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo vswitch network connect blue web
+  sudo vswitch network connect --ip 10.5.0.7 --alias api blue web
+  sudo vswitch network connect --gw-priority 1 blue web
+
+Undo it with `vswitch network disconnect NETWORK NAME`.";
+
+impl ConnectArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let request = EndpointRequest {
+            name: self.name,
+            ipv4: self.ip,
+            ipv6: self.ip6,
+            mac: self.mac,
+            ifname: self.ifname.map(|ifname| ifname.to_string()),
+            aliases: self.alias,
+            gw_priority: self.gw_priority,
+        };
+        let client = global.client()?;
+        let port = client.wait(client.connect_endpoint(&self.network, &request))?;
+        output::show(global.format, &port, attach::render)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Disconnect a container from a network
+///
+/// Another of its networks gives the default route then, and has its published ports.
+#[derive(Debug, Args)]
+#[command(after_help = DISCONNECT_EXAMPLES)]
+pub(crate) struct DisconnectArgs {
+    /// Name of the network
+    #[arg(value_parser = value::name)]
+    network: String,
+    /// Name of the attachment
+    #[arg(value_parser = value::name)]
+    name: String,
+}
+
+const DISCONNECT_EXAMPLES: &str = "\
+Examples:
+  sudo vswitch network disconnect blue web";
+
+impl DisconnectArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let client = global.client()?;
+        client.wait(client.disconnect_endpoint(&self.network, &self.name))?;
+        let said = format!("{} is no longer connected to {}", self.name, self.network);
+        output::done(global.format, &said)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,148 @@
+//! `vswitch network create`, `rm` and `prune`.
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+use ipnet::IpNet;
+use vswitch::config::IfName;
+use vswitch_api::network::{Network, NetworkRemoval, NetworkRequest};
+
+use crate::error::Outcome;
+use crate::global::Global;
+use crate::{output, table, value};
+
+/// Create a network
+///
+/// Networks do not reach each other. All or nothing: a failed creation leaves the host as it was.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CreateArgs {
+    /// Name of the network
+    #[arg(value_parser = value::network)]
+    name: String,
+    /// A subnet; at most one of each family [default: free ones]
+    #[arg(long, value_name = "SUBNET", value_parser = value::subnet)]
+    subnet: Vec<IpNet>,
+    /// The host's address in a subnet [default: its first one]
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Vec<IpAddr>,
+    /// Part of a subnet that addresses come from if nobody names them [default: all of it]
+    #[arg(long, value_name = "SUBNET", value_parser = value::subnet)]
+    ip_range: Vec<IpNet>,
+    /// Largest IP packet in bytes [default: that of the first network]
+    #[arg(long, value_name = "BYTES")]
+    mtu: Option<u32>,
+    /// No container of it reaches the world; its subnet may overlap others
+    #[arg(long)]
+    internal: bool,
+    /// Its containers do not reach each other
+    #[arg(long)]
+    isolated_ports: bool,
+    /// Serve DHCPv4 and DHCPv6: each port gets its address
+    #[arg(long)]
+    dhcp: bool,
+    /// Send router advertisements
+    #[arg(long)]
+    ra: bool,
+    /// `none`, or the uplink of the switch [default: that of the switch]
+    #[arg(long, value_name = "UPLINK")]
+    uplink: Option<String>,
+    /// Name of the host's device on it [default: br-NAME]
+    #[arg(long, value_name = "IFNAME")]
+    bridge: Option<IfName>,
+    /// A label, which is stored and shown
+    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
+    label: Vec<(String, String)>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo vswitch network create blue
+  sudo vswitch network create --subnet 10.5.0.0/16 --gateway 10.5.0.254 --ip-range 10.5.1.0/24 green
+  sudo vswitch network create --internal --label tier=db backend
+  sudo vswitch run --name web --network blue -- nginx -g 'daemon off;'
+
+Undo it with `vswitch network rm NAME`.";
+
+impl CreateArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let request = NetworkRequest {
+            name: self.name,
+            subnets: self.subnet,
+            gateways: self.gateway,
+            ip_ranges: self.ip_range,
+            mtu: self.mtu,
+            internal: self.internal,
+            isolated_ports: self.isolated_ports,
+            dhcp: self.dhcp,
+            ra: self.ra,
+            uplink: self.uplink,
+            device: self.bridge.map(|device| device.to_string()),
+            labels: self.label.into_iter().collect(),
+        };
+        let client = global.client()?;
+        let created = client.wait(client.create_network(&request))?;
+        output::show(global.format, &created, |created| said(&created.network))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn said(network: &Network) -> String {
+    let device = match &network.device {
+        Some(device) => format!("the host is on it as {device}"),
+        None => "the host is not on it, since its subnet overlaps others".to_owned(),
+    };
+    format!("{} has {}; {device}\n", network.name, table::list(&network.subnets))
+}
+
+/// Remove networks
+#[derive(Debug, Args)]
+#[command(after_help = REMOVE_EXAMPLES)]
+pub(crate) struct RemoveArgs {
+    /// Names of the networks
+    #[arg(required = true, value_name = "NAME", value_parser = value::name)]
+    names: Vec<String>,
+    /// Detach their attachments first
+    #[arg(long, short)]
+    force: bool,
+}
+
+const REMOVE_EXAMPLES: &str = "\
+Examples:
+  sudo vswitch network rm blue green
+  sudo vswitch network rm --force backend";
+
+impl RemoveArgs {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let client = global.client()?;
+        let removal = NetworkRemoval { force: self.force };
+        for name in &self.names {
+            client.wait(client.remove_network(name, &removal))?;
+            output::done(global.format, &format!("{name} is removed"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Remove all networks without attachments, but the switch's own
+#[derive(Debug, Args)]
+#[command(after_help = PRUNE_EXAMPLES)]
+pub(crate) struct PruneArgs {}
+
+const PRUNE_EXAMPLES: &str = "\
+Examples:
+  sudo vswitch network prune";
+
+impl PruneArgs {
+    pub(crate) fn execute(&self, global: &Global) -> Outcome {
+        let client = global.client()?;
+        let networks = client.wait(client.networks())?;
+        // The first network is the switch's own.
+        for network in networks.iter().skip(1).filter(|network| network.ports == 0) {
+            client.wait(client.remove_network(&network.name, &NetworkRemoval::default()))?;
+            output::done(global.format, &format!("{} is removed", network.name))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

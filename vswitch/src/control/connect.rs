@@ -1,0 +1,102 @@
+//! Containers on several networks: connect, disconnect, and which network gives the default route.
+//!
+//! A container is the attachments of one name, each on a network of its own, all in one namespace. One of
+//! them is the *gateway endpoint*: its network gives the default route and has new publications. When it is
+//! disconnected, the next one takes over route and publications.
+
+use std::sync::Arc;
+
+use vswitch_api::network::EndpointRequest;
+use vswitch_api::port::PortDetail;
+
+use super::error::ControlError;
+use super::model::{AttachSpec, EndpointKey};
+use super::name::Name;
+use super::port::PortChange;
+use super::task::{blocking, task};
+use super::unicast_mac;
+use super::{Control, NetworkError};
+use crate::host::container;
+use crate::host::netns;
+
+impl Control {
+    /// Connects a running container to a further network. The answer comes when frames pass.
+    pub(crate) async fn connect(
+        &self,
+        network: &str,
+        request: EndpointRequest,
+    ) -> Result<PortDetail, ControlError> {
+        let network = self.0.network_to_change(Some(network))?;
+        let control = self.clone();
+        let connected = task(async move {
+            let name: Name = request.name.parse()?;
+            let inner = &control.0;
+            let record = inner.model().namespace_of(&name)?;
+            let aliases = request.aliases.iter().map(|alias| alias.parse());
+            let key = EndpointKey { name: name.clone(), network };
+            let spec = AttachSpec {
+                mac: request.mac.map(unicast_mac).transpose()?,
+                ipv4: request.ipv4,
+                ipv6: request.ipv6,
+                settings: inner.model().default_settings(&key.network),
+                aliases: aliases.collect::<Result<_, _>>()?,
+                gw_priority: request.gw_priority,
+                ..AttachSpec::new(key)
+            };
+            let ifname = request.ifname.as_deref().map(str::parse).transpose();
+            let ifname = ifname.map_err(ControlError::Ifname)?;
+            let described = netns::describe(&record.reference);
+            let mut change = PortChange::join(Arc::clone(inner), spec, ifname, record);
+            let attached = control.execute_attach(&mut change, described).await;
+            let lease = attached.map_err(|error| control.as_ports_max(error))?;
+            tracing::info!(%name, network = %lease.network, "connected");
+            control.attachment(&lease.key()).await
+        });
+        connected.await?.map_err(|error| self.count_limit_hit(error))
+    }
+
+    /// Disconnects a container from a network. Its publications go to the next gateway endpoint.
+    pub(crate) async fn disconnect(&self, network: &str, name: &str) -> Result<(), ControlError> {
+        let network = self.0.network_to_change(Some(network))?;
+        let key = EndpointKey { name: name.parse()?, network };
+        let control = self.clone();
+        task(async move {
+            let publications = {
+                let model = control.0.model();
+                let not_on = || NetworkError::NotConnected {
+                    name: key.name.to_string(),
+                    network: key.network.to_string(),
+                };
+                model.publications(&key).map_err(|_| not_on())?.to_vec()
+            };
+            control.detach_endpoint(key.clone()).await?;
+            let next = control.0.model().gateway_endpoint(&key.name);
+            let Some(next) = next else { return Ok(()) };
+            for publication in publications {
+                let ports = publication.ports;
+                if let Err(error) = control.publish_at(next.clone(), publication).await {
+                    tracing::warn!(name = %key.name, %ports, network = %next.network, %error,
+                        "no longer published: the next network cannot have it");
+                }
+            }
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Brings the routes in a container's namespace in line with its networks, where it has, or had, several.
+    pub(super) async fn route_container(&self, name: &Name) {
+        let Some((record, interfaces)) = self.0.model().container_routes(name) else { return };
+        let path = record.path.clone();
+        let opened = blocking(move || netns::open_path(&path)).await;
+        let result = match opened {
+            Ok(Ok(netns)) if netns.id == record.id => container::route(netns, interfaces).await,
+            // The namespace is gone, and its routes with it.
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%name, %error, "its routes stay as they are"),
+        };
+        if let Err(error) = result {
+            tracing::warn!(%name, %error, "its routes stay as they are");
+        }
+    }
+}

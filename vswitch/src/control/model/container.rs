@@ -1,0 +1,83 @@
+//! Containers: the endpoints of one name, in one namespace.
+
+use std::cmp::Reverse;
+
+use super::{Endpoint, EndpointKey, EndpointState, Model, Name, Network};
+use crate::control::error::ControlError;
+use crate::control::store::NetnsRecord;
+use crate::host::container::InterfaceRoutes;
+
+impl Model {
+    /// Active endpoints of a container that the switch configures, the gateway endpoint first: the highest
+    /// priority, then a network that reaches the world, then the first name of a network.
+    fn endpoints_of(&self, name: &Name) -> Vec<(&Endpoint, &Network)> {
+        let of_name = self.endpoints().filter(|endpoint| endpoint.lease.name == *name);
+        let active = of_name.filter(|endpoint| endpoint.state == EndpointState::Active);
+        let mut found: Vec<_> = active
+            .filter_map(|endpoint| Some((endpoint, self.networks.get(&endpoint.lease.network)?)))
+            .collect();
+        found.sort_by_key(|(endpoint, network)| {
+            (Reverse(endpoint.gw_priority), network.spec.is_internal(), &network.spec.name)
+        });
+        found
+    }
+
+    /// The endpoint whose network gives a container its default route, and has its publications.
+    pub(crate) fn gateway_endpoint(&self, name: &Name) -> Option<EndpointKey> {
+        self.endpoints_of(name).first().map(|(endpoint, _)| endpoint.lease.key())
+    }
+
+    /// Whether a container has several endpoints.
+    pub(crate) fn is_on_several(&self, name: &Name) -> bool {
+        self.endpoints_of(name).len() > 1
+    }
+
+    /// The namespace of a container.
+    pub(crate) fn namespace_of(&self, name: &Name) -> Result<NetnsRecord, ControlError> {
+        let endpoints = self.endpoints_of(name);
+        let (endpoint, _) =
+            endpoints.first().ok_or_else(|| ControlError::UnknownPort(name.to_string()))?;
+        let binding = endpoint.binding.as_ref().and_then(|binding| binding.netns.clone());
+        binding.ok_or_else(|| ControlError::UnknownPort(name.to_string()))
+    }
+
+    /// The namespace of a container, and its interfaces, the gateway endpoint's first.
+    pub(crate) fn container_routes(
+        &self,
+        name: &Name,
+    ) -> Option<(NetnsRecord, Vec<InterfaceRoutes>)> {
+        let record = self.namespace_of(name).ok()?;
+        // Who configures itself has routes of its own.
+        let mut endpoints = self.endpoints_of(name);
+        endpoints.retain(|(endpoint, _)| endpoint.configure.is_static());
+        let interfaces = endpoints.into_iter().filter_map(|(endpoint, network)| {
+            let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
+            Some(InterfaceRoutes {
+                ifname: binding.ifname.clone(),
+                addresses: [lease.ipv4.into(), lease.ipv6.into()],
+                gateways: network.spec.gateways(),
+            })
+        });
+        Some((record, interfaces.collect()))
+    }
+
+    /// Refuses a name that a container of another namespace has.
+    pub(super) fn check_one_namespace(
+        &self,
+        key: &EndpointKey,
+        netns: &NetnsRecord,
+    ) -> Result<(), ControlError> {
+        let mut others = self.endpoints().filter(|endpoint| {
+            endpoint.lease.name == key.name && endpoint.lease.network != key.network
+        });
+        let is_other = |endpoint: &Endpoint| {
+            let binding = endpoint.binding.as_ref().and_then(|binding| binding.netns.as_ref());
+            binding.is_some_and(|other| other.id != netns.id)
+        };
+        if others.any(is_other) {
+            Err(ControlError::NameTaken(key.name.to_string()))
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Plans that create and remove a network, and the choice of what a request leaves open.
+//!
+//! A network comes into the model, to the host as a device, into the datapath, into the host's rules, and
+//! into the document; then endpoints may join. A removal undoes the same steps in reverse.
+
+mod error;
+mod request;
+
+use std::sync::Arc;
+
+use fastpath::tap::Tap;
+use vswitch_api::network::{NetworkDetail, NetworkRequest};
+
+pub(crate) use error::NetworkError;
+
+use super::Control;
+use super::error::ControlError;
+use super::inner::Inner;
+use super::model::{NetworkName, NetworkSpec};
+use super::plan::{self, Steps};
+use super::task::task;
+use crate::host::Neighbours;
+use crate::host::bridge::{self, BridgeSetup};
+use crate::host::uplink::UplinkError;
+
+/// A step, in the order of a creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The model gets it, with a slot for its host port.
+    Reserve,
+    /// The host gets the device of the host port, with the gateway addresses.
+    CreateDevice,
+    /// The datapath gets its configuration.
+    CommitSnapshot,
+    /// The workers get the queues of the host port.
+    AddPort,
+    /// The host's rules cover it.
+    SetHostRules,
+    /// The document is written.
+    Save,
+}
+
+/// The plan of a new network.
+const CREATE: [Step; 6] = [
+    Step::Reserve,
+    Step::CreateDevice,
+    Step::CommitSnapshot,
+    Step::AddPort,
+    Step::SetHostRules,
+    Step::Save,
+];
+
+/// The plan of a stored network, and of the configured one: the document has it already, or gets it at the
+/// end of the start.
+const RESTORE: [Step; 4] = [Step::Reserve, Step::CreateDevice, Step::CommitSnapshot, Step::AddPort];
+
+/// A creation or removal in progress.
+#[derive(Debug)]
+pub(super) struct NetworkChange {
+    inner: Arc<Inner>,
+    spec: NetworkSpec,
+    tap: Option<Tap>,
+    /// Routes of the host may share addresses with it.
+    may_overlap: bool,
+}
+
+impl Control {
+    /// Creates a network. The answer comes when endpoints may join.
+    pub(crate) async fn create_network(
+        &self,
+        request: NetworkRequest,
+    ) -> Result<NetworkDetail, ControlError> {
+        let control = self.clone();
+        let created = task(async move {
+            control.0.check_not_ending()?;
+            // One at a time: each chooses subnets that no other has.
+            let _creating = control.0.network_changes.lock().await;
+            let spec = request::spec(&control.0, request).await?;
+            let name = spec.name.clone();
+            let mut change = NetworkChange::new(Arc::clone(&control.0), spec);
+            plan::execute(&mut change, &CREATE).await?;
+            control.0.model().activate_network(&name);
+            tracing::info!(%name, "network created");
+            control.network(name.as_str()).await
+        });
+        created.await?.map_err(|error| self.count_limit_hit(error))
+    }
+
+    /// Removes a network that has no endpoints, or detaches them first.
+    pub(crate) async fn remove_network(
+        &self,
+        name: &str,
+        is_forced: bool,
+    ) -> Result<(), ControlError> {
+        let name = self.0.network_to_change(Some(name))?;
+        let control = self.clone();
+        task(async move {
+            if is_forced {
+                control.detach_all(&name).await?;
+            }
+            let _removing = control.0.network_changes.lock().await;
+            let spec = control.0.model().network(Some(name.as_str()))?.spec.clone();
+            control.0.model().begin_remove_network(&name)?;
+            let mut change = NetworkChange::new(Arc::clone(&control.0), spec);
+            let failures = plan::undo_all(&mut change, &CREATE).await;
+            tracing::info!(%name, "network removed");
+            failures.into_iter().next().map_or(Ok(()), Err)
+        })
+        .await?
+    }
+
+    /// Detaches all endpoints of a network.
+    async fn detach_all(&self, network: &NetworkName) -> Result<(), ControlError> {
+        let keys: Vec<_> = {
+            let model = self.0.model();
+            let active = model.active().map(|(endpoint, _)| endpoint.lease.key());
+            active.filter(|key| key.network == *network).collect()
+        };
+        for key in keys {
+            match self.detach_endpoint(key).await {
+                // Another request, or the end of its namespace, was faster.
+                Err(ControlError::UnknownPort(_) | ControlError::Busy(..)) => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a network of the configuration or the document.
+    pub(super) async fn restore_network(
+        &self,
+        spec: NetworkSpec,
+        may_overlap: bool,
+    ) -> Result<(), ControlError> {
+        let name = spec.name.clone();
+        let mut change =
+            NetworkChange { may_overlap, ..NetworkChange::new(Arc::clone(&self.0), spec) };
+        plan::execute(&mut change, &RESTORE).await?;
+        let mut model = self.0.model();
+        model.set_network_persisted(&name, true);
+        model.activate_network(&name);
+        Ok(())
+    }
+}
+
+impl NetworkChange {
+    fn new(inner: Arc<Inner>, spec: NetworkSpec) -> Self {
+        Self { inner, spec, tap: None, may_overlap: false }
+    }
+
+    async fn create_device(&mut self) -> Result<(), ControlError> {
+        let Some(device) = &self.spec.device else { return Ok(()) };
+        let setup = BridgeSetup {
+            name: device.to_string(),
+            mac: self.spec.gateway_mac,
+            mtu: self.spec.mtu,
+            gateway: self.spec.gateway_net(),
+            gateway6: self.spec.gateway6_net(),
+            queues: self.inner.dataplane.workers(),
+            may_overlap: self.may_overlap,
+        };
+        let netlink = &self.inner.netlink;
+        let tap = bridge::create(netlink, &setup).await?;
+        let neighbours = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
+        self.inner.set_neighbours(&self.spec.name, Some(neighbours));
+        self.tap = Some(tap);
+        Ok(())
+    }
+
+    async fn add_port(&mut self) -> Result<(), ControlError> {
+        let (Some(tap), Some(slot)) = (self.tap.take(), self.host_port()) else { return Ok(()) };
+        Ok(self.inner.dataplane.add_port(slot, tap.queues).await?)
+    }
+
+    fn host_port(&self) -> Option<fastpath::PortIndex> {
+        self.inner.model().network_named(&self.spec.name)?.host_port
+    }
+
+    /// Shows the network to the datapath and to DNS, or hides it.
+    fn commit(&self, in_snapshot: bool) {
+        self.inner.model().set_network_in_snapshot(&self.spec.name, in_snapshot);
+        self.inner.commit_snapshot();
+        if in_snapshot {
+            self.inner.add_network_names(&self.spec.name);
+        } else {
+            self.inner.remove_network_names(&self.spec.name);
+        }
+    }
+
+    /// Loads the host's rules for the networks that the datapath knows.
+    async fn set_host_rules(&self) -> Result<(), ControlError> {
+        let publisher = self.inner.publisher.lock().await;
+        let Some(uplink) = &publisher.uplink else { return Ok(()) };
+        let networks = self.inner.model().host_networks();
+        let set = uplink.set_networks(networks).await;
+        set.map_err(|error: UplinkError| ControlError::UplinkUnavailable(error.to_string()))
+    }
+
+    async fn save(&self, persisted: bool) -> Result<(), ControlError> {
+        self.inner.model().set_network_persisted(&self.spec.name, persisted);
+        self.inner.save().await
+    }
+}
+
+impl Steps for NetworkChange {
+    type Step = Step;
+    type Error = ControlError;
+
+    async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
+        match step {
+            Step::Reserve => self.inner.model().add_network(self.spec.clone())?,
+            Step::CreateDevice => self.create_device().await?,
+            Step::CommitSnapshot => self.commit(true),
+            Step::AddPort => self.add_port().await?,
+            Step::SetHostRules => self.set_host_rules().await?,
+            Step::Save => self.save(true).await?,
+        }
+        Ok(())
+    }
+
+    async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
+        match step {
+            Step::Reserve => self.inner.model().remove_network(&self.spec.name),
+            // The kernel removes the device with its queues.
+            Step::CreateDevice => {
+                self.tap = None;
+                self.inner.set_neighbours(&self.spec.name, None);
+            }
+            Step::CommitSnapshot => self.commit(false),
+            Step::AddPort => {
+                if let Some(slot) = self.host_port() {
+                    self.inner.dataplane.remove_port(slot).await?;
+                }
+            }
+            // The rules name the device, which goes: load them without it first.
+            Step::SetHostRules => {
+                self.inner.model().set_network_in_snapshot(&self.spec.name, false);
+                self.set_host_rules().await?;
+            }
+            Step::Save => self.save(false).await?,
+        }
+        Ok(())
+    }
+}

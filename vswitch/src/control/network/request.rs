@@ -1,0 +1,221 @@
+//! The description of a new network: what the request says, and a choice for the rest.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net};
+use vswitch_api::network::NetworkRequest;
+use vswitch_api::port_settings::PortSettings;
+
+use super::super::error::ControlError;
+use super::super::inner::Inner;
+use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS};
+use super::super::model::{Network, NetworkSpec, local_mac};
+use super::super::name::Name;
+use super::super::random::random;
+use super::NetworkError;
+use crate::config::{IfName, Mtu, Subnet4, Subnet6, Uplink};
+use crate::datapath::HostConfig;
+use crate::host::HostError;
+use crate::host::routes::{HostRoute, overlapping};
+
+/// Addresses for networks that name no subnet, beside the first network's default.
+const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 112, 0, 0), 12);
+const POOL_PREFIX_LEN: u8 = 24;
+
+const _: () = assert!(1 << (POOL_PREFIX_LEN - POOL.prefix_len()) == POOL_SUBNETS);
+
+/// Prefix of the default names of host devices.
+const DEVICE_PREFIX: &str = "br-";
+
+/// Names that mean something else where a network is named.
+const RESERVED: [&str; 5] = ["host", "none", "container", "bridge", "default"];
+
+/// A network of a request. The caller lets no other network come meanwhile.
+pub(super) async fn spec(
+    inner: &Inner,
+    request: NetworkRequest,
+) -> Result<NetworkSpec, ControlError> {
+    let name: Name = request.name.parse()?;
+    if RESERVED.contains(&name.as_str()) {
+        return Err(NetworkError::NameReserved(name.to_string()).into());
+    }
+    check_labels(&request)?;
+    let first = inner.model().network(None)?.spec.clone();
+    let uplink = uplink(&request, &first)?;
+    let subnets = requested_subnets(&request.subnets)?;
+    let host_routes = inner.netlink.all_routes().await.map_err(HostError::Netlink)?;
+    let subnet6 = match subnets.1 {
+        Some(subnet6) => subnet6,
+        None => Subnet6::unique_local(random()?),
+    };
+    let (subnet, has_host_port) = match subnets.0 {
+        Some(subnet) => {
+            let others =
+                overlap(inner, &[IpNet::V4(subnet.net()), IpNet::V6(subnet6.net())], &host_routes);
+            match others {
+                Some(error) if uplink != Uplink::None => return Err(error.into()),
+                overlap => (subnet, overlap.is_none()),
+            }
+        }
+        None => (free_subnet(inner, &host_routes)?, true),
+    };
+    let device = match (&request.device, has_host_port) {
+        (Some(device), true) => Some(device.parse().map_err(ControlError::Ifname)?),
+        (Some(device), false) => return Err(NetworkError::NoHostPort(device.clone()).into()),
+        (None, true) => Some(default_device(&name)),
+        (None, false) => None,
+    };
+    let mtu = match request.mtu {
+        Some(mtu) => mtu.to_string().parse::<Mtu>().map_err(NetworkError::Value)?.get(),
+        None => first.mtu,
+    };
+    let mut spec = NetworkSpec {
+        name,
+        device,
+        subnet,
+        subnet6,
+        gateway: subnet.gateway(),
+        gateway6: subnet6.gateway(),
+        range: None,
+        range6: None,
+        gateway_mac: local_mac(random()?),
+        mtu,
+        uplink,
+        isolated_ports: request.isolated_ports,
+        host_config: HostConfig { dhcp: request.dhcp, ra: request.ra },
+        labels: request.labels,
+        host_settings: PortSettings::of_host(),
+        ..first
+    };
+    set_gateways(&mut spec, &request.gateways)?;
+    set_ranges(&mut spec, &request.ip_ranges)?;
+    Ok(spec)
+}
+
+fn check_labels(request: &NetworkRequest) -> Result<(), ControlError> {
+    let bytes: usize = request.labels.iter().map(|(key, text)| key.len() + text.len()).sum();
+    if request.labels.len() > LABELS_MAX || bytes > LABELS_BYTES_MAX {
+        return Err(ControlError::LabelsMax(request.name.clone()));
+    }
+    Ok(())
+}
+
+/// The egress of the network: none, or that of the switch.
+fn uplink(request: &NetworkRequest, first: &NetworkSpec) -> Result<Uplink, NetworkError> {
+    let requested = request.uplink.as_deref().map(str::parse).transpose();
+    let requested: Option<Uplink> = requested.map_err(NetworkError::Value)?;
+    match requested {
+        _ if request.internal => Ok(Uplink::None),
+        Some(Uplink::None) => Ok(Uplink::None),
+        None => Ok(first.uplink.clone()),
+        Some(uplink) if uplink == first.uplink => Ok(uplink),
+        Some(uplink) => Err(NetworkError::OtherUplink {
+            asked: uplink.to_string(),
+            has: first.uplink.to_string(),
+        }),
+    }
+}
+
+/// At most one subnet of each family.
+fn requested_subnets(
+    subnets: &[IpNet],
+) -> Result<(Option<Subnet4>, Option<Subnet6>), NetworkError> {
+    let (mut v4, mut v6) = (None, None);
+    for subnet in subnets {
+        let text = subnet.to_string();
+        let is_second = match subnet {
+            IpNet::V4(_) => v4.replace(text.parse().map_err(NetworkError::Value)?).is_some(),
+            IpNet::V6(_) => v6.replace(text.parse().map_err(NetworkError::Value)?).is_some(),
+        };
+        if is_second {
+            return Err(NetworkError::SecondSubnet(*subnet));
+        }
+    }
+    Ok((v4, v6))
+}
+
+/// The error if subnets share addresses with the host's routes or with another network that the host reaches.
+fn overlap(inner: &Inner, subnets: &[IpNet], routes: &[HostRoute]) -> Option<NetworkError> {
+    let model = inner.model();
+    for &subnet in subnets {
+        let shares = |net: &IpNet| net.contains(&subnet) || subnet.contains(net);
+        let is_other =
+            |it: &&Network| it.spec.device.is_some() && it.spec.subnets().iter().any(shares);
+        if let Some(other) = model.networks().find(is_other) {
+            return Some(NetworkError::SubnetInUse {
+                subnet,
+                network: other.spec.name.to_string(),
+            });
+        }
+        if let Some(route) = overlapping(subnet, routes) {
+            return Some(NetworkError::SubnetRouted { subnet, route: route.destination });
+        }
+    }
+    None
+}
+
+/// The first subnet of the pool that shares no address with a network or a route of the host.
+fn free_subnet(inner: &Inner, routes: &[HostRoute]) -> Result<Subnet4, NetworkError> {
+    let model = inner.model();
+    let taken: Vec<IpNet> = model.networks().map(|it| IpNet::V4(it.spec.subnet.net())).collect();
+    let is_free = |subnet: &IpNet| {
+        overlapping(*subnet, routes).is_none()
+            && !taken.iter().any(|net| net.contains(subnet) || subnet.contains(net))
+    };
+    let mut candidates = POOL.subnets(POOL_PREFIX_LEN).into_iter().flatten().map(IpNet::V4);
+    let free = candidates.find(is_free).ok_or(NetworkError::SubnetsMax)?;
+    free.to_string().parse().map_err(NetworkError::Value)
+}
+
+/// `br-NAME`, or `br-` and a hash of a name that is too long for a device.
+fn default_device(name: &Name) -> IfName {
+    let short = format!("{DEVICE_PREFIX}{name}").parse();
+    let hashed = || {
+        let hash = name.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{DEVICE_PREFIX}{:012x}", hash >> 16).parse().unwrap_or_default()
+    };
+    short.unwrap_or_else(|_| hashed())
+}
+
+fn set_gateways(spec: &mut NetworkSpec, gateways: &[IpAddr]) -> Result<(), NetworkError> {
+    for &gateway in gateways {
+        let (subnet, is_host) = match gateway {
+            IpAddr::V4(address) => {
+                let net = spec.subnet.net();
+                let ends = [net.network(), net.broadcast()];
+                (IpNet::V4(net), net.contains(&address) && !ends.contains(&address))
+            }
+            IpAddr::V6(address) => {
+                let net = spec.subnet6.net();
+                (IpNet::V6(net), net.contains(&address) && address != net.network())
+            }
+        };
+        if !is_host {
+            return Err(NetworkError::GatewayOutside { gateway, subnet });
+        }
+        match gateway {
+            IpAddr::V4(address) => spec.gateway = address,
+            IpAddr::V6(address) => spec.gateway6 = address,
+        }
+    }
+    Ok(())
+}
+
+fn set_ranges(spec: &mut NetworkSpec, ranges: &[IpNet]) -> Result<(), NetworkError> {
+    for &range in ranges {
+        let subnet = match range {
+            IpNet::V4(_) => IpNet::V4(spec.subnet.net()),
+            IpNet::V6(_) => IpNet::V6(spec.subnet6.net()),
+        };
+        if !subnet.contains(&range) {
+            return Err(NetworkError::RangeOutside { range, subnet });
+        }
+        match range {
+            IpNet::V4(range) => spec.range = Some(range),
+            IpNet::V6(range) => spec.range6 = Some(range),
+        }
+    }
+    Ok(())
+}
