@@ -2,72 +2,74 @@
 
 #![no_main]
 
-use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
-
-use fastpath::PortIndex;
-use hickory_server::net::xfer::Protocol;
 use libfuzzer_sys::fuzz_target;
 
-use datapath::NetworkIndex;
-use dns::{Counters, EndpointNames, Forwarder, Names, NetworkNames, Outcome, Service, Upstreams};
+#[path = "../../vswitch/src/datapath/network_index.rs"]
+mod network_index;
 
 mod datapath {
-    #[path = "../../../vswitch/src/datapath/network_index.rs"]
-    mod network_index;
-    pub use network_index::NetworkIndex;
+    pub(crate) use crate::network_index::NetworkIndex;
 }
 
 // The part without sockets, built here without the rest of the switch.
 #[path = "../../vswitch/src/dns"]
 #[allow(dead_code, unused_imports, unreachable_pub)]
 mod dns {
-    pub(crate) mod answer;
+    mod answer;
     mod clients;
     mod counters;
-    pub(crate) mod limits;
+    mod limits;
     mod names;
-    pub(crate) mod resolv_conf;
+    mod resolv_conf;
     mod service;
     mod upstream;
 
-    pub(crate) use names::{EndpointNames, Names, NetworkNames};
-    pub(crate) use counters::Counters;
-    pub(crate) use service::{Outcome, Service};
-    pub(crate) use upstream::{Forwarder, Upstreams};
+    use std::net::IpAddr;
+    use std::sync::{Arc, LazyLock};
+
+    use fastpath::PortIndex;
+    use hickory_server::net::xfer::Protocol;
+
+    use crate::network_index::NetworkIndex;
+    use counters::Counters;
+    use names::{EndpointNames, Names, NetworkNames};
+    use service::{Outcome, Service};
+    use upstream::{Forwarder, Upstreams};
+
+    static SERVICE: LazyLock<Service> = LazyLock::new(|| {
+        let names = Arc::<Names>::default();
+        let network = NetworkNames {
+            name: "net".to_owned(),
+            subnets: vec!["10.99.0.0/24".parse().unwrap()],
+            gateways: vec![[10, 99, 0, 1].into()],
+            is_internal: false,
+        };
+        names.set_network(NetworkIndex(0), network);
+        for n in 0..60_u8 {
+            let endpoint = EndpointNames {
+                network: NetworkIndex(0),
+                container: format!("c{n}"),
+                names: vec![format!("c{n}"), "many".to_owned()],
+                addresses: vec![[10, 99, 0, n].into()],
+            };
+            names.set_endpoint(PortIndex(n.into()), endpoint);
+        }
+        let counters = Arc::<Counters>::default();
+        let upstreams = Upstreams::Servers(Vec::new());
+        let forwarder = Forwarder::new(Arc::clone(&names), Arc::clone(&counters), upstreams);
+        let client_of = |_: IpAddr| Some(PortIndex(1));
+        Service::new(names, Arc::new(forwarder), counters, Arc::new(client_of))
+    });
+
+    pub(crate) fn check(query: &[u8]) {
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            let from = ([198, 18, 0, 1], 40_000).into();
+            let Outcome::Answer(answer) = SERVICE.handle(query, from, protocol) else { continue };
+            assert!(answer.len() >= 12 && answer[..2] == query[..2]);
+            assert!(answer[2] & 0x80 != 0 && query[2] & 0x80 == 0);
+            assert!(protocol == Protocol::Tcp || answer.len() <= 1232);
+        }
+    }
 }
 
-static SERVICE: LazyLock<Service> = LazyLock::new(|| {
-    let names = Arc::<Names>::default();
-    let network = NetworkNames {
-        name: "net".to_owned(),
-        subnets: vec!["10.99.0.0/24".parse().unwrap()],
-        gateways: vec![[10, 99, 0, 1].into()],
-        is_internal: false,
-    };
-    names.set_network(NetworkIndex(0), network);
-    for n in 0..60_u8 {
-        let endpoint = EndpointNames {
-            network: NetworkIndex(0),
-            container: format!("c{n}"),
-            names: vec![format!("c{n}"), "many".to_owned()],
-            addresses: vec![[10, 99, 0, n].into()],
-        };
-        names.set_endpoint(PortIndex(n.into()), endpoint);
-    }
-    let counters = Arc::<Counters>::default();
-    let upstreams = Upstreams::Servers(Vec::new());
-    let forwarder = Forwarder::new(Arc::clone(&names), Arc::clone(&counters), upstreams);
-    let client_of = |_: IpAddr| Some(PortIndex(1));
-    Service::new(names, Arc::new(forwarder), counters, Arc::new(client_of))
-});
-
-fuzz_target!(|query: &[u8]| {
-    for protocol in [Protocol::Udp, Protocol::Tcp] {
-        let from = ([198, 18, 0, 1], 40_000).into();
-        let Outcome::Answer(answer) = SERVICE.handle(query, from, protocol) else { continue };
-        assert!(answer.len() >= 12 && answer[..2] == query[..2]);
-        assert!(answer[2] & 0x80 != 0 && query[2] & 0x80 == 0);
-        assert!(protocol == Protocol::Tcp || answer.len() <= 1232);
-    }
-});
+fuzz_target!(|query: &[u8]| dns::check(query));

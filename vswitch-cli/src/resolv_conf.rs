@@ -10,10 +10,13 @@ use vswitch_api::port::PortDetail;
 
 use crate::error::{Failure, Outcome};
 
-/// A text that asks the switch; without its DNS service, the text of the host.
+/// A text that asks the switch, on the network of the default route first; without its DNS service, the text
+/// of the host.
 pub(crate) fn text(details: &[PortDetail]) -> String {
-    let resolvers: Vec<_> =
-        details.iter().flat_map(|detail| detail.resolvers.iter().copied()).collect();
+    let (first, others): (Vec<_>, Vec<_>) =
+        details.iter().partition(|detail| detail.is_default_route);
+    let details = first.into_iter().chain(others);
+    let resolvers: Vec<_> = details.flat_map(|detail| detail.resolvers.iter().copied()).collect();
     match resolvers[..] {
         [] => host_resolv_conf(),
         _ => container_text(&resolvers, &host_resolv_conf()),

@@ -1,5 +1,6 @@
 //! `vswitch ls`: the attached containers.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -53,10 +54,7 @@ impl Row for Port {
         Field::text("IFNAME", |port: &Self| port.ifname.clone()).wide(),
         Field::text("NETNS", |port: &Self| netns(&port.netns)).wide(),
         Field::text("ALIASES", |port: &Self| table::list(&port.aliases)).wide(),
-        Field::text("LABELS", |port: &Self| {
-            table::list(port.labels.iter().map(|(key, value)| format!("{key}={value}")))
-        })
-        .wide(),
+        Field::text("LABELS", |port: &Self| table::list(labels(&port.labels))).wide(),
         Field::number("RX", |port| port.traffic.rx_bytes, human::bytes),
         Field::number("TX", |port| port.traffic.tx_bytes, human::bytes),
         Field::number("DROPS", |port| port.drops, drops),
@@ -69,7 +67,7 @@ impl Row for Port {
     const FILTERS: &'static [FilterKey<Self>] = &[
         ("name", |port, value| contains(&port.name, value)),
         ("network", |port, value| port.network == value),
-        ("label", |port, value| has_label(port, value)),
+        ("label", |port, value| has_label(&port.labels, value)),
         ("state", |port, value| port.state.name() == value),
         ("alias", |port, value| port.aliases.iter().any(|alias| alias == value)),
         ("address", |port, value| {
@@ -88,11 +86,16 @@ impl Row for Port {
     }
 }
 
+/// Labels as `KEY=VALUE`.
+pub(crate) fn labels(labels: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    labels.iter().map(|(key, value)| format!("{key}={value}"))
+}
+
 /// `KEY`, or `KEY=VALUE`.
-fn has_label(port: &Port, wanted: &str) -> bool {
+pub(crate) fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
     match wanted.split_once('=') {
-        Some((key, value)) => port.labels.get(key).is_some_and(|label| label == value),
-        None => port.labels.contains_key(wanted),
+        Some((key, value)) => labels.get(key).is_some_and(|label| label == value),
+        None => labels.contains_key(wanted),
     }
 }
 

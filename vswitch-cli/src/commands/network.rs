@@ -10,6 +10,7 @@ use clap_complete::ArgValueCompleter;
 use vswitch_api::network::{Network, NetworkDetail};
 
 use crate::client::Named;
+use crate::commands::ls;
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::list::{Field, FilterKey, ListArgs, Row, contains};
@@ -85,12 +86,15 @@ impl Row for Network {
         Field::text("GATEWAYS", |network: &Self| table::list(&network.gateways)).wide(),
         Field::number("MTU", |network| network.mtu.into(), |mtu| mtu.to_string()),
         Field::text("UPLINKS", uplinks),
+        Field::text("DEVICE", |network: &Self| table::list(&network.device)).wide(),
+        Field::text("LABELS", |network: &Self| table::list(ls::labels(&network.labels))).wide(),
         Field::number("CONTAINERS", |network| network.ports as u64, |ports| ports.to_string()),
     ];
 
     const FILTERS: &'static [FilterKey<Self>] = &[
         ("name", |network, value| contains(&network.name, value)),
         ("subnet", |network, value| network.subnets.iter().any(|net| net.to_string() == value)),
+        ("label", |network, value| ls::has_label(&network.labels, value)),
         ("uplink", |network, value| network.uplinks.iter().any(|uplink| uplink == value)),
     ];
 

@@ -59,8 +59,8 @@ const LISTS: [List; 6] = [
     ),
     (
         "network",
-        &["name", "subnet", "uplink"],
-        &["name", "subnets", "gateways", "mtu", "uplinks", "containers"],
+        &["name", "subnet", "label", "uplink"],
+        &["name", "subnets", "gateways", "mtu", "uplinks", "device", "labels", "containers"],
     ),
     (
         "publish",

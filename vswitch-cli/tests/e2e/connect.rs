@@ -1,9 +1,10 @@
 //! A container on several networks: default route, replies by the interface that was asked, publications.
 
 use std::net::IpAddr;
+use std::process::Stdio;
 use std::time::Duration;
 
-use testkit::{FAR4, Netns};
+use testkit::{COMMAND_TIMEOUT, FAR4, Netns, Process};
 use vswitch_api::port::PortDetail;
 
 use crate::harness::Host;
@@ -141,4 +142,33 @@ fn a_name_is_one_container() {
     host.fails(&attach, &[1], "a");
     assert_eq!(host.ls().len(), 1);
     assert!(other.links().is_empty());
+}
+
+/// On all networks at once, with its publications and the events of it.
+#[test]
+fn a_container_on_several_networks_is_renamed_once() {
+    let host = Host::with_switch();
+    let mut command = host.command(&["--format", "json", "events", "--count", "6"]);
+    let watcher = Process::spawn(command.stdin(Stdio::null()));
+    std::thread::sleep(Duration::from_secs(1));
+    host.ok(&["network", "create", "blue", "--label", "tier=db"]);
+    let _a = host.container_with("a", &["-p", "8080:80"]);
+    host.ok(&["network", "connect", "blue", "a"]);
+    host.ok(&["rename", "a", "web"]);
+    assert_eq!(host.ok(&["ls", "-q"]), "web\nweb\n");
+    assert_eq!(host.ok(&["ls", "-q", "--filter", "network=blue"]), "web\n");
+    assert_eq!(host.ok(&["publish", "ls", "-q"]), "8080:80/tcp\n");
+    assert_eq!(host.ok(&["network", "ls", "-q", "--filter", "label=tier=db"]), "blue\n");
+    host.ok(&["network", "disconnect", "blue", "web"]);
+    let text = watcher.finish(COMMAND_TIMEOUT).ok();
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let kinds: Vec<_> =
+        events.iter().map(|event| event["event"].as_str().expect("a word")).collect();
+    assert_eq!(kinds, ["network-create", "attach", "attach", "rename", "rename", "detach"]);
+    assert_eq!((&events[5]["name"], &events[5]["network"]), (&"web".into(), &"blue".into()));
+    let report = host.fails(&["network", "rm", "bleu", "blue"], &[1], "bleu");
+    assert!(report.contains("did you mean blue?"), "{report}");
+    assert_eq!(host.ok(&["network", "ls", "-q"]), "br0\n");
+    assert_eq!(host.ok(&["detach", "--all"]), "web is detached\n");
 }

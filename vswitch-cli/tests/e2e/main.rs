@@ -15,6 +15,7 @@ mod connect;
 mod death;
 mod dhcp;
 mod dns;
+mod dns_networks;
 mod egress;
 mod fdb;
 mod frames;

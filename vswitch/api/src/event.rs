@@ -7,9 +7,9 @@ use crate::words::words;
 words! {
     /// Kind of an event.
     EventKind {
-        /// A container was attached.
+        /// A container was attached, or connected to a further network.
         Attach = "attach",
-        /// A container was detached, or its namespace is gone.
+        /// A container was detached or disconnected, or its namespace is gone.
         Detach = "detach",
         /// An attachment has another name.
         Rename = "rename",
@@ -17,6 +17,10 @@ words! {
         Publish = "publish",
         /// A publication ended.
         Unpublish = "unpublish",
+        /// A network was created.
+        NetworkCreate = "network-create",
+        /// A network was removed.
+        NetworkRemove = "network-remove",
         /// An uplink has another state.
         Uplink = "uplink",
         /// A port is blocked: there is a loop behind it.
@@ -34,9 +38,9 @@ pub struct Event {
     pub unix_ms: u64,
     /// Kind of the event.
     pub event: EventKind,
-    /// Name of the attachment or the uplink.
+    /// Name of the attachment, the network or the uplink.
     pub name: String,
-    /// Network of the attachment; absent for an uplink.
+    /// Network of the attachment; absent for networks themselves and uplinks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// Details: addresses, the former name, published ports, a state or a reason.

@@ -47,8 +47,7 @@ impl Control {
         let lease = attached.map_err(|error| self.as_ports_max(error))?;
         tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
             "attached");
-        let addresses = format!("{} {} {}", lease.ipv4, lease.ipv6, lease.mac);
-        inner.feed.send(EventKind::Attach, &lease.key(), addresses);
+        inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
         self.attachment(&lease.key()).await
     }
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use vswitch_api::event::EventKind;
 use vswitch_api::network::EndpointRequest;
 use vswitch_api::port::PortDetail;
 
@@ -50,6 +51,7 @@ impl Control {
             let attached = control.execute_attach(&mut change, described).await;
             let lease = attached.map_err(|error| control.as_ports_max(error))?;
             tracing::info!(%name, network = %lease.network, "connected");
+            inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
             control.attachment(&lease.key()).await
         });
         connected.await?.map_err(|error| self.count_limit_hit(error))

@@ -9,6 +9,7 @@ mod request;
 use std::sync::Arc;
 
 use fastpath::tap::Tap;
+use vswitch_api::event::EventKind;
 use vswitch_api::network::{NetworkDetail, NetworkRequest};
 
 pub(crate) use error::NetworkError;
@@ -81,6 +82,9 @@ impl Control {
             plan::execute(&mut change, &CREATE).await?;
             control.0.model().activate_network(&name);
             tracing::info!(%name, "network created");
+            let subnets = control.0.model().network(Some(name.as_str()))?.spec.subnets();
+            let detail = subnets.map(|subnet| subnet.to_string()).join(" ");
+            control.0.feed.report(EventKind::NetworkCreate, name.to_string(), None, detail);
             control.network(name.as_str()).await
         });
         created.await?.map_err(|error| self.count_limit_hit(error))
@@ -104,6 +108,7 @@ impl Control {
             let mut change = NetworkChange::new(Arc::clone(&control.0), spec);
             let failures = plan::undo_all(&mut change, &CREATE).await;
             tracing::info!(%name, "network removed");
+            control.0.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
             failures.into_iter().next().map_or(Ok(()), Err)
         })
         .await?

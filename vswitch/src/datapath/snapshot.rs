@@ -15,9 +15,11 @@ use super::router::{Router, UplinkConf};
 use super::service::{NetworkService, ServicePort};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
+use port_egress::PortEgress;
 use shared_fib::SharedFib;
 
 mod members;
+mod port_egress;
 mod shared_fib;
 #[cfg(test)]
 mod tests;
@@ -91,39 +93,6 @@ impl Network {
 struct Flood {
     members: Members,
     has_isolated: bool,
-}
-
-/// Egress settings of a port, eight ports a cache line.
-#[derive(Debug, Clone, Copy)]
-struct PortEgress {
-    network: NetworkIndex,
-    /// The VLAN that leaves it without a tag, or [`PortEgress::NO_VLAN`].
-    untagged: u16,
-    is_trunk: bool,
-    isolation: Isolation,
-}
-
-impl PortEgress {
-    const NO_VLAN: u16 = u16::MAX;
-    /// A port that is vacant or disabled.
-    const CLOSED: Self = Self {
-        network: NetworkIndex::NONE,
-        untagged: Self::NO_VLAN,
-        is_trunk: false,
-        isolation: Isolation::None,
-    };
-
-    fn new(conf: &PortConf) -> Self {
-        if !conf.enabled {
-            return Self::CLOSED;
-        }
-        Self {
-            network: conf.network,
-            untagged: conf.vlans.untagged().unwrap_or(Self::NO_VLAN),
-            is_trunk: conf.vlans.is_trunk(),
-            isolation: conf.isolation,
-        }
-    }
 }
 
 /// Numbers of those parts that a worker keeps state of. Equal numbers are equal parts; NAT has the epoch

@@ -4,14 +4,16 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use vswitch::config::IfName;
 use vswitch_api::network::EndpointRequest;
 use wire::MacAddr;
 
+use crate::client::Named;
 use crate::commands::attach;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::{output, value};
+use crate::{complete, output, value};
 
 /// Connect a running container to a further network
 ///
@@ -21,10 +23,10 @@ use crate::{output, value};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConnectArgs {
     /// Name of the network
-    #[arg(value_parser = value::name)]
+    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::networks))]
     network: String,
     /// Name of the attachment
-    #[arg(value_parser = value::name)]
+    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
     name: String,
     /// A fixed IPv4 address of the network's subnet
     #[arg(long, value_name = "ADDRESS", value_parser = value::ipv4)]
@@ -66,7 +68,9 @@ impl ConnectArgs {
             gw_priority: self.gw_priority,
         };
         let client = global.client()?;
-        let port = client.wait(client.connect_endpoint(&self.network, &request))?;
+        client.check(Named::Network, &self.network)?;
+        let connected = client.connect_endpoint(&self.network, &request);
+        let port = client.wait_for(Named::Attachment, &request.name, connected)?;
         output::show(global.format, &port, attach::render)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -79,10 +83,10 @@ impl ConnectArgs {
 #[command(after_help = DISCONNECT_EXAMPLES)]
 pub(crate) struct DisconnectArgs {
     /// Name of the network
-    #[arg(value_parser = value::name)]
+    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::networks))]
     network: String,
     /// Name of the attachment
-    #[arg(value_parser = value::name)]
+    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
     name: String,
 }
 
@@ -93,7 +97,9 @@ Examples:
 impl DisconnectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        client.wait(client.disconnect_endpoint(&self.network, &self.name))?;
+        client.check(Named::Network, &self.network)?;
+        let disconnected = client.disconnect_endpoint(&self.network, &self.name);
+        client.wait_for(Named::Attachment, &self.name, disconnected)?;
         let said = format!("{} is no longer connected to {}", self.name, self.network);
         output::done(global.format, &said)?;
         Ok(ExitCode::SUCCESS)

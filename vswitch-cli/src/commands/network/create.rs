@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use ipnet::IpNet;
 use vswitch::config::IfName;
 use vswitch_api::network::{Network, NetworkRemoval, NetworkRequest};
 
+use crate::client::Named;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::{output, table, value};
+use crate::{complete, output, several, table, value};
 
 /// Create a network
 ///
@@ -46,7 +48,7 @@ pub(crate) struct CreateArgs {
     #[arg(long)]
     ra: bool,
     /// `none`, or the uplink of the switch [default: that of the switch]
-    #[arg(long, value_name = "UPLINK")]
+    #[arg(long, value_name = "UPLINK", add = complete::words(&["none", "auto", "kernel"]))]
     uplink: Option<String>,
     /// Name of the host's device on it [default: br-NAME]
     #[arg(long, value_name = "IFNAME")]
@@ -102,6 +104,7 @@ fn said(network: &Network) -> String {
 pub(crate) struct RemoveArgs {
     /// Names of the networks
     #[arg(required = true, value_name = "NAME", value_parser = value::name)]
+    #[arg(add = ArgValueCompleter::new(complete::networks))]
     names: Vec<String>,
     /// Detach their attachments first
     #[arg(long, short)]
@@ -117,11 +120,11 @@ impl RemoveArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
         let removal = NetworkRemoval { force: self.force };
-        for name in &self.names {
-            client.wait(client.remove_network(name, &removal))?;
-            output::done(global.format, &format!("{name} is removed"))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        several::each(self.names, |name| {
+            let request = client.remove_network(&name, &removal);
+            client.wait_for(Named::Network, &name, request)?;
+            output::done(global.format, &format!("{name} is removed"))
+        })
     }
 }
 

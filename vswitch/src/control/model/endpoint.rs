@@ -113,6 +113,11 @@ impl Lease {
         EndpointKey { name: self.name.clone(), network: self.network.clone() }
     }
 
+    /// All addresses as one text, for people.
+    pub(crate) fn addresses(&self) -> String {
+        format!("{} {} {}", self.ipv4, self.ipv6, self.mac)
+    }
+
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         address == self.ipv4 || address == self.ipv6
     }

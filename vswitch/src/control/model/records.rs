@@ -10,7 +10,6 @@ use fastpath::PortIndex;
 use vswitch_api::network::NameRecord;
 
 use super::{EndpointKey, Model, NetworkName};
-use crate::config::Uplink;
 use crate::datapath::NetworkIndex;
 use crate::dns::{EndpointNames, NetworkNames};
 
@@ -39,7 +38,7 @@ impl Model {
             name: network.spec.name.to_string(),
             subnets: network.spec.subnets().to_vec(),
             gateways: network.spec.gateways().to_vec(),
-            is_internal: network.spec.uplink == Uplink::None,
+            is_internal: network.spec.is_internal(),
         };
         Some((network.index, names))
     }
