@@ -2,13 +2,13 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`names`] | the table: which addresses a name has for the port that asks |
-//! | [`service`], [`answer`] | from a query to its answer, without sockets |
-//! | [`udp`], [`tcp`], [`clients`] | sockets, and what each client may have of them |
-//! | [`counters`] | counters that these share |
-//! | [`upstream`] | the cache, and questions to upstream servers |
-//! | [`query`] | questions of the API |
-//! | [`resolv_conf`] | the host's servers, and the file of a container |
+//! | `dns/names.rs` and below | the table: which addresses a name has for the port that asks |
+//! | `dns/service.rs`, `dns/answer.rs` | from a query to its answer, without sockets |
+//! | `dns/udp.rs`, `dns/tcp.rs`, `dns/clients.rs` | sockets, and what each client may have of them |
+//! | `dns/counters.rs` | counters that these share |
+//! | `dns/upstream.rs` and below | the cache, and questions to upstream servers |
+//! | `dns/query.rs` | questions of the API |
+//! | `dns/resolv_conf.rs` | the host's servers, and the file of a container |
 //!
 //! [`Server`] is a thread with sockets that were made elsewhere, in the namespace of the service port. The thread
 //! itself is in the host's namespace, so that upstream servers are asked from there.

@@ -215,6 +215,17 @@ fn run_and_attach_write_resolv_conf() {
 }
 
 #[test]
+fn names_are_back_after_a_crash() {
+    let mut host = Host::with_switch_args(&["--uplink", "none"]);
+    let web = host.container("web");
+    let db = host.container_with("db", &["--alias", "data"]);
+    host.kill();
+    host.up(&["--uplink", "none"]);
+    assert_eq!(dig(&web, &["+short", "data"]), db.v4().to_string());
+    assert_eq!(dig(&web, &["+short", "-x", &db.v4().to_string()]), "db.br0.");
+}
+
+#[test]
 fn a_new_name_is_known_at_once() {
     let host = Host::with_switch_args(&["--uplink", "none"]);
     let (web, db) = (host.container("web"), host.container("db"));

@@ -41,6 +41,7 @@ mod restart;
 mod run;
 mod run_names;
 mod scale;
+mod service;
 mod side_by_side;
 mod tools;
 mod transfer;
