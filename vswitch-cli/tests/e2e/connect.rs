@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use testkit::{COMMAND_TIMEOUT, FAR4, Netns, Process};
+use testkit::{COMMAND_TIMEOUT, FAR4, Netns, Process, wait_for};
 use vswitch_api::port::PortDetail;
 
 use crate::harness::Host;
@@ -69,6 +69,21 @@ fn the_highest_priority_gives_the_default_route_and_the_next_takes_over() {
     host.ok(&["network", "disconnect", "zeta", "a"]);
     for family in ["-4", "-6"] {
         assert_eq!(default_route(&a, family), "eth0");
+    }
+    a.ping_soon(FAR4, SOON);
+    drop(remote);
+}
+
+/// An interface that somebody deletes in the container is one network less.
+#[test]
+fn the_next_network_takes_over_from_an_interface_that_was_deleted() {
+    let (host, remote, a) = Host::with_remote();
+    host.ok(&["network", "create", "zeta"]);
+    host.ok(&["network", "connect", "--gw-priority", "1", "zeta", "a"]);
+    assert_eq!(default_route(&a, "-4"), "eth1");
+    a.ok(&["ip", "link", "del", "eth1"]);
+    for family in ["-4", "-6"] {
+        wait_for("the default route by br0", SOON, || default_route(&a, family) == "eth0");
     }
     a.ping_soon(FAR4, SOON);
     drop(remote);

@@ -70,3 +70,24 @@ fn an_address_that_the_switch_did_not_give_gets_no_answer() {
     assert!(dropped.get("service-foreign-source").is_some_and(|&count| count >= 2), "{dropped:?}");
     host.balanced();
 }
+
+/// An internal network with the subnet of another one has no device on the host.
+#[test]
+fn networks_with_the_same_subnet_have_names_apart() {
+    let host = Host::with_switch();
+    host.ok(&["network", "create", "lab", "--internal", "--subnet", "10.99.0.0/16"]);
+    let outer = [host.container("outer"), host.container("other")];
+    let inner = host.container_with("inner", &["--network", "lab"]);
+    assert_eq!((inner.v4(), inner.gateway()), (outer[0].v4(), outer[0].gateway()));
+    finds(&outer[0], &outer[1]);
+    for gateway in [inner.gateway(), inner.gateway6()] {
+        assert_eq!(ask(&inner, gateway, &["inner"]), inner.v4().to_string(), "{gateway}");
+        assert_eq!(ask(&inner, gateway, &["other"]), "", "{gateway}");
+        assert_eq!(ask(&outer[0], outer[0].gateway(), &["inner"]), "");
+    }
+    // There is nobody else at the gateway.
+    inner.exec(&["ping", "-c1", "-W1", &inner.gateway().to_string()]);
+    let dropped = host.inspect("inner").drops_by_reason;
+    assert_eq!(dropped.get("no-host-port"), Some(&1), "{dropped:?}");
+    host.balanced();
+}

@@ -132,7 +132,9 @@ impl Control {
         }
         let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
         let (name, key) = (lease.name.clone(), lease.key());
-        match self.tear_down_port(lease).await {
+        let torn_down = self.tear_down_port(lease).await;
+        self.route_container(&name).await;
+        match torn_down {
             Ok(()) => {
                 tracing::info!(%name, "detached, since its namespace or interface is gone");
                 self.0.feed.send(EventKind::Detach, &key, "its namespace or interface is gone");

@@ -342,9 +342,11 @@ fn ports_come_and_go_for_ever_with_few_open_files() {
     assert_eq!(refused.code(), "limit-reached", "{refused:?}");
     assert!(refused.message().contains(&format!("{ports} ports")), "{refused:?}");
     assert!(refused.message().contains("limit of open files"), "{refused:?}");
-    // Who goes makes room again.
+    // Who goes makes room again, once the connections of former requests are closed, too.
     assert_eq!(daemon.api.detach("n0").status, 204);
-    daemon.api.attach(&request(0));
+    wait_for("room for a port", Duration::from_secs(5), || {
+        daemon.api.call("POST", "/v1/ports", Some(&request(0))).status == 201
+    });
     daemon.down();
 }
 

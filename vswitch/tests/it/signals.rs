@@ -23,9 +23,10 @@ const SIGNALS: [Signal; 6] = [
     Signal::SIGUSR2,
 ];
 
-/// Options of env(1). A shell script ignores Ctrl-C in its background jobs, and so would the tests.
+/// Options of env(1). A shell script ignores Ctrl-C in its background jobs, nohup(1) ignores a hang-up, and
+/// so would the tests.
 const SIGNAL_STATE: [&str; 2] =
-    ["--default-signal=INT,QUIT", "--block-signal=TERM,INT,HUP,QUIT,USR1,USR2"];
+    ["--default-signal=TERM,INT,HUP,QUIT,USR1,USR2", "--block-signal=TERM,INT,HUP,QUIT,USR1,USR2"];
 
 const SANDBOX_ARGS: [&str; 4] = ["--exact", "signals::sandbox_process", "--ignored", "--nocapture"];
 

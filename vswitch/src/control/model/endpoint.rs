@@ -186,6 +186,8 @@ impl Model {
     ) -> Result<Lease, ControlError> {
         let key = spec.key();
         let AttachSpec { name, network, .. } = spec;
+        // It may be in removal since the request named it.
+        self.network(Some(network.as_str()))?;
         if self.networks().any(|it| it.spec.is_label(name.as_str())) {
             return Err(ControlError::NameOfBridge(name.to_string()));
         }

@@ -79,6 +79,21 @@ fn a_name_is_unique_in_its_network_and_one_container() {
 }
 
 #[test]
+fn a_network_is_removed_only_empty_and_nobody_joins_it_meanwhile() {
+    let mut model = two_networks();
+    let lease = attach_spec(&mut model, spec_on("a", "br1"));
+    let name = lease.network.clone();
+    assert!(model.begin_remove_network(&name).is_err(), "it has an endpoint");
+    model.remove(&lease.key(), NOW);
+    model.begin_remove_network(&name).unwrap();
+    let joining = reserve(&mut model, &spec_on("b", "br1"));
+    assert!(matches!(joining, Err(ControlError::UnknownNetwork(_))), "{joining:?}");
+    assert!(matches!(model.begin_remove_network(&name), Err(ControlError::Busy(..))));
+    model.remove_network(&name);
+    assert!(model.networks().all(|network| network.spec.name != name));
+}
+
+#[test]
 fn labels_of_ports_are_nobodys_names() {
     let mut model = two_networks();
     for name in ["br0", "br1", "br0.uplink", "br1.uplink"] {
