@@ -15,8 +15,9 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError};
 use super::task::blocking;
-use super::{Control, NetworkError, republish};
+use super::{Control, NetworkError, dhcp, republish};
 use crate::config::{Config, Subnet6, Uplink};
+use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::{HostError, Netlink, netns, nft};
 
@@ -102,6 +103,7 @@ impl Control {
             }
             None => ReplayReport::default(),
         };
+        tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
         self.0.save().await?;
         Ok(replayed)
     }
@@ -187,6 +189,7 @@ fn configured(
         uplink: config.uplink.clone(),
         snat_ports: config.snat_ports.clone(),
         multicast: config.multicast,
+        host_config: HostConfig { dhcp: config.dhcp, ra: config.ra },
         isolated_ports: false,
         labels: BTreeMap::new(),
         host_settings: stored
@@ -214,6 +217,7 @@ fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, C
         uplink: if is_internal { Uplink::None } else { first.uplink.clone() },
         isolated_ports: options.is_some_and(|options| options.isolated_ports),
         labels: record.labels.clone(),
+        host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
         host_settings: record.host_settings.clone(),
         ..first.clone()
     })
