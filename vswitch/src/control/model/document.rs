@@ -34,7 +34,7 @@ impl Model {
                 gateway6: Some(spec.gateway6).filter(|it| *it != spec.subnet6.gateway()),
                 range: spec.range,
                 range6: spec.range6,
-                options: (network.index != NetworkIndex(0)).then(|| NetworkOptions {
+                options: (network.index != NetworkIndex(0)).then_some(NetworkOptions {
                     mtu: spec.mtu,
                     internal: spec.internal,
                     isolated_ports: spec.isolated_ports,

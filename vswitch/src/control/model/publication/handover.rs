@@ -63,7 +63,6 @@ mod tests {
 
     use super::super::super::tests::{attach_spec, key, model, network, open_network};
     use super::super::super::{AttachSpec, Model};
-    use super::*;
     use crate::config::Uplink;
 
     fn publication(text: &str) -> Publication {
