@@ -35,6 +35,10 @@ impl Control {
             let record = inner.model().namespace_of(&name)?;
             let aliases = request.aliases.iter().map(|alias| alias.parse());
             let key = EndpointKey { name: name.clone(), network };
+            if inner.model().publications(&key).is_ok() {
+                let (name, network) = (key.name.to_string(), key.network.to_string());
+                return Err(NetworkError::Connected { name, network }.into());
+            }
             let spec = AttachSpec {
                 mac: request.mac.map(unicast_mac).transpose()?,
                 ipv4: request.ipv4,

@@ -124,7 +124,7 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
         NetworkError::InUse { .. } => {
             (Conflict, Some("detach them first, or add --force, which does it"))
         }
-        NetworkError::Own(_) => (Conflict, None),
+        NetworkError::Own(_) | NetworkError::Connected { .. } => (Conflict, None),
         NetworkError::Max => (LimitReached, Some("remove some first")),
         NetworkError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
         NetworkError::NotConnected { .. } => (NotFound, Some("see `vswitch inspect`")),

@@ -18,11 +18,19 @@ pub enum NetworkError {
         /// Name of the network.
         network: String,
     },
+    /// The container is on the network already.
+    #[error("{name} is connected to network {network} already")]
+    Connected {
+        /// Name of the container.
+        name: String,
+        /// Name of the network.
+        network: String,
+    },
     /// The name has another meaning where a network is named.
     #[error("{0} cannot be the name of a network: it has another meaning")]
     NameReserved(String),
     /// The network has endpoints.
-    #[error("{network} is in use by {endpoints} attachments")]
+    #[error("{network} is in use; attachments on it: {endpoints}")]
     InUse {
         /// Its name.
         network: String,
