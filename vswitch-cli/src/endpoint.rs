@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use clap::Args;
 use vswitch::config::IfName;
 use vswitch_api::network::EndpointRequest;
-use vswitch_api::port::{AttachRequest, NetnsRef};
+use vswitch_api::port::{AttachRequest, Configure, NetnsRef};
 use vswitch_api::port_settings::SettingsChange;
 use wire::MacAddr;
 
@@ -82,6 +82,7 @@ impl EndpointArgs {
             ipv6: endpoint.ipv6,
             mac: endpoint.mac,
             ifname: endpoint.ifname,
+            configure: Configure::Static,
             aliases: endpoint.aliases,
             gw_priority: endpoint.gw_priority,
             settings: SettingsChange::default(),

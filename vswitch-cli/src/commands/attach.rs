@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
-use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
+use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 
 use crate::client::{Client, Named};
 use crate::commands::inspect;
@@ -35,6 +35,10 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
     #[arg(add = ArgValueCompleter::new(complete::networks))]
     network: Option<String>,
+    /// What is configured in the namespace: static addresses and routes, or none, for an endpoint that
+    /// configures itself [default: static]
+    #[arg(long, value_name = "static|none")]
+    configure: Option<Configure>,
     #[command(flatten)]
     endpoint: EndpointArgs,
     /// A label, which is stored and shown
@@ -56,6 +60,7 @@ Examples:
   sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
   sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
   sudo vswitch attach --netns a --name a --access 10
+  sudo vswitch attach --netns a --name a --configure none   it asks by DHCP (vswitch up --dhcp --ra)
   sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
   sudo vswitch attach --netns a --name a --resolv-conf /etc/netns/a/resolv.conf
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
@@ -65,6 +70,7 @@ Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself.
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let request = AttachRequest {
+            configure: self.configure.unwrap_or_default(),
             settings: self.settings.change()?,
             publish: self.publish.publications(),
             labels: self.label.into_iter().collect(),
@@ -115,8 +121,9 @@ pub(crate) fn attach(
 pub(crate) fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
     let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
+    let verb = if detail.configure.is_static() { "has" } else { "is to configure" };
     let mut said = format!(
-        "{} is attached to {}: {} has {} ({})\n",
+        "{} is attached to {}: {} {verb} {} ({})\n",
         port.name,
         port.network,
         port.ifname,
