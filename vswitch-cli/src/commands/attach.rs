@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use vswitch::config::IfName;
-use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
+use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 use vswitch_api::port_settings::SettingsChange;
 use wire::MacAddr;
 
@@ -38,6 +38,10 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
     #[arg(add = ArgValueCompleter::new(complete::networks))]
     network: Option<String>,
+    /// What is configured in the namespace: static addresses and routes, or none, for an endpoint that
+    /// configures itself [default: static]
+    #[arg(long, value_name = "static|none")]
+    configure: Option<Configure>,
     #[command(flatten)]
     address: AddressArgs,
     #[command(flatten)]
@@ -82,6 +86,7 @@ Examples:
   sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
   sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
   sudo vswitch attach --netns a --name a --access 10
+  sudo vswitch attach --netns a --name a --configure none   it asks by DHCP (vswitch up --dhcp --ra)
   sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
   sudo vswitch attach --netns a --name a --resolv-conf /etc/netns/a/resolv.conf
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
@@ -106,6 +111,7 @@ impl AddressArgs {
             ipv6: self.ip6,
             mac: self.mac,
             ifname: self.ifname.map(|ifname| ifname.to_string()),
+            configure: Configure::Static,
             settings: SettingsChange::default(),
             publish: Vec::new(),
             aliases: self.alias,
@@ -118,6 +124,7 @@ impl AddressArgs {
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let request = AttachRequest {
+            configure: self.configure.unwrap_or_default(),
             settings: self.settings.change()?,
             publish: self.publish.publications(),
             ..self.address.request(self.netns, self.network)
@@ -167,8 +174,9 @@ pub(crate) fn attach(
 pub(crate) fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
     let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
+    let verb = if detail.configure.is_static() { "has" } else { "is to configure" };
     let mut said = format!(
-        "{} is attached to {}: {} has {} ({})\n",
+        "{} is attached to {}: {} {verb} {} ({})\n",
         port.name,
         port.network,
         port.ifname,

@@ -54,10 +54,11 @@ fn render(detail: &PortDetail, defaults: &Defaults) -> String {
         0 => port.state.to_string(),
         left => table::alert(format_args!("{} for another {}", port.state, human::seconds(left))),
     };
+    let configures = if detail.configure.is_static() { "" } else { ", configures itself" };
     let identity = [
         ("name", port.name.clone()),
         ("network", port.network.clone()),
-        ("interface", format!("{}, MTU {}", port.ifname, detail.mtu)),
+        ("interface", format!("{}, MTU {}{configures}", port.ifname, detail.mtu)),
         ("mac", port.mac.to_string()),
     ];
     let facts = [
@@ -107,6 +108,21 @@ fn published(detail: &PortDetail, publication: &Publication) -> String {
 mod tests {
     use super::*;
     use crate::output::painted;
+
+    #[test]
+    fn an_endpoint_may_configure_itself() {
+        let detail: PortDetail = serde_json::from_value(serde_json::json!({
+            "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
+            "ipv4": [], "ipv6": [], "netns": "pid:42", "state": "up", "publish": [],
+            "publish_pending": [], "rx_frames": 0, "tx_frames": 0, "rx_bytes": 0, "tx_bytes": 0,
+            "drops": 0, "subnets": [], "gateways": [], "mtu": 1500, "netns_path": "/proc/42/ns/net",
+            "offloads": [], "queues": 1, "blocked_s": 0, "publications": [], "configure": "none",
+            "settings": {}, "drops_by_reason": {},
+        }))
+        .unwrap();
+        let shown = painted(&render(&detail, &Defaults::of_hosts()), false);
+        assert!(shown.contains("  eth0, MTU 1500, configures itself\n"), "{shown}");
+    }
 
     #[test]
     fn a_line_a_fact() {

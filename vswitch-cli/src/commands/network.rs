@@ -119,6 +119,8 @@ fn inspect(detail: &NetworkDetail) -> String {
         ("ageing", human::seconds(detail.ageing_s)),
         ("mac addresses", format!("{} of {}", detail.fdb_entries, detail.fdb_entries_max)),
         ("multicast", detail.multicast.to_string()),
+        ("dhcp", on(detail.dhcp)),
+        ("ra", on(detail.ra)),
         ("isolated ports", if detail.isolated_ports { "yes" } else { "no" }.to_owned()),
         ("containers", network.ports.to_string()),
     ];
@@ -142,6 +144,10 @@ fn inspect(detail: &NetworkDetail) -> String {
     shown
 }
 
+fn on(is_on: bool) -> String {
+    if is_on { "on" } else { "off" }.to_owned()
+}
+
 /// Names of the uplinks, or `none`.
 fn uplinks(network: &Network) -> String {
     if network.uplinks.is_empty() { "none".to_owned() } else { table::list(&network.uplinks) }
@@ -157,6 +163,7 @@ mod tests {
             "name": "br0", "device": "br0", "subnets": ["10.99.0.0/16", "fd00::/64"],
             "gateways": ["10.99.0.1", "fd00::1"], "mtu": 1500, "uplinks": [],
             "ports": 1, "gateway_mac": "02:00:00:00:00:01", "ageing_s": 300, "multicast": "snoop",
+            "dhcp": true, "ra": false,
             "fdb_entries_max": 4096, "fdb_entries": 2,
             "members": [
                 { "name": "a", "mac": "02:00:00:00:00:0a", "ipv4": ["10.99.0.2"], "ipv6": ["fd00::2"] },
@@ -192,6 +199,8 @@ uplinks         none
 ageing          5m 0s
 mac addresses   2 of 4096
 multicast       snoop
+dhcp            on
+ra              off
 isolated ports  no
 containers      1
 

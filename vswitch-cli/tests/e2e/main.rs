@@ -13,6 +13,7 @@ mod beside_docker;
 mod cli;
 mod connect;
 mod death;
+mod dhcp;
 mod dns;
 mod dns_networks;
 mod egress;

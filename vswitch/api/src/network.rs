@@ -74,6 +74,12 @@ pub struct NetworkRequest {
     /// Its containers do not reach each other.
     #[serde(default)]
     pub isolated_ports: bool,
+    /// DHCPv4 and DHCPv6 are served.
+    #[serde(default)]
+    pub dhcp: bool,
+    /// Router advertisements are sent.
+    #[serde(default)]
+    pub ra: bool,
     /// The uplink: `none`, or that of the switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
@@ -146,6 +152,12 @@ pub struct NetworkDetail {
     pub ip_ranges: Vec<IpNet>,
     /// Receivers of multicast.
     pub multicast: Multicast,
+    /// DHCPv4 and DHCPv6 are served.
+    #[serde(default)]
+    pub dhcp: bool,
+    /// Router advertisements are sent.
+    #[serde(default)]
+    pub ra: bool,
     /// Number of known MAC addresses.
     pub fdb_entries: usize,
     /// Container ports on it.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use fastpath::PortIndex;
 use vswitch_api::event::EventKind;
-use vswitch_api::port::{AttachRequest, PortDetail};
+use vswitch_api::port::{AttachRequest, Configure, PortDetail};
 
 use super::error::ControlError;
 use super::model::{AttachSpec, EndpointKey, Lease};
@@ -35,6 +35,7 @@ impl Control {
             publish: request.publish,
             labels: request.labels,
             aliases: aliases.collect::<Result<_, _>>()?,
+            configure: request.configure,
             gw_priority: request.gw_priority,
             ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
         };
@@ -66,7 +67,9 @@ impl Control {
         if self.0.model().is_on_several(&lease.name) {
             self.route_container(&lease.name).await;
         }
-        self.announce(&lease).await;
+        if change.configure() == Configure::Static {
+            self.announce(&lease).await;
+        }
         Ok(lease)
     }
 

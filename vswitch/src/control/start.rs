@@ -14,8 +14,9 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError};
 use super::task::blocking;
-use super::{Control, republish};
+use super::{Control, dhcp, republish};
 use crate::config::{Config, Subnet6, Uplink};
+use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
 use crate::host::{HostError, Netlink, netns, nft};
 
@@ -101,6 +102,7 @@ impl Control {
             }
             None => ReplayReport::default(),
         };
+        tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
         self.0.save().await?;
         Ok(replayed)
     }
@@ -170,6 +172,7 @@ fn configured(
         uplink: config.uplink.clone(),
         snat_ports: config.snat_ports.clone(),
         multicast: config.multicast,
+        host_config: HostConfig { dhcp: config.dhcp, ra: config.ra },
         isolated_ports: false,
         labels: BTreeMap::new(),
         host_settings: stored
@@ -196,6 +199,7 @@ fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, C
         uplink: if is_internal { Uplink::None } else { first.uplink.clone() },
         isolated_ports: options.is_some_and(|options| options.isolated_ports),
         labels: record.labels.clone(),
+        host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
         host_settings: record.host_settings.clone(),
         ..first.clone()
     })

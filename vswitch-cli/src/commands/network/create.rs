@@ -41,6 +41,12 @@ pub(crate) struct CreateArgs {
     /// Its containers do not reach each other
     #[arg(long)]
     isolated_ports: bool,
+    /// Serve DHCPv4 and DHCPv6: each port gets its address
+    #[arg(long)]
+    dhcp: bool,
+    /// Send router advertisements
+    #[arg(long)]
+    ra: bool,
     /// `none`, or the uplink of the switch [default: that of the switch]
     #[arg(long, value_name = "UPLINK", add = complete::words(&["none", "auto", "kernel"]))]
     uplink: Option<String>,
@@ -71,6 +77,8 @@ impl CreateArgs {
             mtu: self.mtu,
             internal: self.internal,
             isolated_ports: self.isolated_ports,
+            dhcp: self.dhcp,
+            ra: self.ra,
             uplink: self.uplink,
             device: self.bridge.map(|device| device.to_string()),
             labels: self.label.into_iter().collect(),

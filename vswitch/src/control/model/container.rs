@@ -47,7 +47,10 @@ impl Model {
         name: &Name,
     ) -> Option<(NetnsRecord, Vec<InterfaceRoutes>)> {
         let record = self.namespace_of(name).ok()?;
-        let interfaces = self.endpoints_of(name).into_iter().filter_map(|(endpoint, network)| {
+        // Who configures itself has routes of its own.
+        let mut endpoints = self.endpoints_of(name);
+        endpoints.retain(|(endpoint, _)| endpoint.configure.is_static());
+        let interfaces = endpoints.into_iter().filter_map(|(endpoint, network)| {
             let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
             Some(InterfaceRoutes {
                 ifname: binding.ifname.clone(),

@@ -44,6 +44,8 @@ impl Model {
                 next_ipv4,
                 next_ipv6,
                 reserved: network.reserved.iter().copied().collect(),
+                dhcp: spec.host_config.dhcp,
+                ra: spec.host_config.ra,
                 host_settings: spec.host_settings.clone(),
             }
         });
@@ -73,6 +75,7 @@ impl Model {
                     publish: endpoint.publications.clone(),
                     labels: endpoint.labels.clone(),
                     aliases: endpoint.aliases.clone(),
+                    configure: endpoint.configure,
                     gw_priority: endpoint.gw_priority,
                 })
             })

@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
-use vswitch_api::port::PendingPublication;
+use vswitch_api::port::{Configure, PendingPublication};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
@@ -56,6 +56,8 @@ pub(crate) struct AttachSpec {
     /// Further names; other endpoints may have them, too.
     pub(crate) aliases: Vec<Name>,
     pub(crate) configured_by: ConfiguredBy,
+    /// Whether the interface in the namespace gets addresses and routes.
+    pub(crate) configure: Configure,
     /// Of a container's networks, the one with the highest number gives the default route.
     pub(crate) gw_priority: i32,
 }
@@ -74,6 +76,7 @@ impl AttachSpec {
             labels: BTreeMap::new(),
             aliases: Vec::new(),
             configured_by: ConfiguredBy::Switch,
+            configure: Configure::Static,
             gw_priority: 0,
         }
     }
@@ -159,6 +162,7 @@ pub(crate) struct Endpoint {
     pub(crate) publications: Vec<Publication>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
+    pub(crate) configure: Configure,
     /// Of a container's networks, the one with the highest number gives the default route.
     pub(crate) gw_priority: i32,
     /// Publications that the host refuses for now.
@@ -214,6 +218,7 @@ impl Model {
             publications,
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
+            configure: spec.configure,
             gw_priority: spec.gw_priority,
             pending: Vec::new(),
             in_snapshot: false,

@@ -11,6 +11,7 @@ use wire::MacAddr;
 use super::NetworkName;
 use super::key::uplink_label;
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
+use crate::datapath::HostConfig;
 
 /// The description of a network.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub(crate) struct NetworkSpec {
     pub(crate) uplink: Uplink,
     pub(crate) snat_ports: SnatPorts,
     pub(crate) multicast: Multicast,
+    /// What hosts that configure themselves are told.
+    pub(crate) host_config: HostConfig,
     /// New endpoints are isolated from each other.
     pub(crate) isolated_ports: bool,
     pub(crate) labels: BTreeMap<String, String>,

@@ -16,7 +16,7 @@ use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, NetworkSpec, Own
 use crate::config::{Multicast, SnatPorts, Uplink};
 use crate::control::ControlError;
 use crate::control::store::NetnsRecord;
-use crate::datapath::{NetworkConf, PortKind, PortVlans};
+use crate::datapath::{HostConfig, NetworkConf, PortKind, PortVlans};
 use crate::host::netns::NetnsId;
 
 mod addresses;
@@ -72,6 +72,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         uplink,
         snat_ports: SnatPorts::default(),
         multicast: Multicast::Snoop,
+        host_config: HostConfig::NONE,
         isolated_ports: false,
         labels: std::collections::BTreeMap::new(),
         host_settings: PortSettings::of_host(),

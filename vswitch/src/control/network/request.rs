@@ -14,6 +14,7 @@ use super::super::name::Name;
 use super::super::random::random;
 use super::NetworkError;
 use crate::config::{IfName, Mtu, Subnet4, Subnet6, Uplink};
+use crate::datapath::HostConfig;
 use crate::host::HostError;
 use crate::host::routes::{HostRoute, overlapping};
 
@@ -81,6 +82,7 @@ pub(super) async fn spec(
         mtu,
         uplink,
         isolated_ports: request.isolated_ports,
+        host_config: HostConfig { dhcp: request.dhcp, ra: request.ra },
         labels: request.labels,
         host_settings: PortSettings::of_host(),
         ..first
