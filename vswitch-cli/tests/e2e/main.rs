@@ -41,6 +41,7 @@ mod readme;
 mod restart;
 mod run;
 mod run_names;
+mod run_networks;
 mod scale;
 mod service;
 mod side_by_side;

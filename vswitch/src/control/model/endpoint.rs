@@ -331,6 +331,8 @@ impl Model {
             Some((name, network)) => (name, Some(network)),
             None => (text, None),
         };
+        let network =
+            network.map(|it| self.network(Some(it)).map_or(it, |found| found.spec.name.as_str()));
         let name: Name = name.parse()?;
         let is_on = |key: &EndpointKey| network.is_none_or(|it| key.network.as_str() == it);
         let keys = self.endpoints.keys().filter(|key| key.name == name && is_on(key));

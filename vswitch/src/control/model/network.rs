@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Index;
 
 use fastpath::PortIndex;
+use vswitch_api::network::FIRST_NETWORK_NAMES;
 use wire::MacAddr;
 
 use super::slots::SlotOwner;
@@ -216,12 +217,14 @@ impl Model {
         self.networks().find(has)
     }
 
-    /// The network of that name; without a name the first one.
+    /// The network of that name; the first one without a name, or by a name that stands for it.
     pub(crate) fn network(&self, name: Option<&str>) -> Result<&Network, ControlError> {
         let mut networks = self.active_networks();
         let found = match name {
-            Some(name) => networks.find(|network| network.spec.name.as_str() == name),
-            None => networks.next(),
+            Some(name) if !FIRST_NETWORK_NAMES.contains(&name) => {
+                networks.find(|network| network.spec.name.as_str() == name)
+            }
+            _ => networks.next(),
         };
         found.ok_or_else(|| ControlError::UnknownNetwork(name.unwrap_or_default().to_owned()))
     }

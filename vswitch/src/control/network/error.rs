@@ -18,7 +18,7 @@ pub enum NetworkError {
         /// Name of the network.
         network: String,
     },
-    /// The container is on the network.
+    /// The container is on the network already.
     #[error("{name} is connected to network {network} already")]
     Connected {
         /// Name of the container.
@@ -30,7 +30,7 @@ pub enum NetworkError {
     #[error("{0} cannot be the name of a network: it has another meaning")]
     NameReserved(String),
     /// The network has endpoints.
-    #[error("{network} is in use: it has {endpoints} attachment{}", if *.endpoints == 1 { "" } else { "s" })]
+    #[error("{network} is in use; attachments on it: {endpoints}")]
     InUse {
         /// Its name.
         network: String,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
-use vswitch_api::network::NetworkRequest;
+use vswitch_api::network::{FIRST_NETWORK_NAMES, NetworkRequest};
 use vswitch_api::port_settings::PortSettings;
 
 use super::super::error::ControlError;
@@ -29,7 +29,7 @@ const _: () = assert!(1 << (POOL_PREFIX_LEN - POOL.prefix_len()) == POOL_SUBNETS
 const DEVICE_PREFIX: &str = "br-";
 
 /// Names that mean something else where a network is named.
-const RESERVED: [&str; 5] = ["host", "none", "container", "bridge", "default"];
+const RESERVED: [&str; 3] = ["host", "none", "container"];
 
 /// A network of a request. The caller lets no other network come meanwhile.
 pub(super) async fn spec(
@@ -37,7 +37,7 @@ pub(super) async fn spec(
     request: NetworkRequest,
 ) -> Result<NetworkSpec, ControlError> {
     let name: Name = request.name.parse()?;
-    if RESERVED.contains(&name.as_str()) {
+    if RESERVED.iter().chain(&FIRST_NETWORK_NAMES).any(|word| *word == name.as_str()) {
         return Err(NetworkError::NameReserved(name.to_string()).into());
     }
     check_labels(&request)?;
