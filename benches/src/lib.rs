@@ -16,8 +16,9 @@ use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX, VNET_LEN};
 use fastpath::{Nanos, Pool, PortIndex};
 use vswitch::datapath::limits::{MACS_PER_PORT, STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
 use vswitch::datapath::{
-    self, Batch, FrameIo, Guard, NetworkConf, NetworkIndex, NoObserver, PortConf, PortKind,
-    PortLimits, Rate, RouterConf, ServiceConf, Snapshot, State, Stats, Storm, TokenBucket,
+    self, Batch, FrameIo, Guard, HostConfig, NetworkConf, NetworkIndex, NoObserver, PortConf,
+    PortKind, PortLimits, Rate, RouterConf, ServiceConf, Snapshot, State, Stats, Storm,
+    TokenBucket,
 };
 use wire::MacAddr;
 
@@ -139,6 +140,7 @@ fn network(mac: MacAddr, router: Option<RouterConf>) -> NetworkConf {
         has_host_port: true,
     });
     NetworkConf {
+        host_config: HostConfig::default(),
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 65_536,

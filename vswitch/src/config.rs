@@ -89,6 +89,10 @@ settings! {
     snat_ports, "snat_ports", text: SnatPorts;
     /// `multicast`: `snoop` or `flood`.
     multicast, "multicast", text: Multicast;
+    /// `dhcp`: serves DHCPv4 and DHCPv6 in the first network.
+    dhcp, "dhcp", flag: bool;
+    /// `ra`: sends router advertisements in the first network.
+    ra, "ra", flag: bool;
     /// `metrics`: where Prometheus' metrics are served over TCP.
     metrics, "metrics", text: MetricsAddr;
     /// `dns`: `host`, upstream servers with commas between them, or `off`.
@@ -141,6 +145,10 @@ pub struct Config {
     pub snat_ports: SnatPorts,
     /// Multicast mode.
     pub multicast: Multicast,
+    /// Whether the first network serves DHCP.
+    pub dhcp: bool,
+    /// Whether the first network sends router advertisements.
+    pub ra: bool,
     /// Where metrics are served over TCP; absent: on the API's socket only.
     pub metrics: Option<MetricsAddr>,
     /// The DNS service and its upstream servers.
@@ -168,6 +176,8 @@ impl Config {
             uplink: settings.uplink.unwrap_or_default(),
             snat_ports: settings.snat_ports.unwrap_or_default(),
             multicast: settings.multicast.unwrap_or_default(),
+            dhcp: settings.dhcp.unwrap_or_default(),
+            ra: settings.ra.unwrap_or_default(),
             metrics: settings.metrics,
             dns: settings.dns.unwrap_or_default(),
         }

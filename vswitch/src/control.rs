@@ -10,6 +10,7 @@
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
+//! | [`dhcp`] | answers hosts that configure themselves |
 //! | [`event_feed`] | reports what happens to clients that listen |
 //! | [`rename`], [`prune`] | rename attachments, and clean up those that nobody reaches |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
@@ -25,11 +26,13 @@ mod attach;
 mod cleanup;
 mod connect;
 mod conntrack;
+mod dhcp;
 mod dns;
 mod error;
 mod event_feed;
 mod events;
 mod fdb;
+mod handover;
 mod inner;
 pub(crate) mod ipam;
 pub(crate) mod limits;

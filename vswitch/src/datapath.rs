@@ -13,6 +13,7 @@
 //! | classify | `datapath/classify.rs` | ARP and ND that the switch answers |
 //! | learn | `datapath/learn.rs` | source MAC address into `datapath/fdb.rs` |
 //! | | `datapath/multicast.rs` | IGMP and MLD snooping |
+//! | | `datapath/dhcp.rs` | DHCP requests and router solicitations that control answers |
 //! | router | `datapath/router.rs` | frames to the gateway or from the uplink: route, NAT |
 //! | | `datapath/service.rs` | queries to the gateway and their answers |
 //! | lookup | `datapath/lookup.rs` | destination, flood, isolation |
@@ -28,6 +29,7 @@ mod batch;
 mod classify;
 mod conf;
 mod destination;
+mod dhcp;
 mod drop_reason;
 mod edit;
 mod fdb;
@@ -64,9 +66,11 @@ use snapshot::Parts;
 
 pub use batch::{Batch, Verdict};
 pub use conf::{
-    Guard, NetworkConf, PortAddresses, PortConf, PortLimits, ServiceConf, StaticMac, Storm,
+    Guard, HostConfig, NetworkConf, PortAddresses, PortConf, PortLimits, ServiceConf, StaticMac,
+    Storm,
 };
 pub use destination::{Destination, DestinationKind, VtepIndex};
+pub use dhcp::DhcpRequests;
 pub use drop_reason::DropReason;
 pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use frame_io::{FrameIo, NoObserver, Observer};
@@ -104,6 +108,8 @@ pub struct State {
     pub fdb_sync_enabled: bool,
     /// Loop protection.
     pub loops: Loops,
+    /// DHCP requests for control.
+    pub dhcp: DhcpRequests,
     /// State of the router, once there is one.
     pub router: Option<Box<RouterState>>,
     shard_spec: ShardSpec,
@@ -134,6 +140,7 @@ impl State {
             fdb_sync_drops: 0,
             fdb_sync_enabled,
             loops,
+            dhcp: DhcpRequests::default(),
             router,
             shard_spec: ShardSpec::SINGLE,
             seed,
@@ -164,6 +171,7 @@ impl State {
         if last.vlans != parts.vlans {
             self.groups.apply_snapshot(snapshot);
         }
+        self.dhcp.apply_snapshot(snapshot);
         if snapshot.has_routers() && self.router.is_none() {
             self.router = Some(Box::new(RouterState::new(self.seed, self.shard_spec)));
         }
@@ -237,6 +245,7 @@ pub fn run<O: Observer>(
     police::ingress(now, batch, io.pool, snapshot);
     classify::run(batch, io.pool, snapshot, io.stats);
     learn::run(now, batch, snapshot, state, io.stats);
+    dhcp::run(now, batch, io.pool, snapshot, &mut state.dhcp);
     multicast::run(now, batch, io.pool, snapshot, state);
     router::run(now, batch, snapshot, state, io);
     lookup::run(now, batch, snapshot, &state.fdb);

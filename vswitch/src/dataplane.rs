@@ -185,6 +185,19 @@ impl Dataplane {
         if taken { Ok(()) } else { Err(DataplaneError::NoBuffer(port)) }
     }
 
+    /// Sends an Ethernet frame out of a port, without waiting until it is sent. A port that is closed gets
+    /// nothing.
+    ///
+    /// # Errors
+    /// The worker's command queue is full.
+    pub fn send(&self, port: PortIndex, frame: Vec<u8>) -> Result<(), DataplaneError> {
+        let handle = &self.0.workers[0];
+        let sent = handle.commands.push(Command::Send { port, frame });
+        sent.map_err(|_| DataplaneError::Busy(0))?;
+        handle.waker.wake();
+        Ok(())
+    }
+
     /// Counters of all ports and workers.
     ///
     /// # Errors

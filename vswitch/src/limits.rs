@@ -17,8 +17,12 @@ use crate::datapath::{DropReason, PortCounters};
 pub(crate) const COMMANDS_MAX: usize = 1024;
 
 /// Events in the queue of control: each port on each worker, each worker, each port once for a loop,
-/// and next hops to resolve.
-pub(crate) const EVENTS_MAX: usize = (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX + RESOLVES_MAX;
+/// next hops to resolve, and DHCP requests.
+pub(crate) const EVENTS_MAX: usize =
+    (PORTS_MAX + 1) * WORKERS_MAX + PORTS_MAX + RESOLVES_MAX + DHCP_REQUESTS_MAX;
+
+/// DHCP requests and router solicitations in that queue; further ones are lost.
+pub(crate) const DHCP_REQUESTS_MAX: usize = 256;
 
 /// Time between two steps of the sweep of the forwarding database.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -57,6 +61,7 @@ use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
 use nat::limits::*;
+use vswitch_dhcp::limits::*;
 
 /// The counter that a limit's hits come from.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +124,7 @@ macro_rules! rows {
     };
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn rows() -> Vec<Row> {
     use Hits::{Dns, Drops, Never, Refusals, Worker};
     rows! {
@@ -137,6 +143,12 @@ fn rows() -> Vec<Row> {
             "storm-unknown" = STORM_UNKNOWN, "frames/s", "dropped as storm-unknown", Drops(DropReason::StormUnknown);
             "loop-mac-moves" = FLAP_MOVES_MAX, "moves", "the port is blocked", Worker(|count| count.loop_blocks);
             "loop-block-time" = BLOCK_MAX, "", "the blocked port opens again", Never;
+        }
+        Dhcp {
+            "dhcp-port-requests" = DHCP_REQUESTS_PER_PORT, "requests/s", "dropped as dhcp-limit", Drops(DropReason::DhcpLimit);
+            "dhcp-requests" = DHCP_REQUESTS_MAX, "requests", "not answered; the client asks again", Worker(|count| count.dhcp_requests_lost);
+            "dhcp-lease" = LEASE, "", "the client renews it at half of that time", Never;
+            "router-advertisement-interval" = ADVERT_INTERVAL, "", "advertised again", Never;
         }
         Worker {
             "buffers" = POOL_FRAMES, "frames", "ports are read in the next round", Worker(|count| count.pool_exhausted);

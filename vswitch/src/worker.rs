@@ -45,7 +45,9 @@ pub(crate) use spin::Spin;
 
 use crate::datapath::limits::{QUERY_INTERVAL_S, RESOLVES_MAX};
 use crate::datapath::{self, Batch, LoopTable, PortCounters, Snapshot, State, Stats, TickConf};
-use crate::limits::{EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX};
+use crate::limits::{
+    DHCP_REQUESTS_MAX, EVENTS_MAX, SWEEP_EVERY, THROTTLE_PERIOD, WORKER_DRAIN_MAX,
+};
 
 /// [`FrameIo`](crate::datapath::FrameIo) of a worker without an observer. A method would borrow all of it.
 macro_rules! io {
@@ -209,16 +211,24 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends loop events and unresolved next hops to control.
+    /// Sends loop events, DHCP requests and unresolved next hops to control.
     fn report_events(&mut self) {
         for event in self.state.loops.events() {
             // The channel has a slot for each port.
             let _ = self.events.try_send(DataplaneEvent::LoopBlocked(event));
         }
+        self.state.dhcp.drain(|port, frame, counters| {
+            let event = || DataplaneEvent::DhcpRequest { port, frame: frame.to_vec() };
+            let has_room = self.events.capacity() > EVENTS_MAX - DHCP_REQUESTS_MAX;
+            match has_room && self.events.try_send(event()).is_ok() {
+                true => counters.dhcp_requests += 1,
+                false => counters.dhcp_requests_lost += 1,
+            }
+        });
         let Some(router) = &mut self.state.router else { return };
         for (next_hop, port) in router.unresolved() {
             // Resolve events repeat, so they leave those slots free.
-            if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX {
+            if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX - DHCP_REQUESTS_MAX {
                 let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, port });
             }
         }

@@ -1,18 +1,15 @@
 //! `vswitch attach`: attach a network namespace.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
-use vswitch::config::IfName;
-use vswitch_api::port::{AttachRequest, NetnsRef, PortDetail};
-use vswitch_api::port_settings::SettingsChange;
-use wire::MacAddr;
+use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 
 use crate::client::{Client, Named};
 use crate::commands::inspect;
+use crate::endpoint::EndpointArgs;
 use crate::error::{Failure, Outcome};
 use crate::global::Global;
 use crate::limits::NAMES_TRIED_MAX;
@@ -38,8 +35,15 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
     #[arg(add = ArgValueCompleter::new(complete::networks))]
     network: Option<String>,
+    /// What is configured in the namespace: static addresses and routes, or none, for an endpoint that
+    /// configures itself [default: static]
+    #[arg(long, value_name = "static|none")]
+    configure: Option<Configure>,
     #[command(flatten)]
-    address: AddressArgs,
+    endpoint: EndpointArgs,
+    /// A label, which is stored and shown
+    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
+    label: Vec<(String, String)>,
     #[command(flatten)]
     publish: PublishArgs,
     #[command(flatten)]
@@ -49,32 +53,6 @@ pub(crate) struct AttachArgs {
     resolv_conf: Option<PathBuf>,
 }
 
-/// Addresses and names of the endpoint
-#[derive(Debug, Default, Args)]
-pub(crate) struct AddressArgs {
-    /// A fixed IPv4 address of the network's subnet
-    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv4)]
-    ip: Option<Ipv4Addr>,
-    /// A fixed IPv6 address of the network's subnet
-    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv6)]
-    ip6: Option<Ipv6Addr>,
-    /// A fixed unicast MAC address
-    #[arg(long, value_name = "MAC", value_parser = value::mac)]
-    mac: Option<MacAddr>,
-    /// Name of the interface in the namespace [default: eth0, or the next free number]
-    #[arg(long, value_name = "IFNAME")]
-    ifname: Option<IfName>,
-    /// A further name in the network
-    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
-    alias: Vec<String>,
-    /// Of several networks, the one with the highest number gives the default route [default: 0]
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    gw_priority: Option<i32>,
-    /// A label, which is stored and shown
-    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
-    label: Vec<(String, String)>,
-}
-
 const EXAMPLES: &str = "\
 Examples:
   sudo vswitch attach --netns 4711 --name web
@@ -82,45 +60,21 @@ Examples:
   sudo vswitch attach --netns /run/netns/a --name a --ip 10.99.0.7
   sudo vswitch attach --netns a --name a --mac 02:00:00:00:00:0a --ifname lan0
   sudo vswitch attach --netns a --name a --access 10
+  sudo vswitch attach --netns a --name a --configure none   it asks by DHCP (vswitch up --dhcp --ra)
   sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
   sudo vswitch attach --netns a --name a --resolv-conf /etc/netns/a/resolv.conf
   sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
 
 Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself.";
 
-impl AddressArgs {
-    /// True if no option was given.
-    pub(crate) fn is_empty(&self) -> bool {
-        let no_address = self.ip.is_none() && self.ip6.is_none() && self.mac.is_none();
-        let no_name = self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty();
-        no_address && no_name && self.gw_priority.is_none()
-    }
-
-    /// An attach request with these addresses and names; [`attach`] sets the attachment's own name.
-    pub(crate) fn request(self, netns: NetnsRef, network: Option<String>) -> AttachRequest {
-        AttachRequest {
-            name: String::new(),
-            netns,
-            network,
-            ipv4: self.ip,
-            ipv6: self.ip6,
-            mac: self.mac,
-            ifname: self.ifname.map(|ifname| ifname.to_string()),
-            settings: SettingsChange::default(),
-            publish: Vec::new(),
-            aliases: self.alias,
-            gw_priority: self.gw_priority.unwrap_or(0),
-            labels: self.label.into_iter().collect(),
-        }
-    }
-}
-
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let request = AttachRequest {
+            configure: self.configure.unwrap_or_default(),
             settings: self.settings.change()?,
             publish: self.publish.publications(),
-            ..self.address.request(self.netns, self.network)
+            labels: self.label.into_iter().collect(),
+            ..self.endpoint.attach(self.netns, self.network)
         };
         let resolv_conf = self.resolv_conf.as_deref().map(Target::open).transpose()?;
         let client = global.client()?;
@@ -167,8 +121,9 @@ pub(crate) fn attach(
 pub(crate) fn render(detail: &PortDetail) -> String {
     let port = &detail.port;
     let addresses = inspect::addresses(detail).map(|(address, _)| address.to_string());
+    let verb = if detail.configure.is_static() { "has" } else { "is to configure" };
     let mut said = format!(
-        "{} is attached to {}: {} has {} ({})\n",
+        "{} is attached to {}: {} {verb} {} ({})\n",
         port.name,
         port.network,
         port.ifname,

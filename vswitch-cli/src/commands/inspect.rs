@@ -1,7 +1,6 @@
 //! `vswitch inspect`: all details of an attachment.
 
 use std::net::IpAddr;
-use std::process::ExitCode;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -14,15 +13,16 @@ use crate::commands::ls;
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::port_settings::Defaults;
-use crate::{complete, human, output, port_settings, publish, table, value};
+use crate::{complete, human, port_settings, publish, several, table, value};
 
-/// Show all details of an attached container
+/// Show all details of attached containers
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// Name of the attachment
-    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
-    name: String,
+    /// Names of the attachments
+    #[arg(required = true, value_name = "NAME", value_parser = value::name)]
+    #[arg(add = ArgValueCompleter::new(complete::attachments))]
+    names: Vec<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -33,13 +33,12 @@ Examples:
 impl InspectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        let ports = client.wait_for(Named::Attachment, &self.name, client.port(&self.name))?;
         let defaults = Defaults::of_containers(&client.wait(client.limits())?);
-        output::show(global.format, &ports, |ports| {
-            let shown = ports.iter().map(|port| render(port, &defaults));
-            shown.collect::<Vec<_>>().join("\n")
-        })?;
-        Ok(ExitCode::SUCCESS)
+        several::shown(global.format, self.names, |name| {
+            let ports = client.wait_for(Named::Attachment, &name, client.port(&name))?;
+            let shown: Vec<_> = ports.iter().map(|port| render(port, &defaults)).collect();
+            Ok((ports, shown.join("\n")))
+        })
     }
 }
 
@@ -54,10 +53,11 @@ fn render(detail: &PortDetail, defaults: &Defaults) -> String {
         0 => port.state.to_string(),
         left => table::alert(format_args!("{} for another {}", port.state, human::seconds(left))),
     };
+    let configures = if detail.configure.is_static() { "" } else { ", configures itself" };
     let identity = [
         ("name", port.name.clone()),
         ("network", port.network.clone()),
-        ("interface", format!("{}, MTU {}", port.ifname, detail.mtu)),
+        ("interface", format!("{}, MTU {}{configures}", port.ifname, detail.mtu)),
         ("mac", port.mac.to_string()),
     ];
     let facts = [
@@ -107,6 +107,21 @@ fn published(detail: &PortDetail, publication: &Publication) -> String {
 mod tests {
     use super::*;
     use crate::output::painted;
+
+    #[test]
+    fn an_endpoint_may_configure_itself() {
+        let detail: PortDetail = serde_json::from_value(serde_json::json!({
+            "name": "a", "network": "br0", "ifname": "eth0", "mac": "02:00:00:00:00:0a",
+            "ipv4": [], "ipv6": [], "netns": "pid:42", "state": "up", "publish": [],
+            "publish_pending": [], "rx_frames": 0, "tx_frames": 0, "rx_bytes": 0, "tx_bytes": 0,
+            "drops": 0, "subnets": [], "gateways": [], "mtu": 1500, "netns_path": "/proc/42/ns/net",
+            "offloads": [], "queues": 1, "blocked_s": 0, "publications": [], "configure": "none",
+            "settings": {}, "drops_by_reason": {},
+        }))
+        .unwrap();
+        let shown = painted(&render(&detail, &Defaults::of_hosts()), false);
+        assert!(shown.contains("  eth0, MTU 1500, configures itself\n"), "{shown}");
+    }
 
     #[test]
     fn a_line_a_fact() {

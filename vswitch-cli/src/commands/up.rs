@@ -72,6 +72,12 @@ pub(crate) struct UpArgs {
     /// Multicast: to listeners (IGMP and MLD snooping), or flooded [default: snoop]
     #[arg(long, value_name = "snoop|flood", add = complete::words(&["snoop", "flood"]))]
     multicast: Option<Multicast>,
+    /// Serve DHCPv4 and DHCPv6 in the first network: each port gets its address
+    #[arg(long)]
+    dhcp: bool,
+    /// Send router advertisements in the first network
+    #[arg(long)]
+    ra: bool,
     /// Serve Prometheus metrics over TCP as well; a port alone means loopback [default: off]
     #[arg(long, value_name = "[ADDR:]PORT")]
     metrics: Option<MetricsAddr>,
@@ -158,6 +164,8 @@ impl UpArgs {
             uplink: self.uplink,
             snat_ports: self.snat_ports,
             multicast: self.multicast,
+            dhcp: self.dhcp.then_some(true),
+            ra: self.ra.then_some(true),
             metrics: self.metrics,
             dns,
         };

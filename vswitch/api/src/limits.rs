@@ -17,6 +17,8 @@ words! {
         Nat = "nat",
         /// Routes, neighbours and publications.
         Uplink = "uplink",
+        /// DHCP and router advertisements.
+        Dhcp = "dhcp",
         /// Names of containers, and upstream servers.
         Dns = "dns",
         /// The control API and the metrics.

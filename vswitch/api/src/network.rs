@@ -19,6 +19,9 @@ words! {
     }
 }
 
+/// Names that stand for the switch's own network wherever a network is named, as in Docker. No other network has one.
+pub const FIRST_NETWORK_NAMES: [&str; 2] = ["bridge", "default"];
+
 /// A row of `vswitch network ls`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -77,6 +80,12 @@ pub struct NetworkRequest {
     /// Networks whose containers may open connections to those of this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reachable_from: Vec<String>,
+    /// DHCPv4 and DHCPv6 are served.
+    #[serde(default)]
+    pub dhcp: bool,
+    /// Router advertisements are sent.
+    #[serde(default)]
+    pub ra: bool,
     /// The uplink: `none`, or that of the switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uplink: Option<String>,
@@ -152,6 +161,12 @@ pub struct NetworkDetail {
     pub ip_ranges: Vec<IpNet>,
     /// Receivers of multicast.
     pub multicast: Multicast,
+    /// DHCPv4 and DHCPv6 are served.
+    #[serde(default)]
+    pub dhcp: bool,
+    /// Router advertisements are sent.
+    #[serde(default)]
+    pub ra: bool,
     /// Number of known MAC addresses.
     pub fdb_entries: usize,
     /// Container ports on it.

@@ -41,6 +41,38 @@ words! {
     }
 }
 
+/// What the switch configures of the interface in the namespace, beside its name and its MAC address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Configure {
+    /// Addresses and default routes.
+    #[default]
+    Static,
+    /// Nothing: the endpoint configures itself, by DHCP or router advertisements. The interface is brought up.
+    None,
+}
+
+impl Configure {
+    /// Whether it is the default.
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        *self == Self::Static
+    }
+}
+
+impl std::str::FromStr for Configure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "static" => Ok(Self::Static),
+            "none" => Ok(Self::None),
+            _ => Err(format!("{text:?} is neither static nor none")),
+        }
+    }
+}
+
 /// A network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -79,6 +111,9 @@ pub struct AttachRequest {
     /// Name of the interface in the namespace; `eth0`, or the next free number, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ifname: Option<String>,
+    /// What the switch configures in the namespace.
+    #[serde(default, skip_serializing_if = "Configure::is_static")]
+    pub configure: Configure,
     /// Of several networks, the one with the highest number gives the default route.
     #[serde(default)]
     pub gw_priority: i32,
@@ -193,6 +228,9 @@ pub struct PortDetail {
     pub queues: usize,
     /// Seconds until a blocked port is open again; 0 if it is open.
     pub blocked_s: u64,
+    /// What the switch configured in the namespace.
+    #[serde(default)]
+    pub configure: Configure,
     /// Settings of the port.
     pub settings: PortSettings,
     /// Published ports, with the sources that may connect.

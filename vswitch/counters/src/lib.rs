@@ -19,7 +19,7 @@ pub use dns::DnsCounters;
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use port::PortTraffic;
 pub use worker::{
-    DatapathCounters, EngineCounters, FdbCounters, FragmentCounters, LoopCounters,
+    DatapathCounters, DhcpCounters, EngineCounters, FdbCounters, FragmentCounters, LoopCounters,
     MulticastCounters, NatCounters, PoolCounters, ReportCounters, RoundCounters, RouterCounters,
     WorkerStats,
 };

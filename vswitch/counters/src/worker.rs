@@ -45,6 +45,12 @@ combined_counters! {
             loop_blocks: Counter "vswitch_loop_blocks_total" "Times that a port was blocked for a loop.";
             loop_events_dropped: Counter "vswitch_loop_events_dropped_total" "Blocked ports that the log does not name: too many events waited.";
         }
+        /// Counted where hosts that configure themselves ask.
+        DhcpCounters {
+            dhcp_requests: Counter "vswitch_dhcp_requests_total" "DHCP requests and router solicitations that control got.";
+            dhcp_requests_lost: Counter "vswitch_dhcp_requests_lost_total" "DHCP requests and router solicitations that control did not get: too many events waited.";
+            dhcp_answers: Counter "vswitch_dhcp_answers_total" "Answers to DHCP requests and router solicitations.";
+        }
         /// Counted by the router.
         RouterCounters {
             translated: Counter "vswitch_nat_translated_frames_total" "Frames that were translated.";

@@ -94,6 +94,13 @@ impl Entry<'_> {
         }
     }
 
+    pub(super) fn flag(self) -> Result<bool, ConfigError> {
+        match self.value {
+            Value::Boolean(flag) => Ok(*flag),
+            other => Err(self.refuse(format!("{other} is neither true nor false"))),
+        }
+    }
+
     pub(super) fn unknown(self) -> ConfigError {
         ConfigError::UnknownKey { path: self.path.to_owned(), key: self.key.to_owned() }
     }

@@ -23,6 +23,8 @@ fdb_entries_max = 100
 uplink = "eth0"
 snat_ports = "10000-10063"
 metrics = ":9101"
+dhcp = true
+ra = true
 dns = "192.0.2.1, [2001:db8::1]:5353"
 "#;
 
@@ -39,6 +41,7 @@ fn reads_every_key() {
     assert_eq!(config.backend, BackendChoice::Epoll);
     assert_eq!(config.mtu.get(), 9000);
     assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9101");
+    assert!(config.dhcp && config.ra);
     assert_eq!(config.dns.to_string(), "192.0.2.1,[2001:db8::1]:5353");
     assert_eq!(config.socket.path(), Path::new("/tmp/v.sock"));
     assert_eq!(config.state_dir.path(), Path::new("/tmp/v"));
@@ -77,6 +80,7 @@ fn an_error_names_file_key_and_value_on_one_line() {
         ("cpus = \"3-1\"", &["f.toml: cpus: ", "\"3-1\""]),
         ("workers = 0", &["f.toml: workers: ", "\"0\""]),
         ("workers = -1", &["f.toml: workers: ", "\"-1\""]),
+        ("dhcp = 1", &["f.toml: dhcp: ", "1", "neither true nor false"]),
         ("bridge = 7", &["f.toml: bridge: ", "7", "quotes"]),
         ("bridge = \"much-too-long-for-a-device\"", &["f.toml: bridge: ", "15 bytes"]),
         ("subnet = \"10.0.0.1/16\"", &["f.toml: subnet: ", "10.0.0.0/16"]),

@@ -102,6 +102,12 @@ impl Model {
         self.slots.owner(slot)
     }
 
+    /// The lease of the endpoint in a slot, if the datapath knows it.
+    pub(crate) fn lease_in_slot(&self, slot: PortIndex) -> Option<&Lease> {
+        let SlotOwner::Endpoint(key) = self.slots.owner(slot)? else { return None };
+        self.endpoints.get(key).filter(|it| it.in_snapshot).map(|it| &it.lease)
+    }
+
     /// The network of the port in a slot; none for uplinks and the service port, which networks share.
     pub(crate) fn network_in_slot(&self, slot: PortIndex) -> Option<&str> {
         match self.slots.owner(slot)? {

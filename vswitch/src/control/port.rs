@@ -14,7 +14,7 @@ use std::sync::Arc;
 use fastpath::tap::Tap;
 use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::task::JoinHandle;
-use vswitch_api::port::NetnsRef;
+use vswitch_api::port::{Configure, NetnsRef};
 
 use super::error::ControlError;
 use super::inner::Inner;
@@ -27,7 +27,7 @@ use super::task::blocking;
 use super::{published_ports, republish};
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
-use crate::host::container::{self, ContainerSetup};
+use crate::host::container::{self, Addresses, ContainerSetup};
 use crate::host::{HostError, NetnsError, netns};
 use netns_binding::{NetnsBinding, Source};
 
@@ -144,6 +144,7 @@ impl PortChange {
             publish: stored.publish.clone(),
             labels: stored.labels.clone(),
             aliases: stored.aliases.clone(),
+            configure: stored.configure,
             gw_priority: stored.gw_priority,
             ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
         };
@@ -174,6 +175,11 @@ impl PortChange {
     /// The lease that was reserved.
     pub(super) fn lease(&self) -> Result<&Lease, ControlError> {
         self.lease.as_ref().ok_or_else(|| step_order_error("lease"))
+    }
+
+    /// Whether the interface gets addresses and routes.
+    pub(super) fn configure(&self) -> Configure {
+        self.spec.configure
     }
 
     /// The plan of this attach.
@@ -210,7 +216,7 @@ impl PortChange {
         Ok(())
     }
 
-    async fn configure(&mut self) -> Result<(), ControlError> {
+    async fn configure_container(&mut self) -> Result<(), ControlError> {
         let lease = self.lease()?.clone();
         let tap = self.tap.as_ref().ok_or_else(|| step_order_error("TAP"))?;
         let netns_binding =
@@ -224,10 +230,12 @@ impl PortChange {
                 ifname: netns_binding.ifname.clone(),
                 mac: lease.mac,
                 mtu: network.mtu,
-                address: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
-                address6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
-                gateway: network.gateway,
-                gateway6: network.gateway6,
+                addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
+                    ipv4: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
+                    ipv6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
+                    gateway: network.gateway,
+                    gateway6: network.gateway6,
+                }),
             }
         };
         container::configure(netns_binding.netns.clone(), setup).await?;
@@ -293,7 +301,7 @@ impl Steps for PortChange {
             Step::Locate => self.locate().await?,
             Step::Save => self.save(),
             Step::CreateTap => self.create_tap().await?,
-            Step::Configure => self.configure().await?,
+            Step::Configure => self.configure_container().await?,
             Step::CommitSnapshot => self.inner.commit_port(&self.key, true),
             Step::InstallHostNeighbours => self.inner.install_host_neighbours(self.lease()?).await,
             Step::AddPort => self.add_port().await?,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
-use vswitch_api::port::NetnsRef;
+use vswitch_api::port::{Configure, NetnsRef};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
@@ -141,6 +141,11 @@ pub(crate) struct NetworkRecord {
     /// Reserved addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) reserved: Vec<IpAddr>,
+    /// Whether it serves DHCP, and sends router advertisements.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dhcp: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) ra: bool,
     /// Settings of the host port.
     #[serde(
         alias = "host_policy",
@@ -198,6 +203,8 @@ pub(crate) struct Attachment {
     pub(crate) labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) aliases: Vec<Name>,
+    #[serde(default, skip_serializing_if = "Configure::is_static")]
+    pub(crate) configure: Configure,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) gw_priority: i32,
 }

@@ -33,6 +33,8 @@ pub enum Verdict {
         /// Whether that worker translates it.
         is_assigned: bool,
     },
+    /// Read by the switch itself.
+    Consumed,
     /// Dropped.
     Drop(DropReason),
 }

@@ -39,6 +39,8 @@ pub struct NetworkConf {
     pub snooping: bool,
     /// Addresses for which the switch answers ARP and ND.
     pub neighbours: Vec<Neighbour>,
+    /// What the switch tells hosts that configure themselves.
+    pub host_config: HostConfig,
     /// Its router; without, frames to the gateway go to the host's port.
     pub router: Option<RouterConf>,
     /// The service at its gateway; without, queries go to the host as well.
@@ -58,6 +60,26 @@ pub struct ServiceConf {
     pub has_host_port: bool,
 }
 
+/// What a network tells hosts that configure themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    /// Addresses by DHCPv4 and DHCPv6.
+    pub dhcp: bool,
+    /// Router advertisements.
+    pub ra: bool,
+}
+
+impl HostConfig {
+    /// Nothing.
+    pub const NONE: Self = Self { dhcp: false, ra: false };
+
+    /// Whether it tells anything.
+    #[must_use]
+    pub const fn is_any(self) -> bool {
+        self.dhcp || self.ra
+    }
+}
+
 impl NetworkConf {
     /// A number that no network has.
     pub const VACANT: Self = Self {
@@ -70,6 +92,7 @@ impl NetworkConf {
         neighbours: Vec::new(),
         router: None,
         service: None,
+        host_config: HostConfig::NONE,
     };
 }
 

@@ -84,14 +84,16 @@ reasons! {
     SpoofedArp = "spoofed-arp",
     /// Source guard: neighbour discovery for an address that is not the port's.
     SpoofedNd = "spoofed-nd",
-    /// Source guard: a router advertisement.
+    /// A router advertisement: source guard, or the network sends its own.
     RogueRouter = "rogue-router",
     /// Source guard: an ICMPv6 redirect.
     RogueRedirect = "rogue-redirect",
     /// Source guard: an IGMP or MLD query.
     RogueQuerier = "rogue-querier",
-    /// Source guard: a datagram from a DHCP server's UDP port.
+    /// A datagram from a DHCP server's UDP port: source guard, or the network serves DHCP.
     RogueDhcp = "rogue-dhcp",
+    /// DHCP requests and router solicitations of the port above their limit.
+    DhcpLimit = "dhcp-limit",
     /// Source guard: headers that are inconsistent or cannot be checked.
     UnverifiableHeaders = "unverifiable-headers",
     /// Isolation: one port is isolated and the other is not promiscuous.

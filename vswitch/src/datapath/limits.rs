@@ -48,6 +48,15 @@ pub const LAST_MEMBER_QUERIES: u32 = 2;
 /// `mdb_full`.
 pub const LEAVES_MAX: usize = 256;
 
+/// DHCP requests and router solicitations of one port a second, on one worker. Surplus drops as `dhcp-limit`.
+pub const DHCP_REQUESTS_PER_PORT: u32 = 10;
+
+/// DHCP requests and router solicitations in one round of a worker. Surplus drops as `dhcp-limit`.
+pub const DHCP_ROUND_REQUESTS: usize = 64;
+
+/// Their bytes in one round.
+pub const DHCP_ROUND_BYTES: usize = DHCP_ROUND_REQUESTS * 1536;
+
 /// Burst of a token bucket as a time at its rate. It exceeds TCP's least retransmission timeout of
 /// 200 ms, so that tokens of a stall are not lost.
 pub const BURST_TIME: Duration = Duration::from_millis(250);

@@ -15,9 +15,11 @@ use super::router::{Router, UplinkConf};
 use super::service::{NetworkService, ServicePort};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
+use port_egress::PortEgress;
 use shared_fib::SharedFib;
 
 mod members;
+mod port_egress;
 mod shared_fib;
 #[cfg(test)]
 mod tests;
@@ -93,39 +95,6 @@ struct Flood {
     has_isolated: bool,
 }
 
-/// Egress settings of a port, eight ports a cache line.
-#[derive(Debug, Clone, Copy)]
-struct PortEgress {
-    network: NetworkIndex,
-    /// The VLAN that leaves it without a tag, or [`PortEgress::NO_VLAN`].
-    untagged: u16,
-    is_trunk: bool,
-    isolation: Isolation,
-}
-
-impl PortEgress {
-    const NO_VLAN: u16 = u16::MAX;
-    /// A port that is vacant or disabled.
-    const CLOSED: Self = Self {
-        network: NetworkIndex::NONE,
-        untagged: Self::NO_VLAN,
-        is_trunk: false,
-        isolation: Isolation::None,
-    };
-
-    fn new(conf: &PortConf) -> Self {
-        if !conf.enabled {
-            return Self::CLOSED;
-        }
-        Self {
-            network: conf.network,
-            untagged: conf.vlans.untagged().unwrap_or(Self::NO_VLAN),
-            is_trunk: conf.vlans.is_trunk(),
-            isolation: conf.isolation,
-        }
-    }
-}
-
 /// Numbers of those parts that a worker keeps state of. Equal numbers are equal parts; NAT has the epoch
 /// of its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,6 +117,7 @@ pub struct Snapshot {
     port_egress: Vec<PortEgress>,
     has_trunks: bool,
     has_routers: bool,
+    has_host_config: bool,
     service: Option<ServicePort>,
     limits: Vec<PortLimits>,
     limited: Limited,
@@ -218,6 +188,7 @@ impl Snapshot {
         });
         next.networks = compiled.collect();
         next.has_routers = next.networks.iter().any(|network| network.router.is_some());
+        next.has_host_config = next.networks.iter().any(|it| it.conf.host_config.is_any());
         next.parts = next.parts_after(self);
         next
     }
@@ -365,6 +336,17 @@ impl Snapshot {
     #[inline]
     pub(super) fn has_routers(&self) -> bool {
         self.has_routers
+    }
+
+    /// Whether any network serves DHCP or sends router advertisements.
+    #[inline]
+    pub(super) fn has_host_config(&self) -> bool {
+        self.has_host_config
+    }
+
+    /// Slots of ports, vacant ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.ports.len()
     }
 
     /// Uplinks of all networks.

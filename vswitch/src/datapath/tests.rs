@@ -4,6 +4,7 @@
 
 mod answer;
 mod crowd;
+mod dhcp;
 mod isolation;
 mod limits;
 mod multicast;

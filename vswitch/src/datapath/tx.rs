@@ -54,6 +54,7 @@ pub(super) fn run(
             Verdict::Flood | Verdict::Group | Verdict::Routers => {
                 flood(ctx, snapshot, groups, io, egress);
             }
+            Verdict::Consumed => consume(ctx.frame, io),
             Verdict::Drop(reason) => io.drop_frame(ctx.port, ctx.frame, reason),
             // Lookup decides every frame, and the router has taken its queued frames out.
             Verdict::Pending
@@ -132,14 +133,17 @@ fn flood(
     }
 }
 
+/// Ends a frame that the switch has read.
+fn consume(frame: Frame, io: &mut FrameIo<'_, impl Observer>) {
+    io.stats.counters.consumed += 1;
+    io.pool.release(frame);
+}
+
 /// Ends a flood that no port gets.
 fn drop_undelivered(ctx: FrameCtx, io: &mut FrameIo<'_, impl Observer>) {
     match ctx.verdict {
         // The switch has read the report.
-        Verdict::Routers => {
-            io.stats.counters.consumed += 1;
-            io.pool.release(ctx.frame);
-        }
+        Verdict::Routers => consume(ctx.frame, io),
         Verdict::Group => io.drop_frame(ctx.port, ctx.frame, DropReason::NoListener),
         _ => io.drop_frame(ctx.port, ctx.frame, DropReason::NoOtherPort),
     }

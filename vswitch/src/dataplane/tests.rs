@@ -12,8 +12,8 @@ use super::*;
 use crate::config::Cpus;
 use crate::datapath::limits::CONNTRACK_FLUSHED_MAX;
 use crate::datapath::{
-    EgressMode, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes,
-    UplinkConf, UplinkNeighbours,
+    EgressMode, HostConfig, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
+    Routes, UplinkConf, UplinkNeighbours,
 };
 
 const UPLINK: PortIndex = PortIndex(1);
@@ -57,6 +57,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         policy: CompiledPolicy::compile(policy, None),
     };
     let network = NetworkConf {
+        host_config: HostConfig::default(),
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 100,
@@ -165,5 +166,44 @@ async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
     // The worker sleeps: it is woken by what is published.
     dataplane.publish(snapshot(&[KNOWN, STRANGER]));
     assert_eq!(translated(&dataplane, 1).await.in_flight, 0);
+    dataplane.shutdown().await;
+}
+
+/// A request comes as an event, once, and is counted.
+#[tokio::test]
+async fn dhcp_requests_are_events() {
+    let (dataplane, mut events) = start();
+    let host_config = HostConfig { dhcp: true, ra: false };
+    let network = NetworkConf {
+        host_config,
+        mtu: 1500,
+        ageing: Duration::from_secs(300),
+        fdb_entries_max: 100,
+        statics: Vec::new(),
+        neighbours: Vec::new(),
+        mac: GATEWAY,
+        snooping: false,
+        service: None,
+        router: None,
+    };
+    let container = PortConf::new(NetworkIndex(0), PortKind::Container, OWN);
+    publish(&dataplane, Snapshot::compile(vec![network], [(CONTAINER, container)])).await;
+    let (from, to) = (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into());
+    let ip = ip::Repr::new(from, to, Protocol::UDP).expect("one family");
+    let ports = udp::Repr { src_port: 68, dst_port: 67 };
+    let mut request = vec![0; 100];
+    let link = Link::new(OWN, MacAddr::BROADCAST);
+    let len = frames::udp(&mut request, &link, &ip, &ports, b"hello").expect("it fits");
+    request.truncate(len);
+    dataplane.inject(CONTAINER, request.clone()).await.expect("a buffer");
+    let event = events.recv().await;
+    assert_eq!(
+        event,
+        Some(DataplaneEvent::DhcpRequest { port: CONTAINER, frame: request.clone() })
+    );
+    // Nobody is behind the port: the answer goes nowhere.
+    dataplane.send(CONTAINER, request).expect("a free command");
+    let worker = dataplane.stats().await.expect("a worker").workers.remove(0);
+    assert_eq!((worker.dhcp_requests, worker.dhcp_requests_lost, worker.dhcp_answers), (1, 0, 0));
     dataplane.shutdown().await;
 }

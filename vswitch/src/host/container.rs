@@ -6,7 +6,7 @@
 
 mod routing;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -35,11 +35,17 @@ pub(crate) struct ContainerSetup {
     pub(crate) ifname: String,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
-    /// Address with the prefix length of the subnet.
-    pub(crate) address: Ipv4Net,
-    pub(crate) address6: Ipv6Net,
-    pub(crate) gateway: std::net::Ipv4Addr,
-    pub(crate) gateway6: std::net::Ipv6Addr,
+    /// Addresses and routes; without, the endpoint configures itself.
+    pub(crate) addresses: Option<Addresses>,
+}
+
+/// Addresses with the prefix lengths of their subnets, and next hops of the default routes.
+#[derive(Debug, Clone)]
+pub(crate) struct Addresses {
+    pub(crate) ipv4: Ipv4Net,
+    pub(crate) ipv6: Ipv6Net,
+    pub(crate) gateway: Ipv4Addr,
+    pub(crate) gateway6: Ipv6Addr,
 }
 
 /// Reads the cookie and the interface names of a namespace.
@@ -58,30 +64,43 @@ pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result
     let target = netns.clone();
     netns_exec::enter_from_host(netns, async move |host: Netlink, inside: Netlink| {
         let link = move_in(&host, &inside, &target, &setup).await?;
-        let has_ipv6 = sysctl::has_ipv6();
-        if has_ipv6 {
-            sysctl::configure_ipv6(&link.name)?;
-        }
         if setup.queues > 1 {
             inside.no_queue(&link).await?;
         }
-        inside.up(&link).await?;
-        inside.add_address(&link, setup.address.into()).await?;
-        let mut routed = inside.add_default_route(&link, setup.gateway.into()).await?;
-        if has_ipv6 {
-            inside.add_address(&link, setup.address6.into()).await?;
-            routed &= inside.add_default_route(&link, setup.gateway6.into()).await?;
-        }
-        inside.loopback_up().await?;
-        if has_ipv6 {
-            inside.wait_until_local(setup.address6.addr()).await?;
-        }
-        if !routed {
-            tracing::info!(ifname = %link.name, "the namespace keeps the default route that it has");
+        match &setup.addresses {
+            Some(addresses) => assign(&inside, &link, addresses).await?,
+            // The kernel's settings of IPv6 stay: who configures the interface may want its autoconfiguration.
+            None => {
+                inside.up(&link).await?;
+                inside.loopback_up().await?;
+            }
         }
         Ok(())
     })
     .await
+}
+
+/// Brings the interface up with its addresses and routes.
+async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<(), HostError> {
+    let has_ipv6 = sysctl::has_ipv6();
+    if has_ipv6 {
+        sysctl::configure_ipv6(&link.name)?;
+    }
+    inside.up(link).await?;
+    inside.add_address(link, addresses.ipv4.into()).await?;
+    let mut routed = inside.add_default_route(link, addresses.gateway.into()).await?;
+    if has_ipv6 {
+        inside.add_address(link, addresses.ipv6.into()).await?;
+        routed &= inside.add_default_route(link, addresses.gateway6.into()).await?;
+    }
+    inside.loopback_up().await?;
+    if has_ipv6 {
+        inside.wait_until_local(addresses.ipv6.addr()).await?;
+    }
+    if !routed {
+        tracing::info!(ifname = %link.name, "the namespace keeps the default route that it has");
+    }
+    Ok(())
 }
 
 /// Routes of one interface of a container.

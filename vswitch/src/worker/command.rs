@@ -7,7 +7,7 @@ use fastpath::{Nanos, PortIndex, PortQueue};
 use tokio::sync::oneshot;
 
 use super::{Worker, WorkerReport, io};
-use crate::datapath::{FdbRow, PortCounters, Snapshot};
+use crate::datapath::{Egress, FdbRow, PortCounters, Snapshot};
 
 /// Command with a channel for its reply.
 pub(crate) enum Command {
@@ -26,6 +26,11 @@ pub(crate) enum Command {
         port: PortIndex,
         frame: Vec<u8>,
         reply: oneshot::Sender<bool>,
+    },
+    /// Sends an Ethernet frame out of the port, if it is open.
+    Send {
+        port: PortIndex,
+        frame: Vec<u8>,
     },
     Report {
         reply: oneshot::Sender<WorkerReport>,
@@ -76,6 +81,7 @@ impl Worker {
                         self.batch.push(port, frame);
                     }
                 }
+                Command::Send { port, frame } => self.send(port, &frame, snapshot),
                 Command::Report { reply } => {
                     let _ = reply.send(self.report());
                 }
@@ -105,6 +111,18 @@ impl Worker {
         self.stats.forget(port);
         self.open.push(port);
         Ok(())
+    }
+
+    fn send(&mut self, port: PortIndex, frame: &[u8], snapshot: &Snapshot) {
+        let is_enabled = snapshot.port(port).is_some_and(|conf| conf.enabled);
+        if !is_enabled || !self.open.contains(&port) {
+            return;
+        }
+        let Some(frame) = self.pool.alloc_with(frame) else { return };
+        self.stats.counters.generated += 1;
+        self.state.dhcp.counters.dhcp_answers += 1;
+        let engine = &mut *self.engine;
+        Egress::send(engine, &mut io!(self), port, frame);
     }
 
     fn remove_port(&mut self, port: PortIndex, reply: oneshot::Sender<Removed>) {

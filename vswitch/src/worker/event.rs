@@ -20,6 +20,13 @@ pub enum DataplaneEvent {
         /// Ingress port of one of the frames.
         port: PortIndex,
     },
+    /// A DHCP request or a router solicitation came in.
+    DhcpRequest {
+        /// Ingress port.
+        port: PortIndex,
+        /// The frame, from the Ethernet header.
+        frame: Vec<u8>,
+    },
     /// A worker failed.
     WorkerFailed {
         /// Number of the worker.

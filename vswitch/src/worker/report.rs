@@ -62,6 +62,7 @@ impl Worker {
         worker += state.fdb.counters();
         worker += state.groups.counters;
         worker += state.loops.counters();
+        worker += state.dhcp.counters;
         if let Some(router) = &state.router {
             let (nat, fragments) = router.nat_counters();
             worker += router.counters();

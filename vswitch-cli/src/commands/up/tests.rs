@@ -19,11 +19,17 @@ fn nothing_said_is_the_default() {
 fn options_win_over_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("c.toml");
-    std::fs::write(&file, "bridge = \"lab0\"\nmtu = 9000\nsocket = \"/run/lab.sock\"\n").unwrap();
+    std::fs::write(
+        &file,
+        "bridge = \"lab0\"\nmtu = 9000\ndhcp = true\nsocket = \"/run/lab.sock\"\n",
+    )
+    .unwrap();
     let file = file.to_str().unwrap();
-    let config = configured(&["up", "--config", file, "--mtu", "1400", "--idle", "spin"]).unwrap();
+    let config =
+        configured(&["up", "--config", file, "--mtu", "1400", "--idle", "spin", "--ra"]).unwrap();
     assert_eq!(config.bridge.as_str(), "lab0");
     assert_eq!((config.mtu.get(), config.idle), (1400, IdlePolicy::Spin));
+    assert!(config.dhcp && config.ra, "one of the file, one of the options");
     assert_eq!(config.socket_path(), Path::new("/run/lab.sock"));
     let config = configured(&["--socket", "/run/other.sock", "up", "--config", file]).unwrap();
     assert_eq!(config.socket_path(), Path::new("/run/other.sock"));

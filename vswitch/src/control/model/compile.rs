@@ -87,6 +87,7 @@ impl Model {
             service: None,
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
+            host_config: spec.host_config,
             neighbours: host.into_iter().chain(guarded).collect(),
         }
     }

@@ -10,7 +10,7 @@ use crate::host::container::InterfaceRoutes;
 impl Model {
     /// Active endpoints of a container that the switch configures, the gateway endpoint first: the highest
     /// priority, then a network that reaches the world, then the first name of a network.
-    fn endpoints_of(&self, name: &Name) -> Vec<(&Endpoint, &Network)> {
+    pub(super) fn endpoints_of(&self, name: &Name) -> Vec<(&Endpoint, &Network)> {
         let of_name = self.endpoints().filter(|endpoint| endpoint.lease.name == *name);
         let active = of_name.filter(|endpoint| endpoint.state == EndpointState::Active);
         let mut found: Vec<_> = active
@@ -47,7 +47,10 @@ impl Model {
         name: &Name,
     ) -> Option<(NetnsRecord, Vec<InterfaceRoutes>)> {
         let record = self.namespace_of(name).ok()?;
-        let interfaces = self.endpoints_of(name).into_iter().filter_map(|(endpoint, network)| {
+        // Who configures itself has routes of its own.
+        let mut endpoints = self.endpoints_of(name);
+        endpoints.retain(|(endpoint, _)| endpoint.configure.is_static());
+        let interfaces = endpoints.into_iter().filter_map(|(endpoint, network)| {
             let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
             Some(InterfaceRoutes {
                 ifname: binding.ifname.clone(),

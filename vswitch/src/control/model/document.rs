@@ -34,9 +34,9 @@ impl Model {
                 gateway6: Some(spec.gateway6).filter(|it| *it != spec.subnet6.gateway()),
                 range: spec.range,
                 range6: spec.range6,
-                options: (network.index != NetworkIndex(0)).then(|| NetworkOptions {
+                options: (network.index != NetworkIndex(0)).then_some(NetworkOptions {
                     mtu: spec.mtu,
-                    internal: spec.is_internal(),
+                    internal: spec.internal,
                     isolated_ports: spec.isolated_ports,
                     reachable_from: spec.reachable_from.iter().map(ToString::to_string).collect(),
                 }),
@@ -45,6 +45,8 @@ impl Model {
                 next_ipv4,
                 next_ipv6,
                 reserved: network.reserved.iter().copied().collect(),
+                dhcp: spec.host_config.dhcp,
+                ra: spec.host_config.ra,
                 host_settings: spec.host_settings.clone(),
             }
         });
@@ -74,6 +76,7 @@ impl Model {
                     publish: endpoint.publications.clone(),
                     labels: endpoint.labels.clone(),
                     aliases: endpoint.aliases.clone(),
+                    configure: endpoint.configure,
                     gw_priority: endpoint.gw_priority,
                 })
             })

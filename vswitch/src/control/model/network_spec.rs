@@ -11,6 +11,7 @@ use wire::MacAddr;
 use super::NetworkName;
 use super::key::uplink_label;
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
+use crate::datapath::HostConfig;
 
 /// The description of a network.
 #[derive(Debug, Clone)]
@@ -30,9 +31,14 @@ pub(crate) struct NetworkSpec {
     pub(crate) mtu: u32,
     pub(crate) ageing: Duration,
     pub(crate) fdb_entries_max: usize,
+    /// As requested, whatever the uplink of the switch is.
+    pub(crate) internal: bool,
+    /// Its egress now: none if it is internal, or if the switch has none.
     pub(crate) uplink: Uplink,
     pub(crate) snat_ports: SnatPorts,
     pub(crate) multicast: Multicast,
+    /// What hosts that configure themselves are told.
+    pub(crate) host_config: HostConfig,
     /// New endpoints are isolated from each other.
     pub(crate) isolated_ports: bool,
     /// Networks whose containers may open connections to those of this one.

@@ -16,7 +16,7 @@ use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, NetworkSpec, Own
 use crate::config::{Multicast, SnatPorts, Uplink};
 use crate::control::ControlError;
 use crate::control::store::NetnsRecord;
-use crate::datapath::{NetworkConf, PortKind, PortVlans};
+use crate::datapath::{HostConfig, NetworkConf, PortKind, PortVlans};
 use crate::host::netns::NetnsId;
 
 mod addresses;
@@ -69,9 +69,11 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 1024,
+        internal: uplink == Uplink::None,
         uplink,
         snat_ports: SnatPorts::default(),
         multicast: Multicast::Snoop,
+        host_config: HostConfig::NONE,
         isolated_ports: false,
         reachable_from: std::collections::BTreeSet::new(),
         labels: std::collections::BTreeMap::new(),

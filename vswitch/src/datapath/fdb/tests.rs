@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use wire::MacAddr;
 
 use super::*;
-use crate::datapath::{NetworkConf, PortConf, PortKind, StaticMac};
+use crate::datapath::{HostConfig, NetworkConf, PortConf, PortKind, StaticMac};
 
 const NET: NetworkIndex = NetworkIndex(0);
 pub(super) const AGEING_S: u32 = 300;
@@ -35,6 +35,7 @@ fn compiled(statics: Vec<StaticMac>, ports: u16) -> Snapshot {
     let ageing = Duration::from_secs(AGEING_S.into());
     Snapshot::compile(
         vec![NetworkConf {
+            host_config: HostConfig::default(),
             mtu: 1500,
             ageing,
             fdb_entries_max: usize::MAX,

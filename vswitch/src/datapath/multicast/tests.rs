@@ -7,7 +7,7 @@ use wire::MacAddr;
 
 use super::*;
 use crate::datapath::limits::{GROUP_ROWS_MAX, LAST_MEMBER_QUERIES, LEAVES_MAX, MEMBERSHIP_S};
-use crate::datapath::{NetworkConf, NetworkIndex, PortConf, PortKind};
+use crate::datapath::{HostConfig, NetworkConf, NetworkIndex, PortConf, PortKind};
 
 fn key(group: u64) -> Key {
     Key::new(NetworkIndex(0), 0, MacAddr::from_u64(0x0100_5e01_0000 + group))
@@ -101,6 +101,7 @@ fn too_many_leaves_at_a_time_age() {
 #[test]
 fn another_worker_hears_of_a_leave() {
     let network = NetworkConf {
+        host_config: HostConfig::default(),
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 100,

@@ -3,10 +3,11 @@ use std::time::Duration;
 use wire::MacAddr;
 
 use super::*;
-use crate::datapath::{PortVlans, StaticMac};
+use crate::datapath::{HostConfig, PortVlans, StaticMac};
 
 fn network() -> NetworkConf {
     NetworkConf {
+        host_config: HostConfig::default(),
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 100,

@@ -95,6 +95,7 @@ pub(super) fn frame(dst: MacAddr, src: MacAddr, payload: &[u8]) -> Vec<u8> {
 
 pub(super) fn network() -> NetworkConf {
     NetworkConf {
+        host_config: HostConfig::default(),
         mtu: 1500,
         ageing: Duration::from_secs(limits::AGEING_S),
         fdb_entries_max: limits::FDB_ENTRIES_PER_NETWORK,

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::*;
 use crate::config::Cpus;
 use crate::datapath::{
-    DropReason, NetworkConf, NetworkIndex, PortAddresses, PortConf, PortKind, ServiceClient,
-    ServiceConf, Snapshot,
+    DropReason, HostConfig, NetworkConf, NetworkIndex, PortAddresses, PortConf, PortKind,
+    ServiceClient, ServiceConf, Snapshot,
 };
 use crate::dataplane::{Dataplane, DataplaneConfig};
 
@@ -74,6 +74,7 @@ async fn container(queues: usize) -> Result<(Vec<OwnedFd>, Container), HostError
 
 fn snapshot() -> Snapshot {
     let network = NetworkConf {
+        host_config: HostConfig::NONE,
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 100,

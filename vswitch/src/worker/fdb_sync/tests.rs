@@ -4,7 +4,7 @@ use fastpath::PortIndex;
 use wire::MacAddr;
 
 use super::*;
-use crate::datapath::{FdbQuota, Key, NetworkConf, NetworkIndex, PortConf, PortKind};
+use crate::datapath::{FdbQuota, HostConfig, Key, NetworkConf, NetworkIndex, PortConf, PortKind};
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const NETWORK: NetworkIndex = NetworkIndex(0);
@@ -12,6 +12,7 @@ const NETWORK: NetworkIndex = NetworkIndex(0);
 fn snapshot() -> Snapshot {
     let ageing = Duration::from_secs(300);
     let network = NetworkConf {
+        host_config: HostConfig::default(),
         mtu: 1500,
         ageing,
         fdb_entries_max: 100,
