@@ -190,7 +190,7 @@ fn rows() -> Vec<Row> {
             "dns-read-time" = TCP_READ_MAX, "", "the connection is closed", Dns(|count| count.connections_slow);
             "dns-write-time" = TCP_WRITE_MAX, "", "the connection is closed", Dns(|count| count.connections_slow);
             "dns-upstream-time" = UPSTREAM_TIME_MAX, "", "the answer is SERVFAIL", Dns(|count| count.upstream_failed);
-            "dns-forwards" = FORWARDS_MAX, "questions", "the answer is SERVFAIL", Dns(|count| count.upstream_failed);
+            "dns-forwards" = FORWARDS_MAX, "questions", "the answer is SERVFAIL", Dns(|count| count.forwards_limited);
             "dns-upstreams" = UPSTREAMS_MAX, "servers", "further ones are not used", Never;
             "dns-cached-answers" = CACHE_ANSWERS_MAX, "answers", "older ones are forgotten", Never;
             "dns-name-ttl" = NAME_TTL_S, "s", "a client asks again", Never;
