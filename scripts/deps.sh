@@ -16,7 +16,8 @@ needs() {
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 ;;
     bench) echo ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \
       wrk:wrk nginx:nginx-light busybox:busybox-static dockerd:docker.io iptables:iptables \
-      ovs-vswitchd:openvswitch-switch vde_switch:vde2 redis-server:redis-server redis-benchmark:redis-tools ;;
+      ovs-vswitchd:openvswitch-switch vde_switch:vde2 redis-server:redis-server redis-benchmark:redis-tools \
+      dnsperf:dnsperf dig:bind9-dnsutils ;;
     fuzz) echo c++:g++ ;;
     *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz)" >&2; return 2 ;;
   esac

@@ -1,7 +1,7 @@
 //! Contenders: one file each, registered in `registry.rs`.
 //!
-//! A contender goes through `start`, `go_out` (where a remote host is wanted), `prepare`, any number of `port`, `stop`, and that again for the
-//! next turn. `stop` may be called at any time, also after a `start` that failed half-way, and never
+//! A contender goes through `start`, `go_out` (where a remote host is wanted), `resolve_names` (where names are),
+//! `prepare`, any number of `port`, `stop`, and that again for the next turn. `stop` may be called at any time, also after a `start` that failed half-way, and never
 //! fails: it is what cleans the machine up.
 
 use std::path::{Path, PathBuf};
@@ -55,6 +55,8 @@ pub(crate) struct Endpoint {
     pub(crate) netns: PathBuf,
     /// Its IPv4 address.
     pub(crate) address: String,
+    /// Its names in the DNS of the contender.
+    pub(crate) names: Vec<String>,
     /// That of its loads.
     group: Arc<Group>,
 }
@@ -62,7 +64,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn new(netns: impl Into<PathBuf>, address: impl Into<String>) -> Self {
         let group = Arc::new(Group::new("container"));
-        Self { netns: netns.into(), address: address.into(), group }
+        Self { netns: netns.into(), address: address.into(), names: Vec::new(), group }
+    }
+
+    /// The same with names.
+    fn named(self, names: Vec<String>) -> Self {
+        Self { names, ..self }
     }
 
     /// A program that loads or serves, to be run in its network namespace and in its control group.
@@ -142,6 +149,22 @@ pub(crate) trait Contender {
         Err(anyhow!("{why}"))
     }
 
+    /// Why it resolves no names of its ports, if that is so.
+    fn names_refusal(&self) -> Option<String> {
+        Some("it has no DNS".to_owned())
+    }
+
+    /// Gives each port that is plugged in next so many names, which all of them can ask for.
+    fn resolve_names(&mut self, _per_port: usize) -> Result<()> {
+        let why = self.names_refusal().unwrap_or_else(|| "it has no DNS".to_owned());
+        Err(anyhow!("{why}"))
+    }
+
+    /// The address of the DNS server that its ports ask.
+    fn resolver(&self) -> Option<&str> {
+        None
+    }
+
     /// Another of the same kind that can be up at the same time, if that is possible.
     fn twin(&self) -> Option<Box<dyn Contender>> {
         None
@@ -167,6 +190,11 @@ pub(crate) trait Contender {
 /// Address of the port with a number from 0, in the subnet that all but docker0 use.
 fn address(number: usize) -> String {
     format!("10.99.{}.{}", number / 250, number % 250 + 2)
+}
+
+/// Names of the port with a number from 0.
+fn names(number: usize, count: usize) -> Vec<String> {
+    (0..count).map(|nth| format!("c{number}-{nth}")).collect()
 }
 
 /// A setting of the kernel as a network namespace sees it; "none" where it does not exist.

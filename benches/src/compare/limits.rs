@@ -82,6 +82,15 @@ pub(crate) const OUTSTANDING: usize = 32;
 /// How long a message of the round-trip benchmark may be away before it counts as lost.
 pub(crate) const MESSAGE_LIMIT: Duration = Duration::from_millis(200);
 
+/// Questions a second at which the times of DNS answers are looked at.
+pub(crate) const NAMES_PER_S: u32 = 2_000;
+
+/// Containers of which a name is looked up before a load.
+pub(crate) const NAMES_CHECKED: usize = 3;
+
+/// How often a network of few names and one of many take turns.
+pub(crate) const NAMES_COMPARISONS: usize = 7;
+
 /// Silence before the idle switch is watched.
 pub(crate) const IDLE_SETTLE: Duration = Duration::from_secs(3);
 

@@ -51,6 +51,7 @@ fn versions() -> Value {
         "wrk": version("wrk --version"),
         "nginx": version("nginx -v"),
         "redis": version("redis-server --version"),
+        "dnsperf": version("dnsperf -h"),
     })
 }
 

@@ -10,6 +10,8 @@ pub(crate) struct Step {
     pub(crate) ports: usize,
     /// With a remote host behind its uplink.
     pub(crate) is_over_uplink: bool,
+    /// Names of each port that it resolves.
+    pub(crate) names: usize,
     /// From 1.
     pub(crate) round: usize,
     pub(crate) workloads: Vec<usize>,
@@ -34,7 +36,7 @@ pub(crate) fn steps(
     steps
 }
 
-/// A step for each number of ports that its workloads want, and one with a remote host.
+/// A step for each number of ports that its workloads want, one with a remote host, and one with names.
 fn of_contender(
     contender: usize,
     round: usize,
@@ -44,14 +46,15 @@ fn of_contender(
     let mut steps: Vec<Step> = Vec::new();
     let is_due = |w: &dyn Workload| w.needs().once == once && round <= w.needs().rounds_max;
     for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| is_due(w.as_ref())) {
-        let Needs { ports, uplink: is_over_uplink, .. } = workload.needs();
-        let is_alike =
-            |step: &&mut Step| (step.ports, step.is_over_uplink) == (ports, is_over_uplink);
+        let Needs { ports, uplink: is_over_uplink, names, .. } = workload.needs();
+        let is_alike = |step: &&mut Step| {
+            (step.ports, step.is_over_uplink, step.names) == (ports, is_over_uplink, names)
+        };
         match steps.iter_mut().find(is_alike) {
             Some(step) => step.workloads.push(number),
             None => {
                 let workloads = vec![number];
-                steps.push(Step { contender, ports, is_over_uplink, round, workloads });
+                steps.push(Step { contender, ports, is_over_uplink, names, round, workloads });
             }
         }
     }

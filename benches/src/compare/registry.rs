@@ -8,7 +8,7 @@ use crate::contender::{Contender, OVS_TSO, bridge, docker, host, ovs, vde};
 use crate::workload::busy::Busy;
 use crate::workload::outside::OverUplink;
 use crate::workload::{
-    Workload, attack, connect, distance, http, idle, redis, round_trip, scale, tcp, udp,
+    Workload, attack, connect, distance, http, idle, names, redis, round_trip, scale, tcp, udp,
 };
 
 /// Every contender, in the order of the table. `builds`: versions of this switch to measure.
@@ -52,12 +52,14 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(OverUplink::egress("egress-connect", connect::Connect)),
         Box::new(OverUplink::publish("publish-connect", connect::Connect)),
         Box::new(OverUplink::publish("publish-rtt", round_trip::PingPong::tcp())),
+        Box::new(names::Names),
         Box::new(idle::Idle::ports(2)),
         Box::new(idle::Idle::ports(200)),
         Box::new(scale::Scale::ports(2)),
         Box::new(scale::Scale::ports(10)),
         Box::new(scale::Scale::ports(100)),
         Box::new(scale::Scale::ports(1000)),
+        Box::new(names::ManyNames),
         Box::new(attack::Hostile::new(Attack::MacFlood)),
         Box::new(attack::Hostile::new(Attack::BroadcastStorm)),
         Box::new(attack::Hostile::new(Attack::Garbage)),

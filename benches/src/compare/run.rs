@@ -174,6 +174,9 @@ fn bring_up(contender: &mut dyn Contender, step: &Step) -> Result<Up> {
     let ports = step.ports;
     contender.start().with_context(|| format!("start {}", contender.name()))?;
     let outside = step.is_over_uplink.then(|| contender.go_out()).transpose()?;
+    if step.names > 0 {
+        contender.resolve_names(step.names)?;
+    }
     contender.prepare(ports)?;
     let memory_before_kib = match ports {
         0..=2 => None,

@@ -2,7 +2,7 @@
 //!
 //! A workload says how many ports it wants, what figures it gives, and runs once in a turn of a
 //! contender that is up with that many ports. All workloads with the same number of ports share a
-//! turn. To add one (DNS, an overlay), write its file and register it;
+//! turn. To add one (an overlay), write its file and register it;
 //! table, plots and result file follow.
 
 use std::path::Path;
@@ -24,6 +24,7 @@ pub(crate) mod connect;
 pub(crate) mod distance;
 pub(crate) mod http;
 pub(crate) mod idle;
+pub(crate) mod names;
 pub(crate) mod outside;
 mod pair;
 pub(crate) mod redis;
@@ -49,6 +50,8 @@ pub(crate) struct Needs {
     pub(crate) ports: usize,
     /// A remote host behind the contender's uplink; in a turn of its own.
     pub(crate) uplink: bool,
+    /// Names of each port that the contender resolves; in a turn of its own. 0 where none are needed.
+    pub(crate) names: usize,
     /// Once and not in each round: does not drift, and takes long.
     pub(crate) once: bool,
     /// Rounds that it takes part in, from the first on: so that the whole stays within its time.
@@ -64,6 +67,7 @@ impl Needs {
     pub(crate) const PAIR: Self = Self {
         ports: 2,
         uplink: false,
+        names: 0,
         once: false,
         rounds_max: usize::MAX,
         by_name_only: false,

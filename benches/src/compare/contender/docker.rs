@@ -1,4 +1,4 @@
-//! Docker's default network: a real daemon, real containers, its bridge and its iptables rules.
+//! Docker's default network, or for names one made by the user, since the default one has no DNS: a real daemon, real containers, its bridge and its iptables rules.
 //!
 //! The daemon is the harness's own, with a namespace of its own: its `FORWARD DROP` and its bridge
 //! filtering touch nobody else, and a Docker that the machine runs is left alone. It stays for the
@@ -27,11 +27,19 @@ const DOCKER: &str = "/usr/bin/docker";
 const BUSYBOX: &str = "/bin/busybox";
 const IMAGE: &str = "vswitch-bench";
 
+/// The network on which containers have names.
+const NAMES: &str = "names";
+
+/// Where its containers ask: every container has Docker's server there.
+const RESOLVER: &str = "127.0.0.11";
+
 #[derive(Debug, Default)]
 pub(crate) struct Docker {
     uplink: Option<Uplink>,
     daemon: Option<Daemon>,
     containers: Vec<String>,
+    /// Names of each container; 0 on the default network.
+    names_per_port: usize,
 }
 
 #[derive(Debug)]
@@ -145,20 +153,42 @@ impl Contender for Docker {
             let options = PUBLISHED.map(|port| format!("-p {}:{port} ", published_as(port)));
             publish = options.concat();
         }
-        let id = daemon.docker(&format!("run -d {publish}{IMAGE} {BUSYBOX} sleep 100000"))?;
+        let names = super::names(self.containers.len(), self.names_per_port);
+        let mut options = publish;
+        if let [name, aliases @ ..] = &names[..] {
+            options += &format!("--network {NAMES} --name {name} ");
+            options.extend(aliases.iter().map(|alias| format!("--network-alias {alias} ")));
+        }
+        let id = daemon.docker(&format!("run -d {options}{IMAGE} {BUSYBOX} sleep 100000"))?;
         let id = id.trim().to_owned();
         self.containers.push(id.clone());
         let text = daemon.docker(&format!("inspect {id}"))?;
         let shown: Value = serde_json::from_str(&text).context("answer of docker inspect")?;
         let pid = shown[0]["State"]["Pid"].as_u64().context("docker inspect says no pid")?;
-        let address = shown[0]["NetworkSettings"]["IPAddress"].as_str();
+        let network = if names.is_empty() { "bridge" } else { NAMES };
+        let address = shown[0]["NetworkSettings"]["Networks"][network]["IPAddress"].as_str();
         let address = address.context("docker inspect says no address")?.to_owned();
-        Ok(Endpoint::new(format!("/proc/{pid}/ns/net"), address))
+        Ok(Endpoint::new(format!("/proc/{pid}/ns/net"), address).named(names))
     }
 
     fn go_out(&mut self) -> Result<Outside> {
         let daemon = self.daemon.as_ref().context("dockerd is not up")?;
         Ok(self.uplink.insert(Uplink::new(&daemon.host)?).outside())
+    }
+
+    fn names_refusal(&self) -> Option<String> {
+        None
+    }
+
+    fn resolve_names(&mut self, per_port: usize) -> Result<()> {
+        let daemon = self.daemon.as_ref().context("dockerd is not up")?;
+        daemon.docker(&format!("network create --ipv6 --subnet fd00:99::/64 {NAMES}"))?;
+        self.names_per_port = per_port;
+        Ok(())
+    }
+
+    fn resolver(&self) -> Option<&str> {
+        Some(RESOLVER)
     }
 
     fn stop(&mut self) {
@@ -168,6 +198,12 @@ impl Contender for Docker {
             shell::clean_up(daemon.client().args(["rm", "-f"]).args(&self.containers));
         }
         self.containers.clear();
+        if let Some(daemon) = &self.daemon
+            && self.names_per_port > 0
+        {
+            shell::clean_up(daemon.client().args(["network", "rm", NAMES]));
+        }
+        self.names_per_port = 0;
         self.uplink = None;
     }
 

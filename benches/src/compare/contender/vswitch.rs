@@ -35,6 +35,7 @@ pub(crate) struct Vswitch {
     sandboxes: Sandboxes,
     /// As the last attach said.
     gateway: Option<String>,
+    names_per_port: usize,
 }
 
 /// Ends in this order: the daemon, its folder, its uplink, its host, its control group.
@@ -50,7 +51,7 @@ struct Run {
 impl Vswitch {
     pub(crate) fn new(build: &Arc<Build>) -> Self {
         let (build, sandboxes) = (Arc::clone(build), Sandboxes::default());
-        Self { build, run: None, sandboxes, gateway: None }
+        Self { build, run: None, sandboxes, gateway: None, names_per_port: 1 }
     }
 }
 
@@ -101,7 +102,9 @@ impl Contender for Vswitch {
         let run = self.run.as_ref().context("not up")?;
         let (n, netns) = self.sandboxes.take()?;
         let mut command = run.command(&self.build.program);
-        command.args(["--format", "json", "attach", "--name", &format!("c{n}")]);
+        let names = super::names(n, self.names_per_port);
+        command.args(["--format", "json", "attach", "--name", &names[0]]);
+        command.args(names[1..].iter().flat_map(|alias| ["--alias", alias]));
         if run.uplink.is_some() {
             let publish = PUBLISHED.iter().map(|port| format!("{}:{port}", published_as(*port)));
             command.args(publish.flat_map(|spec| ["-p".to_owned(), spec]));
@@ -110,7 +113,7 @@ impl Contender for Vswitch {
         let shown: Value = serde_json::from_str(&text).context("answer of attach")?;
         let address = shown["ipv4"][0].as_str().context("attach says no ipv4")?.to_owned();
         self.gateway = shown["gateways"][0].as_str().map(str::to_owned);
-        Ok(Endpoint::new(netns.path(), address))
+        Ok(Endpoint::new(netns.path(), address).named(names))
     }
 
     fn gateway(&self) -> Option<&str> {
@@ -128,6 +131,19 @@ impl Contender for Vswitch {
         (!self.build.is_main).then(why)
     }
 
+    fn names_refusal(&self) -> Option<String> {
+        self.uplink_refusal()
+    }
+
+    fn resolve_names(&mut self, per_port: usize) -> Result<()> {
+        self.names_per_port = per_port;
+        Ok(())
+    }
+
+    fn resolver(&self) -> Option<&str> {
+        self.gateway()
+    }
+
     fn go_out(&mut self) -> Result<Outside> {
         let run = self.run.as_mut().context("not up")?;
         Ok(run.uplink.insert(Uplink::new(&run.host)?).outside())
@@ -143,6 +159,7 @@ impl Contender for Vswitch {
             drop((dir, uplink, host, group));
         }
         self.sandboxes.clear();
+        self.names_per_port = 1;
     }
 
     fn describe(&self) -> Result<About> {

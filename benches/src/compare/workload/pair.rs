@@ -70,7 +70,7 @@ impl Pair {
 }
 
 /// The order in which two are measured the nth time.
-fn order(nth: usize) -> [bool; 2] {
+pub(super) fn order(nth: usize) -> [bool; 2] {
     if nth.is_multiple_of(2) { [false, true] } else { [true, false] }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Figures, Times, Turn, Workload, message_cost_metrics, message_costs};
+use super::{Figures, Needs, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::OUTSTANDING;
 use crate::metric::Metric;
 use crate::shell::{self, Job};
@@ -25,6 +25,11 @@ fn metrics(key: &str, title: &str) -> Vec<Metric> {
         Metric::lower(format!("{key}.{name}_us"), format!("{title} {shown}"), "us")
     });
     times.chain(message_cost_metrics(key, title, "round trips")).collect()
+}
+
+/// TCP says most.
+fn needs(key: &str) -> Needs {
+    if key.starts_with("rtt-tcp") { Needs::PAIR } else { Needs::FEW }
 }
 
 /// One message at a time.
@@ -48,6 +53,10 @@ impl PingPong {
 impl Workload for PingPong {
     fn key(&self) -> &str {
         self.key
+    }
+
+    fn needs(&self) -> Needs {
+        needs(self.key)
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -102,6 +111,10 @@ impl Window {
 impl Workload for Window {
     fn key(&self) -> &str {
         self.key
+    }
+
+    fn needs(&self) -> Needs {
+        needs(self.key)
     }
 
     fn metrics(&self) -> Vec<Metric> {

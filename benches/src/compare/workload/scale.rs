@@ -18,7 +18,7 @@ use crate::machine;
 use crate::metric::Metric;
 
 /// What a port takes to make, to plug in, to try and to take away, in seconds.
-const PORT_S: f64 = 0.13;
+pub(super) const PORT_S: f64 = 0.13;
 
 #[derive(Debug)]
 pub(crate) struct Scale {
@@ -109,7 +109,7 @@ fn two_of(count: usize, lot: u64) -> (usize, usize) {
 
 /// The medians of the pair of two, and of that among many.
 fn compare(turn: &Turn<'_>) -> Result<[Pair; 2]> {
-    let small = Small::new(turn.contender)?;
+    let small = Small::new(turn.contender, 0)?;
     let [first, .., last] = turn.endpoints else { anyhow::bail!("fewer than two ports") };
     let ends = [first.clone(), last.clone()];
     let beside = turn.between(small.contender.as_ref(), &small.ends);
@@ -118,15 +118,16 @@ fn compare(turn: &Turn<'_>) -> Result<[Pair; 2]> {
 }
 
 /// A second switch with two ports; it goes away with its guard.
-struct Small {
-    contender: Box<dyn Contender>,
-    ends: [Endpoint; 2],
+pub(super) struct Small {
+    pub(super) contender: Box<dyn Contender>,
+    pub(super) ends: [Endpoint; 2],
 }
 
 impl Small {
-    fn new(of: &dyn Contender) -> Result<Self> {
+    /// `names`: those that each port has, where names are asked for.
+    pub(super) fn new(of: &dyn Contender, names: usize) -> Result<Self> {
         let mut contender = of.twin().context("it has no twin")?;
-        match Self::bring_up(contender.as_mut()) {
+        match Self::bring_up(contender.as_mut(), names) {
             Ok(ends) => Ok(Self { contender, ends }),
             Err(error) => {
                 contender.stop();
@@ -135,8 +136,11 @@ impl Small {
         }
     }
 
-    fn bring_up(contender: &mut dyn Contender) -> Result<[Endpoint; 2]> {
+    fn bring_up(contender: &mut dyn Contender, names: usize) -> Result<[Endpoint; 2]> {
         contender.start()?;
+        if names > 0 {
+            contender.resolve_names(names)?;
+        }
         contender.prepare(2)?;
         let ends = [contender.port()?, contender.port()?];
         ends[0].reaches(&ends[1].address)?;
