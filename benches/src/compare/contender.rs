@@ -149,6 +149,17 @@ pub(crate) trait Contender {
         Err(anyhow!("{why}"))
     }
 
+    /// Why its ports cannot be on many networks, if that is so.
+    fn networks_refusal(&self) -> Option<String> {
+        Some("the harness gives it one network".to_owned())
+    }
+
+    /// Puts each two ports that are plugged in next on a network of their own.
+    fn pair_ports(&mut self) -> Result<()> {
+        let why = self.networks_refusal().unwrap_or_else(|| "it has one network".to_owned());
+        anyhow::bail!("no network for each pair: {why}")
+    }
+
     /// Why it resolves no names of its ports, if that is so.
     fn names_refusal(&self) -> Option<String> {
         Some("it has no DNS".to_owned())

@@ -12,6 +12,8 @@ pub(crate) struct Step {
     pub(crate) is_over_uplink: bool,
     /// Names of each port that it resolves.
     pub(crate) names: usize,
+    /// Each two ports are on a network of their own.
+    pub(crate) is_apart: bool,
     /// From 1.
     pub(crate) round: usize,
     pub(crate) workloads: Vec<usize>,
@@ -36,7 +38,8 @@ pub(crate) fn steps(
     steps
 }
 
-/// A step for each number of ports that its workloads want, one with a remote host, and one with names.
+/// A step for each number of ports that its workloads want, one with a remote host, one with names, and one
+/// with many networks.
 fn of_contender(
     contender: usize,
     round: usize,
@@ -46,15 +49,24 @@ fn of_contender(
     let mut steps: Vec<Step> = Vec::new();
     let is_due = |w: &dyn Workload| w.needs().once == once && round <= w.needs().rounds_max;
     for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| is_due(w.as_ref())) {
-        let Needs { ports, uplink: is_over_uplink, names, .. } = workload.needs();
+        let Needs { ports, uplink: is_over_uplink, names, apart: is_apart, .. } = workload.needs();
         let is_alike = |step: &&mut Step| {
-            (step.ports, step.is_over_uplink, step.names) == (ports, is_over_uplink, names)
+            (step.ports, step.is_over_uplink, step.names, step.is_apart)
+                == (ports, is_over_uplink, names, is_apart)
         };
         match steps.iter_mut().find(is_alike) {
             Some(step) => step.workloads.push(number),
             None => {
                 let workloads = vec![number];
-                steps.push(Step { contender, ports, is_over_uplink, names, round, workloads });
+                steps.push(Step {
+                    contender,
+                    ports,
+                    is_over_uplink,
+                    names,
+                    is_apart,
+                    round,
+                    workloads,
+                });
             }
         }
     }

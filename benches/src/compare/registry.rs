@@ -8,7 +8,8 @@ use crate::contender::{Contender, OVS_TSO, bridge, docker, host, ovs, vde};
 use crate::workload::busy::Busy;
 use crate::workload::outside::OverUplink;
 use crate::workload::{
-    Workload, attack, connect, distance, http, idle, names, redis, round_trip, scale, tcp, udp,
+    Workload, attack, connect, distance, http, idle, names, networks, redis, round_trip, scale,
+    tcp, udp,
 };
 
 /// Every contender, in the order of the table. `builds`: versions of this switch to measure.
@@ -60,6 +61,7 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(scale::Scale::ports(100)),
         Box::new(scale::Scale::ports(1000)),
         Box::new(names::ManyNames),
+        Box::new(networks::Networks),
         Box::new(attack::Hostile::new(Attack::MacFlood)),
         Box::new(attack::Hostile::new(Attack::BroadcastStorm)),
         Box::new(attack::Hostile::new(Attack::Garbage)),

@@ -177,6 +177,9 @@ fn bring_up(contender: &mut dyn Contender, step: &Step) -> Result<Up> {
     if step.names > 0 {
         contender.resolve_names(step.names)?;
     }
+    if step.is_apart {
+        contender.pair_ports()?;
+    }
     contender.prepare(ports)?;
     let memory_before_kib = match ports {
         0..=2 => None,
@@ -189,7 +192,9 @@ fn bring_up(contender: &mut dyn Contender, step: &Step) -> Result<Up> {
         attach_ms.push(begin.elapsed().as_secs_f64() * 1e3);
         endpoints.push(endpoint);
     }
-    if let [first, .., last] = &endpoints[..] {
+    if let [first, .., last] = &endpoints[..]
+        && !step.is_apart
+    {
         first.reaches(&last.address)?;
     }
     if let (Some(outside), Some(endpoint)) = (&outside, endpoints.first()) {

@@ -25,6 +25,7 @@ pub(crate) mod distance;
 pub(crate) mod http;
 pub(crate) mod idle;
 pub(crate) mod names;
+pub(crate) mod networks;
 pub(crate) mod outside;
 mod pair;
 pub(crate) mod redis;
@@ -52,6 +53,8 @@ pub(crate) struct Needs {
     pub(crate) uplink: bool,
     /// Names of each port that the contender resolves; in a turn of its own. 0 where none are needed.
     pub(crate) names: usize,
+    /// Each two ports are on a network of their own; in a turn of its own.
+    pub(crate) apart: bool,
     /// Once and not in each round: does not drift, and takes long.
     pub(crate) once: bool,
     /// Rounds that it takes part in, from the first on: so that the whole stays within its time.
@@ -68,6 +71,7 @@ impl Needs {
         ports: 2,
         uplink: false,
         names: 0,
+        apart: false,
         once: false,
         rounds_max: usize::MAX,
         by_name_only: false,

@@ -66,7 +66,7 @@ fn long_families_run_only_where_they_are_named() {
     for family in ["busy", "scale", "attack"] {
         assert!(!usual.iter().any(|key| key.contains(family)), "{usual:?}");
     }
-    let scale = ["scale2", "scale10", "scale100", "scale1000", "names10000"];
+    let scale = ["scale2", "scale10", "scale100", "scale1000", "names10000", "networks500"];
     assert_eq!(keys("vswitch-bench --only scale"), scale);
     assert_eq!(keys("vswitch-bench --only attack,tcp1").len(), 6);
     assert_eq!(keys("vswitch-bench --only busy2-http"), ["busy2-http"]);

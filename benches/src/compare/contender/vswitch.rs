@@ -36,6 +36,8 @@ pub(crate) struct Vswitch {
     /// As the last attach said.
     gateway: Option<String>,
     names_per_port: usize,
+    /// Each two ports have a network of their own.
+    is_paired: bool,
 }
 
 /// Ends in this order: the daemon, its folder, its uplink, its host, its control group.
@@ -51,7 +53,7 @@ struct Run {
 impl Vswitch {
     pub(crate) fn new(build: &Arc<Build>) -> Self {
         let (build, sandboxes) = (Arc::clone(build), Sandboxes::default());
-        Self { build, run: None, sandboxes, gateway: None, names_per_port: 1 }
+        Self { build, run: None, sandboxes, gateway: None, names_per_port: 1, is_paired: false }
     }
 }
 
@@ -101,9 +103,17 @@ impl Contender for Vswitch {
     fn port(&mut self) -> Result<Endpoint> {
         let run = self.run.as_ref().context("not up")?;
         let (n, netns) = self.sandboxes.take()?;
+        let network = format!("pair{}", n / 2);
+        if self.is_paired && n % 2 == 0 {
+            let mut create = run.command(&self.build.program);
+            shell::run(create.args(["network", "create", &network]))?;
+        }
         let mut command = run.command(&self.build.program);
         let names = super::names(n, self.names_per_port);
         command.args(["--format", "json", "attach", "--name", &names[0]]);
+        if self.is_paired {
+            command.args(["--network", &network]);
+        }
         command.args(names[1..].iter().flat_map(|alias| ["--alias", alias]));
         if run.uplink.is_some() {
             let publish = PUBLISHED.iter().map(|port| format!("{}:{port}", published_as(*port)));
@@ -129,6 +139,15 @@ impl Contender for Vswitch {
             )
         };
         (!self.build.is_main).then(why)
+    }
+
+    fn networks_refusal(&self) -> Option<String> {
+        self.uplink_refusal()
+    }
+
+    fn pair_ports(&mut self) -> Result<()> {
+        self.is_paired = true;
+        Ok(())
     }
 
     fn names_refusal(&self) -> Option<String> {
@@ -159,7 +178,7 @@ impl Contender for Vswitch {
             drop((dir, uplink, host, group));
         }
         self.sandboxes.clear();
-        self.names_per_port = 1;
+        (self.names_per_port, self.is_paired) = (1, false);
     }
 
     fn describe(&self) -> Result<About> {

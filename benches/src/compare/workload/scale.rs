@@ -109,9 +109,13 @@ fn two_of(count: usize, lot: u64) -> (usize, usize) {
 
 /// The medians of the pair of two, and of that among many.
 fn compare(turn: &Turn<'_>) -> Result<[Pair; 2]> {
-    let small = Small::new(turn.contender, 0)?;
     let [first, .., last] = turn.endpoints else { anyhow::bail!("fewer than two ports") };
-    let ends = [first.clone(), last.clone()];
+    beside_small(turn, [first.clone(), last.clone()])
+}
+
+/// The medians of the pair of a second switch with two ports, and of this pair, which take turns.
+pub(super) fn beside_small(turn: &Turn<'_>, ends: [Endpoint; 2]) -> Result<[Pair; 2]> {
+    let small = Small::new(turn.contender, 0)?;
     let beside = turn.between(small.contender.as_ref(), &small.ends);
     let among = turn.between(turn.contender, &ends);
     Pair::alternate(|is_many| Pair::measure(if is_many { &among } else { &beside }))
