@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 use vswitch_api::error::ErrorCode;
+use vswitch_api::network::FIRST_NETWORK_NAMES;
 use vswitch_client::ClientError;
 
 use crate::error::{Failure, Outcome};
@@ -60,7 +61,8 @@ impl Client {
 
     /// Refuses a name that the daemon does not know.
     pub(crate) fn check(&self, named: Named, name: &str) -> Outcome<()> {
-        if self.names(named)?.iter().any(|known| known == name) {
+        let is_first = named != Named::Attachment && FIRST_NETWORK_NAMES.contains(&name);
+        if is_first || self.names(named)?.iter().any(|known| known == name) {
             return Ok(());
         }
         let (what, list) = named.words();

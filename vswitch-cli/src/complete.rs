@@ -48,9 +48,15 @@ pub(crate) fn forms(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Values of `run --network`.
 pub(crate) fn network_modes(current: &OsStr) -> Vec<CompletionCandidate> {
     const CONTAINER: &str = "container:";
-    if let Some(rest) = current.to_string_lossy().strip_prefix(CONTAINER) {
+    const NETWORK: &str = "name=";
+    let text = current.to_string_lossy();
+    if let Some(rest) = text.strip_prefix(CONTAINER) {
         let names = attachments(OsStr::new(rest)).into_iter();
         return names.map(|name| name.add_prefix(CONTAINER)).collect();
+    }
+    if let Some(rest) = text.strip_prefix(NETWORK) {
+        let names = networks(OsStr::new(rest)).into_iter();
+        return names.map(|name| name.add_prefix(NETWORK)).collect();
     }
     let kinds = NETWORK_KINDS.into_iter().chain([CONTAINER]).map(CompletionCandidate::new);
     networks(current).into_iter().chain(starting(current, kinds)).collect()

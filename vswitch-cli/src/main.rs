@@ -8,6 +8,7 @@
 //! | [`cli`], [`global`] | the list of commands; options of every command |
 //! | [`complete`] | completion of names and values |
 //! | [`value`] | text becomes typed values, or a precise error |
+//! | [`endpoint`], [`network_mode`] | options of an endpoint; values of `run --network` |
 //! | [`commands`] | one file a command |
 //! | [`client`] | the API client, blocking |
 //! | [`list`] | which rows of a list, in which order and form |
@@ -21,12 +22,14 @@ mod cli;
 mod client;
 mod commands;
 mod complete;
+mod endpoint;
 mod error;
 mod fresh_name;
 mod global;
 mod human;
 mod limits;
 mod list;
+mod network_mode;
 mod output;
 mod port_settings;
 mod publish;

@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use crate::error::Outcome;
-use crate::output;
+use crate::output::{self, Format};
 
 /// Acts on each item and reports failures as they come. Gives the exit code of the first failure.
 pub(crate) fn each<T>(
@@ -18,6 +20,21 @@ pub(crate) fn each<T>(
         first = first.or(Some(failure.exit()));
     }
     Ok(first.map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// Shows each item: the text with an empty line between two, or the JSON values one after the other.
+pub(crate) fn shown<T, V: Serialize>(
+    format: Format,
+    items: impl IntoIterator<Item = T>,
+    mut show: impl FnMut(T) -> Outcome<(V, String)>,
+) -> Outcome {
+    let mut space = "";
+    each(items, |item| {
+        let (value, text) = show(item)?;
+        output::show(format, &value, |_| format!("{space}{text}"))?;
+        space = "\n";
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! Each parser returns the reason only: clap puts the value and the option in front of it.
 
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -111,42 +110,6 @@ pub(crate) fn subnet(text: &str) -> Result<IpNet, String> {
 /// A name to look up; the daemon knows whether it exists.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a name is needed".to_owned()) } else { Ok(text.to_owned()) }
-}
-
-/// Value of `run --network`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NetworkMode {
-    /// A network of the switch.
-    Network(String),
-    /// The host's own network.
-    Host,
-    /// The network namespace of another attachment.
-    Container(String),
-    /// A network namespace with nothing but `lo`.
-    None,
-}
-
-impl fmt::Display for NetworkMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(name) => f.write_str(name),
-            Self::Host => f.write_str("host"),
-            Self::Container(name) => write!(f, "container:{name}"),
-            Self::None => f.write_str("none"),
-        }
-    }
-}
-
-/// `host`, `none`, `container:NAME`, or a network's name.
-pub(crate) fn network_mode(text: &str) -> Result<NetworkMode, String> {
-    match (text, text.strip_prefix("container:")) {
-        ("", _) => Err("a network's name, `host`, `none` or `container:NAME` is needed".to_owned()),
-        ("host", _) => Ok(NetworkMode::Host),
-        ("none", _) => Ok(NetworkMode::None),
-        (_, Some("")) => Err("the name of a container is missing after `container:`".to_owned()),
-        (_, Some(name)) => Ok(NetworkMode::Container(name.to_owned())),
-        (name, None) => Ok(NetworkMode::Network(name.to_owned())),
-    }
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn every_name_is_completed() {
     // Options and words whose values are names that the daemon knows.
     for (path, id) in [
         (&["detach"][..], "names"),
-        (&["inspect"], "name"),
+        (&["inspect"], "names"),
         (&["publish"], "name"),
         (&["unpublish"], "ports"),
         (&["rename"], "name"),
@@ -120,7 +120,8 @@ fn every_name_is_completed() {
         (&["conntrack", "ls"], "container"),
         (&["fdb", "ls"], "port"),
         (&["port", "set"], "name"),
-        (&["network", "inspect"], "name"),
+        (&["network", "inspect"], "names"),
+        (&["network", "prune"], "filter"),
         (&["stats"], "name"),
     ] {
         let mut command = Cli::command();

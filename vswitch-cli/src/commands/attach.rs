@@ -1,18 +1,15 @@
 //! `vswitch attach`: attach a network namespace.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCompleter;
-use vswitch::config::IfName;
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
-use vswitch_api::port_settings::SettingsChange;
-use wire::MacAddr;
 
 use crate::client::{Client, Named};
 use crate::commands::inspect;
+use crate::endpoint::EndpointArgs;
 use crate::error::{Failure, Outcome};
 use crate::global::Global;
 use crate::limits::NAMES_TRIED_MAX;
@@ -43,7 +40,10 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_name = "static|none")]
     configure: Option<Configure>,
     #[command(flatten)]
-    address: AddressArgs,
+    endpoint: EndpointArgs,
+    /// A label, which is stored and shown
+    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
+    label: Vec<(String, String)>,
     #[command(flatten)]
     publish: PublishArgs,
     #[command(flatten)]
@@ -51,32 +51,6 @@ pub(crate) struct AttachArgs {
     /// Write a resolv.conf that asks the switch for names, such as /etc/netns/NAME/resolv.conf
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     resolv_conf: Option<PathBuf>,
-}
-
-/// Addresses and names of the endpoint
-#[derive(Debug, Default, Args)]
-pub(crate) struct AddressArgs {
-    /// A fixed IPv4 address of the network's subnet
-    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv4)]
-    ip: Option<Ipv4Addr>,
-    /// A fixed IPv6 address of the network's subnet
-    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv6)]
-    ip6: Option<Ipv6Addr>,
-    /// A fixed unicast MAC address
-    #[arg(long, value_name = "MAC", value_parser = value::mac)]
-    mac: Option<MacAddr>,
-    /// Name of the interface in the namespace [default: eth0, or the next free number]
-    #[arg(long, value_name = "IFNAME")]
-    ifname: Option<IfName>,
-    /// A further name in the network
-    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
-    alias: Vec<String>,
-    /// Of several networks, the one with the highest number gives the default route [default: 0]
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    gw_priority: Option<i32>,
-    /// A label, which is stored and shown
-    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
-    label: Vec<(String, String)>,
 }
 
 const EXAMPLES: &str = "\
@@ -93,41 +67,14 @@ Examples:
 
 Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself.";
 
-impl AddressArgs {
-    /// True if no option was given.
-    pub(crate) fn is_empty(&self) -> bool {
-        let no_address = self.ip.is_none() && self.ip6.is_none() && self.mac.is_none();
-        let no_name = self.ifname.is_none() && self.alias.is_empty() && self.label.is_empty();
-        no_address && no_name && self.gw_priority.is_none()
-    }
-
-    /// An attach request with these addresses and names; [`attach`] sets the attachment's own name.
-    pub(crate) fn request(self, netns: NetnsRef, network: Option<String>) -> AttachRequest {
-        AttachRequest {
-            name: String::new(),
-            netns,
-            network,
-            ipv4: self.ip,
-            ipv6: self.ip6,
-            mac: self.mac,
-            ifname: self.ifname.map(|ifname| ifname.to_string()),
-            configure: Configure::Static,
-            settings: SettingsChange::default(),
-            publish: Vec::new(),
-            aliases: self.alias,
-            gw_priority: self.gw_priority.unwrap_or(0),
-            labels: self.label.into_iter().collect(),
-        }
-    }
-}
-
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let request = AttachRequest {
             configure: self.configure.unwrap_or_default(),
             settings: self.settings.change()?,
             publish: self.publish.publications(),
-            ..self.address.request(self.netns, self.network)
+            labels: self.label.into_iter().collect(),
+            ..self.endpoint.attach(self.netns, self.network)
         };
         let resolv_conf = self.resolv_conf.as_deref().map(Target::open).transpose()?;
         let client = global.client()?;

@@ -1,7 +1,6 @@
 //! `vswitch inspect`: all details of an attachment.
 
 use std::net::IpAddr;
-use std::process::ExitCode;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
@@ -14,15 +13,16 @@ use crate::commands::ls;
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::port_settings::Defaults;
-use crate::{complete, human, output, port_settings, publish, table, value};
+use crate::{complete, human, port_settings, publish, several, table, value};
 
-/// Show all details of an attached container
+/// Show all details of attached containers
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InspectArgs {
-    /// Name of the attachment
-    #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
-    name: String,
+    /// Names of the attachments
+    #[arg(required = true, value_name = "NAME", value_parser = value::name)]
+    #[arg(add = ArgValueCompleter::new(complete::attachments))]
+    names: Vec<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -33,13 +33,12 @@ Examples:
 impl InspectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let client = global.client()?;
-        let ports = client.wait_for(Named::Attachment, &self.name, client.port(&self.name))?;
         let defaults = Defaults::of_containers(&client.wait(client.limits())?);
-        output::show(global.format, &ports, |ports| {
-            let shown = ports.iter().map(|port| render(port, &defaults));
-            shown.collect::<Vec<_>>().join("\n")
-        })?;
-        Ok(ExitCode::SUCCESS)
+        several::shown(global.format, self.names, |name| {
+            let ports = client.wait_for(Named::Attachment, &name, client.port(&name))?;
+            let shown: Vec<_> = ports.iter().map(|port| render(port, &defaults)).collect();
+            Ok((ports, shown.join("\n")))
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
+use vswitch_api::address::ReservedAddress;
 use vswitch_api::network::{Network, NetworkDetail};
 
 use crate::client::Named;
@@ -15,7 +16,7 @@ use crate::error::Outcome;
 use crate::global::Global;
 use crate::list::{Field, FilterKey, ListArgs, Row, contains};
 use crate::table::Column::Text;
-use crate::{complete, human, output, table, value};
+use crate::{complete, human, several, table, value};
 
 /// Create, show and remove networks, and connect containers to them
 #[derive(Debug, Args)]
@@ -31,6 +32,7 @@ Examples:
   sudo vswitch network connect blue web
   vswitch network ls
   vswitch network ls -o wide
+  vswitch network ls --filter dangling=true
   vswitch network inspect blue";
 
 #[derive(Debug, Subcommand)]
@@ -44,11 +46,12 @@ enum NetworkCommand {
         #[command(flatten)]
         list: ListArgs,
     },
-    /// Show a network and its members
+    /// Show networks and their members
     Inspect {
-        /// Name of the network
-        #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::networks))]
-        name: String,
+        /// Names of the networks
+        #[arg(required = true, value_name = "NAME", value_parser = value::name)]
+        #[arg(add = ArgValueCompleter::new(complete::networks))]
+        names: Vec<String>,
     },
     #[command(visible_alias = "remove")]
     Rm(create::RemoveArgs),
@@ -69,11 +72,14 @@ impl NetworkArgs {
                 plan.show(client.wait(client.networks())?)?;
                 Ok(ExitCode::SUCCESS)
             }
-            NetworkCommand::Inspect { name } => {
+            NetworkCommand::Inspect { names } => {
                 let client = global.client()?;
-                let network = client.wait_for(Named::Network, &name, client.network(&name))?;
-                output::show(global.format, &network, inspect)?;
-                Ok(ExitCode::SUCCESS)
+                several::shown(global.format, names, |name| {
+                    let network = client.wait_for(Named::Network, &name, client.network(&name))?;
+                    let reserved = client.wait(client.addresses(&network.network.name))?;
+                    let text = inspect(&network, &reserved);
+                    Ok((network, text))
+                })
             }
         }
     }
@@ -96,6 +102,8 @@ impl Row for Network {
         ("subnet", |network, value| network.subnets.iter().any(|net| net.to_string() == value)),
         ("label", |network, value| ls::has_label(&network.labels, value)),
         ("uplink", |network, value| network.uplinks.iter().any(|uplink| uplink == value)),
+        ("internal", |network, value| is(network.internal, value)),
+        ("dangling", |network, value| is(network.ports == 0, value)),
     ];
 
     fn name(&self) -> String {
@@ -103,14 +111,24 @@ impl Row for Network {
     }
 }
 
-fn inspect(detail: &NetworkDetail) -> String {
+/// Whether a fact is as a filter wants it.
+fn is(fact: bool, wanted: &str) -> bool {
+    match wanted {
+        "true" | "1" | "yes" => fact,
+        "false" | "0" | "no" => !fact,
+        _ => false,
+    }
+}
+
+fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
     let network = &detail.network;
     let subnets = network.subnets.iter().zip(&network.gateways);
     let subnets =
         subnets.map(|(subnet, gateway)| ("subnet", format!("{subnet}, gateway {gateway}")));
     let device = network.device.clone().unwrap_or_else(|| "none".to_owned());
     let ranges = detail.ip_ranges.iter().map(|range| ("ip range", range.to_string()));
-    let subnets = subnets.chain(ranges);
+    let reserved = reserved.iter().map(|one| ("reserved", one.address.to_string()));
+    let subnets = subnets.chain(ranges).chain(reserved);
     let facts = [
         ("device", device),
         ("gateway mac", detail.gateway_mac.to_string()),
@@ -187,7 +205,7 @@ br0   10.99.0.0/16, fd00::/64  1500  none              1
     #[test]
     fn members_follow_the_facts() {
         assert_eq!(
-            inspect(&network()),
+            inspect(&network(), &[]),
             "\
 name            br0
 subnet          10.99.0.0/16, gateway 10.99.0.1

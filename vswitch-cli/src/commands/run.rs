@@ -1,6 +1,7 @@
 //! `vswitch run`: runs a command in a new network namespace that is attached meanwhile.
 
 mod names;
+mod networks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,14 +16,16 @@ use vswitch_api::publish::Publication;
 use vswitch_client::ClientError;
 
 use crate::client::{Client, Named};
-use crate::commands::attach::{self, AddressArgs};
+use crate::commands::attach;
+use crate::endpoint::EndpointArgs;
 use crate::error::{Failure, Outcome};
 use crate::global::Global;
+use crate::network_mode::{NetworkMode, OtherNetwork, network_mode};
 use crate::port_settings::PortSettingsArgs;
 use crate::publish::{self, PublishArgs};
-use crate::value::{self, NetworkMode};
-use crate::{complete, output};
+use crate::{complete, output, value};
 use names::NameArgs;
+use networks::Plan;
 
 /// Run a command in a network namespace of its own, attached to the switch
 ///
@@ -35,13 +38,16 @@ pub(crate) struct RunArgs {
     /// Name of the attachment, and of the host inside [default: one is picked]
     #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: Option<String>,
-    /// Network of the switch [default: the first one], or another kind of network
-    #[arg(long, value_name = "NETWORK|host|container:NAME|none")]
-    #[arg(value_parser = value::network_mode)]
+    /// Networks of the switch [default: the first one], or another kind of network
+    #[arg(long, alias = "net", value_name = "NETWORK|host|container:NAME|none")]
+    #[arg(value_parser = network_mode)]
     #[arg(add = ArgValueCompleter::new(complete::network_modes))]
-    network: Option<NetworkMode>,
+    network: Vec<NetworkMode>,
     #[command(flatten)]
-    address: AddressArgs,
+    endpoint: EndpointArgs,
+    /// A label, which is stored and shown
+    #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
+    label: Vec<(String, String)>,
     #[command(flatten)]
     publish: PublishArgs,
     #[command(flatten)]
@@ -55,10 +61,13 @@ pub(crate) struct RunArgs {
 
 const EXAMPLES: &str = "\
 Kinds of network:
-  NETWORK           a network of the switch
+  NETWORK           a network of the switch; several by several --network
+  name=NETWORK,...  the same, with ip=, ip6=, mac-address=, ifname=, alias= or gw-priority= on it
   host              that of the host, as without vswitch
   container:NAME    that of another attached container
   none              nothing but the loopback device
+
+Of several networks, the options beside --network are of the first; published ports belong to the one with the default route.
 
 The exit code is the command's; 128 + N if signal N ended it; 127 if there is no such command.
 
@@ -69,40 +78,38 @@ Examples:
   sudo vswitch run --name web -p 8080:80 -- python3 -m http.server 80
   sudo vswitch run --name a --hostname a.example.org --add-host db:10.99.0.7 -- bash
   sudo vswitch run --name a --dns 192.0.2.53 --dns-search example.org -- curl http://www/
+  sudo vswitch run --name web --network front --network name=back,alias=api,ip=10.5.0.7 -- bash
   sudo vswitch run --network container:web -- tcpdump -ni eth0
   sudo vswitch run --network none -- make test";
 
 impl RunArgs {
     pub(crate) fn execute(mut self, global: &Global) -> Outcome {
         let settings = std::mem::take(&mut self.settings).change()?;
-        let mode = match self.network.clone() {
-            None => return self.attached(global, None, settings),
-            Some(NetworkMode::Network(network)) => {
-                return self.attached(global, Some(network), settings);
+        let networks = std::mem::take(&mut self.network);
+        let other = match networks::plan(networks, std::mem::take(&mut self.endpoint))? {
+            Plan::Attach { first, others } => {
+                return self.attached(global, first, others, settings);
             }
-            Some(other) if !self.address.is_empty() => {
-                return Err(Failure::usage(format!(
-                    "addresses and names need a network of the switch, not {other}"
-                )));
-            }
-            Some(other) if !self.publish.is_empty() => {
-                return Err(Failure::usage(format!(
-                    "--publish needs a network of the switch, not {other}"
-                )));
-            }
-            Some(other) if !settings.is_empty() => {
-                return Err(Failure::usage(format!(
-                    "port settings need a network of the switch, not {other}"
-                )));
-            }
-            Some(NetworkMode::Host) if !self.names.is_empty() => {
+            Plan::Other(other) => other,
+        };
+        let needs_network = [
+            ("labels need", !self.label.is_empty()),
+            ("--publish needs", !self.publish.is_empty()),
+            ("port settings need", !settings.is_empty()),
+        ];
+        if let Some((what, _)) = needs_network.into_iter().find(|(_, is_given)| *is_given) {
+            let wrong = format!("{what} a network of the switch, not {other}");
+            return Err(Failure::usage(wrong));
+        }
+        let mode = match other {
+            OtherNetwork::Host if !self.names.is_empty() => {
                 return Err(Failure::usage(
                     "names inside need a network namespace of their own, not host",
                 ));
             }
-            Some(NetworkMode::Host) => Mode::Host,
-            Some(NetworkMode::None) => Mode::New,
-            Some(NetworkMode::Container(name)) => return self.joined(&global.client()?, &name),
+            OtherNetwork::Host => Mode::Host,
+            OtherNetwork::None => Mode::New,
+            OtherNetwork::Container(name) => return self.joined(&global.client()?, &name),
         };
         let mut sandbox = Sandbox::new(mode)?;
         let (names, name) = (std::mem::take(&mut self.names), self.name.take());
@@ -110,11 +117,12 @@ impl RunArgs {
         self.enter(sandbox)
     }
 
-    /// Runs the command on a network of the switch.
+    /// Runs the command on networks of the switch.
     fn attached(
         mut self,
         global: &Global,
-        network: Option<String>,
+        (network, endpoint): (Option<String>, EndpointArgs),
+        others: Vec<(String, EndpointArgs)>,
         settings: SettingsChange,
     ) -> Outcome {
         let name = self.name.take();
@@ -124,30 +132,37 @@ impl RunArgs {
         client.wait(client.daemon_pid())?;
         let mut sandbox = Sandbox::new(Mode::New)?;
         let netns = sandbox.netns_path().ok_or_else(no_namespace)?;
-        let address = std::mem::take(&mut self.address);
+        let publish = std::mem::take(&mut self.publish).publications();
+        let picks = publish.iter().any(|one| one.ports.host().is_none());
+        // On several networks, the one with the default route publishes, which is known later.
+        let (at_once, later) =
+            if others.is_empty() { (publish, vec![]) } else { (vec![], publish) };
         let request = AttachRequest {
             settings,
-            publish: std::mem::take(&mut self.publish).publications(),
-            ..address.request(NetnsRef::Path(netns.to_owned()), network)
+            publish: at_once,
+            labels: std::mem::take(&mut self.label).into_iter().collect(),
+            ..endpoint.attach(NetnsRef::Path(netns.to_owned()), network)
         };
-        let picks = request.publish.iter().any(|one| one.ports.host().is_none());
         let detail = attach::attach(&client, name, request)?;
+        let name = detail.port.name.clone();
         if is_picked {
-            output::print_error(&format!("attached as {}\n", detail.port.name));
+            output::print_error(&format!("attached as {name}\n"));
         }
-        if picks {
-            say_ports(&detail.publications);
-        }
-        let (names, name) = (std::mem::take(&mut self.names), detail.port.name.clone());
-        let named = names.apply(&mut sandbox, Some(&name), std::slice::from_ref(&detail));
-        let outcome = named.and_then(|()| self.enter(sandbox));
+        let outcome = networks::connect(&client, &name, others, &later).and_then(|details| {
+            if picks {
+                details.iter().for_each(|detail| say_ports(&detail.publications));
+            }
+            std::mem::take(&mut self.names).apply(&mut sandbox, Some(&name), &details)?;
+            self.enter(sandbox)
+        });
         detach(&client, &name);
         outcome
     }
 
     /// Runs the command in the namespace of another attachment.
     fn joined(mut self, client: &Client, name: &str) -> Outcome {
-        let details = client.wait_for(Named::Attachment, name, client.port(name))?;
+        let mut details = client.wait_for(Named::Attachment, name, client.port(name))?;
+        details.sort_by_key(|detail| !detail.is_default_route);
         let detail = details.first().ok_or_else(no_namespace)?;
         let mut sandbox = Sandbox::new(Mode::Join(detail.netns_path.clone()))?;
         let names = std::mem::take(&mut self.names);

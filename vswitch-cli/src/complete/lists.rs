@@ -59,7 +59,7 @@ const LISTS: [List; 6] = [
     ),
     (
         "network",
-        &["name", "subnet", "label", "uplink"],
+        &["name", "subnet", "label", "uplink", "internal", "dangling"],
         &["name", "subnets", "gateways", "mtu", "uplinks", "device", "labels", "containers"],
     ),
     (

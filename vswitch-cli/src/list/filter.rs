@@ -10,7 +10,7 @@ pub(crate) type FilterKey<T> = (&'static str, fn(&T, &str) -> bool);
 
 /// A filter as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     key: String,
     value: String,
 }
@@ -30,10 +30,10 @@ impl FromStr for Filter {
 
 /// The filters of one request.
 #[derive(Debug)]
-pub(super) struct Filters<T: 'static>(Vec<(&'static FilterKey<T>, Vec<String>)>);
+pub(crate) struct Filters<T: 'static>(Vec<(&'static FilterKey<T>, Vec<String>)>);
 
 impl<T: 'static> Filters<T> {
-    pub(super) fn new(filters: Vec<Filter>, known: &'static [FilterKey<T>]) -> Outcome<Self> {
+    pub(crate) fn new(filters: Vec<Filter>, known: &'static [FilterKey<T>]) -> Outcome<Self> {
         let mut found: Vec<(&FilterKey<T>, Vec<String>)> = Vec::new();
         for Filter { key, value } in filters {
             let Some(wanted) = known.iter().find(|(name, _)| *name == key) else {
@@ -47,7 +47,7 @@ impl<T: 'static> Filters<T> {
         Ok(Self(found))
     }
 
-    pub(super) fn match_all(&self, row: &T) -> bool {
+    pub(crate) fn match_all(&self, row: &T) -> bool {
         self.0.iter().all(|((_, is_match), values)| values.iter().any(|it| is_match(row, it)))
     }
 }

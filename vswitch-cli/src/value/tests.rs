@@ -47,13 +47,3 @@ fn names_are_those_of_runtimes() {
     assert_eq!(key_value("app=a=b"), Ok(("app".into(), "a=b".into())));
     assert!(key_value("app").is_err() && key_value("=x").is_err());
 }
-
-#[test]
-fn network_modes_are_dockers() {
-    assert_eq!(network_mode("host"), Ok(NetworkMode::Host));
-    assert_eq!(network_mode("none"), Ok(NetworkMode::None));
-    assert_eq!(network_mode("br0"), Ok(NetworkMode::Network("br0".into())));
-    assert_eq!(network_mode("container:web"), Ok(NetworkMode::Container("web".into())));
-    assert!(network_mode("").is_err());
-    assert!(network_mode("container:").is_err());
-}

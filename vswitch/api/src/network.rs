@@ -19,6 +19,9 @@ words! {
     }
 }
 
+/// Names that stand for the switch's own network wherever a network is named, as in Docker. No other network has one.
+pub const FIRST_NETWORK_NAMES: [&str; 2] = ["bridge", "default"];
+
 /// A row of `vswitch network ls`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -1,16 +1,13 @@
 //! `vswitch network connect` and `disconnect`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use vswitch::config::IfName;
-use vswitch_api::network::EndpointRequest;
-use wire::MacAddr;
 
 use crate::client::Named;
 use crate::commands::attach;
+use crate::endpoint::EndpointArgs;
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::{complete, output, value};
@@ -28,24 +25,8 @@ pub(crate) struct ConnectArgs {
     /// Name of the attachment
     #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
     name: String,
-    /// A fixed IPv4 address of the network's subnet
-    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv4)]
-    ip: Option<Ipv4Addr>,
-    /// A fixed IPv6 address of the network's subnet
-    #[arg(long, value_name = "ADDRESS", value_parser = value::ipv6)]
-    ip6: Option<Ipv6Addr>,
-    /// A fixed unicast MAC address
-    #[arg(long, value_name = "MAC", value_parser = value::mac)]
-    mac: Option<MacAddr>,
-    /// Name of the interface [default: the next free of eth0, eth1, ...]
-    #[arg(long, value_name = "IFNAME")]
-    ifname: Option<IfName>,
-    /// A further name in the network
-    #[arg(long, value_name = "NAME", value_parser = value::attachment)]
-    alias: Vec<String>,
-    /// The highest one gives the default route
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, allow_negative_numbers = true)]
-    gw_priority: i32,
+    #[command(flatten)]
+    endpoint: EndpointArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -53,20 +34,13 @@ Examples:
   sudo vswitch network connect blue web
   sudo vswitch network connect --ip 10.5.0.7 --alias api blue web
   sudo vswitch network connect --gw-priority 1 blue web
+  sudo vswitch network connect --mac 02:00:00:00:00:0a --ifname lan0 blue web
 
 Undo it with `vswitch network disconnect NETWORK NAME`.";
 
 impl ConnectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let request = EndpointRequest {
-            name: self.name,
-            ipv4: self.ip,
-            ipv6: self.ip6,
-            mac: self.mac,
-            ifname: self.ifname.map(|ifname| ifname.to_string()),
-            aliases: self.alias,
-            gw_priority: self.gw_priority,
-        };
+        let request = self.endpoint.connect(self.name);
         let client = global.client()?;
         client.check(Named::Network, &self.network)?;
         let connected = client.connect_endpoint(&self.network, &request);

@@ -7,11 +7,13 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use ipnet::IpNet;
 use vswitch::config::IfName;
+use vswitch_api::address::AddressRequest;
 use vswitch_api::network::{Network, NetworkRemoval, NetworkRequest};
 
-use crate::client::Named;
+use crate::client::{Client, Named};
 use crate::error::Outcome;
 use crate::global::Global;
+use crate::list::{Filter, Filters, Row};
 use crate::{complete, output, several, table, value};
 
 /// Create a network
@@ -32,6 +34,9 @@ pub(crate) struct CreateArgs {
     /// Part of a subnet that addresses come from if nobody names them [default: all of it]
     #[arg(long, value_name = "SUBNET", value_parser = value::subnet)]
     ip_range: Vec<IpNet>,
+    /// An address that no container gets unless it asks for it
+    #[arg(long, value_name = "ADDRESS")]
+    reserve: Vec<IpAddr>,
     /// Largest IP packet in bytes [default: that of the first network]
     #[arg(long, value_name = "BYTES")]
     mtu: Option<u32>,
@@ -62,6 +67,7 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch network create blue
   sudo vswitch network create --subnet 10.5.0.0/16 --gateway 10.5.0.254 --ip-range 10.5.1.0/24 green
+  sudo vswitch network create --subnet 10.5.0.0/16 --reserve 10.5.0.9 green
   sudo vswitch network create --internal --label tier=db backend
   sudo vswitch run --name web --network blue -- nginx -g 'daemon off;'
 
@@ -85,9 +91,20 @@ impl CreateArgs {
         };
         let client = global.client()?;
         let created = client.wait(client.create_network(&request))?;
+        if let Err(failure) = reserve(&client, &request.name, self.reserve) {
+            client.wait(client.remove_network(&request.name, &NetworkRemoval::default()))?;
+            return Err(failure);
+        }
         output::show(global.format, &created, |created| said(&created.network))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn reserve(client: &Client, network: &str, addresses: Vec<IpAddr>) -> Outcome<()> {
+    for address in addresses {
+        client.wait(client.reserve_address(network, &AddressRequest::Address(address)))?;
+    }
+    Ok(())
 }
 
 fn said(network: &Network) -> String {
@@ -131,21 +148,27 @@ impl RemoveArgs {
 /// Remove all networks without attachments, but the switch's own
 #[derive(Debug, Args)]
 #[command(after_help = PRUNE_EXAMPLES)]
-pub(crate) struct PruneArgs {}
+pub(crate) struct PruneArgs {
+    /// Remove only networks that match, as in `network ls --filter`
+    #[arg(long, value_name = "KEY=VALUE", add = ArgValueCompleter::new(complete::filters))]
+    filter: Vec<Filter>,
+}
 
 const PRUNE_EXAMPLES: &str = "\
 Examples:
-  sudo vswitch network prune";
+  sudo vswitch network prune
+  sudo vswitch network prune --filter label=tier=test";
 
 impl PruneArgs {
-    pub(crate) fn execute(&self, global: &Global) -> Outcome {
+    pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let filters = Filters::<Network>::new(self.filter, Network::FILTERS)?;
         let client = global.client()?;
-        let networks = client.wait(client.networks())?;
+        let networks = client.wait(client.networks())?.into_iter();
         // The first network is the switch's own.
-        for network in networks.iter().skip(1).filter(|network| network.ports == 0) {
+        let unused = networks.skip(1).filter(|it| it.ports == 0 && filters.match_all(it));
+        several::each(unused, |network| {
             client.wait(client.remove_network(&network.name, &NetworkRemoval::default()))?;
-            output::done(global.format, &format!("{} is removed", network.name))?;
-        }
-        Ok(ExitCode::SUCCESS)
+            output::done(global.format, &format!("{} is removed", network.name))
+        })
     }
 }

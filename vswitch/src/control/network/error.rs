@@ -18,11 +18,19 @@ pub enum NetworkError {
         /// Name of the network.
         network: String,
     },
+    /// The container is on the network already.
+    #[error("{name} is connected to network {network} already")]
+    Connected {
+        /// Name of the container.
+        name: String,
+        /// Name of the network.
+        network: String,
+    },
     /// The name has another meaning where a network is named.
     #[error("{0} cannot be the name of a network: it has another meaning")]
     NameReserved(String),
     /// The network has endpoints.
-    #[error("{network} is in use by {endpoints} attachments")]
+    #[error("{network} is in use; attachments on it: {endpoints}")]
     InUse {
         /// Its name.
         network: String,
@@ -44,6 +52,12 @@ pub enum NetworkError {
     /// The network would have two subnets of a family.
     #[error("{0} is a second subnet of its family; a network has one of each")]
     SecondSubnet(IpNet),
+    /// The network would have two gateways of a family.
+    #[error("{0} is a second gateway of its family; a subnet has one")]
+    SecondGateway(IpAddr),
+    /// The network would have two ranges of a family.
+    #[error("{0} is a second range of its family; a subnet has one")]
+    SecondRange(IpNet),
     /// Another network has addresses of the subnet.
     #[error("subnet {subnet} overlaps that of network {network}")]
     SubnetInUse {
@@ -79,6 +93,9 @@ pub enum NetworkError {
         /// The subnet.
         subnet: IpNet,
     },
+    /// Gateway, network and broadcast address are all that the range has.
+    #[error("range {0} has no address for a container")]
+    RangeEmpty(IpNet),
     /// The switch has another uplink.
     #[error("the switch has the uplink {has}, so no network can have {asked}")]
     OtherUplink {
