@@ -37,6 +37,7 @@ pub(super) struct Sim {
     network: NetworkConf,
     /// Names that workers answer for.
     names: Option<Arc<dyn NameService>>,
+    differ: fn(u16, &mut NetworkConf),
     limits: BTreeMap<PortIndex, PortLimits>,
     epoch: u64,
 }
@@ -131,6 +132,7 @@ impl Sim {
             confs: (0..).zip(networks).map(conf).collect(),
             network: network(),
             names: None,
+            differ: |_, _| {},
             limits: BTreeMap::new(),
             epoch: 0,
         };
@@ -247,6 +249,12 @@ impl Sim {
         self.compile();
     }
 
+    /// Says how networks differ from each other.
+    pub(super) fn differ(&mut self, change: fn(u16, &mut NetworkConf)) {
+        self.differ = change;
+        self.compile();
+    }
+
     /// Asks who listens, if it is time.
     pub(super) fn query(&mut self) {
         for (id, worker) in self.workers.iter_mut().enumerate() {
@@ -275,7 +283,8 @@ impl Sim {
         let networks = self.confs.iter().map(|conf| conf.network);
         let count = networks.filter(|&network| network != NetworkIndex::NONE).max();
         let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
-        let networks = vec![self.network.clone(); count.map_or(0, |last| last.0 + 1).into()];
+        let mut networks = vec![self.network.clone(); count.map_or(0, |last| last.0 + 1).into()];
+        (0..).zip(&mut networks).for_each(|(index, network)| (self.differ)(index, network));
         self.epoch += 1;
         self.snapshot = Snapshot::compile(networks, ports)
             .with_limits(self.limits.clone())
