@@ -32,6 +32,7 @@ mod error;
 mod event_feed;
 mod events;
 mod fdb;
+mod handover;
 mod inner;
 pub(crate) mod ipam;
 pub(crate) mod limits;

@@ -34,6 +34,7 @@ mod nat_host;
 mod nat_ports;
 mod nat_sctp;
 mod nat_stun;
+mod network_faults;
 mod networks;
 mod output;
 mod published;

@@ -62,6 +62,8 @@ impl Control {
         let lease = change.lease()?.clone();
         if !self.0.model().activate(&lease.key()) {
             self.detach_lost_port(lease.slot).await;
+            // Its network goes, or its namespace did.
+            self.0.model().network(Some(lease.network.as_str()))?;
             return Err(NetnsError::Gone(netns).into());
         }
         if self.0.model().is_on_several(&lease.name) {
@@ -88,18 +90,34 @@ impl Control {
         let control = self.clone();
         task(async move {
             control.0.check_not_ending()?;
+            // All begin before the first one ends: none of them takes over from another.
+            let leases: Vec<_> = {
+                let mut model = control.0.model();
+                keys.iter().map(|key| model.begin_detach(key)).collect()
+            };
             let mut detached = Ok(());
-            for key in keys {
-                detached = detached.and(control.detach_endpoint(key).await);
+            for lease in leases {
+                let result = match lease {
+                    Ok(lease) => control.leave(lease).await,
+                    Err(error) => Err(error),
+                };
+                detached = detached.and(result);
             }
             detached
         })
         .await?
     }
 
-    /// Detaches an endpoint; another of its container gives the default route then.
+    /// Detaches an endpoint; another of its container takes over its publications and the default route.
     pub(super) async fn detach_endpoint(&self, key: EndpointKey) -> Result<(), ControlError> {
         let lease = self.0.model().begin_detach(&key)?;
+        self.leave(lease).await
+    }
+
+    /// Ends a detach that has begun.
+    async fn leave(&self, lease: Lease) -> Result<(), ControlError> {
+        let key = lease.key();
+        self.hand_publications_on(&key).await;
         self.tear_down_port(lease).await?;
         tracing::info!(name = %key, network = %key.network, "detached");
         self.0.feed.send(EventKind::Detach, &key, "");
@@ -132,6 +150,7 @@ impl Control {
         }
         let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
         let (name, key) = (lease.name.clone(), lease.key());
+        self.hand_publications_on(&key).await;
         let torn_down = self.tear_down_port(lease).await;
         self.route_container(&name).await;
         match torn_down {

@@ -2,7 +2,8 @@
 //!
 //! A container is the attachments of one name, each on a network of its own, all in one namespace. One of
 //! them is the *gateway endpoint*: its network gives the default route and has new publications. When it is
-//! disconnected, the next one takes over route and publications.
+//! disconnected, the next one takes over route ([`Control::route_container`]) and publications
+//! ([`super::handover`]).
 
 use std::sync::Arc;
 
@@ -33,12 +34,12 @@ impl Control {
             let name: Name = request.name.parse()?;
             let inner = &control.0;
             let record = inner.model().namespace_of(&name)?;
-            let aliases = request.aliases.iter().map(|alias| alias.parse());
             let key = EndpointKey { name: name.clone(), network };
-            if inner.model().publications(&key).is_ok() {
+            if inner.model().active_endpoint(&key).is_ok() {
                 let (name, network) = (key.name.to_string(), key.network.to_string());
                 return Err(NetworkError::Connected { name, network }.into());
             }
+            let aliases = request.aliases.iter().map(|alias| alias.parse());
             let spec = AttachSpec {
                 mac: request.mac.map(unicast_mac).transpose()?,
                 ipv4: request.ipv4,
@@ -65,33 +66,17 @@ impl Control {
     pub(crate) async fn disconnect(&self, network: &str, name: &str) -> Result<(), ControlError> {
         let network = self.0.network_to_change(Some(network))?;
         let key = EndpointKey { name: name.parse()?, network };
+        if self.0.model().active_endpoint(&key).is_err() {
+            let (name, network) = (key.name.to_string(), key.network.to_string());
+            return Err(NetworkError::NotConnected { name, network }.into());
+        }
         let control = self.clone();
-        task(async move {
-            let publications = {
-                let model = control.0.model();
-                let not_on = || NetworkError::NotConnected {
-                    name: key.name.to_string(),
-                    network: key.network.to_string(),
-                };
-                model.publications(&key).map_err(|_| not_on())?.to_vec()
-            };
-            control.detach_endpoint(key.clone()).await?;
-            let next = control.0.model().gateway_endpoint(&key.name);
-            let Some(next) = next else { return Ok(()) };
-            for publication in publications {
-                let ports = publication.ports;
-                if let Err(error) = control.publish_at(next.clone(), publication).await {
-                    tracing::warn!(name = %key.name, %ports, network = %next.network, %error,
-                        "no longer published: the next network cannot have it");
-                }
-            }
-            Ok(())
-        })
-        .await?
+        task(async move { control.detach_endpoint(key).await }).await?
     }
 
     /// Brings the routes in a container's namespace in line with its networks, where it has, or had, several.
     pub(super) async fn route_container(&self, name: &Name) {
+        let _routing = self.0.routing.lock().await;
         let Some((record, interfaces)) = self.0.model().container_routes(name) else { return };
         let path = record.path.clone();
         let opened = blocking(move || netns::open_path(&path)).await;

@@ -1,12 +1,12 @@
 //! Events of the workers.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use vswitch_api::event::EventKind;
 
 use super::Control;
-use super::model::SlotOwner;
+use super::model::{NetworkName, SlotOwner};
 use crate::datapath::{LoopEvent, LoopSign};
 use crate::dataplane::DataplaneEvent;
 
@@ -16,17 +16,12 @@ impl Control {
         &self,
         events: &mut mpsc::Receiver<DataplaneEvent>,
     ) -> Option<(usize, String)> {
-        let mut deleted = BTreeSet::new();
         while let Some(event) = events.recv().await {
             match event {
                 DataplaneEvent::PortGone(slot) => {
                     let owner = self.0.model().slot_owner(slot).cloned();
                     if let Some(SlotOwner::Host(network)) = owner {
-                        // Each worker sends the event.
-                        if deleted.insert(slot) {
-                            tracing::error!(%network, "the host device was deleted: containers no longer \
-                                reach the host; run `vswitch down` and then `vswitch up`");
-                        }
+                        self.lose_device(network);
                         continue;
                     }
                     let control = self.clone();
@@ -39,6 +34,23 @@ impl Control {
             }
         }
         None
+    }
+
+    /// Notes that somebody deleted the host device of a network. The host's rules, which name it, go on without.
+    fn lose_device(&self, network: NetworkName) {
+        // Each worker sends the event.
+        if !self.0.model().lose_device(&network) {
+            return;
+        }
+        tracing::error!(%network, "the host device was deleted: containers no longer reach the host; remove \
+            and create the network, or run `vswitch down` and then `vswitch up`");
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            inner.set_neighbours(&network, None);
+            if let Err(error) = inner.set_host_rules().await {
+                tracing::warn!(%network, %error, "the host's rules stay as they are");
+            }
+        });
     }
 
     /// Logs that a port is blocked, and when it is open again.

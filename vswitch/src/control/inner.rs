@@ -34,6 +34,9 @@ pub(super) struct Inner {
     pub(super) netlink: Netlink,
     /// Held while a network is created or removed.
     pub(super) network_changes: tokio::sync::Mutex<()>,
+    /// Held while the routes of a container are set, so that the last change of its networks is the last one
+    /// there.
+    pub(super) routing: tokio::sync::Mutex<()>,
     /// The host's neighbour table, by network.
     neighbours: Mutex<BTreeMap<NetworkName, Arc<Neighbours>>>,
     pub(super) boot_id: String,
@@ -89,6 +92,7 @@ impl Inner {
             dataplane,
             netlink,
             network_changes: tokio::sync::Mutex::default(),
+            routing: tokio::sync::Mutex::default(),
             neighbours: Mutex::default(),
             boot_id,
             started: Instant::now(),
@@ -133,6 +137,15 @@ impl Inner {
         let attempt = || {
             self.check_not_ending()?;
             self.model().reserve(spec, self.started.elapsed(), &mut random)
+        };
+        retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
+    }
+
+    /// Waits until no request attaches or detaches an endpoint of a network.
+    pub(super) async fn wait_until_empty(&self, network: &NetworkName) -> Result<(), ControlError> {
+        let attempt = || match self.model().endpoints_on(network) {
+            0 => Ok(()),
+            _ => Err(ControlError::Busy(network.to_string(), "joined")),
         };
         retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
     }

@@ -153,6 +153,11 @@ impl<A: Address> Pool<A> {
         }
     }
 
+    /// Whether it has no address to choose.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first > self.last
+    }
+
     /// Allocates any address that is neither used nor in quarantine.
     pub(crate) fn allocate(&mut self, now: Duration) -> Result<A, PoolError> {
         self.expire_quarantine(now);

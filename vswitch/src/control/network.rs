@@ -99,22 +99,25 @@ impl Control {
         let name = self.0.network_to_change(Some(name))?;
         let control = self.clone();
         task(async move {
-            if is_forced {
-                control.detach_all(&name).await?;
+            let inner = &control.0;
+            inner.model().begin_remove_network(&name, is_forced)?;
+            if let Err(error) = control.detach_all(&name).await {
+                inner.model().activate_network(&name);
+                return Err(error);
             }
-            let _removing = control.0.network_changes.lock().await;
-            let spec = control.0.model().network(Some(name.as_str()))?.spec.clone();
-            control.0.model().begin_remove_network(&name)?;
-            let mut change = NetworkChange::new(Arc::clone(&control.0), spec);
+            let _removing = inner.network_changes.lock().await;
+            let spec = inner.model()[&name].spec.clone();
+            let mut change = NetworkChange::new(Arc::clone(inner), spec);
             let failures = plan::undo_all(&mut change, &CREATE).await;
             tracing::info!(%name, "network removed");
-            control.0.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
+            inner.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
             failures.into_iter().next().map_or(Ok(()), Err)
         })
         .await?
     }
 
-    /// Detaches all endpoints of a network.
+    /// Detaches all endpoints of a network that goes. Waits for those that another request attaches or
+    /// detaches now; an attach fails at its end.
     async fn detach_all(&self, network: &NetworkName) -> Result<(), ControlError> {
         let keys: Vec<_> = {
             let model = self.0.model();
@@ -128,7 +131,7 @@ impl Control {
                 result => result?,
             }
         }
-        Ok(())
+        self.0.wait_until_empty(network).await
     }
 
     /// Creates a network of the configuration or the document.
@@ -145,6 +148,17 @@ impl Control {
         model.set_network_persisted(&name, true);
         model.activate_network(&name);
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Loads the host's rules for the networks that the datapath knows.
+    pub(super) async fn set_host_rules(&self) -> Result<(), ControlError> {
+        let publisher = self.publisher.lock().await;
+        let Some(uplink) = &publisher.uplink else { return Ok(()) };
+        let networks = self.model().host_networks();
+        let set = uplink.set_networks(networks).await;
+        set.map_err(|error: UplinkError| ControlError::UplinkUnavailable(error.to_string()))
     }
 }
 
@@ -192,15 +206,6 @@ impl NetworkChange {
         }
     }
 
-    /// Loads the host's rules for the networks that the datapath knows.
-    async fn set_host_rules(&self) -> Result<(), ControlError> {
-        let publisher = self.inner.publisher.lock().await;
-        let Some(uplink) = &publisher.uplink else { return Ok(()) };
-        let networks = self.inner.model().host_networks();
-        let set = uplink.set_networks(networks).await;
-        set.map_err(|error: UplinkError| ControlError::UplinkUnavailable(error.to_string()))
-    }
-
     async fn save(&self, persisted: bool) -> Result<(), ControlError> {
         self.inner.model().set_network_persisted(&self.spec.name, persisted);
         self.inner.save().await
@@ -217,7 +222,7 @@ impl Steps for NetworkChange {
             Step::CreateDevice => self.create_device().await?,
             Step::CommitSnapshot => self.commit(true),
             Step::AddPort => self.add_port().await?,
-            Step::SetHostRules => self.set_host_rules().await?,
+            Step::SetHostRules => self.inner.set_host_rules().await?,
             Step::Save => self.save(true).await?,
         }
         Ok(())
@@ -240,7 +245,7 @@ impl Steps for NetworkChange {
             // The rules name the device, which goes: load them without it first.
             Step::SetHostRules => {
                 self.inner.model().set_network_in_snapshot(&self.spec.name, false);
-                self.set_host_rules().await?;
+                self.inner.set_host_rules().await?;
             }
             Step::Save => self.save(false).await?,
         }

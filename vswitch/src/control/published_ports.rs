@@ -21,7 +21,7 @@ pub(super) struct HostPublisher {
 }
 
 /// A publication that is open on the host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct HostPublication {
     key: EndpointKey,
     ports: PortSpec,
@@ -54,6 +54,22 @@ impl HostPublisher {
         self.load(left).await
     }
 
+    /// Leads open ports of an endpoint to others. The ports stay reserved.
+    pub(super) async fn hand_on(
+        &mut self,
+        from: &EndpointKey,
+        handed: &[(Lease, PortSpec)],
+    ) -> Result<(), UplinkError> {
+        let mut all = self.active.clone();
+        for one in all.iter_mut().filter(|one| one.key == *from) {
+            let to = handed.iter().find(|(_, ports)| *ports == one.ports);
+            if let Some((lease, forward)) = to.and_then(|(to, it)| Some((to, forward(it, to)?))) {
+                (one.key, one.forward) = (lease.key(), forward);
+            }
+        }
+        self.load(all).await
+    }
+
     /// Notes that an endpoint has another name; nothing changes on the host.
     pub(super) fn rename(&mut self, former: &Name, new: &Name) {
         let own = self.active.iter_mut().filter(|one| one.key.name == *former);
@@ -61,7 +77,7 @@ impl HostPublisher {
     }
 
     async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {
-        let Some(uplink) = self.uplink.as_mut().filter(|_| all.len() != self.active.len()) else {
+        let Some(uplink) = self.uplink.as_mut().filter(|_| all != self.active) else {
             return Ok(());
         };
         uplink.set_published(all.iter().map(|one| one.forward.clone()).collect()).await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 use vswitch_api::port_settings::PortSettings;
 
@@ -14,7 +15,7 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError};
 use super::task::blocking;
-use super::{Control, dhcp, republish};
+use super::{Control, NetworkError, dhcp, republish};
 use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
@@ -136,9 +137,24 @@ fn networks(
     let mut networks = vec![(first, stored.cloned())];
     for record in records {
         let spec = further(&networks[0].0, record)?;
+        check_apart(&networks[0].0, &spec)?;
         networks.push((spec, Some(record.clone())));
     }
     Ok(networks)
+}
+
+/// Refuses a first network whose subnets share addresses with those of another one on the host: the
+/// configuration may name others than before.
+fn check_apart(first: &NetworkSpec, other: &NetworkSpec) -> Result<(), ControlError> {
+    let shares = |subnet: &IpNet| {
+        other.subnets().iter().any(|it| it.contains(subnet) || subnet.contains(it))
+    };
+    match first.subnets().into_iter().find(shares).filter(|_| other.device.is_some()) {
+        Some(subnet) => {
+            Err(NetworkError::SubnetInUse { subnet, network: other.name.to_string() }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// The network of the configuration; what that leaves open is as before.
@@ -169,6 +185,7 @@ fn configured(
         mtu: config.mtu.get(),
         ageing: config.ageing.duration(),
         fdb_entries_max: config.fdb_entries_max.get(),
+        internal: config.uplink == Uplink::None,
         uplink: config.uplink.clone(),
         snat_ports: config.snat_ports.clone(),
         multicast: config.multicast,
@@ -196,6 +213,7 @@ fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, C
         range6: record.range6,
         gateway_mac: record.gateway_mac,
         mtu: options.map_or(first.mtu, |options| options.mtu),
+        internal: is_internal,
         uplink: if is_internal { Uplink::None } else { first.uplink.clone() },
         isolated_ports: options.is_some_and(|options| options.isolated_ports),
         labels: record.labels.clone(),

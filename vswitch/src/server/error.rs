@@ -124,11 +124,15 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
         NetworkError::InUse { .. } => {
             (Conflict, Some("detach them first, or add --force, which does it"))
         }
-        NetworkError::Own(_) | NetworkError::Connected { .. } => (Conflict, None),
+        NetworkError::Own(_) => (Conflict, None),
         NetworkError::Max => (LimitReached, Some("remove some first")),
         NetworkError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
         NetworkError::NotConnected { .. } => (NotFound, Some("see `vswitch inspect`")),
-        NetworkError::Value(_) | NetworkError::SecondSubnet(_) => (InvalidArgument, None),
+        NetworkError::Connected { .. } => (Conflict, Some("see `vswitch inspect`")),
+        NetworkError::Value(_)
+        | NetworkError::SecondSubnet(_)
+        | NetworkError::SecondGateway(_)
+        | NetworkError::SecondRange(_) => (InvalidArgument, None),
         NetworkError::SubnetInUse { .. } | NetworkError::SubnetRouted { .. } => (
             Conflict,
             Some("choose another --subnet, or none; an --internal network may overlap others"),
@@ -138,6 +142,9 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
             (InvalidArgument, Some("choose another address of the subnet"))
         }
         NetworkError::RangeOutside { .. } => (InvalidArgument, Some("choose a part of the subnet")),
+        NetworkError::RangeEmpty(_) => {
+            (InvalidArgument, Some("choose a larger part of the subnet"))
+        }
         NetworkError::OtherUplink { .. } => {
             (Conflict, Some("leave --uplink out, or start the switch with that one"))
         }

@@ -10,7 +10,7 @@ use crate::host::container::InterfaceRoutes;
 impl Model {
     /// Active endpoints of a container that the switch configures, the gateway endpoint first: the highest
     /// priority, then a network that reaches the world, then the first name of a network.
-    fn endpoints_of(&self, name: &Name) -> Vec<(&Endpoint, &Network)> {
+    pub(super) fn endpoints_of(&self, name: &Name) -> Vec<(&Endpoint, &Network)> {
         let of_name = self.endpoints().filter(|endpoint| endpoint.lease.name == *name);
         let active = of_name.filter(|endpoint| endpoint.state == EndpointState::Active);
         let mut found: Vec<_> = active

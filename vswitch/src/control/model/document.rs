@@ -34,9 +34,9 @@ impl Model {
                 gateway6: Some(spec.gateway6).filter(|it| *it != spec.subnet6.gateway()),
                 range: spec.range,
                 range6: spec.range6,
-                options: (network.index != NetworkIndex(0)).then(|| NetworkOptions {
+                options: (network.index != NetworkIndex(0)).then_some(NetworkOptions {
                     mtu: spec.mtu,
-                    internal: spec.is_internal(),
+                    internal: spec.internal,
                     isolated_ports: spec.isolated_ports,
                 }),
                 labels: spec.labels.clone(),

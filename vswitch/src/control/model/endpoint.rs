@@ -286,10 +286,11 @@ impl Model {
         self.change(key, |endpoint| endpoint.persisted = persisted);
     }
 
-    /// Ends an attach. Says whether the interface is still there.
+    /// Ends an attach. Says whether its interface and its network are still there.
     pub(crate) fn activate(&mut self, key: &EndpointKey) -> bool {
         self.change(key, |endpoint| endpoint.state = EndpointState::Active);
-        self.endpoints.get(key).is_some_and(|endpoint| !endpoint.interface_gone)
+        self.network(Some(key.network.as_str())).is_ok()
+            && self.endpoints.get(key).is_some_and(|endpoint| !endpoint.interface_gone)
     }
 
     /// Notes that the interface in a slot is gone; begins the detach of an active endpoint.
@@ -339,12 +340,18 @@ impl Model {
         if found.is_empty() { Err(ControlError::UnknownPort(text.to_owned())) } else { Ok(found) }
     }
 
-    /// The endpoint that gets publications of this name: on several networks, the gateway endpoint.
+    /// The endpoint that gets publications of this name: on several networks, the first one in the order of
+    /// its gateways whose network reaches the world.
     pub(crate) fn find_publisher(&self, text: &str) -> Result<EndpointKey, ControlError> {
         let found = self.find_all(text)?;
-        let gateway = found.first().and_then(|key| self.gateway_endpoint(&key.name));
-        let gateway = gateway.filter(|key| found.contains(key));
-        gateway
+        let ordered = found.first().map(|key| self.endpoints_of(&key.name)).unwrap_or_default();
+        let mut named = ordered
+            .into_iter()
+            .filter(|(endpoint, _)| found.contains(&endpoint.lease.key()))
+            .map(|(endpoint, network)| (endpoint.lease.key(), network.spec.is_internal()));
+        let first = named.clone().next();
+        let chosen = named.find(|(_, is_internal)| !is_internal).or(first).map(|(key, _)| key);
+        chosen
             .or_else(|| found.into_iter().next())
             .ok_or_else(|| ControlError::UnknownPort(text.to_owned()))
     }

@@ -38,6 +38,8 @@ pub(crate) struct Network {
     /// The slot of its host port, where it has a device.
     pub(crate) host_port: Option<PortIndex>,
     pub(crate) state: NetworkState,
+    /// Somebody deleted the device of its host port.
+    is_device_gone: bool,
     pub(super) in_snapshot: bool,
     pub(super) persisted: bool,
     pub(super) pool4: Pool<Ipv4Addr>,
@@ -87,6 +89,7 @@ impl Model {
             index,
             host_port,
             state: NetworkState::Creating,
+            is_device_gone: false,
             in_snapshot: false,
             persisted: false,
             pool4: Pool::v4(spec.subnet, spec.gateway, spec.range),
@@ -137,6 +140,12 @@ impl Model {
         }
     }
 
+    /// Notes that somebody deleted the device of a network's host port. Says whether that is news.
+    pub(crate) fn lose_device(&mut self, name: &NetworkName) -> bool {
+        let network = self.networks.get_mut(name);
+        network.is_some_and(|network| !std::mem::replace(&mut network.is_device_gone, true))
+    }
+
     /// Opens a network to endpoints.
     pub(crate) fn activate_network(&mut self, name: &NetworkName) {
         if let Some(network) = self.networks.get_mut(name) {
@@ -144,15 +153,20 @@ impl Model {
         }
     }
 
-    /// Begins the removal of a network, which no endpoint may join or have.
-    pub(crate) fn begin_remove_network(&mut self, name: &NetworkName) -> Result<(), ControlError> {
-        let endpoints = self.endpoints().filter(|it| it.lease.network == *name).count();
+    /// Begins the removal of a network, which no endpoint may join from then on. With `is_forced` it may have
+    /// some, which the caller detaches.
+    pub(crate) fn begin_remove_network(
+        &mut self,
+        name: &NetworkName,
+        is_forced: bool,
+    ) -> Result<(), ControlError> {
+        let endpoints = self.endpoints_on(name);
         let network = self.network_mut(name)?;
         match network.state {
             NetworkState::Active if network.index == NetworkIndex(0) => {
                 Err(NetworkError::Own(name.to_string()).into())
             }
-            NetworkState::Active if endpoints > 0 => {
+            NetworkState::Active if endpoints > 0 && !is_forced => {
                 Err(NetworkError::InUse { network: name.to_string(), endpoints }.into())
             }
             NetworkState::Active => {
@@ -162,6 +176,11 @@ impl Model {
             NetworkState::Creating => Err(ControlError::Busy(name.to_string(), "created")),
             NetworkState::Removing => Err(ControlError::Busy(name.to_string(), "removed")),
         }
+    }
+
+    /// Number of endpoints on a network, in all states.
+    pub(crate) fn endpoints_on(&self, name: &NetworkName) -> usize {
+        self.endpoints().filter(|endpoint| endpoint.lease.network == *name).count()
     }
 
     /// All networks in the order of their numbers: the configured one comes first, whatever its name.
@@ -174,9 +193,9 @@ impl Model {
         self.networks.get(name)
     }
 
-    /// Networks with a host port that the datapath knows, for the host's rules.
+    /// Networks with a host port that the datapath knows, and whose device is there, for the host's rules.
     pub(crate) fn host_networks(&self) -> Vec<HostNetwork> {
-        let shown = self.networks().filter(|network| network.in_snapshot);
+        let shown = self.networks().filter(|it| it.in_snapshot && !it.is_device_gone);
         let host = shown.filter_map(|network| {
             Some(HostNetwork {
                 device: network.spec.device.as_ref()?.to_string(),

@@ -31,6 +31,9 @@ pub(crate) struct NetworkSpec {
     pub(crate) mtu: u32,
     pub(crate) ageing: Duration,
     pub(crate) fdb_entries_max: usize,
+    /// As requested, whatever the uplink of the switch is.
+    pub(crate) internal: bool,
+    /// Its egress now: none if it is internal, or if the switch has none.
     pub(crate) uplink: Uplink,
     pub(crate) snat_ports: SnatPorts,
     pub(crate) multicast: Multicast,

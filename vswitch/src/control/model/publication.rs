@@ -190,6 +190,7 @@ impl Model {
     }
 }
 
+mod handover;
 mod pending;
 #[cfg(test)]
 mod tests;

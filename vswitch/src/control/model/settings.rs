@@ -98,12 +98,13 @@ impl Model {
 
     /// The leases that a change of settings concerns: a port's own, or by a host device all of its network.
     pub(crate) fn leases_of(&self, name: &str) -> Vec<Lease> {
+        let Ok(port) = self.port(name) else { return Vec::new() };
+        let concerned = |lease: &&Lease| match &port {
+            Port::Host(network) => lease.network == *network,
+            Port::Endpoint(key) => lease.key() == *key,
+        };
         let shown = self.endpoints().filter(|endpoint| endpoint.in_snapshot);
-        let leases = shown.map(|endpoint| &endpoint.lease);
-        let network = self.network_of_device(name).map(|network| &network.spec.name);
-        let concerned =
-            |lease: &&Lease| lease.name.as_str() == name || network == Some(&lease.network);
-        leases.filter(concerned).cloned().collect()
+        shown.map(|endpoint| &endpoint.lease).filter(concerned).cloned().collect()
     }
 }
 

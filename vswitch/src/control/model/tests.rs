@@ -69,6 +69,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         mtu: 1500,
         ageing: Duration::from_secs(300),
         fdb_entries_max: 1024,
+        internal: uplink == Uplink::None,
         uplink,
         snat_ports: SnatPorts::default(),
         multicast: Multicast::Snoop,

@@ -52,6 +52,12 @@ pub enum NetworkError {
     /// The network would have two subnets of a family.
     #[error("{0} is a second subnet of its family; a network has one of each")]
     SecondSubnet(IpNet),
+    /// The network would have two gateways of a family.
+    #[error("{0} is a second gateway of its family; a subnet has one")]
+    SecondGateway(IpAddr),
+    /// The network would have two ranges of a family.
+    #[error("{0} is a second range of its family; a subnet has one")]
+    SecondRange(IpNet),
     /// Another network has addresses of the subnet.
     #[error("subnet {subnet} overlaps that of network {network}")]
     SubnetInUse {
@@ -87,6 +93,9 @@ pub enum NetworkError {
         /// The subnet.
         subnet: IpNet,
     },
+    /// Gateway, network and broadcast address are all that the range has.
+    #[error("range {0} has no address for a container")]
+    RangeEmpty(IpNet),
     /// The switch has another uplink.
     #[error("the switch has the uplink {has}, so no network can have {asked}")]
     OtherUplink {

@@ -8,6 +8,7 @@ use vswitch_api::port_settings::PortSettings;
 
 use super::super::error::ControlError;
 use super::super::inner::Inner;
+use super::super::ipam::Pool;
 use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS};
 use super::super::model::{Network, NetworkSpec, local_mac};
 use super::super::name::Name;
@@ -41,23 +42,21 @@ pub(super) async fn spec(
     }
     check_labels(&request)?;
     let first = inner.model().network(None)?.spec.clone();
-    let uplink = uplink(&request, &first)?;
+    let (internal, uplink) = uplink(&request, &first)?;
     let subnets = requested_subnets(&request.subnets)?;
     let host_routes = inner.netlink.all_routes().await.map_err(HostError::Netlink)?;
     let subnet6 = match subnets.1 {
         Some(subnet6) => subnet6,
         None => Subnet6::unique_local(random()?),
     };
-    let (subnet, has_host_port) = match subnets.0 {
-        Some(subnet) => {
-            let others =
-                overlap(inner, &[IpNet::V4(subnet.net()), IpNet::V6(subnet6.net())], &host_routes);
-            match others {
-                Some(error) if uplink != Uplink::None => return Err(error.into()),
-                overlap => (subnet, overlap.is_none()),
-            }
-        }
-        None => (free_subnet(inner, &host_routes)?, true),
+    let subnet = match subnets.0 {
+        Some(subnet) => subnet,
+        None => free_subnet(inner, &host_routes)?,
+    };
+    let nets = [IpNet::V4(subnet.net()), IpNet::V6(subnet6.net())];
+    let has_host_port = match overlap(inner, &nets, &host_routes) {
+        Some(error) if uplink != Uplink::None => return Err(error.into()),
+        overlap => overlap.is_none(),
     };
     let device = match (&request.device, has_host_port) {
         (Some(device), true) => Some(device.parse().map_err(ControlError::Ifname)?),
@@ -80,6 +79,7 @@ pub(super) async fn spec(
         range6: None,
         gateway_mac: local_mac(random()?),
         mtu,
+        internal,
         uplink,
         isolated_ports: request.isolated_ports,
         host_config: HostConfig { dhcp: request.dhcp, ra: request.ra },
@@ -100,15 +100,15 @@ fn check_labels(request: &NetworkRequest) -> Result<(), ControlError> {
     Ok(())
 }
 
-/// The egress of the network: none, or that of the switch.
-fn uplink(request: &NetworkRequest, first: &NetworkSpec) -> Result<Uplink, NetworkError> {
+/// Whether the network is to be internal, and its egress: none, or that of the switch.
+fn uplink(request: &NetworkRequest, first: &NetworkSpec) -> Result<(bool, Uplink), NetworkError> {
     let requested = request.uplink.as_deref().map(str::parse).transpose();
     let requested: Option<Uplink> = requested.map_err(NetworkError::Value)?;
     match requested {
-        _ if request.internal => Ok(Uplink::None),
-        Some(Uplink::None) => Ok(Uplink::None),
-        None => Ok(first.uplink.clone()),
-        Some(uplink) if uplink == first.uplink => Ok(uplink),
+        _ if request.internal => Ok((true, Uplink::None)),
+        Some(Uplink::None) => Ok((true, Uplink::None)),
+        None => Ok((false, first.uplink.clone())),
+        Some(uplink) if uplink == first.uplink => Ok((false, uplink)),
         Some(uplink) => Err(NetworkError::OtherUplink {
             asked: uplink.to_string(),
             has: first.uplink.to_string(),
@@ -180,7 +180,10 @@ fn default_device(name: &Name) -> IfName {
 }
 
 fn set_gateways(spec: &mut NetworkSpec, gateways: &[IpAddr]) -> Result<(), NetworkError> {
-    for &gateway in gateways {
+    for (at, &gateway) in gateways.iter().enumerate() {
+        if gateways[..at].iter().any(|other| other.is_ipv4() == gateway.is_ipv4()) {
+            return Err(NetworkError::SecondGateway(gateway));
+        }
         let (subnet, is_host) = match gateway {
             IpAddr::V4(address) => {
                 let net = spec.subnet.net();
@@ -203,18 +206,31 @@ fn set_gateways(spec: &mut NetworkSpec, gateways: &[IpAddr]) -> Result<(), Netwo
     Ok(())
 }
 
+/// The gateways are set.
 fn set_ranges(spec: &mut NetworkSpec, ranges: &[IpNet]) -> Result<(), NetworkError> {
     for &range in ranges {
-        let subnet = match range {
-            IpNet::V4(_) => IpNet::V4(spec.subnet.net()),
-            IpNet::V6(_) => IpNet::V6(spec.subnet6.net()),
+        let (subnet, is_second) = match range {
+            IpNet::V4(_) => (IpNet::V4(spec.subnet.net()), spec.range.is_some()),
+            IpNet::V6(_) => (IpNet::V6(spec.subnet6.net()), spec.range6.is_some()),
         };
+        if is_second {
+            return Err(NetworkError::SecondRange(range));
+        }
         if !subnet.contains(&range) {
             return Err(NetworkError::RangeOutside { range, subnet });
         }
-        match range {
-            IpNet::V4(range) => spec.range = Some(range),
-            IpNet::V6(range) => spec.range6 = Some(range),
+        let is_empty = match range {
+            IpNet::V4(range) => {
+                spec.range = Some(range);
+                Pool::v4(spec.subnet, spec.gateway, spec.range).is_empty()
+            }
+            IpNet::V6(range) => {
+                spec.range6 = Some(range);
+                Pool::v6(spec.subnet6, spec.gateway6, spec.range6).is_empty()
+            }
+        };
+        if is_empty {
+            return Err(NetworkError::RangeEmpty(range));
         }
     }
     Ok(())

@@ -48,8 +48,12 @@ pub(super) async fn sync(
             table: libc::RT_TABLE_MAIN.into(),
         });
     }
-    for hop in several {
-        inside.set_default_route_in(TABLE + hop.link.index, hop.link, hop.gateway).await?;
+    for hop in hops {
+        let table = TABLE + hop.link.index;
+        match several.is_empty() {
+            true => inside.remove_default_route_in(table, hop.link, hop.gateway).await?,
+            false => inside.set_default_route_in(table, hop.link, hop.gateway).await?,
+        }
     }
     let mut known = inside.rules(is_ipv6).await?;
     known.retain(|rule| [PRIORITY_MAIN, PRIORITY_SOURCE].contains(&rule.priority));

@@ -118,20 +118,34 @@ impl Netlink {
         link: &Link,
         gateway: IpAddr,
     ) -> Result<(), NetlinkError> {
-        let message = match gateway {
-            IpAddr::V4(gateway) => RouteMessageBuilder::<Ipv4Addr>::new()
-                .table_id(table)
-                .gateway(gateway)
-                .output_interface(link.index)
-                .build(),
-            IpAddr::V6(gateway) => RouteMessageBuilder::<Ipv6Addr>::new()
-                .table_id(table)
-                .gateway(gateway)
-                .output_interface(link.index)
-                .build(),
-        };
         let what =
             || format!("set the default route of table {table} by {gateway} on {}", link.name);
+        let message = default_route_in(table, link, gateway);
         self.0.route().add(message).replace().execute().await.map_err(failed(what))
+    }
+
+    /// Removes the default route of a table, if it has one.
+    pub(crate) async fn remove_default_route_in(
+        &self,
+        table: u32,
+        link: &Link,
+        gateway: IpAddr,
+    ) -> Result<(), NetlinkError> {
+        self.remove_route(default_route_in(table, link, gateway)).await
+    }
+}
+
+fn default_route_in(table: u32, link: &Link, gateway: IpAddr) -> RouteMessage {
+    match gateway {
+        IpAddr::V4(gateway) => RouteMessageBuilder::<Ipv4Addr>::new()
+            .table_id(table)
+            .gateway(gateway)
+            .output_interface(link.index)
+            .build(),
+        IpAddr::V6(gateway) => RouteMessageBuilder::<Ipv6Addr>::new()
+            .table_id(table)
+            .gateway(gateway)
+            .output_interface(link.index)
+            .build(),
     }
 }

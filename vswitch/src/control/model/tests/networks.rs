@@ -83,12 +83,12 @@ fn a_network_is_removed_only_empty_and_nobody_joins_it_meanwhile() {
     let mut model = two_networks();
     let lease = attach_spec(&mut model, spec_on("a", "br1"));
     let name = lease.network.clone();
-    assert!(model.begin_remove_network(&name).is_err(), "it has an endpoint");
+    assert!(model.begin_remove_network(&name, false).is_err(), "it has an endpoint");
     model.remove(&lease.key(), NOW);
-    model.begin_remove_network(&name).unwrap();
+    model.begin_remove_network(&name, false).unwrap();
     let joining = reserve(&mut model, &spec_on("b", "br1"));
     assert!(matches!(joining, Err(ControlError::UnknownNetwork(_))), "{joining:?}");
-    assert!(matches!(model.begin_remove_network(&name), Err(ControlError::Busy(..))));
+    assert!(matches!(model.begin_remove_network(&name, false), Err(ControlError::Busy(..))));
     model.remove_network(&name);
     assert!(model.networks().all(|network| network.spec.name != name));
 }

@@ -1,0 +1,52 @@
+//! Publications of an endpoint that leaves: they go to another network of its container.
+//!
+//! The model, the datapath and the host change before the endpoint goes, so that the ports stay open. The
+//! document follows with the write of the detach, which leaves the endpoint out: after a crash in between,
+//! the endpoint is back with its publications. Those that no other network can have end with the endpoint,
+//! with a line in the log.
+
+use vswitch_api::event::EventKind;
+
+use super::Control;
+use super::model::EndpointKey;
+use super::task::blocking;
+use crate::host::netns;
+
+impl Control {
+    /// Hands the publications of an endpoint whose detach has begun to other endpoints of its container.
+    pub(super) async fn hand_publications_on(&self, from: &EndpointKey) {
+        if self.0.model().publications_of(from).is_empty() || !self.lives_on(from).await {
+            return;
+        }
+        let inner = &self.0;
+        let mut publisher = inner.publisher.lock().await;
+        let (handed, left) = inner.model().hand_publications_on(from);
+        if !handed.is_empty() {
+            inner.commit_snapshot();
+        }
+        if let Err(error) = publisher.hand_on(from, &handed).await {
+            tracing::warn!(name = %from, %error, "no longer published: the host refuses");
+            inner.model().take_publications_back(from, &handed);
+            inner.commit_snapshot();
+            return;
+        }
+        drop(publisher);
+        for (to, ports) in &handed {
+            let was = &from.network;
+            tracing::info!(name = %to.name, network = %to.network, %ports, %was, "published");
+            inner.feed.send(EventKind::Publish, &to.key(), ports.to_string());
+        }
+        for ports in left {
+            tracing::warn!(name = %from, %ports,
+                "no longer published: no other network of the container can have it");
+            inner.feed.send(EventKind::Unpublish, from, ports.to_string());
+        }
+    }
+
+    /// Whether the container has another endpoint, in a namespace that is there.
+    async fn lives_on(&self, from: &EndpointKey) -> bool {
+        let Ok(record) = self.0.model().namespace_of(&from.name) else { return false };
+        let found = blocking(move || netns::find(record.id, &record.path)).await;
+        found.is_ok_and(|path| path.is_some())
+    }
+}
