@@ -233,7 +233,7 @@ rate() {
   python3 - "$dir/iperf" <<'PYTHON'
 import json, sys
 end = json.load(open(sys.argv[1]))["end"]["sum_received"]["bits_per_second"] / 1e9
-print(f"{end:.1f} Gb/s")
+print(f"{end:.1f} Gbit/s")
 sys.exit(end <= 0.1)
 PYTHON
 }

@@ -43,7 +43,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum ConntrackCommand {
     /// List connections, as `vswitch conntrack` does
-    #[command(visible_alias = "list")]
+    #[command(alias = "list")]
     Ls {
         #[command(flatten)]
         ls: LsArgs,

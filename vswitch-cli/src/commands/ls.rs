@@ -14,7 +14,7 @@ use crate::{human, table};
 
 /// List the attached containers
 #[derive(Debug, Args)]
-#[command(visible_alias = "list", visible_alias = "ps", after_help = EXAMPLES)]
+#[command(alias = "list", alias = "ps", after_help = EXAMPLES)]
 pub(crate) struct LsArgs {
     #[command(flatten)]
     list: ListArgs,
