@@ -221,6 +221,7 @@ multicast       snoop
 dhcp            on
 ra              off
 isolated ports  no
+reachable from  -
 containers      1
 
 NAME  MAC                IPV4       IPV6

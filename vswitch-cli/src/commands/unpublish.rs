@@ -87,12 +87,16 @@ mod tests {
         let specs = |texts: &[&str]| -> Vec<PortSpec> {
             texts.iter().map(|text| text.parse().unwrap()).collect()
         };
-        let hint = |published: &[&str], wanted: &str| meant(&specs(published), &specs(&[wanted])[0]);
+        let hint =
+            |published: &[&str], wanted: &str| meant(&specs(published), &specs(&[wanted])[0]);
         let web = ["8080:80", "9000-9010:90-100", "53:53/udp"];
         assert_eq!(hint(&web, "8080").unwrap(), "did you mean 8080:80/tcp?");
         assert_eq!(hint(&web, "53:5353").unwrap(), "did you mean 53:53/udp?");
         assert_eq!(hint(&web[..1], "1:1").unwrap(), "it publishes 8080:80/tcp");
-        assert_eq!(hint(&["1:1", "2:2", "3:3", "4:4", "5:5"], "9").unwrap().matches(',').count(), 4);
+        assert_eq!(
+            hint(&["1:1", "2:2", "3:3", "4:4", "5:5"], "9").unwrap().matches(',').count(),
+            4
+        );
         assert_eq!(hint(&[], "80").unwrap(), "it publishes nothing");
         assert_eq!(hint(&web, "8080:80"), None);
     }

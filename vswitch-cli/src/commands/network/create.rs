@@ -173,7 +173,10 @@ impl PruneArgs {
         let is_unused = |it: &Network| it.ports == 0 && filters.match_all(it);
         let unused: Vec<Network> = networks.skip(1).filter(is_unused).collect();
         if unused.is_empty() {
-            output::done(global.format, "nothing to prune: there is no such network without containers")?;
+            output::done(
+                global.format,
+                "nothing to prune: there is no such network without containers",
+            )?;
         }
         several::each(unused, |network| {
             client.wait(client.remove_network(&network.name, &NetworkRemoval::default()))?;
