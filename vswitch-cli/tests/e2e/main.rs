@@ -34,6 +34,7 @@ mod nat_ports;
 mod nat_sctp;
 mod nat_stun;
 mod network_faults;
+mod network_modes;
 mod networks;
 mod output;
 mod published;
