@@ -2,6 +2,9 @@
 
 #![no_main]
 
+// As the tests call it.
+extern crate vswitch_wire as wire;
+
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../vswitch/dhcp/tests/properties/exercise.rs"]

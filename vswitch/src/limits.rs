@@ -186,11 +186,11 @@ fn rows() -> Vec<Row> {
         Dns {
             "dns-queries" = QUERIES_PER_CLIENT_MAX, "queries", "a further one of the container is refused while these wait for upstream", Dns(|count| count.queries_limited);
             "dns-connections" = CONNECTIONS_PER_CLIENT_MAX, "connections", "a further one of the container is closed", Dns(|count| count.connections_limited);
-            "dns-all-connections" = DNS_CONNECTIONS_MAX, "connections", "further ones are closed", Dns(|count| count.connections_limited);
+            "dns-all-connections" = DNS_CONNECTIONS_MAX, "connections", "further ones are closed", Dns(|count| count.all_connections_limited);
             "dns-read-time" = TCP_READ_MAX, "", "the connection is closed", Dns(|count| count.connections_slow);
             "dns-write-time" = TCP_WRITE_MAX, "", "the connection is closed", Dns(|count| count.connections_slow);
             "dns-upstream-time" = UPSTREAM_TIME_MAX, "", "the answer is SERVFAIL", Dns(|count| count.upstream_failed);
-            "dns-forwards" = FORWARDS_MAX, "questions", "the answer is SERVFAIL", Dns(|count| count.upstream_failed);
+            "dns-forwards" = FORWARDS_MAX, "questions", "the answer is SERVFAIL", Dns(|count| count.forwards_limited);
             "dns-upstreams" = UPSTREAMS_MAX, "servers", "further ones are not used", Never;
             "dns-cached-answers" = CACHE_ANSWERS_MAX, "answers", "older ones are forgotten", Never;
             "dns-name-ttl" = NAME_TTL_S, "s", "a client asks again", Never;

@@ -140,6 +140,7 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
         ("dhcp", on(detail.dhcp)),
         ("ra", on(detail.ra)),
         ("isolated ports", if detail.isolated_ports { "yes" } else { "no" }.to_owned()),
+        ("reachable from", table::list(&detail.reachable_from)),
         ("containers", network.ports.to_string()),
     ];
     let name = [("name", network.name.clone())];

@@ -38,6 +38,7 @@ mod network_modes;
 mod networks;
 mod output;
 mod published;
+mod reachable;
 mod readme;
 mod restart;
 mod run;

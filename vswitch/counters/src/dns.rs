@@ -17,7 +17,9 @@ counters! {
         unknown_clients: Counter "vswitch_dns_unknown_clients_total" "Queries and connections refused: they came from no port of the switch.";
         loops: Counter "vswitch_dns_loops_total" "Queries refused: an upstream server sent them back.";
         queries_limited: Counter "vswitch_dns_query_limit_total" "Queries refused: as many of their container waited as may.";
-        connections_limited: Counter "vswitch_dns_connection_limit_total" "TCP connections closed: their container, or all together, had as many as they may.";
+        forwards_limited: Counter "vswitch_dns_forward_limit_total" "Questions that failed at once: as many of all containers waited for upstream servers as may.";
+        connections_limited: Counter "vswitch_dns_connection_limit_total" "TCP connections closed: their container had as many as it may.";
+        all_connections_limited: Counter "vswitch_dns_all_connections_limit_total" "TCP connections closed: all containers together had as many as they may.";
         connections_slow: Counter "vswitch_dns_slow_connections_total" "TCP connections closed: their client was silent or slow.";
         truncated: Counter "vswitch_dns_truncated_answers_total" "Answers that were too long for UDP; the client asks again by TCP.";
     }

@@ -165,3 +165,6 @@ pub const SERVICE_GATEWAYS_MAX: usize = 16;
 
 /// Addresses of a port from which it may ask the service.
 pub const SERVICE_OWN_MAX: usize = 16;
+
+/// Connections that one container may have, translated or tracked.
+pub const CONNECTIONS_PER_CONTAINER: u32 = 1 << 18;

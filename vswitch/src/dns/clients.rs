@@ -16,6 +16,15 @@ pub(super) enum Resource {
     Connection,
 }
 
+/// The limit that a client meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// Its own.
+    Client,
+    /// That of all clients together.
+    All,
+}
+
 #[derive(Debug, Default)]
 struct Usage {
     queries: usize,
@@ -38,21 +47,28 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Takes one for a client; nothing at its limit. It is given back on drop.
-    pub(super) fn take(self: &Arc<Self>, port: PortIndex, resource: Resource) -> Option<Permit> {
+    /// Takes one for a client. It is given back on drop.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        port: PortIndex,
+        resource: Resource,
+    ) -> Result<Permit, Limit> {
         let mut usage = self.lock();
         let (clients, connections) = &mut *usage;
         let is_connection = matches!(resource, Resource::Connection);
         if is_connection && *connections >= DNS_CONNECTIONS_MAX {
-            return None;
+            return Err(Limit::All);
         }
         let (used, max) = clients.entry(port).or_default().of(resource);
         if *used >= max {
-            return None;
+            return Err(Limit::Client);
         }
         *used += 1;
         *connections += usize::from(is_connection);
-        Some(Permit { clients: Arc::clone(self), port, resource })
+        Ok(Permit { clients: Arc::clone(self), port, resource })
     }
 
     fn lock(&self) -> MutexGuard<'_, (HashMap<PortIndex, Usage>, usize)> {
@@ -91,12 +107,13 @@ mod tests {
         let clients = Arc::new(Clients::default());
         let take = |port| clients.take(PortIndex(port), Resource::Connection);
         let mut permits: Vec<_> = (0..CONNECTIONS_PER_CLIENT_MAX).map(|_| take(1)).collect();
-        assert!(permits.iter().all(Option::is_some));
-        assert!(take(1).is_none() && take(2).is_some());
-        assert!(clients.take(PortIndex(1), Resource::Query).is_some());
+        assert!(permits.iter().all(Result::is_ok));
+        assert_eq!(take(1).err(), Some(Limit::Client));
+        assert!(take(2).is_ok());
+        assert!(clients.take(PortIndex(1), Resource::Query).is_ok());
         permits.pop();
         permits.push(take(1));
-        assert!(permits.iter().all(Option::is_some) && take(1).is_none());
+        assert!(permits.iter().all(Result::is_ok) && take(1).is_err());
         drop(permits);
         assert!(clients.lock().0.is_empty() && clients.lock().1 == 0);
     }
@@ -107,9 +124,13 @@ mod tests {
         let permits = (0..2 * DNS_CONNECTIONS_MAX)
             .filter_map(|n| {
                 let port = u16::try_from(n / CONNECTIONS_PER_CLIENT_MAX).unwrap();
-                clients.take(PortIndex(port), Resource::Connection)
+                clients.take(PortIndex(port), Resource::Connection).ok()
             })
             .collect::<Vec<_>>();
         assert_eq!(permits.len(), DNS_CONNECTIONS_MAX);
+        let take = |port| clients.take(PortIndex(port), Resource::Connection).err();
+        assert_eq!(take(u16::MAX), Some(Limit::All));
+        drop(permits);
+        assert!(clients.lock().0.is_empty() && clients.lock().1 == 0);
     }
 }

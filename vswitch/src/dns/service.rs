@@ -16,7 +16,7 @@ use hickory_server::server::Request;
 use vswitch_counters::DnsCounters;
 
 use super::answer::Answer;
-use super::clients::{Clients, Permit, Resource};
+use super::clients::{Clients, Limit, Permit, Resource};
 use super::counters::Counters;
 use super::limits::QUERY_BYTES_MAX;
 use super::names::{Asked, Found, Names};
@@ -81,10 +81,13 @@ impl Service {
     /// The right of a client to a TCP connection.
     pub(super) fn admit(&self, from: SocketAddr) -> Option<Permit> {
         let permit = self.clients.take(self.port_of(from)?, Resource::Connection);
-        if permit.is_none() {
-            self.counters.count(|counters| &mut counters.connections_limited);
-        }
-        permit
+        let counted = permit.inspect_err(|limit| {
+            self.counters.count(|counters| match limit {
+                Limit::Client => &mut counters.connections_limited,
+                Limit::All => &mut counters.all_connections_limited,
+            });
+        });
+        counted.ok()
     }
 
     /// Answers a query, or says what it waits for.
@@ -105,7 +108,7 @@ impl Service {
         if let Some(answer) = self.own_answer(port, &query) {
             return self.answer(&request, &answer);
         }
-        let Some(permit) = self.clients.take(port, Resource::Query) else {
+        let Ok(permit) = self.clients.take(port, Resource::Query) else {
             self.counters.count(|counters| &mut counters.queries_limited);
             return self.refuse(&request);
         };

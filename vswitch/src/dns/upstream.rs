@@ -153,6 +153,7 @@ impl Forwarder {
     ) -> Option<Pending> {
         let mut all = self.pending();
         if all.len() >= FORWARDS_MAX {
+            self.counters.count(|counters| &mut counters.forwards_limited);
             return None;
         }
         let (done, pending) = watch::channel(None);

@@ -137,7 +137,9 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
             Conflict,
             Some("choose another --subnet, or none; an --internal network may overlap others"),
         ),
-        NetworkError::NoHostPort(_) => (InvalidArgument, Some("choose another --subnet")),
+        NetworkError::NoHostPort(_) | NetworkError::Overlaps(_) => {
+            (InvalidArgument, Some("choose another --subnet"))
+        }
         NetworkError::GatewayOutside { .. } => {
             (InvalidArgument, Some("choose another address of the subnet"))
         }

@@ -63,7 +63,7 @@ proptest! {
     }
 }
 
-/// Options that the decoders of `dhcproto` 0.14 panic on: a status without a code, a vendor option without a
+/// Options that the decoders of `dhcproto` 0.15 panic on: a status without a code, a vendor option without a
 /// number; for DHCPv4 times and addresses of another length.
 #[test]
 fn options_of_a_wrong_length() {

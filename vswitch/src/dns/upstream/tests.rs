@@ -122,6 +122,20 @@ async fn the_same_question_is_asked_once_while_it_waits() {
 }
 
 #[tokio::test]
+async fn questions_that_wait_have_a_limit() {
+    let (address, _) = server(dead, dead).await;
+    let forwarder = forwarder(&[address]);
+    let (_done, pending) = watch::channel(None);
+    for n in 0..FORWARDS_MAX {
+        forwarder.pending().insert(question(&format!("n{n}.example")).key(), pending.clone());
+    }
+    let started = Instant::now();
+    assert_eq!(resolve(&forwarder, "www.example").await, "Failed");
+    assert!(started.elapsed() < HEDGE_AFTER, "{:?}", started.elapsed());
+    assert_eq!(forwarder.counters.get().forwards_limited, 1);
+}
+
+#[tokio::test]
 async fn a_server_that_is_dead_costs_little_and_is_asked_last_from_then_on() {
     let ((silent, queries), (live, _)) = (server(dead, dead).await, server(good, dead).await);
     let forwarder = forwarder(&[silent, live]);
