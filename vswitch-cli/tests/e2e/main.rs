@@ -19,6 +19,7 @@ mod dns_networks;
 mod egress;
 mod fdb;
 mod frames;
+mod from_docker;
 mod guard;
 mod harness;
 mod host_kept;
