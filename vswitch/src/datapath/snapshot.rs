@@ -322,6 +322,13 @@ impl Snapshot {
             .is_some_and(|(one, other)| reach_each_other([one, other]))
     }
 
+    /// Whether a port reaches another by a translated address: between networks, like every other client.
+    #[inline]
+    pub(super) fn may_hairpin(&self, one: PortIndex, other: PortIndex) -> bool {
+        let network = |port: PortIndex| self.port_egress.get(port.get()).map(|it| it.network);
+        network(one) != network(other) || self.may_talk(one, other)
+    }
+
     /// How frames of a VLAN leave by a port; see [`PortVlans::egress`].
     pub(super) fn egress(&self, port: PortIndex, vlan: u16, double: bool) -> Option<Tagging> {
         self.port(port)?.vlans.egress(vlan, double)
