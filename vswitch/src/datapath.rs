@@ -84,7 +84,7 @@ pub use router::{
     UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
-pub use service::{SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};
+pub use service::{NameService, SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};

@@ -8,14 +8,18 @@ use vswitch_api::port::Port;
 use super::{ask, starting};
 use crate::list::natural;
 
-/// Names of attachments, each with its IPv4 address.
+/// Names of attachments, each with its IPv4 address; behind an `@` with their networks.
 pub(crate) fn attachments(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut ports = all_ports();
-    // A container on two networks has one name.
-    ports.dedup_by(|a, b| a.name == b.name);
+    let is_full = current.to_string_lossy().contains('@');
+    if !is_full {
+        // A container on two networks has one name.
+        ports.dedup_by(|a, b| a.name == b.name);
+    }
     let candidate = |port: Port| {
         let address = port.ipv4.first().map(|address| address.to_string().into());
-        CompletionCandidate::new(port.name).help(address)
+        let name = if is_full { format!("{}@{}", port.name, port.network) } else { port.name };
+        CompletionCandidate::new(name).help(address)
     };
     starting(current, ports.into_iter().map(candidate))
 }
@@ -35,11 +39,33 @@ pub(crate) fn ports(current: &OsStr) -> Vec<CompletionCandidate> {
     attachments(current).into_iter().chain(networks(current)).collect()
 }
 
+/// MAC addresses of the forwarding database, each with its port.
+pub(crate) fn macs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let entries = ask(async |client| client.fdb().await).unwrap_or_default();
+    let candidate = |entry: vswitch_api::fdb::FdbEntry| {
+        CompletionCandidate::new(entry.mac.to_string()).help(Some(entry.port.into()))
+    };
+    starting(current, entries.into_iter().map(candidate))
+}
+
+/// Names that containers can look up, each with its network.
+pub(crate) fn dns_names(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut names = ask(async |client| client.dns_names().await).unwrap_or_default();
+    names.dedup_by(|a, b| a.name == b.name);
+    let candidate = |one: vswitch_api::dns::DnsName| {
+        CompletionCandidate::new(one.name).help(Some(one.network.into()))
+    };
+    starting(current, names.into_iter().map(candidate))
+}
+
 /// Published ports: of the attachment that stands before on the command line, else of all.
 pub(crate) fn publications(current: &OsStr) -> Vec<CompletionCandidate> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut ports = all_ports();
-    let is_named = |port: &Port| words.iter().any(|word| *word == *port.name);
+    let is_named = |port: &Port| {
+        let full = format!("{}@{}", port.name, port.network);
+        words.iter().any(|word| *word == *port.name || *word == *full)
+    };
     if ports.iter().any(is_named) {
         ports.retain(is_named);
     }

@@ -14,6 +14,9 @@ pub const FDB_ENTRIES_PER_NETWORK: usize = 16_384;
 /// Default ageing time of FDB entries in seconds (IEEE 802.1Q-2018, table 8-6).
 pub const AGEING_S: u64 = 300;
 
+/// Longest answer of DNS that a worker writes itself, in bytes.
+pub const DIRECT_ANSWER_MAX: usize = 1232;
+
 /// Networks of a switch.
 pub const NETWORKS_MAX: usize = 4096;
 

@@ -170,7 +170,14 @@ impl PruneArgs {
         let client = global.client()?;
         let networks = client.wait(client.networks())?.into_iter();
         // The first network is the switch's own.
-        let unused = networks.skip(1).filter(|it| it.ports == 0 && filters.match_all(it));
+        let is_unused = |it: &Network| it.ports == 0 && filters.match_all(it);
+        let unused: Vec<Network> = networks.skip(1).filter(is_unused).collect();
+        if unused.is_empty() {
+            output::done(
+                global.format,
+                "nothing to prune: there is no such network without containers",
+            )?;
+        }
         several::each(unused, |network| {
             client.wait(client.remove_network(&network.name, &NetworkRemoval::default()))?;
             output::done(global.format, &format!("{} is removed", network.name))

@@ -224,7 +224,7 @@ impl<'a> ForwardCtx<'a> {
             return self.reject(ctx, source, Rejection::NO_NEIGHBOUR);
         };
         let is_internal = !self.snapshot.is_uplink(ctx.port);
-        if is_internal && to != ctx.port && !self.snapshot.may_talk(ctx.port, to) {
+        if is_internal && to != ctx.port && !self.snapshot.may_hairpin(ctx.port, to) {
             ctx.verdict = Verdict::Drop(DropReason::Isolated);
             return;
         }

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::engine::memory::MemoryEngine;
@@ -34,6 +35,8 @@ pub(super) struct Sim {
     confs: Vec<PortConf>,
     /// What every network is like.
     network: NetworkConf,
+    /// Names that workers answer for.
+    names: Option<Arc<dyn NameService>>,
     differ: fn(u16, &mut NetworkConf),
     limits: BTreeMap<PortIndex, PortLimits>,
     epoch: u64,
@@ -128,6 +131,7 @@ impl Sim {
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
             network: network(),
+            names: None,
             differ: |_, _| {},
             limits: BTreeMap::new(),
             epoch: 0,
@@ -137,6 +141,12 @@ impl Sim {
         }
         sim.compile();
         sim
+    }
+
+    /// Workers answer for names.
+    pub(super) fn set_names(&mut self, names: Arc<dyn NameService>) {
+        self.names = Some(names);
+        self.compile();
     }
 
     /// Opens a port.
@@ -279,6 +289,9 @@ impl Sim {
         self.snapshot = Snapshot::compile(networks, ports)
             .with_limits(self.limits.clone())
             .with_epoch(self.epoch);
+        if let Some(names) = &self.names {
+            self.snapshot = self.snapshot.clone().with_names(Arc::clone(names));
+        }
     }
 
     /// A frame comes in, to whichever worker.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use fastpath::PortIndex;
 
-use super::table::{Network, Table};
+use super::table::{Network, Owners, Table};
 use super::{NetworkNames, SERVICE_NAMES, SERVICE_ZONE, reverse};
 
 /// The type of records that a question asks for.
@@ -39,13 +39,7 @@ pub enum Found {
     UnknownPort,
 }
 
-pub(super) fn lookup(
-    table: &Table,
-    port: PortIndex,
-    name: &str,
-    asked: Asked,
-    turn: usize,
-) -> Found {
+pub(super) fn lookup(table: &Table, port: PortIndex, name: &str, asked: Asked) -> Found {
     let Some((_, network)) = table.visible(port).next() else { return Found::UnknownPort };
     if let Some(found) = service_name(&network.names, name, asked) {
         return found;
@@ -53,14 +47,28 @@ pub(super) fn lookup(
     if let Some(found) = address_name(table, port, name, asked) {
         return found;
     }
-    let networks = || table.visible(port).map(|(_, network)| network);
-    let by_name = networks().find_map(|network| network.by_name.get(name));
-    let ports = by_name.or_else(|| networks().find_map(|network| qualified(network, name)));
-    match ports {
-        Some(ports) => addresses(table, ports, asked, turn),
+    match owners(table, port, name) {
+        Some(owners) => found_addresses(addresses(table, owners, asked)),
         None if network.names.is_internal => Found::NoName,
         None => Found::Elsewhere,
     }
+}
+
+/// Ports of a name that is neither the service's nor an address's.
+pub(super) fn container_name<'a>(
+    table: &'a Table,
+    port: PortIndex,
+    name: &str,
+) -> Option<&'a Owners> {
+    let is_special = name.ends_with(SERVICE_ZONE) || name.ends_with(".arpa");
+    if is_special { None } else { owners(table, port, name) }
+}
+
+/// Ports of a name, or of `NAME.NETWORK`, as a port sees it.
+fn owners<'a>(table: &'a Table, port: PortIndex, name: &str) -> Option<&'a Owners> {
+    let networks = || table.visible(port).map(|(_, network)| network);
+    let by_name = networks().find_map(|network| network.by_name.get(name));
+    by_name.or_else(|| networks().find_map(|network| qualified(network, name)))
 }
 
 /// A name of the zone of the service, or below it.
@@ -78,10 +86,14 @@ fn service_name(network: &NetworkNames, name: &str, asked: Asked) -> Option<Foun
     Some(found)
 }
 
-/// The name of an address of a visible network; nothing if the address is none of ours.
+/// The name of an address of a visible network; nothing if the address is none of ours. It may be on a network that
+/// is not visible, unless that has no host port.
 fn address_name(table: &Table, port: PortIndex, name: &str, asked: Asked) -> Option<Found> {
     let reverse = reverse::parse(name)?;
-    let is_ours = || table.subnets.cover(reverse.prefix);
+    let has =
+        |network: &Network| network.names.subnets.iter().any(|it| it.contains(&reverse.prefix));
+    let is_visible = || table.visible(port).any(|(_, network)| has(network));
+    let is_ours = || table.subnets.cover(reverse.prefix) || is_visible();
     let absent = || is_ours().then_some(Found::NoName);
     let Some(address) = reverse.address() else { return absent() };
     let owner = table.visible(port).find_map(|(_, network)| owner_name(table, network, address));
@@ -104,18 +116,23 @@ fn owner_name(table: &Table, network: &Network, address: IpAddr) -> Option<Strin
 }
 
 /// Ports of `NAME.NETWORK`.
-fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Vec<PortIndex>> {
+fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Owners> {
     let name = name.strip_suffix(network.names.name.as_str())?.strip_suffix('.')?;
     network.by_name.get(name)
 }
 
 /// Addresses of the ports that share a name. Each turn begins with the next one.
-fn addresses(table: &Table, ports: &[PortIndex], asked: Asked, turn: usize) -> Found {
-    let first = turn % ports.len().max(1);
+pub(super) fn addresses(
+    table: &Table,
+    owners: &Owners,
+    asked: Asked,
+) -> impl Iterator<Item = IpAddr> {
+    let ports = &owners.ports[..];
+    let first = owners.next_turn(asked == Asked::Aaaa) % ports.len().max(1);
     let (later, sooner) = ports.split_at(first);
     let endpoints = sooner.iter().chain(later).filter_map(|port| table.endpoints.get(port));
     let addresses = endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied());
-    found_addresses(addresses.filter(|address| has_type(address, asked)))
+    addresses.filter(move |address| has_type(address, asked))
 }
 
 fn found_addresses(addresses: impl Iterator<Item = IpAddr>) -> Found {
