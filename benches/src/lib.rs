@@ -82,7 +82,12 @@ impl Pipeline {
         let port = |port| {
             let own = mac(u64::from(port));
             let conf = PortConf::new(NetworkIndex(0), PortKind::Container, own);
-            let guard = load.guarded.then_some(Guard { mac: own, ipv4: Some(SOURCE), ipv6: None });
+            let guard = load.guarded.then_some(Guard {
+                mac: own,
+                ipv4: Some(SOURCE),
+                ipv6: None,
+                further: vswitch::datapath::PortAddresses::NONE,
+            });
             (PortIndex(port), PortConf { guard, ..conf })
         };
         let ports = 0..load.ports;

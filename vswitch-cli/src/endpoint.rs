@@ -1,6 +1,6 @@
 //! Options of an endpoint: the same for `attach`, `run` and `network connect`, and in `run --network name=..,ip=..`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::Args;
 use vswitch::config::IfName;
@@ -20,6 +20,9 @@ pub(crate) struct EndpointArgs {
     /// A fixed IPv6 address of the network's subnet
     #[arg(long, value_name = "ADDRESS", value_parser = value::ipv6)]
     ip6: Option<Ipv6Addr>,
+    /// A further address of the network's subnets; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    add_ip: Vec<IpAddr>,
     /// A fixed unicast MAC address
     #[arg(long, value_name = "MAC", visible_alias = "mac-address", value_parser = value::mac)]
     mac: Option<MacAddr>,
@@ -46,6 +49,10 @@ impl EndpointArgs {
         match key {
             "ip" => self.ip = Some(value::ipv4(text)?),
             "ip6" => self.ip6 = Some(value::ipv6(text)?),
+            "add-ip" => {
+                let address = text.parse().map_err(|_| format!("{text:?} is no address"))?;
+                self.add_ip.push(address);
+            }
             "mac" | "mac-address" => self.mac = Some(value::mac(text)?),
             "ifname" => self.ifname = Some(text.parse().map_err(|error| format!("{error}"))?),
             "alias" => self.alias.push(value::attachment(text)?),
@@ -64,6 +71,7 @@ impl EndpointArgs {
             name,
             ipv4: self.ip,
             ipv6: self.ip6,
+            further_addresses: self.add_ip,
             mac: self.mac,
             ifname: self.ifname.map(|ifname| ifname.to_string()),
             aliases: self.alias,
@@ -80,6 +88,7 @@ impl EndpointArgs {
             network,
             ipv4: endpoint.ipv4,
             ipv6: endpoint.ipv6,
+            further_addresses: endpoint.further_addresses,
             mac: endpoint.mac,
             ifname: endpoint.ifname,
             configure: Configure::Static,

@@ -97,6 +97,7 @@ impl Control {
             ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),
             ControlError::AllowFromMax(_) => Some("allow-from-prefixes"),
+            ControlError::AddressesMax(_) => Some("further-addresses"),
             ControlError::AliasesMax(_) => Some("aliases"),
             ControlError::LabelsMax(_) => Some("labels"),
             ControlError::NoFreePort(_) => Some("host-port-tries"),

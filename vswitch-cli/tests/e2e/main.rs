@@ -20,6 +20,7 @@ mod egress;
 mod fdb;
 mod frames;
 mod from_docker;
+mod further_addresses;
 mod guard;
 mod harness;
 mod host_kept;

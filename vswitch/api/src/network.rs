@@ -110,6 +110,9 @@ pub struct EndpointRequest {
     /// A fixed IPv6 address of the network's subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Addr>,
+    /// Further addresses of the network's subnets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_addresses: Vec<IpAddr>,
     /// A fixed unicast MAC address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]

@@ -1,5 +1,6 @@
 //! Attach and detach of endpoints, and the end of the switch.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +33,7 @@ impl Control {
             mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
             ipv6: request.ipv6,
+            further_addresses: request.further_addresses,
             settings: inner.model().default_settings(&network).changed(&request.settings),
             publish: request.publish,
             labels: request.labels,
@@ -135,9 +137,11 @@ impl Control {
 
     /// Announces the addresses to neighbours (RFC 5227 section 3, RFC 4861 section 7.2.6).
     pub(super) async fn announce(&self, lease: &Lease) {
-        let arp = wire::frames::gratuitous_arp(lease.mac, lease.ipv4).to_vec();
-        let advert = wire::frames::unsolicited_na(lease.mac, lease.ipv6).to_vec();
-        for frame in [arp, advert] {
+        for address in lease.all_addresses() {
+            let frame = match address {
+                IpAddr::V4(own) => wire::frames::gratuitous_arp(lease.mac, own).to_vec(),
+                IpAddr::V6(own) => wire::frames::unsolicited_na(lease.mac, own).to_vec(),
+            };
             if let Err(error) = self.0.dataplane.inject(lease.slot, frame).await {
                 tracing::warn!(name = %lease.name, %error, "not announced");
             }

@@ -10,8 +10,8 @@ use wire::MacAddr;
 
 use super::ipam::PoolError;
 use super::limits::{
-    ALIASES_MAX, ALLOW_FROM_MAX, EVENT_CLIENTS_MAX, LABELS_BYTES_MAX, LABELS_MAX, PUBLICATIONS_MAX,
-    RESERVATIONS_MAX, STATICS_MAX,
+    ALIASES_MAX, ALLOW_FROM_MAX, EVENT_CLIENTS_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX,
+    LABELS_MAX, PUBLICATIONS_MAX, RESERVATIONS_MAX, STATICS_MAX,
 };
 use super::name::NameError;
 use super::network::NetworkError;
@@ -64,6 +64,9 @@ pub enum ControlError {
         /// The address.
         address: IpAddr,
     },
+    /// Too many addresses.
+    #[error("{0} would have more than {FURTHER_ADDRESSES_MAX} further addresses")]
+    AddressesMax(String),
     /// Too many aliases.
     #[error("{0} would have more than {ALIASES_MAX} aliases")]
     AliasesMax(String),

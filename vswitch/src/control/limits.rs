@@ -23,6 +23,9 @@ pub(crate) const PUBLICATIONS_MAX: usize = 256;
 /// Prefixes that one publication may be open to.
 pub(crate) const ALLOW_FROM_MAX: usize = 64;
 
+/// Addresses that one endpoint may have beside the first of each family; the service knows them all.
+pub(crate) const FURTHER_ADDRESSES_MAX: usize = crate::datapath::limits::SERVICE_OWN_MAX - 2;
+
 /// Aliases that one endpoint may have.
 pub(crate) const ALIASES_MAX: usize = 64;
 

@@ -140,6 +140,7 @@ impl PortChange {
             mac: Some(stored.mac),
             ipv4: Some(stored.ipv4),
             ipv6: Some(stored.ipv6),
+            further_addresses: stored.further_addresses.clone(),
             settings: stored.settings.clone(),
             publish: stored.publish.clone(),
             labels: stored.labels.clone(),
@@ -233,6 +234,7 @@ impl PortChange {
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
                     ipv4: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
                     ipv6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
+                    further: lease.further.iter().map(|it| network.net_of(*it)).collect(),
                     gateway: network.gateway,
                     gateway6: network.gateway6,
                 }),

@@ -193,6 +193,9 @@ pub(crate) struct Attachment {
     pub(crate) mac: MacAddr,
     pub(crate) ipv4: Ipv4Addr,
     pub(crate) ipv6: Ipv6Addr,
+    /// Addresses beside the two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) further_addresses: Vec<IpAddr>,
     pub(crate) netns: NetnsRecord,
     #[serde(alias = "policy", default, skip_serializing_if = "PortSettings::is_default")]
     pub(crate) settings: PortSettings,

@@ -76,8 +76,8 @@ impl Control {
         let members = members.map(|port| Member {
             name: port.lease.name.to_string(),
             mac: port.lease.mac,
-            ipv4: vec![port.lease.ipv4],
-            ipv6: vec![port.lease.ipv6],
+            ipv4: port.lease.by_family().0,
+            ipv6: port.lease.by_family().1,
         });
         Ok(NetworkDetail {
             network: network_row(&model, network),
@@ -224,8 +224,8 @@ fn port_row(
         network: port.lease.network.to_string(),
         ifname: binding.ifname.clone(),
         mac: port.lease.mac,
-        ipv4: vec![port.lease.ipv4],
-        ipv6: vec![port.lease.ipv6],
+        ipv4: port.lease.by_family().0,
+        ipv6: port.lease.by_family().1,
         netns: binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default(),
         state: if blocked.is_some() { PortState::LoopBlocked } else { PortState::Up },
         publish: port.publications.iter().map(|one| one.ports).collect(),

@@ -163,7 +163,7 @@ impl PortAddresses {
 }
 
 /// Addresses that a container may send from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
     /// Its MAC address.
     pub mac: MacAddr,
@@ -171,6 +171,8 @@ pub struct Guard {
     pub ipv4: Option<Ipv4Addr>,
     /// Its IPv6 address, beside link-local ones.
     pub ipv6: Option<Ipv6Addr>,
+    /// Addresses beside the two.
+    pub further: PortAddresses,
 }
 
 /// Limits of a port. A snapshot that does not change a limit shares its bucket with the one before.

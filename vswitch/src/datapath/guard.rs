@@ -16,7 +16,7 @@
 //! neighbour discovery in fragments (RFC 6980), which is how router advertisements were smuggled past
 //! guards (RFC 7113).
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use fastpath::Pool;
 use wire::icmpv6::Type;
@@ -103,7 +103,7 @@ impl Guard {
     fn judge_ipv4(&self, meta: &Meta, frame: &[u8], packet: &[u8]) -> Result<(), DropReason> {
         let ip = ipv4::Packet::new_checked(packet).map_err(|_| DropReason::UnverifiableHeaders)?;
         let source = ip.src();
-        if Some(source) != self.ipv4 {
+        if !self.owns_ipv4(source) {
             let is_asking = source.is_unspecified()
                 && (meta.l4 == IGMP && meta.l4_bytes(frame).first() != Some(&IGMP_QUERY)
                     || ports(meta, frame) == Some((DHCP_CLIENT, DHCP_SERVER)));
@@ -181,14 +181,21 @@ impl Guard {
         // A host without an address asks for the one that it is about to take.
         let sender = arp.sender_ip();
         let claimed = if sender.is_unspecified() { arp.target_ip() } else { sender };
-        let owns_it = Some(claimed) == self.ipv4;
+        let owns_it = self.owns_ipv4(claimed);
         check(arp.sender_mac() == self.mac && owns_it, DropReason::SpoofedArp)
     }
 
     /// Whether an IPv6 address can be the container's.
     #[inline]
     fn owns(&self, address: Ipv6Addr) -> bool {
-        Some(address) == self.ipv6 || is_link_local_of(address, self.mac)
+        Some(address) == self.ipv6
+            || is_link_local_of(address, self.mac)
+            || self.further.as_slice().contains(&address.into())
+    }
+
+    #[inline]
+    fn owns_ipv4(&self, address: Ipv4Addr) -> bool {
+        Some(address) == self.ipv4 || self.further.as_slice().contains(&address.into())
     }
 }
 

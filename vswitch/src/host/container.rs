@@ -46,6 +46,8 @@ pub(crate) struct Addresses {
     pub(crate) ipv6: Ipv6Net,
     pub(crate) gateway: Ipv4Addr,
     pub(crate) gateway6: Ipv6Addr,
+    /// Addresses beside the two.
+    pub(crate) further: Vec<IpNet>,
 }
 
 /// Reads the cookie and the interface names of a namespace.
@@ -93,6 +95,9 @@ async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<
         inside.add_address(link, addresses.ipv6.into()).await?;
         routed &= inside.add_default_route(link, addresses.gateway6.into()).await?;
     }
+    for address in addresses.further.iter().filter(|it| has_ipv6 || it.addr().is_ipv4()) {
+        inside.add_address(link, *address).await?;
+    }
     inside.loopback_up().await?;
     if has_ipv6 {
         inside.wait_until_local(addresses.ipv6.addr()).await?;
@@ -107,7 +112,7 @@ async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<
 #[derive(Debug, Clone)]
 pub(crate) struct InterfaceRoutes {
     pub(crate) ifname: String,
-    pub(crate) addresses: [IpAddr; 2],
+    pub(crate) addresses: Vec<IpAddr>,
     pub(crate) gateways: [IpAddr; 2],
     pub(crate) subnets: [IpNet; 2],
 }
@@ -133,7 +138,7 @@ pub(crate) async fn route(
                 .iter()
                 .map(|(link, routes)| Hop {
                     link,
-                    address: routes.addresses[family],
+                    addresses: of_family(&routes.addresses, family == 1),
                     gateway: routes.gateways[family],
                     subnet: routes.subnets[family],
                 })
@@ -143,6 +148,10 @@ pub(crate) async fn route(
         Ok(())
     })
     .await
+}
+
+fn of_family(addresses: &[IpAddr], is_ipv6: bool) -> Vec<IpAddr> {
+    addresses.iter().copied().filter(|address| address.is_ipv6() == is_ipv6).collect()
 }
 
 /// Moves the TAP in and looks it up again: its index may have changed.

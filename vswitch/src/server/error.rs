@@ -51,9 +51,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NetworkExists(_) | ControlError::AmbiguousName { .. } => (Conflict, None),
         ControlError::Network(error) => network(error),
         ControlError::NotReserved { .. } => (NotFound, None),
-        ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
-            (LimitReached, Some("use fewer"))
-        }
+        ControlError::AddressesMax(_)
+        | ControlError::AliasesMax(_)
+        | ControlError::LabelsMax(_) => (LimitReached, Some("use fewer")),
         ControlError::Busy(..) => (Conflict, Some("try again in a moment")),
         ControlError::Pool(error) => pool(error),
         ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {

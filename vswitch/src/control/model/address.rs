@@ -122,6 +122,26 @@ impl Model {
         }
     }
 
+    /// Gives a new lease its further addresses; after an error it has those before the one that cannot be had.
+    pub(super) fn allocate_further(
+        &mut self,
+        lease: &mut Lease,
+        further: &[IpAddr],
+    ) -> Result<(), ControlError> {
+        for &address in further {
+            if lease.has(address) {
+                let owner = lease.name.to_string();
+                return Err(ControlError::AddressInUse { address, owner });
+            }
+            if !self.can_take_over(&lease.network, address) {
+                let allocated = self.network_mut(&lease.network)?.allocate_exact(address);
+                allocated.map_err(|error| self.with_owner(&lease.network, error, Some(address)))?;
+            }
+            lease.further.push(address);
+        }
+        Ok(())
+    }
+
     /// Whether an address is reserved and no endpoint has it.
     fn can_take_over(&self, network: &NetworkName, address: IpAddr) -> bool {
         let network_of = self.networks.get(network);

@@ -77,7 +77,7 @@ impl Model {
             ipv6: Some(spec.gateway6),
             port,
         });
-        let guarded = self.shown(&spec.name).filter_map(neighbour);
+        let guarded = self.shown(&spec.name).flat_map(neighbours);
         NetworkConf {
             mtu: spec.mtu,
             ageing: spec.ageing,
@@ -125,13 +125,28 @@ pub(super) fn vlans(mode: &VlanMode) -> PortVlans {
 /// The neighbour entry of a guarded endpoint. Without a guard a container may use other addresses.
 fn neighbour(endpoint: &Endpoint) -> Option<Neighbour> {
     let lease = &endpoint.lease;
-    let datapath::Guard { mac, ipv4, ipv6 } = guard(lease, &endpoint.settings.guard)?;
-    Some(Neighbour { mac, ipv4, ipv6, port: lease.slot })
+    let guard = guard(lease, &endpoint.settings.guard)?;
+    Some(Neighbour { mac: guard.mac, ipv4: guard.ipv4, ipv6: guard.ipv6, port: lease.slot })
+}
+
+/// That entry, and one for each further address.
+fn neighbours(endpoint: &Endpoint) -> impl Iterator<Item = Neighbour> {
+    let first = neighbour(endpoint);
+    let guard = guard(&endpoint.lease, &endpoint.settings.guard);
+    let further = guard.map(|guard| guard.further.as_slice().to_vec()).unwrap_or_default();
+    let further = further.into_iter().filter_map(move |address| {
+        let (ipv4, ipv6) = match address {
+            IpAddr::V4(address) => (Some(address), None),
+            IpAddr::V6(address) => (None, Some(address)),
+        };
+        Some(Neighbour { ipv4, ipv6, ..first? })
+    });
+    first.into_iter().chain(further)
 }
 
 /// The addresses from which an endpoint may ask the service.
 fn addresses(lease: &Lease) -> PortAddresses {
-    PortAddresses::new([lease.ipv4.into(), lease.ipv6.into()])
+    PortAddresses::new(lease.all_addresses())
 }
 
 fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {
@@ -139,5 +154,6 @@ fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {
         mac: lease.mac,
         ipv4: Some(lease.ipv4).filter(|&own| guard.allows(own.into())),
         ipv6: Some(lease.ipv6).filter(|&own| guard.allows(own.into())),
+        further: PortAddresses::new(lease.further.iter().copied().filter(|own| guard.allows(*own))),
     })
 }

@@ -54,7 +54,7 @@ impl Model {
             let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
             Some(InterfaceRoutes {
                 ifname: binding.ifname.clone(),
-                addresses: [lease.ipv4.into(), lease.ipv6.into()],
+                addresses: lease.all_addresses().collect(),
                 gateways: network.spec.gateways(),
                 subnets: network.spec.subnets(),
             })

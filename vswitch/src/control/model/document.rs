@@ -71,6 +71,7 @@ impl Model {
                     mac: lease.mac,
                     ipv4: lease.ipv4,
                     ipv6: lease.ipv6,
+                    further_addresses: lease.further.clone(),
                     netns: binding.netns.clone()?,
                     settings: endpoint.settings.clone(),
                     publish: endpoint.publications.clone(),

@@ -27,7 +27,7 @@ use wire::MacAddr;
 use super::slots::SlotOwner;
 use super::{EndpointKey, Model, NetworkName, Owner, Random, limits};
 use crate::control::error::ControlError;
-use crate::control::limits::{ALIASES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
+use crate::control::limits::{ALIASES_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
 use crate::control::name::Name;
 use crate::control::store::NetnsRecord;
 use crate::datapath::{PortKind, PortLimits};
@@ -50,6 +50,8 @@ pub(crate) struct AttachSpec {
     pub(crate) mac: Option<MacAddr>,
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
+    /// Addresses beside the two.
+    pub(crate) further_addresses: Vec<IpAddr>,
     pub(crate) settings: PortSettings,
     pub(crate) publish: Vec<Publication>,
     pub(crate) labels: BTreeMap<String, String>,
@@ -71,6 +73,7 @@ impl AttachSpec {
             mac: None,
             ipv4: None,
             ipv6: None,
+            further_addresses: Vec::new(),
             settings: PortSettings::default(),
             publish: Vec::new(),
             labels: BTreeMap::new(),
@@ -90,6 +93,9 @@ impl AttachSpec {
         if self.labels.len() > LABELS_MAX || label_bytes > LABELS_BYTES_MAX {
             return Err(ControlError::LabelsMax(self.name.to_string()));
         }
+        if self.further_addresses.len() > FURTHER_ADDRESSES_MAX {
+            return Err(ControlError::AddressesMax(self.name.to_string()));
+        }
         if self.aliases.len() > ALIASES_MAX {
             return Err(ControlError::AliasesMax(self.name.to_string()));
         }
@@ -105,6 +111,8 @@ pub(crate) struct Lease {
     pub(crate) mac: MacAddr,
     pub(crate) ipv4: Ipv4Addr,
     pub(crate) ipv6: Ipv6Addr,
+    /// Addresses beside the two.
+    pub(crate) further: Vec<IpAddr>,
     pub(crate) slot: PortIndex,
 }
 
@@ -115,11 +123,32 @@ impl Lease {
 
     /// All addresses as one text, for people.
     pub(crate) fn addresses(&self) -> String {
-        format!("{} {} {}", self.ipv4, self.ipv6, self.mac)
+        let mut text = String::new();
+        for address in self.all_addresses() {
+            text += &format!("{address} ");
+        }
+        text + &self.mac.to_string()
+    }
+
+    /// The two addresses, and those beside them.
+    pub(crate) fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        [self.ipv4.into(), self.ipv6.into()].into_iter().chain(self.further.iter().copied())
+    }
+
+    /// Addresses of either family.
+    pub(crate) fn by_family(&self) -> (Vec<Ipv4Addr>, Vec<Ipv6Addr>) {
+        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+        for address in self.all_addresses() {
+            match address {
+                IpAddr::V4(address) => ipv4.push(address),
+                IpAddr::V6(address) => ipv6.push(address),
+            }
+        }
+        (ipv4, ipv6)
     }
 
     pub(crate) fn has(&self, address: IpAddr) -> bool {
-        address == self.ipv4 || address == self.ipv6
+        self.all_addresses().any(|own| own == address)
     }
 
     /// Refuses a guard with addresses of other ports.
@@ -204,8 +233,9 @@ impl Model {
         let mac = self.allocate_mac(network, spec.mac, random)?;
         let (ipv4, ipv6) = self.allocate_addresses(network, (spec.ipv4, spec.ipv6), now)?;
         let (name, network) = (name.clone(), network.clone());
-        let lease = Lease { name, network, mac, ipv4, ipv6, slot };
-        if let Err(error) = lease.check_guard(&spec.settings) {
+        let mut lease = Lease { name, network, mac, ipv4, ipv6, further: Vec::new(), slot };
+        let allocated = self.allocate_further(&mut lease, &spec.further_addresses);
+        if let Err(error) = allocated.and_then(|()| lease.check_guard(&spec.settings)) {
             self.release_addresses(&lease, None);
             return Err(error);
         }
@@ -247,8 +277,7 @@ impl Model {
 
     fn release_addresses(&mut self, lease: &Lease, used: Option<Duration>) {
         if let Some(network) = self.networks.get_mut(&lease.network) {
-            network.release(lease.ipv4.into(), used);
-            network.release(lease.ipv6.into(), used);
+            lease.all_addresses().for_each(|address| network.release(address, used));
         }
     }
 

@@ -72,6 +72,13 @@ impl NetworkSpec {
         Ipv6Net::new_assert(self.gateway6, self.subnet6.net().prefix_len())
     }
 
+    /// An address with the prefix length of its family's subnet.
+    pub(crate) fn net_of(&self, address: IpAddr) -> IpNet {
+        let [v4, v6] = self.subnets();
+        let subnet = if address.is_ipv4() { v4 } else { v6 };
+        IpNet::new_assert(address, subnet.prefix_len())
+    }
+
     /// No container of it reaches the world.
     pub(crate) fn is_internal(&self) -> bool {
         self.uplink == Uplink::None

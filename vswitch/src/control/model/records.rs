@@ -26,7 +26,7 @@ impl Model {
             network: network.index,
             container: lease.name.to_string(),
             names: names.filter_map(|name| name.dns_name()).collect(),
-            addresses: vec![lease.ipv4.into(), lease.ipv6.into()],
+            addresses: lease.all_addresses().collect(),
         };
         Some((lease.slot, endpoint.in_snapshot.then_some(names)))
     }
@@ -54,8 +54,9 @@ impl Model {
                 let empty = || NameRecord { name: name.clone(), ipv4: vec![], ipv6: vec![] };
                 let record: &mut NameRecord = records.entry(name.clone()).or_insert_with(empty);
                 if !record.ipv4.contains(&lease.ipv4) {
-                    record.ipv4.push(lease.ipv4);
-                    record.ipv6.push(lease.ipv6);
+                    let (ipv4, ipv6) = lease.by_family();
+                    record.ipv4.extend(ipv4);
+                    record.ipv6.extend(ipv6);
                 }
             }
         }

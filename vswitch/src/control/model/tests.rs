@@ -370,7 +370,7 @@ fn a_guard_is_for_addresses_of_its_port() {
     assert!(matches!(error, ControlError::GuardAddress { .. }), "{error}");
     // The failure released the addresses: the next attach gets the first ones.
     let lease = attach(&mut model, "a");
-    let guard = |model: &mut Model| model.snapshot().port(lease.slot).unwrap().guard;
+    let guard = |model: &mut Model| model.snapshot().port(lease.slot).unwrap().guard.clone();
     assert_eq!(
         guard(&mut model).map(|guard| (guard.ipv4, guard.ipv6)),
         Some((Some(lease.ipv4), Some(lease.ipv6)))

@@ -1,3 +1,4 @@
+use crate::datapath::PortAddresses;
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
@@ -18,7 +19,8 @@ const OWN_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0x0a
 const OTHER_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0x0b);
 const GROUP: MacAddr = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
 
-const GUARD: Guard = Guard { mac: OWN, ipv4: Some(OWN4), ipv6: Some(OWN6) };
+const GUARD: Guard =
+    Guard { mac: OWN, ipv4: Some(OWN4), ipv6: Some(OWN6), further: PortAddresses::NONE };
 
 fn judge(frame: &[u8]) -> Result<(), DropReason> {
     let meta = Meta::parse(frame).expect("an Ethernet frame");
@@ -328,4 +330,27 @@ proptest! {
             _ => {}
         }
     }
+}
+
+#[test]
+fn further_addresses_are_its_own() {
+    let (more4, more6) = (Ipv4Addr::new(10, 99, 0, 77), "fd00:99::77".parse().expect("an address"));
+    let guard = Guard { further: PortAddresses::new([more4.into(), IpAddr::V6(more6)]), ..GUARD };
+    let judge = |guard: &Guard, frame: &[u8]| {
+        guard.judge(&Meta::parse(frame).expect("an Ethernet frame"), frame)
+    };
+    let advert =
+        Message::NeighborAdvert { target: more6, router: false, solicited: false, overrides: true };
+    let frames = [
+        (datagram(more4.into(), 1000, 53), DropReason::SpoofedIpv4),
+        (datagram(more6.into(), 1000, 53), DropReason::SpoofedIpv6),
+        (arp(OWN, more4), DropReason::SpoofedArp),
+        (ndp(more6, &advert, &[NdpOption::TargetLinkLayer(OWN)]), DropReason::SpoofedIpv6),
+    ];
+    for (frame, otherwise) in frames {
+        assert_eq!(judge(&guard, &frame), Ok(()));
+        assert_eq!(judge(&GUARD, &frame), Err(otherwise));
+    }
+    // A DHCP server's it is not, by whichever address.
+    assert_eq!(judge(&guard, &datagram(more4.into(), 67, 68)), Err(DropReason::RogueDhcp));
 }

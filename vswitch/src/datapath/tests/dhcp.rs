@@ -218,7 +218,10 @@ fn a_round_takes_a_bounded_number() {
 #[test]
 fn what_another_stage_has_dropped_is_not_taken() {
     let mut sim = both();
-    sim.set(0, |conf| conf.guard = Some(Guard { mac: mac(1), ipv4: None, ipv6: None }));
+    sim.set(0, |conf| {
+        conf.guard =
+            Some(Guard { mac: mac(1), ipv4: None, ipv6: None, further: PortAddresses::NONE })
+    });
     sim.inject(0, v4(MacAddr::BROADCAST, [68, 67]));
     sim.run();
     assert_eq!((sim.drops(0, DropReason::SpoofedMac), taken(&mut sim)), (1, vec![]));

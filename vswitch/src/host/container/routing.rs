@@ -27,10 +27,10 @@ const PRIORITY_SOURCE: u32 = 30_002;
 const TABLE: u32 = 30_000;
 
 /// A way out of the container.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Hop<'a> {
     pub(super) link: &'a Link,
-    pub(super) address: IpAddr,
+    pub(super) addresses: Vec<IpAddr>,
     pub(super) gateway: IpAddr,
     pub(super) subnet: IpNet,
 }
@@ -40,12 +40,15 @@ impl Hop<'_> {
         TABLE + self.link.index
     }
 
-    fn rules(&self) -> [Rule; 2] {
-        let (from, table) = (Some(self.address), self.table());
-        [
-            Rule { priority: PRIORITY_SUBNETS, from, table, takes_default: false },
-            Rule { priority: PRIORITY_SOURCE, from, table, takes_default: true },
-        ]
+    fn rules(&self) -> impl Iterator<Item = Rule> {
+        let table = self.table();
+        self.addresses.iter().flat_map(move |&address| {
+            let from = Some(address);
+            [
+                Rule { priority: PRIORITY_SUBNETS, from, table, takes_default: false },
+                Rule { priority: PRIORITY_SOURCE, from, table, takes_default: true },
+            ]
+        })
     }
 
     /// The routes of its table, where the container is on these networks. Internal networks may share
@@ -59,7 +62,7 @@ impl Hop<'_> {
             device,
         };
         let on_link = TableRoute { gateway: None, ..by_gateway(self.subnet) };
-        let default = IpNet::new(unspecified(self.address), 0).unwrap_or_default();
+        let default = IpNet::new(unspecified(self.gateway), 0).unwrap_or_default();
         let mut routes = vec![on_link, by_gateway(default)];
         for other in all.iter().map(|hop| hop.subnet) {
             let is_new = !routes.iter().any(|route| route.destination == other);
@@ -129,7 +132,7 @@ mod tests {
 
     fn hop<'a>(link: &'a Link, address: &str, subnet: &str) -> Hop<'a> {
         let [address, gateway] = [address, "10.0.0.1"].map(|it| it.parse().unwrap());
-        Hop { link, address, gateway, subnet: subnet.parse().unwrap() }
+        Hop { link, addresses: vec![address], gateway, subnet: subnet.parse().unwrap() }
     }
 
     fn shown(routes: &[TableRoute]) -> Vec<String> {

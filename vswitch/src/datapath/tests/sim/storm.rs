@@ -1,3 +1,4 @@
+use crate::datapath::PortAddresses;
 use std::time::Duration;
 
 use wire::MacAddr;
@@ -22,7 +23,7 @@ pub(in crate::datapath::tests) fn storm(seed: u64) {
             1 => Isolation::Promiscuous,
             _ => Isolation::None,
         };
-        let guard = Guard { mac: mac(port), ipv4: None, ipv6: None };
+        let guard = Guard { mac: mac(port), ipv4: None, ipv6: None, further: PortAddresses::NONE };
         let guard = (random.below(3) == 0).then_some(guard);
         sim.set(port, |conf| {
             (conf.vlans, conf.isolation, conf.guard) = (vlans, isolation, guard);
