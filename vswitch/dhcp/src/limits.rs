@@ -10,6 +10,10 @@ pub const LEASE: Duration = Duration::from_secs(3600);
 pub(crate) const RENEW: Duration = Duration::from_secs(1800);
 pub(crate) const REBIND: Duration = Duration::from_secs(3150);
 
+/// Length of the search list, whose further domains are left out: an answer that carries it fits into what each
+/// client of DHCPv4 takes, 576 bytes (RFC 2131 section 2).
+pub const SEARCH_BYTES_MAX: usize = 160;
+
 /// Interval of unsolicited router advertisements (RFC 4861 section 6.2.1: 4 to 1800 seconds).
 pub const ADVERT_INTERVAL: Duration = Duration::from_secs(300);
 

@@ -110,6 +110,7 @@ impl Control {
 
     /// Detaches an endpoint; another of its container takes over its publications and the default route.
     pub(super) async fn detach_endpoint(&self, key: EndpointKey) -> Result<(), ControlError> {
+        self.withdraw_router(&key).await;
         let lease = self.0.model().begin_detach(&key)?;
         self.leave(lease).await
     }
@@ -183,7 +184,11 @@ impl Control {
         // A worker that failed may not answer any more; the end of the process does the rest.
         let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);
         let within = limits::SHUTDOWN_MAX + limits::PORT_CLOSE_MAX.saturating_mul(ports);
-        if tokio::time::timeout(within, self.0.dataplane.shutdown()).await.is_err() {
+        let shutdown = async {
+            self.withdraw_routers().await;
+            self.0.dataplane.shutdown().await;
+        };
+        if tokio::time::timeout(within, shutdown).await.is_err() {
             tracing::error!("a worker does not end");
         }
     }
