@@ -110,7 +110,6 @@ impl Control {
 
     /// Detaches an endpoint; another of its container takes over its publications and the default route.
     pub(super) async fn detach_endpoint(&self, key: EndpointKey) -> Result<(), ControlError> {
-        self.withdraw_router(&key).await;
         let lease = self.0.model().begin_detach(&key)?;
         self.leave(lease).await
     }
@@ -118,6 +117,7 @@ impl Control {
     /// Ends a detach that has begun.
     async fn leave(&self, lease: Lease) -> Result<(), ControlError> {
         let key = lease.key();
+        self.withdraw_router(lease.slot).await;
         self.hand_publications_on(&key).await;
         self.tear_down_port(lease).await?;
         tracing::info!(name = %key, network = %key.network, "detached");

@@ -4,35 +4,24 @@
 //! goes straight to the port that asked. What it says is `vswitch_dhcp`'s part.
 //!
 //! Of several networks of a container one gives the default route: the others name no router. So each port gets
-//! advertisements of its own: each [`ADVERT_INTERVAL`], when a network of its container comes or goes, and a last
+//! advertisements of its own: each [`ADVERT_INTERVAL`], more often after a start, when a network of its container comes or goes, and a last
 //! one before it is detached and when the daemon ends. A host behind a bridge would keep the router otherwise.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fastpath::PortIndex;
 use ipnet::Ipv4Net;
-use tokio::time::Instant;
-use vswitch_dhcp::limits::ADVERT_INTERVAL;
+use vswitch_dhcp::limits::{ADVERT_INITIAL_INTERVAL, ADVERT_INTERVAL, ADVERTS_INITIAL};
 use vswitch_dhcp::{NetworkInfo, PortLease, SearchList};
 
-use self::host_search::HostSearch;
 use super::Control;
 use super::dns::RESOLV_CONF;
 use super::inner::Inner;
-use super::limits::DECLINE_LOG_INTERVAL;
-use super::model::{EndpointKey, Lease, Model, Network};
+use super::model::{Lease, Model, Network};
 use super::name::Name;
 
-mod host_search;
-
-/// State of the answers.
-#[derive(Debug, Default)]
-pub(super) struct DhcpState {
-    host_search: HostSearch,
-    /// When a decline was logged.
-    declined: Mutex<Option<Instant>>,
-}
+pub(super) mod state;
 
 impl Control {
     /// Answers the request that came from a port. A port that is gone gets no answer.
@@ -58,9 +47,8 @@ impl Control {
     }
 
     /// Tells the hosts behind a port that its router is there no more.
-    pub(super) async fn withdraw_router(&self, key: &EndpointKey) {
-        let slot = self.0.model().active_endpoint(key).map(|endpoint| endpoint.lease.slot);
-        self.0.send_adverts(slot, vswitch_dhcp::withdraw).await;
+    pub(super) async fn withdraw_router(&self, slot: PortIndex) {
+        self.0.send_adverts([slot], vswitch_dhcp::withdraw).await;
     }
 
     /// The same for all ports.
@@ -72,9 +60,13 @@ impl Control {
 /// Sends router advertisements until the daemon ends: the first ones at once, for hosts that have lost their
 /// router with the last daemon.
 pub(super) async fn advertise(inner: Arc<Inner>) {
-    while inner.check_not_ending().is_ok() {
+    let first = std::iter::repeat_n(ADVERT_INITIAL_INTERVAL, ADVERTS_INITIAL);
+    for pause in first.chain(std::iter::repeat(ADVERT_INTERVAL)) {
+        if inner.check_not_ending().is_err() {
+            return;
+        }
         inner.send_adverts(inner.active_slots(), vswitch_dhcp::advertise).await;
-        tokio::time::sleep(ADVERT_INTERVAL).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -102,19 +94,8 @@ impl Inner {
     fn port_lease(&self, slot: PortIndex) -> Option<(String, PortLease)> {
         let (name, mut lease) = port_lease(&self.model(), slot)?;
         lease.network.dns = self.has_dns();
-        lease.network.search = self.dhcp.host_search.current(Path::new(RESOLV_CONF));
+        lease.network.search = self.dhcp.host_search(Path::new(RESOLV_CONF));
         Some((name, lease))
-    }
-}
-
-impl DhcpState {
-    /// Whether a decline is logged: clients repeat them.
-    fn may_log_decline(&self) -> bool {
-        let now = Instant::now();
-        let mut last = self.declined.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|last| now >= last + DECLINE_LOG_INTERVAL);
-        *last = if may { Some(now) } else { *last };
-        may
     }
 }
 
@@ -158,8 +139,12 @@ fn hostname(lease: &Lease) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::tests::{attach_spec, model, spec};
+    use super::super::model::AttachSpec;
+    use super::super::model::tests::{
+        attach_spec, key, model, network, open_network, reserve, spec,
+    };
     use super::*;
+    use crate::config::Uplink;
 
     #[test]
     fn a_port_is_told_its_own_address_and_name() {
@@ -181,6 +166,27 @@ mod tests {
             let lease = attach_spec(&mut model, spec(name));
             assert_eq!(hostname(&lease), None, "{name}");
         }
+    }
+
+    #[test]
+    fn one_network_of_a_container_gives_its_default_route() {
+        let mut model = model();
+        open_network(&mut model, network("br1", Uplink::None));
+        let first = attach_spec(&mut model, spec("a"));
+        let is_default =
+            |model: &Model, slot| port_lease(model, slot).map(|it| it.1.is_default_route);
+        assert_eq!(is_default(&model, first.slot), Some(true));
+        let second = AttachSpec { gw_priority: 1, ..AttachSpec::new(key("a", "br1")) };
+        let second = attach_spec(&mut model, second);
+        assert_eq!(is_default(&model, first.slot), Some(false));
+        assert_eq!(is_default(&model, second.slot), Some(true));
+        // One that is attached later asks before it is active.
+        let third = AttachSpec { gw_priority: 1, ..AttachSpec::new(key("b", "br1")) };
+        let third = reserve(&mut model, &third).expect("a lease");
+        model.set_in_snapshot(&third.key(), true);
+        assert_eq!(is_default(&model, third.slot), Some(true));
+        model.begin_detach(&second.key()).expect("an endpoint");
+        assert_eq!(is_default(&model, first.slot), Some(true));
     }
 
     #[test]
