@@ -206,6 +206,17 @@ check "db -> cache, $cache4" in_ns "$prefix-db" ping -n -c3 -i0.2 -W2 "$cache4"
 check "client does not reach cache" unreachable "$prefix-client" "$cache4"
 check "cache does not reach the world" unreachable "$prefix-cache" 192.0.2.254
 check "db still does" in_ns "$prefix-db" ping -n -c1 -W2 192.0.2.254
+
+say "Names: a container knows those of its networks"
+show vswitch run --network backend -- ping db
+check "db by its name, on backend" vs run --network backend -- ping -n -c1 -W2 db
+check "db by its name, on br0" vs run -- ping -n -c1 -W2 db
+check "cache by its name, on two networks" \
+  vs run --network br0 --network backend -- ping -n -c1 -W2 cache
+unknown() { ! vs run --network backend -- ping -n -c1 -W1 "$1"; }
+check "backend does not know web" unknown web
+show vswitch dns ls
+vs dns ls
 show vswitch network rm --force backend
 check "backend is removed" vs network rm --force backend
 ip netns del "$prefix-cache"
@@ -222,7 +233,7 @@ rate() {
   python3 - "$dir/iperf" <<'PYTHON'
 import json, sys
 end = json.load(open(sys.argv[1]))["end"]["sum_received"]["bits_per_second"] / 1e9
-print(f"{end:.1f} Gb/s")
+print(f"{end:.1f} Gbit/s")
 sys.exit(end <= 0.1)
 PYTHON
 }

@@ -18,6 +18,7 @@ mod dns {
     mod answer;
     mod clients;
     mod counters;
+    mod direct;
     mod limits;
     mod names;
     mod resolv_conf;
@@ -29,6 +30,7 @@ mod dns {
 
     use fastpath::PortIndex;
     use hickory_server::net::xfer::Protocol;
+    use hickory_server::proto::op::Message;
 
     use crate::network_index::NetworkIndex;
     use counters::Counters;
@@ -61,7 +63,24 @@ mod dns {
         Service::new(names, Arc::new(forwarder), counters, Arc::new(client_of))
     });
 
+    /// What a worker answers itself means the same as the server's answer, but for the order of its records.
+    fn check_direct(query: &[u8]) {
+        let mut answer = [0; limits::UDP_ANSWER_MAX as usize];
+        let Some(len) = SERVICE.names.answer(PortIndex(1), query, &mut answer) else { return };
+        let from = ([198, 18, 0, 1], 40_000).into();
+        let Outcome::Answer(served) = SERVICE.handle(query, from, Protocol::Udp) else {
+            panic!("the server does not answer");
+        };
+        let [direct, served] = [&answer[..len], &served].map(|bytes| {
+            let mut message = Message::from_vec(bytes).expect("a message");
+            message.answers.sort_by_key(|record| record.data.to_string());
+            message
+        });
+        assert_eq!(direct, served);
+    }
+
     pub(crate) fn check(query: &[u8]) {
+        check_direct(query);
         for protocol in [Protocol::Udp, Protocol::Tcp] {
             let from = ([198, 18, 0, 1], 40_000).into();
             let Outcome::Answer(answer) = SERVICE.handle(query, from, protocol) else { continue };

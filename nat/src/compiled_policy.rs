@@ -69,16 +69,16 @@ impl CompiledPolicy {
         match previous {
             Some(previous) if previous.source == policy => Arc::clone(previous),
             Some(previous) => Arc::new(Self::follow(policy, previous)),
-            None => Arc::new(Self::follow(policy, &Self::none())),
+            None => Arc::new(Self::follow(policy, &Self::none(0))),
         }
     }
 
-    /// Translates nothing: the policy of a [`Nat`](crate::Nat) that was given none.
-    pub(crate) fn none() -> Self {
+    /// Translates nothing: the policy of a [`Nat`](crate::Nat) that was given none, but a quota.
+    pub(crate) fn none(quota: u32) -> Self {
         Self {
             epoch: 0,
             revoked_epoch: 0,
-            source: Policy::default(),
+            source: Policy { quota, ..Policy::default() },
             generations: Vec::new(),
             by_external: Vec::new(),
             by_internal: Vec::new(),

@@ -21,11 +21,13 @@ mod prefault;
 mod prefetch;
 mod revalidate;
 mod revoke;
+mod route;
 mod rows;
 mod shard;
 
 pub use self::export::{ImportError, Imported};
 pub use self::flush::Flushing;
+pub use self::route::Peer;
 pub use self::rows::Row;
 pub use self::shard::Shard;
 
@@ -117,7 +119,7 @@ impl Nat {
             owners: Owners::new(),
             mappings: Mappings::new(capacity),
             externals: ExternalAddrs::new(),
-            policy: Arc::new(CompiledPolicy::none()),
+            policy: Arc::new(CompiledPolicy::none(0)),
             ports: RangeInclusive::new(1, 0),
             revoked: Revoked::default(),
             shard_spec: ShardSpec::SINGLE,
@@ -136,6 +138,12 @@ impl Nat {
     #[must_use]
     pub fn with_shard_spec(self, shard_spec: ShardSpec) -> Self {
         Self { shard_spec, ..self }
+    }
+
+    /// Sets the quota of owners until a policy is adopted; before the first packet.
+    #[must_use]
+    pub fn with_quota(self, quota: u32) -> Self {
+        Self { policy: Arc::new(CompiledPolicy::none(quota)), ..self }
     }
 
     /// The worker's shard.

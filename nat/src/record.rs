@@ -142,16 +142,22 @@ impl Record {
         let has = |flag| self.flags.has(flag);
         let is_inbound = has(FlowFlags::FROM_EXTERNAL);
         let is_internal = [!is_inbound, is_inbound || has(FlowFlags::HAIRPIN)];
+        let is_routed = has(FlowFlags::HAIRPIN) && self.externals == [None; 2];
+        let is_translated = if is_routed { [false; 2] } else { is_internal };
         let mapped = [has(FlowFlags::CLIENT_MAPPED), has(FlowFlags::SERVER_MAPPED)];
-        let by_rule = (0..2).any(|peer| is_internal[peer] && !mapped[peer]);
+        let by_rule = (0..2).any(|peer| is_translated[peer] && !mapped[peer]);
         let may_filter = mapped[0] || is_inbound && mapped[1];
         let is_v4 = self.peers[0].is_v4();
         let is_tcp_state = !matches!(self.state, State::New | State::Replied | State::Stream);
         let [original, reply] = self.keys();
         let checks = [
             (is_inbound && has(FlowFlags::HAIRPIN), "hairpin from outside"),
-            (self.externals.map(|it| it.is_some()) != is_internal, "external address"),
-            ((0..2).any(|peer| mapped[peer] && !is_internal[peer]), "mapping of an external peer"),
+            (self.externals.map(|it| it.is_some()) != is_translated, "external address"),
+            (
+                (0..2).any(|peer| mapped[peer] && !is_translated[peer]),
+                "mapping of an external peer",
+            ),
+            (is_routed && self.zones[0] == self.zones[1], "routed within a network"),
             (by_rule != has(FlowFlags::PUBLISHED), "flag of a published port"),
             (mapped[0] && !has(FlowFlags::IN_FILTER), "mapping without filter entry"),
             (has(FlowFlags::IN_FILTER) && !may_filter, "filter entry without mapping"),

@@ -19,6 +19,7 @@
 //! | hairpin to a published port, from a mapped endpoint | the client's worker, which has the mapping |
 //! | hairpin to an SNAT port: a reply to the above, or by a mapping | the owner of the slice |
 //! | hairpin between two published endpoints | the worker of the smaller slot, in both directions |
+//! | routed to a container of another network | likewise |
 //! | ICMP error | as a reply to the quoted packet |
 //! | others to or from an external address | the reader: they are the host's |
 //!
@@ -73,6 +74,12 @@ impl ShardSpec {
     #[must_use]
     pub const fn worker_of(self, owner: OwnerId) -> usize {
         owner.0 as usize % self.workers
+    }
+
+    /// The worker of what two containers send each other.
+    #[must_use]
+    pub fn worker_of_pair(self, one: OwnerId, other: OwnerId) -> usize {
+        self.worker_of(one.min(other))
     }
 
     /// This worker's slice of a port range; empty if there are fewer ports than workers.

@@ -2,7 +2,11 @@
 
 mod usage;
 
+use std::ffi::OsStr;
+
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
+use clap_complete::engine::CompletionCandidate;
 
 use crate::commands;
 use crate::error::Outcome;
@@ -55,6 +59,24 @@ pub(crate) enum Command {
     Logs(commands::logs::LogsArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
+}
+
+/// The command line as completion knows it: `man` offers words of commands.
+pub(crate) fn completed() -> clap::Command {
+    let words = ArgValueCompleter::new(command_words);
+    Cli::command().mut_subcommand("man", |man| man.mut_arg("command", |arg| arg.add(words)))
+}
+
+fn command_words(current: &OsStr) -> Vec<CompletionCandidate> {
+    let cli = Cli::command();
+    let mut command = &cli;
+    // The shell puts a `--` before the line, whose first words are `vswitch man`.
+    for word in std::env::args_os().skip_while(|word| word != "--").skip(3) {
+        command = command.find_subcommand(&word).unwrap_or(command);
+    }
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    let names = names.filter(|name| name.as_bytes().starts_with(current.as_encoded_bytes()));
+    names.map(|name| CompletionCandidate::new(name.to_owned())).collect()
 }
 
 impl Command {

@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::runtime::Runtime;
 use vswitch_api::error::ErrorCode;
 use vswitch_api::network::FIRST_NETWORK_NAMES;
+use vswitch_api::port::Port;
 use vswitch_client::ClientError;
 
 use crate::error::{Failure, Outcome};
@@ -61,6 +62,12 @@ impl Client {
 
     /// Refuses a name that the daemon does not know.
     pub(crate) fn check(&self, named: Named, name: &str) -> Outcome<()> {
+        if named != Named::Network && name.contains('@') {
+            let is_so = |port: Port| format!("{}@{}", port.name, port.network) == name;
+            if self.wait(self.ports())?.into_iter().any(is_so) {
+                return Ok(());
+            }
+        }
         let is_first = named != Named::Attachment && FIRST_NETWORK_NAMES.contains(&name);
         if is_first || self.names(named)?.iter().any(|known| known == name) {
             return Ok(());

@@ -6,6 +6,7 @@
 
 mod lists;
 mod names;
+mod programs;
 mod shell;
 
 use std::ffi::{OsStr, OsString};
@@ -19,8 +20,9 @@ use vswitch_client::ClientError;
 use crate::client::Client;
 use crate::global;
 use crate::limits::COMPLETE_TIMEOUT;
-pub(crate) use lists::{columns, filters};
-pub(crate) use names::{attachments, networks, ports, publications};
+pub(crate) use lists::{columns, filters, forms};
+pub(crate) use names::{attachments, dns_names, macs, networks, ports, publications};
+pub(crate) use programs::programs;
 pub(crate) use shell::{Shell, script, serve};
 
 /// Variable that makes this program complete a command line.
@@ -29,20 +31,12 @@ const VARIABLE: &str = "VSWITCH_COMPLETE";
 /// Where `ip netns` keeps names.
 const NETNS_NAMES: &str = "/run/netns";
 
-/// Forms of `-o`.
-const FORMS: [&str; 4] = ["json", "name", "wide", "columns="];
-
 /// Kinds of `run --network`, beside the networks of the switch.
 const NETWORK_KINDS: [&str; 2] = ["host", "none"];
 
 /// Candidates for an option with these words.
 pub(crate) fn words(words: &'static [&'static str]) -> ArgValueCandidates {
     ArgValueCandidates::new(move || words.iter().copied().map(CompletionCandidate::new).collect())
-}
-
-/// Values of `-o`.
-pub(crate) fn forms(current: &OsStr) -> Vec<CompletionCandidate> {
-    starting(current, FORMS.into_iter().map(CompletionCandidate::new))
 }
 
 /// Values of `run --network`.
@@ -114,8 +108,7 @@ mod tests {
 
     #[test]
     fn forms_and_keys_complete_without_a_daemon() {
-        assert_eq!(values(forms(OsStr::new(""))), FORMS);
-        assert_eq!(values(forms(OsStr::new("w"))), ["wide"]);
+        assert_eq!(values(forms(OsStr::new(""))), lists::FORMS);
         assert_eq!(values(filters(OsStr::new("n"))), ["name=", "network="]);
         assert_eq!(values(columns(OsStr::new("-d"))), ["-drops"]);
     }

@@ -34,3 +34,6 @@ pub(crate) const LOG_LINES: usize = 100;
 
 /// Interval between two looks of `logs --follow` at the log.
 pub(crate) const LOG_POLL: Duration = Duration::from_millis(200);
+
+/// Publications that a hint names.
+pub(crate) const SHOWN_MAX: usize = 4;

@@ -18,6 +18,8 @@ mod order;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{HashMap, HashSet};
+
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use serde::Serialize;
@@ -42,6 +44,12 @@ pub(crate) trait Row: Serialize + Sized + 'static {
 
     /// The name, for `-q`.
     fn name(&self) -> String;
+
+    /// The name that tells this row from others of the same name, as `NAME@NETWORK`. The first column of the default
+    /// table has it where names alone do not do.
+    fn full_name(&self) -> Option<String> {
+        None
+    }
 
     /// The default order: by this number, and then by `sort_key`.
     fn rank(&self) -> u8 {
@@ -131,12 +139,21 @@ impl<T: Row> Plan<T> {
     /// Selected rows as text: a table, or names.
     pub(crate) fn render(&self, rows: &[T]) -> String {
         if self.form == Form::Name {
-            return rows.iter().map(|row| row.name() + "\n").collect();
+            let mut seen = HashSet::new();
+            let names = rows.iter().map(Row::name).filter(|name| seen.insert(name.clone()));
+            return names.map(|name| name + "\n").collect();
         }
         let columns: Vec<_> = self.fields.iter().map(|field| field.column()).collect();
         let is_narrow = self.form == Form::Narrow;
-        let cells = |row| self.fields.iter().map(move |field| field.cell(row, is_narrow));
-        table::table(columns, rows.iter().map(cells))
+        let full = if is_narrow { full_names(rows) } else { Vec::new() };
+        let cells = rows.iter().enumerate().map(|(at, row)| {
+            let full = full.get(at).cloned().flatten();
+            self.fields.iter().enumerate().map(move |(column, field)| match (&full, column) {
+                (Some(name), 0) => name.clone(),
+                _ => field.cell(row, is_narrow),
+            })
+        });
+        table::table(columns, cells)
     }
 
     /// Shows the rows that match.
@@ -144,4 +161,13 @@ impl<T: Row> Plan<T> {
         let rows = self.select(rows);
         if self.is_json() { output::json(&rows) } else { output::text(&self.render(&rows)) }
     }
+}
+
+/// The full names of rows whose name others have, too.
+pub(crate) fn full_names<T: Row>(rows: &[T]) -> Vec<Option<String>> {
+    let mut count: HashMap<String, usize> = HashMap::new();
+    for row in rows {
+        *count.entry(row.name()).or_default() += 1;
+    }
+    rows.iter().map(|row| row.full_name().filter(|_| count[&row.name()] > 1)).collect()
 }

@@ -80,10 +80,11 @@ pub use neighbours::Neighbour;
 pub use network_index::NetworkIndex;
 pub use port_kind::PortKind;
 pub use router::{
-    EgressMode, RouteAction, RouterConf, RouterState, Routes, UplinkConf, UplinkNeighbours,
+    EgressMode, PeerNetwork, RouteAction, RouterConf, RouterState, Routes, UplinkConf,
+    UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};
-pub use service::{SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};
+pub use service::{NameService, SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};

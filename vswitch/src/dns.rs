@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `dns/names.rs` and below | the table: which addresses a name has for the port that asks |
 //! | `dns/service.rs`, `dns/answer.rs` | from a query to its answer, without sockets |
+//! | `dns/direct.rs` and below | answers that a worker of the datapath gives itself |
 //! | `dns/udp.rs`, `dns/tcp.rs`, `dns/clients.rs` | sockets, and what each client may have of them |
 //! | `dns/counters.rs` | counters that these share |
 //! | `dns/upstream.rs` and below | the cache, and questions to upstream servers |
@@ -19,6 +20,7 @@
 mod answer;
 mod clients;
 mod counters;
+mod direct;
 mod error;
 pub(crate) mod limits;
 mod names;
@@ -41,13 +43,24 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 pub use vswitch_counters::DnsCounters;
 
+use crate::datapath::NameService;
+use crate::datapath::limits::DIRECT_ANSWER_MAX;
 use counters::Counters;
 pub use error::DnsError;
+use limits::UDP_ANSWER_MAX;
 pub use names::{Asked, EndpointNames, Found, ListedName, Names, NetworkNames};
 pub(crate) use query::Resolver;
 use service::Service;
 use upstream::Forwarder;
 pub use upstream::Upstreams;
+
+const _: () = assert!(UDP_ANSWER_MAX as usize <= DIRECT_ANSWER_MAX, "it is written there");
+
+impl NameService for Names {
+    fn answer(&self, port: PortIndex, query: &[u8], answer: &mut [u8]) -> Option<usize> {
+        self.answer(port, query, answer)
+    }
+}
 
 /// What a server needs.
 pub struct ServerConfig {
@@ -119,7 +132,9 @@ impl Server {
     /// The counters now.
     #[must_use]
     pub fn counters(&self) -> DnsCounters {
-        self.service.counters.get()
+        let mut counters = self.service.counters.get();
+        self.service.names.direct().add_to(&mut counters);
+        counters
     }
 
     /// A handle for questions of the API.

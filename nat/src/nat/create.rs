@@ -8,6 +8,7 @@
 //! | uplink | a published port | DNAT, if the sender is allowed |
 //! | uplink | a mapping | DNAT, if the internal endpoint has contacted that address |
 //! | any | another port of an external address | left untranslated |
+//! | container | a container of another network | tracked only ([`route`](super::route)) |
 //!
 //! TCP opens with a SYN, an echo with a request; other packets without a connection are refused. A SYN
 //! from the uplink that the filter refuses is dropped silently, so that a retry succeeds after the
@@ -146,7 +147,7 @@ impl Nat {
     }
 
     /// Inserts a connection; the caller has evicted for it.
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         mut flow: Flow,
         endpoints: [Option<ExternalEndpoint>; 2],
@@ -222,7 +223,7 @@ impl Nat {
     }
 
     /// The fields of a new connection that the packet determines.
-    fn flow(&self, packet: &Packet<'_>, owner: OwnerId) -> Flow {
+    pub(super) fn flow(&self, packet: &Packet<'_>, owner: OwnerId) -> Flow {
         let key = &packet.key;
         let is_tcp = key.transport == Transport::Tcp;
         let owner = OwnerIdx::of(owner);
@@ -250,7 +251,7 @@ impl Nat {
 }
 
 /// TCP opens with a SYN, an echo with a request.
-fn check_opening(packet: &Packet<'_>) -> Result<(), NatDrop> {
+pub(super) fn check_opening(packet: &Packet<'_>) -> Result<(), NatDrop> {
     let opens = match packet.key.transport {
         Transport::Tcp => packet.segment.is_some_and(tcp::is_opening),
         Transport::Echo => packet.is_request,
@@ -260,7 +261,7 @@ fn check_opening(packet: &Packet<'_>) -> Result<(), NatDrop> {
 }
 
 /// Both addresses are of hosts and differ, and both ports are set.
-fn check_addresses(key: &Key) -> Result<(), NatDrop> {
+pub(super) fn check_addresses(key: &Key) -> Result<(), NatDrop> {
     let has_ports = key.transport != Transport::Echo;
     let lacks_port = has_ports && (key.ports.src() == 0 || key.ports.dst() == 0);
     let is_possible = may_send(key.src.ip()) && may_receive(key.dst.ip());

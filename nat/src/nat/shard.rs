@@ -54,7 +54,7 @@ impl Nat {
             }
             Realm::Internal(owner, _) => match self.server(&key) {
                 Some(server) if self.policy.is_source(key.transport, key.sender()) => {
-                    self.shard_spec.worker_of(owner.min(server))
+                    self.shard_spec.worker_of_pair(owner, server)
                 }
                 Some(_) => self.shard_spec.worker_of(owner),
                 None => self.slice(&key).unwrap_or(self.shard_spec.worker_of(owner)),

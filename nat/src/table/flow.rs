@@ -28,7 +28,7 @@ pub(crate) struct FlowFlags(u8);
 impl FlowFlags {
     /// The client is external.
     pub(crate) const FROM_EXTERNAL: u8 = 1;
-    /// Both peers are containers.
+    /// Both peers are containers; without external addresses it is routed, not translated.
     pub(crate) const HAIRPIN: u8 = 2;
     /// It has an entry in the filter table.
     pub(crate) const IN_FILTER: u8 = 4;

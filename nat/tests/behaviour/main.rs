@@ -8,6 +8,7 @@ mod port_shortage;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;
+mod routed;
 mod translation;
 mod yields_to;
 mod zones;

@@ -122,6 +122,9 @@ fn every_name_is_completed() {
         (&["port", "set"], "name"),
         (&["network", "inspect"], "names"),
         (&["network", "prune"], "filter"),
+        (&["dns", "query"], "name"),
+        (&["fdb", "del"], "mac"),
+        (&["run"], "command"),
         (&["stats"], "name"),
     ] {
         let mut command = Cli::command();

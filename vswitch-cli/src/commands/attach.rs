@@ -37,7 +37,7 @@ pub(crate) struct AttachArgs {
     network: Option<String>,
     /// What is configured in the namespace: static addresses and routes, or none, for an endpoint that
     /// configures itself [default: static]
-    #[arg(long, value_name = "static|none")]
+    #[arg(long, value_name = "static|none", add = complete::words(&["static", "none"]))]
     configure: Option<Configure>,
     #[command(flatten)]
     endpoint: EndpointArgs,

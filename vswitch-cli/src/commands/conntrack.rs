@@ -43,7 +43,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum ConntrackCommand {
     /// List connections, as `vswitch conntrack` does
-    #[command(visible_alias = "list")]
+    #[command(alias = "list")]
     Ls {
         #[command(flatten)]
         ls: LsArgs,
@@ -121,6 +121,7 @@ impl ConntrackArgs {
             ConntrackCommand::Watch { filter, pace } => {
                 let client = global.client()?;
                 let filter = filter.checked(&client)?;
+                say_who_translates(&client)?;
                 watch::run(&client, global.format, &filter, &pace)?;
             }
         }
@@ -135,20 +136,20 @@ impl LsArgs {
         let rows = connections(&client, &self.filter.checked(&client)?)?;
         let is_empty = rows.is_empty();
         plan.show(rows)?;
-        if is_empty && client.wait(client.status())?.uplinks.iter().any(is_kernel) {
-            output::print_error(KERNEL);
-        }
-        Ok(())
+        if is_empty { say_who_translates(&client) } else { Ok(()) }
     }
 }
 
 /// Says who translates where the switch does not.
-const KERNEL: &str = "\
+fn say_who_translates(client: &Client) -> Outcome<()> {
+    const KERNEL: &str = "\
 the switch runs with --uplink kernel: the host's kernel translates, `conntrack -L` lists its connections
 ";
-
-fn is_kernel(uplink: &UplinkStatus) -> bool {
-    uplink.mode == UplinkMode::Kernel
+    let is_kernel = |uplink: &UplinkStatus| uplink.mode == UplinkMode::Kernel;
+    if client.wait(client.status())?.uplinks.iter().any(is_kernel) {
+        output::print_error(KERNEL);
+    }
+    Ok(())
 }
 
 impl FilterArgs {

@@ -34,7 +34,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum DnsCommand {
     /// List names and aliases
-    #[command(visible_alias = "list")]
+    #[command(alias = "list")]
     Ls {
         /// Those of one network only
         #[arg(long, value_name = "NETWORK", value_parser = value::name)]
@@ -46,6 +46,7 @@ enum DnsCommand {
     /// Answer a question as a container would ask it
     Query {
         /// The name, or an address for its name
+        #[arg(add = ArgValueCompleter::new(complete::dns_names))]
         name: String,
         /// Name of the attachment that asks
         #[arg(long = "as", value_name = "NAME", value_parser = value::name)]
@@ -53,6 +54,7 @@ enum DnsCommand {
         container: String,
         /// Type of the records [default: A; PTR for an address]
         #[arg(long = "type", value_name = "TYPE")]
+        #[arg(add = complete::words(&["A", "AAAA", "PTR", "CNAME", "MX", "NS", "SOA", "SRV", "TXT"]))]
         record_type: Option<String>,
     },
 }

@@ -42,6 +42,10 @@ Examples:
 /// Begins the list of what other switches have left.
 const LEFT: &str = "left by other switches, which their own --socket or --state-dir clears: ";
 
+/// Others than root cannot see all that is left.
+const NOT_ROOT: &str =
+    "run it as root, for example with `sudo`: only root sees what a killed switch has left";
+
 impl DownArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let (client, socket) = (global.client()?, global.socket());
@@ -75,6 +79,7 @@ impl DownArgs {
         if cleared.removed.is_empty() {
             let nothing = Failure::new(format!("no switch answers at {}", socket.display()));
             let hint = match cleared.left.as_slice() {
+                _ if !rustix::process::geteuid().is_root() => NOT_ROOT.to_owned(),
                 [] => "there is nothing to stop, and nothing of a switch is left".to_owned(),
                 _ => left,
             };

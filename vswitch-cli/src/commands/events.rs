@@ -71,9 +71,12 @@ fn line(event: &Event) -> String {
     }
 }
 
+/// Characters of the longest word of an event.
+const EVENT_WIDTH: usize = 14;
+
 /// Fixed widths, since lines come one by one.
 fn columns(time: &str, event: &str, name: &str, network: &str, detail: &str) -> String {
-    let line = format!("{time:<9}  {event:<9}  {name:<16}  {network:<8}  {detail}");
+    let line = format!("{time:<9}  {event:<EVENT_WIDTH$}  {name:<16}  {network:<8}  {detail}");
     format!("{}\n", line.trim_end())
 }
 
@@ -93,10 +96,12 @@ mod tests {
         assert_eq!(
             columns("TIME", "EVENT", "NAME", "NETWORK", "DETAIL") + &line(&event),
             "\
-TIME       EVENT      NAME              NETWORK   DETAIL
-02:03:04Z  publish    web               br0       8080:80/tcp
+TIME       EVENT           NAME              NETWORK   DETAIL
+02:03:04Z  publish         web               br0       8080:80/tcp
 "
         );
+        let longest = EventKind::WORDS.iter().map(|word| word.len()).max();
+        assert_eq!(longest, Some(EVENT_WIDTH));
         let uplink = Event { event: EventKind::Uplink, network: None, ..event };
         assert!(line(&uplink).contains("  -         8080"), "{}", line(&uplink));
     }

@@ -37,7 +37,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum FdbCommand {
     /// List the entries, as `vswitch fdb` does
-    #[command(visible_alias = "list")]
+    #[command(alias = "list")]
     Ls {
         #[command(flatten)]
         ls: LsArgs,
@@ -67,6 +67,7 @@ struct LsArgs {
     port: Option<String>,
     /// The entry of this MAC address
     #[arg(long, value_name = "MAC", value_parser = value::mac)]
+    #[arg(add = ArgValueCompleter::new(complete::macs))]
     mac: Option<MacAddr>,
     #[command(flatten)]
     list: ListArgs,
@@ -75,7 +76,7 @@ struct LsArgs {
 #[derive(Debug, Args)]
 struct KeyArgs {
     /// A unicast MAC address
-    #[arg(value_parser = value::mac)]
+    #[arg(value_parser = value::mac, add = ArgValueCompleter::new(complete::macs))]
     mac: MacAddr,
     /// The network that it is on [default: the first one]
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]

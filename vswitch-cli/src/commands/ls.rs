@@ -14,7 +14,7 @@ use crate::{human, table};
 
 /// List the attached containers
 #[derive(Debug, Args)]
-#[command(visible_alias = "list", visible_alias = "ps", after_help = EXAMPLES)]
+#[command(alias = "list", alias = "ps", after_help = EXAMPLES)]
 pub(crate) struct LsArgs {
     #[command(flatten)]
     list: ListArgs,
@@ -23,7 +23,8 @@ pub(crate) struct LsArgs {
 const EXAMPLES: &str = "\
 Directions are the switch's: RX came from the container. Filters are name (a part of it), network,
 label (KEY or KEY=VALUE), state, address, alias and port (published). -o wide adds the columns
-NETWORK, IPV6, MAC, IFNAME, NETNS, ALIASES and LABELS.
+NETWORK, IPV6, MAC, IFNAME, NETNS, ALIASES and LABELS. A container on several networks has a row for each,
+as NAME@NETWORK.
 
 Examples:
   vswitch ls
@@ -79,6 +80,10 @@ impl Row for Port {
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn full_name(&self) -> Option<String> {
+        Some(format!("{}@{}", self.name, self.network))
     }
 
     fn sort_key(&self) -> String {

@@ -41,7 +41,7 @@ enum NetworkCommand {
     Connect(connect::ConnectArgs),
     Disconnect(connect::DisconnectArgs),
     /// List the networks
-    #[command(visible_alias = "list")]
+    #[command(alias = "list")]
     Ls {
         #[command(flatten)]
         list: ListArgs,
@@ -53,7 +53,7 @@ enum NetworkCommand {
         #[arg(add = ArgValueCompleter::new(complete::networks))]
         names: Vec<String>,
     },
-    #[command(visible_alias = "remove")]
+    #[command(alias = "remove")]
     Rm(create::RemoveArgs),
     Prune(create::PruneArgs),
 }
@@ -140,6 +140,7 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
         ("dhcp", on(detail.dhcp)),
         ("ra", on(detail.ra)),
         ("isolated ports", if detail.isolated_ports { "yes" } else { "no" }.to_owned()),
+        ("reachable from", table::list(&detail.reachable_from)),
         ("containers", network.ports.to_string()),
     ];
     let name = [("name", network.name.clone())];
@@ -220,6 +221,7 @@ multicast       snoop
 dhcp            on
 ra              off
 isolated ports  no
+reachable from  -
 containers      1
 
 NAME  MAC                IPV4       IPV6

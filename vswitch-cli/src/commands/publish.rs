@@ -56,7 +56,7 @@ Undo it with `vswitch unpublish`.";
 #[derive(Debug, Subcommand)]
 enum PublishCommand {
     /// List the published ports of all containers
-    #[command(visible_alias = "list", after_help = ls::EXAMPLES)]
+    #[command(alias = "list", after_help = ls::EXAMPLES)]
     Ls {
         #[command(flatten)]
         list: ListArgs,

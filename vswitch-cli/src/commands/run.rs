@@ -56,6 +56,7 @@ pub(crate) struct RunArgs {
     names: NameArgs,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    #[arg(add = ArgValueCompleter::new(complete::programs))]
     command: Vec<OsString>,
 }
 

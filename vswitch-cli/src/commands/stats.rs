@@ -1,6 +1,6 @@
 //! `vswitch stats`: counters, drops by reason, and rates while somebody watches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::client::Named;
 use crate::commands::ls;
 use crate::error::Outcome;
 use crate::global::Global;
-use crate::list::{Field, FilterKey, ListArgs, Plan, Row, contains};
+use crate::list::{self, Field, FilterKey, ListArgs, Plan, Row, contains};
 use crate::table::Column::{Number, Text};
 use crate::{complete, human, output, table, value};
 
@@ -88,7 +88,10 @@ impl View {
     /// The counters with the ports of this view only.
     fn select(&self, stats: Stats) -> Stats {
         let mut ports = stats.ports;
-        ports.retain(|port| self.name.as_ref().is_none_or(|name| *name == port.name));
+        let is_named = |port: &PortStats, name: &String| {
+            *name == port.name || port.full_name().is_some_and(|full| full == *name)
+        };
+        ports.retain(|port| self.name.as_ref().is_none_or(|name| is_named(port, name)));
         Stats { ports: self.plan.select(ports), ..stats }
     }
 
@@ -99,12 +102,14 @@ impl View {
         if !self.plan.is_default() {
             return shown;
         }
-        let own = stats.ports.first().filter(|_| self.name.is_some());
-        let drops = own.map_or(&stats.drops, |port| &port.drops_by_reason);
-        if own.is_none() {
-            shown.push('\n');
-            shown += &render_workers(&stats.workers);
-        }
+        let drops = match self.name {
+            Some(_) => &drops_of(&stats.ports),
+            None => {
+                shown.push('\n');
+                shown += &render_workers(&stats.workers);
+                &stats.drops
+            }
+        };
         if !drops.is_empty() {
             shown.push('\n');
             shown += &table::table(
@@ -114,6 +119,15 @@ impl View {
         }
         shown
     }
+}
+
+/// Drops by reason of several ports together.
+fn drops_of(ports: &[PortStats]) -> BTreeMap<String, u64> {
+    let mut drops = BTreeMap::new();
+    for (reason, count) in ports.iter().flat_map(|port| &port.drops_by_reason) {
+        *drops.entry(reason.clone()).or_default() += count;
+    }
+    drops
 }
 
 impl Row for PortStats {
@@ -134,6 +148,14 @@ impl Row for PortStats {
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn full_name(&self) -> Option<String> {
+        Some(format!("{}@{}", self.name, self.network))
+    }
+
+    fn sort_key(&self) -> String {
+        format!("{} {}", self.name, self.network)
     }
 
     /// The host's ports come first, then uplinks, which have no network.
@@ -165,8 +187,9 @@ fn render_workers(workers: &[WorkerStats]) -> String {
 /// Rates between two responses. A new port counts from zero, and so does one whose counters went
 /// backwards: it was attached again.
 fn render_rates(before: &Stats, now: &Stats, interval_s: u64) -> String {
-    let earlier: HashMap<&str, &PortStats> =
-        before.ports.iter().map(|port| (port.name.as_str(), port)).collect();
+    let key = |port: &PortStats| (port.name.clone(), port.network.clone());
+    let earlier: HashMap<_, &PortStats> =
+        before.ports.iter().map(|port| (key(port), port)).collect();
     let zero = PortStats::default();
     let columns = [
         Text("PORT"),
@@ -176,12 +199,13 @@ fn render_rates(before: &Stats, now: &Stats, interval_s: u64) -> String {
         Number("TX"),
         Number("DROPS/S"),
     ];
-    let rows = now.ports.iter().map(|port| {
-        let then = earlier.get(port.name.as_str()).copied().unwrap_or(&zero);
+    let full_names = list::full_names(&now.ports);
+    let rows = now.ports.iter().zip(full_names).map(|(port, full_name)| {
+        let then = earlier.get(&key(port)).copied().unwrap_or(&zero);
         let each_s = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now) / interval_s;
         let bits = |now, then| human::bit_rate(each_s(now, then) as f64 * 8.0);
         [
-            port.name.clone(),
+            full_name.unwrap_or_else(|| port.name.clone()),
             human::count(each_s(port.traffic.rx_frames, then.traffic.rx_frames)),
             bits(port.traffic.rx_bytes, then.traffic.rx_bytes),
             human::count(each_s(port.traffic.tx_frames, then.traffic.tx_frames)),

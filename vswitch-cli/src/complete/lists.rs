@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 
 use clap_complete::engine::CompletionCandidate;
+use vswitch_api::conntrack::{ConnectionProtocol, ConnectionState};
+use vswitch_api::port::PortState;
 
 use super::{attachments, networks, starting};
 
@@ -29,6 +31,9 @@ const PORTS: List = (
         "published",
     ],
 );
+
+/// Forms of `-o`.
+pub(super) const FORMS: [&str; 4] = ["json", "name", "wide", "columns="];
 
 /// All lists but that of attachments, whose word `ls` others have below them.
 const LISTS: [List; 6] = [
@@ -79,17 +84,50 @@ type Names = fn(&OsStr) -> Vec<CompletionCandidate>;
 const NAMES: [(&str, Names); 3] =
     [("name=", attachments), ("container=", attachments), ("network=", networks)];
 
-/// Values of `--filter`: keys, and after the keys of names those.
+/// Keys whose values are words: their list, the key, and the words.
+type Words = (&'static str, &'static str, &'static [&'static str]);
+const WORDS: [Words; 9] = [
+    ("ls", "state", PortState::WORDS),
+    ("fdb", "kind", &["learnt", "static"]),
+    ("conntrack", "protocol", ConnectionProtocol::WORDS),
+    ("conntrack", "state", ConnectionState::WORDS),
+    ("network", "internal", &["true", "false"]),
+    ("network", "dangling", &["true", "false"]),
+    ("network", "uplink", &["none", "auto", "kernel"]),
+    ("publish", "protocol", &["tcp", "udp", "sctp"]),
+    ("publish", "state", &["open", "pending"]),
+];
+
+/// Values of `--filter`: keys, and behind a key its names or words.
 pub(crate) fn filters(current: &OsStr) -> Vec<CompletionCandidate> {
     let text = current.to_string_lossy();
+    let (list, keys, _) = list(std::env::args_os());
+    if let Some((key, rest)) = text.split_once('=') {
+        let found = WORDS.iter().find(|(of, word, _)| *of == list && *word == key);
+        if let Some((.., words)) = found {
+            let words = starting(OsStr::new(rest), words.iter().map(CompletionCandidate::new));
+            return words.into_iter().map(|word| word.add_prefix(format!("{key}="))).collect();
+        }
+    }
     for (key, names) in NAMES {
         if let Some(rest) = text.strip_prefix(key) {
             let names = names(OsStr::new(rest)).into_iter();
             return names.map(|name| name.add_prefix(key)).collect();
         }
     }
-    let (_, keys, _) = list(std::env::args_os());
     starting(current, keys.iter().map(|key| CompletionCandidate::new(format!("{key}="))))
+}
+
+/// Values of `-o`: forms, and behind `columns=` columns, with commas between them.
+pub(crate) fn forms(current: &OsStr) -> Vec<CompletionCandidate> {
+    let text = current.to_string_lossy();
+    let Some(columns) = text.strip_prefix("columns=") else {
+        return starting(current, FORMS.into_iter().map(CompletionCandidate::new));
+    };
+    let last = columns.rsplit(',').next().unwrap_or_default();
+    let before = text[..text.len() - last.len()].to_owned();
+    let found = self::columns(OsStr::new(last)).into_iter();
+    found.map(|column| column.add_prefix(before.as_str())).collect()
 }
 
 /// Values of `--sort`: columns, also with a minus before them.
@@ -136,5 +174,24 @@ mod tests {
         of::<DnsName>("vswitch dns ls");
         of::<PortStats>("vswitch stats");
         of::<crate::commands::publish::Published>("vswitch publish ls");
+    }
+
+    #[test]
+    fn keys_with_words_are_keys() {
+        for (command, key, words) in WORDS {
+            let (_, keys, _) = list([OsString::from(command)].into_iter());
+            assert!(keys.contains(&key) && !words.is_empty(), "{command} {key}");
+        }
+    }
+
+    #[test]
+    fn columns_follow_each_other() {
+        let values = |text: &str| -> Vec<String> {
+            let value = |one: &CompletionCandidate| one.get_value().to_string_lossy().into_owned();
+            forms(OsStr::new(text)).iter().map(value).collect()
+        };
+        assert_eq!(values("w"), ["wide"]);
+        assert_eq!(values("columns=mac"), ["columns=mac"]);
+        assert_eq!(values("columns=name,ipv"), ["columns=name,ipv4", "columns=name,ipv6"]);
     }
 }

@@ -8,14 +8,18 @@ use vswitch_api::port::Port;
 use super::{ask, starting};
 use crate::list::natural;
 
-/// Names of attachments, each with its IPv4 address.
+/// Names of attachments, each with its IPv4 address; behind an `@` with their networks.
 pub(crate) fn attachments(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut ports = all_ports();
-    // A container on two networks has one name.
-    ports.dedup_by(|a, b| a.name == b.name);
+    let is_full = current.to_string_lossy().contains('@');
+    if !is_full {
+        // A container on two networks has one name.
+        ports.dedup_by(|a, b| a.name == b.name);
+    }
     let candidate = |port: Port| {
         let address = port.ipv4.first().map(|address| address.to_string().into());
-        CompletionCandidate::new(port.name).help(address)
+        let name = if is_full { format!("{}@{}", port.name, port.network) } else { port.name };
+        CompletionCandidate::new(name).help(address)
     };
     starting(current, ports.into_iter().map(candidate))
 }
@@ -33,6 +37,25 @@ pub(crate) fn networks(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Names of ports: attachments, and networks for the host's ports.
 pub(crate) fn ports(current: &OsStr) -> Vec<CompletionCandidate> {
     attachments(current).into_iter().chain(networks(current)).collect()
+}
+
+/// MAC addresses of the forwarding database, each with its port.
+pub(crate) fn macs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let entries = ask(async |client| client.fdb().await).unwrap_or_default();
+    let candidate = |entry: vswitch_api::fdb::FdbEntry| {
+        CompletionCandidate::new(entry.mac.to_string()).help(Some(entry.port.into()))
+    };
+    starting(current, entries.into_iter().map(candidate))
+}
+
+/// Names that containers can look up, each with its network.
+pub(crate) fn dns_names(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut names = ask(async |client| client.dns_names().await).unwrap_or_default();
+    names.dedup_by(|a, b| a.name == b.name);
+    let candidate = |one: vswitch_api::dns::DnsName| {
+        CompletionCandidate::new(one.name).help(Some(one.network.into()))
+    };
+    starting(current, names.into_iter().map(candidate))
 }
 
 /// Published ports: of the attachment that stands before on the command line, else of all.

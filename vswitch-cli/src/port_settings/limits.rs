@@ -37,7 +37,7 @@ pub(crate) struct LimitsArgs {
     #[arg(long, value_name = "COUNT")]
     macs_max: Option<Macs>,
     /// Block the port while there is a loop behind it [default: on]
-    #[arg(long, value_name = "SWITCH")]
+    #[arg(long, value_name = "on|off")]
     loop_guard: Option<Switch>,
 }
 

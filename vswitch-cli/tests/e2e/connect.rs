@@ -170,7 +170,7 @@ fn a_container_on_several_networks_is_renamed_once() {
     let _a = host.container_with("a", &["-p", "8080:80"]);
     host.ok(&["network", "connect", "blue", "a"]);
     host.ok(&["rename", "a", "web"]);
-    assert_eq!(host.ok(&["ls", "-q"]), "web\nweb\n");
+    assert_eq!(host.ok(&["ls", "-q"]), "web\n", "one container, whose name is said once");
     assert_eq!(host.ok(&["ls", "-q", "--filter", "network=blue"]), "web\n");
     assert_eq!(host.ok(&["publish", "ls", "-q"]), "8080:80/tcp\n");
     assert_eq!(host.ok(&["network", "ls", "-q", "--filter", "label=tier=db"]), "blue\n");

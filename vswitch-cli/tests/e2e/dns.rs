@@ -124,6 +124,51 @@ fn names_aliases_addresses_and_the_host() {
 }
 
 #[test]
+fn plain_queries_are_answered_by_a_worker_with_the_servers_words() {
+    let host = Host::with_switch_args(&["--uplink", "none"]);
+    let web = host.container("web");
+    let db = host.container_with("db", &["--alias", "data"]);
+    let plain = |server, arguments: &[&str]| {
+        let fixed = ["+nocookie", "+noall", "+answer", "+authority", "+comments"];
+        dig_at(&web, server, &[&fixed[..], arguments].concat())
+    };
+    for server in [web.gateway(), web.gateway6()] {
+        for arguments in [
+            &["data"][..],
+            &["Db.br0", "AAAA"],
+            &["+noedns", "db"],
+            &["+bufsize=600", "data", "AAAA"],
+        ] {
+            let before = host.stats().dns.direct;
+            let direct = plain(server, arguments);
+            assert_eq!(host.stats().dns.direct, before + 1, "{arguments:?}");
+            let address = if arguments.contains(&"AAAA") { db.v6() } else { db.v4() };
+            assert!(direct.contains(&address.to_string()), "{direct}");
+            // By TCP the server says the same, but for its random id.
+            let served = plain(server, &[&["+tcp"], arguments].concat());
+            let words = |text: &str| -> Vec<String> {
+                let (_, rest) = text.split_once("id: ").unwrap_or_default();
+                rest.split_whitespace().skip(1).map(str::to_owned).collect()
+            };
+            assert_eq!(words(&direct), words(&served));
+        }
+    }
+    let before = host.stats().dns.direct;
+    for other in ["nobody", "host.vswitch.internal"] {
+        plain(web.gateway(), &[other]);
+    }
+    assert_eq!(host.stats().dns.direct, before);
+    let netns = host.namespace("x");
+    for _ in 0..3 {
+        host.ok(&["attach", "--netns", netns.name(), "--name", "x"]);
+        assert!(plain(web.gateway(), &["x"]).contains(&host.inspect("x").port.ipv4[0].to_string()));
+        host.ok(&["detach", "x"]);
+        assert!(plain(web.gateway(), &["x"]).contains("NXDOMAIN"));
+    }
+    host.balanced();
+}
+
+#[test]
 fn a_name_is_there_when_attach_returns_and_gone_when_detach_returns() {
     let host = Host::with_switch_args(&["--uplink", "none"]);
     let web = host.container("web");

@@ -92,11 +92,11 @@ fn connects_and_disconnects_at_once_leave_all_routes_or_none() {
     };
     for round in 0..3 {
         at_once(&host, &names.map(|name| vec!["network", "connect", name, "a"]));
-        assert_eq!(rules(&host), [9, 8], "round {round}");
+        assert_eq!(rules(&host), [14, 13], "round {round}");
         if round == 0 {
             host.kill();
             host.up(&[]);
-            assert_eq!(rules(&host), [9, 8], "after a crash");
+            assert_eq!(rules(&host), [14, 13], "after a crash");
         }
         at_once(&host, &names.map(|name| vec!["network", "disconnect", name, "a"]));
         assert_eq!(rules(&host), [3, 2], "round {round}");

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use testkit::{Process, wait_for};
+use serde_json::Value;
+use testkit::{Process, Remote, wait_for};
 
 use crate::harness::{Container, Host};
 
@@ -182,4 +183,69 @@ fn a_tcp_connection_survives_a_crash() {
     host.kill();
     host.up(&[]);
     connection.echo("after", Duration::from_secs(15));
+}
+
+/// What the build before several networks wrote, but for the namespaces.
+const BEFORE_NETWORKS: &str = include_str!("restart/before_networks.json");
+
+/// Values of one document that another has not, by their paths. The other may have more.
+fn lost(one: &Value, other: &Value, path: &str) -> Vec<String> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(_)) => one
+            .iter()
+            .flat_map(|(key, it)| lost(it, &other[key], &format!("{path}/{key}")))
+            .collect(),
+        (Value::Array(one), Value::Array(_)) => {
+            let items = one.iter().enumerate();
+            items.flat_map(|(n, it)| lost(it, &other[n], &format!("{path}/{n}"))).collect()
+        }
+        _ if one == other => Vec::new(),
+        _ => vec![format!("{path}: {one}, now {other}")],
+    }
+}
+
+#[test]
+fn the_state_of_the_build_before_several_networks_is_read_and_nothing_is_lost() {
+    let mut host = Host::new();
+    let _remote = Remote::new(host.net());
+    let path = host.state_dir().join("state.json");
+    let read = || -> Value {
+        serde_json::from_slice(&std::fs::read(&path).expect("the document")).expect("JSON")
+    };
+    host.up(&[]);
+    let (db, web) = (host.container("db"), host.container("web"));
+    host.down();
+    let mut document: Value = serde_json::from_str(BEFORE_NETWORKS).expect("JSON");
+    for (n, now) in read()["attachments"].as_array().expect("attachments").iter().enumerate() {
+        assert_eq!(document["attachments"][n]["name"], now["name"]);
+        document["attachments"][n]["netns"] = now["netns"].clone();
+    }
+    std::fs::write(&path, document.to_string()).expect("write the document");
+    host.up(&["--uplink", "auto"]);
+    let port = host.inspect("web").port;
+    assert_eq!(
+        (port.ifname.as_str(), port.mac.to_string()),
+        ("lan0", "02:00:00:00:07:07".to_owned())
+    );
+    assert_eq!(port.ipv4[0].to_string(), "10.99.7.7");
+    assert_eq!(
+        (port.labels["tier"].as_str(), &port.aliases[..]),
+        ("front", &["api".to_owned()][..])
+    );
+    assert_eq!((port.publish.len(), port.publish_pending.len()), (2, 0));
+    let fdb = host.json(&["fdb"]);
+    let is_static = |row: &&Value| row["static"] == true;
+    assert_eq!(fdb.as_array().expect("rows").iter().filter(is_static).count(), 2, "{fdb:#}");
+    assert_eq!(host.inspect("db").settings.limits.rate_in.to_string(), "10 Mbit/s");
+    let _service = web.serve("tcp", port.ipv4[0].into(), 80);
+    host.lan().ask("tcp", testkit::HOST4, 8080);
+    // What is there now is there after a change, and after the next start.
+    host.ok(&["network", "create", "blue"]);
+    host.ok(&["network", "connect", "blue", "web"]);
+    host.kill();
+    host.up(&["--uplink", "auto"]);
+    host.ok(&["network", "disconnect", "blue", "web"]);
+    let lost = lost(&document, &read(), "");
+    assert!(lost.is_empty(), "{lost:#?}");
+    db.ping_soon(port.ipv4[0].into(), SOON);
 }

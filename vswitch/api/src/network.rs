@@ -78,6 +78,9 @@ pub struct NetworkRequest {
     /// Its containers do not reach each other.
     #[serde(default)]
     pub isolated_ports: bool,
+    /// Networks whose containers may open connections to those of this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reachable_from: Vec<String>,
     /// DHCPv4 and DHCPv6 are served.
     #[serde(default)]
     pub dhcp: bool,
@@ -153,6 +156,9 @@ pub struct NetworkDetail {
     /// Its containers do not reach each other.
     #[serde(default)]
     pub isolated_ports: bool,
+    /// Networks whose containers may open connections to those of this one.
+    #[serde(default)]
+    pub reachable_from: Vec<String>,
     /// Parts of its subnets that addresses come from if nobody names them.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<String>"))]

@@ -9,6 +9,7 @@ counters! {
         answered: Counter "vswitch_dns_answers_total" "Queries answered with addresses or names of containers and gateways.";
         no_data: Counter "vswitch_dns_no_data_answers_total" "Queries for a type of record that a name of ours does not have.";
         no_name: Counter "vswitch_dns_no_name_answers_total" "Queries for a name that does not exist, answered without upstream servers.";
+        direct: Counter "vswitch_dns_direct_answers_total" "Queries that a worker answered itself, without the server: a part of the answers with addresses and without data.";
         forwarded: Counter "vswitch_dns_forwarded_queries_total" "Queries answered by an upstream server, or by the cache.";
         cached: Counter "vswitch_dns_cached_answers_total" "Queries answered by the cache.";
         upstream_queries: Counter "vswitch_dns_upstream_queries_total" "Queries sent to upstream servers.";

@@ -49,8 +49,13 @@ pub enum ControlError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// Endpoints of several networks have the name.
-    #[error("{0} is attached to several networks; write NAME@NETWORK")]
-    AmbiguousName(String),
+    #[error("{name} is attached to several networks: write {}", full_names.join(" or "))]
+    AmbiguousName {
+        /// The name.
+        name: String,
+        /// Its names with a network.
+        full_names: Vec<String>,
+    },
     /// The address is not reserved.
     #[error("network {network} has no reservation of {address}")]
     NotReserved {
@@ -173,7 +178,7 @@ pub enum ControlError {
         owner: String,
     },
     /// The attachment has no such publication.
-    #[error("{port} does not publish {ports}")]
+    #[error("{port} does not publish {}", ports.to_string().trim_start_matches("0:"))]
     NotPublished {
         /// The named ports.
         ports: PortSpec,

@@ -175,7 +175,7 @@ impl Inner {
 
     /// Under the model's lock, so that snapshots are published in the order of the changes.
     pub(super) fn publish_snapshot(&self, model: &mut Model) {
-        self.dataplane.publish(model.snapshot());
+        self.dataplane.publish(model.snapshot().with_names(Arc::clone(&self.names) as _));
     }
 
     /// Brings the host's neighbour entries of an endpoint in line with the model.

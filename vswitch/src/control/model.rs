@@ -35,6 +35,7 @@ mod key;
 mod limits;
 mod network;
 mod network_spec;
+mod peers;
 mod publication;
 mod records;
 mod rename;

@@ -69,7 +69,7 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
 
 fn log_result(stored: &Attachment, result: &Result<(), ControlError>) {
     match result {
-        Ok(()) => tracing::info!(name = %stored.name, "attached again"),
+        Ok(()) => tracing::info!(name = %stored.name, network = stored.network, "attached again"),
         Err(ControlError::Host(HostError::Netns(error))) => {
             tracing::info!(name = %stored.name, %error, "dropped");
         }

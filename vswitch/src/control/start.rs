@@ -1,6 +1,6 @@
 //! Start: makes the switch of a stored document and a configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -191,6 +191,7 @@ fn configured(
         multicast: config.multicast,
         host_config: HostConfig { dhcp: config.dhcp, ra: config.ra },
         isolated_ports: false,
+        reachable_from: BTreeSet::new(),
         labels: BTreeMap::new(),
         host_settings: stored
             .map_or_else(PortSettings::of_host, |stored| stored.host_settings.clone()),
@@ -216,6 +217,11 @@ fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, C
         internal: is_internal,
         uplink: if is_internal { Uplink::None } else { first.uplink.clone() },
         isolated_ports: options.is_some_and(|options| options.isolated_ports),
+        reachable_from: options
+            .into_iter()
+            .flat_map(|options| &options.reachable_from)
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?,
         labels: record.labels.clone(),
         host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
         host_settings: record.host_settings.clone(),

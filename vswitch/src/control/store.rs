@@ -169,6 +169,9 @@ pub(crate) struct NetworkOptions {
     pub(crate) mtu: u32,
     pub(crate) internal: bool,
     pub(crate) isolated_ports: bool,
+    /// Networks that may open connections to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reachable_from: Vec<String>,
 }
 
 fn yes() -> bool {

@@ -85,6 +85,7 @@ impl Control {
             ageing_s: network.spec.ageing.as_secs(),
             fdb_entries_max: network.spec.fdb_entries_max,
             isolated_ports: network.spec.isolated_ports,
+            reachable_from: network.spec.reachable_from.iter().map(ToString::to_string).collect(),
             ip_ranges: network.spec.ranges().collect(),
             multicast: network.spec.multicast.to_string().as_str().into(),
             dhcp: network.spec.host_config.dhcp,

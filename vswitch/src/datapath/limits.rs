@@ -14,6 +14,9 @@ pub const FDB_ENTRIES_PER_NETWORK: usize = 16_384;
 /// Default ageing time of FDB entries in seconds (IEEE 802.1Q-2018, table 8-6).
 pub const AGEING_S: u64 = 300;
 
+/// Longest answer of DNS that a worker writes itself, in bytes.
+pub const DIRECT_ANSWER_MAX: usize = 1232;
+
 /// Networks of a switch.
 pub const NETWORKS_MAX: usize = 4096;
 
@@ -165,3 +168,6 @@ pub const SERVICE_GATEWAYS_MAX: usize = 16;
 
 /// Addresses of a port from which it may ask the service.
 pub const SERVICE_OWN_MAX: usize = 16;
+
+/// Connections that one container may have, translated or tracked.
+pub const CONNECTIONS_PER_CONTAINER: u32 = 1 << 18;

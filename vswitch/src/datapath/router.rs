@@ -13,6 +13,7 @@
 //! translated to a container (hairpin)         | a published address, or its connections
 //! to the host's port, as any frame            | the host, else
 //! to the neighbour's port                     | subnets of the network
+//! tracked, to the neighbour's port            | subnets of networks that it may reach or answer
 //! translated, to the uplink                   | routes through the uplink's device
 //! dropped, and an ICMP error to the sender    | all others
 //!
@@ -38,6 +39,7 @@
 //! | `router/fib.rs` | destination lookup |
 //! | `router/forward.rs` | drops, ICMP errors, the final rewrite |
 //! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
+//! | `router/to_peer.rs` | frames from containers to another network |
 //! | `router/size.rs`, `resize.rs` | the length of a packet against the MTU; segments and fragments |
 //! | `router/icmp_limit.rs` | rate limit of ICMP errors |
 //! | `router/fragments.rs` | fragments |
@@ -62,12 +64,15 @@ mod resize;
 mod resolve;
 mod size;
 mod state;
+mod to_peer;
 
 use fastpath::{Nanos, PortIndex};
 
 pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub(super) use compiled::Router;
-pub use conf::{EgressMode, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours};
+pub use conf::{
+    EgressMode, PeerNetwork, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+};
 pub(super) use fib::OuterFib;
 use forward::ForwardCtx;
 pub use state::RouterState;

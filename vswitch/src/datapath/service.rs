@@ -18,6 +18,9 @@
 //! snapshot. There is no state, no timeout, and no worker that a frame belongs to. Ports stay; checksums change by
 //! the addresses' difference, partial ones stay partial, GSO frames stay whole.
 //!
+//! A plain query for a container's name does not go there: the worker that reads it writes the answer into its buffer
+//! (`datapath/service/direct.rs`), and the client sees no difference.
+//!
 //! Dropped are queries from an address that is not the port's, and first fragments of queries, since the others have
 //! no port (a query fits into the least MTU). From the service's namespace come answers only; fragments of an answer
 //! pass, and its last one, too. Answers to a port that is gone are dropped.
@@ -43,9 +46,12 @@ use super::{Batch, DropReason, Key, PortKind, Snapshot, Verdict, edit};
 
 mod client;
 mod compiled;
+mod direct;
+mod name_service;
 
 pub use client::{SERVER_V4, SERVER_V6, ServiceClient};
 pub(super) use compiled::{NetworkService, ServicePort};
+pub use name_service::NameService;
 
 /// The port of DNS (RFC 1035 section 4.2).
 pub const SERVICE_PORT: u16 = 53;
@@ -123,7 +129,12 @@ impl NetworkService {
         // The gateway is on the outer VLAN.
         let Some(gateway) = gateway.filter(|_| ctx.meta.inner.is_none()) else { return };
         let (src_port, _) = ports(&ctx.meta, frame).unwrap_or_default();
-        let adjacency = client(ctx, src, gateway, snapshot).map(|client| Adjacency {
+        let client = client(ctx, src, gateway, snapshot);
+        let back = [Endpoint::new(dst, SERVICE_PORT), Endpoint::new(src, src_port)];
+        if client.is_ok() && self.answer(ctx, pool, snapshot, back).is_some() {
+            return;
+        }
+        let adjacency = client.map(|client| Adjacency {
             port: service.port,
             edit: Edit {
                 src: Endpoint::new(client, src_port),

@@ -12,7 +12,7 @@ use vswitch_api::port_settings::isolation::Isolation;
 
 use super::neighbours::NeighbourTable;
 use super::router::{Router, UplinkConf};
-use super::service::{NetworkService, ServicePort};
+use super::service::{NameService, NetworkService, ServicePort};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
 use port_egress::PortEgress;
@@ -119,6 +119,7 @@ pub struct Snapshot {
     has_routers: bool,
     has_host_config: bool,
     service: Option<ServicePort>,
+    names: Option<Arc<dyn NameService>>,
     limits: Vec<PortLimits>,
     limited: Limited,
 }
@@ -321,6 +322,13 @@ impl Snapshot {
             .is_some_and(|(one, other)| reach_each_other([one, other]))
     }
 
+    /// Whether a port reaches another by a translated address: between networks, like every other client.
+    #[inline]
+    pub(super) fn may_hairpin(&self, one: PortIndex, other: PortIndex) -> bool {
+        let network = |port: PortIndex| self.port_egress.get(port.get()).map(|it| it.network);
+        network(one) != network(other) || self.may_talk(one, other)
+    }
+
     /// How frames of a VLAN leave by a port; see [`PortVlans::egress`].
     pub(super) fn egress(&self, port: PortIndex, vlan: u16, double: bool) -> Option<Tagging> {
         self.port(port)?.vlans.egress(vlan, double)
@@ -368,6 +376,17 @@ impl Snapshot {
     /// The uplink of a port, as the first network that has it describes it.
     pub(super) fn uplink_of(&self, port: PortIndex) -> Option<&UplinkConf> {
         self.routers_of(port).next().map(|(_, uplink)| uplink)
+    }
+
+    /// The same with names that workers answer for.
+    #[must_use]
+    pub fn with_names(self, names: Arc<dyn NameService>) -> Self {
+        Self { names: Some(names), ..self }
+    }
+
+    /// The names that workers answer for, if there are any.
+    pub(super) fn names(&self) -> Option<&dyn NameService> {
+        self.names.as_deref()
     }
 
     /// The service port, if there is one.

@@ -12,11 +12,10 @@ use hickory_server::proto::serialize::binary::BinEncoder;
 use hickory_server::server::Request;
 use hickory_server::zone_handler::MessageResponseBuilder;
 
-use super::limits::{NAME_TTL_S, NEGATIVE_TTL_S, PLAIN_UDP_ANSWER_MAX, UDP_ANSWER_MAX};
+use super::limits::{
+    NAME_TTL_S, NEGATIVE_TTL_S, PLAIN_UDP_ANSWER_MAX, SECONDARY_S, UDP_ANSWER_MAX,
+};
 use super::names::SERVICE_ZONE;
-
-/// Seconds in the SOA record that only secondary servers read, and there are none.
-const SECONDARY_S: i32 = 3600;
 
 /// The zone of the service, and the one who answers for it.
 static ZONE: LazyLock<[Name; 2]> = LazyLock::new(|| {
@@ -70,7 +69,7 @@ impl Answer {
     pub(super) fn negative(name: &Name, code: ResponseCode) -> Self {
         let [zone, contact] = &*ZONE;
         let ttl = NEGATIVE_TTL_S;
-        let periods = SECONDARY_S;
+        let periods = SECONDARY_S.cast_signed();
         let soa = SOA::new(zone.clone(), contact.clone(), 1, periods, periods, periods, ttl);
         let owner = match code {
             _ if zone.zone_of(name) => zone.clone(),

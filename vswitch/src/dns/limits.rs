@@ -8,6 +8,9 @@ pub(crate) const NAME_TTL_S: u32 = 5;
 /// TTL in seconds of an answer that a name or a type does not exist.
 pub(crate) const NEGATIVE_TTL_S: u32 = 1;
 
+/// Seconds in the SOA record that only secondary servers read, and there are none.
+pub(crate) const SECONDARY_S: u32 = 3600;
+
 /// Longest query in bytes; by UDP a longer one is malformed, by TCP its connection ends.
 pub(crate) const QUERY_BYTES_MAX: usize = 4096;
 

@@ -23,6 +23,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use fastpath::PortIndex;
 use ipnet::IpNet;
 
+use super::counters::DirectCounters;
 use crate::datapath::NetworkIndex;
 pub use list::ListedName;
 pub use lookup::{Asked, Found};
@@ -66,6 +67,8 @@ pub struct Names {
     table: RwLock<Table>,
     /// Turn of the next answer with several addresses.
     turn: AtomicUsize,
+    /// What workers answered themselves.
+    direct: DirectCounters,
 }
 
 impl Names {
@@ -94,6 +97,29 @@ impl Names {
     pub fn lookup(&self, port: PortIndex, name: &str, asked: Asked) -> Found {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         lookup::lookup(&self.read(), port, name, asked, turn)
+    }
+
+    /// Gives addresses of a name of ours, for a port that asks, one by one until one is not taken; false if there
+    /// are none of that type. Nothing for other names, while the table changes, and where one was not taken.
+    pub(super) fn try_addresses(
+        &self,
+        port: PortIndex,
+        name: &str,
+        asked: Asked,
+        mut take: impl FnMut(IpAddr) -> Option<()>,
+    ) -> Option<bool> {
+        let table = self.table.try_read().ok()?;
+        let ports = lookup::container_name(&table, port, name)?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut addresses = lookup::addresses(&table, ports, asked, turn).peekable();
+        let is_found = addresses.peek().is_some();
+        addresses.try_for_each(&mut take)?;
+        Some(is_found)
+    }
+
+    /// Counters of what workers answered themselves.
+    pub(super) fn direct(&self) -> &DirectCounters {
+        &self.direct
     }
 
     /// All names of containers, in the order of networks and names.

@@ -1,6 +1,7 @@
 //! The service without sockets: queries as bytes in, answers as bytes out.
 
 mod bad_input;
+mod direct;
 mod messages;
 
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ mod routing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use wire::MacAddr;
 
 use super::netlink::{Link, Move};
@@ -109,6 +109,7 @@ pub(crate) struct InterfaceRoutes {
     pub(crate) ifname: String,
     pub(crate) addresses: [IpAddr; 2],
     pub(crate) gateways: [IpAddr; 2],
+    pub(crate) subnets: [IpNet; 2],
 }
 
 /// Gives a container its default route by the first of these interfaces, and with several lets replies leave
@@ -134,6 +135,7 @@ pub(crate) async fn route(
                     link,
                     address: routes.addresses[family],
                     gateway: routes.gateways[family],
+                    subnet: routes.subnets[family],
                 })
                 .collect();
             routing::sync(&inside, &hops, family == 1).await?;

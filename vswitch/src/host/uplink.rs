@@ -104,6 +104,8 @@ pub(crate) struct HostNetwork {
     pub(crate) subnets: [IpNet; 2],
     /// No container of it reaches the world.
     pub(crate) is_internal: bool,
+    /// Host ports of networks whose containers may open connections to its own.
+    pub(crate) reachable_from: Vec<String>,
 }
 
 /// The uplink of a switch.

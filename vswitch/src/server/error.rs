@@ -48,7 +48,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
-        ControlError::NetworkExists(_) | ControlError::AmbiguousName(_) => (Conflict, None),
+        ControlError::NetworkExists(_) | ControlError::AmbiguousName { .. } => (Conflict, None),
         ControlError::Network(error) => network(error),
         ControlError::NotReserved { .. } => (NotFound, None),
         ControlError::AliasesMax(_) | ControlError::LabelsMax(_) => {
@@ -137,7 +137,9 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
             Conflict,
             Some("choose another --subnet, or none; an --internal network may overlap others"),
         ),
-        NetworkError::NoHostPort(_) => (InvalidArgument, Some("choose another --subnet")),
+        NetworkError::NoHostPort(_) | NetworkError::Overlaps(_) => {
+            (InvalidArgument, Some("choose another --subnet"))
+        }
         NetworkError::GatewayOutside { .. } => {
             (InvalidArgument, Some("choose another address of the subnet"))
         }

@@ -51,9 +51,6 @@ pub(super) fn run(
     filter: &ConnectionFilter,
     pace: &PaceArgs,
 ) -> Outcome<()> {
-    if format == Format::Table {
-        output::text(&heading())?;
-    }
     let mut before = BTreeMap::new();
     for look in 0..pace.count.unwrap_or(u64::MAX) {
         if look > 0 {
@@ -62,6 +59,9 @@ pub(super) fn run(
         let now: BTreeMap<Key, Connection> =
             connections(client, filter)?.into_iter().map(|row| (key(&row), row)).collect();
         let unix_s = fastpath::Clock.unix_s();
+        if look == 0 && format == Format::Table {
+            output::text(&heading())?;
+        }
         for event in events(&before, &now) {
             match format {
                 Format::Table => output::text(&line(&event, unix_s))?,

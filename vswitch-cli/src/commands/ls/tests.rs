@@ -84,3 +84,20 @@ fn a_namespace_of_run_has_a_short_name() {
         assert_eq!(netns(other), other);
     }
 }
+
+/// Their full names are words that commands take.
+#[test]
+fn rows_of_one_container_are_told_apart() {
+    let blue = Port { network: "blue".into(), ..port("web", &[]) };
+    let rows = || vec![port("web", &[]), blue.clone(), port("c2", &[])];
+    let table = shown(ListArgs::default(), rows());
+    let names: Vec<_> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["NAME", "c2", "web@blue", "web@br0"]);
+    let list = |words: &[&str]| {
+        let command = ListArgs::augment_args(clap::Command::new("ls"));
+        let matches = command.try_get_matches_from([&["ls"], words].concat()).unwrap();
+        <ListArgs as clap::FromArgMatches>::from_arg_matches(&matches).unwrap()
+    };
+    assert_eq!(shown(list(&["-q"]), rows()), "c2\nweb\n");
+    assert_eq!(shown(list(&["-o", "columns=name"]), rows()), "NAME\nc2\nweb\nweb\n");
+}

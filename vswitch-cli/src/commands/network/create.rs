@@ -18,7 +18,7 @@ use crate::{complete, output, several, table, value};
 
 /// Create a network
 ///
-/// Networks do not reach each other. All or nothing: a failed creation leaves the host as it was.
+/// Networks do not reach each other, unless --reachable-from says so. All or nothing: a failed creation leaves the host as it was.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CreateArgs {
@@ -46,6 +46,10 @@ pub(crate) struct CreateArgs {
     /// Its containers do not reach each other
     #[arg(long)]
     isolated_ports: bool,
+    /// A network whose containers may open connections to those of this one
+    #[arg(long, value_name = "NETWORK", value_parser = value::network)]
+    #[arg(add = ArgValueCompleter::new(complete::networks))]
+    reachable_from: Vec<String>,
     /// Serve DHCPv4 and DHCPv6: each port gets its address
     #[arg(long)]
     dhcp: bool,
@@ -68,7 +72,7 @@ Examples:
   sudo vswitch network create blue
   sudo vswitch network create --subnet 10.5.0.0/16 --gateway 10.5.0.254 --ip-range 10.5.1.0/24 green
   sudo vswitch network create --subnet 10.5.0.0/16 --reserve 10.5.0.9 green
-  sudo vswitch network create --internal --label tier=db backend
+  sudo vswitch network create --internal --label tier=db --reachable-from blue backend
   sudo vswitch run --name web --network blue -- nginx -g 'daemon off;'
 
 Undo it with `vswitch network rm NAME`.";
@@ -83,6 +87,7 @@ impl CreateArgs {
             mtu: self.mtu,
             internal: self.internal,
             isolated_ports: self.isolated_ports,
+            reachable_from: self.reachable_from,
             dhcp: self.dhcp,
             ra: self.ra,
             uplink: self.uplink,
@@ -165,7 +170,14 @@ impl PruneArgs {
         let client = global.client()?;
         let networks = client.wait(client.networks())?.into_iter();
         // The first network is the switch's own.
-        let unused = networks.skip(1).filter(|it| it.ports == 0 && filters.match_all(it));
+        let is_unused = |it: &Network| it.ports == 0 && filters.match_all(it);
+        let unused: Vec<Network> = networks.skip(1).filter(is_unused).collect();
+        if unused.is_empty() {
+            output::done(
+                global.format,
+                "nothing to prune: there is no such network without containers",
+            )?;
+        }
         several::each(unused, |network| {
             client.wait(client.remove_network(&network.name, &NetworkRemoval::default()))?;
             output::done(global.format, &format!("{} is removed", network.name))

@@ -1,6 +1,7 @@
 use vswitch_api::stats::PortTraffic;
 
 use super::*;
+use crate::output::painted;
 
 fn view(name: Option<&str>) -> View {
     let plan = ListArgs::default().plan(crate::output::Format::Table).unwrap();
@@ -98,7 +99,7 @@ fn one_port_has_its_drops_by_reason() {
         ..Stats::default()
     };
     let view = view(Some("web"));
-    let shown = crate::output::painted(&view.render(&view.select(stats)), false);
+    let shown = painted(&view.render(&view.select(stats)), false);
     assert_eq!(
         shown,
         "\
@@ -117,4 +118,28 @@ fn ports_are_in_natural_order_after_the_hosts() {
     let plan = ListArgs::default().plan::<PortStats>(crate::output::Format::Table).unwrap();
     let names: Vec<String> = plan.select(ports).into_iter().map(|port| port.name).collect();
     assert_eq!(names, ["br0", "a", "c2", "c10"]);
+}
+
+/// A container on several networks has a row for each, and each row counts for itself.
+#[test]
+fn ports_of_one_name_are_told_apart() {
+    let on = |network: &str, rx_frames, drops| {
+        let drops_by_reason = [("storm".to_owned(), drops)].into();
+        let network = network.to_owned();
+        PortStats { network, drops, drops_by_reason, ..port("web", rx_frames, 0) }
+    };
+    let stats = |blue, br0| Stats {
+        ports: vec![on("blue", blue, 2), on("br0", br0, 3), port("c2", 0, 0)],
+        ..Stats::default()
+    };
+    let rates = render_rates(&stats(10, 1_000), &stats(14, 1_600), 2);
+    let rows: Vec<Vec<&str>> =
+        rates.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
+    assert_eq!(rows[1..4], [vec!["web@blue", "2"], vec!["web@br0", "300"], vec!["c2", "0"]]);
+    let both = view(Some("web"));
+    let shown = painted(&both.render(&both.select(stats(10, 1_000))), false);
+    assert!(shown.contains("web@blue") && shown.contains("storm             5"), "{shown}");
+    let one = view(Some("web@br0"));
+    let shown = painted(&one.render(&one.select(stats(10, 1_000))), false);
+    assert!(shown.contains("\nweb  ") && shown.contains("storm             3"), "{shown}");
 }

@@ -111,7 +111,11 @@ fn conntrack_says_who_translates_and_refuses_unknown_containers() {
     let _a = host.container("alpha");
     let listed = host.vswitch(&["conntrack", "ls"]);
     assert!(listed.status.success(), "{listed}");
-    assert!(listed.stderr.contains("--uplink kernel") && listed.stderr.contains("conntrack -L"));
+    let watched = host.vswitch(&["conntrack", "watch", "--count", "1"]);
+    for output in [listed, watched] {
+        assert!(output.stderr.contains("--uplink kernel"), "{output}");
+        assert!(output.stderr.contains("conntrack -L"), "{output}");
+    }
     let report = host.fails(&["conntrack", "ls", "--container", "alhpa"], &[1], "alhpa");
     assert!(report.contains("did you mean alpha?"), "{report}");
     host.fails(&["conntrack", "--network", "br9"], &[1], "br9");
@@ -164,4 +168,33 @@ fn a_terminal_has_colours_and_is_drawn_anew() {
     assert!(!plain.contains(YELLOW) && plain.contains("DROPS"), "{plain:?}");
     let watched = on_a_terminal(&host, &[], &["stats", "--watch", "1", "--count", "2"]);
     assert_eq!(watched.matches("\u{1b}[H\u{1b}[2J").count(), 2, "{watched:?}");
+}
+
+/// A container on two networks: a row for each, whose name commands take.
+#[test]
+fn a_row_names_its_network_where_the_name_does_not_do() {
+    let host = Host::with_switch();
+    host.ok(&["network", "create", "blue"]);
+    let _all = ["web", "db"].map(|name| host.container(name));
+    host.ok(&["network", "connect", "blue", "web"]);
+    let first = |command: &[&str]| {
+        let shown = host.ok(command);
+        let words = shown.lines().filter_map(|line| line.split_whitespace().next());
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(first(&["ls"]), ["NAME", "db", "web@blue", "web@br0"]);
+    assert_eq!(first(&["stats", "web"])[..3], ["PORT", "web@blue", "web@br0"]);
+    assert_eq!(first(&["stats", "web@blue"])[..2], ["PORT", "web"]);
+    assert_eq!(host.ok(&["ls", "-q"]), "db\nweb\n");
+    assert!(host.ok(&["port", "show", "web@blue"]).contains("guard"));
+    host.fails(&["stats", "web@green"], &[1], "web@green");
+}
+
+#[test]
+fn nothing_is_printed_before_the_switch_answers() {
+    let host = Host::new();
+    for command in [&["conntrack", "watch"][..], &["events"], &["stats", "--watch", "1"]] {
+        let output = host.vswitch(command);
+        assert!(output.code() == 1 && output.stdout.is_empty(), "{output}");
+    }
 }

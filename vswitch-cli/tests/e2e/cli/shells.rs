@@ -98,6 +98,31 @@ fn bash_knows_names_ports_and_values() {
     assert_eq!(bash("vswitch up --idle s"), ["spin", "sleep"]);
     assert_eq!(bash("vswitch up --uplink k"), ["kernel"]);
     assert_eq!(bash("vswitch netw"), ["network"]);
+    // Other names of a command are offered where nothing else begins so.
+    assert_eq!(bash("vswitch l"), ["ls", "logs"]);
+    assert_eq!(bash("vswitch li"), ["list"]);
+    assert_eq!(bash("vswitch network r"), ["rm"]);
+}
+
+#[test]
+fn bash_knows_words_columns_and_programs() {
+    let (host, _containers, bin) = scene();
+    let bash = |line: &str| bash(&host, &bin, line);
+    assert_eq!(bash("vswitch ls --filter state="), ["up", "loop-blocked"]);
+    assert_eq!(bash("vswitch network ls --filter dangling=t"), ["true"]);
+    assert_eq!(bash("vswitch ls -o columns=name,ip"), ["name,ipv4", "name,ipv6"]);
+    assert_eq!(bash("vswitch attach --configure s"), ["static"]);
+    assert_eq!(bash("vswitch man network p"), ["prune"]);
+    assert_eq!(bash("vswitch man att"), ["attach"]);
+    assert_eq!(bash("vswitch --socket SOCKET dns query data"), ["database"]);
+    assert_eq!(bash("vswitch dns query a --type M"), ["MX"]);
+    assert_eq!(bash("vswitch --socket SOCKET port show web-1@"), ["web-1@br0"]);
+    assert_eq!(bash("vswitch --socket SOCKET run --network name=b"), ["br0"]);
+    let macs = bash("vswitch --socket SOCKET fdb del ");
+    assert!(macs.iter().any(|mac| mac.matches(':').count() == 5), "{macs:?}");
+    // A program first, and then its files.
+    assert_eq!(bash("vswitch run -- vswi"), ["vswitch"]);
+    assert_eq!(bash("vswitch run -- cat web-f"), ["web-file"]);
 }
 
 #[test]

@@ -43,3 +43,15 @@ fn everybody_but_root_gets_the_hint() {
     }
     assert_eq!(host.ok(&["ls", "-q"]), "a\n");
 }
+
+/// Where no switch is, nobody but root can know that nothing is left of one.
+#[test]
+fn only_root_hears_that_nothing_is_left() {
+    let host = Host::new();
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(host.path(""), open).expect("the folder of the test");
+    let output = as_nobody(&host, &["down"]);
+    assert!(output.code() == 1 && output.stderr.contains("sudo"), "{output}");
+    assert!(!output.stderr.contains("nothing"), "{output}");
+    host.fails(&["down"], &[1], "nothing of a switch is left");
+}

@@ -76,6 +76,7 @@ impl Model {
                 ifname: binding.ifname.clone(),
                 addresses: [lease.ipv4.into(), lease.ipv6.into()],
                 gateways: network.spec.gateways(),
+                subnets: network.spec.subnets(),
             })
         });
         Some((record, interfaces.collect()))

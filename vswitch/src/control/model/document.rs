@@ -38,6 +38,7 @@ impl Model {
                     mtu: spec.mtu,
                     internal: spec.internal,
                     isolated_ports: spec.isolated_ports,
+                    reachable_from: spec.reachable_from.iter().map(ToString::to_string).collect(),
                 }),
                 labels: spec.labels.clone(),
                 gateway_mac: spec.gateway_mac,

@@ -321,7 +321,10 @@ impl Model {
         let found = self.find_all(text)?;
         match &found[..] {
             [key] => Ok(key.clone()),
-            _ => Err(ControlError::AmbiguousName(text.to_owned())),
+            keys => Err(ControlError::AmbiguousName {
+                name: text.to_owned(),
+                full_names: keys.iter().map(|key| format!("{text}@{}", key.network)).collect(),
+            }),
         }
     }
 

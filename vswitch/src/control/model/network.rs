@@ -119,6 +119,10 @@ impl Model {
     pub(crate) fn remove_network(&mut self, name: &NetworkName) {
         let Some(network) = self.networks.remove(name) else { return };
         self.network_names.remove(&network.index);
+        // Another network of that name shall not inherit what this one might reach.
+        for other in self.networks.values_mut() {
+            other.spec.reachable_from.remove(name);
+        }
         if let Some(slot) = network.host_port {
             self.slots.release(slot);
         }
@@ -195,12 +199,14 @@ impl Model {
 
     /// Networks with a host port that the datapath knows, and whose device is there, for the host's rules.
     pub(crate) fn host_networks(&self) -> Vec<HostNetwork> {
+        let device = |it: &Network| it.spec.device.as_ref().map(ToString::to_string);
         let shown = self.networks().filter(|it| it.in_snapshot && !it.is_device_gone);
         let host = shown.filter_map(|network| {
             Some(HostNetwork {
                 device: network.spec.device.as_ref()?.to_string(),
                 subnets: network.spec.subnets(),
                 is_internal: network.spec.is_internal(),
+                reachable_from: self.sources(network).filter_map(device).collect(),
             })
         });
         host.collect()

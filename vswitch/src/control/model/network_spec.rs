@@ -1,6 +1,6 @@
 //! The description of a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(crate) struct NetworkSpec {
     pub(crate) host_config: HostConfig,
     /// New endpoints are isolated from each other.
     pub(crate) isolated_ports: bool,
+    /// Networks whose containers may open connections to those of this one.
+    pub(crate) reachable_from: BTreeSet<NetworkName>,
     pub(crate) labels: BTreeMap<String, String>,
     /// Settings of the host port.
     pub(crate) host_settings: PortSettings,

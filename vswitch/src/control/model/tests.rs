@@ -75,6 +75,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         multicast: Multicast::Snoop,
         host_config: HostConfig::NONE,
         isolated_ports: false,
+        reachable_from: std::collections::BTreeSet::new(),
         labels: std::collections::BTreeMap::new(),
         host_settings: PortSettings::of_host(),
     }

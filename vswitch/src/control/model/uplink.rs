@@ -14,8 +14,10 @@ use wire::MacAddr;
 use super::{Lease, Model, Network, SlotOwner, key};
 use crate::config;
 use crate::control::error::ControlError;
-use crate::control::limits::CONNECTIONS_PER_CONTAINER;
-use crate::datapath::{EgressMode, PortConf, RouterConf, Routes, UplinkConf, UplinkNeighbours};
+use crate::datapath::limits::CONNECTIONS_PER_CONTAINER;
+use crate::datapath::{
+    EgressMode, PeerNetwork, PortConf, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+};
 use crate::host::uplink::UplinkState;
 
 /// An uplink, as the host describes it now.
@@ -125,23 +127,27 @@ impl Model {
         &self,
         network: &Network,
         uplink: Option<&Arc<UplinkConf>>,
+        peers: Vec<PeerNetwork>,
     ) -> Option<RouterConf> {
         let spec = &network.spec;
         let gateways = spec.gateways().to_vec();
-        let internal = |gateways: Vec<IpAddr>| RouterConf {
+        let internal = |gateways: Vec<IpAddr>, peers| RouterConf {
             gateway_mac: spec.gateway_mac,
             local: Arc::new(gateways.clone()),
             gateways,
             subnets: spec.subnets().to_vec(),
+            peers,
             egress: EgressMode::Internal,
         };
         // Without an uplink, or before it is known, containers reach each other and their gateway only.
-        let Some(used) = self.uplinks_of(network).next() else { return Some(internal(gateways)) };
+        let Some(used) = self.uplinks_of(network).next() else {
+            return Some(internal(gateways, peers));
+        };
         used.tap?;
         Some(RouterConf {
             local: self.local.last().cloned()?,
             egress: EgressMode::Uplink(Arc::clone(uplink?)),
-            ..internal(gateways)
+            ..internal(gateways, peers)
         })
     }
 

@@ -77,6 +77,9 @@ pub enum NetworkError {
     /// The network has no host port.
     #[error("{0} cannot be its host device: a network whose subnet overlaps others has none")]
     NoHostPort(String),
+    /// Containers of the network cannot be told apart from others by their addresses.
+    #[error("{0} cannot be reached from another network, or reach it: its subnet overlaps others")]
+    Overlaps(String),
     /// The gateway is no host address of the subnet.
     #[error("{gateway} cannot be the gateway: it is no host address of {subnet}")]
     GatewayOutside {

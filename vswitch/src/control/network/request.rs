@@ -1,5 +1,6 @@
 //! The description of a new network: what the request says, and a choice for the rest.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -10,7 +11,7 @@ use super::super::error::ControlError;
 use super::super::inner::Inner;
 use super::super::ipam::Pool;
 use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS};
-use super::super::model::{Network, NetworkSpec, local_mac};
+use super::super::model::{Network, NetworkName, NetworkSpec, local_mac};
 use super::super::name::Name;
 use super::super::random::random;
 use super::NetworkError;
@@ -60,6 +61,9 @@ pub(super) async fn spec(
     };
     let device = match (&request.device, has_host_port) {
         (Some(device), true) => Some(device.parse().map_err(ControlError::Ifname)?),
+        (None, false) if !request.reachable_from.is_empty() => {
+            return Err(NetworkError::Overlaps(name.to_string()).into());
+        }
         (Some(device), false) => return Err(NetworkError::NoHostPort(device.clone()).into()),
         (None, true) => Some(default_device(&name)),
         (None, false) => None,
@@ -82,6 +86,7 @@ pub(super) async fn spec(
         internal,
         uplink,
         isolated_ports: request.isolated_ports,
+        reachable_from: reachable_from(inner, &request.reachable_from)?,
         host_config: HostConfig { dhcp: request.dhcp, ra: request.ra },
         labels: request.labels,
         host_settings: PortSettings::of_host(),
@@ -98,6 +103,19 @@ fn check_labels(request: &NetworkRequest) -> Result<(), ControlError> {
         return Err(ControlError::LabelsMax(request.name.clone()));
     }
     Ok(())
+}
+
+/// Networks that may open connections to the new one: addresses must tell them apart.
+fn reachable_from(inner: &Inner, names: &[String]) -> Result<BTreeSet<NetworkName>, ControlError> {
+    let model = inner.model();
+    let named = names.iter().map(|name| {
+        let spec = &model.network(Some(name))?.spec;
+        match spec.device {
+            Some(_) => Ok(spec.name.clone()),
+            None => Err(NetworkError::Overlaps(name.clone()).into()),
+        }
+    });
+    named.collect()
 }
 
 /// Whether the network is to be internal, and its egress: none, or that of the switch.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::conf::{EgressMode, RouterConf, UplinkConf};
+use super::conf::{EgressMode, PeerNetwork, RouterConf, UplinkConf};
 use super::fib::{Fib, OuterFib};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{Key, NetworkIndex};
@@ -25,6 +25,16 @@ pub(in crate::datapath) struct Router {
     pub(super) broadcasts: Vec<Ipv4Addr>,
     /// Subnets of the network.
     pub(super) subnets: Vec<IpNet>,
+    /// Routes to other networks.
+    peers: Vec<PeerRoute>,
+}
+
+/// The route to another network.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeerRoute {
+    pub(super) network: NetworkIndex,
+    /// Containers may open connections to it.
+    pub(super) may_open: bool,
 }
 
 impl Router {
@@ -49,12 +59,19 @@ impl Router {
             mtu,
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
             subnets: conf.subnets.clone(),
+            peers: conf.peers.iter().map(PeerRoute::new).collect(),
         }
     }
 
     /// Destinations beyond the network.
     pub(in crate::datapath) fn outer_fib(&self) -> &Arc<OuterFib> {
         self.fib.outer()
+    }
+
+    /// The route to another network.
+    #[inline]
+    pub(super) fn peer(&self, at: u16) -> PeerRoute {
+        self.peers[usize::from(at)]
     }
 
     /// Whether the router takes a frame.
@@ -66,6 +83,12 @@ impl Router {
     /// Uplink, if the network has one.
     pub(in crate::datapath) fn uplink(&self) -> Option<&UplinkConf> {
         self.uplink.as_deref()
+    }
+}
+
+impl PeerRoute {
+    const fn new(peer: &PeerNetwork) -> Self {
+        Self { network: peer.index, may_open: peer.may_open }
     }
 }
 

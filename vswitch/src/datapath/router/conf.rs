@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use nat::CompiledPolicy;
 use wire::MacAddr;
 
+use crate::datapath::NetworkIndex;
+
 /// The router of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterConf {
@@ -19,6 +21,8 @@ pub struct RouterConf {
     pub subnets: Vec<IpNet>,
     /// Every address of the host, the gateway's included; networks with an uplink share it.
     pub local: Arc<Vec<IpAddr>>,
+    /// Networks that it may reach, or that may reach it.
+    pub peers: Vec<PeerNetwork>,
     /// The egress beyond the host.
     pub egress: EgressMode,
 }
@@ -35,6 +39,21 @@ impl RouterConf {
         };
         is_egress_same && (Arc::ptr_eq(&self.local, &other.local) || self.local == other.local)
     }
+}
+
+/// Another network whose containers exchange packets with those of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerNetwork {
+    /// The network.
+    pub index: NetworkIndex,
+    /// Its subnets.
+    pub subnets: Vec<IpNet>,
+    /// Its gateway's addresses, which are the host's.
+    pub gateways: Vec<IpAddr>,
+    /// Containers may open connections to it, not only answer.
+    pub may_open: bool,
+    /// The kernel routes between the networks: packets go to the host's port.
+    pub by_host: bool,
 }
 
 /// The egress of a network.

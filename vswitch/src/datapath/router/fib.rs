@@ -1,7 +1,7 @@
 //! Destination lookup: binary searches over address intervals.
 //!
 //! The intervals cover both families (IPv4 as IPv4-mapped IPv6). Those of a network itself are few: its subnets,
-//! and addresses of the host in them. All else is in [`OuterFib`], which networks share: of later inserts the
+//! addresses of the host in them, and subnets of networks that it may reach. All else is in [`OuterFib`], which networks share: of later inserts the
 //! last wins, the host's routes, martians, then the host's own addresses.
 
 #[cfg(test)]
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use wire::MacAddr;
 
-use super::conf::{EgressMode, RouteAction, RouterConf, UplinkConf};
+use super::conf::{EgressMode, PeerNetwork, RouteAction, RouterConf, UplinkConf};
 
 /// Prefixes that no router forwards (RFC 1812 section 5.3.7, RFC 6890): "this" network, loopback,
 /// link-local, multicast, reserved and broadcast.
@@ -45,6 +45,8 @@ pub(super) enum RouteTarget {
     Unreachable,
     /// Never routed.
     Martian,
+    /// Another network: see [`RouterConf::peers`].
+    Peer(u16),
     /// Beyond the network: see [`OuterFib`].
     Beyond,
 }
@@ -114,12 +116,12 @@ impl Fib {
         for &subnet in &conf.subnets {
             builder.insert(subnet, RouteTarget::Subnet);
         }
-        for subnet in conf.subnets.iter().filter(|net| net.max_prefix_len() - net.prefix_len() > 1)
-        {
-            if let IpNet::V4(subnet) = subnet {
-                builder.insert_range(one(subnet.network().into()), RouteTarget::Martian);
-                builder.insert_range(one(subnet.broadcast().into()), RouteTarget::Martian);
-            }
+        builder.insert_broadcasts(&conf.subnets);
+        for (at, peer) in (0..).zip(&conf.peers) {
+            builder.insert_peer(
+                peer,
+                if peer.by_host { RouteTarget::Host } else { RouteTarget::Peer(at) },
+            );
         }
         let own = IpAddr::V6(link_local(conf.gateway_mac));
         let is_in = |address: &&IpAddr| conf.subnets.iter().any(|net| net.contains(*address));
@@ -193,6 +195,27 @@ impl FibBuilder {
                 RouteAction::Elsewhere | RouteAction::Unreachable => RouteTarget::Unreachable,
             };
             self.insert(net, target);
+        }
+    }
+
+    /// Subnets of another network; its gateways are the host's.
+    fn insert_peer(&mut self, peer: &PeerNetwork, target: RouteTarget) {
+        for &subnet in &peer.subnets {
+            self.insert(subnet, target);
+        }
+        self.insert_broadcasts(&peer.subnets);
+        for &gateway in &peer.gateways {
+            self.insert_range(one(gateway), RouteTarget::Beyond);
+        }
+    }
+
+    /// The first and the last address of IPv4 subnets, where they are not of hosts.
+    fn insert_broadcasts(&mut self, subnets: &[IpNet]) {
+        for subnet in subnets.iter().filter(|net| net.max_prefix_len() - net.prefix_len() > 1) {
+            if let IpNet::V4(subnet) = subnet {
+                self.insert_range(one(subnet.network().into()), RouteTarget::Martian);
+                self.insert_range(one(subnet.broadcast().into()), RouteTarget::Martian);
+            }
         }
     }
 

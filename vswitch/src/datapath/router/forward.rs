@@ -4,7 +4,7 @@ use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::Verdict as Translated;
 use nat::rewrite::rewrite;
-use nat::{Edit, NatDrop, OwnerId, Realm, Time, View};
+use nat::{Edit, Nat, NatDrop, OwnerId, Peer, Realm, Time, View};
 use wire::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
 use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::meta::Meta;
@@ -224,7 +224,7 @@ impl<'a> ForwardCtx<'a> {
             return self.reject(ctx, source, Rejection::NO_NEIGHBOUR);
         };
         let is_internal = !self.snapshot.is_uplink(ctx.port);
-        if is_internal && to != ctx.port && !self.snapshot.may_talk(ctx.port, to) {
+        if is_internal && to != ctx.port && !self.snapshot.may_hairpin(ctx.port, to) {
             ctx.verdict = Verdict::Drop(DropReason::Isolated);
             return;
         }
@@ -255,9 +255,24 @@ impl<'a> ForwardCtx<'a> {
         view: &View,
     ) -> Option<Translated> {
         if view.fragment.is_some() {
-            return self.translate_fragment(ctx, from, view);
+            return self.translate_fragment(ctx, from, view, Nat::translate);
         }
         Some(self.state.nat.translate(Time(self.now.0), from, view))
+    }
+
+    /// Tracks a packet to a container of another network; likewise.
+    pub(super) fn track_routed(
+        &mut self,
+        ctx: &mut FrameCtx,
+        from: Realm,
+        to: Peer,
+        view: &View,
+    ) -> Option<Translated> {
+        if view.fragment.is_some() {
+            let route = |nat: &mut Nat, now, from, view: &View| nat.route(now, from, to, view);
+            return self.translate_fragment(ctx, from, view, route);
+        }
+        Some(self.state.nat.route(Time(self.now.0), from, to, view))
     }
 
     /// Drops a refused packet. A container gets an ICMP error for exhaustion (RFC 5508, REQ-8) and policy.

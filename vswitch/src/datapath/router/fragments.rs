@@ -4,7 +4,7 @@
 //! after the heads of the same batch. Once the head is known, a tail is routed with its translation.
 
 use nat::fragment::Verdict as Translated;
-use nat::{Kind, Realm, Time, View};
+use nat::{Kind, Nat, Realm, Time, View};
 
 use super::forward::ForwardCtx;
 use super::from_container::internal;
@@ -13,13 +13,14 @@ use crate::datapath::limits::{FRAGMENT_OPERATIONS, NEIGHBOUR_QUEUE_TIMEOUT};
 use crate::datapath::{DropReason, PortKind, Verdict};
 
 impl ForwardCtx<'_> {
-    /// Translates a head and releases its tails. A tail waits, or uses the verdict of its head.
+    /// Translates a head, as `translate` does, and releases its tails. A tail waits, or uses the verdict of its head.
     #[cold]
     pub(super) fn translate_fragment(
         &mut self,
         ctx: &mut FrameCtx,
         from: Realm,
         view: &View,
+        translate: impl FnOnce(&mut Nat, Time, Realm, &View) -> Translated,
     ) -> Option<Translated> {
         let now = Time(self.now.0);
         if matches!(view.kind, Kind::Tail(_)) {
@@ -30,7 +31,7 @@ impl ForwardCtx<'_> {
             return self.head_verdict.take();
         }
         let state = &mut *self.state;
-        let translated = state.nat.translate(now, from, view);
+        let translated = translate(&mut state.nat, now, from, view);
         let released = &mut state.released;
         let release = &mut |ctx, head_verdict| released.push((ctx, head_verdict));
         Some(state.fragments.head(now, from, view, translated, release))

@@ -18,7 +18,7 @@
 //! policy change. The reader only looks up the route: hop limit, MTU, next hop and ICMP errors are the translating
 //! worker's.
 
-use nat::{Kind, Realm, Shard, Time, View};
+use nat::{Kind, OwnerId, Realm, Shard, Time, View};
 
 use super::assignment::HandoffOut;
 use super::forward::ForwardCtx;
@@ -32,6 +32,16 @@ impl ForwardCtx<'_> {
     #[inline]
     pub(super) fn is_local(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
         self.state.tracked.is_none() || self.is_assigned || self.assign(ctx, from, view)
+    }
+
+    /// The same for a packet to a container of another network.
+    pub(super) fn is_local_to_pair(&mut self, ctx: &mut FrameCtx, to: OwnerId) -> bool {
+        if self.state.tracked.is_none() || self.is_assigned {
+            return true;
+        }
+        let from = OwnerId(ctx.port.get() as u32);
+        let worker = self.state.nat.shard_spec().worker_of_pair(from, to);
+        self.keep_or_hand_off(ctx, worker, true)
     }
 
     #[inline(never)]

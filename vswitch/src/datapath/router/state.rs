@@ -16,8 +16,8 @@ use super::neighbour_queue::NeighbourQueue;
 use super::resolve::NeighbourResolver;
 use crate::datapath::batch::{Batch, FrameCtx};
 use crate::datapath::limits::{
-    CONNTRACK_FLUSHED_MAX, CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE, NAT_CONNECTIONS,
-    NAT_OPERATIONS_IDLE, NEIGHBOUR_QUEUE_WAKE, PREFETCH_FRAMES,
+    CONNECTIONS_PER_CONTAINER, CONNTRACK_FLUSHED_MAX, CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE,
+    NAT_CONNECTIONS, NAT_OPERATIONS_IDLE, NEIGHBOUR_QUEUE_WAKE, PREFETCH_FRAMES,
 };
 use crate::datapath::{DropReason, FrameIo, Observer, Snapshot, Verdict};
 
@@ -62,8 +62,10 @@ impl RouterState {
     pub(in crate::datapath) fn new(seed: u64, shard_spec: ShardSpec) -> Self {
         let capacity = if shard_spec.is_single() { 0 } else { ROUND_FRAMES_MAX };
         Self {
+            // Without an uplink, connections between networks are tracked all the same.
             nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed })
-                .with_shard_spec(shard_spec),
+                .with_shard_spec(shard_spec)
+                .with_quota(CONNECTIONS_PER_CONTAINER),
             neighbour_queue: NeighbourQueue::new(),
             icmp_limit: IcmpLimit::default(),
             resolver: NeighbourResolver::new(),

@@ -5,6 +5,7 @@ mod fragments;
 mod neighbour_queue;
 mod net;
 mod out;
+mod peers;
 mod published;
 mod service;
 mod several;

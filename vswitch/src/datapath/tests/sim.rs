@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastpath::engine::memory::MemoryEngine;
@@ -34,6 +35,9 @@ pub(super) struct Sim {
     confs: Vec<PortConf>,
     /// What every network is like.
     network: NetworkConf,
+    /// Names that workers answer for.
+    names: Option<Arc<dyn NameService>>,
+    differ: fn(u16, &mut NetworkConf),
     limits: BTreeMap<PortIndex, PortLimits>,
     epoch: u64,
 }
@@ -127,6 +131,8 @@ impl Sim {
             now: Nanos(1_000_000_000_000),
             confs: (0..).zip(networks).map(conf).collect(),
             network: network(),
+            names: None,
+            differ: |_, _| {},
             limits: BTreeMap::new(),
             epoch: 0,
         };
@@ -135,6 +141,12 @@ impl Sim {
         }
         sim.compile();
         sim
+    }
+
+    /// Workers answer for names.
+    pub(super) fn set_names(&mut self, names: Arc<dyn NameService>) {
+        self.names = Some(names);
+        self.compile();
     }
 
     /// Opens a port.
@@ -237,6 +249,12 @@ impl Sim {
         self.compile();
     }
 
+    /// Says how networks differ from each other.
+    pub(super) fn differ(&mut self, change: fn(u16, &mut NetworkConf)) {
+        self.differ = change;
+        self.compile();
+    }
+
     /// Asks who listens, if it is time.
     pub(super) fn query(&mut self) {
         for (id, worker) in self.workers.iter_mut().enumerate() {
@@ -265,11 +283,15 @@ impl Sim {
         let networks = self.confs.iter().map(|conf| conf.network);
         let count = networks.filter(|&network| network != NetworkIndex::NONE).max();
         let ports = (0..).map(PortIndex).zip(self.confs.iter().cloned());
-        let networks = vec![self.network.clone(); count.map_or(0, |last| last.0 + 1).into()];
+        let mut networks = vec![self.network.clone(); count.map_or(0, |last| last.0 + 1).into()];
+        (0..).zip(&mut networks).for_each(|(index, network)| (self.differ)(index, network));
         self.epoch += 1;
         self.snapshot = Snapshot::compile(networks, ports)
             .with_limits(self.limits.clone())
             .with_epoch(self.epoch);
+        if let Some(names) = &self.names {
+            self.snapshot = self.snapshot.clone().with_names(Arc::clone(names));
+        }
     }
 
     /// A frame comes in, to whichever worker.

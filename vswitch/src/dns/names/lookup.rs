@@ -53,14 +53,29 @@ pub(super) fn lookup(
     if let Some(found) = address_name(table, port, name, asked) {
         return found;
     }
-    let networks = || table.visible(port).map(|(_, network)| network);
-    let by_name = networks().find_map(|network| network.by_name.get(name));
-    let ports = by_name.or_else(|| networks().find_map(|network| qualified(network, name)));
-    match ports {
-        Some(ports) => addresses(table, ports, asked, turn),
+    match owners(table, port, name) {
+        Some(ports) => found_addresses(addresses(table, ports, asked, turn)),
         None if network.names.is_internal => Found::NoName,
         None => Found::Elsewhere,
     }
+}
+
+/// Ports of a name that is neither the service's nor an address's.
+pub(super) fn container_name<'a>(
+    table: &'a Table,
+    port: PortIndex,
+    name: &str,
+) -> Option<&'a [PortIndex]> {
+    let is_special = name.ends_with(SERVICE_ZONE) || name.ends_with(".arpa");
+    if is_special { None } else { owners(table, port, name) }
+}
+
+/// Ports of a name, or of `NAME.NETWORK`, as a port sees it.
+fn owners<'a>(table: &'a Table, port: PortIndex, name: &str) -> Option<&'a [PortIndex]> {
+    let networks = || table.visible(port).map(|(_, network)| network);
+    let by_name = networks().find_map(|network| network.by_name.get(name));
+    let ports = by_name.or_else(|| networks().find_map(|network| qualified(network, name)));
+    ports.map(Vec::as_slice)
 }
 
 /// A name of the zone of the service, or below it.
@@ -110,12 +125,17 @@ fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Vec<PortIndex>>
 }
 
 /// Addresses of the ports that share a name. Each turn begins with the next one.
-fn addresses(table: &Table, ports: &[PortIndex], asked: Asked, turn: usize) -> Found {
+pub(super) fn addresses(
+    table: &Table,
+    ports: &[PortIndex],
+    asked: Asked,
+    turn: usize,
+) -> impl Iterator<Item = IpAddr> {
     let first = turn % ports.len().max(1);
     let (later, sooner) = ports.split_at(first);
     let endpoints = sooner.iter().chain(later).filter_map(|port| table.endpoints.get(port));
     let addresses = endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied());
-    found_addresses(addresses.filter(|address| has_type(address, asked)))
+    addresses.filter(move |address| has_type(address, asked))
 }
 
 fn found_addresses(addresses: impl Iterator<Item = IpAddr>) -> Found {

@@ -1,22 +1,25 @@
-//! Routing rules, and default routes of tables.
+//! Routing rules, and routes of tables.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::TryStreamExt;
+use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteScope};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::{IpVersion, RouteMessageBuilder};
 
-use super::{Link, Netlink, failed};
+use super::{Netlink, failed, ip};
 use crate::host::error::NetlinkError;
 
-/// A routing rule. One without a source skips default routes of its table.
+/// A routing rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) priority: u32,
     pub(crate) from: Option<IpAddr>,
     pub(crate) table: u32,
+    /// It takes default routes of the table, too.
+    pub(crate) takes_default: bool,
 }
 
 impl Rule {
@@ -26,27 +29,87 @@ impl Rule {
         message.header.action = RuleAction::ToTable;
         message.attributes =
             vec![RuleAttribute::Priority(self.priority), RuleAttribute::Table(self.table)];
-        match self.from {
-            Some(address) => {
-                message.header.src_len = if is_ipv6 { 128 } else { 32 };
-                message.attributes.push(RuleAttribute::Source(address));
-            }
-            None => message.attributes.push(RuleAttribute::SuppressPrefixLen(0)),
+        if let Some(address) = self.from {
+            message.header.src_len = if is_ipv6 { 128 } else { 32 };
+            message.attributes.push(RuleAttribute::Source(address));
+        }
+        if !self.takes_default {
+            message.attributes.push(RuleAttribute::SuppressPrefixLen(0));
         }
         message
     }
 
     fn parse(message: &RuleMessage) -> Self {
-        let mut rule = Self { priority: 0, from: None, table: message.header.table.into() };
+        let table = message.header.table.into();
+        let mut rule = Self { priority: 0, from: None, table, takes_default: true };
         for attribute in &message.attributes {
             match attribute {
                 RuleAttribute::Priority(priority) => rule.priority = *priority,
                 RuleAttribute::Source(address) => rule.from = Some(*address),
                 RuleAttribute::Table(table) => rule.table = *table,
+                // The kernel names no length by its largest number.
+                RuleAttribute::SuppressPrefixLen(length) => rule.takes_default = *length != 0,
                 _ => {}
             }
         }
         rule
+    }
+}
+
+/// A route of a table: by a gateway, or on the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableRoute {
+    pub(crate) table: u32,
+    pub(crate) destination: IpNet,
+    pub(crate) gateway: Option<IpAddr>,
+    pub(crate) device: u32,
+}
+
+impl TableRoute {
+    fn message(self) -> RouteMessage {
+        let (destination, length) = (self.destination.network(), self.destination.prefix_len());
+        match destination {
+            IpAddr::V4(destination) => {
+                let mut builder = RouteMessageBuilder::<Ipv4Addr>::new()
+                    .table_id(self.table)
+                    .destination_prefix(destination, length)
+                    .output_interface(self.device);
+                builder = match self.gateway {
+                    Some(IpAddr::V4(gateway)) => builder.gateway(gateway),
+                    _ => builder.scope(RouteScope::Link),
+                };
+                builder.build()
+            }
+            IpAddr::V6(destination) => {
+                let mut builder = RouteMessageBuilder::<Ipv6Addr>::new()
+                    .table_id(self.table)
+                    .destination_prefix(destination, length)
+                    .output_interface(self.device);
+                if let Some(IpAddr::V6(gateway)) = self.gateway {
+                    builder = builder.gateway(gateway);
+                }
+                builder.build()
+            }
+        }
+    }
+
+    fn parse(message: &RouteMessage, is_ipv6: bool) -> Option<Self> {
+        let length = message.header.destination_prefix_length;
+        let any =
+            if is_ipv6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
+        let (mut table, mut destination) = (u32::from(message.header.table), any);
+        let (mut gateway, mut device) = (None, None);
+        for attribute in &message.attributes {
+            match attribute {
+                RouteAttribute::Table(number) => table = *number,
+                RouteAttribute::Destination(address) => destination = ip(address)?,
+                RouteAttribute::Gateway(address) => gateway = ip(address),
+                RouteAttribute::Oif(index) => device = Some(*index),
+                _ => {}
+            }
+        }
+        let destination = IpNet::new(destination, length).ok()?;
+        Some(Self { table, destination, gateway, device: device? })
     }
 }
 
@@ -81,6 +144,39 @@ impl Netlink {
         &self,
         is_ipv6: bool,
     ) -> Result<Vec<(u32, RouteMessage)>, NetlinkError> {
+        let main = u32::from(libc::RT_TABLE_MAIN);
+        let is_default =
+            |route: &TableRoute| route.table == main && route.destination.prefix_len() == 0;
+        let routes = self.parsed_routes(is_ipv6).await?;
+        let defaults = routes.into_iter().filter(|(route, _)| is_default(route));
+        Ok(defaults.map(|(route, message)| (route.device, message)).collect())
+    }
+
+    /// Brings tables of a family in line with these routes. `is_ours` knows the tables.
+    pub(crate) async fn set_tables(
+        &self,
+        wanted: &[TableRoute],
+        is_ours: impl Fn(u32) -> bool,
+        is_ipv6: bool,
+    ) -> Result<(), NetlinkError> {
+        let known = self.parsed_routes(is_ipv6).await?;
+        let known: Vec<_> = known.into_iter().filter(|(route, _)| is_ours(route.table)).collect();
+        for (_, message) in known.iter().filter(|(route, _)| !wanted.contains(route)) {
+            self.remove_route(message.clone()).await?;
+        }
+        let is_known = |route: &TableRoute| known.iter().any(|(other, _)| other == route);
+        for &route in wanted.iter().filter(|route| !is_known(route)) {
+            let what = || format!("set the route {route:?}");
+            let request = self.0.route().add(route.message()).replace();
+            request.execute().await.map_err(failed(what))?;
+        }
+        Ok(())
+    }
+
+    async fn parsed_routes(
+        &self,
+        is_ipv6: bool,
+    ) -> Result<Vec<(TableRoute, RouteMessage)>, NetlinkError> {
         let message = if is_ipv6 {
             RouteMessageBuilder::<Ipv6Addr>::new().build()
         } else {
@@ -89,17 +185,8 @@ impl Netlink {
         let routes = self.0.route().get(message).execute();
         let routes: Vec<RouteMessage> =
             routes.try_collect().await.map_err(failed(|| "list routes".into()))?;
-        let is_default = |route: &RouteMessage| {
-            route.header.destination_prefix_length == 0 && route.header.table == libc::RT_TABLE_MAIN
-        };
-        let device = |route: &RouteMessage| {
-            route.attributes.iter().find_map(|attribute| match attribute {
-                RouteAttribute::Oif(index) => Some(*index),
-                _ => None,
-            })
-        };
-        let defaults = routes.into_iter().filter(is_default);
-        Ok(defaults.filter_map(|route| Some((device(&route)?, route))).collect())
+        let parsed = routes.into_iter();
+        Ok(parsed.filter_map(|it| Some((TableRoute::parse(&it, is_ipv6)?, it))).collect())
     }
 
     /// Removes a route.
@@ -109,43 +196,5 @@ impl Netlink {
             Err(error) if error.errno() != Some(libc::ESRCH) => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// Sets the default route of a table.
-    pub(crate) async fn set_default_route_in(
-        &self,
-        table: u32,
-        link: &Link,
-        gateway: IpAddr,
-    ) -> Result<(), NetlinkError> {
-        let what =
-            || format!("set the default route of table {table} by {gateway} on {}", link.name);
-        let message = default_route_in(table, link, gateway);
-        self.0.route().add(message).replace().execute().await.map_err(failed(what))
-    }
-
-    /// Removes the default route of a table, if it has one.
-    pub(crate) async fn remove_default_route_in(
-        &self,
-        table: u32,
-        link: &Link,
-        gateway: IpAddr,
-    ) -> Result<(), NetlinkError> {
-        self.remove_route(default_route_in(table, link, gateway)).await
-    }
-}
-
-fn default_route_in(table: u32, link: &Link, gateway: IpAddr) -> RouteMessage {
-    match gateway {
-        IpAddr::V4(gateway) => RouteMessageBuilder::<Ipv4Addr>::new()
-            .table_id(table)
-            .gateway(gateway)
-            .output_interface(link.index)
-            .build(),
-        IpAddr::V6(gateway) => RouteMessageBuilder::<Ipv6Addr>::new()
-            .table_id(table)
-            .gateway(gateway)
-            .output_interface(link.index)
-            .build(),
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);
         forwards(writer, &chain, rules, v6);
-        forward_only_published(writer, &rules.devices);
+        forward_only_allowed(writer, rules);
     }
     postrouting(writer, rules, v6);
 }
@@ -107,8 +107,8 @@ fn translate(
     writer.rule(chain, &[&protocol, &port_in(2, first, last), &at, &action]);
 }
 
-/// Forwards replies, and connections to published ports, into networks; drops the rest.
-fn forward_only_published(writer: &mut Writer<'_>, devices: &[String]) {
+/// Forwards replies, connections to published ports, and what networks may open, into networks; drops the rest.
+fn forward_only_allowed(writer: &mut Writer<'_>, rules: &Rules) {
     /// `NF_CT_STATE_BIT` of established and related.
     const ANSWERS: u32 = 0b110;
     let chain = writer.chain(c"forward", ChainHook::Stack(ChainType::Filter, Hook::Forward, 0));
@@ -117,13 +117,17 @@ fn forward_only_published(writer: &mut Writer<'_>, devices: &[String]) {
         Expr::mask(Reg::R0, &ANSWERS.to_ne_bytes()),
         Expr::cmp(Reg::R0, Cmp::Neq, &[0; 4]),
     ];
-    for device in devices {
+    for device in &rules.devices {
         let name = text(device);
         let inwards =
             [device_is(Meta::OifName, Cmp::Eq, &name), device_is(Meta::IifName, Cmp::Neq, &name)];
         let inwards = inwards.as_flattened();
         writer.rule(&chain, &[inwards, &answers, &[Expr::accept()]]);
         writer.rule(&chain, &[inwards, &was_translated(), &[Expr::accept()]]);
+        for passage in rules.passages.iter().filter(|passage| passage.to == *device) {
+            let from = device_is(Meta::IifName, Cmp::Eq, &text(&passage.from));
+            writer.rule(&chain, &[inwards, &from, &[Expr::accept()]]);
+        }
         writer.rule(&chain, &[inwards, &[Expr::counter(), Expr::drop()]]);
     }
 }

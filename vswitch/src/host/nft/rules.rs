@@ -63,6 +63,13 @@ pub(crate) struct Nat {
     pub(crate) masquerade: Vec<IpNet>,
 }
 
+/// Containers at one host port may open connections to those at another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Passage {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
 /// All tables of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
@@ -70,6 +77,8 @@ pub(crate) struct Rules {
     pub(crate) bridge: String,
     /// All devices of host ports, which must exist.
     pub(crate) devices: Vec<String>,
+    /// What the kernel may forward between them, beside replies.
+    pub(crate) passages: Vec<Passage>,
     pub(crate) redirect: Option<IngressRedirect>,
     pub(crate) nat: Nat,
 }

@@ -8,7 +8,9 @@ use wire::MacAddr;
 
 use super::state::UplinkState;
 use super::{Config, HostNetwork};
-use crate::host::nft::{Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts};
+use crate::host::nft::{
+    Firewall, Forward, IngressRedirect, Nat, NftError, Passage, Rules, TablesParts,
+};
 
 /// Identity of the uplink TAP.
 #[derive(Debug, Clone)]
@@ -56,7 +58,13 @@ impl Fixed {
         let masquerade = to_world.flat_map(|it| it.subnets).collect();
         let nat = Nat { forwards: forwards.to_vec(), masquerade };
         let devices = networks.iter().map(|it| it.device.clone()).collect();
-        Rules { bridge: self.config.bridge.clone(), devices, redirect, nat }
+        let passages = networks.iter().flat_map(|it| {
+            it.reachable_from
+                .iter()
+                .map(|from| Passage { from: from.clone(), to: it.device.clone() })
+        });
+        let passages = passages.collect();
+        Rules { bridge: self.config.bridge.clone(), devices, passages, redirect, nat }
     }
 }
 

@@ -52,6 +52,7 @@ async fn start(
         device: "br0".into(),
         subnets: ["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
         is_internal: false,
+        reachable_from: Vec::new(),
     }];
     Uplink::start(config(directory, mode), networks, &Netlink::connect().unwrap()).await
 }

@@ -49,7 +49,7 @@ fn model(publish: &[&str]) -> Model {
 
 fn router(model: &mut Model) -> Option<RouterConf> {
     let uplink = model.uplink_conf();
-    model.router(model.network(None).unwrap(), uplink.as_ref())
+    model.router(model.network(None).unwrap(), uplink.as_ref(), Vec::new())
 }
 
 fn uplink(model: &mut Model) -> Arc<UplinkConf> {
@@ -169,8 +169,9 @@ fn two_networks_share_an_uplink_and_its_policy() {
     let lease = model.reserve(&spec, Duration::ZERO, &mut counter()).unwrap();
     model.set_in_snapshot(&lease.key(), true);
     let conf = model.uplink_conf().unwrap();
-    let egress =
-        |name: &str| model.router(model.network(Some(name)).unwrap(), Some(&conf)).unwrap().egress;
+    let egress = |name: &str| {
+        model.router(model.network(Some(name)).unwrap(), Some(&conf), Vec::new()).unwrap().egress
+    };
     let is_shared = |egress| matches!(egress, EgressMode::Uplink(it) if Arc::ptr_eq(&it, &conf));
     assert!(is_shared(egress("br0")) && is_shared(egress("br1")));
     assert_eq!(egress("br2"), EgressMode::Internal);

@@ -1,5 +1,6 @@
 //! Destinations: what wins over what, and the same as a search through a list.
 
+use crate::datapath::NetworkIndex;
 use std::sync::Arc;
 
 use fastpath::PortIndex;
@@ -38,12 +39,23 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
     }))
 }
 
+fn peer(subnet: &str, gateway: &str) -> PeerNetwork {
+    PeerNetwork {
+        index: NetworkIndex(1),
+        subnets: vec![subnet.parse().unwrap()],
+        gateways: vec![gateway.parse().unwrap()],
+        may_open: true,
+        by_host: false,
+    }
+}
+
 fn fib(egress: EgressMode) -> Fib {
     let conf = RouterConf {
         gateway_mac: mac(7),
         gateways: vec!["10.99.0.1".parse().unwrap(), "fd00:99::1".parse().unwrap()],
         subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
         local: Arc::new(LOCAL.iter().map(|address| address.parse().unwrap()).collect()),
+        peers: vec![peer("10.98.0.0/24", "10.98.0.1")],
         egress,
     };
     Fib::new(&conf, Arc::new(OuterFib::new(&conf)))
@@ -164,4 +176,17 @@ proptest! {
             prop_assert_eq!(fib.lookup(address), expected);
         }
     }
+}
+
+#[test]
+fn another_network_is_a_peer_but_its_gateway_is_the_hosts() {
+    let fib = fib(EgressMode::Internal);
+    assert_eq!(lookup(&fib, "10.98.0.2"), RouteTarget::Peer(0));
+    assert_eq!(lookup(&fib, "10.98.0.254"), RouteTarget::Peer(0));
+    // Internal networks have no way to another gateway.
+    assert_eq!(lookup(&fib, "10.98.0.1"), RouteTarget::Unreachable);
+    for not_a_host in ["10.98.0.0", "10.98.0.255"] {
+        assert_eq!(lookup(&fib, not_a_host), RouteTarget::Martian);
+    }
+    assert_eq!(lookup(&fib, "10.98.1.2"), RouteTarget::Unreachable);
 }

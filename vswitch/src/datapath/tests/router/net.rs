@@ -174,6 +174,7 @@ impl TestNet {
                 .flat_map(|it| [it.gateway(), it.outside()])
                 .collect::<Vec<_>>()
                 .into(),
+            peers: Vec::new(),
             egress: (self.egress)(self.uplink.clone()),
         };
         self.sim.network(|network| network.router = Some(router));

@@ -15,6 +15,7 @@ use super::net::*;
 use crate::datapath::tests::sim::mac;
 use crate::datapath::*;
 
+mod direct;
 mod refused;
 
 /// The service port, and a container on a network of its own with the same subnet as the others.
@@ -193,26 +194,31 @@ fn gso(family: Family, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
+/// The frame with a partial checksum, as a container's kernel gives it, and where its datagram begins.
+fn partial(mut frame: Vec<u8>) -> (Vec<u8>, u16) {
+    let start = Meta::parse(&frame[VNET_LEN..]).expect("a frame").l4_offset;
+    let header = vnet::Header {
+        flags: vnet::Flags::NEEDS_CSUM,
+        csum_start: start,
+        csum_offset: 6,
+        ..vnet::Header::default()
+    };
+    // A complete checksum is the complement of two sums: of the pseudo-header, and of the datagram.
+    let at = VNET_LEN + usize::from(start);
+    let complete = u16::from_be_bytes([frame[at + 6], frame[at + 7]]);
+    frame[at + 6..at + 8].fill(0);
+    let pseudo = checksum::add(!complete, !checksum::sum(&frame[at..]));
+    frame[at + 6..at + 8].copy_from_slice(&pseudo.to_be_bytes());
+    frame[..VNET_LEN].copy_from_slice(&header.to_bytes());
+    (frame, start)
+}
+
 #[test]
 fn a_partial_checksum_stays_partial() {
     for family in FAMILIES {
         let mut net = Service::new();
         for (port, frame) in [(A, query(A, family)), (SERVICE, answer(A, family))] {
-            let mut frame = frame;
-            let start = Meta::parse(&frame[VNET_LEN..]).expect("a frame").l4_offset;
-            let header = vnet::Header {
-                flags: vnet::Flags::NEEDS_CSUM,
-                csum_start: start,
-                csum_offset: 6,
-                ..vnet::Header::default()
-            };
-            // A complete checksum is the complement of two sums: of the pseudo-header, and of the datagram.
-            let at = VNET_LEN + usize::from(start);
-            let complete = u16::from_be_bytes([frame[at + 6], frame[at + 7]]);
-            frame[at + 6..at + 8].fill(0);
-            let pseudo = checksum::add(!complete, !checksum::sum(&frame[at..]));
-            frame[at + 6..at + 8].copy_from_slice(&pseudo.to_be_bytes());
-            frame[..VNET_LEN].copy_from_slice(&header.to_bytes());
+            let (frame, start) = partial(frame);
             let (_, mut out) = net.one(port, frame.clone());
             assert_eq!(out[..VNET_LEN], frame[..VNET_LEN], "{family:?}");
             checksum::complete_partial(&mut out[VNET_LEN..], start, 6).expect("a field");

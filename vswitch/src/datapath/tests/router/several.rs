@@ -12,7 +12,7 @@ use wire::{Protocol, ip};
 
 use super::fragments::{assemble, fragments};
 use super::net::*;
-use super::{errors, neighbour_queue, out, published, service, storm};
+use super::{errors, neighbour_queue, out, peers, published, service, storm};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
 use crate::limits::HANDOFF_SMALL_MAX;
@@ -55,6 +55,11 @@ also_with_several! {
     published::nothing_from_the_uplink_is_learnt_or_flooded,
     published::who_may_not_connect_is_not_answered,
     published::connections_end_with_what_was_published_and_with_the_container,
+    peers::one_network_opens_connections_and_the_other_answers,
+    peers::a_connection_fits_the_narrower_network,
+    peers::only_containers_are_reached,
+    peers::isolated_ports_of_two_networks_stay_apart,
+    peers::connections_end_with_their_containers,
     service::a_query_reaches_the_server_and_its_answer_the_container,
     service::tcp_does_as_well_whole_where_it_is_gso,
     service::all_but_port_53_of_the_gateway_goes_its_usual_way,
@@ -74,12 +79,13 @@ also_with_several! {
 }
 
 mod cut {
-    use super::super::fragments;
+    use super::super::{fragments, peers};
     use super::everywhere;
 
     also_with_several! {
         fragments::fragments_are_translated_in_whatever_order_they_come,
         fragments::fragments_in_one_batch_and_those_for_the_host_pass_as_well,
+        peers::fragments_follow_their_head_in_any_order,
         fragments::a_tail_waits_only_so_long_and_goes_with_its_port,
         fragments::fragments_that_overlap_are_dropped,
         fragments::a_packet_that_may_be_cut_is_cut,

@@ -1,0 +1,41 @@
+//! Networks that may reach each other.
+
+use std::collections::HashMap;
+
+use super::{Model, Network};
+use crate::datapath::{NetworkIndex, PeerNetwork};
+
+impl Model {
+    /// Shown networks whose containers may open connections to those of this one.
+    pub(super) fn sources<'a>(&'a self, to: &'a Network) -> impl Iterator<Item = &'a Network> {
+        let named = to.spec.reachable_from.iter().filter_map(|name| self.networks.get(name));
+        named.filter(|network| network.in_snapshot)
+    }
+
+    /// The peers of each network that has any.
+    pub(super) fn peers(&self) -> HashMap<NetworkIndex, Vec<PeerNetwork>> {
+        let by_host = self.uplinks.iter().any(|uplink| uplink.tap.is_none());
+        let mut peers = HashMap::<_, Vec<PeerNetwork>>::new();
+        let mut add = |of: &Network, to: &Network, may_open: bool| {
+            let known = peers.entry(of.index).or_default();
+            if let Some(peer) = known.iter_mut().find(|peer| peer.index == to.index) {
+                peer.may_open |= may_open;
+                return;
+            }
+            known.push(PeerNetwork {
+                index: to.index,
+                subnets: to.spec.subnets().to_vec(),
+                gateways: to.spec.gateways().to_vec(),
+                may_open,
+                by_host,
+            });
+        };
+        for to in self.networks().filter(|network| network.in_snapshot) {
+            for from in self.sources(to) {
+                add(from, to, true);
+                add(to, from, false);
+            }
+        }
+        peers
+    }
+}

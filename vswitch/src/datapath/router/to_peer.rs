@@ -1,0 +1,72 @@
+//! Frames from containers to another network of the switch.
+//!
+//! Networks do not reach each other unless control says so ([`super::PeerNetwork`]). Then packets keep their
+//! addresses; connections are tracked ([`nat::Nat::route`]), so that the network which may not open any still
+//! answers. Only containers with known addresses are reached, as within a network.
+
+use nat::{OwnerId, Peer, Realm, Translation, View, Zone};
+
+use super::Router;
+use super::compiled::PeerRoute;
+use super::fib::RouteTarget;
+use super::forward::{Adjacency, ForwardCtx, Rejection};
+use super::from_container::internal;
+use crate::datapath::batch::FrameCtx;
+use crate::datapath::{DropReason, Key, Verdict};
+
+impl<'a> ForwardCtx<'a> {
+    /// Forwards to a container of another network.
+    pub(super) fn forward_to_peer(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        router: &'a Router,
+        route: PeerRoute,
+    ) {
+        let source = router.icmp_source();
+        if router.fib.lookup(view.src) != RouteTarget::Subnet {
+            ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
+            return;
+        }
+        let Some(adj) = self.peer_adjacency(route, view, router.mtu) else {
+            return self.reject(ctx, source, Rejection::NO_NEIGHBOUR);
+        };
+        if !self.snapshot.may_talk(ctx.port, adj.port) {
+            ctx.verdict = Verdict::Drop(DropReason::Isolated);
+            return;
+        }
+        let to = Peer {
+            owner: OwnerId(adj.port.get() as u32),
+            zone: Zone(route.network.0),
+            may_open: route.may_open,
+        };
+        if !self.is_local_to_pair(ctx, to.owner) {
+            return;
+        }
+        let fit = match self.check_forward(ctx, &adj) {
+            Ok(fit) => fit,
+            Err(why) => return self.reject(ctx, source, why),
+        };
+        let Some(tracked) = self.track_routed(ctx, internal(ctx), to, view) else { return };
+        match &tracked {
+            Ok(Translation::Edit { edit, to: Realm::Internal(..) }) => {
+                self.send(ctx, &adj, Some(edit), fit);
+            }
+            // What is routed between containers has no other result.
+            Ok(_) => ctx.verdict = Verdict::Drop(DropReason::NoRoute),
+            Err(refusal) => self.drop_refused(ctx, source, *refusal),
+        }
+    }
+
+    /// The adjacency of the packet's destination, for packets from a network with this MTU.
+    fn peer_adjacency(&self, route: PeerRoute, view: &View, mtu: u32) -> Option<Adjacency> {
+        let network = self.snapshot.network(route.network)?;
+        let router = network.router.as_deref()?;
+        let (mac, port) = network.neighbours.find(view.dst)?;
+        let key = Key::new(route.network, 0, mac);
+        self.snapshot.reaches(port, key).then(|| Adjacency {
+            clamp: Some(router.mtu).filter(|&path| path < mtu),
+            ..router.adjacency(port, mac)
+        })
+    }
+}
