@@ -1,41 +1,16 @@
-//! Lookups of names, by the number of names on the network; a change of one name among them.
+//! Lookups of names, by the number of names on the network; answers of a worker; a change of one name among them.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastpath::PortIndex;
-use vswitch::datapath::NetworkIndex;
-use vswitch::dns::{Asked, EndpointNames, Found, Names, NetworkNames};
+use vswitch::dns::{Asked, Found};
+use vswitch_benches::names::{endpoint, filled, query};
 
 /// Names that one sample asks for. All of them are in cache, so that the cost of the table is measured, not
 /// that of the memory.
 const WALK: usize = 10;
-
-fn endpoint(n: usize) -> EndpointNames {
-    let [_, _, third, fourth] = (n as u32 + 2).to_be_bytes();
-    EndpointNames {
-        network: NetworkIndex(0),
-        container: format!("container-{n}"),
-        names: vec![format!("container-{n}"), format!("alias-{n}")],
-        addresses: vec![[10, 99, third, fourth].into()],
-    }
-}
-
-fn filled(containers: usize) -> Names {
-    let names = Names::default();
-    let network = NetworkNames {
-        name: "br0".to_owned(),
-        subnets: vec!["10.99.0.0/16".parse().expect("a subnet")],
-        gateways: vec![[10, 99, 0, 1].into()],
-        is_internal: false,
-    };
-    names.set_network(NetworkIndex(0), network);
-    for n in 0..containers {
-        names.set_endpoint(PortIndex(n as u16), endpoint(n));
-    }
-    names
-}
 
 fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dns");
@@ -55,6 +30,14 @@ fn lookups(criterion: &mut Criterion) {
                 });
             });
         }
+        let queries: Vec<_> = asked.iter().map(|name| query(name)).collect();
+        group.bench_function(BenchmarkId::new("answer", containers), |bencher| {
+            let mut answer = [0; 512];
+            bencher.iter(|| {
+                let answers = queries.iter().map(|it| names.answer(PortIndex(1), it, &mut answer));
+                answers.map(|len| black_box(len).expect("an answer")).sum::<usize>()
+            });
+        });
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::new("detach and attach", containers), |bencher| {
             bencher.iter(|| {

@@ -1,5 +1,7 @@
 //! The datapath allocates nothing for a frame.
 
+use fastpath::PortIndex;
+use vswitch_benches::names::{filled, query};
 use vswitch_benches::{Load, Pipeline};
 
 #[test]
@@ -18,6 +20,20 @@ fn translation_allocates_nothing() {
     let before = pipeline.translated();
     nothing_is_allocated_by(&mut pipeline);
     assert!(pipeline.translated() - before > 100_000, "it was translation");
+}
+
+#[test]
+fn an_answer_to_a_query_for_a_name_allocates_nothing() {
+    let names = filled(1_000);
+    let [known, unknown] = ["container-7", "nobody"].map(query);
+    let mut answer = [0; 512];
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..1_000 {
+            assert!(names.answer(PortIndex(1), &known, &mut answer).is_some());
+            assert!(names.answer(PortIndex(1), &unknown, &mut answer).is_none());
+        }
+    });
+    assert_eq!(counted.count_total, 0);
 }
 
 fn nothing_is_allocated(load: Load) {

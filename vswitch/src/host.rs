@@ -42,3 +42,4 @@ pub(crate) use neighbours::Neighbours;
 pub(crate) use netlink::Netlink;
 pub(crate) use netns::NetnsError;
 pub(crate) use state_note::StateNote;
+pub use state_note::read as noted_state_dir;

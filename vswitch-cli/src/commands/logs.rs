@@ -33,7 +33,8 @@ pub(crate) struct LogsArgs {
     /// Number of lines to begin with [default: 100]
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
-    /// State directory of a switch that is gone [default: /var/lib/vswitch]
+    /// State directory of a switch that is gone [default: what it noted beside its socket, else
+    /// /var/lib/vswitch]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<StateDir>,
 }
@@ -55,7 +56,7 @@ enum Log {
 impl LogsArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
         let lines = self.lines.unwrap_or(LOG_LINES);
-        match self.find(&global.client()?)? {
+        match self.find(&global.client()?, &global.socket())? {
             Log::File(path) => show(&path, lines, self.follow)?,
             Log::Journal { pid } => return journal(pid, lines, self.follow),
             Log::Terminal(path) => {
@@ -69,13 +70,16 @@ impl LogsArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn find(&self, client: &Client) -> Outcome<Log> {
+    fn find(&self, client: &Client, socket: &Path) -> Outcome<Log> {
         if let Some(directory) = &self.state_dir {
             return Ok(Log::File(directory.path().join(LOG)));
         }
         match client.wait(client.status()) {
             Ok(status) => of_process(status.pid),
-            Err(ClientError::NoDaemon(_)) => Ok(Log::File(StateDir::default().path().join(LOG))),
+            Err(ClientError::NoDaemon(_)) => {
+                let noted = vswitch::noted_state_dir(socket);
+                Ok(Log::File(noted.unwrap_or_else(|| StateDir::default().path().into()).join(LOG)))
+            }
             Err(error) => Err(error.into()),
         }
     }

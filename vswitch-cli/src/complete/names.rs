@@ -62,7 +62,10 @@ pub(crate) fn dns_names(current: &OsStr) -> Vec<CompletionCandidate> {
 pub(crate) fn publications(current: &OsStr) -> Vec<CompletionCandidate> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut ports = all_ports();
-    let is_named = |port: &Port| words.iter().any(|word| *word == *port.name);
+    let is_named = |port: &Port| {
+        let full = format!("{}@{}", port.name, port.network);
+        words.iter().any(|word| *word == *port.name || *word == *full)
+    };
     if ports.iter().any(is_named) {
         ports.retain(is_named);
     }

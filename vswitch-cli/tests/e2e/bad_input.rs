@@ -98,6 +98,9 @@ fn malformed_name() {
     for name in ["-", "a b", "a/b", "ä", "", ".a", &"x".repeat(129)] {
         scene.refuses_attach(&["--name", name], USAGE, name);
     }
+    for alias in ["a..b", "a.", &"x".repeat(64)] {
+        scene.refuses_attach(&["--alias", alias], USAGE, alias);
+    }
     // The bridge's name is that of the host's port.
     scene.refuses_attach(&["--name", "br0"], EITHER, "br0");
 }

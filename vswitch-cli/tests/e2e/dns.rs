@@ -202,6 +202,28 @@ fn everything_else_comes_from_upstream() {
 }
 
 #[test]
+fn an_internal_network_with_the_lans_addresses_hides_no_upstream_server() {
+    let upstream = Upstream::start(&[]);
+    let host = &upstream.host;
+    let create = ["network", "create", "--internal", "--subnet", "192.0.2.0/24"];
+    host.ok(&[&create[..], &["--gateway", "192.0.2.254", "twin"]].concat());
+    let web = host.container("web");
+    assert_eq!(dig(&web, &["+short", "www.example"]), "198.51.100.80");
+    dig(&web, &["-x", "192.0.2.7"]);
+    assert!(upstream.questions().contains("7.2.0.192.in-addr.arpa"));
+}
+
+#[test]
+fn an_upstream_server_that_is_our_gateway_is_not_asked() {
+    let host = Host::with_switch_args(&["--dns-upstream", "10.99.0.1"]);
+    let web = host.container("web");
+    let started = Instant::now();
+    assert!(dig(&web, &["www.example"]).contains("status: SERVFAIL"));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(host.stats().dns.upstream_queries, 0);
+}
+
+#[test]
 fn dead_upstream_servers_are_an_answer_within_two_seconds() {
     let host = Host::with_switch_args(&["--dns-upstream", "192.0.2.253"]);
     let web = host.container("web");

@@ -39,6 +39,8 @@ impl Stage {
         let is_up = steps.iter().all(|step| step != "no switch");
         let mut host = Host::new();
         let remote = Remote::new(host.net());
+        // A new namespace has the setting of the machine, where Docker may have changed it.
+        host.netns().set_sysctl("net/ipv4/ip_forward", "0");
         if is_up {
             host.up(&[]);
         }

@@ -9,6 +9,7 @@ use vswitch_api::port::{AttachRequest, Configure, PortDetail};
 
 use super::error::ControlError;
 use super::model::{AttachSpec, EndpointKey, Lease};
+use super::name::Name;
 use super::port::PortChange;
 use super::task::task;
 use super::{Control, limits, plan, port, unicast_mac};
@@ -26,7 +27,7 @@ impl Control {
         let inner = &self.0;
         let network = inner.network_to_change(request.network.as_deref())?;
         inner.model().check_publications(&network, &request.publish)?;
-        let aliases = request.aliases.iter().map(|alias| alias.parse());
+        let aliases = request.aliases.iter().map(|alias| Name::alias(alias));
         let spec = AttachSpec {
             mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,

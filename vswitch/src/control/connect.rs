@@ -39,7 +39,7 @@ impl Control {
                 let (name, network) = (key.name.to_string(), key.network.to_string());
                 return Err(NetworkError::Connected { name, network }.into());
             }
-            let aliases = request.aliases.iter().map(|alias| alias.parse());
+            let aliases = request.aliases.iter().map(|alias| Name::alias(alias));
             let spec = AttachSpec {
                 mac: request.mac.map(unicast_mac).transpose()?,
                 ipv4: request.ipv4,

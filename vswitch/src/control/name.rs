@@ -34,6 +34,14 @@ impl Name {
         &self.0
     }
 
+    /// Reads an alias: a name by which others ask DNS, so that all of its labels have to fit.
+    pub(crate) fn alias(text: &str) -> Result<Self, NameError> {
+        let name: Self = text.parse()?;
+        let reason = "as an alias it needs labels of 1 to 63 characters, with `.` between them";
+        let error = || NameError { text: text.to_owned(), reason };
+        name.dns_name().is_some().then_some(name).ok_or_else(error)
+    }
+
     /// The name in lower case, as DNS compares it; nothing if a label is too long for a question.
     pub(crate) fn dns_name(&self) -> Option<String> {
         let fits = |label: &str| (1..=DNS_LABEL_MAX).contains(&label.len());

@@ -17,7 +17,6 @@ mod table;
 mod tests;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fastpath::PortIndex;
@@ -46,6 +45,8 @@ pub struct NetworkNames {
     pub gateways: Vec<IpAddr>,
     /// Whether nothing is forwarded for it.
     pub is_internal: bool,
+    /// Whether the host has its gateway's addresses. Without, its subnets may be somebody else's, too.
+    pub has_host_port: bool,
 }
 
 /// An endpoint of a container, with its names on one network.
@@ -65,8 +66,6 @@ pub struct EndpointNames {
 #[derive(Debug, Default)]
 pub struct Names {
     table: RwLock<Table>,
-    /// Turn of the next answer with several addresses.
-    turn: AtomicUsize,
     /// What workers answered themselves.
     direct: DirectCounters,
 }
@@ -95,8 +94,7 @@ impl Names {
     /// The answer to a question of a port. The name is in lower case, without the last dot.
     #[must_use]
     pub fn lookup(&self, port: PortIndex, name: &str, asked: Asked) -> Found {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        lookup::lookup(&self.read(), port, name, asked, turn)
+        lookup::lookup(&self.read(), port, name, asked)
     }
 
     /// Gives addresses of a name of ours, for a port that asks, one by one until one is not taken; false if there
@@ -109,9 +107,8 @@ impl Names {
         mut take: impl FnMut(IpAddr) -> Option<()>,
     ) -> Option<bool> {
         let table = self.table.try_read().ok()?;
-        let ports = lookup::container_name(&table, port, name)?;
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut addresses = lookup::addresses(&table, ports, asked, turn).peekable();
+        let owners = lookup::container_name(&table, port, name)?;
+        let mut addresses = lookup::addresses(&table, owners, asked).peekable();
         let is_found = addresses.peek().is_some();
         addresses.try_for_each(&mut take)?;
         Some(is_found)

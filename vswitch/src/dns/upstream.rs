@@ -117,7 +117,7 @@ impl Forwarder {
         let mut pending = match pending {
             Some(_) if self.is_upstream(asker, &servers) => return Resolution::Loop,
             Some(pending) => pending,
-            None => match self.start(key.clone(), question, servers) {
+            None => match self.start(key.clone(), question, (servers, changes)) {
                 Some(pending) => pending,
                 None => return Resolution::Failed,
             },
@@ -149,7 +149,7 @@ impl Forwarder {
         self: &Arc<Self>,
         key: Key,
         question: Question,
-        servers: Arc<[SocketAddr]>,
+        (servers, changes): (Arc<[SocketAddr]>, u64),
     ) -> Option<Pending> {
         let mut all = self.pending();
         if all.len() >= FORWARDS_MAX {
@@ -164,7 +164,8 @@ impl Forwarder {
             let received = timeout(UPSTREAM_TIME_MAX, asked).await.ok().flatten();
             let answer = received.map(|Received { message, bytes }| {
                 let answer = Arc::new(Answer::from(message));
-                forwarder.cache().put(key.clone(), &answer, bytes, Instant::now());
+                let from = (&answer, changes);
+                forwarder.cache().put(key.clone(), from, bytes, Instant::now());
                 answer
             });
             forwarder.pending().remove(&key);

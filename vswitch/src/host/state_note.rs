@@ -30,8 +30,8 @@ impl Drop for StateNote {
     }
 }
 
-/// The state directory that the note of a dead daemon names.
-pub(crate) fn read(socket: &Path) -> Option<PathBuf> {
+/// The state directory that the note of a dead daemon names, beside its socket.
+pub fn read(socket: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(path(socket)).ok()?;
     Some(PathBuf::from(text)).filter(|directory| directory.is_absolute())
 }

@@ -1,8 +1,10 @@
 //! `vswitch publish ls`: the published ports of all containers.
 
 use serde::Serialize;
+use vswitch_api::error::ErrorCode;
 use vswitch_api::port::Port;
 use vswitch_api::publish::{PortSpec, Prefix, Publication};
+use vswitch_client::ClientError;
 
 use crate::commands::ls::has_port;
 use crate::error::Outcome;
@@ -44,10 +46,13 @@ pub(super) fn execute(list: ListArgs, global: &Global) -> Outcome<()> {
     let client = global.client()?;
     let mut rows = Vec::new();
     for port in client.wait(client.ports())?.iter().filter(|port| !port.publish.is_empty()) {
-        let mut publications = client.wait(client.publications(&port.name))?;
-        // On several networks, those of this one.
-        publications.retain(|one| port.publish.contains(&one.ports));
-        rows.extend(publications.into_iter().map(|one| Published::new(port, one)));
+        let full_name = format!("{}@{}", port.name, port.network);
+        match client.wait(client.publications(&full_name)) {
+            Ok(all) => rows.extend(all.into_iter().map(|one| Published::new(port, one))),
+            // Detached meanwhile.
+            Err(ClientError::Api(error)) if error.code == ErrorCode::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     plan.show(rows)
 }

@@ -155,6 +155,19 @@ fn the_log_of_a_switch_in_the_background() {
     assert!(host.ok(&["logs", "--state-dir", &state]).contains("shutting down"));
 }
 
+/// The log of a crash is what people look for, without knowing where the state was.
+#[test]
+fn the_log_of_a_switch_that_was_killed() {
+    let mut host = Host::new();
+    host.up_detached(&[]);
+    let pid = i32::try_from(host.status().pid).expect("a pid");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        .expect("kill the daemon");
+    testkit::wait_for("nobody answers", READY_MAX, || !host.vswitch(&["ls"]).status.success());
+    assert!(host.ok(&["logs"]).contains("the switch is up"));
+    assert!(host.ok(&["down"]).contains("cleaned up after a crash"));
+}
+
 fn follow_output(process: Process) -> String {
     process.finish(READY_MAX).stdout
 }

@@ -39,6 +39,7 @@ impl Model {
             subnets: network.spec.subnets().to_vec(),
             gateways: network.spec.gateways().to_vec(),
             is_internal: network.spec.is_internal(),
+            has_host_port: network.host_port.is_some(),
         };
         Some((network.index, names))
     }

@@ -26,3 +26,12 @@ fn dns_names_are_in_lower_case_and_can_be_asked_for() {
     assert_eq!(dns(&"x".repeat(63)).map(|name| name.len()), Some(63));
     assert_eq!((dns(&"x".repeat(64)), dns("a..b"), dns("a.")), (None, None, None));
 }
+
+#[test]
+fn an_alias_can_be_asked_for() {
+    assert_eq!(Name::alias("DB.v1").unwrap().as_str(), "DB.v1");
+    for text in [&"x".repeat(64), "a..b", "a.", "-a", ""] {
+        let error = Name::alias(text).unwrap_err();
+        assert_eq!(error.text, text);
+    }
+}

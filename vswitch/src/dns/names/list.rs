@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::table::Table;
+use super::table::{Owners, Table};
 
 /// A name on a network, with the containers that have it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub struct ListedName {
 pub(super) fn list(table: &Table) -> Vec<ListedName> {
     let mut rows = Vec::new();
     for network in table.networks.values() {
-        for (name, ports) in &network.by_name {
+        for (name, Owners { ports, .. }) in &network.by_name {
             let endpoints = || ports.iter().filter_map(|port| table.endpoints.get(port));
             rows.push(ListedName {
                 network: network.names.name.clone(),

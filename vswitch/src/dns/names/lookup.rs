@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use fastpath::PortIndex;
 
-use super::table::{Network, Table};
+use super::table::{Network, Owners, Table};
 use super::{NetworkNames, SERVICE_NAMES, SERVICE_ZONE, reverse};
 
 /// The type of records that a question asks for.
@@ -39,13 +39,7 @@ pub enum Found {
     UnknownPort,
 }
 
-pub(super) fn lookup(
-    table: &Table,
-    port: PortIndex,
-    name: &str,
-    asked: Asked,
-    turn: usize,
-) -> Found {
+pub(super) fn lookup(table: &Table, port: PortIndex, name: &str, asked: Asked) -> Found {
     let Some((_, network)) = table.visible(port).next() else { return Found::UnknownPort };
     if let Some(found) = service_name(&network.names, name, asked) {
         return found;
@@ -54,7 +48,7 @@ pub(super) fn lookup(
         return found;
     }
     match owners(table, port, name) {
-        Some(ports) => found_addresses(addresses(table, ports, asked, turn)),
+        Some(owners) => found_addresses(addresses(table, owners, asked)),
         None if network.names.is_internal => Found::NoName,
         None => Found::Elsewhere,
     }
@@ -65,17 +59,16 @@ pub(super) fn container_name<'a>(
     table: &'a Table,
     port: PortIndex,
     name: &str,
-) -> Option<&'a [PortIndex]> {
+) -> Option<&'a Owners> {
     let is_special = name.ends_with(SERVICE_ZONE) || name.ends_with(".arpa");
     if is_special { None } else { owners(table, port, name) }
 }
 
 /// Ports of a name, or of `NAME.NETWORK`, as a port sees it.
-fn owners<'a>(table: &'a Table, port: PortIndex, name: &str) -> Option<&'a [PortIndex]> {
+fn owners<'a>(table: &'a Table, port: PortIndex, name: &str) -> Option<&'a Owners> {
     let networks = || table.visible(port).map(|(_, network)| network);
     let by_name = networks().find_map(|network| network.by_name.get(name));
-    let ports = by_name.or_else(|| networks().find_map(|network| qualified(network, name)));
-    ports.map(Vec::as_slice)
+    by_name.or_else(|| networks().find_map(|network| qualified(network, name)))
 }
 
 /// A name of the zone of the service, or below it.
@@ -93,10 +86,14 @@ fn service_name(network: &NetworkNames, name: &str, asked: Asked) -> Option<Foun
     Some(found)
 }
 
-/// The name of an address of a visible network; nothing if the address is none of ours.
+/// The name of an address of a visible network; nothing if the address is none of ours. It may be on a network that
+/// is not visible, unless that has no host port.
 fn address_name(table: &Table, port: PortIndex, name: &str, asked: Asked) -> Option<Found> {
     let reverse = reverse::parse(name)?;
-    let is_ours = || table.subnets.cover(reverse.prefix);
+    let has =
+        |network: &Network| network.names.subnets.iter().any(|it| it.contains(&reverse.prefix));
+    let is_visible = || table.visible(port).any(|(_, network)| has(network));
+    let is_ours = || table.subnets.cover(reverse.prefix) || is_visible();
     let absent = || is_ours().then_some(Found::NoName);
     let Some(address) = reverse.address() else { return absent() };
     let owner = table.visible(port).find_map(|(_, network)| owner_name(table, network, address));
@@ -119,7 +116,7 @@ fn owner_name(table: &Table, network: &Network, address: IpAddr) -> Option<Strin
 }
 
 /// Ports of `NAME.NETWORK`.
-fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Vec<PortIndex>> {
+fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Owners> {
     let name = name.strip_suffix(network.names.name.as_str())?.strip_suffix('.')?;
     network.by_name.get(name)
 }
@@ -127,11 +124,11 @@ fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Vec<PortIndex>>
 /// Addresses of the ports that share a name. Each turn begins with the next one.
 pub(super) fn addresses(
     table: &Table,
-    ports: &[PortIndex],
+    owners: &Owners,
     asked: Asked,
-    turn: usize,
 ) -> impl Iterator<Item = IpAddr> {
-    let first = turn % ports.len().max(1);
+    let ports = &owners.ports[..];
+    let first = owners.next_turn(asked == Asked::Aaaa) % ports.len().max(1);
     let (later, sooner) = ports.split_at(first);
     let endpoints = sooner.iter().chain(later).filter_map(|port| table.endpoints.get(port));
     let addresses = endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastpath::PortIndex;
 
@@ -10,12 +11,34 @@ use super::subnets::Subnets;
 use super::{EndpointNames, NetworkNames};
 use crate::datapath::NetworkIndex;
 
+/// Ports that share a name.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    pub(super) ports: Vec<PortIndex>,
+    /// Turns of the next answers with IPv4 and with IPv6 addresses.
+    turns: [AtomicUsize; 2],
+}
+
+impl Owners {
+    /// The turn of this answer. Each family has its own, since clients ask for both at once; each name has its
+    /// own, whatever else is asked.
+    pub(super) fn next_turn(&self, is_ipv6: bool) -> usize {
+        self.turns[usize::from(is_ipv6)].fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl AsMut<Vec<PortIndex>> for Owners {
+    fn as_mut(&mut self) -> &mut Vec<PortIndex> {
+        &mut self.ports
+    }
+}
+
 /// A network with its indices.
 #[derive(Debug, Default)]
 pub(super) struct Network {
     pub(super) names: NetworkNames,
     /// Ports by name and alias, in lower case.
-    pub(super) by_name: HashMap<String, Vec<PortIndex>>,
+    pub(super) by_name: HashMap<String, Owners>,
     /// Ports by address.
     pub(super) by_address: HashMap<IpAddr, Vec<PortIndex>>,
 }
@@ -26,8 +49,9 @@ pub(super) struct Table {
     pub(super) endpoints: HashMap<PortIndex, EndpointNames>,
     /// Ports of each container, in the order in which they came.
     by_container: HashMap<String, Vec<PortIndex>>,
-    /// Number of networks that have a gateway's address.
+    /// Number of networks with a host port that have a gateway's address.
     gateways: HashMap<IpAddr, usize>,
+    /// Those of networks with a host port: addresses of the others may be other people's as well.
     pub(super) subnets: Subnets,
 }
 
@@ -35,9 +59,11 @@ impl Table {
     pub(super) fn set_network(&mut self, index: NetworkIndex, mut names: NetworkNames) {
         names.name.make_ascii_lowercase();
         self.forget_network(index);
-        names.subnets.iter().for_each(|subnet| self.subnets.add(*subnet));
-        for gateway in &names.gateways {
-            *self.gateways.entry(*gateway).or_default() += 1;
+        if names.has_host_port {
+            names.subnets.iter().for_each(|subnet| self.subnets.add(*subnet));
+            for gateway in &names.gateways {
+                *self.gateways.entry(*gateway).or_default() += 1;
+            }
         }
         self.networks.entry(index).or_default().names = names;
     }
@@ -45,7 +71,9 @@ impl Table {
     pub(super) fn remove_network(&mut self, index: NetworkIndex) {
         self.forget_network(index);
         let ports: Vec<_> = match self.networks.get(&index) {
-            Some(network) => network.by_name.values().flatten().copied().collect(),
+            Some(network) => {
+                network.by_name.values().flat_map(|owners| owners.ports.iter().copied()).collect()
+            }
             None => return,
         };
         ports.into_iter().for_each(|port| self.remove_endpoint(port));
@@ -56,6 +84,9 @@ impl Table {
     fn forget_network(&mut self, index: NetworkIndex) {
         let Some(network) = self.networks.get_mut(&index) else { return };
         let former = std::mem::take(&mut network.names);
+        if !former.has_host_port {
+            return;
+        }
         former.subnets.iter().for_each(|subnet| self.subnets.remove(*subnet));
         for gateway in &former.gateways {
             if let Some(count) = self.gateways.get_mut(gateway) {
@@ -115,16 +146,24 @@ impl Table {
 }
 
 /// Adds a port to an entry, unless it is there.
-fn add<K: Clone + Eq + Hash>(index: &mut HashMap<K, Vec<PortIndex>>, key: &K, port: PortIndex) {
-    let ports = index.entry(key.clone()).or_default();
+fn add<K, V>(index: &mut HashMap<K, V>, key: &K, port: PortIndex)
+where
+    K: Clone + Eq + Hash,
+    V: Default + AsMut<Vec<PortIndex>>,
+{
+    let ports = index.entry(key.clone()).or_default().as_mut();
     if !ports.contains(&port) {
         ports.push(port);
     }
 }
 
 /// Removes a port from an entry, and the entry with its last port.
-fn remove<K: Eq + Hash>(index: &mut HashMap<K, Vec<PortIndex>>, key: &K, port: PortIndex) {
-    let Some(ports) = index.get_mut(key) else { return };
+fn remove<K, V>(index: &mut HashMap<K, V>, key: &K, port: PortIndex)
+where
+    K: Eq + Hash,
+    V: AsMut<Vec<PortIndex>>,
+{
+    let Some(ports) = index.get_mut(key).map(AsMut::as_mut) else { return };
     ports.retain(|other| *other != port);
     if ports.is_empty() {
         index.remove(key);

@@ -58,9 +58,15 @@ impl Cache {
         Some(answer)
     }
 
-    /// Keeps an answer that came in a message of so many bytes, if it may be kept.
-    pub(super) fn put(&mut self, key: Key, answer: &Arc<Answer>, bytes: usize, now: Instant) {
-        if let Some(time) = time_to_live(answer) {
+    /// Keeps an answer that came in a message of so many bytes, if it may be kept and is none of former servers.
+    pub(super) fn put(
+        &mut self,
+        key: Key,
+        (answer, changes): (&Arc<Answer>, u64),
+        bytes: usize,
+        now: Instant,
+    ) {
+        if let Some(time) = time_to_live(answer).filter(|_| self.changes == changes) {
             let until = now + time.min(CACHE_TIME_MAX);
             self.insert(key, Kept { answer: Arc::clone(answer), bytes, since: now, until });
         }
@@ -128,43 +134,53 @@ mod tests {
     #[test]
     fn an_answer_stays_for_its_ttl_which_runs_down() {
         let (mut cache, now) = (Cache::default(), Instant::now());
-        cache.put(key(1), &answer(1, 60), 100, now);
+        cache.put(key(1), (&answer(1, 60), 0), 100, now);
         let later = cache.get(&key(1), 0, now + Duration::from_millis(20_500)).unwrap();
         assert_eq!(later.answers[0].ttl, 40);
         assert!(cache.get(&key(2), 0, now).is_none());
         assert!(cache.get(&key(1), 0, now + Duration::from_secs(60)).is_none());
-        cache.put(key(1), &answer(1, 86_400), 100, now);
+        cache.put(key(1), (&answer(1, 86_400), 0), 100, now);
         assert!(cache.get(&key(1), 0, now + CACHE_TIME_MAX).is_none());
         assert!(cache.get(&key(1), 0, now).is_some() && cache.get(&key(1), 1, now).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_former_servers_gave_late_is_not_kept() {
+        let (mut cache, now) = (Cache::default(), Instant::now());
+        assert!(cache.get(&key(1), 1, now).is_none());
+        cache.put(key(1), (&answer(1, 60), 0), 100, now);
+        assert!(cache.get(&key(1), 1, now).is_none());
+        cache.put(key(1), (&answer(1, 60), 1), 100, now);
+        assert!(cache.get(&key(1), 1, now).is_some());
     }
 
     #[test]
     fn negative_answers_stay_for_their_soa_and_failures_not_at_all() {
         let (mut cache, now) = (Cache::default(), Instant::now());
         let negative = Arc::new(Answer::negative(&name(1), ResponseCode::NXDomain));
-        cache.put(key(1), &negative, 100, now);
+        cache.put(key(1), (&negative, 0), 100, now);
         assert_eq!(cache.get(&key(1), 0, now).as_ref(), Some(&*negative));
         assert!(cache.get(&key(1), 0, now + Duration::from_secs(1)).is_none());
         for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::NXDomain] {
-            cache.put(key(2), &Arc::new(Answer::code(code)), 100, now);
+            cache.put(key(2), (&Arc::new(Answer::code(code)), 0), 100, now);
             assert!(cache.get(&key(2), 0, now).is_none(), "{code:?}");
         }
-        cache.put(key(3), &answer(3, 0), 100, now);
+        cache.put(key(3), (&answer(3, 0), 0), 100, now);
         assert!(cache.get(&key(3), 0, now).is_none());
     }
 
     #[test]
     fn it_is_bounded_and_keeps_what_is_asked_for() {
         let (mut cache, now) = (Cache::default(), Instant::now());
-        cache.put(key(0), &answer(0, 60), 100, now);
+        cache.put(key(0), (&answer(0, 60), 0), 100, now);
         for n in 1..3 * CACHE_ANSWERS_MAX {
-            cache.put(key(n), &answer(n, 60), 100, now);
+            cache.put(key(n), (&answer(n, 60), 0), 100, now);
             assert!(cache.get(&key(0), 0, now).is_some(), "{n}");
             assert!(cache.younger.len() + cache.older.len() <= CACHE_ANSWERS_MAX);
         }
         assert!(cache.get(&key(1), 0, now).is_none());
         for n in 1..1000 {
-            cache.put(key(n), &answer(n, 60), 64 << 10, now);
+            cache.put(key(n), (&answer(n, 60), 0), 64 << 10, now);
             let half =
                 |half: &HashMap<_, Kept>| half.values().map(|kept| kept.bytes).sum::<usize>();
             assert_eq!(cache.bytes, half(&cache.younger));

@@ -259,6 +259,7 @@ async fn our_gateways_are_not_asked_and_questions_that_come_back_are_refused() {
     let network = |gateway: IpAddr| NetworkNames {
         name: "net".to_owned(),
         gateways: vec![gateway],
+        has_host_port: true,
         ..NetworkNames::default()
     };
     forwarder.names.set_network(NetworkIndex(0), network(address.ip()));
