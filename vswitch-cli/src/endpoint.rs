@@ -75,6 +75,7 @@ impl EndpointArgs {
             mac: self.mac,
             ifname: self.ifname.map(|ifname| ifname.to_string()),
             aliases: self.alias,
+            configure: Configure::Static,
             gw_priority: self.gw_priority.unwrap_or(0),
         }
     }
@@ -91,7 +92,7 @@ impl EndpointArgs {
             further_addresses: endpoint.further_addresses,
             mac: endpoint.mac,
             ifname: endpoint.ifname,
-            configure: Configure::Static,
+            configure: endpoint.configure,
             aliases: endpoint.aliases,
             gw_priority: endpoint.gw_priority,
             settings: SettingsChange::default(),

@@ -91,7 +91,7 @@ impl Control {
     fn count_limit_hit(&self, error: ControlError) -> ControlError {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("ports"),
-            ControlError::Network(NetworkError::Max) => Some("networks"),
+            ControlError::Network(NetworkError::Max | NetworkError::OpenFiles) => Some("networks"),
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::ReservationsMax => Some("reservations"),

@@ -185,14 +185,22 @@ impl Dataplane {
         if taken { Ok(()) } else { Err(DataplaneError::NoBuffer(port)) }
     }
 
-    /// Sends an Ethernet frame out of a port, without waiting until it is sent. A port that is closed gets
-    /// nothing.
+    /// Sends an untagged Ethernet frame out of a port. A port that is closed gets nothing.
+    ///
+    /// # Errors
+    /// The worker's command queue is full, or the worker has ended.
+    pub async fn send(&self, port: PortIndex, frame: Vec<u8>) -> Result<(), DataplaneError> {
+        self.ask(0, |reply| Command::Send { port, frame, reply }).await
+    }
+
+    /// The same, without waiting until the worker has the frame.
     ///
     /// # Errors
     /// The worker's command queue is full.
-    pub fn send(&self, port: PortIndex, frame: Vec<u8>) -> Result<(), DataplaneError> {
+    pub fn send_later(&self, port: PortIndex, frame: Vec<u8>) -> Result<(), DataplaneError> {
         let handle = &self.0.workers[0];
-        let sent = handle.commands.push(Command::Send { port, frame });
+        let (reply, _) = oneshot::channel();
+        let sent = handle.commands.push(Command::Send { port, frame, reply });
         sent.map_err(|_| DataplaneError::Busy(0))?;
         handle.waker.wake();
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use testkit::{FAR4, Flow, HOST4, HOST6, Snapshot};
 
-use crate::harness::Host;
+use crate::harness::{Container, Host};
 
 const SOON: Duration = Duration::from_secs(5);
 const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -107,5 +107,33 @@ fn traffic_goes_on_over_a_restart_and_beside_a_network_that_goes() {
     blue.arrives();
     drop(red);
     assert!(r1.links().is_empty() && b1.links() == ["eth0"]);
+    host.balanced();
+}
+
+/// `m` is on `blue`, which `zeta` may ask, and on `zeta` itself: it answers by `blue`, where it was asked.
+#[test]
+fn an_answer_into_a_subnet_of_another_network_leaves_where_it_was_asked() {
+    let mut host = Host::with_switch_args(&["--uplink", "auto"]);
+    host.ok(&["network", "create", "zeta"]);
+    host.ok(&["network", "create", "--reachable-from", "zeta", "blue"]);
+    let z = host.container_with("z", &["--network", "zeta"]);
+    let m = host.container_with("m", &["--network", "blue"]);
+    host.ok(&["network", "connect", "zeta", "m"]);
+    let _services = [ANY4, ANY6].map(|any| m.serve("tcp", any, 80));
+    for address in [m.v4(), m.v6()] {
+        z.ping(address);
+        z.ask("tcp", address, 80);
+    }
+    // A later network of the same name has no rights from it.
+    host.ok(&["network", "rm", "--force", "zeta"]);
+    host.kill();
+    host.up(&["--uplink", "auto"]);
+    host.ok(&["network", "create", "zeta"]);
+    let z = Container::attach(&host, z.into_netns(), "z", &["--network", "zeta"]);
+    assert!(
+        !z.try_ping(m.v4(), 1).status.success(),
+        "{}",
+        host.ok(&["network", "inspect", "blue"])
+    );
     host.balanced();
 }

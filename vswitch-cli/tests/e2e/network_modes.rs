@@ -85,6 +85,14 @@ fn works(args: &[&str]) {
     host.up(args);
     let containers = containers(&host);
     check(&host, &containers);
+    if args.contains(&"kernel") {
+        let set = host.netns().ok(&["nft", "list", "set", "ip", "vswitch-br0", "bridges"]);
+        let devices = ["br0", "br-blue", "br-zeta", "br-isle"];
+        assert!(devices.iter().all(|device| set.contains(&format!("\"{device}\""))), "{set}");
+        // The owner of the tables is the daemon.
+        host.netns().ok(&["nft", "flush", "ruleset"]);
+        host.lan().ask("tcp", HOST4, 8081);
+    }
     host.balanced();
     host.kill();
     host.up(args);

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
+use crate::port::Configure;
 use crate::words::words;
 
 words! {
@@ -123,6 +124,9 @@ pub struct EndpointRequest {
     /// Further names in the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// What is configured of the interface.
+    #[serde(default, skip_serializing_if = "Configure::is_static")]
+    pub configure: Configure,
     /// The highest one gives the default route.
     #[serde(default)]
     pub gw_priority: i32,

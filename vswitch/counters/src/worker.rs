@@ -49,7 +49,7 @@ combined_counters! {
         DhcpCounters {
             dhcp_requests: Counter "vswitch_dhcp_requests_total" "DHCP requests and router solicitations that control got.";
             dhcp_requests_lost: Counter "vswitch_dhcp_requests_lost_total" "DHCP requests and router solicitations that control did not get: too many events waited.";
-            dhcp_answers: Counter "vswitch_dhcp_answers_total" "Answers to DHCP requests and router solicitations.";
+            dhcp_answers: Counter "vswitch_dhcp_answers_total" "DHCP answers and router advertisements sent, solicited or not.";
         }
         /// Counted by the router.
         RouterCounters {

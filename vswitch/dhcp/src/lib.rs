@@ -20,11 +20,13 @@
 //! | `v4.rs` | DISCOVER, REQUEST, INFORM, DECLINE, RELEASE |
 //! | `v6.rs` | SOLICIT, REQUEST, CONFIRM, RENEW, REBIND, RELEASE, DECLINE, INFORMATION-REQUEST |
 //! | `advert.rs` | router advertisements, solicited or not |
+//! | `search.rs` | the search list as all three have it |
 //! | `limits.rs` | lifetimes |
 #![forbid(unsafe_code)]
 
 mod advert;
 pub mod limits;
+mod search;
 #[cfg(test)]
 mod tests;
 mod v4;
@@ -37,7 +39,8 @@ use wire::frames::{self, Link};
 use wire::meta::{L3, L4, Meta};
 use wire::{MacAddr, Protocol, ip, ipv4, ipv6, udp};
 
-pub use advert::advertise;
+pub use advert::{advertise, withdraw};
+pub use search::SearchList;
 
 /// UDP ports of servers and clients.
 const SERVER: u16 = 67;
@@ -53,14 +56,20 @@ const ANSWER_MAX: usize = 1280 + 14;
 pub struct NetworkInfo {
     /// The gateway's MAC address, which the switch answers from.
     pub mac: MacAddr,
-    /// The gateway's address in the IPv4 subnet: router, DHCP server and DNS server.
+    /// The gateway's address in the IPv4 subnet: DHCP server, and perhaps router and DNS server.
     pub gateway: Ipv4Addr,
     /// The IPv6 subnet.
     pub subnet6: Ipv6Net,
-    /// The gateway's address in it: DNS server. The router is the gateway's link-local address.
+    /// The gateway's address in it: perhaps DNS server. The router is the gateway's link-local address.
     pub gateway6: Ipv6Addr,
     /// Largest IP packet in bytes.
     pub mtu: u32,
+    /// Whether the gateway has its link-local address: without the host's port there is no IPv6 router.
+    pub has_host_port: bool,
+    /// Whether the gateway answers DNS queries.
+    pub dns: bool,
+    /// Domains in which short names are looked up.
+    pub search: SearchList,
     /// Whether DHCP is served.
     pub dhcp: bool,
     /// Whether router advertisements are sent.
@@ -76,6 +85,8 @@ pub struct PortLease {
     pub ipv6: Ipv6Addr,
     /// Host name, if the name of the port can be one.
     pub hostname: Option<String>,
+    /// Whether the gateway of its network is a router for it. Of several networks of a container one is.
+    pub is_default_route: bool,
     /// Its network.
     pub network: NetworkInfo,
 }
@@ -118,7 +129,7 @@ fn answer_request(frame: &[u8], lease: &PortLease) -> Option<Answer> {
         }
         (L3::Ipv6, L4::Icmpv6) if network.ra => {
             let packet = ipv6::Packet::new_checked(meta.l3_bytes(frame)).ok()?;
-            advert::answer(&packet, meta.l4_bytes(frame), meta.src, network)
+            advert::answer(&packet, meta.l4_bytes(frame), meta.src, lease)
         }
         _ => None,
     }

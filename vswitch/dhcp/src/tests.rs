@@ -10,7 +10,7 @@ use wire::frames::{self, Link};
 use wire::meta::Meta;
 use wire::{MacAddr, Protocol, ip, ipv4, ipv6, udp};
 
-use crate::{Answer, NetworkInfo, PortLease};
+use crate::{Answer, NetworkInfo, PortLease, SearchList};
 
 /// The client's own address is not the port's: a virtual machine behind a bridge.
 const CLIENT: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
@@ -19,6 +19,8 @@ const OWN: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 7);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 const OWN_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 7);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+/// The search list of two domains.
+const SEARCH: &[u8] = b"\x04corp\x07example\0\x03lan\0";
 /// Made of the gateway's MAC address.
 const GATEWAY_LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 1);
 
@@ -27,12 +29,16 @@ fn lease() -> PortLease {
         ipv4: "10.99.0.7/16".parse().unwrap(),
         ipv6: OWN_V6,
         hostname: Some("web".to_owned()),
+        is_default_route: true,
         network: NetworkInfo {
             mac: GATEWAY_MAC,
             gateway: GATEWAY,
             subnet6: "fd00::1/64".parse().unwrap(),
             gateway6: GATEWAY_V6,
             mtu: 1400,
+            has_host_port: true,
+            dns: true,
+            search: SearchList::new(["corp.example", "lan"]),
             dhcp: true,
             ra: true,
         },

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use dhcproto::Encodable;
 use dhcproto::v4::borrowed::Message as Request;
-use dhcproto::v4::{DhcpOption, HType, Message, MessageType, Opcode, OptionCode};
+use dhcproto::v4::{DhcpOption, HType, Message, MessageType, Opcode, OptionCode, UnknownOption};
 use wire::MacAddr;
 
 use crate::limits::{LEASE, REBIND, RENEW, seconds};
@@ -16,6 +16,14 @@ use crate::{Answer, Asker, PortLease};
 /// Length of an Ethernet address.
 const MAC_LEN: u8 = 6;
 
+/// Least and greatest length of an answer: what BOOTP had, which some clients ask for (RFC 1542 section 2.1), and
+/// what each client takes in its datagram of 576 bytes (RFC 2131 section 2).
+const MESSAGE_MIN: usize = 300;
+const MESSAGE_MAX: usize = 576 - 20 - 8;
+
+/// The search list (RFC 3397), as it is encoded already.
+const DOMAIN_SEARCH: OptionCode = OptionCode::Unknown(119);
+
 /// The options of a request that the server reads. There are none without the magic cookie of DHCP.
 #[derive(Default)]
 struct Options {
@@ -23,6 +31,7 @@ struct Options {
     server: Option<Ipv4Addr>,
     requested: Option<Ipv4Addr>,
     client_id: Option<Vec<u8>>,
+    is_rapid: bool,
 }
 
 impl Options {
@@ -34,6 +43,7 @@ impl Options {
                 OptionCode::MessageType => options.kind = data.first().map(|&kind| kind.into()),
                 OptionCode::ServerIdentifier => options.server = address(data),
                 OptionCode::RequestedIpAddress => options.requested = address(data),
+                OptionCode::RapidCommit => options.is_rapid = true,
                 OptionCode::ClientIdentifier => options.client_id = Some(data.to_vec()),
                 _ => {}
             }
@@ -64,6 +74,8 @@ pub(crate) fn answer(request: &[u8], mac: MacAddr, lease: &PortLease) -> Option<
     let used = Some(request.ciaddr()).filter(|address| !address.is_unspecified());
     let wanted = options.requested.or(used);
     let kind = match options.kind? {
+        // RFC 4039.
+        MessageType::Discover if options.is_rapid => MessageType::Ack,
         MessageType::Discover => MessageType::Offer,
         MessageType::Request if wanted == Some(own) => MessageType::Ack,
         MessageType::Request => MessageType::Nak,
@@ -74,7 +86,14 @@ pub(crate) fn answer(request: &[u8], mac: MacAddr, lease: &PortLease) -> Option<
         }
         _ => return None,
     };
-    let message = reply(&request, options, kind, lease).to_vec().ok()?;
+    let mut reply = reply(&request, options, kind, lease);
+    let mut message = reply.to_vec().ok()?;
+    if message.len() > MESSAGE_MAX {
+        // A client with a long identifier looks names up by its own search list.
+        reply.opts_mut().remove(DOMAIN_SEARCH);
+        message = reply.to_vec().ok()?;
+    }
+    message.resize(message.len().max(MESSAGE_MIN), 0);
     let frame = lease.network.datagram(&recipient(&request, kind, mac, lease), &message);
     Some(Answer { frame, declined: None })
 }
@@ -104,8 +123,20 @@ fn reply(request: &Request<'_>, asked: Options, kind: MessageType, lease: &PortL
     }
     options.insert(DhcpOption::SubnetMask(lease.ipv4.netmask()));
     options.insert(DhcpOption::BroadcastAddr(lease.ipv4.broadcast()));
-    options.insert(DhcpOption::Router(vec![network.gateway]));
-    options.insert(DhcpOption::DomainNameServer(vec![network.gateway]));
+    if lease.is_default_route {
+        options.insert(DhcpOption::Router(vec![network.gateway]));
+    }
+    if network.dns {
+        options.insert(DhcpOption::DomainNameServer(vec![network.gateway]));
+        if !network.search.is_empty() {
+            let list = network.search.encoded().to_vec();
+            let option = UnknownOption::new(DOMAIN_SEARCH, list);
+            options.insert(DhcpOption::Unknown(option));
+        }
+    }
+    if asked.is_rapid && asked.kind == Some(MessageType::Discover) {
+        options.insert(DhcpOption::RapidCommit);
+    }
     options.insert(DhcpOption::InterfaceMtu(u16::try_from(network.mtu).unwrap_or(u16::MAX)));
     if let Some(hostname) = &lease.hostname {
         options.insert(DhcpOption::Hostname(hostname.clone()));

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 use dhcproto::v6::{
     DhcpOption, DhcpOptions, IAAddr, IANA, IAPD, IATA, Message, MessageType, OptionCode, Status,
-    StatusCode,
+    StatusCode, UnknownOption,
 };
 use dhcproto::{Decodable, Encodable};
 use wire::MacAddr;
@@ -67,7 +67,14 @@ pub(crate) fn answer(request: &[u8], asker: Asker, lease: &PortLease) -> Option<
         MessageType::Release => options.insert(status(Status::Success)),
         _ => {}
     }
-    options.insert(DhcpOption::DomainNameServers(vec![lease.network.gateway6]));
+    if lease.network.dns {
+        options.insert(DhcpOption::DomainNameServers(vec![lease.network.gateway6]));
+        if !lease.network.search.is_empty() {
+            let list = lease.network.search.encoded();
+            let option = UnknownOption::new(OptionCode::DomainSearchList, list.to_vec());
+            options.insert(DhcpOption::Unknown(option));
+        }
+    }
     let message = reply.to_vec().ok()?;
     let frame = lease.network.datagram(&asker, &message);
     Some(Answer { frame, declined: declined.map(Into::into) })

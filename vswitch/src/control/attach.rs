@@ -120,6 +120,7 @@ impl Control {
     /// Ends a detach that has begun.
     async fn leave(&self, lease: Lease) -> Result<(), ControlError> {
         let key = lease.key();
+        self.withdraw_router(lease.slot).await;
         self.hand_publications_on(&key).await;
         self.tear_down_port(lease).await?;
         tracing::info!(name = %key, network = %key.network, "detached");
@@ -188,7 +189,11 @@ impl Control {
         // A worker that failed may not answer any more; the end of the process does the rest.
         let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);
         let within = limits::SHUTDOWN_MAX + limits::PORT_CLOSE_MAX.saturating_mul(ports);
-        if tokio::time::timeout(within, self.0.dataplane.shutdown()).await.is_err() {
+        let shutdown = async {
+            self.withdraw_routers().await;
+            self.0.dataplane.shutdown().await;
+        };
+        if tokio::time::timeout(within, shutdown).await.is_err() {
             tracing::error!("a worker does not end");
         }
     }

@@ -47,6 +47,7 @@ impl Control {
                 further_addresses: request.further_addresses,
                 settings: inner.model().default_settings(&key.network),
                 aliases: aliases.collect::<Result<_, _>>()?,
+                configure: request.configure,
                 gw_priority: request.gw_priority,
                 ..AttachSpec::new(key)
             };
@@ -77,6 +78,7 @@ impl Control {
 
     /// Brings the routes in a container's namespace in line with its networks, where it has, or had, several.
     pub(super) async fn route_container(&self, name: &Name) {
+        self.advertise_container(name).await;
         let _routing = self.0.routing.lock().await;
         let Some((record, interfaces)) = self.0.model().container_routes(name) else { return };
         let path = record.path.clone();

@@ -20,7 +20,7 @@ use crate::dns::{DnsError, ListedName, Server, ServerConfig, Upstreams};
 use crate::host::service::ServiceSockets;
 
 /// The host's resolver configuration.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+pub(super) const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 impl Control {
     /// Starts the server on the sockets of the service port.

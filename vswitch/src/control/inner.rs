@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::dhcp::state::DhcpState;
 use super::error::ControlError;
 use super::event_feed::EventFeed;
 use super::limits::DETACH_WAIT_MAX;
@@ -58,6 +59,8 @@ pub(super) struct Inner {
     pub(super) names: Arc<Names>,
     /// The DNS server; none with `--no-dns`.
     pub(super) dns: Mutex<Option<Server>>,
+    /// Answers to hosts that configure themselves.
+    pub(super) dhcp: DhcpState,
     model: Mutex<Model>,
     /// Notified when an endpoint is removed.
     detached: Notify,
@@ -105,6 +108,7 @@ impl Inner {
             publisher: tokio::sync::Mutex::default(),
             names: Arc::default(),
             dns: Mutex::default(),
+            dhcp: DhcpState::default(),
             model: Mutex::new(model),
             detached: Notify::new(),
             save_requests: AtomicU64::new(0),

@@ -37,6 +37,9 @@ pub(crate) const LABELS_BYTES_MAX: usize = 16 << 10;
 /// Attempts to find free host ports for a request that names none.
 pub(crate) const PORT_ALLOC_TRIES_MAX: usize = 256;
 
+/// Least time between two lines of the log about addresses that clients of DHCP declined.
+pub(crate) const DECLINE_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Time between two attempts to open pending publications.
 pub(crate) const REPUBLISH_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -87,7 +87,10 @@ impl Control {
             control.0.feed.report(EventKind::NetworkCreate, name.to_string(), None, detail);
             control.network(name.as_str()).await
         });
-        created.await?.map_err(|error| self.count_limit_hit(error))
+        created.await?.map_err(|error| match error.is_for_open_files() {
+            true => self.count_limit_hit(NetworkError::OpenFiles.into()),
+            false => self.count_limit_hit(error),
+        })
     }
 
     /// Removes a network that has no endpoints, or detaches them first.

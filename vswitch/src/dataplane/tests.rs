@@ -202,7 +202,7 @@ async fn dhcp_requests_are_events() {
         Some(DataplaneEvent::DhcpRequest { port: CONTAINER, frame: request.clone() })
     );
     // Nobody is behind the port: the answer goes nowhere.
-    dataplane.send(CONTAINER, request).expect("a free command");
+    dataplane.send_later(CONTAINER, request).expect("a free command");
     let worker = dataplane.stats().await.expect("a worker").workers.remove(0);
     assert_eq!((worker.dhcp_requests, worker.dhcp_requests_lost, worker.dhcp_answers), (1, 0, 0));
     dataplane.shutdown().await;

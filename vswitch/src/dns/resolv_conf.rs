@@ -22,8 +22,7 @@ const NDOTS: &str = "ndots:0";
 /// The text of a container's `resolv.conf`: the gateways as servers, search list and options of the host.
 #[must_use]
 pub fn container_text(gateways: &[IpAddr], host: &str) -> String {
-    let (config, _) = Config::parse_with_errors(host.as_bytes());
-    let search: Vec<_> = config.get_last_search_or_domain().map(String::as_str).collect();
+    let search = search(host);
     let mut options = host_options(host);
     if !options.iter().any(|option| option.starts_with("ndots:")) {
         options.push(NDOTS.to_owned());
@@ -38,6 +37,12 @@ pub fn container_text(gateways: &[IpAddr], host: &str) -> String {
     }
     let _ = writeln!(text, "options {}", options.join(" "));
     text
+}
+
+/// The search list of a text, or the domain.
+pub(crate) fn search(text: &str) -> Vec<String> {
+    let (config, _) = Config::parse_with_errors(text.as_bytes());
+    config.get_last_search_or_domain().cloned().collect()
 }
 
 /// The text of a file; nothing if it cannot be read, as for the C library.

@@ -7,7 +7,7 @@ use fastpath::{Nanos, PortIndex, PortQueue};
 use tokio::sync::oneshot;
 
 use super::{Worker, WorkerReport, io};
-use crate::datapath::{Egress, FdbRow, PortCounters, Snapshot};
+use crate::datapath::{Egress, FdbRow, PortConf, PortCounters, Snapshot};
 
 /// Command with a channel for its reply.
 pub(crate) enum Command {
@@ -27,10 +27,11 @@ pub(crate) enum Command {
         frame: Vec<u8>,
         reply: oneshot::Sender<bool>,
     },
-    /// Sends an Ethernet frame out of the port, if it is open.
+    /// Sends an untagged Ethernet frame out of the port, if it is open and carries such.
     Send {
         port: PortIndex,
         frame: Vec<u8>,
+        reply: oneshot::Sender<()>,
     },
     Report {
         reply: oneshot::Sender<WorkerReport>,
@@ -81,7 +82,10 @@ impl Worker {
                         self.batch.push(port, frame);
                     }
                 }
-                Command::Send { port, frame } => self.send(port, &frame, snapshot),
+                Command::Send { port, frame, reply } => {
+                    self.send(port, &frame, snapshot);
+                    let _ = reply.send(());
+                }
                 Command::Report { reply } => {
                     let _ = reply.send(self.report());
                 }
@@ -114,8 +118,8 @@ impl Worker {
     }
 
     fn send(&mut self, port: PortIndex, frame: &[u8], snapshot: &Snapshot) {
-        let is_enabled = snapshot.port(port).is_some_and(|conf| conf.enabled);
-        if !is_enabled || !self.open.contains(&port) {
+        let is_enabled = |conf: &PortConf| conf.enabled && conf.vlans.untagged().is_some();
+        if !snapshot.port(port).is_some_and(is_enabled) || !self.open.contains(&port) {
             return;
         }
         let Some(frame) = self.pool.alloc_with(frame) else { return };

@@ -19,6 +19,13 @@ const CONCAT: u32 = 0x80;
 /// Bits of one field's type within the type of a concatenated key, as `nft` packs them.
 const TYPE_BITS: u32 = 6;
 
+/// A note for `nft`, without which it lists names of devices as empty: the keys' byte order is the host's.
+/// Type (`NFTNL_UDATA_SET_KEYBYTEORDER`), length, and the value (`BYTEORDER_HOST_ENDIAN`).
+const DEVICE_ORDER: [u8; 6] = {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
+
 /// A part of a key. The numbers are those that `nft` knows the types by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
@@ -95,6 +102,13 @@ impl<'a> Set<'a> {
         unsafe {
             sys::nftnl_set_set_u32(set, sys::NFTNL_SET_KEY_TYPE as u16, kind);
             sys::nftnl_set_set_u32(set, sys::NFTNL_SET_KEY_LEN as u16, len as u32);
+        }
+        if fields == [Field::Device] {
+            // SAFETY: as above; libnftnl copies the bytes.
+            unsafe {
+                let (start, len) = (DEVICE_ORDER.as_ptr().cast::<c_void>(), DEVICE_ORDER.len());
+                sys::nftnl_set_set_data(set, sys::NFTNL_SET_USERDATA as u16, start, len as u32);
+            }
         }
         if fields.len() > 1 {
             let lens: Vec<u8> = fields.iter().map(|field| field.size() as u8).collect();

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
+use vswitch_api::network::EndpointRequest;
+use vswitch_api::port::Configure;
 
 use crate::client::Named;
 use crate::commands::attach;
@@ -25,6 +27,10 @@ pub(crate) struct ConnectArgs {
     /// Name of the attachment
     #[arg(value_parser = value::name, add = ArgValueCompleter::new(complete::attachments))]
     name: String,
+    /// What is configured in the namespace: static addresses and routes, or none, for an endpoint that
+    /// configures itself [default: static]
+    #[arg(long, value_name = "static|none")]
+    configure: Option<Configure>,
     #[command(flatten)]
     endpoint: EndpointArgs,
 }
@@ -40,7 +46,8 @@ Undo it with `vswitch network disconnect NETWORK NAME`.";
 
 impl ConnectArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
-        let request = self.endpoint.connect(self.name);
+        let configure = self.configure.unwrap_or_default();
+        let request = EndpointRequest { configure, ..self.endpoint.connect(self.name) };
         let client = global.client()?;
         client.check(Named::Network, &self.network)?;
         let connected = client.connect_endpoint(&self.network, &request);

@@ -7,8 +7,8 @@ use wire::meta::Meta;
 use wire::ndp::{ALL_NODES, ALL_ROUTERS, Message, NdpOption, Prefix};
 use wire::{MacAddr, ipv6};
 
-use super::{CLIENT, GATEWAY_LINK_LOCAL, GATEWAY_MAC, GATEWAY_V6, lease};
-use crate::{Answer, advertise, answer};
+use super::{CLIENT, GATEWAY_LINK_LOCAL, GATEWAY_MAC, GATEWAY_V6, SEARCH, lease};
+use crate::{Answer, advertise, answer, withdraw};
 
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
 
@@ -21,17 +21,25 @@ fn solicit(from: Ipv6Addr, options: &[NdpOption<'_>]) -> Vec<u8> {
     frame
 }
 
-/// Destinations, flags and options of an advertisement.
+/// Destinations, flags and options of an advertisement of a router.
 #[track_caller]
 fn read(frame: &[u8]) -> (MacAddr, Ipv6Addr, u8, Vec<NdpOption<'_>>) {
+    let (lifetime_s, dst_mac, dst, flags, options) = read_any(frame);
+    assert_eq!(lifetime_s, 1200);
+    (dst_mac, dst, flags, options)
+}
+
+/// The same behind the router's lifetime, of any advertisement.
+#[track_caller]
+fn read_any(frame: &[u8]) -> (u16, MacAddr, Ipv6Addr, u8, Vec<NdpOption<'_>>) {
     let meta = Meta::parse(frame).unwrap();
     let packet = ipv6::Packet::new_checked(meta.l3_bytes(frame)).unwrap();
     assert_eq!((packet.src(), packet.hop_limit()), (GATEWAY_LINK_LOCAL, 255));
     let (message, options) = Message::parse(meta.l4_bytes(frame)).unwrap();
-    let Message::RouterAdvert { hop_limit: 64, flags, lifetime_s: 1200, .. } = message else {
+    let Message::RouterAdvert { hop_limit: 64, flags, lifetime_s, .. } = message else {
         panic!("{message:?}")
     };
-    (meta.dst, packet.dst(), flags, options.map(Result::unwrap).collect())
+    (lifetime_s, meta.dst, packet.dst(), flags, options.map(Result::unwrap).collect())
 }
 
 #[test]
@@ -43,6 +51,8 @@ fn a_solicitation_is_answered_with_router_prefix_mtu_and_dns() {
     let mut rdnss = [0; 22];
     rdnss[4..6].copy_from_slice(&1200_u16.to_be_bytes());
     rdnss[6..].copy_from_slice(&GATEWAY_V6.octets());
+    let mut dnssl = [&[0, 0, 0, 0, 4, 0xb0], SEARCH].concat();
+    dnssl.resize(30, 0);
     let prefix = Prefix {
         len: 64,
         on_link: true,
@@ -56,6 +66,7 @@ fn a_solicitation_is_answered_with_router_prefix_mtu_and_dns() {
         NdpOption::Mtu(1400),
         NdpOption::Prefix(prefix),
         NdpOption::Other { kind: 25, data: &rdnss },
+        NdpOption::Other { kind: 31, data: &dnssl },
     ];
     assert_eq!(options, wanted);
 }
@@ -77,12 +88,46 @@ fn without_dhcp_hosts_are_not_told_to_ask_for_addresses() {
 
 #[test]
 fn unsolicited_advertisements_go_to_all_nodes() {
-    let mut network = lease().network;
-    let frame = advertise(&network).expect("an advertisement");
+    let mut lease = lease();
+    let frame = advertise(&lease).expect("an advertisement");
     let (dst_mac, dst, ..) = read(&frame);
     assert_eq!((dst_mac, dst), (MacAddr::from_ipv6_multicast(ALL_NODES), ALL_NODES));
-    network.ra = false;
-    assert_eq!(advertise(&network), None);
+    lease.network.ra = false;
+    assert_eq!((advertise(&lease), withdraw(&lease)), (None, None));
+}
+
+/// RFC 4861 section 6.2.5, RFC 8106 section 5.
+#[test]
+fn the_last_advertisement_withdraws_router_and_dns() {
+    let frame = withdraw(&lease()).expect("an advertisement");
+    let (lifetime_s, dst_mac, _, _, options) = read_any(&frame);
+    assert_eq!((lifetime_s, dst_mac), (0, MacAddr::from_ipv6_multicast(ALL_NODES)));
+    let mut lifetimes = options.iter().filter_map(|option| match option {
+        NdpOption::Other { data, .. } => Some(&data[2..6]),
+        _ => None,
+    });
+    assert!(lifetimes.by_ref().take(2).eq([[0; 4]; 2]));
+    assert!(lifetimes.next().is_none());
+}
+
+#[test]
+fn a_network_without_the_default_route_or_the_hosts_port_advertises_no_router() {
+    let (mut second, mut unreachable) = (lease(), lease());
+    second.is_default_route = false;
+    unreachable.network.has_host_port = false;
+    for lease in [second, unreachable] {
+        let frame = answer(&solicit(LINK_LOCAL, &[]), &lease).frame.expect("an answer");
+        let (lifetime_s, .., options) = read_any(&frame);
+        assert_eq!((lifetime_s, options.len()), (0, 5), "prefix and DNS server are as on others");
+        assert_eq!(read_any(&advertise(&lease).expect("an advertisement")).0, 0);
+    }
+}
+
+#[test]
+fn without_dns_neither_server_nor_search_list_is_told() {
+    let mut lease = lease();
+    lease.network.dns = false;
+    assert_eq!(read(&advertise(&lease).expect("an advertisement")).3.len(), 3);
 }
 
 /// RFC 4861 section 6.1.1.

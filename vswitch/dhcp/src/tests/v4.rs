@@ -6,8 +6,8 @@ use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, Opcode, OptionCode};
 use dhcproto::{Decodable, Encodable};
 use wire::MacAddr;
 
-use super::{CLIENT, Datagram, GATEWAY, OWN, datagram, lease, sent};
-use crate::{Answer, answer};
+use super::{CLIENT, Datagram, GATEWAY, OWN, SEARCH, datagram, lease, sent};
+use crate::{Answer, PortLease, SearchList, answer};
 
 const NONE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 8);
@@ -22,8 +22,12 @@ fn request(kind: MessageType, used: Ipv4Addr, options: &[DhcpOption]) -> Message
 }
 
 fn ask(message: &Message) -> Answer {
+    ask_of(message, &lease())
+}
+
+fn ask_of(message: &Message, lease: &PortLease) -> Answer {
     let (from, to) = (IpAddr::V4(message.ciaddr()), IpAddr::V4(Ipv4Addr::BROADCAST));
-    answer(&datagram(from, to, [68, 67], &message.to_vec().unwrap()), &lease())
+    answer(&datagram(from, to, [68, 67], &message.to_vec().unwrap()), lease)
 }
 
 #[track_caller]
@@ -65,6 +69,54 @@ fn a_discover_is_offered_the_ports_address_with_all_that_a_host_needs() {
         assert_eq!(offer.opts().get(OptionCode::from(&option)), Some(&option));
     }
     assert_eq!(offer.opts().get(OptionCode::DomainName), None, "no domain was configured");
+}
+
+#[test]
+fn the_search_list_is_told_as_it_is_written_in_messages() {
+    let (_, datagram) = reply(ask(&request(MessageType::Discover, NONE, &[])));
+    let option = [&[119, SEARCH.len() as u8], SEARCH].concat();
+    assert!(datagram.message.windows(option.len()).any(|bytes| bytes == option));
+}
+
+#[test]
+fn a_network_without_the_default_route_names_no_router_and_one_without_dns_no_server() {
+    let (mut second, mut without_dns) = (lease(), lease());
+    second.is_default_route = false;
+    without_dns.network.dns = false;
+    let discover = request(MessageType::Discover, NONE, &[]);
+    for (lease, told) in [(second, [false, true, true]), (without_dns, [true, false, false])] {
+        let (offer, _) = reply(ask_of(&discover, &lease));
+        let codes = [OptionCode::Router, OptionCode::DomainNameServer, OptionCode::DomainSearch];
+        assert_eq!(codes.map(|code| offer.opts().get(code).is_some()), told);
+    }
+}
+
+/// RFC 4039 section 3.1: an acknowledgement at once, with the option.
+#[test]
+fn a_discover_with_rapid_commit_is_acknowledged() {
+    let (ack, _) = reply(ask(&request(MessageType::Discover, NONE, &[DhcpOption::RapidCommit])));
+    assert_eq!((kind(&ack), ack.yiaddr()), (MessageType::Ack, OWN));
+    assert!(ack.opts().get(OptionCode::RapidCommit).is_some());
+    let rapid = [requested(OWN), DhcpOption::RapidCommit];
+    let (ack, _) = reply(ask(&request(MessageType::Request, NONE, &rapid)));
+    assert_eq!(ack.opts().get(OptionCode::RapidCommit), None, "only a DISCOVER asks for it");
+}
+
+/// RFC 1542 section 2.1 and RFC 2131 section 2.
+#[test]
+fn answers_have_the_least_and_the_greatest_length_that_clients_take() {
+    let (_, nak) = reply(ask(&request(MessageType::Request, NONE, &[requested(OTHER)])));
+    assert_eq!(nak.message.len(), 300);
+    let mut lease = lease();
+    lease.hostname = Some("a".repeat(63));
+    lease.network.search = SearchList::new([["a".repeat(50), "b".repeat(50)].join(".").as_str()]);
+    let discover = |len| {
+        let id = DhcpOption::ClientIdentifier(vec![1; len]);
+        let (_, datagram) = reply(ask_of(&request(MessageType::Discover, NONE, &[id]), &lease));
+        let has_search = datagram.message.windows(2).any(|bytes| bytes == [119, 103]);
+        (has_search, datagram.message.len() <= 548)
+    };
+    assert_eq!((discover(7), discover(100)), ((true, true), (false, true)));
 }
 
 #[test]

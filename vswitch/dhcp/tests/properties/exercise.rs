@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use vswitch_dhcp::{NetworkInfo, PortLease};
+use vswitch_dhcp::{NetworkInfo, PortLease, SearchList};
 use wire::frames::{self, Link};
 use wire::{L3, L4, MacAddr, Meta, Protocol, ip, ipv4, ipv6, udp};
 
@@ -13,12 +13,16 @@ pub(crate) fn lease() -> PortLease {
         ipv4: "10.99.0.7/16".parse().expect("an address"),
         ipv6: "fd00::7".parse().expect("an address"),
         hostname: Some("web".to_owned()),
+        is_default_route: true,
         network: NetworkInfo {
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             gateway: Ipv4Addr::new(10, 99, 0, 1),
             subnet6: "fd00::1/64".parse().expect("a subnet"),
             gateway6: "fd00::1".parse().expect("an address"),
             mtu: 1500,
+            has_host_port: true,
+            dns: true,
+            search: SearchList::new(["corp.example", "lan"]),
             dhcp: true,
             ra: true,
         },

@@ -2,10 +2,19 @@
 
 use std::cmp::Reverse;
 
-use super::{Endpoint, EndpointKey, EndpointState, Model, Name, Network};
+use fastpath::PortIndex;
+
+use super::{Endpoint, EndpointKey, EndpointState, Model, Name, Network, NetworkName};
 use crate::control::error::ControlError;
 use crate::control::store::NetnsRecord;
 use crate::host::container::InterfaceRoutes;
+
+/// The order of a container's endpoints: the first one is the gateway endpoint.
+fn rank<'a>(
+    (endpoint, network): &(&'a Endpoint, &'a Network),
+) -> (Reverse<i32>, bool, &'a NetworkName) {
+    (Reverse(endpoint.gw_priority), network.spec.is_internal(), &network.spec.name)
+}
 
 impl Model {
     /// Active endpoints of a container that the switch configures, the gateway endpoint first: the highest
@@ -16,15 +25,26 @@ impl Model {
         let mut found: Vec<_> = active
             .filter_map(|endpoint| Some((endpoint, self.networks.get(&endpoint.lease.network)?)))
             .collect();
-        found.sort_by_key(|(endpoint, network)| {
-            (Reverse(endpoint.gw_priority), network.spec.is_internal(), &network.spec.name)
-        });
+        found.sort_by_key(rank);
         found
+    }
+
+    /// Whether the network of an endpoint gives its container the default route, or will once it is active.
+    pub(crate) fn gives_default_route(&self, key: &EndpointKey) -> bool {
+        let shown = self.endpoints().filter(|it| it.lease.name == key.name && it.in_snapshot);
+        let shown = shown.filter(|it| it.state != EndpointState::Detaching);
+        let ranked = shown.filter_map(|it| Some((it, self.networks.get(&it.lease.network)?)));
+        ranked.min_by_key(rank).is_some_and(|(first, _)| first.lease.network == key.network)
     }
 
     /// The endpoint whose network gives a container its default route, and has its publications.
     pub(crate) fn gateway_endpoint(&self, name: &Name) -> Option<EndpointKey> {
         self.endpoints_of(name).first().map(|(endpoint, _)| endpoint.lease.key())
+    }
+
+    /// Ports of a container's active endpoints.
+    pub(crate) fn slots_of(&self, name: &Name) -> Vec<PortIndex> {
+        self.endpoints_of(name).iter().map(|(endpoint, _)| endpoint.lease.slot).collect()
     }
 
     /// Whether a container has several endpoints.

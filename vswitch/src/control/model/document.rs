@@ -1,6 +1,6 @@
 //! The document of the model: everything that survives a restart.
 
-use super::{Model, Owner};
+use super::{Model, Network, NetworkName, Owner};
 use crate::control::store::{
     Attachment, Document, NetworkOptions, NetworkRecord, StaticRecord, VERSION,
 };
@@ -21,6 +21,11 @@ impl Model {
                 },
             })
         });
+        // A network that goes is left out: a later one of its name has no rights from it.
+        let is_kept = |name: &&NetworkName| kept().any(|network| network.spec.name == **name);
+        let sources = |network: &Network| {
+            network.spec.reachable_from.iter().filter(is_kept).map(ToString::to_string).collect()
+        };
         let networks = kept().map(|network| {
             let name = network.spec.name.as_str();
             let (spec, (next_ipv4, next_ipv6)) = (&network.spec, network.next_addresses());
@@ -38,7 +43,7 @@ impl Model {
                     mtu: spec.mtu,
                     internal: spec.internal,
                     isolated_ports: spec.isolated_ports,
-                    reachable_from: spec.reachable_from.iter().map(ToString::to_string).collect(),
+                    reachable_from: sources(network),
                 }),
                 labels: spec.labels.clone(),
                 gateway_mac: spec.gateway_mac,

@@ -43,6 +43,11 @@ pub enum NetworkError {
     /// All networks are in use.
     #[error("the switch has all of its {NETWORKS_MAX} networks")]
     Max,
+    /// The limit of open files permits no further host port.
+    #[error(
+        "no further network: the limit of open files (RLIMIT_NOFILE) permits no more host devices"
+    )]
+    OpenFiles,
     /// No subnet of the pool is free.
     #[error("no subnet of the pool is free")]
     SubnetsMax,

@@ -135,7 +135,7 @@ fn forward_only_allowed(writer: &mut Writer<'_>, rules: &Rules) {
 fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     let at = ChainHook::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY_SNAT);
     let chain = writer.chain(c"postrouting", at);
-    let mut devices = writer.set(c"devices", &[Field::Device]);
+    let mut devices = writer.set(c"bridges", &[Field::Device]);
     for device in &rules.devices {
         let name = padded(&text(device));
         devices.add(&[&name], &[&name]);
