@@ -10,7 +10,7 @@ use vswitch_api::port::Port;
 use vswitch_client::ClientError;
 
 use crate::error::{Failure, Outcome};
-use crate::similar;
+use crate::{similar, value};
 
 /// A client of one daemon, with the runtime of its requests.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl Client {
 
     /// Refuses a name that the daemon does not know.
     pub(crate) fn check(&self, named: Named, name: &str) -> Outcome<()> {
-        if named != Named::Network && name.contains('@') {
-            let is_so = |port: Port| format!("{}@{}", port.name, port.network) == name;
+        if named == Named::Port && name.contains('@') {
+            let is_so = |port: Port| value::is_called(&port.name, &port.network, name);
             if self.wait(self.ports())?.into_iter().any(is_so) {
                 return Ok(());
             }

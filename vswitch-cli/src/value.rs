@@ -112,5 +112,13 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a name is needed".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// Whether a port of a network is meant by a name: `NAME`, or `NAME@NETWORK`.
+pub(crate) fn is_called(name: &str, network: &str, wanted: &str) -> bool {
+    match wanted.split_once('@') {
+        Some(full) => full == (name, network),
+        None => wanted == name,
+    }
+}
+
 #[cfg(test)]
 mod tests;

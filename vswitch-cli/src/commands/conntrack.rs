@@ -153,8 +153,13 @@ the switch runs with --uplink kernel: the host's kernel translates, `conntrack -
 }
 
 impl FilterArgs {
-    /// The filter, with a container and a network that exist.
-    fn checked(self, client: &Client) -> Outcome<ConnectionFilter> {
+    /// The filter, with a container and a network that exist. `NAME@NETWORK` names both.
+    fn checked(mut self, client: &Client) -> Outcome<ConnectionFilter> {
+        let full_name = self.container.clone().unwrap_or_default();
+        if let (Some((name, network)), None) = (full_name.split_once('@'), &self.network) {
+            self.container = Some(name.to_owned());
+            self.network = Some(network.to_owned());
+        }
         if let Some(container) = &self.container {
             client.check(Named::Attachment, container)?;
         }

@@ -128,7 +128,9 @@ impl LsArgs {
             client.check(Named::Port, port)?;
         }
         let mut entries = client.wait(client.fdb())?;
-        entries.retain(|entry| self.port.as_ref().is_none_or(|port| *port == entry.port));
+        let of_port =
+            |entry: &FdbEntry, port: &String| value::is_called(&entry.port, &entry.network, port);
+        entries.retain(|entry| self.port.as_ref().is_none_or(|port| of_port(entry, port)));
         entries.retain(|entry| self.mac.is_none_or(|mac| mac == entry.mac));
         plan.show(entries)
     }

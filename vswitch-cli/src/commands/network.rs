@@ -101,7 +101,10 @@ impl Row for Network {
         ("name", |network, value| contains(&network.name, value)),
         ("subnet", |network, value| network.subnets.iter().any(|net| net.to_string() == value)),
         ("label", |network, value| ls::has_label(&network.labels, value)),
-        ("uplink", |network, value| network.uplinks.iter().any(|uplink| uplink == value)),
+        ("uplink", |network, value| match value {
+            "none" => network.uplinks.is_empty(),
+            device => network.uplinks.iter().any(|uplink| uplink == device),
+        }),
         ("internal", |network, value| is(network.internal, value)),
         ("dangling", |network, value| is(network.ports == 0, value)),
     ];

@@ -167,7 +167,8 @@ impl RunArgs {
         let detail = details.first().ok_or_else(no_namespace)?;
         let mut sandbox = Sandbox::new(Mode::Join(detail.netns_path.clone()))?;
         let names = std::mem::take(&mut self.names);
-        names.apply(&mut sandbox, Some(name), &details)?;
+        // Without the network that `name` may have.
+        names.apply(&mut sandbox, Some(&detail.port.name), &details)?;
         self.enter(sandbox)
     }
 

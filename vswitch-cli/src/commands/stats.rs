@@ -88,10 +88,9 @@ impl View {
     /// The counters with the ports of this view only.
     fn select(&self, stats: Stats) -> Stats {
         let mut ports = stats.ports;
-        let is_named = |port: &PortStats, name: &String| {
-            *name == port.name || port.full_name().is_some_and(|full| full == *name)
-        };
-        ports.retain(|port| self.name.as_ref().is_none_or(|name| is_named(port, name)));
+        let is_it =
+            |port: &PortStats, name: &String| value::is_called(&port.name, &port.network, name);
+        ports.retain(|port| self.name.as_ref().is_none_or(|name| is_it(port, name)));
         Stats { ports: self.plan.select(ports), ..stats }
     }
 

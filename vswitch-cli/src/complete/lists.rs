@@ -93,7 +93,7 @@ const WORDS: [Words; 9] = [
     ("conntrack", "state", ConnectionState::WORDS),
     ("network", "internal", &["true", "false"]),
     ("network", "dangling", &["true", "false"]),
-    ("network", "uplink", &["none", "auto", "kernel"]),
+    ("network", "uplink", &["none"]),
     ("publish", "protocol", &["tcp", "udp", "sctp"]),
     ("publish", "state", &["open", "pending"]),
 ];

@@ -7,6 +7,7 @@ use vswitch_api::port::Port;
 
 use super::{ask, starting};
 use crate::list::natural;
+use crate::value;
 
 /// Names of attachments, each with its IPv4 address; behind an `@` with their networks.
 pub(crate) fn attachments(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -63,8 +64,9 @@ pub(crate) fn publications(current: &OsStr) -> Vec<CompletionCandidate> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut ports = all_ports();
     let is_named = |port: &Port| {
-        let full = format!("{}@{}", port.name, port.network);
-        words.iter().any(|word| *word == *port.name || *word == *full)
+        words
+            .iter()
+            .any(|word| value::is_called(&port.name, &port.network, &word.to_string_lossy()))
     };
     if ports.iter().any(is_named) {
         ports.retain(is_named);

@@ -47,3 +47,11 @@ fn names_are_those_of_runtimes() {
     assert_eq!(key_value("app=a=b"), Ok(("app".into(), "a=b".into())));
     assert!(key_value("app").is_err() && key_value("=x").is_err());
 }
+
+#[test]
+fn a_name_may_say_its_network() {
+    assert!(is_called("web", "blue", "web") && is_called("web", "blue", "web@blue"));
+    for other in ["we", "web@", "web@red", "@blue", "db@blue"] {
+        assert!(!is_called("web", "blue", other), "{other}");
+    }
+}

@@ -188,6 +188,14 @@ fn a_row_names_its_network_where_the_name_does_not_do() {
     assert_eq!(host.ok(&["ls", "-q"]), "db\nweb\n");
     assert!(host.ok(&["port", "show", "web@blue"]).contains("guard"));
     host.fails(&["stats", "web@green"], &[1], "web@green");
+    let of_blue = host.ok(&["fdb", "--port", "web@blue", "-o", "columns=network,port"]);
+    assert_eq!(of_blue, "NETWORK  PORT\nblue     web\n");
+    host.ok(&["conntrack", "ls", "--container", "web@blue"]);
+    host.fails(&["conntrack", "ls", "--container", "web@green"], &[1], "green");
+    let joined = host.ok(&["run", "--network", "container:web@blue", "--", "uname", "-n"]);
+    assert_eq!(joined, "web\n");
+    assert_eq!(host.ok(&["network", "ls", "-q", "--filter", "uplink=nic0"]), "blue\nbr0\n");
+    assert_eq!(host.ok(&["network", "ls", "-q", "--filter", "uplink=none"]), "");
 }
 
 #[test]
