@@ -19,7 +19,7 @@ const CLIENT_MAX: Duration = Duration::from_secs(30);
 
 const MACHINE_MAC: &str = "02:00:00:00:00:0a";
 
-/// The host's address towards its LAN.
+/// The address of the host.
 const NIC: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 const SERVES: [&str; 2] = ["--dhcp", "--ra"];
@@ -263,7 +263,7 @@ fn a_machine_with_the_ports_mac_address_has_dns_and_publications() {
     assert_eq!(machine.inner.ok(&["dig", "+short", "vm", &server]).trim(), own.to_string());
     host.ok(&["publish", "vm", "8080:80"]);
     let _service = machine.inner.serve("tcp", own, 80);
-    host.lan().ask("tcp", NIC, 8080);
+    host.netns().ask("tcp", NIC, 8080);
     host.balanced();
 }
 
