@@ -1,6 +1,7 @@
 //! DNS for containers, with `dig`, `getent` and `ping` in their namespaces.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use testkit::{Netns, Process, wait_for};
@@ -8,7 +9,7 @@ use testkit::{Netns, Process, wait_for};
 use crate::harness::{Container, Host};
 
 /// An upstream server by UDP and TCP: `www.example` is 198.51.100.80, `long.example` has 200 addresses, nothing
-/// else exists. Writes each question to the file that is its argument.
+/// else exists. Writes each question to the file that is its first argument; the second one is its address.
 const UPSTREAM: &str = r#"
 import socket, struct, sys, threading
 def name(query):
@@ -27,8 +28,8 @@ def answer(query, limit):
     if len(records) > limit: count, records, flags = 0, b'', 0x8380
     else: flags = 0x8180 if known else 0x8183
     return query[:2] + struct.pack('>HHHHH', flags, 1, count, 0, 0) + query[12:end] + records
-udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind(('192.0.2.254', 53))
-tcp = socket.create_server(('192.0.2.254', 53))
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); udp.bind((sys.argv[2], 53))
+tcp = socket.create_server((sys.argv[2], 53))
 def serve_tcp():
     while True:
         peer, _ = tcp.accept()
@@ -42,6 +43,17 @@ while True:
     udp.sendto(answer(query, 1000), peer)
 "#;
 
+/// Starts an upstream server.
+fn serve(netns: &Netns, address: &str, log: &Path) -> Process {
+    let server = netns.spawn(&["python3", "-c", UPSTREAM, &log.display().to_string(), address]);
+    let at = format!("@{address}");
+    let dig = ["dig", "+short", "+tries=1", "+time=1", &at, "www.example"];
+    wait_for("the upstream server", Duration::from_secs(10), || {
+        netns.exec(&dig).stdout.contains("198.51.100.80")
+    });
+    server
+}
+
 /// A host with a switch, and an upstream server on its LAN.
 struct Upstream {
     host: Host,
@@ -52,19 +64,7 @@ impl Upstream {
     fn start(further: &[&str]) -> Self {
         let mut host = Host::new();
         host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1"]);
-        let log = host.path("questions").display().to_string();
-        let server = host.lan().spawn(&["python3", "-c", UPSTREAM, &log]);
-        wait_for("the upstream server", Duration::from_secs(10), || {
-            let output = host.netns().exec(&[
-                "dig",
-                "+short",
-                "+tries=1",
-                "+time=1",
-                "@192.0.2.254",
-                "www.example",
-            ]);
-            output.stdout.contains("198.51.100.80")
-        });
+        let server = serve(host.lan(), "192.0.2.254", &host.path("questions"));
         host.up(&[&["--dns-upstream", "192.0.2.254"], further].concat());
         Self { host, _server: server }
     }
@@ -211,6 +211,32 @@ fn an_internal_network_with_the_lans_addresses_hides_no_upstream_server() {
     assert_eq!(dig(&web, &["+short", "www.example"]), "198.51.100.80");
     dig(&web, &["-x", "192.0.2.7"]);
     assert!(upstream.questions().contains("7.2.0.192.in-addr.arpa"));
+}
+
+#[test]
+fn the_hosts_resolv_conf_is_followed_also_to_its_loopback() {
+    let mut host = Host::new();
+    host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1"]);
+    let [stub, lan, file] = ["stub", "questions", "host-resolv.conf"].map(|it| host.path(it));
+    let _servers =
+        [serve(host.netns(), "127.0.0.53", &stub), serve(host.lan(), "192.0.2.254", &lan)];
+    std::fs::write(&file, "nameserver 127.0.0.53\n").expect("write resolv.conf");
+    // The daemon sees the mounts of now only.
+    let web = host.namespace("web");
+    host.up_with_resolv_conf(&file, &[]);
+    host.ok(&["attach", "--netns", web.name(), "--name", "web"]);
+    let gateway = host.inspect("web").gateways[0];
+    let asked = |log: &Path| std::fs::read_to_string(log).unwrap_or_default();
+    dig_at(&web, gateway, &["first.example"]);
+    assert!(asked(&stub).contains("first.example"));
+    std::fs::write(&file, "nameserver 10.99.0.1\nnameserver 192.0.2.254\n").expect("write");
+    wait_for("the new servers", Duration::from_secs(5), || {
+        host.status().dns.is_some_and(|dns| dns.upstreams.len() == 2)
+    });
+    // The switch itself is not asked.
+    dig_at(&web, gateway, &["second.example"]);
+    assert!(asked(&lan).contains("second.example") && !asked(&stub).contains("second.example"));
+    assert_eq!(host.stats().dns.upstream_queries, 2);
 }
 
 #[test]

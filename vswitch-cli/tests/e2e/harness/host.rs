@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
@@ -97,11 +97,26 @@ impl Host {
     /// Starts the daemon in the foreground and waits until it answers.
     #[track_caller]
     pub(crate) fn up(&mut self, args: &[&str]) {
+        let up = [&["up", "--bridge", self.bridge], args].concat();
+        self.start(self.command(&up));
+    }
+
+    /// The same, with a file of the test for `/etc/resolv.conf`.
+    #[track_caller]
+    pub(crate) fn up_with_resolv_conf(&mut self, file: &Path, args: &[&str]) {
+        let up = self.command(&[&["up", "--bridge", self.bridge], args].concat());
+        let script = format!("mount --bind {} /etc/resolv.conf && exec \"$@\"", file.display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script, "sh"]);
+        command.arg(up.get_program()).args(up.get_args());
+        self.start(command);
+    }
+
+    #[track_caller]
+    fn start(&mut self, mut command: Command) {
         assert!(self.daemon.is_none(), "this host has a daemon already");
         let log = File::options().create(true).append(true).open(self.path("log")).expect("log");
-        let mut up = vec!["up", "--bridge", self.bridge];
-        up.extend(args);
-        let mut daemon = Process::spawn_logged(&mut self.command(&up), log);
+        let mut daemon = Process::spawn_logged(&mut command, log);
         wait_for("the daemon answers", READY_MAX, || {
             assert!(daemon.is_running(), "the daemon ended:\n{}", self.log());
             self.vswitch(&["status"]).status.success()
