@@ -1,7 +1,7 @@
 //! Endpoints that configure themselves, with the clients that Debian has: udhcpc, dhclient, dhcpcd, rdisc6, and
 //! the kernel's own reading of router advertisements.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +16,11 @@ mod networks;
 
 /// A client asks several times, seconds apart.
 const CLIENT_MAX: Duration = Duration::from_secs(30);
+
+const MACHINE_MAC: &str = "02:00:00:00:00:0a";
+
+/// The address of the host.
+const NIC: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 const SERVES: [&str; 2] = ["--dhcp", "--ra"];
 
@@ -182,7 +187,21 @@ struct Machine {
 
 impl Machine {
     fn new(host: &Host, name: &str) -> Self {
-        let outer = guest(host, name, &["--guard", "off"]);
+        Self::bridged(host, guest(host, name, &["--guard", "off"]))
+    }
+
+    /// One that has the port's MAC address, so that the guard may stay on; the interface that is attached has
+    /// another one.
+    fn with_the_ports_mac(host: &Host, name: &str) -> Self {
+        let outer = guest(host, name, &["--mac", MACHINE_MAC]);
+        outer.run_lines(&["ip link set eth0 down", "ip link set eth0 address 02:00:00:00:00:0b"]);
+        let machine = Self::bridged(host, outer);
+        machine.outer.ok(&["ip", "link", "set", "eth0", "up"]);
+        machine.inner.ok(&["ip", "link", "set", "eth0", "address", MACHINE_MAC]);
+        machine
+    }
+
+    fn bridged(host: &Host, outer: Container) -> Self {
         let inner = host.namespace("vm");
         outer.run_lines(&[
             "ip link add bridge type bridge",
@@ -231,6 +250,21 @@ fn dhcpcd_in_a_machine_behind_a_bridge_gets_both_addresses_of_the_port() {
     wait_for("the router is withdrawn", READY_MAX, || {
         machine.inner.ok(&["ip", "-6", "route", "show", "default"]).is_empty()
     });
+}
+
+#[test]
+fn a_machine_with_the_ports_mac_address_has_dns_and_publications() {
+    let host = Host::with_switch_args(&SERVES);
+    let machine = Machine::with_the_ports_mac(&host, "vm");
+    let client = Client::new(&host, "udhcpc", UDHCPC_SCRIPT);
+    let output = udhcpc(&machine.inner, &client);
+    assert!(output.status.success(), "{output}");
+    let (own, server) = (machine.outer.v4(), format!("@{}", machine.outer.gateway()));
+    assert_eq!(machine.inner.ok(&["dig", "+short", "vm", &server]).trim(), own.to_string());
+    host.ok(&["publish", "vm", "8080:80"]);
+    let _service = machine.inner.serve("tcp", own, 80);
+    host.netns().ask("tcp", NIC, 8080);
+    host.balanced();
 }
 
 #[test]
