@@ -6,7 +6,7 @@ use crate::endpoint::EndpointArgs;
 use crate::value;
 
 /// The form with options of the endpoint, as in Docker.
-const FORM: &str = "name=NETWORK, with ip, ip6, mac-address, ifname, alias or gw-priority, such as name=blue,alias=db";
+const FORM: &str = "name=NETWORK, with ip, ip6, add-ip, mac-address, ifname, alias or gw-priority, such as name=blue,alias=db";
 
 /// One network of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,8 @@ fn with_options(text: &str) -> Result<NetworkMode, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn plain(name: &str) -> NetworkMode {
@@ -88,13 +90,15 @@ mod tests {
     #[test]
     fn a_network_has_options_of_its_endpoint() {
         let text = "name=blue,ip=10.5.0.7,ip6=fd05::7,mac-address=02:00:00:00:00:07,\
-            alias=db,alias=sql,gw-priority=-1,ifname=lan0";
+            alias=db,alias=sql,gw-priority=-1,ifname=lan0,add-ip=10.5.0.8,add-ip=fd05::8";
         let Ok(NetworkMode::Network(name, endpoint)) = network_mode(text) else {
             panic!("{text} is refused")
         };
         let request = endpoint.connect("web".to_owned());
         assert_eq!((name.as_str(), request.aliases.len()), ("blue", 2));
         assert_eq!(request.ipv4, Some([10, 5, 0, 7].into()));
+        let further: [IpAddr; 2] = ["10.5.0.8", "fd05::8"].map(|text| text.parse().unwrap());
+        assert_eq!(request.further_addresses, further);
         assert_eq!((request.gw_priority, request.ifname.as_deref()), (-1, Some("lan0")));
     }
 
@@ -103,6 +107,7 @@ mod tests {
         for (text, named) in [
             ("ip=10.5.0.7", "the network is missing"),
             ("name=blue,ip=x", "not an IPv4 address"),
+            ("name=blue,add-ip=10.5.0", "\"10.5.0\""),
             ("name=blue,colour=red", "\"colour=red\""),
             ("name=blue,alias", "\"alias\""),
             ("name=blue,name=green", "\"name=green\""),

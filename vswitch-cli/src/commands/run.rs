@@ -63,7 +63,7 @@ pub(crate) struct RunArgs {
 const EXAMPLES: &str = "\
 Kinds of network:
   NETWORK           a network of the switch; several by several --network
-  name=NETWORK,...  the same, with ip=, ip6=, mac-address=, ifname=, alias= or gw-priority= on it
+  name=NETWORK,...  the same, with ip=, ip6=, add-ip=, mac-address=, ifname=, alias= or gw-priority= on it
   host              that of the host, as without vswitch
   container:NAME    that of another attached container
   none              nothing but the loopback device

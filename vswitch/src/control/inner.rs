@@ -205,10 +205,10 @@ impl Inner {
         }
     }
 
-    async fn set_host_neighbours(&self, lease: &Lease, known: &[Option<IpAddr>]) {
+    async fn set_host_neighbours(&self, lease: &Lease, known: &[IpAddr]) {
         let Some(neighbours) = self.neighbours().get(&lease.network).cloned() else { return };
-        for address in [lease.ipv4.into(), lease.ipv6.into()] {
-            let mac = known.contains(&Some(address)).then_some(lease.mac);
+        for address in lease.all_addresses() {
+            let mac = known.contains(&address).then_some(lease.mac);
             neighbours.set(address, mac).await;
         }
     }

@@ -223,7 +223,8 @@ impl<A: Address> Pool<A> {
         }
     }
 
-    fn check(&self, address: A) -> Result<(), PoolError> {
+    /// Refuses an address that it can never allocate.
+    pub(crate) fn check(&self, address: A) -> Result<(), PoolError> {
         let number = address.to_number();
         let subnet = self.subnet.clone();
         if !(self.network..=self.end).contains(&number) {

@@ -2,7 +2,8 @@
 //!
 //! An endpoint comes back with its names and addresses if its namespace lives: the same inode and cookie,
 //! in the same boot of the host. All others are dropped with a line in the log, and their static entries
-//! with them.
+//! with them. So are those whose first addresses a changed subnet no longer has; of further ones, only these
+//! addresses are.
 
 use std::sync::Arc;
 
@@ -32,8 +33,9 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     let mut waiting = document.attachments.into_iter();
     loop {
         while running.len() < REPLAY_CONCURRENCY
-            && let Some(attachment) = waiting.next()
+            && let Some(mut attachment) = waiting.next()
         {
+            drop_impossible(control, &mut attachment);
             let control = control.clone();
             running.spawn(async move {
                 let result = match PortChange::replay(Arc::clone(&control.0), &attachment) {
@@ -65,6 +67,20 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     drop(model);
     control.0.commit_snapshot();
     replayed
+}
+
+/// Drops further addresses that a changed subnet or gateway excludes; the attachment keeps the others.
+fn drop_impossible(control: &Control, stored: &mut Attachment) {
+    let model = control.0.model();
+    let Ok(network) = model.network(Some(&stored.network)) else { return };
+    let name = &stored.name;
+    stored.further_addresses.retain(|&address| match network.check_address(address) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(%name, %error, "further address dropped");
+            false
+        }
+    });
 }
 
 fn log_result(stored: &Attachment, result: &Result<(), ControlError>) {

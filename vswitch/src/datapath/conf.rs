@@ -145,13 +145,14 @@ impl PortConf {
 pub struct PortAddresses(Option<Arc<[IpAddr]>>);
 
 impl PortAddresses {
-    /// No address.
+    /// No address; nothing is allocated for it.
     pub const NONE: Self = Self(None);
 
     /// These addresses; the service refuses those beyond
     /// [`SERVICE_OWN_MAX`](super::limits::SERVICE_OWN_MAX).
     pub fn new(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self(Some(addresses.into_iter().collect()))
+        let mut addresses = addresses.into_iter().peekable();
+        Self(addresses.peek().is_some().then(|| addresses.collect()))
     }
 
     /// All of them.
@@ -216,4 +217,16 @@ pub struct Storm {
     pub multicast: Option<Arc<TokenBucket>>,
     /// Unicast frames to an unknown address.
     pub unknown: Option<Arc<TokenBucket>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_addresses_are_none() {
+        assert_eq!(PortAddresses::new([]), PortAddresses::NONE);
+        let own: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        assert_eq!(PortAddresses::new(own).as_slice(), own);
+    }
 }

@@ -91,16 +91,24 @@ async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<
     inside.up(link).await?;
     inside.add_address(link, addresses.ipv4.into()).await?;
     let mut routed = inside.add_default_route(link, addresses.gateway.into()).await?;
-    if has_ipv6 {
-        inside.add_address(link, addresses.ipv6.into()).await?;
-        routed &= inside.add_default_route(link, addresses.gateway6.into()).await?;
+    let (mut ipv6, ipv4): (Vec<IpNet>, Vec<IpNet>) =
+        addresses.further.iter().partition(|address| address.addr().is_ipv6());
+    // Of equals, the kernel sends from the oldest IPv4 and the newest IPv6 address: from the first of the lease.
+    ipv6.push(addresses.ipv6.into());
+    for address in ipv4 {
+        inside.add_address(link, address).await?;
     }
-    for address in addresses.further.iter().filter(|it| has_ipv6 || it.addr().is_ipv4()) {
-        inside.add_address(link, *address).await?;
+    if has_ipv6 {
+        for address in &ipv6 {
+            inside.add_address(link, *address).await?;
+        }
+        routed &= inside.add_default_route(link, addresses.gateway6.into()).await?;
     }
     inside.loopback_up().await?;
     if has_ipv6 {
-        inside.wait_until_local(addresses.ipv6.addr()).await?;
+        for address in &ipv6 {
+            inside.wait_until_local(address.addr()).await?;
+        }
     }
     if !routed {
         tracing::info!(ifname = %link.name, "the namespace keeps the default route that it has");

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use vswitch_api::address::{AddressRequest, Family, ReservedAddress};
 
-use super::{Lease, Model, Network, NetworkName};
+use super::{AttachSpec, Lease, Model, Network, NetworkName};
 use crate::control::error::ControlError;
-use crate::control::ipam::{Address, Pool, PoolError};
+use crate::control::ipam::PoolError;
 use crate::control::limits::RESERVATIONS_MAX;
 
 impl Network {
@@ -19,6 +19,14 @@ impl Network {
         match address {
             IpAddr::V4(address) => self.pool4.allocate_exact(address),
             IpAddr::V6(address) => self.pool6.allocate_exact(address),
+        }
+    }
+
+    /// Refuses an address that no endpoint of the network can have.
+    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), PoolError> {
+        match address {
+            IpAddr::V4(address) => self.pool4.check(address),
+            IpAddr::V6(address) => self.pool6.check(address),
         }
     }
 
@@ -99,47 +107,46 @@ impl Model {
         }
     }
 
-    /// The two addresses of a new endpoint, or none.
+    /// The two addresses of a new endpoint, beside its further ones; after an error it has none of them.
     pub(super) fn allocate_addresses(
         &mut self,
-        network: &NetworkName,
-        (ipv4, ipv6): (Option<Ipv4Addr>, Option<Ipv6Addr>),
+        spec: &AttachSpec,
         now: Duration,
     ) -> Result<(Ipv4Addr, Ipv6Addr), ControlError> {
-        let (asked4, asked6) = (ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6));
-        let [reserved4, reserved6] = [asked4, asked6]
-            .map(|asked| asked.is_some_and(|address| self.can_take_over(network, address)));
-        let found = self.network_mut(network)?;
-        let ipv4 = allocate(&mut found.pool4, ipv4, reserved4, now)
-            .map_err(|error| self.with_owner(network, error, asked4))?;
-        let found = self.network_mut(network)?;
-        match allocate(&mut found.pool6, ipv6, reserved6, now) {
-            Ok(ipv6) => Ok((ipv4, ipv6)),
-            Err(error) => {
-                found.release(ipv4.into(), None);
-                Err(self.with_owner(network, error, asked6))
-            }
+        let mut allocated = Vec::new();
+        let addresses = self.try_allocate(spec, now, &mut allocated);
+        if addresses.is_err()
+            && let Some(network) = self.networks.get_mut(&spec.network)
+        {
+            allocated.into_iter().for_each(|address| network.release(address, None));
         }
+        addresses
     }
 
-    /// Gives a new lease its further addresses; after an error it has those before the one that cannot be had.
-    pub(super) fn allocate_further(
+    /// Allocates the addresses that the request names, then those that it leaves to the pools, so that no
+    /// choice of a pool is one of the former.
+    fn try_allocate(
         &mut self,
-        lease: &mut Lease,
-        further: &[IpAddr],
-    ) -> Result<(), ControlError> {
-        for &address in further {
-            if lease.has(address) {
-                let owner = lease.name.to_string();
-                return Err(ControlError::AddressInUse { address, owner });
+        spec: &AttachSpec,
+        now: Duration,
+        allocated: &mut Vec<IpAddr>,
+    ) -> Result<(Ipv4Addr, Ipv6Addr), ControlError> {
+        let first = [spec.ipv4.map(IpAddr::V4), spec.ipv6.map(IpAddr::V6)].into_iter().flatten();
+        for address in first.chain(spec.further_addresses.iter().copied()) {
+            if allocated.contains(&address) {
+                return Err(ControlError::AddressInUse { address, owner: spec.name.to_string() });
             }
-            if !self.can_take_over(&lease.network, address) {
-                let allocated = self.network_mut(&lease.network)?.allocate_exact(address);
-                allocated.map_err(|error| self.with_owner(&lease.network, error, Some(address)))?;
+            if !self.can_take_over(&spec.network, address) {
+                let result = self.network_mut(&spec.network)?.allocate_exact(address);
+                result.map_err(|error| self.with_owner(&spec.network, error, Some(address)))?;
             }
-            lease.further.push(address);
+            allocated.push(address);
         }
-        Ok(())
+        let network = self.network_mut(&spec.network)?;
+        let ipv4 = spec.ipv4.map_or_else(|| network.pool4.allocate(now), Ok)?;
+        allocated.push(ipv4.into());
+        let ipv6 = spec.ipv6.map_or_else(|| network.pool6.allocate(now), Ok)?;
+        Ok((ipv4, ipv6))
     }
 
     /// Whether an address is reserved and no endpoint has it.
@@ -165,18 +172,5 @@ impl Model {
         let lease = self.lease_with(network, address);
         let owner = lease.map_or_else(|| "a reservation".to_owned(), |it| it.name.to_string());
         ControlError::AddressInUse { address, owner }
-    }
-}
-
-fn allocate<A: Address>(
-    pool: &mut Pool<A>,
-    requested: Option<A>,
-    is_reserved: bool,
-    now: Duration,
-) -> Result<A, PoolError> {
-    match requested {
-        Some(address) if is_reserved => Ok(address),
-        Some(address) => pool.allocate_exact(address).map(|()| address),
-        None => pool.allocate(now),
     }
 }

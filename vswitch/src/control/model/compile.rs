@@ -93,14 +93,13 @@ impl Model {
     }
 
     /// Addresses of an endpoint that the host need not ask for: the switch answers for them, on the host's VLAN.
-    pub(crate) fn host_neighbours(&self, key: &EndpointKey) -> [Option<IpAddr>; 2] {
+    pub(crate) fn host_neighbours(&self, key: &EndpointKey) -> Vec<IpAddr> {
         let network = self.networks.get(&key.network);
         let network = network.filter(|it| it.host_port.is_some());
         let host = network.and_then(|it| vlans(&it.spec.host_settings.vlan).untagged());
         let endpoint = self.endpoints.get(key).filter(|it| it.in_snapshot && host.is_some());
         let endpoint = endpoint.filter(|it| vlans(&it.settings.vlan).untagged() == host);
-        let known = endpoint.and_then(neighbour);
-        known.map_or([None; 2], |known| [known.ipv4.map(Into::into), known.ipv6.map(Into::into)])
+        endpoint.into_iter().flat_map(guarded_addresses).collect()
     }
 }
 
@@ -122,26 +121,21 @@ pub(super) fn vlans(mode: &VlanMode) -> PortVlans {
     }
 }
 
-/// The neighbour entry of a guarded endpoint. Without a guard a container may use other addresses.
-fn neighbour(endpoint: &Endpoint) -> Option<Neighbour> {
-    let lease = &endpoint.lease;
-    let guard = guard(lease, &endpoint.settings.guard)?;
-    Some(Neighbour { mac: guard.mac, ipv4: guard.ipv4, ipv6: guard.ipv6, port: lease.slot })
+/// Addresses that only this endpoint can have. Without a guard a container may use others, under another MAC
+/// address.
+fn guarded_addresses(endpoint: &Endpoint) -> impl Iterator<Item = IpAddr> {
+    let guard = &endpoint.settings.guard;
+    let own = endpoint.lease.all_addresses();
+    own.filter(move |own| *guard != Guard::Off && guard.allows(*own))
 }
 
-/// That entry, and one for each further address.
+/// A neighbour entry for each of them.
 fn neighbours(endpoint: &Endpoint) -> impl Iterator<Item = Neighbour> {
-    let first = neighbour(endpoint);
-    let guard = guard(&endpoint.lease, &endpoint.settings.guard);
-    let further = guard.map(|guard| guard.further.as_slice().to_vec()).unwrap_or_default();
-    let further = further.into_iter().filter_map(move |address| {
-        let (ipv4, ipv6) = match address {
-            IpAddr::V4(address) => (Some(address), None),
-            IpAddr::V6(address) => (None, Some(address)),
-        };
-        Some(Neighbour { ipv4, ipv6, ..first? })
-    });
-    first.into_iter().chain(further)
+    let (mac, port) = (endpoint.lease.mac, endpoint.lease.slot);
+    guarded_addresses(endpoint).map(move |address| match address {
+        IpAddr::V4(own) => Neighbour { mac, ipv4: Some(own), ipv6: None, port },
+        IpAddr::V6(own) => Neighbour { mac, ipv4: None, ipv6: Some(own), port },
+    })
 }
 
 /// The addresses from which an endpoint may ask the service.

@@ -231,11 +231,11 @@ impl Model {
         let slot = self.slots.find_free()?;
         let publications = self.allocate_publications(&key, 0, &spec.publish, &mut *random)?;
         let mac = self.allocate_mac(network, spec.mac, random)?;
-        let (ipv4, ipv6) = self.allocate_addresses(network, (spec.ipv4, spec.ipv6), now)?;
+        let (ipv4, ipv6) = self.allocate_addresses(spec, now)?;
         let (name, network) = (name.clone(), network.clone());
-        let mut lease = Lease { name, network, mac, ipv4, ipv6, further: Vec::new(), slot };
-        let allocated = self.allocate_further(&mut lease, &spec.further_addresses);
-        if let Err(error) = allocated.and_then(|()| lease.check_guard(&spec.settings)) {
+        let further = spec.further_addresses.clone();
+        let lease = Lease { name, network, mac, ipv4, ipv6, further, slot };
+        if let Err(error) = lease.check_guard(&spec.settings) {
             self.release_addresses(&lease, None);
             return Err(error);
         }
