@@ -91,16 +91,18 @@ async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<
     inside.up(link).await?;
     inside.add_address(link, addresses.ipv4.into()).await?;
     let mut routed = inside.add_default_route(link, addresses.gateway.into()).await?;
-    let (mut ipv6, ipv4): (Vec<IpNet>, Vec<IpNet>) =
-        addresses.further.iter().partition(|address| address.addr().is_ipv6());
-    // Of equals, the kernel sends from the oldest IPv4 and the newest IPv6 address: from the first of the lease.
-    ipv6.push(addresses.ipv6.into());
-    for address in ipv4 {
-        inside.add_address(link, address).await?;
+    let mut ipv6 = Vec::with_capacity(1 + addresses.further.len());
+    for address in &addresses.further {
+        match address {
+            IpNet::V4(_) => inside.add_address(link, *address).await?,
+            IpNet::V6(address) => ipv6.push(*address),
+        }
     }
+    // Of equals, the kernel sends from the oldest IPv4 and the newest IPv6 address: from the first of the lease.
+    ipv6.push(addresses.ipv6);
     if has_ipv6 {
         for address in &ipv6 {
-            inside.add_address(link, *address).await?;
+            inside.add_address(link, (*address).into()).await?;
         }
         routed &= inside.add_default_route(link, addresses.gateway6.into()).await?;
     }
