@@ -205,7 +205,12 @@ impl Nat {
                 let packet = Packet { key, segment, is_request, from, len: view.len };
                 self.packet(&packet)
             }
-            Kind::Error(quoted) => self.error(from, view, quoted),
+            Kind::Error(quoted) => {
+                let result = self.error(from, view, quoted);
+                let is_translated = matches!(result, Ok(Translation::Edit { .. }));
+                self.counters.icmp_errors_translated += u64::from(is_translated);
+                result
+            }
             Kind::Tail(_) | Kind::Other if from == Realm::External => Ok(Translation::NotOurs),
             Kind::Tail(_) | Kind::Other => Err(NatDrop::Protocol),
         }

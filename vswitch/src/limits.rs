@@ -166,7 +166,7 @@ fn rows() -> Vec<Row> {
         }
         Nat {
             "connections" = NAT_CONNECTIONS, "connections", "one of the same container is evicted, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
-            "container-connections" = CONNECTIONS_PER_CONTAINER, "connections", "dropped as nat-quota", Drops(DropReason::NatQuota);
+            "container-connections" = CONNECTIONS_PER_CONTAINER, "connections", "dropped as nat-quota; each worker counts its own", Drops(DropReason::NatQuota);
             "mappings" = MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             "tcp-idle" = TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
             "udp-idle" = UDP_IDLE, "", "the connection ends", Never;

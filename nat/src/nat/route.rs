@@ -56,6 +56,7 @@ impl Nat {
             }
             Kind::Error(quoted) => match self.error(from, view, quoted)? {
                 translation @ Translation::Edit { to: realm, .. } if realm == to.realm() => {
+                    self.counters.icmp_errors_translated += 1;
                     Ok(translation)
                 }
                 _ => Err(NatDrop::ForgedError),

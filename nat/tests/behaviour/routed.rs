@@ -78,10 +78,23 @@ fn an_error_goes_to_the_sender_of_its_packet() {
     let refused = error("10.2.0.2", ip("10.1.0.2"), about, None);
     assert_eq!(back(&mut nat, &refused), Err(NatDrop::ForgedError));
     there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
-    assert_passes(back(&mut nat, &refused), ["10.2.0.2:0", "10.1.0.2:0"], FROM);
     let elsewhere = Peer { owner: OwnerId(9), zone: Zone(3), may_open: false };
     let elsewhere = nat.nat.route(nat.now, TO, elsewhere, &refused);
     assert_eq!(elsewhere, Err(NatDrop::ForgedError));
+    assert_eq!(nat.nat.counters().icmp_errors_translated, 0, "none has passed");
+    assert_passes(back(&mut nat, &refused), ["10.2.0.2:0", "10.1.0.2:0"], FROM);
+    assert_eq!(nat.nat.counters().icmp_errors_translated, 1);
+}
+
+/// A row names both containers.
+#[test]
+fn a_row_has_the_server_too() {
+    let mut nat = Lab::new();
+    there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
+    let row = nat.nat.rows().next().expect("a row");
+    assert_eq!((row.owner, row.zone), (OwnerId(1), Zone(3)));
+    assert_eq!(row.server, Some((OwnerId(2), Zone(4))));
+    assert_eq!(row.original, row.reply.reversed(), "it is not translated");
 }
 
 /// A container that leaves takes its connections with it, whichever side it was; a spoofed sender has none.

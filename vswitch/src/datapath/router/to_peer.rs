@@ -50,6 +50,7 @@ impl<'a> ForwardCtx<'a> {
         let Some(tracked) = self.track_routed(ctx, internal(ctx), to, view) else { return };
         match &tracked {
             Ok(Translation::Edit { edit, to: Realm::Internal(..) }) => {
+                self.state.counters.routed += 1;
                 self.send(ctx, &adj, Some(edit), fit);
             }
             // What is routed between containers has no other result.

@@ -118,6 +118,8 @@ pub(super) fn one_network_opens_connections_and_the_other_answers() {
         let (out, _) = net.one(S, echo(up(S), (s.ip(), a.ip()), false, 7));
         assert_eq!(out, A);
         assert_eq!(net.0.sim.connections(), 3);
+        assert_eq!(net.0.sim.routed(|counters| counters.routed), 6);
+        assert_eq!(net.0.sim.routed(|counters| counters.translated), 0);
     }
 }
 
