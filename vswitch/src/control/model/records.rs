@@ -45,7 +45,7 @@ impl Model {
         Some((network.index, names))
     }
 
-    /// Networks whose containers that one may open connections to.
+    /// Shown networks to which that one may open connections.
     pub(crate) fn reached_from(&self, name: &NetworkName) -> Vec<NetworkName> {
         let is_reached = |it: &&Network| it.in_snapshot && it.spec.reachable_from.contains(name);
         self.networks().filter(is_reached).map(|it| it.spec.name.clone()).collect()
