@@ -132,6 +132,7 @@ fn rows() -> Vec<Row> {
             "ports" = PORTS_MAX, "ports", "an attach is refused", Refusals;
             "detach-wait" = DETACH_WAIT_MAX, "", "an attach under the name of a port that is being detached is refused", Refusals;
             "networks" = NETWORKS_MAX, "networks", "a network is refused", Refusals;
+            "reachable-from" = REACHABLE_FROM_MAX, "networks", "the network is refused", Refusals;
             "subnets" = POOL_SUBNETS, "subnets", "a network without a subnet of its own is refused", Refusals;
             "further-addresses" = FURTHER_ADDRESSES_MAX, "addresses", "the attach is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
