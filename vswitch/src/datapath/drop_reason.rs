@@ -114,7 +114,7 @@ reasons! {
     Malformed = "malformed",
     /// An address that no router forwards: loopback, link-local, multicast, reserved.
     Martian = "martian",
-    /// A frame from the uplink has a container's source address, or one to another network has none of its own network.
+    /// A frame from the uplink has a container's source address, or one to another network has one that the switch did not give its port.
     SpoofedInternal = "spoofed-internal",
     /// No route to the destination, or none that containers may use.
     NoRoute = "no-route",
