@@ -28,6 +28,7 @@ pub fn filled(containers: usize) -> Names {
         subnets: vec!["10.99.0.0/16".parse().expect("a subnet")],
         gateways: vec![[10, 99, 0, 1].into()],
         is_internal: false,
+        reachable_from: Vec::new(),
         has_host_port: true,
     };
     names.set_network(NetworkIndex(0), network);

@@ -45,6 +45,7 @@ mod dns {
             subnets: vec!["10.99.0.0/24".parse().unwrap()],
             gateways: vec![[10, 99, 0, 1].into()],
             is_internal: false,
+            reachable_from: Vec::new(),
             has_host_port: true,
         };
         names.set_network(NetworkIndex(0), network);

@@ -205,7 +205,12 @@ impl Nat {
                 let packet = Packet { key, segment, is_request, from, len: view.len };
                 self.packet(&packet)
             }
-            Kind::Error(quoted) => self.error(from, view, quoted),
+            Kind::Error(quoted) => {
+                let result = self.error(from, view, quoted);
+                let is_translated = matches!(result, Ok(Translation::Edit { .. }));
+                self.counters.icmp_errors_translated += u64::from(is_translated);
+                result
+            }
             Kind::Tail(_) | Kind::Other if from == Realm::External => Ok(Translation::NotOurs),
             Kind::Tail(_) | Kind::Other => Err(NatDrop::Protocol),
         }
@@ -261,7 +266,7 @@ impl Nat {
             (Transport::Echo, _) if packet.is_request != (dir == Direction::Original) => {
                 Effect::Drop(NatDrop::NoConnection)
             }
-            _ => datagram(flow.state, dir, packet.from),
+            _ => datagram(flow.state, dir, packet.from, flow.is_routed()),
         };
         let before = flow.state;
         let state = match effect {
@@ -310,13 +315,15 @@ impl Nat {
     }
 }
 
-/// A datagram or echo of a connection; only internal packets refresh one (RFC 4787, REQ-6).
+/// A datagram or echo of a connection; only internal packets refresh one (RFC 4787, REQ-6), and if it is routed only
+/// the client's.
 #[inline]
-fn datagram(state: State, dir: Direction, from: Realm) -> Effect {
+fn datagram(state: State, dir: Direction, from: Realm, is_routed: bool) -> Effect {
     let state = match (state, dir) {
         (State::New, Direction::Reply) => State::Replied,
         (State::Replied, Direction::Original) => State::Stream,
         (state, _) => state,
     };
-    if from == Realm::External { Effect::Note(state) } else { Effect::Refresh(state) }
+    let is_answer = is_routed && dir == Direction::Reply;
+    if from == Realm::External || is_answer { Effect::Note(state) } else { Effect::Refresh(state) }
 }

@@ -150,6 +150,8 @@ impl Record {
         let is_v4 = self.peers[0].is_v4();
         let is_tcp_state = !matches!(self.state, State::New | State::Replied | State::Stream);
         let [original, reply] = self.keys();
+        let ports = PortPair::new(original.ports.dst(), original.ports.src());
+        let routed_reply = Key { src: original.dst, dst: original.src, ports, ..reply };
         let checks = [
             (is_inbound && has(FlowFlags::HAIRPIN), "hairpin from outside"),
             (self.externals.map(|it| it.is_some()) != is_translated, "external address"),
@@ -158,6 +160,7 @@ impl Record {
                 "mapping of an external peer",
             ),
             (is_routed && self.zones[0] == self.zones[1], "routed within a network"),
+            (is_routed && reply != routed_reply, "addresses of a routed connection"),
             (by_rule != has(FlowFlags::PUBLISHED), "flag of a published port"),
             (mapped[0] && !has(FlowFlags::IN_FILTER), "mapping without filter entry"),
             (has(FlowFlags::IN_FILTER) && !may_filter, "filter entry without mapping"),

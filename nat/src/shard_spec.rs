@@ -6,8 +6,9 @@
 //! reach the worker whose table has it. The packet and the policy alone name that worker:
 //!
 //! - A container (an [`OwnerId`]) has a *worker of its own*: its slot modulo the number of workers. That worker has
-//!   all its mappings and connections, so that one number is its quota and a mapping is independent of
-//!   the receive queue. The sender alone decides for outbound packets: tails, echoes and ICMP errors too.
+//!   all its mappings, and its connections but those with other containers, so that a mapping is independent of
+//!   the receive queue. The quota counts at each worker for itself. The sender alone decides for outbound packets:
+//!   tails, echoes and ICMP errors too.
 //! - Each worker has a slice of the SNAT ports. The port names the worker of an inbound packet to such a
 //!   port; the policy names that of a packet to a published port.
 //!

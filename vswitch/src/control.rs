@@ -92,6 +92,7 @@ impl Control {
         let limit = match &error {
             ControlError::PortsMax(_) => Some("ports"),
             ControlError::Network(NetworkError::Max | NetworkError::OpenFiles) => Some("networks"),
+            ControlError::Network(NetworkError::ReachableFromMax) => Some("reachable-from"),
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::ReservationsMax => Some("reservations"),

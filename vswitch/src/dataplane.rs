@@ -243,7 +243,7 @@ impl Dataplane {
         Ok(rows)
     }
 
-    /// Translated connections, at most `CONNTRACK_ROWS_MAX` per worker.
+    /// Tracked connections, at most `CONNTRACK_ROWS_MAX` per worker.
     ///
     /// # Errors
     /// A worker has ended.

@@ -132,6 +132,7 @@ fn rows() -> Vec<Row> {
             "ports" = PORTS_MAX, "ports", "an attach is refused", Refusals;
             "detach-wait" = DETACH_WAIT_MAX, "", "an attach under the name of a port that is being detached is refused", Refusals;
             "networks" = NETWORKS_MAX, "networks", "a network is refused", Refusals;
+            "reachable-from" = REACHABLE_FROM_MAX, "networks", "the network is refused", Refusals;
             "subnets" = POOL_SUBNETS, "subnets", "a network without a subnet of its own is refused", Refusals;
             "further-addresses" = FURTHER_ADDRESSES_MAX, "addresses", "the attach is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
@@ -166,7 +167,7 @@ fn rows() -> Vec<Row> {
         }
         Nat {
             "connections" = NAT_CONNECTIONS, "connections", "one of the same container is evicted, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
-            "container-connections" = CONNECTIONS_PER_CONTAINER, "connections", "dropped as nat-quota", Drops(DropReason::NatQuota);
+            "container-connections" = CONNECTIONS_PER_CONTAINER, "connections", "dropped as nat-quota; each worker counts its own", Drops(DropReason::NatQuota);
             "mappings" = MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             "tcp-idle" = TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
             "udp-idle" = UDP_IDLE, "", "the connection ends", Never;

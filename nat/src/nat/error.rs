@@ -24,7 +24,7 @@ use crate::tuple::{Endpoint, Transport};
 use crate::view::{Quoted, View};
 
 impl Nat {
-    /// Translates an error about a packet of a connection.
+    /// Translates an error about a packet of a connection; the caller counts it if it passes.
     pub(super) fn error(
         &mut self,
         from: Realm,
@@ -48,9 +48,7 @@ impl Nat {
             // The quoted packet has the opposite direction.
             quoted: Some((seen.dst, seen.src)),
         };
-        let to = flow.to(dir);
-        self.counters.icmp_errors_translated += 1;
-        Ok(Translation::Edit { edit, to })
+        Ok(Translation::Edit { edit, to: flow.to(dir) })
     }
 
     /// An error without a connection is the host's, unless it names a mapping's port.

@@ -4,15 +4,19 @@
 //!
 //! Both peers keep their addresses and ports, so the two tuples of the connection are each other's reverse; the
 //! zones of their senders tell them apart. The caller looks up the destination and says whether the sender may
-//! open connections to it; what it may not open it may still answer.
+//! open connections to it; what it may not open it may still answer. Answers do not keep a connection of datagrams
+//! alive, so that a server keeps no way back to its clients.
 
 use super::create::{check_addresses, check_opening};
 use super::{Nat, Packet};
+use crate::direction::Direction;
 use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
 use crate::owner::{OwnerId, OwnerIdx};
+use crate::state::State;
 use crate::table::flow::FlowFlags;
 use crate::table::hash::{Key, PortPair};
+use crate::tcp;
 use crate::time::Time;
 use crate::view::{Kind, View};
 use crate::zone::Zone;
@@ -56,6 +60,7 @@ impl Nat {
             }
             Kind::Error(quoted) => match self.error(from, view, quoted)? {
                 translation @ Translation::Edit { to: realm, .. } if realm == to.realm() => {
+                    self.counters.icmp_errors_translated += 1;
                     Ok(translation)
                 }
                 _ => Err(NatDrop::ForgedError),
@@ -83,6 +88,12 @@ impl Nat {
             self.end_over(number);
             return self.create_routed(packet, owner, to);
         }
+        // It may answer, not open another connection by the addresses and ports of one that ended.
+        let is_opening = packet.segment.is_some_and(tcp::is_opening);
+        let state = flow.state;
+        if is_opening && dir == Direction::Reply && !to.may_open && state != State::SynSent {
+            return Err(NatDrop::NotAllowed);
+        }
         self.pass(number, dir, packet)
     }
 
@@ -99,12 +110,24 @@ impl Nat {
         }
         check_opening(packet)?;
         check_addresses(key)?;
+        // One of the server's that went beyond the uplink before this network came: its answers come no more.
+        if let Some((number, dir)) = self.find(&reply_key(key, to.zone))
+            && self.flows.at(number).to(dir) != packet.from
+        {
+            self.end_over(number);
+        }
         self.evict_for(owner)?;
         self.owners.get_or_add(to.owner).ok_or(NatDrop::TableFull)?;
         let mut flow = self.flow(packet, owner);
         (flow.peer_owner, flow.zones[1]) = (OwnerIdx::of(to.owner), to.zone);
         flow.flags.set(FlowFlags::HAIRPIN);
-        flow.ports[1] = PortPair::new(key.ports.dst(), key.ports.src());
+        flow.ports[1] = reply_key(key, to.zone).ports;
         self.insert(flow, [None, None])
     }
+}
+
+/// The key of a reply from a zone.
+fn reply_key(key: &Key, zone: Zone) -> Key {
+    let ports = PortPair::new(key.ports.dst(), key.ports.src());
+    Key { zone, src: key.dst, dst: key.src, ports, ..*key }
 }

@@ -23,6 +23,8 @@ pub struct Row {
     pub zone: Zone,
     /// The owner.
     pub owner: OwnerId,
+    /// The server, where both peers are containers: its owner, and the zone of its addresses.
+    pub server: Option<(OwnerId, Zone)>,
     /// The state.
     pub state: State,
     /// Time since the last refresh, to 0.14 s.
@@ -48,6 +50,7 @@ impl Nat {
             reply: flow.key(Direction::Reply, &self.externals).tuple(),
             zone: if is_inbound { server } else { client },
             owner: flow.owner.id(),
+            server: flow.flags.has(FlowFlags::HAIRPIN).then(|| (flow.peer_owner.id(), server)),
             state: flow.state,
             idle: duration(self.now.since(CoarseTime(flow.seen))),
             bytes: flow.bytes,

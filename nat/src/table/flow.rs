@@ -9,7 +9,7 @@
 //! Two tuples have four addresses: two of the peers, and one for each peer as the other sees it. The
 //! latter are the peer's own, or external addresses ([`ExternalAddrs`]).
 
-use super::external_addrs::ExternalAddrs;
+use super::external_addrs::{self, ExternalAddrs};
 use super::hash::{Key, PortPair};
 use super::link::Link;
 use crate::address::Address;
@@ -116,6 +116,12 @@ impl Flow {
     /// Its class in the order of eviction.
     pub(crate) const fn class(&self) -> Class {
         self.state.class(self.transport())
+    }
+
+    /// It is tracked between two networks, and not translated.
+    #[inline]
+    pub(crate) fn is_routed(&self) -> bool {
+        self.flags.has(FlowFlags::HAIRPIN) && self.aliases == [external_addrs::NONE; 2]
     }
 
     /// The key of packets in this direction, on arrival.

@@ -78,10 +78,23 @@ fn an_error_goes_to_the_sender_of_its_packet() {
     let refused = error("10.2.0.2", ip("10.1.0.2"), about, None);
     assert_eq!(back(&mut nat, &refused), Err(NatDrop::ForgedError));
     there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
-    assert_passes(back(&mut nat, &refused), ["10.2.0.2:0", "10.1.0.2:0"], FROM);
     let elsewhere = Peer { owner: OwnerId(9), zone: Zone(3), may_open: false };
     let elsewhere = nat.nat.route(nat.now, TO, elsewhere, &refused);
     assert_eq!(elsewhere, Err(NatDrop::ForgedError));
+    assert_eq!(nat.nat.counters().icmp_errors_translated, 0, "none has passed");
+    assert_passes(back(&mut nat, &refused), ["10.2.0.2:0", "10.1.0.2:0"], FROM);
+    assert_eq!(nat.nat.counters().icmp_errors_translated, 1);
+}
+
+/// A row names both containers.
+#[test]
+fn a_row_has_the_server_too() {
+    let mut nat = Lab::new();
+    there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
+    let row = nat.nat.rows().next().expect("a row");
+    assert_eq!((row.owner, row.zone), (OwnerId(1), Zone(3)));
+    assert_eq!(row.server, Some((OwnerId(2), Zone(4))));
+    assert_eq!(row.original, row.reply.reversed(), "it is not translated");
 }
 
 /// A container that leaves takes its connections with it, whichever side it was; a spoofed sender has none.
@@ -143,4 +156,50 @@ fn a_pair_has_one_worker() {
     for (one, other) in [(1, 2), (5, 4), (3, 3)].map(|(a, b)| (OwnerId(a), OwnerId(b))) {
         assert_eq!(spec.worker_of_pair(one, other), spec.worker_of_pair(other, one));
     }
+}
+
+/// What ended is not opened again from the other side, and a SYN does not pass as a part of what is.
+#[test]
+fn who_may_only_answer_opens_nothing_by_an_old_connection() {
+    let mut nat = Lab::new();
+    let opens = |seq| tcp(SERVER, CLIENT, segment(SYN, seq, 0, 0));
+    there(&mut nat, &tcp(CLIENT, SERVER, segment(SYN, 1000, 0, 0))).expect("it opens");
+    back(&mut nat, &tcp(SERVER, CLIENT, segment(SYN_ACK, 5000, 1001, 0))).expect("an answer");
+    there(&mut nat, &tcp(CLIENT, SERVER, segment(ACK, 1001, 5001, 0))).expect("established");
+    assert_eq!(back(&mut nat, &opens(5001)), Err(NatDrop::NotAllowed));
+    there(&mut nat, &tcp(CLIENT, SERVER, segment(RST_ACK, 1001, 5001, 0))).expect("it ends");
+    assert_eq!(back(&mut nat, &opens(9000)), Err(NatDrop::NotAllowed));
+    let again = tcp(CLIENT, SERVER, segment(SYN, 70_000, 0, 0));
+    assert_passes(there(&mut nat, &again), [CLIENT, SERVER], TO);
+}
+
+/// Answers alone keep no connection of datagrams alive; the client's packets do.
+#[test]
+fn answers_keep_no_way_back() {
+    let mut nat = Lab::new();
+    there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
+    for _ in 0..40 {
+        nat.wait_s(10);
+        let _ = back(&mut nat, &udp(SERVER, CLIENT));
+    }
+    assert_eq!(back(&mut nat, &udp(SERVER, CLIENT)), Err(NatDrop::NotAllowed));
+    for _ in 0..40 {
+        there(&mut nat, &udp(CLIENT, SERVER)).expect("the client's");
+        nat.wait_s(10);
+        assert_passes(back(&mut nat, &udp(SERVER, CLIENT)), [SERVER, CLIENT], FROM);
+    }
+}
+
+/// A connection that the server had with the client's address beyond the uplink, before the other network came,
+/// blocks neither direction.
+#[test]
+fn what_went_beyond_the_uplink_before_yields() {
+    let mut nat = Lab::new();
+    nat.edit(TO, &udp(SERVER, CLIENT));
+    assert_passes(there(&mut nat, &udp(CLIENT, SERVER)), [CLIENT, SERVER], TO);
+    assert_passes(back(&mut nat, &udp(SERVER, CLIENT)), [SERVER, CLIENT], FROM);
+    let mut nat = Lab::new();
+    nat.edit(FROM, &udp(CLIENT, SERVER));
+    assert_passes(there(&mut nat, &udp(CLIENT, SERVER)), [CLIENT, SERVER], TO);
+    assert_eq!(nat.nat.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! `vswitch conntrack`: translated connections.
+//! `vswitch conntrack`: tracked connections.
 
 mod watch;
 
@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCompleter;
-use vswitch_api::conntrack::{Connection, ConnectionFilter, ConnectionProtocol, Flushed, Tuple};
+use vswitch_api::conntrack::{
+    Connection, ConnectionFilter, ConnectionProtocol, ConnectionServer, Flushed, Tuple,
+};
 use vswitch_api::status::{UplinkMode, UplinkStatus};
 
 use crate::client::{Client, Named};
@@ -17,7 +19,7 @@ use crate::global::Global;
 use crate::list::{self, Field, FilterKey, ListArgs, Row, contains};
 use crate::{complete, human, output, value};
 
-/// Show and delete translated connections
+/// Show and delete connections that the switch tracks
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConntrackArgs {
@@ -28,9 +30,10 @@ pub(crate) struct ConntrackArgs {
 }
 
 const EXAMPLES: &str = "\
-Connections between containers, and between them and the host, are not translated and not listed. With
-`up --uplink kernel` the host's kernel translates, and its `conntrack -L` lists them. Filters are those
-of the options, and state. -o wide adds the columns NETWORK and FRAMES.
+Connections within a network, and between containers and the host, are not tracked and not listed. Those
+between two networks are listed and not translated (-). With `up --uplink kernel` the host's kernel
+tracks, and its `conntrack -L` lists. Filters are those of the options, and state; a container and a
+network match either end. -o wide adds NETWORK, SERVER (the container that answers) and FRAMES.
 
 Examples:
   vswitch conntrack ls
@@ -74,11 +77,11 @@ struct LsArgs {
 /// Which connections
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 struct FilterArgs {
-    /// Container of the connection
+    /// Container of the connection, at either end
     #[arg(long, value_name = "NAME", value_parser = value::name)]
     #[arg(add = ArgValueCompleter::new(complete::attachments))]
     container: Option<String>,
-    /// Network of the connection
+    /// Network of the connection, at either end
     #[arg(long, value_name = "NETWORK", value_parser = value::name)]
     #[arg(add = ArgValueCompleter::new(complete::networks))]
     network: Option<String>,
@@ -186,8 +189,9 @@ impl Row for Connection {
         Field::text("NETWORK", |row: &Self| row.network.clone()).wide(),
         Field::text("PROTO", |row| row.protocol.to_string()),
         Field::text("CONTAINER", |row| row.container.clone()),
+        Field::text("SERVER", server).wide(),
         Field::text("ORIGINAL", |row| tuple(&row.original)),
-        Field::text("TRANSLATED", |row| tuple(&row.translated)),
+        Field::text("TRANSLATED", translated),
         Field::text("STATE", |row| row.state.to_string()),
         Field::number("IDLE", |row| row.idle_s, human::seconds),
         Field::number("FRAMES", |row: &Self| row.frames, human::count).wide(),
@@ -195,9 +199,9 @@ impl Row for Connection {
     ];
 
     const FILTERS: &'static [FilterKey<Self>] = &[
-        ("container", |row, value| row.container == value),
-        ("name", |row, value| contains(&row.container, value)),
-        ("network", |row, value| row.network == value),
+        ("container", |row, value| row.containers().any(|(_, name)| name == value)),
+        ("name", |row, value| row.containers().any(|(_, name)| contains(name, value))),
+        ("network", |row, value| row.containers().any(|(network, _)| network == value)),
         ("protocol", |row, value| row.protocol.name() == value),
         ("state", |row, value| row.state.name() == value),
         ("address", |row, value| ends(row).iter().any(|end| end.ip().to_string() == value)),
@@ -218,6 +222,17 @@ fn said(flushed: &Flushed) -> String {
         1 => "1 connection is deleted\n".to_owned(),
         count => format!("{count} connections are deleted\n"),
     }
+}
+
+/// The tuple as the other end sees it; `-` if nothing is translated.
+fn translated(row: &Connection) -> String {
+    if row.is_translated() { tuple(&row.translated) } else { "-".to_owned() }
+}
+
+/// The container that answers, with its network; `-` if it is none.
+fn server(row: &Connection) -> String {
+    let name = |it: &ConnectionServer| format!("{}@{}", it.container, it.network);
+    row.server.as_ref().map_or_else(|| "-".to_owned(), name)
 }
 
 fn tuple(tuple: &Tuple) -> String {

@@ -49,6 +49,7 @@ const LISTS: [List; 6] = [
             "network",
             "proto",
             "container",
+            "server",
             "original",
             "translated",
             "state",

@@ -12,6 +12,13 @@ fn on(host: &Host, name: &str, network: &str) -> Container {
     host.container_with(name, &["--network", network])
 }
 
+/// The answer of `dig` in a container.
+fn look_up(from: &Container, name: &str) -> String {
+    let server = format!("@{}", from.gateway());
+    let dig = ["dig", &server, "+short", "+tries=1", "+timeout=4", name];
+    from.exec(&dig).stdout.trim().to_owned()
+}
+
 /// A host whose network `web` may reach the internal `db`, with a container on each, and one on `br0`.
 struct Lab {
     host: Host,
@@ -46,6 +53,8 @@ impl Lab {
             assert!(!db.try_ping(from, 1).status.success());
             assert!(!other.try_ping(to, 1).status.success());
         }
+        assert_eq!(look_up(web, "d.db"), db.v4().to_string());
+        assert_eq!(look_up(db, "w.web"), "");
         let _service = db.serve("tcp", db.v4(), 7000);
         assert!(!other.can_ask("tcp", db.v4(), 7000));
         let _own = web.serve("tcp", web.v4(), 7001);
@@ -70,6 +79,56 @@ fn one_network_reaches_another_and_not_the_other_way() {
     lab.host.up(&[]);
     lab.check();
     lab.host.balanced();
+}
+
+#[test]
+fn both_ends_have_the_connection() {
+    let Lab { host, web, db, other: _other } = Lab::new(&["--uplink", "none"]);
+    let flow = Flow::start(&web, &db, db.v4());
+    let rows = |filter: &[&str]| {
+        let rows = host.json(&[&["conntrack", "ls"], filter].concat());
+        rows.as_array().expect("rows").clone()
+    };
+    for filter in [
+        &["--container", "d"][..],
+        &["--network", "db"],
+        &["--container", "d@db"],
+        &["--container", "w"],
+        &["--filter", "container=d"],
+    ] {
+        let rows = rows(filter);
+        assert_eq!(rows.len(), 1, "{filter:?}: {rows:?}");
+        assert_eq!(rows[0]["server"], serde_json::json!({"network": "db", "container": "d"}));
+    }
+    for filter in [&["--container", "o"][..], &["--container", "d", "--network", "web"]] {
+        assert_eq!(rows(filter).len(), 0, "{filter:?}");
+    }
+    let shown = host.ok(&["conntrack", "ls", "-o", "columns=container,server,translated"]);
+    let cells: Vec<_> = shown.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!(cells, ["w", "d@db", "-"]);
+    let worker = host.stats().workers.remove(0);
+    assert!(worker.routed > 10 && worker.translated == 0, "{worker:?}");
+    flow.arrives();
+    let flushed = host.ok(&["conntrack", "flush", "--container", "d"]);
+    assert_eq!(flushed, "1 connection is deleted\n");
+}
+
+#[test]
+fn names_are_seen_where_connections_may_be_opened() {
+    let Lab { host, web, db, other } = Lab::new(&["--uplink", "none"]);
+    let seen = db.v4().to_string();
+    assert_eq!(look_up(&web, "D.DB"), seen);
+    assert_eq!(look_up(&web, "d"), "", "by the bare name");
+    assert_eq!(look_up(&other, "d.db"), "");
+    host.ok(&["network", "rm", "--force", "web"]);
+    host.ok(&["network", "create", "web"]);
+    let next = on(&host, "n", "web");
+    assert_eq!(look_up(&next, "d.db"), "", "another network of that name");
+    host.ok(&["network", "create", "--reachable-from", "web", "late"]);
+    let late = on(&host, "l", "late");
+    assert_eq!(look_up(&next, "l.late"), late.v4().to_string());
+    host.ok(&["detach", "l"]);
+    assert_eq!(look_up(&next, "l.late"), "");
 }
 
 #[test]

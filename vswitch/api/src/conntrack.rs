@@ -1,4 +1,4 @@
-//! Translated connections.
+//! Connections that the switch tracks: translated ones, and those between containers of two networks.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -58,9 +58,12 @@ pub struct Connection {
     pub network: String,
     /// Name of the attachment; empty while it is being detached.
     pub container: String,
+    /// The server, where both ends are containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ConnectionServer>,
     /// Addresses and ports as the originator sent them.
     pub original: Tuple,
-    /// Addresses and ports as the other end sees them.
+    /// Addresses and ports as the other end sees them; between two networks the same.
     pub translated: Tuple,
     /// State.
     pub state: ConnectionState,
@@ -74,6 +77,30 @@ pub struct Connection {
     pub reply_bytes: u64,
     /// Frames of the reply direction.
     pub reply_frames: u64,
+}
+
+impl Connection {
+    /// True if its addresses or ports are translated.
+    #[must_use]
+    pub fn is_translated(&self) -> bool {
+        self.translated != self.original
+    }
+
+    /// Network and attachment of each end that is a container.
+    pub fn containers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let server = self.server.iter().map(|it| (it.network.as_str(), it.container.as_str()));
+        std::iter::once((self.network.as_str(), self.container.as_str())).chain(server)
+    }
+}
+
+/// The container that answers a connection of another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ConnectionServer {
+    /// Name of its network.
+    pub network: String,
+    /// Name of the attachment; empty while it is being detached.
+    pub container: String,
 }
 
 /// Source and destination. The port of an echo is its identifier.
@@ -91,10 +118,10 @@ pub struct Tuple {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionFilter {
-    /// Name of the attachment.
+    /// Name of the attachment, at either end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
-    /// Name of the network.
+    /// Name of the network, at either end: with an attachment, that of the same end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// Protocol.
@@ -114,8 +141,11 @@ impl ConnectionFilter {
     pub fn matches(&self, connection: &Connection) -> bool {
         let Connection { original, translated, .. } = connection;
         let ends = [original.src, original.dst, translated.src, translated.dst];
-        self.container.as_ref().is_none_or(|name| *name == connection.container)
-            && self.network.as_ref().is_none_or(|name| *name == connection.network)
+        let is_end = |(network, container): (&str, &str)| {
+            self.container.as_ref().is_none_or(|name| name == container)
+                && self.network.as_ref().is_none_or(|name| name == network)
+        };
+        connection.containers().any(is_end)
             && self.protocol.is_none_or(|protocol| protocol == connection.protocol)
             && self.address.is_none_or(|address| ends.iter().any(|end| end.ip() == address))
             && self.port.is_none_or(|port| ends.iter().any(|end| end.port() == port))
@@ -142,6 +172,7 @@ mod tests {
             protocol: ConnectionProtocol::Tcp,
             network: "br0".into(),
             container: "web".into(),
+            server: Some(ConnectionServer { network: "back".into(), container: "data".into() }),
             original: tuple("10.99.0.2:40000", "203.0.113.5:80"),
             translated: tuple("192.0.2.1:20000", "203.0.113.5:80"),
             state: ConnectionState::Established,
@@ -157,6 +188,9 @@ mod tests {
         for json in [
             serde_json::json!({}),
             serde_json::json!({"container": "web", "network": "br0", "protocol": "tcp"}),
+            serde_json::json!({"container": "data"}),
+            serde_json::json!({"network": "back"}),
+            serde_json::json!({"container": "data", "network": "back"}),
             serde_json::json!({"address": "10.99.0.2", "port": 80}),
             serde_json::json!({"address": "192.0.2.1", "port": 20000}),
         ] {
@@ -165,6 +199,7 @@ mod tests {
         for json in [
             serde_json::json!({"container": "db"}),
             serde_json::json!({"network": "br1"}),
+            serde_json::json!({"container": "web", "network": "back"}),
             serde_json::json!({"container": "web", "protocol": "udp"}),
             serde_json::json!({"address": "10.99.0.3"}),
             serde_json::json!({"address": "10.99.0.2", "port": 81}),

@@ -12,7 +12,7 @@
 //! | [`port`] | attachments: request, list, details |
 //! | [`port_settings`] | VLANs, source guard, isolation, limits of a port |
 //! | [`publish`] | published ports (DNAT) |
-//! | [`conntrack`] | translated connections |
+//! | [`conntrack`] | tracked connections |
 //! | [`fdb`] | the forwarding database |
 //! | [`dns`] | names of containers |
 //! | [`limits`] | limits of the switch with their hits |

@@ -155,6 +155,6 @@ pub struct UplinkStatus {
     pub publications: usize,
     /// Number of stored publications that are not open; `vswitch inspect` says why.
     pub publications_pending: usize,
-    /// Number of translated connections.
+    /// Number of tracked connections.
     pub connections: usize,
 }

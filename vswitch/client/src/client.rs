@@ -106,7 +106,7 @@ methods! {
         = POST PORT_PUBLICATIONS [name] {publication};
     /// Ends publications; returns them.
     unpublish(name: &str, key: &PublicationKey) -> Vec<Publication> = DELETE PORT_PUBLICATIONS [name] {key};
-    /// All translated connections.
+    /// All tracked connections.
     connections() -> Vec<Connection> = GET CONNTRACK;
     /// Deletes the connections that a filter matches.
     flush_connections(filter: &ConnectionFilter) -> Flushed = DELETE CONNTRACK {filter};

@@ -17,7 +17,7 @@ combined_counters! {
             in_flight: Gauge "vswitch_worker_in_flight_frames" "Frames in the switch now.";
             fdb_entries: Gauge "vswitch_fdb_entries" "MAC addresses in the worker's FDB.";
             mdb_entries: Gauge "vswitch_multicast_listeners" "Multicast listeners, each port of each group counted.";
-            connections: Gauge "vswitch_nat_connections" "Connections that are translated.";
+            connections: Gauge "vswitch_nat_connections" "Connections that are translated or, between networks, tracked.";
             fdb_sync_drops: Counter "vswitch_fdb_sync_drops_total" "Learnt addresses that another worker's full queue refused; it floods until it learns them itself.";
         }
         /// Frames and addresses, counted by the stages of the datapath.
@@ -25,8 +25,8 @@ combined_counters! {
             generated: Counter "vswitch_worker_generated_frames_total" "Frames that the switch made itself.";
             consumed: Counter "vswitch_worker_consumed_frames_total" "Frames for the switch itself, such as ARP requests that it answered.";
             flood_copies: Counter "vswitch_worker_flood_copies_total" "Further holders of frames that went to several ports.";
-            handed_off: Counter "vswitch_worker_handoff_sent_frames_total" "Frames handed off to another worker, which translates them.";
-            handoff_received: Counter "vswitch_worker_handoff_received_frames_total" "Frames received from another worker for translation.";
+            handed_off: Counter "vswitch_worker_handoff_sent_frames_total" "Frames handed off to another worker, which has their connection.";
+            handoff_received: Counter "vswitch_worker_handoff_received_frames_total" "Frames received from another worker: this one has their connection.";
             mac_moves: Counter "vswitch_fdb_moves_total" "MAC addresses seen on another port than before.";
             fdb_full: Counter "vswitch_fdb_full_total" "MAC addresses not learnt: the FDB or the network's part of it was full.";
             mac_limit: Counter "vswitch_fdb_port_limit_total" "MAC addresses not learnt: their port had as many as it may.";
@@ -54,6 +54,7 @@ combined_counters! {
         /// Counted by the router.
         RouterCounters {
             translated: Counter "vswitch_nat_translated_frames_total" "Frames that were translated.";
+            routed: Counter "vswitch_routed_frames_total" "Frames sent to a container of another network, not translated.";
             returned_to_host: Counter "vswitch_nat_returned_frames_total" "Frames from the uplink that were the host's, and returned to it.";
             icmp_errors_sent: Counter "vswitch_icmp_errors_sent_total" "ICMP errors that the switch sent.";
             icmp_errors_suppressed: Counter "vswitch_icmp_errors_suppressed_total" "ICMP errors not sent: their port had reached its rate.";
@@ -66,7 +67,7 @@ combined_counters! {
             connections_expired: Counter "vswitch_nat_connections_expired_total" "Connections that expired.";
             connections_evicted: Counter "vswitch_nat_connections_evicted_total" "Connections evicted for another one of their container.";
             connections_ended: Counter "vswitch_nat_connections_ended_total" "Connections ended with their container, with their publication, or by command.";
-            icmp_errors_translated: Counter "vswitch_nat_icmp_errors_translated_total" "ICMP errors that were translated.";
+            icmp_errors_translated: Counter "vswitch_nat_icmp_errors_translated_total" "ICMP errors that were translated, or passed to another network.";
             connections_over_quota: Counter "vswitch_nat_quota_refusals_total" "Connections refused: their container had its quota.";
             connections_table_full: Counter "vswitch_nat_table_full_refusals_total" "Connections refused: the table was full.";
             connections_no_port: Counter "vswitch_nat_no_port_refusals_total" "Connections refused: no external port was free.";

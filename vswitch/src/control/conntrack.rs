@@ -1,11 +1,12 @@
-//! Translated connections, as the API shows them.
+//! Tracked connections, as the API shows them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use vswitch_api::conntrack::{
-    Connection, ConnectionFilter, ConnectionProtocol, ConnectionState, Flushed, Tuple,
+    Connection, ConnectionFilter, ConnectionProtocol, ConnectionServer, ConnectionState, Flushed,
+    Tuple,
 };
 
 use super::Control;
@@ -16,7 +17,7 @@ use super::model::EndpointKey;
 type Endpoints = HashMap<nat::OwnerId, EndpointKey>;
 
 impl Control {
-    /// All translated connections.
+    /// All tracked connections.
     pub(crate) async fn connections(&self) -> Result<Vec<Connection>, ControlError> {
         let rows = self.0.dataplane.conntrack().await?;
         let endpoints = self.owners();
@@ -40,13 +41,19 @@ impl Control {
 }
 
 fn connection(row: &nat::Row, endpoints: &Endpoints) -> Connection {
-    let owner = endpoints.get(&row.owner);
+    let names = |owner: nat::OwnerId| {
+        let name = |key: &EndpointKey| (key.network.to_string(), key.name.to_string());
+        endpoints.get(&owner).map(name).unwrap_or_default()
+    };
+    let (network, container) = names(row.owner);
+    let server = row.server.map(|(owner, _)| names(owner));
     let [bytes, reply_bytes] = row.bytes;
     let [frames, reply_frames] = row.frames;
     Connection {
         protocol: protocol(&row.original),
-        network: owner.map(|key| key.network.to_string()).unwrap_or_default(),
-        container: owner.map(|key| key.name.to_string()).unwrap_or_default(),
+        network,
+        container,
+        server: server.map(|(network, container)| ConnectionServer { network, container }),
         original: tuple(row.original),
         translated: tuple(row.reply.reversed()),
         state: state(row.state),
@@ -111,6 +118,7 @@ mod tests {
             reply: tuple("198.51.100.2:20000", "192.0.2.1:20000"),
             zone: nat::Zone(0),
             owner: nat::OwnerId(2),
+            server: None,
             state: nat::State::Replied,
             idle: Duration::from_millis(2900),
             bytes: [840, 84],
@@ -126,5 +134,15 @@ mod tests {
         assert_eq!((shown.state.name(), shown.idle_s), ("replied", 2));
         assert_eq!((shown.bytes, shown.frames), (924, 11));
         assert_eq!((shown.reply_bytes, shown.reply_frames), (84, 1));
+        assert_eq!(shown.server, None);
+        let row = nat::Row { server: Some((nat::OwnerId(3), nat::Zone(1))), ..row };
+        let key = |name: &str, network: &str| EndpointKey {
+            name: name.parse().unwrap(),
+            network: network.parse().unwrap(),
+        };
+        let endpoints = [(nat::OwnerId(2), key("a", "br0")), (nat::OwnerId(3), key("b", "back"))];
+        let shown = connection(&row, &Endpoints::from(endpoints));
+        let both: Vec<_> = shown.containers().collect();
+        assert_eq!(both, [("br0", "a"), ("back", "b")]);
     }
 }

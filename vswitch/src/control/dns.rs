@@ -101,10 +101,13 @@ impl Inner {
         }
     }
 
-    /// Adds a network of the model to the names.
+    /// Adds a network of the model to the names. Networks that it reaches may have come before it.
     pub(super) fn add_network_names(&self, name: &NetworkName) {
-        if let Some((index, names)) = self.model().network_names(name) {
-            self.names.set_network(index, names);
+        let model = self.model();
+        for name in std::iter::once(name.clone()).chain(model.reached_from(name)) {
+            if let Some((index, names)) = model.network_names(&name) {
+                self.names.set_network(index, names);
+            }
         }
     }
 

@@ -29,6 +29,9 @@ pub(crate) const FURTHER_ADDRESSES_MAX: usize = crate::datapath::limits::SERVICE
 /// Aliases that one endpoint may have.
 pub(crate) const ALIASES_MAX: usize = 64;
 
+/// Networks that may open connections to one network.
+pub(crate) const REACHABLE_FROM_MAX: usize = 64;
+
 /// Labels that one endpoint may have.
 pub(crate) const LABELS_MAX: usize = 128;
 

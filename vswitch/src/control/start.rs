@@ -51,6 +51,7 @@ impl Control {
         let former = document.iter().flat_map(Document::devices).collect();
         if let Some(document) = &mut document {
             document.rename_first_network(config.bridge.as_str());
+            document.forget_unknown_sources();
         }
         let networks = networks(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;

@@ -3,7 +3,7 @@
 //! A new version is written beside the old one, synced, and renamed over it, so that a crash leaves one of
 //! the two. A daemon locks its state directory; the kernel releases the lock when the daemon dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -93,13 +93,30 @@ impl Document {
         self.networks.iter().filter_map(NetworkRecord::device)
     }
 
+    /// Forgets networks that are not there, so that later ones of their names get no rights from them.
+    pub(crate) fn forget_unknown_sources(&mut self) {
+        let known: BTreeSet<_> = self.networks.iter().map(|network| network.name.clone()).collect();
+        for options in self.networks.iter_mut().filter_map(|network| network.options.as_mut()) {
+            options.reachable_from.retain(|name| {
+                let is_known = known.contains(name);
+                if !is_known {
+                    tracing::warn!(name, "reachable from a network that is not there: forgotten");
+                }
+                is_known
+            });
+        }
+    }
+
     /// Renames the first network, since the configuration may rename its bridge.
     pub(crate) fn rename_first_network(&mut self, name: &str) {
         let Some(first) = self.networks.first_mut() else { return };
         let former = std::mem::replace(&mut first.name, name.to_owned());
         let attached = self.attachments.iter_mut().map(|attachment| &mut attachment.network);
         let statics = self.statics.iter_mut().map(|entry| &mut entry.network);
-        for network in attached.chain(statics).filter(|network| **network == former) {
+        let options = self.networks.iter_mut().filter_map(|network| network.options.as_mut());
+        let sources = options.flat_map(|options| &mut options.reachable_from);
+        for network in attached.chain(statics).chain(sources).filter(|network| **network == former)
+        {
             name.clone_into(network);
         }
     }

@@ -114,7 +114,7 @@ reasons! {
     Malformed = "malformed",
     /// An address that no router forwards: loopback, link-local, multicast, reserved.
     Martian = "martian",
-    /// A frame from the uplink has a container's source address.
+    /// A frame from the uplink has a container's source address, or one to another network has one that the switch did not give its port.
     SpoofedInternal = "spoofed-internal",
     /// No route to the destination, or none that containers may use.
     NoRoute = "no-route",
@@ -140,9 +140,9 @@ reasons! {
     NatNoPort = "nat-no-port",
     /// The uplink has no address of its family.
     NatNoAddress = "nat-no-address",
-    /// The protocol cannot be translated.
+    /// The protocol cannot be translated, nor tracked between networks.
     NatUnsupportedProtocol = "nat-unsupported-protocol",
-    /// The sender may not connect to the published port (`--allow-from`).
+    /// The sender may not connect to the published port (`--allow-from`) or to the other network (`--reachable-from`).
     NatNotAllowed = "nat-not-allowed",
     /// The filter refuses a sender to which the container has not sent.
     NatUnsolicited = "nat-unsolicited",

@@ -1,9 +1,9 @@
 //! The table of names: which addresses a name has for the port that asks.
 //!
 //! A port sees the names of all networks on which its container has a port, its own network first. The first
-//! of them that has a name answers for it. `NAME.NETWORK` asks one of them only. Addresses have names
-//! (`PTR`) by the same rule. What nobody has is forwarded, except from an internal network, and except
-//! for addresses of our subnets.
+//! of them that has a name answers for it. `NAME.NETWORK` asks one of them only, or a network to which the
+//! port's own one may open connections. Addresses have names (`PTR`) where plain names are seen. What nobody has
+//! is forwarded, except from an internal network, and except for addresses of our subnets.
 //!
 //! Control writes, the service reads, under one lock that both hold for microseconds. A change touches only
 //! the records of the endpoint or the network that changes, and the next query sees it.
@@ -45,6 +45,8 @@ pub struct NetworkNames {
     pub gateways: Vec<IpAddr>,
     /// Whether nothing is forwarded for it.
     pub is_internal: bool,
+    /// Networks that may open connections to it, and so see its names.
+    pub reachable_from: Vec<NetworkIndex>,
     /// Whether the host has its gateway's addresses. Without, its subnets may be somebody else's, too.
     pub has_host_port: bool,
 }

@@ -37,6 +37,7 @@ pub(super) fn service() -> Service {
         subnets: vec![format!("10.99.{third}.0/24").parse().unwrap()],
         gateways: vec![[10, 99, third, 1].into()],
         is_internal,
+        reachable_from: Vec::new(),
         has_host_port: true,
     };
     names.set_network(NetworkIndex(0), network("net", 0, false));

@@ -126,6 +126,7 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
         }
         NetworkError::Own(_) => (Conflict, None),
         NetworkError::Max => (LimitReached, Some("remove some first")),
+        NetworkError::ReachableFromMax => (LimitReached, Some("name fewer")),
         NetworkError::OpenFiles => (LimitReached, Some("raise it, or remove some first")),
         NetworkError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
         NetworkError::NotConnected { .. } => (NotFound, Some("see `vswitch inspect`")),

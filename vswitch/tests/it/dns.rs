@@ -29,6 +29,7 @@ impl Dns {
                 subnets: vec![format!("10.99.{index}.0/24").parse().unwrap()],
                 gateways: vec![[10, 99, index, 1].into()],
                 is_internal,
+                reachable_from: Vec::new(),
                 has_host_port: true,
             };
             names.set_network(NetworkIndex(index.into()), network);

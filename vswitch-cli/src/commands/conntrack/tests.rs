@@ -1,7 +1,7 @@
-use vswitch_api::conntrack::{Connection, ConnectionProtocol, Flushed, Tuple};
+use vswitch_api::conntrack::{Connection, ConnectionProtocol, ConnectionServer, Flushed, Tuple};
 
 use super::said;
-use crate::list::ListArgs;
+use crate::list::{ListArgs, Row};
 use crate::output::Format;
 
 pub(super) fn connection(container: &str, src: &str, state: &str) -> Connection {
@@ -11,6 +11,7 @@ pub(super) fn connection(container: &str, src: &str, state: &str) -> Connection 
         protocol: ConnectionProtocol::Tcp,
         network: "br0".into(),
         container: container.into(),
+        server: None,
         original: tuple(src, "203.0.113.5:80"),
         translated: tuple("192.0.2.1:20000", "203.0.113.5:80"),
         state: state.into(),
@@ -32,6 +33,24 @@ PROTO  CONTAINER  ORIGINAL                           TRANSLATED                 
 tcp    web        10.99.0.2:40000 -> 203.0.113.5:80  192.0.2.1:20000 -> 203.0.113.5:80  established  1m 15s  1.5 KiB
 "
     );
+}
+
+#[test]
+fn a_connection_between_networks_has_a_server_and_no_translation() {
+    let row = connection("web", "10.99.0.2:40000", "established");
+    let server = ConnectionServer { network: "back".into(), container: "db".into() };
+    let routed = Connection { translated: row.original, server: Some(server), ..row.clone() };
+    assert_eq!(
+        (super::translated(&routed), super::server(&routed)),
+        ("-".into(), "db@back".into())
+    );
+    assert_eq!(super::server(&row), "-");
+    let picks = |key: &str, value: &str| {
+        let (_, is_one) = Connection::FILTERS.iter().find(|(name, _)| *name == key).unwrap();
+        is_one(&routed, value)
+    };
+    assert!(picks("container", "db") && picks("container", "web") && picks("name", "d"));
+    assert!(picks("network", "back") && picks("network", "br0") && !picks("network", "other"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use vswitch_api::conntrack::{Connection, ConnectionFilter};
 
-use super::{connections, tuple};
+use super::{connections, translated, tuple};
 use crate::client::Client;
 use crate::error::Outcome;
 use crate::human;
@@ -106,7 +106,7 @@ fn line(event: &Event<'_>, unix_s: u64) -> String {
         Kind::Gone => "- gone",
     };
     let row = event.connection;
-    let (original, translated) = (tuple(&row.original), tuple(&row.translated));
+    let (original, translated) = (tuple(&row.original), translated(row));
     let cells = [row.protocol.name(), &row.container, row.state.name(), &original, &translated];
     columns(&human::time_of_day(unix_s), kind, cells)
 }

@@ -22,7 +22,8 @@ impl Model {
             })
         });
         // A network that goes is left out: a later one of its name has no rights from it.
-        let is_kept = |name: &&NetworkName| kept().any(|network| network.spec.name == **name);
+        let is_kept =
+            |name: &&NetworkName| self.networks.get(*name).is_some_and(|network| network.persisted);
         let sources = |network: &Network| {
             network.spec.reachable_from.iter().filter(is_kept).map(ToString::to_string).collect()
         };

@@ -206,7 +206,11 @@ impl Model {
                 device: network.spec.device.as_ref()?.to_string(),
                 subnets: network.spec.subnets(),
                 is_internal: network.spec.is_internal(),
-                reachable_from: self.sources(network).filter_map(device).collect(),
+                reachable_from: self
+                    .sources(network)
+                    .filter(|from| !from.is_device_gone)
+                    .filter_map(device)
+                    .collect(),
             })
         });
         host.collect()

@@ -1,6 +1,6 @@
 //! Networks that may reach each other.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Model, Network};
 use crate::datapath::{NetworkIndex, PeerNetwork};
@@ -13,22 +13,19 @@ impl Model {
     }
 
     /// The peers of each network that has any.
-    pub(super) fn peers(&self) -> HashMap<NetworkIndex, Vec<PeerNetwork>> {
+    pub(super) fn peers(&self) -> BTreeMap<NetworkIndex, Vec<PeerNetwork>> {
         let by_host = self.uplinks.iter().any(|uplink| uplink.tap.is_none());
-        let mut peers = HashMap::<_, Vec<PeerNetwork>>::new();
+        let mut pairs = BTreeMap::<_, BTreeMap<_, PeerNetwork>>::new();
         let mut add = |of: &Network, to: &Network, may_open: bool| {
-            let known = peers.entry(of.index).or_default();
-            if let Some(peer) = known.iter_mut().find(|peer| peer.index == to.index) {
-                peer.may_open |= may_open;
-                return;
-            }
-            known.push(PeerNetwork {
+            let peers = pairs.entry(of.index).or_default();
+            let peer = peers.entry(to.index).or_insert_with(|| PeerNetwork {
                 index: to.index,
                 subnets: to.spec.subnets().to_vec(),
                 gateways: to.spec.gateways().to_vec(),
                 may_open,
                 by_host,
             });
+            peer.may_open |= may_open;
         };
         for to in self.networks().filter(|network| network.in_snapshot) {
             for from in self.sources(to) {
@@ -36,6 +33,6 @@ impl Model {
                 add(to, from, false);
             }
         }
-        peers
+        pairs.into_iter().map(|(index, peers)| (index, peers.into_values().collect())).collect()
     }
 }

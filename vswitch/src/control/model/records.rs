@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use fastpath::PortIndex;
 use vswitch_api::network::NameRecord;
 
-use super::{EndpointKey, Model, NetworkName};
+use super::{EndpointKey, Model, Network, NetworkName};
 use crate::datapath::NetworkIndex;
 use crate::dns::{EndpointNames, NetworkNames};
 
@@ -39,9 +39,16 @@ impl Model {
             subnets: network.spec.subnets().to_vec(),
             gateways: network.spec.gateways().to_vec(),
             is_internal: network.spec.is_internal(),
+            reachable_from: self.sources(network).map(|source| source.index).collect(),
             has_host_port: network.host_port.is_some(),
         };
         Some((network.index, names))
+    }
+
+    /// Shown networks to which that one may open connections.
+    pub(crate) fn reached_from(&self, name: &NetworkName) -> Vec<NetworkName> {
+        let is_reached = |it: &&Network| it.in_snapshot && it.spec.reachable_from.contains(name);
+        self.networks().filter(is_reached).map(|it| it.spec.name.clone()).collect()
     }
 
     /// The addresses of all names and aliases of a network.

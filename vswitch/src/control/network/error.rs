@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::config::ValueError;
+use crate::control::limits::REACHABLE_FROM_MAX;
 use crate::datapath::limits::NETWORKS_MAX;
 
 /// A network cannot be created, removed or joined.
@@ -85,6 +86,9 @@ pub enum NetworkError {
     /// Containers of the network cannot be told apart from others by their addresses.
     #[error("{0} cannot be reached from another network, or reach it: its subnet overlaps others")]
     Overlaps(String),
+    /// Too many networks would reach the network.
+    #[error("a network is reachable from at most {REACHABLE_FROM_MAX} others")]
+    ReachableFromMax,
     /// The gateway is no host address of the subnet.
     #[error("{gateway} cannot be the gateway: it is no host address of {subnet}")]
     GatewayOutside {

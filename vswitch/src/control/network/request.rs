@@ -10,7 +10,7 @@ use vswitch_api::port_settings::PortSettings;
 use super::super::error::ControlError;
 use super::super::inner::Inner;
 use super::super::ipam::Pool;
-use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS};
+use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS, REACHABLE_FROM_MAX};
 use super::super::model::{Network, NetworkName, NetworkSpec, local_mac};
 use super::super::name::Name;
 use super::super::random::random;
@@ -107,6 +107,9 @@ fn check_labels(request: &NetworkRequest) -> Result<(), ControlError> {
 
 /// Networks that may open connections to the new one: addresses must tell them apart.
 fn reachable_from(inner: &Inner, names: &[String]) -> Result<BTreeSet<NetworkName>, ControlError> {
+    if names.len() > REACHABLE_FROM_MAX {
+        return Err(NetworkError::ReachableFromMax.into());
+    }
     let model = inner.model();
     let named = names.iter().map(|name| {
         let spec = &model.network(Some(name))?.spec;

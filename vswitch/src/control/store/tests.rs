@@ -159,6 +159,21 @@ fn what_is_attached_follows_its_network_to_another_name() {
 }
 
 #[test]
+fn who_may_reach_a_network_follows_a_rename_and_goes_if_it_is_not_there() {
+    let mut written = sample();
+    let mut blue = written["networks"][0].clone();
+    blue["name"] = json!("blue");
+    let sources = json!(["br0", "gone"]);
+    blue["options"] =
+        json!({"mtu": 1500, "internal": false, "isolated_ports": false, "reachable_from": sources});
+    written["networks"].as_array_mut().unwrap().push(blue);
+    let mut document: Document = serde_json::from_value(written).unwrap();
+    document.rename_first_network("br7");
+    document.forget_unknown_sources();
+    assert_eq!(document.networks[1].options.as_ref().unwrap().reachable_from, ["br7"]);
+}
+
+#[test]
 fn labels_aliases_and_reserved_addresses_are_kept() {
     let mut written = sample();
     written["networks"][0]["reserved"] = json!(["10.99.0.9", "fd12:3456:789a::9"]);

@@ -1,8 +1,8 @@
 //! Destination lookup: binary searches over address intervals.
 //!
 //! The intervals cover both families (IPv4 as IPv4-mapped IPv6). Those of a network itself are few: its subnets,
-//! addresses of the host in them, and subnets of networks that it may reach. All else is in [`OuterFib`], which networks share: of later inserts the
-//! last wins, the host's routes, martians, then the host's own addresses.
+//! subnets of networks that it may reach, and addresses of the host in them. All else is in [`OuterFib`], which
+//! networks share: of later inserts the last wins, the host's routes, martians, then the host's own addresses.
 
 #[cfg(test)]
 mod tests;
@@ -118,10 +118,8 @@ impl Fib {
         }
         builder.insert_broadcasts(&conf.subnets);
         for (at, peer) in (0..).zip(&conf.peers) {
-            builder.insert_peer(
-                peer,
-                if peer.by_host { RouteTarget::Host } else { RouteTarget::Peer(at) },
-            );
+            let target = if peer.by_host { RouteTarget::Host } else { RouteTarget::Peer(at) };
+            builder.insert_peer(peer, target, &conf.local);
         }
         let own = IpAddr::V6(link_local(conf.gateway_mac));
         let is_in = |address: &&IpAddr| conf.subnets.iter().any(|net| net.contains(*address));
@@ -198,14 +196,15 @@ impl FibBuilder {
         }
     }
 
-    /// Subnets of another network; its gateways are the host's.
-    fn insert_peer(&mut self, peer: &PeerNetwork, target: RouteTarget) {
+    /// Subnets of another network, without the host's addresses in them.
+    fn insert_peer(&mut self, peer: &PeerNetwork, target: RouteTarget, local: &[IpAddr]) {
         for &subnet in &peer.subnets {
             self.insert(subnet, target);
         }
         self.insert_broadcasts(&peer.subnets);
-        for &gateway in &peer.gateways {
-            self.insert_range(one(gateway), RouteTarget::Beyond);
+        let is_in = |address: &&IpAddr| peer.subnets.iter().any(|net| net.contains(*address));
+        for &address in peer.gateways.iter().chain(local.iter().filter(is_in)) {
+            self.insert_range(one(address), RouteTarget::Beyond);
         }
     }
 

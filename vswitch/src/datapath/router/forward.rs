@@ -42,6 +42,10 @@ pub(super) struct Rejection {
 
 impl Rejection {
     const HOP_LIMIT: Self = Self::new(DropReason::HopLimitExceeded, IcmpError::TimeExceeded);
+    pub(super) const NOT_ALLOWED: Self =
+        Self::new(DropReason::NatNotAllowed, IcmpError::Prohibited);
+    pub(super) const NOT_ITS_ADDRESS: Self =
+        Self::new(DropReason::SpoofedInternal, IcmpError::Prohibited);
     pub(super) const NO_NEIGHBOUR: Self =
         Self::new(DropReason::NoNeighbour, IcmpError::HostUnreachable);
 

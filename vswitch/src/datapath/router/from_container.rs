@@ -45,7 +45,9 @@ impl<'a> ForwardCtx<'a> {
             }
             RouteTarget::Host => self.forward_to_host(ctx, &view, network, router),
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
-            RouteTarget::Peer(at) => self.forward_to_peer(ctx, &view, router, router.peer(at)),
+            RouteTarget::Peer(at) => {
+                self.forward_to_peer(ctx, &view, (network, router), router.peer(at))
+            }
             RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
             RouteTarget::Unreachable | RouteTarget::Beyond => {
                 let why = Rejection::new(DropReason::NoRoute, IcmpError::NoRoute);

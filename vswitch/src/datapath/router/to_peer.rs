@@ -2,16 +2,16 @@
 //!
 //! Networks do not reach each other unless control says so ([`super::PeerNetwork`]). Then packets keep their
 //! addresses; connections are tracked ([`nat::Nat::route`]), so that the network which may not open any still
-//! answers. Only containers with known addresses are reached, as within a network.
+//! answers. Only addresses that the switch gave out are reached, and reach others. Isolation ends at the network.
 
 use nat::{OwnerId, Peer, Realm, Translation, View, Zone};
 
 use super::Router;
 use super::compiled::PeerRoute;
-use super::fib::RouteTarget;
 use super::forward::{Adjacency, ForwardCtx, Rejection};
 use super::from_container::internal;
 use crate::datapath::batch::FrameCtx;
+use crate::datapath::snapshot::Network;
 use crate::datapath::{DropReason, Key, Verdict};
 
 impl<'a> ForwardCtx<'a> {
@@ -20,21 +20,20 @@ impl<'a> ForwardCtx<'a> {
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
-        router: &'a Router,
+        (network, router): (&'a Network, &'a Router),
         route: PeerRoute,
     ) {
         let source = router.icmp_source();
-        if router.fib.lookup(view.src) != RouteTarget::Subnet {
-            ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
-            return;
+        // The answer comes to whom the switch gave the address.
+        let owner = network.neighbours.find(view.src).map(|(_, port)| port);
+        if owner != Some(ctx.port) {
+            return self.reject(ctx, source, Rejection::NOT_ITS_ADDRESS);
         }
         let Some(adj) = self.peer_adjacency(route, view, router.mtu) else {
-            return self.reject(ctx, source, Rejection::NO_NEIGHBOUR);
+            // Who may open nothing does not learn who is there.
+            let why = if route.may_open { Rejection::NO_NEIGHBOUR } else { Rejection::NOT_ALLOWED };
+            return self.reject(ctx, source, why);
         };
-        if !self.snapshot.may_talk(ctx.port, adj.port) {
-            ctx.verdict = Verdict::Drop(DropReason::Isolated);
-            return;
-        }
         let to = Peer {
             owner: OwnerId(adj.port.get() as u32),
             zone: Zone(route.network.0),
@@ -50,6 +49,7 @@ impl<'a> ForwardCtx<'a> {
         let Some(tracked) = self.track_routed(ctx, internal(ctx), to, view) else { return };
         match &tracked {
             Ok(Translation::Edit { edit, to: Realm::Internal(..) }) => {
+                self.state.counters.routed += 1;
                 self.send(ctx, &adj, Some(edit), fit);
             }
             // What is routed between containers has no other result.

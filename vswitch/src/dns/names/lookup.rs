@@ -68,7 +68,8 @@ pub(super) fn container_name<'a>(
 fn owners<'a>(table: &'a Table, port: PortIndex, name: &str) -> Option<&'a Owners> {
     let networks = || table.visible(port).map(|(_, network)| network);
     let by_name = networks().find_map(|network| network.by_name.get(name));
-    by_name.or_else(|| networks().find_map(|network| qualified(network, name)))
+    let mut with_network = networks().chain(table.reached(port));
+    by_name.or_else(|| with_network.find_map(|network| qualified(network, name)))
 }
 
 /// A name of the zone of the service, or below it.

@@ -39,6 +39,8 @@ pub(super) struct Network {
     pub(super) names: NetworkNames,
     /// Ports by name and alias, in lower case.
     pub(super) by_name: HashMap<String, Owners>,
+    /// Networks that this one may open connections to: the reverse of [`NetworkNames::reachable_from`].
+    reaches: Vec<NetworkIndex>,
     /// Ports by address.
     pub(super) by_address: HashMap<IpAddr, Vec<PortIndex>>,
 }
@@ -65,6 +67,9 @@ impl Table {
                 *self.gateways.entry(*gateway).or_default() += 1;
             }
         }
+        for source in &names.reachable_from {
+            self.networks.entry(*source).or_default().reaches.push(index);
+        }
         self.networks.entry(index).or_default().names = names;
     }
 
@@ -84,6 +89,11 @@ impl Table {
     fn forget_network(&mut self, index: NetworkIndex) {
         let Some(network) = self.networks.get_mut(&index) else { return };
         let former = std::mem::take(&mut network.names);
+        for source in &former.reachable_from {
+            if let Some(source) = self.networks.get_mut(source) {
+                source.reaches.retain(|other| *other != index);
+            }
+        }
         if !former.has_host_port {
             return;
         }
@@ -142,6 +152,13 @@ impl Table {
         let others = others.iter().filter(move |other| **other != port);
         let endpoints = own.into_iter().chain(others.filter_map(|n| self.endpoints.get(n)));
         endpoints.filter_map(|endpoint| Some((endpoint, self.networks.get(&endpoint.network)?)))
+    }
+
+    /// Networks that the port's own one may open connections to.
+    pub(super) fn reached(&self, port: PortIndex) -> impl Iterator<Item = &Network> {
+        let own = self.endpoints.get(&port).and_then(|own| self.networks.get(&own.network));
+        let reaches = own.map_or(&[][..], |own| &own.reaches);
+        reaches.iter().filter_map(|index| self.networks.get(index))
     }
 }
 

@@ -23,6 +23,7 @@ fn network(name: &str, third: u8, is_internal: bool) -> NetworkNames {
         ],
         gateways: vec![[10, 99, third, 1].into(), format!("fd00:{third}::1").parse().unwrap()],
         is_internal,
+        reachable_from: Vec::new(),
         has_host_port: true,
     }
 }
@@ -88,6 +89,45 @@ fn a_name_with_its_network_is_asked_there_only() {
     assert_eq!(ipv4(&names, 4, "front"), ["Elsewhere"]);
     assert_eq!(ipv4(&names, 4, ".front"), ["Elsewhere"]);
     assert_eq!(ipv4(&names, 4, ""), ["Elsewhere"]);
+}
+
+/// Where `front` may open connections to `other`, its ports see the names of `other`, with the network only.
+#[test]
+fn a_network_that_is_reached_is_seen_by_its_full_names() {
+    const OTHER: NetworkIndex = NetworkIndex(2);
+    let names = names();
+    let reached = || NetworkNames { reachable_from: vec![FRONT], ..network("Other", 2, true) };
+    names.set_network(OTHER, reached());
+    names.set_endpoint(port(5), endpoint(OTHER, "far", &["f"], 5));
+    let check = |far: &str| {
+        for from in [1, 4] {
+            assert_eq!(ipv4(&names, from, "far.other"), [far]);
+            assert_eq!(ipv4(&names, from, "f.other"), [far]);
+            assert_eq!(ipv4(&names, from, "far"), ["Elsewhere"]);
+            assert_eq!(ipv4(&names, from, "none.other"), ["Elsewhere"]);
+        }
+        let ptr = names.lookup(port(4), "5.2.99.10.in-addr.arpa", Asked::Ptr);
+        assert_eq!(ptr, Found::NoName);
+        // The port of `web` on `back`, `db`, and the other way.
+        assert_eq!(ipv4(&names, 2, "far.other"), ["NoName"]);
+        assert_eq!(ipv4(&names, 3, "far.other"), ["NoName"]);
+        assert_eq!(ipv4(&names, 5, "cache.front"), ["NoName"]);
+    };
+    check("10.99.2.5");
+    names.set_network(OTHER, reached());
+    check("10.99.2.5");
+    // The next network of that number is reached by nobody.
+    names.set_network(OTHER, network("other", 2, true));
+    assert_eq!(ipv4(&names, 4, "far.other"), ["Elsewhere"]);
+    names.set_network(OTHER, reached());
+    names.remove_network(FRONT);
+    names.set_network(FRONT, network("front", 0, false));
+    names.set_endpoint(port(4), endpoint(FRONT, "cache", &[], 4));
+    assert_eq!(ipv4(&names, 4, "far.other"), ["Elsewhere"]);
+    names.set_network(OTHER, reached());
+    assert_eq!(ipv4(&names, 4, "far.other"), ["10.99.2.5"]);
+    names.remove_network(OTHER);
+    assert_eq!(ipv4(&names, 4, "far.other"), ["Elsewhere"]);
 }
 
 #[test]

@@ -259,6 +259,7 @@ async fn our_gateways_are_not_asked_and_questions_that_come_back_are_refused() {
     let network = |gateway: IpAddr| NetworkNames {
         name: "net".to_owned(),
         gateways: vec![gateway],
+        reachable_from: Vec::new(),
         has_host_port: true,
         ..NetworkNames::default()
     };

@@ -10,6 +10,7 @@
 //! nftables cannot shift a range of ports. A range with equal numbers takes one rule; a shifted one takes a
 //! rule for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -117,6 +118,10 @@ fn forward_only_allowed(writer: &mut Writer<'_>, rules: &Rules) {
         Expr::mask(Reg::R0, &ANSWERS.to_ne_bytes()),
         Expr::cmp(Reg::R0, Cmp::Neq, &[0; 4]),
     ];
+    let mut sources = BTreeMap::<&str, Vec<&str>>::new();
+    for passage in &rules.passages {
+        sources.entry(&passage.to).or_default().push(&passage.from);
+    }
     for device in &rules.devices {
         let name = text(device);
         let inwards =
@@ -124,8 +129,8 @@ fn forward_only_allowed(writer: &mut Writer<'_>, rules: &Rules) {
         let inwards = inwards.as_flattened();
         writer.rule(&chain, &[inwards, &answers, &[Expr::accept()]]);
         writer.rule(&chain, &[inwards, &was_translated(), &[Expr::accept()]]);
-        for passage in rules.passages.iter().filter(|passage| passage.to == *device) {
-            let from = device_is(Meta::IifName, Cmp::Eq, &text(&passage.from));
+        for source in sources.get(device.as_str()).into_iter().flatten() {
+            let from = device_is(Meta::IifName, Cmp::Eq, &text(source));
             writer.rule(&chain, &[inwards, &from, &[Expr::accept()]]);
         }
         writer.rule(&chain, &[inwards, &[Expr::counter(), Expr::drop()]]);

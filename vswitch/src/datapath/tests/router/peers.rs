@@ -118,6 +118,8 @@ pub(super) fn one_network_opens_connections_and_the_other_answers() {
         let (out, _) = net.one(S, echo(up(S), (s.ip(), a.ip()), false, 7));
         assert_eq!(out, A);
         assert_eq!(net.0.sim.connections(), 3);
+        assert_eq!(net.0.sim.routed(|counters| counters.routed), 6);
+        assert_eq!(net.0.sim.routed(|counters| counters.translated), 0);
     }
 }
 
@@ -144,8 +146,7 @@ pub(super) fn only_containers_are_reached() {
         let a = at(family.container(A), 5000);
         net.refused(A, udp(up(A), a, at(family.of("10.98.0.77", "fd00:98::77"), 80), b"nobody"));
         let spoofed = at(family.of("10.97.0.1", "fd00:97::1"), 5000);
-        let sent = net.sent(A, udp(up(A), spoofed, at(server(family), 80), b"spoofed"));
-        assert!(sent.is_empty(), "{sent:?}");
+        net.refused(A, udp(up(A), spoofed, at(server(family), 80), b"spoofed"));
         assert_eq!(net.drops(DropReason::SpoofedInternal), 1);
     }
     let mut net = Networks::new();
@@ -155,15 +156,46 @@ pub(super) fn only_containers_are_reached() {
     assert_eq!(net.drops(DropReason::Martian), 1);
 }
 
+/// Isolation ends at the network, as it does for published ports.
 #[test]
-pub(super) fn isolated_ports_of_two_networks_stay_apart() {
+pub(super) fn isolated_ports_are_reached_as_others() {
     let mut net = Networks::new();
     let (a, s) = (at(Family::V4.container(A), 5000), at(server(Family::V4), 80));
     for port in [A, S] {
         net.0.sim.set(port, |conf| conf.isolation = Isolation::Isolated);
     }
-    assert!(net.sent(A, udp(up(A), a, s, b"ask")).is_empty());
-    assert_eq!(net.drops(DropReason::Isolated), 1);
+    assert_eq!(net.one(A, udp(up(A), a, s, b"ask")).0, S);
+    assert_eq!(net.one(S, udp(up(S), s, a, b"answer")).0, A);
+}
+
+/// Who has no guard has no address that the switch vouches for: it neither reaches the other network nor is reached.
+#[test]
+pub(super) fn a_port_without_a_guard_takes_no_part() {
+    let mut net = Networks::new();
+    let (a, b, s) = (
+        at(Family::V4.container(A), 5000),
+        at(Family::V4.container(B), 5000),
+        at(server(Family::V4), 80),
+    );
+    // Neither by the address of a neighbour, nor by its own.
+    net.refused(A, udp(up(A), b, s, b"as another"));
+    net.0.sim.network(|network| network.neighbours.retain(|it| it.port != PortIndex(A)));
+    net.refused(A, udp(up(A), a, s, b"unguarded"));
+    assert_eq!(net.drops(DropReason::SpoofedInternal), 2);
+    net.refused(S, udp(up(S), s, a, b"unasked"));
+    assert_eq!((net.drops(DropReason::NatNotAllowed), net.0.sim.connections()), (1, 0));
+    assert_eq!(net.one(B, udp(up(B), b, s, b"guarded")).0, S);
+}
+
+#[test]
+pub(super) fn a_packet_without_hops_left_is_answered() {
+    for family in FAMILIES {
+        let mut net = Networks::new();
+        let (a, s) = (at(family.container(A), 5000), at(server(family), 80));
+        net.refused(A, with_hops(udp(up(A), a, s, b"ask"), 1));
+        assert_eq!(net.drops(DropReason::HopLimitExceeded), 1);
+        assert_eq!(net.0.sim.connections(), 0);
+    }
 }
 
 #[test]
