@@ -110,7 +110,7 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
         gateways: vec![gateway],
         subnets: vec!["10.99.0.0/16".parse().expect("a prefix")],
         local: Arc::new(vec![gateway, OUTSIDE.into()]),
-        peers: Vec::new(),
+        reachable: Vec::new(),
         egress: EgressMode::Uplink(Arc::new(uplink)),
     }
 }

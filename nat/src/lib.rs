@@ -46,7 +46,7 @@ mod zone;
 pub use compiled_policy::CompiledPolicy;
 pub use drop_reason::NatDrop;
 pub use edit::{Edit, Realm, Translation};
-pub use nat::{Flushing, ImportError, Imported, Nat, NatConfig, Peer, Row, Shard};
+pub use nat::{Flushing, ImportError, Imported, Nat, NatConfig, RoutedTarget, Row, Shard};
 pub use owner::OwnerId;
 pub use policy::{Policy, Published};
 pub use shard_spec::ShardSpec;

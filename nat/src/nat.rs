@@ -27,7 +27,7 @@ mod shard;
 
 pub use self::export::{ImportError, Imported};
 pub use self::flush::Flushing;
-pub use self::route::Peer;
+pub use self::route::RoutedTarget;
 pub use self::rows::Row;
 pub use self::shard::Shard;
 

@@ -80,7 +80,7 @@ pub use neighbours::Neighbour;
 pub use network_index::NetworkIndex;
 pub use port_kind::PortKind;
 pub use router::{
-    EgressMode, PeerNetwork, RouteAction, RouterConf, RouterState, Routes, UplinkConf,
+    EgressMode, ReachableNetwork, RouteAction, RouterConf, RouterState, Routes, UplinkConf,
     UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut};

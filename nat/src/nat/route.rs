@@ -23,7 +23,7 @@ use crate::zone::Zone;
 
 /// A container of another network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct RoutedTarget {
     /// The container.
     pub owner: OwnerId,
     /// The zone of its addresses.
@@ -32,7 +32,7 @@ pub struct Peer {
     pub may_open: bool,
 }
 
-impl Peer {
+impl RoutedTarget {
     const fn realm(self) -> Realm {
         Realm::Internal(self.owner, self.zone)
     }
@@ -43,11 +43,11 @@ impl Nat {
     ///
     /// # Errors
     /// A [`NatDrop`] if it must not pass: [`NatDrop::NotAllowed`] if it belongs to no connection and may not open one.
-    pub fn route(
+    pub fn track_routed(
         &mut self,
         now: Time,
         from: Realm,
-        to: Peer,
+        to: RoutedTarget,
         view: &View,
     ) -> Result<Translation, NatDrop> {
         let Realm::Internal(owner, zone) = from else { return Err(NatDrop::Address) };
@@ -73,7 +73,7 @@ impl Nat {
         &mut self,
         packet: &Packet<'_>,
         owner: OwnerId,
-        to: Peer,
+        to: RoutedTarget,
     ) -> Result<Translation, NatDrop> {
         let Some((number, dir)) = self.find(&packet.key) else {
             return self.create_routed(packet, owner, to);
@@ -102,7 +102,7 @@ impl Nat {
         &mut self,
         packet: &Packet<'_>,
         owner: OwnerId,
-        to: Peer,
+        to: RoutedTarget,
     ) -> Result<Translation, NatDrop> {
         let key = &packet.key;
         if !to.may_open {

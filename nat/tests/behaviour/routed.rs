@@ -1,7 +1,9 @@
 //! Containers of two networks: tracked, not translated; one network may open connections, the other answers.
 
 use crate::common::*;
-use vswitch_nat::{NatDrop, OwnerId, Peer, Realm, ShardSpec, Translation, Transport, View, Zone};
+use vswitch_nat::{
+    NatDrop, OwnerId, Realm, RoutedTarget, ShardSpec, Translation, Transport, View, Zone,
+};
 
 const CLIENT: &str = "10.1.0.2:4000";
 const SERVER: &str = "10.2.0.2:80";
@@ -11,17 +13,17 @@ const FROM: Realm = Realm::Internal(OwnerId(1), Zone(3));
 const TO: Realm = Realm::Internal(OwnerId(2), Zone(4));
 
 /// A peer to which connections may be opened, or only answered.
-fn peer(realm: Realm, may_open: bool) -> Peer {
+fn peer(realm: Realm, may_open: bool) -> RoutedTarget {
     let Realm::Internal(owner, zone) = realm else { panic!("{realm:?} is no container") };
-    Peer { owner, zone, may_open }
+    RoutedTarget { owner, zone, may_open }
 }
 
 fn there(nat: &mut Lab, view: &View) -> Result<Translation, NatDrop> {
-    nat.nat.route(nat.now, FROM, peer(TO, true), view)
+    nat.nat.track_routed(nat.now, FROM, peer(TO, true), view)
 }
 
 fn back(nat: &mut Lab, view: &View) -> Result<Translation, NatDrop> {
-    nat.nat.route(nat.now, TO, peer(FROM, false), view)
+    nat.nat.track_routed(nat.now, TO, peer(FROM, false), view)
 }
 
 /// The packet passes as it is.
@@ -78,8 +80,8 @@ fn an_error_goes_to_the_sender_of_its_packet() {
     let refused = error("10.2.0.2", ip("10.1.0.2"), about, None);
     assert_eq!(back(&mut nat, &refused), Err(NatDrop::ForgedError));
     there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
-    let elsewhere = Peer { owner: OwnerId(9), zone: Zone(3), may_open: false };
-    let elsewhere = nat.nat.route(nat.now, TO, elsewhere, &refused);
+    let elsewhere = RoutedTarget { owner: OwnerId(9), zone: Zone(3), may_open: false };
+    let elsewhere = nat.nat.track_routed(nat.now, TO, elsewhere, &refused);
     assert_eq!(elsewhere, Err(NatDrop::ForgedError));
     assert_eq!(nat.nat.counters().icmp_errors_translated, 0, "none has passed");
     assert_passes(back(&mut nat, &refused), ["10.2.0.2:0", "10.1.0.2:0"], FROM);
@@ -104,7 +106,7 @@ fn connections_end_with_either_container() {
         let mut nat = Lab::new();
         there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
         let spoofer = Realm::Internal(OwnerId(5), Zone(3));
-        let spoofed = nat.nat.route(nat.now, spoofer, peer(TO, true), &udp(CLIENT, SERVER));
+        let spoofed = nat.nat.track_routed(nat.now, spoofer, peer(TO, true), &udp(CLIENT, SERVER));
         assert_eq!(spoofed, Err(NatDrop::Address));
         nat.nat.remove_owner(OwnerId(owner));
         assert!(nat.nat.is_empty());
@@ -118,7 +120,7 @@ fn another_peer_gets_a_connection_of_its_own() {
     let mut nat = Lab::new();
     there(&mut nat, &udp(CLIENT, SERVER)).expect("it opens");
     let next = Realm::Internal(OwnerId(7), Zone(4));
-    let sent = nat.nat.route(nat.now, FROM, peer(next, true), &udp(CLIENT, SERVER));
+    let sent = nat.nat.track_routed(nat.now, FROM, peer(next, true), &udp(CLIENT, SERVER));
     assert_passes(sent, [CLIENT, SERVER], next);
     assert_eq!(nat.nat.len(), 1);
     assert_eq!(back(&mut nat, &udp(SERVER, CLIENT)), Err(NatDrop::Address));

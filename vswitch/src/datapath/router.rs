@@ -39,7 +39,7 @@
 //! | `router/fib.rs` | destination lookup |
 //! | `router/forward.rs` | drops, ICMP errors, the final rewrite |
 //! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
-//! | `router/to_peer.rs` | frames from containers to another network |
+//! | `router/to_network.rs` | frames from containers to another network |
 //! | `router/size.rs`, `resize.rs` | the length of a packet against the MTU; segments and fragments |
 //! | `router/icmp_limit.rs` | rate limit of ICMP errors |
 //! | `router/fragments.rs` | fragments |
@@ -64,14 +64,14 @@ mod resize;
 mod resolve;
 mod size;
 mod state;
-mod to_peer;
+mod to_network;
 
 use fastpath::{Nanos, PortIndex};
 
 pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub(super) use compiled::Router;
 pub use conf::{
-    EgressMode, PeerNetwork, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+    EgressMode, ReachableNetwork, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
 };
 pub(super) use fib::OuterFib;
 use forward::ForwardCtx;

@@ -71,7 +71,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
             gateways: Vec::new(),
             subnets: Vec::new(),
             local: Arc::new(vec![OUTSIDE.into()]),
-            peers: Vec::new(),
+            reachable: Vec::new(),
             egress: EgressMode::Uplink(Arc::new(uplink)),
         }),
     };

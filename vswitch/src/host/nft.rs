@@ -41,7 +41,7 @@ pub(crate) use kernel::{NftError, TablesParts};
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
-pub(crate) use rules::{Forward, IngressRedirect, Nat, Passage, Protocol, Published, Rules};
+pub(crate) use rules::{AllowedForward, Forward, IngressRedirect, Nat, Protocol, Published, Rules};
 
 use super::limits::TABLES_CHECK_INTERVAL;
 use super::task::Task;

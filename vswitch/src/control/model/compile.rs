@@ -31,10 +31,10 @@ impl Model {
         let mut networks = vec![NetworkConf::VACANT; last.map_or(0, |last| last.0.into()) + 1];
         let mut ports: Vec<_> = self.uplink_ports().chain(self.service_port()).collect();
         let mut limits = Vec::new();
-        let mut peers = self.peers();
+        let mut reachable = self.reachable_networks();
         for network in self.networks().filter(|network| network.in_snapshot) {
-            let peers = peers.remove(&network.index).unwrap_or_default();
-            let router = self.router(network, uplink.as_ref(), peers);
+            let reachable = reachable.remove(&network.index).unwrap_or_default();
+            let router = self.router(network, uplink.as_ref(), reachable);
             let service = self.service(network);
             if let Some(compiled) = network.compiled.last() {
                 let conf = NetworkConf::clone(compiled);

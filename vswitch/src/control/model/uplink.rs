@@ -16,7 +16,7 @@ use crate::config;
 use crate::control::error::ControlError;
 use crate::datapath::limits::CONNECTIONS_PER_CONTAINER;
 use crate::datapath::{
-    EgressMode, PeerNetwork, PortConf, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+    EgressMode, PortConf, ReachableNetwork, RouterConf, Routes, UplinkConf, UplinkNeighbours,
 };
 use crate::host::uplink::UplinkState;
 
@@ -127,27 +127,27 @@ impl Model {
         &self,
         network: &Network,
         uplink: Option<&Arc<UplinkConf>>,
-        peers: Vec<PeerNetwork>,
+        reachable: Vec<ReachableNetwork>,
     ) -> Option<RouterConf> {
         let spec = &network.spec;
         let gateways = spec.gateways().to_vec();
-        let internal = |gateways: Vec<IpAddr>, peers| RouterConf {
+        let internal = |gateways: Vec<IpAddr>, reachable| RouterConf {
             gateway_mac: spec.gateway_mac,
             local: Arc::new(gateways.clone()),
             gateways,
             subnets: spec.subnets().to_vec(),
-            peers,
+            reachable,
             egress: EgressMode::Internal,
         };
         // Without an uplink, or before it is known, containers reach each other and their gateway only.
         let Some(used) = self.uplinks_of(network).next() else {
-            return Some(internal(gateways, peers));
+            return Some(internal(gateways, reachable));
         };
         used.tap?;
         Some(RouterConf {
             local: self.local.last().cloned()?,
             egress: EgressMode::Uplink(Arc::clone(uplink?)),
-            ..internal(gateways, peers)
+            ..internal(gateways, reachable)
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::conf::{EgressMode, PeerNetwork, RouterConf, UplinkConf};
+use super::conf::{EgressMode, ReachableNetwork, RouterConf, UplinkConf};
 use super::fib::{Fib, OuterFib};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{Key, NetworkIndex};
@@ -26,12 +26,12 @@ pub(in crate::datapath) struct Router {
     /// Subnets of the network.
     pub(super) subnets: Vec<IpNet>,
     /// Routes to other networks.
-    peers: Vec<PeerRoute>,
+    reachable: Vec<NetworkRoute>,
 }
 
 /// The route to another network.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PeerRoute {
+pub(super) struct NetworkRoute {
     pub(super) network: NetworkIndex,
     /// Containers may open connections to it.
     pub(super) may_open: bool,
@@ -59,7 +59,7 @@ impl Router {
             mtu,
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
             subnets: conf.subnets.clone(),
-            peers: conf.peers.iter().map(PeerRoute::new).collect(),
+            reachable: conf.reachable.iter().map(NetworkRoute::new).collect(),
         }
     }
 
@@ -70,8 +70,8 @@ impl Router {
 
     /// The route to another network.
     #[inline]
-    pub(super) fn peer(&self, at: u16) -> PeerRoute {
-        self.peers[usize::from(at)]
+    pub(super) fn network(&self, at: u16) -> NetworkRoute {
+        self.reachable[usize::from(at)]
     }
 
     /// Whether the router takes a frame.
@@ -86,9 +86,9 @@ impl Router {
     }
 }
 
-impl PeerRoute {
-    const fn new(peer: &PeerNetwork) -> Self {
-        Self { network: peer.index, may_open: peer.may_open }
+impl NetworkRoute {
+    const fn new(network: &ReachableNetwork) -> Self {
+        Self { network: network.index, may_open: network.may_open }
     }
 }
 

@@ -22,7 +22,7 @@ pub struct RouterConf {
     /// Every address of the host, the gateway's included; networks with an uplink share it.
     pub local: Arc<Vec<IpAddr>>,
     /// Networks that it may reach, or that may reach it.
-    pub peers: Vec<PeerNetwork>,
+    pub reachable: Vec<ReachableNetwork>,
     /// The egress beyond the host.
     pub egress: EgressMode,
 }
@@ -43,7 +43,7 @@ impl RouterConf {
 
 /// Another network whose containers exchange packets with those of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerNetwork {
+pub struct ReachableNetwork {
     /// The network.
     pub index: NetworkIndex,
     /// Its subnets.

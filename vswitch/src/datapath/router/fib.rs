@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use wire::MacAddr;
 
-use super::conf::{EgressMode, PeerNetwork, RouteAction, RouterConf, UplinkConf};
+use super::conf::{EgressMode, ReachableNetwork, RouteAction, RouterConf, UplinkConf};
 
 /// Prefixes that no router forwards (RFC 1812 section 5.3.7, RFC 6890): "this" network, loopback,
 /// link-local, multicast, reserved and broadcast.
@@ -45,8 +45,8 @@ pub(super) enum RouteTarget {
     Unreachable,
     /// Never routed.
     Martian,
-    /// Another network: see [`RouterConf::peers`].
-    Peer(u16),
+    /// Another network: see [`RouterConf::reachable`].
+    Network(u16),
     /// Beyond the network: see [`OuterFib`].
     Beyond,
 }
@@ -117,9 +117,9 @@ impl Fib {
             builder.insert(subnet, RouteTarget::Subnet);
         }
         builder.insert_broadcasts(&conf.subnets);
-        for (at, peer) in (0..).zip(&conf.peers) {
-            let target = if peer.by_host { RouteTarget::Host } else { RouteTarget::Peer(at) };
-            builder.insert_peer(peer, target, &conf.local);
+        for (at, peer) in (0..).zip(&conf.reachable) {
+            let target = if peer.by_host { RouteTarget::Host } else { RouteTarget::Network(at) };
+            builder.insert_network(peer, target, &conf.local);
         }
         let own = IpAddr::V6(link_local(conf.gateway_mac));
         let is_in = |address: &&IpAddr| conf.subnets.iter().any(|net| net.contains(*address));
@@ -197,7 +197,7 @@ impl FibBuilder {
     }
 
     /// Subnets of another network, without the host's addresses in them.
-    fn insert_peer(&mut self, peer: &PeerNetwork, target: RouteTarget, local: &[IpAddr]) {
+    fn insert_network(&mut self, peer: &ReachableNetwork, target: RouteTarget, local: &[IpAddr]) {
         for &subnet in &peer.subnets {
             self.insert(subnet, target);
         }

@@ -4,7 +4,7 @@ use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::Verdict as Translated;
 use nat::rewrite::rewrite;
-use nat::{Edit, Nat, NatDrop, OwnerId, Peer, Realm, Time, View};
+use nat::{Edit, Nat, NatDrop, OwnerId, Realm, RoutedTarget, Time, View};
 use wire::icmp_error::{IcmpError, IcmpSource, emit_icmp_error};
 use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::meta::Meta;
@@ -265,18 +265,19 @@ impl<'a> ForwardCtx<'a> {
     }
 
     /// Tracks a packet to a container of another network; likewise.
-    pub(super) fn track_routed(
+    pub(super) fn track_to(
         &mut self,
         ctx: &mut FrameCtx,
         from: Realm,
-        to: Peer,
+        to: RoutedTarget,
         view: &View,
     ) -> Option<Translated> {
         if view.fragment.is_some() {
-            let route = |nat: &mut Nat, now, from, view: &View| nat.route(now, from, to, view);
+            let route =
+                |nat: &mut Nat, now, from, view: &View| nat.track_routed(now, from, to, view);
             return self.translate_fragment(ctx, from, view, route);
         }
-        Some(self.state.nat.route(Time(self.now.0), from, to, view))
+        Some(self.state.nat.track_routed(Time(self.now.0), from, to, view))
     }
 
     /// Drops a refused packet. A container gets an ICMP error for exhaustion (RFC 5508, REQ-8) and policy.

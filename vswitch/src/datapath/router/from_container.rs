@@ -45,8 +45,8 @@ impl<'a> ForwardCtx<'a> {
             }
             RouteTarget::Host => self.forward_to_host(ctx, &view, network, router),
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
-            RouteTarget::Peer(at) => {
-                self.forward_to_peer(ctx, &view, (network, router), router.peer(at))
+            RouteTarget::Network(at) => {
+                self.forward_to_network(ctx, &view, (network, router), router.network(at))
             }
             RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
             RouteTarget::Unreachable | RouteTarget::Beyond => {

@@ -45,7 +45,7 @@ mod tests {
             gateways: Vec::new(),
             subnets: Vec::new(),
             local: Arc::default(),
-            peers: Vec::new(),
+            reachable: Vec::new(),
             egress,
         }
     }

@@ -119,8 +119,8 @@ fn forward_only_allowed(writer: &mut Writer<'_>, rules: &Rules) {
         Expr::cmp(Reg::R0, Cmp::Neq, &[0; 4]),
     ];
     let mut sources = BTreeMap::<&str, Vec<&str>>::new();
-    for passage in &rules.passages {
-        sources.entry(&passage.to).or_default().push(&passage.from);
+    for forward in &rules.allowed {
+        sources.entry(&forward.to).or_default().push(&forward.from);
     }
     for device in &rules.devices {
         let name = text(device);

@@ -47,7 +47,7 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
     Rules {
         bridge: "br0".to_owned(),
         devices: vec!["br0".to_owned()],
-        passages: Vec::new(),
+        allowed: Vec::new(),
         redirect: Some(redirect),
         nat,
     }

@@ -65,7 +65,7 @@ pub(crate) struct Nat {
 
 /// Containers at one host port may open connections to those at another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Passage {
+pub(crate) struct AllowedForward {
     pub(crate) from: String,
     pub(crate) to: String,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Rules {
     /// All devices of host ports, which must exist.
     pub(crate) devices: Vec<String>,
     /// What the kernel may forward between them, beside replies.
-    pub(crate) passages: Vec<Passage>,
+    pub(crate) allowed: Vec<AllowedForward>,
     pub(crate) redirect: Option<IngressRedirect>,
     pub(crate) nat: Nat,
 }

@@ -66,7 +66,7 @@ impl Host {
         Rules {
             bridge: "br0".into(),
             devices: vec!["br0".into()],
-            passages: Vec::new(),
+            allowed: Vec::new(),
             redirect: Some(redirect),
             nat: Nat::default(),
         }

@@ -9,7 +9,7 @@ use wire::MacAddr;
 use super::state::UplinkState;
 use super::{Config, HostNetwork};
 use crate::host::nft::{
-    Firewall, Forward, IngressRedirect, Nat, NftError, Passage, Rules, TablesParts,
+    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts,
 };
 
 /// Identity of the uplink TAP.
@@ -58,13 +58,13 @@ impl Fixed {
         let masquerade = to_world.flat_map(|it| it.subnets).collect();
         let nat = Nat { forwards: forwards.to_vec(), masquerade };
         let devices = networks.iter().map(|it| it.device.clone()).collect();
-        let passages = networks.iter().flat_map(|it| {
+        let allowed = networks.iter().flat_map(|it| {
             it.reachable_from
                 .iter()
-                .map(|from| Passage { from: from.clone(), to: it.device.clone() })
+                .map(|from| AllowedForward { from: from.clone(), to: it.device.clone() })
         });
-        let passages = passages.collect();
-        Rules { bridge: self.config.bridge.clone(), devices, passages, redirect, nat }
+        let allowed = allowed.collect();
+        Rules { bridge: self.config.bridge.clone(), devices, allowed, redirect, nat }
     }
 }
 

@@ -39,8 +39,8 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
     }))
 }
 
-fn peer(subnet: &str, gateway: &str) -> PeerNetwork {
-    PeerNetwork {
+fn peer(subnet: &str, gateway: &str) -> ReachableNetwork {
+    ReachableNetwork {
         index: NetworkIndex(1),
         subnets: vec![subnet.parse().unwrap()],
         gateways: vec![gateway.parse().unwrap()],
@@ -55,7 +55,7 @@ fn fib(egress: EgressMode) -> Fib {
         gateways: vec!["10.99.0.1".parse().unwrap(), "fd00:99::1".parse().unwrap()],
         subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
         local: Arc::new(LOCAL.iter().map(|address| address.parse().unwrap()).collect()),
-        peers: vec![peer("10.98.0.0/24", "10.98.0.1")],
+        reachable: vec![peer("10.98.0.0/24", "10.98.0.1")],
         egress,
     };
     Fib::new(&conf, Arc::new(OuterFib::new(&conf)))
@@ -181,8 +181,8 @@ proptest! {
 #[test]
 fn another_network_is_a_peer_but_its_gateway_is_the_hosts() {
     let fib = fib(EgressMode::Internal);
-    assert_eq!(lookup(&fib, "10.98.0.2"), RouteTarget::Peer(0));
-    assert_eq!(lookup(&fib, "10.98.0.254"), RouteTarget::Peer(0));
+    assert_eq!(lookup(&fib, "10.98.0.2"), RouteTarget::Network(0));
+    assert_eq!(lookup(&fib, "10.98.0.254"), RouteTarget::Network(0));
     // Internal networks have no way to another gateway.
     assert_eq!(lookup(&fib, "10.98.0.1"), RouteTarget::Unreachable);
     for not_a_host in ["10.98.0.0", "10.98.0.255"] {

@@ -174,7 +174,7 @@ impl TestNet {
                 .flat_map(|it| [it.gateway(), it.outside()])
                 .collect::<Vec<_>>()
                 .into(),
-            peers: Vec::new(),
+            reachable: Vec::new(),
             egress: (self.egress)(self.uplink.clone()),
         };
         self.sim.network(|network| network.router = Some(router));

@@ -12,7 +12,7 @@ use wire::{Protocol, ip};
 
 use super::fragments::{assemble, fragments};
 use super::net::*;
-use super::{errors, neighbour_queue, out, peers, published, service, storm};
+use super::{errors, neighbour_queue, out, published, reachable, service, storm};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
 use crate::limits::HANDOFF_SMALL_MAX;
@@ -55,13 +55,13 @@ also_with_several! {
     published::nothing_from_the_uplink_is_learnt_or_flooded,
     published::who_may_not_connect_is_not_answered,
     published::connections_end_with_what_was_published_and_with_the_container,
-    peers::one_network_opens_connections_and_the_other_answers,
-    peers::a_connection_fits_the_narrower_network,
-    peers::only_containers_are_reached,
-    peers::isolated_ports_are_reached_as_others,
-    peers::a_port_without_a_guard_takes_no_part,
-    peers::a_packet_without_hops_left_is_answered,
-    peers::connections_end_with_their_containers,
+    reachable::one_network_opens_connections_and_the_other_answers,
+    reachable::a_connection_fits_the_narrower_network,
+    reachable::only_containers_are_reached,
+    reachable::isolated_ports_are_reached_as_others,
+    reachable::a_port_without_a_guard_takes_no_part,
+    reachable::a_packet_without_hops_left_is_answered,
+    reachable::connections_end_with_their_containers,
     service::a_query_reaches_the_server_and_its_answer_the_container,
     service::tcp_does_as_well_whole_where_it_is_gso,
     service::all_but_port_53_of_the_gateway_goes_its_usual_way,
@@ -81,13 +81,13 @@ also_with_several! {
 }
 
 mod cut {
-    use super::super::{fragments, peers};
+    use super::super::{fragments, reachable};
     use super::everywhere;
 
     also_with_several! {
         fragments::fragments_are_translated_in_whatever_order_they_come,
         fragments::fragments_in_one_batch_and_those_for_the_host_pass_as_well,
-        peers::fragments_follow_their_head_in_any_order,
+        reachable::fragments_follow_their_head_in_any_order,
         fragments::a_tail_waits_only_so_long_and_goes_with_its_port,
         fragments::fragments_that_overlap_are_dropped,
         fragments::a_packet_that_may_be_cut_is_cut,

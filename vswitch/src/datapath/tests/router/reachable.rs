@@ -25,14 +25,14 @@ fn second_gateway(family: Family) -> std::net::IpAddr {
 /// The second network has its own subnets, and knows its container.
 fn second(index: u16, network: &mut NetworkConf) {
     let Some(router) = &mut network.router else { return };
-    let first = PeerNetwork {
+    let first = ReachableNetwork {
         index: NetworkIndex(0),
         subnets: router.subnets.clone(),
         gateways: FAMILIES.map(Family::gateway).into(),
         may_open: false,
         by_host: false,
     };
-    let second = PeerNetwork {
+    let second = ReachableNetwork {
         index: NetworkIndex(1),
         subnets: SECOND.map(|it| it.parse().expect("a prefix")).into(),
         gateways: FAMILIES.map(second_gateway).into(),
@@ -40,10 +40,10 @@ fn second(index: u16, network: &mut NetworkConf) {
         by_host: false,
     };
     if index == 0 {
-        router.peers = vec![second];
+        router.reachable = vec![second];
         return;
     }
-    (router.subnets, router.gateways, router.peers) =
+    (router.subnets, router.gateways, router.reachable) =
         (second.subnets, second.gateways, vec![first]);
     let v4 = "10.98.0.9".parse().expect("an address");
     let v6 = "fd00:98::9".parse().expect("an address");
@@ -235,7 +235,7 @@ pub(super) fn connections_end_with_their_containers() {
     net.0.sim.differ(|index, network| {
         second(index, network);
         if let Some(router) = &mut network.router {
-            router.peers.clear();
+            router.reachable.clear();
         }
     });
     net.refused(A, udp(up(A), a, s, b"ask"));
@@ -248,7 +248,7 @@ pub(super) fn the_kernel_gets_what_it_routes() {
     let mut net = Networks::new();
     net.0.sim.differ(|index, network| {
         second(index, network);
-        for peer in network.router.iter_mut().flat_map(|router| &mut router.peers) {
+        for peer in network.router.iter_mut().flat_map(|router| &mut router.reachable) {
             peer.by_host = true;
         }
     });

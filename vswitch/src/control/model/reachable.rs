@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Model, Network};
-use crate::datapath::{NetworkIndex, PeerNetwork};
+use crate::datapath::{NetworkIndex, ReachableNetwork};
 
 impl Model {
     /// Shown networks whose containers may open connections to those of this one.
@@ -13,12 +13,12 @@ impl Model {
     }
 
     /// The peers of each network that has any.
-    pub(super) fn peers(&self) -> BTreeMap<NetworkIndex, Vec<PeerNetwork>> {
+    pub(super) fn reachable_networks(&self) -> BTreeMap<NetworkIndex, Vec<ReachableNetwork>> {
         let by_host = self.uplinks.iter().any(|uplink| uplink.tap.is_none());
-        let mut pairs = BTreeMap::<_, BTreeMap<_, PeerNetwork>>::new();
+        let mut pairs = BTreeMap::<_, BTreeMap<_, ReachableNetwork>>::new();
         let mut add = |of: &Network, to: &Network, may_open: bool| {
             let peers = pairs.entry(of.index).or_default();
-            let peer = peers.entry(to.index).or_insert_with(|| PeerNetwork {
+            let peer = peers.entry(to.index).or_insert_with(|| ReachableNetwork {
                 index: to.index,
                 subnets: to.spec.subnets().to_vec(),
                 gateways: to.spec.gateways().to_vec(),

@@ -1,13 +1,13 @@
 //! Frames from containers to another network of the switch.
 //!
-//! Networks do not reach each other unless control says so ([`super::PeerNetwork`]). Then packets keep their
-//! addresses; connections are tracked ([`nat::Nat::route`]), so that the network which may not open any still
+//! Networks do not reach each other unless control says so ([`super::ReachableNetwork`]). Then packets keep their
+//! addresses; connections are tracked ([`nat::Nat::track_routed`]), so that the network which may not open any still
 //! answers. Only addresses that the switch gave out are reached, and reach others. Isolation ends at the network.
 
-use nat::{OwnerId, Peer, Realm, Translation, View, Zone};
+use nat::{OwnerId, Realm, RoutedTarget, Translation, View, Zone};
 
 use super::Router;
-use super::compiled::PeerRoute;
+use super::compiled::NetworkRoute;
 use super::forward::{Adjacency, ForwardCtx, Rejection};
 use super::from_container::internal;
 use crate::datapath::batch::FrameCtx;
@@ -16,12 +16,12 @@ use crate::datapath::{DropReason, Key, Verdict};
 
 impl<'a> ForwardCtx<'a> {
     /// Forwards to a container of another network.
-    pub(super) fn forward_to_peer(
+    pub(super) fn forward_to_network(
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
         (network, router): (&'a Network, &'a Router),
-        route: PeerRoute,
+        route: NetworkRoute,
     ) {
         let source = router.icmp_source();
         // The answer comes to whom the switch gave the address.
@@ -29,12 +29,12 @@ impl<'a> ForwardCtx<'a> {
         if owner != Some(ctx.port) {
             return self.reject(ctx, source, Rejection::NOT_ITS_ADDRESS);
         }
-        let Some(adj) = self.peer_adjacency(route, view, router.mtu) else {
+        let Some(adj) = self.network_adjacency(route, view, router.mtu) else {
             // Who may open nothing does not learn who is there.
             let why = if route.may_open { Rejection::NO_NEIGHBOUR } else { Rejection::NOT_ALLOWED };
             return self.reject(ctx, source, why);
         };
-        let to = Peer {
+        let to = RoutedTarget {
             owner: OwnerId(adj.port.get() as u32),
             zone: Zone(route.network.0),
             may_open: route.may_open,
@@ -46,7 +46,7 @@ impl<'a> ForwardCtx<'a> {
             Ok(fit) => fit,
             Err(why) => return self.reject(ctx, source, why),
         };
-        let Some(tracked) = self.track_routed(ctx, internal(ctx), to, view) else { return };
+        let Some(tracked) = self.track_to(ctx, internal(ctx), to, view) else { return };
         match &tracked {
             Ok(Translation::Edit { edit, to: Realm::Internal(..) }) => {
                 self.state.counters.routed += 1;
@@ -59,7 +59,7 @@ impl<'a> ForwardCtx<'a> {
     }
 
     /// The adjacency of the packet's destination, for packets from a network with this MTU.
-    fn peer_adjacency(&self, route: PeerRoute, view: &View, mtu: u32) -> Option<Adjacency> {
+    fn network_adjacency(&self, route: NetworkRoute, view: &View, mtu: u32) -> Option<Adjacency> {
         let network = self.snapshot.network(route.network)?;
         let router = network.router.as_deref()?;
         let (mac, port) = network.neighbours.find(view.dst)?;
