@@ -14,7 +14,7 @@ if [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; then
   export "CARGO_TARGET_${triple}_RUNNER=sudo -E"
 fi
 
-# Tests with namespaces wait more than they compute: two for each processor.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+# Tests with namespaces wait more than they compute: one more at a time than there are processors.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 
 cargo test --no-fail-fast "${scope[@]}" "$@"
