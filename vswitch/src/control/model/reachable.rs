@@ -12,20 +12,20 @@ impl Model {
         named.filter(|network| network.in_snapshot)
     }
 
-    /// The peers of each network that has any.
+    /// For each network those that it may reach or answer.
     pub(super) fn reachable_networks(&self) -> BTreeMap<NetworkIndex, Vec<ReachableNetwork>> {
         let by_host = self.uplinks.iter().any(|uplink| uplink.tap.is_none());
         let mut pairs = BTreeMap::<_, BTreeMap<_, ReachableNetwork>>::new();
         let mut add = |of: &Network, to: &Network, may_open: bool| {
-            let peers = pairs.entry(of.index).or_default();
-            let peer = peers.entry(to.index).or_insert_with(|| ReachableNetwork {
+            let known = pairs.entry(of.index).or_default();
+            let pair = known.entry(to.index).or_insert_with(|| ReachableNetwork {
                 index: to.index,
                 subnets: to.spec.subnets().to_vec(),
                 gateways: to.spec.gateways().to_vec(),
                 may_open,
                 by_host,
             });
-            peer.may_open |= may_open;
+            pair.may_open |= may_open;
         };
         for to in self.networks().filter(|network| network.in_snapshot) {
             for from in self.sources(to) {
@@ -33,6 +33,6 @@ impl Model {
                 add(to, from, false);
             }
         }
-        pairs.into_iter().map(|(index, peers)| (index, peers.into_values().collect())).collect()
+        pairs.into_iter().map(|(index, known)| (index, known.into_values().collect())).collect()
     }
 }

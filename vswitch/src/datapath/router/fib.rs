@@ -117,9 +117,9 @@ impl Fib {
             builder.insert(subnet, RouteTarget::Subnet);
         }
         builder.insert_broadcasts(&conf.subnets);
-        for (at, peer) in (0..).zip(&conf.reachable) {
-            let target = if peer.by_host { RouteTarget::Host } else { RouteTarget::Network(at) };
-            builder.insert_network(peer, target, &conf.local);
+        for (at, other) in (0..).zip(&conf.reachable) {
+            let target = if other.by_host { RouteTarget::Host } else { RouteTarget::Network(at) };
+            builder.insert_network(other, target, &conf.local);
         }
         let own = IpAddr::V6(link_local(conf.gateway_mac));
         let is_in = |address: &&IpAddr| conf.subnets.iter().any(|net| net.contains(*address));
@@ -197,13 +197,13 @@ impl FibBuilder {
     }
 
     /// Subnets of another network, without the host's addresses in them.
-    fn insert_network(&mut self, peer: &ReachableNetwork, target: RouteTarget, local: &[IpAddr]) {
-        for &subnet in &peer.subnets {
+    fn insert_network(&mut self, other: &ReachableNetwork, target: RouteTarget, local: &[IpAddr]) {
+        for &subnet in &other.subnets {
             self.insert(subnet, target);
         }
-        self.insert_broadcasts(&peer.subnets);
-        let is_in = |address: &&IpAddr| peer.subnets.iter().any(|net| net.contains(*address));
-        for &address in peer.gateways.iter().chain(local.iter().filter(is_in)) {
+        self.insert_broadcasts(&other.subnets);
+        let is_in = |address: &&IpAddr| other.subnets.iter().any(|net| net.contains(*address));
+        for &address in other.gateways.iter().chain(local.iter().filter(is_in)) {
             self.insert_range(one(address), RouteTarget::Beyond);
         }
     }
