@@ -5,6 +5,7 @@
 //! | networks with pools, host port and static entries | `model/network.rs`, `model/network_spec.rs`, `model/address.rs` |
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | containers on several networks | `model/container.rs` |
+//! | endpoints that a runtime configures | `model/runtime.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
@@ -41,6 +42,7 @@ mod publication;
 mod reachable;
 mod records;
 mod rename;
+mod runtime;
 mod service;
 mod settings;
 mod slots;
@@ -56,6 +58,7 @@ pub(crate) use key::{EndpointKey, NetworkName};
 pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
+pub(crate) use runtime::RuntimeState;
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
