@@ -16,6 +16,7 @@ mod death;
 mod dhcp;
 mod dns;
 mod dns_networks;
+mod docker;
 mod egress;
 mod fdb;
 mod frames;

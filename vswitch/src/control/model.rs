@@ -58,7 +58,6 @@ pub(crate) use key::{EndpointKey, NetworkName};
 pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
-pub(crate) use runtime::RuntimeState;
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
