@@ -18,9 +18,9 @@ use crate::config::{Config, Runtime, Settings};
 use crate::environment::{Attachment, Read};
 use crate::error::{CniError, Code, Outcome, is_conflict, is_not_found};
 use crate::ipam::{Given, Ipam};
+use crate::names;
 use crate::result::CniResult;
 use crate::switch::{Switch, labels};
-use crate::names;
 
 /// Labels of a pod, as containerd and the kubelet write them.
 const POD_NAME: &str = "io.kubernetes.pod.name";
@@ -37,15 +37,14 @@ pub(crate) fn run(config: &Config, attachment: &Attachment, read: Read<'_>) -> O
     check_netns(netns)?;
     let switch = Switch::new(config, read)?;
     let ipam = Ipam::of(config, read)?;
-    let attach = |given: Option<Given>| {
-        let wanted = Wanted { config, attachment, settings: &settings, arguments: &arguments };
-        wanted.attach(&switch, netns, given)
-    };
+    let wanted = Wanted { config, attachment, settings: &settings, arguments: &arguments };
     let port = match &ipam {
-        None => attach(None)?,
+        None => wanted.attach(&switch, netns, None)?,
         Some(ipam) => {
+            // Its addresses must not be given back when an earlier ADD has them.
+            wanted.check_absent(&switch)?;
             let given = ipam.add()?;
-            let attached = attach(Some(given.clone())).and_then(|port| {
+            let attached = wanted.attach(&switch, netns, Some(given.clone())).and_then(|port| {
                 let checked = ipam.check_gateways(&given, &port.gateways);
                 checked.inspect_err(|_| drop(switch.detach(&port.port)))?;
                 Ok(port)
@@ -67,7 +66,8 @@ fn before(config: &Config, attachment: &Attachment, sandbox: &str) -> Outcome<Cn
     }
     let fault = format!("prevResult: a plugin before made the interface {ifname} already");
     let error = CniError::new(Code::InvalidConfig, fault);
-    Err(error.with_remedy("vswitch-cni makes the interface: put it first, in place of bridge or ptp"))
+    Err(error
+        .with_remedy("vswitch-cni makes the interface: put it first, in place of bridge or ptp"))
 }
 
 fn check_netns(netns: &Path) -> Outcome {
@@ -113,15 +113,29 @@ impl Wanted<'_> {
         self.refuse(switch, refused)
     }
 
-    fn refuse(&self, switch: &Switch, refused: Option<ClientError>) -> Outcome<PortDetail> {
+    /// Refuses a second ADD.
+    fn check_absent(&self, switch: &Switch) -> Outcome {
         let Attachment { container_id, ifname, .. } = self.attachment;
-        if let Some(port) = switch.find(self.config, self.attachment)?.first() {
-            let fault = format!("container {container_id} is attached already, {ifname} as {}", port.name);
-            return Err(CniError::new(Code::Refused, fault).with_remedy("call DEL before another ADD"));
+        match switch.find(self.config, self.attachment)?.first() {
+            None => Ok(()),
+            Some(port) => {
+                let name = &port.name;
+                let fault =
+                    format!("container {container_id} is attached already, by {ifname} as {name}");
+                let error = CniError::new(Code::Refused, fault);
+                Err(error.with_remedy("call DEL before another ADD"))
+            }
         }
+    }
+
+    fn refuse(&self, switch: &Switch, refused: Option<ClientError>) -> Outcome<PortDetail> {
+        self.check_absent(switch)?;
         Err(match refused {
             Some(error) => error.into(),
-            None => CniError::new(Code::InvalidEnvironment, "CNI_CONTAINERID is longer than 128 characters"),
+            None => {
+                let fault = "CNI_CONTAINERID is longer than 128 characters";
+                CniError::new(Code::InvalidEnvironment, fault)
+            }
         })
     }
 
@@ -157,7 +171,7 @@ impl Wanted<'_> {
         let Runtime { publish, settings, .. } = &self.settings.runtime;
         let Addresses { ipv4, ipv6, further, family } = match given {
             Some(given) => Addresses::of_plugin(given),
-            None => Addresses::of_runtime(&self.settings.runtime, self.arguments),
+            None => Addresses::of_runtime(self.settings, self.arguments),
         };
         Ok(AttachRequest {
             name: String::new(),
@@ -216,12 +230,12 @@ impl Addresses {
     }
 
     /// The runtime's; the switch chooses where there is none.
-    fn of_runtime(runtime: &Runtime, arguments: &Arguments) -> Self {
-        let named: Vec<IpAddr> = match &runtime.ips[..] {
+    fn of_runtime(settings: &Settings, arguments: &Arguments) -> Self {
+        let named: Vec<IpAddr> = match &settings.runtime.ips[..] {
             [] => arguments.ip.into_iter().collect(),
             ips => ips.to_vec(),
         };
-        let mut addresses = Self::default();
+        let mut addresses = Self { family: settings.family, ..Self::default() };
         for address in named {
             match address {
                 IpAddr::V4(address) if addresses.ipv4.is_none() => addresses.ipv4 = Some(address),

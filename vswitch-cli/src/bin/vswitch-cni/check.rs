@@ -58,9 +58,11 @@ fn check_port(port: &Port, ips: &[&Ip]) -> Outcome {
     };
     match ips.iter().find(|ip| !has(ip)) {
         None => Ok(()),
-        Some(ip) => {
-            Err(changed(format!("port {} of the switch has no address {}", port.name, ip.address.addr())))
-        }
+        Some(ip) => Err(changed(format!(
+            "port {} of the switch has no address {}",
+            port.name,
+            ip.address.addr()
+        ))),
     }
 }
 

@@ -83,7 +83,8 @@ impl Config {
 fn ipam(fields: &mut Fields) -> Outcome<Option<String>> {
     let Some(mut ipam) = fields.take_object("ipam")? else { return Ok(None) };
     let Some(plugin) = ipam.take::<String>("type")?.filter(|plugin| !plugin.is_empty()) else {
-        let remedy = "name the IPAM plugin in ipam.type, or leave ipam out: then the switch gives addresses";
+        let remedy =
+            "name the IPAM plugin in ipam.type, or leave ipam out: then the switch gives addresses";
         return ipam.finish(remedy).map(|()| None);
     };
     if plugin.contains('/') {

@@ -36,9 +36,11 @@ impl<'a> Ipam<'a> {
     pub(crate) fn of(config: &'a Config, read: Read<'_>) -> Outcome<Option<Self>> {
         let Some(name) = config.ipam.as_deref() else { return Ok(None) };
         let folders = read("CNI_PATH").unwrap_or_default();
-        let mut found = folders.split(':').filter(|it| !it.is_empty()).map(|it| PathBuf::from(it).join(name));
+        let mut found =
+            folders.split(':').filter(|it| !it.is_empty()).map(|it| PathBuf::from(it).join(name));
         let program = found.find(|path| path.is_file()).ok_or_else(|| {
-            let fault = format!("ipam.type: there is no {name} in the folders of CNI_PATH, {folders:?}");
+            let fault =
+                format!("ipam.type: there is no {name} in the folders of CNI_PATH, {folders:?}");
             CniError::new(Code::InvalidConfig, fault)
                 .with_remedy("install it there, or leave ipam out: then the switch gives addresses")
         })?;
@@ -49,8 +51,9 @@ impl<'a> Ipam<'a> {
     pub(crate) fn add(&self) -> Outcome<Given> {
         let output = self.run("ADD")?;
         let whose = format!("the answer of {}", self.name);
-        let value: Value = serde_json::from_slice(&output)
-            .map_err(|error| CniError::new(Code::Decoding, format!("{whose} is no JSON: {error}")))?;
+        let value: Value = serde_json::from_slice(&output).map_err(|error| {
+            CniError::new(Code::Decoding, format!("{whose} is no JSON: {error}"))
+        })?;
         let given = CniResult::read(value, &whose).and_then(|result| self.given(&result));
         given.map_err(|error| self.release_after(error))
     }
@@ -65,7 +68,8 @@ impl<'a> Ipam<'a> {
         match self.call("DEL") {
             Ok(()) => error,
             Err(second) => {
-                let message = format!("{}; and its addresses stay reserved: {second}", error.message);
+                let message =
+                    format!("{}; and its addresses stay reserved: {second}", error.message);
                 CniError { message, ..error }
             }
         }
@@ -88,7 +92,8 @@ impl<'a> Ipam<'a> {
         }
         let told = serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default();
         let code = told.get("code").and_then(Value::as_u64).unwrap_or(Code::Refused.number());
-        let text = |key: &str| told.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text =
+            |key: &str| told.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         let message = text("msg").map_or_else(|| output.status.to_string(), str::to_owned);
         let message = format!("{} {operation}: {message}", self.name);
         let error = CniError::new(Code::Delegate(code), message);
@@ -109,10 +114,14 @@ impl<'a> Ipam<'a> {
             given.gateways.extend(ip.gateway);
         }
         if given.ipv4.is_none() && given.ipv6.is_none() {
-            return Err(CniError::new(Code::InvalidConfig, format!("{} gave no address", self.name)));
+            return Err(CniError::new(
+                Code::InvalidConfig,
+                format!("{} gave no address", self.name),
+            ));
         }
         // All that is not in the subnet goes to the network's gateway, by the default route.
-        let other = result.routes.iter().find(|it| it.gw.is_some_and(|gw| !given.gateways.contains(&gw)));
+        let other =
+            result.routes.iter().find(|it| it.gw.is_some_and(|gw| !given.gateways.contains(&gw)));
         match other {
             None => Ok(given),
             Some(route) => Err(self.foreign_gateway(route.gw, Some(route.dst))),
@@ -130,7 +139,8 @@ impl<'a> Ipam<'a> {
     fn foreign_gateway(&self, gateway: Option<IpAddr>, to: Option<IpNet>) -> CniError {
         let gateway = gateway.map_or_else(|| "none".to_owned(), |gateway| gateway.to_string());
         let to = to.map(|to| format!(" to {to}")).unwrap_or_default();
-        let fault = format!("{} names the gateway {gateway}{to}, which is not the network's", self.name);
+        let fault =
+            format!("{} names the gateway {gateway}{to}, which is not the network's", self.name);
         CniError::new(Code::InvalidConfig, fault)
             .with_remedy("give ipam the subnet and gateway of the network: vswitch network ls")
     }

@@ -63,7 +63,8 @@ fn call(command: Option<&str>) -> Result<Option<Value>, (CniError, String)> {
     if operation == Operation::Version {
         return Ok(Some(version::answer(version.as_deref())));
     }
-    run(operation, text).map_err(|error| (error, version.unwrap_or_else(|| version::NEWEST.to_owned())))
+    run(operation, text)
+        .map_err(|error| (error, version.unwrap_or_else(|| version::NEWEST.to_owned())))
 }
 
 fn run(operation: Operation, text: String) -> Outcome<Option<Value>> {
@@ -82,7 +83,9 @@ fn run(operation: Operation, text: String) -> Outcome<Option<Value>> {
 fn input() -> Outcome<String> {
     let mut text = String::new();
     let read = std::io::stdin().lock().take(CONFIG_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| CniError::new(Code::Io, format!("cannot read the standard input: {error}")))?;
+    read.map_err(|error| {
+        CniError::new(Code::Io, format!("cannot read the standard input: {error}"))
+    })?;
     Ok(text)
 }
 

@@ -37,7 +37,9 @@ pub(crate) fn gc(config: &Config, read: Read<'_>) -> Outcome {
         return Err(CniError::invalid("cni.dev/valid-attachments", "is absent, and GC needs it"));
     };
     let switch = Switch::new(config, read)?;
-    let is_valid = |id: &str, ifname: &str| valid.iter().any(|(a, b)| (a.as_str(), b.as_str()) == (id, ifname));
+    let is_valid = |id: &str, ifname: &str| {
+        valid.iter().any(|(a, b)| (a.as_str(), b.as_str()) == (id, ifname))
+    };
     let mut result = Ok(());
     for port in switch.attachments(&config.name)? {
         let Some((id, ifname)) = owner(&port) else { continue };

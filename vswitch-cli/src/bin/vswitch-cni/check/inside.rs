@@ -38,9 +38,10 @@ pub(super) fn check(netns: &Path, interface: &Interface, ips: &[&Ip], routes: &[
 }
 
 fn enter(netns: &Path) -> Outcome {
-    let entered = File::open(netns)
-        .and_then(|file| Ok(setns(file, CloneFlags::CLONE_NEWNET)?))
-        .map_err(|error| format!("cannot enter the network namespace {}: {error}", netns.display()));
+    let entered =
+        File::open(netns).and_then(|file| Ok(setns(file, CloneFlags::CLONE_NEWNET)?)).map_err(
+            |error| format!("cannot enter the network namespace {}: {error}", netns.display()),
+        );
     entered.map_err(|fault| CniError::new(Code::Io, fault))
 }
 
@@ -93,7 +94,9 @@ fn check_routes(ips: &[&Ip], routes: &[Route]) -> Outcome {
         let is_ipv4 = route.dst.addr().is_ipv4();
         let own = ips.iter().map(|ip| ip.address.addr()).find(|own| own.is_ipv4() == is_ipv4);
         // A route without an address of ours is another plugin's.
-        let Some(own) = own.filter(|_| ips.iter().any(|ip| ip.gateway == route.gw)) else { continue };
+        let Some(own) = own.filter(|_| ips.iter().any(|ip| ip.gateway == route.gw)) else {
+            continue;
+        };
         if !has_route(own, inside_of(route.dst)) {
             return Err(changed(format!("the container has no route to {}", route.dst)));
         }
@@ -105,7 +108,9 @@ fn check_routes(ips: &[&Ip], routes: &[Route]) -> Outcome {
 fn inside_of(net: IpNet) -> IpAddr {
     match net {
         IpNet::V4(net) if net.prefix_len() == 0 => Ipv4Addr::new(192, 0, 2, 1).into(),
-        IpNet::V6(net) if net.prefix_len() == 0 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        IpNet::V6(net) if net.prefix_len() == 0 => {
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()
+        }
         net => net.network(),
     }
 }

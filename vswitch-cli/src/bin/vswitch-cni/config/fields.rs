@@ -61,7 +61,10 @@ impl Fields {
         let Some(values) = self.take::<Vec<Value>>(name)? else { return Ok(None) };
         let named = |index| format!("{}[{index}]", self.name_of(name));
         let objects = values.into_iter().enumerate();
-        objects.map(|(index, value)| Self::new(&named(index), value)).collect::<Outcome<_>>().map(Some)
+        objects
+            .map(|(index, value)| Self::new(&named(index), value))
+            .collect::<Outcome<_>>()
+            .map(Some)
     }
 
     /// Leaves fields out that `is_known`.

@@ -135,7 +135,9 @@ fn aliases(fields: &mut Fields) -> Outcome<Vec<String>> {
     match fields.take::<Value>("aliases")? {
         None => Ok(Vec::new()),
         Some(Value::Object(map)) => {
-            let lists = map.into_iter().map(|(network, list)| read_names(&format!("{name}.{network}"), list));
+            let lists = map
+                .into_iter()
+                .map(|(network, list)| read_names(&format!("{name}.{network}"), list));
             Ok(lists.collect::<Outcome<Vec<_>>>()?.concat())
         }
         Some(list) => read_names(&name, list),

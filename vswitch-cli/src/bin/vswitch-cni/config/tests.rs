@@ -31,7 +31,11 @@ fn others_are_refused_with_key_and_value() {
         (json!({ "create": { "subnet": "x" }, "network": "a" }), 2, "create.subnet: \"x\""),
         (json!({ "create": {} }), 7, "create: needs a name in network"),
         (json!({ "create": { "mtu": "x" }, "network": "a" }), 7, "create.mtu: \"x\""),
-        (json!({ "create": { "subnets": ["10.0.0.0/33"] }, "network": "a" }), 7, "create.subnets: "),
+        (
+            json!({ "create": { "subnets": ["10.0.0.0/33"] }, "network": "a" }),
+            7,
+            "create.subnets: ",
+        ),
         (json!({ "network": 7 }), 7, "network: 7"),
         (json!({ "ipam": { "subnet": "10.0.0.0/8" } }), 2, "ipam.subnet: \"10.0.0.0/8\""),
         (json!({ "ipam": { "type": "../x" } }), 7, "ipam.type: \"../x\""),
@@ -42,7 +46,11 @@ fn others_are_refused_with_key_and_value() {
         (json!({ "runtimeConfig": { "mac": "x" } }), 7, "runtimeConfig.mac: \"x\""),
         (json!({ "runtimeConfig": { "ips": ["x"] } }), 7, "runtimeConfig.ips: \"x\""),
         (json!({ "runtimeConfig": { "aliases": "x" } }), 7, "runtimeConfig.aliases: \"x\""),
-        (json!({ "runtimeConfig": { "bandwidth": { "egressRate": 7 } } }), 7, "bandwidth.egressRate"),
+        (
+            json!({ "runtimeConfig": { "bandwidth": { "egressRate": 7 } } }),
+            7,
+            "bandwidth.egressRate",
+        ),
         (json!({ "dns": { "nameservers": ["x"] } }), 7, "dns: "),
         (json!({ "name": "a b" }), 7, "name is \"a b\""),
         (json!({ "cniVersion": "0.2.0" }), 1, "\"0.2.0\""),
@@ -51,7 +59,10 @@ fn others_are_refused_with_key_and_value() {
         assert_eq!(error.code.number(), code, "{fields}: {error}");
         assert!(error.message.contains(message), "{error}");
     }
-    assert!(settings(json!({ "ipMasq": false, "network": "a", "create": { "internal": true } })).is_ok());
+    assert!(
+        settings(json!({ "ipMasq": false, "network": "a", "create": { "internal": true } }))
+            .is_ok()
+    );
 }
 
 #[test]

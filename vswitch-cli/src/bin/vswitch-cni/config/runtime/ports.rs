@@ -40,7 +40,7 @@ fn mapping(mut fields: Fields) -> Outcome<Mapping> {
         port.ok_or_else(fault)
     };
     let (host, container) = (port(&mut fields, "hostPort")?, port(&mut fields, "containerPort")?);
-    let said: String = fields.take("protocol")?.unwrap_or_default().to_ascii_lowercase();
+    let said = fields.take::<String>("protocol")?.unwrap_or_default().to_ascii_lowercase();
     let known = PROTOCOLS.iter().find(|known| said == **known || said.is_empty());
     let protocol = known.copied().ok_or_else(|| {
         let fault = format!("{said:?} is none of {}", PROTOCOLS.join(", "));
@@ -48,7 +48,8 @@ fn mapping(mut fields: Fields) -> Outcome<Mapping> {
     })?;
     let address: Option<String> = fields.take("hostIP")?;
     let address = address.filter(|address| !address.is_empty()).map(|address| {
-        let fault = || CniError::invalid(&fields.name_of("hostIP"), format!("{address:?} is no address"));
+        let fault =
+            || CniError::invalid(&fields.name_of("hostIP"), format!("{address:?} is no address"));
         address.parse().map_err(|_| fault())
     });
     let address = address.transpose()?;
@@ -99,8 +100,7 @@ mod tests {
             { "hostPort": 8004, "containerPort": 91, "protocol": "udp" },
             { "hostPort": 65535, "containerPort": 1, "hostIP": "::1", "protocol": "sctp" },
         ]));
-        let expected =
-            ["8000-8002:80-82/tcp", "8003:90/tcp", "8004:91/udp", "[::1]:65535:1/sctp"];
+        let expected = ["8000-8002:80-82/tcp", "8003:90/tcp", "8004:91/udp", "[::1]:65535:1/sctp"];
         assert_eq!(ports.unwrap(), expected);
     }
 
