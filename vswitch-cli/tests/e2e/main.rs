@@ -40,6 +40,8 @@ mod network_life;
 mod network_modes;
 mod networks;
 mod output;
+mod pages;
+mod programs;
 mod published;
 mod reachable;
 mod readme;
