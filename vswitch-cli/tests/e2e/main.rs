@@ -39,6 +39,7 @@ mod network_faults;
 mod network_life;
 mod network_modes;
 mod networks;
+mod one_family;
 mod output;
 mod pages;
 mod programs;

@@ -26,7 +26,7 @@ fn every_block_works(name: &str) {
     assert!(output.status.success(), "docs/{name}.md fails\n{output}{}", machine.logs());
     let missing = page.missing(&output.stdout);
     assert!(missing.is_empty(), "docs/{name}.md: {}\n{output}", missing.join("\n"));
-    println!("docs/{name}.md: {} lines run, {} not", page.run, page.left);
+    eprintln!("docs/{name}.md: {} lines run, {} not", page.run, page.left);
 }
 
 /// A test for each page, and one for those that are left out.

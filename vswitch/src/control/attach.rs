@@ -33,6 +33,7 @@ impl Control {
             mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
             ipv6: request.ipv6,
+            family: request.family,
             further_addresses: request.further_addresses,
             settings: inner.model().default_settings(&network).changed(&request.settings),
             publish: request.publish,
@@ -48,8 +49,7 @@ impl Control {
         let mut change = PortChange::attach(Arc::clone(inner), spec, ifname, request.netns);
         let attached = self.execute_attach(&mut change, described).await;
         let lease = attached.map_err(|error| self.as_ports_max(error))?;
-        tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
-            "attached");
+        tracing::info!(name = %lease.name, addresses = lease.addresses(), "attached");
         inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
         self.attachment(&lease.key()).await
     }

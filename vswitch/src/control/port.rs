@@ -12,7 +12,6 @@ mod netns_binding;
 use std::sync::Arc;
 
 use fastpath::tap::Tap;
-use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::task::JoinHandle;
 use vswitch_api::port::{Configure, NetnsRef};
 
@@ -138,8 +137,9 @@ impl PortChange {
         let network = stored.network.parse()?;
         let spec = AttachSpec {
             mac: Some(stored.mac),
-            ipv4: Some(stored.ipv4),
-            ipv6: Some(stored.ipv6),
+            ipv4: stored.ipv4,
+            ipv6: stored.ipv6,
+            family: stored.family(),
             further_addresses: stored.further_addresses.clone(),
             settings: stored.settings.clone(),
             publish: stored.publish.clone(),
@@ -232,11 +232,8 @@ impl PortChange {
                 mac: lease.mac,
                 mtu: network.mtu,
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
-                    ipv4: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
-                    ipv6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
-                    further: lease.further.iter().map(|it| network.net_of(*it)).collect(),
-                    gateway: network.gateway,
-                    gateway6: network.gateway6,
+                    nets: lease.all_addresses().map(|it| network.net_of(it)).collect(),
+                    gateways: network.gateways(),
                 }),
             }
         };

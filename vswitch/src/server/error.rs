@@ -70,6 +70,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             InvalidArgument,
             Some("see `vswitch inspect` for its addresses, or turn the guard off"),
         ),
+        ControlError::OtherFamily { .. } => (InvalidArgument, Some("leave one of the two away")),
         ControlError::HostSettings { .. } => (InvalidArgument, Some("only its VLANs can be set")),
         ControlError::NoStatic { .. } => {
             (NotFound, Some("see `vswitch fdb`; learnt entries age out by themselves"))

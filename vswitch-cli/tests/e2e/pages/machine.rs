@@ -130,7 +130,8 @@ impl Drop for Machine {
         let ended = Path::new("/proc").join(&self.first);
         wait_for("the machine ends", COMMAND_TIMEOUT, || !ended.exists());
         let groups = String::from_utf8_lossy(&groups);
-        let groups: BTreeSet<_> = groups.lines().filter_map(|line| line.split(':').nth(2)).collect();
+        let groups: BTreeSet<_> =
+            groups.lines().filter_map(|line| line.split(':').nth(2)).collect();
         let hierarchies = std::fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         for folder in hierarchies.map(|entry| entry.path()).chain([CGROUPS.into()]) {
             for group in groups.iter().map(|group| group.trim_start_matches('/')) {
