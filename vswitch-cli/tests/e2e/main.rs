@@ -42,6 +42,8 @@ mod network_modes;
 mod networks;
 mod one_family;
 mod output;
+mod pages;
+mod programs;
 mod published;
 mod reachable;
 mod readme;
