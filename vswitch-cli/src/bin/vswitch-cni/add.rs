@@ -37,14 +37,14 @@ pub(crate) fn run(config: &Config, attachment: &Attachment, read: Read<'_>) -> O
     check_netns(netns)?;
     let switch = Switch::new(config, read)?;
     let ipam = Ipam::of(config, read)?;
-    let wanted = Wanted { config, attachment, settings: &settings, arguments: &arguments };
+    let change = Attach { config, attachment, settings: &settings, arguments: &arguments };
     let port = match &ipam {
-        None => wanted.attach(&switch, netns, None)?,
+        None => change.attach(&switch, netns, None)?,
         Some(ipam) => {
             // Its addresses must not be given back when an earlier ADD has them.
-            wanted.check_absent(&switch)?;
+            change.check_absent(&switch)?;
             let given = ipam.add()?;
-            let attached = wanted.attach(&switch, netns, Some(given.clone())).and_then(|port| {
+            let attached = change.attach(&switch, netns, Some(given.clone())).and_then(|port| {
                 let checked = ipam.check_gateways(&given, &port.gateways);
                 checked.inspect_err(|_| drop(switch.detach(&port.port)))?;
                 Ok(port)
@@ -78,15 +78,15 @@ fn check_netns(netns: &Path) -> Outcome {
     Err(CniError::new(Code::UnknownContainer, fault))
 }
 
-/// An attachment to be.
-struct Wanted<'a> {
+/// An attach, with what it is made of.
+struct Attach<'a> {
     config: &'a Config,
     attachment: &'a Attachment,
     settings: &'a Settings,
     arguments: &'a Arguments,
 }
 
-impl Wanted<'_> {
+impl Attach<'_> {
     fn attach(&self, switch: &Switch, netns: &Path, given: Option<Given>) -> Outcome<PortDetail> {
         let mut request = self.request(netns, given)?;
         let mut names = names::candidates(self.attachment, self.arguments).into_iter().peekable();

@@ -1,4 +1,7 @@
 //! The fields of a JSON object, each read once; what is left over is unknown.
+//!
+//! Names are compared as Go's decoder does it, without regard to case: containerd writes `HostPort` in
+//! `runtimeConfig`, where the conventions say `hostPort`.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -34,7 +37,7 @@ impl Fields {
 
     /// Reads a field; `null` is absent.
     pub(crate) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Outcome<Option<T>> {
-        let Some(value) = self.map.remove(name).filter(|value| !value.is_null()) else {
+        let Some(value) = self.remove(name).filter(|value| !value.is_null()) else {
             return Ok(None);
         };
         let shown = value.to_string();
@@ -67,9 +70,24 @@ impl Fields {
             .map(Some)
     }
 
-    /// Leaves fields out that `is_known`.
-    pub(crate) fn skip(&mut self, is_known: impl Fn(&str) -> bool) {
-        self.map.retain(|name, _| !is_known(name));
+    fn remove(&mut self, name: &str) -> Option<Value> {
+        if let Some(value) = self.map.remove(name) {
+            return Some(value);
+        }
+        let written = self.map.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
+        self.map.remove(&written)
+    }
+
+    /// Leaves fields out.
+    pub(crate) fn skip(&mut self, names: &[&str]) {
+        for name in names {
+            self.remove(name);
+        }
+    }
+
+    /// Leaves fields out whose names begin so.
+    pub(crate) fn skip_prefix(&mut self, prefix: &str) {
+        self.map.retain(|name, _| !name.starts_with(prefix));
     }
 
     /// The fields that are left, with their names.

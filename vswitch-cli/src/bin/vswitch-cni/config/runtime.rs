@@ -64,7 +64,9 @@ impl Runtime {
             dns.finish("known are servers, searches and options")?;
         }
         runtime.aliases = aliases(&mut fields)?;
-        fields.skip(|name| is_delegated && name == IP_RANGES);
+        if is_delegated {
+            fields.skip(&[IP_RANGES]);
+        }
         fields.finish(&known(is_delegated))?;
         Ok(runtime)
     }
@@ -82,7 +84,10 @@ fn known(is_delegated: bool) -> String {
 /// Refuses a claim that nobody would meet.
 fn check_capabilities(config: &mut Fields, is_delegated: bool) -> Outcome {
     let Some(mut fields) = config.take_object("capabilities")? else { return Ok(()) };
-    fields.skip(|name| CAPABILITIES.contains(&name) || is_delegated && name == IP_RANGES);
+    fields.skip(&CAPABILITIES);
+    if is_delegated {
+        fields.skip(&[IP_RANGES]);
+    }
     let mut claimed = fields.rest().filter(|(_, value)| *value != Value::Bool(false));
     let Some((name, value)) = claimed.next() else { return Ok(()) };
     let fault = format!("unsupported field {name}: {value}");
@@ -124,7 +129,7 @@ fn rates(mut fields: Fields) -> Outcome<SettingsChange> {
             *limit = Some(Ceiling::At(rate));
         }
     }
-    fields.skip(|name| ["ingressBurst", "egressBurst"].contains(&name));
+    fields.skip(&["ingressBurst", "egressBurst"]);
     fields.finish("known are ingressRate, egressRate and their bursts")?;
     Ok(change)
 }

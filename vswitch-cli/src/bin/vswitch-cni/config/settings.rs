@@ -58,7 +58,8 @@ impl Settings {
             return Err(error.with_remedy("leave it out, or keep the network internal"));
         }
         let runtime = Runtime::read(&mut fields, is_delegated)?;
-        fields.skip(|name| STANDARD.contains(&name) || name.starts_with("cni.dev/"));
+        fields.skip(&STANDARD);
+        fields.skip_prefix("cni.dev/");
         fields.finish(KNOWN)?;
         Ok(Self { network, create, family, dns, runtime })
     }

@@ -96,7 +96,7 @@ mod tests {
             { "hostPort": 8000, "containerPort": 80, "protocol": "tcp", "hostIP": "" },
             { "hostPort": 8001, "containerPort": 81, "protocol": "TCP" },
             { "hostPort": 8002, "containerPort": 82 },
-            { "hostPort": 8003, "containerPort": 90 },
+            { "HostPort": 8003, "ContainerPort": 90, "Protocol": "tcp", "HostIP": "" },
             { "hostPort": 8004, "containerPort": 91, "protocol": "udp" },
             { "hostPort": 65535, "containerPort": 1, "hostIP": "::1", "protocol": "sctp" },
         ]));
