@@ -37,6 +37,7 @@ mod nat_host;
 mod nat_ports;
 mod nat_sctp;
 mod nat_stun;
+mod netavark;
 mod network_faults;
 mod network_life;
 mod network_modes;
