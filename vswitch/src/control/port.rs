@@ -268,7 +268,11 @@ impl PortChange {
                 mac: lease.mac,
                 mtu: network.mtu,
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
-                    nets: lease.all_addresses().map(|it| network.net_of(it)).collect(),
+                    nets: {
+                        let own = lease.all_addresses().map(|it| network.net_of(it));
+                        let runtime = self.spec.runtime.iter();
+                        own.chain(runtime.flat_map(|it| it.further.iter().copied())).collect()
+                    },
                     gateways: self.is_gateway().then(|| network.gateways()),
                     leaves_ipv6_off: self.spec.runtime.is_some() && lease.ipv6.is_none(),
                 }),

@@ -27,7 +27,7 @@ use super::runtime_state::RuntimeState;
 use super::store::NetnsRecord;
 use super::task::{blocking, task};
 use super::{Control, unicast_mac};
-use crate::host::container::{self, Inside};
+use crate::host::container;
 use crate::host::netns;
 
 /// A request of a runtime for an endpoint.
@@ -76,6 +76,7 @@ impl Control {
                 tap: request.tap,
                 boot_id: inner.boot_id.clone(),
                 sandbox: None,
+                further: Vec::new(),
                 gives_default_route: false,
             }),
             ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
@@ -260,15 +261,15 @@ impl Control {
         let path = sandbox.clone();
         let netns = blocking(move || netns::open_path(&path)).await??;
         let id = netns.id;
-        let Inside { cookie, ifname } = container::find_interface(netns, mac, queues).await?;
+        let inside = container::find_interface(netns, mac, queues).await?;
         let record = NetnsRecord {
             reference: NetnsRef::Path(sandbox.clone()),
             path: sandbox,
             id,
-            cookie,
+            cookie: inside.cookie,
             boot_id: inner.boot_id.clone(),
         };
-        inner.model().enter_netns(&key, record, ifname);
+        inner.model().enter_netns(&key, record, inside);
         Ok(Some(()))
     }
 
