@@ -5,6 +5,7 @@
 //! | [`model`] | holds the desired state; pure |
 //! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
@@ -26,6 +27,7 @@ mod attach;
 mod cleanup;
 mod connect;
 mod conntrack;
+mod containers;
 mod dhcp;
 mod dns;
 mod error;
@@ -95,6 +97,7 @@ impl Control {
             ControlError::Network(NetworkError::ReachableFromMax) => Some("reachable-from"),
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::StaticsMax => Some("static-entries"),
+            ControlError::WaitingMax(_) => Some("waiting-containers"),
             ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),
             ControlError::AllowFromMax(_) => Some("allow-from-prefixes"),

@@ -4,6 +4,9 @@
 //! once the namespace is known, and the answer waits for its end. After a crash in between, the endpoint
 //! comes back although no client was told of it; a client without an answer has to look in any case.
 //!
+//! An endpoint of a container that has ended keeps its reservation: [`WAIT`] are the steps that are undone then,
+//! and a plan that resumes it reserves nothing.
+//!
 //! Locate, configure and verify are optional: where the runtime configures the namespace, the TAP stays in
 //! the host's namespace, and the runtime takes it from there.
 
@@ -22,14 +25,16 @@ use super::limits::PORT_ALLOC_TRIES_MAX;
 use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease};
 use super::plan::Steps;
 use super::random::random;
-use super::store::{Attachment, NetnsRecord};
+use super::store::{Attachment, ContainerRecord, NetnsRecord};
 use super::task::blocking;
 use super::{published_ports, republish};
 use crate::config::IfName;
 use crate::host::bridge::create_tap;
 use crate::host::container::{self, Addresses, ContainerSetup};
+use crate::host::netns::OpenNetns;
 use crate::host::{HostError, NetnsError, netns};
-use netns_binding::{NetnsBinding, Source};
+use netns_binding::NetnsBinding;
+pub(super) use netns_binding::Source;
 
 /// Name of a TAP in the host's namespace; the kernel replaces `%d` by the first free number.
 const TAP_NAME: &str = "vswtap%d";
@@ -96,6 +101,13 @@ pub(super) const DETACH: [Step; 6] = [
     Step::OpenHostPorts,
 ];
 
+/// The steps that are undone when the container of an endpoint has ended, in reverse.
+pub(super) const WAIT: [Step; 4] =
+    [Step::CommitSnapshot, Step::AddPort, Step::InstallHostNeighbours, Step::OpenHostPorts];
+
+/// The steps that the detach of a waiting endpoint undoes, in reverse.
+pub(super) const FORGET: [Step; 2] = [Step::Reserve, Step::Save];
+
 /// An attach or detach in progress.
 #[derive(Debug)]
 pub(super) struct PortChange {
@@ -109,6 +121,8 @@ pub(super) struct PortChange {
     tap: Option<Tap>,
     /// The document has the endpoint already.
     is_stored: bool,
+    /// The model has it already: it waits.
+    resumes: bool,
 }
 
 impl PortChange {
@@ -116,10 +130,26 @@ impl PortChange {
     pub(super) fn attach(
         inner: Arc<Inner>,
         spec: AttachSpec,
-        ifname: Option<IfName>,
-        netns: NetnsRef,
+        source: Source,
     ) -> Self {
-        Self::new(inner, spec, Some(Source::Requested(netns, ifname)))
+        Self::new(inner, spec, Some(source))
+    }
+
+    /// The attach of a waiting endpoint, in the namespace of its container's new run.
+    pub(super) fn resume(
+        inner: Arc<Inner>,
+        lease: &Lease,
+        container: ContainerRecord,
+        (reference, netns): (NetnsRef, OpenNetns),
+    ) -> Result<Self, ControlError> {
+        let (configure, ifname) = inner.model().wish_of(&lease.key())?;
+        let spec = AttachSpec {
+            configure,
+            container: Some(container),
+            ..AttachSpec::new(lease.key())
+        };
+        let change = Self::new(inner, spec, Some(Source::Resumed(reference, netns, ifname)));
+        Ok(Self { resumes: true, ..change })
     }
 
     /// The attach of a container to a further network.
@@ -135,21 +165,10 @@ impl PortChange {
     /// The attach of a stored endpoint.
     pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
-        let network = stored.network.parse()?;
-        let spec = AttachSpec {
-            mac: Some(stored.mac),
-            ipv4: Some(stored.ipv4),
-            ipv6: Some(stored.ipv6),
-            further_addresses: stored.further_addresses.clone(),
-            settings: stored.settings.clone(),
-            publish: stored.publish.clone(),
-            labels: stored.labels.clone(),
-            aliases: stored.aliases.clone(),
-            configure: stored.configure,
-            gw_priority: stored.gw_priority,
-            ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
+        let Some(netns) = stored.netns.clone() else {
+            return Err(ControlError::Waiting(stored.name.to_string()));
         };
-        Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
+        Ok(Self::new(inner, stored.spec()?, Some(Source::Stored(netns, ifname))))
     }
 
     /// The detach of an endpoint.
@@ -170,6 +189,7 @@ impl PortChange {
             pending_save: None,
             tap: None,
             is_stored,
+            resumes: false,
         }
     }
 
@@ -181,6 +201,11 @@ impl PortChange {
     /// Whether the interface gets addresses and routes.
     pub(super) fn configure(&self) -> Configure {
         self.spec.configure
+    }
+
+    /// Whether the endpoint has waited for its container.
+    pub(super) fn resumes(&self) -> bool {
+        self.resumes
     }
 
     /// The plan of this attach.
@@ -254,7 +279,7 @@ impl PortChange {
     /// its publications in any case.
     async fn open(&mut self) -> Result<(), ControlError> {
         let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
-        if self.is_stored {
+        if self.is_stored || self.resumes {
             republish::open_stored(&inner, &lease).await;
             return Ok(());
         }
@@ -296,6 +321,11 @@ impl Steps for PortChange {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
+            Step::Reserve if self.resumes => {
+                self.inner.check_not_ending()?;
+                let container = self.spec.container.clone();
+                self.lease = Some(self.inner.model().resume(&self.key, container)?);
+            }
             Step::Reserve => {
                 self.lease = Some(self.inner.reserve(&self.spec).await?);
                 self.inner.model().set_persisted(&self.key, self.is_stored);
@@ -317,8 +347,11 @@ impl Steps for PortChange {
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
         let key = &self.key;
         match step {
+            Step::Reserve if self.resumes => self.inner.wait_for_container(key),
             Step::Reserve => self.inner.forget(key),
             Step::Locate => self.netns_binding = None,
+            // The next write has it as it waits.
+            Step::Save if self.resumes => {}
             Step::Save => {
                 self.inner.model().set_persisted(key, false);
                 self.inner.save().await?;

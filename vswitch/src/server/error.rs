@@ -7,6 +7,7 @@ use vswitch_api::error::{ApiError, ErrorCode};
 
 use crate::control::{ControlError, NetworkError, PoolError};
 use crate::dns::DnsError;
+use crate::engine::EngineError;
 use crate::host::{HostError, NetnsError};
 
 /// A response other than 2xx.
@@ -47,6 +48,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
+        ControlError::WaitingMax(_) => (LimitReached, Some("detach some first")),
+        ControlError::Waiting(_) => (Conflict, Some("start the container first")),
+        ControlError::Engine(error) => engine(error),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
         ControlError::NetworkExists(_) | ControlError::AmbiguousName { .. } => (Conflict, None),
         ControlError::Network(error) => network(error),
@@ -152,6 +156,31 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
         NetworkError::OtherUplink { .. } => {
             (Conflict, Some("leave --uplink out, or start the switch with that one"))
         }
+    }
+}
+
+fn engine(error: &EngineError) -> (ErrorCode, Option<&'static str>) {
+    use ErrorCode::{Conflict, Internal, InvalidArgument, NotFound};
+    match error {
+        EngineError::NoEngine { .. } => (
+            NotFound,
+            Some("start it (`systemctl start docker` or `podman.socket`), or name its socket with --engine"),
+        ),
+        EngineError::RelativeSocket(_) => (InvalidArgument, Some("such as /var/run/docker.sock")),
+        EngineError::Timeout { .. } => (Internal, Some("see whether `docker ps` answers")),
+        EngineError::Protocol { .. } => {
+            (Internal, Some("name the socket of Docker or podman with --engine"))
+        }
+        EngineError::Refused { .. } => (Conflict, None),
+        EngineError::NotFound { .. } | EngineError::NoContainer { .. } => {
+            (NotFound, Some("see `docker ps`; another engine's socket is named with --engine"))
+        }
+        EngineError::NotRunning { .. } => (Conflict, Some("start it first")),
+        EngineError::Paused(_) => (Conflict, Some("resume it first, with `docker unpause`")),
+        EngineError::HostNetwork(_) => {
+            (InvalidArgument, Some("run it with --network none, or on a network of the engine"))
+        }
+        EngineError::Ended(_) => (Conflict, Some("start it again")),
     }
 }
 

@@ -1,10 +1,32 @@
 //! The document of the model: everything that survives a restart.
 
-use super::{Model, Network, NetworkName, Owner};
+use super::{AttachSpec, EndpointKey, Model, Network, NetworkName, Owner};
+use crate::control::error::ControlError;
 use crate::control::store::{
     Attachment, Document, NetworkOptions, NetworkRecord, StaticRecord, VERSION,
 };
 use crate::datapath::NetworkIndex;
+
+impl Attachment {
+    /// The request that brings it back.
+    pub(crate) fn spec(&self) -> Result<AttachSpec, ControlError> {
+        let network = self.network.parse()?;
+        Ok(AttachSpec {
+            mac: Some(self.mac),
+            ipv4: Some(self.ipv4),
+            ipv6: Some(self.ipv6),
+            further_addresses: self.further_addresses.clone(),
+            settings: self.settings.clone(),
+            publish: self.publish.clone(),
+            labels: self.labels.clone(),
+            aliases: self.aliases.clone(),
+            configure: self.configure,
+            gw_priority: self.gw_priority,
+            container: self.container.clone(),
+            ..AttachSpec::new(EndpointKey { name: self.name.clone(), network })
+        })
+    }
+}
 
 impl Model {
     /// The document with all networks.
@@ -78,7 +100,12 @@ impl Model {
                     ipv4: lease.ipv4,
                     ipv6: lease.ipv6,
                     further_addresses: lease.further.clone(),
-                    netns: binding.netns.clone()?,
+                    // One that the runtime configures is the runtime's to attach again.
+                    netns: match (&binding.netns, &endpoint.container) {
+                        (None, None) => return None,
+                        (netns, _) => netns.clone(),
+                    },
+                    container: endpoint.container.clone(),
                     settings: endpoint.settings.clone(),
                     publish: endpoint.publications.clone(),
                     labels: endpoint.labels.clone(),
