@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::Args;
 use vswitch::config::IfName;
+use vswitch_api::address::Family;
 use vswitch_api::network::EndpointRequest;
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef};
 use vswitch_api::port_settings::SettingsChange;
@@ -20,6 +21,9 @@ pub(crate) struct EndpointArgs {
     /// A fixed IPv6 address of the network's subnet
     #[arg(long, value_name = "ADDRESS", value_parser = value::ipv6)]
     ip6: Option<Ipv6Addr>,
+    /// Addresses of one family only: ipv4 or ipv6
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<Family>,
     /// A further address of the network's subnets; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     add_ip: Vec<IpAddr>,
@@ -49,6 +53,7 @@ impl EndpointArgs {
         match key {
             "ip" => self.ip = Some(value::ipv4(text)?),
             "ip6" => self.ip6 = Some(value::ipv6(text)?),
+            "family" => self.family = Some(text.parse()?),
             "add-ip" => {
                 let address = text.parse().map_err(|_| format!("{text:?} is no address"))?;
                 self.add_ip.push(address);
@@ -71,6 +76,7 @@ impl EndpointArgs {
             name,
             ipv4: self.ip,
             ipv6: self.ip6,
+            family: self.family,
             further_addresses: self.add_ip,
             mac: self.mac,
             ifname: self.ifname.map(|ifname| ifname.to_string()),
@@ -89,6 +95,7 @@ impl EndpointArgs {
             network,
             ipv4: endpoint.ipv4,
             ipv6: endpoint.ipv6,
+            family: endpoint.family,
             further_addresses: endpoint.further_addresses,
             mac: endpoint.mac,
             ifname: endpoint.ifname,

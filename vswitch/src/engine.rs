@@ -20,8 +20,8 @@ pub use error::EngineError;
 pub(crate) use events::EngineEvents;
 use http::Socket;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-pub use types::ListedContainer;
 pub(crate) use types::Container;
+pub use types::ListedContainer;
 
 /// A container engine.
 #[derive(Debug, Clone)]

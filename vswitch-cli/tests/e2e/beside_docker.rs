@@ -1,41 +1,10 @@
 //! `--uplink kernel` beside Docker, whose `FORWARD` chain drops what it does not know: the rules of docs/nat.md.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use testkit::{FAR4, HOST4, Netns, Process, Remote, wait_for};
+use testkit::{Docker, FAR4, HOST4, Remote};
 
 use crate::harness::Host;
-
-/// A real daemon in the host's namespace, with folders of its own. It has no containers: its rules are what matters.
-struct Docker {
-    _process: Process,
-    _dir: tempfile::TempDir,
-}
-
-impl Docker {
-    #[track_caller]
-    fn start(host: &Netns) -> Self {
-        let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
-        let at = |file: &str| dir.path().join(file).display().to_string();
-        std::fs::write(dir.path().join("daemon.json"), "{}").expect("write a file");
-        let option = |name: &str, file: &str| format!("--{name}={}", at(file));
-        // Its mounts go away with its mount namespace.
-        let mut command = host.command(&["unshare", "--mount", "dockerd", "--log-level=error"]);
-        command.args([option("data-root", "data"), option("exec-root", "exec")]);
-        command.args([option("pidfile", "pid"), option("config-file", "daemon.json")]);
-        let socket = format!("unix://{}", at("sock"));
-        command.arg(format!("--host={socket}")).stdin(Stdio::null());
-        let mut process = Process::spawn(&mut command);
-        wait_for("dockerd answers", Duration::from_secs(60), || {
-            assert!(process.is_running(), "dockerd ended");
-            let mut client = Command::new("/usr/bin/docker");
-            client.args(["--host", &socket, "version"]).output().is_ok_and(|o| o.status.success())
-        });
-        Self { _process: process, _dir: dir }
-    }
-}
 
 /// The rules that docs/nat.md tells people to add.
 #[track_caller]
@@ -71,8 +40,8 @@ fn the_kernels_way_needs_two_rules() {
 fn the_switchs_own_way_needs_none() {
     let mut host = Host::new();
     let remote = Remote::new(host.net());
-    let _docker = Docker::start(host.netns());
-    host.up(&["--uplink", "auto"]);
+    let docker = Docker::start(host.netns());
+    host.up_inside(&docker, &["--uplink", "auto"]);
     let a = host.container_with("a", &["-p", "8080:80"]);
     let _inside = a.serve("tcp", a.v4(), 80);
     let _outside = remote.far().serve("tcp", FAR4, 7000);

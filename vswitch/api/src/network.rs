@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
+use crate::address::Family;
 use crate::port::Configure;
 use crate::words::words;
 
@@ -111,6 +112,9 @@ pub struct EndpointRequest {
     /// A fixed IPv6 address of the network's subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Addr>,
+    /// Only addresses of this family; of both if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<Family>,
     /// Further addresses of the network's subnets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further_addresses: Vec<IpAddr>,

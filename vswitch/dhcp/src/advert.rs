@@ -59,7 +59,8 @@ pub fn withdraw(lease: &PortLease) -> Option<Vec<u8>> {
 
 fn to_all(lease: &PortLease, lifetime: Duration) -> Option<Vec<u8>> {
     let group = MacAddr::from_ipv6_multicast(ALL_NODES);
-    lease.network.ra.then(|| advertisement(group, ALL_NODES, lease, lifetime))?
+    (lease.network.ra && lease.ipv6.is_some())
+        .then(|| advertisement(group, ALL_NODES, lease, lifetime))?
 }
 
 fn advertisement(

@@ -79,10 +79,10 @@ pub struct NetworkInfo {
 /// The addresses and names of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortLease {
-    /// IPv4 address with the prefix length of the subnet.
-    pub ipv4: Ipv4Net,
-    /// IPv6 address.
-    pub ipv6: Ipv6Addr,
+    /// IPv4 address with the prefix length of the subnet; without, DHCPv4 has no answer.
+    pub ipv4: Option<Ipv4Net>,
+    /// IPv6 address; without, neither DHCPv6 nor a router solicitation has one.
+    pub ipv6: Option<Ipv6Addr>,
     /// Host name, if the name of the port can be one.
     pub hostname: Option<String>,
     /// Whether the gateway of its network is a router for it. Of several networks of a container one is.
@@ -119,15 +119,16 @@ fn answer_request(frame: &[u8], lease: &PortLease) -> Option<Answer> {
         (L3::Ipv4, L4::Udp) if network.dhcp => {
             let request = udp::Packet::new_checked(meta.l4_bytes(frame)).ok()?;
             (request.dst_port() == SERVER).then_some(())?;
-            v4::answer(request.payload(), meta.src, lease)
+            v4::answer(request.payload(), meta.src, lease.ipv4?, lease)
         }
         (L3::Ipv6, L4::Udp) if network.dhcp => {
             let asker = ipv6::Packet::new_checked(meta.l3_bytes(frame)).ok()?.src();
             let request = udp::Packet::new_checked(meta.l4_bytes(frame)).ok()?;
             (request.dst_port() == SERVER_V6 && asker.is_unicast_link_local()).then_some(())?;
-            v6::answer(request.payload(), Asker { mac: meta.src, address: asker.into() }, lease)
+            let asker = Asker { mac: meta.src, address: asker.into() };
+            v6::answer(request.payload(), asker, lease.ipv6?, lease)
         }
-        (L3::Ipv6, L4::Icmpv6) if network.ra => {
+        (L3::Ipv6, L4::Icmpv6) if network.ra && lease.ipv6.is_some() => {
             let packet = ipv6::Packet::new_checked(meta.l3_bytes(frame)).ok()?;
             advert::answer(&packet, meta.l4_bytes(frame), meta.src, lease)
         }

@@ -26,8 +26,8 @@ const GATEWAY_LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xf
 
 fn lease() -> PortLease {
     PortLease {
-        ipv4: "10.99.0.7/16".parse().unwrap(),
-        ipv6: OWN_V6,
+        ipv4: Some("10.99.0.7/16".parse().unwrap()),
+        ipv6: Some(OWN_V6),
         hostname: Some("web".to_owned()),
         is_default_route: true,
         network: NetworkInfo {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use dhcproto::Encodable;
 use dhcproto::v4::borrowed::Message as Request;
 use dhcproto::v4::{DhcpOption, HType, Message, MessageType, Opcode, OptionCode, UnknownOption};
+use ipnet::Ipv4Net;
 use wire::MacAddr;
 
 use crate::limits::{LEASE, REBIND, RENEW, seconds};
@@ -57,7 +58,12 @@ fn address(data: &[u8]) -> Option<Ipv4Addr> {
 }
 
 /// Answers the message of a client with that MAC address.
-pub(crate) fn answer(request: &[u8], mac: MacAddr, lease: &PortLease) -> Option<Answer> {
+pub(crate) fn answer(
+    request: &[u8],
+    mac: MacAddr,
+    own_net: Ipv4Net,
+    lease: &PortLease,
+) -> Option<Answer> {
     let request = Request::new(request).ok()?;
     // Relays are for servers elsewhere. A longer hardware address would end behind the message.
     let is_client = request.opcode() == Opcode::BootRequest
@@ -69,7 +75,7 @@ pub(crate) fn answer(request: &[u8], mac: MacAddr, lease: &PortLease) -> Option<
     if !is_client || !is_for_us {
         return None;
     }
-    let own = lease.ipv4.addr();
+    let own = own_net.addr();
     // The address that the client names, or the one that it uses.
     let used = Some(request.ciaddr()).filter(|address| !address.is_unspecified());
     let wanted = options.requested.or(used);
@@ -86,7 +92,7 @@ pub(crate) fn answer(request: &[u8], mac: MacAddr, lease: &PortLease) -> Option<
         }
         _ => return None,
     };
-    let mut reply = reply(&request, options, kind, lease);
+    let mut reply = reply(&request, options, kind, own_net, lease);
     let mut message = reply.to_vec().ok()?;
     if message.len() > MESSAGE_MAX {
         // A client with a long identifier looks names up by its own search list.
@@ -94,15 +100,21 @@ pub(crate) fn answer(request: &[u8], mac: MacAddr, lease: &PortLease) -> Option<
         message = reply.to_vec().ok()?;
     }
     message.resize(message.len().max(MESSAGE_MIN), 0);
-    let frame = lease.network.datagram(&recipient(&request, kind, mac, lease), &message);
+    let frame = lease.network.datagram(&recipient(&request, kind, mac, own), &message);
     Some(Answer { frame, declined: None })
 }
 
-fn reply(request: &Request<'_>, asked: Options, kind: MessageType, lease: &PortLease) -> Message {
+fn reply(
+    request: &Request<'_>,
+    asked: Options,
+    kind: MessageType,
+    own_net: Ipv4Net,
+    lease: &PortLease,
+) -> Message {
     let (none, network) = (Ipv4Addr::UNSPECIFIED, &lease.network);
     let is_inform = asked.kind == Some(MessageType::Inform);
     let is_nak = kind == MessageType::Nak;
-    let own = if is_inform || is_nak { none } else { lease.ipv4.addr() };
+    let own = if is_inform || is_nak { none } else { own_net.addr() };
     let used = if is_nak { none } else { request.ciaddr() };
     let mut reply = Message::new_with_id(request.xid(), used, own, none, none, request.chaddr());
     reply.set_opcode(Opcode::BootReply).set_flags(request.flags());
@@ -121,8 +133,8 @@ fn reply(request: &Request<'_>, asked: Options, kind: MessageType, lease: &PortL
         options.insert(DhcpOption::Renewal(seconds(RENEW)));
         options.insert(DhcpOption::Rebinding(seconds(REBIND)));
     }
-    options.insert(DhcpOption::SubnetMask(lease.ipv4.netmask()));
-    options.insert(DhcpOption::BroadcastAddr(lease.ipv4.broadcast()));
+    options.insert(DhcpOption::SubnetMask(own_net.netmask()));
+    options.insert(DhcpOption::BroadcastAddr(own_net.broadcast()));
     if lease.is_default_route {
         options.insert(DhcpOption::Router(vec![network.gateway]));
     }
@@ -145,13 +157,13 @@ fn reply(request: &Request<'_>, asked: Options, kind: MessageType, lease: &PortL
 }
 
 /// The addresses of an answer (RFC 2131 section 4.1).
-fn recipient(request: &Request<'_>, kind: MessageType, mac: MacAddr, lease: &PortLease) -> Asker {
+fn recipient(request: &Request<'_>, kind: MessageType, mac: MacAddr, own: Ipv4Addr) -> Asker {
     let broadcast = Asker { mac: MacAddr::BROADCAST, address: IpAddr::V4(Ipv4Addr::BROADCAST) };
     let used = request.ciaddr();
     match kind {
         MessageType::Nak => broadcast,
         _ if !used.is_unspecified() => Asker { mac, address: used.into() },
         _ if request.flags().broadcast() => broadcast,
-        _ => Asker { mac, address: lease.ipv4.addr().into() },
+        _ => Asker { mac, address: own.into() },
     }
 }

@@ -24,7 +24,12 @@ const DUID_LL: [u8; 4] = [0, 3, 0, 1];
 const PREFERENCE: u8 = 255;
 
 /// Answers the message of a client.
-pub(crate) fn answer(request: &[u8], asker: Asker, lease: &PortLease) -> Option<Answer> {
+pub(crate) fn answer(
+    request: &[u8],
+    asker: Asker,
+    own: Ipv6Addr,
+    lease: &PortLease,
+) -> Option<Answer> {
     let request = Message::from_bytes(&known::only(request)?).ok()?;
     let server = server_id(lease.network.mac);
     if !is_valid(&request, &server) {
@@ -41,7 +46,6 @@ pub(crate) fn answer(request: &[u8], asker: Asker, lease: &PortLease) -> Option<
     if let Some(id) = request.opts().get(OptionCode::ClientId) {
         options.insert(id.clone());
     }
-    let own = lease.ipv6;
     let mut declined = None;
     match request.msg_type() {
         MessageType::Solicit => {

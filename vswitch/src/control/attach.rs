@@ -45,6 +45,7 @@ impl Control {
             mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
             ipv6: request.ipv6,
+            family: request.family,
             further_addresses: request.further_addresses,
             settings: inner.model().default_settings(&network).changed(&request.settings),
             publish: request.publish,
@@ -67,8 +68,7 @@ impl Control {
         let attached = self.execute_attach(&mut change, described).await;
         let attached = attached.map_err(|error| containers::as_ended(error, record.as_ref()));
         let lease = attached.map_err(|error| self.as_ports_max(error))?;
-        tracing::info!(name = %lease.name, mac = %lease.mac, ipv4 = %lease.ipv4, ipv6 = %lease.ipv6,
-            "attached");
+        tracing::info!(name = %lease.name, addresses = lease.addresses(), "attached");
         inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
         if let Some(record) = record {
             self.follow_container(&record).await;
@@ -188,7 +188,9 @@ impl Control {
         if self.0.check_not_ending().is_err() {
             return;
         }
-        let Some(SlotOwner::Endpoint(key)) = self.0.model().slot_owner(slot).cloned() else { return };
+        let Some(SlotOwner::Endpoint(key)) = self.0.model().slot_owner(slot).cloned() else {
+            return;
+        };
         let waits = self.0.model().may_wait(&key);
         match waits.map_err(|error| self.count_limit_hit(error)) {
             Ok(true) => self.let_wait(slot).await,

@@ -45,6 +45,7 @@ impl Control {
                 mac: request.mac.map(unicast_mac).transpose()?,
                 ipv4: request.ipv4,
                 ipv6: request.ipv6,
+                family: request.family,
                 further_addresses: request.further_addresses,
                 settings: inner.model().default_settings(&key.network),
                 aliases: aliases.collect::<Result<_, _>>()?,

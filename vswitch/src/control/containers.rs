@@ -245,7 +245,9 @@ impl Control {
     /// Follows a new name of a container in its engine, where the attachment has the former one.
     async fn follow_name(&self, engine: &Path, container: &Container) {
         let new = container.name();
-        let Some(former) = self.0.model().rename_container(engine, &container.id, new) else { return };
+        let Some(former) = self.0.model().rename_container(engine, &container.id, new) else {
+            return;
+        };
         let endpoints = self.0.model().endpoints_of_container(engine, &container.id);
         if endpoints.iter().any(|endpoint| endpoint.lease.name.as_str() == former) {
             // A name that another one has stays with that one.

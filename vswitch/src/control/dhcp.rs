@@ -105,7 +105,7 @@ fn port_lease(model: &Model, slot: PortIndex) -> Option<(String, PortLease)> {
     let network = model.network(Some(lease.network.as_str())).ok()?;
     let prefix_len = network.spec.subnet.net().prefix_len();
     let port_lease = PortLease {
-        ipv4: Ipv4Net::new_assert(lease.ipv4, prefix_len),
+        ipv4: lease.ipv4.map(|own| Ipv4Net::new_assert(own, prefix_len)),
         ipv6: lease.ipv6,
         hostname: hostname(lease),
         is_default_route: model.gives_default_route(&lease.key()),
@@ -152,9 +152,10 @@ mod tests {
         let lease = attach_spec(&mut model, spec("Web-1"));
         let (name, told) = port_lease(&model, lease.slot).expect("a lease");
         assert_eq!((name.as_str(), told.hostname.as_deref()), ("Web-1", Some("web-1")));
-        assert_eq!((told.ipv4.addr(), told.ipv6), (lease.ipv4, lease.ipv6));
+        let net = told.ipv4.expect("an address");
+        assert_eq!((Some(net.addr()), told.ipv6), (lease.ipv4, lease.ipv6));
         let network = model.network(None).expect("a network");
-        assert_eq!(told.ipv4.netmask(), network.spec.subnet.net().netmask());
+        assert_eq!(net.netmask(), network.spec.subnet.net().netmask());
         assert_eq!(told.network.mac, network.spec.gateway_mac);
         assert!(!told.network.dhcp && !told.network.ra, "off unless asked for");
     }

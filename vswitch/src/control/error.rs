@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 
 use fastpath::limits::PORTS_MAX;
+use vswitch_api::address::Family;
 use vswitch_api::port_settings::limits::MacCount;
 use vswitch_api::publish::PortSpec;
 use wire::MacAddr;
@@ -118,6 +119,14 @@ pub enum ControlError {
         address: IpAddr,
         /// The port.
         port: String,
+    },
+    /// The request excludes the family of one of its own addresses.
+    #[error("address {address} is not of the requested family, {family}")]
+    OtherFamily {
+        /// The address.
+        address: IpAddr,
+        /// The only family.
+        family: Family,
     },
     /// A host port does not have the setting.
     #[error("{bridge} is a host port, which has no {what}")]

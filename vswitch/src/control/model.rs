@@ -27,12 +27,14 @@ use crate::datapath::{NetworkIndex, SnapshotBuilder, UplinkConf};
 
 mod address;
 mod allocate;
+mod attach_spec;
 mod cached;
 mod compile;
 mod container;
 mod document;
 mod endpoint;
 mod key;
+mod lease;
 mod limits;
 mod network;
 mod network_spec;
@@ -49,9 +51,11 @@ mod uplink;
 mod waiting;
 
 pub(crate) use allocate::local_mac;
+pub(crate) use attach_spec::{AttachSpec, ConfiguredBy};
 use cached::Cached;
-pub(crate) use endpoint::{AttachSpec, Binding, ConfiguredBy, Endpoint, EndpointState, Lease};
+pub(crate) use endpoint::{Binding, Endpoint, EndpointState};
 pub(crate) use key::{EndpointKey, NetworkName};
+pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
 pub(crate) use slots::SlotOwner;

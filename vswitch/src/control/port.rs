@@ -15,7 +15,6 @@ mod netns_binding;
 use std::sync::Arc;
 
 use fastpath::tap::Tap;
-use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::task::JoinHandle;
 use vswitch_api::port::{Configure, NetnsRef};
 
@@ -127,11 +126,7 @@ pub(super) struct PortChange {
 
 impl PortChange {
     /// The attach of a new endpoint.
-    pub(super) fn attach(
-        inner: Arc<Inner>,
-        spec: AttachSpec,
-        source: Source,
-    ) -> Self {
+    pub(super) fn attach(inner: Arc<Inner>, spec: AttachSpec, source: Source) -> Self {
         Self::new(inner, spec, Some(source))
     }
 
@@ -143,11 +138,8 @@ impl PortChange {
         (reference, netns): (NetnsRef, OpenNetns),
     ) -> Result<Self, ControlError> {
         let (configure, ifname) = inner.model().wish_of(&lease.key())?;
-        let spec = AttachSpec {
-            configure,
-            container: Some(container),
-            ..AttachSpec::new(lease.key())
-        };
+        let spec =
+            AttachSpec { configure, container: Some(container), ..AttachSpec::new(lease.key()) };
         let change = Self::new(inner, spec, Some(Source::Resumed(reference, netns, ifname)));
         Ok(Self { resumes: true, ..change })
     }
@@ -257,11 +249,8 @@ impl PortChange {
                 mac: lease.mac,
                 mtu: network.mtu,
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
-                    ipv4: Ipv4Net::new_assert(lease.ipv4, network.subnet.net().prefix_len()),
-                    ipv6: Ipv6Net::new_assert(lease.ipv6, network.subnet6.net().prefix_len()),
-                    further: lease.further.iter().map(|it| network.net_of(*it)).collect(),
-                    gateway: network.gateway,
-                    gateway6: network.gateway6,
+                    nets: lease.all_addresses().map(|it| network.net_of(it)).collect(),
+                    gateways: network.gateways(),
                 }),
             }
         };

@@ -95,8 +95,8 @@ fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
             protocol: ports.protocol(),
             ports: host.first()..=host.last(),
         },
-        to4: Some(lease.ipv4).filter(|_| address.is_none_or(|address| address.is_ipv4())),
-        to6: Some(lease.ipv6).filter(|_| address.is_none_or(|address| address.is_ipv6())),
+        to4: lease.ipv4.filter(|_| address.is_none_or(|address| address.is_ipv4())),
+        to6: lease.ipv6.filter(|_| address.is_none_or(|address| address.is_ipv6())),
         to_port: ports.container().first(),
     })
 }

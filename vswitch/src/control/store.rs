@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
+use vswitch_api::address::Family;
 use vswitch_api::port::{Configure, NetnsRef};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
@@ -208,8 +209,10 @@ pub(crate) struct Attachment {
     pub(crate) ifname: String,
     #[serde(with = "text")]
     pub(crate) mac: MacAddr,
-    pub(crate) ipv4: Ipv4Addr,
-    pub(crate) ipv6: Ipv6Addr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6: Option<Ipv6Addr>,
     /// Addresses beside the two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) further_addresses: Vec<IpAddr>,
@@ -231,6 +234,17 @@ pub(crate) struct Attachment {
     pub(crate) configure: Configure,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) gw_priority: i32,
+}
+
+impl Attachment {
+    /// The only family that it has addresses of.
+    pub(crate) fn family(&self) -> Option<Family> {
+        match (self.ipv4, self.ipv6) {
+            (Some(_), None) => Some(Family::Ipv4),
+            (None, Some(_)) => Some(Family::Ipv6),
+            _ => None,
+        }
+    }
 }
 
 fn is_zero(number: &i32) -> bool {

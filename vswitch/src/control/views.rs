@@ -249,7 +249,9 @@ fn port_row(
         ipv6: port.lease.by_family().1,
         netns: match &port.container {
             Some(container) => format!("container:{}", container.name),
-            None => binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default(),
+            None => {
+                binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default()
+            }
         },
         state: if blocked.is_some() { PortState::LoopBlocked } else { PortState::Up },
         publish: port.publications.iter().map(|one| one.ports).collect(),

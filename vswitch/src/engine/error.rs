@@ -71,7 +71,9 @@ pub enum EngineError {
     #[error("container {0} is paused")]
     Paused(String),
     /// The container has the host's namespace.
-    #[error("container {0} has the network of the host (--network host), and no namespace of its own")]
+    #[error(
+        "container {0} has the network of the host (--network host), and no namespace of its own"
+    )]
     HostNetwork(String),
     /// The container ended while it was attached.
     #[error("container {0} has just ended")]

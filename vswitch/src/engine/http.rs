@@ -72,9 +72,7 @@ impl Socket {
         answer: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
         let (socket, path) = (self.0.clone(), path.to_owned());
-        timeout(ENGINE_TIME_MAX, answer)
-            .await
-            .unwrap_or(Err(EngineError::Timeout { socket, path }))
+        timeout(ENGINE_TIME_MAX, answer).await.unwrap_or(Err(EngineError::Timeout { socket, path }))
     }
 
     async fn send(&self, path: &str) -> Result<(Response<Incoming>, Connection), EngineError> {

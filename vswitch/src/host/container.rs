@@ -6,10 +6,10 @@
 
 mod routing;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use wire::MacAddr;
 
 use super::netlink::{Link, Move};
@@ -42,12 +42,10 @@ pub(crate) struct ContainerSetup {
 /// Addresses with the prefix lengths of their subnets, and next hops of the default routes.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
-    pub(crate) ipv4: Ipv4Net,
-    pub(crate) ipv6: Ipv6Net,
-    pub(crate) gateway: Ipv4Addr,
-    pub(crate) gateway6: Ipv6Addr,
-    /// Addresses beside the two.
-    pub(crate) further: Vec<IpNet>,
+    /// Those of the lease first.
+    pub(crate) nets: Vec<IpNet>,
+    /// IPv4 first; a family without addresses needs none.
+    pub(crate) gateways: [IpAddr; 2],
 }
 
 /// Reads the cookie and the interface names of a namespace.
@@ -89,27 +87,26 @@ async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<
         sysctl::configure_ipv6(&link.name)?;
     }
     inside.up(link).await?;
-    inside.add_address(link, addresses.ipv4.into()).await?;
-    let mut routed = inside.add_default_route(link, addresses.gateway.into()).await?;
-    let mut ipv6 = Vec::with_capacity(1 + addresses.further.len());
-    for address in &addresses.further {
-        match address {
-            IpNet::V4(_) => inside.add_address(link, *address).await?,
-            IpNet::V6(address) => ipv6.push(*address),
-        }
-    }
+    let (ipv4, mut ipv6): (Vec<IpNet>, Vec<IpNet>) =
+        addresses.nets.iter().partition(|net| net.addr().is_ipv4());
     // Of equals, the kernel sends from the oldest IPv4 and the newest IPv6 address: from the first of the lease.
-    ipv6.push(addresses.ipv6);
-    if has_ipv6 {
-        for address in &ipv6 {
-            inside.add_address(link, (*address).into()).await?;
+    ipv6.reverse();
+    if !has_ipv6 {
+        ipv6.clear();
+    }
+    let mut routed = true;
+    for (nets, gateway) in [&ipv4, &ipv6].into_iter().zip(addresses.gateways) {
+        for net in nets {
+            inside.add_address(link, *net).await?;
         }
-        routed &= inside.add_default_route(link, addresses.gateway6.into()).await?;
+        if !nets.is_empty() {
+            routed &= inside.add_default_route(link, gateway).await?;
+        }
     }
     inside.loopback_up().await?;
-    if has_ipv6 {
-        for address in &ipv6 {
-            inside.wait_until_local(address.addr()).await?;
+    for net in &ipv6 {
+        if let IpAddr::V6(address) = net.addr() {
+            inside.wait_until_local(address).await?;
         }
     }
     if !routed {
@@ -152,6 +149,7 @@ pub(crate) async fn route(
                     gateway: routes.gateways[family],
                     subnet: routes.subnets[family],
                 })
+                .filter(|hop| !hop.addresses.is_empty())
                 .collect();
             routing::sync(&inside, &hops, family == 1).await?;
         }

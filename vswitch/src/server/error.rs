@@ -74,6 +74,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             InvalidArgument,
             Some("see `vswitch inspect` for its addresses, or turn the guard off"),
         ),
+        ControlError::OtherFamily { .. } => (InvalidArgument, Some("leave one of the two away")),
         ControlError::HostSettings { .. } => (InvalidArgument, Some("only its VLANs can be set")),
         ControlError::NoStatic { .. } => {
             (NotFound, Some("see `vswitch fdb`; learnt entries age out by themselves"))
@@ -164,7 +165,9 @@ fn engine(error: &EngineError) -> (ErrorCode, Option<&'static str>) {
     match error {
         EngineError::NoEngine { .. } => (
             NotFound,
-            Some("start it (`systemctl start docker` or `podman.socket`), or name its socket with --engine"),
+            Some(
+                "start it (`systemctl start docker` or `podman.socket`), or name its socket with --engine",
+            ),
         ),
         EngineError::RelativeSocket(_) => (InvalidArgument, Some("such as /var/run/docker.sock")),
         EngineError::Timeout { .. } => (Internal, Some("see whether `docker ps` answers")),

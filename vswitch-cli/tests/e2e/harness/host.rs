@@ -10,7 +10,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use testkit::{COMMAND_TIMEOUT, HostNet, Netns, Output, Process, READY_MAX, Remote, run, wait_for};
+use testkit::{
+    COMMAND_TIMEOUT, Docker, HostNet, Netns, Output, Process, READY_MAX, Remote, run, wait_for,
+};
 use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
@@ -99,6 +101,13 @@ impl Host {
     pub(crate) fn up(&mut self, args: &[&str]) {
         let up = [&["up", "--bridge", self.bridge], args].concat();
         self.start(self.command(&up));
+    }
+
+    /// The same, in the mount namespace of a Docker daemon, which has the plugin sockets.
+    #[track_caller]
+    pub(crate) fn up_inside(&mut self, docker: &Docker, args: &[&str]) {
+        let up = self.command(&[&["up", "--bridge", self.bridge], args].concat());
+        self.start(docker.inside(&up));
     }
 
     /// The same, with a file of the test for `/etc/resolv.conf`.

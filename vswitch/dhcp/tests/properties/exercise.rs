@@ -10,8 +10,8 @@ const ASKER: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
 
 pub(crate) fn lease() -> PortLease {
     PortLease {
-        ipv4: "10.99.0.7/16".parse().expect("an address"),
-        ipv6: "fd00::7".parse().expect("an address"),
+        ipv4: Some("10.99.0.7/16".parse().expect("an address")),
+        ipv6: Some("fd00::7".parse().expect("an address")),
         hostname: Some("web".to_owned()),
         is_default_route: true,
         network: NetworkInfo {

@@ -127,7 +127,8 @@ mod tests {
     fn a_text_of_others_and_a_file_that_is_gone_are_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("resolv.conf");
-        let record = ResolvConfRecord { path: path.clone(), former: "nameserver 192.0.2.1\n".into() };
+        let record =
+            ResolvConfRecord { path: path.clone(), former: "nameserver 192.0.2.1\n".into() };
         let gateways = ["10.99.0.1".parse().unwrap()];
         replace(&record, &gateways).unwrap();
         assert!(!path.exists());

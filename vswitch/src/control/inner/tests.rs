@@ -31,7 +31,7 @@ impl Scene {
     }
 
     async fn attach(&self, within: Duration) -> Result<Lease, ControlError> {
-        let (ipv4, ipv6) = (Some(self.old.ipv4), Some(self.old.ipv6));
+        let (ipv4, ipv6) = (self.old.ipv4, self.old.ipv6);
         let spec = AttachSpec { mac: Some(self.old.mac), ipv4, ipv6, ..spec("a") };
         retry_while_busy(&self.detached, within, || reserve(&mut self.model(), &spec)).await
     }

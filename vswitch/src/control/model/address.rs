@@ -107,12 +107,12 @@ impl Model {
         }
     }
 
-    /// The two addresses of a new endpoint, beside its further ones; after an error it has none of them.
+    /// The first addresses of a new endpoint, beside its further ones; after an error it has none of them.
     pub(super) fn allocate_addresses(
         &mut self,
         spec: &AttachSpec,
         now: Duration,
-    ) -> Result<(Ipv4Addr, Ipv6Addr), ControlError> {
+    ) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), ControlError> {
         let mut allocated = Vec::new();
         let addresses = self.try_allocate(spec, now, &mut allocated);
         if addresses.is_err()
@@ -130,9 +130,8 @@ impl Model {
         spec: &AttachSpec,
         now: Duration,
         allocated: &mut Vec<IpAddr>,
-    ) -> Result<(Ipv4Addr, Ipv6Addr), ControlError> {
-        let first = [spec.ipv4.map(IpAddr::V4), spec.ipv6.map(IpAddr::V6)].into_iter().flatten();
-        for address in first.chain(spec.further_addresses.iter().copied()) {
+    ) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), ControlError> {
+        for address in spec.named_addresses() {
             if allocated.contains(&address) {
                 return Err(ControlError::AddressInUse { address, owner: spec.name.to_string() });
             }
@@ -143,9 +142,14 @@ impl Model {
             allocated.push(address);
         }
         let network = self.network_mut(&spec.network)?;
-        let ipv4 = spec.ipv4.map_or_else(|| network.pool4.allocate(now), Ok)?;
-        allocated.push(ipv4.into());
-        let ipv6 = spec.ipv6.map_or_else(|| network.pool6.allocate(now), Ok)?;
+        let (mut ipv4, mut ipv6) = (spec.ipv4, spec.ipv6);
+        if ipv4.is_none() && spec.wants(Family::Ipv4) {
+            ipv4 = Some(network.pool4.allocate(now)?);
+        }
+        allocated.extend(ipv4.map(IpAddr::V4));
+        if ipv6.is_none() && spec.wants(Family::Ipv6) {
+            ipv6 = Some(network.pool6.allocate(now)?);
+        }
         Ok((ipv4, ipv6))
     }
 

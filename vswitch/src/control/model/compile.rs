@@ -146,8 +146,8 @@ fn addresses(lease: &Lease) -> PortAddresses {
 fn guard(lease: &Lease, guard: &Guard) -> Option<datapath::Guard> {
     (*guard != Guard::Off).then(|| datapath::Guard {
         mac: lease.mac,
-        ipv4: Some(lease.ipv4).filter(|&own| guard.allows(own.into())),
-        ipv6: Some(lease.ipv6).filter(|&own| guard.allows(own.into())),
+        ipv4: lease.ipv4.filter(|&own| guard.allows(own.into())),
+        ipv6: lease.ipv6.filter(|&own| guard.allows(own.into())),
         further: PortAddresses::new(lease.further.iter().copied().filter(|own| guard.allows(*own))),
     })
 }

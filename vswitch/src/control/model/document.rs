@@ -13,8 +13,9 @@ impl Attachment {
         let network = self.network.parse()?;
         Ok(AttachSpec {
             mac: Some(self.mac),
-            ipv4: Some(self.ipv4),
-            ipv6: Some(self.ipv6),
+            ipv4: self.ipv4,
+            ipv6: self.ipv6,
+            family: self.family(),
             further_addresses: self.further_addresses.clone(),
             settings: self.settings.clone(),
             publish: self.publish.clone(),

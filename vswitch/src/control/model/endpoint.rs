@@ -18,155 +18,19 @@
 //! plans of `control::port` alone call these methods.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::port::{Configure, PendingPublication};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
-use wire::MacAddr;
 
 use super::slots::SlotOwner;
-use super::{EndpointKey, Model, NetworkName, Owner, Random, limits};
+use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, Owner, Random, limits};
 use crate::control::error::ControlError;
-use crate::control::limits::{ALIASES_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
 use crate::control::name::Name;
 use crate::control::store::{ContainerRecord, NetnsRecord};
 use crate::datapath::{PortKind, PortLimits};
-
-/// The configurer of a container's namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum ConfiguredBy {
-    /// The switch moves the TAP into the namespace, and sets names, addresses and routes.
-    #[default]
-    Switch,
-    /// The runtime takes the TAP from the host's namespace, and does the same.
-    Runtime,
-}
-
-/// A request for an endpoint.
-#[derive(Debug, Clone)]
-pub(crate) struct AttachSpec {
-    pub(crate) name: Name,
-    pub(crate) network: NetworkName,
-    pub(crate) mac: Option<MacAddr>,
-    pub(crate) ipv4: Option<Ipv4Addr>,
-    pub(crate) ipv6: Option<Ipv6Addr>,
-    /// Addresses beside the two.
-    pub(crate) further_addresses: Vec<IpAddr>,
-    pub(crate) settings: PortSettings,
-    pub(crate) publish: Vec<Publication>,
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Further names; other endpoints may have them, too.
-    pub(crate) aliases: Vec<Name>,
-    pub(crate) configured_by: ConfiguredBy,
-    /// Whether the interface in the namespace gets addresses and routes.
-    pub(crate) configure: Configure,
-    /// Of a container's networks, the one with the highest number gives the default route.
-    pub(crate) gw_priority: i32,
-    /// The container of an engine, whose ends it outlives.
-    pub(crate) container: Option<ContainerRecord>,
-}
-
-impl AttachSpec {
-    /// A request with a name and defaults.
-    pub(crate) fn new(key: EndpointKey) -> Self {
-        Self {
-            name: key.name,
-            network: key.network,
-            mac: None,
-            ipv4: None,
-            ipv6: None,
-            further_addresses: Vec::new(),
-            settings: PortSettings::default(),
-            publish: Vec::new(),
-            labels: BTreeMap::new(),
-            aliases: Vec::new(),
-            configured_by: ConfiguredBy::Switch,
-            configure: Configure::Static,
-            gw_priority: 0,
-            container: None,
-        }
-    }
-
-    pub(crate) fn key(&self) -> EndpointKey {
-        EndpointKey { name: self.name.clone(), network: self.network.clone() }
-    }
-
-    fn check_sizes(&self) -> Result<(), ControlError> {
-        let label_bytes: usize = self.labels.iter().map(|(key, text)| key.len() + text.len()).sum();
-        if self.labels.len() > LABELS_MAX || label_bytes > LABELS_BYTES_MAX {
-            return Err(ControlError::LabelsMax(self.name.to_string()));
-        }
-        if self.further_addresses.len() > FURTHER_ADDRESSES_MAX {
-            return Err(ControlError::AddressesMax(self.name.to_string()));
-        }
-        if self.aliases.len() > ALIASES_MAX {
-            return Err(ControlError::AliasesMax(self.name.to_string()));
-        }
-        Ok(())
-    }
-}
-
-/// The names, addresses and slot that an endpoint has for its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lease {
-    pub(crate) name: Name,
-    pub(crate) network: NetworkName,
-    pub(crate) mac: MacAddr,
-    pub(crate) ipv4: Ipv4Addr,
-    pub(crate) ipv6: Ipv6Addr,
-    /// Addresses beside the two.
-    pub(crate) further: Vec<IpAddr>,
-    pub(crate) slot: PortIndex,
-}
-
-impl Lease {
-    pub(crate) fn key(&self) -> EndpointKey {
-        EndpointKey { name: self.name.clone(), network: self.network.clone() }
-    }
-
-    /// All addresses as one text, for people.
-    pub(crate) fn addresses(&self) -> String {
-        let mut text = String::new();
-        for address in self.all_addresses() {
-            text += &format!("{address} ");
-        }
-        text + &self.mac.to_string()
-    }
-
-    /// The two addresses, and those beside them.
-    pub(crate) fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        [self.ipv4.into(), self.ipv6.into()].into_iter().chain(self.further.iter().copied())
-    }
-
-    /// Addresses of either family.
-    pub(crate) fn by_family(&self) -> (Vec<Ipv4Addr>, Vec<Ipv6Addr>) {
-        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
-        for address in self.all_addresses() {
-            match address {
-                IpAddr::V4(address) => ipv4.push(address),
-                IpAddr::V6(address) => ipv6.push(address),
-            }
-        }
-        (ipv4, ipv6)
-    }
-
-    pub(crate) fn has(&self, address: IpAddr) -> bool {
-        self.all_addresses().any(|own| own == address)
-    }
-
-    /// Refuses a guard with addresses of other ports.
-    pub(super) fn check_guard(&self, settings: &PortSettings) -> Result<(), ControlError> {
-        match settings.guard.named().iter().find(|address| !self.has(**address)) {
-            Some(&address) => {
-                Err(ControlError::GuardAddress { address, port: self.name.to_string() })
-            }
-            None => Ok(()),
-        }
-    }
-}
 
 /// The interface of a bound endpoint.
 #[derive(Debug, Clone)]
@@ -237,6 +101,7 @@ impl Model {
             Some(_) => return Err(ControlError::NameTaken(name.to_string())),
         }
         spec.check_sizes()?;
+        spec.check_family()?;
         let slot = self.slots.find_free()?;
         let publications = self.allocate_publications(&key, 0, &spec.publish, &mut *random)?;
         let mac = self.allocate_mac(network, spec.mac, random)?;

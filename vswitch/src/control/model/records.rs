@@ -60,8 +60,11 @@ impl Model {
             for name in names.filter_map(|name| name.dns_name()) {
                 let empty = || NameRecord { name: name.clone(), ipv4: vec![], ipv6: vec![] };
                 let record: &mut NameRecord = records.entry(name.clone()).or_insert_with(empty);
-                if !record.ipv4.contains(&lease.ipv4) {
-                    let (ipv4, ipv6) = lease.by_family();
+                let (ipv4, ipv6) = lease.by_family();
+                // An alias may be the name itself.
+                if !ipv4.iter().all(|it| record.ipv4.contains(it))
+                    || !ipv6.iter().all(|it| record.ipv6.contains(it))
+                {
                     record.ipv4.extend(ipv4);
                     record.ipv6.extend(ipv6);
                 }
@@ -92,13 +95,13 @@ mod tests {
         let two = attach_spec(&mut model, aliased("web2", ["DB", "db.prod"]));
         let records = model.name_records(&one.network);
         assert_eq!(names(&records), ["db", "db.prod", "web2", "web_1"]);
-        assert_eq!(records[0].ipv4, [one.ipv4, two.ipv4]);
-        assert_eq!(records[0].ipv6, [one.ipv6, two.ipv6]);
-        assert_eq!((&records[3].ipv4, &records[3].ipv6), (&vec![one.ipv4], &vec![one.ipv6]));
+        assert_eq!(records[0].ipv4, [one.v4(), two.v4()]);
+        assert_eq!(records[0].ipv6, [one.v6(), two.v6()]);
+        assert_eq!((&records[3].ipv4, &records[3].ipv6), (&vec![one.v4()], &vec![one.v6()]));
         model.set_in_snapshot(&one.key(), false);
         let records = model.name_records(&one.network);
         assert_eq!(names(&records), ["db", "db.prod", "web2"]);
-        assert_eq!(records[0].ipv4, [two.ipv4]);
+        assert_eq!(records[0].ipv4, [two.v4()]);
     }
 
     #[test]

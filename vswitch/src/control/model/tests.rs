@@ -159,9 +159,9 @@ fn taken_things_are_refused_with_their_owner() {
         let error = reserve(&mut model, &AttachSpec { mac: Some(mac), ..spec("b") }).unwrap_err();
         assert!(matches!(error, ControlError::MacInUse { .. }), "{error}");
     }
-    let error = reserve(&mut model, &AttachSpec { ipv4: Some(a.ipv4), ..spec("b") }).unwrap_err();
-    assert_eq!(error.to_string(), format!("address {} is in use by a", a.ipv4));
-    let error = reserve(&mut model, &AttachSpec { ipv6: Some(a.ipv6), ..spec("b") }).unwrap_err();
+    let error = reserve(&mut model, &AttachSpec { ipv4: Some(a.v4()), ..spec("b") }).unwrap_err();
+    assert_eq!(error.to_string(), format!("address {} is in use by a", a.v4()));
+    let error = reserve(&mut model, &AttachSpec { ipv6: Some(a.v6()), ..spec("b") }).unwrap_err();
     assert!(matches!(error, ControlError::AddressInUse { address: IpAddr::V6(_), .. }), "{error}");
 }
 
@@ -327,7 +327,7 @@ proptest! {
                 prop_assert_eq!(lease.is_ok(), !held.contains_key(&who));
                 if let Ok(lease) = lease {
                     for other in held.values() {
-                        prop_assert!(other.ipv4 != lease.ipv4 && other.ipv6 != lease.ipv6);
+                        prop_assert!(other.v4() != lease.v4() && other.v6() != lease.v6());
                         prop_assert!(other.mac != lease.mac && other.slot != lease.slot);
                     }
                     prop_assert!(lease.slot != HOST_PORT && lease.mac != GATEWAY_MAC);
@@ -375,7 +375,7 @@ fn a_guard_is_for_addresses_of_its_port() {
     let guard = |model: &mut Model| model.snapshot().port(lease.slot).unwrap().guard.clone();
     assert_eq!(
         guard(&mut model).map(|guard| (guard.ipv4, guard.ipv6)),
-        Some((Some(lease.ipv4), Some(lease.ipv6)))
+        Some((Some(lease.v4()), Some(lease.v6())))
     );
     let set = |model: &mut Model, guard| {
         model.change_settings(
@@ -386,10 +386,10 @@ fn a_guard_is_for_addresses_of_its_port() {
     let error = set(&mut model, foreign).unwrap_err();
     assert!(error.to_string().contains("192.0.2.77"), "{error}");
     assert!(model.settings("a").unwrap().is_default());
-    set(&mut model, Guard::Only(vec![lease.ipv6.into()])).unwrap();
+    set(&mut model, Guard::Only(vec![lease.v6().into()])).unwrap();
     assert_eq!(
         guard(&mut model).map(|guard| (guard.ipv4, guard.ipv6)),
-        Some((None, Some(lease.ipv6)))
+        Some((None, Some(lease.v6())))
     );
     set(&mut model, Guard::Off).unwrap();
     assert_eq!(guard(&mut model), None);
@@ -412,11 +412,11 @@ fn the_host_has_no_guard_and_is_reached_by_all() {
 fn the_host_knows_addresses_that_the_switch_answers_for_on_its_own_vlan() {
     let mut model = model();
     let (a, b) = (attach(&mut model, "a"), attach(&mut model, "b"));
-    let both = |lease: &Lease| [IpAddr::from(lease.ipv4), lease.ipv6.into()];
+    let both = |lease: &Lease| [IpAddr::from(lease.v4()), lease.v6().into()];
     assert_eq!(model.host_neighbours(&a.key()), both(&a));
     let guard = |guard| SettingsChange { guard: Some(guard), ..SettingsChange::default() };
-    model.change_settings("a", &guard(Guard::Only(vec![a.ipv6.into()]))).unwrap();
-    assert_eq!(model.host_neighbours(&a.key()), [IpAddr::from(a.ipv6)]);
+    model.change_settings("a", &guard(Guard::Only(vec![a.v6().into()]))).unwrap();
+    assert_eq!(model.host_neighbours(&a.key()), [IpAddr::from(a.v6())]);
     model.change_settings("a", &guard(Guard::Off)).unwrap();
     let known = model.host_neighbours(&a.key());
     assert!(known.is_empty(), "its container may have another MAC address: {known:?}");

@@ -138,7 +138,12 @@ impl Model {
     }
 
     /// Notes a new name of a container in the engine. Gives the former one.
-    pub(crate) fn rename_container(&mut self, engine: &Path, id: &str, new: &str) -> Option<String> {
+    pub(crate) fn rename_container(
+        &mut self,
+        engine: &Path,
+        id: &str,
+        new: &str,
+    ) -> Option<String> {
         let containers = self.endpoints.values_mut().filter_map(|it| it.container.as_mut());
         let own = containers.filter(|it| it.engine == engine && it.id == id && it.name != new);
         own.map(|container| std::mem::replace(&mut container.name, new.to_owned())).last()
@@ -149,7 +154,14 @@ impl Model {
         let own = self.endpoints_of_container(engine, id);
         let names: BTreeSet<_> = own.into_iter().map(|endpoint| endpoint.lease.name).collect();
         let ranked = names.iter().flat_map(|name| self.endpoints_of(name));
-        ranked.flat_map(|(_, network)| network.spec.gateways()).collect()
+        let gateways = ranked.flat_map(|(endpoint, network)| {
+            let has = |gateway: &IpAddr| {
+                let mut own = endpoint.lease.all_addresses();
+                own.any(|address| address.is_ipv4() == gateway.is_ipv4())
+            };
+            network.spec.gateways().into_iter().filter(has).collect::<Vec<_>>()
+        });
+        gateways.collect()
     }
 
     /// The file of name servers of a container.

@@ -1,6 +1,7 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use vswitch_api::address::{AddressRequest, Family, ReservedAddress};
+use vswitch_api::publish::Publication;
 
 use super::super::{AttachSpec, ConfiguredBy, EndpointState, Model, NetworkName};
 use super::{NOW, attach, attach_spec, model, reserve, spec};
@@ -27,12 +28,12 @@ fn v4(address: IpAddr) -> Option<std::net::Ipv4Addr> {
 fn a_reserved_address_is_for_an_endpoint_that_asks_for_it() {
     let mut model = model();
     let address = reserve_any(&mut model);
-    assert_ne!(IpAddr::from(attach(&mut model, "a").ipv4), address);
+    assert_ne!(IpAddr::from(attach(&mut model, "a").v4()), address);
     let error =
         model.reserve_address(&bridge(), AddressRequest::Address(address), NOW).unwrap_err();
     assert!(error.to_string().ends_with("is in use by a reservation"), "{error}");
     let lease = attach_spec(&mut model, AttachSpec { ipv4: v4(address), ..spec("b") });
-    assert_eq!(IpAddr::from(lease.ipv4), address);
+    assert_eq!(IpAddr::from(lease.v4()), address);
     let error = reserve(&mut model, &AttachSpec { ipv4: v4(address), ..spec("c") }).unwrap_err();
     assert!(matches!(&error, ControlError::AddressInUse { owner, .. } if owner == "b"), "{error}");
     // It stays reserved when the endpoint goes.
@@ -107,7 +108,7 @@ fn reservations_survive_a_restart() {
     next.resume_addresses(&bridge(), (record.next_ipv4, record.next_ipv6), &record.reserved);
     assert_eq!(next.document().networks[0], record);
     let lease = attach_spec(&mut next, AttachSpec { ipv4: v4(address), ..spec("a") });
-    assert_eq!(IpAddr::from(lease.ipv4), address);
+    assert_eq!(IpAddr::from(lease.v4()), address);
 }
 
 #[test]
@@ -127,6 +128,37 @@ fn an_endpoint_that_the_runtime_configures_is_bound_without_a_namespace() {
     assert!(model.document().attachments.is_empty());
     model.begin_detach(&lease.key()).unwrap();
     assert_eq!(state(&model), EndpointState::Detaching);
+}
+
+fn published(ports: &str) -> Publication {
+    Publication { ports: ports.parse().unwrap(), allow_from: Vec::new() }
+}
+
+#[test]
+fn an_endpoint_of_one_family_has_no_address_of_the_other() {
+    let mut model = model();
+    for (name, family) in [("a", Family::Ipv4), ("b", Family::Ipv6)] {
+        let only = AttachSpec { family: Some(family), ..spec(name) };
+        let lease = attach_spec(&mut model, only);
+        assert_eq!(lease.ipv4.is_some(), family == Family::Ipv4);
+        assert_eq!(lease.ipv6.is_some(), family == Family::Ipv6);
+        let stored = model.document().attachments.pop().expect("it is stored");
+        assert_eq!(stored.family(), Some(family));
+        assert_eq!((stored.ipv4, stored.ipv6), (lease.ipv4, lease.ipv6));
+    }
+    let records = model.name_records(&bridge());
+    assert_eq!((records[0].ipv4.len(), records[0].ipv6.len()), (1, 0));
+    assert_eq!((records[1].ipv4.len(), records[1].ipv6.len()), (0, 1));
+    let only = |spec: AttachSpec| AttachSpec { family: Some(Family::Ipv4), ..spec };
+    let six: Ipv6Addr = "fd00:99::7".parse().unwrap();
+    for refused in [
+        AttachSpec { ipv6: Some(six), ..spec("c") },
+        AttachSpec { further_addresses: vec![six.into()], ..spec("c") },
+        AttachSpec { publish: vec![published("[::1]:8080:80")], ..spec("c") },
+    ] {
+        let error = reserve(&mut model, &only(refused)).unwrap_err();
+        assert!(matches!(error, ControlError::OtherFamily { .. }), "{error}");
+    }
 }
 
 #[test]

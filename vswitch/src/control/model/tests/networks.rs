@@ -26,10 +26,10 @@ fn addresses_come_from_pools_of_their_own() {
     let mac = Some(MacAddr([2, 0, 0, 0, 0, 9]));
     let one = attach_spec(&mut model, AttachSpec { mac, ..spec("a") });
     let two = attach_spec(&mut model, AttachSpec { mac, ..spec_on("b", "br1") });
-    assert_eq!((one.ipv4, one.ipv6), (two.ipv4, two.ipv6));
+    assert_eq!((one.v4(), one.v6()), (two.v4(), two.v6()));
     assert_ne!(one.slot, two.slot);
     // Each pool has its own next address.
-    let error = reserve(&mut model, &AttachSpec { ipv4: Some(two.ipv4), ..spec_on("c", "br1") });
+    let error = reserve(&mut model, &AttachSpec { ipv4: Some(two.v4()), ..spec_on("c", "br1") });
     assert!(matches!(error, Err(ControlError::AddressInUse { owner, .. }) if owner == "b"));
     // A MAC address is unique in its network only.
     let error = reserve(&mut model, &AttachSpec { mac, ..spec_on("c", "br1") });
@@ -144,5 +144,5 @@ fn settings_go_by_the_name_of_the_network_or_the_endpoint() {
     assert_eq!(model.leases_of("br1"), std::slice::from_ref(&lease));
     assert!(model.leases_of("br0").is_empty());
     let known = model.host_neighbours(&lease.key());
-    assert_eq!(known, [IpAddr::from(lease.ipv4), lease.ipv6.into()]);
+    assert_eq!(known, [IpAddr::from(lease.v4()), lease.v6().into()]);
 }

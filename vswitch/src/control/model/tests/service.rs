@@ -27,7 +27,7 @@ fn the_service_port_belongs_to_no_network_and_has_a_name() {
     assert_eq!(model.slot_owner(slot), Some(&SlotOwner::Service));
     assert_eq!(model.label(slot).as_deref(), Some("vswitch.service"));
     assert_eq!(model.network_in_slot(slot), None);
-    assert_eq!(addresses(&snapshot, lease.slot), [IpAddr::from(lease.ipv4), lease.ipv6.into()]);
+    assert_eq!(addresses(&snapshot, lease.slot), [IpAddr::from(lease.v4()), lease.v6().into()]);
     // It is no attachment, and takes the slot of one.
     assert_eq!(model.active().count(), 1);
     let mut model = model_with_slots(2);
