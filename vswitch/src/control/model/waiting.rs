@@ -171,3 +171,118 @@ impl Model {
         own.find_map(|container| container.resolv_conf.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vswitch_api::address::Family;
+
+    use super::super::tests::{attach_spec, key, model, spec};
+    use super::*;
+
+    fn container(id: &str) -> ContainerRecord {
+        ContainerRecord {
+            engine: "/e".into(),
+            id: id.to_owned(),
+            name: "web".to_owned(),
+            resolv_conf: None,
+        }
+    }
+
+    fn attached(model: &mut Model) -> Lease {
+        let publish = vec![serde_json::from_str(r#"{"ports": "8080:80"}"#).unwrap()];
+        let web = AttachSpec { container: Some(container("1")), publish, ..spec("web") };
+        attach_spec(model, web)
+    }
+
+    /// As the plan of a container that ends does.
+    fn end(model: &mut Model, lease: &Lease) {
+        assert_eq!(model.begin_detach_lost(lease.slot).as_ref(), Some(lease));
+        model.set_in_snapshot(&lease.key(), false);
+        model.wait_for_container(&lease.key());
+    }
+
+    #[test]
+    fn a_waiting_endpoint_keeps_what_it_has_and_comes_back_with_it() {
+        let mut model = model();
+        let lease = attached(&mut model);
+        end(&mut model, &lease);
+        assert!(model.active().count() == 0 && model.waiting().count() == 1);
+        assert!(matches!(model.active_endpoint(&lease.key()), Err(ControlError::Waiting(_))));
+        assert!(model.name_records(&lease.network).is_empty(), "nobody answers at its name");
+        // Nobody else gets name, addresses, MAC address, port or slot.
+        let now = Duration::ZERO;
+        let mut refused =
+            |other: AttachSpec| model.reserve(&other, now, &mut || Ok(7)).unwrap_err();
+        assert!(matches!(refused(spec("web")), ControlError::NameTaken(_)));
+        let same = AttachSpec { ipv4: lease.ipv4, ..spec("other") };
+        assert!(matches!(refused(same), ControlError::AddressInUse { .. }));
+        let same = AttachSpec { mac: Some(lease.mac), ..spec("other") };
+        assert!(matches!(refused(same), ControlError::MacInUse { .. }));
+        let publish = vec![serde_json::from_str(r#"{"ports": "8080:81"}"#).unwrap()];
+        let same = AttachSpec { publish, ..spec("other") };
+        assert!(matches!(refused(same), ControlError::PortPublished { .. }));
+        assert_ne!(attach_spec(&mut model, spec("other")).slot, lease.slot);
+        // A late report of another worker does not touch it.
+        assert_eq!(model.begin_detach_lost(lease.slot), None);
+        let newer = ContainerRecord { name: "front".to_owned(), ..container("1") };
+        assert_eq!(model.resume(&lease.key(), Some(newer.clone())).unwrap(), lease);
+        assert!(matches!(model.resume(&lease.key(), None), Err(ControlError::Busy(..))));
+        assert_eq!(model.container_of(&lease.key()), Some(&newer));
+        model.bind_netns(&lease.key(), &super::super::tests::netns(99), None, &[]).unwrap();
+        assert!(model.activate(&lease.key()));
+    }
+
+    #[test]
+    fn the_document_brings_it_back_waiting() {
+        let mut before = model();
+        let lease = attached(&mut before);
+        end(&mut before, &lease);
+        let [stored] = &before.document().attachments[..] else { panic!("one attachment") };
+        assert_eq!((stored.netns.as_ref(), stored.ifname.as_str()), (None, "eth0"));
+        let mut after = model();
+        let (spec, now) = (stored.spec().unwrap(), Duration::ZERO);
+        after.restore_waiting(&spec, &stored.ifname, now, &mut || Ok(7)).unwrap();
+        assert_eq!(after.wish_of(&key("web", "br0")).unwrap().1.as_deref(), Some("eth0"));
+        assert_eq!(after.document().attachments, [stored.clone()]);
+        assert_eq!(after.engines().into_iter().collect::<Vec<_>>(), [PathBuf::from("/e")]);
+        assert_eq!(after.containers(Path::new("/e")).len(), 1);
+    }
+
+    #[test]
+    fn too_many_do_not_wait_and_others_never_do() {
+        let mut model = model();
+        let lease = attach_spec(&mut model, spec("plain"));
+        assert!(!model.may_wait(&lease.key()).unwrap());
+        let lease = attached(&mut model);
+        assert!(model.may_wait(&lease.key()).unwrap());
+        let mut number = 0x1000;
+        let mut random = || {
+            number += 1;
+            Ok(number)
+        };
+        for number in 0..WAITING_MAX {
+            let id = number.to_string();
+            // The IPv4 subnet of the test has fewer addresses.
+            let (family, container) = (Some(Family::Ipv6), Some(container(&id)));
+            let spec = AttachSpec { container, family, ..spec(&format!("c{id}")) };
+            model.restore_waiting(&spec, "eth0", Duration::ZERO, &mut random).unwrap();
+        }
+        assert!(matches!(model.may_wait(&lease.key()), Err(ControlError::WaitingMax(_))));
+        // One that is detached makes room.
+        model.begin_detach(&key("c0", "br0")).unwrap();
+        assert!(model.may_wait(&lease.key()).unwrap());
+    }
+
+    #[test]
+    fn a_new_name_of_the_container_is_noted_once() {
+        let mut model = model();
+        let lease = attached(&mut model);
+        let engine = Path::new("/e");
+        assert_eq!(model.rename_container(engine, "1", "front").as_deref(), Some("web"));
+        assert_eq!(model.rename_container(engine, "1", "front"), None);
+        assert_eq!(model.rename_container(engine, "2", "x"), None);
+        let [endpoint] = &model.endpoints_of_container(engine, "1")[..] else { panic!("one") };
+        assert_eq!(endpoint.lease, lease);
+        assert!(model.gateways_of_container(engine, "1").len() == 2);
+    }
+}
