@@ -48,7 +48,6 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
-        ControlError::WaitingMax(_) => (LimitReached, Some("detach some first")),
         ControlError::Waiting(_) => (Conflict, Some("start the container first")),
         ControlError::Engine(error) => engine(error),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
@@ -82,7 +81,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::MacsInUse { .. } => {
             (Conflict, Some("choose a higher limit, or wait until addresses have aged"))
         }
-        ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
+        ControlError::PortsMax(_) | ControlError::WaitingMax(_) => {
+            (LimitReached, Some("detach some first"))
+        }
         ControlError::EventClientsMax => (LimitReached, Some("end one of them first")),
         ControlError::StaticsMax => (LimitReached, Some("remove some first")),
         ControlError::ReservationsMax => (LimitReached, Some("release some first")),
@@ -94,9 +95,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (InvalidArgument, Some("publish them at the container's own port numbers"))
         }
         ControlError::PublishFailed(_) => (Internal, Some("see `vswitch doctor`")),
-        ControlError::NoUplink(_) => {
-            (Conflict, Some("start the switch with --uplink auto, or a device's name"))
-        }
+        ControlError::NoUplink(_) => (Conflict, Some("start the switch with --uplink auto")),
         ControlError::AllowFromKernel(_) => {
             (Conflict, Some("limit sources in the host's own firewall, or use --uplink auto"))
         }
@@ -104,9 +103,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (Conflict, Some("choose another port of the host, or 0 to have one picked"))
         }
         ControlError::NotPublished { .. } => (NotFound, Some("see `vswitch inspect`")),
-        ControlError::NoFreePort(_) => {
-            (LimitReached, Some("name the host's ports, or unpublish some first"))
-        }
+        ControlError::NoFreePort(_) => (LimitReached, Some("name the host's ports instead")),
         ControlError::PublicationsMax(_) => {
             (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
         }

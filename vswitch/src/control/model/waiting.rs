@@ -243,7 +243,7 @@ mod tests {
         let (spec, now) = (stored.spec().unwrap(), Duration::ZERO);
         after.restore_waiting(&spec, &stored.ifname, now, &mut || Ok(7)).unwrap();
         assert_eq!(after.wish_of(&key("web", "br0")).unwrap().1.as_deref(), Some("eth0"));
-        assert_eq!(after.document().attachments, [stored.clone()]);
+        assert_eq!(after.document().attachments, std::slice::from_ref(stored));
         assert_eq!(after.engines().into_iter().collect::<Vec<_>>(), [PathBuf::from("/e")]);
         assert_eq!(after.containers(Path::new("/e")).len(), 1);
     }
