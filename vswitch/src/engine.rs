@@ -62,7 +62,8 @@ impl Engine {
     pub(crate) async fn events(&self) -> Result<EngineEvents, EngineError> {
         let filters = serde_json::json!({ "type": ["container"], "event": events::FOLLOWED });
         let path = format!("/events?filters={}", escaped(&filters.to_string()));
-        self.0.stream(&path).await
+        let (body, connection) = self.0.stream(&path).await?;
+        Ok(EngineEvents::new(body, connection))
     }
 
     /// Its socket.

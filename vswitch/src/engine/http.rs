@@ -17,7 +17,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::EngineError;
-use super::events::EngineEvents;
 use super::limits::{ENGINE_BYTES_MAX, ENGINE_TIME_MAX};
 
 /// The task that moves the bytes of a connection. Dropped, it ends.
@@ -51,12 +50,12 @@ impl Socket {
         serde_json::from_slice(&body).map_err(|error| self.protocol(path, &error))
     }
 
-    /// Asks for a stream of events.
-    pub(super) async fn stream(&self, path: &str) -> Result<EngineEvents, EngineError> {
+    /// Asks for an answer without an end; it comes as long as the connection lives.
+    pub(super) async fn stream(&self, path: &str) -> Result<(Incoming, Connection), EngineError> {
         let opened = self.in_time(path, async {
             let (response, connection) = self.send(path).await?;
             match response.status().is_success() {
-                true => Ok(EngineEvents::new(response.into_body(), connection)),
+                true => Ok((response.into_body(), connection)),
                 false => match self.body(path, response).await {
                     Err(error) => Err(error),
                     Ok(_) => Err(self.protocol(path, &"no stream")),
