@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueHint};
+use clap::{ArgGroup, Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use vswitch_api::container::ContainerRef;
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
@@ -24,11 +24,11 @@ use crate::{complete, engine, fresh_name, output, publish, resolv_conf, value};
 /// All or nothing: a failed attach leaves the namespace as it was.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group(ArgGroup::new("namespace").args(["netns", "container"]).required(true)))]
 pub(crate) struct AttachArgs {
     /// The namespace: of a process id, at a path, or a name of `ip netns`
     #[arg(long, value_name = "PID|PATH|NAME", value_parser = value::netns)]
     #[arg(add = ArgValueCompleter::new(complete::namespaces))]
-    #[arg(required_unless_present = "container", conflicts_with = "container")]
     netns: Option<NetnsRef>,
     /// A running container of Docker or podman, by its name or the begin of its id; it is attached again
     /// whenever it starts, until `vswitch detach` or its removal
