@@ -9,6 +9,7 @@
 //! | [`engine`] | a client of container engines: Docker, podman |
 //! | `host` | everything that is done to the host |
 //! | `server` | the API on its Unix socket |
+//! | `docker` | the network plugin of Docker on its Unix socket |
 //! | [`dataplane`] | control's handle on the workers |
 //! | `worker` | one thread: engine, pool, forwarding database, counters |
 //! | [`datapath`] | a batch of frames in, frames out: pure |
@@ -21,6 +22,7 @@ mod control;
 pub mod datapath;
 pub mod dataplane;
 pub mod dns;
+mod docker;
 pub mod engine;
 mod host;
 pub mod isolate;

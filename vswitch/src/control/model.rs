@@ -6,6 +6,7 @@
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | containers on several networks | `model/container.rs` |
 //! | endpoints whose container has ended | `model/waiting.rs` |
+//! | endpoints that a runtime configures | `model/runtime.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
@@ -42,6 +43,7 @@ mod publication;
 mod reachable;
 mod records;
 mod rename;
+mod runtime;
 mod service;
 mod settings;
 mod slots;

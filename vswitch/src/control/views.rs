@@ -1,6 +1,7 @@
 //! The state as the API shows it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use vswitch_api::status::{IdleState, Status};
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Binding, EndpointKey, EndpointState, Model};
+use super::model::{self, Binding, EndpointKey, EndpointState, Lease, Model};
 use super::task::blocking;
 use super::uplink;
 use crate::datapath::PortCounters;
@@ -88,6 +89,7 @@ impl Control {
             isolated_ports: network.spec.isolated_ports,
             reachable_from: network.spec.reachable_from.iter().map(ToString::to_string).collect(),
             ip_ranges: network.spec.ranges().collect(),
+            settings: network.spec.port_settings.clone(),
             multicast: network.spec.multicast.to_string().as_str().into(),
             dhcp: network.spec.host_config.dhcp,
             ra: network.spec.host_config.ra,
@@ -150,9 +152,12 @@ impl Control {
                 subnets: network.subnets().to_vec(),
                 gateways: network.gateways().to_vec(),
                 gw_priority: port.gw_priority,
-                is_default_route: model.gateway_endpoint(&key.name).as_ref() == Some(key),
+                is_default_route: match &port.runtime {
+                    Some(runtime) => runtime.gives_default_route,
+                    None => model.gateway_endpoint(&key.name).as_ref() == Some(key),
+                },
                 resolvers: match self.0.has_dns() {
-                    true => network.gateways().to_vec(),
+                    true => reachable(&network.gateways(), &port.lease),
                     false => Vec::new(),
                 },
                 mtu: network.mtu,
@@ -232,6 +237,13 @@ fn waiting_row(port: &model::Endpoint) -> Port {
     let binding = Binding { ifname, netns: None, offloads: Vec::new(), queues: 0 };
     let row = port_row(port, &binding, &PortCounters::default(), None);
     Port { state: PortState::Waiting, ..row }
+}
+
+/// Those of a family that the endpoint has an address of.
+fn reachable(gateways: &[IpAddr], lease: &Lease) -> Vec<IpAddr> {
+    let has =
+        |gateway: &IpAddr| lease.all_addresses().any(|own| own.is_ipv4() == gateway.is_ipv4());
+    gateways.iter().copied().filter(has).collect()
 }
 
 fn port_row(

@@ -24,6 +24,7 @@ impl Attachment {
             configure: self.configure,
             gw_priority: self.gw_priority,
             container: self.container.clone(),
+            runtime: self.runtime.clone(),
             ..AttachSpec::new(EndpointKey { name: self.name.clone(), network })
         })
     }
@@ -70,6 +71,7 @@ impl Model {
                     reachable_from: sources(network),
                 }),
                 labels: spec.labels.clone(),
+                port_settings: spec.port_settings.clone(),
                 gateway_mac: spec.gateway_mac,
                 next_ipv4,
                 next_ipv6,
@@ -87,9 +89,13 @@ impl Model {
         }
     }
 
-    /// The endpoints that survive a restart: those whose namespace the switch can open again.
+    /// The endpoints that survive a restart: those whose namespace the switch can open again, or a runtime enters.
     pub(super) fn attachments(&self) -> Vec<Attachment> {
         let persisted = self.endpoints().filter(|endpoint| endpoint.persisted);
+        let persisted = persisted.filter(|it| {
+            it.runtime.is_some()
+                || it.binding.as_ref().is_some_and(|binding| binding.netns.is_some())
+        });
         persisted
             .filter_map(|endpoint| {
                 let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
@@ -101,12 +107,9 @@ impl Model {
                     ipv4: lease.ipv4,
                     ipv6: lease.ipv6,
                     further_addresses: lease.further.clone(),
-                    // One that the runtime configures is the runtime's to attach again.
-                    netns: match (&binding.netns, &endpoint.container) {
-                        (None, None) => return None,
-                        (netns, _) => netns.clone(),
-                    },
+                    netns: binding.netns.clone(),
                     container: endpoint.container.clone(),
+                    runtime: endpoint.runtime.clone(),
                     settings: endpoint.settings.clone(),
                     publish: endpoint.publications.clone(),
                     labels: endpoint.labels.clone(),

@@ -29,6 +29,7 @@ use super::slots::SlotOwner;
 use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, Owner, Random, limits};
 use crate::control::error::ControlError;
 use crate::control::name::Name;
+use crate::control::runtime_state::RuntimeState;
 use crate::control::store::{ContainerRecord, NetnsRecord};
 use crate::datapath::{PortKind, PortLimits};
 
@@ -63,6 +64,8 @@ pub(crate) struct Endpoint {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
     pub(crate) configure: Configure,
+    /// Where a runtime configures its namespace.
+    pub(crate) runtime: Option<RuntimeState>,
     /// Of a container's networks, the one with the highest number gives the default route.
     pub(crate) gw_priority: i32,
     /// The container of an engine, whose ends it outlives.
@@ -123,6 +126,7 @@ impl Model {
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
             configure: spec.configure,
+            runtime: spec.runtime.clone(),
             gw_priority: spec.gw_priority,
             container: spec.container.clone(),
             pending: Vec::new(),
