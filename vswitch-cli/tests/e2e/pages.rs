@@ -53,6 +53,9 @@ macro_rules! pages {
 }
 
 pages! {
+    compose
+    containers
+    docker
     lxc
     nspawn
 }
