@@ -1,5 +1,6 @@
 //! Docker's network driver, with a real daemon.
 
+mod compose;
 mod faults;
 mod networks;
 

@@ -110,6 +110,18 @@ impl Control {
         texts.map(|text| Label { key, text: text.clone() }).collect()
     }
 
+    /// The label of an endpoint in no namespace for which `is_it` holds.
+    pub(crate) fn waiting(
+        &self,
+        key: &'static str,
+        is_it: impl Fn(&Lease) -> bool,
+    ) -> Option<Label> {
+        let model = self.0.model();
+        let mut waiting = model.active().filter(|(_, binding)| binding.netns.is_none());
+        let (found, _) = waiting.find(|(it, _)| it.runtime.is_some() && is_it(&it.lease))?;
+        found.labels.get(key).map(|text| Label { key, text: text.clone() })
+    }
+
     /// Subnets of a network, IPv4 first.
     pub(crate) fn subnets(&self, network: &NetworkName) -> Result<[IpNet; 2], ControlError> {
         Ok(self.0.model().network(Some(network.as_str()))?.spec.subnets())

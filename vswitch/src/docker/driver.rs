@@ -15,7 +15,7 @@ use super::protocol::{
     ExternalConnectivity, Interface, InterfaceName, Join, Joined, NetworkId, OperInfo, PORT_MAP,
 };
 use super::{ENDPOINT_ID, NETWORK_ID, port_map};
-use crate::control::{Control, ControlError, Label, RuntimeRequest};
+use crate::control::{Control, ControlError, Label, NetworkName, RuntimeRequest};
 use crate::server::api_error;
 
 /// Letters of an id that a name has.
@@ -94,6 +94,7 @@ impl Driver {
                     "" => None,
                     text => Some(text.parse().map_err(|_| format!("{text:?} is no MAC address"))?),
                 };
+                self.forget_lost(&network, [v4, v6]).await?;
                 let short = short(&asked.endpoint_id);
                 let request = RuntimeRequest {
                     name: format!("docker-{short}"),
@@ -132,6 +133,22 @@ impl Driver {
             chosen.address6 = lease.ipv6.map(|it| with_prefix(it.into(), net6)).unwrap_or_default();
         }
         Ok(CreatedEndpoint { interface: chosen })
+    }
+
+    /// Removes endpoints that wait at these addresses: Docker gives an address to one endpoint, so it has forgotten
+    /// the others. A Docker that is killed does that.
+    async fn forget_lost(
+        &self,
+        network: &NetworkName,
+        addresses: [Option<IpAddr>; 2],
+    ) -> Result<(), String> {
+        for address in addresses.into_iter().flatten() {
+            if let Some(lost) = self.control.waiting_at(network, address, ENDPOINT_ID) {
+                tracing::info!(%address, endpoint = lost.text, "forgotten by Docker: removed");
+                self.control.remove_handed_out(&lost).await.map_err(line)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn delete_endpoint(self, asked: EndpointId) -> Result<Done, String> {
