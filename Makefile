@@ -39,6 +39,10 @@ e2e-netavark: ## the tests of the netavark plugin by a real netavark, which is b
 	VSWITCH_NETAVARK=$(abspath $(TARGET))/netavark/bin/netavark \
 	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e netavark::
 
+soak: ## what takes minutes: a hundred containers of Compose come and go; needs root (or sudo)
+	@scripts/deps.sh build test
+	SOAK_CONTAINERS=100 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e docker::compose
+
 lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint
 	cargo fmt --all --check

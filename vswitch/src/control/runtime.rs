@@ -111,14 +111,14 @@ impl Control {
     }
 
     /// The label of an endpoint in no namespace for which `is_it` holds.
-    pub(crate) fn waiting(
+    pub(crate) fn unentered(
         &self,
         key: &'static str,
         is_it: impl Fn(&Lease) -> bool,
     ) -> Option<Label> {
         let model = self.0.model();
-        let mut waiting = model.active().filter(|(_, binding)| binding.netns.is_none());
-        let (found, _) = waiting.find(|(it, _)| it.runtime.is_some() && is_it(&it.lease))?;
+        let mut outside = model.active().filter(|(_, binding)| binding.netns.is_none());
+        let (found, _) = outside.find(|(it, _)| it.runtime.is_some() && is_it(&it.lease))?;
         found.labels.get(key).map(|text| Label { key, text: text.clone() })
     }
 

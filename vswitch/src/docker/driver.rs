@@ -15,7 +15,7 @@ use super::protocol::{
     ExternalConnectivity, Interface, InterfaceName, Join, Joined, NetworkId, OperInfo, PORT_MAP,
 };
 use super::{ENDPOINT_ID, NETWORK_ID, port_map};
-use crate::control::{Control, ControlError, Label, NetworkName, RuntimeRequest};
+use crate::control::{Control, ControlError, Label, Lease, RuntimeRequest};
 use crate::server::api_error;
 
 /// Letters of an id that a name has.
@@ -94,7 +94,10 @@ impl Driver {
                     "" => None,
                     text => Some(text.parse().map_err(|_| format!("{text:?} is no MAC address"))?),
                 };
-                self.forget_lost(&network, [v4, v6]).await?;
+                for address in [v4, v6].into_iter().flatten() {
+                    let has = |it: &Lease| it.network == network && it.has(address);
+                    self.remove_lost(has).await?;
+                }
                 let short = short(&asked.endpoint_id);
                 let request = RuntimeRequest {
                     name: format!("docker-{short}"),
@@ -135,20 +138,13 @@ impl Driver {
         Ok(CreatedEndpoint { interface: chosen })
     }
 
-    /// Removes endpoints that wait at these addresses: Docker gives an address to one endpoint, so it has forgotten
-    /// the others. A Docker that is killed does that.
-    async fn forget_lost(
-        &self,
-        network: &NetworkName,
-        addresses: [Option<IpAddr>; 2],
-    ) -> Result<(), String> {
-        for address in addresses.into_iter().flatten() {
-            if let Some(lost) = self.control.waiting_at(network, address, ENDPOINT_ID) {
-                tracing::info!(%address, endpoint = lost.text, "forgotten by Docker: removed");
-                self.control.remove_handed_out(&lost).await.map_err(line)?;
-            }
-        }
-        Ok(())
+    /// Removes an endpoint that no container has entered, and whose address or port another one gets: Docker gives
+    /// each to one only, so it has forgotten the former. A Docker that is killed does that. Says whether there is one.
+    async fn remove_lost(&self, is_it: impl Fn(&Lease) -> bool) -> Result<bool, String> {
+        let Some(lost) = self.control.unentered(ENDPOINT_ID, is_it) else { return Ok(false) };
+        tracing::info!(endpoint = lost.text, "forgotten by Docker: removed");
+        self.control.remove_handed_out(&lost).await.map_err(line)?;
+        Ok(true)
     }
 
     pub(super) async fn delete_endpoint(self, asked: EndpointId) -> Result<Done, String> {
@@ -202,10 +198,18 @@ impl Driver {
         };
         // Docker asks again, or a restart has brought them back.
         self.control.unpublish_bindings(&label).await.map_err(line)?;
-        let published =
-            self.control.publish_bindings(&label, port_map::publications(bindings)?).await;
-        published.map_err(|(publication, error)| refused(&publication, error))?;
-        Ok(Done {})
+        let wanted = port_map::publications(bindings)?;
+        loop {
+            let published = self.control.publish_bindings(&label, wanted.clone()).await;
+            let Err((publication, error)) = published else { return Ok(Done {}) };
+            let has_port = |it: &Lease| match &error {
+                ControlError::PortPublished { owner, .. } => it.name.as_str() == owner,
+                _ => false,
+            };
+            if !self.remove_lost(has_port).await? {
+                return Err(refused(&publication, error));
+            }
+        }
     }
 
     pub(super) async fn revoke(self, asked: EndpointId) -> Result<Done, String> {

@@ -85,16 +85,11 @@ fn kills_at_any_moment_leave_nothing() {
             assert!(docker.docker(&ping).status.success(), "round {round}: {said}{}", host.log());
         }
         docker.docker(&["rm", "-f", "victim"]);
-        let start = std::time::Instant::now();
-        while host.ls().len() > 1 && start.elapsed() < Duration::from_secs(5) {
-            std::thread::sleep(Duration::from_millis(100));
+        // A Docker that is killed may forget its endpoint, and says so to nobody.
+        if round % 3 != 2 {
+            wait_for("the port of the victim is gone", READY_MAX, || host.ls().len() == 1);
+            assert_eq!(host.json(&["publish", "ls"]).as_array().map(Vec::len), Some(0), "{round}");
         }
-        eprintln!(
-            "round {round} {delay} ms: {} ports after {:?}: {said} {:#}",
-            host.ls().len(),
-            start.elapsed(),
-            host.json(&["ls"])
-        );
     }
     works_still(&docker);
     docker.ok(&["rm", "-f", "client"]);
