@@ -2,7 +2,7 @@
 //!
 //! Each request has a connection of its own, a time limit and a longest answer, since an engine may hang or
 //! another program may own the socket. Paths have no version, so that each engine answers in its own; of an
-//! answer only the keys in [`types`] are read, and words that this program does not know are no errors.
+//! answer only the keys in [`types`] and [`networks`] are read, and words that this program does not know are no errors.
 //!
 //! An engine is asked for what it knows only. Nothing of it is changed.
 
@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod http;
 pub(crate) mod limits;
+mod networks;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 pub use error::EngineError;
 pub(crate) use events::EngineEvents;
 use http::Socket;
+pub(crate) use networks::EngineNetwork;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use types::Container;
 pub use types::ListedContainer;
@@ -56,6 +58,11 @@ impl Engine {
             }
             error => error,
         })
+    }
+
+    /// The network of an id, with the endpoints of its containers. Docker answers even while it starts one of them.
+    pub(crate) async fn network(&self, id: &str) -> Result<EngineNetwork, EngineError> {
+        self.0.get(&format!("/networks/{}", escaped(id))).await
     }
 
     /// Events of containers from now on.

@@ -19,6 +19,7 @@ mod dhcp;
 mod dns;
 mod dns_networks;
 mod docker;
+mod docker_names;
 mod egress;
 mod fdb;
 mod frames;
