@@ -11,6 +11,7 @@ mod events;
 mod http;
 pub(crate) mod limits;
 mod networks;
+mod null;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -24,6 +25,9 @@ pub(crate) use networks::EngineNetwork;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use types::Container;
 pub use types::ListedContainer;
+
+/// Words of an engine that knows a container no more.
+const NO_CONTAINER: &str = "no such container";
 
 /// A container engine.
 #[derive(Debug, Clone)]
@@ -54,6 +58,10 @@ impl Engine {
         let path = format!("/containers/{}/json", escaped(name));
         self.0.get(&path).await.map_err(|error| match error {
             EngineError::NotFound { socket, .. } => {
+                EngineError::NoContainer { name: name.to_owned(), socket }
+            }
+            // Podman, of one that it is removing.
+            EngineError::Refused { socket, message } if message.contains(NO_CONTAINER) => {
                 EngineError::NoContainer { name: name.to_owned(), socket }
             }
             error => error,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::types::or_default;
+use super::null::or_default;
 
 /// Its endpoints, by the names of their networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

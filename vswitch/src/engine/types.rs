@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::EngineError;
 use super::networks::{EngineEndpoint, NetworkSettings};
+use super::null::or_default;
 
 /// A row of the list of containers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -144,11 +145,4 @@ impl Container {
         let pid = self.pid().ok_or(EngineError::NotRunning { name: name.clone(), status })?;
         if self.state.paused { Err(EngineError::Paused(name)) } else { Ok(pid) }
     }
-}
-
-/// A value, or the default for null.
-pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }

@@ -89,11 +89,13 @@ impl Model {
         }
     }
 
-    /// The endpoints that survive a restart: those whose namespace the switch can open again, or a runtime enters.
+    /// The endpoints that survive a restart: those whose namespace the switch can open again, or a runtime enters, or that
+    /// a container has whenever it runs.
     pub(super) fn attachments(&self) -> Vec<Attachment> {
         let persisted = self.endpoints().filter(|endpoint| endpoint.persisted);
         let persisted = persisted.filter(|it| {
             it.runtime.is_some()
+                || it.container.is_some()
                 || it.binding.as_ref().is_some_and(|binding| binding.netns.is_some())
         });
         persisted
