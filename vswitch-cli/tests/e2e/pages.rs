@@ -53,6 +53,10 @@ macro_rules! pages {
 }
 
 pages! {
+    cni
+    containerd
+    kubernetes
     lxc
     nspawn
+    podman
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use testkit::{COMMAND_TIMEOUT, HostNet, Output, Process, Remote, run, wait_for};
 
-use crate::harness::program;
+use crate::harness::{cni_program, program};
 use crate::programs::Programs;
 
 /// Makes the mounts; then the machine's first process waits for its end.
@@ -58,7 +58,20 @@ impl Machine {
             panic!("no machine: {}", holder.finish(COMMAND_TIMEOUT))
         };
         let first = first.trim().to_owned();
-        Self { first, programs, processes: vec![holder], net, _remote: remote, dir }
+        let machine = Self { first, programs, processes: vec![holder], net, _remote: remote, dir };
+        // Where runtimes look for it, as the package has it.
+        let plugin = cni_program();
+        for folder in ["/usr/lib/cni", "/opt/cni/bin"] {
+            machine.ok(&["mkdir", "-p", folder]);
+            machine.ok(&["ln", "-sf", &plugin, &format!("{folder}/vswitch-cni")]);
+        }
+        machine
+    }
+
+    /// Adds a program that its commands find: a script of `sh`.
+    #[track_caller]
+    pub(super) fn add_program(&self, name: &str, script: &str) {
+        self.programs.add(name, script);
     }
 
     /// A folder that the machine and the test see.
