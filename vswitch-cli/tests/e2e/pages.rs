@@ -55,6 +55,7 @@ macro_rules! pages {
 pages! {
     cni
     containerd
+    containers
     kubernetes
     lxc
     nspawn
