@@ -61,6 +61,7 @@ impl Model {
             networks: networks.collect(),
             attachments: self.attachments(),
             statics: statics.collect(),
+            pools: self.pool_records(),
         }
     }
 
