@@ -23,6 +23,9 @@ pub(crate) fn text(details: &[PortDetail]) -> String {
     }
 }
 
+/// Where `ip netns exec NAME` looks for the files of a namespace: ip-netns(8). Nobody else makes its folders.
+const NETNS_FOLDER: &str = "/etc/netns";
+
 /// A file that is written once the container is attached.
 pub(crate) struct Target {
     path: PathBuf,
@@ -32,6 +35,9 @@ pub(crate) struct Target {
 impl Target {
     /// Opens a file, or creates it.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
+        if let Some(folder) = path.parent().filter(|folder| folder.starts_with(NETNS_FOLDER)) {
+            std::fs::create_dir_all(folder).map_err(|error| failure(path, &error))?;
+        }
         let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = opened.map_err(|error| failure(path, &error))?;
         Ok(Self { path: path.to_owned(), file })

@@ -4,13 +4,12 @@
 mod page;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use testkit::{COMMAND_TIMEOUT, Netns, Output, Process, Remote, run, wait_for};
 
 use crate::harness::{Container, Host};
+use crate::programs::Programs;
 use page::{Row, Section};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -25,6 +24,7 @@ h.ThreadingHTTPServer(('0.0.0.0', 80), Page).serve_forever()";
 /// A host with all that the stage of a section asks for.
 struct Stage {
     host: Host,
+    programs: Programs,
     _remote: Remote,
     containers: Vec<Container>,
     /// Containers that Docker runs, without a network.
@@ -44,10 +44,15 @@ impl Stage {
         if is_up {
             host.up(&[]);
         }
-        let (containers, of_docker) = (Vec::new(), Vec::new());
-        let mut stage =
-            Self { host, _remote: remote, containers, of_docker, processes: Vec::new(), is_up };
-        stage.programs();
+        let mut stage = Self {
+            programs: programs(&host),
+            host,
+            _remote: remote,
+            containers: Vec::new(),
+            of_docker: Vec::new(),
+            processes: Vec::new(),
+            is_up,
+        };
         for step in steps {
             let words: Vec<&str> = step.split_whitespace().collect();
             match words[..] {
@@ -64,32 +69,10 @@ impl Stage {
         stage
     }
 
-    /// Programs that the rows find by PATH.
-    fn programs(&self) {
-        let (program, state) = (self.host.program(), self.host.state_dir());
-        // The state of a switch of a test is not the machine's.
-        let vswitch = format!(
-            "case $1 in up|down) set -- \"$@\" --state-dir {};; esac; exec {program} \"$@\"",
-            state.display()
-        );
-        let docker = format!("for name; do :; done; cat {}/$name", self.bin().display());
-        fs::create_dir(self.bin()).expect("a folder");
-        for (name, script) in [("vswitch", &*vswitch), ("sudo", "exec \"$@\""), ("docker", &docker)]
-        {
-            let path = self.bin().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect(name);
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect(name);
-        }
-    }
-
-    fn bin(&self) -> PathBuf {
-        self.host.path("bin")
-    }
-
     fn docker(&mut self, name: &str) {
         let netns = self.host.namespace(name);
         let process = netns.spawn(&["sleep", "infinity"]);
-        fs::write(self.bin().join(name), process.pid().to_string()).expect("a file");
+        fs::write(self.programs.folder().join(name), process.pid().to_string()).expect("a file");
         self.processes.push(process);
         self.of_docker.push(netns);
     }
@@ -104,8 +87,7 @@ impl Stage {
     /// Runs a line of the page as a shell does.
     fn shell(&self, line: &str) -> Output {
         let mut command = self.host.netns().command(&["bash", "-o", "pipefail", "-c", line]);
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", self.bin().display()));
+        self.programs.on_path(&mut command);
         command.env("VSWITCH_SOCKET", self.host.path("sock"));
         run(&mut command, b"", COMMAND_TIMEOUT)
     }
@@ -127,6 +109,21 @@ impl Stage {
         }
         fault
     }
+}
+
+/// Programs that the rows find by PATH.
+fn programs(host: &Host) -> Programs {
+    let programs = Programs::new(host.path("bin"));
+    let (program, state) = (host.program(), host.state_dir());
+    // The state of a switch of a test is not the machine's.
+    let vswitch = format!(
+        "case $1 in up|down) set -- \"$@\" --state-dir {};; esac; exec {program} \"$@\"",
+        state.display()
+    );
+    programs.add("vswitch", &vswitch);
+    let ids = programs.folder().display();
+    programs.add("docker", &format!("for name; do :; done; cat {ids}/$name"));
+    programs
 }
 
 #[track_caller]

@@ -41,6 +41,8 @@ mod network_modes;
 mod networks;
 mod one_family;
 mod output;
+mod pages;
+mod programs;
 mod published;
 mod reachable;
 mod readme;

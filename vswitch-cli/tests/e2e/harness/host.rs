@@ -177,9 +177,9 @@ impl Host {
         self.daemon.as_ref().expect("a daemon in the foreground").pid()
     }
 
-    /// The program under test: VSWITCH_BIN, or the one that cargo has just built.
+    /// The program under test.
     pub(crate) fn program(&self) -> String {
-        std::env::var("VSWITCH_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vswitch").to_owned())
+        program()
     }
 
     /// The command line of `vswitch ARGS` on this host.
@@ -286,6 +286,11 @@ impl Host {
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
+}
+
+/// The program under test: VSWITCH_BIN, or the one that cargo has just built.
+pub(crate) fn program() -> String {
+    std::env::var("VSWITCH_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vswitch").to_owned())
 }
 
 impl Drop for Host {

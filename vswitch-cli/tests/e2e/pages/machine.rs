@@ -1,0 +1,143 @@
+//! A machine for a page: a shell with the namespaces of a host, and folders of its own where pages write.
+//!
+//! `/etc`, `/opt`, `/usr` and `/var/lib` are overlays; `/run` and the stores of engines are empty. So the paths
+//! of a page are the real ones, and nothing stays of it. All processes end with the machine.
+
+use std::collections::BTreeSet;
+use std::fs::{File, read_to_string};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use testkit::{COMMAND_TIMEOUT, HostNet, Output, Process, Remote, run, wait_for};
+
+use crate::harness::program;
+use crate::programs::Programs;
+
+/// Makes the mounts; then the machine's first process waits for its end.
+const SETUP: &str = include_str!("machine.sh");
+
+/// Seconds after which a page hangs, and what it has shown is told.
+const PAGE_SECONDS_MAX: &str = "90";
+
+/// The limit above comes first.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(120);
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+pub(super) struct Machine {
+    /// Id of its first process, outside.
+    first: String,
+    programs: Programs,
+    /// The machine, then its engines.
+    processes: Vec<Process>,
+    net: HostNet,
+    _remote: Remote,
+    dir: tempfile::TempDir,
+}
+
+impl Machine {
+    /// A machine with a NIC on a LAN, and no switch.
+    #[track_caller]
+    pub(super) fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
+        let net = HostNet::new();
+        let remote = Remote::new(&net);
+        net.netns().set_sysctl("net/ipv4/ip_forward", "0");
+        let programs = Programs::new(dir.path().join("bin"));
+        programs.add("vswitch", &format!("exec {} \"$@\"", program()));
+        let unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"];
+        let mut command = net.netns().command(&unshare);
+        command.args(["bash", "-c", SETUP, "machine"]).arg(dir.path());
+        let mut holder = Process::spawn(command.stdin(Stdio::piped()));
+        let ready = dir.path().join("ready");
+        wait_for("the machine is ready", COMMAND_TIMEOUT, || {
+            ready.exists() || !holder.is_running()
+        });
+        let Ok(first) = read_to_string(&ready) else {
+            panic!("no machine: {}", holder.finish(COMMAND_TIMEOUT))
+        };
+        let first = first.trim().to_owned();
+        Self { first, programs, processes: vec![holder], net, _remote: remote, dir }
+    }
+
+    /// A folder that the machine and the test see.
+    pub(super) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A command of the machine.
+    pub(super) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.first, "--mount", "--pid"]);
+        command.arg(format!("--net={}", self.net.netns().path().display()));
+        let home = self.dir.path().join("home");
+        command.arg(format!("--wd={}", home.display())).args(args);
+        command.env("HOME", home).stdin(Stdio::null());
+        self.programs.on_path(&mut command);
+        command
+    }
+
+    /// Runs a command of the machine, which must succeed.
+    #[track_caller]
+    pub(super) fn ok(&self, args: &[&str]) -> String {
+        run(&mut self.command(args), b"", COMMAND_TIMEOUT).ok()
+    }
+
+    /// Starts an engine, and waits until a command succeeds.
+    #[track_caller]
+    pub(super) fn start(&mut self, engine: &[&str], answers: &[&str]) {
+        let path = self.dir.path().join(format!("{}.log", engine[0]));
+        let log = File::create(&path).expect("a log");
+        let mut process = Process::spawn_logged(&mut self.command(engine), log);
+        wait_for(&format!("{} answers", engine[0]), COMMAND_TIMEOUT, || {
+            let log = || read_to_string(&path).unwrap_or_default();
+            assert!(process.is_running(), "{} ended:\n{}", engine[0], log());
+            self.command(answers).output().is_ok_and(|output| output.status.success())
+        });
+        self.processes.push(process);
+    }
+
+    /// Runs a script, which ends at the first command that fails. Its standard output has both outputs.
+    #[track_caller]
+    pub(super) fn script(&self, name: &str, script: &str) -> Output {
+        let (path, out) = (self.dir.path().join(name), self.dir.path().join("out"));
+        std::fs::write(&path, script).expect("a script");
+        let limit = ["timeout", "--kill-after=5", PAGE_SECONDS_MAX];
+        let mut command = self.command(&[&limit[..], &["bash", "-eE", "-o", "pipefail"]].concat());
+        command.arg(&path);
+        // Into a file: processes that stay would hold a pipe open.
+        let log = File::create(&out).expect("a file");
+        let output = Process::spawn_logged(&mut command, log).finish(PAGE_TIMEOUT);
+        Output { stdout: read_to_string(&out).expect("the output"), ..output }
+    }
+
+    /// Logs of the switch and of engines, for a test that fails.
+    pub(super) fn logs(&self) -> String {
+        let script =
+            format!("tail -n 30 /var/lib/vswitch/vswitch.log {}/*.log", self.dir.path().display());
+        run(&mut self.command(&["sh", "-c", &script]), b"", COMMAND_TIMEOUT).stdout
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Engines that are killed leave the control groups of their containers.
+        let mut command = self.command(&["sh", "-c", "cat /proc/[0-9]*/cgroup"]);
+        let groups = command.output().map(|output| output.stdout).unwrap_or_default();
+        // The first process ends with it, and all others with that one.
+        self.processes.remove(0);
+        let ended = Path::new("/proc").join(&self.first);
+        wait_for("the machine ends", COMMAND_TIMEOUT, || !ended.exists());
+        let groups = String::from_utf8_lossy(&groups);
+        let groups: BTreeSet<_> =
+            groups.lines().filter_map(|line| line.split(':').nth(2)).collect();
+        let hierarchies = std::fs::read_dir(CGROUPS).into_iter().flatten().flatten();
+        for folder in hierarchies.map(|entry| entry.path()).chain([CGROUPS.into()]) {
+            for group in groups.iter().map(|group| group.trim_start_matches('/')) {
+                // Those with processes stay.
+                let _ = std::fs::remove_dir(folder.join(group));
+            }
+        }
+    }
+}
