@@ -5,14 +5,17 @@
 # from crates.io.
 set -euo pipefail
 
-# Prints "command:package" pairs of a group; a library instead of a command has the form "NAME.pc".
+# Prints "command:package" pairs of a group; a library instead of a command has the form "NAME.pc",
+# a file or folder its path.
 needs() {
   case $1 in
     build) echo cc:gcc ld:binutils pkg-config:pkg-config libnftnl.pc:libnftnl-dev libmnl.pc:libmnl-dev ;;
     lint) echo shellcheck:shellcheck ;;
     test) echo valgrind:valgrind ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping nsenter:util-linux nft:nftables python3:python3 ethtool:ethtool turnserver:coturn dig:bind9-dnsutils musl-gcc:musl-tools zsh:zsh fish:fish \
       dockerd:docker.io iptables:iptables promtool:prometheus systemd-nspawn:systemd-container lxc-start:lxc curl:curl \
-      busybox:busybox-static wget:wget ifconfig:net-tools dhclient:isc-dhcp-client dhcpcd:dhcpcd-base rdisc6:ndisc6 ;;
+      busybox:busybox-static wget:wget ifconfig:net-tools dhclient:isc-dhcp-client dhcpcd:dhcpcd-base rdisc6:ndisc6 \
+      podman:podman /usr/lib/cni/host-local:containernetworking-plugins \
+      /usr/lib/python3/dist-packages/grpc:python3-grpcio ;;
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 ;;
     bench) echo ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \
       wrk:wrk nginx:nginx-light busybox:busybox-static dockerd:docker.io iptables:iptables \
@@ -54,6 +57,7 @@ release_services() {
 is_there() {
   case $1 in
     *.pc) pkg-config --exists "${1%.pc}" 2>/dev/null ;;
+    /*) [ -e "$1" ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }

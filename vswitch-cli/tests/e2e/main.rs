@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_up;
 mod beside_docker;
 mod cli;
+mod cni;
 mod connect;
 mod death;
 mod dhcp;

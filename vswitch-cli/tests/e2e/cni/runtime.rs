@@ -1,0 +1,163 @@
+//! What a runtime does with a plugin: starts it with parameters, and gives it a configuration.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Map, Value, json};
+use testkit::{COMMAND_TIMEOUT, Netns, run};
+
+use crate::harness::Host;
+
+/// Debian's plugins.
+pub(super) const PLUGINS: &str = "/usr/lib/cni";
+
+/// The answer of a plugin.
+#[derive(Debug)]
+pub(super) struct Answer {
+    is_ok: bool,
+    /// JSON of the standard output, if there is any.
+    pub(super) json: Value,
+}
+
+impl Answer {
+    /// The result of an operation that must have succeeded.
+    #[track_caller]
+    pub(super) fn ok(self) -> Value {
+        assert!(self.is_ok, "{:#}", self.json);
+        self.json
+    }
+
+    /// An error that must have this code and name `value`; returns its text and its advice.
+    #[track_caller]
+    pub(super) fn fails(self, code: u64, value: &str) -> String {
+        assert!(!self.is_ok, "it succeeded: {:#}", self.json);
+        assert_eq!(self.json["code"], code, "{:#}", self.json);
+        let text = |key: &str| self.json[key].as_str().unwrap_or_default().to_owned();
+        assert!(text("msg").contains(value), "no {value:?} in {:#}", self.json);
+        assert_eq!(text("msg").lines().count(), 1, "{:#}", self.json);
+        format!("{} {}", text("msg"), text("details"))
+    }
+}
+
+/// A runtime with one configuration.
+pub(super) struct Runtime<'a> {
+    host: &'a Host,
+    config: Map<String, Value>,
+    /// `CNI_PATH`.
+    pub(super) path: String,
+}
+
+impl<'a> Runtime<'a> {
+    /// A runtime of a host, whose configuration has these fields beside the usual ones.
+    pub(super) fn new(host: &'a Host, version: &str, fields: Value) -> Self {
+        let usual = json!({
+            "cniVersion": version, "name": "net", "type": "vswitch-cni", "socket": host.path("sock"),
+        });
+        let mut runtime = Self { host, config: Map::new(), path: PLUGINS.to_owned() };
+        runtime.set(usual);
+        runtime.set(fields);
+        runtime
+    }
+
+    /// Sets fields of the configuration.
+    pub(super) fn set(&mut self, fields: Value) {
+        let Value::Object(fields) = fields else { panic!("no object: {fields}") };
+        self.config.extend(fields);
+    }
+
+    /// The same runtime with further fields.
+    pub(super) fn with(&self, fields: Value) -> Self {
+        let mut other =
+            Self { host: self.host, config: self.config.clone(), path: self.path.clone() };
+        other.set(fields);
+        other
+    }
+
+    /// A command that calls a plugin for `eth0` of a container.
+    pub(super) fn command(&self, operation: &str, id: &str, netns: Option<&Path>) -> Command {
+        let plugin = self.config["type"].as_str().expect("a type");
+        let ours = program();
+        let program = if plugin == "vswitch-cni" { ours } else { format!("{PLUGINS}/{plugin}") };
+        let mut command = self.host.netns().command(&[&program]);
+        command.env("CNI_COMMAND", operation).env("CNI_CONTAINERID", id).env("CNI_IFNAME", "eth0");
+        command.env("CNI_PATH", &self.path).env_remove("VSWITCH_SOCKET");
+        command.env("CNI_NETNS", netns.unwrap_or(Path::new("")));
+        command
+    }
+
+    /// The configuration for the standard input.
+    pub(super) fn input(&self) -> Vec<u8> {
+        Value::Object(self.config.clone()).to_string().into_bytes()
+    }
+
+    #[track_caller]
+    pub(super) fn call(&self, mut command: Command) -> Answer {
+        let output = run(&mut command, &self.input(), COMMAND_TIMEOUT);
+        let text = output.stdout.trim();
+        let json = serde_json::from_str(if text.is_empty() { "null" } else { text });
+        Answer {
+            is_ok: output.status.success(),
+            json: json.unwrap_or_else(|e| panic!("{e}: {output}")),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn add(&self, id: &str, netns: &Netns) -> Answer {
+        self.call(self.command("ADD", id, Some(netns.path())))
+    }
+
+    /// ADD with `CNI_ARGS`.
+    #[track_caller]
+    pub(super) fn add_with(&self, id: &str, netns: &Netns, args: &str) -> Answer {
+        let mut command = self.command("ADD", id, Some(netns.path()));
+        command.env("CNI_ARGS", args);
+        self.call(command)
+    }
+
+    #[track_caller]
+    pub(super) fn check(&self, id: &str, netns: &Netns, result: &Value) -> Answer {
+        let with = self.with(json!({ "prevResult": result }));
+        with.call(with.command("CHECK", id, Some(netns.path())))
+    }
+
+    #[track_caller]
+    pub(super) fn del(&self, id: &str, netns: Option<&Path>) -> Answer {
+        self.call(self.command("DEL", id, netns))
+    }
+
+    /// An operation without a container.
+    #[track_caller]
+    pub(super) fn operation(&self, operation: &str) -> Answer {
+        let mut command = self.command(operation, "", None);
+        for name in ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS"] {
+            command.env_remove(name);
+        }
+        self.call(command)
+    }
+}
+
+/// The plugin under test, beside the command.
+pub(super) fn program() -> String {
+    match std::env::var("VSWITCH_BIN") {
+        Ok(bin) => Path::new(&bin).with_file_name("vswitch-cni").display().to_string(),
+        Err(_) => env!("CARGO_BIN_EXE_vswitch-cni").to_owned(),
+    }
+}
+
+/// Nothing is attached, and no TAP is left.
+#[track_caller]
+pub(super) fn nothing_is_left(host: &Host, netns: &[&Netns]) {
+    assert!(host.ls().is_empty(), "{:?}", host.ls());
+    for netns in netns {
+        assert_eq!(netns.links(), Vec::<String>::new(), "{}", netns.name());
+    }
+    let links = host.netns().links();
+    assert!(links.iter().all(|link| !link.starts_with("vswtap")), "{links:?}");
+    let networks = host.json(&["network", "ls"]);
+    for network in networks.as_array().expect("networks") {
+        let name = network["name"].as_str().expect("a name");
+        let detail = host.json(&["network", "inspect", name]);
+        assert_eq!(detail["members"], json!([]), "{detail:#}");
+        assert_eq!(detail["names"], json!([]), "{detail:#}");
+    }
+}
