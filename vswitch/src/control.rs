@@ -6,6 +6,7 @@
 //! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
+//! | [`runtime`] | hands TAPs out to a runtime that configures namespaces itself |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
@@ -51,6 +52,7 @@ mod random;
 mod rename;
 mod replay;
 mod republish;
+mod runtime;
 mod service;
 mod start;
 mod stats;
@@ -72,6 +74,7 @@ use inner::Inner;
 pub(crate) use ipam::PoolError;
 pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
+pub(crate) use runtime::{Label, RuntimeRequest};
 pub(crate) use start::StoredState;
 
 /// Control. Clones are handles on the same one.

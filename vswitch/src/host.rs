@@ -19,6 +19,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod container;
+pub(crate) mod departures;
 mod error;
 pub(crate) mod limits;
 pub(crate) mod neighbours;

@@ -8,6 +8,7 @@
 //! | [`dns`] | names of containers: the table, the service, upstream servers |
 //! | `host` | everything that is done to the host |
 //! | `server` | the API on its Unix socket |
+//! | `docker` | the network plugin of Docker on its Unix socket |
 //! | [`dataplane`] | control's handle on the workers |
 //! | `worker` | one thread: engine, pool, forwarding database, counters |
 //! | [`datapath`] | a batch of frames in, frames out: pure |
@@ -20,6 +21,7 @@ mod control;
 pub mod datapath;
 pub mod dataplane;
 pub mod dns;
+mod docker;
 mod host;
 pub mod isolate;
 mod limits;

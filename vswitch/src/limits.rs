@@ -57,6 +57,7 @@ pub(crate) const FLOOD_BYTES_PER_FRAME: u64 = 512;
 use crate::control::limits::*;
 use crate::datapath::limits::*;
 use crate::dns::limits::*;
+use crate::docker::limits::*;
 use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
@@ -200,6 +201,8 @@ fn rows() -> Vec<Row> {
         }
         Api {
             "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait", Refusals;
+            "docker-request-body" = DOCKER_BODY_MAX, "bytes", "the request of Docker is refused", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;
             "event-queue" = EVENT_QUEUE_MAX, "events", "a client that is so far behind is disconnected", Refusals;
             "metrics-connections" = METRICS_CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
@@ -279,6 +282,7 @@ mod tests {
     fn refusals_are_counted_under_their_names() {
         let sources = [
             include_str!("control.rs"),
+            include_str!("docker.rs"),
             include_str!("server.rs"),
             include_str!("server/events.rs"),
             include_str!("server/routes.rs"),

@@ -48,5 +48,8 @@ pub const DEFAULT_SOCKET: &str = "/run/vswitch/vswitch.sock";
 /// Default directory of the daemon's desired state.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/vswitch";
 
+/// Where Docker looks for the network driver `vswitch`.
+pub const DEFAULT_DOCKER_PLUGIN: &str = "/run/docker/plugins/vswitch.sock";
+
 /// The environment variable that names the socket.
 pub const SOCKET_ENV: &str = "VSWITCH_SOCKET";

@@ -64,6 +64,11 @@ pub(crate) const DETACH_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Longest wait of `down` after a crash for the kernel to remove the bridge.
 pub(crate) const DEVICE_REMOVAL_MAX: Duration = Duration::from_secs(5);
 
+/// Longest wait for a runtime to bring an interface up that it has moved into a namespace, and the first pause
+/// between two looks.
+pub(crate) const MOVE_WAIT_MAX: Duration = Duration::from_secs(20);
+pub(crate) const MOVE_POLL: Duration = Duration::from_millis(5);
+
 /// Longest end of the workers, without the time for their ports.
 pub(crate) const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
 

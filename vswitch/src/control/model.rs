@@ -6,6 +6,7 @@
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | containers on several networks | `model/container.rs` |
 //! | address pools of IPAM clients | `model/pools.rs` |
+//! | endpoints that a runtime configures | `model/runtime.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
@@ -44,6 +45,7 @@ mod publication;
 mod reachable;
 mod records;
 mod rename;
+mod runtime;
 mod service;
 mod settings;
 mod slots;
@@ -60,6 +62,7 @@ pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
 pub(crate) use pools::{AddressPool, PoolSubnet};
+pub(crate) use runtime::RuntimeState;
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;

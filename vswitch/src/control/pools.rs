@@ -46,6 +46,11 @@ impl Control {
         requested.await?.map_err(|error| self.count_limit_hit(error))
     }
 
+    /// Whether an IPAM client has the pool of a subnet.
+    pub(crate) fn has_pool(&self, subnet: IpNet) -> bool {
+        self.0.model().pools().any(|pool| pool.subnet() == subnet)
+    }
+
     /// Releases a pool with all its addresses.
     pub(crate) async fn release_pool(&self, subnet: IpNet) -> Result<(), ControlError> {
         self.change_pools(move |model, _| model.remove_pool(subnet)).await

@@ -25,8 +25,9 @@ use super::store::{Attachment, NetnsRecord};
 use super::task::blocking;
 use super::{published_ports, republish};
 use crate::config::IfName;
-use crate::host::bridge::create_tap;
+use crate::host::bridge::{create_named_tap, create_tap};
 use crate::host::container::{self, Addresses, ContainerSetup};
+use crate::host::netlink::Link;
 use crate::host::{HostError, NetnsError, netns};
 use netns_binding::{NetnsBinding, Source};
 
@@ -131,10 +132,21 @@ impl PortChange {
         Self::new(inner, spec, Some(Source::Joined(netns, ifname)))
     }
 
-    /// The attach of a stored endpoint.
+    /// The attach of an endpoint whose namespace a runtime configures.
+    pub(super) fn hand_out(inner: Arc<Inner>, spec: AttachSpec) -> Self {
+        Self::new(inner, spec, None)
+    }
+
+    /// The attach of a stored endpoint. One that a runtime has moved into a namespace is put there by the switch.
     pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
         let network = stored.network.parse()?;
+        let boot_id = stored.runtime.as_ref().map(|runtime| &runtime.boot_id);
+        let (source, configured_by) = match &stored.netns {
+            Some(netns) => (Some(Source::Stored(netns.clone(), ifname)), ConfiguredBy::Switch),
+            None if boot_id == Some(&inner.boot_id) => (None, ConfiguredBy::Runtime),
+            None => return Err(NetnsError::Gone("of another boot".to_owned()).into()),
+        };
         let spec = AttachSpec {
             mac: Some(stored.mac),
             ipv4: stored.ipv4,
@@ -145,11 +157,13 @@ impl PortChange {
             publish: stored.publish.clone(),
             labels: stored.labels.clone(),
             aliases: stored.aliases.clone(),
+            configured_by,
+            runtime: stored.runtime.clone(),
             configure: stored.configure,
             gw_priority: stored.gw_priority,
             ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
         };
-        Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
+        Ok(Self { is_stored: true, ..Self::new(inner, spec, source) })
     }
 
     /// The detach of an endpoint.
@@ -159,7 +173,6 @@ impl PortChange {
     }
 
     fn new(inner: Arc<Inner>, spec: AttachSpec, source: Option<Source>) -> Self {
-        let is_stored = matches!(source, Some(Source::Stored(..)));
         Self {
             inner,
             key: spec.key(),
@@ -169,13 +182,18 @@ impl PortChange {
             netns_binding: None,
             pending_save: None,
             tap: None,
-            is_stored,
+            is_stored: false,
         }
     }
 
     /// The lease that was reserved.
     pub(super) fn lease(&self) -> Result<&Lease, ControlError> {
         self.lease.as_ref().ok_or_else(|| step_order_error("lease"))
+    }
+
+    /// Whether the default route may lead here.
+    fn is_gateway(&self) -> bool {
+        self.spec.runtime.as_ref().is_none_or(|runtime| runtime.gives_default_route)
     }
 
     /// Whether the interface gets addresses and routes.
@@ -206,15 +224,33 @@ impl PortChange {
     }
 
     async fn create_tap(&mut self) -> Result<(), ControlError> {
-        let tap = create_tap(TAP_NAME.to_owned(), self.inner.dataplane.workers()).await?;
-        let mut model = self.inner.model();
-        if self.spec.configured_by == ConfiguredBy::Runtime {
-            model.bind(&self.key, tap.name.clone(), None);
+        let handed_out = match self.spec.configured_by {
+            ConfiguredBy::Runtime => self.spec.runtime.as_ref(),
+            ConfiguredBy::Switch => None,
+        };
+        let queues = self.inner.dataplane.workers();
+        let tap = match handed_out {
+            Some(runtime) => {
+                create_named_tap(&self.inner.netlink, runtime.tap.clone(), queues).await?
+            }
+            None => create_tap(TAP_NAME.to_owned(), queues).await?,
+        };
+        if handed_out.is_some() {
+            // A runtime sets no MTU. The TAP goes with its queues if this fails.
+            let (mac, mtu) = (self.lease()?.mac, self.mtu()?);
+            let link = Link::new(tap.ifindex, tap.name.clone());
+            self.inner.netlink.set_mac_and_mtu(&link, mac, mtu).await.map_err(HostError::from)?;
+            self.inner.model().bind(&self.key, tap.name.clone(), None);
         }
+        let mut model = self.inner.model();
         model.set_tap_features(&self.key, tap.offloads.names(), tap.queues.len());
         drop(model);
         self.tap = Some(tap);
         Ok(())
+    }
+
+    fn mtu(&self) -> Result<u32, ControlError> {
+        Ok(self.inner.model().network(Some(self.key.network.as_str()))?.spec.mtu)
     }
 
     async fn configure_container(&mut self) -> Result<(), ControlError> {
@@ -233,7 +269,8 @@ impl PortChange {
                 mtu: network.mtu,
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
                     nets: lease.all_addresses().map(|it| network.net_of(it)).collect(),
-                    gateways: network.gateways(),
+                    gateways: self.is_gateway().then(|| network.gateways()),
+                    leaves_ipv6_off: self.spec.runtime.is_some() && lease.ipv6.is_none(),
                 }),
             }
         };

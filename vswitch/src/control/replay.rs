@@ -40,7 +40,9 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
             running.spawn(async move {
                 let result = match PortChange::replay(Arc::clone(&control.0), &attachment) {
                     Ok(mut change) => {
-                        let netns = netns::describe(&attachment.netns.reference);
+                        let record = attachment.netns.as_ref();
+                        let netns = record.map(|it| netns::describe(&it.reference));
+                        let netns = netns.unwrap_or_default();
                         control.execute_attach(&mut change, netns).await.map(drop)
                     }
                     Err(error) => Err(error),

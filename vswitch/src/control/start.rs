@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use tokio::sync::mpsc;
-use vswitch_api::port_settings::PortSettings;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
 use super::error::ControlError;
 use super::inner::Inner;
@@ -195,6 +195,7 @@ fn configured(
         isolated_ports: false,
         reachable_from: BTreeSet::new(),
         labels: BTreeMap::new(),
+        port_settings: SettingsChange::default(),
         host_settings: stored
             .map_or_else(PortSettings::of_host, |stored| stored.host_settings.clone()),
     })
@@ -225,6 +226,7 @@ fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, C
             .map(|name| name.parse())
             .collect::<Result<_, _>>()?,
         labels: record.labels.clone(),
+        port_settings: record.port_settings.clone(),
         host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
         host_settings: record.host_settings.clone(),
         ..first.clone()

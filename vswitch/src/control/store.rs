@@ -14,10 +14,11 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use vswitch_api::address::Family;
 use vswitch_api::port::{Configure, NetnsRef};
-use vswitch_api::port_settings::PortSettings;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
+use super::model::RuntimeState;
 use super::name::Name;
 use super::text;
 use crate::config::{Subnet4, Subnet6};
@@ -154,6 +155,8 @@ pub(crate) struct NetworkRecord {
     pub(crate) options: Option<NetworkOptions>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
+    pub(crate) port_settings: SettingsChange,
     #[serde(with = "text")]
     pub(crate) gateway_mac: MacAddr,
     pub(crate) next_ipv4: Ipv4Addr,
@@ -233,7 +236,11 @@ pub(crate) struct Attachment {
     /// Addresses beside the two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) further_addresses: Vec<IpAddr>,
-    pub(crate) netns: NetnsRecord,
+    /// Absent where a runtime has not moved the interface in yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) netns: Option<NetnsRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<RuntimeState>,
     #[serde(alias = "policy", default, skip_serializing_if = "PortSettings::is_default")]
     pub(crate) settings: PortSettings,
     /// Publications with the picked host ports.

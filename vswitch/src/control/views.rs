@@ -87,6 +87,7 @@ impl Control {
             isolated_ports: network.spec.isolated_ports,
             reachable_from: network.spec.reachable_from.iter().map(ToString::to_string).collect(),
             ip_ranges: network.spec.ranges().collect(),
+            settings: network.spec.port_settings.clone(),
             multicast: network.spec.multicast.to_string().as_str().into(),
             dhcp: network.spec.host_config.dhcp,
             ra: network.spec.host_config.ra,
@@ -142,7 +143,10 @@ impl Control {
                 subnets: network.subnets().to_vec(),
                 gateways: network.gateways().to_vec(),
                 gw_priority: port.gw_priority,
-                is_default_route: model.gateway_endpoint(&key.name).as_ref() == Some(key),
+                is_default_route: match &port.runtime {
+                    Some(runtime) => runtime.gives_default_route,
+                    None => model.gateway_endpoint(&key.name).as_ref() == Some(key),
+                },
                 resolvers: match self.0.has_dns() {
                     true => network.gateways().to_vec(),
                     false => Vec::new(),

@@ -9,13 +9,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use axum::Json;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use vswitch_api::address::Family;
 
+use super::driver::{Driver, line};
+use super::protocol::Done;
 use crate::control::pools::PoolRequest;
-use crate::control::{Control, ControlError, NetworkError};
+use crate::control::{ControlError, NetworkError};
 
 /// The address spaces of a host and of a cluster; they are labels for Docker only.
 const LOCAL_SPACE: &str = "vswitch";
@@ -26,15 +28,30 @@ const ADDRESS_TYPE: &str = "RequestAddressType";
 const GATEWAY: &str = "com.docker.network.gateway";
 
 /// `IpamDriver.GetCapabilities`.
-pub(super) fn capabilities() -> Value {
-    json!({ "RequiresMACAddress": false, "RequiresRequestReplay": false })
+#[derive(Debug, Serialize)]
+pub(super) struct Capabilities {
+    #[serde(rename = "RequiresMACAddress")]
+    requires_mac_address: bool,
+    #[serde(rename = "RequiresRequestReplay")]
+    requires_request_replay: bool,
 }
 
 /// `IpamDriver.GetDefaultAddressSpaces`.
-pub(super) fn default_address_spaces() -> Value {
-    json!({
-        "LocalDefaultAddressSpace": LOCAL_SPACE,
-        "GlobalDefaultAddressSpace": GLOBAL_SPACE,
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AddressSpaces {
+    local_default_address_space: &'static str,
+    global_default_address_space: &'static str,
+}
+
+pub(super) async fn capabilities() -> Json<Capabilities> {
+    Json(Capabilities { requires_mac_address: false, requires_request_replay: false })
+}
+
+pub(super) async fn address_spaces() -> Json<AddressSpaces> {
+    Json(AddressSpaces {
+        local_default_address_space: LOCAL_SPACE,
+        global_default_address_space: GLOBAL_SPACE,
     })
 }
 
@@ -99,99 +116,82 @@ pub(super) struct ReleaseAddress {
     address: String,
 }
 
-/// A request that the switch does not understand, or refuses.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum IpamError {
-    /// Docker's own texts are subnets and addresses; a user's `--ipam-opt` may be anything.
-    #[error("{0:?} is no {1}")]
-    Value(String, &'static str),
-    /// An option of `--ipam-opt`.
-    #[error("unknown --ipam-opt {0:?}: the IPAM driver of vswitch has no options")]
-    Option(String),
-    /// A range without a subnet.
-    #[error("--ip-range {0} needs a --subnet")]
-    RangeOnly(IpNet),
-    #[error(transparent)]
-    Control(#[from] ControlError),
-}
-
 /// Takes a pool.
 pub(super) async fn request_pool(
-    control: &Control,
+    driver: Driver,
     request: RequestPool,
-) -> Result<RequestedPool, IpamError> {
-    if let Some(option) = request.options.into_iter().flatten().next() {
-        return Err(IpamError::Option(option.0));
+) -> Result<RequestedPool, String> {
+    if let Some((option, _)) = request.options.into_iter().flatten().next() {
+        return Err(format!(
+            "unknown --ipam-opt {option:?}: the address management of vswitch has no options"
+        ));
     }
     let (subnet, range) = (subnet(&request.pool)?, subnet(&request.sub_pool)?);
     if let (None, Some(range)) = (subnet, range) {
-        return Err(IpamError::RangeOnly(range));
+        return Err(format!("--ip-range {range} needs a --subnet"));
     }
     let family = if request.v6 { Family::Ipv6 } else { Family::Ipv4 };
-    let pool = control.request_pool(PoolRequest { family, subnet, range }).await?;
+    let request = PoolRequest { family, subnet, range };
+    let pool = driver.control().request_pool(request).await.map_err(line)?;
     Ok(RequestedPool { pool_id: pool.to_string(), pool, data: BTreeMap::new() })
 }
 
 /// Releases a pool. One that is not there is released.
-pub(super) async fn release_pool(control: &Control, request: ReleasePool) -> Result<(), IpamError> {
-    match control.release_pool(pool(&request.pool_id)?).await {
+pub(super) async fn release_pool(driver: Driver, request: ReleasePool) -> Result<Done, String> {
+    match driver.control().release_pool(pool(&request.pool_id)?).await {
         Err(ControlError::Network(NetworkError::UnknownPool(pool))) => {
-            tracing::debug!(%pool, "released a pool that is not there");
-            Ok(())
+            tracing::debug!(%pool, "a pool was released again");
         }
-        result => Ok(result?),
+        result => result.map_err(line)?,
     }
+    Ok(Done {})
 }
 
 /// Takes an address. A gateway that is not named is the first address of its pool.
 pub(super) async fn request_address(
-    control: &Control,
+    driver: Driver,
     request: RequestAddress,
-) -> Result<RequestedAddress, IpamError> {
+) -> Result<RequestedAddress, String> {
     let pool = pool(&request.pool_id)?;
-    let is_gateway = request.options.is_some_and(|options| {
-        options.get(ADDRESS_TYPE).is_some_and(|kind| kind == GATEWAY)
-    });
+    let kind = request.options.and_then(|mut options| options.remove(ADDRESS_TYPE));
     let requested = match &*request.address {
-        "" if is_gateway => pool.hosts().next(),
+        "" if kind.as_deref() == Some(GATEWAY) => pool.hosts().next(),
         "" => None,
         text => Some(address(text)?),
     };
-    let address = control.take_address(pool, requested).await?;
+    let address = driver.control().take_address(pool, requested).await.map_err(line)?;
     let address = IpNet::new_assert(address, pool.prefix_len());
     Ok(RequestedAddress { address, data: BTreeMap::new() })
 }
 
 /// Returns an address. One that is not taken is returned.
 pub(super) async fn release_address(
-    control: &Control,
+    driver: Driver,
     request: ReleaseAddress,
-) -> Result<(), IpamError> {
+) -> Result<Done, String> {
     let address = address(&request.address)?;
-    match control.return_address(pool(&request.pool_id)?, address).await {
+    match driver.control().return_address(pool(&request.pool_id)?, address).await {
         Err(ControlError::Network(
             error @ (NetworkError::UnknownPool(_) | NetworkError::NotTaken { .. }),
-        )) => {
-            tracing::debug!(%error, "an address was released again");
-            Ok(())
-        }
-        result => Ok(result?),
+        )) => tracing::debug!(%error, "an address was released again"),
+        result => result.map_err(line)?,
     }
+    Ok(Done {})
 }
 
-fn subnet(text: &str) -> Result<Option<IpNet>, IpamError> {
+fn subnet(text: &str) -> Result<Option<IpNet>, String> {
     match text {
         "" => Ok(None),
         _ => pool(text).map(Some),
     }
 }
 
-fn pool(text: &str) -> Result<IpNet, IpamError> {
-    text.parse().map_err(|_| IpamError::Value(text.to_owned(), "subnet"))
+fn pool(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|_| format!("{text:?} is no subnet"))
 }
 
-fn address(text: &str) -> Result<IpAddr, IpamError> {
-    text.parse().map_err(|_| IpamError::Value(text.to_owned(), "IP address"))
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is no IP address"))
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
         let text = r#"{"PoolID":"10.5.0.0/24","Address":"","Options":{"RequestAddressType":"com.docker.network.gateway"}}"#;
         let request: RequestAddress = serde_json::from_str(text).unwrap();
         assert_eq!(pool(&request.pool_id).unwrap().hosts().next(), "10.5.0.1".parse().ok());
-        assert!(pool("blue").unwrap_err().to_string().contains("\"blue\" is no subnet"));
+        assert_eq!(pool("blue").unwrap_err(), "\"blue\" is no subnet");
     }
 
     #[test]

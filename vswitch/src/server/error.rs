@@ -198,6 +198,7 @@ fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
         | HostError::Sysctl { .. }
         | HostError::NewNetns(_)
         | HostError::Listen { .. }
+        | HostError::NotMovedIn(_)
         | HostError::Thread(_) => (ErrorCode::Internal, Some("see `vswitch doctor`")),
     }
 }

@@ -9,7 +9,7 @@ use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
-use super::{EndpointKey, NetworkName};
+use super::{EndpointKey, NetworkName, RuntimeState};
 use crate::control::error::ControlError;
 use crate::control::limits::{ALIASES_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
 use crate::control::name::Name;
@@ -42,6 +42,8 @@ pub(crate) struct AttachSpec {
     /// Further names; other endpoints may have them, too.
     pub(crate) aliases: Vec<Name>,
     pub(crate) configured_by: ConfiguredBy,
+    /// Where a runtime configures the namespace; at a restart the switch puts the interface there in its place.
+    pub(crate) runtime: Option<RuntimeState>,
     /// Whether the interface in the namespace gets addresses and routes.
     pub(crate) configure: Configure,
     /// Of a container's networks, the one with the highest number gives the default route.
@@ -64,6 +66,7 @@ impl AttachSpec {
             labels: BTreeMap::new(),
             aliases: Vec::new(),
             configured_by: ConfiguredBy::Switch,
+            runtime: None,
             configure: Configure::Static,
             gw_priority: 0,
         }

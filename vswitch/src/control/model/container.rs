@@ -67,9 +67,9 @@ impl Model {
         name: &Name,
     ) -> Option<(NetnsRecord, Vec<InterfaceRoutes>)> {
         let record = self.namespace_of(name).ok()?;
-        // Who configures itself has routes of its own.
+        // Who configures itself has routes of its own, and so has a runtime.
         let mut endpoints = self.endpoints_of(name);
-        endpoints.retain(|(endpoint, _)| endpoint.configure.is_static());
+        endpoints.retain(|(it, _)| it.configure.is_static() && it.runtime.is_none());
         let interfaces = endpoints.into_iter().filter_map(|(endpoint, network)| {
             let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
             Some(InterfaceRoutes {

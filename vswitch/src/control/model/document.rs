@@ -47,6 +47,7 @@ impl Model {
                     reachable_from: sources(network),
                 }),
                 labels: spec.labels.clone(),
+                port_settings: spec.port_settings.clone(),
                 gateway_mac: spec.gateway_mac,
                 next_ipv4,
                 next_ipv6,
@@ -65,9 +66,13 @@ impl Model {
         }
     }
 
-    /// The endpoints that survive a restart: those whose namespace the switch can open again.
+    /// The endpoints that survive a restart: those whose namespace the switch can open again, or a runtime enters.
     pub(super) fn attachments(&self) -> Vec<Attachment> {
         let persisted = self.endpoints().filter(|endpoint| endpoint.persisted);
+        let persisted = persisted.filter(|it| {
+            it.runtime.is_some()
+                || it.binding.as_ref().is_some_and(|binding| binding.netns.is_some())
+        });
         persisted
             .filter_map(|endpoint| {
                 let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
@@ -79,7 +84,8 @@ impl Model {
                     ipv4: lease.ipv4,
                     ipv6: lease.ipv6,
                     further_addresses: lease.further.clone(),
-                    netns: binding.netns.clone()?,
+                    netns: binding.netns.clone(),
+                    runtime: endpoint.runtime.clone(),
                     settings: endpoint.settings.clone(),
                     publish: endpoint.publications.clone(),
                     labels: endpoint.labels.clone(),

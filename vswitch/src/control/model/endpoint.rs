@@ -23,7 +23,9 @@ use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 
 use super::slots::SlotOwner;
-use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, Owner, Random, limits};
+use super::{
+    AttachSpec, EndpointKey, Lease, Model, NetworkName, Owner, Random, RuntimeState, limits,
+};
 use crate::control::error::ControlError;
 use crate::control::name::Name;
 use crate::control::store::NetnsRecord;
@@ -59,6 +61,8 @@ pub(crate) struct Endpoint {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
     pub(crate) configure: Configure,
+    /// Where a runtime configures its namespace.
+    pub(crate) runtime: Option<RuntimeState>,
     /// Of a container's networks, the one with the highest number gives the default route.
     pub(crate) gw_priority: i32,
     /// Publications that the host refuses for now.
@@ -117,6 +121,7 @@ impl Model {
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
             configure: spec.configure,
+            runtime: spec.runtime.clone(),
             gw_priority: spec.gw_priority,
             pending: Vec::new(),
             in_snapshot: false,
