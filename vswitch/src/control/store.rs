@@ -215,6 +215,8 @@ pub(crate) struct PoolRecord {
     /// The network that has its subnet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<String>,
+    /// The cursor of its search, so that quarantine survives a restart.
+    pub(crate) next: IpAddr,
     /// Addresses that the client has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) taken: Vec<IpAddr>,

@@ -155,7 +155,7 @@ pub(super) async fn request_address(
     let pool = pool(&request.pool_id)?;
     let kind = request.options.and_then(|mut options| options.remove(ADDRESS_TYPE));
     let requested = match &*request.address {
-        "" if kind.as_deref() == Some(GATEWAY) => pool.hosts().next(),
+        "" if kind.as_deref() == Some(GATEWAY) => first_host(pool),
         "" => None,
         text => Some(address(text)?),
     };
@@ -177,6 +177,11 @@ pub(super) async fn release_address(
         result => result.map_err(line)?,
     }
     Ok(Done {})
+}
+
+/// The first address that a host may have.
+fn first_host(pool: IpNet) -> Option<IpAddr> {
+    pool.hosts().find(|address| *address != pool.network())
 }
 
 fn subnet(text: &str) -> Result<Option<IpNet>, String> {
@@ -205,7 +210,8 @@ mod tests {
         assert!(subnet(&request.pool).unwrap().is_none() && !request.v6);
         let text = r#"{"PoolID":"10.5.0.0/24","Address":"","Options":{"RequestAddressType":"com.docker.network.gateway"}}"#;
         let request: RequestAddress = serde_json::from_str(text).unwrap();
-        assert_eq!(pool(&request.pool_id).unwrap().hosts().next(), "10.5.0.1".parse().ok());
+        assert_eq!(first_host(pool(&request.pool_id).unwrap()), "10.5.0.1".parse().ok());
+        assert_eq!(first_host("fd00::/64".parse().unwrap()), "fd00::1".parse().ok());
         assert_eq!(pool("blue").unwrap_err(), "\"blue\" is no subnet");
     }
 

@@ -82,6 +82,21 @@ impl AddressPool {
         self.subnet
     }
 
+    fn next(&self) -> IpAddr {
+        match &self.addresses {
+            Addresses::V4(pool) => pool.next().into(),
+            Addresses::V6(pool) => pool.next().into(),
+        }
+    }
+
+    fn resume_at(&mut self, next: IpAddr) {
+        match (&mut self.addresses, next) {
+            (Addresses::V4(pool), IpAddr::V4(next)) => pool.resume_at(next),
+            (Addresses::V6(pool), IpAddr::V6(next)) => pool.resume_at(next),
+            _ => {}
+        }
+    }
+
     fn allocate(&mut self, now: Duration) -> Result<IpAddr, PoolError> {
         match &mut self.addresses {
             Addresses::V4(pool) => pool.allocate(now).map(IpAddr::V4),
@@ -257,6 +272,7 @@ impl Model {
             subnet: pool.subnet,
             range: pool.range,
             network: pool.network.as_ref().map(ToString::to_string),
+            next: pool.next(),
             taken: pool.taken.iter().copied().collect(),
         });
         records.collect()
@@ -265,6 +281,7 @@ impl Model {
     /// Restores a stored pool. Its network, if it has one, is there with its reservations.
     pub(crate) fn restore_pool(&mut self, subnet: PoolSubnet, record: &PoolRecord) {
         let mut pool = AddressPool::new(subnet);
+        pool.resume_at(record.next);
         for &address in &record.taken {
             if pool.allocate_exact(address).is_ok() {
                 pool.taken.insert(address);
