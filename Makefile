@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack bench-docker \
+.PHONY: help build demo test e2e e2e-netavark lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack bench-docker \
   bench-build bench-micro loom fuzz asan doc api install deps clean
 
 PREFIX ?= /usr/local
@@ -35,6 +35,11 @@ test: ## run every test; those with namespaces need root (or sudo)
 e2e: ## run the end-to-end tests only
 	@scripts/deps.sh build test
 	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e
+
+e2e-netavark: ## the tests of the netavark plugin by a real netavark, which is built first: about a minute
+	@scripts/deps.sh build test netavark
+	VSWITCH_NETAVARK=$(abspath $(TARGET))/netavark/bin/netavark \
+	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e netavark::
 
 lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint

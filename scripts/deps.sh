@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks; silent when everything is there.
-#   scripts/deps.sh GROUP...     groups: build lint test demo bench fuzz
-# Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup; cargo-deny and cargo-fuzz
+#   scripts/deps.sh GROUP...     groups: build lint test demo bench fuzz netavark
+# Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup; cargo-deny, cargo-fuzz and netavark
 # from crates.io.
 set -euo pipefail
 
@@ -22,7 +22,8 @@ needs() {
       ovs-vswitchd:openvswitch-switch vde_switch:vde2 redis-server:redis-server redis-benchmark:redis-tools \
       dnsperf:dnsperf dig:bind9-dnsutils ;;
     fuzz) echo c++:g++ ;;
-    *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz)" >&2; return 2 ;;
+    netavark) echo protoc:protobuf-compiler ;;
+    *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz, netavark)" >&2; return 2 ;;
   esac
 }
 
@@ -71,10 +72,20 @@ rust_component() {
 
 # cargo_tool NAME VERSION: installs cargo-NAME. Without optimisation that takes half a minute, not five.
 cargo_tool() {
-  cargo "$1" --version >/dev/null 2>&1 && return
-  echo "deps: cargo install cargo-$1"
+  cargo "$1" --version >/dev/null 2>&1 || cargo_install "cargo-$1@$2"
+}
+
+# cargo_install CRATE OPTION...
+cargo_install() {
+  echo "deps: cargo install $1"
   env -u CARGO_TARGET_DIR -u RUSTFLAGS CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 \
-    cargo install --locked --debug "cargo-$1@$2" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+    cargo install --locked --debug "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+}
+
+# The real netavark, beside what is built here: that of Debian 12 has no plugins.
+netavark() {
+  local root=${CARGO_TARGET_DIR:-target}/netavark
+  [ -x "$root/bin/netavark" ] || cargo_install netavark@2.1.0 --bin netavark --root "$root"
 }
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -99,5 +110,6 @@ for group; do
       cargo_tool deny 0.20.2
       ;;
     fuzz) cargo_tool fuzz 0.13.2 ;;
+    netavark) netavark ;;
   esac
 done

@@ -53,6 +53,7 @@ mod rename;
 mod replay;
 mod republish;
 mod runtime;
+mod runtime_state;
 mod service;
 mod start;
 mod stats;

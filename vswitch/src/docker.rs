@@ -46,8 +46,8 @@ pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
 pub(crate) async fn run(socket: Option<&Socket>, control: Control, stop: watch::Receiver<bool>) {
     let Some(socket) = socket else { return };
     let open = router(Driver::new(control.clone()));
-    let closed = Router::new()
-        .fallback(|| async { Json(Failure { err: "you may not control the switch".to_owned() }) });
+    let closed =
+        Router::new().fallback(|| async { Json(Failure::new("you may not control the switch")) });
     let bounds = Bounds {
         name: "docker-connections",
         connections: DOCKER_CONNECTIONS_MAX,
@@ -147,7 +147,7 @@ where
             Ok(answer) => Json(answer).into_response(),
             Err(err) => {
                 tracing::warn!(method = path.trim_start_matches('/'), error = err, "refused");
-                Json(Failure { err }).into_response()
+                Json(Failure::new(err)).into_response()
             }
         }
     })

@@ -62,7 +62,6 @@ pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
 pub(crate) use pools::{AddressPool, PoolSubnet};
-pub(crate) use runtime::RuntimeState;
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;

@@ -21,8 +21,9 @@ use wire::MacAddr;
 
 use super::error::ControlError;
 use super::limits::{MOVE_POLL, MOVE_WAIT_MAX};
-use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease, NetworkName, RuntimeState};
+use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease, NetworkName};
 use super::port::PortChange;
+use super::runtime_state::RuntimeState;
 use super::store::NetnsRecord;
 use super::task::{blocking, task};
 use super::{Control, unicast_mac};
@@ -150,7 +151,7 @@ impl Control {
     }
 
     /// Removes an endpoint. One that is gone is none to remove.
-    pub(crate) async fn take_back(&self, label: &Label) -> Result<(), ControlError> {
+    pub(crate) async fn remove_handed_out(&self, label: &Label) -> Result<(), ControlError> {
         while let Ok(key) = self.key_of(label) {
             let (control, was) = (self.clone(), key.clone());
             match task(async move { control.detach_endpoint(key).await }).await? {
@@ -166,14 +167,14 @@ impl Control {
     }
 
     /// Publishes at an endpoint one of each list of choices, or nothing.
-    pub(crate) async fn publish_all(
+    pub(crate) async fn publish_bindings(
         &self,
         label: &Label,
         wanted: Vec<Vec<Publication>>,
     ) -> Result<(), (Publication, ControlError)> {
         for choices in wanted {
             if let Err(refused) = self.publish_one(label, choices).await {
-                if let Err(error) = self.unpublish_all(label).await {
+                if let Err(error) = self.unpublish_bindings(label).await {
                     tracing::warn!(name = label.text, %error, "published still");
                 }
                 return Err(refused);
@@ -209,7 +210,7 @@ impl Control {
     }
 
     /// Withdraws all publications of an endpoint.
-    pub(crate) async fn unpublish_all(&self, label: &Label) -> Result<(), ControlError> {
+    pub(crate) async fn unpublish_bindings(&self, label: &Label) -> Result<(), ControlError> {
         while let Ok(key) = self.key_of(label) {
             let Some(one) = self.0.model().publications_of(&key).into_iter().next() else { break };
             match self.unpublish_at(key.clone(), one.ports).await {

@@ -18,8 +18,8 @@ use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
-use super::model::RuntimeState;
 use super::name::Name;
+use super::runtime_state::RuntimeState;
 use super::text;
 use crate::config::{Subnet4, Subnet6};
 use crate::host::netns::NetnsId;

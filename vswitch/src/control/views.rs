@@ -1,6 +1,7 @@
 //! The state as the API shows it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use vswitch_api::status::{IdleState, Status};
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Binding, EndpointKey, Model};
+use super::model::{self, Binding, EndpointKey, Lease, Model};
 use super::task::blocking;
 use super::uplink;
 use crate::datapath::PortCounters;
@@ -148,7 +149,7 @@ impl Control {
                     None => model.gateway_endpoint(&key.name).as_ref() == Some(key),
                 },
                 resolvers: match self.0.has_dns() {
-                    true => network.gateways().to_vec(),
+                    true => reachable(&network.gateways(), &port.lease),
                     false => Vec::new(),
                 },
                 mtu: network.mtu,
@@ -215,6 +216,13 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
         uplinks: model.uplinks_of(network).map(|it| uplink::name(model, it)).collect(),
         ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }
+}
+
+/// Those of a family that the endpoint has an address of.
+fn reachable(gateways: &[IpAddr], lease: &Lease) -> Vec<IpAddr> {
+    let has =
+        |gateway: &IpAddr| lease.all_addresses().any(|own| own.is_ipv4() == gateway.is_ipv4());
+    gateways.iter().copied().filter(has).collect()
 }
 
 fn port_row(

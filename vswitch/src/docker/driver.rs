@@ -71,7 +71,7 @@ impl Driver {
         let Some(network) = found else { return Ok(Done {}) };
         // Docker counts its own endpoints; those whose end it did not tell are none to it.
         for label in self.control.handed_out_on(&network, ENDPOINT_ID) {
-            self.control.take_back(&label).await.map_err(line)?;
+            self.control.remove_handed_out(&label).await.map_err(line)?;
         }
         self.control.remove_network(network.as_str(), false).await.map_err(line)?;
         Ok(Done {})
@@ -135,7 +135,7 @@ impl Driver {
     }
 
     pub(super) async fn delete_endpoint(self, asked: EndpointId) -> Result<Done, String> {
-        self.control.take_back(&endpoint_label(&asked.endpoint_id)).await.map_err(line)?;
+        self.control.remove_handed_out(&endpoint_label(&asked.endpoint_id)).await.map_err(line)?;
         Ok(Done {})
     }
 
@@ -184,8 +184,9 @@ impl Driver {
             _ => Vec::new(),
         };
         // Docker asks again, or a restart has brought them back.
-        self.control.unpublish_all(&label).await.map_err(line)?;
-        let published = self.control.publish_all(&label, port_map::publications(bindings)?).await;
+        self.control.unpublish_bindings(&label).await.map_err(line)?;
+        let published =
+            self.control.publish_bindings(&label, port_map::publications(bindings)?).await;
         published.map_err(|(publication, error)| refused(&publication, error))?;
         Ok(Done {})
     }
@@ -193,7 +194,7 @@ impl Driver {
     pub(super) async fn revoke(self, asked: EndpointId) -> Result<Done, String> {
         let label = endpoint_label(&asked.endpoint_id);
         self.control.set_default_route(&label, false);
-        self.control.unpublish_all(&label).await.map_err(line)?;
+        self.control.unpublish_bindings(&label).await.map_err(line)?;
         Ok(Done {})
     }
 }

@@ -9,10 +9,11 @@ use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
-use super::{EndpointKey, NetworkName, RuntimeState};
+use super::{EndpointKey, NetworkName};
 use crate::control::error::ControlError;
 use crate::control::limits::{ALIASES_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
 use crate::control::name::Name;
+use crate::control::runtime_state::RuntimeState;
 
 /// The configurer of a container's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

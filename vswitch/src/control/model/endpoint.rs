@@ -23,11 +23,10 @@ use vswitch_api::port_settings::PortSettings;
 use vswitch_api::publish::Publication;
 
 use super::slots::SlotOwner;
-use super::{
-    AttachSpec, EndpointKey, Lease, Model, NetworkName, Owner, Random, RuntimeState, limits,
-};
+use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, Owner, Random, limits};
 use crate::control::error::ControlError;
 use crate::control::name::Name;
+use crate::control::runtime_state::RuntimeState;
 use crate::control::store::NetnsRecord;
 use crate::datapath::{PortKind, PortLimits};
 

@@ -8,28 +8,9 @@
 //! in the host's namespace. *Joined*: the runtime has said where it keeps the container's namespace. *Inside*: the
 //! binding names the namespace and the interface in it, so that a restart can put a new TAP there.
 
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
-
 use super::{EndpointKey, EndpointState, Model, NetworkName};
+use crate::control::runtime_state::RuntimeState;
 use crate::control::store::NetnsRecord;
-
-/// The runtime's side of an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RuntimeState {
-    /// Name of the TAP in the host's namespace.
-    pub(crate) tap: String,
-    /// Boot of the host in which the endpoint was made.
-    pub(crate) boot_id: String,
-    /// File of the container's namespace, which may come later than this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) sandbox: Option<PathBuf>,
-    /// Whether the container's default route leads here.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) gives_default_route: bool,
-}
 
 impl Model {
     /// The endpoint with a label.
