@@ -5,6 +5,7 @@
 //! | [`model`] | holds the desired state; pure |
 //! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`runtime`] | hands TAPs out to a runtime that configures namespaces itself |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
@@ -28,6 +29,7 @@ mod attach;
 mod cleanup;
 mod connect;
 mod conntrack;
+mod containers;
 mod dhcp;
 mod dns;
 mod error;
@@ -102,6 +104,7 @@ impl Control {
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::Network(NetworkError::PoolsMax) => Some("address-pools"),
             ControlError::StaticsMax => Some("static-entries"),
+            ControlError::WaitingMax(_) => Some("waiting-containers"),
             ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),
             ControlError::AllowFromMax(_) => Some("allow-from-prefixes"),

@@ -58,6 +58,7 @@ use crate::control::limits::*;
 use crate::datapath::limits::*;
 use crate::dns::limits::*;
 use crate::docker::limits::*;
+use crate::engine::limits::*;
 use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
@@ -139,6 +140,9 @@ fn rows() -> Vec<Row> {
             "further-addresses" = FURTHER_ADDRESSES_MAX, "addresses", "the attach is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
             "labels" = LABELS_MAX, "labels", "the attach is refused", Refusals;
+            "waiting-containers" = WAITING_MAX, "attachments", "the attachment of a container that ends is forgotten", Refusals;
+            "engine-answer" = ENGINE_BYTES_MAX, "bytes", "the attach fails", Never;
+            "engine-time" = ENGINE_TIME_MAX, "", "the attach fails", Never;
             "reservations" = RESERVATIONS_MAX, "addresses", "a reservation in the network is refused", Refusals;
             "port-macs" = MACS_PER_PORT, "addresses", "not learnt; frames pass", Worker(|count| count.mac_limit);
             "port-writes" = WRITES_PER_PORT_MAX, "frames", "dropped as tx-queue-full", Worker(|count| count.writes_cut);

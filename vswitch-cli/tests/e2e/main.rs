@@ -13,6 +13,7 @@ mod beside_docker;
 mod cli;
 mod cni;
 mod connect;
+mod containers;
 mod death;
 mod dhcp;
 mod dns;

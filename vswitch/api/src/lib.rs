@@ -10,6 +10,7 @@
 //! | [`network`] | layer-2 domains with their subnets |
 //! | [`address`] | reservations of addresses |
 //! | [`port`] | attachments: request, list, details |
+//! | [`container`] | containers of Docker and podman |
 //! | [`port_settings`] | VLANs, source guard, isolation, limits of a port |
 //! | [`publish`] | published ports (DNAT) |
 //! | [`conntrack`] | tracked connections |
@@ -23,6 +24,7 @@
 
 pub mod address;
 pub mod conntrack;
+pub mod container;
 pub mod dns;
 pub mod error;
 pub mod event;

@@ -37,6 +37,20 @@ pub(crate) const ADDRESS_POOLS_MAX: usize = 2 * NETWORKS_MAX;
 /// Networks that may open connections to one network.
 pub(crate) const REACHABLE_FROM_MAX: usize = 64;
 
+/// Containers of engines that may wait for their next start, each with its addresses and port.
+pub(crate) const WAITING_MAX: usize = 1024;
+
+/// Containers of one engine that are attached again at the same time.
+pub(crate) const CONTAINER_CONCURRENCY: usize = 4;
+
+/// Pause before an engine that does not answer is asked again: the first one, and the longest; each is twice
+/// the one before.
+pub(crate) const ENGINE_PAUSE_MIN: Duration = Duration::from_millis(200);
+pub(crate) const ENGINE_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Pause before a running container that could not be attached is tried again.
+pub(crate) const CONTAINER_RETRY: Duration = Duration::from_secs(10);
+
 /// Labels that one endpoint may have.
 pub(crate) const LABELS_MAX: usize = 128;
 

@@ -6,6 +6,7 @@
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | containers on several networks | `model/container.rs` |
 //! | address pools of IPAM clients | `model/pools.rs` |
+//! | endpoints whose container has ended | `model/waiting.rs` |
 //! | endpoints that a runtime configures | `model/runtime.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
@@ -52,6 +53,7 @@ mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uplink;
+mod waiting;
 
 pub(crate) use allocate::local_mac;
 pub(crate) use attach_spec::{AttachSpec, ConfiguredBy};
@@ -65,6 +67,7 @@ pub(crate) use pools::{AddressPool, PoolSubnet};
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
+pub(crate) use waiting::ContainerEndpoint;
 
 /// A source of random numbers.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;

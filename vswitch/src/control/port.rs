@@ -4,6 +4,9 @@
 //! once the namespace is known, and the answer waits for its end. After a crash in between, the endpoint
 //! comes back although no client was told of it; a client without an answer has to look in any case.
 //!
+//! An endpoint of a container that has ended keeps its reservation: [`WAIT`] are the steps that are undone then,
+//! and a plan that resumes it reserves nothing.
+//!
 //! Locate, configure and verify are optional: where the runtime configures the namespace, the TAP stays in
 //! the host's namespace, and the runtime takes it from there.
 
@@ -21,15 +24,17 @@ use super::limits::PORT_ALLOC_TRIES_MAX;
 use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease};
 use super::plan::Steps;
 use super::random::random;
-use super::store::{Attachment, NetnsRecord};
+use super::store::{Attachment, ContainerRecord, NetnsRecord};
 use super::task::blocking;
 use super::{published_ports, republish};
 use crate::config::IfName;
 use crate::host::bridge::{create_named_tap, create_tap};
 use crate::host::container::{self, Addresses, ContainerSetup};
 use crate::host::netlink::Link;
+use crate::host::netns::OpenNetns;
 use crate::host::{HostError, NetnsError, netns};
-use netns_binding::{NetnsBinding, Source};
+use netns_binding::NetnsBinding;
+pub(super) use netns_binding::Source;
 
 /// Name of a TAP in the host's namespace; the kernel replaces `%d` by the first free number.
 const TAP_NAME: &str = "vswtap%d";
@@ -96,6 +101,13 @@ pub(super) const DETACH: [Step; 6] = [
     Step::OpenHostPorts,
 ];
 
+/// The steps that are undone when the container of an endpoint has ended, in reverse.
+pub(super) const WAIT: [Step; 4] =
+    [Step::CommitSnapshot, Step::AddPort, Step::InstallHostNeighbours, Step::OpenHostPorts];
+
+/// The steps that the detach of a waiting endpoint undoes, in reverse.
+pub(super) const FORGET: [Step; 2] = [Step::Reserve, Step::Save];
+
 /// An attach or detach in progress.
 #[derive(Debug)]
 pub(super) struct PortChange {
@@ -109,17 +121,28 @@ pub(super) struct PortChange {
     tap: Option<Tap>,
     /// The document has the endpoint already.
     is_stored: bool,
+    /// The model has it already: it waits.
+    resumes: bool,
 }
 
 impl PortChange {
     /// The attach of a new endpoint.
-    pub(super) fn attach(
+    pub(super) fn attach(inner: Arc<Inner>, spec: AttachSpec, source: Source) -> Self {
+        Self::new(inner, spec, Some(source))
+    }
+
+    /// The attach of a waiting endpoint, in the namespace of its container's new run.
+    pub(super) fn resume(
         inner: Arc<Inner>,
-        spec: AttachSpec,
-        ifname: Option<IfName>,
-        netns: NetnsRef,
-    ) -> Self {
-        Self::new(inner, spec, Some(Source::Requested(netns, ifname)))
+        lease: &Lease,
+        container: ContainerRecord,
+        (reference, netns): (NetnsRef, OpenNetns),
+    ) -> Result<Self, ControlError> {
+        let (configure, ifname) = inner.model().wish_of(&lease.key())?;
+        let spec =
+            AttachSpec { configure, container: Some(container), ..AttachSpec::new(lease.key()) };
+        let change = Self::new(inner, spec, Some(Source::Resumed(reference, netns, ifname)));
+        Ok(Self { resumes: true, ..change })
     }
 
     /// The attach of a container to a further network.
@@ -140,29 +163,16 @@ impl PortChange {
     /// The attach of a stored endpoint. One that a runtime has moved into a namespace is put there by the switch.
     pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
-        let network = stored.network.parse()?;
         let boot_id = stored.runtime.as_ref().map(|runtime| &runtime.boot_id);
         let (source, configured_by) = match &stored.netns {
             Some(netns) => (Some(Source::Stored(netns.clone(), ifname)), ConfiguredBy::Switch),
             None if boot_id == Some(&inner.boot_id) => (None, ConfiguredBy::Runtime),
+            None if stored.container.is_some() => {
+                return Err(ControlError::Waiting(stored.name.to_string()));
+            }
             None => return Err(NetnsError::Gone("of another boot".to_owned()).into()),
         };
-        let spec = AttachSpec {
-            mac: Some(stored.mac),
-            ipv4: stored.ipv4,
-            ipv6: stored.ipv6,
-            family: stored.family(),
-            further_addresses: stored.further_addresses.clone(),
-            settings: stored.settings.clone(),
-            publish: stored.publish.clone(),
-            labels: stored.labels.clone(),
-            aliases: stored.aliases.clone(),
-            configured_by,
-            runtime: stored.runtime.clone(),
-            configure: stored.configure,
-            gw_priority: stored.gw_priority,
-            ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
-        };
+        let spec = AttachSpec { configured_by, ..stored.spec()? };
         Ok(Self { is_stored: true, ..Self::new(inner, spec, source) })
     }
 
@@ -183,6 +193,7 @@ impl PortChange {
             pending_save: None,
             tap: None,
             is_stored: false,
+            resumes: false,
         }
     }
 
@@ -199,6 +210,11 @@ impl PortChange {
     /// Whether the interface gets addresses and routes.
     pub(super) fn configure(&self) -> Configure {
         self.spec.configure
+    }
+
+    /// Whether the endpoint has waited for its container.
+    pub(super) fn resumes(&self) -> bool {
+        self.resumes
     }
 
     /// The plan of this attach.
@@ -288,7 +304,7 @@ impl PortChange {
     /// its publications in any case.
     async fn open(&mut self) -> Result<(), ControlError> {
         let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
-        if self.is_stored {
+        if self.is_stored || self.resumes {
             republish::open_stored(&inner, &lease).await;
             return Ok(());
         }
@@ -330,6 +346,11 @@ impl Steps for PortChange {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
+            Step::Reserve if self.resumes => {
+                self.inner.check_not_ending()?;
+                let container = self.spec.container.clone();
+                self.lease = Some(self.inner.model().resume(&self.key, container)?);
+            }
             Step::Reserve => {
                 self.lease = Some(self.inner.reserve(&self.spec).await?);
                 self.inner.model().set_persisted(&self.key, self.is_stored);
@@ -351,8 +372,11 @@ impl Steps for PortChange {
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
         let key = &self.key;
         match step {
+            Step::Reserve if self.resumes => self.inner.wait_for_container(key),
             Step::Reserve => self.inner.forget(key),
             Step::Locate => self.netns_binding = None,
+            // The next write has it as it waits.
+            Step::Save if self.resumes => {}
             Step::Save => {
                 self.inner.model().set_persisted(key, false);
                 self.inner.save().await?;

@@ -97,10 +97,8 @@ impl Control {
         let replayed = match document {
             Some(document) => {
                 let replayed = replay::run(self, document).await;
-                let (_, pending_publications) = self.0.model().count_publications();
-                if pending_publications > 0 {
-                    tokio::spawn(republish::retry_pending(Arc::clone(&self.0)));
-                }
+                republish::retry_pending(&self.0);
+                self.follow_containers().await;
                 replayed
             }
             None => ReplayReport::default(),

@@ -238,9 +238,11 @@ pub(crate) struct Attachment {
     /// Addresses beside the two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) further_addresses: Vec<IpAddr>,
-    /// Absent where a runtime has not moved the interface in yet.
+    /// Absent where a runtime has not moved the interface in yet, and while its container does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) netns: Option<NetnsRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<ContainerRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) runtime: Option<RuntimeState>,
     #[serde(alias = "policy", default, skip_serializing_if = "PortSettings::is_default")]
@@ -271,6 +273,28 @@ impl Attachment {
 
 fn is_zero(number: &i32) -> bool {
     *number == 0
+}
+
+/// The container of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ContainerRecord {
+    /// Socket of its engine.
+    pub(crate) engine: PathBuf,
+    /// The whole id.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The file that the switch writes its name servers to; absent where others name them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resolv_conf: Option<ResolvConfRecord>,
+}
+
+/// A file of name servers, with the text before the attach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResolvConfRecord {
+    pub(crate) path: PathBuf,
+    pub(crate) former: String,
 }
 
 /// The namespace of an attachment, with its identity.

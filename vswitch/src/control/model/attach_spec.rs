@@ -14,6 +14,7 @@ use crate::control::error::ControlError;
 use crate::control::limits::{ALIASES_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
 use crate::control::name::Name;
 use crate::control::runtime_state::RuntimeState;
+use crate::control::store::ContainerRecord;
 
 /// The configurer of a container's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +50,8 @@ pub(crate) struct AttachSpec {
     pub(crate) configure: Configure,
     /// Of a container's networks, the one with the highest number gives the default route.
     pub(crate) gw_priority: i32,
+    /// The container of an engine, whose ends it outlives.
+    pub(crate) container: Option<ContainerRecord>,
 }
 
 impl AttachSpec {
@@ -70,6 +73,7 @@ impl AttachSpec {
             runtime: None,
             configure: Configure::Static,
             gw_priority: 0,
+            container: None,
         }
     }
 

@@ -55,8 +55,11 @@ impl Model {
     /// The namespace of a container.
     pub(crate) fn namespace_of(&self, name: &Name) -> Result<NetnsRecord, ControlError> {
         let endpoints = self.endpoints_of(name);
-        let (endpoint, _) =
-            endpoints.first().ok_or_else(|| ControlError::UnknownPort(name.to_string()))?;
+        let none = || match self.waiting().any(|it| it.lease.name == *name) {
+            true => ControlError::Waiting(name.to_string()),
+            false => ControlError::UnknownPort(name.to_string()),
+        };
+        let (endpoint, _) = endpoints.first().ok_or_else(none)?;
         let binding = endpoint.binding.as_ref().and_then(|binding| binding.netns.clone());
         binding.ok_or_else(|| ControlError::UnknownPort(name.to_string()))
     }

@@ -1,7 +1,6 @@
 //! A Docker daemon of the harness's own, with a namespace of its own.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
