@@ -7,7 +7,7 @@
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
-//! | [`runtime`] | hands TAPs out to a runtime that configures namespaces itself |
+//! | [`runtime`], [`runtime_names`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
@@ -15,6 +15,7 @@
 //! | [`dhcp`] | answers hosts that configure themselves |
 //! | [`event_feed`] | reports what happens to clients that listen |
 //! | [`rename`], [`prune`] | rename attachments, and clean up those that nobody reaches |
+//! | [`pools`] | address pools of IPAM clients |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
 //! | [`dns`] | keeps the table of names, runs the DNS server |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
@@ -43,6 +44,7 @@ pub(crate) mod model;
 pub(crate) mod name;
 mod network;
 mod plan;
+pub(crate) mod pools;
 mod port;
 mod port_settings;
 mod prune;
@@ -53,6 +55,7 @@ mod rename;
 mod replay;
 mod republish;
 mod runtime;
+mod runtime_names;
 mod runtime_state;
 mod service;
 mod start;
@@ -77,6 +80,7 @@ pub(crate) use model::Lease;
 pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
 pub(crate) use runtime::{Label, RuntimeRequest};
+pub(crate) use runtime_names::RuntimeNames;
 pub(crate) use start::StoredState;
 
 /// Control. Clones are handles on the same one.
@@ -101,6 +105,7 @@ impl Control {
             ControlError::Network(NetworkError::Max | NetworkError::OpenFiles) => Some("networks"),
             ControlError::Network(NetworkError::ReachableFromMax) => Some("reachable-from"),
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
+            ControlError::Network(NetworkError::PoolsMax) => Some("address-pools"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::WaitingMax(_) => Some("waiting-containers"),
             ControlError::ReservationsMax => Some("reservations"),

@@ -1,6 +1,6 @@
-//! The network plugin of Docker, on a Unix socket of its own.
+//! The network and IPAM plugin of Docker, on a Unix socket of its own.
 //!
-//! Docker calls the methods of its remote driver protocol by `POST /NAME.METHOD` with JSON ([`protocol`]), and prints
+//! Docker calls the methods of its remote driver protocols by `POST /NAME.METHOD` with JSON ([`protocol`]), and prints
 //! the text of a failure to the user. Networks and endpoints of Docker are networks and ports of the switch. Docker's
 //! ids are labels of these ([`NETWORK_ID`], [`ENDPOINT_ID`]), so that they survive a restart.
 //!
@@ -9,13 +9,18 @@
 //! of a container's networks has its published ports and its default route (`ProgramExternalConnectivity`,
 //! `RevokeExternalConnectivity`). All methods may be called again: Docker repeats a request whose answer it has
 //! not got. It waits up to 30 s for a switch that starts again.
+//!
+//! Names, aliases and labels of containers are not in these requests: [`names`] asks Docker's API for them.
 
 mod driver;
+mod ipam;
 pub(crate) mod limits;
+mod names;
 mod options;
 mod port_map;
 mod protocol;
 
+use std::path::Path;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -33,6 +38,7 @@ use crate::host::departures::departures;
 use crate::server::{self, Bounds, Socket};
 use driver::Driver;
 use limits::{BODY_TIME_MAX, DOCKER_BODY_MAX, DOCKER_CONNECTIONS_MAX};
+use names::Names;
 use protocol::{Activation, Allocated, Capabilities, Done, Failure};
 
 /// Label of a network: its id in Docker.
@@ -42,11 +48,18 @@ pub(crate) const NETWORK_ID: &str = "docker.network-id";
 pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
 
 /// Serves the plugin until `stop` turns true, then waits for the requests in progress.
-pub(crate) async fn run(socket: Option<&Socket>, control: Control, stop: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    socket: Option<&Socket>,
+    control: Control,
+    api: &Path,
+    stop: watch::Receiver<bool>,
+) {
     let Some(socket) = socket else { return };
-    let open = router(Driver::new(control.clone()));
-    let closed = Router::new()
-        .fallback(|| async { Json(Failure { err: "you may not control the switch".to_owned() }) });
+    let names = Names::new(control.clone(), api);
+    names.learn_all();
+    let open = router(Driver::new(control.clone(), names));
+    let closed =
+        Router::new().fallback(|| async { Json(Failure::new("you may not control the switch")) });
     let bounds = Bounds {
         name: "docker-connections",
         connections: DOCKER_CONNECTIONS_MAX,
@@ -84,6 +97,7 @@ async fn follow_moves(control: Control, mut stop: watch::Receiver<bool>) {
 
 fn router(driver: Driver) -> Router {
     let network = |method: &str| format!("/NetworkDriver.{method}");
+    let ipam = |method: &str| format!("/IpamDriver.{method}");
     Router::new()
         .route("/Plugin.Activate", post(activate))
         .route(&network("GetCapabilities"), post(capabilities))
@@ -100,11 +114,17 @@ fn router(driver: Driver) -> Router {
         .route(&network("Leave"), call(Driver::leave))
         .route(&network("ProgramExternalConnectivity"), call(Driver::program))
         .route(&network("RevokeExternalConnectivity"), call(Driver::revoke))
+        .route(&ipam("GetCapabilities"), post(ipam::capabilities))
+        .route(&ipam("GetDefaultAddressSpaces"), post(ipam::address_spaces))
+        .route(&ipam("RequestPool"), call(ipam::request_pool))
+        .route(&ipam("ReleasePool"), call(ipam::release_pool))
+        .route(&ipam("RequestAddress"), call(ipam::request_address))
+        .route(&ipam("ReleaseAddress"), call(ipam::release_address))
         .with_state(driver)
 }
 
 async fn activate() -> Json<Activation> {
-    Json(Activation { implements: vec!["NetworkDriver"] })
+    Json(Activation { implements: vec!["NetworkDriver", "IpamDriver"] })
 }
 
 async fn capabilities() -> Json<Capabilities> {
@@ -139,7 +159,7 @@ where
             Ok(answer) => Json(answer).into_response(),
             Err(err) => {
                 tracing::warn!(method = path.trim_start_matches('/'), error = err, "refused");
-                Json(Failure { err }).into_response()
+                Json(Failure::new(err)).into_response()
             }
         }
     })

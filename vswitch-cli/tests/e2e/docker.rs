@@ -2,6 +2,7 @@
 
 mod compose;
 mod faults;
+mod ipam;
 mod networks;
 
 use std::net::IpAddr;

@@ -53,9 +53,13 @@ macro_rules! pages {
 }
 
 pages! {
+    cni
     compose
+    containerd
     containers
     docker
+    kubernetes
     lxc
     nspawn
+    podman
 }

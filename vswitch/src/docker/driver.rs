@@ -9,6 +9,7 @@ use vswitch_api::network::NetworkRequest;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
+use super::names::Names;
 use super::options::{self, PREFIX_LABEL};
 use super::protocol::{
     AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, EndpointId,
@@ -28,11 +29,12 @@ const INTERFACE_PREFIX: &str = "eth";
 #[derive(Debug, Clone)]
 pub(super) struct Driver {
     control: Control,
+    names: Names,
 }
 
 impl Driver {
-    pub(super) fn new(control: Control) -> Self {
-        Self { control }
+    pub(super) fn new(control: Control, names: Names) -> Self {
+        Self { control, names }
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -53,7 +55,7 @@ impl Driver {
         };
         options::apply(&asked.options.unwrap_or_default(), &mut request)?;
         let data = [asked.ipv4, asked.ipv6].into_iter().flatten().flatten();
-        let reserved = take_pools(data, &mut request)?;
+        let reserved = take_pools(&self.control, data, &mut request)?;
         let name = request.name.clone();
         self.control.create_network(request).await.map_err(line)?;
         for address in reserved {
@@ -169,6 +171,9 @@ impl Driver {
             // As on Docker's own internal networks.
             found.filter(|_| has && !network.internal).map(ToString::to_string).unwrap_or_default()
         };
+        if let Some(id) = network.labels.get(NETWORK_ID) {
+            self.names.learn(id.clone(), asked.endpoint_id.clone());
+        }
         let prefix = network.labels.get(PREFIX_LABEL);
         Ok(Joined {
             interface_name: InterfaceName {
@@ -240,7 +245,7 @@ fn unknown_network(id: &str) -> String {
 }
 
 /// An error as one line, with its way out.
-fn line(error: ControlError) -> String {
+pub(super) fn line(error: ControlError) -> String {
     let error = api_error(&error);
     match error.hint {
         Some(hint) => format!("{}; {hint}", error.message),
@@ -269,6 +274,7 @@ fn parse(text: &str) -> Result<Option<IpAddr>, String> {
 
 /// Takes subnets, gateways and ranges from Docker's address management. Gives the addresses that nobody gets.
 fn take_pools(
+    control: &Control,
     data: impl Iterator<Item = AddressData>,
     request: &mut NetworkRequest,
 ) -> Result<Vec<IpAddr>, String> {
@@ -282,6 +288,10 @@ fn take_pools(
         }
         request.subnets.push(subnet);
         request.gateways.extend(parse(&one.gateway.unwrap_or_default())?);
+        // The switch's own address management knows both.
+        if control.has_pool(subnet) {
+            continue;
+        }
         request.ip_ranges.extend(upper_quarter(subnet));
         for address in one.aux_addresses.unwrap_or_default().into_values() {
             reserved.extend(parse(&address)?);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use testkit::{COMMAND_TIMEOUT, HostNet, Output, Process, Remote, run, wait_for};
 
-use crate::harness::program;
+use crate::harness::{cni_program, program};
 use crate::programs::Programs;
 
 /// Makes the mounts; then the machine's first process waits for its end.
@@ -58,7 +58,20 @@ impl Machine {
             panic!("no machine: {}", holder.finish(COMMAND_TIMEOUT))
         };
         let first = first.trim().to_owned();
-        Self { first, programs, processes: vec![holder], net, _remote: remote, dir }
+        let machine = Self { first, programs, processes: vec![holder], net, _remote: remote, dir };
+        // Where runtimes look for it, as the package has it.
+        let plugin = cni_program();
+        for folder in ["/usr/lib/cni", "/opt/cni/bin"] {
+            machine.ok(&["mkdir", "-p", folder]);
+            machine.ok(&["ln", "-sf", &plugin, &format!("{folder}/vswitch-cni")]);
+        }
+        machine
+    }
+
+    /// Adds a program that its commands find: a script of `sh`.
+    #[track_caller]
+    pub(super) fn add_program(&self, name: &str, script: &str) {
+        self.programs.add(name, script);
     }
 
     /// A folder that the machine and the test see.
@@ -130,14 +143,28 @@ impl Drop for Machine {
         let ended = Path::new("/proc").join(&self.first);
         wait_for("the machine ends", COMMAND_TIMEOUT, || !ended.exists());
         let groups = String::from_utf8_lossy(&groups);
-        let groups: BTreeSet<_> =
-            groups.lines().filter_map(|line| line.split(':').nth(2)).collect();
+        // The first part of each path has all that the engine made, unless the test itself is below it.
+        let own = read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let (groups, own) = (first_parts(&groups), first_parts(&own));
         let hierarchies = std::fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         for folder in hierarchies.map(|entry| entry.path()).chain([CGROUPS.into()]) {
-            for group in groups.iter().map(|group| group.trim_start_matches('/')) {
-                // Those with processes stay.
-                let _ = std::fs::remove_dir(folder.join(group));
-            }
+            groups.difference(&own).for_each(|group| remove_group(&folder.join(group)));
         }
     }
+}
+
+/// The first parts of the paths in files such as `/proc/self/cgroup`.
+fn first_parts(files: &str) -> BTreeSet<&str> {
+    let paths = files.lines().filter_map(|line| line.split(':').nth(2));
+    paths.filter_map(|path| path.split('/').find(|part| !part.is_empty())).collect()
+}
+
+/// Removes a control group and those below it; those with processes stay.
+fn remove_group(group: &Path) {
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_group(&entry.path());
+        }
+    }
+    let _ = std::fs::remove_dir(group);
 }
