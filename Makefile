@@ -1,7 +1,7 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help build demo test e2e e2e-netavark lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
-  bench-build bench-micro loom fuzz asan doc api install deps clean
+  bench-build bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -101,8 +101,17 @@ asan: ## the tests of the crates with unsafe code, under AddressSanitizer; needs
 doc: ## build the API documentation
 	cargo doc $(LOCKED) --workspace --no-deps
 
-install: build ## install the binary, man pages and completions under PREFIX (/usr/local)
-	scripts/install.sh $(TARGET)/release/vswitch $(DESTDIR)$(PREFIX)
+install: build ## install programs, plugins, man pages, completions and the unit under PREFIX (/usr/local), below DESTDIR
+	scripts/install.sh install $(TARGET)/release $(PREFIX) $(DESTDIR)
+
+uninstall: ## remove them
+	scripts/install.sh uninstall $(PREFIX) $(DESTDIR)
+
+deb: build ## make a Debian package, in target/debian
+	@scripts/deps.sh deb
+	rm -rf $(TARGET)/release/deb-root
+	scripts/install.sh install $(TARGET)/release /usr $(TARGET)/release/deb-root
+	cargo deb --no-build $(LOCKED) -p vswitch-cli
 
 deps: ## install what every target needs
 	scripts/deps.sh build lint test demo bench fuzz
