@@ -15,11 +15,12 @@ use std::path::PathBuf;
 use clap_complete::engine::{
     ArgValueCandidates, CompletionCandidate, PathCompleter, ValueCompleter,
 };
+use vswitch::engine::{Engine, ListedContainer};
 use vswitch_client::ClientError;
 
 use crate::client::Client;
-use crate::global;
 use crate::limits::COMPLETE_TIMEOUT;
+use crate::{engine, global};
 pub(crate) use lists::{columns, filters, forms};
 pub(crate) use names::{attachments, dns_names, macs, networks, ports, publications};
 pub(crate) use programs::programs;
@@ -67,6 +68,18 @@ pub(crate) fn namespaces(current: &OsStr) -> Vec<CompletionCandidate> {
     starting(current, names.into_iter().map(CompletionCandidate::new))
 }
 
+/// Names of the containers that run in the engine of the command line or the environment.
+pub(crate) fn containers(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let named = value_of(&words, "--engine").map(|text| engine::socket(&text).ok());
+    let socket = named.unwrap_or_else(|| engine::of_environment().ok());
+    let listed = socket
+        .and_then(|socket| ask(async |_| Ok(Engine::new(&socket).running().await.ok())).flatten());
+    let name = |one: &ListedContainer| Some(CompletionCandidate::new(one.name()?.to_owned()));
+    starting(current, listed.unwrap_or_default().iter().filter_map(name))
+}
+
 /// Candidates that begin like the word so far.
 fn starting(
     current: &OsStr,
@@ -89,12 +102,15 @@ fn ask<T>(request: impl AsyncFnOnce(&Client) -> Result<T, ClientError>) -> Optio
 /// The socket that the command line names.
 fn socket(words: impl Iterator<Item = OsString>) -> PathBuf {
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    let apart = words.windows(2).rev().find(|pair| pair[0] == "--socket").map(|pair| &*pair[1]);
-    let joined = words.iter().rev().find_map(|word| word.strip_prefix("--socket="));
-    match apart.or(joined) {
-        Some(path) => path.into(),
-        None => global::default_socket(),
-    }
+    value_of(&words, "--socket").map_or_else(global::default_socket, PathBuf::from)
+}
+
+/// The value of an option of a command line, apart or joined.
+fn value_of(words: &[String], option: &str) -> Option<String> {
+    let apart = words.windows(2).rev().find(|pair| pair[0] == option).map(|pair| &*pair[1]);
+    let joined =
+        || words.iter().rev().find_map(|word| word.strip_prefix(option)?.strip_prefix('='));
+    apart.or_else(joined).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod client;
 mod commands;
 mod complete;
 mod endpoint;
+mod engine;
 mod error;
 mod fresh_name;
 mod global;

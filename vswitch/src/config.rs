@@ -97,6 +97,8 @@ settings! {
     metrics, "metrics", text: MetricsAddr;
     /// `dns`: `host`, upstream servers with commas between them, or `off`.
     dns, "dns", text: Dns;
+    /// `docker_plugin`: path of the socket where Docker finds its network plugin.
+    docker_plugin, "docker_plugin", text: SocketPath;
 }
 
 impl Settings {
@@ -153,6 +155,8 @@ pub struct Config {
     pub metrics: Option<MetricsAddr>,
     /// The DNS service and its upstream servers.
     pub dns: Dns,
+    /// Path of the socket of Docker's network plugin; absent: there is none.
+    pub docker_plugin: Option<SocketPath>,
 }
 
 impl Config {
@@ -180,6 +184,7 @@ impl Config {
             ra: settings.ra.unwrap_or_default(),
             metrics: settings.metrics,
             dns: settings.dns.unwrap_or_default(),
+            docker_plugin: settings.docker_plugin,
         }
     }
 

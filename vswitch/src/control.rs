@@ -5,7 +5,9 @@
 //! | [`model`] | holds the desired state; pure |
 //! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
+//! | [`runtime`] | hands TAPs out to a runtime that configures namespaces itself |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
@@ -26,6 +28,7 @@ mod attach;
 mod cleanup;
 mod connect;
 mod conntrack;
+mod containers;
 mod dhcp;
 mod dns;
 mod error;
@@ -49,6 +52,8 @@ mod random;
 mod rename;
 mod replay;
 mod republish;
+mod runtime;
+mod runtime_state;
 mod service;
 mod start;
 mod stats;
@@ -70,6 +75,7 @@ use inner::Inner;
 pub(crate) use ipam::PoolError;
 pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
+pub(crate) use runtime::{Label, RuntimeRequest};
 pub(crate) use start::StoredState;
 
 /// Control. Clones are handles on the same one.
@@ -95,6 +101,7 @@ impl Control {
             ControlError::Network(NetworkError::ReachableFromMax) => Some("reachable-from"),
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::StaticsMax => Some("static-entries"),
+            ControlError::WaitingMax(_) => Some("waiting-containers"),
             ControlError::ReservationsMax => Some("reservations"),
             ControlError::PublicationsMax(_) => Some("publications"),
             ControlError::AllowFromMax(_) => Some("allow-from-prefixes"),

@@ -8,9 +8,10 @@
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
 //! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_after_crash`]; `Uplink::into_parts` hands it over |
 //! | the service's namespace with a TAP and sockets | [`service`] | closing them |
+//! | the text of a container's `resolv.conf` in its engine's folder | `control::containers` | detach |
 //! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
 //!
-//! Nothing else changes: no other firewall, no kernel bridge, no file outside the state directory,
+//! Nothing else changes: no other firewall, no kernel bridge, no other file outside the state directory,
 //! the socket and the note beside it ([`state_note`]). A TAP lives as long as its descriptors, so the kernel removes it a moment after a crash.
 //!
 //! Requests to the kernel go by rtnetlink ([`Netlink`]): one connection in the host's namespace, and one
@@ -19,6 +20,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod container;
+pub(crate) mod departures;
 mod error;
 pub(crate) mod limits;
 pub(crate) mod neighbours;

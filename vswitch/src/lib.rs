@@ -6,8 +6,10 @@
 //! | [`serve()`] | the daemon, from its configuration to its end |
 //! | `control` | the desired state, and what brings host and datapath in line with it |
 //! | [`dns`] | names of containers: the table, the service, upstream servers |
+//! | [`engine`] | a client of container engines: Docker, podman |
 //! | `host` | everything that is done to the host |
 //! | `server` | the API on its Unix socket |
+//! | `docker` | the network plugin of Docker on its Unix socket |
 //! | [`dataplane`] | control's handle on the workers |
 //! | `worker` | one thread: engine, pool, forwarding database, counters |
 //! | [`datapath`] | a batch of frames in, frames out: pure |
@@ -20,6 +22,8 @@ mod control;
 pub mod datapath;
 pub mod dataplane;
 pub mod dns;
+mod docker;
+pub mod engine;
 mod host;
 pub mod isolate;
 mod limits;

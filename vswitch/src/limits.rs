@@ -57,6 +57,8 @@ pub(crate) const FLOOD_BYTES_PER_FRAME: u64 = 512;
 use crate::control::limits::*;
 use crate::datapath::limits::*;
 use crate::dns::limits::*;
+use crate::docker::limits::*;
+use crate::engine::limits::*;
 use crate::host::limits::*;
 use crate::server::limits::*;
 use fastpath::limits::*;
@@ -137,6 +139,9 @@ fn rows() -> Vec<Row> {
             "further-addresses" = FURTHER_ADDRESSES_MAX, "addresses", "the attach is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
             "labels" = LABELS_MAX, "labels", "the attach is refused", Refusals;
+            "waiting-containers" = WAITING_MAX, "attachments", "the attachment of a container that ends is forgotten", Refusals;
+            "engine-answer" = ENGINE_BYTES_MAX, "bytes", "the attach fails", Never;
+            "engine-time" = ENGINE_TIME_MAX, "", "the attach fails", Never;
             "reservations" = RESERVATIONS_MAX, "addresses", "a reservation in the network is refused", Refusals;
             "port-macs" = MACS_PER_PORT, "addresses", "not learnt; frames pass", Worker(|count| count.mac_limit);
             "port-writes" = WRITES_PER_PORT_MAX, "frames", "dropped as tx-queue-full", Worker(|count| count.writes_cut);
@@ -199,6 +204,8 @@ fn rows() -> Vec<Row> {
         }
         Api {
             "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait", Refusals;
+            "docker-request-body" = DOCKER_BODY_MAX, "bytes", "the request of Docker is refused", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;
             "event-queue" = EVENT_QUEUE_MAX, "events", "a client that is so far behind is disconnected", Refusals;
             "metrics-connections" = METRICS_CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
@@ -278,6 +285,7 @@ mod tests {
     fn refusals_are_counted_under_their_names() {
         let sources = [
             include_str!("control.rs"),
+            include_str!("docker.rs"),
             include_str!("server.rs"),
             include_str!("server/events.rs"),
             include_str!("server/routes.rs"),

@@ -10,6 +10,7 @@ use vswitch_api::status::Backend;
 
 use crate::config::Config;
 use crate::control::{Control, ControlError, ReplayReport, StoredState};
+use crate::docker;
 use crate::host::StateNote;
 use crate::limits;
 use crate::server::{self, MetricsError, Socket, SocketError, metrics};
@@ -107,6 +108,11 @@ async fn run(
     server::probe(config.socket.path()).await?;
     let kept = StoredState::open(config.state_dir.path()).await?;
     let socket = Socket::bind(config.socket.path()).await?;
+    // Requests of Docker wait, too, until the switch knows its networks again.
+    let plugin = match &config.docker_plugin {
+        Some(path) => Some(Socket::bind(path.path()).await?),
+        None => None,
+    };
     let note = StateNote::write(config.socket.path(), config.state_dir.path());
     let note = note.inspect_err(|error| {
         tracing::warn!(%error, "`down` after a crash will need --state-dir");
@@ -124,7 +130,8 @@ async fn run(
         tracing::debug!(limits = %limits::summary(), "see `vswitch status --limits`");
         let mut server = std::pin::pin!(async {
             let metrics = metrics::run(metrics, control.clone(), stopped.clone());
-            tokio::join!(server::run(&socket, control.clone(), stopped), metrics);
+            let plugin = docker::run(plugin.as_ref(), control.clone(), stopped.clone());
+            tokio::join!(server::run(&socket, control.clone(), stopped), metrics, plugin);
         });
         ready(&ready_report(&config, &control, replayed).await);
         let ended = tokio::select! {
@@ -145,7 +152,7 @@ async fn run(
     tracing::info!("shutting down");
     ending();
     control.end().await;
-    drop(note);
+    drop((note, plugin));
     // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);
     ended

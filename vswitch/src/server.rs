@@ -55,19 +55,19 @@ pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver
 
 /// Bounds of the connections of a listener.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+pub(crate) struct Bounds {
     /// Name of the limit of connections.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// Connections at a time; further ones wait in the listener's queue.
-    connections: usize,
+    pub(crate) connections: usize,
     /// Longest life of a connection.
-    lifetime: Duration,
+    pub(crate) lifetime: Duration,
     /// Whether a connection carries several requests.
-    keep_alive: bool,
+    pub(crate) keep_alive: bool,
 }
 
 /// Serves each connection with its router, until `stop` turns true; then waits for the requests in progress.
-async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     next: impl AsyncFn() -> io::Result<(S, Router)>,
     bounds: Bounds,
     control: Control,
@@ -113,7 +113,7 @@ async fn accept<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 /// Root, or the user that the daemon runs as.
-fn is_permitted(stream: &UnixStream) -> bool {
+pub(crate) fn is_permitted(stream: &UnixStream) -> bool {
     let own = nix::unistd::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own)
 }

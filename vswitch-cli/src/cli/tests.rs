@@ -76,8 +76,8 @@ fn other_usage_errors_keep_claps_advice() {
     assert_eq!(
         said(&["attach", "--name", "a"]),
         "\
-error: the following required arguments were not provided: --netns <PID|PATH|NAME>
-Usage: vswitch attach --netns <PID|PATH|NAME> --name <NAME>
+error: the following required arguments were not provided: <--netns <PID|PATH|NAME>|--container <NAME|ID>>
+Usage: vswitch attach --name <NAME> <--netns <PID|PATH|NAME>|--container <NAME|ID>>
 For more information, try '--help'.
 "
     );

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueHint};
+use clap::{ArgGroup, Args, ValueHint};
 use clap_complete::ArgValueCompleter;
+use vswitch_api::container::ContainerRef;
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 
 use crate::client::{Client, Named};
@@ -16,19 +17,29 @@ use crate::limits::NAMES_TRIED_MAX;
 use crate::port_settings::PortSettingsArgs;
 use crate::publish::PublishArgs;
 use crate::resolv_conf::Target;
-use crate::{complete, fresh_name, output, publish, resolv_conf, value};
+use crate::{complete, engine, fresh_name, output, publish, resolv_conf, value};
 
 /// Attach a running container, or any network namespace
 ///
 /// All or nothing: a failed attach leaves the namespace as it was.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group(ArgGroup::new("namespace").args(["netns", "container"]).required(true)))]
 pub(crate) struct AttachArgs {
     /// The namespace: of a process id, at a path, or a name of `ip netns`
     #[arg(long, value_name = "PID|PATH|NAME", value_parser = value::netns)]
     #[arg(add = ArgValueCompleter::new(complete::namespaces))]
-    netns: NetnsRef,
-    /// Name of the attachment, unique in its network [default: one is picked]
+    netns: Option<NetnsRef>,
+    /// A running container of Docker or podman, by its name or the begin of its id; it is attached again
+    /// whenever it starts, until `vswitch detach` or its removal
+    #[arg(long, value_name = "NAME|ID", value_parser = value::name)]
+    #[arg(add = ArgValueCompleter::new(complete::containers))]
+    container: Option<String>,
+    /// Socket of the container engine [default: that of DOCKER_HOST, else Docker's, else podman's]
+    #[arg(long, value_name = "PATH|unix://PATH", value_parser = engine::socket, requires = "container")]
+    #[arg(value_hint = ValueHint::FilePath)]
+    engine: Option<PathBuf>,
+    /// Name of the attachment, unique in its network [default: the container's, else one is picked]
     #[arg(long, value_name = "NAME", value_parser = value::attachment)]
     name: Option<String>,
     /// The network to join [default: the first one]
@@ -63,18 +74,29 @@ Examples:
   sudo vswitch attach --netns a --name a --configure none   it asks by DHCP (vswitch up --dhcp --ra)
   sudo vswitch attach --netns a --name a -p 8080:80 -p 53:53/udp
   sudo vswitch attach --netns a --name a --resolv-conf /etc/netns/a/resolv.conf
-  sudo vswitch attach --netns $(docker inspect -f '{{.State.Pid}}' web) --name web
+  sudo vswitch attach --container web                  as web, as long as Docker has that container
+  sudo vswitch attach --container 4f1d --name shop -p 8080:80
+  sudo vswitch attach --container web --engine /run/podman/podman.sock
 
-Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself.";
+Undo it with `vswitch detach NAME`; a namespace that ends is detached by itself. A container that stops waits
+(`vswitch ls`) with its addresses and published ports for its next start.";
 
 impl AttachArgs {
     pub(crate) fn execute(self, global: &Global) -> Outcome {
+        let netns = match (self.netns, self.container) {
+            (Some(netns), _) => netns,
+            (None, name) => {
+                let engine = Some(self.engine.map_or_else(engine::of_environment, Ok)?);
+                let name = name.unwrap_or_default();
+                NetnsRef::Container(ContainerRef { name, engine })
+            }
+        };
         let request = AttachRequest {
             configure: self.configure.unwrap_or_default(),
             settings: self.settings.change()?,
             publish: self.publish.publications(),
             labels: self.label.into_iter().collect(),
-            ..self.endpoint.attach(self.netns, self.network)
+            ..self.endpoint.attach(netns, self.network)
         };
         let resolv_conf = self.resolv_conf.as_deref().map(Target::open).transpose()?;
         let client = global.client()?;
@@ -94,7 +116,9 @@ pub(crate) fn attach(
     mut request: AttachRequest,
 ) -> Outcome<PortDetail> {
     let network = request.network.clone().unwrap_or_default();
-    if let Some(name) = name {
+    // A container's own name is the daemon's to find out.
+    let is_container = matches!(request.netns, NetnsRef::Container(_));
+    if let Some(name) = name.or(is_container.then(String::new)) {
         request.name = name;
         return client.wait_for(Named::Network, &network, client.attach(&request));
     }

@@ -25,6 +25,9 @@ pub(crate) struct InspectArgs {
     names: Vec<String>,
 }
 
+/// Characters of a container's id that engines show.
+const ID_SHOWN: usize = 12;
+
 const EXAMPLES: &str = "\
 Examples:
   vswitch inspect web
@@ -61,7 +64,7 @@ fn render(detail: &PortDetail, defaults: &Defaults) -> String {
         ("mac", port.mac.to_string()),
     ];
     let facts = [
-        ("namespace", format!("{} ({})", ls::netns(&port.netns), detail.netns_path.display())),
+        ("namespace", namespace(detail)),
         ("state", state),
         ("published", table::list(detail.publications.iter().map(|one| published(detail, one)))),
         ("offloads", table::list(&detail.offloads)),
@@ -81,6 +84,19 @@ fn render(detail: &PortDetail, defaults: &Defaults) -> String {
     ];
     let settings = port_settings::rows(&detail.settings, defaults);
     table::pairs(identity.into_iter().chain(addresses).chain(facts).chain(settings).chain(counted))
+}
+
+/// The namespace with a path to it; of a container also the begin of its id, as engines show it.
+fn namespace(detail: &PortDetail) -> String {
+    let mut shown = ls::netns(&detail.port.netns);
+    if let Some(container) = &detail.container {
+        let id = container.id.get(..ID_SHOWN).unwrap_or(&container.id);
+        shown = format!("{shown} {id} of {}", container.engine.display());
+    }
+    match detail.netns_path.as_os_str().is_empty() {
+        true => shown,
+        false => format!("{shown} ({})", detail.netns_path.display()),
+    }
 }
 
 /// Addresses with the prefix length of their subnet, and the next hop of its default route.
@@ -105,6 +121,10 @@ fn published(detail: &PortDetail, publication: &Publication) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use vswitch_api::container::Container;
+
     use super::*;
     use crate::output::painted;
 
@@ -121,6 +141,12 @@ mod tests {
         .unwrap();
         let shown = painted(&render(&detail, &Defaults::of_hosts()), false);
         assert!(shown.contains("  eth0, MTU 1500, configures itself\n"), "{shown}");
+        let port = Port { netns: "container:web".into(), ..detail.port };
+        let container =
+            Some(Container { id: "4f1d".repeat(16), name: "web".into(), engine: "/e".into() });
+        let waiting = PortDetail { port, container, netns_path: PathBuf::new(), ..detail };
+        let shown = painted(&render(&waiting, &Defaults::of_hosts()), false);
+        assert!(shown.contains("  container:web 4f1d4f1d4f1d of /e\n"), "{shown}");
     }
 
     #[test]

@@ -37,7 +37,7 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum NetworkCommand {
-    Create(create::CreateArgs),
+    Create(Box<create::CreateArgs>),
     Connect(connect::ConnectArgs),
     Disconnect(connect::DisconnectArgs),
     /// List the networks

@@ -89,6 +89,11 @@ pub(crate) struct UpArgs {
     /// Answer no DNS queries of containers
     #[arg(long, conflicts_with = "dns_upstream")]
     no_dns: bool,
+    /// Serve Docker's network plugin on this socket [default: off; the socket
+    /// /run/docker/plugins/vswitch.sock if none is named]
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = vswitch_api::DEFAULT_DOCKER_PLUGIN, value_hint = ValueHint::FilePath)]
+    docker_plugin: Option<SocketPath>,
     /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -111,6 +116,7 @@ Examples:
   sudo vswitch up --uplink none --workers 2 --cpus 2,3 --idle spin
   sudo vswitch up --metrics 9101 --detach               curl http://127.0.0.1:9101/metrics
   sudo vswitch up --dns-upstream 192.0.2.53 --dns-upstream [2001:db8::53]:5353
+  sudo vswitch up --docker-plugin --detach              then: docker network create -d vswitch blue
   sudo vswitch up --config /etc/vswitch.toml
 
 A second switch on the same machine:
@@ -169,6 +175,7 @@ impl UpArgs {
             ra: self.ra.then_some(true),
             metrics: self.metrics,
             dns,
+            docker_plugin: self.docker_plugin,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

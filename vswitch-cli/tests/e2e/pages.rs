@@ -53,6 +53,7 @@ macro_rules! pages {
 }
 
 pages! {
+    containers
     lxc
     nspawn
 }

@@ -11,6 +11,8 @@ words! {
         Attach = "attach",
         /// A container was detached or disconnected, or its namespace is gone.
         Detach = "detach",
+        /// The container of an attachment has ended; the attachment waits for its next start.
+        Wait = "wait",
         /// An attachment has another name.
         Rename = "rename",
         /// A port was published.

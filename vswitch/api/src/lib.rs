@@ -10,6 +10,7 @@
 //! | [`network`] | layer-2 domains with their subnets |
 //! | [`address`] | reservations of addresses |
 //! | [`port`] | attachments: request, list, details |
+//! | [`container`] | containers of Docker and podman |
 //! | [`port_settings`] | VLANs, source guard, isolation, limits of a port |
 //! | [`publish`] | published ports (DNAT) |
 //! | [`conntrack`] | tracked connections |
@@ -23,6 +24,7 @@
 
 pub mod address;
 pub mod conntrack;
+pub mod container;
 pub mod dns;
 pub mod error;
 pub mod event;
@@ -47,6 +49,9 @@ pub const DEFAULT_SOCKET: &str = "/run/vswitch/vswitch.sock";
 
 /// Default directory of the daemon's desired state.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/vswitch";
+
+/// Where Docker looks for the network driver `vswitch`.
+pub const DEFAULT_DOCKER_PLUGIN: &str = "/run/docker/plugins/vswitch.sock";
 
 /// The environment variable that names the socket.
 pub const SOCKET_ENV: &str = "VSWITCH_SOCKET";

@@ -9,6 +9,7 @@ use wire::MacAddr;
 
 use crate::address::Family;
 use crate::port::Configure;
+use crate::port_settings::SettingsChange;
 use crate::words::words;
 
 words! {
@@ -94,6 +95,9 @@ pub struct NetworkRequest {
     /// Device of the host on it; `br-NAME` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// Settings of its container ports that differ from the defaults. The host's port has the same access VLAN.
+    #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
+    pub settings: SettingsChange,
     /// Labels of its owner.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -170,6 +174,9 @@ pub struct NetworkDetail {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub ip_ranges: Vec<IpNet>,
+    /// Settings of its container ports that differ from the defaults.
+    #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
+    pub settings: SettingsChange,
     /// Receivers of multicast.
     pub multicast: Multicast,
     /// DHCPv4 and DHCPv6 are served.

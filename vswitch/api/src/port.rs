@@ -10,6 +10,7 @@ use vswitch_counters::PortTraffic;
 use wire::MacAddr;
 
 use crate::address::Family;
+use crate::container::{Container, ContainerRef};
 use crate::port_settings::{PortSettings, SettingsChange};
 use crate::publish::{PortSpec, Publication};
 use crate::words::words;
@@ -21,6 +22,8 @@ words! {
         Up = "up",
         /// Blocked: loop protection found a loop behind it.
         LoopBlocked = "loop-blocked",
+        /// Its container has ended; the port is back when the container starts again.
+        Waiting = "waiting",
     }
 }
 
@@ -85,6 +88,8 @@ pub enum NetnsRef {
     Path(PathBuf),
     /// A name of `ip netns`.
     Name(String),
+    /// Namespace of a running container of Docker or podman.
+    Container(ContainerRef),
 }
 
 /// A request to attach a container: all or nothing.
@@ -92,7 +97,9 @@ pub enum NetnsRef {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AttachRequest {
-    /// Name of the attachment, unique in its network: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters.
+    /// Name of the attachment, unique in its network: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, up to 128 characters. The
+    /// attachment of a container has the container's name if absent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Namespace that gets the interface.
     pub netns: NetnsRef,
@@ -183,7 +190,7 @@ pub struct Port {
     pub ipv4: Vec<Ipv4Addr>,
     /// IPv6 addresses.
     pub ipv6: Vec<Ipv6Addr>,
-    /// The namespace as the attach named it: `pid:123`, a path or a name.
+    /// The namespace as the attach named it: `pid:123`, `container:web`, a path or a name.
     pub netns: String,
     /// State of the port.
     pub state: PortState,
@@ -227,7 +234,10 @@ pub struct PortDetail {
     pub resolvers: Vec<IpAddr>,
     /// Largest IP packet in bytes.
     pub mtu: u32,
-    /// A path that leads to the namespace now.
+    /// The container, where the attach named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// A path that leads to the namespace now; empty while the port waits.
     pub netns_path: PathBuf,
     /// Offloads that the kernel granted.
     pub offloads: Vec<Offload>,

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 
 use fastpath::PortIndex;
 use vswitch_api::event::EventKind;
-use vswitch_api::port::{AttachRequest, Configure, PortDetail};
+use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 
 use super::error::ControlError;
-use super::model::{AttachSpec, EndpointKey, Lease};
+use super::model::{AttachSpec, EndpointKey, Lease, SlotOwner};
 use super::name::Name;
-use super::port::PortChange;
+use super::port::{PortChange, Source};
 use super::task::task;
-use super::{Control, limits, plan, port, unicast_mac};
+use super::{Control, containers, limits, plan, port, unicast_mac};
 use crate::host::{NetnsError, netns};
 
 impl Control {
@@ -29,6 +29,18 @@ impl Control {
         let network = inner.network_to_change(request.network.as_deref())?;
         inner.model().check_publications(&network, &request.publish)?;
         let aliases = request.aliases.iter().map(|alias| Name::alias(alias));
+        let (found, reference) = match request.netns {
+            NetnsRef::Container(wanted) => {
+                let found = containers::find(wanted).await?;
+                let reference = found.reference.clone();
+                (Some(found), reference)
+            }
+            reference => (None, reference),
+        };
+        let name = match &found {
+            Some(found) if request.name.is_empty() => found.record.name.parse()?,
+            _ => request.name.parse()?,
+        };
         let spec = AttachSpec {
             mac: request.mac.map(unicast_mac).transpose()?,
             ipv4: request.ipv4,
@@ -41,16 +53,26 @@ impl Control {
             aliases: aliases.collect::<Result<_, _>>()?,
             configure: request.configure,
             gw_priority: request.gw_priority,
-            ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
+            container: found.as_ref().map(|found| found.record.clone()),
+            ..AttachSpec::new(EndpointKey { name, network })
         };
         let ifname = request.ifname.as_deref().map(str::parse).transpose();
         let ifname = ifname.map_err(ControlError::Ifname)?;
-        let described = netns::describe(&request.netns);
-        let mut change = PortChange::attach(Arc::clone(inner), spec, ifname, request.netns);
+        let described = netns::describe(&reference);
+        let record = spec.container.clone();
+        let source = match found {
+            Some(found) => Source::Found(reference, found.netns, ifname),
+            None => Source::Requested(reference, ifname),
+        };
+        let mut change = PortChange::attach(Arc::clone(inner), spec, source);
         let attached = self.execute_attach(&mut change, described).await;
+        let attached = attached.map_err(|error| containers::as_ended(error, record.as_ref()));
         let lease = attached.map_err(|error| self.as_ports_max(error))?;
         tracing::info!(name = %lease.name, addresses = lease.addresses(), "attached");
         inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
+        if let Some(record) = record {
+            self.follow_container(&record).await;
+        }
         self.attachment(&lease.key()).await
     }
 
@@ -64,7 +86,11 @@ impl Control {
         plan::execute(change, &plan).await?;
         let lease = change.lease()?.clone();
         if !self.0.model().activate(&lease.key()) {
-            self.detach_lost_port(lease.slot).await;
+            // A new one leaves nothing behind; one that has waited waits again.
+            match change.resumes() {
+                true => self.detach_lost_port(lease.slot).await,
+                false => self.drop_lost_port(lease.slot).await,
+            }
             // Its network goes, or its namespace did.
             self.0.model().network(Some(lease.network.as_str()))?;
             return Err(NetnsError::Gone(netns).into());
@@ -120,9 +146,17 @@ impl Control {
     /// Ends a detach that has begun.
     async fn leave(&self, lease: Lease) -> Result<(), ControlError> {
         let key = lease.key();
-        self.withdraw_router(lease.slot).await;
-        self.hand_publications_on(&key).await;
-        self.tear_down_port(lease).await?;
+        let container = self.0.model().container_of(&key).cloned();
+        if self.0.model().has_port(&key) {
+            self.withdraw_router(lease.slot).await;
+            self.hand_publications_on(&key).await;
+            self.tear_down_port(lease).await?;
+        } else {
+            self.forget_waiting(lease).await?;
+        }
+        if let Some(container) = container {
+            self.leave_container(&container).await;
+        }
         tracing::info!(name = %key, network = %key.network, "detached");
         self.0.feed.send(EventKind::Detach, &key, "");
         self.route_container(&key.name).await;
@@ -149,11 +183,27 @@ impl Control {
         }
     }
 
-    /// Detaches an endpoint whose interface is gone.
+    /// Detaches an endpoint whose interface is gone. That of a container waits for the next start.
     pub(super) async fn detach_lost_port(&self, slot: PortIndex) {
         if self.0.check_not_ending().is_err() {
             return;
         }
+        let Some(SlotOwner::Endpoint(key)) = self.0.model().slot_owner(slot).cloned() else {
+            return;
+        };
+        let waits = self.0.model().may_wait(&key);
+        match waits.map_err(|error| self.count_limit_hit(error)) {
+            Ok(true) => self.let_wait(slot).await,
+            Ok(false) => self.drop_lost_port(slot).await,
+            Err(error) => {
+                tracing::warn!(%error);
+                self.drop_lost_port(slot).await;
+            }
+        }
+    }
+
+    /// Detaches an endpoint whose interface is gone.
+    async fn drop_lost_port(&self, slot: PortIndex) {
         let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
         let (name, key) = (lease.name.clone(), lease.key());
         self.hand_publications_on(&key).await;

@@ -34,6 +34,7 @@ impl Control {
             let name: Name = request.name.parse()?;
             let inner = &control.0;
             let record = inner.model().namespace_of(&name)?;
+            let container = inner.model().container_named(&name).cloned();
             let key = EndpointKey { name: name.clone(), network };
             if inner.model().active_endpoint(&key).is_ok() {
                 let (name, network) = (key.name.to_string(), key.network.to_string());
@@ -50,6 +51,7 @@ impl Control {
                 aliases: aliases.collect::<Result<_, _>>()?,
                 configure: request.configure,
                 gw_priority: request.gw_priority,
+                container: container.clone(),
                 ..AttachSpec::new(key)
             };
             let ifname = request.ifname.as_deref().map(str::parse).transpose();
@@ -60,6 +62,9 @@ impl Control {
             let lease = attached.map_err(|error| control.as_ports_max(error))?;
             tracing::info!(%name, network = %lease.network, "connected");
             inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
+            if let Some(container) = container {
+                control.follow_container(&container).await;
+            }
             control.attachment(&lease.key()).await
         });
         connected.await?.map_err(|error| self.count_limit_hit(error))
@@ -69,7 +74,7 @@ impl Control {
     pub(crate) async fn disconnect(&self, network: &str, name: &str) -> Result<(), ControlError> {
         let network = self.0.network_to_change(Some(network))?;
         let key = EndpointKey { name: name.parse()?, network };
-        if self.0.model().active_endpoint(&key).is_err() {
+        if matches!(self.0.model().active_endpoint(&key), Err(ControlError::UnknownPort(_))) {
             let (name, network) = (key.name.to_string(), key.network.to_string());
             return Err(NetworkError::NotConnected { name, network }.into());
         }

@@ -12,7 +12,7 @@ use wire::MacAddr;
 use super::ipam::PoolError;
 use super::limits::{
     ALIASES_MAX, ALLOW_FROM_MAX, EVENT_CLIENTS_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX,
-    LABELS_MAX, PUBLICATIONS_MAX, RESERVATIONS_MAX, STATICS_MAX,
+    LABELS_MAX, PUBLICATIONS_MAX, RESERVATIONS_MAX, STATICS_MAX, WAITING_MAX,
 };
 use super::name::NameError;
 use super::network::NetworkError;
@@ -20,6 +20,7 @@ use super::store::StoreError;
 use crate::config::ValueError;
 use crate::dataplane::DataplaneError;
 use crate::dns::DnsError;
+use crate::engine::EngineError;
 use crate::host::HostError;
 
 /// An error of control.
@@ -40,6 +41,15 @@ pub enum ControlError {
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),
+    /// Its container has ended.
+    #[error("{0} waits for its container, which does not run")]
+    Waiting(String),
+    /// Too many attachments wait.
+    #[error("{WAITING_MAX} attachments wait for their containers already, so {0} does not")]
+    WaitingMax(String),
+    /// A container engine refuses, or its container cannot be attached.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// No such network.
     #[error("there is no network named {0}")]
     UnknownNetwork(String),

@@ -15,7 +15,12 @@ use crate::host::netns;
 impl Control {
     /// Hands the publications of an endpoint whose detach has begun to other endpoints of its container.
     pub(super) async fn hand_publications_on(&self, from: &EndpointKey) {
-        if self.0.model().publications_of(from).is_empty() || !self.lives_on(from).await {
+        let stay = {
+            let model = self.0.model();
+            // A runtime moves publications itself.
+            model.publications_of(from).is_empty() || model.is_runtimes(from)
+        };
+        if stay || !self.lives_on(from).await {
             return;
         }
         let inner = &self.0;

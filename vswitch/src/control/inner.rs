@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::containers::Followers;
 use super::dhcp::state::DhcpState;
 use super::error::ControlError;
 use super::event_feed::EventFeed;
@@ -61,6 +62,10 @@ pub(super) struct Inner {
     pub(super) dns: Mutex<Option<Server>>,
     /// Answers to hosts that configure themselves.
     pub(super) dhcp: DhcpState,
+    /// The tasks that follow container engines.
+    pub(super) followers: Followers,
+    /// A task tries pending publications again.
+    pub(super) retrying: AtomicBool,
     model: Mutex<Model>,
     /// Notified when an endpoint is removed.
     detached: Notify,
@@ -109,6 +114,8 @@ impl Inner {
             names: Arc::default(),
             dns: Mutex::default(),
             dhcp: DhcpState::default(),
+            followers: Followers::default(),
+            retrying: AtomicBool::new(false),
             model: Mutex::new(model),
             detached: Notify::new(),
             save_requests: AtomicU64::new(0),
@@ -157,6 +164,12 @@ impl Inner {
     /// Removes an endpoint from the model.
     pub(super) fn forget(&self, key: &EndpointKey) {
         self.model().remove(key, self.started.elapsed());
+        self.detached.notify_waiters();
+    }
+
+    /// Lets an endpoint wait for the next start of its container.
+    pub(super) fn wait_for_container(&self, key: &EndpointKey) {
+        self.model().wait_for_container(key);
         self.detached.notify_waiters();
     }
 

@@ -32,6 +32,20 @@ pub(crate) const ALIASES_MAX: usize = 64;
 /// Networks that may open connections to one network.
 pub(crate) const REACHABLE_FROM_MAX: usize = 64;
 
+/// Containers of engines that may wait for their next start, each with its addresses and port.
+pub(crate) const WAITING_MAX: usize = 1024;
+
+/// Containers of one engine that are attached again at the same time.
+pub(crate) const CONTAINER_CONCURRENCY: usize = 4;
+
+/// Pause before an engine that does not answer is asked again: the first one, and the longest; each is twice
+/// the one before.
+pub(crate) const ENGINE_PAUSE_MIN: Duration = Duration::from_millis(200);
+pub(crate) const ENGINE_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// Pause before a running container that could not be attached is tried again.
+pub(crate) const CONTAINER_RETRY: Duration = Duration::from_secs(10);
+
 /// Labels that one endpoint may have.
 pub(crate) const LABELS_MAX: usize = 128;
 
@@ -58,6 +72,11 @@ pub(crate) const DETACH_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Longest wait of `down` after a crash for the kernel to remove the bridge.
 pub(crate) const DEVICE_REMOVAL_MAX: Duration = Duration::from_secs(5);
+
+/// Longest wait for a runtime to bring an interface up that it has moved into a namespace, and the first pause
+/// between two looks.
+pub(crate) const MOVE_WAIT_MAX: Duration = Duration::from_secs(20);
+pub(crate) const MOVE_POLL: Duration = Duration::from_millis(5);
 
 /// Longest end of the workers, without the time for their ports.
 pub(crate) const SHUTDOWN_MAX: Duration = Duration::from_secs(30);

@@ -5,6 +5,8 @@
 //! | networks with pools, host port and static entries | `model/network.rs`, `model/network_spec.rs`, `model/address.rs` |
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | containers on several networks | `model/container.rs` |
+//! | endpoints whose container has ended | `model/waiting.rs` |
+//! | endpoints that a runtime configures | `model/runtime.rs` |
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
@@ -41,12 +43,14 @@ mod publication;
 mod reachable;
 mod records;
 mod rename;
+mod runtime;
 mod service;
 mod settings;
 mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uplink;
+mod waiting;
 
 pub(crate) use allocate::local_mac;
 pub(crate) use attach_spec::{AttachSpec, ConfiguredBy};
@@ -59,6 +63,7 @@ pub(crate) use network_spec::NetworkSpec;
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
+pub(crate) use waiting::ContainerEndpoint;
 
 /// A source of random numbers.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;

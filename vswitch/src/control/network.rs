@@ -124,8 +124,9 @@ impl Control {
     async fn detach_all(&self, network: &NetworkName) -> Result<(), ControlError> {
         let keys: Vec<_> = {
             let model = self.0.model();
-            let active = model.active().map(|(endpoint, _)| endpoint.lease.key());
-            active.filter(|key| key.network == *network).collect()
+            let active = model.active().map(|(endpoint, _)| endpoint);
+            let keys = active.chain(model.waiting()).map(|endpoint| endpoint.lease.key());
+            keys.filter(|key| key.network == *network).collect()
         };
         for key in keys {
             match self.detach_endpoint(key).await {

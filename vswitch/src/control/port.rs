@@ -4,6 +4,9 @@
 //! once the namespace is known, and the answer waits for its end. After a crash in between, the endpoint
 //! comes back although no client was told of it; a client without an answer has to look in any case.
 //!
+//! An endpoint of a container that has ended keeps its reservation: [`WAIT`] are the steps that are undone then,
+//! and a plan that resumes it reserves nothing.
+//!
 //! Locate, configure and verify are optional: where the runtime configures the namespace, the TAP stays in
 //! the host's namespace, and the runtime takes it from there.
 
@@ -21,14 +24,17 @@ use super::limits::PORT_ALLOC_TRIES_MAX;
 use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease};
 use super::plan::Steps;
 use super::random::random;
-use super::store::{Attachment, NetnsRecord};
+use super::store::{Attachment, ContainerRecord, NetnsRecord};
 use super::task::blocking;
 use super::{published_ports, republish};
 use crate::config::IfName;
-use crate::host::bridge::create_tap;
+use crate::host::bridge::{create_named_tap, create_tap};
 use crate::host::container::{self, Addresses, ContainerSetup};
+use crate::host::netlink::Link;
+use crate::host::netns::OpenNetns;
 use crate::host::{HostError, NetnsError, netns};
-use netns_binding::{NetnsBinding, Source};
+use netns_binding::NetnsBinding;
+pub(super) use netns_binding::Source;
 
 /// Name of a TAP in the host's namespace; the kernel replaces `%d` by the first free number.
 const TAP_NAME: &str = "vswtap%d";
@@ -95,6 +101,13 @@ pub(super) const DETACH: [Step; 6] = [
     Step::OpenHostPorts,
 ];
 
+/// The steps that are undone when the container of an endpoint has ended, in reverse.
+pub(super) const WAIT: [Step; 4] =
+    [Step::CommitSnapshot, Step::AddPort, Step::InstallHostNeighbours, Step::OpenHostPorts];
+
+/// The steps that the detach of a waiting endpoint undoes, in reverse.
+pub(super) const FORGET: [Step; 2] = [Step::Reserve, Step::Save];
+
 /// An attach or detach in progress.
 #[derive(Debug)]
 pub(super) struct PortChange {
@@ -108,17 +121,28 @@ pub(super) struct PortChange {
     tap: Option<Tap>,
     /// The document has the endpoint already.
     is_stored: bool,
+    /// The model has it already: it waits.
+    resumes: bool,
 }
 
 impl PortChange {
     /// The attach of a new endpoint.
-    pub(super) fn attach(
+    pub(super) fn attach(inner: Arc<Inner>, spec: AttachSpec, source: Source) -> Self {
+        Self::new(inner, spec, Some(source))
+    }
+
+    /// The attach of a waiting endpoint, in the namespace of its container's new run.
+    pub(super) fn resume(
         inner: Arc<Inner>,
-        spec: AttachSpec,
-        ifname: Option<IfName>,
-        netns: NetnsRef,
-    ) -> Self {
-        Self::new(inner, spec, Some(Source::Requested(netns, ifname)))
+        lease: &Lease,
+        container: ContainerRecord,
+        (reference, netns): (NetnsRef, OpenNetns),
+    ) -> Result<Self, ControlError> {
+        let (configure, ifname) = inner.model().wish_of(&lease.key())?;
+        let spec =
+            AttachSpec { configure, container: Some(container), ..AttachSpec::new(lease.key()) };
+        let change = Self::new(inner, spec, Some(Source::Resumed(reference, netns, ifname)));
+        Ok(Self { resumes: true, ..change })
     }
 
     /// The attach of a container to a further network.
@@ -131,25 +155,25 @@ impl PortChange {
         Self::new(inner, spec, Some(Source::Joined(netns, ifname)))
     }
 
-    /// The attach of a stored endpoint.
+    /// The attach of an endpoint whose namespace a runtime configures.
+    pub(super) fn hand_out(inner: Arc<Inner>, spec: AttachSpec) -> Self {
+        Self::new(inner, spec, None)
+    }
+
+    /// The attach of a stored endpoint. One that a runtime has moved into a namespace is put there by the switch.
     pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
-        let network = stored.network.parse()?;
-        let spec = AttachSpec {
-            mac: Some(stored.mac),
-            ipv4: stored.ipv4,
-            ipv6: stored.ipv6,
-            family: stored.family(),
-            further_addresses: stored.further_addresses.clone(),
-            settings: stored.settings.clone(),
-            publish: stored.publish.clone(),
-            labels: stored.labels.clone(),
-            aliases: stored.aliases.clone(),
-            configure: stored.configure,
-            gw_priority: stored.gw_priority,
-            ..AttachSpec::new(EndpointKey { name: stored.name.clone(), network })
+        let boot_id = stored.runtime.as_ref().map(|runtime| &runtime.boot_id);
+        let (source, configured_by) = match &stored.netns {
+            Some(netns) => (Some(Source::Stored(netns.clone(), ifname)), ConfiguredBy::Switch),
+            None if boot_id == Some(&inner.boot_id) => (None, ConfiguredBy::Runtime),
+            None if stored.container.is_some() => {
+                return Err(ControlError::Waiting(stored.name.to_string()));
+            }
+            None => return Err(NetnsError::Gone("of another boot".to_owned()).into()),
         };
-        Ok(Self::new(inner, spec, Some(Source::Stored(stored.netns.clone(), ifname))))
+        let spec = AttachSpec { configured_by, ..stored.spec()? };
+        Ok(Self { is_stored: true, ..Self::new(inner, spec, source) })
     }
 
     /// The detach of an endpoint.
@@ -159,7 +183,6 @@ impl PortChange {
     }
 
     fn new(inner: Arc<Inner>, spec: AttachSpec, source: Option<Source>) -> Self {
-        let is_stored = matches!(source, Some(Source::Stored(..)));
         Self {
             inner,
             key: spec.key(),
@@ -169,7 +192,8 @@ impl PortChange {
             netns_binding: None,
             pending_save: None,
             tap: None,
-            is_stored,
+            is_stored: false,
+            resumes: false,
         }
     }
 
@@ -178,9 +202,19 @@ impl PortChange {
         self.lease.as_ref().ok_or_else(|| step_order_error("lease"))
     }
 
+    /// Whether the default route may lead here.
+    fn is_gateway(&self) -> bool {
+        self.spec.runtime.as_ref().is_none_or(|runtime| runtime.gives_default_route)
+    }
+
     /// Whether the interface gets addresses and routes.
     pub(super) fn configure(&self) -> Configure {
         self.spec.configure
+    }
+
+    /// Whether the endpoint has waited for its container.
+    pub(super) fn resumes(&self) -> bool {
+        self.resumes
     }
 
     /// The plan of this attach.
@@ -206,15 +240,33 @@ impl PortChange {
     }
 
     async fn create_tap(&mut self) -> Result<(), ControlError> {
-        let tap = create_tap(TAP_NAME.to_owned(), self.inner.dataplane.workers()).await?;
-        let mut model = self.inner.model();
-        if self.spec.configured_by == ConfiguredBy::Runtime {
-            model.bind(&self.key, tap.name.clone(), None);
+        let handed_out = match self.spec.configured_by {
+            ConfiguredBy::Runtime => self.spec.runtime.as_ref(),
+            ConfiguredBy::Switch => None,
+        };
+        let queues = self.inner.dataplane.workers();
+        let tap = match handed_out {
+            Some(runtime) => {
+                create_named_tap(&self.inner.netlink, runtime.tap.clone(), queues).await?
+            }
+            None => create_tap(TAP_NAME.to_owned(), queues).await?,
+        };
+        if handed_out.is_some() {
+            // A runtime sets no MTU. The TAP goes with its queues if this fails.
+            let (mac, mtu) = (self.lease()?.mac, self.mtu()?);
+            let link = Link::new(tap.ifindex, tap.name.clone());
+            self.inner.netlink.set_mac_and_mtu(&link, mac, mtu).await.map_err(HostError::from)?;
+            self.inner.model().bind(&self.key, tap.name.clone(), None);
         }
+        let mut model = self.inner.model();
         model.set_tap_features(&self.key, tap.offloads.names(), tap.queues.len());
         drop(model);
         self.tap = Some(tap);
         Ok(())
+    }
+
+    fn mtu(&self) -> Result<u32, ControlError> {
+        Ok(self.inner.model().network(Some(self.key.network.as_str()))?.spec.mtu)
     }
 
     async fn configure_container(&mut self) -> Result<(), ControlError> {
@@ -233,7 +285,8 @@ impl PortChange {
                 mtu: network.mtu,
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
                     nets: lease.all_addresses().map(|it| network.net_of(it)).collect(),
-                    gateways: network.gateways(),
+                    gateways: self.is_gateway().then(|| network.gateways()),
+                    leaves_ipv6_off: self.spec.runtime.is_some() && lease.ipv6.is_none(),
                 }),
             }
         };
@@ -251,7 +304,7 @@ impl PortChange {
     /// its publications in any case.
     async fn open(&mut self) -> Result<(), ControlError> {
         let (inner, lease) = (Arc::clone(&self.inner), self.lease()?.clone());
-        if self.is_stored {
+        if self.is_stored || self.resumes {
             republish::open_stored(&inner, &lease).await;
             return Ok(());
         }
@@ -293,6 +346,11 @@ impl Steps for PortChange {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
+            Step::Reserve if self.resumes => {
+                self.inner.check_not_ending()?;
+                let container = self.spec.container.clone();
+                self.lease = Some(self.inner.model().resume(&self.key, container)?);
+            }
             Step::Reserve => {
                 self.lease = Some(self.inner.reserve(&self.spec).await?);
                 self.inner.model().set_persisted(&self.key, self.is_stored);
@@ -314,8 +372,11 @@ impl Steps for PortChange {
     async fn undo(&mut self, step: Step) -> Result<(), ControlError> {
         let key = &self.key;
         match step {
+            Step::Reserve if self.resumes => self.inner.wait_for_container(key),
             Step::Reserve => self.inner.forget(key),
             Step::Locate => self.netns_binding = None,
+            // The next write has it as it waits.
+            Step::Save if self.resumes => {}
             Step::Save => {
                 self.inner.model().set_persisted(key, false);
                 self.inner.save().await?;

@@ -116,10 +116,18 @@ impl Control {
         let keys = if publishers.is_empty() { keys[..1].to_vec() } else { publishers };
         let mut ended = Vec::new();
         for key in keys {
-            let request = PublishRequest::Unpublish(withdrawn.ports);
-            ended.extend(self.change_publications(key, request, &UNPUBLISH).await?);
+            ended.extend(self.unpublish_at(key, withdrawn.ports).await?);
         }
         Ok(ended)
+    }
+
+    /// Withdraws publications of an endpoint. Gives them.
+    pub(super) async fn unpublish_at(
+        &self,
+        key: EndpointKey,
+        ports: PortSpec,
+    ) -> Result<Vec<Publication>, ControlError> {
+        self.change_publications(key, PublishRequest::Unpublish(ports), &UNPUBLISH).await
     }
 
     async fn change_publications(

@@ -1,7 +1,7 @@
 //! Replay at start: attaches the endpoints of the document again.
 //!
 //! An endpoint comes back with its names and addresses if its namespace lives: the same inode and cookie,
-//! in the same boot of the host. All others are dropped with a line in the log, and their static entries
+//! in the same boot of the host. That of a container waits for it otherwise. All others are dropped with a line in the log, and their static entries
 //! with them. So are those whose first addresses a changed subnet no longer has; of further ones, only these
 //! addresses are.
 
@@ -14,6 +14,7 @@ use super::error::ControlError;
 use super::limits::REPLAY_CONCURRENCY;
 use super::model::Owner;
 use super::port::PortChange;
+use super::random::random;
 use super::store::{Attachment, Document};
 use crate::host::{HostError, netns};
 
@@ -40,12 +41,22 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
             running.spawn(async move {
                 let result = match PortChange::replay(Arc::clone(&control.0), &attachment) {
                     Ok(mut change) => {
-                        let netns = netns::describe(&attachment.netns.reference);
+                        let record = attachment.netns.as_ref();
+                        let netns = record.map(|it| netns::describe(&it.reference));
+                        let netns = netns.unwrap_or_default();
                         control.execute_attach(&mut change, netns).await.map(drop)
                     }
                     Err(error) => Err(error),
                 };
-                log_result(&attachment, &result);
+                let result = match result {
+                    Err(error) if attachment.container.is_some() => {
+                        restore_waiting(&control, &attachment).map_err(|_| error)
+                    }
+                    result => result.inspect(|()| log_attached(&attachment)),
+                };
+                if let Err(error) = &result {
+                    log_dropped(&attachment, error);
+                }
                 result.is_ok()
             });
         }
@@ -83,13 +94,25 @@ fn drop_impossible(control: &Control, stored: &mut Attachment) {
     });
 }
 
-fn log_result(stored: &Attachment, result: &Result<(), ControlError>) {
-    match result {
-        Ok(()) => tracing::info!(name = %stored.name, network = stored.network, "attached again"),
-        Err(ControlError::Host(HostError::Netns(error))) => {
+/// Lets an endpoint wait whose container does not run, or runs anew.
+fn restore_waiting(control: &Control, stored: &Attachment) -> Result<(), ControlError> {
+    let (inner, spec) = (&control.0, stored.spec()?);
+    let now = inner.started.elapsed();
+    inner.model().restore_waiting(&spec, &stored.ifname, now, &mut random)?;
+    tracing::info!(name = %stored.name, network = stored.network, "waits for its container");
+    Ok(())
+}
+
+fn log_attached(stored: &Attachment) {
+    tracing::info!(name = %stored.name, network = stored.network, "attached again");
+}
+
+fn log_dropped(stored: &Attachment, error: &ControlError) {
+    match error {
+        ControlError::Host(HostError::Netns(error)) => {
             tracing::info!(name = %stored.name, %error, "dropped");
         }
-        Err(error) => {
+        error => {
             tracing::error!(name = %stored.name, %error, "cannot be attached again: dropped")
         }
     }

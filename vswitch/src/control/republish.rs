@@ -14,6 +14,7 @@
 //! A round tries [`REPUBLISH_BATCH`] of them, since the search for a port's owner takes long.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use vswitch_api::publish::Publication;
 
@@ -47,14 +48,27 @@ pub(super) async fn open_stored(inner: &Inner, lease: &Lease) {
     }
 }
 
-/// Tries pending publications again, until the daemon ends.
-pub(super) async fn retry_pending(inner: Arc<Inner>) {
+/// Tries pending publications again, until there are none.
+pub(super) fn retry_pending(inner: &Arc<Inner>) {
+    if inner.model().all_pending().is_empty() || inner.retrying.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let inner = Arc::clone(inner);
+    tokio::spawn(async move {
+        retry_rounds(&inner).await;
+        inner.retrying.store(false, Ordering::Relaxed);
+        // One that came pending at the end of the last round.
+        retry_pending(&inner);
+    });
+}
+
+async fn retry_rounds(inner: &Inner) {
     for round in 0_usize.. {
         tokio::time::sleep(REPUBLISH_INTERVAL).await;
-        if inner.check_not_ending().is_err() {
+        let mut left = inner.model().all_pending();
+        if left.is_empty() || inner.check_not_ending().is_err() {
             return;
         }
-        let mut left = inner.model().all_pending();
         let count = left.len().max(1);
         left.rotate_left(round.wrapping_mul(REPUBLISH_BATCH) % count);
         for (key, was) in left.into_iter().take(REPUBLISH_BATCH) {
@@ -63,7 +77,7 @@ pub(super) async fn retry_pending(inner: Arc<Inner>) {
             let found = inner.model().pending_publication(&key, &was.ports);
             let Some((lease, publication)) = found else { continue };
             let ports = publication.ports;
-            match open(&inner, &mut publisher, &lease, &[publication]).await {
+            match open(inner, &mut publisher, &lease, &[publication]).await {
                 Ok(()) => {
                     inner.model().mark_active(&key, &ports);
                     inner.commit_snapshot();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use tokio::sync::mpsc;
-use vswitch_api::port_settings::PortSettings;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
 use super::error::ControlError;
 use super::inner::Inner;
@@ -96,10 +96,8 @@ impl Control {
         let replayed = match document {
             Some(document) => {
                 let replayed = replay::run(self, document).await;
-                let (_, pending_publications) = self.0.model().count_publications();
-                if pending_publications > 0 {
-                    tokio::spawn(republish::retry_pending(Arc::clone(&self.0)));
-                }
+                republish::retry_pending(&self.0);
+                self.follow_containers().await;
                 replayed
             }
             None => ReplayReport::default(),
@@ -194,6 +192,7 @@ fn configured(
         isolated_ports: false,
         reachable_from: BTreeSet::new(),
         labels: BTreeMap::new(),
+        port_settings: SettingsChange::default(),
         host_settings: stored
             .map_or_else(PortSettings::of_host, |stored| stored.host_settings.clone()),
     })
@@ -224,6 +223,7 @@ fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, C
             .map(|name| name.parse())
             .collect::<Result<_, _>>()?,
         labels: record.labels.clone(),
+        port_settings: record.port_settings.clone(),
         host_config: HostConfig { dhcp: record.dhcp, ra: record.ra },
         host_settings: record.host_settings.clone(),
         ..first.clone()

@@ -14,11 +14,12 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use vswitch_api::address::Family;
 use vswitch_api::port::{Configure, NetnsRef};
-use vswitch_api::port_settings::PortSettings;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
 use super::name::Name;
+use super::runtime_state::RuntimeState;
 use super::text;
 use crate::config::{Subnet4, Subnet6};
 use crate::host::netns::NetnsId;
@@ -152,6 +153,8 @@ pub(crate) struct NetworkRecord {
     pub(crate) options: Option<NetworkOptions>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
+    pub(crate) port_settings: SettingsChange,
     #[serde(with = "text")]
     pub(crate) gateway_mac: MacAddr,
     pub(crate) next_ipv4: Ipv4Addr,
@@ -216,7 +219,13 @@ pub(crate) struct Attachment {
     /// Addresses beside the two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) further_addresses: Vec<IpAddr>,
-    pub(crate) netns: NetnsRecord,
+    /// Absent where a runtime has not moved the interface in yet, and while its container does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) netns: Option<NetnsRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<ContainerRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<RuntimeState>,
     #[serde(alias = "policy", default, skip_serializing_if = "PortSettings::is_default")]
     pub(crate) settings: PortSettings,
     /// Publications with the picked host ports.
@@ -245,6 +254,28 @@ impl Attachment {
 
 fn is_zero(number: &i32) -> bool {
     *number == 0
+}
+
+/// The container of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ContainerRecord {
+    /// Socket of its engine.
+    pub(crate) engine: PathBuf,
+    /// The whole id.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The file that the switch writes its name servers to; absent where others name them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resolv_conf: Option<ResolvConfRecord>,
+}
+
+/// A file of name servers, with the text before the attach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResolvConfRecord {
+    pub(crate) path: PathBuf,
+    pub(crate) former: String,
 }
 
 /// The namespace of an attachment, with its identity.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fastpath::PortIndex;
+use vswitch_api::container::Container;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::network::{Member, Network, NetworkDetail};
 use vswitch_api::port::{Port, PortDetail, PortState};
@@ -14,7 +15,7 @@ use vswitch_api::status::{IdleState, Status};
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Binding, EndpointKey, Lease, Model};
+use super::model::{self, Binding, EndpointKey, EndpointState, Lease, Model};
 use super::task::blocking;
 use super::uplink;
 use crate::datapath::PortCounters;
@@ -88,6 +89,7 @@ impl Control {
             isolated_ports: network.spec.isolated_ports,
             reachable_from: network.spec.reachable_from.iter().map(ToString::to_string).collect(),
             ip_ranges: network.spec.ranges().collect(),
+            settings: network.spec.port_settings.clone(),
             multicast: network.spec.multicast.to_string().as_str().into(),
             dhcp: network.spec.host_config.dhcp,
             ra: network.spec.host_config.ra,
@@ -106,7 +108,10 @@ impl Control {
             let blocked = self.0.dataplane.blocked_for(slot);
             port_row(port, binding, &counter(&counters, slot), blocked)
         };
-        Ok(model.active().map(row).collect())
+        let mut rows: Vec<_> = model.active().map(row).collect();
+        rows.extend(model.waiting().map(waiting_row));
+        rows.sort_by(|a, b| (&a.name, &a.network).cmp(&(&b.name, &b.network)));
+        Ok(rows)
     }
 
     /// The attachments of a name, one per network.
@@ -114,7 +119,7 @@ impl Control {
         let keys = {
             let model = self.0.model();
             let mut keys = model.find_all(name)?;
-            keys.retain(|key| model.active_endpoint(key).is_ok());
+            keys.retain(|key| model.shown_endpoint(key).is_ok());
             keys
         };
         if keys.is_empty() {
@@ -132,23 +137,35 @@ impl Control {
         let counters = self.counters().await?;
         let (mut detail, record) = {
             let model = self.0.model();
-            let port = model.active_endpoint(key)?;
+            let port = model.shown_endpoint(key)?;
             let unknown = || ControlError::UnknownPort(key.to_string());
             let binding = port.binding.as_ref().ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
-            let blocked = self.0.dataplane.blocked_for(port.lease.slot);
+            let is_waiting = port.state == EndpointState::Waiting;
+            let blocked = self.0.dataplane.blocked_for(port.lease.slot).filter(|_| !is_waiting);
             let network = &model.network(Some(port.lease.network.as_str()))?.spec;
             let detail = PortDetail {
-                port: port_row(port, binding, &counters, blocked),
+                port: match is_waiting {
+                    true => waiting_row(port),
+                    false => port_row(port, binding, &counters, blocked),
+                },
                 subnets: network.subnets().to_vec(),
                 gateways: network.gateways().to_vec(),
                 gw_priority: port.gw_priority,
-                is_default_route: model.gateway_endpoint(&key.name).as_ref() == Some(key),
+                is_default_route: match &port.runtime {
+                    Some(runtime) => runtime.gives_default_route,
+                    None => model.gateway_endpoint(&key.name).as_ref() == Some(key),
+                },
                 resolvers: match self.0.has_dns() {
                     true => reachable(&network.gateways(), &port.lease),
                     false => Vec::new(),
                 },
                 mtu: network.mtu,
+                container: port.container.as_ref().map(|it| Container {
+                    id: it.id.clone(),
+                    name: it.name.clone(),
+                    engine: it.engine.clone(),
+                }),
                 netns_path: PathBuf::new(),
                 offloads: binding.offloads.iter().map(|name| (*name).into()).collect(),
                 queues: binding.queues,
@@ -214,6 +231,14 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
     }
 }
 
+/// A port whose container does not run: what is kept for it, and no traffic.
+fn waiting_row(port: &model::Endpoint) -> Port {
+    let ifname = port.binding.as_ref().map(|it| it.ifname.clone()).unwrap_or_default();
+    let binding = Binding { ifname, netns: None, offloads: Vec::new(), queues: 0 };
+    let row = port_row(port, &binding, &PortCounters::default(), None);
+    Port { state: PortState::Waiting, ..row }
+}
+
 /// Those of a family that the endpoint has an address of.
 fn reachable(gateways: &[IpAddr], lease: &Lease) -> Vec<IpAddr> {
     let has =
@@ -234,7 +259,12 @@ fn port_row(
         mac: port.lease.mac,
         ipv4: port.lease.by_family().0,
         ipv6: port.lease.by_family().1,
-        netns: binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default(),
+        netns: match &port.container {
+            Some(container) => format!("container:{}", container.name),
+            None => {
+                binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default()
+            }
+        },
         state: if blocked.is_some() { PortState::LoopBlocked } else { PortState::Up },
         publish: port.publications.iter().map(|one| one.ports).collect(),
         publish_pending: port.pending_publications().cloned().collect(),

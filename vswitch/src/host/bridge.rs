@@ -37,7 +37,7 @@ pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap
         check_overlap(netlink, setup.gateway6.into()).await?;
     }
     let tap = create_tap(setup.name.clone(), setup.queues).await?;
-    let link = Link { index: tap.ifindex, name: tap.name.clone(), mac: None };
+    let link = Link::new(tap.ifindex, tap.name.clone());
     netlink.set_mac_and_mtu(&link, setup.mac, setup.mtu).await?;
     if setup.queues > 1 {
         netlink.no_queue(&link).await?;
@@ -62,6 +62,20 @@ pub(crate) async fn create_tap(name: String, queues: usize) -> Result<Tap, HostE
         Ok(tap) => Ok(tap?),
         Err(error) => Err(HostError::Thread(std::io::Error::other(error))),
     }
+}
+
+/// Creates a TAP of a name that one of a killed process may have still, until the kernel has removed it.
+pub(crate) async fn create_named_tap(
+    netlink: &Netlink,
+    name: String,
+    queues: usize,
+) -> Result<Tap, HostError> {
+    let mut waited = Duration::ZERO;
+    while waited < STALE_BRIDGE_WAIT_MAX && netlink.link_by_name(&name).await?.is_some() {
+        tokio::time::sleep(STALE_BRIDGE_POLL).await;
+        waited += STALE_BRIDGE_POLL;
+    }
+    create_tap(name, queues).await
 }
 
 /// Refuses a taken name. A bridge with our MAC address is that of a killed process: waits until the

@@ -44,8 +44,10 @@ pub(crate) struct ContainerSetup {
 pub(crate) struct Addresses {
     /// Those of the lease first.
     pub(crate) nets: Vec<IpNet>,
-    /// IPv4 first; a family without addresses needs none.
-    pub(crate) gateways: [IpAddr; 2],
+    /// IPv4 first; a family without addresses needs none. Absent: no default route leads here.
+    pub(crate) gateways: Option<[IpAddr; 2]>,
+    /// The namespace has no IPv6, not even link-local addresses.
+    pub(crate) leaves_ipv6_off: bool,
 }
 
 /// Reads the cookie and the interface names of a namespace.
@@ -54,6 +56,33 @@ pub(crate) async fn inspect(netns: OpenNetns) -> Result<NetnsInfo, HostError> {
         let links = inside.links().await?;
         let ifnames = links.into_iter().map(|link| link.name).collect();
         Ok(NetnsInfo { cookie: netns_exec::cookie(), ifnames })
+    })
+    .await
+}
+
+/// An interface that a runtime has moved into a namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Inside {
+    /// See [`netns_exec::cookie`].
+    pub(crate) cookie: Option<u64>,
+    pub(crate) ifname: String,
+}
+
+/// Finds the interface of a MAC address in a namespace, once it is up: then it has its last name. Frees a TAP of
+/// several queues from its queue disciplines, which nobody could do before it was there.
+pub(crate) async fn find_interface(
+    netns: OpenNetns,
+    mac: MacAddr,
+    queues: usize,
+) -> Result<Inside, HostError> {
+    netns_exec::enter(netns, async move |inside: Netlink| {
+        let mut links = inside.links().await?.into_iter();
+        let found = links.find(|link| link.mac == Some(mac) && link.is_up);
+        let link = found.ok_or(HostError::NotMovedIn(mac))?;
+        if queues > 1 {
+            inside.no_queue(&link).await?;
+        }
+        Ok(Inside { cookie: netns_exec::cookie(), ifname: link.name })
     })
     .await
 }
@@ -82,7 +111,7 @@ pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result
 
 /// Brings the interface up with its addresses and routes.
 async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<(), HostError> {
-    let has_ipv6 = sysctl::has_ipv6();
+    let has_ipv6 = sysctl::has_ipv6() && !addresses.leaves_ipv6_off;
     if has_ipv6 {
         sysctl::configure_ipv6(&link.name)?;
     }
@@ -95,11 +124,12 @@ async fn assign(inside: &Netlink, link: &Link, addresses: &Addresses) -> Result<
         ipv6.clear();
     }
     let mut routed = true;
-    for (nets, gateway) in [&ipv4, &ipv6].into_iter().zip(addresses.gateways) {
+    for (at, nets) in [&ipv4, &ipv6].into_iter().enumerate() {
         for net in nets {
             inside.add_address(link, *net).await?;
         }
-        if !nets.is_empty() {
+        let gateway = addresses.gateways.map(|gateways| gateways[at]);
+        if let Some(gateway) = gateway.filter(|_| !nets.is_empty()) {
             routed &= inside.add_default_route(link, gateway).await?;
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use fastpath::tap::TapError;
 use ipnet::IpNet;
+use wire::MacAddr;
 
 use super::netns::NetnsError;
 
@@ -81,6 +82,9 @@ pub enum HostError {
         /// The kernel's error.
         source: io::Error,
     },
+    /// A runtime has not moved the TAP into the namespace, or not brought it up.
+    #[error("the namespace has no interface {0} that is up")]
+    NotMovedIn(MacAddr),
     /// No thread can be started for a task in a namespace.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),

@@ -23,7 +23,7 @@ pub(crate) struct Neighbours {
 impl Neighbours {
     /// Entries on the bridge of that index and name.
     pub(crate) fn new(netlink: Netlink, index: u32, name: String) -> Self {
-        Self { netlink, bridge: Link { index, name, mac: None } }
+        Self { netlink, bridge: Link::new(index, name) }
     }
 
     /// Sets the entry of an address, or removes it where `mac` is none.

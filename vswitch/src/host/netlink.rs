@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressHeaderFlags;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::packet_core::{
@@ -37,6 +37,7 @@ pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) mac: Option<MacAddr>,
+    pub(crate) is_up: bool,
 }
 
 /// Settings of a device that moves into a namespace, in one request.
@@ -113,7 +114,7 @@ impl Netlink {
 
     /// Brings `lo` up. Its index is 1 in every namespace.
     pub(crate) async fn loopback_up(&self) -> Result<(), NetlinkError> {
-        let lo = Link { index: 1, name: "lo".into(), mac: None };
+        let lo = Link::new(1, "lo");
         self.up(&lo).await
     }
 
@@ -254,9 +255,17 @@ impl Netlink {
     }
 }
 
+impl Link {
+    /// An interface of which only index and name are known.
+    pub(crate) fn new(index: u32, name: impl Into<String>) -> Self {
+        Self { index, name: name.into(), mac: None, is_up: false }
+    }
+}
+
 impl From<LinkMessage> for Link {
     fn from(message: LinkMessage) -> Self {
-        let mut link = Self { index: message.header.index, name: String::new(), mac: None };
+        let mut link = Self::new(message.header.index, "");
+        link.is_up = message.header.flags.contains(LinkFlags::Up);
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,

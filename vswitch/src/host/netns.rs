@@ -106,6 +106,7 @@ pub(crate) fn describe(netns: &NetnsRef) -> String {
         NetnsRef::Pid(pid) => format!("pid:{pid}"),
         NetnsRef::Path(path) => path.display().to_string(),
         NetnsRef::Name(name) => name.clone(),
+        NetnsRef::Container(container) => format!("container:{}", container.name),
     }
 }
 
@@ -131,6 +132,8 @@ fn path_of(netns: &NetnsRef) -> Result<PathBuf, NetnsError> {
         NetnsRef::Pid(pid) => Ok(format!("/proc/{pid}/ns/net").into()),
         NetnsRef::Path(path) if path.is_absolute() => Ok(path.clone()),
         NetnsRef::Path(path) => Err(NetnsError::Relative(path.clone())),
+        // Its engine knows the path; control asks there first.
+        NetnsRef::Container(container) => Err(NetnsError::BadName(container.name.clone())),
         NetnsRef::Name(name) => {
             let bad = name.is_empty() || name.contains(['/', '\0']) || name == "." || name == "..";
             if bad {

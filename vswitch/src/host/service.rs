@@ -54,7 +54,7 @@ impl ServicePort {
     pub(crate) async fn create(queues: usize) -> Result<Self, HostError> {
         netns_exec::create(async move |inside: Netlink| {
             let tap = Tap::create(&TapConfig { name: IFNAME, queues })?;
-            let link = Link { index: tap.ifindex, name: tap.name, mac: None };
+            let link = Link::new(tap.ifindex, tap.name);
             let addresses = configure(&inside, &link, queues).await?;
             let sockets = ServiceSockets::bind(&addresses)?;
             Ok(Self { mac: MAC, queues: tap.queues, sockets })

@@ -7,6 +7,7 @@ use vswitch_api::error::{ApiError, ErrorCode};
 
 use crate::control::{ControlError, NetworkError, PoolError};
 use crate::dns::DnsError;
+use crate::engine::EngineError;
 use crate::host::{HostError, NetnsError};
 
 /// A response other than 2xx.
@@ -47,6 +48,8 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
+        ControlError::Waiting(_) => (Conflict, Some("start the container first")),
+        ControlError::Engine(error) => engine(error),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
         ControlError::NetworkExists(_) | ControlError::AmbiguousName { .. } => (Conflict, None),
         ControlError::Network(error) => network(error),
@@ -78,7 +81,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::MacsInUse { .. } => {
             (Conflict, Some("choose a higher limit, or wait until addresses have aged"))
         }
-        ControlError::PortsMax(_) => (LimitReached, Some("detach some first")),
+        ControlError::PortsMax(_) | ControlError::WaitingMax(_) => {
+            (LimitReached, Some("detach some first"))
+        }
         ControlError::EventClientsMax => (LimitReached, Some("end one of them first")),
         ControlError::StaticsMax => (LimitReached, Some("remove some first")),
         ControlError::ReservationsMax => (LimitReached, Some("release some first")),
@@ -90,9 +95,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (InvalidArgument, Some("publish them at the container's own port numbers"))
         }
         ControlError::PublishFailed(_) => (Internal, Some("see `vswitch doctor`")),
-        ControlError::NoUplink(_) => {
-            (Conflict, Some("start the switch with --uplink auto, or a device's name"))
-        }
+        ControlError::NoUplink(_) => (Conflict, Some("start the switch with --uplink auto")),
         ControlError::AllowFromKernel(_) => {
             (Conflict, Some("limit sources in the host's own firewall, or use --uplink auto"))
         }
@@ -100,9 +103,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
             (Conflict, Some("choose another port of the host, or 0 to have one picked"))
         }
         ControlError::NotPublished { .. } => (NotFound, Some("see `vswitch inspect`")),
-        ControlError::NoFreePort(_) => {
-            (LimitReached, Some("name the host's ports, or unpublish some first"))
-        }
+        ControlError::NoFreePort(_) => (LimitReached, Some("name the host's ports instead")),
         ControlError::PublicationsMax(_) => {
             (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
         }
@@ -156,6 +157,33 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
     }
 }
 
+fn engine(error: &EngineError) -> (ErrorCode, Option<&'static str>) {
+    use ErrorCode::{Conflict, Internal, InvalidArgument, NotFound};
+    match error {
+        EngineError::NoEngine { .. } => (
+            NotFound,
+            Some(
+                "start it (`systemctl start docker` or `podman.socket`), or name its socket with --engine",
+            ),
+        ),
+        EngineError::RelativeSocket(_) => (InvalidArgument, Some("such as /var/run/docker.sock")),
+        EngineError::Timeout { .. } => (Internal, Some("see whether `docker ps` answers")),
+        EngineError::Protocol { .. } => {
+            (Internal, Some("name the socket of Docker or podman with --engine"))
+        }
+        EngineError::Refused { .. } => (Conflict, None),
+        EngineError::NotFound { .. } | EngineError::NoContainer { .. } => {
+            (NotFound, Some("see `docker ps`; another engine's socket is named with --engine"))
+        }
+        EngineError::NotRunning { .. } => (Conflict, Some("start it first")),
+        EngineError::Paused(_) => (Conflict, Some("resume it first, with `docker unpause`")),
+        EngineError::HostNetwork(_) => {
+            (InvalidArgument, Some("run it with --network none, or on a network of the engine"))
+        }
+        EngineError::Ended(_) => (Conflict, Some("start it again")),
+    }
+}
+
 fn dns(error: &DnsError) -> (ErrorCode, Option<&'static str>) {
     match error {
         DnsError::Server(_) => (ErrorCode::Internal, Some("see the daemon's log")),
@@ -195,6 +223,7 @@ fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
         | HostError::Sysctl { .. }
         | HostError::NewNetns(_)
         | HostError::Listen { .. }
+        | HostError::NotMovedIn(_)
         | HostError::Thread(_) => (ErrorCode::Internal, Some("see `vswitch doctor`")),
     }
 }

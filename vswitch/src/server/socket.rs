@@ -76,7 +76,7 @@ impl Socket {
         Ok(socket)
     }
 
-    pub(super) fn listener(&self) -> &UnixListener {
+    pub(crate) fn listener(&self) -> &UnixListener {
         &self.listener
     }
 }

@@ -14,6 +14,7 @@ use crate::client::{Client, Named};
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::list::{Filter, Filters, Row};
+use crate::port_settings::PortSettingsArgs;
 use crate::{complete, output, several, table, value};
 
 /// Create a network
@@ -62,6 +63,8 @@ pub(crate) struct CreateArgs {
     /// Name of the host's device on it [default: br-NAME]
     #[arg(long, value_name = "IFNAME")]
     bridge: Option<IfName>,
+    #[command(flatten)]
+    settings: PortSettingsArgs,
     /// A label, which is stored and shown
     #[arg(long, value_name = "KEY=VALUE", value_parser = value::key_value)]
     label: Vec<(String, String)>,
@@ -72,6 +75,7 @@ Examples:
   sudo vswitch network create blue
   sudo vswitch network create --subnet 10.5.0.0/16 --gateway 10.5.0.254 --ip-range 10.5.1.0/24 green
   sudo vswitch network create --subnet 10.5.0.0/16 --reserve 10.5.0.9 green
+  sudo vswitch network create --rate-out 100M slow
   sudo vswitch network create --internal --label tier=db --reachable-from blue backend
   sudo vswitch run --name web --network blue -- nginx -g 'daemon off;'
 
@@ -92,6 +96,7 @@ impl CreateArgs {
             ra: self.ra,
             uplink: self.uplink,
             device: self.bridge.map(|device| device.to_string()),
+            settings: self.settings.change()?,
             labels: self.label.into_iter().collect(),
         };
         let client = global.client()?;

@@ -13,6 +13,8 @@ use super::{EndpointKey, NetworkName};
 use crate::control::error::ControlError;
 use crate::control::limits::{ALIASES_MAX, FURTHER_ADDRESSES_MAX, LABELS_BYTES_MAX, LABELS_MAX};
 use crate::control::name::Name;
+use crate::control::runtime_state::RuntimeState;
+use crate::control::store::ContainerRecord;
 
 /// The configurer of a container's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,10 +44,14 @@ pub(crate) struct AttachSpec {
     /// Further names; other endpoints may have them, too.
     pub(crate) aliases: Vec<Name>,
     pub(crate) configured_by: ConfiguredBy,
+    /// Where a runtime configures the namespace; at a restart the switch puts the interface there in its place.
+    pub(crate) runtime: Option<RuntimeState>,
     /// Whether the interface in the namespace gets addresses and routes.
     pub(crate) configure: Configure,
     /// Of a container's networks, the one with the highest number gives the default route.
     pub(crate) gw_priority: i32,
+    /// The container of an engine, whose ends it outlives.
+    pub(crate) container: Option<ContainerRecord>,
 }
 
 impl AttachSpec {
@@ -64,8 +70,10 @@ impl AttachSpec {
             labels: BTreeMap::new(),
             aliases: Vec::new(),
             configured_by: ConfiguredBy::Switch,
+            runtime: None,
             configure: Configure::Static,
             gw_priority: 0,
+            container: None,
         }
     }
 

@@ -55,8 +55,11 @@ impl Model {
     /// The namespace of a container.
     pub(crate) fn namespace_of(&self, name: &Name) -> Result<NetnsRecord, ControlError> {
         let endpoints = self.endpoints_of(name);
-        let (endpoint, _) =
-            endpoints.first().ok_or_else(|| ControlError::UnknownPort(name.to_string()))?;
+        let none = || match self.waiting().any(|it| it.lease.name == *name) {
+            true => ControlError::Waiting(name.to_string()),
+            false => ControlError::UnknownPort(name.to_string()),
+        };
+        let (endpoint, _) = endpoints.first().ok_or_else(none)?;
         let binding = endpoint.binding.as_ref().and_then(|binding| binding.netns.clone());
         binding.ok_or_else(|| ControlError::UnknownPort(name.to_string()))
     }
@@ -67,9 +70,9 @@ impl Model {
         name: &Name,
     ) -> Option<(NetnsRecord, Vec<InterfaceRoutes>)> {
         let record = self.namespace_of(name).ok()?;
-        // Who configures itself has routes of its own.
+        // Who configures itself has routes of its own, and so has a runtime.
         let mut endpoints = self.endpoints_of(name);
-        endpoints.retain(|(endpoint, _)| endpoint.configure.is_static());
+        endpoints.retain(|(it, _)| it.configure.is_static() && it.runtime.is_none());
         let interfaces = endpoints.into_iter().filter_map(|(endpoint, network)| {
             let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
             Some(InterfaceRoutes {

@@ -1,10 +1,34 @@
 //! The document of the model: everything that survives a restart.
 
-use super::{Model, Network, NetworkName, Owner};
+use super::{AttachSpec, EndpointKey, Model, Network, NetworkName, Owner};
+use crate::control::error::ControlError;
 use crate::control::store::{
     Attachment, Document, NetworkOptions, NetworkRecord, StaticRecord, VERSION,
 };
 use crate::datapath::NetworkIndex;
+
+impl Attachment {
+    /// The request that brings it back.
+    pub(crate) fn spec(&self) -> Result<AttachSpec, ControlError> {
+        let network = self.network.parse()?;
+        Ok(AttachSpec {
+            mac: Some(self.mac),
+            ipv4: self.ipv4,
+            ipv6: self.ipv6,
+            family: self.family(),
+            further_addresses: self.further_addresses.clone(),
+            settings: self.settings.clone(),
+            publish: self.publish.clone(),
+            labels: self.labels.clone(),
+            aliases: self.aliases.clone(),
+            configure: self.configure,
+            gw_priority: self.gw_priority,
+            container: self.container.clone(),
+            runtime: self.runtime.clone(),
+            ..AttachSpec::new(EndpointKey { name: self.name.clone(), network })
+        })
+    }
+}
 
 impl Model {
     /// The document with all networks.
@@ -47,6 +71,7 @@ impl Model {
                     reachable_from: sources(network),
                 }),
                 labels: spec.labels.clone(),
+                port_settings: spec.port_settings.clone(),
                 gateway_mac: spec.gateway_mac,
                 next_ipv4,
                 next_ipv6,
@@ -64,9 +89,13 @@ impl Model {
         }
     }
 
-    /// The endpoints that survive a restart: those whose namespace the switch can open again.
+    /// The endpoints that survive a restart: those whose namespace the switch can open again, or a runtime enters.
     pub(super) fn attachments(&self) -> Vec<Attachment> {
         let persisted = self.endpoints().filter(|endpoint| endpoint.persisted);
+        let persisted = persisted.filter(|it| {
+            it.runtime.is_some()
+                || it.binding.as_ref().is_some_and(|binding| binding.netns.is_some())
+        });
         persisted
             .filter_map(|endpoint| {
                 let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
@@ -78,7 +107,9 @@ impl Model {
                     ipv4: lease.ipv4,
                     ipv6: lease.ipv6,
                     further_addresses: lease.further.clone(),
-                    netns: binding.netns.clone()?,
+                    netns: binding.netns.clone(),
+                    container: endpoint.container.clone(),
+                    runtime: endpoint.runtime.clone(),
                     settings: endpoint.settings.clone(),
                     publish: endpoint.publications.clone(),
                     labels: endpoint.labels.clone(),

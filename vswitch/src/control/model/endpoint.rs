@@ -4,11 +4,14 @@
 //! reserve() -> Reserved -- bind_*() -> Bound -- activate() -> Active -- begin_detach() -> Detaching
 //!                 |                      |                                                    |
 //!                 +------ remove() ------+--------------------- remove() ---------------------+-> gone
+//!                 |                                                                           |
+//!                 +---------- resume() -------- Waiting <------- wait_for_container() --------+
 //! ```
 //!
 //! *Reserved*: name, addresses, MAC address and slot are set aside. *Bound*: it has an interface, in its
 //! namespace or, where the runtime configures the namespace, under the TAP's own name. *Active*: frames
-//! pass, and users see it. *Detaching*: one plan removes it, and refuses all others.
+//! pass, and users see it. *Detaching*: one plan removes it, and refuses all others. *Waiting*: the container
+//! of an engine has ended; all that was set aside stays so until it starts again (`model/waiting.rs`).
 //!
 //! Two marks follow the steps of a plan: `in_snapshot`, the datapath knows it; `persisted`, the document
 //! has it. There are no timeouts: a plan that fails undoes its steps, down to [`Model::remove`]. The
@@ -26,14 +29,15 @@ use super::slots::SlotOwner;
 use super::{AttachSpec, EndpointKey, Lease, Model, NetworkName, Owner, Random, limits};
 use crate::control::error::ControlError;
 use crate::control::name::Name;
-use crate::control::store::NetnsRecord;
+use crate::control::runtime_state::RuntimeState;
+use crate::control::store::{ContainerRecord, NetnsRecord};
 use crate::datapath::{PortKind, PortLimits};
 
 /// The interface of a bound endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     pub(crate) ifname: String,
-    /// The namespace; none where the runtime configures it.
+    /// The namespace; none where the runtime configures it, and while the endpoint waits.
     pub(crate) netns: Option<NetnsRecord>,
     pub(crate) offloads: Vec<&'static str>,
     pub(crate) queues: usize,
@@ -46,6 +50,7 @@ pub(crate) enum EndpointState {
     Bound,
     Active,
     Detaching,
+    Waiting,
 }
 
 /// An endpoint of the model.
@@ -59,8 +64,12 @@ pub(crate) struct Endpoint {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
     pub(crate) configure: Configure,
+    /// Where a runtime configures its namespace.
+    pub(crate) runtime: Option<RuntimeState>,
     /// Of a container's networks, the one with the highest number gives the default route.
     pub(crate) gw_priority: i32,
+    /// The container of an engine, whose ends it outlives.
+    pub(crate) container: Option<ContainerRecord>,
     /// Publications that the host refuses for now.
     pub(super) pending: Vec<PendingPublication>,
     /// The limits, as the datapath counts them.
@@ -69,7 +78,7 @@ pub(crate) struct Endpoint {
     pub(super) persisted: bool,
     /// Frames may have carried its addresses.
     was_in_snapshot: bool,
-    interface_gone: bool,
+    pub(super) interface_gone: bool,
 }
 
 impl Model {
@@ -117,7 +126,9 @@ impl Model {
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
             configure: spec.configure,
+            runtime: spec.runtime.clone(),
             gw_priority: spec.gw_priority,
+            container: spec.container.clone(),
             pending: Vec::new(),
             in_snapshot: false,
             persisted: false,
@@ -193,6 +204,10 @@ impl Model {
     /// Notes that the interface in a slot is gone; begins the detach of an active endpoint.
     pub(crate) fn begin_detach_lost(&mut self, slot: PortIndex) -> Option<Lease> {
         let Some(SlotOwner::Endpoint(key)) = self.slots.owner(slot).cloned() else { return None };
+        // Each worker reports the interface; the first one let the endpoint wait.
+        if self.endpoints.get(&key)?.state == EndpointState::Waiting {
+            return None;
+        }
         self.change(&key, |endpoint| endpoint.interface_gone = true);
         self.begin_detach(&key).ok()
     }
@@ -206,7 +221,7 @@ impl Model {
                 Err(ControlError::Busy(key.to_string(), "attached"))
             }
             EndpointState::Detaching => Err(ControlError::Busy(key.to_string(), "detached")),
-            EndpointState::Active => {
+            EndpointState::Active | EndpointState::Waiting => {
                 endpoint.state = EndpointState::Detaching;
                 Ok(endpoint.lease.clone())
             }
@@ -267,7 +282,18 @@ impl Model {
     pub(crate) fn active_endpoint(&self, key: &EndpointKey) -> Result<&Endpoint, ControlError> {
         match self.endpoints.get(key) {
             Some(endpoint) if endpoint.state == EndpointState::Active => Ok(endpoint),
+            Some(endpoint) if endpoint.state == EndpointState::Waiting => {
+                Err(ControlError::Waiting(key.name.to_string()))
+            }
             _ => Err(ControlError::UnknownPort(key.to_string())),
+        }
+    }
+
+    /// An endpoint that users see: active, or waiting for its container.
+    pub(crate) fn shown_endpoint(&self, key: &EndpointKey) -> Result<&Endpoint, ControlError> {
+        match self.endpoints.get(key) {
+            Some(endpoint) if endpoint.state == EndpointState::Waiting => Ok(endpoint),
+            _ => self.active_endpoint(key),
         }
     }
 

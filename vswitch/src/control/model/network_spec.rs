@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use vswitch_api::port_settings::PortSettings;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use wire::MacAddr;
 
 use super::NetworkName;
@@ -44,6 +44,8 @@ pub(crate) struct NetworkSpec {
     /// Networks whose containers may open connections to those of this one.
     pub(crate) reachable_from: BTreeSet<NetworkName>,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Settings of new endpoints, where they differ from the defaults.
+    pub(crate) port_settings: SettingsChange,
     /// Settings of the host port.
     pub(crate) host_settings: PortSettings,
 }

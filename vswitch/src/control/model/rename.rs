@@ -25,7 +25,7 @@ impl Model {
         }
         for (_, endpoint) in named {
             match endpoint.state {
-                EndpointState::Active => {}
+                EndpointState::Active | EndpointState::Waiting => {}
                 EndpointState::Detaching => {
                     return Err(ControlError::Busy(former.to_string(), "detached"));
                 }

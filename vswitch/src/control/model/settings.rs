@@ -27,9 +27,10 @@ impl Model {
 
     /// The settings of a new endpoint, before its own.
     pub(crate) fn default_settings(&self, network: &NetworkName) -> PortSettings {
-        let isolated = self.network_named(network).is_some_and(|it| it.spec.isolated_ports);
+        let Some(network) = self.network_named(network) else { return PortSettings::default() };
+        let isolated = network.spec.isolated_ports;
         let isolation = if isolated { Isolation::Isolated } else { Isolation::default() };
-        PortSettings { isolation, ..PortSettings::default() }
+        PortSettings { isolation, ..PortSettings::default() }.changed(&network.spec.port_settings)
     }
 
     /// The settings of a port.

@@ -78,6 +78,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         isolated_ports: false,
         reachable_from: std::collections::BTreeSet::new(),
         labels: std::collections::BTreeMap::new(),
+        port_settings: vswitch_api::port_settings::SettingsChange::default(),
         host_settings: PortSettings::of_host(),
     }
 }

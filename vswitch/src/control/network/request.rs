@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 use vswitch_api::network::{FIRST_NETWORK_NAMES, NetworkRequest};
-use vswitch_api::port_settings::PortSettings;
+use vswitch_api::port_settings::vlan::VlanMode;
+use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
 use super::super::error::ControlError;
 use super::super::inner::Inner;
@@ -89,12 +90,23 @@ pub(super) async fn spec(
         reachable_from: reachable_from(inner, &request.reachable_from)?,
         host_config: HostConfig { dhcp: request.dhcp, ra: request.ra },
         labels: request.labels,
-        host_settings: PortSettings::of_host(),
+        host_settings: host_settings(&request.settings),
+        port_settings: request.settings,
         ..first
     };
     set_gateways(&mut spec, &request.gateways)?;
     set_ranges(&mut spec, &request.ip_ranges)?;
     Ok(spec)
+}
+
+/// The host's port belongs to the VLAN of the containers, which reach their gateway there.
+fn host_settings(of_ports: &SettingsChange) -> PortSettings {
+    match &of_ports.vlan {
+        Some(vlan @ VlanMode::Access(_)) => {
+            PortSettings { vlan: vlan.clone(), ..PortSettings::of_host() }
+        }
+        _ => PortSettings::of_host(),
+    }
 }
 
 fn check_labels(request: &NetworkRequest) -> Result<(), ControlError> {

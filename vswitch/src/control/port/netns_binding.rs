@@ -20,9 +20,13 @@ const STALE_INTERFACE_POLL: Duration = Duration::from_millis(25);
 
 /// The source of a binding.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(in crate::control) enum Source {
     /// A request, perhaps with an interface name.
     Requested(NetnsRef, Option<IfName>),
+    /// The container of an engine, as its first process is called, perhaps with an interface name.
+    Found(NetnsRef, OpenNetns, Option<IfName>),
+    /// A new run of a container, with the former name of its interface.
+    Resumed(NetnsRef, OpenNetns, Option<String>),
     /// A container that is on another network, perhaps with an interface name.
     Joined(NetnsRecord, Option<IfName>),
     /// The document; the namespace must be the very same.
@@ -47,17 +51,20 @@ pub(super) async fn locate(
         Source::Requested(reference, ifname) => {
             let opening = reference.clone();
             let netns = blocking(move || netns::open(&opening)).await??;
-            let info = container::inspect(netns.clone()).await?;
-            let record = NetnsRecord {
-                reference,
-                path: netns.path.clone(),
-                id: netns.id,
-                cookie: info.cookie,
-                boot_id: inner.boot_id.clone(),
-            };
-            let ifname = ifname.as_ref().map(IfName::as_str);
-            let ifname = inner.model().bind_netns(key, &record, ifname, &info.ifnames)?;
-            Ok(NetnsBinding { netns, record, ifname })
+            bind(inner, key, reference, netns, ifname.as_ref().map(IfName::as_str)).await
+        }
+        Source::Found(reference, netns, ifname) => {
+            bind(inner, key, reference, netns, ifname.as_ref().map(IfName::as_str)).await
+        }
+        Source::Resumed(reference, netns, ifname) => {
+            let (again, from) = (reference.clone(), netns.clone());
+            match bind(inner, key, reference, netns, ifname.as_deref()).await {
+                // The engine has given the name to an interface of its own.
+                Err(ControlError::Host(HostError::IfnameTaken(_))) => {
+                    bind(inner, key, again, from, None).await
+                }
+                result => result,
+            }
         }
         Source::Joined(record, ifname) => {
             let netns = reopen(inner, &record).await?;
@@ -74,6 +81,26 @@ pub(super) async fn locate(
             Ok(NetnsBinding { netns, record, ifname })
         }
     }
+}
+
+/// Binds the endpoint to an open namespace.
+async fn bind(
+    inner: &Inner,
+    key: &EndpointKey,
+    reference: NetnsRef,
+    netns: OpenNetns,
+    ifname: Option<&str>,
+) -> Result<NetnsBinding, ControlError> {
+    let info = container::inspect(netns.clone()).await?;
+    let record = NetnsRecord {
+        reference,
+        path: netns.path.clone(),
+        id: netns.id,
+        cookie: info.cookie,
+        boot_id: inner.boot_id.clone(),
+    };
+    let ifname = inner.model().bind_netns(key, &record, ifname, &info.ifnames)?;
+    Ok(NetnsBinding { netns, record, ifname })
 }
 
 /// Opens the namespace of the document, by a path that leads there now.

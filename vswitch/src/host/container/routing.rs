@@ -143,8 +143,7 @@ mod tests {
 
     #[test]
     fn a_table_leads_into_other_networks_by_the_gateway_unless_they_share_its_addresses() {
-        let links =
-            [1, 2, 3, 4].map(|index| Link { index, name: format!("eth{index}"), mac: None });
+        let links = [1, 2, 3, 4].map(|index| Link::new(index, format!("eth{index}")));
         let hops = [
             hop(&links[0], "10.5.0.9", "10.5.0.0/24"),
             hop(&links[1], "10.6.0.9", "10.6.0.0/24"),

@@ -44,7 +44,7 @@ struct Container {
 async fn container(queues: usize) -> Result<(Vec<OwnedFd>, Container), HostError> {
     netns_exec::create(async move |inside: Netlink| {
         let tap = Tap::create(&TapConfig { name: "eth0", queues })?;
-        let link = Link { index: tap.ifindex, name: tap.name, mac: None };
+        let link = Link::new(tap.ifindex, tap.name);
         inside.set_mac_and_mtu(&link, OWN_MAC, 1500).await?;
         if queues > 1 {
             inside.no_queue(&link).await?;

@@ -50,7 +50,7 @@ pub(super) async fn make_tap(
     let tap = create_tap(name.clone(), queues).await?;
     let link = netlink.link_by_name(&name).await?;
     let mac = link.and_then(|link| link.mac).unwrap_or(MacAddr([0; 6]));
-    let link = Link { index: tap.ifindex, name, mac: Some(mac) };
+    let link = Link { mac: Some(mac), ..Link::new(tap.ifindex, name) };
     netlink.set_mac_and_mtu(&link, mac, mtu).await?;
     if queues > 1 {
         netlink.no_queue(&link).await?;

@@ -1,0 +1,207 @@
+//! `vswitch attach --container`, with a real Docker daemon and real containers.
+
+use testkit::{Docker, READY_MAX, wait_for};
+use vswitch_api::port::{Port, PortDetail, PortState};
+
+use crate::harness::Host;
+
+/// A switch beside a Docker daemon on the same host.
+struct Lab {
+    host: Host,
+    docker: Docker,
+}
+
+impl Lab {
+    #[track_caller]
+    fn new(dockerd: &[&str]) -> Self {
+        let mut host = Host::new();
+        host.up(&[]);
+        let docker = Docker::start_with(host.netns(), dockerd);
+        docker.bring_image();
+        Self { host, docker }
+    }
+
+    /// Runs a container that answers at TCP port 80 with its name.
+    #[track_caller]
+    fn run(&self, name: &str, options: &[&str]) -> String {
+        let serve = format!("while :; do echo {name} | nc -l -p 80 >/dev/null; done");
+        let command = [Docker::IMAGE, "sh", "-c", &serve];
+        self.docker.ok(&[
+            &["run", "-d", "--stop-signal", "KILL", "--name", name],
+            options,
+            &command,
+        ]
+        .concat())
+    }
+
+    #[track_caller]
+    fn attach(&self, name: &str, options: &[&str]) -> String {
+        let url = self.docker.url();
+        let command = ["attach", "--container", name, "--engine", &url];
+        self.host.ok(&[&command, options].concat())
+    }
+
+    /// An attach that fails with these words.
+    #[track_caller]
+    fn refuses(&self, name: &str, words: &str) {
+        let url = self.docker.url();
+        self.host.fails(&["attach", "--container", name, "--engine", &url], &[1, 2], words);
+    }
+
+    /// Number of sockets that the switch has.
+    fn sockets(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.host.daemon_pid()));
+        let links = open.expect("a daemon").flatten().filter_map(|it| it.path().read_link().ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    }
+
+    fn port(&self, name: &str) -> Option<Port> {
+        self.host.ls().into_iter().find(|port| port.name == name)
+    }
+
+    #[track_caller]
+    fn wait_until(&self, name: &str, state: PortState) -> PortDetail {
+        wait_for(&format!("{name} is {state}"), READY_MAX, || {
+            self.port(name).is_some_and(|port| port.state == state)
+        });
+        self.host.inspect(name)
+    }
+
+    /// Runs a command in a container, which must succeed.
+    #[track_caller]
+    fn exec(&self, name: &str, command: &str) -> String {
+        self.docker.ok(&["exec", name, "sh", "-c", command])
+    }
+
+    /// The answer at TCP port 80 of a name, as a container sees it.
+    #[track_caller]
+    fn ask(&self, from: &str, name: &str) -> String {
+        self.exec(from, &format!("nc -w 5 {name} 80 </dev/null"))
+    }
+}
+
+/// What a container keeps over a restart.
+fn kept(detail: &PortDetail) -> impl PartialEq + std::fmt::Debug {
+    let port = &detail.port;
+    let addresses = (port.ipv4.clone(), port.ipv6.clone(), port.mac);
+    (addresses, port.ifname.clone(), detail.publications.clone(), port.aliases.clone())
+}
+
+#[test]
+fn a_container_is_attached_by_name_and_again_after_each_start() {
+    let mut lab = Lab::new(&[]);
+    lab.host.ok(&["status"]);
+    let sockets = lab.sockets();
+    lab.run("web", &["--network", "none"]);
+    lab.run("db", &["--network", "none"]);
+    lab.attach("web", &["-p", "8080:80", "--alias", "shop"]);
+    lab.attach("db", &[]);
+    let first = lab.host.inspect("web");
+    assert_eq!((first.port.netns.as_str(), first.port.ifname.as_str()), ("container:web", "eth0"));
+    let gateway = first.gateways[0].to_string();
+    assert!(lab.exec("web", "ip route").contains(&format!("default via {gateway}")));
+    // Names, in both directions; the file was Docker's own.
+    let text = lab.exec("db", "cat /etc/resolv.conf");
+    assert!(text.contains(&format!("nameserver {gateway}\n")), "{text}");
+    assert_eq!((lab.ask("db", "web"), lab.ask("db", "shop")), ("web".into(), "web".into()));
+    assert_eq!(lab.ask("web", "db"), "db");
+
+    lab.docker.ok(&["restart", "-t", "0", "web"]);
+    let again = lab.wait_until("web", PortState::Up);
+    assert_eq!(kept(&again), kept(&first));
+    assert_eq!(lab.ask("db", "web"), "web");
+
+    lab.docker.ok(&["stop", "-t", "0", "web"]);
+    let waiting = lab.wait_until("web", PortState::Waiting);
+    assert_eq!(kept(&waiting), kept(&first));
+    // Its address and its ports are nobody else's meanwhile, and it cannot be changed.
+    let address = first.port.ipv4[0].to_string();
+    let other = lab.host.namespace("other");
+    let attach = ["attach", "--netns", other.name(), "--name", "other"];
+    lab.host.fails(&[&attach[..], &["--ip", &address]].concat(), &[1], "in use by web");
+    lab.host.fails(&[&attach[..], &["-p", "8080:81"]].concat(), &[1], "8080");
+    lab.host.fails(&["publish", "web", "8081:81"], &[1], "waits for its container");
+    lab.docker.ok(&["start", "web"]);
+    assert_eq!(kept(&lab.wait_until("web", PortState::Up)), kept(&first));
+
+    // The switch is away while it restarts, and while it stops.
+    for step in [["restart", "-t", "0", "web"], ["stop", "-t", "0", "web"]] {
+        lab.host.kill();
+        lab.docker.ok(&step);
+        lab.host.up(&[]);
+        let state = if step[0] == "stop" { PortState::Waiting } else { PortState::Up };
+        assert_eq!(kept(&lab.wait_until("web", state)), kept(&first));
+        assert_eq!(lab.port("db").map(|port| port.state), Some(PortState::Up));
+    }
+    // So is the engine: its containers stop with it, as it does not restore them.
+    lab.docker.restart();
+    lab.wait_until("db", PortState::Waiting);
+    lab.docker.ok(&["start", "web", "db"]);
+    assert_eq!(kept(&lab.wait_until("web", PortState::Up)), kept(&first));
+    lab.wait_until("db", PortState::Up);
+    assert_eq!(lab.ask("db", "web"), "web");
+    lab.host.balanced();
+
+    lab.docker.ok(&["rename", "web", "front"]);
+    wait_for("the new name", READY_MAX, || lab.port("front").is_some());
+    assert_eq!(lab.ask("db", "front"), "web");
+    // A detach gives Docker's text back; a removal leaves nothing.
+    lab.host.ok(&["detach", "db"]);
+    assert!(!lab.exec("db", "cat /etc/resolv.conf").contains("vswitch"));
+    assert_eq!(lab.exec("db", "ls /sys/class/net"), "lo");
+    lab.docker.ok(&["rm", "-f", "front"]);
+    wait_for("it is forgotten", READY_MAX, || lab.host.ls().is_empty());
+    // The switch asks the engine no more.
+    wait_for("the connection is closed", READY_MAX, || lab.sockets() == sockets);
+}
+
+#[test]
+fn containers_that_cannot_be_attached_are_refused_and_others_keep_their_network() {
+    let lab = Lab::new(&[]);
+    let ids = ["aa", "bb"].map(|name| lab.run(name, &["--network", "none"]));
+    lab.run("own", &["--network", "host"]);
+    lab.docker.ok(&["create", "--name", "new", Docker::IMAGE, "true"]);
+    lab.docker.ok(&["pause", "bb"]);
+    lab.refuses("nobody", "there is no container nobody");
+    lab.refuses("new", "container new does not run: it is created");
+    lab.refuses("bb", "container bb is paused");
+    lab.refuses("own", "container own has the network of the host");
+    lab.docker.ok(&["unpause", "bb"]);
+    lab.host.fails(
+        &["attach", "--container", "aa", "--engine", "/nowhere.sock"],
+        &[1],
+        "there is no container engine at /nowhere.sock",
+    );
+    lab.host.fails(
+        &["attach", "--container", "aa", "--engine", "tcp://192.0.2.1:2375"],
+        &[2],
+        "on this host",
+    );
+    let mut by_variable = lab.host.command(&["attach", "--container", &ids[0][..12]]);
+    let output = testkit::run(by_variable.env("DOCKER_HOST", lab.docker.url()), b"", READY_MAX);
+    assert!(output.ok().starts_with("aa is attached to br0: eth0 has "));
+    lab.refuses("aa", "there is already an attachment named aa");
+    // Docker's own bridge keeps the default route, and its user's servers stay.
+    let servers = ["--dns", "192.0.2.53"];
+    lab.run("bridged", &servers);
+    lab.run("asks", &[&servers[..], &["--network", "none"]].concat());
+    lab.run("joined", &["--network", "container:aa"]);
+    for name in ["bridged", "asks"] {
+        lab.attach(name, &[]);
+        assert!(lab.exec(name, "cat /etc/resolv.conf").contains("nameserver 192.0.2.53"));
+    }
+    lab.attach("joined", &["--name", "second"]);
+    assert_eq!(lab.host.inspect("bridged").port.ifname, "eth1");
+    let routes = lab.exec("bridged", "ip route");
+    assert!(routes.contains("default via 172.17.0.1 dev eth0"), "{routes}");
+    assert!(routes.contains("dev eth1"), "{routes}");
+    let gateway = lab.host.inspect("bridged").gateways[0];
+    lab.exec("bridged", &format!("ping -c 1 -W 5 {gateway}"));
+    assert_eq!(lab.host.inspect("second").port.ifname, "eth1", "the namespace of aa");
+    assert_eq!(lab.ask("bridged", &lab.host.inspect("aa").port.ipv4[0].to_string()), "aa");
+    lab.docker.ok(&["restart", "-t", "0", "bridged"]);
+    lab.wait_until("bridged", PortState::Up);
+    // A container that goes with its end leaves nothing.
+    lab.docker.ok(&["rm", "-f", "aa", "bridged", "asks", "joined"]);
+    wait_for("all are forgotten", READY_MAX, || lab.host.ls().is_empty());
+}

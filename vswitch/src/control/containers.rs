@@ -1,0 +1,274 @@
+//! Containers of engines, Docker and podman: attached by name, and again after each restart.
+//!
+//! ```text
+//!               the namespace goes                    the engine knows the container no more
+//! attached -------------------------------> waiting -------------------------------------> gone
+//!     ^                                        |
+//!     +----------------------------------------+
+//!               the container runs
+//! ```
+//!
+//! A waiting attachment keeps all that was set aside for it ([`Model::resume`](super::model::Model::resume)). The
+//! one operation is [`Control::check_container`]: it compares a container with what its engine says, and attaches
+//! or forgets. It runs when a namespace is gone, when the engine reports a start, an end or a new name, and for
+//! each container when the connection to the engine is new, so that no order of these matters
+//! ([`follow`]). A switch without such attachments asks no engine.
+//!
+//! The first process of a container names the namespace. Between question and open it may end, and another
+//! process get its number; so the engine is asked twice, and the container must be in the same run.
+
+mod follow;
+mod resolv_conf;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use vswitch_api::container::{ContainerRef, DOCKER_SOCKET};
+use vswitch_api::event::EventKind;
+use vswitch_api::port::NetnsRef;
+
+use super::Control;
+use super::error::ControlError;
+use super::model::{ContainerEndpoint, EndpointState, Lease};
+use super::port::{self, PortChange};
+use super::store::ContainerRecord;
+use super::task::blocking;
+use super::{plan, republish};
+use crate::engine::{Container, Engine, EngineError};
+use crate::host::netns::{self, OpenNetns};
+use crate::host::{HostError, NetnsError};
+pub(super) use follow::Followers;
+
+/// A container that runs, and its open namespace.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) record: ContainerRecord,
+    pub(super) reference: NetnsRef,
+    pub(super) netns: OpenNetns,
+}
+
+/// Asks an engine for a container that can be attached.
+pub(super) async fn find(wanted: ContainerRef) -> Result<Found, ControlError> {
+    let socket = wanted.engine.unwrap_or_else(|| DOCKER_SOCKET.into());
+    let engine = Engine::new(&socket);
+    let container = engine.container(&wanted.name).await?;
+    let pid = container.attachable()?;
+    open(&engine, &container, pid, None).await
+}
+
+/// Opens the namespace of a container. A former record may have the text of its name servers before the switch
+/// wrote its own.
+async fn open(
+    engine: &Engine,
+    container: &Container,
+    pid: u32,
+    former: Option<&ContainerRecord>,
+) -> Result<Found, ControlError> {
+    let ended = || EngineError::Ended(container.name().to_owned());
+    let reference = NetnsRef::Pid(pid);
+    let opening = reference.clone();
+    let opened = blocking(move || netns::open(&opening)).await?;
+    let netns = opened.map_err(|error| match error {
+        NetnsError::Own(_) => EngineError::HostNetwork(container.name().to_owned()).into(),
+        NetnsError::NoProcess(_) => ControlError::Engine(ended()),
+        error => error.into(),
+    })?;
+    let again = engine.container(&container.id).await.map_err(|error| match error {
+        EngineError::NoContainer { .. } => ended(),
+        error => error,
+    })?;
+    if !container.is_same_run(&again) {
+        return Err(ended().into());
+    }
+    let record = ContainerRecord {
+        engine: engine.socket().clone(),
+        id: container.id.clone(),
+        name: container.name().to_owned(),
+        resolv_conf: resolv_conf::record(container, former).await?,
+    };
+    Ok(Found { record, reference, netns })
+}
+
+/// The error of an attach whose container ended meanwhile.
+pub(super) fn as_ended(error: ControlError, container: Option<&ContainerRecord>) -> ControlError {
+    match (error, container) {
+        (ControlError::Host(HostError::Netns(NetnsError::Gone(_))), Some(container)) => {
+            EngineError::Ended(container.name.clone()).into()
+        }
+        (error, _) => error,
+    }
+}
+
+impl Control {
+    /// Lets an endpoint wait whose namespace, or whose interface in it, is gone.
+    pub(super) async fn let_wait(&self, slot: fastpath::PortIndex) {
+        let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
+        let (inner, key) = (&self.0, lease.key());
+        let Some(container) = inner.model().container_of(&key).cloned() else { return };
+        let mut change = PortChange::detach(Arc::clone(inner), lease);
+        for error in plan::undo_all(&mut change, &port::WAIT).await {
+            tracing::error!(name = %key, %error, "its container has ended, and detach failed in part");
+        }
+        inner.wait_for_container(&key);
+        self.route_container(&key.name).await;
+        tracing::info!(name = %key, container = container.name, "waits for its container");
+        inner.feed.send(EventKind::Wait, &key, format!("container {} has ended", container.name));
+        if let Err(error) = inner.save().await {
+            tracing::error!(name = %key, %error, "not written");
+        }
+        // It may run again already.
+        inner.followers.check(&container);
+    }
+
+    /// Ends the detach of an endpoint that waits.
+    pub(super) async fn forget_waiting(&self, lease: Lease) -> Result<(), ControlError> {
+        let mut change = PortChange::detach(Arc::clone(&self.0), lease);
+        let failures = plan::undo_all(&mut change, &port::FORGET).await;
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Names the switch's servers in a container that was attached, and follows its engine.
+    pub(super) async fn follow_container(&self, container: &ContainerRecord) {
+        self.update_resolv_conf(container).await;
+        self.follow_engine(&container.engine);
+    }
+
+    /// Takes the switch's servers out of a container that was detached, and follows its engine no longer than
+    /// needed.
+    pub(super) async fn leave_container(&self, container: &ContainerRecord) {
+        self.update_resolv_conf(container).await;
+        self.0.followers.wake(&container.engine);
+    }
+
+    /// Follows the engines of all containers, after a start.
+    pub(super) async fn follow_containers(&self) {
+        let (engines, containers) = {
+            let model = self.0.model();
+            let active = model.active().filter_map(|(endpoint, _)| endpoint.container.clone());
+            (model.engines(), active.collect::<Vec<_>>())
+        };
+        for container in containers {
+            self.update_resolv_conf(&container).await;
+        }
+        for engine in engines {
+            self.follow_engine(&engine);
+        }
+    }
+
+    /// Brings the endpoints of a container in line with its engine. False if it should be tried again.
+    async fn check_container(&self, socket: &Path, id: &str) -> bool {
+        let endpoints = self.0.model().endpoints_of_container(socket, id);
+        if endpoints.is_empty() || self.0.check_not_ending().is_err() {
+            return true;
+        }
+        let engine = Engine::new(socket);
+        let container = match engine.container(id).await {
+            Ok(container) => container,
+            Err(EngineError::NoContainer { .. }) => {
+                self.forget_container(&endpoints).await;
+                return true;
+            }
+            // The next connection checks all.
+            Err(EngineError::NoEngine { .. }) => return true,
+            Err(error) => {
+                tracing::warn!(%error, "the attachment of a container stays as it is");
+                return false;
+            }
+        };
+        self.follow_name(socket, &container).await;
+        let Some(pid) = container.pid() else { return true };
+        let former = self.0.model().container_of(&endpoints[0].lease.key()).cloned();
+        let found = match open(&engine, &container, pid, former.as_ref()).await {
+            Ok(found) => found,
+            // The start of its next run comes as an event.
+            Err(ControlError::Engine(EngineError::Ended(_))) => return true,
+            Err(error) => {
+                tracing::warn!(container = container.name(), %error, "not attached again");
+                return false;
+            }
+        };
+        self.attach_again(&found).await
+    }
+
+    /// Attaches the endpoints of a running container that are not in its namespace. False if one fails.
+    async fn attach_again(&self, found: &Found) -> bool {
+        let (engine, id) = (&found.record.engine, &found.record.id);
+        let endpoints = self.0.model().endpoints_of_container(engine, id);
+        for endpoint in endpoints {
+            let is_elsewhere = endpoint.netns.is_some_and(|netns| netns != found.netns.id);
+            if endpoint.state == EndpointState::Active && is_elsewhere {
+                self.let_wait(endpoint.lease.slot).await;
+            }
+        }
+        let (mut is_done, mut is_changed) = (true, false);
+        let endpoints = self.0.model().endpoints_of_container(engine, id);
+        for endpoint in endpoints.iter().filter(|it| it.state == EndpointState::Waiting) {
+            match self.resume(&endpoint.lease, found).await {
+                Ok(()) => is_changed = true,
+                Err(error) => {
+                    let name = endpoint.lease.key();
+                    tracing::warn!(%name, %error, "its container runs, but it is not attached again");
+                    is_done &= error.is_end_of_container();
+                }
+            }
+        }
+        if is_changed {
+            self.update_resolv_conf(&found.record).await;
+            republish::retry_pending(&self.0);
+        }
+        is_done
+    }
+
+    async fn resume(&self, lease: &Lease, found: &Found) -> Result<(), ControlError> {
+        let namespace = (found.reference.clone(), found.netns.clone());
+        let described = netns::describe(&found.reference);
+        let record = found.record.clone();
+        let mut change = PortChange::resume(Arc::clone(&self.0), lease, record, namespace)?;
+        let lease = self.execute_attach(&mut change, described).await?;
+        tracing::info!(name = %lease.name, network = %lease.network, "attached again, as its container runs");
+        self.0.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
+        Ok(())
+    }
+
+    /// Forgets the waiting endpoints of a container that its engine knows no more. One whose namespace lives
+    /// waits when that ends, and is checked again then.
+    async fn forget_container(&self, endpoints: &[ContainerEndpoint]) {
+        for endpoint in endpoints.iter().filter(|it| it.state == EndpointState::Waiting) {
+            let key = endpoint.lease.key();
+            match self.detach_endpoint(key.clone()).await {
+                Ok(()) => tracing::info!(name = %key, "its container was removed"),
+                Err(error) => tracing::warn!(name = %key, %error, "its container was removed"),
+            }
+        }
+    }
+
+    /// Follows a new name of a container in its engine, where the attachment has the former one.
+    async fn follow_name(&self, engine: &Path, container: &Container) {
+        let new = container.name();
+        let Some(former) = self.0.model().rename_container(engine, &container.id, new) else {
+            return;
+        };
+        let endpoints = self.0.model().endpoints_of_container(engine, &container.id);
+        if endpoints.iter().any(|endpoint| endpoint.lease.name.as_str() == former) {
+            // A name that another one has stays with that one.
+            if let Err(error) = self.rename(&former, new).await {
+                tracing::warn!(name = former, new, %error, "its container has a new name");
+            }
+        } else if let Err(error) = self.0.save().await {
+            tracing::error!(%error, "not written");
+        }
+    }
+}
+
+impl ControlError {
+    /// Whether an attach failed since its container ended.
+    fn is_end_of_container(&self) -> bool {
+        matches!(
+            self,
+            Self::Engine(EngineError::Ended(_))
+                | Self::Host(HostError::Netns(NetnsError::Gone(_)))
+                | Self::Busy(..)
+                | Self::UnknownPort(_)
+        )
+    }
+}

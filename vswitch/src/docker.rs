@@ -1,0 +1,159 @@
+//! The network plugin of Docker, on a Unix socket of its own.
+//!
+//! Docker calls the methods of its remote driver protocol by `POST /NAME.METHOD` with JSON ([`protocol`]), and prints
+//! the text of a failure to the user. Networks and endpoints of Docker are networks and ports of the switch. Docker's
+//! ids are labels of these ([`NETWORK_ID`], [`ENDPOINT_ID`]), so that they survive a restart.
+//!
+//! An endpoint's life: *created* (a port, whose TAP is in the host's namespace), *joined* (Docker knows the TAP's
+//! name and moves it into the container), *left* (Docker takes the TAP back), *deleted*. In between, Docker says which
+//! of a container's networks has its published ports and its default route (`ProgramExternalConnectivity`,
+//! `RevokeExternalConnectivity`). All methods may be called again: Docker repeats a request whose answer it has
+//! not got. It waits up to 30 s for a switch that starts again.
+
+mod driver;
+pub(crate) mod limits;
+mod options;
+mod port_map;
+mod protocol;
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, post};
+use axum::{Json, Router};
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::control::Control;
+use crate::host::departures::departures;
+use crate::server::{self, Bounds, Socket};
+use driver::Driver;
+use limits::{BODY_TIME_MAX, DOCKER_BODY_MAX, DOCKER_CONNECTIONS_MAX};
+use protocol::{Activation, Allocated, Capabilities, Done, Failure};
+
+/// Label of a network: its id in Docker.
+pub(crate) const NETWORK_ID: &str = "docker.network-id";
+
+/// Label of a port: its endpoint's id in Docker.
+pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
+
+/// Serves the plugin until `stop` turns true, then waits for the requests in progress.
+pub(crate) async fn run(socket: Option<&Socket>, control: Control, stop: watch::Receiver<bool>) {
+    let Some(socket) = socket else { return };
+    let open = router(Driver::new(control.clone()));
+    let closed = Router::new()
+        .fallback(|| async { Json(Failure { err: "you may not control the switch".to_owned() }) });
+    let bounds = Bounds {
+        name: "docker-connections",
+        connections: DOCKER_CONNECTIONS_MAX,
+        lifetime: Duration::MAX,
+        keep_alive: true,
+    };
+    let next = async || {
+        let (stream, _) = socket.listener().accept().await?;
+        let router = if server::is_permitted(&stream) { open.clone() } else { closed.clone() };
+        Ok((stream, router))
+    };
+    let moves = follow_moves(control.clone(), stop.clone());
+    tokio::join!(server::accept(next, bounds, control, stop), moves);
+}
+
+/// Follows the TAPs that Docker moves into containers.
+async fn follow_moves(control: Control, mut stop: watch::Receiver<bool>) {
+    let mut departures = match departures() {
+        Ok(departures) => departures,
+        Err(error) => {
+            return tracing::error!(%error, "containers of Docker will lose their network at a restart");
+        }
+    };
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            departed = departures.next() => {
+                let Some(tap) = departed else { return };
+                let control = control.clone();
+                tokio::spawn(async move { control.note_move(&tap).await });
+            }
+        }
+    }
+}
+
+fn router(driver: Driver) -> Router {
+    let network = |method: &str| format!("/NetworkDriver.{method}");
+    Router::new()
+        .route("/Plugin.Activate", post(activate))
+        .route(&network("GetCapabilities"), post(capabilities))
+        .route(&network("AllocateNetwork"), post(allocate_network))
+        .route(&network("FreeNetwork"), post(done))
+        .route(&network("DiscoverNew"), post(done))
+        .route(&network("DiscoverDelete"), post(done))
+        .route(&network("CreateNetwork"), call(Driver::create_network))
+        .route(&network("DeleteNetwork"), call(Driver::delete_network))
+        .route(&network("CreateEndpoint"), call(Driver::create_endpoint))
+        .route(&network("DeleteEndpoint"), call(Driver::delete_endpoint))
+        .route(&network("EndpointOperInfo"), call(Driver::endpoint_info))
+        .route(&network("Join"), call(Driver::join))
+        .route(&network("Leave"), call(Driver::leave))
+        .route(&network("ProgramExternalConnectivity"), call(Driver::program))
+        .route(&network("RevokeExternalConnectivity"), call(Driver::revoke))
+        .with_state(driver)
+}
+
+async fn activate() -> Json<Activation> {
+    Json(Activation { implements: vec!["NetworkDriver"] })
+}
+
+async fn capabilities() -> Json<Capabilities> {
+    Json(Capabilities { scope: "local", connectivity_scope: "local" })
+}
+
+/// Of networks with the scope of a swarm, which the capabilities exclude.
+async fn allocate_network() -> Json<Allocated> {
+    Json(Allocated { options: Default::default() })
+}
+
+async fn done() -> Json<Done> {
+    Json(Done {})
+}
+
+/// A handler that calls a method of the driver. Docker reads failures from a response with status 200.
+fn call<Q, A, F>(
+    method: impl Fn(Driver, Q) -> F + Clone + Send + Sync + 'static,
+) -> MethodRouter<Driver>
+where
+    Q: DeserializeOwned + Send + 'static,
+    A: Serialize,
+    F: Future<Output = Result<A, String>> + Send,
+{
+    post(|State(driver): State<Driver>, request: Request| async move {
+        let path = request.uri().path().to_owned();
+        let answer = match read(&driver, request.into_body()).await {
+            Ok(request) => method(driver, request).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => Json(answer).into_response(),
+            Err(err) => {
+                tracing::warn!(method = path.trim_start_matches('/'), error = err, "refused");
+                Json(Failure { err }).into_response()
+            }
+        }
+    })
+}
+
+/// Reads a request. Docker's content type is of its own.
+async fn read<Q: DeserializeOwned>(driver: &Driver, body: Body) -> Result<Q, String> {
+    let bytes = match tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, DOCKER_BODY_MAX)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => {
+            driver.control().count_refusal("docker-request-body");
+            return Err(format!("the request is longer than {DOCKER_BODY_MAX} bytes"));
+        }
+        Err(_) => return Err("the request did not come in time".to_owned()),
+    };
+    serde_json::from_slice(&bytes).map_err(|error| format!("malformed request: {error}"))
+}

@@ -1,0 +1,89 @@
+//! Options of `docker network create -o`.
+
+use serde_json::Value;
+use vswitch_api::network::NetworkRequest;
+use vswitch_api::port_settings::limits::{BitRate, Ceiling};
+use vswitch_api::port_settings::vlan::VlanMode;
+
+use super::protocol::{GENERIC, INTERNAL, Options};
+
+/// The label with the first letters of interfaces in containers.
+pub(super) const PREFIX_LABEL: &str = "docker.interface-prefix";
+
+/// Options with their names in Docker's bridge driver, where it has them.
+const NAMES: [(&str, Option<&str>); 10] = [
+    ("name", None),
+    ("device", Some("com.docker.network.bridge.name")),
+    ("mtu", Some("com.docker.network.driver.mtu")),
+    ("interface-prefix", Some("com.docker.network.container_iface_prefix")),
+    ("internal", None),
+    ("isolated-ports", None),
+    ("uplink", None),
+    ("rate", None),
+    ("vlan", None),
+    ("guard", None),
+];
+
+/// Sets what the options of a request say.
+pub(super) fn apply(options: &Options, request: &mut NetworkRequest) -> Result<(), String> {
+    request.internal |= options.get(INTERNAL).is_some_and(|value| *value == Value::Bool(true));
+    let Some(Value::Object(given)) = options.get(GENERIC) else { return Ok(()) };
+    for (key, value) in given {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let known =
+            NAMES.iter().find(|(name, dockers)| key == name || Some(key.as_str()) == *dockers);
+        let Some((name, _)) = known else {
+            let names = NAMES.map(|(name, _)| name).join(", ");
+            return Err(format!("there is no option {key:?}; the options are {names}"));
+        };
+        let set = set(name, &text, request);
+        set.map_err(|error| format!("option {key}={text} is refused: {error}"))?;
+    }
+    Ok(())
+}
+
+fn set(name: &str, text: &str, request: &mut NetworkRequest) -> Result<(), String> {
+    match name {
+        "name" => text.clone_into(&mut request.name),
+        "device" => request.device = Some(text.to_owned()),
+        "mtu" => request.mtu = Some(text.parse().map_err(|_| "it is no number")?),
+        "interface-prefix" => {
+            request.labels.insert(PREFIX_LABEL.to_owned(), prefix(text)?);
+        }
+        "internal" => request.internal |= flag(text)?,
+        "isolated-ports" => request.isolated_ports = flag(text)?,
+        "uplink" => request.uplink = Some(text.to_owned()),
+        "rate" => {
+            let rate = Some(text.parse::<Ceiling<BitRate>>().map_err(|error| error.to_string())?);
+            request.settings.limits.rate_in = rate;
+            request.settings.limits.rate_out = rate;
+        }
+        "vlan" => {
+            let domain = text.parse().map_err(|error| format!("{error}"))?;
+            request.settings.vlan = Some(VlanMode::Access(domain));
+        }
+        _ => request.settings.guard = Some(text.parse().map_err(|error| format!("{error}"))?),
+    }
+    Ok(())
+}
+
+/// An option without a value is on.
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "" | "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("it is neither true nor false".to_owned()),
+    }
+}
+
+/// Docker adds a number; an interface has 15 letters.
+fn prefix(text: &str) -> Result<String, String> {
+    let fits = (1..=12).contains(&text.len());
+    match fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        true => Ok(text.to_owned()),
+        false => Err("write 1 to 12 letters and digits, such as eth".to_owned()),
+    }
+}
