@@ -66,7 +66,7 @@ case ${1:-} in
   *) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 # Debian's own packages have theirs elsewhere.
-site=site-functions
+site="site-functions"
 [ "$prefix" != /usr ] || site=vendor-completions
 "$1_all"
 echo "$1: ${root}$prefix, $root$config, $root$cni/vswitch-cni"

@@ -207,7 +207,8 @@ fn serve(config: Config, ready: impl FnOnce()) -> Outcome<()> {
         systemd::say_ready(stands);
         ready();
     };
-    vswitch::serve(config, stands, systemd::say_stopping).map_err(|error| Failure::new(error.to_string()))
+    vswitch::serve(config, stands, systemd::say_stopping)
+        .map_err(|error| Failure::new(error.to_string()))
 }
 
 /// The daemon that `up --detach` started.

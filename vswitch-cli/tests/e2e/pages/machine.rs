@@ -25,7 +25,7 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// Id of its first process, outside.
     first: String,
     programs: Programs,
@@ -39,7 +39,7 @@ pub(super) struct Machine {
 impl Machine {
     /// A machine with a NIC on a LAN, and no switch.
     #[track_caller]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
         let net = HostNet::new();
         let remote = Remote::new(&net);
@@ -61,13 +61,18 @@ impl Machine {
         Self { first, programs, processes: vec![holder], net, _remote: remote, dir }
     }
 
+    /// Its namespaces and those of its LAN.
+    pub(crate) fn net(&self) -> &HostNet {
+        &self.net
+    }
+
     /// A folder that the machine and the test see.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.dir.path()
     }
 
     /// A command of the machine.
-    pub(super) fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.first, "--mount", "--pid"]);
         command.arg(format!("--net={}", self.net.netns().path().display()));
@@ -80,13 +85,13 @@ impl Machine {
 
     /// Runs a command of the machine, which must succeed.
     #[track_caller]
-    pub(super) fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         run(&mut self.command(args), b"", COMMAND_TIMEOUT).ok()
     }
 
     /// Starts an engine, and waits until a command succeeds.
     #[track_caller]
-    pub(super) fn start(&mut self, engine: &[&str], answers: &[&str]) {
+    pub(crate) fn start(&mut self, engine: &[&str], answers: &[&str]) {
         let path = self.dir.path().join(format!("{}.log", engine[0]));
         let log = File::create(&path).expect("a log");
         let mut process = Process::spawn_logged(&mut self.command(engine), log);
@@ -100,7 +105,7 @@ impl Machine {
 
     /// Runs a script, which ends at the first command that fails. Its standard output has both outputs.
     #[track_caller]
-    pub(super) fn script(&self, name: &str, script: &str) -> Output {
+    pub(crate) fn script(&self, name: &str, script: &str) -> Output {
         let (path, out) = (self.dir.path().join(name), self.dir.path().join("out"));
         std::fs::write(&path, script).expect("a script");
         let limit = ["timeout", "--kill-after=5", PAGE_SECONDS_MAX];
@@ -113,7 +118,7 @@ impl Machine {
     }
 
     /// Logs of the switch and of engines, for a test that fails.
-    pub(super) fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let script =
             format!("tail -n 30 /var/lib/vswitch/vswitch.log {}/*.log", self.dir.path().display());
         run(&mut self.command(&["sh", "-c", &script]), b"", COMMAND_TIMEOUT).stdout
@@ -134,8 +139,8 @@ impl Drop for Machine {
             groups.lines().filter_map(|line| line.split(':').nth(2)).collect();
         let hierarchies = std::fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         for folder in hierarchies.map(|entry| entry.path()).chain([CGROUPS.into()]) {
-            for group in groups.iter().map(|group| group.trim_start_matches('/')) {
-                // Those with processes stay.
+            for group in groups.iter().rev().map(|group| group.trim_start_matches('/')) {
+                // Those with processes stay. Groups below come first.
                 let _ = std::fs::remove_dir(folder.join(group));
             }
         }
