@@ -1,7 +1,7 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help build demo test e2e e2e-netavark e2e-deb lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
-  bench-build bench-micro loom fuzz asan doc api install uninstall deb deps clean
+  bench-docker bench-build bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -14,6 +14,8 @@ BENCH ?=
 BUSY_WITH := docker0,kernel-bridge,host,vswitch
 SCALE_WITH := kernel-bridge,vswitch
 ATTACK_WITH := docker0,kernel-bridge,vswitch
+DOCKER_WITH := docker0,docker-vswitch
+DOCKER_ROWS := distance,tcp1,tcp4,rtt-tcp,rtt-udp,udp64,udp1400,connect,http,redis1,redis50,outside,docker-run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +80,9 @@ bench-scale: bench-build ## a pair among 2, 10, 100 and 1,000 ports beside a pai
 
 bench-attack: bench-build ## a pair while a third container attacks, beside the same pair in peace: about 13 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only attack $(if $(findstring --contenders,$(BENCH)),,--contenders $(ATTACK_WITH)) $(BENCH)
+
+bench-docker: bench-build ## real containers of Docker, on docker0 and on a network of this switch: about 25 minutes
+	$(SUDO) $(TARGET)/release/vswitch-bench --contenders $(DOCKER_WITH) $(if $(findstring --only,$(BENCH)),,--only $(DOCKER_ROWS)) $(BENCH)
 
 bench-build: build
 	@scripts/deps.sh bench

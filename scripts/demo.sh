@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Shows what the switch does, and checks each step. Everything happens in a network namespace that
-# plays the host, so that the machine is left alone.
+# plays the host, so that the machine is left alone. Where a Docker daemon answers, the containers are Docker's, without a
+# network of its own; else they are network namespaces.
 #   VSWITCH_BIN=target/release/vswitch scripts/demo.sh
 set -euo pipefail
 
@@ -17,7 +18,7 @@ prefix=vswd-$$
 host=$prefix-host outside=$prefix-outside
 containers=(web db client)
 export VSWITCH_SOCKET=$dir/vswitch.sock
-passed=0 failed=0 server='' pages=()
+passed=0 failed=0 server='' pages=() image=''
 
 cleanup() {
   local status=$? pid ns
@@ -30,6 +31,10 @@ cleanup() {
   for ns in "$host" "$outside" "$prefix-cache" "${containers[@]/#/$prefix-}"; do
     [ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
   done
+  if [ -n "$image" ]; then
+    docker rm -f "${containers[@]/#/$prefix-}" >/dev/null 2>&1 || true
+    docker rmi "$image" >/dev/null 2>&1 || true
+  fi
   rm -rf "$dir"
   exit "$status"
 }
@@ -102,6 +107,41 @@ gone() {
   return 1
 }
 
+# Whether Docker runs containers here; makes an image for them, without a registry.
+has_docker() {
+  [ -x /bin/busybox ] && timeout 10 docker version >/dev/null 2>&1 || return 1
+  mkdir -p "$dir/rootfs/bin"
+  cp /bin/busybox "$dir/rootfs/bin/sh"
+  tar -C "$dir/rootfs" -c . | docker import - "$prefix" >/dev/null || return 1
+  image=$prefix
+}
+
+# container NAME: a container with a loopback interface only; its namespace is $prefix-NAME.
+container() {
+  if [ -n "$image" ]; then
+    docker run -d --network none --name "$prefix-$1" "$image" sh -c 'sleep 100000' >/dev/null
+    ip netns attach "$prefix-$1" "$(docker inspect --format '{{.State.Pid}}' "$prefix-$1")"
+  else
+    ip netns add "$prefix-$1"
+  fi
+  in_ns "$prefix-$1" ip link set lo up
+}
+
+# attach NAME
+attach() {
+  if [ -n "$image" ]; then
+    vs attach --container "$prefix-$1" --name "$1"
+  else
+    vs attach --netns "$prefix-$1" --name "$1"
+  fi
+}
+
+# kill_container NAME
+kill_container() {
+  [ -z "$image" ] || docker rm -f "$prefix-$1" >/dev/null
+  ip netns del "$prefix-$1"
+}
+
 same() { [ "$1" = "$2" ] || { printf 'expected: %s\ngot: %s\n' "$2" "$1"; return 1; }; }
 
 # What the namespace looks like from outside.
@@ -115,7 +155,11 @@ picture() {
   in_ns "$host" sh -c 'grep -rs . /proc/sys/net' | grep -v nf_conntrack_count || true
 }
 
-say "A host on a LAN, another host there, and three containers, each nothing but a network namespace"
+if has_docker; then
+  say "A host on a LAN, another host there, and three containers of Docker, run with --network none"
+else
+  say "A host on a LAN, another host there, and three containers, each nothing but a network namespace"
+fi
 for ns in "$host" "$outside"; do
   ip netns add "$ns"
   in_ns "$ns" ip link set lo up
@@ -136,10 +180,7 @@ for _ in $(seq 50); do
   in_ns "$host" ip link show lan0 | grep -q 'state UP' && break
   sleep 0.1
 done
-for name in "${containers[@]}"; do
-  ip netns add "$prefix-$name"
-  in_ns "$prefix-$name" ip link set lo up
-done
+for name in "${containers[@]}"; do container "$name"; done
 picture >"$dir/before"
 
 say "Start the switch"
@@ -149,8 +190,12 @@ vs status
 
 say "Plug the containers in"
 for name in "${containers[@]}"; do
-  show vswitch attach --netns "$name" --name "$name"
-  check "$name is attached" vs attach --netns "$prefix-$name" --name "$name"
+  if [ -n "$image" ]; then
+    show vswitch attach --container "$name"
+  else
+    show vswitch attach --netns "$name" --name "$name"
+  fi
+  check "$name is attached" attach "$name"
 done
 vs ls
 
@@ -263,7 +308,7 @@ check "its exit code came through" same "$code" 7
 check "its port is gone" gone once
 
 say "A container that dies takes its port with it"
-ip netns del "$prefix-db"
+kill_container db
 check "db is gone" gone db
 
 say "Stop the switch"

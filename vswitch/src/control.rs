@@ -15,6 +15,7 @@
 //! | [`dhcp`] | answers hosts that configure themselves |
 //! | [`event_feed`] | reports what happens to clients that listen |
 //! | [`rename`], [`prune`] | rename attachments, and clean up those that nobody reaches |
+//! | [`pools`] | address pools of IPAM clients |
 //! | [`addresses`], [`fdb`], [`port_settings`] | change reservations, static entries, and settings of ports |
 //! | [`dns`] | keeps the table of names, runs the DNS server |
 //! | [`views`], [`conntrack`] | show the state as types of the API |
@@ -43,6 +44,7 @@ pub(crate) mod model;
 pub(crate) mod name;
 mod network;
 mod plan;
+pub(crate) mod pools;
 mod port;
 mod port_settings;
 mod prune;
@@ -100,6 +102,7 @@ impl Control {
             ControlError::Network(NetworkError::Max | NetworkError::OpenFiles) => Some("networks"),
             ControlError::Network(NetworkError::ReachableFromMax) => Some("reachable-from"),
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
+            ControlError::Network(NetworkError::PoolsMax) => Some("address-pools"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::WaitingMax(_) => Some("waiting-containers"),
             ControlError::ReservationsMax => Some("reservations"),

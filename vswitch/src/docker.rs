@@ -1,6 +1,6 @@
-//! The network plugin of Docker, on a Unix socket of its own.
+//! The network and IPAM plugin of Docker, on a Unix socket of its own.
 //!
-//! Docker calls the methods of its remote driver protocol by `POST /NAME.METHOD` with JSON ([`protocol`]), and prints
+//! Docker calls the methods of its remote driver protocols by `POST /NAME.METHOD` with JSON ([`protocol`]), and prints
 //! the text of a failure to the user. Networks and endpoints of Docker are networks and ports of the switch. Docker's
 //! ids are labels of these ([`NETWORK_ID`], [`ENDPOINT_ID`]), so that they survive a restart.
 //!
@@ -11,6 +11,7 @@
 //! not got. It waits up to 30 s for a switch that starts again.
 
 mod driver;
+mod ipam;
 pub(crate) mod limits;
 mod options;
 mod port_map;
@@ -45,8 +46,8 @@ pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
 pub(crate) async fn run(socket: Option<&Socket>, control: Control, stop: watch::Receiver<bool>) {
     let Some(socket) = socket else { return };
     let open = router(Driver::new(control.clone()));
-    let closed = Router::new()
-        .fallback(|| async { Json(Failure { err: "you may not control the switch".to_owned() }) });
+    let closed =
+        Router::new().fallback(|| async { Json(Failure::new("you may not control the switch")) });
     let bounds = Bounds {
         name: "docker-connections",
         connections: DOCKER_CONNECTIONS_MAX,
@@ -84,6 +85,7 @@ async fn follow_moves(control: Control, mut stop: watch::Receiver<bool>) {
 
 fn router(driver: Driver) -> Router {
     let network = |method: &str| format!("/NetworkDriver.{method}");
+    let ipam = |method: &str| format!("/IpamDriver.{method}");
     Router::new()
         .route("/Plugin.Activate", post(activate))
         .route(&network("GetCapabilities"), post(capabilities))
@@ -100,11 +102,17 @@ fn router(driver: Driver) -> Router {
         .route(&network("Leave"), call(Driver::leave))
         .route(&network("ProgramExternalConnectivity"), call(Driver::program))
         .route(&network("RevokeExternalConnectivity"), call(Driver::revoke))
+        .route(&ipam("GetCapabilities"), post(ipam::capabilities))
+        .route(&ipam("GetDefaultAddressSpaces"), post(ipam::address_spaces))
+        .route(&ipam("RequestPool"), call(ipam::request_pool))
+        .route(&ipam("ReleasePool"), call(ipam::release_pool))
+        .route(&ipam("RequestAddress"), call(ipam::request_address))
+        .route(&ipam("ReleaseAddress"), call(ipam::release_address))
         .with_state(driver)
 }
 
 async fn activate() -> Json<Activation> {
-    Json(Activation { implements: vec!["NetworkDriver"] })
+    Json(Activation { implements: vec!["NetworkDriver", "IpamDriver"] })
 }
 
 async fn capabilities() -> Json<Capabilities> {
@@ -139,7 +147,7 @@ where
             Ok(answer) => Json(answer).into_response(),
             Err(err) => {
                 tracing::warn!(method = path.trim_start_matches('/'), error = err, "refused");
-                Json(Failure { err }).into_response()
+                Json(Failure::new(err)).into_response()
             }
         }
     })

@@ -136,6 +136,7 @@ fn rows() -> Vec<Row> {
             "networks" = NETWORKS_MAX, "networks", "a network is refused", Refusals;
             "reachable-from" = REACHABLE_FROM_MAX, "networks", "the network is refused", Refusals;
             "subnets" = POOL_SUBNETS, "subnets", "a network without a subnet of its own is refused", Refusals;
+            "address-pools" = ADDRESS_POOLS_MAX, "pools", "a pool of a container engine is refused", Refusals;
             "further-addresses" = FURTHER_ADDRESSES_MAX, "addresses", "the attach is refused", Refusals;
             "aliases" = ALIASES_MAX, "names", "the attach is refused", Refusals;
             "labels" = LABELS_MAX, "labels", "the attach is refused", Refusals;

@@ -32,6 +32,7 @@ pub(crate) type About = Map<String, Value>;
 
 /// Names that the targets and the ratios refer to.
 pub(crate) const DOCKER0: &str = "docker0";
+pub(crate) const DOCKER_VSWITCH: &str = "docker-vswitch";
 pub(crate) const KERNEL_BRIDGE: &str = "kernel-bridge";
 pub(crate) const HOST: &str = "host";
 pub(crate) const OVS_TSO: &str = "ovs-tso";
@@ -57,6 +58,8 @@ pub(crate) struct Endpoint {
     pub(crate) address: String,
     /// Its names in the DNS of the contender.
     pub(crate) names: Vec<String>,
+    /// What it took to plug it in, where the harness looked at more than that.
+    pub(crate) took: Option<Duration>,
     /// That of its loads.
     group: Arc<Group>,
 }
@@ -64,12 +67,18 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn new(netns: impl Into<PathBuf>, address: impl Into<String>) -> Self {
         let group = Arc::new(Group::new("container"));
-        Self { netns: netns.into(), address: address.into(), names: Vec::new(), group }
+        let (netns, address) = (netns.into(), address.into());
+        Self { netns, address, names: Vec::new(), took: None, group }
     }
 
     /// The same with names.
     fn named(self, names: Vec<String>) -> Self {
         Self { names, ..self }
+    }
+
+    /// The same, with what it took to plug it in.
+    fn plugged_in(self, took: Duration) -> Self {
+        Self { took: Some(took), ..self }
     }
 
     /// A program that loads or serves, to be run in its network namespace and in its control group.
@@ -135,6 +144,11 @@ pub(crate) trait Contender {
     /// The address of the host behind the switch, where the harness gave it one.
     fn gateway(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether its ports are containers of Docker.
+    fn runs_containers(&self) -> bool {
+        false
     }
 
     /// Why nobody outside is reached from its ports, if that is so.

@@ -8,20 +8,22 @@ use crate::contender::{Contender, OVS_TSO, bridge, docker, host, ovs, vde};
 use crate::workload::busy::Busy;
 use crate::workload::outside::OverUplink;
 use crate::workload::{
-    Workload, attack, connect, distance, http, idle, names, networks, redis, round_trip, scale,
-    tcp, udp,
+    Workload, attack, connect, distance, docker_run, http, idle, names, networks, redis,
+    round_trip, scale, tcp, udp,
 };
 
 /// Every contender, in the order of the table. `builds`: versions of this switch to measure.
 pub(crate) fn contenders(builds: &[Arc<Build>]) -> Vec<Box<dyn Contender>> {
     let mut all: Vec<Box<dyn Contender>> = vec![
-        Box::new(docker::Docker::default()),
+        Box::new(docker::Docker::docker0()),
         Box::new(bridge::KernelBridge::default()),
         Box::new(host::HostNetwork::default()),
         Box::new(ovs::OpenVswitch::new("ovs", false)),
         Box::new(ovs::OpenVswitch::new(OVS_TSO, true)),
         Box::new(vde::Vde::default()),
     ];
+    let main = builds.iter().filter(|build| build.is_main);
+    all.extend(main.map(|b| Box::new(docker::Docker::on_vswitch(b)) as Box<dyn Contender>));
     all.extend(builds.iter().map(|b| Box::new(Vswitch::new(b)) as Box<dyn Contender>));
     all
 }
@@ -54,6 +56,7 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(OverUplink::publish("publish-connect", connect::Connect)),
         Box::new(OverUplink::publish("publish-rtt", round_trip::PingPong::tcp())),
         Box::new(names::Names),
+        Box::new(docker_run::DockerRun),
         Box::new(idle::Idle::ports(2)),
         Box::new(idle::Idle::ports(200)),
         Box::new(scale::Scale::ports(2)),

@@ -22,6 +22,7 @@ pub(crate) mod attack;
 pub(crate) mod busy;
 pub(crate) mod connect;
 pub(crate) mod distance;
+pub(crate) mod docker_run;
 pub(crate) mod http;
 pub(crate) mod idle;
 pub(crate) mod names;

@@ -1,6 +1,7 @@
 //! Docker's network driver, with a real daemon.
 
 mod faults;
+mod ipam;
 
 use std::net::IpAddr;
 use std::process::Command;

@@ -16,9 +16,9 @@ const EXPOSURE_MAX: &str = "42";
 
 /// A root file system: an overlay of the machine's own, with the switch installed.
 const ROOT: &str =
-    "cd \"$1\"; mkdir over; mount -t tmpfs tmpfs over; mkdir over/upper over/work over/root
-mount -t overlay overlay -o lowerdir=/,upperdir=over/upper,workdir=over/work over/root
-printf '%s\n' nameserver 192.0.2.53 >over/root/etc/resolv.conf";
+    "cd \"$1\"; mkdir over; mount -t tmpfs tmpfs over; mkdir over/upper over/work over/system
+mount -t overlay overlay -o lowerdir=/,upperdir=over/upper,workdir=over/work over/system
+printf '%s\n' nameserver 192.0.2.53 >over/system/etc/resolv.conf";
 
 /// A command in the system that runs there.
 const INSIDE: &str = "exec nsenter --target $(pgrep --parent $(pgrep --oldest systemd-nspawn)) \
@@ -52,7 +52,7 @@ impl System {
         let mut machine = Machine::new();
         let folder = machine.folder().join("home").display().to_string();
         machine.ok(&["bash", "-ec", ROOT, "root", &folder]);
-        let root = Path::new(&folder).join("over/root");
+        let root = Path::new(&folder).join("over/system");
         let system = root.display().to_string();
         match std::env::var("VSWITCH_DEB") {
             Ok(deb) => drop(machine.ok(&["cp", &deb, &format!("{system}/vswitch.deb")])),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::datapath::limits::NETWORKS_MAX;
+
 /// Subnets that are chosen for networks which name none.
 pub(crate) const POOL_SUBNETS: usize = 4096;
 
@@ -28,6 +30,9 @@ pub(crate) const FURTHER_ADDRESSES_MAX: usize = crate::datapath::limits::SERVICE
 
 /// Aliases that one endpoint may have.
 pub(crate) const ALIASES_MAX: usize = 64;
+
+/// Address pools that IPAM clients may have: one of each family for each network.
+pub(crate) const ADDRESS_POOLS_MAX: usize = 2 * NETWORKS_MAX;
 
 /// Networks that may open connections to one network.
 pub(crate) const REACHABLE_FROM_MAX: usize = 64;

@@ -5,6 +5,7 @@
 //! | networks with pools, host port and static entries | `model/network.rs`, `model/network_spec.rs`, `model/address.rs` |
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
 //! | containers on several networks | `model/container.rs` |
+//! | address pools of IPAM clients | `model/pools.rs` |
 //! | endpoints whose container has ended | `model/waiting.rs` |
 //! | endpoints that a runtime configures | `model/runtime.rs` |
 //! | publications of host ports | `model/publication.rs` |
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
+use ipnet::IpNet;
 use wire::MacAddr;
 
 use super::error::ControlError;
@@ -39,6 +41,7 @@ mod lease;
 mod limits;
 mod network;
 mod network_spec;
+mod pools;
 mod publication;
 mod reachable;
 mod records;
@@ -60,6 +63,7 @@ pub(crate) use key::{EndpointKey, NetworkName};
 pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
+pub(crate) use pools::{AddressPool, PoolSubnet};
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
@@ -78,6 +82,8 @@ pub(crate) struct Model {
     /// Shared by all networks that are not internal.
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
+    /// Pools of IPAM clients, by their subnets.
+    pools: BTreeMap<IpNet, AddressPool>,
     /// The slot of the service port, and the MAC address of its TAP.
     service: Option<(PortIndex, MacAddr)>,
     slots: Slots,
@@ -97,6 +103,7 @@ impl Model {
             next_index: 0,
             uplinks: Vec::new(),
             endpoints: BTreeMap::new(),
+            pools: BTreeMap::new(),
             service: None,
             slots: Slots::new(slots),
             policy: Cached::default(),

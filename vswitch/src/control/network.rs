@@ -3,6 +3,7 @@
 //! A network comes into the model, to the host as a device, into the datapath, into the host's rules, and
 //! into the document; then endpoints may join. A removal undoes the same steps in reverse.
 
+pub(in crate::control) mod choice;
 mod error;
 mod request;
 

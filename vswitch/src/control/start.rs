@@ -90,6 +90,7 @@ impl Control {
                 self.0.model().resume_addresses(&name, next, &record.reserved);
             }
         }
+        self.restore_pools(document.as_ref().map_or(&[], |document| &document.pools));
         self.start_service().await?;
         remove_stale_tables(former).await;
         self.start_uplink(&self.0.netlink).await?;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use vswitch_api::address::Family;
 use vswitch_api::port::{Configure, NetnsRef};
@@ -87,6 +87,8 @@ pub(crate) struct Document {
     pub(crate) networks: Vec<NetworkRecord>,
     pub(crate) attachments: Vec<Attachment>,
     pub(crate) statics: Vec<StaticRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pools: Vec<PoolRecord>,
 }
 
 impl Document {
@@ -201,6 +203,23 @@ fn yes() -> bool {
 
 fn is_yes(it: &bool) -> bool {
     *it
+}
+
+/// An address pool of an IPAM client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PoolRecord {
+    pub(crate) subnet: IpNet,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) range: Option<IpNet>,
+    /// The network that has its subnet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<String>,
+    /// The cursor of its search, so that quarantine survives a restart.
+    pub(crate) next: IpAddr,
+    /// Addresses that the client has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) taken: Vec<IpAddr>,
 }
 
 /// An attachment.

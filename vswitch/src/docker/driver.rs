@@ -53,7 +53,7 @@ impl Driver {
         };
         options::apply(&asked.options.unwrap_or_default(), &mut request)?;
         let data = [asked.ipv4, asked.ipv6].into_iter().flatten().flatten();
-        let reserved = take_pools(data, &mut request)?;
+        let reserved = take_pools(&self.control, data, &mut request)?;
         let name = request.name.clone();
         self.control.create_network(request).await.map_err(line)?;
         for address in reserved {
@@ -219,7 +219,7 @@ fn unknown_network(id: &str) -> String {
 }
 
 /// An error as one line, with its way out.
-fn line(error: ControlError) -> String {
+pub(super) fn line(error: ControlError) -> String {
     let error = api_error(&error);
     match error.hint {
         Some(hint) => format!("{}; {hint}", error.message),
@@ -248,6 +248,7 @@ fn parse(text: &str) -> Result<Option<IpAddr>, String> {
 
 /// Takes subnets, gateways and ranges from Docker's address management. Gives the addresses that nobody gets.
 fn take_pools(
+    control: &Control,
     data: impl Iterator<Item = AddressData>,
     request: &mut NetworkRequest,
 ) -> Result<Vec<IpAddr>, String> {
@@ -261,6 +262,10 @@ fn take_pools(
         }
         request.subnets.push(subnet);
         request.gateways.extend(parse(&one.gateway.unwrap_or_default())?);
+        // The switch's own address management knows both.
+        if control.has_pool(subnet) {
+            continue;
+        }
         request.ip_ranges.extend(upper_quarter(subnet));
         for address in one.aux_addresses.unwrap_or_default().into_values() {
             reserved.extend(parse(&address)?);

@@ -15,11 +15,21 @@ pub(super) const INTERNAL: &str = "com.docker.network.internal";
 /// Port map of a container.
 pub(super) const PORT_MAP: &str = "com.docker.network.portmap";
 
-/// A failure, which `docker` prints as one line.
+/// A failure, which `docker` prints as one line. The two protocols look for it under different keys.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Failure {
-    pub(super) err: String,
+    /// Key of the network driver.
+    err: String,
+    /// Key of the IPAM driver.
+    error: String,
+}
+
+impl Failure {
+    pub(super) fn new(error: impl Into<String>) -> Self {
+        let error = error.into();
+        Self { err: error.clone(), error }
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -127,7 +127,7 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
             (Conflict, Some("detach them first, or add --force, which does it"))
         }
         NetworkError::Own(_) => (Conflict, None),
-        NetworkError::Max => (LimitReached, Some("remove some first")),
+        NetworkError::Max | NetworkError::PoolsMax => (LimitReached, Some("remove some first")),
         NetworkError::ReachableFromMax => (LimitReached, Some("name fewer")),
         NetworkError::OpenFiles => (LimitReached, Some("raise it, or remove some first")),
         NetworkError::SubnetsMax => (LimitReached, Some("name one with --subnet")),
@@ -137,7 +137,10 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
         | NetworkError::SecondSubnet(_)
         | NetworkError::SecondGateway(_)
         | NetworkError::SecondRange(_) => (InvalidArgument, None),
-        NetworkError::SubnetInUse { .. } | NetworkError::SubnetRouted { .. } => (
+        NetworkError::UnknownPool(_) | NetworkError::NotTaken { .. } => (NotFound, None),
+        NetworkError::SubnetInUse { .. }
+        | NetworkError::SubnetInPool { .. }
+        | NetworkError::SubnetRouted { .. } => (
             Conflict,
             Some("choose another --subnet, or none; an --internal network may overlap others"),
         ),

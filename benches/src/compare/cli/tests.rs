@@ -31,7 +31,7 @@ fn variants_are_programs_options_or_both() {
 #[test]
 fn all_take_part_unless_some_are_named() {
     let all = names("vswitch-bench");
-    assert_eq!(all.len(), 9, "{all:?}");
+    assert_eq!(all.len(), 10, "{all:?}");
     assert_eq!(names("vswitch-bench --contenders vde,docker0"), ["docker0", "vde"]);
     assert_eq!(names("vswitch-bench --quick"), ["docker0", "kernel-bridge", "ovs-tso", "vswitch"]);
     let words = "vswitch-bench --quick --variant a=--workers --variant b=./b";

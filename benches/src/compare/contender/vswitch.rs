@@ -183,20 +183,24 @@ impl Contender for Vswitch {
 
     fn describe(&self) -> Result<About> {
         let run = self.run.as_ref().context("not up")?;
-        let mut command = run.command(&self.build.program);
-        let text = shell::run(command.args(["--format", "json", "status"]))?;
-        let status: Value = serde_json::from_str(&text).context("answer of status")?;
-        let mut about = About::new();
-        for key in ["version", "backend", "backend_reason", "workers", "idle"] {
-            about.insert(key.to_owned(), status[key].clone());
-        }
-        about.insert("uplink".into(), status["uplinks"][0]["name"].clone());
-        about.insert("program".into(), self.build.program.display().to_string().into());
-        about.insert("args".into(), self.build.args.join(" ").into());
-        Ok(about)
+        describe(&mut run.command(&self.build.program), &self.build)
     }
 
     fn pids(&self) -> Vec<u32> {
         self.run.iter().map(|run| run.daemon.pid()).collect()
     }
+}
+
+/// What a daemon says of itself. `command` leads to it.
+pub(super) fn describe(command: &mut Command, build: &Build) -> Result<About> {
+    let text = shell::run(command.args(["--format", "json", "status"]))?;
+    let status: Value = serde_json::from_str(&text).context("answer of status")?;
+    let mut about = About::new();
+    for key in ["version", "backend", "backend_reason", "workers", "idle"] {
+        about.insert(key.to_owned(), status[key].clone());
+    }
+    about.insert("uplink".into(), status["uplinks"][0]["name"].clone());
+    about.insert("program".into(), build.program.display().to_string().into());
+    about.insert("args".into(), build.args.join(" ").into());
+    Ok(about)
 }

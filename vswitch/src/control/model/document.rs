@@ -86,14 +86,17 @@ impl Model {
             networks: networks.collect(),
             attachments: self.attachments(),
             statics: statics.collect(),
+            pools: self.pool_records(),
         }
     }
 
-    /// The endpoints that survive a restart: those whose namespace the switch can open again, or a runtime enters.
+    /// The endpoints that survive a restart: those whose namespace the switch can open again, those
+    /// that a runtime configures, and those of an engine's containers.
     pub(super) fn attachments(&self) -> Vec<Attachment> {
         let persisted = self.endpoints().filter(|endpoint| endpoint.persisted);
         let persisted = persisted.filter(|it| {
             it.runtime.is_some()
+                || it.container.is_some()
                 || it.binding.as_ref().is_some_and(|binding| binding.netns.is_some())
         });
         persisted

@@ -102,7 +102,9 @@ impl Model {
         };
         self.next_index = index.0 + 1;
         self.network_names.insert(index, network.spec.name.clone());
-        self.networks.insert(network.spec.name.clone(), network);
+        let name = network.spec.name.clone();
+        self.networks.insert(name.clone(), network);
+        self.bind_pools(&name);
         Ok(())
     }
 
@@ -119,6 +121,7 @@ impl Model {
     pub(crate) fn remove_network(&mut self, name: &NetworkName) {
         let Some(network) = self.networks.remove(name) else { return };
         self.network_names.remove(&network.index);
+        self.unbind_pools(name);
         // Another network of that name shall not inherit what this one might reach.
         for other in self.networks.values_mut() {
             other.spec.reachable_from.remove(name);

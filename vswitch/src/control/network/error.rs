@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::config::ValueError;
-use crate::control::limits::REACHABLE_FROM_MAX;
+use crate::control::limits::{ADDRESS_POOLS_MAX, REACHABLE_FROM_MAX};
 use crate::datapath::limits::NETWORKS_MAX;
 
 /// A network cannot be created, removed or joined.
@@ -80,6 +80,28 @@ pub enum NetworkError {
         /// The route.
         route: IpNet,
     },
+    /// An IPAM client took addresses of the subnet.
+    #[error("subnet {subnet} overlaps the address pool {pool} of a container engine")]
+    SubnetInPool {
+        /// The subnet.
+        subnet: IpNet,
+        /// The pool.
+        pool: IpNet,
+    },
+    /// No IPAM client has the pool.
+    #[error("there is no address pool {0}")]
+    UnknownPool(IpNet),
+    /// The IPAM client does not have the address.
+    #[error("address {address} of the pool {pool} is not taken")]
+    NotTaken {
+        /// The address.
+        address: IpAddr,
+        /// The pool.
+        pool: IpNet,
+    },
+    /// IPAM clients have all pools.
+    #[error("all of the {ADDRESS_POOLS_MAX} address pools are taken")]
+    PoolsMax,
     /// The network has no host port.
     #[error("{0} cannot be its host device: a network whose subnet overlaps others has none")]
     NoHostPort(String),

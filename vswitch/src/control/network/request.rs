@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use vswitch_api::network::{FIRST_NETWORK_NAMES, NetworkRequest};
 use vswitch_api::port_settings::vlan::VlanMode;
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
@@ -11,21 +11,15 @@ use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use super::super::error::ControlError;
 use super::super::inner::Inner;
 use super::super::ipam::Pool;
-use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, POOL_SUBNETS, REACHABLE_FROM_MAX};
-use super::super::model::{Network, NetworkName, NetworkSpec, local_mac};
+use super::super::limits::{LABELS_BYTES_MAX, LABELS_MAX, REACHABLE_FROM_MAX};
+use super::super::model::{NetworkName, NetworkSpec, local_mac};
 use super::super::name::Name;
 use super::super::random::random;
 use super::NetworkError;
+use super::choice::{free_subnet, overlap};
 use crate::config::{IfName, Mtu, Subnet4, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::host::HostError;
-use crate::host::routes::{HostRoute, overlapping};
-
-/// Addresses for networks that name no subnet, beside the first network's default.
-const POOL: Ipv4Net = Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 112, 0, 0), 12);
-const POOL_PREFIX_LEN: u8 = 24;
-
-const _: () = assert!(1 << (POOL_PREFIX_LEN - POOL.prefix_len()) == POOL_SUBNETS);
 
 /// Prefix of the default names of host devices.
 const DEVICE_PREFIX: &str = "br-";
@@ -165,39 +159,6 @@ fn requested_subnets(
         }
     }
     Ok((v4, v6))
-}
-
-/// The error if subnets share addresses with the host's routes or with another network that the host reaches.
-fn overlap(inner: &Inner, subnets: &[IpNet], routes: &[HostRoute]) -> Option<NetworkError> {
-    let model = inner.model();
-    for &subnet in subnets {
-        let shares = |net: &IpNet| net.contains(&subnet) || subnet.contains(net);
-        let is_other =
-            |it: &&Network| it.spec.device.is_some() && it.spec.subnets().iter().any(shares);
-        if let Some(other) = model.networks().find(is_other) {
-            return Some(NetworkError::SubnetInUse {
-                subnet,
-                network: other.spec.name.to_string(),
-            });
-        }
-        if let Some(route) = overlapping(subnet, routes) {
-            return Some(NetworkError::SubnetRouted { subnet, route: route.destination });
-        }
-    }
-    None
-}
-
-/// The first subnet of the pool that shares no address with a network or a route of the host.
-fn free_subnet(inner: &Inner, routes: &[HostRoute]) -> Result<Subnet4, NetworkError> {
-    let model = inner.model();
-    let taken: Vec<IpNet> = model.networks().map(|it| IpNet::V4(it.spec.subnet.net())).collect();
-    let is_free = |subnet: &IpNet| {
-        overlapping(*subnet, routes).is_none()
-            && !taken.iter().any(|net| net.contains(subnet) || subnet.contains(net))
-    };
-    let mut candidates = POOL.subnets(POOL_PREFIX_LEN).into_iter().flatten().map(IpNet::V4);
-    let free = candidates.find(is_free).ok_or(NetworkError::SubnetsMax)?;
-    free.to_string().parse().map_err(NetworkError::Value)
 }
 
 /// `br-NAME`, or `br-` and a hash of a name that is too long for a device.

@@ -1,0 +1,126 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::super::{AttachSpec, Model, NetworkName, PoolSubnet};
+use super::{NOW, attach_spec, key, model, network, open_network, reserve};
+use crate::config::Uplink;
+use crate::control::ipam::ADDRESS_REUSE_DELAY;
+
+const LATER: Duration = ADDRESS_REUSE_DELAY;
+
+fn subnet(model: &Model) -> (PoolSubnet, IpNet) {
+    // That of the network which the tests create.
+    let subnet = network("blue", Uplink::None).subnet;
+    assert!(model.pools().next().is_none());
+    (PoolSubnet::V4(subnet, None), subnet.net().into())
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn blue() -> NetworkName {
+    "blue".parse().unwrap()
+}
+
+fn reserved(model: &Model) -> Vec<IpAddr> {
+    model.reserved_addresses(&blue()).map(|it| it.address).collect()
+}
+
+#[test]
+fn addresses_of_a_pool_are_reserved_in_its_network() {
+    let mut model = model();
+    let (pool, net) = subnet(&model);
+    model.add_pool(pool).unwrap();
+    let gateway = network("blue", Uplink::None).gateway;
+    assert_eq!(model.take_address(net, Some(gateway.into()), NOW).unwrap(), IpAddr::from(gateway));
+    let first = model.take_address(net, None, NOW).unwrap();
+    open_network(&mut model, network("blue", Uplink::None));
+    assert_eq!(reserved(&model), [first], "the gateway is no container's in any case");
+    let second = model.take_address(net, None, NOW).unwrap();
+    assert_eq!(reserved(&model), [first, second]);
+    // Nobody gets it unasked; who asks for it is the engine's container.
+    let blue_spec = || AttachSpec::new(key("a", "blue"));
+    let lease = attach_spec(&mut model, blue_spec());
+    assert!(![first, second].contains(&lease.v4().into()));
+    let IpAddr::V4(named) = first else { unreachable!() };
+    let other = AttachSpec { ipv4: Some(named), ..AttachSpec::new(key("b", "blue")) };
+    reserve(&mut model, &other).unwrap();
+    // The pool passes the address that the attachment has.
+    let third = model.take_address(net, None, NOW).unwrap();
+    assert!(!model.reserved_addresses(&blue()).any(|it| it.address == IpAddr::from(lease.v4())));
+    assert_ne!(third, IpAddr::from(lease.v4()));
+    let error = model.take_address(net, Some(lease.v4().into()), NOW).unwrap_err();
+    assert_eq!(error.to_string(), format!("address {} is in use by a", lease.v4()));
+    model.return_address(net, third, NOW).unwrap();
+    model.return_address(net, second, NOW).unwrap();
+    assert_eq!(reserved(&model), [first]);
+    let error = model.return_address(net, second, NOW).unwrap_err();
+    assert_eq!(error.to_string(), format!("address {second} of the pool {net} is not taken"));
+}
+
+#[test]
+fn a_pool_outlives_its_network_until_it_is_released() {
+    let mut model = model();
+    let (pool, net) = subnet(&model);
+    model.add_pool(pool).unwrap();
+    open_network(&mut model, network("blue", Uplink::None));
+    let address = model.take_address(net, None, NOW).unwrap();
+    let error = model.add_pool(pool).unwrap_err();
+    assert_eq!(error.to_string(), format!("subnet {net} overlaps that of network blue"));
+    model.remove_network(&blue());
+    model.return_address(net, address, NOW).unwrap();
+    model.remove_pool(net).unwrap();
+    let error = model.remove_pool(net).unwrap_err();
+    assert_eq!(error.to_string(), format!("there is no address pool {net}"));
+}
+
+#[test]
+fn a_pool_that_its_client_lost_may_be_taken_anew() {
+    let mut model = model();
+    let (pool, net) = subnet(&model);
+    model.add_pool(pool).unwrap();
+    let first = model.take_address(net, None, NOW).unwrap();
+    model.add_pool(pool).unwrap();
+    assert_eq!(model.take_address(net, None, NOW).unwrap(), first);
+    assert_eq!(model.pools().count(), 1);
+}
+
+#[test]
+fn a_range_is_where_addresses_come_from() {
+    let mut model = model();
+    let range = "10.99.7.0/30".parse().unwrap();
+    model.add_pool(PoolSubnet::V4("10.99.7.0/24".parse().unwrap(), Some(range))).unwrap();
+    let pool: IpNet = "10.99.7.0/24".parse().unwrap();
+    let mut taken = Vec::new();
+    while let Ok(address) = model.take_address(pool, None, NOW) {
+        taken.push(address);
+    }
+    assert_eq!(taken, ["10.99.7.1", "10.99.7.2", "10.99.7.3"].map(ip));
+    model.take_address(pool, Some(ip("10.99.7.99")), NOW).unwrap();
+    model.return_address(pool, ip("10.99.7.2"), NOW).unwrap();
+    model.take_address(pool, None, NOW).unwrap_err();
+    assert_eq!(model.take_address(pool, None, NOW + LATER).unwrap(), ip("10.99.7.2"));
+}
+
+#[test]
+fn pools_survive_a_restart() {
+    let mut former = model();
+    let (pool, net) = subnet(&former);
+    former.add_pool(pool).unwrap();
+    open_network(&mut former, network("blue", Uplink::None));
+    let address = former.take_address(net, None, NOW).unwrap();
+    let record = former.document().pools.remove(0);
+    assert_eq!((record.network.as_deref(), &record.taken[..]), (Some("blue"), &[address][..]));
+    let blue_record = former.document().networks.remove(1);
+    let mut next = model();
+    open_network(&mut next, network("blue", Uplink::None));
+    let cursors = (blue_record.next_ipv4, blue_record.next_ipv6);
+    next.resume_addresses(&blue(), cursors, &blue_record.reserved);
+    next.restore_pool(pool, &record);
+    assert_eq!(next.document().pools, [record]);
+    next.return_address(net, address, NOW).unwrap();
+    assert!(reserved(&next).is_empty());
+}

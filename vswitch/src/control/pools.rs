@@ -1,0 +1,136 @@
+//! Address pools for IPAM clients; [`super::model`] has their states.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use vswitch_api::address::Family;
+
+use super::error::ControlError;
+use super::inner::Inner;
+use super::model::{Model, PoolSubnet};
+use super::network::choice;
+use super::random::random;
+use super::store::PoolRecord;
+use super::task::task;
+use super::{Control, NetworkError};
+use crate::config::Subnet6;
+use crate::host::HostError;
+
+/// A request for a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolRequest {
+    /// Its family, where no subnet says it.
+    pub(crate) family: Family,
+    /// Its subnet; a free one, if none.
+    pub(crate) subnet: Option<IpNet>,
+    /// Part of the subnet that addresses come from if nobody names them.
+    pub(crate) range: Option<IpNet>,
+}
+
+impl Control {
+    /// Takes a subnet that neither a route of the host, nor a network, nor another pool has.
+    pub(crate) async fn request_pool(&self, request: PoolRequest) -> Result<IpNet, ControlError> {
+        let inner = Arc::clone(&self.0);
+        let requested = task(async move {
+            inner.check_not_ending()?;
+            let _choosing = inner.network_changes.lock().await;
+            let subnet = choose(&inner, request).await?;
+            inner.model().add_pool(subnet)?;
+            if let Err(error) = inner.save().await {
+                let _ = inner.model().remove_pool(subnet.net());
+                return Err(error);
+            }
+            Ok(subnet.net())
+        });
+        requested.await?.map_err(|error| self.count_limit_hit(error))
+    }
+
+    /// Whether an IPAM client has the pool of a subnet.
+    pub(crate) fn has_pool(&self, subnet: IpNet) -> bool {
+        self.0.model().pools().any(|pool| pool.subnet() == subnet)
+    }
+
+    /// Releases a pool with all its addresses.
+    pub(crate) async fn release_pool(&self, subnet: IpNet) -> Result<(), ControlError> {
+        self.change_pools(move |model, _| model.remove_pool(subnet)).await
+    }
+
+    /// Takes an address of a pool: a requested one, or the next free one.
+    pub(crate) async fn take_address(
+        &self,
+        subnet: IpNet,
+        requested: Option<IpAddr>,
+    ) -> Result<IpAddr, ControlError> {
+        self.change_pools(move |model, now| model.take_address(subnet, requested, now)).await
+    }
+
+    /// Returns an address to its pool.
+    pub(crate) async fn return_address(
+        &self,
+        subnet: IpNet,
+        address: IpAddr,
+    ) -> Result<(), ControlError> {
+        self.change_pools(move |model, now| model.return_address(subnet, address, now)).await
+    }
+
+    /// Changes pools. A change that cannot be written stands: its client gets an error, and asks again or
+    /// releases what it has not got.
+    async fn change_pools<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Model, std::time::Duration) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let inner = Arc::clone(&self.0);
+        let changed = task(async move {
+            let result = change(&mut inner.model(), inner.started.elapsed())?;
+            inner.save().await?;
+            Ok(result)
+        });
+        changed.await?.map_err(|error| self.count_limit_hit(error))
+    }
+
+    /// Restores the stored pools, after the networks.
+    pub(super) fn restore_pools(&self, records: &[PoolRecord]) {
+        let mut model = self.0.model();
+        for record in records {
+            match pool_subnet(record.subnet, record.range) {
+                Ok(subnet) => model.restore_pool(subnet, record),
+                Err(error) => tracing::error!(subnet = %record.subnet, %error, "pool dropped"),
+            }
+        }
+    }
+}
+
+/// The subnet of a request. No other network or pool comes meanwhile.
+async fn choose(inner: &Inner, request: PoolRequest) -> Result<PoolSubnet, ControlError> {
+    let routes = inner.netlink.all_routes().await.map_err(HostError::Netlink)?;
+    let subnet = match (request.subnet, request.family) {
+        (Some(subnet), _) => subnet,
+        (None, Family::Ipv4) => choice::free_subnet(inner, &routes)?.net().into(),
+        (None, Family::Ipv6) => Subnet6::unique_local(random()?).net().into(),
+    };
+    let chosen = pool_subnet(subnet, request.range)?;
+    let subnet = chosen.net();
+    match choice::overlap(inner, &[subnet], &routes) {
+        Some(error) => Err(error.into()),
+        None => Ok(chosen),
+    }
+}
+
+/// A subnet with a range in it.
+fn pool_subnet(subnet: IpNet, range: Option<IpNet>) -> Result<PoolSubnet, NetworkError> {
+    if let Some(range) = range.filter(|range| !subnet.contains(range)) {
+        return Err(NetworkError::RangeOutside { range, subnet });
+    }
+    let text = subnet.to_string();
+    Ok(match (subnet, range) {
+        (IpNet::V4(_), Some(IpNet::V4(range))) => {
+            PoolSubnet::V4(text.parse().map_err(NetworkError::Value)?, Some(range))
+        }
+        (IpNet::V4(_), _) => PoolSubnet::V4(text.parse().map_err(NetworkError::Value)?, None),
+        (IpNet::V6(_), Some(IpNet::V6(range))) => {
+            PoolSubnet::V6(text.parse().map_err(NetworkError::Value)?, Some(range))
+        }
+        (IpNet::V6(_), _) => PoolSubnet::V6(text.parse().map_err(NetworkError::Value)?, None),
+    })
+}
