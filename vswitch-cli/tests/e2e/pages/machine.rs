@@ -23,6 +23,13 @@ const PAGE_SECONDS_MAX: &str = "90";
 /// The limit above comes first.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Runs a command in the machine's control groups, which bear the id of its first process.
+const JOIN: &str =
+    "for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+  [ ! -e $hierarchy/vswt-$0/cgroup.procs ] || echo 0 >$hierarchy/vswt-$0/cgroup.procs
+done
+exec \"$@\"";
+
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 pub(crate) struct Machine {
@@ -73,8 +80,9 @@ impl Machine {
 
     /// A command of the machine.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--target", &self.first, "--mount", "--pid"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", JOIN, &self.first]);
+        command.args(["nsenter", "--target", &self.first, "--mount", "--pid"]);
         command.arg(format!("--net={}", self.net.netns().path().display()));
         let home = self.dir.path().join("home");
         command.arg(format!("--wd={}", home.display())).args(args);
@@ -139,10 +147,21 @@ impl Drop for Machine {
             groups.lines().filter_map(|line| line.split(':').nth(2)).collect();
         let hierarchies = std::fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         for folder in hierarchies.map(|entry| entry.path()).chain([CGROUPS.into()]) {
+            remove_group(&folder.join(format!("vswt-{}", self.first)));
             for group in groups.iter().rev().map(|group| group.trim_start_matches('/')) {
                 // Those with processes stay. Groups below come first.
                 let _ = std::fs::remove_dir(folder.join(group));
             }
         }
     }
+}
+
+/// Removes a control group, and first those below it.
+fn remove_group(group: &Path) {
+    for below in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_group(&below.path());
+        }
+    }
+    let _ = std::fs::remove_dir(group);
 }
