@@ -5,4 +5,4 @@ mod container;
 mod host;
 
 pub(crate) use container::Container;
-pub(crate) use host::{Host, SNAT_PORTS, program};
+pub(crate) use host::{Host, SNAT_PORTS, cni_program, program};

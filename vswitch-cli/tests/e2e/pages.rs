@@ -53,7 +53,11 @@ macro_rules! pages {
 }
 
 pages! {
+    cni
+    containerd
     containers
+    kubernetes
     lxc
     nspawn
+    podman
 }

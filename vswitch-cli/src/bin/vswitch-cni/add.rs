@@ -91,6 +91,7 @@ impl Attach<'_> {
         let mut request = self.request(netns, given)?;
         let mut names = names::candidates(self.attachment, self.arguments).into_iter().peekable();
         let mut is_created = self.settings.create.is_none();
+        let mut may_drop_ports = !request.publish.is_empty();
         let mut refused = None;
         while let Some(name) = names.peek() {
             let asked = &self.settings.runtime.aliases;
@@ -103,14 +104,32 @@ impl Attach<'_> {
                     self.create(switch)?;
                 }
                 Err(error) if is_conflict(&error) => {
-                    names.next();
-                    refused.get_or_insert(error);
+                    let is_less = may_drop_ports && self.drop_ports(switch, &mut request)?;
+                    may_drop_ports = false;
+                    if !is_less {
+                        names.next();
+                        refused.get_or_insert(error);
+                    }
                 }
                 Err(error) => return Err(self.explain(error, netns)),
             }
         }
         // None of the names helped, so it was not the name: the first error says what it was.
         self.refuse(switch, refused)
+    }
+
+    /// Runtimes pass the ports of a container to each of its networks. Leaves those out that another network of the
+    /// container has published, and all of them on an internal network; says whether there were any.
+    fn drop_ports(&self, switch: &Switch, request: &mut AttachRequest) -> Outcome<bool> {
+        let before = request.publish.len();
+        let networks = switch.wait(switch.client.networks())?;
+        let named = self.settings.network.as_deref();
+        if networks.iter().any(|it| it.internal && Some(it.name.as_str()) == named) {
+            request.publish.clear();
+        }
+        let others = switch.of_container(&self.attachment.container_id)?;
+        request.publish.retain(|one| !others.iter().any(|port| port.publish.contains(&one.ports)));
+        Ok(request.publish.len() < before)
     }
 
     /// Refuses a second ADD.

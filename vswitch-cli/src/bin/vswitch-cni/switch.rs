@@ -53,6 +53,13 @@ impl Switch {
         Ok(ports)
     }
 
+    /// Attachments of a container, on all networks.
+    pub(crate) fn of_container(&self, id: &str) -> Result<Vec<Port>, ClientError> {
+        let mut ports = self.wait(self.client.ports())?;
+        ports.retain(|port| port.labels.get(CONTAINER_ID).is_some_and(|it| it == id));
+        Ok(ports)
+    }
+
     /// The attachments that ADD made for a container's interface: one, if any.
     pub(crate) fn find(
         &self,

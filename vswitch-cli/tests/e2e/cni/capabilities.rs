@@ -95,8 +95,10 @@ fn a_network_is_created_where_it_is_absent() {
     let red = json!({ "network": "red", "create": { "subnets": ["10.20.0.0/24"] } });
     let netns = host.namespace("c");
     runtime.with(red).add("c", &netns).fails(100, "10.20.0.0/24");
-    // Two interfaces of one container, on two networks: each has its own DEL.
-    let first = Runtime::new(&host, "1.1.0", json!({ "name": "first" }));
+    // Two interfaces of one container, on two networks: each has its own DEL. The runtime passes its ports to both.
+    let ports = json!({ "portMappings": [{ "hostPort": 8080, "containerPort": 80 }] });
+    let runtime = runtime.with(json!({ "runtimeConfig": ports }));
+    let first = Runtime::new(&host, "1.1.0", json!({ "name": "first", "runtimeConfig": ports }));
     let pod = "IgnoreUnknown=1;K8S_POD_NAME=web";
     first.add_with("c", &netns, pod).ok();
     let mut command = runtime.command("ADD", "c", Some(netns.path()));
@@ -108,6 +110,22 @@ fn a_network_is_created_where_it_is_absent() {
     command.env("CNI_IFNAME", "net1");
     runtime.call(command).ok();
     assert_eq!(host.inspect("web").port.network, "br0");
+    let green =
+        json!({ "name": "green", "network": "green", "create": {}, "runtimeConfig": ports });
+    let green = Runtime::new(&host, "1.1.0", green);
+    let mut command = green.command("ADD", "c", Some(netns.path()));
+    command.env("CNI_ARGS", pod).env("CNI_IFNAME", "net2");
+    green.call(command).ok();
+    let published = || host.ls().iter().map(|port| port.publish.len()).sum::<usize>();
+    assert_eq!(published(), 1);
+    let other = host.namespace("d");
+    first.add("d", &other).fails(100, "8080:80/tcp");
+    // The network that stays takes the port over.
+    first.del("c", None).ok();
+    assert_eq!((published(), host.inspect("web").port.network), (1, "green".to_owned()));
+    let mut command = green.command("DEL", "c", Some(netns.path()));
+    command.env("CNI_IFNAME", "net2");
+    green.call(command).ok();
     first.del("c", None).ok();
     runtime.del("a", None).ok();
     runtime.del("b", None).ok();

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use testkit::{COMMAND_TIMEOUT, run};
 
-use super::runtime::{Runtime, nothing_is_left, program};
-use crate::harness::Host;
+use super::runtime::{Runtime, nothing_is_left};
+use crate::harness::{Host, cni_program};
 
 const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
@@ -155,7 +155,7 @@ fn status_and_version_answer() {
         assert_eq!(answer["supportedVersions"], json!(VERSIONS));
     }
     let person = |args: &[&str]| {
-        let program = program();
+        let program = cni_program();
         let command = [&[program.as_str()][..], args].concat();
         run(&mut host.netns().command(&command), b"", COMMAND_TIMEOUT)
     };

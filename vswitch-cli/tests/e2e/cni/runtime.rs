@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Map, Value, json};
 use testkit::{COMMAND_TIMEOUT, Netns, run};
 
-use crate::harness::Host;
+use crate::harness::{Host, cni_program};
 
 /// Debian's plugins.
 pub(super) const PLUGINS: &str = "/usr/lib/cni";
@@ -76,7 +76,7 @@ impl<'a> Runtime<'a> {
     /// A command that calls a plugin for `eth0` of a container.
     pub(super) fn command(&self, operation: &str, id: &str, netns: Option<&Path>) -> Command {
         let plugin = self.config["type"].as_str().expect("a type");
-        let ours = program();
+        let ours = cni_program();
         let program = if plugin == "vswitch-cni" { ours } else { format!("{PLUGINS}/{plugin}") };
         let mut command = self.host.netns().command(&[&program]);
         command.env("CNI_COMMAND", operation).env("CNI_CONTAINERID", id).env("CNI_IFNAME", "eth0");
@@ -133,14 +133,6 @@ impl<'a> Runtime<'a> {
             command.env_remove(name);
         }
         self.call(command)
-    }
-}
-
-/// The plugin under test, beside the command.
-pub(super) fn program() -> String {
-    match std::env::var("VSWITCH_BIN") {
-        Ok(bin) => Path::new(&bin).with_file_name("vswitch-cni").display().to_string(),
-        Err(_) => env!("CARGO_BIN_EXE_vswitch-cni").to_owned(),
     }
 }
 

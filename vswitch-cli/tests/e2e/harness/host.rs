@@ -293,6 +293,14 @@ pub(crate) fn program() -> String {
     std::env::var("VSWITCH_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vswitch").to_owned())
 }
 
+/// The CNI plugin under test, beside that program.
+pub(crate) fn cni_program() -> String {
+    match std::env::var("VSWITCH_BIN") {
+        Ok(bin) => Path::new(&bin).with_file_name("vswitch-cni").display().to_string(),
+        Err(_) => env!("CARGO_BIN_EXE_vswitch-cni").to_owned(),
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         if let Some(pid) = self.detached.take() {

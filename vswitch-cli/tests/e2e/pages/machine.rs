@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use testkit::{COMMAND_TIMEOUT, HostNet, Output, Process, Remote, run, wait_for};
 
-use crate::harness::program;
+use crate::harness::{cni_program, program};
 use crate::programs::Programs;
 
 /// Makes the mounts; then the machine's first process waits for its end.
@@ -65,7 +65,20 @@ impl Machine {
             panic!("no machine: {}", holder.finish(COMMAND_TIMEOUT))
         };
         let first = first.trim().to_owned();
-        Self { first, programs, processes: vec![holder], net, _remote: remote, dir }
+        let machine = Self { first, programs, processes: vec![holder], net, _remote: remote, dir };
+        // Where runtimes look for it, as the package has it.
+        let plugin = cni_program();
+        for folder in ["/usr/lib/cni", "/opt/cni/bin"] {
+            machine.ok(&["mkdir", "-p", folder]);
+            machine.ok(&["ln", "-sf", &plugin, &format!("{folder}/vswitch-cni")]);
+        }
+        machine
+    }
+
+    /// Adds a program that its commands find: a script of `sh`.
+    #[track_caller]
+    pub(super) fn add_program(&self, name: &str, script: &str) {
+        self.programs.add(name, script);
     }
 
     /// Its namespaces and those of its LAN.
@@ -143,24 +156,35 @@ impl Drop for Machine {
         let ended = Path::new("/proc").join(&self.first);
         wait_for("the machine ends", COMMAND_TIMEOUT, || !ended.exists());
         let groups = String::from_utf8_lossy(&groups);
-        let groups: BTreeSet<_> =
-            groups.lines().filter_map(|line| line.split(':').nth(2)).collect();
+        let own = read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let (mut groups, own) = (paths(&groups), paths(&own));
+        let machine = format!("vswt-{}", self.first);
+        groups.insert(&machine);
         let hierarchies = std::fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         for folder in hierarchies.map(|entry| entry.path()).chain([CGROUPS.into()]) {
-            remove_group(&folder.join(format!("vswt-{}", self.first)));
-            for group in groups.iter().rev().map(|group| group.trim_start_matches('/')) {
-                // Those with processes stay. Groups below come first.
-                let _ = std::fs::remove_dir(folder.join(group));
+            for group in groups.difference(&own).filter(|group| !group.is_empty()) {
+                remove_group(&folder.join(group));
+                // Those above, too, but not the first: other engines may be about to use that.
+                let above = Path::new(group).ancestors().skip(1);
+                for path in above.filter(|path| path.components().count() > 1) {
+                    let _ = std::fs::remove_dir(folder.join(path));
+                }
             }
         }
     }
 }
 
-/// Removes a control group, and first those below it.
+/// The paths in files such as `/proc/self/cgroup`, without their first `/`.
+fn paths(files: &str) -> BTreeSet<&str> {
+    let paths = files.lines().filter_map(|line| line.split(':').nth(2));
+    paths.map(|path| path.trim_start_matches('/')).collect()
+}
+
+/// Removes a control group and those below it; those with processes stay.
 fn remove_group(group: &Path) {
-    for below in std::fs::read_dir(group).into_iter().flatten().flatten() {
-        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_group(&below.path());
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_group(&entry.path());
         }
     }
     let _ = std::fs::remove_dir(group);
