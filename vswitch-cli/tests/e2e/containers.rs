@@ -1,6 +1,8 @@
 //! `vswitch attach --container`, with a real Docker daemon and real containers.
 
-use testkit::{Docker, READY_MAX, wait_for};
+use std::time::Duration;
+
+use testkit::{Docker, Process, READY_MAX, wait_for};
 use vswitch_api::port::{Port, PortDetail, PortState};
 
 use crate::harness::Host;
@@ -160,7 +162,7 @@ fn a_container_is_attached_by_name_and_again_after_each_start() {
 
 #[test]
 fn containers_that_cannot_be_attached_are_refused_and_others_keep_their_network() {
-    let lab = Lab::new(&[]);
+    let mut lab = Lab::new(&["--live-restore"]);
     let ids = ["aa", "bb"].map(|name| lab.run(name, &["--network", "none"]));
     lab.run("own", &["--network", "host"]);
     lab.docker.ok(&["create", "--name", "new", Docker::IMAGE, "true"]);
@@ -202,9 +204,57 @@ fn containers_that_cannot_be_attached_are_refused_and_others_keep_their_network(
     lab.exec("bridged", &format!("ping -c 1 -W 5 {gateway}"));
     assert_eq!(lab.host.inspect("second").port.ifname, "eth1", "the namespace of aa");
     assert_eq!(lab.ask("bridged", &lab.host.inspect("aa").port.ipv4[0].to_string()), "aa");
+    // An engine that restores its containers leaves them alone, and is followed again.
+    lab.docker.restart();
+    assert!(lab.host.ls().iter().all(|port| port.state == PortState::Up));
     lab.docker.ok(&["restart", "-t", "0", "bridged"]);
     lab.wait_until("bridged", PortState::Up);
+    lab.exec("bridged", &format!("ping -c 1 -W 5 {gateway}"));
     // A container that goes with its end leaves nothing.
     lab.docker.ok(&["rm", "-f", "aa", "bridged", "asks", "joined"]);
     wait_for("all are forgotten", READY_MAX, || lab.host.ls().is_empty());
+}
+
+/// The container is killed while it is attached, and then the switch is.
+#[test]
+fn a_death_at_any_moment_leaves_nothing_behind() {
+    let mut lab = Lab::new(&[]);
+    lab.run("web", &["--network", "none"]);
+    let url = lab.docker.url();
+    let attach = ["attach", "--container", "web", "--engine", &url];
+    for round in 0..6 {
+        let attaching = Process::spawn(&mut lab.host.command(&attach));
+        std::thread::sleep(Duration::from_millis(round * 4));
+        lab.docker.ok(&["kill", "web"]);
+        let output = attaching.finish(READY_MAX);
+        let words = ["has just ended", "does not run", "is gone"];
+        let is_clear = words.iter().any(|words| output.stderr.contains(words));
+        assert!(output.status.success() || is_clear, "{output}");
+        // One that was attached waits; one that was not is not there.
+        match output.status.success() {
+            true => drop(lab.wait_until("web", PortState::Waiting)),
+            false => assert_eq!(lab.port("web").map(|port| port.state), None),
+        }
+        lab.docker.ok(&["start", "web"]);
+        if output.status.success() {
+            lab.wait_until("web", PortState::Up);
+            lab.host.ok(&["detach", "web"]);
+        }
+    }
+    for round in 0..6 {
+        let attaching = Process::spawn(&mut lab.host.command(&attach));
+        std::thread::sleep(Duration::from_millis(5 + round * 6));
+        lab.host.kill();
+        drop(attaching.finish(READY_MAX));
+        lab.host.up(&[]);
+        if lab.port("web").is_some() {
+            lab.wait_until("web", PortState::Up);
+            lab.host.ok(&["detach", "web"]);
+        }
+        assert_eq!(lab.exec("web", "ls /sys/class/net"), "lo");
+        assert!(!lab.exec("web", "cat /etc/resolv.conf").contains("vswitch"), "round {round}");
+    }
+    let taps = lab.host.netns().links();
+    assert!(!taps.iter().any(|link| link.starts_with("vswtap")), "{taps:?}");
+    lab.host.balanced();
 }
