@@ -122,7 +122,11 @@ fn a_container_is_attached_by_name_and_again_after_each_start() {
     let attach = ["attach", "--netns", other.name(), "--name", "other"];
     lab.host.fails(&[&attach[..], &["--ip", &address]].concat(), &[1], "in use by web");
     lab.host.fails(&[&attach[..], &["-p", "8080:81"]].concat(), &[1], "8080");
-    lab.host.fails(&["publish", "web", "8081:81"], &[1], "waits for its container");
+    for command in
+        [&["publish", "web", "8081:81"][..], &["run", "--network", "container:web", "true"]]
+    {
+        lab.host.fails(command, &[1], "waits for its container");
+    }
     lab.docker.ok(&["start", "web"]);
     assert_eq!(kept(&lab.wait_until("web", PortState::Up)), kept(&first));
 
@@ -186,6 +190,13 @@ fn containers_that_cannot_be_attached_are_refused_and_others_keep_their_network(
     let output = testkit::run(by_variable.env("DOCKER_HOST", lab.docker.url()), b"", READY_MAX);
     assert!(output.ok().starts_with("aa is attached to br0: eth0 has "));
     lab.refuses("aa", "there is already an attachment named aa");
+    // A shell that asks what may come after `attach --container`.
+    let url = lab.docker.url();
+    let words = ["--", "vswitch", "attach", "--engine", &url, "--container", "a"];
+    let mut complete = lab.host.command(&[]);
+    complete.args(&words[..]).env("VSWITCH_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "5");
+    let completed = testkit::run(complete.env("_CLAP_IFS", "\n"), b"", READY_MAX);
+    assert_eq!(completed.ok().trim(), "aa");
     // Docker's own bridge keeps the default route, and its user's servers stay.
     let servers = ["--dns", "192.0.2.53"];
     lab.run("bridged", &servers);
