@@ -15,7 +15,7 @@ BUSY_WITH := docker0,kernel-bridge,host,vswitch
 SCALE_WITH := kernel-bridge,vswitch
 ATTACK_WITH := docker0,kernel-bridge,vswitch
 DOCKER_WITH := docker0,docker-vswitch
-DOCKER_ROWS := distance,tcp1,tcp4,rtt-tcp,rtt-udp,udp64,udp1400,connect,http,redis1,redis50,outside,docker-run
+DOCKER_ROWS := distance,tcp1,tcp4,rtt-tcp,rtt-udp,udp64,udp1400,connect,http,redis1,redis50,outside,docker-run,docker-run-dns
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
