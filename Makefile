@@ -81,7 +81,7 @@ bench-docker: bench-build ## real containers of Docker, on docker0 and on a netw
 	$(SUDO) $(TARGET)/release/vswitch-bench --contenders $(DOCKER_WITH) $(if $(findstring --only,$(BENCH)),,--only $(DOCKER_ROWS)) $(BENCH)
 
 bench-cni: build ## ADD and DEL of the CNI plugin beside Debian's bridge and portmap: a minute and a half
-	@scripts/deps.sh test
+	@scripts/deps.sh bench
 	$(SUDO) scripts/bench-cni.py $(TARGET)/release 40
 
 bench-build: build

@@ -20,7 +20,7 @@ needs() {
     bench) echo ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \
       wrk:wrk nginx:nginx-light busybox:busybox-static dockerd:docker.io iptables:iptables \
       ovs-vswitchd:openvswitch-switch vde_switch:vde2 redis-server:redis-server redis-benchmark:redis-tools \
-      dnsperf:dnsperf dig:bind9-dnsutils ;;
+      dnsperf:dnsperf dig:bind9-dnsutils /usr/lib/cni/host-local:containernetworking-plugins ;;
     fuzz) echo c++:g++ ;;
     netavark) echo protoc:protobuf-compiler ;;
     *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz, netavark)" >&2; return 2 ;;
