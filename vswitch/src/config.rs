@@ -99,6 +99,8 @@ settings! {
     dns, "dns", text: Dns;
     /// `docker_plugin`: path of the socket where Docker finds its network plugin.
     docker_plugin, "docker_plugin", text: SocketPath;
+    /// `docker_api`: path of Docker's own socket, which knows the names of its containers.
+    docker_api, "docker_api", text: SocketPath;
 }
 
 impl Settings {
@@ -157,6 +159,8 @@ pub struct Config {
     pub dns: Dns,
     /// Path of the socket of Docker's network plugin; absent: there is none.
     pub docker_plugin: Option<SocketPath>,
+    /// Path of Docker's own socket, for the names of containers; absent: Docker's default.
+    pub docker_api: Option<SocketPath>,
 }
 
 impl Config {
@@ -185,6 +189,7 @@ impl Config {
             metrics: settings.metrics,
             dns: settings.dns.unwrap_or_default(),
             docker_plugin: settings.docker_plugin,
+            docker_api: settings.docker_api,
         }
     }
 

@@ -7,7 +7,7 @@
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
-//! | [`runtime`] | hands TAPs out to a runtime that configures namespaces itself |
+//! | [`runtime`], [`runtime_names`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
@@ -55,6 +55,7 @@ mod rename;
 mod replay;
 mod republish;
 mod runtime;
+mod runtime_names;
 mod runtime_state;
 mod service;
 mod start;
@@ -78,6 +79,7 @@ pub(crate) use ipam::PoolError;
 pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
 pub(crate) use runtime::{Label, RuntimeRequest};
+pub(crate) use runtime_names::RuntimeNames;
 pub(crate) use start::StoredState;
 
 /// Control. Clones are handles on the same one.

@@ -9,14 +9,18 @@
 //! of a container's networks has its published ports and its default route (`ProgramExternalConnectivity`,
 //! `RevokeExternalConnectivity`). All methods may be called again: Docker repeats a request whose answer it has
 //! not got. It waits up to 30 s for a switch that starts again.
+//!
+//! Names, aliases and labels of containers are not in these requests: [`names`] asks Docker's API for them.
 
 mod driver;
 mod ipam;
 pub(crate) mod limits;
+mod names;
 mod options;
 mod port_map;
 mod protocol;
 
+use std::path::Path;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -34,6 +38,7 @@ use crate::host::departures::departures;
 use crate::server::{self, Bounds, Socket};
 use driver::Driver;
 use limits::{BODY_TIME_MAX, DOCKER_BODY_MAX, DOCKER_CONNECTIONS_MAX};
+use names::Names;
 use protocol::{Activation, Allocated, Capabilities, Done, Failure};
 
 /// Label of a network: its id in Docker.
@@ -43,9 +48,16 @@ pub(crate) const NETWORK_ID: &str = "docker.network-id";
 pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
 
 /// Serves the plugin until `stop` turns true, then waits for the requests in progress.
-pub(crate) async fn run(socket: Option<&Socket>, control: Control, stop: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    socket: Option<&Socket>,
+    control: Control,
+    api: &Path,
+    stop: watch::Receiver<bool>,
+) {
     let Some(socket) = socket else { return };
-    let open = router(Driver::new(control.clone()));
+    let names = Names::new(control.clone(), api);
+    names.learn_all();
+    let open = router(Driver::new(control.clone(), names));
     let closed =
         Router::new().fallback(|| async { Json(Failure::new("you may not control the switch")) });
     let bounds = Bounds {

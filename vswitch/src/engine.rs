@@ -2,7 +2,7 @@
 //!
 //! Each request has a connection of its own, a time limit and a longest answer, since an engine may hang or
 //! another program may own the socket. Paths have no version, so that each engine answers in its own; of an
-//! answer only the keys in [`types`] are read, and words that this program does not know are no errors.
+//! answer only the keys in [`types`] and [`networks`] are read, and words that this program does not know are no errors.
 //!
 //! An engine is asked for what it knows only. Nothing of it is changed.
 
@@ -10,6 +10,8 @@ mod error;
 mod events;
 mod http;
 pub(crate) mod limits;
+mod networks;
+mod null;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -19,9 +21,13 @@ use std::path::{Path, PathBuf};
 pub use error::EngineError;
 pub(crate) use events::EngineEvents;
 use http::Socket;
+pub(crate) use networks::EngineNetwork;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use types::Container;
 pub use types::ListedContainer;
+
+/// Words of an engine that knows a container no more.
+const NO_CONTAINER: &str = "no such container";
 
 /// A container engine.
 #[derive(Debug, Clone)]
@@ -54,8 +60,17 @@ impl Engine {
             EngineError::NotFound { socket, .. } => {
                 EngineError::NoContainer { name: name.to_owned(), socket }
             }
+            // Podman, of one that it is removing.
+            EngineError::Refused { socket, message } if message.contains(NO_CONTAINER) => {
+                EngineError::NoContainer { name: name.to_owned(), socket }
+            }
             error => error,
         })
+    }
+
+    /// The network of an id, with the endpoints of its containers. Docker answers even while it starts one of them.
+    pub(crate) async fn network(&self, id: &str) -> Result<EngineNetwork, EngineError> {
+        self.0.get(&format!("/networks/{}", escaped(id))).await
     }
 
     /// Events of containers from now on.

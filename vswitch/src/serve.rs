@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use vswitch_api::container::DOCKER_SOCKET;
 use vswitch_api::status::Backend;
 
-use crate::config::Config;
+use crate::config::{Config, SocketPath};
 use crate::control::{Control, ControlError, ReplayReport, StoredState};
 use crate::docker;
 use crate::host::StateNote;
@@ -122,7 +123,8 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
         tracing::debug!(limits = %limits::summary(), "see `vswitch status --limits`");
         let mut server = std::pin::pin!(async {
             let metrics = metrics::run(metrics, control.clone(), stopped.clone());
-            let plugin = docker::run(plugin.as_ref(), control.clone(), stopped.clone());
+            let api = config.docker_api.as_ref().map_or(Path::new(DOCKER_SOCKET), SocketPath::path);
+            let plugin = docker::run(plugin.as_ref(), control.clone(), api, stopped.clone());
             tokio::join!(server::run(&socket, control.clone(), stopped), metrics, plugin);
         });
         ready(&ready_report(&config, &control, replayed).await);

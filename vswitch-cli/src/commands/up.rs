@@ -93,6 +93,9 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = vswitch_api::DEFAULT_DOCKER_PLUGIN, value_hint = ValueHint::FilePath)]
     docker_plugin: Option<SocketPath>,
+    /// Docker's own socket, which knows the names of its containers [default: /var/run/docker.sock]
+    #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
+    docker_api: Option<SocketPath>,
     /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -175,6 +178,7 @@ impl UpArgs {
             metrics: self.metrics,
             dns,
             docker_plugin: self.docker_plugin,
+            docker_api: self.docker_api,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

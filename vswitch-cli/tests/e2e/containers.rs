@@ -133,6 +133,9 @@ fn a_container_is_attached_by_name_and_again_after_each_start() {
         assert_eq!(kept(&lab.wait_until("web", state)), kept(&first));
         assert_eq!(lab.port("db").map(|port| port.state), Some(PortState::Up));
     }
+    lab.host.down();
+    lab.host.up(&[]);
+    assert_eq!(kept(&lab.wait_until("web", PortState::Waiting)), kept(&first));
     // So is the engine: its containers stop with it, as it does not restore them.
     lab.docker.restart();
     lab.wait_until("db", PortState::Waiting);

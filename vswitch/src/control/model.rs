@@ -3,7 +3,7 @@
 //! | part | file |
 //! |---|---|
 //! | networks with pools, host port and static entries | `model/network.rs`, `model/network_spec.rs`, `model/address.rs` |
-//! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs` |
+//! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs`, `model/describe.rs` |
 //! | containers on several networks | `model/container.rs` |
 //! | address pools of IPAM clients | `model/pools.rs` |
 //! | endpoints whose container has ended | `model/waiting.rs` |
@@ -34,6 +34,7 @@ mod attach_spec;
 mod cached;
 mod compile;
 mod container;
+mod describe;
 mod document;
 mod endpoint;
 mod key;

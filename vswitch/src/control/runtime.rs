@@ -115,7 +115,7 @@ impl Control {
     }
 
     /// The key of an endpoint now: its name may change at any time.
-    fn key_of(&self, label: &Label) -> Result<EndpointKey, ControlError> {
+    pub(super) fn key_of(&self, label: &Label) -> Result<EndpointKey, ControlError> {
         let found = self.0.model().endpoint_labelled(label.key, &label.text);
         found.ok_or_else(|| ControlError::UnknownPort(label.text.clone()))
     }

@@ -9,6 +9,7 @@ use vswitch_api::network::NetworkRequest;
 use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
+use super::names::Names;
 use super::options::{self, PREFIX_LABEL};
 use super::protocol::{
     AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, EndpointId,
@@ -28,11 +29,12 @@ const INTERFACE_PREFIX: &str = "eth";
 #[derive(Debug, Clone)]
 pub(super) struct Driver {
     control: Control,
+    names: Names,
 }
 
 impl Driver {
-    pub(super) fn new(control: Control) -> Self {
-        Self { control }
+    pub(super) fn new(control: Control, names: Names) -> Self {
+        Self { control, names }
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -156,6 +158,9 @@ impl Driver {
             // As on Docker's own internal networks.
             found.filter(|_| has && !network.internal).map(ToString::to_string).unwrap_or_default()
         };
+        if let Some(id) = network.labels.get(NETWORK_ID) {
+            self.names.learn(id.clone(), asked.endpoint_id.clone());
+        }
         let prefix = network.labels.get(PREFIX_LABEL);
         Ok(Joined {
             interface_name: InterfaceName {

@@ -59,8 +59,10 @@ async fn refusals_have_the_engines_words() {
     assert!(matches!(&error, EngineError::Refused { message, .. } if message.contains("prefix")));
     let body =
         br#"{"cause": "no such container", "message": "no such container", "response": 404}"#;
-    let error = asked(http("404 Not Found", body)).await.unwrap_err();
-    assert!(matches!(error, EngineError::NoContainer { .. }));
+    for status in ["404 Not Found", "500 Internal Server Error"] {
+        let error = asked(http(status, body)).await.unwrap_err();
+        assert!(matches!(error, EngineError::NoContainer { .. }), "{status}: {error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

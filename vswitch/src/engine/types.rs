@@ -1,10 +1,13 @@
 //! What is read of an engine's answers. Each key may be absent or null: engines differ.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::EngineError;
+use super::networks::{EngineEndpoint, NetworkSettings};
+use super::null::or_default;
 
 /// A row of the list of containers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -43,6 +46,18 @@ pub(crate) struct Container {
     host_config: HostConfig,
     #[serde(default, deserialize_with = "or_default")]
     resolv_conf_path: PathBuf,
+    #[serde(default, deserialize_with = "or_default")]
+    config: Config,
+    #[serde(default, deserialize_with = "or_default")]
+    network_settings: NetworkSettings,
+}
+
+/// Settings of its image and its command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Config {
+    #[serde(deserialize_with = "or_default")]
+    labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -92,6 +107,16 @@ impl Container {
         }
     }
 
+    /// Its labels, with those of its image.
+    pub(crate) fn labels(&self) -> &BTreeMap<String, String> {
+        &self.config.labels
+    }
+
+    /// Its endpoint of an id.
+    pub(crate) fn endpoint(&self, id: &str) -> Option<&EngineEndpoint> {
+        self.network_settings.networks.values().find(|endpoint| endpoint.endpoint_id == id)
+    }
+
     /// The id of its first process, if it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         Some(self.state.pid).filter(|pid| self.state.running && *pid > 0)
@@ -120,11 +145,4 @@ impl Container {
         let pid = self.pid().ok_or(EngineError::NotRunning { name: name.clone(), status })?;
         if self.state.paused { Err(EngineError::Paused(name)) } else { Ok(pid) }
     }
-}
-
-/// A value, or the default for null.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }

@@ -43,7 +43,7 @@ impl Model {
         Ok(())
     }
 
-    fn rename_one(&mut self, key: &EndpointKey, new: &Name) -> Option<EndpointKey> {
+    pub(super) fn rename_one(&mut self, key: &EndpointKey, new: &Name) -> Option<EndpointKey> {
         let mut endpoint = self.endpoints.remove(key)?;
         endpoint.lease.name = new.clone();
         let renamed = endpoint.lease.key();
