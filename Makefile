@@ -1,7 +1,7 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e e2e-netavark lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack bench-docker \
-  bench-build bench-cni bench-micro loom fuzz asan doc api install deps clean
+.PHONY: help build demo test e2e e2e-netavark e2e-deb lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
+  bench-docker bench-build bench-cni bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -15,7 +15,7 @@ BUSY_WITH := docker0,kernel-bridge,host,vswitch
 SCALE_WITH := kernel-bridge,vswitch
 ATTACK_WITH := docker0,kernel-bridge,vswitch
 DOCKER_WITH := docker0,docker-vswitch
-DOCKER_ROWS := distance,tcp1,tcp4,rtt-tcp,rtt-udp,udp64,udp1400,connect,http,redis1,redis50,outside,docker-run
+DOCKER_ROWS := distance,tcp1,tcp4,rtt-tcp,rtt-udp,udp64,udp1400,connect,http,redis1,redis50,outside,docker-run,docker-run-dns
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,12 +41,16 @@ e2e-netavark: ## the tests of the netavark plugin by a real netavark, which is b
 	VSWITCH_NETAVARK=$(abspath $(TARGET))/netavark/bin/netavark \
 	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e netavark::
 
+e2e-deb: deb ## install the package in a system with systemd, run it, purge it
+	VSWITCH_DEB=$$(realpath $(TARGET)/debian/vswitch_*.deb) \
+	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e packaging::
+
 lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint
 	cargo fmt --all --check
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh packaging/debian/* .ci/run
 	@$(MAKE) --no-print-directory tidy
 	for manifest in Cargo.toml fuzz/Cargo.toml; do \
 	cargo deny $(LOCKED) --manifest-path $$manifest --log-level error check bans licenses sources || exit 1; done
@@ -110,8 +114,17 @@ asan: ## the tests of the crates with unsafe code, under AddressSanitizer; needs
 doc: ## build the API documentation
 	cargo doc $(LOCKED) --workspace --no-deps
 
-install: build ## install the binary, man pages and completions under PREFIX (/usr/local)
-	scripts/install.sh $(TARGET)/release/vswitch $(DESTDIR)$(PREFIX)
+install: build ## install programs, plugins, man pages, completions and the unit under PREFIX (/usr/local), below DESTDIR
+	scripts/install.sh install $(TARGET)/release $(PREFIX) $(DESTDIR)
+
+uninstall: ## remove them
+	scripts/install.sh uninstall $(PREFIX) $(DESTDIR)
+
+deb: build ## make a Debian package, in target/debian
+	@scripts/deps.sh deb
+	rm -rf $(TARGET)/release/deb-root $(TARGET)/debian
+	scripts/install.sh install $(TARGET)/release /usr $(TARGET)/release/deb-root
+	cargo deb --no-build $(LOCKED) -p vswitch-cli
 
 deps: ## install what every target needs
 	scripts/deps.sh build lint test demo bench fuzz

@@ -110,9 +110,9 @@ gone() {
 # Whether Docker runs containers here; makes an image for them, without a registry.
 has_docker() {
   [ -x /bin/busybox ] && timeout 10 docker version >/dev/null 2>&1 || return 1
-  mkdir -p "$dir/root/bin"
-  cp /bin/busybox "$dir/root/bin/sh"
-  tar -C "$dir/root" -c . | docker import - "$prefix" >/dev/null || return 1
+  mkdir -p "$dir/rootfs/bin"
+  cp /bin/busybox "$dir/rootfs/bin/sh"
+  tar -C "$dir/rootfs" -c . | docker import - "$prefix" >/dev/null || return 1
   image=$prefix
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a step needs and the machine lacks; silent when everything is there.
-#   scripts/deps.sh GROUP...     groups: build lint test demo bench fuzz netavark
-# Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup; cargo-deny, cargo-fuzz and netavark
-# from crates.io.
+#   scripts/deps.sh GROUP...     groups: build lint test demo bench fuzz netavark deb
+# Debian packages by apt, as root or through sudo; clippy and rustfmt by rustup; cargo-deny, cargo-fuzz, cargo-deb
+# and netavark from crates.io.
 set -euo pipefail
 
 # Prints "command:package" pairs of a group; a library instead of a command has the form "NAME.pc",
@@ -23,7 +23,8 @@ needs() {
       dnsperf:dnsperf dig:bind9-dnsutils /usr/lib/cni/host-local:containernetworking-plugins ;;
     fuzz) echo c++:g++ ;;
     netavark) echo protoc:protobuf-compiler ;;
-    *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz, netavark)" >&2; return 2 ;;
+    deb) echo dpkg-shlibdeps:dpkg-dev strip:binutils ;;
+    *) echo "error: no group $1 (build, lint, test, demo, bench, fuzz, netavark, deb)" >&2; return 2 ;;
   esac
 }
 
@@ -111,5 +112,6 @@ for group; do
       ;;
     fuzz) cargo_tool fuzz 0.13.2 ;;
     netavark) netavark ;;
+    deb) cargo_tool deb 3.8.0 ;;
   esac
 done

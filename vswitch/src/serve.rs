@@ -80,22 +80,30 @@ fn with_hint(error: &ControlError) -> String {
 }
 
 /// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then restores the host. `ready` is
-/// called once the switch works and the API answers.
+/// called once the switch works and the API answers, `ending` before the host is restored.
 ///
 /// The document stays: the next start attaches endpoints again whose namespace lives.
 ///
 /// # Errors
 /// When it cannot start, with nothing left behind, or when a worker fails.
-pub fn serve(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
+pub fn serve(
+    config: Config,
+    ready: impl FnOnce(&Ready),
+    ending: impl FnOnce(),
+) -> Result<(), ServeError> {
     check_privilege()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
-    runtime.block_on(run(config, ready))
+    runtime.block_on(run(config, ready, ending))
 }
 
-async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeError> {
+async fn run(
+    config: Config,
+    ready: impl FnOnce(&Ready),
+    ending: impl FnOnce(),
+) -> Result<(), ServeError> {
     let mut signals = Signals::install().map_err(ServeError::Runtime)?;
     // The probe refuses a second daemon before it changes anything. Early clients wait in the socket's queue.
     server::probe(config.socket.path()).await?;
@@ -144,6 +152,7 @@ async fn run(config: Config, ready: impl FnOnce(&Ready)) -> Result<(), ServeErro
         ended
     };
     tracing::info!("shutting down");
+    ending();
     control.end().await;
     drop((note, plugin));
     // The socket's file goes last, so that its removal means that the host is restored.

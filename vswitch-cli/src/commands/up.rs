@@ -1,6 +1,7 @@
 //! `vswitch up`: the daemon, in the foreground or in the background.
 
 mod background;
+mod systemd;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -207,9 +208,11 @@ fn serve(config: Config, ready: impl FnOnce()) -> Outcome<()> {
             gone = stands.dropped,
             "the switch is up"
         );
+        systemd::say_ready(stands);
         ready();
     };
-    vswitch::serve(config, stands).map_err(|error| Failure::new(error.to_string()))
+    vswitch::serve(config, stands, systemd::say_stopping)
+        .map_err(|error| Failure::new(error.to_string()))
 }
 
 /// The daemon that `up --detach` started.

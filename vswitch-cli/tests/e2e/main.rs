@@ -47,6 +47,7 @@ mod network_modes;
 mod networks;
 mod one_family;
 mod output;
+mod packaging;
 mod pages;
 mod programs;
 mod published;

@@ -1,7 +1,7 @@
 //! The pages of docs/ on runtimes, run as written: the `sh` blocks of a page are one script, on a machine of its
 //! own (`pages/machine.rs`). CONTRIBUTING.md describes the form of a page.
 
-mod machine;
+pub(crate) mod machine;
 mod page;
 mod stage;
 

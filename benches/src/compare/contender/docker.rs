@@ -141,12 +141,16 @@ impl Contender for Docker {
     }
 
     fn names_refusal(&self) -> Option<String> {
-        self.build.is_some().then(|| "Docker's own DNS answers there, as with docker0".to_owned())
+        None
     }
 
     fn resolve_names(&mut self, per_port: usize) -> Result<()> {
-        let create = format!("network create --ipv6 --subnet fd00:99::/64 {NAMES}");
-        self.daemon()?.docker(&create)?;
+        let options = "--ipv6 --subnet fd00:99::/64";
+        match &self.driver {
+            // Docker's own DNS answers there as well.
+            Some(driver) => driver.create_again(self.daemon()?, options)?,
+            None => drop(self.daemon()?.docker(&format!("network create {options} {NAMES}"))?),
+        }
         self.names_per_port = per_port;
         Ok(())
     }
@@ -167,6 +171,7 @@ impl Contender for Docker {
         }
         if let Some(daemon) = &self.daemon
             && self.names_per_port > 0
+            && self.build.is_none()
         {
             shell::clean_up(daemon.client().args(["network", "rm", NAMES]));
         }

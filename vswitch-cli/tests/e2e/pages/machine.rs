@@ -23,9 +23,16 @@ const PAGE_SECONDS_MAX: &str = "90";
 /// The limit above comes first.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Runs a command in the machine's control groups, which bear the id of its first process.
+const JOIN: &str =
+    "for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+  [ ! -e $hierarchy/vswt-$0/cgroup.procs ] || echo 0 >$hierarchy/vswt-$0/cgroup.procs
+done
+exec \"$@\"";
+
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// Id of its first process, outside.
     first: String,
     programs: Programs,
@@ -39,7 +46,7 @@ pub(super) struct Machine {
 impl Machine {
     /// A machine with a NIC on a LAN, and no switch.
     #[track_caller]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
         let net = HostNet::new();
         let remote = Remote::new(&net);
@@ -74,15 +81,21 @@ impl Machine {
         self.programs.add(name, script);
     }
 
+    /// Its namespaces and those of its LAN.
+    pub(crate) fn net(&self) -> &HostNet {
+        &self.net
+    }
+
     /// A folder that the machine and the test see.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.dir.path()
     }
 
     /// A command of the machine.
-    pub(super) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--target", &self.first, "--mount", "--pid"]);
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", JOIN, &self.first]);
+        command.args(["nsenter", "--target", &self.first, "--mount", "--pid"]);
         command.arg(format!("--net={}", self.net.netns().path().display()));
         let home = self.dir.path().join("home");
         command.arg(format!("--wd={}", home.display())).args(args);
@@ -93,13 +106,13 @@ impl Machine {
 
     /// Runs a command of the machine, which must succeed.
     #[track_caller]
-    pub(super) fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         run(&mut self.command(args), b"", COMMAND_TIMEOUT).ok()
     }
 
     /// Starts an engine, and waits until a command succeeds.
     #[track_caller]
-    pub(super) fn start(&mut self, engine: &[&str], answers: &[&str]) {
+    pub(crate) fn start(&mut self, engine: &[&str], answers: &[&str]) {
         let path = self.dir.path().join(format!("{}.log", engine[0]));
         let log = File::create(&path).expect("a log");
         let mut process = Process::spawn_logged(&mut self.command(engine), log);
@@ -113,7 +126,7 @@ impl Machine {
 
     /// Runs a script, which ends at the first command that fails. Its standard output has both outputs.
     #[track_caller]
-    pub(super) fn script(&self, name: &str, script: &str) -> Output {
+    pub(crate) fn script(&self, name: &str, script: &str) -> Output {
         let (path, out) = (self.dir.path().join(name), self.dir.path().join("out"));
         std::fs::write(&path, script).expect("a script");
         let limit = ["timeout", "--kill-after=5", PAGE_SECONDS_MAX];
@@ -126,7 +139,7 @@ impl Machine {
     }
 
     /// Logs of the switch and of engines, for a test that fails.
-    pub(super) fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let script =
             format!("tail -n 30 /var/lib/vswitch/vswitch.log {}/*.log", self.dir.path().display());
         run(&mut self.command(&["sh", "-c", &script]), b"", COMMAND_TIMEOUT).stdout
@@ -143,20 +156,28 @@ impl Drop for Machine {
         let ended = Path::new("/proc").join(&self.first);
         wait_for("the machine ends", COMMAND_TIMEOUT, || !ended.exists());
         let groups = String::from_utf8_lossy(&groups);
-        // The first part of each path has all that the engine made, unless the test itself is below it.
         let own = read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let (groups, own) = (first_parts(&groups), first_parts(&own));
+        let (mut groups, own) = (paths(&groups), paths(&own));
+        let machine = format!("vswt-{}", self.first);
+        groups.insert(&machine);
         let hierarchies = std::fs::read_dir(CGROUPS).into_iter().flatten().flatten();
         for folder in hierarchies.map(|entry| entry.path()).chain([CGROUPS.into()]) {
-            groups.difference(&own).for_each(|group| remove_group(&folder.join(group)));
+            for group in groups.difference(&own).filter(|group| !group.is_empty()) {
+                remove_group(&folder.join(group));
+                // Those above, too, but not the first: other engines may be about to use that.
+                let above = Path::new(group).ancestors().skip(1);
+                for path in above.filter(|path| path.components().count() > 1) {
+                    let _ = std::fs::remove_dir(folder.join(path));
+                }
+            }
         }
     }
 }
 
-/// The first parts of the paths in files such as `/proc/self/cgroup`.
-fn first_parts(files: &str) -> BTreeSet<&str> {
+/// The paths in files such as `/proc/self/cgroup`, without their first `/`.
+fn paths(files: &str) -> BTreeSet<&str> {
     let paths = files.lines().filter_map(|line| line.split(':').nth(2));
-    paths.filter_map(|path| path.split('/').find(|part| !part.is_empty())).collect()
+    paths.map(|path| path.trim_start_matches('/')).collect()
 }
 
 /// Removes a control group and those below it; those with processes stay.

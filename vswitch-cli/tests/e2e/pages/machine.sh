@@ -15,6 +15,12 @@ for store in docker containerd containers lxc machines vswitch; do
   mount -t tmpfs tmpfs "/var/lib/$store"
 done
 mount -t proc proc /proc
+# A control group of its own for systemd-nspawn, which names those below it.
+for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+  [ -e $hierarchy/cgroup.procs ] || continue
+  mkdir "$hierarchy/vswt-$pid"
+  echo 0 >"$hierarchy/vswt-$pid/cgroup.procs"
+done
 echo "$pid" >"$1/ready.new"
 mv "$1/ready.new" "$1/ready"
 # The first process adopts orphans, and bash collects them while it waits.

@@ -38,13 +38,24 @@ impl Driver {
         driver.switch.until("the daemon answers", |_| {
             Ok(shell::run(self::command(daemon, build, dir).arg("status")).is_ok())
         })?;
-        daemon.docker(&format!("network create -d {} {}", name(), driver.network()))?;
+        driver.create(daemon, "")?;
         Ok(driver)
     }
 
     /// The network of its containers.
     pub(super) fn network(&self) -> &'static str {
         "vswitch"
+    }
+
+    fn create(&self, daemon: &Daemon, options: &str) -> Result<()> {
+        let (driver, network) = (name(), self.network());
+        daemon.docker(&format!("network create -d {driver} {options} {network}")).map(drop)
+    }
+
+    /// Creates the network again, with other options.
+    pub(super) fn create_again(&self, daemon: &Daemon, options: &str) -> Result<()> {
+        daemon.docker(&format!("network rm {}", self.network()))?;
+        self.create(daemon, options)
     }
 
     pub(super) fn pid(&self) -> u32 {
