@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e e2e-netavark e2e-deb lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
+.PHONY: help build demo test e2e e2e-netavark e2e-deb soak lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
   bench-docker bench-build bench-cni bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
