@@ -10,7 +10,7 @@ use clap::Args;
 use clap_complete::ArgValueCompleter;
 use vswitch::isolate::{self, IsolateError, Mode, Sandbox};
 use vswitch_api::error::ErrorCode;
-use vswitch_api::port::{AttachRequest, NetnsRef};
+use vswitch_api::port::{AttachRequest, NetnsRef, PortState};
 use vswitch_api::port_settings::SettingsChange;
 use vswitch_api::publish::Publication;
 use vswitch_client::ClientError;
@@ -165,6 +165,10 @@ impl RunArgs {
         let mut details = client.wait_for(Named::Attachment, name, client.port(name))?;
         details.sort_by_key(|detail| !detail.is_default_route);
         let detail = details.first().ok_or_else(no_namespace)?;
+        if detail.port.state == PortState::Waiting {
+            let message = format!("{name} waits for its container, which does not run");
+            return Err(Failure::new(message).with_hint("start the container first"));
+        }
         let mut sandbox = Sandbox::new(Mode::Join(detail.netns_path.clone()))?;
         let names = std::mem::take(&mut self.names);
         // Without the network that `name` may have.

@@ -1,6 +1,8 @@
 //! `vswitch attach --container`, with a real Docker daemon and real containers.
 
-use testkit::{Docker, READY_MAX, wait_for};
+use std::time::Duration;
+
+use testkit::{Docker, Process, READY_MAX, wait_for};
 use vswitch_api::port::{Port, PortDetail, PortState};
 
 use crate::harness::Host;
@@ -120,7 +122,11 @@ fn a_container_is_attached_by_name_and_again_after_each_start() {
     let attach = ["attach", "--netns", other.name(), "--name", "other"];
     lab.host.fails(&[&attach[..], &["--ip", &address]].concat(), &[1], "in use by web");
     lab.host.fails(&[&attach[..], &["-p", "8080:81"]].concat(), &[1], "8080");
-    lab.host.fails(&["publish", "web", "8081:81"], &[1], "waits for its container");
+    for command in
+        [&["publish", "web", "8081:81"][..], &["run", "--network", "container:web", "true"]]
+    {
+        lab.host.fails(command, &[1], "waits for its container");
+    }
     lab.docker.ok(&["start", "web"]);
     assert_eq!(kept(&lab.wait_until("web", PortState::Up)), kept(&first));
 
@@ -160,7 +166,7 @@ fn a_container_is_attached_by_name_and_again_after_each_start() {
 
 #[test]
 fn containers_that_cannot_be_attached_are_refused_and_others_keep_their_network() {
-    let lab = Lab::new(&[]);
+    let mut lab = Lab::new(&["--live-restore"]);
     let ids = ["aa", "bb"].map(|name| lab.run(name, &["--network", "none"]));
     lab.run("own", &["--network", "host"]);
     lab.docker.ok(&["create", "--name", "new", Docker::IMAGE, "true"]);
@@ -184,6 +190,13 @@ fn containers_that_cannot_be_attached_are_refused_and_others_keep_their_network(
     let output = testkit::run(by_variable.env("DOCKER_HOST", lab.docker.url()), b"", READY_MAX);
     assert!(output.ok().starts_with("aa is attached to br0: eth0 has "));
     lab.refuses("aa", "there is already an attachment named aa");
+    // A shell that asks what may come after `attach --container`.
+    let url = lab.docker.url();
+    let words = ["--", "vswitch", "attach", "--engine", &url, "--container", "a"];
+    let mut complete = lab.host.command(&[]);
+    complete.args(&words[..]).env("VSWITCH_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "5");
+    let completed = testkit::run(complete.env("_CLAP_IFS", "\n"), b"", READY_MAX);
+    assert_eq!(completed.ok().trim(), "aa");
     // Docker's own bridge keeps the default route, and its user's servers stay.
     let servers = ["--dns", "192.0.2.53"];
     lab.run("bridged", &servers);
@@ -202,9 +215,57 @@ fn containers_that_cannot_be_attached_are_refused_and_others_keep_their_network(
     lab.exec("bridged", &format!("ping -c 1 -W 5 {gateway}"));
     assert_eq!(lab.host.inspect("second").port.ifname, "eth1", "the namespace of aa");
     assert_eq!(lab.ask("bridged", &lab.host.inspect("aa").port.ipv4[0].to_string()), "aa");
+    // An engine that restores its containers leaves them alone, and is followed again.
+    lab.docker.restart();
+    assert!(lab.host.ls().iter().all(|port| port.state == PortState::Up));
     lab.docker.ok(&["restart", "-t", "0", "bridged"]);
     lab.wait_until("bridged", PortState::Up);
+    lab.exec("bridged", &format!("ping -c 1 -W 5 {gateway}"));
     // A container that goes with its end leaves nothing.
     lab.docker.ok(&["rm", "-f", "aa", "bridged", "asks", "joined"]);
     wait_for("all are forgotten", READY_MAX, || lab.host.ls().is_empty());
+}
+
+/// The container is killed while it is attached, and then the switch is.
+#[test]
+fn a_death_at_any_moment_leaves_nothing_behind() {
+    let mut lab = Lab::new(&[]);
+    lab.run("web", &["--network", "none"]);
+    let url = lab.docker.url();
+    let attach = ["attach", "--container", "web", "--engine", &url];
+    for round in 0..6 {
+        let attaching = Process::spawn(&mut lab.host.command(&attach));
+        std::thread::sleep(Duration::from_millis(round * 4));
+        lab.docker.ok(&["kill", "web"]);
+        let output = attaching.finish(READY_MAX);
+        let words = ["has just ended", "does not run", "is gone"];
+        let is_clear = words.iter().any(|words| output.stderr.contains(words));
+        assert!(output.status.success() || is_clear, "{output}");
+        // One that was attached waits; one that was not is not there.
+        match output.status.success() {
+            true => drop(lab.wait_until("web", PortState::Waiting)),
+            false => assert_eq!(lab.port("web").map(|port| port.state), None),
+        }
+        lab.docker.ok(&["start", "web"]);
+        if output.status.success() {
+            lab.wait_until("web", PortState::Up);
+            lab.host.ok(&["detach", "web"]);
+        }
+    }
+    for round in 0..6 {
+        let attaching = Process::spawn(&mut lab.host.command(&attach));
+        std::thread::sleep(Duration::from_millis(5 + round * 6));
+        lab.host.kill();
+        drop(attaching.finish(READY_MAX));
+        lab.host.up(&[]);
+        if lab.port("web").is_some() {
+            lab.wait_until("web", PortState::Up);
+            lab.host.ok(&["detach", "web"]);
+        }
+        assert_eq!(lab.exec("web", "ls /sys/class/net"), "lo");
+        assert!(!lab.exec("web", "cat /etc/resolv.conf").contains("vswitch"), "round {round}");
+    }
+    let taps = lab.host.netns().links();
+    assert!(!taps.iter().any(|link| link.starts_with("vswtap")), "{taps:?}");
+    lab.host.balanced();
 }

@@ -177,7 +177,7 @@ impl Follower {
 
     /// Notes a container of an event, if it is ours.
     fn mark(&mut self, id: String) {
-        if self.control.0.model().containers(&self.engine).contains(&id) {
+        if self.control.0.model().has_container(&self.engine, &id) {
             self.dirty.insert(id);
         }
     }

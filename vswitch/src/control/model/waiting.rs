@@ -125,6 +125,12 @@ impl Model {
         self.endpoints.get(key).is_some_and(|endpoint| endpoint.in_snapshot)
     }
 
+    /// Whether a container has endpoints.
+    pub(crate) fn has_container(&self, engine: &Path, id: &str) -> bool {
+        let mut containers = self.endpoints().filter_map(|endpoint| endpoint.container.as_ref());
+        containers.any(|container| container.id == id && container.engine == engine)
+    }
+
     /// Ids of the containers of an engine that have endpoints.
     pub(crate) fn containers(&self, engine: &Path) -> BTreeSet<String> {
         let containers = self.endpoints().filter_map(|endpoint| endpoint.container.as_ref());
@@ -246,6 +252,9 @@ mod tests {
         assert_eq!(after.document().attachments, std::slice::from_ref(stored));
         assert_eq!(after.engines().into_iter().collect::<Vec<_>>(), [PathBuf::from("/e")]);
         assert_eq!(after.containers(Path::new("/e")).len(), 1);
+        assert!(
+            after.has_container(Path::new("/e"), "1") && !after.has_container(Path::new("/e"), "2")
+        );
     }
 
     #[test]
