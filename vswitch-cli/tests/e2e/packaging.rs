@@ -12,7 +12,10 @@ use crate::pages::machine::Machine;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Exposure that `systemd-analyze security` may find, times ten: a switch of the host's network is not nothing.
-const EXPOSURE_MAX: &str = "42";
+const EXPOSURE_MAX: &str = "40";
+
+/// Where Docker looks for plugins; its folder is not there before Docker is.
+const PLUGIN: &str = "/run/docker/plugins/vswitch.sock";
 
 /// A root file system: an overlay of the machine's own, with the switch installed.
 const ROOT: &str =
@@ -107,7 +110,10 @@ impl System {
 fn systemd_runs_the_switch() {
     let system = System::boot();
     let machine = system.machine.net();
+    let plugin = format!("echo 'docker_plugin = \"{PLUGIN}\"' >>/etc/vswitch/vswitch.toml");
+    system.ok(&["sh", "-c", &plugin]);
     system.ok(&["systemctl", "start", "vswitch"]);
+    system.ok(&["test", "-S", PLUGIN]);
     let status = system.ok(&["systemctl", "show", "vswitch", "--property=StatusText"]);
     assert!(status.contains("br0 at 10.99.0.1"), "{status}");
     let threshold = format!("--threshold={EXPOSURE_MAX}");
