@@ -75,7 +75,8 @@ fn containers_of_podman_live_on_the_switch() {
 
     let _server = web.serve("tcp", "10.5.0.80".parse().expect("an address"), 80);
     assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
-    let published: Vec<_> = host.ls().iter().filter(|port| port.name == "db").map(published).collect();
+    let published: Vec<_> =
+        host.ls().iter().filter(|port| port.name == "db").map(published).collect();
     assert_eq!(published, [["blue", "5432:5432/tcp"].join(" "), "green ".to_owned()]);
     let inner = host.namespace("inner");
     let inner_of = Container { networks: vec!["green"], name: "inner", ..db_of.clone() };

@@ -109,9 +109,9 @@ impl CniError {
                 );
                 return error.with_remedy("start it: vswitch up --bridge br0 --detach");
             }
-            ClientError::Connect { .. } | ClientError::Timeout { .. } | ClientError::Protocol { .. } => {
-                (Code::TryAgainLater, error.to_string())
-            }
+            ClientError::Connect { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Protocol { .. } => (Code::TryAgainLater, error.to_string()),
             ClientError::Api(error) => (code_of(error.code), error.message.clone()),
             _ => (Code::Refused, error.to_string()),
         };

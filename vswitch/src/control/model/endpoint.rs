@@ -229,7 +229,11 @@ impl Model {
     }
 
     /// An endpoint with a label that a request attaches or detaches, and which of both.
-    pub(crate) fn changing_with_label(&self, key: &str, value: &str) -> Option<(&Name, &'static str)> {
+    pub(crate) fn changing_with_label(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> Option<(&Name, &'static str)> {
         self.endpoints.values().find_map(|endpoint| {
             let change = match endpoint.state {
                 EndpointState::Reserved | EndpointState::Bound => "attached",
