@@ -95,6 +95,7 @@ impl Control {
             self.0.model().network(Some(lease.network.as_str()))?;
             return Err(NetnsError::Gone(netns).into());
         }
+        self.0.notify_attached();
         if self.0.model().is_on_several(&lease.name) {
             self.route_container(&lease.name).await;
         }

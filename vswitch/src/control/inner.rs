@@ -67,7 +67,7 @@ pub(super) struct Inner {
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
     model: Mutex<Model>,
-    /// Notified when an endpoint is removed.
+    /// Notified when an attach or detach ends.
     detached: Notify,
     /// Number of requests to write the document.
     save_requests: AtomicU64,
@@ -150,6 +150,17 @@ impl Inner {
             self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
         retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
+    }
+
+    /// Waits until no request attaches or detaches an endpoint.
+    pub(super) async fn wait_while_changing(&self, key: &EndpointKey) -> Result<(), ControlError> {
+        let attempt = || self.model().check_settled(key);
+        retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
+    }
+
+    /// Tells those who wait that an endpoint has been attached.
+    pub(super) fn notify_attached(&self) {
+        self.detached.notify_waiters();
     }
 
     /// Waits until no request attaches or detaches an endpoint of a network.
@@ -244,7 +255,7 @@ impl Inner {
     }
 }
 
-/// Repeats an attempt that fails with [`ControlError::Busy`], whenever an endpoint is removed.
+/// Repeats an attempt that fails with [`ControlError::Busy`], whenever an attach or detach ends.
 async fn retry_while_busy<T>(
     detached: &Notify,
     within: Duration,

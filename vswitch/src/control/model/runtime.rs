@@ -8,6 +8,8 @@
 //! in the host's namespace. *Joined*: the runtime has said where it keeps the container's namespace. *Inside*: the
 //! binding names the namespace and the interface in it, so that a restart can put a new TAP there.
 
+use vswitch_api::publish::PortSpec;
+
 use super::{EndpointKey, EndpointState, Model, NetworkName};
 use crate::control::runtime_state::RuntimeState;
 use crate::control::store::NetnsRecord;
@@ -53,17 +55,38 @@ impl Model {
         true
     }
 
-    /// Notes the namespace of an active endpoint, and its interface there.
-    pub(crate) fn enter_netns(&mut self, key: &EndpointKey, netns: NetnsRecord, inside: Inside) {
-        self.change(key, |endpoint| {
-            let Some(state) = &mut endpoint.runtime else { return };
-            state.further = inside.addresses;
-            state.further.retain(|net| !endpoint.lease.has(net.addr()));
-            if let Some(binding) = &mut endpoint.binding {
-                binding.netns = Some(netns);
-                binding.ifname = inside.ifname;
-            }
-        });
+    /// TAPs of joined endpoints.
+    pub(crate) fn unfollowed_taps(&self) -> Vec<String> {
+        let joined = self.active().filter(|(_, binding)| binding.netns.is_none());
+        let states = joined.filter_map(|(endpoint, _)| endpoint.runtime.as_ref());
+        states.filter(|state| state.sandbox.is_some()).map(|state| state.tap.clone()).collect()
+    }
+
+    /// A publication of an endpoint that its runtime has made.
+    pub(crate) fn published_by_runtime(&self, key: &EndpointKey) -> Option<PortSpec> {
+        let endpoint = self.endpoints.get(key)?;
+        let marked = &endpoint.runtime.as_ref()?.published;
+        let mut all = endpoint.publications.iter().map(|one| one.ports);
+        all.find(|ports| marked.contains(ports))
+    }
+
+    /// Notes the namespace of the endpoint that has this TAP, and its interface there. False if it has not joined
+    /// that namespace, or has left it.
+    pub(crate) fn enter_netns(&mut self, tap: &str, netns: NetnsRecord, inside: Inside) -> bool {
+        let Some(key) = self.runtime_endpoint_of(tap) else { return false };
+        let endpoint = self.endpoints.get_mut(&key).filter(|it| it.state == EndpointState::Active);
+        let Some(endpoint) = endpoint else { return false };
+        let (Some(state), Some(binding)) = (&mut endpoint.runtime, &mut endpoint.binding) else {
+            return false;
+        };
+        if state.sandbox.as_ref() != Some(&netns.path) {
+            return false;
+        }
+        state.further = inside.addresses;
+        state.further.retain(|net| !endpoint.lease.has(net.addr()));
+        binding.netns = Some(netns);
+        binding.ifname = inside.ifname;
+        true
     }
 
     /// Forgets the namespace of an endpoint: the runtime takes the TAP back.
