@@ -68,7 +68,8 @@ pub(crate) async fn run(
         name: "docker-connections",
         connections: DOCKER_CONNECTIONS_MAX,
         lifetime: Duration::MAX,
-        keep_alive: true,
+        // Docker would keep idle ones until the switch ends them, and might send a request at that moment.
+        keep_alive: false,
     };
     let next = async || {
         let (stream, _) = socket.listener().accept().await?;

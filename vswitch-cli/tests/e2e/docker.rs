@@ -4,6 +4,7 @@ mod compose;
 mod faults;
 mod ipam;
 mod networks;
+mod protocol;
 
 use std::net::IpAddr;
 use std::process::Command;

@@ -64,7 +64,7 @@ async fn attach_all(control: &Control, stored: Vec<Attachment>, replayed: &mut R
             drop_impossible(control, &mut attachment);
             let control = control.clone();
             running.spawn(async move {
-                let result = match PortChange::replay(Arc::clone(&control.0), &attachment) {
+                let result = match PortChange::replay(Arc::clone(&control.0), &attachment).await {
                     Ok(mut change) => {
                         let record = attachment.netns.as_ref();
                         let netns = record.map(|it| netns::describe(&it.reference));
