@@ -144,3 +144,19 @@ fn log_dropped(stored: &Attachment, error: &ControlError) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publication_of_a_family_without_addresses_goes_and_the_endpoint_stays() {
+        let stored = serde_json::json!({ "name": "web", "network": "br0", "ifname": "eth0",
+            "mac": "02:00:00:00:00:01", "ipv4": "10.0.0.2",
+            "publish": [{ "ports": "[::1]:8080:80" }, { "ports": "8081:80" }, { "ports": "127.0.0.1:8082:80" }] });
+        let mut stored: Attachment = serde_json::from_value(stored).unwrap();
+        drop_unreachable_publications(&mut stored);
+        let left: Vec<_> = stored.publish.iter().map(|one| one.ports.to_string()).collect();
+        assert_eq!(left, ["8081:80/tcp", "127.0.0.1:8082:80/tcp"]);
+    }
+}

@@ -22,6 +22,10 @@ fn works(docker: &Docker, host: &Host) {
     let routes = inside(docker, "web", &["ip", "-4", "route", "show", "default"]);
     assert!(routes.starts_with("default via ") && routes.contains("dev eth0"), "{routes}");
     assert!(answers(docker.in_netns_of("client", &[]), web, 80), "{routes}");
+    let web = address(docker, "web", "blue", "GlobalIPv6Address");
+    assert!(answers(docker.in_netns_of("client", &[]), web, 80), "by IPv6");
+    let routes = inside(docker, "web", &["ip", "-6", "route", "show", "default"]);
+    assert!(routes.contains("via fd00:78::1 dev eth0"), "{routes}");
     assert!(answers(host.lan().command(&[]), HOST4, 8080));
 }
 
@@ -29,7 +33,8 @@ fn works(docker: &Docker, host: &Host) {
 fn containers_outlive_restarts_of_both() {
     let (mut host, mut docker) = host_with_docker(&["--live-restore"]);
     host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1"]);
-    docker.ok(&["network", "create", "-d", "vswitch", "blue"]);
+    let dual = ["--ipv6", "--subnet", "fd00:78::/64", "blue"];
+    docker.ok(&[&["network", "create", "-d", "vswitch"][..], &dual].concat());
     start(&docker, "web", &["--network", "blue", "-p", "8080:80"]);
     start(&docker, "client", &["--network", "blue"]);
     serve(&docker, "web", 80);
