@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde_json::Value;
 use vswitch_api::address::{AddressRequest, Family};
 use vswitch_api::network::NetworkRequest;
 use vswitch_api::publish::{PortSpec, Publication};
@@ -13,7 +14,7 @@ use super::forgotten::Forgotten;
 use super::names::{NETWORK_NAME, Names};
 use super::options::{self, PREFIX_LABEL};
 use super::protocol::{
-    AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, EndpointId,
+    AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, ENABLE_IPV6, EndpointId,
     ExternalConnectivity, Interface, InterfaceName, Join, Joined, NetworkId, OperInfo, PORT_MAP,
 };
 use super::{ENDPOINT_ID, NETWORK_ID, port_map};
@@ -26,6 +27,9 @@ const SHORT_ID: usize = 12;
 
 /// Names of interfaces in containers begin so, and a number follows.
 const INTERFACE_PREFIX: &str = "eth";
+
+/// The label of a network whose containers get addresses of IPv4 only, although Docker does not give them.
+const FAMILY_LABEL: &str = "docker.family";
 
 /// Docker's view of the switch.
 #[derive(Debug, Clone)]
@@ -53,9 +57,14 @@ impl Driver {
             labels: [(label.key.to_owned(), label.text.clone())].into(),
             ..NetworkRequest::default()
         };
-        options::apply(&asked.options.unwrap_or_default(), &mut request)?;
+        let options = asked.options.unwrap_or_default();
+        options::apply(&options, &mut request)?;
         let data = [asked.ipv4, asked.ipv6].into_iter().flatten().flatten();
         let reserved = take_pools(&self.control, data, &mut request)?;
+        // The driver `null` gives no addresses: the switch does, of the same families as Docker's own would.
+        if request.subnets.is_empty() && options.get(ENABLE_IPV6) != Some(&Value::Bool(true)) {
+            request.labels.insert(FAMILY_LABEL.to_owned(), Family::Ipv4.to_string());
+        }
         let name = match self.control.network_labelled(&label) {
             // Docker asks again: the switch was killed, perhaps before it had reserved the addresses.
             Some(name) => name.to_string(),
@@ -88,7 +97,7 @@ impl Driver {
             return Ok(Done {});
         };
         // Docker deletes its own in any case. That of the switch stays for those who are on it.
-        let own = [NETWORK_ID, NETWORK_NAME, PREFIX_LABEL];
+        let own = [NETWORK_ID, NETWORK_NAME, PREFIX_LABEL, FAMILY_LABEL];
         self.control.remove_network_labels(&network, &own).await.map_err(line)?;
         Err(format!(
             "the switch keeps {network}, which is no network of Docker any more; \
@@ -138,7 +147,11 @@ impl Driver {
                     family: match (v4, v6) {
                         (Some(_), None) => Some(Family::Ipv4),
                         (None, Some(_)) => Some(Family::Ipv6),
-                        _ => None,
+                        (Some(_), Some(_)) => None,
+                        (None, None) => {
+                            let only = self.control.network_label(&network, FAMILY_LABEL);
+                            only.is_some().then_some(Family::Ipv4)
+                        }
                     },
                     label,
                 };

@@ -95,10 +95,17 @@ fn several_networks_and_their_options() {
         docker.ok(&["network", "inspect", "secret", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
     inside(&docker, "hidden", &["ping", "-c1", "-W2", &gateway]);
 
+    // Without an IPAM driver the switch gives the addresses, those that Docker asked for.
+    create(&["--ipam-driver", "null", "plain"]);
+    let show =
+        ["run", "--rm", "--network", "plain", Docker::IMAGE, "ip", "address", "show", "eth0"];
+    let shown = docker.ok(&show);
+    assert!(shown.contains("inet ") && !shown.contains("inet6"), "{shown}");
+
     attached_by_other_ways(&host, &docker);
     bad_input(&host, &docker);
     docker.ok(&["rm", "-f", "web", "client", "other", "hidden", "hidden2"]);
-    docker.ok(&["network", "rm", "blue", "green", "secret"]);
+    docker.ok(&["network", "rm", "blue", "green", "secret", "plain"]);
     assert_eq!(host.ls().len(), 0);
 }
 
