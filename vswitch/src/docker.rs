@@ -49,6 +49,10 @@ pub(crate) const NETWORK_ID: &str = "docker.network-id";
 /// Label of a port: its endpoint's id in Docker.
 pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
 
+/// The error of a request without contents. Docker sends those of a repeated request only once.
+const EMPTY: &str = "the request is empty: the switch ended while it had it, and Docker repeats it without its \
+                     contents; try again";
+
 /// Serves the plugin until `stop` turns true, then waits for the requests in progress.
 pub(crate) async fn run(
     socket: Option<&Socket>,
@@ -160,5 +164,8 @@ async fn read<Q: DeserializeOwned>(driver: &Driver, body: Body) -> Result<Q, Str
         }
         Err(_) => return Err("the request did not come in time".to_owned()),
     };
+    if bytes.is_empty() {
+        return Err(EMPTY.to_owned());
+    }
     serde_json::from_slice(&bytes).map_err(|error| format!("malformed request: {error}"))
 }

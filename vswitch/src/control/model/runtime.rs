@@ -150,6 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn the_document_has_it_before_its_tap_is_there() {
+        let mut model = model_with_uplink(Uplink::Auto);
+        let lease = handed_out(&mut model);
+        model.change(&lease.key(), |endpoint| endpoint.binding = None);
+        model.set_persisted(&lease.key(), true);
+        let stored = model.document().attachments;
+        assert_eq!((stored.len(), stored[0].ifname.as_str()), (1, TAP));
+    }
+
+    #[test]
     fn a_new_name_or_another_namespace_meanwhile_is_seen() {
         let mut model = model_with_uplink(Uplink::Auto);
         let lease = handed_out(&mut model);
