@@ -95,18 +95,23 @@ fn several_networks_and_their_options() {
         docker.ok(&["network", "inspect", "secret", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
     inside(&docker, "hidden", &["ping", "-c1", "-W2", &gateway]);
 
-    // Without an IPAM driver the switch gives the addresses, those that Docker asked for.
-    create(&["--ipam-driver", "null", "plain"]);
+    without_ipam(&docker);
+    attached_by_other_ways(&host, &docker);
+    bad_input(&host, &docker);
+    docker.ok(&["rm", "-f", "web", "client", "other", "hidden", "hidden2"]);
+    docker.ok(&["network", "rm", "blue", "green", "secret"]);
+    assert_eq!(host.ls().len(), 0);
+}
+
+/// Without an IPAM driver the switch gives the addresses, of the families that Docker asks for.
+#[track_caller]
+fn without_ipam(docker: &Docker) {
+    docker.ok(&["network", "create", "-d", "vswitch", "--ipam-driver", "null", "plain"]);
     let show =
         ["run", "--rm", "--network", "plain", Docker::IMAGE, "ip", "address", "show", "eth0"];
     let shown = docker.ok(&show);
     assert!(shown.contains("inet ") && !shown.contains("inet6"), "{shown}");
-
-    attached_by_other_ways(&host, &docker);
-    bad_input(&host, &docker);
-    docker.ok(&["rm", "-f", "web", "client", "other", "hidden", "hidden2"]);
-    docker.ok(&["network", "rm", "blue", "green", "secret", "plain"]);
-    assert_eq!(host.ls().len(), 0);
+    docker.ok(&["network", "rm", "plain"]);
 }
 
 /// The switch's own containers on a network of Docker.
