@@ -85,7 +85,7 @@ impl Control {
         let plan = change.plan();
         plan::execute(change, &plan).await?;
         let lease = change.lease()?.clone();
-        if !self.0.model().activate(&lease.key()) {
+        if !self.0.activate(&lease.key()) {
             // A new one leaves nothing behind; one that has waited waits again.
             match change.resumes() {
                 true => self.detach_lost_port(lease.slot).await,
@@ -95,7 +95,6 @@ impl Control {
             self.0.model().network(Some(lease.network.as_str()))?;
             return Err(NetnsError::Gone(netns).into());
         }
-        self.0.notify_attached();
         if self.0.model().is_on_several(&lease.name) {
             self.route_container(&lease.name).await;
         }
