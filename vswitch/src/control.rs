@@ -7,7 +7,7 @@
 //! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
-//! | [`runtime`], [`runtime_names`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
+//! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
@@ -56,6 +56,7 @@ mod replay;
 mod republish;
 mod runtime;
 mod runtime_names;
+mod runtime_ports;
 mod runtime_state;
 mod service;
 mod start;
@@ -76,7 +77,6 @@ pub use error::ControlError;
 pub(crate) use event_feed::{StreamEnd, Subscription};
 use inner::Inner;
 pub(crate) use ipam::PoolError;
-pub(crate) use model::Lease;
 pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
 pub(crate) use runtime::{Label, RuntimeRequest};

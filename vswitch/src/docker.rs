@@ -8,11 +8,14 @@
 //! name and moves it into the container), *left* (Docker takes the TAP back), *deleted*. In between, Docker says which
 //! of a container's networks has its published ports and its default route (`ProgramExternalConnectivity`,
 //! `RevokeExternalConnectivity`). All methods may be called again: Docker repeats a request whose answer it has
-//! not got. It waits up to 30 s for a switch that starts again.
+//! not got. It waits up to 15 s for a switch that starts again, and then goes on without it: it deletes endpoints and
+//! networks that the switch still has ([`forgotten`]).
 //!
 //! Names, aliases and labels of containers are not in these requests: [`names`] asks Docker's API for them.
 
 mod driver;
+mod follow;
+mod forgotten;
 mod ipam;
 pub(crate) mod limits;
 mod names;
@@ -28,15 +31,14 @@ use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, post};
 use axum::{Json, Router};
-use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::control::Control;
-use crate::host::departures::departures;
 use crate::server::{self, Bounds, Socket};
 use driver::Driver;
+use forgotten::Forgotten;
 use limits::{BODY_TIME_MAX, DOCKER_BODY_MAX, DOCKER_CONNECTIONS_MAX};
 use names::Names;
 use protocol::{Activation, Allocated, Capabilities, Done, Failure};
@@ -46,6 +48,10 @@ pub(crate) const NETWORK_ID: &str = "docker.network-id";
 
 /// Label of a port: its endpoint's id in Docker.
 pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
+
+/// The error of a request without contents. Docker sends those of a repeated request only once.
+const EMPTY: &str = "the request is empty: the switch ended while it had it, and Docker repeats it without its \
+                     contents; try again";
 
 /// Serves the plugin until `stop` turns true, then waits for the requests in progress.
 pub(crate) async fn run(
@@ -57,42 +63,25 @@ pub(crate) async fn run(
     let Some(socket) = socket else { return };
     let names = Names::new(control.clone(), api);
     names.learn_all();
-    let open = router(Driver::new(control.clone(), names));
+    let forgotten = Forgotten::new(control.clone(), api);
+    forgotten.remove_all();
+    let open = router(Driver::new(control.clone(), names, forgotten));
     let closed =
         Router::new().fallback(|| async { Json(Failure::new("you may not control the switch")) });
     let bounds = Bounds {
         name: "docker-connections",
         connections: DOCKER_CONNECTIONS_MAX,
         lifetime: Duration::MAX,
-        keep_alive: true,
+        // Docker would keep idle ones until the switch ends them, and might send a request at that moment.
+        keep_alive: false,
     };
     let next = async || {
         let (stream, _) = socket.listener().accept().await?;
         let router = if server::is_permitted(&stream) { open.clone() } else { closed.clone() };
         Ok((stream, router))
     };
-    let moves = follow_moves(control.clone(), stop.clone());
+    let moves = follow::follow_moves(control.clone(), stop.clone());
     tokio::join!(server::accept(next, bounds, control, stop), moves);
-}
-
-/// Follows the TAPs that Docker moves into containers.
-async fn follow_moves(control: Control, mut stop: watch::Receiver<bool>) {
-    let mut departures = match departures() {
-        Ok(departures) => departures,
-        Err(error) => {
-            return tracing::error!(%error, "containers of Docker will lose their network at a restart");
-        }
-    };
-    loop {
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            departed = departures.next() => {
-                let Some(tap) = departed else { return };
-                let control = control.clone();
-                tokio::spawn(async move { control.note_move(&tap).await });
-            }
-        }
-    }
 }
 
 fn router(driver: Driver) -> Router {
@@ -131,7 +120,7 @@ async fn capabilities() -> Json<Capabilities> {
     Json(Capabilities { scope: "local", connectivity_scope: "local" })
 }
 
-/// Of networks with the scope of a swarm, which the capabilities exclude.
+/// The answer for networks of a swarm, which the capabilities exclude.
 async fn allocate_network() -> Json<Allocated> {
     Json(Allocated { options: Default::default() })
 }
@@ -175,5 +164,8 @@ async fn read<Q: DeserializeOwned>(driver: &Driver, body: Body) -> Result<Q, Str
         }
         Err(_) => return Err("the request did not come in time".to_owned()),
     };
+    if bytes.is_empty() {
+        return Err(EMPTY.to_owned());
+    }
     serde_json::from_slice(&bytes).map_err(|error| format!("malformed request: {error}"))
 }

@@ -168,7 +168,7 @@ async fn bind_plugin(config: &Config) -> Result<Option<Socket>, SocketError> {
     }
     plugin_note::remove(state_dir);
     let Some(path) = wanted else { return Ok(None) };
-    let socket = Socket::bind(path.path()).await?;
+    let socket = Socket::bind(path.path()).await.map_err(SocketError::of_plugin)?;
     if let Err(error) = plugin_note::write(state_dir, path.path()) {
         tracing::warn!(%error, "`down` after a crash will leave the socket of Docker's plugin");
     }

@@ -62,6 +62,13 @@ fn socket_already_served() {
     let other = host.path("other-state").display().to_string();
     let before = Snapshot::take(host.netns());
     host.fails(&["up", "--bridge", "br1", "--state-dir", &other], &[1], &socket);
+    let plugin = format!("--docker-plugin={socket}");
+    let own = host.path("own").display().to_string();
+    let mut command = host.netns().command(&[]);
+    command.args([&host.program(), "--socket", &own, "up", "--bridge", "br1", &plugin]);
+    command.args(["--subnet", "10.98.0.0/16", "--state-dir", &other]);
+    let output = Process::spawn(command.stdin(Stdio::null())).finish(testkit::COMMAND_TIMEOUT);
+    assert!(output.stderr.contains("choose another --docker-plugin"), "{output}");
     before.assert_same(&Snapshot::take(host.netns()));
     assert_eq!(host.status().pid, host.daemon_pid(), "the first one still serves");
 }

@@ -4,6 +4,7 @@ mod compose;
 mod faults;
 mod ipam;
 mod networks;
+mod protocol;
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -19,8 +20,15 @@ pub(super) fn host_with_docker(args: &[&str]) -> (Host, Docker) {
     let mut host = Host::new();
     let docker = Docker::start_with(host.netns(), args);
     docker.bring_image();
-    host.up_inside(&docker, &["--docker-plugin"]);
+    up(&mut host, &docker);
     (host, docker)
+}
+
+/// Starts a switch that serves the plugin, and knows the daemon's API.
+#[track_caller]
+pub(super) fn up(host: &mut Host, docker: &Docker) {
+    let api = docker.path("sock").display().to_string();
+    host.up_inside(docker, &["--docker-plugin", "--docker-api", &api]);
 }
 
 /// A container that sleeps, with these options of `docker run`.

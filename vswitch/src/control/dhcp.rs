@@ -4,8 +4,8 @@
 //! goes straight to the port that asked. What it says is `vswitch_dhcp`'s part.
 //!
 //! Of several networks of a container one gives the default route: the others name no router. So each port gets
-//! advertisements of its own: each [`ADVERT_INTERVAL`], more often after a start, when a network of its container comes or goes, and a last
-//! one before it is detached and when the daemon ends. A host behind a bridge would keep the router otherwise.
+//! advertisements of its own: each [`ADVERT_INTERVAL`], more often after a start, when a network of its container
+//! comes or goes, and a last one before it is detached and when the daemon ends. A host behind a bridge would keep the router otherwise.
 
 use std::path::Path;
 use std::sync::Arc;

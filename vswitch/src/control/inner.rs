@@ -152,6 +152,12 @@ impl Inner {
         retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
 
+    /// Waits until no request attaches or detaches an endpoint.
+    pub(super) async fn wait_while_changing(&self, key: &EndpointKey) -> Result<(), ControlError> {
+        let attempt = || self.model().check_settled(key);
+        retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
+    }
+
     /// Waits until no request attaches or detaches an endpoint of a network.
     pub(super) async fn wait_until_empty(&self, network: &NetworkName) -> Result<(), ControlError> {
         let attempt = || match self.model().endpoints_on(network) {

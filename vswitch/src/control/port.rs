@@ -161,12 +161,15 @@ impl PortChange {
     }
 
     /// The attach of a stored endpoint. One that a runtime has moved into a namespace is put there by the switch.
-    pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
+    pub(super) async fn replay(
+        inner: Arc<Inner>,
+        stored: &Attachment,
+    ) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
         let this_boot = stored.runtime.as_ref().filter(|it| it.boot_id == inner.boot_id);
         let sandbox = this_boot.and_then(|runtime| runtime.sandbox.clone());
         // It is there since the runtime moved the TAP in, or tried to; the last switch was killed at that moment.
-        let entered = sandbox.filter(|path| netns::open_path(path).is_ok());
+        let entered = blocking(move || sandbox.filter(|it| netns::open_path(it).is_ok())).await?;
         let (source, configured_by) = match &stored.netns {
             Some(netns) => (Some(Source::Stored(netns.clone(), ifname)), ConfiguredBy::Switch),
             None if this_boot.is_some() => match entered {

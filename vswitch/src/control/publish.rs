@@ -64,6 +64,8 @@ struct Change {
     inner: Arc<Inner>,
     key: EndpointKey,
     request: PublishRequest,
+    /// A runtime publishes it.
+    is_runtimes: bool,
     /// The publications that were added or removed.
     affected: Vec<Publication>,
 }
@@ -84,20 +86,22 @@ impl Control {
         requested: Publication,
     ) -> Result<Publication, ControlError> {
         let key = self.0.model().find_publisher(name)?;
-        self.publish_at(key, requested).await
+        self.publish_at(key, requested, false).await
     }
 
-    /// Publishes a port of an endpoint.
+    /// Publishes a port of an endpoint, and marks it as the runtime's if it is.
     pub(super) async fn publish_at(
         &self,
         key: EndpointKey,
         requested: Publication,
+        is_runtimes: bool,
     ) -> Result<Publication, ControlError> {
         self.0.check_not_ending()?;
         self.0.model().check_publications(&key.network, std::slice::from_ref(&requested))?;
         let ports = requested.ports;
-        let affected =
-            self.change_publications(key, PublishRequest::Publish(requested), &PUBLISH).await;
+        let request = PublishRequest::Publish(requested);
+        let change = Change { is_runtimes, ..Change::new(Arc::clone(&self.0), key, request) };
+        let affected = self.change_publications(change, &PUBLISH).await;
         let affected = affected.map_err(|error| self.count_limit_hit(error))?;
         affected.into_iter().next().ok_or(ControlError::NoFreePort(ports))
     }
@@ -127,17 +131,15 @@ impl Control {
         key: EndpointKey,
         ports: PortSpec,
     ) -> Result<Vec<Publication>, ControlError> {
-        self.change_publications(key, PublishRequest::Unpublish(ports), &UNPUBLISH).await
+        let request = PublishRequest::Unpublish(ports);
+        self.change_publications(Change::new(Arc::clone(&self.0), key, request), &UNPUBLISH).await
     }
 
     async fn change_publications(
         &self,
-        key: EndpointKey,
-        request: PublishRequest,
+        mut change: Change,
         plan: &'static [Step],
     ) -> Result<Vec<Publication>, ControlError> {
-        let inner = Arc::clone(&self.0);
-        let mut change = Change { inner, key, request, affected: Vec::new() };
         task(async move {
             let inner = Arc::clone(&change.inner);
             let _named = inner.renaming.read().await;
@@ -160,9 +162,18 @@ impl Control {
 }
 
 impl Change {
+    fn new(inner: Arc<Inner>, key: EndpointKey, request: PublishRequest) -> Self {
+        Self { inner, key, request, is_runtimes: false, affected: Vec::new() }
+    }
+
     fn allocate(&mut self) -> Result<(), ControlError> {
         let PublishRequest::Publish(requested) = &self.request else { return Ok(()) };
-        let allocated = self.inner.model().add_publication(&self.key, requested, &mut random)?;
+        let mut model = self.inner.model();
+        let allocated = model.add_publication(&self.key, requested, &mut random)?;
+        if self.is_runtimes {
+            model.mark_runtimes(&self.key, allocated.ports);
+        }
+        drop(model);
         self.affected = vec![allocated];
         Ok(())
     }

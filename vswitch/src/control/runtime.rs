@@ -16,12 +16,11 @@ use tokio::time::Instant;
 use vswitch_api::address::Family;
 use vswitch_api::event::EventKind;
 use vswitch_api::port::NetnsRef;
-use vswitch_api::publish::Publication;
 use wire::MacAddr;
 
 use super::error::ControlError;
 use super::limits::{MOVE_POLL, MOVE_WAIT_MAX};
-use super::model::{AttachSpec, ConfiguredBy, EndpointKey, Lease, NetworkName};
+use super::model::{AttachSpec, ConfiguredBy, Endpoint, EndpointKey, Lease, NetworkName};
 use super::port::PortChange;
 use super::runtime_state::RuntimeState;
 use super::store::NetnsRecord;
@@ -52,6 +51,17 @@ pub(crate) struct Label {
     pub(crate) text: String,
 }
 
+/// The result of one look for an interface in a container's namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It is there, and noted.
+    Inside,
+    /// The endpoint is gone, or the runtime has taken the TAP back.
+    Gone,
+    /// Meanwhile the runtime has left that namespace.
+    Moved,
+}
+
 impl Control {
     /// Makes an endpoint whose TAP is in the host's namespace, for a runtime to move.
     pub(crate) async fn hand_out(&self, request: RuntimeRequest) -> Result<Lease, ControlError> {
@@ -78,6 +88,7 @@ impl Control {
                 sandbox: None,
                 further: Vec::new(),
                 gives_default_route: false,
+                published: Vec::new(),
             }),
             ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
         };
@@ -110,16 +121,48 @@ impl Control {
         texts.map(|text| Label { key, text: text.clone() }).collect()
     }
 
-    /// The label of an endpoint in no namespace for which `is_it` holds.
+    /// An endpoint in no namespace for which `is_it` holds: its label, and its network.
     pub(crate) fn unentered(
         &self,
         key: &'static str,
-        is_it: impl Fn(&Lease) -> bool,
-    ) -> Option<Label> {
+        is_it: impl Fn(&Endpoint) -> bool,
+    ) -> Option<(Label, NetworkName)> {
         let model = self.0.model();
         let mut outside = model.active().filter(|(_, binding)| binding.netns.is_none());
-        let (found, _) = outside.find(|(it, _)| it.runtime.is_some() && is_it(&it.lease))?;
-        found.labels.get(key).map(|text| Label { key, text: text.clone() })
+        let (found, _) = outside.find(|(it, _)| it.runtime.is_some() && is_it(it))?;
+        let text = found.labels.get(key)?.clone();
+        Some((Label { key, text }, found.lease.network.clone()))
+    }
+
+    /// Labels of the endpoints of a network that have one and are in a container's namespace.
+    pub(crate) fn entered_on(&self, network: &NetworkName, key: &'static str) -> Vec<Label> {
+        let model = self.0.model();
+        let inside = model.active().filter(|(_, binding)| binding.netns.is_some());
+        let of_it = inside.filter(|(it, _)| it.lease.network == *network && it.runtime.is_some());
+        let texts = of_it.filter_map(|(it, _)| it.labels.get(key));
+        texts.map(|text| Label { key, text: text.clone() }).collect()
+    }
+
+    /// Networks with a label, each with its text.
+    pub(crate) fn networks_with(&self, key: &str) -> Vec<(NetworkName, String)> {
+        let model = self.0.model();
+        let found = model.networks().filter_map(|it| Some((&it.spec, it.spec.labels.get(key)?)));
+        found.map(|(spec, text)| (spec.name.clone(), text.clone())).collect()
+    }
+
+    /// A label of a network.
+    pub(crate) fn network_label(&self, network: &NetworkName, key: &str) -> Option<String> {
+        self.0.model().network_named(network)?.spec.labels.get(key).cloned()
+    }
+
+    /// Removes labels of a network.
+    pub(crate) async fn remove_network_labels(
+        &self,
+        network: &NetworkName,
+        keys: &[&str],
+    ) -> Result<(), ControlError> {
+        self.0.model().remove_network_labels(network, keys);
+        self.0.save().await
     }
 
     /// Subnets of a network, IPv4 first.
@@ -148,19 +191,21 @@ impl Control {
     }
 
     /// Notes that the runtime takes the TAP out of the container's namespace.
-    pub(crate) fn leave_sandbox(&self, label: &Label) {
-        if let Ok(key) = self.key_of(label) {
-            self.0.model().leave_netns(&key);
-            self.save_soon();
-        }
+    pub(crate) async fn leave_sandbox(&self, label: &Label) -> Result<(), ControlError> {
+        let Ok(key) = self.key_of(label) else { return Ok(()) };
+        self.0.model().leave_netns(&key);
+        self.0.save().await
     }
 
     /// Notes whether the container's default route leads to an endpoint.
-    pub(crate) fn set_default_route(&self, label: &Label, gives: bool) {
-        if let Ok(key) = self.key_of(label) {
-            self.0.model().change_runtime(&key, |state| state.gives_default_route = gives);
-            self.save_soon();
-        }
+    pub(crate) async fn set_default_route(
+        &self,
+        label: &Label,
+        gives: bool,
+    ) -> Result<(), ControlError> {
+        let Ok(key) = self.key_of(label) else { return Ok(()) };
+        self.0.model().change_runtime(&key, |state| state.gives_default_route = gives);
+        self.0.save().await
     }
 
     /// Removes an endpoint. One that is gone is none to remove.
@@ -171,68 +216,11 @@ impl Control {
                 // It was renamed just now.
                 Err(ControlError::UnknownPort(_))
                     if self.key_of(label).is_ok_and(|it| it != was) => {}
-                // Another request, or the end of its namespace, was faster.
-                Err(ControlError::UnknownPort(_) | ControlError::Busy(..)) => return Ok(()),
+                // The end of its namespace was faster.
+                Err(ControlError::UnknownPort(_)) => return Ok(()),
+                // Another request is at it: its end is this one's, too.
+                Err(ControlError::Busy(..)) => self.0.wait_while_changing(&was).await?,
                 result => return result,
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes at an endpoint one of each list of choices, or nothing.
-    pub(crate) async fn publish_bindings(
-        &self,
-        label: &Label,
-        wanted: Vec<Vec<Publication>>,
-    ) -> Result<(), (Publication, ControlError)> {
-        for choices in wanted {
-            if let Err(refused) = self.publish_one(label, choices).await {
-                if let Err(error) = self.unpublish_bindings(label).await {
-                    tracing::warn!(name = label.text, %error, "published still");
-                }
-                return Err(refused);
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes the first of these that the host has free.
-    async fn publish_one(
-        &self,
-        label: &Label,
-        choices: Vec<Publication>,
-    ) -> Result<(), (Publication, ControlError)> {
-        let mut refused = None;
-        for one in choices {
-            let error = loop {
-                let key = match self.key_of(label) {
-                    Ok(key) => key,
-                    Err(error) => break error,
-                };
-                match self.publish_at(key.clone(), one.clone()).await {
-                    Ok(_) => return Ok(()),
-                    // It was renamed just now.
-                    Err(ControlError::UnknownPort(_))
-                        if self.key_of(label).is_ok_and(|it| it != key) => {}
-                    Err(error) => break error,
-                }
-            };
-            refused = refused.or(Some((one, error)));
-        }
-        refused.map_or(Ok(()), Err)
-    }
-
-    /// Withdraws all publications of an endpoint.
-    pub(crate) async fn unpublish_bindings(&self, label: &Label) -> Result<(), ControlError> {
-        while let Ok(key) = self.key_of(label) {
-            let Some(one) = self.0.model().publications_of(&key).into_iter().next() else { break };
-            match self.unpublish_at(key.clone(), one.ports).await {
-                // It was renamed just now.
-                Err(ControlError::UnknownPort(_))
-                    if self.key_of(label).is_ok_and(|it| it != key) => {}
-                result => {
-                    result?;
-                }
             }
         }
         Ok(())
@@ -246,9 +234,9 @@ impl Control {
         let mut reason = String::new();
         while Instant::now() < deadline {
             match self.find_inside(tap).await {
-                Ok(Some(())) => return self.save_soon(),
-                // The endpoint is gone, or the runtime has taken the TAP back.
-                Ok(None) => return,
+                Ok(Found::Inside) => return self.save_soon(),
+                Ok(Found::Gone) => return,
+                Ok(Found::Moved) => {}
                 Err(error) => reason = error.to_string(),
             }
             tokio::time::sleep(pause).await;
@@ -258,17 +246,17 @@ impl Control {
             "its interface is not found in its namespace: a restart of the switch will not bring it back");
     }
 
-    /// Notes the interface in the container's namespace, once it is up; none if the endpoint is gone.
-    async fn find_inside(&self, tap: &str) -> Result<Option<()>, ControlError> {
+    /// Notes the interface in the container's namespace, once it is up.
+    async fn find_inside(&self, tap: &str) -> Result<Found, ControlError> {
         let inner = &self.0;
-        let (key, sandbox, mac, queues) = {
+        let (sandbox, mac, queues) = {
             let model = inner.model();
-            let Some(key) = model.runtime_endpoint_of(tap) else { return Ok(None) };
+            let Some(key) = model.runtime_endpoint_of(tap) else { return Ok(Found::Gone) };
             let endpoint = model.active_endpoint(&key)?;
             let sandbox = endpoint.runtime.as_ref().and_then(|state| state.sandbox.clone());
-            let Some(sandbox) = sandbox else { return Ok(None) };
+            let Some(sandbox) = sandbox else { return Ok(Found::Gone) };
             let queues = endpoint.binding.as_ref().map_or(1, |binding| binding.queues);
-            (key, sandbox, endpoint.lease.mac, queues)
+            (sandbox, endpoint.lease.mac, queues)
         };
         let path = sandbox.clone();
         let netns = blocking(move || netns::open_path(&path)).await??;
@@ -281,8 +269,15 @@ impl Control {
             cookie: inside.cookie,
             boot_id: inner.boot_id.clone(),
         };
-        inner.model().enter_netns(&key, record, inside);
-        Ok(Some(()))
+        match inner.model().enter_netns(tap, record, inside) {
+            true => Ok(Found::Inside),
+            false => Ok(Found::Moved),
+        }
+    }
+
+    /// TAPs of endpoints that a container has, or is about to have, without a known interface in it.
+    pub(crate) fn unfollowed(&self) -> Vec<String> {
+        self.0.model().unfollowed_taps()
     }
 
     /// Writes the document without anybody's wait.

@@ -55,6 +55,7 @@ impl Control {
         inner.check_not_ending()?;
         let _alone = inner.renaming.write().await;
         let mut publisher = inner.publisher.lock().await;
+        let new: Name = names.name.parse()?;
         let former = self.key_of(label)?;
         let mut key = former.clone();
         {
@@ -62,7 +63,6 @@ impl Control {
             let aliases = names.aliases.iter().filter_map(|alias| Name::alias(alias).ok());
             model.describe_endpoint(&former, aliases.collect(), names.labels)?;
             model.set_network_label(&former.network, names.network.0, names.network.1);
-            let new: Name = names.name.parse()?;
             if new != former.name {
                 match model.rename_endpoint(&former, &new, names.same) {
                     Ok(renamed) => key = renamed,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use vswitch_api::publish::PortSpec;
 
 /// The runtime's side of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,4 +23,7 @@ pub(crate) struct RuntimeState {
     /// Whether the container's default route leads here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) gives_default_route: bool,
+    /// Publications that the runtime has made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) published: Vec<PortSpec>,
 }

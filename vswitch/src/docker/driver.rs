@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde_json::Value;
 use vswitch_api::address::{AddressRequest, Family};
 use vswitch_api::network::NetworkRequest;
-use vswitch_api::publish::Publication;
+use vswitch_api::publish::{PortSpec, Publication};
 use wire::MacAddr;
 
-use super::names::Names;
+use super::forgotten::Forgotten;
+use super::names::{NETWORK_NAME, Names};
 use super::options::{self, PREFIX_LABEL};
 use super::protocol::{
-    AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, EndpointId,
+    AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, ENABLE_IPV6, EndpointId,
     ExternalConnectivity, Interface, InterfaceName, Join, Joined, NetworkId, OperInfo, PORT_MAP,
 };
 use super::{ENDPOINT_ID, NETWORK_ID, port_map};
-use crate::control::{Control, ControlError, Label, Lease, RuntimeRequest};
+use crate::control::model::Endpoint;
+use crate::control::{Control, ControlError, Label, RuntimeRequest};
 use crate::server::api_error;
 
 /// Letters of an id that a name has.
@@ -25,16 +28,20 @@ const SHORT_ID: usize = 12;
 /// Names of interfaces in containers begin so, and a number follows.
 const INTERFACE_PREFIX: &str = "eth";
 
+/// The label of a network whose containers get addresses of IPv4 only, although Docker does not give them.
+const FAMILY_LABEL: &str = "docker.family";
+
 /// Docker's view of the switch.
 #[derive(Debug, Clone)]
 pub(super) struct Driver {
     control: Control,
     names: Names,
+    forgotten: Forgotten,
 }
 
 impl Driver {
-    pub(super) fn new(control: Control, names: Names) -> Self {
-        Self { control, names }
+    pub(super) fn new(control: Control, names: Names, forgotten: Forgotten) -> Self {
+        Self { control, names, forgotten }
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -43,22 +50,33 @@ impl Driver {
 
     pub(super) async fn create_network(self, asked: CreateNetwork) -> Result<Done, String> {
         let label = network_label(&asked.network_id);
-        if self.control.network_labelled(&label).is_some() {
-            return Ok(Done {});
-        }
         let short = short(&asked.network_id);
         let mut request = NetworkRequest {
             name: format!("docker-{short}"),
             device: Some(format!("br-{short}")),
-            labels: [(label.key.to_owned(), label.text)].into(),
+            labels: [(label.key.to_owned(), label.text.clone())].into(),
             ..NetworkRequest::default()
         };
-        options::apply(&asked.options.unwrap_or_default(), &mut request)?;
+        let options = asked.options.unwrap_or_default();
+        options::apply(&options, &mut request)?;
         let data = [asked.ipv4, asked.ipv6].into_iter().flatten().flatten();
         let reserved = take_pools(&self.control, data, &mut request)?;
-        let name = request.name.clone();
-        self.control.create_network(request).await.map_err(line)?;
-        for address in reserved {
+        // The driver `null` gives no addresses: the switch does, of the same families as Docker's own would.
+        if request.subnets.is_empty() && options.get(ENABLE_IPV6) != Some(&Value::Bool(true)) {
+            request.labels.insert(FAMILY_LABEL.to_owned(), Family::Ipv4.to_string());
+        }
+        let name = match self.control.network_labelled(&label) {
+            // Docker asks again: the switch was killed, perhaps before it had reserved the addresses.
+            Some(name) => name.to_string(),
+            None => {
+                let name = request.name.clone();
+                self.control.create_network(request).await.map_err(line)?;
+                name
+            }
+        };
+        let known = self.control.addresses(&name).map_err(line)?;
+        for address in reserved.into_iter().filter(|it| known.iter().all(|one| one.address != *it))
+        {
             let request = AddressRequest::Address(address);
             if let Err(error) = self.control.reserve_address(&name, request).await {
                 let _ = self.control.remove_network(&name, false).await;
@@ -75,8 +93,17 @@ impl Driver {
         for label in self.control.handed_out_on(&network, ENDPOINT_ID) {
             self.control.remove_handed_out(&label).await.map_err(line)?;
         }
-        self.control.remove_network(network.as_str(), false).await.map_err(line)?;
-        Ok(Done {})
+        let Err(error) = self.control.remove_network(network.as_str(), false).await else {
+            return Ok(Done {});
+        };
+        // Docker deletes its own in any case. That of the switch stays for those who are on it.
+        let own = [NETWORK_ID, NETWORK_NAME, PREFIX_LABEL, FAMILY_LABEL];
+        self.control.remove_network_labels(&network, &own).await.map_err(line)?;
+        Err(format!(
+            "the switch keeps {network}, which is no network of Docker any more; \
+             `vswitch network rm {network}` removes it: {}",
+            line(error)
+        ))
     }
 
     pub(super) async fn create_endpoint(
@@ -97,8 +124,11 @@ impl Driver {
                     text => Some(text.parse().map_err(|_| format!("{text:?} is no MAC address"))?),
                 };
                 for address in [v4, v6].into_iter().flatten() {
-                    let has = |it: &Lease| it.network == network && it.has(address);
-                    self.remove_lost(has).await?;
+                    let has = |it: &Endpoint| it.lease.network == network && it.lease.has(address);
+                    // Docker gives an address to one endpoint only, so it has forgotten the former.
+                    if let Some((lost, _)) = self.control.unentered(ENDPOINT_ID, has) {
+                        self.remove_lost(&lost).await?;
+                    }
                 }
                 let short = short(&asked.endpoint_id);
                 let request = RuntimeRequest {
@@ -117,7 +147,11 @@ impl Driver {
                     family: match (v4, v6) {
                         (Some(_), None) => Some(Family::Ipv4),
                         (None, Some(_)) => Some(Family::Ipv6),
-                        _ => None,
+                        (Some(_), Some(_)) => None,
+                        (None, None) => {
+                            let only = self.control.network_label(&network, FAMILY_LABEL);
+                            only.is_some().then_some(Family::Ipv4)
+                        }
                     },
                     label,
                 };
@@ -140,12 +174,27 @@ impl Driver {
         Ok(CreatedEndpoint { interface: chosen })
     }
 
-    /// Removes an endpoint that no container has entered, and whose address or port another one gets: Docker gives
-    /// each to one only, so it has forgotten the former. A Docker that is killed does that. Says whether there is one.
-    async fn remove_lost(&self, is_it: impl Fn(&Lease) -> bool) -> Result<bool, String> {
-        let Some(lost) = self.control.unentered(ENDPOINT_ID, is_it) else { return Ok(false) };
+    /// Removes an endpoint that Docker has forgotten. A Docker that is killed does that.
+    async fn remove_lost(&self, lost: &Label) -> Result<(), String> {
         tracing::info!(endpoint = lost.text, "forgotten by Docker: removed");
-        self.control.remove_handed_out(&lost).await.map_err(line)?;
+        self.control.remove_handed_out(lost).await.map_err(line)
+    }
+
+    /// Removes an endpoint that no container has entered, that has one of these ports, and that Docker has forgotten.
+    /// Docker asks the switch whether a port is free, so the owner may as well be a container that starts now. Says
+    /// whether there was one.
+    async fn remove_lost_owner(&self, ports: &PortSpec, own: &Label) -> Result<bool, String> {
+        let has = |it: &Endpoint| {
+            it.labels.get(own.key) != Some(&own.text)
+                && it.publications.iter().any(|one| one.ports.conflicts(ports))
+        };
+        let Some((lost, network)) = self.control.unentered(ENDPOINT_ID, has) else {
+            return Ok(false);
+        };
+        if !self.forgotten.is_forgotten(&network, &lost).await {
+            return Ok(false);
+        }
+        self.remove_lost(&lost).await?;
         Ok(true)
     }
 
@@ -187,39 +236,42 @@ impl Driver {
     }
 
     pub(super) async fn leave(self, asked: EndpointId) -> Result<Done, String> {
-        self.control.leave_sandbox(&endpoint_label(&asked.endpoint_id));
+        self.control.leave_sandbox(&endpoint_label(&asked.endpoint_id)).await.map_err(line)?;
         Ok(Done {})
     }
 
     /// The container's default route leads here, and its published ports are here.
     pub(super) async fn program(self, asked: ExternalConnectivity) -> Result<Done, String> {
         let label = endpoint_label(&asked.endpoint_id);
-        self.control.set_default_route(&label, true);
         let map = asked.options.and_then(|mut options| options.remove(PORT_MAP));
         let bindings = match map {
             Some(map) if !map.is_null() => serde_json::from_value(map)
                 .map_err(|error| format!("malformed port map: {error}"))?,
             _ => Vec::new(),
         };
+        let wanted = port_map::publications(bindings)?;
         // Docker asks again, or a restart has brought them back.
         self.control.unpublish_bindings(&label).await.map_err(line)?;
-        let wanted = port_map::publications(bindings)?;
-        loop {
-            let published = self.control.publish_bindings(&label, wanted.clone()).await;
-            let Err((publication, error)) = published else { return Ok(Done {}) };
-            let has_port = |it: &Lease| match &error {
-                ControlError::PortPublished { owner, .. } => it.name.as_str() == owner,
+        while let Err((publication, error)) =
+            self.control.publish_bindings(&label, wanted.clone()).await
+        {
+            let was_lost = match &error {
+                ControlError::PortPublished { ports, .. } => {
+                    self.remove_lost_owner(ports, &label).await?
+                }
                 _ => false,
             };
-            if !self.remove_lost(has_port).await? {
+            if !was_lost {
                 return Err(refused(&publication, error));
             }
         }
+        self.control.set_default_route(&label, true).await.map_err(line)?;
+        Ok(Done {})
     }
 
     pub(super) async fn revoke(self, asked: EndpointId) -> Result<Done, String> {
         let label = endpoint_label(&asked.endpoint_id);
-        self.control.set_default_route(&label, false);
+        self.control.set_default_route(&label, false).await.map_err(line)?;
         self.control.unpublish_bindings(&label).await.map_err(line)?;
         Ok(Done {})
     }

@@ -12,6 +12,8 @@ pub(super) type Options = Map<String, Value>;
 pub(super) const GENERIC: &str = "com.docker.network.generic";
 /// Whether the network is `--internal`.
 pub(super) const INTERNAL: &str = "com.docker.network.internal";
+/// Whether the network is created with `--ipv6`.
+pub(super) const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
 /// Port map of a container.
 pub(super) const PORT_MAP: &str = "com.docker.network.portmap";
 

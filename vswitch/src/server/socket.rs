@@ -21,6 +21,12 @@ pub enum SocketError {
     /// The file is no socket.
     #[error("{} exists and is not a socket; remove it, or choose another --socket", .0.display())]
     NotASocket(PathBuf),
+    /// Another program serves the socket of Docker's plugin.
+    #[error("another program serves {}; end it, or choose another --docker-plugin", .0.display())]
+    PluginServed(PathBuf),
+    /// The file at the path of Docker's plugin is no socket.
+    #[error("{} exists and is not a socket; remove it, or choose another --docker-plugin", .0.display())]
+    PluginNotASocket(PathBuf),
     /// The file system or the kernel refuses.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
@@ -31,6 +37,17 @@ pub enum SocketError {
         /// The kernel's error.
         source: io::Error,
     },
+}
+
+impl SocketError {
+    /// The same of the socket of Docker's plugin.
+    pub(crate) fn of_plugin(self) -> Self {
+        match self {
+            Self::Served(path) => Self::PluginServed(path),
+            Self::NotASocket(path) => Self::PluginNotASocket(path),
+            error => error,
+        }
+    }
 }
 
 /// The listening socket. Its file is removed when this is dropped.

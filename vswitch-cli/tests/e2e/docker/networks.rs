@@ -95,11 +95,23 @@ fn several_networks_and_their_options() {
         docker.ok(&["network", "inspect", "secret", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
     inside(&docker, "hidden", &["ping", "-c1", "-W2", &gateway]);
 
+    without_ipam(&docker);
     attached_by_other_ways(&host, &docker);
     bad_input(&host, &docker);
     docker.ok(&["rm", "-f", "web", "client", "other", "hidden", "hidden2"]);
     docker.ok(&["network", "rm", "blue", "green", "secret"]);
     assert_eq!(host.ls().len(), 0);
+}
+
+/// Without an IPAM driver the switch gives the addresses, of the families that Docker asks for.
+#[track_caller]
+fn without_ipam(docker: &Docker) {
+    docker.ok(&["network", "create", "-d", "vswitch", "--ipam-driver", "null", "plain"]);
+    let show =
+        ["run", "--rm", "--network", "plain", Docker::IMAGE, "ip", "address", "show", "eth0"];
+    let shown = docker.ok(&show);
+    assert!(shown.contains("inet ") && !shown.contains("inet6"), "{shown}");
+    docker.ok(&["network", "rm", "plain"]);
 }
 
 /// The switch's own containers on a network of Docker.
@@ -124,6 +136,24 @@ fn attached_by_other_ways(host: &crate::harness::Host, docker: &Docker) {
     let text = refused(docker, &taken);
     assert!(text.contains(&format!("address {tool} is in use by tool")), "{text}");
     host.ok(&["detach", "tool"]);
+    removed_under_another(host, docker, &netns);
+    let ipv6 = ["run", "--network", "blue", "-p", "[::1]:8080:80", Docker::IMAGE, "true"];
+    let text = refused(docker, &ipv6);
+    assert!(text.contains("::1") && text.contains("IPv4"), "{text}");
+}
+
+/// Docker deletes its network whatever the switch says; who is on it stays.
+#[track_caller]
+fn removed_under_another(host: &crate::harness::Host, docker: &Docker, netns: &Netns) {
+    docker.ok(&["network", "create", "-d", "vswitch", "-o", "name=brown", "brown"]);
+    host.ok(&["attach", "--netns", netns.name(), "--name", "tool", "--network", "brown"]);
+    docker.ok(&["network", "rm", "brown"]);
+    assert_eq!(host.inspect("tool").port.network, "brown");
+    let brown = &host.json(&["network", "inspect", "brown"]);
+    assert!(brown["labels"]["docker.network-id"].is_null(), "{brown}");
+    assert!(host.log().contains("`vswitch network rm brown` removes it"), "{}", host.log());
+    host.ok(&["detach", "tool"]);
+    host.ok(&["network", "rm", "brown"]);
 }
 
 #[track_caller]

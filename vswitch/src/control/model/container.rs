@@ -17,7 +17,7 @@ fn rank<'a>(
 }
 
 impl Model {
-    /// Active endpoints of a container that the switch configures, the gateway endpoint first: the highest
+    /// Active endpoints of a container, the gateway endpoint first: the highest
     /// priority, then a network that reaches the world, then the first name of a network.
     pub(super) fn endpoints_of(&self, name: &Name) -> Vec<(&Endpoint, &Network)> {
         let of_name = self.endpoints().filter(|endpoint| endpoint.lease.name == *name);

@@ -39,6 +39,13 @@ impl Model {
         }
     }
 
+    /// Removes labels of a network.
+    pub(crate) fn remove_network_labels(&mut self, network: &NetworkName, keys: &[&str]) {
+        if let Some(network) = self.networks.get_mut(network) {
+            network.spec.labels.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    }
+
     /// Renames one active endpoint. Another of the new name may be there on another network only, and only
     /// of the same container: with the same text at the label `same`.
     pub(crate) fn rename_endpoint(
@@ -119,5 +126,7 @@ mod tests {
         assert_eq!(model.active_endpoint(&lease.key()).unwrap().labels.len(), 2);
         model.set_network_label(&lease.network, "name", "blue".to_owned());
         assert_eq!(model.document().networks[0].labels["name"], "blue");
+        model.remove_network_labels(&lease.network, &["name"]);
+        assert!(model.document().networks[0].labels.is_empty());
     }
 }

@@ -101,16 +101,19 @@ impl Model {
         });
         persisted
             .filter_map(|endpoint| {
-                let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref()?);
+                let (lease, binding) = (&endpoint.lease, endpoint.binding.as_ref());
+                // One that is handed out is written before its TAP is there.
+                let tap = endpoint.runtime.as_ref().map(|runtime| &runtime.tap);
+                let ifname = binding.map(|binding| &binding.ifname).or(tap)?;
                 Some(Attachment {
                     name: lease.name.clone(),
                     network: lease.network.to_string(),
-                    ifname: binding.ifname.clone(),
+                    ifname: ifname.clone(),
                     mac: lease.mac,
                     ipv4: lease.ipv4,
                     ipv6: lease.ipv6,
                     further_addresses: lease.further.clone(),
-                    netns: binding.netns.clone(),
+                    netns: binding.and_then(|binding| binding.netns.clone()),
                     container: endpoint.container.clone(),
                     runtime: endpoint.runtime.clone(),
                     settings: endpoint.settings.clone(),

@@ -212,6 +212,16 @@ impl Model {
         self.begin_detach(&key).ok()
     }
 
+    /// Refuses an endpoint that a request attaches or detaches now.
+    pub(crate) fn check_settled(&self, key: &EndpointKey) -> Result<(), ControlError> {
+        let busy = |what| Err(ControlError::Busy(key.to_string(), what));
+        match self.endpoints.get(key).map(|endpoint| endpoint.state) {
+            Some(EndpointState::Reserved | EndpointState::Bound) => busy("attached"),
+            Some(EndpointState::Detaching) => busy("detached"),
+            Some(EndpointState::Active | EndpointState::Waiting) | None => Ok(()),
+        }
+    }
+
     /// Begins a detach, which no other change of the endpoint may join.
     pub(crate) fn begin_detach(&mut self, key: &EndpointKey) -> Result<Lease, ControlError> {
         let unknown = || ControlError::UnknownPort(key.to_string());

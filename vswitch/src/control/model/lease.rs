@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastpath::PortIndex;
+use vswitch_api::address::Family;
 use vswitch_api::port_settings::PortSettings;
 use wire::MacAddr;
 
@@ -66,6 +67,15 @@ impl Lease {
     #[cfg(test)]
     pub(crate) fn v6(&self) -> Ipv6Addr {
         self.ipv6.expect("an IPv6 address")
+    }
+
+    /// The only family that it has addresses of.
+    pub(crate) fn family(&self) -> Option<Family> {
+        match (self.ipv4, self.ipv6) {
+            (Some(_), None) => Some(Family::Ipv4),
+            (None, Some(_)) => Some(Family::Ipv6),
+            _ => None,
+        }
     }
 
     pub(crate) fn has(&self, address: IpAddr) -> bool {

@@ -5,6 +5,7 @@
 
 use std::ops::RangeInclusive;
 
+use vswitch_api::address::Family;
 use vswitch_api::publish::{PortSpec, Publication};
 
 use super::{EndpointKey, Model, NetworkName, Random};
@@ -80,11 +81,40 @@ impl Model {
         random: Random<'_>,
     ) -> Result<Publication, ControlError> {
         let existing = self.publications(key)?.len();
+        self.check_publication_family(key, requested)?;
         let requested = std::slice::from_ref(requested);
         let allocated = self.allocate_publications(key, existing, requested, random)?;
         allocated.iter().for_each(|one| self.mark_active(key, &one.ports));
         self.restore_publications(key, allocated.clone());
         allocated.into_iter().next().ok_or(ControlError::NoFreePort(requested[0].ports))
+    }
+
+    /// Refuses an address of the host of a family that the endpoint has no address of.
+    pub(crate) fn check_publication_family(
+        &self,
+        key: &EndpointKey,
+        requested: &Publication,
+    ) -> Result<(), ControlError> {
+        let only = self.endpoints.get(key).and_then(|it| it.lease.family());
+        match (requested.ports.address(), only) {
+            (Some(address), Some(family)) if Family::of(address) != family => {
+                Err(ControlError::OtherFamily { address, family })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks a publication as the runtime's.
+    pub(crate) fn mark_runtimes(&mut self, key: &EndpointKey, ports: PortSpec) {
+        self.change(key, |endpoint| {
+            let Some(state) = &mut endpoint.runtime else { return };
+            let publications = &endpoint.publications;
+            // Marks of former ones are of no use any more.
+            state
+                .published
+                .retain(|it| *it != ports && publications.iter().any(|one| one.ports == *it));
+            state.published.push(ports);
+        });
     }
 
     /// Removes the publications of an active endpoint that `ports` matches. Gives them.

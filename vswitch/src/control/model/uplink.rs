@@ -30,7 +30,8 @@ pub(crate) struct Uplink {
 }
 
 impl Model {
-    /// Adds an uplink, labelled after the host device of a network; `tap_mac` is that of its TAP, if it has one. Gives its position.
+    /// Adds an uplink, labelled after the host device of a network; `tap_mac` is that of its TAP, if it has one.
+    /// Gives its position.
     pub(crate) fn add_uplink(
         &mut self,
         device: &config::IfName,

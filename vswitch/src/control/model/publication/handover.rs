@@ -19,6 +19,7 @@ impl Model {
                 endpoint.lease.key() != *from
                     && endpoint.publications.len() < PUBLICATIONS_MAX
                     && self.check_publications(network, std::slice::from_ref(&one)).is_ok()
+                    && self.check_publication_family(&endpoint.lease.key(), &one).is_ok()
             });
             match next.map(|(endpoint, _)| endpoint.lease.clone()) {
                 Some(lease) => {
@@ -42,9 +43,11 @@ impl Model {
         }
     }
 
-    /// Moves a publication, and its mark as pending.
+    /// Moves a publication, and its marks: pending, and made by the runtime.
     fn move_publication(&mut self, from: &EndpointKey, to: &EndpointKey, ports: &PortSpec) {
         let (mut moved, mut pending) = (Vec::new(), Vec::new());
+        let is_runtimes = self.endpoints.get(from).and_then(|it| it.runtime.as_ref());
+        let is_runtimes = is_runtimes.is_some_and(|state| state.published.contains(ports));
         self.change(from, |endpoint| {
             moved = endpoint.publications.extract_if(.., |one| one.ports == *ports).collect();
             pending = endpoint.pending.extract_if(.., |one| one.ports == *ports).collect();
@@ -53,6 +56,9 @@ impl Model {
             endpoint.publications.extend(moved);
             endpoint.pending.extend(pending);
         });
+        if is_runtimes {
+            self.mark_runtimes(to, *ports);
+        }
         self.invalidate_uplinks(true);
     }
 }

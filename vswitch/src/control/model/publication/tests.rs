@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use vswitch_api::address::Family;
 use vswitch_api::publish::Publication;
 
 use super::super::tests::{counter, key, model_with_uplink as model, spec};
@@ -44,6 +45,21 @@ fn a_port_belongs_to_one_attachment() {
     // A detach frees the ports.
     model.remove(&web, Duration::ZERO);
     attach(&mut model, "new", &["8080:80"]).unwrap();
+}
+
+#[test]
+fn an_address_of_a_family_that_the_endpoint_lacks_is_refused() {
+    let mut model = model(Uplink::Auto);
+    let only = AttachSpec { family: Some(Family::Ipv4), ..spec("web") };
+    let lease = model.reserve(&only, Duration::ZERO, &mut counter()).unwrap();
+    model.activate(&lease.key());
+    let mut publish =
+        |text: &str| model.add_publication(&lease.key(), &publication(text), &mut counter());
+    let error = publish("[::1]:8080:80").unwrap_err();
+    assert!(matches!(error, ControlError::OtherFamily { .. }), "{error}");
+    publish("127.0.0.1:8080:80").unwrap();
+    publish("8081:80").unwrap();
+    assert_eq!(shown(&model, &lease.key()), ["127.0.0.1:8080:80/tcp", "8081:80/tcp"]);
 }
 
 #[test]
