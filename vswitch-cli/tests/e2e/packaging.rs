@@ -19,12 +19,12 @@ const EXPOSURE_MAX: &str = "42";
 const WRITER: &str = "set -e
 docker=/var/lib/docker/100000.100000/resolv.conf rootless=/run/user/1000/resolv.conf
 mkdir -p /run/user/1000
-mount -t tmpfs tmpfs /run/user/1000
+mount -t tmpfs -o mode=700 tmpfs /run/user/1000
 for file in $docker $rootless; do install -D -m 600 -o 100000 /dev/null $file; done
 sed -e 's/^Type=.*/Type=oneshot/; s/^Restart=.*//' \
   -e \"s|^ExecStart=.*|ExecStart=/bin/sh -c 'echo docker >>$docker; echo rootless >>$rootless'|\" \
   /usr/lib/systemd/system/vswitch.service >/run/systemd/system/writer.service
-systemctl start writer
+systemctl start writer || journalctl --no-pager --unit=writer
 cat $docker $rootless";
 
 /// Where Docker looks for plugins; its folder is not there before Docker is.
