@@ -202,10 +202,10 @@ impl System {
         let is_restored = || {
             assert_eq!(self.machine.net().netns().links(), ["nic0"]);
             assert_eq!(self.ok(&["nft", "list", "tables"]), "");
-            assert_eq!(self.ok(&SYSCTLS), sysctls);
         };
         self.ok(&["dpkg", "--remove", "vswitch"]);
         is_restored();
+        assert_eq!(self.ok(&SYSCTLS), sysctls);
         self.ok(&["dpkg", "--install", "/vswitch.deb"]);
         self.ok(&["systemctl", "start", "vswitch"]);
         let no_restart = "mkdir /run/systemd/system/vswitch.service.d
