@@ -86,7 +86,7 @@ impl Control {
         let plan = change.plan();
         plan::execute(change, &plan).await?;
         let lease = change.lease()?.clone();
-        if !self.0.model().activate(&lease.key()) {
+        if !self.0.activate(&lease.key()) {
             // A new one leaves nothing behind; one that has waited waits again.
             match change.resumes() {
                 true => self.detach_lost_port(lease.slot).await,
