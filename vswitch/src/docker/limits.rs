@@ -15,5 +15,8 @@ pub(super) const NAMES_ASKED_MAX: usize = 16;
 /// switch, and answers for the whole container once it has started.
 pub(super) const NAME_PAUSES_MS: [u64; 8] = [20, 100, 300, 1000, 3000, 10_000, 30_000, 60_000];
 
+/// Pause before Docker's API is asked for its events again.
+pub(super) const FOLLOW_PAUSE: Duration = Duration::from_secs(2);
+
 /// Time to send the body.
 pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(10);
