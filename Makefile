@@ -1,7 +1,7 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
 .PHONY: help build demo test e2e e2e-netavark e2e-deb lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
-  bench-docker bench-build bench-micro loom fuzz asan doc api install uninstall deb deps clean
+  bench-docker bench-build bench-cni bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -83,6 +83,10 @@ bench-attack: bench-build ## a pair while a third container attacks, beside the 
 
 bench-docker: bench-build ## real containers of Docker, on docker0 and on a network of this switch: about 25 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --contenders $(DOCKER_WITH) $(if $(findstring --only,$(BENCH)),,--only $(DOCKER_ROWS)) $(BENCH)
+
+bench-cni: build ## ADD and DEL of the CNI plugin beside Debian's bridge and portmap: a minute and a half
+	@scripts/deps.sh bench
+	$(SUDO) scripts/bench-cni.py $(TARGET)/release 40
 
 bench-build: build
 	@scripts/deps.sh bench

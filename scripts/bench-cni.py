@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Times ADD of CNI from its start to its end, in namespaces of its own: vswitch-cni, the request to the switch alone,
-and Debian's bridge, host-local and portmap. Each with both families and one published port, in turns.
+"""Times ADD of CNI from its start to its end, in namespaces of its own: vswitch-cni, the request to the switch alone, the
+command `vswitch attach`, and Debian's bridge, host-local and portmap. Each with both families and one published port, in turns.
 
   sudo scripts/bench-cni.py FOLDER [ROUNDS]      FOLDER has vswitch and vswitch-cni; 30 rounds
 """
@@ -60,6 +60,14 @@ def attach(folder):
     )
 
 
+def command(folder):
+    program = [f"{FOLDER}/vswitch", "--socket", f"{folder}/sock"]
+    return (
+        lambda netns: run(*program, "attach", "--netns", netns, "--name", "id", "-p", "8080:80"),
+        lambda netns: run(*program, "detach", "id"),
+    )
+
+
 def debian(folder):
     bridge = {"cniVersion": "1.0.0", "name": "b", "type": "bridge", "bridge": "cni0", "isGateway": True,
               "ipMasq": True, "ipam": {"type": "host-local", "dataDir": folder, "ranges": RANGES, "routes": ROUTES}}
@@ -78,7 +86,7 @@ def debian(folder):
 
 def measure(folder):
     contenders = {"vswitch-cni": vswitch(folder), "attach by the API": attach(folder),
-                  "bridge and portmap": debian(folder)}
+                  "vswitch attach": command(folder), "bridge and portmap": debian(folder)}
     times = {name: ([], []) for name in contenders}
     for turn in range(ROUNDS + 1):
         for name, (add, delete) in contenders.items():

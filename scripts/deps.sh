@@ -15,12 +15,12 @@ needs() {
       dockerd:docker.io iptables:iptables promtool:prometheus systemd-nspawn:systemd-container lxc-start:lxc curl:curl \
       busybox:busybox-static wget:wget ifconfig:net-tools dhclient:isc-dhcp-client dhcpcd:dhcpcd-base rdisc6:ndisc6 \
       podman:podman /usr/lib/cni/host-local:containernetworking-plugins \
-      /usr/lib/python3/dist-packages/grpc:python3-grpcio ;;
+      /usr/lib/python3/dist-packages/grpc:python3-grpcio /usr/lib/python3/dist-packages/yaml:python3-yaml ;;
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 ;;
     bench) echo ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \
       wrk:wrk nginx:nginx-light busybox:busybox-static dockerd:docker.io iptables:iptables \
       ovs-vswitchd:openvswitch-switch vde_switch:vde2 redis-server:redis-server redis-benchmark:redis-tools \
-      dnsperf:dnsperf dig:bind9-dnsutils ;;
+      dnsperf:dnsperf dig:bind9-dnsutils /usr/lib/cni/host-local:containernetworking-plugins ;;
     fuzz) echo c++:g++ ;;
     netavark) echo protoc:protobuf-compiler ;;
     deb) echo dpkg-shlibdeps:dpkg-dev strip:binutils ;;

@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod chain;
+mod daemon_set;
 mod faults;
 mod ipam;
 mod operations;

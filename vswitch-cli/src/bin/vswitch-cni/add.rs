@@ -161,14 +161,11 @@ impl Attach<'_> {
     /// Creates the network; another ADD may have been faster.
     fn create(&self, switch: &Switch) -> Outcome {
         let Some(request) = &self.settings.create else { return Ok(()) };
-        match switch.wait(switch.client.create_network(request)) {
-            Err(error) if is_conflict(&error) => {
-                let networks = switch.wait(switch.client.networks())?;
-                let is_there = networks.iter().any(|network| network.name == request.name);
-                if is_there { Ok(()) } else { Err(error.into()) }
-            }
-            result => Ok(result.map(drop)?),
-        }
+        let Err(error) = switch.wait(switch.client.create_network(request)) else { return Ok(()) };
+        // Its subnets may be those that the refusal is about.
+        let networks = switch.wait(switch.client.networks())?;
+        let is_there = networks.iter().any(|network| network.name == request.name);
+        if is_there { Ok(()) } else { Err(error.into()) }
     }
 
     /// The error for the runtime: of a namespace that went meanwhile, or of the configuration.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{CniError, Code, Outcome};
+use crate::limits::IFNAME_MAX;
 
 /// Reads a variable; an empty one is absent.
 pub(crate) type Read<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -105,13 +106,13 @@ pub(crate) fn fault_of_id(id: &str) -> Option<String> {
 }
 
 fn fault_of_ifname(name: &str) -> Option<String> {
-    /// `IFNAMSIZ` without its zero byte.
-    const LEN_MAX: usize = 15;
     let is_bad = |it: char| it == '/' || it == ':' || it.is_whitespace();
     if name.is_empty() {
         Some("is absent".into())
-    } else if name == "." || name == ".." || name.contains(is_bad) || name.len() > LEN_MAX {
-        Some(format!("{name:?} is no name of an interface, which has up to {LEN_MAX} characters"))
+    } else if name == "." || name == ".." || name.contains(is_bad) || name.len() > IFNAME_MAX {
+        Some(format!(
+            "{name:?} is no name of an interface, which has up to {IFNAME_MAX} characters"
+        ))
     } else {
         None
     }

@@ -98,7 +98,7 @@ impl CniError {
         }
     }
 
-    /// Whether the switch found a name, address, port or device taken.
+    /// The error of a request to the switch.
     pub(crate) fn of_client(error: &ClientError) -> Self {
         let (code, message) = match error {
             ClientError::NoDaemon(socket) => {

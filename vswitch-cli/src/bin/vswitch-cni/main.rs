@@ -12,6 +12,7 @@ mod config;
 mod environment;
 mod error;
 mod ipam;
+mod limits;
 mod names;
 mod remove;
 mod result;
@@ -27,9 +28,7 @@ use serde_json::Value;
 use config::Config;
 use environment::{Attachment, Operation};
 use error::{CniError, Code, Outcome};
-
-/// Longest configuration: those of runtimes are below 10 KiB.
-const CONFIG_BYTES_MAX: u64 = 4 << 20;
+use limits::CONFIG_BYTES_MAX;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -82,10 +81,16 @@ fn run(operation: Operation, text: String) -> Outcome<Option<Value>> {
 
 fn input() -> Outcome<String> {
     let mut text = String::new();
-    let read = std::io::stdin().lock().take(CONFIG_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| {
-        CniError::new(Code::Io, format!("cannot read the standard input: {error}"))
-    })?;
+    // One byte more than may be.
+    let mut bytes = std::io::stdin().lock().take(CONFIG_BYTES_MAX as u64 + 1);
+    let failed = |problem: String| CniError::new(Code::Io, problem);
+    bytes
+        .read_to_string(&mut text)
+        .map_err(|error| failed(format!("cannot read the standard input: {error}")))?;
+    if text.len() > CONFIG_BYTES_MAX {
+        let fault = format!("the network configuration is longer than {CONFIG_BYTES_MAX} bytes");
+        return Err(failed(fault));
+    }
     Ok(text)
 }
 

@@ -5,12 +5,7 @@
 
 use crate::arguments::Arguments;
 use crate::environment::{Attachment, fault_of_id};
-
-/// Longest name of an attachment.
-const LEN_MAX: usize = 128;
-
-/// Longest label of a name in DNS.
-const LABEL_MAX: usize = 63;
+use crate::limits::{LABEL_MAX, NAME_MAX};
 
 /// Characters of an id that show, as in `podman ps` and more than in `docker ps`.
 const ID_SHOWN: usize = 13;
@@ -30,7 +25,7 @@ pub(crate) fn candidates(attachment: &Attachment, arguments: &Arguments) -> Vec<
     let pod = arguments.pod.clone();
     let names = pod.into_iter().chain([format!("{shown}{suffix}"), format!("{id}{suffix}")]);
     let mut candidates: Vec<String> = Vec::new();
-    for name in names.filter(|name| fault_of_id(name).is_none() && name.len() <= LEN_MAX) {
+    for name in names.filter(|name| fault_of_id(name).is_none() && name.len() <= NAME_MAX) {
         if !candidates.contains(&name) {
             candidates.push(name);
         }
@@ -56,7 +51,7 @@ pub(crate) fn aliases(name: &str, arguments: &Arguments, asked: &[String]) -> Ve
 
 fn is_alias(text: &str) -> bool {
     let fits = |label: &str| (1..=LABEL_MAX).contains(&label.len());
-    fault_of_id(text).is_none() && text.len() <= LEN_MAX && text.split('.').all(fits)
+    fault_of_id(text).is_none() && text.len() <= NAME_MAX && text.split('.').all(fits)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What a runtime wants for one container: `runtimeConfig`, `args`, `CNI_ARGS`; and networks made on demand.
 
 use serde_json::json;
-use testkit::{FAR4, HOST4, Remote};
+use testkit::{FAR4, HOST4, Netns, Remote};
 
-use super::runtime::{Runtime, nothing_is_left};
+use super::runtime::{Runtime, nothing_is_left, race};
 use crate::harness::Host;
 
 #[test]
@@ -81,7 +81,14 @@ fn a_network_is_created_where_it_is_absent() {
         "mtu": 1400, "internal": true, "isolatedPorts": true, "device": "blue0",
     } });
     let runtime = Runtime::new(&host, "1.1.0", blue);
-    let spaces = ["a", "b"].map(|tag| host.namespace(tag));
+    // Several at once: one of them creates it.
+    let spaces = ["a", "b", "e", "f"].map(|tag| host.namespace(tag));
+    let call =
+        |netns: &Netns| (runtime.command("ADD", netns.name(), Some(netns.path())), runtime.input());
+    race(spaces.iter().map(call).collect());
+    for netns in &spaces {
+        runtime.del(netns.name(), Some(netns.path())).ok();
+    }
     for (id, netns) in ["a", "b"].iter().zip(&spaces) {
         let result = runtime.add(id, netns).ok();
         assert_eq!(result["ips"][0]["gateway"], "10.20.0.254");
@@ -129,5 +136,5 @@ fn a_network_is_created_where_it_is_absent() {
     first.del("c", None).ok();
     runtime.del("a", None).ok();
     runtime.del("b", None).ok();
-    nothing_is_left(&host, &[&spaces[0], &spaces[1], &netns]);
+    nothing_is_left(&host, &[&spaces[0], &spaces[1], &netns, &other]);
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{COMMAND_TIMEOUT, Process, wait_for};
+use testkit::{COMMAND_TIMEOUT, Netns, Process, wait_for};
 
-use super::runtime::{Runtime, nothing_is_left};
+use super::runtime::{Runtime, nothing_is_left, race};
 use crate::harness::Host;
 
 #[test]
@@ -57,21 +57,12 @@ fn two_runtimes_race_for_a_name() {
     let runtimes = ["a", "b"].map(|name| Runtime::new(&host, "1.0.0", json!({ "name": name })));
     let spaces = [host.namespace("a"), host.namespace("b")];
     let ids = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
-    let mut racing = Vec::new();
-    for ((runtime, netns), id) in runtimes.iter().zip(&spaces).zip(ids) {
+    let call = |((runtime, netns), id): ((&Runtime<'_>, &Netns), &str)| {
         let mut command = runtime.command("ADD", id, Some(netns.path()));
         command.env("CNI_ARGS", "IgnoreUnknown=1;K8S_POD_NAME=web-0;K8S_POD_NAMESPACE=shop");
-        let mut process = Process::spawn(command.stdin(std::process::Stdio::piped()));
-        racing.push((process.stdin(), process, runtime.input()));
-    }
-    for (stdin, _, input) in &mut racing {
-        std::io::Write::write_all(stdin, input).expect("the configuration");
-    }
-    for (stdin, process, _) in racing {
-        drop(stdin);
-        let output = process.finish(COMMAND_TIMEOUT);
-        assert!(output.status.success(), "{output}");
-    }
+        (command, runtime.input())
+    };
+    race(runtimes.iter().zip(&spaces).zip(ids).map(call).collect());
     let mut names: Vec<_> = host.ls().into_iter().map(|port| port.name).collect();
     names.sort();
     let other = names.iter().find(|name| *name != "web-0").expect("two names").clone();

@@ -1,10 +1,11 @@
 //! What a runtime does with a plugin: starts it with parameters, and gives it a configuration.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value, json};
-use testkit::{COMMAND_TIMEOUT, Netns, run};
+use testkit::{COMMAND_TIMEOUT, Netns, Process, run};
 
 use crate::harness::{Host, cni_program};
 
@@ -133,6 +134,23 @@ impl<'a> Runtime<'a> {
             command.env_remove(name);
         }
         self.call(command)
+    }
+}
+
+/// Starts calls, then lets all of them go on at once; each must succeed.
+#[track_caller]
+pub(super) fn race(calls: Vec<(Command, Vec<u8>)>) {
+    let start = |(mut command, input): (Command, Vec<u8>)| {
+        let mut process = Process::spawn(command.stdin(Stdio::piped()));
+        (process.stdin(), process, input)
+    };
+    let mut racing: Vec<_> = calls.into_iter().map(start).collect();
+    for (stdin, _, input) in &mut racing {
+        stdin.write_all(input).expect("the configuration");
+    }
+    let processes: Vec<_> = racing.into_iter().map(|(_, process, _)| process).collect();
+    for process in processes {
+        process.finish(COMMAND_TIMEOUT).ok();
     }
 }
 
