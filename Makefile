@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e e2e-netavark e2e-deb lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
+.PHONY: help build demo test e2e e2e-netavark e2e-deb soak lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
   bench-docker bench-build bench-cni bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
@@ -44,6 +44,10 @@ e2e-netavark: ## the tests of the netavark plugin by a real netavark, which is b
 e2e-deb: deb ## install the package in a system with systemd, run it, purge it
 	VSWITCH_DEB=$$(realpath $(TARGET)/debian/vswitch_*.deb) \
 	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e packaging::
+
+soak: ## what takes minutes: a hundred containers of Compose come and go; needs root (or sudo)
+	@scripts/deps.sh build test
+	SOAK_CONTAINERS=100 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e docker::compose
 
 lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint

@@ -12,7 +12,7 @@ needs() {
     build) echo cc:gcc ld:binutils pkg-config:pkg-config libnftnl.pc:libnftnl-dev libmnl.pc:libmnl-dev ;;
     lint) echo shellcheck:shellcheck ;;
     test) echo valgrind:valgrind ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping nsenter:util-linux nft:nftables python3:python3 ethtool:ethtool turnserver:coturn dig:bind9-dnsutils musl-gcc:musl-tools zsh:zsh fish:fish \
-      dockerd:docker.io iptables:iptables promtool:prometheus systemd-nspawn:systemd-container lxc-start:lxc curl:curl \
+      dockerd:docker.io docker-compose:docker-compose iptables:iptables promtool:prometheus systemd-nspawn:systemd-container lxc-start:lxc curl:curl \
       busybox:busybox-static wget:wget ifconfig:net-tools dhclient:isc-dhcp-client dhcpcd:dhcpcd-base rdisc6:ndisc6 \
       podman:podman /usr/lib/cni/host-local:containernetworking-plugins \
       /usr/lib/python3/dist-packages/grpc:python3-grpcio /usr/lib/python3/dist-packages/yaml:python3-yaml ;;

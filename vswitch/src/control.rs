@@ -76,6 +76,7 @@ pub use error::ControlError;
 pub(crate) use event_feed::{StreamEnd, Subscription};
 use inner::Inner;
 pub(crate) use ipam::PoolError;
+pub(crate) use model::Lease;
 pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
 pub(crate) use runtime::{Label, RuntimeRequest};

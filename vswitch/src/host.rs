@@ -12,7 +12,7 @@
 //! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
 //!
 //! Nothing else changes: no other firewall, no kernel bridge, no other file outside the state directory,
-//! the socket and the note beside it ([`state_note`]). A TAP lives as long as its descriptors, so the kernel removes it a moment after a crash.
+//! the sockets and the note beside that of the API ([`state_note`]). A TAP lives as long as its descriptors, so the kernel removes it a moment after a crash.
 //!
 //! Requests to the kernel go by rtnetlink ([`Netlink`]): one connection in the host's namespace, and one
 //! for each task in a container's ([`netns_exec`]), in a thread that ends with the task. No descriptor of
@@ -28,6 +28,7 @@ pub(crate) mod netlink;
 pub(crate) mod netns;
 pub(crate) mod netns_exec;
 pub(crate) mod nft;
+pub(crate) mod plugin_note;
 mod proxy;
 pub(crate) mod reserve;
 pub(crate) mod routes;

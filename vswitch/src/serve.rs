@@ -12,9 +12,9 @@ use vswitch_api::status::Backend;
 use crate::config::{Config, SocketPath};
 use crate::control::{Control, ControlError, ReplayReport, StoredState};
 use crate::docker;
-use crate::host::StateNote;
+use crate::host::{StateNote, plugin_note};
 use crate::limits;
-use crate::server::{self, MetricsError, Socket, SocketError, metrics};
+use crate::server::{self, MetricsError, Presence, Socket, SocketError, metrics};
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
@@ -110,10 +110,7 @@ async fn run(
     let kept = StoredState::open(config.state_dir.path()).await?;
     let socket = Socket::bind(config.socket.path()).await?;
     // Requests of Docker wait, too, until the switch knows its networks again.
-    let plugin = match &config.docker_plugin {
-        Some(path) => Some(Socket::bind(path.path()).await?),
-        None => None,
-    };
+    let plugin = bind_plugin(&config).await?;
     let note = StateNote::write(config.socket.path(), config.state_dir.path());
     let note = note.inspect_err(|error| {
         tracing::warn!(%error, "`down` after a crash will need --state-dir");
@@ -155,9 +152,27 @@ async fn run(
     ending();
     control.end().await;
     drop((note, plugin));
+    plugin_note::remove(config.state_dir.path());
     // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);
     ended
+}
+
+/// The socket of Docker's plugin. That of a killed daemon goes, wherever it is.
+async fn bind_plugin(config: &Config) -> Result<Option<Socket>, SocketError> {
+    let (state_dir, wanted) = (config.state_dir.path(), config.docker_plugin.as_ref());
+    if let Some(former) = plugin_note::read(state_dir)
+        && let Ok(Presence::Stale) = server::probe(&former).await
+    {
+        let _ = std::fs::remove_file(former);
+    }
+    plugin_note::remove(state_dir);
+    let Some(path) = wanted else { return Ok(None) };
+    let socket = Socket::bind(path.path()).await?;
+    if let Err(error) = plugin_note::write(state_dir, path.path()) {
+        tracing::warn!(%error, "`down` after a crash will leave the socket of Docker's plugin");
+    }
+    Ok(Some(socket))
 }
 
 async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport) -> Ready {

@@ -33,7 +33,7 @@ pub(crate) use error::api_error;
 use events::Closer;
 pub(crate) use metrics::MetricsError;
 pub use socket::SocketError;
-pub(crate) use socket::{Socket, probe};
+pub(crate) use socket::{Presence, Socket, probe};
 
 /// Serves the API until `stop` turns true, then waits for the requests in progress.
 pub(crate) async fn run(socket: &Socket, control: Control, stop: watch::Receiver<bool>) {

@@ -1,7 +1,9 @@
 //! Docker's network driver, with a real daemon.
 
+mod compose;
 mod faults;
 mod ipam;
+mod networks;
 
 use std::net::IpAddr;
 use std::process::Command;

@@ -54,8 +54,10 @@ macro_rules! pages {
 
 pages! {
     cni
+    compose
     containerd
     containers
+    docker
     kubernetes
     lxc
     nspawn

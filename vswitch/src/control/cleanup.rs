@@ -14,7 +14,7 @@ use vswitch_api::DEFAULT_STATE_DIR;
 
 use super::limits::DEVICE_REMOVAL_MAX;
 use super::store::{Document, Store, StoreError};
-use crate::host::{nft, state_note, uplink};
+use crate::host::{nft, plugin_note, state_note, uplink};
 
 const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
 
@@ -78,6 +78,12 @@ pub fn clean_up_after_crash(
         let described = |table: &nft::Orphan| format!("the nftables table {table}");
         removed.extend(tables.iter().map(described));
         left.extend(others.iter().map(described));
+        if let Some(plugin) = plugin_note::read(state_dir) {
+            if remove_stale_socket(&plugin)? {
+                removed.push(format!("the socket {} of Docker's plugin", plugin.display()));
+            }
+            plugin_note::remove(state_dir);
+        }
     } else if let Ok(orphans) = nft::orphans() {
         left.extend(orphans.iter().map(|table| format!("the nftables table {table}")));
     }

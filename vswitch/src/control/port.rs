@@ -163,10 +163,19 @@ impl PortChange {
     /// The attach of a stored endpoint. One that a runtime has moved into a namespace is put there by the switch.
     pub(super) fn replay(inner: Arc<Inner>, stored: &Attachment) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
-        let boot_id = stored.runtime.as_ref().map(|runtime| &runtime.boot_id);
+        let this_boot = stored.runtime.as_ref().filter(|it| it.boot_id == inner.boot_id);
+        let sandbox = this_boot.and_then(|runtime| runtime.sandbox.clone());
+        // It is there since the runtime moved the TAP in, or tried to; the last switch was killed at that moment.
+        let entered = sandbox.filter(|path| netns::open_path(path).is_ok());
         let (source, configured_by) = match &stored.netns {
             Some(netns) => (Some(Source::Stored(netns.clone(), ifname)), ConfiguredBy::Switch),
-            None if boot_id == Some(&inner.boot_id) => (None, ConfiguredBy::Runtime),
+            None if this_boot.is_some() => match entered {
+                Some(path) => {
+                    let source = Source::Requested(NetnsRef::Path(path), None);
+                    (Some(source), ConfiguredBy::Switch)
+                }
+                None => (None, ConfiguredBy::Runtime),
+            },
             None if stored.container.is_some() => {
                 return Err(ControlError::Waiting(stored.name.to_string()));
             }
@@ -284,7 +293,11 @@ impl PortChange {
                 mac: lease.mac,
                 mtu: network.mtu,
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
-                    nets: lease.all_addresses().map(|it| network.net_of(it)).collect(),
+                    nets: {
+                        let own = lease.all_addresses().map(|it| network.net_of(it));
+                        let runtime = self.spec.runtime.iter();
+                        own.chain(runtime.flat_map(|it| it.further.iter().copied())).collect()
+                    },
                     gateways: self.is_gateway().then(|| network.gateways()),
                     leaves_ipv6_off: self.spec.runtime.is_some() && lease.ipv6.is_none(),
                 }),

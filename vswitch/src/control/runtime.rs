@@ -27,7 +27,7 @@ use super::runtime_state::RuntimeState;
 use super::store::NetnsRecord;
 use super::task::{blocking, task};
 use super::{Control, unicast_mac};
-use crate::host::container::{self, Inside};
+use crate::host::container;
 use crate::host::netns;
 
 /// A request of a runtime for an endpoint.
@@ -76,6 +76,7 @@ impl Control {
                 tap: request.tap,
                 boot_id: inner.boot_id.clone(),
                 sandbox: None,
+                further: Vec::new(),
                 gives_default_route: false,
             }),
             ..AttachSpec::new(EndpointKey { name: request.name.parse()?, network })
@@ -107,6 +108,18 @@ impl Control {
         let active = model.active().filter(|(it, _)| it.lease.network == *network);
         let texts = active.filter_map(|(it, _)| it.labels.get(key));
         texts.map(|text| Label { key, text: text.clone() }).collect()
+    }
+
+    /// The label of an endpoint in no namespace for which `is_it` holds.
+    pub(crate) fn unentered(
+        &self,
+        key: &'static str,
+        is_it: impl Fn(&Lease) -> bool,
+    ) -> Option<Label> {
+        let model = self.0.model();
+        let mut outside = model.active().filter(|(_, binding)| binding.netns.is_none());
+        let (found, _) = outside.find(|(it, _)| it.runtime.is_some() && is_it(&it.lease))?;
+        found.labels.get(key).map(|text| Label { key, text: text.clone() })
     }
 
     /// Subnets of a network, IPv4 first.
@@ -260,15 +273,15 @@ impl Control {
         let path = sandbox.clone();
         let netns = blocking(move || netns::open_path(&path)).await??;
         let id = netns.id;
-        let Inside { cookie, ifname } = container::find_interface(netns, mac, queues).await?;
+        let inside = container::find_interface(netns, mac, queues).await?;
         let record = NetnsRecord {
             reference: NetnsRef::Path(sandbox.clone()),
             path: sandbox,
             id,
-            cookie,
+            cookie: inside.cookie,
             boot_id: inner.boot_id.clone(),
         };
-        inner.model().enter_netns(&key, record, ifname);
+        inner.model().enter_netns(&key, record, inside);
         Ok(Some(()))
     }
 

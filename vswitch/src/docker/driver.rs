@@ -16,7 +16,7 @@ use super::protocol::{
     ExternalConnectivity, Interface, InterfaceName, Join, Joined, NetworkId, OperInfo, PORT_MAP,
 };
 use super::{ENDPOINT_ID, NETWORK_ID, port_map};
-use crate::control::{Control, ControlError, Label, RuntimeRequest};
+use crate::control::{Control, ControlError, Label, Lease, RuntimeRequest};
 use crate::server::api_error;
 
 /// Letters of an id that a name has.
@@ -96,6 +96,10 @@ impl Driver {
                     "" => None,
                     text => Some(text.parse().map_err(|_| format!("{text:?} is no MAC address"))?),
                 };
+                for address in [v4, v6].into_iter().flatten() {
+                    let has = |it: &Lease| it.network == network && it.has(address);
+                    self.remove_lost(has).await?;
+                }
                 let short = short(&asked.endpoint_id);
                 let request = RuntimeRequest {
                     name: format!("docker-{short}"),
@@ -134,6 +138,15 @@ impl Driver {
             chosen.address6 = lease.ipv6.map(|it| with_prefix(it.into(), net6)).unwrap_or_default();
         }
         Ok(CreatedEndpoint { interface: chosen })
+    }
+
+    /// Removes an endpoint that no container has entered, and whose address or port another one gets: Docker gives
+    /// each to one only, so it has forgotten the former. A Docker that is killed does that. Says whether there is one.
+    async fn remove_lost(&self, is_it: impl Fn(&Lease) -> bool) -> Result<bool, String> {
+        let Some(lost) = self.control.unentered(ENDPOINT_ID, is_it) else { return Ok(false) };
+        tracing::info!(endpoint = lost.text, "forgotten by Docker: removed");
+        self.control.remove_handed_out(&lost).await.map_err(line)?;
+        Ok(true)
     }
 
     pub(super) async fn delete_endpoint(self, asked: EndpointId) -> Result<Done, String> {
@@ -190,10 +203,18 @@ impl Driver {
         };
         // Docker asks again, or a restart has brought them back.
         self.control.unpublish_bindings(&label).await.map_err(line)?;
-        let published =
-            self.control.publish_bindings(&label, port_map::publications(bindings)?).await;
-        published.map_err(|(publication, error)| refused(&publication, error))?;
-        Ok(Done {})
+        let wanted = port_map::publications(bindings)?;
+        loop {
+            let published = self.control.publish_bindings(&label, wanted.clone()).await;
+            let Err((publication, error)) = published else { return Ok(Done {}) };
+            let has_port = |it: &Lease| match &error {
+                ControlError::PortPublished { owner, .. } => it.name.as_str() == owner,
+                _ => false,
+            };
+            if !self.remove_lost(has_port).await? {
+                return Err(refused(&publication, error));
+            }
+        }
     }
 
     pub(super) async fn revoke(self, asked: EndpointId) -> Result<Done, String> {

@@ -42,6 +42,15 @@ pub(super) fn apply(options: &Options, request: &mut NetworkRequest) -> Result<(
         let set = set(name, &text, request);
         set.map_err(|error| format!("option {key}={text} is refused: {error}"))?;
     }
+    let is_internal = request.internal || request.uplink.as_deref() == Some("none");
+    if let Some(vlan) = &request.settings.vlan
+        && *vlan != VlanMode::default()
+        && !is_internal
+    {
+        return Err(format!(
+            "VLAN {vlan} needs --internal: the switch routes no VLAN to the world"
+        ));
+    }
     Ok(())
 }
 

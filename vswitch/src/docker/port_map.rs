@@ -11,7 +11,14 @@ use super::protocol::PortBinding;
 const PROTOCOLS: [(u8, &str); 3] = [(6, "tcp"), (17, "udp"), (132, "sctp")];
 
 /// For each publication its choices, of which one is to be open.
-pub(super) fn publications(bindings: Vec<PortBinding>) -> Result<Vec<Vec<Publication>>, String> {
+pub(super) fn publications(
+    mut bindings: Vec<PortBinding>,
+) -> Result<Vec<Vec<Publication>>, String> {
+    // Docker's order is that of a hash table.
+    bindings.sort_by(|a, b| {
+        let key = |it: &PortBinding| (it.protocol, it.host_port, it.port);
+        (&a.host_ip, key(a)).cmp(&(&b.host_ip, key(b)))
+    });
     let mut ranges: Vec<Range> = Vec::new();
     for binding in bindings {
         let known = PROTOCOLS.iter().find(|(number, _)| *number == binding.protocol);
@@ -86,6 +93,7 @@ mod tests {
     fn consecutive_ports_are_one_range() {
         let tcp = |port: u16| binding(&format!("6 {} {port} {port}", port - 8000));
         let mut all: Vec<_> = (8080..8090).map(tcp).collect();
+        all.reverse();
         all.push(binding("6 90 9000 9000"));
         all.push(binding("17 91 9001 9001"));
         let published = [["8080-8089:80-89/tcp"], ["9000:90/tcp"], ["9001:91/udp"]]
@@ -96,8 +104,8 @@ mod tests {
     #[test]
     fn a_range_for_one_port_is_a_choice() {
         let choices = texts(&[binding("6 80 8000 8002"), binding("6 81 0 0")]);
-        assert_eq!(choices[0], ["8000:80/tcp", "8001:80/tcp", "8002:80/tcp"]);
-        assert_eq!(choices[1], ["0:81/tcp"]);
+        assert_eq!(choices[0], ["0:81/tcp"]);
+        assert_eq!(choices[1], ["8000:80/tcp", "8001:80/tcp", "8002:80/tcp"]);
     }
 
     #[test]

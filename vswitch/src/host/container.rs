@@ -66,6 +66,8 @@ pub(crate) struct Inside {
     /// See [`netns_exec::cookie`].
     pub(crate) cookie: Option<u64>,
     pub(crate) ifname: String,
+    /// Without those that the kernel makes of the MAC address.
+    pub(crate) addresses: Vec<IpNet>,
 }
 
 /// Finds the interface of a MAC address in a namespace, once it is up: then it has its last name. Frees a TAP of
@@ -82,7 +84,12 @@ pub(crate) async fn find_interface(
         if queues > 1 {
             inside.no_queue(&link).await?;
         }
-        Ok(Inside { cookie: netns_exec::cookie(), ifname: link.name })
+        let mut addresses = inside.addresses(&link).await?;
+        addresses.retain(|net| match net {
+            IpNet::V4(_) => true,
+            IpNet::V6(net) => !net.addr().is_unicast_link_local(),
+        });
+        Ok(Inside { cookie: netns_exec::cookie(), ifname: link.name, addresses })
     })
     .await
 }

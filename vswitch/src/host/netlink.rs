@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::AddressHeaderFlags;
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
@@ -152,6 +152,21 @@ impl Netlink {
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
         request.execute().await.map_err(failed(|| format!("add {address} to {}", link.name)))
+    }
+
+    /// Addresses of an interface, with their prefix lengths.
+    pub(crate) async fn addresses(&self, link: &Link) -> Result<Vec<IpNet>, NetlinkError> {
+        let found = self.0.address().get().set_link_index_filter(link.index).execute();
+        let what = || format!("list addresses of {}", link.name);
+        let messages: Vec<AddressMessage> = found.try_collect().await.map_err(failed(what))?;
+        let net = |message: &AddressMessage| {
+            let address = message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(address) => Some(*address),
+                _ => None,
+            });
+            IpNet::new(address?, message.header.prefix_len).ok()
+        };
+        Ok(messages.iter().filter_map(net).collect())
     }
 
     /// Adds a default route, unless there is one; returns whether it did.

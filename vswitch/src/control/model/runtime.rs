@@ -11,6 +11,7 @@
 use super::{EndpointKey, EndpointState, Model, NetworkName};
 use crate::control::runtime_state::RuntimeState;
 use crate::control::store::NetnsRecord;
+use crate::host::container::Inside;
 
 impl Model {
     /// The endpoint with a label.
@@ -53,11 +54,14 @@ impl Model {
     }
 
     /// Notes the namespace of an active endpoint, and its interface there.
-    pub(crate) fn enter_netns(&mut self, key: &EndpointKey, netns: NetnsRecord, ifname: String) {
+    pub(crate) fn enter_netns(&mut self, key: &EndpointKey, netns: NetnsRecord, inside: Inside) {
         self.change(key, |endpoint| {
+            let Some(state) = &mut endpoint.runtime else { return };
+            state.further = inside.addresses;
+            state.further.retain(|net| !endpoint.lease.has(net.addr()));
             if let Some(binding) = &mut endpoint.binding {
                 binding.netns = Some(netns);
-                binding.ifname = ifname;
+                binding.ifname = inside.ifname;
             }
         });
     }
@@ -67,6 +71,7 @@ impl Model {
         self.change(key, |endpoint| {
             let Some(state) = &mut endpoint.runtime else { return };
             state.sandbox = None;
+            state.further.clear();
             state.gives_default_route = false;
             if let Some(binding) = &mut endpoint.binding {
                 binding.netns = None;
