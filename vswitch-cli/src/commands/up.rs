@@ -205,6 +205,7 @@ fn serve(config: Config, ready: impl FnOnce()) -> Outcome<()> {
             reason = stands.backend_reason,
             workers = stands.workers,
             attached_again = stands.attached,
+            waiting = stands.waiting,
             gone = stands.dropped,
             "the switch is up"
         );

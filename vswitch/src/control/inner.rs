@@ -67,7 +67,7 @@ pub(super) struct Inner {
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
     model: Mutex<Model>,
-    /// Notified when an endpoint is removed.
+    /// Notified when a change of an endpoint ends: it is removed, waits, or works.
     detached: Notify,
     /// Number of requests to write the document.
     save_requests: AtomicU64,
@@ -152,13 +152,43 @@ impl Inner {
         retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
     }
 
-    /// Waits until no request attaches or detaches an endpoint of a network.
-    pub(super) async fn wait_until_empty(&self, network: &NetworkName) -> Result<(), ControlError> {
-        let attempt = || match self.model().endpoints_on(network) {
-            0 => Ok(()),
-            _ => Err(ControlError::Busy(network.to_string(), "joined")),
+    /// Begins the detach of endpoints, of all together. Waits while another change of one of them runs, since
+    /// that may end with an endpoint that waits for its container, or works. Leaves out those that go meanwhile.
+    pub(super) async fn begin_detach(
+        &self,
+        keys: &[EndpointKey],
+    ) -> Result<Vec<Lease>, ControlError> {
+        let mut has_waited = false;
+        let attempt = || {
+            let begun = self.model().begin_detach_all(keys, has_waited);
+            has_waited = true;
+            begun
         };
         retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
+    }
+
+    /// Endpoints of a network that goes which can be detached now; waits while there are only ones that another
+    /// request attaches or detaches. None if it is empty.
+    pub(super) async fn detachable_on(
+        &self,
+        network: &NetworkName,
+    ) -> Result<Vec<EndpointKey>, ControlError> {
+        let attempt = || {
+            let model = self.model();
+            let keys = model.detachable_on(network);
+            match keys.is_empty() && model.endpoints_on(network) > 0 {
+                true => Err(ControlError::Busy(network.to_string(), "joined")),
+                false => Ok(keys),
+            }
+        };
+        retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
+    }
+
+    /// Ends an attach. Says whether its interface and its network are still there.
+    pub(super) fn activate(&self, key: &EndpointKey) -> bool {
+        let is_there = self.model().activate(key);
+        self.detached.notify_waiters();
+        is_there
     }
 
     /// Removes an endpoint from the model.
@@ -244,7 +274,7 @@ impl Inner {
     }
 }
 
-/// Repeats an attempt that fails with [`ControlError::Busy`], whenever an endpoint is removed.
+/// Repeats an attempt that fails with [`ControlError::Busy`], whenever the change of an endpoint ends.
 async fn retry_while_busy<T>(
     detached: &Notify,
     within: Duration,

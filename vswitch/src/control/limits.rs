@@ -56,6 +56,7 @@ pub(crate) const LABELS_MAX: usize = 128;
 
 /// Bytes that keys and values of an endpoint's labels may have together.
 pub(crate) const LABELS_BYTES_MAX: usize = 16 << 10;
+
 /// Attempts to find free host ports for a request that names none.
 pub(crate) const PORT_ALLOC_TRIES_MAX: usize = 256;
 

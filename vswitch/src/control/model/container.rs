@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use fastpath::PortIndex;
 
-use super::{Endpoint, EndpointKey, EndpointState, Model, Name, Network, NetworkName};
+use super::{AttachSpec, Endpoint, EndpointKey, EndpointState, Model, Name, Network, NetworkName};
 use crate::control::error::ControlError;
-use crate::control::store::NetnsRecord;
+use crate::control::store::{ContainerRecord, NetnsRecord};
 use crate::host::container::InterfaceRoutes;
 
 /// The order of a container's endpoints: the first one is the gateway endpoint.
@@ -16,13 +16,27 @@ fn rank<'a>(
     (Reverse(endpoint.gw_priority), network.spec.is_internal(), &network.spec.name)
 }
 
+/// Whether two records are of one container.
+fn is_same(one: &ContainerRecord, other: &ContainerRecord) -> bool {
+    one.engine == other.engine && one.id == other.id
+}
+
 impl Model {
     /// Active endpoints of a container that the switch configures, the gateway endpoint first: the highest
     /// priority, then a network that reaches the world, then the first name of a network.
     pub(super) fn endpoints_of(&self, name: &Name) -> Vec<(&Endpoint, &Network)> {
+        self.endpoints_in(name, EndpointState::Active)
+    }
+
+    /// Endpoints of a container in a state, in the same order.
+    pub(super) fn endpoints_in(
+        &self,
+        name: &Name,
+        state: EndpointState,
+    ) -> Vec<(&Endpoint, &Network)> {
         let of_name = self.endpoints().filter(|endpoint| endpoint.lease.name == *name);
-        let active = of_name.filter(|endpoint| endpoint.state == EndpointState::Active);
-        let mut found: Vec<_> = active
+        let mut found: Vec<_> = of_name
+            .filter(|endpoint| endpoint.state == state)
             .filter_map(|endpoint| Some((endpoint, self.networks.get(&endpoint.lease.network)?)))
             .collect();
         found.sort_by_key(rank);
@@ -85,7 +99,24 @@ impl Model {
         Some((record, interfaces.collect()))
     }
 
-    /// Refuses a name that a container of another namespace has.
+    /// Refuses a name that another container of an engine has on another network, whether it runs or not.
+    pub(super) fn check_one_container(&self, spec: &AttachSpec) -> Result<(), ControlError> {
+        let own = spec.container.as_ref();
+        let is_other = |endpoint: &Endpoint| {
+            endpoint.lease.name == spec.name
+                && endpoint.container.as_ref().is_some_and(|other| match own {
+                    Some(own) => !is_same(own, other),
+                    // A namespace may be one of its own, while it runs.
+                    None => endpoint.state == EndpointState::Waiting,
+                })
+        };
+        match self.endpoints().any(is_other) {
+            true => Err(ControlError::NameTaken(spec.name.to_string())),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses a name that a container of another namespace has, or one that has none now.
     pub(super) fn check_one_namespace(
         &self,
         key: &EndpointKey,
@@ -94,9 +125,14 @@ impl Model {
         let mut others = self.endpoints().filter(|endpoint| {
             endpoint.lease.name == key.name && endpoint.lease.network != key.network
         });
+        let own = self.container_of(key);
         let is_other = |endpoint: &Endpoint| {
             let binding = endpoint.binding.as_ref().and_then(|binding| binding.netns.as_ref());
-            binding.is_some_and(|other| other.id != netns.id)
+            let other = endpoint.container.as_ref();
+            match binding {
+                Some(binding) => binding.id != netns.id,
+                None => other.is_some_and(|other| own.is_none_or(|own| !is_same(own, other))),
+            }
         };
         if others.any(is_other) {
             Err(ControlError::NameTaken(key.name.to_string()))

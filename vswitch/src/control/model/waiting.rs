@@ -63,6 +63,30 @@ impl Model {
         });
     }
 
+    /// Begins the end of an endpoint that is as it was found, and waits: its container is no more.
+    pub(crate) fn begin_forget(
+        &mut self,
+        found: &ContainerEndpoint,
+        engine: &Path,
+        id: &str,
+    ) -> Option<Lease> {
+        let is_same = self.endpoints_of_container(engine, id).contains(found);
+        let waits = found.state == EndpointState::Waiting;
+        if is_same && waits { self.begin_detach(&found.lease.key()).ok() } else { None }
+    }
+
+    /// Begins the wait of an active endpoint that is as it was found: its container runs in another namespace.
+    pub(crate) fn begin_wait(
+        &mut self,
+        found: &ContainerEndpoint,
+        engine: &Path,
+        id: &str,
+    ) -> Option<Lease> {
+        let is_same = self.endpoints_of_container(engine, id).contains(found);
+        let is_active = found.state == EndpointState::Active;
+        if is_same && is_active { self.begin_detach_lost(found.lease.slot) } else { None }
+    }
+
     /// Begins the attach of a waiting endpoint: it is reserved, as a new one is. The container's record may be
     /// a newer one.
     pub(crate) fn resume(
@@ -71,6 +95,8 @@ impl Model {
         container: Option<ContainerRecord>,
     ) -> Result<Lease, ControlError> {
         let unknown = || ControlError::UnknownPort(key.to_string());
+        // It goes with its network.
+        self.network(Some(key.network.as_str()))?;
         let endpoint = self.endpoints.get_mut(key).ok_or_else(unknown)?;
         if endpoint.state != EndpointState::Waiting {
             return Err(ControlError::Busy(key.to_string(), "attached"));
@@ -118,6 +144,11 @@ impl Model {
             netns: endpoint.binding.as_ref().and_then(|it| Some(it.netns.as_ref()?.id)),
         })
         .collect()
+    }
+
+    /// The containers of all endpoints, once for each endpoint.
+    pub(crate) fn all_containers(&self) -> Vec<ContainerRecord> {
+        self.endpoints().filter_map(|endpoint| endpoint.container.clone()).collect()
     }
 
     /// Whether an endpoint has a port: not while it waits, and not before and after.
