@@ -3,8 +3,8 @@
 //! It is asked by a task of its own, never within a driver's method: while Docker starts a container it holds
 //! that container's lock, and so the driver would wait for Docker, and Docker for the driver. The list of a
 //! network's endpoints needs no such lock, so the name is there before the container runs; aliases and labels
-//! come when it has started. New names (`docker rename`) come as events, while there are such endpoints. A name that another attachment has stays with that one, since the first one to have
-//! a name keeps it.
+//! come when it has started. New names (`docker rename`) come as events, while there are such endpoints. A name
+//! that another attachment has stays with that one, since the first one to have a name keeps it.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -141,3 +141,48 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{attach_spec, key, model, netns, network, open_network, reserve};
+    use super::*;
+    use crate::config::Uplink;
+
+    fn web(network: &str, id: Option<&str>) -> AttachSpec {
+        let container = id.map(|id| ContainerRecord {
+            engine: "/e".into(),
+            id: id.to_owned(),
+            name: "web".to_owned(),
+            resolv_conf: None,
+        });
+        AttachSpec { container, ..AttachSpec::new(key("web", network)) }
+    }
+
+    #[test]
+    fn a_name_is_one_containers_while_it_waits_too() {
+        let mut model = model();
+        for name in ["blue", "green"] {
+            open_network(&mut model, network(name, Uplink::None));
+        }
+        let lease = attach_spec(&mut model, web("br0", Some("1")));
+        let taken = |model: &mut Model, spec: AttachSpec| {
+            let error = reserve(model, &spec).unwrap_err();
+            assert!(matches!(error, ControlError::NameTaken(_)), "{error}");
+        };
+        taken(&mut model, web("blue", Some("2")));
+        // A namespace that began to be attached while the container ran.
+        let plain = reserve(&mut model, &web("blue", None)).unwrap().key();
+        model.begin_detach_lost(lease.slot).unwrap();
+        model.wait_for_container(&lease.key());
+        let bound = model.bind_netns(&plain, &netns(77), None, &[]);
+        assert!(matches!(bound, Err(ControlError::NameTaken(_))));
+        model.remove(&plain, std::time::Duration::ZERO);
+        taken(&mut model, web("blue", None));
+        taken(&mut model, web("blue", Some("2")));
+        // Its own may join, on its next run, one after the other.
+        let own = reserve(&mut model, &web("green", Some("1"))).unwrap().key();
+        model.bind_netns(&own, &netns(78), None, &[]).unwrap();
+        model.resume(&lease.key(), web("br0", Some("1")).container).unwrap();
+        model.bind_netns(&lease.key(), &netns(78), None, &[]).unwrap();
+    }
+}

@@ -213,8 +213,9 @@ impl Model {
 mod tests {
     use vswitch_api::address::Family;
 
-    use super::super::tests::{attach_spec, key, model, spec};
+    use super::super::tests::{attach_spec, key, model, network, open_network, spec};
     use super::*;
+    use crate::config::Uplink;
 
     fn container(id: &str) -> ContainerRecord {
         ContainerRecord {
@@ -324,5 +325,48 @@ mod tests {
         let [endpoint] = &model.endpoints_of_container(engine, "1")[..] else { panic!("one") };
         assert_eq!(endpoint.lease, lease);
         assert!(model.gateways_of_container(engine, "1").len() == 2);
+    }
+    /// The engine has answered, slowly, that it knows the container no more, or that it runs elsewhere.
+    #[test]
+    fn what_changed_while_the_engine_was_asked_is_left_alone() {
+        let mut model = model();
+        let (engine, lease) = (Path::new("/e"), attached(&mut model));
+        let found = |model: &Model| model.endpoints_of_container(engine, "1")[0].clone();
+        let active = found(&model);
+        assert_eq!(model.begin_forget(&active, engine, "1"), None, "its namespace lives");
+        end(&mut model, &lease);
+        let waiting = found(&model);
+        assert_eq!(model.begin_wait(&active, engine, "1"), None, "it waits already");
+        // Detached, and another container of that name has its addresses and its slot.
+        model.begin_detach(&lease.key()).unwrap();
+        model.remove(&lease.key(), Duration::ZERO);
+        let other = AttachSpec { container: Some(container("2")), ..spec("web") };
+        let new = attach_spec(&mut model, other);
+        assert_eq!((new.slot, new.key()), (lease.slot, lease.key()));
+        assert_eq!(model.begin_forget(&waiting, engine, "1"), None);
+        assert_eq!(model.begin_wait(&active, engine, "1"), None);
+        assert!(model.active_endpoint(&new.key()).is_ok());
+        // What is as it was goes.
+        let [active] = &model.endpoints_of_container(engine, "2")[..] else { panic!("one") };
+        assert_eq!(model.begin_wait(active, engine, "2").as_ref(), Some(&new));
+        model.wait_for_container(&new.key());
+        let [waiting] = &model.endpoints_of_container(engine, "2")[..] else { panic!("one") };
+        assert_eq!(model.begin_forget(waiting, engine, "2"), Some(new));
+    }
+
+    #[test]
+    fn one_on_a_network_that_goes_is_detached_and_not_resumed() {
+        let mut model = model();
+        open_network(&mut model, network("blue", Uplink::None));
+        let on_blue =
+            AttachSpec { container: Some(container("1")), ..AttachSpec::new(key("web", "blue")) };
+        let lease = attach_spec(&mut model, on_blue);
+        model.begin_detach_lost(lease.slot).unwrap();
+        let blue = &lease.network;
+        model.begin_remove_network(blue, true).unwrap();
+        assert!(model.detachable_on(blue).is_empty(), "its container has just ended");
+        model.wait_for_container(&lease.key());
+        assert!(matches!(model.resume(&lease.key(), None), Err(ControlError::UnknownNetwork(_))));
+        assert_eq!(model.detachable_on(blue), [lease.key()]);
     }
 }
