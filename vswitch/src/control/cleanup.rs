@@ -1,7 +1,7 @@
 //! `down` after a crash: removes from the host the parts of a switch that was killed.
 //!
-//! The state directory names them; where the caller does not know it, the note beside the socket does. Its lock protects a daemon that lives, and refuses one that starts
-//! meanwhile. The document stays, as after any `down`.
+//! The state directory names them; where the caller does not know it, the note beside the socket does. Its lock
+//! protects a daemon that lives, and refuses one that starts meanwhile. The document stays, as after any `down`.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;

@@ -1,9 +1,9 @@
 //! Replay at start: attaches the endpoints of the document again.
 //!
 //! An endpoint comes back with its names and addresses if its namespace lives: the same inode and cookie,
-//! in the same boot of the host. That of a container waits for it otherwise. All others are dropped with a line in
-//! the log, and their static entries with them. So are those whose first addresses a changed subnet no longer has; of further ones, only these
-//! addresses are.
+//! in the same boot of the host. That of a container waits for it otherwise. All others are dropped with a line
+//! in the log, and their static entries with them. So are those whose first addresses a changed subnet no longer
+//! has; of further ones, only these addresses are.
 
 use std::sync::Arc;
 
