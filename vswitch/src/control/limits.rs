@@ -31,6 +31,9 @@ pub(crate) const FURTHER_ADDRESSES_MAX: usize = crate::datapath::limits::SERVICE
 /// Aliases that one endpoint may have.
 pub(crate) const ALIASES_MAX: usize = 64;
 
+/// How long an IPAM client may take from a pool to its network. After that another may have the pool.
+pub(crate) const POOL_SETUP_MAX: Duration = Duration::from_secs(60);
+
 /// Address pools that IPAM clients may have: one of each family for each network.
 pub(crate) const ADDRESS_POOLS_MAX: usize = 2 * NETWORKS_MAX;
 

@@ -36,7 +36,7 @@ impl Control {
             inner.check_not_ending()?;
             let _choosing = inner.network_changes.lock().await;
             let subnet = choose(&inner, request).await?;
-            inner.model().add_pool(subnet)?;
+            inner.model().add_pool(subnet, inner.started.elapsed())?;
             if let Err(error) = inner.save().await {
                 let _ = inner.model().remove_pool(subnet.net());
                 return Err(error);
@@ -54,6 +54,15 @@ impl Control {
     /// Releases a pool with all its addresses.
     pub(crate) async fn release_pool(&self, subnet: IpNet) -> Result<(), ControlError> {
         self.change_pools(move |model, _| model.remove_pool(subnet)).await
+    }
+
+    /// Takes the gateway's address of a pool; again, if its client asks again.
+    pub(crate) async fn take_gateway(
+        &self,
+        subnet: IpNet,
+        requested: IpAddr,
+    ) -> Result<IpAddr, ControlError> {
+        self.change_pools(move |model, now| model.take_gateway(subnet, requested, now)).await
     }
 
     /// Takes an address of a pool: a requested one, or the next free one.

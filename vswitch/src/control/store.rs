@@ -217,6 +217,8 @@ pub(crate) struct PoolRecord {
     pub(crate) network: Option<String>,
     /// The cursor of its search, so that quarantine survives a restart.
     pub(crate) next: IpAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<IpAddr>,
     /// Addresses that the client has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) taken: Vec<IpAddr>,

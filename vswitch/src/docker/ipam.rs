@@ -154,12 +154,18 @@ pub(super) async fn request_address(
 ) -> Result<RequestedAddress, String> {
     let pool = pool(&request.pool_id)?;
     let kind = request.options.and_then(|mut options| options.remove(ADDRESS_TYPE));
+    let is_gateway = kind.as_deref() == Some(GATEWAY);
     let requested = match &*request.address {
-        "" if kind.as_deref() == Some(GATEWAY) => first_host(pool),
+        "" if is_gateway => first_host(pool),
         "" => None,
         text => Some(address(text)?),
     };
-    let address = driver.control().take_address(pool, requested).await.map_err(line)?;
+    let control = driver.control();
+    let taken = match requested.filter(|_| is_gateway) {
+        Some(gateway) => control.take_gateway(pool, gateway).await,
+        None => control.take_address(pool, requested).await,
+    };
+    let address = taken.map_err(line)?;
     let address = IpNet::new_assert(address, pool.prefix_len());
     Ok(RequestedAddress { address, data: BTreeMap::new() })
 }

@@ -1,9 +1,9 @@
 //! Many containers by Compose, up and down.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use testkit::{Docker, HOST4, READY_MAX, Snapshot, run};
+use testkit::{HOST4, READY_MAX, Snapshot, run};
+use vswitch_api::publish::PortSpec;
 
 use super::{answers, host_with_docker, inside};
 
@@ -14,30 +14,32 @@ const SOAK: &str = "SOAK_CONTAINERS";
 /// How long Compose may take for each container, on a busy machine.
 const TIME_PER_CONTAINER: Duration = Duration::from_secs(5);
 
-/// Services with a published port each, on a network of their own beside a common one.
-fn compose_file(containers: usize) -> String {
-    let mut text = "version: '3.8'\nservices:\n".to_owned();
-    for n in 1..=containers {
-        let image = Docker::IMAGE;
-        let serve = format!("echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp # {n}");
-        let port = 10_000 + n;
-        writeln!(
-            text,
-            "  s{n}:\n    image: {image}\n    command: [sh, -c, '{serve}']\n    init: true\n    \
-             ports: ['{port}:80']\n    networks: [common, apart]"
-        )
-        .expect("text");
-    }
-    text + "networks:\n  common:\n    driver: vswitch\n    driver_opts: {name: common}\n  apart:\n    \
-            driver: vswitch\n    internal: true\n"
-}
+/// One service, for any number of containers: Compose 1.29 waits for itself where there are many services. The host's
+/// ports are left to choose.
+const FILE: &str = "\
+version: '3.8'
+services:
+  web:
+    image: bb
+    command: [sh, -c, 'echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp']
+    init: true
+    ports: ['80']
+    networks: [common, apart]
+networks:
+  common:
+    driver: vswitch
+    driver_opts: {name: common}
+  apart:
+    driver: vswitch
+    internal: true
+";
 
 #[track_caller]
 fn up_and_down(containers: usize) {
     let (host, docker) = host_with_docker(&["--bridge=none"]);
     host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1"]);
     let file = docker.path("docker-compose.yml");
-    std::fs::write(&file, compose_file(containers)).expect("write a file");
+    std::fs::write(&file, FILE).expect("write a file");
     let limit = TIME_PER_CONTAINER * u32::try_from(containers).expect("a number");
     let compose = |args: &[&str]| {
         let file = file.display().to_string();
@@ -48,14 +50,18 @@ fn up_and_down(containers: usize) {
         run(&mut command, b"", limit).ok()
     };
     let before = Snapshot::take(host.netns());
-    compose(&["up", "-d"]);
+    compose(&["up", "-d", "--scale", &format!("web={containers}")]);
     assert_eq!(host.ls().len(), 2 * containers);
-    let last = u16::try_from(10_000 + containers).expect("a port");
-    for port in [10_001, last] {
+    let published = host.json(&["publish", "ls"]);
+    let published = published.as_array().expect("an array");
+    assert_eq!(published.len(), containers);
+    for row in published {
+        let ports: PortSpec = row["ports"].as_str().expect("ports").parse().expect("ports");
+        let port = ports.host().expect("a port of the host").first();
         assert!(answers(host.lan().command(&[]), HOST4, port), "port {port}");
     }
-    let name = format!("many_s{containers}_1");
-    docker.ok(&["exec", &name, "nslookup", "s1"]);
+    let name = format!("many_web_{containers}");
+    docker.ok(&["exec", &name, "nslookup", "web"]);
     let links = inside(&docker, &name, &["ip", "-br", "link"]);
     assert!(links.contains("eth0") && links.contains("eth1"), "{links}");
     compose(&["down", "-t", "1"]);

@@ -1,5 +1,6 @@
 //! Restarts and kills of the switch and of the daemon, under containers that run.
 
+use std::process::Command;
 use std::time::Duration;
 
 use testkit::{Docker, HOST4, Process, READY_MAX, wait_for};
@@ -36,7 +37,20 @@ fn containers_outlive_restarts_of_both() {
     host.kill();
     host.up_inside(&docker, &["--docker-plugin"]);
     works(&docker, &host);
+    // The socket of a killed switch goes with `down`, whatever is told.
+    let plugins = |docker: &Docker| {
+        let mut list = docker.inside(&Command::new("ls"));
+        testkit::run(list.arg("/run/docker/plugins"), b"", READY_MAX).ok()
+    };
+    host.kill();
+    assert_eq!(plugins(&docker), "vswitch.sock\n");
+    let down = testkit::run(&mut docker.inside(&host.command(&["down"])), b"", READY_MAX).ok();
+    assert!(down.contains("/run/docker/plugins/vswitch.sock"), "{down}");
+    assert_eq!(plugins(&docker), "");
+    host.up_inside(&docker, &["--docker-plugin"]);
+    works(&docker, &host);
     host.down();
+    assert_eq!(plugins(&docker), "");
     assert!(!docker.docker(&["network", "create", "-d", "vswitch", "red"]).status.success());
     host.up_inside(&docker, &["--docker-plugin"]);
     works(&docker, &host);

@@ -7,7 +7,8 @@
 //! Docker's IPAM driver takes a pool and the gateway's address, then creates the network, then takes the
 //! addresses of containers. A *free* pool alone knows which addresses are taken. In a *bound* one each of them
 //! is reserved in the network, too, so that no attachment of another client gets it. A pool lives until its
-//! client releases it, over restarts; a client that lost it may take a free one again, without its addresses.
+//! client releases it, over restarts. A client that died before it made a network has lost its pool: a free pool
+//! without addresses but the gateway's may be taken again, once [`POOL_SETUP_MAX`] has passed.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,7 +21,7 @@ use crate::config::{Subnet4, Subnet6};
 use crate::control::NetworkError;
 use crate::control::error::ControlError;
 use crate::control::ipam::{Pool, PoolError};
-use crate::control::limits::{ADDRESS_POOLS_MAX, RESERVATIONS_MAX};
+use crate::control::limits::{ADDRESS_POOLS_MAX, POOL_SETUP_MAX, RESERVATIONS_MAX};
 use crate::control::store::PoolRecord;
 
 /// A pool of an IPAM client.
@@ -33,6 +34,10 @@ pub(crate) struct AddressPool {
     addresses: Addresses,
     /// Addresses that the client has.
     taken: BTreeSet<IpAddr>,
+    /// The one that it took as the gateway's.
+    gateway: Option<IpAddr>,
+    /// When the client took the pool; none before this start.
+    since: Option<Duration>,
 }
 
 /// The pool of either family.
@@ -75,11 +80,18 @@ impl AddressPool {
             PoolSubnet::V6(net, range) => Addresses::V6(Pool::v6(net, net.net().network(), range)),
         };
         let (range, subnet) = (subnet.range(), subnet.net());
-        Self { subnet, range, network: None, addresses, taken: BTreeSet::new() }
+        let taken = BTreeSet::new();
+        Self { subnet, range, network: None, addresses, taken, gateway: None, since: None }
     }
 
     pub(crate) fn subnet(&self) -> IpNet {
         self.subnet
+    }
+
+    /// Whether a client that died may have left it.
+    fn is_lost(&self, now: Duration) -> bool {
+        let is_old = self.since.is_none_or(|since| now.saturating_sub(since) >= POOL_SETUP_MAX);
+        is_old && self.taken.iter().all(|address| Some(*address) == self.gateway)
     }
 
     fn next(&self) -> IpAddr {
@@ -133,20 +145,28 @@ impl Model {
         self.pools.values()
     }
 
-    /// Adds a pool. A free one of the same subnet is begun anew.
-    pub(crate) fn add_pool(&mut self, subnet: PoolSubnet) -> Result<(), ControlError> {
+    /// Adds a pool, in place of a lost one of the same subnet.
+    pub(crate) fn add_pool(
+        &mut self,
+        subnet: PoolSubnet,
+        now: Duration,
+    ) -> Result<(), ControlError> {
         let net = subnet.net();
         match self.pools.get(&net) {
             Some(AddressPool { network: Some(network), .. }) => {
                 let network = network.to_string();
                 return Err(NetworkError::SubnetInUse { subnet: net, network }.into());
             }
+            Some(pool) if !pool.is_lost(now) => {
+                return Err(NetworkError::SubnetInPool { subnet: net, pool: net }.into());
+            }
             None if self.pools.len() >= ADDRESS_POOLS_MAX => {
                 return Err(NetworkError::PoolsMax.into());
             }
             _ => {}
         }
-        self.pools.insert(net, AddressPool::new(subnet));
+        let pool = AddressPool { since: Some(now), ..AddressPool::new(subnet) };
+        self.pools.insert(net, pool);
         Ok(())
     }
 
@@ -157,6 +177,23 @@ impl Model {
             self.unreserve(&pool, address, None);
         }
         Ok(())
+    }
+
+    /// Takes the gateway's address of a pool. A client that asks again gets it again.
+    pub(crate) fn take_gateway(
+        &mut self,
+        subnet: IpNet,
+        requested: IpAddr,
+        now: Duration,
+    ) -> Result<IpAddr, ControlError> {
+        let pool = self.pools.get(&subnet).ok_or(NetworkError::UnknownPool(subnet))?;
+        if pool.gateway != Some(requested) || !pool.taken.contains(&requested) {
+            self.take_address(subnet, Some(requested), now)?;
+        }
+        if let Some(pool) = self.pools.get_mut(&subnet) {
+            pool.gateway = Some(requested);
+        }
+        Ok(requested)
     }
 
     /// Takes an address of a pool: a requested one, or the next free one of its range.
@@ -190,7 +227,7 @@ impl Model {
             pool.taken.insert(address);
             return Ok(address);
         }
-        // Attachments of other clients have some of them.
+        // Attachments of other clients have some of them, and the gateway one.
         let mut passed = Vec::new();
         let result = loop {
             let address = match pool.allocate(now) {
@@ -199,7 +236,14 @@ impl Model {
             };
             match self.reserve_taken(pool, address) {
                 Ok(()) => break Ok(address),
-                Err(_) => passed.push(address),
+                Err(
+                    ControlError::AddressInUse { .. }
+                    | ControlError::Pool(PoolError::InUse(_) | PoolError::Reserved { .. }),
+                ) => passed.push(address),
+                Err(error) => {
+                    pool.release(address, None);
+                    break Err(error);
+                }
             }
         };
         passed.into_iter().rev().for_each(|address| pool.release(address, Some(now)));
@@ -273,6 +317,7 @@ impl Model {
             range: pool.range,
             network: pool.network.as_ref().map(ToString::to_string),
             next: pool.next(),
+            gateway: pool.gateway,
             taken: pool.taken.iter().copied().collect(),
         });
         records.collect()
@@ -282,6 +327,7 @@ impl Model {
     pub(crate) fn restore_pool(&mut self, subnet: PoolSubnet, record: &PoolRecord) {
         let mut pool = AddressPool::new(subnet);
         pool.resume_at(record.next);
+        pool.gateway = record.gateway;
         for &address in &record.taken {
             if pool.allocate_exact(address).is_ok() {
                 pool.taken.insert(address);

@@ -48,7 +48,7 @@ impl Settings {
         if family.is_some() && is_delegated {
             return Err(CniError::invalid("family", "the IPAM plugin chooses it"));
         }
-        let dns = fields.take("dns")?.unwrap_or_default();
+        let dns = fields.take_object("dns")?.map(dns).transpose()?.unwrap_or_default();
         let is_internal = create.as_ref().is_some_and(|create| create.internal);
         if fields.take("ipMasq")? == Some(false) && !is_internal {
             let error = CniError::invalid(
@@ -63,6 +63,18 @@ impl Settings {
         fields.finish(KNOWN)?;
         Ok(Self { network, create, family, dns, runtime })
     }
+}
+
+/// Reads `dns`.
+fn dns(mut fields: Fields) -> Outcome<Dns> {
+    let dns = Dns {
+        nameservers: fields.take("nameservers")?.unwrap_or_default(),
+        domain: fields.take("domain")?,
+        search: fields.take("search")?.unwrap_or_default(),
+        options: fields.take("options")?.unwrap_or_default(),
+    };
+    fields.finish("known are nameservers, domain, search and options")?;
+    Ok(dns)
 }
 
 /// Reads `create`.

@@ -51,7 +51,8 @@ fn others_are_refused_with_key_and_value() {
             7,
             "bandwidth.egressRate",
         ),
-        (json!({ "dns": { "nameservers": ["x"] } }), 7, "dns: "),
+        (json!({ "dns": { "nameservers": ["x"] } }), 7, "dns.nameservers: "),
+        (json!({ "dns": { "servers": [] } }), 2, "dns.servers: []"),
         (json!({ "name": "a b" }), 7, "name is \"a b\""),
         (json!({ "cniVersion": "0.2.0" }), 1, "\"0.2.0\""),
     ] {

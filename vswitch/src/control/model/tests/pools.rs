@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use super::super::{AttachSpec, Model, NetworkName, PoolSubnet};
 use super::{NOW, attach_spec, key, model, network, open_network, reserve};
 use crate::config::Uplink;
+use crate::control::ControlError;
 use crate::control::ipam::ADDRESS_REUSE_DELAY;
+use crate::control::limits::{POOL_SETUP_MAX, RESERVATIONS_MAX};
 
 const LATER: Duration = ADDRESS_REUSE_DELAY;
 
@@ -33,7 +35,7 @@ fn reserved(model: &Model) -> Vec<IpAddr> {
 fn addresses_of_a_pool_are_reserved_in_its_network() {
     let mut model = model();
     let (pool, net) = subnet(&model);
-    model.add_pool(pool).unwrap();
+    model.add_pool(pool, NOW).unwrap();
     let gateway = network("blue", Uplink::None).gateway;
     assert_eq!(model.take_address(net, Some(gateway.into()), NOW).unwrap(), IpAddr::from(gateway));
     let first = model.take_address(net, None, NOW).unwrap();
@@ -65,10 +67,10 @@ fn addresses_of_a_pool_are_reserved_in_its_network() {
 fn a_pool_outlives_its_network_until_it_is_released() {
     let mut model = model();
     let (pool, net) = subnet(&model);
-    model.add_pool(pool).unwrap();
+    model.add_pool(pool, NOW).unwrap();
     open_network(&mut model, network("blue", Uplink::None));
     let address = model.take_address(net, None, NOW).unwrap();
-    let error = model.add_pool(pool).unwrap_err();
+    let error = model.add_pool(pool, NOW).unwrap_err();
     assert_eq!(error.to_string(), format!("subnet {net} overlaps that of network blue"));
     model.remove_network(&blue());
     model.return_address(net, address, NOW).unwrap();
@@ -78,21 +80,45 @@ fn a_pool_outlives_its_network_until_it_is_released() {
 }
 
 #[test]
-fn a_pool_that_its_client_lost_may_be_taken_anew() {
+fn a_pool_that_its_client_lost_may_be_taken_again() {
     let mut model = model();
     let (pool, net) = subnet(&model);
-    model.add_pool(pool).unwrap();
-    let first = model.take_address(net, None, NOW).unwrap();
-    model.add_pool(pool).unwrap();
-    assert_eq!(model.take_address(net, None, NOW).unwrap(), first);
+    let gateway = IpAddr::from(network("blue", Uplink::None).gateway);
+    model.add_pool(pool, NOW).unwrap();
+    model.take_gateway(net, gateway, NOW).unwrap();
+    // Its client asks again, and so does another one, which has to wait.
+    assert_eq!(model.take_gateway(net, gateway, NOW).unwrap(), gateway);
+    let error = model.add_pool(pool, NOW).unwrap_err();
+    assert!(error.to_string().contains("overlaps the address pool"), "{error}");
+    model.add_pool(pool, POOL_SETUP_MAX).unwrap();
     assert_eq!(model.pools().count(), 1);
+    // Docker's own drivers make no network of ours: their containers' addresses keep the pool.
+    model.take_gateway(net, gateway, POOL_SETUP_MAX).unwrap();
+    let first = model.take_address(net, None, POOL_SETUP_MAX).unwrap();
+    model.add_pool(pool, 10 * POOL_SETUP_MAX).unwrap_err();
+    model.return_address(net, first, NOW).unwrap();
+    model.add_pool(pool, 10 * POOL_SETUP_MAX).unwrap();
+}
+
+#[test]
+fn a_limit_ends_the_search_for_an_address() {
+    let mut model = model();
+    open_network(&mut model, network("blue", Uplink::None));
+    let small = PoolSubnet::V6("fd00:7::/64".parse().unwrap(), None);
+    model.add_pool(small, NOW).unwrap();
+    let net = small.net();
+    for _ in 0..RESERVATIONS_MAX {
+        model.take_address(net, None, NOW).unwrap();
+    }
+    let error = model.take_address(net, None, NOW).unwrap_err();
+    assert!(matches!(error, ControlError::ReservationsMax), "{error}");
 }
 
 #[test]
 fn a_range_is_where_addresses_come_from() {
     let mut model = model();
     let range = "10.99.7.0/30".parse().unwrap();
-    model.add_pool(PoolSubnet::V4("10.99.7.0/24".parse().unwrap(), Some(range))).unwrap();
+    model.add_pool(PoolSubnet::V4("10.99.7.0/24".parse().unwrap(), Some(range)), NOW).unwrap();
     let pool: IpNet = "10.99.7.0/24".parse().unwrap();
     let mut taken = Vec::new();
     while let Ok(address) = model.take_address(pool, None, NOW) {
@@ -109,7 +135,7 @@ fn a_range_is_where_addresses_come_from() {
 fn pools_survive_a_restart() {
     let mut former = model();
     let (pool, net) = subnet(&former);
-    former.add_pool(pool).unwrap();
+    former.add_pool(pool, NOW).unwrap();
     open_network(&mut former, network("blue", Uplink::None));
     let address = former.take_address(net, None, NOW).unwrap();
     let record = former.document().pools.remove(0);
