@@ -249,11 +249,14 @@ impl Control {
     /// Forgets the waiting endpoints of a container that its engine knows no more. One whose namespace lives
     /// waits when that ends, and is checked again then.
     async fn forget_container(&self, engine: &Path, id: &str, endpoints: &[ContainerEndpoint]) {
-        for endpoint in endpoints {
-            let key = endpoint.lease.key();
-            // The engine took time to answer.
-            let begun = self.0.model().begin_forget(endpoint, engine, id);
-            let Some(lease) = begun else { continue };
+        // The engine took time to answer, so look again. All begin before the first one ends: none takes over from
+        // another.
+        let leases: Vec<_> = {
+            let mut model = self.0.model();
+            endpoints.iter().filter_map(|it| model.begin_forget(it, engine, id)).collect()
+        };
+        for lease in leases {
+            let key = lease.key();
             match self.leave(lease).await {
                 Ok(()) => tracing::info!(name = %key, "its container was removed"),
                 Err(error) => tracing::warn!(name = %key, %error, "its container was removed"),

@@ -44,7 +44,11 @@ impl Control {
     /// The same, where the endpoint waits for its container, so that its ports are not open.
     pub(super) async fn hand_waiting_publications_on(&self, from: &EndpointKey) {
         let inner = &self.0;
-        if inner.model().publications_of(from).is_empty() {
+        let stay = {
+            let model = inner.model();
+            model.publications_of(from).is_empty() || !model.works_or_waits(&from.name)
+        };
+        if stay {
             return;
         }
         let (handed, left) = {

@@ -43,6 +43,13 @@ impl Model {
         found
     }
 
+    /// Whether a container has endpoints that work, or wait for it.
+    pub(crate) fn works_or_waits(&self, name: &Name) -> bool {
+        [EndpointState::Active, EndpointState::Waiting]
+            .into_iter()
+            .any(|state| !self.endpoints_in(name, state).is_empty())
+    }
+
     /// Whether the network of an endpoint gives its container the default route, or will once it is active.
     pub(crate) fn gives_default_route(&self, key: &EndpointKey) -> bool {
         let shown = self.endpoints().filter(|it| it.lease.name == key.name && it.in_snapshot);

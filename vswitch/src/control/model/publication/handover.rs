@@ -118,6 +118,6 @@ mod tests {
         let (handed, left) = model.hand_publications_on(&from, EndpointState::Waiting);
         assert_eq!((handed.len(), left.len()), (2, 0));
         assert_eq!(model.publications_of(&lease.key()).len(), 2);
-        assert!(model.publications_of(&from).is_empty());
+        assert!(model.publications_of(&from).is_empty() && model.works_or_waits(&from.name));
     }
 }
