@@ -40,7 +40,7 @@ install_all() {
   [ -e "$root$config" ] || put 644 packaging/vswitch.toml "$config"
 
   local page
-  for page in README.md CHANGELOG.md docs/*.md docs/openapi.json; do
+  for page in README.md CHANGELOG.md docs/*.md docs/openapi.json docs/kubernetes/* docs/monitoring/*; do
     put 644 "$page" "$prefix/share/doc/vswitch/${page#docs/}"
   done
   put 644 packaging/vswitch.toml "$prefix/share/doc/vswitch/examples/vswitch.toml"

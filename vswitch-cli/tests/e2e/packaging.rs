@@ -12,7 +12,10 @@ use crate::pages::machine::Machine;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Exposure that `systemd-analyze security` may find, times ten: a switch of the host's network is not nothing.
-const EXPOSURE_MAX: &str = "42";
+const EXPOSURE_MAX: &str = "40";
+
+/// Where Docker looks for plugins; its folder is not there before Docker is.
+const PLUGIN: &str = "/run/docker/plugins/vswitch.sock";
 
 /// A root file system: an overlay of the machine's own, with the switch installed.
 const ROOT: &str =
@@ -107,7 +110,10 @@ impl System {
 fn systemd_runs_the_switch() {
     let system = System::boot();
     let machine = system.machine.net();
+    let plugin = format!("echo 'docker_plugin = \"{PLUGIN}\"' >>/etc/vswitch/vswitch.toml");
+    system.ok(&["sh", "-c", &plugin]);
     system.ok(&["systemctl", "start", "vswitch"]);
+    system.ok(&["test", "-S", PLUGIN]);
     let status = system.ok(&["systemctl", "show", "vswitch", "--property=StatusText"]);
     assert!(status.contains("br0 at 10.99.0.1"), "{status}");
     let threshold = format!("--threshold={EXPOSURE_MAX}");
@@ -161,15 +167,16 @@ impl System {
     fn purge(&self) {
         self.ok(&["dpkg", "--remove", "vswitch"]);
         assert_eq!(self.machine.net().netns().links(), ["nic0"], "the host is restored");
-        assert!(self.root.join("etc/vswitch/vswitch.toml").exists(), "a configuration stays");
+        // A configuration stays.
+        self.ok(&["test", "-e", "/etc/vswitch/vswitch.toml"]);
         self.ok(&["dpkg", "--purge", "vswitch"]);
-        let find = "find / -xdev -name '*vswitch*' -not -path '/proc/*' -not -path '/sys/fs/*'";
-        let shown = self.ok(&["sh", "-c", find]);
         let upper = self.root.with_file_name("upper").display().to_string();
-        let ours = "find \"$0\" -name '*vswitch*' -not -type c";
+        self.ok(&["test", "!", "-e", "/run/vswitch"]);
+        // Not the cache of man(1), which systemd-analyze asked.
+        let ours = "find \"$0\" -name '*vswitch*' -not -path '*/var/cache/man/*'";
         let left = self.machine.ok(&["sh", "-c", ours, &upper]);
         let left: Vec<_> = left.lines().filter(|line| !line.ends_with("/vswitch.deb")).collect();
-        assert!(left.is_empty(), "{left:?}\n{shown}");
+        assert!(left.is_empty(), "{left:?}");
     }
 }
 

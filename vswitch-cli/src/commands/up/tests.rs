@@ -15,6 +15,24 @@ fn nothing_said_is_the_default() {
     assert_eq!(configured(&["up"]), Ok(Config::new(Settings::default())));
 }
 
+/// `packaging/vswitch.toml`: as it is, and with each setting that it shows.
+#[test]
+fn the_packaged_file_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vswitch.toml").display().to_string();
+    let text = include_str!("../../../../packaging/vswitch.toml");
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(configured(&["up", "--config", &file]), configured(&["up"]));
+    let settings: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| line.contains(" = "))
+        .collect();
+    assert!(settings.len() > 10, "{settings:?}");
+    std::fs::write(&file, settings.join("\n")).unwrap();
+    configured(&["up", "--config", &file]).unwrap();
+}
+
 #[test]
 fn options_win_over_the_file() {
     let directory = tempfile::tempdir().unwrap();
