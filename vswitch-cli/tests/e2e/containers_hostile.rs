@@ -62,9 +62,12 @@ impl Engine {
         // The way there, and the folder.
         fs::set_permissions(host.path("."), Permissions::from_mode(0o755)).expect("permissions");
         chown(&folder, Some(USER), Some(USER)).expect("an owner");
-        let program = as_user(&["python3", "-c", ENGINE, &folder.display().to_string()]);
+        let mut program = as_user(&["python3", "-c", ENGINE, &folder.display().to_string()]);
         let socket = folder.join("sock");
-        wait_for("the socket", READY_MAX, || socket.exists());
+        wait_for("the socket", READY_MAX, || socket.exists() || !program.is_running());
+        if !program.is_running() {
+            panic!("{}", program.finish(READY_MAX));
+        }
         Self { folder, _program: program }
     }
 
@@ -94,6 +97,8 @@ impl Engine {
 fn as_user(command: &[&str]) -> Process {
     let user = USER.to_string();
     let mut as_user = Command::new("setpriv");
+    // Root's may have folders that the user cannot read.
+    as_user.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     as_user.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).args(command);
     Process::spawn(as_user.stdin(Stdio::null()))
 }

@@ -131,7 +131,7 @@ impl Control {
 
     /// Detaches an endpoint; another of its container takes over its publications and the default route.
     pub(super) async fn detach_endpoint(&self, key: EndpointKey) -> Result<(), ControlError> {
-        match self.0.begin_detach(&[key.clone()]).await?.into_iter().next() {
+        match self.0.begin_detach(std::slice::from_ref(&key)).await?.into_iter().next() {
             Some(lease) => self.leave(lease).await,
             // It went meanwhile.
             None => Ok(()),
