@@ -193,12 +193,12 @@ fn say_ports(published: &[Publication]) {
 }
 
 /// Detaches after the command. The switch may have seen the namespace's end first: it has detached it
-/// (`NotFound`), or does so (`Conflict`). A failure here must not hide the command's exit code.
+/// (`NotFound`), or does so (`Unavailable`). A failure here must not hide the command's exit code.
 fn detach(client: &Client, name: &str) {
     match client.wait(client.detach(name)) {
         Ok(()) => {}
         Err(ClientError::Api(error))
-            if matches!(error.code, ErrorCode::NotFound | ErrorCode::Conflict) => {}
+            if matches!(error.code, ErrorCode::NotFound | ErrorCode::Unavailable) => {}
         Err(error) => {
             tracing::warn!(name, %error, "not detached; the switch detaches it by itself")
         }

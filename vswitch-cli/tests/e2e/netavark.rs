@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 use testkit::{FAR4, HOST4, Remote};
+use vswitch_api::port::Port;
 
 use crate::harness::Host;
 use podman::{Container, Podman};
@@ -14,6 +15,12 @@ fn address(status: &Value, network: &str, ifname: &str, at: usize) -> IpAddr {
     let ipnet = &status[network]["interfaces"][ifname]["subnets"][at]["ipnet"];
     let text = ipnet.as_str().unwrap_or_else(|| panic!("no address {at} of {ifname} in {status}"));
     text.split('/').next().expect("an address").parse().expect("an address")
+}
+
+/// Network and published ports of an attachment.
+fn published(port: &Port) -> String {
+    let ports: Vec<_> = port.publish.iter().map(ToString::to_string).collect();
+    format!("{} {}", port.network, ports.join(" "))
 }
 
 /// A life: networks, containers on one and on two of them, names, ports, static addresses; and nothing is left.
@@ -48,7 +55,11 @@ fn containers_of_podman_live_on_the_switch() {
     assert_eq!(host.inspect("web").settings.limits.rate_in.to_string(), "100 Mbit/s");
     assert_eq!(host.inspect("web").mtu, 1400);
 
-    let db_of = Container { networks: vec!["blue", "green"], ..Container::new("db", "blue") };
+    // netavark gives the ports to both networks; a namesake is no reason for the short id.
+    let ports = json!([{ "container_port": 5432, "host_ip": "", "host_port": 5432, "protocol": "tcp",
+        "range": 1 }]);
+    let networks = vec!["blue", "green"];
+    let db_of = Container { networks, ports, ..Container::new("db", "blue") };
     let status = podman.setup(&db, &db_of).expect("setup of db");
     let (on_blue, on_green) =
         (address(&status, "blue", "eth0", 0), address(&status, "green", "eth1", 0));
@@ -64,6 +75,14 @@ fn containers_of_podman_live_on_the_switch() {
 
     let _server = web.serve("tcp", "10.5.0.80".parse().expect("an address"), 80);
     assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
+    let published: Vec<_> =
+        host.ls().iter().filter(|port| port.name == "db").map(published).collect();
+    assert_eq!(published, [["blue", "5432:5432/tcp"].join(" "), "green ".to_owned()]);
+    let inner = host.namespace("inner");
+    let inner_of = Container { networks: vec!["green"], name: "inner", ..db_of.clone() };
+    podman.setup(&inner, &inner_of).expect("ports on an internal network alone");
+    podman.teardown(&inner.path().display().to_string(), &inner_of).expect("teardown of inner");
+
     let again = podman.setup(&web, &web_of).expect("a second setup in one namespace");
     assert_eq!(again["blue"]["interfaces"]["eth0"], wanted);
 
@@ -84,12 +103,15 @@ fn leftovers_make_room_for_their_successors() {
     let subnets = json!({ "subnets": [{ "subnet": "10.5.0.0/24" }] });
     podman.create("blue", subnets.clone()).expect("blue");
     let web = Container::with("web", "blue", json!({ "static_ips": ["10.5.0.7"] }));
+    podman.create("green", json!({})).expect("green");
     let first = host.namespace("first");
-    podman.setup(&first, &web).expect("setup");
+    let on_both = Container { networks: vec!["blue", "green"], ..Container::new("web", "blue") };
+    podman.setup(&first, &on_both).expect("setup");
     let second = host.namespace("second");
     let status = podman.setup(&second, &web).expect("setup without a teardown");
     assert_eq!(address(&status, "blue", "eth0", 0).to_string(), "10.5.0.7");
-    assert!(first.links().is_empty(), "the earlier interface is gone");
+    assert_eq!(host.ls().iter().map(|port| &port.name[..]).collect::<Vec<_>>(), ["web"]);
+    assert!(first.links().is_empty(), "the earlier interfaces are gone");
     let gone = second.path().display().to_string();
     drop(second);
     podman.teardown(&gone, &web).expect("teardown without a namespace");
@@ -109,7 +131,7 @@ fn leftovers_make_room_for_their_successors() {
 
     // A network of the switch that podman's is one with; and a name that another container has.
     let other = host.container_with("shop", &["--network", "br0"]);
-    podman.create("pod", json!({ "options": { "network": "br0" } })).expect("pod");
+    podman.create("pod", json!({ "options": { "network": "default" } })).expect("pod");
     let netns = host.namespace("shop");
     let shop = Container::new("shop", "pod");
     let status = podman.setup(&netns, &shop).expect("setup beside a namesake");
@@ -170,6 +192,9 @@ fn faults_of_podmans_networks_are_told() {
     host.down();
     let down = podman.teardown(&netns.path().display().to_string(), &web).expect_err("no switch");
     assert!(down.contains("vswitch up"), "{down}");
+    let gone = netns.path().display().to_string();
+    netns.delete();
+    podman.teardown(&gone, &web).expect("nothing of it comes back");
 }
 
 #[test]

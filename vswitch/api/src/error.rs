@@ -17,6 +17,8 @@ words! {
         PermissionDenied = "permission-denied",
         /// A limit of the switch is reached: 429.
         LimitReached = "limit-reached",
+        /// The switch ends, or another change of the same thing runs: 503. The same request may succeed later.
+        Unavailable = "unavailable",
         /// The daemon or the kernel failed: 500.
         Internal = "internal",
     }
@@ -32,6 +34,7 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::LimitReached => 429,
+            Self::Unavailable => 503,
             Self::Internal | Self::Unknown => 500,
         }
     }

@@ -23,6 +23,8 @@ pub const PORTS: &str = "/v1/ports";
 /// `GET` -> `[`[`crate::port::PortDetail`]`]`, one per network; `PATCH` [`crate::port::NameChange`] -> the same
 /// under the new name; `DELETE` -> 204.
 pub const PORT: &str = "/v1/ports/{name}";
+/// `GET` -> `[`[`crate::port::Port`]`]`: those with a label, after the end of requests that attach or detach such ones.
+pub const LABELLED_PORTS: &str = "/v1/labels/{key}/{value}/ports";
 /// `GET` -> [`crate::port_settings::PortSettings`]; `PATCH` [`crate::port_settings::SettingsChange`] -> the new one. The host's port goes
 /// by the bridge's name.
 pub const PORT_SETTINGS: &str = "/v1/ports/{name}/settings";
@@ -62,6 +64,7 @@ pub(crate) const ALL: &[&str] = &[
     ADDRESS,
     PORTS,
     PORT,
+    LABELLED_PORTS,
     PORT_SETTINGS,
     PORT_PUBLICATIONS,
     CONNTRACK,

@@ -84,6 +84,8 @@ methods! {
     release_address(network: &str, address: IpAddr) -> () = DELETE ADDRESS [network, address];
     /// One row per attached container and network.
     ports() -> Vec<Port> = GET PORTS;
+    /// The attachments with a label, after the end of requests that attach or detach such ones.
+    labelled_ports(key: &str, value: &str) -> Vec<Port> = GET LABELLED_PORTS [key, value];
     /// Attaches a network namespace: all or nothing.
     attach(request: &AttachRequest) -> PortDetail = POST PORTS {request};
     /// One attachment, once per network that it is on.

@@ -67,8 +67,8 @@ pub(super) struct Inner {
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
     model: Mutex<Model>,
-    /// Notified when a change of an endpoint ends: it is removed, waits, or works.
-    detached: Notify,
+    /// Notified when a change of an endpoint ends.
+    settled: Notify,
     /// Number of requests to write the document.
     save_requests: AtomicU64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
@@ -117,7 +117,7 @@ impl Inner {
             followers: Followers::default(),
             retrying: AtomicBool::new(false),
             model: Mutex::new(model),
-            detached: Notify::new(),
+            settled: Notify::new(),
             save_requests: AtomicU64::new(0),
             writer: Arc::new(tokio::sync::Mutex::new(Writer { store, saved_requests: 0 })),
         }
@@ -149,7 +149,7 @@ impl Inner {
             self.check_not_ending()?;
             self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
-        retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
+        retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
 
     /// Begins the detach of endpoints, of all together. Waits while another change of one of them runs, since
@@ -164,7 +164,27 @@ impl Inner {
             has_waited = true;
             begun
         };
-        retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
+        retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
+    }
+
+    /// Waits until no request attaches or detaches an endpoint with this label.
+    pub(super) async fn wait_until_settled(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> Result<(), ControlError> {
+        let attempt = || match self.model().changing_with_label(key, value) {
+            None => Ok(()),
+            Some((name, change)) => Err(ControlError::Busy(name.to_string(), change)),
+        };
+        retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
+    }
+
+    /// Ends an attach, as [`Model::activate`].
+    pub(super) fn activate(&self, key: &EndpointKey) -> bool {
+        let is_there = self.model().activate(key);
+        self.settled.notify_waiters();
+        is_there
     }
 
     /// Endpoints of a network that goes which can be detached now; waits while there are only ones that another
@@ -181,26 +201,19 @@ impl Inner {
                 false => Ok(keys),
             }
         };
-        retry_while_busy(&self.detached, DETACH_WAIT_MAX, attempt).await
-    }
-
-    /// Ends an attach. Says whether its interface and its network are still there.
-    pub(super) fn activate(&self, key: &EndpointKey) -> bool {
-        let is_there = self.model().activate(key);
-        self.detached.notify_waiters();
-        is_there
+        retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
 
     /// Removes an endpoint from the model.
     pub(super) fn forget(&self, key: &EndpointKey) {
         self.model().remove(key, self.started.elapsed());
-        self.detached.notify_waiters();
+        self.settled.notify_waiters();
     }
 
     /// Lets an endpoint wait for the next start of its container.
     pub(super) fn wait_for_container(&self, key: &EndpointKey) {
         self.model().wait_for_container(key);
-        self.detached.notify_waiters();
+        self.settled.notify_waiters();
     }
 
     /// Shows an endpoint to the datapath, or hides it.
@@ -274,16 +287,16 @@ impl Inner {
     }
 }
 
-/// Repeats an attempt that fails with [`ControlError::Busy`], whenever the change of an endpoint ends.
+/// Repeats an attempt that fails with [`ControlError::Busy`], whenever a change of an endpoint ends.
 async fn retry_while_busy<T>(
-    detached: &Notify,
+    settled: &Notify,
     within: Duration,
     mut attempt: impl FnMut() -> Result<T, ControlError>,
 ) -> Result<T, ControlError> {
     let deadline = Instant::now() + within;
     loop {
         // Made before the attempt, so that an end between the two is not missed.
-        let ended = detached.notified();
+        let ended = settled.notified();
         let busy = match attempt() {
             Err(error @ ControlError::Busy(..)) => error,
             result => return result,

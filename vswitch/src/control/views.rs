@@ -114,6 +114,18 @@ impl Control {
         Ok(rows)
     }
 
+    /// The attachments with a label, after the end of requests that attach or detach such ones.
+    pub(crate) async fn ports_with_label(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> Result<Vec<Port>, ControlError> {
+        self.0.wait_until_settled(key, value).await?;
+        let mut ports = self.ports().await?;
+        ports.retain(|port| port.labels.get(key).is_some_and(|it| it == value));
+        Ok(ports)
+    }
+
     /// The attachments of a name, one per network.
     pub(crate) async fn attachments(&self, name: &str) -> Result<Vec<PortDetail>, ControlError> {
         let keys = {

@@ -42,7 +42,7 @@ impl IntoResponse for Failure {
 
 /// An error of control, for clients.
 pub(crate) fn api_error(error: &ControlError) -> ApiError {
-    use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
+    use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound, Unavailable};
     let (code, hint) = match error {
         ControlError::Name(_) => (InvalidArgument, Some("choose a name such as web-1")),
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
@@ -57,7 +57,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::AddressesMax(_)
         | ControlError::AliasesMax(_)
         | ControlError::LabelsMax(_) => (LimitReached, Some("use fewer")),
-        ControlError::Busy(..) => (Conflict, Some("try again in a moment")),
+        ControlError::Busy(..) => (Unavailable, Some("try again in a moment")),
         ControlError::Pool(error) => pool(error),
         ControlError::AddressInUse { .. } | ControlError::MacInUse { .. } => {
             (Conflict, Some("choose another address, or let the switch choose"))
@@ -109,7 +109,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         }
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
         ControlError::Dns(error) => dns(error),
-        ControlError::Ending => (Conflict, Some("start it again with `vswitch up`")),
+        ControlError::Ending => (Unavailable, Some("start it again with `vswitch up`")),
         ControlError::Host(error) => host(error),
         ControlError::Random(_)
         | ControlError::Dataplane(_)

@@ -42,6 +42,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::ADDRESSES, get(addresses).post(reserve_address))
         .route(routes::ADDRESS, delete(release_address))
         .route(routes::PORTS, get(ports).post(attach))
+        .route(routes::LABELLED_PORTS, get(labelled_ports))
         .route(routes::PORT, get(port).patch(rename).delete(detach))
         .route(routes::PORT_SETTINGS, get(port_settings).patch(set_port_settings))
         .route(routes::PORT_PUBLICATIONS, get(publications).post(publish).delete(unpublish))
@@ -147,6 +148,13 @@ async fn release_address(
 
 async fn ports(State(control): State<Control>) -> Result<Json<Vec<Port>>, Failure> {
     Ok(Json(control.ports().await?))
+}
+
+async fn labelled_ports(
+    State(control): State<Control>,
+    PathSegment((key, value)): PathSegment<(String, String)>,
+) -> Result<Json<Vec<Port>>, Failure> {
+    Ok(Json(control.ports_with_label(&key, &value).await?))
 }
 
 async fn attach(

@@ -16,7 +16,7 @@ use vswitch_client::ClientError;
 use crate::arguments::Arguments;
 use crate::config::{Config, Runtime, Settings};
 use crate::environment::{Attachment, Read};
-use crate::error::{CniError, Code, Outcome, is_conflict, is_not_found};
+use crate::error::{CniError, Code, Outcome, is_conflict, is_not_found, is_uncertain};
 use crate::ipam::{Given, Ipam};
 use crate::names;
 use crate::result::CniResult;
@@ -49,7 +49,11 @@ pub(crate) fn run(config: &Config, attachment: &Attachment, read: Read<'_>) -> O
                 checked.inspect_err(|_| drop(switch.detach(&port.port)))?;
                 Ok(port)
             });
-            attached.map_err(|error| ipam.release_after(error))?
+            attached.map_err(|error| match change.check_absent(&switch) {
+                // Else DEL gives them back.
+                Ok(()) => ipam.release_after(error),
+                Err(_) => error,
+            })?
         }
     };
     let dns = settings.runtime.dns.or(settings.dns);
@@ -93,6 +97,7 @@ impl Attach<'_> {
         let mut is_created = self.settings.create.is_none();
         let mut may_drop_ports = !request.publish.is_empty();
         let mut refused = None;
+        let mut is_first_conflict = true;
         while let Some(name) = names.peek() {
             let asked = &self.settings.runtime.aliases;
             request.aliases = names::aliases(name, self.arguments, asked);
@@ -104,6 +109,10 @@ impl Attach<'_> {
                     self.create(switch)?;
                 }
                 Err(error) if is_conflict(&error) => {
+                    // Under another name, a second ADD would have all that it asks for.
+                    if std::mem::take(&mut is_first_conflict) {
+                        self.check_absent(switch)?;
+                    }
                     let is_less = may_drop_ports && self.drop_ports(switch, &mut request)?;
                     may_drop_ports = false;
                     if !is_less {
@@ -111,20 +120,24 @@ impl Attach<'_> {
                         refused.get_or_insert(error);
                     }
                 }
-                Err(error) => return Err(self.explain(error, netns)),
+                Err(error) => {
+                    if is_uncertain(&error) {
+                        // Where this fails, too, the runtime's DEL does it.
+                        let _ = switch.detach_all(self.config, self.attachment);
+                    }
+                    return Err(self.explain(error, netns));
+                }
             }
         }
         // None of the names helped, so it was not the name: the first error says what it was.
-        self.refuse(switch, refused)
+        Self::refuse(refused)
     }
 
     /// Runtimes pass the ports of a container to each of its networks. Leaves those out that another network of the
     /// container has published, and all of them on an internal network; says whether there were any.
     fn drop_ports(&self, switch: &Switch, request: &mut AttachRequest) -> Outcome<bool> {
         let before = request.publish.len();
-        let networks = switch.wait(switch.client.networks())?;
-        let named = self.settings.network.as_deref();
-        if networks.iter().any(|it| it.internal && Some(it.name.as_str()) == named) {
+        if switch.is_internal(self.settings.network.as_deref())? {
             request.publish.clear();
         }
         let others = switch.of_container(&self.attachment.container_id)?;
@@ -147,8 +160,7 @@ impl Attach<'_> {
         }
     }
 
-    fn refuse(&self, switch: &Switch, refused: Option<ClientError>) -> Outcome<PortDetail> {
-        self.check_absent(switch)?;
+    fn refuse(refused: Option<ClientError>) -> Outcome<PortDetail> {
         Err(match refused {
             Some(error) => error.into(),
             None => {

@@ -9,7 +9,7 @@ use vswitch_api::port::{Port, PortState};
 
 use crate::config::Config;
 use crate::environment::{Attachment, Read};
-use crate::error::{CniError, Code, Outcome};
+use crate::error::{CniError, Code, Outcome, is_not_found};
 use crate::ipam::Ipam;
 use crate::result::{CniResult, Ip};
 use crate::switch::Switch;
@@ -80,14 +80,16 @@ pub(crate) fn status(config: &Config, read: Read<'_>) -> Outcome {
         Code::TryAgainLater => CniError { code: Code::LimitedConnectivity, ..error },
         _ => CniError { code: Code::NotAvailable, ..error },
     };
-    let networks = switch.wait(switch.client.networks()).map_err(|error| limited(error.into()))?;
-    let is_there = |name: &str| networks.iter().any(|network| network.name == name);
-    if let (Some(name), None) = (&settings.network, &settings.create)
-        && !is_there(name)
-    {
-        let fault = format!("there is no network named {name}");
-        return Err(CniError::new(Code::NotAvailable, fault)
-            .with_remedy(format!("create it: vswitch network create {name}")));
+    match switch.is_internal(settings.network.as_deref()) {
+        Ok(_) => {}
+        Err(error) if is_not_found(&error) && settings.create.is_some() => {}
+        Err(error) if is_not_found(&error) => {
+            let name = settings.network.unwrap_or_default();
+            let fault = format!("there is no network named {name}");
+            return Err(CniError::new(Code::NotAvailable, fault)
+                .with_remedy(format!("create it: vswitch network create {name}")));
+        }
+        Err(error) => return Err(limited(error.into())),
     }
     match Ipam::of(config, read)? {
         Some(ipam) => ipam.call("STATUS"),

@@ -109,7 +109,9 @@ impl CniError {
                 );
                 return error.with_remedy("start it: vswitch up --bridge br0 --detach");
             }
-            ClientError::Timeout { .. } => (Code::TryAgainLater, error.to_string()),
+            ClientError::Connect { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Protocol { .. } => (Code::TryAgainLater, error.to_string()),
             ClientError::Api(error) => (code_of(error.code), error.message.clone()),
             _ => (Code::Refused, error.to_string()),
         };
@@ -125,6 +127,7 @@ impl CniError {
 const fn code_of(code: ErrorCode) -> Code {
     match code {
         ErrorCode::InvalidArgument | ErrorCode::NotFound => Code::InvalidConfig,
+        ErrorCode::Unavailable => Code::TryAgainLater,
         _ => Code::Refused,
     }
 }
@@ -143,6 +146,11 @@ pub(crate) fn is_not_found(error: &ClientError) -> bool {
 /// Whether a name, address, port or device is taken.
 pub(crate) fn is_conflict(error: &ClientError) -> bool {
     is_api(error, ErrorCode::Conflict)
+}
+
+/// Whether the switch may have done what a request asked for, or still do it.
+pub(crate) const fn is_uncertain(error: &ClientError) -> bool {
+    matches!(error, ClientError::Timeout { .. } | ClientError::Protocol { .. })
 }
 
 fn is_api(error: &ClientError, code: ErrorCode) -> bool {

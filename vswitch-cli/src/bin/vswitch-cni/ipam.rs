@@ -49,13 +49,16 @@ impl<'a> Ipam<'a> {
 
     /// ADD.
     pub(crate) fn add(&self) -> Outcome<Given> {
-        let output = self.run("ADD")?;
+        let given = self.run("ADD").and_then(|output| self.given(&self.read(&output)?));
+        given.map_err(|error| self.release_after(error))
+    }
+
+    fn read(&self, output: &[u8]) -> Outcome<CniResult> {
         let whose = format!("the answer of {}", self.name);
-        let value: Value = serde_json::from_slice(&output).map_err(|error| {
+        let value: Value = serde_json::from_slice(output).map_err(|error| {
             CniError::new(Code::Decoding, format!("{whose} is no JSON: {error}"))
         })?;
-        let given = CniResult::read(value, &whose).and_then(|result| self.given(&result));
-        given.map_err(|error| self.release_after(error))
+        CniResult::read(value, &whose)
     }
 
     /// Any other operation.
@@ -69,7 +72,7 @@ impl<'a> Ipam<'a> {
             Ok(()) => error,
             Err(second) => {
                 let message =
-                    format!("{}; and its addresses stay reserved: {second}", error.message);
+                    format!("{}; and addresses may stay reserved: {second}", error.message);
                 CniError { message, ..error }
             }
         }

@@ -23,11 +23,7 @@ pub(crate) fn del(config: &Config, attachment: &Attachment, read: Read<'_>) -> O
 }
 
 fn detach(config: &Config, attachment: &Attachment, read: Read<'_>) -> Outcome {
-    let switch = Switch::new(config, read)?;
-    for port in switch.find(config, attachment)? {
-        switch.detach(&port)?;
-    }
-    Ok(())
+    Ok(Switch::new(config, read)?.detach_all(config, attachment)?)
 }
 
 /// GC: detaches what the runtime does not know any more. All that can be, before the first error.

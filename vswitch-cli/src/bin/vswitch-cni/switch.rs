@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tokio::runtime::Runtime;
+use vswitch_api::network::FIRST_NETWORK_NAMES;
 use vswitch_api::port::Port;
 use vswitch_api::{DEFAULT_SOCKET, SOCKET_ENV};
 use vswitch_client::{Client, ClientError};
@@ -49,15 +50,19 @@ impl Switch {
     /// Attachments of a configuration's network.
     pub(crate) fn attachments(&self, network: &str) -> Result<Vec<Port>, ClientError> {
         let mut ports = self.wait(self.client.ports())?;
-        ports.retain(|port| port.labels.get(NETWORK).is_some_and(|it| it == network));
+        ports.retain(|port| is_of(port, network));
         Ok(ports)
     }
 
-    /// Attachments of a container, on all networks.
+    /// Attachments of a container, on all networks. Waits for requests of a runtime that is gone meanwhile.
     pub(crate) fn of_container(&self, id: &str) -> Result<Vec<Port>, ClientError> {
-        let mut ports = self.wait(self.client.ports())?;
-        ports.retain(|port| port.labels.get(CONTAINER_ID).is_some_and(|it| it == id));
-        Ok(ports)
+        self.wait(self.client.labelled_ports(CONTAINER_ID, id))
+    }
+
+    /// Whether a network publishes no ports; the first network, if no name is given.
+    pub(crate) fn is_internal(&self, network: Option<&str>) -> Result<bool, ClientError> {
+        let name = network.unwrap_or(FIRST_NETWORK_NAMES[0]);
+        Ok(self.wait(self.client.network(name))?.network.internal)
     }
 
     /// The attachments that ADD made for a container's interface: one, if any.
@@ -66,10 +71,19 @@ impl Switch {
         config: &Config,
         attachment: &Attachment,
     ) -> Result<Vec<Port>, ClientError> {
-        let mut ports = self.attachments(&config.name)?;
+        let mut ports = self.of_container(&attachment.container_id)?;
         let key = (attachment.container_id.as_str(), attachment.ifname.as_str());
-        ports.retain(|port| owner(port) == Some(key));
+        ports.retain(|port| owner(port) == Some(key) && is_of(port, &config.name));
         Ok(ports)
+    }
+
+    /// Detaches what ADD made for a container's interface.
+    pub(crate) fn detach_all(
+        &self,
+        config: &Config,
+        attachment: &Attachment,
+    ) -> Result<(), ClientError> {
+        self.find(config, attachment)?.iter().try_for_each(|port| self.detach(port))
     }
 
     /// Detaches; one that went meanwhile is no error.
@@ -79,6 +93,10 @@ impl Switch {
             result => result,
         }
     }
+}
+
+fn is_of(port: &Port, network: &str) -> bool {
+    port.labels.get(NETWORK).is_some_and(|it| it == network)
 }
 
 /// The labels of an attachment.

@@ -7,7 +7,9 @@
 //! |---|---|
 //! | no attachment of this container on the network | it is attached |
 //! | one in the same namespace | its addresses are given again |
-//! | one in another namespace: an earlier life of the container | that one is detached first |
+//! | one in another namespace, on any network: an earlier life of the container | that one is detached first |
+//!
+//! netavark gives a container's ports to each of its networks: the first one that is not internal publishes them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -40,43 +42,80 @@ pub(crate) async fn setup(
 ) -> Result<Value, PluginError> {
     let options = Options::parse(&[&request.network.options, &request.network_options.options])?;
     let client = switch::client(&options);
-    let network = network::ensure(&client, &request.network, &options, false).await?;
-    let network = network.network.name;
-    if let Some(port) = find(&client, request, &network).await? {
-        let details = client.port(&port.name).await?;
-        let before = details.into_iter().find(|detail| detail.port.network == network);
-        match before {
-            Some(before) if is_same(&before.netns_path, &netns) => {
-                return Ok(json!(status(&before, request)));
-            }
-            _ => detach(&client, &port).await?,
+    let network = network::ensure(&client, &request.network, &options, false).await?.network;
+    let mut publishes = !network.internal;
+    for before in its_attachments(&client, request).await? {
+        if !is_same(&before.netns_path, &netns) {
+            detach(&client, &before.port).await?;
+        } else if before.port.network == network.name {
+            return Ok(json!(status(&before, request)));
+        } else {
+            publishes &= before.port.publish.is_empty();
         }
     }
-    let attach = attach_request(netns, request, &options, network)?;
+    let mut attach = attach_request(netns, request, &options, network.name)?;
+    if !publishes {
+        attach.publish.clear();
+    }
     Ok(json!(status(&attach_under_a_name(&client, attach, request).await?, request)))
 }
 
-/// Detaches a container. One that is not attached is no error.
-pub(crate) async fn teardown(request: &ContainerRequest) -> Result<(), PluginError> {
-    let options = Options::parse(&[&request.network.options, &request.network_options.options])?;
-    let client = switch::client(&options);
-    let network = options.network.as_deref().unwrap_or(&request.network.name);
-    match find(&client, request, network).await? {
-        Some(port) => detach(&client, &port).await,
-        None => Ok(()),
+/// Detaches a container. One that is not attached is no error, and neither is a switch that does not run if the
+/// namespace is gone: the switch forgets the attachment when it starts.
+pub(crate) async fn teardown(netns: &Path, request: &ContainerRequest) -> Result<(), PluginError> {
+    match detach_all(request).await {
+        Err(PluginError::Client(error)) if is_unreachable(&error) && !netns.exists() => Ok(()),
+        done => done,
     }
 }
 
-/// The attachment of this container on a network.
-async fn find(
+async fn detach_all(request: &ContainerRequest) -> Result<(), PluginError> {
+    let options = Options::parse(&[&request.network.options, &request.network_options.options])?;
+    let client = switch::client(&options);
+    // Its first network has further names.
+    let network = match client.network(options.network_of(&request.network)).await {
+        Err(ClientError::Api(error)) if error.code == ErrorCode::NotFound => return Ok(()),
+        found => found?.network.name,
+    };
+    for port in client.ports().await? {
+        if port.network == network && is_its(&port, request) {
+            detach(&client, &port).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the switch does not run, or does not answer.
+fn is_unreachable(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::NoDaemon(_) | ClientError::Connect { .. } | ClientError::Timeout { .. }
+    )
+}
+
+fn is_its(port: &Port, request: &ContainerRequest) -> bool {
+    port.labels.get(CONTAINER_ID) == Some(&request.container_id)
+}
+
+/// The attachments of this container, on all networks.
+async fn its_attachments(
     client: &Client,
     request: &ContainerRequest,
-    network: &str,
-) -> Result<Option<Port>, PluginError> {
-    let is_its = |port: &Port| {
-        port.network == network && port.labels.get(CONTAINER_ID) == Some(&request.container_id)
-    };
-    Ok(client.ports().await?.into_iter().find(is_its))
+) -> Result<Vec<PortDetail>, PluginError> {
+    let mut ports = client.ports().await?;
+    ports.retain(|port| is_its(port, request));
+    let mut names: Vec<String> = ports.into_iter().map(|port| port.name).collect();
+    names.dedup();
+    let mut attachments = Vec::new();
+    for name in names {
+        match client.port(&name).await {
+            // Its namespace ended meanwhile.
+            Err(ClientError::Api(error)) if error.code == ErrorCode::NotFound => {}
+            details => attachments.extend(details?),
+        }
+    }
+    attachments.retain(|detail| is_its(&detail.port, request));
+    Ok(attachments)
 }
 
 async fn detach(client: &Client, port: &Port) -> Result<(), PluginError> {
@@ -94,7 +133,9 @@ async fn attach_under_a_name(
 ) -> Result<PortDetail, PluginError> {
     match client.attach(&attach).await {
         Err(ClientError::Api(error)) if error.code == ErrorCode::Conflict => {
-            let is_taken = client.ports().await?.into_iter().any(|port| port.name == attach.name);
+            // On another network, the name is this container's own.
+            let is_others = |port: &Port| port.name == attach.name && !is_its(port, request);
+            let is_taken = client.ports().await?.iter().any(is_others);
             let short = request.container_id.get(..SHORT_ID).unwrap_or(&request.container_id);
             if !is_taken || attach.name == short {
                 return Err(ClientError::Api(error).into());

@@ -22,7 +22,7 @@ mod protocol;
 mod switch;
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::de::DeserializeOwned;
@@ -65,13 +65,15 @@ async fn run(args: Vec<String>) -> Result<Value, PluginError> {
         ["create"] => {
             let text: Value = read("a network")?;
             if !text.is_object() {
-                return Err(PluginError::Usage("the input is not a network".to_owned()));
+                return Err(PluginError::Refused(format!("the input is not a network: {text}")));
             }
             let network: Network = parse(text.clone(), "a network")?;
             network::create(&network, text).await
         }
         ["setup", netns] => attachment::setup(PathBuf::from(netns), &container()?).await,
-        ["teardown", _netns] => attachment::teardown(&container()?).await.map(|()| Value::Null),
+        ["teardown", netns] => {
+            attachment::teardown(Path::new(netns), &container()?).await.map(|()| Value::Null)
+        }
         ["setup" | "teardown"] => {
             Err(PluginError::Usage(format!("{} needs the path of a network namespace", args[0])))
         }
@@ -87,8 +89,12 @@ fn container() -> Result<ContainerRequest, PluginError> {
 /// Reads standard input.
 fn read(what: &'static str) -> Result<Value, PluginError> {
     let mut text = Vec::new();
-    let mut input = std::io::stdin().lock().take(INPUT_BYTES_MAX);
-    input.read_to_end(&mut text).map_err(|error| PluginError::Read(what, error))?;
+    let mut input = std::io::stdin().lock().take(INPUT_BYTES_MAX + 1);
+    let length = input.read_to_end(&mut text).map_err(|error| PluginError::Read(what, error))?;
+    if length as u64 > INPUT_BYTES_MAX {
+        let fault = format!("the input is longer than {INPUT_BYTES_MAX} bytes");
+        return Err(PluginError::Refused(fault));
+    }
     serde_json::from_slice(&text).map_err(|error| PluginError::Json(what, error))
 }
 

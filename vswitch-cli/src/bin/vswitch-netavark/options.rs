@@ -8,6 +8,7 @@ use vswitch_api::port_settings::limits::{BitRate, Ceiling, LimitsChange};
 use vswitch_api::port_settings::vlan::{VlanError, VlanMode};
 
 use crate::error::PluginError;
+use crate::protocol::Network;
 
 /// The options, for the error of an unknown one.
 const KNOWN: &str =
@@ -39,6 +40,11 @@ impl Options {
                 .map_err(|reason| PluginError::Refused(format!("option {key}={text}: {reason}")))?;
         }
         Ok(options)
+    }
+
+    /// The switch's name of a network of podman.
+    pub(crate) fn network_of<'a>(&'a self, network: &'a Network) -> &'a str {
+        self.network.as_deref().unwrap_or(&network.name)
     }
 
     fn set(&mut self, key: &str, text: &str) -> Result<(), String> {

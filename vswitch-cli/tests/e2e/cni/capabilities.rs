@@ -73,6 +73,23 @@ fn capabilities_reach_the_switch() {
     nothing_is_left(&host, &[&netns, &other]);
 }
 
+/// A network without an uplink publishes no ports, by whatever name the configuration calls it.
+#[test]
+fn the_first_network_has_further_names() {
+    let host = Host::with_switch_args(&["--uplink", "none"]);
+    let ports = json!({ "portMappings": [{ "hostPort": 8080, "containerPort": 80 }] });
+    let runtime = Runtime::new(&host, "1.1.0", json!({ "runtimeConfig": ports }));
+    let netns = host.namespace("pod");
+    let named = |name| runtime.with(json!({ "network": name }));
+    for runtime in [&runtime, &named("default"), &named("bridge"), &named("br0")] {
+        let result = runtime.add("id", &netns).ok();
+        assert_eq!(host.inspect("id").port.network, "br0", "{result:#}");
+        assert_eq!(host.inspect("id").port.publish, []);
+        runtime.del("id", None).ok();
+    }
+    nothing_is_left(&host, &[&netns]);
+}
+
 #[test]
 fn a_network_is_created_where_it_is_absent() {
     let host = Host::with_switch();

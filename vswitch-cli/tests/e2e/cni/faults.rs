@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{COMMAND_TIMEOUT, Netns, Process, wait_for};
+use testkit::{COMMAND_TIMEOUT, Netns, Process};
 
 use super::runtime::{Runtime, nothing_is_left, race};
 use crate::harness::Host;
@@ -38,6 +38,13 @@ fn a_refused_add_leaves_nothing() {
     let answer = runtime.add("first", &first).fails(100, "container first is attached already");
     assert!(answer.contains("call DEL"), "{answer}");
     assert!(first.links() == ["eth0"] && host.ls().len() == 1);
+    // From another namespace, too, where an id has several names.
+    let id = "0123456789abcdef0123456789abcdef";
+    runtime.add(id, &netns).ok();
+    let other = host.namespace("other");
+    runtime.add(id, &other).fails(100, "is attached already");
+    assert_eq!(other.links(), Vec::<String>::new());
+    runtime.del(id, None).ok();
     // The namespace is gone, no namespace, or the host's own.
     let call = |path: &str| runtime.call(runtime.command("ADD", "pod", Some(Path::new(path))));
     call("/run/netns/vswt-gone").fails(3, "/run/netns/vswt-gone");
@@ -122,25 +129,76 @@ fn an_add_that_is_cut_off_is_ended_by_del() {
     let host = Host::with_switch();
     let runtime = Runtime::new(&host, "1.0.0", json!({}));
     let dying = host.namespace("dying");
-    for (delay, id) in [(2, "a"), (6, "b"), (12, "c")] {
+    for (delay, id) in [(2, "a"), (6, "b"), (12, "c"), (20, "d"), (30, "e"), (45, "f"), (60, "g")] {
         let netns = host.namespace(id);
         let mut command = runtime.command("ADD", id, Some(netns.path()));
         let mut process = Process::spawn(command.stdin(std::process::Stdio::piped()));
         std::io::Write::write_all(&mut process.stdin(), &runtime.input()).expect("a pipe");
         std::thread::sleep(Duration::from_millis(delay));
         drop(process);
-        // The switch ends what it has begun.
-        wait_for("DEL finds nothing more", Duration::from_secs(5), || {
-            runtime.del(id, Some(netns.path())).ok();
-            host.ls().is_empty() && netns.links().is_empty()
-        });
+        // The switch ends what it has begun, and DEL waits for that.
+        runtime.del(id, Some(netns.path())).ok();
+        nothing_is_left(&host, &[&netns]);
     }
     let mut command = runtime.command("ADD", "dying", Some(dying.path()));
     let mut process = Process::spawn(command.stdin(std::process::Stdio::piped()));
     std::io::Write::write_all(&mut process.stdin(), &runtime.input()).expect("a pipe");
     std::thread::sleep(Duration::from_millis(5));
     dying.delete();
-    process.finish(COMMAND_TIMEOUT);
+    // As the container's end was before the attach, or after it.
+    let output = process.finish(COMMAND_TIMEOUT);
+    assert!(output.status.success() || output.stdout.contains("\"code\":3"), "{output}");
     runtime.del("dying", None).ok();
     nothing_is_left(&host, &[]);
 }
+
+/// The switch ends, or is killed, while runtimes call: they may call again.
+#[test]
+fn a_switch_that_ends_says_to_try_again() {
+    let mut host = Host::new();
+    let netns = host.namespace("pod");
+    let config = host.path("pod.json");
+    for how in ["down", "kill", "down", "kill"] {
+        host.up(&[]);
+        let runtime = Runtime::new(&host, "1.1.0", json!({}));
+        std::fs::write(&config, runtime.input()).expect("a configuration");
+        let add = runtime.command("ADD", "pod", Some(netns.path()));
+        let plugin = add.get_program().to_owned();
+        let args: Vec<_> = add.get_args().map(ToOwned::to_owned).collect();
+        let mut calls = std::process::Command::new("sh");
+        // Until the switch is gone: each answer is a result, or code 11.
+        calls.args(["-c", CALLS, "sh"]).arg(&config).arg(plugin).args(args);
+        calls.envs(add.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        calls.env_remove("VSWITCH_SOCKET");
+        let process = Process::spawn(&mut calls);
+        std::thread::sleep(Duration::from_millis(80));
+        if how == "down" {
+            host.down()
+        } else {
+            host.kill()
+        }
+        process.finish(COMMAND_TIMEOUT).ok();
+        host.up(&[]);
+        let runtime = Runtime::new(&host, "1.1.0", json!({}));
+        runtime.del("pod", Some(netns.path())).ok();
+        nothing_is_left(&host, &[&netns]);
+        host.down();
+    }
+}
+
+/// Calls ADD and DEL of `$2..` with the configuration `$1`.
+const CALLS: &str = r#"
+config=$1; shift
+while :; do
+  for CNI_COMMAND in ADD DEL; do
+    export CNI_COMMAND
+    out=$("$@" <"$config") && continue
+    case $out in
+      *'"code":11,'*'not running'*) exit 0 ;;
+      *'"code":11,'*) ;;
+      *'attached already'*) ;;
+      *) echo "$CNI_COMMAND: $out"; exit 1 ;;
+    esac
+  done
+done
+"#;

@@ -77,9 +77,22 @@ fn every_operation_is_passed_on() {
     let plugin = folder.join("noting");
     fs::write(&plugin, NOTING).unwrap();
     fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, answer) in [("failing", "allocated; exit 1"), ("garbled", "{")] {
+        let script = format!("echo \"$CNI_COMMAND\" >>${{0%/*}}/{name}.calls; echo '{answer}'");
+        let script = script.replace("; exit 1'", "'; [ $CNI_COMMAND = DEL ] || exit 1");
+        fs::write(folder.join(name), format!("#!/bin/sh\ncat >/dev/null\n{script}\n")).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let mut runtime = Runtime::new(&host, "1.1.0", json!({ "ipam": { "type": "noting" } }));
     runtime.path = format!("{PLUGINS}:{}", folder.display());
     let netns = host.namespace("pod");
+    // What a failed ADD has allocated is given back.
+    for (name, code) in [("failing", 100), ("garbled", 6)] {
+        let failing = runtime.with(json!({ "ipam": { "type": name } }));
+        failing.add("id", &netns).fails(code, name);
+        let calls = fs::read_to_string(folder.join(format!("{name}.calls"))).unwrap();
+        assert_eq!(calls, "ADD\nDEL\n", "{name}");
+    }
     let result = runtime.add("id", &netns).ok();
     assert_eq!(result["ips"].as_array().unwrap().len(), 1, "{result:#}");
     runtime.check("id", &netns, &result).ok();

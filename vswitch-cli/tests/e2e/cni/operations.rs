@@ -148,6 +148,10 @@ fn status_and_version_answer() {
     let advice = absent.operation("STATUS").fails(50, "no network named blue");
     assert!(advice.contains("vswitch network create blue"), "{advice}");
     absent.with(json!({ "create": {} })).operation("STATUS").ok();
+    // The first network by its further names.
+    for name in ["bridge", "default", "br0"] {
+        runtime.with(json!({ "network": name })).operation("STATUS").ok();
+    }
     runtime.with(json!({ "bridge": "x" })).operation("STATUS").fails(2, "bridge: \"x\"");
     for version in VERSIONS {
         let answer = runtime.with(json!({ "cniVersion": version })).operation("VERSION").ok();

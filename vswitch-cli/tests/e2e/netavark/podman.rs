@@ -22,6 +22,7 @@ pub(super) struct Podman {
 }
 
 /// A container of podman.
+#[derive(Clone)]
 pub(super) struct Container {
     pub(super) name: &'static str,
     pub(super) networks: Vec<&'static str>,

@@ -254,6 +254,23 @@ impl Model {
         self.endpoints().filter(is_free).map(|endpoint| endpoint.lease.key()).collect()
     }
 
+    /// An endpoint with a label that a request attaches or detaches, and which of both.
+    pub(crate) fn changing_with_label(
+        &self,
+        key: &str,
+        value: &str,
+    ) -> Option<(&Name, &'static str)> {
+        self.endpoints.values().find_map(|endpoint| {
+            let change = match endpoint.state {
+                EndpointState::Reserved | EndpointState::Bound => "attached",
+                EndpointState::Detaching => "detached",
+                EndpointState::Active | EndpointState::Waiting => return None,
+            };
+            let is_it = endpoint.labels.get(key).is_some_and(|it| it == value);
+            is_it.then_some((&endpoint.lease.name, change))
+        })
+    }
+
     /// The endpoint that a user calls so: `NAME`, or `NAME@NETWORK` where it is on several.
     pub(crate) fn find(&self, text: &str) -> Result<EndpointKey, ControlError> {
         let found = self.find_all(text)?;
