@@ -75,6 +75,9 @@ pub(crate) const REPUBLISH_BATCH: usize = 4;
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAY_CONCURRENCY: usize = 4;
 
+/// Time for one of them that a service manager is asked for.
+pub(crate) const REPLAY_ATTACH_MAX: Duration = Duration::from_millis(100);
+
 /// Longest wait of an attach for a detach of the same name: the kernel closes the interface, and the document
 /// is written, in tens of milliseconds.
 pub(crate) const DETACH_WAIT_MAX: Duration = Duration::from_secs(5);

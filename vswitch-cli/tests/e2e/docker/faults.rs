@@ -51,7 +51,9 @@ fn containers_outlive_restarts_of_both() {
     works(&docker, &host);
     host.down();
     assert_eq!(plugins(&docker), "");
-    assert!(!docker.docker(&["network", "create", "-d", "vswitch", "red"]).status.success());
+    let refused = docker.docker(&["network", "create", "-d", "vswitch", "red"]);
+    assert!(!refused.status.success() && refused.stderr.contains("vswitch"), "{refused}");
+    assert!(!docker.ok(&["network", "ls"]).contains("red"), "nothing is left of it");
     host.up_inside(&docker, &["--docker-plugin"]);
     works(&docker, &host);
     docker.restart();
