@@ -1,8 +1,10 @@
 //! A client of container engines: Docker's API on its Unix socket, which podman serves, too.
 //!
 //! Each request has a connection of its own, a time limit and a longest answer, since an engine may hang or
-//! another program may own the socket. Paths have no version, so that each engine answers in its own; of an
-//! answer only the keys in [`types`] and [`networks`] are read, and words that this program does not know are no errors.
+//! another program may own the socket. Whose program it is, the kernel says ([`Container::engine_uid`]): an engine
+//! of a user other than root is believed about that user's things only. Paths have no version, so that each
+//! engine answers in its own; of an answer only the keys in [`types`] and [`networks`] are read, and words that
+//! this program does not know are no errors.
 //!
 //! An engine is asked for what it knows only. Nothing of it is changed.
 
@@ -26,7 +28,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use types::Container;
 pub use types::ListedContainer;
 
-/// Words of an engine that knows a container no more.
+/// Words of an engine that knows a container no more, in small letters. Another 404 says nothing about it.
 const NO_CONTAINER: &str = "no such container";
 
 /// A container engine.
@@ -56,16 +58,19 @@ impl Engine {
     /// The container of a name, an id, or the begin of an id.
     pub(crate) async fn container(&self, name: &str) -> Result<Container, EngineError> {
         let path = format!("/containers/{}/json", escaped(name));
-        self.0.get(&path).await.map_err(|error| match error {
-            EngineError::NotFound { socket, .. } => {
-                EngineError::NoContainer { name: name.to_owned(), socket }
-            }
-            // Podman, of one that it is removing.
-            EngineError::Refused { socket, message } if message.contains(NO_CONTAINER) => {
+        let found = self.0.get_of::<Container>(&path).await.map_err(|error| match error {
+            // Podman has status 500 for one that it is removing.
+            EngineError::NotFound { socket, message }
+            | EngineError::Refused { socket, message }
+                if message.to_lowercase().contains(NO_CONTAINER) =>
+            {
                 EngineError::NoContainer { name: name.to_owned(), socket }
             }
             error => error,
-        })
+        });
+        let (mut container, engine_uid) = found?;
+        container.engine_uid = engine_uid;
+        Ok(container)
     }
 
     /// The network of an id, with the endpoints of its containers. Docker answers even while it starts one of them.

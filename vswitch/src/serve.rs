@@ -37,6 +37,8 @@ pub struct Ready {
     pub workers: usize,
     /// Stored attachments that work again.
     pub attached: usize,
+    /// Stored attachments that wait for their containers.
+    pub waiting: usize,
     /// Stored attachments that were dropped, since their namespace is gone.
     pub dropped: usize,
 }
@@ -197,6 +199,7 @@ async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport
         backend_reason: status.backend_reason,
         workers: status.workers,
         attached: replayed.attached,
+        waiting: replayed.waiting,
         dropped: replayed.dropped,
     }
 }

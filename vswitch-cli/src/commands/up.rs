@@ -220,6 +220,7 @@ fn log_up(stands: &Ready) {
         reason = stands.backend_reason,
         workers = stands.workers,
         attached_again = stands.attached,
+        waiting = stands.waiting,
         gone = stands.dropped,
         "the switch is up"
     );

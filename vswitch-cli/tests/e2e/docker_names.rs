@@ -77,6 +77,9 @@ fn names_aliases_and_labels_are_dockers() {
     let ports = wait_for_names(&host, &["web", "db"]);
     let db = ports.iter().find(|port| port.name == "db").expect("db");
     assert_eq!(db.publish.iter().map(ToString::to_string).collect::<Vec<_>>(), ["5432:5432/tcp"]);
-    docker.ok(&["rm", "-f", "web", "db"]);
+    // A new name, on both of its networks.
+    docker.ok(&["rename", "web", "front"]);
+    wait_for_names(&host, &["front", "db"]);
+    docker.ok(&["rm", "-f", "front", "db"]);
     wait_for("all are gone", READY_MAX, || host.ls().is_empty());
 }

@@ -32,7 +32,7 @@ impl Control {
         let aliases = request.aliases.iter().map(|alias| Name::alias(alias));
         let (found, reference) = match request.netns {
             NetnsRef::Container(wanted) => {
-                let found = containers::find(wanted).await?;
+                let found = containers::find(inner, wanted).await?;
                 let reference = found.reference.clone();
                 (Some(found), reference)
             }
@@ -121,17 +121,9 @@ impl Control {
         task(async move {
             control.0.check_not_ending()?;
             // All begin before the first one ends: none of them takes over from another.
-            let leases: Vec<_> = {
-                let mut model = control.0.model();
-                keys.iter().map(|key| model.begin_detach(key)).collect()
-            };
             let mut detached = Ok(());
-            for lease in leases {
-                let result = match lease {
-                    Ok(lease) => control.leave(lease).await,
-                    Err(error) => Err(error),
-                };
-                detached = detached.and(result);
+            for lease in control.0.begin_detach(&keys).await? {
+                detached = detached.and(control.leave(lease).await);
             }
             detached
         })
@@ -140,12 +132,15 @@ impl Control {
 
     /// Detaches an endpoint; another of its container takes over its publications and the default route.
     pub(super) async fn detach_endpoint(&self, key: EndpointKey) -> Result<(), ControlError> {
-        let lease = self.0.model().begin_detach(&key)?;
-        self.leave(lease).await
+        match self.0.begin_detach(std::slice::from_ref(&key)).await?.into_iter().next() {
+            Some(lease) => self.leave(lease).await,
+            // It went meanwhile.
+            None => Ok(()),
+        }
     }
 
     /// Ends a detach that has begun.
-    async fn leave(&self, lease: Lease) -> Result<(), ControlError> {
+    pub(super) async fn leave(&self, lease: Lease) -> Result<(), ControlError> {
         let key = lease.key();
         let container = self.0.model().container_of(&key).cloned();
         if self.0.model().has_port(&key) {
@@ -153,6 +148,7 @@ impl Control {
             self.hand_publications_on(&key).await;
             self.tear_down_port(lease).await?;
         } else {
+            self.hand_waiting_publications_on(&key).await;
             self.forget_waiting(lease).await?;
         }
         if let Some(container) = container {
@@ -189,13 +185,19 @@ impl Control {
         if self.0.check_not_ending().is_err() {
             return;
         }
-        let Some(SlotOwner::Endpoint(key)) = self.0.model().slot_owner(slot).cloned() else {
-            return;
+        let waits = {
+            let mut model = self.0.model();
+            let Some(SlotOwner::Endpoint(key)) = model.slot_owner(slot).cloned() else { return };
+            let waits = model.may_wait(&key).map(|waits| {
+                let container = model.container_of(&key).filter(|_| waits).cloned();
+                Some((model.begin_detach_lost(slot), container?))
+            });
+            waits.map_err(|error| self.count_limit_hit(error))
         };
-        let waits = self.0.model().may_wait(&key);
-        match waits.map_err(|error| self.count_limit_hit(error)) {
-            Ok(true) => self.let_wait(slot).await,
-            Ok(false) => self.drop_lost_port(slot).await,
+        match waits {
+            Ok(Some((Some(lease), container))) => self.let_wait(lease, &container).await,
+            Ok(Some((None, _))) => {}
+            Ok(None) => self.drop_lost_port(slot).await,
             Err(error) => {
                 tracing::warn!(%error);
                 self.drop_lost_port(slot).await;
@@ -242,6 +244,7 @@ impl Control {
     pub(crate) async fn end(&self) {
         self.0.ending.store(true, Ordering::Relaxed);
         self.stop_dns();
+        self.update_resolv_confs().await;
         self.stop_uplink().await;
         // A worker that failed may not answer any more; the end of the process does the rest.
         let within = self.end_time_max();

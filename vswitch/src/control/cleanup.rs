@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use vswitch_api::DEFAULT_STATE_DIR;
 
+use super::containers::restore;
 use super::limits::DEVICE_REMOVAL_MAX;
 use super::store::{Document, Store, StoreError};
 use crate::host::{nft, plugin_note, state_note, uplink};
@@ -66,6 +67,7 @@ pub fn clean_up_after_crash(
         let bridges: Vec<String> = document.iter().flat_map(Document::devices).collect();
         wait_for_device_removal(&bridges);
         let tables = nft::remove_orphans(&bridges);
+        removed.extend(document.iter().flat_map(restore_resolv_confs));
         let (ports, is_forwarding) =
             settings.map_err(|error| CleanupError::Host(error.to_string()))?;
         if !ports.is_empty() {
@@ -92,6 +94,16 @@ pub fn clean_up_after_crash(
     }
     state_note::remove(socket);
     Ok(Cleanup { removed, left })
+}
+
+/// Takes the switch's name servers out of containers.
+fn restore_resolv_confs(document: &Document) -> Vec<String> {
+    let containers = document.attachments.iter().filter_map(|it| it.container.as_ref());
+    let restored = containers.filter(|container| {
+        let record = container.resolv_conf.as_ref();
+        record.is_some_and(|record| restore(record).unwrap_or(false))
+    });
+    restored.map(|container| format!("the name servers of container {}", container.name)).collect()
 }
 
 /// Waits for the kernel, which removes a daemon's devices some time after its death.

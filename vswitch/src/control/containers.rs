@@ -17,6 +17,7 @@
 //! The first process of a container names the namespace. Between question and open it may end, and another
 //! process get its number; so the engine is asked twice, and the container must be in the same run.
 
+mod engine_file;
 mod follow;
 mod resolv_conf;
 
@@ -29,6 +30,7 @@ use vswitch_api::port::NetnsRef;
 
 use super::Control;
 use super::error::ControlError;
+use super::inner::Inner;
 use super::model::{ContainerEndpoint, EndpointState, Lease};
 use super::port::{self, PortChange};
 use super::store::ContainerRecord;
@@ -38,6 +40,7 @@ use crate::engine::{Container, Engine, EngineError};
 use crate::host::netns::{self, OpenNetns};
 use crate::host::{HostError, NetnsError};
 pub(super) use follow::Followers;
+pub(super) use resolv_conf::restore;
 
 /// A container that runs, and its open namespace.
 #[derive(Debug)]
@@ -48,21 +51,20 @@ pub(super) struct Found {
 }
 
 /// Asks an engine for a container that can be attached.
-pub(super) async fn find(wanted: ContainerRef) -> Result<Found, ControlError> {
+pub(super) async fn find(inner: &Inner, wanted: ContainerRef) -> Result<Found, ControlError> {
     let socket = wanted.engine.unwrap_or_else(|| DOCKER_SOCKET.into());
     let engine = Engine::new(&socket);
     let container = engine.container(&wanted.name).await?;
     let pid = container.attachable()?;
-    open(&engine, &container, pid, None).await
+    open(inner, &engine, &container, pid).await
 }
 
-/// Opens the namespace of a container. A former record may have the text of its name servers before the switch
-/// wrote its own.
+/// Opens the namespace of a container.
 async fn open(
+    inner: &Inner,
     engine: &Engine,
     container: &Container,
     pid: u32,
-    former: Option<&ContainerRecord>,
 ) -> Result<Found, ControlError> {
     let ended = || EngineError::Ended(container.name().to_owned());
     let reference = NetnsRef::Pid(pid);
@@ -73,6 +75,7 @@ async fn open(
         NetnsError::NoProcess(_) => ControlError::Engine(ended()),
         error => error.into(),
     })?;
+    check_owner(engine, container, &netns)?;
     let again = engine.container(&container.id).await.map_err(|error| match error {
         EngineError::NoContainer { .. } => ended(),
         error => error,
@@ -80,13 +83,28 @@ async fn open(
     if !container.is_same_run(&again) {
         return Err(ended().into());
     }
+    let known = inner.model().resolv_conf_of(engine.socket(), &container.id);
     let record = ContainerRecord {
         engine: engine.socket().clone(),
         id: container.id.clone(),
         name: container.name().to_owned(),
-        resolv_conf: resolv_conf::record(container, former).await?,
+        resolv_conf: resolv_conf::record(container, known).await?,
     };
     Ok(Found { record, reference, netns })
+}
+
+/// Refuses a namespace that the user who runs the engine has no power over: that engine may name any process.
+fn check_owner(
+    engine: &Engine,
+    container: &Container,
+    netns: &OpenNetns,
+) -> Result<(), EngineError> {
+    let uid = container.engine_uid;
+    if uid == 0 || netns.owner().is_ok_and(|owner| owner == uid) {
+        return Ok(());
+    }
+    let name = container.name().to_owned();
+    Err(EngineError::OtherUser { socket: engine.socket().clone(), uid, name })
 }
 
 /// The error of an attach whose container ended meanwhile.
@@ -100,11 +118,9 @@ pub(super) fn as_ended(error: ControlError, container: Option<&ContainerRecord>)
 }
 
 impl Control {
-    /// Lets an endpoint wait whose namespace, or whose interface in it, is gone.
-    pub(super) async fn let_wait(&self, slot: fastpath::PortIndex) {
-        let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
+    /// Lets an endpoint wait whose namespace, or whose interface in it, is gone. Its detach has begun.
+    pub(super) async fn let_wait(&self, lease: Lease, container: &ContainerRecord) {
         let (inner, key) = (&self.0, lease.key());
-        let Some(container) = inner.model().container_of(&key).cloned() else { return };
         let mut change = PortChange::detach(Arc::clone(inner), lease);
         for error in plan::undo_all(&mut change, &port::WAIT).await {
             tracing::error!(name = %key, %error, "its container has ended, and detach failed in part");
@@ -117,7 +133,7 @@ impl Control {
             tracing::error!(name = %key, %error, "not written");
         }
         // It may run again already.
-        inner.followers.check(&container);
+        inner.followers.check(container);
     }
 
     /// Ends the detach of an endpoint that waits.
@@ -142,14 +158,8 @@ impl Control {
 
     /// Follows the engines of all containers, after a start.
     pub(super) async fn follow_containers(&self) {
-        let (engines, containers) = {
-            let model = self.0.model();
-            let active = model.active().filter_map(|(endpoint, _)| endpoint.container.clone());
-            (model.engines(), active.collect::<Vec<_>>())
-        };
-        for container in containers {
-            self.update_resolv_conf(&container).await;
-        }
+        self.update_resolv_confs().await;
+        let engines = self.0.model().engines();
         for engine in engines {
             self.follow_engine(&engine);
         }
@@ -165,7 +175,7 @@ impl Control {
         let container = match engine.container(id).await {
             Ok(container) => container,
             Err(EngineError::NoContainer { .. }) => {
-                self.forget_container(&endpoints).await;
+                self.forget_container(socket, id, &endpoints).await;
                 return true;
             }
             // The next connection checks all.
@@ -177,8 +187,7 @@ impl Control {
         };
         self.follow_name(socket, &container).await;
         let Some(pid) = container.pid() else { return true };
-        let former = self.0.model().container_of(&endpoints[0].lease.key()).cloned();
-        let found = match open(&engine, &container, pid, former.as_ref()).await {
+        let found = match open(&self.0, &engine, &container, pid).await {
             Ok(found) => found,
             // The start of its next run comes as an event.
             Err(ControlError::Engine(EngineError::Ended(_))) => return true,
@@ -196,8 +205,12 @@ impl Control {
         let endpoints = self.0.model().endpoints_of_container(engine, id);
         for endpoint in endpoints {
             let is_elsewhere = endpoint.netns.is_some_and(|netns| netns != found.netns.id);
-            if endpoint.state == EndpointState::Active && is_elsewhere {
-                self.let_wait(endpoint.lease.slot).await;
+            let begun = match is_elsewhere {
+                true => self.0.model().begin_wait(&endpoint, engine, id),
+                false => None,
+            };
+            if let Some(lease) = begun {
+                self.let_wait(lease, &found.record).await;
             }
         }
         let (mut is_done, mut is_changed) = (true, false);
@@ -208,7 +221,10 @@ impl Control {
                 Err(error) => {
                     let name = endpoint.lease.key();
                     tracing::warn!(%name, %error, "its container runs, but it is not attached again");
-                    is_done &= error.is_end_of_container();
+                    // Perhaps it was renamed meanwhile.
+                    let is_there = self.0.model().has_container(engine, id);
+                    let is_unknown = matches!(error, ControlError::UnknownPort(_));
+                    is_done &= error.is_end_of_container() || (is_unknown && !is_there);
                 }
             }
         }
@@ -232,10 +248,16 @@ impl Control {
 
     /// Forgets the waiting endpoints of a container that its engine knows no more. One whose namespace lives
     /// waits when that ends, and is checked again then.
-    async fn forget_container(&self, endpoints: &[ContainerEndpoint]) {
-        for endpoint in endpoints.iter().filter(|it| it.state == EndpointState::Waiting) {
-            let key = endpoint.lease.key();
-            match self.detach_endpoint(key.clone()).await {
+    async fn forget_container(&self, engine: &Path, id: &str, endpoints: &[ContainerEndpoint]) {
+        // The engine took time to answer, so look again. All begin before the first one ends: none takes over from
+        // another.
+        let leases: Vec<_> = {
+            let mut model = self.0.model();
+            endpoints.iter().filter_map(|it| model.begin_forget(it, engine, id)).collect()
+        };
+        for lease in leases {
+            let key = lease.key();
+            match self.leave(lease).await {
                 Ok(()) => tracing::info!(name = %key, "its container was removed"),
                 Err(error) => tracing::warn!(name = %key, %error, "its container was removed"),
             }
@@ -268,7 +290,6 @@ impl ControlError {
             Self::Engine(EngineError::Ended(_))
                 | Self::Host(HostError::Netns(NetnsError::Gone(_)))
                 | Self::Busy(..)
-                | Self::UnknownPort(_)
         )
     }
 }

@@ -158,11 +158,17 @@ impl Inner {
         retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
 
-    /// Waits until no request attaches or detaches an endpoint of a network.
-    pub(super) async fn wait_until_empty(&self, network: &NetworkName) -> Result<(), ControlError> {
-        let attempt = || match self.model().endpoints_on(network) {
-            0 => Ok(()),
-            _ => Err(ControlError::Busy(network.to_string(), "joined")),
+    /// Begins the detach of endpoints, of all together. Waits while another change of one of them runs, since
+    /// that may end with an endpoint that waits for its container, or works. Leaves out those that go meanwhile.
+    pub(super) async fn begin_detach(
+        &self,
+        keys: &[EndpointKey],
+    ) -> Result<Vec<Lease>, ControlError> {
+        let mut has_waited = false;
+        let attempt = || {
+            let begun = self.model().begin_detach_all(keys, has_waited);
+            has_waited = true;
+            begun
         };
         retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
@@ -185,6 +191,23 @@ impl Inner {
         let is_there = self.model().activate(key);
         self.settled.notify_waiters();
         is_there
+    }
+
+    /// Endpoints of a network that goes which can be detached now; waits while there are only ones that another
+    /// request attaches or detaches. None if it is empty.
+    pub(super) async fn detachable_on(
+        &self,
+        network: &NetworkName,
+    ) -> Result<Vec<EndpointKey>, ControlError> {
+        let attempt = || {
+            let model = self.model();
+            let keys = model.detachable_on(network);
+            match keys.is_empty() && model.endpoints_on(network) > 0 {
+                true => Err(ControlError::Busy(network.to_string(), "joined")),
+                false => Ok(keys),
+            }
+        };
+        retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
 
     /// Removes an endpoint from the model.

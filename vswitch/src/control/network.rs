@@ -123,20 +123,20 @@ impl Control {
     /// Detaches all endpoints of a network that goes. Waits for those that another request attaches or
     /// detaches now; an attach fails at its end.
     async fn detach_all(&self, network: &NetworkName) -> Result<(), ControlError> {
-        let keys: Vec<_> = {
-            let model = self.0.model();
-            let active = model.active().map(|(endpoint, _)| endpoint);
-            let keys = active.chain(model.waiting()).map(|endpoint| endpoint.lease.key());
-            keys.filter(|key| key.network == *network).collect()
-        };
-        for key in keys {
-            match self.detach_endpoint(key).await {
-                // Another request, or the end of its namespace, was faster.
-                Err(ControlError::UnknownPort(_) | ControlError::Busy(..)) => {}
-                result => result?,
+        // Again, since an attach or a detach that ran may end with an endpoint that waits for its container.
+        loop {
+            let keys = self.0.detachable_on(network).await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            for key in keys {
+                match self.detach_endpoint(key).await {
+                    // Another request, or the end of its namespace, was faster.
+                    Err(ControlError::UnknownPort(_) | ControlError::Busy(..)) => {}
+                    result => result?,
+                }
             }
         }
-        self.0.wait_until_empty(network).await
     }
 
     /// Creates a network of the configuration or the document.

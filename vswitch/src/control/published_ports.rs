@@ -70,7 +70,13 @@ impl HostPublisher {
         self.load(all).await
     }
 
-    /// Notes that an endpoint has another name; nothing changes on the host.
+    /// Notes that one endpoint has another name.
+    pub(super) fn rename_endpoint(&mut self, former: &EndpointKey, new: &EndpointKey) {
+        let own = self.active.iter_mut().filter(|one| one.key == *former);
+        own.for_each(|one| one.key = new.clone());
+    }
+
+    /// Notes that all endpoints of a name have another one; nothing changes on the host.
     pub(super) fn rename(&mut self, former: &Name, new: &Name) {
         let own = self.active.iter_mut().filter(|one| one.key.name == *former);
         own.for_each(|one| one.key.name = new.clone());

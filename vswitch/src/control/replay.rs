@@ -27,8 +27,16 @@ use crate::host::{HostError, netns};
 pub(crate) struct ReplayReport {
     /// Attachments that work again.
     pub(crate) attached: usize,
+    /// Attachments that wait for their containers.
+    pub(crate) waiting: usize,
     /// Attachments that were dropped.
     pub(crate) dropped: usize,
+}
+
+/// What has become of a stored endpoint that is kept.
+enum Replayed {
+    Works,
+    Waits,
 }
 
 /// Attaches stored endpoints, then sets stored static entries.
@@ -75,19 +83,26 @@ async fn attach_all(control: &Control, stored: Vec<Attachment>, replayed: &mut R
                 };
                 let result = match result {
                     Err(error) if attachment.container.is_some() => {
-                        restore_waiting(&control, &attachment).map_err(|_| error)
+                        let waits = restore_waiting(&control, &attachment);
+                        waits.map(|()| Replayed::Waits).map_err(|_| error)
                     }
-                    result => result.inspect(|()| log_attached(&attachment)),
+                    result => {
+                        result.map(|()| Replayed::Works).inspect(|_| log_attached(&attachment))
+                    }
                 };
                 if let Err(error) = &result {
                     log_dropped(&attachment, error);
+                    if let Some(container) = &attachment.container {
+                        control.leave_container(container).await;
+                    }
                 }
-                result.is_ok()
+                result.ok()
             });
         }
         match running.join_next().await {
             None => break,
-            Some(Ok(true)) => replayed.attached += 1,
+            Some(Ok(Some(Replayed::Works))) => replayed.attached += 1,
+            Some(Ok(Some(Replayed::Waits))) => replayed.waiting += 1,
             Some(_) => replayed.dropped += 1,
         }
     }

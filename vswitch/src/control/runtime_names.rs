@@ -23,18 +23,19 @@ pub(crate) struct RuntimeNames {
 }
 
 impl Control {
-    /// Ids of endpoints without a label, each with that of its network; both ids are labels, too.
-    pub(crate) fn unnamed(
+    /// Ids of endpoints, each behind that of its network; both ids are labels. All, or those with one more label.
+    pub(crate) fn ids(
         &self,
         network: &str,
         endpoint: &str,
-        named: &str,
+        wanted: Option<(&str, String)>,
     ) -> Vec<(String, String)> {
         let model = self.0.model();
-        let ids = model.active().filter(|(it, _)| !it.labels.contains_key(named));
-        let ids = ids.filter_map(|(it, _)| {
+        let ids = model.active().filter_map(|(it, _)| {
+            let has = |(key, text): &(&str, String)| it.labels.get(*key) == Some(text);
             let spec = &model.network_named(&it.lease.network)?.spec;
-            Some((spec.labels.get(network)?.clone(), it.labels.get(endpoint)?.clone()))
+            let ids = (spec.labels.get(network)?.clone(), it.labels.get(endpoint)?.clone());
+            wanted.as_ref().is_none_or(has).then_some(ids)
         });
         ids.collect()
     }
@@ -77,7 +78,7 @@ impl Control {
             inner.publish_snapshot(&mut model);
         }
         if key != former {
-            publisher.rename(&former.name, &key.name);
+            publisher.rename_endpoint(&former, &key);
             tracing::info!(name = %key, former = %former, "named as its container");
             inner.feed.send(EventKind::Rename, &key, format!("was {}", former.name));
         }

@@ -291,12 +291,16 @@ pub(crate) struct ContainerRecord {
     pub(crate) resolv_conf: Option<ResolvConfRecord>,
 }
 
-/// A file of name servers, with the text before the attach.
+/// A file of name servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolvConfRecord {
     pub(crate) path: PathBuf,
-    pub(crate) former: String,
+    /// The text before the attach, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) former: Option<String>,
+    /// The user who runs the engine that has named the path.
+    pub(crate) engine_uid: u32,
 }
 
 /// The namespace of an attachment, with its identity.

@@ -21,5 +21,8 @@ pub(super) const KNOWN_WAIT_MAX: Duration = Duration::from_secs(3);
 /// Pause before another attempt to follow the TAPs that Docker moves.
 pub(super) const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 
+/// Pause before Docker's API is asked for its events again.
+pub(super) const EVENTS_PAUSE: Duration = Duration::from_secs(2);
+
 /// Time to send the body.
 pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(10);

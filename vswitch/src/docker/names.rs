@@ -3,17 +3,18 @@
 //! It is asked by a task of its own, never within a driver's method: while Docker starts a container it holds
 //! that container's lock, and so the driver would wait for Docker, and Docker for the driver. The list of a
 //! network's endpoints needs no such lock, so the name is there before the container runs; aliases and labels
-//! come when it has started. A name that another attachment has stays with that one, since the first one to have
-//! a name keeps it.
+//! come when it has started. New names (`docker rename`) come as events, while there are such endpoints. A name
+//! that another attachment has stays with that one, since the first one to have a name keeps it.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::limits::{NAME_PAUSES_MS, NAMES_ASKED_MAX};
+use super::limits::{EVENTS_PAUSE, NAME_PAUSES_MS, NAMES_ASKED_MAX};
 use super::{ENDPOINT_ID, NETWORK_ID};
 use crate::control::{Control, ControlError, Label, RuntimeNames};
 use crate::engine::{Engine, EngineError};
@@ -33,6 +34,8 @@ pub(super) struct Names {
     control: Control,
     engine: Engine,
     asking: Arc<Semaphore>,
+    /// A task follows Docker's events.
+    follows: Arc<AtomicBool>,
 }
 
 impl Names {
@@ -41,18 +44,46 @@ impl Names {
             control,
             engine: Engine::new(api),
             asking: Arc::new(Semaphore::new(NAMES_ASKED_MAX)),
+            follows: Arc::default(),
         }
     }
 
-    /// Learns the names of endpoints that have none yet, after a start.
+    /// Learns the names of all endpoints, after a start.
     pub(super) fn learn_all(&self) {
-        for (network, endpoint) in self.control.unnamed(NETWORK_ID, ENDPOINT_ID, CONTAINER_ID) {
+        for (network, endpoint) in self.control.ids(NETWORK_ID, ENDPOINT_ID, None) {
             self.learn(network, endpoint);
         }
     }
 
+    /// Learns new names of containers, until there are no endpoints.
+    async fn follow(self) {
+        while !self.control.ids(NETWORK_ID, ENDPOINT_ID, None).is_empty() {
+            if let Ok(mut events) = self.engine.events().await {
+                while let Some(event) = events.next().await {
+                    let is_its = Some((CONTAINER_ID, event.into_container()));
+                    for (network, endpoint) in self.control.ids(NETWORK_ID, ENDPOINT_ID, is_its) {
+                        self.ask_later(network, endpoint);
+                    }
+                    // The end of a container is an event, too.
+                    if self.control.ids(NETWORK_ID, ENDPOINT_ID, None).is_empty() {
+                        break;
+                    }
+                }
+            }
+            sleep(EVENTS_PAUSE).await;
+        }
+        self.follows.store(false, Ordering::Relaxed);
+    }
+
     /// Learns the names of an endpoint of a network, both by their ids.
     pub(super) fn learn(&self, network: String, endpoint: String) {
+        if !self.follows.swap(true, Ordering::Relaxed) {
+            tokio::spawn(self.clone().follow());
+        }
+        self.ask_later(network, endpoint);
+    }
+
+    fn ask_later(&self, network: String, endpoint: String) {
         let names = self.clone();
         tokio::spawn(async move { names.ask_until_known(&network, &endpoint).await });
     }

@@ -75,6 +75,19 @@ pub enum EngineError {
         "container {0} has the network of the host (--network host), and no namespace of its own"
     )]
     HostNetwork(String),
+    /// Another user's namespace.
+    #[error(
+        "the container engine at {} is user {uid}'s, but the network namespace of container {name} is not",
+        socket.display()
+    )]
+    OtherUser {
+        /// The socket.
+        socket: PathBuf,
+        /// The user whose program listens there.
+        uid: u32,
+        /// The container.
+        name: String,
+    },
     /// The container ended while it was attached.
     #[error("container {0} has just ended")]
     Ended(String),

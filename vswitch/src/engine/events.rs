@@ -37,28 +37,34 @@ pub(crate) struct EngineEvents {
     body: Incoming,
     /// Bytes that are no whole line yet.
     rest: Vec<u8>,
+    /// The line is longer than an event may be.
+    is_overlong: bool,
     _connection: Connection,
 }
 
 impl EngineEvents {
     pub(super) fn new(body: Incoming, connection: Connection) -> Self {
-        Self { body, rest: Vec::new(), _connection: connection }
+        Self { body, rest: Vec::new(), is_overlong: false, _connection: connection }
     }
 
-    /// The next event; `None` when the engine has ended, or sends what is no event. Safe to cancel.
+    /// The next event; `None` when the engine has ended. Lines that are no event are left out. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Option<EngineEvent> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
-                if line.trim_ascii().is_empty() {
+                if std::mem::take(&mut self.is_overlong) || line.trim_ascii().is_empty() {
                     continue;
                 }
-                let event = serde_json::from_slice(&line);
-                return event.inspect_err(|error| tracing::warn!(%error, "no event")).ok();
+                match serde_json::from_slice(&line) {
+                    Ok(event) => return Some(event),
+                    // One line of the log for each would be the engine's to command.
+                    Err(error) => tracing::debug!(%error, "no event"),
+                }
+                continue;
             }
             if self.rest.len() > ENGINE_EVENT_BYTES_MAX {
-                tracing::warn!("an event without an end");
-                return None;
+                self.is_overlong = true;
+                self.rest.clear();
             }
             let frame = self.body.frame().await?.ok()?;
             self.rest.extend(frame.into_data().unwrap_or_default());

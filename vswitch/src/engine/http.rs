@@ -21,11 +21,15 @@ use super::limits::{ENGINE_BYTES_MAX, ENGINE_TIME_MAX};
 
 /// The task that moves the bytes of a connection. Dropped, it ends.
 #[derive(Debug)]
-pub(super) struct Connection(JoinHandle<Result<(), hyper::Error>>);
+pub(super) struct Connection {
+    task: JoinHandle<Result<(), hyper::Error>>,
+    /// The user whose program listens at the socket.
+    uid: u32,
+}
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -42,12 +46,21 @@ struct Problem {
 impl Socket {
     /// Asks, and decodes the answer.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
+        Ok(self.get_of(path).await?.0)
+    }
+
+    /// The same, with the user whose program has answered.
+    pub(super) async fn get_of<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(T, u32), EngineError> {
         let answer = self.in_time(path, async {
-            let (response, _connection) = self.send(path).await?;
-            self.body(path, response).await
+            let (response, connection) = self.send(path).await?;
+            Ok((self.body(path, response).await?, connection.uid))
         });
-        let body = answer.await?;
-        serde_json::from_slice(&body).map_err(|error| self.protocol(path, &error))
+        let (body, uid) = answer.await?;
+        let answer = serde_json::from_slice(&body).map_err(|error| self.protocol(path, &error))?;
+        Ok((answer, uid))
     }
 
     /// Asks for an answer without an end; it comes as long as the connection lives.
@@ -82,6 +95,7 @@ impl Socket {
         let stream = UnixStream::connect(&self.0).await.map_err(|source: io::Error| {
             EngineError::NoEngine { socket: self.0.clone(), source }
         })?;
+        let uid = stream.peer_cred().map_err(|error| failed(&error))?.uid();
         let request = Request::get(path)
             .header(HOST, "docker")
             .header(USER_AGENT, concat!("vswitch/", env!("CARGO_PKG_VERSION")))
@@ -90,7 +104,7 @@ impl Socket {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| failed(&error))?;
-        let connection = Connection(tokio::spawn(connection));
+        let connection = Connection { task: tokio::spawn(connection), uid };
         let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
         Ok((response, connection))
     }

@@ -8,5 +8,6 @@ pub(crate) const ENGINE_BYTES_MAX: usize = 16 << 20;
 /// Longest event of an engine, which has all labels of the container.
 pub(crate) const ENGINE_EVENT_BYTES_MAX: usize = 256 << 10;
 
-/// Time of an engine to answer. Docker answers for a container that starts when it has started.
-pub(crate) const ENGINE_TIME_MAX: Duration = Duration::from_secs(20);
+/// Time of an engine to answer. Docker answers for a container that starts when it has started. An attach asks twice,
+/// and its client waits 30 seconds.
+pub(crate) const ENGINE_TIME_MAX: Duration = Duration::from_secs(10);

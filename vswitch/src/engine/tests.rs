@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
+use super::events::EngineEvent;
 use super::limits::{ENGINE_BYTES_MAX, ENGINE_EVENT_BYTES_MAX};
 use super::{Container, Engine, EngineError};
 
@@ -63,6 +64,15 @@ async fn refusals_have_the_engines_words() {
         let error = asked(http(status, body)).await.unwrap_err();
         assert!(matches!(error, EngineError::NoContainer { .. }), "{status}: {error}");
     }
+    let body = br#"{"message": "No such container: web"}"#;
+    let error = asked(http("404 Not Found", body)).await.unwrap_err();
+    assert!(matches!(error, EngineError::NoContainer { .. }), "{error}");
+    // That of a proxy, or of an engine without such a path, is no end of a container.
+    for body in [&br#"{"message": "page not found"}"#[..], br#"{"message": "No such image: web"}"#]
+    {
+        let error = asked(http("404 Not Found", body)).await.unwrap_err();
+        assert!(matches!(error, EngineError::NotFound { .. }), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,6 +96,7 @@ async fn containers_may_lack_keys_and_have_unknown_words() {
         "ResolvConfPath": "/r", "Mounts": [{"Type": "new"}]}"#;
     let container = asked(http("200 OK", body)).await.unwrap();
     assert_eq!((container.name(), container.attachable().ok()), ("web", Some(42)));
+    assert_eq!(container.engine_uid, nix::unistd::getuid().as_raw());
     assert_eq!(container.free_resolv_conf(), Some("/r".into()));
     let body = br#"{"Id": "4f1d", "Name": "web", "State": {}}"#;
     let container = asked(http("200 OK", body)).await.unwrap();
@@ -112,11 +123,14 @@ async fn events_come_in_order_whatever_pieces_they_come_in() {
 }
 
 #[tokio::test]
-async fn a_stream_of_nonsense_ends() {
-    let endless = vec![b'x'; 2 * ENGINE_EVENT_BYTES_MAX];
-    for body in [b"{}\n".to_vec(), b"<html>\n".to_vec(), endless] {
+async fn what_is_no_event_is_left_out() {
+    let long = vec![b'x'; 2 * ENGINE_EVENT_BYTES_MAX];
+    for nonsense in [b"{}".to_vec(), b"<html>".to_vec(), long.clone()] {
+        let body = [&nonsense[..], b"\n{\"Actor\":{\"ID\":\"1\"}}\n", &long].concat();
         let (_dir, engine) = answering(http("200 OK", &body));
-        assert!(engine.events().await.unwrap().next().await.is_none());
+        let mut events = engine.events().await.unwrap();
+        assert_eq!(events.next().await.map(EngineEvent::into_container).as_deref(), Some("1"));
+        assert!(events.next().await.is_none());
     }
     let (_dir, engine) = answering(http("403 Forbidden", br#"{"message": "no"}"#));
     assert!(matches!(engine.events().await, Err(EngineError::Refused { .. })));

@@ -40,6 +40,9 @@ impl ListedContainer {
 pub(crate) struct Container {
     /// The whole id.
     pub(crate) id: String,
+    /// The user who runs the engine, which is believed about that user's things only; root about all.
+    #[serde(skip, default = "no_user")]
+    pub(crate) engine_uid: u32,
     name: String,
     state: State,
     #[serde(default, deserialize_with = "or_default")]
@@ -50,6 +53,11 @@ pub(crate) struct Container {
     config: Config,
     #[serde(default, deserialize_with = "or_default")]
     network_settings: NetworkSettings,
+}
+
+/// The id that no user has.
+fn no_user() -> u32 {
+    u32::MAX
 }
 
 /// Settings of its image and its command line.
@@ -124,7 +132,7 @@ impl Container {
 
     /// Whether two answers are about the same run of the container.
     pub(crate) fn is_same_run(&self, other: &Self) -> bool {
-        let run = |it: &Self| (it.pid(), it.state.started_at.clone());
+        let run = |it: &Self| (it.pid(), it.state.started_at.clone(), it.engine_uid);
         self.pid().is_some() && run(self) == run(other)
     }
 

@@ -98,6 +98,11 @@ impl OpenNetns {
     pub(crate) fn still_named(&self) -> bool {
         id_of(&self.path) == Some(self.id)
     }
+
+    /// The user whose it is: root for those of the host's own user namespace.
+    pub(crate) fn owner(&self) -> io::Result<u32> {
+        vswitch_sys::netns::owner(&*self.fd)
+    }
 }
 
 /// Text for `vswitch ls`.

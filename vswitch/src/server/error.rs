@@ -183,6 +183,9 @@ fn engine(error: &EngineError) -> (ErrorCode, Option<&'static str>) {
         EngineError::HostNetwork(_) => {
             (InvalidArgument, Some("run it with --network none, or on a network of the engine"))
         }
+        EngineError::OtherUser { .. } => {
+            (Conflict, Some("name the socket of the engine itself with --engine"))
+        }
         EngineError::Ended(_) => (Conflict, Some("start it again")),
     }
 }

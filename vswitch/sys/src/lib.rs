@@ -8,9 +8,12 @@
 //!
 //! Messages go into an `nftnl::Batch`, and by a netlink socket ([`socket`]) to the kernel. Queries and answers
 //! are plain bytes ([`query`]).
+//!
+//! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace.
 
 pub mod expr;
 pub mod limits;
+pub mod netns;
 pub mod query;
 pub mod set;
 pub mod socket;

@@ -160,7 +160,7 @@ fn kills_at_any_moment_leave_nothing() {
             docker.ok(&["ps", "-q", "--filter", "name=victim", "--filter", "status=running"]);
         // Docker repeats a request until the switch is there again. It cannot repeat one that the switch had, nor find
         // a TAP that has just gone with its switch: then it says that the container does not start.
-        let is_as_said = said.status.success() == !runs.is_empty();
+        let is_as_said = said.status.success() != runs.is_empty();
         assert!(round % 3 != 0 || is_as_said, "round {round}: {said}{}", host.log());
         if !runs.is_empty() {
             let address = address(&docker, "victim", "blue", "IPAddress").to_string();

@@ -7,23 +7,24 @@
 //! list all containers, check ours -> events: check what they name -> the stream ends: pause, connect
 //! ```
 //!
-//! A check runs once for a container at a time; what names it meanwhile makes it run once more, so that a
-//! storm of events costs no more than their reading. The task ends with the last container.
+//! The pause is the first one again after a stream that has lived for longer than the longest pause; one that
+//! ends at once each time is like none. The task ends with the last container ([`Checks`] has their order).
+
+mod checks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::Control;
-use super::super::limits::{
-    CONTAINER_CONCURRENCY, CONTAINER_RETRY, ENGINE_PAUSE_MAX, ENGINE_PAUSE_MIN,
-};
+use super::super::limits::{ENGINE_PAUSE_MAX, ENGINE_PAUSE_MIN};
 use super::super::store::ContainerRecord;
 use crate::engine::{Engine, EngineError, EngineEvents};
+use checks::Checks;
 
 /// The followers, by the sockets of their engines.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ pub(in crate::control) struct Followers(Mutex<BTreeMap<PathBuf, Arc<Mailbox>>>);
 #[derive(Debug, Default)]
 struct Mailbox {
     ids: Mutex<BTreeSet<String>>,
-    news: Notify,
+    wake: Notify,
 }
 
 impl Mailbox {
@@ -47,14 +48,14 @@ impl Followers {
     pub(in crate::control) fn check(&self, container: &ContainerRecord) {
         if let Some(mailbox) = self.all().get(&container.engine) {
             mailbox.ids().insert(container.id.clone());
-            mailbox.news.notify_one();
+            mailbox.wake.notify_one();
         }
     }
 
     /// Wakes a follower: its last container may be gone.
     pub(in crate::control) fn wake(&self, engine: &Path) {
         if let Some(mailbox) = self.all().get(engine) {
-            mailbox.news.notify_one();
+            mailbox.wake.notify_one();
         }
     }
 
@@ -76,11 +77,7 @@ impl Control {
             control: self.clone(),
             engine: engine.to_owned(),
             mailbox,
-            dirty: BTreeSet::new(),
-            running: BTreeSet::new(),
-            checks: JoinSet::new(),
-            retry: BTreeSet::new(),
-            retry_at: None,
+            checks: Checks::default(),
         };
         tokio::spawn(follower.run());
     }
@@ -90,26 +87,38 @@ struct Follower {
     control: Control,
     engine: PathBuf,
     mailbox: Arc<Mailbox>,
-    /// Containers to check.
-    dirty: BTreeSet<String>,
-    /// Containers that are checked now.
-    running: BTreeSet<String>,
-    checks: JoinSet<(String, bool)>,
-    /// Containers to check again later.
-    retry: BTreeSet<String>,
-    retry_at: Option<Instant>,
+    checks: Checks,
+}
+
+/// Pauses before an engine is asked again.
+#[derive(Debug)]
+struct Pauses(Duration);
+
+impl Pauses {
+    /// The next pause, after a connection that has lived so long.
+    fn next(&mut self, lived: Duration) -> Duration {
+        if lived >= ENGINE_PAUSE_MAX {
+            self.0 = ENGINE_PAUSE_MIN;
+        }
+        let next = self.0;
+        self.0 = ENGINE_PAUSE_MAX.min(next * 2);
+        next
+    }
 }
 
 impl Follower {
     async fn run(mut self) {
-        let mut pause = ENGINE_PAUSE_MIN;
+        let mut pauses = Pauses(ENGINE_PAUSE_MIN);
         let mut is_known_to_be_away = false;
         while !self.is_over() {
+            let mut lived = Duration::ZERO;
             match self.connect().await {
                 Ok(events) => {
-                    (pause, is_known_to_be_away) = (ENGINE_PAUSE_MIN, false);
+                    is_known_to_be_away = false;
                     tracing::info!(engine = %self.engine.display(), "follows a container engine");
+                    let begun = Instant::now();
                     self.follow(events).await;
+                    lived = begun.elapsed();
                 }
                 Err(error) if !is_known_to_be_away => {
                     is_known_to_be_away = true;
@@ -118,8 +127,7 @@ impl Follower {
                 Err(_) => {}
             }
             if !self.is_over() {
-                sleep(pause).await;
-                pause = ENGINE_PAUSE_MAX.min(pause * 2);
+                sleep(pauses.next(lived)).await;
             }
         }
     }
@@ -144,32 +152,35 @@ impl Follower {
             let row = listed.iter().find(|row| row.id == *id);
             row.is_some_and(|row| !row.is_running())
         };
-        self.dirty.extend(ours.into_iter().filter(|id| !is_unchanged(id)));
+        ours.into_iter().filter(|id| !is_unchanged(id)).for_each(|id| self.checks.mark(id));
         Ok(events)
     }
 
     /// Checks containers until the stream ends, or the last container is gone.
     async fn follow(&mut self, mut events: EngineEvents) {
         loop {
-            self.begin_checks();
+            let (control, engine) = (&self.control, &self.engine);
+            self.checks.begin(|id| {
+                let (control, engine) = (control.clone(), engine.clone());
+                async move { control.check_container(&engine, &id).await }
+            });
             let mailbox = Arc::clone(&self.mailbox);
-            let retry_at = self.retry_at;
+            let retry_at = self.checks.retry_at();
             tokio::select! {
                 event = events.next() => match event {
                     Some(event) => self.mark(event.into_container()),
                     None => return,
                 },
-                Some(ended) = self.checks.join_next() => self.end_check(ended.ok()),
-                () = mailbox.news.notified() => {
+                () = self.checks.end_one() => {}
+                () = mailbox.wake.notified() => {
                     let ids = std::mem::take(&mut *mailbox.ids());
-                    self.dirty.extend(ids);
+                    ids.into_iter().for_each(|id| self.checks.mark(id));
                     if self.control.0.model().containers(&self.engine).is_empty() {
                         return;
                     }
                 }
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
-                    self.retry_at = None;
-                    self.dirty.append(&mut self.retry);
+                    self.checks.retry();
                 }
             }
         }
@@ -178,31 +189,23 @@ impl Follower {
     /// Notes a container of an event, if it is ours.
     fn mark(&mut self, id: String) {
         if self.control.0.model().has_container(&self.engine, &id) {
-            self.dirty.insert(id);
+            self.checks.mark(id);
         }
     }
+}
 
-    fn begin_checks(&mut self) {
-        while self.checks.len() < CONTAINER_CONCURRENCY {
-            let next = self.dirty.iter().find(|id| !self.running.contains(*id)).cloned();
-            let Some(id) = next else { return };
-            self.dirty.remove(&id);
-            self.running.insert(id.clone());
-            let (control, engine) = (self.control.clone(), self.engine.clone());
-            self.checks.spawn(async move {
-                let is_done = control.check_container(&engine, &id).await;
-                (id, is_done)
-            });
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn end_check(&mut self, ended: Option<(String, bool)>) {
-        // A check that panicked leaves its container marked as running, and is in the log.
-        let Some((id, is_done)) = ended else { return };
-        self.running.remove(&id);
-        if !is_done {
-            self.retry.insert(id);
-            self.retry_at = Some(Instant::now() + CONTAINER_RETRY);
+    #[test]
+    fn an_engine_that_ends_each_stream_at_once_is_asked_seldom() {
+        let mut pauses = Pauses(ENGINE_PAUSE_MIN);
+        assert_eq!(pauses.next(Duration::ZERO), ENGINE_PAUSE_MIN);
+        for _ in 0..20 {
+            pauses.next(Duration::from_millis(5));
         }
+        assert_eq!(pauses.next(Duration::from_millis(5)), ENGINE_PAUSE_MAX);
+        assert_eq!(pauses.next(ENGINE_PAUSE_MAX), ENGINE_PAUSE_MIN, "it was an engine");
     }
 }

@@ -74,3 +74,36 @@ async fn other_refusals_come_at_once() {
     let error = retry_while_busy(&scene.detached, Duration::MAX / 1000, attempt).await.unwrap_err();
     assert!(matches!(error, ControlError::NameOfBridge(_)), "{error}");
 }
+
+#[tokio::test]
+async fn a_detach_waits_for_the_end_of_the_container_and_of_another_detach() {
+    let scene = Scene::new();
+    let keys = [key("a", "br0"), key("b", "br0")];
+    let mut has_waited = false;
+    let attempt = || {
+        let begun = scene.model().begin_detach_all(&keys, has_waited);
+        has_waited = true;
+        begun
+    };
+    let within = Duration::from_secs(5);
+    let changes = async {
+        // b is gone; a waits for its container.
+        scene.forget("b").await;
+        tokio::task::yield_now().await;
+        scene.model().wait_for_container(&keys[0]);
+        scene.detached.notify_waiters();
+    };
+    let (begun, ()) = tokio::join!(retry_while_busy(&scene.detached, within, attempt), changes);
+    assert_eq!(begun.unwrap(), std::slice::from_ref(&scene.old));
+    let unknown = scene.model().begin_detach_all(&[key("c", "br0")], false).unwrap_err();
+    assert!(matches!(unknown, ControlError::UnknownPort(_)), "{unknown}");
+}
+
+#[test]
+fn endpoints_that_are_detached_together_begin_together() {
+    let scene = Scene::new();
+    let free = attach(&mut scene.model(), "c").key();
+    let busy = scene.model().begin_detach_all(&[free.clone(), key("a", "br0")], false);
+    assert!(matches!(busy, Err(ControlError::Busy(..))));
+    assert!(scene.model().active_endpoint(&free).is_ok(), "nothing has changed");
+}

@@ -103,6 +103,7 @@ impl Model {
             }
             Some(_) => return Err(ControlError::NameTaken(name.to_string())),
         }
+        self.check_one_container(spec)?;
         spec.check_sizes()?;
         spec.check_family()?;
         let slot = self.slots.find_free()?;
@@ -224,18 +225,43 @@ impl Model {
 
     /// Begins a detach, which no other change of the endpoint may join.
     pub(crate) fn begin_detach(&mut self, key: &EndpointKey) -> Result<Lease, ControlError> {
+        let lease = self.check_detach(key)?.lease.clone();
+        self.change(key, |endpoint| endpoint.state = EndpointState::Detaching);
+        Ok(lease)
+    }
+
+    /// An endpoint that can be detached now.
+    fn check_detach(&self, key: &EndpointKey) -> Result<&Endpoint, ControlError> {
         let unknown = || ControlError::UnknownPort(key.to_string());
-        let endpoint = self.endpoints.get_mut(key).ok_or_else(unknown)?;
+        let endpoint = self.endpoints.get(key).ok_or_else(unknown)?;
         match endpoint.state {
             EndpointState::Reserved | EndpointState::Bound => {
                 Err(ControlError::Busy(key.to_string(), "attached"))
             }
             EndpointState::Detaching => Err(ControlError::Busy(key.to_string(), "detached")),
-            EndpointState::Active | EndpointState::Waiting => {
-                endpoint.state = EndpointState::Detaching;
-                Ok(endpoint.lease.clone())
-            }
+            EndpointState::Active | EndpointState::Waiting => Ok(endpoint),
         }
+    }
+
+    /// Begins the detach of all of these endpoints, or of none. With `may_be_gone` some may be there no more.
+    pub(crate) fn begin_detach_all(
+        &mut self,
+        keys: &[EndpointKey],
+        may_be_gone: bool,
+    ) -> Result<Vec<Lease>, ControlError> {
+        let is_there = |key: &&EndpointKey| !may_be_gone || self.endpoints.contains_key(*key);
+        let keys: Vec<_> = keys.iter().filter(is_there).collect();
+        keys.iter().try_for_each(|key| self.check_detach(key).map(drop))?;
+        keys.into_iter().map(|key| self.begin_detach(key)).collect()
+    }
+
+    /// Endpoints of a network that no other change keeps from a detach.
+    pub(crate) fn detachable_on(&self, network: &NetworkName) -> Vec<EndpointKey> {
+        let is_free = |it: &&Endpoint| {
+            matches!(it.state, EndpointState::Active | EndpointState::Waiting)
+                && it.lease.network == *network
+        };
+        self.endpoints().filter(is_free).map(|endpoint| endpoint.lease.key()).collect()
     }
 
     /// An endpoint with a label that a request attaches or detaches, and which of both.

@@ -63,6 +63,30 @@ impl Model {
         });
     }
 
+    /// Begins the end of an endpoint that is as it was found, and waits: its container is no more.
+    pub(crate) fn begin_forget(
+        &mut self,
+        found: &ContainerEndpoint,
+        engine: &Path,
+        id: &str,
+    ) -> Option<Lease> {
+        let is_same = self.endpoints_of_container(engine, id).contains(found);
+        let waits = found.state == EndpointState::Waiting;
+        if is_same && waits { self.begin_detach(&found.lease.key()).ok() } else { None }
+    }
+
+    /// Begins the wait of an active endpoint that is as it was found: its container runs in another namespace.
+    pub(crate) fn begin_wait(
+        &mut self,
+        found: &ContainerEndpoint,
+        engine: &Path,
+        id: &str,
+    ) -> Option<Lease> {
+        let is_same = self.endpoints_of_container(engine, id).contains(found);
+        let is_active = found.state == EndpointState::Active;
+        if is_same && is_active { self.begin_detach_lost(found.lease.slot) } else { None }
+    }
+
     /// Begins the attach of a waiting endpoint: it is reserved, as a new one is. The container's record may be
     /// a newer one.
     pub(crate) fn resume(
@@ -71,6 +95,8 @@ impl Model {
         container: Option<ContainerRecord>,
     ) -> Result<Lease, ControlError> {
         let unknown = || ControlError::UnknownPort(key.to_string());
+        // It goes with its network.
+        self.network(Some(key.network.as_str()))?;
         let endpoint = self.endpoints.get_mut(key).ok_or_else(unknown)?;
         if endpoint.state != EndpointState::Waiting {
             return Err(ControlError::Busy(key.to_string(), "attached"));
@@ -118,6 +144,11 @@ impl Model {
             netns: endpoint.binding.as_ref().and_then(|it| Some(it.netns.as_ref()?.id)),
         })
         .collect()
+    }
+
+    /// The containers of all endpoints, once for each endpoint.
+    pub(crate) fn all_containers(&self) -> Vec<ContainerRecord> {
+        self.endpoints().filter_map(|endpoint| endpoint.container.clone()).collect()
     }
 
     /// Whether an endpoint has a port: not while it waits, and not before and after.
@@ -182,8 +213,9 @@ impl Model {
 mod tests {
     use vswitch_api::address::Family;
 
-    use super::super::tests::{attach_spec, key, model, spec};
+    use super::super::tests::{attach_spec, key, model, network, open_network, spec};
     use super::*;
+    use crate::config::Uplink;
 
     fn container(id: &str) -> ContainerRecord {
         ContainerRecord {
@@ -293,5 +325,48 @@ mod tests {
         let [endpoint] = &model.endpoints_of_container(engine, "1")[..] else { panic!("one") };
         assert_eq!(endpoint.lease, lease);
         assert!(model.gateways_of_container(engine, "1").len() == 2);
+    }
+    /// The engine has answered, slowly, that it knows the container no more, or that it runs elsewhere.
+    #[test]
+    fn what_changed_while_the_engine_was_asked_is_left_alone() {
+        let mut model = model();
+        let (engine, lease) = (Path::new("/e"), attached(&mut model));
+        let found = |model: &Model| model.endpoints_of_container(engine, "1")[0].clone();
+        let active = found(&model);
+        assert_eq!(model.begin_forget(&active, engine, "1"), None, "its namespace lives");
+        end(&mut model, &lease);
+        let waiting = found(&model);
+        assert_eq!(model.begin_wait(&active, engine, "1"), None, "it waits already");
+        // Detached, and another container has its name.
+        model.begin_detach(&lease.key()).unwrap();
+        model.remove(&lease.key(), Duration::ZERO);
+        let other = AttachSpec { container: Some(container("2")), ..spec("web") };
+        let new = attach_spec(&mut model, other);
+        assert_eq!(new.key(), lease.key());
+        assert_eq!(model.begin_forget(&waiting, engine, "1"), None);
+        assert_eq!(model.begin_wait(&active, engine, "1"), None);
+        assert!(model.active_endpoint(&new.key()).is_ok());
+        // What is as it was goes.
+        let [active] = &model.endpoints_of_container(engine, "2")[..] else { panic!("one") };
+        assert_eq!(model.begin_wait(active, engine, "2").as_ref(), Some(&new));
+        model.wait_for_container(&new.key());
+        let [waiting] = &model.endpoints_of_container(engine, "2")[..] else { panic!("one") };
+        assert_eq!(model.begin_forget(waiting, engine, "2"), Some(new));
+    }
+
+    #[test]
+    fn one_on_a_network_that_goes_is_detached_and_not_resumed() {
+        let mut model = model();
+        open_network(&mut model, network("blue", Uplink::None));
+        let on_blue =
+            AttachSpec { container: Some(container("1")), ..AttachSpec::new(key("web", "blue")) };
+        let lease = attach_spec(&mut model, on_blue);
+        model.begin_detach_lost(lease.slot).unwrap();
+        let blue = &lease.network;
+        model.begin_remove_network(blue, true).unwrap();
+        assert!(model.detachable_on(blue).is_empty(), "its container has just ended");
+        model.wait_for_container(&lease.key());
+        assert!(matches!(model.resume(&lease.key(), None), Err(ControlError::UnknownNetwork(_))));
+        assert_eq!(model.detachable_on(blue), [lease.key()]);
     }
 }

@@ -2,19 +2,20 @@
 
 use vswitch_api::publish::PortSpec;
 
-use super::super::{EndpointKey, Lease, Model};
+use super::super::{EndpointKey, EndpointState, Lease, Model};
 use crate::control::limits::PUBLICATIONS_MAX;
 
 impl Model {
-    /// Gives the publications of an endpoint to others of its container: each to the first one, in the order
-    /// of its gateways, whose network can have it. Gives the new owners, and the ports that stay.
+    /// Gives the publications of an endpoint to others of its container in a state: each to the first one, in the
+    /// order of its gateways, whose network can have it. Gives the new owners, and the ports that stay.
     pub(crate) fn hand_publications_on(
         &mut self,
         from: &EndpointKey,
+        to: EndpointState,
     ) -> (Vec<(Lease, PortSpec)>, Vec<PortSpec>) {
         let (mut handed, mut left) = (Vec::new(), Vec::new());
         for one in self.publications_of(from) {
-            let next = self.endpoints_of(&from.name).into_iter().find(|(endpoint, _)| {
+            let next = self.endpoints_in(&from.name, to).into_iter().find(|(endpoint, _)| {
                 let network = &endpoint.lease.network;
                 endpoint.lease.key() != *from
                     && endpoint.publications.len() < PUBLICATIONS_MAX
@@ -68,7 +69,7 @@ mod tests {
     use vswitch_api::publish::Publication;
 
     use super::super::super::tests::{attach_spec, key, model, network, open_network};
-    use super::super::super::{AttachSpec, Model};
+    use super::super::super::{AttachSpec, EndpointState, Model};
     use crate::config::Uplink;
 
     fn publication(text: &str) -> Publication {
@@ -92,12 +93,14 @@ mod tests {
         let from = key("a", "zeta");
         model.mark_pending(&from, &"8081:81".parse().unwrap(), "taken".to_owned());
         model.begin_detach(&from).unwrap();
-        let (handed, left) = model.hand_publications_on(&from);
+        let (handed, left) = model.hand_publications_on(&from, EndpointState::Active);
         assert!(handed.is_empty(), "an internal network cannot have them");
         assert_eq!(left.len(), 2);
         open_network(&mut model, network("xi", Uplink::Auto));
         let lease = attach_spec(&mut model, AttachSpec::new(key("a", "xi")));
-        let (handed, left) = model.hand_publications_on(&from);
+        let (handed, left) = model.hand_publications_on(&from, EndpointState::Waiting);
+        assert_eq!((handed.len(), left.len()), (0, 2));
+        let (handed, left) = model.hand_publications_on(&from, EndpointState::Active);
         assert_eq!((handed.len(), left.len()), (2, 0));
         assert!(handed.iter().all(|(to, _)| *to == lease));
         assert_eq!(model.publications(&lease.key()).unwrap().len(), 2);
@@ -106,5 +109,21 @@ mod tests {
         model.take_publications_back(&from, &handed);
         assert_eq!(model.publications_of(&from).len(), 2);
         assert!(model.publications(&lease.key()).unwrap().is_empty());
+    }
+    #[test]
+    fn one_that_waits_leaves_them_to_another_that_waits() {
+        let mut model = container();
+        open_network(&mut model, network("xi", Uplink::Auto));
+        let lease = attach_spec(&mut model, AttachSpec::new(key("a", "xi")));
+        let from = key("a", "zeta");
+        for one in [&from, &lease.key()] {
+            model.begin_detach(one).unwrap();
+            model.wait_for_container(one);
+        }
+        model.begin_detach(&from).unwrap();
+        let (handed, left) = model.hand_publications_on(&from, EndpointState::Waiting);
+        assert_eq!((handed.len(), left.len()), (2, 0));
+        assert_eq!(model.publications_of(&lease.key()).len(), 2);
+        assert!(model.publications_of(&from).is_empty() && model.works_or_waits(&from.name));
     }
 }
