@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How long `up --detach` waits for the daemon to be ready.
 pub(crate) const UP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// `TimeoutStartSec` and `TimeoutStopSec` of the unit of systemd: a start or an end without attachments.
+pub(crate) const UNIT_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// `up --detach` rotates a longer log.
 pub(crate) const LOG_BYTES_MAX: u64 = 4 << 20;
 

@@ -35,5 +35,5 @@ mod worker;
 pub use control::{Cleanup, CleanupError, ControlError, clean_up_after_crash};
 pub use host::nft::{Orphan, orphans as orphaned_tables, probe as probe_nftables};
 pub use host::noted_state_dir;
-pub use serve::{Ready, ServeError, serve};
+pub use serve::{Ready, ServeError, Stage, serve};
 pub use server::SocketError;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -38,6 +39,23 @@ pub struct Ready {
     pub attached: usize,
     /// Stored attachments that were dropped, since their namespace is gone.
     pub dropped: usize,
+}
+
+/// What the daemon says of its life.
+#[derive(Debug, Clone, Copy)]
+pub enum Stage<'a> {
+    /// It attaches the stored endpoints.
+    Starting {
+        /// The longest time of that.
+        within: Duration,
+    },
+    /// It works, and the API answers.
+    Ready(&'a Ready),
+    /// It restores the host, then ends.
+    Ending {
+        /// The longest time of its workers for that.
+        within: Duration,
+    },
 }
 
 /// An error at start, or of a worker. Each is one line with a remedy.
@@ -79,31 +97,23 @@ fn with_hint(error: &ControlError) -> String {
     }
 }
 
-/// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then restores the host. `ready` is
-/// called once the switch works and the API answers, `ending` before the host is restored.
+/// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then restores the host. `told` is
+/// called with each [`Stage`].
 ///
 /// The document stays: the next start attaches endpoints again whose namespace lives.
 ///
 /// # Errors
 /// When it cannot start, with nothing left behind, or when a worker fails.
-pub fn serve(
-    config: Config,
-    ready: impl FnOnce(&Ready),
-    ending: impl FnOnce(),
-) -> Result<(), ServeError> {
+pub fn serve(config: Config, told: impl FnMut(Stage<'_>)) -> Result<(), ServeError> {
     check_privilege()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
-    runtime.block_on(run(config, ready, ending))
+    runtime.block_on(run(config, told))
 }
 
-async fn run(
-    config: Config,
-    ready: impl FnOnce(&Ready),
-    ending: impl FnOnce(),
-) -> Result<(), ServeError> {
+async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), ServeError> {
     let mut signals = Signals::install().map_err(ServeError::Runtime)?;
     // The probe refuses a second daemon before it changes anything. Early clients wait in the socket's queue.
     server::probe(config.socket.path()).await?;
@@ -119,6 +129,7 @@ async fn run(
         Some(address) => Some(metrics::bind(address.get()).await?),
         None => None,
     };
+    told(Stage::Starting { within: kept.replay_time_max() });
     let (control, mut events, replayed) = tokio::select! {
         started = Control::start(&config, kept) => started?,
         () = signals.recv() => return Ok(()),
@@ -132,7 +143,7 @@ async fn run(
             let plugin = docker::run(plugin.as_ref(), control.clone(), api, stopped.clone());
             tokio::join!(server::run(&socket, control.clone(), stopped), metrics, plugin);
         });
-        ready(&ready_report(&config, &control, replayed).await);
+        told(Stage::Ready(&ready_report(&config, &control, replayed).await));
         let ended = tokio::select! {
             () = &mut server => Ok(()),
             () = signals.recv() => Ok(()),
@@ -149,7 +160,7 @@ async fn run(
         ended
     };
     tracing::info!("shutting down");
-    ending();
+    told(Stage::Ending { within: control.end_time_max() });
     control.end().await;
     drop((note, plugin));
     plugin_note::remove(config.state_dir.path());

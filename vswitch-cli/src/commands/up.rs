@@ -13,7 +13,7 @@ use vswitch::config::{
     MetricsAddr, Mtu, Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir,
     Subnet4, Subnet6, Uplink, Workers,
 };
-use vswitch::{Ready, SocketError};
+use vswitch::{Ready, SocketError, Stage};
 use vswitch_api::network::NetworkDetail;
 use vswitch_api::status::Status;
 
@@ -196,23 +196,33 @@ impl From<ConfigError> for Failure {
 
 /// Runs the daemon to its end.
 fn serve(config: Config, ready: impl FnOnce()) -> Outcome<()> {
-    let stands = |stands: &Ready| {
-        tracing::info!(
-            bridge = stands.bridge,
-            gateways = ?stands.gateways,
-            socket = %stands.socket.display(),
-            backend = %stands.backend,
-            reason = stands.backend_reason,
-            workers = stands.workers,
-            attached_again = stands.attached,
-            gone = stands.dropped,
-            "the switch is up"
-        );
-        systemd::say_ready(stands);
-        ready();
+    let mut ready = Some(ready);
+    let told = |stage: Stage<'_>| {
+        if let Stage::Ready(stands) = stage {
+            log_up(stands);
+        }
+        systemd::say(stage);
+        if let Stage::Ready(_) = stage
+            && let Some(ready) = ready.take()
+        {
+            ready();
+        }
     };
-    vswitch::serve(config, stands, systemd::say_stopping)
-        .map_err(|error| Failure::new(error.to_string()))
+    vswitch::serve(config, told).map_err(|error| Failure::new(error.to_string()))
+}
+
+fn log_up(stands: &Ready) {
+    tracing::info!(
+        bridge = stands.bridge,
+        gateways = ?stands.gateways,
+        socket = %stands.socket.display(),
+        backend = %stands.backend,
+        reason = stands.backend_reason,
+        workers = stands.workers,
+        attached_again = stands.attached,
+        gone = stands.dropped,
+        "the switch is up"
+    );
 }
 
 /// The daemon that `up --detach` started.

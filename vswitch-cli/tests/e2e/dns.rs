@@ -304,6 +304,10 @@ fn run_and_attach_write_resolv_conf() {
     let attach =
         ["attach", "--netns", netns.name(), "--name", "x", "--resolv-conf", "/no/such/file"];
     host.fails(&attach, &[1], "/no/such/file");
+    let unused = host.path("unused").display().to_string();
+    let taken = ["attach", "--netns", netns.name(), "--name", "db", "--resolv-conf", &unused];
+    host.fails(&taken, &[1], "db");
+    assert!(!host.path("unused").exists(), "it stays after an attach that failed");
     assert_eq!(host.ls().len(), 2, "nothing is attached");
 }
 

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, MetricsAddr, Mtu, SchedulingChoice,
-    Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Uplink, Workers,
+    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu,
+    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Uplink, Workers,
 };
 
 const FILE: &str = r#"
@@ -277,5 +277,14 @@ fn dns_asks_the_hosts_servers_or_others_or_is_off() {
     for text in ["", "dns.example", "192.0.2.1:0", "0.0.0.0", "::", "[::1]", "192.0.2.1:65536"] {
         assert!(parse(text).unwrap_err().to_string().contains(&format!("{text:?}")), "{text}");
         assert!(parse(&format!("192.0.2.1,{text}")).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn the_packaged_file_shows_all_keys() {
+    let text = include_str!("../../../packaging/vswitch.toml");
+    for key in KEYS {
+        let shown = format!("# {key} = ");
+        assert!(text.lines().any(|line| line.starts_with(&shown)), "{key}");
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::event::EventKind;
@@ -230,6 +231,12 @@ impl Control {
         self.0.shutdown.notified().await;
     }
 
+    /// The longest time for the workers to end.
+    pub(crate) fn end_time_max(&self) -> Duration {
+        let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);
+        limits::SHUTDOWN_MAX + limits::PORT_CLOSE_MAX.saturating_mul(ports)
+    }
+
     /// Undoes everything on the host. The document stays as it is, so that the next start brings the
     /// attachments back.
     pub(crate) async fn end(&self) {
@@ -237,8 +244,7 @@ impl Control {
         self.stop_dns();
         self.stop_uplink().await;
         // A worker that failed may not answer any more; the end of the process does the rest.
-        let ports = u32::try_from(self.0.model().active().count()).unwrap_or(u32::MAX);
-        let within = limits::SHUTDOWN_MAX + limits::PORT_CLOSE_MAX.saturating_mul(ports);
+        let within = self.end_time_max();
         let shutdown = async {
             self.withdraw_routers().await;
             self.0.dataplane.shutdown().await;

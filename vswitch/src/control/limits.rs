@@ -59,6 +59,7 @@ pub(crate) const LABELS_MAX: usize = 128;
 
 /// Bytes that keys and values of an endpoint's labels may have together.
 pub(crate) const LABELS_BYTES_MAX: usize = 16 << 10;
+
 /// Attempts to find free host ports for a request that names none.
 pub(crate) const PORT_ALLOC_TRIES_MAX: usize = 256;
 
@@ -73,6 +74,9 @@ pub(crate) const REPUBLISH_BATCH: usize = 4;
 
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAY_CONCURRENCY: usize = 4;
+
+/// Time for one of them that a service manager is asked for.
+pub(crate) const REPLAY_ATTACH_MAX: Duration = Duration::from_millis(100);
 
 /// Longest wait of an attach for a detach of the same name: the kernel closes the interface, and the document
 /// is written, in tens of milliseconds.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::sync::mpsc;
@@ -10,6 +11,7 @@ use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
 use super::error::ControlError;
 use super::inner::Inner;
+use super::limits::REPLAY_ATTACH_MAX;
 use super::model::{Model, NetworkSpec, local_mac};
 use super::random::random;
 use super::replay::{self, ReplayReport};
@@ -38,6 +40,13 @@ impl StoredState {
             Ok::<_, StoreError>(Self { store, document })
         };
         Ok(blocking(open).await??)
+    }
+
+    /// The longest time to attach what is stored.
+    pub(crate) fn replay_time_max(&self) -> Duration {
+        let stored = self.document.as_ref().map_or(0, |document| document.attachments.len());
+        let stored = u32::try_from(stored).unwrap_or(u32::MAX);
+        REPLAY_ATTACH_MAX.saturating_mul(stored)
     }
 }
 

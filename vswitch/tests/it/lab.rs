@@ -125,7 +125,12 @@ fn daemon_process() {
     let Some(path) = std::env::var_os("VSWITCH_TEST_CONFIG") else { return };
     let settings = vswitch::config::Settings::from_file(Path::new(&path));
     let config = vswitch::config::Config::new(settings.expect("a valid configuration"));
-    match vswitch::serve(config, |ready| println!("READY {ready:?}"), || {}) {
+    let told = |stage: vswitch::Stage<'_>| {
+        if let vswitch::Stage::Ready(ready) = stage {
+            println!("READY {ready:?}");
+        }
+    };
+    match vswitch::serve(config, told) {
         Ok(()) => std::process::exit(0),
         Err(error) => {
             println!("FAILED {error}");

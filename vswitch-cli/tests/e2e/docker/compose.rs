@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::{HOST4, READY_MAX, Snapshot, run, wait_for};
+use testkit::{HOST4, READY_MAX, Snapshot, run};
 use vswitch_api::publish::PortSpec;
 
 use super::{answers, host_with_docker, inside};
@@ -45,8 +45,8 @@ fn up_and_down(containers: usize) {
         let file = file.display().to_string();
         let mut command =
             docker.client("docker-compose", &[&["-p", "many", "-f", &file], args].concat());
-        // The service is one of the two: its containers come one by one. Docker 20.10 miscounts the endpoints of a
-        // network that many enter or leave at once, and then does not remove it.
+        // The service is one of the two: its containers come one by one. Of sixteen at once Docker 20.10 has said, after
+        // the end of all endpoints, that the network has active ones; the cause is not known.
         command.env("COMPOSE_HTTP_TIMEOUT", "200").env("COMPOSE_PARALLEL_LIMIT", "2");
         run(&mut command, b"", limit)
     };
@@ -65,8 +65,7 @@ fn up_and_down(containers: usize) {
     docker.ok(&["exec", &name, "nslookup", "web"]);
     let links = inside(&docker, &name, &["ip", "-br", "link"]);
     assert!(links.contains("eth0") && links.contains("eth1"), "{links}");
-    // Docker counts endpoints with a delay, of its own bridges too, and then refuses to remove the network.
-    wait_for("Compose removes all", limit, || compose(&["down", "-t", "1"]).status.success());
+    compose(&["down", "-t", "1"]).ok();
     assert_eq!(host.ls().len(), 0);
     assert_eq!(host.json(&["publish", "ls"]).as_array().map(Vec::len), Some(0));
     before.assert_same(&Snapshot::take(host.netns()));

@@ -65,6 +65,7 @@ fn containers_outlive_restarts_of_both() {
     assert_eq!(plugins(&docker), "");
     let refused = docker.docker(&["network", "create", "-d", "vswitch", "red"]);
     assert!(refused.stderr.contains("vswitch.sock: connect: no such file"), "{refused}");
+    assert!(!docker.ok(&["network", "ls"]).contains("red"), "nothing is left of it");
     up(&mut host, &docker);
     works(&docker, &host);
     docker.restart();
