@@ -38,12 +38,15 @@ pub(crate) fn run(config: &Config, attachment: &Attachment, read: Read<'_>) -> O
     let switch = Switch::new(config, read)?;
     let ipam = Ipam::of(config, read)?;
     let change = Attach { config, attachment, settings: &settings, arguments: &arguments };
+    change.check_masquerade(&switch)?;
+    let mut dns = settings.runtime.dns.clone().or(settings.dns.clone());
     let port = match &ipam {
         None => change.attach(&switch, netns, None)?,
         Some(ipam) => {
             // Its addresses must not be given back when an earlier ADD has them.
             change.check_absent(&switch)?;
             let given = ipam.add()?;
+            dns = dns.or(given.dns.clone());
             let attached = change.attach(&switch, netns, Some(given.clone())).and_then(|port| {
                 let checked = ipam.check_gateways(&given, &port.gateways);
                 checked.inspect_err(|_| drop(switch.detach(&port.port)))?;
@@ -56,7 +59,6 @@ pub(crate) fn run(config: &Config, attachment: &Attachment, read: Read<'_>) -> O
             })?
         }
     };
-    let dns = settings.runtime.dns.or(settings.dns);
     Ok(CniResult::of(&port, &sandbox, dns, before).json(config.version))
 }
 
@@ -143,6 +145,25 @@ impl Attach<'_> {
         let others = switch.of_container(&self.attachment.container_id)?;
         request.publish.retain(|one| !others.iter().any(|port| port.publish.contains(&one.ports)));
         Ok(request.publish.len() < before)
+    }
+
+    /// Refuses `ipMasq: false` where the switch translates: on all networks but internal ones.
+    fn check_masquerade(&self, switch: &Switch) -> Outcome {
+        let is_created = self.settings.create.as_ref().is_some_and(|create| create.internal);
+        if self.settings.masquerades || is_created {
+            return Ok(());
+        }
+        match switch.is_internal(self.settings.network.as_deref()) {
+            Ok(true) => Ok(()),
+            // The attach says that there is none.
+            Err(error) if is_not_found(&error) && self.settings.create.is_none() => Ok(()),
+            Err(error) if !is_not_found(&error) => Err(error.into()),
+            _ => {
+                let fault = "false: the switch translates to the host's address";
+                let error = CniError::invalid("ipMasq", fault);
+                Err(error.with_remedy("leave it out, or keep the network internal"))
+            }
+        }
     }
 
     /// Refuses a second ADD.

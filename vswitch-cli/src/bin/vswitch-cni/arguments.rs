@@ -34,6 +34,8 @@ impl Arguments {
             let wrong = |what: &str| invalid(format!("{key}={value} is no {what}"));
             let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
             match key {
+                // As in Go, an empty address is none.
+                "IP" | "MAC" if value.is_empty() => {}
                 "IP" => arguments.ip = Some(address(value).ok_or_else(|| wrong("address"))?),
                 "MAC" => {
                     arguments.mac = Some(value.parse().map_err(|_| wrong("MAC address"))?);
@@ -42,7 +44,7 @@ impl Arguments {
                 "K8S_POD_NAMESPACE" => arguments.pod_namespace = text(),
                 "K8S_POD_UID" => arguments.pod_uid = text(),
                 "K8S_POD_INFRA_CONTAINER_ID" => {}
-                "IgnoreUnknown" => ignores_unknown = matches!(value, "1" | "true" | "True"),
+                "IgnoreUnknown" => ignores_unknown = matches!(value.to_ascii_lowercase().as_str(), "1" | "true"),
                 _ => unknown.push(pair),
             }
         }
@@ -79,6 +81,7 @@ mod tests {
         let arguments = Arguments::parse(kubernetes).unwrap();
         assert_eq!(arguments.pod_namespace.as_deref(), Some("shop"));
         assert_eq!(Arguments::parse("").unwrap(), Arguments::default());
+        assert_eq!(Arguments::parse("IP=;IgnoreUnknown=TRUE;X=1").unwrap(), Arguments::default());
     }
 
     #[test]

@@ -64,7 +64,9 @@ impl Config {
         let ipam = ipam(&mut fields)?;
         let mut valid_attachments = None;
         for key in VALID_ATTACHMENTS {
-            if let Some(list) = fields.take_list(key)? {
+            // An empty list of Go is null.
+            let list = if fields.is_null(key) { Some(Vec::new()) } else { fields.take_list(key)? };
+            if let (None, Some(list)) = (&valid_attachments, list) {
                 let valid = list.into_iter().map(valid_attachment);
                 valid_attachments = Some(valid.collect::<Outcome<_>>()?);
             }
@@ -75,7 +77,7 @@ impl Config {
 
     /// The other fields.
     pub(crate) fn settings(&self) -> Outcome<Settings> {
-        Settings::read(self.rest.clone(), self.ipam.is_some())
+        Settings::read(self.rest.clone(), &self.name, self.ipam.is_some())
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, Dns};
 use crate::environment::Read;
 use crate::error::{CniError, Code, Outcome};
 use crate::result::CniResult;
@@ -29,6 +29,8 @@ pub(crate) struct Given {
     pub(crate) further: Vec<IpAddr>,
     /// Gateways that it named.
     pub(crate) gateways: Vec<IpAddr>,
+    /// For the container's `resolv.conf`.
+    pub(crate) dns: Dns,
 }
 
 impl<'a> Ipam<'a> {
@@ -107,7 +109,7 @@ impl<'a> Ipam<'a> {
     }
 
     fn given(&self, result: &CniResult) -> Outcome<Given> {
-        let mut given = Given::default();
+        let mut given = Given { dns: result.dns.clone(), ..Given::default() };
         for ip in &result.ips {
             match ip.address.addr() {
                 IpAddr::V4(address) if given.ipv4.is_none() => given.ipv4 = Some(address),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use vswitch_api::MacAddr;
 use vswitch_api::port::PortDetail;
@@ -16,13 +16,13 @@ use crate::version::Version;
 /// A result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CniResult {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(crate) interfaces: Vec<Interface>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(crate) ips: Vec<Ip>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(crate) routes: Vec<Route>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(crate) dns: Dns,
 }
 
@@ -149,6 +149,13 @@ impl Interface {
     pub(crate) fn mac(&self) -> Option<MacAddr> {
         self.mac.as_deref()?.parse().ok()
     }
+}
+
+/// Plugins in Go write an empty list as null.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// All addresses of a family.

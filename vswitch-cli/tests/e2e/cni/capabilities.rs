@@ -1,6 +1,6 @@
 //! What a runtime wants for one container: `runtimeConfig`, `args`, `CNI_ARGS`; and networks made on demand.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{FAR4, HOST4, Netns, Remote};
 
 use super::runtime::{Runtime, nothing_is_left, race};
@@ -87,6 +87,25 @@ fn the_first_network_has_further_names() {
         assert_eq!(host.inspect("id").port.publish, []);
         runtime.del("id", None).ok();
     }
+    nothing_is_left(&host, &[&netns]);
+}
+
+#[test]
+fn without_masquerade_are_internal_networks_only() {
+    let host = Host::with_switch();
+    host.ok(&["network", "create", "--internal", "back"]);
+    let netns = host.namespace("pod");
+    let add = |fields: Value| Runtime::new(&host, "1.0.0", fields).add("id", &netns);
+    add(json!({ "ipMasq": false })).fails(7, "ipMasq: false");
+    add(json!({ "ipMasq": false, "network": "none-such" })).fails(7, "none-such");
+    let create = json!({ "ipMasq": false, "network": "blue", "create": {} });
+    add(create).fails(7, "ipMasq: false");
+    let internal = json!({ "ipMasq": false, "network": "back" });
+    add(internal.clone()).ok();
+    Runtime::new(&host, "1.0.0", internal).del("id", Some(netns.path())).ok();
+    let create = json!({ "ipMasq": false, "network": "blue", "create": { "internal": true } });
+    add(create.clone()).ok();
+    Runtime::new(&host, "1.0.0", create).del("id", Some(netns.path())).ok();
     nothing_is_left(&host, &[&netns]);
 }
 

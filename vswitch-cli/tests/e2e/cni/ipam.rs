@@ -59,6 +59,19 @@ fn host_local_gives_and_gets_back() {
         runtime.add("id", &netns).fails(7, value);
         assert_eq!(reserved(), 0, "{subnet}");
     }
+    // Its name servers are for the container, unless the configuration names others.
+    let resolv_conf = host.path("resolv.conf");
+    fs::write(&resolv_conf, "nameserver 192.0.2.53\nsearch lan\n").expect("a file");
+    let mut fields = ranges(&["10.99.0.0/16"]);
+    fields["ipam"]["resolvConf"] = json!(resolv_conf);
+    let told = json!({ "nameservers": ["192.0.2.53"], "search": ["lan"] });
+    assert_eq!(Runtime::new(&host, "1.0.0", fields.clone()).add("id", &netns).ok()["dns"], told);
+    Runtime::new(&host, "1.0.0", fields.clone()).del("id", Some(netns.path())).ok();
+    fields["dns"] = json!({ "nameservers": ["192.0.2.54"] });
+    let runtime = Runtime::new(&host, "1.0.0", fields);
+    let told = json!({ "nameservers": ["192.0.2.54"], "search": ["lan"] });
+    assert_eq!(runtime.add("id", &netns).ok()["dns"], told);
+    runtime.del("id", Some(netns.path())).ok();
     let wrong = Runtime::new(&host, "1.0.0", json!({ "ipam": { "type": "host-local" } }));
     let error = wrong.add("id", &netns);
     assert!(

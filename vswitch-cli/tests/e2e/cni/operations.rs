@@ -23,6 +23,7 @@ fn each_version_adds_checks_and_deletes() {
         assert_eq!(interface["mac"], netns.mac("eth0"));
         assert_eq!(interface.get("mtu").is_some(), version == "1.1.0");
         let addresses = result["ips"].as_array().expect("addresses");
+        assert_eq!(addresses.len(), 2, "{addresses:?}");
         for (ip, family) in addresses.iter().zip(["4", "6"]) {
             let old = Value::String(family.into());
             assert_eq!(ip.get("version"), (version < "1.0.0").then_some(&old));

@@ -120,8 +120,9 @@ def main(command, *args):
             "ip": text(network, 1), "additionalIps": [{"ip": ip} for ip in others]}}}, indent=2))
     elif command == "info":
         conditions = decode(call("Status", b"")[1][0])[1]
-        for condition in map(decode, conditions):
-            print(text(condition, 1), bool(condition.get(2, [0])[0]), text(condition, 4))
+        shown = [{"type": text(it, 1), "status": bool(it.get(2, [0])[0]), "reason": text(it, 3),
+                  "message": text(it, 4)} for it in map(decode, conditions)]
+        print(json.dumps({"status": {"conditions": shown}}, indent=2))
     else:
         method = {"start": "StartContainer", "stop": "StopContainer", "rm": "RemoveContainer",
                   "stopp": "StopPodSandbox", "rmp": "RemovePodSandbox"}[command]

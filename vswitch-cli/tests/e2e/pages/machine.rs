@@ -14,6 +14,9 @@ use testkit::{COMMAND_TIMEOUT, HostNet, Output, Process, Remote, run, wait_for};
 use crate::harness::{cni_program, program};
 use crate::programs::Programs;
 
+/// `sudo` as Debian sets it up: variables of the shell do not pass, but those that it is told.
+const SUDO: &str = "exec env -i PATH=\"$PATH\" HOME=\"$HOME\" TERM=dumb \"$@\"";
+
 /// Makes the mounts; then the machine's first process waits for its end.
 const SETUP: &str = include_str!("machine.sh");
 
@@ -52,6 +55,7 @@ impl Machine {
         let remote = Remote::new(&net);
         net.netns().set_sysctl("net/ipv4/ip_forward", "0");
         let programs = Programs::new(dir.path().join("bin"));
+        programs.add("sudo", SUDO);
         programs.add("vswitch", &format!("exec {} \"$@\"", program()));
         let unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"];
         let mut command = net.netns().command(&unshare);

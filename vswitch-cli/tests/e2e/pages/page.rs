@@ -21,6 +21,22 @@ pub(super) struct Page {
     pub(super) left: usize,
 }
 
+/// Programs that only root may run.
+const OF_ROOT: [&str; 7] =
+    ["vswitch", "docker", "docker-compose", "podman", "ctr", "crictl", "ip"];
+
+/// The first such program of a line that does not stand behind `sudo`.
+fn needs_root(line: &str) -> Option<&str> {
+    let commands = line.split([';', '|', '(', '`']).map(str::trim_start);
+    commands.filter_map(|command| {
+        let mut words = command.split_whitespace().filter(|word| !OF_SHELL.contains(word));
+        words.next().filter(|program| OF_ROOT.contains(program))
+    }).next()
+}
+
+/// Words before a command.
+const OF_SHELL: [&str; 6] = ["if", "until", "while", "do", "then", "!"];
+
 /// Where a line of the page stands.
 #[derive(PartialEq)]
 enum Within {
@@ -74,6 +90,9 @@ impl Page {
                     within = Within::Text;
                 }
                 Within::Sh => {
+                    if let Some(program) = needs_root(line) {
+                        panic!("{name}.md:{number}: {program} needs sudo");
+                    }
                     // Where the first fails, the shell goes on.
                     assert!(
                         !line.contains(" && "),

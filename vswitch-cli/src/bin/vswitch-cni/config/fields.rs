@@ -46,6 +46,11 @@ impl Fields {
             .map_err(|error| CniError::invalid(&self.name_of(name), format!("{shown}: {error}")))
     }
 
+    /// Whether a field is there, and null.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
     /// Reads a field that must be there.
     pub(crate) fn need<T: DeserializeOwned>(&mut self, name: &str) -> Outcome<T> {
         let absent = || CniError::invalid(&self.name_of(name), "is absent");

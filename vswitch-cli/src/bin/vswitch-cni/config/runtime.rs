@@ -34,7 +34,8 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    pub(super) fn read(config: &mut Fields, is_delegated: bool) -> Outcome<Self> {
+    /// `network` is the name of the network in the configuration.
+    pub(super) fn read(config: &mut Fields, network: &str, is_delegated: bool) -> Outcome<Self> {
         check_capabilities(config, is_delegated)?;
         let (arguments, labels) = arguments(config)?;
         let mut runtime = Self { ips: arguments, labels, ..Self::default() };
@@ -63,7 +64,7 @@ impl Runtime {
             };
             dns.finish("known are servers, searches and options")?;
         }
-        runtime.aliases = aliases(&mut fields)?;
+        runtime.aliases = aliases(&mut fields, network)?;
         if is_delegated {
             fields.skip(&[IP_RANGES]);
         }
@@ -135,16 +136,14 @@ fn rates(mut fields: Fields) -> Outcome<SettingsChange> {
 }
 
 /// A list of names, or, as podman sends it, one for each network.
-fn aliases(fields: &mut Fields) -> Outcome<Vec<String>> {
+fn aliases(fields: &mut Fields, network: &str) -> Outcome<Vec<String>> {
     let name = fields.name_of("aliases");
     match fields.take::<Value>("aliases")? {
         None => Ok(Vec::new()),
-        Some(Value::Object(map)) => {
-            let lists = map
-                .into_iter()
-                .map(|(network, list)| read_names(&format!("{name}.{network}"), list));
-            Ok(lists.collect::<Outcome<Vec<_>>>()?.concat())
-        }
+        Some(Value::Object(mut map)) => match map.remove(network) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(list) => read_names(&format!("{name}.{network}"), list),
+        },
         Some(list) => read_names(&name, list),
     }
 }

@@ -34,13 +34,16 @@ pub(crate) struct Settings {
     pub(crate) create: Option<NetworkRequest>,
     /// Only addresses of this family, where the switch gives them.
     pub(crate) family: Option<Family>,
+    /// `ipMasq`, which is `false` on internal networks only.
+    pub(crate) masquerades: bool,
     pub(crate) dns: Dns,
     /// What the runtime wants for this container.
     pub(crate) runtime: Runtime,
 }
 
 impl Settings {
-    pub(super) fn read(mut fields: Fields, is_delegated: bool) -> Outcome<Self> {
+    /// `name` is that of the network in the configuration.
+    pub(super) fn read(mut fields: Fields, name: &str, is_delegated: bool) -> Outcome<Self> {
         let network: Option<String> = fields.take("network")?;
         let create = fields.take_object("create")?;
         let create = create.map(|create| creation(create, network.as_deref())).transpose()?;
@@ -49,19 +52,12 @@ impl Settings {
             return Err(CniError::invalid("family", "the IPAM plugin chooses it"));
         }
         let dns = fields.take_object("dns")?.map(dns).transpose()?.unwrap_or_default();
-        let is_internal = create.as_ref().is_some_and(|create| create.internal);
-        if fields.take("ipMasq")? == Some(false) && !is_internal {
-            let error = CniError::invalid(
-                "ipMasq",
-                "false: the switch always translates to the host's address",
-            );
-            return Err(error.with_remedy("leave it out, or keep the network internal"));
-        }
-        let runtime = Runtime::read(&mut fields, is_delegated)?;
+        let masquerades = fields.take("ipMasq")?.unwrap_or(true);
+        let runtime = Runtime::read(&mut fields, name, is_delegated)?;
         fields.skip(&STANDARD);
         fields.skip_prefix("cni.dev/");
         fields.finish(KNOWN)?;
-        Ok(Self { network, create, family, dns, runtime })
+        Ok(Self { network, create, family, masquerades, dns, runtime })
     }
 }
 

@@ -36,6 +36,12 @@ fn each_version_has_its_form() {
     assert_eq!((&old["ips"][0]["version"], &old["ips"][2]["version"]), (&json!("4"), &json!("6")));
 }
 
+#[test]
+fn null_stands_for_nothing() {
+    let text = json!({ "interfaces": null, "ips": null, "routes": null, "dns": null });
+    assert_eq!(CniResult::read(text, "prevResult").unwrap(), CniResult::default());
+}
+
 /// Behind another plugin: its part stays, unknown fields too, and ours has the next index.
 #[test]
 fn a_result_goes_behind_the_one_before() {
