@@ -189,8 +189,8 @@ impl Control {
             let mut model = self.0.model();
             let Some(SlotOwner::Endpoint(key)) = model.slot_owner(slot).cloned() else { return };
             let waits = model.may_wait(&key).map(|waits| {
-                let container = model.container_of(&key).filter(|_| waits).cloned();
-                Some((model.begin_detach_lost(slot), container?))
+                let container = model.container_of(&key).filter(|_| waits).cloned()?;
+                Some((model.begin_detach_lost(slot), container))
             });
             waits.map_err(|error| self.count_limit_hit(error))
         };

@@ -44,7 +44,9 @@ impl Arguments {
                 "K8S_POD_NAMESPACE" => arguments.pod_namespace = text(),
                 "K8S_POD_UID" => arguments.pod_uid = text(),
                 "K8S_POD_INFRA_CONTAINER_ID" => {}
-                "IgnoreUnknown" => ignores_unknown = matches!(value.to_ascii_lowercase().as_str(), "1" | "true"),
+                "IgnoreUnknown" => {
+                    ignores_unknown = matches!(value.to_ascii_lowercase().as_str(), "1" | "true")
+                }
                 _ => unknown.push(pair),
             }
         }

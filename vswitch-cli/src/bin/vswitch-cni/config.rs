@@ -65,7 +65,8 @@ impl Config {
         let mut valid_attachments = None;
         for key in VALID_ATTACHMENTS {
             // An empty list of Go is null.
-            let list = if fields.is_null(key) { Some(Vec::new()) } else { fields.take_list(key)? };
+            let list =
+                if fields.is_null(key) { Some(Vec::new()) } else { fields.take_list(key)? };
             if let (None, Some(list)) = (&valid_attachments, list) {
                 let valid = list.into_iter().map(valid_attachment);
                 valid_attachments = Some(valid.collect::<Outcome<_>>()?);

@@ -49,14 +49,19 @@ fn its_parts_fit_together() {
     host.up(&command[4..]);
     // What the node gets after the switch has come up, with paths of the test.
     let hook = &pod["containers"][0]["lifecycle"]["postStart"]["exec"]["command"];
-    let script = list(hook)[2].as_str().expect("a script").replace("vswitch status", &format!(
-        "{} --socket {} status", host.program(), host.path("sock").display()));
+    let script = list(hook)[2].as_str().expect("a script").replace(
+        "vswitch status",
+        &format!("{} --socket {} status", host.program(), host.path("sock").display()),
+    );
     let (from, to) = (host.path("config"), host.path("net.d"));
     for folder in [&from, &to] {
         std::fs::create_dir(folder).expect("a folder");
     }
-    std::fs::write(from.join("10-vswitch.conflist"), map["data"]["10-vswitch.conflist"].as_str().unwrap())
-        .expect("a file");
+    std::fs::write(
+        from.join("10-vswitch.conflist"),
+        map["data"]["10-vswitch.conflist"].as_str().unwrap(),
+    )
+    .expect("a file");
     let script = script.replace("/config/", &format!("{}/", from.display()));
     let script = script.replace("/host/etc/cni/net.d/", &format!("{}/", to.display()));
     host.netns().ok(&["timeout", "20", "sh", "-ec", &script]);

@@ -22,16 +22,17 @@ pub(super) struct Page {
 }
 
 /// Programs that only root may run.
-const OF_ROOT: [&str; 7] =
-    ["vswitch", "docker", "docker-compose", "podman", "ctr", "crictl", "ip"];
+const OF_ROOT: [&str; 7] = ["vswitch", "docker", "docker-compose", "podman", "ctr", "crictl", "ip"];
 
 /// The first such program of a line that does not stand behind `sudo`.
 fn needs_root(line: &str) -> Option<&str> {
     let commands = line.split([';', '|', '(', '`']).map(str::trim_start);
-    commands.filter_map(|command| {
-        let mut words = command.split_whitespace().filter(|word| !OF_SHELL.contains(word));
-        words.next().filter(|program| OF_ROOT.contains(program))
-    }).next()
+    commands
+        .filter_map(|command| {
+            let mut words = command.split_whitespace().filter(|word| !OF_SHELL.contains(word));
+            words.next().filter(|program| OF_ROOT.contains(program))
+        })
+        .next()
 }
 
 /// Words before a command.
