@@ -79,7 +79,7 @@ use inner::Inner;
 pub(crate) use ipam::PoolError;
 pub(crate) use network::NetworkError;
 pub(crate) use replay::ReplayReport;
-pub(crate) use runtime::{Label, RuntimeRequest};
+pub(crate) use runtime::{HandedOut, Label, RuntimeRequest};
 pub(crate) use runtime_names::RuntimeNames;
 pub(crate) use start::StoredState;
 

@@ -51,6 +51,15 @@ pub(crate) struct Label {
     pub(crate) text: String,
 }
 
+/// An endpoint that a runtime has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HandedOut {
+    pub(crate) label: Label,
+    pub(crate) network: NetworkName,
+    /// A container's namespace has its interface.
+    pub(crate) is_inside: bool,
+}
+
 /// The result of one look for an interface in a container's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
@@ -121,17 +130,19 @@ impl Control {
         texts.map(|text| Label { key, text: text.clone() }).collect()
     }
 
-    /// An endpoint in no namespace for which `is_it` holds: its label, and its network.
-    pub(crate) fn unentered(
+    /// An endpoint of a runtime for which `is_it` holds.
+    pub(crate) fn find_handed_out(
         &self,
         key: &'static str,
         is_it: impl Fn(&Endpoint) -> bool,
-    ) -> Option<(Label, NetworkName)> {
+    ) -> Option<HandedOut> {
         let model = self.0.model();
-        let mut outside = model.active().filter(|(_, binding)| binding.netns.is_none());
-        let (found, _) = outside.find(|(it, _)| it.runtime.is_some() && is_it(it))?;
-        let text = found.labels.get(key)?.clone();
-        Some((Label { key, text }, found.lease.network.clone()))
+        let (found, binding) = model.active().find(|(it, _)| it.runtime.is_some() && is_it(it))?;
+        Some(HandedOut {
+            label: Label { key, text: found.labels.get(key)?.clone() },
+            network: found.lease.network.clone(),
+            is_inside: binding.netns.is_some(),
+        })
     }
 
     /// Labels of the endpoints of a network that have one and are in a container's namespace.

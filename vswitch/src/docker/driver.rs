@@ -19,7 +19,7 @@ use super::protocol::{
 };
 use super::{ENDPOINT_ID, NETWORK_ID, port_map};
 use crate::control::model::Endpoint;
-use crate::control::{Control, ControlError, Label, RuntimeRequest};
+use crate::control::{Control, ControlError, HandedOut, Label, RuntimeRequest};
 use crate::server::api_error;
 
 /// Letters of an id that a name has.
@@ -125,9 +125,13 @@ impl Driver {
                 };
                 for address in [v4, v6].into_iter().flatten() {
                     let has = |it: &Endpoint| it.lease.network == network && it.lease.has(address);
-                    // Docker gives an address to one endpoint only, so it has forgotten the former.
-                    if let Some((lost, _)) = self.control.unentered(ENDPOINT_ID, has) {
-                        self.remove_lost(&lost).await?;
+                    let Some(lost) = self.control.find_handed_out(ENDPOINT_ID, has) else {
+                        continue;
+                    };
+                    // Docker gives an address to one endpoint only, so it has forgotten the former. Frames may
+                    // pass at one that a container has: then Docker is asked.
+                    if !lost.is_inside || self.is_forgotten(&lost).await {
+                        self.remove_lost(&lost.label).await?;
                     }
                 }
                 let short = short(&asked.endpoint_id);
@@ -180,21 +184,22 @@ impl Driver {
         self.control.remove_handed_out(lost).await.map_err(line)
     }
 
-    /// Removes an endpoint that no container has entered, that has one of these ports, and that Docker has forgotten.
-    /// Docker asks the switch whether a port is free, so the owner may as well be a container that starts now. Says
+    async fn is_forgotten(&self, endpoint: &HandedOut) -> bool {
+        self.forgotten.is_forgotten(&endpoint.network, &endpoint.label).await
+    }
+
+    /// Removes an endpoint that has one of these ports, and that Docker has forgotten. Docker asks the switch whether a port is free, so the owner may as well be a container that starts now. Says
     /// whether there was one.
     async fn remove_lost_owner(&self, ports: &PortSpec, own: &Label) -> Result<bool, String> {
         let has = |it: &Endpoint| {
             it.labels.get(own.key) != Some(&own.text)
                 && it.publications.iter().any(|one| one.ports.conflicts(ports))
         };
-        let Some((lost, network)) = self.control.unentered(ENDPOINT_ID, has) else {
-            return Ok(false);
-        };
-        if !self.forgotten.is_forgotten(&network, &lost).await {
+        let Some(lost) = self.control.find_handed_out(ENDPOINT_ID, has) else { return Ok(false) };
+        if !self.is_forgotten(&lost).await {
             return Ok(false);
         }
-        self.remove_lost(&lost).await?;
+        self.remove_lost(&lost.label).await?;
         Ok(true)
     }
 
