@@ -230,7 +230,8 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     }
 
     /// Updates the header checksum after a change of the header.
-    #[inline]
+    // A call costs 20 instructions a frame.
+    #[inline(always)]
     pub fn update_checksum(&mut self, change: Delta) {
         self.set_checksum(change.apply(self.checksum()));
     }
