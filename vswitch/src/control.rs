@@ -30,6 +30,7 @@ mod cleanup;
 mod connect;
 mod conntrack;
 mod containers;
+mod departing;
 mod dhcp;
 mod dns;
 mod error;

@@ -36,6 +36,24 @@ fn a_deleted_namespace() {
     a.ping([10, 99, 0, 44].into());
 }
 
+/// The kernel destroys a namespace some time after its end; who comes at once waits for it.
+#[test]
+fn a_successor_at_once() {
+    let host = Host::with_switch();
+    let own = ["--ip", "10.99.0.46", "--mac", "02:00:00:00:00:46", "-p", "8080:80"];
+    let mut former = host.container_with("s", &own).into_netns();
+    let busy: Vec<_> = (0..8).map(|i| host.container(&format!("busy{i}"))).collect();
+    let successors = ["s", "s", "s", "other"].map(|name| (name, host.namespace(name)));
+    for (name, netns) in successors {
+        former.delete();
+        attach_again(&host, &netns, name, &own);
+        former = netns;
+    }
+    assert_eq!(host.ls().len(), busy.len() + 1);
+    // Who lives keeps what it has.
+    host.fails(&["attach", "--netns", busy[0].name(), "--name", "other"], &[1], "other");
+}
+
 #[test]
 fn a_killed_process() {
     let host = Host::with_switch();

@@ -68,7 +68,7 @@ pub(super) struct Inner {
     pub(super) retrying: AtomicBool,
     model: Mutex<Model>,
     /// Notified when a change of an endpoint ends.
-    settled: Notify,
+    pub(super) settled: Notify,
     /// Number of requests to write the document.
     save_requests: AtomicU64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
@@ -142,14 +142,14 @@ impl Inner {
         Ok(self.model().network(name)?.spec.name.clone())
     }
 
-    /// Reserves what an endpoint needs. Waits while an endpoint of that name is detached, since it has the
-    /// addresses that its successor may ask for.
+    /// Reserves what an endpoint needs. Waits while an endpoint is detached that has the name, or while one goes
+    /// that has what its successor may ask for.
     pub(super) async fn reserve(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {
         let attempt = || {
             self.check_not_ending()?;
             self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
-        retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
+        self.retry_while_departing(attempt).await
     }
 
     /// Waits until no request attaches or detaches an endpoint.
@@ -294,7 +294,7 @@ impl Inner {
 }
 
 /// Repeats an attempt that fails with [`ControlError::Busy`], whenever a change of an endpoint ends.
-async fn retry_while_busy<T>(
+pub(super) async fn retry_while_busy<T>(
     settled: &Notify,
     within: Duration,
     mut attempt: impl FnMut() -> Result<T, ControlError>,

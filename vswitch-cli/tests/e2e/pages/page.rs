@@ -61,6 +61,7 @@ impl Page {
     pub(super) fn parse(name: &str, text: &str) -> Self {
         let mut page = Self { name: name.to_owned(), ..Self::default() };
         let (mut within, mut block) = (Within::Text, None);
+        let mut here_document = false;
         for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line)) {
             let mut run = String::new();
             match within {
@@ -91,7 +92,9 @@ impl Page {
                     within = Within::Text;
                 }
                 Within::Sh => {
-                    if let Some(program) = needs_root(line) {
+                    if here_document {
+                        here_document = line != "EOF";
+                    } else if let Some(program) = needs_root(line) {
                         panic!("{name}.md:{number}: {program} needs sudo");
                     }
                     // Where the first fails, the shell goes on.
@@ -99,6 +102,7 @@ impl Page {
                         !line.contains(" && "),
                         "{name}.md:{number}: one command a line, no &&"
                     );
+                    here_document |= line.contains("<<'EOF'");
                     run = line.to_owned();
                     page.run += usize::from(!line.trim().is_empty());
                 }

@@ -99,7 +99,8 @@ async fn bind(
         cookie: info.cookie,
         boot_id: inner.boot_id.clone(),
     };
-    let ifname = inner.model().bind_netns(key, &record, ifname, &info.ifnames)?;
+    let attempt = || inner.model().bind_netns(key, &record, ifname, &info.ifnames);
+    let ifname = inner.retry_while_departing(attempt).await?;
     Ok(NetnsBinding { netns, record, ifname })
 }
 
