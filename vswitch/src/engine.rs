@@ -1,9 +1,9 @@
 //! A client of container engines: Docker's API on its Unix socket, which podman serves, too.
 //!
 //! Each request has a connection of its own, a time limit and a longest answer, since an engine may hang or
-//! another program may own the socket. Whose program it is, the kernel says ([`Container::engine_uid`]): an engine
+//! another program may own the socket. Whose program it is, the kernel says (`Container::engine_uid`): an engine
 //! of a user other than root is believed about that user's things only. Paths have no version, so that each
-//! engine answers in its own; of an answer only the keys in [`types`] and [`networks`] are read, and words that
+//! engine answers in its own; of an answer only the keys in `types` and `networks` are read, and words that
 //! this program does not know are no errors.
 //!
 //! An engine is asked for what it knows only. Nothing of it is changed.

@@ -111,6 +111,14 @@ fn a_network_a_name_a_port_and_the_world() {
     let taken =
         docker.docker(&["run", "--network", "blue", "-p", "8080:80", Docker::IMAGE, "true"]).stderr;
     assert!(taken.contains("Bind for 0.0.0.0:8080 failed: port is already allocated"), "{taken}");
+    // `-P`: the switch picks the host's port.
+    start(&docker, "any", &["--network", "blue", "-P", "--expose", "80"]);
+    serve(&docker, "any", 80);
+    let ports =
+        host.json(&["publish", "ls", "any"])[0]["ports"].as_str().expect("ports").to_owned();
+    let picked = ports.split_once(':').and_then(|(port, _)| port.parse().ok()).expect("a port");
+    assert!(answers(remote.far().command(&[]), HOST4, picked), "{ports}");
+    docker.ok(&["rm", "-f", "any"]);
     // All goes with the containers and the network.
     docker.ok(&["rm", "-f", "web", "client", "bridged"]);
     docker.ok(&["network", "rm", "blue"]);

@@ -1,8 +1,9 @@
 //! Names of Docker's containers on networks of the plugin: Docker's API tells what the driver is not told.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use testkit::{Docker, READY_MAX, wait_for};
+use testkit::{COMMAND_TIMEOUT, Docker, Process, READY_MAX, wait_for};
 use vswitch_api::port::Port;
 
 use crate::harness::Host;
@@ -68,6 +69,7 @@ fn names_aliases_and_labels_are_dockers() {
     assert_eq!(host.inspect("cache").port.netns, other.name());
     docker.ok(&["rm", "-f", "cache"]);
     host.ok(&["detach", "cache"]);
+    race_for_a_name(&host, &docker, other.name(), blue);
 
     // Over restarts of the container and of the switch, and until the end.
     docker.ok(&["restart", "-t", "0", "web"]);
@@ -82,4 +84,31 @@ fn names_aliases_and_labels_are_dockers() {
     wait_for_names(&host, &["front", "db"]);
     docker.ok(&["rm", "-f", "front", "db"]);
     wait_for("all are gone", READY_MAX, || host.ls().is_empty());
+}
+
+/// Docker and another client want a name at once: both have their container, and one of them the name.
+#[track_caller]
+fn race_for_a_name(host: &Host, docker: &Docker, netns: &str, network: &str) {
+    for delay in [0, 100, 200, 300] {
+        let run = ["run", "-d", "--name", "cache", "--network", "blue", Docker::IMAGE];
+        let run = [&run[..], &["sleep", "9999"]].concat();
+        let racing = Process::spawn(&mut docker.client("/usr/bin/docker", &run));
+        std::thread::sleep(Duration::from_millis(delay));
+        let attach = ["attach", "--netns", netns, "--name", "cache", "--network", network];
+        let attached = host.vswitch(&attach);
+        racing.finish(COMMAND_TIMEOUT).ok();
+        let taken = "already an attachment named cache";
+        assert!(attached.status.success() || attached.stderr.contains(taken), "{attached}");
+        let id = docker.ok(&["inspect", "--format", "{{.Id}}", "cache"]);
+        wait_for("labels of Docker's", READY_MAX, || {
+            host.ls().iter().any(|port| port.labels.get("docker.container-id") == Some(&id))
+        });
+        let cache = host.inspect("cache").port;
+        assert_eq!(cache.netns == netns, attached.status.success(), "{cache:?}");
+        assert_eq!(cache.labels.contains_key("docker.container-id"), !attached.status.success());
+        docker.ok(&["rm", "-f", "cache"]);
+        if attached.status.success() {
+            host.ok(&["detach", "cache"]);
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod cli;
 mod cni;
 mod connect;
 mod containers;
+mod containers_hostile;
 mod containers_podman;
 mod death;
 mod dhcp;

@@ -102,6 +102,10 @@ fn check_finds_what_changed() {
     runtime.del("id", None).ok();
     check(&netns).fails(101, "the switch has no eth0 of container id");
     nothing_is_left(&host, &[&netns]);
+    let runtime = runtime.with(json!({ "prevResult": result }));
+    let command = runtime.command("CHECK", "id", Some(netns.path()));
+    netns.delete();
+    runtime.call(command).fails(3, "the network namespace is gone");
 }
 
 #[test]

@@ -154,10 +154,11 @@ pub(super) fn race(calls: Vec<(Command, Vec<u8>)>) {
     }
 }
 
-/// Nothing is attached, and no TAP is left.
+/// Nothing is attached or published, and no TAP is left.
 #[track_caller]
 pub(super) fn nothing_is_left(host: &Host, netns: &[&Netns]) {
     assert!(host.ls().is_empty(), "{:?}", host.ls());
+    assert_eq!(host.json(&["publish", "ls"]), json!([]));
     for netns in netns {
         assert_eq!(netns.links(), Vec::<String>::new(), "{}", netns.name());
     }

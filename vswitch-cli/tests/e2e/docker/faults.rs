@@ -112,7 +112,7 @@ fn disconnected_while_the_switch_is_dead(host: &mut Host, docker: &Docker) {
 /// Containers that start at once want one port: one gets it, and the other one does not unplug it.
 #[test]
 fn one_of_two_at_once_gets_the_port() {
-    let (host, docker) = host_with_docker(&["--bridge=none"]);
+    let (host, mut docker) = host_with_docker(&["--bridge=none"]);
     host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1"]);
     docker.ok(&["network", "create", "-d", "vswitch", "blue"]);
     for round in 0..4 {
@@ -131,6 +131,26 @@ fn one_of_two_at_once_gets_the_port() {
         docker.ok(&["rm", "-f", "one", "two"]);
     }
     assert!(!host.log().contains("forgotten by Docker"), "{}", host.log());
+    starts_again_with_docker(&host, &mut docker);
+}
+
+/// Without `--live-restore` the containers end with their daemon, and are new ones after its start.
+#[track_caller]
+fn starts_again_with_docker(host: &Host, docker: &mut Docker) {
+    let web = "echo hello >/tmp/index.html; exec httpd -f -p 80 -h /tmp";
+    let run = ["run", "-d", "--name", "web", "--network", "blue", "-p", "8080:80", "--restart"];
+    docker.ok(&[&run[..], &["always", Docker::IMAGE, "sh", "-c", web]].concat());
+    let reaches = || answers(host.lan().command(&[]), HOST4, 8080);
+    wait_for("the server answers", READY_MAX, reaches);
+    docker.restart();
+    wait_for("it answers again after a restart of Docker", READY_MAX, reaches);
+    docker.kill();
+    docker.start_again();
+    wait_for("it answers again after a kill of Docker", READY_MAX, reaches);
+    assert_eq!(host.ls().len(), 1, "{}", host.log());
+    docker.ok(&["rm", "-f", "web"]);
+    assert_eq!(host.ls().len(), 0);
+    docker.ok(&["network", "rm", "blue"]);
 }
 
 /// Kills of the switch, of the container and of Docker while a container starts: it works afterwards, or is gone.
