@@ -108,6 +108,8 @@ impl System {
         let answers = ["sh", "-c", INSIDE, "inside", "systemctl", "is-active", "sysinit.target"];
         machine.start(&nspawn, &answers);
         let system = Self { machine, root };
+        // nspawn puts an id of its own over that of the boot, which units do not see.
+        system.ok(&["umount", "/proc/sys/kernel/random/boot_id"]);
         if std::env::var("VSWITCH_DEB").is_ok() {
             system.ok(&["dpkg", "--install", "/vswitch.deb"]);
         }
@@ -218,6 +220,7 @@ impl System {
         self.ok(&["rm", "-r", "/run/systemd/system/vswitch.service.d"]);
         self.ok(&["dpkg", "--remove", "vswitch"]);
         is_restored();
+        assert_eq!(self.ok(&SYSCTLS), sysctls);
         // A configuration stays.
         self.ok(&["test", "-e", "/etc/vswitch/vswitch.toml"]);
         self.ok(&["dpkg", "--purge", "vswitch"]);

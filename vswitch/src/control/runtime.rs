@@ -20,7 +20,7 @@ use wire::MacAddr;
 
 use super::error::ControlError;
 use super::limits::{MOVE_POLL, MOVE_WAIT_MAX};
-use super::model::{AttachSpec, ConfiguredBy, Endpoint, EndpointKey, Lease, NetworkName};
+use super::model::{AttachSpec, Binding, ConfiguredBy, Endpoint, EndpointKey, Lease, NetworkName};
 use super::port::PortChange;
 use super::runtime_state::RuntimeState;
 use super::store::NetnsRecord;
@@ -58,6 +58,17 @@ pub(crate) struct HandedOut {
     pub(crate) network: NetworkName,
     /// A container's namespace has its interface.
     pub(crate) is_inside: bool,
+}
+
+impl HandedOut {
+    /// None if it has no label with this key.
+    fn new(endpoint: &Endpoint, binding: &Binding, key: &'static str) -> Option<Self> {
+        Some(Self {
+            label: Label { key, text: endpoint.labels.get(key)?.clone() },
+            network: endpoint.lease.network.clone(),
+            is_inside: binding.netns.is_some(),
+        })
+    }
 }
 
 /// The result of one look for an interface in a container's namespace.
@@ -122,14 +133,6 @@ impl Control {
         Some((endpoint.lease.clone(), endpoint.runtime.as_ref()?.tap.clone()))
     }
 
-    /// Labels of the endpoints of a network that have one.
-    pub(crate) fn handed_out_on(&self, network: &NetworkName, key: &'static str) -> Vec<Label> {
-        let model = self.0.model();
-        let active = model.active().filter(|(it, _)| it.lease.network == *network);
-        let texts = active.filter_map(|(it, _)| it.labels.get(key));
-        texts.map(|text| Label { key, text: text.clone() }).collect()
-    }
-
     /// An endpoint of a runtime for which `is_it` holds.
     pub(crate) fn find_handed_out(
         &self,
@@ -138,20 +141,15 @@ impl Control {
     ) -> Option<HandedOut> {
         let model = self.0.model();
         let (found, binding) = model.active().find(|(it, _)| it.runtime.is_some() && is_it(it))?;
-        Some(HandedOut {
-            label: Label { key, text: found.labels.get(key)?.clone() },
-            network: found.lease.network.clone(),
-            is_inside: binding.netns.is_some(),
-        })
+        HandedOut::new(found, binding, key)
     }
 
-    /// Labels of the endpoints of a network that have one and are in a container's namespace.
-    pub(crate) fn entered_on(&self, network: &NetworkName, key: &'static str) -> Vec<Label> {
+    /// The endpoints of a network that have a label.
+    pub(crate) fn handed_out_on(&self, network: &NetworkName, key: &'static str) -> Vec<HandedOut> {
         let model = self.0.model();
-        let inside = model.active().filter(|(_, binding)| binding.netns.is_some());
-        let of_it = inside.filter(|(it, _)| it.lease.network == *network && it.runtime.is_some());
-        let texts = of_it.filter_map(|(it, _)| it.labels.get(key));
-        texts.map(|text| Label { key, text: text.clone() }).collect()
+        let of_it =
+            model.active().filter(|(it, _)| it.lease.network == *network && it.runtime.is_some());
+        of_it.filter_map(|(found, binding)| HandedOut::new(found, binding, key)).collect()
     }
 
     /// Networks with a label, each with its text.

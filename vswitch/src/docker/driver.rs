@@ -90,7 +90,7 @@ impl Driver {
         let found = self.control.network_labelled(&network_label(&asked.network_id));
         let Some(network) = found else { return Ok(Done {}) };
         // Docker counts its own endpoints; those whose end it did not tell are none to it.
-        for label in self.control.handed_out_on(&network, ENDPOINT_ID) {
+        for HandedOut { label, .. } in self.control.handed_out_on(&network, ENDPOINT_ID) {
             self.control.remove_handed_out(&label).await.map_err(line)?;
         }
         let Err(error) = self.control.remove_network(network.as_str(), false).await else {
@@ -188,8 +188,8 @@ impl Driver {
         self.forgotten.is_forgotten(&endpoint.network, &endpoint.label).await
     }
 
-    /// Removes an endpoint that has one of these ports, and that Docker has forgotten. Docker asks the switch whether a port is free, so the owner may as well be a container that starts now. Says
-    /// whether there was one.
+    /// Removes an endpoint that has one of these ports, and that Docker has forgotten. Docker asks the switch whether
+    /// a port is free, so the owner may as well be a container that starts now. Says whether there was one.
     async fn remove_lost_owner(&self, ports: &PortSpec, own: &Label) -> Result<bool, String> {
         let has = |it: &Endpoint| {
             it.labels.get(own.key) != Some(&own.text)

@@ -2,9 +2,10 @@
 //!
 //! Docker deletes an endpoint whether or not the switch can be reached, and one that is killed while it starts a
 //! container has no trace of it. What it still knows is in its list of a network's endpoints, also while it starts a
-//! container. An endpoint that is missing there is removed: at the switch's start if a container had it, later if
-//! another one wants its port. Where Docker does not answer, or does not know the network's id, nothing is removed:
-//! it may be another daemon than the one that uses the plugin.
+//! container. An endpoint that is missing there is removed after the switch's start, and when another one wants its port
+//! or address. Docker may have asked for an endpoint just before that start, and list it a moment later: so one that no
+//! container has yet is looked for twice. Where Docker does not answer, or does not know the network's id, nothing is
+//! removed: it may be another daemon than the one that uses the plugin.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,10 +13,10 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::limits::{KNOWN_WAIT_MAX, NAME_PAUSES_MS};
+use super::limits::{KNOWN_WAIT_MAX, LISTED_PAUSE, NAME_PAUSES_MS};
 use super::{ENDPOINT_ID, NETWORK_ID};
 use crate::control::model::NetworkName;
-use crate::control::{Control, Label};
+use crate::control::{Control, HandedOut, Label};
 use crate::engine::{Engine, EngineError};
 
 /// Compares the switch's endpoints with Docker's.
@@ -46,16 +47,23 @@ impl Forgotten {
         }
     }
 
-    /// Removes the endpoints of containers that Docker has forgotten while the switch did not run.
+    /// Removes the endpoints that Docker has forgotten while the switch did not run.
     pub(super) fn remove_all(&self) {
         for (network, id) in self.control.networks_with(NETWORK_ID) {
-            let entered = self.control.entered_on(&network, ENDPOINT_ID);
+            let all = self.control.handed_out_on(&network, ENDPOINT_ID);
             let forgotten = self.clone();
-            tokio::spawn(async move { forgotten.remove_on(&network, &id, entered).await });
+            tokio::spawn(async move {
+                let (entered, other) = all.into_iter().partition(|it| it.is_inside);
+                forgotten.remove_on(&network, &id, entered).await;
+                if !other.is_empty() {
+                    sleep(LISTED_PAUSE).await;
+                    forgotten.remove_on(&network, &id, other).await;
+                }
+            });
         }
     }
 
-    async fn remove_on(&self, network: &NetworkName, id: &str, entered: Vec<Label>) {
+    async fn remove_on(&self, network: &NetworkName, id: &str, suspects: Vec<HandedOut>) {
         for pause in NAME_PAUSES_MS {
             let known = match self.known(id).await {
                 Ok(known) => known,
@@ -71,7 +79,8 @@ impl Forgotten {
                     continue;
                 }
             };
-            for lost in entered.iter().filter(|it| !known.contains(&it.text)) {
+            let labels = suspects.iter().map(|it| &it.label);
+            for lost in labels.filter(|it| !known.contains(&it.text)) {
                 tracing::info!(%network, endpoint = lost.text, "forgotten by Docker: removed");
                 if let Err(error) = self.control.remove_handed_out(lost).await {
                     tracing::warn!(%network, endpoint = lost.text, %error, "it stays");

@@ -18,6 +18,9 @@ pub(super) const NAME_PAUSES_MS: [u64; 8] = [20, 100, 300, 1000, 3000, 10_000, 3
 /// Longest wait for Docker's list of a network's endpoints, while Docker waits for the switch.
 pub(super) const KNOWN_WAIT_MAX: Duration = Duration::from_secs(3);
 
+/// From the switch's start until Docker has listed an endpoint that it asked for before.
+pub(super) const LISTED_PAUSE: Duration = Duration::from_secs(2);
+
 /// Pause before another attempt to follow the TAPs that Docker moves.
 pub(super) const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 
