@@ -1,15 +1,19 @@
-//! `vswitch attach --container` with a socket that is another user's, who lies, floods and hangs. No engine does
-//! this, so a program in its place does.
+//! `vswitch attach --container` with the socket of another user, whose program lies, floods and hangs: no engine
+//! does this.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use testkit::{Process, READY_MAX, wait_for};
 use vswitch_api::port::PortState;
 
 use crate::harness::Host;
+
+/// The end of a switch; an engine may take ten seconds to answer.
+const END_MAX: Duration = Duration::from_secs(5);
 
 /// `nobody`.
 const USER: u32 = 65534;
@@ -118,7 +122,6 @@ fn a_socket_of_another_user_gets_no_power_over_files_and_namespaces_of_others() 
     chown(at("own-file"), Some(USER), None).expect("an owner");
     symlink(at("secret"), at("link-file")).expect("a link");
     host.netns().ok(&["mkfifo", "-m", "666", &at("fifo-file").display().to_string()]);
-    let hanging = Process::spawn(&mut host.command(&attach("hang")));
 
     // A namespace of root's.
     let others = host.namespace("others");
@@ -134,23 +137,30 @@ fn a_socket_of_another_user_gets_no_power_over_files_and_namespaces_of_others() 
     });
     for (name, file) in [("victim", "secret"), ("link", "link-file"), ("fifo", "fifo-file")] {
         engine.say(name, inside.pid(), &at(file));
+        let is_kept = || fs::read_to_string(at("secret")).expect("a file") == kept;
         host.ok(&attach(name));
+        assert!(is_kept(), "{name}");
         host.ok(&["detach", name]);
-        assert_eq!(fs::read_to_string(at("secret")).expect("a file"), kept, "{name}");
+        assert!(is_kept(), "{name}");
     }
     engine.say("own", inside.pid(), &at("own-file"));
     host.ok(&attach("own"));
     assert!(fs::read_to_string(at("own-file")).expect("a file").contains("vswitch"));
 
     // Its container ends, and it answers like no engine: that is no word about the container.
-    let asked = engine.asked("own");
     fs::remove_file(at("own")).expect("remove a file");
+    let asked = engine.asked("own");
     drop(inside);
     wait_for("it waits", READY_MAX, || host.ls().iter().any(|it| it.state == PortState::Waiting));
-    wait_for("the engine was asked", READY_MAX, || engine.asked("own") > asked);
+    wait_for("the engine was asked again", READY_MAX, || engine.asked("own") > asked + 1);
     assert_eq!(host.ls().len(), 1);
     // The end of the switch waits for no answer, and gives the file back.
+    let mut hanging = Process::spawn(&mut host.command(&attach("hang")));
+    wait_for("the engine is asked, and hangs", READY_MAX, || engine.asked("hang") > 0);
+    assert!(hanging.is_running());
+    let begun = Instant::now();
     host.down();
+    assert!(begun.elapsed() < END_MAX, "{:?}", begun.elapsed());
     assert!(!hanging.finish(READY_MAX).status.success());
     assert_eq!(fs::read_to_string(at("own-file")).expect("a file"), kept);
 }

@@ -1,7 +1,7 @@
 //! A container that dies takes its port with it within a second, and leaves nothing.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -51,7 +51,9 @@ fn a_successor_at_once() {
     }
     assert_eq!(host.ls().len(), busy.len() + 1);
     // Who lives keeps what it has.
+    let begun = Instant::now();
     host.fails(&["attach", "--netns", busy[0].name(), "--name", "other"], &[1], "other");
+    assert!(begun.elapsed() < DEATH_LIMIT, "a conflict with one that lives is told at once");
 }
 
 #[test]

@@ -111,6 +111,12 @@ fn a_network_a_name_a_port_and_the_world() {
     let taken =
         docker.docker(&["run", "--network", "blue", "-p", "8080:80", Docker::IMAGE, "true"]).stderr;
     assert!(taken.contains("Bind for 0.0.0.0:8080 failed: port is already allocated"), "{taken}");
+    // So is one of a program of the host.
+    let program = host.netns().serve("tcp", HOST4, 8081);
+    let run = ["run", "--network", "blue", "-p", "8081:80", Docker::IMAGE, "true"];
+    let taken = docker.docker(&run).stderr;
+    assert!(taken.contains("Bind for 0.0.0.0:8081 failed: port is already allocated"), "{taken}");
+    drop(program);
     // `-P`: the switch picks the host's port.
     start(&docker, "any", &["--network", "blue", "-P", "--expose", "80"]);
     serve(&docker, "any", 80);

@@ -142,14 +142,21 @@ impl Inner {
         Ok(self.model().network(name)?.spec.name.clone())
     }
 
-    /// Reserves what an endpoint needs. Waits while an endpoint is detached that has the name, or while one goes
-    /// that has what its successor may ask for.
+    /// Reserves what an endpoint needs. Waits while an endpoint ends that has the name, an address or a port of it.
     pub(super) async fn reserve(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {
-        let attempt = || {
+        let mut attempt = || {
             self.check_not_ending()?;
             self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
-        self.retry_while_departing(attempt).await
+        let deadline = Instant::now() + DETACH_WAIT_MAX;
+        loop {
+            let settled = self.settled.notified();
+            let reserved = retry_while_busy(&self.settled, DETACH_WAIT_MAX, &mut attempt).await;
+            match reserved {
+                Err(error) if self.wait_for_owner(&error, settled, deadline).await? => {}
+                reserved => return reserved,
+            }
+        }
     }
 
     /// Waits until no request attaches or detaches an endpoint.
@@ -294,7 +301,7 @@ impl Inner {
 }
 
 /// Repeats an attempt that fails with [`ControlError::Busy`], whenever a change of an endpoint ends.
-pub(super) async fn retry_while_busy<T>(
+async fn retry_while_busy<T>(
     settled: &Notify,
     within: Duration,
     mut attempt: impl FnMut() -> Result<T, ControlError>,

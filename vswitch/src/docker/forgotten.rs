@@ -4,7 +4,7 @@
 //! container has no trace of it. What it still knows is in its list of a network's endpoints, also while it starts a
 //! container. An endpoint that is missing there is removed after the switch's start, and when another one wants its port
 //! or address. Docker may have asked for an endpoint just before that start, and list it a moment later: so one that no
-//! container has yet is looked for twice. Where Docker does not answer, or does not know the network's id, nothing is
+//! container has yet is looked for after a pause. Where Docker does not answer, or does not know the network's id, nothing is
 //! removed: it may be another daemon than the one that uses the plugin.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::limits::{KNOWN_WAIT_MAX, LISTED_PAUSE, NAME_PAUSES_MS};
+use super::limits::{ASK_PAUSES_MS, KNOWN_WAIT_MAX, LISTED_PAUSE};
 use super::{ENDPOINT_ID, NETWORK_ID};
 use crate::control::model::NetworkName;
 use crate::control::{Control, HandedOut, Label};
@@ -55,16 +55,18 @@ impl Forgotten {
             tokio::spawn(async move {
                 let (entered, other) = all.into_iter().partition(|it| it.is_inside);
                 forgotten.remove_on(&network, &id, entered).await;
-                if !other.is_empty() {
-                    sleep(LISTED_PAUSE).await;
-                    forgotten.remove_on(&network, &id, other).await;
-                }
+                sleep(LISTED_PAUSE).await;
+                forgotten.remove_on(&network, &id, other).await;
             });
         }
     }
 
     async fn remove_on(&self, network: &NetworkName, id: &str, suspects: Vec<HandedOut>) {
-        for pause in NAME_PAUSES_MS {
+        if suspects.is_empty() {
+            return;
+        }
+        let last = ASK_PAUSES_MS[ASK_PAUSES_MS.len() - 1];
+        for pause in ASK_PAUSES_MS.into_iter().chain(std::iter::repeat(last)) {
             let known = match self.known(id).await {
                 Ok(known) => known,
                 Err(EngineError::NotFound { .. }) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::limits::{EVENTS_PAUSE, NAME_PAUSES_MS, NAMES_ASKED_MAX};
+use super::limits::{ASK_PAUSES_MS, EVENTS_PAUSE, NAMES_ASKED_MAX};
 use super::{ENDPOINT_ID, NETWORK_ID};
 use crate::control::{Control, ControlError, Label, RuntimeNames};
 use crate::engine::{Engine, EngineError};
@@ -91,7 +91,7 @@ impl Names {
     async fn ask_until_known(&self, network: &str, endpoint: &str) {
         let label = Label { key: ENDPOINT_ID, text: endpoint.to_owned() };
         let mut reason = "Docker does not list it".to_owned();
-        for pause in NAME_PAUSES_MS {
+        for pause in ASK_PAUSES_MS {
             sleep(Duration::from_millis(pause)).await;
             if self.control.handed_out(&label).is_none() {
                 return;

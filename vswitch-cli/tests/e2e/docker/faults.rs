@@ -66,6 +66,8 @@ fn containers_outlive_restarts_of_both() {
     let refused = docker.docker(&["network", "create", "-d", "vswitch", "red"]);
     assert!(refused.stderr.contains("vswitch.sock: connect: no such file"), "{refused}");
     assert!(!docker.ok(&["network", "ls"]).contains("red"), "nothing is left of it");
+    let refused = docker.docker(&["run", "--rm", "--network", "blue", Docker::IMAGE, "true"]);
+    assert!(refused.stderr.contains("vswitch.sock: connect: no such file"), "{refused}");
     up(&mut host, &docker);
     works(&docker, &host);
     docker.restart();
@@ -112,7 +114,7 @@ fn disconnected_while_the_switch_is_dead(host: &mut Host, docker: &Docker) {
 /// Containers that start at once want one port: one gets it, and the other one does not unplug it.
 #[test]
 fn one_of_two_at_once_gets_the_port() {
-    let (host, mut docker) = host_with_docker(&["--bridge=none"]);
+    let (host, docker) = host_with_docker(&["--bridge=none"]);
     host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1"]);
     docker.ok(&["network", "create", "-d", "vswitch", "blue"]);
     for round in 0..4 {
@@ -131,12 +133,14 @@ fn one_of_two_at_once_gets_the_port() {
         docker.ok(&["rm", "-f", "one", "two"]);
     }
     assert!(!host.log().contains("forgotten by Docker"), "{}", host.log());
-    starts_again_with_docker(&host, &mut docker);
 }
 
-/// Without `--live-restore` the containers end with their daemon, and are new ones after its start.
-#[track_caller]
-fn starts_again_with_docker(host: &Host, docker: &mut Docker) {
+/// Without `--live-restore` the containers end with their daemon, and start again with it.
+#[test]
+fn containers_that_end_with_docker_start_with_it() {
+    let (host, mut docker) = host_with_docker(&["--bridge=none"]);
+    host.lan().run_lines(&["ip addr add 192.0.2.254/24 dev nic1"]);
+    docker.ok(&["network", "create", "-d", "vswitch", "blue"]);
     let web = "echo hello >/tmp/index.html; exec httpd -f -p 80 -h /tmp";
     let run = ["run", "-d", "--name", "web", "--network", "blue", "-p", "8080:80", "--restart"];
     docker.ok(&[&run[..], &["always", Docker::IMAGE, "sh", "-c", web]].concat());
@@ -164,18 +168,22 @@ fn kills_at_any_moment_leave_nothing() {
         let run = [&run[..], &[Docker::IMAGE, "sleep", "9999"]].concat();
         let run = Process::spawn(&mut docker.client("/usr/bin/docker", &run));
         std::thread::sleep(Duration::from_millis(delay));
+        let mut is_removed = false;
         match round % 3 {
             0 => {
                 host.kill();
                 up(&mut host, &docker);
             }
-            1 => drop(docker.docker(&["rm", "-f", "victim"])),
+            1 => is_removed = docker.docker(&["rm", "-f", "victim"]).status.success(),
             _ => {
                 docker.kill();
                 docker.start_again();
             }
         }
         let said = run.finish(RUN_MAX);
+        if is_removed {
+            wait_for("the port of the removed is gone", READY_MAX, || host.ls().len() == 1);
+        }
         let runs =
             docker.ok(&["ps", "-q", "--filter", "name=victim", "--filter", "status=running"]);
         // Docker repeats a request until the switch is there again. It cannot repeat one that the switch had, nor find

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::{Docker, READY_MAX, run};
+use testkit::{Docker, READY_MAX, run, wait_for};
 
 use super::{address, host_with_docker, start, up};
 
@@ -30,7 +30,7 @@ fn an_endpoint_between_its_creation_and_its_container() {
     start(&docker, "client", &["--network", "blue"]);
     let taken = address(&docker, "client", "blue", "IPAddress");
     let subnet = host.json(&["network", "inspect", "blue"])["subnets"][0].clone();
-    let subnet: ipnet::IpNet = subnet.as_str().expect("a subnet").parse().expect("a subnet");
+    let subnet: ipnet::Ipv4Net = subnet.as_str().expect("a subnet").parse().expect("a subnet");
     let free = subnet.hosts().nth(99).expect("an address");
     assert_ne!(free, taken);
 
@@ -40,12 +40,11 @@ fn an_endpoint_between_its_creation_and_its_container() {
     let (head, created) = call(&docker, "CreateEndpoint", &create);
     assert_eq!(created, json!({ "Interface": created["Interface"] }), "no error");
     assert!(head.to_lowercase().contains("connection: close"), "an idle one ends in a time-out");
-    let mac =
-        host.ls().iter().find(|it| it.ipv4[0].to_string() == free.to_string()).map(|it| it.mac);
+    let mac = host.ls().into_iter().find(|it| it.ipv4.contains(&free)).expect("an endpoint").mac;
     host.kill();
     up(&mut host, &docker);
     let (_, again) = call(&docker, "CreateEndpoint", &create);
-    assert_eq!(again["Interface"]["MacAddress"].as_str(), mac.map(|it| it.to_string()).as_deref());
+    assert_eq!(again["Interface"]["MacAddress"], mac.to_string());
     let join = json!({ "NetworkID": network, "EndpointID": id('e'), "Options": {},
         "SandboxKey": "/run/docker/netns/none" });
     let (_, joined) = call(&docker, "Join", &join);
@@ -74,8 +73,18 @@ fn an_endpoint_between_its_creation_and_its_container() {
 
     // Docker does not know the endpoint, and so its port is free for one that it knows.
     start(&docker, "web", &["--network", "blue", "-p", "8080:80"]);
-    assert!(host.log().contains("forgotten by Docker"), "{}", host.log());
+    assert!(host.log().contains("driver: forgotten by Docker"), "{}", host.log());
     assert_eq!(published(), Some(1));
+
+    // Of the endpoints that no container has, those that Docker does not know go after a start.
+    let create = json!({ "NetworkID": network, "EndpointID": id('f'), "Options": {},
+        "Interface": { "Address": format!("{free}/{}", subnet.prefix_len()) } });
+    assert_eq!(call(&docker, "CreateEndpoint", &create).1["Err"], Value::Null);
+    let names = host.ls().into_iter().map(|it| it.name).collect::<Vec<_>>();
+    host.kill();
+    up(&mut host, &docker);
+    wait_for("the endpoint is gone", 2 * READY_MAX, || host.ls().len() == names.len() - 1);
+    assert!(host.ls().iter().all(|it| !it.ipv4.contains(&free)), "{names:?}");
 
     // The switch has lost a network of Docker.
     docker.ok(&["rm", "-f", "web", "client"]);
@@ -83,4 +92,8 @@ fn an_endpoint_between_its_creation_and_its_container() {
     let output = docker.docker(&["run", "--network", "blue", Docker::IMAGE, "true"]);
     assert!(output.stderr.contains("remove the network and create it again"), "{output}");
     docker.ok(&["network", "rm", "blue"]);
+    assert!(host.ls().is_empty(), "{:?}", host.ls());
+    assert_eq!(host.json(&["publish", "ls"]), json!([]));
+    let links = host.netns().links();
+    assert!(!links.iter().any(|link| link.starts_with("vsw")), "{links:?}");
 }

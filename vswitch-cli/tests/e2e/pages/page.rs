@@ -61,7 +61,7 @@ impl Page {
     pub(super) fn parse(name: &str, text: &str) -> Self {
         let mut page = Self { name: name.to_owned(), ..Self::default() };
         let (mut within, mut block) = (Within::Text, None);
-        let mut here_document = false;
+        let mut here_document: Option<String> = None;
         for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line)) {
             let mut run = String::new();
             match within {
@@ -86,14 +86,15 @@ impl Page {
                 Within::Stage => page.stage.push(line.to_owned()),
                 Within::Sh | Within::Console | Within::Other if line == "```" => {
                     if within == Within::Sh {
+                        assert_eq!(here_document, None, "{name}.md:{number}");
                         run = format!("printf '\\n{MARK}{number}\\n'");
                         block = Some(number);
                     }
                     within = Within::Text;
                 }
                 Within::Sh => {
-                    if here_document {
-                        here_document = line != "EOF";
+                    if here_document.is_some() {
+                        here_document = here_document.filter(|end| end != line);
                     } else if let Some(program) = needs_root(line) {
                         panic!("{name}.md:{number}: {program} needs sudo");
                     }
@@ -102,7 +103,9 @@ impl Page {
                         !line.contains(" && "),
                         "{name}.md:{number}: one command a line, no &&"
                     );
-                    here_document |= line.contains("<<'EOF'");
+                    if let Some((_, end)) = line.split_once("<<'") {
+                        here_document = end.split_once('\'').map(|(end, _)| end.to_owned());
+                    }
                     run = line.to_owned();
                     page.run += usize::from(!line.trim().is_empty());
                 }

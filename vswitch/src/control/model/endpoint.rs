@@ -350,7 +350,7 @@ impl Model {
         }
     }
 
-    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.values()
     }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use vswitch_api::port::NetnsRef;
 
 use super::super::error::ControlError;
 use super::super::inner::Inner;
+use super::super::limits::DETACH_WAIT_MAX;
 use super::super::model::EndpointKey;
 use super::super::store::NetnsRecord;
 use super::super::task::blocking;
@@ -91,17 +93,24 @@ async fn bind(
     netns: OpenNetns,
     ifname: Option<&str>,
 ) -> Result<NetnsBinding, ControlError> {
-    let info = container::inspect(netns.clone()).await?;
-    let record = NetnsRecord {
-        reference,
-        path: netns.path.clone(),
-        id: netns.id,
-        cookie: info.cookie,
-        boot_id: inner.boot_id.clone(),
-    };
-    let attempt = || inner.model().bind_netns(key, &record, ifname, &info.ifnames);
-    let ifname = inner.retry_while_departing(attempt).await?;
-    Ok(NetnsBinding { netns, record, ifname })
+    let deadline = Instant::now() + DETACH_WAIT_MAX;
+    loop {
+        let settled = inner.settled.notified();
+        let info = container::inspect(netns.clone()).await?;
+        let record = NetnsRecord {
+            reference: reference.clone(),
+            path: netns.path.clone(),
+            id: netns.id,
+            cookie: info.cookie,
+            boot_id: inner.boot_id.clone(),
+        };
+        let bound = inner.model().bind_netns(key, &record, ifname, &info.ifnames);
+        match bound {
+            Ok(ifname) => return Ok(NetnsBinding { netns, record, ifname }),
+            Err(error) if inner.wait_for_owner(&error, settled, deadline).await? => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Opens the namespace of the document, by a path that leads there now.
