@@ -5,7 +5,8 @@
 //!
 //! Of several networks of a container one gives the default route: the others name no router. So each port gets
 //! advertisements of its own: each [`ADVERT_INTERVAL`], more often after a start, when a network of its container
-//! comes or goes, and a last one before it is detached and when the daemon ends. A host behind a bridge would keep the router otherwise.
+//! comes or goes, and a last one before it is detached and when the daemon ends. A host behind a bridge would keep
+//! the router otherwise.
 
 use std::path::Path;
 use std::sync::Arc;
