@@ -12,6 +12,16 @@ pub(crate) const NFT_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// of its messages.
 pub(crate) const NFT_BUFFER: usize = 16 << 20;
 
+/// How long one interface of a killed switch may outlive it, and the time between two looks.
+pub(crate) const LEFT_OVER_WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const LEFT_OVER_POLL: Duration = Duration::from_millis(50);
+
+/// Longest wait for such interfaces in containers in which the kernel removes none of them.
+pub(crate) const LEFT_OVER_STILL_MAX: Duration = Duration::from_secs(10);
+
+/// Time between two lines of the log about a wait for them.
+pub(crate) const LEFT_OVER_LOG_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Ports of a published range with other numbers in the container, each of which takes a rule.
 pub(crate) const SHIFTED_PORTS_MAX: u16 = 256;
 

@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::regular_file;
+
 /// End of the note's name, after that of the socket.
 const SUFFIX: &str = ".state-dir";
 
@@ -19,7 +21,7 @@ impl StateNote {
     /// Writes the note, in place of that of a dead daemon.
     pub(crate) fn write(socket: &Path, state_dir: &Path) -> io::Result<Self> {
         let path = path(socket);
-        fs::write(&path, state_dir.as_os_str().as_encoded_bytes())?;
+        regular_file::write(&path, state_dir.as_os_str().as_encoded_bytes())?;
         Ok(Self(path))
     }
 }
@@ -32,7 +34,7 @@ impl Drop for StateNote {
 
 /// The state directory that the note of a dead daemon names, beside its socket.
 pub fn read(socket: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(path(socket)).ok()?;
+    let text = regular_file::read_to_string(&path(socket)).ok()?;
     Some(PathBuf::from(text)).filter(|directory| directory.is_absolute())
 }
 
