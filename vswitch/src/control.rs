@@ -3,8 +3,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`model`] | holds the desired state; pure |
-//! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
-//! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`start`], [`replay`], [`store`], [`save`] | start the switch, attach stored endpoints again, keep the document |
+//! | [`attach`], [`detach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
@@ -30,12 +30,14 @@ mod cleanup;
 mod connect;
 mod conntrack;
 mod containers;
+mod detach;
 mod dhcp;
 mod dns;
 mod ended_netns;
 mod error;
 mod event_feed;
 mod events;
+mod failed_writes;
 mod fdb;
 mod handover;
 mod inner;
@@ -59,6 +61,7 @@ mod runtime;
 mod runtime_names;
 mod runtime_ports;
 mod runtime_state;
+mod save;
 mod service;
 mod start;
 mod stats;
