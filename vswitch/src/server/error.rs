@@ -1,10 +1,13 @@
 //! API errors: the code and hint of each control error.
 
+use std::io;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vswitch_api::error::{ApiError, ErrorCode};
 
+use crate::control::store::StoreError;
 use crate::control::{ControlError, NetworkError, PoolError};
 use crate::dns::DnsError;
 use crate::engine::EngineError;
@@ -115,12 +118,21 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::Dataplane(_) if error.is_errno(libc::ENOMEM) => {
             (Internal, Some("a limit of memory is too low: see `ulimit -v` and `ulimit -l`"))
         }
+        ControlError::Store(error) if is_full(error) => {
+            (Internal, Some("make room on the file system of the state directory"))
+        }
         ControlError::Random(_)
         | ControlError::Dataplane(_)
         | ControlError::Store(_)
         | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
     };
     with_hint(ApiError::new(code, error.to_string()), hint)
+}
+
+/// Whether the disk, or the user's part of it, is full.
+fn is_full(error: &StoreError) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    matches!(error, StoreError::Io { source, .. } if full.contains(&source.kind()))
 }
 
 fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {

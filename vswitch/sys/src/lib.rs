@@ -9,11 +9,13 @@
 //! Messages go into an `nftnl::Batch`, and by a netlink socket ([`socket`]) to the kernel. Queries and answers
 //! are plain bytes ([`query`]).
 //!
-//! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace.
+//! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace, and [`parent_death`] ties a
+//! program to its parent.
 
 pub mod expr;
 pub mod limits;
 pub mod netns;
+pub mod parent_death;
 pub mod query;
 pub mod set;
 pub mod socket;
