@@ -46,5 +46,6 @@ pub(crate) use error::HostError;
 pub(crate) use neighbours::Neighbours;
 pub(crate) use netlink::Netlink;
 pub(crate) use netns::NetnsError;
+pub(crate) use proxy::counters as proxy_counters;
 pub(crate) use state_note::StateNote;
 pub use state_note::read as noted_state_dir;

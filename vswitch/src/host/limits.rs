@@ -58,14 +58,23 @@ pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 /// Ports of one publication reserved by sockets; a kernel setting reserves a longer range.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 
-/// Connections, or clients of UDP, to `[::1]` that the proxy relays for one port.
+/// Connections to `[::1]` that the proxy relays for one port.
 pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
+
+/// Clients of UDP to `[::1]` that the proxy remembers for one port, with a socket each.
+pub(crate) const PROXY_CLIENTS_MAX: usize = 512;
 
 /// How long the container may take to accept a relayed connection.
 pub(crate) const PROXY_CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// Datagrams of one client to `[::1]` that may wait.
-pub(crate) const PROXY_CLIENT_DATAGRAMS: usize = 16;
+/// How long a datagram to `[::1]` waits for room in the buffer of the socket towards the container.
+pub(crate) const PROXY_SEND_MAX: Duration = Duration::from_millis(50);
+
+/// Bytes of a client's unanswered datagrams that the proxy keeps for the container's other address.
+pub(crate) const PROXY_UNANSWERED_BYTES: usize = 16 << 10;
+
+/// Idle time of a half-closed TCP connection of the host to a published port.
+pub(crate) const HALF_CLOSED_IDLE: Duration = Duration::from_secs(3600);
 
 /// Idle time after which the proxy forgets a client of UDP to `[::1]`.
 pub(crate) const PROXY_CLIENT_IDLE: Duration = Duration::from_secs(120);

@@ -2,6 +2,7 @@
 
 mod errors;
 mod fragments;
+mod host_errors;
 mod neighbour_queue;
 mod net;
 mod out;

@@ -12,7 +12,7 @@ use wire::{Protocol, ip};
 
 use super::fragments::{assemble, fragments};
 use super::net::*;
-use super::{errors, neighbour_queue, out, published, reachable, service, storm};
+use super::{errors, host_errors, neighbour_queue, out, published, reachable, service, storm};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
 use crate::limits::HANDOFF_SMALL_MAX;
@@ -74,6 +74,8 @@ also_with_several! {
     errors::an_error_from_outside_reaches_the_container_about_its_own_packet,
     errors::who_may_have_no_connection_is_told,
     errors::a_malformed_packet_never_reaches_the_host,
+    host_errors::the_host_hears_that_nobody_listens,
+    host_errors::only_the_receiver_reports,
     neighbour_queue::a_frame_waits_for_its_next_hop_and_goes_when_it_is_known,
     neighbour_queue::who_waits_too_long_is_told,
     neighbour_queue::a_scan_of_the_link_does_not_keep_control_busy,
