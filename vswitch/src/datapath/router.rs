@@ -45,6 +45,8 @@
 //! | `router/fragments.rs` | fragments |
 //! | `router/handoff.rs` | frames that another worker translates |
 //! | `router/neighbour_queue.rs`, `resolve.rs` | frames that wait for a next hop; requests for it |
+//! | `router/on_link.rs` | hosts on the uplink's link that are in use |
+//! | `router/inside.rs` | MAC addresses behind unguarded ports |
 //! | `router/occupancy.rs` | entries of each port, for longest-queue-drop |
 //! | `router/state.rs` | state of a worker between batches |
 
@@ -58,8 +60,10 @@ mod from_container;
 mod from_uplink;
 mod handoff;
 mod icmp_limit;
+mod inside;
 mod neighbour_queue;
 mod occupancy;
+mod on_link;
 mod resize;
 mod resolve;
 mod size;

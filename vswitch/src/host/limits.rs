@@ -33,6 +33,18 @@ pub(crate) const NEIGH_REFRESH_PER_PORT_MAX: usize = 256;
 /// Time between two refreshes of a neighbour.
 pub(crate) const NEIGH_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Time between two checks whether frames that leave by the uplink are answered.
+pub(crate) const NEIGH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Checks with frames sent and none received after which next hops are probed.
+pub(crate) const NEIGH_SILENT_CHECKS: u32 = 2;
+
+/// Checks after a probe before the next one, unless a frame was received.
+pub(crate) const NEIGH_PROBE_PAUSE: u32 = 10;
+
+/// Neighbours that one probe is sent to, beside gateways.
+pub(crate) const NEIGH_PROBES_MAX: usize = 64;
+
 /// Refreshes of a neighbour after its last request.
 pub(crate) const NEIGH_REFRESH_ROUNDS_MAX: u32 = 5;
 

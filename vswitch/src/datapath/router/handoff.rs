@@ -44,6 +44,16 @@ impl ForwardCtx<'_> {
         self.keep_or_hand_off(ctx, worker, true)
     }
 
+    /// This worker translates for the port of a frame; otherwise its handoff verdict is set.
+    pub(super) fn is_local_to_port(&mut self, ctx: &mut FrameCtx) -> bool {
+        if self.state.tracked.is_none() || self.is_assigned {
+            return true;
+        }
+        let owner = OwnerId(ctx.port.get() as u32);
+        let worker = self.state.nat.shard_spec().worker_of(owner);
+        self.keep_or_hand_off(ctx, worker, true)
+    }
+
     #[inline(never)]
     fn assign(&mut self, ctx: &mut FrameCtx, from: Realm, view: &View) -> bool {
         let now = Time(self.now.0);

@@ -12,7 +12,9 @@ use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
 use super::assignment::{Assignment, HandoffOut};
 use super::icmp_limit::IcmpLimit;
+use super::inside::InsideNeighbours;
 use super::neighbour_queue::NeighbourQueue;
+use super::on_link::OnLinkUses;
 use super::resolve::NeighbourResolver;
 use crate::datapath::batch::{Batch, FrameCtx};
 use crate::datapath::limits::{
@@ -28,6 +30,8 @@ pub struct RouterState {
     pub(super) neighbour_queue: NeighbourQueue,
     pub(super) icmp_limit: IcmpLimit,
     pub(super) resolver: NeighbourResolver,
+    pub(super) inside: InsideNeighbours,
+    pub(super) on_link_uses: OnLinkUses,
     pub(super) counters: RouterCounters,
     pub(super) fragments: Fragments<FrameCtx>,
     /// Fragments that await their worker, with several workers.
@@ -69,6 +73,8 @@ impl RouterState {
             neighbour_queue: NeighbourQueue::new(),
             icmp_limit: IcmpLimit::default(),
             resolver: NeighbourResolver::new(),
+            inside: InsideNeighbours::new(),
+            on_link_uses: OnLinkUses::new(),
             counters: RouterCounters::default(),
             fragments: Fragments::new(),
             tracked: (!shard_spec.is_single()).then(Box::default),
@@ -120,6 +126,7 @@ impl RouterState {
     pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
+        self.inside.forget_port(port);
         let mut release = |ctx: FrameCtx, refusal: Option<NatDrop>| {
             let reason = refusal.map_or(DropReason::PortUnknown, DropReason::from);
             io.drop_frame(ctx.port, ctx.frame, reason);

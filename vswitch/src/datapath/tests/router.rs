@@ -2,6 +2,7 @@
 
 mod errors;
 mod fragments;
+mod inside;
 mod neighbour_queue;
 mod net;
 mod out;

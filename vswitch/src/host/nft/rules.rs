@@ -9,7 +9,7 @@ pub(crate) use vswitch_api::publish::Protocol;
 use wire::MacAddr;
 
 /// The number of a transport in an IP header.
-pub(super) fn protocol_number(protocol: Protocol) -> u8 {
+pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
@@ -27,7 +27,7 @@ pub(crate) struct Published {
 }
 
 /// DNAT of published ports: `ports[n]` to port `to_port + n` of an address of either family.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Forward {
     pub(crate) published: Published,
     pub(crate) to4: Option<Ipv4Addr>,

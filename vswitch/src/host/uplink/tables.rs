@@ -143,6 +143,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Addresses of the host.
+    pub(super) async fn local(&self) -> Vec<IpAddr> {
+        self.inner.lock().await.state.local.clone()
+    }
+
     /// Loads the rules for other networks.
     pub(super) async fn set_networks(&self, networks: Vec<HostNetwork>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
