@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
-use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, READY_MAX, Remote};
+use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, READY_MAX, Remote, wait_for};
 
 use crate::harness::{Container, Host};
 
 /// A macvlan on the container's interface, in a namespace of its own.
 fn inside(host: &Host, container: &Container) -> Netns {
     let inner = host.namespace("inner");
-    container.ok(&["ip", "link", "add", "mv0", "link", "eth0", "type", "macvlan", "mode", "bridge"]);
+    container
+        .ok(&["ip", "link", "add", "mv0", "link", "eth0", "type", "macvlan", "mode", "bridge"]);
     let path = inner.path().to_str().expect("a path of UTF-8").to_owned();
     container.ok(&["ip", "link", "set", "mv0", "netns", &path]);
     inner.run_lines(&["ip link set mv0 up"]);
@@ -54,10 +55,14 @@ fn the_world_answers_to_a_second_mac_address_behind_a_container() {
     // The addresses of the published ports move behind the second MAC address, too.
     a.run_lines(&["ip addr flush dev eth0 scope global"]);
     give(&inner, &a, [a.v4(), a.v6()]);
+    // It speaks, as hosts do that come up. A silent one is asked for once the former has been silent for a while.
+    for (own, gateway) in [(a.v4(), a.gateway()), (a.v6(), a.gateway6())] {
+        inner.ok(&["ping", "-n", "-c1", "-I", &own.to_string(), &gateway.to_string()]);
+    }
     for (own, public) in [(a.v4(), HOST4), (a.v6(), HOST6)] {
         for protocol in ["tcp", "udp"] {
             let _service = inner.serve(protocol, own, 80);
-            testkit::wait_for("the port is reached", READY_MAX, || {
+            wait_for("the port is reached", READY_MAX, || {
                 remote.far().can_ask(protocol, public, 8080)
             });
         }

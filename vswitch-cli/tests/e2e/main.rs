@@ -52,6 +52,7 @@ mod one_family;
 mod output;
 mod packaging;
 mod pages;
+mod portless;
 mod programs;
 mod published;
 mod reachable;

@@ -69,7 +69,7 @@ pub fn clean_up_after_crash(
         wait_for_device_removal(&bridges);
         let tables = nft::remove_orphans(&bridges);
         let published: Vec<_> = document.iter().flat_map(published_ports::stored).collect();
-        conntrack::end_stale_now(&published, &[], &[]);
+        conntrack::end_gone(&published);
         removed.extend(document.iter().flat_map(restore_resolv_confs));
         let (ports, is_forwarding) =
             settings.map_err(|error| CleanupError::Host(error.to_string()))?;

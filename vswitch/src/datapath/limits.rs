@@ -59,6 +59,18 @@ pub const ON_LINK_USES: usize = 64;
 /// Seconds in which each of them is told to control once.
 pub const ON_LINK_USE_S: u32 = 16;
 
+/// Flows of protocols without ports (GRE, ESP, IPIP, 6in4) of one worker.
+pub const PORTLESS_FLOWS_MAX: usize = 1024;
+
+/// The same of one port.
+pub const PORTLESS_FLOWS_PER_PORT_MAX: usize = 64;
+
+/// Idle time of such a flow, as in Linux (`nf_conntrack_generic_timeout`).
+pub const PORTLESS_IDLE: Duration = Duration::from_secs(600);
+
+/// Time between two reports of these flows to control.
+pub const PORTLESS_TELL: Duration = Duration::from_secs(20);
+
 /// Last member query interval in seconds (RFC 3376 section 8.8).
 pub const LAST_MEMBER_S: u32 = 1;
 

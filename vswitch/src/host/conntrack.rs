@@ -47,23 +47,24 @@ struct Stale {
 }
 
 /// Ends what a change of the published ports leaves behind. Errors are logged: the ports have changed.
+///
+/// Where a forward has gone this waits. Flows from before a new one end soon after, since a walk through the kernel's
+/// table of 262,144 buckets takes 4 ms, and nobody waits for these.
 pub(crate) async fn end_stale(former: Vec<Forward>, new: Vec<Forward>, local: Vec<IpAddr>) {
-    let end = move || end_stale_now(&former, &new, &local);
-    if let Err(error) = tokio::task::spawn_blocking(end).await {
+    let stale = Stale::after(&former, &new, &local);
+    let waits = !stale.gone.is_empty();
+    if !waits && stale.fresh.is_empty() {
+        return;
+    }
+    let ended = tokio::task::spawn_blocking(move || stale.end());
+    if waits && let Err(error) = ended.await {
         tracing::error!(%error, "ending entries of the kernel's connection tracking failed");
     }
 }
 
-/// The same on the calling thread, which waits for the kernel.
-pub(crate) fn end_stale_now(former: &[Forward], new: &[Forward], local: &[IpAddr]) {
-    match Stale::after(former, new, local).delete() {
-        Ok(0) => {}
-        Ok(entries) => tracing::debug!(entries, "ended flows of the host to ports that changed"),
-        Err(error) => tracing::warn!(
-            %error,
-            "flows of the host may stay with a container that has gone; is nf_conntrack_netlink loaded?"
-        ),
-    }
+/// The same for forwards that have gone, on the calling thread, which waits for the kernel.
+pub(crate) fn end_gone(former: &[Forward]) {
+    Stale::after(former, &[], &[]).end();
 }
 
 /// The two ends of a flow's packets that a publication fixes.
@@ -84,6 +85,21 @@ impl Stale {
         let fresh =
             new.iter().filter(|one| one.published.protocol == Protocol::Udp && !was.contains(one));
         Self { gone, fresh: fresh.cloned().collect(), local: local.to_vec() }
+    }
+
+    /// Deletes these entries; errors are logged.
+    fn end(&self) {
+        match self.delete() {
+            Ok(0) => {}
+            Ok(entries) => {
+                tracing::debug!(entries, "ended flows of the host to ports that changed")
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                "flows of the host may stay with a container that has gone; is nf_conntrack_netlink \
+                 loaded?"
+            ),
+        }
     }
 
     /// Deletes these entries, in the network namespace of the calling thread. Returns how many there were.

@@ -54,6 +54,12 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Time between two reads of the kernel's state without a notification.
 pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 
+/// Remotes whose packets by a protocol without ports the NIC hands over.
+pub(crate) const PORTLESS_MAX: usize = 4096;
+
+/// How long it does after a worker has told so last.
+pub(crate) const PORTLESS_KEPT: Duration = Duration::from_secs(60);
+
 /// Ports of one publication reserved by sockets; a kernel setting reserves a longer range.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 

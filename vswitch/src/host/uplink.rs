@@ -68,6 +68,8 @@ pub(crate) use state::Route;
 pub(crate) use state::{UplinkSelector, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
+#[cfg(doc)]
+use super::limits::PORTLESS_KEPT;
 use super::nft;
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
@@ -209,6 +211,13 @@ impl Uplink {
     pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
         if self.neigh_requests.try_send((address, port)).is_err() {
             tracing::debug!(%address, "too many requests for neighbours");
+        }
+    }
+
+    /// Hands over what comes from a remote by a protocol without ports, for [`PORTLESS_KEPT`] at least.
+    pub(crate) async fn hand_over(&self, remote: IpAddr, protocol: u8) {
+        if let Err(error) = self.shared.hand_over((remote, protocol)).await {
+            tracing::warn!(%error, %remote, protocol, "answers by this protocol do not reach its container");
         }
     }
 

@@ -111,6 +111,9 @@ impl<'a> ForwardCtx<'a> {
                 let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 self.reject(ctx, router.icmp_source(), why);
             }
+            Err(NatDrop::Protocol) => {
+                self.forward_portless(ctx, view, (router, uplink), (&adj, fit));
+            }
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A guarded port has one MAC address. Without the guard there may be others behind it: a macvlan, a bridge or a virtual
 //! machine in the container, or hosts that the container routes for. A packet from outside goes to the MAC address
-//! that was heard last with its address: as the source of a routed packet, or in an ARP or ND answer. Where none was
+//! that was heard last with its address: as the source of a routed packet, or in an ARP or ND message. Where none was
 //! heard for [`INSIDE_ASK_AFTER`], the router asks on the port, and sends to the last one, else to the port's own
 //! MAC address, meanwhile: a container that forwards has all of them.
 //!
@@ -14,9 +14,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use fastpath::{Nanos, PortIndex};
+use nat::OwnerId;
 use wire::MacAddr;
 use wire::icmp_error::IcmpSource;
-use wire::meta::{L4, Meta};
+use wire::meta::{L3, L4, Meta};
 use wire::ndp::{Message, NdpOption};
 use wire::{arp, frames};
 
@@ -132,6 +133,22 @@ impl ForwardCtx<'_> {
         }
     }
 
+    /// Notes an ARP message or an advertisement to all, such as a gratuitous one, where this worker translates for
+    /// the port. It stays where it was read, since it is flooded there.
+    #[inline(never)]
+    pub(super) fn hear_announcement(&mut self, ctx: &FrameCtx) {
+        let spec = self.state.nat.shard_spec();
+        let is_local = spec.worker_of(OwnerId(ctx.port.get() as u32)) == spec.worker();
+        // What was answered has the answer in its buffer.
+        let is_answered = matches!(ctx.verdict, Verdict::Unicast(_) | Verdict::Drop(_));
+        if is_local
+            && !is_answered
+            && let Some((address, mac)) = announced(&ctx.meta, self.ethernet(ctx))
+        {
+            self.state.inside.hear(self.now, (ctx.port, address), mac);
+        }
+    }
+
     /// The MAC address behind a shared port that gets packets for an address. Asks for it where that is due.
     #[inline(never)]
     pub(super) fn mac_inside(
@@ -181,12 +198,13 @@ impl ForwardCtx<'_> {
 
 /// The address that an ARP message or a neighbour advertisement gives out, with its MAC address.
 fn announced(meta: &Meta, frame: &[u8]) -> Option<(IpAddr, MacAddr)> {
-    if meta.l4 != L4::Icmpv6 {
+    if meta.l3 == L3::Arp {
         let arp = arp::Repr::parse(&arp::Packet::new_checked(meta.l3_bytes(frame)).ok()?);
         let is_known = !arp.sender_ip.is_unspecified();
         return is_known.then_some((arp.sender_ip.into(), arp.sender_mac));
     }
-    let (message, options) = Message::parse(meta.l4_bytes(frame)).ok()?;
+    let is_nd = meta.l4 == L4::Icmpv6 && !meta.fragment;
+    let (message, options) = Message::parse(meta.l4_bytes(frame)).ok().filter(|_| is_nd)?;
     let Message::NeighborAdvert { target, .. } = message else { return None };
     let given = options.filter_map(Result::ok).find_map(|option| match option {
         NdpOption::TargetLinkLayer(mac) => Some(mac),

@@ -6,6 +6,7 @@ mod inside;
 mod neighbour_queue;
 mod net;
 mod out;
+mod portless;
 mod published;
 mod reachable;
 mod service;

@@ -52,6 +52,8 @@ pub(crate) struct IngressRedirect {
     /// SNAT source ports and echo identifiers.
     pub(crate) snat_ports: RangeInclusive<u16>,
     pub(crate) published: Vec<Published>,
+    /// Remotes whose packets by a protocol without ports are a container's.
+    pub(crate) portless: Vec<(IpAddr, u8)>,
 }
 
 /// NAT by the kernel.

@@ -136,7 +136,12 @@ impl UplinkMonitor {
                     self.sync(&shared, &states).await;
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
-                _ = refresh.tick() => self.refresh(&states).await,
+                _ = refresh.tick() => {
+                    self.refresh(&states).await;
+                    if let Err(error) = shared.expire_portless().await {
+                        tracing::warn!(%error, "protocols without ports: rules stay too long");
+                    }
+                }
                 _ = check.tick() => self.probe_if_silent(&states).await,
                 request = requests.recv() => match request {
                     Some((address, port)) => self.request_neighbour(address, port, &states).await,

@@ -102,3 +102,20 @@ pub(super) fn a_guarded_port_has_one_mac_address_and_is_asked_nothing() {
         assert_eq!(port, B);
     }
 }
+
+/// An address that moves is announced to all, as kernels and virtual machines do.
+#[test]
+fn an_announcement_moves_an_address() {
+    for family in FAMILIES {
+        let mut net = shared(&[A]);
+        let (inner, remote) = (at(family.container(A), 5000), at(family.remote(), 53));
+        let (_, out) = net.one(A, udp(up(A), inner, remote, b"?"));
+        let announcement = match inner.ip() {
+            IpAddr::V4(address) => frames::gratuitous_arp(INNER_MAC, address).to_vec(),
+            IpAddr::V6(address) => frames::unsolicited_na(INNER_MAC, address).to_vec(),
+        };
+        net.sent(A, [vec![0; VNET_LEN], announcement].concat());
+        let (_, back) = net.one(UPLINK, udp(DOWN, remote, seen(&out).from, b"!"));
+        assert_eq!(seen(&back).link.dst, INNER_MAC, "{family:?}");
+    }
+}
