@@ -20,6 +20,7 @@
 //! a container's namespace stays open: it would keep the namespace alive after its last process.
 
 pub(crate) mod bridge;
+pub(crate) mod conntrack;
 pub(crate) mod container;
 pub(crate) mod departures;
 mod error;

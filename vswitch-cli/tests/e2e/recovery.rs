@@ -125,7 +125,10 @@ fn records_that_make_no_sense_are_copied_before_they_go() {
     assert_eq!(read(copy), document);
     let log = std::fs::read_to_string(host.state_dir().join("vswitch.log")).expect("a log");
     for lost in ["same-address", "192.0.2.77", "02:00:00:00:00:77"] {
-        assert!(log.lines().any(|line| line.contains("make no sense") && line.contains(lost)), "{log}");
+        assert!(
+            log.lines().any(|line| line.contains("make no sense") && line.contains(lost)),
+            "{log}"
+        );
     }
     assert_eq!(host.ls().len(), 2);
     a.ping_soon(a.gateway(), Duration::from_secs(5));

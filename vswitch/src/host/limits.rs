@@ -46,6 +46,18 @@ pub(crate) const NEIGH_REFRESH_PER_PORT_MAX: usize = 256;
 /// Time between two refreshes of a neighbour.
 pub(crate) const NEIGH_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Time between two checks whether frames that leave by the uplink are answered.
+pub(crate) const NEIGH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Checks with frames sent and none received after which next hops are probed.
+pub(crate) const NEIGH_SILENT_CHECKS: u32 = 2;
+
+/// Checks after a probe before the next one, unless a frame was received.
+pub(crate) const NEIGH_PROBE_PAUSE: u32 = 10;
+
+/// Neighbours that one probe is sent to, beside gateways.
+pub(crate) const NEIGH_PROBES_MAX: usize = 64;
+
 /// Refreshes of a neighbour after its last request.
 pub(crate) const NEIGH_REFRESH_ROUNDS_MAX: u32 = 5;
 
@@ -54,6 +66,12 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// Time between two reads of the kernel's state without a notification.
 pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Remotes whose packets by a protocol without ports the NIC hands over.
+pub(crate) const PORTLESS_MAX: usize = 4096;
+
+/// How long it does after a worker has told so last.
+pub(crate) const PORTLESS_KEPT: Duration = Duration::from_secs(60);
 
 /// Ports of one publication reserved by sockets; a kernel setting reserves a longer range.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
