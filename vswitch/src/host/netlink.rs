@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::packet_core::{
@@ -39,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) name: String,
     pub(crate) mac: Option<MacAddr>,
     pub(crate) is_up: bool,
+    /// A TAP or TUN device.
+    pub(crate) is_tap: bool,
 }
 
 /// Settings of a device that moves into a namespace, in one request.
@@ -277,7 +279,7 @@ impl Netlink {
 impl Link {
     /// An interface of which only index and name are known.
     pub(crate) fn new(index: u32, name: impl Into<String>) -> Self {
-        Self { index, name: name.into(), mac: None, is_up: false }
+        Self { index, name: name.into(), mac: None, is_up: false, is_tap: false }
     }
 }
 
@@ -290,6 +292,9 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::Address(octets) => {
                     link.mac = <[u8; 6]>::try_from(octets).ok().map(MacAddr);
+                }
+                LinkAttribute::LinkInfo(infos) => {
+                    link.is_tap = infos.contains(&LinkInfo::Kind(InfoKind::Tun));
                 }
                 _ => {}
             }

@@ -21,6 +21,7 @@ use vswitch_sys::{Chain, ChainType, Hook};
 use super::build::{
     ChainHook, Which, Writer, address_in, device_is, l4proto_is, padded, port_in, text,
 };
+use super::half_closed;
 use super::rules::{Forward, Rules, protocol_number};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
@@ -143,6 +144,9 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         devices.add(&[&name], &[&name]);
     }
     devices.put(writer.batch);
+    if writer.has_timeouts {
+        half_closed::write(writer, &devices, [&was_translated(), &is_local(Fib::Source)]);
+    }
     let to_bridge = [Expr::meta(Meta::OifName, Reg::R0), Expr::lookup(Reg::R0, &devices)];
     let skip_bridges = [&to_bridge[..], &[Expr::accept()]].concat();
     let gateways = rules.nat.gateways.iter().filter(|(_, gateway)| gateway.is_ipv6() == v6);
