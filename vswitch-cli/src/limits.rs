@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-/// How long `up --detach` waits for the daemon to be ready.
+/// How long `up --detach` waits for the daemon without progress.
 pub(crate) const UP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Interval between two reports of the progress.
+pub(crate) const UP_SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// `TimeoutStartSec` and `TimeoutStopSec` of the unit of systemd: a start or an end without attachments.
 pub(crate) const UNIT_TIMEOUT: Duration = Duration::from_secs(60);

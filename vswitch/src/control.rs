@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`model`] | holds the desired state; pure |
 //! | [`start`], [`replay`], [`store`], [`save`] | start the switch, attach stored endpoints again, keep the document |
+//! | [`kept`], [`left_overs`], [`progress`] | keep and retry what could not be attached, wait for what a crash left, show how far the start is |
 //! | [`attach`], [`detach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
@@ -42,6 +43,8 @@ mod fdb;
 mod handover;
 mod inner;
 pub(crate) mod ipam;
+mod kept;
+mod left_overs;
 pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;
@@ -50,6 +53,7 @@ mod plan;
 pub(crate) mod pools;
 mod port;
 mod port_settings;
+mod progress;
 mod prune;
 mod publish;
 mod published_ports;
@@ -82,6 +86,8 @@ pub(crate) use event_feed::{StreamEnd, Subscription};
 use inner::Inner;
 pub(crate) use ipam::PoolError;
 pub(crate) use network::NetworkError;
+pub use progress::Progress;
+pub(crate) use progress::Reporter;
 pub(crate) use replay::ReplayReport;
 pub(crate) use runtime::{HandedOut, Label, RuntimeRequest};
 pub(crate) use runtime_names::RuntimeNames;

@@ -13,7 +13,7 @@ use vswitch_api::container::DOCKER_SOCKET;
 use vswitch_api::status::Backend;
 
 use crate::config::{Config, SocketPath};
-use crate::control::{Control, ControlError, ReplayReport, StoredState};
+use crate::control::{Control, ControlError, Progress, ReplayReport, Reporter, StoredState};
 use crate::docker;
 use crate::host::{StateNote, plugin_note};
 use crate::limits;
@@ -22,6 +22,9 @@ use signals::Signals;
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
+
+/// Time between two reports of the start's progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The report of a daemon that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +45,12 @@ pub struct Ready {
     pub attached: usize,
     /// Stored attachments that wait for their containers.
     pub waiting: usize,
+    /// Stored attachments that live and fail; they are tried again.
+    pub kept: usize,
     /// Stored attachments that were dropped, since their namespace is gone.
     pub dropped: usize,
+    /// The copy of the stored state, where that has records which make no sense now.
+    pub backup: Option<PathBuf>,
 }
 
 /// What the daemon says of its life.
@@ -52,6 +59,13 @@ pub enum Stage<'a> {
     /// It attaches the stored endpoints.
     Starting {
         /// The longest time of that.
+        within: Duration,
+    },
+    /// The start gets on.
+    Progress {
+        /// How far it is.
+        progress: &'a Progress,
+        /// The longest time for the rest.
         within: Duration,
     },
     /// It works, and the API answers.
@@ -134,10 +148,27 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
         Some(address) => Some(metrics::bind(address.get()).await?),
         None => None,
     };
-    told(Stage::Starting { within: kept.replay_time_max() });
-    let (control, mut events, replayed) = tokio::select! {
-        started = Control::start(&config, kept) => started?,
-        () = signals.recv() => return Ok(()),
+    let within = kept.replay_time_max();
+    told(Stage::Starting { within });
+    let (reporter, mut progress) = Reporter::new();
+    let (control, mut events, replayed) = {
+        let mut started = std::pin::pin!(Control::start(&config, kept, reporter));
+        loop {
+            tokio::select! {
+                started = &mut started => break started?,
+                () = signals.recv() => return Ok(()),
+                Ok(()) = progress.changed() => {
+                    told(Stage::Progress { progress: &progress.borrow_and_update(), within });
+                    // Those who wait want to see it, not to follow each step.
+                    let pause = tokio::time::sleep(PROGRESS_INTERVAL);
+                    tokio::select! {
+                        started = &mut started => break started?,
+                        () = signals.recv() => return Ok(()),
+                        () = pause => {}
+                    }
+                }
+            }
+        }
     };
     let (stop, stopped) = watch::channel(false);
     let ended = {
@@ -214,7 +245,9 @@ async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport
         workers: status.workers,
         attached: replayed.attached,
         waiting: replayed.waiting,
+        kept: replayed.kept,
         dropped: replayed.dropped,
+        backup: replayed.backup,
     }
 }
 

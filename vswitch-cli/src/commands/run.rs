@@ -166,6 +166,9 @@ impl RunArgs {
         let mut details = client.wait_for(Named::Attachment, name, client.port(name))?;
         details.sort_by_key(|detail| !detail.is_default_route);
         let detail = details.first().ok_or_else(no_namespace)?;
+        if let Some(fault) = &detail.port.fault {
+            return Err(Failure::new(format!("{name} is out of order: {fault}")));
+        }
         if detail.port.state == PortState::Waiting {
             let message = format!("{name} waits for its container, which does not run");
             return Err(Failure::new(message).with_hint("start the container first"));

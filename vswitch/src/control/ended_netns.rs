@@ -46,7 +46,8 @@ impl Inner {
                 }
             }
         }
-        let is_gone = move || namespaces.iter().any(|(id, path)| netns::find(*id, path).is_none());
+        let is_gone =
+            move || namespaces.iter().any(|(id, path)| matches!(netns::find(*id, path), Ok(None)));
         blocking(is_gone).await
     }
 }

@@ -108,6 +108,6 @@ impl Control {
     async fn lives_on(&self, from: &EndpointKey) -> bool {
         let Ok(record) = self.0.model().namespace_of(&from.name) else { return false };
         let found = blocking(move || netns::find(record.id, &record.path)).await;
-        found.is_ok_and(|path| path.is_some())
+        found.is_ok_and(|found| !matches!(found, Ok(None)))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::event_feed::EventFeed;
 use super::failed_writes::FailedWrites;
 use super::limits::DETACH_WAIT_MAX;
 use super::model::{AttachSpec, EndpointKey, Lease, Model, NetworkName};
+use super::progress::Reporter;
 use super::published_ports::HostPublisher;
 use super::random::random;
 use super::store::{Store, StoreError};
@@ -44,6 +46,8 @@ pub(super) struct Inner {
     neighbours: Mutex<BTreeMap<NetworkName, Arc<Neighbours>>>,
     pub(super) boot_id: String,
     pub(super) started: Instant,
+    /// Of the start.
+    pub(super) progress: Reporter,
     /// The same in seconds since 1970, for the metrics.
     pub(super) started_s: u64,
     pub(super) shutdown: Notify,
@@ -95,7 +99,7 @@ impl Inner {
         netlink: Netlink,
         boot_id: String,
         model: Model,
-        store: Store,
+        (store, progress): (Store, Reporter),
     ) -> Self {
         Self {
             config,
@@ -106,6 +110,7 @@ impl Inner {
             neighbours: Mutex::default(),
             boot_id,
             started: Instant::now(),
+            progress,
             started_s: fastpath::Clock.unix_s(),
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
@@ -290,6 +295,12 @@ impl Inner {
             let mac = known.contains(&address).then_some(lease.mac);
             neighbours.set(address, mac).await;
         }
+    }
+
+    /// Copies the document on disk, which the next write has less than; gives the path of the copy.
+    pub(super) async fn back_up(&self) -> Result<PathBuf, ControlError> {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        Ok(blocking(move || writer.store.back_up()).await??)
     }
 
     /// Writes the document with all changes so far. Requests during a write share the next one.

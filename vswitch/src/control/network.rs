@@ -194,7 +194,8 @@ impl NetworkChange {
             may_overlap: self.may_overlap,
         };
         let netlink = &self.inner.netlink;
-        let tap = bridge::create(netlink, &setup).await?;
+        let waits = || self.inner.progress.waits_for(&setup.name);
+        let tap = bridge::create(netlink, &setup, &waits).await?;
         let neighbours = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
         self.inner.set_neighbours(&self.spec.name, Some(neighbours));
         self.tap = Some(tap);

@@ -166,10 +166,11 @@ impl PortChange {
         Self::new(inner, spec, None)
     }
 
-    /// The attach of a stored endpoint. One that a runtime has moved into a namespace is put there by the switch.
+    /// The attach of a stored endpoint, which the model may keep. One that a runtime has moved into a namespace is put there by the switch.
     pub(super) async fn replay(
         inner: Arc<Inner>,
         stored: &Attachment,
+        is_kept: bool,
     ) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
         let this_boot = stored.runtime.as_ref().filter(|it| it.boot_id == inner.boot_id);
@@ -191,7 +192,7 @@ impl PortChange {
             None => return Err(NetnsError::Gone("of another boot".to_owned()).into()),
         };
         let spec = AttachSpec { configured_by, ..stored.spec()? };
-        Ok(Self { is_stored: true, ..Self::new(inner, spec, source) })
+        Ok(Self { is_stored: true, resumes: is_kept, ..Self::new(inner, spec, source) })
     }
 
     /// The detach of an endpoint.

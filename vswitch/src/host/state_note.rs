@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::regular_file;
+
 /// End of the note's name, after that of the socket.
 const SUFFIX: &str = ".state-dir";
 
@@ -25,7 +27,7 @@ impl StateNote {
 
     /// Writes the note again, in case it is gone.
     pub(crate) fn rewrite(&self, state_dir: &Path) -> io::Result<()> {
-        fs::write(&self.0, state_dir.as_os_str().as_encoded_bytes())
+        regular_file::write(&self.0, state_dir.as_os_str().as_encoded_bytes())
     }
 }
 
@@ -37,7 +39,7 @@ impl Drop for StateNote {
 
 /// The state directory that the note of a dead daemon names, beside its socket.
 pub fn read(socket: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(path(socket)).ok()?;
+    let text = regular_file::read_to_string(&path(socket)).ok()?;
     Some(PathBuf::from(text)).filter(|directory| directory.is_absolute())
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
+        ControlError::Faulty { .. } => (Unavailable, Some("the switch tries it again by itself")),
         ControlError::Waiting(_) => (Conflict, Some("start the container first")),
         ControlError::Engine(error) => engine(error),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
@@ -114,6 +115,9 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::Dns(error) => dns(error),
         ControlError::Ending => (Unavailable, Some("start it again with `vswitch up`")),
         ControlError::Host(error) => host(error),
+        ControlError::Dataplane(_) if error.is_errno(libc::ENOMEM) => {
+            (Internal, Some("a limit of memory is too low: see `ulimit -v` and `ulimit -l`"))
+        }
         ControlError::Store(error) if is_full(error) => {
             (Internal, Some("make room on the file system of the state directory"))
         }
@@ -227,10 +231,11 @@ fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {
 fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
     match error {
         HostError::Netns(error) => netns(error),
-        HostError::BridgeTaken(_) => (
+        HostError::NameTaken(_) => (
             ErrorCode::Conflict,
             Some("choose another name with --bridge, or remove that interface"),
         ),
+        HostError::LeftOver(_) => (ErrorCode::Unavailable, Some("see `ip -d link`")),
         HostError::Overlap { .. } => (ErrorCode::Conflict, Some("choose another --subnet")),
         HostError::IfnameTaken(_) => {
             (ErrorCode::Conflict, Some("choose another --ifname, or leave it out"))

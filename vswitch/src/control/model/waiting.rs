@@ -45,7 +45,8 @@ impl Model {
     /// Whether an endpoint may wait: it is a container's, and not too many wait already.
     pub(crate) fn may_wait(&self, key: &EndpointKey) -> Result<bool, ControlError> {
         let is_containers = self.container_of(key).is_some();
-        if is_containers && self.waiting().count() >= WAITING_MAX {
+        let waiting = self.waiting().filter(|it| it.container.is_some());
+        if is_containers && waiting.count() >= WAITING_MAX {
             return Err(ControlError::WaitingMax(key.to_string()));
         }
         Ok(is_containers)
@@ -57,7 +58,10 @@ impl Model {
             endpoint.state = EndpointState::Waiting;
             endpoint.pending.clear();
             endpoint.interface_gone = false;
-            if let Some(binding) = &mut endpoint.binding {
+            // The next run of a container has another one.
+            if let Some(binding) =
+                endpoint.binding.as_mut().filter(|_| endpoint.container.is_some())
+            {
                 binding.netns = None;
             }
         });

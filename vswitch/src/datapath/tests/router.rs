@@ -2,9 +2,12 @@
 
 mod errors;
 mod fragments;
+mod host_errors;
+mod inside;
 mod neighbour_queue;
 mod net;
 mod out;
+mod portless;
 mod published;
 mod reachable;
 mod service;
