@@ -54,6 +54,7 @@ mod programs;
 mod published;
 mod reachable;
 mod readme;
+mod requests;
 mod restart;
 mod run;
 mod run_names;
