@@ -209,6 +209,7 @@ fn rows() -> Vec<Row> {
         }
         Api {
             "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "api-process-connections" = PEER_CONNECTIONS_MAX, "connections", "further ones of the process wait", Never;
             "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait", Refusals;
             "docker-request-body" = DOCKER_BODY_MAX, "bytes", "the request of Docker is refused", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;

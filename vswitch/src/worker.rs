@@ -232,6 +232,11 @@ impl Worker {
                 let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, port });
             }
         }
+        for (remote, protocol) in router.portless() {
+            if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX - DHCP_REQUESTS_MAX {
+                let _ = self.events.try_send(DataplaneEvent::Portless { remote, protocol });
+            }
+        }
     }
 
     /// How long an idle worker may block: next IGMP/MLD query, FDB sweep, router timer or throttle period.

@@ -43,6 +43,7 @@ pub(crate) use kernel::{NftError, TablesParts};
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
+pub(super) use rules::protocol_number;
 pub(crate) use rules::{AllowedForward, Forward, IngressRedirect, Nat, Protocol, Published, Rules};
 
 use super::limits::TABLES_CHECK_INTERVAL;

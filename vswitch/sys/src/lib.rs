@@ -11,11 +11,13 @@
 //!
 //! Objects of timeouts ([`timeout`]) are plain bytes, too.
 //!
-//! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace.
+//! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace, and [`parent_death`] ties a
+//! program to its parent.
 
 pub mod expr;
 pub mod limits;
 pub mod netns;
+pub mod parent_death;
 pub mod query;
 pub mod set;
 pub mod socket;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fastpath::PortIndex;
 use nat::{Kind, NatDrop, OwnerId, Realm, Translation, View, Zone};
 use wire::icmp_error::{IcmpError, IcmpSource};
-use wire::meta::L3;
+use wire::meta::{L3, L4};
 
 use super::fib::{NextHop, RouteTarget};
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
@@ -30,7 +30,13 @@ impl<'a> ForwardCtx<'a> {
                 ctx.verdict = Verdict::Drop(DropReason::Malformed);
                 return;
             }
-            L3::Arp | L3::Other => return,
+            L3::Arp => {
+                if self.is_shared(ctx) {
+                    self.hear_neighbour(ctx);
+                }
+                return;
+            }
+            L3::Other => return,
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         match router.fib.lookup(view.dst) {
@@ -40,10 +46,20 @@ impl<'a> ForwardCtx<'a> {
             }
             RouteTarget::OnLink => {
                 let mac = router.uplink.as_ref().and_then(|uplink| uplink.neighbours.get(view.dst));
+                if mac.is_some() {
+                    self.use_on_link(view.dst, ctx.port);
+                }
                 let hop = NextHop { address: view.dst, mac };
                 self.forward_to_uplink(ctx, &view, router, hop);
             }
-            RouteTarget::Host => self.forward_to_host(ctx, &view, network, router),
+            RouteTarget::Host => {
+                if ctx.meta.l4 == L4::Icmpv6 && self.is_shared(ctx) {
+                    self.hear_neighbour(ctx);
+                }
+                if ctx.verdict == Verdict::Pending {
+                    self.forward_to_host(ctx, &view, network, router);
+                }
+            }
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
             RouteTarget::Network(at) => {
                 self.forward_to_network(ctx, &view, (network, router), router.network(at))
@@ -72,6 +88,9 @@ impl<'a> ForwardCtx<'a> {
         if !self.is_local(ctx, from, view) {
             return;
         }
+        if self.is_shared(ctx) {
+            self.hear_source(ctx, view.src);
+        }
         let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address) };
         let adj = uplink.adjacency(mac, router.mtu);
         let fit = match self.check_forward(ctx, &adj) {
@@ -95,6 +114,9 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::NotOurs) => {
                 let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 self.reject(ctx, router.icmp_source(), why);
+            }
+            Err(NatDrop::Protocol) => {
+                self.forward_portless(ctx, view, (router, uplink), (&adj, fit));
             }
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
@@ -125,6 +147,9 @@ impl<'a> ForwardCtx<'a> {
         let from = internal(ctx);
         if !self.is_local(ctx, from, view) {
             return;
+        }
+        if self.is_shared(ctx) {
+            self.hear_source(ctx, view.src);
         }
         let Some(translated) = self.translate(ctx, from, view) else { return };
         match &translated {

@@ -4,6 +4,7 @@
 //!
 //! - TCP, UDP and SCTP to a port of the SNAT range or a published port: redirected to the uplink TAP, GRO
 //!   frames whole; a published range is one element of a set;
+//! - protocols without ports, from remotes that containers use them with: redirected;
 //! - fragments after the first, which have no ports: copied to the switch;
 //! - echo replies with an identifier of the SNAT range, and ICMP errors about our ports: copied, since the
 //!   host uses the same numbers.
@@ -35,7 +36,8 @@ struct Layout {
     version: char,
     ethertype: u16,
     address: Field,
-    /// Offset of the destination in the IP header.
+    /// Offsets of source and destination in the IP header.
+    source: u32,
     destination: u32,
     icmp: u8,
     echo_reply: u8,
@@ -51,6 +53,7 @@ const V4: Layout = Layout {
     version: '4',
     ethertype: 0x0800,
     address: Field::Ipv4,
+    source: 12,
     destination: 16,
     icmp: 1,
     echo_reply: 0,
@@ -67,6 +70,7 @@ const V6: Layout = Layout {
     version: '6',
     ethertype: 0x86dd,
     address: Field::Ipv6,
+    source: 8,
     destination: 24,
     icmp: 58,
     echo_reply: 129,
@@ -161,6 +165,7 @@ fn family(
     let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.local)];
     writer.rule(chain, &[&is_local, &[Expr::jump(&name)]]);
 
+    portless(writer, &local, layout, (redirect, &ours));
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
     let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
@@ -175,6 +180,33 @@ fn family(
     let icmp = writer.chain(&name, ChainHook::Jump);
     writer.rule(&local, &[&l4proto_is(layout.icmp), &[Expr::jump(&name)]]);
     copies(writer, &icmp, layout, redirect, &ours);
+}
+
+/// Packets of protocols without ports, whole or fragments, from remotes that containers use them with.
+fn portless<'a>(
+    writer: &mut Writer<'a>,
+    local: &Chain<'_>,
+    layout: &Layout,
+    (redirect, ours): (&IngressRedirect, &Ours<'a>),
+) {
+    let is_v6 = layout.version == '6';
+    let mut remotes = writer.set(&layout.name("portless"), &[layout.address, Field::Protocol]);
+    for (remote, protocol) in redirect.portless.iter().filter(|(it, _)| it.is_ipv6() == is_v6) {
+        let (octets, protocol) = (octets(*remote), [*protocol]);
+        remotes.add(&[&octets, &protocol], &[&octets, &protocol]);
+    }
+    if remotes.is_empty() {
+        return;
+    }
+    remotes.put(writer.batch);
+    let len = layout.address.size();
+    let from = [
+        Expr::payload(Base::Network, layout.source, len as u32, Reg::R0),
+        Expr::meta(Meta::L4Proto, Reg::R0.after(len)),
+        Expr::lookup(Reg::R0, &remotes),
+        Expr::counter(),
+    ];
+    writer.rule(local, &[&from, &ours.forward]);
 }
 
 /// Echo replies, and errors about packets of ours.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Uplink, UplinkError};
+use crate::host::conntrack;
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 use crate::host::nft::Forward;
 use crate::host::proxy::{Proxy, ProxySocket};
@@ -76,6 +77,7 @@ impl Uplink {
             self.reserved.change(&self.reserved_by_entries())?;
             return Err(error.into());
         }
+        let before = self.forwards();
         let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
         let mut over = Vec::new();
         for (forward, reservation, proxied) in plan {
@@ -99,7 +101,19 @@ impl Uplink {
         for proxy in over {
             proxy.end().await;
         }
+        self.end_stale_flows(before).await;
         Ok(())
+    }
+
+    /// All that is published.
+    pub(super) fn forwards(&self) -> Vec<Forward> {
+        self.entries.iter().map(|entry| entry.forward.clone()).collect()
+    }
+
+    /// Ends flows of the kernel to publications that were there `before`, and have changed.
+    async fn end_stale_flows(&self, before: Vec<Forward>) {
+        let local = self.shared.local().await;
+        conntrack::end_stale(before, self.forwards(), local).await;
     }
 
     fn reserved_by_entries(&self) -> PortSet {
