@@ -46,11 +46,11 @@ mod monitor;
 mod neigh_refresh;
 mod parts;
 mod publish;
-mod silence;
 mod state;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
