@@ -59,6 +59,7 @@ also_with_several! {
     inside::an_answer_goes_to_the_mac_address_that_sent,
     inside::a_published_port_leads_to_who_says_to_have_its_address,
     portless::they_are_translated_by_address_for_one_container,
+    portless::errors_about_them_reach_the_container,
     reachable::one_network_opens_connections_and_the_other_answers,
     reachable::a_connection_fits_the_narrower_network,
     reachable::only_containers_are_reached,
