@@ -150,6 +150,7 @@ impl ControlError {
             UplinkError::Reserve(error @ ReserveError::Taken { .. }) => {
                 Self::HostPortTaken(error.to_string())
             }
+            error @ UplinkError::Twice(_) => Self::HostPortTaken(error.to_string()),
             error @ UplinkError::Shifted(_) => Self::Shifted(error.to_string()),
             error => Self::PublishFailed(error.to_string()),
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use nat::{Edit, Endpoint, NatDrop, OwnerId, View};
+use nat::{Edit, Endpoint, NatDrop, OwnerId, View, Zone};
 use wire::icmp_error::IcmpError;
 use wire::meta::{L3, Meta};
 
@@ -26,7 +26,8 @@ impl ForwardCtx<'_> {
         let Some(protocol) = protocol(&ctx.meta, self.ethernet(ctx)) else {
             return self.drop_refused(ctx, source, NatDrop::Protocol);
         };
-        let Some(external) = uplink.source_of(view.src) else {
+        let zone = Zone(ctx.network.0);
+        let Some(external) = uplink.policy.snat_address(zone, view.dst) else {
             return self.drop_refused(ctx, source, NatDrop::NoAddress);
         };
         let flow = (view.dst, protocol);

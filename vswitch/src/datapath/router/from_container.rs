@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use nat::{NatDrop, OwnerId, Realm, Translation, View, Zone};
+use nat::{Kind, NatDrop, OwnerId, Realm, Translation, View, Zone};
 use wire::icmp_error::{IcmpError, IcmpSource};
 use wire::meta::{L3, L4};
 
@@ -106,6 +106,10 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
+            // About a packet that no connection has sent.
+            Ok(Translation::NotOurs) if matches!(view.kind, Kind::Error(_)) => {
+                ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
+            }
             // Untranslated internal addresses must not leave.
             Ok(Translation::NotOurs) => {
                 let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
@@ -152,10 +156,21 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
+            Ok(Translation::NotOurs) if !self.may_report(ctx, view) => {
+                ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
+            }
             // Other traffic between host and containers needs no translation.
             Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
+    }
+
+    /// The packet may be for the host; an ICMP error only if it is about a packet from the host to its sender. A
+    /// container without a guard may forward for others, and report for them.
+    fn may_report(&self, ctx: &FrameCtx, view: &View) -> bool {
+        let Kind::Error(quoted) = &view.kind else { return true };
+        let is_guarded = self.snapshot.port(ctx.port).is_some_and(|port| port.guard.is_some());
+        !is_guarded || quoted.tuple.dst.address == view.src
     }
 
     /// Forwards to another container through the gateway.

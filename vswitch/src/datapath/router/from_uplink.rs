@@ -1,7 +1,5 @@
 //! Frames from the uplink.
 
-use std::net::IpAddr;
-
 use nat::{Kind, Realm, Translation, View};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
@@ -84,15 +82,6 @@ impl<'a> ForwardCtx<'a> {
 }
 
 impl UplinkConf {
-    /// The address that packets from a container have outside.
-    pub(super) fn source_of(&self, container: IpAddr) -> Option<IpAddr> {
-        let policy = self.policy.source();
-        match container {
-            IpAddr::V4(_) => policy.external_v4.map(IpAddr::V4),
-            IpAddr::V6(_) => policy.external_v6.map(IpAddr::V6),
-        }
-    }
-
     /// The source of ICMP errors to the uplink.
     pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);

@@ -2,6 +2,7 @@
 
 mod errors;
 mod fragments;
+mod host_errors;
 mod inside;
 mod neighbour_queue;
 mod net;

@@ -123,16 +123,19 @@ impl Uplink {
     }
 }
 
-/// Sockets of a publication for the proxy of `[::1]`, and the addresses to relay to.
+/// Sockets of a publication for the proxy of `[::1]`, and the container's addresses to relay to, in their order.
 fn served(
     reservation: &PortReservation,
     forward: &Forward,
-) -> Result<Vec<(ProxySocket, SocketAddr)>, UplinkError> {
-    let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
-    let Some(to) = to else { return Ok(Vec::new()) };
+) -> Result<Vec<(ProxySocket, Vec<SocketAddr>)>, UplinkError> {
+    let all = [forward.to6.map(IpAddr::V6), forward.to4.map(IpAddr::V4)];
+    if all == [None; 2] {
+        return Ok(Vec::new());
+    }
     let first = *forward.published.ports.start();
     let serve = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
-        let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
+        let to_port = forward.to_port.saturating_add(port - first);
+        let to = all.iter().flatten().map(|to| SocketAddr::new(*to, to_port)).collect();
         let one =
             ProxySocket::new(forward.published.protocol, socket).map_err(UplinkError::Proxy)?;
         Ok(one.map(|one| (one, to)))

@@ -8,6 +8,7 @@ use wire::{ipv4, ipv6};
 
 use super::errors::unreachable_port;
 use super::net::*;
+use super::several::everywhere;
 use crate::datapath::*;
 
 /// ESP, GRE, and the other family in this one.
@@ -31,7 +32,7 @@ fn read(bytes: &[u8]) -> ((IpAddr, IpAddr), &[u8]) {
 }
 
 #[test]
-pub(super) fn they_are_translated_by_address_for_one_container() {
+fn they_are_translated_by_address_for_one_container() {
     for family in FAMILIES {
         let mut net = TestNet::new();
         let (a, b, remote) = (family.container(A), family.container(B), family.remote());
@@ -64,7 +65,7 @@ pub(super) fn they_are_translated_by_address_for_one_container() {
 }
 
 #[test]
-pub(super) fn what_no_translation_leaves_whole_is_prohibited() {
+fn what_no_translation_leaves_whole_is_prohibited() {
     for family in FAMILIES {
         let mut net = TestNet::new();
         let pair = (family.container(A), family.remote());
@@ -78,7 +79,7 @@ pub(super) fn what_no_translation_leaves_whole_is_prohibited() {
 
 /// As path MTU discovery of a tunnel needs them.
 #[test]
-pub(super) fn errors_about_them_reach_the_container() {
+fn errors_about_them_reach_the_container() {
     for family in FAMILIES {
         let mut net = TestNet::new();
         let (inner, remote) = (family.container(A), family.remote());
@@ -98,4 +99,10 @@ pub(super) fn errors_about_them_reach_the_container() {
         let sent = net.sent(UPLINK, about(&never[VNET_LEN + 14..]));
         assert!(sent.iter().all(Vec::is_empty));
     }
+}
+
+#[test]
+fn several_workers_do_the_same() {
+    everywhere(they_are_translated_by_address_for_one_container);
+    everywhere(errors_about_them_reach_the_container);
 }
