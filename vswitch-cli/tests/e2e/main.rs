@@ -65,6 +65,7 @@ mod service_tagged;
 mod side_by_side;
 mod tools;
 mod transfer;
+mod upkeep;
 mod uplink_faults;
 mod vlan;
 mod workers;

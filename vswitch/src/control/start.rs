@@ -18,7 +18,7 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError, lost};
 use super::task::blocking;
-use super::{Control, NetworkError, dhcp, republish};
+use super::{Control, NetworkError, dhcp, republish, upkeep};
 use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
@@ -129,6 +129,7 @@ impl Control {
             None => ReplayReport::default(),
         };
         tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
+        upkeep::start(self);
         Ok(replayed)
     }
 

@@ -1,6 +1,8 @@
 //! The host port: a TAP with the bridge's name and the gateway addresses.
 
-use fastpath::tap::{Tap, TapConfig};
+use std::net::IpAddr;
+
+use fastpath::tap::{Tap, TapConfig, TapError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use wire::MacAddr;
 
@@ -42,23 +44,56 @@ pub(crate) async fn create(
     if setup.queues > 1 {
         netlink.no_queue(&link).await?;
     }
-    let has_ipv6 = sysctl::has_ipv6();
-    if has_ipv6 {
+    if sysctl::has_ipv6() {
         sysctl::configure_ipv6(&link.name)?;
     }
     netlink.up(&link).await?;
-    netlink.add_address(&link, setup.gateway.into()).await?;
-    if has_ipv6 {
-        netlink.add_address(&link, setup.gateway6.into()).await?;
-        netlink.wait_until_local(setup.gateway6.addr()).await?;
-    }
+    assign(netlink, &link, &addresses(setup)).await?;
     Ok(tap)
+}
+
+/// The gateway addresses, those that this kernel can have.
+pub(crate) fn addresses(setup: &BridgeSetup) -> Vec<IpNet> {
+    let mut addresses = vec![setup.gateway.into()];
+    if sysctl::has_ipv6() {
+        addresses.push(setup.gateway6.into());
+    }
+    addresses
+}
+
+/// Gives the bridge gateway addresses, with their routes, at the start and whenever they are gone.
+pub(crate) async fn assign(
+    netlink: &Netlink,
+    link: &Link,
+    addresses: &[IpNet],
+) -> Result<(), HostError> {
+    for net in addresses {
+        netlink.add_address(link, *net).await?;
+        if let IpAddr::V6(address) = net.addr() {
+            netlink.wait_until_local(address).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates a TAP on a blocking thread: the kernel may take 100 ms.
 pub(crate) async fn create_tap(name: String, queues: usize) -> Result<Tap, HostError> {
-    let made = tokio::task::spawn_blocking(move || Tap::create(&TapConfig { name: &name, queues }));
-    match made.await {
+    on_thread(move || Tap::create(&TapConfig { name: &name, queues })).await
+}
+
+/// Creates a TAP in the place of one that somebody deleted, with its interface index.
+pub(crate) async fn create_tap_again(
+    name: String,
+    queues: usize,
+    ifindex: u32,
+) -> Result<Tap, HostError> {
+    on_thread(move || Tap::create_again(&TapConfig { name: &name, queues }, ifindex)).await
+}
+
+async fn on_thread(
+    make: impl FnOnce() -> Result<Tap, TapError> + Send + 'static,
+) -> Result<Tap, HostError> {
+    match tokio::task::spawn_blocking(make).await {
         Ok(tap) => Ok(tap?),
         Err(error) => Err(HostError::Thread(std::io::Error::other(error))),
     }
