@@ -3,9 +3,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`model`] | holds the desired state; pure |
-//! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
+//! | [`start`], [`replay`], [`store`], [`save`] | start the switch, attach stored endpoints again, keep the document |
 //! | [`kept`], [`left_overs`], [`progress`] | keep and retry what could not be attached, wait for what a crash left, show how far the start is |
-//! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`attach`], [`detach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
@@ -32,12 +32,14 @@ mod cleanup;
 mod connect;
 mod conntrack;
 mod containers;
+mod detach;
 mod dhcp;
 mod dns;
 mod ended_netns;
 mod error;
 mod event_feed;
 mod events;
+mod failed_writes;
 mod fdb;
 mod handover;
 mod inner;
@@ -64,6 +66,7 @@ mod runtime;
 mod runtime_names;
 mod runtime_ports;
 mod runtime_state;
+mod save;
 mod service;
 mod start;
 mod stats;

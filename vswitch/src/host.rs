@@ -20,6 +20,7 @@
 //! a container's namespace stays open: it would keep the namespace alive after its last process.
 
 pub(crate) mod bridge;
+pub(crate) mod conntrack;
 pub(crate) mod container;
 pub(crate) mod departures;
 mod error;
@@ -48,5 +49,6 @@ pub(crate) use error::HostError;
 pub(crate) use neighbours::Neighbours;
 pub(crate) use netlink::Netlink;
 pub(crate) use netns::NetnsError;
+pub(crate) use proxy::counters as proxy_counters;
 pub(crate) use state_note::StateNote;
 pub use state_note::read as noted_state_dir;

@@ -1,11 +1,13 @@
 //! The daemon's life from start to end.
 
+mod signals;
+
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use vswitch_api::container::DOCKER_SOCKET;
 use vswitch_api::status::Backend;
@@ -16,6 +18,7 @@ use crate::docker;
 use crate::host::{StateNote, plugin_note};
 use crate::limits;
 use crate::server::{self, MetricsError, Presence, Socket, SocketError, metrics};
+use signals::Signals;
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
@@ -113,8 +116,8 @@ fn with_hint(error: &ControlError) -> String {
     }
 }
 
-/// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then restores the host. `told` is
-/// called with each [`Stage`].
+/// Runs the daemon until `POST /v1/shutdown`, or a signal such as SIGTERM or SIGINT; then restores the host. Signals
+/// of users, such as SIGUSR1, change nothing. `told` is called with each [`Stage`].
 ///
 /// The document stays: the next start attaches endpoints again whose namespace lives.
 ///
@@ -180,6 +183,7 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
         let ended = tokio::select! {
             () = &mut server => Ok(()),
             () = signals.recv() => Ok(()),
+            never = keep_note(&socket, note.as_ref().ok(), &config) => match never {},
             () = control.shutdown_requested() => Ok(()),
             failed = control.handle_events(&mut events) => match failed {
                 Some((worker, error)) => Err(ServeError::Worker { worker, error }),
@@ -200,6 +204,16 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
     // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);
     ended
+}
+
+/// Writes the note again when the socket's folder was removed, too.
+async fn keep_note(socket: &Socket, note: Option<&StateNote>, config: &Config) -> Infallible {
+    loop {
+        socket.restored().await;
+        if let Some(Err(error)) = note.map(|note| note.rewrite(config.state_dir.path())) {
+            tracing::warn!(%error, "`down` after a crash will need --state-dir");
+        }
+    }
 }
 
 /// The socket of Docker's plugin. That of a killed daemon goes, wherever it is.
@@ -234,26 +248,6 @@ async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport
         kept: replayed.kept,
         dropped: replayed.dropped,
         backup: replayed.backup,
-    }
-}
-
-/// The signals that end the daemon.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn install() -> io::Result<Self> {
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        let [terminate, interrupt, hangup] = kinds.map(signal);
-        Ok(Self([terminate?, interrupt?, hangup?]))
-    }
-
-    async fn recv(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
     }
 }
 

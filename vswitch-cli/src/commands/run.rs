@@ -30,7 +30,8 @@ use networks::Plan;
 /// Run a command in a network namespace of its own, attached to the switch
 ///
 /// The command sees the caller's files, with a host name, an /etc/hosts and an /etc/resolv.conf of its own.
-/// Terminal, signals and exit code pass through; the attachment ends with the command.
+/// Terminal, signals and exit code pass through; the attachment ends with the command, and the command with this
+/// process, even if that is killed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(override_usage = "vswitch run [OPTIONS] -- <CMD>...")]
@@ -179,7 +180,8 @@ impl RunArgs {
         self.enter(sandbox)
     }
 
-    fn enter(self, sandbox: Sandbox) -> Outcome {
+    fn enter(self, mut sandbox: Sandbox) -> Outcome {
+        sandbox.set_guarded();
         // clap requires a command.
         let (program, args) =
             self.command.split_first().ok_or_else(|| Failure::usage("no command"))?;

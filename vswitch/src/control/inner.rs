@@ -16,6 +16,7 @@ use super::containers::Followers;
 use super::dhcp::state::DhcpState;
 use super::error::ControlError;
 use super::event_feed::EventFeed;
+use super::failed_writes::FailedWrites;
 use super::limits::DETACH_WAIT_MAX;
 use super::model::{AttachSpec, EndpointKey, Lease, Model, NetworkName};
 use super::progress::Reporter;
@@ -82,6 +83,7 @@ pub(super) struct Inner {
     /// Number of requests to write the document.
     save_requests: AtomicU64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
+    pub(super) failed_writes: FailedWrites,
 }
 
 /// The store, and the number of the last request that it has met.
@@ -133,6 +135,7 @@ impl Inner {
             settled: Notify::new(),
             save_requests: AtomicU64::new(0),
             writer: Arc::new(tokio::sync::Mutex::new(Writer { store, saved_requests: 0 })),
+            failed_writes: FailedWrites::default(),
         }
     }
 
@@ -157,17 +160,24 @@ impl Inner {
 
     /// Reserves what an endpoint needs. Waits while an endpoint ends that has the name, an address or a port of it.
     pub(super) async fn reserve(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {
-        let mut attempt = || {
+        let attempt = || {
             self.check_not_ending()?;
             self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
+        self.retry_while_ending(attempt).await
+    }
+
+    /// Repeats an attempt while an endpoint that is detached, or closes ports, has what it needs.
+    pub(super) async fn retry_while_ending<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, ControlError>,
+    ) -> Result<T, ControlError> {
         let deadline = Instant::now() + DETACH_WAIT_MAX;
         loop {
             let settled = self.settled.notified();
-            let reserved = retry_while_busy(&self.settled, DETACH_WAIT_MAX, &mut attempt).await;
-            match reserved {
+            match retry_while_busy(&self.settled, DETACH_WAIT_MAX, &mut attempt).await {
                 Err(error) if self.wait_for_owner(&error, settled, deadline).await? => {}
-                reserved => return reserved,
+                done => return done,
             }
         }
     }
@@ -325,7 +335,8 @@ impl Inner {
             writer.saved_requests = covered;
             Ok::<_, StoreError>(())
         });
-        Ok(written.await??)
+        let written = written.await?;
+        Ok(written.inspect_err(|error| self.failed_writes.note(error))?)
     }
 }
 

@@ -89,6 +89,9 @@ pub(crate) const INTERFACES_PER_LOOK_MAX: usize = 32;
 /// Time for one of them that a service manager is asked for.
 pub(crate) const REPLAY_ATTACH_MAX: Duration = Duration::from_millis(100);
 
+/// Time from a write of the document that failed to the next one.
+pub(crate) const SAVE_RETRY: Duration = Duration::from_secs(1);
+
 /// Longest wait of an attach for the end of an endpoint that has what it needs: the kernel closes the interface, and the document
 /// is written, in tens of milliseconds.
 pub(crate) const DETACH_WAIT_MAX: Duration = Duration::from_secs(5);

@@ -91,8 +91,17 @@ fn attach_plan(is_stored: bool, configured_by: ConfiguredBy) -> Vec<Step> {
     ATTACH.into_iter().filter(is_needed).collect()
 }
 
-/// The steps that a detach undoes, in reverse.
-pub(super) const DETACH: [Step; 6] = [
+/// The steps that a detach undoes, in reverse, once the document has lost the endpoint.
+pub(super) const LEAVE: [Step; 5] = [
+    Step::Reserve,
+    Step::CommitSnapshot,
+    Step::AddPort,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
+];
+
+/// The same, for an endpoint whose interface is gone: the document follows.
+pub(super) const LOST: [Step; 6] = [
     Step::Reserve,
     Step::Save,
     Step::CommitSnapshot,
@@ -104,9 +113,6 @@ pub(super) const DETACH: [Step; 6] = [
 /// The steps that are undone when the container of an endpoint has ended, in reverse.
 pub(super) const WAIT: [Step; 4] =
     [Step::CommitSnapshot, Step::AddPort, Step::InstallHostNeighbours, Step::OpenHostPorts];
-
-/// The steps that the detach of a waiting endpoint undoes, in reverse.
-pub(super) const FORGET: [Step; 2] = [Step::Reserve, Step::Save];
 
 /// An attach or detach in progress.
 #[derive(Debug)]

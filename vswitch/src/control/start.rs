@@ -18,7 +18,7 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError, lost};
 use super::task::blocking;
-use super::{Control, NetworkError, dhcp, republish, upkeep};
+use super::{Control, NetworkError, dhcp, published_ports, republish, save, upkeep};
 use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
@@ -121,7 +121,9 @@ impl Control {
         self.start_uplink(&self.0.netlink).await?;
         let replayed = match document {
             Some(document) => {
+                let published = published_ports::stored(&document);
                 let replayed = replay::run(self, document).await;
+                self.0.publisher.lock().await.end_flows_of(published).await;
                 republish::retry_pending(&self.0);
                 self.follow_containers().await;
                 replayed
@@ -130,6 +132,7 @@ impl Control {
         };
         tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
         upkeep::start(self);
+        tokio::spawn(save::retry_failed_writes(Arc::clone(&self.0)));
         Ok(replayed)
     }
 

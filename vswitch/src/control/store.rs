@@ -386,7 +386,11 @@ impl Store {
             fs::rename(&new, &path)?;
             self.handle.sync_all()
         };
-        write().map_err(failed("write", &path))
+        write().map_err(|error| {
+            // A part of a document is of no use, and takes the room that a full disk lacks.
+            let _ = fs::remove_file(&new);
+            failed("write", &path)(error)
+        })
     }
 }
 

@@ -1,7 +1,5 @@
 //! The host port: a TAP with the bridge's name and the gateway addresses.
 
-use std::net::IpAddr;
-
 use fastpath::tap::{Tap, TapConfig, TapError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use wire::MacAddr;
@@ -48,7 +46,7 @@ pub(crate) async fn create(
         sysctl::configure_ipv6(&link.name)?;
     }
     netlink.up(&link).await?;
-    assign(netlink, &link, &addresses(setup)).await?;
+    netlink.add_gateways(&link, addresses(setup)).await?;
     Ok(tap)
 }
 
@@ -59,21 +57,6 @@ pub(crate) fn addresses(setup: &BridgeSetup) -> Vec<IpNet> {
         addresses.push(setup.gateway6.into());
     }
     addresses
-}
-
-/// Gives the bridge gateway addresses, with their routes, at the start and whenever they are gone.
-pub(crate) async fn assign(
-    netlink: &Netlink,
-    link: &Link,
-    addresses: &[IpNet],
-) -> Result<(), HostError> {
-    for net in addresses {
-        netlink.add_address(link, *net).await?;
-        if let IpAddr::V6(address) = net.addr() {
-            netlink.wait_until_local(address).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Creates a TAP on a blocking thread: the kernel may take 100 ms.

@@ -1,5 +1,6 @@
 //! Requests to the kernel, each with its values in the error.
 
+mod gateway;
 pub(crate) mod rules;
 
 use std::io;
@@ -265,9 +266,12 @@ impl Netlink {
         let ask = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build();
         for _ in 0..LOCAL_TRIES_MAX {
             let mut found = std::pin::pin!(self.0.route().get(ask.clone()).execute());
-            let route = found.try_next().await.map_err(failed(|| format!("look {address} up")))?;
-            if route.is_some_and(|route| route.header.kind == RouteType::Local) {
-                return Ok(());
+            let route = found.try_next().await.map_err(failed(|| format!("look {address} up")));
+            match route {
+                Ok(Some(route)) if route.header.kind == RouteType::Local => return Ok(()),
+                // No route leads there yet: the answer where no prefix route does.
+                Err(error) if error.errno() != Some(libc::ENETUNREACH) => return Err(error),
+                _ => {}
             }
             tokio::time::sleep(LOCAL_POLL).await;
         }

@@ -46,7 +46,7 @@ pub(crate) async fn restore_bridge(
         }
     }
     if !missing.is_empty() {
-        bridge::assign(netlink, &link, &missing).await?;
+        netlink.add_gateways(&link, missing.iter().copied()).await?;
         restored.extend(missing.iter().map(|net| format!("address {net}")));
     }
     if admits_loopback && set_if_other("ipv4", &setup.name, "route_localnet", "1")? {
@@ -68,7 +68,7 @@ pub(crate) async fn restore_uplink_tap(
         restored.push("up".to_owned());
     }
     if !has(&netlink.addresses(&link).await?, address) {
-        netlink.add_address(&link, IpNet::from(IpAddr::V4(address))).await?;
+        netlink.add_link_address(&link, IpNet::from(IpAddr::V4(address))).await?;
         restored.push(format!("address {address}"));
     }
     if set_if_other("ipv4", name, "rp_filter", "2")? {

@@ -20,9 +20,14 @@ pub(crate) struct StateNote(PathBuf);
 impl StateNote {
     /// Writes the note, in place of that of a dead daemon.
     pub(crate) fn write(socket: &Path, state_dir: &Path) -> io::Result<Self> {
-        let path = path(socket);
-        regular_file::write(&path, state_dir.as_os_str().as_encoded_bytes())?;
-        Ok(Self(path))
+        let note = Self(path(socket));
+        note.rewrite(state_dir)?;
+        Ok(note)
+    }
+
+    /// Writes the note again, in case it is gone.
+    pub(crate) fn rewrite(&self, state_dir: &Path) -> io::Result<()> {
+        regular_file::write(&self.0, state_dir.as_os_str().as_encoded_bytes())
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Endpoint {
     pub(crate) binding: Option<Binding>,
     pub(crate) settings: PortSettings,
     pub(crate) publications: Vec<Publication>,
+    /// Withdrawn publications whose ports the host still has open.
+    pub(super) closing: Vec<Publication>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
     pub(crate) configure: Configure,
@@ -127,6 +129,7 @@ impl Model {
             limits: limits::compile(&spec.settings.limits, PortKind::Container, &PortLimits::NONE),
             settings: spec.settings.clone(),
             publications,
+            closing: Vec::new(),
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
             configure: spec.configure,
@@ -251,6 +254,22 @@ impl Model {
             EndpointState::Detaching => Err(ControlError::Busy(key.to_string(), "detached")),
             EndpointState::Active | EndpointState::Waiting => Ok(endpoint),
         }
+    }
+
+    /// Takes back a detach that has begun, and left the port as it was. Says whether it has no port, or that its
+    /// interface is still there.
+    pub(crate) fn cancel_detach(&mut self, key: &EndpointKey) -> bool {
+        self.change(key, |endpoint| {
+            endpoint.persisted = true;
+            endpoint.state = match endpoint.in_snapshot {
+                true => EndpointState::Active,
+                false => EndpointState::Waiting,
+            };
+            if endpoint.state == EndpointState::Waiting {
+                endpoint.pending.clear();
+            }
+        });
+        self.endpoints.get(key).is_none_or(|it| !it.in_snapshot || !it.interface_gone)
     }
 
     /// Begins the detach of all of these endpoints, or of none. With `may_be_gone` some may be there no more.

@@ -357,6 +357,29 @@ mod tests {
     }
 
     #[test]
+    fn a_detach_that_is_taken_back_leaves_all_as_it_was() {
+        let mut model = model();
+        let lease = attached(&mut model);
+        let key = lease.key();
+        model.set_in_snapshot(&key, true);
+        let before = model.endpoints_of_container(Path::new("/e"), "1");
+        model.begin_detach(&key).unwrap();
+        model.set_persisted(&key, false);
+        assert!(model.cancel_detach(&key));
+        assert_eq!(model.endpoints_of_container(Path::new("/e"), "1"), before);
+        assert!(model.endpoints[&key].persisted);
+        // Its interface went meanwhile.
+        model.begin_detach(&key).unwrap();
+        assert_eq!(model.begin_detach_lost(lease.slot), None);
+        assert!(!model.cancel_detach(&key));
+        // One that waits waits again.
+        end(&mut model, &lease);
+        model.begin_detach(&key).unwrap();
+        assert!(model.cancel_detach(&key));
+        assert_eq!(model.waiting().count(), 1);
+    }
+
+    #[test]
     fn one_on_a_network_that_goes_is_detached_and_not_resumed() {
         let mut model = model();
         open_network(&mut model, network("blue", Uplink::None));

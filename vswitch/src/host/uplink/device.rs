@@ -81,6 +81,6 @@ async fn configure(netlink: &Netlink, tap: &Tap, mac: MacAddr, mtu: u32) -> Resu
     sysctl::set_link_sysctl("ipv4", &link.name, "rp_filter", "2")?;
     sysctl::set_link_sysctl("ipv4", &link.name, "arp_ignore", "8")?;
     netlink.up(&link).await?;
-    netlink.add_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
+    netlink.add_link_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
     Ok(())
 }
