@@ -1,8 +1,6 @@
 //! Frames from the uplink.
 
-use std::net::IpAddr;
-
-use nat::{Kind, Realm, Translation};
+use nat::{Kind, Realm, Translation, View};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
@@ -44,7 +42,7 @@ impl<'a> ForwardCtx<'a> {
             }
             Ok(Translation::NotOurs) => {
                 let is_icmp = matches!(ctx.meta.l4, L4::Icmpv4 | L4::Icmpv6);
-                if matches!(view.kind, Kind::Other) && self.deliver_portless(ctx, &view, uplink) {
+                if matches!(view.kind, Kind::Other) && self.deliver_other(ctx, &view, uplink) {
                     return;
                 }
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
@@ -55,6 +53,15 @@ impl<'a> ForwardCtx<'a> {
             }
             // External senders get no ICMP error.
             Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
+        }
+    }
+
+    /// Delivers what has no ports to the container that uses the protocol; false if it is nobody's.
+    #[cold]
+    fn deliver_other(&mut self, ctx: &mut FrameCtx, view: &View, uplink: &UplinkConf) -> bool {
+        match ctx.meta.l4 {
+            L4::Icmpv4 | L4::Icmpv6 => self.deliver_portless_error(ctx, view, uplink),
+            _ => self.deliver_portless(ctx, view, uplink),
         }
     }
 
@@ -75,15 +82,6 @@ impl<'a> ForwardCtx<'a> {
 }
 
 impl UplinkConf {
-    /// The address that packets from a container have outside.
-    pub(super) fn source_of(&self, container: IpAddr) -> Option<IpAddr> {
-        let policy = self.policy.source();
-        match container {
-            IpAddr::V4(_) => policy.external_v4.map(IpAddr::V4),
-            IpAddr::V6(_) => policy.external_v6.map(IpAddr::V6),
-        }
-    }
-
     /// The source of ICMP errors to the uplink.
     pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
