@@ -1,8 +1,6 @@
 //! Several workers, each with its share of translation: what is true of one is true of them, whichever reads
 //! a frame.
 
-use std::net::SocketAddr;
-
 use fastpath::limits::VNET_LEN;
 use nat::{OwnerId, Published, ShardSpec, Transport};
 use wire::tcp::Flags;
