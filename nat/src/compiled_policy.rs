@@ -168,9 +168,9 @@ impl CompiledPolicy {
         }
     }
 
-    /// The same for protocols without ports.
+    /// The address that a packet from containers of a zone gets by the route to a destination outside.
     #[must_use]
-    pub fn snat_address(&self, zone: Zone, destination: IpAddr) -> Option<IpAddr> {
+    pub fn source_to(&self, zone: Zone, destination: IpAddr) -> Option<IpAddr> {
         self.source_for(zone, destination.into()).map(Address::ip)
     }
 

@@ -26,8 +26,7 @@ impl ForwardCtx<'_> {
         let Some(protocol) = protocol(&ctx.meta, self.ethernet(ctx)) else {
             return self.drop_refused(ctx, source, NatDrop::Protocol);
         };
-        let zone = Zone(ctx.network.0);
-        let Some(external) = uplink.policy.snat_address(zone, view.dst) else {
+        let Some(external) = uplink.policy.source_to(Zone(ctx.network.0), view.dst) else {
             return self.drop_refused(ctx, source, NatDrop::NoAddress);
         };
         let flow = (view.dst, protocol);

@@ -8,7 +8,6 @@ use wire::{ipv4, ipv6};
 
 use super::errors::unreachable_port;
 use super::net::*;
-use super::several::everywhere;
 use crate::datapath::*;
 
 /// ESP, GRE, and the other family in this one.
@@ -32,7 +31,7 @@ fn read(bytes: &[u8]) -> ((IpAddr, IpAddr), &[u8]) {
 }
 
 #[test]
-fn they_are_translated_by_address_for_one_container() {
+pub(super) fn they_are_translated_by_address_for_one_container() {
     for family in FAMILIES {
         let mut net = TestNet::new();
         let (a, b, remote) = (family.container(A), family.container(B), family.remote());
@@ -65,7 +64,7 @@ fn they_are_translated_by_address_for_one_container() {
 }
 
 #[test]
-fn what_no_translation_leaves_whole_is_prohibited() {
+pub(super) fn what_no_translation_leaves_whole_is_prohibited() {
     for family in FAMILIES {
         let mut net = TestNet::new();
         let pair = (family.container(A), family.remote());
@@ -79,7 +78,7 @@ fn what_no_translation_leaves_whole_is_prohibited() {
 
 /// As path MTU discovery of a tunnel needs them.
 #[test]
-fn errors_about_them_reach_the_container() {
+pub(super) fn errors_about_them_reach_the_container() {
     for family in FAMILIES {
         let mut net = TestNet::new();
         let (inner, remote) = (family.container(A), family.remote());
@@ -101,8 +100,25 @@ fn errors_about_them_reach_the_container() {
     }
 }
 
+/// As all protocols: each route has its source.
 #[test]
-fn several_workers_do_the_same() {
-    everywhere(they_are_translated_by_address_for_one_container);
-    everywhere(errors_about_them_reach_the_container);
+pub(super) fn they_leave_with_the_source_of_their_route() {
+    for family in FAMILIES {
+        let mut net = TestNet::new();
+        let (remote, other) = (family.remote(), family.of("192.0.2.77", "2001:db8::77"));
+        net.policy(|policy| {
+            let candidate =
+                nat::sources::Candidate { address: other, prefix_len: 24, is_temporary: false };
+            let set = nat::SourceSet { candidates: vec![candidate], held: Vec::new() };
+            let len = if remote.is_ipv4() { 32 } else { 128 };
+            let sources = nat::Sources::new(vec![set]).with_layer([(remote, len, 0)]);
+            let zones = (0..4).map(nat::Zone);
+            policy.sources = zones.map(|zone| (zone, sources.clone().into())).collect();
+        });
+        let pair = (family.container(A), remote);
+        let (_, out) = net.one(A, portless(up(A), pair, 47, b"tunnelled"));
+        assert_eq!(read(&out).0, (other, remote));
+        let (_, out) = net.one(A, udp(up(A), at(pair.0, 4000), at(remote, 53), b"?"));
+        assert_eq!(seen(&out).from.ip(), other);
+    }
 }
