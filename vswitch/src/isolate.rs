@@ -148,7 +148,9 @@ pub struct Sandbox {
     hostname: Option<String>,
     requests: Option<Sender<SpawnRequest>>,
     spawned: Receiver<io::Result<Spawned>>,
-    guarded: Option<&'static [&'static str]>,
+    /// Namespaces by which a guard knows its processes.
+    guardable: Option<&'static [&'static str]>,
+    is_guarded: bool,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -162,7 +164,7 @@ impl Sandbox {
                 (Some(files), Some(sources))
             }
         };
-        let guarded: Option<&[&str]> = match mode {
+        let guardable: Option<&[&str]> = match mode {
             Mode::New => Some(&["mnt", "uts", "net"]),
             Mode::Join(_) => Some(&["mnt", "uts"]),
             Mode::Host => None,
@@ -188,7 +190,8 @@ impl Sandbox {
             hostname: None,
             requests: Some(requests),
             spawned,
-            guarded,
+            guardable,
+            is_guarded: false,
             keeper: Some(keeper),
         })
     }
@@ -216,11 +219,16 @@ impl Sandbox {
         self.hostname = self.files.as_ref().map(|_| name.to_owned());
     }
 
+    /// Gives the sandbox a guard, which kills all of its processes when this process is killed: this program, which
+    /// must call [`guard()`] when its first argument is [`GUARD_OPTION`]. Does nothing in mode `Host`.
+    pub fn set_guarded(&mut self) {
+        self.is_guarded = true;
+    }
+
     /// Runs a command in the sandbox with the caller's terminal, directory and environment, waits for it,
     /// and removes the sandbox. It forwards SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 sent to
     /// this process; the terminal's own reach the command by the process group. If this process is killed, the command
-    /// is, too; outside of mode `Host` also all that it has started. For that, this program must call
-    /// [`guard()`] when its first argument is [`GUARD_OPTION`]. See [`exit_code`].
+    /// is, too; all that it has started, where the sandbox [has a guard](Self::set_guarded). See [`exit_code`].
     ///
     /// Call it while no other thread (but those of sandboxes) has these signals unblocked: such a thread
     /// would take them, with their default action.
@@ -234,7 +242,8 @@ impl Sandbox {
         let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
         let requests = self.requests.as_ref().ok_or_else(keeper_died)?;
         let (hostname, signals) = (self.hostname.clone(), forwarding.mask());
-        let request = SpawnRequest { command, hostname, signals, guarded: self.guarded };
+        let guarded = self.guardable.filter(|_| self.is_guarded);
+        let request = SpawnRequest { command, hostname, signals, guarded };
         requests.send(request).map_err(|_| keeper_died())?;
         let Spawned { mut child, guard } =
             self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {

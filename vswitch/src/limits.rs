@@ -30,6 +30,9 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long an ending worker waits for writes in flight.
 pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
+/// Threads that close the ports of an ending worker.
+pub(crate) const CLOSERS_MAX: usize = 32;
+
 /// Frames of up to [`HANDOFF_SMALL_BYTES`] in the handoff queue from one worker to another.
 pub(crate) const HANDOFF_SMALL_MAX: usize = 256;
 

@@ -10,6 +10,7 @@
 //! reply. Workers exchange FDB entries and frames of other NAT shards through SPSC rings
 //! ([`fastpath::ring::spsc`]).
 
+mod close;
 mod command;
 mod event;
 mod fdb_sync;
@@ -293,6 +294,7 @@ impl Worker {
         if let Some(reply) = self.stop.take() {
             let _ = reply.send(());
         }
+        close::close_all(std::mem::take(&mut self.unclaimed_queues));
     }
 }
 

@@ -180,7 +180,8 @@ impl RunArgs {
         self.enter(sandbox)
     }
 
-    fn enter(self, sandbox: Sandbox) -> Outcome {
+    fn enter(self, mut sandbox: Sandbox) -> Outcome {
+        sandbox.set_guarded();
         // clap requires a command.
         let (program, args) =
             self.command.split_first().ok_or_else(|| Failure::usage("no command"))?;

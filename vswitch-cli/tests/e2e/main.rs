@@ -61,6 +61,7 @@ mod published;
 mod reachable;
 mod readme;
 mod recovery;
+mod requests;
 mod restart;
 mod router_mac;
 mod run;

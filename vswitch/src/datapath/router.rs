@@ -45,17 +45,19 @@
 //! | `router/fragments.rs` | fragments |
 //! | `router/handoff.rs` | frames that another worker translates |
 //! | `router/neighbour_queue.rs`, `resolve.rs` | frames that wait for a next hop; requests for it |
-//! | `router/portless.rs` | protocols without ports |
+//! | `router/portless.rs`, `forward_portless.rs`, `portless_error.rs` | protocols without ports; ICMP errors about them |
 //! | `router/on_link.rs` | hosts on the uplink's link that are in use |
-//! | `router/inside.rs` | MAC addresses behind unguarded ports |
+//! | `router/inside.rs`, `ask_inside.rs` | MAC addresses behind unguarded ports |
 //! | `router/occupancy.rs` | entries of each port, for longest-queue-drop |
 //! | `router/state.rs` | state of a worker between batches |
 
+mod ask_inside;
 mod assignment;
 mod compiled;
 mod conf;
 mod fib;
 mod forward;
+mod forward_portless;
 mod fragments;
 mod from_container;
 mod from_uplink;
@@ -66,6 +68,7 @@ mod neighbour_queue;
 mod occupancy;
 mod on_link;
 mod portless;
+mod portless_error;
 mod resize;
 mod resolve;
 mod size;

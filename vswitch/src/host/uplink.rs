@@ -46,12 +46,12 @@ mod monitor;
 mod neigh_refresh;
 mod parts;
 mod publish;
-mod silence;
 mod source;
 mod state;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

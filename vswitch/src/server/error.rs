@@ -115,18 +115,25 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::Dns(error) => dns(error),
         ControlError::Ending => (Unavailable, Some("start it again with `vswitch up`")),
         ControlError::Host(error) => host(error),
-        ControlError::Dataplane(_) if error.is_errno(libc::ENOMEM) => {
-            (Internal, Some("a limit of memory is too low: see `ulimit -v` and `ulimit -l`"))
-        }
-        ControlError::Store(error) if is_full(error) => {
-            (Internal, Some("make room on the file system of the state directory"))
-        }
         ControlError::Random(_)
         | ControlError::Dataplane(_)
         | ControlError::Store(_)
-        | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
+        | ControlError::Task(_) => (Internal, Some(machine(error))),
     };
     with_hint(ApiError::new(code, error.to_string()), hint)
+}
+
+/// What to do where the machine itself refuses.
+fn machine(error: &ControlError) -> &'static str {
+    match error {
+        ControlError::Dataplane(_) if error.is_errno(libc::ENOMEM) => {
+            "a limit of memory is too low: see `ulimit -v` and `ulimit -l`"
+        }
+        ControlError::Store(error) if is_full(error) => {
+            "make room on the file system of the state directory"
+        }
+        _ => "see the daemon's log",
+    }
 }
 
 /// Whether the disk, or the user's part of it, is full.

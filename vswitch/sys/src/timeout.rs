@@ -12,7 +12,7 @@ const NEWOBJ: u16 = 18;
 const DELOBJ: u16 = 20;
 /// `NFT_OBJECT_CT_TIMEOUT`.
 pub(crate) const OBJECT: u32 = 7;
-/// Attributes `NFTA_OBJ_*`, `NFTA_CT_TIMEOUT_*` and `CTA_TIMEOUT_TCP_CLOSE_WAIT`.
+/// Attributes `NFTA_OBJ_*`, `NFTA_CT_TIMEOUT_*` and `CTA_TIMEOUT_TCP_*`.
 const TABLE: u16 = 1;
 const NAME: u16 = 2;
 const TYPE: u16 = 3;
@@ -20,7 +20,8 @@ const DATA: u16 = 4;
 const L3PROTO: u16 = 1;
 const L4PROTO: u16 = 2;
 const TIMEOUTS: u16 = 3;
-const CLOSE_WAIT: u16 = 5;
+/// Half closed; and the bounds of all timeouts while segments are repeated, or data is not acknowledged.
+const HALF_CLOSED: [u16; 3] = [5, 10, 11];
 /// `NLA_F_NESTED`.
 const NESTED: u16 = 0x8000;
 /// Number of TCP in an IP header.
@@ -58,7 +59,7 @@ impl<'a> TcpTimeouts<'a> {
         };
         let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags) as u16;
         let seconds = u32::try_from(self.half_closed.as_secs()).unwrap_or(u32::MAX);
-        let timeouts = attribute(CLOSE_WAIT, &seconds.to_be_bytes());
+        let timeouts = HALF_CLOSED.map(|state| attribute(state, &seconds.to_be_bytes())).concat();
         let data = [
             attribute(L3PROTO, &u16::from(family).to_be_bytes()),
             attribute(L4PROTO, &[TCP]),

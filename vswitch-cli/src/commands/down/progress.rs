@@ -1,6 +1,6 @@
 //! Progress of a daemon that ends: `down` waits as long as it closes ports.
 //!
-//! The kernel takes some 20 ms to close a port, so thousands take minutes. The daemon's open descriptors
+//! The kernel takes some 20 ms to close a port, many at a time, and longer on a busy host. The daemon's open descriptors
 //! (`/proc/PID/fd`) show how many remain, unless it was killed. `down` gives up after [`DOWN_TIMEOUT`] without progress.
 
 use std::fs;

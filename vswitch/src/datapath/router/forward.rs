@@ -244,7 +244,11 @@ impl<'a> ForwardCtx<'a> {
     }
 
     /// The adjacency of an address of a container: untagged, on a network with a router.
-    fn adjacency_of(&mut self, owner: OwnerId, address: IpAddr) -> Option<(PortIndex, Adjacency)> {
+    pub(super) fn adjacency_of(
+        &mut self,
+        owner: OwnerId,
+        address: IpAddr,
+    ) -> Option<(PortIndex, Adjacency)> {
         let port = PortIndex::new(owner.0 as usize)?;
         let conf = self.snapshot.port(port).filter(|conf| conf.kind.is_routed())?;
         let router = self.snapshot.network(conf.network)?.router.as_deref()?;

@@ -206,6 +206,15 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
+    /// Notes that a host on the link with a known MAC address is in use.
+    #[inline]
+    fn use_on_link(&mut self, address: IpAddr, port: PortIndex) {
+        if self.state.on_link_uses.note(self.now, address) {
+            // Dropped, it is told in the next period.
+            self.state.resolver.request(self.now, address, port);
+        }
+    }
+
     /// Queues a frame until control resolves the next hop.
     #[cold]
     fn await_neighbour(&mut self, ctx: &mut FrameCtx, hop: IpAddr) {

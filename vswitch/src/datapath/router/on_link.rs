@@ -9,9 +9,8 @@
 
 use std::net::IpAddr;
 
-use fastpath::{Nanos, PortIndex};
+use fastpath::Nanos;
 
-use super::forward::ForwardCtx;
 use crate::datapath::limits::{ON_LINK_USE_S, ON_LINK_USES};
 
 /// Addresses that were used lately, as hashes with the time.
@@ -35,22 +34,6 @@ impl OnLinkUses {
         let hash = bits.wrapping_add(period << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % ON_LINK_USES;
         std::mem::replace(&mut self.0[slot], hash) != hash
-    }
-}
-
-impl ForwardCtx<'_> {
-    /// Notes that a host on the link with a known MAC address is in use.
-    #[inline]
-    pub(super) fn use_on_link(&mut self, address: IpAddr, port: PortIndex) {
-        if self.state.on_link_uses.note(self.now, address) {
-            self.tell_use(address, port);
-        }
-    }
-
-    #[cold]
-    fn tell_use(&mut self, address: IpAddr, port: PortIndex) {
-        // Dropped, it is told in the next period.
-        self.state.resolver.request(self.now, address, port);
     }
 }
 

@@ -96,6 +96,8 @@ struct Ours<'a> {
     ports: Set<'a>,
     /// (address, protocol, port).
     at_address: Set<'a>,
+    /// (address, protocol) of remotes that containers use protocols without ports with.
+    portless: Set<'a>,
     forward: [Expr; 2],
     /// Copies to the switch and accepts for the host.
     copy: [Expr; 3],
@@ -165,7 +167,16 @@ fn family(
     let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.local)];
     writer.rule(chain, &[&is_local, &[Expr::jump(&name)]]);
 
-    portless(writer, &local, layout, (redirect, &ours));
+    if !ours.portless.is_empty() {
+        let len = layout.address.size();
+        let from = [
+            Expr::payload(Base::Network, layout.source, len as u32, Reg::R0),
+            Expr::meta(Meta::L4Proto, Reg::R0.after(len)),
+            Expr::lookup(Reg::R0, &ours.portless),
+            Expr::counter(),
+        ];
+        writer.rule(&local, &[&from, &ours.forward]);
+    }
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
     let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
@@ -180,33 +191,6 @@ fn family(
     let icmp = writer.chain(&name, ChainHook::Jump);
     writer.rule(&local, &[&l4proto_is(layout.icmp), &[Expr::jump(&name)]]);
     copies(writer, &icmp, layout, redirect, &ours);
-}
-
-/// Packets of protocols without ports, whole or fragments, from remotes that containers use them with.
-fn portless<'a>(
-    writer: &mut Writer<'a>,
-    local: &Chain<'_>,
-    layout: &Layout,
-    (redirect, ours): (&IngressRedirect, &Ours<'a>),
-) {
-    let is_v6 = layout.version == '6';
-    let mut remotes = writer.set(&layout.name("portless"), &[layout.address, Field::Protocol]);
-    for (remote, protocol) in redirect.portless.iter().filter(|(it, _)| it.is_ipv6() == is_v6) {
-        let (octets, protocol) = (octets(*remote), [*protocol]);
-        remotes.add(&[&octets, &protocol], &[&octets, &protocol]);
-    }
-    if remotes.is_empty() {
-        return;
-    }
-    remotes.put(writer.batch);
-    let len = layout.address.size();
-    let from = [
-        Expr::payload(Base::Network, layout.source, len as u32, Reg::R0),
-        Expr::meta(Meta::L4Proto, Reg::R0.after(len)),
-        Expr::lookup(Reg::R0, &remotes),
-        Expr::counter(),
-    ];
-    writer.rule(local, &[&from, &ours.forward]);
 }
 
 /// Echo replies, and errors about packets of ours.
@@ -242,6 +226,13 @@ fn copies(
         let port = ports_key(Base::Transport, layout.quoted_payload, protocol(next), next);
         let at = [Expr::lookup(Reg::R0, &ours.at_address), Expr::counter()];
         writer.rule(&error, &[&[source], &port, &at, &ours.copy]);
+    }
+    if !ours.portless.is_empty() {
+        // The quoted destination follows the source.
+        let to = Expr::payload(Base::Transport, layout.quoted_source + len, len, Reg::R0);
+        let flow = [to, protocol(Reg::R0.after(layout.address.size()))];
+        let known = [Expr::lookup(Reg::R0, &ours.portless), Expr::counter()];
+        writer.rule(&error, &[&from_us, &flow, &known, &ours.copy]);
     }
     let is_echo = [
         payload_is(Base::Transport, layout.quoted_protocol, &[layout.icmp]),
@@ -283,13 +274,18 @@ fn sets<'a>(
             Some(_) => {}
         }
     }
-    for set in [&local, &ports, &at_address] {
+    let mut portless = writer.set(&layout.name("portless"), &fields[..2]);
+    for (remote, protocol) in redirect.portless.iter().filter(|(it, _)| it.is_ipv4() == v4) {
+        let (octets, protocol) = (octets(*remote), [*protocol]);
+        portless.add(&[&octets, &protocol], &[&octets, &protocol]);
+    }
+    for set in [&local, &ports, &at_address, &portless] {
         set.put(writer.batch);
     }
     let [load, hand] =
         [Expr::immediate(Reg::R0, &redirect.tap.1.to_ne_bytes()), Expr::dup(Reg::R0)];
     let forward = forward_to(redirect.tap.1);
-    Ours { local, ports, at_address, forward, copy: [load, hand, Expr::accept()] }
+    Ours { local, ports, at_address, portless, forward, copy: [load, hand, Expr::accept()] }
 }
 
 /// Loads (protocol, port) from register `at` on.

@@ -20,6 +20,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -277,14 +278,17 @@ impl Answers {
     async fn relay(self) -> bool {
         loop {
             let used = self.shared.used.load(Ordering::Relaxed);
-            match timeout(PROXY_CLIENT_IDLE, self.socket.readable()).await {
+            let ready = self.socket.ready(Interest::READABLE | Interest::ERROR);
+            match timeout(PROXY_CLIENT_IDLE, ready).await {
                 Err(_) if self.shared.used.load(Ordering::Relaxed) == used => return false,
                 Err(_) => continue,
-                Ok(Err(error)) => {
-                    tracing::debug!(client = %self.client, %error, "no answers for a client on [::1]");
-                    return false;
-                }
-                Ok(Ok(())) => {}
+                Ok(Err(error)) => return self.is_refusal(&error),
+                Ok(Ok(_)) => {}
+            }
+            if let Err(error) = self.socket.try_io(Interest::ERROR, || pending_error(&self.socket))
+                && error.kind() != ErrorKind::WouldBlock
+            {
+                return self.is_refusal(&error);
             }
             let mut answer = Vec::with_capacity(DATAGRAM_MAX);
             match self.socket.try_recv_buf(&mut answer) {
@@ -298,12 +302,22 @@ impl Answers {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => return true,
-                Err(error) => {
-                    tracing::debug!(client = %self.client, %error, "the container is not reached");
-                    return false;
-                }
+                Err(error) => return self.is_refusal(&error),
             }
         }
+    }
+
+    /// The container refuses; any other error ends the client as well.
+    fn is_refusal(&self, error: &io::Error) -> bool {
+        tracing::debug!(client = %self.client, %error, "no answers for a client on [::1]");
+        error.kind() == ErrorKind::ConnectionRefused
+    }
+}
+
+/// The error that an ICMP message has left; `WouldBlock` without one.
+fn pending_error(socket: &UdpSocket) -> io::Result<()> {
+    match socket.take_error()? {
+        Some(error) => Err(error),
+        None => Err(ErrorKind::WouldBlock.into()),
     }
 }

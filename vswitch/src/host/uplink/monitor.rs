@@ -8,7 +8,7 @@
 //! `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`], until [`NEIGH_REFRESH_ROUNDS_MAX`] rounds after
 //! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port), and as soon as the kernel
 //! doubts or loses it. `NTF_MANAGED` would do the same in the kernel, but survives a crash, and not every kernel has
-//! it. Where frames leave and nobody answers ([`silence`](super::silence)), all of them are probed at once.
+//! it. Where frames leave and nobody answers ([`unanswered`](super::unanswered)), all of them are probed at once.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,9 +23,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::neigh_refresh::NeighRefresh;
-use super::silence::{Packets, Silence};
 use super::state::{Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
 use super::tables::Shared;
+use super::unanswered::{Packets, Unanswered};
 use crate::datapath::RouteAction;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
@@ -44,7 +44,7 @@ pub(super) struct UplinkMonitor {
     /// Devices of the switch itself.
     own: Vec<String>,
     neigh_refresh: NeighRefresh,
-    silence: Silence,
+    unanswered: Unanswered,
     /// Neighbours of the device that can be probed.
     probed: BTreeSet<IpAddr>,
 }
@@ -69,7 +69,7 @@ impl UplinkMonitor {
             selector,
             own,
             neigh_refresh: NeighRefresh::default(),
-            silence: Silence::default(),
+            unanswered: Unanswered::default(),
             probed: BTreeSet::new(),
         })
     }
@@ -196,7 +196,7 @@ impl UplinkMonitor {
     /// Probes neighbours where frames leave and none comes in.
     async fn probe_if_silent(&mut self, states: &watch::Sender<UplinkState>) {
         let Some(packets) = self.packets().await else { return };
-        if !self.silence.check(packets) {
+        if !self.unanswered.check(packets) {
             return;
         }
         let (index, mut wanted) = {

@@ -156,7 +156,7 @@ pub(super) fn an_error_from_outside_reaches_the_container_about_its_own_packet()
     }
 }
 
-fn unreachable_port(
+pub(super) fn unreachable_port(
     family: Family,
     (from, to): (std::net::IpAddr, std::net::IpAddr),
     quote: &[u8],

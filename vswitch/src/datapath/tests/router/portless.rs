@@ -6,6 +6,7 @@ use fastpath::limits::VNET_LEN;
 use wire::meta::{L3, Meta};
 use wire::{ipv4, ipv6};
 
+use super::errors::unreachable_port;
 use super::net::*;
 use crate::datapath::*;
 
@@ -95,5 +96,29 @@ pub(super) fn they_leave_with_the_source_of_their_route() {
         assert_eq!(read(&out).0, (other, remote));
         let (_, out) = net.one(A, udp(up(A), at(pair.0, 4000), at(remote, 53), b"?"));
         assert_eq!(seen(&out).from.ip(), other);
+    }
+}
+
+/// As path MTU discovery of a tunnel needs them.
+#[test]
+pub(super) fn errors_about_them_reach_the_container() {
+    for family in FAMILIES {
+        let mut net = TestNet::new();
+        let (inner, remote) = (family.container(A), family.remote());
+        let [protocol, ..] = protocols(family);
+        let packet = portless(up(A), (inner, remote), protocol, b"too long");
+        let (_, out) = net.one(A, packet.clone());
+        let router = family.of("192.0.2.254", "2001:db8::fe");
+        let about = |quote: &[u8]| unreachable_port(family, (router, family.outside()), quote);
+        let (port, frame) = net.one(UPLINK, about(&out[VNET_LEN + 14..]));
+        assert_eq!((port, seen(&frame).to.ip()), (A, inner));
+        let (header, addresses) = if family == Family::V4 { (20, 12..20) } else { (40, 8..40) };
+        let quoted = &frame[VNET_LEN + 14 + header + 8..];
+        let sent = &packet[VNET_LEN + 14..];
+        assert_eq!(quoted[addresses.clone()], sent[addresses], "it knows these addresses");
+        // About a packet that was never sent.
+        let never = portless(DOWN, (family.outside(), family.neighbour()), protocol, b"!");
+        let sent = net.sent(UPLINK, about(&never[VNET_LEN + 14..]));
+        assert!(sent.iter().all(Vec::is_empty));
     }
 }

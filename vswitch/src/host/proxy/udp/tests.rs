@@ -118,6 +118,10 @@ async fn the_second_address_gets_what_the_first_refused() {
     let (second, address) = (container.local_addr().unwrap(), published.local_addr().unwrap());
     let first = at("127.0.0.1:0").await.local_addr().unwrap();
     let proxy = tokio::spawn(relay_all(published, vec![first, second]));
+    // One datagram alone: the refusal is not that of another one's sending.
+    let single = at("127.0.0.1:0").await;
+    single.send_to(b"one", address).await.unwrap();
+    assert_eq!(receive(&container).await.map(|(got, _)| got), Some(b"one".to_vec()));
     for name in [b'a', b'b'] {
         let client = at("127.0.0.1:0").await;
         for number in 0..3 {

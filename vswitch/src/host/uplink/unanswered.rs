@@ -25,7 +25,7 @@ pub(super) struct Packets {
 
 /// Whether somebody answers.
 #[derive(Debug, Default)]
-pub(super) struct Silence {
+pub(super) struct Unanswered {
     last: Option<Packets>,
     /// Checks since the last answer in which frames were sent.
     unanswered: u32,
@@ -33,7 +33,7 @@ pub(super) struct Silence {
     pause: u32,
 }
 
-impl Silence {
+impl Unanswered {
     /// Notes the packets so far; whether neighbours are to be probed now.
     pub(super) fn check(&mut self, now: Packets) -> bool {
         let Some(last) = self.last.replace(now) else { return false };
@@ -55,11 +55,11 @@ impl Silence {
 mod tests {
     use super::*;
 
-    fn checks(silence: &mut Silence, steps: &[(u64, u64)]) -> Vec<bool> {
+    fn checks(frames: &mut Unanswered, steps: &[(u64, u64)]) -> Vec<bool> {
         let (mut sent, mut received) = (0, 0);
         let step = |&(more, answers): &(u64, u64)| {
             (sent, received) = (sent + more, received + answers);
-            silence.check(Packets { sent, received })
+            frames.check(Packets { sent, received })
         };
         steps.iter().map(step).collect()
     }
@@ -67,20 +67,20 @@ mod tests {
     #[test]
     fn frames_without_any_answer_lead_to_a_probe_and_a_pause() {
         let silent = [(1, 1), (5, 0), (5, 0), (5, 0), (5, 0)];
-        let probes = checks(&mut Silence::default(), &silent);
+        let probes = checks(&mut Unanswered::default(), &silent);
         assert_eq!(probes, [false, false, true, false, false]);
         let mut one_way = vec![(3, 0); 2 + 2 * NEIGH_PROBE_PAUSE as usize];
         one_way[0] = (0, 0);
-        let probes = checks(&mut Silence::default(), &one_way);
+        let probes = checks(&mut Unanswered::default(), &one_way);
         assert_eq!(probes.iter().filter(|is_due| **is_due).count(), 2);
     }
 
     #[test]
     fn who_is_answered_or_sends_nothing_probes_nobody() {
         for steps in [[(5, 1); 9], [(0, 0); 9]] {
-            assert_eq!(checks(&mut Silence::default(), &steps), [false; 9]);
+            assert_eq!(checks(&mut Unanswered::default(), &steps), [false; 9]);
         }
         let seldom = [(0, 0), (1, 0), (0, 1), (1, 0), (0, 0), (0, 1), (1, 0)];
-        assert_eq!(checks(&mut Silence::default(), &seldom), [false; 7]);
+        assert_eq!(checks(&mut Unanswered::default(), &seldom), [false; 7]);
     }
 }
