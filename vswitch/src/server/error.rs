@@ -118,21 +118,23 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::Dataplane(_) if error.is_errno(libc::ENOMEM) => {
             (Internal, Some("a limit of memory is too low: see `ulimit -v` and `ulimit -l`"))
         }
-        ControlError::Store(error) if is_full(error) => {
-            (Internal, Some("make room on the file system of the state directory"))
+        ControlError::Store(error) => (Internal, Some(store_hint(error))),
+        ControlError::Random(_) | ControlError::Dataplane(_) | ControlError::Task(_) => {
+            (Internal, Some("see the daemon's log"))
         }
-        ControlError::Random(_)
-        | ControlError::Dataplane(_)
-        | ControlError::Store(_)
-        | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
     };
     with_hint(ApiError::new(code, error.to_string()), hint)
 }
 
-/// Whether the disk, or the user's part of it, is full.
-fn is_full(error: &StoreError) -> bool {
+/// The hint for a document that cannot be written.
+fn store_hint(error: &StoreError) -> &'static str {
     let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-    matches!(error, StoreError::Io { source, .. } if full.contains(&source.kind()))
+    match error {
+        StoreError::Io { source, .. } if full.contains(&source.kind()) => {
+            "make room on the file system of the state directory"
+        }
+        _ => "see the daemon's log",
+    }
 }
 
 fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
