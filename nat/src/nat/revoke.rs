@@ -210,6 +210,7 @@ impl Nat {
         }
         if self.revoked.left == 0 && self.revoked.range_since.take().is_some() {
             self.externals.clear_port_pools();
+            self.blocks = super::blocks::of(&self.ports, self.is_claiming);
         }
     }
 
