@@ -10,6 +10,7 @@
 //! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
+//! | [`snat_blocks`], [`block_requests`] | claims SNAT ports on the host for the workers |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
@@ -26,6 +27,7 @@
 
 mod addresses;
 mod attach;
+mod block_requests;
 mod cleanup;
 mod connect;
 mod conntrack;
@@ -60,6 +62,7 @@ mod runtime_names;
 mod runtime_ports;
 mod runtime_state;
 mod service;
+mod snat_blocks;
 mod start;
 mod stats;
 pub(crate) mod store;

@@ -1,11 +1,12 @@
 //! Frames from the uplink.
 
-use nat::{Kind, Realm, Translation};
+use nat::{Kind, NatDrop, Realm, Translation};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
 use super::UplinkConf;
 use super::forward::{Delivery, ForwardCtx};
+use super::unmapped::is_midstream;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
@@ -45,33 +46,24 @@ impl<'a> ForwardCtx<'a> {
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
                     ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
-                    self.return_to_host(ctx, uplink);
+                    self.refuse_unmapped(ctx, uplink, &view, DropReason::NatNoConnection);
                 }
+            }
+            // A SYN gets no answer: the container may be about to open the connection, too (RFC 5382, REQ-4).
+            Err(refusal @ (NatDrop::NoConnection | NatDrop::Unsolicited))
+                if is_midstream(&view) =>
+            {
+                self.refuse_unmapped(ctx, uplink, &view, (*refusal).into());
             }
             // External senders get no ICMP error.
             Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
         }
     }
-
-    /// Returns a frame to the host through the uplink's TAP: the device forwards only frames with
-    /// another destination than the TAP's.
-    fn return_to_host(&mut self, ctx: &mut FrameCtx, uplink: &UplinkConf) {
-        let bytes = self.pool.bytes_mut(&ctx.frame);
-        let to = bytes.and_then(|bytes| bytes.get_mut(super::forward::DESTINATION));
-        ctx.verdict = match to {
-            Some(to) => {
-                to.copy_from_slice(&uplink.tap_mac.0);
-                self.state.counters.returned_to_host += 1;
-                Verdict::Unicast(uplink.port.into())
-            }
-            None => Verdict::Drop(DropReason::NoBuffer),
-        };
-    }
 }
 
 impl UplinkConf {
     /// The source of ICMP errors to the uplink.
-    fn icmp_source(&self) -> IcmpSource<'_> {
+    pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
         IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
     }

@@ -1,5 +1,6 @@
 //! The nftables rules for a state of the uplink and the published ports.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use wire::MacAddr;
 use super::state::UplinkState;
 use super::{Config, HostNetwork};
 use crate::host::nft::{
-    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts,
+    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, Rules,
+    TablesParts,
 };
 
 /// Identity of the uplink TAP.
@@ -35,6 +37,7 @@ impl Fixed {
         state: &UplinkState,
         networks: &[HostNetwork],
         forwards: &[Forward],
+        blocks: &BTreeSet<PortBlock>,
     ) -> Rules {
         let subnets: Vec<_> = networks.iter().flat_map(|it| it.subnets).collect();
         let redirect = self.tap.clone().map(|tap| {
@@ -46,11 +49,11 @@ impl Fixed {
             IngressRedirect {
                 device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
                 tap: (tap.name, tap.ifindex),
-                tap_mac: tap.mac,
                 local4: outside().filter_map(v4).collect(),
                 local6: outside().filter_map(v6).collect(),
                 subnets: subnets.clone(),
                 snat_ports: self.config.snat_ports.clone(),
+                snat_blocks: blocks.clone(),
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
         });
@@ -89,6 +92,8 @@ struct Inner {
     networks: Vec<HostNetwork>,
     forwards: Vec<Forward>,
     state: UplinkState,
+    /// Claimed blocks of SNAT ports.
+    blocks: BTreeSet<PortBlock>,
     loaded: Rules,
 }
 
@@ -98,9 +103,10 @@ impl Shared {
         networks: Vec<HostNetwork>,
         state: UplinkState,
     ) -> Result<Self, NftError> {
-        let loaded = fixed.rules(&state, &networks, &[]);
+        let blocks = BTreeSet::new();
+        let loaded = fixed.rules(&state, &networks, &[], &blocks);
         let firewall = Firewall::start(loaded.clone()).await?;
-        let inner = Inner { firewall, networks, forwards: Vec::new(), state, loaded };
+        let inner = Inner { firewall, networks, forwards: Vec::new(), state, blocks, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -120,8 +126,9 @@ impl Shared {
         networks: Vec<HostNetwork>,
         forwards: Vec<Forward>,
     ) -> Result<Self, NftError> {
-        let rules = fixed.rules(&state, &networks, &forwards);
-        let mut inner = Inner { firewall, networks, forwards, state, loaded };
+        let blocks = loaded.redirect.as_ref().map(|it| it.snat_blocks.clone()).unwrap_or_default();
+        let rules = fixed.rules(&state, &networks, &forwards, &blocks);
+        let mut inner = Inner { firewall, networks, forwards, state, blocks, loaded };
         inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
@@ -129,7 +136,7 @@ impl Shared {
     /// Loads the rules for another state, if they differ.
     pub(super) async fn adapt(&self, state: &UplinkState) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(state, &inner.networks, &inner.forwards);
+        let rules = self.fixed.rules(state, &inner.networks, &inner.forwards, &inner.blocks);
         inner.state = state.clone();
         inner.load(rules).await
     }
@@ -137,7 +144,7 @@ impl Shared {
     /// Loads the rules for other published ports.
     pub(super) async fn publish(&self, forwards: Vec<Forward>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards);
+        let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards, &inner.blocks);
         inner.load(rules).await?;
         inner.forwards = forwards;
         Ok(())
@@ -146,9 +153,31 @@ impl Shared {
     /// Loads the rules for other networks.
     pub(super) async fn set_networks(&self, networks: Vec<HostNetwork>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(&inner.state, &networks, &inner.forwards);
+        let rules = self.fixed.rules(&inner.state, &networks, &inner.forwards, &inner.blocks);
         inner.load(rules).await?;
         inner.networks = networks;
+        Ok(())
+    }
+
+    /// Adds claimed blocks, and takes out those that are given back.
+    pub(super) async fn change_blocks(
+        &self,
+        added: &[PortBlock],
+        removed: &[PortBlock],
+    ) -> Result<(), NftError> {
+        if added.is_empty() && removed.is_empty() {
+            return Ok(());
+        }
+        let mut inner = self.inner.lock().await;
+        inner.firewall.change_blocks(added.to_vec(), removed.to_vec()).await?;
+        let change = |blocks: &mut BTreeSet<PortBlock>| {
+            blocks.retain(|block| !removed.contains(block));
+            blocks.extend(added.iter().cloned());
+        };
+        change(&mut inner.blocks);
+        if let Some(redirect) = &mut inner.loaded.redirect {
+            change(&mut redirect.snat_blocks);
+        }
         Ok(())
     }
 }
