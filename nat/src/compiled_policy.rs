@@ -22,8 +22,9 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::owner::OwnerId;
 use crate::policy::{Policy, Published};
+use crate::sources::{SourceSet, Sources};
 use crate::tuple::Transport;
-use crate::zone::InternalEndpoint;
+use crate::zone::{InternalEndpoint, Zone};
 
 /// The first external endpoint of a range: transport, address (none for all addresses), port.
 type ExternalStart = (Transport, Option<Address>, u16);
@@ -106,7 +107,9 @@ impl CompiledPolicy {
         by_internal.sort_unstable();
         let snat_addrs = [source.external_v4.map(IpAddr::V4), source.external_v6.map(IpAddr::V6)];
         let snat_addrs = snat_addrs.map(|address| address.map(Address::from));
-        let own = snat_addrs.into_iter().flatten();
+        let sets = source.sources.iter().flat_map(|(_, sources)| sources.sets());
+        let candidates = sets.flat_map(|set| &set.candidates).map(|it| it.address.into());
+        let own = snat_addrs.into_iter().flatten().chain(candidates);
         let mut externals: Vec<_> =
             source.host_addrs.iter().map(|ip| Address::from(*ip)).chain(own).collect();
         externals.sort_unstable();
@@ -145,10 +148,40 @@ impl CompiledPolicy {
         self.source.quota
     }
 
-    /// The SNAT address of a family.
+    /// The SNAT address of a family between containers.
     #[inline]
     pub(crate) fn external_for(&self, like: Address) -> Option<Address> {
         self.snat_addrs[usize::from(!like.is_v4())]
+    }
+
+    /// The SNAT addresses of the route to a destination, from containers of a zone.
+    pub(crate) fn sources_for(&self, zone: Zone, destination: Address) -> Option<&SourceSet> {
+        let (_, sources) = self.source.sources.iter().find(|(known, _)| *known == zone)?;
+        sources.find(destination.ip())
+    }
+
+    /// The SNAT address for a destination outside.
+    pub(crate) fn source_for(&self, zone: Zone, destination: Address) -> Option<Address> {
+        match self.sources_for(zone, destination) {
+            Some(set) => set.choose(destination.ip()).map(Address::from),
+            None => self.external_for(destination),
+        }
+    }
+
+    /// The address that a packet from containers of a zone gets by the route to a destination outside.
+    #[must_use]
+    pub fn source_to(&self, zone: Zone, destination: IpAddr) -> Option<IpAddr> {
+        self.source_for(zone, destination.into()).map(Address::ip)
+    }
+
+    /// Containers of a zone that both know have the same SNAT addresses by destination.
+    pub(crate) fn has_sources_of(&self, former: &Self) -> bool {
+        let known = &former.source.sources;
+        let is_same = |(zone, sources): &(Zone, Arc<Sources>)| {
+            let before = known.iter().find(|(known, _)| known == zone);
+            before.is_none_or(|(_, before)| before == sources)
+        };
+        self.snat_addrs == former.snat_addrs && self.source.sources.iter().all(is_same)
     }
 
     /// The SNAT ports of all workers.

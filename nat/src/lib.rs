@@ -6,6 +6,7 @@
 //! | `table` | the connection table: hash index, timing wheel, lists of owners |
 //! | `mapping`, `port_pool`, `port_blocks` | SNAT mappings of internal endpoints; free ports; the blocks that ports come from |
 //! | [`policy`], [`CompiledPolicy`] | SNAT addresses and ports, published ports; the same for lookups |
+//! | [`sources`] | SNAT addresses by destination |
 //! | `tcp`, [`state`](State) | connection states and their timeouts |
 //! | [`mod@tuple`], [`Zone`], [`OwnerId`] | addresses and ports, the network of internal ones, whose they are |
 //! | [`view`], [`parse`] | the fields of a packet that NAT reads; frame -> view |
@@ -35,6 +36,7 @@ mod quote;
 mod record;
 pub mod rewrite;
 pub mod shard_spec;
+pub mod sources;
 mod state;
 mod table;
 mod tcp;
@@ -53,6 +55,7 @@ pub use nat::{
 pub use owner::OwnerId;
 pub use policy::{Policy, Published};
 pub use shard_spec::ShardSpec;
+pub use sources::{SourceSet, Sources};
 pub use state::State;
 pub use time::Time;
 pub use tuple::{Endpoint, Transport, Tuple};

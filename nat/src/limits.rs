@@ -17,6 +17,9 @@ pub const EXTERNAL_ADDRS_MAX: usize = 4096;
 /// Pinholes in one table.
 pub const PINHOLES_MAX: usize = 1_024;
 
+/// SYNs of other connections than the tracked ones that await their answers, in one table.
+pub const OTHER_SYNS_MAX: usize = 1_024;
+
 /// An owner's limit, as a multiple of the free connections or ports: one owner gets four fifths
 /// at most, two get four ninths each, and a new owner always finds some.
 pub const FAIR_SHARE_FACTOR: usize = 4;
@@ -50,6 +53,9 @@ pub const ECHO_IDLE: Duration = Duration::from_secs(60);
 
 /// Timeout of SCTP without internal packets; heartbeats come every 30 seconds (RFC 9260 section 16).
 pub const SCTP_IDLE: Duration = Duration::from_secs(300);
+
+/// How long connections outlive their IPv6 address, which routers take away and put back.
+pub const GONE_DELAY: Duration = Duration::from_secs(5);
 
 /// Rest of a freed TCP port, while a peer may remember the connection: twice the maximum segment
 /// lifetime (RFC 9293 section 3.4.2). When no other port is free, the longest at rest is reused.

@@ -20,6 +20,8 @@ mod export;
 mod flush;
 mod prefault;
 mod prefetch;
+mod reopen;
+mod reroute;
 mod revalidate;
 mod revoke;
 mod route;
@@ -33,6 +35,7 @@ pub use self::route::RoutedTarget;
 pub use self::rows::Row;
 pub use self::shard::Shard;
 
+use self::reroute::Gone;
 use self::revoke::Revoked;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -53,6 +56,7 @@ use crate::table::filter::FilterTable;
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, Secrets};
 use crate::table::index::Index;
+use crate::table::other_syns::OtherSyns;
 use crate::table::owners::Owners;
 use crate::table::pages;
 use crate::table::pinholes::Pinholes;
@@ -79,6 +83,7 @@ pub struct Nat {
     index: Index,
     filter: FilterTable,
     pinholes: Pinholes,
+    other_syns: OtherSyns,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
@@ -91,6 +96,8 @@ pub struct Nat {
     /// Control claims blocks; otherwise all are claimed.
     is_claiming: bool,
     revoked: Revoked,
+    /// IPv6 addresses with connections that the host no longer has.
+    gone: Vec<Gone>,
     shard_spec: ShardSpec,
     secrets: Secrets,
     random: u64,
@@ -122,6 +129,7 @@ impl Nat {
             index: Index::new(2 * capacity),
             filter: FilterTable::new(capacity),
             pinholes: Pinholes::new(),
+            other_syns: OtherSyns::new(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),
@@ -131,6 +139,7 @@ impl Nat {
             blocks: blocks::of(&RangeInclusive::new(1, 0), false),
             is_claiming: false,
             revoked: Revoked::default(),
+            gone: Vec::new(),
             shard_spec: ShardSpec::SINGLE,
             secrets: Secrets::new(config.seed),
             random: !config.seed,
@@ -271,7 +280,7 @@ impl Nat {
         dir: Direction,
         packet: &Packet<'_>,
     ) -> Result<Translation, NatDrop> {
-        let flow = self.flows.at_mut(number);
+        let mut flow = self.flows.at_mut(number);
         let effect = match (flow.transport(), packet.segment) {
             (Transport::Tcp, Some(segment)) => {
                 tcp::track(&mut flow.tcp_peers, flow.state, dir, segment)
@@ -285,7 +294,11 @@ impl Nat {
         };
         let before = flow.state;
         let state = match effect {
-            Effect::Drop(reason) => return Err(reason),
+            Effect::Drop(_) | Effect::Unmatched => {
+                let state = self.reopen(number, dir, packet, effect)?;
+                flow = self.flows.at_mut(number);
+                state
+            }
             Effect::None => before,
             Effect::Refresh(state) => {
                 flow.seen = self.now.0;

@@ -15,8 +15,9 @@
 //! attach [`Sandbox::netns_path`] through the API, [`Sandbox::set_hosts`], [`Sandbox::set_resolv_conf`],
 //! [`Sandbox::set_hostname`], [`Sandbox::run`], detach.
 //!
-//! Nothing is left behind, even if this process is killed: private files have no names, and the kernel
-//! removes both namespaces, mounts included, with their last process.
+//! Nothing is left behind, even if this process is killed: private files have no names, the command and what it has
+//! started die, too ([`watchdog`](mod@watchdog)), and the kernel removes both namespaces, mounts included, with their last
+//! process.
 
 mod files;
 mod mounts;
@@ -24,6 +25,7 @@ mod resolv_conf;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -37,9 +39,13 @@ use std::thread::JoinHandle;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::SigSet;
 
+use vswitch_sys::parent_death::kill_with_parent;
+
 use crate::host::netns_exec;
 use files::PrivateFiles;
 pub use resolv_conf::{DnsSettings, host_resolv_conf, resolv_conf};
+use watchdog::Watchdog;
+pub use watchdog::{WATCHDOG_OPTION, watchdog};
 
 /// Longest host name of Linux (`__NEW_UTS_LEN` in `linux/utsname.h`).
 pub const HOSTNAME_BYTES_MAX: usize = 64;
@@ -123,6 +129,15 @@ struct SpawnRequest {
     command: Command,
     hostname: Option<String>,
     signals: SigSet,
+    /// Namespaces for a watchdog.
+    watched: Option<&'static [&'static str]>,
+}
+
+/// A command that runs.
+#[derive(Debug)]
+struct Spawned {
+    child: Child,
+    watchdog: Option<Watchdog>,
 }
 
 /// Namespaces that wait for a command.
@@ -132,7 +147,10 @@ pub struct Sandbox {
     files: Option<PrivateFiles>,
     hostname: Option<String>,
     requests: Option<Sender<SpawnRequest>>,
-    spawned: Receiver<io::Result<Child>>,
+    spawned: Receiver<io::Result<Spawned>>,
+    /// Namespaces by which a watchdog knows its processes.
+    watchable: Option<&'static [&'static str]>,
+    is_watched: bool,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -145,6 +163,11 @@ impl Sandbox {
                 let (files, sources) = PrivateFiles::create()?;
                 (Some(files), Some(sources))
             }
+        };
+        let watchable: Option<&[&str]> = match mode {
+            Mode::New => Some(&["mnt", "uts", "net"]),
+            Mode::Join(_) => Some(&["mnt", "uts"]),
+            Mode::Host => None,
         };
         let (ready, prepared) = channel();
         let (requests, inbox) = channel();
@@ -167,6 +190,8 @@ impl Sandbox {
             hostname: None,
             requests: Some(requests),
             spawned,
+            watchable,
+            is_watched: false,
             keeper: Some(keeper),
         })
     }
@@ -194,9 +219,16 @@ impl Sandbox {
         self.hostname = self.files.as_ref().map(|_| name.to_owned());
     }
 
+    /// Gives the sandbox a watchdog, which kills all of its processes when this process is killed: this program, which
+    /// must call [`watchdog()`] when its first argument is [`WATCHDOG_OPTION`]. Does nothing in mode `Host`.
+    pub fn set_watched(&mut self) {
+        self.is_watched = true;
+    }
+
     /// Runs a command in the sandbox with the caller's terminal, directory and environment, waits for it,
     /// and removes the sandbox. It forwards SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 sent to
-    /// this process; the terminal's own reach the command by the process group. See [`exit_code`].
+    /// this process; the terminal's own reach the command by the process group. If this process is killed, the command
+    /// is, too; all that it has started, where the sandbox [has a watchdog](Self::set_watched). See [`exit_code`].
     ///
     /// Call it while no other thread (but those of sandboxes) has these signals unblocked: such a thread
     /// would take them, with their default action.
@@ -210,12 +242,16 @@ impl Sandbox {
         let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
         let requests = self.requests.as_ref().ok_or_else(keeper_died)?;
         let (hostname, signals) = (self.hostname.clone(), forwarding.mask());
-        let request = SpawnRequest { command, hostname, signals };
+        let watched = self.watchable.filter(|_| self.is_watched);
+        let request = SpawnRequest { command, hostname, signals, watched };
         requests.send(request).map_err(|_| keeper_died())?;
-        let mut child = self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
-            IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
-        })?;
-        forwarding.supervise(&mut child).map_err(IsolateError::Supervise)
+        let Spawned { mut child, watchdog } =
+            self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
+                IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
+            })?;
+        let ended = forwarding.supervise(&mut child).map_err(IsolateError::Supervise);
+        watchdog.into_iter().for_each(Watchdog::dismiss);
+        ended
     }
 }
 
@@ -267,15 +303,27 @@ fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathB
 }
 
 /// Loop of the keeper: spawns requested commands until the sandbox is dropped.
-fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Child>>) {
-    while let Ok(SpawnRequest { mut command, hostname, signals }) = inbox.recv() {
+fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Spawned>>) {
+    while let Ok(SpawnRequest { mut command, hostname, signals, watched }) = inbox.recv() {
         if let Some(Err(error)) = hostname.map(nix::unistd::sethostname) {
             tracing::warn!(%error, "the command sees the host's own name");
         }
         // The command starts with the keeper's mask: that of the caller before `Forwarding::start`.
-        let child = command.spawn();
+        kill_with_parent(&mut command);
+        // First, so that there is no moment without it.
+        let watchdog = watched.map(Watchdog::start).transpose().unwrap_or_else(|error| {
+            tracing::warn!(%error, "processes of the sandbox will outlive a kill of this one");
+            None
+        });
+        let spawned = match command.spawn() {
+            Ok(child) => Ok(Spawned { child, watchdog }),
+            Err(error) => {
+                watchdog.into_iter().for_each(Watchdog::dismiss);
+                Err(error)
+            }
+        };
         let _ = signals.thread_block();
-        if outbox.send(child).is_err() {
+        if outbox.send(spawned).is_err() {
             return;
         }
     }

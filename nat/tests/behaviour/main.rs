@@ -7,6 +7,8 @@ mod double_nat;
 mod limits;
 mod picked_up;
 mod port_shortage;
+mod reroute;
+mod reused_ports;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;

@@ -32,6 +32,7 @@ impl Control {
                 DataplaneEvent::BlocksWanted { worker, request } => {
                     self.request_blocks(worker, request);
                 }
+                DataplaneEvent::Portless { remote, protocol } => self.hand_over(remote, protocol),
                 DataplaneEvent::DhcpRequest { port, frame } => self.answer_dhcp(port, &frame),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }

@@ -11,6 +11,7 @@
 //! | | `switch`, ingress of the uplink TAP | redirects frames to the NIC |
 //! | | `bridge-DEVICE`, ingress of each host port | drops frames of containers from or to 127.0.0.0/8 |
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
+//! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
 //! | | `prerouting`, `forward` | with `--uplink kernel` only |
 //!
 //! # Ownership
@@ -26,6 +27,7 @@
 //! Only the uplink calls. Loading waits for the kernel (milliseconds), so it runs on a blocking thread.
 
 mod build;
+mod half_closed;
 mod kernel;
 mod nat;
 mod netdev;
@@ -42,6 +44,7 @@ pub(crate) use kernel::{NftError, TablesParts};
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
+pub(super) use rules::protocol_number;
 pub(crate) use rules::{
     AllowedForward, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, Rules,
 };

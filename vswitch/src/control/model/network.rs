@@ -208,6 +208,7 @@ impl Model {
             Some(HostNetwork {
                 device: network.spec.device.as_ref()?.to_string(),
                 subnets: network.spec.subnets(),
+                gateways: network.spec.gateways().to_vec(),
                 is_internal: network.spec.is_internal(),
                 reachable_from: self
                     .sources(network)
@@ -279,6 +280,19 @@ impl Model {
     ) -> Result<Option<Owner>, ControlError> {
         if let Owner::Endpoint(name) = &owner {
             self.active_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
+        }
+        self.restore_static(network, key, owner)
+    }
+
+    /// The same for an entry of the document, whose endpoint may wait.
+    pub(crate) fn restore_static(
+        &mut self,
+        network: &NetworkName,
+        key: StaticKey,
+        owner: Owner,
+    ) -> Result<Option<Owner>, ControlError> {
+        if let Owner::Endpoint(name) = &owner {
+            self.shown_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
         }
         let network = self.network_mut(network)?;
         if !network.statics.contains_key(&key) && network.statics.len() >= STATICS_MAX {

@@ -26,6 +26,8 @@ pub(crate) struct Uplink {
     /// The port of its TAP and the TAP's MAC address; none where the kernel translates.
     pub(crate) tap: Option<(PortIndex, MacAddr)>,
     pub(crate) state: UplinkState,
+    /// The source addresses of its routes.
+    sources: Arc<nat::Sources>,
     pub(crate) label: String,
 }
 
@@ -43,7 +45,8 @@ impl Model {
             Some(mac) => Some((self.slots.allocate(SlotOwner::Uplink(position))?, mac)),
             None => None,
         };
-        self.uplinks.push(Uplink { tap, state, label: key::uplink_label(device) });
+        let sources = Arc::new(sources(&state));
+        self.uplinks.push(Uplink { tap, state, sources, label: key::uplink_label(device) });
         self.invalidate_uplinks(true);
         Ok(position)
     }
@@ -52,8 +55,14 @@ impl Model {
     pub(crate) fn set_uplink_state(&mut self, position: usize, state: UplinkState) {
         let Some(uplink) = self.uplinks.get_mut(position) else { return };
         let addresses = |state: &UplinkState| (state.ipv4, state.ipv6, state.local.clone());
-        let is_policy_stale = addresses(&uplink.state) != addresses(&state);
+        let is_same = uplink.state.sources == state.sources
+            && sources_by_route(&uplink.state).eq(sources_by_route(&state));
+        let sources = (!is_same).then(|| sources(&state)).filter(|it| *it != *uplink.sources);
+        let is_policy_stale = sources.is_some() || addresses(&uplink.state) != addresses(&state);
         uplink.state = state;
+        if let Some(sources) = sources {
+            uplink.sources = Arc::new(sources);
+        }
         self.invalidate_uplinks(is_policy_stale);
     }
 
@@ -162,7 +171,7 @@ impl Model {
 
     /// The policy of NAT, for all networks that share the uplinks.
     fn nat_policy(&self) -> Option<nat::Policy> {
-        let state = &self.own_uplink()?.0.state;
+        let Uplink { state, sources, .. } = self.own_uplink()?.0;
         let local = self.local_addresses(state);
         let networks: Vec<_> =
             self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
@@ -177,12 +186,29 @@ impl Model {
         Some(nat::Policy {
             external_v4: state.ipv4,
             external_v6: state.ipv6,
+            sources: networks
+                .iter()
+                .map(|it| (nat::Zone(it.index.0), Arc::clone(sources)))
+                .collect(),
             published: published.collect(),
             ports: networks.first()?.spec.snat_ports.range(),
             host_addrs: local,
             quota: CONNECTIONS_PER_CONTAINER,
         })
     }
+}
+
+/// The source addresses of the routes by an uplink.
+fn sources(state: &UplinkState) -> nat::Sources {
+    nat::Sources::new(state.sources.clone()).with_layer(sources_by_route(state))
+}
+
+/// Destination, prefix length and source of the routes that have one.
+fn sources_by_route(state: &UplinkState) -> impl Iterator<Item = (IpAddr, u8, u16)> {
+    state.routes.iter().filter_map(|route| {
+        let net = route.destination;
+        Some((net.addr(), net.prefix_len(), route.source?))
+    })
 }
 
 /// The rules of a publication. One at all addresses of a family becomes one at each of them, since another

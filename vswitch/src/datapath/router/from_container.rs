@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use nat::{NatDrop, OwnerId, Realm, Translation, View, Zone};
+use nat::{Kind, NatDrop, OwnerId, Realm, Translation, View, Zone};
 use wire::icmp_error::{IcmpError, IcmpSource};
-use wire::meta::L3;
+use wire::meta::{L3, L4};
 
 use super::fib::{NextHop, RouteTarget};
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
@@ -30,7 +30,13 @@ impl<'a> ForwardCtx<'a> {
                 ctx.verdict = Verdict::Drop(DropReason::Malformed);
                 return;
             }
-            L3::Arp | L3::Other => return,
+            L3::Arp => {
+                if self.is_shared(ctx) {
+                    self.hear_neighbour(ctx);
+                }
+                return;
+            }
+            L3::Other => return,
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         match router.fib.lookup(view.dst) {
@@ -40,10 +46,20 @@ impl<'a> ForwardCtx<'a> {
             }
             RouteTarget::OnLink => {
                 let mac = router.uplink.as_ref().and_then(|uplink| uplink.neighbours.get(view.dst));
+                if mac.is_some() {
+                    self.use_on_link(view.dst, ctx.port);
+                }
                 let hop = NextHop { address: view.dst, mac };
                 self.forward_to_uplink(ctx, &view, router, hop);
             }
-            RouteTarget::Host => self.forward_to_host(ctx, &view, network, router),
+            RouteTarget::Host => {
+                if ctx.meta.l4 == L4::Icmpv6 && self.is_shared(ctx) {
+                    self.hear_neighbour(ctx);
+                }
+                if ctx.verdict == Verdict::Pending {
+                    self.forward_to_host(ctx, &view, network, router);
+                }
+            }
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
             RouteTarget::Network(at) => {
                 self.forward_to_network(ctx, &view, (network, router), router.network(at))
@@ -72,6 +88,9 @@ impl<'a> ForwardCtx<'a> {
         if !self.is_local(ctx, from, view) {
             return;
         }
+        if self.is_shared(ctx) {
+            self.hear_source(ctx, view.src);
+        }
         let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address) };
         let adj = uplink.adjacency(mac, router.mtu);
         let fit = match self.check_forward(ctx, &adj) {
@@ -87,10 +106,17 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
+            // About a packet that no connection has sent.
+            Ok(Translation::NotOurs) if matches!(view.kind, Kind::Error(_)) => {
+                ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
+            }
             // Untranslated internal addresses must not leave.
             Ok(Translation::NotOurs) => {
                 let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 self.reject(ctx, router.icmp_source(), why);
+            }
+            Err(NatDrop::Protocol) => {
+                self.forward_portless(ctx, view, (router, uplink), (&adj, fit));
             }
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
@@ -122,15 +148,29 @@ impl<'a> ForwardCtx<'a> {
         if !self.is_local(ctx, from, view) {
             return;
         }
+        if self.is_shared(ctx) {
+            self.hear_source(ctx, view.src);
+        }
         let Some(translated) = self.translate(ctx, from, view) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
+            Ok(Translation::NotOurs) if !self.may_report(ctx, view) => {
+                ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
+            }
             // Other traffic between host and containers needs no translation.
             Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
+    }
+
+    /// The packet may be for the host; an ICMP error only if it is about a packet from the host to its sender. A
+    /// container without a guard may forward for others, and report for them.
+    fn may_report(&self, ctx: &FrameCtx, view: &View) -> bool {
+        let Kind::Error(quoted) = &view.kind else { return true };
+        let is_guarded = self.snapshot.port(ctx.port).is_some_and(|port| port.guard.is_some());
+        !is_guarded || quoted.tuple.dst.address == view.src
     }
 
     /// Forwards to another container through the gateway.
@@ -163,6 +203,15 @@ impl<'a> ForwardCtx<'a> {
                     Err(why) => self.reject(ctx, source, why),
                 }
             }
+        }
+    }
+
+    /// Notes that a host on the link with a known MAC address is in use.
+    #[inline]
+    fn use_on_link(&mut self, address: IpAddr, port: PortIndex) {
+        if self.state.on_link_uses.note(self.now, address) {
+            // Dropped, it is told in the next period.
+            self.state.resolver.request(self.now, address, port);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Frames from the uplink.
 
-use nat::{Kind, NatDrop, Realm, Translation};
+use nat::{Kind, NatDrop, Realm, Translation, View};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
@@ -43,6 +43,9 @@ impl<'a> ForwardCtx<'a> {
             }
             Ok(Translation::NotOurs) => {
                 let is_icmp = matches!(ctx.meta.l4, L4::Icmpv4 | L4::Icmpv6);
+                if matches!(view.kind, Kind::Other) && self.deliver_other(ctx, &view, uplink) {
+                    return;
+                }
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
                     ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
@@ -57,6 +60,15 @@ impl<'a> ForwardCtx<'a> {
             }
             // External senders get no ICMP error.
             Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
+        }
+    }
+
+    /// Delivers what has no ports to the container that uses the protocol; false if it is nobody's.
+    #[cold]
+    fn deliver_other(&mut self, ctx: &mut FrameCtx, view: &View, uplink: &UplinkConf) -> bool {
+        match ctx.meta.l4 {
+            L4::Icmpv4 | L4::Icmpv6 => self.deliver_portless_error(ctx, view, uplink),
+            _ => self.deliver_portless(ctx, view, uplink),
         }
     }
 }

@@ -15,7 +15,10 @@ use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
 use super::answer_limit::AnswerLimit;
 use super::assignment::{Assignment, HandoffOut};
+use super::inside::InsideNeighbours;
 use super::neighbour_queue::NeighbourQueue;
+use super::on_link::OnLinkUses;
+use super::portless::{Portless, PortlessFlows};
 use super::resolve::NeighbourResolver;
 use crate::datapath::batch::{Batch, FrameCtx};
 use crate::datapath::limits::{
@@ -33,6 +36,9 @@ pub struct RouterState {
     pub(super) icmp_limit: AnswerLimit,
     pub(super) reset_limit: AnswerLimit,
     pub(super) resolver: NeighbourResolver,
+    pub(super) inside: InsideNeighbours,
+    pub(super) on_link_uses: OnLinkUses,
+    pub(super) portless: PortlessFlows,
     pub(super) counters: RouterCounters,
     pub(super) fragments: Fragments<FrameCtx>,
     /// Fragments that await their worker, with several workers.
@@ -76,6 +82,9 @@ impl RouterState {
             icmp_limit: AnswerLimit::new(ICMP_ERROR_RATE),
             reset_limit: AnswerLimit::new(RESET_RATE),
             resolver: NeighbourResolver::new(),
+            inside: InsideNeighbours::new(),
+            on_link_uses: OnLinkUses::new(),
+            portless: PortlessFlows::new(),
             counters: RouterCounters::default(),
             fragments: Fragments::new(),
             tracked: (!shard_spec.is_single()).then(Box::default),
@@ -112,6 +121,7 @@ impl RouterState {
         let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
         let before = self.nat.len();
         self.nat.tick(Time(now.0), operations);
+        self.portless.tick(now);
         self.has_backlog = self.nat.has_work() || is_idle && self.nat.len() < before;
     }
 
@@ -119,7 +129,10 @@ impl RouterState {
     #[must_use]
     pub fn max_sleep(&self) -> Option<Duration> {
         let waits = (self.neighbour_queue.len() > 0).then_some(NEIGHBOUR_QUEUE_WAKE);
-        let rests = !self.is_empty() || !self.fragments.is_empty() || self.tracks();
+        let rests = !self.portless.is_empty()
+            || !self.is_empty()
+            || !self.fragments.is_empty()
+            || self.tracks();
         waits.or(self.has_backlog.then_some(EXPIRY_WAKE)).or(rests.then_some(EXPIRY_REST))
     }
 
@@ -127,6 +140,8 @@ impl RouterState {
     pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
+        self.inside.forget_port(port);
+        self.portless.forget_port(port);
         let mut release = |ctx: FrameCtx, refusal: Option<NatDrop>| {
             let reason = refusal.map_or(DropReason::PortUnknown, DropReason::from);
             io.drop_frame(ctx.port, ctx.frame, reason);
@@ -175,6 +190,11 @@ impl RouterState {
     /// A request for further blocks of SNAT ports, once.
     pub fn poll_block_request(&mut self) -> Option<BlockRequest> {
         self.nat.poll_block_request()
+    }
+
+    /// Flows without ports that containers have, for control: new ones at once, and all of them from time to time.
+    pub(crate) fn portless(&mut self) -> impl Iterator<Item = Portless> {
+        self.portless.drain()
     }
 
     /// The first connections, at most one listing.

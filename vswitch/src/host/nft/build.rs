@@ -24,13 +24,15 @@ pub(super) struct Writer<'a> {
     pub(super) table: &'a Table,
     /// Rules written so far.
     pub(super) rules: usize,
+    /// The kernel has objects of timeouts.
+    pub(super) has_timeouts: bool,
     sets: u32,
 }
 
 impl<'a> Writer<'a> {
     /// `sets`: number of sets that the batch has already.
     pub(super) fn new(batch: &'a mut Batch, table: &'a Table, sets: u32) -> Self {
-        Self { batch, table, rules: 0, sets }
+        Self { batch, table, rules: 0, has_timeouts: true, sets }
     }
 
     /// Number of sets that the batch has now.

@@ -5,6 +5,7 @@
 //! - TCP, UDP and SCTP to a claimed port of the SNAT range or a published port: redirected to the uplink TAP, GRO
 //!   frames whole; a claimed block, or a published range, is one element of a set. The range is compared first, so
 //!   that other frames pay no lookup;
+//! - protocols without ports, from remotes that containers use them with: redirected;
 //! - fragments after the first, which have no ports: copied to the switch;
 //! - echo replies with an identifier of the SNAT range, and ICMP errors about our ports: copied, since the
 //!   host uses the same numbers.
@@ -41,7 +42,8 @@ struct Layout {
     version: char,
     ethertype: u16,
     address: Field,
-    /// Offset of the destination in the IP header.
+    /// Offsets of source and destination in the IP header.
+    source: u32,
     destination: u32,
     icmp: u8,
     echo_reply: u8,
@@ -57,6 +59,7 @@ const V4: Layout = Layout {
     version: '4',
     ethertype: 0x0800,
     address: Field::Ipv4,
+    source: 12,
     destination: 16,
     icmp: 1,
     echo_reply: 0,
@@ -73,6 +76,7 @@ const V6: Layout = Layout {
     version: '6',
     ethertype: 0x86dd,
     address: Field::Ipv6,
+    source: 8,
     destination: 24,
     icmp: 58,
     echo_reply: 129,
@@ -100,6 +104,8 @@ struct Ours<'a> {
     ports: Set<'a>,
     /// (address, protocol, port).
     at_address: Set<'a>,
+    /// (address, protocol) of remotes that containers use protocols without ports with.
+    portless: Set<'a>,
     forward: [Expr; 2],
     /// Copies to the switch and accepts for the host.
     copy: [Expr; 3],
@@ -170,6 +176,16 @@ fn family(
     let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.local)];
     writer.rule(chain, &[&is_local, &[Expr::jump(&name)]]);
 
+    if !ours.portless.is_empty() {
+        let len = layout.address.size();
+        let from = [
+            Expr::payload(Base::Network, layout.source, len as u32, Reg::R0),
+            Expr::meta(Meta::L4Proto, Reg::R0.after(len)),
+            Expr::lookup(Reg::R0, &ours.portless),
+            Expr::counter(),
+        ];
+        writer.rule(&local, &[&from, &ours.forward]);
+    }
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
     let in_range = port_in(2, ours.range.0, ours.range.1);
@@ -230,6 +246,13 @@ fn copies(
         let at = [Expr::lookup(Reg::R0, &ours.at_address), Expr::counter()];
         writer.rule(&error, &[&[source], &port, &at, &ours.copy]);
     }
+    if !ours.portless.is_empty() {
+        // The quoted destination follows the source.
+        let to = Expr::payload(Base::Transport, layout.quoted_source + len, len, Reg::R0);
+        let flow = [to, protocol(Reg::R0.after(layout.address.size()))];
+        let known = [Expr::lookup(Reg::R0, &ours.portless), Expr::counter()];
+        writer.rule(&error, &[&from_us, &flow, &known, &ours.copy]);
+    }
     let is_echo = [
         payload_is(Base::Transport, layout.quoted_protocol, &[layout.icmp]),
         payload_is(Base::Transport, layout.quoted_payload, &[layout.echo_request]),
@@ -270,14 +293,19 @@ fn sets<'a>(
             Some(_) => {}
         }
     }
-    for set in [&local, &ports, &at_address] {
+    let mut portless = writer.set(&layout.name("portless"), &fields[..2]);
+    for (remote, protocol) in redirect.portless.iter().filter(|(it, _)| it.is_ipv4() == v4) {
+        let (octets, protocol) = (octets(*remote), [*protocol]);
+        portless.add(&[&octets, &protocol], &[&octets, &protocol]);
+    }
+    for set in [&local, &ports, &at_address, &portless] {
         set.put(writer.batch);
     }
     let [load, hand] =
         [Expr::immediate(Reg::R0, &redirect.tap.1.to_ne_bytes()), Expr::dup(Reg::R0)];
     let forward = forward_to(redirect.tap.1);
     let range = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
-    Ours { local, range, ports, at_address, forward, copy: [load, hand, Expr::accept()] }
+    Ours { local, range, ports, at_address, portless, forward, copy: [load, hand, Expr::accept()] }
 }
 
 /// Adds blocks to the set of claimed SNAT ports.

@@ -27,6 +27,7 @@ pub fn probe() -> Result<(), String> {
 fn rules(nic: &Tap, tap: &Tap) -> Rules {
     let published = |protocol| Published { address: None, protocol, ports: 8080..=8090 };
     let redirect = IngressRedirect {
+        portless: Vec::new(),
         device: Some((nic.name.clone(), nic.ifindex)),
         tap: (tap.name.clone(), tap.ifindex),
         local4: vec![Ipv4Addr::new(192, 0, 2, 1)],
@@ -42,7 +43,7 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         to6: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
         to_port: 8080,
     };
-    let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
+    let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules {
         bridge: "br0".to_owned(),
         devices: vec!["br0".to_owned()],

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 pub(crate) use vswitch_api::publish::Protocol;
 
 /// The number of a transport in an IP header.
-pub(super) fn protocol_number(protocol: Protocol) -> u8 {
+pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
@@ -40,7 +40,7 @@ pub(crate) struct Published {
 }
 
 /// DNAT of published ports: `ports[n]` to port `to_port + n` of an address of either family.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Forward {
     pub(crate) published: Published,
     pub(crate) to4: Option<Ipv4Addr>,
@@ -66,6 +66,8 @@ pub(crate) struct IngressRedirect {
     /// Blocks whose ports are ours now.
     pub(crate) snat_blocks: BTreeSet<PortBlock>,
     pub(crate) published: Vec<Published>,
+    /// Remotes whose packets by a protocol without ports are a container's.
+    pub(crate) portless: Vec<(IpAddr, u8)>,
 }
 
 /// NAT by the kernel.
@@ -75,6 +77,8 @@ pub(crate) struct Nat {
     /// With `--uplink kernel`: subnets to masquerade; the kernel then publishes ports to all hosts.
     /// Otherwise it translates only the host's own traffic.
     pub(crate) masquerade: Vec<IpNet>,
+    /// Host ports, each with its gateway's addresses: the source of translated packets to its containers.
+    pub(crate) gateways: Vec<(String, IpAddr)>,
 }
 
 /// Containers at one host port may open connections to those at another.

@@ -57,6 +57,7 @@ impl Host {
 
     fn rules(&self, published: Vec<Published>) -> Rules {
         let redirect = IngressRedirect {
+            portless: vec![(FAR4.into(), 47), (FAR6.into(), 50)],
             device: Some(("eth0".into(), self.nic.tap.ifindex)),
             tap: ("up0".into(), self.uplink.tap.ifindex),
             local4: vec![HOST4, OTHER4],
@@ -143,6 +144,7 @@ fn each_class_of_ipv4_frames_goes_where_it_belongs() {
             quoted[0] = 0x46;
             v4(1, &icmp(3, [0; 4], &quoted))
         };
+        let gre_fragment = ethernet(NIC, 0x0800, &ipv4((FAR4, HOST4), 47, 0x2010, &[0; 8]));
         let cases = [
             ("the first of a block", v4(TCP, &ports(443, 24_960)), TAKEN),
             ("the last of a block", v4(UDP, &ports(53, 25_023)), TAKEN),
@@ -151,6 +153,10 @@ fn each_class_of_ipv4_frames_goes_where_it_belongs() {
             ("of a protocol without the block", v4(132, &ports(443, 25_000)), LEFT),
             ("below the range", v4(TCP, &ports(443, 19_999)), LEFT),
             ("published", v4(TCP, &ports(5555, 8080)), TAKEN),
+            ("GRE of a container's remote", v4(47, &[0; 8]), TAKEN),
+            ("a later fragment of it", gre_fragment, TAKEN),
+            ("an error about it", error4(3, HOST4, 47, &[0; 8]), COPIED),
+            ("another protocol of that remote", v4(50, &[0; 8]), LEFT),
             ("published at every address", other(TCP, &ports(5555, 8080)), TAKEN),
             ("another protocol", v4(UDP, &ports(5555, 8080)), LEFT),
             ("published at its address", other(UDP, &ports(5555, 53)), TAKEN),
@@ -209,6 +215,9 @@ fn each_class_of_ipv6_frames_goes_where_it_belongs() {
             v6(44, &[&header[..], &ports(1, 25_000)].concat())
         };
         let cases = [
+            ("ESP of a container's remote", v6(50, &[0; 8]), TAKEN),
+            ("another protocol of that remote", v6(47, &[0; 8]), LEFT),
+            ("an error about it", error6(2, HOST6, 50, &[0; 8]), COPIED),
             ("of a block", v6(TCP, &ports(443, 25_000)), TAKEN),
             ("above the block", v6(UDP, &ports(443, 25_024)), LEFT),
             ("published", v6(TCP, &ports(5555, 8080)), TAKEN),
@@ -347,7 +356,7 @@ fn with_nat(host: &Host) -> Rules {
         to6: Some("fd00:99::5".parse().unwrap()),
         to_port: 80,
     };
-    let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
+    let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules { nat, ..host.rules(Vec::new()) }
 }
 
@@ -363,7 +372,7 @@ fn thousands_of_rules_are_one_batch() {
             to_port: 40_000,
         };
         let sum = SHIFTED_PORTS_SUM_MAX;
-        let nat = Nat { forwards: (0..=16).map(shifted).collect(), masquerade: Vec::new() };
+        let nat = Nat { forwards: (0..=16).map(shifted).collect(), ..Nat::default() };
         let firewall = Firewall::start(Rules { nat, ..host.rules(Vec::new()) }).await.unwrap();
         for (family, address) in [("ip", "10.99.0.5"), ("ip6", "[fd00:99::5]")] {
             let list = run(&format!("nft list chain {family} vswitch-br0 output"));

@@ -7,7 +7,7 @@ use wire::MacAddr;
 
 use super::UplinkError;
 use super::state::{Kernel, UplinkSelector, is_ethernet, name_of};
-use crate::host::bridge::create_tap;
+use crate::host::bridge::create_named_tap;
 use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink, sysctl};
 
@@ -47,7 +47,7 @@ pub(super) async fn make_tap(
     queues: usize,
     mtu: u32,
 ) -> Result<(Tap, MacAddr), HostError> {
-    let tap = create_tap(name.clone(), queues).await?;
+    let tap = create_named_tap(netlink, name.clone(), queues).await?;
     let link = netlink.link_by_name(&name).await?;
     let mac = link.and_then(|link| link.mac).unwrap_or(MacAddr([0; 6]));
     let link = Link { mac: Some(mac), ..Link::new(tap.ifindex, name) };
@@ -62,6 +62,6 @@ pub(super) async fn make_tap(
     sysctl::set_link_sysctl("ipv4", &link.name, "rp_filter", "2")?;
     sysctl::set_link_sysctl("ipv4", &link.name, "arp_ignore", "8")?;
     netlink.up(&link).await?;
-    netlink.add_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
+    netlink.add_link_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
     Ok((tap, mac))
 }

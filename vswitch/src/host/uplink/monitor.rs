@@ -6,8 +6,9 @@
 //!
 //! Neighbours: the kernel does not refresh those that only `fwd` uses. So each gateway, and each address of
 //! `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`], until [`NEIGH_REFRESH_ROUNDS_MAX`] rounds after
-//! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port). `NTF_MANAGED` would do the
-//! same in the kernel, but survives a crash, and not every kernel has it.
+//! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port), and as soon as the kernel
+//! doubts or loses it. `NTF_MANAGED` would do the same in the kernel, but survives a crash, and not every kernel has
+//! it. Where frames leave and nobody answers ([`unanswered`](super::unanswered)), all of them are probed at once.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use std::net::IpAddr;
 use fastpath::PortIndex;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use tokio::sync::{mpsc, watch};
@@ -23,11 +25,15 @@ use tokio::time::MissedTickBehavior;
 use super::neigh_refresh::NeighRefresh;
 use super::state::{Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
 use super::tables::Shared;
+use super::unanswered::{Packets, Unanswered};
 use crate::datapath::RouteAction;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
 use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
-use crate::host::limits::{DEBOUNCE, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX, RESYNC_INTERVAL};
+use crate::host::limits::{
+    DEBOUNCE, NEIGH_CHECK_INTERVAL, NEIGH_PROBES_MAX, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX,
+    RESYNC_INTERVAL,
+};
 use crate::host::{HostError, netlink};
 
 /// A netlink connection with notifications.
@@ -38,6 +44,9 @@ pub(super) struct UplinkMonitor {
     /// Devices of the switch itself.
     own: Vec<String>,
     neigh_refresh: NeighRefresh,
+    unanswered: Unanswered,
+    /// Neighbours of the device that can be probed.
+    probed: BTreeSet<IpAddr>,
 }
 
 impl UplinkMonitor {
@@ -60,6 +69,8 @@ impl UplinkMonitor {
             selector,
             own,
             neigh_refresh: NeighRefresh::default(),
+            unanswered: Unanswered::default(),
+            probed: BTreeSet::new(),
         })
     }
 
@@ -113,6 +124,8 @@ impl UplinkMonitor {
     ) {
         let mut resync = tokio::time::interval(RESYNC_INTERVAL);
         let mut refresh = tokio::time::interval(NEIGH_REFRESH_INTERVAL);
+        let mut check = tokio::time::interval(NEIGH_CHECK_INTERVAL);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -123,7 +136,13 @@ impl UplinkMonitor {
                     self.sync(&shared, &states).await;
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
-                _ = refresh.tick() => self.refresh(&states).await,
+                _ = refresh.tick() => {
+                    self.refresh(&states).await;
+                    if let Err(error) = shared.expire_portless().await {
+                        tracing::warn!(%error, "protocols without ports: rules stay too long");
+                    }
+                }
+                _ = check.tick() => self.probe_if_silent(&states).await,
                 request = requests.recv() => match request {
                     Some((address, port)) => self.request_neighbour(address, port, &states).await,
                     None => return,
@@ -132,7 +151,7 @@ impl UplinkMonitor {
         }
     }
 
-    async fn sync(&self, shared: &Shared, states: &watch::Sender<UplinkState>) {
+    async fn sync(&mut self, shared: &Shared, states: &watch::Sender<UplinkState>) {
         let kernel = match self.kernel().await {
             Ok(kernel) => kernel,
             Err(error) => {
@@ -142,6 +161,7 @@ impl UplinkMonitor {
         };
         let former = states.borrow().clone();
         let state = self.compile(&kernel, &former);
+        self.use_doubtful(&kernel, &former, &state).await;
         if state == former {
             return;
         }
@@ -156,6 +176,52 @@ impl UplinkMonitor {
         for gateway in gateways.difference(&self::gateways(&former)) {
             self.use_neighbour(*gateway, index).await;
         }
+    }
+
+    /// Uses neighbours that the kernel doubts or has lost, so that it asks for them now.
+    async fn use_doubtful(&mut self, kernel: &Kernel, former: &UplinkState, state: &UplinkState) {
+        use NeighbourState::{Delay, Reachable, Stale};
+        self.probed = kernel.neighbours_in(state.ifindex, &[Reachable, Stale, Delay]);
+        let mut doubtful = kernel.neighbours_in(state.ifindex, &[Stale]);
+        let is_known = |address: &IpAddr| state.neighbours.iter().any(|(it, _)| it == address);
+        let former = former.neighbours.iter().map(|(address, _)| *address);
+        doubtful.extend(former.filter(|address| !is_known(address)));
+        let mut wanted = gateways(state);
+        wanted.extend(self.neigh_refresh.addresses());
+        for address in doubtful.intersection(&wanted) {
+            self.use_neighbour(*address, state.ifindex).await;
+        }
+    }
+
+    /// Probes neighbours where frames leave and none comes in.
+    async fn probe_if_silent(&mut self, states: &watch::Sender<UplinkState>) {
+        let Some(packets) = self.packets().await else { return };
+        if !self.unanswered.check(packets) {
+            return;
+        }
+        let (index, mut wanted) = {
+            let state = states.borrow();
+            (state.ifindex, gateways(&state))
+        };
+        wanted.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
+        for address in self.probed.intersection(&wanted) {
+            tracing::debug!(%address, "nobody answers: probing a neighbour of the uplink");
+            self.ask_kernel(*address, index, (NeighbourState::Probe, NeighbourFlags::empty()))
+                .await;
+        }
+    }
+
+    /// Packets of the uplink TAP, seen from the switch.
+    async fn packets(&self) -> Option<Packets> {
+        let tap = self.own.last()?;
+        let mut links = self.handle.link().get().match_name(tap.clone()).execute();
+        let link = std::pin::pin!(&mut links).try_next().await.ok()??;
+        link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Stats64(it) => {
+                Some(Packets { sent: it.rx_packets, received: it.tx_packets })
+            }
+            _ => None,
+        })
     }
 
     async fn request_neighbour(
@@ -186,16 +252,20 @@ impl UplinkMonitor {
 
     /// As if a packet were sent to it: the kernel asks for its address, or whether it is still there.
     async fn use_neighbour(&self, address: IpAddr, index: u32) {
+        self.ask_kernel(address, index, (NeighbourState::None, NeighbourFlags::Use)).await;
+    }
+
+    async fn ask_kernel(
+        &self,
+        address: IpAddr,
+        index: u32,
+        (state, flags): (NeighbourState, NeighbourFlags),
+    ) {
         if index == 0 {
             return;
         }
-        let mut request = self
-            .handle
-            .neighbours()
-            .add(index, address)
-            .state(NeighbourState::None)
-            .flags(NeighbourFlags::Use)
-            .replace();
+        let neighbours = self.handle.neighbours();
+        let mut request = neighbours.add(index, address).state(state).flags(flags).replace();
         request.message_mut().header.kind = netlink_packet_route::route::RouteType::Unspec;
         if let Err(error) = request.execute().await {
             tracing::debug!(%address, %error, "cannot ask for a neighbour");

@@ -51,6 +51,13 @@ impl NeighRefresh {
         self.0.keys().copied()
     }
 
+    /// Addresses with the latest requests, so many at most.
+    pub(super) fn latest(&self, max: usize) -> Vec<IpAddr> {
+        let mut latest: Vec<_> = self.0.iter().map(|(address, it)| (it.rounds, *address)).collect();
+        latest.sort_unstable_by_key(|&(rounds, _)| std::cmp::Reverse(rounds));
+        latest.into_iter().take(max).map(|(_, address)| address).collect()
+    }
+
     fn evict_for(&mut self, port: PortIndex) -> bool {
         let mut counts: HashMap<PortIndex, usize> = HashMap::new();
         self.0.values().for_each(|entry| *counts.entry(entry.port).or_default() += 1);

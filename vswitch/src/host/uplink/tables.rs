@@ -1,14 +1,16 @@
 //! The nftables rules for a state of the uplink and the published ports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use wire::MacAddr;
 
 use super::state::UplinkState;
 use super::{Config, HostNetwork};
+use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
 use crate::host::nft::{
     AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, Rules,
     TablesParts,
@@ -54,12 +56,16 @@ impl Fixed {
                 subnets: subnets.clone(),
                 snat_ports: self.config.snat_ports.clone(),
                 snat_blocks: blocks.clone(),
+                portless: Vec::new(),
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
         });
         let to_world = networks.iter().filter(|it| redirect.is_none() && !it.is_internal);
         let masquerade = to_world.flat_map(|it| it.subnets).collect();
-        let nat = Nat { forwards: forwards.to_vec(), masquerade };
+        let gateways = networks
+            .iter()
+            .flat_map(|it| it.gateways.iter().map(|&gateway| (it.device.clone(), gateway)));
+        let nat = Nat { forwards: forwards.to_vec(), masquerade, gateways: gateways.collect() };
         let devices = networks.iter().map(|it| it.device.clone()).collect();
         let allowed = networks.iter().flat_map(|it| {
             it.reachable_from
@@ -94,6 +100,8 @@ struct Inner {
     state: UplinkState,
     /// Claimed blocks of SNAT ports.
     blocks: BTreeSet<PortBlock>,
+    /// Remotes and protocols without ports that containers use, and when each was told last.
+    portless: BTreeMap<(IpAddr, u8), Instant>,
     loaded: Rules,
 }
 
@@ -106,7 +114,8 @@ impl Shared {
         let blocks = BTreeSet::new();
         let loaded = fixed.rules(&state, &networks, &[], &blocks);
         let firewall = Firewall::start(loaded.clone()).await?;
-        let inner = Inner { firewall, networks, forwards: Vec::new(), state, blocks, loaded };
+        let (forwards, portless) = (Vec::new(), BTreeMap::new());
+        let inner = Inner { firewall, networks, forwards, state, blocks, portless, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -128,7 +137,8 @@ impl Shared {
     ) -> Result<Self, NftError> {
         let blocks = loaded.redirect.as_ref().map(|it| it.snat_blocks.clone()).unwrap_or_default();
         let rules = fixed.rules(&state, &networks, &forwards, &blocks);
-        let mut inner = Inner { firewall, networks, forwards, state, blocks, loaded };
+        let portless = BTreeMap::new();
+        let mut inner = Inner { firewall, networks, forwards, state, blocks, portless, loaded };
         inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
@@ -148,6 +158,38 @@ impl Shared {
         inner.load(rules).await?;
         inner.forwards = forwards;
         Ok(())
+    }
+
+    /// Hands over what comes from a remote by a protocol without ports.
+    pub(super) async fn hand_over(&self, flow: (IpAddr, u8)) -> Result<(), NftError> {
+        let mut inner = self.inner.lock().await;
+        if let Some(told) = inner.portless.get_mut(&flow) {
+            *told = Instant::now();
+            return Ok(());
+        }
+        if inner.portless.len() >= PORTLESS_MAX {
+            return Ok(());
+        }
+        inner.portless.insert(flow, Instant::now());
+        let loaded = inner.reload(&self.fixed).await;
+        if loaded.is_err() {
+            // It is told again.
+            inner.portless.remove(&flow);
+        }
+        loaded
+    }
+
+    /// Leaves to the host what no container uses any more.
+    pub(super) async fn expire_portless(&self) -> Result<(), NftError> {
+        let mut inner = self.inner.lock().await;
+        let before = inner.portless.len();
+        inner.portless.retain(|_, told| told.elapsed() < PORTLESS_KEPT);
+        if inner.portless.len() == before { Ok(()) } else { inner.reload(&self.fixed).await }
+    }
+
+    /// Addresses of the host.
+    pub(super) async fn local(&self) -> Vec<IpAddr> {
+        self.inner.lock().await.state.local.clone()
     }
 
     /// Loads the rules for other networks.
@@ -183,7 +225,15 @@ impl Shared {
 }
 
 impl Inner {
-    async fn load(&mut self, rules: Rules) -> Result<(), NftError> {
+    async fn reload(&mut self, fixed: &Fixed) -> Result<(), NftError> {
+        let rules = fixed.rules(&self.state, &self.networks, &self.forwards, &self.blocks);
+        self.load(rules).await
+    }
+
+    async fn load(&mut self, mut rules: Rules) -> Result<(), NftError> {
+        if let Some(redirect) = &mut rules.redirect {
+            redirect.portless = self.portless.keys().copied().collect();
+        }
         if rules != self.loaded {
             self.firewall.load(rules.clone()).await?;
             self.loaded = rules;

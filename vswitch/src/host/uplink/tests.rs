@@ -50,6 +50,7 @@ async fn start(
     let networks = vec![HostNetwork {
         device: "br0".into(),
         subnets: ["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
+        gateways: ["10.99.0.1", "fd00:99::1"].map(|ip| ip.parse().unwrap()).to_vec(),
         is_internal: false,
         reachable_from: Vec::new(),
     }];
@@ -117,6 +118,36 @@ fn the_state_is_what_the_kernel_would_do() {
             state.neighbours,
             [("192.0.2.254".parse().unwrap(), wire::MacAddr([2, 0, 0, 0, 0, 0xfe]))]
         );
+        uplink.stop().await;
+    });
+}
+
+#[test]
+fn each_route_has_its_source_and_changes_are_followed() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        run("ip addr add 198.51.100.1/24 dev eth0");
+        run("ip route add 203.0.113.0/24 nexthop via 198.51.100.7 nexthop via 192.0.2.7");
+        run("ip route add 203.0.114.0/24 via 192.0.2.7 src 198.51.100.1");
+        let directory = tempfile::tempdir().unwrap();
+        let (uplink, mut states) = start(directory.path(), AUTO).await.unwrap();
+        let source = |state: &UplinkState, net: &str| {
+            let net: ipnet::IpNet = net.parse().unwrap();
+            let route = state.routes.iter().find(|route| route.destination == net)?;
+            let set = &state.sources[usize::from(route.source?)];
+            Some(set.choose(net.addr())?.to_string())
+        };
+        let state = states.borrow().clone();
+        assert_eq!(source(&state, "0.0.0.0/0").unwrap(), "192.0.2.1");
+        assert_eq!(source(&state, "198.51.100.0/24").unwrap(), "198.51.100.1");
+        assert_eq!(source(&state, "203.0.113.0/24").unwrap(), "198.51.100.1");
+        assert_eq!(source(&state, "203.0.114.0/24").unwrap(), "198.51.100.1");
+        assert_eq!(source(&state, "::/0").unwrap(), "2001:db8::1");
+        for (gateway, wanted) in [("198.51.100.9", "198.51.100.1"), ("192.0.2.254", "192.0.2.1")] {
+            run(&format!("ip route replace default via {gateway} metric 10"));
+            let wanted = Some(wanted.to_owned());
+            until(&mut states, |state| source(state, "0.0.0.0/0") == wanted).await;
+        }
         uplink.stop().await;
     });
 }

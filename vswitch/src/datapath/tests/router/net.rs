@@ -106,6 +106,7 @@ fn policy() -> Policy {
     Policy {
         external_v4: Some("192.0.2.1".parse().expect("an address")),
         external_v6: Some("2001:db8::1".parse().expect("an address")),
+        sources: Vec::new(),
         host_addrs: vec![v4, v6],
         ports: 20_000..=32_767,
         published: vec![
@@ -291,6 +292,22 @@ pub(super) fn echo(
             };
             frames::icmpv6(buffer, &link, &ip, &message).expect("it fits")
         }
+    })
+}
+
+/// A packet of a protocol without ports.
+pub(super) fn portless(
+    link: Link,
+    (from, to): (IpAddr, IpAddr),
+    protocol: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let ip = ip::Repr::new(from, to, Protocol(protocol)).expect("one family");
+    whole(|buffer| {
+        let mut at = link.emit(ip.ethertype(), buffer).expect("it fits");
+        at += ip.emit(payload.len(), &mut buffer[at..]).expect("it fits");
+        buffer[at..at + payload.len()].copy_from_slice(payload);
+        at + payload.len()
     })
 }
 
