@@ -12,8 +12,10 @@
 //! uplink.stop().await;                            // the host is as before
 //! ```
 //!
-//! A frame without a connection goes back to the host: the switch writes it into the TAP with destination
-//! [`Uplink::tap_mac`]. Every other frame written into the TAP leaves by the NIC unchanged.
+//! Every frame that the switch writes into the TAP leaves by the NIC unchanged.
+//!
+//! SNAT ports are claimed in blocks ([`snat_blocks`]): the host keeps all others, and what comes for them reaches it
+//! by its own NIC.
 //!
 //! # Changes to the host
 //!
@@ -23,6 +25,7 @@
 //! |---|---|
 //! | the TAP `up-BRIDGE`, its settings and its dummy address | gone with the process |
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
+//! | sockets that hold claimed SNAT ports and published ports ([`reserve`](super::reserve)) | gone with the process |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
@@ -46,6 +49,7 @@ mod monitor;
 mod neigh_refresh;
 mod parts;
 mod publish;
+mod snat_blocks;
 mod source;
 mod state;
 mod tables;
@@ -64,6 +68,7 @@ use tokio::sync::{mpsc, watch};
 use wire::MacAddr;
 
 pub(crate) use error::UplinkError;
+pub(crate) use snat_blocks::SnatBlocks;
 #[cfg(test)]
 pub(crate) use state::Route;
 pub(crate) use state::{UplinkSelector, UplinkState};
@@ -80,6 +85,7 @@ use super::{HostError, Netlink, conntrack, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use publish::Entry;
+use snat_blocks::Held;
 use state::Kernel;
 use tables::{Fixed, Shared, TapId};
 
@@ -129,6 +135,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
+    held: Held,
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
@@ -174,16 +181,16 @@ impl Uplink {
         let shared =
             Shared::start(Fixed { config, tap: tap_id.clone() }, networks, state.clone()).await?;
         let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
-        let entries = Vec::new();
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
             tap,
             tap_id,
-            entries,
+            entries: Vec::new(),
             reserved,
             snat,
+            held: Held::new(),
             snat_lock,
             forwarding,
         };
@@ -201,7 +208,13 @@ impl Uplink {
         self.tap_id.as_ref().map(|tap| tap.ifindex)
     }
 
-    /// Destination MAC address of frames that return to the host.
+    /// Claims SNAT ports; none where the kernel translates. It is to be dropped before the uplink stops.
+    pub(crate) fn snat_blocks(&self) -> Option<SnatBlocks> {
+        let blocks = || SnatBlocks { shared: self.shared.clone(), held: self.held.clone() };
+        self.tap_id.as_ref().map(|_| blocks())
+    }
+
+    /// The TAP's own MAC address.
     pub(crate) fn tap_mac(&self) -> MacAddr {
         self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
     }
