@@ -43,9 +43,8 @@ impl IntoResponse for Failure {
     }
 }
 
-const LOW_MEMORY: &str = "a limit of memory is too low: see `ulimit -v` and `ulimit -l`";
-
 /// An error of control, for clients.
+#[expect(clippy::too_many_lines, reason = "one arm an error")]
 pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound, Unavailable};
     let (code, hint) = match error {
