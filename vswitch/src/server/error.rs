@@ -44,7 +44,6 @@ impl IntoResponse for Failure {
 }
 
 /// An error of control, for clients.
-#[expect(clippy::too_many_lines, reason = "one arm an error")]
 pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound, Unavailable};
     let (code, hint) = match error {
