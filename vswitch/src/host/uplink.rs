@@ -85,7 +85,7 @@ use super::{HostError, Netlink, conntrack, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use publish::Entry;
-use snat_blocks::Held;
+use snat_blocks::HeldPorts;
 use state::Kernel;
 use tables::{Fixed, Shared, TapId};
 
@@ -135,7 +135,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
-    held: Held,
+    held: HeldPorts,
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
@@ -190,7 +190,7 @@ impl Uplink {
             entries: Vec::new(),
             reserved,
             snat,
-            held: Held::new(),
+            held: HeldPorts::new(),
             snat_lock,
             forwarding,
         };

@@ -82,7 +82,7 @@ pub(super) struct Connections(Arc<Mutex<Table>>);
 
 /// A connection's place among them, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct ConnectionGuard {
     table: Connections,
     id: u64,
     changed: Arc<Notify>,
@@ -94,10 +94,10 @@ impl Connections {
     }
 
     /// Takes a connection in; none if it is one too many.
-    pub(super) fn admit(&self, peer: Peer, now: Instant) -> Option<Held> {
+    pub(super) fn admit(&self, peer: Peer, now: Instant) -> Option<ConnectionGuard> {
         let mut table = self.table();
         let (id, changed) = table.add(peer, now)?;
-        Some(Held { table: self.clone(), id, changed })
+        Some(ConnectionGuard { table: self.clone(), id, changed })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -105,7 +105,7 @@ impl Connections {
     }
 }
 
-impl Held {
+impl ConnectionGuard {
     /// Whether it is served at once.
     pub(super) fn is_served(&self) -> bool {
         self.state() != Some(State::Waiting)
@@ -120,7 +120,7 @@ impl Held {
                 Some(State::Closed) | None => return false,
             }
             if tokio::time::timeout(ROOM_POLL, self.changed.notified()).await.is_err() {
-                self.table.table().make_room(Instant::now());
+                self.table.table().close_idle(Instant::now());
             }
         }
     }
@@ -155,7 +155,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut table = self.table.table();
         table.entries.remove(&self.id);
@@ -207,7 +207,7 @@ impl Table {
     }
 
     /// Closes an idle connection, if some wait.
-    fn make_room(&mut self, now: Instant) {
+    fn close_idle(&mut self, now: Instant) {
         self.serve_waiting(now);
         let first = self.entries.values().find(|entry| entry.state == State::Waiting);
         let Some(peer) = first.map(|entry| entry.peer) else { return };

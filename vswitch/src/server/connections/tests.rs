@@ -6,12 +6,12 @@ fn process(id: i32) -> Peer {
     Peer::Process(Some(id))
 }
 
-fn admit(connections: &Connections, peer: i32, count: usize) -> Vec<Held> {
+fn admit(connections: &Connections, peer: i32, count: usize) -> Vec<ConnectionGuard> {
     let now = Instant::now();
     (0..count).map(|_| connections.admit(process(peer), now).expect("a place")).collect()
 }
 
-fn served(held: &[Held]) -> usize {
+fn served(held: &[ConnectionGuard]) -> usize {
     held.iter().filter(|it| it.is_served()).count()
 }
 
@@ -22,7 +22,7 @@ async fn a_peer_gets_its_part_and_others_are_served_at_once() {
     assert_eq!(served(&hog), LIMITS.of_peer);
     let second = admit(&connections, 2, 12);
     assert_eq!(served(&second), LIMITS.of_peer);
-    hog.iter().chain(&second).filter(|it| it.is_served()).for_each(Held::begin_request);
+    hog.iter().chain(&second).filter(|it| it.is_served()).for_each(ConnectionGuard::begin_request);
     // All are busy; `down` and `status` have a process each.
     let spare: Vec<_> = (3..6).flat_map(|peer| admit(&connections, peer, 1)).collect();
     assert_eq!(served(&spare), LIMITS.spare);
