@@ -84,7 +84,7 @@ use super::{HostError, Netlink, conntrack, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use publish::Entry;
-use snat_blocks::Held;
+use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
 use tables::{Fixed, Shared, TapId};
 
@@ -134,7 +134,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
-    held: Held,
+    held: SharedHeldBlocks,
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
@@ -189,7 +189,7 @@ impl Uplink {
             entries: Vec::new(),
             reserved,
             snat,
-            held: Held::new(),
+            held: SharedHeldBlocks::new(),
             snat_lock,
             forwarding,
         };
