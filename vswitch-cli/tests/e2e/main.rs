@@ -77,6 +77,7 @@ mod side_by_side;
 mod sources;
 mod tools;
 mod transfer;
+mod upkeep;
 mod uplink_faults;
 mod vlan;
 mod workers;

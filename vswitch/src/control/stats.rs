@@ -51,6 +51,8 @@ impl Control {
         Ok(Scrape {
             backend: inner.dataplane.backend().name.to_string(),
             started_s: inner.started_s,
+            restored: inner.restored.load(std::sync::atomic::Ordering::Relaxed),
+            faults: model.faults() as u64,
             networks: model.networks().map(network).collect(),
             uplinks: uplinks.map(|(uplink, status)| (uplink.label.clone(), status)).collect(),
             publications: [published, pending].map(|count| count as u64),

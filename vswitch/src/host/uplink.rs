@@ -77,6 +77,7 @@ use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
 use super::nft;
+use super::own_device::{self, Restored};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::task::Task;
@@ -202,6 +203,11 @@ impl Uplink {
         self.tap.take()
     }
 
+    /// Index of the TAP; none with `--uplink kernel`.
+    pub(crate) fn tap_index(&self) -> Option<u32> {
+        self.tap_id.as_ref().map(|tap| tap.ifindex)
+    }
+
     /// Claims SNAT ports; none where the kernel translates. It is to be dropped before the uplink stops.
     pub(crate) fn snat_blocks(&self) -> Option<SnatBlocks> {
         let blocks = || SnatBlocks { shared: self.shared.clone(), held: self.held.clone() };
@@ -211,6 +217,44 @@ impl Uplink {
     /// The TAP's own MAC address.
     pub(crate) fn tap_mac(&self) -> MacAddr {
         self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
+    }
+
+    /// Brings in order what others took away on the host: the TAP's state, and the kernel's settings. Gives
+    /// descriptions of what was set again.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) async fn restore(&mut self, netlink: &Netlink) -> Result<Restored, UplinkError> {
+        let mut restored = Vec::new();
+        if let Some(tap) = &self.tap_id {
+            let of_tap = own_device::restore_uplink_tap(netlink, &tap.name, device::DUMMY).await?;
+            restored.extend(of_tap.into_iter().map(|part| format!("{} of {}", part, tap.name)));
+        }
+        if self.forwarding.is_some() && forwarding::switch_on_again()? {
+            restored.push("net.ipv4.ip_forward".to_owned());
+        }
+        if self.reserved.restore()? {
+            restored.push("net.ipv4.ip_local_reserved_ports".to_owned());
+        }
+        Ok(restored)
+    }
+
+    /// Makes the TAP again, if somebody deleted it: its queues are the port's new ones.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) async fn make_tap_again(
+        &self,
+        netlink: &Netlink,
+    ) -> Result<Option<Tap>, UplinkError> {
+        let Some(former) = &self.tap_id else { return Ok(None) };
+        if own_device::find(netlink, &former.name).await?.is_some() {
+            return Ok(None);
+        }
+        let (queues, mtu) = self.shared.tap_size().await;
+        let tap = device::make_again(netlink, former, queues, mtu).await?;
+        self.shared.reload().await?;
+        Ok(Some(tap))
     }
 
     /// Replaces the networks on the host.

@@ -12,6 +12,7 @@
 //! ones are closed: of the peer that has most, the one that is idle longest, once it is so for [`IDLE_MIN`]. Above the
 //! limit of connections that wait or are served, the peer that has most loses one, or gets no further one.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -220,9 +221,9 @@ impl Table {
             _ => None,
         });
         let rank = |(id, peer, since): (u64, Peer, Instant)| {
-            (self.served(peer).1, now.duration_since(since), id)
+            (self.served(peer).1, now.duration_since(since), Reverse(id))
         };
-        if let Some((.., id)) = idle.map(rank).max() {
+        if let Some((.., Reverse(id))) = idle.map(rank).max() {
             self.change(id, State::Closed);
         }
         self.serve_waiting(now);

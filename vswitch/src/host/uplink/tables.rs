@@ -151,6 +151,17 @@ impl Shared {
         inner.load(rules).await
     }
 
+    /// Loads the rules again, whatever the kernel has of them: they name a device that was made again.
+    pub(super) async fn reload(&self) -> Result<(), NftError> {
+        let inner = self.inner.lock().await;
+        inner.firewall.load(inner.loaded.clone()).await
+    }
+
+    /// Queues and MTU of the TAP.
+    pub(super) async fn tap_size(&self) -> (usize, u32) {
+        (self.fixed.config.queues, self.inner.lock().await.state.mtu)
+    }
+
     /// Loads the rules for other published ports.
     pub(super) async fn publish(&self, forwards: Vec<Forward>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;

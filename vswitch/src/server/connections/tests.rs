@@ -1,5 +1,4 @@
 use super::*;
-use crate::server::limits::IDLE_MIN;
 
 const LIMITS: Limits = Limits { served: 8, of_peer: 4, spare: 2 };
 
@@ -19,9 +18,9 @@ fn served(held: &[Held]) -> usize {
 #[tokio::test(start_paused = true)]
 async fn a_peer_gets_its_part_and_others_are_served_at_once() {
     let connections = Connections::new(LIMITS);
-    let mut hog = admit(&connections, 1, 20);
+    let mut hog = admit(&connections, 1, 12);
     assert_eq!(served(&hog), LIMITS.of_peer);
-    let second = admit(&connections, 2, 20);
+    let second = admit(&connections, 2, 12);
     assert_eq!(served(&second), LIMITS.of_peer);
     hog.iter().chain(&second).filter(|it| it.is_served()).for_each(Held::begin_request);
     // All are busy; `down` and `status` have a process each.
