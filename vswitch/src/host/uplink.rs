@@ -85,7 +85,7 @@ use super::{HostError, Netlink, conntrack, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use publish::Entry;
-use snat_blocks::HeldPorts;
+use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
 use tables::{Fixed, Shared, TapId};
 
@@ -135,7 +135,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
-    held: HeldPorts,
+    held: SharedHeldBlocks,
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
@@ -190,7 +190,7 @@ impl Uplink {
             entries: Vec::new(),
             reserved,
             snat,
-            held: HeldPorts::new(),
+            held: SharedHeldBlocks::new(),
             snat_lock,
             forwarding,
         };

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
-use super::snat_blocks::HeldPorts;
+use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
 use super::{HostNetwork, Uplink, UplinkError, UplinkState, connect, device, follow};
 use crate::host::nft::{Firewall, Forward, TablesParts};
@@ -35,7 +35,7 @@ pub(crate) struct UplinkParts {
     published: Vec<PublishedParts>,
     reserved: Option<ReservedPortsParts>,
     /// The sockets of claimed SNAT ports.
-    held: HeldPorts,
+    held: SharedHeldBlocks,
     /// A socket: the range is locked while it is open.
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<ForwardingParts>,
