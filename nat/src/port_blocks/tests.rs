@@ -44,7 +44,7 @@ fn blocks_that_stay_empty_are_returned_the_fullest_kept() {
     let mut blocks = PortBlocks::none(RANGE);
     blocks.claim(&firsts(0..=39), 157);
     let used_of = |block: u16, _| if block >= 30 { 3 } else { 0 };
-    assert_eq!(blocks.collect_empty(30, used_of), [], "they must be empty twice");
+    assert!(blocks.collect_empty(30, used_of).is_empty(), "they must be empty twice");
     let active: Vec<u16> = blocks.active().to_vec();
     assert_eq!(active.len(), 17);
     assert!((30..40).all(|block| active.contains(&block)), "{active:?}");

@@ -23,7 +23,7 @@ pub(super) fn ports(rules: &str) -> impl Iterator<Item = RangeInclusive<u16>> {
 /// The values of `dport X`, `dport { X, Y-Z }`, `--dport X:Y` and `--dports X,Y`.
 fn dports(words: &[&str]) -> Vec<RangeInclusive<u16>> {
     let is_dport = |word: &&str| matches!(*word, "dport" | "--dport" | "--dports");
-    let Some(at) = words.iter().position(|word| is_dport(&word)) else { return Vec::new() };
+    let Some(at) = words.iter().position(is_dport) else { return Vec::new() };
     let mut values = words[at + 1..].iter().peekable();
     let mut text = String::new();
     if values.peek() == Some(&&"{") {
