@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fastpath::PortIndex;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 use vswitch_api::event::EventKind;
 use vswitch_api::status::{self, UplinkMode, UplinkStatus};
@@ -58,6 +58,9 @@ impl Control {
         if let (Some(tap), Some((port, _))) = (tap, port) {
             inner.dataplane.add_port(port, tap.queues).await?;
         }
+        if let Some(notes) = uplink.take_notes_of_host() {
+            tokio::spawn(refuse_portless(Arc::clone(inner), notes));
+        }
         inner.publisher.lock().await.uplink = Some(uplink);
         log_state(&states.borrow());
         tokio::spawn(follow_uplink(Arc::clone(inner), position, states));
@@ -83,12 +86,13 @@ impl Control {
         });
     }
 
-    /// Has the NIC hand over what comes from a remote by a protocol without ports, while a container uses it.
+    /// Has the NIC hand over what comes from a remote by a protocol without ports, while a container uses it and the
+    /// host does not.
     pub(super) fn hand_over(&self, remote: IpAddr, protocol: u8) {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             if let Some(uplink) = &inner.publisher.lock().await.uplink {
-                uplink.hand_over(remote, protocol).await;
+                uplink.hand_over(remote, protocol);
             }
         });
     }
@@ -131,6 +135,13 @@ async fn follow_uplink(
         }
         inner.commit_snapshot();
         tokio::time::sleep(UPLINK_DEBOUNCE).await;
+    }
+}
+
+/// Tells the workers what the host itself uses, until the uplink is stopped.
+async fn refuse_portless(inner: Arc<Inner>, mut notes: mpsc::Receiver<Arc<[(IpAddr, u8)]>>) {
+    while let Some(flows) = notes.recv().await {
+        inner.dataplane.refuse_portless(flows);
     }
 }
 
