@@ -73,8 +73,9 @@ fn the_hosts_own_come_first(host: &Host, remote: &Remote, (a, b): (&Container, &
     assert!(host.net().netns().exec(&ask).status.success(), "a container took the host's answers");
     // A container first: it has answers already.
     let far = FAR6.to_string();
+    let _service = remote.far().spawn(&["python3", "-c", ANSWER, &far, "50"]);
     let ask = ["python3", "-c", ASK, &far, "50"];
-    assert!(a.exec(&ask).status.success());
+    wait_for("an answer", READY_MAX, || a.exec(&ask).status.success());
     wait_for("an answer for the host", READY_MAX, || {
         host.net().netns().exec(&ask).status.success()
     });

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fastpath::PortIndex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Duration;
 use vswitch_api::event::EventKind;
 use vswitch_api::status::{self, UplinkMode, UplinkStatus};
@@ -26,7 +26,7 @@ use super::task::blocking;
 use crate::config::Uplink as UplinkSetting;
 use crate::host::Netlink;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, Mode, Uplink, UplinkSelector, UplinkState,
+    self, Config as UplinkConfig, Mode, NotesOfHost, Uplink, UplinkSelector, UplinkState,
 };
 
 /// Pause after a change of the host, since changes come in bursts.
@@ -139,7 +139,7 @@ async fn follow_uplink(
 }
 
 /// Tells the workers what the host itself uses, until the uplink is stopped.
-async fn refuse_portless(inner: Arc<Inner>, mut notes: mpsc::Receiver<Arc<[(IpAddr, u8)]>>) {
+async fn refuse_portless(inner: Arc<Inner>, mut notes: NotesOfHost) {
     while let Some(flows) = notes.recv().await {
         inner.dataplane.refuse_portless(flows);
     }

@@ -25,37 +25,59 @@ use super::{conntrack, netlink};
 /// A remote address and the protocol's number.
 pub(super) type Flow = (IpAddr, u8);
 
-/// Those of the flows that the host itself uses.
-pub(super) async fn used_by_host(
-    handle: &Handle,
-    flows: BTreeSet<Flow>,
-    local: Vec<IpAddr>,
-) -> BTreeSet<Flow> {
-    let mut used = match netlink::tunnels::tunnels(handle).await {
-        Ok(tunnels) => tunnels.intersection(&flows).copied().collect(),
-        Err(error) => unread("tunnel devices", &error),
-    };
-    let flows = Arc::new(flows);
-    let asked = Arc::clone(&flows);
-    let read = tokio::task::spawn_blocking(move || {
-        let sockets = raw_sockets::users(&asked);
-        let states = xfrm::users(&asked).unwrap_or_else(|error| unread("IPsec states", &error));
-        let tracked = conntrack::flows_of_host(&asked, &local)
-            .unwrap_or_else(|error| unread("connection tracking", &error));
-        [sockets, states, tracked]
-    });
-    match read.await {
-        Ok(read) => used.extend(read.into_iter().flatten()),
-        Err(error) => {
-            // Nothing is handed over that may be the host's.
-            tracing::error!(%error, "reading what the host uses failed");
-            used.extend(flows.iter());
-        }
-    }
-    used
+/// Where to look.
+pub(super) struct Sources {
+    handle: Handle,
+    /// Those that could not be read, for one warning each.
+    unread: BTreeSet<&'static str>,
 }
 
-fn unread(source: &str, error: &dyn Display) -> BTreeSet<Flow> {
-    tracing::warn!(%error, source, "protocols without ports: what the host itself uses may not be seen");
-    BTreeSet::new()
+impl Sources {
+    pub(super) fn new(handle: Handle) -> Self {
+        Self { handle, unread: BTreeSet::new() }
+    }
+
+    /// Those of the flows that the host itself uses; `local` are its addresses.
+    pub(super) async fn used_by_host(
+        &mut self,
+        flows: BTreeSet<Flow>,
+        local: Vec<IpAddr>,
+    ) -> BTreeSet<Flow> {
+        let tunnels = netlink::tunnels::tunnels(&self.handle).await;
+        let flows = Arc::new(flows);
+        let asked = Arc::clone(&flows);
+        let read = tokio::task::spawn_blocking(move || {
+            let tracked = conntrack::flows_of_host(&asked, &local);
+            (raw_sockets::users(&asked), xfrm::users(&asked), tracked)
+        });
+        let Ok((mut used, states, tracked)) = read.await else {
+            tracing::error!("reading what the host uses failed: nothing is handed over");
+            return Arc::unwrap_or_clone(flows);
+        };
+        let tunnels = self.read("tunnel devices", tunnels);
+        used.extend(tunnels.into_iter().filter(|flow| flows.contains(flow)));
+        used.extend(self.read("IPsec states", states));
+        used.extend(self.read("connection tracking", tracked));
+        used
+    }
+
+    fn read(
+        &mut self,
+        source: &'static str,
+        read: Result<BTreeSet<Flow>, impl Display>,
+    ) -> BTreeSet<Flow> {
+        match read {
+            Ok(flows) => {
+                self.unread.remove(source);
+                flows
+            }
+            Err(error) => {
+                if self.unread.insert(source) {
+                    tracing::warn!(%error, source,
+                        "protocols without ports: what the host itself uses may not be seen");
+                }
+                BTreeSet::new()
+            }
+        }
+    }
 }

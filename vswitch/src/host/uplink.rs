@@ -57,7 +57,6 @@ mod unanswered;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use fastpath::PortIndex;
 use fastpath::tap::Tap;
@@ -66,6 +65,7 @@ use tokio::sync::{mpsc, watch};
 use wire::MacAddr;
 
 pub(crate) use error::UplinkError;
+pub(crate) use portless::NotesOfHost;
 #[cfg(test)]
 pub(crate) use state::Route;
 pub(crate) use state::{UplinkSelector, UplinkState};
@@ -276,7 +276,7 @@ impl Uplink {
     }
 
     /// Takes, once, the notes of remotes and protocols without ports that containers asked for and the host itself uses.
-    pub(crate) fn take_notes_of_host(&mut self) -> Option<mpsc::Receiver<Arc<[(IpAddr, u8)]>>> {
+    pub(crate) fn take_notes_of_host(&mut self) -> Option<NotesOfHost> {
         self.portless.notes.take()
     }
 

@@ -2,14 +2,12 @@
 
 use std::io;
 
-use netlink_packet_netfilter::conntrack::{
-    ConntrackAttribute, ConntrackMessage, ProtoTuple, Tuple,
-};
+use netlink_packet_netfilter::conntrack::{ConntrackAttribute, ConntrackMessage};
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
 use rtnetlink::packet_core::{
-    DefaultNla, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{RecvFlags, recv};
@@ -34,8 +32,11 @@ pub(super) fn list(
     protocol: Option<u8>,
     mut found: impl FnMut(NetfilterProtoFamily, Vec<ConntrackAttribute>),
 ) -> io::Result<()> {
-    let filter = protocol.map_or_else(Vec::new, only);
-    send(socket, request(family, ConntrackMessage::Get(filter)), NLM_F_DUMP)?;
+    let mut bytes = bytes(request(family, ConntrackMessage::Get(Vec::new())), NLM_F_DUMP);
+    bytes.extend(protocol.map(only).unwrap_or_default());
+    let len = (bytes.len() as u32).to_ne_bytes();
+    bytes[..len.len()].copy_from_slice(&len);
+    socket.send(&bytes)?;
     loop {
         for message in receive(socket)? {
             match message {
@@ -55,21 +56,27 @@ pub(super) fn list(
     }
 }
 
-/// The attributes by which the kernel lists one protocol only.
-fn only(protocol: u8) -> Vec<ConntrackAttribute> {
-    /// `CTA_FILTER | NLA_F_NESTED`.
-    const FILTER: u16 = 25 | 0x8000;
-    /// `CTA_FILTER_ORIG_FLAGS` with its length, as an attribute's header.
-    const FLAGS: [u16; 2] = [8, 1];
+/// The attributes by which the kernel lists one protocol only, as bytes: the crate loses the flag of the filter.
+fn only(protocol: u8) -> Vec<u8> {
+    const NESTED: u16 = 0x8000;
+    /// `CTA_TUPLE_ORIG`, in it `CTA_TUPLE_PROTO`, in it `CTA_PROTO_NUM`.
+    const TUPLE: [u16; 3] = [NESTED | 1, NESTED | 2, 1];
+    /// `CTA_FILTER`, in it `CTA_FILTER_ORIG_FLAGS`.
+    const FILTER: [u16; 2] = [NESTED | 25, 1];
     /// `CTA_FILTER_F_CTA_PROTO_NUM`.
     const PROTOCOL: u32 = 1 << 3;
-    let mut flags: Vec<u8> = FLAGS.iter().flat_map(|half| half.to_ne_bytes()).collect();
-    flags.extend(PROTOCOL.to_ne_bytes());
-    let tuple = vec![Tuple::Proto(vec![ProtoTuple::Protocol(protocol.into())])];
-    vec![
-        ConntrackAttribute::CtaTupleOrig(tuple),
-        ConntrackAttribute::Other(DefaultNla::new(FILTER, flags)),
-    ]
+    let nest = |kinds: &[u16], value: &[u8]| {
+        kinds.iter().rev().fold(value.to_vec(), |value, kind| attribute(*kind, &value))
+    };
+    [nest(&TUPLE, &[protocol]), nest(&FILTER, &PROTOCOL.to_ne_bytes())].concat()
+}
+
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::from(((value.len() + 4) as u16).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }
 
 /// A request that deletes the entry with this name.
@@ -82,7 +89,7 @@ pub(super) fn deletion(
 
 /// Sends such a request, and waits for the answer.
 pub(super) fn delete(socket: &Socket, message: &NetfilterMessage) -> io::Result<()> {
-    send(socket, message.clone(), NLM_F_ACK)?;
+    socket.send(&bytes(message.clone(), NLM_F_ACK))?;
     loop {
         for answer in receive(socket)? {
             let NetlinkPayload::Error(error) = answer else { continue };
@@ -100,14 +107,14 @@ fn request(family: NetfilterProtoFamily, message: ConntrackMessage) -> Netfilter
     NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message)
 }
 
-fn send(socket: &Socket, message: NetfilterMessage, flags: u16) -> io::Result<()> {
+fn bytes(message: NetfilterMessage, flags: u16) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
     let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
-    socket.send(&bytes)
+    bytes
 }
 
 /// The messages of the next datagram that can be read.

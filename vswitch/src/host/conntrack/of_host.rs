@@ -33,11 +33,24 @@ pub(crate) fn flows_of_host(
     }
     for (v4, protocol) in lists {
         let family = if v4 { NetfilterProtoFamily::IPv4 } else { NetfilterProtoFamily::IPv6 };
-        ctnetlink::list(&socket, family, protocol, |_, attributes| {
-            used.extend(flow_of_host(&attributes, local).filter(|flow| flows.contains(flow)));
-        })?;
+        let mut list = |protocol| {
+            ctnetlink::list(&socket, family, protocol, |_, attributes| {
+                used.extend(flow_of_host(&attributes, local).filter(|flow| flows.contains(flow)));
+            })
+        };
+        match list(protocol) {
+            // It knows no such filter.
+            Err(error) if protocol.is_some() && error.raw_os_error().is_some_and(is_refusal) => {
+                list(None)?;
+            }
+            listed => listed?,
+        }
     }
     Ok(used)
+}
+
+fn is_refusal(errno: i32) -> bool {
+    matches!(errno, libc::EINVAL | libc::EOPNOTSUPP)
 }
 
 fn flow_of_host(attributes: &[ConntrackAttribute], local: &[IpAddr]) -> Option<(IpAddr, u8)> {

@@ -76,3 +76,37 @@ fn ends(info: &[u8]) -> Option<[Flow; 2]> {
     };
     Some([(address(TO)?, protocol), (address(FROM)?, protocol)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_names_both_ends() {
+        for (family, to, from) in [
+            (libc::AF_INET, "198.51.100.7", "192.0.2.1"),
+            (libc::AF_INET6, "2001:db8:f::7", "2001:db8::1"),
+        ] {
+            let [to, from]: [IpAddr; 2] = [to, from].map(|text| text.parse().unwrap());
+            let mut info = [0; 224];
+            for (at, address) in [(TO, to), (FROM, from)] {
+                let octets = match address {
+                    IpAddr::V4(v4) => v4.octets().to_vec(),
+                    IpAddr::V6(v6) => v6.octets().to_vec(),
+                };
+                info[at..at + octets.len()].copy_from_slice(&octets);
+            }
+            info[PROTOCOL] = 50;
+            info[FAMILY..FAMILY + 2].copy_from_slice(&(family as u16).to_ne_bytes());
+            assert_eq!(ends(&info), Some([(to, 50), (from, 50)]));
+            assert_eq!(ends(&info[..FAMILY]), None);
+        }
+    }
+
+    #[test]
+    fn the_kernel_answers() {
+        testkit::in_namespace(|| {
+            assert_eq!(users(&BTreeSet::from([([198, 51, 100, 7].into(), 50)])).unwrap().len(), 0);
+        });
+    }
+}

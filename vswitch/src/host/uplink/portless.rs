@@ -8,7 +8,7 @@
 //! ```
 //!
 //! So a host that begins later has its own back in some seconds. Flows gather while the kernel is read
-//! ([`own_flows`]), which takes [`PORTLESS_REST`] times as long a rest: containers cannot keep it busy.
+//! ([`own_flows`](crate::host::own_flows)), which takes [`PORTLESS_REST`] times as long a rest: containers cannot keep it busy.
 //! Limits: [`PORTLESS_MAX`] flows of containers, and as many of the host that containers asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,18 +22,21 @@ use super::tables::Shared;
 use crate::host::limits::{
     PORTLESS_CHECK, PORTLESS_MAX, PORTLESS_NOTE, PORTLESS_NOTES_MAX, PORTLESS_REST,
 };
-use crate::host::own_flows::{self, Flow};
+use crate::host::own_flows::{Flow, Sources};
+
+/// Flows that containers asked for and the host itself uses.
+pub(crate) type NotesOfHost = mpsc::Receiver<Arc<[Flow]>>;
 
 /// What the task is told, and what it tells.
 #[derive(Debug)]
 pub(super) struct Portless {
     pub(super) told: mpsc::Sender<Flow>,
-    pub(super) notes: Option<mpsc::Receiver<Arc<[Flow]>>>,
+    pub(super) notes: Option<NotesOfHost>,
 }
 
 /// The task.
 pub(super) struct Keeper {
-    handle: Handle,
+    sources: Sources,
     shared: Shared,
     told: mpsc::Receiver<Flow>,
     notes: mpsc::Sender<Arc<[Flow]>>,
@@ -47,7 +50,8 @@ pub(super) fn open(handle: Handle, shared: Shared) -> (Portless, Keeper) {
     let (told_in, told) = mpsc::channel(PORTLESS_MAX);
     let (notes, notes_out) = mpsc::channel(PORTLESS_NOTES_MAX);
     let (of_host, looked) = (BTreeMap::new(), Instant::now());
-    let keeper = Keeper { handle, shared, told, notes, of_host, looked };
+    let sources = Sources::new(handle);
+    let keeper = Keeper { sources, shared, told, notes, of_host, looked };
     (Portless { told: told_in, notes: Some(notes_out) }, keeper)
 }
 
@@ -81,7 +85,7 @@ impl Keeper {
         self.looked = Instant::now();
         let all = told.iter().chain(&handed).chain(self.of_host.keys()).copied().collect();
         let local = self.shared.local().await;
-        let of_host = own_flows::used_by_host(&self.handle, all, local).await;
+        let of_host = self.sources.used_by_host(all, local).await;
         let again: BTreeSet<Flow> = told.iter().copied().collect();
         if let Err(error) = self.shared.hand_over(told, of_host.clone()).await {
             tracing::warn!(%error, "protocols without ports: their answers may not reach who uses them");
