@@ -45,7 +45,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "auto|IFACE|kernel|none")]
     #[arg(add = complete::words(&["auto", "kernel", "none"]))]
     uplink: Option<Uplink>,
-    /// SNAT source-port range [default: 20000-32767]
+    /// SNAT source-port range [default: 20000-29999]
     #[arg(long, value_name = "FIRST-LAST")]
     snat_ports: Option<SnatPorts>,
     /// Datapath worker threads [default: 1 up to three cores; then half of the cores, at most 4]

@@ -34,6 +34,9 @@ impl Control {
                 }
                 DataplaneEvent::LoopBlocked(event) => self.log_loop_blocked(event),
                 DataplaneEvent::Resolve { next_hop, port } => self.resolve(next_hop, port),
+                DataplaneEvent::BlocksWanted { worker, request } => {
+                    self.request_blocks(worker, request);
+                }
                 DataplaneEvent::Portless { remote, protocol } => self.hand_over(remote, protocol),
                 DataplaneEvent::DhcpRequest { port, frame } => self.answer_dhcp(port, &frame),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),

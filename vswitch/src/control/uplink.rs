@@ -3,6 +3,7 @@
 //! ```text
 //! host::uplink  -- UplinkState -->  follow_uplink() --> model (Uplink) --> snapshot: routes, neighbours, policy
 //! datapath      -- Resolve     -->  resolve()       --> host::uplink: asks the kernel for a neighbour
+//! datapath      -- BlocksWanted -> snat_blocks   --> host::uplink: claims ports for SNAT
 //! a plan's step -- Forward     -->  HostPublisher   --> host::uplink: reserved ports, nftables, proxy of ::1
 //! ```
 //!
@@ -61,7 +62,10 @@ impl Control {
         if let Some(notes) = uplink.take_notes_of_host() {
             tokio::spawn(refuse_portless(Arc::clone(inner), notes));
         }
+        let claimed = self.start_snat_blocks(&uplink).await;
+        // Also after an error, so that it is stopped.
         inner.publisher.lock().await.uplink = Some(uplink);
+        claimed?;
         log_state(&states.borrow());
         tokio::spawn(follow_uplink(Arc::clone(inner), position, states));
         Ok(())
@@ -69,6 +73,7 @@ impl Control {
 
     /// Undoes the uplink on the host.
     pub(super) async fn stop_uplink(&self) {
+        self.0.snat_blocks.end().await;
         let uplink = std::mem::take(&mut *self.0.publisher.lock().await).uplink;
         if let Some(uplink) = uplink {
             uplink.stop().await;

@@ -12,8 +12,10 @@
 //! uplink.stop().await;                            // the host is as before
 //! ```
 //!
-//! A frame without a connection goes back to the host: the switch writes it into the TAP with destination
-//! [`Uplink::tap_mac`]. Every other frame written into the TAP leaves by the NIC unchanged.
+//! Every frame that the switch writes into the TAP leaves by the NIC unchanged.
+//!
+//! SNAT ports are claimed in blocks ([`snat_blocks`]): the host keeps all others, and what comes for them reaches it
+//! by its own NIC.
 //!
 //! # Changes to the host
 //!
@@ -23,6 +25,7 @@
 //! |---|---|
 //! | the TAP `up-BRIDGE`, its settings and its dummy address | gone with the process |
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
+//! | sockets that hold claimed SNAT ports and published ports ([`reserve`](super::reserve)) | gone with the process |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
@@ -47,6 +50,7 @@ mod neigh_refresh;
 mod parts;
 mod portless;
 mod publish;
+mod snat_blocks;
 mod source;
 mod state;
 mod tables;
@@ -66,6 +70,7 @@ use wire::MacAddr;
 
 pub(crate) use error::UplinkError;
 pub(crate) use portless::NotesOfHost;
+pub(crate) use snat_blocks::SnatBlocks;
 #[cfg(test)]
 pub(crate) use state::Route;
 pub(crate) use state::{UplinkSelector, UplinkState};
@@ -83,6 +88,7 @@ use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use portless::Portless;
 use publish::Entry;
+use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
 use tables::{Fixed, Shared, TapId};
 
@@ -133,6 +139,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
+    held: SharedHeldBlocks,
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
@@ -179,7 +186,6 @@ impl Uplink {
             Shared::start(Fixed { config, tap: tap_id.clone() }, networks, state.clone()).await?;
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
-        let entries = Vec::new();
         let uplink = Self {
             shared,
             monitor,
@@ -187,9 +193,10 @@ impl Uplink {
             portless,
             tap,
             tap_id,
-            entries,
+            entries: Vec::new(),
             reserved,
             snat,
+            held: SharedHeldBlocks::new(),
             snat_lock,
             forwarding,
         };
@@ -207,7 +214,13 @@ impl Uplink {
         self.tap_id.as_ref().map(|tap| tap.ifindex)
     }
 
-    /// Destination MAC address of frames that return to the host.
+    /// Claims SNAT ports; none where the kernel translates. It is to be dropped before the uplink stops.
+    pub(crate) fn snat_blocks(&self) -> Option<SnatBlocks> {
+        let blocks = || SnatBlocks { shared: self.shared.clone(), held: self.held.clone() };
+        self.tap_id.as_ref().map(|_| blocks())
+    }
+
+    /// The TAP's own MAC address.
     pub(crate) fn tap_mac(&self) -> MacAddr {
         self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
     }

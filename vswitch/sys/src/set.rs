@@ -181,8 +181,13 @@ impl<'a> Set<'a> {
     /// Puts the set with its elements into a batch.
     pub fn put(&self, batch: &mut Batch) {
         batch.add(&self.inner, MsgType::Add);
+        self.put_elements(batch, MsgType::Add);
+    }
+
+    /// Puts only its elements into a batch: adds them to the kernel's set of its name, or deletes them there.
+    pub fn put_elements(&self, batch: &mut Batch, change: MsgType) {
         if !self.is_empty() {
-            batch.add_iter(self.inner.elems_iter(), MsgType::Add);
+            batch.add_iter(self.inner.elems_iter(), change);
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Frames to an address of the host:
 //!
-//! - TCP, UDP and SCTP to a port of the SNAT range or a published port: redirected to the uplink TAP, GRO
-//!   frames whole; a published range is one element of a set;
+//! - TCP, UDP and SCTP to a claimed port of the SNAT range or a published port: redirected to the uplink TAP, GRO
+//!   frames whole; a claimed block, or a published range, is one element of a set. The range is compared first, so
+//!   that other frames pay no lookup;
 //! - protocols without ports, from remotes that containers use them with: redirected;
 //! - fragments after the first, which have no ports: copied to the switch;
 //! - echo replies with an identifier of the SNAT range, and ICMP errors about our ports: copied, since the
@@ -13,6 +14,7 @@
 //! hook, so a frame of another VLAN would match. Frames to container subnets are dropped. IPv6 has the same
 //! rules with its own offsets ([`Layout`]).
 
+use std::ffi::CStr;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -21,10 +23,14 @@ use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 
 use super::build::{ChainHook, Which, Writer, address_in, l4proto_is, payload_is, port_in, text};
-use super::rules::{IngressRedirect, Interval};
+use super::rules::{IngressRedirect, Interval, PortBlock, protocol_number};
 
 /// Before other chains of the hook.
 const PRIORITY: i32 = -450;
+
+/// The set of claimed SNAT ports, for both IP versions.
+pub(super) const SNAT_PORTS: &CStr = c"snat-ports";
+pub(super) const SNAT_PORTS_FIELDS: [Field; 2] = [Field::Protocol, Field::Port];
 
 /// Loopback addresses, which containers must not reach.
 const LOOPBACK: IpNet =
@@ -92,6 +98,8 @@ impl Layout {
 struct Ours<'a> {
     /// Addresses of the host.
     local: Set<'a>,
+    /// First and last port of the SNAT range.
+    range: (u16, u16),
     /// (protocol, port), at all of these addresses.
     ports: Set<'a>,
     /// (address, protocol, port).
@@ -121,13 +129,14 @@ pub(super) fn devices(writer: &mut Writer<'_>, devices: &[String]) {
 /// Redirects between the NIC and the uplink TAP, in both directions.
 pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
     let chain = writer.chain(c"switch", ChainHook::Ingress(&text(&redirect.tap.0), PRIORITY));
-    let own = payload_is(Base::Link, 0, &redirect.tap_mac.0);
-    writer.rule(&chain, &[&own, &[Expr::counter(), Expr::accept()]]);
     let Some((device, index)) = &redirect.device else {
         writer.rule(&chain, &[&[Expr::counter(), Expr::drop()]]);
         return;
     };
     writer.rule(&chain, &[&[Expr::counter()], &forward_to(*index)]);
+    let mut claimed = writer.set(SNAT_PORTS, &SNAT_PORTS_FIELDS);
+    add_blocks(&mut claimed, &redirect.snat_blocks);
+    claimed.put(writer.batch);
 
     let chain = writer.chain(c"uplink", ChainHook::Ingress(&text(device), PRIORITY));
     for tag in [0x8100_u16, 0x88a8] {
@@ -139,7 +148,7 @@ pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
         let inner = writer.chain(&name, ChainHook::Jump);
         writer.rule(&chain, &[&protocol_is(layout.ethertype), &[Expr::jump(&name)]]);
         let intervals = redirect.intervals(layout.version == '6');
-        family(writer, &inner, layout, redirect, &intervals);
+        family(writer, &inner, layout, redirect, (&intervals, &claimed));
     }
 }
 
@@ -149,7 +158,7 @@ fn family(
     chain: &Chain<'_>,
     layout: &Layout,
     redirect: &IngressRedirect,
-    intervals: &[Interval],
+    (intervals, claimed): (&[Interval], &Set<'_>),
 ) {
     let is_ours = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (layout.version == '4');
     for subnet in redirect.subnets.iter().filter(is_ours) {
@@ -179,8 +188,13 @@ fn family(
     }
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
+    let in_range = port_in(2, ours.range.0, ours.range.1);
+    let in_blocks = [Expr::lookup(Reg::R0, claimed), Expr::counter()];
+    writer.rule(&local, &[&in_range, &port, &in_blocks, &ours.forward]);
     let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
-    writer.rule(&local, &[&port, &in_ports, &ours.forward]);
+    if !ours.ports.is_empty() {
+        writer.rule(&local, &[&port, &in_ports, &ours.forward]);
+    }
     if !ours.at_address.is_empty() {
         let next = Reg::R0.after(layout.address.size());
         let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, next), next);
@@ -190,7 +204,7 @@ fn family(
     let name = layout.name("icmp");
     let icmp = writer.chain(&name, ChainHook::Jump);
     writer.rule(&local, &[&l4proto_is(layout.icmp), &[Expr::jump(&name)]]);
-    copies(writer, &icmp, layout, redirect, &ours);
+    copies(writer, &icmp, layout, &ours, claimed);
 }
 
 /// Echo replies, and errors about packets of ours.
@@ -198,10 +212,10 @@ fn copies(
     writer: &mut Writer<'_>,
     chain: &Chain<'_>,
     layout: &Layout,
-    redirect: &IngressRedirect,
     ours: &Ours<'_>,
+    claimed: &Set<'_>,
 ) {
-    let (first, last) = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
+    let (first, last) = ours.range;
     let is_type = |kind: u8| payload_is(Base::Transport, 0, &[kind]);
     let reply = is_type(layout.echo_reply);
     writer.rule(chain, &[&reply, &port_in(4, first, last), &[Expr::counter()], &ours.copy]);
@@ -219,8 +233,13 @@ fn copies(
     let protocol = |to| Expr::payload(Base::Transport, layout.quoted_protocol, 1, to);
     let from_us = [source.clone(), Expr::lookup(Reg::R0, &ours.local)];
     let port = ports_key(Base::Transport, layout.quoted_payload, protocol(Reg::R0), Reg::R0);
+    let in_range = port_in(layout.quoted_payload, first, last);
+    let in_blocks = [Expr::lookup(Reg::R0, claimed), Expr::counter()];
+    writer.rule(&error, &[&from_us, &in_range, &port, &in_blocks, &ours.copy]);
     let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
-    writer.rule(&error, &[&from_us, &port, &in_ports, &ours.copy]);
+    if !ours.ports.is_empty() {
+        writer.rule(&error, &[&from_us, &port, &in_ports, &ours.copy]);
+    }
     if !ours.at_address.is_empty() {
         let next = Reg::R0.after(layout.address.size());
         let port = ports_key(Base::Transport, layout.quoted_payload, protocol(next), next);
@@ -285,7 +304,17 @@ fn sets<'a>(
     let [load, hand] =
         [Expr::immediate(Reg::R0, &redirect.tap.1.to_ne_bytes()), Expr::dup(Reg::R0)];
     let forward = forward_to(redirect.tap.1);
-    Ours { local, ports, at_address, portless, forward, copy: [load, hand, Expr::accept()] }
+    let range = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
+    Ours { local, range, ports, at_address, portless, forward, copy: [load, hand, Expr::accept()] }
+}
+
+/// Adds blocks to the set of claimed SNAT ports.
+pub(super) fn add_blocks<'a>(set: &mut Set<'_>, blocks: impl IntoIterator<Item = &'a PortBlock>) {
+    for block in blocks {
+        let protocol = [protocol_number(block.protocol)];
+        let (first, last) = (block.first.to_be_bytes(), block.last.to_be_bytes());
+        set.add(&[&protocol, &first], &[&protocol, &last]);
+    }
 }
 
 /// Loads (protocol, port) from register `at` on.

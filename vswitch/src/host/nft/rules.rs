@@ -1,12 +1,11 @@
 //! Description of the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 pub(crate) use vswitch_api::publish::Protocol;
-use wire::MacAddr;
 
 /// The number of a transport in an IP header.
 pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
@@ -14,6 +13,20 @@ pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
         Protocol::Sctp => 132,
+    }
+}
+
+/// A block of SNAT ports of a protocol, at all addresses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PortBlock {
+    pub(crate) protocol: Protocol,
+    pub(crate) first: u16,
+    pub(crate) last: u16,
+}
+
+impl PortBlock {
+    pub(crate) fn ports(&self) -> RangeInclusive<u16> {
+        self.first..=self.last
     }
 }
 
@@ -43,14 +56,15 @@ pub(crate) struct IngressRedirect {
     pub(crate) device: Option<(String, u32)>,
     /// Name and index of the uplink TAP.
     pub(crate) tap: (String, u32),
-    pub(crate) tap_mac: MacAddr,
     /// Addresses of the host that containers are reached by.
     pub(crate) local4: Vec<Ipv4Addr>,
     pub(crate) local6: Vec<Ipv6Addr>,
     /// Subnets of containers: frames to them are dropped.
     pub(crate) subnets: Vec<IpNet>,
-    /// SNAT source ports and echo identifiers.
+    /// The SNAT range: the blocks below are of it, and all of it are echo identifiers.
     pub(crate) snat_ports: RangeInclusive<u16>,
+    /// Blocks whose ports are ours now.
+    pub(crate) snat_blocks: BTreeSet<PortBlock>,
     pub(crate) published: Vec<Published>,
     /// Remotes whose packets by a protocol without ports are a container's.
     pub(crate) portless: Vec<(IpAddr, u8)>,
@@ -100,15 +114,10 @@ pub(super) struct Interval {
 }
 
 impl IngressRedirect {
-    /// Published and SNAT ports of a family, in sorted intervals; the kernel refuses overlaps.
+    /// Published ports of a family, in sorted intervals; the kernel refuses overlaps.
     pub(super) fn intervals(&self, v6: bool) -> Vec<Interval> {
-        let snat = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|protocol| Published {
-            address: None,
-            protocol,
-            ports: self.snat_ports.clone(),
-        });
         let mut by_key: BTreeMap<_, Vec<(u16, u16)>> = BTreeMap::new();
-        for published in snat.iter().chain(&self.published).filter(|p| !p.ports.is_empty()) {
+        for published in self.published.iter().filter(|p| !p.ports.is_empty()) {
             let address = match published.address {
                 Some(address) if address.is_ipv6() != v6 => continue,
                 address => address.filter(|address| !address.is_unspecified()),

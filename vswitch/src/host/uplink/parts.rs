@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
+use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
 use super::{Followed, HostNetwork, Uplink, UplinkError, UplinkState, connect, device, follow};
 use crate::host::nft::{Firewall, Forward, TablesParts};
@@ -33,6 +34,8 @@ pub(crate) struct UplinkParts {
     tables: TablesParts,
     published: Vec<PublishedParts>,
     reserved: Option<ReservedPortsParts>,
+    /// The sockets of claimed SNAT ports.
+    held: SharedHeldBlocks,
     /// A socket: the range is locked while it is open.
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<ForwardingParts>,
@@ -45,7 +48,8 @@ impl Uplink {
     /// # Errors
     /// The tables cannot be given up: then everything is undone.
     pub(crate) async fn into_parts(self) -> Result<UplinkParts, UplinkError> {
-        let Self { shared, monitor, tap, entries, reserved, snat_lock, forwarding, .. } = self;
+        let Self { shared, monitor, tap, entries, reserved, held, snat_lock, forwarding, .. } =
+            self;
         if monitor.end().await.is_err() {
             tracing::error!("the task that follows the uplink had panicked");
         }
@@ -59,7 +63,17 @@ impl Uplink {
         let (fixed, networks, tables) = shared.into_parts()?;
         let reserved = reserved.into_parts();
         let forwarding = forwarding.map(Forwarding::into_parts);
-        Ok(UplinkParts { fixed, networks, tap, tables, published, reserved, snat_lock, forwarding })
+        Ok(UplinkParts {
+            fixed,
+            networks,
+            tap,
+            tables,
+            published,
+            reserved,
+            held,
+            snat_lock,
+            forwarding,
+        })
     }
 
     /// Rebuilds an uplink, in the network namespace of the calling thread, and adapts it to the state of the
@@ -100,6 +114,7 @@ impl Uplink {
             entries,
             reserved,
             snat,
+            held: parts.held,
             snat_lock: parts.snat_lock,
             forwarding,
         };

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{Uplink, UplinkError};
 use crate::host::conntrack;
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
-use crate::host::nft::Forward;
+use crate::host::nft::{Forward, Published};
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
 use crate::host::reserve::sockets::{self, PortReservation};
@@ -39,6 +39,17 @@ impl Uplink {
         &mut self,
         forwards: Vec<Forward>,
     ) -> Result<(), UplinkError> {
+        let result = self.change_published(forwards).await;
+        // Ports that were lent, and that no publication has any more.
+        let has = |protocol, port| {
+            let mut published = self.entries.iter().map(|entry| &entry.forward.published);
+            published.any(|one| one.protocol == protocol && one.ports.contains(&port))
+        };
+        self.held.lock().regain(has);
+        result
+    }
+
+    async fn change_published(&mut self, forwards: Vec<Forward>) -> Result<(), UplinkError> {
         check_twice(&forwards)?;
         if self.forwarding.is_some() {
             check_shifted(&forwards)?;
@@ -56,7 +67,11 @@ impl Uplink {
                     reused[n] = true;
                     Err(n)
                 }
-                None => Ok(sockets::reserve_ports(&forward.published)?),
+                None => {
+                    let Published { protocol, ports, .. } = &forward.published;
+                    self.held.lock().lend(*protocol, ports);
+                    Ok(sockets::reserve_ports(&forward.published)?)
+                }
             };
             // Before any change, since descriptors may run out. `None`: as before.
             let proxied = match &reservation {

@@ -12,7 +12,8 @@ use super::state::UplinkState;
 use super::{Config, HostNetwork};
 use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
 use crate::host::nft::{
-    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts,
+    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, Rules,
+    TablesParts,
 };
 use crate::host::own_flows::Flow;
 
@@ -39,6 +40,7 @@ impl Fixed {
         state: &UplinkState,
         networks: &[HostNetwork],
         forwards: &[Forward],
+        blocks: &BTreeSet<PortBlock>,
     ) -> Rules {
         let subnets: Vec<_> = networks.iter().flat_map(|it| it.subnets).collect();
         let redirect = self.tap.clone().map(|tap| {
@@ -50,11 +52,11 @@ impl Fixed {
             IngressRedirect {
                 device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
                 tap: (tap.name, tap.ifindex),
-                tap_mac: tap.mac,
                 local4: outside().filter_map(v4).collect(),
                 local6: outside().filter_map(v6).collect(),
                 subnets: subnets.clone(),
                 snat_ports: self.config.snat_ports.clone(),
+                snat_blocks: blocks.clone(),
                 portless: Vec::new(),
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
@@ -98,6 +100,8 @@ struct Inner {
     networks: Vec<HostNetwork>,
     forwards: Vec<Forward>,
     state: UplinkState,
+    /// Claimed blocks of SNAT ports.
+    blocks: BTreeSet<PortBlock>,
     /// Remotes and protocols without ports that containers use, and when each was told last.
     portless: BTreeMap<Flow, Instant>,
     /// Those that the host itself uses.
@@ -111,10 +115,12 @@ impl Shared {
         networks: Vec<HostNetwork>,
         state: UplinkState,
     ) -> Result<Self, NftError> {
-        let loaded = fixed.rules(&state, &networks, &[]);
+        let blocks = BTreeSet::new();
+        let loaded = fixed.rules(&state, &networks, &[], &blocks);
         let firewall = Firewall::start(loaded.clone()).await?;
         let (forwards, portless, of_host) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let inner = Inner { firewall, networks, forwards, state, portless, of_host, loaded };
+        let inner =
+            Inner { firewall, networks, forwards, state, blocks, portless, of_host, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -134,9 +140,11 @@ impl Shared {
         networks: Vec<HostNetwork>,
         forwards: Vec<Forward>,
     ) -> Result<Self, NftError> {
-        let rules = fixed.rules(&state, &networks, &forwards);
+        let blocks = loaded.redirect.as_ref().map(|it| it.snat_blocks.clone()).unwrap_or_default();
+        let rules = fixed.rules(&state, &networks, &forwards, &blocks);
         let (portless, of_host) = (BTreeMap::new(), BTreeSet::new());
-        let mut inner = Inner { firewall, networks, forwards, state, portless, of_host, loaded };
+        let mut inner =
+            Inner { firewall, networks, forwards, state, blocks, portless, of_host, loaded };
         inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
@@ -144,7 +152,7 @@ impl Shared {
     /// Loads the rules for another state, if they differ.
     pub(super) async fn adapt(&self, state: &UplinkState) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(state, &inner.networks, &inner.forwards);
+        let rules = self.fixed.rules(state, &inner.networks, &inner.forwards, &inner.blocks);
         inner.state = state.clone();
         inner.load(rules).await
     }
@@ -163,7 +171,7 @@ impl Shared {
     /// Loads the rules for other published ports.
     pub(super) async fn publish(&self, forwards: Vec<Forward>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards);
+        let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards, &inner.blocks);
         inner.load(rules).await?;
         inner.forwards = forwards;
         Ok(())
@@ -202,9 +210,31 @@ impl Shared {
     /// Loads the rules for other networks.
     pub(super) async fn set_networks(&self, networks: Vec<HostNetwork>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(&inner.state, &networks, &inner.forwards);
+        let rules = self.fixed.rules(&inner.state, &networks, &inner.forwards, &inner.blocks);
         inner.load(rules).await?;
         inner.networks = networks;
+        Ok(())
+    }
+
+    /// Adds claimed blocks, and takes out those that are given back.
+    pub(super) async fn change_blocks(
+        &self,
+        added: &[PortBlock],
+        removed: &[PortBlock],
+    ) -> Result<(), NftError> {
+        if added.is_empty() && removed.is_empty() {
+            return Ok(());
+        }
+        let mut inner = self.inner.lock().await;
+        inner.firewall.change_blocks(added.to_vec(), removed.to_vec()).await?;
+        let change = |blocks: &mut BTreeSet<PortBlock>| {
+            blocks.retain(|block| !removed.contains(block));
+            blocks.extend(added.iter().cloned());
+        };
+        change(&mut inner.blocks);
+        if let Some(redirect) = &mut inner.loaded.redirect {
+            change(&mut redirect.snat_blocks);
+        }
         Ok(())
     }
 }
@@ -224,7 +254,7 @@ impl Inner {
     }
 
     async fn reload(&mut self, fixed: &Fixed) -> Result<(), NftError> {
-        let rules = fixed.rules(&self.state, &self.networks, &self.forwards);
+        let rules = fixed.rules(&self.state, &self.networks, &self.forwards, &self.blocks);
         self.load(rules).await
     }
 

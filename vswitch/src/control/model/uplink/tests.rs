@@ -102,7 +102,7 @@ fn the_host_is_followed() {
     );
     assert!(uplink.neighbours.get("192.0.2.254".parse().unwrap()).is_some());
     assert_eq!(uplink.policy.source().external_v4.unwrap().to_string(), "198.51.100.1");
-    assert_eq!(uplink.policy.source().ports, 20_000..=32_767);
+    assert_eq!(uplink.policy.source().ports, 20_000..=29_999);
     assert!(model.snapshot().port(UPLINK_PORT).is_some());
 }
 
@@ -172,6 +172,7 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
     // A new publication is active.
     model.mark_pending(&name, &ports, "taken".to_owned());
     let taken = model.take_publications(&name, &ports).unwrap();
+    model.end_closing(&name, &taken);
     model.add_publication(&name, &taken[0], &mut counter()).unwrap();
     assert_eq!((translated(&mut model), model.count_publications()), (2, (2, 0)));
 }
