@@ -27,7 +27,7 @@ use super::task::blocking;
 use crate::config::Uplink as UplinkSetting;
 use crate::host::Netlink;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, Mode, Uplink, UplinkSelector, UplinkState,
+    self, Config as UplinkConfig, Mode, NotesOfHost, Uplink, UplinkSelector, UplinkState,
 };
 
 /// Pause after a change of the host, since changes come in bursts.
@@ -59,6 +59,9 @@ impl Control {
         if let (Some(tap), Some((port, _))) = (tap, port) {
             inner.dataplane.add_port(port, tap.queues).await?;
         }
+        if let Some(notes) = uplink.take_notes_of_host() {
+            tokio::spawn(refuse_portless(Arc::clone(inner), notes));
+        }
         let claimed = self.start_snat_blocks(&uplink).await;
         // Also after an error, so that it is stopped.
         inner.publisher.lock().await.uplink = Some(uplink);
@@ -88,12 +91,13 @@ impl Control {
         });
     }
 
-    /// Has the NIC hand over what comes from a remote by a protocol without ports, while a container uses it.
+    /// Has the NIC hand over what comes from a remote by a protocol without ports, while a container uses it and the
+    /// host does not.
     pub(super) fn hand_over(&self, remote: IpAddr, protocol: u8) {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             if let Some(uplink) = &inner.publisher.lock().await.uplink {
-                uplink.hand_over(remote, protocol).await;
+                uplink.hand_over(remote, protocol);
             }
         });
     }
@@ -136,6 +140,13 @@ async fn follow_uplink(
         }
         inner.commit_snapshot();
         tokio::time::sleep(UPLINK_DEBOUNCE).await;
+    }
+}
+
+/// Tells the workers what the host itself uses, until the uplink is stopped.
+async fn refuse_portless(inner: Arc<Inner>, mut notes: NotesOfHost) {
+    while let Some(flows) = notes.recv().await {
+        inner.dataplane.refuse_portless(flows);
     }
 }
 

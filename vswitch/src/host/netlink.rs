@@ -2,6 +2,7 @@
 
 mod gateway;
 pub(crate) mod rules;
+pub(super) mod tunnels;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -48,6 +48,7 @@ pub(super) mod forwarding;
 mod monitor;
 mod neigh_refresh;
 mod parts;
+mod portless;
 mod publish;
 mod snat_blocks;
 mod source;
@@ -68,6 +69,7 @@ use tokio::sync::{mpsc, watch};
 use wire::MacAddr;
 
 pub(crate) use error::UplinkError;
+pub(crate) use portless::NotesOfHost;
 pub(crate) use snat_blocks::SnatBlocks;
 #[cfg(test)]
 pub(crate) use state::Route;
@@ -84,6 +86,7 @@ use super::task::Task;
 use super::{HostError, Netlink, conntrack, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
+use portless::Portless;
 use publish::Entry;
 use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
@@ -130,6 +133,7 @@ pub(crate) struct Uplink {
     shared: Shared,
     monitor: Task,
     neigh_requests: mpsc::Sender<(IpAddr, PortIndex)>,
+    portless: Portless,
     tap: Option<Tap>,
     tap_id: Option<TapId>,
     entries: Vec<Entry>,
@@ -180,11 +184,13 @@ impl Uplink {
         }
         let shared =
             Shared::start(Fixed { config, tap: tap_id.clone() }, networks, state.clone()).await?;
-        let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
+        let (Followed { monitor, neigh_requests, portless }, states) =
+            follow(monitor, &shared, state);
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
+            portless,
             tap,
             tap_id,
             entries: Vec::new(),
@@ -274,11 +280,17 @@ impl Uplink {
         }
     }
 
-    /// Hands over what comes from a remote by a protocol without ports, for [`PORTLESS_KEPT`] at least.
-    pub(crate) async fn hand_over(&self, remote: IpAddr, protocol: u8) {
-        if let Err(error) = self.shared.hand_over((remote, protocol)).await {
-            tracing::warn!(%error, %remote, protocol, "answers by this protocol do not reach its container");
+    /// Hands over what comes from a remote by a protocol without ports, unless the host uses it itself, for
+    /// [`PORTLESS_KEPT`] at least. A full queue drops the request: repeat it.
+    pub(crate) fn hand_over(&self, remote: IpAddr, protocol: u8) {
+        if self.portless.told.try_send((remote, protocol)).is_err() {
+            tracing::debug!(%remote, protocol, "too many flows without ports");
         }
+    }
+
+    /// Takes, once, the notes of remotes and protocols without ports that containers asked for and the host itself uses.
+    pub(crate) fn take_notes_of_host(&mut self) -> Option<NotesOfHost> {
+        self.portless.notes.take()
     }
 
     /// Undoes everything on the host; the TAP ends with its queues.
@@ -326,16 +338,30 @@ async fn connect(config: &Config) -> Result<(UplinkMonitor, Kernel), HostError> 
     Ok((monitor, kernel))
 }
 
+/// The task that follows the kernel, and what it is asked.
+struct Followed {
+    monitor: Task,
+    neigh_requests: mpsc::Sender<(IpAddr, PortIndex)>,
+    portless: Portless,
+}
+
 /// Starts the task that follows the kernel.
 fn follow(
     monitor: UplinkMonitor,
     shared: &Shared,
     state: UplinkState,
-) -> (Task, mpsc::Sender<(IpAddr, PortIndex)>, watch::Receiver<UplinkState>) {
+) -> (Followed, watch::Receiver<UplinkState>) {
     let (sender, states) = watch::channel(state);
     let (neigh_requests, requested) = mpsc::channel(NEIGH_REFRESH_MAX);
-    let monitor = Task::spawn(monitor.run(shared.clone(), sender, requested));
-    (monitor, neigh_requests, states)
+    let (portless, keeper) = portless::open(monitor.handle(), shared.clone());
+    let followed = monitor.run(shared.clone(), sender, requested);
+    let monitor = Task::spawn(async {
+        tokio::select! {
+            () = followed => {}
+            () = keeper.run() => {}
+        }
+    });
+    (Followed { monitor, neigh_requests, portless }, states)
 }
 
 /// Devices of a switch in the host's namespace: the bridge and the uplink TAP.

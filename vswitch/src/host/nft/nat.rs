@@ -4,6 +4,8 @@
 //! for published ports (`output`), and SNAT to the gateway's address where replies would not return
 //! (`postrouting`; a masquerade does not find that address, which is of scope link or deprecated). The kernel translates no connection to ::1; `proxy` relays those.
 //!
+//! They also make the kernel track what the host sends while containers have flows without ports.
+//!
 //! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
 //! other hosts reach a container by published ports only (`forward`).
 //!
@@ -34,6 +36,7 @@ pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
     let nat = &rules.nat;
     nat.forwards.iter().any(|forward| target(forward, v6).is_some())
         || nat.masquerade.iter().any(|net| is_v6(net) == v6)
+        || nat.tracks_host[usize::from(v6)]
 }
 
 /// The rules of one family.
@@ -46,6 +49,10 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         writer.rule(&output, &[&loopback, &[Expr::accept()]]);
     }
     forwards(writer, &output, rules, v6);
+    if rules.nat.tracks_host[usize::from(v6)] {
+        // A rule that reads the state makes the kernel track.
+        writer.rule(&output, &[&[Expr::ct_state(Reg::R0), Expr::accept()]]);
+    }
     if by_kernel {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);

@@ -79,6 +79,9 @@ pub(crate) struct Nat {
     pub(crate) masquerade: Vec<IpNet>,
     /// Host ports, each with its gateway's addresses: the source of translated packets to its containers.
     pub(crate) gateways: Vec<(String, IpAddr)>,
+    /// The kernel has to track what the host sends, by IPv4 and IPv6: containers ask for flows without ports, and the
+    /// host's own come first (`host::own_flows`).
+    pub(crate) tracks_host: [bool; 2],
 }
 
 /// Containers at one host port may open connections to those at another.

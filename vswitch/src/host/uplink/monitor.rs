@@ -108,6 +108,11 @@ impl UplinkMonitor {
         Ok(Kernel { links, addresses, routes, neighbours })
     }
 
+    /// Its connection, for requests.
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Compiles the state. `auto` follows the default route, and skips devices that cannot be the uplink.
     pub(super) fn compile(&self, kernel: &Kernel, former: &UplinkState) -> UplinkState {
         let chosen = kernel.choose(&self.selector).filter(|link| is_ethernet(link)).map(name_of);
@@ -136,12 +141,7 @@ impl UplinkMonitor {
                     self.sync(&shared, &states).await;
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
-                _ = refresh.tick() => {
-                    self.refresh(&states).await;
-                    if let Err(error) = shared.expire_portless().await {
-                        tracing::warn!(%error, "protocols without ports: rules stay too long");
-                    }
-                }
+                _ = refresh.tick() => self.refresh(&states).await,
                 _ = check.tick() => self.probe_if_silent(&states).await,
                 request = requests.recv() => match request {
                     Some((address, port)) => self.request_neighbour(address, port, &states).await,

@@ -11,7 +11,7 @@ use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
 use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
-use super::{HostNetwork, Uplink, UplinkError, UplinkState, connect, device, follow};
+use super::{Followed, HostNetwork, Uplink, UplinkError, UplinkState, connect, device, follow};
 use crate::host::nft::{Firewall, Forward, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
@@ -102,11 +102,13 @@ impl Uplink {
         for PublishedParts { forward, reservation } in parts.published {
             entries.push(Entry::serve(forward, reservation)?);
         }
-        let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
+        let (Followed { monitor, neigh_requests, portless }, states) =
+            follow(monitor, &shared, state);
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
+            portless,
             tap: parts.tap,
             tap_id,
             entries,
