@@ -236,7 +236,9 @@ impl Uplink {
             let of_tap = own_device::restore_uplink_tap(netlink, &tap.name, device::DUMMY).await?;
             restored.extend(of_tap.into_iter().map(|part| format!("{} of {}", part, tap.name)));
         }
-        if self.forwarding.is_some() && forwarding::switch_on_again()? {
+        if let Some(forwarding) = &mut self.forwarding
+            && forwarding.switch_on_again(self.shared.state_dir())?
+        {
             restored.push("net.ipv4.ip_forward".to_owned());
         }
         if self.reserved.restore()? {

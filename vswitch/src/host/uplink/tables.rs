@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -161,6 +162,11 @@ impl Shared {
     pub(super) async fn reload(&self) -> Result<(), NftError> {
         let inner = self.inner.lock().await;
         inner.firewall.load(inner.loaded.clone()).await
+    }
+
+    /// The state directory of the switch.
+    pub(super) fn state_dir(&self) -> &Path {
+        &self.fixed.config.state_dir
     }
 
     /// Queues and MTU of the TAP.
