@@ -30,8 +30,7 @@ pub(crate) async fn restore_bridge(
     }
     let wanted: Vec<IpNet> = bridge::addresses(setup);
     let present = netlink.addresses(&link).await?;
-    let missing: Vec<IpNet> =
-        wanted.iter().copied().filter(|net| !present.contains(net)).collect();
+    let missing: Vec<IpNet> = wanted.iter().copied().filter(|net| !present.contains(net)).collect();
     for net in wanted.iter().filter(|net| present.contains(net)) {
         let all = netlink.routes(*net).await?;
         let subnet = net.trunc();
