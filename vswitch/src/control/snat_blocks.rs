@@ -131,7 +131,7 @@ impl Claimer {
             Ok(claimed) => claimed,
             Err(error) => {
                 // The worker must not wait for an answer.
-                self.tell(&inner, at, &[]).await;
+                self.tell(&inner, at, Some(&[])).await;
                 return Err(ControlError::UplinkUnavailable(error.to_string()));
             }
         };
@@ -148,17 +148,17 @@ impl Claimer {
             share.busy.push((block, now + BUSY_BLOCK_PAUSE));
         }
         share.claimed.extend(claimed.blocks.iter().cloned());
-        self.tell(&inner, at, &claimed.blocks).await;
+        self.tell(&inner, at, Some(&claimed.blocks)).await;
         Ok(())
     }
 
-    /// Gives a worker its new blocks, and the number of those that it may have.
-    async fn tell(&mut self, inner: &Inner, at: usize, new: &[PortBlock]) {
+    /// Gives a worker its new blocks, if it asked, and the number of those that it may have.
+    async fn tell(&mut self, inner: &Inner, at: usize, new: Option<&[PortBlock]>) {
         let affordable = self.host.sockets_left() / PORT_BLOCK;
         let share = &self.shares[at];
         let blocks = ClaimedBlocks {
             transport: share.transport,
-            first_ports: new.iter().map(|block| block.first).collect(),
+            first_ports: new.map(|new| new.iter().map(|block| block.first).collect()),
             obtainable: share.claimed.len() + share.free.len().min(affordable),
         };
         if let Err(error) = inner.dataplane.claim_blocks(share.worker, blocks).await {
@@ -188,7 +188,8 @@ impl Claimer {
             let share = &mut self.shares[at];
             let due = share.busy.extract_if(.., |(_, until)| *until <= now).map(|(block, _)| block);
             share.free.extend(due);
-            self.tell(&inner, at, &[]).await;
+            // No answer: it would open the blocks again that run empty.
+            self.tell(&inner, at, None).await;
         }
     }
 }
