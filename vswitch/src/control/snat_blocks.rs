@@ -8,7 +8,8 @@
 //! A worker asks while it has hundreds of free ports left, so that a burst waits for nothing here. Each worker and
 //! transport has some blocks from the start. Claims come before anything is given back, since deleting elements is slow.
 //!
-//! A block of which the host has a port is skipped and tried again later. Workers learn how many blocks they may have in
+//! A block of which the host has a port is skipped and tried again later. After a claim that failed, the worker gets no
+//! further blocks for a while. Workers learn how many blocks they may have in
 //! all: a container's share of the ports is of those.
 
 use std::collections::VecDeque;
