@@ -12,7 +12,7 @@
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`upkeep`] | sets again what others take away on the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
-//! | [`snat_blocks`], [`block_requests`] | claims SNAT ports on the host for the workers |
+//! | [`snat_blocks`], [`block_requests`], [`socket_shares`] | claims SNAT ports on the host for the workers |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
@@ -71,6 +71,7 @@ mod runtime_state;
 mod save;
 mod service;
 mod snat_blocks;
+mod socket_shares;
 mod start;
 mod stats;
 pub(crate) mod store;

@@ -230,7 +230,11 @@ impl Worker {
         let Some(router) = &mut self.state.router else { return };
         while router.has_block_request() && self.events.capacity() > EVENTS_MAX / 2 {
             let Some(request) = router.poll_block_request() else { break };
-            let _ = self.events.try_send(DataplaneEvent::BlocksWanted { worker: self.id, request });
+            let event = DataplaneEvent::BlocksWanted { worker: self.id, request };
+            if self.events.try_send(event).is_err() {
+                router.put_back_block_request(request);
+                break;
+            }
         }
         for (next_hop, port) in router.unresolved() {
             // Resolve events repeat, so they leave those slots free.

@@ -75,6 +75,9 @@ pub(crate) const BLOCK_COLLECT_INTERVAL: Duration = Duration::from_secs(20);
 /// Time after which a block of which the host had a port is tried again.
 pub(crate) const BUSY_BLOCK_PAUSE: Duration = Duration::from_secs(60);
 
+/// Time after a failed claim of blocks in which that worker and transport get none.
+pub(crate) const BLOCK_RETRY_PAUSE: Duration = Duration::from_secs(30);
+
 /// Pending publications in one such attempt.
 pub(crate) const REPUBLISH_BATCH: usize = 4;
 

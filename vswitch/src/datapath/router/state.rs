@@ -175,9 +175,19 @@ impl RouterState {
         self.nat.claim_blocks(transport, first_ports, obtainable);
     }
 
+    /// Notes how many blocks there may be, without an answer to a request.
+    pub fn set_obtainable_blocks(&mut self, transport: Transport, obtainable: usize) {
+        self.nat.set_obtainable_blocks(transport, obtainable);
+    }
+
     /// Gives up blocks that stay empty: their first ports.
     pub fn collect_empty_blocks(&mut self, transport: Transport) -> Vec<u16> {
         self.nat.collect_empty_blocks(transport)
+    }
+
+    /// Takes back a request that could not be sent.
+    pub fn put_back_block_request(&mut self, request: BlockRequest) {
+        self.nat.put_back_block_request(request);
     }
 
     /// [`Self::poll_block_request`] has one.
