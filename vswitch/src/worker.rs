@@ -204,7 +204,7 @@ impl Worker {
         datapath::tick(now, conf, &snapshot, state, io, engine);
         let is_exempt = |port| snapshot.is_shared(port);
         self.rx_throttle.round(now, &mut *self.engine, &self.stats, is_exempt);
-        self.fdb_sync.broadcast(&mut self.state.fdb_sync);
+        self.fdb_sync.broadcast(&mut self.state);
         self.report_events();
         if now >= self.next_sweep {
             self.state.fdb.sweep(now.seconds(), &snapshot);

@@ -410,7 +410,11 @@ impl Steps for PortChange {
             Step::CommitSnapshot => self.inner.commit_port(key, false),
             Step::InstallHostNeighbours => self.inner.remove_host_neighbours(self.lease()?).await,
             Step::OpenHostPorts => {
-                let closed = self.inner.publisher.lock().await.close(key, |_| true).await;
+                let mut publisher = self.inner.publisher.lock().await;
+                let (closed, flows) =
+                    (publisher.close(key, |_| true).await, publisher.stale_flows());
+                drop(publisher);
+                flows.settle().await;
                 closed.map_err(ControlError::publish_failed)?;
             }
             Step::AddPort => {

@@ -61,6 +61,9 @@ pub(crate) const NEIGH_SILENT_CHECKS: u32 = 2;
 /// Checks after a probe before the next one, unless a frame was received.
 pub(crate) const NEIGH_PROBE_PAUSE: u32 = 10;
 
+/// Checks with frames sent after which gateways are probed, whatever was received.
+pub(crate) const NEIGH_GATEWAY_CHECKS: u32 = 5;
+
 /// Neighbours that one probe is sent to, beside gateways.
 pub(crate) const NEIGH_PROBES_MAX: usize = 64;
 

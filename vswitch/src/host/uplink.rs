@@ -82,6 +82,7 @@ use super::nft;
 use super::own_device::{self, Restored};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
+use super::stale_flows::StaleFlows;
 use super::task::Task;
 use super::{HostError, Netlink, conntrack, sysctl};
 use forwarding::Forwarding;
@@ -137,6 +138,7 @@ pub(crate) struct Uplink {
     tap: Option<Tap>,
     tap_id: Option<TapId>,
     entries: Vec<Entry>,
+    stale_flows: StaleFlows,
     reserved: ReservedPorts,
     snat: PortSet,
     held: SharedHeldBlocks,
@@ -194,6 +196,7 @@ impl Uplink {
             tap,
             tap_id,
             entries: Vec::new(),
+            stale_flows: StaleFlows::default(),
             reserved,
             snat,
             held: SharedHeldBlocks::new(),
@@ -304,7 +307,7 @@ impl Uplink {
         }
         // First the rules, which would make the entries again.
         drop(shared);
-        conntrack::end_stale(published, Vec::new(), Vec::new()).await;
+        conntrack::end_stale(published, Vec::new()).await;
     }
 }
 

@@ -15,7 +15,7 @@ use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
 use super::answer_limit::AnswerLimit;
 use super::assignment::{Assignment, HandoffOut};
-use super::inside::InsideNeighbours;
+use super::inside::{HeardInside, InsideNeighbours};
 use super::neighbour_queue::NeighbourQueue;
 use super::on_link::OnLinkUses;
 use super::portless::{Portless, PortlessFlows};
@@ -123,6 +123,16 @@ impl RouterState {
         self.nat.tick(Time(now.0), operations);
         self.portless.tick(now);
         self.has_backlog = self.nat.has_work() || is_idle && self.nat.len() < before;
+    }
+
+    /// Answers of neighbours behind unguarded ports that the other workers are to hear.
+    pub(crate) fn take_told(&mut self) -> impl Iterator<Item = HeardInside> + '_ {
+        self.inside.take_told()
+    }
+
+    /// Notes such an answer to another worker.
+    pub(crate) fn hear_inside(&mut self, told: HeardInside) {
+        self.inside.hear_from_other(told);
     }
 
     /// How long an idle worker may block; `None` without work.

@@ -8,7 +8,8 @@
 //! `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`], until [`NEIGH_REFRESH_ROUNDS_MAX`] rounds after
 //! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port), and as soon as the kernel
 //! doubts or loses it. `NTF_MANAGED` would do the same in the kernel, but survives a crash, and not every kernel has
-//! it. Where frames leave and nobody answers ([`unanswered`](super::unanswered)), all of them are probed at once.
+//! it. Where frames leave, gateways are probed, and where nobody answers all of them
+//! ([`unanswered`](super::unanswered)).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -25,7 +26,7 @@ use tokio::time::MissedTickBehavior;
 use super::neigh_refresh::NeighRefresh;
 use super::state::{Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
 use super::tables::Shared;
-use super::unanswered::{Packets, Unanswered};
+use super::unanswered::{Due, Packets, Unanswered};
 use crate::datapath::RouteAction;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
@@ -142,7 +143,7 @@ impl UplinkMonitor {
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
                 _ = refresh.tick() => self.refresh(&states).await,
-                _ = check.tick() => self.probe_if_silent(&states).await,
+                _ = check.tick() => self.probe(&states).await,
                 request = requests.recv() => match request {
                     Some((address, port)) => self.request_neighbour(address, port, &states).await,
                     None => return,
@@ -193,19 +194,22 @@ impl UplinkMonitor {
         }
     }
 
-    /// Probes neighbours where frames leave and none comes in.
-    async fn probe_if_silent(&mut self, states: &watch::Sender<UplinkState>) {
+    /// Probes gateways where frames leave, and all neighbours where none comes in.
+    async fn probe(&mut self, states: &watch::Sender<UplinkState>) {
         let Some(packets) = self.packets().await else { return };
-        if !self.unanswered.check(packets) {
+        let due = self.unanswered.check(packets);
+        if due == Due::Nobody {
             return;
         }
         let (index, mut wanted) = {
             let state = states.borrow();
             (state.ifindex, gateways(&state))
         };
-        wanted.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
+        if due == Due::All {
+            wanted.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
+        }
         for address in self.probed.intersection(&wanted) {
-            tracing::debug!(%address, "nobody answers: probing a neighbour of the uplink");
+            tracing::debug!(%address, ?due, "probing a neighbour of the uplink");
             self.ask_kernel(*address, index, (NeighbourState::Probe, NeighbourFlags::empty()))
                 .await;
         }

@@ -16,6 +16,7 @@ use crate::host::nft::{Firewall, Forward, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
 use crate::host::reserve::sockets::PortReservation;
+use crate::host::stale_flows::StaleFlows;
 
 /// A published port or range, with the sockets that reserve it.
 #[derive(Debug)]
@@ -112,6 +113,7 @@ impl Uplink {
             tap: parts.tap,
             tap_id,
             entries,
+            stale_flows: StaleFlows::default(),
             reserved,
             snat,
             held: parts.held,
