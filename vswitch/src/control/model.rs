@@ -85,6 +85,8 @@ pub(crate) struct Model {
     /// Shared by all networks that are not internal.
     uplinks: Vec<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
+    /// Faults of the switch's parts on the host, by their names (`control/upkeep.rs`).
+    host_faults: BTreeMap<String, String>,
     /// Pools of IPAM clients, by their subnets.
     pools: BTreeMap<IpNet, AddressPool>,
     /// The slot of the service port, and the MAC address of its TAP.
@@ -106,6 +108,7 @@ impl Model {
             next_index: 0,
             uplinks: Vec::new(),
             endpoints: BTreeMap::new(),
+            host_faults: BTreeMap::new(),
             pools: BTreeMap::new(),
             service: None,
             slots: Slots::new(slots),

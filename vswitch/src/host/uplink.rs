@@ -79,7 +79,7 @@ use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
 use super::nft;
-use super::own_device::{self, Restored};
+use super::own_device::{self, Found, Outcome, Place};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::stale_flows::StaleFlows;
@@ -228,44 +228,50 @@ impl Uplink {
         self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
     }
 
-    /// Brings in order what others took away on the host: the TAP's state, and the kernel's settings. Gives
-    /// descriptions of what was set again.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub(crate) async fn restore(&mut self, netlink: &Netlink) -> Result<Restored, UplinkError> {
-        let mut restored = Vec::new();
-        if let Some(tap) = &self.tap_id {
-            let of_tap = own_device::restore_uplink_tap(netlink, &tap.name, device::DUMMY).await?;
-            restored.extend(of_tap.into_iter().map(|part| format!("{} of {}", part, tap.name)));
+    /// Restores what other programs removed on the host. A TAP that was deleted is made again: its queues are the
+    /// port's new ones.
+    pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Outcome, Option<Tap>) {
+        let Some(tap) = &self.tap_id else { return (Outcome::default(), None) };
+        match found.place(tap.ifindex, &tap.name) {
+            Place::Here(link) => {
+                let outcome = own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
+                (outcome.await, None)
+            }
+            Place::Gone => {
+                let mut outcome = Outcome::default();
+                match self.make_tap_again(netlink, tap).await {
+                    Ok(made) => {
+                        outcome.restored.push(format!("the TAP {}", made.name));
+                        (outcome, Some(made))
+                    }
+                    Err(error) => {
+                        outcome.faults.push(format!("{} was deleted: {error}", tap.name));
+                        (outcome, None)
+                    }
+                }
+            }
+            Place::Other(fault) => (Outcome { faults: vec![fault], ..Outcome::default() }, None),
         }
-        if let Some(forwarding) = &mut self.forwarding
-            && forwarding.switch_on_again(self.shared.state_dir())?
-        {
-            restored.push("net.ipv4.ip_forward".to_owned());
-        }
-        if self.reserved.restore()? {
-            restored.push("net.ipv4.ip_local_reserved_ports".to_owned());
-        }
-        Ok(restored)
     }
 
-    /// Makes the TAP again, if somebody deleted it: its queues are the port's new ones.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub(crate) async fn make_tap_again(
-        &self,
-        netlink: &Netlink,
-    ) -> Result<Option<Tap>, UplinkError> {
-        let Some(former) = &self.tap_id else { return Ok(None) };
-        if own_device::find(netlink, &former.name).await?.is_some() {
-            return Ok(None);
+    /// Restores the kernel's settings of which no event tells; those of the TAP only where its name is not another's.
+    pub(crate) fn restore_settings(&mut self, is_tap_ours: bool, outcome: &mut Outcome) {
+        if let Some(tap) = self.tap_id.as_ref().filter(|_| is_tap_ours) {
+            let part = format_args!("rp_filter of {}", tap.name);
+            outcome.add_checked(part, own_device::restore_rp_filter(&tap.name));
         }
+        if let Some(forwarding) = &mut self.forwarding {
+            let done = forwarding.switch_on_again(self.shared.state_dir());
+            outcome.add_checked("net.ipv4.ip_forward", done);
+        }
+        outcome.add_checked("net.ipv4.ip_local_reserved_ports", self.reserved.restore());
+    }
+
+    async fn make_tap_again(&self, netlink: &Netlink, former: &TapId) -> Result<Tap, UplinkError> {
         let (queues, mtu) = self.shared.tap_size().await;
         let tap = device::make_again(netlink, former, queues, mtu).await?;
         self.shared.reload().await?;
-        Ok(Some(tap))
+        Ok(tap)
     }
 
     /// Replaces the networks on the host.
