@@ -70,6 +70,7 @@ fn faults(status: &Status) -> String {
     };
     match status.restored {
         0 => faults,
+        1 => format!("{faults}; 1 part on the host was set again (see `vswitch logs`)"),
         parts => format!("{faults}; {parts} parts on the host were set again (see `vswitch logs`)"),
     }
 }

@@ -50,7 +50,7 @@ pub enum HostError {
     NameTaken(String),
     /// The kernel has not removed an interface of a killed switch.
     #[error(
-        "the interface {0} is left over from a killed switch, and the kernel has not removed it yet; try again later"
+        "the interface {0} is left over from a killed switch, and the kernel has not removed it yet; try again, and if it stays: `ip link del {0}`"
     )]
     LeftOver(String),
     /// The subnet overlaps a route of the host.
