@@ -242,7 +242,7 @@ fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {
 fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
     match error {
         HostError::Netns(error) => netns(error),
-        HostError::NameTaken(_) => (
+        HostError::NameTaken(_) | HostError::NameHeld { .. } => (
             ErrorCode::Conflict,
             Some("choose another name with --bridge, or remove that interface"),
         ),
