@@ -72,6 +72,7 @@ fn faults(status: &Status) -> String {
     let faults = if all.is_empty() { "none".to_owned() } else { all.join("; ") };
     match status.restored {
         0 => faults,
+        1 => format!("{faults}; 1 part on the host was restored (see `vswitch logs`)"),
         parts => format!("{faults}; {parts} parts on the host were restored (see `vswitch logs`)"),
     }
 }

@@ -266,7 +266,8 @@ impl PortChange {
         let queues = self.inner.dataplane.workers();
         let tap = match handed_out {
             Some(runtime) => {
-                create_named_tap(&self.inner.netlink, runtime.tap.clone(), queues).await?
+                let waits = || self.inner.progress.waits_for(&runtime.tap);
+                create_named_tap(&self.inner.netlink, runtime.tap.clone(), queues, &waits).await?
             }
             None => create_tap(TAP_NAME.to_owned(), queues).await?,
         };

@@ -47,7 +47,9 @@ impl Control {
             return Ok(());
         };
         let networks = inner.model().host_networks();
-        let (mut uplink, states) = Uplink::start(config, networks, netlink)
+        let [_, tap_name] = uplink::devices(inner.config.bridge.as_str());
+        let waits = || inner.progress.waits_for(&tap_name);
+        let (mut uplink, states) = Uplink::start(config, networks, netlink, &waits)
             .await
             .map_err(|error| ControlError::UplinkUnavailable(error.to_string()))?;
         let tap = uplink.take_tap();

@@ -16,6 +16,9 @@ pub(crate) const NFT_BUFFER: usize = 16 << 20;
 pub(crate) const LEFT_OVER_WAIT_MAX: Duration = Duration::from_secs(60);
 pub(crate) const LEFT_OVER_POLL: Duration = Duration::from_millis(50);
 
+/// How long a process may hold such an interface until it counts as one that runs: one that is killed may take a moment.
+pub(crate) const HOLDER_DEATH_MAX: Duration = Duration::from_secs(1);
+
 /// Longest wait for such interfaces in containers in which the kernel removes none of them.
 pub(crate) const LEFT_OVER_STILL_MAX: Duration = Duration::from_secs(10);
 

@@ -3,7 +3,7 @@
 //! For control, all of it is [`Uplink`]:
 //!
 //! ```text
-//! let (mut uplink, states) = Uplink::start(config, networks, &netlink).await?;   // host ports exist already
+//! let (mut uplink, states) = Uplink::start(config, networks, &netlink, &waits).await?;   // host ports exist already
 //! let tap = uplink.take_tap();                    // its queues are a port of the switch
 //! states.changed().await;                         // UplinkState: routes and neighbours, on every change
 //! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
@@ -147,7 +147,8 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// Creates the uplink, in the network namespace of the calling thread.
+    /// Creates the uplink, in the network namespace of the calling thread. `waits` is called while the TAP of a killed
+    /// switch has the name.
     ///
     /// # Errors
     /// See [`UplinkError`]; nothing is left behind.
@@ -155,6 +156,7 @@ impl Uplink {
         config: Config,
         networks: Vec<HostNetwork>,
         netlink: &Netlink,
+        waits: &(dyn Fn() + Sync),
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
         let (monitor, kernel) = connect(&config).await?;
         let is_own = config.mode != Mode::Kernel;
@@ -178,7 +180,8 @@ impl Uplink {
         let (mut tap, mut tap_id, mut forwarding) = (None, None, None);
         if is_own {
             let tap_name = device::tap_name(&config.bridge);
-            let (made, mac) = device::make_tap(netlink, tap_name, config.queues, state.mtu).await?;
+            let (made, mac) =
+                device::make_tap(netlink, tap_name, config.queues, state.mtu, waits).await?;
             tap_id = Some(TapId { name: made.name.clone(), ifindex: made.ifindex, mac });
             tap = Some(made);
         } else {
