@@ -43,6 +43,10 @@ impl IntoResponse for Failure {
     }
 }
 
+/// What to do about an endpoint with a fault.
+const FAULTY: &str = "the switch tries it again by itself: remove what is in its way, such as an interface of its name, \
+                      or detach it";
+
 /// An error of control, for clients.
 pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound, Unavailable};
@@ -51,13 +55,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
-        ControlError::Faulty { .. } => (
-            Unavailable,
-            Some(
-                "the switch tries it again by itself: remove what is in its way, such as an interface of its name, \
-                or detach it",
-            ),
-        ),
+        ControlError::Faulty { .. } => (Unavailable, Some(FAULTY)),
         ControlError::Waiting(_) => (Conflict, Some("start the container first")),
         ControlError::Engine(error) => engine(error),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
