@@ -32,7 +32,7 @@ pub(crate) struct Repairs {
 
 /// Where a device of ours is.
 #[derive(Debug)]
-pub(crate) enum Place<'a> {
+pub(crate) enum Presence<'a> {
     Here(&'a Link),
     /// Deleted, or in another namespace.
     Gone,
@@ -51,16 +51,16 @@ impl Found {
     }
 
     /// Where the device of that index is, which has to have that name.
-    pub(crate) fn place(&self, index: u32, name: &str) -> Place<'_> {
+    pub(crate) fn presence(&self, index: u32, name: &str) -> Presence<'_> {
         match self.links.iter().find(|link| link.index == index && link.is_tap) {
-            Some(link) if link.name == name => Place::Here(link),
+            Some(link) if link.name == name => Presence::Here(link),
             Some(link) => {
-                Place::Other(format!("{name} is called {} now: rename it to {name}", link.name))
+                Presence::Other(format!("{name} is called {} now: rename it to {name}", link.name))
             }
-            None if self.links.iter().any(|link| link.name == name) => {
-                Place::Other(format!("an interface {name} that is not the switch's has its place"))
-            }
-            None => Place::Gone,
+            None if self.links.iter().any(|link| link.name == name) => Presence::Other(format!(
+                "an interface {name} that is not the switch's has its name"
+            )),
+            None => Presence::Gone,
         }
     }
 
@@ -106,14 +106,14 @@ pub(crate) async fn restore_bridge(
     index: u32,
 ) -> Repairs {
     let mut repairs = Repairs::default();
-    let link = match found.place(index, &setup.name) {
-        Place::Here(link) => link,
-        Place::Gone => {
+    let link = match found.presence(index, &setup.name) {
+        Presence::Here(link) => link,
+        Presence::Gone => {
             let fault = format!("{} was deleted, or moved to another namespace", setup.name);
             repairs.faults.push(fault);
             return repairs;
         }
-        Place::Other(fault) => {
+        Presence::Other(fault) => {
             repairs.faults.push(fault);
             return repairs;
         }

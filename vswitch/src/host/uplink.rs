@@ -77,7 +77,7 @@ use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
 use super::nft;
-use super::own_device::{self, Found, Place, Repairs};
+use super::own_device::{self, Found, Presence, Repairs};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::task::Task;
@@ -223,12 +223,12 @@ impl Uplink {
     /// port's new ones.
     pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Repairs, Option<Tap>) {
         let Some(tap) = &self.tap_id else { return (Repairs::default(), None) };
-        match found.place(tap.ifindex, &tap.name) {
-            Place::Here(link) => {
+        match found.presence(tap.ifindex, &tap.name) {
+            Presence::Here(link) => {
                 let repairs = own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
                 (repairs.await, None)
             }
-            Place::Gone => {
+            Presence::Gone => {
                 let mut repairs = Repairs::default();
                 match self.make_tap_again(netlink, tap).await {
                     Ok(made) => {
@@ -241,7 +241,7 @@ impl Uplink {
                     }
                 }
             }
-            Place::Other(fault) => (Repairs { faults: vec![fault], ..Repairs::default() }, None),
+            Presence::Other(fault) => (Repairs { faults: vec![fault], ..Repairs::default() }, None),
         }
     }
 
