@@ -29,7 +29,7 @@ use super::model::{Model, NetworkName, SlotOwner};
 use super::network::bridge_setup;
 use crate::host::limits::{RESYNC_INTERVAL, UPKEEP_INTERVAL, UPKEEP_PAUSE};
 use crate::host::link_changes::{LinkChange, link_changes};
-use crate::host::own_device::{self, Found, Outcome};
+use crate::host::own_device::{self, Found, Repairs};
 use interfaces::Looks;
 use notices::Notices;
 
@@ -158,15 +158,15 @@ impl Upkeep {
             network.and_then(|network| bridge_setup(&network.spec, queues, true))
         };
         let (Some(setup), Some(index)) = (setup, inner.host_port_index(name)) else { return false };
-        let outcome = own_device::restore_bridge(&inner.netlink, found, &setup, index).await;
+        let repairs = own_device::restore_bridge(&inner.netlink, found, &setup, index).await;
         // With the link went its neighbour table.
-        if self.downs.remove(&index) || !outcome.restored.is_empty() {
+        if self.downs.remove(&index) || !repairs.restored.is_empty() {
             let leases = inner.model().leases_on(name);
             for lease in leases {
                 inner.install_host_neighbours(&lease).await;
             }
         }
-        self.report(&setup.name, Some(name), &outcome)
+        self.report(&setup.name, Some(name), &repairs)
     }
 
     async fn restore_uplink(&mut self, found: &Found) -> bool {
@@ -174,50 +174,50 @@ impl Upkeep {
         let mut publisher = inner.publisher.lock().await;
         let Some(uplink) = publisher.uplink.as_mut() else { return false };
         self.tap_index = uplink.tap_index();
-        let (mut outcome, made) = uplink.restore(&inner.netlink, found).await;
+        let (mut repairs, made) = uplink.restore(&inner.netlink, found).await;
         if let Some(tap) = made {
             let port = inner.model().uplinks().iter().find_map(|uplink| uplink.tap);
             if let Some((port, _)) = port
                 && let Err(error) = inner.replace_port(port, tap.queues).await
             {
-                outcome.faults.push(format!("{} is without a port: {error}", tap.name));
+                repairs.faults.push(format!("{} is without a port: {error}", tap.name));
             }
         }
         drop(publisher);
-        self.report(UPLINK, None, &outcome)
+        self.report(UPLINK, None, &repairs)
     }
 
     /// Restores the settings of which the kernel does not tell: those of the uplink, and of some networks in turn.
     async fn restore_settings(&mut self) {
         let inner = Arc::clone(&self.control.0);
-        let mut outcome = Outcome::default();
+        let mut repairs = Repairs::default();
         if let Ok(_stays) = inner.network_changes.try_lock() {
             let (devices, next) = loopback_devices(&inner.model(), self.turn);
             self.turn = next;
             for device in devices {
                 let restored = own_device::restore_localnet(&device);
-                outcome.add_checked(format_args!("route_localnet of {device}"), restored);
+                repairs.add_checked(format_args!("route_localnet of {device}"), restored);
             }
         }
         let is_tap_ours = inner.model().host_fault(UPLINK).is_none();
         if let Ok(mut publisher) = inner.publisher.try_lock()
             && let Some(uplink) = publisher.uplink.as_mut()
         {
-            uplink.restore_settings(is_tap_ours, &mut outcome);
+            uplink.restore_settings(is_tap_ours, &mut repairs);
         }
-        self.report(SETTINGS, None, &outcome);
+        self.report(SETTINGS, None, &repairs);
     }
 
     /// Logs, counts and shows what became of a device. Says whether something was amiss.
-    fn report(&mut self, device: &str, network: Option<&NetworkName>, outcome: &Outcome) -> bool {
+    fn report(&mut self, device: &str, network: Option<&NetworkName>, repairs: &Repairs) -> bool {
         let inner = Arc::clone(&self.control.0);
-        for part in &outcome.restored {
+        for part in &repairs.restored {
             inner.restored.fetch_add(1, Ordering::Relaxed);
             if let Some(times) = self.notices.count(&format!("{device} {part}"), Instant::now()) {
                 tracing::warn!(device, part, times, "restored: another program had removed it");
             }
         }
-        let fault = (!outcome.faults.is_empty()).then(|| outcome.faults.join("; "));
+        let fault = (!repairs.faults.is_empty()).then(|| repairs.faults.join("; "));
         if let Some(fault) = &fault {
             self.warn(device, fault);
             self.next = self.next.min(Instant::now() + UPKEEP_RETRY);
@@ -227,7 +227,7 @@ impl Upkeep {
             let network = network.map(ToString::to_string);
             inner.feed.report(EventKind::Fault, device.to_owned(), network, text);
         }
-        !outcome.is_empty()
+        !repairs.is_empty()
     }
 
     fn warn(&mut self, device: &str, fault: &str) {

@@ -23,7 +23,7 @@ pub(crate) struct Found {
 
 /// What became of the parts of a device.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct Repairs {
     /// Parts that were restored, as descriptions for people.
     pub(crate) restored: Vec<String>,
     /// What is out of order still.
@@ -32,7 +32,7 @@ pub(crate) struct Outcome {
 
 /// Where a device of ours is.
 #[derive(Debug)]
-pub(crate) enum Place<'a> {
+pub(crate) enum Presence<'a> {
     Here(&'a Link),
     /// Deleted, or in another namespace.
     Gone,
@@ -51,16 +51,16 @@ impl Found {
     }
 
     /// Where the device of that index is, which has to have that name.
-    pub(crate) fn place(&self, index: u32, name: &str) -> Place<'_> {
+    pub(crate) fn presence(&self, index: u32, name: &str) -> Presence<'_> {
         match self.links.iter().find(|link| link.index == index && link.is_tap) {
-            Some(link) if link.name == name => Place::Here(link),
+            Some(link) if link.name == name => Presence::Here(link),
             Some(link) => {
-                Place::Other(format!("{name} is called {} now: rename it to {name}", link.name))
+                Presence::Other(format!("{name} is called {} now: rename it to {name}", link.name))
             }
-            None if self.links.iter().any(|link| link.name == name) => {
-                Place::Other(format!("an interface {name} that is not the switch's has its place"))
-            }
-            None => Place::Gone,
+            None if self.links.iter().any(|link| link.name == name) => Presence::Other(format!(
+                "an interface {name} that is not the switch's has its name"
+            )),
+            None => Presence::Gone,
         }
     }
 
@@ -74,7 +74,7 @@ impl Found {
     }
 }
 
-impl Outcome {
+impl Repairs {
     /// Whether nothing was amiss.
     pub(crate) fn is_empty(&self) -> bool {
         self.restored.is_empty() && self.faults.is_empty()
@@ -104,32 +104,32 @@ pub(crate) async fn restore_bridge(
     found: &Found,
     setup: &BridgeSetup,
     index: u32,
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    let link = match found.place(index, &setup.name) {
-        Place::Here(link) => link,
-        Place::Gone => {
+) -> Repairs {
+    let mut repairs = Repairs::default();
+    let link = match found.presence(index, &setup.name) {
+        Presence::Here(link) => link,
+        Presence::Gone => {
             let fault = format!("{} was deleted, or moved to another namespace", setup.name);
-            outcome.faults.push(fault);
-            return outcome;
+            repairs.faults.push(fault);
+            return repairs;
         }
-        Place::Other(fault) => {
-            outcome.faults.push(fault);
-            return outcome;
+        Presence::Other(fault) => {
+            repairs.faults.push(fault);
+            return repairs;
         }
     };
     if !link.is_up {
-        outcome.add("up", netlink.up(link).await);
+        repairs.add("up", netlink.up(link).await);
     }
     for net in bridge::addresses(setup) {
         if !found.has_address(link, net) {
-            outcome.add(format!("address {net}"), add_address(netlink, link, net).await);
+            repairs.add(format!("address {net}"), add_address(netlink, link, net).await);
         } else if !found.has_subnet_route(link, net) {
             let added = netlink.add_subnet_route(link, net).await;
-            outcome.add(format!("route {}", net.trunc()), added);
+            repairs.add(format!("route {}", net.trunc()), added);
         }
     }
-    outcome
+    repairs
 }
 
 async fn add_address(netlink: &Netlink, link: &Link, net: IpNet) -> Result<(), HostError> {
@@ -146,20 +146,20 @@ pub(crate) async fn restore_uplink_tap(
     found: &Found,
     link: &Link,
     address: Ipv4Addr,
-) -> Outcome {
-    let mut outcome = Outcome::default();
+) -> Repairs {
+    let mut repairs = Repairs::default();
     let name = &link.name;
     if !link.is_up {
-        outcome.add(format!("{name} up"), netlink.up(link).await);
+        repairs.add(format!("{name} up"), netlink.up(link).await);
     }
     let net = IpNet::from(IpAddr::V4(address));
     if !found.has_address(link, net) {
         let added = netlink.add_link_address(link, net).await;
-        outcome.add(format!("address {address} of {name}"), added);
+        repairs.add(format!("address {address} of {name}"), added);
     }
     let ipv6 = set_if_other("ipv6", name, "disable_ipv6", "0");
-    outcome.add_checked(format_args!("IPv6 of {name}"), ipv6);
-    outcome
+    repairs.add_checked(format_args!("IPv6 of {name}"), ipv6);
+    repairs
 }
 
 /// Restores `route_localnet` of a host port; says whether it had another value.

@@ -79,7 +79,7 @@ use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
 use super::nft;
-use super::own_device::{self, Found, Outcome, Place};
+use super::own_device::{self, Found, Presence, Repairs};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::stale_flows::StaleFlows;
@@ -233,41 +233,41 @@ impl Uplink {
 
     /// Restores what other programs removed on the host. A TAP that was deleted is made again: its queues are the
     /// port's new ones.
-    pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Outcome, Option<Tap>) {
-        let Some(tap) = &self.tap_id else { return (Outcome::default(), None) };
-        match found.place(tap.ifindex, &tap.name) {
-            Place::Here(link) => {
-                let outcome = own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
-                (outcome.await, None)
+    pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Repairs, Option<Tap>) {
+        let Some(tap) = &self.tap_id else { return (Repairs::default(), None) };
+        match found.presence(tap.ifindex, &tap.name) {
+            Presence::Here(link) => {
+                let repairs = own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
+                (repairs.await, None)
             }
-            Place::Gone => {
-                let mut outcome = Outcome::default();
+            Presence::Gone => {
+                let mut repairs = Repairs::default();
                 match self.make_tap_again(netlink, tap).await {
                     Ok(made) => {
-                        outcome.restored.push(format!("the TAP {}", made.name));
-                        (outcome, Some(made))
+                        repairs.restored.push(format!("the TAP {}", made.name));
+                        (repairs, Some(made))
                     }
                     Err(error) => {
-                        outcome.faults.push(format!("{} was deleted: {error}", tap.name));
-                        (outcome, None)
+                        repairs.faults.push(format!("{} was deleted: {error}", tap.name));
+                        (repairs, None)
                     }
                 }
             }
-            Place::Other(fault) => (Outcome { faults: vec![fault], ..Outcome::default() }, None),
+            Presence::Other(fault) => (Repairs { faults: vec![fault], ..Repairs::default() }, None),
         }
     }
 
     /// Restores the kernel's settings of which no event tells; those of the TAP only where its name is not another's.
-    pub(crate) fn restore_settings(&mut self, is_tap_ours: bool, outcome: &mut Outcome) {
+    pub(crate) fn restore_settings(&mut self, is_tap_ours: bool, repairs: &mut Repairs) {
         if let Some(tap) = self.tap_id.as_ref().filter(|_| is_tap_ours) {
             let part = format_args!("rp_filter of {}", tap.name);
-            outcome.add_checked(part, own_device::restore_rp_filter(&tap.name));
+            repairs.add_checked(part, own_device::restore_rp_filter(&tap.name));
         }
         if let Some(forwarding) = &mut self.forwarding {
             let done = forwarding.switch_on_again(self.shared.state_dir());
-            outcome.add_checked("net.ipv4.ip_forward", done);
+            repairs.add_checked("net.ipv4.ip_forward", done);
         }
-        outcome.add_checked("net.ipv4.ip_local_reserved_ports", self.reserved.restore());
+        repairs.add_checked("net.ipv4.ip_local_reserved_ports", self.reserved.restore());
     }
 
     async fn make_tap_again(&self, netlink: &Netlink, former: &TapId) -> Result<Tap, UplinkError> {
