@@ -16,7 +16,7 @@
 //! [`Sandbox::set_hostname`], [`Sandbox::run`], detach.
 //!
 //! Nothing is left behind, even if this process is killed: private files have no names, the command and what it has
-//! started die, too ([`watchdog`](mod@watchdog)), and the kernel removes both namespaces, mounts included, with their last
+//! started die, too (`isolate/watchdog.rs`), and the kernel removes both namespaces, mounts included, with their last
 //! process.
 
 mod files;
