@@ -66,7 +66,17 @@ const LISTS: [List; 6] = [
     (
         "network",
         &["name", "subnet", "label", "uplink", "internal", "dangling"],
-        &["name", "subnets", "gateways", "mtu", "uplinks", "device", "labels", "containers"],
+        &[
+            "name",
+            "subnets",
+            "gateways",
+            "mtu",
+            "uplinks",
+            "device",
+            "state",
+            "labels",
+            "containers",
+        ],
     ),
     (
         "publish",
