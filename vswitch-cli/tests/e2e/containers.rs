@@ -52,9 +52,17 @@ impl Lab {
 
     /// Number of sockets that the switch has.
     fn sockets(&self) -> usize {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.host.daemon_pid()));
-        let links = open.expect("a daemon").flatten().filter_map(|it| it.path().read_link().ok());
-        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+        let daemon = format!("/proc/{}", self.host.daemon_pid());
+        let unix = std::fs::read_to_string(format!("{daemon}/net/unix")).expect("a daemon");
+        let inodes: Vec<_> =
+            unix.lines().filter_map(|line| line.split_whitespace().nth(6)).collect();
+        let open = std::fs::read_dir(format!("{daemon}/fd")).expect("a daemon").flatten();
+        let links = open.filter_map(|it| it.path().read_link().ok());
+        let inode = |link: &std::path::Path| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            inodes.contains(&inode).then_some(())
+        };
+        links.filter_map(|link| inode(&link)).count()
     }
 
     fn port(&self, name: &str) -> Option<Port> {

@@ -14,9 +14,11 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Runs a command as the leader of a session with a terminal, and hangs up once a file is there: `FILE COMMAND...`.
 const HANG_UP: &str = "\
-import os, pty, sys, time
+import os, pty, signal, sys, time
 pid, terminal = pty.fork()
 if pid == 0:
+    # The tests may run under nohup.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.execvp(sys.argv[2], sys.argv[2:])
 while not os.path.exists(sys.argv[1]):
     time.sleep(0.02)
