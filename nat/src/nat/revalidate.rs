@@ -10,7 +10,7 @@ impl Nat {
     /// Adopts a policy. Does nothing if its epoch is the current one.
     ///
     /// Revokes connections to ports that are no longer published like that, connections from an SNAT address that is
-    /// gone, and connections whose route now wants another one ([`super::reroute`]). Another range of SNAT ports
+    /// gone, and connections whose route now wants another one (`reroute.rs`). Another range of SNAT ports
     /// revokes all connections with a port of the old range, and no port is allocated until they ended.
     /// The range of a running switch does not change.
     pub fn revalidate(&mut self, policy: &Arc<CompiledPolicy>) {
