@@ -91,7 +91,7 @@ fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
         UplinkSetting::None => return None,
         UplinkSetting::Kernel => Mode::Kernel,
         UplinkSetting::Auto => Mode::Own(UplinkSelector::Auto),
-        UplinkSetting::Device(name) => Mode::Own(UplinkSelector::Device(name.to_string())),
+        UplinkSetting::Devices(names) => Mode::Own(UplinkSelector::Device(names[0].to_string())),
     };
     Some(UplinkConfig {
         bridge: config.bridge.to_string(),

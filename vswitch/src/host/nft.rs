@@ -6,8 +6,8 @@
 //!
 //! | table | chain | task |
 //! |---|---|---|
-//! | `netdev` | `uplink`, ingress of the NIC | redirects frames of the switch to the uplink TAP, see [`netdev`] |
-//! | | `switch`, ingress of the uplink TAP | redirects frames to the NIC; those to the TAP's own MAC reach the host |
+//! | `netdev` | `uplink`, ingress of all NICs | redirects frames of the switch to the NIC's TAP, see [`netdev`] |
+//! | | `switch-TAP`, ingress of each TAP | redirects frames to the NIC; those to the TAP's own MAC reach the host |
 //! | | `bridge-DEVICE`, ingress of each host port | drops frames of containers from or to 127.0.0.0/8 |
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `prerouting`, `forward` | with `--uplink kernel` only |
@@ -25,6 +25,9 @@
 //! Only the uplink calls. Loading waits for the kernel (milliseconds), so it runs on a blocking thread.
 
 mod build;
+mod change;
+mod dnat_maps;
+mod ingress_sets;
 mod kernel;
 mod nat;
 mod netdev;
@@ -41,7 +44,9 @@ pub(crate) use kernel::{NftError, TablesParts};
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
-pub(crate) use rules::{AllowedForward, Forward, IngressRedirect, Nat, Protocol, Published, Rules};
+pub(crate) use rules::{
+    AllowedForward, Forward, IngressRedirect, Nat, Protocol, Published, RedirectLink, Rules,
+};
 
 use super::limits::TABLES_CHECK_INTERVAL;
 use super::task::Task;

@@ -37,12 +37,14 @@
 //! route, if its device is Ethernet. Rules change first, then the state is published.
 
 mod device;
+mod devices;
 mod error;
 pub(super) mod forwarding;
 mod monitor;
 mod neigh_refresh;
 mod parts;
 mod publish;
+mod rules;
 mod state;
 mod tables;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
 
 use super::build::{Writer, text};
 use super::rules::Rules;
-use super::{nat, netdev};
+use super::{change, nat, netdev};
 use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 
 /// Table flags, tried in order until the kernel accepts one.
@@ -149,8 +149,25 @@ impl Tables {
         self.restored
     }
 
-    /// Replaces the tables in one batch.
+    /// Changes the elements that differ, or else replaces the tables, in one batch.
     pub(super) fn load(&mut self, rules: Rules) -> Result<(), NftError> {
+        let changed =
+            self.loaded.as_ref().and_then(|it| change::between(&it.rules, &rules, &self.name));
+        if let (Some(batch), Some(loaded)) = (changed, &mut self.loaded) {
+            match send(&self.socket, batch) {
+                Ok(()) => {
+                    (loaded.rules, loaded.generation) = (rules, None);
+                    return Ok(());
+                }
+                // Somebody changed the sets.
+                Err((_, error)) => tracing::info!(%error, "loading all nftables rules again"),
+            }
+        }
+        self.replace(rules)
+    }
+
+    /// Replaces the tables in one batch.
+    fn replace(&mut self, rules: Rules) -> Result<(), NftError> {
         let counts = self.with_ladder(|flags, name| write(&rules, flags, name))?;
         self.loaded = Some(Loaded { rules, counts, generation: None });
         Ok(())
@@ -178,10 +195,10 @@ impl Tables {
     /// All tables of the namespace that begin with `prefix`.
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>, NftError> {
         let (mut tables, mut done) = (Vec::new(), false);
-        self.drain();
+        drain(&self.socket);
         self.socket.send(&query::ask_tables(1)).map_err(NftError::Socket)?;
         while !done {
-            self.receive(|answer| match answer {
+            receive(&self.socket, |answer| match answer {
                 Answer::Table { family, name, is_owned } => {
                     let name = String::from_utf8_lossy(&name).into_owned();
                     if name.starts_with(prefix) {
@@ -209,7 +226,7 @@ impl Tables {
                 tracing::warn!(table = ?self.name, ?family, "somebody deleted our nftables rules: loading them again");
                 self.restored += 1;
                 let rules = loaded.rules.clone();
-                return self.load(rules);
+                return self.replace(rules);
             }
         }
         if let Some(loaded) = &mut self.loaded {
@@ -227,7 +244,7 @@ impl Tables {
         let mut refused = (0, io::Error::from_raw_os_error(libc::EOPNOTSUPP));
         for flags in ladder {
             let (batch, made) = write(*flags, &self.name);
-            match self.send(batch) {
+            match send(&self.socket, batch) {
                 Ok(()) => {
                     self.flags = Some(*flags);
                     return Ok(made);
@@ -243,38 +260,12 @@ impl Tables {
         Err(NftError::Refused { table: self.name.to_string_lossy().into(), message, source, hint })
     }
 
-    /// Sends a batch and waits for all acknowledgements; an error has the number of the refused message.
-    fn send(&self, batch: Batch) -> Result<(), (u32, io::Error)> {
-        self.drain();
-        let batch = batch.finalize();
-        let mut left = batch.sequence_numbers().len();
-        // As separate datagrams, only the first page would be a batch.
-        let pages: Vec<&[u8]> = batch.iter().collect();
-        self.socket.send(&pages.concat()).map_err(|error| (0, error))?;
-        while left > 0 {
-            let mut refused = None;
-            self.receive(|answer| {
-                if let Answer::Ack { seq, errno } = answer {
-                    left = left.saturating_sub(1);
-                    if errno != 0 && refused.is_none() {
-                        refused = Some((seq, io::Error::from_raw_os_error(errno)));
-                    }
-                }
-            })
-            .map_err(|error| (0, error))?;
-            if let Some(refused) = refused {
-                return Err(refused);
-            }
-        }
-        Ok(())
-    }
-
     fn generation(&self) -> Result<u32, NftError> {
         let mut generation = None;
-        self.drain();
+        drain(&self.socket);
         self.socket.send(&query::ask_generation(1)).map_err(NftError::Socket)?;
         while generation.is_none() {
-            self.receive(|answer| {
+            receive(&self.socket, |answer| {
                 if let Answer::Generation(number) = answer {
                     generation = Some(number);
                 }
@@ -286,10 +277,10 @@ impl Tables {
 
     fn count_rules(&self, family: ProtoFamily) -> Result<usize, NftError> {
         let (mut count, mut done) = (0, false);
-        self.drain();
+        drain(&self.socket);
         self.socket.send(&query::ask_rules(family, 1)).map_err(NftError::Socket)?;
         while !done {
-            self.receive(|answer| match answer {
+            receive(&self.socket, |answer| match answer {
                 Answer::Rule(table) if table == self.name.as_bytes() => count += 1,
                 Answer::Done | Answer::Ack { .. } => done = true,
                 _ => {}
@@ -298,19 +289,45 @@ impl Tables {
         }
         Ok(count)
     }
+}
 
-    /// Discards late answers to a failed request.
-    fn drain(&self) {
-        let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
-        while recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT).is_ok() {}
+/// Sends a batch and waits for all acknowledgements; an error has the number of the refused message.
+fn send(socket: &Socket, batch: Batch) -> Result<(), (u32, io::Error)> {
+    drain(socket);
+    let batch = batch.finalize();
+    let mut left = batch.sequence_numbers().len();
+    // As separate datagrams, only the first page would be a batch.
+    let pages: Vec<&[u8]> = batch.iter().collect();
+    socket.send(&pages.concat()).map_err(|error| (0, error))?;
+    while left > 0 {
+        let mut refused = None;
+        receive(socket, |answer| {
+            if let Answer::Ack { seq, errno } = answer {
+                left = left.saturating_sub(1);
+                if errno != 0 && refused.is_none() {
+                    refused = Some((seq, io::Error::from_raw_os_error(errno)));
+                }
+            }
+        })
+        .map_err(|error| (0, error))?;
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
     }
+    Ok(())
+}
 
-    fn receive(&self, mut each: impl FnMut(Answer)) -> io::Result<()> {
-        let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
-        let (len, _) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
-        query::messages(&buffer[..len]).filter_map(query::read).for_each(&mut each);
-        Ok(())
-    }
+/// Discards late answers to a failed request.
+fn drain(socket: &Socket) {
+    let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
+    while recv(socket, &mut buffer[..], RecvFlags::DONTWAIT).is_ok() {}
+}
+
+fn receive(socket: &Socket, mut each: impl FnMut(Answer)) -> io::Result<()> {
+    let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
+    let (len, _) = recv(socket, &mut buffer[..], RecvFlags::empty())?;
+    query::messages(&buffer[..len]).filter_map(query::read).for_each(&mut each);
+    Ok(())
 }
 
 fn table_name(bridge: &str) -> CString {

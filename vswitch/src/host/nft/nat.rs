@@ -7,8 +7,8 @@
 //! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
 //! other hosts reach a container by published ports only (`forward`).
 //!
-//! nftables cannot shift a range of ports. A range with equal numbers takes one rule; a shifted one takes a
-//! rule for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
+//! Publications are elements of [`dnat_maps`]. nftables cannot shift a range of ports: a shifted one takes an element
+//! for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,10 +18,10 @@ use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg
 use vswitch_sys::set::Field;
 use vswitch_sys::{Chain, ChainType, Hook};
 
-use super::build::{
-    ChainHook, Which, Writer, address_in, device_is, l4proto_is, padded, port_in, text,
-};
-use super::rules::{Forward, Rules, protocol_number};
+use super::build::{ChainHook, Which, Writer, address_in, device_is, padded, text};
+use super::dnat_maps::{self, Maps, target};
+use super::rules::Rules;
+#[cfg(doc)]
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
 /// Hook priorities of DNAT and SNAT (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
@@ -44,68 +44,26 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         let loopback = address_in(Which::Destination, host(std::net::Ipv6Addr::LOCALHOST.into()));
         writer.rule(&output, &[&loopback, &[Expr::accept()]]);
     }
-    forwards(writer, &output, rules, v6);
+    let maps = Maps::new(writer, &rules.nat.forwards, v6);
+    maps.all().into_iter().for_each(|map| map.put(writer.batch));
+    forwards(writer, &output, &maps, v6);
     if by_kernel {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);
-        forwards(writer, &chain, rules, v6);
+        forwards(writer, &chain, &maps, v6);
         forward_only_allowed(writer, rules);
     }
     postrouting(writer, rules, v6);
 }
 
-fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, rules: &Rules, v6: bool) {
-    let mut left = SHIFTED_PORTS_SUM_MAX;
-    for forward in &rules.nat.forwards {
-        let Some(to) = target(forward, v6) else { continue };
-        let (first, last) = (*forward.published.ports.start(), *forward.published.ports.end());
-        let ports = forward.published.ports.len();
-        if first == forward.to_port {
-            translate(writer, chain, forward, to, (first, last), None);
-        } else if ports <= usize::from(SHIFTED_PORTS_MAX) && ports <= left {
-            left -= ports;
-            for (port, to_port) in (first..=last).zip(forward.to_port..) {
-                translate(writer, chain, forward, to, (port, port), Some(to_port));
-            }
-        } else {
-            tracing::warn!(
-                first,
-                last,
-                to = forward.to_port,
-                max = SHIFTED_PORTS_MAX,
-                of_all_ranges = SHIFTED_PORTS_SUM_MAX,
-                "too many shifted ports for nftables: the host itself cannot reach these; publish them under the \
-                 container's own numbers"
-            );
-        }
-    }
-}
-
-/// A DNAT rule from ports of the host to an address; without `to_port` the port stays.
-fn translate(
-    writer: &mut Writer<'_>,
-    chain: &Chain<'_>,
-    forward: &Forward,
-    to: IpAddr,
-    (first, last): (u16, u16),
-    to_port: Option<u16>,
-) {
-    let at = match forward.published.address {
-        Some(address) if !address.is_unspecified() => address_in(Which::Destination, host(address)),
-        _ => is_local(Fib::Destination).into(),
-    };
-    let protocol = l4proto_is(protocol_number(forward.published.protocol));
-    let octets = match to {
-        IpAddr::V4(to) => to.octets().to_vec(),
-        IpAddr::V6(to) => to.octets().to_vec(),
-    };
-    let port_at = Reg::R0.after(octets.len());
-    let mut action = vec![Expr::counter(), Expr::immediate(Reg::R0, &octets)];
-    if let Some(port) = to_port {
-        action.push(Expr::immediate(port_at, &port.to_be_bytes()));
-    }
-    action.push(Expr::dnat(to, Reg::R0, to_port.map(|_| port_at)));
-    writer.rule(chain, &[&protocol, &port_in(2, first, last), &at, &action]);
+/// DNAT of published ports: at single addresses, then at all addresses of the host.
+fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, maps: &Maps<'_>, v6: bool) {
+    let key = dnat_maps::key(v6, true);
+    writer.rule(chain, &[&key, &dnat_maps::translate(&maps.at, v6, true)]);
+    writer.rule(chain, &[&key, &dnat_maps::translate(&maps.at_ranges, v6, false)]);
+    let (is_local, key) = (is_local(Fib::Destination), dnat_maps::key(v6, false));
+    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ports, v6, true)]);
+    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ranges, v6, false)]);
 }
 
 /// Forwards replies, connections to published ports, and what networks may open, into networks; drops the rest.
@@ -165,13 +123,6 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
         writer.rule(&chain, &[&address_in(Which::Source, *net), &masquerade]);
     }
-}
-
-fn target(forward: &Forward, v6: bool) -> Option<IpAddr> {
-    if forward.published.address.is_some_and(|address| address.is_ipv6() != v6) {
-        return None;
-    }
-    if v6 { forward.to6.map(IpAddr::V6) } else { forward.to4.map(IpAddr::V4) }
 }
 
 fn was_translated() -> [Expr; 3] {

@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use wire::MacAddr;
 
 use super::kernel::Tables;
-use super::{Forward, IngressRedirect, Nat, Protocol, Published, Rules};
+use super::{Forward, IngressRedirect, Nat, Protocol, Published, RedirectLink, Rules};
 
 /// Loads one rule of each kind in a network namespace of a thread, which ends with it.
 ///
@@ -28,9 +28,11 @@ pub fn probe() -> Result<(), String> {
 fn rules(nic: &Tap, tap: &Tap) -> Rules {
     let published = |protocol| Published { address: None, protocol, ports: 8080..=8090 };
     let redirect = IngressRedirect {
-        device: Some((nic.name.clone(), nic.ifindex)),
-        tap: (tap.name.clone(), tap.ifindex),
-        tap_mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        links: vec![RedirectLink {
+            device: Some((nic.name.clone(), nic.ifindex)),
+            tap: (tap.name.clone(), tap.ifindex),
+            tap_mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        }],
         local4: vec![Ipv4Addr::new(192, 0, 2, 1)],
         local6: vec![Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)],
         subnets: vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16).into()],

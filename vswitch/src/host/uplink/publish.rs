@@ -150,7 +150,9 @@ fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
 /// Refuses more shifted ports than nftables rules can translate.
 fn check_shifted(forwards: &[Forward]) -> Result<(), UplinkError> {
     let mut left = SHIFTED_PORTS_SUM_MAX;
-    for forward in forwards.iter().filter(|it| *it.published.ports.start() != it.to_port) {
+    let is_shifted =
+        |it: &&Forward| *it.published.ports.start() != it.to_port && it.published.ports.len() > 1;
+    for forward in forwards.iter().filter(is_shifted) {
         let ports = forward.published.ports.len();
         if ports > usize::from(SHIFTED_PORTS_MAX) || ports > left {
             return Err(UplinkError::Shifted(forward.published.clone()));

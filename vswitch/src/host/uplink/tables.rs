@@ -9,7 +9,8 @@ use wire::MacAddr;
 use super::state::UplinkState;
 use super::{Config, HostNetwork};
 use crate::host::nft::{
-    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, Rules, TablesParts,
+    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, RedirectLink, Rules,
+    TablesParts,
 };
 
 /// Identity of the uplink TAP.
@@ -44,9 +45,11 @@ impl Fixed {
             };
             let outside = || state.local.iter().filter(is_outside);
             IngressRedirect {
-                device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
-                tap: (tap.name, tap.ifindex),
-                tap_mac: tap.mac,
+                links: vec![RedirectLink {
+                    device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
+                    tap: (tap.name, tap.ifindex),
+                    tap_mac: tap.mac,
+                }],
                 local4: outside().filter_map(v4).collect(),
                 local6: outside().filter_map(v6).collect(),
                 subnets: subnets.clone(),
