@@ -33,6 +33,7 @@ fn policy() -> Arc<CompiledPolicy> {
     let policy = Policy {
         external_v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
         external_v6: None,
+        sources: Vec::new(),
         host_addrs: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
         ports: 20_000..=32_767,
         published: Vec::new(),

@@ -88,6 +88,7 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
     let policy = Policy {
         external_v4: Some(OUTSIDE),
         external_v6: None,
+        sources: Vec::new(),
         host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
         published,

@@ -22,8 +22,9 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::owner::OwnerId;
 use crate::policy::{Policy, Published};
+use crate::sources::SourceSet;
 use crate::tuple::Transport;
-use crate::zone::InternalEndpoint;
+use crate::zone::{InternalEndpoint, Zone};
 
 /// The first external endpoint of a range: transport, address (none for all addresses), port.
 type ExternalStart = (Transport, Option<Address>, u16);
@@ -106,7 +107,9 @@ impl CompiledPolicy {
         by_internal.sort_unstable();
         let snat_addrs = [source.external_v4.map(IpAddr::V4), source.external_v6.map(IpAddr::V6)];
         let snat_addrs = snat_addrs.map(|address| address.map(Address::from));
-        let own = snat_addrs.into_iter().flatten();
+        let sets = source.sources.iter().flat_map(|(_, sources)| sources.sets());
+        let candidates = sets.flat_map(|set| &set.candidates).map(|it| it.address.into());
+        let own = snat_addrs.into_iter().flatten().chain(candidates);
         let mut externals: Vec<_> =
             source.host_addrs.iter().map(|ip| Address::from(*ip)).chain(own).collect();
         externals.sort_unstable();
@@ -145,10 +148,29 @@ impl CompiledPolicy {
         self.source.quota
     }
 
-    /// The SNAT address of a family.
+    /// The SNAT address of a family between containers.
     #[inline]
     pub(crate) fn external_for(&self, like: Address) -> Option<Address> {
         self.snat_addrs[usize::from(!like.is_v4())]
+    }
+
+    /// The SNAT addresses of the route to a destination, from containers of a zone.
+    pub(crate) fn sources_for(&self, zone: Zone, destination: Address) -> Option<&SourceSet> {
+        let (_, sources) = self.source.sources.iter().find(|(known, _)| *known == zone)?;
+        sources.find(destination.ip())
+    }
+
+    /// The SNAT address for a destination outside.
+    pub(crate) fn source_for(&self, zone: Zone, destination: Address) -> Option<Address> {
+        match self.sources_for(zone, destination) {
+            Some(set) => set.choose(destination.ip()).map(Address::from),
+            None => self.external_for(destination),
+        }
+    }
+
+    /// Both have the same SNAT addresses by destination.
+    pub(crate) fn has_sources_of(&self, other: &Self) -> bool {
+        self.source.sources == other.source.sources && self.snat_addrs == other.snat_addrs
     }
 
     /// The SNAT ports of all workers.

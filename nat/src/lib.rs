@@ -6,6 +6,7 @@
 //! | `table` | the connection table: hash index, timing wheel, lists of owners |
 //! | `mapping`, `port_pool` | SNAT mappings of internal endpoints; free ports |
 //! | [`policy`], [`CompiledPolicy`] | SNAT addresses and ports, published ports; the same for lookups |
+//! | [`sources`] | SNAT addresses by destination |
 //! | `tcp`, [`state`](State) | connection states and their timeouts |
 //! | [`mod@tuple`], [`Zone`], [`OwnerId`] | addresses and ports, the network of internal ones, whose they are |
 //! | [`view`], [`parse`] | the fields of a packet that NAT reads; frame -> view |
@@ -34,6 +35,7 @@ mod quote;
 mod record;
 pub mod rewrite;
 pub mod shard_spec;
+pub mod sources;
 mod state;
 mod table;
 mod tcp;
@@ -50,6 +52,7 @@ pub use nat::{Flushing, ImportError, Imported, Nat, NatConfig, RoutedTarget, Row
 pub use owner::OwnerId;
 pub use policy::{Policy, Published};
 pub use shard_spec::ShardSpec;
+pub use sources::{SourceSet, Sources};
 pub use state::State;
 pub use time::Time;
 pub use tuple::{Endpoint, Transport, Tuple};

@@ -51,6 +51,9 @@ pub const ECHO_IDLE: Duration = Duration::from_secs(60);
 /// Timeout of SCTP without internal packets; heartbeats come every 30 seconds (RFC 9260 section 16).
 pub const SCTP_IDLE: Duration = Duration::from_secs(300);
 
+/// How long connections outlive their IPv6 address, which routers take away and put back.
+pub const GONE_DELAY: Duration = Duration::from_secs(3);
+
 /// Rest of a freed TCP port, while a peer may remember the connection: twice the maximum segment
 /// lifetime (RFC 9293 section 3.4.2). When no other port is free, the longest at rest is reused.
 pub const PORT_REUSE_DELAY: Duration = Duration::from_secs(240);

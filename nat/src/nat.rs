@@ -19,6 +19,7 @@ mod export;
 mod flush;
 mod prefault;
 mod prefetch;
+mod reroute;
 mod revalidate;
 mod revoke;
 mod route;
@@ -31,6 +32,7 @@ pub use self::route::RoutedTarget;
 pub use self::rows::Row;
 pub use self::shard::Shard;
 
+use self::reroute::Gone;
 use self::revoke::Revoked;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -84,6 +86,8 @@ pub struct Nat {
     /// This worker's slice of the policy's SNAT ports.
     ports: RangeInclusive<u16>,
     revoked: Revoked,
+    /// IPv6 addresses with connections that the host no longer has.
+    gone: Vec<Gone>,
     shard_spec: ShardSpec,
     secrets: Secrets,
     random: u64,
@@ -122,6 +126,7 @@ impl Nat {
             policy: Arc::new(CompiledPolicy::none(0)),
             ports: RangeInclusive::new(1, 0),
             revoked: Revoked::default(),
+            gone: Vec::new(),
             shard_spec: ShardSpec::SINGLE,
             secrets: Secrets::new(config.seed),
             random: !config.seed,

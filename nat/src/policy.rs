@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::owner::OwnerId;
+use crate::sources::Sources;
 use crate::tuple::Transport;
 use crate::zone::Zone;
 
@@ -33,10 +35,13 @@ pub struct Published {
 /// The policy. [`CompiledPolicy`](crate::CompiledPolicy) is its form for lookups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The IPv4 source address of translated connections (masquerade: the uplink's).
+    /// The IPv4 source address of connections between containers by an address of the host, and of those that
+    /// `sources` has no route for.
     pub external_v4: Option<Ipv4Addr>,
     /// Their IPv6 source address.
     pub external_v6: Option<Ipv6Addr>,
+    /// The source addresses of connections with the world, for containers of each zone.
+    pub sources: Vec<(Zone, Arc<Sources>)>,
     /// The host's addresses, at which ports are published.
     pub host_addrs: Vec<IpAddr>,
     /// The SNAT source ports, and identifiers of echoes.
@@ -53,6 +58,7 @@ impl Default for Policy {
         Self {
             external_v4: None,
             external_v6: None,
+            sources: Vec::new(),
             host_addrs: Vec::new(),
             ports: RangeInclusive::new(1, 0),
             published: Vec::new(),

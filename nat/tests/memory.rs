@@ -40,6 +40,7 @@ fn policy(published: Vec<Published>) -> Policy {
     Policy {
         external_v4: Some(HOST),
         external_v6: None,
+        sources: Vec::new(),
         host_addrs: vec![HOST.into()],
         ports: 20_000..=32_767,
         published,

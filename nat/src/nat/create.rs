@@ -49,8 +49,11 @@ impl Nat {
     ) -> Result<Translation, NatDrop> {
         let key = &packet.key;
         let is_hairpin = self.policy.is_external(key.dst);
-        let external = self.policy.external_for(key.src);
-        let snat_addr = external.or_else(|| is_hairpin.then_some(key.dst));
+        let snat_addr = if is_hairpin {
+            self.policy.external_for(key.src).or(Some(key.dst))
+        } else {
+            self.policy.source_for(key.zone, key.dst)
+        };
         if is_hairpin {
             let seen_as = snat_addr.unwrap_or(key.dst);
             match self.dnat_target(key, seen_as) {

@@ -18,6 +18,9 @@ impl Nat {
     /// connection. The next call continues. Leftover operations prefault memory.
     pub fn tick(&mut self, now: Time, operations_max: usize) {
         self.advance(now);
+        if !self.gone.is_empty() {
+            self.revoke_gone();
+        }
         // Half for each, so that neither starves.
         let mut operations = operations_max.div_ceil(2);
         self.reclaim(&mut operations);
@@ -36,7 +39,7 @@ impl Nat {
     /// [`Self::tick`] has work left before the next expiry.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.revoked.is_pending() || self.awaits_prefault()
+        self.revoked.is_pending() || self.awaits_prefault() || !self.gone.is_empty()
     }
 
     /// Ends a closed connection ([`Self::is_over`]), or one that yields to another.

@@ -106,6 +106,7 @@ impl Nat {
         let published: Vec<u32> =
             self.flows.numbers().filter(|it| self.is_unpublished(*it)).collect();
         published.iter().for_each(|number| self.end(*number));
+        self.note_gone();
         Ok(Imported { kept: self.len(), skipped: total - self.len() })
     }
 

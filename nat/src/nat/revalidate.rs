@@ -9,8 +9,8 @@ use crate::limits::REVOKE_OPERATIONS;
 impl Nat {
     /// Adopts a policy. Does nothing if its epoch is the current one.
     ///
-    /// Revokes connections to ports that are no longer published like that, and connections from an IPv4
-    /// SNAT address that is gone; IPv6 connections keep their address. Another range of SNAT ports
+    /// Revokes connections to ports that are no longer published like that, connections from an SNAT address that is
+    /// gone, and connections whose route now wants another one ([`super::reroute`]). Another range of SNAT ports
     /// revokes all connections with a port of the old range, and no port is allocated until they ended.
     /// The range of a running switch does not change.
     pub fn revalidate(&mut self, policy: &Arc<CompiledPolicy>) {
@@ -32,11 +32,16 @@ impl Nat {
         for addr_idx in &gone {
             self.externals.revoke(*addr_idx, epoch);
         }
+        self.note_gone();
+        let has_new_sources = !before.has_sources_of(&self.policy);
+        if has_new_sources {
+            self.revoked.routes_since = Some(epoch);
+        }
         let had_any = before.revoked_by(&self.policy).any(|entry| {
             let owner = self.owners.get(entry.owner);
             owner.is_some_and(|owner| owner.published + owner.hairpins > 0)
         });
-        if had_any || !gone.is_empty() {
+        if had_any || has_new_sources || !gone.is_empty() {
             self.start_sweep();
         }
         self.reclaim(&mut { REVOKE_OPERATIONS });

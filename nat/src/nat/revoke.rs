@@ -12,6 +12,7 @@
 //! | external address | [`ExternalAddrs::revoke`](crate::table::external_addrs::ExternalAddrs::revoke) | with the address, likewise |
 //! | published range | [`CompiledPolicy`](crate::CompiledPolicy) | translated by it, unless the policy has translated them so since their creation |
 //! | SNAT port range | this file | with a port of it |
+//! | SNAT addresses by destination | this file | of an earlier epoch, as [`super::reroute`] says |
 //!
 //! From then on a lookup treats such a connection as expired: the packet opens a new one or is refused.
 //! Mappings follow their owner or address. Memory is reclaimed in bounded steps: [`REVOKE_OPERATIONS`] at
@@ -46,6 +47,8 @@ pub(super) struct Revoked {
     left: u32,
     /// The last epoch with ports of the old range; the new range waits for them.
     range_since: Option<u32>,
+    /// The epoch of the last change of SNAT addresses by destination, until the sweep is done.
+    pub(super) routes_since: Option<u32>,
     /// Adopted policies in order: the epoch of each, and the table's epoch at adoption. Policies before
     /// the last completed sweep are one entry: their revoked connections are gone.
     adopted: Vec<(u64, u32)>,
@@ -139,6 +142,7 @@ impl Nat {
             || flow.aliases.iter().any(is_gone)
             || is_mapped && self.revoked.range_since.is_some_and(|since| flow.created_epoch < since)
             || flow.flags.has(FlowFlags::PUBLISHED) && !self.is_still_published(flow)
+            || self.revoked.routes_since.is_some() && self.is_rerouted(flow)
     }
 
     /// The mapping is revoked.
@@ -208,8 +212,11 @@ impl Nat {
             }
             self.revoked.left -= 1;
         }
-        if self.revoked.left == 0 && self.revoked.range_since.take().is_some() {
-            self.externals.clear_port_pools();
+        if self.revoked.left == 0 {
+            self.revoked.routes_since = None;
+            if self.revoked.range_since.take().is_some() {
+                self.externals.clear_port_pools();
+            }
         }
     }
 

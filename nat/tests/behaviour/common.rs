@@ -89,6 +89,7 @@ pub(crate) fn policy() -> Policy {
     Policy {
         external_v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
         external_v6: Some(EXTERNAL6.parse().expect("an address")),
+        sources: Vec::new(),
         host_addrs: vec![ip(EXTERNAL), ip("10.99.0.1"), ip(EXTERNAL6), ip("fd00:99::1")],
         ports: 20_000..=32_767,
         published: Vec::new(),

@@ -5,6 +5,7 @@ mod common;
 mod double_nat;
 mod limits;
 mod port_shortage;
+mod reroute;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;

@@ -274,6 +274,7 @@ fn policy(snat_addr: u8, keeps_other: bool, publishes: bool) -> Policy {
     Policy {
         external_v4: Some(v4(external_addr(snat_addr))),
         external_v6: None,
+        sources: Vec::new(),
         host_addrs: std::iter::once(external_addr(snat_addr)).chain(other).collect(),
         ports: PORTS,
         published: if publishes { vec![server] } else { Vec::new() },

@@ -62,6 +62,7 @@ mod scale;
 mod service;
 mod service_tagged;
 mod side_by_side;
+mod sources;
 mod tools;
 mod transfer;
 mod uplink_faults;

@@ -40,6 +40,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
     let policy = Policy {
         external_v4: Some(OUTSIDE),
         external_v6: None,
+        sources: Vec::new(),
         host_addrs: vec![OUTSIDE.into()],
         ports: 20_000..=32_767,
         published: Vec::new(),

@@ -47,11 +47,8 @@ pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap
         sysctl::configure_ipv6(&link.name)?;
     }
     netlink.up(&link).await?;
-    netlink.add_address(&link, setup.gateway.into()).await?;
-    if has_ipv6 {
-        netlink.add_address(&link, setup.gateway6.into()).await?;
-        netlink.wait_until_local(setup.gateway6.addr()).await?;
-    }
+    let gateways = [Some(setup.gateway.into()), has_ipv6.then(|| setup.gateway6.into())];
+    netlink.add_gateways(&link, gateways.into_iter().flatten()).await?;
     Ok(tap)
 }
 

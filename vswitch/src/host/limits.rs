@@ -21,6 +21,9 @@ pub(crate) const SHIFTED_PORTS_SUM_MAX: usize = 4096;
 /// Routes of the host that the switch uses.
 pub(crate) const ROUTES_MAX: usize = 8192;
 
+/// Distinct choices of source addresses among these routes.
+pub(crate) const SOURCE_SETS_MAX: usize = 1024;
+
 /// Neighbours of the uplink that the switch uses.
 pub(crate) const NEIGHBOURS_MAX: usize = 4096;
 

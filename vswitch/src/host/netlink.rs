@@ -1,5 +1,6 @@
 //! Requests to the kernel, each with its values in the error.
 
+mod gateway;
 pub(crate) mod rules;
 
 use std::io;

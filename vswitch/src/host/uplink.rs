@@ -45,6 +45,7 @@ mod neigh_refresh;
 mod parts;
 mod publish;
 mod rules;
+mod source;
 mod state;
 mod tables;
 #[cfg(test)]
@@ -104,6 +105,8 @@ pub(crate) struct HostNetwork {
     /// Its host port, which exists.
     pub(crate) device: String,
     pub(crate) subnets: [IpNet; 2],
+    /// The gateway's addresses, which the host port has.
+    pub(crate) gateways: Vec<IpAddr>,
     /// No container of it reaches the world.
     pub(crate) is_internal: bool,
     /// Host ports of networks whose containers may open connections to its own.

@@ -294,21 +294,34 @@ impl Expr {
     /// Translates the destination to the address, and with `port` to the port, in registers; ends.
     #[must_use]
     pub fn dnat(family: IpAddr, address: Reg, port: Option<Reg>) -> Self {
-        /// `NFT_NAT_DNAT`, and the families of `linux/netfilter.h`.
+        /// `NFT_NAT_DNAT`.
         const DNAT: u32 = 1;
-        let family = if family.is_ipv4() { 2 } else { 10 };
-        let mut expr = Self::new(
-            c"nat",
-            [
-                (sys::NFTNL_EXPR_NAT_TYPE, Value::U32(DNAT)),
-                (sys::NFTNL_EXPR_NAT_FAMILY, Value::U32(family)),
-                (sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, Value::U32(address.0)),
-            ],
-        );
+        let mut expr = Self::nat(DNAT, family, address);
         if let Some(port) = port {
             expr.attributes.push((sys::NFTNL_EXPR_NAT_REG_PROTO_MIN, Value::U32(port.0)));
         }
         expr
+    }
+
+    /// Translates the source to the address in a register; ends.
+    #[must_use]
+    pub fn snat(family: IpAddr, address: Reg) -> Self {
+        /// `NFT_NAT_SNAT`.
+        const SNAT: u32 = 0;
+        Self::nat(SNAT, family, address)
+    }
+
+    fn nat(kind: u32, family: IpAddr, address: Reg) -> Self {
+        // The families of `linux/netfilter.h`.
+        let family = if family.is_ipv4() { 2 } else { 10 };
+        Self::new(
+            c"nat",
+            [
+                (sys::NFTNL_EXPR_NAT_TYPE, Value::U32(kind)),
+                (sys::NFTNL_EXPR_NAT_FAMILY, Value::U32(family)),
+                (sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, Value::U32(address.0)),
+            ],
+        )
     }
 
     /// Translates the source to an address of the output device; ends.

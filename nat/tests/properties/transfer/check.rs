@@ -25,6 +25,7 @@ pub(crate) fn policy() -> Arc<CompiledPolicy> {
     let policy = Policy {
         external_v4: Some([192, 0, 2, 1].into()),
         external_v6: Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
+        sources: Vec::new(),
         host_addrs: vec![[192, 0, 2, 1].into(), [192, 0, 2, 2].into()],
         ports: 20_000..=20_999,
         published: [Transport::Tcp, Transport::Udp, Transport::Sctp].map(server).into(),

@@ -208,6 +208,7 @@ impl Model {
             Some(HostNetwork {
                 device: network.spec.device.as_ref()?.to_string(),
                 subnets: network.spec.subnets(),
+                gateways: network.spec.gateways().to_vec(),
                 is_internal: network.spec.is_internal(),
                 reachable_from: self
                     .sources(network)

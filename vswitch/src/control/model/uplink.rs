@@ -26,6 +26,8 @@ pub(crate) struct Uplink {
     /// The port of its TAP and the TAP's MAC address; none where the kernel translates.
     pub(crate) tap: Option<(PortIndex, MacAddr)>,
     pub(crate) state: UplinkState,
+    /// The source addresses of its routes.
+    sources: Arc<nat::Sources>,
     pub(crate) label: String,
 }
 
@@ -43,7 +45,8 @@ impl Model {
             Some(mac) => Some((self.slots.allocate(SlotOwner::Uplink(position))?, mac)),
             None => None,
         };
-        self.uplinks.push(Uplink { tap, state, label: key::uplink_label(device) });
+        let sources = Arc::new(sources(&state));
+        self.uplinks.push(Uplink { tap, state, sources, label: key::uplink_label(device) });
         self.invalidate_uplinks(true);
         Ok(position)
     }
@@ -52,8 +55,13 @@ impl Model {
     pub(crate) fn set_uplink_state(&mut self, position: usize, state: UplinkState) {
         let Some(uplink) = self.uplinks.get_mut(position) else { return };
         let addresses = |state: &UplinkState| (state.ipv4, state.ipv6, state.local.clone());
-        let is_policy_stale = addresses(&uplink.state) != addresses(&state);
+        let sources = sources(&state);
+        let has_new_sources = *uplink.sources != sources;
+        let is_policy_stale = has_new_sources || addresses(&uplink.state) != addresses(&state);
         uplink.state = state;
+        if has_new_sources {
+            uplink.sources = Arc::new(sources);
+        }
         self.invalidate_uplinks(is_policy_stale);
     }
 
@@ -162,7 +170,7 @@ impl Model {
 
     /// The policy of NAT, for all networks that share the uplinks.
     fn nat_policy(&self) -> Option<nat::Policy> {
-        let state = &self.own_uplink()?.0.state;
+        let Uplink { state, sources, .. } = self.own_uplink()?.0;
         let local = self.local_addresses(state);
         let networks: Vec<_> =
             self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
@@ -177,12 +185,25 @@ impl Model {
         Some(nat::Policy {
             external_v4: state.ipv4,
             external_v6: state.ipv6,
+            sources: networks
+                .iter()
+                .map(|it| (nat::Zone(it.index.0), Arc::clone(sources)))
+                .collect(),
             published: published.collect(),
             ports: networks.first()?.spec.snat_ports.range(),
             host_addrs: local,
             quota: CONNECTIONS_PER_CONTAINER,
         })
     }
+}
+
+/// The source addresses of the routes by an uplink.
+fn sources(state: &UplinkState) -> nat::Sources {
+    let routes = state.routes.iter().filter_map(|route| {
+        let net = route.destination;
+        Some((net.addr(), net.prefix_len(), route.source?))
+    });
+    nat::Sources::new(state.sources.clone()).with_layer(routes)
 }
 
 /// The rules of a publication. One at all addresses of a family becomes one at each of them, since another

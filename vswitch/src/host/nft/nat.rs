@@ -1,8 +1,8 @@
 //! The `ip` and `ip6` tables: NAT by the kernel.
 //!
 //! With an uplink of our own they translate only connections of the host itself: DNAT to the container
-//! for published ports (`output`), and SNAT to the bridge's address where replies would not return
-//! (`postrouting`). The kernel translates no connection to ::1; `proxy` relays those.
+//! for published ports (`output`), and SNAT to the gateway's address where replies would not return
+//! (`postrouting`; a masquerade does not find that address, which is of scope link or deprecated). The kernel translates no connection to ::1; `proxy` relays those.
 //!
 //! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
 //! other hosts reach a container by published ports only (`forward`).
@@ -20,6 +20,7 @@ use vswitch_sys::{Chain, ChainType, Hook};
 
 use super::build::{ChainHook, Which, Writer, address_in, device_is, padded, text};
 use super::dnat_maps::{self, Maps, target};
+use super::ingress_sets::octets;
 use super::rules::Rules;
 #[cfg(doc)]
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
@@ -106,20 +107,26 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     devices.put(writer.batch);
     let to_bridge = [Expr::meta(Meta::OifName, Reg::R0), Expr::lookup(Reg::R0, &devices)];
     let skip_bridges = [&to_bridge[..], &[Expr::accept()]].concat();
-    let masquerade = [Expr::counter(), Expr::masquerade()];
-    if !v6 {
-        let loopback = IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
-        let from_loopback = address_in(Which::Source, loopback);
-        writer.rule(&chain, &[&to_bridge, &from_loopback, &masquerade]);
-    }
-    let from_host = is_local(Fib::Source);
-    writer.rule(&chain, &[&to_bridge, &was_translated(), &from_host, &masquerade]);
-    for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
-        let from_us = address_in(Which::Source, *net);
-        // Hairpin: a container reaches another one through an address of the host.
-        writer.rule(&chain, &[&to_bridge, &was_translated(), &from_us, &masquerade]);
+    let gateways = rules.nat.gateways.iter().filter(|(_, gateway)| gateway.is_ipv6() == v6);
+    for (device, gateway) in gateways {
+        let to_device = device_is(Meta::OifName, Cmp::Eq, &text(device));
+        let load = Expr::immediate(Reg::R0, &octets(*gateway));
+        let action = [Expr::counter(), load, Expr::snat(*gateway, Reg::R0)];
+        if !v6 {
+            let loopback = IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
+            let from_loopback = address_in(Which::Source, loopback);
+            writer.rule(&chain, &[&to_device, &from_loopback, &action]);
+        }
+        let from_host = is_local(Fib::Source);
+        writer.rule(&chain, &[&to_device, &was_translated(), &from_host, &action]);
+        for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
+            let from_us = address_in(Which::Source, *net);
+            // Hairpin: a container reaches another one through an address of the host.
+            writer.rule(&chain, &[&to_device, &was_translated(), &from_us, &action]);
+        }
     }
     writer.rule(&chain, &[&skip_bridges]);
+    let masquerade = [Expr::counter(), Expr::masquerade()];
     for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
         writer.rule(&chain, &[&address_in(Which::Source, *net), &masquerade]);
     }

@@ -45,7 +45,7 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         to6: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
         to_port: 8080,
     };
-    let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
+    let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules {
         bridge: "br0".to_owned(),
         devices: vec!["br0".to_owned()],

@@ -67,6 +67,8 @@ pub(crate) struct Nat {
     /// With `--uplink kernel`: subnets to masquerade; the kernel then publishes ports to all hosts.
     /// Otherwise it translates only the host's own traffic.
     pub(crate) masquerade: Vec<IpNet>,
+    /// Host ports, each with its gateway's addresses: the source of translated packets to its containers.
+    pub(crate) gateways: Vec<(String, IpAddr)>,
 }
 
 /// Containers at one host port may open connections to those at another.

@@ -329,7 +329,7 @@ fn with_nat(host: &Host) -> Rules {
         to6: Some("fd00:99::5".parse().unwrap()),
         to_port: 80,
     };
-    let nat = Nat { forwards: vec![forward], masquerade: Vec::new() };
+    let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules { nat, ..host.rules(Vec::new()) }
 }
 
@@ -345,7 +345,7 @@ fn thousands_of_ports_are_one_batch() {
             to_port: 40_000,
         };
         let sum = SHIFTED_PORTS_SUM_MAX;
-        let nat = Nat { forwards: (0..=16).map(shifted).collect(), masquerade: Vec::new() };
+        let nat = Nat { forwards: (0..=16).map(shifted).collect(), ..Nat::default() };
         let firewall = Firewall::start(Rules { nat, ..host.rules(Vec::new()) }).await.unwrap();
         for (family, address) in [("ip", "10.99.0.5"), ("ip6", "fd00:99::5")] {
             let list = run(&format!("nft list map {family} vswitch-br0 ports"));

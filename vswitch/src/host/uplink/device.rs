@@ -62,6 +62,6 @@ pub(super) async fn make_tap(
     sysctl::set_link_sysctl("ipv4", &link.name, "rp_filter", "2")?;
     sysctl::set_link_sysctl("ipv4", &link.name, "arp_ignore", "8")?;
     netlink.up(&link).await?;
-    netlink.add_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
+    netlink.add_link_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
     Ok((tap, mac))
 }

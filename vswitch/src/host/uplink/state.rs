@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use nat::SourceSet;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::route::{RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia};
+use netlink_packet_route::route::{
+    RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteType, RouteVia,
+};
 use wire::MacAddr;
 
+use super::source::{RouteKey, SourceTable};
 use crate::datapath::RouteAction;
 use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
 use crate::host::netlink::ip;
@@ -35,13 +39,15 @@ pub(crate) struct UplinkState {
     pub(crate) ifindex: u32,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
-    /// Source address of SNAT.
+    /// Source addresses of SNAT by the default route.
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
     /// Addresses of the host on all devices, sorted.
     pub(crate) local: Vec<IpAddr>,
     /// Routes of the host, one a destination, sorted by destination.
     pub(crate) routes: Vec<Route>,
+    /// Source addresses that routes name by number.
+    pub(crate) sources: Vec<SourceSet>,
     /// Known neighbours of the device, sorted.
     pub(crate) neighbours: Vec<(IpAddr, MacAddr)>,
 }
@@ -51,6 +57,8 @@ pub(crate) struct UplinkState {
 pub(crate) struct Route {
     pub(crate) destination: IpNet,
     pub(crate) action: RouteAction,
+    /// The number of its source addresses, if it leads out by the uplink.
+    pub(crate) source: Option<u16>,
 }
 
 /// Netlink messages of the kernel.
@@ -84,7 +92,28 @@ struct Parsed {
     device: Option<u32>,
     gateway: Option<IpAddr>,
     source: Option<IpAddr>,
+    scope: u8,
     leads: bool,
+}
+
+impl Parsed {
+    /// What its source depends on, by this device.
+    fn key(&self, device: u32) -> RouteKey {
+        let is_v6 = self.destination.addr().is_ipv6();
+        let (gateway, scope, wished) = (self.gateway, self.scope, self.source);
+        RouteKey { is_v6, device, gateway, scope, wished }
+    }
+
+    fn compile(&self, index: u32, table: &mut SourceTable) -> Route {
+        let (action, source) = match self.device {
+            _ if !self.leads => (RouteAction::Unreachable, None),
+            Some(device) if device == index => {
+                (RouteAction::Via(self.gateway), table.number(self.key(index)))
+            }
+            _ => (RouteAction::Elsewhere, None),
+        };
+        Route { destination: self.destination, action, source }
+    }
 }
 
 impl Kernel {
@@ -121,6 +150,7 @@ impl Kernel {
             ipv6: None,
             local: self.local(),
             routes: Vec::new(),
+            sources: Vec::new(),
             neighbours: self.neighbours(index),
         };
         for attribute in link.iter().flat_map(|link| &link.attributes) {
@@ -134,58 +164,17 @@ impl Kernel {
                 _ => {}
             }
         }
-        let routes = self.parsed(Some(index));
-        (state.ipv4, state.ipv6) = self.sources(index, &routes, former);
-        state.routes = actions(routes, index);
+        let former = former.map_or(&[][..], |former| &former.sources);
+        let mut table = SourceTable::new(&self.addresses, former);
+        let routes = best(self.parsed(Some(index)));
+        (state.ipv4, state.ipv6) = defaults(&table, &routes, index);
+        state.routes = routes.iter().map(|route| route.compile(index, &mut table)).collect();
+        state.sources = table.into_sets();
         state
     }
 
     fn local(&self) -> Vec<IpAddr> {
         self.addresses.iter().filter_map(address_of).collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    /// Source addresses of SNAT. An address in use stays as long as it is usable.
-    fn sources(
-        &self,
-        index: u32,
-        routes: &[Parsed],
-        former: Option<&UplinkState>,
-    ) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
-        let preferred = |v6: bool| {
-            let defaults = routes
-                .iter()
-                .filter(|route| route.device == Some(index) && route.destination.prefix_len() == 0);
-            defaults.filter_map(|route| route.source).find(|source| source.is_ipv6() == v6)
-        };
-        let (wished4, wished6) = (preferred(false), preferred(true));
-        let (mut best4, mut best6) = (None, None);
-        for message in self.addresses.iter().filter(|message| message.header.index == index) {
-            let flags = message.header.flags;
-            match address_of(message) {
-                Some(IpAddr::V4(address)) if !address.is_link_local() || best4.is_none() => {
-                    let rank = (
-                        wished4 == Some(IpAddr::V4(address)),
-                        !flags.contains(AddressHeaderFlags::Secondary),
-                        former.is_some_and(|former| former.ipv4 == Some(address)),
-                    );
-                    if best4.is_none_or(|(best, _)| rank > best) {
-                        best4 = Some((rank, address));
-                    }
-                }
-                Some(IpAddr::V6(address)) if is_stable(address, flags) => {
-                    let rank = (
-                        wished6 == Some(IpAddr::V6(address)),
-                        address.segments()[0] & 0xe000 == 0x2000,
-                        former.is_some_and(|former| former.ipv6 == Some(address)),
-                    );
-                    if best6.is_none_or(|(best, _)| rank > best) {
-                        best6 = Some((rank, address));
-                    }
-                }
-                _ => {}
-            }
-        }
-        (best4.map(|(_, address)| address), best6.map(|(_, address)| address))
     }
 
     fn neighbours(&self, index: u32) -> Vec<(IpAddr, MacAddr)> {
@@ -209,13 +198,6 @@ impl Kernel {
 
 fn is_up(link: &LinkMessage) -> bool {
     link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp)
-}
-
-/// Whether SNAT can use an address for hours: global, checked, neither temporary nor deprecated.
-fn is_stable(address: Ipv6Addr, flags: AddressHeaderFlags) -> bool {
-    use AddressHeaderFlags as F;
-    let passing = F::Secondary | F::Dadfailed | F::Deprecated | F::Tentative;
-    !address.is_unicast_link_local() && !flags.intersects(passing)
 }
 
 fn address_of(message: &AddressMessage) -> Option<IpAddr> {
@@ -265,6 +247,7 @@ fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
     let mut table = u32::from(header.table);
     let (mut address, mut metric, mut source) = (any, 0, None);
     let (mut device, mut gateway) = (None, None);
+    let scope = u8::from(header.scope);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(number) => table = *number,
@@ -272,8 +255,10 @@ fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
             RouteAttribute::Destination(to) => address = ip(to)?,
             RouteAttribute::PrefSource(from) => source = ip(from),
             RouteAttribute::MultiPath(hops) => {
-                let ours = hops.iter().find(|hop| Some(hop.interface_index) == prefer);
-                if let Some(hop) = ours.or(hops.first()) {
+                let dead = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
+                let mut alive = hops.iter().filter(|hop| !hop.flags.intersects(dead));
+                let ours = alive.clone().find(|hop| Some(hop.interface_index) == prefer);
+                if let Some(hop) = ours.or_else(|| alive.next()) {
                     device = Some(hop.interface_index);
                     gateway = hop.attributes.iter().find_map(next_hop);
                 }
@@ -295,6 +280,7 @@ fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
         device,
         gateway,
         source,
+        scope,
         leads,
     })
 }
@@ -309,7 +295,7 @@ fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
 }
 
 /// One route a destination, with the lowest metric. Over the limit, the longest prefixes are left out.
-fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
+fn best(mut routes: Vec<Parsed>) -> Vec<Parsed> {
     routes.sort_by_key(|route| (route.destination, route.metric));
     routes.dedup_by_key(|route| route.destination);
     if routes.len() > ROUTES_MAX {
@@ -322,13 +308,32 @@ fn actions(mut routes: Vec<Parsed>, index: u32) -> Vec<Route> {
         routes.truncate(ROUTES_MAX);
         routes.sort_by_key(|route| route.destination);
     }
-    let action = |route: &Parsed| match route.device {
-        _ if !route.leads => RouteAction::Unreachable,
-        Some(device) if device == index => RouteAction::Via(route.gateway),
-        _ => RouteAction::Elsewhere,
-    };
     routes
-        .iter()
-        .map(|route| Route { destination: route.destination, action: action(route) })
-        .collect()
+}
+
+/// The source addresses of the default routes by a device, or of packets that it would send without one.
+fn defaults(
+    table: &SourceTable,
+    routes: &[Parsed],
+    index: u32,
+) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+    let choose = |outside: IpAddr| {
+        let is_default = |route: &&Parsed| {
+            let destination = route.destination;
+            route.device == Some(index)
+                && destination.prefix_len() == 0
+                && destination.addr().is_ipv6() == outside.is_ipv6()
+        };
+        let (is_v6, gateway, scope, wished) = (outside.is_ipv6(), None, 0, None);
+        let unnamed = RouteKey { is_v6, device: index, gateway, scope, wished };
+        let key = routes.iter().find(is_default).map_or(unnamed, |route| route.key(index));
+        (index != 0).then(|| table.set(key).choose(outside)).flatten()
+    };
+    let (outside4, outside6) =
+        (Ipv4Addr::new(1, 0, 0, 0), Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0));
+    let v4 = choose(outside4.into())
+        .and_then(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None });
+    let v6 = choose(outside6.into())
+        .and_then(|ip| if let IpAddr::V6(ip) = ip { Some(ip) } else { None });
+    (v4, v6)
 }

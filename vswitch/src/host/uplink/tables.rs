@@ -59,7 +59,10 @@ impl Fixed {
         });
         let to_world = networks.iter().filter(|it| redirect.is_none() && !it.is_internal);
         let masquerade = to_world.flat_map(|it| it.subnets).collect();
-        let nat = Nat { forwards: forwards.to_vec(), masquerade };
+        let gateways = networks
+            .iter()
+            .flat_map(|it| it.gateways.iter().map(|&gateway| (it.device.clone(), gateway)));
+        let nat = Nat { forwards: forwards.to_vec(), masquerade, gateways: gateways.collect() };
         let devices = networks.iter().map(|it| it.device.clone()).collect();
         let allowed = networks.iter().flat_map(|it| {
             it.reachable_from

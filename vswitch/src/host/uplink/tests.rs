@@ -51,6 +51,7 @@ async fn start(
     let networks = vec![HostNetwork {
         device: "br0".into(),
         subnets: ["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
+        gateways: ["10.99.0.1", "fd00:99::1"].map(|ip| ip.parse().unwrap()).to_vec(),
         is_internal: false,
         reachable_from: Vec::new(),
     }];

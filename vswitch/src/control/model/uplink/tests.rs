@@ -12,8 +12,10 @@ const UPLINK_PORT: PortIndex = PortIndex(1);
 const NIC_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
 
 fn state() -> UplinkState {
-    let route =
-        |destination: &str, action| Route { destination: destination.parse().unwrap(), action };
+    let route = |destination: &str, action| {
+        let source = matches!(action, RouteAction::Via(_)).then_some(0);
+        Route { destination: destination.parse().unwrap(), action, source }
+    };
     let gateway = Some("192.0.2.254".parse().unwrap());
     UplinkState {
         up: true,
@@ -30,8 +32,15 @@ fn state() -> UplinkState {
             route("10.0.0.0/8", RouteAction::Elsewhere),
             route("203.0.113.0/24", RouteAction::Unreachable),
         ],
+        sources: vec![source("198.51.100.1")],
         neighbours: vec![("192.0.2.254".parse().unwrap(), MacAddr([2, 0, 0, 0, 0, 7]))],
     }
+}
+
+fn source(address: &str) -> nat::SourceSet {
+    let address = address.parse().unwrap();
+    let candidate = nat::sources::Candidate { address, prefix_len: 24, is_temporary: false };
+    nat::SourceSet { candidates: vec![candidate], held: vec![address] }
 }
 
 fn model(publish: &[&str]) -> Model {
@@ -117,6 +126,28 @@ fn publications_are_translated_once_the_container_is_shown() {
     assert!(published[1].to_v4.is_some() && published[1].to_v6.is_none());
     model.set_in_snapshot(&key("web", "br0"), false);
     assert!(uplink(&mut model).policy.source().published.is_empty());
+}
+
+#[test]
+fn the_policy_has_the_sources_of_routes() {
+    let mut model = model(&[]);
+    let source_of = |model: &mut Model| {
+        let policy = Arc::clone(&uplink(model).policy);
+        let destination = "203.0.114.1".parse().unwrap();
+        policy.source().sources[0].1.find(destination).and_then(|set| set.choose(destination))
+    };
+    assert_eq!(source_of(&mut model), Some("198.51.100.1".parse().unwrap()));
+    let before = uplink(&mut model);
+    let mut changed = state();
+    changed.sources = vec![source("10.0.0.1")];
+    model.set_uplink_state(0, changed.clone());
+    assert_eq!(source_of(&mut model), Some("10.0.0.1".parse().unwrap()));
+    // Another gateway with the same source is no other policy.
+    let policy = Arc::clone(&uplink(&mut model).policy);
+    changed.routes[0].action = RouteAction::Via(Some("192.0.2.253".parse().unwrap()));
+    model.set_uplink_state(0, changed);
+    let after = uplink(&mut model);
+    assert!(Arc::ptr_eq(&after.policy, &policy) && !Arc::ptr_eq(&after.policy, &before.policy));
 }
 
 /// Pending publications stay in the document, and the datapath leaves them out.

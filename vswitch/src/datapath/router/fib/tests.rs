@@ -22,6 +22,7 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
     let policy = nat::Policy {
         external_v4: None,
         external_v6: None,
+        sources: Vec::new(),
         host_addrs: Vec::new(),
         ports: 20_000..=32_767,
         published: Vec::new(),

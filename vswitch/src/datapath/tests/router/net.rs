@@ -106,6 +106,7 @@ fn policy() -> Policy {
     Policy {
         external_v4: Some("192.0.2.1".parse().expect("an address")),
         external_v6: Some("2001:db8::1".parse().expect("an address")),
+        sources: Vec::new(),
         host_addrs: vec![v4, v6],
         ports: 20_000..=32_767,
         published: vec![

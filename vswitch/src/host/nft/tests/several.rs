@@ -73,7 +73,7 @@ fn forward(port: u16) -> Forward {
 
 fn with_forwards(host: &Host, forwards: Vec<Forward>) -> Rules {
     let published = forwards.iter().map(|forward| forward.published.clone()).collect();
-    let nat = Nat { forwards, masquerade: Vec::new() };
+    let nat = Nat { forwards, masquerade: Vec::new(), gateways: Vec::new() };
     Rules { nat, ..host.rules(published) }
 }
 
