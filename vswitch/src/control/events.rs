@@ -28,7 +28,9 @@ impl Control {
                     tokio::spawn(async move { control.detach_lost_port(slot).await });
                 }
                 DataplaneEvent::LoopBlocked(event) => self.log_loop_blocked(event),
-                DataplaneEvent::Resolve { next_hop, port } => self.resolve(next_hop, port),
+                DataplaneEvent::Resolve { next_hop, uplink, port } => {
+                    self.resolve(next_hop, uplink, port);
+                }
                 DataplaneEvent::DhcpRequest { port, frame } => self.answer_dhcp(port, &frame),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }

@@ -1,19 +1,19 @@
-//! The uplink: the host's NIC, a TAP beside it, and the rules between the two.
+//! The uplinks: NICs of the host, a TAP beside each, and the rules between them.
 //!
 //! For control, all of it is [`Uplink`]:
 //!
 //! ```text
 //! let (mut uplink, states) = Uplink::start(config, networks, &netlink).await?;   // host ports exist already
-//! let tap = uplink.take_tap();                    // its queues are a port of the switch
-//! states.changed().await;                         // UplinkState: routes and neighbours, on every change
-//! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
+//! states.changed().await;                         // UplinkState: devices, routes and neighbours, on every change
+//! let tap = uplink.take_tap(ifindex);             // for each uplink of a state: its queues are a port of the switch
+//! uplink.resolve(device, address, port);          // a frame waits for this neighbour: see states
 //! uplink.set_published(forwards).await?;          // all published ports
 //! uplink.set_networks(networks).await?;           // all networks with a host port
 //! uplink.stop().await;                            // the host is as before
 //! ```
 //!
-//! A frame without a connection goes back to the host: the switch writes it into the TAP with destination
-//! [`Uplink::tap_mac`]. Every other frame written into the TAP leaves by the NIC unchanged.
+//! A frame without a connection goes back to the host: the switch writes it into the TAP with the TAP's own MAC
+//! address as destination. Every other frame written into the TAP leaves by the NIC unchanged.
 //!
 //! # Changes to the host
 //!
@@ -21,7 +21,7 @@
 //!
 //! | change | after a crash |
 //! |---|---|
-//! | the TAP `up-BRIDGE`, its settings and its dummy address | gone with the process |
+//! | the TAPs `up-BRIDGE`, `up2-BRIDGE` and so on, their settings and dummy addresses | gone with the process |
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
@@ -32,9 +32,9 @@
 //!
 //! # States
 //!
-//! *up* <-> *down* (no carrier, or administratively) <-> *gone* (no such device: index 0; the TAP drops frames
-//! of the switch). A device of the same name that comes back is the uplink again; `auto` follows the default
-//! route, if its device is Ethernet. Rules change first, then the state is published.
+//! An uplink is *up* <-> *down* (no carrier, or administratively) <-> *gone* (no such device: index 0; the TAP drops
+//! frames of the switch), if it is one by name. With `auto` a device that goes is no uplink any more, and a new one
+//! becomes one ([`devices`]). Rules change first, then the state is published.
 
 mod device;
 mod devices;
@@ -48,6 +48,7 @@ mod rules;
 mod source;
 mod state;
 mod tables;
+mod taps;
 #[cfg(test)]
 mod tests;
 
@@ -59,14 +60,16 @@ use fastpath::PortIndex;
 use fastpath::tap::Tap;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
-use wire::MacAddr;
 
 pub(crate) use error::UplinkError;
 #[cfg(test)]
-pub(crate) use state::Route;
-pub(crate) use state::{UplinkSelector, UplinkState};
+pub(crate) use state::{HostTable, Route};
+pub(crate) use devices::{TapId, UplinkSelector};
+pub(crate) use rules::{Lookup, RuleLayer, Rules, Scope};
+pub(crate) use state::{LinkState, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
+use crate::datapath::limits::UPLINKS_MAX;
 use super::nft;
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
@@ -75,13 +78,15 @@ use super::{HostError, Netlink, sysctl};
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use publish::Entry;
+use neigh_refresh::Hop;
 use state::Kernel;
-use tables::{Fixed, Shared, TapId};
+use tables::{Fixed, Shared};
+use taps::{Taps, Untaken};
 
 /// How frames leave the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// By the uplink TAP; the switch translates.
+    /// By TAPs of uplinks; the switch translates.
     Own(UplinkSelector),
     /// By the host port; the kernel translates.
     Kernel,
@@ -93,7 +98,7 @@ pub(crate) struct Config {
     /// The switch's bridge, after which its parts are named.
     pub(crate) bridge: String,
     pub(crate) mode: Mode,
-    /// Queues of the TAP, one a worker.
+    /// Queues of each TAP, one a worker.
     pub(crate) queues: usize,
     pub(crate) snat_ports: RangeInclusive<u16>,
     pub(crate) state_dir: PathBuf,
@@ -113,14 +118,13 @@ pub(crate) struct HostNetwork {
     pub(crate) reachable_from: Vec<String>,
 }
 
-/// The uplink of a switch.
+/// The uplinks of a switch.
 #[derive(Debug)]
 pub(crate) struct Uplink {
     shared: Shared,
     monitor: Task,
-    neigh_requests: mpsc::Sender<(IpAddr, PortIndex)>,
-    tap: Option<Tap>,
-    tap_id: Option<TapId>,
+    neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
+    untaken: Untaken,
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
@@ -138,15 +142,10 @@ impl Uplink {
         networks: Vec<HostNetwork>,
         netlink: &Netlink,
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
-        let (monitor, kernel) = connect(&config).await?;
         let is_own = config.mode != Mode::Kernel;
-        let name = match device::choose(&kernel, &config.selector()) {
-            // Without a device it waits for a default route.
-            Err(UplinkError::NoDefaultRoute) => String::new(),
-            Err(error) if is_own => return Err(error),
-            chosen => chosen.unwrap_or_default(),
-        };
-        let state = kernel.compile(&name, None);
+        let taps = || Taps::new(netlink.clone(), config.bridge.clone(), config.queues);
+        let (mut monitor, kernel) = connect(&config, is_own.then(taps)).await?;
+        device::check_named(&kernel, &config.selector())?;
         reserved_ports::restore_after_crash(&config.state_dir)?;
         let mut snat_lock = None;
         if is_own {
@@ -157,25 +156,20 @@ impl Uplink {
         let reserved = ReservedPorts::reserve(&config.state_dir, &snat)?;
         admit_loopback(&networks)?;
         forwarding::restore_after_crash(&config.state_dir)?;
-        let (mut tap, mut tap_id, mut forwarding) = (None, None, None);
-        if is_own {
-            let tap_name = device::tap_name(&config.bridge);
-            let (made, mac) = device::make_tap(netlink, tap_name, config.queues, state.mtu).await?;
-            tap_id = Some(TapId { name: made.name.clone(), ifindex: made.ifindex, mac });
-            tap = Some(made);
-        } else {
-            forwarding = Some(Forwarding::switch_on(&config.state_dir)?);
-        }
-        let shared =
-            Shared::start(Fixed { config, tap: tap_id.clone() }, networks, state.clone()).await?;
+        let forwarding = match is_own {
+            true => None,
+            false => Some(Forwarding::switch_on(&config.state_dir)?),
+        };
+        let state = monitor.compile(&kernel, None).await?;
+        let untaken = monitor.untaken().unwrap_or_default();
+        let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
         let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
         let entries = Vec::new();
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
-            tap,
-            tap_id,
+            untaken,
             entries,
             reserved,
             snat,
@@ -185,15 +179,9 @@ impl Uplink {
         Ok((uplink, states))
     }
 
-    /// Takes the TAP, once: the owner of its queues is the switch's port. With `--uplink kernel` there is
-    /// none.
-    pub(crate) fn take_tap(&mut self) -> Option<Tap> {
-        self.tap.take()
-    }
-
-    /// Destination MAC address of frames that return to the host.
-    pub(crate) fn tap_mac(&self) -> MacAddr {
-        self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
+    /// Takes the TAP of an uplink, once: the owner of its queues is the switch's port.
+    pub(crate) fn take_tap(&self, ifindex: u32) -> Option<Tap> {
+        self.untaken.take(ifindex)
     }
 
     /// Replaces the networks on the host.
@@ -205,10 +193,10 @@ impl Uplink {
         Ok(self.shared.set_networks(networks).await?)
     }
 
-    /// Requests a neighbour of the uplink, on behalf of a port; once known, it is in the next state, and stays
+    /// Requests a neighbour of an uplink, on behalf of a port; once known, it is in the next state, and stays
     /// fresh for a while. A full queue drops the request: repeat it.
-    pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
-        if self.neigh_requests.try_send((address, port)).is_err() {
+    pub(crate) fn resolve(&self, device: String, address: IpAddr, port: PortIndex) {
+        if self.neigh_requests.try_send(((device, address), port)).is_err() {
             tracing::debug!(%address, "too many requests for neighbours");
         }
     }
@@ -225,7 +213,7 @@ impl Config {
     fn selector(&self) -> UplinkSelector {
         match &self.mode {
             Mode::Own(selector) => selector.clone(),
-            Mode::Kernel => UplinkSelector::Auto,
+            Mode::Kernel => UplinkSelector::default(),
         }
     }
 
@@ -247,8 +235,12 @@ fn admit_loopback(networks: &[HostNetwork]) -> Result<(), HostError> {
 }
 
 /// Connects to the kernel and reads its state.
-async fn connect(config: &Config) -> Result<(UplinkMonitor, Kernel), HostError> {
-    let monitor = UplinkMonitor::connect(config.selector(), devices(&config.bridge).to_vec())?;
+async fn connect(
+    config: &Config,
+    taps: Option<Taps>,
+) -> Result<(UplinkMonitor, Kernel), HostError> {
+    let own = devices(&config.bridge);
+    let monitor = UplinkMonitor::connect(config.selector(), own, taps)?;
     let kernel = monitor.kernel().await?;
     Ok((monitor, kernel))
 }
@@ -258,16 +250,17 @@ fn follow(
     monitor: UplinkMonitor,
     shared: &Shared,
     state: UplinkState,
-) -> (Task, mpsc::Sender<(IpAddr, PortIndex)>, watch::Receiver<UplinkState>) {
+) -> (Task, mpsc::Sender<(Hop, PortIndex)>, watch::Receiver<UplinkState>) {
     let (sender, states) = watch::channel(state);
     let (neigh_requests, requested) = mpsc::channel(NEIGH_REFRESH_MAX);
     let monitor = Task::spawn(monitor.run(shared.clone(), sender, requested));
     (monitor, neigh_requests, states)
 }
 
-/// Devices of a switch in the host's namespace: the bridge and the uplink TAP.
-pub(crate) fn devices(bridge: &str) -> [String; 2] {
-    [bridge.to_owned(), device::tap_name(bridge)]
+/// Devices of a switch in the host's namespace: the bridge and the TAPs of its uplinks.
+pub(crate) fn devices(bridge: &str) -> Vec<String> {
+    let taps = (0..UPLINKS_MAX).map(|n| device::tap_name(bridge, n));
+    std::iter::once(bridge.to_owned()).chain(taps).collect()
 }
 
 /// Undoes what a crashed switch with this bridge and state directory left on the host.

@@ -4,7 +4,7 @@ use nat::{Kind, Realm, Translation};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
-use super::UplinkConf;
+use super::{UplinkConf, UplinkLink};
 use super::forward::{Delivery, ForwardCtx};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
@@ -12,17 +12,21 @@ use crate::datapath::{DropReason, Verdict};
 impl<'a> ForwardCtx<'a> {
     /// Sets the verdict of an uplink frame. Containers get frames of connections and published ports
     /// only; nothing is flooded or learnt.
-    pub(super) fn route_uplink(&mut self, ctx: &mut FrameCtx, uplink: &'a UplinkConf) {
+    pub(super) fn route_uplink(
+        &mut self,
+        ctx: &mut FrameCtx,
+        (uplink, link): (&'a UplinkConf, &'a UplinkLink),
+    ) {
         let is_ip = matches!(ctx.meta.l3, L3::Ipv4 | L3::Ipv6);
         // The host's stack sends its own frames on the TAP, as on every link.
-        let is_own = ctx.meta.src == uplink.tap_mac || ctx.meta.dst.is_multicast();
+        let is_own = ctx.meta.src == link.tap_mac || ctx.meta.dst.is_multicast();
         if !is_ip || is_own {
             ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
             return;
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         // Drop spoofed internal sources (BCP 38); nftables normally does this first.
-        let mut routers = self.snapshot.routers_of(uplink.port);
+        let mut routers = self.snapshot.routers_of(link.port);
         if routers.any(|(router, _)| router.subnets.iter().any(|it| it.contains(&view.src))) {
             ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
@@ -35,7 +39,7 @@ impl<'a> ForwardCtx<'a> {
         };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
-                self.deliver(ctx, uplink.icmp_source(), Delivery { edit, owner: *owner });
+                self.deliver(ctx, uplink.icmp_source(link), Delivery { edit, owner: *owner });
             }
             Ok(Translation::Edit { to: Realm::External, .. }) => {
                 ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
@@ -45,7 +49,7 @@ impl<'a> ForwardCtx<'a> {
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
                     ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
-                    self.return_to_host(ctx, uplink);
+                    self.return_to_host(ctx, link);
                 }
             }
             // External senders get no ICMP error.
@@ -55,14 +59,14 @@ impl<'a> ForwardCtx<'a> {
 
     /// Returns a frame to the host through the uplink's TAP: the device forwards only frames with
     /// another destination than the TAP's.
-    fn return_to_host(&mut self, ctx: &mut FrameCtx, uplink: &UplinkConf) {
+    fn return_to_host(&mut self, ctx: &mut FrameCtx, link: &UplinkLink) {
         let bytes = self.pool.bytes_mut(&ctx.frame);
         let to = bytes.and_then(|bytes| bytes.get_mut(super::forward::DESTINATION));
         ctx.verdict = match to {
             Some(to) => {
-                to.copy_from_slice(&uplink.tap_mac.0);
+                to.copy_from_slice(&link.tap_mac.0);
                 self.state.counters.returned_to_host += 1;
-                Verdict::Unicast(uplink.port.into())
+                Verdict::Unicast(link.port.into())
             }
             None => Verdict::Drop(DropReason::NoBuffer),
         };
@@ -71,8 +75,8 @@ impl<'a> ForwardCtx<'a> {
 
 impl UplinkConf {
     /// The source of ICMP errors to the uplink.
-    fn icmp_source(&self) -> IcmpSource<'_> {
+    fn icmp_source(&self, link: &UplinkLink) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
-        IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
+        IcmpSource { mac: link.device_mac, ipv4, ipv6, broadcasts: &[] }
     }
 }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use netlink_packet_route::link::{
     InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
 };
+use wire::MacAddr;
 
 use crate::config::Glob;
 use crate::datapath::limits::UPLINKS_MAX;
@@ -40,6 +41,14 @@ pub(super) struct Selection {
     pub(super) devices: Vec<String>,
     /// Devices that are none, with the reason and the way out.
     pub(super) hints: Vec<String>,
+}
+
+/// Identity of an uplink's TAP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TapId {
+    pub(crate) name: String,
+    pub(crate) ifindex: u32,
+    pub(crate) mac: MacAddr,
 }
 
 /// How the host uses its devices, by index.

@@ -1,4 +1,4 @@
-//! Follows the kernel: a change of links, addresses, routes or neighbours leads to a new [`UplinkState`].
+//! Follows the kernel: a change of links, addresses, routes, rules or neighbours leads to a new [`UplinkState`].
 //!
 //! A notification triggers a read of all lists, after [`DEBOUNCE`], in which further changes gather. So a lost
 //! notification costs [`RESYNC_INTERVAL`] at most, and no state is half of a change. The nftables rules are
@@ -10,20 +10,23 @@
 //! same in the kernel, but survives a crash, and not every kernel has it.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use fastpath::PortIndex;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
-use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use netlink_packet_route::rule::RuleMessage;
+use rtnetlink::{Handle, IpVersion, MulticastGroup, RouteMessageBuilder};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::neigh_refresh::NeighRefresh;
-use super::state::{Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
+use super::devices::{Selection, UplinkSelector, select};
+use super::neigh_refresh::{Hop, NeighRefresh};
+use super::state::{Kernel, UplinkState};
 use super::tables::Shared;
+use super::taps::{Taps, Untaken};
 use crate::datapath::RouteAction;
+use crate::datapath::limits::UPLINKS_MAX;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
 use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
@@ -37,12 +40,18 @@ pub(super) struct UplinkMonitor {
     selector: UplinkSelector,
     /// Devices of the switch itself.
     own: Vec<String>,
+    /// None with `--uplink kernel`.
+    taps: Option<Taps>,
     neigh_refresh: NeighRefresh,
 }
 
 impl UplinkMonitor {
     /// Connects in the network namespace of the calling thread.
-    pub(super) fn connect(selector: UplinkSelector, own: Vec<String>) -> Result<Self, HostError> {
+    pub(super) fn connect(
+        selector: UplinkSelector,
+        own: Vec<String>,
+        taps: Option<Taps>,
+    ) -> Result<Self, HostError> {
         let groups = [
             MulticastGroup::Link,
             MulticastGroup::Neigh,
@@ -50,6 +59,8 @@ impl UplinkMonitor {
             MulticastGroup::Ipv6Ifaddr,
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Route,
+            MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv6Rule,
         ];
         let (connection, handle, notifications) =
             rtnetlink::new_multicast_connection(&groups).map_err(HostError::Connect)?;
@@ -59,11 +70,12 @@ impl UplinkMonitor {
             notifications: Box::new(notifications.map(|_| ())),
             selector,
             own,
+            taps,
             neigh_refresh: NeighRefresh::default(),
         })
     }
 
-    /// Reads links, addresses, routes and neighbours.
+    /// Reads links, addresses, routes, neighbours and rules.
     pub(super) async fn kernel(&self) -> Result<Kernel, NetlinkError> {
         let failed = |what: &'static str| netlink::failed(move || what.to_owned());
         let handle = &self.handle;
@@ -94,14 +106,56 @@ impl UplinkMonitor {
                 .map_err(failed("list neighbours"))?;
             neighbours.extend(some);
         }
-        Ok(Kernel { links, addresses, routes, neighbours })
+        let rules = self.rules().await;
+        Ok(Kernel { links, addresses, routes, neighbours, rules })
     }
 
-    /// Compiles the state. `auto` follows the default route, and skips devices that cannot be the uplink.
-    pub(super) fn compile(&self, kernel: &Kernel, former: &UplinkState) -> UplinkState {
-        let chosen = kernel.choose(&self.selector).filter(|link| is_ethernet(link)).map(name_of);
-        let chosen = chosen.filter(|name| !self.own.iter().any(|own| own == name));
-        kernel.compile(chosen.unwrap_or(&former.device), Some(former))
+    /// All rules; none where the kernel has no policy routing.
+    async fn rules(&self) -> Option<Vec<RuleMessage>> {
+        let mut rules = Vec::new();
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let listed: Result<Vec<_>, _> =
+                self.handle.rule().get(version.clone()).execute().try_collect().await;
+            match listed {
+                Ok(listed) => rules.extend(listed),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot list routing rules");
+                    if version == IpVersion::V4 {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(rules)
+    }
+
+    /// The queues of TAPs that control has not taken; none with `--uplink kernel`.
+    pub(super) fn untaken(&self) -> Option<Untaken> {
+        self.taps.as_ref().map(|taps| taps.untaken().clone())
+    }
+
+    /// Compiles the state, and makes the TAPs of devices that are uplinks now.
+    ///
+    /// # Errors
+    /// A TAP cannot be made.
+    pub(super) async fn compile(
+        &mut self,
+        kernel: &Kernel,
+        former: Option<&UplinkState>,
+    ) -> Result<UplinkState, HostError> {
+        let used = kernel.device_use(former);
+        let Selection { mut devices, hints } =
+            select(&kernel.links, &used, &self.selector, &self.own);
+        // Named ones come back.
+        let absent = self.selector.named.iter().filter(|name| kernel.link(name).is_none());
+        devices.extend(absent.cloned());
+        devices.truncate(UPLINKS_MAX);
+        if let Some(taps) = &mut self.taps {
+            taps.adapt(&devices, kernel).await?;
+        }
+        let tap = |device: &str| self.taps.as_ref()?.of(device).cloned();
+        let devices: Vec<_> = devices.into_iter().map(|name| (name.clone(), tap(&name))).collect();
+        Ok(UplinkState { hints, ..kernel.compile(&devices, former) })
     }
 
     /// Runs until the sender of requests is dropped.
@@ -109,7 +163,7 @@ impl UplinkMonitor {
         mut self,
         shared: Shared,
         states: watch::Sender<UplinkState>,
-        mut requests: mpsc::Receiver<(IpAddr, PortIndex)>,
+        mut requests: mpsc::Receiver<(Hop, PortIndex)>,
     ) {
         let mut resync = tokio::time::interval(RESYNC_INTERVAL);
         let mut refresh = tokio::time::interval(NEIGH_REFRESH_INTERVAL);
@@ -125,14 +179,14 @@ impl UplinkMonitor {
                 _ = resync.tick() => self.sync(&shared, &states).await,
                 _ = refresh.tick() => self.refresh(&states).await,
                 request = requests.recv() => match request {
-                    Some((address, port)) => self.request_neighbour(address, port, &states).await,
+                    Some((hop, port)) => self.request_neighbour(hop, port, &states).await,
                     None => return,
                 },
             }
         }
     }
 
-    async fn sync(&self, shared: &Shared, states: &watch::Sender<UplinkState>) {
+    async fn sync(&mut self, shared: &Shared, states: &watch::Sender<UplinkState>) {
         let kernel = match self.kernel().await {
             Ok(kernel) => kernel,
             Err(error) => {
@@ -141,7 +195,13 @@ impl UplinkMonitor {
             }
         };
         let former = states.borrow().clone();
-        let state = self.compile(&kernel, &former);
+        let state = match self.compile(&kernel, Some(&former)).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::warn!(%error, "cannot follow the uplinks; trying again later");
+                return;
+            }
+        };
         if state == former {
             return;
         }
@@ -151,48 +211,44 @@ impl UplinkMonitor {
             return;
         }
         let gateways = gateways(&state);
-        let index = state.ifindex;
         states.send_replace(state);
         for gateway in gateways.difference(&self::gateways(&former)) {
-            self.use_neighbour(*gateway, index).await;
+            self.use_neighbour(gateway, states).await;
         }
     }
 
     async fn request_neighbour(
         &mut self,
-        address: IpAddr,
+        hop: Hop,
         port: PortIndex,
         states: &watch::Sender<UplinkState>,
     ) {
-        if !self.neigh_refresh.request(address, port) {
-            tracing::debug!(%address, ?port, "too many neighbours asked for");
+        if !self.neigh_refresh.request(hop.clone(), port) {
+            tracing::debug!(?hop, ?port, "too many neighbours asked for");
             return;
         }
-        let index = states.borrow().ifindex;
-        self.use_neighbour(address, index).await;
+        self.use_neighbour(&hop, states).await;
     }
 
     async fn refresh(&mut self, states: &watch::Sender<UplinkState>) {
         self.neigh_refresh.age();
-        let (index, mut all) = {
-            let state = states.borrow();
-            (state.ifindex, gateways(&state))
-        };
-        all.extend(self.neigh_refresh.addresses());
-        for address in all {
-            self.use_neighbour(address, index).await;
+        let mut all = gateways(&states.borrow());
+        all.extend(self.neigh_refresh.hops());
+        for hop in &all {
+            self.use_neighbour(hop, states).await;
         }
     }
 
     /// As if a packet were sent to it: the kernel asks for its address, or whether it is still there.
-    async fn use_neighbour(&self, address: IpAddr, index: u32) {
+    async fn use_neighbour(&self, (device, address): &Hop, states: &watch::Sender<UplinkState>) {
+        let index = states.borrow().link(device).map_or(0, |link| link.ifindex);
         if index == 0 {
             return;
         }
         let mut request = self
             .handle
             .neighbours()
-            .add(index, address)
+            .add(index, *address)
             .state(NeighbourState::None)
             .flags(NeighbourFlags::Use)
             .replace();
@@ -203,9 +259,12 @@ impl UplinkMonitor {
     }
 }
 
-fn gateways(state: &UplinkState) -> BTreeSet<IpAddr> {
-    let gateways = state.routes.iter().filter_map(|route| match route.action {
-        RouteAction::Via(gateway) => gateway,
+fn gateways(state: &UplinkState) -> BTreeSet<Hop> {
+    let routes = state.tables.iter().flat_map(|table| &table.routes);
+    let gateways = routes.filter_map(|route| match route.action {
+        RouteAction::Via { link, gateway } => {
+            Some((state.links.get(usize::from(link))?.device.clone(), gateway?))
+        }
         _ => None,
     });
     gateways.take(NEIGH_REFRESH_MAX).collect()

@@ -1,32 +1,21 @@
-//! The nftables rules for a state of the uplink and the published ports.
+//! The nftables rules for a state of the uplinks and the published ports.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
-use wire::MacAddr;
 
-use super::state::UplinkState;
-use super::{Config, HostNetwork};
+use super::state::{LinkState, UplinkState};
+use super::{Config, HostNetwork, Mode};
 use crate::host::nft::{
     AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, RedirectLink, Rules,
     TablesParts,
 };
 
-/// Identity of the uplink TAP.
-#[derive(Debug, Clone)]
-pub(super) struct TapId {
-    pub(super) name: String,
-    pub(super) ifindex: u32,
-    pub(super) mac: MacAddr,
-}
-
 /// Settings that stay the same as long as the uplink lives.
 #[derive(Debug, Clone)]
 pub(super) struct Fixed {
     pub(super) config: Config,
-    /// The uplink TAP; none with `--uplink kernel`.
-    pub(super) tap: Option<TapId>,
 }
 
 impl Fixed {
@@ -38,18 +27,15 @@ impl Fixed {
         forwards: &[Forward],
     ) -> Rules {
         let subnets: Vec<_> = networks.iter().flat_map(|it| it.subnets).collect();
-        let redirect = self.tap.clone().map(|tap| {
+        let is_own = self.config.mode != Mode::Kernel;
+        let redirect = is_own.then(|| {
             // Loopback addresses and container subnets are not reachable from the uplink.
             let is_outside = |address: &&IpAddr| {
                 !address.is_loopback() && !subnets.iter().any(|net| net.contains(*address))
             };
             let outside = || state.local.iter().filter(is_outside);
             IngressRedirect {
-                links: vec![RedirectLink {
-                    device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
-                    tap: (tap.name, tap.ifindex),
-                    tap_mac: tap.mac,
-                }],
+                links: state.links.iter().filter_map(redirect_link).collect(),
                 local4: outside().filter_map(v4).collect(),
                 local6: outside().filter_map(v6).collect(),
                 subnets: subnets.clone(),
@@ -72,6 +58,15 @@ impl Fixed {
         let allowed = allowed.collect();
         Rules { bridge: self.config.bridge.clone(), devices, allowed, redirect, nat }
     }
+}
+
+fn redirect_link(link: &LinkState) -> Option<RedirectLink> {
+    let tap = link.tap.as_ref()?;
+    Some(RedirectLink {
+        device: (link.ifindex != 0).then(|| (link.device.clone(), link.ifindex)),
+        tap: (tap.name.clone(), tap.ifindex),
+        tap_mac: tap.mac,
+    })
 }
 
 fn v4(address: &IpAddr) -> Option<std::net::Ipv4Addr> {
@@ -111,11 +106,13 @@ impl Shared {
     }
 
     /// Gives up the tables without deleting them. Nobody else may use them.
-    pub(super) fn into_parts(self) -> Result<(Fixed, Vec<HostNetwork>, TablesParts), NftError> {
+    pub(super) fn into_parts(
+        self,
+    ) -> Result<(Fixed, Vec<HostNetwork>, UplinkState, TablesParts), NftError> {
         let in_use = |_| NftError::Socket(std::io::ErrorKind::ResourceBusy.into());
         let inner = Arc::try_unwrap(self.inner).map_err(in_use)?;
-        let Inner { firewall, networks, .. } = inner.into_inner();
-        Ok((Arc::unwrap_or_clone(self.fixed), networks, firewall.into_parts()?))
+        let Inner { firewall, networks, state, .. } = inner.into_inner();
+        Ok((Arc::unwrap_or_clone(self.fixed), networks, state, firewall.into_parts()?))
     }
 
     /// Takes over a firewall with the rules that are loaded, and adapts it to a state.

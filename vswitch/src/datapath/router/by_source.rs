@@ -1,0 +1,65 @@
+//! Packets to the uplinks, where rules of the host name source addresses (`ip rule from ADDRESS`).
+//!
+//! The source is known after the translation only: it is the external address of a connection that came to a published
+//! port, or the one that a new connection gets. So translation comes first here, and an undeliverable packet may create
+//! a connection. Without such rules no packet comes this way.
+
+use nat::{Realm, Translation, View};
+use wire::icmp_error::IcmpError;
+
+use super::Router;
+use super::fib::{NextHop, RouteTarget};
+use super::forward::{Delivery, ForwardCtx, Rejection};
+use super::from_container::internal;
+use crate::datapath::DropReason;
+use crate::datapath::batch::FrameCtx;
+
+impl<'a> ForwardCtx<'a> {
+    /// Translates a packet and forwards it by the route for its new source; `hop` is that of other sources.
+    #[cold]
+    pub(super) fn forward_by_source(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        router: &'a Router,
+        hop: Option<NextHop>,
+    ) {
+        const NO_ROUTE: Rejection = Rejection::new(DropReason::NoRoute, IcmpError::NoRoute);
+        let from = internal(ctx);
+        if !self.is_local(ctx, from, view) {
+            return;
+        }
+        let source = router.icmp_source();
+        let Some(translated) = self.translate(ctx, from, view) else { return };
+        let edit = match &translated {
+            Ok(Translation::Edit { edit, to: Realm::External }) => edit,
+            Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
+                return self.deliver(ctx, source, Delivery { edit, owner: *owner });
+            }
+            Ok(Translation::NotOurs) => {
+                let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
+                return self.reject(ctx, source, why);
+            }
+            Err(refusal) => return self.drop_refused(ctx, source, *refusal),
+        };
+        let hop = match router.fib.outer().lookup_from(edit.src.address, view.dst) {
+            None => hop,
+            Some((RouteTarget::OnLink(link), _)) => Some(router.on_link(link, view.dst)),
+            Some((_, hop)) => hop,
+        };
+        let Some(hop) = hop else { return self.reject(ctx, source, NO_ROUTE) };
+        let Some(link) = router.link(hop.link).filter(|link| link.up) else {
+            let why = Rejection::new(DropReason::UplinkDown, IcmpError::NoRoute);
+            return self.reject(ctx, source, why);
+        };
+        let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address, link.port) };
+        let adj = link.adjacency(mac, router.mtu);
+        match self.check_forward(ctx, &adj) {
+            Ok(fit) => {
+                self.state.counters.translated += 1;
+                self.send(ctx, &adj, Some(edit), fit);
+            }
+            Err(why) => self.reject(ctx, source, why),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The TAPs of the uplinks: one for each device, made when the device becomes an uplink.
+//!
+//! A TAP lives as long as its queues, which control takes ([`Untaken`]) and closes when the device is no uplink any more.
+//! A TAP that another program deleted is made again, one that is down is set up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fastpath::tap::Tap;
+use netlink_packet_route::link::LinkFlags;
+
+use super::device;
+use super::devices::TapId;
+use super::state::Kernel;
+use crate::host::netlink::Link;
+use crate::host::{HostError, Netlink};
+
+/// Queues of TAPs that control has not taken, by interface index.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Untaken(Arc<Mutex<HashMap<u32, Tap>>>);
+
+impl Untaken {
+    pub(super) fn take(&self, ifindex: u32) -> Option<Tap> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&ifindex)
+    }
+
+    fn put(&self, tap: Tap) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(tap.ifindex, tap);
+    }
+}
+
+/// The TAPs of a switch.
+#[derive(Debug)]
+pub(super) struct Taps {
+    netlink: Netlink,
+    bridge: String,
+    queues: usize,
+    made: BTreeMap<String, TapId>,
+    untaken: Untaken,
+}
+
+impl Taps {
+    pub(super) fn new(netlink: Netlink, bridge: String, queues: usize) -> Self {
+        Self { netlink, bridge, queues, made: BTreeMap::new(), untaken: Untaken::default() }
+    }
+
+    /// TAPs that were made before, for these devices.
+    pub(super) fn with(mut self, made: BTreeMap<String, TapId>, untaken: Untaken) -> Self {
+        (self.made, self.untaken) = (made, untaken);
+        self
+    }
+
+    pub(super) fn untaken(&self) -> &Untaken {
+        &self.untaken
+    }
+
+    /// The TAP of a device.
+    pub(super) fn of(&self, device: &str) -> Option<&TapId> {
+        self.made.get(device)
+    }
+
+    /// Makes the TAP of each device, and forgets those of others. `kernel` lists the links.
+    pub(super) async fn adapt(
+        &mut self,
+        devices: &[String],
+        kernel: &Kernel,
+    ) -> Result<(), HostError> {
+        let gone: Vec<String> =
+            self.made.keys().filter(|device| !devices.contains(device)).cloned().collect();
+        for device in gone {
+            self.forget(&device);
+        }
+        for device in devices {
+            self.check(device, kernel).await;
+            if !self.made.contains_key(device) {
+                let name = self.free_name(kernel);
+                let mtu = kernel.mtu(device);
+                let (tap, id) = device::make_tap(&self.netlink, name, self.queues, mtu).await?;
+                self.untaken.put(tap);
+                self.made.insert(device.clone(), id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the TAP of a device up again, and forgets one that is gone.
+    async fn check(&mut self, device: &str, kernel: &Kernel) {
+        let Some(tap) = self.made.get(device).cloned() else { return };
+        let found = kernel.links.iter().find(|link| link.header.index == tap.ifindex);
+        match found {
+            None => {
+                tracing::warn!(tap = tap.name, device, "the TAP of the uplink is gone: making it again");
+                self.forget(device);
+            }
+            Some(link) if !link.header.flags.contains(LinkFlags::Up) => {
+                tracing::warn!(tap = tap.name, device, "the TAP of the uplink is down: setting it up");
+                if let Err(error) = self.netlink.up(&Link::new(tap.ifindex, tap.name.clone())).await {
+                    tracing::warn!(%error, tap = tap.name, "the TAP of the uplink stays down");
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn forget(&mut self, device: &str) {
+        if let Some(tap) = self.made.remove(device) {
+            drop(self.untaken.take(tap.ifindex));
+        }
+    }
+
+    /// The first name that no link has: a TAP that goes keeps its own for a moment.
+    fn free_name(&self, kernel: &Kernel) -> String {
+        let is_free = |name: &String| {
+            let is_made = self.made.values().any(|tap| tap.name == *name);
+            !is_made && (self.made.is_empty() || kernel.link(name).is_none())
+        };
+        let mut names = (0..).map(|n| device::tap_name(&self.bridge, n));
+        names.find(is_free).unwrap_or_default()
+    }
+}
