@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::address::Address;
 use crate::owner::OwnerId;
 use crate::policy::{Policy, Published};
-use crate::sources::SourceSet;
+use crate::sources::{SourceSet, Sources};
 use crate::tuple::Transport;
 use crate::zone::{InternalEndpoint, Zone};
 
@@ -168,9 +168,14 @@ impl CompiledPolicy {
         }
     }
 
-    /// Both have the same SNAT addresses by destination.
-    pub(crate) fn has_sources_of(&self, other: &Self) -> bool {
-        self.source.sources == other.source.sources && self.snat_addrs == other.snat_addrs
+    /// Containers of a zone that both know have the same SNAT addresses by destination.
+    pub(crate) fn has_sources_of(&self, former: &Self) -> bool {
+        let known = &former.source.sources;
+        let is_same = |(zone, sources): &(Zone, Arc<Sources>)| {
+            let before = known.iter().find(|(known, _)| known == zone);
+            before.is_none_or(|(_, before)| before == sources)
+        };
+        self.snat_addrs == former.snat_addrs && self.source.sources.iter().all(is_same)
     }
 
     /// The SNAT ports of all workers.

@@ -33,7 +33,7 @@ impl Nat {
             self.externals.revoke(*addr_idx, epoch);
         }
         self.note_gone();
-        let has_new_sources = !before.has_sources_of(&self.policy);
+        let has_new_sources = !self.policy.has_sources_of(&before);
         if has_new_sources {
             self.revoked.routes_since = Some(epoch);
         }

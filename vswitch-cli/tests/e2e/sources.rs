@@ -15,7 +15,6 @@ const KEEP_SENDING: &str = "\
 import socket, sys, time
 address, port = sys.argv[1], int(sys.argv[2])
 s = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(('', 4000))
 while True:
     try: s.sendto(b'x', (address, port))
     except OSError: pass
@@ -88,17 +87,11 @@ fn a_container_has_the_source_that_the_host_would_use() {
     appears_from(&host, &a, FAR6, "2001:db8::1");
     host.balanced();
     // Without an address of its own the host has none of the switch's.
-    host.netns().run_lines(&[
-        "ip -6 addr flush dev nic0 scope global",
-        "ip addr del 203.0.113.7/32 dev lo",
-        "ip -6 route replace default via fe80::99 dev nic0",
-        "ip route replace default dev nic0",
-    ]);
-    let own = [a.gateway().to_string(), a.gateway6().to_string(), "192.0.0.8".into()];
-    for far in [FAR4, FAR6] {
-        let output = host.netns().exec(&["ip", "route", "get", &far.to_string()]);
-        assert!(!own.iter().any(|own| output.stdout.contains(own.as_str())), "{output}");
-    }
+    host.netns()
+        .run_lines(&["ip addr del 203.0.113.7/32 dev lo", "ip route replace default dev nic0"]);
+    let output = host.netns().exec(&["ip", "route", "get", &FAR4.to_string()]);
+    let own = [a.gateway().to_string(), "192.0.0.8".to_owned()];
+    assert!(!own.iter().any(|own| output.stdout.contains(own.as_str())), "{output}");
     for inside in [a.v4(), a.v6()] {
         host.netns().ping(inside);
     }

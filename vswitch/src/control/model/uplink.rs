@@ -55,11 +55,12 @@ impl Model {
     pub(crate) fn set_uplink_state(&mut self, position: usize, state: UplinkState) {
         let Some(uplink) = self.uplinks.get_mut(position) else { return };
         let addresses = |state: &UplinkState| (state.ipv4, state.ipv6, state.local.clone());
-        let sources = sources(&state);
-        let has_new_sources = *uplink.sources != sources;
-        let is_policy_stale = has_new_sources || addresses(&uplink.state) != addresses(&state);
+        let is_same = uplink.state.sources == state.sources
+            && sources_by_route(&uplink.state).eq(sources_by_route(&state));
+        let sources = (!is_same).then(|| sources(&state)).filter(|it| *it != *uplink.sources);
+        let is_policy_stale = sources.is_some() || addresses(&uplink.state) != addresses(&state);
         uplink.state = state;
-        if has_new_sources {
+        if let Some(sources) = sources {
             uplink.sources = Arc::new(sources);
         }
         self.invalidate_uplinks(is_policy_stale);
@@ -199,11 +200,15 @@ impl Model {
 
 /// The source addresses of the routes by an uplink.
 fn sources(state: &UplinkState) -> nat::Sources {
-    let routes = state.routes.iter().filter_map(|route| {
+    nat::Sources::new(state.sources.clone()).with_layer(sources_by_route(state))
+}
+
+/// Destination, prefix length and source of the routes that have one.
+fn sources_by_route(state: &UplinkState) -> impl Iterator<Item = (IpAddr, u8, u16)> {
+    state.routes.iter().filter_map(|route| {
         let net = route.destination;
         Some((net.addr(), net.prefix_len(), route.source?))
-    });
-    nat::Sources::new(state.sources.clone()).with_layer(routes)
+    })
 }
 
 /// The rules of a publication. One at all addresses of a family becomes one at each of them, since another

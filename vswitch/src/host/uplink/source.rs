@@ -19,9 +19,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use nat::SourceSet;
 use nat::sources::Candidate;
-use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
-};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 
 use crate::host::limits::SOURCE_SETS_MAX;
 

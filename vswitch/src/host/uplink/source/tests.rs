@@ -1,5 +1,7 @@
 use std::net::Ipv4Addr;
 
+use netlink_packet_route::address::AddressScope;
+
 use super::*;
 
 const LO: u32 = 1;
