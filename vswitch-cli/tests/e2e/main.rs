@@ -66,5 +66,6 @@ mod sources;
 mod tools;
 mod transfer;
 mod uplink_faults;
+mod uplinks;
 mod vlan;
 mod workers;

@@ -51,6 +51,7 @@ impl Control {
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
             uplinks: uplink::statuses(&model, connections),
+            uplink_hints: uplink::hints(&model),
             dns: inner.dns_status(),
         }
     }
@@ -238,7 +239,7 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
         mtu: spec.mtu,
         internal: spec.is_internal(),
         labels: spec.labels.clone(),
-        uplinks: model.uplinks_of(network).map(|it| uplink::name(model, it)).collect(),
+        uplinks: model.uplink_of(network).map(|it| uplink::names(model, it)).unwrap_or_default(),
         ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }
 }

@@ -50,10 +50,10 @@
 //! | `router/state.rs` | state of a worker between batches |
 
 mod assignment;
+mod by_source;
 mod compiled;
 mod conf;
 mod fib;
-mod by_source;
 mod forward;
 mod fragments;
 mod from_container;

@@ -5,7 +5,7 @@
 //! ```text
 //! let (mut uplink, states) = Uplink::start(config, networks, &netlink).await?;   // host ports exist already
 //! states.changed().await;                         // UplinkState: devices, routes and neighbours, on every change
-//! let tap = uplink.take_tap(ifindex);             // for each uplink of a state: its queues are a port of the switch
+//! let tap = uplink.taps().take(ifindex);          // for each uplink of a state: its queues are a port of the switch
 //! uplink.resolve(device, address, port);          // a frame waits for this neighbour: see states
 //! uplink.set_published(forwards).await?;          // all published ports
 //! uplink.set_networks(networks).await?;           // all networks with a host port
@@ -57,31 +57,33 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use fastpath::PortIndex;
-use fastpath::tap::Tap;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 
+pub(crate) use devices::{TapId, UplinkSelector};
 pub(crate) use error::UplinkError;
 #[cfg(test)]
-pub(crate) use state::{HostTable, Route};
-pub(crate) use devices::{TapId, UplinkSelector};
-pub(crate) use rules::{Lookup, RuleLayer, Rules, Scope};
-pub(crate) use state::{LinkState, UplinkState};
+pub(crate) use rules::Rules;
+pub(crate) use rules::{Lookup, RuleLayer, Scope};
+#[cfg(test)]
+pub(crate) use state::Route;
+pub(crate) use state::{HostTable, LinkState, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
-use crate::datapath::limits::UPLINKS_MAX;
 use super::nft;
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::task::Task;
 use super::{HostError, Netlink, sysctl};
+use crate::datapath::limits::UPLINKS_MAX;
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
-use publish::Entry;
 use neigh_refresh::Hop;
+use publish::Entry;
 use state::Kernel;
 use tables::{Fixed, Shared};
-use taps::{Taps, Untaken};
+use taps::Taps;
+pub(crate) use taps::UplinkTaps;
 
 /// How frames leave the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +126,7 @@ pub(crate) struct Uplink {
     shared: Shared,
     monitor: Task,
     neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
-    untaken: Untaken,
+    untaken: UplinkTaps,
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
@@ -179,9 +181,9 @@ impl Uplink {
         Ok((uplink, states))
     }
 
-    /// Takes the TAP of an uplink, once: the owner of its queues is the switch's port.
-    pub(crate) fn take_tap(&self, ifindex: u32) -> Option<Tap> {
-        self.untaken.take(ifindex)
+    /// The TAPs of the uplinks, each to be taken once: the owner of its queues is the switch's port.
+    pub(crate) fn taps(&self) -> UplinkTaps {
+        self.untaken.clone()
     }
 
     /// Replaces the networks on the host.

@@ -15,7 +15,8 @@ use ipnet::IpNet;
 use wire::MacAddr;
 
 use super::conf::{
-    EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouterConf, Routes, UplinkConf, UplinkLink,
+    EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouterConf, Routes, UplinkConf,
+    UplinkLink,
 };
 
 /// Prefixes that no router forwards (RFC 1812 section 5.3.7, RFC 6890): "this" network, loopback,
@@ -228,9 +229,10 @@ impl FibBuilder {
     ) {
         let is_v4 = layer.scope.addr().is_ipv4();
         // Shorter prefixes first; of equal prefixes, the first inserted last.
-        let routes = layer.table.iter().rev().filter(|(net, _)| {
-            net.addr().is_ipv4() == is_v4 && net.prefix_len() >= layer.len_min
-        });
+        let routes =
+            layer.table.iter().rev().filter(|(net, _)| {
+                net.addr().is_ipv4() == is_v4 && net.prefix_len() >= layer.len_min
+            });
         let mut routes: Vec<_> = routes.collect();
         routes.sort_by_key(|(net, _)| net.prefix_len());
         let mut table = Self::new(RouteTarget::Beyond);

@@ -4,8 +4,8 @@ use nat::{Kind, Realm, Translation};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
-use super::{UplinkConf, UplinkLink};
 use super::forward::{Delivery, ForwardCtx};
+use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 

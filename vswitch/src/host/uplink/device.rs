@@ -28,10 +28,7 @@ pub(super) fn tap_name(bridge: &str, n: usize) -> String {
 }
 
 /// Refuses a device by name that cannot be an uplink.
-pub(super) fn check_named(
-    kernel: &Kernel,
-    selector: &UplinkSelector,
-) -> Result<(), UplinkError> {
+pub(super) fn check_named(kernel: &Kernel, selector: &UplinkSelector) -> Result<(), UplinkError> {
     for name in &selector.named {
         let link = kernel.link(name).ok_or_else(|| UplinkError::NoDevice(name.clone()))?;
         if !is_ethernet(link) {

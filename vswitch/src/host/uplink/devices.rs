@@ -4,7 +4,7 @@
 //!
 //! - a NIC (a link without a kind), a bond, a team, a VLAN or a veth;
 //! - a bridge with a NIC, a bond, a team or a VLAN as member;
-//! - any other device by which a gateway route leads, but a TAP.
+//! - any other device by which a gateway route leads.
 //!
 //! It takes no member of a bridge, bond or team, since its master is taken; no device of the switch itself or of
 //! another one; and none that container runtimes make ([`FOREIGN`]). Devices by name are taken whatever their kind,
@@ -58,6 +58,8 @@ pub(super) struct DeviceUse {
     pub(super) gateways: BTreeMap<u32, Option<u32>>,
     /// Devices with an address, or a route.
     pub(super) configured: BTreeSet<u32>,
+    /// Uplinks of before, which stay: a device that goes down loses its routes.
+    pub(super) former: BTreeSet<u32>,
 }
 
 /// What is known of a link.
@@ -137,7 +139,8 @@ pub(super) fn select(
             true => {
                 let is_gateway = used.gateways.contains_key(&device.index);
                 let is_configured = used.configured.contains(&device.index);
-                (is_gateway || is_configured && is_automatic(device, &devices), is_gateway)
+                let is_kind = is_configured && is_automatic(device, &devices);
+                (is_gateway || is_kind || used.former.contains(&device.index), is_gateway)
             }
         };
         if !is_candidate || own.iter().any(|own| own == device.name) {
@@ -209,8 +212,7 @@ fn obstacle(
         return None;
     }
     let is_foreign = FOREIGN.iter().any(|glob| Glob::new(glob).matches(name));
-    let is_tap = device.kind == Some(&InfoKind::Tun);
-    (is_foreign || is_tap).then(|| format!("{name} is no device that auto takes: --uplink {name}"))
+    is_foreign.then(|| format!("{name} is no device that auto takes: --uplink {name}"))
 }
 
 #[cfg(test)]

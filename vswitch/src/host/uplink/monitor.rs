@@ -24,7 +24,7 @@ use super::devices::{Selection, UplinkSelector, select};
 use super::neigh_refresh::{Hop, NeighRefresh};
 use super::state::{Kernel, UplinkState};
 use super::tables::Shared;
-use super::taps::{Taps, Untaken};
+use super::taps::{Taps, UplinkTaps};
 use crate::datapath::RouteAction;
 use crate::datapath::limits::UPLINKS_MAX;
 use crate::host::error::NetlinkError;
@@ -130,7 +130,7 @@ impl UplinkMonitor {
     }
 
     /// The queues of TAPs that control has not taken; none with `--uplink kernel`.
-    pub(super) fn untaken(&self) -> Option<Untaken> {
+    pub(super) fn untaken(&self) -> Option<UplinkTaps> {
         self.taps.as_ref().map(|taps| taps.untaken().clone())
     }
 

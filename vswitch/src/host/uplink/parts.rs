@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
 use super::tables::{Fixed, Shared};
-use super::taps::{Taps, Untaken};
+use super::taps::{Taps, UplinkTaps};
 use super::{HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow};
 use crate::host::Netlink;
 use crate::host::nft::{Firewall, Forward, TablesParts};
@@ -33,7 +33,7 @@ pub(crate) struct UplinkParts {
     networks: Vec<HostNetwork>,
     /// The TAPs by device, and the queues that the switch has not taken.
     taps: BTreeMap<String, TapId>,
-    untaken: Untaken,
+    untaken: UplinkTaps,
     tables: TablesParts,
     published: Vec<PublishedParts>,
     reserved: Option<ReservedPortsParts>,

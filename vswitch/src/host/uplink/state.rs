@@ -146,7 +146,7 @@ impl Kernel {
         self.links.iter().find(|link| name_of(link) == name)
     }
 
-    /// How the host uses its devices. An uplink of before counts as configured.
+    /// How the host uses its devices.
     pub(super) fn device_use(&self, former: Option<&UplinkState>) -> DeviceUse {
         let mut used = DeviceUse::default();
         for message in &self.addresses {
@@ -159,7 +159,7 @@ impl Kernel {
             }
         }
         let kept = former.into_iter().flat_map(|former| &former.links);
-        used.configured.extend(kept.map(|link| link.ifindex));
+        used.former.extend(kept.map(|link| link.ifindex));
         for route in self.parsed(&[]).iter().filter(|route| route.leads()) {
             let Some(device) = route.device else { continue };
             used.configured.insert(device);
@@ -185,8 +185,7 @@ impl Kernel {
         let known = former.map_or(&[][..], |former| &former.sources);
         let mut sources = SourceTable::new(&self.addresses, known);
         let routes = self.parsed(&indices);
-        let main: Vec<_> =
-            routes.iter().filter(|route| is_of_host(route.table)).cloned().collect();
+        let main: Vec<_> = routes.iter().filter(|route| is_of_host(route.table)).cloned().collect();
         let links = devices.iter().zip(&indices).map(|((name, tap), index)| {
             let former = former.and_then(|former| former.link(name));
             let (ipv4, ipv6) = defaults(&sources, &main, *index);

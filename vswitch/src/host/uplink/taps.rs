@@ -1,6 +1,6 @@
 //! The TAPs of the uplinks: one for each device, made when the device becomes an uplink.
 //!
-//! A TAP lives as long as its queues, which control takes ([`Untaken`]) and closes when the device is no uplink any more.
+//! A TAP lives as long as its queues, which control takes ([`UplinkTaps`]) and closes when the device is no uplink any more.
 //! A TAP that another program deleted is made again, one that is down is set up.
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,10 +17,10 @@ use crate::host::{HostError, Netlink};
 
 /// Queues of TAPs that control has not taken, by interface index.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Untaken(Arc<Mutex<HashMap<u32, Tap>>>);
+pub(crate) struct UplinkTaps(Arc<Mutex<HashMap<u32, Tap>>>);
 
-impl Untaken {
-    pub(super) fn take(&self, ifindex: u32) -> Option<Tap> {
+impl UplinkTaps {
+    pub(crate) fn take(&self, ifindex: u32) -> Option<Tap> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&ifindex)
     }
 
@@ -36,21 +36,21 @@ pub(super) struct Taps {
     bridge: String,
     queues: usize,
     made: BTreeMap<String, TapId>,
-    untaken: Untaken,
+    untaken: UplinkTaps,
 }
 
 impl Taps {
     pub(super) fn new(netlink: Netlink, bridge: String, queues: usize) -> Self {
-        Self { netlink, bridge, queues, made: BTreeMap::new(), untaken: Untaken::default() }
+        Self { netlink, bridge, queues, made: BTreeMap::new(), untaken: UplinkTaps::default() }
     }
 
     /// TAPs that were made before, for these devices.
-    pub(super) fn with(mut self, made: BTreeMap<String, TapId>, untaken: Untaken) -> Self {
+    pub(super) fn with(mut self, made: BTreeMap<String, TapId>, untaken: UplinkTaps) -> Self {
         (self.made, self.untaken) = (made, untaken);
         self
     }
 
-    pub(super) fn untaken(&self) -> &Untaken {
+    pub(super) fn untaken(&self) -> &UplinkTaps {
         &self.untaken
     }
 
@@ -89,12 +89,21 @@ impl Taps {
         let found = kernel.links.iter().find(|link| link.header.index == tap.ifindex);
         match found {
             None => {
-                tracing::warn!(tap = tap.name, device, "the TAP of the uplink is gone: making it again");
+                tracing::warn!(
+                    tap = tap.name,
+                    device,
+                    "the TAP of the uplink is gone: making it again"
+                );
                 self.forget(device);
             }
             Some(link) if !link.header.flags.contains(LinkFlags::Up) => {
-                tracing::warn!(tap = tap.name, device, "the TAP of the uplink is down: setting it up");
-                if let Err(error) = self.netlink.up(&Link::new(tap.ifindex, tap.name.clone())).await {
+                tracing::warn!(
+                    tap = tap.name,
+                    device,
+                    "the TAP of the uplink is down: setting it up"
+                );
+                if let Err(error) = self.netlink.up(&Link::new(tap.ifindex, tap.name.clone())).await
+                {
                     tracing::warn!(%error, tap = tap.name, "the TAP of the uplink stays down");
                 }
             }

@@ -59,6 +59,7 @@ fn select_of(links: &[LinkMessage], gateways: &[u32], selector: &UplinkSelector)
     let used = DeviceUse {
         gateways: metrics.collect(),
         configured: links.iter().map(|link| link.header.index).collect(),
+        former: BTreeSet::new(),
     };
     select(links, &used, selector, &["br0".into(), "up-br0".into()])
 }
@@ -86,9 +87,10 @@ fn auto_takes_what_leads_out() {
     ];
     assert_eq!(auto(&links, &[3]), ["eth1", "eth0", "veth9"], "the default route's first");
     // What has no address and no route is of no use.
-    let used = DeviceUse { gateways: [(3, Some(1))].into(), configured: [2].into() };
+    let gateways = [(3, Some(1))].into();
+    let used = DeviceUse { gateways, configured: [2].into(), former: [5].into() };
     let selection = select(&links, &used, &UplinkSelector::default(), &[]);
-    assert_eq!(selection.devices, ["eth1", "eth0"]);
+    assert_eq!(selection.devices, ["eth1", "eth0", "dummy0"], "an uplink of before stays");
     // A gateway route leads by it.
     assert_eq!(auto(&links, &[5])[0], "dummy0");
     assert!(auto(&[], &[]).is_empty());
