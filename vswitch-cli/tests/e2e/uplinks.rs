@@ -7,6 +7,7 @@ use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, Remote, join, wait_for};
 
 use crate::harness::{Container, Host};
 
+const ANY4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 const ANY6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
 
 /// How long the switch may take to see what changed on the host.
@@ -64,24 +65,24 @@ fn containers_use_each_nic_as_the_host_does() {
     host.up(&["--uplink", "auto"]);
     assert_eq!(uplinks(&host), ["nic0", "nic2"]);
     let web = host.container_with("web", &["-p", "8080:80", "-p", "5353:53/udp"]);
-    let _inside = [web.serve("tcp", ANY6, 80), web.serve("udp", ANY6, 53)];
     let _far = [FAR4, FAR6].map(|far| remote.far().serve("udp", far, 7000));
     let _far2 = [FAR4, FAR6].map(|far| lan2.serve("udp", far, 7000));
     let second = [("203.0.113.254", "203.0.113.1"), ("2001:db8:2::254", "2001:db8:2::1")];
     // In by each, with the client's address.
-    for (protocol, port) in [("tcp", 8080), ("udp", 5353)] {
-        for (client, own) in second {
-            assert_eq!(lan2.ask(protocol, address(own), port).0, address(client), "{protocol}");
-        }
-        for (far, own) in [(FAR4, HOST4), (FAR6, HOST6)] {
+    let first = [(FAR4, HOST4), (FAR6, HOST6)];
+    for (protocol, inside, port) in [("tcp", 80, 8080), ("udp", 53, 5353)] {
+        for ((any, (far, own)), (near, own2)) in [ANY4, ANY6].into_iter().zip(first).zip(second) {
+            let _service = web.serve(protocol, any, inside);
             assert_eq!(remote.far().ask(protocol, own, port).0, far, "{protocol}");
+            assert_eq!(lan2.ask(protocol, address(own2), port).0, address(near), "{protocol}");
         }
     }
+    let _service = web.serve("tcp", ANY4, 80);
     // Out by each: neighbours, and by the default route.
     let _near = second.map(|(near, _)| lan2.serve("udp", address(near), 7000));
-    for ((near, own), (far, first)) in second.into_iter().zip([(FAR4, HOST4), (FAR6, HOST6)]) {
+    for ((near, own), (far, own1)) in second.into_iter().zip(first) {
         assert_eq!(web.ask("udp", address(near), 7000).0, address(own));
-        assert_eq!(web.ask("udp", far, 7000).0, first);
+        assert_eq!(web.ask("udp", far, 7000).0, own1);
     }
     // A rule for the containers, and none for the host.
     host.netns().run_lines(&[
@@ -110,9 +111,10 @@ fn containers_use_each_nic_as_the_host_does() {
     host.netns().ok(&["ip", "link", "del", "nic0"]);
     have_uplinks(&host, &["nic2"]);
     assert!(web.can_ask("udp", FAR4, 7000) && lan2.can_ask("tcp", address("203.0.113.1"), 8080));
+    host.netns().run_lines(&["ip route del default", "ip -6 route del default"]);
     host.net().plug_in();
     remote.plug_in(host.net());
-    have_uplinks(&host, &["nic2", "nic0"]);
+    have_uplinks(&host, &["nic0", "nic2"]);
     wait_for("published again", FOLLOWED_MAX, || remote.far().can_ask("tcp", HOST4, 8080));
     // Rules by other properties are named.
     host.netns().ok(&["ip", "rule", "add", "ipproto", "tcp", "lookup", "100"]);
@@ -139,7 +141,7 @@ fn uplinks_are_named_and_left_out() {
     let (first, second) = (HOST4, address("203.0.113.1"));
     let reached = |host: &Host| {
         let web = host.container_with("web", &["-p", "8080:80"]);
-        let _inside = web.serve("tcp", ANY6, 80);
+        let _inside = web.serve("tcp", ANY4, 80);
         let reached = [remote.far().can_ask("tcp", first, 8080), lan2.can_ask("tcp", second, 8080)];
         host.ok(&["detach", "web"]);
         reached

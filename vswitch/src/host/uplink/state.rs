@@ -160,7 +160,8 @@ impl Kernel {
         }
         let kept = former.into_iter().flat_map(|former| &former.links);
         used.former.extend(kept.map(|link| link.ifindex));
-        for route in self.parsed(&[]).iter().filter(|route| route.leads()) {
+        let routes = self.routes.iter().filter_map(|route| parse_any(route, &[]));
+        for route in routes.filter(Parsed::leads) {
             let Some(device) = route.device else { continue };
             used.configured.insert(device);
             let is_default = route.destination.prefix_len() == 0;
@@ -315,13 +316,18 @@ fn is_of_host(table: u32) -> bool {
     [libc::RT_TABLE_MAIN, libc::RT_TABLE_DEFAULT].map(u32::from).contains(&table)
 }
 
-/// Parses a route. `prefer`: of several paths, one by these devices.
+/// Parses a route that packets take. `prefer`: of several paths, one by these devices.
 fn parse(message: &RouteMessage, prefer: &[u32]) -> Option<Parsed> {
+    let is_dead = message.header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
+    if is_dead { None } else { parse_any(message, prefer) }
+}
+
+/// The same for a route that may be dead.
+fn parse_any(message: &RouteMessage, prefer: &[u32]) -> Option<Parsed> {
     use RouteType::{BlackHole, Prohibit, Throw, Unicast, Unreachable};
     let header = &message.header;
     let v6 = u8::from(header.address_family) == libc::AF_INET6 as u8;
-    let is_dead = header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
-    if is_dead || !matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit | Throw) {
+    if !matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit | Throw) {
         return None;
     }
     let any =
