@@ -17,6 +17,9 @@ pub const EXTERNAL_ADDRS_MAX: usize = 4096;
 /// Pinholes in one table.
 pub const PINHOLES_MAX: usize = 1_024;
 
+/// SYNs of other connections than the tracked ones that await their answers, in one table.
+pub const OTHER_SYNS_MAX: usize = 1_024;
+
 /// An owner's limit, as a multiple of the free connections or ports: one owner gets four fifths
 /// at most, two get four ninths each, and a new owner always finds some.
 pub const FAIR_SHARE_FACTOR: usize = 4;

@@ -19,6 +19,7 @@ mod export;
 mod flush;
 mod prefault;
 mod prefetch;
+mod reopen;
 mod reroute;
 mod revalidate;
 mod revoke;
@@ -52,6 +53,7 @@ use crate::table::filter::FilterTable;
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, Secrets};
 use crate::table::index::Index;
+use crate::table::other_syns::OtherSyns;
 use crate::table::owners::Owners;
 use crate::table::pages;
 use crate::table::pinholes::Pinholes;
@@ -78,6 +80,7 @@ pub struct Nat {
     index: Index,
     filter: FilterTable,
     pinholes: Pinholes,
+    other_syns: OtherSyns,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
@@ -119,6 +122,7 @@ impl Nat {
             index: Index::new(2 * capacity),
             filter: FilterTable::new(capacity),
             pinholes: Pinholes::new(),
+            other_syns: OtherSyns::new(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),
@@ -261,7 +265,7 @@ impl Nat {
         dir: Direction,
         packet: &Packet<'_>,
     ) -> Result<Translation, NatDrop> {
-        let flow = self.flows.at_mut(number);
+        let mut flow = self.flows.at_mut(number);
         let effect = match (flow.transport(), packet.segment) {
             (Transport::Tcp, Some(segment)) => {
                 tcp::track(&mut flow.tcp_peers, flow.state, dir, segment)
@@ -275,7 +279,11 @@ impl Nat {
         };
         let before = flow.state;
         let state = match effect {
-            Effect::Drop(reason) => return Err(reason),
+            Effect::Drop(_) | Effect::Unmatched => {
+                let state = self.reopen(number, dir, packet, effect)?;
+                flow = self.flows.at_mut(number);
+                state
+            }
             Effect::None => before,
             Effect::Refresh(state) => {
                 flow.seen = self.now.0;

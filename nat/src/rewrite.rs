@@ -8,6 +8,7 @@
 //! | echo | yes | the identifier | IPv4 header; ICMP (ICMPv6 covers the addresses as well) |
 //! | SCTP | yes | yes | IPv4 header; CRC32c where a port changes |
 //! | ICMP error | yes | none | IPv4 header; ICMP; all of the quoted packet's that are there |
+//! | protocol without ports | yes | none | IPv4 header |
 //! | fragment's tail | yes | none | IPv4 header |
 //!
 //! A complete transport checksum covers addresses and ports. A partial one covers the addresses of the
@@ -149,7 +150,7 @@ fn rewrite_other(
     state: ChecksumState,
 ) -> Result<(), RewriteError> {
     let header_len = match meta.l4 {
-        L4::FragmentTail => return addresses(edit, meta, ethernet).map(drop),
+        L4::FragmentTail | L4::Other(_) => return addresses(edit, meta, ethernet).map(drop),
         L4::Sctp => SCTP_HEADER_LEN,
         L4::Icmpv4 => icmpv4::HEADER_LEN,
         L4::Icmpv6 => icmpv6::HEADER_LEN,

@@ -18,6 +18,7 @@ pub(crate) mod flow;
 pub(crate) mod hash;
 pub(crate) mod index;
 pub(crate) mod link;
+pub(crate) mod other_syns;
 pub(crate) mod owners;
 pub(crate) mod pages;
 pub(crate) mod pinholes;

@@ -11,6 +11,7 @@
 //!              acknowledged
 //!   any, by a RST at the very number that the receiver waits for -> reset
 //!   TIME-WAIT, reset, by a SYN of the client -> SYN sent
+//!   any with both SYNs, by another SYN that the other peer answers -> SYN received
 //! ```
 //!
 //! A SYN+ACK and a crossing SYN (simultaneous open) both lead to SYN received. Half closed lasts as long
@@ -21,6 +22,11 @@
 //! acknowledges only sent data. An invalid segment changes no state and refreshes nothing: FIN and RST
 //! are dropped, others pass, since the peers answer them with an acknowledgement. A RST inside the window
 //! but not at its start passes without effect, as the receiver challenges it (RFC 5961 section 3.2).
+//!
+//! Both peers may lose a connection unseen and use its ports again. A SYN that cannot be of the tracked connection
+//! passes without effect, since its receiver may remember that one and challenge the SYN (RFC 5961 section 4.2). A
+//! SYN+ACK or RST that acknowledges exactly this SYN ([`answered`]) replaces the connection, as in Linux: a forged
+//! SYN alone ends none.
 
 use wire::tcp::Flags;
 
@@ -68,6 +74,8 @@ pub(crate) enum Effect {
     Refresh(State),
     /// The same without a refresh.
     Note(State),
+    /// A SYN of another connection, or the answer to one: see [`is_another`] and [`answered`].
+    Unmatched,
 }
 
 impl TcpPeer {
@@ -204,7 +212,7 @@ fn reset(
     if is_next {
         Effect::Refresh(State::Reset)
     } else if is_in_window(sender, receiver, segment) {
-        Effect::None
+        Effect::Unmatched
     } else {
         out_of_window()
     }
@@ -228,8 +236,8 @@ fn synchronise(
         }
     }
     let is_open = !matches!(state, State::SynSent | State::SynReceived);
-    if is_open {
-        return Effect::None;
+    if is_open || is_another(peers, state, dir, segment) {
+        return Effect::Unmatched;
     }
     let [own_peer, other] = [peers[own], peers[dir.other() as usize]];
     if segment.flags.contains(Flags::ACK) {
@@ -248,6 +256,40 @@ fn synchronise(
         peers[own].update(segment);
     }
     Effect::Refresh(stage(peers, state))
+}
+
+/// A SYN that cannot be of the tracked connection: neither the sender's own again, nor a late copy of it.
+pub(crate) fn is_another(
+    peers: &[TcpPeer; 2],
+    state: State,
+    dir: Direction,
+    segment: &Segment,
+) -> bool {
+    let own = &peers[dir as usize];
+    let late_max = if state == State::SynReceived { SYN_DATA_MAX } else { LATE_BYTES_MIN };
+    let behind = own.end.wrapping_sub(segment.seq.wrapping_add(segment.len));
+    is_opening(segment) && own.has(SENT_SYN) && behind > late_max
+}
+
+/// The connection of a SYN and its answer, if that acknowledges the SYN exactly. The SYN has direction `dir`.
+pub(crate) fn answered(
+    syn: &Segment,
+    dir: Direction,
+    answer: &Segment,
+) -> Option<([TcpPeer; 2], State)> {
+    let behind = syn.seq.wrapping_add(syn.len).wrapping_sub(answer.ack);
+    let is_answer = answer.flags.contains(Flags::ACK) && behind < syn.len;
+    let mut peers = [TcpPeer::default(); 2];
+    peers[dir as usize].open(syn);
+    match (answer.flags.contains(Flags::RST), answer.flags.contains(Flags::SYN)) {
+        _ if !is_answer => None,
+        (true, _) => Some((peers, State::Reset)),
+        (false, true) => {
+            peers[dir.other() as usize].open(answer);
+            Some((peers, State::SynReceived))
+        }
+        (false, false) => None,
+    }
 }
 
 /// Neither SYN nor RST.

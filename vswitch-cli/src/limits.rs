@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-/// How long `up --detach` waits for the daemon to be ready.
+/// How long `up --detach` waits for the daemon without progress.
 pub(crate) const UP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Interval between two reports of the progress.
+pub(crate) const UP_SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// `TimeoutStartSec` and `TimeoutStopSec` of the unit of systemd: a start or an end without attachments.
 pub(crate) const UNIT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -13,6 +16,12 @@ pub(crate) const LOG_BYTES_MAX: u64 = 4 << 20;
 
 /// How long `down` waits without progress of the daemon.
 pub(crate) const DOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for a daemon that no longer answers to be gone, before `down` says so.
+pub(crate) const DYING_MAX: Duration = Duration::from_millis(500);
+
+/// How much longer `down` waits for each port of a daemon that was killed, whose ports the kernel closes unseen.
+pub(crate) const DOWN_UNSEEN_PORT: Duration = Duration::from_millis(50);
 
 /// Interval between two looks of `down` at the progress.
 pub(crate) const DOWN_LOOK: Duration = Duration::from_millis(500);

@@ -44,8 +44,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use vswitch::isolate;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == isolate::GUARD_OPTION) {
+        isolate::guard(&arguments.collect::<Vec<_>>());
+        return ExitCode::SUCCESS;
+    }
     complete::serve(cli::completed);
     let mut cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,

@@ -3,8 +3,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`model`] | holds the desired state; pure |
-//! | [`start`], [`replay`], [`store`] | start the switch, attach stored endpoints again, keep the document |
-//! | [`attach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
+//! | [`start`], [`replay`], [`store`], [`save`] | start the switch, attach stored endpoints again, keep the document |
+//! | [`kept`], [`left_overs`], [`progress`] | keep and retry what could not be attached, wait for what a crash left, show how far the start is |
+//! | [`attach`], [`detach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
@@ -30,16 +31,20 @@ mod cleanup;
 mod connect;
 mod conntrack;
 mod containers;
+mod detach;
 mod dhcp;
 mod dns;
 mod ended_netns;
 mod error;
 mod event_feed;
 mod events;
+mod failed_writes;
 mod fdb;
 mod handover;
 mod inner;
 pub(crate) mod ipam;
+mod kept;
+mod left_overs;
 pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;
@@ -48,6 +53,7 @@ mod plan;
 pub(crate) mod pools;
 mod port;
 mod port_settings;
+mod progress;
 mod prune;
 mod publish;
 mod published_ports;
@@ -59,6 +65,7 @@ mod runtime;
 mod runtime_names;
 mod runtime_ports;
 mod runtime_state;
+mod save;
 mod service;
 mod start;
 mod stats;
@@ -79,6 +86,8 @@ pub(crate) use event_feed::{StreamEnd, Subscription};
 use inner::Inner;
 pub(crate) use ipam::PoolError;
 pub(crate) use network::NetworkError;
+pub use progress::Progress;
+pub(crate) use progress::Reporter;
 pub(crate) use replay::ReplayReport;
 pub(crate) use runtime::{HandedOut, Label, RuntimeRequest};
 pub(crate) use runtime_names::RuntimeNames;

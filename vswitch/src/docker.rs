@@ -36,7 +36,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::control::Control;
-use crate::server::{self, Bounds, Socket};
+use crate::server::{self, Bounds, Limits, Socket};
 use driver::Driver;
 use forgotten::Forgotten;
 use limits::{BODY_TIME_MAX, DOCKER_BODY_MAX, DOCKER_CONNECTIONS_MAX};
@@ -70,15 +70,20 @@ pub(crate) async fn run(
         Router::new().fallback(|| async { Json(Failure::new("you may not control the switch")) });
     let bounds = Bounds {
         name: "docker-connections",
-        connections: DOCKER_CONNECTIONS_MAX,
+        connections: Limits {
+            served: DOCKER_CONNECTIONS_MAX,
+            of_peer: DOCKER_CONNECTIONS_MAX,
+            spare: 0,
+        },
         lifetime: Duration::MAX,
         // Docker would keep idle ones until the switch ends them, and might send a request at that moment.
         keep_alive: false,
     };
     let next = async || {
-        let (stream, _) = socket.listener().accept().await?;
-        let router = if server::is_permitted(&stream) { open.clone() } else { closed.clone() };
-        Ok((stream, router))
+        let stream = socket.accept().await?;
+        let (peer, is_permitted) = server::peer(&stream);
+        let router = if is_permitted { open.clone() } else { closed.clone() };
+        Ok((stream, peer, router))
     };
     let moves = follow::follow_moves(control.clone(), stop.clone());
     tokio::join!(server::accept(next, bounds, control, stop), moves);

@@ -12,16 +12,19 @@
 //! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
 //!
 //! Nothing else changes: no other firewall, no kernel bridge, no other file outside the state directory,
-//! the sockets and the note beside that of the API ([`state_note`]). A TAP lives as long as its descriptors, so the kernel removes it a moment after a crash.
+//! the sockets and the note beside that of the API ([`state_note`]). A TAP lives as long as its descriptors, so the
+//! kernel removes it after a crash ([`left_over`]).
 //!
 //! Requests to the kernel go by rtnetlink ([`Netlink`]): one connection in the host's namespace, and one
 //! for each task in a container's ([`netns_exec`]), in a thread that ends with the task. No descriptor of
 //! a container's namespace stays open: it would keep the namespace alive after its last process.
 
 pub(crate) mod bridge;
+pub(crate) mod conntrack;
 pub(crate) mod container;
 pub(crate) mod departures;
 mod error;
+pub(crate) mod left_over;
 pub(crate) mod limits;
 pub(crate) mod neighbours;
 pub(crate) mod netlink;
@@ -44,5 +47,6 @@ pub(crate) use error::HostError;
 pub(crate) use neighbours::Neighbours;
 pub(crate) use netlink::Netlink;
 pub(crate) use netns::NetnsError;
+pub(crate) use proxy::counters as proxy_counters;
 pub(crate) use state_note::StateNote;
 pub use state_note::read as noted_state_dir;

@@ -13,6 +13,7 @@
 //! | [`dataplane`] | control's handle on the workers |
 //! | `worker` | one thread: engine, pool, forwarding database, counters |
 //! | [`datapath`] | a batch of frames in, frames out: pure |
+//! | `regular_file` | files of ours that are never waited for |
 //! | `limits` | every limit by name, and how often it was hit |
 //! | [`isolate`] | namespaces for the command of `vswitch run` |
 #![forbid(unsafe_code)]
@@ -28,11 +29,12 @@ mod host;
 pub mod isolate;
 mod limits;
 mod metrics;
+mod regular_file;
 mod serve;
 mod server;
 mod worker;
 
-pub use control::{Cleanup, CleanupError, ControlError, clean_up_after_crash};
+pub use control::{Cleanup, CleanupError, ControlError, Progress, clean_up_after_crash};
 pub use host::nft::{Orphan, orphans as orphaned_tables, probe as probe_nftables};
 pub use host::noted_state_dir;
 pub use serve::{Ready, ServeError, Stage, serve};

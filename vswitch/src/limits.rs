@@ -30,6 +30,9 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long an ending worker waits for writes in flight.
 pub(crate) const WORKER_DRAIN_MAX: Duration = Duration::from_secs(2);
 
+/// Threads that close the ports of an ending worker.
+pub(crate) const CLOSERS_MAX: usize = 32;
+
 /// Frames of up to [`HANDOFF_SMALL_BYTES`] in the handoff queue from one worker to another.
 pub(crate) const HANDOFF_SMALL_MAX: usize = 256;
 
@@ -60,6 +63,7 @@ use crate::dns::limits::*;
 use crate::docker::limits::*;
 use crate::engine::limits::*;
 use crate::host::limits::*;
+use crate::host::proxy_counters::{CLIENTS_EVICTED, DATAGRAMS_DROPPED, SharedCounter};
 use crate::server::limits::*;
 use fastpath::limits::*;
 use nat::limits::*;
@@ -72,6 +76,7 @@ enum Hits {
     Never,
     Worker(fn(&WorkerStats) -> u64),
     Dns(fn(&DnsCounters) -> u64),
+    Proxy(&'static SharedCounter),
     Drops(DropReason),
     Refusals,
 }
@@ -128,7 +133,7 @@ macro_rules! rows {
 
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn rows() -> Vec<Row> {
-    use Hits::{Dns, Drops, Never, Refusals, Worker};
+    use Hits::{Dns, Drops, Never, Proxy, Refusals, Worker};
     rows! {
         Port {
             "ports" = PORTS_MAX, "ports", "an attach is refused", Refusals;
@@ -189,6 +194,8 @@ fn rows() -> Vec<Row> {
             "routes" = ROUTES_MAX, "routes", "the longest prefixes are ignored", Never;
             "publications" = PUBLICATIONS_MAX, "publications", "a further one of the container is refused", Refusals;
             "allow-from-prefixes" = ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
+            "proxy-clients" = PROXY_CLIENTS_MAX, "clients", "the least recently used client of UDP on ::1 is forgotten", Proxy(&CLIENTS_EVICTED);
+            "proxy-send-time" = PROXY_SEND_MAX, "", "the datagram to ::1 is dropped", Proxy(&DATAGRAMS_DROPPED);
             "host-port-tries" = PORT_ALLOC_TRIES_MAX, "ports", "a publication of port 0 is refused", Refusals;
         }
         Dns {
@@ -205,6 +212,7 @@ fn rows() -> Vec<Row> {
         }
         Api {
             "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "api-process-connections" = PEER_CONNECTIONS_MAX, "connections", "further ones of the process wait", Never;
             "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait", Refusals;
             "docker-request-body" = DOCKER_BODY_MAX, "bytes", "the request of Docker is refused", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;
@@ -243,6 +251,7 @@ pub(crate) fn list(
         Hits::Never => None,
         Hits::Worker(count) => Some(count(workers)),
         Hits::Dns(count) => Some(count(dns)),
+        Hits::Proxy(counter) => Some(counter.get()),
         Hits::Drops(reason) => Some(ports.drops[reason as usize]),
         Hits::Refusals => Some(refusals.of(row.name)),
     };

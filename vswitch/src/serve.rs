@@ -1,24 +1,30 @@
 //! The daemon's life from start to end.
 
+mod signals;
+
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use vswitch_api::container::DOCKER_SOCKET;
 use vswitch_api::status::Backend;
 
 use crate::config::{Config, SocketPath};
-use crate::control::{Control, ControlError, ReplayReport, StoredState};
+use crate::control::{Control, ControlError, Progress, ReplayReport, Reporter, StoredState};
 use crate::docker;
 use crate::host::{StateNote, plugin_note};
 use crate::limits;
 use crate::server::{self, MetricsError, Presence, Socket, SocketError, metrics};
+use signals::Signals;
 
 /// `CAP_NET_ADMIN` and `CAP_SYS_ADMIN` of capabilities(7).
 const CAPABILITIES: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
+
+/// Time between two reports of the start's progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The report of a daemon that is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +45,12 @@ pub struct Ready {
     pub attached: usize,
     /// Stored attachments that wait for their containers.
     pub waiting: usize,
+    /// Stored attachments that live and fail; they are tried again.
+    pub kept: usize,
     /// Stored attachments that were dropped, since their namespace is gone.
     pub dropped: usize,
+    /// The copy of the stored state, where that has records which make no sense now.
+    pub backup: Option<PathBuf>,
 }
 
 /// What the daemon says of its life.
@@ -49,6 +59,13 @@ pub enum Stage<'a> {
     /// It attaches the stored endpoints.
     Starting {
         /// The longest time of that.
+        within: Duration,
+    },
+    /// The start gets on.
+    Progress {
+        /// How far it is.
+        progress: &'a Progress,
+        /// The longest time for the rest.
         within: Duration,
     },
     /// It works, and the API answers.
@@ -99,8 +116,8 @@ fn with_hint(error: &ControlError) -> String {
     }
 }
 
-/// Runs the daemon until `POST /v1/shutdown`, SIGTERM, SIGINT or SIGHUP; then restores the host. `told` is
-/// called with each [`Stage`].
+/// Runs the daemon until `POST /v1/shutdown`, or a signal such as SIGTERM or SIGINT; then restores the host. Signals
+/// of users, such as SIGUSR1, change nothing. `told` is called with each [`Stage`].
 ///
 /// The document stays: the next start attaches endpoints again whose namespace lives.
 ///
@@ -131,10 +148,27 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
         Some(address) => Some(metrics::bind(address.get()).await?),
         None => None,
     };
-    told(Stage::Starting { within: kept.replay_time_max() });
-    let (control, mut events, replayed) = tokio::select! {
-        started = Control::start(&config, kept) => started?,
-        () = signals.recv() => return Ok(()),
+    let within = kept.replay_time_max();
+    told(Stage::Starting { within });
+    let (reporter, mut progress) = Reporter::new();
+    let (control, mut events, replayed) = {
+        let mut started = std::pin::pin!(Control::start(&config, kept, reporter));
+        loop {
+            tokio::select! {
+                started = &mut started => break started?,
+                () = signals.recv() => return Ok(()),
+                Ok(()) = progress.changed() => {
+                    told(Stage::Progress { progress: &progress.borrow_and_update(), within });
+                    // Those who wait want to see it, not to follow each step.
+                    let pause = tokio::time::sleep(PROGRESS_INTERVAL);
+                    tokio::select! {
+                        started = &mut started => break started?,
+                        () = signals.recv() => return Ok(()),
+                        () = pause => {}
+                    }
+                }
+            }
+        }
     };
     let (stop, stopped) = watch::channel(false);
     let ended = {
@@ -149,6 +183,7 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
         let ended = tokio::select! {
             () = &mut server => Ok(()),
             () = signals.recv() => Ok(()),
+            never = keep_note(&socket, note.as_ref().ok(), &config) => match never {},
             () = control.shutdown_requested() => Ok(()),
             failed = control.handle_events(&mut events) => match failed {
                 Some((worker, error)) => Err(ServeError::Worker { worker, error }),
@@ -169,6 +204,16 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
     // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);
     ended
+}
+
+/// Writes the note again when the socket's folder was removed, too.
+async fn keep_note(socket: &Socket, note: Option<&StateNote>, config: &Config) -> Infallible {
+    loop {
+        socket.restored().await;
+        if let Some(Err(error)) = note.map(|note| note.rewrite(config.state_dir.path())) {
+            tracing::warn!(%error, "`down` after a crash will need --state-dir");
+        }
+    }
 }
 
 /// The socket of Docker's plugin. That of a killed daemon goes, wherever it is.
@@ -200,27 +245,9 @@ async fn ready_report(config: &Config, control: &Control, replayed: ReplayReport
         workers: status.workers,
         attached: replayed.attached,
         waiting: replayed.waiting,
+        kept: replayed.kept,
         dropped: replayed.dropped,
-    }
-}
-
-/// The signals that end the daemon.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn install() -> io::Result<Self> {
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        let [terminate, interrupt, hangup] = kinds.map(signal);
-        Ok(Self([terminate?, interrupt?, hangup?]))
-    }
-
-    async fn recv(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-        }
+        backup: replayed.backup,
     }
 }
 

@@ -10,6 +10,7 @@
 //! reply. Workers exchange FDB entries and frames of other NAT shards through SPSC rings
 //! ([`fastpath::ring::spsc`]).
 
+mod close;
 mod command;
 mod event;
 mod fdb_sync;
@@ -232,6 +233,11 @@ impl Worker {
                 let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, uplink, port });
             }
         }
+        for (remote, protocol) in router.portless() {
+            if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX - DHCP_REQUESTS_MAX {
+                let _ = self.events.try_send(DataplaneEvent::Portless { remote, protocol });
+            }
+        }
     }
 
     /// How long an idle worker may block: next IGMP/MLD query, FDB sweep, router timer or throttle period.
@@ -288,6 +294,7 @@ impl Worker {
         if let Some(reply) = self.stop.take() {
             let _ = reply.send(());
         }
+        close::close_all(std::mem::take(&mut self.unclaimed_queues));
     }
 }
 

@@ -12,7 +12,8 @@
 //! The sender may be a router on the path: an external source address stays. An internal source becomes
 //! the address by which the peer knows the connection (REQ-5: no internal address leaks).
 //!
-//! An error never ends, refreshes or opens a connection (REQ-4 and REQ-6).
+//! An error never ends, refreshes or opens a connection (REQ-4 and REQ-6). One about no connection of the table is not
+//! translated: from inside it may be about a packet of the host, which the caller judges.
 
 use super::Nat;
 use crate::direction::Direction;
@@ -51,10 +52,10 @@ impl Nat {
         Ok(Translation::Edit { edit, to: flow.to(dir) })
     }
 
-    /// An error without a connection is the host's, unless it names a mapping's port.
+    /// An error without a connection is the host's, unless it comes from outside and names a mapping's port.
     fn stray(&mut self, from: Realm, reply: &Key) -> Result<Translation, NatDrop> {
         if from != Realm::External {
-            return Err(NatDrop::ForgedError);
+            return Ok(Translation::NotOurs);
         }
         let addr_idx = self.externals.find(reply.dst);
         let ports =

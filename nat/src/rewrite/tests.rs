@@ -54,8 +54,19 @@ fn rfc768_no_checksum() {
 }
 
 #[test]
-fn other_protocols_are_refused() {
-    refused(&with_protocol(Protocol(47)), &edit(), RewriteError::Protocol(L4::Other(47)));
+fn protocols_without_ports_get_addresses_only() {
+    let before = with_protocol(Protocol(47));
+    let meta = wire::Meta::parse(&before).expect("a frame");
+    let mut frame = before.clone();
+    rewrite(&edit(), &meta, &mut frame, ChecksumState::Complete).expect("GRE");
+    let ip = wire::ipv4::Packet::new_checked(&frame[14..]).expect("IPv4");
+    assert!(ip.verify_checksum());
+    assert_eq!((ip.src().into(), ip.dst().into()), (edit().src.address, edit().dst.address));
+    assert_eq!(frame[34..], before[34..], "the payload is as it was");
+}
+
+#[test]
+fn other_frames_are_refused() {
     let mut arp = frame();
     arp[12..14].copy_from_slice(&[8, 6]);
     refused(&arp, &edit(), RewriteError::Protocol(L4::None));

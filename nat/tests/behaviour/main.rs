@@ -6,6 +6,7 @@ mod double_nat;
 mod limits;
 mod port_shortage;
 mod reroute;
+mod reused_ports;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, ValueHint};
 use clap_complete::ArgValueCompleter;
 use vswitch_api::container::ContainerRef;
+use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
+use vswitch_client::ClientError;
 
 use crate::client::{Client, Named};
 use crate::commands::inspect;
@@ -128,18 +130,20 @@ pub(crate) fn attach(
         if taken.contains(&request.name) {
             continue;
         }
-        match client.wait_for(Named::Network, &network, client.attach(&request)) {
-            Ok(detail) => return Ok(detail),
-            Err(failure) => {
+        match client.wait(client.attach(&request)) {
+            // Another client was faster; its attachment is perhaps not in the list yet, or no more.
+            Err(ClientError::Api(error)) if is_taken(&error, &request.name) => {
                 taken = client.names(Named::Port)?;
-                // Another client was faster.
-                if !taken.contains(&request.name) {
-                    return Err(failure);
-                }
             }
+            attached => return client.wait_for(Named::Network, &network, async { attached }),
         }
     }
     Err(Failure::new("no free name was found").with_hint("choose one with --name"))
+}
+
+/// Whether an attach failed since another attachment has the picked name.
+fn is_taken(error: &ApiError, name: &str) -> bool {
+    error.code == ErrorCode::Conflict && error.message.contains(name)
 }
 
 pub(crate) fn render(detail: &PortDetail) -> String {

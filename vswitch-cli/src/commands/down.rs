@@ -2,6 +2,7 @@
 
 mod progress;
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use vswitch_client::ClientError;
 use crate::client::Client;
 use crate::error::{Failure, Outcome};
 use crate::global::Global;
-use crate::limits::{DOWN_LOOK, DOWN_POLL, DOWN_TIMEOUT};
+use crate::limits::{DOWN_LOOK, DOWN_POLL, DOWN_TIMEOUT, DYING_MAX};
 use crate::output;
 use progress::{Next, Ports, Progress};
 
@@ -55,12 +56,34 @@ impl DownArgs {
             pid => pid?,
         };
         let process = pid.and_then(|pid| Some((watch(pid)?, ports(&client, pid))));
-        client.wait(client.shutdown())?;
-        if let Some((process, ports)) = process {
-            await_end(&process, &ports, &socket)?;
+        let asked = client.wait(client.shutdown());
+        match (&process, asked) {
+            (Some((process, ports)), Ok(())) => await_end(process, ports, &socket)?,
+            (None, Ok(())) => {}
+            // It may have ended, or died, since it was connected to.
+            (Some((process, _)), Err(error)) if !has_ended(process, DYING_MAX)? => {
+                return Err(error.into());
+            }
+            (None, Err(error)) if !is_stale(&socket) => return Err(error.into()),
+            (_, Err(_)) => {}
         }
-        await_no_socket(&socket)?;
+        if await_no_socket(&socket, process.is_some())? == Remains::DeadSocket {
+            return self.clear_dead(global);
+        }
         let done = format!("the switch at {} is down", socket.display());
+        output::done(global.format, &done)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The daemon died while it was to end: cleans up after it.
+    fn clear_dead(self, global: &Global) -> Outcome {
+        let socket = global.socket();
+        let state_dir = self.state_dir.as_ref().map(StateDir::path);
+        let cleared = vswitch::clean_up_after_crash(state_dir, &socket).map_err(|error| {
+            Failure::new(format!("the switch at {} died, and {error}", socket.display()))
+        })?;
+        let (socket, removed) = (socket.display(), cleared.removed.join(", "));
+        let done = format!("the switch at {socket} died before its end; cleaned up: {removed}");
         output::done(global.format, &done)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -132,15 +155,40 @@ fn has_ended(process: &OwnedFd, within: Duration) -> Outcome<bool> {
     }
 }
 
-fn await_no_socket(socket: &Path) -> Outcome<()> {
+/// The file of the socket, once the daemon has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remains {
+    /// It is gone, or another daemon's.
+    Nothing,
+    /// Nobody listens.
+    DeadSocket,
+}
+
+/// Waits for the end of the socket. `has_ended`: the daemon's process is known to be gone.
+fn await_no_socket(socket: &Path, has_ended: bool) -> Outcome<Remains> {
+    // A daemon that ends closes the socket a moment before it removes the file.
+    let dead_after = if has_ended { Duration::ZERO } else { DYING_MAX };
     let rounds = DOWN_TIMEOUT.as_millis() / DOWN_POLL.as_millis();
+    let mut dead = Duration::ZERO;
     for _ in 0..rounds {
         match std::fs::symlink_metadata(socket) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            _ => std::thread::sleep(DOWN_POLL),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Remains::Nothing);
+            }
+            _ if is_stale(socket) && dead >= dead_after => return Ok(Remains::DeadSocket),
+            _ if is_stale(socket) => dead += DOWN_POLL,
+            _ if has_ended => return Ok(Remains::Nothing),
+            _ => dead = Duration::ZERO,
         }
+        std::thread::sleep(DOWN_POLL);
     }
     Err(still_there(socket))
+}
+
+/// Whether nobody listens on the socket.
+fn is_stale(socket: &Path) -> bool {
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    UnixStream::connect(socket).is_err_and(refused)
 }
 
 fn still_there(socket: &Path) -> Failure {

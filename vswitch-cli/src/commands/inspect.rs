@@ -52,9 +52,12 @@ fn render(detail: &PortDetail, defaults: &Defaults) -> String {
     let reasons: Vec<String> =
         detail.drops_by_reason.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
     let labels = port.labels.iter().map(|(key, value)| format!("{key}={value}"));
-    let state = match detail.blocked_s {
-        0 => port.state.to_string(),
-        left => table::alert(format_args!("{} for another {}", port.state, human::seconds(left))),
+    let state = match (&port.fault, detail.blocked_s) {
+        (Some(fault), _) => table::alert(format_args!("{}: {fault}", port.state)),
+        (None, 0) => port.state.to_string(),
+        (None, left) => {
+            table::alert(format_args!("{} for another {}", port.state, human::seconds(left)))
+        }
     };
     let configures = if detail.configure.is_static() { "" } else { ", configures itself" };
     let identity = [

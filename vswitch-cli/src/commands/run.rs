@@ -30,7 +30,8 @@ use networks::Plan;
 /// Run a command in a network namespace of its own, attached to the switch
 ///
 /// The command sees the caller's files, with a host name, an /etc/hosts and an /etc/resolv.conf of its own.
-/// Terminal, signals and exit code pass through; the attachment ends with the command.
+/// Terminal, signals and exit code pass through; the attachment ends with the command, and the command with this
+/// process, even if that is killed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(override_usage = "vswitch run [OPTIONS] -- <CMD>...")]
@@ -165,6 +166,9 @@ impl RunArgs {
         let mut details = client.wait_for(Named::Attachment, name, client.port(name))?;
         details.sort_by_key(|detail| !detail.is_default_route);
         let detail = details.first().ok_or_else(no_namespace)?;
+        if let Some(fault) = &detail.port.fault {
+            return Err(Failure::new(format!("{name} is out of order: {fault}")));
+        }
         if detail.port.state == PortState::Waiting {
             let message = format!("{name} waits for its container, which does not run");
             return Err(Failure::new(message).with_hint("start the container first"));
@@ -176,7 +180,8 @@ impl RunArgs {
         self.enter(sandbox)
     }
 
-    fn enter(self, sandbox: Sandbox) -> Outcome {
+    fn enter(self, mut sandbox: Sandbox) -> Outcome {
+        sandbox.set_guarded();
         // clap requires a command.
         let (program, args) =
             self.command.split_first().ok_or_else(|| Failure::usage("no command"))?;

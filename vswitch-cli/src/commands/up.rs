@@ -1,6 +1,7 @@
 //! `vswitch up`: the daemon, in the foreground or in the background.
 
 mod background;
+mod memory_limit;
 mod systemd;
 
 use std::path::{Path, PathBuf};
@@ -149,7 +150,7 @@ impl UpArgs {
         match (detach, in_background) {
             (_, true) => in_the_background(config)?,
             (true, false) => start_and_show(&config, global.format)?,
-            (false, false) => serve(config, || {})?,
+            (false, false) => serve(config, |_| {})?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -201,18 +202,13 @@ impl From<ConfigError> for Failure {
 }
 
 /// Runs the daemon to its end.
-fn serve(config: Config, ready: impl FnOnce()) -> Outcome<()> {
-    let mut ready = Some(ready);
+fn serve(config: Config, mut further: impl FnMut(&Stage<'_>)) -> Outcome<()> {
     let told = |stage: Stage<'_>| {
         if let Stage::Ready(stands) = stage {
             log_up(stands);
         }
         systemd::say(stage);
-        if let Stage::Ready(_) = stage
-            && let Some(ready) = ready.take()
-        {
-            ready();
-        }
+        further(&stage);
     };
     vswitch::serve(config, told).map_err(|error| Failure::new(error.to_string()))
 }
@@ -227,6 +223,7 @@ fn log_up(stands: &Ready) {
         workers = stands.workers,
         attached_again = stands.attached,
         waiting = stands.waiting,
+        kept = stands.kept,
         gone = stands.dropped,
         "the switch is up"
     );
@@ -235,7 +232,7 @@ fn log_up(stands: &Ready) {
 /// The daemon that `up --detach` started.
 fn in_the_background(config: Config) -> Outcome<()> {
     background::leave_terminal();
-    serve(config, background::say_ready).inspect_err(background::say_failed)
+    serve(config, background::say).inspect_err(background::say_failed)
 }
 
 /// Starts the daemon in the background, and shows its status.
@@ -246,7 +243,14 @@ fn start_and_show(config: &Config, format: Format) -> Outcome<()> {
     if client.wait(client.daemon_pid()).is_ok() {
         return Err(Failure::new(SocketError::Served(socket).to_string()));
     }
-    let log = background::start(config.state_dir.path())?;
+    let (log, backup) = background::start(config.state_dir.path())?;
+    if let Some(backup) = backup {
+        output::print_error(&format!(
+            "warning: a part of the stored state makes no sense now and was dropped; {} has a copy, and the log says \
+             which part\n",
+            backup.display()
+        ));
+    }
     let status = client.wait(client.status())?;
     let network = client.wait(client.network(&status.bridge))?;
     output::show(format, &status, |status| summary(status, &network, config, &log))

@@ -44,11 +44,19 @@ fn appears_from(host: &Host, a: &Container, far: IpAddr, source: &str) {
     assert_eq!(host.netns().ask("udp", far, 7000).0, address(source), "the host itself");
 }
 
-/// Several addresses, a route with `src`, an address on `lo`, a deprecated one.
 #[test]
 fn a_container_has_the_source_that_the_host_would_use() {
     let (host, remote, a) = Host::with_remote();
     let _services = [FAR4, FAR6].map(|far| remote.far().serve("udp", far, 7000));
+    several_addresses(&host, &a);
+    unnumbered(&host, &a);
+    deprecated(&host, &a);
+    host.balanced();
+    no_address_but_the_bridges(&host, &a);
+}
+
+/// The next hop's subnet, then the route's `src`.
+fn several_addresses(host: &Host, a: &Container) {
     host.lan().run_lines(&[
         "ip addr add 10.20.0.254/24 dev nic1",
         "ip addr add 203.0.113.254/24 dev nic1",
@@ -60,12 +68,20 @@ fn a_container_has_the_source_that_the_host_would_use() {
         "ip addr add 203.0.113.1/24 dev nic0",
         "ip route add default via 192.0.2.254",
     ]);
-    appears_from(&host, &a, FAR4, "192.0.2.1");
+    appears_from(host, a, FAR4, "192.0.2.1");
     host.netns().run_lines(&["ip route add 198.51.100.2 via 203.0.113.254"]);
-    appears_from(&host, &a, FAR4, "203.0.113.1");
+    appears_from(host, a, FAR4, "203.0.113.1");
     host.netns().run_lines(&["ip route replace 198.51.100.2 via 203.0.113.254 src 10.20.0.1"]);
-    appears_from(&host, &a, FAR4, "10.20.0.1");
-    // Unnumbered: the only address is on `lo`.
+    appears_from(host, a, FAR4, "10.20.0.1");
+    host.netns().run_lines(&[
+        "ip addr add 2001:db8::7/64 dev nic0 nodad",
+        "ip -6 route replace default via 2001:db8::254 src 2001:db8::7",
+    ]);
+    appears_from(host, a, FAR6, "2001:db8::7");
+}
+
+/// The only address is on `lo`, and the default route names it.
+fn unnumbered(host: &Host, a: &Container) {
     host.lan().run_lines(&["ip route add 203.0.113.7 dev nic1"]);
     host.netns().run_lines(&[
         "ip -4 addr flush dev nic0",
@@ -73,20 +89,21 @@ fn a_container_has_the_source_that_the_host_would_use() {
         "ip route add 192.0.2.254 dev nic0",
         "ip route add default via 192.0.2.254 dev nic0 src 203.0.113.7",
     ]);
-    appears_from(&host, &a, FAR4, "203.0.113.7");
-    host.netns().run_lines(&[
-        "ip addr add 2001:db8::7/64 dev nic0 nodad",
-        "ip -6 route replace default via 2001:db8::254 src 2001:db8::7",
-    ]);
-    appears_from(&host, &a, FAR6, "2001:db8::7");
+    appears_from(host, a, FAR4, "203.0.113.7");
+}
+
+/// The only global IPv6 address is deprecated.
+fn deprecated(host: &Host, a: &Container) {
     host.netns().run_lines(&[
         "ip -6 addr flush dev nic0 scope global",
         "ip addr add 2001:db8::1/64 dev nic0 nodad preferred_lft 0",
         "ip -6 route replace default via 2001:db8::254",
     ]);
-    appears_from(&host, &a, FAR6, "2001:db8::1");
-    host.balanced();
-    // Without an address of its own the host has none of the switch's.
+    appears_from(host, a, FAR6, "2001:db8::1");
+}
+
+/// The host takes no address of the switch as its own, and still reaches containers.
+fn no_address_but_the_bridges(host: &Host, a: &Container) {
     host.netns()
         .run_lines(&["ip addr del 203.0.113.7/32 dev lo", "ip route replace default dev nic0"]);
     let output = host.netns().exec(&["ip", "route", "get", &FAR4.to_string()]);
@@ -117,11 +134,11 @@ fn long_flows_follow_the_route_and_the_address() {
     host.lan().run_lines(&[
         "ip addr add 203.0.113.254/24 dev nic3",
         "ip addr add 2001:db8:2::254/64 dev nic3 nodad",
-        "ip addr add fe80::1/64 dev nic3 nodad",
     ]);
     host.netns().run_lines(&[
         "ip addr add 203.0.113.1/24 dev nic2",
         "ip addr add 2001:db8:2::1/64 dev nic2 nodad",
+        "ip addr add fe80::1/64 dev nic2 nodad",
     ]);
     let far = remote.far();
     let _senders =

@@ -24,6 +24,8 @@ words! {
         LoopBlocked = "loop-blocked",
         /// Its container has ended; the port is back when the container starts again.
         Waiting = "waiting",
+        /// Known, but out of order: `fault` has the reason. The switch tries to mend it.
+        Fault = "fault",
     }
 }
 
@@ -194,6 +196,9 @@ pub struct Port {
     pub netns: String,
     /// State of the port.
     pub state: PortState,
+    /// Reason of the state `fault`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     /// Published ports, such as `8080:80/tcp`.
     pub publish: Vec<PortSpec>,
     /// Published ports that are not open on the host yet.

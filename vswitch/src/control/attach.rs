@@ -1,20 +1,19 @@
-//! Attach and detach of endpoints, and the end of the switch.
+//! Attach of endpoints, and the end of the switch.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fastpath::PortIndex;
 use vswitch_api::event::EventKind;
 use vswitch_api::port::{AttachRequest, Configure, NetnsRef, PortDetail};
 
 use super::error::ControlError;
-use super::model::{AttachSpec, EndpointKey, Lease, SlotOwner};
+use super::model::{AttachSpec, EndpointKey, Lease};
 use super::name::Name;
 use super::port::{PortChange, Source};
 use super::task::task;
-use super::{Control, containers, limits, plan, port, unicast_mac};
+use super::{Control, containers, limits, plan, unicast_mac};
 use crate::host::{NetnsError, netns};
 
 impl Control {
@@ -114,59 +113,6 @@ impl Control {
         ControlError::PortsMax(self.0.model().active().count())
     }
 
-    /// Detaches a container from all of its networks.
-    pub(crate) async fn detach(&self, name: &str) -> Result<(), ControlError> {
-        let keys = self.0.model().find_all(name)?;
-        let control = self.clone();
-        task(async move {
-            control.0.check_not_ending()?;
-            // All begin before the first one ends: none of them takes over from another.
-            let mut detached = Ok(());
-            for lease in control.0.begin_detach(&keys).await? {
-                detached = detached.and(control.leave(lease).await);
-            }
-            detached
-        })
-        .await?
-    }
-
-    /// Detaches an endpoint; another of its container takes over its publications and the default route.
-    pub(super) async fn detach_endpoint(&self, key: EndpointKey) -> Result<(), ControlError> {
-        match self.0.begin_detach(std::slice::from_ref(&key)).await?.into_iter().next() {
-            Some(lease) => self.leave(lease).await,
-            // It went meanwhile.
-            None => Ok(()),
-        }
-    }
-
-    /// Ends a detach that has begun.
-    pub(super) async fn leave(&self, lease: Lease) -> Result<(), ControlError> {
-        let key = lease.key();
-        let container = self.0.model().container_of(&key).cloned();
-        if self.0.model().has_port(&key) {
-            self.withdraw_router(lease.slot).await;
-            self.hand_publications_on(&key).await;
-            self.tear_down_port(lease).await?;
-        } else {
-            self.hand_waiting_publications_on(&key).await;
-            self.forget_waiting(lease).await?;
-        }
-        if let Some(container) = container {
-            self.leave_container(&container).await;
-        }
-        tracing::info!(name = %key, network = %key.network, "detached");
-        self.0.feed.send(EventKind::Detach, &key, "");
-        self.route_container(&key.name).await;
-        Ok(())
-    }
-
-    /// Undoes all steps of an attach, then returns the first error.
-    async fn tear_down_port(&self, lease: Lease) -> Result<(), ControlError> {
-        let mut change = PortChange::detach(Arc::clone(&self.0), lease);
-        let failures = plan::undo_all(&mut change, &port::DETACH).await;
-        failures.into_iter().next().map_or(Ok(()), Err)
-    }
-
     /// Announces the addresses to neighbours (RFC 5227 section 3, RFC 4861 section 7.2.6).
     pub(super) async fn announce(&self, lease: &Lease) {
         for address in lease.all_addresses() {
@@ -176,49 +122,6 @@ impl Control {
             };
             if let Err(error) = self.0.dataplane.inject(lease.slot, frame).await {
                 tracing::warn!(name = %lease.name, %error, "not announced");
-            }
-        }
-    }
-
-    /// Detaches an endpoint whose interface is gone. That of a container waits for the next start.
-    pub(super) async fn detach_lost_port(&self, slot: PortIndex) {
-        if self.0.check_not_ending().is_err() {
-            return;
-        }
-        let waits = {
-            let mut model = self.0.model();
-            let Some(SlotOwner::Endpoint(key)) = model.slot_owner(slot).cloned() else { return };
-            let waits = model.may_wait(&key).map(|waits| {
-                let container = model.container_of(&key).filter(|_| waits).cloned()?;
-                Some((model.begin_detach_lost(slot), container))
-            });
-            waits.map_err(|error| self.count_limit_hit(error))
-        };
-        match waits {
-            Ok(Some((Some(lease), container))) => self.let_wait(lease, &container).await,
-            Ok(Some((None, _))) => {}
-            Ok(None) => self.drop_lost_port(slot).await,
-            Err(error) => {
-                tracing::warn!(%error);
-                self.drop_lost_port(slot).await;
-            }
-        }
-    }
-
-    /// Detaches an endpoint whose interface is gone.
-    async fn drop_lost_port(&self, slot: PortIndex) {
-        let Some(lease) = self.0.model().begin_detach_lost(slot) else { return };
-        let (name, key) = (lease.name.clone(), lease.key());
-        self.hand_publications_on(&key).await;
-        let torn_down = self.tear_down_port(lease).await;
-        self.route_container(&name).await;
-        match torn_down {
-            Ok(()) => {
-                tracing::info!(%name, "detached, since its namespace or interface is gone");
-                self.0.feed.send(EventKind::Detach, &key, "its namespace or interface is gone");
-            }
-            Err(error) => {
-                tracing::error!(%name, %error, "interface gone, and detach failed in part")
             }
         }
     }
@@ -243,6 +146,7 @@ impl Control {
     /// attachments back.
     pub(crate) async fn end(&self) {
         self.0.ending.store(true, Ordering::Relaxed);
+        self.save_unwritten().await;
         self.stop_dns();
         self.update_resolv_confs().await;
         self.stop_uplink().await;

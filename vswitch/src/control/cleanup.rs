@@ -14,8 +14,9 @@ use vswitch_api::DEFAULT_STATE_DIR;
 
 use super::containers::restore;
 use super::limits::DEVICE_REMOVAL_MAX;
+use super::published_ports;
 use super::store::{Document, Store, StoreError};
-use crate::host::{nft, plugin_note, state_note, uplink};
+use crate::host::{conntrack, nft, plugin_note, state_note, uplink};
 
 const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
 
@@ -67,6 +68,8 @@ pub fn clean_up_after_crash(
         let bridges: Vec<String> = document.iter().flat_map(Document::devices).collect();
         wait_for_device_removal(&bridges);
         let tables = nft::remove_orphans(&bridges);
+        let published: Vec<_> = document.iter().flat_map(published_ports::stored).collect();
+        conntrack::end_gone(&published);
         removed.extend(document.iter().flat_map(restore_resolv_confs));
         let (ports, is_forwarding) =
             settings.map_err(|error| CleanupError::Host(error.to_string()))?;

@@ -136,13 +136,6 @@ impl Control {
         inner.followers.check(container);
     }
 
-    /// Ends the detach of an endpoint that waits.
-    pub(super) async fn forget_waiting(&self, lease: Lease) -> Result<(), ControlError> {
-        let mut change = PortChange::detach(Arc::clone(&self.0), lease);
-        let failures = plan::undo_all(&mut change, &port::FORGET).await;
-        failures.into_iter().next().map_or(Ok(()), Err)
-    }
-
     /// Names the switch's servers in a container that was attached, and follows its engine.
     pub(super) async fn follow_container(&self, container: &ContainerRecord) {
         self.update_resolv_conf(container).await;
@@ -175,8 +168,7 @@ impl Control {
         let container = match engine.container(id).await {
             Ok(container) => container,
             Err(EngineError::NoContainer { .. }) => {
-                self.forget_container(socket, id, &endpoints).await;
-                return true;
+                return self.forget_container(socket, id, &endpoints).await;
             }
             // The next connection checks all.
             Err(EngineError::NoEngine { .. }) => return true,
@@ -247,21 +239,29 @@ impl Control {
     }
 
     /// Forgets the waiting endpoints of a container that its engine knows no more. One whose namespace lives
-    /// waits when that ends, and is checked again then.
-    async fn forget_container(&self, engine: &Path, id: &str, endpoints: &[ContainerEndpoint]) {
+    /// waits when that ends, and is checked again then. False if it should be tried again.
+    async fn forget_container(
+        &self,
+        engine: &Path,
+        id: &str,
+        endpoints: &[ContainerEndpoint],
+    ) -> bool {
         // The engine took time to answer, so look again. All begin before the first one ends: none takes over from
         // another.
         let leases: Vec<_> = {
             let mut model = self.0.model();
             endpoints.iter().filter_map(|it| model.begin_forget(it, engine, id)).collect()
         };
-        for lease in leases {
-            let key = lease.key();
-            match self.leave(lease).await {
-                Ok(()) => tracing::info!(name = %key, "its container was removed"),
-                Err(error) => tracing::warn!(name = %key, %error, "its container was removed"),
-            }
+        let names: Vec<_> = leases.iter().map(|lease| lease.key().to_string()).collect();
+        if names.is_empty() {
+            return true;
         }
+        let left = self.leave(leases).await;
+        match &left {
+            Ok(()) => tracing::info!(?names, "their container was removed"),
+            Err(error) => tracing::warn!(?names, %error, "their container was removed"),
+        }
+        left.is_ok()
     }
 
     /// Follows a new name of a container in its engine, where the attachment has the former one.

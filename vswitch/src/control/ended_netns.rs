@@ -3,7 +3,7 @@
 //! A container that is started again at once asks for the name, the addresses and the ports of its former run. The
 //! kernel destroys a namespace later than its last process ends, by tens of milliseconds, and the switch detaches an
 //! endpoint with its interface. So a conflict with an endpoint that is detached, or whose namespace no process is in and
-//! no path leads to, is no conflict yet: the attach waits.
+//! no path leads to, is no conflict yet: the attach waits. Nor is one with a port whose publication is being withdrawn.
 
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
@@ -27,11 +27,14 @@ impl Inner {
         Ok(self.ends(owner).await? && timeout_at(deadline, settled).await.is_ok())
     }
 
-    /// Whether an endpoint with this name is detached, or has no namespace any more.
+    /// Whether an endpoint with this name is detached, closes ports, or has no namespace any more.
     async fn ends(&self, name: &str) -> Result<bool, ControlError> {
         let mut namespaces = Vec::new();
         {
             let model = self.model();
+            if model.is_closing(name) {
+                return Ok(true);
+            }
             for endpoint in model.endpoints().filter(|it| it.lease.name.as_str() == name) {
                 let binding = endpoint.binding.as_ref().and_then(|binding| binding.netns.as_ref());
                 match (endpoint.state, binding) {
@@ -43,7 +46,8 @@ impl Inner {
                 }
             }
         }
-        let is_gone = move || namespaces.iter().any(|(id, path)| netns::find(*id, path).is_none());
+        let is_gone =
+            move || namespaces.iter().any(|(id, path)| matches!(netns::find(*id, path), Ok(None)));
         blocking(is_gone).await
     }
 }

@@ -44,6 +44,14 @@ pub enum ControlError {
     /// Its container has ended.
     #[error("{0} waits for its container, which does not run")]
     Waiting(String),
+    /// It is not attached again yet.
+    #[error("{name} is not attached again yet: {reason}")]
+    Faulty {
+        /// Its name.
+        name: String,
+        /// The last failure.
+        reason: String,
+    },
     /// Too many attachments wait.
     #[error("{WAITING_MAX} attachments wait for their containers already, so {0} does not")]
     WaitingMax(String),
@@ -242,10 +250,15 @@ pub enum ControlError {
 impl ControlError {
     /// Whether the limit of open files caused the error.
     pub(super) fn is_for_open_files(&self) -> bool {
+        self.is_errno(libc::EMFILE)
+    }
+
+    /// Whether the kernel's error number caused the error.
+    pub(crate) fn is_errno(&self, number: i32) -> bool {
         let mut causes = std::iter::successors(std::error::Error::source(self), |e| e.source());
         causes.any(|cause| {
             let error = cause.downcast_ref::<io::Error>();
-            error.and_then(io::Error::raw_os_error) == Some(libc::EMFILE)
+            error.and_then(io::Error::raw_os_error) == Some(number)
         })
     }
 }

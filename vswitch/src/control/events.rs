@@ -31,6 +31,7 @@ impl Control {
                 DataplaneEvent::Resolve { next_hop, uplink, port } => {
                     self.resolve(next_hop, uplink, port);
                 }
+                DataplaneEvent::Portless { remote, protocol } => self.hand_over(remote, protocol),
                 DataplaneEvent::DhcpRequest { port, frame } => self.answer_dhcp(port, &frame),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),
             }

@@ -2,9 +2,9 @@
 //!
 //! The model, the datapath and the host change before the endpoint goes, so that the ports stay open. The
 //! document follows with the write of the detach, which leaves the endpoint out: after a crash in between,
-//! the endpoint is back with its publications. Those that no other network can have end with the endpoint,
-//! with a line in the log. The same holds for an endpoint that waits for its container: its publications go to
-//! another one that waits, or works.
+//! the endpoint is back with its publications, and a detach that is taken back gives them back. Those that no other
+//! network can have end with the endpoint, with a line in the log. The same holds for an endpoint that waits for its
+//! container: its publications go to another one that waits, or works.
 
 use vswitch_api::event::EventKind;
 use vswitch_api::publish::PortSpec;
@@ -14,16 +14,28 @@ use super::task::blocking;
 use super::{Control, republish};
 use crate::host::netns;
 
+/// Publications of an endpoint that leaves.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    /// Those with a new owner.
+    handed: Vec<(Lease, PortSpec)>,
+    /// Those that end with the endpoint.
+    left: Vec<PortSpec>,
+}
+
 impl Control {
     /// Hands the publications of an endpoint whose detach has begun to other endpoints of its container.
-    pub(super) async fn hand_publications_on(&self, from: &EndpointKey) {
+    pub(super) async fn hand_publications_on(&self, from: &EndpointKey) -> Handover {
+        if !self.0.model().has_port(from) {
+            return self.hand_waiting_publications_on(from);
+        }
         let stay = {
             let model = self.0.model();
             // A runtime moves publications itself.
             model.publications_of(from).is_empty() || model.is_runtimes(from)
         };
         if stay || !self.lives_on(from).await {
-            return;
+            return Handover::default();
         }
         let inner = &self.0;
         let mut publisher = inner.publisher.lock().await;
@@ -35,45 +47,52 @@ impl Control {
             tracing::warn!(name = %from, %error, "no longer published: the host refuses");
             inner.model().take_publications_back(from, &handed);
             inner.commit_snapshot();
-            return;
+            return Handover::default();
         }
-        drop(publisher);
-        self.report_handover(from, &handed, left);
+        Handover { handed, left }
     }
 
     /// The same, where the endpoint waits for its container, so that its ports are not open.
-    pub(super) async fn hand_waiting_publications_on(&self, from: &EndpointKey) {
-        let inner = &self.0;
-        let stay = {
-            let model = inner.model();
-            model.publications_of(from).is_empty() || !model.works_or_waits(&from.name)
-        };
-        if stay {
-            return;
+    fn hand_waiting_publications_on(&self, from: &EndpointKey) -> Handover {
+        let mut model = self.0.model();
+        if model.publications_of(from).is_empty() || !model.works_or_waits(&from.name) {
+            return Handover::default();
         }
-        let (handed, left) = {
-            let mut model = inner.model();
-            let (mut handed, _) = model.hand_publications_on(from, EndpointState::Active);
-            for (to, ports) in &handed {
-                let reason = format!("it was on {}, which waits for its container", from.network);
-                model.mark_pending(&to.key(), ports, reason);
-            }
-            let (waiting, left) = model.hand_publications_on(from, EndpointState::Waiting);
-            handed.extend(waiting);
-            (handed, left)
-        };
-        republish::retry_pending(inner);
-        self.report_handover(from, &handed, left);
+        let (mut handed, _) = model.hand_publications_on(from, EndpointState::Active);
+        for (to, ports) in &handed {
+            let reason = format!("it was on {}, which waits for its container", from.network);
+            model.mark_pending(&to.key(), ports, reason);
+        }
+        let (waiting, left) = model.hand_publications_on(from, EndpointState::Waiting);
+        handed.extend(waiting);
+        Handover { handed, left }
     }
 
-    fn report_handover(
-        &self,
-        from: &EndpointKey,
-        handed: &[(Lease, PortSpec)],
-        left: Vec<PortSpec>,
-    ) {
+    /// Undoes [`Control::hand_publications_on`], as the endpoint stays.
+    pub(super) async fn take_publications_back(&self, from: &Lease, handover: Handover) {
         let inner = &self.0;
-        for (to, ports) in handed {
+        if handover.handed.is_empty() {
+            return;
+        }
+        let mut publisher = inner.publisher.lock().await;
+        // One that came open in the meantime stays open.
+        inner.model().take_publications_back(&from.key(), &handover.handed);
+        inner.commit_snapshot();
+        for (to, ports) in &handover.handed {
+            let back = publisher.hand_on(&to.key(), &[(from.clone(), *ports)]).await;
+            if let Err(error) = back {
+                tracing::error!(name = %from.name, %ports, %error, "published on the wrong network");
+            }
+        }
+    }
+
+    /// Says where publications have gone, and tries those that are not open.
+    pub(super) fn report_handover(&self, from: &EndpointKey, Handover { handed, left }: Handover) {
+        let inner = &self.0;
+        if !handed.is_empty() {
+            republish::retry_pending(inner);
+        }
+        for (to, ports) in &handed {
             let was = &from.network;
             tracing::info!(name = %to.name, network = %to.network, %ports, %was, "published");
             inner.feed.send(EventKind::Publish, &to.key(), ports.to_string());
@@ -89,6 +108,6 @@ impl Control {
     async fn lives_on(&self, from: &EndpointKey) -> bool {
         let Ok(record) = self.0.model().namespace_of(&from.name) else { return false };
         let found = blocking(move || netns::find(record.id, &record.path)).await;
-        found.is_ok_and(|path| path.is_some())
+        found.is_ok_and(|found| !matches!(found, Ok(None)))
     }
 }

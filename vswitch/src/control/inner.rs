@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,8 +14,10 @@ use super::containers::Followers;
 use super::dhcp::state::DhcpState;
 use super::error::ControlError;
 use super::event_feed::EventFeed;
+use super::failed_writes::FailedWrites;
 use super::limits::DETACH_WAIT_MAX;
 use super::model::{AttachSpec, EndpointKey, Lease, Model, NetworkName};
+use super::progress::Reporter;
 use super::published_ports::HostPublisher;
 use super::random::random;
 use super::store::{Store, StoreError};
@@ -43,6 +46,8 @@ pub(super) struct Inner {
     neighbours: Mutex<BTreeMap<NetworkName, Arc<Neighbours>>>,
     pub(super) boot_id: String,
     pub(super) started: Instant,
+    /// Of the start.
+    pub(super) progress: Reporter,
     /// The same in seconds since 1970, for the metrics.
     pub(super) started_s: u64,
     pub(super) shutdown: Notify,
@@ -72,6 +77,7 @@ pub(super) struct Inner {
     /// Number of requests to write the document.
     save_requests: AtomicU64,
     writer: Arc<tokio::sync::Mutex<Writer>>,
+    pub(super) failed_writes: FailedWrites,
 }
 
 /// The store, and the number of the last request that it has met.
@@ -93,7 +99,7 @@ impl Inner {
         netlink: Netlink,
         boot_id: String,
         model: Model,
-        store: Store,
+        (store, progress): (Store, Reporter),
     ) -> Self {
         Self {
             config,
@@ -104,6 +110,7 @@ impl Inner {
             neighbours: Mutex::default(),
             boot_id,
             started: Instant::now(),
+            progress,
             started_s: fastpath::Clock.unix_s(),
             shutdown: Notify::new(),
             ending: AtomicBool::new(false),
@@ -120,6 +127,7 @@ impl Inner {
             settled: Notify::new(),
             save_requests: AtomicU64::new(0),
             writer: Arc::new(tokio::sync::Mutex::new(Writer { store, saved_requests: 0 })),
+            failed_writes: FailedWrites::default(),
         }
     }
 
@@ -144,17 +152,24 @@ impl Inner {
 
     /// Reserves what an endpoint needs. Waits while an endpoint ends that has the name, an address or a port of it.
     pub(super) async fn reserve(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {
-        let mut attempt = || {
+        let attempt = || {
             self.check_not_ending()?;
             self.model().reserve(spec, self.started.elapsed(), &mut random)
         };
+        self.retry_while_ending(attempt).await
+    }
+
+    /// Repeats an attempt while an endpoint that is detached, or closes ports, has what it needs.
+    pub(super) async fn retry_while_ending<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, ControlError>,
+    ) -> Result<T, ControlError> {
         let deadline = Instant::now() + DETACH_WAIT_MAX;
         loop {
             let settled = self.settled.notified();
-            let reserved = retry_while_busy(&self.settled, DETACH_WAIT_MAX, &mut attempt).await;
-            match reserved {
+            match retry_while_busy(&self.settled, DETACH_WAIT_MAX, &mut attempt).await {
                 Err(error) if self.wait_for_owner(&error, settled, deadline).await? => {}
-                reserved => return reserved,
+                done => return done,
             }
         }
     }
@@ -282,6 +297,12 @@ impl Inner {
         }
     }
 
+    /// Copies the document on disk, which the next write has less than; gives the path of the copy.
+    pub(super) async fn back_up(&self) -> Result<PathBuf, ControlError> {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        Ok(blocking(move || writer.store.back_up()).await??)
+    }
+
     /// Writes the document with all changes so far. Requests during a write share the next one.
     pub(super) async fn save(&self) -> Result<(), ControlError> {
         let request = self.save_requests.fetch_add(1, Ordering::Relaxed) + 1;
@@ -296,7 +317,8 @@ impl Inner {
             writer.saved_requests = covered;
             Ok::<_, StoreError>(())
         });
-        Ok(written.await??)
+        let written = written.await?;
+        Ok(written.inspect_err(|error| self.failed_writes.note(error))?)
     }
 }
 

@@ -75,8 +75,18 @@ pub(crate) const REPUBLISH_BATCH: usize = 4;
 /// Attachments that are replayed at the same time.
 pub(crate) const REPLAY_CONCURRENCY: usize = 4;
 
+/// Pause before a kept record is tried again: the first one, and the longest; each is twice the one before.
+pub(crate) const KEPT_RETRY_MIN: Duration = Duration::from_millis(500);
+pub(crate) const KEPT_RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Pause before the containers with an interface of a killed switch are looked at again.
+pub(crate) const LEFT_OVER_ROUND: Duration = Duration::from_millis(100);
+
 /// Time for one of them that a service manager is asked for.
 pub(crate) const REPLAY_ATTACH_MAX: Duration = Duration::from_millis(100);
+
+/// Time from a write of the document that failed to the next one.
+pub(crate) const SAVE_RETRY: Duration = Duration::from_secs(1);
 
 /// Longest wait of an attach for the end of an endpoint that has what it needs: the kernel closes the interface, and the document
 /// is written, in tens of milliseconds.

@@ -5,6 +5,7 @@
 //! | networks with pools, host port and static entries | `model/network.rs`, `model/network_spec.rs`, `model/address.rs` |
 //! | endpoints and their states | `model/endpoint.rs`, `model/allocate.rs`, `model/rename.rs`, `model/describe.rs` |
 //! | containers on several networks | `model/container.rs` |
+//! | endpoints that are out of order | `model/fault.rs` |
 //! | address pools of IPAM clients | `model/pools.rs` |
 //! | endpoints whose container has ended | `model/waiting.rs` |
 //! | endpoints that a runtime configures | `model/runtime.rs` |
@@ -38,6 +39,7 @@ mod container;
 mod describe;
 mod document;
 mod endpoint;
+mod fault;
 mod host_routes;
 mod key;
 mod lease;

@@ -1,7 +1,8 @@
 //! Plans that create and remove a network, and the choice of what a request leaves open.
 //!
 //! A network comes into the model, to the host as a device, into the datapath, into the host's rules, and
-//! into the document; then endpoints may join. A removal undoes the same steps in reverse.
+//! into the document; then endpoints may join. A removal undoes the same steps in reverse. If the document cannot
+//! be written, the network stays.
 
 pub(in crate::control) mod choice;
 mod error;
@@ -51,6 +52,10 @@ const CREATE: [Step; 6] = [
     Step::SetHostRules,
     Step::Save,
 ];
+
+/// The steps that a removal undoes, in reverse, once the document has lost the network.
+const REMOVE: [Step; 5] =
+    [Step::Reserve, Step::CreateDevice, Step::CommitSnapshot, Step::AddPort, Step::SetHostRules];
 
 /// The plan of a stored network, and of the configured one: the document has it already, or gets it at the
 /// end of the start.
@@ -112,7 +117,12 @@ impl Control {
             let _removing = inner.network_changes.lock().await;
             let spec = inner.model()[&name].spec.clone();
             let mut change = NetworkChange::new(Arc::clone(inner), spec);
-            let failures = plan::undo_all(&mut change, &CREATE).await;
+            if let Err(error) = change.save(false).await {
+                inner.model().set_network_persisted(&name, true);
+                inner.model().activate_network(&name);
+                return Err(error);
+            }
+            let failures = plan::undo_all(&mut change, &REMOVE).await;
             tracing::info!(%name, "network removed");
             inner.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
             failures.into_iter().next().map_or(Ok(()), Err)
@@ -184,7 +194,8 @@ impl NetworkChange {
             may_overlap: self.may_overlap,
         };
         let netlink = &self.inner.netlink;
-        let tap = bridge::create(netlink, &setup).await?;
+        let waits = || self.inner.progress.waits_for(&setup.name);
+        let tap = bridge::create(netlink, &setup, &waits).await?;
         let neighbours = Neighbours::new(netlink.clone(), tap.ifindex, tap.name.clone());
         self.inner.set_neighbours(&self.spec.name, Some(neighbours));
         self.tap = Some(tap);

@@ -91,8 +91,17 @@ fn attach_plan(is_stored: bool, configured_by: ConfiguredBy) -> Vec<Step> {
     ATTACH.into_iter().filter(is_needed).collect()
 }
 
-/// The steps that a detach undoes, in reverse.
-pub(super) const DETACH: [Step; 6] = [
+/// The steps that a detach undoes, in reverse, once the document has lost the endpoint.
+pub(super) const LEAVE: [Step; 5] = [
+    Step::Reserve,
+    Step::CommitSnapshot,
+    Step::AddPort,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
+];
+
+/// The same, for an endpoint whose interface is gone: the document follows.
+pub(super) const LOST: [Step; 6] = [
     Step::Reserve,
     Step::Save,
     Step::CommitSnapshot,
@@ -104,9 +113,6 @@ pub(super) const DETACH: [Step; 6] = [
 /// The steps that are undone when the container of an endpoint has ended, in reverse.
 pub(super) const WAIT: [Step; 4] =
     [Step::CommitSnapshot, Step::AddPort, Step::InstallHostNeighbours, Step::OpenHostPorts];
-
-/// The steps that the detach of a waiting endpoint undoes, in reverse.
-pub(super) const FORGET: [Step; 2] = [Step::Reserve, Step::Save];
 
 /// An attach or detach in progress.
 #[derive(Debug)]
@@ -160,10 +166,11 @@ impl PortChange {
         Self::new(inner, spec, None)
     }
 
-    /// The attach of a stored endpoint. One that a runtime has moved into a namespace is put there by the switch.
+    /// The attach of a stored endpoint, which the model may keep. One that a runtime has moved into a namespace is put there by the switch.
     pub(super) async fn replay(
         inner: Arc<Inner>,
         stored: &Attachment,
+        is_kept: bool,
     ) -> Result<Self, ControlError> {
         let ifname = stored.ifname.parse().map_err(ControlError::Ifname)?;
         let this_boot = stored.runtime.as_ref().filter(|it| it.boot_id == inner.boot_id);
@@ -185,7 +192,7 @@ impl PortChange {
             None => return Err(NetnsError::Gone("of another boot".to_owned()).into()),
         };
         let spec = AttachSpec { configured_by, ..stored.spec()? };
-        Ok(Self { is_stored: true, ..Self::new(inner, spec, source) })
+        Ok(Self { is_stored: true, resumes: is_kept, ..Self::new(inner, spec, source) })
     }
 
     /// The detach of an endpoint.

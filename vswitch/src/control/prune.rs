@@ -23,7 +23,7 @@ impl Control {
         };
         let mut detached = Vec::new();
         for (slot, name, record) in bound {
-            let found = blocking(move || netns::find(record.id, &record.path)).await?;
+            let found = blocking(move || netns::find(record.id, &record.path)).await??;
             if found.is_none() {
                 self.detach_lost_port(slot).await;
                 detached.push(name.to_string());

@@ -2,7 +2,8 @@
 //!
 //! A new publication goes into the model, into the snapshot, to the host, and into the document; a step that
 //! fails undoes those before it. A withdrawal leaves the document first, so that a crash never brings the
-//! publication back; if the host refuses to close the port, the document gets it back.
+//! publication back; if the host refuses to close the port, the document gets it back. Its ports belong to it
+//! until the host has closed them: a publication of them by another endpoint waits for that.
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ enum Step {
     Remove,
     /// The datapath follows the model.
     CommitSnapshot,
+    /// Others may publish the closed ports.
+    FreePorts,
     /// The host hands frames for its ports over.
     OpenHostPorts,
     /// The host stops that.
@@ -40,7 +43,8 @@ const PUBLISH: [Step; 4] =
     [Step::AllocatePorts, Step::CommitSnapshot, Step::OpenHostPorts, Step::Save];
 
 /// The plan of a withdrawal.
-const UNPUBLISH: [Step; 4] = [Step::Remove, Step::Save, Step::CloseHostPorts, Step::CommitSnapshot];
+const UNPUBLISH: [Step; 5] =
+    [Step::Remove, Step::Save, Step::CloseHostPorts, Step::CommitSnapshot, Step::FreePorts];
 
 /// A request.
 #[derive(Debug)]
@@ -166,7 +170,13 @@ impl Change {
         Self { inner, key, request, is_runtimes: false, affected: Vec::new() }
     }
 
-    fn allocate(&mut self) -> Result<(), ControlError> {
+    /// Allocates the ports, once nobody closes them any more.
+    async fn allocate(&mut self) -> Result<(), ControlError> {
+        let inner = Arc::clone(&self.inner);
+        inner.retry_while_ending(|| self.allocate_now()).await
+    }
+
+    fn allocate_now(&mut self) -> Result<(), ControlError> {
         let PublishRequest::Publish(requested) = &self.request else { return Ok(()) };
         let mut model = self.inner.model();
         let allocated = model.add_publication(&self.key, requested, &mut random)?;
@@ -197,7 +207,7 @@ impl Change {
             for one in &self.affected {
                 inner.model().drop_publication(&self.key, one);
             }
-            self.allocate()?;
+            self.allocate_now()?;
             inner.commit_snapshot();
         }
         Err(ControlError::NoFreePort(self.request.ports()))
@@ -222,7 +232,7 @@ impl Steps for Change {
 
     async fn apply(&mut self, step: Step) -> Result<(), ControlError> {
         match step {
-            Step::AllocatePorts => self.allocate(),
+            Step::AllocatePorts => self.allocate().await,
             Step::Remove => self.release(),
             Step::Save => self.inner.save().await,
             Step::CommitSnapshot => {
@@ -231,6 +241,11 @@ impl Steps for Change {
             }
             Step::OpenHostPorts => self.open().await,
             Step::CloseHostPorts => self.close().await,
+            Step::FreePorts => {
+                self.inner.model().end_closing(&self.key, &self.affected);
+                self.inner.settled.notify_waiters();
+                Ok(())
+            }
         }
     }
 
@@ -246,6 +261,7 @@ impl Steps for Change {
             }
             Step::Remove => {
                 self.inner.model().restore_publications(&self.key, self.affected.clone());
+                self.inner.settled.notify_waiters();
                 self.inner.commit_snapshot();
                 self.inner.save().await?;
             }
@@ -253,7 +269,7 @@ impl Steps for Change {
             Step::OpenHostPorts => self.close().await?,
             Step::CloseHostPorts => self.open().await?,
             // The undo of the model's step writes the document.
-            Step::Save => {}
+            Step::Save | Step::FreePorts => {}
         }
         Ok(())
     }

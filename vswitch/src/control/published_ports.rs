@@ -4,11 +4,15 @@
 //! hidden, so that each frame that is handed over finds its rule. The host loads all open ports as one set:
 //! the publisher stays locked during a change, and each change adds to the set before it.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use vswitch_api::publish::{PortSpec, Publication};
 
 use super::error::ControlError;
 use super::model::{EndpointKey, Lease};
 use super::name::Name;
+use super::store::Document;
+use crate::host::conntrack;
 use crate::host::nft::{Forward, Published};
 use crate::host::reserve::ReserveError;
 use crate::host::uplink::{Uplink, UplinkError};
@@ -37,7 +41,11 @@ impl HostPublisher {
     ) -> Result<(), UplinkError> {
         let new = publications.iter().filter_map(|one| {
             let (key, ports) = (lease.key(), one.ports);
-            Some(HostPublication { key, ports, forward: forward(&ports, lease)? })
+            Some(HostPublication {
+                key,
+                ports,
+                forward: forward(&ports, (lease.ipv4, lease.ipv6))?,
+            })
         });
         let all = self.active.iter().cloned().chain(new).collect();
         self.load(all).await
@@ -63,7 +71,9 @@ impl HostPublisher {
         let mut all = self.active.clone();
         for one in all.iter_mut().filter(|one| one.key == *from) {
             let to = handed.iter().find(|(_, ports)| *ports == one.ports);
-            if let Some((lease, forward)) = to.and_then(|(to, it)| Some((to, forward(it, to)?))) {
+            if let Some((lease, forward)) =
+                to.and_then(|(to, it)| Some((to, forward(it, (to.ipv4, to.ipv6))?)))
+            {
                 (one.key, one.forward) = (lease.key(), forward);
             }
         }
@@ -82,6 +92,13 @@ impl HostPublisher {
         own.for_each(|one| one.key.name = new.clone());
     }
 
+    /// Ends the host's flows to publications of a crashed switch that did not come back.
+    pub(super) async fn end_flows_of(&self, former: Vec<Forward>) {
+        let active = self.active.iter().map(|one| one.forward.clone()).collect();
+        // What has come has ended the flows from before itself.
+        conntrack::end_stale(former, active, Vec::new()).await;
+    }
+
     async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {
         let Some(uplink) = self.uplink.as_mut().filter(|_| all != self.active) else {
             return Ok(());
@@ -92,7 +109,18 @@ impl HostPublisher {
     }
 }
 
-fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
+/// Publications of a stored document, as they were open on the host.
+pub(super) fn stored(document: &Document) -> Vec<Forward> {
+    let forwards = document.attachments.iter().flat_map(|one| {
+        one.publish.iter().filter_map(|it| forward(&it.ports, (one.ipv4, one.ipv6)))
+    });
+    forwards.collect()
+}
+
+fn forward(
+    ports: &PortSpec,
+    (ipv4, ipv6): (Option<Ipv4Addr>, Option<Ipv6Addr>),
+) -> Option<Forward> {
     let host = ports.host()?;
     let address = ports.address();
     Some(Forward {
@@ -101,8 +129,8 @@ fn forward(ports: &PortSpec, lease: &Lease) -> Option<Forward> {
             protocol: ports.protocol(),
             ports: host.first()..=host.last(),
         },
-        to4: lease.ipv4.filter(|_| address.is_none_or(|address| address.is_ipv4())),
-        to6: lease.ipv6.filter(|_| address.is_none_or(|address| address.is_ipv6())),
+        to4: ipv4.filter(|_| address.is_none_or(|address| address.is_ipv4())),
+        to6: ipv6.filter(|_| address.is_none_or(|address| address.is_ipv6())),
         to_port: ports.container().first(),
     })
 }
@@ -122,6 +150,7 @@ impl ControlError {
             UplinkError::Reserve(error @ ReserveError::Taken { .. }) => {
                 Self::HostPortTaken(error.to_string())
             }
+            error @ UplinkError::Twice(_) => Self::HostPortTaken(error.to_string()),
             error @ UplinkError::Shifted(_) => Self::Shifted(error.to_string()),
             error => Self::PublishFailed(error.to_string()),
         }

@@ -2,49 +2,67 @@
 //!
 //! An endpoint comes back with its names and addresses if its namespace lives: the same inode and cookie,
 //! in the same boot of the host. That of a container waits for it otherwise. All others are dropped with a line
-//! in the log, and their static entries with them. So are those whose first addresses a changed subnet no longer
-//! has; of further ones, only these addresses are, and of publications only those of a family without addresses.
+//! in the log, and their static entries with them. One that lives and fails is kept and tried again (`kept.rs`);
+//! one whose former interface the kernel has yet to remove waits for that (`left_overs.rs`).
+//!
+//! What makes no sense goes: endpoints whose first addresses a changed subnet no longer has; of further ones, only
+//! these addresses, and of publications only those of a family without addresses. The document is copied before.
 //!
 //! Endpoints with the default route of a runtime's container come first: the others of that container then find
 //! the route, and leave it.
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use vswitch_api::address::Family;
 
 use super::Control;
 use super::error::ControlError;
-use super::limits::REPLAY_CONCURRENCY;
+use super::left_overs::LeftOvers;
+use super::limits::{LEFT_OVER_ROUND, REPLAY_CONCURRENCY};
 use super::model::Owner;
-use super::port::PortChange;
+use super::name::Name;
 use super::random::random;
 use super::store::{Attachment, Document};
-use crate::host::{HostError, netns};
 
 /// The result of a replay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ReplayReport {
     /// Attachments that work again.
     pub(crate) attached: usize,
     /// Attachments that wait for their containers.
     pub(crate) waiting: usize,
+    /// Attachments that live, and could not be attached yet.
+    pub(crate) kept: usize,
+    /// The copy of a document that has more than makes sense.
+    pub(crate) backup: Option<PathBuf>,
     /// Attachments that were dropped.
     pub(crate) dropped: usize,
+    /// Names and networks of those that were dropped since their namespaces have ended.
+    pub(super) gone: BTreeSet<(Name, String)>,
 }
 
-/// What has become of a stored endpoint that is kept.
+/// What has become of a stored endpoint.
 enum Replayed {
     Works,
     Waits,
+    /// It lives, but fails.
+    Kept,
+    /// The kernel has yet to remove its former interface.
+    LeftOver(ControlError),
+    Gone,
+    Lost,
 }
 
 /// Attaches stored endpoints, then sets stored static entries.
 pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     let mut replayed = ReplayReport::default();
+    control.0.progress.expects(document.attachments.len());
     let gives_route =
         |it: &Attachment| it.runtime.as_ref().is_some_and(|it| it.gives_default_route);
-    let (first, others) = document.attachments.into_iter().partition(gives_route);
+    let (first, others): (VecDeque<_>, _) = document.attachments.into_iter().partition(gives_route);
     attach_all(control, first, &mut replayed).await;
     attach_all(control, others, &mut replayed).await;
     let mut model = control.0.model();
@@ -52,60 +70,132 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
         let owner = record.port.map_or(Owner::Host, Owner::Endpoint);
         let network = record.network.parse().map_err(ControlError::Name);
         let key = (record.mac, record.vlan);
-        if let Err(error) = network.and_then(|it| model.set_static(&it, key, owner)) {
+        if let Err(error) = network.and_then(|it| model.restore_static(&it, key, owner)) {
             tracing::info!(mac = %record.mac, %error, "static entry dropped");
         }
     }
     drop(model);
     control.0.commit_snapshot();
+    control.retry_kept();
     replayed
 }
 
-/// Attaches endpoints, several at a time, and waits for the last one.
-async fn attach_all(control: &Control, stored: Vec<Attachment>, replayed: &mut ReplayReport) {
+/// Attaches endpoints, several at a time, and waits for the last one. Those with a left-over interface come last.
+async fn attach_all(
+    control: &Control,
+    mut queue: VecDeque<Attachment>,
+    replayed: &mut ReplayReport,
+) {
     let mut running = JoinSet::new();
-    let mut waiting = stored.into_iter();
+    let mut left_over = Vec::new();
+    let (mut waits, mut round) = (LeftOvers::default(), Instant::now());
     loop {
         while running.len() < REPLAY_CONCURRENCY
-            && let Some(mut attachment) = waiting.next()
+            && let Some(mut attachment) = queue.pop_front()
         {
             drop_impossible(control, &mut attachment);
             let control = control.clone();
             running.spawn(async move {
-                let result = match PortChange::replay(Arc::clone(&control.0), &attachment).await {
-                    Ok(mut change) => {
-                        let record = attachment.netns.as_ref();
-                        let netns = record.map(|it| netns::describe(&it.reference));
-                        let netns = netns.unwrap_or_default();
-                        control.execute_attach(&mut change, netns).await.map(drop)
-                    }
-                    Err(error) => Err(error),
-                };
-                let result = match result {
-                    Err(error) if attachment.container.is_some() => {
-                        let waits = restore_waiting(&control, &attachment);
-                        waits.map(|()| Replayed::Waits).map_err(|_| error)
-                    }
-                    result => {
-                        result.map(|()| Replayed::Works).inspect(|_| log_attached(&attachment))
-                    }
-                };
-                if let Err(error) = &result {
-                    log_dropped(&attachment, error);
-                    if let Some(container) = &attachment.container {
-                        control.leave_container(container).await;
-                    }
-                }
-                result.ok()
+                let replayed = replay(&control, &attachment).await;
+                (attachment, replayed)
             });
         }
         match running.join_next().await {
-            None => break,
-            Some(Ok(Some(Replayed::Works))) => replayed.attached += 1,
-            Some(Ok(Some(Replayed::Waits))) => replayed.waiting += 1,
-            Some(_) => replayed.dropped += 1,
+            None if left_over.is_empty() => break,
+            None => {
+                let goes_on = waits.handle_round(left_over.len(), round.elapsed());
+                round = Instant::now();
+                for (attachment, error) in left_over.drain(..) {
+                    control.0.progress.waits_for("in containers");
+                    match goes_on {
+                        true => queue.push_back(attachment),
+                        false => count(
+                            control,
+                            &attachment,
+                            keep(control, &attachment, &error),
+                            replayed,
+                        ),
+                    }
+                }
+                if goes_on {
+                    tokio::time::sleep(LEFT_OVER_ROUND).await;
+                }
+            }
+            Some(Ok((attachment, Replayed::LeftOver(error)))) => {
+                left_over.push((attachment, error))
+            }
+            Some(Ok((attachment, outcome))) => count(control, &attachment, outcome, replayed),
+            Some(Err(_)) => replayed.dropped += 1,
         }
     }
+}
+
+/// Counts an outcome.
+fn count(
+    control: &Control,
+    attachment: &Attachment,
+    outcome: Replayed,
+    replayed: &mut ReplayReport,
+) {
+    match outcome {
+        Replayed::Works => replayed.attached += 1,
+        Replayed::Waits => replayed.waiting += 1,
+        Replayed::Kept | Replayed::LeftOver(_) => replayed.kept += 1,
+        Replayed::Gone => {
+            replayed.dropped += 1;
+            replayed.gone.insert((attachment.name.clone(), attachment.network.clone()));
+        }
+        Replayed::Lost => replayed.dropped += 1,
+    }
+    control.0.progress.one_done();
+}
+
+/// Attaches a stored endpoint, or finds out what is to become of it.
+async fn replay(control: &Control, stored: &Attachment) -> Replayed {
+    let error = match control.attach_stored(stored, false).await {
+        Ok(()) => {
+            tracing::info!(name = %stored.name, network = stored.network, "attached again");
+            return Replayed::Works;
+        }
+        Err(error) => error,
+    };
+    if error.is_left_over() {
+        return Replayed::LeftOver(error);
+    }
+    let outcome = match error.is_gone() {
+        false => keep(control, stored, &error),
+        true if stored.container.is_some() => match restore_waiting(control, stored) {
+            Ok(()) => return Replayed::Waits,
+            Err(error) => {
+                log_lost(stored, &error);
+                Replayed::Lost
+            }
+        },
+        true => {
+            tracing::info!(name = %stored.name, %error, "dropped");
+            Replayed::Gone
+        }
+    };
+    if let (Replayed::Gone | Replayed::Lost, Some(container)) = (&outcome, &stored.container) {
+        control.leave_container(container).await;
+    }
+    outcome
+}
+
+/// Keeps an endpoint that fails, if the model can have it.
+fn keep(control: &Control, stored: &Attachment, error: &ControlError) -> Replayed {
+    match control.keep(stored, error) {
+        Ok(()) => Replayed::Kept,
+        Err(error) => {
+            log_lost(stored, &error);
+            Replayed::Lost
+        }
+    }
+}
+
+fn log_lost(stored: &Attachment, error: &ControlError) {
+    tracing::error!(name = %stored.name, network = stored.network, %error,
+        "cannot be attached again: dropped");
 }
 
 /// Drops publications that could never have come, and further addresses that a changed subnet or gateway
@@ -143,21 +233,6 @@ fn restore_waiting(control: &Control, stored: &Attachment) -> Result<(), Control
     inner.model().restore_waiting(&spec, &stored.ifname, now, &mut random)?;
     tracing::info!(name = %stored.name, network = stored.network, "waits for its container");
     Ok(())
-}
-
-fn log_attached(stored: &Attachment) {
-    tracing::info!(name = %stored.name, network = stored.network, "attached again");
-}
-
-fn log_dropped(stored: &Attachment, error: &ControlError) {
-    match error {
-        ControlError::Host(HostError::Netns(error)) => {
-            tracing::info!(name = %stored.name, %error, "dropped");
-        }
-        error => {
-            tracing::error!(name = %stored.name, %error, "cannot be attached again: dropped")
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Start: makes the switch of a stored document and a configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::limits::REPLAY_ATTACH_MAX;
 use super::model::{Model, NetworkSpec, local_mac};
+use super::progress::Reporter;
 use super::random::random;
 use super::replay::{self, ReplayReport};
-use super::store::{Document, NetworkRecord, Store, StoreError};
+use super::store::{Document, NetworkRecord, Store, StoreError, lost};
 use super::task::blocking;
-use super::{Control, NetworkError, dhcp, republish};
+use super::{Control, NetworkError, dhcp, published_ports, republish, save};
 use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
@@ -55,11 +56,15 @@ impl Control {
     pub(crate) async fn start(
         config: &Config,
         stored: StoredState,
+        progress: Reporter,
     ) -> Result<(Self, mpsc::Receiver<DataplaneEvent>, ReplayReport), ControlError> {
         let StoredState { store, mut document } = stored;
         let former = document.iter().flat_map(Document::devices).collect();
         if let Some(document) = &mut document {
             document.rename_first_network(config.bridge.as_str());
+        }
+        let stored = document.clone();
+        if let Some(document) = &mut document {
             document.forget_unknown_sources();
         }
         let networks = networks(config, document.as_ref())?;
@@ -73,10 +78,21 @@ impl Control {
             idle: config.idle,
         })?;
         let model = Model::new(dataplane.slots());
-        let parts = Inner::new(config.clone(), dataplane, netlink, boot_id, model, store);
+        let parts =
+            Inner::new(config.clone(), dataplane, netlink, boot_id, model, (store, progress));
         let control = Self(Arc::new(parts));
         match control.finish_start(networks, former, document).await {
-            Ok(replayed) => Ok((control, events, replayed)),
+            Ok(mut replayed) => {
+                let saved = control.save_first(stored, &replayed).await;
+                match saved {
+                    Ok(backup) => replayed.backup = backup,
+                    Err(error) => {
+                        control.end().await;
+                        return Err(error);
+                    }
+                }
+                Ok((control, events, replayed))
+            }
             Err(error) => {
                 control.end().await;
                 Err(error)
@@ -105,7 +121,9 @@ impl Control {
         self.start_uplink(&self.0.netlink).await?;
         let replayed = match document {
             Some(document) => {
+                let published = published_ports::stored(&document);
                 let replayed = replay::run(self, document).await;
+                self.0.publisher.lock().await.end_flows_of(published).await;
                 republish::retry_pending(&self.0);
                 self.follow_containers().await;
                 replayed
@@ -113,8 +131,28 @@ impl Control {
             None => ReplayReport::default(),
         };
         tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
-        self.0.save().await?;
+        tokio::spawn(save::retry_failed_writes(Arc::clone(&self.0)));
         Ok(replayed)
+    }
+
+    /// Writes the document for the first time. If that has less than the stored one, a copy of that is made before;
+    /// gives its path.
+    async fn save_first(
+        &self,
+        stored: Option<Document>,
+        replayed: &ReplayReport,
+    ) -> Result<Option<PathBuf>, ControlError> {
+        let now = self.0.model().document();
+        let lost = stored.map(|stored| lost(&stored, &now, &replayed.gone)).unwrap_or_default();
+        let mut backup = None;
+        if !lost.is_empty() {
+            let path = self.0.back_up().await?;
+            tracing::error!(copy = %path.display(), records = lost.join(", "),
+                "records of the state were dropped, since they make no sense now; the copy has them");
+            backup = Some(path);
+        }
+        self.0.save().await?;
+        Ok(backup)
     }
 }
 

@@ -1,11 +1,15 @@
 //! The document on disk: the desired state as JSON.
 //!
 //! A new version is written beside the old one, synced, and renamed over it, so that a crash leaves one of
-//! the two. A daemon locks its state directory; the kernel releases the lock when the daemon dies.
+//! the two. A start that takes over less than the document has keeps a copy of it first.
+
+mod backup;
+mod lock;
+mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -23,6 +27,9 @@ use super::runtime_state::RuntimeState;
 use super::text;
 use crate::config::{Subnet4, Subnet6};
 use crate::host::netns::NetnsId;
+use crate::regular_file;
+use lock::lock;
+pub(crate) use lost::lost;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +39,6 @@ pub(crate) const VERSION: u32 = 1;
 
 const DOCUMENT: &str = "state.json";
 const DOCUMENT_NEW: &str = "state.json.new";
-const LOCK: &str = "lock";
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
@@ -350,11 +356,18 @@ impl Store {
     /// The document; `None` if there is none yet.
     pub(crate) fn load(&self) -> Result<Option<Document>, StoreError> {
         let path = self.directory.join(DOCUMENT);
-        match fs::read(&path) {
+        match regular_file::read(&path) {
             Ok(bytes) => parse(&path, &bytes).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),
         }
+    }
+
+    /// Copies the document on disk, which the next one has less than; gives the path of the copy.
+    pub(crate) fn back_up(&self) -> Result<PathBuf, StoreError> {
+        let path = self.directory.join(DOCUMENT);
+        let bytes = regular_file::read(&path).map_err(failed("read", &path))?;
+        backup::write(&path, &bytes)
     }
 
     /// Replaces the document, which survives a power failure from then on.
@@ -366,14 +379,18 @@ impl Store {
         bytes.push(b'\n');
         let write = || {
             let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = regular_file::open(&mut options, &new)?;
             file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
             self.handle.sync_all()
         };
-        write().map_err(failed("write", &path))
+        write().map_err(|error| {
+            // A part of a document is of no use, and takes the room that a full disk lacks.
+            let _ = fs::remove_file(&new);
+            failed("write", &path)(error)
+        })
     }
 }
 
@@ -393,37 +410,6 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Document, StoreError> {
         return Err(StoreError::Version { path: path.to_owned(), found: version });
     }
     serde_json::from_slice(bytes).map_err(corrupt)
-}
-
-/// Takes the lock, and writes the process id into it.
-fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join(LOCK);
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            let _ = file.read_to_string(&mut owner);
-            let owner = owner.trim().to_owned();
-            return Err(StoreError::Locked { path: directory.to_owned(), owner });
-        }
-        Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
-    }
-    let mut note = || {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())
-    };
-    note().map_err(failed("write", &path))?;
-    Ok(file)
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {

@@ -81,6 +81,16 @@ impl Control {
             }
         });
     }
+
+    /// Has the NIC hand over what comes from a remote by a protocol without ports, while a container uses it.
+    pub(super) fn hand_over(&self, remote: IpAddr, protocol: u8) {
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Some(uplink) = &inner.publisher.lock().await.uplink {
+                uplink.hand_over(remote, protocol).await;
+            }
+        });
+    }
 }
 
 /// The configuration of the host's uplink; none if the switch is internal to the host.

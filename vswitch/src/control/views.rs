@@ -193,7 +193,7 @@ impl Control {
         let Some(record) = record else { return Ok(detail) };
         let path = record.path.clone();
         let found = blocking(move || netns::find(record.id, &record.path)).await?;
-        detail.netns_path = found.unwrap_or(path);
+        detail.netns_path = found.ok().flatten().unwrap_or(path);
         Ok(detail)
     }
 
@@ -247,9 +247,13 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
 /// A port whose container does not run: what is kept for it, and no traffic.
 fn waiting_row(port: &model::Endpoint) -> Port {
     let ifname = port.binding.as_ref().map(|it| it.ifname.clone()).unwrap_or_default();
-    let binding = Binding { ifname, netns: None, offloads: Vec::new(), queues: 0 };
+    let netns = port.binding.as_ref().and_then(|it| it.netns.clone());
+    let binding = Binding { ifname, netns, offloads: Vec::new(), queues: 0 };
     let row = port_row(port, &binding, &PortCounters::default(), None);
-    Port { state: PortState::Waiting, ..row }
+    match port.fault() {
+        Some(_) => row,
+        None => Port { state: PortState::Waiting, ..row },
+    }
 }
 
 /// Those of a family that the endpoint has an address of.
@@ -278,7 +282,12 @@ fn port_row(
                 binding.netns.as_ref().map(|it| netns::describe(&it.reference)).unwrap_or_default()
             }
         },
-        state: if blocked.is_some() { PortState::LoopBlocked } else { PortState::Up },
+        state: match (port.fault(), blocked) {
+            (Some(_), _) => PortState::Fault,
+            (None, Some(_)) => PortState::LoopBlocked,
+            (None, None) => PortState::Up,
+        },
+        fault: port.fault().map(str::to_owned),
         publish: port.publications.iter().map(|one| one.ports).collect(),
         publish_pending: port.pending_publications().cloned().collect(),
         aliases: port.aliases.iter().map(ToString::to_string).collect(),

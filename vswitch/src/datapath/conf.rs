@@ -111,6 +111,8 @@ pub struct PortConf {
     pub vlans: PortVlans,
     /// Source guard, if any.
     pub guard: Option<Guard>,
+    /// Hosts with MAC addresses of their own may be behind it: the router asks who has an address.
+    pub is_shared: bool,
     /// Port isolation.
     pub isolation: Isolation,
     /// Its own addresses, from which it may ask the service.
@@ -124,7 +126,8 @@ impl PortConf {
         let isolation = kind.default_isolation();
         let vlans = PortVlans::access(0);
         let addresses = PortAddresses::NONE;
-        Self { network, kind, mac, enabled: true, vlans, guard: None, isolation, addresses }
+        let (enabled, guard, is_shared) = (true, None, false);
+        Self { network, kind, mac, enabled, vlans, guard, is_shared, isolation, addresses }
     }
 
     /// The uplink's port, which only routers send to.

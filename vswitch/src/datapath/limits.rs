@@ -44,6 +44,36 @@ pub const QUERY_INTERVAL_S: u32 = 125;
 /// Group membership interval in seconds (RFC 3376 section 8.4).
 pub const MEMBERSHIP_S: u32 = 260;
 
+/// Neighbours behind unguarded ports that one worker remembers, 80 bytes each.
+pub const INSIDE_NEIGHBOURS_MAX: usize = 1024;
+
+/// The same of one port.
+pub const INSIDE_NEIGHBOURS_PER_PORT_MAX: usize = 256;
+
+/// Time after which such a neighbour that was not heard is asked for.
+pub const INSIDE_ASK_AFTER: Duration = Duration::from_secs(30);
+
+/// Time between two such questions.
+pub const INSIDE_ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// Slots for hosts on the uplink's link that are in use.
+pub const ON_LINK_USES: usize = 64;
+
+/// Seconds in which each of them is told to control once.
+pub const ON_LINK_USE_S: u32 = 16;
+
+/// Flows of protocols without ports (GRE, ESP, IPIP, 6in4) of one worker.
+pub const PORTLESS_FLOWS_MAX: usize = 1024;
+
+/// The same of one port.
+pub const PORTLESS_FLOWS_PER_PORT_MAX: usize = 64;
+
+/// Idle time of such a flow, as in Linux (`nf_conntrack_generic_timeout`).
+pub const PORTLESS_IDLE: Duration = Duration::from_secs(600);
+
+/// Time between two reports of these flows to control.
+pub const PORTLESS_TELL: Duration = Duration::from_secs(20);
+
 /// Last member query interval in seconds (RFC 3376 section 8.8).
 pub const LAST_MEMBER_S: u32 = 1;
 

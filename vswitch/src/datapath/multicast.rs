@@ -28,8 +28,12 @@
 //!
 //! Listeners speak up when asked. Where no router asks, the switch does, on every VLAN that some port
 //! carries without a tag, each [`QUERY_INTERVAL_S`] seconds: [`tick`]. Before answers can have come, all is
-//! flooded; so it is on a VLAN that is new, or to which a port has come. A VLAN that trunks carry with
+//! flooded; so it is on a VLAN that is new, or to which a trunk has come. A VLAN that trunks carry with
 //! tags only, of which there may be thousands, is not asked, and its groups are flooded.
+//!
+//! An access port that comes is asked at once, alone, and gets all groups until it had time to answer: hosts
+//! behind it, such as virtual machines in a container, may have joined long before. (What a container's own kernel
+//! had joined ended with its former interface, as with any NIC that is taken out.)
 //!
 //! Limits: [`GROUP_ROWS_MAX`](super::limits::GROUP_ROWS_MAX) rows, and [`GROUPS_PER_PORT_MAX`] of one port
 //! and of one report. Who wants more than its share gets no more; where the table is full, a row goes of
@@ -47,7 +51,7 @@ use super::snapshot::Network;
 use super::tx::Original;
 use super::{Batch, Egress, FrameIo, Key, Learnt, Observer, Snapshot, State, Tagging, Verdict};
 pub use groups::Groups;
-use groups::{ROUTERS, holds_until, is_ipv6};
+use groups::{ROUTERS, TAKERS, holds_until, is_ipv6};
 
 mod groups;
 #[cfg(test)]
@@ -96,7 +100,9 @@ fn decide(ctx: &FrameCtx, frame: &[u8], state: &mut State, now_s: u32) -> Verdic
     };
     match message {
         Some(Message::Query) => {
-            note(ctx, Record { group: ROUTERS, listens: true }, state, now_s);
+            for group in [ROUTERS, TAKERS] {
+                note(ctx, Record { group, listens: true }, state, now_s);
+            }
             Verdict::Flood
         }
         Some(Message::Report(mut records)) => {
@@ -153,6 +159,9 @@ pub(super) fn tick(
 ) {
     let (now_s, groups) = (now.seconds(), &mut state.groups);
     groups.age(now_s);
+    if !groups.newcomers.is_empty() {
+        groups.admit_newcomers(is_querier, now_s);
+    }
     if !groups.leaves.is_empty() {
         query_ports(now_s, snapshot, groups, io, egress);
     }

@@ -46,22 +46,31 @@
 //! | `router/fragments.rs` | fragments |
 //! | `router/handoff.rs` | frames that another worker translates |
 //! | `router/neighbour_queue.rs`, `resolve.rs` | frames that wait for a next hop; requests for it |
+//! | `router/portless.rs`, `forward_portless.rs`, `portless_error.rs` | protocols without ports; ICMP errors about them |
+//! | `router/on_link.rs` | hosts on the uplink's link that are in use |
+//! | `router/inside.rs`, `ask_inside.rs` | MAC addresses behind unguarded ports |
 //! | `router/occupancy.rs` | entries of each port, for longest-queue-drop |
 //! | `router/state.rs` | state of a worker between batches |
 
+mod ask_inside;
 mod assignment;
 mod by_source;
 mod compiled;
 mod conf;
 mod fib;
 mod forward;
+mod forward_portless;
 mod fragments;
 mod from_container;
 mod from_uplink;
 mod handoff;
 mod icmp_limit;
+mod inside;
 mod neighbour_queue;
 mod occupancy;
+mod on_link;
+mod portless;
+mod portless_error;
 mod resize;
 mod resolve;
 mod size;
@@ -126,7 +135,8 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
     let mut start = 0;
     while let Some(first) = window.get(start) {
         let (port, snapshot) = (first.port, fwd.snapshot);
-        let kind = snapshot.port(port).map(|conf| conf.kind);
+        let conf = snapshot.port(port);
+        let (kind, is_shared) = (conf.map(|it| it.kind), conf.is_some_and(|it| it.is_shared));
         let network = snapshot.network(first.network).filter(|_| kind == Some(PortKind::Container));
         let router = network.and_then(|network| Some((network, network.router.as_deref()?)));
         let key = router.map_or(super::Key::NONE, |(_, router)| router.key);
@@ -140,6 +150,9 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
                 break;
             }
             len += 1;
+            if is_shared && ctx.dst.is_multicast() {
+                fwd.hear_announcement(ctx);
+            }
             if ctx.dst == key
                 && ctx.verdict == Verdict::Pending
                 && let Some((network, router)) = router

@@ -85,7 +85,7 @@ fn flood(
     let (key, none) = (ctx.dst, &[][..]);
     // Access ports of the VLAN, and ports whose tagging must be looked up.
     let (access, mixed, routers) = match ctx.verdict {
-        Verdict::Group => (none, groups.listeners(ctx.dst), groups.routers(ctx.dst)),
+        Verdict::Group => (none, groups.listeners(ctx.dst), groups.takers(ctx.dst)),
         Verdict::Routers => (none, none, groups.routers(ctx.dst)),
         _ => (
             members.map_or(none, |members| members.access(vlan)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Connections at a time; more wait in the socket's queue. Docker opens one for each request in progress.
+/// Connections that are served at a time; more wait. Docker opens one for each request in progress.
 pub(crate) const DOCKER_CONNECTIONS_MAX: usize = 256;
 
 /// Bytes of a request's body: each published port has about 200 of them.

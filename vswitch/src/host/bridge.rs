@@ -1,17 +1,12 @@
 //! The host port: a TAP with the bridge's name and the gateway addresses.
 
-use std::time::Duration;
-
 use fastpath::tap::{Tap, TapConfig};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use wire::MacAddr;
 
+use super::left_over::{self, Known};
 use super::netlink::Link;
 use super::{HostError, Netlink, routes, sysctl};
-
-/// How long the bridge may outlive a killed process.
-const STALE_BRIDGE_WAIT_MAX: Duration = Duration::from_secs(5);
-const STALE_BRIDGE_POLL: Duration = Duration::from_millis(50);
 
 /// Settings of the bridge.
 #[derive(Debug, Clone)]
@@ -29,9 +24,14 @@ pub(crate) struct BridgeSetup {
     pub(crate) may_overlap: bool,
 }
 
-/// Creates the bridge. The interface lives as long as the TAP's queues.
-pub(crate) async fn create(netlink: &Netlink, setup: &BridgeSetup) -> Result<Tap, HostError> {
-    wait_for_name(netlink, setup).await?;
+/// Creates the bridge. The interface lives as long as the TAP's queues. `waits` is called while that of a killed
+/// switch has the name.
+pub(crate) async fn create(
+    netlink: &Netlink,
+    setup: &BridgeSetup,
+    waits: &(dyn Fn() + Sync),
+) -> Result<Tap, HostError> {
+    left_over::wait_for_name(netlink, &setup.name, Known::Mac(setup.mac), waits).await?;
     if !setup.may_overlap {
         check_overlap(netlink, setup.gateway.into()).await?;
         check_overlap(netlink, setup.gateway6.into()).await?;
@@ -67,31 +67,8 @@ pub(crate) async fn create_named_tap(
     name: String,
     queues: usize,
 ) -> Result<Tap, HostError> {
-    let mut waited = Duration::ZERO;
-    while waited < STALE_BRIDGE_WAIT_MAX && netlink.link_by_name(&name).await?.is_some() {
-        tokio::time::sleep(STALE_BRIDGE_POLL).await;
-        waited += STALE_BRIDGE_POLL;
-    }
+    left_over::wait_for_name(netlink, &name, Known::Tap, &|| {}).await?;
     create_tap(name, queues).await
-}
-
-/// Refuses a taken name. A bridge with our MAC address is that of a killed process: waits until the
-/// kernel has removed it.
-async fn wait_for_name(netlink: &Netlink, setup: &BridgeSetup) -> Result<(), HostError> {
-    let taken = || HostError::BridgeTaken(setup.name.clone());
-    let wait = async {
-        loop {
-            match netlink.link_by_name(&setup.name).await? {
-                None => return Ok(()),
-                Some(link) if link.mac == Some(setup.mac) => {
-                    tracing::info!(bridge = %setup.name, "waiting until the kernel removes the bridge of a killed process");
-                    tokio::time::sleep(STALE_BRIDGE_POLL).await;
-                }
-                Some(_) => return Err(taken()),
-            }
-        }
-    };
-    tokio::time::timeout(STALE_BRIDGE_WAIT_MAX, wait).await.unwrap_or_else(|_| Err(taken()))
 }
 
 async fn check_overlap(netlink: &Netlink, subnet: IpNet) -> Result<(), HostError> {

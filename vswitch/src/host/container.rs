@@ -6,6 +6,7 @@
 
 mod routing;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
@@ -24,6 +25,8 @@ pub(crate) struct NetnsInfo {
     pub(crate) cookie: Option<u64>,
     /// Names of the interfaces.
     pub(crate) ifnames: Vec<String>,
+    /// MAC addresses of TAPs among them.
+    pub(crate) macs: BTreeMap<String, MacAddr>,
 }
 
 /// Settings of the container's interface.
@@ -54,8 +57,10 @@ pub(crate) struct Addresses {
 pub(crate) async fn inspect(netns: OpenNetns) -> Result<NetnsInfo, HostError> {
     netns_exec::enter(netns, async |inside: Netlink| {
         let links = inside.links().await?;
+        let taps = links.iter().filter(|link| link.is_tap);
+        let macs = taps.filter_map(|link| Some((link.name.clone(), link.mac?))).collect();
         let ifnames = links.into_iter().map(|link| link.name).collect();
-        Ok(NetnsInfo { cookie: netns_exec::cookie(), ifnames })
+        Ok(NetnsInfo { cookie: netns_exec::cookie()?, ifnames, macs })
     })
     .await
 }
@@ -89,7 +94,7 @@ pub(crate) async fn find_interface(
             IpNet::V4(_) => true,
             IpNet::V6(net) => !net.addr().is_unicast_link_local(),
         });
-        Ok(Inside { cookie: netns_exec::cookie(), ifname: link.name, addresses })
+        Ok(Inside { cookie: netns_exec::cookie()?, ifname: link.name, addresses })
     })
     .await
 }

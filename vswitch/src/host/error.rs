@@ -43,11 +43,16 @@ pub enum HostError {
     /// A netlink connection cannot be opened.
     #[error("cannot open a netlink socket: {0}")]
     Connect(#[source] io::Error),
-    /// Another interface has the bridge's name.
+    /// Somebody else's interface has the name.
     #[error(
         "an interface {0} exists on this host and is not of vswitch; choose another name with --bridge"
     )]
-    BridgeTaken(String),
+    NameTaken(String),
+    /// The kernel has not removed an interface of a killed switch.
+    #[error(
+        "the interface {0} is left over from a killed switch, and the kernel has not removed it yet; try again later"
+    )]
+    LeftOver(String),
     /// The subnet overlaps a route of the host.
     #[error(
         "subnet {subnet} overlaps the host's route {route} (device {device}); choose another with --subnet or --subnet6"

@@ -12,6 +12,16 @@ pub(crate) const NFT_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// of its messages.
 pub(crate) const NFT_BUFFER: usize = 16 << 20;
 
+/// How long one interface of a killed switch may outlive it, and the time between two looks.
+pub(crate) const LEFT_OVER_WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const LEFT_OVER_POLL: Duration = Duration::from_millis(50);
+
+/// Longest wait for such interfaces in containers in which the kernel removes none of them.
+pub(crate) const LEFT_OVER_STILL_MAX: Duration = Duration::from_secs(10);
+
+/// Time between two lines of the log about a wait for them.
+pub(crate) const LEFT_OVER_LOG_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Ports of a published range with other numbers in the container, each of which takes an element.
 pub(crate) const SHIFTED_PORTS_MAX: u16 = 256;
 
@@ -36,6 +46,18 @@ pub(crate) const NEIGH_REFRESH_PER_PORT_MAX: usize = 256;
 /// Time between two refreshes of a neighbour.
 pub(crate) const NEIGH_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Time between two checks whether frames that leave by the uplink are answered.
+pub(crate) const NEIGH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Checks with frames sent and none received after which next hops are probed.
+pub(crate) const NEIGH_SILENT_CHECKS: u32 = 2;
+
+/// Checks after a probe before the next one, unless a frame was received.
+pub(crate) const NEIGH_PROBE_PAUSE: u32 = 10;
+
+/// Neighbours that one probe is sent to, beside gateways.
+pub(crate) const NEIGH_PROBES_MAX: usize = 64;
+
 /// Refreshes of a neighbour after its last request.
 pub(crate) const NEIGH_REFRESH_ROUNDS_MAX: u32 = 5;
 
@@ -45,17 +67,32 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Time between two reads of the kernel's state without a notification.
 pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 
+/// Remotes whose packets by a protocol without ports the NIC hands over.
+pub(crate) const PORTLESS_MAX: usize = 4096;
+
+/// How long it does after a worker has told so last.
+pub(crate) const PORTLESS_KEPT: Duration = Duration::from_secs(60);
+
 /// Ports of one publication reserved by sockets; a kernel setting reserves a longer range.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 
-/// Connections, or clients of UDP, to `[::1]` that the proxy relays for one port.
+/// Connections to `[::1]` that the proxy relays for one port.
 pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
+
+/// Clients of UDP to `[::1]` that the proxy remembers for one port, with a socket each.
+pub(crate) const PROXY_CLIENTS_MAX: usize = 512;
 
 /// How long the container may take to accept a relayed connection.
 pub(crate) const PROXY_CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// Datagrams of one client to `[::1]` that may wait.
-pub(crate) const PROXY_CLIENT_DATAGRAMS: usize = 16;
+/// How long a datagram to `[::1]` waits for room in the buffer of the socket towards the container.
+pub(crate) const PROXY_SEND_MAX: Duration = Duration::from_millis(50);
+
+/// Bytes of a client's unanswered datagrams that the proxy keeps for the container's other address.
+pub(crate) const PROXY_UNANSWERED_BYTES: usize = 16 << 10;
+
+/// Idle time of a half-closed TCP connection of the host to a published port.
+pub(crate) const HALF_CLOSED_IDLE: Duration = Duration::from_secs(3600);
 
 /// Idle time after which the proxy forgets a client of UDP to `[::1]`.
 pub(crate) const PROXY_CLIENT_IDLE: Duration = Duration::from_secs(120);

@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::packet_core::{
@@ -39,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) name: String,
     pub(crate) mac: Option<MacAddr>,
     pub(crate) is_up: bool,
+    /// A TAP or TUN device.
+    pub(crate) is_tap: bool,
 }
 
 /// Settings of a device that moves into a namespace, in one request.
@@ -252,9 +254,12 @@ impl Netlink {
         let ask = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build();
         for _ in 0..LOCAL_TRIES_MAX {
             let mut found = std::pin::pin!(self.0.route().get(ask.clone()).execute());
-            let route = found.try_next().await.map_err(failed(|| format!("look {address} up")))?;
-            if route.is_some_and(|route| route.header.kind == RouteType::Local) {
-                return Ok(());
+            let route = found.try_next().await.map_err(failed(|| format!("look {address} up")));
+            match route {
+                Ok(Some(route)) if route.header.kind == RouteType::Local => return Ok(()),
+                // No route leads there yet: the answer where no prefix route does.
+                Err(error) if error.errno() != Some(libc::ENETUNREACH) => return Err(error),
+                _ => {}
             }
             tokio::time::sleep(LOCAL_POLL).await;
         }
@@ -274,7 +279,7 @@ impl Netlink {
 impl Link {
     /// An interface of which only index and name are known.
     pub(crate) fn new(index: u32, name: impl Into<String>) -> Self {
-        Self { index, name: name.into(), mac: None, is_up: false }
+        Self { index, name: name.into(), mac: None, is_up: false, is_tap: false }
     }
 }
 
@@ -287,6 +292,9 @@ impl From<LinkMessage> for Link {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::Address(octets) => {
                     link.mac = <[u8; 6]>::try_from(octets).ok().map(MacAddr);
+                }
+                LinkAttribute::LinkInfo(infos) => {
+                    link.is_tap = infos.contains(&LinkInfo::Kind(InfoKind::Tun));
                 }
                 _ => {}
             }

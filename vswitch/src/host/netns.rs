@@ -179,19 +179,28 @@ pub(crate) fn id_of(path: &Path) -> Option<NetnsId> {
 }
 
 /// A path of a namespace now: the known one, else that of a process inside, else a name of `ip netns`.
-pub(crate) fn find(id: NetnsId, known: &Path) -> Option<PathBuf> {
+///
+/// # Errors
+/// One cannot look: without descriptors, say. Nobody knows then whether it lives.
+pub(crate) fn find(id: NetnsId, known: &Path) -> Result<Option<PathBuf>, NetnsError> {
     if id_of(known) == Some(id) {
-        return Some(known.to_owned());
+        return Ok(Some(known.to_owned()));
     }
-    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let list = |directory: &str| match fs::read_dir(directory) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(NetnsError::Open { path: directory.into(), source }),
+    };
+    let processes = list("/proc")?.into_iter().flatten().flatten();
     let by_process = processes
         .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
         .map(|entry| entry.path().join("ns/net"))
         .find(|path| id_of(path) == Some(id));
-    by_process.or_else(|| {
-        let names = fs::read_dir(NAMES).ok()?.flatten();
-        names.map(|entry| entry.path()).find(|path| id_of(path) == Some(id))
-    })
+    if by_process.is_some() {
+        return Ok(by_process);
+    }
+    let names = list(NAMES)?.into_iter().flatten().flatten();
+    Ok(names.map(|entry| entry.path()).find(|path| id_of(path) == Some(id)))
 }
 
 /// Identifier of the host's boot: inodes and cookies restart with it.

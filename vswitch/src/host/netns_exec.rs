@@ -31,9 +31,12 @@ nix::getsockopt_impl!(
 );
 
 /// The cookie of the calling thread's network namespace; `None` where the kernel is too old.
-pub(crate) fn cookie() -> Option<u64> {
-    let socket = UnixDatagram::unbound().ok()?;
-    getsockopt(&socket, NetnsCookie).ok()
+///
+/// # Errors
+/// No socket can be opened, which says nothing of the namespace.
+pub(crate) fn cookie() -> Result<Option<u64>, HostError> {
+    let socket = UnixDatagram::unbound().map_err(HostError::Connect)?;
+    Ok(getsockopt(&socket, NetnsCookie).ok())
 }
 
 /// Runs work with a netlink connection of the calling thread's network namespace, in a runtime of its

@@ -10,6 +10,7 @@
 //! | | `switch-TAP`, ingress of each TAP | redirects frames to the NIC; those to the TAP's own MAC reach the host |
 //! | | `bridge-DEVICE`, ingress of each host port | drops frames of containers from or to 127.0.0.0/8 |
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
+//! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
 //! | | `prerouting`, `forward` | with `--uplink kernel` only |
 //!
 //! # Ownership
@@ -27,6 +28,7 @@
 mod build;
 mod change;
 mod dnat_maps;
+mod half_closed;
 mod ingress_sets;
 mod kernel;
 mod nat;
@@ -44,6 +46,7 @@ pub(crate) use kernel::{NftError, TablesParts};
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
+pub(super) use rules::protocol_number;
 pub(crate) use rules::{
     AllowedForward, Forward, IngressRedirect, Nat, Protocol, Published, RedirectLink, Rules,
 };

@@ -7,16 +7,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::regular_file;
+
 const NAME: &str = "docker-plugin";
 
 /// Writes the note.
 pub(crate) fn write(state_dir: &Path, socket: &Path) -> io::Result<()> {
-    fs::write(state_dir.join(NAME), socket.as_os_str().as_encoded_bytes())
+    regular_file::write(&state_dir.join(NAME), socket.as_os_str().as_encoded_bytes())
 }
 
 /// The socket of the last daemon.
 pub(crate) fn read(state_dir: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(state_dir.join(NAME)).ok()?;
+    let text = regular_file::read_to_string(&state_dir.join(NAME)).ok()?;
     Some(PathBuf::from(text)).filter(|path| path.is_absolute())
 }
 

@@ -1,13 +1,19 @@
 //! A proxy of published TCP and UDP ports for clients on ::1.
 //!
 //! The kernel does not translate packets to ::1, so the socket that reserves the port
-//! ([`reserve::sockets`](super::reserve::sockets)) accepts them, and the proxy relays to the container. It refuses
-//! clients with other addresses: those reach the port through the switch. SCTP, and ranges longer than
-//! sockets can reserve, are not available on ::1.
+//! ([`reserve::sockets`](super::reserve::sockets)) accepts them, and the proxy relays to the container. The socket hears
+//! the loopback device alone: the kernel refuses all others, who reach the port through the switch. SCTP, and ranges
+//! longer than sockets can reserve, are not available on ::1.
 //!
-//! A port has at most [`PROXY_CONNECTIONS_MAX`](super::limits::PROXY_CONNECTIONS_MAX) connections or clients:
-//! further connections wait in the backlog, further datagrams are dropped.
+//! A container may listen on one family only, so the proxy tries its addresses in turn. A container that refuses on all
+//! of them refuses the client: TCP by a reset, UDP by "port unreachable".
+//!
+//! A port has at most [`PROXY_CONNECTIONS_MAX`](super::limits::PROXY_CONNECTIONS_MAX) connections: further ones wait in
+//! the backlog. It remembers [`PROXY_CLIENTS_MAX`](super::limits::PROXY_CLIENTS_MAX) clients of UDP, and forgets the
+//! least recently used.
 
+pub(crate) mod counters;
+mod refuse;
 mod tcp;
 mod udp;
 
@@ -46,8 +52,8 @@ impl ProxySocket {
 pub(super) struct Proxy(Task);
 
 impl Proxy {
-    /// Starts to relay to that address.
-    pub(super) fn start(served: ProxySocket, to: SocketAddr) -> Self {
+    /// Starts to relay to the container's addresses, the first that answers.
+    pub(super) fn start(served: ProxySocket, to: Vec<SocketAddr>) -> Self {
         Self(match served {
             ProxySocket::Tcp(listener) => Task::spawn(tcp::relay_all(listener, to)),
             ProxySocket::Udp(socket) => Task::spawn(udp::relay_all(socket, to)),

@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::regular_file;
+
 /// End of the note's name, after that of the socket.
 const SUFFIX: &str = ".state-dir";
 
@@ -18,9 +20,14 @@ pub(crate) struct StateNote(PathBuf);
 impl StateNote {
     /// Writes the note, in place of that of a dead daemon.
     pub(crate) fn write(socket: &Path, state_dir: &Path) -> io::Result<Self> {
-        let path = path(socket);
-        fs::write(&path, state_dir.as_os_str().as_encoded_bytes())?;
-        Ok(Self(path))
+        let note = Self(path(socket));
+        note.rewrite(state_dir)?;
+        Ok(note)
+    }
+
+    /// Writes the note again, in case it is gone.
+    pub(crate) fn rewrite(&self, state_dir: &Path) -> io::Result<()> {
+        regular_file::write(&self.0, state_dir.as_os_str().as_encoded_bytes())
     }
 }
 
@@ -32,7 +39,7 @@ impl Drop for StateNote {
 
 /// The state directory that the note of a dead daemon names, beside its socket.
 pub fn read(socket: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(path(socket)).ok()?;
+    let text = regular_file::read_to_string(&path(socket)).ok()?;
     Some(PathBuf::from(text)).filter(|directory| directory.is_absolute())
 }
 

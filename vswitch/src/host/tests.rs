@@ -63,7 +63,7 @@ fn our_own_namespace_is_refused() {
 #[test]
 fn a_namespace_is_found_by_a_process_in_it() {
     let own = netns::id_of(Path::new("/proc/self/ns/net")).unwrap();
-    let found = netns::find(own, Path::new("/run/netns/vs-no-such")).unwrap();
+    let found = netns::find(own, Path::new("/run/netns/vs-no-such")).unwrap().unwrap();
     assert_eq!(netns::id_of(&found), Some(own));
     assert_eq!(netns::open_path(&found).unwrap().id, own);
 }

@@ -27,6 +27,9 @@
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
 //!
+//! Entries of the kernel's connection tracking end with the publication that made them, after a crash by control
+//! ([`conntrack`]).
+//!
 //! `start` undoes the last three of a former crash. [`restore_after_crash`] does so for a start without an
 //! uplink, and `down` without a daemon step by step.
 //!
@@ -51,6 +54,7 @@ mod tables;
 mod taps;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -70,11 +74,13 @@ pub(crate) use state::Route;
 pub(crate) use state::{HostTable, LinkState, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
+#[cfg(doc)]
+use super::limits::PORTLESS_KEPT;
 use super::nft;
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::task::Task;
-use super::{HostError, Netlink, sysctl};
+use super::{HostError, Netlink, conntrack, sysctl};
 use crate::datapath::limits::UPLINKS_MAX;
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
@@ -203,11 +209,23 @@ impl Uplink {
         }
     }
 
+    /// Hands over what comes from a remote by a protocol without ports, for [`PORTLESS_KEPT`] at least.
+    pub(crate) async fn hand_over(&self, remote: IpAddr, protocol: u8) {
+        if let Err(error) = self.shared.hand_over((remote, protocol)).await {
+            tracing::warn!(%error, %remote, protocol, "answers by this protocol do not reach its container");
+        }
+    }
+
     /// Undoes everything on the host; the TAP ends with its queues.
     pub(crate) async fn stop(self) {
-        if self.monitor.end().await.is_err() {
+        let published = self.forwards();
+        let Self { shared, monitor, .. } = self;
+        if monitor.end().await.is_err() {
             tracing::error!("the task that follows the uplink had panicked");
         }
+        // First the rules, which would make the entries again.
+        drop(shared);
+        conntrack::end_stale(published, Vec::new(), Vec::new()).await;
     }
 }
 

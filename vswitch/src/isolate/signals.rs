@@ -1,10 +1,11 @@
 //! Forwards signals to the command.
 //!
 //! While the command runs, this process blocks the signals of [`forwarded`] and reads them from a
-//! signalfd. A signal of the terminal (Ctrl-C, Ctrl-\, hang-up) has a code of the kernel and reaches the
+//! signalfd. A signal of the terminal (Ctrl-C, Ctrl-\) has a code of the kernel and reaches the
 //! whole foreground process group, the command included: it is discarded here. A signal of kill(2)
-//! reaches this process only: it is forwarded. Signals that were ignored at the start (`nohup`) stay
-//! ignored, in the command, too.
+//! reaches this process only: it is forwarded. So is the hang-up of the terminal if this process leads the session,
+//! since the kernel tells the leader alone; SIGCONT follows, as the kernel does it, so that a stopped command hears of
+//! it. Signals that were ignored at the start (`nohup`) stay ignored, in the command, too.
 //!
 //! The command inherits the mask of the thread that spawns it, so that thread blocks the signals only
 //! afterwards. Until then they have handlers, which do not survive the exec; a signal that arrives
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid, getsid};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::signal::unix::{Signal as Handled, SignalKind, signal};
@@ -121,8 +122,12 @@ impl Forwarding {
         while let Some(info) = self.signals.read_signal()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
             let Ok(signal) = Signal::try_from(number) else { continue };
-            if sent_by_process(info.ssi_code) {
+            let is_hangup = signal == Signal::SIGHUP;
+            if sent_by_process(info.ssi_code) || (is_hangup && leads_session()) {
                 let _ = kill(child, signal);
+                if is_hangup {
+                    let _ = kill(child, Signal::SIGCONT);
+                }
             }
         }
         Ok(())
@@ -135,6 +140,11 @@ impl Drop for Forwarding {
         while let Ok(Some(_)) = self.signals.read_signal() {}
         let _ = self.mask_before.thread_set_mask();
     }
+}
+
+/// Whether this process leads its session, and so is told of the end of the terminal.
+fn leads_session() -> bool {
+    getsid(None).is_ok_and(|session| session == getpid())
 }
 
 /// Whether a process sent the signal: codes above zero are the kernel's (sigaction(2)).

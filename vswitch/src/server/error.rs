@@ -1,10 +1,13 @@
 //! API errors: the code and hint of each control error.
 
+use std::io;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vswitch_api::error::{ApiError, ErrorCode};
 
+use crate::control::store::StoreError;
 use crate::control::{ControlError, NetworkError, PoolError};
 use crate::dns::DnsError;
 use crate::engine::EngineError;
@@ -48,6 +51,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
+        ControlError::Faulty { .. } => (Unavailable, Some("the switch tries it again by itself")),
         ControlError::Waiting(_) => (Conflict, Some("start the container first")),
         ControlError::Engine(error) => engine(error),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
@@ -114,9 +118,28 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::Random(_)
         | ControlError::Dataplane(_)
         | ControlError::Store(_)
-        | ControlError::Task(_) => (Internal, Some("see the daemon's log")),
+        | ControlError::Task(_) => (Internal, Some(machine(error))),
     };
     with_hint(ApiError::new(code, error.to_string()), hint)
+}
+
+/// What to do where the machine itself refuses.
+fn machine(error: &ControlError) -> &'static str {
+    match error {
+        ControlError::Dataplane(_) if error.is_errno(libc::ENOMEM) => {
+            "a limit of memory is too low: see `ulimit -v` and `ulimit -l`"
+        }
+        ControlError::Store(error) if is_full(error) => {
+            "make room on the file system of the state directory"
+        }
+        _ => "see the daemon's log",
+    }
+}
+
+/// Whether the disk, or the user's part of it, is full.
+fn is_full(error: &StoreError) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    matches!(error, StoreError::Io { source, .. } if full.contains(&source.kind()))
 }
 
 fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
@@ -215,10 +238,11 @@ fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {
 fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
     match error {
         HostError::Netns(error) => netns(error),
-        HostError::BridgeTaken(_) => (
+        HostError::NameTaken(_) => (
             ErrorCode::Conflict,
             Some("choose another name with --bridge, or remove that interface"),
         ),
+        HostError::LeftOver(_) => (ErrorCode::Unavailable, Some("see `ip -d link`")),
         HostError::Overlap { .. } => (ErrorCode::Conflict, Some("choose another --subnet")),
         HostError::IfnameTaken(_) => {
             (ErrorCode::Conflict, Some("choose another --ifname, or leave it out"))

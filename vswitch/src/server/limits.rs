@@ -2,13 +2,28 @@
 
 use std::time::Duration;
 
-/// Connections at a time; more wait in the socket's queue.
+/// Connections that are served at a time; more wait.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
+
+/// Those of one process.
+pub(crate) const PEER_CONNECTIONS_MAX: usize = 32;
+
+/// Further ones, of processes that have none.
+pub(crate) const SPARE_CONNECTIONS: usize = 8;
+
+/// Connections that wait or are served, for each that can be served. Above that the peer that has most loses one.
+pub(crate) const HELD_PER_CONNECTION: usize = 4;
+
+/// Time without a request after which a connection may be closed, while others wait.
+pub(crate) const IDLE_MIN: Duration = Duration::from_secs(1);
+
+/// Interval in which one that waits looks for such a connection.
+pub(crate) const ROOM_POLL: Duration = Duration::from_millis(100);
 
 /// Bytes of a request's body.
 pub(crate) const BODY_MAX: usize = 64 * 1024;
 
-/// Connections for metrics at a time; more wait in the listener's queue.
+/// Connections for metrics that are served at a time; more wait.
 pub(crate) const METRICS_CONNECTIONS_MAX: usize = 8;
 
 /// Longest life of a connection for metrics: a scrape takes milliseconds.
@@ -25,6 +40,9 @@ pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(3);
 
 /// Pause after a connection could not be accepted.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time between two attempts to make the file of the socket again.
+pub(crate) const SOCKET_RETRY: Duration = Duration::from_secs(1);
 
 /// Time for another daemon to answer on the socket.
 pub(crate) const PROBE_MAX: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use vswitch_api::routes;
 
-use super::{Bounds, accept, limits};
+use super::{Bounds, Limits, Peer, accept, limits};
 use crate::control::Control;
 
 /// An error of the TCP listener for metrics.
@@ -43,11 +43,15 @@ pub(crate) async fn run(
     let router = Router::new().route(routes::METRICS, get(scrape)).with_state(control.clone());
     let bounds = Bounds {
         name: "metrics-connections",
-        connections: limits::METRICS_CONNECTIONS_MAX,
+        connections: Limits {
+            served: limits::METRICS_CONNECTIONS_MAX,
+            of_peer: limits::METRICS_CONNECTIONS_MAX,
+            spare: 0,
+        },
         lifetime: limits::METRICS_TIME_MAX,
         keep_alive: false,
     };
-    let next = async || Ok((listener.accept().await?.0, router.clone()));
+    let next = async || Ok((listener.accept().await?.0, Peer::Any, router.clone()));
     accept(next, bounds, control, stop).await;
 }
 

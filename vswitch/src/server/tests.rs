@@ -41,8 +41,41 @@ async fn a_socket_that_is_given_up_keeps_its_file_and_its_clients() {
     let parts = Socket::bind(&path).await.unwrap().into_parts().unwrap();
     let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
     let socket = Socket::from_parts(parts).unwrap();
-    socket.listener().accept().await.unwrap();
+    socket.accept().await.unwrap();
     assert!(path.exists());
     drop((client, socket));
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_socket_whose_file_goes_is_made_again_with_its_folder() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("folder");
+    let path = folder.join("s");
+    let socket = Socket::bind(&path).await.unwrap();
+    let accepted = async {
+        for _ in 0..3 {
+            socket.accept().await.unwrap();
+        }
+    };
+    let clients = async {
+        let queued = tokio::net::UnixStream::connect(&path).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        for removed in [true, false] {
+            let made_again = async {
+                while tokio::net::UnixStream::connect(&path).await.is_err() {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(10), made_again).await.unwrap();
+            if removed {
+                std::fs::remove_dir_all(&folder).unwrap();
+            }
+        }
+        drop(queued);
+    };
+    tokio::join!(accepted, clients);
+    socket.restored().await;
+    drop(socket);
+    assert!(folder.exists() && !path.exists());
 }

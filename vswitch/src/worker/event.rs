@@ -22,6 +22,14 @@ pub enum DataplaneEvent {
         /// Ingress port of one of the frames.
         port: PortIndex,
     },
+    /// A container uses a protocol without ports with a remote address: its answers are to be handed over. Repeated
+    /// while it does.
+    Portless {
+        /// The remote address.
+        remote: IpAddr,
+        /// The protocol's number.
+        protocol: u8,
+    },
     /// A DHCP request or a router solicitation came in.
     DhcpRequest {
         /// Ingress port.

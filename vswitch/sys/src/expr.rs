@@ -330,6 +330,18 @@ impl Expr {
         Self::new(c"masq", [])
     }
 
+    /// Gives a new connection the timeouts of this name ([`crate::timeout`]).
+    #[must_use]
+    pub fn ct_timeout(name: &CStr) -> Self {
+        Self::new(
+            c"objref",
+            [
+                (sys::NFTNL_EXPR_OBJREF_IMM_TYPE, Value::U32(crate::timeout::OBJECT)),
+                (sys::NFTNL_EXPR_OBJREF_IMM_NAME, Value::Text(name.to_owned())),
+            ],
+        )
+    }
+
     /// Accepts; ends.
     #[must_use]
     pub fn accept() -> Self {

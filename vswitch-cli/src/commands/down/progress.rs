@@ -1,13 +1,13 @@
 //! Progress of a daemon that ends: `down` waits as long as it closes ports.
 //!
-//! The kernel takes some 20 ms to close a port, so thousands take minutes. The daemon's open descriptors
-//! (`/proc/PID/fd`) show how many remain. `down` gives up after [`DOWN_TIMEOUT`] without progress.
+//! The kernel takes some 20 ms to close a port, many at a time, and longer on a busy host. The daemon's open descriptors
+//! (`/proc/PID/fd`) show how many remain, unless it was killed. `down` gives up after [`DOWN_TIMEOUT`] without progress.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::limits::{DOWN_SAY_EVERY, DOWN_TIMEOUT};
+use crate::limits::{DOWN_SAY_EVERY, DOWN_TIMEOUT, DOWN_UNSEEN_PORT};
 
 /// Device of TAP descriptors.
 const TUN: &str = "/dev/net/tun";
@@ -42,8 +42,13 @@ impl Progress {
             self.last = left;
         }
         self.first = self.first.or(left);
+        let unseen = match (left, self.first) {
+            (None, Some(first)) => u32::try_from(first).unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        let patience = DOWN_TIMEOUT + DOWN_UNSEEN_PORT.saturating_mul(unseen);
         match (left, self.first) {
-            _ if self.still >= DOWN_TIMEOUT => Next::GiveUp,
+            _ if self.still >= patience => Next::GiveUp,
             (Some(left), Some(first)) if self.silent >= DOWN_SAY_EVERY => {
                 self.silent = Duration::ZERO;
                 Next::Say(left, first)
@@ -102,6 +107,15 @@ mod tests {
             let limit = DOWN_TIMEOUT.as_secs() as usize;
             assert!((limit - 1..=limit).contains(&seconds.count()), "{left:?}");
         }
+    }
+
+    #[test]
+    fn a_daemon_that_was_killed_has_time_for_its_ports() {
+        let mut progress = Progress::default();
+        progress.look(Some(2_000), STEP);
+        let seconds = (0..1_000).take_while(|_| progress.look(None, STEP) != Next::GiveUp);
+        let limit = (DOWN_TIMEOUT + 2_000 * DOWN_UNSEEN_PORT).as_secs() as usize;
+        assert!((limit - 1..=limit).contains(&seconds.count()));
     }
 
     #[test]

@@ -14,6 +14,7 @@ fn port(name: &str, publish: &[&str]) -> Port {
         ipv6: vec!["fd00::2".parse().unwrap()],
         netns: "/proc/1567/task/1569/ns/net".into(),
         state: PortState::Up,
+        fault: None,
         publish: publish.iter().map(|ports| ports.parse().unwrap()).collect(),
         publish_pending: Vec::new(),
         aliases: Vec::new(),

@@ -1,22 +1,27 @@
 //! `vswitch up --detach`: the daemon in the background.
 //!
 //! The command starts itself again with a hidden option. That process, the daemon, has its own session and
-//! logs to a file in the state directory. Its stdout is a pipe: it writes one JSON message, ready or failed,
-//! and closes the pipe. A pipe that closes without a message means that the daemon died.
+//! logs to a file in the state directory. Its stdout is a pipe: it writes a line of JSON for its progress, at last one
+//! for ready or failed, and closes the pipe. A pipe that closes without the last one means that the daemon died. The
+//! command waits as long as there is progress.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use serde::{Deserialize, Serialize};
+use vswitch::Stage;
 
+use super::memory_limit::MemoryLimit;
 use crate::error::{EXIT_FAILED, Failure, Outcome};
-use crate::limits::{LOG_BYTES_MAX, UP_TIMEOUT};
+use crate::limits::{LOG_BYTES_MAX, UP_SAY_EVERY, UP_TIMEOUT};
+use crate::output;
 
 /// The hidden option.
 pub(super) const OPTION: &str = "--in-background";
@@ -28,12 +33,40 @@ pub(in crate::commands) const LOG: &str = "vswitch.log";
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Message {
-    Ready,
-    Failed { message: String, hint: Option<String> },
+    Ready {
+        /// The copy of the stored state, if a part of that makes no sense now.
+        backup: Option<PathBuf>,
+    },
+    Progress(Progress),
+    Failed {
+        message: String,
+        hint: Option<String>,
+    },
 }
 
-/// Starts the daemon and waits until it is ready; returns the path of its log.
-pub(super) fn start(state_dir: &Path) -> Outcome<PathBuf> {
+/// How far the daemon's start is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    done: usize,
+    total: usize,
+    left_over: Option<String>,
+}
+
+impl Progress {
+    fn describe(&self) -> String {
+        let Self { done, total, left_over } = self;
+        match left_over {
+            Some(interface) => format!(
+                "{done} of {total} containers are attached again; waiting until the kernel removes what a \
+                 killed switch left ({interface})"
+            ),
+            None => format!("{done} of {total} containers are attached again"),
+        }
+    }
+}
+
+/// Starts the daemon and waits until it is ready; returns the path of its log, and that of a copy of the stored state.
+pub(super) fn start(state_dir: &Path) -> Outcome<(PathBuf, Option<PathBuf>)> {
     let path = state_dir.join(LOG);
     let cannot = |what: &str, error: io::Error| Failure::new(format!("cannot {what}: {error}"));
     let log = open_log(&path)
@@ -47,8 +80,8 @@ pub(super) fn start(state_dir: &Path) -> Outcome<PathBuf> {
         .stderr(log)
         .spawn()
         .map_err(|error| cannot("start the daemon", error))?;
-    listen(&mut daemon, &path, UP_TIMEOUT)?;
-    Ok(path)
+    let backup = listen(&mut daemon, &path, UP_TIMEOUT)?;
+    Ok((path, backup))
 }
 
 /// Opens the log to append, since a running daemon may write to it.
@@ -59,41 +92,70 @@ fn open_log(path: &Path) -> io::Result<File> {
     if fs::metadata(path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
         fs::rename(path, path.with_extension("log.1"))?;
     }
+    // Nobody may read a FIFO, and its writer would wait.
+    if fs::metadata(path).is_ok_and(|log| !log.is_file()) {
+        return Err(io::Error::other("not a regular file; move it away"));
+    }
     File::options().append(true).create(true).mode(0o600).open(path)
 }
 
-/// Waits for the daemon's message.
-fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<()> {
+/// Waits until the daemon is ready, as long as it gets on.
+fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<Option<PathBuf>> {
+    let memory = MemoryLimit::own();
     let (sender, receiver) = mpsc::channel();
-    if let Some(mut pipe) = daemon.stdout.take() {
+    if let Some(pipe) = daemon.stdout.take() {
         std::thread::spawn(move || {
-            let mut said = String::new();
-            let _ = pipe.read_to_string(&mut said);
-            let _ = sender.send(said);
+            let messages = BufReader::new(pipe).lines().map_while(Result::ok);
+            for message in messages.filter_map(|line| serde_json::from_str(&line).ok()) {
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
         });
     }
-    let Ok(said) = receiver.recv_timeout(limit) else {
-        if let Some(pid) = Pid::from_raw(daemon.id().cast_signed()) {
-            // On SIGTERM it restores the host.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        return Err(Failure::new(format!(
-            "the daemon was not ready within {} s and was sent SIGTERM",
-            limit.as_secs()
-        ))
-        .with_hint(format!("see {}", log.display())));
-    };
-    match serde_json::from_str(&said) {
-        Ok(Message::Ready) => Ok(()),
-        Ok(Message::Failed { message, hint }) => {
-            Err(Failure::Told { exit: EXIT_FAILED, message, hint })
-        }
-        Err(_) => {
-            let end = daemon.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
-            Err(Failure::new(format!("the daemon died ({end}): {}", last_line(log)))
-                .with_hint(format!("see {}", log.display())))
+    let mut said = Instant::now();
+    loop {
+        match receiver.recv_timeout(limit) {
+            Ok(Message::Progress(progress)) if said.elapsed() >= UP_SAY_EVERY => {
+                said = Instant::now();
+                output::print_error(&format!("{}\n", progress.describe()));
+            }
+            Ok(Message::Progress(_)) => {}
+            Ok(Message::Ready { backup }) => return Ok(backup),
+            Ok(Message::Failed { message, hint }) => {
+                return Err(Failure::Told { exit: EXIT_FAILED, message, hint });
+            }
+            Err(RecvTimeoutError::Timeout) => return Err(hangs(daemon, log, limit)),
+            Err(RecvTimeoutError::Disconnected) => return Err(died(daemon, log, memory.as_ref())),
         }
     }
+}
+
+fn hangs(daemon: &Child, log: &Path, limit: Duration) -> Failure {
+    if let Some(pid) = Pid::from_raw(daemon.id().cast_signed()) {
+        // On SIGTERM it restores the host.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    let limit = limit.as_secs();
+    Failure::new(format!(
+        "the daemon was not ready, without progress for {limit} s, and was sent SIGTERM"
+    ))
+    .with_hint(format!("see {}", log.display()))
+}
+
+fn died(daemon: &mut Child, log: &Path, memory: Option<&MemoryLimit>) -> Failure {
+    let status = daemon.wait();
+    let is_killed = status.as_ref().is_ok_and(|it| it.signal() == Some(Signal::KILL.as_raw()));
+    let end = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    let reason = match memory.and_then(MemoryLimit::reason).filter(|_| is_killed) {
+        Some(reason) => reason,
+        None if is_killed => {
+            "somebody killed it, or the host has no memory left: see `journalctl -k`".to_owned()
+        }
+        None => last_line(log),
+    };
+    Failure::new(format!("the daemon died ({end}): {reason}"))
+        .with_hint(format!("see {}", log.display()))
 }
 
 fn last_line(log: &Path) -> String {
@@ -110,9 +172,17 @@ pub(super) fn leave_terminal() {
     let _ = std::env::set_current_dir("/");
 }
 
-/// In the daemon: reports that it is ready.
-pub(super) fn say_ready() {
-    send(&Message::Ready);
+/// In the daemon: reports its start.
+pub(super) fn say(stage: &Stage<'_>) {
+    match stage {
+        Stage::Progress { progress, .. } => write(&Message::Progress(Progress {
+            done: progress.done,
+            total: progress.total,
+            left_over: progress.left_over.clone(),
+        })),
+        Stage::Ready(ready) => send(&Message::Ready { backup: ready.backup.clone() }),
+        Stage::Starting { .. } | Stage::Ending { .. } => {}
+    }
 }
 
 /// In the daemon: reports why it failed.
@@ -122,12 +192,18 @@ pub(super) fn say_failed(failure: &Failure) {
     }
 }
 
-/// Writes the message and closes the pipe; errors are ignored, since nobody reads it then.
-fn send(message: &Message) {
-    if let Ok(line) = serde_json::to_vec(message) {
+/// Writes a message; errors are ignored, since nobody reads it then.
+fn write(message: &Message) {
+    if let Ok(mut line) = serde_json::to_vec(message) {
+        line.push(b'\n');
         let mut stdout = io::stdout().lock();
         let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
     }
+}
+
+/// Writes the last message and closes the pipe.
+fn send(message: &Message) {
+    write(message);
     if let Ok(null) = File::options().write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stdout(&null);
     }
@@ -137,7 +213,7 @@ fn send(message: &Message) {
 mod tests {
     use super::*;
 
-    fn listen_to(script: &str, limit: Duration) -> Outcome<()> {
+    fn listen_to(script: &str, limit: Duration) -> Outcome<Option<PathBuf>> {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join(LOG);
         fs::write(&log, "first\nlast words\n\n").unwrap();
@@ -151,10 +227,27 @@ mod tests {
     #[test]
     fn the_message_is_understood() {
         let limit = Duration::from_secs(20);
-        assert_eq!(listen_to(r#"echo '"ready"'"#, limit), Ok(()));
+        let ready = r#"echo '{"ready":{"backup":"/s"}}'"#;
+        assert_eq!(listen_to(ready, limit), Ok(Some("/s".into())));
         let failed = r#"echo '{"failed":{"message":"br0 is taken","hint":"take br1"}}'"#;
         let failure = listen_to(failed, limit).unwrap_err();
         assert_eq!(failure.report().unwrap(), "error: br0 is taken\n  hint: take br1\n");
+    }
+
+    #[test]
+    fn progress_is_waited_for() {
+        let script = r#"for n in 1 2 3 4 5 6; do
+            echo '{"progress":{"done":'$n',"total":1000,"left_over":null}}'; sleep 0.2
+            done; echo '{"ready":{"backup":null}}'"#;
+        assert_eq!(listen_to(script, Duration::from_secs(1)), Ok(None));
+        let progress = Progress { done: 7, total: 9, left_over: Some("br0".into()) };
+        assert!(progress.describe().starts_with("7 of 9 containers are attached again; waiting"));
+    }
+
+    #[test]
+    fn a_death_by_sigkill_has_its_reason() {
+        let failure = listen_to("kill -9 $$", Duration::from_secs(20)).unwrap_err();
+        assert!(failure.to_string().contains("memory"), "{failure}");
     }
 
     #[test]

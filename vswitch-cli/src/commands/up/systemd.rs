@@ -15,6 +15,11 @@ use crate::limits::UNIT_TIMEOUT;
 pub(super) fn say(stage: Stage<'_>) {
     match stage {
         Stage::Starting { within } => send(&[extension(within)]),
+        // Its time counts from each progress on.
+        Stage::Progress { progress, within } => {
+            let text = format!("attached {} of {} containers again", progress.done, progress.total);
+            send(&[extension(within), NotifyState::Status(&text)]);
+        }
         Stage::Ready(ready) => {
             send(&[NotifyState::Ready, NotifyState::Status(&status(ready))]);
         }

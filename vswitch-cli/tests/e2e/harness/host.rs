@@ -121,6 +121,16 @@ impl Host {
         self.start(command);
     }
 
+    /// The same, in the mount namespace of a process.
+    #[track_caller]
+    pub(crate) fn up_in_mounts_of(&mut self, pid: &str, args: &[&str]) {
+        let up = self.command(&[&["up", "--bridge", self.bridge], args].concat());
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", pid, "--"]);
+        command.arg(up.get_program()).args(up.get_args());
+        self.start(command);
+    }
+
     #[track_caller]
     fn start(&mut self, mut command: Command) {
         assert!(self.daemon.is_none(), "this host has a daemon already");

@@ -52,7 +52,8 @@ impl Model {
             let Some(network) = self.networks.get(&lease.network) else { continue };
             let conf = conf(network, PortKind::Container, lease.mac, settings);
             let (guard, addresses) = (guard(lease, &settings.guard), addresses(lease));
-            ports.push((lease.slot, PortConf { guard, addresses, ..conf }));
+            let is_shared = guard.is_none();
+            ports.push((lease.slot, PortConf { guard, is_shared, addresses, ..conf }));
             limits.push((lease.slot, endpoint.limits.clone()));
         }
         self.snapshots.next(networks, ports, limits)

@@ -76,9 +76,9 @@ impl Model {
     /// The namespace of a container.
     pub(crate) fn namespace_of(&self, name: &Name) -> Result<NetnsRecord, ControlError> {
         let endpoints = self.endpoints_of(name);
-        let none = || match self.waiting().any(|it| it.lease.name == *name) {
-            true => ControlError::Waiting(name.to_string()),
-            false => ControlError::UnknownPort(name.to_string()),
+        let none = || match self.waiting().find(|it| it.lease.name == *name) {
+            Some(waiting) => waiting.waiting_error(),
+            None => ControlError::UnknownPort(name.to_string()),
         };
         let (endpoint, _) = endpoints.first().ok_or_else(none)?;
         let binding = endpoint.binding.as_ref().and_then(|binding| binding.netns.clone());

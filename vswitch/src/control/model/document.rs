@@ -8,6 +8,11 @@ use crate::control::store::{
 use crate::datapath::NetworkIndex;
 
 impl Attachment {
+    /// Whether it is the record of an endpoint.
+    pub(crate) fn is_of(&self, key: &EndpointKey) -> bool {
+        self.name == key.name && self.network == key.network.as_str()
+    }
+
     /// The request that brings it back.
     pub(crate) fn spec(&self) -> Result<AttachSpec, ControlError> {
         let network = self.network.parse()?;

@@ -11,7 +11,8 @@
 //! *Reserved*: name, addresses, MAC address and slot are set aside. *Bound*: it has an interface, in its
 //! namespace or, where the runtime configures the namespace, under the TAP's own name. *Active*: frames
 //! pass, and users see it. *Detaching*: one plan removes it, and refuses all others. *Waiting*: the container
-//! of an engine has ended; all that was set aside stays so until it starts again (`model/waiting.rs`).
+//! of an engine has ended; all that was set aside stays so until it starts again (`model/waiting.rs`). One whose
+//! attach at the start of the switch failed waits, too, with its fault (`model/fault.rs`).
 //!
 //! Two marks follow the steps of a plan: `in_snapshot`, the datapath knows it; `persisted`, the document
 //! has it. There are no timeouts: a plan that fails undoes its steps, down to [`Model::remove`]. The
@@ -61,6 +62,8 @@ pub(crate) struct Endpoint {
     pub(crate) binding: Option<Binding>,
     pub(crate) settings: PortSettings,
     pub(crate) publications: Vec<Publication>,
+    /// Withdrawn publications whose ports the host still has open.
+    pub(super) closing: Vec<Publication>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) aliases: Vec<Name>,
     pub(crate) configure: Configure,
@@ -79,6 +82,8 @@ pub(crate) struct Endpoint {
     /// Frames may have carried its addresses.
     was_in_snapshot: bool,
     pub(super) interface_gone: bool,
+    /// Why it is out of order, where it is.
+    pub(super) fault: Option<String>,
 }
 
 impl Model {
@@ -124,6 +129,7 @@ impl Model {
             limits: limits::compile(&spec.settings.limits, PortKind::Container, &PortLimits::NONE),
             settings: spec.settings.clone(),
             publications,
+            closing: Vec::new(),
             labels: spec.labels.clone(),
             aliases: spec.aliases.clone(),
             configure: spec.configure,
@@ -135,6 +141,7 @@ impl Model {
             persisted: false,
             was_in_snapshot: false,
             interface_gone: false,
+            fault: None,
         };
         self.endpoints.insert(key.clone(), endpoint);
         self.slots.insert(slot, SlotOwner::Endpoint(key));
@@ -197,7 +204,10 @@ impl Model {
 
     /// Ends an attach. Says whether its interface and its network are still there.
     pub(crate) fn activate(&mut self, key: &EndpointKey) -> bool {
-        self.change(key, |endpoint| endpoint.state = EndpointState::Active);
+        self.change(key, |endpoint| {
+            endpoint.state = EndpointState::Active;
+            endpoint.fault = None;
+        });
         self.network(Some(key.network.as_str())).is_ok()
             && self.endpoints.get(key).is_some_and(|endpoint| !endpoint.interface_gone)
     }
@@ -241,6 +251,22 @@ impl Model {
             EndpointState::Detaching => Err(ControlError::Busy(key.to_string(), "detached")),
             EndpointState::Active | EndpointState::Waiting => Ok(endpoint),
         }
+    }
+
+    /// Takes back a detach that has begun, and left the port as it was. Says whether it has no port, or that its
+    /// interface is still there.
+    pub(crate) fn cancel_detach(&mut self, key: &EndpointKey) -> bool {
+        self.change(key, |endpoint| {
+            endpoint.persisted = true;
+            endpoint.state = match endpoint.in_snapshot {
+                true => EndpointState::Active,
+                false => EndpointState::Waiting,
+            };
+            if endpoint.state == EndpointState::Waiting {
+                endpoint.pending.clear();
+            }
+        });
+        self.endpoints.get(key).is_none_or(|it| !it.in_snapshot || !it.interface_gone)
     }
 
     /// Begins the detach of all of these endpoints, or of none. With `may_be_gone` some may be there no more.
@@ -336,7 +362,7 @@ impl Model {
         match self.endpoints.get(key) {
             Some(endpoint) if endpoint.state == EndpointState::Active => Ok(endpoint),
             Some(endpoint) if endpoint.state == EndpointState::Waiting => {
-                Err(ControlError::Waiting(key.name.to_string()))
+                Err(endpoint.waiting_error())
             }
             _ => Err(ControlError::UnknownPort(key.to_string())),
         }

@@ -281,6 +281,19 @@ impl Model {
         if let Owner::Endpoint(name) = &owner {
             self.active_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
         }
+        self.restore_static(network, key, owner)
+    }
+
+    /// The same for an entry of the document, whose endpoint may wait.
+    pub(crate) fn restore_static(
+        &mut self,
+        network: &NetworkName,
+        key: StaticKey,
+        owner: Owner,
+    ) -> Result<Option<Owner>, ControlError> {
+        if let Owner::Endpoint(name) = &owner {
+            self.shown_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
+        }
         let network = self.network_mut(network)?;
         if !network.statics.contains_key(&key) && network.statics.len() >= STATICS_MAX {
             return Err(ControlError::StaticsMax);

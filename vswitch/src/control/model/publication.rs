@@ -117,7 +117,8 @@ impl Model {
         });
     }
 
-    /// Removes the publications of an active endpoint that `ports` matches. Gives them.
+    /// Removes the publications of an active endpoint that `ports` matches. Gives them. Nobody else gets their ports
+    /// before [`Model::end_closing`].
     pub(crate) fn take_publications(
         &mut self,
         key: &EndpointKey,
@@ -130,12 +131,24 @@ impl Model {
         self.change_publications(key, |publications| {
             taken = publications.extract_if(.., |one| ports.matches(&one.ports)).collect();
         });
+        self.change(key, |endpoint| endpoint.closing.extend(taken.iter().cloned()));
         Ok(taken)
     }
 
     /// Puts publications back; a no-op if the endpoint is gone.
     pub(crate) fn restore_publications(&mut self, key: &EndpointKey, former: Vec<Publication>) {
+        self.end_closing(key, &former);
         self.change_publications(key, |publications| publications.extend(former));
+    }
+
+    /// Notes that the host has closed the ports of withdrawn publications.
+    pub(crate) fn end_closing(&mut self, key: &EndpointKey, closed: &[Publication]) {
+        self.change(key, |endpoint| endpoint.closing.retain(|one| !closed.contains(one)));
+    }
+
+    /// Whether an endpoint has withdrawn publications whose ports are still open.
+    pub(crate) fn is_closing(&self, name: &str) -> bool {
+        self.endpoints().any(|it| it.lease.name.as_str() == name && !it.closing.is_empty())
     }
 
     /// Removes a publication that failed.
@@ -192,7 +205,10 @@ impl Model {
         if allocated.iter().any(|other| other.ports.conflicts(ports)) {
             return Some(key);
         }
-        self.all_publications().find(|(_, other)| other.ports.conflicts(ports)).map(|(key, _)| key)
+        let closing = self.endpoints.iter();
+        let closing = closing.flat_map(|(key, it)| it.closing.iter().map(move |one| (key, one)));
+        let mut all = self.all_publications().chain(closing);
+        all.find(|(_, other)| other.ports.conflicts(ports)).map(|(key, _)| key)
     }
 
     /// Free ports of the host, at random (RFC 6056 section 3.3.1).

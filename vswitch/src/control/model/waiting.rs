@@ -45,7 +45,8 @@ impl Model {
     /// Whether an endpoint may wait: it is a container's, and not too many wait already.
     pub(crate) fn may_wait(&self, key: &EndpointKey) -> Result<bool, ControlError> {
         let is_containers = self.container_of(key).is_some();
-        if is_containers && self.waiting().count() >= WAITING_MAX {
+        let waiting = self.waiting().filter(|it| it.container.is_some());
+        if is_containers && waiting.count() >= WAITING_MAX {
             return Err(ControlError::WaitingMax(key.to_string()));
         }
         Ok(is_containers)
@@ -57,7 +58,10 @@ impl Model {
             endpoint.state = EndpointState::Waiting;
             endpoint.pending.clear();
             endpoint.interface_gone = false;
-            if let Some(binding) = &mut endpoint.binding {
+            // The next run of a container has another one.
+            if let Some(binding) =
+                endpoint.binding.as_mut().filter(|_| endpoint.container.is_some())
+            {
                 binding.netns = None;
             }
         });
@@ -352,6 +356,29 @@ mod tests {
         model.wait_for_container(&new.key());
         let [waiting] = &model.endpoints_of_container(engine, "2")[..] else { panic!("one") };
         assert_eq!(model.begin_forget(waiting, engine, "2"), Some(new));
+    }
+
+    #[test]
+    fn a_detach_that_is_taken_back_leaves_all_as_it_was() {
+        let mut model = model();
+        let lease = attached(&mut model);
+        let key = lease.key();
+        model.set_in_snapshot(&key, true);
+        let before = model.endpoints_of_container(Path::new("/e"), "1");
+        model.begin_detach(&key).unwrap();
+        model.set_persisted(&key, false);
+        assert!(model.cancel_detach(&key));
+        assert_eq!(model.endpoints_of_container(Path::new("/e"), "1"), before);
+        assert!(model.endpoints[&key].persisted);
+        // Its interface went meanwhile.
+        model.begin_detach(&key).unwrap();
+        assert_eq!(model.begin_detach_lost(lease.slot), None);
+        assert!(!model.cancel_detach(&key));
+        // One that waits waits again.
+        end(&mut model, &lease);
+        model.begin_detach(&key).unwrap();
+        assert!(model.cancel_detach(&key));
+        assert_eq!(model.waiting().count(), 1);
     }
 
     #[test]

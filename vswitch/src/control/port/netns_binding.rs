@@ -1,7 +1,5 @@
 //! Binding of an endpoint: its namespace, and the interface's name in it.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use vswitch_api::port::NetnsRef;
 
@@ -15,10 +13,6 @@ use crate::config::IfName;
 use crate::host::container;
 use crate::host::netns::{self, OpenNetns};
 use crate::host::{HostError, NetnsError};
-
-/// After a crash the kernel removes the former interface with a delay.
-const STALE_INTERFACE_WAIT_MAX: Duration = Duration::from_secs(3);
-const STALE_INTERFACE_POLL: Duration = Duration::from_millis(25);
 
 /// The source of a binding.
 #[derive(Debug)]
@@ -121,14 +115,15 @@ async fn reopen(inner: &Inner, stored: &NetnsRecord) -> Result<OpenNetns, Contro
     }
     let (id, known) = (stored.id, stored.path.clone());
     let found =
-        blocking(move || netns::find(id, &known).map(|path| netns::open_path(&path)).transpose());
+        blocking(move || netns::find(id, &known)?.map(|path| netns::open_path(&path)).transpose());
     match found.await?? {
         Some(netns) if netns.id == stored.id => Ok(netns),
         _ => Err(gone.into()),
     }
 }
 
-/// Reserves the former interface name, once it is free.
+/// Reserves the former interface name. An interface there with the endpoint's MAC address is that of a killed switch,
+/// which the kernel removes with a delay.
 async fn reclaim_ifname(
     inner: &Inner,
     key: &EndpointKey,
@@ -136,18 +131,18 @@ async fn reclaim_ifname(
     record: &NetnsRecord,
     ifname: &str,
 ) -> Result<String, ControlError> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let info = container::inspect(netns.clone()).await?;
-        if info.cookie != record.cookie {
-            return Err(NetnsError::Gone(netns::describe(&record.reference)).into());
+    let info = container::inspect(netns.clone()).await?;
+    if info.cookie != record.cookie {
+        return Err(NetnsError::Gone(netns::describe(&record.reference)).into());
+    }
+    let mut model = inner.model();
+    let bound = model.bind_netns(key, record, Some(ifname), &info.ifnames);
+    match bound {
+        Err(ControlError::Host(HostError::IfnameTaken(_)))
+            if info.macs.get(ifname).copied() == model.mac_of(key) =>
+        {
+            Err(HostError::LeftOver(ifname.to_owned()).into())
         }
-        match inner.model().bind_netns(key, record, Some(ifname), &info.ifnames) {
-            Err(ControlError::Host(HostError::IfnameTaken(_)))
-                if waited < STALE_INTERFACE_WAIT_MAX => {}
-            result => return result,
-        }
-        tokio::time::sleep(STALE_INTERFACE_POLL).await;
-        waited += STALE_INTERFACE_POLL;
+        result => result,
     }
 }

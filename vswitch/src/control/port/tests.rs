@@ -1,4 +1,4 @@
-use super::{ATTACH, ConfiguredBy, DETACH, Step, attach_plan};
+use super::{ATTACH, ConfiguredBy, LOST, Step, attach_plan};
 
 #[test]
 fn an_attach_has_all_steps_and_a_stored_one_no_save() {
@@ -13,5 +13,5 @@ fn a_runtime_configures_the_namespace_itself() {
     let plan = attach_plan(false, ConfiguredBy::Runtime);
     let skipped: Vec<_> = ATTACH.into_iter().filter(|step| !plan.contains(step)).collect();
     assert_eq!(skipped, [Step::Locate, Step::Configure, Step::Verify]);
-    assert!(DETACH.iter().all(|step| plan.contains(step)));
+    assert!(LOST.iter().all(|step| plan.contains(step)));
 }

@@ -44,6 +44,59 @@ fn document() -> Document {
 }
 
 #[test]
+fn what_a_later_document_lacks_is_lost_but_not_what_ended() {
+    let before = document();
+    let none = Default::default();
+    assert!(super::lost(&before, &before, &none).is_empty());
+    let mut after = document();
+    after.attachments.clear();
+    after.statics.retain(|entry| entry.port.is_none());
+    let lost = super::lost(&before, &after, &none);
+    assert_eq!(lost, ["attachment a on br0", "static entry 02:00:00:00:00:03 of br0"]);
+    let gone = [("a".parse().unwrap(), "br0".to_owned())].into();
+    assert!(super::lost(&before, &after, &gone).is_empty());
+    let mut richer = document();
+    let publish = json!([{"ports": "8080:80"}, {"ports": "8081:80"}]);
+    richer.attachments[0].publish = serde_json::from_value(publish).unwrap();
+    richer.attachments[0].further_addresses = vec!["10.99.0.9".parse().unwrap()];
+    richer.networks[0].reserved = vec!["10.99.0.77".parse().unwrap()];
+    assert_eq!(super::lost(&richer, &before, &none).len(), 4);
+}
+
+/// Copies are bounded, and the newest is never the one that goes.
+#[test]
+fn a_copy_takes_the_place_of_the_oldest() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let mut last = None;
+    for _ in 0..super::backup::BACKUPS_MAX + 2 {
+        store.save(&document()).unwrap();
+        let path = store.back_up().unwrap();
+        assert_ne!(last.replace(path.clone()), Some(path.clone()));
+        assert!(parse(&path, &fs::read(&path).unwrap()).is_ok());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let files = fs::read_dir(directory.path()).unwrap().flatten();
+    let copies = files.filter(|it| it.file_name().to_string_lossy().contains("backup"));
+    assert_eq!(copies.count(), super::backup::BACKUPS_MAX);
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_is_refused_at_once() {
+    for name in ["state.json", "lock", "state.json.new"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let refused = Store::open(directory.path()).and_then(|store| {
+            store.load()?;
+            store.save(&document())
+        });
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{name}: {error}");
+    }
+}
+
+#[test]
 fn keeps_the_form_of_version_1() {
     assert_eq!(serde_json::to_value(document()).unwrap(), sample());
 }

@@ -15,6 +15,13 @@ use crate::datapath::{Key, Learnt, NetworkIndex, PortVlans, Snapshot};
 /// any case.
 pub(super) const ROUTERS: MacAddr = MacAddr([0x01, 0x00, 0x5e, 0, 0, 1]);
 
+/// The IPv6 group of all nodes, which stands for all IPv6 groups of a port that is asked.
+const ALL_NODES: MacAddr = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
+
+/// The group under which ports are remembered that get all groups: those of routers, and newcomers until they had
+/// time to answer. No IPv4 group has this MAC address, since theirs have 23 bits.
+pub(super) const TAKERS: MacAddr = MacAddr([0x01, 0x00, 0x5e, 0x80, 0, 1]);
+
 /// Ports that listen to each group. Rows are sorted, so that the listeners of a group are a slice.
 #[derive(Debug, Default)]
 pub struct Groups {
@@ -32,6 +39,8 @@ pub struct Groups {
     pub(super) next_s: u32,
     /// Network and VLANs of each port.
     port_vlans: Vec<Option<(NetworkIndex, PortVlans)>>,
+    /// Access ports that came since the last tick, behind which hosts may have listened before.
+    pub(super) newcomers: Vec<(Key, PortIndex)>,
     /// Ports after a leave, where another host may still listen.
     pub(super) leaves: Vec<Leave>,
     /// Rows refused or evicted.
@@ -127,6 +136,34 @@ impl Groups {
         Some(until_s)
     }
 
+    /// Lets newcomers have all groups until they had time to answer, and lets `is_querier` ask them at once. VLANs
+    /// that are about to be asked as a whole ask theirs, too.
+    pub(super) fn admit_newcomers(&mut self, is_querier: bool, now_s: u32) {
+        let until_s = now_s + (LAST_MEMBER_QUERIES + 1) * LAST_MEMBER_S;
+        for (key, port) in std::mem::take(&mut self.newcomers) {
+            let id = (key.network(), key.vlan());
+            let domain = self.domains.binary_search_by_key(&id, Domain::id);
+            if domain.is_ok_and(|at| self.domains[at].since_s.is_none()) {
+                continue;
+            }
+            self.listen(key, port, until_s);
+            if !is_querier {
+                continue;
+            }
+            for group in [key.mac(), ALL_NODES] {
+                let key = Key::new(key.network(), key.vlan(), group);
+                if self.leaves.len() < LEAVES_MAX {
+                    let left = LAST_MEMBER_QUERIES;
+                    self.leaves.push(Leave { key, port, due_s: now_s, left });
+                } else if let Ok(at) = domain {
+                    // Too many for one question each.
+                    (self.domains[at].since_s, self.domains[at].next_s) = (None, 0);
+                }
+            }
+        }
+        self.schedule();
+    }
+
     /// Records a listener that another worker saw.
     pub fn join_in(&mut self, snapshot: &Snapshot, learnt: Learnt, until_s: u32) {
         if let Some(port) = learnt.destination.port()
@@ -140,12 +177,17 @@ impl Groups {
     pub fn forget_port(&mut self, port: PortIndex) {
         self.retain(|at_port, _| at_port != port);
         self.leaves.retain(|leave| leave.port != port);
+        // Another one with its number is a newcomer.
+        if let Some(vlans) = self.port_vlans.get_mut(port.get()) {
+            *vlans = None;
+        }
     }
 
     /// Applies a new snapshot. A VLAN that is new, or that a port or trunk has joined, is queried at once,
     /// and flooded until answers must have come.
     pub(in crate::datapath) fn apply_snapshot(&mut self, snapshot: &Snapshot) {
         let before = std::mem::take(&mut self.domains);
+        let is_first = before.is_empty();
         for (network, conf) in snapshot.networks().filter(|(_, network)| network.conf.snooping) {
             for vlan in conf.members.domains() {
                 let known = before.binary_search_by_key(&(network, vlan), Domain::id);
@@ -154,6 +196,7 @@ impl Groups {
             }
         }
         let former = std::mem::take(&mut self.port_vlans);
+        self.newcomers.retain(|(_, port)| snapshot.port(*port).is_some());
         for (port, conf) in snapshot.ports() {
             let current = (conf.network, conf.vlans.clone());
             let came = match former.get(port.get()).and_then(Option::as_ref) {
@@ -164,8 +207,13 @@ impl Groups {
                 let carries = conf.vlans.egress(domain.vlan, false).is_some();
                 domain.network == conf.network && carries
             };
-            for domain in self.domains.iter_mut().filter(|_| came).filter(reached) {
-                (domain.since_s, domain.next_s) = (None, 0);
+            let is_new = former.get(port.get()).is_none_or(Option::is_none);
+            for domain in self.domains.iter_mut().filter(reached) {
+                if came {
+                    (domain.since_s, domain.next_s) = (None, 0);
+                } else if is_new && !is_first {
+                    self.newcomers.push((Key::new(domain.network, domain.vlan, TAKERS), port));
+                }
             }
             self.port_vlans.resize(port.get(), None);
             self.port_vlans.push(Some(current));
@@ -201,6 +249,11 @@ impl Groups {
     /// Ports behind which a router is.
     pub(in crate::datapath) fn routers(&self, key: Key) -> &[PortIndex] {
         self.listeners(Key::new(key.network(), key.vlan(), ROUTERS))
+    }
+
+    /// Ports that get all groups.
+    pub(in crate::datapath) fn takers(&self, key: Key) -> &[PortIndex] {
+        self.listeners(Key::new(key.network(), key.vlan(), TAKERS))
     }
 
     /// Whether all listeners of a VLAN have had time to report; never for a VLAN that is not queried.

@@ -4,15 +4,15 @@
 //! port, or the one that a new connection gets. So translation comes first here, and an undeliverable packet may create
 //! a connection. Without such rules no packet comes this way.
 
-use nat::{Realm, Translation, View};
+use nat::{Kind, NatDrop, Realm, Translation, View};
 use wire::icmp_error::IcmpError;
 
 use super::Router;
 use super::fib::{NextHop, RouteTarget};
 use super::forward::{Delivery, ForwardCtx, Rejection};
 use super::from_container::internal;
-use crate::datapath::DropReason;
 use crate::datapath::batch::FrameCtx;
+use crate::datapath::{DropReason, Verdict};
 
 impl<'a> ForwardCtx<'a> {
     /// Translates a packet and forwards it by the route for its new source; `hop` is that of other sources.
@@ -29,20 +29,34 @@ impl<'a> ForwardCtx<'a> {
         if !self.is_local(ctx, from, view) {
             return;
         }
+        if self.is_shared(ctx) {
+            self.hear_source(ctx, view.src);
+        }
         let source = router.icmp_source();
         let Some(translated) = self.translate(ctx, from, view) else { return };
-        let edit = match &translated {
-            Ok(Translation::Edit { edit, to: Realm::External }) => edit,
+        let (edit, appears_as) = match &translated {
+            Ok(Translation::Edit { edit, to: Realm::External }) => {
+                (Some(edit), Some(edit.src.address))
+            }
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 return self.deliver(ctx, source, Delivery { edit, owner: *owner });
+            }
+            Ok(Translation::NotOurs) if matches!(view.kind, Kind::Error(_)) => {
+                ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
+                return;
             }
             Ok(Translation::NotOurs) => {
                 let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 return self.reject(ctx, source, why);
             }
+            Err(NatDrop::Protocol) => {
+                let uplink = router.uplink.as_deref();
+                (None, uplink.and_then(|it| it.source_of(ctx.network, view)))
+            }
             Err(refusal) => return self.drop_refused(ctx, source, *refusal),
         };
-        let hop = match router.fib.outer().lookup_from(edit.src.address, view.dst) {
+        let by_rule = appears_as.and_then(|own| router.fib.outer().lookup_from(own, view.dst));
+        let hop = match by_rule {
             None => hop,
             Some((RouteTarget::OnLink(link), _)) => Some(router.on_link(link, view.dst)),
             Some((_, hop)) => hop,
@@ -54,12 +68,13 @@ impl<'a> ForwardCtx<'a> {
         };
         let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address, link.port) };
         let adj = link.adjacency(mac, router.mtu);
-        match self.check_forward(ctx, &adj) {
-            Ok(fit) => {
+        match (self.check_forward(ctx, &adj), edit) {
+            (Ok(fit), Some(edit)) => {
                 self.state.counters.translated += 1;
                 self.send(ctx, &adj, Some(edit), fit);
             }
-            Err(why) => self.reject(ctx, source, why),
+            (Ok(fit), None) => self.forward_portless(ctx, view, router, (&adj, fit)),
+            (Err(why), _) => self.reject(ctx, source, why),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Forwarding common to all directions: ICMP errors, drops, the final rewrite.
 
+use std::net::IpAddr;
+
 use fastpath::limits::VNET_LEN;
 use fastpath::{Nanos, Pool, PortIndex};
 use nat::fragment::Verdict as Translated;
@@ -224,7 +226,7 @@ impl<'a> ForwardCtx<'a> {
         source: IcmpSource<'_>,
         Delivery { edit, owner }: Delivery<'_>,
     ) {
-        let Some((to, adj)) = self.adjacency_of(owner) else {
+        let Some((to, adj)) = self.adjacency_of(owner, edit.dst.address) else {
             return self.reject(ctx, source, Rejection::NO_NEIGHBOUR);
         };
         let is_internal = !self.snapshot.is_uplink(ctx.port);
@@ -241,12 +243,20 @@ impl<'a> ForwardCtx<'a> {
         }
     }
 
-    /// The adjacency of a container: untagged, on a network with a router.
-    fn adjacency_of(&self, owner: OwnerId) -> Option<(PortIndex, Adjacency)> {
+    /// The adjacency of an address of a container: untagged, on a network with a router.
+    pub(super) fn adjacency_of(
+        &mut self,
+        owner: OwnerId,
+        address: IpAddr,
+    ) -> Option<(PortIndex, Adjacency)> {
         let port = PortIndex::new(owner.0 as usize)?;
         let conf = self.snapshot.port(port).filter(|conf| conf.kind.is_routed())?;
-        let router = self.snapshot.network(conf.network)?.router.as_ref()?;
-        let adj = router.adjacency(port, conf.mac);
+        let router = self.snapshot.network(conf.network)?.router.as_deref()?;
+        let mac = match conf.is_shared {
+            true => self.mac_inside((port, conf.mac), address, router),
+            false => conf.mac,
+        };
+        let adj = router.adjacency(port, mac);
         self.snapshot.reaches(port, adj.key).then_some((port, adj))
     }
 

@@ -55,6 +55,10 @@ impl ForwardCtx<'_> {
                 self.queue_tail(ctx);
             }
             self.queue_all_untracked(batch);
+            // Heads first: a tail must not meet an older head with its identification at the other worker.
+            if std::mem::take(&mut self.state.has_handoffs) {
+                self.state.collect_handoffs(batch);
+            }
         }
         self.settle_assignments();
         // Routing one may release others; this ends, since each is released once.

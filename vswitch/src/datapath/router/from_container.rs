@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use nat::{NatDrop, OwnerId, Realm, Translation, View, Zone};
+use nat::{Kind, NatDrop, OwnerId, Realm, Translation, View, Zone};
 use wire::icmp_error::{IcmpError, IcmpSource};
-use wire::meta::L3;
+use wire::meta::{L3, L4};
 
 use super::fib::{NextHop, RouteTarget};
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
@@ -30,7 +30,13 @@ impl<'a> ForwardCtx<'a> {
                 ctx.verdict = Verdict::Drop(DropReason::Malformed);
                 return;
             }
-            L3::Arp | L3::Other => return,
+            L3::Arp => {
+                if self.is_shared(ctx) {
+                    self.hear_neighbour(ctx);
+                }
+                return;
+            }
+            L3::Other => return,
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         match router.fib.lookup(view.dst) {
@@ -40,9 +46,19 @@ impl<'a> ForwardCtx<'a> {
             }
             RouteTarget::OnLink(link) => {
                 let hop = router.on_link(link, view.dst);
+                if hop.mac.is_some() {
+                    self.use_on_link(view.dst, router, (link, ctx.port));
+                }
                 self.forward_to_uplink(ctx, &view, router, hop);
             }
-            RouteTarget::Host => self.forward_to_host(ctx, &view, network, router),
+            RouteTarget::Host => {
+                if ctx.meta.l4 == L4::Icmpv6 && self.is_shared(ctx) {
+                    self.hear_neighbour(ctx);
+                }
+                if ctx.verdict == Verdict::Pending {
+                    self.forward_to_host(ctx, &view, network, router);
+                }
+            }
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
             RouteTarget::Network(at) => {
                 self.forward_to_network(ctx, &view, (network, router), router.network(at))
@@ -77,6 +93,9 @@ impl<'a> ForwardCtx<'a> {
         if !self.is_local(ctx, from, view) {
             return;
         }
+        if self.is_shared(ctx) {
+            self.hear_source(ctx, view.src);
+        }
         let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address, link.port) };
         let adj = link.adjacency(mac, router.mtu);
         let fit = match self.check_forward(ctx, &adj) {
@@ -92,10 +111,17 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
+            // About a packet that no connection has sent.
+            Ok(Translation::NotOurs) if matches!(view.kind, Kind::Error(_)) => {
+                ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
+            }
             // Untranslated internal addresses must not leave.
             Ok(Translation::NotOurs) => {
                 let why = Rejection::new(DropReason::NatUnsupportedProtocol, IcmpError::Prohibited);
                 self.reject(ctx, router.icmp_source(), why);
+            }
+            Err(NatDrop::Protocol) => {
+                self.forward_portless(ctx, view, router, (&adj, fit));
             }
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
@@ -127,15 +153,29 @@ impl<'a> ForwardCtx<'a> {
         if !self.is_local(ctx, from, view) {
             return;
         }
+        if self.is_shared(ctx) {
+            self.hear_source(ctx, view.src);
+        }
         let Some(translated) = self.translate(ctx, from, view) else { return };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
+            Ok(Translation::NotOurs) if !self.may_report(ctx, view) => {
+                ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
+            }
             // Other traffic between host and containers needs no translation.
             Ok(_) | Err(NatDrop::Protocol | NatDrop::Address) => {}
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
+    }
+
+    /// The packet may be for the host; an ICMP error only if it is about a packet from the host to its sender. A
+    /// container without a guard may forward for others, and report for them.
+    fn may_report(&self, ctx: &FrameCtx, view: &View) -> bool {
+        let Kind::Error(quoted) = &view.kind else { return true };
+        let is_guarded = self.snapshot.port(ctx.port).is_some_and(|port| port.guard.is_some());
+        !is_guarded || quoted.tuple.dst.address == view.src
     }
 
     /// Forwards to another container through the gateway.
@@ -168,6 +208,17 @@ impl<'a> ForwardCtx<'a> {
                     Err(why) => self.reject(ctx, source, why),
                 }
             }
+        }
+    }
+
+    /// Notes that a host on the link with a known MAC address is in use.
+    #[inline]
+    fn use_on_link(&mut self, address: IpAddr, router: &Router, (link, port): (u8, PortIndex)) {
+        if self.state.on_link_uses.note(self.now, address)
+            && let Some(link) = router.link(link)
+        {
+            // Dropped, it is told in the next period.
+            self.state.resolver.request(self.now, (address, link.port), port);
         }
     }
 

@@ -1,13 +1,15 @@
 //! Frames from the uplink.
 
-use nat::{Kind, Realm, Translation};
+use std::net::IpAddr;
+
+use nat::{Kind, Realm, Translation, View};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
 use super::forward::{Delivery, ForwardCtx};
 use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
-use crate::datapath::{DropReason, Verdict};
+use crate::datapath::{DropReason, NetworkIndex, Verdict};
 
 impl<'a> ForwardCtx<'a> {
     /// Sets the verdict of an uplink frame. Containers get frames of connections and published ports
@@ -46,6 +48,11 @@ impl<'a> ForwardCtx<'a> {
             }
             Ok(Translation::NotOurs) => {
                 let is_icmp = matches!(ctx.meta.l4, L4::Icmpv4 | L4::Icmpv6);
+                if matches!(view.kind, Kind::Other)
+                    && self.deliver_other(ctx, &view, (uplink, link))
+                {
+                    return;
+                }
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
                     ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
@@ -54,6 +61,20 @@ impl<'a> ForwardCtx<'a> {
             }
             // External senders get no ICMP error.
             Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
+        }
+    }
+
+    /// Delivers what has no ports to the container that uses the protocol; false if it is nobody's.
+    #[cold]
+    fn deliver_other(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        uplink: (&UplinkConf, &UplinkLink),
+    ) -> bool {
+        match ctx.meta.l4 {
+            L4::Icmpv4 | L4::Icmpv6 => self.deliver_portless_error(ctx, view, uplink),
+            _ => self.deliver_portless(ctx, view, uplink),
         }
     }
 
@@ -74,8 +95,20 @@ impl<'a> ForwardCtx<'a> {
 }
 
 impl UplinkConf {
+    /// The address that a packet from a container of a network has outside.
+    pub(super) fn source_of(&self, network: NetworkIndex, view: &View) -> Option<IpAddr> {
+        let policy = self.policy.source();
+        let sources = policy.sources.iter().find(|(zone, _)| zone.0 == network.0);
+        let set = sources.and_then(|(_, sources)| sources.find(view.dst));
+        match (set, view.src) {
+            (Some(set), _) => set.choose(view.dst),
+            (None, IpAddr::V4(_)) => policy.external_v4.map(IpAddr::V4),
+            (None, IpAddr::V6(_)) => policy.external_v6.map(IpAddr::V6),
+        }
+    }
+
     /// The source of ICMP errors to the uplink.
-    fn icmp_source(&self, link: &UplinkLink) -> IcmpSource<'_> {
+    pub(super) fn icmp_source(&self, link: &UplinkLink) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
         IcmpSource { mac: link.device_mac, ipv4, ipv6, broadcasts: &[] }
     }

@@ -12,7 +12,10 @@ use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
 use super::assignment::{Assignment, HandoffOut};
 use super::icmp_limit::IcmpLimit;
+use super::inside::InsideNeighbours;
 use super::neighbour_queue::NeighbourQueue;
+use super::on_link::OnLinkUses;
+use super::portless::{Portless, PortlessFlows};
 use super::resolve::NeighbourResolver;
 use crate::datapath::batch::{Batch, FrameCtx};
 use crate::datapath::limits::{
@@ -28,6 +31,9 @@ pub struct RouterState {
     pub(super) neighbour_queue: NeighbourQueue,
     pub(super) icmp_limit: IcmpLimit,
     pub(super) resolver: NeighbourResolver,
+    pub(super) inside: InsideNeighbours,
+    pub(super) on_link_uses: OnLinkUses,
+    pub(super) portless: PortlessFlows,
     pub(super) counters: RouterCounters,
     pub(super) fragments: Fragments<FrameCtx>,
     /// Fragments that await their worker, with several workers.
@@ -69,6 +75,9 @@ impl RouterState {
             neighbour_queue: NeighbourQueue::new(),
             icmp_limit: IcmpLimit::default(),
             resolver: NeighbourResolver::new(),
+            inside: InsideNeighbours::new(),
+            on_link_uses: OnLinkUses::new(),
+            portless: PortlessFlows::new(),
             counters: RouterCounters::default(),
             fragments: Fragments::new(),
             tracked: (!shard_spec.is_single()).then(Box::default),
@@ -105,6 +114,7 @@ impl RouterState {
         let operations = if is_idle { NAT_OPERATIONS_IDLE } else { TICK_OPERATIONS };
         let before = self.nat.len();
         self.nat.tick(Time(now.0), operations);
+        self.portless.tick(now);
         self.has_backlog = self.nat.has_work() || is_idle && self.nat.len() < before;
     }
 
@@ -112,7 +122,10 @@ impl RouterState {
     #[must_use]
     pub fn max_sleep(&self) -> Option<Duration> {
         let waits = (self.neighbour_queue.len() > 0).then_some(NEIGHBOUR_QUEUE_WAKE);
-        let rests = !self.is_empty() || !self.fragments.is_empty() || self.tracks();
+        let rests = !self.portless.is_empty()
+            || !self.is_empty()
+            || !self.fragments.is_empty()
+            || self.tracks();
         waits.or(self.has_backlog.then_some(EXPIRY_WAKE)).or(rests.then_some(EXPIRY_REST))
     }
 
@@ -120,6 +133,8 @@ impl RouterState {
     pub fn forget_port(&mut self, port: PortIndex, io: &mut FrameIo<'_, impl Observer>) {
         let owner = OwnerId(port.get() as u32);
         self.nat.remove_owner(owner);
+        self.inside.forget_port(port);
+        self.portless.forget_port(port);
         let mut release = |ctx: FrameCtx, refusal: Option<NatDrop>| {
             let reason = refusal.map_or(DropReason::PortUnknown, DropReason::from);
             io.drop_frame(ctx.port, ctx.frame, reason);
@@ -146,6 +161,11 @@ impl RouterState {
     /// Next hops for control to resolve, each with the port of its uplink, and the requesting ports.
     pub fn unresolved(&mut self) -> impl Iterator<Item = ((IpAddr, PortIndex), PortIndex)> {
         self.resolver.drain()
+    }
+
+    /// Flows without ports that containers have, for control: new ones at once, and all of them from time to time.
+    pub(crate) fn portless(&mut self) -> impl Iterator<Item = Portless> {
+        self.portless.drain()
     }
 
     /// The first connections, at most one listing.

@@ -367,3 +367,35 @@ fn news_without_room_are_counted_and_without_peers_not_kept() {
     alone.queue_fdb_sync(row, 10);
     assert_eq!((alone.fdb_sync.len(), alone.fdb_sync_drops), (0, 0));
 }
+
+/// Machines behind a port that comes, as after `down` and `up`, may have joined long before.
+#[test]
+fn an_access_port_that_comes_is_asked_at_once_and_hears_all_until_it_had_time_to_answer() {
+    let mut sim = sim();
+    sim.forget(3);
+    sim.set(3, |_| {});
+    for of_group in [data(0, GROUP), data6(0, 5, 9)] {
+        sim.run();
+        sim.query();
+        sim.sent_counts();
+        assert_eq!(counts(&mut sim, of_group), [0, 0, 0, 1, 0], "not to others");
+    }
+    sim.pass(Duration::from_secs(10));
+    sim.query();
+    sim.sent_counts();
+    sim.forget(3);
+    sim.set(3, |_| {});
+    sim.query();
+    let asked: Vec<u8> = sim.sent(3).iter().map(|frame| frame[VNET_LEN + 12]).collect();
+    assert_eq!(asked, [0x08, 0x86], "by IGMP and MLD");
+    sim.inject(3, report(3));
+    sim.run();
+    sim.pass(Duration::from_secs(1));
+    sim.query();
+    assert_eq!(sim.sent_counts(), [0, 0, 0, 2, 0], "a second time");
+    sim.pass(Duration::from_secs(3));
+    sim.query();
+    assert_eq!(counts(&mut sim, data(0, GROUP)), [0, 0, 0, 1, 0], "it has answered");
+    assert_eq!(counts(&mut sim, data6(0, 5, 9)), [0; 5], "nobody has");
+    sim.check();
+}

@@ -27,13 +27,15 @@ pub(super) struct Writer<'a> {
     pub(super) table: &'a Table,
     /// Rules written so far.
     pub(super) rules: usize,
+    /// The kernel has objects of timeouts.
+    pub(super) has_timeouts: bool,
     sets: u32,
 }
 
 impl<'a> Writer<'a> {
     /// `sets`: number of sets that the batch has already.
     pub(super) fn new(batch: &'a mut Batch, table: &'a Table, sets: u32) -> Self {
-        Self { batch, table, rules: 0, sets }
+        Self { batch, table, rules: 0, has_timeouts: true, sets }
     }
 
     /// Number of sets that the batch has now.
@@ -159,7 +161,8 @@ pub(super) struct Layout {
     pub(super) version: char,
     pub(super) ethertype: u16,
     pub(super) address: Field,
-    /// Offset of the destination in the IP header.
+    /// Offsets of source and destination in the IP header.
+    pub(super) source: u32,
     pub(super) destination: u32,
     pub(super) icmp: u8,
     pub(super) echo_reply: u8,
@@ -175,6 +178,7 @@ pub(super) const V4: Layout = Layout {
     version: '4',
     ethertype: 0x0800,
     address: Field::Ipv4,
+    source: 12,
     destination: 16,
     icmp: 1,
     echo_reply: 0,
@@ -191,6 +195,7 @@ pub(super) const V6: Layout = Layout {
     version: '6',
     ethertype: 0x86dd,
     address: Field::Ipv6,
+    source: 8,
     destination: 24,
     icmp: 58,
     echo_reply: 129,

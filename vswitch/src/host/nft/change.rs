@@ -70,8 +70,8 @@ fn differing<'a, T: PartialEq>(one: &'a [T], other: &'a [T]) -> (&'a [T], &'a [T
 fn is_alike(old: &Rules, new: &Rules) -> bool {
     let is_redirect_alike = match (&old.redirect, &new.redirect) {
         (Some(old), Some(new)) => {
-            (&old.links, &old.subnets, &old.snat_ports)
-                == (&new.links, &new.subnets, &new.snat_ports)
+            (&old.links, &old.subnets, &old.snat_ports, &old.portless)
+                == (&new.links, &new.subnets, &new.snat_ports, &new.portless)
                 && [false, true]
                     .iter()
                     .all(|&v6| old.has_single_addresses(v6) == new.has_single_addresses(v6))

@@ -55,6 +55,8 @@ pub(super) struct Tables {
     /// Flags that this kernel accepts, once known.
     flags: Option<Flags>,
     loaded: Option<Loaded>,
+    /// The kernel has no objects of timeouts.
+    lacks_timeouts: bool,
     restored: u64,
 }
 
@@ -114,7 +116,8 @@ impl Tables {
         if let Err(error) = sockopt::set_socket_send_buffer_size_force(&socket, NFT_BUFFER) {
             tracing::debug!(%error, "the send buffer of the nftables socket stays small");
         }
-        Ok(Self { socket, name: table_name(bridge), flags: None, loaded: None, restored: 0 })
+        let name = table_name(bridge);
+        Ok(Self { socket, name, flags: None, loaded: None, lacks_timeouts: false, restored: 0 })
     }
 
     /// Gives up the tables without deleting them.
@@ -134,7 +137,8 @@ impl Tables {
         let TablesParts { socket, flags, rules, counts } = parts;
         let name = table_name(&rules.bridge);
         let loaded = Some(Loaded { rules, counts, generation: None });
-        Self { socket: socket.into(), name, flags, loaded, restored: 0 }
+        let (socket, lacks_timeouts) = (socket.into(), false);
+        Self { socket, name, flags, loaded, lacks_timeouts, restored: 0 }
     }
 
     /// For tests: as on a kernel that lacks flags.
@@ -168,7 +172,21 @@ impl Tables {
 
     /// Replaces the tables in one batch.
     fn replace(&mut self, rules: Rules) -> Result<(), NftError> {
-        let counts = self.with_ladder(|flags, name| write(&rules, flags, name))?;
+        let with = |tables: &mut Self, has_timeouts| {
+            tables.with_ladder(|flags, name| write(&rules, flags, name, has_timeouts))
+        };
+        let counts = match with(self, !self.lacks_timeouts) {
+            // Perhaps for its lack of these objects (`CONFIG_NF_CONNTRACK_TIMEOUT`).
+            Err(refused) if !self.lacks_timeouts => {
+                let counts = with(self, false).map_err(|_| refused)?;
+                tracing::info!(
+                    "this kernel has no `ct timeout`: half-closed connections of the host end after a minute"
+                );
+                self.lacks_timeouts = true;
+                counts
+            }
+            result => result?,
+        };
         self.loaded = Some(Loaded { rules, counts, generation: None });
         Ok(())
     }
@@ -340,7 +358,7 @@ fn clear(batch: &mut Batch, table: &Table, flags: Flags) {
     batch.add(&Flagged { table, flags }, MsgType::Del);
 }
 
-fn write(rules: &Rules, flags: Flags, name: &CString) -> (Batch, [usize; 3]) {
+fn write(rules: &Rules, flags: Flags, name: &CString, has_timeouts: bool) -> (Batch, [usize; 3]) {
     let mut batch = Batch::new();
     let mut counts = [0; 3];
     let mut sets = 0;
@@ -353,6 +371,7 @@ fn write(rules: &Rules, flags: Flags, name: &CString) -> (Batch, [usize; 3]) {
         }
         batch.add(&Flagged { table: &table, flags }, MsgType::Add);
         let mut writer = Writer::new(&mut batch, &table, sets);
+        writer.has_timeouts = has_timeouts;
         if family == ProtoFamily::NetDev {
             netdev::devices(&mut writer, &rules.devices);
             if let Some(redirect) = &rules.redirect {

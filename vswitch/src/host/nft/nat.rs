@@ -20,6 +20,7 @@ use vswitch_sys::{Chain, ChainType, Hook};
 
 use super::build::{ChainHook, Which, Writer, address_in, device_is, padded, text};
 use super::dnat_maps::{self, Maps, target};
+use super::half_closed;
 use super::ingress_sets::octets;
 use super::rules::Rules;
 #[cfg(doc)]
@@ -105,6 +106,9 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         devices.add(&[&name], &[&name]);
     }
     devices.put(writer.batch);
+    if writer.has_timeouts {
+        half_closed::write(writer, &devices, [&was_translated(), &is_local(Fib::Source)]);
+    }
     let to_bridge = [Expr::meta(Meta::OifName, Reg::R0), Expr::lookup(Reg::R0, &devices)];
     let skip_bridges = [&to_bridge[..], &[Expr::accept()]].concat();
     let gateways = rules.nat.gateways.iter().filter(|(_, gateway)| gateway.is_ipv6() == v6);

@@ -6,6 +6,7 @@
 //!
 //! - TCP, UDP and SCTP to a port of the SNAT range or a published port: redirected to the TAP of the NIC, GRO
 //!   frames whole; a published range is one element of a set;
+//! - protocols without ports, from remotes that containers use them with: redirected;
 //! - fragments after the first, which have no ports: copied to the switch;
 //! - echo replies with an identifier of the SNAT range, and ICMP errors about our ports: copied, since the
 //!   host uses the same numbers.
@@ -22,7 +23,7 @@ use vswitch_sys::set::{Field, Set};
 use super::build::{
     ChainHook, Layout, V4, V6, Which, Writer, address_in, l4proto_is, payload_is, port_in, text,
 };
-use super::ingress_sets::{self, Elements, Sets};
+use super::ingress_sets::{self, Elements, Sets, octets};
 use super::rules::{IngressRedirect, Protocol, RedirectLink, protocol_number};
 
 /// Before other chains of the hook.
@@ -37,6 +38,8 @@ struct Ours<'a> {
     sets: &'a Sets<'a>,
     /// (protocol, port) of SNAT.
     snat: &'a Set<'a>,
+    /// (address, protocol) of remotes that containers use protocols without ports with.
+    portless: Set<'a>,
     forward: Vec<Expr>,
     /// Copies to the switch and accepts for the host.
     copy: Vec<Expr>,
@@ -137,7 +140,8 @@ fn family(
     }
     let forward = [to_tap, &[Expr::fwd(Reg::R0)]].concat();
     let copy = [to_tap, &[Expr::dup(Reg::R0), Expr::accept()]].concat();
-    let ours = Ours { sets: &sets, snat, forward, copy };
+    let portless = portless_set(writer, layout, redirect);
+    let ours = Ours { sets: &sets, snat, portless, forward, copy };
     let name = layout.name("local");
     let local = writer.chain(&name, ChainHook::Jump);
     let destination =
@@ -145,6 +149,16 @@ fn family(
     let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.sets.local)];
     writer.rule(chain, &[&is_local, &[Expr::jump(&name)]]);
 
+    if !ours.portless.is_empty() {
+        let len = layout.address.size();
+        let from = [
+            Expr::payload(Base::Network, layout.source, len as u32, Reg::R0),
+            Expr::meta(Meta::L4Proto, Reg::R0.after(len)),
+            Expr::lookup(Reg::R0, &ours.portless),
+            Expr::counter(),
+        ];
+        writer.rule(&local, &[&from, &ours.forward]);
+    }
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
     for set in [ours.snat, &ours.sets.ports] {
@@ -199,12 +213,35 @@ fn copies(
         let at = [Expr::lookup(Reg::R0, &ours.sets.at_address), Expr::counter()];
         writer.rule(&error, &[&[source], &port, &at, &ours.copy]);
     }
+    if !ours.portless.is_empty() {
+        // The quoted destination follows the source.
+        let to = Expr::payload(Base::Transport, layout.quoted_source + len, len, Reg::R0);
+        let flow = [to, protocol(Reg::R0.after(layout.address.size()))];
+        let known = [Expr::lookup(Reg::R0, &ours.portless), Expr::counter()];
+        writer.rule(&error, &[&from_us, &flow, &known, &ours.copy]);
+    }
     let is_echo = [
         payload_is(Base::Transport, layout.quoted_protocol, &[layout.icmp]),
         payload_is(Base::Transport, layout.quoted_payload, &[layout.echo_request]),
         port_in(layout.quoted_payload + 4, first, last),
     ];
     writer.rule(&error, &[&from_us, is_echo.as_flattened(), &[Expr::counter()], &ours.copy]);
+}
+
+/// The remotes of protocols without ports.
+fn portless_set<'a>(
+    writer: &mut Writer<'a>,
+    layout: &Layout,
+    redirect: &IngressRedirect,
+) -> Set<'a> {
+    let mut portless = writer.set(&layout.name("portless"), &[layout.address, Field::Protocol]);
+    let ours = redirect.portless.iter().filter(|(it, _)| it.is_ipv6() == layout.is_v6());
+    for (remote, protocol) in ours {
+        let (octets, protocol) = (octets(*remote), [*protocol]);
+        portless.add(&[&octets, &protocol], &[&octets, &protocol]);
+    }
+    portless.put(writer.batch);
+    portless
 }
 
 /// Loads (protocol, port) from register `at` on.

@@ -28,6 +28,7 @@ pub fn probe() -> Result<(), String> {
 fn rules(nic: &Tap, tap: &Tap) -> Rules {
     let published = |protocol| Published { address: None, protocol, ports: 8080..=8090 };
     let redirect = IngressRedirect {
+        portless: Vec::new(),
         links: vec![RedirectLink {
             device: Some((nic.name.clone(), nic.ifindex)),
             tap: (tap.name.clone(), tap.ifindex),

@@ -9,7 +9,7 @@ pub(crate) use vswitch_api::publish::Protocol;
 use wire::MacAddr;
 
 /// The number of a transport in an IP header.
-pub(super) fn protocol_number(protocol: Protocol) -> u8 {
+pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
@@ -27,7 +27,7 @@ pub(crate) struct Published {
 }
 
 /// DNAT of published ports: `ports[n]` to port `to_port + n` of an address of either family.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Forward {
     pub(crate) published: Published,
     pub(crate) to4: Option<Ipv4Addr>,
@@ -58,6 +58,8 @@ pub(crate) struct IngressRedirect {
     /// SNAT source ports and echo identifiers.
     pub(crate) snat_ports: RangeInclusive<u16>,
     pub(crate) published: Vec<Published>,
+    /// Remotes whose packets by a protocol without ports are a container's.
+    pub(crate) portless: Vec<(IpAddr, u8)>,
 }
 
 /// NAT by the kernel.

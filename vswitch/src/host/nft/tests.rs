@@ -57,6 +57,7 @@ impl Host {
 
     fn rules(&self, published: Vec<Published>) -> Rules {
         let redirect = IngressRedirect {
+            portless: vec![(FAR4.into(), 47), (FAR6.into(), 50)],
             links: vec![RedirectLink {
                 device: Some(("eth0".into(), self.nic.tap.ifindex)),
                 tap: ("up0".into(), self.uplink.tap.ifindex),
@@ -145,12 +146,17 @@ fn each_class_of_ipv4_frames_goes_where_it_belongs() {
             quoted[0] = 0x46;
             v4(1, &icmp(3, [0; 4], &quoted))
         };
+        let gre_fragment = ethernet(NIC, 0x0800, &ipv4((FAR4, HOST4), 47, 0x2010, &[0; 8]));
         let cases = [
             ("the first of the range", v4(TCP, &ports(443, 20_000)), TAKEN),
             ("the last of the range", v4(UDP, &ports(53, 32_767)), TAKEN),
             ("below the range", v4(TCP, &ports(443, 19_999)), LEFT),
             ("above the range", v4(UDP, &ports(443, 32_768)), LEFT),
             ("published", v4(TCP, &ports(5555, 8080)), TAKEN),
+            ("GRE of a container's remote", v4(47, &[0; 8]), TAKEN),
+            ("a later fragment of it", gre_fragment, TAKEN),
+            ("an error about it", error4(3, HOST4, 47, &[0; 8]), COPIED),
+            ("another protocol of that remote", v4(50, &[0; 8]), LEFT),
             ("published at every address", other(TCP, &ports(5555, 8080)), TAKEN),
             ("another protocol", v4(UDP, &ports(5555, 8080)), LEFT),
             ("published at its address", other(UDP, &ports(5555, 53)), TAKEN),
@@ -209,6 +215,9 @@ fn each_class_of_ipv6_frames_goes_where_it_belongs() {
             v6(44, &[&header[..], &ports(1, 25_000)].concat())
         };
         let cases = [
+            ("ESP of a container's remote", v6(50, &[0; 8]), TAKEN),
+            ("another protocol of that remote", v6(47, &[0; 8]), LEFT),
+            ("an error about it", error6(2, HOST6, 50, &[0; 8]), COPIED),
             ("of the range", v6(TCP, &ports(443, 25_000)), TAKEN),
             ("below the range", v6(UDP, &ports(443, 19_999)), LEFT),
             ("published", v6(TCP, &ports(5555, 8080)), TAKEN),

@@ -15,6 +15,7 @@ use super::ReserveError;
 use super::socket_owners::{bound, owner};
 use crate::host::netns::boot_id;
 use crate::host::nft::Protocol;
+use crate::regular_file;
 
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 const EPHEMERAL: &str = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -165,7 +166,7 @@ impl Drop for ReservedPorts {
 /// Undoes what a crash left in this boot of the host. Returns the ports that are no longer reserved.
 pub(crate) fn restore_after_crash(state_dir: &Path) -> Result<PortSet, ReserveError> {
     let path = state_dir.join(SAVED_FILE);
-    let text = match fs::read(&path) {
+    let text = match regular_file::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PortSet::default()),
         Err(source) => return Err(ReserveError::File { path, source }),
@@ -190,7 +191,7 @@ fn write_saved(path: &Path, added: &PortSet) -> Result<(), ReserveError> {
     let saved = SavedRanges { boot_id: boot_id().map_err(failed)?, added: added.clone() };
     let text = serde_json::to_vec(&saved).map_err(|error| failed(io::Error::other(error)))?;
     let new = path.with_extension("new");
-    fs::write(&new, text).and_then(|()| fs::rename(&new, path)).map_err(failed)
+    regular_file::write(&new, text).and_then(|()| fs::rename(&new, path)).map_err(failed)
 }
 
 fn remove_saved(path: &Path) -> Result<(), ReserveError> {

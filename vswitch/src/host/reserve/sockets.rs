@@ -2,15 +2,17 @@
 //!
 //! A bound socket without `SO_REUSEADDR` that does not listen keeps every other from the port. For a TCP or
 //! UDP port of all addresses, the proxy of ::1 (`proxy`) uses the IPv6 socket. That of TCP listens, which
-//! reserves the port as well, with `SO_REUSEADDR`: connections in TIME_WAIT do not block it.
+//! reserves the port as well, with `SO_REUSEADDR`: connections in TIME_WAIT do not block it. The proxy's sockets hear
+//! the loopback device alone, so that the kernel refuses who comes by another one and is not for the switch.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt,
 };
+use tokio::net::TcpSocket;
 
 use super::ReserveError;
 use super::socket_owners::{bound, owner, owner_of_port};
@@ -109,10 +111,22 @@ fn try_bind(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd,
         sockopt::set_socket_recv_buffer_size(&socket, 0)?;
     }
     bind(&socket, &at)?;
+    if served {
+        // Only now, since a socket of one device may share its port with those of others.
+        hear_loopback(&socket)?;
+    }
     if listens {
         listen(&socket, BACKLOG)?;
     }
     Ok(socket)
+}
+
+/// Restricts a socket to the loopback device.
+fn hear_loopback(socket: &OwnedFd) -> Result<(), Errno> {
+    let by_other_descriptor = socket.try_clone().map(TcpStream::from);
+    let socket = by_other_descriptor.map(TcpSocket::from_std_stream);
+    let bound = socket.and_then(|socket| socket.bind_device(Some(b"lo")));
+    bound.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 /// Refuses a range, too long for sockets, of which a process has a port now.

@@ -8,7 +8,7 @@ use wire::MacAddr;
 use super::UplinkError;
 use super::devices::{TapId, UplinkSelector, is_ethernet};
 use super::state::Kernel;
-use crate::host::bridge::create_tap;
+use crate::host::bridge::create_named_tap;
 use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink, sysctl};
 
@@ -47,7 +47,7 @@ pub(super) async fn make_tap(
     queues: usize,
     mtu: u32,
 ) -> Result<(Tap, TapId), HostError> {
-    let tap = create_tap(name.clone(), queues).await?;
+    let tap = create_named_tap(netlink, name.clone(), queues).await?;
     let link = netlink.link_by_name(&name).await?;
     let mac = link.and_then(|link| link.mac).unwrap_or(MacAddr([0; 6]));
     let link = Link { mac: Some(mac), ..Link::new(tap.ifindex, name) };

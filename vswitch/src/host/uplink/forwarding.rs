@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::host::netns::boot_id;
 use crate::host::reserve::ReserveError;
+use crate::regular_file;
 
 const SETTING: &str = "/proc/sys/net/ipv4/ip_forward";
 /// The kernel changes it with the former, and does not bring its value back.
@@ -37,7 +38,8 @@ impl Forwarding {
         let path = state_dir.join(MARKER_FILE);
         let boot = boot_id().map_err(failed(MARKER_FILE))?;
         let redirects = fs::read_to_string(REDIRECTS).map_err(failed(REDIRECTS))?;
-        fs::write(&path, format!("{boot}\n{}", redirects.trim())).map_err(failed(&path))?;
+        let marker = format!("{boot}\n{}", redirects.trim());
+        regular_file::write(&path, marker).map_err(failed(&path))?;
         fs::write(SETTING, "1").map_err(failed(SETTING))?;
         Ok(Self { kept: Some(path) })
     }
@@ -74,7 +76,7 @@ pub(in crate::host) fn restore_after_crash(state_dir: &Path) -> Result<bool, Res
 
 /// Restores the stored setting, if it is of this boot, and forgets it.
 fn restore(path: &Path) -> io::Result<bool> {
-    let kept = fs::read_to_string(path)?;
+    let kept = regular_file::read_to_string(path)?;
     let mut is_restored = false;
     if let Some((boot, redirects)) = kept.split_once('\n')
         && boot == boot_id()?

@@ -6,14 +6,17 @@
 //!
 //! Neighbours: the kernel does not refresh those that only `fwd` uses. So each gateway, and each address of
 //! `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`], until [`NEIGH_REFRESH_ROUNDS_MAX`] rounds after
-//! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port). `NTF_MANAGED` would do the
-//! same in the kernel, but survives a crash, and not every kernel has it.
+//! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port), and as soon as the kernel
+//! doubts or loses it. `NTF_MANAGED` would do the same in the kernel, but survives a crash, and not every kernel has
+//! it. Where frames leave and nobody answers ([`unanswered`](super::unanswered)), all of them are probed at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use fastpath::PortIndex;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
 use netlink_packet_route::rule::RuleMessage;
 use rtnetlink::{Handle, IpVersion, MulticastGroup, RouteMessageBuilder};
@@ -25,12 +28,16 @@ use super::neigh_refresh::{Hop, NeighRefresh};
 use super::state::{Kernel, UplinkState};
 use super::tables::Shared;
 use super::taps::{Taps, UplinkTaps};
+use super::unanswered::{Packets, Unanswered};
 use crate::datapath::RouteAction;
 use crate::datapath::limits::UPLINKS_MAX;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
 use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
-use crate::host::limits::{DEBOUNCE, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX, RESYNC_INTERVAL};
+use crate::host::limits::{
+    DEBOUNCE, NEIGH_CHECK_INTERVAL, NEIGH_PROBES_MAX, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX,
+    RESYNC_INTERVAL,
+};
 use crate::host::{HostError, netlink};
 
 /// A netlink connection with notifications.
@@ -43,6 +50,10 @@ pub(super) struct UplinkMonitor {
     /// None with `--uplink kernel`.
     taps: Option<Taps>,
     neigh_refresh: NeighRefresh,
+    /// By device.
+    unanswered: BTreeMap<String, Unanswered>,
+    /// Neighbours of the devices that can be probed.
+    probed: BTreeSet<Hop>,
 }
 
 impl UplinkMonitor {
@@ -72,6 +83,8 @@ impl UplinkMonitor {
             own,
             taps,
             neigh_refresh: NeighRefresh::default(),
+            unanswered: BTreeMap::new(),
+            probed: BTreeSet::new(),
         })
     }
 
@@ -167,6 +180,8 @@ impl UplinkMonitor {
     ) {
         let mut resync = tokio::time::interval(RESYNC_INTERVAL);
         let mut refresh = tokio::time::interval(NEIGH_REFRESH_INTERVAL);
+        let mut check = tokio::time::interval(NEIGH_CHECK_INTERVAL);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -177,7 +192,13 @@ impl UplinkMonitor {
                     self.sync(&shared, &states).await;
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
-                _ = refresh.tick() => self.refresh(&states).await,
+                _ = refresh.tick() => {
+                    self.refresh(&states).await;
+                    if let Err(error) = shared.expire_portless().await {
+                        tracing::warn!(%error, "protocols without ports: rules stay too long");
+                    }
+                }
+                _ = check.tick() => self.probe_if_silent(&states).await,
                 request = requests.recv() => match request {
                     Some((hop, port)) => self.request_neighbour(hop, port, &states).await,
                     None => return,
@@ -202,6 +223,7 @@ impl UplinkMonitor {
                 return;
             }
         };
+        self.use_doubtful(&kernel, &former, &state).await;
         if state == former {
             return;
         }
@@ -215,6 +237,62 @@ impl UplinkMonitor {
         for gateway in gateways.difference(&self::gateways(&former)) {
             self.use_neighbour(gateway, states).await;
         }
+    }
+
+    /// Uses neighbours that the kernel doubts or has lost, so that it asks for them now.
+    async fn use_doubtful(&mut self, kernel: &Kernel, former: &UplinkState, state: &UplinkState) {
+        use NeighbourState::{Delay, Reachable, Stale};
+        let (mut probed, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
+        for link in &state.links {
+            let hop = |address: IpAddr| (link.device.clone(), address);
+            let now = |states: &[NeighbourState]| kernel.neighbours_in(link.ifindex, states);
+            probed.extend(now(&[Reachable, Stale, Delay]).into_iter().map(hop));
+            doubtful.extend(now(&[Stale]).into_iter().map(hop));
+            let is_known = |address: &IpAddr| link.neighbours.iter().any(|(it, _)| it == address);
+            let former = former.link(&link.device).into_iter().flat_map(|it| &it.neighbours);
+            let lost = former.map(|(address, _)| *address).filter(|it| !is_known(it));
+            doubtful.extend(lost.map(hop));
+        }
+        self.probed = probed;
+        let mut wanted = gateways(state);
+        wanted.extend(self.neigh_refresh.hops());
+        for (device, address) in doubtful.intersection(&wanted) {
+            let how = (NeighbourState::None, NeighbourFlags::Use);
+            self.ask_kernel(*address, index_of(state, device), how).await;
+        }
+    }
+
+    /// Probes neighbours of uplinks where frames leave and none comes in.
+    async fn probe_if_silent(&mut self, states: &watch::Sender<UplinkState>) {
+        let state = states.borrow().clone();
+        self.unanswered.retain(|device, _| state.link(device).is_some());
+        let mut wanted = gateways(&state);
+        wanted.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
+        for link in &state.links {
+            let Some(tap) = &link.tap else { continue };
+            let Some(packets) = self.packets(&tap.name).await else { continue };
+            if !self.unanswered.entry(link.device.clone()).or_default().check(packets) {
+                continue;
+            }
+            let here = |hop: &&Hop| hop.0 == link.device;
+            for (_, address) in self.probed.intersection(&wanted).filter(here) {
+                tracing::debug!(%address, "nobody answers: probing a neighbour of the uplink");
+                let how = (NeighbourState::Probe, NeighbourFlags::empty());
+                self.ask_kernel(*address, link.ifindex, how).await;
+            }
+        }
+    }
+
+    /// Packets of a TAP, seen from the switch.
+    async fn packets(&self, tap: &str) -> Option<Packets> {
+        let mut links = self.handle.link().get().match_name(tap.to_owned()).execute();
+        let link = std::pin::pin!(&mut links).try_next().await.ok()??;
+        link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Stats64(it) => {
+                Some(Packets { sent: it.rx_packets, received: it.tx_packets })
+            }
+            _ => None,
+        })
     }
 
     async fn request_neighbour(
@@ -241,22 +319,30 @@ impl UplinkMonitor {
 
     /// As if a packet were sent to it: the kernel asks for its address, or whether it is still there.
     async fn use_neighbour(&self, (device, address): &Hop, states: &watch::Sender<UplinkState>) {
-        let index = states.borrow().link(device).map_or(0, |link| link.ifindex);
+        let index = index_of(&states.borrow(), device);
+        self.ask_kernel(*address, index, (NeighbourState::None, NeighbourFlags::Use)).await;
+    }
+
+    async fn ask_kernel(
+        &self,
+        address: IpAddr,
+        index: u32,
+        (state, flags): (NeighbourState, NeighbourFlags),
+    ) {
         if index == 0 {
             return;
         }
-        let mut request = self
-            .handle
-            .neighbours()
-            .add(index, *address)
-            .state(NeighbourState::None)
-            .flags(NeighbourFlags::Use)
-            .replace();
+        let neighbours = self.handle.neighbours();
+        let mut request = neighbours.add(index, address).state(state).flags(flags).replace();
         request.message_mut().header.kind = netlink_packet_route::route::RouteType::Unspec;
         if let Err(error) = request.execute().await {
             tracing::debug!(%address, %error, "cannot ask for a neighbour");
         }
     }
+}
+
+fn index_of(state: &UplinkState, device: &str) -> u32 {
+    state.link(device).map_or(0, |link| link.ifindex)
 }
 
 fn gateways(state: &UplinkState) -> BTreeSet<Hop> {

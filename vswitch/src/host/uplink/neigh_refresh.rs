@@ -54,6 +54,13 @@ impl NeighRefresh {
         self.0.keys().cloned()
     }
 
+    /// Those with the latest requests, so many at most.
+    pub(super) fn latest(&self, max: usize) -> Vec<Hop> {
+        let mut latest: Vec<_> = self.0.iter().map(|(hop, it)| (it.rounds, hop.clone())).collect();
+        latest.sort_unstable_by_key(|&(rounds, _)| std::cmp::Reverse(rounds));
+        latest.into_iter().take(max).map(|(_, hop)| hop).collect()
+    }
+
     fn evict_for(&mut self, port: PortIndex) -> bool {
         let mut counts: HashMap<PortIndex, usize> = HashMap::new();
         self.0.values().for_each(|entry| *counts.entry(entry.port).or_default() += 1);

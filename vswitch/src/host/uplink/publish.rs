@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Uplink, UplinkError};
+use crate::host::conntrack;
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 use crate::host::nft::Forward;
 use crate::host::proxy::{Proxy, ProxySocket};
@@ -76,6 +77,7 @@ impl Uplink {
             self.reserved.change(&self.reserved_by_entries())?;
             return Err(error.into());
         }
+        let before = self.forwards();
         let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
         let mut over = Vec::new();
         for (forward, reservation, proxied) in plan {
@@ -99,7 +101,19 @@ impl Uplink {
         for proxy in over {
             proxy.end().await;
         }
+        self.end_stale_flows(before).await;
         Ok(())
+    }
+
+    /// All that is published.
+    pub(super) fn forwards(&self) -> Vec<Forward> {
+        self.entries.iter().map(|entry| entry.forward.clone()).collect()
+    }
+
+    /// Ends flows of the kernel to publications that were there `before`, and have changed.
+    async fn end_stale_flows(&self, before: Vec<Forward>) {
+        let local = self.shared.local().await;
+        conntrack::end_stale(before, self.forwards(), local).await;
     }
 
     fn reserved_by_entries(&self) -> PortSet {
@@ -109,16 +123,19 @@ impl Uplink {
     }
 }
 
-/// Sockets of a publication for the proxy of `[::1]`, and the addresses to relay to.
+/// Sockets of a publication for the proxy of `[::1]`, and the container's addresses to relay to, in their order.
 fn served(
     reservation: &PortReservation,
     forward: &Forward,
-) -> Result<Vec<(ProxySocket, SocketAddr)>, UplinkError> {
-    let to = forward.to6.map(IpAddr::V6).or(forward.to4.map(IpAddr::V4));
-    let Some(to) = to else { return Ok(Vec::new()) };
+) -> Result<Vec<(ProxySocket, Vec<SocketAddr>)>, UplinkError> {
+    let all = [forward.to6.map(IpAddr::V6), forward.to4.map(IpAddr::V4)];
+    if all == [None; 2] {
+        return Ok(Vec::new());
+    }
     let first = *forward.published.ports.start();
     let serve = |(port, socket): &(u16, std::os::fd::OwnedFd)| {
-        let to = SocketAddr::new(to, forward.to_port.saturating_add(port - first));
+        let to_port = forward.to_port.saturating_add(port - first);
+        let to = all.iter().flatten().map(|to| SocketAddr::new(*to, to_port)).collect();
         let one =
             ProxySocket::new(forward.published.protocol, socket).map_err(UplinkError::Proxy)?;
         Ok(one.map(|one| (one, to)))

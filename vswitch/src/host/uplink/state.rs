@@ -268,6 +268,13 @@ impl Kernel {
         known.into_iter().take(NEIGHBOURS_MAX).collect()
     }
 
+    /// Neighbours of a device in one of these states.
+    pub(super) fn neighbours_in(&self, index: u32, states: &[NeighbourState]) -> BTreeSet<IpAddr> {
+        let of_device = self.neighbours.iter().filter(|message| message.header.ifindex == index);
+        let known = of_device.filter(|message| states.contains(&message.header.state));
+        known.filter_map(|message| Some(neighbour_of(message)?.0)).collect()
+    }
+
     /// Routes of all tables, without link-local ones.
     fn parsed(&self, prefer: &[u32]) -> Vec<Parsed> {
         self.routes.iter().filter_map(|message| parse(message, prefer)).collect()

@@ -1,12 +1,15 @@
 //! The nftables rules for a state of the uplinks and the published ports.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::state::{LinkState, UplinkState};
 use super::{Config, HostNetwork, Mode};
+use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
 use crate::host::nft::{
     AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, RedirectLink, Rules,
     TablesParts,
@@ -40,6 +43,7 @@ impl Fixed {
                 local6: outside().filter_map(v6).collect(),
                 subnets: subnets.clone(),
                 snat_ports: self.config.snat_ports.clone(),
+                portless: Vec::new(),
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
         });
@@ -90,6 +94,8 @@ struct Inner {
     networks: Vec<HostNetwork>,
     forwards: Vec<Forward>,
     state: UplinkState,
+    /// Remotes and protocols without ports that containers use, and when each was told last.
+    portless: BTreeMap<(IpAddr, u8), Instant>,
     loaded: Rules,
 }
 
@@ -101,7 +107,8 @@ impl Shared {
     ) -> Result<Self, NftError> {
         let loaded = fixed.rules(&state, &networks, &[]);
         let firewall = Firewall::start(loaded.clone()).await?;
-        let inner = Inner { firewall, networks, forwards: Vec::new(), state, loaded };
+        let (forwards, portless) = (Vec::new(), BTreeMap::new());
+        let inner = Inner { firewall, networks, forwards, state, portless, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -124,7 +131,8 @@ impl Shared {
         forwards: Vec<Forward>,
     ) -> Result<Self, NftError> {
         let rules = fixed.rules(&state, &networks, &forwards);
-        let mut inner = Inner { firewall, networks, forwards, state, loaded };
+        let portless = BTreeMap::new();
+        let mut inner = Inner { firewall, networks, forwards, state, portless, loaded };
         inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
@@ -146,6 +154,38 @@ impl Shared {
         Ok(())
     }
 
+    /// Hands over what comes from a remote by a protocol without ports.
+    pub(super) async fn hand_over(&self, flow: (IpAddr, u8)) -> Result<(), NftError> {
+        let mut inner = self.inner.lock().await;
+        if let Some(told) = inner.portless.get_mut(&flow) {
+            *told = Instant::now();
+            return Ok(());
+        }
+        if inner.portless.len() >= PORTLESS_MAX {
+            return Ok(());
+        }
+        inner.portless.insert(flow, Instant::now());
+        let loaded = inner.reload(&self.fixed).await;
+        if loaded.is_err() {
+            // It is told again.
+            inner.portless.remove(&flow);
+        }
+        loaded
+    }
+
+    /// Leaves to the host what no container uses any more.
+    pub(super) async fn expire_portless(&self) -> Result<(), NftError> {
+        let mut inner = self.inner.lock().await;
+        let before = inner.portless.len();
+        inner.portless.retain(|_, told| told.elapsed() < PORTLESS_KEPT);
+        if inner.portless.len() == before { Ok(()) } else { inner.reload(&self.fixed).await }
+    }
+
+    /// Addresses of the host.
+    pub(super) async fn local(&self) -> Vec<IpAddr> {
+        self.inner.lock().await.state.local.clone()
+    }
+
     /// Loads the rules for other networks.
     pub(super) async fn set_networks(&self, networks: Vec<HostNetwork>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
@@ -157,7 +197,15 @@ impl Shared {
 }
 
 impl Inner {
-    async fn load(&mut self, rules: Rules) -> Result<(), NftError> {
+    async fn reload(&mut self, fixed: &Fixed) -> Result<(), NftError> {
+        let rules = fixed.rules(&self.state, &self.networks, &self.forwards);
+        self.load(rules).await
+    }
+
+    async fn load(&mut self, mut rules: Rules) -> Result<(), NftError> {
+        if let Some(redirect) = &mut rules.redirect {
+            redirect.portless = self.portless.keys().copied().collect();
+        }
         if rules != self.loaded {
             self.firewall.load(rules.clone()).await?;
             self.loaded = rules;

@@ -115,6 +115,28 @@ fn what_is_published_live_is_taken_back_and_put_back() {
 }
 
 #[test]
+fn a_port_that_is_being_closed_is_nobody_elses() {
+    let mut model = model(Uplink::Auto);
+    let web = attach(&mut model, "web", &["8080:80"]).unwrap();
+    let db = attach(&mut model, "db", &[]).unwrap();
+    let taken = model.take_publications(&web, &"8080:80".parse().unwrap()).unwrap();
+    assert!(model.is_closing("web") && model.publications(&web).unwrap().is_empty());
+    let publish =
+        |model: &mut Model| model.add_publication(&db, &publication("8080:80"), &mut counter());
+    let error = publish(&mut model).unwrap_err();
+    assert!(matches!(&error, ControlError::PortPublished { owner, .. } if owner == "web"));
+    assert!(attach(&mut model, "new", &["8080:80"]).is_err());
+    model.end_closing(&web, &taken);
+    assert!(!model.is_closing("web"));
+    publish(&mut model).unwrap();
+    // A withdrawal that fails keeps its ports.
+    let taken = model.take_publications(&db, &"8080:80".parse().unwrap()).unwrap();
+    model.restore_publications(&db, taken);
+    assert!(!model.is_closing("db"));
+    assert_eq!(shown(&model, &db), ["8080:80/tcp"]);
+}
+
+#[test]
 fn publications_are_part_of_the_document() {
     let mut model = model(Uplink::Auto);
     let web = attach(&mut model, "web", &["8080:80"]).unwrap();
@@ -165,7 +187,8 @@ proptest! {
             if come {
                 let _ = model.add_publication(name, &publication(&text), &mut counter());
             } else {
-                let _ = model.take_publications(name, &text.parse().unwrap());
+                let taken = model.take_publications(name, &text.parse().unwrap());
+                model.end_closing(name, &taken.unwrap_or_default());
             }
             let all: Vec<_> = model.all_publications().map(|(_, one)| one.ports).collect();
             for (n, one) in all.iter().enumerate() {

@@ -156,7 +156,7 @@ pub(super) fn an_error_from_outside_reaches_the_container_about_its_own_packet()
     }
 }
 
-fn unreachable_port(
+pub(super) fn unreachable_port(
     family: Family,
     (from, to): (std::net::IpAddr, std::net::IpAddr),
     quote: &[u8],
@@ -249,9 +249,9 @@ pub(super) fn a_malformed_packet_never_reaches_the_host() {
     frame[VNET_LEN + 14] = 0x41;
     assert!(net.sent(A, frame).iter().all(Vec::is_empty));
     assert_eq!(net.sim.drops(A, DropReason::Malformed), 1);
-    // What cannot be translated is refused, with an answer.
+    // What cannot be translated, such as DCCP, is refused, with an answer.
     let mut frame = udp(up(A), at(Family::V4.container(A), 1), at(Family::V4.remote(), 2), b"");
-    frame[VNET_LEN + 14 + 9] = 47;
+    frame[VNET_LEN + 14 + 9] = 33;
     let frame = with_hops(frame, 64);
     let (port, answer) = net.one(A, frame);
     assert_eq!((port, seen(&answer).l4), (A, L4::Icmpv4));

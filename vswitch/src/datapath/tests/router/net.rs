@@ -303,6 +303,22 @@ pub(super) fn echo(
     })
 }
 
+/// A packet of a protocol without ports.
+pub(super) fn portless(
+    link: Link,
+    (from, to): (IpAddr, IpAddr),
+    protocol: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let ip = ip::Repr::new(from, to, Protocol(protocol)).expect("one family");
+    whole(|buffer| {
+        let mut at = link.emit(ip.ethertype(), buffer).expect("it fits");
+        at += ip.emit(payload.len(), &mut buffer[at..]).expect("it fits");
+        buffer[at..at + payload.len()].copy_from_slice(payload);
+        at + payload.len()
+    })
+}
+
 /// Sets TTL or hop limit.
 pub(super) fn with_hops(mut frame: Vec<u8>, hops: u8) -> Vec<u8> {
     let packet = &mut frame[VNET_LEN + 14..];

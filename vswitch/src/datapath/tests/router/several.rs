@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 
 use fastpath::limits::VNET_LEN;
 use nat::{OwnerId, Published, ShardSpec, Transport};
-use wire::frames;
-use wire::icmpv4;
 use wire::tcp::Flags;
-use wire::{Protocol, ip};
 
 use super::fragments::{assemble, fragments};
+use super::host_errors::unreachable;
 use super::net::*;
-use super::{errors, neighbour_queue, out, published, reachable, service, storm};
+use super::{
+    errors, host_errors, inside, neighbour_queue, out, portless, published, reachable, service,
+    storm,
+};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
 use crate::limits::HANDOFF_SMALL_MAX;
@@ -55,6 +56,10 @@ also_with_several! {
     published::nothing_from_the_uplink_is_learnt_or_flooded,
     published::who_may_not_connect_is_not_answered,
     published::connections_end_with_what_was_published_and_with_the_container,
+    inside::an_answer_goes_to_the_mac_address_that_sent,
+    inside::a_published_port_leads_to_who_says_to_have_its_address,
+    portless::they_are_translated_by_address_for_one_container,
+    portless::errors_about_them_reach_the_container,
     reachable::one_network_opens_connections_and_the_other_answers,
     reachable::a_connection_fits_the_narrower_network,
     reachable::only_containers_are_reached,
@@ -74,6 +79,8 @@ also_with_several! {
     errors::an_error_from_outside_reaches_the_container_about_its_own_packet,
     errors::who_may_have_no_connection_is_told,
     errors::a_malformed_packet_never_reaches_the_host,
+    host_errors::the_host_hears_that_nobody_listens,
+    host_errors::only_the_receiver_reports,
     neighbour_queue::a_frame_waits_for_its_next_hop_and_goes_when_it_is_known,
     neighbour_queue::who_waits_too_long_is_told,
     neighbour_queue::a_scan_of_the_link_does_not_keep_control_busy,
@@ -291,18 +298,6 @@ fn a_port_of_the_range_that_nobody_has_is_the_hosts() {
         }
         assert_eq!(net.sim.routed(|counters| counters.returned_to_host), 2);
     });
-}
-
-/// "Port unreachable" about a packet.
-fn unreachable(link: frames::Link, from: SocketAddr, to: SocketAddr, about: &[u8]) -> Vec<u8> {
-    let ip = ip::Repr::new(from.ip(), to.ip(), Protocol::ICMPV4).expect("one family");
-    let ip::Repr::V4(ip) = ip else { panic!("IPv4") };
-    let quoted = &about[VNET_LEN + 14..];
-    let message = icmpv4::Repr::DstUnreachable { code: 3, mtu: 0, quoted };
-    let mut buffer = vec![0; 600];
-    let len = frames::icmpv4(&mut buffer[VNET_LEN..], &link, &ip, &message).expect("it fits");
-    buffer.truncate(VNET_LEN + len);
-    buffer
 }
 
 #[test]

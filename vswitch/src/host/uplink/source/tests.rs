@@ -175,7 +175,7 @@ fn an_ipv6_address_in_use_stays_before_its_equals() {
     let route = key(true, "fe80::1", "");
     let first = table(&old).set(route);
     let second = SourceTable::new(&both, &[first]).set(route);
-    let third = SourceTable::new(&both, &[second.clone()]).set(route);
+    let third = SourceTable::new(&both, std::slice::from_ref(&second)).set(route);
     for set in [second, third] {
         assert_eq!(set.choose(ip("2001:db8:9::1")), Some(ip("2001:db8::1")));
     }

@@ -1,0 +1,53 @@
+//! Protocols without ports, such as GRE and ESP, from a container to the world, as raw packets.
+
+use testkit::{FAR4, FAR6, READY_MAX, wait_for};
+
+use crate::harness::Host;
+
+/// Answers packets of a protocol: `ADDR PROTOCOL`.
+const ANSWER: &str = "\
+import socket, sys
+address, protocol = sys.argv[1], int(sys.argv[2])
+v6 = ':' in address
+s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW, protocol)
+s.bind((address, 0))
+print('ready', flush=True)
+while True:
+    data, peer = s.recvfrom(2000)
+    s.sendto(b'answer to ' + peer[0].encode(), (peer[0], 0))
+";
+
+/// Sends a packet of a protocol and prints the answer: `ADDR PROTOCOL`.
+const ASK: &str = "\
+import socket, sys
+address, protocol = sys.argv[1], int(sys.argv[2])
+v6 = ':' in address
+s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW, protocol)
+s.settimeout(0.5)
+s.sendto(b'question', (address, 0))
+data = s.recv(2000)
+print((data if v6 else data[20:]).decode())
+";
+
+#[test]
+fn protocols_without_ports_reach_the_world_and_their_answers_come_back() {
+    let (host, remote, a) = Host::with_remote();
+    let b = host.container("b");
+    for (far, protocol, own) in [(FAR4, "47", "192.0.2.1"), (FAR6, "50", "2001:db8::1")] {
+        let far = far.to_string();
+        let _service = remote.far().spawn(&["python3", "-c", ANSWER, &far, protocol]);
+        let ask = ["python3", "-c", ASK, &far, protocol];
+        let mut answer = String::new();
+        wait_for("an answer", READY_MAX, || {
+            let output = a.exec(&ask);
+            answer = output.stdout.trim().to_owned();
+            output.status.success()
+        });
+        assert_eq!(answer, format!("answer to {own}"));
+        // Another container with the same remote is refused, with a reason.
+        assert!(!b.exec(&ask).status.success());
+    }
+    let stats = host.ok(&["stats", "b"]);
+    assert!(stats.contains("nat-protocol-in-use"), "{stats}");
+    host.balanced();
+}

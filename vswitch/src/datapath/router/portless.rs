@@ -1,0 +1,225 @@
+//! Protocols without ports, such as GRE, ESP, IPIP and 6in4: translated by address alone.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//!            a container's packet              no packet for PORTLESS_IDLE, or the container is gone
+//!   free ----------------------------> taken ---------------------------------------------> free
+//!                                        | told to control each PORTLESS_TELL: the NIC hands over what comes from
+//!                                        | that remote by that protocol, and nothing else
+//! ```
+//!
+//! Answers have nothing but addresses to tell containers apart. So the first container that uses a protocol with a
+//! remote has both; another one is refused, with ICMP "prohibited". Only a container begins: what comes from outside
+//! to nobody is the host's. Only addresses change, so fragments need no other fragments. Protocols whose checksum
+//! covers the addresses (DCCP, UDP-Lite), or that sign them (AH), are not translated. ICMP errors follow the packet that
+//! they quote ([`portless_error`](super::portless_error)).
+//!
+//! The worker of a flow follows from remote and protocol, in both directions.
+//!
+//! Limits: [`PORTLESS_FLOWS_MAX`], [`PORTLESS_FLOWS_PER_PORT_MAX`] of one port. Who is at a limit gets no more until
+//! one of its flows is idle for long enough.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::net::IpAddr;
+
+use fastpath::{Nanos, PortIndex};
+use nat::OwnerId;
+
+use super::occupancy::PortOccupancy;
+use crate::datapath::DropReason;
+use crate::datapath::limits::{
+    PORTLESS_FLOWS_MAX, PORTLESS_FLOWS_PER_PORT_MAX, PORTLESS_IDLE, PORTLESS_TELL,
+};
+
+/// A remote address and the protocol's number, for which one container has both.
+pub(crate) type Portless = (IpAddr, u8);
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    port: PortIndex,
+    /// The container's address.
+    internal: IpAddr,
+    external: IpAddr,
+    seen: Nanos,
+}
+
+/// Flows of protocols without ports.
+#[derive(Debug)]
+pub(super) struct PortlessFlows {
+    rows: HashMap<Portless, Row>,
+    occupancy: PortOccupancy,
+    /// Flows to tell control.
+    told: Vec<Portless>,
+    tell_at: Nanos,
+}
+
+impl PortlessFlows {
+    pub(super) fn new() -> Self {
+        Self {
+            rows: HashMap::with_capacity(PORTLESS_FLOWS_MAX),
+            occupancy: PortOccupancy::new(PORTLESS_FLOWS_MAX),
+            told: Vec::with_capacity(PORTLESS_FLOWS_MAX),
+            tell_at: Nanos(0),
+        }
+    }
+
+    /// Takes a flow for a container's packet, or refreshes it.
+    pub(super) fn take(
+        &mut self,
+        now: Nanos,
+        flow: Portless,
+        (port, internal, external): (PortIndex, IpAddr, IpAddr),
+    ) -> Result<(), DropReason> {
+        if let Some(row) = self.rows.get_mut(&flow) {
+            let is_its_own = (row.port, row.internal) == (port, internal);
+            if !is_its_own && now - row.seen < PORTLESS_IDLE {
+                return Err(DropReason::NatProtocolInUse);
+            }
+            if row.port != port {
+                self.occupancy.remove(row.port);
+                self.occupancy.add(port);
+            }
+            *row = Row { port, internal, external, seen: now };
+            return Ok(());
+        }
+        if self.rows.len() >= PORTLESS_FLOWS_MAX
+            || self.occupancy.count(port) >= PORTLESS_FLOWS_PER_PORT_MAX
+        {
+            self.expire(now);
+        }
+        if self.occupancy.count(port) >= PORTLESS_FLOWS_PER_PORT_MAX {
+            return Err(DropReason::NatQuota);
+        }
+        if self.rows.len() >= PORTLESS_FLOWS_MAX {
+            return Err(DropReason::NatTableFull);
+        }
+        self.rows.insert(flow, Row { port, internal, external, seen: now });
+        self.occupancy.add(port);
+        if self.told.len() < PORTLESS_FLOWS_MAX {
+            self.told.push(flow);
+        }
+        Ok(())
+    }
+
+    /// The container of an answer to an external address.
+    pub(super) fn answer(
+        &mut self,
+        now: Nanos,
+        flow: Portless,
+        external: IpAddr,
+    ) -> Option<(PortIndex, IpAddr)> {
+        let known = self.owner(now, flow, external)?;
+        self.rows.get_mut(&flow)?.seen = now;
+        Some(known)
+    }
+
+    /// The same for an error, which does not refresh the flow.
+    pub(super) fn owner(
+        &self,
+        now: Nanos,
+        flow: Portless,
+        external: IpAddr,
+    ) -> Option<(PortIndex, IpAddr)> {
+        let row = self.rows.get(&flow)?;
+        let is_live = row.external == external && now - row.seen < PORTLESS_IDLE;
+        is_live.then_some((row.port, row.internal))
+    }
+
+    fn expire(&mut self, now: Nanos) {
+        self.retain(|row| now - row.seen < PORTLESS_IDLE);
+    }
+
+    pub(super) fn forget_port(&mut self, port: PortIndex) {
+        self.retain(|row| row.port != port);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Row) -> bool) {
+        let occupancy = &mut self.occupancy;
+        self.rows.retain(|_, row| {
+            let stays = keep(row);
+            if !stays {
+                occupancy.remove(row.port);
+            }
+            stays
+        });
+    }
+
+    /// Tells control again what is in use.
+    pub(super) fn tick(&mut self, now: Nanos) {
+        if self.rows.is_empty() || now < self.tell_at {
+            return;
+        }
+        self.tell_at = now.after(PORTLESS_TELL);
+        self.expire(now);
+        self.told.clear();
+        self.told.extend(self.rows.keys());
+    }
+
+    /// Removes flows for control.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Portless> {
+        self.told.drain(..)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// Stands for a container where a worker is chosen: all workers choose the same one for a flow.
+pub(super) fn group_of(flow: Portless) -> OwnerId {
+    OwnerId(BuildHasherDefault::<DefaultHasher>::default().hash_one(flow) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Nanos = Nanos(1_000_000_000_000);
+
+    fn address(n: usize) -> IpAddr {
+        std::net::Ipv4Addr::from(0xc633_6400 + n as u32).into()
+    }
+
+    fn own(port: u16) -> (PortIndex, IpAddr, IpAddr) {
+        (PortIndex(port), [10, 99, 0, port as u8].into(), [192, 0, 2, 1].into())
+    }
+
+    #[test]
+    fn the_first_container_has_a_remote_and_a_protocol_until_it_is_idle() {
+        let mut flows = PortlessFlows::new();
+        let (first, second) = (own(2), own(3));
+        assert_eq!(flows.take(NOW, (address(1), 47), first), Ok(()));
+        let refused = Err(DropReason::NatProtocolInUse);
+        assert_eq!(flows.take(NOW, (address(1), 47), second), refused);
+        assert_eq!(flows.take(NOW, (address(1), 50), second), Ok(()), "another protocol");
+        assert_eq!(flows.take(NOW, (address(2), 47), second), Ok(()), "another remote");
+        assert_eq!(flows.answer(NOW, (address(1), 47), first.2), Some((first.0, first.1)));
+        assert_eq!(flows.answer(NOW, (address(1), 47), address(9)), None, "another address");
+        assert_eq!(flows.answer(NOW, (address(3), 47), first.2), None);
+        let later = NOW.after(PORTLESS_IDLE);
+        assert_eq!(flows.answer(later, (address(1), 47), first.2), None);
+        assert_eq!(flows.take(later, (address(1), 47), second), Ok(()));
+        assert_eq!(flows.drain().count(), 3);
+        flows.tick(later);
+        assert_eq!(flows.drain().collect::<Vec<_>>(), [(address(1), 47)], "others are idle");
+        flows.tick(later.after(Duration::from_secs(1)));
+        assert_eq!(flows.drain().count(), 0);
+        flows.forget_port(PortIndex(3));
+        assert!(flows.is_empty());
+    }
+
+    #[test]
+    fn each_port_has_its_share_of_the_flows() {
+        let mut flows = PortlessFlows::new();
+        for n in 0..PORTLESS_FLOWS_PER_PORT_MAX {
+            assert_eq!(flows.take(NOW, (address(n), 47), own(2)), Ok(()));
+        }
+        let one_more = (address(PORTLESS_FLOWS_PER_PORT_MAX), 47);
+        assert_eq!(flows.take(NOW, one_more, own(2)), Err(DropReason::NatQuota));
+        assert_eq!(flows.take(NOW, one_more, own(3)), Ok(()));
+    }
+}

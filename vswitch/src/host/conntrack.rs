@@ -1,0 +1,338 @@
+//! Entries of the kernel's connection tracking that a publication made: they end with it.
+//!
+//! The kernel decides by the first packet of a flow. So a UDP socket of the host that goes on sending to a
+//! published port would keep the container that has gone, and one that sent before the port was published would
+//! never reach its container. [`Stale`] names such entries, [`Stale::delete`] ends them by ctnetlink
+//! (`linux/netfilter/nfnetlink_conntrack.h`); the next packet of the flow meets the new rules.
+//!
+//! | change | entries that end |
+//! |---|---|
+//! | a forward goes | of its protocol and ports, translated to exactly its address and port |
+//! | a forward comes | UDP to its ports at an address of the host, translated to nobody |
+//!
+//! No other entry is touched, whoever made it. It blocks for one dump of the table, so it runs on a blocking
+//! thread, after the rules have changed.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use netlink_packet_netfilter::conntrack::{
+    ConntrackAttribute, ConntrackMessage, IPTuple, ProtoTuple, Tuple,
+};
+use netlink_packet_netfilter::{
+    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+};
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla,
+};
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{RecvFlags, recv};
+use vswitch_sys::query;
+use vswitch_sys::socket::Socket;
+
+use super::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
+use super::nft::{Forward, Protocol, protocol_number};
+
+/// `CTA_ID` and `CTA_ZONE`, which tell entries with one tuple apart.
+const IDENTITY: [u16; 2] = [12, 18];
+
+/// Entries that a change of the published ports leaves behind.
+#[derive(Debug, Default)]
+struct Stale {
+    gone: Vec<Forward>,
+    fresh: Vec<Forward>,
+    /// Addresses of the host.
+    local: Vec<IpAddr>,
+}
+
+/// Ends what a change of the published ports leaves behind. Errors are logged: the ports have changed.
+///
+/// Where a forward has gone this waits. Flows from before a new one end soon after, since a walk through the kernel's
+/// table of 262,144 buckets takes 4 ms, and nobody waits for these.
+pub(crate) async fn end_stale(former: Vec<Forward>, new: Vec<Forward>, local: Vec<IpAddr>) {
+    let stale = Stale::after(&former, &new, &local);
+    let waits = !stale.gone.is_empty();
+    if !waits && stale.fresh.is_empty() {
+        return;
+    }
+    let ended = tokio::task::spawn_blocking(move || stale.end());
+    if waits && let Err(error) = ended.await {
+        tracing::error!(%error, "ending entries of the kernel's connection tracking failed");
+    }
+}
+
+/// The same for forwards that have gone, on the calling thread, which waits for the kernel.
+pub(crate) fn end_gone(former: &[Forward]) {
+    Stale::after(former, &[], &[]).end();
+}
+
+/// The two ends of a flow's packets that a publication fixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    protocol: u8,
+    /// Destination of the first packet.
+    to: SocketAddr,
+    /// Source of the answers: the destination after DNAT.
+    answers_from: SocketAddr,
+}
+
+impl Stale {
+    /// Entries to end once `former` forwards are replaced by `new` ones.
+    fn after(former: &[Forward], new: &[Forward], local: &[IpAddr]) -> Self {
+        let [was, is]: [HashSet<&Forward>; 2] = [former, new].map(|all| all.iter().collect());
+        let gone = former.iter().filter(|one| !is.contains(one)).cloned().collect();
+        let fresh =
+            new.iter().filter(|one| one.published.protocol == Protocol::Udp && !was.contains(one));
+        Self { gone, fresh: fresh.cloned().collect(), local: local.to_vec() }
+    }
+
+    /// Deletes these entries; errors are logged.
+    fn end(&self) {
+        match self.delete() {
+            Ok(0) => {}
+            Ok(entries) => {
+                tracing::debug!(entries, "ended flows of the host to ports that changed")
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                "flows of the host may stay with a container that has gone; is nf_conntrack_netlink \
+                 loaded?"
+            ),
+        }
+    }
+
+    /// Deletes these entries, in the network namespace of the calling thread. Returns how many there were.
+    ///
+    /// # Errors
+    /// The kernel has no ctnetlink, or refuses.
+    fn delete(&self) -> io::Result<usize> {
+        if self.gone.is_empty() && self.fresh.is_empty() {
+            return Ok(0);
+        }
+        let socket = Socket::open()?;
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(NFT_ANSWER_MAX))?;
+        // Without the privilege the kernel refuses the request itself.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, NFT_BUFFER);
+        let ours = self.find(&socket)?;
+        for message in &ours {
+            delete(&socket, message)?;
+        }
+        Ok(ours.len())
+    }
+
+    /// Requests that delete the entries.
+    fn find(&self, socket: &Socket) -> io::Result<Vec<NetfilterMessage>> {
+        let all = request(NetfilterProtoFamily::Unspec, ConntrackMessage::Get(Vec::new()));
+        send(socket, all, NLM_F_DUMP)?;
+        let mut found = Vec::new();
+        loop {
+            for message in receive(socket)? {
+                match message {
+                    NetlinkPayload::Done(_) => return Ok(found),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    NetlinkPayload::InnerMessage(message) => found.extend(self.stale(message)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn stale(&self, message: NetfilterMessage) -> Option<NetfilterMessage> {
+        let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) = message.inner
+        else {
+            return None;
+        };
+        if !self.has(&Entry::parse(&attributes)?) {
+            return None;
+        }
+        let names_it = |attribute: &ConntrackAttribute| match attribute {
+            ConntrackAttribute::CtaTupleOrig(_) => true,
+            other => IDENTITY.contains(&other.kind()),
+        };
+        let name = attributes.into_iter().filter(names_it).collect();
+        Some(request(message.header.family, ConntrackMessage::Delete(name)))
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        let was_made_by = |forward: &Forward| {
+            let offset = entry.to.port().wrapping_sub(*forward.published.ports.start());
+            let target = match entry.to {
+                SocketAddr::V4(_) => forward.to4.map(IpAddr::V4),
+                SocketAddr::V6(_) => forward.to6.map(IpAddr::V6),
+            };
+            let port = forward.to_port.wrapping_add(offset);
+            entry.is_for(forward) && target.map(|to| (to, port)) == Some(entry.answers_from_pair())
+        };
+        let is_before = |forward: &Forward| entry.is_for(forward) && entry.to == entry.answers_from;
+        let to = entry.to.ip();
+        let is_local = to.is_loopback() || self.local.contains(&to);
+        self.gone.iter().any(was_made_by) || is_local && self.fresh.iter().any(is_before)
+    }
+}
+
+impl Entry {
+    /// Reads an entry; `None` for one without ports.
+    fn parse(attributes: &[ConntrackAttribute]) -> Option<Self> {
+        let (mut original, mut reply) = (None, None);
+        for attribute in attributes {
+            match attribute {
+                ConntrackAttribute::CtaTupleOrig(tuple) => original = Some(tuple),
+                ConntrackAttribute::CtaTupleReply(tuple) => reply = Some(tuple),
+                _ => {}
+            }
+        }
+        let (protocol, [_, to]) = ends(original?)?;
+        let (_, [answers_from, _]) = ends(reply?)?;
+        Some(Self { protocol, to, answers_from })
+    }
+
+    /// Whether its first packet went to the published ports.
+    fn is_for(&self, forward: &Forward) -> bool {
+        let published = &forward.published;
+        let is_there = published.address.is_none_or(|address| {
+            let to = self.to.ip();
+            address == to || address.is_unspecified() && address.is_ipv4() == to.is_ipv4()
+        });
+        self.protocol == protocol_number(published.protocol)
+            && published.ports.contains(&self.to.port())
+            && is_there
+    }
+
+    fn answers_from_pair(&self) -> (IpAddr, u16) {
+        (self.answers_from.ip(), self.answers_from.port())
+    }
+}
+
+/// Protocol, source and destination of a tuple with ports.
+fn ends(tuple: &[Tuple]) -> Option<(u8, [SocketAddr; 2])> {
+    let (mut protocol, mut addresses, mut ports) = (None, [None; 2], [None; 2]);
+    for part in tuple {
+        match part {
+            Tuple::Ip(parts) => parts.iter().for_each(|part| match part {
+                IPTuple::SourceAddress(address) => addresses[0] = Some(*address),
+                IPTuple::DestinationAddress(address) => addresses[1] = Some(*address),
+                _ => {}
+            }),
+            Tuple::Proto(parts) => parts.iter().for_each(|part| match part {
+                ProtoTuple::Protocol(number) => protocol = Some(u8::from(*number)),
+                ProtoTuple::SourcePort(port) => ports[0] = Some(*port),
+                ProtoTuple::DestinationPort(port) => ports[1] = Some(*port),
+                _ => {}
+            }),
+            _ => {}
+        }
+    }
+    let end = |n: usize| Some(SocketAddr::new(addresses[n]?, ports[n]?));
+    Some((protocol?, [end(0)?, end(1)?]))
+}
+
+fn delete(socket: &Socket, message: &NetfilterMessage) -> io::Result<()> {
+    send(socket, message.clone(), NLM_F_ACK)?;
+    loop {
+        for answer in receive(socket)? {
+            let NetlinkPayload::Error(error) = answer else { continue };
+            return match error.to_io() {
+                _ if error.code.is_none() => Ok(()),
+                // It has ended meanwhile.
+                error if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+                error => Err(error),
+            };
+        }
+    }
+}
+
+fn request(family: NetfilterProtoFamily, message: ConntrackMessage) -> NetfilterMessage {
+    NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message)
+}
+
+fn send(socket: &Socket, message: NetfilterMessage, flags: u16) -> io::Result<()> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | flags;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    socket.send(&bytes)
+}
+
+/// The messages of the next datagram that can be read.
+fn receive(socket: &Socket) -> io::Result<Vec<NetlinkPayload<NetfilterMessage>>> {
+    let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
+    let (len, _) = recv(socket, &mut buffer[..], RecvFlags::empty())?;
+    let messages = query::messages(&buffer[..len]);
+    Ok(messages.filter_map(|it| Some(NetlinkMessage::deserialize(it).ok()?.payload)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use ipnet::IpNet;
+
+    use super::super::nft::Published;
+    use super::*;
+
+    fn forward(address: Option<&str>, ports: std::ops::RangeInclusive<u16>, to: u16) -> Forward {
+        let address = address.map(|text| text.parse().unwrap());
+        Forward {
+            published: Published { address, protocol: Protocol::Udp, ports },
+            to4: Some([10, 88, 0, 5].into()),
+            to6: Some("fd00::5".parse().unwrap()),
+            to_port: to,
+        }
+    }
+
+    fn entry(to: &str, answers_from: &str) -> Entry {
+        let [to, answers_from] = [to, answers_from].map(|text| text.parse().unwrap());
+        Entry { protocol: 17, to, answers_from }
+    }
+
+    fn host() -> Vec<IpAddr> {
+        ["192.0.2.1/32", "2001:db8::1/128"].map(|net| net.parse::<IpNet>().unwrap().addr()).into()
+    }
+
+    #[test]
+    fn only_entries_that_exactly_the_publication_made_end_with_it() {
+        let (gone, kept) = (forward(None, 8125..=8127, 125), forward(None, 9000..=9000, 9000));
+        let stale = Stale::after(&[gone, kept.clone()], &[kept], &host());
+        assert!(stale.has(&entry("192.0.2.1:8125", "10.88.0.5:125")));
+        assert!(stale.has(&entry("127.0.0.1:8127", "10.88.0.5:127")));
+        assert!(stale.has(&entry("[2001:db8::1]:8126", "[fd00::5]:126")));
+        for (to, from) in [
+            ("192.0.2.1:8125", "10.88.0.6:125"),
+            ("192.0.2.1:8125", "10.88.0.5:126"),
+            ("192.0.2.1:8128", "10.88.0.5:128"),
+            ("192.0.2.1:8125", "192.0.2.1:8125"),
+            ("192.0.2.1:9000", "10.88.0.5:9000"),
+            ("10.88.0.5:125", "10.88.0.5:125"),
+            ("[2001:db8::1]:8126", "[fd00::5]:8126"),
+        ] {
+            assert!(!stale.has(&entry(to, from)), "{to} {from}");
+        }
+        let tcp = Entry { protocol: 6, ..entry("192.0.2.1:8125", "10.88.0.5:125") };
+        assert!(!stale.has(&tcp));
+    }
+
+    #[test]
+    fn entries_from_before_a_publication_end_when_it_comes() {
+        let fresh = forward(Some("0.0.0.0"), 8125..=8125, 125);
+        let stale = Stale::after(&[], &[fresh], &host());
+        assert!(stale.has(&entry("192.0.2.1:8125", "192.0.2.1:8125")));
+        assert!(stale.has(&entry("127.0.0.1:8125", "127.0.0.1:8125")));
+        for (to, from) in [
+            ("198.51.100.7:8125", "198.51.100.7:8125"),
+            ("192.0.2.1:8125", "172.17.0.2:8125"),
+            ("[2001:db8::1]:8125", "[2001:db8::1]:8125"),
+        ] {
+            assert!(!stale.has(&entry(to, from)), "{to} {from}");
+        }
+    }
+
+    #[test]
+    fn another_target_of_the_same_ports_ends_entries_of_the_former() {
+        let former = forward(None, 8125..=8125, 125);
+        let new = Forward { to4: Some([10, 88, 0, 9].into()), ..former.clone() };
+        let stale = Stale::after(&[former], &[new], &host());
+        assert!(stale.has(&entry("127.0.0.1:8125", "10.88.0.5:125")));
+        assert!(!stale.has(&entry("127.0.0.1:8125", "10.88.0.9:125")));
+    }
+}

@@ -1,0 +1,24 @@
+//! Counters of all proxies of the process, shown as hits of their limits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter that all proxies share.
+#[derive(Debug)]
+pub(crate) struct SharedCounter(AtomicU64);
+
+impl SharedCounter {
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Clients of UDP that were forgotten for others.
+pub(crate) static CLIENTS_EVICTED: SharedCounter = SharedCounter(AtomicU64::new(0));
+
+/// Datagrams that could not be relayed: the sending socket was full, or there was none.
+pub(crate) static DATAGRAMS_DROPPED: SharedCounter = SharedCounter(AtomicU64::new(0));

@@ -1,0 +1,98 @@
+//! The guard of a sandbox: ends its processes when `vswitch run` is killed.
+//!
+//! The kernel kills the command with its parent (`PR_SET_PDEATHSIG`), but not what the command has started. So a second
+//! process waits in the namespaces of the sandbox: this program again, with the option [`GUARD_OPTION`]. It has a process
+//! group of its own, which the terminal's signals do not reach, and reads a pipe of its parent:
+//!
+//! - A byte: the command has ended. The guard ends, and what the command has left in the background stays.
+//! - The end of the pipe without a byte: the parent was killed. The guard kills every process that is in its mount, UTS
+//!   or (unless that is another's) network namespace, until there is none, and ends as the last one.
+//!
+//! A process that has left all of them, or one without a sandbox (`--network host`), is out of its reach.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// The option that makes this program a guard; the namespaces follow.
+pub const GUARD_OPTION: &str = "--guard-sandbox";
+
+/// Rounds over all processes: one may start others while it is killed.
+const ROUNDS_MAX: usize = 500;
+
+/// Pause between two rounds.
+const ROUND_PAUSE: Duration = Duration::from_millis(10);
+
+/// A running guard. Its processes die if this is dropped without [`Guard::dismiss`].
+#[derive(Debug)]
+pub(super) struct Guard(Child);
+
+impl Guard {
+    /// Starts a guard in the namespaces of this thread.
+    pub(super) fn start(namespaces: &[&str]) -> io::Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(GUARD_OPTION).args(namespaces).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(command.spawn()?))
+    }
+
+    /// Lets the guard end.
+    pub(super) fn dismiss(mut self) {
+        if let Some(mut pipe) = self.0.stdin.take() {
+            let _ = pipe.write_all(b".");
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// The work of a guard of these namespaces, such as `mnt`: returns when it is done.
+pub fn guard(namespaces: &[OsString]) {
+    let said = io::stdin().lock().read(&mut [0]);
+    if matches!(said, Ok(1)) {
+        return;
+    }
+    let own: Vec<_> =
+        namespaces.iter().map(|name| (name, namespace("self".as_ref(), name))).collect();
+    for _ in 0..ROUNDS_MAX {
+        let mut is_empty = true;
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let name = process.file_name();
+            let is_inside =
+                || own.iter().any(|(kind, id)| id.is_some() && namespace(&name, kind) == *id);
+            if is_inside() && !is_own(&name) {
+                is_empty = false;
+                kill(&name, is_inside);
+            }
+        }
+        if is_empty {
+            return;
+        }
+        std::thread::sleep(ROUND_PAUSE);
+    }
+}
+
+fn is_own(name: &OsStr) -> bool {
+    *name == *std::process::id().to_string()
+}
+
+/// Kills a process if it is still one of the sandbox, once its id cannot be another's any more.
+fn kill(name: &OsStr, is_inside: impl Fn() -> bool) {
+    let pid = name.to_str().and_then(|name| Pid::from_raw(name.parse().ok()?));
+    let Some(Ok(process)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
+    if is_inside() {
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+}
+
+/// The identity of a namespace of a process; none for one that has ended.
+fn namespace(process: &OsStr, kind: &OsStr) -> Option<(u64, u64)> {
+    let path = Path::new("/proc").join(process).join("ns").join(kind);
+    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
