@@ -174,3 +174,42 @@ fn uplinks_are_named_and_left_out() {
     assert!(said.contains("tun9"), "{said}");
     host.balanced();
 }
+
+/// A container of docker0, whose device is no uplink: where the kernel forwards, it reaches published ports, too.
+#[test]
+fn containers_of_docker0_reach_published_ports() {
+    let (host, _remote, _a) = Host::with_remote();
+    let docker = Netns::new("docker");
+    join(host.netns(), "veth0", &docker, "eth0");
+    host.netns().run_lines(&[
+        "ip link add docker0 type bridge",
+        "ip link set veth0 master docker0",
+        "ip link set docker0 up",
+        "ip addr add 172.17.0.1/16 dev docker0",
+        "ip addr add fd17::1/64 dev docker0 nodad",
+    ]);
+    docker.run_lines(&[
+        "ip addr add 172.17.0.2/16 dev eth0",
+        "ip addr add fd17::2/64 dev eth0 nodad",
+        "ip route add default via 172.17.0.1",
+        "ip route add default via fd17::1",
+    ]);
+    let web = host.container_with("web", &["-p", "8080:80", "-p", "5353:53/udp"]);
+    let other = ["-p", "8081:80", "--allow-from", "198.51.100.0/24"];
+    let limited = host.container_with("limited", &other);
+    let _limited = limited.serve("tcp", ANY4, 80);
+    host.netns().set_sysctl("net/ipv4/ip_forward", "1");
+    host.netns().set_sysctl("net/ipv6/conf/all/forwarding", "1");
+    for (any, own, near) in [(ANY4, HOST4, "172.17.0.1"), (ANY6, HOST6, "fd17::1")] {
+        for (protocol, inside, port) in [("tcp", 80, 8080), ("udp", 53, 5353)] {
+            let _service = web.serve(protocol, any, inside);
+            for at in [own, address(near)] {
+                let what = format!("{protocol} at {at}");
+                wait_for(&what, FOLLOWED_MAX, || docker.can_ask(protocol, at, port));
+            }
+        }
+    }
+    assert!(!docker.can_ask("tcp", HOST4, 8081), "only for others");
+    assert_eq!(uplinks(&host), ["nic0"]);
+    host.balanced();
+}

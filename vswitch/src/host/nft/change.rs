@@ -80,6 +80,8 @@ fn is_alike(old: &Rules, new: &Rules) -> bool {
     };
     let is_nat_alike = old.nat.masquerade == new.nat.masquerade
         && old.nat.gateways == new.nat.gateways
+        && old.nat.for_others == new.nat.for_others
+        && old.nat.switched == new.nat.switched
         && [false, true].iter().all(|&v6| nat::is_needed(old, v6) == nat::is_needed(new, v6))
         // Whose ports have elements depends on all of them.
         && [old, new].iter().all(|it| shifted_ports(&it.nat.forwards) <= SHIFTED_PORTS_SUM_MAX);

@@ -7,6 +7,8 @@
 //! | `at-ranges` | address, protocol, ports | address; the port stays |
 //! | `ports` | protocol, port, at all addresses of the host | address and port |
 //! | `ranges` | protocol, ports, at all addresses of the host | address; the port stays |
+//!
+//! The sets `limited` and `limited-at` have those that only some senders may connect to.
 
 use std::net::IpAddr;
 
@@ -24,6 +26,9 @@ pub(super) struct Maps<'a> {
     pub(super) at_ranges: Set<'a>,
     pub(super) ports: Set<'a>,
     pub(super) ranges: Set<'a>,
+    /// Publications for some senders only: address, protocol and ports; without an address.
+    pub(super) limited_at: Set<'a>,
+    pub(super) limited: Set<'a>,
 }
 
 impl<'a> Maps<'a> {
@@ -36,6 +41,8 @@ impl<'a> Maps<'a> {
             at_ranges: writer.map(c"at-ranges", (&at, true), &[address]),
             ports: writer.map(c"ports", (&at[1..], false), &[address, Field::Port]),
             ranges: writer.map(c"ranges", (&at[1..], true), &[address]),
+            limited_at: writer.set(c"limited-at", &at),
+            limited: writer.set(c"limited", &at[1..]),
         };
         let mut left = SHIFTED_PORTS_SUM_MAX;
         for forward in forwards {
@@ -46,8 +53,9 @@ impl<'a> Maps<'a> {
         maps
     }
 
-    pub(super) fn all(&self) -> [&Set<'a>; 4] {
-        [&self.at, &self.at_ranges, &self.ports, &self.ranges]
+    pub(super) fn all(&self) -> [&Set<'a>; 6] {
+        let (at, any) = (&self.limited_at, &self.limited);
+        [&self.at, &self.at_ranges, &self.ports, &self.ranges, at, any]
     }
 
     fn add(&mut self, forward: &Forward, to: IpAddr, left: &mut usize) {
@@ -60,6 +68,11 @@ impl<'a> Maps<'a> {
         };
         let (first, last) = (*published.ports.start(), *published.ports.end());
         let count = published.ports.len();
+        if forward.is_limited {
+            let set = if address.is_some() { &mut self.limited_at } else { &mut self.limited };
+            let (from, up_to) = (key(&first.to_be_bytes()), key(&last.to_be_bytes()));
+            set.add(&slices(&from), &slices(&up_to));
+        }
         let to = octets(to);
         if first == forward.to_port && count > 1 {
             let map = if address.is_some() { &mut self.at_ranges } else { &mut self.ranges };

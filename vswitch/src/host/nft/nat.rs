@@ -1,7 +1,7 @@
 //! The `ip` and `ip6` tables: NAT by the kernel.
 //!
-//! With an uplink of our own they translate only connections of the host itself: DNAT to the container
-//! for published ports (`output`), and SNAT to the gateway's address where replies would not return
+//! With uplinks of our own they translate connections of the host itself, and where the kernel forwards those that
+//! come by other devices (`prerouting`), such as docker0: DNAT to the container for published ports (`output`), and SNAT to the gateway's address where replies would not return
 //! (`postrouting`; a masquerade does not find that address, which is of scope link or deprecated). The kernel translates no connection to ::1; `proxy` relays those.
 //!
 //! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
@@ -10,7 +10,7 @@
 //! Publications are elements of [`dnat_maps`]. nftables cannot shift a range of ports: a shifted one takes an element
 //! for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -26,9 +26,10 @@ use super::rules::Rules;
 #[cfg(doc)]
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
-/// Hook priorities of DNAT and SNAT (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
+/// Hook priorities of DNAT and SNAT (`NF_IP_PRI_NAT_DST`, and just before `NF_IP_PRI_NAT_SRC`, where others
+/// masquerade what they forward).
 const PRIORITY_DNAT: i32 = -100;
-const PRIORITY_SNAT: i32 = 100;
+const PRIORITY_SNAT: i32 = 99;
 
 /// Whether a family needs NAT by the kernel.
 pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
@@ -49,6 +50,9 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     let maps = Maps::new(writer, &rules.nat.forwards, v6);
     maps.all().into_iter().for_each(|map| map.put(writer.batch));
     forwards(writer, &output, &maps, v6);
+    if rules.nat.for_others[usize::from(v6)] {
+        for_others(writer, rules, &maps, v6);
+    }
     if by_kernel {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);
@@ -56,6 +60,26 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         forward_only_allowed(writer, rules);
     }
     postrouting(writer, rules, v6);
+}
+
+/// DNAT for what comes by devices that are no uplinks, but for publications that limit their senders.
+fn for_others(writer: &mut Writer<'_>, rules: &Rules, maps: &Maps<'_>, v6: bool) {
+    let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
+    let chain = writer.chain(c"prerouting", prerouting);
+    let mut switched = writer.set(c"switched", &[Field::Device]);
+    let names: BTreeSet<&String> = rules.nat.switched.iter().chain(&rules.devices).collect();
+    for device in names {
+        let name = padded(&text(device));
+        switched.add(&[&name], &[&name]);
+    }
+    switched.put(writer.batch);
+    let from_switched = [Expr::meta(Meta::IifName, Reg::R0), Expr::lookup(Reg::R0, &switched)];
+    writer.rule(&chain, &[&from_switched, &[Expr::accept()]]);
+    for (set, has_address) in [(&maps.limited_at, true), (&maps.limited, false)] {
+        let key = dnat_maps::key(v6, has_address);
+        writer.rule(&chain, &[&key, &[Expr::lookup(Reg::R0, set), Expr::accept()]]);
+    }
+    forwards(writer, &chain, maps, v6);
 }
 
 /// DNAT of published ports: at single addresses, then at all addresses of the host.
@@ -121,8 +145,12 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
             let from_loopback = address_in(Which::Source, loopback);
             writer.rule(&chain, &[&to_device, &from_loopback, &action]);
         }
-        let from_host = is_local(Fib::Source);
-        writer.rule(&chain, &[&to_device, &was_translated(), &from_host, &action]);
+        if rules.nat.for_others[usize::from(v6)] {
+            writer.rule(&chain, &[&to_device, &was_translated(), &action]);
+        } else {
+            let from_host = is_local(Fib::Source);
+            writer.rule(&chain, &[&to_device, &was_translated(), &from_host, &action]);
+        }
         for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
             let from_us = address_in(Which::Source, *net);
             // Hairpin: a container reaches another one through an address of the host.

@@ -45,6 +45,7 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         to4: Some(Ipv4Addr::new(10, 99, 0, 2)),
         to6: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
         to_port: 8080,
+        is_limited: false,
     };
     let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules {

@@ -34,6 +34,8 @@ pub(crate) struct Forward {
     pub(crate) to6: Option<Ipv6Addr>,
     /// The container's first port.
     pub(crate) to_port: u16,
+    /// Only some senders may connect; the switch knows which.
+    pub(crate) is_limited: bool,
 }
 
 /// An uplink: a NIC and its TAP.
@@ -71,6 +73,10 @@ pub(crate) struct Nat {
     pub(crate) masquerade: Vec<IpNet>,
     /// Host ports, each with its gateway's addresses: the source of translated packets to its containers.
     pub(crate) gateways: Vec<(String, IpAddr)>,
+    /// IPv4 and IPv6: the kernel forwards, so that it translates for devices that are no uplinks, too.
+    pub(crate) for_others: [bool; 2],
+    /// Devices whose frames the switch takes itself: uplinks, host ports.
+    pub(crate) switched: Vec<String>,
 }
 
 /// Containers at one host port may open connections to those at another.

@@ -337,6 +337,7 @@ fn with_nat(host: &Host) -> Rules {
         to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
         to6: Some("fd00:99::5".parse().unwrap()),
         to_port: 80,
+        is_limited: false,
     };
     let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules { nat, ..host.rules(Vec::new()) }
@@ -352,6 +353,7 @@ fn thousands_of_ports_are_one_batch() {
             to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
             to6: Some("fd00:99::5".parse().unwrap()),
             to_port: 40_000,
+            is_limited: false,
         };
         let sum = SHIFTED_PORTS_SUM_MAX;
         let nat = Nat { forwards: (0..=16).map(shifted).collect(), ..Nat::default() };

@@ -71,6 +71,8 @@ impl UplinkMonitor {
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Route,
             MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv4Netconf,
+            MulticastGroup::Ipv6Netconf,
             MulticastGroup::Ipv6Rule,
         ];
         let (connection, handle, notifications) =
@@ -168,7 +170,8 @@ impl UplinkMonitor {
         }
         let tap = |device: &str| self.taps.as_ref()?.of(device).cloned();
         let devices: Vec<_> = devices.into_iter().map(|name| (name.clone(), tap(&name))).collect();
-        Ok(UplinkState { hints, ..kernel.compile(&devices, former) })
+        let forwarding = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].map(is_on);
+        Ok(UplinkState { hints, forwarding, ..kernel.compile(&devices, former) })
     }
 
     /// Runs until the sender of requests is dropped.
@@ -339,6 +342,11 @@ impl UplinkMonitor {
             tracing::debug!(%address, %error, "cannot ask for a neighbour");
         }
     }
+}
+
+/// Whether a setting of `/proc/sys/net` is not zero.
+fn is_on(setting: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/sys/net/{setting}")).is_ok_and(|it| it.trim() != "0")
 }
 
 fn index_of(state: &UplinkState, device: &str) -> u32 {

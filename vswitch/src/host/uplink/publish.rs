@@ -1,11 +1,12 @@
 //! Published ports: reserved on the host, redirected by nftables, and relayed from [::1].
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Uplink, UplinkError};
 use crate::host::conntrack;
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
-use crate::host::nft::Forward;
+use crate::host::nft::{Forward, Published};
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
 use crate::host::reserve::sockets::{self, PortReservation};
@@ -43,19 +44,16 @@ impl Uplink {
         if self.forwarding.is_some() {
             check_shifted(&forwards)?;
         }
-        let mut reused = vec![false; self.entries.len()];
+        let mut known: HashMap<&Published, Vec<usize>> = HashMap::new();
+        for (n, entry) in self.entries.iter().enumerate().rev() {
+            known.entry(&entry.forward.published).or_default().push(n);
+        }
         // For each forward its former entry, or a new reservation.
         let mut plan = Vec::with_capacity(forwards.len());
         for forward in &forwards {
-            let same = |(n, entry): &(usize, &Entry)| {
-                !reused[*n] && entry.forward.published == forward.published
-            };
-            let former = self.entries.iter().enumerate().find(same).map(|(n, _)| n);
+            let former = known.get_mut(&forward.published).and_then(Vec::pop);
             let reservation = match former {
-                Some(n) => {
-                    reused[n] = true;
-                    Err(n)
-                }
+                Some(n) => Err(n),
                 None => Ok(sockets::reserve_ports(&forward.published)?),
             };
             // Before any change, since descriptors may run out. `None`: as before.
@@ -145,21 +143,20 @@ fn served(
 
 /// Refuses ports that are published twice.
 fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
-    for (n, forward) in forwards.iter().enumerate() {
-        let this = &forward.published;
-        let meets = |other: &&Forward| {
-            let other = &other.published;
-            let addresses = match (this.address, other.address) {
-                (Some(this), Some(other)) => this == other,
-                _ => true,
-            };
-            let ports =
-                this.ports.start() <= other.ports.end() && other.ports.start() <= this.ports.end();
-            this.protocol == other.protocol && addresses && ports && *this.ports.end() != 0
+    let mut sorted: Vec<_> = forwards.iter().map(|forward| &forward.published).collect();
+    sorted.sort_by_key(|it| (it.protocol, *it.ports.start()));
+    // Ranges that may reach the next one.
+    let mut open: Vec<&Published> = Vec::new();
+    for this in sorted.into_iter().filter(|it| *it.ports.end() != 0) {
+        open.retain(|it| it.protocol == this.protocol && it.ports.end() >= this.ports.start());
+        let meets = |other: &&Published| match (this.address, other.address) {
+            (Some(this), Some(other)) => this == other,
+            _ => true,
         };
-        if forwards[..n].iter().any(|other| meets(&other)) {
+        if open.iter().any(|other| meets(other)) {
             return Err(UplinkError::Twice(this.clone()));
         }
+        open.push(this);
     }
     Ok(())
 }

@@ -38,6 +38,8 @@ pub(crate) struct UplinkState {
     pub(crate) rules: Rules,
     /// Source addresses that routes name by number.
     pub(crate) sources: Vec<SourceSet>,
+    /// The kernel forwards IPv4, and IPv6.
+    pub(crate) forwarding: [bool; 2],
     /// Devices that are no uplinks, with the reason.
     pub(crate) hints: Vec<String>,
 }
@@ -166,7 +168,8 @@ impl Kernel {
             used.configured.insert(device);
             let is_default = route.destination.prefix_len() == 0;
             if is_default || route.gateway.is_some() {
-                let metric = is_default.then_some(route.metric);
+                let is_first = is_default && is_of_host(route.table);
+                let metric = is_first.then_some(route.metric);
                 let known = used.gateways.entry(device).or_insert(metric);
                 *known = [*known, metric].into_iter().flatten().min();
             }
@@ -213,6 +216,7 @@ impl Kernel {
             tables,
             rules,
             sources: sources.into_sets(),
+            forwarding: [false; 2],
             hints: Vec::new(),
         }
     }

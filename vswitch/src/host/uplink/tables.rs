@@ -52,7 +52,14 @@ impl Fixed {
         let gateways = networks
             .iter()
             .flat_map(|it| it.gateways.iter().map(|&gateway| (it.device.clone(), gateway)));
-        let nat = Nat { forwards: forwards.to_vec(), masquerade, gateways: gateways.collect() };
+        let present = state.links.iter().filter(|link| link.ifindex != 0);
+        let nat = Nat {
+            forwards: forwards.to_vec(),
+            masquerade,
+            gateways: gateways.collect(),
+            for_others: if is_own { state.forwarding } else { [false; 2] },
+            switched: present.map(|link| link.device.clone()).collect(),
+        };
         let devices = networks.iter().map(|it| it.device.clone()).collect();
         let allowed = networks.iter().flat_map(|it| {
             it.reachable_from

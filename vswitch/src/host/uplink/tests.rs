@@ -91,7 +91,13 @@ async fn until(
 fn forward(address: Option<&str>, first: u16, last: u16, to_port: u16) -> Forward {
     let address = address.map(|text| text.parse::<IpAddr>().unwrap());
     let published = Published { address, protocol: Protocol::Tcp, ports: first..=last };
-    Forward { published, to4: Some(Ipv4Addr::new(10, 99, 0, 5)), to6: None, to_port }
+    Forward {
+        published,
+        to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
+        to6: None,
+        to_port,
+        is_limited: false,
+    }
 }
 
 /// Everything of the host that could change.

@@ -45,6 +45,7 @@ fn state() -> UplinkState {
         tables: vec![table],
         rules: Rules::default(),
         sources: vec![source("198.51.100.1")],
+        forwarding: [false; 2],
         hints: Vec::new(),
     }
 }

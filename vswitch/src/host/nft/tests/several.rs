@@ -68,12 +68,19 @@ fn forward(port: u16) -> Forward {
         to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
         to6: Some("fd00:99::5".parse().unwrap()),
         to_port: 80,
+        is_limited: false,
     }
 }
 
 fn with_forwards(host: &Host, forwards: Vec<Forward>) -> Rules {
     let published = forwards.iter().map(|forward| forward.published.clone()).collect();
-    let nat = Nat { forwards, masquerade: Vec::new(), gateways: Vec::new() };
+    let nat = Nat {
+        forwards,
+        masquerade: Vec::new(),
+        gateways: Vec::new(),
+        for_others: [false; 2],
+        switched: Vec::new(),
+    };
     Rules { nat, ..host.rules(published) }
 }
 
