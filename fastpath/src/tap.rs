@@ -127,11 +127,23 @@ impl Tap {
     /// # Errors
     /// See [`TapError`]; no interface remains.
     pub fn create(config: &TapConfig<'_>) -> Result<Self, TapError> {
+        Self::make(config, None)
+    }
+
+    /// Creates a TAP in the place of one that is gone, whose interface index it gets.
+    ///
+    /// # Errors
+    /// As [`Tap::create`].
+    pub fn create_again(config: &TapConfig<'_>, ifindex: u32) -> Result<Self, TapError> {
+        Self::make(config, Some(ifindex))
+    }
+
+    fn make(config: &TapConfig<'_>, ifindex: Option<u32>) -> Result<Self, TapError> {
         if !(1..=WORKERS_MAX).contains(&config.queues) {
             return Err(TapError::Queues(config.queues));
         }
         let multi = config.queues > 1;
-        let (first, name) = first_queue(config.name, multi)?;
+        let (first, name) = first_queue(config.name, multi, ifindex)?;
         let mut queues = vec![first];
         while queues.len() < config.queues {
             let queue = open()?;
@@ -154,9 +166,17 @@ fn open() -> Result<OwnedFd, TapError> {
     rustix::fs::open(DEVICE, flags, Mode::empty()).map_err(|error| TapError::Device(error.into()))
 }
 
-fn first_queue(name: &str, multi: bool) -> Result<(OwnedFd, String), TapError> {
+fn first_queue(
+    name: &str,
+    multi: bool,
+    ifindex: Option<u32>,
+) -> Result<(OwnedFd, String), TapError> {
     for _ in 0..BUSY_TRIES {
         let queue = open()?;
+        if let Some(ifindex) = ifindex {
+            let set = sys::set_next_index(queue.as_fd(), ifindex);
+            set.map_err(failed(name, "TUNSETIFINDEX"))?;
+        }
         match sys::set_interface(queue.as_fd(), name, multi) {
             Ok(name) => return Ok((queue, name)),
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => thread::sleep(BUSY_PAUSE),

@@ -168,6 +168,12 @@ impl CompiledPolicy {
         }
     }
 
+    /// The address that a packet from containers of a zone gets by the route to a destination outside.
+    #[must_use]
+    pub fn source_to(&self, zone: Zone, destination: IpAddr) -> Option<IpAddr> {
+        self.source_for(zone, destination.into()).map(Address::ip)
+    }
+
     /// Containers of a zone that both know have the same SNAT addresses by destination.
     pub(crate) fn has_sources_of(&self, former: &Self) -> bool {
         let known = &former.source.sources;

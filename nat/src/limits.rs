@@ -55,7 +55,7 @@ pub const ECHO_IDLE: Duration = Duration::from_secs(60);
 pub const SCTP_IDLE: Duration = Duration::from_secs(300);
 
 /// How long connections outlive their IPv6 address, which routers take away and put back.
-pub const GONE_DELAY: Duration = Duration::from_secs(3);
+pub const GONE_DELAY: Duration = Duration::from_secs(5);
 
 /// Rest of a freed TCP port, while a peer may remember the connection: twice the maximum segment
 /// lifetime (RFC 9293 section 3.4.2). When no other port is free, the longest at rest is reused.

@@ -48,8 +48,8 @@ use vswitch::isolate;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == isolate::GUARD_OPTION) {
-        isolate::guard(&arguments.collect::<Vec<_>>());
+    if arguments.next().is_some_and(|first| first == isolate::WATCHDOG_OPTION) {
+        isolate::watchdog(&arguments.collect::<Vec<_>>());
         return ExitCode::SUCCESS;
     }
     complete::serve(cli::completed);

@@ -10,6 +10,7 @@
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
+//! | [`upkeep`] | sets again what others take away on the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
@@ -72,6 +73,7 @@ mod stats;
 pub(crate) mod store;
 mod task;
 mod text;
+mod upkeep;
 mod uplink;
 mod views;
 

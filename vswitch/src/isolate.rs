@@ -16,16 +16,16 @@
 //! [`Sandbox::set_hostname`], [`Sandbox::run`], detach.
 //!
 //! Nothing is left behind, even if this process is killed: private files have no names, the command and what it has
-//! started die, too ([`guard`](mod@guard)), and the kernel removes both namespaces, mounts included, with their last
+//! started die, too ([`watchdog`](mod@watchdog)), and the kernel removes both namespaces, mounts included, with their last
 //! process.
 
 mod files;
-mod guard;
 mod mounts;
 mod resolv_conf;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -43,9 +43,9 @@ use vswitch_sys::parent_death::kill_with_parent;
 
 use crate::host::netns_exec;
 use files::PrivateFiles;
-use guard::Guard;
-pub use guard::{GUARD_OPTION, guard};
 pub use resolv_conf::{DnsSettings, host_resolv_conf, resolv_conf};
+use watchdog::Watchdog;
+pub use watchdog::{WATCHDOG_OPTION, watchdog};
 
 /// Longest host name of Linux (`__NEW_UTS_LEN` in `linux/utsname.h`).
 pub const HOSTNAME_BYTES_MAX: usize = 64;
@@ -129,15 +129,15 @@ struct SpawnRequest {
     command: Command,
     hostname: Option<String>,
     signals: SigSet,
-    /// Namespaces for a guard.
-    guarded: Option<&'static [&'static str]>,
+    /// Namespaces for a watchdog.
+    watched: Option<&'static [&'static str]>,
 }
 
 /// A command that runs.
 #[derive(Debug)]
 struct Spawned {
     child: Child,
-    guard: Option<Guard>,
+    watchdog: Option<Watchdog>,
 }
 
 /// Namespaces that wait for a command.
@@ -148,9 +148,9 @@ pub struct Sandbox {
     hostname: Option<String>,
     requests: Option<Sender<SpawnRequest>>,
     spawned: Receiver<io::Result<Spawned>>,
-    /// Namespaces by which a guard knows its processes.
-    guardable: Option<&'static [&'static str]>,
-    is_guarded: bool,
+    /// Namespaces by which a watchdog knows its processes.
+    watchable: Option<&'static [&'static str]>,
+    is_watched: bool,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -164,7 +164,7 @@ impl Sandbox {
                 (Some(files), Some(sources))
             }
         };
-        let guardable: Option<&[&str]> = match mode {
+        let watchable: Option<&[&str]> = match mode {
             Mode::New => Some(&["mnt", "uts", "net"]),
             Mode::Join(_) => Some(&["mnt", "uts"]),
             Mode::Host => None,
@@ -190,8 +190,8 @@ impl Sandbox {
             hostname: None,
             requests: Some(requests),
             spawned,
-            guardable,
-            is_guarded: false,
+            watchable,
+            is_watched: false,
             keeper: Some(keeper),
         })
     }
@@ -219,16 +219,16 @@ impl Sandbox {
         self.hostname = self.files.as_ref().map(|_| name.to_owned());
     }
 
-    /// Gives the sandbox a guard, which kills all of its processes when this process is killed: this program, which
-    /// must call [`guard()`] when its first argument is [`GUARD_OPTION`]. Does nothing in mode `Host`.
-    pub fn set_guarded(&mut self) {
-        self.is_guarded = true;
+    /// Gives the sandbox a watchdog, which kills all of its processes when this process is killed: this program, which
+    /// must call [`watchdog()`] when its first argument is [`WATCHDOG_OPTION`]. Does nothing in mode `Host`.
+    pub fn set_watched(&mut self) {
+        self.is_watched = true;
     }
 
     /// Runs a command in the sandbox with the caller's terminal, directory and environment, waits for it,
     /// and removes the sandbox. It forwards SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 sent to
     /// this process; the terminal's own reach the command by the process group. If this process is killed, the command
-    /// is, too; all that it has started, where the sandbox [has a guard](Self::set_guarded). See [`exit_code`].
+    /// is, too; all that it has started, where the sandbox [has a watchdog](Self::set_watched). See [`exit_code`].
     ///
     /// Call it while no other thread (but those of sandboxes) has these signals unblocked: such a thread
     /// would take them, with their default action.
@@ -242,15 +242,15 @@ impl Sandbox {
         let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
         let requests = self.requests.as_ref().ok_or_else(keeper_died)?;
         let (hostname, signals) = (self.hostname.clone(), forwarding.mask());
-        let guarded = self.guardable.filter(|_| self.is_guarded);
-        let request = SpawnRequest { command, hostname, signals, guarded };
+        let watched = self.watchable.filter(|_| self.is_watched);
+        let request = SpawnRequest { command, hostname, signals, watched };
         requests.send(request).map_err(|_| keeper_died())?;
-        let Spawned { mut child, guard } =
+        let Spawned { mut child, watchdog } =
             self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
                 IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
             })?;
         let ended = forwarding.supervise(&mut child).map_err(IsolateError::Supervise);
-        guard.into_iter().for_each(Guard::dismiss);
+        watchdog.into_iter().for_each(Watchdog::dismiss);
         ended
     }
 }
@@ -304,21 +304,21 @@ fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathB
 
 /// Loop of the keeper: spawns requested commands until the sandbox is dropped.
 fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Spawned>>) {
-    while let Ok(SpawnRequest { mut command, hostname, signals, guarded }) = inbox.recv() {
+    while let Ok(SpawnRequest { mut command, hostname, signals, watched }) = inbox.recv() {
         if let Some(Err(error)) = hostname.map(nix::unistd::sethostname) {
             tracing::warn!(%error, "the command sees the host's own name");
         }
         // The command starts with the keeper's mask: that of the caller before `Forwarding::start`.
         kill_with_parent(&mut command);
         // First, so that there is no moment without it.
-        let guard = guarded.map(Guard::start).transpose().unwrap_or_else(|error| {
+        let watchdog = watched.map(Watchdog::start).transpose().unwrap_or_else(|error| {
             tracing::warn!(%error, "processes of the sandbox will outlive a kill of this one");
             None
         });
         let spawned = match command.spawn() {
-            Ok(child) => Ok(Spawned { child, guard }),
+            Ok(child) => Ok(Spawned { child, watchdog }),
             Err(error) => {
-                guard.into_iter().for_each(Guard::dismiss);
+                watchdog.into_iter().for_each(Watchdog::dismiss);
                 Err(error)
             }
         };

@@ -29,6 +29,10 @@ pub(crate) struct Scrape {
     pub(crate) backend: String,
     /// Seconds since 1970.
     pub(crate) started_s: u64,
+    /// Parts on the host that were set again.
+    pub(crate) restored: u64,
+    /// Attachments that are out of order.
+    pub(crate) faults: u64,
     pub(crate) networks: Vec<NetworkGauges>,
     /// Name and state of each uplink.
     pub(crate) uplinks: Vec<(String, UplinkStatus)>,
@@ -61,6 +65,14 @@ impl Scrape {
         let name = "vswitch_start_time_seconds";
         text.family(name, Kind::Gauge, "Start of the daemon, in seconds since 1970.");
         text.sample(name, &[], self.started_s);
+        let name = "vswitch_restored_total";
+        let help =
+            "Parts of the switch on the host that others took away, and that were set again.";
+        text.family(name, Kind::Counter, help);
+        text.sample(name, &[], self.restored);
+        let name = "vswitch_faults";
+        text.family(name, Kind::Gauge, "Attachments that are out of order.");
+        text.sample(name, &[], self.faults);
     }
 
     fn networks(&self, text: &mut Exposition) {

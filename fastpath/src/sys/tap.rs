@@ -9,6 +9,7 @@ const TUNSETIFF: c_ulong = 0x4004_54ca;
 const TUNSETOFFLOAD: c_ulong = 0x4004_54d0;
 const TUNSETVNETHDRSZ: c_ulong = 0x4004_54d8;
 const TUNSETVNETLE: c_ulong = 0x4004_54dc;
+const TUNSETIFINDEX: c_ulong = 0x4004_54da;
 
 /// Longest interface name in bytes, without the final zero.
 pub(crate) const NAME_MAX: usize = libc::IFNAMSIZ - 1;
@@ -32,6 +33,13 @@ pub(crate) fn set_interface(fd: BorrowedFd<'_>, name: &str, multi: bool) -> io::
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFF as _, &raw mut request) })?;
     Ok(request.ifr_name.iter().take_while(|&&c| c != 0).map(|&c| c as u8 as char).collect())
+}
+
+/// Chooses the index of the interface that the descriptor creates next.
+pub(crate) fn set_next_index(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let index: c_uint = index;
+    // SAFETY: TUNSETIFINDEX reads one unsigned int, which lives through the call.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETIFINDEX as _, &raw const index) })
 }
 
 /// Sets the offloads (`TUN_F_*`) that the reader of the descriptor can take.

@@ -12,7 +12,7 @@
 //! | to a published port, between containers | never: the peer knows its address |
 //!
 //! An IPv4 address that is gone revokes its connections at once, an IPv6 address after [`GONE_DELAY`]: routers and
-//! address managers take one away and put it back within a second.
+//! address managers take one away and put it back within seconds.
 
 use super::Nat;
 use crate::address::Address;

@@ -169,7 +169,7 @@ fn with_an_ipv6_address_that_is_gone_for_seconds_its_connections_end() {
     assert!(is_kept(&mut nat));
     nat.policy = gone;
     nat.wait_s(1);
-    nat.wait_s(1);
+    nat.wait_s(3);
     assert!(is_kept(&mut nat) && nat.nat.has_work());
     nat.wait_s(3);
     assert!(!is_kept(&mut nat));

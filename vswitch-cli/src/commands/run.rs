@@ -181,7 +181,7 @@ impl RunArgs {
     }
 
     fn enter(self, mut sandbox: Sandbox) -> Outcome {
-        sandbox.set_guarded();
+        sandbox.set_watched();
         // clap requires a command.
         let (program, args) =
             self.command.split_first().ok_or_else(|| Failure::usage("no command"))?;

@@ -46,6 +46,7 @@ fn render(status: &Status) -> String {
         ("version", status.version.clone()),
         ("pid", status.pid.to_string()),
         ("uptime", human::seconds(status.uptime_s)),
+        ("faults", faults(status)),
         ("backend", format!("{} ({})", status.backend, status.backend_reason)),
         ("workers", workers(status)),
         ("scheduling", format!("{} ({})", status.scheduling, status.scheduling_reason)),
@@ -59,6 +60,19 @@ fn render(status: &Status) -> String {
     let uplinks = (0..).zip(&status.uplinks).flat_map(|(at, it)| uplink(it, at == 0));
     let hints = status.uplink_hints.iter().map(|hint| ("hint", table::warning(hint)));
     table::pairs(facts.into_iter().chain(uplinks).chain(hints))
+}
+
+/// Attachments that are out of order, and parts on the host that were set again.
+fn faults(status: &Status) -> String {
+    let faults = match status.faults {
+        0 => "none".to_owned(),
+        1 => table::alert("1 attachment (see `vswitch ls`)"),
+        more => table::alert(format_args!("{more} attachments (see `vswitch ls`)")),
+    };
+    match status.restored {
+        0 => faults,
+        parts => format!("{faults}; {parts} parts on the host were set again (see `vswitch logs`)"),
+    }
 }
 
 /// Upstream DNS servers, and the file that they come from.
@@ -184,6 +198,8 @@ port       a       8192  ports     -  an attach is refused
             networks: 1,
             ports: 200,
             uptime_s: 3_700,
+            restored: 0,
+            faults: 0,
             state_dir: "/var/lib/vswitch".into(),
             uplinks: Vec::new(),
             uplink_hints: Vec::new(),
@@ -198,6 +214,7 @@ port       a       8192  ports     -  an attach is refused
 version     0.1.0
 pid         42
 uptime      1h 1m
+faults      none
 backend     epoll (kernel.io_uring_disabled is 2)
 workers     1 (on processor 3)
 scheduling  normal (asked for by --scheduling normal)

@@ -75,6 +75,7 @@ mod side_by_side;
 mod sources;
 mod tools;
 mod transfer;
+mod upkeep;
 mod uplink_faults;
 mod uplinks;
 mod vlan;

@@ -68,7 +68,7 @@ fn what_a_killed_switch_left_is_waited_for_and_nothing_that_lives_is_dropped() {
     let _bridge = left_over(host.netns(), "br0", &bridge);
     let _uplink = left_over(host.netns(), "up-br0", &uplink);
     wait_for("b's is gone", Duration::from_secs(20), || b.links().is_empty());
-    b.ok(&["ip", "link", "add", "eth0", "type", "dummy"]);
+    b.ok(&["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "other0"]);
     let _eth0 = left_over(&a, "eth0", &before[0]);
     let start = Instant::now();
     host.up_detached(&["--uplink", "auto"]);

@@ -29,6 +29,8 @@ words! {
         Block = "block",
         /// A blocked port is open again.
         Unblock = "unblock",
+        /// An attachment is out of order, or in order again.
+        Fault = "fault",
     }
 }
 

@@ -108,6 +108,12 @@ pub struct Status {
     pub uptime_s: u64,
     /// Directory of the desired state.
     pub state_dir: String,
+    /// Parts of the switch on the host that others took away, and that were set again.
+    #[serde(default)]
+    pub restored: u64,
+    /// Attachments that are out of order; `vswitch ls` shows them.
+    #[serde(default)]
+    pub faults: usize,
     /// Uplinks; empty with `--uplink none`.
     pub uplinks: Vec<UplinkStatus>,
     /// Devices and routing rules of the host that the switch does not use, with the reason and the way out.

@@ -7,6 +7,7 @@ use vswitch_api::event::EventKind;
 
 use super::Control;
 use super::model::{NetworkName, SlotOwner};
+use super::upkeep;
 use crate::datapath::{LoopEvent, LoopSign};
 use crate::dataplane::DataplaneEvent;
 
@@ -22,6 +23,10 @@ impl Control {
                     let owner = self.0.model().slot_owner(slot).cloned();
                     if let Some(SlotOwner::Host(network)) = owner {
                         self.lose_device(network);
+                        continue;
+                    }
+                    if upkeep::is_uplink(owner.as_ref()) {
+                        self.lose_uplink();
                         continue;
                     }
                     let control = self.clone();

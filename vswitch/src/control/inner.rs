@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fastpath::PortIndex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -69,6 +71,10 @@ pub(super) struct Inner {
     pub(super) dhcp: DhcpState,
     /// The tasks that follow container engines.
     pub(super) followers: Followers,
+    /// The TAP of the uplink is gone.
+    pub(super) uplink_lost: Notify,
+    /// Parts on the host that others took away, and that were set again.
+    pub(super) restored: AtomicU64,
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
     model: Mutex<Model>,
@@ -122,6 +128,8 @@ impl Inner {
             dns: Mutex::default(),
             dhcp: DhcpState::default(),
             followers: Followers::default(),
+            uplink_lost: Notify::new(),
+            restored: AtomicU64::new(0),
             retrying: AtomicBool::new(false),
             model: Mutex::new(model),
             settled: Notify::new(),
@@ -260,6 +268,16 @@ impl Inner {
     /// Under the model's lock, so that snapshots are published in the order of the changes.
     pub(super) fn publish_snapshot(&self, model: &mut Model) {
         self.dataplane.publish(model.snapshot().with_names(Arc::clone(&self.names) as _));
+    }
+
+    /// Gives a port new queues, since its interface was made again.
+    pub(super) async fn replace_port(
+        &self,
+        port: PortIndex,
+        queues: Vec<OwnedFd>,
+    ) -> Result<(), ControlError> {
+        self.dataplane.remove_port(port).await?;
+        Ok(self.dataplane.add_port(port, queues).await?)
     }
 
     /// Brings the host's neighbour entries of an endpoint in line with the model.

@@ -82,6 +82,10 @@ pub(crate) const KEPT_RETRY_MAX: Duration = Duration::from_secs(10);
 /// Pause before the containers with an interface of a killed switch are looked at again.
 pub(crate) const LEFT_OVER_ROUND: Duration = Duration::from_millis(100);
 
+/// Looks, a second each, in which the interfaces of all containers are looked at in turn, and most of one look.
+pub(crate) const INTERFACE_LOOKS: usize = 5;
+pub(crate) const INTERFACES_PER_LOOK_MAX: usize = 32;
+
 /// Time for one of them that a service manager is asked for.
 pub(crate) const REPLAY_ATTACH_MAX: Duration = Duration::from_millis(100);
 

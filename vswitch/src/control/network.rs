@@ -177,22 +177,32 @@ impl Inner {
     }
 }
 
+/// The host port of a network, where it has one.
+pub(super) fn bridge_setup(
+    spec: &NetworkSpec,
+    queues: usize,
+    may_overlap: bool,
+) -> Option<BridgeSetup> {
+    Some(BridgeSetup {
+        name: spec.device.as_ref()?.to_string(),
+        mac: spec.gateway_mac,
+        mtu: spec.mtu,
+        gateway: spec.gateway_net(),
+        gateway6: spec.gateway6_net(),
+        queues,
+        may_overlap,
+    })
+}
+
 impl NetworkChange {
     fn new(inner: Arc<Inner>, spec: NetworkSpec) -> Self {
         Self { inner, spec, tap: None, may_overlap: false }
     }
 
     async fn create_device(&mut self) -> Result<(), ControlError> {
-        let Some(device) = &self.spec.device else { return Ok(()) };
-        let setup = BridgeSetup {
-            name: device.to_string(),
-            mac: self.spec.gateway_mac,
-            mtu: self.spec.mtu,
-            gateway: self.spec.gateway_net(),
-            gateway6: self.spec.gateway6_net(),
-            queues: self.inner.dataplane.workers(),
-            may_overlap: self.may_overlap,
-        };
+        let queues = self.inner.dataplane.workers();
+        let setup = bridge_setup(&self.spec, queues, self.may_overlap);
+        let Some(setup) = setup else { return Ok(()) };
         let netlink = &self.inner.netlink;
         let waits = || self.inner.progress.waits_for(&setup.name);
         let tap = bridge::create(netlink, &setup, &waits).await?;

@@ -18,7 +18,7 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, Store, StoreError, lost};
 use super::task::blocking;
-use super::{Control, NetworkError, dhcp, published_ports, republish, save};
+use super::{Control, NetworkError, dhcp, published_ports, republish, save, upkeep};
 use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
@@ -131,6 +131,7 @@ impl Control {
             None => ReplayReport::default(),
         };
         tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
+        upkeep::start(self);
         tokio::spawn(save::retry_failed_writes(Arc::clone(&self.0)));
         Ok(replayed)
     }

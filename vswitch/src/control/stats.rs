@@ -50,6 +50,8 @@ impl Control {
         Ok(Scrape {
             backend: inner.dataplane.backend().name.to_string(),
             started_s: inner.started_s,
+            restored: inner.restored.load(std::sync::atomic::Ordering::Relaxed),
+            faults: model.faults() as u64,
             networks: model.networks().map(network).collect(),
             uplinks: uplink::labelled_statuses(&model),
             publications: [published, pending].map(|count| count as u64),

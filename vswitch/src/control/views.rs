@@ -15,7 +15,7 @@ use vswitch_api::status::{IdleState, Status};
 
 use super::Control;
 use super::error::ControlError;
-use super::model::{self, Binding, EndpointKey, EndpointState, Lease, Model};
+use super::model::{self, Binding, EndpointKey, Lease, Model};
 use super::task::blocking;
 use super::uplink;
 use crate::datapath::PortCounters;
@@ -50,6 +50,8 @@ impl Control {
             ports: model.active().count(),
             uptime_s: inner.started.elapsed().as_secs(),
             state_dir: inner.config.state_dir.path().display().to_string(),
+            restored: inner.restored.load(std::sync::atomic::Ordering::Relaxed),
+            faults: model.faults(),
             uplinks: uplink::statuses(&model, connections),
             uplink_hints: uplink::hints(&model),
             dns: inner.dns_status(),
@@ -154,7 +156,7 @@ impl Control {
             let unknown = || ControlError::UnknownPort(key.to_string());
             let binding = port.binding.as_ref().ok_or_else(unknown)?;
             let counters = counter(&counters, port.lease.slot);
-            let is_waiting = port.state == EndpointState::Waiting;
+            let is_waiting = port.waits();
             let blocked = self.0.dataplane.blocked_for(port.lease.slot).filter(|_| !is_waiting);
             let network = &model.network(Some(port.lease.network.as_str()))?.spec;
             let detail = PortDetail {

@@ -1,6 +1,6 @@
 //! The host port: a TAP with the bridge's name and the gateway addresses.
 
-use fastpath::tap::{Tap, TapConfig};
+use fastpath::tap::{Tap, TapConfig, TapError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use wire::MacAddr;
 
@@ -42,20 +42,41 @@ pub(crate) async fn create(
     if setup.queues > 1 {
         netlink.no_queue(&link).await?;
     }
-    let has_ipv6 = sysctl::has_ipv6();
-    if has_ipv6 {
+    if sysctl::has_ipv6() {
         sysctl::configure_ipv6(&link.name)?;
     }
     netlink.up(&link).await?;
-    let gateways = [Some(setup.gateway.into()), has_ipv6.then(|| setup.gateway6.into())];
-    netlink.add_gateways(&link, gateways.into_iter().flatten()).await?;
+    netlink.add_gateways(&link, addresses(setup)).await?;
     Ok(tap)
+}
+
+/// The gateway addresses, those that this kernel can have.
+pub(crate) fn addresses(setup: &BridgeSetup) -> Vec<IpNet> {
+    let mut addresses = vec![setup.gateway.into()];
+    if sysctl::has_ipv6() {
+        addresses.push(setup.gateway6.into());
+    }
+    addresses
 }
 
 /// Creates a TAP on a blocking thread: the kernel may take 100 ms.
 pub(crate) async fn create_tap(name: String, queues: usize) -> Result<Tap, HostError> {
-    let made = tokio::task::spawn_blocking(move || Tap::create(&TapConfig { name: &name, queues }));
-    match made.await {
+    on_thread(move || Tap::create(&TapConfig { name: &name, queues })).await
+}
+
+/// Creates a TAP in the place of one that somebody deleted, with its interface index.
+pub(crate) async fn create_tap_again(
+    name: String,
+    queues: usize,
+    ifindex: u32,
+) -> Result<Tap, HostError> {
+    on_thread(move || Tap::create_again(&TapConfig { name: &name, queues }, ifindex)).await
+}
+
+async fn on_thread(
+    make: impl FnOnce() -> Result<Tap, TapError> + Send + 'static,
+) -> Result<Tap, HostError> {
+    match tokio::task::spawn_blocking(make).await {
         Ok(tap) => Ok(tap?),
         Err(error) => Err(HostError::Thread(std::io::Error::other(error))),
     }

@@ -22,6 +22,12 @@ pub(crate) const LEFT_OVER_STILL_MAX: Duration = Duration::from_secs(10);
 /// Time between two lines of the log about a wait for them.
 pub(crate) const LEFT_OVER_LOG_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Time between two checks of what the kernel does not tell changes of.
+pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shortest time between two checks after changes that the kernel tells.
+pub(crate) const UPKEEP_PAUSE: Duration = Duration::from_millis(100);
+
 /// Ports of a published range with other numbers in the container, each of which takes an element.
 pub(crate) const SHIFTED_PORTS_MAX: u16 = 256;
 

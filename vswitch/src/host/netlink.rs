@@ -157,6 +157,18 @@ impl Netlink {
         request.execute().await.map_err(failed(|| format!("add {address} to {}", link.name)))
     }
 
+    /// Removes an address from an interface.
+    pub(crate) async fn remove_address(
+        &self,
+        link: &Link,
+        address: IpNet,
+    ) -> Result<(), NetlinkError> {
+        let mut request = self.0.address().add(link.index, address.addr(), address.prefix_len());
+        let message = std::mem::take(request.message_mut());
+        let what = || format!("remove {address} from {}", link.name);
+        self.0.address().del(message).execute().await.map_err(failed(what))
+    }
+
     /// Addresses of an interface, with their prefix lengths.
     pub(crate) async fn addresses(&self, link: &Link) -> Result<Vec<IpNet>, NetlinkError> {
         let found = self.0.address().get().set_link_index_filter(link.index).execute();

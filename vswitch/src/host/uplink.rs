@@ -61,6 +61,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use fastpath::PortIndex;
+use fastpath::tap::Tap;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 
@@ -77,6 +78,7 @@ use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
 use super::nft;
+use super::own_device::{self, Restored};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::task::Task;
@@ -190,6 +192,48 @@ impl Uplink {
     /// The TAPs of the uplinks, each to be taken once: the owner of its queues is the switch's port.
     pub(crate) fn taps(&self) -> UplinkTaps {
         self.untaken.clone()
+    }
+
+    /// Brings in order what others took away on the host: the TAPs' state, and the kernel's settings. Gives
+    /// descriptions of what was set again.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) async fn restore(&mut self, netlink: &Netlink) -> Result<Restored, UplinkError> {
+        let mut restored = Vec::new();
+        for (tap, _) in self.shared.taps().await {
+            let of_tap = own_device::restore_uplink_tap(netlink, &tap.name, device::DUMMY).await?;
+            restored.extend(of_tap.into_iter().map(|part| format!("{} of {}", part, tap.name)));
+        }
+        if self.forwarding.is_some() && forwarding::switch_on_again()? {
+            restored.push("net.ipv4.ip_forward".to_owned());
+        }
+        if self.reserved.restore()? {
+            restored.push("net.ipv4.ip_local_reserved_ports".to_owned());
+        }
+        Ok(restored)
+    }
+
+    /// Makes TAPs again that somebody deleted: their queues are the ports' new ones.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) async fn make_taps_again(&self, netlink: &Netlink) -> Result<Vec<Tap>, UplinkError> {
+        let (queues, mut made) = (self.shared.queues(), Vec::new());
+        for (former, mtu) in self.shared.taps().await {
+            if own_device::find(netlink, &former.name).await?.is_none() {
+                made.push(device::make_again(netlink, &former, queues, mtu).await?);
+            }
+        }
+        if !made.is_empty() {
+            self.shared.reload().await?;
+        }
+        Ok(made)
+    }
+
+    /// Indices of the TAPs.
+    pub(crate) async fn tap_indices(&self) -> Vec<u32> {
+        self.shared.taps().await.iter().map(|(tap, _)| tap.ifindex).collect()
     }
 
     /// Replaces the networks on the host.

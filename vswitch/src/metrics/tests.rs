@@ -40,6 +40,8 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
     Scrape {
         backend: "epoll".into(),
         started_s: 1_700_000_000,
+        restored: 2,
+        faults: 1,
         networks: vec![network],
         uplinks: vec![("br0.uplink".into(), uplink)],
         publications: [4, 5],

@@ -79,9 +79,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ),
         ControlError::OtherFamily { .. } => (InvalidArgument, Some("leave one of the two away")),
         ControlError::HostSettings { .. } => (InvalidArgument, Some("only its VLANs can be set")),
-        ControlError::NoStatic { .. } => {
-            (NotFound, Some("see `vswitch fdb`; learnt entries age out by themselves"))
-        }
+        ControlError::NoStatic { .. } => (NotFound, Some("see `vswitch fdb`; learnt ones age")),
         ControlError::MacsInUse { .. } => {
             (Conflict, Some("choose a higher limit, or wait until addresses have aged"))
         }

@@ -196,8 +196,15 @@ impl Model {
     pub(crate) fn revalidate(&mut self, snat_addr: u8, keeps_other: bool, publishes: bool) {
         (self.snat_addr, self.keeps_other, self.publishes) = (snat_addr, keeps_other, publishes);
         let external_addrs = self.external_addrs();
+        let wanted = external_addr(snat_addr);
         self.end(|flow| {
-            !external_addrs.contains(&flow.external.address) || !flow.is_mapped && !publishes
+            // SCTP goes on where its address holds; who came by a published port keeps the address.
+            let is_rerouted = flow.transport != Transport::Sctp
+                && flow.external.address != wanted
+                && (flow.is_mapped || !flow.is_from_external);
+            is_rerouted
+                || !external_addrs.contains(&flow.external.address)
+                || !flow.is_mapped && !publishes
         });
     }
 

@@ -219,7 +219,10 @@ impl Model {
         if self.endpoints.get(&key)?.state == EndpointState::Waiting {
             return None;
         }
-        self.change(&key, |endpoint| endpoint.interface_gone = true);
+        self.change(&key, |endpoint| {
+            endpoint.interface_gone = true;
+            endpoint.fault = None;
+        });
         self.begin_detach(&key).ok()
     }
 
@@ -361,9 +364,7 @@ impl Model {
     pub(crate) fn active_endpoint(&self, key: &EndpointKey) -> Result<&Endpoint, ControlError> {
         match self.endpoints.get(key) {
             Some(endpoint) if endpoint.state == EndpointState::Active => Ok(endpoint),
-            Some(endpoint) if endpoint.state == EndpointState::Waiting => {
-                Err(endpoint.waiting_error())
-            }
+            Some(endpoint) if endpoint.waits() => Err(endpoint.waiting_error()),
             _ => Err(ControlError::UnknownPort(key.to_string())),
         }
     }
@@ -371,7 +372,7 @@ impl Model {
     /// An endpoint that users see: active, or waiting for its container.
     pub(crate) fn shown_endpoint(&self, key: &EndpointKey) -> Result<&Endpoint, ControlError> {
         match self.endpoints.get(key) {
-            Some(endpoint) if endpoint.state == EndpointState::Waiting => Ok(endpoint),
+            Some(endpoint) if endpoint.waits() => Ok(endpoint),
             _ => self.active_endpoint(key),
         }
     }

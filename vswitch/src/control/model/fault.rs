@@ -8,14 +8,24 @@ use std::time::Duration;
 
 use wire::MacAddr;
 
-use super::{AttachSpec, Endpoint, EndpointKey, EndpointState, Model, Random};
+use super::{AttachSpec, Endpoint, EndpointKey, EndpointState, Lease, Model, NetworkName, Random};
 use crate::control::error::ControlError;
-use crate::control::store::Attachment;
+use crate::control::store::{Attachment, NetnsRecord};
 
 impl Endpoint {
     /// Why it is out of order, where it is.
     pub(crate) fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
+    }
+
+    /// Whether it waits, for its container or for the end of a fault. One that is tried just now still does, for those
+    /// who look.
+    pub(crate) fn waits(&self) -> bool {
+        match self.state {
+            EndpointState::Waiting => true,
+            EndpointState::Reserved | EndpointState::Bound => self.fault.is_some(),
+            EndpointState::Active | EndpointState::Detaching => false,
+        }
     }
 
     /// The error of a request that needs it to work, while it waits.
@@ -29,12 +39,43 @@ impl Endpoint {
 }
 
 impl Model {
+    /// Number of endpoints that are out of order.
+    pub(crate) fn faults(&self) -> usize {
+        self.endpoints().filter(|endpoint| endpoint.fault.is_some()).count()
+    }
+
     /// Sets the fault of an endpoint, or removes it. Says whether that is news.
     pub(crate) fn set_fault(&mut self, key: &EndpointKey, fault: Option<String>) -> bool {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return false };
         let is_news = endpoint.fault != fault;
         endpoint.fault = fault;
         is_news
+    }
+
+    /// Sets the fault of an active endpoint, or removes it. Says whether that is news.
+    pub(crate) fn set_active_fault(&mut self, key: &EndpointKey, fault: Option<String>) -> bool {
+        let is_active = self.active_endpoint(key).is_ok();
+        is_active && self.set_fault(key, fault)
+    }
+
+    /// MAC address and interface name of an endpoint.
+    pub(crate) fn interface_of(&self, key: &EndpointKey) -> Option<(MacAddr, String)> {
+        let endpoint = self.endpoints.get(key)?;
+        Some((endpoint.lease.mac, endpoint.binding.as_ref()?.ifname.clone()))
+    }
+
+    /// Active endpoints, with the namespaces where their interfaces belong.
+    pub(crate) fn interfaces(&self) -> Vec<(EndpointKey, NetnsRecord)> {
+        let bound = self.active();
+        bound
+            .filter_map(|(endpoint, binding)| Some((endpoint.lease.key(), binding.netns.clone()?)))
+            .collect()
+    }
+
+    /// Leases of the active endpoints of a network.
+    pub(crate) fn leases_on(&self, network: &NetworkName) -> Vec<Lease> {
+        let active = self.active().map(|(endpoint, _)| &endpoint.lease);
+        active.filter(|lease| lease.network == *network).cloned().collect()
     }
 
     /// The MAC address of an endpoint.
@@ -66,7 +107,7 @@ impl Model {
         let mut records = self.attachments();
         records.retain(|record| {
             let found = self.endpoints().find(|it| record.is_of(&it.lease.key()));
-            found.is_some_and(|it| it.state == EndpointState::Waiting && it.fault.is_some())
+            found.is_some_and(|it| it.waits() && it.fault.is_some())
         });
         records
     }
@@ -108,7 +149,12 @@ mod tests {
         model.wait_for_container(&web);
         assert_eq!(model.kept(), std::slice::from_ref(&stored));
         model.resume(&web, None).unwrap();
-        assert!(model.kept().is_empty(), "nobody else tries it meanwhile");
+        assert!(matches!(model.resume(&web, None), Err(ControlError::Busy(..))));
+        assert_eq!(
+            model.shown_endpoint(&web).unwrap().fault(),
+            Some("busy"),
+            "it is shown meanwhile"
+        );
         let netns = stored.netns.clone().unwrap();
         model.bind_netns(&web, &netns, Some(&stored.ifname), &[]).unwrap();
         assert!(model.activate(&web));

@@ -59,6 +59,11 @@ pub(crate) enum Owner {
 }
 
 impl Network {
+    /// Whether the device of its host port is there.
+    pub(crate) fn has_device(&self) -> bool {
+        self.spec.device.is_some() && self.in_snapshot && !self.is_device_gone
+    }
+
     /// The next addresses of the pools, which are kept over a restart.
     pub(crate) fn next_addresses(&self) -> (Ipv4Addr, Ipv6Addr) {
         (self.pool4.next(), self.pool6.next())

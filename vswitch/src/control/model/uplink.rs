@@ -130,6 +130,12 @@ impl Model {
         self.uplink.as_ref()
     }
 
+    /// The port of the TAP with this interface index.
+    pub(crate) fn port_of_tap(&self, ifindex: u32) -> Option<PortIndex> {
+        let mut taps = self.uplink.as_ref()?.taps.values();
+        taps.find(|(_, tap)| tap.ifindex == ifindex).map(|(port, _)| *port)
+    }
+
     /// The uplinks that a network uses.
     pub(crate) fn uplink_of(&self, network: &Network) -> Option<&Uplink> {
         let setting = &network.spec.uplink;

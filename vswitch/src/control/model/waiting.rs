@@ -29,7 +29,7 @@ pub(crate) struct ContainerEndpoint {
 impl Model {
     /// Endpoints that wait.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Endpoint> {
-        self.endpoints().filter(|endpoint| endpoint.state == EndpointState::Waiting)
+        self.endpoints().filter(|endpoint| endpoint.waits())
     }
 
     /// The container of an endpoint.
@@ -58,10 +58,8 @@ impl Model {
             endpoint.state = EndpointState::Waiting;
             endpoint.pending.clear();
             endpoint.interface_gone = false;
-            // The next run of a container has another one.
-            if let Some(binding) =
-                endpoint.binding.as_mut().filter(|_| endpoint.container.is_some())
-            {
+            // The next run of a container has another one; what is kept is tried in the same.
+            if let Some(binding) = endpoint.binding.as_mut().filter(|_| endpoint.fault.is_none()) {
                 binding.netns = None;
             }
         });

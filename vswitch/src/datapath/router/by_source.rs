@@ -4,7 +4,7 @@
 //! port, or the one that a new connection gets. So translation comes first here, and an undeliverable packet may create
 //! a connection. Without such rules no packet comes this way.
 
-use nat::{Kind, NatDrop, Realm, Translation, View};
+use nat::{Kind, NatDrop, Realm, Translation, View, Zone};
 use wire::icmp_error::IcmpError;
 
 use super::Router;
@@ -50,8 +50,8 @@ impl<'a> ForwardCtx<'a> {
                 return self.reject(ctx, source, why);
             }
             Err(NatDrop::Protocol) => {
-                let uplink = router.uplink.as_deref();
-                (None, uplink.and_then(|it| it.source_of(ctx.network, view)))
+                let policy = router.uplink.as_ref().map(|uplink| &uplink.policy);
+                (None, policy.and_then(|it| it.source_to(Zone(ctx.network.0), view.dst)))
             }
             Err(refusal) => return self.drop_refused(ctx, source, *refusal),
         };

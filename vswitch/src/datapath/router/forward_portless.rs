@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use nat::{Edit, Endpoint, NatDrop, OwnerId, View};
+use nat::{Edit, Endpoint, NatDrop, OwnerId, View, Zone};
 use wire::icmp_error::IcmpError;
 use wire::meta::{L3, Meta};
 
@@ -26,8 +26,9 @@ impl ForwardCtx<'_> {
         let Some(protocol) = protocol(&ctx.meta, self.ethernet(ctx)) else {
             return self.drop_refused(ctx, source, NatDrop::Protocol);
         };
-        let uplink = router.uplink.as_deref();
-        let Some(external) = uplink.and_then(|it| it.source_of(ctx.network, view)) else {
+        let policy = router.uplink.as_ref().map(|uplink| &uplink.policy);
+        let external = policy.and_then(|it| it.source_to(Zone(ctx.network.0), view.dst));
+        let Some(external) = external else {
             return self.drop_refused(ctx, source, NatDrop::NoAddress);
         };
         let flow = (view.dst, protocol);

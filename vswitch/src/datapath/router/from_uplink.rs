@@ -1,7 +1,5 @@
 //! Frames from the uplink.
 
-use std::net::IpAddr;
-
 use nat::{Kind, Realm, Translation, View};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
@@ -9,7 +7,7 @@ use wire::meta::{L3, L4};
 use super::forward::{Delivery, ForwardCtx};
 use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
-use crate::datapath::{DropReason, NetworkIndex, Verdict};
+use crate::datapath::{DropReason, Verdict};
 
 impl<'a> ForwardCtx<'a> {
     /// Sets the verdict of an uplink frame. Containers get frames of connections and published ports
@@ -95,18 +93,6 @@ impl<'a> ForwardCtx<'a> {
 }
 
 impl UplinkConf {
-    /// The address that a packet from a container of a network has outside.
-    pub(super) fn source_of(&self, network: NetworkIndex, view: &View) -> Option<IpAddr> {
-        let policy = self.policy.source();
-        let sources = policy.sources.iter().find(|(zone, _)| zone.0 == network.0);
-        let set = sources.and_then(|(_, sources)| sources.find(view.dst));
-        match (set, view.src) {
-            (Some(set), _) => set.choose(view.dst),
-            (None, IpAddr::V4(_)) => policy.external_v4.map(IpAddr::V4),
-            (None, IpAddr::V6(_)) => policy.external_v6.map(IpAddr::V6),
-        }
-    }
-
     /// The source of ICMP errors to the uplink.
     pub(super) fn icmp_source(&self, link: &UplinkLink) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);

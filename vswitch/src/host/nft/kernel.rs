@@ -155,8 +155,9 @@ impl Tables {
 
     /// Changes the elements that differ, or else replaces the tables, in one batch.
     pub(super) fn load(&mut self, rules: Rules) -> Result<(), NftError> {
-        let changed =
-            self.loaded.as_ref().and_then(|it| change::between(&it.rules, &rules, &self.name));
+        // The same rules again are to replace what the kernel has lost.
+        let other = self.loaded.as_ref().filter(|it| it.rules != rules);
+        let changed = other.and_then(|it| change::between(&it.rules, &rules, &self.name));
         if let (Some(batch), Some(loaded)) = (changed, &mut self.loaded) {
             match send(&self.socket, batch) {
                 Ok(()) => {

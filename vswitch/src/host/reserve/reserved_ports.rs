@@ -134,6 +134,17 @@ impl ReservedPorts {
         Self(parts)
     }
 
+    /// Reserves our ports again where somebody took them out; says whether that was so.
+    pub(crate) fn restore(&self) -> Result<bool, ReserveError> {
+        let Some(ours) = &self.0 else { return Ok(false) };
+        let now = read()?;
+        if ours.added.without(&now).is_empty() {
+            return Ok(false);
+        }
+        write(&now.union(&ours.added))?;
+        Ok(true)
+    }
+
     /// Reserves other ports instead.
     pub(crate) fn change(&mut self, ports: &PortSet) -> Result<(), ReserveError> {
         let Some(ours) = &mut self.0 else { return Ok(()) };

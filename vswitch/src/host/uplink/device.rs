@@ -8,13 +8,13 @@ use wire::MacAddr;
 use super::UplinkError;
 use super::devices::{TapId, UplinkSelector, is_ethernet};
 use super::state::Kernel;
-use crate::host::bridge::create_named_tap;
+use crate::host::bridge::{create_named_tap, create_tap_again};
 use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink, sysctl};
 
 /// Dummy address of RFC 7600. With `rp_filter` on anywhere, a device without IPv4 address accepts no packet
 /// from other subnets (`fib_validate_source`); with an address, loose mode does.
-const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
+pub(super) const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// Longest name of an interface.
 const IFNAME_MAX: usize = 15;
@@ -50,6 +50,25 @@ pub(super) async fn make_tap(
     let tap = create_named_tap(netlink, name.clone(), queues).await?;
     let link = netlink.link_by_name(&name).await?;
     let mac = link.and_then(|link| link.mac).unwrap_or(MacAddr([0; 6]));
+    configure(netlink, &tap, mac, mtu).await?;
+    let id = TapId { name: tap.name.clone(), ifindex: tap.ifindex, mac };
+    Ok((tap, id))
+}
+
+/// Creates the TAP again that somebody deleted: the same for the rules and for the datapath.
+pub(super) async fn make_again(
+    netlink: &Netlink,
+    former: &TapId,
+    queues: usize,
+    mtu: u32,
+) -> Result<Tap, HostError> {
+    let tap = create_tap_again(former.name.clone(), queues, former.ifindex).await?;
+    configure(netlink, &tap, former.mac, mtu).await?;
+    Ok(tap)
+}
+
+async fn configure(netlink: &Netlink, tap: &Tap, mac: MacAddr, mtu: u32) -> Result<(), HostError> {
+    let (name, queues) = (tap.name.clone(), tap.queues.len());
     let link = Link { mac: Some(mac), ..Link::new(tap.ifindex, name) };
     netlink.set_mac_and_mtu(&link, mac, mtu).await?;
     if queues > 1 {
@@ -63,6 +82,5 @@ pub(super) async fn make_tap(
     sysctl::set_link_sysctl("ipv4", &link.name, "arp_ignore", "8")?;
     netlink.up(&link).await?;
     netlink.add_link_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
-    let id = TapId { name: tap.name.clone(), ifindex: tap.ifindex, mac };
-    Ok((tap, id))
+    Ok(())
 }

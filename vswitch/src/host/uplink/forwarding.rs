@@ -64,6 +64,15 @@ impl Drop for Forwarding {
     }
 }
 
+/// Switches it on again where somebody switched it off meanwhile; says whether that was so.
+pub(super) fn switch_on_again() -> Result<bool, ReserveError> {
+    if fs::read_to_string(SETTING).map_err(failed(SETTING))?.trim() != "0" {
+        return Ok(false);
+    }
+    fs::write(SETTING, "1").map_err(failed(SETTING))?;
+    Ok(true)
+}
+
 /// Switches it off again if a crash of this boot left it on; says whether it did.
 pub(in crate::host) fn restore_after_crash(state_dir: &Path) -> Result<bool, ReserveError> {
     let path = state_dir.join(MARKER_FILE);

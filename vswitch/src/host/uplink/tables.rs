@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::devices::TapId;
 use super::state::{LinkState, UplinkState};
 use super::{Config, HostNetwork, Mode};
 use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
@@ -150,6 +151,24 @@ impl Shared {
         let rules = self.fixed.rules(state, &inner.networks, &inner.forwards);
         inner.state = state.clone();
         inner.load(rules).await
+    }
+
+    /// Loads the rules again, whatever the kernel has of them: they name a device that was made again.
+    pub(super) async fn reload(&self) -> Result<(), NftError> {
+        let inner = self.inner.lock().await;
+        inner.firewall.load(inner.loaded.clone()).await
+    }
+
+    /// The TAPs of the uplinks, with their MTU.
+    pub(super) async fn taps(&self) -> Vec<(TapId, u32)> {
+        let inner = self.inner.lock().await;
+        let links = inner.state.links.iter();
+        links.filter_map(|link| Some((link.tap.clone()?, link.mtu))).collect()
+    }
+
+    /// Queues of each TAP.
+    pub(super) fn queues(&self) -> usize {
+        self.fixed.config.queues
     }
 
     /// Loads the rules for other published ports.

@@ -1,18 +1,16 @@
 //! The TAPs of the uplinks: one for each device, made when the device becomes an uplink.
 //!
 //! A TAP lives as long as its queues, which control takes ([`UplinkTaps`]) and closes when the device is no uplink any more.
-//! A TAP that another program deleted is made again, one that is down is set up.
+//! Control makes one again that another program deleted (`control/upkeep.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fastpath::tap::Tap;
-use netlink_packet_route::link::LinkFlags;
 
 use super::device;
 use super::devices::TapId;
 use super::state::Kernel;
-use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink};
 
 /// Queues of TAPs that control has not taken, by interface index.
@@ -71,7 +69,6 @@ impl Taps {
             self.forget(&device);
         }
         for device in devices {
-            self.check(device, kernel).await;
             if !self.made.contains_key(device) {
                 let name = self.free_name(kernel);
                 let mtu = kernel.mtu(device);
@@ -81,34 +78,6 @@ impl Taps {
             }
         }
         Ok(())
-    }
-
-    /// Sets the TAP of a device up again, and forgets one that is gone.
-    async fn check(&mut self, device: &str, kernel: &Kernel) {
-        let Some(tap) = self.made.get(device).cloned() else { return };
-        let found = kernel.links.iter().find(|link| link.header.index == tap.ifindex);
-        match found {
-            None => {
-                tracing::warn!(
-                    tap = tap.name,
-                    device,
-                    "the TAP of the uplink is gone: making it again"
-                );
-                self.forget(device);
-            }
-            Some(link) if !link.header.flags.contains(LinkFlags::Up) => {
-                tracing::warn!(
-                    tap = tap.name,
-                    device,
-                    "the TAP of the uplink is down: setting it up"
-                );
-                if let Err(error) = self.netlink.up(&Link::new(tap.ifindex, tap.name.clone())).await
-                {
-                    tracing::warn!(%error, tap = tap.name, "the TAP of the uplink stays down");
-                }
-            }
-            Some(_) => {}
-        }
     }
 
     fn forget(&mut self, device: &str) {

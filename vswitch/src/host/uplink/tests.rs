@@ -150,6 +150,36 @@ fn the_state_is_what_the_kernel_would_do() {
 }
 
 #[test]
+fn each_route_has_its_source_and_changes_are_followed() {
+    in_namespace_async(|| async {
+        let (_nic, _bridge) = host();
+        run("ip addr add 198.51.100.1/24 dev eth0");
+        run("ip route add 203.0.113.0/24 nexthop via 198.51.100.7 nexthop via 192.0.2.7");
+        run("ip route add 203.0.114.0/24 via 192.0.2.7 src 198.51.100.1");
+        let directory = tempfile::tempdir().unwrap();
+        let (uplink, mut states) = start(directory.path(), AUTO).await.unwrap();
+        let source = |state: &UplinkState, net: &str| {
+            let net: ipnet::IpNet = net.parse().unwrap();
+            let route = routes(state).iter().find(|route| route.destination == net)?;
+            let set = &state.sources[usize::from(route.source?)];
+            Some(set.choose(net.addr())?.to_string())
+        };
+        let state = states.borrow().clone();
+        assert_eq!(source(&state, "0.0.0.0/0").unwrap(), "192.0.2.1");
+        assert_eq!(source(&state, "198.51.100.0/24").unwrap(), "198.51.100.1");
+        assert_eq!(source(&state, "203.0.113.0/24").unwrap(), "198.51.100.1");
+        assert_eq!(source(&state, "203.0.114.0/24").unwrap(), "198.51.100.1");
+        assert_eq!(source(&state, "::/0").unwrap(), "2001:db8::1");
+        for (gateway, wanted) in [("198.51.100.9", "198.51.100.1"), ("192.0.2.254", "192.0.2.1")] {
+            run(&format!("ip route replace default via {gateway} metric 10"));
+            let wanted = Some(wanted.to_owned());
+            until(&mut states, |state| source(state, "0.0.0.0/0") == wanted).await;
+        }
+        uplink.stop().await;
+    });
+}
+
+#[test]
 fn every_change_of_the_kernel_is_followed() {
     in_namespace_async(|| async {
         let (nic, _bridge) = host();

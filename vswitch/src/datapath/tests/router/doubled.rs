@@ -30,7 +30,7 @@ fn fill_a_round(net: &mut TestNet, reader: usize, to: std::net::SocketAddr) {
     net.sim.run_only(reader);
 }
 
-fn is_fragment(frame: &Vec<u8>) -> bool {
+fn is_fragment(frame: &[u8]) -> bool {
     let field = &frame[VNET_LEN + 14 + 6..];
     u16::from_be_bytes([field[0], field[1]]) & 0x3fff != 0
 }
@@ -60,7 +60,7 @@ fn a_tail_never_meets_the_head_of_a_former_packet() {
             net.sim.run_only(reader);
             net.sim.run();
             let mut sent = net.sim.sent(container);
-            sent.retain(is_fragment);
+            sent.retain(|frame| is_fragment(frame));
             assert_eq!(assemble(&sent).0.payload, vec![0xbe; 1470], "read by {reader}");
             net.sim.check();
         });

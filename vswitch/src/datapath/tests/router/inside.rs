@@ -9,6 +9,7 @@ use wire::tcp::Flags;
 use wire::{MacAddr, arp, ipv6, ndp};
 
 use super::net::*;
+use super::several::everywhere;
 use crate::datapath::tests::sim::mac;
 
 const INNER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 7, 7]);
@@ -34,7 +35,7 @@ fn answered(net: &mut TestNet, family: Family, (from, address): (MacAddr, IpAddr
 }
 
 #[test]
-pub(super) fn an_answer_goes_to_the_mac_address_that_sent() {
+fn an_answer_goes_to_the_mac_address_that_sent() {
     for family in FAMILIES {
         let mut net = shared(&[A]);
         let others =
@@ -70,7 +71,7 @@ fn answer_to(question: &[u8], from: MacAddr) -> Vec<u8> {
 
 /// Who has the address of a published port is asked for.
 #[test]
-pub(super) fn a_published_port_leads_to_who_says_to_have_its_address() {
+fn a_published_port_leads_to_who_says_to_have_its_address() {
     for family in FAMILIES {
         let mut net = shared(&[B]);
         let public = at(family.outside(), 8080);
@@ -93,7 +94,7 @@ pub(super) fn a_published_port_leads_to_who_says_to_have_its_address() {
 }
 
 #[test]
-pub(super) fn a_guarded_port_has_one_mac_address_and_is_asked_nothing() {
+fn a_guarded_port_has_one_mac_address_and_is_asked_nothing() {
     for family in FAMILIES {
         let mut net = shared(&[]);
         assert_eq!(answered(&mut net, family, (INNER_MAC, family.container(A))), mac(A));
@@ -118,4 +119,10 @@ fn an_announcement_moves_an_address() {
         let (_, back) = net.one(UPLINK, udp(DOWN, remote, seen(&out).from, b"!"));
         assert_eq!(seen(&back).link.dst, INNER_MAC, "{family:?}");
     }
+}
+
+#[test]
+fn several_workers_do_the_same() {
+    everywhere(an_answer_goes_to_the_mac_address_that_sent);
+    everywhere(a_published_port_leads_to_who_says_to_have_its_address);
 }

@@ -99,3 +99,26 @@ pub(super) fn errors_about_them_reach_the_container() {
         assert!(sent.iter().all(Vec::is_empty));
     }
 }
+
+/// As all protocols: each route has its source.
+#[test]
+pub(super) fn they_leave_with_the_source_of_their_route() {
+    for family in FAMILIES {
+        let mut net = TestNet::new();
+        let (remote, other) = (family.remote(), family.of("192.0.2.77", "2001:db8::77"));
+        net.policy(|policy| {
+            let candidate =
+                nat::sources::Candidate { address: other, prefix_len: 24, is_temporary: false };
+            let set = nat::SourceSet { candidates: vec![candidate], held: Vec::new() };
+            let len = if remote.is_ipv4() { 32 } else { 128 };
+            let sources = nat::Sources::new(vec![set]).with_layer([(remote, len, 0)]);
+            let zones = (0..4).map(nat::Zone);
+            policy.sources = zones.map(|zone| (zone, sources.clone().into())).collect();
+        });
+        let pair = (family.container(A), remote);
+        let (_, out) = net.one(A, portless(up(A), pair, 47, b"tunnelled"));
+        assert_eq!(read(&out).0, (other, remote));
+        let (_, out) = net.one(A, udp(up(A), at(pair.0, 4000), at(remote, 53), b"?"));
+        assert_eq!(seen(&out).from.ip(), other);
+    }
+}

@@ -1,8 +1,6 @@
 //! Several workers, each with its share of translation: what is true of one is true of them, whichever reads
 //! a frame.
 
-use std::net::SocketAddr;
-
 use fastpath::limits::VNET_LEN;
 use nat::{OwnerId, Published, ShardSpec, Transport};
 use wire::tcp::Flags;
@@ -10,10 +8,7 @@ use wire::tcp::Flags;
 use super::fragments::{assemble, fragments};
 use super::host_errors::unreachable;
 use super::net::*;
-use super::{
-    errors, host_errors, inside, neighbour_queue, out, portless, published, reachable, service,
-    storm,
-};
+use super::{errors, host_errors, neighbour_queue, out, published, reachable, service, storm};
 use crate::datapath::tests::sim::with_workers;
 use crate::datapath::*;
 use crate::limits::HANDOFF_SMALL_MAX;
@@ -21,7 +16,7 @@ use crate::limits::HANDOFF_SMALL_MAX;
 const SEEDS: u64 = 8;
 
 /// Runs a test with two workers and with three, and with several ways in which frames come to them.
-fn everywhere(test: fn()) {
+pub(super) fn everywhere(test: fn()) {
     for workers in [2, 3] {
         for seed in 0..SEEDS {
             println!("{workers} workers, seed {seed}");
@@ -56,10 +51,6 @@ also_with_several! {
     published::nothing_from_the_uplink_is_learnt_or_flooded,
     published::who_may_not_connect_is_not_answered,
     published::connections_end_with_what_was_published_and_with_the_container,
-    inside::an_answer_goes_to_the_mac_address_that_sent,
-    inside::a_published_port_leads_to_who_says_to_have_its_address,
-    portless::they_are_translated_by_address_for_one_container,
-    portless::errors_about_them_reach_the_container,
     reachable::one_network_opens_connections_and_the_other_answers,
     reachable::a_connection_fits_the_narrower_network,
     reachable::only_containers_are_reached,

@@ -1,11 +1,11 @@
-//! The guard of a sandbox: ends its processes when `vswitch run` is killed.
+//! The watchdog of a sandbox: ends its processes when `vswitch run` is killed.
 //!
 //! The kernel kills the command with its parent (`PR_SET_PDEATHSIG`), but not what the command has started. So a second
-//! process waits in the namespaces of the sandbox: this program again, with the option [`GUARD_OPTION`]. It has a process
+//! process waits in the namespaces of the sandbox: this program again, with the option [`WATCHDOG_OPTION`]. It has a process
 //! group of its own, which the terminal's signals do not reach, and reads a pipe of its parent:
 //!
-//! - A byte: the command has ended. The guard ends, and what the command has left in the background stays.
-//! - The end of the pipe without a byte: the parent was killed. The guard kills every process that is in its mount, UTS
+//! - A byte: the command has ended. The watchdog ends, and what the command has left in the background stays.
+//! - The end of the pipe without a byte: the parent was killed. The watchdog kills every process that is in its mount, UTS
 //!   or (unless that is another's) network namespace, until there is none, and ends as the last one.
 //!
 //! A process that has left all of them, or one without a sandbox (`--network host`), is out of its reach.
@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// The option that makes this program a guard; the namespaces follow.
-pub const GUARD_OPTION: &str = "--guard-sandbox";
+/// The option that makes this program a watchdog; the namespaces follow.
+pub const WATCHDOG_OPTION: &str = "--watch-sandbox";
 
 /// Rounds over all processes: one may start others while it is killed.
 const ROUNDS_MAX: usize = 500;
@@ -30,20 +30,20 @@ const ROUNDS_MAX: usize = 500;
 /// Pause between two rounds.
 const ROUND_PAUSE: Duration = Duration::from_millis(10);
 
-/// A running guard. Its processes die if this is dropped without [`Guard::dismiss`].
+/// A running watchdog. Its processes die if this is dropped without [`Watchdog::dismiss`].
 #[derive(Debug)]
-pub(super) struct Guard(Child);
+pub(super) struct Watchdog(Child);
 
-impl Guard {
-    /// Starts a guard in the namespaces of this thread.
+impl Watchdog {
+    /// Starts a watchdog in the namespaces of this thread.
     pub(super) fn start(namespaces: &[&str]) -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
-        command.arg(GUARD_OPTION).args(namespaces).process_group(0);
+        command.arg(WATCHDOG_OPTION).args(namespaces).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(command.spawn()?))
     }
 
-    /// Lets the guard end.
+    /// Lets the watchdog end.
     pub(super) fn dismiss(mut self) {
         if let Some(mut pipe) = self.0.stdin.take() {
             let _ = pipe.write_all(b".");
@@ -52,8 +52,8 @@ impl Guard {
     }
 }
 
-/// The work of a guard of these namespaces, such as `mnt`: returns when it is done.
-pub fn guard(namespaces: &[OsString]) {
+/// The work of a watchdog of these namespaces, such as `mnt`: returns when it is done.
+pub fn watchdog(namespaces: &[OsString]) {
     let said = io::stdin().lock().read(&mut [0]);
     if matches!(said, Ok(1)) {
         return;

@@ -1,0 +1,93 @@
+//! What others take away of the switch on the host is set again, or said.
+
+use std::time::Duration;
+
+use testkit::{FAR4, FAR6, HOST4, Netns, wait_for};
+use vswitch_api::port::PortState;
+
+use crate::harness::Host;
+
+/// A second, on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+
+fn setting(netns: &Netns, path: &str) -> String {
+    netns.ok(&["cat", path]).trim().to_owned()
+}
+
+/// The TAP of the uplink is deleted, then set down: connections in and out come back, and all is counted.
+#[test]
+fn the_tap_of_the_uplink_is_made_again() {
+    let (host, remote, a) = Host::with_remote();
+    let web = host.container_with("web", &["-p", "8080:80"]);
+    let _service = web.serve("tcp", "0.0.0.0".parse().expect("an address"), 80);
+    a.ping(FAR4);
+    let mac = host.netns().mac("up-br0");
+    for take_away in
+        [&["ip", "link", "del", "up-br0"][..], &["ip", "link", "set", "up-br0", "down"]]
+    {
+        let before = host.status().restored;
+        host.netns().ok(take_away);
+        wait_for("it is there again", SOON, || host.status().restored > before);
+        a.ping_soon(FAR4, SOON);
+        a.ping_soon(FAR6, SOON);
+        assert_eq!(host.netns().mac("up-br0"), mac);
+        assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
+    }
+    assert!(host.log().contains("set again"), "{}", host.log());
+}
+
+/// Addresses, routes and settings of the host's devices; then a container's interface that is moved away.
+#[test]
+fn what_is_taken_from_the_hosts_devices_is_set_again_and_a_moved_interface_is_shown() {
+    let (host, _remote, a) = Host::with_remote();
+    let netns = host.netns();
+    let (gateway, gateway6) = (a.gateway().to_string(), a.gateway6().to_string());
+    let addresses = || netns.ok(&["ip", "address", "show", "dev", "br0"]);
+    let before = addresses();
+    let localnet = "/proc/sys/net/ipv4/conf/br0/route_localnet";
+    let reserved = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+    let (routes, ports) =
+        (netns.ok(&["ip", "route", "show", "dev", "br0"]), setting(netns, reserved));
+    let scripts = [
+        "ip link set br0 down; ip link set br0 up".to_owned(),
+        "ip link set br0 down".to_owned(),
+        format!("ip address del {gateway}/16 dev br0"),
+        format!("ip address del {gateway6}/64 dev br0"),
+        "ip route flush dev br0".to_owned(),
+        format!("echo 0 > {localnet}; echo > {reserved}"),
+    ];
+    for script in &scripts {
+        netns.ok(&["sh", "-c", script]);
+        wait_for(script, SOON, || {
+            let now = addresses();
+            let has = |address: &str| now.contains(&format!(" {address}/"));
+            has(&gateway)
+                && has(&gateway6)
+                && netns.ok(&["ip", "route", "show", "dev", "br0"]) == routes
+                && setting(netns, localnet) == "1"
+                && setting(netns, reserved) == ports
+        });
+        a.ping_soon(a.gateway(), SOON);
+        a.ping_soon(a.gateway6(), SOON);
+        netns.ping_soon(a.v4(), SOON);
+    }
+    assert!(host.status().restored >= 6, "{before}\n{}\n{}", addresses(), host.log());
+    let elsewhere = host.namespace("elsewhere");
+    a.ok(&["ip", "link", "set", "eth0", "netns", elsewhere.name()]);
+    wait_for("the fault is shown", SOON, || host.ls()[0].state == PortState::Fault);
+    assert_eq!(host.status().faults, 1);
+    assert!(host.ok(&["inspect", "a"]).contains("has left its namespace"));
+    elsewhere.ok(&["ip", "link", "set", "eth0", "netns", a.name()]);
+    wait_for("it is in order again", SOON, || host.ls()[0].state == PortState::Up);
+}
+
+/// `--uplink kernel` needs forwarding, whoever switches it off.
+#[test]
+fn forwarding_is_switched_on_again() {
+    let host = Host::with_switch_args(&["--uplink", "kernel"]);
+    let path = "/proc/sys/net/ipv4/ip_forward";
+    assert_eq!(setting(host.netns(), path), "1");
+    host.netns().ok(&["sh", "-c", &format!("echo 0 > {path}")]);
+    wait_for("it is on again", SOON, || setting(host.netns(), path) == "1");
+    assert!(host.status().restored >= 1);
+}
