@@ -195,6 +195,7 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
     // A new publication is active.
     model.mark_pending(&name, &ports, "taken".to_owned());
     let taken = model.take_publications(&name, &ports).unwrap();
+    model.end_closing(&name, &taken);
     model.add_publication(&name, &taken[0], &mut counter()).unwrap();
     assert_eq!((translated(&mut model), model.count_publications()), (2, (2, 0)));
 }
