@@ -12,6 +12,9 @@ pub enum NatDrop {
     /// No SNAT port is free.
     #[error("no port left")]
     PortsExhausted,
+    /// No SNAT port is free, but further ones are being claimed.
+    #[error("port awaited")]
+    PortAwaited,
     /// The uplink has no address of the packet's family.
     #[error("no outside address")]
     NoAddress,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`nat`](Nat) | the translator: connections are created, tracked, expired, revoked, exported |
 //! | `table` | the connection table: hash index, timing wheel, lists of owners |
-//! | `mapping`, `port_pool` | SNAT mappings of internal endpoints; free ports |
+//! | `mapping`, `port_pool`, `port_blocks` | SNAT mappings of internal endpoints; free ports; the blocks that ports come from |
 //! | [`policy`], [`CompiledPolicy`] | SNAT addresses and ports, published ports; the same for lookups |
 //! | [`sources`] | SNAT addresses by destination |
 //! | `tcp`, [`state`](State) | connection states and their timeouts |
@@ -30,6 +30,7 @@ mod nat;
 mod owner;
 pub mod parse;
 pub mod policy;
+mod port_blocks;
 mod port_pool;
 mod quote;
 mod record;
@@ -48,7 +49,9 @@ mod zone;
 pub use compiled_policy::CompiledPolicy;
 pub use drop_reason::NatDrop;
 pub use edit::{Edit, Realm, Translation};
-pub use nat::{Flushing, ImportError, Imported, Nat, NatConfig, RoutedTarget, Row, Shard};
+pub use nat::{
+    BlockRequest, Flushing, ImportError, Imported, Nat, NatConfig, RoutedTarget, Row, Shard,
+};
 pub use owner::OwnerId;
 pub use policy::{Policy, Published};
 pub use shard_spec::ShardSpec;

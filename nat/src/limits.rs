@@ -61,8 +61,26 @@ pub const GONE_DELAY: Duration = Duration::from_secs(5);
 /// lifetime (RFC 9293 section 3.4.2). When no other port is free, the longest at rest is reused.
 pub const PORT_REUSE_DELAY: Duration = Duration::from_secs(240);
 
+/// Ports of a block, which a worker claims and returns as one.
+pub const PORT_BLOCK: usize = 64;
+
+/// Blocks that a worker claims of each transport before it needs them, so that ports are hard to predict.
+pub const PORT_BLOCKS_MIN: usize = 16;
+
+/// Free ports below which a worker asks for further blocks: a burst takes these meanwhile.
+pub const PORTS_FREE_MIN: u32 = 768;
+
+/// Free ports, beside half of those in use, that it has then.
+pub const PORTS_FREE_GOAL: u32 = 1_024;
+
+/// Blocks beyond the goal before a worker returns any.
+pub const PORT_BLOCKS_SPARE: usize = 8;
+
 /// Bytes below the last acknowledgement within which a late segment is still accepted.
 pub const LATE_BYTES_MIN: u32 = 66_000;
+
+/// Timeout of a connection that was picked up in its middle, until both peers have spoken.
+pub const TCP_PICKED_UP_IDLE: Duration = Duration::from_secs(60);
 
 /// Bytes of data that a SYN may carry (RFC 7413).
 pub const SYN_DATA_MAX: u32 = 1500;

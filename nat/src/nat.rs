@@ -11,6 +11,7 @@
 //! revoked connections in bounded steps.
 
 mod allocate;
+mod blocks;
 mod create;
 mod dnat;
 mod error;
@@ -27,6 +28,7 @@ mod route;
 mod rows;
 mod shard;
 
+pub use self::blocks::BlockRequest;
 pub use self::export::{ImportError, Imported};
 pub use self::flush::Flushing;
 pub use self::route::RoutedTarget;
@@ -46,6 +48,7 @@ use crate::drop_reason::NatDrop;
 use crate::edit::{Realm, Translation};
 use crate::limits::FLOWS_MAX;
 use crate::mapping::Mappings;
+use crate::port_blocks::PortBlocks;
 use crate::shard_spec::ShardSpec;
 use crate::state::{CoarseTime, State};
 use crate::table::external_addrs::ExternalAddrs;
@@ -88,6 +91,10 @@ pub struct Nat {
     policy: Arc<CompiledPolicy>,
     /// This worker's slice of the policy's SNAT ports.
     ports: RangeInclusive<u16>,
+    /// The claimed blocks of it, by transport.
+    blocks: [PortBlocks; 4],
+    /// Control claims blocks; otherwise all are claimed.
+    is_claiming: bool,
     revoked: Revoked,
     /// IPv6 addresses with connections that the host no longer has.
     gone: Vec<Gone>,
@@ -129,6 +136,8 @@ impl Nat {
             externals: ExternalAddrs::new(),
             policy: Arc::new(CompiledPolicy::none(0)),
             ports: RangeInclusive::new(1, 0),
+            blocks: blocks::of(&RangeInclusive::new(1, 0), false),
+            is_claiming: false,
             revoked: Revoked::default(),
             gone: Vec::new(),
             shard_spec: ShardSpec::SINGLE,
@@ -153,6 +162,12 @@ impl Nat {
     #[must_use]
     pub fn with_quota(self, quota: u32) -> Self {
         Self { policy: Arc::new(CompiledPolicy::none(quota)), ..self }
+    }
+
+    /// Waits for control to claim blocks of SNAT ports ([`Nat::claim_blocks`]); before the first packet.
+    #[must_use]
+    pub fn with_claimed_blocks(self) -> Self {
+        Self { is_claiming: true, ..self }
     }
 
     /// The worker's shard.

@@ -3,10 +3,10 @@
 //! # Theory of operation
 //!
 //! A port is free, allocated, or at rest: freed while a TCP peer may still remember its connection.
-//! A bitmap holds the free ports, so that a search reads few words even when nearly all are allocated.
-//! The search starts at a random port (RFC 6056), and prefers the wanted parity (RFC 4787, REQ-4).
-//! One mapping at a time has a port (no overloading, REQ-1). Ports at rest return in order; when no
-//! other port is free, the oldest returns early.
+//! A bitmap holds the free ports, one word for each block ([`crate::port_blocks`]). A search visits the
+//! blocks that allow new ports. It starts at a random port of them (RFC 6056), and prefers the wanted parity
+//! (RFC 4787, REQ-4). One mapping at a time has a port (no overloading, REQ-1). Ports at rest return in
+//! order; when no other port is free, the oldest returns early.
 //!
 //! Allocated ports hold the number of their mapping.
 
@@ -16,7 +16,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use crate::limits::PORT_REUSE_DELAY;
+use crate::limits::{PORT_BLOCK, PORT_REUSE_DELAY};
+use crate::port_blocks::PortBlocks;
 use crate::state::{CoarseTime, units};
 use crate::table::hash::random;
 
@@ -24,7 +25,7 @@ use crate::table::hash::random;
 #[derive(Debug)]
 pub(crate) struct PortPool {
     range: RangeInclusive<u16>,
-    /// One bit a port, from the range's first; set if free.
+    /// One bit a port, from the range's first, and one word a block; set if free.
     free: Box<[u64]>,
     free_count: u32,
     /// The mapping of each port plus one; zero for none.
@@ -52,9 +53,20 @@ impl PortPool {
         }
     }
 
-    /// Ports that can be allocated.
-    pub(crate) fn available(&self) -> u32 {
-        self.free_count + self.delayed.len() as u32
+    /// Ports that can be allocated, with those of blocks that may still be claimed.
+    pub(crate) fn available(&self, blocks: &PortBlocks) -> u32 {
+        let allocated = self.used() - self.delayed.len() as u32;
+        blocks.obtainable_ports().saturating_sub(allocated)
+    }
+
+    /// Ports that are allocated or at rest.
+    pub(crate) fn used(&self) -> u32 {
+        self.range.len() as u32 - self.free_count
+    }
+
+    /// Such ports of one block.
+    pub(crate) fn used_of_block(&self, block: u16, len: u32) -> u32 {
+        len - self.free.get(usize::from(block)).map_or(len, |word| word.count_ones())
     }
 
     /// The mapping of a port.
@@ -64,19 +76,21 @@ impl PortPool {
         self.mappings.get(usize::from(idx))?.checked_sub(1)
     }
 
-    /// Allocates a port for which `may_be` holds, preferably of the parity of `like`.
+    /// Allocates a port of the blocks for which `may_be` holds, preferably of the parity of `like`.
     pub(crate) fn allocate(
         &mut self,
+        blocks: &mut PortBlocks,
         like: u16,
         now: CoarseTime,
         state: &mut u64,
         mut may_be: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
         self.release_due(now);
+        blocks.note_used(self.used());
         let is_other_first = (like ^ self.range.start()) & 1 != 0;
         let parity = if is_other_first { !EVERY_OTHER } else { EVERY_OTHER };
         for mask in [parity, u64::MAX] {
-            if let Some(port) = self.search(mask, state, &mut may_be) {
+            if let Some(port) = self.search(blocks.active(), mask, state, &mut may_be) {
                 self.set_free(port, false);
                 return Some(port);
             }
@@ -130,25 +144,26 @@ impl PortPool {
 
     fn search(
         &self,
+        blocks: &[u16],
         mask: u64,
         state: &mut u64,
         may_be: &mut impl FnMut(u16) -> bool,
     ) -> Option<u16> {
-        if self.free_count == 0 {
+        if self.free_count == 0 || blocks.is_empty() {
             return None;
         }
-        let start = random(state) % self.range.len() as u64;
-        let (first, bit) = ((start / 64) as usize, start % 64);
-        let words = self.free.len();
-        // The first word is visited twice: above the start, and below it.
-        for step in 0..=words {
-            let idx = (first + step) % words;
-            let mut word = self.free[idx] & mask;
+        let start = random(state) % (blocks.len() * PORT_BLOCK) as u64;
+        let (first, bit) = ((start / PORT_BLOCK as u64) as usize, start % PORT_BLOCK as u64);
+        // The first block is visited twice: above the start, and below it.
+        let around = blocks[first..].iter().chain(&blocks[..=first]);
+        for (step, &block) in around.enumerate() {
+            let mut word = self.free[usize::from(block)] & mask;
             if step == 0 {
                 word &= u64::MAX << bit;
             }
             while word != 0 {
-                let port = self.range.start() + (idx as u16) * 64 + word.trailing_zeros() as u16;
+                let offset = block * PORT_BLOCK as u16 + word.trailing_zeros() as u16;
+                let port = self.range.start() + offset;
                 if may_be(port) {
                     return Some(port);
                 }

@@ -34,6 +34,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use crate::limits::PORT_BLOCK;
 use crate::owner::OwnerId;
 use crate::view::View;
 
@@ -93,6 +94,15 @@ impl ShardSpec {
         }
         // Offsets within the range.
         range.start() + from as u16..=range.start() + (to - 1) as u16
+    }
+
+    /// The blocks of this worker's slice; the last one may be shorter.
+    pub fn blocks(self, range: &RangeInclusive<u16>) -> impl Iterator<Item = RangeInclusive<u16>> {
+        let (first, last) = self.slice(range).into_inner();
+        (first..=last).step_by(PORT_BLOCK).map(move |start| {
+            let end = u32::from(start) + PORT_BLOCK as u32 - 1;
+            start..=end.min(last.into()) as u16
+        })
     }
 
     /// The worker whose slice has a port.

@@ -2,14 +2,16 @@
 //!
 //! | transport | states |
 //! |---|---|
-//! | TCP | SYN sent, SYN received, established, half closed, closing, TIME-WAIT; reset ([`crate::tcp`]) |
+//! | TCP | SYN sent, SYN received, established, half closed, closing, TIME-WAIT; reset; picked up ([`crate::tcp`]) |
 //! | UDP, echo, SCTP | new; replied, once the server answered; stream, once the client went on after that |
 //!
 //! Time is kept in units of 2^27 ns, 134 ms, in 32 bits: 18 years.
 
 use std::time::Duration;
 
-use crate::limits::{ECHO_IDLE, SCTP_IDLE, TCP_ESTABLISHED_IDLE, TCP_TRANSITORY_IDLE, UDP_IDLE};
+use crate::limits::{
+    ECHO_IDLE, SCTP_IDLE, TCP_ESTABLISHED_IDLE, TCP_PICKED_UP_IDLE, TCP_TRANSITORY_IDLE, UDP_IDLE,
+};
 use crate::time::Time;
 use crate::tuple::Transport;
 
@@ -37,6 +39,8 @@ pub enum State {
     TimeWait,
     /// TCP: RST seen.
     Reset,
+    /// TCP: picked up in its middle, and only one peer has spoken since.
+    PickedUp,
 }
 
 /// A connection's class in the order of eviction.
@@ -56,6 +60,7 @@ impl State {
     pub(crate) const fn timeout(self, transport: Transport) -> u32 {
         match (self, transport) {
             (Self::Established | Self::HalfClosed, _) => units(TCP_ESTABLISHED_IDLE),
+            (Self::PickedUp, _) => units(TCP_PICKED_UP_IDLE),
             (_, Transport::Tcp) => units(TCP_TRANSITORY_IDLE),
             (_, Transport::Udp) => units(UDP_IDLE),
             (_, Transport::Echo) => units(ECHO_IDLE),
@@ -81,7 +86,7 @@ impl State {
         match (self, transport) {
             (Self::TimeWait | Self::Reset | Self::Closing, _) => Class::Closed,
             (Self::Replied, Transport::Udp | Transport::Echo) => Class::Closed,
-            (Self::New | Self::SynSent | Self::SynReceived, _) => Class::Opening,
+            (Self::New | Self::SynSent | Self::SynReceived | Self::PickedUp, _) => Class::Opening,
             _ => Class::InUse,
         }
     }
@@ -104,6 +109,7 @@ impl State {
             Self::Closing,
             Self::TimeWait,
             Self::Reset,
+            Self::PickedUp,
         ];
         all.into_iter().find(|state| *state as u8 == number)
     }

@@ -10,9 +10,13 @@
 //!              both FINs             FIN of the other
 //!              acknowledged
 //!   any, by a RST at the very number that the receiver waits for -> reset
-//!   TIME-WAIT, reset, by a SYN of the client -> SYN sent
+//!   TIME-WAIT, reset, picked up, by a SYN of the client -> SYN sent
 //!   any with both SYNs, by another SYN that the other peer answers -> SYN received
+//!   (none), by a segment with ACK -> picked up -> established, by a valid segment of the other
 //! ```
+//!
+//! A segment with ACK and without a connection continues one that was lost here, or never was. It is passed on, and
+//! the receiver's kernel goes on with it or resets it. Windows of such a connection count as scaled by the most.
 //!
 //! A SYN+ACK and a crossing SYN (simultaneous open) both lead to SYN received. Half closed lasts as long
 //! as established, since the other half may still send.
@@ -163,6 +167,21 @@ pub(crate) fn opened(segment: &Segment) -> [TcpPeer; 2] {
     [client, TcpPeer::default()]
 }
 
+/// A segment that may continue a connection which is not known here.
+pub(crate) const fn may_continue(segment: &Segment) -> bool {
+    let Flags(flags) = segment.flags;
+    flags & (Flags::SYN.0 | Flags::ACK.0 | Flags::RST.0) == Flags::ACK.0
+}
+
+/// The peers of a connection that this segment continues.
+pub(crate) fn picked_up(segment: &Segment) -> [TcpPeer; 2] {
+    let bits = SENT_SYN | HAS_SCALE | SCALE_MAX;
+    let mut sender = TcpPeer { end: segment.seq, ack: segment.ack, window: segment.window, bits };
+    sender.update(segment);
+    let receiver = TcpPeer { end: segment.ack, ack: segment.seq, window: segment.window, bits };
+    [sender, receiver]
+}
+
 /// The effect of a segment.
 #[inline]
 pub(crate) fn track(
@@ -227,7 +246,7 @@ fn synchronise(
 ) -> Effect {
     let own = dir as usize;
     if is_opening(segment) && dir == Direction::Original {
-        let ended = matches!(state, State::TimeWait | State::Reset);
+        let ended = matches!(state, State::TimeWait | State::Reset | State::PickedUp);
         let end = segment.seq.wrapping_add(segment.len);
         let is_another = state == State::SynSent && end != peers[own].end;
         if ended || is_another {
@@ -318,6 +337,9 @@ fn proceed(sender: &mut TcpPeer, receiver: &TcpPeer, state: State, segment: &Seg
 #[inline]
 fn stage(peers: &[TcpPeer; 2], state: State) -> State {
     let [one, other] = peers;
+    if state == State::PickedUp && !(one.has(SENT_ACK) && other.has(SENT_ACK)) {
+        return state;
+    }
     match (one.has(SENT_FIN), other.has(SENT_FIN)) {
         (true, true) if one.ack == other.end && other.ack == one.end => State::TimeWait,
         (true, true) => State::Closing,

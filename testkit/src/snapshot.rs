@@ -26,6 +26,23 @@ const VIEWS: [(&str, &[&str]); 8] = [
 /// Counters among the sysctls: they change by themselves.
 const VOLATILE: [&str; 2] = ["nf_conntrack_count", "/route/flush"];
 
+/// A ruleset without the elements of this set: a switch claims and returns ports as it needs them.
+fn without_elements(ruleset: &str) -> String {
+    const SET: &str = "set snat-ports {";
+    let (mut kept, mut is_in_set) = (String::new(), false);
+    for line in ruleset.lines() {
+        is_in_set |= line.trim_start().starts_with(SET);
+        let is_end = is_in_set && line.trim() == "}";
+        let is_element = is_in_set && (line.contains("elements =") || line.contains(" . "));
+        if !is_element || line.contains("type ") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        is_in_set &= !is_end;
+    }
+    kept
+}
+
 impl Snapshot {
     /// Reads the state now.
     #[track_caller]
@@ -33,6 +50,7 @@ impl Snapshot {
         let mut lines = BTreeSet::new();
         for (title, command) in VIEWS {
             let text = netns.ok(command);
+            let text = without_elements(&text);
             let kept = text.lines().filter(|line| !VOLATILE.iter().any(|v| line.contains(v)));
             lines.extend(kept.map(|line| format!("{title}: {line}")));
         }

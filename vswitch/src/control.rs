@@ -12,6 +12,7 @@
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`upkeep`] | sets again what others take away on the host |
 //! | [`uplink`] | follows the host's routes and neighbours |
+//! | [`snat_blocks`], [`block_requests`] | claims SNAT ports on the host for the workers |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
@@ -28,6 +29,7 @@
 
 mod addresses;
 mod attach;
+mod block_requests;
 mod cleanup;
 mod connect;
 mod conntrack;
@@ -68,6 +70,7 @@ mod runtime_ports;
 mod runtime_state;
 mod save;
 mod service;
+mod snat_blocks;
 mod start;
 mod stats;
 pub(crate) mod store;

@@ -113,6 +113,8 @@ pub struct State {
     /// State of the router, once there is one.
     pub router: Option<Box<RouterState>>,
     shard_spec: ShardSpec,
+    /// Control claims blocks of SNAT ports.
+    is_claiming: bool,
     seed: u64,
     epoch: u64,
     /// Parts of the last snapshot that were applied.
@@ -143,6 +145,7 @@ impl State {
             dhcp: DhcpRequests::default(),
             router,
             shard_spec: ShardSpec::SINGLE,
+            is_claiming: false,
             seed,
             epoch: 0,
             parts: Parts::default(),
@@ -153,6 +156,12 @@ impl State {
     #[must_use]
     pub fn with_shard_spec(self, shard_spec: ShardSpec) -> Self {
         Self { shard_spec, ..self }
+    }
+
+    /// The same where SNAT ports are only those of blocks that control claims.
+    #[must_use]
+    pub fn with_claimed_blocks(self) -> Self {
+        Self { is_claiming: true, ..self }
     }
 
     /// Applies a new snapshot: static FDB entries, NAT policy, multicast querier. Parts that did not change
@@ -173,7 +182,8 @@ impl State {
         }
         self.dhcp.apply_snapshot(snapshot);
         if snapshot.has_routers() && self.router.is_none() {
-            self.router = Some(Box::new(RouterState::new(self.seed, self.shard_spec)));
+            let router = RouterState::new(self.seed, self.shard_spec, self.is_claiming);
+            self.router = Some(Box::new(router));
         }
         if let Some(router) = &mut self.router {
             router.apply_snapshot(snapshot, last.routing != parts.routing);

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use vswitch_counters::WorkerStats;
 
 use crate::datapath::{FdbRow, LoopTable, PortCounters, Snapshot};
-use crate::worker::Command;
+use crate::worker::{ClaimedBlocks, Command};
 
 pub use crate::worker::DataplaneEvent;
 pub use error::DataplaneError;
@@ -279,6 +279,33 @@ impl Dataplane {
             }
         }
         Ok(ended)
+    }
+
+    /// Gives blocks of SNAT ports to a worker. They are its own once this returns.
+    ///
+    /// # Errors
+    /// The worker does not translate, its command queue is full, or it has ended.
+    pub(crate) async fn claim_blocks(
+        &self,
+        worker: usize,
+        blocks: ClaimedBlocks,
+    ) -> Result<(), DataplaneError> {
+        match self.ask(worker, |reply| Command::ClaimBlocks { blocks, reply }).await? {
+            true => Ok(()),
+            false => Err(DataplaneError::Ended(worker)),
+        }
+    }
+
+    /// Takes blocks from a worker that have been empty for two calls: their first ports.
+    ///
+    /// # Errors
+    /// The worker's command queue is full, or it has ended.
+    pub(crate) async fn collect_blocks(
+        &self,
+        worker: usize,
+        transport: nat::Transport,
+    ) -> Result<Vec<u16>, DataplaneError> {
+        self.ask(worker, |reply| Command::CollectBlocks { transport, reply }).await
     }
 
     /// Flushes writes, closes every port and ends the workers.

@@ -180,6 +180,10 @@ fn rows() -> Vec<Row> {
             "connections" = NAT_CONNECTIONS, "connections", "one of the same container is evicted, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
             "container-connections" = CONNECTIONS_PER_CONTAINER, "connections", "dropped as nat-quota; each worker counts its own", Drops(DropReason::NatQuota);
             "mappings" = MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
+            "snat-sockets" = SNAT_SOCKETS_PERCENT, "% of the limit of open files", "no further ports are claimed: dropped as nat-no-port", Refusals;
+            "snat-blocks" = PORT_BLOCKS_MIN, "blocks of 64 ports", "further ones are claimed, for each worker and transport", Never;
+            "tcp-resets" = RESET_RATE, "segments/s", "the sender gets no reset", Worker(|count| count.resets_suppressed);
+            "picked-up-idle" = TCP_PICKED_UP_IDLE, "", "a connection that was picked up, and that only one peer speaks on, ends", Never;
             "tcp-idle" = TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
             "udp-idle" = UDP_IDLE, "", "the connection ends", Never;
             "sctp-idle" = SCTP_IDLE, "", "the connection ends", Never;
@@ -295,6 +299,7 @@ mod tests {
     fn refusals_are_counted_under_their_names() {
         let sources = [
             include_str!("control.rs"),
+            include_str!("control/snat_blocks.rs"),
             include_str!("docker.rs"),
             include_str!("server.rs"),
             include_str!("server/events.rs"),

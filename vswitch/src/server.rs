@@ -36,7 +36,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::control::Control;
-use connections::{Connections, Held};
+use connections::{ConnectionGuard, Connections};
 pub(crate) use connections::{Limits, Peer};
 pub(crate) use error::api_error;
 use events::Closer;
@@ -135,7 +135,7 @@ async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     keep_alive: bool,
-    held: Held,
+    held: ConnectionGuard,
     control: Control,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -184,7 +184,7 @@ fn counted(
         Error = Infallible,
         Future: Send + 'static,
     >,
-    held: Arc<Held>,
+    held: Arc<ConnectionGuard>,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
 {
     service_fn(move |request| {

@@ -36,7 +36,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::{mpsc, oneshot};
 use vswitch_counters::RoundCounters;
 
-pub(crate) use command::{Command, Removed};
+pub(crate) use command::{ClaimedBlocks, Command, Removed};
 pub use event::DataplaneEvent;
 pub(crate) use fdb_sync::FdbSync;
 pub(crate) use handoff::HandoffQueues;
@@ -139,7 +139,8 @@ impl Worker {
             events: setup.events,
             snapshot: Cache::new(setup.snapshot),
             state: State::with_loop_table(setup.seed, setup.fdb_sync.has_peers(), setup.loop_table)
-                .with_shard_spec(setup.shard_spec),
+                .with_shard_spec(setup.shard_spec)
+                .with_claimed_blocks(),
             handoff: setup.handoff,
             fdb_sync: setup.fdb_sync,
             rx_throttle: RxThrottle::default(),
@@ -227,6 +228,10 @@ impl Worker {
             }
         });
         let Some(router) = &mut self.state.router else { return };
+        while router.has_block_request() && self.events.capacity() > EVENTS_MAX / 2 {
+            let Some(request) = router.poll_block_request() else { break };
+            let _ = self.events.try_send(DataplaneEvent::BlocksWanted { worker: self.id, request });
+        }
         for ((next_hop, uplink), port) in router.unresolved() {
             // Resolve events repeat, so they leave those slots free.
             if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX - DHCP_REQUESTS_MAX {

@@ -97,6 +97,10 @@ impl Nat {
         }
         let pool = PoolKey { owner, transport, addr_idx };
         let Some(port) = self.allocate_port(pool, internal.port) else {
+            if self.awaits_blocks(pool) {
+                self.counters.connections_port_awaited += 1;
+                return Err(NatDrop::PortAwaited);
+            }
             self.counters.connections_no_port += 1;
             return Err(NatDrop::PortsExhausted);
         };
@@ -149,6 +153,10 @@ impl Nat {
                 return Some(port);
             }
         }
+        // Further blocks come soon: nobody needs to yield.
+        if self.awaits_blocks(pool) {
+            return None;
+        }
         let of_pool = Some(pool).filter(|pool| !self.lacks_mappings(pool.owner));
         if let Some(victim) = self.port_victim(pool.owner, of_pool) {
             self.counters.connections_evicted += 1;
@@ -159,19 +167,34 @@ impl Nat {
     }
 
     fn try_allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
-        let PoolKey { owner, transport, addr_idx } = pool;
+        let PoolKey { transport, addr_idx, .. } = pool;
         let address = self.externals.address(addr_idx)?;
-        let share = self.externals.port_pool(addr_idx, transport)?.available() as usize;
-        if *self.owners.at(owner).ports_mut(pool.list()) as usize >= share * FAIR_SHARE_FACTOR
-            || self.lacks_mappings(owner)
-        {
+        if self.has_port_share(pool) {
             return None;
         }
         let policy = &self.policy;
         let ports = self.externals.port_pool_mut(addr_idx, transport)?;
-        ports.allocate(like, self.now, &mut self.random, |port| {
+        let blocks = &mut self.blocks[transport as usize];
+        ports.allocate(blocks, like, self.now, &mut self.random, |port| {
             !policy.is_published(transport, address, port)
         })
+    }
+
+    /// The owner has its fair share of the pool's ports, or of the mappings. The share is of all ports that may be had.
+    fn has_port_share(&mut self, pool: PoolKey) -> bool {
+        let PoolKey { owner, transport, addr_idx } = pool;
+        let blocks = &self.blocks[transport as usize];
+        let ports = self.externals.port_pool(addr_idx, transport);
+        let share = ports.map_or(0, |ports| ports.available(blocks)) as usize;
+        *self.owners.at(owner).ports_mut(pool.list()) as usize >= share * FAIR_SHARE_FACTOR
+            || self.lacks_mappings(owner)
+    }
+
+    /// Control may claim further blocks, and the owner may have ports of them.
+    fn awaits_blocks(&mut self, pool: PoolKey) -> bool {
+        !self.revoked.awaits_ports()
+            && self.blocks[pool.transport as usize].may_grow()
+            && !self.has_port_share(pool)
     }
 
     /// The owner has its fair share of the mappings.

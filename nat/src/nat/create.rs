@@ -10,7 +10,9 @@
 //! | any | another port of an external address | left untranslated |
 //! | container | a container of another network | tracked only ([`route`](super::route)) |
 //!
-//! TCP opens with a SYN, an echo with a request; other packets without a connection are refused. A SYN
+//! TCP opens with a SYN, an echo with a request; other packets without a connection are refused. A TCP segment with
+//! ACK picks a connection up that was lost here, or that the peer believes in: the same rules say where to, and the
+//! receiver's kernel answers. A SYN
 //! from the uplink that the filter refuses is dropped silently, so that a retry succeeds after the
 //! internal endpoint's SYN (RFC 5382, REQ-4; simultaneous open).
 
@@ -136,7 +138,8 @@ impl Nat {
     #[cold]
     fn open_pinhole(&mut self, packet: &Packet<'_>, seen_as: Address) {
         let key = &packet.key;
-        if check_opening(packet).and(check_addresses(key)).is_err() {
+        let is_midstream = packet.segment.is_some_and(|segment| !tcp::is_opening(segment));
+        if is_midstream || check_opening(packet).and(check_addresses(key)).is_err() {
             return;
         }
         let internal = key.sender();
@@ -228,20 +231,24 @@ impl Nat {
     /// The fields of a new connection that the packet determines.
     pub(super) fn flow(&self, packet: &Packet<'_>, owner: OwnerId) -> Flow {
         let key = &packet.key;
-        let is_tcp = key.transport == Transport::Tcp;
+        let (state, tcp_peers) = match packet.segment {
+            Some(segment) if tcp::is_opening(segment) => (State::SynSent, tcp::opened(segment)),
+            Some(segment) => (State::PickedUp, tcp::picked_up(segment)),
+            None => (State::New, [TcpPeer::default(); 2]),
+        };
         let owner = OwnerIdx::of(owner);
         let mut flow = Flow {
             peers: [key.src, key.dst],
             aliases: [external_addrs::NONE; 2],
             ports: [key.ports, PortPair::default()],
             zones: [key.zone, Zone::EXTERNAL],
-            state: if is_tcp { State::SynSent } else { State::New },
+            state,
             flags: FlowFlags::new(key.transport),
             seen: 0,
             owner,
             peer_owner: owner,
             created_epoch: self.revoked.epoch,
-            tcp_peers: packet.segment.map_or([TcpPeer::default(); 2], tcp::opened),
+            tcp_peers,
             bytes: [0; 2],
             frames_low: [0; 2],
             frames_high: [0; 2],
@@ -253,10 +260,12 @@ impl Nat {
     }
 }
 
-/// TCP opens with a SYN, an echo with a request.
+/// TCP opens with a SYN or is picked up by an ACK, an echo opens with a request.
 pub(super) fn check_opening(packet: &Packet<'_>) -> Result<(), NatDrop> {
     let opens = match packet.key.transport {
-        Transport::Tcp => packet.segment.is_some_and(tcp::is_opening),
+        Transport::Tcp => {
+            packet.segment.is_some_and(|it| tcp::is_opening(it) || tcp::may_continue(it))
+        }
         Transport::Echo => packet.is_request,
         Transport::Udp | Transport::Sctp => true,
     };

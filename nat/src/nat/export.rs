@@ -66,7 +66,7 @@ pub enum ImportError {
 pub struct Imported {
     /// Imported.
     pub kept: usize,
-    /// Skipped: the policy, or this worker's slice of ports, forbids them.
+    /// Skipped: the policy, or the ports that this worker has claimed, forbid them.
     pub skipped: usize,
 }
 
@@ -134,7 +134,7 @@ impl Nat {
         let mut external = record.externals.iter().flatten();
         let mut mapped = record.mapped().into_iter().flatten();
         external.all(|address| !address.is_v4() || self.policy.is_external(*address))
-            && mapped.all(|mapped| self.ports.contains(&mapped.port))
+            && mapped.all(|mapped| self.has_claimed(record.transport, mapped.port))
     }
 
     fn is_unpublished(&self, number: u32) -> bool {

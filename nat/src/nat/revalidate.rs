@@ -23,6 +23,8 @@ impl Nat {
         let former_ports = std::mem::replace(&mut self.ports, ports);
         if !former_ports.is_empty() && former_ports != self.ports {
             self.revoke_range(epoch);
+        } else if former_ports.is_empty() {
+            self.blocks = super::blocks::of(&self.ports, self.is_claiming);
         }
         let is_gone = |(addr_idx, address): &(u16, _)| {
             self.externals.is_used(*addr_idx) && !self.policy.is_external(*address)

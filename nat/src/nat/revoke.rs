@@ -216,6 +216,7 @@ impl Nat {
             self.revoked.routes_since = None;
             if self.revoked.range_since.take().is_some() {
                 self.externals.clear_port_pools();
+                self.blocks = super::blocks::of(&self.ports, self.is_claiming);
             }
         }
     }

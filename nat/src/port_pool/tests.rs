@@ -3,8 +3,16 @@ use super::*;
 const START: CoarseTime = CoarseTime(1_000);
 
 fn take_all(ports: &mut PortPool, like: u16, now: CoarseTime) -> Vec<u16> {
-    let mut state = 7;
-    std::iter::from_fn(|| ports.allocate(like, now, &mut state, |_| true)).collect()
+    let (mut state, mut blocks) = (7, whole(ports));
+    std::iter::from_fn(|| ports.allocate(&mut blocks, like, now, &mut state, |_| true)).collect()
+}
+
+fn whole(ports: &PortPool) -> PortBlocks {
+    PortBlocks::whole(ports.range.clone())
+}
+
+fn available(ports: &PortPool) -> u32 {
+    ports.available(&whole(ports))
 }
 
 #[test]
@@ -17,7 +25,7 @@ fn every_port_is_had_once_those_of_the_parity_first() {
         assert!(taken[..alike].iter().all(|port| port % 2 == like), "{range:?}");
         taken.sort_unstable();
         assert_eq!(taken, range.collect::<Vec<_>>());
-        assert_eq!(ports.available(), 0);
+        assert_eq!(available(&ports), 0);
     }
 }
 
@@ -28,9 +36,10 @@ fn those_at_rest_come_back_oldest_first_or_when_their_time_is_over() {
     for (port, later) in [(20_002, 0), (20_001, 1), (20_003, 2)] {
         ports.release(port, true, START.later(later));
     }
-    assert_eq!(ports.available(), 3);
-    let mut state = 7;
-    let refuses_first = ports.allocate(0, START.later(3), &mut state, |port| port != 20_002);
+    assert_eq!(available(&ports), 3);
+    let (mut state, mut blocks) = (7, whole(&ports));
+    let refuses_first =
+        ports.allocate(&mut blocks, 0, START.later(3), &mut state, |port| port != 20_002);
     assert_eq!(refuses_first, Some(20_001), "the next oldest");
     // One has rested to the very end and not beyond; that of the next is over.
     assert_eq!(ports.free_count, 0);
@@ -48,6 +57,29 @@ fn a_port_knows_its_mapping_until_it_is_given_back() {
     assert_eq!((ports.mapping(65_535), ports.mapping(65_534)), (Some(0), None));
     assert_eq!((ports.mapping(0), ports.mapping(65_533)), (None, None), "before the range");
     ports.release(65_535, false, START);
-    assert_eq!((ports.mapping(65_535), ports.available()), (None, 1));
+    assert_eq!((ports.mapping(65_535), available(&ports)), (None, 1));
     assert_eq!(take_all(&mut ports, 0, START), [65_535]);
+}
+
+#[test]
+fn ports_come_from_claimed_blocks_only_and_spread_over_all_of_them() {
+    let mut ports = PortPool::new(20_000..=29_999);
+    let mut blocks = PortBlocks::none(20_000..=29_999);
+    let mut state = 7;
+    assert_eq!(ports.allocate(&mut blocks, 0, START, &mut state, |_| true), None);
+    let first_ports: Vec<u16> = (0..16).map(|n| 20_000 + 64 * (9 * n + 3)).collect();
+    blocks.claim(&first_ports, 100);
+    assert_eq!(ports.available(&blocks), 6_400, "of what is to be had");
+    let mut hits = [0_u32; 16];
+    for _ in 0..16_000 {
+        let port = ports.allocate(&mut blocks, 0, START, &mut state, |_| true).unwrap();
+        let block = first_ports.iter().position(|first| (*first..first + 64).contains(&port));
+        hits[block.expect("of a claimed block")] += 1;
+        ports.release(port, false, START);
+    }
+    assert!(hits.iter().all(|hits| (850..1150).contains(hits)), "{hits:?}");
+    let taken: Vec<u16> =
+        std::iter::from_fn(|| ports.allocate(&mut blocks, 0, START, &mut state, |_| true))
+            .collect();
+    assert_eq!((taken.len(), ports.available(&blocks)), (1_024, 6_400 - 1_024));
 }

@@ -116,6 +116,11 @@ impl ExternalAddrs {
         self.entries[usize::from(addr_idx)].port_pools[transport as usize].as_deref()
     }
 
+    /// The pools of a transport at all addresses.
+    pub(crate) fn port_pools(&self, transport: Transport) -> impl Iterator<Item = &PortPool> {
+        self.entries.iter().filter_map(move |entry| entry.port_pools[transport as usize].as_deref())
+    }
+
     /// Drops all pools, so that all ports are free.
     pub(crate) fn clear_port_pools(&mut self) {
         for entry in &mut self.entries {

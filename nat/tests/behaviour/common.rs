@@ -21,6 +21,7 @@ pub(crate) const SYN: Flags = Flags::SYN;
 pub(crate) const ACK: Flags = Flags::ACK;
 pub(crate) const RST: Flags = Flags::RST;
 pub(crate) const SYN_ACK: Flags = Flags(0x12);
+pub(crate) const FIN: Flags = Flags::FIN;
 pub(crate) const FIN_ACK: Flags = Flags(0x11);
 pub(crate) const RST_ACK: Flags = Flags(0x14);
 
@@ -133,7 +134,16 @@ impl Lab {
     }
 
     pub(crate) fn seeded(policy: Policy, capacity: usize, seed: u64) -> Self {
-        let nat = Nat::new(NatConfig { capacity, seed });
+        Self::around(Nat::new(NatConfig { capacity, seed }), policy)
+    }
+
+    /// One whose ports are claimed.
+    pub(crate) fn claiming(policy: Policy) -> Self {
+        let nat = Nat::new(NatConfig { capacity: 4096, seed: 0x5eed });
+        Self::around(nat.with_claimed_blocks(), policy)
+    }
+
+    fn around(nat: Nat, policy: Policy) -> Self {
         let compiled = CompiledPolicy::compile(policy.clone(), None);
         let mut lab = Self { nat, policy, compiled, now: Time(77_000_000_000) };
         lab.revalidate();

@@ -1,9 +1,11 @@
 //! How the translator behaves: every way of a packet, and one test for each clause of the RFCs.
 #![forbid(unsafe_code)]
 
+mod claimed_blocks;
 mod common;
 mod double_nat;
 mod limits;
+mod picked_up;
 mod port_shortage;
 mod reroute;
 mod reused_ports;

@@ -63,7 +63,7 @@ fn a_connection_keeps_its_addresses_and_only_one_side_opens_it() {
 #[test]
 fn tcp_opens_with_a_syn_and_an_echo_with_a_request() {
     let mut nat = Lab::new();
-    let stray = tcp(CLIENT, SERVER, segment(ACK, 1000, 1, 0));
+    let stray = tcp(CLIENT, SERVER, segment(SYN_ACK, 1000, 1, 0));
     assert_eq!(there(&mut nat, &stray), Err(NatDrop::NoConnection));
     let [from, to] = ["10.1.0.2", "10.2.0.2"];
     assert_eq!(there(&mut nat, &echo(from, to, 7, false)), Err(NatDrop::NoConnection));

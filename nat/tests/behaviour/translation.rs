@@ -192,7 +192,7 @@ fn a_segment_of_no_connection_is_refused() {
     let mut policy = policy();
     policy.published = vec![published(Transport::Tcp, 80..=80, A, 80, 1)];
     let mut nat = Lab::with(policy);
-    for flags in [ACK, SYN_ACK, RST, FIN_ACK] {
+    for flags in [SYN_ACK, RST, RST_ACK, FIN] {
         let out = tcp("10.99.0.2:4000", "198.51.100.7:80", segment(flags, 1, 1, 0));
         assert_eq!(nat.send(internal(1), &out), Err(NatDrop::NoConnection));
         let back = tcp("198.51.100.7:80", "192.0.2.1:80", segment(flags, 1, 1, 0));

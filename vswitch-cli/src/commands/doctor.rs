@@ -81,6 +81,8 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
     let status = client.wait(client.status());
     let ports = status.as_ref().map_or(0, |status| status.ports);
     let uplinks = checks::uplinks(status.as_ref().ok());
+    let running = status.as_ref().ok().and_then(|status| status.uplinks.first());
+    let snat_ports = running.and_then(|uplink| uplink.snat_ports.parse().ok()).unwrap_or_default();
     Ok(vec![
         checks::kernel(&setting("kernel/osrelease").unwrap_or_default()),
         checks::io_uring(
@@ -96,6 +98,7 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         checks::congestion_control(setting("net/ipv4/tcp_congestion_control").as_deref()),
         checks::mtu(machine::default_route_mtu()),
         checks::snat_ports(setting("net/ipv4/ip_local_port_range").as_deref()),
+        checks::dnat(&snat_ports, &machine::nat_rules()),
         checks::nftables(vswitch::probe_nftables()),
         checks::left_over(vswitch::orphaned_tables()),
         checks::docker(machine::has_docker()),

@@ -48,7 +48,7 @@ pub(crate) struct UpArgs {
     /// Devices that are no uplinks, by name or pattern such as 'veth*'; may be given several times
     #[arg(long, value_name = "GLOB")]
     uplink_exclude: Vec<Glob>,
-    /// SNAT source-port range [default: 20000-32767]
+    /// SNAT source-port range [default: 20000-29999]
     #[arg(long, value_name = "FIRST-LAST")]
     snat_ports: Option<SnatPorts>,
     /// Datapath worker threads [default: 1 up to three cores; then half of the cores, at most 4]

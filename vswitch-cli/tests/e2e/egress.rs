@@ -171,7 +171,7 @@ fn a_device_that_goes_down_comes_back() {
 fn without_a_device_that_leads_out_the_switch_waits_for_one() {
     let mut host = Host::new();
     let _remote = Remote::new(host.net());
-    host.netns().ok(&["ip", "addr", "flush", "dev", "nic0"]);
+    host.netns().run_lines(&["ip -6 route del default", "ip addr flush dev nic0"]);
     host.up(&["--uplink", "auto"]);
     let a = host.container("a");
     a.ping(a.gateway());

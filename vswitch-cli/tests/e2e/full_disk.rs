@@ -41,7 +41,7 @@ impl SmallDisk {
         while file.write_all(&[7; 4096]).is_ok() {}
     }
 
-    fn make_room(&self) {
+    fn free_space(&self) {
         fs::remove_file(self.folder.join("fill")).expect("the file goes");
     }
 
@@ -100,7 +100,7 @@ fn a_change_that_cannot_be_written_does_not_happen() {
     // The end of a container is a fact, and written later.
     c.ok(&["ip", "link", "del", "eth0"]);
     wait_for("the port is gone", READY_MAX, || host.ls().len() == 3);
-    disk.make_room();
+    disk.free_space();
     wait_for("it is written", READY_MAX, || disk.document() != document);
     wait_for("and said", READY_MAX, || host.log().contains("written again"));
     let before = shown(&host);

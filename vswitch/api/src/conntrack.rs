@@ -45,6 +45,8 @@ words! {
         TimeWait = "time-wait",
         /// Closed by RST or ABORT.
         Reset = "reset",
+        /// Begun by a segment in the middle of a connection; only one peer has spoken since.
+        PickedUp = "picked-up",
     }
 }
 

@@ -158,7 +158,7 @@ pub struct UplinkStatus {
     pub ipv4: Vec<Ipv4Addr>,
     /// IPv6 addresses that containers are translated to by the default route (SNAT).
     pub ipv6: Vec<Ipv6Addr>,
-    /// Source ports that containers are translated to, as `20000-32767`.
+    /// Source ports that containers are translated to, as `20000-29999`.
     pub snat_ports: String,
     /// Number of open publications.
     pub publications: usize,

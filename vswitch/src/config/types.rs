@@ -95,7 +95,7 @@ pub enum ValueError {
     /// The text is no SNAT source-port range.
     #[error(
         "{text:?} cannot be the SNAT source-port range: write FIRST-LAST, with at least \
-         {fewest} ports from {first} on, such as 20000-32767"
+         {fewest} ports from {first} on, such as 20000-29999"
     )]
     SnatPorts {
         /// The text.

@@ -128,10 +128,10 @@ impl SnatPorts {
     }
 }
 
-/// 20000-32767, below the ephemeral ports of the host.
+/// 20000-29999, below the ephemeral ports of the host and Kubernetes' NodePorts (30000-32767).
 impl Default for SnatPorts {
     fn default() -> Self {
-        Self(20_000..=32_767)
+        Self(20_000..=29_999)
     }
 }
 

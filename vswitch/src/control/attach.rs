@@ -95,6 +95,10 @@ impl Control {
             self.0.model().network(Some(lease.network.as_str()))?;
             return Err(NetnsError::Gone(netns).into());
         }
+        if change.resumes() {
+            // A port that is added has no static entries; the next snapshot brings them.
+            self.0.commit_snapshot();
+        }
         if self.0.model().is_on_several(&lease.name) {
             self.route_container(&lease.name).await;
         }

@@ -87,6 +87,7 @@ fn state(state: nat::State) -> ConnectionState {
         nat::State::Closing => ConnectionState::Closing,
         nat::State::TimeWait => ConnectionState::TimeWait,
         nat::State::Reset => ConnectionState::Reset,
+        nat::State::PickedUp => ConnectionState::PickedUp,
     }
 }
 

@@ -22,7 +22,7 @@ use super::store::ContainerRecord;
 use super::task::task;
 
 /// A detach that is not in the document yet.
-struct Leaving {
+struct Detachment {
     lease: Lease,
     container: Option<ContainerRecord>,
     handover: Handover,
@@ -60,7 +60,7 @@ impl Control {
             let container = self.0.model().container_of(&key).cloned();
             let handover = self.hand_publications_on(&key).await;
             self.0.model().set_persisted(&key, false);
-            leaving.push(Leaving { lease, container, handover });
+            leaving.push(Detachment { lease, container, handover });
         }
         if let Err(error) = self.0.save().await {
             for one in leaving.into_iter().rev() {
@@ -76,7 +76,7 @@ impl Control {
     }
 
     /// Takes a detach back.
-    async fn stay(&self, Leaving { lease, handover, .. }: Leaving) {
+    async fn stay(&self, Detachment { lease, handover, .. }: Detachment) {
         let key = lease.key();
         self.take_publications_back(&lease, handover).await;
         let is_well = self.0.model().cancel_detach(&key);
@@ -90,7 +90,7 @@ impl Control {
     /// Ends a detach that the document knows.
     async fn end_leave(
         &self,
-        Leaving { lease, container, handover }: Leaving,
+        Detachment { lease, container, handover }: Detachment,
     ) -> Result<(), ControlError> {
         let key = lease.key();
         self.report_handover(&key, handover);

@@ -36,6 +36,9 @@ impl Control {
                 DataplaneEvent::Resolve { next_hop, uplink, port } => {
                     self.resolve(next_hop, uplink, port);
                 }
+                DataplaneEvent::BlocksWanted { worker, request } => {
+                    self.request_blocks(worker, request);
+                }
                 DataplaneEvent::Portless { remote, protocol } => self.hand_over(remote, protocol),
                 DataplaneEvent::DhcpRequest { port, frame } => self.answer_dhcp(port, &frame),
                 DataplaneEvent::WorkerFailed { worker, error } => return Some((worker, error)),

@@ -12,6 +12,7 @@ use fastpath::PortIndex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use super::block_requests::SnatBlocksTask;
 use super::containers::Followers;
 use super::dhcp::state::DhcpState;
 use super::error::ControlError;
@@ -63,6 +64,8 @@ pub(super) struct Inner {
     pub(super) refusals: Refusals,
     /// The host's side of the uplink.
     pub(super) publisher: tokio::sync::Mutex<HostPublisher>,
+    /// The task that claims SNAT ports.
+    pub(super) snat_blocks: SnatBlocksTask,
     /// Names of containers, which follow the model.
     pub(super) names: Arc<Names>,
     /// The DNS server; none with `--no-dns`.
@@ -124,6 +127,7 @@ impl Inner {
             renaming: tokio::sync::RwLock::default(),
             refusals: Refusals::default(),
             publisher: tokio::sync::Mutex::default(),
+            snat_blocks: SnatBlocksTask::default(),
             names: Arc::default(),
             dns: Mutex::default(),
             dhcp: DhcpState::default(),

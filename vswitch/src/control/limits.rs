@@ -69,6 +69,12 @@ pub(crate) const DECLINE_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Time between two attempts to open pending publications.
 pub(crate) const REPUBLISH_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Time between two collections of empty blocks of SNAT ports.
+pub(crate) const BLOCK_COLLECT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Time after which a block of which the host had a port is tried again.
+pub(crate) const BUSY_BLOCK_PAUSE: Duration = Duration::from_secs(60);
+
 /// Pending publications in one such attempt.
 pub(crate) const REPUBLISH_BATCH: usize = 4;
 

@@ -62,9 +62,11 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     control.0.progress.expects(document.attachments.len());
     let gives_route =
         |it: &Attachment| it.runtime.as_ref().is_some_and(|it| it.gives_default_route);
-    let (first, others): (VecDeque<_>, _) = document.attachments.into_iter().partition(gives_route);
+    let (all, contested) = without_contested(document.attachments);
+    let (first, others): (VecDeque<_>, _) = all.into_iter().partition(gives_route);
     attach_all(control, first, &mut replayed).await;
     attach_all(control, others, &mut replayed).await;
+    attach_all(control, contested, &mut replayed).await;
     let mut model = control.0.model();
     for record in document.statics {
         let owner = record.port.map_or(Owner::Host, Owner::Endpoint);
@@ -78,6 +80,22 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     control.0.commit_snapshot();
     control.retry_kept();
     replayed
+}
+
+/// Sets records aside that want a MAC address or an IP address of an earlier one, which is to have it.
+fn without_contested(stored: Vec<Attachment>) -> (VecDeque<Attachment>, VecDeque<Attachment>) {
+    let mut taken = BTreeSet::new();
+    stored.into_iter().partition(|it| {
+        let mut own = vec![it.mac.to_string()];
+        own.extend(it.ipv4.map(|address| address.to_string()));
+        own.extend(it.ipv6.map(|address| address.to_string()));
+        let own: Vec<_> = own.into_iter().map(|what| (it.network.clone(), what)).collect();
+        let is_free = own.iter().all(|what| !taken.contains(what));
+        if is_free {
+            taken.extend(own);
+        }
+        is_free
+    })
 }
 
 /// Attaches endpoints, several at a time, and waits for the last one. Those with a left-over interface come last.
@@ -238,6 +256,33 @@ fn restore_waiting(control: &Control, stored: &Attachment) -> Result<(), Control
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_records_with_one_address_the_first_comes_first() {
+        let record = |name: &str, mac: u8, ipv4: &str| -> Attachment {
+            let mac = format!("02:00:00:00:00:{mac:02x}");
+            let stored = serde_json::json!({ "name": name, "network": "br0", "ifname": "eth0", "mac": mac,
+                "ipv4": ipv4 });
+            serde_json::from_value(stored).unwrap()
+        };
+        let all = vec![
+            record("a", 1, "10.0.0.2"),
+            record("same-mac", 1, "10.0.0.3"),
+            record("b", 2, "10.0.0.3"),
+            record("same-address", 3, "10.0.0.2"),
+        ];
+        let (free, contested) = without_contested(all);
+        let names = |all: VecDeque<Attachment>| -> Vec<String> {
+            all.into_iter().map(|it| it.name.to_string()).collect()
+        };
+        assert_eq!(
+            (names(free), names(contested)),
+            (
+                vec!["a".to_owned(), "b".to_owned()],
+                vec!["same-mac".to_owned(), "same-address".to_owned()]
+            )
+        );
+    }
 
     #[test]
     fn a_publication_of_a_family_without_addresses_goes_and_the_endpoint_stays() {

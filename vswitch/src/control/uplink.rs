@@ -3,6 +3,7 @@
 //! ```text
 //! host::uplink  -- UplinkState -->  follow_uplink() --> model (Uplink) --> snapshot: routes, neighbours, policy
 //! datapath      -- Resolve     -->  resolve()       --> host::uplink: asks the kernel for a neighbour
+//! datapath      -- BlocksWanted -> snat_blocks   --> host::uplink: claims ports for SNAT
 //! a plan's step -- Forward     -->  HostPublisher   --> host::uplink: reserved ports, nftables, proxy of ::1
 //! ```
 //!
@@ -55,7 +56,10 @@ impl Control {
         inner.model().add_uplink(&inner.config.bridge, is_own, state.clone());
         adapt_ports(inner, &taps).await?;
         inner.commit_snapshot();
+        let claimed = self.start_snat_blocks(&uplink).await;
+        // Also after an error, so that it is stopped.
         inner.publisher.lock().await.uplink = Some(uplink);
+        claimed?;
         log_changes(&UplinkState::default(), &state);
         tokio::spawn(follow_uplink(Arc::clone(inner), taps, states));
         Ok(())
@@ -63,6 +67,7 @@ impl Control {
 
     /// Undoes the uplink on the host.
     pub(super) async fn stop_uplink(&self) {
+        self.0.snat_blocks.end().await;
         let uplink = std::mem::take(&mut *self.0.publisher.lock().await).uplink;
         if let Some(uplink) = uplink {
             uplink.stop().await;

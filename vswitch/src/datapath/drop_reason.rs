@@ -138,6 +138,8 @@ reasons! {
     NatQuota = "nat-quota",
     /// No external port is free for the connection.
     NatNoPort = "nat-no-port",
+    /// No external port is free yet; further ones are being claimed.
+    NatPortAwaited = "nat-port-awaited",
     /// The uplink has no address of its family.
     NatNoAddress = "nat-no-address",
     /// The protocol cannot be translated, nor tracked between networks.
@@ -190,6 +192,7 @@ impl From<NatDrop> for DropReason {
             NatDrop::TableFull => Self::NatTableFull,
             NatDrop::Quota => Self::NatQuota,
             NatDrop::PortsExhausted => Self::NatNoPort,
+            NatDrop::PortAwaited => Self::NatPortAwaited,
             NatDrop::NoAddress => Self::NatNoAddress,
             NatDrop::Protocol => Self::NatUnsupportedProtocol,
             NatDrop::NotAllowed => Self::NatNotAllowed,

@@ -178,6 +178,9 @@ pub const RESOLVES_PER_PORT_MAX: usize = 64;
 /// ICMP errors per second to one port, after a burst of [`BURST_FRAMES_MIN`].
 pub const ICMP_ERROR_RATE: FrameRate = FrameRate::of(100);
 
+/// TCP resets of the switch per second to one port, likewise.
+pub const RESET_RATE: FrameRate = FrameRate::of(1_000);
+
 /// Longest sleep with frames in the neighbour queue.
 pub const NEIGHBOUR_QUEUE_WAKE: Duration = Duration::from_millis(500);
 

@@ -20,7 +20,7 @@
 //! from the uplink, by translation             |
 //! --------------------------------------------+---------------------------------------------
 //! translated, to the container                | a connection, or a published port
-//! back to the host, with its TAP's MAC address| no match (`NotOurs`), so that the host answers
+//! dropped, and a reset or an ICMP error       | no match (`NotOurs`), since the host hands only our ports over
 //! dropped                                     | no match among ICMP and tails, which nftables
 //!                                             | duplicates to the host
 //! ```
@@ -40,9 +40,10 @@
 //! | `router/forward.rs` | drops, ICMP errors, the final rewrite |
 //! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
 //! | `router/by_source.rs` | frames whose route depends on their source after translation |
+//! | `router/unmapped.rs` | answers to packets of the uplink without a connection |
 //! | `router/to_network.rs` | frames from containers to another network |
 //! | `router/size.rs`, `resize.rs` | the length of a packet against the MTU; segments and fragments |
-//! | `router/icmp_limit.rs` | rate limit of ICMP errors |
+//! | `router/answer_limit.rs` | rate limits of ICMP errors and resets |
 //! | `router/fragments.rs` | fragments |
 //! | `router/handoff.rs` | frames that another worker translates |
 //! | `router/neighbour_queue.rs`, `resolve.rs` | frames that wait for a next hop; requests for it |
@@ -52,6 +53,7 @@
 //! | `router/occupancy.rs` | entries of each port, for longest-queue-drop |
 //! | `router/state.rs` | state of a worker between batches |
 
+mod answer_limit;
 mod ask_inside;
 mod assignment;
 mod by_source;
@@ -64,7 +66,6 @@ mod fragments;
 mod from_container;
 mod from_uplink;
 mod handoff;
-mod icmp_limit;
 mod inside;
 mod neighbour_queue;
 mod occupancy;
@@ -76,6 +77,7 @@ mod resolve;
 mod size;
 mod state;
 mod to_network;
+mod unmapped;
 
 use fastpath::{Nanos, PortIndex};
 

@@ -108,6 +108,13 @@ async fn publish(dataplane: &Dataplane, snapshot: Snapshot) {
     }
 }
 
+/// Gives the worker all UDP ports of the range.
+async fn claim_all(dataplane: &Dataplane) {
+    let first_ports = (20_000..=32_767).step_by(64).collect();
+    let blocks = ClaimedBlocks { transport: nat::Transport::Udp, first_ports, obtainable: 200 };
+    dataplane.claim_blocks(0, blocks).await.expect("a router");
+}
+
 /// The worker's counters, once so many frames were translated: what is injected is handled after the answer.
 async fn translated(dataplane: &Dataplane, frames: u64) -> WorkerStats {
     for _ in 0..1_000 {
@@ -125,6 +132,7 @@ async fn connections_are_listed_and_flushed() {
     let (dataplane, _events) = start();
     assert_eq!(dataplane.conntrack().await.expect("a worker"), [], "without a router");
     publish(&dataplane, snapshot(&[KNOWN])).await;
+    claim_all(&dataplane).await;
     dataplane.inject(CONTAINER, datagram(KNOWN)).await.expect("a buffer");
     translated(&dataplane, 1).await;
     let rows = dataplane.conntrack().await.expect("a worker");
@@ -144,6 +152,7 @@ async fn connections_are_listed_and_flushed() {
 async fn many_connections_are_flushed_in_several_rounds() {
     let (dataplane, _events) = start();
     publish(&dataplane, snapshot(&[KNOWN])).await;
+    claim_all(&dataplane).await;
     let connections = CONNTRACK_FLUSHED_MAX as u64 + 100;
     for number in 0..connections {
         let frame = datagram_from(1000 + number as u16, KNOWN);
@@ -160,6 +169,7 @@ async fn many_connections_are_flushed_in_several_rounds() {
 async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
     let (dataplane, mut events) = start();
     publish(&dataplane, snapshot(&[KNOWN])).await;
+    claim_all(&dataplane).await;
     dataplane.inject(CONTAINER, datagram(STRANGER)).await.expect("a buffer");
     assert_eq!(
         events.recv().await,
@@ -170,6 +180,30 @@ async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
     // The worker sleeps: it is woken by what is published.
     dataplane.publish(snapshot(&[KNOWN, STRANGER]));
     assert_eq!(translated(&dataplane, 1).await.in_flight, 0);
+    dataplane.shutdown().await;
+}
+
+/// Ports are claimed, not assumed: a worker without any asks control, and drops what it would have to refuse.
+#[tokio::test]
+async fn a_worker_asks_for_snat_ports_and_returns_them() {
+    let (dataplane, mut events) = start();
+    publish(&dataplane, snapshot(&[KNOWN])).await;
+    let transport = nat::Transport::Udp;
+    for _ in 0..2 {
+        dataplane.inject(CONTAINER, datagram(KNOWN)).await.expect("a buffer");
+    }
+    let request = nat::BlockRequest { transport, blocks: 16 };
+    assert_eq!(events.recv().await, Some(DataplaneEvent::BlocksWanted { worker: 0, request }));
+    let stats = dataplane.stats().await.expect("a worker");
+    assert_eq!(stats.workers[0].translated, 0);
+    claim_all(&dataplane).await;
+    dataplane.inject(CONTAINER, datagram(KNOWN)).await.expect("a buffer");
+    translated(&dataplane, 1).await;
+    assert!(events.try_recv().is_err(), "asked once");
+    let first = dataplane.collect_blocks(0, transport).await.expect("a worker");
+    let second = dataplane.collect_blocks(0, transport).await.expect("a worker");
+    assert!(first.is_empty(), "they must stay empty for a while");
+    assert!(second.len() > 150 && second.iter().all(|port| port % 64 == 20_000 % 64), "{second:?}");
     dataplane.shutdown().await;
 }
 

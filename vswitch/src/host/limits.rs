@@ -82,6 +82,9 @@ pub(crate) const PORTLESS_KEPT: Duration = Duration::from_secs(60);
 /// Ports of one publication reserved by sockets; a kernel setting reserves a longer range.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 
+/// Sockets that hold blocks of SNAT ports, of the limit of open files.
+pub(crate) const SNAT_SOCKETS_PERCENT: u32 = 50;
+
 /// Connections to `[::1]` that the proxy relays for one port.
 pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
 

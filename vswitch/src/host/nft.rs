@@ -2,12 +2,13 @@
 //!
 //! All tables are named `vswitch-BRIDGE`, so that two switches can share a host; no other table changes.
 //! [`Rules`] describes them. [`Firewall::load`] replaces them in one atomic batch (add, delete, add, chains,
-//! sets, rules), so no frame meets half of them. The `netdev` table redirects frames and translates none.
+//! sets, rules), so no frame meets half of them. Only blocks of SNAT ports change one by one, as elements of the set
+//! `snat-ports` ([`Firewall::change_blocks`]). The `netdev` table redirects frames and translates none.
 //!
 //! | table | chain | task |
 //! |---|---|---|
 //! | `netdev` | `uplink`, ingress of all NICs | redirects frames of the switch to the NIC's TAP, see [`netdev`] |
-//! | | `switch-TAP`, ingress of each TAP | redirects frames to the NIC; those to the TAP's own MAC reach the host |
+//! | | `switch-TAP`, ingress of each TAP | redirects frames to the NIC |
 //! | | `bridge-DEVICE`, ingress of each host port | drops frames of containers from or to 127.0.0.0/8 |
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
@@ -48,7 +49,8 @@ pub use orphans::{Orphan, orphans};
 pub use probe::probe;
 pub(super) use rules::protocol_number;
 pub(crate) use rules::{
-    AllowedForward, Forward, IngressRedirect, Nat, Protocol, Published, RedirectLink, Rules,
+    AllowedForward, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink,
+    Rules,
 };
 
 use super::limits::TABLES_CHECK_INTERVAL;
@@ -104,6 +106,23 @@ impl Firewall {
     pub(crate) async fn load(&self, rules: Rules) -> Result<(), NftError> {
         let tables = Arc::clone(&self.tables);
         blocking(move || lock(&tables).as_mut().map_or(Ok(()), |tables| tables.load(rules))).await
+    }
+
+    /// Adds elements to the set of SNAT ports and takes others out: blocks that the rules have from now on, or no longer.
+    ///
+    /// # Errors
+    /// The kernel refuses: then the former rules stand.
+    pub(crate) async fn change_blocks(
+        &self,
+        added: Vec<PortBlock>,
+        removed: Vec<PortBlock>,
+    ) -> Result<(), NftError> {
+        let tables = Arc::clone(&self.tables);
+        let change = move || {
+            let mut tables = lock(&tables);
+            tables.as_mut().map_or(Ok(()), |tables| tables.change_blocks(&added, &removed))
+        };
+        blocking(change).await
     }
 
     /// How often deleted tables were put back.

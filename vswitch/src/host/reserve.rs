@@ -1,15 +1,17 @@
-//! Reservation of host ports for SNAT and publications. Ports that another process uses are refused.
+//! Reservation of host ports for SNAT and publications. Ports that another process uses are left to it.
 //!
 //! | ports | reserved by | undone by |
 //! |---|---|---|
-//! | the SNAT range | `net.ipv4.ip_local_reserved_ports` ([`reserved_ports`]), after a check for bound sockets | [`reserved_ports::ReservedPorts`] |
-//! | the same, against other switches | a Unix socket with the range in its name ([`snat_lock`]) | closing it |
+//! | the SNAT range, from the host's own connections | `net.ipv4.ip_local_reserved_ports` ([`reserved_ports`]) | [`reserved_ports::ReservedPorts`] |
+//! | blocks of it that containers use | bound sockets ([`snat_blocks`]) | closing them |
+//! | the range, against other switches | a Unix socket with the range in its name ([`snat_lock`]) | closing it |
 //! | a published port, and a range of up to [`RESERVED_SOCKETS_MAX`] | bound sockets ([`sockets`]) | closing them |
 //! | a longer published range | the setting, after a check for bound sockets (SCTP: listening) | [`reserved_ports::ReservedPorts`] |
 //!
 //! [`socket_owners`] finds the process of a taken port by the inode of its socket.
 
 pub(super) mod reserved_ports;
+pub(super) mod snat_blocks;
 pub(super) mod snat_lock;
 pub(super) mod socket_owners;
 pub(super) mod sockets;
@@ -60,18 +62,6 @@ pub(crate) enum ReserveError {
         ours: RangeInclusive<u16>,
         /// The other's bridge.
         bridge: String,
-    },
-    /// A process of the host uses a port of the SNAT range.
-    #[error(
-        "port {port}/{protocol} in the range for SNAT is in use{}; end that, or choose other ports with --snat-ports",
-        by(.owner.as_ref())
-    )]
-    InUse {
-        /// The port.
-        port: u16,
-        protocol: Protocol,
-        /// The process, if found.
-        owner: Option<SocketOwner>,
     },
     /// The host does not have the address.
     #[error("{0} is no address of this host; see `ip address`")]

@@ -12,8 +12,10 @@
 //! uplink.stop().await;                            // the host is as before
 //! ```
 //!
-//! A frame without a connection goes back to the host: the switch writes it into the TAP with the TAP's own MAC
-//! address as destination. Every other frame written into the TAP leaves by the NIC unchanged.
+//! Every frame that the switch writes into the TAP leaves by the NIC unchanged.
+//!
+//! SNAT ports are claimed in blocks ([`snat_blocks`]): the host keeps all others, and what comes for them reaches it
+//! by its own NIC.
 //!
 //! # Changes to the host
 //!
@@ -23,6 +25,7 @@
 //! |---|---|
 //! | the TAPs `up-BRIDGE`, `up2-BRIDGE` and so on, their settings and dummy addresses | gone with the process |
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
+//! | sockets that hold claimed SNAT ports and published ports ([`reserve`](super::reserve)) | gone with the process |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
@@ -48,6 +51,7 @@ mod neigh_refresh;
 mod parts;
 mod publish;
 mod rules;
+mod snat_blocks;
 mod source;
 mod state;
 mod tables;
@@ -70,6 +74,7 @@ pub(crate) use error::UplinkError;
 #[cfg(test)]
 pub(crate) use rules::Rules;
 pub(crate) use rules::{Lookup, RuleLayer, Scope};
+pub(crate) use snat_blocks::SnatBlocks;
 #[cfg(test)]
 pub(crate) use state::Route;
 pub(crate) use state::{HostTable, LinkState, UplinkState};
@@ -88,6 +93,7 @@ use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use neigh_refresh::Hop;
 use publish::Entry;
+use snat_blocks::HeldPorts;
 use state::Kernel;
 use tables::{Fixed, Shared};
 use taps::Taps;
@@ -138,6 +144,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
+    held: HeldPorts,
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
@@ -174,15 +181,15 @@ impl Uplink {
         let untaken = monitor.untaken().unwrap_or_default();
         let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
         let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
-        let entries = Vec::new();
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
             untaken,
-            entries,
+            entries: Vec::new(),
             reserved,
             snat,
+            held: HeldPorts::new(),
             snat_lock,
             forwarding,
         };
@@ -192,6 +199,12 @@ impl Uplink {
     /// The TAPs of the uplinks, each to be taken once: the owner of its queues is the switch's port.
     pub(crate) fn taps(&self) -> UplinkTaps {
         self.untaken.clone()
+    }
+
+    /// Claims SNAT ports; none where the kernel translates. It is to be dropped before the uplink stops.
+    pub(crate) fn snat_blocks(&self) -> Option<SnatBlocks> {
+        let blocks = || SnatBlocks { shared: self.shared.clone(), held: self.held.clone() };
+        self.forwarding.is_none().then(blocks)
     }
 
     /// Brings in order what others took away on the host: the TAPs' state, and the kernel's settings. Gives

@@ -12,6 +12,7 @@
 //! ones are closed: of the peer that has most, the one that is idle longest, once it is so for [`IDLE_MIN`]. Above the
 //! limit of connections that wait or are served, the peer that has most loses one, or gets no further one.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -81,7 +82,7 @@ pub(super) struct Connections(Arc<Mutex<Table>>);
 
 /// A connection's place among them, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct ConnectionGuard {
     table: Connections,
     id: u64,
     changed: Arc<Notify>,
@@ -93,10 +94,10 @@ impl Connections {
     }
 
     /// Takes a connection in; none if it is one too many.
-    pub(super) fn admit(&self, peer: Peer, now: Instant) -> Option<Held> {
+    pub(super) fn admit(&self, peer: Peer, now: Instant) -> Option<ConnectionGuard> {
         let mut table = self.table();
         let (id, changed) = table.add(peer, now)?;
-        Some(Held { table: self.clone(), id, changed })
+        Some(ConnectionGuard { table: self.clone(), id, changed })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -104,7 +105,7 @@ impl Connections {
     }
 }
 
-impl Held {
+impl ConnectionGuard {
     /// Whether it is served at once.
     pub(super) fn is_served(&self) -> bool {
         self.state() != Some(State::Waiting)
@@ -119,7 +120,7 @@ impl Held {
                 Some(State::Closed) | None => return false,
             }
             if tokio::time::timeout(ROOM_POLL, self.changed.notified()).await.is_err() {
-                self.table.table().make_room(Instant::now());
+                self.table.table().close_idle(Instant::now());
             }
         }
     }
@@ -154,7 +155,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut table = self.table.table();
         table.entries.remove(&self.id);
@@ -206,7 +207,7 @@ impl Table {
     }
 
     /// Closes an idle connection, if some wait.
-    fn make_room(&mut self, now: Instant) {
+    fn close_idle(&mut self, now: Instant) {
         self.serve_waiting(now);
         let first = self.entries.values().find(|entry| entry.state == State::Waiting);
         let Some(peer) = first.map(|entry| entry.peer) else { return };
@@ -220,9 +221,9 @@ impl Table {
             _ => None,
         });
         let rank = |(id, peer, since): (u64, Peer, Instant)| {
-            (self.served(peer).1, now.duration_since(since), id)
+            (self.served(peer).1, now.duration_since(since), Reverse(id))
         };
-        if let Some((.., id)) = idle.map(rank).max() {
+        if let Some((.., Reverse(id))) = idle.map(rank).max() {
             self.change(id, State::Closed);
         }
         self.serve_waiting(now);

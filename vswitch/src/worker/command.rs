@@ -50,9 +50,28 @@ pub(crate) enum Command {
         filter: ConntrackFilter,
         reply: oneshot::Sender<Option<(nat::Flushing, bool)>>,
     },
+    /// Adds blocks of SNAT ports that were claimed. Replies false without a router.
+    ClaimBlocks {
+        blocks: ClaimedBlocks,
+        reply: oneshot::Sender<bool>,
+    },
+    /// Takes blocks of a transport that have been empty for two of these commands. Replies with their first ports.
+    CollectBlocks {
+        transport: nat::Transport,
+        reply: oneshot::Sender<Vec<u16>>,
+    },
     Stop {
         reply: oneshot::Sender<()>,
     },
+}
+
+/// Blocks of SNAT ports for a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimedBlocks {
+    pub(crate) transport: nat::Transport,
+    pub(crate) first_ports: Vec<u16>,
+    /// Blocks that the worker may have in all.
+    pub(crate) obtainable: usize,
 }
 
 /// Selects connections.
@@ -100,6 +119,19 @@ impl Worker {
                 Command::ConntrackFlush { flushing, filter, reply } => {
                     let router = self.state.router.as_mut();
                     let _ = reply.send(router.map(|router| router.flush(flushing, filter)));
+                }
+                Command::ClaimBlocks { blocks, reply } => {
+                    let router = self.state.router.as_mut();
+                    let _ = reply.send(router.is_some());
+                    if let Some(router) = router {
+                        let ClaimedBlocks { transport, first_ports, obtainable } = blocks;
+                        router.claim_blocks(transport, &first_ports, obtainable);
+                    }
+                }
+                Command::CollectBlocks { transport, reply } => {
+                    let router = self.state.router.as_mut();
+                    let empty = router.map(|router| router.collect_empty_blocks(transport));
+                    let _ = reply.send(empty.unwrap_or_default());
                 }
                 Command::Stop { reply } => self.stop = Some(reply),
             }

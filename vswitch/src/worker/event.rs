@@ -22,6 +22,13 @@ pub enum DataplaneEvent {
         /// Ingress port of one of the frames.
         port: PortIndex,
     },
+    /// A worker needs further blocks of SNAT ports. Not repeated before an answer.
+    BlocksWanted {
+        /// Number of the worker.
+        worker: usize,
+        /// What it needs.
+        request: nat::BlockRequest,
+    },
     /// A container uses a protocol without ports with a remote address: its answers are to be handed over. Repeated
     /// while it does.
     Portless {

@@ -1,5 +1,7 @@
 //! Judges the findings of `machine`.
 
+mod dnat;
+
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
@@ -164,6 +166,30 @@ pub(super) fn snat_ports(ephemeral: Option<&str>) -> Row {
         format!("{snat} overlaps the host's ephemeral ports {first}-{last}"),
         "choose another range with `vswitch up --snat-ports`, or set \
          `sysctl net.ipv4.ip_local_port_range=\"32768 60999\"`",
+    )
+}
+
+/// A port that another program's rules translate looks free, since no socket has it.
+pub(super) fn dnat(snat: &SnatPorts, rules: &str) -> Row {
+    const CHECK: &str = "dnat";
+    let range = snat.range();
+    let meets = |ports: &std::ops::RangeInclusive<u16>| {
+        ports.start() <= range.end() && range.start() <= ports.end()
+    };
+    let met: Vec<String> = dnat::ports(rules)
+        .filter(meets)
+        .map(|ports| match ports.start() == ports.end() {
+            true => ports.start().to_string(),
+            false => format!("{}-{}", ports.start(), ports.end()),
+        })
+        .collect();
+    if met.is_empty() {
+        return Row::ok(CHECK, format!("no rule of others translates a port of {snat}"));
+    }
+    Row::warn(
+        CHECK,
+        format!("rules of others translate ports of {snat}: {}", met.join(", ")),
+        "choose a range without them with `vswitch up --snat-ports`: the switch may take these ports for containers",
     )
 }
 

@@ -53,6 +53,20 @@ pub(super) fn default_device6(table: &str) -> Option<&str> {
     })
 }
 
+/// All rules that may translate ports, as nft and iptables print them; empty without these programs.
+pub(super) fn nat_rules() -> String {
+    let programs: [&[&str]; 3] = [
+        &["nft", "-nn", "list", "ruleset"],
+        &["iptables-save", "-t", "nat"],
+        &["ip6tables-save", "-t", "nat"],
+    ];
+    let output = |words: &&[&str]| {
+        let output = std::process::Command::new(words[0]).args(&words[1..]).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    programs.iter().filter_map(output).collect()
+}
+
 /// True if there is a `docker0`.
 pub(super) fn has_docker() -> bool {
     // /sys shows the namespace where it was mounted; /proc/sys/net shows ours.

@@ -100,6 +100,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 }
 
 /// Waits until the daemon is ready, as long as it gets on.
+#[expect(clippy::disallowed_methods, reason = "a person is told every few seconds")]
 fn listen(daemon: &mut Child, log: &Path, limit: Duration) -> Outcome<Option<PathBuf>> {
     let memory = MemoryLimit::own();
     let (sender, receiver) = mpsc::channel();

@@ -108,7 +108,7 @@ fn bash_knows_names_ports_and_values() {
 fn bash_knows_words_columns_and_programs() {
     let (host, _containers, bin) = scene();
     let bash = |line: &str| bash(&host, &bin, line);
-    assert_eq!(bash("vswitch ls --filter state="), ["up", "loop-blocked", "waiting"]);
+    assert_eq!(bash("vswitch ls --filter state="), ["up", "loop-blocked", "waiting", "fault"]);
     assert_eq!(bash("vswitch network ls --filter dangling=t"), ["true"]);
     assert_eq!(bash("vswitch ls -o columns=name,ip"), ["name,ipv4", "name,ipv6"]);
     assert_eq!(bash("vswitch attach --configure s"), ["static"]);

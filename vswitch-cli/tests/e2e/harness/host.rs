@@ -20,7 +20,7 @@ use vswitch_api::status::Status;
 use super::Container;
 
 /// Ports that containers appear from by default.
-pub(crate) const SNAT_PORTS: RangeInclusive<u16> = 20_000..=32_767;
+pub(crate) const SNAT_PORTS: RangeInclusive<u16> = 20_000..=29_999;
 
 /// A host of its own: namespace, NIC with addresses and default routes, socket, state directory.
 pub(crate) struct Host {

@@ -18,9 +18,6 @@ use crate::datapath::batch::FrameCtx;
 use crate::datapath::limits::PREFETCH_CONNECTIONS_MIN;
 use crate::datapath::{DropReason, Key, Snapshot, Stats, Verdict, edit};
 
-/// The destination MAC address behind the virtio-net header.
-pub(super) const DESTINATION: std::ops::Range<usize> = VNET_LEN..VNET_LEN + 6;
-
 /// The next hop of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adjacency {
@@ -184,10 +181,16 @@ impl<'a> ForwardCtx<'a> {
             self.state.counters.icmp_errors_suppressed += 1;
             return;
         }
-        let Ok(meta) = Meta::parse(answer) else { return };
-        let Some(frame) = self.pool.alloc_with(answer) else { return };
+        if self.emit_answer(ctx, answer) {
+            self.state.counters.icmp_errors_sent += 1;
+        }
+    }
+
+    /// Emits a frame of the switch to the sender of a frame. Returns false without a free buffer.
+    pub(super) fn emit_answer(&mut self, ctx: &FrameCtx, answer: &[u8]) -> bool {
+        let Ok(meta) = Meta::parse(answer) else { return false };
+        let Some(frame) = self.pool.alloc_with(answer) else { return false };
         self.stats.counters.generated += 1;
-        self.state.counters.icmp_errors_sent += 1;
         let dst = Key::new(ctx.network, 0, meta.dst);
         let (port, segment) = (ctx.port, meta.l3_len);
         let (src, src_buckets, dst_buckets) = (Key::NONE, ctx.src_buckets, ctx.dst_buckets);
@@ -205,6 +208,7 @@ impl<'a> ForwardCtx<'a> {
             meta,
         };
         self.state.emitted.push(ctx);
+        true
     }
 
     /// Checks the hop limit and the MTU.

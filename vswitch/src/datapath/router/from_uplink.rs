@@ -1,10 +1,11 @@
 //! Frames from the uplink.
 
-use nat::{Kind, Realm, Translation, View};
+use nat::{Kind, NatDrop, Realm, Translation, View};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
 use super::forward::{Delivery, ForwardCtx};
+use super::unmapped::is_midstream;
 use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
@@ -54,8 +55,15 @@ impl<'a> ForwardCtx<'a> {
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
                     ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
-                    self.return_to_host(ctx, link);
+                    let why = DropReason::NatNoConnection;
+                    self.refuse_unmapped(ctx, (uplink, link), &view, why);
                 }
+            }
+            // A SYN gets no answer: the container may be about to open the connection, too (RFC 5382, REQ-4).
+            Err(refusal @ (NatDrop::NoConnection | NatDrop::Unsolicited))
+                if is_midstream(&view) =>
+            {
+                self.refuse_unmapped(ctx, (uplink, link), &view, (*refusal).into());
             }
             // External senders get no ICMP error.
             Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
@@ -74,21 +82,6 @@ impl<'a> ForwardCtx<'a> {
             L4::Icmpv4 | L4::Icmpv6 => self.deliver_portless_error(ctx, view, uplink),
             _ => self.deliver_portless(ctx, view, uplink),
         }
-    }
-
-    /// Returns a frame to the host through the uplink's TAP: the device forwards only frames with
-    /// another destination than the TAP's.
-    fn return_to_host(&mut self, ctx: &mut FrameCtx, link: &UplinkLink) {
-        let bytes = self.pool.bytes_mut(&ctx.frame);
-        let to = bytes.and_then(|bytes| bytes.get_mut(super::forward::DESTINATION));
-        ctx.verdict = match to {
-            Some(to) => {
-                to.copy_from_slice(&link.tap_mac.0);
-                self.state.counters.returned_to_host += 1;
-                Verdict::Unicast(link.port.into())
-            }
-            None => Verdict::Drop(DropReason::NoBuffer),
-        };
     }
 }
 

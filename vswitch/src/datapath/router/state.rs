@@ -7,11 +7,14 @@ use fastpath::limits::{FRAME_MAX, ROUND_FRAMES_MAX};
 use fastpath::{Nanos, PortIndex};
 use nat::fragment::{Fragments, Verdict as Translated};
 use nat::limits::{FRAGMENT_FRAMES_MAX, TICK_OPERATIONS};
-use nat::{Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, View, Zone};
+use nat::{
+    BlockRequest, Flushing, Nat, NatConfig, NatDrop, OwnerId, Row, ShardSpec, Time, Transport,
+    View, Zone,
+};
 use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
+use super::answer_limit::AnswerLimit;
 use super::assignment::{Assignment, HandoffOut};
-use super::icmp_limit::IcmpLimit;
 use super::inside::InsideNeighbours;
 use super::neighbour_queue::NeighbourQueue;
 use super::on_link::OnLinkUses;
@@ -20,7 +23,8 @@ use super::resolve::NeighbourResolver;
 use crate::datapath::batch::{Batch, FrameCtx};
 use crate::datapath::limits::{
     CONNECTIONS_PER_CONTAINER, CONNTRACK_FLUSHED_MAX, CONNTRACK_ROWS_MAX, EXPIRY_REST, EXPIRY_WAKE,
-    NAT_CONNECTIONS, NAT_OPERATIONS_IDLE, NEIGHBOUR_QUEUE_WAKE, PREFETCH_FRAMES,
+    ICMP_ERROR_RATE, NAT_CONNECTIONS, NAT_OPERATIONS_IDLE, NEIGHBOUR_QUEUE_WAKE, PREFETCH_FRAMES,
+    RESET_RATE,
 };
 use crate::datapath::{DropReason, FrameIo, Observer, Snapshot, Verdict};
 
@@ -29,7 +33,8 @@ use crate::datapath::{DropReason, FrameIo, Observer, Snapshot, Verdict};
 pub struct RouterState {
     pub(super) nat: Nat,
     pub(super) neighbour_queue: NeighbourQueue,
-    pub(super) icmp_limit: IcmpLimit,
+    pub(super) icmp_limit: AnswerLimit,
+    pub(super) reset_limit: AnswerLimit,
     pub(super) resolver: NeighbourResolver,
     pub(super) inside: InsideNeighbours,
     pub(super) on_link_uses: OnLinkUses,
@@ -64,16 +69,18 @@ pub struct RouterState {
 }
 
 impl RouterState {
-    /// An empty state. `seed` keys the hash of the connection table.
-    pub(in crate::datapath) fn new(seed: u64, shard_spec: ShardSpec) -> Self {
+    /// An empty state. `seed` keys the hash of the connection table. `is_claiming`: control claims blocks of SNAT ports.
+    pub(in crate::datapath) fn new(seed: u64, shard_spec: ShardSpec, is_claiming: bool) -> Self {
         let capacity = if shard_spec.is_single() { 0 } else { ROUND_FRAMES_MAX };
+        // Without an uplink, connections between networks are tracked all the same.
+        let nat = Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed })
+            .with_shard_spec(shard_spec)
+            .with_quota(CONNECTIONS_PER_CONTAINER);
         Self {
-            // Without an uplink, connections between networks are tracked all the same.
-            nat: Nat::new(NatConfig { capacity: NAT_CONNECTIONS, seed })
-                .with_shard_spec(shard_spec)
-                .with_quota(CONNECTIONS_PER_CONTAINER),
+            nat: if is_claiming { nat.with_claimed_blocks() } else { nat },
             neighbour_queue: NeighbourQueue::new(),
-            icmp_limit: IcmpLimit::default(),
+            icmp_limit: AnswerLimit::new(ICMP_ERROR_RATE),
+            reset_limit: AnswerLimit::new(RESET_RATE),
             resolver: NeighbourResolver::new(),
             inside: InsideNeighbours::new(),
             on_link_uses: OnLinkUses::new(),
@@ -161,6 +168,28 @@ impl RouterState {
     /// Next hops for control to resolve, each with the port of its uplink, and the requesting ports.
     pub fn unresolved(&mut self) -> impl Iterator<Item = ((IpAddr, PortIndex), PortIndex)> {
         self.resolver.drain()
+    }
+
+    /// Adds claimed blocks of SNAT ports.
+    pub fn claim_blocks(&mut self, transport: Transport, first_ports: &[u16], obtainable: usize) {
+        self.nat.claim_blocks(transport, first_ports, obtainable);
+    }
+
+    /// Gives up blocks that stay empty: their first ports.
+    pub fn collect_empty_blocks(&mut self, transport: Transport) -> Vec<u16> {
+        self.nat.collect_empty_blocks(transport)
+    }
+
+    /// [`Self::poll_block_request`] has one.
+    #[inline]
+    #[must_use]
+    pub fn has_block_request(&self) -> bool {
+        self.nat.has_block_request()
+    }
+
+    /// A request for further blocks of SNAT ports, once.
+    pub fn poll_block_request(&mut self) -> Option<BlockRequest> {
+        self.nat.poll_block_request()
     }
 
     /// Flows without ports that containers have, for control: new ones at once, and all of them from time to time.

@@ -4,12 +4,13 @@
 //! addresses; connections are tracked ([`nat::Nat::track_routed`]), so that the network which may not open any still
 //! answers. Only addresses that the switch gave out are reached, and reach others. Isolation ends at the network.
 
-use nat::{OwnerId, Realm, RoutedTarget, Translation, View, Zone};
+use nat::{NatDrop, OwnerId, Realm, RoutedTarget, Translation, View, Zone};
 
 use super::Router;
 use super::compiled::NetworkRoute;
 use super::forward::{Adjacency, ForwardCtx, Rejection};
 use super::from_container::internal;
+use super::unmapped::is_midstream;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::snapshot::Network;
 use crate::datapath::{DropReason, Key, Verdict};
@@ -54,6 +55,11 @@ impl<'a> ForwardCtx<'a> {
             }
             // What is routed between containers has no other result.
             Ok(_) => ctx.verdict = Verdict::Drop(DropReason::NoRoute),
+            // It may only answer, and what it answers is lost.
+            Err(refusal @ NatDrop::NotAllowed) if is_midstream(view) => {
+                self.send_reset(ctx, source.mac, view);
+                ctx.verdict = Verdict::Drop((*refusal).into());
+            }
             Err(refusal) => self.drop_refused(ctx, source, *refusal),
         }
     }

@@ -70,11 +70,12 @@ fn differing<'a, T: PartialEq>(one: &'a [T], other: &'a [T]) -> (&'a [T], &'a [T
 fn is_alike(old: &Rules, new: &Rules) -> bool {
     let is_redirect_alike = match (&old.redirect, &new.redirect) {
         (Some(old), Some(new)) => {
-            (&old.links, &old.subnets, &old.snat_ports, &old.portless)
-                == (&new.links, &new.subnets, &new.snat_ports, &new.portless)
-                && [false, true]
-                    .iter()
-                    .all(|&v6| old.has_single_addresses(v6) == new.has_single_addresses(v6))
+            (&old.links, &old.subnets, &old.snat_ports, &old.portless, &old.snat_blocks)
+                == (&new.links, &new.subnets, &new.snat_ports, &new.portless, &new.snat_blocks)
+                && [false, true].iter().all(|&v6| {
+                    old.has_single_addresses(v6) == new.has_single_addresses(v6)
+                        && old.has_all_addresses(v6) == new.has_all_addresses(v6)
+                })
         }
         (old, new) => old.is_none() && new.is_none(),
     };
@@ -91,7 +92,7 @@ fn is_alike(old: &Rules, new: &Rules) -> bool {
 
 /// Whether the table has sets: those of a redirection without a NIC are not there.
 fn has_sets(redirect: &IngressRedirect) -> bool {
-    redirect.links.iter().any(|link| link.device.is_some())
+    redirect.devices() > 0
 }
 
 #[cfg(test)]

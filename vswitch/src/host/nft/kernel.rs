@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{RecvFlags, recv};
 use vswitch_sys::query::{self, Answer};
+use vswitch_sys::set::Set;
 use vswitch_sys::socket::Socket;
 use vswitch_sys::table::{Flagged, Flags};
 use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
 
 use super::build::{Writer, text};
-use super::rules::Rules;
+use super::rules::{PortBlock, Rules};
 use super::{change, nat, netdev};
 use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 
@@ -189,6 +190,45 @@ impl Tables {
             result => result?,
         };
         self.loaded = Some(Loaded { rules, counts, generation: None });
+        Ok(())
+    }
+
+    /// Changes the blocks of SNAT ports. A single block costs the kernel far less than all tables.
+    pub(super) fn change_blocks(
+        &mut self,
+        added: &[PortBlock],
+        removed: &[PortBlock],
+    ) -> Result<(), NftError> {
+        let Some(redirect) = self.loaded.as_mut().and_then(|it| it.rules.redirect.as_mut()) else {
+            return Ok(());
+        };
+        let former = redirect.snat_blocks.clone();
+        redirect.snat_blocks.retain(|block| !removed.contains(block));
+        redirect.snat_blocks.extend(added.iter().cloned());
+        // Without a device there is no set.
+        if redirect.devices() == 0 || redirect.snat_blocks == former {
+            return Ok(());
+        }
+        let now = redirect.snat_blocks.clone();
+        let added: Vec<_> = now.difference(&former).collect();
+        let removed: Vec<_> = former.difference(&now).collect();
+        match send(&self.socket, write_blocks(&self.name, &added, &removed)) {
+            Ok(()) => {}
+            // Somebody deleted the set: all tables again.
+            Err((_, error)) => {
+                tracing::debug!(%error, "the set of SNAT ports is not as it was");
+                if let Some(loaded) = &self.loaded
+                    && let Err(error) = self.load(loaded.rules.clone())
+                {
+                    let redirect = self.loaded.as_mut().and_then(|it| it.rules.redirect.as_mut());
+                    redirect.into_iter().for_each(|it| it.snat_blocks = former.clone());
+                    return Err(error);
+                }
+            }
+        }
+        if let Some(loaded) = &mut self.loaded {
+            loaded.generation = None;
+        }
         Ok(())
     }
 
@@ -385,6 +425,18 @@ fn write(rules: &Rules, flags: Flags, name: &CString, has_timeouts: bool) -> (Ba
         sets = writer.sets();
     }
     (batch, counts)
+}
+
+/// Adds elements to the set of SNAT ports that the kernel has, and deletes others.
+fn write_blocks(name: &CString, added: &[&PortBlock], removed: &[&PortBlock]) -> Batch {
+    let mut batch = Batch::new();
+    let table = Table::new(name, ProtoFamily::NetDev);
+    for (blocks, change) in [(added, MsgType::Add), (removed, MsgType::Del)] {
+        let mut set = Set::new(netdev::SNAT_PORTS, 1, &table, &netdev::SNAT_PORTS_FIELDS);
+        netdev::add_blocks(&mut set, blocks.iter().copied());
+        set.put_elements(&mut batch, change);
+    }
+    batch
 }
 
 fn hint(error: &io::Error) -> &'static str {

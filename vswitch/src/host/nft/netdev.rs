@@ -4,8 +4,9 @@
 //!
 //! Frames to an address of the host:
 //!
-//! - TCP, UDP and SCTP to a port of the SNAT range or a published port: redirected to the TAP of the NIC, GRO
-//!   frames whole; a published range is one element of a set;
+//! - TCP, UDP and SCTP to a claimed port of the SNAT range or a published port: redirected to the TAP of the NIC, GRO
+//!   frames whole; a claimed block, or a published range, is one element of a set. The range is compared first, so
+//!   that other frames pay no lookup;
 //! - protocols without ports, from remotes that containers use them with: redirected;
 //! - fragments after the first, which have no ports: copied to the switch;
 //! - echo replies with an identifier of the SNAT range, and ICMP errors about our ports: copied, since the
@@ -14,6 +15,8 @@
 //! The host gets all other frames. Frames with a VLAN tag return first: the kernel strips the tag before the
 //! hook, so a frame of another VLAN would match. Frames to container subnets are dropped. IPv6 has the same
 //! rules with its own offsets ([`Layout`]).
+
+use std::ffi::CStr;
 
 use ipnet::IpNet;
 use vswitch_sys::Chain;
@@ -24,10 +27,14 @@ use super::build::{
     ChainHook, Layout, V4, V6, Which, Writer, address_in, l4proto_is, payload_is, port_in, text,
 };
 use super::ingress_sets::{self, Elements, Sets, octets};
-use super::rules::{IngressRedirect, Protocol, RedirectLink, protocol_number};
+use super::rules::{IngressRedirect, PortBlock, RedirectLink, protocol_number};
 
 /// Before other chains of the hook.
 const PRIORITY: i32 = -450;
+
+/// The set of claimed SNAT ports, for both IP versions.
+pub(super) const SNAT_PORTS: &CStr = c"snat-ports";
+pub(super) const SNAT_PORTS_FIELDS: [Field; 2] = [Field::Protocol, Field::Port];
 
 /// Loopback addresses, which containers must not reach.
 const LOOPBACK: IpNet =
@@ -36,8 +43,10 @@ const LOOPBACK: IpNet =
 /// Sets of one IP version, and actions for frames of the switch.
 struct Ours<'a> {
     sets: &'a Sets<'a>,
-    /// (protocol, port) of SNAT.
-    snat: &'a Set<'a>,
+    /// First and last port of the SNAT range.
+    range: (u16, u16),
+    /// Claimed (protocol, port) of the range.
+    claimed: &'a Set<'a>,
     /// (address, protocol) of remotes that containers use protocols without ports with.
     portless: Set<'a>,
     forward: Vec<Expr>,
@@ -65,8 +74,6 @@ pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
     for link in &redirect.links {
         let name = text(&format!("switch-{}", link.tap.0));
         let chain = writer.chain(&name, ChainHook::Ingress(&text(&link.tap.0), PRIORITY));
-        let own = payload_is(Base::Link, 0, &link.tap_mac.0);
-        writer.rule(&chain, &[&own, &[Expr::counter(), Expr::accept()]]);
         match &link.device {
             Some((_, index)) => writer.rule(&chain, &[&[Expr::counter()], &forward_to(*index)]),
             None => writer.rule(&chain, &[&[Expr::counter(), Expr::drop()]]),
@@ -77,6 +84,10 @@ pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
     if links.is_empty() {
         return;
     }
+    let mut claimed = writer.set(SNAT_PORTS, &SNAT_PORTS_FIELDS);
+    add_blocks(&mut claimed, &redirect.snat_blocks);
+    claimed.put(writer.batch);
+
     let devices: Vec<_> = links.iter().map(|((device, _), _)| text(device)).collect();
     let chain = writer.chain(c"uplink", ChainHook::IngressOfAll(&devices, PRIORITY));
     for tag in [0x8100_u16, 0x88a8] {
@@ -84,12 +95,11 @@ pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
         writer.rule(&chain, &[&tagged, &[Expr::accept()]]);
     }
     let to_tap = to_tap(writer, &links);
-    let snat = snat_set(writer, redirect);
     for layout in [&V4, &V6] {
         let name = layout.name("in");
         let inner = writer.chain(&name, ChainHook::Jump);
         writer.rule(&chain, &[&protocol_is(layout.ethertype), &[Expr::jump(&name)]]);
-        family(writer, &inner, layout, redirect, (&to_tap, &snat));
+        family(writer, &inner, layout, redirect, (&to_tap, &claimed));
     }
 }
 
@@ -107,24 +117,13 @@ fn to_tap(writer: &mut Writer<'_>, links: &[((String, u32), u32)]) -> Vec<Expr> 
     vec![Expr::meta(Meta::Iif, Reg::R0), Expr::lookup_map(Reg::R0, &taps, Reg::R0)]
 }
 
-/// The ports of SNAT.
-fn snat_set<'a>(writer: &mut Writer<'a>, redirect: &IngressRedirect) -> Set<'a> {
-    let mut snat = writer.set(c"snat-ports", &[Field::Protocol, Field::Port]);
-    let (first, last) = (redirect.snat_ports.start(), redirect.snat_ports.end());
-    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(protocol_number) {
-        snat.add(&[&[protocol], &first.to_be_bytes()], &[&[protocol], &last.to_be_bytes()]);
-    }
-    snat.put(writer.batch);
-    snat
-}
-
 /// The chains of one IP version.
 fn family(
     writer: &mut Writer<'_>,
     chain: &Chain<'_>,
     layout: &Layout,
     redirect: &IngressRedirect,
-    (to_tap, snat): (&[Expr], &Set<'_>),
+    (to_tap, claimed): (&[Expr], &Set<'_>),
 ) {
     let is_ours = |net: &&IpNet| matches!(net, IpNet::V6(_)) == layout.is_v6();
     for subnet in redirect.subnets.iter().filter(is_ours) {
@@ -141,7 +140,8 @@ fn family(
     let forward = [to_tap, &[Expr::fwd(Reg::R0)]].concat();
     let copy = [to_tap, &[Expr::dup(Reg::R0), Expr::accept()]].concat();
     let portless = portless_set(writer, layout, redirect);
-    let ours = Ours { sets: &sets, snat, portless, forward, copy };
+    let range = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
+    let ours = Ours { sets: &sets, range, claimed, portless, forward, copy };
     let name = layout.name("local");
     let local = writer.chain(&name, ChainHook::Jump);
     let destination =
@@ -161,8 +161,11 @@ fn family(
     }
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
-    for set in [ours.snat, &ours.sets.ports] {
-        let in_ports = [Expr::lookup(Reg::R0, set), Expr::counter()];
+    let in_range = port_in(2, ours.range.0, ours.range.1);
+    let in_blocks = [Expr::lookup(Reg::R0, ours.claimed), Expr::counter()];
+    writer.rule(&local, &[&in_range, &port, &in_blocks, &ours.forward]);
+    if redirect.has_all_addresses(layout.is_v6()) {
+        let in_ports = [Expr::lookup(Reg::R0, &ours.sets.ports), Expr::counter()];
         writer.rule(&local, &[&port, &in_ports, &ours.forward]);
     }
     if redirect.has_single_addresses(layout.is_v6()) {
@@ -185,7 +188,7 @@ fn copies(
     redirect: &IngressRedirect,
     ours: &Ours<'_>,
 ) {
-    let (first, last) = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
+    let (first, last) = ours.range;
     let is_type = |kind: u8| payload_is(Base::Transport, 0, &[kind]);
     let reply = is_type(layout.echo_reply);
     writer.rule(chain, &[&reply, &port_in(4, first, last), &[Expr::counter()], &ours.copy]);
@@ -203,8 +206,11 @@ fn copies(
     let protocol = |to| Expr::payload(Base::Transport, layout.quoted_protocol, 1, to);
     let from_us = [source.clone(), Expr::lookup(Reg::R0, &ours.sets.local)];
     let port = ports_key(Base::Transport, layout.quoted_payload, protocol(Reg::R0), Reg::R0);
-    for set in [ours.snat, &ours.sets.ports] {
-        let in_ports = [Expr::lookup(Reg::R0, set), Expr::counter()];
+    let in_range = port_in(layout.quoted_payload, first, last);
+    let in_blocks = [Expr::lookup(Reg::R0, ours.claimed), Expr::counter()];
+    writer.rule(&error, &[&from_us, &in_range, &port, &in_blocks, &ours.copy]);
+    if redirect.has_all_addresses(layout.is_v6()) {
+        let in_ports = [Expr::lookup(Reg::R0, &ours.sets.ports), Expr::counter()];
         writer.rule(&error, &[&from_us, &port, &in_ports, &ours.copy]);
     }
     if redirect.has_single_addresses(layout.is_v6()) {
@@ -242,6 +248,15 @@ fn portless_set<'a>(
     }
     portless.put(writer.batch);
     portless
+}
+
+/// Adds blocks to the set of claimed SNAT ports.
+pub(super) fn add_blocks<'a>(set: &mut Set<'_>, blocks: impl IntoIterator<Item = &'a PortBlock>) {
+    for block in blocks {
+        let protocol = [protocol_number(block.protocol)];
+        let (first, last) = (block.first.to_be_bytes(), block.last.to_be_bytes());
+        set.add(&[&protocol, &first], &[&protocol, &last]);
+    }
 }
 
 /// Loads (protocol, port) from register `at` on.

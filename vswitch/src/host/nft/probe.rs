@@ -5,10 +5,9 @@ use std::thread;
 
 use fastpath::tap::{Tap, TapConfig};
 use nix::sched::{CloneFlags, unshare};
-use wire::MacAddr;
 
 use super::kernel::Tables;
-use super::{Forward, IngressRedirect, Nat, Protocol, Published, RedirectLink, Rules};
+use super::{Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink, Rules};
 
 /// Loads one rule of each kind in a network namespace of a thread, which ends with it.
 ///
@@ -32,12 +31,12 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         links: vec![RedirectLink {
             device: Some((nic.name.clone(), nic.ifindex)),
             tap: (tap.name.clone(), tap.ifindex),
-            tap_mac: MacAddr([2, 0, 0, 0, 0, 1]),
         }],
         local4: vec![Ipv4Addr::new(192, 0, 2, 1)],
         local6: vec![Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)],
         subnets: vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16).into()],
-        snat_ports: 20_000..=32_767,
+        snat_ports: 20_000..=29_999,
+        snat_blocks: [PortBlock { protocol: Protocol::Tcp, first: 20_000, last: 20_063 }].into(),
         published: vec![published(Protocol::Tcp), published(Protocol::Udp)],
     };
     let forward = Forward {

@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 pub(crate) use vswitch_api::publish::Protocol;
-use wire::MacAddr;
 
 /// The number of a transport in an IP header.
 pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
@@ -14,6 +13,20 @@ pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
         Protocol::Sctp => 132,
+    }
+}
+
+/// A block of SNAT ports of a protocol, at all addresses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PortBlock {
+    pub(crate) protocol: Protocol,
+    pub(crate) first: u16,
+    pub(crate) last: u16,
+}
+
+impl PortBlock {
+    pub(crate) fn ports(&self) -> RangeInclusive<u16> {
+        self.first..=self.last
     }
 }
 
@@ -45,7 +58,6 @@ pub(crate) struct RedirectLink {
     pub(crate) device: Option<(String, u32)>,
     /// Name and index of the uplink TAP.
     pub(crate) tap: (String, u32),
-    pub(crate) tap_mac: MacAddr,
 }
 
 /// Redirection between NICs and the uplink TAPs.
@@ -57,8 +69,10 @@ pub(crate) struct IngressRedirect {
     pub(crate) local6: Vec<Ipv6Addr>,
     /// Subnets of containers: frames to them are dropped.
     pub(crate) subnets: Vec<IpNet>,
-    /// SNAT source ports and echo identifiers.
+    /// The SNAT range: the blocks below are of it, and all of it are echo identifiers.
     pub(crate) snat_ports: RangeInclusive<u16>,
+    /// Blocks whose ports are ours now.
+    pub(crate) snat_blocks: BTreeSet<PortBlock>,
     pub(crate) published: Vec<Published>,
     /// Remotes whose packets by a protocol without ports are a container's.
     pub(crate) portless: Vec<(IpAddr, u8)>,
@@ -128,6 +142,17 @@ impl IngressRedirect {
     pub(super) fn has_single_addresses(&self, v6: bool) -> bool {
         let mut intervals = self.published.iter().filter_map(|one| one.interval(v6));
         intervals.any(|interval| interval.address.is_some())
+    }
+
+    /// Whether any port is published at all addresses of a family.
+    pub(super) fn has_all_addresses(&self, v6: bool) -> bool {
+        let mut intervals = self.published.iter().filter_map(|one| one.interval(v6));
+        intervals.any(|interval| interval.address.is_none())
+    }
+
+    /// NICs that exist.
+    pub(super) fn devices(&self) -> usize {
+        self.links.iter().filter(|link| link.device.is_some()).count()
     }
 
     /// Addresses of the host, of a family.

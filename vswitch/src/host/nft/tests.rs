@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use testkit::packet::{ethernet, icmp, ipv4, ipv6, ports};
 use testkit::{Wire, attempt, in_namespace, in_namespace_async, nft, run_line as run};
-use wire::MacAddr;
 
 use super::kernel::Tables;
 use super::{
-    Firewall, Forward, IngressRedirect, Nat, Protocol, Published, RedirectLink, Rules,
+    Firewall, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink, Rules,
     remove_stale_tables,
 };
 use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
@@ -26,6 +25,9 @@ const HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const FAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+
+const TCP_BLOCK: PortBlock = PortBlock { protocol: Protocol::Tcp, first: 24_960, last: 25_023 };
+const UDP_BLOCK: PortBlock = PortBlock { protocol: Protocol::Udp, ..TCP_BLOCK };
 
 /// A host with a NIC, a bridge, and an uplink TAP between the two.
 struct Host {
@@ -61,12 +63,12 @@ impl Host {
             links: vec![RedirectLink {
                 device: Some(("eth0".into(), self.nic.tap.ifindex)),
                 tap: ("up0".into(), self.uplink.tap.ifindex),
-                tap_mac: MacAddr(TAP),
             }],
             local4: vec![HOST4, OTHER4],
             local6: vec![HOST6],
             subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
             snat_ports: 20_000..=32_767,
+            snat_blocks: [TCP_BLOCK, UDP_BLOCK].into(),
             published,
         };
         Rules {
@@ -148,10 +150,12 @@ fn each_class_of_ipv4_frames_goes_where_it_belongs() {
         };
         let gre_fragment = ethernet(NIC, 0x0800, &ipv4((FAR4, HOST4), 47, 0x2010, &[0; 8]));
         let cases = [
-            ("the first of the range", v4(TCP, &ports(443, 20_000)), TAKEN),
-            ("the last of the range", v4(UDP, &ports(53, 32_767)), TAKEN),
+            ("the first of a block", v4(TCP, &ports(443, 24_960)), TAKEN),
+            ("the last of a block", v4(UDP, &ports(53, 25_023)), TAKEN),
+            ("below the block", v4(TCP, &ports(443, 24_959)), LEFT),
+            ("above the block", v4(UDP, &ports(443, 25_024)), LEFT),
+            ("of a protocol without the block", v4(132, &ports(443, 25_000)), LEFT),
             ("below the range", v4(TCP, &ports(443, 19_999)), LEFT),
-            ("above the range", v4(UDP, &ports(443, 32_768)), LEFT),
             ("published", v4(TCP, &ports(5555, 8080)), TAKEN),
             ("GRE of a container's remote", v4(47, &[0; 8]), TAKEN),
             ("a later fragment of it", gre_fragment, TAKEN),
@@ -218,8 +222,8 @@ fn each_class_of_ipv6_frames_goes_where_it_belongs() {
             ("ESP of a container's remote", v6(50, &[0; 8]), TAKEN),
             ("another protocol of that remote", v6(47, &[0; 8]), LEFT),
             ("an error about it", error6(2, HOST6, 50, &[0; 8]), COPIED),
-            ("of the range", v6(TCP, &ports(443, 25_000)), TAKEN),
-            ("below the range", v6(UDP, &ports(443, 19_999)), LEFT),
+            ("of a block", v6(TCP, &ports(443, 25_000)), TAKEN),
+            ("above the block", v6(UDP, &ports(443, 25_024)), LEFT),
             ("published", v6(TCP, &ports(5555, 8080)), TAKEN),
             ("published at its address", v6(UDP, &ports(5555, 53)), TAKEN),
             ("a first fragment", fragment(1), TAKEN),
@@ -249,20 +253,38 @@ fn each_class_of_ipv6_frames_goes_where_it_belongs() {
 }
 
 #[test]
-fn the_switch_sends_by_the_nic_and_gives_back_to_the_host() {
+fn the_switch_sends_by_the_nic_and_never_into_the_host() {
     in_namespace_async(|| async {
         let host = Host::new();
         let _firewall = Firewall::start(host.rules(Vec::new())).await.unwrap();
-        let out =
-            ethernet([2, 0, 0, 0, 0, 9], 0x0800, &ipv4((HOST4, FAR4), UDP, 0, &ports(25_000, 9)));
         host.nic.received();
-        host.uplink.send(&out);
-        assert_eq!(host.nic.received(), vec![out], "as it was");
+        for to in [[2, 0, 0, 0, 0, 9], TAP] {
+            let out = ethernet(to, 0x0800, &ipv4((HOST4, FAR4), UDP, 0, &ports(25_000, 9)));
+            host.uplink.send(&out);
+            assert_eq!(host.nic.received(), vec![out], "as it was");
+        }
         assert_eq!(host.seen("back"), 0);
-        let back = ethernet(TAP, 0x0800, &ipv4((FAR4, HOST4), UDP, 0, &ports(9, 25_000)));
-        host.uplink.send(&back);
-        assert_eq!(host.nic.received(), Vec::<Vec<u8>>::new());
-        assert_eq!(host.seen("back"), 1);
+    });
+}
+
+#[test]
+fn blocks_of_snat_ports_come_and_go_one_by_one() {
+    in_namespace_async(|| async {
+        let host = Host::new();
+        let firewall = Firewall::start(host.rules(Vec::new())).await.unwrap();
+        let frame = v4(TCP, &ports(443, 30_000));
+        let next = PortBlock { first: 29_952, last: 30_015, ..TCP_BLOCK };
+        firewall.change_blocks(vec![next.clone()], Vec::new()).await.unwrap();
+        assert_eq!(host.arrives(&frame), TAKEN);
+        assert_eq!(host.arrives(&v6(TCP, &ports(443, 30_000))), TAKEN);
+        firewall.change_blocks(Vec::new(), vec![next.clone()]).await.unwrap();
+        assert_eq!(host.arrives(&frame), LEFT);
+        assert_eq!(host.arrives(&v4(TCP, &ports(443, 25_000))), TAKEN, "the others stay");
+        // They are handed over with the tables.
+        let firewall = Firewall::from_parts(firewall.into_parts().unwrap());
+        firewall.change_blocks(vec![next], vec![TCP_BLOCK]).await.unwrap();
+        assert_eq!(host.arrives(&frame), TAKEN);
+        assert_eq!(host.arrives(&v4(TCP, &ports(443, 25_000))), LEFT);
     });
 }
 

@@ -6,9 +6,10 @@ use testkit::{in_namespace, is_free, run_line as run};
 
 use super::ReserveError;
 use super::reserved_ports::{PortSet, ReservedPorts, check_snat, restore_after_crash};
+use super::snat_blocks::{HeldBlocks, Unheld};
 use super::socket_owners::{bound, owner_of_port, parse, parse_sctp};
 use super::sockets::reserve_ports;
-use crate::host::nft::{Protocol, Published};
+use crate::host::nft::{PortBlock, Protocol, Published};
 
 fn ports(text: &str) -> PortSet {
     PortSet::parse(text).unwrap()
@@ -90,17 +91,14 @@ fn a_crash_is_undone_and_a_former_boot_forgotten() {
 }
 
 #[test]
-fn the_range_for_snat_is_nobody_elses() {
+fn the_range_for_snat_is_apart_from_the_hosts_own_connections() {
     in_namespace(|| {
         let error = check_snat(&(32_000..=33_000)).unwrap_err().to_string();
         assert!(error.contains("32000-33000") && error.contains("32768-60999"), "{error}");
         check_snat(&(20_000..=32_767)).unwrap();
-        let _harmless = TcpListener::bind("127.0.0.1:25000").unwrap();
-        check_snat(&(20_000..=32_767)).unwrap();
+        // A port in use only skips its block.
         let _in_use = UdpSocket::bind("0.0.0.0:25001").unwrap();
-        let error = check_snat(&(20_000..=32_767)).unwrap_err().to_string();
-        let me = format!("(process {})", std::process::id());
-        assert!(error.contains("25001/udp") && error.contains(&me), "{error}");
+        check_snat(&(20_000..=32_767)).unwrap();
     });
 }
 
@@ -182,5 +180,49 @@ fn a_long_range_takes_no_sockets() {
         let reservation = reserve_ports(&published(None, Protocol::Tcp, 40_000, 49_999)).unwrap();
         assert!(reservation.by_sysctl);
         assert_eq!(bound(Protocol::Tcp).len(), 0);
+    });
+}
+
+#[test]
+fn a_held_block_is_nobody_elses_and_a_port_in_use_skips_it() {
+    in_namespace(|| {
+        let block = |protocol, first: u16| PortBlock { protocol, first, last: first + 63 };
+        let mut held = HeldBlocks::new();
+        let left = held.sockets_left();
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            held.hold(&block(protocol, 20_000)).unwrap();
+        }
+        assert_eq!(held.sockets_left(), left - 128);
+        for address in ["0.0.0.0:20010", "[::]:20010", "127.0.0.1:20063", "[::1]:20000"] {
+            TcpListener::bind(address).unwrap_err();
+            UdpSocket::bind(address).unwrap_err();
+        }
+        let theirs = UdpSocket::bind("127.0.0.1:20100").unwrap();
+        assert_eq!(held.hold(&block(Protocol::Udp, 20_064)), Err(Unheld::Taken(20_100)));
+        held.hold(&block(Protocol::Tcp, 20_064)).unwrap();
+        UdpSocket::bind("0.0.0.0:20064").expect("nothing of a skipped block stays");
+        drop(theirs);
+        held.hold(&block(Protocol::Udp, 20_064)).unwrap();
+        held.release(&block(Protocol::Udp, 20_000));
+        UdpSocket::bind("0.0.0.0:20010").unwrap();
+        TcpListener::bind("0.0.0.0:20010").unwrap_err();
+    });
+}
+
+#[test]
+fn a_publication_has_a_port_of_a_held_block_as_long_as_it_lasts() {
+    in_namespace(|| {
+        let mut held = HeldBlocks::new();
+        held.hold(&PortBlock { protocol: Protocol::Tcp, first: 20_000, last: 20_063 }).unwrap();
+        let one = published(None, Protocol::Tcp, 20_005, 20_005);
+        reserve_ports(&one).unwrap_err();
+        held.lend(one.protocol, &one.ports);
+        let reservation = reserve_ports(&one).unwrap();
+        held.regain(|_, port| port == 20_005);
+        TcpListener::bind("0.0.0.0:20005").unwrap_err();
+        drop(reservation);
+        TcpListener::bind("0.0.0.0:20005").unwrap();
+        held.regain(|_, _| false);
+        TcpListener::bind("0.0.0.0:20005").unwrap_err();
     });
 }

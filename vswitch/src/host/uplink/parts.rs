@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
+use super::snat_blocks::HeldPorts;
 use super::tables::{Fixed, Shared};
 use super::taps::{Taps, UplinkTaps};
 use super::{HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow};
@@ -37,6 +38,8 @@ pub(crate) struct UplinkParts {
     tables: TablesParts,
     published: Vec<PublishedParts>,
     reserved: Option<ReservedPortsParts>,
+    /// The sockets of claimed SNAT ports.
+    held: HeldPorts,
     /// A socket: the range is locked while it is open.
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<ForwardingParts>,
@@ -49,7 +52,9 @@ impl Uplink {
     /// # Errors
     /// The tables cannot be given up: then everything is undone.
     pub(crate) async fn into_parts(self) -> Result<UplinkParts, UplinkError> {
-        let Self { shared, monitor, untaken, entries, reserved, snat_lock, forwarding, .. } = self;
+        let Self {
+            shared, monitor, untaken, entries, reserved, held, snat_lock, forwarding, ..
+        } = self;
         if monitor.end().await.is_err() {
             tracing::error!("the task that follows the uplink had panicked");
         }
@@ -73,6 +78,7 @@ impl Uplink {
             tables,
             published,
             reserved,
+            held,
             snat_lock,
             forwarding,
         })
@@ -118,6 +124,7 @@ impl Uplink {
             entries,
             reserved,
             snat,
+            held: parts.held,
             snat_lock: parts.snat_lock,
             forwarding,
         };

@@ -40,6 +40,17 @@ impl Uplink {
         &mut self,
         forwards: Vec<Forward>,
     ) -> Result<(), UplinkError> {
+        let result = self.change_published(forwards).await;
+        // Ports that were lent, and that no publication has any more.
+        let has = |protocol, port| {
+            let mut published = self.entries.iter().map(|entry| &entry.forward.published);
+            published.any(|one| one.protocol == protocol && one.ports.contains(&port))
+        };
+        self.held.lock().regain(has);
+        result
+    }
+
+    async fn change_published(&mut self, forwards: Vec<Forward>) -> Result<(), UplinkError> {
         check_twice(&forwards)?;
         if self.forwarding.is_some() {
             check_shifted(&forwards)?;
@@ -54,7 +65,11 @@ impl Uplink {
             let former = known.get_mut(&forward.published).and_then(Vec::pop);
             let reservation = match former {
                 Some(n) => Err(n),
-                None => Ok(sockets::reserve_ports(&forward.published)?),
+                None => {
+                    let Published { protocol, ports, .. } = &forward.published;
+                    self.held.lock().lend(*protocol, ports);
+                    Ok(sockets::reserve_ports(&forward.published)?)
+                }
             };
             // Before any change, since descriptors may run out. `None`: as before.
             let proxied = match &reservation {

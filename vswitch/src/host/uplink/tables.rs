@@ -1,6 +1,6 @@
 //! The nftables rules for a state of the uplinks and the published ports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use super::state::{LinkState, UplinkState};
 use super::{Config, HostNetwork, Mode};
 use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
 use crate::host::nft::{
-    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, RedirectLink, Rules,
-    TablesParts,
+    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, RedirectLink,
+    Rules, TablesParts,
 };
 
 /// Settings that stay the same as long as the uplink lives.
@@ -29,6 +29,7 @@ impl Fixed {
         state: &UplinkState,
         networks: &[HostNetwork],
         forwards: &[Forward],
+        blocks: &BTreeSet<PortBlock>,
     ) -> Rules {
         let subnets: Vec<_> = networks.iter().flat_map(|it| it.subnets).collect();
         let is_own = self.config.mode != Mode::Kernel;
@@ -44,6 +45,7 @@ impl Fixed {
                 local6: outside().filter_map(v6).collect(),
                 subnets: subnets.clone(),
                 snat_ports: self.config.snat_ports.clone(),
+                snat_blocks: blocks.clone(),
                 portless: Vec::new(),
                 published: forwards.iter().map(|forward| forward.published.clone()).collect(),
             }
@@ -77,7 +79,6 @@ fn redirect_link(link: &LinkState) -> Option<RedirectLink> {
     Some(RedirectLink {
         device: (link.ifindex != 0).then(|| (link.device.clone(), link.ifindex)),
         tap: (tap.name.clone(), tap.ifindex),
-        tap_mac: tap.mac,
     })
 }
 
@@ -102,6 +103,8 @@ struct Inner {
     networks: Vec<HostNetwork>,
     forwards: Vec<Forward>,
     state: UplinkState,
+    /// Claimed blocks of SNAT ports.
+    blocks: BTreeSet<PortBlock>,
     /// Remotes and protocols without ports that containers use, and when each was told last.
     portless: BTreeMap<(IpAddr, u8), Instant>,
     loaded: Rules,
@@ -113,10 +116,11 @@ impl Shared {
         networks: Vec<HostNetwork>,
         state: UplinkState,
     ) -> Result<Self, NftError> {
-        let loaded = fixed.rules(&state, &networks, &[]);
+        let blocks = BTreeSet::new();
+        let loaded = fixed.rules(&state, &networks, &[], &blocks);
         let firewall = Firewall::start(loaded.clone()).await?;
         let (forwards, portless) = (Vec::new(), BTreeMap::new());
-        let inner = Inner { firewall, networks, forwards, state, portless, loaded };
+        let inner = Inner { firewall, networks, forwards, state, blocks, portless, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -138,9 +142,10 @@ impl Shared {
         networks: Vec<HostNetwork>,
         forwards: Vec<Forward>,
     ) -> Result<Self, NftError> {
-        let rules = fixed.rules(&state, &networks, &forwards);
+        let blocks = loaded.redirect.as_ref().map(|it| it.snat_blocks.clone()).unwrap_or_default();
+        let rules = fixed.rules(&state, &networks, &forwards, &blocks);
         let portless = BTreeMap::new();
-        let mut inner = Inner { firewall, networks, forwards, state, portless, loaded };
+        let mut inner = Inner { firewall, networks, forwards, state, blocks, portless, loaded };
         inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
@@ -148,7 +153,7 @@ impl Shared {
     /// Loads the rules for another state, if they differ.
     pub(super) async fn adapt(&self, state: &UplinkState) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(state, &inner.networks, &inner.forwards);
+        let rules = self.fixed.rules(state, &inner.networks, &inner.forwards, &inner.blocks);
         inner.state = state.clone();
         inner.load(rules).await
     }
@@ -174,7 +179,7 @@ impl Shared {
     /// Loads the rules for other published ports.
     pub(super) async fn publish(&self, forwards: Vec<Forward>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards);
+        let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards, &inner.blocks);
         inner.load(rules).await?;
         inner.forwards = forwards;
         Ok(())
@@ -215,16 +220,38 @@ impl Shared {
     /// Loads the rules for other networks.
     pub(super) async fn set_networks(&self, networks: Vec<HostNetwork>) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let rules = self.fixed.rules(&inner.state, &networks, &inner.forwards);
+        let rules = self.fixed.rules(&inner.state, &networks, &inner.forwards, &inner.blocks);
         inner.load(rules).await?;
         inner.networks = networks;
+        Ok(())
+    }
+
+    /// Adds claimed blocks, and takes out those that are given back.
+    pub(super) async fn change_blocks(
+        &self,
+        added: &[PortBlock],
+        removed: &[PortBlock],
+    ) -> Result<(), NftError> {
+        if added.is_empty() && removed.is_empty() {
+            return Ok(());
+        }
+        let mut inner = self.inner.lock().await;
+        inner.firewall.change_blocks(added.to_vec(), removed.to_vec()).await?;
+        let change = |blocks: &mut BTreeSet<PortBlock>| {
+            blocks.retain(|block| !removed.contains(block));
+            blocks.extend(added.iter().cloned());
+        };
+        change(&mut inner.blocks);
+        if let Some(redirect) = &mut inner.loaded.redirect {
+            change(&mut redirect.snat_blocks);
+        }
         Ok(())
     }
 }
 
 impl Inner {
     async fn reload(&mut self, fixed: &Fixed) -> Result<(), NftError> {
-        let rules = fixed.rules(&self.state, &self.networks, &self.forwards);
+        let rules = fixed.rules(&self.state, &self.networks, &self.forwards, &self.blocks);
         self.load(rules).await
     }
 

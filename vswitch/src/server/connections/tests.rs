@@ -1,5 +1,4 @@
 use super::*;
-use crate::server::limits::IDLE_MIN;
 
 const LIMITS: Limits = Limits { served: 8, of_peer: 4, spare: 2 };
 
@@ -7,23 +6,23 @@ fn process(id: i32) -> Peer {
     Peer::Process(Some(id))
 }
 
-fn admit(connections: &Connections, peer: i32, count: usize) -> Vec<Held> {
+fn admit(connections: &Connections, peer: i32, count: usize) -> Vec<ConnectionGuard> {
     let now = Instant::now();
     (0..count).map(|_| connections.admit(process(peer), now).expect("a place")).collect()
 }
 
-fn served(held: &[Held]) -> usize {
+fn served(held: &[ConnectionGuard]) -> usize {
     held.iter().filter(|it| it.is_served()).count()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_gets_its_part_and_others_are_served_at_once() {
     let connections = Connections::new(LIMITS);
-    let mut hog = admit(&connections, 1, 20);
+    let mut hog = admit(&connections, 1, 12);
     assert_eq!(served(&hog), LIMITS.of_peer);
-    let second = admit(&connections, 2, 20);
+    let second = admit(&connections, 2, 12);
     assert_eq!(served(&second), LIMITS.of_peer);
-    hog.iter().chain(&second).filter(|it| it.is_served()).for_each(Held::begin_request);
+    hog.iter().chain(&second).filter(|it| it.is_served()).for_each(ConnectionGuard::begin_request);
     // All are busy; `down` and `status` have a process each.
     let spare: Vec<_> = (3..6).flat_map(|peer| admit(&connections, peer, 1)).collect();
     assert_eq!(served(&spare), LIMITS.spare);

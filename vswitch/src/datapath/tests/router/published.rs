@@ -2,7 +2,8 @@
 
 use fastpath::limits::VNET_LEN;
 use wire::frames::Link;
-use wire::tcp::Flags;
+use wire::meta::{L4, Meta};
+use wire::tcp::{self as segment, Flags};
 
 use super::net::*;
 use crate::datapath::tests::sim::mac;
@@ -58,19 +59,49 @@ pub(super) fn a_container_reaches_its_own_published_port() {
     }
 }
 
+/// A peer whose connection was lost here, or a scan: an answer at once, by the address that it knows.
 #[test]
-pub(super) fn what_is_nobodys_goes_back_to_the_host() {
+pub(super) fn what_is_nobodys_is_answered() {
     for family in FAMILIES {
         let mut net = TestNet::new();
-        let frame = udp(DOWN, at(family.remote(), 53), at(family.outside(), 20_001), b"late");
-        let (port, back) = net.one(UPLINK, frame.clone());
-        assert_eq!((port, &back[VNET_LEN..VNET_LEN + 6]), (UPLINK, &TAP_MAC.0[..]));
-        assert_eq!(back[VNET_LEN + 6..], frame[VNET_LEN + 6..], "all else is as it was");
-        let unpublished =
-            tcp(DOWN, at(family.remote(), 53), at(family.outside(), 81), Flags::SYN, [1, 0]);
-        assert_eq!(net.one(UPLINK, unpublished).0, UPLINK);
-        assert_eq!(net.sim.routed(|counters| counters.returned_to_host), 2);
+        let (remote, ours) = (at(family.remote(), 53), at(family.outside(), 20_001));
+        let (port, answer) = net.one(UPLINK, udp(DOWN, remote, ours, b"late"));
+        let meta = Meta::parse(&answer[VNET_LEN..]).unwrap();
+        assert_eq!((port, meta.dst, meta.src), (UPLINK, HOP_MAC, DEVICE_MAC));
+        assert!(matches!(meta.l4, L4::Icmpv4 | L4::Icmpv6), "port unreachable");
+        let ack = |flags, at| tcp(DOWN, remote, ours, flags, at);
+        for (frame, expected) in [
+            (ack(Flags::SYN, [7, 0]), (0, 8, Flags::RST.with(Flags::ACK))),
+            (ack(Flags::ACK, [7, 99]), (99, 0, Flags::RST)),
+            (ack(Flags::FIN.with(Flags::ACK), [7, 99]), (99, 0, Flags::RST)),
+        ] {
+            let (port, answer) = net.one(UPLINK, frame);
+            let (from, to) = (seen(&answer).from, seen(&answer).to);
+            assert_eq!((port, from, to), (UPLINK, ours, remote));
+            let meta = Meta::parse(&answer[VNET_LEN..]).unwrap();
+            let packet = segment::Packet::new_checked(meta.l4_bytes(&answer[VNET_LEN..])).unwrap();
+            let reset = segment::Repr::parse(&packet).unwrap();
+            assert_eq!((reset.seq, reset.ack, reset.flags), expected);
+        }
+        // Never a reset about a reset.
+        let sent = net.sent(UPLINK, ack(Flags::RST, [7, 0]));
+        assert!(sent.iter().all(Vec::is_empty), "{family:?}");
+        assert_eq!(net.sim.routed(|counters| counters.resets_sent), 3);
+        assert_eq!(net.sim.routed(|counters| counters.icmp_errors_sent), 1);
     }
+}
+
+#[test]
+pub(super) fn resets_are_limited() {
+    let mut net = TestNet::new();
+    let (from, to) = (Family::V4.remote(), at(Family::V4.outside(), 20_001));
+    for port in 1..=2_000 {
+        net.sent(UPLINK, tcp(DOWN, at(from, port), to, Flags::SYN, [1, 0]));
+    }
+    let sent = net.sim.routed(|counters| counters.resets_sent);
+    let suppressed = net.sim.routed(|counters| counters.resets_suppressed);
+    assert!((100..1_500).contains(&sent), "{sent}");
+    assert_eq!(sent + suppressed, 2_000);
 }
 
 #[test]

@@ -46,7 +46,7 @@ also_with_several! {
     published::a_client_outside_reaches_a_published_port_with_its_own_address,
     published::a_neighbour_reaches_it_by_the_hosts_address,
     published::a_container_reaches_its_own_published_port,
-    published::what_is_nobodys_goes_back_to_the_host,
+    published::what_is_nobodys_is_answered,
     published::what_the_host_has_as_well_is_dropped_silently,
     published::nothing_from_the_uplink_is_learnt_or_flooded,
     published::who_may_not_connect_is_not_answered,
@@ -275,7 +275,7 @@ fn a_hairpin_to_a_mapping_goes_both_ways() {
 }
 
 #[test]
-fn a_port_of_the_range_that_nobody_has_is_the_hosts() {
+fn a_port_of_the_range_that_nobody_has_is_answered_for() {
     ways(2, 2, |next| {
         let mut net = TestNet::new();
         for port in [20_001, 32_000] {
@@ -287,7 +287,7 @@ fn a_port_of_the_range_that_nobody_has_is_the_hosts() {
             let frame = udp(DOWN, at(Family::V4.remote(), 53), to, b"late");
             assert_eq!(one_by(&mut net, worker, UPLINK, frame).0, UPLINK);
         }
-        assert_eq!(net.sim.routed(|counters| counters.returned_to_host), 2);
+        assert_eq!(net.sim.routed(|counters| counters.icmp_errors_sent), 2);
     });
 }
 

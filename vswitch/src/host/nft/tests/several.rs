@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::*;
 
 const NIC2: [u8; 6] = [2, 0, 0, 0, 0, 4];
-const TAP2: [u8; 6] = [2, 0, 0, 0, 0, 5];
 
 /// A second NIC with its TAP.
 fn second(rules: &mut Rules) -> (Wire, Wire) {
@@ -16,7 +15,6 @@ fn second(rules: &mut Rules) -> (Wire, Wire) {
     redirect.links.push(RedirectLink {
         device: Some(("eth1".into(), nic.tap.ifindex)),
         tap: ("up1".into(), tap.tap.ifindex),
-        tap_mac: MacAddr(TAP2),
     });
     (nic, tap)
 }

@@ -106,7 +106,12 @@ async fn a_refusal_ends_nothing() {
     }
     let container = UdpSocket::bind(to).await.expect("the same port");
     client.send_to(b"somebody", address).await.unwrap();
-    assert_eq!(receive(&container).await.map(|(got, _)| got), Some(b"somebody".to_vec()));
+    let mut got = receive(&container).await.expect("a datagram").0;
+    // On a busy machine one of the former is still on its way.
+    while got == b"nobody" {
+        got = receive(&container).await.expect("a datagram").0;
+    }
+    assert_eq!(got, b"somebody");
     assert!(!proxy.is_finished());
     proxy.abort();
 }

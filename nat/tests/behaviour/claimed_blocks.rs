@@ -1,0 +1,82 @@
+//! SNAT ports of claimed blocks: only those are allocated, shares are of what may be had, and a burst is not refused.
+
+use crate::common::*;
+use vswitch_nat::{BlockRequest, NatDrop, ShardSpec, Transport};
+
+const R: &str = "198.51.100.7:53";
+
+fn firsts(blocks: std::ops::Range<u16>) -> Vec<u16> {
+    blocks.map(|block| 20_000 + 64 * block).collect()
+}
+
+fn ask(nat: &mut Lab, port: u16) -> Result<u16, NatDrop> {
+    let sent = nat.send(internal(1), &udp(&format!("{A}:{port}"), R))?;
+    let vswitch_nat::Translation::Edit { edit, .. } = sent else { panic!("{sent:?}") };
+    Ok(edit.src.port)
+}
+
+#[test]
+fn ports_are_awaited_while_there_may_be_more_and_refused_when_there_are_none() {
+    let mut nat = Lab::claiming(policy());
+    assert_eq!(ask(&mut nat, 1), Err(NatDrop::PortAwaited));
+    let request = BlockRequest { transport: Transport::Udp, blocks: 16 };
+    assert!(nat.nat.has_block_request());
+    assert_eq!((nat.nat.poll_block_request(), nat.nat.poll_block_request()), (Some(request), None));
+    nat.nat.claim_blocks(Transport::Udp, &firsts(3..5), 200);
+    let ports: Vec<_> = (1..=128).map(|port| ask(&mut nat, port).expect("a port")).collect();
+    assert!(ports.iter().all(|port| (20_192..20_320).contains(port)), "{ports:?}");
+    // Nobody yields while more may come; at the end of what may be had, the share counts.
+    assert_eq!(ask(&mut nat, 129), Err(NatDrop::PortAwaited));
+    assert_eq!(nat.nat.counters().connections_evicted, 0);
+    assert_eq!(nat.nat.counters().connections_port_awaited, 2);
+    nat.nat.claim_blocks(Transport::Udp, &[], 2);
+    // One yields a call, until the owner is within its share.
+    let refused = (130..200).take_while(|port| ask(&mut nat, *port).is_err()).count();
+    assert_eq!((refused, nat.nat.counters().connections_evicted), (25, 26));
+}
+
+#[test]
+fn identifiers_of_echoes_are_not_claimed() {
+    let mut nat = Lab::claiming(policy());
+    nat.out(&echo(A, "198.51.100.7", 7, true));
+    assert!(!nat.nat.has_block_request());
+}
+
+#[test]
+fn a_block_with_a_port_in_use_or_at_rest_is_not_returned() {
+    let mut nat = Lab::claiming(policy());
+    nat.nat.claim_blocks(Transport::Udp, &firsts(0..100), 199);
+    let port = ask(&mut nat, 1).expect("a port");
+    let block = 20_000 + (port - 20_000) / 64 * 64;
+    assert_eq!(nat.nat.collect_empty_blocks(Transport::Udp), []);
+    let mut returned = nat.nat.collect_empty_blocks(Transport::Udp);
+    assert!(returned.len() > 70 && !returned.contains(&block), "{returned:?}");
+    nat.wait_s(200);
+    for port in 2..1_000 {
+        let seen = ask(&mut nat, port);
+        let Ok(seen) = seen else { break };
+        assert!(!returned.contains(&(20_000 + (seen - 20_000) / 64 * 64)), "{seen}");
+    }
+    returned.sort_unstable();
+    returned.dedup();
+    nat.nat.claim_blocks(Transport::Udp, &returned, 199);
+    assert!(ask(&mut nat, 5_000).is_ok());
+}
+
+#[test]
+fn slices_of_workers_are_whole_blocks_of_their_own() {
+    let range = 20_000..=29_999;
+    let mut all: Vec<u16> = Vec::new();
+    for worker in 0..3 {
+        let spec = ShardSpec::new(worker, 3);
+        for block in spec.blocks(&range) {
+            assert!(block.len() <= 64);
+            assert!(block.clone().all(|port| spec.slice_of(&range, port) == Some(worker)));
+            all.extend(block);
+        }
+    }
+    assert_eq!(all, range.collect::<Vec<_>>());
+    assert_eq!(ShardSpec::new(1, 2).blocks(&(7..=7)).count(), 1);
+    assert_eq!(ShardSpec::new(0, 2).blocks(&(7..=7)).count(), 0);
+    assert_eq!(ShardSpec::SINGLE.blocks(&(65_500..=65_535)).last(), Some(65_500..=65_535));
+}

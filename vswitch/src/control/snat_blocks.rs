@@ -1,0 +1,202 @@
+//! Blocks of SNAT ports: claimed on the host for workers that need them, and given back.
+//!
+//! ```text
+//! worker  -- BlocksWanted -->  task: claim on the host (sockets, then nftables)  -- ClaimBlocks -->  worker
+//! task, every so often: CollectBlocks -->  worker: blocks that stay empty  -->  given back on the host, in one batch
+//! ```
+//!
+//! A worker asks while it has hundreds of free ports left, so that a burst waits for nothing here. Each worker and
+//! transport has some blocks from the start. Claims come before anything is given back, since deleting elements is slow.
+//!
+//! A block of which the host has a port is skipped and tried again later. Workers learn how many blocks they may have in
+//! all: a container's share of the ports is of those.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use nat::limits::{PORT_BLOCK, PORT_BLOCKS_MIN};
+use nat::{BlockRequest, ShardSpec, Transport};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use vswitch_api::publish::Protocol;
+
+use super::Control;
+use super::error::ControlError;
+use super::inner::Inner;
+use super::limits::{BLOCK_COLLECT_INTERVAL, BUSY_BLOCK_PAUSE};
+use super::random::random;
+use crate::host::nft::PortBlock;
+use crate::host::uplink::{SnatBlocks, Uplink};
+use crate::worker::ClaimedBlocks;
+
+/// Transports whose ports are claimed.
+const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::Sctp];
+
+/// The blocks of one worker and transport.
+#[derive(Debug)]
+struct Share {
+    worker: usize,
+    transport: Transport,
+    /// Blocks to be claimed, in random order.
+    free: VecDeque<PortBlock>,
+    /// Blocks of which the host has a port, until they are tried again.
+    busy: Vec<(PortBlock, Instant)>,
+    claimed: Vec<PortBlock>,
+}
+
+/// The task that claims blocks.
+#[derive(Debug)]
+struct Claimer {
+    inner: Weak<Inner>,
+    host: SnatBlocks,
+    shares: Vec<Share>,
+}
+
+impl Control {
+    /// Claims the first blocks of each worker, and starts the task that claims further ones.
+    pub(super) async fn start_snat_blocks(&self, uplink: &Uplink) -> Result<(), ControlError> {
+        let Some(host) = uplink.snat_blocks() else { return Ok(()) };
+        let workers = self.0.dataplane.workers();
+        let mut shares = Vec::new();
+        for worker in 0..workers {
+            for transport in TRANSPORTS {
+                shares.push(self.share(worker, transport)?);
+            }
+        }
+        let mut claimer = Claimer { inner: Arc::downgrade(&self.0), host, shares };
+        let affordable = claimer.host.sockets_left() / PORT_BLOCK / claimer.shares.len();
+        let first = affordable.clamp(1, PORT_BLOCKS_MIN);
+        for at in 0..claimer.shares.len() {
+            claimer.claim(at, first).await?;
+        }
+        let (requests, requested) = mpsc::channel(claimer.shares.len());
+        let task = tokio::spawn(claimer.run(requested));
+        self.0.snat_blocks.set(requests, task);
+        Ok(())
+    }
+
+    /// Passes a worker's request to the task.
+    pub(super) fn request_blocks(&self, worker: usize, request: BlockRequest) {
+        self.0.snat_blocks.request(worker, request);
+    }
+
+    fn share(&self, worker: usize, transport: Transport) -> Result<Share, ControlError> {
+        let spec = ShardSpec::new(worker, self.0.dataplane.workers());
+        let protocol = protocol(transport);
+        let block = |ports: std::ops::RangeInclusive<u16>| PortBlock {
+            protocol,
+            first: *ports.start(),
+            last: *ports.end(),
+        };
+        let mut keyed = Vec::new();
+        for ports in spec.blocks(&self.0.config.snat_ports.range()) {
+            keyed.push((random()?, block(ports)));
+        }
+        keyed.sort_unstable_by_key(|(key, _)| *key);
+        let free = keyed.into_iter().map(|(_, block)| block).collect();
+        Ok(Share { worker, transport, free, busy: Vec::new(), claimed: Vec::new() })
+    }
+}
+
+impl Claimer {
+    async fn run(mut self, mut requests: mpsc::Receiver<(usize, BlockRequest)>) {
+        let mut collection = interval(BLOCK_COLLECT_INTERVAL);
+        collection.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                request = requests.recv() => {
+                    let Some((worker, BlockRequest { transport, blocks })) = request else { return };
+                    let is_it = |share: &Share| (share.worker, share.transport) == (worker, transport);
+                    let Some(at) = self.shares.iter().position(is_it) else { continue };
+                    if let Err(error) = self.claim(at, blocks.into()).await {
+                        tracing::warn!(%error, worker, ?transport, "no further ports for SNAT");
+                    }
+                }
+                _ = collection.tick() => self.collect().await,
+            }
+        }
+    }
+
+    /// Claims so many blocks for a worker, or as many as there are, and gives them to it.
+    async fn claim(&mut self, at: usize, wanted: usize) -> Result<(), ControlError> {
+        let Some(inner) = self.inner.upgrade() else { return Ok(()) };
+        let share = &mut self.shares[at];
+        let now = Instant::now();
+        let due = share.busy.extract_if(.., |(_, until)| *until <= now).map(|(block, _)| block);
+        share.free.extend(due);
+        let candidates: Vec<PortBlock> = share.free.iter().cloned().collect();
+        let result = self.host.claim(candidates, wanted).await;
+        let claimed = match result {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                // The worker must not wait for an answer.
+                self.tell(&inner, at, &[]).await;
+                return Err(ControlError::UplinkUnavailable(error.to_string()));
+            }
+        };
+        if claimed.is_limited {
+            inner.refusals.count("snat-sockets");
+        }
+        let share = &mut self.shares[at];
+        let is_taken = |block: &PortBlock| {
+            claimed.blocks.contains(block) || claimed.busy.iter().any(|(busy, _)| busy == block)
+        };
+        share.free.retain(|block| !is_taken(block));
+        for (block, port) in claimed.busy {
+            tracing::debug!(port, protocol = %block.protocol, "the host uses a port of the SNAT range");
+            share.busy.push((block, now + BUSY_BLOCK_PAUSE));
+        }
+        share.claimed.extend(claimed.blocks.iter().cloned());
+        self.tell(&inner, at, &claimed.blocks).await;
+        Ok(())
+    }
+
+    /// Gives a worker its new blocks, and the number of those that it may have.
+    async fn tell(&mut self, inner: &Inner, at: usize, new: &[PortBlock]) {
+        let affordable = self.host.sockets_left() / PORT_BLOCK;
+        let share = &self.shares[at];
+        let blocks = ClaimedBlocks {
+            transport: share.transport,
+            first_ports: new.iter().map(|block| block.first).collect(),
+            obtainable: share.claimed.len() + share.free.len().min(affordable),
+        };
+        if let Err(error) = inner.dataplane.claim_blocks(share.worker, blocks).await {
+            tracing::warn!(%error, worker = share.worker, "the worker does not take its ports for SNAT");
+        }
+    }
+
+    /// Gives back what workers do not need, and tells them how much they may have.
+    async fn collect(&mut self) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        let mut empty = Vec::new();
+        for share in &mut self.shares {
+            let collected = inner.dataplane.collect_blocks(share.worker, share.transport).await;
+            let Ok(first_ports) = collected else { continue };
+            let returned = share.claimed.extract_if(.., |block| first_ports.contains(&block.first));
+            let returned: Vec<PortBlock> = returned.collect();
+            empty.extend(returned.iter().cloned());
+            share.free.extend(returned);
+        }
+        if !empty.is_empty()
+            && let Err(error) = self.host.give_back(&empty).await
+        {
+            tracing::warn!(%error, "ports for SNAT are not given back");
+        }
+        let now = Instant::now();
+        for at in 0..self.shares.len() {
+            let share = &mut self.shares[at];
+            let due = share.busy.extract_if(.., |(_, until)| *until <= now).map(|(block, _)| block);
+            share.free.extend(due);
+            self.tell(&inner, at, &[]).await;
+        }
+    }
+}
+
+fn protocol(transport: Transport) -> Protocol {
+    match transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Sctp => Protocol::Sctp,
+        Transport::Tcp | Transport::Echo => Protocol::Tcp,
+    }
+}
