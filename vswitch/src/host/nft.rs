@@ -29,6 +29,7 @@
 mod build;
 mod change;
 mod dnat_maps;
+mod exchange;
 mod half_closed;
 mod ingress_sets;
 mod kernel;

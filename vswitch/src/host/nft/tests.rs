@@ -321,25 +321,6 @@ fn containers_are_kept_from_the_loopback() {
 }
 
 #[test]
-fn ten_thousand_ports_are_one_element() {
-    in_namespace_async(|| async {
-        let host = Host::new();
-        let range = published(None, Protocol::Tcp, 40_000, 49_999);
-        let firewall = Firewall::start(host.rules(vec![range.clone()])).await.unwrap();
-        let list = run("nft list set netdev vswitch-br0 ports4");
-        assert_eq!(list.matches("tcp . ").count(), 1, "{list}");
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 49_999))), TAKEN);
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 50_000))), LEFT);
-        // Live, and with a range that touches the former one.
-        let next = published(None, Protocol::Tcp, 50_000, 50_010);
-        firewall.load(host.rules(vec![range, next])).await.unwrap();
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 50_000))), TAKEN);
-        firewall.load(host.rules(Vec::new())).await.unwrap();
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 49_999))), LEFT);
-    });
-}
-
-#[test]
 fn the_ruleset_is_as_before_when_it_ends() {
     in_namespace_async(|| async {
         let host = Host::new();
@@ -363,29 +344,6 @@ fn with_nat(host: &Host) -> Rules {
     };
     let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules { nat, ..host.rules(Vec::new()) }
-}
-
-/// Many times what fits into a page of a batch; the last range is beyond the limit.
-#[test]
-fn thousands_of_ports_are_one_batch() {
-    in_namespace_async(|| async {
-        let host = Host::new();
-        let shifted = |n: u16| Forward {
-            published: published(None, Protocol::Tcp, 1000 + 256 * n, 1255 + 256 * n),
-            to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
-            to6: Some("fd00:99::5".parse().unwrap()),
-            to_port: 40_000,
-            is_limited: false,
-        };
-        let sum = SHIFTED_PORTS_SUM_MAX;
-        let nat = Nat { forwards: (0..=16).map(shifted).collect(), ..Nat::default() };
-        let firewall = Firewall::start(Rules { nat, ..host.rules(Vec::new()) }).await.unwrap();
-        for (family, address) in [("ip", "10.99.0.5"), ("ip6", "fd00:99::5")] {
-            let list = run(&format!("nft list map {family} vswitch-br0 ports"));
-            assert_eq!(list.matches(&format!("{address} . 40")).count(), sum, "{family}");
-        }
-        firewall.load(host.rules(Vec::new())).await.unwrap();
-    });
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
             (Some(this), Some(other)) => this == other,
             _ => true,
         };
-        if open.iter().any(|other| meets(other)) {
+        if open.iter().any(meets) {
             return Err(UplinkError::Twice(this.clone()));
         }
         open.push(this);

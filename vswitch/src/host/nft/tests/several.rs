@@ -1,7 +1,5 @@
 //! Several uplinks in one table, and changes of single elements.
 
-use std::time::Instant;
-
 use super::*;
 
 const NIC2: [u8; 6] = [2, 0, 0, 0, 0, 4];
@@ -97,9 +95,7 @@ fn a_publication_changes_single_elements() {
         let firewall = Firewall::start(with_forwards(&host, many.clone())).await.unwrap();
         let before = handles();
         let more = [many.clone(), vec![forward(11_000)]].concat();
-        let started = Instant::now();
         firewall.load(with_forwards(&host, more.clone())).await.unwrap();
-        println!("one more of 10,000 publications: {:?}", started.elapsed());
         assert_eq!(handles(), before, "no set was made again");
         assert_eq!(host.arrives(&v4(TCP, &ports(1, 11_000))), TAKEN);
         for family in ["ip", "ip6"] {
@@ -109,9 +105,7 @@ fn a_publication_changes_single_elements() {
         // One goes from the middle, and comes back with another target; an address comes.
         let mut fewer = more.clone();
         fewer.remove(5000);
-        let started = Instant::now();
         firewall.load(with_forwards(&host, fewer)).await.unwrap();
-        println!("one less of 10,000 publications: {:?}", started.elapsed());
         assert_eq!(host.arrives(&v4(TCP, &ports(1, 6000))), LEFT);
         let mut others = more;
         others[5000].to_port = 81;
@@ -138,5 +132,47 @@ fn elements_that_another_program_removed_come_back() {
         run("nft flush set netdev vswitch-br0 ports4");
         tables.load(with_forwards(&host, vec![forward(81)])).unwrap();
         assert!(run("nft list set netdev vswitch-br0 ports4").contains("tcp . 81"));
+    });
+}
+
+/// Many times what fits into a page of a batch; the last range is beyond the limit.
+#[test]
+fn thousands_of_ports_are_one_batch() {
+    in_namespace_async(|| async {
+        let host = Host::new();
+        let shifted = |n: u16| Forward {
+            published: published(None, Protocol::Tcp, 1000 + 256 * n, 1255 + 256 * n),
+            to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
+            to6: Some("fd00:99::5".parse().unwrap()),
+            to_port: 40_000,
+            is_limited: false,
+        };
+        let sum = SHIFTED_PORTS_SUM_MAX;
+        let nat = Nat { forwards: (0..=16).map(shifted).collect(), ..Nat::default() };
+        let firewall = Firewall::start(Rules { nat, ..host.rules(Vec::new()) }).await.unwrap();
+        for (family, address) in [("ip", "10.99.0.5"), ("ip6", "fd00:99::5")] {
+            let list = run(&format!("nft list map {family} vswitch-br0 ports"));
+            assert_eq!(list.matches(&format!("{address} . 40")).count(), sum, "{family}");
+        }
+        firewall.load(host.rules(Vec::new())).await.unwrap();
+    });
+}
+
+#[test]
+fn ten_thousand_ports_are_one_element() {
+    in_namespace_async(|| async {
+        let host = Host::new();
+        let range = published(None, Protocol::Tcp, 40_000, 49_999);
+        let firewall = Firewall::start(host.rules(vec![range.clone()])).await.unwrap();
+        let list = run("nft list set netdev vswitch-br0 ports4");
+        assert_eq!(list.matches("tcp . ").count(), 1, "{list}");
+        assert_eq!(host.arrives(&v4(TCP, &ports(1, 49_999))), TAKEN);
+        assert_eq!(host.arrives(&v4(TCP, &ports(1, 50_000))), LEFT);
+        // Live, and with a range that touches the former one.
+        let next = published(None, Protocol::Tcp, 50_000, 50_010);
+        firewall.load(host.rules(vec![range, next])).await.unwrap();
+        assert_eq!(host.arrives(&v4(TCP, &ports(1, 50_000))), TAKEN);
+        firewall.load(host.rules(Vec::new())).await.unwrap();
+        assert_eq!(host.arrives(&v4(TCP, &ports(1, 49_999))), LEFT);
     });
 }

@@ -1,4 +1,4 @@
-use netlink_packet_core::Parseable;
+use rtnetlink::packet_core::Parseable;
 
 use super::*;
 
