@@ -93,7 +93,7 @@ use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use neigh_refresh::Hop;
 use publish::Entry;
-use snat_blocks::HeldPorts;
+use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
 use tables::{Fixed, Shared};
 use taps::Taps;
@@ -144,7 +144,7 @@ pub(crate) struct Uplink {
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
-    held: HeldPorts,
+    held: SharedHeldBlocks,
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<Forwarding>,
 }
@@ -189,7 +189,7 @@ impl Uplink {
             entries: Vec::new(),
             reserved,
             snat,
-            held: HeldPorts::new(),
+            held: SharedHeldBlocks::new(),
             snat_lock,
             forwarding,
         };

@@ -1,5 +1,7 @@
 //! Crafted frames against the tables in the kernel, in namespaces. Need root.
 
+mod sets;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -264,27 +266,6 @@ fn the_switch_sends_by_the_nic_and_never_into_the_host() {
             assert_eq!(host.nic.received(), vec![out], "as it was");
         }
         assert_eq!(host.seen("back"), 0);
-    });
-}
-
-#[test]
-fn blocks_of_snat_ports_come_and_go_one_by_one() {
-    in_namespace_async(|| async {
-        let host = Host::new();
-        let firewall = Firewall::start(host.rules(Vec::new())).await.unwrap();
-        let frame = v4(TCP, &ports(443, 30_000));
-        let next = PortBlock { first: 29_952, last: 30_015, ..TCP_BLOCK };
-        firewall.change_blocks(vec![next.clone()], Vec::new()).await.unwrap();
-        assert_eq!(host.arrives(&frame), TAKEN);
-        assert_eq!(host.arrives(&v6(TCP, &ports(443, 30_000))), TAKEN);
-        firewall.change_blocks(Vec::new(), vec![next.clone()]).await.unwrap();
-        assert_eq!(host.arrives(&frame), LEFT);
-        assert_eq!(host.arrives(&v4(TCP, &ports(443, 25_000))), TAKEN, "the others stay");
-        // They are handed over with the tables.
-        let firewall = Firewall::from_parts(firewall.into_parts().unwrap());
-        firewall.change_blocks(vec![next], vec![TCP_BLOCK]).await.unwrap();
-        assert_eq!(host.arrives(&frame), TAKEN);
-        assert_eq!(host.arrives(&v4(TCP, &ports(443, 25_000))), LEFT);
     });
 }
 

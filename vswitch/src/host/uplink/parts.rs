@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
-use super::snat_blocks::HeldPorts;
+use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
 use super::taps::{Taps, UplinkTaps};
 use super::{HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow};
@@ -39,7 +39,7 @@ pub(crate) struct UplinkParts {
     published: Vec<PublishedParts>,
     reserved: Option<ReservedPortsParts>,
     /// The sockets of claimed SNAT ports.
-    held: HeldPorts,
+    held: SharedHeldBlocks,
     /// A socket: the range is locked while it is open.
     snat_lock: Option<SnatRangeLock>,
     forwarding: Option<ForwardingParts>,

@@ -13,9 +13,9 @@ use crate::host::reserve::snat_blocks::{HeldBlocks, Unheld};
 
 /// The holding sockets, shared with publications that need one of their ports.
 #[derive(Debug, Clone)]
-pub(super) struct HeldPorts(Arc<Mutex<HeldBlocks>>);
+pub(super) struct SharedHeldBlocks(Arc<Mutex<HeldBlocks>>);
 
-impl HeldPorts {
+impl SharedHeldBlocks {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(HeldBlocks::new())))
     }
@@ -29,7 +29,7 @@ impl HeldPorts {
 #[derive(Debug, Clone)]
 pub(crate) struct SnatBlocks {
     pub(super) shared: Shared,
-    pub(super) held: HeldPorts,
+    pub(super) held: SharedHeldBlocks,
 }
 
 /// What became of a claim.
