@@ -2,7 +2,7 @@
 //!
 //! | what | noticed by | what is done |
 //! |---|---|---|
-//! | the TAP of the uplink deleted | the workers' event, or the kernel's | made again, with its index and MAC address |
+//! | the TAP of an uplink deleted | the workers' event, or the kernel's | made again, with its index and MAC address |
 //! | it, or a host port, set down; an address or a route of these removed | the kernel's event | set again |
 //! | `route_localnet`, `ip_forward`, `ip_local_reserved_ports` | a look each second | set again |
 //! | a container's interface that is no longer in its namespace | a look in turn | the endpoint has a fault until it is back |
@@ -68,7 +68,7 @@ impl Control {
             let there = model.active_networks().filter(|network| network.has_device());
             there
                 .filter_map(|it| {
-                    let admits = !it.spec.is_internal() && !model.uplinks().is_empty();
+                    let admits = !it.spec.is_internal() && model.uplink().is_some();
                     Some((it.spec.name.clone(), bridge_setup(&it.spec, queues, true)?, admits))
                 })
                 .collect()
@@ -90,37 +90,35 @@ impl Control {
                 Err(error) => tracing::warn!(%network, %error, "not set again; it is tried again"),
             }
         }
-        own.extend(self.restore_uplink().await);
+        own.extend(self.restore_uplinks().await);
         own
     }
 
-    /// Brings the uplink in order. Gives the index of its TAP.
-    async fn restore_uplink(&self) -> Option<u32> {
+    /// Brings the uplinks in order. Gives the indices of their TAPs.
+    async fn restore_uplinks(&self) -> Vec<u32> {
         let inner = &self.0;
         let mut publisher = inner.publisher.lock().await;
-        let uplink = publisher.uplink.as_mut()?;
-        match uplink.make_tap_again(&inner.netlink).await {
-            Ok(None) => {}
-            Ok(Some(tap)) => {
-                let port = inner.model().uplinks().iter().find_map(|uplink| uplink.tap);
-                if let Some((port, _)) = port {
-                    let name = tap.name.clone();
+        let Some(uplink) = publisher.uplink.as_mut() else { return Vec::new() };
+        match uplink.make_taps_again(&inner.netlink).await {
+            Ok(taps) => {
+                for tap in taps {
+                    let Some(port) = inner.model().port_of_tap(tap.ifindex) else { continue };
                     if let Err(error) = inner.replace_port(port, tap.queues).await {
-                        tracing::error!(%error, "the TAP of the uplink is without a port");
+                        tracing::error!(%error, "the TAP of an uplink is without a port");
                     }
-                    self.note_restored(&name, &["the TAP of the uplink".to_owned()]);
+                    self.note_restored(&tap.name, &["the TAP of an uplink".to_owned()]);
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the TAP of the uplink is not made again yet");
-                return uplink.tap_index();
+                tracing::warn!(%error, "the TAP of an uplink is not made again yet");
+                return uplink.tap_indices().await;
             }
         }
         match uplink.restore(&inner.netlink).await {
             Ok(restored) => self.note_restored("uplink", &restored),
             Err(error) => tracing::warn!(%error, "the uplink is not set again; it is tried again"),
         }
-        uplink.tap_index()
+        uplink.tap_indices().await
     }
 
     fn note_restored(&self, device: &str, restored: &[String]) {

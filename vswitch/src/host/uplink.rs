@@ -1,12 +1,12 @@
-//! The uplink: the host's NIC, a TAP beside it, and the rules between the two.
+//! The uplinks: NICs of the host, a TAP beside each, and the rules between them.
 //!
 //! For control, all of it is [`Uplink`]:
 //!
 //! ```text
 //! let (mut uplink, states) = Uplink::start(config, networks, &netlink).await?;   // host ports exist already
-//! let tap = uplink.take_tap();                    // its queues are a port of the switch
-//! states.changed().await;                         // UplinkState: routes and neighbours, on every change
-//! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
+//! states.changed().await;                         // UplinkState: devices, routes and neighbours, on every change
+//! let tap = uplink.taps().take(ifindex);          // for each uplink of a state: its queues are a port of the switch
+//! uplink.resolve(device, address, port);          // a frame waits for this neighbour: see states
 //! uplink.set_published(forwards).await?;          // all published ports
 //! uplink.set_networks(networks).await?;           // all networks with a host port
 //! uplink.stop().await;                            // the host is as before
@@ -23,7 +23,7 @@
 //!
 //! | change | after a crash |
 //! |---|---|
-//! | the TAP `up-BRIDGE`, its settings and its dummy address | gone with the process |
+//! | the TAPs `up-BRIDGE`, `up2-BRIDGE` and so on, their settings and dummy addresses | gone with the process |
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
 //! | sockets that hold claimed SNAT ports and published ports ([`reserve`](super::reserve)) | gone with the process |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
@@ -38,21 +38,24 @@
 //!
 //! # States
 //!
-//! *up* <-> *down* (no carrier, or administratively) <-> *gone* (no such device: index 0; the TAP drops frames
-//! of the switch). A device of the same name that comes back is the uplink again; `auto` follows the default
-//! route, if its device is Ethernet. Rules change first, then the state is published.
+//! An uplink is *up* <-> *down* (no carrier, or administratively) <-> *gone* (no such device: index 0; the TAP drops
+//! frames of the switch), if it is one by name. With `auto` a device that goes is no uplink any more, and a new one
+//! becomes one ([`devices`]). Rules change first, then the state is published.
 
 mod device;
+mod devices;
 mod error;
 pub(super) mod forwarding;
 mod monitor;
 mod neigh_refresh;
 mod parts;
 mod publish;
+mod rules;
 mod snat_blocks;
 mod source;
 mod state;
 mod tables;
+mod taps;
 #[cfg(test)]
 mod tests;
 mod unanswered;
@@ -65,13 +68,16 @@ use fastpath::PortIndex;
 use fastpath::tap::Tap;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
-use wire::MacAddr;
 
+pub(crate) use devices::{TapId, UplinkSelector};
 pub(crate) use error::UplinkError;
+#[cfg(test)]
+pub(crate) use rules::Rules;
+pub(crate) use rules::{Lookup, RuleLayer, Scope};
 pub(crate) use snat_blocks::SnatBlocks;
 #[cfg(test)]
 pub(crate) use state::Route;
-pub(crate) use state::{UplinkSelector, UplinkState};
+pub(crate) use state::{HostTable, LinkState, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
@@ -82,17 +88,21 @@ use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::task::Task;
 use super::{HostError, Netlink, conntrack, sysctl};
+use crate::datapath::limits::UPLINKS_MAX;
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
+use neigh_refresh::Hop;
 use publish::Entry;
 use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
-use tables::{Fixed, Shared, TapId};
+use tables::{Fixed, Shared};
+use taps::Taps;
+pub(crate) use taps::UplinkTaps;
 
 /// How frames leave the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// By the uplink TAP; the switch translates.
+    /// By TAPs of uplinks; the switch translates.
     Own(UplinkSelector),
     /// By the host port; the kernel translates.
     Kernel,
@@ -104,7 +114,7 @@ pub(crate) struct Config {
     /// The switch's bridge, after which its parts are named.
     pub(crate) bridge: String,
     pub(crate) mode: Mode,
-    /// Queues of the TAP, one a worker.
+    /// Queues of each TAP, one a worker.
     pub(crate) queues: usize,
     pub(crate) snat_ports: RangeInclusive<u16>,
     pub(crate) state_dir: PathBuf,
@@ -124,14 +134,13 @@ pub(crate) struct HostNetwork {
     pub(crate) reachable_from: Vec<String>,
 }
 
-/// The uplink of a switch.
+/// The uplinks of a switch.
 #[derive(Debug)]
 pub(crate) struct Uplink {
     shared: Shared,
     monitor: Task,
-    neigh_requests: mpsc::Sender<(IpAddr, PortIndex)>,
-    tap: Option<Tap>,
-    tap_id: Option<TapId>,
+    neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
+    untaken: UplinkTaps,
     entries: Vec<Entry>,
     reserved: ReservedPorts,
     snat: PortSet,
@@ -150,15 +159,10 @@ impl Uplink {
         networks: Vec<HostNetwork>,
         netlink: &Netlink,
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
-        let (monitor, kernel) = connect(&config).await?;
         let is_own = config.mode != Mode::Kernel;
-        let name = match device::choose(&kernel, &config.selector()) {
-            // Without a device it waits for a default route.
-            Err(UplinkError::NoDefaultRoute) => String::new(),
-            Err(error) if is_own => return Err(error),
-            chosen => chosen.unwrap_or_default(),
-        };
-        let state = kernel.compile(&name, None);
+        let taps = || Taps::new(netlink.clone(), config.bridge.clone(), config.queues);
+        let (mut monitor, kernel) = connect(&config, is_own.then(taps)).await?;
+        device::check_named(&kernel, &config.selector())?;
         reserved_ports::restore_after_crash(&config.state_dir)?;
         let mut snat_lock = None;
         if is_own {
@@ -169,24 +173,19 @@ impl Uplink {
         let reserved = ReservedPorts::reserve(&config.state_dir, &snat)?;
         admit_loopback(&networks)?;
         forwarding::restore_after_crash(&config.state_dir)?;
-        let (mut tap, mut tap_id, mut forwarding) = (None, None, None);
-        if is_own {
-            let tap_name = device::tap_name(&config.bridge);
-            let (made, mac) = device::make_tap(netlink, tap_name, config.queues, state.mtu).await?;
-            tap_id = Some(TapId { name: made.name.clone(), ifindex: made.ifindex, mac });
-            tap = Some(made);
-        } else {
-            forwarding = Some(Forwarding::switch_on(&config.state_dir)?);
-        }
-        let shared =
-            Shared::start(Fixed { config, tap: tap_id.clone() }, networks, state.clone()).await?;
+        let forwarding = match is_own {
+            true => None,
+            false => Some(Forwarding::switch_on(&config.state_dir)?),
+        };
+        let state = monitor.compile(&kernel, None).await?;
+        let untaken = monitor.untaken().unwrap_or_default();
+        let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
         let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
-            tap,
-            tap_id,
+            untaken,
             entries: Vec::new(),
             reserved,
             snat,
@@ -197,36 +196,25 @@ impl Uplink {
         Ok((uplink, states))
     }
 
-    /// Takes the TAP, once: the owner of its queues is the switch's port. With `--uplink kernel` there is
-    /// none.
-    pub(crate) fn take_tap(&mut self) -> Option<Tap> {
-        self.tap.take()
-    }
-
-    /// Index of the TAP; none with `--uplink kernel`.
-    pub(crate) fn tap_index(&self) -> Option<u32> {
-        self.tap_id.as_ref().map(|tap| tap.ifindex)
+    /// The TAPs of the uplinks, each to be taken once: the owner of its queues is the switch's port.
+    pub(crate) fn taps(&self) -> UplinkTaps {
+        self.untaken.clone()
     }
 
     /// Claims SNAT ports; none where the kernel translates. It is to be dropped before the uplink stops.
     pub(crate) fn snat_blocks(&self) -> Option<SnatBlocks> {
         let blocks = || SnatBlocks { shared: self.shared.clone(), held: self.held.clone() };
-        self.tap_id.as_ref().map(|_| blocks())
+        self.forwarding.is_none().then(blocks)
     }
 
-    /// The TAP's own MAC address.
-    pub(crate) fn tap_mac(&self) -> MacAddr {
-        self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
-    }
-
-    /// Brings in order what others took away on the host: the TAP's state, and the kernel's settings. Gives
+    /// Brings in order what others took away on the host: the TAPs' state, and the kernel's settings. Gives
     /// descriptions of what was set again.
     ///
     /// # Errors
     /// The kernel refuses.
     pub(crate) async fn restore(&mut self, netlink: &Netlink) -> Result<Restored, UplinkError> {
         let mut restored = Vec::new();
-        if let Some(tap) = &self.tap_id {
+        for (tap, _) in self.shared.taps().await {
             let of_tap = own_device::restore_uplink_tap(netlink, &tap.name, device::DUMMY).await?;
             restored.extend(of_tap.into_iter().map(|part| format!("{} of {}", part, tap.name)));
         }
@@ -239,22 +227,26 @@ impl Uplink {
         Ok(restored)
     }
 
-    /// Makes the TAP again, if somebody deleted it: its queues are the port's new ones.
+    /// Makes TAPs again that somebody deleted: their queues are the ports' new ones.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(crate) async fn make_tap_again(
-        &self,
-        netlink: &Netlink,
-    ) -> Result<Option<Tap>, UplinkError> {
-        let Some(former) = &self.tap_id else { return Ok(None) };
-        if own_device::find(netlink, &former.name).await?.is_some() {
-            return Ok(None);
+    pub(crate) async fn make_taps_again(&self, netlink: &Netlink) -> Result<Vec<Tap>, UplinkError> {
+        let (queues, mut made) = (self.shared.queues(), Vec::new());
+        for (former, mtu) in self.shared.taps().await {
+            if own_device::find(netlink, &former.name).await?.is_none() {
+                made.push(device::make_again(netlink, &former, queues, mtu).await?);
+            }
         }
-        let (queues, mtu) = self.shared.tap_size().await;
-        let tap = device::make_again(netlink, former, queues, mtu).await?;
-        self.shared.reload().await?;
-        Ok(Some(tap))
+        if !made.is_empty() {
+            self.shared.reload().await?;
+        }
+        Ok(made)
+    }
+
+    /// Indices of the TAPs.
+    pub(crate) async fn tap_indices(&self) -> Vec<u32> {
+        self.shared.taps().await.iter().map(|(tap, _)| tap.ifindex).collect()
     }
 
     /// Replaces the networks on the host.
@@ -266,10 +258,10 @@ impl Uplink {
         Ok(self.shared.set_networks(networks).await?)
     }
 
-    /// Requests a neighbour of the uplink, on behalf of a port; once known, it is in the next state, and stays
+    /// Requests a neighbour of an uplink, on behalf of a port; once known, it is in the next state, and stays
     /// fresh for a while. A full queue drops the request: repeat it.
-    pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
-        if self.neigh_requests.try_send((address, port)).is_err() {
+    pub(crate) fn resolve(&self, device: String, address: IpAddr, port: PortIndex) {
+        if self.neigh_requests.try_send(((device, address), port)).is_err() {
             tracing::debug!(%address, "too many requests for neighbours");
         }
     }
@@ -298,7 +290,7 @@ impl Config {
     fn selector(&self) -> UplinkSelector {
         match &self.mode {
             Mode::Own(selector) => selector.clone(),
-            Mode::Kernel => UplinkSelector::Auto,
+            Mode::Kernel => UplinkSelector::default(),
         }
     }
 
@@ -320,8 +312,12 @@ fn admit_loopback(networks: &[HostNetwork]) -> Result<(), HostError> {
 }
 
 /// Connects to the kernel and reads its state.
-async fn connect(config: &Config) -> Result<(UplinkMonitor, Kernel), HostError> {
-    let monitor = UplinkMonitor::connect(config.selector(), devices(&config.bridge).to_vec())?;
+async fn connect(
+    config: &Config,
+    taps: Option<Taps>,
+) -> Result<(UplinkMonitor, Kernel), HostError> {
+    let own = devices(&config.bridge);
+    let monitor = UplinkMonitor::connect(config.selector(), own, taps)?;
     let kernel = monitor.kernel().await?;
     Ok((monitor, kernel))
 }
@@ -331,16 +327,17 @@ fn follow(
     monitor: UplinkMonitor,
     shared: &Shared,
     state: UplinkState,
-) -> (Task, mpsc::Sender<(IpAddr, PortIndex)>, watch::Receiver<UplinkState>) {
+) -> (Task, mpsc::Sender<(Hop, PortIndex)>, watch::Receiver<UplinkState>) {
     let (sender, states) = watch::channel(state);
     let (neigh_requests, requested) = mpsc::channel(NEIGH_REFRESH_MAX);
     let monitor = Task::spawn(monitor.run(shared.clone(), sender, requested));
     (monitor, neigh_requests, states)
 }
 
-/// Devices of a switch in the host's namespace: the bridge and the uplink TAP.
-pub(crate) fn devices(bridge: &str) -> [String; 2] {
-    [bridge.to_owned(), device::tap_name(bridge)]
+/// Devices of a switch in the host's namespace: the bridge and the TAPs of its uplinks.
+pub(crate) fn devices(bridge: &str) -> Vec<String> {
+    let taps = (0..UPLINKS_MAX).map(|n| device::tap_name(bridge, n));
+    std::iter::once(bridge.to_owned()).chain(taps).collect()
 }
 
 /// Undoes what a crashed switch with this bridge and state directory left on the host.
