@@ -180,9 +180,8 @@ port       a       8192  ports     -  an attach is refused
         );
     }
 
-    #[test]
-    fn a_line_a_fact() {
-        let status = Status {
+    fn status() -> Status {
+        Status {
             version: "0.1.0".into(),
             pid: 42,
             backend: Backend::Epoll,
@@ -207,7 +206,12 @@ port       a       8192  ports     -  an attach is refused
                 upstreams: vec![([192, 0, 2, 1], 53).into(), ([192, 0, 2, 2], 53).into()],
                 resolv_conf: Some("/etc/resolv.conf".into()),
             }),
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_a_fact() {
+        let status = status();
         assert_eq!(
             render(&status),
             "\
@@ -226,6 +230,11 @@ state       /var/lib/vswitch
 dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
 "
         );
+    }
+
+    #[test]
+    fn a_block_an_uplink() {
+        let status = status();
         let detail = UplinkStatus {
             name: "eth0".into(),
             mode: UplinkMode::UserSpace,

@@ -93,7 +93,11 @@ fn attachments_whose_namespace_died_meanwhile_are_dropped() {
     lab.add_namespace("a");
     let daemon = lab.up("");
     assert_eq!(daemon.api.names(), ["b"]);
-    assert!(daemon.log().contains("attached: 1, waiting: 0, dropped: 1"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("attached: 1, waiting: 0, kept: 0, dropped: 1"),
+        "{}",
+        daemon.log()
+    );
     assert!(!lab.in_namespace("a", &["ip", "link"]).contains("eth0"));
     daemon.down();
 }
