@@ -67,7 +67,12 @@ impl SourceSet {
 
     /// A connection with this address may go on by the route.
     pub(crate) fn holds(&self, address: IpAddr) -> bool {
-        self.held.contains(&address) || self.candidates.iter().any(|it| it.address == address)
+        self.held.contains(&address) || self.offers(address)
+    }
+
+    /// New connections may leave with this address.
+    pub(crate) fn offers(&self, address: IpAddr) -> bool {
+        self.candidates.iter().any(|it| it.address == address)
     }
 }
 

@@ -7,6 +7,7 @@ mod start;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -204,6 +205,16 @@ impl Dataplane {
         sent.map_err(|_| DataplaneError::Busy(0))?;
         handle.waker.wake();
         Ok(())
+    }
+
+    /// Refuses flows of protocols without ports to containers for a while: the host itself uses them. A worker whose
+    /// command queue is full misses it: repeat it.
+    pub fn refuse_portless(&self, flows: Arc<[(IpAddr, u8)]>) {
+        for handle in &self.0.workers {
+            if handle.commands.push(Command::RefusePortless(Arc::clone(&flows))).is_ok() {
+                handle.waker.wake();
+            }
+        }
     }
 
     /// Counters of all ports and workers.

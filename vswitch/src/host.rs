@@ -33,6 +33,7 @@ pub(crate) mod netns;
 pub(crate) mod netns_exec;
 pub(crate) mod nft;
 pub(crate) mod own_device;
+mod own_flows;
 pub(crate) mod plugin_note;
 mod proxy;
 pub(crate) mod reserve;

@@ -7,7 +7,7 @@
 //!
 //! | connection | is revoked |
 //! |---|---|
-//! | UDP, echo | if the route has another address: the next packet from inside gets a new mapping |
+//! | UDP, echo | if its address is no longer a candidate of the route: the next packet from inside gets a new mapping |
 //! | TCP, SCTP | if its address is the host's by another device only: it goes on where the address holds |
 //! | to a published port, between containers | never: the peer knows its address |
 //!
@@ -44,10 +44,13 @@ impl Nat {
         let Some(address) = self.externals.address(flow.aliases[own]) else { return false };
         let remote = flow.peers[other];
         let Some(wanted) = self.policy.source_for(flow.zones[own], remote) else { return false };
+        let sources = self.policy.sources_for(flow.zones[own], remote);
         match flow.transport() {
-            Transport::Udp | Transport::Echo => wanted != address,
+            // Of several candidates, such as prefixes of one device, another may suit the destination better since.
+            Transport::Udp | Transport::Echo => {
+                wanted != address && !sources.is_some_and(|sources| sources.offers(address.ip()))
+            }
             Transport::Tcp | Transport::Sctp => {
-                let sources = self.policy.sources_for(flow.zones[own], remote);
                 self.policy.is_external(address)
                     && sources.is_some_and(|sources| !sources.holds(address.ip()))
             }

@@ -88,6 +88,26 @@ fn udp_gets_a_new_mapping_as_soon_as_its_route_has_another_source() {
     }
 }
 
+/// A new prefix of the device suits the destination better; the former address has not gone.
+#[test]
+fn udp_keeps_an_address_that_is_still_a_candidate() {
+    let mut nat = Lab::with(before());
+    let to = "[2a00::7]:443";
+    let (udp6, more) = (udp("[fd00:99::2]:4000", to), udp("[fd00:99::2]:4001", to));
+    let former = [nat.out(&udp6), nat.out(&more)];
+    let [one, other] = [ONE6, OTHER6].map(|source| set(source, &[ONE6, OTHER6]));
+    let mut both = other.clone();
+    both.candidates.extend(one.candidates);
+    nat.policy = by(set(ONE, &[ONE]), both);
+    assert_eq!([nat.out(&udp6), nat.out(&more)], former);
+    assert_eq!(nat.out(&udp("[fd00:99::2]:4002", to)).address, ip(OTHER6));
+    nat.wait_s(1);
+    assert_eq!(nat.out(&udp6), former[0], "the sweep keeps it, too");
+    // Deprecated, it is none.
+    nat.policy = by(set(ONE, &[ONE]), other);
+    assert_eq!(nat.out(&udp6).address, ip(OTHER6));
+}
+
 #[test]
 fn an_echo_moves_too() {
     let mut nat = Lab::with(before());

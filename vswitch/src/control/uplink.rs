@@ -28,7 +28,8 @@ use super::task::blocking;
 use crate::config::{IfName, Uplink as UplinkSetting};
 use crate::host::Netlink;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, LinkState, Mode, Uplink, UplinkSelector, UplinkState, UplinkTaps,
+    self, Config as UplinkConfig, LinkState, Mode, NotesOfHost, Uplink, UplinkSelector,
+    UplinkState, UplinkTaps,
 };
 
 /// Pause after a change of the host, since changes come in bursts.
@@ -48,7 +49,7 @@ impl Control {
             return Ok(());
         };
         let networks = inner.model().host_networks();
-        let (uplink, states) = Uplink::start(config, networks, netlink)
+        let (mut uplink, states) = Uplink::start(config, networks, netlink)
             .await
             .map_err(|error| ControlError::UplinkUnavailable(error.to_string()))?;
         let (taps, state) = (uplink.taps(), states.borrow().clone());
@@ -56,6 +57,9 @@ impl Control {
         inner.model().add_uplink(&inner.config.bridge, is_own, state.clone());
         adapt_ports(inner, &taps).await?;
         inner.commit_snapshot();
+        if let Some(notes) = uplink.take_notes_of_host() {
+            tokio::spawn(refuse_portless(Arc::clone(inner), notes));
+        }
         let claimed = self.start_snat_blocks(&uplink).await;
         // Also after an error, so that it is stopped.
         inner.publisher.lock().await.uplink = Some(uplink);
@@ -87,12 +91,13 @@ impl Control {
         });
     }
 
-    /// Has the NIC hand over what comes from a remote by a protocol without ports, while a container uses it.
+    /// Has the NIC hand over what comes from a remote by a protocol without ports, while a container uses it and the
+    /// host does not.
     pub(super) fn hand_over(&self, remote: IpAddr, protocol: u8) {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             if let Some(uplink) = &inner.publisher.lock().await.uplink {
-                uplink.hand_over(remote, protocol).await;
+                uplink.hand_over(remote, protocol);
             }
         });
     }
@@ -140,6 +145,13 @@ async fn follow_uplink(
         }
         inner.commit_snapshot();
         tokio::time::sleep(UPLINK_DEBOUNCE).await;
+    }
+}
+
+/// Tells the workers what the host itself uses, until the uplink is stopped.
+async fn refuse_portless(inner: Arc<Inner>, mut notes: NotesOfHost) {
+    while let Some(flows) = notes.recv().await {
+        inner.dataplane.refuse_portless(flows);
     }
 }
 

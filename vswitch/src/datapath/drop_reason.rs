@@ -144,7 +144,7 @@ reasons! {
     NatNoAddress = "nat-no-address",
     /// The protocol cannot be translated, nor tracked between networks.
     NatUnsupportedProtocol = "nat-unsupported-protocol",
-    /// Another container uses the protocol, which has no ports, with that remote address.
+    /// Another container, or the host itself, uses the protocol, which has no ports, with that remote address.
     NatProtocolInUse = "nat-protocol-in-use",
     /// The sender may not connect to the published port (`--allow-from`) or to the other network (`--reachable-from`).
     NatNotAllowed = "nat-not-allowed",

@@ -71,6 +71,12 @@ pub const PORTLESS_FLOWS_PER_PORT_MAX: usize = 64;
 /// Idle time of such a flow, as in Linux (`nf_conntrack_generic_timeout`).
 pub const PORTLESS_IDLE: Duration = Duration::from_secs(600);
 
+/// Such flows that the host itself uses, of which one worker knows.
+pub const PORTLESS_HOST_MAX: usize = 1024;
+
+/// How long a worker knows it since control has told it last.
+pub const PORTLESS_HOST: Duration = Duration::from_secs(60);
+
 /// Time between two reports of these flows to control.
 pub const PORTLESS_TELL: Duration = Duration::from_secs(20);
 

@@ -10,29 +10,27 @@
 //! | a forward goes | of its protocol and ports, translated to exactly its address and port |
 //! | a forward comes | UDP to its ports at an address of the host, translated to nobody |
 //!
+//! Flows without ports that the host itself has are read in [`of_host`].
+//!
 //! No other entry is touched, whoever made it. It blocks for one dump of the table, so it runs on a blocking
 //! thread, after the rules have changed.
+
+mod by_port;
+mod ctnetlink;
+mod of_host;
 
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use netlink_packet_netfilter::conntrack::{
-    ConntrackAttribute, ConntrackMessage, IPTuple, ProtoTuple, Tuple,
-};
-use netlink_packet_netfilter::{
-    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
-};
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla,
-};
-use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{RecvFlags, recv};
-use vswitch_sys::query;
+use netlink_packet_netfilter::conntrack::{ConntrackAttribute, IPTuple, ProtoTuple, Tuple};
+use netlink_packet_netfilter::{NetfilterMessage, NetfilterProtoFamily};
+use rtnetlink::packet_core::Nla;
 use vswitch_sys::socket::Socket;
 
-use super::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 use super::nft::{Forward, Protocol, protocol_number};
+use by_port::ByPort;
+pub(super) use of_host::flows_of_host;
 
 /// `CTA_ID` and `CTA_ZONE`, which tell entries with one tuple apart.
 const IDENTITY: [u16; 2] = [12, 18];
@@ -40,8 +38,8 @@ const IDENTITY: [u16; 2] = [12, 18];
 /// Entries that a change of the published ports leaves behind.
 #[derive(Debug, Default)]
 struct Stale {
-    gone: Vec<Forward>,
-    fresh: Vec<Forward>,
+    gone: ByPort,
+    fresh: ByPort,
     /// Addresses of the host.
     local: Vec<IpAddr>,
 }
@@ -81,10 +79,10 @@ impl Stale {
     /// Entries to end once `former` forwards are replaced by `new` ones.
     fn after(former: &[Forward], new: &[Forward], local: &[IpAddr]) -> Self {
         let [was, is]: [HashSet<&Forward>; 2] = [former, new].map(|all| all.iter().collect());
-        let gone = former.iter().filter(|one| !is.contains(one)).cloned().collect();
+        let gone = former.iter().filter(|one| !is.contains(one)).cloned();
         let fresh =
             new.iter().filter(|one| one.published.protocol == Protocol::Udp && !was.contains(one));
-        Self { gone, fresh: fresh.cloned().collect(), local: local.to_vec() }
+        Self { gone: gone.collect(), fresh: fresh.cloned().collect(), local: local.to_vec() }
     }
 
     /// Deletes these entries; errors are logged.
@@ -110,39 +108,28 @@ impl Stale {
         if self.gone.is_empty() && self.fresh.is_empty() {
             return Ok(0);
         }
-        let socket = Socket::open()?;
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(NFT_ANSWER_MAX))?;
-        // Without the privilege the kernel refuses the request itself.
-        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, NFT_BUFFER);
+        let socket = ctnetlink::open()?;
         let ours = self.find(&socket)?;
         for message in &ours {
-            delete(&socket, message)?;
+            ctnetlink::delete(&socket, message)?;
         }
         Ok(ours.len())
     }
 
     /// Requests that delete the entries.
     fn find(&self, socket: &Socket) -> io::Result<Vec<NetfilterMessage>> {
-        let all = request(NetfilterProtoFamily::Unspec, ConntrackMessage::Get(Vec::new()));
-        send(socket, all, NLM_F_DUMP)?;
         let mut found = Vec::new();
-        loop {
-            for message in receive(socket)? {
-                match message {
-                    NetlinkPayload::Done(_) => return Ok(found),
-                    NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    NetlinkPayload::InnerMessage(message) => found.extend(self.stale(message)),
-                    _ => {}
-                }
-            }
-        }
+        ctnetlink::list(socket, NetfilterProtoFamily::Unspec, None, |family, attributes| {
+            found.extend(self.stale(family, attributes));
+        })?;
+        Ok(found)
     }
 
-    fn stale(&self, message: NetfilterMessage) -> Option<NetfilterMessage> {
-        let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) = message.inner
-        else {
-            return None;
-        };
+    fn stale(
+        &self,
+        family: NetfilterProtoFamily,
+        attributes: Vec<ConntrackAttribute>,
+    ) -> Option<NetfilterMessage> {
         if !self.has(&Entry::parse(&attributes)?) {
             return None;
         }
@@ -151,11 +138,11 @@ impl Stale {
             other => IDENTITY.contains(&other.kind()),
         };
         let name = attributes.into_iter().filter(names_it).collect();
-        Some(request(message.header.family, ConntrackMessage::Delete(name)))
+        Some(ctnetlink::deletion(family, name))
     }
 
     fn has(&self, entry: &Entry) -> bool {
-        let was_made_by = |forward: &Forward| {
+        let was_made_by = |forward: &&Forward| {
             let offset = entry.to.port().wrapping_sub(*forward.published.ports.start());
             let target = match entry.to {
                 SocketAddr::V4(_) => forward.to4.map(IpAddr::V4),
@@ -164,10 +151,14 @@ impl Stale {
             let port = forward.to_port.wrapping_add(offset);
             entry.is_for(forward) && target.map(|to| (to, port)) == Some(entry.answers_from_pair())
         };
-        let is_before = |forward: &Forward| entry.is_for(forward) && entry.to == entry.answers_from;
+        let is_before =
+            |forward: &&Forward| entry.is_for(forward) && entry.to == entry.answers_from;
         let to = entry.to.ip();
         let is_local = to.is_loopback() || self.local.contains(&to);
-        self.gone.iter().any(was_made_by) || is_local && self.fresh.iter().any(is_before)
+        let of = |all: &'_ ByPort, which: &dyn Fn(&&Forward) -> bool| {
+            all.candidates(entry.protocol, entry.to.port()).any(|forward| which(&forward))
+        };
+        of(&self.gone, &was_made_by) || is_local && of(&self.fresh, &is_before)
     }
 }
 
@@ -227,43 +218,6 @@ fn ends(tuple: &[Tuple]) -> Option<(u8, [SocketAddr; 2])> {
     Some((protocol?, [end(0)?, end(1)?]))
 }
 
-fn delete(socket: &Socket, message: &NetfilterMessage) -> io::Result<()> {
-    send(socket, message.clone(), NLM_F_ACK)?;
-    loop {
-        for answer in receive(socket)? {
-            let NetlinkPayload::Error(error) = answer else { continue };
-            return match error.to_io() {
-                _ if error.code.is_none() => Ok(()),
-                // It has ended meanwhile.
-                error if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-                error => Err(error),
-            };
-        }
-    }
-}
-
-fn request(family: NetfilterProtoFamily, message: ConntrackMessage) -> NetfilterMessage {
-    NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message)
-}
-
-fn send(socket: &Socket, message: NetfilterMessage, flags: u16) -> io::Result<()> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | flags;
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    socket.send(&bytes)
-}
-
-/// The messages of the next datagram that can be read.
-fn receive(socket: &Socket) -> io::Result<Vec<NetlinkPayload<NetfilterMessage>>> {
-    let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
-    let (len, _) = recv(socket, &mut buffer[..], RecvFlags::empty())?;
-    let messages = query::messages(&buffer[..len]);
-    Ok(messages.filter_map(|it| Some(NetlinkMessage::deserialize(it).ok()?.payload)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use ipnet::IpNet;
@@ -311,6 +265,15 @@ mod tests {
         }
         let tcp = Entry { protocol: 6, ..entry("192.0.2.1:8125", "10.88.0.5:125") };
         assert!(!stale.has(&tcp));
+    }
+
+    #[test]
+    fn a_long_range_ends_its_entries_too() {
+        let (long, single) = (forward(None, 8000..=9000, 8000), forward(None, 53..=53, 53));
+        let stale = Stale::after(&[long, single], &[], &host());
+        assert!(stale.has(&entry("192.0.2.1:8125", "10.88.0.5:8125")));
+        assert!(stale.has(&entry("192.0.2.1:53", "10.88.0.5:53")));
+        assert!(!stale.has(&entry("192.0.2.1:9001", "10.88.0.5:9001")));
     }
 
     #[test]

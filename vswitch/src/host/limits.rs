@@ -79,6 +79,18 @@ pub(crate) const PORTLESS_MAX: usize = 4096;
 /// How long it does after a worker has told so last.
 pub(crate) const PORTLESS_KEPT: Duration = Duration::from_secs(60);
 
+/// Time between two looks whether the host itself uses one of them by now.
+pub(crate) const PORTLESS_CHECK: Duration = Duration::from_secs(2);
+
+/// Time between two notes to the workers that it does: they forget it after `PORTLESS_HOST`.
+pub(crate) const PORTLESS_NOTE: Duration = Duration::from_secs(20);
+
+/// Pause after such a look, as a multiple of what it took: it costs a tenth of a processor at most.
+pub(crate) const PORTLESS_REST: u32 = 9;
+
+/// Bundles of such notes that control has not taken yet. Surplus is noted again.
+pub(crate) const PORTLESS_NOTES_MAX: usize = 16;
+
 /// Ports of one publication reserved by sockets; a kernel setting reserves a longer range.
 pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 

@@ -2,6 +2,7 @@
 
 mod gateway;
 pub(crate) mod rules;
+pub(super) mod tunnels;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -155,18 +156,6 @@ impl Netlink {
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
         request.execute().await.map_err(failed(|| format!("add {address} to {}", link.name)))
-    }
-
-    /// Removes an address from an interface.
-    pub(crate) async fn remove_address(
-        &self,
-        link: &Link,
-        address: IpNet,
-    ) -> Result<(), NetlinkError> {
-        let mut request = self.0.address().add(link.index, address.addr(), address.prefix_len());
-        let message = std::mem::take(request.message_mut());
-        let what = || format!("remove {address} from {}", link.name);
-        self.0.address().del(message).execute().await.map_err(failed(what))
     }
 
     /// Addresses of an interface, with their prefix lengths.

@@ -30,8 +30,7 @@ pub(crate) async fn restore_bridge(
     }
     let wanted: Vec<IpNet> = bridge::addresses(setup);
     let present = netlink.addresses(&link).await?;
-    let mut missing: Vec<IpNet> =
-        wanted.iter().copied().filter(|net| !present.contains(net)).collect();
+    let missing: Vec<IpNet> = wanted.iter().copied().filter(|net| !present.contains(net)).collect();
     for net in wanted.iter().filter(|net| present.contains(net)) {
         let all = netlink.routes(*net).await?;
         let subnet = net.trunc();
@@ -39,9 +38,7 @@ pub(crate) async fn restore_bridge(
             route.destination == subnet && route.device == Some(link.index)
         };
         if !all.iter().any(is_it) {
-            // The route comes back with the address.
-            netlink.remove_address(&link, *net).await?;
-            missing.push(*net);
+            netlink.add_subnet_route(&link, *net).await?;
             restored.push(format!("route {subnet}"));
         }
     }

@@ -49,6 +49,7 @@ pub(super) mod forwarding;
 mod monitor;
 mod neigh_refresh;
 mod parts;
+mod portless;
 mod publish;
 mod rules;
 mod snat_blocks;
@@ -71,6 +72,7 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use devices::{TapId, UplinkSelector};
 pub(crate) use error::UplinkError;
+pub(crate) use portless::NotesOfHost;
 #[cfg(test)]
 pub(crate) use rules::Rules;
 pub(crate) use rules::{Lookup, RuleLayer, Scope};
@@ -92,6 +94,7 @@ use crate::datapath::limits::UPLINKS_MAX;
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
 use neigh_refresh::Hop;
+use portless::Portless;
 use publish::Entry;
 use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
@@ -140,6 +143,7 @@ pub(crate) struct Uplink {
     shared: Shared,
     monitor: Task,
     neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
+    portless: Portless,
     untaken: UplinkTaps,
     entries: Vec<Entry>,
     reserved: ReservedPorts,
@@ -180,11 +184,13 @@ impl Uplink {
         let state = monitor.compile(&kernel, None).await?;
         let untaken = monitor.untaken().unwrap_or_default();
         let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
-        let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
+        let (Followed { monitor, neigh_requests, portless }, states) =
+            follow(monitor, &shared, state);
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
+            portless,
             untaken,
             entries: Vec::new(),
             reserved,
@@ -218,7 +224,9 @@ impl Uplink {
             let of_tap = own_device::restore_uplink_tap(netlink, &tap.name, device::DUMMY).await?;
             restored.extend(of_tap.into_iter().map(|part| format!("{} of {}", part, tap.name)));
         }
-        if self.forwarding.is_some() && forwarding::switch_on_again()? {
+        if let Some(forwarding) = &mut self.forwarding
+            && forwarding.switch_on_again(self.shared.state_dir())?
+        {
             restored.push("net.ipv4.ip_forward".to_owned());
         }
         if self.reserved.restore()? {
@@ -266,11 +274,17 @@ impl Uplink {
         }
     }
 
-    /// Hands over what comes from a remote by a protocol without ports, for [`PORTLESS_KEPT`] at least.
-    pub(crate) async fn hand_over(&self, remote: IpAddr, protocol: u8) {
-        if let Err(error) = self.shared.hand_over((remote, protocol)).await {
-            tracing::warn!(%error, %remote, protocol, "answers by this protocol do not reach its container");
+    /// Hands over what comes from a remote by a protocol without ports, unless the host uses it itself, for
+    /// [`PORTLESS_KEPT`] at least. A full queue drops the request: repeat it.
+    pub(crate) fn hand_over(&self, remote: IpAddr, protocol: u8) {
+        if self.portless.told.try_send((remote, protocol)).is_err() {
+            tracing::debug!(%remote, protocol, "too many flows without ports");
         }
+    }
+
+    /// Takes, once, the notes of remotes and protocols without ports that containers asked for and the host itself uses.
+    pub(crate) fn take_notes_of_host(&mut self) -> Option<NotesOfHost> {
+        self.portless.notes.take()
     }
 
     /// Undoes everything on the host; the TAP ends with its queues.
@@ -322,16 +336,30 @@ async fn connect(
     Ok((monitor, kernel))
 }
 
+/// The task that follows the kernel, and what it is asked.
+struct Followed {
+    monitor: Task,
+    neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
+    portless: Portless,
+}
+
 /// Starts the task that follows the kernel.
 fn follow(
     monitor: UplinkMonitor,
     shared: &Shared,
     state: UplinkState,
-) -> (Task, mpsc::Sender<(Hop, PortIndex)>, watch::Receiver<UplinkState>) {
+) -> (Followed, watch::Receiver<UplinkState>) {
     let (sender, states) = watch::channel(state);
     let (neigh_requests, requested) = mpsc::channel(NEIGH_REFRESH_MAX);
-    let monitor = Task::spawn(monitor.run(shared.clone(), sender, requested));
-    (monitor, neigh_requests, states)
+    let (portless, keeper) = portless::open(monitor.handle(), shared.clone());
+    let followed = monitor.run(shared.clone(), sender, requested);
+    let monitor = Task::spawn(async {
+        tokio::select! {
+            () = followed => {}
+            () = keeper.run() => {}
+        }
+    });
+    (Followed { monitor, neigh_requests, portless }, states)
 }
 
 /// Devices of a switch in the host's namespace: the bridge and the TAPs of its uplinks.

@@ -1,7 +1,9 @@
 //! Commands of control to a worker.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use fastpath::{Nanos, PortIndex, PortQueue};
 use tokio::sync::oneshot;
@@ -50,6 +52,8 @@ pub(crate) enum Command {
         filter: ConntrackFilter,
         reply: oneshot::Sender<Option<(nat::Flushing, bool)>>,
     },
+    /// Refuses flows of protocols without ports to containers for a while: remotes and protocol numbers.
+    RefusePortless(Arc<[(IpAddr, u8)]>),
     /// Adds blocks of SNAT ports that were claimed. Replies false without a router.
     ClaimBlocks {
         blocks: ClaimedBlocks,
@@ -119,6 +123,11 @@ impl Worker {
                 Command::ConntrackFlush { flushing, filter, reply } => {
                     let router = self.state.router.as_mut();
                     let _ = reply.send(router.map(|router| router.flush(flushing, filter)));
+                }
+                Command::RefusePortless(flows) => {
+                    if let Some(router) = &mut self.state.router {
+                        router.refuse_portless(now, &flows);
+                    }
                 }
                 Command::ClaimBlocks { blocks, reply } => {
                     let router = self.state.router.as_mut();

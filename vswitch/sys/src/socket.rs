@@ -1,12 +1,14 @@
-//! A netlink socket of nftables.
+//! Netlink sockets of nftables and of IPsec.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, send, socket_with};
+use rustix::net::netlink::{NETFILTER, SocketAddrNetlink, XFRM};
+use rustix::net::{
+    AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, bind, send, socket_with,
+};
 
-/// A connection to nftables in the network namespace of the thread that opened it.
+/// A connection to nftables, or to IPsec, in the network namespace of the thread that opened it.
 ///
 /// Tables with the flag `owner` belong to the socket, by whichever descriptor it is open.
 #[derive(Debug)]
@@ -18,8 +20,20 @@ impl Socket {
     /// # Errors
     /// The kernel refuses.
     pub fn open() -> io::Result<Self> {
+        Self::open_to(NETFILTER)
+    }
+
+    /// Opens a connection to IPsec.
+    ///
+    /// # Errors
+    /// The kernel refuses, or has none.
+    pub fn open_xfrm() -> io::Result<Self> {
+        Self::open_to(XFRM)
+    }
+
+    fn open_to(protocol: Protocol) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC;
-        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(NETFILTER))?;
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(protocol))?;
         // Port 0: the kernel chooses one.
         bind(&fd, &SocketAddrNetlink::new(0, 0))?;
         Ok(Self(fd))

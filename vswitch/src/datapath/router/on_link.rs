@@ -25,7 +25,7 @@ impl OnLinkUses {
     /// Notes a use; true for the first one in a while.
     #[inline]
     pub(super) fn note(&mut self, now: Nanos, address: IpAddr) -> bool {
-        // Fibonacci hashing; a collision costs a question too few, for one period.
+        // Fibonacci hashing. Addresses of one slot replace each other, and are told more often.
         let bits = match address {
             IpAddr::V4(address) => u64::from(address.to_bits()),
             IpAddr::V6(address) => (address.to_bits() >> 64) as u64 ^ address.to_bits() as u64,

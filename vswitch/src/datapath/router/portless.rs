@@ -9,6 +9,10 @@
 //!                                        | that remote by that protocol, and nothing else
 //! ```
 //!
+//! What the host itself uses is the host's, whichever came first: control looks, hands nothing over, and notes it
+//! here ([`PortlessFlows::refuse`]) for [`PORTLESS_HOST`], again and again while it lasts. Until the first such note a
+//! container's packets leave.
+//!
 //! Answers have nothing but addresses to tell containers apart. So the first container that uses a protocol with a
 //! remote has both; another one is refused, with ICMP "prohibited". Only a container begins: what comes from outside
 //! to nobody is the host's. Only addresses change, so fragments need no other fragments. Protocols whose checksum
@@ -17,7 +21,7 @@
 //!
 //! The worker of a flow follows from remote and protocol, in both directions.
 //!
-//! Limits: [`PORTLESS_FLOWS_MAX`], [`PORTLESS_FLOWS_PER_PORT_MAX`] of one port. Who is at a limit gets no more until
+//! Limits: [`PORTLESS_FLOWS_MAX`], [`PORTLESS_FLOWS_PER_PORT_MAX`] of one port, [`PORTLESS_HOST_MAX`] notes. Who is at a limit gets no more until
 //! one of its flows is idle for long enough.
 
 use std::collections::HashMap;
@@ -30,7 +34,8 @@ use nat::OwnerId;
 use super::occupancy::PortOccupancy;
 use crate::datapath::DropReason;
 use crate::datapath::limits::{
-    PORTLESS_FLOWS_MAX, PORTLESS_FLOWS_PER_PORT_MAX, PORTLESS_IDLE, PORTLESS_TELL,
+    PORTLESS_FLOWS_MAX, PORTLESS_FLOWS_PER_PORT_MAX, PORTLESS_HOST, PORTLESS_HOST_MAX,
+    PORTLESS_IDLE, PORTLESS_TELL,
 };
 
 /// A remote address and the protocol's number, for which one container has both.
@@ -49,6 +54,8 @@ struct Row {
 #[derive(Debug)]
 pub(super) struct PortlessFlows {
     rows: HashMap<Portless, Row>,
+    /// What the host itself uses, and until when that is known.
+    hosts: HashMap<Portless, Nanos>,
     occupancy: PortOccupancy,
     /// Flows to tell control.
     told: Vec<Portless>,
@@ -59,6 +66,7 @@ impl PortlessFlows {
     pub(super) fn new() -> Self {
         Self {
             rows: HashMap::with_capacity(PORTLESS_FLOWS_MAX),
+            hosts: HashMap::with_capacity(PORTLESS_HOST_MAX),
             occupancy: PortOccupancy::new(PORTLESS_FLOWS_MAX),
             told: Vec::with_capacity(PORTLESS_FLOWS_MAX),
             tell_at: Nanos(0),
@@ -72,6 +80,9 @@ impl PortlessFlows {
         flow: Portless,
         (port, internal, external): (PortIndex, IpAddr, IpAddr),
     ) -> Result<(), DropReason> {
+        if self.hosts.get(&flow).is_some_and(|until| now < *until) {
+            return Err(DropReason::NatProtocolInUse);
+        }
         if let Some(row) = self.rows.get_mut(&flow) {
             let is_its_own = (row.port, row.internal) == (port, internal);
             if !is_its_own && now - row.seen < PORTLESS_IDLE {
@@ -101,6 +112,20 @@ impl PortlessFlows {
             self.told.push(flow);
         }
         Ok(())
+    }
+
+    /// Notes for a while that the host itself uses a flow: no container has it. A full table notes nothing, and the
+    /// flow is told to control again.
+    pub(super) fn refuse(&mut self, now: Nanos, flow: Portless) {
+        if let Some(row) = self.rows.remove(&flow) {
+            self.occupancy.remove(row.port);
+        }
+        if self.hosts.len() >= PORTLESS_HOST_MAX {
+            self.hosts.retain(|_, until| now < *until);
+        }
+        if self.hosts.len() < PORTLESS_HOST_MAX || self.hosts.contains_key(&flow) {
+            self.hosts.insert(flow, now.after(PORTLESS_HOST));
+        }
     }
 
     /// The container of an answer to an external address.
@@ -210,6 +235,28 @@ mod tests {
         assert_eq!(flows.drain().count(), 0);
         flows.forget_port(PortIndex(3));
         assert!(flows.is_empty());
+    }
+
+    #[test]
+    fn what_the_host_uses_is_nobody_elses_while_it_is_noted() {
+        let mut flows = PortlessFlows::new();
+        let (first, flow) = (own(2), (address(1), 50));
+        assert_eq!(flows.take(NOW, flow, first), Ok(()));
+        flows.refuse(NOW, flow);
+        assert_eq!(flows.answer(NOW, flow, first.2), None, "it goes to the host");
+        assert_eq!(flows.take(NOW, flow, first), Err(DropReason::NatProtocolInUse));
+        assert_eq!(flows.take(NOW, (address(1), 47), first), Ok(()), "another protocol");
+        let later = NOW.after(PORTLESS_HOST);
+        assert_eq!(flows.take(later, flow, first), Ok(()));
+        // Notes have a limit, and expired ones make room.
+        (0..=PORTLESS_HOST_MAX).for_each(|n| flows.refuse(NOW, (address(n), 4)));
+        assert_eq!(flows.hosts.len(), PORTLESS_HOST_MAX);
+        let last = (address(PORTLESS_HOST_MAX), 4);
+        assert_eq!(flows.take(NOW, last, first), Ok(()), "told to control once more");
+        flows.refuse(later, last);
+        assert_eq!(flows.take(later, last, first), Err(DropReason::NatProtocolInUse));
+        assert_eq!(flows.hosts.len(), 1);
+        assert_eq!(flows.occupancy.count(first.0), 2, "refused flows do not count");
     }
 
     #[test]

@@ -197,6 +197,11 @@ impl RouterState {
         self.portless.drain()
     }
 
+    /// Refuses flows without ports to containers for a while: the host itself uses them.
+    pub(crate) fn refuse_portless(&mut self, now: Nanos, flows: &[Portless]) {
+        flows.iter().for_each(|flow| self.portless.refuse(now, *flow));
+    }
+
     /// The first connections, at most one listing.
     pub fn connections(&self) -> impl Iterator<Item = Row> {
         self.nat.rows().take(CONNTRACK_ROWS_MAX)

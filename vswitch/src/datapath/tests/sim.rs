@@ -203,6 +203,12 @@ impl Sim {
         self.workers.iter_mut().filter_map(|worker| worker.state.router.as_deref_mut())
     }
 
+    /// Tells all workers that the host itself uses a flow without ports.
+    pub(super) fn refuse_portless(&mut self, flow: (std::net::IpAddr, u8)) {
+        let now = self.now;
+        self.routers().for_each(|router| router.refuse_portless(now, &[flow]));
+    }
+
     /// What the routers of all workers have counted.
     pub(super) fn routed(
         &mut self,

@@ -4,13 +4,13 @@
 //! none: then the gateway's address of a network would be the host's for the world. So these are of scope link (IPv4),
 //! or deprecated (IPv6) and the route to their subnet names them.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressScope, CacheInfo,
 };
-use netlink_packet_route::route::RouteProtocol;
+use netlink_packet_route::route::{RouteProtocol, RouteScope};
 use rtnetlink::RouteMessageBuilder;
 
 use super::{Link, Netlink, failed};
@@ -47,26 +47,44 @@ impl Netlink {
         }
         match address {
             IpNet::V4(_) => Ok(()),
-            IpNet::V6(net) => {
-                // The kernel refuses a source that it does not take for its own yet.
-                self.wait_until_local(net.addr()).await?;
-                self.add_subnet_route(link, net).await
-            }
+            IpNet::V6(_) => self.add_subnet_route(link, address).await,
         }
     }
 
-    /// The route to the subnet of an address, with that address as its source.
-    async fn add_subnet_route(&self, link: &Link, net: Ipv6Net) -> Result<(), NetlinkError> {
-        let subnet = net.trunc();
-        let message = RouteMessageBuilder::<Ipv6Addr>::new()
-            .destination_prefix(subnet.addr(), subnet.prefix_len())
-            .output_interface(link.index)
-            .pref_source(net.addr())
-            .priority(SUBNET_METRIC)
-            .protocol(RouteProtocol::Kernel)
-            .build();
-        let what = || format!("add a route to {subnet} on {}", link.name);
-        let added = self.0.route().add(message).replace().execute().await;
+    /// Adds the route to the subnet of an address that the interface has, with that address as its source.
+    pub(crate) async fn add_subnet_route(
+        &self,
+        link: &Link,
+        address: IpNet,
+    ) -> Result<(), NetlinkError> {
+        let what = || format!("add a route to {} on {}", address.trunc(), link.name);
+        let added = match address {
+            // The same as the kernel's own. It replaces none: that one may be somebody's.
+            IpNet::V4(net) => {
+                let subnet = net.trunc();
+                let message = RouteMessageBuilder::<Ipv4Addr>::new()
+                    .destination_prefix(subnet.addr(), subnet.prefix_len())
+                    .output_interface(link.index)
+                    .pref_source(net.addr())
+                    .scope(RouteScope::Link)
+                    .protocol(RouteProtocol::Kernel)
+                    .build();
+                self.0.route().add(message).execute().await
+            }
+            IpNet::V6(net) => {
+                // The kernel refuses a source that it does not take for its own yet.
+                self.wait_until_local(net.addr()).await?;
+                let subnet = net.trunc();
+                let message = RouteMessageBuilder::<Ipv6Addr>::new()
+                    .destination_prefix(subnet.addr(), subnet.prefix_len())
+                    .output_interface(link.index)
+                    .pref_source(net.addr())
+                    .priority(SUBNET_METRIC)
+                    .protocol(RouteProtocol::Kernel)
+                    .build();
+                self.0.route().add(message).replace().execute().await
+            }
+        };
         added.map_err(failed(what))
     }
 

@@ -48,6 +48,14 @@ pub(crate) enum NftError {
     Thread(#[source] io::Error),
 }
 
+impl NftError {
+    /// Perhaps the kernel has no objects of timeouts (`CONFIG_NF_CONNTRACK_TIMEOUT`).
+    fn may_lack_objects(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        matches!(source.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP))
+    }
+}
+
 /// The tables of one switch, and the socket that owns them.
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -178,10 +186,13 @@ impl Tables {
             tables.with_ladder(|flags, name| write(&rules, flags, name, has_timeouts))
         };
         let counts = match with(self, !self.lacks_timeouts) {
-            // Perhaps for its lack of these objects (`CONFIG_NF_CONNTRACK_TIMEOUT`).
-            Err(refused) if !self.lacks_timeouts => {
-                let counts = with(self, false).map_err(|_| refused)?;
+            Err(refused) if !self.lacks_timeouts && refused.may_lack_objects() => {
+                let counts = match with(self, false) {
+                    Ok(counts) => counts,
+                    Err(_) => return Err(refused),
+                };
                 tracing::info!(
+                    %refused,
                     "this kernel has no `ct timeout`: half-closed connections of the host end after a minute"
                 );
                 self.lacks_timeouts = true;

@@ -4,6 +4,8 @@
 //! come by other devices (`prerouting`), such as docker0: DNAT to the container for published ports (`output`), and SNAT to the gateway's address where replies would not return
 //! (`postrouting`; a masquerade does not find that address, which is of scope link or deprecated). The kernel translates no connection to ::1; `proxy` relays those.
 //!
+//! They also make the kernel track what the host sends while containers have flows without ports.
+//!
 //! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
 //! other hosts reach a container by published ports only (`forward`).
 //!
@@ -36,6 +38,7 @@ pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
     let nat = &rules.nat;
     nat.forwards.iter().any(|forward| target(forward, v6).is_some())
         || nat.masquerade.iter().any(|net| is_v6(net) == v6)
+        || nat.tracks_host[usize::from(v6)]
 }
 
 /// The rules of one family.
@@ -50,6 +53,10 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     let maps = Maps::new(writer, &rules.nat.forwards, v6);
     maps.all().into_iter().for_each(|map| map.put(writer.batch));
     forwards(writer, &output, &maps, v6);
+    if rules.nat.tracks_host[usize::from(v6)] {
+        // A rule that reads the state makes the kernel track.
+        writer.rule(&output, &[&[Expr::ct_state(Reg::R0), Expr::accept()]]);
+    }
     if rules.nat.for_others[usize::from(v6)] {
         for_others(writer, rules, &maps, v6);
     }

@@ -91,6 +91,9 @@ pub(crate) struct Nat {
     pub(crate) for_others: [bool; 2],
     /// Devices whose frames the switch takes itself: uplinks, host ports.
     pub(crate) switched: Vec<String>,
+    /// The kernel has to track what the host sends, by IPv4 and IPv6: containers ask for flows without ports, and the
+    /// host's own come first (`host::own_flows`).
+    pub(crate) tracks_host: [bool; 2],
 }
 
 /// Containers at one host port may open connections to those at another.

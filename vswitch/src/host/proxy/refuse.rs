@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sendto, socket_with,
@@ -25,6 +26,20 @@ pub(super) fn port_unreachable(client: SocketAddr, asked: SocketAddr) -> io::Res
     let to = SocketAddrV6::new(*client.ip(), 0, 0, client.scope_id());
     sendto(&raw, &message(client, asked.port()), SendFlags::empty(), &to)?;
     Ok(())
+}
+
+/// Logs that a client is not told; the lack of the privilege is a warning, once.
+pub(super) fn log(client: SocketAddr, error: &io::Error) {
+    static IS_WARNED: AtomicBool = AtomicBool::new(false);
+    let lacks_privilege = error.kind() == io::ErrorKind::PermissionDenied;
+    if lacks_privilege && !IS_WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            %client, %error,
+            "without CAP_NET_RAW, clients on [::1] are not told that nobody listens at a published UDP port"
+        );
+    } else {
+        tracing::debug!(%client, %error, "a client on [::1] is not told that nobody listens");
+    }
 }
 
 /// The message; the kernel adds the checksum (RFC 3542 section 3.1).

@@ -170,7 +170,7 @@ impl Relay {
         self.remove(from);
         let told = self.published.local_addr().and_then(|at| refuse::port_unreachable(from, at));
         if let Err(error) = told {
-            tracing::debug!(%from, %error, "a client on [::1] is not told that nobody listens");
+            refuse::log(from, &error);
         }
     }
 

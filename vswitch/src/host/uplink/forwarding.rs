@@ -35,13 +35,22 @@ impl Forwarding {
         if fs::read_to_string(SETTING).map_err(failed(SETTING))?.trim() != "0" {
             return Ok(Self { kept: None });
         }
-        let path = state_dir.join(MARKER_FILE);
-        let boot = boot_id().map_err(failed(MARKER_FILE))?;
-        let redirects = fs::read_to_string(REDIRECTS).map_err(failed(REDIRECTS))?;
-        let marker = format!("{boot}\n{}", redirects.trim());
-        regular_file::write(&path, marker).map_err(failed(&path))?;
+        let path = mark(state_dir)?;
         fs::write(SETTING, "1").map_err(failed(SETTING))?;
         Ok(Self { kept: Some(path) })
+    }
+
+    /// Switches it on again where somebody switched it off meanwhile, so that it is off in the end; says whether that
+    /// was so.
+    pub(super) fn switch_on_again(&mut self, state_dir: &Path) -> Result<bool, ReserveError> {
+        if fs::read_to_string(SETTING).map_err(failed(SETTING))?.trim() != "0" {
+            return Ok(false);
+        }
+        if self.kept.is_none() {
+            self.kept = Some(mark(state_dir)?);
+        }
+        fs::write(SETTING, "1").map_err(failed(SETTING))?;
+        Ok(true)
     }
 
     /// Gives up forwarding without switching it off.
@@ -64,13 +73,14 @@ impl Drop for Forwarding {
     }
 }
 
-/// Switches it on again where somebody switched it off meanwhile; says whether that was so.
-pub(super) fn switch_on_again() -> Result<bool, ReserveError> {
-    if fs::read_to_string(SETTING).map_err(failed(SETTING))?.trim() != "0" {
-        return Ok(false);
-    }
-    fs::write(SETTING, "1").map_err(failed(SETTING))?;
-    Ok(true)
+/// Writes the marker file: forwarding is off at this moment.
+fn mark(state_dir: &Path) -> Result<PathBuf, ReserveError> {
+    let path = state_dir.join(MARKER_FILE);
+    let boot = boot_id().map_err(failed(MARKER_FILE))?;
+    let redirects = fs::read_to_string(REDIRECTS).map_err(failed(REDIRECTS))?;
+    let marker = format!("{boot}\n{}", redirects.trim());
+    regular_file::write(&path, marker).map_err(failed(&path))?;
+    Ok(path)
 }
 
 /// Switches it off again if a crash of this boot left it on; says whether it did.

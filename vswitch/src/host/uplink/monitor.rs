@@ -174,6 +174,11 @@ impl UplinkMonitor {
         Ok(UplinkState { hints, forwarding, ..kernel.compile(&devices, former) })
     }
 
+    /// Its connection, for requests.
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Runs until the sender of requests is dropped.
     pub(super) async fn run(
         mut self,
@@ -195,12 +200,7 @@ impl UplinkMonitor {
                     self.sync(&shared, &states).await;
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
-                _ = refresh.tick() => {
-                    self.refresh(&states).await;
-                    if let Err(error) = shared.expire_portless().await {
-                        tracing::warn!(%error, "protocols without ports: rules stay too long");
-                    }
-                }
+                _ = refresh.tick() => self.refresh(&states).await,
                 _ = check.tick() => self.probe_if_silent(&states).await,
                 request = requests.recv() => match request {
                     Some((hop, port)) => self.request_neighbour(hop, port, &states).await,

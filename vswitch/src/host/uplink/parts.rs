@@ -13,7 +13,9 @@ use super::publish::Entry;
 use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
 use super::taps::{Taps, UplinkTaps};
-use super::{HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow};
+use super::{
+    Followed, HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow,
+};
 use crate::host::Netlink;
 use crate::host::nft::{Firewall, Forward, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
@@ -115,11 +117,13 @@ impl Uplink {
         for PublishedParts { forward, reservation } in parts.published {
             entries.push(Entry::serve(forward, reservation)?);
         }
-        let (monitor, neigh_requests, states) = follow(monitor, &shared, state);
+        let (Followed { monitor, neigh_requests, portless }, states) =
+            follow(monitor, &shared, state);
         let uplink = Self {
             shared,
             monitor,
             neigh_requests,
+            portless,
             untaken,
             entries,
             reserved,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -15,6 +16,7 @@ use crate::host::nft::{
     AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, RedirectLink,
     Rules, TablesParts,
 };
+use crate::host::own_flows::Flow;
 
 /// Settings that stay the same as long as the uplink lives.
 #[derive(Debug, Clone)]
@@ -62,6 +64,7 @@ impl Fixed {
             gateways: gateways.collect(),
             for_others: if is_own { state.forwarding } else { [false; 2] },
             switched: present.map(|link| link.device.clone()).collect(),
+            tracks_host: [false; 2],
         };
         let devices = networks.iter().map(|it| it.device.clone()).collect();
         let allowed = networks.iter().flat_map(|it| {
@@ -106,7 +109,9 @@ struct Inner {
     /// Claimed blocks of SNAT ports.
     blocks: BTreeSet<PortBlock>,
     /// Remotes and protocols without ports that containers use, and when each was told last.
-    portless: BTreeMap<(IpAddr, u8), Instant>,
+    portless: BTreeMap<Flow, Instant>,
+    /// Those that the host itself uses.
+    of_host: BTreeSet<Flow>,
     loaded: Rules,
 }
 
@@ -119,8 +124,9 @@ impl Shared {
         let blocks = BTreeSet::new();
         let loaded = fixed.rules(&state, &networks, &[], &blocks);
         let firewall = Firewall::start(loaded.clone()).await?;
-        let (forwards, portless) = (Vec::new(), BTreeMap::new());
-        let inner = Inner { firewall, networks, forwards, state, blocks, portless, loaded };
+        let (forwards, portless, of_host) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let inner =
+            Inner { firewall, networks, forwards, state, blocks, portless, of_host, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -144,8 +150,9 @@ impl Shared {
     ) -> Result<Self, NftError> {
         let blocks = loaded.redirect.as_ref().map(|it| it.snat_blocks.clone()).unwrap_or_default();
         let rules = fixed.rules(&state, &networks, &forwards, &blocks);
-        let portless = BTreeMap::new();
-        let mut inner = Inner { firewall, networks, forwards, state, blocks, portless, loaded };
+        let (portless, of_host) = (BTreeMap::new(), BTreeSet::new());
+        let mut inner =
+            Inner { firewall, networks, forwards, state, blocks, portless, of_host, loaded };
         inner.load(rules).await?;
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
     }
@@ -162,6 +169,11 @@ impl Shared {
     pub(super) async fn reload(&self) -> Result<(), NftError> {
         let inner = self.inner.lock().await;
         inner.firewall.load(inner.loaded.clone()).await
+    }
+
+    /// The state directory of the switch.
+    pub(super) fn state_dir(&self) -> &Path {
+        &self.fixed.config.state_dir
     }
 
     /// The TAPs of the uplinks, with their MTU.
@@ -185,31 +197,29 @@ impl Shared {
         Ok(())
     }
 
-    /// Hands over what comes from a remote by a protocol without ports.
-    pub(super) async fn hand_over(&self, flow: (IpAddr, u8)) -> Result<(), NftError> {
-        let mut inner = self.inner.lock().await;
-        if let Some(told) = inner.portless.get_mut(&flow) {
-            *told = Instant::now();
-            return Ok(());
-        }
-        if inner.portless.len() >= PORTLESS_MAX {
-            return Ok(());
-        }
-        inner.portless.insert(flow, Instant::now());
-        let loaded = inner.reload(&self.fixed).await;
-        if loaded.is_err() {
-            // It is told again.
-            inner.portless.remove(&flow);
-        }
-        loaded
+    /// Flows without ports that are handed over.
+    pub(super) async fn portless(&self) -> Vec<Flow> {
+        self.inner.lock().await.portless.keys().copied().collect()
     }
 
-    /// Leaves to the host what no container uses any more.
-    pub(super) async fn expire_portless(&self) -> Result<(), NftError> {
+    /// Hands over what comes from remotes by protocols without ports that containers use, and leaves to the host what
+    /// it uses itself, and what no container has used for [`PORTLESS_KEPT`].
+    pub(super) async fn hand_over(
+        &self,
+        told: Vec<Flow>,
+        of_host: BTreeSet<Flow>,
+    ) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
-        let before = inner.portless.len();
-        inner.portless.retain(|_, told| told.elapsed() < PORTLESS_KEPT);
-        if inner.portless.len() == before { Ok(()) } else { inner.reload(&self.fixed).await }
+        let portless = &mut inner.portless;
+        portless.retain(|flow, told| !of_host.contains(flow) && told.elapsed() < PORTLESS_KEPT);
+        for flow in told.into_iter().filter(|flow| !of_host.contains(flow)) {
+            if portless.len() < PORTLESS_MAX || portless.contains_key(&flow) {
+                portless.insert(flow, Instant::now());
+            }
+        }
+        inner.of_host = of_host;
+        // Also what the kernel refused the last time.
+        if inner.is_portless_loaded() { Ok(()) } else { inner.reload(&self.fixed).await }
     }
 
     /// Addresses of the host.
@@ -250,6 +260,19 @@ impl Shared {
 }
 
 impl Inner {
+    fn is_portless_loaded(&self) -> bool {
+        let redirect = self.loaded.redirect.as_ref();
+        self.loaded.nat.tracks_host == self.tracks_host()
+            && redirect.is_none_or(|it| it.portless.iter().eq(self.portless.keys()))
+    }
+
+    /// Whether the kernel has to track what the host sends, by IPv4 and IPv6.
+    fn tracks_host(&self) -> [bool; 2] {
+        [true, false].map(|v4| {
+            self.portless.keys().chain(&self.of_host).any(|(remote, _)| remote.is_ipv4() == v4)
+        })
+    }
+
     async fn reload(&mut self, fixed: &Fixed) -> Result<(), NftError> {
         let rules = fixed.rules(&self.state, &self.networks, &self.forwards, &self.blocks);
         self.load(rules).await
@@ -259,6 +282,7 @@ impl Inner {
         if let Some(redirect) = &mut rules.redirect {
             redirect.portless = self.portless.keys().copied().collect();
         }
+        rules.nat.tracks_host = self.tracks_host();
         if rules != self.loaded {
             self.firewall.load(rules.clone()).await?;
             self.loaded = rules;

@@ -100,6 +100,23 @@ pub(super) fn errors_about_them_reach_the_container() {
     }
 }
 
+#[test]
+pub(super) fn what_the_host_itself_uses_is_prohibited() {
+    for family in FAMILIES {
+        let mut net = TestNet::new();
+        let (inner, remote) = (family.container(A), family.remote());
+        let (port, _) = net.one(A, portless(up(A), (inner, remote), 50, b"before"));
+        assert_eq!(port, UPLINK);
+        net.sim.refuse_portless((remote, 50));
+        let answer = portless(DOWN, (remote, family.outside()), 50, b"for the host");
+        assert_eq!(net.one(UPLINK, answer).0, UPLINK, "it returns to the host");
+        let before = net.sim.drops(A, DropReason::NatProtocolInUse);
+        let (port, _) = net.one(A, portless(up(A), (inner, remote), 50, b"after"));
+        assert_eq!(port, A, "an ICMP error");
+        assert_eq!(net.sim.drops(A, DropReason::NatProtocolInUse), before + 1);
+    }
+}
+
 /// As all protocols: each route has its source.
 #[test]
 pub(super) fn they_leave_with_the_source_of_their_route() {

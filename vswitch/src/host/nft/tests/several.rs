@@ -76,6 +76,7 @@ fn with_forwards(host: &Host, forwards: Vec<Forward>) -> Rules {
         gateways: Vec::new(),
         for_others: [false; 2],
         switched: Vec::new(),
+        tracks_host: [false; 2],
     };
     Rules { nat, ..host.rules(published) }
 }
