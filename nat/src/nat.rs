@@ -195,7 +195,7 @@ impl Nat {
         self.mappings.len()
     }
 
-    /// Memory of a full table in bytes; without port pools (102 KiB a transport and address for the
+    /// Memory of a full table in bytes; without port pools (119 KiB a transport and address for the
     /// default range) and owners (48 bytes each).
     #[must_use]
     pub fn bytes(&self) -> usize {

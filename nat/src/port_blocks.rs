@@ -9,8 +9,8 @@
 //! unclaimed --claim()--> active <--> closed to new ports --collect_empty(), twice without a port--> unclaimed
 //! ```
 //!
-//! When few ports are free, [`PortBlocks::poll_request`] asks for further blocks ahead of need. When many are,
-//! the emptiest blocks are closed to new ports, so that they run empty. All pools of a transport, one for each external
+//! When few ports are free, closed blocks open again, then [`PortBlocks::poll_request`] asks for further ones ahead of need.
+//! When many are, the emptiest blocks are closed to new ports, so that they run empty. All pools of a transport, one for each external
 //! address, share its blocks: a claimed block has the port at every address.
 //!
 //! Without control, all blocks are claimed from the beginning ([`PortBlocks::whole`]).
@@ -45,6 +45,8 @@ enum Request {
     Due(u16),
     /// Asked for, and not answered.
     Sent,
+    /// The same since before the last collection. At the next one, the request or its answer counts as lost.
+    Overdue,
 }
 
 impl PortBlocks {
@@ -149,9 +151,21 @@ impl PortBlocks {
                 }
             }
         }
-        self.obtainable = obtainable.max(self.claimed.len());
+        self.set_obtainable(obtainable);
         self.request = Request::None;
         self.activate_all();
+    }
+
+    /// Notes how many blocks the worker may have in all. Closed blocks stay closed, and an open request stays open.
+    pub(crate) fn set_obtainable(&mut self, obtainable: usize) {
+        self.obtainable = obtainable.max(self.claimed.len());
+    }
+
+    /// A request that was polled did not get away: it waits again.
+    pub(crate) fn put_back_request(&mut self, blocks: u16) {
+        if self.request == Request::Sent {
+            self.request = Request::Due(blocks);
+        }
     }
 
     /// Closes blocks that are not needed, and gives up those that have been empty since the call before: their first
@@ -161,6 +175,11 @@ impl PortBlocks {
         used: u32,
         used_of: impl Fn(u16, u32) -> u32,
     ) -> Vec<u16> {
+        self.request = match self.request {
+            Request::Sent => Request::Overdue,
+            Request::Overdue => Request::None,
+            request => request,
+        };
         let needed = (goal(used) as usize).div_ceil(PORT_BLOCK).max(PORT_BLOCKS_MIN);
         if self.claimed.len() <= needed + PORT_BLOCKS_SPARE {
             self.empty.clear();
@@ -172,8 +191,8 @@ impl PortBlocks {
             .iter()
             .map(|block| (used_of(*block, self.len_of(*block)), *block))
             .collect();
-        // Fullest first.
-        by_use.sort_unstable_by_key(|(used, _)| u32::MAX - used);
+        // Fullest first; of equals those that are active, so that closed ones stay empty.
+        by_use.sort_by_key(|(used, _)| u32::MAX - used);
         let closed = by_use.split_off(needed);
         self.claimed.clear();
         self.claimed.extend(by_use.iter().map(|(_, block)| *block));

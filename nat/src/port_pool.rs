@@ -85,7 +85,7 @@ impl PortPool {
         state: &mut u64,
         mut may_be: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
-        self.release_due(now);
+        self.release_due(now, RELEASE_MAX);
         blocks.note_used(self.used());
         let is_other_first = (like ^ self.range.start()) & 1 != 0;
         let parity = if is_other_first { !EVERY_OTHER } else { EVERY_OTHER };
@@ -132,9 +132,14 @@ impl PortPool {
         }
     }
 
-    /// Frees ports that have rested long enough: more than one call allocates.
-    fn release_due(&mut self, now: CoarseTime) {
-        for _ in 0..RELEASE_MAX {
+    /// Frees all ports that have rested long enough.
+    pub(crate) fn release_all_due(&mut self, now: CoarseTime) {
+        self.release_due(now, self.delayed.len());
+    }
+
+    /// Frees so many of them at most: more than one call allocates.
+    fn release_due(&mut self, now: CoarseTime, max: usize) {
+        for _ in 0..max {
             let due = self.delayed.front().filter(|(_, since)| now.since(*since) > REUSE_DELAY);
             let Some(&(port, _)) = due else { return };
             self.delayed.pop_front();

@@ -49,8 +49,11 @@ use vswitch::isolate;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == isolate::WATCHDOG_OPTION) {
-        isolate::watchdog(&arguments.collect::<Vec<_>>());
-        return ExitCode::SUCCESS;
+        let Err(error) = isolate::watchdog(&arguments.collect::<Vec<_>>()) else {
+            return ExitCode::SUCCESS;
+        };
+        output::print_error(&format!("error: {error}\n"));
+        return ExitCode::from(error::EXIT_USAGE);
     }
     complete::serve(cli::completed);
     let mut cli = match cli::Cli::try_parse() {

@@ -10,9 +10,9 @@
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
-//! | [`upkeep`] | sets again what others take away on the host |
+//! | [`upkeep`] | restores parts of the switch that other programs remove |
 //! | [`uplink`] | follows the host's routes and neighbours |
-//! | [`snat_blocks`], [`block_requests`] | claims SNAT ports on the host for the workers |
+//! | [`snat_blocks`], [`block_requests`], [`socket_shares`] | claims SNAT ports on the host for the workers |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
@@ -71,6 +71,7 @@ mod runtime_state;
 mod save;
 mod service;
 mod snat_blocks;
+mod socket_shares;
 mod start;
 mod stats;
 pub(crate) mod store;

@@ -83,7 +83,7 @@ pub use router::{
     EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouteTable, RouterConf, RouterState,
     Routes, UplinkConf, UplinkLink, UplinkNeighbours,
 };
-pub(crate) use router::{HandoffIn, HandoffOut};
+pub(crate) use router::{HandoffIn, HandoffOut, HeardInside};
 pub use service::{NameService, SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};

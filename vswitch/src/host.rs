@@ -39,6 +39,7 @@ mod proxy;
 pub(crate) mod reserve;
 pub(crate) mod routes;
 pub(crate) mod service;
+pub(crate) mod stale_flows;
 pub(crate) mod state_note;
 mod sysctl;
 mod task;

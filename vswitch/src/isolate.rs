@@ -165,8 +165,8 @@ impl Sandbox {
             }
         };
         let watchable: Option<&[&str]> = match mode {
-            Mode::New => Some(&["mnt", "uts", "net"]),
-            Mode::Join(_) => Some(&["mnt", "uts"]),
+            // Not the network's, which others join: `--network container:NAME`, `nsenter -n`.
+            Mode::New | Mode::Join(_) => Some(&["mnt", "uts"]),
             Mode::Host => None,
         };
         let (ready, prepared) = channel();

@@ -217,6 +217,9 @@ fn rows() -> Vec<Row> {
         Api {
             "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
             "api-process-connections" = PEER_CONNECTIONS_MAX, "connections", "further ones of the process wait", Never;
+            "api-spare-connections" = SPARE_CONNECTIONS, "connections", "further ones wait, also of processes that have none", Never;
+            "api-held-connections" = HELD_CONNECTIONS_MAX, "connections", "of those that wait or are served, the process that has most loses one", Never;
+            "api-answer-time" = ANSWER_READ_MAX, "", "a connection that is to be closed for another one is cut off", Never;
             "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait", Refusals;
             "docker-request-body" = DOCKER_BODY_MAX, "bytes", "the request of Docker is refused", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;

@@ -29,7 +29,7 @@ pub(crate) struct Scrape {
     pub(crate) backend: String,
     /// Seconds since 1970.
     pub(crate) started_s: u64,
-    /// Parts on the host that were set again.
+    /// Parts on the host that were restored.
     pub(crate) restored: u64,
     /// Attachments that are out of order.
     pub(crate) faults: u64,
@@ -67,7 +67,7 @@ impl Scrape {
         text.sample(name, &[], self.started_s);
         let name = "vswitch_restored_total";
         let help =
-            "Parts of the switch on the host that others took away, and that were set again.";
+            "Parts of the switch on the host that other programs removed, and that were restored.";
         text.family(name, Kind::Counter, help);
         text.sample(name, &[], self.restored);
         let name = "vswitch_faults";

@@ -167,8 +167,11 @@ async fn serve(
         }
         // Dropped as it is: its client does not read.
         () = closer.asked() => {}
-        // Idle, while others wait.
-        () = held.closed() => {}
+        // Idle, while others wait. Its client may still read the last answer.
+        () = held.closed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(limits::ANSWER_READ_MAX, connection).await;
+        }
         () = stopped => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;

@@ -204,7 +204,7 @@ impl Worker {
         datapath::tick(now, conf, &snapshot, state, io, engine);
         let is_exempt = |port| snapshot.is_shared(port);
         self.rx_throttle.round(now, &mut *self.engine, &self.stats, is_exempt);
-        self.fdb_sync.broadcast(&mut self.state.fdb_sync);
+        self.fdb_sync.broadcast(&mut self.state);
         self.report_events();
         if now >= self.next_sweep {
             self.state.fdb.sweep(now.seconds(), &snapshot);
@@ -230,7 +230,11 @@ impl Worker {
         let Some(router) = &mut self.state.router else { return };
         while router.has_block_request() && self.events.capacity() > EVENTS_MAX / 2 {
             let Some(request) = router.poll_block_request() else { break };
-            let _ = self.events.try_send(DataplaneEvent::BlocksWanted { worker: self.id, request });
+            let event = DataplaneEvent::BlocksWanted { worker: self.id, request };
+            if self.events.try_send(event).is_err() {
+                router.put_back_block_request(request);
+                break;
+            }
         }
         for ((next_hop, uplink), port) in router.unresolved() {
             // Resolve events repeat, so they leave those slots free.

@@ -36,12 +36,20 @@ impl Nat {
         self.blocks[transport as usize].claim(first_ports, obtainable);
     }
 
+    /// Notes how many blocks of a transport this worker may have in all. No answer to a request.
+    pub fn set_obtainable_blocks(&mut self, transport: Transport, obtainable: usize) {
+        self.blocks[transport as usize].set_obtainable(obtainable);
+    }
+
     /// Gives up blocks without a port in use, by their first ports. Few calls, seconds apart: a block that two of them find
     /// empty goes.
     pub fn collect_empty_blocks(&mut self, transport: Transport) -> Vec<u16> {
         if !self.is_claiming || !CLAIMED.contains(&transport) {
             return Vec::new();
         }
+        // Ports at rest would keep their blocks until the pool allocates again.
+        let now = self.now;
+        self.externals.port_pools_mut(transport).for_each(|pool| pool.release_all_due(now));
         let externals = &self.externals;
         let used = externals.port_pools(transport).map(|pool| pool.used()).max().unwrap_or(0);
         let used_of = |block, len| {
@@ -56,6 +64,11 @@ impl Nat {
             let blocks = self.blocks[transport as usize].poll_request()?;
             Some(BlockRequest { transport, blocks })
         })
+    }
+
+    /// Takes back a polled request that could not be sent.
+    pub fn put_back_block_request(&mut self, request: BlockRequest) {
+        self.blocks[request.transport as usize].put_back_request(request.blocks);
     }
 
     /// [`Self::poll_block_request`] has one.

@@ -77,3 +77,34 @@ fn without_control_all_are_there() {
     let nothing = PortBlocks::whole(RangeInclusive::new(1, 0));
     assert_eq!((nothing.obtainable_ports(), nothing.active()), (0, &[][..]));
 }
+
+#[test]
+fn a_new_number_of_obtainable_blocks_opens_none_and_answers_no_request() {
+    let mut blocks = PortBlocks::none(RANGE);
+    blocks.claim(&firsts(0..=39), 157);
+    let used_of = |_, _| 0;
+    assert!(blocks.collect_empty(0, used_of).is_empty());
+    blocks.set_obtainable(156);
+    assert_eq!(blocks.active().len(), 16);
+    assert_eq!(blocks.collect_empty(0, used_of).len(), 24);
+    blocks.note_used(1_000);
+    assert!(blocks.poll_request().is_some());
+    blocks.set_obtainable(155);
+    blocks.note_used(1_001);
+    assert!(!blocks.has_request(), "asked for already");
+}
+
+#[test]
+fn a_request_that_is_lost_is_repeated() {
+    let mut blocks = PortBlocks::none(RANGE);
+    blocks.note_used(0);
+    let wanted = blocks.poll_request().expect("a request");
+    blocks.put_back_request(wanted);
+    assert_eq!(blocks.poll_request(), Some(wanted));
+    // The answer got lost.
+    for is_lost in [false, true] {
+        blocks.collect_empty(0, |_, _| 0);
+        blocks.note_used(0);
+        assert_eq!(blocks.has_request(), is_lost);
+    }
+}

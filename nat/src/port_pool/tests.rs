@@ -43,9 +43,9 @@ fn those_at_rest_come_back_oldest_first_or_when_their_time_is_over() {
     assert_eq!(refuses_first, Some(20_001), "the next oldest");
     // One has rested to the very end and not beyond; that of the next is over.
     assert_eq!(ports.free_count, 0);
-    ports.release_due(START.later(REUSE_DELAY + 2));
+    ports.release_due(START.later(REUSE_DELAY + 2), RELEASE_MAX);
     assert_eq!((ports.free_count, ports.delayed.len()), (0, 2), "behind one that does not go yet");
-    ports.release_due(START.later(REUSE_DELAY + 3));
+    ports.release_due(START.later(REUSE_DELAY + 3), RELEASE_MAX);
     assert_eq!((ports.free_count, ports.delayed.len()), (2, 0));
 }
 

@@ -121,6 +121,15 @@ impl ExternalAddrs {
         self.entries.iter().filter_map(move |entry| entry.port_pools[transport as usize].as_deref())
     }
 
+    /// The same, for changes.
+    pub(crate) fn port_pools_mut(
+        &mut self,
+        transport: Transport,
+    ) -> impl Iterator<Item = &mut PortPool> {
+        let pools = self.entries.iter_mut().map(move |it| &mut it.port_pools[transport as usize]);
+        pools.filter_map(|pool| pool.as_deref_mut())
+    }
+
     /// Drops all pools, so that all ports are free.
     pub(crate) fn clear_port_pools(&mut self) {
         for entry in &mut self.entries {

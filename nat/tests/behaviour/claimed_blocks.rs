@@ -64,6 +64,25 @@ fn a_block_with_a_port_in_use_or_at_rest_is_not_returned() {
 }
 
 #[test]
+fn blocks_of_a_pool_that_allocates_no_more_return_after_the_rest_of_their_ports() {
+    let mut nat = Lab::claiming(policy());
+    nat.nat.claim_blocks(Transport::Tcp, &firsts(0..100), 199);
+    for port in 1..=1_000 {
+        let (from, web) = (format!("{A}:{port}"), "198.51.100.7:80");
+        let external = nat.establish(&from, web).to_string();
+        nat.back(&tcp(web, &external, segment(RST, 5001, 0, 0)));
+    }
+    assert_eq!(nat.nat.collect_empty_blocks(Transport::Tcp).len(), 0);
+    nat.wait_s(300);
+    let mut returned = 0;
+    for _ in 0..4 {
+        returned += nat.nat.collect_empty_blocks(Transport::Tcp).len();
+        nat.nat.set_obtainable_blocks(Transport::Tcp, 199);
+    }
+    assert_eq!(returned, 84);
+}
+
+#[test]
 fn slices_of_workers_are_whole_blocks_of_their_own() {
     let range = 20_000..=29_999;
     let mut all: Vec<u16> = Vec::new();

@@ -93,6 +93,7 @@ impl Row for Network {
         Field::number("MTU", |network| network.mtu.into(), |mtu| mtu.to_string()),
         Field::text("UPLINKS", uplinks),
         Field::text("DEVICE", |network: &Self| table::list(&network.device)).wide(),
+        Field::text("STATE", state),
         Field::text("LABELS", |network: &Self| table::list(ls::labels(&network.labels))).wide(),
         Field::number("CONTAINERS", |network| network.ports as u64, |ports| ports.to_string()),
     ];
@@ -128,7 +129,10 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
     let subnets = network.subnets.iter().zip(&network.gateways);
     let subnets =
         subnets.map(|(subnet, gateway)| ("subnet", format!("{subnet}, gateway {gateway}")));
-    let device = network.device.clone().unwrap_or_else(|| "none".to_owned());
+    let device = match (&network.device, &network.fault) {
+        (_, Some(fault)) => table::alert(fault),
+        (device, None) => device.clone().unwrap_or_else(|| "none".to_owned()),
+    };
     let ranges = detail.ip_ranges.iter().map(|range| ("ip range", range.to_string()));
     let reserved = reserved.iter().map(|one| ("reserved", one.address.to_string()));
     let subnets = subnets.chain(ranges).chain(reserved);
@@ -170,6 +174,11 @@ fn on(is_on: bool) -> String {
     if is_on { "on" } else { "off" }.to_owned()
 }
 
+/// Whether the host's device is in order.
+fn state(network: &Network) -> String {
+    if network.fault.is_some() { table::alert("fault") } else { "up".to_owned() }
+}
+
 /// Names of the uplinks, or `none`.
 fn uplinks(network: &Network) -> String {
     if network.uplinks.is_empty() { "none".to_owned() } else { table::list(&network.uplinks) }
@@ -200,8 +209,8 @@ mod tests {
         assert_eq!(
             plan.render(&[network().network]),
             "\
-NAME  SUBNETS                   MTU  UPLINKS  CONTAINERS
-br0   10.99.0.0/16, fd00::/64  1500  none              1
+NAME  SUBNETS                   MTU  UPLINKS  STATE  CONTAINERS
+br0   10.99.0.0/16, fd00::/64  1500  none     up              1
 "
         );
     }

@@ -167,7 +167,7 @@ impl RunArgs {
         details.sort_by_key(|detail| !detail.is_default_route);
         let detail = details.first().ok_or_else(no_namespace)?;
         if let Some(fault) = &detail.port.fault {
-            return Err(Failure::new(format!("{name} is out of order: {fault}")));
+            output::print_error(&format!("warning: {name} is out of order: {fault}\n"));
         }
         if detail.port.state == PortState::Waiting {
             let message = format!("{name} waits for its container, which does not run");

@@ -62,16 +62,19 @@ fn render(status: &Status) -> String {
     table::pairs(facts.into_iter().chain(uplinks).chain(hints))
 }
 
-/// Attachments that are out of order, and parts on the host that were set again.
+/// What is out of order, and the number of parts on the host that were restored.
 fn faults(status: &Status) -> String {
-    let faults = match status.faults {
-        0 => "none".to_owned(),
-        1 => table::alert("1 attachment (see `vswitch ls`)"),
-        more => table::alert(format_args!("{more} attachments (see `vswitch ls`)")),
+    let attachments = match status.faults.saturating_sub(status.host_faults.len()) {
+        0 => None,
+        1 => Some("1 attachment (see `vswitch ls`)".to_owned()),
+        more => Some(format!("{more} attachments (see `vswitch ls`)")),
     };
+    let all: Vec<_> = attachments.iter().chain(&status.host_faults).map(table::alert).collect();
+    let faults = if all.is_empty() { "none".to_owned() } else { all.join("; ") };
     match status.restored {
         0 => faults,
-        parts => format!("{faults}; {parts} parts on the host were set again (see `vswitch logs`)"),
+        1 => format!("{faults}; 1 part on the host was restored (see `vswitch logs`)"),
+        parts => format!("{faults}; {parts} parts on the host were restored (see `vswitch logs`)"),
     }
 }
 
@@ -199,6 +202,7 @@ port       a       8192  ports     -  an attach is refused
             uptime_s: 3_700,
             restored: 0,
             faults: 0,
+            host_faults: Vec::new(),
             state_dir: "/var/lib/vswitch".into(),
             uplinks: Vec::new(),
             uplink_hints: Vec::new(),

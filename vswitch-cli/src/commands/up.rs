@@ -247,7 +247,7 @@ fn start_and_show(config: &Config, format: Format) -> Outcome<()> {
     if let Some(backup) = backup {
         output::print_error(&format!(
             "warning: a part of the stored state makes no sense now and was dropped; {} has a copy, and the log says \
-             which part\n",
+             which part; to take records over, stop the switch and put them back into state.json beside it\n",
             backup.display()
         ));
     }

@@ -15,15 +15,18 @@ const STAYS_S: &str = "6";
 /// Two tries of a kept record, on a busy machine.
 const RETRIED_MAX: Duration = Duration::from_secs(30);
 
-/// Holds a TAP for some seconds, as a killed switch does whose descriptors the kernel has yet to close.
+/// Keeps a TAP that nobody holds for some seconds, as of a killed switch whose interfaces the kernel has yet to remove.
 const LEFT_OVER: &str = "\
 import fcntl, os, struct, subprocess, sys, time
 name, mac, seconds = sys.argv[1:]
 tun = os.open('/dev/net/tun', os.O_RDWR)
 fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH22x', name.encode(), 0x1002))
 subprocess.run(['ip', 'link', 'set', name, 'address', mac], check=True)
+fcntl.ioctl(tun, 0x400454cb, 1)
+os.close(tun)
 print('held', flush=True)
 time.sleep(float(seconds))
+subprocess.run(['ip', 'link', 'del', name], check=True)
 ";
 
 /// As [`LEFT_OVER`] in that namespace.

@@ -74,17 +74,32 @@ fn a_kill_ends_the_command_and_its_attachment() {
         let started: Vec<_> =
             started.lines().map(|pid| Pid::from_raw(pid.parse().expect("a pid"))).collect();
         assert!(started.iter().all(|pid| lives(*pid)), "{kind}: {started:?}");
+        // Another's, that only shares the network.
+        let command = started.last().expect("the command").to_string();
+        let enter = ["-t", &command, "-n", "sleep", "600"];
+        let joined = match kind {
+            "host" => None,
+            _ => Some(Process::spawn(Command::new("nsenter").args(enter).stdin(Stdio::null()))),
+        };
+        if let Some(joined) = &joined {
+            let netns = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+            wait_for("it has joined", SOON, || netns(&joined.pid().to_string()) == netns(&command));
+        }
         // Itself alone, not its group.
         let pid = i32::try_from(run.pid()).expect("a pid");
         kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
         wait_for(kind, SOON, || !started.iter().any(|pid| lives(*pid)));
+        if let Some(joined) = joined {
+            let pid = i32::try_from(joined.pid()).expect("a pid");
+            assert!(lives(Pid::from_raw(pid)), "{kind}: it only shares the network");
+        }
         wait_for("its port goes", SOON, || host.ls().len() == 1);
         a.ok(&["true"]);
     }
     before.assert_same(&Snapshot::take(host.netns()));
 }
 
-/// What the command leaves in the background stays, as without `run`.
+/// What a command leaves in the background stays, as without `run`.
 #[test]
 fn many_short_commands_end_in_silence() {
     let host = Host::with_switch();
@@ -101,6 +116,11 @@ fn many_short_commands_end_in_silence() {
             output.stderr.lines().filter(|line| !line.starts_with("attached as")).collect();
         assert!(said.is_empty(), "{said:?}");
     }
+    let leave = "setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $!";
+    let left = host.ok(&["run", "--", "sh", "-c", leave]);
+    let left = Pid::from_raw(left.trim().parse().expect("a pid"));
+    assert!(lives(left), "it is left in the background");
+    kill(left, Signal::SIGKILL).expect("it runs");
     assert!(host.ls().is_empty(), "{:?}", host.ls());
     assert!(!host.log().contains("WARN") && !host.log().contains("ERROR"), "{}", host.log());
 }

@@ -1,4 +1,4 @@
-//! What others take away of the switch on the host is set again, or said.
+//! Parts of the switch on the host that other programs remove are restored, or shown as faults.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn setting(netns: &Netns, path: &str) -> String {
 
 /// The TAP of the uplink is deleted, then set down: connections in and out come back, and all is counted.
 #[test]
-fn the_tap_of_the_uplink_is_made_again() {
+fn a_deleted_tap_is_made_again() {
     let (host, remote, a) = Host::with_remote();
     let web = host.container_with("web", &["-p", "8080:80"]);
     let _service = web.serve("tcp", "0.0.0.0".parse().expect("an address"), 80);
@@ -33,12 +33,12 @@ fn the_tap_of_the_uplink_is_made_again() {
         assert_eq!(host.netns().mac("up-br0"), mac);
         assert_eq!(remote.far().ask("tcp", HOST4, 8080).0, FAR4);
     }
-    assert!(host.log().contains("set again"), "{}", host.log());
+    assert!(host.log().contains("restored: another program had removed it"), "{}", host.log());
 }
 
 /// Addresses, routes and settings of the host's devices; then a container's interface that is moved away.
 #[test]
-fn what_is_taken_from_the_hosts_devices_is_set_again_and_a_moved_interface_is_shown() {
+fn parts_are_restored_or_shown() {
     let (host, _remote, a) = Host::with_remote();
     let netns = host.netns();
     let (gateway, gateway6) = (a.gateway().to_string(), a.gateway6().to_string());
@@ -54,6 +54,7 @@ fn what_is_taken_from_the_hosts_devices_is_set_again_and_a_moved_interface_is_sh
         format!("ip address del {gateway}/16 dev br0"),
         format!("ip address del {gateway6}/64 dev br0"),
         "ip route flush dev br0".to_owned(),
+        "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6".to_owned(),
         format!("echo 0 > {localnet}; echo > {reserved}"),
     ];
     for script in &scripts {
@@ -72,6 +73,13 @@ fn what_is_taken_from_the_hosts_devices_is_set_again_and_a_moved_interface_is_sh
         netns.ping_soon(a.v4(), SOON);
     }
     assert!(host.status().restored >= 6, "{before}\n{}\n{}", addresses(), host.log());
+    assert_eq!(host.status().host_faults, Vec::<String>::new());
+    netns.ok(&["ip", "link", "set", "br0", "name", "mine"]);
+    wait_for("the fault of br0 is shown", SOON, || host.status().faults == 1);
+    assert!(host.ok(&["status"]).contains("br0 is called mine now"), "{}", host.ok(&["status"]));
+    assert!(host.ok(&["network", "ls"]).contains("fault"));
+    netns.ok(&["ip", "link", "set", "mine", "name", "br0"]);
+    wait_for("br0 is in order again", SOON, || host.status().faults == 0);
     let elsewhere = host.namespace("elsewhere");
     a.ok(&["ip", "link", "set", "eth0", "netns", elsewhere.name()]);
     wait_for("the fault is shown", SOON, || host.ls()[0].state == PortState::Fault);
@@ -90,4 +98,17 @@ fn forwarding_is_switched_on_again() {
     host.netns().ok(&["sh", "-c", &format!("echo 0 > {path}")]);
     wait_for("it is on again", SOON, || setting(host.netns(), path) == "1");
     assert!(host.status().restored >= 1);
+}
+
+/// The neighbour table of a host port that was down for a moment.
+#[test]
+fn neighbour_entries_are_restored() {
+    let host = Host::with_switch_args(&["--uplink", "kernel"]);
+    let a = host.container("a");
+    let netns = host.netns();
+    let permanent = || netns.ok(&["ip", "neigh", "show", "dev", "br0", "nud", "permanent"]);
+    let has = || permanent().contains(&a.v4().to_string());
+    assert!(has(), "{}", permanent());
+    netns.ok(&["sh", "-c", "ip link set br0 down; ip link set br0 up"]);
+    wait_for("the entry is there again", SOON, has);
 }

@@ -34,6 +34,9 @@ pub struct Network {
     /// Device of the host on it; none where the host has no port.
     #[serde(default)]
     pub device: Option<String>,
+    /// Why that device is out of order, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     /// Subnets, IPv4 first.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub subnets: Vec<IpNet>,

@@ -108,12 +108,15 @@ pub struct Status {
     pub uptime_s: u64,
     /// Directory of the desired state.
     pub state_dir: String,
-    /// Parts of the switch on the host that others took away, and that were set again.
+    /// Parts of the switch on the host that other programs removed, and that were restored.
     #[serde(default)]
     pub restored: u64,
-    /// Attachments that are out of order; `vswitch ls` shows them.
+    /// Attachments and parts of the switch on the host that are out of order; `vswitch ls` shows the former.
     #[serde(default)]
     pub faults: usize,
+    /// The latter: what is out of order with each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_faults: Vec<String>,
     /// Uplinks; empty with `--uplink none`.
     pub uplinks: Vec<UplinkStatus>,
     /// Devices and routing rules of the host that the switch does not use, with the reason and the way out.

@@ -16,7 +16,8 @@ use super::containers::restore;
 use super::limits::DEVICE_REMOVAL_MAX;
 use super::published_ports;
 use super::store::{Document, Store, StoreError};
-use crate::host::{conntrack, nft, plugin_note, state_note, uplink};
+use crate::host::limits::{LEFT_OVER_LOG_INTERVAL, LEFT_OVER_WAIT_MAX};
+use crate::host::{conntrack, left_over, nft, plugin_note, state_note, uplink};
 
 const DEVICE_REMOVAL_POLL: Duration = Duration::from_millis(20);
 
@@ -66,8 +67,12 @@ pub fn clean_up_after_crash(
         let settings = uplink::restore_settings(state_dir);
         let document = store.load()?;
         let bridges: Vec<String> = document.iter().flat_map(Document::devices).collect();
+        // Another switch may have a bridge of that name by now.
+        let bridges: Vec<String> =
+            bridges.into_iter().filter(|bridge| left_over::holder(bridge).is_none()).collect();
         wait_for_device_removal(&bridges);
-        let tables = nft::remove_orphans(&bridges);
+        let tables = nft::remove_of_dead(&bridges);
+        let others = nft::orphans().unwrap_or_default();
         let published: Vec<_> = document.iter().flat_map(published_ports::stored).collect();
         conntrack::end_gone(&published);
         removed.extend(document.iter().flat_map(restore_resolv_confs));
@@ -79,7 +84,12 @@ pub fn clean_up_after_crash(
         if is_forwarding {
             removed.push("net.ipv4.ip_forward".to_owned());
         }
-        let (tables, others) = tables.map_err(|error| CleanupError::Host(error.to_string()))?;
+        let (tables, stay) = tables.map_err(|error| CleanupError::Host(error.to_string()))?;
+        if let Some(table) = stay.first() {
+            return Err(CleanupError::Host(format!(
+                "the nftables table {table} stays, since a process owns it; try again"
+            )));
+        }
         let described = |table: &nft::Orphan| format!("the nftables table {table}");
         removed.extend(tables.iter().map(described));
         left.extend(others.iter().map(described));
@@ -109,11 +119,24 @@ fn restore_resolv_confs(document: &Document) -> Vec<String> {
     restored.map(|container| format!("the name servers of container {}", container.name)).collect()
 }
 
-/// Waits for the kernel, which removes a daemon's devices some time after its death.
+/// Waits for the kernel, which removes a daemon's devices some time after its death, and longer while its socket owns
+/// tables.
 fn wait_for_device_removal(bridges: &[String]) {
-    let mut waited = Duration::ZERO;
+    let (mut waited, mut said) = (Duration::ZERO, Duration::ZERO);
     let devices: Vec<String> = bridges.iter().flat_map(|it| uplink::devices(it)).collect();
-    while devices.iter().any(|device| nft::has_device(device)) && waited < DEVICE_REMOVAL_MAX {
+    let has_devices = || devices.iter().any(|device| nft::has_device(device));
+    let may_wait = |waited| match waited < DEVICE_REMOVAL_MAX {
+        true => has_devices(),
+        false => waited < LEFT_OVER_WAIT_MAX && nft::has_owned(bridges),
+    };
+    while may_wait(waited) {
+        if waited - said >= LEFT_OVER_LOG_INTERVAL {
+            said = waited;
+            tracing::warn!(
+                waited_s = waited.as_secs(),
+                "waiting until the kernel has closed all of the killed switch"
+            );
+        }
         thread::sleep(DEVICE_REMOVAL_POLL);
         waited += DEVICE_REMOVAL_POLL;
     }

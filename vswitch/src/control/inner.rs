@@ -76,7 +76,7 @@ pub(super) struct Inner {
     pub(super) followers: Followers,
     /// The TAP of the uplink is gone.
     pub(super) uplink_lost: Notify,
-    /// Parts on the host that others took away, and that were set again.
+    /// Parts on the host that other programs removed, and that were restored.
     pub(super) restored: AtomicU64,
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
@@ -297,6 +297,16 @@ impl Inner {
 
     fn neighbours(&self) -> MutexGuard<'_, BTreeMap<NetworkName, Arc<Neighbours>>> {
         self.neighbours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index of a network's host port.
+    pub(super) fn host_port_index(&self, network: &NetworkName) -> Option<u32> {
+        self.neighbours().get(network).map(|it| it.index())
+    }
+
+    /// Whether a network's host port has that index.
+    pub(super) fn is_host_port(&self, index: u32) -> bool {
+        self.neighbours().values().any(|it| it.index() == index)
     }
 
     /// Sets the neighbour table of a network's host port, or forgets it.

@@ -75,6 +75,9 @@ pub(crate) const BLOCK_COLLECT_INTERVAL: Duration = Duration::from_secs(20);
 /// Time after which a block of which the host had a port is tried again.
 pub(crate) const BUSY_BLOCK_PAUSE: Duration = Duration::from_secs(60);
 
+/// Time after a failed claim of blocks in which that worker and transport get none.
+pub(crate) const BLOCK_RETRY_PAUSE: Duration = Duration::from_secs(30);
+
 /// Pending publications in one such attempt.
 pub(crate) const REPUBLISH_BATCH: usize = 4;
 
@@ -88,9 +91,18 @@ pub(crate) const KEPT_RETRY_MAX: Duration = Duration::from_secs(10);
 /// Pause before the containers with an interface of a killed switch are looked at again.
 pub(crate) const LEFT_OVER_ROUND: Duration = Duration::from_millis(100);
 
-/// Looks, a second each, in which the interfaces of all containers are looked at in turn, and most of one look.
-pub(crate) const INTERFACE_LOOKS: usize = 5;
-pub(crate) const INTERFACES_PER_LOOK_MAX: usize = 32;
+/// Host ports whose settings are looked at in a second.
+pub(crate) const SETTINGS_PER_LOOK: usize = 8;
+
+/// Time from a restoration on the host that failed to the next one, unless the kernel tells of a change.
+pub(crate) const UPKEEP_RETRY: Duration = Duration::from_secs(5);
+
+/// Least time between two equal lines of the log about the upkeep, and the distinct ones in such a time.
+pub(crate) const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const NOTICES_MAX: usize = 256;
+
+/// Least time between two searches of all processes for the path of a namespace.
+pub(crate) const NETNS_SCAN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Time for one of them that a service manager is asked for.
 pub(crate) const REPLAY_ATTACH_MAX: Duration = Duration::from_millis(100);

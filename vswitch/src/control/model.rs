@@ -90,6 +90,8 @@ pub(crate) struct Model {
     /// Shared by all networks that are not internal.
     uplink: Option<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
+    /// Faults of the switch's parts on the host, by their names (`control/upkeep.rs`).
+    host_faults: BTreeMap<String, String>,
     /// Pools of IPAM clients, by their subnets.
     pools: BTreeMap<IpNet, AddressPool>,
     /// The slot of the service port, and the MAC address of its TAP.
@@ -111,6 +113,7 @@ impl Model {
             next_index: 0,
             uplink: None,
             endpoints: BTreeMap::new(),
+            host_faults: BTreeMap::new(),
             pools: BTreeMap::new(),
             service: None,
             slots: Slots::new(slots),

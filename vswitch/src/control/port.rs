@@ -266,7 +266,8 @@ impl PortChange {
         let queues = self.inner.dataplane.workers();
         let tap = match handed_out {
             Some(runtime) => {
-                create_named_tap(&self.inner.netlink, runtime.tap.clone(), queues).await?
+                let waits = || self.inner.progress.waits_for(&runtime.tap);
+                create_named_tap(&self.inner.netlink, runtime.tap.clone(), queues, &waits).await?
             }
             None => create_tap(TAP_NAME.to_owned(), queues).await?,
         };
@@ -410,7 +411,11 @@ impl Steps for PortChange {
             Step::CommitSnapshot => self.inner.commit_port(key, false),
             Step::InstallHostNeighbours => self.inner.remove_host_neighbours(self.lease()?).await,
             Step::OpenHostPorts => {
-                let closed = self.inner.publisher.lock().await.close(key, |_| true).await;
+                let mut publisher = self.inner.publisher.lock().await;
+                let (closed, flows) =
+                    (publisher.close(key, |_| true).await, publisher.stale_flows());
+                drop(publisher);
+                flows.settle().await;
                 closed.map_err(ControlError::publish_failed)?;
             }
             Step::AddPort => {

@@ -215,7 +215,10 @@ impl Change {
 
     async fn close(&mut self) -> Result<(), ControlError> {
         let goes = |ports: &PortSpec| self.affected.iter().any(|one| one.ports == *ports);
-        let closed = self.inner.publisher.lock().await.close(&self.key, goes).await;
+        let mut publisher = self.inner.publisher.lock().await;
+        let (closed, flows) = (publisher.close(&self.key, goes).await, publisher.stale_flows());
+        drop(publisher);
+        flows.settle().await;
         closed.map_err(ControlError::publish_failed)
     }
 

@@ -15,6 +15,7 @@ use super::store::Document;
 use crate::host::conntrack;
 use crate::host::nft::{Forward, Published};
 use crate::host::reserve::ReserveError;
+use crate::host::stale_flows::StaleFlows;
 use crate::host::uplink::{Uplink, UplinkError};
 
 /// The host's side of the uplink, with the ports that are open on it.
@@ -92,11 +93,16 @@ impl HostPublisher {
         own.for_each(|one| one.key.name = new.clone());
     }
 
+    /// Flows of the host to ports that closed, which the caller of [`Self::close`] waits for without the lock.
+    pub(super) fn stale_flows(&self) -> StaleFlows {
+        self.uplink.as_ref().map(Uplink::stale_flows).unwrap_or_default()
+    }
+
     /// Ends the host's flows to publications of a crashed switch that did not come back.
     pub(super) async fn end_flows_of(&self, former: Vec<Forward>) {
         let active = self.active.iter().map(|one| one.forward.clone()).collect();
         // What has come has ended the flows from before itself.
-        conntrack::end_stale(former, active, Vec::new()).await;
+        conntrack::end_stale(former, active).await;
     }
 
     async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {

@@ -11,10 +11,10 @@
 //! Endpoints with the default route of a runtime's container come first: the others of that container then find
 //! the route, and leave it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use vswitch_api::address::Family;
 
@@ -105,20 +105,22 @@ async fn attach_all(
     replayed: &mut ReplayReport,
 ) {
     let mut running = JoinSet::new();
-    let mut left_over = Vec::new();
+    let (mut left_over, mut records) = (Vec::new(), HashMap::new());
     let (mut waits, mut round) = (LeftOvers::default(), Instant::now());
     loop {
         while running.len() < REPLAY_CONCURRENCY
             && let Some(mut attachment) = queue.pop_front()
         {
             drop_impossible(control, &mut attachment);
-            let control = control.clone();
-            running.spawn(async move {
-                let replayed = replay(&control, &attachment).await;
-                (attachment, replayed)
-            });
+            let (control, record) = (control.clone(), attachment.clone());
+            let task = running.spawn(async move { replay(&control, &record).await });
+            records.insert(task.id(), attachment);
         }
-        match running.join_next().await {
+        let ended = running.join_next_with_id().await.map(|ended| {
+            let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+            (records.remove(&id), ended.map(|(_, replayed)| replayed))
+        });
+        match ended {
             None if left_over.is_empty() => break,
             None => {
                 let goes_on = waits.handle_round(left_over.len(), round.elapsed());
@@ -139,11 +141,15 @@ async fn attach_all(
                     tokio::time::sleep(LEFT_OVER_ROUND).await;
                 }
             }
-            Some(Ok((attachment, Replayed::LeftOver(error)))) => {
+            Some((Some(attachment), Ok(Replayed::LeftOver(error)))) => {
                 left_over.push((attachment, error))
             }
-            Some(Ok((attachment, outcome))) => count(control, &attachment, outcome, replayed),
-            Some(Err(_)) => replayed.dropped += 1,
+            Some((Some(attachment), Ok(outcome))) => count(control, &attachment, outcome, replayed),
+            Some((Some(attachment), Err(error))) => {
+                let error = ControlError::Task(error.to_string());
+                count(control, &attachment, keep(control, &attachment, &error), replayed)
+            }
+            Some((None, _)) => {}
         }
     }
 }

@@ -8,7 +8,8 @@
 //! A worker asks while it has hundreds of free ports left, so that a burst waits for nothing here. Each worker and
 //! transport has some blocks from the start. Claims come before anything is given back, since deleting elements is slow.
 //!
-//! A block of which the host has a port is skipped and tried again later. Workers learn how many blocks they may have in
+//! A block of which the host has a port is skipped and tried again later. After a claim that failed, the worker gets no
+//! further blocks for a while. Workers learn how many blocks they may have in
 //! all: a container's share of the ports is of those.
 
 use std::collections::VecDeque;
@@ -23,8 +24,9 @@ use vswitch_api::publish::Protocol;
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::limits::{BLOCK_COLLECT_INTERVAL, BUSY_BLOCK_PAUSE};
+use super::limits::{BLOCK_COLLECT_INTERVAL, BLOCK_RETRY_PAUSE, BUSY_BLOCK_PAUSE};
 use super::random::random;
+use super::socket_shares::{Wanting, obtainable};
 use crate::host::nft::PortBlock;
 use crate::host::uplink::{SnatBlocks, Uplink};
 use crate::worker::ClaimedBlocks;
@@ -42,6 +44,8 @@ struct Share {
     /// Blocks of which the host has a port, until they are tried again.
     busy: Vec<(PortBlock, Instant)>,
     claimed: Vec<PortBlock>,
+    /// After a claim that failed, until further blocks are tried.
+    paused: Option<Instant>,
 }
 
 /// The task that claims blocks.
@@ -94,7 +98,7 @@ impl Control {
         }
         keyed.sort_unstable_by_key(|(key, _)| *key);
         let free = keyed.into_iter().map(|(_, block)| block).collect();
-        Ok(Share { worker, transport, free, busy: Vec::new(), claimed: Vec::new() })
+        Ok(Share { worker, transport, free, busy: Vec::new(), claimed: Vec::new(), paused: None })
     }
 }
 
@@ -109,13 +113,53 @@ impl Claimer {
                     let Some((worker, BlockRequest { transport, blocks })) = request else { return };
                     let is_it = |share: &Share| (share.worker, share.transport) == (worker, transport);
                     let Some(at) = self.shares.iter().position(is_it) else { continue };
-                    if let Err(error) = self.claim(at, blocks.into()).await {
-                        tracing::warn!(%error, worker, ?transport, "no further ports for SNAT");
-                    }
+                    self.answer(at, blocks.into()).await;
                 }
                 _ = collection.tick() => self.collect().await,
             }
         }
+    }
+
+    /// Answers a worker's request, with as many blocks as it may have.
+    async fn answer(&mut self, at: usize, wanted: usize) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        let affordable = self.affordable(at);
+        if affordable < wanted && self.shares[at].paused.is_none() {
+            inner.refusals.count("snat-sockets");
+        }
+        let wanted = wanted.min(affordable);
+        if wanted == 0 {
+            self.tell(&inner, at, Some(&[])).await;
+        } else if let Err(error) = self.claim(at, wanted).await {
+            // At most once in a pause.
+            let Share { worker, transport, .. } = &self.shares[at];
+            tracing::warn!(%error, worker, ?transport, "no further ports for SNAT");
+        }
+    }
+
+    /// Blocks that a worker may have beside its own.
+    fn affordable(&mut self, at: usize) -> usize {
+        let now = Instant::now();
+        let share = &mut self.shares[at];
+        share.paused = share.paused.filter(|until| *until > now);
+        if share.paused.is_some() {
+            return 0;
+        }
+        let protocol = protocol(share.transport);
+        if !self.host.takes_sockets(protocol) {
+            return usize::MAX;
+        }
+        let with_sockets = |share: &Share| self.host.takes_sockets(self::protocol(share.transport));
+        let wanting = |share: &Share| match with_sockets(share) {
+            true => {
+                let all = share.claimed.len() + share.free.len() + share.busy.len();
+                Wanting { has: share.claimed.len(), all }
+            }
+            false => Wanting { has: 0, all: 0 },
+        };
+        let all: Vec<Wanting> = self.shares.iter().map(wanting).collect();
+        obtainable(self.host.sockets_max() / PORT_BLOCK, &all, at)
+            .min(self.host.sockets_left() / PORT_BLOCK)
     }
 
     /// Claims so many blocks for a worker, or as many as there are, and gives them to it.
@@ -131,14 +175,18 @@ impl Claimer {
             Ok(claimed) => claimed,
             Err(error) => {
                 // The worker must not wait for an answer.
-                self.tell(&inner, at, &[]).await;
+                share.paused = Some(now + BLOCK_RETRY_PAUSE);
+                self.tell(&inner, at, Some(&[])).await;
                 return Err(ControlError::UplinkUnavailable(error.to_string()));
             }
         };
+        let share = &mut self.shares[at];
         if claimed.is_limited {
             inner.refusals.count("snat-sockets");
         }
-        let share = &mut self.shares[at];
+        if claimed.is_limited || claimed.is_refused {
+            share.paused = Some(now + BLOCK_RETRY_PAUSE);
+        }
         let is_taken = |block: &PortBlock| {
             claimed.blocks.contains(block) || claimed.busy.iter().any(|(busy, _)| busy == block)
         };
@@ -148,21 +196,30 @@ impl Claimer {
             share.busy.push((block, now + BUSY_BLOCK_PAUSE));
         }
         share.claimed.extend(claimed.blocks.iter().cloned());
-        self.tell(&inner, at, &claimed.blocks).await;
+        self.tell(&inner, at, Some(&claimed.blocks)).await;
         Ok(())
     }
 
-    /// Gives a worker its new blocks, and the number of those that it may have.
-    async fn tell(&mut self, inner: &Inner, at: usize, new: &[PortBlock]) {
-        let affordable = self.host.sockets_left() / PORT_BLOCK;
+    /// Gives a worker its new blocks, if it asked, and the number of those that it may have.
+    async fn tell(&mut self, inner: &Inner, at: usize, new: Option<&[PortBlock]>) {
+        let affordable = self.affordable(at);
         let share = &self.shares[at];
         let blocks = ClaimedBlocks {
             transport: share.transport,
-            first_ports: new.iter().map(|block| block.first).collect(),
+            first_ports: new.map(|new| new.iter().map(|block| block.first).collect()),
             obtainable: share.claimed.len() + share.free.len().min(affordable),
         };
-        if let Err(error) = inner.dataplane.claim_blocks(share.worker, blocks).await {
-            tracing::warn!(%error, worker = share.worker, "the worker does not take its ports for SNAT");
+        let Err(error) = inner.dataplane.claim_blocks(share.worker, blocks).await else { return };
+        let Some(new) = new.filter(|new| !new.is_empty()) else { return };
+        tracing::warn!(%error, worker = share.worker, "the worker does not take its ports for SNAT");
+        // It asks again.
+        match self.host.give_back(new).await {
+            Ok(()) => {
+                let share = &mut self.shares[at];
+                share.claimed.retain(|block| !new.contains(block));
+                share.free.extend(new.iter().cloned());
+            }
+            Err(error) => tracing::warn!(%error, "ports for SNAT are not given back"),
         }
     }
 
@@ -188,7 +245,8 @@ impl Claimer {
             let share = &mut self.shares[at];
             let due = share.busy.extract_if(.., |(_, until)| *until <= now).map(|(block, _)| block);
             share.free.extend(due);
-            self.tell(&inner, at, &[]).await;
+            // No answer: it would open the blocks again that run empty.
+            self.tell(&inner, at, None).await;
         }
     }
 }

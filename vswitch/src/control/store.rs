@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -340,6 +341,8 @@ pub(crate) struct Store {
     directory: PathBuf,
     /// The open directory, for fsync after a rename.
     handle: File,
+    /// The bytes of the document that was loaded, for a copy.
+    loaded: OnceLock<Vec<u8>>,
     _lock: File,
 }
 
@@ -350,22 +353,30 @@ impl Store {
         make.map_err(failed("make the directory", directory))?;
         let lock = lock(directory)?;
         let handle = File::open(directory).map_err(failed("open", directory))?;
-        Ok(Self { directory: directory.to_owned(), handle, _lock: lock })
+        Ok(Self { directory: directory.to_owned(), handle, loaded: OnceLock::new(), _lock: lock })
     }
 
     /// The document; `None` if there is none yet.
     pub(crate) fn load(&self) -> Result<Option<Document>, StoreError> {
         let path = self.directory.join(DOCUMENT);
         match regular_file::read(&path) {
-            Ok(bytes) => parse(&path, &bytes).map(Some),
+            Ok(bytes) => {
+                let document = parse(&path, &bytes)?;
+                let _ = self.loaded.set(bytes);
+                Ok(Some(document))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),
         }
     }
 
-    /// Copies the document on disk, which the next one has less than; gives the path of the copy.
+    /// Copies the document that was loaded, else the one on disk; gives the path of the copy.
     pub(crate) fn back_up(&self) -> Result<PathBuf, StoreError> {
         let path = self.directory.join(DOCUMENT);
+        // By now another one may be on disk: a record that was tried again is saved.
+        if let Some(bytes) = self.loaded.get() {
+            return backup::write(&path, bytes);
+        }
         let bytes = regular_file::read(&path).map_err(failed("read", &path))?;
         backup::write(&path, &bytes)
     }

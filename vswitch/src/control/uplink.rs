@@ -49,7 +49,10 @@ impl Control {
             return Ok(());
         };
         let networks = inner.model().host_networks();
-        let (mut uplink, states) = Uplink::start(config, networks, netlink)
+        let devices = uplink::devices(inner.config.bridge.as_str());
+        let tap_name = devices.get(1).cloned().unwrap_or_default();
+        let waits = || inner.progress.waits_for(&tap_name);
+        let (mut uplink, states) = Uplink::start(config, networks, netlink, &waits)
             .await
             .map_err(|error| ControlError::UplinkUnavailable(error.to_string()))?;
         let (taps, state) = (uplink.taps(), states.borrow().clone());

@@ -52,6 +52,7 @@ impl Control {
             state_dir: inner.config.state_dir.path().display().to_string(),
             restored: inner.restored.load(std::sync::atomic::Ordering::Relaxed),
             faults: model.faults(),
+            host_faults: model.host_faults().map(|(_, fault)| fault.to_owned()).collect(),
             uplinks: uplink::statuses(&model, connections),
             uplink_hints: uplink::hints(&model),
             dns: inner.dns_status(),
@@ -236,6 +237,7 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
     Network {
         name: spec.name.to_string(),
         device: spec.device.as_ref().map(ToString::to_string),
+        fault: spec.device.as_ref().and_then(|it| model.host_fault(it.as_str())).map(str::to_owned),
         subnets: spec.subnets().to_vec(),
         gateways: spec.gateways().to_vec(),
         mtu: spec.mtu,

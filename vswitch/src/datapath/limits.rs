@@ -47,8 +47,8 @@ pub const MEMBERSHIP_S: u32 = 260;
 /// Neighbours behind unguarded ports that one worker remembers, 80 bytes each.
 pub const INSIDE_NEIGHBOURS_MAX: usize = 1024;
 
-/// The same of one port.
-pub const INSIDE_NEIGHBOURS_PER_PORT_MAX: usize = 256;
+/// Answers of such neighbours that a worker tells the others in a round.
+pub const INSIDE_TOLD_MAX: usize = 16;
 
 /// Time after which such a neighbour that was not heard is asked for.
 pub const INSIDE_ASK_AFTER: Duration = Duration::from_secs(30);

@@ -89,6 +89,7 @@ pub use conf::{
 };
 pub(super) use fib::OuterFib;
 use forward::ForwardCtx;
+pub(crate) use inside::HeardInside;
 pub use state::RouterState;
 
 use super::batch::FrameCtx;

@@ -110,7 +110,7 @@ async fn publish(dataplane: &Dataplane, snapshot: Snapshot) {
 
 /// Gives the worker all UDP ports of the range.
 async fn claim_all(dataplane: &Dataplane) {
-    let first_ports = (20_000..=32_767).step_by(64).collect();
+    let first_ports = Some((20_000..=32_767).step_by(64).collect());
     let blocks = ClaimedBlocks { transport: nat::Transport::Udp, first_ports, obtainable: 200 };
     dataplane.claim_blocks(0, blocks).await.expect("a router");
 }

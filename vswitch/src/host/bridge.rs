@@ -82,13 +82,15 @@ async fn on_thread(
     }
 }
 
-/// Creates a TAP of a name that one of a killed process may have still, until the kernel has removed it.
+/// Creates a TAP of a name that one of a killed process may have still, until the kernel has removed it. `waits` is called
+/// meanwhile.
 pub(crate) async fn create_named_tap(
     netlink: &Netlink,
     name: String,
     queues: usize,
+    waits: &(dyn Fn() + Sync),
 ) -> Result<Tap, HostError> {
-    left_over::wait_for_name(netlink, &name, Known::Tap, &|| {}).await?;
+    left_over::wait_for_name(netlink, &name, Known::Tap, waits).await?;
     create_tap(name, queues).await
 }
 

@@ -13,7 +13,7 @@
 //! Flows without ports that the host itself has are read in [`of_host`].
 //!
 //! No other entry is touched, whoever made it. It blocks for one dump of the table, so it runs on a blocking
-//! thread, after the rules have changed.
+//! thread, after the rules have changed; [`super::stale_flows`] gathers changes.
 
 mod by_port;
 mod ctnetlink;
@@ -37,27 +37,32 @@ const IDENTITY: [u16; 2] = [12, 18];
 
 /// Entries that a change of the published ports leaves behind.
 #[derive(Debug, Default)]
-struct Stale {
+pub(super) struct Stale {
     gone: ByPort,
     fresh: ByPort,
     /// Addresses of the host.
     local: Vec<IpAddr>,
 }
 
-/// Ends what a change of the published ports leaves behind. Errors are logged: the ports have changed.
-///
-/// Where a forward has gone this waits. Flows from before a new one end soon after, since a walk through the kernel's
-/// table of 262,144 buckets takes 4 ms, and nobody waits for these.
-pub(crate) async fn end_stale(former: Vec<Forward>, new: Vec<Forward>, local: Vec<IpAddr>) {
-    let stale = Stale::after(&former, &new, &local);
-    let waits = !stale.gone.is_empty();
-    if !waits && stale.fresh.is_empty() {
+/// Ends the flows of forwards that have gone, and waits for it. Errors are logged: the ports have changed.
+pub(crate) async fn end_stale(former: Vec<Forward>, new: Vec<Forward>) {
+    let (gone, _) = changed(&former, &new);
+    if gone.is_empty() {
         return;
     }
-    let ended = tokio::task::spawn_blocking(move || stale.end());
-    if waits && let Err(error) = ended.await {
+    let stale = Stale::of(gone, Vec::new(), Vec::new());
+    if let Err(error) = tokio::task::spawn_blocking(move || stale.end()).await {
         tracing::error!(%error, "ending entries of the kernel's connection tracking failed");
     }
+}
+
+/// The forwards that go, and those of UDP that come, where `former` ones are replaced by `new` ones.
+pub(super) fn changed(former: &[Forward], new: &[Forward]) -> (Vec<Forward>, Vec<Forward>) {
+    let [was, is]: [HashSet<&Forward>; 2] = [former, new].map(|all| all.iter().collect());
+    let gone = former.iter().filter(|one| !is.contains(one)).cloned().collect();
+    let fresh =
+        new.iter().filter(|one| one.published.protocol == Protocol::Udp && !was.contains(one));
+    (gone, fresh.cloned().collect())
 }
 
 /// The same for forwards that have gone, on the calling thread, which waits for the kernel.
@@ -78,15 +83,17 @@ struct Entry {
 impl Stale {
     /// Entries to end once `former` forwards are replaced by `new` ones.
     fn after(former: &[Forward], new: &[Forward], local: &[IpAddr]) -> Self {
-        let [was, is]: [HashSet<&Forward>; 2] = [former, new].map(|all| all.iter().collect());
-        let gone = former.iter().filter(|one| !is.contains(one)).cloned();
-        let fresh =
-            new.iter().filter(|one| one.published.protocol == Protocol::Udp && !was.contains(one));
-        Self { gone: gone.collect(), fresh: fresh.cloned().collect(), local: local.to_vec() }
+        let (gone, fresh) = changed(former, new);
+        Self::of(gone, fresh, local.to_vec())
+    }
+
+    /// Entries of forwards that have gone, and from before those that have come.
+    pub(super) fn of(gone: Vec<Forward>, fresh: Vec<Forward>, local: Vec<IpAddr>) -> Self {
+        Self { gone: gone.into_iter().collect(), fresh: fresh.into_iter().collect(), local }
     }
 
     /// Deletes these entries; errors are logged.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         match self.delete() {
             Ok(0) => {}
             Ok(entries) => {

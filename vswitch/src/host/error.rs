@@ -48,9 +48,17 @@ pub enum HostError {
         "an interface {0} exists on this host and is not of vswitch; choose another name with --bridge"
     )]
     NameTaken(String),
+    /// A process that runs has an interface of the name.
+    #[error("the interface {name} is of {holder}, which runs; choose another name with --bridge")]
+    NameHeld {
+        /// The name.
+        name: String,
+        /// The process, for people.
+        holder: String,
+    },
     /// The kernel has not removed an interface of a killed switch.
     #[error(
-        "the interface {0} is left over from a killed switch, and the kernel has not removed it yet; try again later"
+        "the interface {0} is left over from a killed switch, and the kernel has not removed it yet; try again, and if it stays: `ip link del {0}`"
     )]
     LeftOver(String),
     /// The subnet overlaps a route of the host.

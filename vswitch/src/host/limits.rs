@@ -16,6 +16,9 @@ pub(crate) const NFT_BUFFER: usize = 16 << 20;
 pub(crate) const LEFT_OVER_WAIT_MAX: Duration = Duration::from_secs(60);
 pub(crate) const LEFT_OVER_POLL: Duration = Duration::from_millis(50);
 
+/// How long a process may hold such an interface until it counts as one that runs: one that is killed may take a moment.
+pub(crate) const HOLDER_DEATH_MAX: Duration = Duration::from_secs(1);
+
 /// Longest wait for such interfaces in containers in which the kernel removes none of them.
 pub(crate) const LEFT_OVER_STILL_MAX: Duration = Duration::from_secs(10);
 
@@ -60,6 +63,9 @@ pub(crate) const NEIGH_SILENT_CHECKS: u32 = 2;
 
 /// Checks after a probe before the next one, unless a frame was received.
 pub(crate) const NEIGH_PROBE_PAUSE: u32 = 10;
+
+/// Checks with frames sent after which gateways are probed, whatever was received.
+pub(crate) const NEIGH_GATEWAY_CHECKS: u32 = 5;
 
 /// Neighbours that one probe is sent to, beside gateways.
 pub(crate) const NEIGH_PROBES_MAX: usize = 64;

@@ -2,15 +2,24 @@
 
 use futures_util::{Stream, StreamExt};
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkFlags;
 use netlink_packet_route::route::RouteAttribute;
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
 
 use super::HostError;
 
-/// Indices of interfaces that change, or lose an address or a route, from now on. Connects in the network namespace of
-/// the calling thread.
-pub(crate) fn link_changes() -> Result<impl Stream<Item = u32> + Send + Unpin, HostError> {
+/// A change of an interface, or the loss of an address or a route.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LinkChange {
+    /// The interface's index.
+    pub(crate) index: u32,
+    /// It was down at that moment: its neighbour table was emptied.
+    pub(crate) is_down: bool,
+}
+
+/// Changes from now on. Connects in the network namespace of the calling thread.
+pub(crate) fn link_changes() -> Result<impl Stream<Item = LinkChange> + Send + Unpin, HostError> {
     let groups = [
         MulticastGroup::Link,
         MulticastGroup::Ipv4Ifaddr,
@@ -22,22 +31,25 @@ pub(crate) fn link_changes() -> Result<impl Stream<Item = u32> + Send + Unpin, H
     let (connection, _, messages) = connected.map_err(HostError::Connect)?;
     tokio::spawn(connection);
     Ok(Box::pin(messages.filter_map(async |(message, _)| match message.payload {
-        NetlinkPayload::InnerMessage(message) => index(&message),
+        NetlinkPayload::InnerMessage(message) => change(&message),
         _ => None,
     })))
 }
 
-fn index(message: &RouteNetlinkMessage) -> Option<u32> {
+fn change(message: &RouteNetlinkMessage) -> Option<LinkChange> {
+    let lost = |index| Some(LinkChange { index, is_down: false });
     match message {
         RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) => {
-            Some(link.header.index)
+            let is_down = !link.header.flags.contains(LinkFlags::Up);
+            Some(LinkChange { index: link.header.index, is_down })
         }
-        RouteNetlinkMessage::DelAddress(address) => Some(address.header.index),
+        RouteNetlinkMessage::DelAddress(address) => lost(address.header.index),
         RouteNetlinkMessage::DelRoute(route) => {
-            route.attributes.iter().find_map(|attribute| match attribute {
+            let index = route.attributes.iter().find_map(|attribute| match attribute {
                 RouteAttribute::Oif(index) => Some(*index),
                 _ => None,
-            })
+            });
+            index.and_then(lost)
         }
         _ => None,
     }

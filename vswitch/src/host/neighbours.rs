@@ -26,6 +26,11 @@ impl Neighbours {
         Self { netlink, bridge: Link::new(index, name) }
     }
 
+    /// The index of the bridge.
+    pub(crate) fn index(&self) -> u32 {
+        self.bridge.index
+    }
+
     /// Sets the entry of an address, or removes it where `mac` is none.
     pub(crate) async fn set(&self, address: IpAddr, mac: Option<MacAddr>) {
         if address.is_ipv6() && !sysctl::has_ipv6() {

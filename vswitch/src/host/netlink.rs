@@ -163,14 +163,16 @@ impl Netlink {
         let found = self.0.address().get().set_link_index_filter(link.index).execute();
         let what = || format!("list addresses of {}", link.name);
         let messages: Vec<AddressMessage> = found.try_collect().await.map_err(failed(what))?;
-        let net = |message: &AddressMessage| {
-            let address = message.attributes.iter().find_map(|attribute| match attribute {
-                AddressAttribute::Address(address) => Some(*address),
-                _ => None,
-            });
-            IpNet::new(address?, message.header.prefix_len).ok()
-        };
-        Ok(messages.iter().filter_map(net).collect())
+        Ok(messages.iter().filter_map(net_of).collect())
+    }
+
+    /// Addresses of all interfaces, with the index of each.
+    pub(crate) async fn all_addresses(&self) -> Result<Vec<(u32, IpNet)>, NetlinkError> {
+        let found = self.0.address().get().execute();
+        let what = || "list addresses".into();
+        let messages: Vec<AddressMessage> = found.try_collect().await.map_err(failed(what))?;
+        let each = messages.iter().map(|it| Some((it.header.index, net_of(it)?)));
+        Ok(each.flatten().collect())
     }
 
     /// Adds a default route, unless there is one; returns whether it did.
@@ -302,6 +304,15 @@ impl From<LinkMessage> for Link {
         }
         link
     }
+}
+
+/// The address of a message, with its prefix length.
+fn net_of(message: &AddressMessage) -> Option<IpNet> {
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    });
+    IpNet::new(address?, message.header.prefix_len).ok()
 }
 
 /// Parses a route; `None` if it cannot overlap a subnet.

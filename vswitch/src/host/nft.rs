@@ -151,6 +151,27 @@ pub(crate) fn remove_orphans(bridges: &[String]) -> Result<(Vec<Orphan>, Vec<Orp
     Ok((ours, others))
 }
 
+/// Whether a process owns tables of these bridges: one whose descriptors the kernel has yet to close, or one that runs.
+pub(crate) fn has_owned(bridges: &[String]) -> bool {
+    orphans::of_bridges(bridges).is_ok_and(|all| all.iter().any(|(_, is_owned)| *is_owned))
+}
+
+/// Deletes the tables of these bridges, whose switch is dead, though the bridges may be there still. Returns the deleted
+/// ones, and those that a process owns.
+pub(crate) fn remove_of_dead(bridges: &[String]) -> Result<(Vec<Orphan>, Vec<Orphan>), NftError> {
+    let (owned, free): (Vec<_>, Vec<_>) =
+        orphans::of_bridges(bridges)?.into_iter().partition(|(_, is_owned)| *is_owned);
+    let is_free = |bridge: &str| !owned.iter().any(|(table, _)| table.bridge() == bridge);
+    let gone: std::collections::BTreeSet<&str> =
+        free.iter().map(|(table, _)| table.bridge()).filter(|bridge| is_free(bridge)).collect();
+    for bridge in &gone {
+        remove_stale_tables(bridge)?;
+    }
+    let removed = free.iter().filter(|(table, _)| gone.contains(table.bridge()));
+    let removed = removed.map(|(table, _)| table.clone()).collect();
+    Ok((removed, owned.into_iter().map(|(table, _)| table).collect()))
+}
+
 /// Deletes the tables of a crashed switch with this bridge, if there are any.
 pub(crate) fn remove_stale_tables(bridge: &str) -> Result<(), NftError> {
     Tables::open(bridge)?.remove_orphans()

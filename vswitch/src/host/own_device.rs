@@ -1,6 +1,7 @@
-//! Upkeep of the switch's own devices on the host: what others take away is set again, by the functions that set it
-//! first.
+//! Upkeep of the switch's own devices on the host: parts that other programs removed are restored by the functions that
+//! set them first. A device is ours by its index: one of the same name may be somebody's, which stays untouched.
 
+use std::fmt::Display;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -9,78 +10,172 @@ use ipnet::IpNet;
 
 use super::bridge::{self, BridgeSetup};
 use super::netlink::Link;
-use super::{HostError, Netlink, routes, sysctl};
+use super::routes::HostRoute;
+use super::{HostError, Netlink, sysctl};
 
-/// Parts that were set again, as descriptions for people.
-pub(crate) type Restored = Vec<String>;
+/// What the kernel has on the host: read once for all devices.
+#[derive(Debug)]
+pub(crate) struct Found {
+    links: Vec<Link>,
+    addresses: Vec<(u32, IpNet)>,
+    routes: Vec<HostRoute>,
+}
 
-/// Brings a host port in order; gives its index, too. An absent one is none of this.
-pub(crate) async fn restore_bridge(
-    netlink: &Netlink,
-    setup: &BridgeSetup,
-    admits_loopback: bool,
-) -> Result<(Option<u32>, Restored), HostError> {
-    let Some(link) = netlink.link_by_name(&setup.name).await? else {
-        return Ok((None, Vec::new()));
-    };
-    let mut restored = Vec::new();
-    if !link.is_up {
-        netlink.up(&link).await?;
-        restored.push("up".to_owned());
+/// What became of the parts of a device.
+#[derive(Debug, Default)]
+pub(crate) struct Repairs {
+    /// Parts that were restored, as descriptions for people.
+    pub(crate) restored: Vec<String>,
+    /// What is out of order still.
+    pub(crate) faults: Vec<String>,
+}
+
+/// Where a device of ours is.
+#[derive(Debug)]
+pub(crate) enum Presence<'a> {
+    Here(&'a Link),
+    /// Deleted, or in another namespace.
+    Gone,
+    /// Renamed, or replaced by somebody's: why it cannot be restored.
+    Other(String),
+}
+
+impl Found {
+    /// Reads the state of the connection's namespace.
+    pub(crate) async fn read(netlink: &Netlink) -> Result<Self, HostError> {
+        Ok(Self {
+            links: netlink.links().await?,
+            addresses: netlink.all_addresses().await?,
+            routes: netlink.all_routes().await?,
+        })
     }
-    let wanted: Vec<IpNet> = bridge::addresses(setup);
-    let present = netlink.addresses(&link).await?;
-    let missing: Vec<IpNet> = wanted.iter().copied().filter(|net| !present.contains(net)).collect();
-    for net in wanted.iter().filter(|net| present.contains(net)) {
-        let all = netlink.routes(*net).await?;
-        let subnet = net.trunc();
-        let is_it = |route: &routes::HostRoute| {
-            route.destination == subnet && route.device == Some(link.index)
-        };
-        if !all.iter().any(is_it) {
-            netlink.add_subnet_route(&link, *net).await?;
-            restored.push(format!("route {subnet}"));
+
+    /// Where the device of that index is, which has to have that name.
+    pub(crate) fn presence(&self, index: u32, name: &str) -> Presence<'_> {
+        match self.links.iter().find(|link| link.index == index && link.is_tap) {
+            Some(link) if link.name == name => Presence::Here(link),
+            Some(link) => {
+                Presence::Other(format!("{name} is called {} now: rename it to {name}", link.name))
+            }
+            None if self.links.iter().any(|link| link.name == name) => Presence::Other(format!(
+                "an interface {name} that is not the switch's has its name"
+            )),
+            None => Presence::Gone,
         }
     }
-    if !missing.is_empty() {
-        netlink.add_gateways(&link, missing.iter().copied()).await?;
-        restored.extend(missing.iter().map(|net| format!("address {net}")));
+
+    fn has_address(&self, link: &Link, net: IpNet) -> bool {
+        self.addresses.contains(&(link.index, net))
     }
-    if admits_loopback && set_if_other("ipv4", &setup.name, "route_localnet", "1")? {
-        restored.push("route_localnet".to_owned());
+
+    fn has_subnet_route(&self, link: &Link, net: IpNet) -> bool {
+        let is_it = |it: &HostRoute| it.destination == net.trunc() && it.device == Some(link.index);
+        self.routes.iter().any(is_it)
     }
-    Ok((Some(link.index), restored))
 }
 
-/// Brings the TAP of an uplink in order: up, with its address. An absent one is none of this.
+impl Repairs {
+    /// Whether nothing was amiss.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.restored.is_empty() && self.faults.is_empty()
+    }
+
+    /// Adds those of another device.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.restored.extend(other.restored);
+        self.faults.extend(other.faults);
+    }
+
+    /// Notes the result of a restored part.
+    pub(crate) fn add(&mut self, part: impl Display, result: Result<(), impl Display>) {
+        match result {
+            Ok(()) => self.restored.push(part.to_string()),
+            Err(error) => self.faults.push(error.to_string()),
+        }
+    }
+
+    /// Notes the result of a part that may have been in order: whether it was restored.
+    pub(crate) fn add_checked(&mut self, part: impl Display, result: Result<bool, impl Display>) {
+        match result {
+            Ok(false) => {}
+            Ok(true) => self.restored.push(part.to_string()),
+            Err(error) => self.faults.push(error.to_string()),
+        }
+    }
+}
+
+/// Brings the host port of that index in order.
+pub(crate) async fn restore_bridge(
+    netlink: &Netlink,
+    found: &Found,
+    setup: &BridgeSetup,
+    index: u32,
+) -> Repairs {
+    let mut repairs = Repairs::default();
+    let link = match found.presence(index, &setup.name) {
+        Presence::Here(link) => link,
+        Presence::Gone => {
+            let fault = format!("{} was deleted, or moved to another namespace", setup.name);
+            repairs.faults.push(fault);
+            return repairs;
+        }
+        Presence::Other(fault) => {
+            repairs.faults.push(fault);
+            return repairs;
+        }
+    };
+    if !link.is_up {
+        repairs.add("up", netlink.up(link).await);
+    }
+    for net in bridge::addresses(setup) {
+        if !found.has_address(link, net) {
+            repairs.add(format!("address {net}"), add_address(netlink, link, net).await);
+        } else if !found.has_subnet_route(link, net) {
+            let added = netlink.add_subnet_route(link, net).await;
+            repairs.add(format!("route {}", net.trunc()), added);
+        }
+    }
+    repairs
+}
+
+async fn add_address(netlink: &Netlink, link: &Link, net: IpNet) -> Result<(), HostError> {
+    if net.addr().is_ipv6() {
+        // Somebody may have switched IPv6 off.
+        sysctl::configure_ipv6(&link.name)?;
+    }
+    Ok(netlink.add_link_address(link, net).await?)
+}
+
+/// Brings the TAP of an uplink in order: up, with its address.
 pub(crate) async fn restore_uplink_tap(
     netlink: &Netlink,
-    name: &str,
+    found: &Found,
+    link: &Link,
     address: Ipv4Addr,
-) -> Result<Restored, HostError> {
-    let Some(link) = netlink.link_by_name(name).await? else { return Ok(Vec::new()) };
-    let mut restored = Vec::new();
+) -> Repairs {
+    let mut repairs = Repairs::default();
+    let name = &link.name;
     if !link.is_up {
-        netlink.up(&link).await?;
-        restored.push("up".to_owned());
+        repairs.add(format!("{name} up"), netlink.up(link).await);
     }
-    if !has(&netlink.addresses(&link).await?, address) {
-        netlink.add_link_address(&link, IpNet::from(IpAddr::V4(address))).await?;
-        restored.push(format!("address {address}"));
+    let net = IpNet::from(IpAddr::V4(address));
+    if !found.has_address(link, net) {
+        let added = netlink.add_link_address(link, net).await;
+        repairs.add(format!("address {address} of {name}"), added);
     }
-    if set_if_other("ipv4", name, "rp_filter", "2")? {
-        restored.push("rp_filter".to_owned());
-    }
-    Ok(restored)
+    let ipv6 = set_if_other("ipv6", name, "disable_ipv6", "0");
+    repairs.add_checked(format_args!("IPv6 of {name}"), ipv6);
+    repairs
 }
 
-/// Whether an interface of that name is there.
-pub(crate) async fn find(netlink: &Netlink, name: &str) -> Result<Option<Link>, HostError> {
-    Ok(netlink.link_by_name(name).await?)
+/// Restores `route_localnet` of a host port; says whether it had another value.
+pub(crate) fn restore_localnet(name: &str) -> Result<bool, HostError> {
+    set_if_other("ipv4", name, "route_localnet", "1")
 }
 
-fn has(addresses: &[IpNet], address: Ipv4Addr) -> bool {
-    addresses.iter().any(|net| net.addr() == IpAddr::V4(address))
+/// Restores `rp_filter` of the TAP of an uplink; says whether it had another value.
+pub(crate) fn restore_rp_filter(name: &str) -> Result<bool, HostError> {
+    set_if_other("ipv4", name, "rp_filter", "2")
 }
 
 /// Writes a setting that has another value; says whether it had.

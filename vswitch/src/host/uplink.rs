@@ -3,7 +3,7 @@
 //! For control, all of it is [`Uplink`]:
 //!
 //! ```text
-//! let (mut uplink, states) = Uplink::start(config, networks, &netlink).await?;   // host ports exist already
+//! let (mut uplink, states) = Uplink::start(config, networks, &netlink, &waits).await?;   // host ports exist already
 //! states.changed().await;                         // UplinkState: devices, routes and neighbours, on every change
 //! let tap = uplink.taps().take(ifindex);          // for each uplink of a state: its queues are a port of the switch
 //! uplink.resolve(device, address, port);          // a frame waits for this neighbour: see states
@@ -85,9 +85,10 @@ use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
 use super::nft;
-use super::own_device::{self, Restored};
+use super::own_device::{self, Found, Presence, Repairs};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
+use super::stale_flows::StaleFlows;
 use super::task::Task;
 use super::{HostError, Netlink, conntrack, sysctl};
 use crate::datapath::limits::UPLINKS_MAX;
@@ -146,6 +147,7 @@ pub(crate) struct Uplink {
     portless: Portless,
     untaken: UplinkTaps,
     entries: Vec<Entry>,
+    stale_flows: StaleFlows,
     reserved: ReservedPorts,
     snat: PortSet,
     held: SharedHeldBlocks,
@@ -154,7 +156,8 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// Creates the uplink, in the network namespace of the calling thread.
+    /// Creates the uplink, in the network namespace of the calling thread. `waits` is called while the TAP of a killed
+    /// switch has the name.
     ///
     /// # Errors
     /// See [`UplinkError`]; nothing is left behind.
@@ -162,6 +165,7 @@ impl Uplink {
         config: Config,
         networks: Vec<HostNetwork>,
         netlink: &Netlink,
+        waits: &(dyn Fn() + Sync),
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
         let is_own = config.mode != Mode::Kernel;
         let taps = || Taps::new(netlink.clone(), config.bridge.clone(), config.queues);
@@ -181,7 +185,7 @@ impl Uplink {
             true => None,
             false => Some(Forwarding::switch_on(&config.state_dir)?),
         };
-        let state = monitor.compile(&kernel, None).await?;
+        let state = monitor.compile(&kernel, None, waits).await?;
         let untaken = monitor.untaken().unwrap_or_default();
         let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
         let (Followed { monitor, neigh_requests, portless }, states) =
@@ -193,6 +197,7 @@ impl Uplink {
             portless,
             untaken,
             entries: Vec::new(),
+            stale_flows: StaleFlows::default(),
             reserved,
             snat,
             held: SharedHeldBlocks::new(),
@@ -213,48 +218,51 @@ impl Uplink {
         self.forwarding.is_none().then(blocks)
     }
 
-    /// Brings in order what others took away on the host: the TAPs' state, and the kernel's settings. Gives
-    /// descriptions of what was set again.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub(crate) async fn restore(&mut self, netlink: &Netlink) -> Result<Restored, UplinkError> {
-        let mut restored = Vec::new();
-        for (tap, _) in self.shared.taps().await {
-            let of_tap = own_device::restore_uplink_tap(netlink, &tap.name, device::DUMMY).await?;
-            restored.extend(of_tap.into_iter().map(|part| format!("{} of {}", part, tap.name)));
-        }
-        if let Some(forwarding) = &mut self.forwarding
-            && forwarding.switch_on_again(self.shared.state_dir())?
-        {
-            restored.push("net.ipv4.ip_forward".to_owned());
-        }
-        if self.reserved.restore()? {
-            restored.push("net.ipv4.ip_local_reserved_ports".to_owned());
-        }
-        Ok(restored)
-    }
-
-    /// Makes TAPs again that somebody deleted: their queues are the ports' new ones.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub(crate) async fn make_taps_again(&self, netlink: &Netlink) -> Result<Vec<Tap>, UplinkError> {
-        let (queues, mut made) = (self.shared.queues(), Vec::new());
-        for (former, mtu) in self.shared.taps().await {
-            if own_device::find(netlink, &former.name).await?.is_none() {
-                made.push(device::make_again(netlink, &former, queues, mtu).await?);
+    /// Restores what other programs removed on the host. TAPs that were deleted are made again: their queues are the
+    /// ports' new ones.
+    pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Repairs, Vec<Tap>) {
+        let (mut repairs, mut made) = (Repairs::default(), Vec::new());
+        let queues = self.shared.queues();
+        for (tap, mtu) in self.shared.taps().await {
+            match found.presence(tap.ifindex, &tap.name) {
+                Presence::Here(link) => {
+                    let restored =
+                        own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
+                    repairs.extend(restored.await);
+                }
+                Presence::Gone => match device::make_again(netlink, &tap, queues, mtu).await {
+                    Ok(again) => {
+                        repairs.restored.push(format!("the TAP {}", again.name));
+                        made.push(again);
+                    }
+                    Err(error) => {
+                        repairs.faults.push(format!("{} was deleted: {error}", tap.name));
+                    }
+                },
+                Presence::Other(fault) => repairs.faults.push(fault),
             }
         }
-        if !made.is_empty() {
-            self.shared.reload().await?;
+        if !made.is_empty()
+            && let Err(error) = self.shared.reload().await
+        {
+            repairs.faults.push(format!("the rules for TAPs that were deleted: {error}"));
         }
-        Ok(made)
+        (repairs, made)
     }
 
-    /// Indices of the TAPs.
-    pub(crate) async fn tap_indices(&self) -> Vec<u32> {
-        self.shared.taps().await.iter().map(|(tap, _)| tap.ifindex).collect()
+    /// Restores the kernel's settings of which no event tells; those of the TAPs only where their names are not
+    /// others'.
+    pub(crate) async fn restore_settings(&mut self, are_taps_ours: bool, repairs: &mut Repairs) {
+        let taps = if are_taps_ours { self.shared.taps().await } else { Vec::new() };
+        for (tap, _) in taps {
+            let part = format_args!("rp_filter of {}", tap.name);
+            repairs.add_checked(part, own_device::restore_rp_filter(&tap.name));
+        }
+        if let Some(forwarding) = &mut self.forwarding {
+            let done = forwarding.switch_on_again(self.shared.state_dir());
+            repairs.add_checked("net.ipv4.ip_forward", done);
+        }
+        repairs.add_checked("net.ipv4.ip_local_reserved_ports", self.reserved.restore());
     }
 
     /// Replaces the networks on the host.
@@ -296,7 +304,7 @@ impl Uplink {
         }
         // First the rules, which would make the entries again.
         drop(shared);
-        conntrack::end_stale(published, Vec::new(), Vec::new()).await;
+        conntrack::end_stale(published, Vec::new()).await;
     }
 }
 

@@ -5,15 +5,15 @@
 //! group of its own, which the terminal's signals do not reach, and reads a pipe of its parent:
 //!
 //! - A byte: the command has ended. The watchdog ends, and what the command has left in the background stays.
-//! - The end of the pipe without a byte: the parent was killed. The watchdog kills every process that is in its mount, UTS
-//!   or (unless that is another's) network namespace, until there is none, and ends as the last one.
+//! - The end of the pipe without a byte: the parent was killed. The watchdog kills every process that is in its mount or UTS
+//!   namespace, until there is none, and ends as the last one. Not by the network namespace, which others may have joined.
 //!
-//! A process that has left all of them, or one without a sandbox (`--network host`), is out of its reach.
+//! A process that has left both, or one without a sandbox (`--network host`), is out of its reach.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -53,10 +53,14 @@ impl Watchdog {
 }
 
 /// The work of a watchdog of these namespaces, such as `mnt`: returns when it is done.
-pub fn watchdog(namespaces: &[OsString]) {
+///
+/// # Errors
+/// It was not started for a sandbox: the input is no pipe, or a namespace is not a sandbox's own.
+pub fn watchdog(namespaces: &[OsString]) -> io::Result<()> {
+    check_is_sandbox(namespaces)?;
     let said = io::stdin().lock().read(&mut [0]);
     if matches!(said, Ok(1)) {
-        return;
+        return Ok(());
     }
     let own: Vec<_> =
         namespaces.iter().map(|name| (name, namespace("self".as_ref(), name))).collect();
@@ -72,10 +76,27 @@ pub fn watchdog(namespaces: &[OsString]) {
             }
         }
         if is_empty {
-            return;
+            break;
         }
         std::thread::sleep(ROUND_PAUSE);
     }
+    Ok(())
+}
+
+/// Refuses to watch namespaces of the host, whose processes would all be killed.
+fn check_is_sandbox(namespaces: &[OsString]) -> io::Result<()> {
+    let is_pipe = fs::metadata("/proc/self/fd/0").is_ok_and(|it| it.file_type().is_fifo());
+    let parent = std::os::unix::process::parent_id().to_string();
+    let is_private = |kind: &OsString| {
+        let own = namespace("self".as_ref(), kind);
+        let others = ["1", &parent].map(|process| namespace(process.as_ref(), kind));
+        own.is_some() && !others.contains(&own)
+    };
+    if !is_pipe || namespaces.is_empty() || !namespaces.iter().all(is_private) {
+        let said = format!("{WATCHDOG_OPTION} is for `vswitch run` alone");
+        return Err(io::Error::other(said));
+    }
+    Ok(())
 }
 
 fn is_own(name: &OsStr) -> bool {

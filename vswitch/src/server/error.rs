@@ -43,6 +43,10 @@ impl IntoResponse for Failure {
     }
 }
 
+/// What to do about an endpoint with a fault.
+const FAULTY: &str = "the switch tries it again by itself: remove what is in its way, such as an interface of its name, \
+                      or detach it";
+
 /// An error of control, for clients.
 pub(crate) fn api_error(error: &ControlError) -> ApiError {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound, Unavailable};
@@ -51,7 +55,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NameTaken(_) => (Conflict, Some("choose another name, or detach that one")),
         ControlError::NameOfBridge(_) => (Conflict, Some("choose another name")),
         ControlError::UnknownPort(_) => (NotFound, Some("see `vswitch ls`")),
-        ControlError::Faulty { .. } => (Unavailable, Some("the switch tries it again by itself")),
+        ControlError::Faulty { .. } => (Unavailable, Some(FAULTY)),
         ControlError::Waiting(_) => (Conflict, Some("start the container first")),
         ControlError::Engine(error) => engine(error),
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
@@ -236,11 +240,13 @@ fn pool(error: &PoolError) -> (ErrorCode, Option<&'static str>) {
 fn host(error: &HostError) -> (ErrorCode, Option<&'static str>) {
     match error {
         HostError::Netns(error) => netns(error),
-        HostError::NameTaken(_) => (
+        HostError::NameTaken(_) | HostError::NameHeld { .. } => (
             ErrorCode::Conflict,
             Some("choose another name with --bridge, or remove that interface"),
         ),
-        HostError::LeftOver(_) => (ErrorCode::Unavailable, Some("see `ip -d link`")),
+        HostError::LeftOver(_) => {
+            (ErrorCode::Unavailable, Some("try again; if it stays, `ip link del NAME`"))
+        }
         HostError::Overlap { .. } => (ErrorCode::Conflict, Some("choose another --subnet")),
         HostError::IfnameTaken(_) => {
             (ErrorCode::Conflict, Some("choose another --ifname, or leave it out"))

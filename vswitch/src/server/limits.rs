@@ -14,6 +14,9 @@ pub(crate) const SPARE_CONNECTIONS: usize = 8;
 /// Connections that wait or are served, for each that can be served. Above that the peer that has most loses one.
 pub(crate) const HELD_PER_CONNECTION: usize = 4;
 
+/// All connections of the API's socket that wait or are served.
+pub(crate) const HELD_CONNECTIONS_MAX: usize = CONNECTIONS_MAX * HELD_PER_CONNECTION;
+
 /// Time without a request after which a connection may be closed, while others wait.
 pub(crate) const IDLE_MIN: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,9 @@ pub(crate) const HEADER_READ_MAX: Duration = Duration::from_secs(10);
 
 /// Time for a client to send the body of a request.
 pub(crate) const BODY_READ_MAX: Duration = Duration::from_secs(10);
+
+/// Time for a client to read the rest of an answer, once its connection is to be closed for another one.
+pub(crate) const ANSWER_READ_MAX: Duration = Duration::from_secs(10);
 
 /// Time for requests in progress once the daemon ends.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(3);

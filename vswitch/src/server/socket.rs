@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -61,6 +62,8 @@ pub(crate) struct Socket {
     path: PathBuf,
     bound: Mutex<Bound>,
     restored: Notify,
+    /// The file is gone, cannot be made again, and the log says so.
+    is_told: AtomicBool,
 }
 
 /// A listener, with the file that leads to it.
@@ -97,14 +100,19 @@ impl Socket {
     }
 
     fn of(path: &Path, bound: Bound) -> Self {
-        Self { path: path.to_owned(), bound: Mutex::new(bound), restored: Notify::new() }
+        Self {
+            path: path.to_owned(),
+            bound: Mutex::new(bound),
+            restored: Notify::new(),
+            is_told: AtomicBool::new(false),
+        }
     }
 
     /// The next connection. Makes the file again if it is gone: within a moment, or a second where the kernel lends no
     /// inotify.
     pub(crate) async fn accept(&self) -> io::Result<UnixStream> {
-        let mut is_told = false;
         loop {
+            let is_told = self.is_told.load(Ordering::Relaxed);
             let (listener, watch, is_there) = {
                 let bound = self.bound();
                 (Arc::clone(&bound.listener), Arc::clone(&bound.watch), bound.file.is_there())
@@ -128,11 +136,12 @@ impl Socket {
             }
             match self.bind_again() {
                 Ok(()) => {
+                    self.is_told.store(false, Ordering::Relaxed);
                     tracing::warn!(socket = %self.path.display(), "its file was gone, and is made again")
                 }
                 Err(error) if !is_told => {
                     tracing::error!(%error, "the file of the socket is gone; it is tried again");
-                    is_told = true;
+                    self.is_told.store(true, Ordering::Relaxed);
                 }
                 Err(_) => {}
             }

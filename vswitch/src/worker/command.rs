@@ -54,7 +54,7 @@ pub(crate) enum Command {
     },
     /// Refuses flows of protocols without ports to containers for a while: remotes and protocol numbers.
     RefusePortless(Arc<[(IpAddr, u8)]>),
-    /// Adds blocks of SNAT ports that were claimed. Replies false without a router.
+    /// Adds blocks of SNAT ports that were claimed, and says how many there may be. Replies false without a router.
     ClaimBlocks {
         blocks: ClaimedBlocks,
         reply: oneshot::Sender<bool>,
@@ -73,7 +73,8 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClaimedBlocks {
     pub(crate) transport: nat::Transport,
-    pub(crate) first_ports: Vec<u16>,
+    /// `None`: no answer to a request; only the number below may have changed.
+    pub(crate) first_ports: Option<Vec<u16>>,
     /// Blocks that the worker may have in all.
     pub(crate) obtainable: usize,
 }
@@ -134,7 +135,10 @@ impl Worker {
                     let _ = reply.send(router.is_some());
                     if let Some(router) = router {
                         let ClaimedBlocks { transport, first_ports, obtainable } = blocks;
-                        router.claim_blocks(transport, &first_ports, obtainable);
+                        match first_ports {
+                            Some(ports) => router.claim_blocks(transport, &ports, obtainable),
+                            None => router.set_obtainable_blocks(transport, obtainable),
+                        }
                     }
                 }
                 Command::CollectBlocks { transport, reply } => {

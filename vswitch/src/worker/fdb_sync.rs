@@ -1,4 +1,5 @@
-//! FDB sync: workers share learnt MAC addresses and multicast listeners.
+//! FDB sync: workers share learnt MAC addresses and multicast listeners, and what neighbours behind unguarded ports
+//! answer.
 //!
 //! A worker learns from its own frames only, and would flood addresses that another worker knows. So it
 //! sends each new or refreshed entry with its time to all others through bounded rings. A full ring
@@ -10,10 +11,14 @@ mod tests;
 use fastpath::ring::spsc::{Consumer, Producer, ring};
 
 use crate::datapath::limits::FDB_SYNC_ROWS;
-use crate::datapath::{Learnt, Snapshot, State};
+use crate::datapath::{HeardInside, Learnt, Snapshot, State};
 
-/// FDB entry with the second of its last frame, or group listener with its second of expiry.
-type Row = (Learnt, u32);
+enum Row {
+    /// FDB entry with the second of its last frame, or group listener with its second of expiry.
+    Learnt(Learnt, u32),
+    /// Neighbour behind an unguarded port; lost, it is asked for again.
+    Inside(HeardInside),
+}
 
 /// One worker's ends of the rings.
 #[derive(Default)]
@@ -46,11 +51,16 @@ impl FdbSync {
         self.drops
     }
 
-    /// Sends rows to all peers.
-    pub(crate) fn broadcast(&mut self, rows: &mut Vec<Row>) {
-        for row in rows.drain(..) {
+    /// Sends what a worker has learnt to all peers.
+    pub(crate) fn broadcast(&mut self, state: &mut State) {
+        for (learnt, second) in state.fdb_sync.drain(..) {
             for peer in &mut self.tx {
-                self.drops += u64::from(peer.push(row).is_err());
+                self.drops += u64::from(peer.push(Row::Learnt(learnt, second)).is_err());
+            }
+        }
+        for told in state.router.iter_mut().flat_map(|router| router.take_told()) {
+            for peer in &mut self.tx {
+                self.drops += u64::from(peer.push(Row::Inside(told)).is_err());
             }
         }
     }
@@ -58,11 +68,22 @@ impl FdbSync {
     /// Learns the rows of all peers.
     pub(crate) fn drain(&mut self, snapshot: &Snapshot, state: &mut State) {
         for peer in &mut self.rx {
-            while let Some((learnt, second)) = peer.pop() {
-                // A multicast row names a listener.
-                match learnt.key.is_multicast() {
-                    true => state.groups.join_in(snapshot, learnt, second),
-                    false => state.fdb.learn_in(snapshot, learnt, second),
+            while let Some(row) = peer.pop() {
+                match row {
+                    // A multicast row names a listener.
+                    Row::Learnt(learnt, second) if learnt.key.is_multicast() => {
+                        state.groups.join_in(snapshot, learnt, second);
+                    }
+                    Row::Learnt(learnt, second) => state.fdb.learn_in(snapshot, learnt, second),
+                    Row::Inside(told) => {
+                        let is_shared = |port| snapshot.port(port).is_some_and(|it| it.is_shared);
+                        // The port may have gone meanwhile.
+                        if let Some(router) =
+                            state.router.as_mut().filter(|_| is_shared(told.port()))
+                        {
+                            router.hear_inside(told);
+                        }
+                    }
                 }
             }
         }

@@ -39,9 +39,29 @@ impl Endpoint {
 }
 
 impl Model {
-    /// Number of endpoints that are out of order.
+    /// Number of endpoints, and of parts on the host, that are out of order.
     pub(crate) fn faults(&self) -> usize {
-        self.endpoints().filter(|endpoint| endpoint.fault.is_some()).count()
+        let endpoints = self.endpoints().filter(|endpoint| endpoint.fault.is_some());
+        endpoints.count() + self.host_faults.len()
+    }
+
+    /// Why a part of the switch on the host is out of order: a host port by the name of its device.
+    pub(crate) fn host_fault(&self, part: &str) -> Option<&str> {
+        self.host_faults.get(part).map(String::as_str)
+    }
+
+    /// All of these, each with the name of its part.
+    pub(crate) fn host_faults(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.host_faults.iter().map(|(part, fault)| (part.as_str(), fault.as_str()))
+    }
+
+    /// Sets the fault of such a part, or removes it. Says whether that is news.
+    pub(crate) fn set_host_fault(&mut self, part: &str, fault: Option<String>) -> bool {
+        let former = match &fault {
+            Some(fault) => self.host_faults.insert(part.to_owned(), fault.clone()),
+            None => self.host_faults.remove(part),
+        };
+        former != fault
     }
 
     /// Sets the fault of an endpoint, or removes it. Says whether that is news.
@@ -64,12 +84,11 @@ impl Model {
         Some((endpoint.lease.mac, endpoint.binding.as_ref()?.ifname.clone()))
     }
 
-    /// Active endpoints, with the namespaces where their interfaces belong.
-    pub(crate) fn interfaces(&self) -> Vec<(EndpointKey, NetnsRecord)> {
-        let bound = self.active();
-        bound
-            .filter_map(|(endpoint, binding)| Some((endpoint.lease.key(), binding.netns.clone()?)))
-            .collect()
+    /// The active endpoint of that number, with the namespace where its interface belongs.
+    pub(crate) fn interface_at(&self, number: usize) -> Option<(EndpointKey, NetnsRecord)> {
+        let mut bound = self.active().filter(|(_, binding)| binding.netns.is_some());
+        let (endpoint, binding) = bound.nth(number)?;
+        Some((endpoint.lease.key(), binding.netns.clone()?))
     }
 
     /// Leases of the active endpoints of a network.

@@ -127,6 +127,9 @@ impl Model {
         let Some(network) = self.networks.remove(name) else { return };
         self.network_names.remove(&network.index);
         self.unbind_pools(name);
+        if let Some(device) = &network.spec.device {
+            self.host_faults.remove(device.as_str());
+        }
         // Another network of that name shall not inherit what this one might reach.
         for other in self.networks.values_mut() {
             other.spec.reachable_from.remove(name);
@@ -154,8 +157,15 @@ impl Model {
 
     /// Notes that somebody deleted the device of a network's host port. Says whether that is news.
     pub(crate) fn lose_device(&mut self, name: &NetworkName) -> bool {
-        let network = self.networks.get_mut(name);
-        network.is_some_and(|network| !std::mem::replace(&mut network.is_device_gone, true))
+        let Some(network) = self.networks.get_mut(name) else { return false };
+        if std::mem::replace(&mut network.is_device_gone, true) {
+            return false;
+        }
+        if let Some(device) = &network.spec.device {
+            let fault = format!("{device} was deleted: remove and create the network");
+            self.host_faults.insert(device.to_string(), fault);
+        }
+        true
     }
 
     /// Opens a network to endpoints.

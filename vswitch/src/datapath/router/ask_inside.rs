@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use nat::OwnerId;
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4, Meta};
 use wire::ndp::{Message, NdpOption};
@@ -27,29 +26,20 @@ impl ForwardCtx<'_> {
         self.state.inside.hear(self.now, (ctx.port, address), ctx.meta.src);
     }
 
-    /// Notes an ARP message or an advertisement to the gateway from a shared port, at the worker that translates for
-    /// the port; elsewhere sets the handoff verdict.
+    /// Notes an ARP message or an advertisement to the gateway from a shared port, for all workers.
     #[inline(never)]
-    pub(super) fn hear_neighbour(&mut self, ctx: &mut FrameCtx) {
-        let Some((address, mac)) = announced(&ctx.meta, self.ethernet(ctx)) else { return };
-        if self.is_local_to_port(ctx) {
-            self.state.inside.hear(self.now, (ctx.port, address), mac);
+    pub(super) fn hear_neighbour(&mut self, ctx: &FrameCtx) {
+        if let Some((address, mac)) = announced(&ctx.meta, self.ethernet(ctx)) {
+            self.state.inside.hear_and_tell(self.now, (ctx.port, address), mac);
         }
     }
 
-    /// Notes an ARP message or an advertisement to all, such as a gratuitous one, where this worker translates for
-    /// the port. It stays where it was read, since it is flooded there.
+    /// The same of a message to all, such as a gratuitous one.
     #[inline(never)]
     pub(super) fn hear_announcement(&mut self, ctx: &FrameCtx) {
-        let spec = self.state.nat.shard_spec();
-        let is_local = spec.worker_of(OwnerId(ctx.port.get() as u32)) == spec.worker();
         // What was answered has the answer in its buffer.
-        let is_answered = matches!(ctx.verdict, Verdict::Unicast(_) | Verdict::Drop(_));
-        if is_local
-            && !is_answered
-            && let Some((address, mac)) = announced(&ctx.meta, self.ethernet(ctx))
-        {
-            self.state.inside.hear(self.now, (ctx.port, address), mac);
+        if !matches!(ctx.verdict, Verdict::Unicast(_) | Verdict::Drop(_)) {
+            self.hear_neighbour(ctx);
         }
     }
 

@@ -55,9 +55,7 @@ impl<'a> ForwardCtx<'a> {
                 if ctx.meta.l4 == L4::Icmpv6 && self.is_shared(ctx) {
                     self.hear_neighbour(ctx);
                 }
-                if ctx.verdict == Verdict::Pending {
-                    self.forward_to_host(ctx, &view, network, router);
-                }
+                self.forward_to_host(ctx, &view, network, router);
             }
             RouteTarget::Subnet => self.forward_to_container(ctx, &view, network, router),
             RouteTarget::Network(at) => {
@@ -140,7 +138,7 @@ impl<'a> ForwardCtx<'a> {
             service.divert(ctx, self.pool, self.snapshot);
         }
         if ctx.verdict == Verdict::Pending && router.uplink.is_some() {
-            self.forward_published(ctx, view, router);
+            self.forward_published(ctx, view, (network, router));
         }
         if let Some(service) = service {
             service.refuse_undiverted(ctx);
@@ -148,7 +146,12 @@ impl<'a> ForwardCtx<'a> {
     }
 
     /// Forwards to a container by a published port, if there is one.
-    fn forward_published(&mut self, ctx: &mut FrameCtx, view: &View, router: &'a Router) {
+    fn forward_published(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        (network, router): (&'a Network, &'a Router),
+    ) {
         let from = internal(ctx);
         if !self.is_local(ctx, from, view) {
             return;
@@ -161,7 +164,7 @@ impl<'a> ForwardCtx<'a> {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
                 self.deliver(ctx, router.icmp_source(), Delivery { edit, owner: *owner });
             }
-            Ok(Translation::NotOurs) if !self.may_report(ctx, view) => {
+            Ok(Translation::NotOurs) if !self.may_report(ctx, view, (network, router)) => {
                 ctx.verdict = Verdict::Drop(DropReason::NatForgedError);
             }
             // Other traffic between host and containers needs no translation.
@@ -171,11 +174,30 @@ impl<'a> ForwardCtx<'a> {
     }
 
     /// The packet may be for the host; an ICMP error only if it is about a packet from the host to its sender. A
-    /// container without a guard may forward for others, and report for them.
-    fn may_report(&self, ctx: &FrameCtx, view: &View) -> bool {
+    /// container without a guard may forward for others, and report for those that its port leads to.
+    fn may_report(
+        &self,
+        ctx: &FrameCtx,
+        view: &View,
+        (network, router): (&Network, &Router),
+    ) -> bool {
         let Kind::Error(quoted) = &view.kind else { return true };
-        let is_guarded = self.snapshot.port(ctx.port).is_some_and(|port| port.guard.is_some());
-        !is_guarded || quoted.tuple.dst.address == view.src
+        let asked = quoted.tuple.dst.address;
+        if self.snapshot.port(ctx.port).is_some_and(|port| port.guard.is_some()) {
+            return asked == view.src;
+        }
+        match router.fib.lookup(asked) {
+            RouteTarget::Subnet => {
+                network.neighbours.find(asked).is_none_or(|(_, port)| port == ctx.port)
+            }
+            // The host may have a route by the container. Where the world is, the source may be made up.
+            RouteTarget::Unreachable | RouteTarget::Beyond => {
+                self.state.inside.is_known((ctx.port, asked))
+            }
+            // A link-local address is of this link.
+            RouteTarget::Martian => asked == view.src,
+            _ => false,
+        }
     }
 
     /// Forwards to another container through the gateway.

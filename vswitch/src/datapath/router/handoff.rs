@@ -44,12 +44,6 @@ impl ForwardCtx<'_> {
         self.keep_or_hand_off(ctx, worker, true)
     }
 
-    /// This worker translates for the port of a frame; otherwise its handoff verdict is set.
-    pub(super) fn is_local_to_port(&mut self, ctx: &mut FrameCtx) -> bool {
-        let owner = OwnerId(ctx.port.get() as u32);
-        self.is_assigned || self.is_local_to(ctx, owner)
-    }
-
     /// This worker translates for an owner; otherwise the handoff verdict of the frame is set, even if another worker
     /// assigned it.
     pub(super) fn is_local_to(&mut self, ctx: &mut FrameCtx, owner: OwnerId) -> bool {

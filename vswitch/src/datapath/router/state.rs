@@ -15,7 +15,7 @@ use vswitch_counters::{FragmentCounters, NatCounters, RouterCounters};
 
 use super::answer_limit::AnswerLimit;
 use super::assignment::{Assignment, HandoffOut};
-use super::inside::InsideNeighbours;
+use super::inside::{HeardInside, InsideNeighbours};
 use super::neighbour_queue::NeighbourQueue;
 use super::on_link::OnLinkUses;
 use super::portless::{Portless, PortlessFlows};
@@ -125,6 +125,16 @@ impl RouterState {
         self.has_backlog = self.nat.has_work() || is_idle && self.nat.len() < before;
     }
 
+    /// Answers of neighbours behind unguarded ports that the other workers are to hear.
+    pub(crate) fn take_told(&mut self) -> impl Iterator<Item = HeardInside> + '_ {
+        self.inside.take_told()
+    }
+
+    /// Notes such an answer to another worker.
+    pub(crate) fn hear_inside(&mut self, told: HeardInside) {
+        self.inside.hear_from_other(told);
+    }
+
     /// How long an idle worker may block; `None` without work.
     #[must_use]
     pub fn max_sleep(&self) -> Option<Duration> {
@@ -175,9 +185,19 @@ impl RouterState {
         self.nat.claim_blocks(transport, first_ports, obtainable);
     }
 
+    /// Notes how many blocks there may be, without an answer to a request.
+    pub fn set_obtainable_blocks(&mut self, transport: Transport, obtainable: usize) {
+        self.nat.set_obtainable_blocks(transport, obtainable);
+    }
+
     /// Gives up blocks that stay empty: their first ports.
     pub fn collect_empty_blocks(&mut self, transport: Transport) -> Vec<u16> {
         self.nat.collect_empty_blocks(transport)
+    }
+
+    /// Takes back a request that could not be sent.
+    pub fn put_back_block_request(&mut self, request: BlockRequest) {
+        self.nat.put_back_block_request(request);
     }
 
     /// [`Self::poll_block_request`] has one.

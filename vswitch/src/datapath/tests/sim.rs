@@ -339,7 +339,7 @@ impl Sim {
                 is_last &= !handoff.recv(state, io);
                 run(self.now, &mut batch, &self.snapshot, state, io, engine);
                 handoff.send(state, io);
-                fdb_sync.broadcast(&mut state.fdb_sync);
+                fdb_sync.broadcast(state);
                 state.fdb.sweep(self.now.seconds(), &self.snapshot);
             }
             if is_last {

@@ -44,7 +44,18 @@ pub(super) fn list() -> Result<Vec<Orphan>, NftError> {
     Ok(tables.into_iter().filter_map(orphan).collect())
 }
 
+/// Tables of these bridges, and whether a process owns them.
+pub(super) fn of_bridges(bridges: &[String]) -> Result<Vec<(Orphan, bool)>, NftError> {
+    let tables = Tables::open("")?.list(PREFIX)?.into_iter();
+    let named = tables.filter_map(|table| Some((named(&table)?, table.is_owned)));
+    Ok(named.filter(|(table, _)| bridges.contains(&table.bridge)).collect())
+}
+
 fn orphan(table: Listed) -> Option<Orphan> {
+    named(&table).filter(|it| !table.is_owned && !has_device(&it.bridge))
+}
+
+fn named(table: &Listed) -> Option<Orphan> {
     let bridge = table.name.strip_prefix(PREFIX)?;
     let family = match i32::from(table.family) {
         libc::NFPROTO_NETDEV => "netdev",
@@ -52,8 +63,7 @@ fn orphan(table: Listed) -> Option<Orphan> {
         libc::NFPROTO_IPV6 => "ip6",
         _ => return None,
     };
-    let is_orphan = !table.is_owned && !has_device(bridge);
-    is_orphan.then(|| Orphan { family, bridge: bridge.to_owned() })
+    Some(Orphan { family, bridge: bridge.to_owned() })
 }
 
 /// Whether a device of that name exists in the namespace of the calling thread.

@@ -44,6 +44,10 @@ fn socket(line: &str) -> Option<Flow> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZero;
+
+    use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
+
     use super::*;
 
     #[test]
@@ -58,5 +62,21 @@ mod tests {
         let v6 =
             "  50: 00000000000000000000000000000000:0032 B80D0120000000000000000007000000:0000 01";
         assert_eq!(socket(v6), Some(("2001:db8::7".parse().unwrap(), 50)));
+    }
+
+    #[test]
+    fn sockets_of_the_namespace_are_seen() {
+        testkit::in_namespace(|| {
+            let (v4, v6): (IpAddr, IpAddr) =
+                ([198, 51, 100, 7].into(), "2001:db8::7".parse().unwrap());
+            let flows = BTreeSet::from([(v4, 47), (v4, 50), (v6, 47), (v6, 50)]);
+            assert_eq!(users(&flows), BTreeSet::new());
+            let open = |family, protocol: u32| {
+                let protocol = Protocol::from_raw(NonZero::new(protocol).unwrap());
+                socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, Some(protocol)).unwrap()
+            };
+            let _sockets = [open(AddressFamily::INET, 47), open(AddressFamily::INET6, 50)];
+            assert_eq!(users(&flows), BTreeSet::from([(v4, 47), (v6, 50)]));
+        });
     }
 }

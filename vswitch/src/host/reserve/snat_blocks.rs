@@ -63,6 +63,11 @@ impl HeldBlocks {
         }
     }
 
+    /// Sockets that may be open in all.
+    pub(crate) fn sockets_max(&self) -> usize {
+        self.sockets_max
+    }
+
     /// Sockets that may still be opened.
     pub(crate) fn sockets_left(&self) -> usize {
         self.sockets_max.saturating_sub(self.sockets.len())
@@ -74,7 +79,7 @@ impl HeldBlocks {
             return Ok(());
         }
         let mut bound = Vec::new();
-        if block.protocol != Protocol::Sctp || Path::new(SCTP).exists() {
+        if takes_sockets(block.protocol) {
             if self.sockets_left() < block.ports().len() {
                 return Err(Unheld::Limit);
             }
@@ -132,6 +137,11 @@ impl HeldBlocks {
             }
         }
     }
+}
+
+/// Whether the kernel has sockets of the protocol.
+pub(crate) fn takes_sockets(protocol: Protocol) -> bool {
+    protocol != Protocol::Sctp || Path::new(SCTP).exists()
 }
 
 /// Binds a port at all addresses of both families.

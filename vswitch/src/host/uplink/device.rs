@@ -46,8 +46,9 @@ pub(super) async fn make_tap(
     name: String,
     queues: usize,
     mtu: u32,
+    waits: &(dyn Fn() + Sync),
 ) -> Result<(Tap, TapId), HostError> {
-    let tap = create_named_tap(netlink, name.clone(), queues).await?;
+    let tap = create_named_tap(netlink, name.clone(), queues, waits).await?;
     let link = netlink.link_by_name(&name).await?;
     let mac = link.and_then(|link| link.mac).unwrap_or(MacAddr([0; 6]));
     configure(netlink, &tap, mac, mtu).await?;

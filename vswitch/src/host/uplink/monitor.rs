@@ -8,7 +8,8 @@
 //! `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`], until [`NEIGH_REFRESH_ROUNDS_MAX`] rounds after
 //! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port), and as soon as the kernel
 //! doubts or loses it. `NTF_MANAGED` would do the same in the kernel, but survives a crash, and not every kernel has
-//! it. Where frames leave and nobody answers ([`unanswered`](super::unanswered)), all of them are probed at once.
+//! it. Where frames leave, gateways are probed, and where nobody answers all of them
+//! ([`unanswered`](super::unanswered)).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -28,7 +29,7 @@ use super::neigh_refresh::{Hop, NeighRefresh};
 use super::state::{Kernel, UplinkState};
 use super::tables::Shared;
 use super::taps::{Taps, UplinkTaps};
-use super::unanswered::{Packets, Unanswered};
+use super::unanswered::{Due, Packets, Unanswered};
 use crate::datapath::RouteAction;
 use crate::datapath::limits::UPLINKS_MAX;
 use crate::host::error::NetlinkError;
@@ -157,6 +158,7 @@ impl UplinkMonitor {
         &mut self,
         kernel: &Kernel,
         former: Option<&UplinkState>,
+        waits: &(dyn Fn() + Sync),
     ) -> Result<UplinkState, HostError> {
         let used = kernel.device_use(former);
         let Selection { mut devices, hints } =
@@ -166,7 +168,7 @@ impl UplinkMonitor {
         devices.extend(absent.cloned());
         devices.truncate(UPLINKS_MAX);
         if let Some(taps) = &mut self.taps {
-            taps.adapt(&devices, kernel).await?;
+            taps.adapt(&devices, kernel, waits).await?;
         }
         let tap = |device: &str| self.taps.as_ref()?.of(device).cloned();
         let devices: Vec<_> = devices.into_iter().map(|name| (name.clone(), tap(&name))).collect();
@@ -201,7 +203,7 @@ impl UplinkMonitor {
                 }
                 _ = resync.tick() => self.sync(&shared, &states).await,
                 _ = refresh.tick() => self.refresh(&states).await,
-                _ = check.tick() => self.probe_if_silent(&states).await,
+                _ = check.tick() => self.probe(&states).await,
                 request = requests.recv() => match request {
                     Some((hop, port)) => self.request_neighbour(hop, port, &states).await,
                     None => return,
@@ -219,7 +221,7 @@ impl UplinkMonitor {
             }
         };
         let former = states.borrow().clone();
-        let state = match self.compile(&kernel, Some(&former)).await {
+        let state = match self.compile(&kernel, Some(&former), &|| {}).await {
             Ok(state) => state,
             Err(error) => {
                 tracing::warn!(%error, "cannot follow the uplinks; trying again later");
@@ -265,21 +267,25 @@ impl UplinkMonitor {
         }
     }
 
-    /// Probes neighbours of uplinks where frames leave and none comes in.
-    async fn probe_if_silent(&mut self, states: &watch::Sender<UplinkState>) {
+    /// Probes gateways of uplinks where frames leave, and all neighbours where none comes in.
+    async fn probe(&mut self, states: &watch::Sender<UplinkState>) {
         let state = states.borrow().clone();
         self.unanswered.retain(|device, _| state.link(device).is_some());
-        let mut wanted = gateways(&state);
-        wanted.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
+        let gateways = gateways(&state);
+        let mut all = gateways.clone();
+        all.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
         for link in &state.links {
             let Some(tap) = &link.tap else { continue };
             let Some(packets) = self.packets(&tap.name).await else { continue };
-            if !self.unanswered.entry(link.device.clone()).or_default().check(packets) {
-                continue;
-            }
+            let due = self.unanswered.entry(link.device.clone()).or_default().check(packets);
+            let wanted = match due {
+                Due::Nobody => continue,
+                Due::Gateways => &gateways,
+                Due::All => &all,
+            };
             let here = |hop: &&Hop| hop.0 == link.device;
-            for (_, address) in self.probed.intersection(&wanted).filter(here) {
-                tracing::debug!(%address, "nobody answers: probing a neighbour of the uplink");
+            for (_, address) in self.probed.intersection(wanted).filter(here) {
+                tracing::debug!(%address, ?due, "probing a neighbour of the uplink");
                 let how = (NeighbourState::Probe, NeighbourFlags::empty());
                 self.ask_kernel(*address, link.ifindex, how).await;
             }

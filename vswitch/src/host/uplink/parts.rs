@@ -21,6 +21,7 @@ use crate::host::nft::{Firewall, Forward, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
 use crate::host::reserve::sockets::PortReservation;
+use crate::host::stale_flows::StaleFlows;
 
 /// A published port or range, with the sockets that reserve it.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Uplink {
             taps.with(parts.taps, untaken.clone())
         });
         let (mut monitor, kernel) = connect(config, taps).await?;
-        let state = monitor.compile(&kernel, None).await?;
+        let state = monitor.compile(&kernel, None, &|| {}).await?;
         let forwards = parts.published.iter().map(|one| one.forward.clone()).collect();
         let former = (firewall, loaded);
         let shared =
@@ -126,6 +127,7 @@ impl Uplink {
             portless,
             untaken,
             entries,
+            stale_flows: StaleFlows::default(),
             reserved,
             snat,
             held: parts.held,

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Uplink, UplinkError};
-use crate::host::conntrack;
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 use crate::host::nft::{Forward, Published};
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
 use crate::host::reserve::sockets::{self, PortReservation};
+use crate::host::stale_flows::StaleFlows;
 
 /// A published port or range.
 #[derive(Debug)]
@@ -123,10 +123,15 @@ impl Uplink {
         self.entries.iter().map(|entry| entry.forward.clone()).collect()
     }
 
-    /// Ends flows of the kernel to publications that were there `before`, and have changed.
+    /// Has flows of the kernel ended to publications that were there `before`, and have changed.
     async fn end_stale_flows(&self, before: Vec<Forward>) {
         let local = self.shared.local().await;
-        conntrack::end_stale(before, self.forwards(), local).await;
+        self.stale_flows.note(&before, &self.forwards(), local);
+    }
+
+    /// Flows of the kernel to ports that closed or opened, for waiting until they have ended.
+    pub(crate) fn stale_flows(&self) -> StaleFlows {
+        self.stale_flows.clone()
     }
 
     fn reserved_by_entries(&self) -> PortSet {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::UplinkError;
 use super::tables::Shared;
 use crate::host::HostError;
-use crate::host::nft::PortBlock;
-use crate::host::reserve::snat_blocks::{HeldBlocks, Unheld};
+use crate::host::nft::{PortBlock, Protocol};
+use crate::host::reserve::snat_blocks::{HeldBlocks, Unheld, takes_sockets};
 
 /// The holding sockets, shared with publications that need one of their ports.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub(crate) struct Claimed {
     pub(crate) busy: Vec<(PortBlock, u16)>,
     /// The limit of sockets ended the claim.
     pub(crate) is_limited: bool,
+    /// The kernel refused a socket, which ended the claim.
+    pub(crate) is_refused: bool,
 }
 
 impl SnatBlocks {
@@ -69,6 +71,7 @@ impl SnatBlocks {
                         break;
                     }
                     Err(Unheld::Refused(error)) => {
+                        claimed.is_refused = true;
                         tracing::warn!(%error, ?block, "cannot hold ports for SNAT");
                         break;
                     }
@@ -96,6 +99,16 @@ impl SnatBlocks {
         let mut held = self.held.lock();
         blocks.iter().for_each(|block| held.release(block));
         Ok(())
+    }
+
+    /// Sockets that may be open in all.
+    pub(crate) fn sockets_max(&self) -> usize {
+        self.held.lock().sockets_max()
+    }
+
+    /// Whether a block of the protocol needs sockets.
+    pub(crate) fn takes_sockets(&self, protocol: Protocol) -> bool {
+        takes_sockets(protocol)
     }
 
     /// Sockets that may still be opened.

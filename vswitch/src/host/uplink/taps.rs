@@ -57,11 +57,13 @@ impl Taps {
         self.made.get(device)
     }
 
-    /// Makes the TAP of each device, and forgets those of others. `kernel` lists the links.
+    /// Makes the TAP of each device, and forgets those of others. `kernel` lists the links; `waits` is called while the TAP of
+    /// a killed switch has a name.
     pub(super) async fn adapt(
         &mut self,
         devices: &[String],
         kernel: &Kernel,
+        waits: &(dyn Fn() + Sync),
     ) -> Result<(), HostError> {
         let gone: Vec<String> =
             self.made.keys().filter(|device| !devices.contains(device)).cloned().collect();
@@ -72,7 +74,8 @@ impl Taps {
             if !self.made.contains_key(device) {
                 let name = self.free_name(kernel);
                 let mtu = kernel.mtu(device);
-                let (tap, id) = device::make_tap(&self.netlink, name, self.queues, mtu).await?;
+                let (tap, id) =
+                    device::make_tap(&self.netlink, name, self.queues, mtu, waits).await?;
                 self.untaken.put(tap);
                 self.made.insert(device.clone(), id);
             }

@@ -54,7 +54,7 @@ async fn start(
         is_internal: false,
         reachable_from: Vec::new(),
     }];
-    Uplink::start(config(directory, mode), networks, &Netlink::connect().unwrap()).await
+    Uplink::start(config(directory, mode), networks, &Netlink::connect().unwrap(), &|| {}).await
 }
 
 const AUTO: Mode = Mode::Own(UplinkSelector { named: Vec::new(), exclude: Vec::new() });

@@ -44,7 +44,7 @@ pub(super) fn the_host_hears_that_nobody_listens() {
     }
 }
 
-/// Nobody reports for others, unless its port has no guard: then it may forward for them.
+/// Nobody reports for others, unless its port has no guard: then it may forward for addresses that nobody else has.
 #[test]
 pub(super) fn only_the_receiver_reports() {
     for family in FAMILIES {
@@ -56,16 +56,35 @@ pub(super) fn only_the_receiver_reports() {
                 ipv6: Some("fd00:99::2".parse().expect("an address")),
                 further: PortAddresses::NONE,
             };
-            net.sim.set(A, |port| port.guard = is_guarded.then_some(guard));
-            let (from, to) = (at(family.gateway(), 4444), at(family.remote(), 53));
-            let asked = udp(up(HOST), from, to, b"question");
-            let error = unreachable(up(A), at(family.container(A), 0), from, &asked);
-            let came: usize = net.sent(A, error.clone())[usize::from(HOST)].len();
-            assert_eq!(came, usize::from(!is_guarded));
-            let dropped = net.sim.drops(A, DropReason::NatForgedError);
-            assert_eq!(dropped, u64::from(is_guarded));
+            net.sim.set(A, |port| {
+                (port.guard, port.is_shared) = (is_guarded.then_some(guard), !is_guarded);
+            });
+            let from = at(family.gateway(), 4444);
+            let mut dropped = 0;
+            for (asked, passes) in [
+                (family.of("10.99.0.2", "fd00:99::2"), true),
+                (family.of("10.99.0.77", "fd00:99::77"), !is_guarded),
+                (family.container(B), false),
+                (family.remote(), false),
+            ] {
+                let about = udp(up(HOST), from, at(asked, 53), b"question");
+                let mut sources = vec![family.container(A)];
+                if !is_guarded {
+                    // Even if it has invented the address as its own.
+                    sources.push(asked);
+                }
+                for source in sources {
+                    let error = unreachable(up(A), at(source, 0), from, &about);
+                    let came = net.sent(A, error)[usize::from(HOST)].len();
+                    assert_eq!(came, usize::from(passes), "{is_guarded} {asked} by {source}");
+                    dropped += u64::from(!passes);
+                }
+            }
+            assert_eq!(net.sim.drops(A, DropReason::NatForgedError), dropped);
             // None of it goes to the world.
-            let error = unreachable(up(A), at(family.container(A), 0), to, &asked);
+            let to = at(family.remote(), 53);
+            let about = udp(up(HOST), from, to, b"question");
+            let error = unreachable(up(A), at(family.container(A), 0), to, &about);
             assert!(net.sent(A, error).iter().all(Vec::is_empty));
             net.sim.check();
         }

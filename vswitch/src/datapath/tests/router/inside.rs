@@ -93,6 +93,27 @@ fn a_published_port_leads_to_who_says_to_have_its_address() {
     }
 }
 
+/// A neighbour's question by the host's address finds the second MAC address, too: its own worker asks.
+#[test]
+fn a_hairpin_leads_to_who_says_to_have_the_address() {
+    for family in FAMILIES {
+        let mut net = shared(&[B]);
+        let (a, public) = (family.container(A), at(family.outside(), 5353));
+        let ask = |net: &mut TestNet, port: u16| {
+            let mut sent = net.sent(A, udp(up(A), at(a, port), public, b"?"));
+            std::mem::take(&mut sent[usize::from(B)])
+        };
+        let mut first = ask(&mut net, 40_000);
+        assert_eq!(first.len(), 2, "the datagram, and a question");
+        let is_datagram = |frame: &Vec<u8>| frame[VNET_LEN..VNET_LEN + 6] == mac(B).0;
+        let question = first.extract_if(.., |frame| !is_datagram(frame)).next().unwrap();
+        net.sent(B, answer_to(&question, INNER_MAC));
+        let later = ask(&mut net, 40_001);
+        assert_eq!(later.len(), 1);
+        assert_eq!(seen(&later[0]).link.dst, INNER_MAC);
+    }
+}
+
 #[test]
 fn a_guarded_port_has_one_mac_address_and_is_asked_nothing() {
     for family in FAMILIES {
@@ -125,4 +146,6 @@ fn an_announcement_moves_an_address() {
 fn several_workers_do_the_same() {
     everywhere(an_answer_goes_to_the_mac_address_that_sent);
     everywhere(a_published_port_leads_to_who_says_to_have_its_address);
+    everywhere(a_hairpin_leads_to_who_says_to_have_the_address);
+    everywhere(an_announcement_moves_an_address);
 }

@@ -1,0 +1,90 @@
+//! Ends the kernel's flows that changes of published ports leave behind: one task for all changes.
+//!
+//! A walk through the kernel's connection tracking takes milliseconds, and a reader needs a large buffer. So changes
+//! gather while a walk runs, and the next walk is for all of them. Whoever closes ports notes the change under its
+//! lock, and waits without it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::conntrack::{Stale, changed};
+use super::limits::NFT_ANSWER_MAX;
+use super::nft::Forward;
+
+/// The changes of one uplink. A clone has the same ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StaleFlows(Arc<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    noted: Mutex<Noted>,
+    /// Number of the last change whose flows have ended.
+    ended: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    gone: Vec<Forward>,
+    fresh: Vec<Forward>,
+    /// Addresses of the host.
+    local: Vec<IpAddr>,
+    /// Number of changes so far.
+    count: u64,
+    is_running: bool,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { noted: Mutex::default(), ended: watch::channel(0).0 }
+    }
+}
+
+impl StaleFlows {
+    /// Has what is left by `former` forwards ended, once they are replaced by `new` ones.
+    pub(crate) fn note(&self, former: &[Forward], new: &[Forward], local: Vec<IpAddr>) {
+        let (gone, fresh) = changed(former, new);
+        if gone.is_empty() && fresh.is_empty() {
+            return;
+        }
+        let mut noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.gone.extend(gone);
+        noted.fresh.extend(fresh);
+        noted.local = local;
+        noted.count += 1;
+        if !std::mem::replace(&mut noted.is_running, true) {
+            let queue = Arc::clone(&self.0);
+            tokio::task::spawn_blocking(move || queue.run());
+        }
+    }
+
+    /// Waits until the flows of all changes so far have ended, or the kernel has had its time.
+    pub(crate) async fn settle(&self) {
+        let count = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner).count;
+        let mut ended = self.0.ended.subscribe();
+        let has_ended = ended.wait_for(|number| *number >= count);
+        if timeout(2 * NFT_ANSWER_MAX, has_ended).await.is_err() {
+            tracing::warn!("flows of the host to ports that closed are still being ended");
+        }
+    }
+}
+
+impl Queue {
+    fn run(&self) {
+        while let Some((stale, count)) = self.next() {
+            stale.end();
+            self.ended.send_replace(count);
+        }
+    }
+
+    /// What was noted meanwhile.
+    fn next(&self) -> Option<(Stale, u64)> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (gone, fresh) = (std::mem::take(&mut noted.gone), std::mem::take(&mut noted.fresh));
+        noted.is_running = !gone.is_empty() || !fresh.is_empty();
+        let stale = Stale::of(gone, fresh, std::mem::take(&mut noted.local));
+        noted.is_running.then_some((stale, noted.count))
+    }
+}
