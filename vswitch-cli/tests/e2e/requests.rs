@@ -46,6 +46,10 @@ fn ready(args: &[&str]) -> (Host, Remote, Container) {
 fn the_host_hears_that_nobody_listens() {
     let (host, _remote, web) = ready(&["--uplink", "auto", "--workers", "2"]);
     let own = host.netns();
+    // A kernel says so six times, and then once a second.
+    for limit in ["net/ipv4/icmp_ratelimit", "net/ipv6/icmp/ratelimit"] {
+        web.set_sysctl(limit, "0");
+    }
     let ways = [
         (web.v4(), 53),
         (HOST4, 5353),

@@ -20,7 +20,7 @@ if pid == 0:
     os.execvp(sys.argv[2], sys.argv[2:])
 while not os.path.exists(sys.argv[1]):
     time.sleep(0.02)
-time.sleep(0.2)
+time.sleep(0.5)
 os.close(terminal)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ";

@@ -89,7 +89,7 @@ impl Forwarding {
         runtime.block_on(async {
             for (number, stream) in handled {
                 if let Ok(Some(())) = tokio::time::timeout(CATCH_UP, stream.recv()).await {
-                    let _ = kill(child, *number);
+                    send(child, *number);
                 }
             }
         });
@@ -124,13 +124,18 @@ impl Forwarding {
             let Ok(signal) = Signal::try_from(number) else { continue };
             let is_hangup = signal == Signal::SIGHUP;
             if sent_by_process(info.ssi_code) || (is_hangup && leads_session()) {
-                let _ = kill(child, signal);
-                if is_hangup {
-                    let _ = kill(child, Signal::SIGCONT);
-                }
+                send(child, signal);
             }
         }
         Ok(())
+    }
+}
+
+/// Sends a signal to the command. It may be stopped when the terminal hangs up.
+fn send(child: Pid, signal: Signal) {
+    let _ = kill(child, signal);
+    if signal == Signal::SIGHUP {
+        let _ = kill(child, Signal::SIGCONT);
     }
 }
 

@@ -68,6 +68,10 @@ pub fn watchdog(namespaces: &[OsString]) -> io::Result<()> {
         let mut is_empty = true;
         for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let name = process.file_name();
+            // Not `self` and `thread-self`.
+            if name.to_str().is_none_or(|name| name.parse::<u32>().is_err()) {
+                continue;
+            }
             let is_inside =
                 || own.iter().any(|(kind, id)| id.is_some() && namespace(&name, kind) == *id);
             if is_inside() && !is_own(&name) {
