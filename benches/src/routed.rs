@@ -10,7 +10,7 @@ use fastpath::limits::VNET_LEN;
 use nat::{CompiledPolicy, Policy, Published};
 use vswitch::datapath::{
     EgressMode, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf, Routes, Snapshot,
-    UplinkConf, UplinkNeighbours,
+    UplinkConf, UplinkLink, UplinkNeighbours,
 };
 use wire::frames::{self, Link};
 use wire::{MacAddr, Protocol, ip, udp};
@@ -96,13 +96,16 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
     };
     let default = "0.0.0.0/0".parse().expect("a prefix");
     let uplink = UplinkConf {
-        port: UPLINK,
-        device_mac: DEVICE,
-        tap_mac: TAP,
-        mtu: 1500,
-        up: true,
-        routes: Routes::new([(default, RouteAction::Via(Some(HOP_ADDRESS)))]),
-        neighbours: UplinkNeighbours::new([(HOP_ADDRESS, HOP)]),
+        links: Arc::new(vec![UplinkLink {
+            port: UPLINK,
+            device_mac: DEVICE,
+            tap_mac: TAP,
+            mtu: 1500,
+            up: true,
+            neighbours: UplinkNeighbours::new([(HOP_ADDRESS, HOP)]),
+        }]),
+        by_source: Vec::new(),
+        routes: Routes::new([(default, RouteAction::via(Some(HOP_ADDRESS)))]),
         policy: CompiledPolicy::compile(policy, None),
     };
     let gateway = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));

@@ -1,6 +1,6 @@
 //! A service that tells each client its address and port.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::{Netns, Process, READY_MAX, wait_for};
 
@@ -48,12 +48,16 @@ impl Netns {
     /// Starts the service at an address and waits until it listens.
     #[track_caller]
     pub fn serve(&self, protocol: &str, address: IpAddr, port: u16) -> Service {
-        let (address, text) = (address.to_string(), port.to_string());
+        let (at, address, text) = (address, address.to_string(), port.to_string());
         let mut process = self.spawn(&["python3", "-c", SAY_PEER, protocol, &address, &text]);
         let list = if protocol == "tcp" { "-ltnH" } else { "-lunH" };
+        // Another service may have the port at another address; a socket of both families is shown by a star.
+        let (own, any) = (SocketAddr::new(at, port).to_string(), format!("*:{port}"));
         wait_for("the service listens", READY_MAX, || {
             assert!(process.is_running(), "the service at {address} port {port} ended");
-            self.ok(&["ss", list, &format!("sport = :{port}")]).contains(&text)
+            let sockets = self.ok(&["ss", list, &format!("sport = :{port}")]);
+            let mut words = sockets.split_whitespace();
+            words.any(|word| word == own || at.is_unspecified() && word == any)
         });
         Service { _process: process }
     }

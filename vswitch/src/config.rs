@@ -7,6 +7,7 @@
 mod cpus;
 mod dns;
 mod file;
+mod glob;
 mod metrics;
 mod paths;
 #[cfg(test)]
@@ -20,10 +21,11 @@ pub use cpus::Cpus;
 pub use dns::{Dns, DnsServer};
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
+pub use glob::Glob;
 pub use metrics::MetricsAddr;
 pub use paths::{SocketPath, StateDir};
 pub use types::{Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, Workers};
-pub use uplink::{SnatPorts, Uplink};
+pub use uplink::{SnatPorts, Uplink, UplinkExclude};
 
 /// Makes [`Settings`] of one table: the field, its key in the file, the kind of TOML value, and the type.
 macro_rules! settings {
@@ -85,6 +87,8 @@ settings! {
     fdb_entries_max, "fdb_entries_max", number: FdbLimit;
     /// `uplink`: egress of containers.
     uplink, "uplink", text: Uplink;
+    /// `uplink_exclude`: devices that are no uplinks.
+    uplink_exclude, "uplink_exclude", text: UplinkExclude;
     /// `snat_ports`: SNAT source-port range.
     snat_ports, "snat_ports", text: SnatPorts;
     /// `multicast`: `snoop` or `flood`.
@@ -145,6 +149,8 @@ pub struct Config {
     pub fdb_entries_max: FdbLimit,
     /// Egress of containers.
     pub uplink: Uplink,
+    /// Devices that are no uplinks.
+    pub uplink_exclude: UplinkExclude,
     /// SNAT source-port range.
     pub snat_ports: SnatPorts,
     /// Multicast mode.
@@ -182,6 +188,7 @@ impl Config {
             ageing: settings.ageing.unwrap_or_default(),
             fdb_entries_max: settings.fdb_entries_max.unwrap_or_default(),
             uplink: settings.uplink.unwrap_or_default(),
+            uplink_exclude: settings.uplink_exclude.unwrap_or_default(),
             snat_ports: settings.snat_ports.unwrap_or_default(),
             multicast: settings.multicast.unwrap_or_default(),
             dhcp: settings.dhcp.unwrap_or_default(),

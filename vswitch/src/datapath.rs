@@ -80,8 +80,8 @@ pub use neighbours::Neighbour;
 pub use network_index::NetworkIndex;
 pub use port_kind::PortKind;
 pub use router::{
-    EgressMode, ReachableNetwork, RouteAction, RouterConf, RouterState, Routes, UplinkConf,
-    UplinkNeighbours,
+    EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouteTable, RouterConf, RouterState,
+    Routes, UplinkConf, UplinkLink, UplinkNeighbours,
 };
 pub(crate) use router::{HandoffIn, HandoffOut, HeardInside};
 pub use service::{NameService, SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient};

@@ -236,10 +236,10 @@ impl Worker {
                 break;
             }
         }
-        for (next_hop, port) in router.unresolved() {
+        for ((next_hop, uplink), port) in router.unresolved() {
             // Resolve events repeat, so they leave those slots free.
             if self.events.capacity() > EVENTS_MAX - RESOLVES_MAX - DHCP_REQUESTS_MAX {
-                let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, port });
+                let _ = self.events.try_send(DataplaneEvent::Resolve { next_hop, uplink, port });
             }
         }
         for (remote, protocol) in router.portless() {

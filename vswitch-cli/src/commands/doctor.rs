@@ -80,6 +80,7 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
     let client = global.client()?;
     let status = client.wait(client.status());
     let ports = status.as_ref().map_or(0, |status| status.ports);
+    let uplinks = checks::uplinks(status.as_ref().ok());
     let running = status.as_ref().ok().and_then(|status| status.uplinks.first());
     let snat_ports = running.and_then(|uplink| uplink.snat_ports.parse().ok()).unwrap_or_default();
     Ok(vec![
@@ -103,6 +104,7 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         checks::docker(machine::has_docker()),
         checks::open_files(machine::open_files()),
         checks::neighbours(setting("net/ipv4/neigh/default/gc_thresh3").as_deref(), ports),
+        uplinks,
         checks::daemon(&global.socket(), status),
     ])
 }

@@ -57,8 +57,9 @@ fn render(status: &Status) -> String {
         ("state", status.state_dir.clone()),
         ("dns", dns(status)),
     ];
-    let uplinks = status.uplinks.iter().flat_map(uplink);
-    table::pairs(facts.into_iter().chain(uplinks))
+    let uplinks = (0..).zip(&status.uplinks).flat_map(|(at, it)| uplink(it, at == 0));
+    let hints = status.uplink_hints.iter().map(|hint| ("hint", table::warning(hint)));
+    table::pairs(facts.into_iter().chain(uplinks).chain(hints))
 }
 
 /// What is out of order, and the number of parts on the host that were restored.
@@ -87,8 +88,8 @@ fn dns(status: &Status) -> String {
     }
 }
 
-/// Rows of an uplink.
-fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
+/// Rows of an uplink; what all have in common is shown at the first.
+fn uplink(uplink: &UplinkStatus, is_first: bool) -> Vec<(&'static str, String)> {
     let UplinkStatus { name, state, publications, .. } = uplink;
     let state = match &uplink.reason {
         None => format!("{name}, {state}"),
@@ -102,16 +103,19 @@ fn uplink(uplink: &UplinkStatus) -> Vec<(&'static str, String)> {
         0 => publications.to_string(),
         pending => format!("{publications}, and {pending} pending (`vswitch inspect` says why)"),
     };
-    vec![
+    let own = [
         ("uplink", state),
         ("  NAT", uplink.mode.to_string()),
         ("  device", device),
         ("  ipv4", table::list(&uplink.ipv4)),
         ("  ipv6", table::list(&uplink.ipv6)),
+    ];
+    let common = [
         ("  SNAT ports", uplink.snat_ports.clone()),
         ("  published", publications),
         ("  connections", uplink.connections.to_string()),
-    ]
+    ];
+    own.into_iter().chain(common.into_iter().filter(|_| is_first)).collect()
 }
 
 /// Number of workers, with their processors.
@@ -179,9 +183,8 @@ port       a       8192  ports     -  an attach is refused
         );
     }
 
-    #[test]
-    fn a_line_a_fact() {
-        let status = Status {
+    fn status() -> Status {
+        Status {
             version: "0.1.0".into(),
             pid: 42,
             backend: Backend::Epoll,
@@ -202,11 +205,17 @@ port       a       8192  ports     -  an attach is refused
             host_faults: Vec::new(),
             state_dir: "/var/lib/vswitch".into(),
             uplinks: Vec::new(),
+            uplink_hints: Vec::new(),
             dns: Some(DnsStatus {
                 upstreams: vec![([192, 0, 2, 1], 53).into(), ([192, 0, 2, 2], 53).into()],
                 resolv_conf: Some("/etc/resolv.conf".into()),
             }),
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_a_fact() {
+        let status = status();
         assert_eq!(
             render(&status),
             "\
@@ -225,6 +234,11 @@ state       /var/lib/vswitch
 dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
 "
         );
+    }
+
+    #[test]
+    fn a_block_an_uplink() {
+        let status = status();
         let detail = UplinkStatus {
             name: "eth0".into(),
             mode: UplinkMode::UserSpace,
@@ -239,7 +253,7 @@ dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
             publications_pending: 1,
             connections: 7,
         };
-        let status = Status { uplinks: vec![detail], ..status };
+        let status = Status { uplinks: vec![detail.clone()], ..status };
         let shown = crate::output::painted(&render(&status), false);
         assert!(
             shown.ends_with(
@@ -254,6 +268,15 @@ uplink         eth0, waiting (there is no default route)
   connections  7
 "
             ),
+            "{shown}"
+        );
+        let second = UplinkStatus { name: "eth1".into(), reason: None, ..detail.clone() };
+        let uplink_hints = vec!["wg0 is no Ethernet device".into()];
+        let status = Status { uplinks: vec![detail, second], uplink_hints, ..status };
+        let shown = crate::output::painted(&render(&status), false);
+        assert_eq!(shown.matches("  connections").count(), 1, "{shown}");
+        assert!(
+            shown.contains("eth1") && shown.ends_with("wg0 is no Ethernet device\n"),
             "{shown}"
         );
     }

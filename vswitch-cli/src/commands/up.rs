@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use vswitch::config::{
-    Ageing, BackendChoice, Config, ConfigError, Cpus, Dns, DnsServer, IdlePolicy, IfName,
+    Ageing, BackendChoice, Config, ConfigError, Cpus, Dns, DnsServer, Glob, IdlePolicy, IfName,
     MetricsAddr, Mtu, Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir,
     Subnet4, Subnet6, Uplink, Workers,
 };
@@ -41,10 +41,13 @@ pub(crate) struct UpArgs {
     /// IPv6 subnet; the host has its first address [default: as before, at first a random fd../64]
     #[arg(long, value_name = "SUBNET")]
     subnet6: Option<Subnet6>,
-    /// Egress: auto (device of the default route), IFACE, kernel NAT, or none [default: auto]
-    #[arg(long, value_name = "auto|IFACE|kernel|none")]
+    /// Egress: auto (all devices that lead out), devices by name, kernel NAT, or none [default: auto]
+    #[arg(long, value_name = "auto|IFACE,..|kernel|none")]
     #[arg(add = complete::words(&["auto", "kernel", "none"]))]
     uplink: Option<Uplink>,
+    /// Devices that are no uplinks, by name or pattern such as 'veth*'; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    uplink_exclude: Vec<Glob>,
     /// SNAT source-port range [default: 20000-29999]
     #[arg(long, value_name = "FIRST-LAST")]
     snat_ports: Option<SnatPorts>,
@@ -116,7 +119,8 @@ const EXAMPLES: &str = "\
 Examples:
   sudo vswitch up --bridge br0 --detach
   sudo vswitch up --subnet 10.7.0.0/24 --subnet6 fd07::/64 --mtu 9000
-  sudo vswitch up --uplink eth1                         egress by another device than the default route's
+  sudo vswitch up --uplink eth0,eth1                    egress and published ports by these devices only
+  sudo vswitch up --uplink-exclude 'wlan*'              by all that lead out, but these
   sudo vswitch up --uplink none --workers 2 --cpus 2,3 --idle spin
   sudo vswitch up --metrics 9101 --detach               curl http://127.0.0.1:9101/metrics
   sudo vswitch up --dns-upstream 192.0.2.53 --dns-upstream [2001:db8::53]:5353
@@ -173,6 +177,8 @@ impl UpArgs {
             ageing: self.ageing,
             fdb_entries_max: None,
             uplink: self.uplink,
+            uplink_exclude: (!self.uplink_exclude.is_empty())
+                .then(|| self.uplink_exclude.into_iter().collect()),
             snat_ports: self.snat_ports,
             multicast: self.multicast,
             dhcp: self.dhcp.then_some(true),

@@ -79,5 +79,6 @@ mod tools;
 mod transfer;
 mod upkeep;
 mod uplink_faults;
+mod uplinks;
 mod vlan;
 mod workers;

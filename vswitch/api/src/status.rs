@@ -67,7 +67,7 @@ words! {
         Up = "up",
         /// The device is missing, down or without carrier.
         Down = "down",
-        /// No device yet: `--uplink auto` without a default route.
+        /// No device yet: `--uplink auto` finds none that leads out.
         Waiting = "waiting",
     }
 }
@@ -119,6 +119,9 @@ pub struct Status {
     pub host_faults: Vec<String>,
     /// Uplinks; empty with `--uplink none`.
     pub uplinks: Vec<UplinkStatus>,
+    /// Devices and routing rules of the host that the switch does not use, with the reason and the way out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uplink_hints: Vec<String>,
     /// The DNS service; absent with `--no-dns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsStatus>,
@@ -139,7 +142,7 @@ pub struct DnsStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UplinkStatus {
-    /// Name of the uplink: the device, `kernel`, or `auto` while it waits for a default route.
+    /// Name of the uplink: the device, `kernel`, or the setting while it waits for a device.
     pub name: String,
     /// Translator of addresses.
     pub mode: UplinkMode,
@@ -154,9 +157,9 @@ pub struct UplinkStatus {
     /// Largest IP packet of the device in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
-    /// IPv4 addresses that containers are translated to (SNAT).
+    /// IPv4 addresses that containers are translated to by the default route (SNAT).
     pub ipv4: Vec<Ipv4Addr>,
-    /// IPv6 addresses that containers are translated to (SNAT).
+    /// IPv6 addresses that containers are translated to by the default route (SNAT).
     pub ipv6: Vec<Ipv6Addr>,
     /// Source ports that containers are translated to, as `20000-29999`.
     pub snat_ports: String,

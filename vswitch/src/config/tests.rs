@@ -3,7 +3,8 @@ use std::path::Path;
 use super::file::parse;
 use super::{
     Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu,
-    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Uplink, Workers,
+    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Uplink, UplinkExclude,
+    Workers,
 };
 
 const FILE: &str = r#"
@@ -215,15 +216,19 @@ fn an_uplink_is_a_device_or_a_word() {
         ("auto", Uplink::Auto),
         ("kernel", Uplink::Kernel),
         ("none", Uplink::None),
-        ("eth0", Uplink::Device("eth0".parse().unwrap())),
+        ("eth0", Uplink::Devices(vec!["eth0".parse().unwrap()])),
+        ("eth1,eth0", Uplink::Devices(vec!["eth1".parse().unwrap(), "eth0".parse().unwrap()])),
     ] {
         assert_eq!(text.parse::<Uplink>().unwrap(), uplink);
         assert_eq!(uplink.to_string(), text);
     }
-    for text in ["", "lo", "a/b", "much-too-long-for-a-device"] {
+    for text in ["", "lo", "a/b", "much-too-long-for-a-device", "eth0,", "eth0,auto", "eth0,eth0"] {
         let error = text.parse::<Uplink>().unwrap_err().to_string();
         assert!(error.contains(&format!("{text:?}")) && error.contains("kernel"), "{error}");
     }
+    let left_out: UplinkExclude = "eth2, wlan*".parse().unwrap();
+    assert!(left_out.globs()[1].matches("wlan0") && left_out.to_string() == "eth2,wlan*");
+    assert!("eth2,,wlan*".parse::<UplinkExclude>().is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fastpath::limits::WORKERS_MAX;
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::datapath::limits::{AGEING_S, FDB_ENTRIES_PER_NETWORK, FDB_SLOTS};
+use crate::datapath::limits::{AGEING_S, FDB_ENTRIES_PER_NETWORK, FDB_SLOTS, UPLINKS_MAX};
 
 /// Longest interface name: `IFNAMSIZ` without the final zero.
 pub const IFNAME_LEN_MAX: usize = 15;
@@ -85,10 +85,13 @@ pub enum ValueError {
     DnsServer(String),
     /// The text is no uplink.
     #[error(
-        "{0:?} cannot be the uplink: write `auto` (the default route's device), the name of a device, \
-         `kernel` or `none`"
+        "{0:?} cannot be the uplink: write `auto` (all devices that lead out), names of devices with commas \
+         between them (at most {UPLINKS_MAX}), `kernel` or `none`"
     )]
     Uplink(String),
+    /// The text is no pattern of device names.
+    #[error("{0:?} is no pattern of device names: write one such as eth1 or veth*")]
+    Glob(String),
     /// The text is no SNAT source-port range.
     #[error(
         "{text:?} cannot be the SNAT source-port range: write FIRST-LAST, with at least \

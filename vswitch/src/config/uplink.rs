@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use super::glob::Glob;
 use super::types::{IfName, ValueError};
+use crate::datapath::limits::UPLINKS_MAX;
 
 /// Fewest SNAT source ports.
 const SNAT_PORTS_MIN: u16 = 64;
@@ -15,11 +17,11 @@ const SNAT_FIRST_MIN: u16 = 1024;
 /// Egress of containers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Uplink {
-    /// The device of the default route, with NAT in user space.
+    /// All devices of the host that lead out, with NAT in user space.
     #[default]
     Auto,
-    /// This device, with NAT in user space.
-    Device(IfName),
+    /// These devices, with NAT in user space.
+    Devices(Vec<IfName>),
     /// The kernel's routing, with NAT in nftables.
     Kernel,
     /// None: the network is internal to this host.
@@ -30,7 +32,7 @@ impl Uplink {
     /// Whether the switch itself translates.
     #[must_use]
     pub const fn is_user_space(&self) -> bool {
-        matches!(self, Self::Auto | Self::Device(_))
+        matches!(self, Self::Auto | Self::Devices(_))
     }
 }
 
@@ -38,7 +40,7 @@ impl fmt::Display for Uplink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
-            Self::Device(name) => name.fmt(f),
+            Self::Devices(names) => write_list(names, f),
             Self::Kernel => f.write_str("kernel"),
             Self::None => f.write_str("none"),
         }
@@ -53,12 +55,65 @@ impl FromStr for Uplink {
             "auto" => Ok(Self::Auto),
             "kernel" => Ok(Self::Kernel),
             "none" => Ok(Self::None),
-            device => match device.parse() {
-                Ok(name) => Ok(Self::Device(name)),
-                Err(_) => Err(ValueError::Uplink(text.to_owned())),
-            },
+            devices => {
+                let names = devices.split(',').map(|name| name.trim().parse());
+                let names: Vec<IfName> = names
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| ValueError::Uplink(text.to_owned()))?;
+                let is_twice = (1..names.len()).any(|at| names[..at].contains(&names[at]));
+                let is_word = |name: &IfName| WORDS.contains(&name.as_str());
+                if is_twice || names.iter().any(is_word) || names.len() > UPLINKS_MAX {
+                    return Err(ValueError::Uplink(text.to_owned()));
+                }
+                Ok(Self::Devices(names))
+            }
         }
     }
+}
+
+/// Words that are no names of devices among others.
+const WORDS: [&str; 3] = ["auto", "kernel", "none"];
+
+/// Devices that are no uplinks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UplinkExclude(Vec<Glob>);
+
+impl UplinkExclude {
+    /// The patterns of their names.
+    #[must_use]
+    pub fn globs(&self) -> &[Glob] {
+        &self.0
+    }
+}
+
+/// Patterns from several options.
+impl FromIterator<Glob> for UplinkExclude {
+    fn from_iter<T: IntoIterator<Item = Glob>>(globs: T) -> Self {
+        Self(globs.into_iter().collect())
+    }
+}
+
+impl fmt::Display for UplinkExclude {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_list(&self.0, f)
+    }
+}
+
+impl FromStr for UplinkExclude {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let globs = text.split(',').map(|glob| glob.trim().parse());
+        Ok(Self(globs.collect::<Result<_, _>>()?))
+    }
+}
+
+fn write_list<T: fmt::Display>(items: &[T], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (at, item) in items.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        write!(f, "{comma}{item}")?;
+    }
+    Ok(())
 }
 
 /// SNAT source ports, and identifiers of echo requests.

@@ -33,7 +33,9 @@ impl Control {
                     tokio::spawn(async move { control.detach_lost_port(slot).await });
                 }
                 DataplaneEvent::LoopBlocked(event) => self.log_loop_blocked(event),
-                DataplaneEvent::Resolve { next_hop, port } => self.resolve(next_hop, port),
+                DataplaneEvent::Resolve { next_hop, uplink, port } => {
+                    self.resolve(next_hop, uplink, port);
+                }
                 DataplaneEvent::BlocksWanted { worker, request } => {
                     self.request_blocks(worker, request);
                 }

@@ -20,6 +20,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use fastpath::PortIndex;
 use ipnet::IpNet;
@@ -39,6 +40,7 @@ mod describe;
 mod document;
 mod endpoint;
 mod fault;
+mod host_routes;
 mod key;
 mod lease;
 mod limits;
@@ -75,6 +77,9 @@ pub(crate) use waiting::ContainerEndpoint;
 /// A source of random numbers.
 pub(crate) type Random<'a> = &'a mut dyn FnMut() -> Result<u64, ControlError>;
 
+/// The uplinks of each network that has some.
+type UplinkConfs = BTreeMap<NetworkIndex, Arc<UplinkConf>>;
+
 /// The desired state.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -83,7 +88,7 @@ pub(crate) struct Model {
     network_names: BTreeMap<NetworkIndex, NetworkName>,
     next_index: u16,
     /// Shared by all networks that are not internal.
-    uplinks: Vec<Uplink>,
+    uplink: Option<Uplink>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
     /// Faults of the switch's parts on the host, by their names (`control/upkeep.rs`).
     host_faults: BTreeMap<String, String>,
@@ -93,7 +98,7 @@ pub(crate) struct Model {
     service: Option<(PortIndex, MacAddr)>,
     slots: Slots,
     policy: Cached<nat::CompiledPolicy>,
-    uplink_conf: Cached<UplinkConf>,
+    uplink_confs: Cached<UplinkConfs>,
     /// Addresses of the host, gateways included.
     local: Cached<Vec<IpAddr>>,
     snapshots: SnapshotBuilder,
@@ -106,14 +111,14 @@ impl Model {
             networks: BTreeMap::new(),
             network_names: BTreeMap::new(),
             next_index: 0,
-            uplinks: Vec::new(),
+            uplink: None,
             endpoints: BTreeMap::new(),
             host_faults: BTreeMap::new(),
             pools: BTreeMap::new(),
             service: None,
             slots: Slots::new(slots),
             policy: Cached::default(),
-            uplink_conf: Cached::default(),
+            uplink_confs: Cached::default(),
             local: Cached::default(),
             snapshots: SnapshotBuilder::default(),
         }
@@ -145,7 +150,7 @@ impl Model {
             SlotOwner::Host(network) => {
                 self.networks.get(network)?.spec.device.as_ref()?.as_str().into()
             }
-            SlotOwner::Uplink(position) => self.uplinks.get(*position)?.label.as_str().into(),
+            SlotOwner::Uplink(device) => self.uplink.as_ref()?.label_of(device).into(),
             SlotOwner::Service => service::SERVICE_LABEL.into(),
             SlotOwner::Endpoint(key) => key.name.as_str().into(),
         })

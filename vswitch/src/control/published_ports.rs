@@ -45,7 +45,7 @@ impl HostPublisher {
             Some(HostPublication {
                 key,
                 ports,
-                forward: forward(&ports, (lease.ipv4, lease.ipv6))?,
+                forward: forward(&ports, (lease.ipv4, lease.ipv6), !one.allow_from.is_empty())?,
             })
         });
         let all = self.active.iter().cloned().chain(new).collect();
@@ -72,9 +72,9 @@ impl HostPublisher {
         let mut all = self.active.clone();
         for one in all.iter_mut().filter(|one| one.key == *from) {
             let to = handed.iter().find(|(_, ports)| *ports == one.ports);
-            if let Some((lease, forward)) =
-                to.and_then(|(to, it)| Some((to, forward(it, (to.ipv4, to.ipv6))?)))
-            {
+            let is_limited = one.forward.is_limited;
+            let lead = |to: &Lease, it| forward(it, (to.ipv4, to.ipv6), is_limited);
+            if let Some((lease, forward)) = to.and_then(|(to, it)| Some((to, lead(to, it)?))) {
                 (one.key, one.forward) = (lease.key(), forward);
             }
         }
@@ -118,7 +118,9 @@ impl HostPublisher {
 /// Publications of a stored document, as they were open on the host.
 pub(super) fn stored(document: &Document) -> Vec<Forward> {
     let forwards = document.attachments.iter().flat_map(|one| {
-        one.publish.iter().filter_map(|it| forward(&it.ports, (one.ipv4, one.ipv6)))
+        one.publish
+            .iter()
+            .filter_map(|it| forward(&it.ports, (one.ipv4, one.ipv6), !it.allow_from.is_empty()))
     });
     forwards.collect()
 }
@@ -126,6 +128,7 @@ pub(super) fn stored(document: &Document) -> Vec<Forward> {
 fn forward(
     ports: &PortSpec,
     (ipv4, ipv6): (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    is_limited: bool,
 ) -> Option<Forward> {
     let host = ports.host()?;
     let address = ports.address();
@@ -138,6 +141,7 @@ fn forward(
         to4: ipv4.filter(|_| address.is_none_or(|address| address.is_ipv4())),
         to6: ipv6.filter(|_| address.is_none_or(|address| address.is_ipv6())),
         to_port: ports.container().first(),
+        is_limited,
     })
 }
 

@@ -46,7 +46,6 @@ impl Control {
                 .map_or(0, |&n| n as u64),
             fdb_entries_max: network.spec.fdb_entries_max as u64,
         };
-        let uplinks = model.uplinks().iter().zip(uplink::statuses(&model, 0));
         let (published, pending) = model.count_publications();
         Ok(Scrape {
             backend: inner.dataplane.backend().name.to_string(),
@@ -54,7 +53,7 @@ impl Control {
             restored: inner.restored.load(std::sync::atomic::Ordering::Relaxed),
             faults: model.faults() as u64,
             networks: model.networks().map(network).collect(),
-            uplinks: uplinks.map(|(uplink, status)| (uplink.label.clone(), status)).collect(),
+            uplinks: uplink::labelled_statuses(&model),
             publications: [published, pending].map(|count| count as u64),
             limits,
             stats: shown(&model, report, inner.dns_counters()),

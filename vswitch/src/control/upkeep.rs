@@ -3,7 +3,7 @@
 //!
 //! | what | noticed by | what is done |
 //! |---|---|---|
-//! | the TAP of the uplink deleted | the workers' event, or the kernel's | made again, with its index and MAC address |
+//! | the TAP of an uplink deleted | the workers' event, or the kernel's | made again, with its index and MAC address |
 //! | it, or a host port, set down; an address or a route of these removed, IPv6 switched off | the kernel's event | restored |
 //! | `route_localnet`, `rp_filter`, `ip_forward`, `ip_local_reserved_ports` | a look each second | restored |
 //! | a host port deleted, renamed or moved; an uplink TAP renamed or replaced | the kernel's event | a fault |
@@ -43,7 +43,6 @@ struct Upkeep {
     looks: Looks,
     /// The network whose settings are looked at next.
     turn: usize,
-    tap_index: Option<u32>,
     /// Devices of ours that were down since the last restoration.
     downs: BTreeSet<u32>,
     /// When all is read again without an event.
@@ -101,7 +100,6 @@ impl Upkeep {
             notices: Notices::default(),
             looks: Looks::default(),
             turn: 0,
-            tap_index: None,
             downs: BTreeSet::new(),
             next: Instant::now(),
         }
@@ -110,7 +108,8 @@ impl Upkeep {
     /// Notes a change; says whether it is of a device of ours.
     fn note(&mut self, change: LinkChange) -> bool {
         let index = change.index;
-        let is_ours = self.tap_index == Some(index) || self.control.0.is_host_port(index);
+        let inner = &self.control.0;
+        let is_ours = inner.is_host_port(index) || inner.model().port_of_tap(index).is_some();
         if is_ours && change.is_down {
             self.downs.insert(index);
         }
@@ -173,11 +172,10 @@ impl Upkeep {
         let inner = Arc::clone(&self.control.0);
         let mut publisher = inner.publisher.lock().await;
         let Some(uplink) = publisher.uplink.as_mut() else { return false };
-        self.tap_index = uplink.tap_index();
         let (mut repairs, made) = uplink.restore(&inner.netlink, found).await;
-        if let Some(tap) = made {
-            let port = inner.model().uplinks().iter().find_map(|uplink| uplink.tap);
-            if let Some((port, _)) = port
+        for tap in made {
+            let port = inner.model().port_of_tap(tap.ifindex);
+            if let Some(port) = port
                 && let Err(error) = inner.replace_port(port, tap.queues).await
             {
                 repairs.faults.push(format!("{} is without a port: {error}", tap.name));
@@ -203,7 +201,7 @@ impl Upkeep {
         if let Ok(mut publisher) = inner.publisher.try_lock()
             && let Some(uplink) = publisher.uplink.as_mut()
         {
-            uplink.restore_settings(is_tap_ours, &mut repairs);
+            uplink.restore_settings(is_tap_ours, &mut repairs).await;
         }
         self.report(SETTINGS, None, &repairs);
     }
@@ -245,7 +243,7 @@ fn bridges(model: &Model) -> Vec<NetworkName> {
 
 /// Some host ports that translate what comes from 127.0.0.1, from that turn on; and the next turn.
 fn loopback_devices(model: &Model, turn: usize) -> (Vec<String>, usize) {
-    if model.uplinks().is_empty() {
+    if model.uplink().is_none() {
         return (Vec::new(), 0);
     }
     let all = model.active_networks().filter(|it| it.has_device() && !it.spec.is_internal());

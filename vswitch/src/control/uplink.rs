@@ -7,8 +7,9 @@
 //! a plan's step -- Forward     -->  HostPublisher   --> host::uplink: reserved ports, nftables, proxy of ::1
 //! ```
 //!
-//! States, as `status` names them: *waiting* (no device: `--uplink auto` without a default route) <-> *down*
-//! <-> *up*. They are the host's; nothing here has a timeout.
+//! States of an uplink, as `status` names them: *down* <-> *up*; *waiting* while `--uplink auto` finds no device. They
+//! are the host's; nothing here has a timeout. The TAP of each uplink is a port of the switch as long as the host says
+//! so.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,10 +25,11 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::model::{self, Model};
 use super::task::blocking;
-use crate::config::Uplink as UplinkSetting;
+use crate::config::{IfName, Uplink as UplinkSetting};
 use crate::host::Netlink;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, Mode, NotesOfHost, Uplink, UplinkSelector, UplinkState,
+    self, Config as UplinkConfig, LinkState, Mode, NotesOfHost, Uplink, UplinkSelector,
+    UplinkState, UplinkTaps,
 };
 
 /// Pause after a change of the host, since changes come in bursts.
@@ -47,20 +49,17 @@ impl Control {
             return Ok(());
         };
         let networks = inner.model().host_networks();
-        let [_, tap_name] = uplink::devices(inner.config.bridge.as_str());
+        let devices = uplink::devices(inner.config.bridge.as_str());
+        let tap_name = devices.get(1).cloned().unwrap_or_default();
         let waits = || inner.progress.waits_for(&tap_name);
         let (mut uplink, states) = Uplink::start(config, networks, netlink, &waits)
             .await
             .map_err(|error| ControlError::UplinkUnavailable(error.to_string()))?;
-        let tap = uplink.take_tap();
-        let tap_mac = tap.as_ref().map(|_| uplink.tap_mac());
-        let state = states.borrow().clone();
-        let position = inner.model().add_uplink(&inner.config.bridge, tap_mac, state)?;
+        let (taps, state) = (uplink.taps(), states.borrow().clone());
+        let is_own = inner.config.uplink.is_user_space();
+        inner.model().add_uplink(&inner.config.bridge, is_own, state.clone());
+        adapt_ports(inner, &taps).await?;
         inner.commit_snapshot();
-        let port = inner.model().uplinks().get(position).and_then(|uplink| uplink.tap);
-        if let (Some(tap), Some((port, _))) = (tap, port) {
-            inner.dataplane.add_port(port, tap.queues).await?;
-        }
         if let Some(notes) = uplink.take_notes_of_host() {
             tokio::spawn(refuse_portless(Arc::clone(inner), notes));
         }
@@ -68,8 +67,8 @@ impl Control {
         // Also after an error, so that it is stopped.
         inner.publisher.lock().await.uplink = Some(uplink);
         claimed?;
-        log_state(&states.borrow());
-        tokio::spawn(follow_uplink(Arc::clone(inner), position, states));
+        log_changes(&UplinkState::default(), &state);
+        tokio::spawn(follow_uplink(Arc::clone(inner), taps, states));
         Ok(())
     }
 
@@ -83,12 +82,14 @@ impl Control {
     }
 
     /// Asks the kernel for the MAC address of a next hop that frames wait for.
-    pub(super) fn resolve(&self, next_hop: IpAddr, port: PortIndex) {
+    pub(super) fn resolve(&self, next_hop: IpAddr, uplink: PortIndex, port: PortIndex) {
         let inner = Arc::clone(&self.0);
+        let device = inner.model().uplink().and_then(|it| it.device_at(uplink)).map(str::to_owned);
+        let Some(device) = device else { return };
         // The question waits while publications are opened; the datapath repeats it each second.
         tokio::spawn(async move {
             if let Some(uplink) = &inner.publisher.lock().await.uplink {
-                uplink.resolve(next_hop, port);
+                uplink.resolve(device, next_hop, port);
             }
         });
     }
@@ -108,11 +109,15 @@ impl Control {
 /// The configuration of the host's uplink; none if the switch is internal to the host.
 fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
     let config = &inner.config;
+    let selector = |names: &[IfName]| UplinkSelector {
+        named: names.iter().map(ToString::to_string).collect(),
+        exclude: config.uplink_exclude.globs().to_vec(),
+    };
     let mode = match &config.uplink {
         UplinkSetting::None => return None,
         UplinkSetting::Kernel => Mode::Kernel,
-        UplinkSetting::Auto => Mode::Own(UplinkSelector::Auto),
-        UplinkSetting::Device(name) => Mode::Own(UplinkSelector::Device(name.to_string())),
+        UplinkSetting::Auto => Mode::Own(selector(&[])),
+        UplinkSetting::Devices(names) => Mode::Own(selector(names)),
     };
     Some(UplinkConfig {
         bridge: config.bridge.to_string(),
@@ -126,19 +131,20 @@ fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
 /// Takes states of the host over into the model, until the uplink is stopped.
 async fn follow_uplink(
     inner: Arc<Inner>,
-    position: usize,
+    taps: UplinkTaps,
     mut states: watch::Receiver<UplinkState>,
 ) {
     while states.changed().await.is_ok() {
         let state = states.borrow_and_update().clone();
         {
             let mut model = inner.model();
-            let Some(uplink) = model.uplinks().get(position) else { return };
-            if (uplink.state.up, &uplink.state.device) != (state.up, &state.device) {
-                log_state(&state);
-                report_state(&inner, name(&model, uplink), &state);
-            }
-            model.set_uplink_state(position, state);
+            let Some(uplink) = model.uplink() else { return };
+            log_changes(&uplink.state, &state);
+            report_changes(&inner, &uplink.state, &state);
+            model.set_uplink_state(state);
+        }
+        if let Err(error) = adapt_ports(&inner, &taps).await {
+            tracing::error!(%error, "an uplink has no port of the switch");
         }
         inner.commit_snapshot();
         tokio::time::sleep(UPLINK_DEBOUNCE).await;
@@ -152,34 +158,84 @@ async fn refuse_portless(inner: Arc<Inner>, mut notes: NotesOfHost) {
     }
 }
 
-fn log_state(state: &UplinkState) {
-    let UplinkState { device, mtu, ipv4, ipv6, .. } = state;
-    match uplink_state(state) {
-        (_, None) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
-        (name, Some(reason)) => tracing::warn!(device, reason, "the uplink is {name}"),
+/// Makes the TAPs of the uplinks ports of the switch, and no others.
+async fn adapt_ports(inner: &Arc<Inner>, taps: &UplinkTaps) -> Result<(), ControlError> {
+    let stale = inner.model().uplink().map(model::Uplink::stale_taps).unwrap_or_default();
+    for device in stale {
+        let Some(port) = inner.model().hide_tap(&device) else { continue };
+        inner.commit_snapshot();
+        inner.dataplane.remove_port(port).await?;
+        inner.model().release_tap(port);
+    }
+    let new = inner.model().uplink().map(model::Uplink::taps_without_port).unwrap_or_default();
+    for (device, id) in new {
+        let Some(tap) = taps.take(id.ifindex) else { continue };
+        let port = inner.model().add_tap(device, id)?;
+        inner.commit_snapshot();
+        inner.dataplane.add_port(port, tap.queues).await?;
+    }
+    Ok(())
+}
+
+/// Uplinks that came, went, or changed, with their state before.
+fn changes<'a>(
+    before: &'a UplinkState,
+    now: &'a UplinkState,
+) -> impl Iterator<Item = (&'a str, Option<&'a LinkState>)> {
+    let gone = before.links.iter().filter(|link| now.link(&link.device).is_none());
+    let changed = now.links.iter().filter(|link| {
+        before.link(&link.device).is_none_or(|it| (it.up, it.ifindex) != (link.up, link.ifindex))
+    });
+    let changed = changed.map(|link| (link.device.as_str(), Some(link)));
+    changed.chain(gone.map(|link| (link.device.as_str(), None)))
+}
+
+fn log_changes(before: &UplinkState, now: &UplinkState) {
+    for (device, link) in changes(before, now) {
+        let Some(link) = link else {
+            tracing::warn!(device, "the device is no uplink any more");
+            continue;
+        };
+        let LinkState { mtu, ipv4, ipv6, .. } = link;
+        match link_state(link) {
+            (_, None) => tracing::info!(device, mtu, ?ipv4, ?ipv6, "the uplink is up"),
+            (name, Some(reason)) => tracing::warn!(device, reason, "the uplink is {name}"),
+        }
+    }
+    for hint in now.hints.iter().filter(|hint| !before.hints.contains(hint)) {
+        tracing::warn!(hint, "a device is no uplink");
+    }
+    let unread = now.rules.unread().iter();
+    for rule in unread.filter(|rule| !before.rules.unread().contains(rule)) {
+        tracing::warn!(rule, "a routing rule is not followed");
+    }
+    if now.links.is_empty() {
+        tracing::warn!("{WAITING}");
     }
 }
 
-/// Reports a state to clients that listen. The name is that before the change.
-fn report_state(inner: &Inner, name: String, state: &UplinkState) {
-    let detail = match uplink_state(state) {
-        (state, None) => state.to_string(),
-        (state, Some(reason)) => format!("{state}: {reason}"),
-    };
-    inner.feed.report(EventKind::Uplink, name, None, detail);
+/// Reports changes to clients that listen.
+fn report_changes(inner: &Inner, before: &UplinkState, now: &UplinkState) {
+    for (device, link) in changes(before, now) {
+        let detail = match link.map(link_state) {
+            None => "no uplink any more".to_owned(),
+            Some((state, None)) => state.to_string(),
+            Some((state, Some(reason))) => format!("{state}: {reason}"),
+        };
+        inner.feed.report(EventKind::Uplink, device.to_owned(), None, detail);
+    }
 }
+
+const WAITING: &str = "the host has no device that leads out yet";
 
 /// The state for the API, and the reason.
-fn uplink_state(state: &UplinkState) -> (status::UplinkState, Option<String>) {
-    use status::UplinkState::{Down, Up, Waiting};
-    let device = &state.device;
-    if device.is_empty() {
-        return (Waiting, Some("the host has no default route yet".to_owned()));
-    }
-    if state.ifindex == 0 {
+fn link_state(link: &LinkState) -> (status::UplinkState, Option<String>) {
+    use status::UplinkState::{Down, Up};
+    let device = &link.device;
+    if link.ifindex == 0 {
         return (Down, Some(format!("there is no device {device}")));
     }
-    if !state.up {
+    if !link.up {
         return (Down, Some(format!("{device} is down, or has no carrier")));
     }
     (Up, None)
@@ -187,40 +243,71 @@ fn uplink_state(state: &UplinkState) -> (status::UplinkState, Option<String>) {
 
 /// The uplinks for `status`.
 pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
+    let Some(uplink) = model.uplink() else { return Vec::new() };
     let (publications, publications_pending) = model.count_publications();
     let mut users = model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
     let snat_ports = users.next().map(|network| network.spec.snat_ports.to_string());
-    let status = |uplink: &model::Uplink| {
-        let is_own = uplink.tap.is_some();
-        let (state, reason) = match is_own {
-            true => uplink_state(&uplink.state),
-            false => (status::UplinkState::Up, None),
+    let status = |link: Option<&LinkState>| {
+        let (state, reason) = match link {
+            _ if !uplink.is_own => (status::UplinkState::Up, None),
+            Some(link) => link_state(link),
+            None => (status::UplinkState::Waiting, Some(WAITING.to_owned())),
         };
-        let UplinkState { device, mtu, ipv4, ipv6, .. } = &uplink.state;
-        let has_device = !device.is_empty();
+        let device = link.map(|link| link.device.clone());
+        let is_named = uplink.is_own && device.is_some();
         UplinkStatus {
-            name: name(model, uplink),
-            mode: if is_own { UplinkMode::UserSpace } else { UplinkMode::Kernel },
+            name: device.clone().filter(|_| is_named).unwrap_or_else(|| setting(model)),
+            mode: if uplink.is_own { UplinkMode::UserSpace } else { UplinkMode::Kernel },
             state,
             reason,
-            device: has_device.then(|| device.clone()),
-            mtu: has_device.then_some(*mtu),
-            ipv4: ipv4.iter().copied().collect(),
-            ipv6: ipv6.iter().copied().collect(),
+            device,
+            mtu: link.map(|link| link.mtu),
+            ipv4: link.and_then(|link| link.ipv4).into_iter().collect(),
+            ipv6: link.and_then(|link| link.ipv6).into_iter().collect(),
             snat_ports: snat_ports.clone().unwrap_or_default(),
             publications,
             publications_pending,
             connections,
         }
     };
-    model.uplinks().iter().map(status).collect()
+    let links = &uplink.state.links;
+    match uplink.is_own && !links.is_empty() {
+        true => links.iter().map(|link| status(Some(link))).collect(),
+        false => vec![status(links.first())],
+    }
 }
 
-/// The uplink's name: `kernel`, the device, or `auto` before there is one.
-pub(super) fn name(model: &Model, uplink: &model::Uplink) -> String {
-    if uplink.tap.is_some() && !uplink.state.device.is_empty() {
-        return uplink.state.device.clone();
+/// The same with the labels of metrics.
+pub(super) fn labelled_statuses(model: &Model) -> Vec<(String, UplinkStatus)> {
+    let label = |status: &UplinkStatus| {
+        let device = status.device.as_deref().unwrap_or_default();
+        model.uplink().map(|uplink| uplink.label_of(device)).unwrap_or_default()
+    };
+    statuses(model, 0).into_iter().map(|status| (label(&status), status)).collect()
+}
+
+/// What the user should know about devices and rules that the switch does not use.
+pub(super) fn hints(model: &Model) -> Vec<String> {
+    let Some(uplink) = model.uplink().filter(|uplink| uplink.is_own) else { return Vec::new() };
+    let rules = &uplink.state.rules;
+    let unread = rules.unread().iter().map(|rule| format!("the rule `{rule}` is not followed"));
+    let subnets = model.networks().flat_map(|network| network.spec.subnets());
+    let narrow = subnets
+        .flat_map(|subnet| rules.sources_within(subnet))
+        .map(|from| format!("rules `from {from}` are not followed: they name a part of a network"));
+    uplink.state.hints.iter().cloned().chain(unread).chain(narrow).collect()
+}
+
+/// The names of uplinks: the devices, or the setting while there is none.
+pub(super) fn names(model: &Model, uplink: &model::Uplink) -> Vec<String> {
+    if !uplink.is_own || uplink.state.links.is_empty() {
+        return vec![setting(model)];
     }
+    uplink.state.links.iter().map(|link| link.device.clone()).collect()
+}
+
+/// The setting: `kernel`, `auto` or devices.
+fn setting(model: &Model) -> String {
     let mut settings = model.networks().map(|network| &network.spec.uplink);
     settings.find(|it| **it != UplinkSetting::None).map(ToString::to_string).unwrap_or_default()
 }

@@ -54,6 +54,7 @@ impl Control {
             faults: model.faults(),
             host_faults: model.host_faults().map(|(_, fault)| fault.to_owned()).collect(),
             uplinks: uplink::statuses(&model, connections),
+            uplink_hints: uplink::hints(&model),
             dns: inner.dns_status(),
         }
     }
@@ -242,7 +243,7 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
         mtu: spec.mtu,
         internal: spec.is_internal(),
         labels: spec.labels.clone(),
-        uplinks: model.uplinks_of(network).map(|it| uplink::name(model, it)).collect(),
+        uplinks: model.uplink_of(network).map(|it| uplink::names(model, it)).unwrap_or_default(),
         ports: model.active().filter(|(port, _)| is_member(port)).count(),
     }
 }

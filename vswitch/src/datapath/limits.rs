@@ -17,6 +17,9 @@ pub const AGEING_S: u64 = 300;
 /// Longest answer of DNS that a worker writes itself, in bytes.
 pub const DIRECT_ANSWER_MAX: usize = 1232;
 
+/// Uplinks of a switch, each with a TAP.
+pub const UPLINKS_MAX: usize = 16;
+
 /// Networks of a switch.
 pub const NETWORKS_MAX: usize = 4096;
 

@@ -39,6 +39,7 @@
 //! | `router/fib.rs` | destination lookup |
 //! | `router/forward.rs` | drops, ICMP errors, the final rewrite |
 //! | `router/from_container.rs`, `from_uplink.rs` | frames from containers; from the uplink |
+//! | `router/by_source.rs` | frames whose route depends on their source after translation |
 //! | `router/unmapped.rs` | answers to packets of the uplink without a connection |
 //! | `router/to_network.rs` | frames from containers to another network |
 //! | `router/size.rs`, `resize.rs` | the length of a packet against the MTU; segments and fragments |
@@ -55,6 +56,7 @@
 mod answer_limit;
 mod ask_inside;
 mod assignment;
+mod by_source;
 mod compiled;
 mod conf;
 mod fib;
@@ -82,7 +84,8 @@ use fastpath::{Nanos, PortIndex};
 pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub(super) use compiled::Router;
 pub use conf::{
-    EgressMode, ReachableNetwork, RouteAction, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+    EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouteTable, RouterConf, Routes,
+    UplinkConf, UplinkLink, UplinkNeighbours,
 };
 pub(super) use fib::OuterFib;
 use forward::ForwardCtx;

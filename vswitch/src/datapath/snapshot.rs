@@ -11,7 +11,7 @@ use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
 
 use super::neighbours::NeighbourTable;
-use super::router::{Router, UplinkConf};
+use super::router::{Router, UplinkConf, UplinkLink};
 use super::service::{NameService, NetworkService, ServicePort};
 use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
 use members::Members;
@@ -369,13 +369,15 @@ impl Snapshot {
         port: PortIndex,
     ) -> impl Iterator<Item = (&Router, &UplinkConf)> {
         let routers = self.networks.iter().filter_map(|network| network.router.as_deref());
-        routers
-            .filter_map(move |router| Some((router, router.uplink().filter(|it| it.port == port)?)))
+        routers.filter_map(move |router| {
+            Some((router, router.uplink().filter(|it| it.link_of(port).is_some())?))
+        })
     }
 
     /// The uplink of a port, as the first network that has it describes it.
-    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<&UplinkConf> {
-        self.routers_of(port).next().map(|(_, uplink)| uplink)
+    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<(&UplinkConf, &UplinkLink)> {
+        let (_, uplink) = self.routers_of(port).next()?;
+        Some((uplink, uplink.link_of(port)?))
     }
 
     /// The same with names that workers answer for.

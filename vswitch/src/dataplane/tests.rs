@@ -13,7 +13,7 @@ use crate::config::Cpus;
 use crate::datapath::limits::CONNTRACK_FLUSHED_MAX;
 use crate::datapath::{
     EgressMode, HostConfig, NetworkConf, NetworkIndex, PortConf, PortKind, RouteAction, RouterConf,
-    Routes, UplinkConf, UplinkNeighbours,
+    Routes, UplinkConf, UplinkLink, UplinkNeighbours,
 };
 
 const UPLINK: PortIndex = PortIndex(1);
@@ -48,13 +48,16 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
     };
     let everywhere = "0.0.0.0/0".parse().expect("a prefix");
     let uplink = UplinkConf {
-        port: UPLINK,
-        device_mac: MacAddr([2, 0, 0, 0, 1, 1]),
-        tap_mac: MacAddr([2, 0, 0, 0, 1, 2]),
-        mtu: 1500,
-        up: true,
-        routes: Routes::new([(everywhere, RouteAction::Via(None))]),
-        neighbours: UplinkNeighbours::new(known.iter().map(|&address| (address, GATEWAY))),
+        links: Arc::new(vec![UplinkLink {
+            port: UPLINK,
+            device_mac: MacAddr([2, 0, 0, 0, 1, 1]),
+            tap_mac: MacAddr([2, 0, 0, 0, 1, 2]),
+            mtu: 1500,
+            up: true,
+            neighbours: UplinkNeighbours::new(known.iter().map(|&address| (address, GATEWAY))),
+        }]),
+        by_source: Vec::new(),
+        routes: Routes::new([(everywhere, RouteAction::via(None))]),
         policy: CompiledPolicy::compile(policy, None),
     };
     let network = NetworkConf {
@@ -170,7 +173,7 @@ async fn a_next_hop_is_asked_for_and_the_frame_goes_when_it_is_known() {
     dataplane.inject(CONTAINER, datagram(STRANGER)).await.expect("a buffer");
     assert_eq!(
         events.recv().await,
-        Some(DataplaneEvent::Resolve { next_hop: STRANGER, port: CONTAINER })
+        Some(DataplaneEvent::Resolve { next_hop: STRANGER, uplink: UPLINK, port: CONTAINER })
     );
     let held = dataplane.stats().await.expect("a worker").workers[0].in_flight;
     assert_eq!((held, dataplane.conntrack().await.expect("a worker").len()), (1, 0));

@@ -31,10 +31,10 @@ pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest time between two checks after changes that the kernel tells.
 pub(crate) const UPKEEP_PAUSE: Duration = Duration::from_millis(100);
 
-/// Ports of a published range with other numbers in the container, each of which takes a rule.
+/// Ports of a published range with other numbers in the container, each of which takes an element.
 pub(crate) const SHIFTED_PORTS_MAX: u16 = 256;
 
-/// Such ports of all ranges: twice that many rules, and four times with `--uplink kernel`, are one batch.
+/// Such ports of all ranges: twice that many elements are one batch.
 pub(crate) const SHIFTED_PORTS_SUM_MAX: usize = 4096;
 
 /// Routes of the host that the switch uses.

@@ -7,8 +7,8 @@
 //!
 //! | table | chain | task |
 //! |---|---|---|
-//! | `netdev` | `uplink`, ingress of the NIC | redirects frames of the switch to the uplink TAP, see [`netdev`] |
-//! | | `switch`, ingress of the uplink TAP | redirects frames to the NIC |
+//! | `netdev` | `uplink`, ingress of all NICs | redirects frames of the switch to the NIC's TAP, see [`netdev`] |
+//! | | `switch-TAP`, ingress of each TAP | redirects frames to the NIC |
 //! | | `bridge-DEVICE`, ingress of each host port | drops frames of containers from or to 127.0.0.0/8 |
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
@@ -27,7 +27,11 @@
 //! Only the uplink calls. Loading waits for the kernel (milliseconds), so it runs on a blocking thread.
 
 mod build;
+mod change;
+mod dnat_maps;
+mod exchange;
 mod half_closed;
+mod ingress_sets;
 mod kernel;
 mod nat;
 mod netdev;
@@ -46,7 +50,8 @@ pub use orphans::{Orphan, orphans};
 pub use probe::probe;
 pub(super) use rules::protocol_number;
 pub(crate) use rules::{
-    AllowedForward, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, Rules,
+    AllowedForward, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink,
+    Rules,
 };
 
 use super::limits::TABLES_CHECK_INTERVAL;

@@ -80,6 +80,12 @@ impl Repairs {
         self.restored.is_empty() && self.faults.is_empty()
     }
 
+    /// Adds those of another device.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.restored.extend(other.restored);
+        self.faults.extend(other.faults);
+    }
+
     /// Notes the result of a restored part.
     pub(crate) fn add(&mut self, part: impl Display, result: Result<(), impl Display>) {
         match result {

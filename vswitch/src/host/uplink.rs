@@ -1,12 +1,12 @@
-//! The uplink: the host's NIC, a TAP beside it, and the rules between the two.
+//! The uplinks: NICs of the host, a TAP beside each, and the rules between them.
 //!
 //! For control, all of it is [`Uplink`]:
 //!
 //! ```text
 //! let (mut uplink, states) = Uplink::start(config, networks, &netlink, &waits).await?;   // host ports exist already
-//! let tap = uplink.take_tap();                    // its queues are a port of the switch
-//! states.changed().await;                         // UplinkState: routes and neighbours, on every change
-//! uplink.resolve(address, port);                  // a frame waits for this neighbour: see states
+//! states.changed().await;                         // UplinkState: devices, routes and neighbours, on every change
+//! let tap = uplink.taps().take(ifindex);          // for each uplink of a state: its queues are a port of the switch
+//! uplink.resolve(device, address, port);          // a frame waits for this neighbour: see states
 //! uplink.set_published(forwards).await?;          // all published ports
 //! uplink.set_networks(networks).await?;           // all networks with a host port
 //! uplink.stop().await;                            // the host is as before
@@ -23,7 +23,7 @@
 //!
 //! | change | after a crash |
 //! |---|---|
-//! | the TAP `up-BRIDGE`, its settings and its dummy address | gone with the process |
+//! | the TAPs `up-BRIDGE`, `up2-BRIDGE` and so on, their settings and dummy addresses | gone with the process |
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
 //! | sockets that hold claimed SNAT ports and published ports ([`reserve`](super::reserve)) | gone with the process |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
@@ -38,11 +38,12 @@
 //!
 //! # States
 //!
-//! *up* <-> *down* (no carrier, or administratively) <-> *gone* (no such device: index 0; the TAP drops frames
-//! of the switch). A device of the same name that comes back is the uplink again; `auto` follows the default
-//! route, if its device is Ethernet. Rules change first, then the state is published.
+//! An uplink is *up* <-> *down* (no carrier, or administratively) <-> *gone* (no such device: index 0; the TAP drops
+//! frames of the switch), if it is one by name. With `auto` a device that goes is no uplink any more, and a new one
+//! becomes one ([`devices`]). Rules change first, then the state is published.
 
 mod device;
+mod devices;
 mod error;
 pub(super) mod forwarding;
 mod monitor;
@@ -50,10 +51,12 @@ mod neigh_refresh;
 mod parts;
 mod portless;
 mod publish;
+mod rules;
 mod snat_blocks;
 mod source;
 mod state;
 mod tables;
+mod taps;
 #[cfg(test)]
 mod tests;
 mod unanswered;
@@ -66,14 +69,17 @@ use fastpath::PortIndex;
 use fastpath::tap::Tap;
 use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
-use wire::MacAddr;
 
+pub(crate) use devices::{TapId, UplinkSelector};
 pub(crate) use error::UplinkError;
 pub(crate) use portless::NotesOfHost;
+#[cfg(test)]
+pub(crate) use rules::Rules;
+pub(crate) use rules::{Lookup, RuleLayer, Scope};
 pub(crate) use snat_blocks::SnatBlocks;
 #[cfg(test)]
 pub(crate) use state::Route;
-pub(crate) use state::{UplinkSelector, UplinkState};
+pub(crate) use state::{HostTable, LinkState, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
@@ -85,18 +91,22 @@ use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::stale_flows::StaleFlows;
 use super::task::Task;
 use super::{HostError, Netlink, conntrack, sysctl};
+use crate::datapath::limits::UPLINKS_MAX;
 use forwarding::Forwarding;
 use monitor::UplinkMonitor;
+use neigh_refresh::Hop;
 use portless::Portless;
 use publish::Entry;
 use snat_blocks::SharedHeldBlocks;
 use state::Kernel;
-use tables::{Fixed, Shared, TapId};
+use tables::{Fixed, Shared};
+use taps::Taps;
+pub(crate) use taps::UplinkTaps;
 
 /// How frames leave the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// By the uplink TAP; the switch translates.
+    /// By TAPs of uplinks; the switch translates.
     Own(UplinkSelector),
     /// By the host port; the kernel translates.
     Kernel,
@@ -108,7 +118,7 @@ pub(crate) struct Config {
     /// The switch's bridge, after which its parts are named.
     pub(crate) bridge: String,
     pub(crate) mode: Mode,
-    /// Queues of the TAP, one a worker.
+    /// Queues of each TAP, one a worker.
     pub(crate) queues: usize,
     pub(crate) snat_ports: RangeInclusive<u16>,
     pub(crate) state_dir: PathBuf,
@@ -128,15 +138,14 @@ pub(crate) struct HostNetwork {
     pub(crate) reachable_from: Vec<String>,
 }
 
-/// The uplink of a switch.
+/// The uplinks of a switch.
 #[derive(Debug)]
 pub(crate) struct Uplink {
     shared: Shared,
     monitor: Task,
-    neigh_requests: mpsc::Sender<(IpAddr, PortIndex)>,
+    neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
     portless: Portless,
-    tap: Option<Tap>,
-    tap_id: Option<TapId>,
+    untaken: UplinkTaps,
     entries: Vec<Entry>,
     stale_flows: StaleFlows,
     reserved: ReservedPorts,
@@ -158,15 +167,10 @@ impl Uplink {
         netlink: &Netlink,
         waits: &(dyn Fn() + Sync),
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
-        let (monitor, kernel) = connect(&config).await?;
         let is_own = config.mode != Mode::Kernel;
-        let name = match device::choose(&kernel, &config.selector()) {
-            // Without a device it waits for a default route.
-            Err(UplinkError::NoDefaultRoute) => String::new(),
-            Err(error) if is_own => return Err(error),
-            chosen => chosen.unwrap_or_default(),
-        };
-        let state = kernel.compile(&name, None);
+        let taps = || Taps::new(netlink.clone(), config.bridge.clone(), config.queues);
+        let (mut monitor, kernel) = connect(&config, is_own.then(taps)).await?;
+        device::check_named(&kernel, &config.selector())?;
         reserved_ports::restore_after_crash(&config.state_dir)?;
         let mut snat_lock = None;
         if is_own {
@@ -177,18 +181,13 @@ impl Uplink {
         let reserved = ReservedPorts::reserve(&config.state_dir, &snat)?;
         admit_loopback(&networks)?;
         forwarding::restore_after_crash(&config.state_dir)?;
-        let (mut tap, mut tap_id, mut forwarding) = (None, None, None);
-        if is_own {
-            let tap_name = device::tap_name(&config.bridge);
-            let (made, mac) =
-                device::make_tap(netlink, tap_name, config.queues, state.mtu, waits).await?;
-            tap_id = Some(TapId { name: made.name.clone(), ifindex: made.ifindex, mac });
-            tap = Some(made);
-        } else {
-            forwarding = Some(Forwarding::switch_on(&config.state_dir)?);
-        }
-        let shared =
-            Shared::start(Fixed { config, tap: tap_id.clone() }, networks, state.clone()).await?;
+        let forwarding = match is_own {
+            true => None,
+            false => Some(Forwarding::switch_on(&config.state_dir)?),
+        };
+        let state = monitor.compile(&kernel, None, waits).await?;
+        let untaken = monitor.untaken().unwrap_or_default();
+        let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
         let uplink = Self {
@@ -196,8 +195,7 @@ impl Uplink {
             monitor,
             neigh_requests,
             portless,
-            tap,
-            tap_id,
+            untaken,
             entries: Vec::new(),
             stale_flows: StaleFlows::default(),
             reserved,
@@ -209,57 +207,54 @@ impl Uplink {
         Ok((uplink, states))
     }
 
-    /// Takes the TAP, once: the owner of its queues is the switch's port. With `--uplink kernel` there is
-    /// none.
-    pub(crate) fn take_tap(&mut self) -> Option<Tap> {
-        self.tap.take()
-    }
-
-    /// Index of the TAP; none with `--uplink kernel`.
-    pub(crate) fn tap_index(&self) -> Option<u32> {
-        self.tap_id.as_ref().map(|tap| tap.ifindex)
+    /// The TAPs of the uplinks, each to be taken once: the owner of its queues is the switch's port.
+    pub(crate) fn taps(&self) -> UplinkTaps {
+        self.untaken.clone()
     }
 
     /// Claims SNAT ports; none where the kernel translates. It is to be dropped before the uplink stops.
     pub(crate) fn snat_blocks(&self) -> Option<SnatBlocks> {
         let blocks = || SnatBlocks { shared: self.shared.clone(), held: self.held.clone() };
-        self.tap_id.as_ref().map(|_| blocks())
+        self.forwarding.is_none().then(blocks)
     }
 
-    /// The TAP's own MAC address.
-    pub(crate) fn tap_mac(&self) -> MacAddr {
-        self.tap_id.as_ref().map_or(MacAddr([0; 6]), |tap| tap.mac)
-    }
-
-    /// Restores what other programs removed on the host. A TAP that was deleted is made again: its queues are the
-    /// port's new ones.
-    pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Repairs, Option<Tap>) {
-        let Some(tap) = &self.tap_id else { return (Repairs::default(), None) };
-        match found.presence(tap.ifindex, &tap.name) {
-            Presence::Here(link) => {
-                let repairs = own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
-                (repairs.await, None)
-            }
-            Presence::Gone => {
-                let mut repairs = Repairs::default();
-                match self.make_tap_again(netlink, tap).await {
-                    Ok(made) => {
-                        repairs.restored.push(format!("the TAP {}", made.name));
-                        (repairs, Some(made))
+    /// Restores what other programs removed on the host. TAPs that were deleted are made again: their queues are the
+    /// ports' new ones.
+    pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Repairs, Vec<Tap>) {
+        let (mut repairs, mut made) = (Repairs::default(), Vec::new());
+        let queues = self.shared.queues();
+        for (tap, mtu) in self.shared.taps().await {
+            match found.presence(tap.ifindex, &tap.name) {
+                Presence::Here(link) => {
+                    let restored =
+                        own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
+                    repairs.extend(restored.await);
+                }
+                Presence::Gone => match device::make_again(netlink, &tap, queues, mtu).await {
+                    Ok(again) => {
+                        repairs.restored.push(format!("the TAP {}", again.name));
+                        made.push(again);
                     }
                     Err(error) => {
                         repairs.faults.push(format!("{} was deleted: {error}", tap.name));
-                        (repairs, None)
                     }
-                }
+                },
+                Presence::Other(fault) => repairs.faults.push(fault),
             }
-            Presence::Other(fault) => (Repairs { faults: vec![fault], ..Repairs::default() }, None),
         }
+        if !made.is_empty()
+            && let Err(error) = self.shared.reload().await
+        {
+            repairs.faults.push(format!("the rules for TAPs that were deleted: {error}"));
+        }
+        (repairs, made)
     }
 
-    /// Restores the kernel's settings of which no event tells; those of the TAP only where its name is not another's.
-    pub(crate) fn restore_settings(&mut self, is_tap_ours: bool, repairs: &mut Repairs) {
-        if let Some(tap) = self.tap_id.as_ref().filter(|_| is_tap_ours) {
+    /// Restores the kernel's settings of which no event tells; those of the TAPs only where their names are not
+    /// others'.
+    pub(crate) async fn restore_settings(&mut self, are_taps_ours: bool, repairs: &mut Repairs) {
+        let taps = if are_taps_ours { self.shared.taps().await } else { Vec::new() };
+        for (tap, _) in taps {
             let part = format_args!("rp_filter of {}", tap.name);
             repairs.add_checked(part, own_device::restore_rp_filter(&tap.name));
         }
@@ -268,13 +263,6 @@ impl Uplink {
             repairs.add_checked("net.ipv4.ip_forward", done);
         }
         repairs.add_checked("net.ipv4.ip_local_reserved_ports", self.reserved.restore());
-    }
-
-    async fn make_tap_again(&self, netlink: &Netlink, former: &TapId) -> Result<Tap, UplinkError> {
-        let (queues, mtu) = self.shared.tap_size().await;
-        let tap = device::make_again(netlink, former, queues, mtu).await?;
-        self.shared.reload().await?;
-        Ok(tap)
     }
 
     /// Replaces the networks on the host.
@@ -286,10 +274,10 @@ impl Uplink {
         Ok(self.shared.set_networks(networks).await?)
     }
 
-    /// Requests a neighbour of the uplink, on behalf of a port; once known, it is in the next state, and stays
+    /// Requests a neighbour of an uplink, on behalf of a port; once known, it is in the next state, and stays
     /// fresh for a while. A full queue drops the request: repeat it.
-    pub(crate) fn resolve(&self, address: IpAddr, port: PortIndex) {
-        if self.neigh_requests.try_send((address, port)).is_err() {
+    pub(crate) fn resolve(&self, device: String, address: IpAddr, port: PortIndex) {
+        if self.neigh_requests.try_send(((device, address), port)).is_err() {
             tracing::debug!(%address, "too many requests for neighbours");
         }
     }
@@ -324,7 +312,7 @@ impl Config {
     fn selector(&self) -> UplinkSelector {
         match &self.mode {
             Mode::Own(selector) => selector.clone(),
-            Mode::Kernel => UplinkSelector::Auto,
+            Mode::Kernel => UplinkSelector::default(),
         }
     }
 
@@ -346,8 +334,12 @@ fn admit_loopback(networks: &[HostNetwork]) -> Result<(), HostError> {
 }
 
 /// Connects to the kernel and reads its state.
-async fn connect(config: &Config) -> Result<(UplinkMonitor, Kernel), HostError> {
-    let monitor = UplinkMonitor::connect(config.selector(), devices(&config.bridge).to_vec())?;
+async fn connect(
+    config: &Config,
+    taps: Option<Taps>,
+) -> Result<(UplinkMonitor, Kernel), HostError> {
+    let own = devices(&config.bridge);
+    let monitor = UplinkMonitor::connect(config.selector(), own, taps)?;
     let kernel = monitor.kernel().await?;
     Ok((monitor, kernel))
 }
@@ -355,7 +347,7 @@ async fn connect(config: &Config) -> Result<(UplinkMonitor, Kernel), HostError> 
 /// The task that follows the kernel, and what it is asked.
 struct Followed {
     monitor: Task,
-    neigh_requests: mpsc::Sender<(IpAddr, PortIndex)>,
+    neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
     portless: Portless,
 }
 
@@ -378,9 +370,10 @@ fn follow(
     (Followed { monitor, neigh_requests, portless }, states)
 }
 
-/// Devices of a switch in the host's namespace: the bridge and the uplink TAP.
-pub(crate) fn devices(bridge: &str) -> [String; 2] {
-    [bridge.to_owned(), device::tap_name(bridge)]
+/// Devices of a switch in the host's namespace: the bridge and the TAPs of its uplinks.
+pub(crate) fn devices(bridge: &str) -> Vec<String> {
+    let taps = (0..UPLINKS_MAX).map(|n| device::tap_name(bridge, n));
+    std::iter::once(bridge.to_owned()).chain(taps).collect()
 }
 
 /// Undoes what a crashed switch with this bridge and state directory left on the host.

@@ -13,10 +13,12 @@ pub enum DataplaneEvent {
     PortGone(PortIndex),
     /// Loop protection has blocked a port.
     LoopBlocked(LoopEvent),
-    /// Frames wait for the MAC address of a next hop on the uplink's link. Repeated each second.
+    /// Frames wait for the MAC address of a next hop on an uplink's link. Repeated each second.
     Resolve {
         /// The next hop.
         next_hop: IpAddr,
+        /// The uplink's port.
+        uplink: PortIndex,
         /// Ingress port of one of the frames.
         port: PortIndex,
     },

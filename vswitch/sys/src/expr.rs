@@ -57,6 +57,8 @@ pub enum Base {
 pub enum Meta {
     /// Ethernet type, two bytes in network order.
     Protocol = 1,
+    /// Index of the input device, four bytes.
+    Iif = 4,
     /// Name of the input device, 16 bytes.
     IifName = 6,
     /// Name of the output device, 16 bytes.
@@ -252,6 +254,14 @@ impl Expr {
                 (sys::NFTNL_EXPR_LOOKUP_SET_ID, Value::U32(set.id())),
             ],
         )
+    }
+
+    /// The same in a map, whose value goes into registers from `to` on.
+    #[must_use]
+    pub fn lookup_map(reg: Reg, map: &Set<'_>, to: Reg) -> Self {
+        let mut expr = Self::lookup(reg, map);
+        expr.attributes.push((sys::NFTNL_EXPR_LOOKUP_DREG, Value::U32(to.0)));
+        expr
     }
 
     /// Puts a value into a register.

@@ -1,8 +1,9 @@
 //! The parts of nftables that the crate `nftnl` lacks, with a safe interface.
 //!
 //! `nftnl` 0.9 fixes its expressions to register 1 and has no `fwd`, `dup`, `fib`, `exthdr`, concatenated keys,
-//! interval elements, table flags or objects. libnftnl has them: an expression is a name with attributes
-//! ([`expr`]), a set is described by a few more attributes ([`set`]), a table has flags ([`table`]). The
+//! interval elements, maps, chains of several devices table flags or objects. libnftnl has them: an expression is a name with
+//! attributes ([`expr`]), a set or a chain is described by a few more attributes ([`set`], [`chain`]), a table has flags
+//! ([`table`]). The
 //! unsafe lines are the calls that set these attributes; what may go into them is fixed by the
 //! constructors, so no caller can hand libnftnl a length or a type that it does not expect.
 //!
@@ -14,6 +15,7 @@
 //! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace, and [`parent_death`] ties a
 //! program to its parent.
 
+pub mod chain;
 pub mod expr;
 pub mod limits;
 pub mod netns;

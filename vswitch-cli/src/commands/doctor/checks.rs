@@ -274,6 +274,22 @@ pub(super) fn neighbours(max: Option<&str>, ports: usize) -> Row {
     Row::warn(CHECK, found, advice)
 }
 
+/// Devices and routing rules of the host that a running switch does not use.
+pub(super) fn uplinks(status: Option<&Status>) -> Row {
+    const CHECK: &str = "uplinks";
+    let Some(status) = status else { return Row::ok(CHECK, "unknown: no switch answers") };
+    let names: Vec<&str> = status.uplinks.iter().map(|uplink| uplink.name.as_str()).collect();
+    let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    if status.uplink_hints.is_empty() {
+        return Row::ok(CHECK, found);
+    }
+    Row::warn(
+        CHECK,
+        format!("{found}; {}", status.uplink_hints.join("; ")),
+        "name devices with `vswitch up --uplink`; `--uplink kernel` follows every rule and device",
+    )
+}
+
 pub(super) fn daemon(socket: &Path, answer: Result<Status, ClientError>) -> Row {
     const CHECK: &str = "daemon";
     match answer {

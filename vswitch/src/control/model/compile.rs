@@ -17,7 +17,7 @@ use crate::datapath::{
 impl Model {
     /// The configuration of the datapath.
     pub(crate) fn snapshot(&mut self) -> Snapshot {
-        let uplink = self.uplink_conf();
+        let uplinks = self.uplink_confs();
         let stale = self.networks().filter(|network| network.compiled.fresh().is_none());
         let compiled = stale
             .map(|network| (network.spec.name.clone(), Arc::new(self.compile_network(network))));
@@ -34,7 +34,7 @@ impl Model {
         let mut reachable = self.reachable_networks();
         for network in self.networks().filter(|network| network.in_snapshot) {
             let reachable = reachable.remove(&network.index).unwrap_or_default();
-            let router = self.router(network, uplink.as_ref(), reachable);
+            let router = self.router(network, uplinks.as_deref(), reachable);
             let service = self.service(network);
             if let Some(compiled) = network.compiled.last() {
                 let conf = NetworkConf::clone(compiled);

@@ -25,3 +25,9 @@ impl fmt::Display for EndpointKey {
 pub(super) fn uplink_label(device: &IfName) -> String {
     format!("{device}.uplink")
 }
+
+/// Whether a name is the label of an uplink.
+pub(super) fn is_uplink_label(name: &str, device: &IfName) -> bool {
+    let rest = name.strip_prefix(uplink_label(device).as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}

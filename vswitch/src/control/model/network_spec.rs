@@ -9,7 +9,7 @@ use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use wire::MacAddr;
 
 use super::NetworkName;
-use super::key::uplink_label;
+use super::key::is_uplink_label;
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 
@@ -90,6 +90,6 @@ impl NetworkSpec {
     pub(super) fn is_label(&self, name: &str) -> bool {
         self.device
             .as_ref()
-            .is_some_and(|device| name == device.as_str() || name == uplink_label(device))
+            .is_some_and(|device| name == device.as_str() || is_uplink_label(name, device))
     }
 }

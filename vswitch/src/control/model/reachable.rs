@@ -14,7 +14,7 @@ impl Model {
 
     /// For each network those that it may reach or answer.
     pub(super) fn reachable_networks(&self) -> BTreeMap<NetworkIndex, Vec<ReachableNetwork>> {
-        let by_host = self.uplinks.iter().any(|uplink| uplink.tap.is_none());
+        let by_host = self.uplink.as_ref().is_some_and(|uplink| !uplink.is_own);
         let mut pairs = BTreeMap::<_, BTreeMap<_, ReachableNetwork>>::new();
         let mut add = |of: &Network, to: &Network, may_open: bool| {
             let known = pairs.entry(of.index).or_default();

@@ -14,8 +14,8 @@ use crate::control::error::ControlError;
 pub(crate) enum SlotOwner {
     /// The host port of a network.
     Host(NetworkName),
-    /// The TAP of the uplink with this position in the model's list.
-    Uplink(usize),
+    /// The TAP of the uplink of this device.
+    Uplink(String),
     /// The service port.
     Service,
     Endpoint(EndpointKey),

@@ -3,7 +3,7 @@
 //! The uplinks belong to the switch. Each network whose setting is not `none` uses them: all such
 //! networks share the ports, the addresses and one policy, since they share the host's port numbers.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -11,71 +11,136 @@ use fastpath::PortIndex;
 use vswitch_api::publish::{Protocol, Publication};
 use wire::MacAddr;
 
-use super::{Lease, Model, Network, SlotOwner, key};
+use super::host_routes::{self, HostRoutes};
+use super::{Lease, Model, Network, SlotOwner, UplinkConfs, key};
 use crate::config;
 use crate::control::error::ControlError;
 use crate::datapath::limits::CONNECTIONS_PER_CONTAINER;
 use crate::datapath::{
-    EgressMode, PortConf, ReachableNetwork, RouterConf, Routes, UplinkConf, UplinkNeighbours,
+    EgressMode, PortConf, ReachableNetwork, RouterConf, UplinkConf, UplinkLink, UplinkNeighbours,
 };
-use crate::host::uplink::UplinkState;
+use crate::host::uplink::{LinkState, TapId, UplinkState};
 
-/// An uplink, as the host describes it now.
+/// The uplinks, as the host describes them now.
 #[derive(Debug)]
 pub(crate) struct Uplink {
-    /// The port of its TAP and the TAP's MAC address; none where the kernel translates.
-    pub(crate) tap: Option<(PortIndex, MacAddr)>,
+    /// The switch translates; otherwise the kernel.
+    pub(crate) is_own: bool,
+    /// The ports of its TAPs, by device.
+    taps: BTreeMap<String, (PortIndex, TapId)>,
     pub(crate) state: UplinkState,
-    /// The source addresses of its routes.
-    sources: Arc<nat::Sources>,
-    pub(crate) label: String,
+    label: String,
 }
 
-impl Model {
-    /// Adds an uplink, labelled after the host device of a network; `tap_mac` is that of its TAP, if it has one.
-    /// Gives its position.
-    pub(crate) fn add_uplink(
-        &mut self,
-        device: &config::IfName,
-        tap_mac: Option<MacAddr>,
-        state: UplinkState,
-    ) -> Result<usize, ControlError> {
-        let position = self.uplinks.len();
-        let tap = match tap_mac {
-            Some(mac) => Some((self.slots.allocate(SlotOwner::Uplink(position))?, mac)),
-            None => None,
-        };
-        let sources = Arc::new(sources(&state));
-        self.uplinks.push(Uplink { tap, state, sources, label: key::uplink_label(device) });
-        self.invalidate_uplinks(true);
-        Ok(position)
+impl Uplink {
+    /// The label of a device's uplink: that of the first TAP has no device.
+    pub(crate) fn label_of(&self, device: &str) -> String {
+        let tap = self.taps.get(device).map(|(_, tap)| tap);
+        match tap.is_none_or(|tap| tap.name.starts_with("up-")) {
+            true => self.label.clone(),
+            false => format!("{}.{device}", self.label),
+        }
     }
 
-    /// Replaces the state of an uplink.
-    pub(crate) fn set_uplink_state(&mut self, position: usize, state: UplinkState) {
-        let Some(uplink) = self.uplinks.get_mut(position) else { return };
-        let addresses = |state: &UplinkState| (state.ipv4, state.ipv6, state.local.clone());
-        let is_same = uplink.state.sources == state.sources
-            && sources_by_route(&uplink.state).eq(sources_by_route(&state));
-        let sources = (!is_same).then(|| sources(&state)).filter(|it| *it != *uplink.sources);
-        let is_policy_stale = sources.is_some() || addresses(&uplink.state) != addresses(&state);
+    /// The device of the uplink with this port.
+    pub(crate) fn device_at(&self, port: PortIndex) -> Option<&str> {
+        let mut taps = self.taps.iter();
+        taps.find(|(_, (known, _))| *known == port).map(|(device, _)| device.as_str())
+    }
+
+    /// TAPs of the state that have no port yet.
+    pub(crate) fn taps_without_port(&self) -> Vec<(String, TapId)> {
+        let taps =
+            self.state.links.iter().filter_map(|it| Some((it.device.clone(), it.tap.clone()?)));
+        taps.filter(|(device, _)| !self.taps.contains_key(device)).collect()
+    }
+
+    /// Devices whose TAP is gone, or another one.
+    pub(crate) fn stale_taps(&self) -> Vec<String> {
+        let is_stale = |(device, (_, tap)): &(&String, &(PortIndex, TapId))| {
+            self.state.link(device).and_then(|link| link.tap.as_ref()) != Some(tap)
+        };
+        self.taps.iter().filter(is_stale).map(|(device, _)| device.clone()).collect()
+    }
+
+    /// The uplinks for the datapath, in the order of the state.
+    fn links(&self) -> Vec<UplinkLink> {
+        let link = |link: &LinkState| {
+            let tap = self.taps.get(&link.device).filter(|(_, tap)| Some(tap) == link.tap.as_ref());
+            UplinkLink {
+                port: tap.map_or(NO_PORT, |(port, _)| *port),
+                device_mac: link.mac,
+                tap_mac: tap.map_or(MacAddr([0; 6]), |(_, tap)| tap.mac),
+                mtu: link.mtu,
+                up: link.up && tap.is_some(),
+                neighbours: UplinkNeighbours::new(link.neighbours.iter().copied()),
+            }
+        };
+        self.state.links.iter().map(link).collect()
+    }
+}
+
+/// The port of an uplink whose TAP is being made.
+const NO_PORT: PortIndex = PortIndex(u16::MAX);
+
+impl Model {
+    /// Adds the uplinks, labelled after the host device of a network.
+    pub(crate) fn add_uplink(&mut self, device: &config::IfName, is_own: bool, state: UplinkState) {
+        let (taps, label) = (BTreeMap::new(), key::uplink_label(device));
+        self.uplink = Some(Uplink { is_own, taps, state, label });
+        self.invalidate_uplinks(true);
+    }
+
+    /// Replaces the state of the uplinks.
+    pub(crate) fn set_uplink_state(&mut self, state: UplinkState) {
+        let Some(uplink) = &mut self.uplink else { return };
+        let is_policy_stale = !host_routes::is_policy_same(&uplink.state, &state);
         uplink.state = state;
-        if let Some(sources) = sources {
-            uplink.sources = Arc::new(sources);
-        }
         self.invalidate_uplinks(is_policy_stale);
     }
 
-    /// All uplinks.
-    pub(crate) fn uplinks(&self) -> &[Uplink] {
-        &self.uplinks
+    /// Allocates the port of an uplink's TAP.
+    pub(crate) fn add_tap(
+        &mut self,
+        device: String,
+        tap: TapId,
+    ) -> Result<PortIndex, ControlError> {
+        let port = self.slots.allocate(SlotOwner::Uplink(device.clone()))?;
+        if let Some(uplink) = &mut self.uplink {
+            uplink.taps.insert(device, (port, tap));
+        }
+        self.invalidate_uplinks(false);
+        Ok(port)
+    }
+
+    /// Hides the port of an uplink's TAP from the datapath; [`Model::release_tap`] frees its slot.
+    pub(crate) fn hide_tap(&mut self, device: &str) -> Option<PortIndex> {
+        let (port, _) = self.uplink.as_mut()?.taps.remove(device)?;
+        self.invalidate_uplinks(false);
+        Some(port)
+    }
+
+    /// Frees the slot of a port that the datapath does not have any more.
+    pub(crate) fn release_tap(&mut self, port: PortIndex) {
+        self.slots.release(port);
+    }
+
+    /// The uplinks.
+    pub(crate) fn uplink(&self) -> Option<&Uplink> {
+        self.uplink.as_ref()
+    }
+
+    /// The port of the TAP with this interface index.
+    pub(crate) fn port_of_tap(&self, ifindex: u32) -> Option<PortIndex> {
+        let mut taps = self.uplink.as_ref()?.taps.values();
+        taps.find(|(_, tap)| tap.ifindex == ifindex).map(|(port, _)| *port)
     }
 
     /// The uplinks that a network uses.
-    pub(crate) fn uplinks_of(&self, network: &Network) -> impl Iterator<Item = &Uplink> {
+    pub(crate) fn uplink_of(&self, network: &Network) -> Option<&Uplink> {
         let setting = &network.spec.uplink;
         let (is_none, is_own) = (*setting == config::Uplink::None, setting.is_user_space());
-        self.uplinks.iter().filter(move |uplink| !is_none && uplink.tap.is_some() == is_own)
+        self.uplink.as_ref().filter(|uplink| !is_none && uplink.is_own == is_own)
     }
 
     /// Notes a change of the uplinks, or of the ports that are published on them.
@@ -83,22 +148,21 @@ impl Model {
         if is_policy_stale {
             self.policy.invalidate();
         }
-        self.uplink_conf.invalidate();
+        self.uplink_confs.invalidate();
     }
 
     /// The ports of the uplinks.
     pub(super) fn uplink_ports(&self) -> impl Iterator<Item = (PortIndex, PortConf)> {
-        let taps = self.uplinks.iter().filter_map(|uplink| uplink.tap);
-        taps.map(|(port, mac)| (port, PortConf::uplink(mac)))
+        let taps = self.uplink.iter().flat_map(|uplink| uplink.taps.values());
+        taps.map(|(port, tap)| (*port, PortConf::uplink(tap.mac)))
     }
 
-    /// The uplink for the networks that translate in user space.
-    pub(super) fn uplink_conf(&mut self) -> Option<Arc<UplinkConf>> {
-        if let Some(fresh) = self.uplink_conf.fresh() {
+    /// The uplinks for each network whose packets the switch translates.
+    pub(super) fn uplink_confs(&mut self) -> Option<Arc<UplinkConfs>> {
+        if let Some(fresh) = self.uplink_confs.fresh() {
             return Some(fresh);
         }
-        let state = &self.own_uplink()?.0.state;
-        let local = self.local_addresses(state);
+        let local = self.local_addresses(&self.own_uplink()?.state);
         // The same part, where the addresses are: then routes are shared, too.
         if self.local.last().is_none_or(|last| **last != local) {
             self.local.store(Arc::new(local));
@@ -111,32 +175,45 @@ impl Model {
                 self.policy.store(compiled)
             }
         };
-        let (uplink, (port, tap_mac)) = self.own_uplink()?;
-        let state = &uplink.state;
-        let routes = state.routes.iter().map(|route| (route.destination, route.action));
-        let conf = Arc::new(UplinkConf {
-            port,
-            device_mac: state.mac,
-            tap_mac,
-            mtu: state.mtu,
-            up: state.up,
-            routes: Routes::new(routes),
-            neighbours: UplinkNeighbours::new(state.neighbours.iter().copied()),
-            policy,
-        });
-        Some(self.uplink_conf.store(conf))
+        let confs = self.compile_uplinks(&policy)?;
+        Some(self.uplink_confs.store(Arc::new(confs)))
     }
 
-    /// The first uplink that translates in user space, with the port and MAC address of its TAP.
-    fn own_uplink(&self) -> Option<(&Uplink, (PortIndex, MacAddr))> {
-        self.uplinks.iter().find_map(|uplink| Some((uplink, uplink.tap?)))
+    /// Networks with the same routes share one configuration.
+    fn compile_uplinks(&self, policy: &Arc<nat::CompiledPolicy>) -> Option<UplinkConfs> {
+        let uplink = self.own_uplink()?;
+        let (links, host) = (Arc::new(uplink.links()), HostRoutes::new(&uplink.state));
+        let networks: Vec<_> =
+            self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
+        let subnets: Vec<_> = networks.iter().flat_map(|it| it.spec.subnets()).collect();
+        let is_outside = |address: IpAddr| !subnets.iter().any(|net| net.contains(&address));
+        let by_source = host.by_source(is_outside);
+        let mut distinct: Vec<Arc<UplinkConf>> = Vec::new();
+        let confs = networks.iter().map(|network| {
+            let routes = host.routes(device_of(network), &network.spec.subnets());
+            let known = distinct.iter().find(|conf| conf.routes == routes).cloned();
+            let conf = known.unwrap_or_else(|| {
+                let (links, by_source) = (Arc::clone(&links), by_source.clone());
+                let policy = Arc::clone(policy);
+                let conf = Arc::new(UplinkConf { links, routes, by_source, policy });
+                distinct.push(Arc::clone(&conf));
+                conf
+            });
+            (network.index, conf)
+        });
+        Some(confs.collect())
+    }
+
+    /// The uplinks that translate in user space.
+    fn own_uplink(&self) -> Option<&Uplink> {
+        self.uplink.as_ref().filter(|uplink| uplink.is_own)
     }
 
     /// The router of a network; none where the kernel routes.
     pub(super) fn router(
         &self,
         network: &Network,
-        uplink: Option<&Arc<UplinkConf>>,
+        uplinks: Option<&UplinkConfs>,
         reachable: Vec<ReachableNetwork>,
     ) -> Option<RouterConf> {
         let spec = &network.spec;
@@ -150,13 +227,16 @@ impl Model {
             egress: EgressMode::Internal,
         };
         // Without an uplink, or before it is known, containers reach each other and their gateway only.
-        let Some(used) = self.uplinks_of(network).next() else {
+        let Some(used) = self.uplink_of(network) else {
             return Some(internal(gateways, reachable));
         };
-        used.tap?;
+        if !used.is_own {
+            return None;
+        }
+        let uplink = uplinks?.get(&network.index)?;
         Some(RouterConf {
             local: self.local.last().cloned()?,
-            egress: EgressMode::Uplink(Arc::clone(uplink?)),
+            egress: EgressMode::Uplink(Arc::clone(uplink)),
             ..internal(gateways, reachable)
         })
     }
@@ -171,7 +251,7 @@ impl Model {
 
     /// The policy of NAT, for all networks that share the uplinks.
     fn nat_policy(&self) -> Option<nat::Policy> {
-        let Uplink { state, sources, .. } = self.own_uplink()?.0;
+        let state = &self.own_uplink()?.state;
         let local = self.local_addresses(state);
         let networks: Vec<_> =
             self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
@@ -186,10 +266,7 @@ impl Model {
         Some(nat::Policy {
             external_v4: state.ipv4,
             external_v6: state.ipv6,
-            sources: networks
-                .iter()
-                .map(|it| (nat::Zone(it.index.0), Arc::clone(sources)))
-                .collect(),
+            sources: zone_sources(state, &networks),
             published: published.collect(),
             ports: networks.first()?.spec.snat_ports.range(),
             host_addrs: local,
@@ -198,17 +275,24 @@ impl Model {
     }
 }
 
-/// The source addresses of the routes by an uplink.
-fn sources(state: &UplinkState) -> nat::Sources {
-    nat::Sources::new(state.sources.clone()).with_layer(sources_by_route(state))
+/// The source addresses of routes for each network; those of equal rules are shared.
+fn zone_sources(state: &UplinkState, networks: &[&Network]) -> Vec<(nat::Zone, Arc<nat::Sources>)> {
+    let mut distinct: Vec<Arc<nat::Sources>> = Vec::new();
+    let sources = networks.iter().map(|network| {
+        let own = host_routes::sources(state, device_of(network), &network.spec.subnets());
+        let known = distinct.iter().find(|known| ***known == own).cloned();
+        let sources = known.unwrap_or_else(|| {
+            distinct.push(Arc::new(own));
+            distinct.last().cloned().unwrap_or_default()
+        });
+        (nat::Zone(network.index.0), sources)
+    });
+    sources.collect()
 }
 
-/// Destination, prefix length and source of the routes that have one.
-fn sources_by_route(state: &UplinkState) -> impl Iterator<Item = (IpAddr, u8, u16)> {
-    state.routes.iter().filter_map(|route| {
-        let net = route.destination;
-        Some((net.addr(), net.prefix_len(), route.source?))
-    })
+/// The device that the kernel's rules know a network by.
+fn device_of(network: &Network) -> &str {
+    network.spec.device.as_ref().map_or("", |device| device.as_str())
 }
 
 /// The rules of a publication. One at all addresses of a family becomes one at each of them, since another

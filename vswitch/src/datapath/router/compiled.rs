@@ -19,6 +19,8 @@ pub(in crate::datapath) struct Router {
     pub(super) gateway4: Option<Ipv4Addr>,
     pub(super) gateway6: Option<Ipv6Addr>,
     pub(super) uplink: Option<Arc<UplinkConf>>,
+    /// The smallest MTU of its uplinks.
+    pub(super) uplink_mtu: Option<u32>,
     /// The network's largest IP packet in bytes.
     pub(super) mtu: u32,
     /// Broadcast addresses of its subnets.
@@ -45,6 +47,11 @@ impl Router {
         mtu: u32,
         outer: Arc<OuterFib>,
     ) -> Self {
+        let uplink = match &conf.egress {
+            EgressMode::Uplink(uplink) => Some(Arc::clone(uplink)),
+            EgressMode::Internal | EgressMode::Kernel => None,
+        };
+        let links = uplink.iter().flat_map(|uplink| uplink.links.iter());
         let v4 = |address: &IpAddr| if let IpAddr::V4(it) = address { Some(*it) } else { None };
         let v6 = |address: &IpAddr| if let IpAddr::V6(it) = address { Some(*it) } else { None };
         Self {
@@ -52,10 +59,8 @@ impl Router {
             fib: Fib::new(conf, outer),
             gateway4: conf.gateways.iter().find_map(v4),
             gateway6: conf.gateways.iter().find_map(v6),
-            uplink: match &conf.egress {
-                EgressMode::Uplink(uplink) => Some(Arc::clone(uplink)),
-                EgressMode::Internal | EgressMode::Kernel => None,
-            },
+            uplink_mtu: links.map(|link| link.mtu).min(),
+            uplink,
             mtu,
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),
             subnets: conf.subnets.clone(),

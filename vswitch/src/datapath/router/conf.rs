@@ -1,6 +1,6 @@
 //! The configuration of a router, which [`super::Router`] compiles into a snapshot.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use fastpath::PortIndex;
@@ -32,8 +32,7 @@ impl RouterConf {
     pub(in crate::datapath) fn has_same_routes(&self, other: &Self) -> bool {
         let is_egress_same = match (&self.egress, &other.egress) {
             (EgressMode::Uplink(one), EgressMode::Uplink(other)) => {
-                Arc::ptr_eq(one, other)
-                    || one.routes == other.routes && one.neighbours == other.neighbours
+                Arc::ptr_eq(one, other) || one.has_same_routes(other)
             }
             (one, other) => one == other,
         };
@@ -63,13 +62,26 @@ pub enum EgressMode {
     Internal,
     /// The kernel routes: packets go to the host's port.
     Kernel,
-    /// The uplink, with NAT in user space.
+    /// The uplinks, with NAT in user space.
     Uplink(Arc<UplinkConf>),
 }
 
-/// The uplink.
+/// The uplinks of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UplinkConf {
+    /// The uplinks, which routes name by position.
+    pub links: Arc<Vec<UplinkLink>>,
+    /// The host's routes.
+    pub routes: Routes,
+    /// Routes for packets that leave with a source address of the host: those that its rules name.
+    pub by_source: Vec<(IpAddr, Routes)>,
+    /// The NAT policy.
+    pub policy: Arc<CompiledPolicy>,
+}
+
+/// An uplink: a device of the host and its TAP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UplinkLink {
     /// The port of the uplink's TAP.
     pub port: PortIndex,
     /// The MAC address of the host's device: the source of egress frames.
@@ -80,42 +92,100 @@ pub struct UplinkConf {
     pub mtu: u32,
     /// The device has a carrier.
     pub up: bool,
-    /// The host's routes.
-    pub routes: Routes,
     /// The host's neighbours on the device.
     pub neighbours: UplinkNeighbours,
-    /// The NAT policy.
-    pub policy: Arc<CompiledPolicy>,
+}
+
+impl UplinkConf {
+    /// Both compile into the same routes.
+    fn has_same_routes(&self, other: &Self) -> bool {
+        let neighbours = |conf: &Self| -> Vec<_> {
+            conf.links.iter().map(|link| link.neighbours.clone()).collect()
+        };
+        self.routes == other.routes
+            && self.by_source == other.by_source
+            && (Arc::ptr_eq(&self.links, &other.links) || neighbours(self) == neighbours(other))
+    }
+
+    /// The uplink with this port, and its position.
+    pub(in crate::datapath) fn link_of(&self, port: PortIndex) -> Option<&UplinkLink> {
+        self.links.iter().find(|link| link.port == port)
+    }
 }
 
 /// The host's route for a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteAction {
-    /// Through the uplink, to this gateway or on link.
-    Via(Option<IpAddr>),
+    /// Through the uplink at this position, to this gateway or on link.
+    Via {
+        /// The position.
+        link: u8,
+        /// The gateway.
+        gateway: Option<IpAddr>,
+    },
     /// Through another device, unreachable for containers.
     Elsewhere,
     /// Unreachable.
     Unreachable,
+    /// No route of this table: the next table decides.
+    Throw,
 }
 
-/// The host's routes. The longest prefix wins; of equals, the first.
+impl RouteAction {
+    /// Through the first uplink.
+    #[must_use]
+    pub const fn via(gateway: Option<IpAddr>) -> Self {
+        Self::Via { link: 0, gateway }
+    }
+}
+
+/// Routes of a table. The longest prefix wins; of equals, the first.
+pub type RouteTable = Arc<Vec<(IpNet, RouteAction)>>;
+
+/// A table, and the destinations that it applies to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteLayer {
+    /// The destinations: those of a prefix, or all others of its family.
+    pub scope: IpNet,
+    /// All others.
+    pub is_outside: bool,
+    /// Shorter prefixes of the table do not count.
+    pub len_min: u8,
+    /// The table.
+    pub table: RouteTable,
+}
+
+/// The host's routes: tables in order of precedence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Routes(Vec<(IpNet, RouteAction)>);
+pub struct Routes(Vec<RouteLayer>);
 
 impl Routes {
-    /// Routes in order of precedence.
+    /// The routes of one table.
     pub fn new(routes: impl IntoIterator<Item = (IpNet, RouteAction)>) -> Self {
-        Self(routes.into_iter().collect())
+        let table: RouteTable = Arc::new(routes.into_iter().collect());
+        let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let layer = |any| RouteLayer {
+            scope: IpNet::new_assert(any, 0),
+            is_outside: false,
+            len_min: 0,
+            table: Arc::clone(&table),
+        };
+        Self(any.map(layer).into())
     }
 
-    /// All routes in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (IpNet, RouteAction)> {
-        self.0.iter().copied()
+    /// The routes of several tables, in order.
+    #[must_use]
+    pub const fn layered(layers: Vec<RouteLayer>) -> Self {
+        Self(layers)
+    }
+
+    /// The tables in order.
+    pub fn layers(&self) -> impl DoubleEndedIterator<Item = &RouteLayer> {
+        self.0.iter()
     }
 }
 
-/// The neighbour table of the uplink.
+/// The neighbour table of an uplink.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UplinkNeighbours(Vec<(IpAddr, MacAddr)>);
 

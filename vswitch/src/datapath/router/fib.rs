@@ -14,7 +14,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use wire::MacAddr;
 
-use super::conf::{EgressMode, ReachableNetwork, RouteAction, RouterConf, UplinkConf};
+use super::conf::{
+    EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouterConf, Routes, UplinkConf,
+    UplinkLink,
+};
 
 /// Prefixes that no router forwards (RFC 1812 section 5.3.7, RFC 6890): "this" network, loopback,
 /// link-local, multicast, reserved and broadcast.
@@ -37,10 +40,10 @@ pub(super) enum RouteTarget {
     Host,
     /// A container of the network.
     Subnet,
-    /// A router on the uplink's link: see [`Fib::next_hop`].
+    /// A router on the link of an uplink: see [`Fib::next_hop`].
     NextHop(u16),
-    /// On the uplink's link.
-    OnLink,
+    /// On the link of the uplink at this position.
+    OnLink(u8),
     /// No route.
     Unreachable,
     /// Never routed.
@@ -51,9 +54,11 @@ pub(super) enum RouteTarget {
     Beyond,
 }
 
-/// A router on the uplink's link.
+/// A router on the link of an uplink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NextHop {
+    /// The position of the uplink.
+    pub(super) link: u8,
     pub(super) address: IpAddr,
     /// The MAC address, if known.
     pub(super) mac: Option<MacAddr>,
@@ -80,17 +85,41 @@ impl Intervals {
 pub(in crate::datapath) struct OuterFib {
     intervals: Intervals,
     next_hops: Vec<NextHop>,
+    /// The same for packets with these source addresses of the host, sorted.
+    by_source: Vec<(IpAddr, OuterFib)>,
 }
 
 impl OuterFib {
     pub(in crate::datapath) fn new(conf: &RouterConf) -> Self {
-        let mut builder = FibBuilder::new(match conf.egress {
-            EgressMode::Kernel => RouteTarget::Host,
-            EgressMode::Internal | EgressMode::Uplink(_) => RouteTarget::Unreachable,
-        });
-        let mut next_hops = Vec::new();
+        let mut outer = match &conf.egress {
+            EgressMode::Kernel => Self::of_routes(conf, RouteTarget::Host, None),
+            EgressMode::Internal => Self::of_routes(conf, RouteTarget::Unreachable, None),
+            EgressMode::Uplink(uplink) => {
+                let routes = Some((&**uplink, &uplink.routes));
+                Self::of_routes(conf, RouteTarget::Unreachable, routes)
+            }
+        };
         if let EgressMode::Uplink(uplink) = &conf.egress {
-            builder.insert_routes(uplink, &mut next_hops);
+            let of = |(source, routes): &(IpAddr, Routes)| {
+                let routes = Some((&**uplink, routes));
+                (*source, Self::of_routes(conf, RouteTarget::Unreachable, routes))
+            };
+            outer.by_source = uplink.by_source.iter().map(of).collect();
+            outer.by_source.sort_by_key(|(source, _)| *source);
+        }
+        outer
+    }
+
+    fn of_routes(
+        conf: &RouterConf,
+        default: RouteTarget,
+        routes: Option<(&UplinkConf, &Routes)>,
+    ) -> Self {
+        let (mut builder, mut next_hops) = (FibBuilder::new(default), Vec::new());
+        if let Some((uplink, routes)) = routes {
+            for layer in routes.layers().rev() {
+                builder.insert_layer(layer, &uplink.links, &mut next_hops);
+            }
         }
         for (address, len) in UNROUTABLE {
             builder.insert_range(prefix(address, len), RouteTarget::Martian);
@@ -99,7 +128,37 @@ impl OuterFib {
         for &address in conf.local.iter().filter(|address| !address.is_loopback()) {
             builder.insert_range(one(address), RouteTarget::Host);
         }
-        Self { intervals: builder.intervals(), next_hops }
+        Self { intervals: builder.intervals(), next_hops, by_source: Vec::new() }
+    }
+
+    /// Rules of the host name source addresses.
+    #[inline]
+    pub(super) fn has_sources(&self) -> bool {
+        !self.by_source.is_empty()
+    }
+
+    /// The target of a packet that leaves with this source, if a rule of the host names it, and the router to it.
+    pub(super) fn lookup_from(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+    ) -> Option<(RouteTarget, Option<NextHop>)> {
+        let at = self.by_source.binary_search_by_key(&source, |(known, _)| *known).ok()?;
+        let fib = &self.by_source[at].1;
+        let target = fib.intervals.lookup(number(destination));
+        let hop = match target {
+            RouteTarget::NextHop(hop) => fib.next_hops.get(usize::from(hop)).copied(),
+            _ => None,
+        };
+        Some((target, hop))
+    }
+}
+
+/// An address in 128 bits, IPv4 as IPv4-mapped IPv6.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => mapped(address),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 
@@ -161,38 +220,47 @@ impl FibBuilder {
         Self(BTreeMap::from([(0, default)]))
     }
 
-    /// Shorter prefixes first; of equal prefixes, the first inserted last.
-    fn insert_routes(&mut self, uplink: &UplinkConf, next_hops: &mut Vec<NextHop>) {
-        let mut routes: Vec<_> = uplink.routes.iter().rev().collect();
-        routes.sort_by_key(|(net, _)| net.prefix_len());
-        let (v4, v6): (Vec<_>, Vec<_>) =
-            routes.into_iter().partition(|(net, _)| net.addr().is_ipv4());
-        self.insert_family(&v6, uplink, next_hops);
-        // A short IPv6 prefix also covers the mapped IPv4 addresses.
-        self.insert_range(prefix(Ipv4Addr::UNSPECIFIED.into(), 0), RouteTarget::Unreachable);
-        self.insert_family(&v4, uplink, next_hops);
-    }
-
-    fn insert_family(
+    /// Lays a table over those below it.
+    fn insert_layer(
         &mut self,
-        routes: &[(IpNet, RouteAction)],
-        uplink: &UplinkConf,
+        layer: &RouteLayer,
+        links: &[UplinkLink],
         next_hops: &mut Vec<NextHop>,
     ) {
-        for &(net, action) in routes {
-            let target = match action {
-                RouteAction::Via(Some(address)) => {
-                    let known = next_hops.iter().position(|hop| hop.address == address);
-                    let at = known.unwrap_or_else(|| {
-                        next_hops.push(NextHop { address, mac: uplink.neighbours.get(address) });
-                        next_hops.len() - 1
-                    });
-                    u16::try_from(at).map_or(RouteTarget::Unreachable, RouteTarget::NextHop)
-                }
-                RouteAction::Via(None) => RouteTarget::OnLink,
-                RouteAction::Elsewhere | RouteAction::Unreachable => RouteTarget::Unreachable,
-            };
-            self.insert(net, target);
+        let is_v4 = layer.scope.addr().is_ipv4();
+        // Shorter prefixes first; of equal prefixes, the first inserted last.
+        let routes =
+            layer.table.iter().rev().filter(|(net, _)| {
+                net.addr().is_ipv4() == is_v4 && net.prefix_len() >= layer.len_min
+            });
+        let mut routes: Vec<_> = routes.collect();
+        routes.sort_by_key(|(net, _)| net.prefix_len());
+        let mut table = Self::new(RouteTarget::Beyond);
+        for &&(net, action) in &routes {
+            table.insert(net, target(action, links, next_hops));
+        }
+        if !is_v4 {
+            // A short IPv6 prefix also covers the mapped IPv4 addresses.
+            table.insert_range(prefix(Ipv4Addr::UNSPECIFIED.into(), 0), RouteTarget::Beyond);
+        }
+        let scope = prefix(layer.scope.addr(), layer.scope.prefix_len());
+        if layer.is_outside {
+            table.insert_range(scope, RouteTarget::Beyond);
+            self.overlay(table, (0, u128::MAX));
+        } else {
+            self.overlay(table, scope);
+        }
+    }
+
+    /// Takes the targets of another one over, within a range.
+    fn overlay(&mut self, other: Self, (first, last): (u128, u128)) {
+        let starts: Vec<_> = other.0.into_iter().collect();
+        for (at, &(start, target)) in starts.iter().enumerate() {
+            let end = starts.get(at + 1).map_or(u128::MAX, |(next, _)| next - 1);
+            let (from, to) = (start.max(first), end.min(last));
+            if target != RouteTarget::Beyond && from <= to {
+                self.insert_range((from, to), target);
+            }
         }
     }
 
@@ -240,6 +308,24 @@ impl FibBuilder {
         rows.dedup_by_key(|&mut (_, target)| target);
         let (starts, targets) = rows.into_iter().unzip();
         Intervals { starts, targets }
+    }
+}
+
+/// The target of a route.
+fn target(action: RouteAction, links: &[UplinkLink], next_hops: &mut Vec<NextHop>) -> RouteTarget {
+    match action {
+        RouteAction::Via { link, gateway: Some(address) } => {
+            let is_known = |hop: &NextHop| (hop.link, hop.address) == (link, address);
+            let at = next_hops.iter().position(is_known).unwrap_or_else(|| {
+                let mac = links.get(usize::from(link)).and_then(|it| it.neighbours.get(address));
+                next_hops.push(NextHop { link, address, mac });
+                next_hops.len() - 1
+            });
+            u16::try_from(at).map_or(RouteTarget::Unreachable, RouteTarget::NextHop)
+        }
+        RouteAction::Via { link, gateway: None } => RouteTarget::OnLink(link),
+        RouteAction::Elsewhere | RouteAction::Unreachable => RouteTarget::Unreachable,
+        RouteAction::Throw => RouteTarget::Beyond,
     }
 }
 

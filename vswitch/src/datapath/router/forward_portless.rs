@@ -9,7 +9,7 @@ use wire::meta::{L3, Meta};
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
 use super::portless::group_of;
 use super::size::Fit;
-use super::{Router, UplinkConf};
+use super::{Router, UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 
 impl ForwardCtx<'_> {
@@ -19,14 +19,16 @@ impl ForwardCtx<'_> {
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
-        (router, uplink): (&Router, &UplinkConf),
+        router: &Router,
         (adj, fit): (&Adjacency, Fit),
     ) {
         let source = router.icmp_source();
         let Some(protocol) = protocol(&ctx.meta, self.ethernet(ctx)) else {
             return self.drop_refused(ctx, source, NatDrop::Protocol);
         };
-        let Some(external) = uplink.policy.source_to(Zone(ctx.network.0), view.dst) else {
+        let policy = router.uplink.as_ref().map(|uplink| &uplink.policy);
+        let external = policy.and_then(|it| it.source_to(Zone(ctx.network.0), view.dst));
+        let Some(external) = external else {
             return self.drop_refused(ctx, source, NatDrop::NoAddress);
         };
         let flow = (view.dst, protocol);
@@ -48,7 +50,7 @@ impl ForwardCtx<'_> {
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
-        uplink: &UplinkConf,
+        (uplink, link): (&UplinkConf, &UplinkLink),
     ) -> bool {
         let Some(protocol) = protocol(&ctx.meta, self.ethernet(ctx)) else { return false };
         let flow = (view.src, protocol);
@@ -58,7 +60,7 @@ impl ForwardCtx<'_> {
         let known = self.state.portless.answer(self.now, flow, view.dst);
         let Some((port, internal)) = known else { return false };
         let (edit, owner) = (edit(view.src, internal), OwnerId(port.get() as u32));
-        self.deliver(ctx, uplink.icmp_source(), Delivery { edit: &edit, owner });
+        self.deliver(ctx, uplink.icmp_source(link), Delivery { edit: &edit, owner });
         true
     }
 }

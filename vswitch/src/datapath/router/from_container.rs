@@ -10,7 +10,7 @@ use wire::meta::{L3, L4};
 use super::fib::{NextHop, RouteTarget};
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
 use super::neighbour_queue::QueueDecision;
-use super::{Router, UplinkConf};
+use super::{Router, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::snapshot::Network;
 use crate::datapath::{DropReason, Key, Verdict};
@@ -44,12 +44,11 @@ impl<'a> ForwardCtx<'a> {
                 let hop = router.fib.next_hop(hop);
                 self.forward_to_uplink(ctx, &view, router, hop);
             }
-            RouteTarget::OnLink => {
-                let mac = router.uplink.as_ref().and_then(|uplink| uplink.neighbours.get(view.dst));
-                if mac.is_some() {
-                    self.use_on_link(view.dst, ctx.port);
+            RouteTarget::OnLink(link) => {
+                let hop = router.on_link(link, view.dst);
+                if hop.mac.is_some() {
+                    self.use_on_link(view.dst, router, (link, ctx.port));
                 }
-                let hop = NextHop { address: view.dst, mac };
                 self.forward_to_uplink(ctx, &view, router, hop);
             }
             RouteTarget::Host => {
@@ -63,6 +62,9 @@ impl<'a> ForwardCtx<'a> {
                 self.forward_to_network(ctx, &view, (network, router), router.network(at))
             }
             RouteTarget::Martian => ctx.verdict = Verdict::Drop(DropReason::Martian),
+            RouteTarget::Unreachable if router.fib.outer().has_sources() => {
+                self.forward_by_source(ctx, &view, router, None);
+            }
             RouteTarget::Unreachable | RouteTarget::Beyond => {
                 let why = Rejection::new(DropReason::NoRoute, IcmpError::NoRoute);
                 self.reject(ctx, router.icmp_source(), why);
@@ -78,7 +80,10 @@ impl<'a> ForwardCtx<'a> {
         router: &'a Router,
         hop: NextHop,
     ) {
-        let Some(uplink) = router.uplink.as_deref().filter(|uplink| uplink.up) else {
+        if router.fib.outer().has_sources() {
+            return self.forward_by_source(ctx, view, router, Some(hop));
+        }
+        let Some(link) = router.link(hop.link).filter(|link| link.up) else {
             let why = Rejection::new(DropReason::UplinkDown, IcmpError::NoRoute);
             return self.reject(ctx, router.icmp_source(), why);
         };
@@ -89,8 +94,8 @@ impl<'a> ForwardCtx<'a> {
         if self.is_shared(ctx) {
             self.hear_source(ctx, view.src);
         }
-        let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address) };
-        let adj = uplink.adjacency(mac, router.mtu);
+        let Some(mac) = hop.mac else { return self.await_neighbour(ctx, hop.address, link.port) };
+        let adj = link.adjacency(mac, router.mtu);
         let fit = match self.check_forward(ctx, &adj) {
             Ok(fit) => fit,
             Err(why) => return self.reject(ctx, router.icmp_source(), why),
@@ -114,7 +119,7 @@ impl<'a> ForwardCtx<'a> {
                 self.reject(ctx, router.icmp_source(), why);
             }
             Err(NatDrop::Protocol) => {
-                self.forward_portless(ctx, view, (router, uplink), (&adj, fit));
+                self.forward_portless(ctx, view, router, (&adj, fit));
             }
             Err(refusal) => self.drop_refused(ctx, router.icmp_source(), *refusal),
         }
@@ -230,16 +235,18 @@ impl<'a> ForwardCtx<'a> {
 
     /// Notes that a host on the link with a known MAC address is in use.
     #[inline]
-    fn use_on_link(&mut self, address: IpAddr, port: PortIndex) {
-        if self.state.on_link_uses.note(self.now, address) {
+    fn use_on_link(&mut self, address: IpAddr, router: &Router, (link, port): (u8, PortIndex)) {
+        if self.state.on_link_uses.note(self.now, address)
+            && let Some(link) = router.link(link)
+        {
             // Dropped, it is told in the next period.
-            self.state.resolver.request(self.now, address, port);
+            self.state.resolver.request(self.now, (address, link.port), port);
         }
     }
 
     /// Queues a frame until control resolves the next hop.
     #[cold]
-    fn await_neighbour(&mut self, ctx: &mut FrameCtx, hop: IpAddr) {
+    pub(super) fn await_neighbour(&mut self, ctx: &mut FrameCtx, hop: IpAddr, uplink: PortIndex) {
         // Reserve first: a port at its queue limit may not request addresses.
         let full = Verdict::Drop(DropReason::NeighbourQueueFull);
         match self.state.neighbour_queue.reserve(ctx.port) {
@@ -250,7 +257,7 @@ impl<'a> ForwardCtx<'a> {
                 return;
             }
         }
-        if !self.state.resolver.request(self.now, hop, ctx.port) {
+        if !self.state.resolver.request(self.now, (hop, uplink), ctx.port) {
             self.state.counters.resolves_dropped += 1;
         }
         ctx.verdict = Verdict::AwaitsNeighbour;
@@ -263,6 +270,18 @@ pub(super) fn internal(ctx: &FrameCtx) -> Realm {
 }
 
 impl Router {
+    /// The uplink at a position.
+    #[inline]
+    pub(super) fn link(&self, link: u8) -> Option<&UplinkLink> {
+        self.uplink.as_deref()?.links.get(usize::from(link))
+    }
+
+    /// A neighbour on the link of the uplink at a position.
+    pub(super) fn on_link(&self, link: u8, address: IpAddr) -> NextHop {
+        let mac = self.link(link).and_then(|link| link.neighbours.get(address));
+        NextHop { link, address, mac }
+    }
+
     /// The source of ICMP errors to containers.
     pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
         IcmpSource {
@@ -276,7 +295,7 @@ impl Router {
     /// The adjacency of a container.
     #[inline]
     pub(super) fn adjacency(&self, port: PortIndex, mac: wire::MacAddr) -> Adjacency {
-        let clamp = self.uplink.as_ref().map(|uplink| uplink.mtu);
+        let clamp = self.uplink_mtu;
         let key = Key::new(self.key.network(), 0, mac);
         Adjacency {
             port,
@@ -289,10 +308,10 @@ impl Router {
     }
 }
 
-impl UplinkConf {
+impl UplinkLink {
     /// The adjacency of a next hop, for packets from a network with this MTU.
     #[inline]
-    fn adjacency(&self, mac: wire::MacAddr, network_mtu: u32) -> Adjacency {
+    pub(super) fn adjacency(&self, mac: wire::MacAddr, network_mtu: u32) -> Adjacency {
         Adjacency {
             port: self.port,
             src: self.device_mac,

@@ -4,26 +4,30 @@ use nat::{Kind, NatDrop, Realm, Translation, View};
 use wire::icmp_error::IcmpSource;
 use wire::meta::{L3, L4};
 
-use super::UplinkConf;
 use super::forward::{Delivery, ForwardCtx};
 use super::unmapped::is_midstream;
+use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
 impl<'a> ForwardCtx<'a> {
     /// Sets the verdict of an uplink frame. Containers get frames of connections and published ports
     /// only; nothing is flooded or learnt.
-    pub(super) fn route_uplink(&mut self, ctx: &mut FrameCtx, uplink: &'a UplinkConf) {
+    pub(super) fn route_uplink(
+        &mut self,
+        ctx: &mut FrameCtx,
+        (uplink, link): (&'a UplinkConf, &'a UplinkLink),
+    ) {
         let is_ip = matches!(ctx.meta.l3, L3::Ipv4 | L3::Ipv6);
         // The host's stack sends its own frames on the TAP, as on every link.
-        let is_own = ctx.meta.src == uplink.tap_mac || ctx.meta.dst.is_multicast();
+        let is_own = ctx.meta.src == link.tap_mac || ctx.meta.dst.is_multicast();
         if !is_ip || is_own {
             ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
             return;
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         // Drop spoofed internal sources (BCP 38); nftables normally does this first.
-        let mut routers = self.snapshot.routers_of(uplink.port);
+        let mut routers = self.snapshot.routers_of(link.port);
         if routers.any(|(router, _)| router.subnets.iter().any(|it| it.contains(&view.src))) {
             ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
@@ -36,27 +40,30 @@ impl<'a> ForwardCtx<'a> {
         };
         match &translated {
             Ok(Translation::Edit { edit, to: Realm::Internal(owner, _) }) => {
-                self.deliver(ctx, uplink.icmp_source(), Delivery { edit, owner: *owner });
+                self.deliver(ctx, uplink.icmp_source(link), Delivery { edit, owner: *owner });
             }
             Ok(Translation::Edit { to: Realm::External, .. }) => {
                 ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
             }
             Ok(Translation::NotOurs) => {
                 let is_icmp = matches!(ctx.meta.l4, L4::Icmpv4 | L4::Icmpv6);
-                if matches!(view.kind, Kind::Other) && self.deliver_other(ctx, &view, uplink) {
+                if matches!(view.kind, Kind::Other)
+                    && self.deliver_other(ctx, &view, (uplink, link))
+                {
                     return;
                 }
                 if is_icmp || matches!(view.kind, Kind::Tail(_)) {
                     ctx.verdict = Verdict::Drop(DropReason::HostTraffic);
                 } else {
-                    self.refuse_unmapped(ctx, uplink, &view, DropReason::NatNoConnection);
+                    let why = DropReason::NatNoConnection;
+                    self.refuse_unmapped(ctx, (uplink, link), &view, why);
                 }
             }
             // A SYN gets no answer: the container may be about to open the connection, too (RFC 5382, REQ-4).
             Err(refusal @ (NatDrop::NoConnection | NatDrop::Unsolicited))
                 if is_midstream(&view) =>
             {
-                self.refuse_unmapped(ctx, uplink, &view, (*refusal).into());
+                self.refuse_unmapped(ctx, (uplink, link), &view, (*refusal).into());
             }
             // External senders get no ICMP error.
             Err(refusal) => ctx.verdict = Verdict::Drop((*refusal).into()),
@@ -65,7 +72,12 @@ impl<'a> ForwardCtx<'a> {
 
     /// Delivers what has no ports to the container that uses the protocol; false if it is nobody's.
     #[cold]
-    fn deliver_other(&mut self, ctx: &mut FrameCtx, view: &View, uplink: &UplinkConf) -> bool {
+    fn deliver_other(
+        &mut self,
+        ctx: &mut FrameCtx,
+        view: &View,
+        uplink: (&UplinkConf, &UplinkLink),
+    ) -> bool {
         match ctx.meta.l4 {
             L4::Icmpv4 | L4::Icmpv6 => self.deliver_portless_error(ctx, view, uplink),
             _ => self.deliver_portless(ctx, view, uplink),
@@ -75,8 +87,8 @@ impl<'a> ForwardCtx<'a> {
 
 impl UplinkConf {
     /// The source of ICMP errors to the uplink.
-    pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
+    pub(super) fn icmp_source(&self, link: &UplinkLink) -> IcmpSource<'_> {
         let (ipv4, ipv6) = (self.policy.source().external_v4, self.policy.source().external_v6);
-        IcmpSource { mac: self.device_mac, ipv4, ipv6, broadcasts: &[] }
+        IcmpSource { mac: link.device_mac, ipv4, ipv6, broadcasts: &[] }
     }
 }

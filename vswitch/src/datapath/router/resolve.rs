@@ -11,10 +11,13 @@ use fastpath::{Nanos, PortIndex};
 use super::occupancy::PortOccupancy;
 use crate::datapath::limits::{RESOLVE_EVERY, RESOLVES_MAX, RESOLVES_PER_PORT_MAX};
 
+/// A next hop: its address, and the port of the uplink on whose link it is.
+pub(super) type Hop = (IpAddr, PortIndex);
+
 /// A requested address.
 #[derive(Debug)]
 struct Request {
-    address: IpAddr,
+    address: Hop,
     since: Nanos,
     /// The requesting port.
     port: PortIndex,
@@ -25,7 +28,7 @@ struct Request {
 pub(super) struct NeighbourResolver {
     requests: Vec<Request>,
     occupancy: PortOccupancy,
-    pending: Vec<(IpAddr, PortIndex)>,
+    pending: Vec<(Hop, PortIndex)>,
 }
 
 impl NeighbourResolver {
@@ -38,7 +41,7 @@ impl NeighbourResolver {
     }
 
     /// Requests an address for a port, unless a recent request exists; false if dropped.
-    pub(super) fn request(&mut self, now: Nanos, address: IpAddr, port: PortIndex) -> bool {
+    pub(super) fn request(&mut self, now: Nanos, address: Hop, port: PortIndex) -> bool {
         let is_over = |since: Nanos| now - since >= RESOLVE_EVERY;
         // Pending requests are at the limit.
         let has_capacity = self.pending.len() < RESOLVES_MAX;
@@ -88,7 +91,7 @@ impl NeighbourResolver {
     }
 
     /// Removes the pending requests, with their ports.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = (IpAddr, PortIndex)> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (Hop, PortIndex)> {
         self.pending.drain(..)
     }
 }
@@ -103,7 +106,9 @@ mod tests {
     fn each_port_has_its_share_of_the_questions() {
         let (now, mut resolver) = (Nanos(1_000_000_000_000), NeighbourResolver::new());
         let scanners = (RESOLVES_MAX / RESOLVES_PER_PORT_MAX) as u16;
-        let address = |port: u16, n: usize| Ipv4Addr::new(10, port as u8, 0, n as u8).into();
+        let address = |port: u16, n: usize| -> Hop {
+            (Ipv4Addr::new(10, port as u8, 0, n as u8).into(), PortIndex(900))
+        };
         for port in 0..scanners {
             for n in 0..RESOLVES_PER_PORT_MAX {
                 assert!(resolver.request(now, address(port, n), PortIndex(port)), "{port} {n}");

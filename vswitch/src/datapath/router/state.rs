@@ -175,8 +175,8 @@ impl RouterState {
         }
     }
 
-    /// Next hops for control to resolve, with the requesting ports.
-    pub fn unresolved(&mut self) -> impl Iterator<Item = (IpAddr, PortIndex)> {
+    /// Next hops for control to resolve, each with the port of its uplink, and the requesting ports.
+    pub fn unresolved(&mut self) -> impl Iterator<Item = ((IpAddr, PortIndex), PortIndex)> {
         self.resolver.drain()
     }
 

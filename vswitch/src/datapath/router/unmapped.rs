@@ -13,8 +13,8 @@ use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::tcp::{self, Flags};
 use wire::{MacAddr, Protocol, ip};
 
-use super::UplinkConf;
 use super::forward::{ForwardCtx, Rejection};
+use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
@@ -24,20 +24,20 @@ impl ForwardCtx<'_> {
     pub(super) fn refuse_unmapped(
         &mut self,
         ctx: &mut FrameCtx,
-        uplink: &UplinkConf,
+        (uplink, link): (&UplinkConf, &UplinkLink),
         view: &View,
         reason: DropReason,
     ) {
         ctx.verdict = Verdict::Drop(reason);
         match &view.kind {
-            Kind::Flow { segment: Some(_), .. } => self.send_reset(ctx, uplink.device_mac, view),
+            Kind::Flow { segment: Some(_), .. } => self.send_reset(ctx, link.device_mac, view),
             Kind::Flow { .. } => {
                 // From the address that the sender knows.
                 let (ipv4, ipv6) = match view.dst {
                     IpAddr::V4(address) => (Some(address), None),
                     IpAddr::V6(address) => (None, Some(address)),
                 };
-                let source = IcmpSource { ipv4, ipv6, ..uplink.icmp_source() };
+                let source = IcmpSource { ipv4, ipv6, ..uplink.icmp_source(link) };
                 let why = Rejection::new(reason, IcmpError::PortUnreachable);
                 self.reject(ctx, source, why);
             }

@@ -37,7 +37,7 @@ mod tests {
     use wire::MacAddr;
 
     use super::*;
-    use crate::datapath::{Routes, UplinkConf, UplinkNeighbours};
+    use crate::datapath::{Routes, UplinkConf, UplinkLink, UplinkNeighbours};
 
     fn router(egress: EgressMode) -> RouterConf {
         RouterConf {
@@ -62,13 +62,16 @@ mod tests {
             quota: 100,
         };
         let uplink = router(EgressMode::Uplink(Arc::new(UplinkConf {
-            port: PortIndex(1),
-            device_mac: MacAddr([4; 6]),
-            tap_mac: MacAddr([6; 6]),
-            mtu: 1500,
-            up: true,
+            links: Arc::new(vec![UplinkLink {
+                port: PortIndex(1),
+                device_mac: MacAddr([4; 6]),
+                tap_mac: MacAddr([6; 6]),
+                mtu: 1500,
+                up: true,
+                neighbours: UplinkNeighbours::new(Vec::new()),
+            }]),
+            by_source: Vec::new(),
             routes: Routes::new(Vec::new()),
-            neighbours: UplinkNeighbours::new(Vec::new()),
             policy: nat::CompiledPolicy::compile(policy, None),
         })));
         let mut shared = SharedFib::default();

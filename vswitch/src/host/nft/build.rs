@@ -1,8 +1,9 @@
-//! Builders of chains, rules and matches.
+//! Builders of chains, rules and matches, and the layout of packets.
 
 use std::ffi::{CStr, CString};
 
 use ipnet::IpNet;
+use vswitch_sys::chain::IngressChain;
 use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 use vswitch_sys::{Batch, Chain, ChainType, Hook, MsgType, Policy, Rule, Table};
@@ -14,6 +15,8 @@ pub(super) enum ChainHook<'a> {
     Jump,
     /// The ingress of a device.
     Ingress(&'a CStr, i32),
+    /// The ingress of several devices.
+    IngressOfAll(&'a [CString], i32),
     /// A hook of the IP stack: filter or NAT.
     Stack(ChainType, Hook, i32),
 }
@@ -44,6 +47,15 @@ impl<'a> Writer<'a> {
         let mut chain = Chain::new(name, self.table);
         match at {
             ChainHook::Jump => {}
+            ChainHook::IngressOfAll([device], priority) => {
+                return self.chain(name, ChainHook::Ingress(device, priority));
+            }
+            ChainHook::IngressOfAll(devices, priority) => {
+                let devices = devices.iter().map(CString::as_c_str).collect();
+                let all = IngressChain::new(self.table, name, priority, devices);
+                self.batch.add(&all, MsgType::Add);
+                return chain;
+            }
             ChainHook::Ingress(device, priority) => {
                 // The number of the ingress hook of this family is that of prerouting in others.
                 chain.set_hook(Hook::PreRouting, priority);
@@ -64,6 +76,20 @@ impl<'a> Writer<'a> {
     pub(super) fn set(&mut self, name: &CStr, fields: &[Field]) -> Set<'a> {
         self.sets += 1;
         Set::new(name, self.sets, self.table, fields)
+    }
+
+    /// A map of single keys, or of intervals.
+    pub(super) fn map(
+        &mut self,
+        name: &CStr,
+        (fields, has_intervals): (&[Field], bool),
+        values: &[Field],
+    ) -> Set<'a> {
+        self.sets += 1;
+        match has_intervals {
+            false => Set::map(name, self.sets, self.table, fields, values),
+            true => Set::interval_map(name, self.sets, self.table, fields, values),
+        }
     }
 
     pub(super) fn rule(&mut self, chain: &Chain<'_>, parts: &[&[Expr]]) {
@@ -127,4 +153,66 @@ pub(super) fn address_in(which: Which, network: IpNet) -> Vec<Expr> {
 pub(super) fn port_in(offset: u32, first: u16, last: u16) -> [Expr; 2] {
     let load = Expr::payload(Base::Transport, offset, 2, Reg::R0);
     [load, Expr::range(Reg::R0, &first.to_be_bytes(), &last.to_be_bytes())]
+}
+
+/// Offsets and numbers of one IP version.
+pub(super) struct Layout {
+    /// Suffix of chain and set names.
+    pub(super) version: char,
+    pub(super) ethertype: u16,
+    pub(super) address: Field,
+    /// Offsets of source and destination in the IP header.
+    pub(super) source: u32,
+    pub(super) destination: u32,
+    pub(super) icmp: u8,
+    pub(super) echo_reply: u8,
+    pub(super) echo_request: u8,
+    pub(super) errors: &'static [u8],
+    /// Offsets in an ICMP error: protocol, source and payload of the quoted packet.
+    pub(super) quoted_protocol: u32,
+    pub(super) quoted_source: u32,
+    pub(super) quoted_payload: u32,
+}
+
+pub(super) const V4: Layout = Layout {
+    version: '4',
+    ethertype: 0x0800,
+    address: Field::Ipv4,
+    source: 12,
+    destination: 16,
+    icmp: 1,
+    echo_reply: 0,
+    echo_request: 8,
+    // Destination unreachable, time exceeded, parameter problem (RFC 792).
+    errors: &[3, 11, 12],
+    quoted_protocol: 8 + 9,
+    quoted_source: 8 + 12,
+    // Without IP options, which an earlier rule checks.
+    quoted_payload: 8 + 20,
+};
+
+pub(super) const V6: Layout = Layout {
+    version: '6',
+    ethertype: 0x86dd,
+    address: Field::Ipv6,
+    source: 8,
+    destination: 24,
+    icmp: 58,
+    echo_reply: 129,
+    echo_request: 128,
+    // Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
+    errors: &[1, 2, 3, 4],
+    quoted_protocol: 8 + 6,
+    quoted_source: 8 + 8,
+    quoted_payload: 8 + 40,
+};
+
+impl Layout {
+    pub(super) fn is_v6(&self) -> bool {
+        self.version == '6'
+    }
+
+    pub(super) fn name(&self, what: &str) -> CString {
+        text(&format!("{what}{}", self.version))
+    }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{RecvFlags, recv};
 use vswitch_sys::query::{self, Answer};
 use vswitch_sys::set::Set;
 use vswitch_sys::socket::Socket;
@@ -13,8 +12,9 @@ use vswitch_sys::table::{Flagged, Flags};
 use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
 
 use super::build::{Writer, text};
+use super::exchange::{drain, receive, send};
 use super::rules::{PortBlock, Rules};
-use super::{nat, netdev};
+use super::{change, nat, netdev};
 use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 
 /// Table flags, tried in order until the kernel accepts one.
@@ -162,8 +162,26 @@ impl Tables {
         self.restored
     }
 
-    /// Replaces the tables in one batch.
+    /// Changes the elements that differ, or else replaces the tables, in one batch.
     pub(super) fn load(&mut self, rules: Rules) -> Result<(), NftError> {
+        // The same rules again are to replace what the kernel has lost.
+        let other = self.loaded.as_ref().filter(|it| it.rules != rules);
+        let changed = other.and_then(|it| change::between(&it.rules, &rules, &self.name));
+        if let (Some(batch), Some(loaded)) = (changed, &mut self.loaded) {
+            match send(&self.socket, batch) {
+                Ok(()) => {
+                    (loaded.rules, loaded.generation) = (rules, None);
+                    return Ok(());
+                }
+                // Somebody changed the sets.
+                Err((_, error)) => tracing::info!(%error, "loading all nftables rules again"),
+            }
+        }
+        self.replace(rules)
+    }
+
+    /// Replaces the tables in one batch.
+    fn replace(&mut self, rules: Rules) -> Result<(), NftError> {
         let with = |tables: &mut Self, has_timeouts| {
             tables.with_ladder(|flags, name| write(&rules, flags, name, has_timeouts))
         };
@@ -199,13 +217,13 @@ impl Tables {
         redirect.snat_blocks.retain(|block| !removed.contains(block));
         redirect.snat_blocks.extend(added.iter().cloned());
         // Without a device there is no set.
-        if redirect.device.is_none() || redirect.snat_blocks == former {
+        if redirect.devices() == 0 || redirect.snat_blocks == former {
             return Ok(());
         }
         let now = redirect.snat_blocks.clone();
         let added: Vec<_> = now.difference(&former).collect();
         let removed: Vec<_> = former.difference(&now).collect();
-        match self.send(write_blocks(&self.name, &added, &removed)) {
+        match send(&self.socket, write_blocks(&self.name, &added, &removed)) {
             Ok(()) => {}
             // Somebody deleted the set: all tables again.
             Err((_, error)) => {
@@ -247,10 +265,10 @@ impl Tables {
     /// All tables of the namespace that begin with `prefix`.
     pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>, NftError> {
         let (mut tables, mut done) = (Vec::new(), false);
-        self.drain();
+        drain(&self.socket);
         self.socket.send(&query::ask_tables(1)).map_err(NftError::Socket)?;
         while !done {
-            self.receive(|answer| match answer {
+            receive(&self.socket, |answer| match answer {
                 Answer::Table { family, name, is_owned } => {
                     let name = String::from_utf8_lossy(&name).into_owned();
                     if name.starts_with(prefix) {
@@ -278,7 +296,7 @@ impl Tables {
                 tracing::warn!(table = ?self.name, ?family, "somebody deleted our nftables rules: loading them again");
                 self.restored += 1;
                 let rules = loaded.rules.clone();
-                return self.load(rules);
+                return self.replace(rules);
             }
         }
         if let Some(loaded) = &mut self.loaded {
@@ -296,7 +314,7 @@ impl Tables {
         let mut refused = (0, io::Error::from_raw_os_error(libc::EOPNOTSUPP));
         for flags in ladder {
             let (batch, made) = write(*flags, &self.name);
-            match self.send(batch) {
+            match send(&self.socket, batch) {
                 Ok(()) => {
                     self.flags = Some(*flags);
                     return Ok(made);
@@ -312,38 +330,12 @@ impl Tables {
         Err(NftError::Refused { table: self.name.to_string_lossy().into(), message, source, hint })
     }
 
-    /// Sends a batch and waits for all acknowledgements; an error has the number of the refused message.
-    fn send(&self, batch: Batch) -> Result<(), (u32, io::Error)> {
-        self.drain();
-        let batch = batch.finalize();
-        let mut left = batch.sequence_numbers().len();
-        // As separate datagrams, only the first page would be a batch.
-        let pages: Vec<&[u8]> = batch.iter().collect();
-        self.socket.send(&pages.concat()).map_err(|error| (0, error))?;
-        while left > 0 {
-            let mut refused = None;
-            self.receive(|answer| {
-                if let Answer::Ack { seq, errno } = answer {
-                    left = left.saturating_sub(1);
-                    if errno != 0 && refused.is_none() {
-                        refused = Some((seq, io::Error::from_raw_os_error(errno)));
-                    }
-                }
-            })
-            .map_err(|error| (0, error))?;
-            if let Some(refused) = refused {
-                return Err(refused);
-            }
-        }
-        Ok(())
-    }
-
     fn generation(&self) -> Result<u32, NftError> {
         let mut generation = None;
-        self.drain();
+        drain(&self.socket);
         self.socket.send(&query::ask_generation(1)).map_err(NftError::Socket)?;
         while generation.is_none() {
-            self.receive(|answer| {
+            receive(&self.socket, |answer| {
                 if let Answer::Generation(number) = answer {
                     generation = Some(number);
                 }
@@ -355,10 +347,10 @@ impl Tables {
 
     fn count_rules(&self, family: ProtoFamily) -> Result<usize, NftError> {
         let (mut count, mut done) = (0, false);
-        self.drain();
+        drain(&self.socket);
         self.socket.send(&query::ask_rules(family, 1)).map_err(NftError::Socket)?;
         while !done {
-            self.receive(|answer| match answer {
+            receive(&self.socket, |answer| match answer {
                 Answer::Rule(table) if table == self.name.as_bytes() => count += 1,
                 Answer::Done | Answer::Ack { .. } => done = true,
                 _ => {}
@@ -366,19 +358,6 @@ impl Tables {
             .map_err(NftError::Socket)?;
         }
         Ok(count)
-    }
-
-    /// Discards late answers to a failed request.
-    fn drain(&self) {
-        let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
-        while recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT).is_ok() {}
-    }
-
-    fn receive(&self, mut each: impl FnMut(Answer)) -> io::Result<()> {
-        let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
-        let (len, _) = recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
-        query::messages(&buffer[..len]).filter_map(query::read).for_each(&mut each);
-        Ok(())
     }
 }
 

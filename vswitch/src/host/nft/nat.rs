@@ -1,7 +1,7 @@
 //! The `ip` and `ip6` tables: NAT by the kernel.
 //!
-//! With an uplink of our own they translate only connections of the host itself: DNAT to the container
-//! for published ports (`output`), and SNAT to the gateway's address where replies would not return
+//! With uplinks of our own they translate connections of the host itself, and where the kernel forwards those that
+//! come by other devices (`prerouting`), such as docker0: DNAT to the container for published ports (`output`), and SNAT to the gateway's address where replies would not return
 //! (`postrouting`; a masquerade does not find that address, which is of scope link or deprecated). The kernel translates no connection to ::1; `proxy` relays those.
 //!
 //! They also make the kernel track what the host sends while containers have flows without ports.
@@ -9,10 +9,10 @@
 //! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
 //! other hosts reach a container by published ports only (`forward`).
 //!
-//! nftables cannot shift a range of ports. A range with equal numbers takes one rule; a shifted one takes a
-//! rule for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
+//! Publications are elements of [`dnat_maps`]. nftables cannot shift a range of ports: a shifted one takes an element
+//! for each port, up to [`SHIFTED_PORTS_MAX`], and [`SHIFTED_PORTS_SUM_MAX`] of all ranges together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -20,16 +20,18 @@ use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg
 use vswitch_sys::set::Field;
 use vswitch_sys::{Chain, ChainType, Hook};
 
-use super::build::{
-    ChainHook, Which, Writer, address_in, device_is, l4proto_is, padded, port_in, text,
-};
+use super::build::{ChainHook, Which, Writer, address_in, device_is, padded, text};
+use super::dnat_maps::{self, Maps, target};
 use super::half_closed;
-use super::rules::{Forward, Rules, protocol_number};
+use super::ingress_sets::octets;
+use super::rules::Rules;
+#[cfg(doc)]
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
-/// Hook priorities of DNAT and SNAT (`NF_IP_PRI_NAT_DST`, `NF_IP_PRI_NAT_SRC`).
+/// Hook priorities of DNAT and SNAT (`NF_IP_PRI_NAT_DST`, and just before `NF_IP_PRI_NAT_SRC`, where others
+/// masquerade what they forward).
 const PRIORITY_DNAT: i32 = -100;
-const PRIORITY_SNAT: i32 = 100;
+const PRIORITY_SNAT: i32 = 99;
 
 /// Whether a family needs NAT by the kernel.
 pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
@@ -48,69 +50,53 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         let loopback = address_in(Which::Destination, host(std::net::Ipv6Addr::LOCALHOST.into()));
         writer.rule(&output, &[&loopback, &[Expr::accept()]]);
     }
-    forwards(writer, &output, rules, v6);
+    let maps = Maps::new(writer, &rules.nat.forwards, v6);
+    maps.all().into_iter().for_each(|map| map.put(writer.batch));
+    forwards(writer, &output, &maps, v6);
     if rules.nat.tracks_host[usize::from(v6)] {
         // A rule that reads the state makes the kernel track.
         writer.rule(&output, &[&[Expr::ct_state(Reg::R0), Expr::accept()]]);
     }
+    if rules.nat.for_others[usize::from(v6)] {
+        for_others(writer, rules, &maps, v6);
+    }
     if by_kernel {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);
-        forwards(writer, &chain, rules, v6);
+        forwards(writer, &chain, &maps, v6);
         forward_only_allowed(writer, rules);
     }
     postrouting(writer, rules, v6);
 }
 
-fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, rules: &Rules, v6: bool) {
-    let mut left = SHIFTED_PORTS_SUM_MAX;
-    for forward in &rules.nat.forwards {
-        let Some(to) = target(forward, v6) else { continue };
-        let (first, last) = (*forward.published.ports.start(), *forward.published.ports.end());
-        let ports = forward.published.ports.len();
-        if first == forward.to_port {
-            translate(writer, chain, forward, to, (first, last), None);
-        } else if ports <= usize::from(SHIFTED_PORTS_MAX) && ports <= left {
-            left -= ports;
-            for (port, to_port) in (first..=last).zip(forward.to_port..) {
-                translate(writer, chain, forward, to, (port, port), Some(to_port));
-            }
-        } else {
-            tracing::warn!(
-                first,
-                last,
-                to = forward.to_port,
-                max = SHIFTED_PORTS_MAX,
-                of_all_ranges = SHIFTED_PORTS_SUM_MAX,
-                "too many shifted ports for nftables: the host itself cannot reach these; publish them under the \
-                 container's own numbers"
-            );
-        }
+/// DNAT for what comes by devices that are no uplinks, but for publications that limit their senders.
+fn for_others(writer: &mut Writer<'_>, rules: &Rules, maps: &Maps<'_>, v6: bool) {
+    let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
+    let chain = writer.chain(c"prerouting", prerouting);
+    let mut switched = writer.set(c"switched", &[Field::Device]);
+    let names: BTreeSet<&String> = rules.nat.switched.iter().chain(&rules.devices).collect();
+    for device in names {
+        let name = padded(&text(device));
+        switched.add(&[&name], &[&name]);
     }
+    switched.put(writer.batch);
+    let from_switched = [Expr::meta(Meta::IifName, Reg::R0), Expr::lookup(Reg::R0, &switched)];
+    writer.rule(&chain, &[&from_switched, &[Expr::accept()]]);
+    for (set, has_address) in [(&maps.limited_at, true), (&maps.limited, false)] {
+        let key = dnat_maps::key(v6, has_address);
+        writer.rule(&chain, &[&key, &[Expr::lookup(Reg::R0, set), Expr::accept()]]);
+    }
+    forwards(writer, &chain, maps, v6);
 }
 
-/// A DNAT rule from ports of the host to an address; without `to_port` the port stays.
-fn translate(
-    writer: &mut Writer<'_>,
-    chain: &Chain<'_>,
-    forward: &Forward,
-    to: IpAddr,
-    (first, last): (u16, u16),
-    to_port: Option<u16>,
-) {
-    let at = match forward.published.address {
-        Some(address) if !address.is_unspecified() => address_in(Which::Destination, host(address)),
-        _ => is_local(Fib::Destination).into(),
-    };
-    let protocol = l4proto_is(protocol_number(forward.published.protocol));
-    let octets = octets(to);
-    let port_at = Reg::R0.after(octets.len());
-    let mut action = vec![Expr::counter(), Expr::immediate(Reg::R0, &octets)];
-    if let Some(port) = to_port {
-        action.push(Expr::immediate(port_at, &port.to_be_bytes()));
-    }
-    action.push(Expr::dnat(to, Reg::R0, to_port.map(|_| port_at)));
-    writer.rule(chain, &[&protocol, &port_in(2, first, last), &at, &action]);
+/// DNAT of published ports: at single addresses, then at all addresses of the host.
+fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, maps: &Maps<'_>, v6: bool) {
+    let key = dnat_maps::key(v6, true);
+    writer.rule(chain, &[&key, &dnat_maps::translate(&maps.at, v6, true)]);
+    writer.rule(chain, &[&key, &dnat_maps::translate(&maps.at_ranges, v6, false)]);
+    let (is_local, key) = (is_local(Fib::Destination), dnat_maps::key(v6, false));
+    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ports, v6, true)]);
+    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ranges, v6, false)]);
 }
 
 /// Forwards replies, connections to published ports, and what networks may open, into networks; drops the rest.
@@ -166,8 +152,12 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
             let from_loopback = address_in(Which::Source, loopback);
             writer.rule(&chain, &[&to_device, &from_loopback, &action]);
         }
-        let from_host = is_local(Fib::Source);
-        writer.rule(&chain, &[&to_device, &was_translated(), &from_host, &action]);
+        if rules.nat.for_others[usize::from(v6)] {
+            writer.rule(&chain, &[&to_device, &was_translated(), &action]);
+        } else {
+            let from_host = is_local(Fib::Source);
+            writer.rule(&chain, &[&to_device, &was_translated(), &from_host, &action]);
+        }
         for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
             let from_us = address_in(Which::Source, *net);
             // Hairpin: a container reaches another one through an address of the host.
@@ -179,20 +169,6 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     for net in rules.nat.masquerade.iter().filter(|net| is_v6(net) == v6) {
         writer.rule(&chain, &[&address_in(Which::Source, *net), &masquerade]);
     }
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-fn target(forward: &Forward, v6: bool) -> Option<IpAddr> {
-    if forward.published.address.is_some_and(|address| address.is_ipv6() != v6) {
-        return None;
-    }
-    if v6 { forward.to6.map(IpAddr::V6) } else { forward.to4.map(IpAddr::V4) }
 }
 
 fn was_translated() -> [Expr; 3] {

@@ -1,8 +1,10 @@
-//! The `netdev` table: which frames of the NIC the switch gets.
+//! The `netdev` table: which frames of the NICs the switch gets.
+//!
+//! One chain is at the ingress of all NICs; with several, the map `taps` has the TAP of each.
 //!
 //! Frames to an address of the host:
 //!
-//! - TCP, UDP and SCTP to a claimed port of the SNAT range or a published port: redirected to the uplink TAP, GRO
+//! - TCP, UDP and SCTP to a claimed port of the SNAT range or a published port: redirected to the TAP of the NIC, GRO
 //!   frames whole; a claimed block, or a published range, is one element of a set. The range is compared first, so
 //!   that other frames pay no lookup;
 //! - protocols without ports, from remotes that containers use them with: redirected;
@@ -15,15 +17,17 @@
 //! rules with its own offsets ([`Layout`]).
 
 use std::ffi::CStr;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use vswitch_sys::Chain;
 use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 
-use super::build::{ChainHook, Which, Writer, address_in, l4proto_is, payload_is, port_in, text};
-use super::rules::{IngressRedirect, Interval, PortBlock, protocol_number};
+use super::build::{
+    ChainHook, Layout, V4, V6, Which, Writer, address_in, l4proto_is, payload_is, port_in, text,
+};
+use super::ingress_sets::{self, Elements, Sets, octets};
+use super::rules::{IngressRedirect, PortBlock, RedirectLink, protocol_number};
 
 /// Before other chains of the hook.
 const PRIORITY: i32 = -450;
@@ -36,79 +40,18 @@ pub(super) const SNAT_PORTS_FIELDS: [Field; 2] = [Field::Protocol, Field::Port];
 const LOOPBACK: IpNet =
     IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8));
 
-/// Offsets and numbers of one IP version.
-struct Layout {
-    /// Suffix of chain and set names.
-    version: char,
-    ethertype: u16,
-    address: Field,
-    /// Offsets of source and destination in the IP header.
-    source: u32,
-    destination: u32,
-    icmp: u8,
-    echo_reply: u8,
-    echo_request: u8,
-    errors: &'static [u8],
-    /// Offsets in an ICMP error: protocol, source and payload of the quoted packet.
-    quoted_protocol: u32,
-    quoted_source: u32,
-    quoted_payload: u32,
-}
-
-const V4: Layout = Layout {
-    version: '4',
-    ethertype: 0x0800,
-    address: Field::Ipv4,
-    source: 12,
-    destination: 16,
-    icmp: 1,
-    echo_reply: 0,
-    echo_request: 8,
-    // Destination unreachable, time exceeded, parameter problem (RFC 792).
-    errors: &[3, 11, 12],
-    quoted_protocol: 8 + 9,
-    quoted_source: 8 + 12,
-    // Without IP options, which an earlier rule checks.
-    quoted_payload: 8 + 20,
-};
-
-const V6: Layout = Layout {
-    version: '6',
-    ethertype: 0x86dd,
-    address: Field::Ipv6,
-    source: 8,
-    destination: 24,
-    icmp: 58,
-    echo_reply: 129,
-    echo_request: 128,
-    // Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
-    errors: &[1, 2, 3, 4],
-    quoted_protocol: 8 + 6,
-    quoted_source: 8 + 8,
-    quoted_payload: 8 + 40,
-};
-
-impl Layout {
-    fn name(&self, what: &str) -> std::ffi::CString {
-        text(&format!("{what}{}", self.version))
-    }
-}
-
 /// Sets of one IP version, and actions for frames of the switch.
 struct Ours<'a> {
-    /// Addresses of the host.
-    local: Set<'a>,
+    sets: &'a Sets<'a>,
     /// First and last port of the SNAT range.
     range: (u16, u16),
-    /// (protocol, port), at all of these addresses.
-    ports: Set<'a>,
-    /// (address, protocol, port).
-    at_address: Set<'a>,
+    /// Claimed (protocol, port) of the range.
+    claimed: &'a Set<'a>,
     /// (address, protocol) of remotes that containers use protocols without ports with.
     portless: Set<'a>,
-    forward: [Expr; 2],
+    forward: Vec<Expr>,
     /// Copies to the switch and accepts for the host.
-    copy: [Expr; 3],
+    copy: Vec<Expr>,
 }
 
 /// Drops frames of containers from or to loopback addresses, which `route_localnet` would admit.
@@ -126,30 +69,52 @@ pub(super) fn devices(writer: &mut Writer<'_>, devices: &[String]) {
     }
 }
 
-/// Redirects between the NIC and the uplink TAP, in both directions.
+/// Redirects between NICs and their TAPs, in both directions.
 pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
-    let chain = writer.chain(c"switch", ChainHook::Ingress(&text(&redirect.tap.0), PRIORITY));
-    let Some((device, index)) = &redirect.device else {
-        writer.rule(&chain, &[&[Expr::counter(), Expr::drop()]]);
+    for link in &redirect.links {
+        let name = text(&format!("switch-{}", link.tap.0));
+        let chain = writer.chain(&name, ChainHook::Ingress(&text(&link.tap.0), PRIORITY));
+        match &link.device {
+            Some((_, index)) => writer.rule(&chain, &[&[Expr::counter()], &forward_to(*index)]),
+            None => writer.rule(&chain, &[&[Expr::counter(), Expr::drop()]]),
+        }
+    }
+    let present = |link: &RedirectLink| Some((link.device.clone()?, link.tap.1));
+    let links: Vec<_> = redirect.links.iter().filter_map(present).collect();
+    if links.is_empty() {
         return;
-    };
-    writer.rule(&chain, &[&[Expr::counter()], &forward_to(*index)]);
+    }
     let mut claimed = writer.set(SNAT_PORTS, &SNAT_PORTS_FIELDS);
     add_blocks(&mut claimed, &redirect.snat_blocks);
     claimed.put(writer.batch);
 
-    let chain = writer.chain(c"uplink", ChainHook::Ingress(&text(device), PRIORITY));
+    let devices: Vec<_> = links.iter().map(|((device, _), _)| text(device)).collect();
+    let chain = writer.chain(c"uplink", ChainHook::IngressOfAll(&devices, PRIORITY));
     for tag in [0x8100_u16, 0x88a8] {
         let tagged = payload_is(Base::Link, 12, &tag.to_be_bytes());
         writer.rule(&chain, &[&tagged, &[Expr::accept()]]);
     }
+    let to_tap = to_tap(writer, &links);
     for layout in [&V4, &V6] {
         let name = layout.name("in");
         let inner = writer.chain(&name, ChainHook::Jump);
         writer.rule(&chain, &[&protocol_is(layout.ethertype), &[Expr::jump(&name)]]);
-        let intervals = redirect.intervals(layout.version == '6');
-        family(writer, &inner, layout, redirect, (&intervals, &claimed));
+        family(writer, &inner, layout, redirect, (&to_tap, &claimed));
     }
+}
+
+/// Loads the index of the TAP that belongs to the device of a frame.
+fn to_tap(writer: &mut Writer<'_>, links: &[((String, u32), u32)]) -> Vec<Expr> {
+    if let [(_, tap)] = links {
+        return vec![Expr::immediate(Reg::R0, &tap.to_ne_bytes())];
+    }
+    let mut taps = writer.map(c"taps", (&[Field::DeviceIndex], false), &[Field::DeviceIndex]);
+    for ((_, device), tap) in links {
+        let device = device.to_ne_bytes();
+        taps.add_mapped(&[&device], &[&device], &[&tap.to_ne_bytes()]);
+    }
+    taps.put(writer.batch);
+    vec![Expr::meta(Meta::Iif, Reg::R0), Expr::lookup_map(Reg::R0, &taps, Reg::R0)]
 }
 
 /// The chains of one IP version.
@@ -158,9 +123,9 @@ fn family(
     chain: &Chain<'_>,
     layout: &Layout,
     redirect: &IngressRedirect,
-    (intervals, claimed): (&[Interval], &Set<'_>),
+    (to_tap, claimed): (&[Expr], &Set<'_>),
 ) {
-    let is_ours = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (layout.version == '4');
+    let is_ours = |net: &&IpNet| matches!(net, IpNet::V6(_)) == layout.is_v6();
     for subnet in redirect.subnets.iter().filter(is_ours) {
         // Nobody outside reaches a container by its own address, or passes for one.
         for which in [Which::Source, Which::Destination] {
@@ -168,12 +133,20 @@ fn family(
             writer.rule(chain, &[&ours, &[Expr::counter(), Expr::drop()]]);
         }
     }
-    let ours = sets(writer, layout, redirect, intervals);
+    let sets = ingress_sets::sets(writer, layout, &Elements::all(redirect, layout));
+    for set in [&sets.local, &sets.ports, &sets.at_address] {
+        set.put(writer.batch);
+    }
+    let forward = [to_tap, &[Expr::fwd(Reg::R0)]].concat();
+    let copy = [to_tap, &[Expr::dup(Reg::R0), Expr::accept()]].concat();
+    let portless = portless_set(writer, layout, redirect);
+    let range = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
+    let ours = Ours { sets: &sets, range, claimed, portless, forward, copy };
     let name = layout.name("local");
     let local = writer.chain(&name, ChainHook::Jump);
     let destination =
         Expr::payload(Base::Network, layout.destination, layout.address.size() as u32, Reg::R0);
-    let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.local)];
+    let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.sets.local)];
     writer.rule(chain, &[&is_local, &[Expr::jump(&name)]]);
 
     if !ours.portless.is_empty() {
@@ -189,22 +162,22 @@ fn family(
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
     let in_range = port_in(2, ours.range.0, ours.range.1);
-    let in_blocks = [Expr::lookup(Reg::R0, claimed), Expr::counter()];
+    let in_blocks = [Expr::lookup(Reg::R0, ours.claimed), Expr::counter()];
     writer.rule(&local, &[&in_range, &port, &in_blocks, &ours.forward]);
-    let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
-    if !ours.ports.is_empty() {
+    if redirect.has_all_addresses(layout.is_v6()) {
+        let in_ports = [Expr::lookup(Reg::R0, &ours.sets.ports), Expr::counter()];
         writer.rule(&local, &[&port, &in_ports, &ours.forward]);
     }
-    if !ours.at_address.is_empty() {
+    if redirect.has_single_addresses(layout.is_v6()) {
         let next = Reg::R0.after(layout.address.size());
         let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, next), next);
-        let at = [Expr::lookup(Reg::R0, &ours.at_address), Expr::counter()];
+        let at = [Expr::lookup(Reg::R0, &ours.sets.at_address), Expr::counter()];
         writer.rule(&local, &[&[destination], &port, &at, &ours.forward]);
     }
     let name = layout.name("icmp");
     let icmp = writer.chain(&name, ChainHook::Jump);
     writer.rule(&local, &[&l4proto_is(layout.icmp), &[Expr::jump(&name)]]);
-    copies(writer, &icmp, layout, &ours, claimed);
+    copies(writer, &icmp, layout, redirect, &ours);
 }
 
 /// Echo replies, and errors about packets of ours.
@@ -212,8 +185,8 @@ fn copies(
     writer: &mut Writer<'_>,
     chain: &Chain<'_>,
     layout: &Layout,
+    redirect: &IngressRedirect,
     ours: &Ours<'_>,
-    claimed: &Set<'_>,
 ) {
     let (first, last) = ours.range;
     let is_type = |kind: u8| payload_is(Base::Transport, 0, &[kind]);
@@ -231,19 +204,19 @@ fn copies(
     let len = layout.address.size() as u32;
     let source = Expr::payload(Base::Transport, layout.quoted_source, len, Reg::R0);
     let protocol = |to| Expr::payload(Base::Transport, layout.quoted_protocol, 1, to);
-    let from_us = [source.clone(), Expr::lookup(Reg::R0, &ours.local)];
+    let from_us = [source.clone(), Expr::lookup(Reg::R0, &ours.sets.local)];
     let port = ports_key(Base::Transport, layout.quoted_payload, protocol(Reg::R0), Reg::R0);
     let in_range = port_in(layout.quoted_payload, first, last);
-    let in_blocks = [Expr::lookup(Reg::R0, claimed), Expr::counter()];
+    let in_blocks = [Expr::lookup(Reg::R0, ours.claimed), Expr::counter()];
     writer.rule(&error, &[&from_us, &in_range, &port, &in_blocks, &ours.copy]);
-    let in_ports = [Expr::lookup(Reg::R0, &ours.ports), Expr::counter()];
-    if !ours.ports.is_empty() {
+    if redirect.has_all_addresses(layout.is_v6()) {
+        let in_ports = [Expr::lookup(Reg::R0, &ours.sets.ports), Expr::counter()];
         writer.rule(&error, &[&from_us, &port, &in_ports, &ours.copy]);
     }
-    if !ours.at_address.is_empty() {
+    if redirect.has_single_addresses(layout.is_v6()) {
         let next = Reg::R0.after(layout.address.size());
         let port = ports_key(Base::Transport, layout.quoted_payload, protocol(next), next);
-        let at = [Expr::lookup(Reg::R0, &ours.at_address), Expr::counter()];
+        let at = [Expr::lookup(Reg::R0, &ours.sets.at_address), Expr::counter()];
         writer.rule(&error, &[&[source], &port, &at, &ours.copy]);
     }
     if !ours.portless.is_empty() {
@@ -261,51 +234,20 @@ fn copies(
     writer.rule(&error, &[&from_us, is_echo.as_flattened(), &[Expr::counter()], &ours.copy]);
 }
 
-fn sets<'a>(
+/// The remotes of protocols without ports.
+fn portless_set<'a>(
     writer: &mut Writer<'a>,
     layout: &Layout,
     redirect: &IngressRedirect,
-    intervals: &[Interval],
-) -> Ours<'a> {
-    let v4 = layout.version == '4';
-    let mut local = writer.set(&layout.name("local"), &[layout.address]);
-    let addresses: std::collections::BTreeSet<IpAddr> = if v4 {
-        redirect.local4.iter().copied().map(IpAddr::V4).collect()
-    } else {
-        redirect.local6.iter().copied().map(IpAddr::V6).collect()
-    };
-    for address in addresses {
-        let octets = octets(address);
-        local.add(&[&octets], &[&octets]);
-    }
-    let mut ports = writer.set(&layout.name("ports"), &[Field::Protocol, Field::Port]);
-    let fields = [layout.address, Field::Protocol, Field::Port];
-    let mut at_address = writer.set(&layout.name("published"), &fields);
-    for interval in intervals {
-        let protocol = [interval.protocol];
-        let (first, last) = (interval.first.to_be_bytes(), interval.last.to_be_bytes());
-        match interval.address {
-            None => ports.add(&[&protocol, &first], &[&protocol, &last]),
-            Some(address) if address.is_ipv4() == v4 => {
-                let octets = octets(address);
-                at_address.add(&[&octets, &protocol, &first], &[&octets, &protocol, &last]);
-            }
-            Some(_) => {}
-        }
-    }
-    let mut portless = writer.set(&layout.name("portless"), &fields[..2]);
-    for (remote, protocol) in redirect.portless.iter().filter(|(it, _)| it.is_ipv4() == v4) {
+) -> Set<'a> {
+    let mut portless = writer.set(&layout.name("portless"), &[layout.address, Field::Protocol]);
+    let ours = redirect.portless.iter().filter(|(it, _)| it.is_ipv6() == layout.is_v6());
+    for (remote, protocol) in ours {
         let (octets, protocol) = (octets(*remote), [*protocol]);
         portless.add(&[&octets, &protocol], &[&octets, &protocol]);
     }
-    for set in [&local, &ports, &at_address, &portless] {
-        set.put(writer.batch);
-    }
-    let [load, hand] =
-        [Expr::immediate(Reg::R0, &redirect.tap.1.to_ne_bytes()), Expr::dup(Reg::R0)];
-    let forward = forward_to(redirect.tap.1);
-    let range = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
-    Ours { local, range, ports, at_address, portless, forward, copy: [load, hand, Expr::accept()] }
+    portless.put(writer.batch);
+    portless
 }
 
 /// Adds blocks to the set of claimed SNAT ports.
@@ -340,11 +282,4 @@ fn protocol_is(ethertype: u16) -> [Expr; 2] {
 
 fn forward_to(index: u32) -> [Expr; 2] {
     [Expr::immediate(Reg::R0, &index.to_ne_bytes()), Expr::fwd(Reg::R0)]
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
 }

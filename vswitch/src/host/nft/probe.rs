@@ -7,7 +7,7 @@ use fastpath::tap::{Tap, TapConfig};
 use nix::sched::{CloneFlags, unshare};
 
 use super::kernel::Tables;
-use super::{Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, Rules};
+use super::{Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink, Rules};
 
 /// Loads one rule of each kind in a network namespace of a thread, which ends with it.
 ///
@@ -28,8 +28,10 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
     let published = |protocol| Published { address: None, protocol, ports: 8080..=8090 };
     let redirect = IngressRedirect {
         portless: Vec::new(),
-        device: Some((nic.name.clone(), nic.ifindex)),
-        tap: (tap.name.clone(), tap.ifindex),
+        links: vec![RedirectLink {
+            device: Some((nic.name.clone(), nic.ifindex)),
+            tap: (tap.name.clone(), tap.ifindex),
+        }],
         local4: vec![Ipv4Addr::new(192, 0, 2, 1)],
         local6: vec![Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)],
         subnets: vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16).into()],
@@ -42,6 +44,7 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         to4: Some(Ipv4Addr::new(10, 99, 0, 2)),
         to6: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
         to_port: 8080,
+        is_limited: false,
     };
     let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules {

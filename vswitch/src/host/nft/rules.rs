@@ -1,6 +1,6 @@
 //! Description of the tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
@@ -47,15 +47,23 @@ pub(crate) struct Forward {
     pub(crate) to6: Option<Ipv6Addr>,
     /// The container's first port.
     pub(crate) to_port: u16,
+    /// Only some senders may connect; the switch knows which.
+    pub(crate) is_limited: bool,
 }
 
-/// Redirection between a NIC and the uplink TAP.
+/// An uplink: a NIC and its TAP.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IngressRedirect {
+pub(crate) struct RedirectLink {
     /// Name and index of the NIC; none while it does not exist.
     pub(crate) device: Option<(String, u32)>,
     /// Name and index of the uplink TAP.
     pub(crate) tap: (String, u32),
+}
+
+/// Redirection between NICs and the uplink TAPs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IngressRedirect {
+    pub(crate) links: Vec<RedirectLink>,
     /// Addresses of the host that containers are reached by.
     pub(crate) local4: Vec<Ipv4Addr>,
     pub(crate) local6: Vec<Ipv6Addr>,
@@ -79,6 +87,10 @@ pub(crate) struct Nat {
     pub(crate) masquerade: Vec<IpNet>,
     /// Host ports, each with its gateway's addresses: the source of translated packets to its containers.
     pub(crate) gateways: Vec<(String, IpAddr)>,
+    /// IPv4 and IPv6: the kernel forwards, so that it translates for devices that are no uplinks, too.
+    pub(crate) for_others: [bool; 2],
+    /// Devices whose frames the switch takes itself: uplinks, host ports.
+    pub(crate) switched: Vec<String>,
     /// The kernel has to track what the host sends, by IPv4 and IPv6: containers ask for flows without ports, and the
     /// host's own come first (`host::own_flows`).
     pub(crate) tracks_host: [bool; 2],
@@ -104,8 +116,8 @@ pub(crate) struct Rules {
     pub(crate) nat: Nat,
 }
 
-/// An interval of ports, at one address or at all.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// An interval of ports, at one address or at all of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Interval {
     pub(super) address: Option<IpAddr>,
     pub(super) protocol: u8,
@@ -113,36 +125,44 @@ pub(super) struct Interval {
     pub(super) last: u16,
 }
 
+impl Published {
+    /// Its ports for a family, if it has any.
+    pub(super) fn interval(&self, v6: bool) -> Option<Interval> {
+        if self.ports.is_empty() || self.address.is_some_and(|address| address.is_ipv6() != v6) {
+            return None;
+        }
+        Some(Interval {
+            address: self.address.filter(|address| !address.is_unspecified()),
+            protocol: protocol_number(self.protocol),
+            first: *self.ports.start(),
+            last: *self.ports.end(),
+        })
+    }
+}
+
 impl IngressRedirect {
-    /// Published ports of a family, in sorted intervals; the kernel refuses overlaps.
-    pub(super) fn intervals(&self, v6: bool) -> Vec<Interval> {
-        let mut by_key: BTreeMap<_, Vec<(u16, u16)>> = BTreeMap::new();
-        for published in self.published.iter().filter(|p| !p.ports.is_empty()) {
-            let address = match published.address {
-                Some(address) if address.is_ipv6() != v6 => continue,
-                address => address.filter(|address| !address.is_unspecified()),
-            };
-            let key = (address, protocol_number(published.protocol));
-            by_key.entry(key).or_default().push((*published.ports.start(), *published.ports.end()));
+    /// Whether any port is published at a single address of a family.
+    pub(super) fn has_single_addresses(&self, v6: bool) -> bool {
+        let mut intervals = self.published.iter().filter_map(|one| one.interval(v6));
+        intervals.any(|interval| interval.address.is_some())
+    }
+
+    /// Whether any port is published at all addresses of a family.
+    pub(super) fn has_all_addresses(&self, v6: bool) -> bool {
+        let mut intervals = self.published.iter().filter_map(|one| one.interval(v6));
+        intervals.any(|interval| interval.address.is_none())
+    }
+
+    /// NICs that exist.
+    pub(super) fn devices(&self) -> usize {
+        self.links.iter().filter(|link| link.device.is_some()).count()
+    }
+
+    /// Addresses of the host, of a family.
+    pub(super) fn local(&self, v6: bool) -> BTreeSet<IpAddr> {
+        match v6 {
+            false => self.local4.iter().copied().map(IpAddr::V4).collect(),
+            true => self.local6.iter().copied().map(IpAddr::V6).collect(),
         }
-        let mut all = Vec::new();
-        for ((address, protocol), mut ranges) in by_key {
-            ranges.sort_unstable();
-            let mut ranges = ranges.into_iter();
-            let Some(mut open) = ranges.next() else { continue };
-            let mut close = |(first, last)| {
-                all.push(Interval { address, protocol, first, last });
-            };
-            for next in ranges {
-                if u32::from(next.0) <= u32::from(open.1) + 1 {
-                    open.1 = open.1.max(next.1);
-                } else {
-                    close(open);
-                    open = next;
-                }
-            }
-            close(open);
-        }
-        all
     }
 }

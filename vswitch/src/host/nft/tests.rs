@@ -10,11 +10,13 @@ use testkit::{Wire, attempt, in_namespace, in_namespace_async, nft, run_line as 
 
 use super::kernel::Tables;
 use super::{
-    Firewall, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, Rules,
+    Firewall, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink, Rules,
     remove_stale_tables,
 };
 use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
 use vswitch_sys::table::Flags;
+
+mod several;
 
 const NIC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const TAP: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -60,8 +62,10 @@ impl Host {
     fn rules(&self, published: Vec<Published>) -> Rules {
         let redirect = IngressRedirect {
             portless: vec![(FAR4.into(), 47), (FAR6.into(), 50)],
-            device: Some(("eth0".into(), self.nic.tap.ifindex)),
-            tap: ("up0".into(), self.uplink.tap.ifindex),
+            links: vec![RedirectLink {
+                device: Some(("eth0".into(), self.nic.tap.ifindex)),
+                tap: ("up0".into(), self.uplink.tap.ifindex),
+            }],
             local4: vec![HOST4, OTHER4],
             local6: vec![HOST6],
             subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
@@ -270,7 +274,7 @@ fn without_a_nic_the_switch_sends_nowhere() {
     in_namespace_async(|| async {
         let host = Host::new();
         let mut rules = host.rules(Vec::new());
-        rules.redirect.as_mut().unwrap().device = None;
+        rules.redirect.as_mut().unwrap().links[0].device = None;
         let _firewall = Firewall::start(rules).await.unwrap();
         host.uplink.send(&ethernet(NIC, 0x0800, &ipv4((HOST4, FAR4), UDP, 0, &ports(25_000, 9))));
         host.nic.received();
@@ -317,31 +321,10 @@ fn with_nat(host: &Host) -> Rules {
         to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
         to6: Some("fd00:99::5".parse().unwrap()),
         to_port: 80,
+        is_limited: false,
     };
     let nat = Nat { forwards: vec![forward], ..Nat::default() };
     Rules { nat, ..host.rules(Vec::new()) }
-}
-
-/// Many times what fits into a page of a batch; the last range is beyond the limit.
-#[test]
-fn thousands_of_rules_are_one_batch() {
-    in_namespace_async(|| async {
-        let host = Host::new();
-        let shifted = |n: u16| Forward {
-            published: published(None, Protocol::Tcp, 1000 + 256 * n, 1255 + 256 * n),
-            to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
-            to6: Some("fd00:99::5".parse().unwrap()),
-            to_port: 40_000,
-        };
-        let sum = SHIFTED_PORTS_SUM_MAX;
-        let nat = Nat { forwards: (0..=16).map(shifted).collect(), ..Nat::default() };
-        let firewall = Firewall::start(Rules { nat, ..host.rules(Vec::new()) }).await.unwrap();
-        for (family, address) in [("ip", "10.99.0.5"), ("ip6", "[fd00:99::5]")] {
-            let list = run(&format!("nft list chain {family} vswitch-br0 output"));
-            assert_eq!(list.matches(&format!("dnat to {address}:40")).count(), sum, "{family}");
-        }
-        firewall.load(host.rules(Vec::new())).await.unwrap();
-    });
 }
 
 #[test]

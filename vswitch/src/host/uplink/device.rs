@@ -1,4 +1,4 @@
-//! Choice of the uplink device, and the TAP beside it.
+//! The TAP beside an uplink's device.
 
 use std::net::Ipv4Addr;
 
@@ -6,8 +6,8 @@ use fastpath::tap::Tap;
 use wire::MacAddr;
 
 use super::UplinkError;
-use super::state::{Kernel, UplinkSelector, is_ethernet, name_of};
-use super::tables::TapId;
+use super::devices::{TapId, UplinkSelector, is_ethernet};
+use super::state::Kernel;
 use crate::host::bridge::{create_named_tap, create_tap_again};
 use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink, sysctl};
@@ -19,25 +19,24 @@ pub(super) const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 /// Longest name of an interface.
 const IFNAME_MAX: usize = 15;
 
-/// Name of the uplink TAP of a bridge.
-pub(super) fn tap_name(bridge: &str) -> String {
-    let mut name = format!("up-{bridge}");
+/// Name of the TAP of a bridge's uplink number `n`, from 0 on.
+pub(super) fn tap_name(bridge: &str, n: usize) -> String {
+    let number = if n == 0 { String::new() } else { (n + 1).to_string() };
+    let mut name = format!("up{number}-{bridge}");
     name.truncate(IFNAME_MAX);
     name
 }
 
-/// Name of the selected device, if it can be the uplink.
-pub(super) fn choose(kernel: &Kernel, selector: &UplinkSelector) -> Result<String, UplinkError> {
-    let link = kernel.choose(selector).ok_or_else(|| match selector {
-        UplinkSelector::Auto => UplinkError::NoDefaultRoute,
-        UplinkSelector::Device(name) => UplinkError::NoDevice(name.clone()),
-    })?;
-    let name = name_of(link).to_owned();
-    if !is_ethernet(link) {
-        let kind = format!("{:?}", link.header.link_layer_type);
-        return Err(UplinkError::NotEthernet { device: name, kind });
+/// Refuses a device by name that cannot be an uplink.
+pub(super) fn check_named(kernel: &Kernel, selector: &UplinkSelector) -> Result<(), UplinkError> {
+    for name in &selector.named {
+        let link = kernel.link(name).ok_or_else(|| UplinkError::NoDevice(name.clone()))?;
+        if !is_ethernet(link) {
+            let kind = format!("{:?}", link.header.link_layer_type);
+            return Err(UplinkError::NotEthernet { device: name.clone(), kind });
+        }
     }
-    Ok(name)
+    Ok(())
 }
 
 /// Creates the uplink TAP: up, with the NIC's MTU, without ARP replies and IPv6 configuration. Frames that
@@ -48,12 +47,13 @@ pub(super) async fn make_tap(
     queues: usize,
     mtu: u32,
     waits: &(dyn Fn() + Sync),
-) -> Result<(Tap, MacAddr), HostError> {
+) -> Result<(Tap, TapId), HostError> {
     let tap = create_named_tap(netlink, name.clone(), queues, waits).await?;
     let link = netlink.link_by_name(&name).await?;
     let mac = link.and_then(|link| link.mac).unwrap_or(MacAddr([0; 6]));
     configure(netlink, &tap, mac, mtu).await?;
-    Ok((tap, mac))
+    let id = TapId { name: tap.name.clone(), ifindex: tap.ifindex, mac };
+    Ok((tap, id))
 }
 
 /// Creates the TAP again that somebody deleted: the same for the rules and for the datapath.

@@ -8,11 +8,6 @@ use crate::host::reserve::ReserveError;
 /// An error of the uplink or of a publication.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UplinkError {
-    /// `auto` finds no default route.
-    #[error(
-        "the host has no default route, so no uplink; name one with --uplink IFACE, or use --uplink none"
-    )]
-    NoDefaultRoute,
     /// The named device does not exist.
     #[error("there is no interface {0}; `ip link` lists them")]
     NoDevice(String),

@@ -1,4 +1,4 @@
-//! Follows the kernel: a change of links, addresses, routes or neighbours leads to a new [`UplinkState`].
+//! Follows the kernel: a change of links, addresses, routes, rules or neighbours leads to a new [`UplinkState`].
 //!
 //! A notification triggers a read of all lists, after [`DEBOUNCE`], in which further changes gather. So a lost
 //! notification costs [`RESYNC_INTERVAL`] at most, and no state is half of a change. The nftables rules are
@@ -11,7 +11,7 @@
 //! it. Where frames leave, gateways are probed, and where nobody answers all of them
 //! ([`unanswered`](super::unanswered)).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
@@ -19,15 +19,19 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
-use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use netlink_packet_route::rule::RuleMessage;
+use rtnetlink::{Handle, IpVersion, MulticastGroup, RouteMessageBuilder};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::neigh_refresh::NeighRefresh;
-use super::state::{Kernel, UplinkSelector, UplinkState, is_ethernet, name_of};
+use super::devices::{Selection, UplinkSelector, select};
+use super::neigh_refresh::{Hop, NeighRefresh};
+use super::state::{Kernel, UplinkState};
 use super::tables::Shared;
+use super::taps::{Taps, UplinkTaps};
 use super::unanswered::{Due, Packets, Unanswered};
 use crate::datapath::RouteAction;
+use crate::datapath::limits::UPLINKS_MAX;
 use crate::host::error::NetlinkError;
 #[cfg(doc)]
 use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
@@ -44,15 +48,22 @@ pub(super) struct UplinkMonitor {
     selector: UplinkSelector,
     /// Devices of the switch itself.
     own: Vec<String>,
+    /// None with `--uplink kernel`.
+    taps: Option<Taps>,
     neigh_refresh: NeighRefresh,
-    unanswered: Unanswered,
-    /// Neighbours of the device that can be probed.
-    probed: BTreeSet<IpAddr>,
+    /// By device.
+    unanswered: BTreeMap<String, Unanswered>,
+    /// Neighbours of the devices that can be probed.
+    probed: BTreeSet<Hop>,
 }
 
 impl UplinkMonitor {
     /// Connects in the network namespace of the calling thread.
-    pub(super) fn connect(selector: UplinkSelector, own: Vec<String>) -> Result<Self, HostError> {
+    pub(super) fn connect(
+        selector: UplinkSelector,
+        own: Vec<String>,
+        taps: Option<Taps>,
+    ) -> Result<Self, HostError> {
         let groups = [
             MulticastGroup::Link,
             MulticastGroup::Neigh,
@@ -60,6 +71,10 @@ impl UplinkMonitor {
             MulticastGroup::Ipv6Ifaddr,
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Route,
+            MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv4Netconf,
+            MulticastGroup::Ipv6Netconf,
+            MulticastGroup::Ipv6Rule,
         ];
         let (connection, handle, notifications) =
             rtnetlink::new_multicast_connection(&groups).map_err(HostError::Connect)?;
@@ -69,13 +84,14 @@ impl UplinkMonitor {
             notifications: Box::new(notifications.map(|_| ())),
             selector,
             own,
+            taps,
             neigh_refresh: NeighRefresh::default(),
-            unanswered: Unanswered::default(),
+            unanswered: BTreeMap::new(),
             probed: BTreeSet::new(),
         })
     }
 
-    /// Reads links, addresses, routes and neighbours.
+    /// Reads links, addresses, routes, neighbours and rules.
     pub(super) async fn kernel(&self) -> Result<Kernel, NetlinkError> {
         let failed = |what: &'static str| netlink::failed(move || what.to_owned());
         let handle = &self.handle;
@@ -106,7 +122,58 @@ impl UplinkMonitor {
                 .map_err(failed("list neighbours"))?;
             neighbours.extend(some);
         }
-        Ok(Kernel { links, addresses, routes, neighbours })
+        let rules = self.rules().await;
+        Ok(Kernel { links, addresses, routes, neighbours, rules })
+    }
+
+    /// All rules; none where the kernel has no policy routing.
+    async fn rules(&self) -> Option<Vec<RuleMessage>> {
+        let mut rules = Vec::new();
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let listed: Result<Vec<_>, _> =
+                self.handle.rule().get(version.clone()).execute().try_collect().await;
+            match listed {
+                Ok(listed) => rules.extend(listed),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot list routing rules");
+                    if version == IpVersion::V4 {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(rules)
+    }
+
+    /// The queues of TAPs that control has not taken; none with `--uplink kernel`.
+    pub(super) fn untaken(&self) -> Option<UplinkTaps> {
+        self.taps.as_ref().map(|taps| taps.untaken().clone())
+    }
+
+    /// Compiles the state, and makes the TAPs of devices that are uplinks now.
+    ///
+    /// # Errors
+    /// A TAP cannot be made.
+    pub(super) async fn compile(
+        &mut self,
+        kernel: &Kernel,
+        former: Option<&UplinkState>,
+        waits: &(dyn Fn() + Sync),
+    ) -> Result<UplinkState, HostError> {
+        let used = kernel.device_use(former);
+        let Selection { mut devices, hints } =
+            select(&kernel.links, &used, &self.selector, &self.own);
+        // Named ones come back.
+        let absent = self.selector.named.iter().filter(|name| kernel.link(name).is_none());
+        devices.extend(absent.cloned());
+        devices.truncate(UPLINKS_MAX);
+        if let Some(taps) = &mut self.taps {
+            taps.adapt(&devices, kernel, waits).await?;
+        }
+        let tap = |device: &str| self.taps.as_ref()?.of(device).cloned();
+        let devices: Vec<_> = devices.into_iter().map(|name| (name.clone(), tap(&name))).collect();
+        let forwarding = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].map(is_on);
+        Ok(UplinkState { hints, forwarding, ..kernel.compile(&devices, former) })
     }
 
     /// Its connection, for requests.
@@ -114,19 +181,12 @@ impl UplinkMonitor {
         self.handle.clone()
     }
 
-    /// Compiles the state. `auto` follows the default route, and skips devices that cannot be the uplink.
-    pub(super) fn compile(&self, kernel: &Kernel, former: &UplinkState) -> UplinkState {
-        let chosen = kernel.choose(&self.selector).filter(|link| is_ethernet(link)).map(name_of);
-        let chosen = chosen.filter(|name| !self.own.iter().any(|own| own == name));
-        kernel.compile(chosen.unwrap_or(&former.device), Some(former))
-    }
-
     /// Runs until the sender of requests is dropped.
     pub(super) async fn run(
         mut self,
         shared: Shared,
         states: watch::Sender<UplinkState>,
-        mut requests: mpsc::Receiver<(IpAddr, PortIndex)>,
+        mut requests: mpsc::Receiver<(Hop, PortIndex)>,
     ) {
         let mut resync = tokio::time::interval(RESYNC_INTERVAL);
         let mut refresh = tokio::time::interval(NEIGH_REFRESH_INTERVAL);
@@ -145,7 +205,7 @@ impl UplinkMonitor {
                 _ = refresh.tick() => self.refresh(&states).await,
                 _ = check.tick() => self.probe(&states).await,
                 request = requests.recv() => match request {
-                    Some((address, port)) => self.request_neighbour(address, port, &states).await,
+                    Some((hop, port)) => self.request_neighbour(hop, port, &states).await,
                     None => return,
                 },
             }
@@ -161,7 +221,13 @@ impl UplinkMonitor {
             }
         };
         let former = states.borrow().clone();
-        let state = self.compile(&kernel, &former);
+        let state = match self.compile(&kernel, Some(&former), &|| {}).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::warn!(%error, "cannot follow the uplinks; trying again later");
+                return;
+            }
+        };
         self.use_doubtful(&kernel, &former, &state).await;
         if state == former {
             return;
@@ -172,53 +238,63 @@ impl UplinkMonitor {
             return;
         }
         let gateways = gateways(&state);
-        let index = state.ifindex;
         states.send_replace(state);
         for gateway in gateways.difference(&self::gateways(&former)) {
-            self.use_neighbour(*gateway, index).await;
+            self.use_neighbour(gateway, states).await;
         }
     }
 
     /// Uses neighbours that the kernel doubts or has lost, so that it asks for them now.
     async fn use_doubtful(&mut self, kernel: &Kernel, former: &UplinkState, state: &UplinkState) {
         use NeighbourState::{Delay, Reachable, Stale};
-        self.probed = kernel.neighbours_in(state.ifindex, &[Reachable, Stale, Delay]);
-        let mut doubtful = kernel.neighbours_in(state.ifindex, &[Stale]);
-        let is_known = |address: &IpAddr| state.neighbours.iter().any(|(it, _)| it == address);
-        let former = former.neighbours.iter().map(|(address, _)| *address);
-        doubtful.extend(former.filter(|address| !is_known(address)));
+        let (mut probed, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
+        for link in &state.links {
+            let hop = |address: IpAddr| (link.device.clone(), address);
+            let now = |states: &[NeighbourState]| kernel.neighbours_in(link.ifindex, states);
+            probed.extend(now(&[Reachable, Stale, Delay]).into_iter().map(hop));
+            doubtful.extend(now(&[Stale]).into_iter().map(hop));
+            let is_known = |address: &IpAddr| link.neighbours.iter().any(|(it, _)| it == address);
+            let former = former.link(&link.device).into_iter().flat_map(|it| &it.neighbours);
+            let lost = former.map(|(address, _)| *address).filter(|it| !is_known(it));
+            doubtful.extend(lost.map(hop));
+        }
+        self.probed = probed;
         let mut wanted = gateways(state);
-        wanted.extend(self.neigh_refresh.addresses());
-        for address in doubtful.intersection(&wanted) {
-            self.use_neighbour(*address, state.ifindex).await;
+        wanted.extend(self.neigh_refresh.hops());
+        for (device, address) in doubtful.intersection(&wanted) {
+            let how = (NeighbourState::None, NeighbourFlags::Use);
+            self.ask_kernel(*address, index_of(state, device), how).await;
         }
     }
 
-    /// Probes gateways where frames leave, and all neighbours where none comes in.
+    /// Probes gateways of uplinks where frames leave, and all neighbours where none comes in.
     async fn probe(&mut self, states: &watch::Sender<UplinkState>) {
-        let Some(packets) = self.packets().await else { return };
-        let due = self.unanswered.check(packets);
-        if due == Due::Nobody {
-            return;
-        }
-        let (index, mut wanted) = {
-            let state = states.borrow();
-            (state.ifindex, gateways(&state))
-        };
-        if due == Due::All {
-            wanted.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
-        }
-        for address in self.probed.intersection(&wanted) {
-            tracing::debug!(%address, ?due, "probing a neighbour of the uplink");
-            self.ask_kernel(*address, index, (NeighbourState::Probe, NeighbourFlags::empty()))
-                .await;
+        let state = states.borrow().clone();
+        self.unanswered.retain(|device, _| state.link(device).is_some());
+        let gateways = gateways(&state);
+        let mut all = gateways.clone();
+        all.extend(self.neigh_refresh.latest(NEIGH_PROBES_MAX));
+        for link in &state.links {
+            let Some(tap) = &link.tap else { continue };
+            let Some(packets) = self.packets(&tap.name).await else { continue };
+            let due = self.unanswered.entry(link.device.clone()).or_default().check(packets);
+            let wanted = match due {
+                Due::Nobody => continue,
+                Due::Gateways => &gateways,
+                Due::All => &all,
+            };
+            let here = |hop: &&Hop| hop.0 == link.device;
+            for (_, address) in self.probed.intersection(wanted).filter(here) {
+                tracing::debug!(%address, ?due, "probing a neighbour of the uplink");
+                let how = (NeighbourState::Probe, NeighbourFlags::empty());
+                self.ask_kernel(*address, link.ifindex, how).await;
+            }
         }
     }
 
-    /// Packets of the uplink TAP, seen from the switch.
-    async fn packets(&self) -> Option<Packets> {
-        let tap = self.own.last()?;
-        let mut links = self.handle.link().get().match_name(tap.clone()).execute();
+    /// Packets of a TAP, seen from the switch.
+    async fn packets(&self, tap: &str) -> Option<Packets> {
+        let mut links = self.handle.link().get().match_name(tap.to_owned()).execute();
         let link = std::pin::pin!(&mut links).try_next().await.ok()??;
         link.attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::Stats64(it) => {
@@ -230,33 +306,30 @@ impl UplinkMonitor {
 
     async fn request_neighbour(
         &mut self,
-        address: IpAddr,
+        hop: Hop,
         port: PortIndex,
         states: &watch::Sender<UplinkState>,
     ) {
-        if !self.neigh_refresh.request(address, port) {
-            tracing::debug!(%address, ?port, "too many neighbours asked for");
+        if !self.neigh_refresh.request(hop.clone(), port) {
+            tracing::debug!(?hop, ?port, "too many neighbours asked for");
             return;
         }
-        let index = states.borrow().ifindex;
-        self.use_neighbour(address, index).await;
+        self.use_neighbour(&hop, states).await;
     }
 
     async fn refresh(&mut self, states: &watch::Sender<UplinkState>) {
         self.neigh_refresh.age();
-        let (index, mut all) = {
-            let state = states.borrow();
-            (state.ifindex, gateways(&state))
-        };
-        all.extend(self.neigh_refresh.addresses());
-        for address in all {
-            self.use_neighbour(address, index).await;
+        let mut all = gateways(&states.borrow());
+        all.extend(self.neigh_refresh.hops());
+        for hop in &all {
+            self.use_neighbour(hop, states).await;
         }
     }
 
     /// As if a packet were sent to it: the kernel asks for its address, or whether it is still there.
-    async fn use_neighbour(&self, address: IpAddr, index: u32) {
-        self.ask_kernel(address, index, (NeighbourState::None, NeighbourFlags::Use)).await;
+    async fn use_neighbour(&self, (device, address): &Hop, states: &watch::Sender<UplinkState>) {
+        let index = index_of(&states.borrow(), device);
+        self.ask_kernel(*address, index, (NeighbourState::None, NeighbourFlags::Use)).await;
     }
 
     async fn ask_kernel(
@@ -277,9 +350,21 @@ impl UplinkMonitor {
     }
 }
 
-fn gateways(state: &UplinkState) -> BTreeSet<IpAddr> {
-    let gateways = state.routes.iter().filter_map(|route| match route.action {
-        RouteAction::Via(gateway) => gateway,
+/// Whether a setting of `/proc/sys/net` is not zero.
+fn is_on(setting: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/sys/net/{setting}")).is_ok_and(|it| it.trim() != "0")
+}
+
+fn index_of(state: &UplinkState, device: &str) -> u32 {
+    state.link(device).map_or(0, |link| link.ifindex)
+}
+
+fn gateways(state: &UplinkState) -> BTreeSet<Hop> {
+    let routes = state.tables.iter().flat_map(|table| &table.routes);
+    let gateways = routes.filter_map(|route| match route.action {
+        RouteAction::Via { link, gateway } => {
+            Some((state.links.get(usize::from(link))?.device.clone(), gateway?))
+        }
         _ => None,
     });
     gateways.take(NEIGH_REFRESH_MAX).collect()

@@ -12,7 +12,10 @@ use crate::host::limits::{
     NEIGH_REFRESH_MAX, NEIGH_REFRESH_PER_PORT_MAX, NEIGH_REFRESH_ROUNDS_MAX,
 };
 
-/// A neighbour.
+/// A neighbour: the device that it is at, and its address.
+pub(super) type Hop = (String, IpAddr);
+
+/// A requested neighbour.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     /// Port of the first request.
@@ -23,19 +26,19 @@ struct Entry {
 
 /// Requested neighbours.
 #[derive(Debug, Default)]
-pub(super) struct NeighRefresh(BTreeMap<IpAddr, Entry>);
+pub(super) struct NeighRefresh(BTreeMap<Hop, Entry>);
 
 impl NeighRefresh {
     /// Adds the request of a port; false when the table is full.
-    pub(super) fn request(&mut self, address: IpAddr, port: PortIndex) -> bool {
-        if let Some(entry) = self.0.get_mut(&address) {
+    pub(super) fn request(&mut self, hop: Hop, port: PortIndex) -> bool {
+        if let Some(entry) = self.0.get_mut(&hop) {
             entry.rounds = NEIGH_REFRESH_ROUNDS_MAX;
             return true;
         }
         if !self.evict_for(port) {
             return false;
         }
-        self.0.insert(address, Entry { port, rounds: NEIGH_REFRESH_ROUNDS_MAX });
+        self.0.insert(hop, Entry { port, rounds: NEIGH_REFRESH_ROUNDS_MAX });
         true
     }
 
@@ -47,15 +50,15 @@ impl NeighRefresh {
         });
     }
 
-    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.0.keys().copied()
+    pub(super) fn hops(&self) -> impl Iterator<Item = Hop> {
+        self.0.keys().cloned()
     }
 
-    /// Addresses with the latest requests, so many at most.
-    pub(super) fn latest(&self, max: usize) -> Vec<IpAddr> {
-        let mut latest: Vec<_> = self.0.iter().map(|(address, it)| (it.rounds, *address)).collect();
+    /// Those with the latest requests, so many at most.
+    pub(super) fn latest(&self, max: usize) -> Vec<Hop> {
+        let mut latest: Vec<_> = self.0.iter().map(|(hop, it)| (it.rounds, hop.clone())).collect();
         latest.sort_unstable_by_key(|&(rounds, _)| std::cmp::Reverse(rounds));
-        latest.into_iter().take(max).map(|(_, address)| address).collect()
+        latest.into_iter().take(max).map(|(_, hop)| hop).collect()
     }
 
     fn evict_for(&mut self, port: PortIndex) -> bool {
@@ -72,8 +75,8 @@ impl NeighRefresh {
         };
         // The victim's entry with the oldest request.
         let theirs = self.0.iter().filter(|(_, entry)| Some(entry.port) == victim);
-        let oldest = theirs.min_by_key(|(_, entry)| entry.rounds).map(|(address, _)| *address);
-        oldest.is_some_and(|address| self.0.remove(&address).is_some())
+        let oldest = theirs.min_by_key(|(_, entry)| entry.rounds).map(|(hop, _)| hop.clone());
+        oldest.is_some_and(|hop| self.0.remove(&hop).is_some())
     }
 }
 
@@ -83,8 +86,8 @@ mod tests {
 
     use super::*;
 
-    fn address(n: usize) -> IpAddr {
-        Ipv4Addr::from(0xc000_0200 + n as u32).into()
+    fn address(n: usize) -> Hop {
+        ("eth0".into(), Ipv4Addr::from(0xc000_0200 + n as u32).into())
     }
 
     fn of(refresh: &NeighRefresh, port: u16) -> usize {
@@ -119,6 +122,6 @@ mod tests {
         for _ in 0..NEIGH_REFRESH_ROUNDS_MAX {
             refresh.age();
         }
-        assert_eq!(refresh.addresses().count(), 0);
+        assert_eq!(refresh.hops().count(), 0);
     }
 }

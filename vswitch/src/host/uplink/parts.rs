@@ -4,14 +4,19 @@
 //! everything as before. Dropped as they are, they leave settings behind, as a crash does: see
 //! [`restore_after_crash`](super::restore_after_crash).
 
-use fastpath::tap::Tap;
+use std::collections::BTreeMap;
+
 use tokio::sync::watch;
 
 use super::forwarding::{Forwarding, ForwardingParts};
 use super::publish::Entry;
 use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
-use super::{Followed, HostNetwork, Uplink, UplinkError, UplinkState, connect, device, follow};
+use super::taps::{Taps, UplinkTaps};
+use super::{
+    Followed, HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow,
+};
+use crate::host::Netlink;
 use crate::host::nft::{Firewall, Forward, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
@@ -30,8 +35,9 @@ pub(crate) struct PublishedParts {
 pub(crate) struct UplinkParts {
     fixed: Fixed,
     networks: Vec<HostNetwork>,
-    /// Its queues, if the switch has not taken them.
-    tap: Option<Tap>,
+    /// The TAPs by device, and the queues that the switch has not taken.
+    taps: BTreeMap<String, TapId>,
+    untaken: UplinkTaps,
     tables: TablesParts,
     published: Vec<PublishedParts>,
     reserved: Option<ReservedPortsParts>,
@@ -49,8 +55,9 @@ impl Uplink {
     /// # Errors
     /// The tables cannot be given up: then everything is undone.
     pub(crate) async fn into_parts(self) -> Result<UplinkParts, UplinkError> {
-        let Self { shared, monitor, tap, entries, reserved, held, snat_lock, forwarding, .. } =
-            self;
+        let Self {
+            shared, monitor, untaken, entries, reserved, held, snat_lock, forwarding, ..
+        } = self;
         if monitor.end().await.is_err() {
             tracing::error!("the task that follows the uplink had panicked");
         }
@@ -61,13 +68,16 @@ impl Uplink {
             }
             published.push(PublishedParts { forward, reservation });
         }
-        let (fixed, networks, tables) = shared.into_parts()?;
+        let (fixed, networks, state, tables) = shared.into_parts()?;
+        let taps = state.links.into_iter().filter_map(|link| Some((link.device, link.tap?)));
+        let taps = taps.collect();
         let reserved = reserved.into_parts();
         let forwarding = forwarding.map(Forwarding::into_parts);
         Ok(UplinkParts {
             fixed,
             networks,
-            tap,
+            taps,
+            untaken,
             tables,
             published,
             reserved,
@@ -84,6 +94,7 @@ impl Uplink {
     /// See [`UplinkError`]; then everything is undone.
     pub(crate) async fn from_parts(
         parts: UplinkParts,
+        netlink: &Netlink,
     ) -> Result<(Self, watch::Receiver<UplinkState>), UplinkError> {
         // First the guards: from here on an error undoes.
         let reserved = ReservedPorts::from_parts(parts.reserved);
@@ -91,10 +102,14 @@ impl Uplink {
         let loaded = parts.tables.rules().clone();
         let firewall = Firewall::from_parts(parts.tables);
         let fixed = parts.fixed;
-        let (snat, tap_id) = (fixed.config.reserved_snat(), fixed.tap.clone());
-        let (monitor, kernel) = connect(&fixed.config).await?;
-        let name = device::choose(&kernel, &fixed.config.selector()).unwrap_or_default();
-        let state = kernel.compile(&name, None);
+        let (snat, untaken) = (fixed.config.reserved_snat(), parts.untaken);
+        let config = &fixed.config;
+        let taps = (config.mode != Mode::Kernel).then(|| {
+            let taps = Taps::new(netlink.clone(), config.bridge.clone(), config.queues);
+            taps.with(parts.taps, untaken.clone())
+        });
+        let (mut monitor, kernel) = connect(config, taps).await?;
+        let state = monitor.compile(&kernel, None, &|| {}).await?;
         let forwards = parts.published.iter().map(|one| one.forward.clone()).collect();
         let former = (firewall, loaded);
         let shared =
@@ -110,8 +125,7 @@ impl Uplink {
             monitor,
             neigh_requests,
             portless,
-            tap: parts.tap,
-            tap_id,
+            untaken,
             entries,
             stale_flows: StaleFlows::default(),
             reserved,

@@ -1,5 +1,6 @@
 //! Published ports: reserved on the host, redirected by nftables, and relayed from [::1].
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Uplink, UplinkError};
@@ -54,19 +55,16 @@ impl Uplink {
         if self.forwarding.is_some() {
             check_shifted(&forwards)?;
         }
-        let mut reused = vec![false; self.entries.len()];
+        let mut known: HashMap<&Published, Vec<usize>> = HashMap::new();
+        for (n, entry) in self.entries.iter().enumerate().rev() {
+            known.entry(&entry.forward.published).or_default().push(n);
+        }
         // For each forward its former entry, or a new reservation.
         let mut plan = Vec::with_capacity(forwards.len());
         for forward in &forwards {
-            let same = |(n, entry): &(usize, &Entry)| {
-                !reused[*n] && entry.forward.published == forward.published
-            };
-            let former = self.entries.iter().enumerate().find(same).map(|(n, _)| n);
+            let former = known.get_mut(&forward.published).and_then(Vec::pop);
             let reservation = match former {
-                Some(n) => {
-                    reused[n] = true;
-                    Err(n)
-                }
+                Some(n) => Err(n),
                 None => {
                     let Published { protocol, ports, .. } = &forward.published;
                     self.held.lock().lend(*protocol, ports);
@@ -165,21 +163,20 @@ fn served(
 
 /// Refuses ports that are published twice.
 fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
-    for (n, forward) in forwards.iter().enumerate() {
-        let this = &forward.published;
-        let meets = |other: &&Forward| {
-            let other = &other.published;
-            let addresses = match (this.address, other.address) {
-                (Some(this), Some(other)) => this == other,
-                _ => true,
-            };
-            let ports =
-                this.ports.start() <= other.ports.end() && other.ports.start() <= this.ports.end();
-            this.protocol == other.protocol && addresses && ports && *this.ports.end() != 0
+    let mut sorted: Vec<_> = forwards.iter().map(|forward| &forward.published).collect();
+    sorted.sort_by_key(|it| (it.protocol, *it.ports.start()));
+    // Ranges that may reach the next one.
+    let mut open: Vec<&Published> = Vec::new();
+    for this in sorted.into_iter().filter(|it| *it.ports.end() != 0) {
+        open.retain(|it| it.protocol == this.protocol && it.ports.end() >= this.ports.start());
+        let meets = |other: &&Published| match (this.address, other.address) {
+            (Some(this), Some(other)) => this == other,
+            _ => true,
         };
-        if forwards[..n].iter().any(|other| meets(&other)) {
+        if open.iter().any(meets) {
             return Err(UplinkError::Twice(this.clone()));
         }
+        open.push(this);
     }
     Ok(())
 }
@@ -187,7 +184,9 @@ fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
 /// Refuses more shifted ports than nftables rules can translate.
 fn check_shifted(forwards: &[Forward]) -> Result<(), UplinkError> {
     let mut left = SHIFTED_PORTS_SUM_MAX;
-    for forward in forwards.iter().filter(|it| *it.published.ports.start() != it.to_port) {
+    let is_shifted =
+        |it: &&Forward| *it.published.ports.start() != it.to_port && it.published.ports.len() > 1;
+    for forward in forwards.iter().filter(is_shifted) {
         let ports = forward.published.ports.len();
         if ports > usize::from(SHIFTED_PORTS_MAX) || ports > left {
             return Err(UplinkError::Shifted(forward.published.clone()));

@@ -6,32 +6,47 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use nat::SourceSet;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
     RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteType, RouteVia,
 };
+use netlink_packet_route::rule::RuleMessage;
 use wire::MacAddr;
 
+use super::devices::{DeviceUse, TapId, name_of};
+use super::rules::Rules;
 use super::source::{RouteKey, SourceTable};
 use crate::datapath::RouteAction;
 use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
 use crate::host::netlink::ip;
 
-/// Selection of the uplink device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum UplinkSelector {
-    /// The device of the default route, of IPv4 or else of IPv6.
-    Auto,
-    /// The device of this name.
-    Device(String),
+/// State of the host for routing by its uplinks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct UplinkState {
+    /// The uplinks, in order of precedence; routes name them by position.
+    pub(crate) links: Vec<LinkState>,
+    /// Source addresses of SNAT by the default route.
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) ipv6: Option<Ipv6Addr>,
+    /// Addresses of the host on all devices, sorted.
+    pub(crate) local: Vec<IpAddr>,
+    /// The tables that rules name.
+    pub(crate) tables: Vec<HostTable>,
+    pub(crate) rules: Rules,
+    /// Source addresses that routes name by number.
+    pub(crate) sources: Vec<SourceSet>,
+    /// The kernel forwards IPv4, and IPv6.
+    pub(crate) forwarding: [bool; 2],
+    /// Devices that are no uplinks, with the reason.
+    pub(crate) hints: Vec<String>,
 }
 
-/// State of the host for routing by the uplink.
+/// State of an uplink.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UplinkState {
+pub(crate) struct LinkState {
     /// The device exists, is up, and has a carrier.
     pub(crate) up: bool,
     pub(crate) device: String,
@@ -39,17 +54,20 @@ pub(crate) struct UplinkState {
     pub(crate) ifindex: u32,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
-    /// Source addresses of SNAT by the default route.
+    /// Its TAP; none with `--uplink kernel`.
+    pub(crate) tap: Option<TapId>,
+    /// Source addresses of SNAT by its default routes, or its own.
     pub(crate) ipv4: Option<Ipv4Addr>,
     pub(crate) ipv6: Option<Ipv6Addr>,
-    /// Addresses of the host on all devices, sorted.
-    pub(crate) local: Vec<IpAddr>,
-    /// Routes of the host, one a destination, sorted by destination.
-    pub(crate) routes: Vec<Route>,
-    /// Source addresses that routes name by number.
-    pub(crate) sources: Vec<SourceSet>,
     /// Known neighbours of the device, sorted.
     pub(crate) neighbours: Vec<(IpAddr, MacAddr)>,
+}
+
+/// A table of routes, one a destination, sorted by destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostTable {
+    pub(crate) number: u32,
+    pub(crate) routes: Vec<Route>,
 }
 
 /// A route.
@@ -57,8 +75,20 @@ pub(crate) struct UplinkState {
 pub(crate) struct Route {
     pub(crate) destination: IpNet,
     pub(crate) action: RouteAction,
-    /// The number of its source addresses, if it leads out by the uplink.
+    /// The number of its source addresses, if it leads out by an uplink.
     pub(crate) source: Option<u16>,
+}
+
+impl UplinkState {
+    /// The uplink of a device.
+    pub(crate) fn link(&self, device: &str) -> Option<&LinkState> {
+        self.links.iter().find(|link| link.device == device)
+    }
+
+    /// A table of routes.
+    pub(crate) fn table(&self, number: u32) -> Option<&HostTable> {
+        self.tables.iter().find(|table| table.number == number)
+    }
 }
 
 /// Netlink messages of the kernel.
@@ -68,32 +98,21 @@ pub(super) struct Kernel {
     pub(super) addresses: Vec<AddressMessage>,
     pub(super) routes: Vec<RouteMessage>,
     pub(super) neighbours: Vec<NeighbourMessage>,
-}
-
-/// The name of a link.
-pub(super) fn name_of(link: &LinkMessage) -> &str {
-    let mut names = link.attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name.as_str()),
-        _ => None,
-    });
-    names.next().unwrap_or_default()
-}
-
-/// Whether a link carries Ethernet frames of the outside world.
-pub(super) fn is_ethernet(link: &LinkMessage) -> bool {
-    link.header.link_layer_type == LinkLayerType::Ether
-        && !link.header.flags.contains(LinkFlags::Loopback)
+    /// None where the kernel lists none.
+    pub(super) rules: Option<Vec<RuleMessage>>,
 }
 
 /// A parsed route.
+#[derive(Clone)]
 struct Parsed {
     destination: IpNet,
+    table: u32,
     metric: u32,
     device: Option<u32>,
     gateway: Option<IpAddr>,
     source: Option<IpAddr>,
     scope: u8,
-    leads: bool,
+    kind: RouteType,
 }
 
 impl Parsed {
@@ -104,13 +123,21 @@ impl Parsed {
         RouteKey { is_v6, device, gateway, scope, wished }
     }
 
-    fn compile(&self, index: u32, table: &mut SourceTable) -> Route {
-        let (action, source) = match self.device {
-            _ if !self.leads => (RouteAction::Unreachable, None),
-            Some(device) if device == index => {
-                (RouteAction::Via(self.gateway), table.number(self.key(index)))
+    fn leads(&self) -> bool {
+        self.kind == RouteType::Unicast
+    }
+
+    /// `links`: the devices of the uplinks.
+    fn compile(&self, links: &[u32], table: &mut SourceTable) -> Route {
+        let link = self.device.and_then(|device| links.iter().position(|link| *link == device));
+        let (action, source) = match (self.kind, self.device, link) {
+            (RouteType::Throw, ..) => (RouteAction::Throw, None),
+            (RouteType::Unicast, Some(device), Some(link)) => {
+                let action = RouteAction::Via { link: link as u8, gateway: self.gateway };
+                (action, table.number(self.key(device)))
             }
-            _ => (RouteAction::Elsewhere, None),
+            (RouteType::Unicast, ..) => (RouteAction::Elsewhere, None),
+            _ => (RouteAction::Unreachable, None),
         };
         Route { destination: self.destination, action, source }
     }
@@ -121,36 +148,97 @@ impl Kernel {
         self.links.iter().find(|link| name_of(link) == name)
     }
 
-    /// The selected device; `None` if it does not exist.
-    pub(super) fn choose(&self, selector: &UplinkSelector) -> Option<&LinkMessage> {
-        match selector {
-            UplinkSelector::Device(name) => self.link(name),
-            UplinkSelector::Auto => {
-                let defaults = self.parsed(None).into_iter().filter(|route| {
-                    route.leads && route.destination.prefix_len() == 0 && route.device.is_some()
-                });
-                let key = |route: &Parsed| (route.destination.addr().is_ipv6(), route.metric);
-                let device = defaults.min_by_key(key)?.device?;
-                self.links.iter().find(|link| link.header.index == device)
+    /// How the host uses its devices.
+    pub(super) fn device_use(&self, former: Option<&UplinkState>) -> DeviceUse {
+        let mut used = DeviceUse::default();
+        for message in &self.addresses {
+            let is_far = |address: IpAddr| match address {
+                IpAddr::V4(_) => true,
+                IpAddr::V6(address) => !address.is_unicast_link_local(),
+            };
+            if address_of(message).is_some_and(is_far) {
+                used.configured.insert(message.header.index);
             }
+        }
+        let kept = former.into_iter().flat_map(|former| &former.links);
+        used.former.extend(kept.map(|link| link.ifindex));
+        let routes = self.routes.iter().filter_map(|route| parse_any(route, &[]));
+        for route in routes.filter(Parsed::leads) {
+            let Some(device) = route.device else { continue };
+            used.configured.insert(device);
+            let is_default = route.destination.prefix_len() == 0;
+            if is_default || route.gateway.is_some() {
+                let is_first = is_default && is_of_host(route.table);
+                let metric = is_first.then_some(route.metric);
+                let known = used.gateways.entry(device).or_insert(metric);
+                *known = [*known, metric].into_iter().flatten().min();
+            }
+        }
+        used
+    }
+
+    /// Compiles the state of these devices with their TAPs.
+    pub(super) fn compile(
+        &self,
+        devices: &[(String, Option<TapId>)],
+        former: Option<&UplinkState>,
+    ) -> UplinkState {
+        let index = |name: &str| self.link(name).map_or(0, |link| link.header.index);
+        let indices: Vec<u32> = devices.iter().map(|(name, _)| index(name)).collect();
+        let rules = self.rules.as_deref().map(Rules::read).unwrap_or_default();
+        let known = former.map_or(&[][..], |former| &former.sources);
+        let mut sources = SourceTable::new(&self.addresses, known);
+        let routes = self.parsed(&indices);
+        let main: Vec<_> = routes.iter().filter(|route| is_of_host(route.table)).cloned().collect();
+        let links = devices.iter().zip(&indices).map(|((name, tap), index)| {
+            let former = former.and_then(|former| former.link(name));
+            let (ipv4, ipv6) = defaults(&sources, &main, *index);
+            let state = self.link_state(name, former);
+            LinkState { tap: tap.clone(), ipv4, ipv6, ..state }
+        });
+        let links: Vec<_> = links.collect();
+        // The default route's device is the first.
+        let ipv4 = links.iter().find_map(|link| link.ipv4);
+        let ipv6 = links.iter().find_map(|link| link.ipv6);
+        let numbers: BTreeSet<u32> = rules.tables().collect();
+        let tables = numbers.into_iter().map(|number| {
+            let own = routes.iter().filter(|route| route.table == number).cloned().collect();
+            let routes = best(own);
+            let compiled = routes.iter().map(|route| route.compile(&indices, &mut sources));
+            HostTable { number, routes: compiled.collect() }
+        });
+        let tables = tables.collect();
+        UplinkState {
+            links,
+            ipv4,
+            ipv6,
+            local: self.local(),
+            tables,
+            rules,
+            sources: sources.into_sets(),
+            forwarding: [false; 2],
+            hints: Vec::new(),
         }
     }
 
-    /// Compiles the state of the device of that name.
-    pub(super) fn compile(&self, device: &str, former: Option<&UplinkState>) -> UplinkState {
+    /// The MTU of a device.
+    pub(super) fn mtu(&self, device: &str) -> u32 {
+        self.link_state(device, None).mtu
+    }
+
+    /// The link itself.
+    fn link_state(&self, device: &str, former: Option<&LinkState>) -> LinkState {
         let link = self.link(device);
         let index = link.map_or(0, |link| link.header.index);
-        let mut state = UplinkState {
+        let mut state = LinkState {
             up: link.is_some_and(is_up),
             device: device.to_owned(),
             ifindex: index,
             mac: former.map_or(MacAddr([0; 6]), |former| former.mac),
             mtu: former.map_or(1500, |former| former.mtu),
+            tap: None,
             ipv4: None,
             ipv6: None,
-            local: self.local(),
-            routes: Vec::new(),
-            sources: Vec::new(),
             neighbours: self.neighbours(index),
         };
         for attribute in link.iter().flat_map(|link| &link.attributes) {
@@ -164,12 +252,6 @@ impl Kernel {
                 _ => {}
             }
         }
-        let former = former.map_or(&[][..], |former| &former.sources);
-        let mut table = SourceTable::new(&self.addresses, former);
-        let routes = best(self.parsed(Some(index)));
-        (state.ipv4, state.ipv6) = defaults(&table, &routes, index);
-        state.routes = routes.iter().map(|route| route.compile(index, &mut table)).collect();
-        state.sources = table.into_sets();
         state
     }
 
@@ -197,8 +279,8 @@ impl Kernel {
         known.filter_map(|message| Some(neighbour_of(message)?.0)).collect()
     }
 
-    /// Routes of the main and default tables, without link-local ones.
-    fn parsed(&self, prefer: Option<u32>) -> Vec<Parsed> {
+    /// Routes of all tables, without link-local ones.
+    fn parsed(&self, prefer: &[u32]) -> Vec<Parsed> {
         self.routes.iter().filter_map(|message| parse(message, prefer)).collect()
     }
 }
@@ -240,13 +322,23 @@ fn neighbour_of(message: &NeighbourMessage) -> Option<(IpAddr, MacAddr)> {
     Some((address?, mac))
 }
 
-/// Parses a route. `prefer`: of several paths, the one by this device.
-fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
-    use RouteType::{BlackHole, Prohibit, Unicast, Unreachable};
+/// The tables that hold the host's routes as long as nobody says otherwise.
+fn is_of_host(table: u32) -> bool {
+    [libc::RT_TABLE_MAIN, libc::RT_TABLE_DEFAULT].map(u32::from).contains(&table)
+}
+
+/// Parses a route that packets take. `prefer`: of several paths, one by these devices.
+fn parse(message: &RouteMessage, prefer: &[u32]) -> Option<Parsed> {
+    let is_dead = message.header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
+    if is_dead { None } else { parse_any(message, prefer) }
+}
+
+/// The same for a route that may be dead.
+fn parse_any(message: &RouteMessage, prefer: &[u32]) -> Option<Parsed> {
+    use RouteType::{BlackHole, Prohibit, Throw, Unicast, Unreachable};
     let header = &message.header;
     let v6 = u8::from(header.address_family) == libc::AF_INET6 as u8;
-    let is_dead = header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
-    if is_dead || !matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit) {
+    if !matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit | Throw) {
         return None;
     }
     let any =
@@ -264,7 +356,7 @@ fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
             RouteAttribute::MultiPath(hops) => {
                 let dead = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
                 let mut alive = hops.iter().filter(|hop| !hop.flags.intersects(dead));
-                let ours = alive.clone().find(|hop| Some(hop.interface_index) == prefer);
+                let ours = alive.clone().find(|hop| prefer.contains(&hop.interface_index));
                 if let Some(hop) = ours.or_else(|| alive.next()) {
                     device = Some(hop.interface_index);
                     gateway = hop.attributes.iter().find_map(next_hop);
@@ -274,21 +366,21 @@ fn parse(message: &RouteMessage, prefer: Option<u32>) -> Option<Parsed> {
             other => gateway = next_hop(other).or(gateway),
         }
     }
-    let applies = [libc::RT_TABLE_MAIN, libc::RT_TABLE_DEFAULT].map(u32::from).contains(&table);
     let destination = IpNet::new(address, header.destination_prefix_length).ok()?.trunc();
     let is_narrow = match destination.addr() {
         IpAddr::V4(address) => address.is_multicast(),
         IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
     };
-    let leads = header.kind == Unicast;
-    (applies && !is_narrow).then_some(Parsed {
+    let kind = header.kind;
+    (table != u32::from(libc::RT_TABLE_LOCAL) && !is_narrow).then_some(Parsed {
         destination,
+        table,
         metric,
         device,
         gateway,
         source,
         scope,
-        leads,
+        kind,
     })
 }
 

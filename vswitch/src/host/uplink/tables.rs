@@ -1,4 +1,4 @@
-//! The nftables rules for a state of the uplink and the published ports.
+//! The nftables rules for a state of the uplinks and the published ports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,31 +7,21 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use wire::MacAddr;
 
-use super::state::UplinkState;
-use super::{Config, HostNetwork};
+use super::devices::TapId;
+use super::state::{LinkState, UplinkState};
+use super::{Config, HostNetwork, Mode};
 use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
 use crate::host::nft::{
-    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, Rules,
-    TablesParts,
+    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, RedirectLink,
+    Rules, TablesParts,
 };
 use crate::host::own_flows::Flow;
-
-/// Identity of the uplink TAP.
-#[derive(Debug, Clone)]
-pub(super) struct TapId {
-    pub(super) name: String,
-    pub(super) ifindex: u32,
-    pub(super) mac: MacAddr,
-}
 
 /// Settings that stay the same as long as the uplink lives.
 #[derive(Debug, Clone)]
 pub(super) struct Fixed {
     pub(super) config: Config,
-    /// The uplink TAP; none with `--uplink kernel`.
-    pub(super) tap: Option<TapId>,
 }
 
 impl Fixed {
@@ -44,15 +34,15 @@ impl Fixed {
         blocks: &BTreeSet<PortBlock>,
     ) -> Rules {
         let subnets: Vec<_> = networks.iter().flat_map(|it| it.subnets).collect();
-        let redirect = self.tap.clone().map(|tap| {
+        let is_own = self.config.mode != Mode::Kernel;
+        let redirect = is_own.then(|| {
             // Loopback addresses and container subnets are not reachable from the uplink.
             let is_outside = |address: &&IpAddr| {
                 !address.is_loopback() && !subnets.iter().any(|net| net.contains(*address))
             };
             let outside = || state.local.iter().filter(is_outside);
             IngressRedirect {
-                device: (state.ifindex != 0).then(|| (state.device.clone(), state.ifindex)),
-                tap: (tap.name, tap.ifindex),
+                links: state.links.iter().filter_map(redirect_link).collect(),
                 local4: outside().filter_map(v4).collect(),
                 local6: outside().filter_map(v6).collect(),
                 subnets: subnets.clone(),
@@ -67,8 +57,15 @@ impl Fixed {
         let gateways = networks
             .iter()
             .flat_map(|it| it.gateways.iter().map(|&gateway| (it.device.clone(), gateway)));
-        let (forwards, gateways) = (forwards.to_vec(), gateways.collect());
-        let nat = Nat { forwards, masquerade, gateways, tracks_host: [false; 2] };
+        let present = state.links.iter().filter(|link| link.ifindex != 0);
+        let nat = Nat {
+            forwards: forwards.to_vec(),
+            masquerade,
+            gateways: gateways.collect(),
+            for_others: if is_own { state.forwarding } else { [false; 2] },
+            switched: present.map(|link| link.device.clone()).collect(),
+            tracks_host: [false; 2],
+        };
         let devices = networks.iter().map(|it| it.device.clone()).collect();
         let allowed = networks.iter().flat_map(|it| {
             it.reachable_from
@@ -78,6 +75,14 @@ impl Fixed {
         let allowed = allowed.collect();
         Rules { bridge: self.config.bridge.clone(), devices, allowed, redirect, nat }
     }
+}
+
+fn redirect_link(link: &LinkState) -> Option<RedirectLink> {
+    let tap = link.tap.as_ref()?;
+    Some(RedirectLink {
+        device: (link.ifindex != 0).then(|| (link.device.clone(), link.ifindex)),
+        tap: (tap.name.clone(), tap.ifindex),
+    })
 }
 
 fn v4(address: &IpAddr) -> Option<std::net::Ipv4Addr> {
@@ -126,11 +131,13 @@ impl Shared {
     }
 
     /// Gives up the tables without deleting them. Nobody else may use them.
-    pub(super) fn into_parts(self) -> Result<(Fixed, Vec<HostNetwork>, TablesParts), NftError> {
+    pub(super) fn into_parts(
+        self,
+    ) -> Result<(Fixed, Vec<HostNetwork>, UplinkState, TablesParts), NftError> {
         let in_use = |_| NftError::Socket(std::io::ErrorKind::ResourceBusy.into());
         let inner = Arc::try_unwrap(self.inner).map_err(in_use)?;
-        let Inner { firewall, networks, .. } = inner.into_inner();
-        Ok((Arc::unwrap_or_clone(self.fixed), networks, firewall.into_parts()?))
+        let Inner { firewall, networks, state, .. } = inner.into_inner();
+        Ok((Arc::unwrap_or_clone(self.fixed), networks, state, firewall.into_parts()?))
     }
 
     /// Takes over a firewall with the rules that are loaded, and adapts it to a state.
@@ -169,9 +176,16 @@ impl Shared {
         &self.fixed.config.state_dir
     }
 
-    /// Queues and MTU of the TAP.
-    pub(super) async fn tap_size(&self) -> (usize, u32) {
-        (self.fixed.config.queues, self.inner.lock().await.state.mtu)
+    /// The TAPs of the uplinks, with their MTU.
+    pub(super) async fn taps(&self) -> Vec<(TapId, u32)> {
+        let inner = self.inner.lock().await;
+        let links = inner.state.links.iter();
+        links.filter_map(|link| Some((link.tap.clone()?, link.mtu))).collect()
+    }
+
+    /// Queues of each TAP.
+    pub(super) fn queues(&self) -> usize {
+        self.fixed.config.queues
     }
 
     /// Loads the rules for other published ports.

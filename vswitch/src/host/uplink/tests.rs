@@ -57,7 +57,26 @@ async fn start(
     Uplink::start(config(directory, mode), networks, &Netlink::connect().unwrap(), &|| {}).await
 }
 
-const AUTO: Mode = Mode::Own(UplinkSelector::Auto);
+const AUTO: Mode = Mode::Own(UplinkSelector { named: Vec::new(), exclude: Vec::new() });
+
+fn named(name: &str) -> Mode {
+    Mode::Own(UplinkSelector { named: vec![name.into()], exclude: Vec::new() })
+}
+
+/// The MAC address of the first uplink's TAP.
+fn tap_mac(state: &UplinkState) -> Option<wire::MacAddr> {
+    Some(state.links.first()?.tap.as_ref()?.mac)
+}
+
+/// Takes the TAPs of all uplinks.
+fn take_taps(uplink: &Uplink, state: &UplinkState) -> Vec<fastpath::tap::Tap> {
+    let ids = state.links.iter().filter_map(|link| link.tap.as_ref());
+    ids.filter_map(|tap| uplink.taps().take(tap.ifindex)).collect()
+}
+
+fn routes(state: &UplinkState) -> &[Route] {
+    &state.table(254).expect("the main table").routes
+}
 
 /// Waits until the state is as wanted.
 async fn until(
@@ -71,7 +90,13 @@ async fn until(
 fn forward(address: Option<&str>, first: u16, last: u16, to_port: u16) -> Forward {
     let address = address.map(|text| text.parse::<IpAddr>().unwrap());
     let published = Published { address, protocol: Protocol::Tcp, ports: first..=last };
-    Forward { published, to4: Some(Ipv4Addr::new(10, 99, 0, 5)), to6: None, to_port }
+    Forward {
+        published,
+        to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
+        to6: None,
+        to_port,
+        is_limited: false,
+    }
 }
 
 /// Everything of the host that could change.
@@ -98,24 +123,25 @@ fn the_state_is_what_the_kernel_would_do() {
         let directory = tempfile::tempdir().unwrap();
         let (uplink, states) = start(directory.path(), AUTO).await.unwrap();
         let state = states.borrow().clone();
-        assert_eq!((state.device.as_str(), state.up, state.mtu), ("eth0", true, 1500));
-        assert_eq!(state.mac.0, [2, 0, 0, 0, 0, 1]);
+        let link = &state.links[0];
+        assert_eq!((link.device.as_str(), link.up, link.mtu), ("eth0", true, 1500));
+        assert_eq!(link.mac.0, [2, 0, 0, 0, 0, 1]);
         assert_eq!(state.ipv4, Some(Ipv4Addr::new(192, 0, 2, 1)));
         assert_eq!(state.ipv6, Some("2001:db8::1".parse().unwrap()), "not the deprecated one");
         assert!(state.local.contains(&"10.99.0.1".parse().unwrap()), "{:?}", state.local);
         let action = |net: &str| {
             let net = net.parse().unwrap();
-            state.routes.iter().find(|route: &&Route| route.destination == net).map(|r| r.action)
+            routes(&state).iter().find(|route: &&Route| route.destination == net).map(|r| r.action)
         };
         let by =
-            |gateway: Option<&str>| Some(RouteAction::Via(gateway.map(|g| g.parse().unwrap())));
+            |gateway: Option<&str>| Some(RouteAction::via(gateway.map(|g| g.parse().unwrap())));
         assert_eq!(action("0.0.0.0/0"), by(Some("192.0.2.254")));
         assert_eq!(action("::/0"), by(Some("2001:db8::fe")));
         assert_eq!(action("192.0.2.0/24"), by(None));
         assert_eq!(action("198.51.100.0/24"), Some(RouteAction::Unreachable));
         assert_eq!(action("203.0.113.0/24"), Some(RouteAction::Elsewhere));
         assert_eq!(
-            state.neighbours,
+            state.links[0].neighbours,
             [("192.0.2.254".parse().unwrap(), wire::MacAddr([2, 0, 0, 0, 0, 0xfe]))]
         );
         uplink.stop().await;
@@ -133,7 +159,7 @@ fn each_route_has_its_source_and_changes_are_followed() {
         let (uplink, mut states) = start(directory.path(), AUTO).await.unwrap();
         let source = |state: &UplinkState, net: &str| {
             let net: ipnet::IpNet = net.parse().unwrap();
-            let route = state.routes.iter().find(|route| route.destination == net)?;
+            let route = routes(state).iter().find(|route| route.destination == net)?;
             let set = &state.sources[usize::from(route.source?)];
             Some(set.choose(net.addr())?.to_string())
         };
@@ -168,24 +194,26 @@ fn every_change_of_the_kernel_is_followed() {
             "{set}"
         );
         run("ip link set eth0 mtu 1400");
-        until(&mut states, |state| state.mtu == 1400).await;
+        until(&mut states, |state| state.links[0].mtu == 1400).await;
         run("ip link set eth0 address 02:00:00:00:00:77");
-        until(&mut states, |state| state.mac.0[5] == 0x77).await;
+        until(&mut states, |state| state.links[0].mac.0[5] == 0x77).await;
         run("ip neigh replace 192.0.2.55 lladdr 02:00:00:00:00:55 dev eth0");
-        until(&mut states, |state| state.neighbours.len() == 1).await;
+        until(&mut states, |state| state.links[0].neighbours.len() == 1).await;
         run("ip route add 203.0.113.0/24 via 192.0.2.55");
         until(&mut states, |state| {
-            state.routes.iter().any(|r| r.action == RouteAction::Via("192.0.2.55".parse().ok()))
+            routes(state).iter().any(|r| r.action == RouteAction::via("192.0.2.55".parse().ok()))
         })
         .await;
         run("ip link set eth0 down");
-        until(&mut states, |state| !state.up).await;
+        until(&mut states, |state| !state.links[0].up).await;
         drop(nic);
-        until(&mut states, |state| state.ifindex == 0).await;
+        until(&mut states, |state| state.links.is_empty()).await;
         let _nic = Wire::new("eth0");
         run("ip addr add 192.0.2.1/24 dev eth0");
-        let back = until(&mut states, |state| state.up && state.ipv4.is_some()).await;
-        assert_eq!(back.device, "eth0");
+        run("ip route add default via 192.0.2.254");
+        let is_back = |state: &UplinkState| state.links.iter().any(|it| it.up && it.ipv4.is_some());
+        let back = until(&mut states, is_back).await;
+        assert_eq!(back.links[0].device, "eth0");
         assert!(run("nft list table netdev vswitch-br0").contains("device \"eth0\""));
         uplink.stop().await;
     });
@@ -198,7 +226,7 @@ fn a_neighbour_is_asked_for() {
         let directory = tempfile::tempdir().unwrap();
         let (uplink, _states) = start(directory.path(), AUTO).await.unwrap();
         let target = Ipv4Addr::new(192, 0, 2, 99);
-        uplink.resolve(target.into(), PortIndex(2));
+        uplink.resolve("eth0".into(), target.into(), PortIndex(2));
         tokio::time::sleep(Duration::from_millis(200)).await;
         let is_question =
             |frame: &Vec<u8>| frame[12..14] == [8, 6] && frame[38..42] == target.octets();
@@ -213,7 +241,7 @@ fn the_host_is_as_before_when_it_stops() {
         let (_nic, _bridge) = host();
         nft("table ip theirs { chain c { accept\n }\n }");
         let before = everything();
-        for mode in [AUTO, Mode::Own(UplinkSelector::Device("eth0".into())), Mode::Kernel] {
+        for mode in [AUTO, named("eth0"), Mode::Kernel] {
             let directory = tempfile::tempdir().unwrap();
             let (mut uplink, _states) = start(directory.path(), mode.clone()).await.unwrap();
             let forwards =
@@ -235,7 +263,8 @@ fn an_uplink_is_handed_over_without_undoing() {
         for mode in [AUTO, Mode::Kernel] {
             let directory = tempfile::tempdir().unwrap();
             let (mut uplink, mut states) = start(directory.path(), mode.clone()).await.unwrap();
-            let tap = uplink.take_tap();
+            let first = states.borrow().clone();
+            let tap = take_taps(&uplink, &first);
             // The TAP's own address changes the tables once.
             let count = if mode == AUTO { 1 } else { 0 };
             let is_dummy = |address: &&IpAddr| address.to_string() == "192.0.0.8";
@@ -249,7 +278,7 @@ fn an_uplink_is_handed_over_without_undoing() {
             };
             uplink.set_published(forwards()).await.unwrap();
             let running = everything();
-            let mac = uplink.tap_mac();
+            let mac = tap_mac(&first);
             let parts = uplink.into_parts().await.unwrap();
             assert_eq!(everything(), running, "{mode:?}: nothing is undone");
             assert!(TcpListener::bind("0.0.0.0:8080").is_err(), "{mode:?}: still reserved");
@@ -257,11 +286,13 @@ fn an_uplink_is_handed_over_without_undoing() {
                 let other = snat_lock::lock_range("br1", &(20_000..=20_100));
                 assert!(other.is_err(), "{mode:?}: still locked");
             }
-            let (mut uplink, mut states) = Uplink::from_parts(parts).await.unwrap();
-            assert_eq!((everything(), uplink.tap_mac()), (running.clone(), mac), "{mode:?}");
+            let netlink = Netlink::connect().unwrap();
+            let (mut uplink, mut states) = Uplink::from_parts(parts, &netlink).await.unwrap();
+            let now = tap_mac(&states.borrow());
+            assert_eq!((everything(), now), (running.clone(), mac), "{mode:?}");
             // It is whole: it follows the kernel, answers the same wish in the same way, and changes.
             run("ip neigh replace 192.0.2.55 lladdr 02:00:00:00:00:55 dev eth0");
-            until(&mut states, |state| !state.neighbours.is_empty()).await;
+            until(&mut states, |state| !state.links[0].neighbours.is_empty()).await;
             run("ip neigh del 192.0.2.55 dev eth0");
             uplink.set_published(forwards()).await.unwrap();
             assert_eq!(everything(), running, "{mode:?}");
@@ -305,9 +336,8 @@ fn no_uplink_says_what_to_do() {
         let refusal =
             async |mode| start(directory.path(), mode).await.map(|_| ()).unwrap_err().to_string();
         let (uplink, states) = start(directory.path(), AUTO).await.expect("it waits for a route");
-        assert_eq!((states.borrow().device.as_str(), states.borrow().up), ("", false));
+        assert!(states.borrow().links.is_empty());
         uplink.stop().await;
-        let named = |name: &str| Mode::Own(UplinkSelector::Device(name.into()));
         assert!(refusal(named("eth7")).await.contains("no interface eth7"));
         let error = refusal(named("lo")).await;
         assert!(

@@ -121,3 +121,20 @@ fn what_is_left_over_is_named_with_the_commands() {
     assert!(row.detail.contains("netdev vswitch-br7, ip vswitch-br7"), "{}", row.detail);
     assert!(row.advice.unwrap().contains("`nft delete table ip vswitch-br7`"));
 }
+
+#[test]
+fn unused_devices_and_rules_are_named() {
+    assert_eq!(uplinks(None).status, Good);
+    let hints = |hints: &[&str]| {
+        let status = serde_json::json!({
+            "version": "1", "pid": 1, "backend": "epoll", "backend_reason": "", "workers": 1, "cpus": [],
+            "scheduling": "normal", "scheduling_reason": "", "idle": "sleep", "idle_state": "sleeping",
+            "idle_reason": "", "bridge": "br0", "networks": 1, "ports": 0, "uptime_s": 1,
+            "state_dir": "/", "uplinks": [], "uplink_hints": hints,
+        });
+        uplinks(Some(&serde_json::from_value(status).unwrap()))
+    };
+    assert_eq!(hints(&[]).status, Good);
+    let row = hints(&["wg0 is no Ethernet device"]);
+    assert!(row.status == Warn && row.detail.contains("wg0"), "{row:?}");
+}

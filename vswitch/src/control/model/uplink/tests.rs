@@ -5,7 +5,7 @@ use super::super::{AttachSpec, Model, NetworkSpec};
 use super::*;
 use crate::config::Uplink;
 use crate::datapath::{NetworkConf, RouteAction};
-use crate::host::uplink::Route;
+use crate::host::uplink::{HostTable, Route, Rules};
 
 const TAP_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
 const UPLINK_PORT: PortIndex = PortIndex(1);
@@ -13,27 +13,48 @@ const NIC_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
 
 fn state() -> UplinkState {
     let route = |destination: &str, action| {
-        let source = matches!(action, RouteAction::Via(_)).then_some(0);
+        let source = matches!(action, RouteAction::Via { .. }).then_some(0);
         Route { destination: destination.parse().unwrap(), action, source }
     };
     let gateway = Some("192.0.2.254".parse().unwrap());
-    UplinkState {
+    let table = HostTable {
+        number: 254,
+        routes: vec![
+            route("0.0.0.0/0", RouteAction::via(gateway)),
+            route("198.51.100.0/24", RouteAction::via(None)),
+            route("10.0.0.0/8", RouteAction::Elsewhere),
+            route("203.0.113.0/24", RouteAction::Unreachable),
+        ],
+    };
+    let link = LinkState {
         up: true,
         device: "eth0".into(),
         ifindex: 2,
         mac: NIC_MAC,
         mtu: 1400,
+        tap: Some(TapId { name: "up-br0".into(), ifindex: 9, mac: TAP_MAC }),
+        ipv4: Some("198.51.100.1".parse().unwrap()),
+        ipv6: None,
+        neighbours: vec![("192.0.2.254".parse().unwrap(), MacAddr([2, 0, 0, 0, 0, 7]))],
+    };
+    UplinkState {
+        links: vec![link],
         ipv4: Some("198.51.100.1".parse().unwrap()),
         ipv6: None,
         local: ["198.51.100.1", "10.0.0.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec(),
-        routes: vec![
-            route("0.0.0.0/0", RouteAction::Via(gateway)),
-            route("198.51.100.0/24", RouteAction::Via(None)),
-            route("10.0.0.0/8", RouteAction::Elsewhere),
-            route("203.0.113.0/24", RouteAction::Unreachable),
-        ],
+        tables: vec![table],
+        rules: Rules::default(),
         sources: vec![source("198.51.100.1")],
-        neighbours: vec![("192.0.2.254".parse().unwrap(), MacAddr([2, 0, 0, 0, 0, 7]))],
+        forwarding: [false; 2],
+        hints: Vec::new(),
+    }
+}
+
+/// Adds the uplinks of a state with the ports of their TAPs.
+fn add(model: &mut Model, state: UplinkState) {
+    model.add_uplink(&"br0".parse().unwrap(), true, state);
+    for (device, tap) in model.uplink().unwrap().taps_without_port() {
+        model.add_tap(device, tap).unwrap();
     }
 }
 
@@ -45,7 +66,7 @@ fn source(address: &str) -> nat::SourceSet {
 
 fn model(publish: &[&str]) -> Model {
     let mut model = model_with_uplink(Uplink::Auto);
-    model.add_uplink(&"br0".parse().unwrap(), Some(TAP_MAC), state()).unwrap();
+    add(&mut model, state());
     let publish = publish.iter().map(|text| Publication {
         ports: text.parse().unwrap(),
         allow_from: vec!["203.0.113.0/24".parse().unwrap()],
@@ -57,8 +78,8 @@ fn model(publish: &[&str]) -> Model {
 }
 
 fn router(model: &mut Model) -> Option<RouterConf> {
-    let uplink = model.uplink_conf();
-    model.router(model.network(None).unwrap(), uplink.as_ref(), Vec::new())
+    let uplinks = model.uplink_confs();
+    model.router(model.network(None).unwrap(), uplinks.as_deref(), Vec::new())
 }
 
 fn uplink(model: &mut Model) -> Arc<UplinkConf> {
@@ -76,7 +97,7 @@ fn without_a_way_nothing_leads_out() {
         assert_eq!(*router.local, router.gateways);
     }
     let mut model = model_with_uplink(Uplink::Kernel);
-    model.add_uplink(&"br0".parse().unwrap(), None, state()).unwrap();
+    model.add_uplink(&"br0".parse().unwrap(), false, state());
     assert!(router(&mut model).is_none() && model.snapshot().port(UPLINK_PORT).is_none());
 }
 
@@ -89,18 +110,20 @@ fn the_host_is_followed() {
         assert_eq!(router.local.iter().filter(|local| *local == gateway).count(), 1);
     }
     let uplink = uplink(&mut model);
-    assert_eq!((uplink.device_mac, uplink.tap_mac, uplink.mtu), (NIC_MAC, TAP_MAC, 1400));
-    let actions: Vec<_> = uplink.routes.iter().map(|(_, action)| action).collect();
+    let link = &uplink.links[0];
+    assert_eq!((link.device_mac, link.tap_mac, link.mtu), (NIC_MAC, TAP_MAC, 1400));
+    let table = &uplink.routes.layers().next().unwrap().table;
+    let actions: Vec<_> = table.iter().map(|(_, action)| *action).collect();
     assert_eq!(
         actions,
         [
-            RouteAction::Via(Some("192.0.2.254".parse().unwrap())),
-            RouteAction::Via(None),
+            RouteAction::via(Some("192.0.2.254".parse().unwrap())),
+            RouteAction::via(None),
             RouteAction::Elsewhere,
             RouteAction::Unreachable
         ]
     );
-    assert!(uplink.neighbours.get("192.0.2.254".parse().unwrap()).is_some());
+    assert!(link.neighbours.get("192.0.2.254".parse().unwrap()).is_some());
     assert_eq!(uplink.policy.source().external_v4.unwrap().to_string(), "198.51.100.1");
     assert_eq!(uplink.policy.source().ports, 20_000..=29_999);
     assert!(model.snapshot().port(UPLINK_PORT).is_some());
@@ -110,7 +133,7 @@ fn the_host_is_followed() {
 fn containers_leave_the_slot_of_the_uplink_alone() {
     let model = model(&[]);
     assert_eq!(model.label(UPLINK_PORT).as_deref(), Some("br0.uplink"));
-    assert_eq!(model.slot_owner(UPLINK_PORT), Some(&SlotOwner::Uplink(0)));
+    assert_eq!(model.slot_owner(UPLINK_PORT), Some(&SlotOwner::Uplink("eth0".into())));
 }
 
 #[test]
@@ -140,12 +163,12 @@ fn the_policy_has_the_sources_of_routes() {
     let before = uplink(&mut model);
     let mut changed = state();
     changed.sources = vec![source("10.0.0.1")];
-    model.set_uplink_state(0, changed.clone());
+    model.set_uplink_state(changed.clone());
     assert_eq!(source_of(&mut model), Some("10.0.0.1".parse().unwrap()));
     // Another gateway with the same source is no other policy.
     let policy = Arc::clone(&uplink(&mut model).policy);
-    changed.routes[0].action = RouteAction::Via(Some("192.0.2.253".parse().unwrap()));
-    model.set_uplink_state(0, changed);
+    changed.tables[0].routes[0].action = RouteAction::via(Some("192.0.2.253".parse().unwrap()));
+    model.set_uplink_state(changed);
     let after = uplink(&mut model);
     assert!(Arc::ptr_eq(&after.policy, &policy) && !Arc::ptr_eq(&after.policy, &before.policy));
 }
@@ -200,10 +223,11 @@ fn two_networks_share_an_uplink_and_its_policy() {
     };
     let lease = model.reserve(&spec, Duration::ZERO, &mut counter()).unwrap();
     model.set_in_snapshot(&lease.key(), true);
-    let conf = model.uplink_conf().unwrap();
+    let confs = model.uplink_confs().unwrap();
     let egress = |name: &str| {
-        model.router(model.network(Some(name)).unwrap(), Some(&conf), Vec::new()).unwrap().egress
+        model.router(model.network(Some(name)).unwrap(), Some(&confs), Vec::new()).unwrap().egress
     };
+    let conf = Arc::clone(confs.values().next().unwrap());
     let is_shared = |egress| matches!(egress, EgressMode::Uplink(it) if Arc::ptr_eq(&it, &conf));
     assert!(is_shared(egress("br0")) && is_shared(egress("br1")));
     assert_eq!(egress("br2"), EgressMode::Internal);
@@ -214,12 +238,12 @@ fn two_networks_share_an_uplink_and_its_policy() {
     assert_eq!(model.count_publications(), (2, 0));
 }
 
-type Parts = (Arc<NetworkConf>, Arc<UplinkConf>, Arc<nat::CompiledPolicy>);
+type Parts = (Arc<NetworkConf>, Arc<UplinkConfs>, Arc<nat::CompiledPolicy>);
 
 fn parts(model: &mut Model) -> Parts {
     model.snapshot();
     let network = model[&"br0".parse().unwrap()].compiled.fresh().unwrap();
-    (network, model.uplink_conf().unwrap(), model.policy.fresh().unwrap())
+    (network, model.uplink_confs().unwrap(), model.policy.fresh().unwrap())
 }
 
 /// Parts that a snapshot shares with the one before.
@@ -239,10 +263,43 @@ fn only_changed_parts_are_compiled_again() {
     let second = parts(&mut model);
     assert_eq!(shared(&first, &second), [false, true, true]);
     // A neighbour of the uplink.
-    model.set_uplink_state(0, UplinkState { neighbours: Vec::new(), ..state() });
+    let mut changed = state();
+    changed.links[0].neighbours.clear();
+    model.set_uplink_state(changed);
     let third = parts(&mut model);
     assert_eq!(shared(&second, &third), [true, false, true]);
     // An address of the host.
-    model.set_uplink_state(0, UplinkState { local: Vec::new(), ..state() });
+    model.set_uplink_state(UplinkState { local: Vec::new(), ..state() });
     assert_eq!(shared(&third, &parts(&mut model)), [true, false, false]);
+}
+
+/// Two uplinks: the second has a route, and its TAP comes and goes.
+#[test]
+fn each_uplink_is_a_port_of_its_own() {
+    let mut model = model(&[]);
+    let mut two = state();
+    let tap = TapId { name: "up2-br0".into(), ifindex: 10, mac: MacAddr([2, 0, 0, 0, 0, 10]) };
+    let link = LinkState { device: "eth1".into(), tap: Some(tap), ..two.links[0].clone() };
+    two.links.push(link);
+    two.tables[0].routes[1].action = RouteAction::Via { link: 1, gateway: None };
+    model.set_uplink_state(two.clone());
+    // Without a port it is down.
+    assert!(!uplink(&mut model).links[1].up);
+    for (device, tap) in model.uplink().unwrap().taps_without_port() {
+        model.add_tap(device, tap).unwrap();
+    }
+    let links = Arc::clone(&uplink(&mut model).links);
+    assert!(links[1].up && links[0].port != links[1].port);
+    assert_eq!(model.uplink().unwrap().device_at(links[1].port), Some("eth1"));
+    assert_eq!(model.label(links[1].port).as_deref(), Some("br0.uplink.eth1"));
+    // Its TAP is made again, then the device goes.
+    two.links[1].tap.as_mut().unwrap().ifindex = 11;
+    model.set_uplink_state(two.clone());
+    assert_eq!(model.uplink().unwrap().stale_taps(), ["eth1"]);
+    let port = model.hide_tap("eth1").unwrap();
+    model.release_tap(port);
+    assert_eq!(model.uplink().unwrap().taps_without_port().len(), 1);
+    model.set_uplink_state(state());
+    assert_eq!(uplink(&mut model).links.len(), 1);
+    assert!(model.snapshot().port(links[1].port).is_none());
 }

@@ -60,7 +60,7 @@ pub(super) fn each_has_its_reason_and_its_answer() {
         rejected(&mut net, family, &last, DropReason::HopLimitExceeded, TIME_EXCEEDED);
         let elsewhere = to(family.of("172.17.0.2", "fd17::2"));
         rejected(&mut net, family, &elsewhere, DropReason::NoRoute, NO_ROUTE);
-        net.change(|uplink| uplink.up = false);
+        net.change_link(|uplink| uplink.up = false);
         rejected(&mut net, family, &to(family.remote()), DropReason::UplinkDown, NO_ROUTE);
         let nobody = to(family.of("10.99.7.7", "fd00:99::77"));
         rejected(&mut net, family, &nobody, DropReason::NoNeighbour, [(3, 1), (1, 3)]);
@@ -88,7 +88,7 @@ pub(super) fn what_no_router_forwards_is_dropped_without_an_answer() {
 pub(super) fn a_packet_too_long_for_the_uplink_is_answered_with_its_mtu() {
     for family in FAMILIES {
         let mut net = TestNet::new();
-        net.change(|uplink| uplink.mtu = 1300);
+        net.change_link(|uplink| uplink.mtu = 1300);
         let mut frame = udp(up(A), at(family.container(A), 1), at(family.remote(), 2), &[7; 1400]);
         if family == Family::V4 {
             set_fragment(&mut frame, true);

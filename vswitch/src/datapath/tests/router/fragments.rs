@@ -134,7 +134,7 @@ pub(super) fn fragments_that_overlap_are_dropped() {
 #[test]
 pub(super) fn a_packet_that_may_be_cut_is_cut() {
     let mut net = TestNet::new();
-    net.change(|uplink| uplink.mtu = 600);
+    net.change_link(|uplink| uplink.mtu = 600);
     net.sim.inject(A, datagram());
     net.sim.run();
     let (out, lengths) = assemble(&net.sim.sent(UPLINK));
@@ -146,7 +146,7 @@ pub(super) fn a_packet_that_may_be_cut_is_cut() {
 #[test]
 pub(super) fn its_partial_checksum_is_completed_before() {
     let mut net = TestNet::new();
-    net.change(|uplink| uplink.mtu = 600);
+    net.change_link(|uplink| uplink.mtu = 600);
     let mut frame = datagram();
     let header =
         Header { flags: Flags::NEEDS_CSUM, csum_start: 34, csum_offset: 6, ..Header::default() };
@@ -168,7 +168,7 @@ pub(super) fn a_gso_frame_that_may_be_cut_is_cut_into_smaller_segments() {
     let (inner, server) = (at(FAMILY.container(A), 5000), at(FAMILY.remote(), 80));
     let mut net = TestNet::new();
     net.one(A, tcp(up(A), inner, server, wire::tcp::Flags::SYN, [1000, 0]));
-    net.change(|uplink| uplink.mtu = 1000);
+    net.change_link(|uplink| uplink.mtu = 1000);
     for dont_fragment in [false, true] {
         let mut frame = tcp(up(A), inner, server, wire::tcp::Flags::ACK, [1001, 1]);
         frame.resize(VNET_LEN + 54 + 10_000, 7);

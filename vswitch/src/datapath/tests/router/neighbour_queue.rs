@@ -8,7 +8,7 @@ use crate::datapath::*;
 
 fn unresolved(net: &mut TestNet) -> Vec<std::net::IpAddr> {
     let of_each = net.sim.routers().map(|router| router.unresolved().collect::<Vec<_>>());
-    of_each.flatten().map(|(next_hop, _)| next_hop).collect()
+    of_each.flatten().map(|((next_hop, _), _)| next_hop).collect()
 }
 
 fn probe(family: Family, port: u16) -> Vec<u8> {
@@ -28,7 +28,7 @@ pub(super) fn a_frame_waits_for_its_next_hop_and_goes_when_it_is_known() {
         net.change(|_| {});
         net.sim.run();
         assert_eq!(net.sim.queued(), 3);
-        net.change(|uplink| {
+        net.change_link(|uplink| {
             uplink.neighbours = UplinkNeighbours::new([(family.stranger(), HOP_MAC)]);
         });
         net.sim.run();
@@ -87,7 +87,7 @@ pub(super) fn a_scan_of_the_link_does_not_keep_control_busy() {
     let family = Family::V4;
     let mut net = TestNet::new();
     net.change(|uplink| {
-        uplink.routes = Routes::new([("0.0.0.0/0".parse().unwrap(), RouteAction::Via(None))])
+        uplink.routes = Routes::new([("0.0.0.0/0".parse().unwrap(), RouteAction::via(None))])
     });
     for n in 0..RESOLVES_MAX as u16 + 7 {
         let to = std::net::Ipv4Addr::from(0xc633_6400 + u32::from(n));
@@ -142,7 +142,7 @@ fn those_who_scan_do_not_keep_others_from_waiting() {
         assert!(lost.iter().all(|&lost| lost <= 1), "of one as of the other: {lost:?}");
         assert!(unresolved(&mut net).contains(&family.stranger()));
         net.sim.check();
-        net.change(|uplink| {
+        net.change_link(|uplink| {
             uplink.neighbours = UplinkNeighbours::new([(family.stranger(), HOP_MAC)]);
         });
         net.sim.run();

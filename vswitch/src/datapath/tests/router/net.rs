@@ -119,11 +119,11 @@ fn policy() -> Policy {
 
 fn uplink() -> UplinkConf {
     let net = |text: &str| text.parse().expect("a prefix");
-    let via = |text: &str| RouteAction::Via(Some(text.parse().expect("an address")));
+    let via = |text: &str| RouteAction::via(Some(text.parse().expect("an address")));
     let address = |text: &str| text.parse().expect("an address");
     let routes = [
-        (net("192.0.2.0/24"), RouteAction::Via(None)),
-        (net("2001:db8::/64"), RouteAction::Via(None)),
+        (net("192.0.2.0/24"), RouteAction::via(None)),
+        (net("2001:db8::/64"), RouteAction::via(None)),
         (net("172.17.0.0/16"), RouteAction::Elsewhere),
         (net("fd17::/64"), RouteAction::Elsewhere),
         (net("0.0.0.0/0"), via("192.0.2.254")),
@@ -131,13 +131,16 @@ fn uplink() -> UplinkConf {
     ];
     let known = ["192.0.2.254", "2001:db8::fe", "192.0.2.9", "2001:db8::9"];
     UplinkConf {
-        port: PortIndex(UPLINK),
-        device_mac: DEVICE_MAC,
-        tap_mac: TAP_MAC,
-        mtu: 1500,
-        up: true,
+        links: Arc::new(vec![UplinkLink {
+            port: PortIndex(UPLINK),
+            device_mac: DEVICE_MAC,
+            tap_mac: TAP_MAC,
+            mtu: 1500,
+            up: true,
+            neighbours: UplinkNeighbours::new(known.map(|text| (address(text), HOP_MAC))),
+        }]),
+        by_source: Vec::new(),
         routes: Routes::new(routes),
-        neighbours: UplinkNeighbours::new(known.map(|text| (address(text), HOP_MAC))),
         policy: CompiledPolicy::compile(policy(), None),
     }
 }
@@ -164,6 +167,11 @@ impl TestNet {
     }
 
     /// Changes the uplink, and publishes it.
+    /// Changes the first uplink.
+    pub(super) fn change_link(&mut self, change: impl FnOnce(&mut UplinkLink)) {
+        self.change(|uplink| change(&mut Arc::make_mut(&mut uplink.links)[0]));
+    }
+
     pub(super) fn change(&mut self, change: impl FnOnce(&mut UplinkConf)) {
         change(&mut self.uplink);
         let router = RouterConf {

@@ -124,7 +124,7 @@ pub(super) fn a_neighbour_is_reached_by_way_of_the_gateway() {
 pub(super) fn a_syn_is_clamped_where_the_uplink_is_narrower() {
     for family in FAMILIES {
         let mut net = TestNet::new();
-        net.change(|uplink| uplink.mtu = 1400);
+        net.change_link(|uplink| uplink.mtu = 1400);
         let (inner, server) = (at(family.container(A), 5000), at(family.remote(), 80));
         let headers = if family == Family::V4 { 40 } else { 60 };
         let mss = |frame: &[u8]| {

@@ -66,13 +66,13 @@ fn source(meta: &Meta, frame: &[u8]) -> Option<std::net::SocketAddr> {
 
 fn disturb(random: &mut Random, net: &mut TestNet) {
     match random.below(12) {
-        0 => net.change(|uplink| uplink.up = !uplink.up),
-        1 => net.change(|uplink| uplink.mtu = 1280),
-        2 => net.change(|uplink| uplink.mtu = 1500),
+        0 => net.change_link(|uplink| uplink.up = !uplink.up),
+        1 => net.change_link(|uplink| uplink.mtu = 1280),
+        2 => net.change_link(|uplink| uplink.mtu = 1500),
         3 => net.sim.forget(A),
         4 => {
             let strangers = FAMILIES.map(|family| (family.stranger(), HOP_MAC));
-            net.change(|uplink| uplink.neighbours = UplinkNeighbours::new(strangers));
+            net.change_link(|uplink| uplink.neighbours = UplinkNeighbours::new(strangers));
         }
         5 => net.policy(|policy| policy.published.clear()),
         _ => {}
