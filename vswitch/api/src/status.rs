@@ -170,6 +170,5 @@ pub struct UplinkStatus {
     /// Number of tracked connections.
     pub connections: usize,
     /// Number of those that share their SNAT port with connections to other destinations, since ports are short.
-    #[serde(default)]
     pub connections_sharing: usize,
 }

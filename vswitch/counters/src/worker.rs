@@ -18,7 +18,7 @@ combined_counters! {
             fdb_entries: Gauge "vswitch_fdb_entries" "MAC addresses in the worker's FDB.";
             mdb_entries: Gauge "vswitch_multicast_listeners" "Multicast listeners, each port of each group counted.";
             connections: Gauge "vswitch_nat_connections" "Connections that are translated or, between networks, tracked.";
-            connections_sharing: Gauge "vswitch_nat_sharing_connections" "Of these, those that share their external port with connections to other destinations.";
+            connections_sharing: Gauge "vswitch_nat_sharing_connections" "Connections that share their external port with connections to other destinations.";
             fdb_sync_drops: Counter "vswitch_fdb_sync_drops_total" "Learnt addresses that another worker's full queue refused; it floods until it learns them itself.";
         }
         /// Frames and addresses, counted by the stages of the datapath.
