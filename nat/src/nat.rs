@@ -18,6 +18,7 @@ mod error;
 mod expire;
 mod export;
 mod flush;
+mod port_request;
 mod prefault;
 mod prefetch;
 mod reopen;
@@ -28,7 +29,6 @@ mod route;
 mod rows;
 mod shard;
 mod share;
-mod wanted;
 
 pub use self::blocks::BlockRequest;
 pub use self::export::{ImportError, Imported};

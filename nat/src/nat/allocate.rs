@@ -1,7 +1,7 @@
 //! Allocation: eviction for a new connection, and SNAT ports.
 
 use super::Nat;
-use super::wanted::{PoolKey, Wanted};
+use super::port_request::{PoolKey, PortRequest};
 use crate::address::Address;
 use crate::drop_reason::NatDrop;
 use crate::limits::{ENDED_VICTIMS_MAX, FAIR_SHARE_FACTOR, PORT_VICTIMS_MAX, TICK_OPERATIONS};
@@ -86,11 +86,11 @@ impl Nat {
         let is_live = |mapping: &Mapping| !self.is_mapping_revoked(mapping);
         let known = self.mappings.find(&self.secrets, transport, internal, addr_idx, is_live);
         let pool = PoolKey { owner, transport, addr_idx };
-        let wanted = Wanted { pool, server, like: internal.port };
+        let request = PortRequest { pool, server, like: internal.port };
         if let Some(number) = known {
             let port = self.mappings.at(number).port;
-            if self.is_taken(&wanted, port) {
-                return self.port_beside_mapping(&wanted);
+            if self.is_taken(&request, port) {
+                return self.port_beside_mapping(&request);
             }
             return Ok(ExternalEndpoint { addr_idx, port, origin: Origin::Mapped(number) });
         }
@@ -99,9 +99,9 @@ impl Nat {
         }
         if transport == Transport::Tcp
             && self.are_ports_short(pool)
-            && let Some(port) = self.share_soon(&wanted)
+            && let Some(port) = self.share_soon(&request)
         {
-            return Ok(wanted.shared(port));
+            return Ok(request.shared(port));
         }
         let port = match self.allocate_port(pool, internal.port) {
             Some(port) => port,
@@ -109,9 +109,9 @@ impl Nat {
                 self.counters.connections_port_awaited += 1;
                 return Err(NatDrop::PortAwaited);
             }
-            None => match self.take_port(&wanted) {
+            None => match self.take_port(&request) {
                 Some(Taken::Free(port)) => port,
-                Some(Taken::Shared(port)) => return Ok(wanted.shared(port)),
+                Some(Taken::Shared(port)) => return Ok(request.shared(port)),
                 None => return Err(self.no_port()),
             },
         };
@@ -121,12 +121,12 @@ impl Nat {
 
     /// Another port than that of the endpoint's mapping, which is taken towards this destination.
     #[cold]
-    fn port_beside_mapping(&mut self, wanted: &Wanted) -> Result<ExternalEndpoint, NatDrop> {
+    fn port_beside_mapping(&mut self, request: &PortRequest) -> Result<ExternalEndpoint, NatDrop> {
         let port = self
-            .share_soon(wanted)
-            .or_else(|| self.try_allocate_port(wanted.pool, wanted.like))
-            .or_else(|| self.share_late(wanted));
-        port.map(|port| wanted.shared(port)).ok_or_else(|| self.no_port())
+            .share_soon(request)
+            .or_else(|| self.try_allocate_port(request.pool, request.like))
+            .or_else(|| self.share_late(request));
+        port.map(|port| request.shared(port)).ok_or_else(|| self.no_port())
     }
 
     fn no_port(&mut self) -> NatDrop {
@@ -180,8 +180,8 @@ impl Nat {
     /// A port where none is free, or where the owner is at its fair share: one of its own connections yields, at most, or
     /// the port is shared.
     #[cold]
-    fn take_port(&mut self, wanted: &Wanted) -> Option<Taken> {
-        let Wanted { pool, like, .. } = *wanted;
+    fn take_port(&mut self, request: &PortRequest) -> Option<Taken> {
+        let PortRequest { pool, like, .. } = *request;
         let of_pool = Some(pool).filter(|pool| !self.lacks_mappings(pool.owner));
         let closed = self.closed_victim(pool.owner, of_pool);
         self.evict(closed);
@@ -190,7 +190,7 @@ impl Nat {
             return Some(Taken::Free(port));
         }
         let is_tcp = pool.transport == Transport::Tcp;
-        if is_tcp && let Some(port) = self.share_late(wanted) {
+        if is_tcp && let Some(port) = self.share_late(request) {
             return Some(Taken::Shared(port));
         }
         if closed.is_none() {
@@ -200,7 +200,7 @@ impl Nat {
                 return Some(Taken::Free(port));
             }
         }
-        if is_tcp { None } else { self.share_late(wanted).map(Taken::Shared) }
+        if is_tcp { None } else { self.share_late(request).map(Taken::Shared) }
     }
 
     pub(super) fn evict(&mut self, victim: Option<u32>) {

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Nat;
-use super::wanted::PoolKey;
+use super::port_request::PoolKey;
 use crate::address::Address;
 use crate::limits::EXTERNAL_ADDRS_MAX;
 use crate::record::{MappedEndpoint, RECORD_LEN, Record};

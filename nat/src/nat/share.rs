@@ -21,7 +21,7 @@
 //! that are random, but always the same ones, so that nobody gains by asking again.
 
 use super::Nat;
-use super::wanted::{PoolKey, Wanted};
+use super::port_request::{PoolKey, PortRequest};
 use crate::limits::{
     FAIR_SHARE_FACTOR, SHARED_SAMPLE_MAX, SHARED_SAMPLE_MIN, SHARED_TRIES_FIRST, SHARED_TRIES_MAX,
 };
@@ -50,20 +50,20 @@ impl Nat {
     }
 
     /// A port in use that no connection uses towards the destination, by few tries.
-    pub(super) fn share_soon(&mut self, wanted: &Wanted) -> Option<u16> {
-        let found = self.try_shared(wanted, SHARED_TRIES_FIRST);
-        found.free.filter(|_| self.is_fair(wanted))
+    pub(super) fn share_soon(&mut self, request: &PortRequest) -> Option<u16> {
+        let found = self.try_shared(request, SHARED_TRIES_FIRST);
+        found.free.filter(|_| self.is_fair(request))
     }
 
     /// The same by many tries, or the port of a closed connection of the owner to that destination.
-    pub(super) fn share_late(&mut self, wanted: &Wanted) -> Option<u16> {
-        let PoolKey { owner, transport, addr_idx } = wanted.pool;
-        let destination = self.secrets.hash_endpoint(transport, wanted.server, addr_idx);
+    pub(super) fn share_late(&mut self, request: &PortRequest) -> Option<u16> {
+        let PoolKey { owner, transport, addr_idx } = request.pool;
+        let destination = self.secrets.hash_endpoint(transport, request.server, addr_idx);
         if self.refusals.has((destination, owner), self.now) {
             return None;
         }
-        let found = self.try_shared(wanted, SHARED_TRIES_MAX);
-        let free = found.free.filter(|_| self.is_fair(wanted));
+        let found = self.try_shared(request, SHARED_TRIES_MAX);
+        let free = found.free.filter(|_| self.is_fair(request));
         let port = free.or(found.closed.map(|(_, port)| port));
         if port.is_none() {
             self.refusals.insert((destination, owner), self.now);
@@ -73,29 +73,29 @@ impl Nat {
 
     /// A connection that shares the mapped port of another endpoint has the destination of a new one of that endpoint.
     #[inline]
-    pub(super) fn is_taken(&self, wanted: &Wanted, port: u16) -> bool {
-        let PoolKey { transport, addr_idx, .. } = wanted.pool;
+    pub(super) fn is_taken(&self, request: &PortRequest, port: u16) -> bool {
+        let PoolKey { transport, addr_idx, .. } = request.pool;
         let ports = self.externals.port_pool(addr_idx, transport);
-        ports.is_some_and(|ports| ports.is_shared(port)) && self.has_answers(wanted, port)
+        ports.is_some_and(|ports| ports.is_shared(port)) && self.has_answers(request, port)
     }
 
     #[cold]
-    fn has_answers(&self, wanted: &Wanted, port: u16) -> bool {
-        let Some(external) = self.externals.address(wanted.pool.addr_idx) else { return false };
-        let known = self.find(&wanted.answers(external, port));
+    fn has_answers(&self, request: &PortRequest, port: u16) -> bool {
+        let Some(external) = self.externals.address(request.pool.addr_idx) else { return false };
+        let known = self.find(&request.answers(external, port));
         known.is_some_and(|(number, _)| !self.is_over(self.flows.at(number)))
     }
 
     /// Tries so many ports in use, at random, until one is free towards the destination.
-    fn try_shared(&mut self, wanted: &Wanted, tries: usize) -> Found {
+    fn try_shared(&mut self, request: &PortRequest, tries: usize) -> Found {
         let random = random(&mut self.random);
         let mut found = Found::default();
-        for (port, known) in self.shareable(wanted, random).take(tries) {
+        for (port, known) in self.shareable(request, random).take(tries) {
             let Some(flow) = known else {
                 found.free = Some(port);
                 break;
             };
-            let is_own = flow.owner.id() == wanted.pool.owner && flow.class() == Class::Closed;
+            let is_own = flow.owner.id() == request.pool.owner && flow.class() == Class::Closed;
             if is_own && found.closed.is_none_or(|(seen, _)| flow.seen < seen) {
                 found.closed = Some((flow.seen, port));
             }
@@ -104,17 +104,17 @@ impl Nat {
     }
 
     /// The owner has less than its share of the ports towards the destination.
-    fn is_fair(&mut self, wanted: &Wanted) -> bool {
-        let PoolKey { owner, transport, addr_idx } = wanted.pool;
+    fn is_fair(&mut self, request: &PortRequest) -> bool {
+        let PoolKey { owner, transport, addr_idx } = request.pool;
         let entry = self.owners.at(owner);
-        let has = entry.sharing + *entry.ports_mut(wanted.pool.list());
+        let has = entry.sharing + *entry.ports_mut(request.pool.list());
         if has < self.blocks[transport as usize].obtainable_ports() / 2 {
             return true;
         }
-        let seed = self.secrets.hash_endpoint(transport, wanted.server, addr_idx);
+        let seed = self.secrets.hash_endpoint(transport, request.server, addr_idx);
         let seed = seed.rotate_left(owner.0 % 64) ^ u64::from(owner.0);
         let (mut own, mut free) = (0, 0);
-        for (tried, (_, known)) in self.shareable(wanted, seed).take(SHARED_SAMPLE_MAX).enumerate()
+        for (tried, (_, known)) in self.shareable(request, seed).take(SHARED_SAMPLE_MAX).enumerate()
         {
             if tried == SHARED_SAMPLE_MIN && own < SHARED_SAMPLE_MIN / 4 {
                 return true;
@@ -128,10 +128,10 @@ impl Nat {
     /// Ports in use, in an order that the number gives, and the connection that has each towards the destination.
     fn shareable(
         &self,
-        wanted: &Wanted,
+        request: &PortRequest,
         random: u64,
     ) -> impl Iterator<Item = (u16, Option<&Flow>)> {
-        let PoolKey { transport, addr_idx, .. } = wanted.pool;
+        let PoolKey { transport, addr_idx, .. } = request.pool;
         let pool = self.externals.port_pool(addr_idx, transport);
         let ends = pool.zip(self.externals.address(addr_idx));
         let active = self.blocks[transport as usize].active();
@@ -139,7 +139,7 @@ impl Nat {
             pool.shareable(active, random)
                 .filter(move |port| !self.policy.is_published(transport, external, *port))
                 .map(move |port| {
-                    let known = self.find(&wanted.answers(external, port));
+                    let known = self.find(&request.answers(external, port));
                     let flow = known.map(|(number, _)| self.flows.at(number));
                     (port, flow.filter(|flow| !self.is_over(flow)))
                 })

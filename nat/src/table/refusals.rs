@@ -9,13 +9,13 @@ use crate::limits::SHARED_REFUSALS_MAX;
 use crate::owner::OwnerId;
 use crate::state::CoarseTime;
 
-/// A destination by its hash, and who wanted a port towards it.
-pub(crate) type Wanted = (u64, OwnerId);
+/// A destination by its hash, and who was refused a port towards it.
+pub(crate) type Refused = (u64, OwnerId);
 
 /// The last refusal of each slot.
 #[derive(Debug)]
 pub(crate) struct Refusals {
-    slots: [Option<(Wanted, CoarseTime)>; SHARED_REFUSALS_MAX],
+    slots: [Option<(Refused, CoarseTime)>; SHARED_REFUSALS_MAX],
 }
 
 impl Refusals {
@@ -23,15 +23,15 @@ impl Refusals {
         Self { slots: [None; SHARED_REFUSALS_MAX] }
     }
 
-    pub(crate) fn has(&self, wanted: Wanted, now: CoarseTime) -> bool {
-        self.slots[slot(wanted)] == Some((wanted, now))
+    pub(crate) fn has(&self, refused: Refused, now: CoarseTime) -> bool {
+        self.slots[slot(refused)] == Some((refused, now))
     }
 
-    pub(crate) fn insert(&mut self, wanted: Wanted, now: CoarseTime) {
-        self.slots[slot(wanted)] = Some((wanted, now));
+    pub(crate) fn insert(&mut self, refused: Refused, now: CoarseTime) {
+        self.slots[slot(refused)] = Some((refused, now));
     }
 }
 
-const fn slot((destination, owner): Wanted) -> usize {
+const fn slot((destination, owner): Refused) -> usize {
     (destination as usize).wrapping_add(owner.0 as usize) % SHARED_REFUSALS_MAX
 }

@@ -24,7 +24,7 @@ impl PoolKey {
 
 /// A port that a connection wants.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct PortRequest {
     pub(super) pool: PoolKey,
     /// Where the answers come from.
     pub(super) server: InternalEndpoint,
@@ -32,7 +32,7 @@ pub(super) struct Wanted {
     pub(super) like: u16,
 }
 
-impl Wanted {
+impl PortRequest {
     pub(super) const fn shared(&self, port: u16) -> ExternalEndpoint {
         ExternalEndpoint { addr_idx: self.pool.addr_idx, port, origin: Origin::Shared }
     }
