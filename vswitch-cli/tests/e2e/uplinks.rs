@@ -93,6 +93,22 @@ fn containers_use_each_nic_as_the_host_does() {
     assert_eq!(host.netns().ask("udp", FAR4, 7000).0, HOST4);
     host.netns().ok(&["ip", "rule", "del", "priority", "100"]);
     appears_from(&web, FAR4, &HOST4.to_string());
+    // Rules for one container.
+    let other = host.container("other");
+    host.netns().run_lines(&[
+        "ip route add default via 2001:db8:2::254 table 100",
+        &format!("ip rule add from {} lookup 100", other.v4()),
+        &format!("ip -6 rule add from {} lookup 100", other.v6()),
+    ]);
+    for ((_, own2), (far, own)) in second.into_iter().zip(first) {
+        appears_from(&other, far, own2);
+        assert_eq!(web.ask("udp", far, 7000).0, own);
+    }
+    host.netns().run_lines(&[
+        &format!("ip rule del from {}", other.v4()),
+        &format!("ip -6 rule del from {}", other.v6()),
+    ]);
+    first.map(|(far, own)| appears_from(&other, far, &own.to_string()));
     // A client that the default route does not lead to: the answer leaves by the rule for its source.
     let asks = |from: &str| {
         let args = ["python3", "-c", ASK_FROM, from, "203.0.113.1", "8080"];
@@ -121,6 +137,8 @@ fn containers_use_each_nic_as_the_host_does() {
     wait_for("the hint", FOLLOWED_MAX, || {
         host.status().uplink_hints.iter().any(|hint| hint.contains("ipproto"))
     });
+    let said = host.vswitch(&["doctor"]).stdout;
+    assert!(said.contains("ipproto"), "{said}");
     host.balanced();
 }
 
