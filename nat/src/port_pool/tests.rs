@@ -118,7 +118,7 @@ fn each_port_in_use_is_offered_once_in_many_orders() {
     let range = 20_000..=20_299;
     let mut ports = PortPool::new(range.clone());
     let blocks = whole(&ports);
-    for port in range.clone().filter(|port| port % 3 == 0) {
+    for port in range.clone().filter(|port| port.is_multiple_of(3)) {
         ports.claim(port);
         ports.set_mapping(port, 1);
     }
@@ -133,7 +133,7 @@ fn each_port_in_use_is_offered_once_in_many_orders() {
         let mut offered: Vec<u16> = ports.shareable(blocks.active(), random(&mut state)).collect();
         orders.insert(offered.clone());
         offered.sort_unstable();
-        let used = |port: &u16| port % 3 == 0 && *port != 20_003 || *port == 20_001;
+        let used = |port: &u16| port.is_multiple_of(3) && *port != 20_003 || *port == 20_001;
         assert_eq!(offered, range.clone().filter(used).collect::<Vec<_>>());
     }
     assert!(orders.len() > 95, "{} orders", orders.len());
