@@ -88,3 +88,54 @@ impl Queue {
         noted.is_running.then_some((stale, noted.count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use testkit::in_namespace;
+
+    use super::*;
+    use crate::host::nft::{Protocol, Published};
+
+    fn forward(protocol: Protocol, port: u16) -> Forward {
+        Forward {
+            published: Published { address: None, protocol, ports: port..=port },
+            to4: Some([10, 88, 0, 5].into()),
+            to6: None,
+            to_port: port,
+            is_limited: false,
+        }
+    }
+
+    #[test]
+    fn changes_gather_while_a_walk_runs_and_are_waited_for() {
+        in_namespace(|| {
+            let flows = StaleFlows::default();
+            // As if a walk ran.
+            flows.0.noted.lock().unwrap().is_running = true;
+            let udp = [8125, 8126, 8127].map(|port| forward(Protocol::Udp, port));
+            for n in 0..3 {
+                flows.note(&udp[n..], &udp[n + 1..], Vec::new());
+                assert!(flows.settle().now_or_never().is_none(), "{n}: not yet");
+            }
+            let (_, count) = flows.0.next().expect("one walk for all of them");
+            assert_eq!(count, 3);
+            assert!(flows.0.next().is_none());
+            assert!(!flows.0.noted.lock().unwrap().is_running);
+            flows.0.noted.lock().unwrap().is_running = true;
+            flows.note(&udp, &[], Vec::new());
+            flows.0.run();
+            assert!(flows.settle().now_or_never().is_some(), "all have ended");
+        });
+    }
+
+    /// Connections of TCP keep their container until it goes: the handshake is of one container.
+    #[test]
+    fn a_change_that_leaves_nothing_behind_asks_the_kernel_for_nothing() {
+        let flows = StaleFlows::default();
+        let tcp = [forward(Protocol::Tcp, 80)];
+        flows.note(&[], &tcp, Vec::new());
+        flows.note(&tcp, &tcp, Vec::new());
+        assert_eq!(flows.0.noted.lock().unwrap().count, 0);
+    }
+}

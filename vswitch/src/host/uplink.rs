@@ -76,7 +76,7 @@ pub(crate) use portless::NotesOfHost;
 #[cfg(test)]
 pub(crate) use rules::Rules;
 pub(crate) use rules::{Lookup, RuleLayer, Scope};
-pub(crate) use snat_blocks::SnatBlocks;
+pub(crate) use snat_blocks::{Claimed, SnatBlocks};
 #[cfg(test)]
 pub(crate) use state::Route;
 pub(crate) use state::{HostTable, LinkState, UplinkState};
@@ -226,9 +226,7 @@ impl Uplink {
         for (tap, mtu) in self.shared.taps().await {
             match found.presence(tap.ifindex, &tap.name) {
                 Presence::Here(link) => {
-                    let restored =
-                        own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
-                    repairs.extend(restored.await);
+                    repairs.extend(own_device::restore_uplink_tap(netlink, link).await);
                 }
                 Presence::Gone => match device::make_again(netlink, &tap, queues, mtu).await {
                     Ok(again) => {
@@ -250,14 +248,8 @@ impl Uplink {
         (repairs, made)
     }
 
-    /// Restores the kernel's settings of which no event tells; those of the TAPs only where their names are not
-    /// others'.
-    pub(crate) async fn restore_settings(&mut self, are_taps_ours: bool, repairs: &mut Repairs) {
-        let taps = if are_taps_ours { self.shared.taps().await } else { Vec::new() };
-        for (tap, _) in taps {
-            let part = format_args!("rp_filter of {}", tap.name);
-            repairs.add_checked(part, own_device::restore_rp_filter(&tap.name));
-        }
+    /// Restores the kernel's settings of which no event tells.
+    pub(crate) fn restore_settings(&mut self, repairs: &mut Repairs) {
         if let Some(forwarding) = &mut self.forwarding {
             let done = forwarding.switch_on_again(self.shared.state_dir());
             repairs.add_checked("net.ipv4.ip_forward", done);

@@ -69,7 +69,7 @@ impl Host {
             local4: vec![HOST4, OTHER4],
             local6: vec![HOST6],
             subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
-            snat_ports: 20_000..=32_767,
+            snat_ports: 20_000..=29_999,
             snat_blocks: [TCP_BLOCK, UDP_BLOCK].into(),
             published,
         };

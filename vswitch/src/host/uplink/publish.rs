@@ -66,9 +66,8 @@ impl Uplink {
             let reservation = match former {
                 Some(n) => Err(n),
                 None => {
-                    let Published { protocol, ports, .. } = &forward.published;
-                    self.held.lock().lend(*protocol, ports);
-                    Ok(sockets::reserve_ports(&forward.published)?)
+                    let held = self.held.lock().lend(&forward.published);
+                    Ok(sockets::reserve_ports(&forward.published, &held)?)
                 }
             };
             // Before any change, since descriptors may run out. `None`: as before.

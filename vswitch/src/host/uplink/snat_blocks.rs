@@ -55,7 +55,8 @@ impl SnatBlocks {
         candidates: Vec<PortBlock>,
         wanted: usize,
     ) -> Result<Claimed, UplinkError> {
-        let held = self.held.clone();
+        let (held, device) = (self.held.clone(), self.shared.device().await);
+        held.lock().set_device(device);
         let hold = move || {
             let mut claimed = Claimed::default();
             for block in candidates {

@@ -38,7 +38,7 @@ fn config(directory: &Path, mode: Mode) -> Config {
         bridge: "br0".into(),
         mode,
         queues: 1,
-        snat_ports: 20_000..=32_767,
+        snat_ports: 20_000..=29_999,
         state_dir: directory.to_owned(),
     }
 }
@@ -262,13 +262,11 @@ fn an_uplink_is_handed_over_without_undoing() {
         let before = everything();
         for mode in [AUTO, Mode::Kernel] {
             let directory = tempfile::tempdir().unwrap();
-            let (mut uplink, mut states) = start(directory.path(), mode.clone()).await.unwrap();
+            let (mut uplink, states) = start(directory.path(), mode.clone()).await.unwrap();
             let first = states.borrow().clone();
             let tap = take_taps(&uplink, &first);
-            // The TAP's own address changes the tables once.
-            let count = if mode == AUTO { 1 } else { 0 };
-            let is_dummy = |address: &&IpAddr| address.to_string() == "192.0.0.8";
-            until(&mut states, |state| state.local.iter().filter(is_dummy).count() == count).await;
+            // The TAP has no address of its own, so the host has none by it.
+            assert!(!run("ip addr show").contains("192.0.0.8"), "{mode:?}");
             let forwards = || {
                 vec![
                     forward(None, 8080, 8080, 80),
