@@ -204,7 +204,7 @@ async fn a_worker_asks_for_snat_ports_and_returns_them() {
     let first = dataplane.collect_blocks(0, transport).await.expect("a worker");
     let second = dataplane.collect_blocks(0, transport).await.expect("a worker");
     assert!(first.is_empty(), "they must stay empty for a while");
-    assert!(second.len() > 150 && second.iter().all(|port| port % 64 == 20_000 % 64), "{second:?}");
+    assert!(second.len() > 130 && second.iter().all(|port| port % 64 == 20_000 % 64), "{second:?}");
     dataplane.shutdown().await;
 }
 

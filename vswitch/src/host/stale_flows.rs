@@ -92,7 +92,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use testkit::in_namespace;
+    use testkit::in_namespace_async;
 
     use super::*;
     use crate::host::nft::{Protocol, Published};
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn changes_gather_while_a_walk_runs_and_are_waited_for() {
-        in_namespace(|| {
+        in_namespace_async(|| async {
             let flows = StaleFlows::default();
             // As if a walk ran.
             flows.0.noted.lock().unwrap().is_running = true;

@@ -7,9 +7,10 @@
 //! port of the host skips its block, nothing else. Nothing reads these sockets: frames of the NIC for their ports go
 //! to the switch before.
 //!
-//! A socket of UDP would swallow what programs of the host send to its port. So once it is bound, it hears the device of an
-//! uplink only, whose frames never reach it: the kernel answers all others with "port unreachable". A program that binds
-//! another device may have the port there. TCP and SCTP sockets that do not listen hear nobody.
+//! A socket of UDP would swallow what programs of the host send to its port. So once it is bound, it hears only a device that
+//! does not exist: the kernel answers with "port unreachable". (No device that exists will do: the kernel takes a packet to an
+//! own address for one of the device that has it.) A program that binds its socket to a device may have the port there. TCP and SCTP
+//! sockets that do not listen hear nobody.
 //!
 //! A publication may name a port of a held block. It takes the port over ([`HeldBlocks::lend`]); when it ends, the
 //! port is bound again ([`HeldBlocks::regain`]). One at a single address leaves the socket here, which keeps the port
@@ -49,8 +50,6 @@ pub(crate) struct HeldBlocks {
     /// Ports whose sockets here reserve them for publications at single addresses, too, be the block held or not.
     kept: BTreeSet<(Protocol, u16)>,
     sockets_max: usize,
-    /// Device of an uplink.
-    device: NonZeroU32,
 }
 
 /// A socket that holds a port.
@@ -83,13 +82,7 @@ impl HeldBlocks {
             lent: BTreeSet::new(),
             kept: BTreeSet::new(),
             sockets_max,
-            device: NO_DEVICE,
         }
-    }
-
-    /// Notes the index of an uplink's device, for ports that are bound from now on.
-    pub(crate) fn set_device(&mut self, device: Option<u32>) {
-        self.device = device.and_then(NonZeroU32::new).unwrap_or(NO_DEVICE);
     }
 
     /// Sockets that may be open in all.
@@ -116,14 +109,11 @@ impl HeldBlocks {
                 self.sockets.get(&(block.protocol, *port)).is_some_and(|holder| !holder.is_v4_only)
             };
             for port in block.ports().filter(|port| !has(port)) {
-                let holder =
-                    Holder::dual(block.protocol, port, self.device).map_err(
-                        |error| match error {
-                            Errno::ADDRINUSE => Unheld::Taken(port),
-                            Errno::MFILE | Errno::NFILE => Unheld::Limit,
-                            error => Unheld::Refused(error),
-                        },
-                    )?;
+                let holder = Holder::dual(block.protocol, port).map_err(|error| match error {
+                    Errno::ADDRINUSE => Unheld::Taken(port),
+                    Errno::MFILE | Errno::NFILE => Unheld::Limit,
+                    error => Unheld::Refused(error),
+                })?;
                 bound.push(((block.protocol, port), holder));
             }
         }
@@ -165,7 +155,7 @@ impl HeldBlocks {
             if self.is_in_block(key) {
                 self.lent.insert(key);
             }
-            match address.and_then(|_| Holder::v4_only(key.0, key.1, self.device).ok()) {
+            match address.and_then(|_| Holder::v4_only(key.0, key.1).ok()) {
                 Some(holder) => _ = self.sockets.insert(key, holder),
                 None => _ = self.kept.remove(&key),
             }
@@ -191,7 +181,7 @@ impl HeldBlocks {
         let back: Vec<_> = self.lent.iter().copied().filter(unpublished).collect();
         for (protocol, port) in back {
             self.sockets.remove(&(protocol, port));
-            match Holder::dual(protocol, port, self.device) {
+            match Holder::dual(protocol, port) {
                 Ok(holder) => {
                     self.lent.remove(&(protocol, port));
                     self.sockets.insert((protocol, port), holder);
@@ -212,22 +202,22 @@ pub(crate) fn takes_sockets(protocol: Protocol) -> bool {
 
 impl Holder {
     /// Binds a port at all addresses of both families.
-    fn dual(protocol: Protocol, port: u16, device: NonZeroU32) -> Result<Self, Errno> {
-        match bind_port(protocol, (Ipv6Addr::UNSPECIFIED, port).into(), device) {
+    fn dual(protocol: Protocol, port: u16) -> Result<Self, Errno> {
+        match bind_port(protocol, (Ipv6Addr::UNSPECIFIED, port).into()) {
             // Without IPv6.
-            Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => Self::v4_only(protocol, port, device),
+            Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => Self::v4_only(protocol, port),
             bound => Ok(Self { _socket: bound?, is_v4_only: false }),
         }
     }
 
     /// Binds a port at all IPv4 addresses.
-    fn v4_only(protocol: Protocol, port: u16, device: NonZeroU32) -> Result<Self, Errno> {
-        let socket = bind_port(protocol, (Ipv4Addr::UNSPECIFIED, port).into(), device)?;
+    fn v4_only(protocol: Protocol, port: u16) -> Result<Self, Errno> {
+        let socket = bind_port(protocol, (Ipv4Addr::UNSPECIFIED, port).into())?;
         Ok(Self { _socket: socket, is_v4_only: true })
     }
 }
 
-fn bind_port(protocol: Protocol, at: SocketAddr, device: NonZeroU32) -> Result<OwnedFd, Errno> {
+fn bind_port(protocol: Protocol, at: SocketAddr) -> Result<OwnedFd, Errno> {
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
@@ -244,7 +234,7 @@ fn bind_port(protocol: Protocol, at: SocketAddr, device: NonZeroU32) -> Result<O
     bind(&socket, &at)?;
     if protocol == Protocol::Udp {
         // Only now: a socket of a device shares its port with those of others. A kernel before 5.1 lacks it.
-        let heard = SockRef::from(&socket).bind_device_by_index_v4(Some(device));
+        let heard = SockRef::from(&socket).bind_device_by_index_v4(Some(NO_DEVICE));
         heard.unwrap_or_else(|error| tracing::debug!(%error, "a held port hears all devices"));
     }
     Ok(socket)

@@ -55,8 +55,7 @@ impl SnatBlocks {
         candidates: Vec<PortBlock>,
         wanted: usize,
     ) -> Result<Claimed, UplinkError> {
-        let (held, device) = (self.held.clone(), self.shared.device().await);
-        held.lock().set_device(device);
+        let held = self.held.clone();
         let hold = move || {
             let mut claimed = Claimed::default();
             for block in candidates {

@@ -183,12 +183,6 @@ impl Shared {
         links.filter_map(|link| Some((link.tap.clone()?, link.mtu))).collect()
     }
 
-    /// Index of the device of the first uplink that is there.
-    pub(super) async fn device(&self) -> Option<u32> {
-        let inner = self.inner.lock().await;
-        inner.state.links.iter().map(|link| link.ifindex).find(|index| *index != 0)
-    }
-
     /// Queues of each TAP.
     pub(super) fn queues(&self) -> usize {
         self.fixed.config.queues
