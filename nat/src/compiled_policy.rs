@@ -6,7 +6,8 @@
 //! policy with the same content keeps its compiled form and its epoch, so a worker compares one number.
 //!
 //! A published range is one entry of two lists, sorted by transport, address and first port. An entry
-//! for all addresses has no address in the list of external ports. Control refuses ranges that overlap
+//! for all addresses of a family has the unspecified one in the list of external ports, one for both families
+//! two rows; none has a row for each address. Control refuses ranges that overlap
 //! at one address; should they overlap, the range with the last start before the port wins. The other
 //! list finds an entry by the container's address and port: what a published endpoint sends leaves by
 //! its published port, so that both directions are one connection.
@@ -19,15 +20,15 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::address::Address;
+use crate::address::{ANY_V4, ANY_V6, Address};
 use crate::owner::OwnerId;
 use crate::policy::{Policy, Published};
 use crate::sources::{SourceSet, Sources};
 use crate::tuple::Transport;
 use crate::zone::{InternalEndpoint, Zone};
 
-/// The first external endpoint of a range: transport, address (none for all addresses), port.
-type ExternalStart = (Transport, Option<Address>, u16);
+/// The first external endpoint of a range: transport, address (unspecified for all of a family), port.
+type ExternalStart = (Transport, Address, u16);
 
 /// The first internal endpoint of a range.
 type InternalStart = (Transport, InternalEndpoint);
@@ -91,20 +92,15 @@ impl CompiledPolicy {
     fn follow(source: Policy, previous: &Self) -> Self {
         let epoch = previous.epoch + 1;
         let entries = &source.published;
-        let generation = |entry| previous.generation_of(entry).unwrap_or(epoch);
-        let generations = entries.iter().map(generation).collect();
-        let (mut by_external, mut by_internal) = (Vec::new(), Vec::new());
-        for (number, entry) in (0..).zip(entries) {
-            let (transport, first) = (entry.transport, *entry.ports.start());
-            by_external.push(((transport, entry.address.map(Address::from), first), number));
-            let internal = [entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6)];
-            for address in internal.into_iter().flatten() {
-                let (zone, address, port) = (entry.zone, address.into(), entry.to_port);
-                by_internal.push(((transport, InternalEndpoint { zone, address, port }), number));
-            }
-        }
-        by_external.sort_unstable();
-        by_internal.sort_unstable();
+        // Most entries are where they were, or a few places further.
+        let mut at = 0;
+        let generation = |entry| {
+            let number = previous.number_of(entry, at);
+            at = number.map_or(at, |number| number + 1);
+            previous.generation_of(entry, number?)
+        };
+        let generations = entries.iter().map(generation).map(|it| it.unwrap_or(epoch)).collect();
+        let (by_external, by_internal) = (external_rows(entries), internal_rows(entries));
         let snat_addrs = [source.external_v4.map(IpAddr::V4), source.external_v6.map(IpAddr::V6)];
         let snat_addrs = snat_addrs.map(|address| address.map(Address::from));
         let sets = source.sources.iter().flat_map(|(_, sources)| sources.sets());
@@ -237,7 +233,10 @@ impl CompiledPolicy {
             let entry = &self.source.published[number];
             let offset = internal.port.checked_sub(entry.to_port)?;
             let port = entry.ports.start().checked_add(offset)?;
-            let is_here = entry.address.is_none_or(|address| Address::from(address) == external);
+            let is_here = entry.address.is_none_or(|address| {
+                let all = address.is_unspecified() && address.is_ipv4() == external.is_v4();
+                all || Address::from(address) == external
+            });
             (is_here && entry.ports.contains(&port)).then_some((port, self.generations[number]))
         })
     }
@@ -271,8 +270,11 @@ impl CompiledPolicy {
     }
 
     fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Published> {
-        let is_in = |number: usize, entry: &Published| {
-            other.starting_as(entry).is_some_and(|found| {
+        let mut at = 0;
+        let mut is_in = move |number: usize, entry: &Published| {
+            let found = other.number_of(entry, at);
+            at = found.map_or(at, |found| found + 1);
+            found.is_some_and(|found| {
                 other.source.published[found] == *entry
                     && other.generations[found] == self.generations[number]
             })
@@ -281,9 +283,18 @@ impl CompiledPolicy {
         entries.filter(move |(number, entry)| !is_in(*number, entry)).map(|(_, entry)| entry)
     }
 
-    /// The generation of the entry that starts at the same port and leads to the same target.
-    fn generation_of(&self, entry: &Published) -> Option<u64> {
-        let number = self.starting_as(entry)?;
+    /// The number of the entry with the same transport, address and first port, which may be `at`.
+    fn number_of(&self, entry: &Published, at: usize) -> Option<usize> {
+        let is_same = |other: &&Published| {
+            (other.transport, other.address, other.ports.start())
+                == (entry.transport, entry.address, entry.ports.start())
+        };
+        let here = self.source.published.get(at).filter(is_same);
+        here.map(|_| at).or_else(|| self.starting_as(entry))
+    }
+
+    /// The generation of an entry that starts at the same port, if it leads to the same target.
+    fn generation_of(&self, entry: &Published, number: usize) -> Option<u64> {
         let known = &self.source.published[number];
         let is_alike = (known.owner, known.zone, known.to_port)
             == (entry.owner, entry.zone, entry.to_port)
@@ -294,16 +305,21 @@ impl CompiledPolicy {
 
     /// The entry with the same transport, address and first port.
     fn starting_as(&self, entry: &Published) -> Option<usize> {
-        let start = (entry.transport, entry.address.map(Address::from), *entry.ports.start());
+        let address = entry.address.map_or(ANY_V4, Address::from);
+        let start = (entry.transport, address, *entry.ports.start());
         let idx = self.by_external.partition_point(|(other, _)| *other < start);
         let (found, number) = self.by_external.get(idx)?;
-        (*found == start).then_some(*number as usize)
+        let number = *number as usize;
+        let is_alike = || self.source.published[number].address == entry.address;
+        (*found == start && is_alike()).then_some(number)
     }
 
     fn published(&self, transport: Transport, external: Address, port: u16) -> Option<usize> {
         let within = |number: &usize| self.source.published[*number].ports.contains(&port);
-        let here = latest(&self.by_external, (transport, Some(external), port)).filter(within);
-        let anywhere = || latest(&self.by_external, (transport, None, port)).filter(within);
+        let any = if external.is_v4() { ANY_V4 } else { ANY_V6 };
+        let here = latest(&self.by_external, (transport, external, port)).filter(within);
+        let here = here.filter(|_| external != any);
+        let anywhere = || latest(&self.by_external, (transport, any, port)).filter(within);
         here.or_else(|| anywhere().filter(|_| self.is_external(external)))
     }
 }
@@ -316,6 +332,37 @@ impl PartialEq for CompiledPolicy {
 }
 
 impl Eq for CompiledPolicy {}
+
+/// Rows of entries for all addresses of both families: of IPv4 first, so that each half is sorted where the entries are.
+fn external_rows(entries: &[Published]) -> Vec<(ExternalStart, u32)> {
+    let mut rows = Vec::with_capacity(2 * entries.len());
+    for any in [ANY_V4, ANY_V6] {
+        for (number, entry) in (0..).zip(entries) {
+            let address = entry.address.map_or(any, Address::from);
+            if entry.address.is_none() || address.is_v4() == any.is_v4() {
+                rows.push(((entry.transport, address, *entry.ports.start()), number));
+            }
+        }
+    }
+    // Stable: it merges what is sorted already.
+    rows.sort();
+    rows
+}
+
+fn internal_rows(entries: &[Published]) -> Vec<(InternalStart, u32)> {
+    let mut rows = Vec::with_capacity(2 * entries.len());
+    for v6 in [false, true] {
+        for (number, entry) in (0..).zip(entries) {
+            let address =
+                if v6 { entry.to_v6.map(IpAddr::V6) } else { entry.to_v4.map(IpAddr::V4) };
+            let Some(address) = address.map(Address::from) else { continue };
+            let internal = InternalEndpoint { zone: entry.zone, address, port: entry.to_port };
+            rows.push(((entry.transport, internal), number));
+        }
+    }
+    rows.sort();
+    rows
+}
 
 /// The last entry of a transport and address that starts at this port or before.
 fn latest(sorted: &[(ExternalStart, u32)], wanted: ExternalStart) -> Option<usize> {

@@ -14,7 +14,7 @@ use crate::zone::Zone;
 pub struct Published {
     /// The transport; not an echo.
     pub transport: Transport,
-    /// The host's address; none for all of them.
+    /// The host's address; the unspecified one for all of its family, none for all.
     pub address: Option<IpAddr>,
     /// The host's ports.
     pub ports: RangeInclusive<u16>,

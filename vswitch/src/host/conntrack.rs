@@ -239,7 +239,7 @@ mod tests {
             to4: Some([10, 88, 0, 5].into()),
             to6: Some("fd00::5".parse().unwrap()),
             to_port: to,
-            is_limited: false,
+            allow_from: Vec::new(),
         }
     }
 

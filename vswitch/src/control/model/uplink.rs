@@ -4,7 +4,7 @@
 //! networks share the ports, the addresses and one policy, since they share the host's port numbers.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use fastpath::PortIndex;
@@ -257,10 +257,9 @@ impl Model {
             self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
         let published = networks.iter().flat_map(|network| {
             let zone = nat::Zone(network.index.0);
-            let local = &local;
             self.shown(&network.spec.name).flat_map(move |endpoint| {
                 let publications = endpoint.active_publications();
-                publications.flat_map(move |one| published(one, &endpoint.lease, zone, local))
+                publications.filter_map(move |one| published(one, &endpoint.lease, zone))
             })
         });
         Some(nat::Policy {
@@ -295,48 +294,29 @@ fn device_of(network: &Network) -> &str {
     network.spec.device.as_ref().map_or("", |device| device.as_str())
 }
 
-/// The rules of a publication. One at all addresses of a family becomes one at each of them, since another
-/// publication may have the other family.
-fn published(
-    one: &Publication,
-    lease: &Lease,
-    zone: nat::Zone,
-    local: &[IpAddr],
-) -> Vec<nat::Published> {
-    let Some(host) = one.ports.host() else { return Vec::new() };
+/// The rule of a publication.
+fn published(one: &Publication, lease: &Lease, zone: nat::Zone) -> Option<nat::Published> {
+    let host = one.ports.host()?;
+    let address = one.ports.address();
     let allow_from = one.allow_from.iter().map(|prefix| {
         let net = prefix.net();
         (net.addr(), net.prefix_len())
     });
-    let all = nat::Published {
+    Some(nat::Published {
         transport: match one.ports.protocol() {
             Protocol::Tcp => nat::Transport::Tcp,
             Protocol::Udp => nat::Transport::Udp,
             Protocol::Sctp => nat::Transport::Sctp,
         },
-        address: None,
+        address,
         ports: host.first()..=host.last(),
         zone,
-        to_v4: lease.ipv4,
-        to_v6: lease.ipv6,
+        to_v4: lease.ipv4.filter(|_| address.is_none_or(|it| it.is_ipv4())),
+        to_v6: lease.ipv6.filter(|_| address.is_none_or(|it| it.is_ipv6())),
         to_port: one.ports.container().first(),
         owner: nat::OwnerId(lease.slot.get() as u32),
         allow_from: allow_from.collect(),
-    };
-    let at = |address: IpAddr| nat::Published {
-        address: Some(address),
-        to_v4: all.to_v4.filter(|_| address.is_ipv4()),
-        to_v6: all.to_v6.filter(|_| address.is_ipv6()),
-        ..all.clone()
-    };
-    match one.ports.address() {
-        None => vec![all],
-        Some(any) if any == Ipv4Addr::UNSPECIFIED || any == Ipv6Addr::UNSPECIFIED => {
-            let family = local.iter().filter(|address| address.is_ipv4() == any.is_ipv4());
-            family.map(|&address| at(address)).collect()
-        }
-        Some(address) => vec![at(address)],
-    }
+    })
 }
 
 #[cfg(test)]

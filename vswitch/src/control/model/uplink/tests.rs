@@ -201,13 +201,15 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
 }
 
 #[test]
-fn all_addresses_of_a_family_are_each_of_them() {
-    let addresses = |text: &str| -> Vec<String> {
+fn a_publication_at_all_addresses_is_one_rule() {
+    let rule = |text: &str| {
         let published = uplink(&mut model(&[text])).policy.source().published.clone();
-        published.iter().map(|one| one.address.unwrap().to_string()).collect()
+        let [one] = &published[..] else { panic!("{published:?}") };
+        (one.address.map(|it| it.to_string()), one.to_v4.is_some(), one.to_v6.is_some())
     };
-    assert_eq!(addresses("0.0.0.0:80:80"), ["198.51.100.1", "10.0.0.1", "192.0.2.1"]);
-    assert_eq!(addresses("[::]:80:80"), ["2001:db8::1", "fd00:1::1"]);
+    assert_eq!(rule("80:80"), (None, true, true));
+    assert_eq!(rule("0.0.0.0:80:80"), (Some("0.0.0.0".to_owned()), true, false));
+    assert_eq!(rule("[::]:80:80"), (Some("::".to_owned()), false, true));
 }
 
 #[test]
