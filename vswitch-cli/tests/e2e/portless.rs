@@ -36,6 +36,10 @@ fn protocols_without_ports_reach_the_world_and_their_answers_come_back() {
     for (far, protocol, own) in [(FAR4, "47", "192.0.2.1"), (FAR6, "50", "2001:db8::1")] {
         let far = far.to_string();
         let _service = remote.far().spawn(&["python3", "-c", ANSWER, &far, protocol]);
+        wait_for("the service listens", READY_MAX, || {
+            let sockets = remote.far().ok(&["ss", "-wanH"]);
+            sockets.lines().any(|it| it.contains(&far) && it.contains(&format!(":{protocol} ")))
+        });
         // The first packet leaves once its answer comes to the switch.
         let output = a.exec(&["python3", "-c", ASK, &far, protocol, "3"]);
         assert_eq!(output.stdout.trim(), format!("answer to {own}"), "{output}");

@@ -8,7 +8,7 @@ use rustix::net::sockopt::{self, Timeout};
 use vswitch_sys::query::{self, Answer};
 use vswitch_sys::socket::Socket;
 use vswitch_sys::table::Flags;
-use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
+use vswitch_sys::{Batch, ProtoFamily, Table};
 
 use super::build::{Written, text};
 use super::exchange::{drain, receive, send};
