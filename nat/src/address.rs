@@ -13,10 +13,6 @@ pub(crate) struct Address {
 /// Prefix of a mapped IPv4 address, in the lower half.
 const MAPPED: u64 = 0xffff;
 
-/// The unspecified addresses, which stand for all of their family where ports are published.
-pub(crate) const ANY_V4: Address = Address { high: 0, low: MAPPED << 32 };
-pub(crate) const ANY_V6: Address = Address { high: 0, low: 0 };
-
 impl Address {
     #[inline]
     pub(crate) const fn is_v4(self) -> bool {

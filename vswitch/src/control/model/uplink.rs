@@ -190,12 +190,17 @@ impl Model {
         let by_source = host.by_source(is_outside);
         let mut distinct: Vec<Arc<UplinkConf>> = Vec::new();
         let confs = networks.iter().map(|network| {
-            let routes = host.routes(device_of(network), &network.spec.subnets());
-            let known = distinct.iter().find(|conf| conf.routes == routes).cloned();
+            let (device, subnets) = (device_of(network), network.spec.subnets());
+            let routes = host.routes(device, &subnets);
+            let by_container = host.by_container(device, &subnets);
+            let is_same = |conf: &&Arc<UplinkConf>| {
+                conf.routes == routes && conf.by_container == by_container
+            };
+            let known = distinct.iter().find(is_same).cloned();
             let conf = known.unwrap_or_else(|| {
                 let (links, by_source) = (Arc::clone(&links), by_source.clone());
                 let policy = Arc::clone(policy);
-                let conf = Arc::new(UplinkConf { links, routes, by_source, policy });
+                let conf = Arc::new(UplinkConf { links, routes, by_container, by_source, policy });
                 distinct.push(Arc::clone(&conf));
                 conf
             });
@@ -297,11 +302,12 @@ fn device_of(network: &Network) -> &str {
 /// The rule of a publication.
 fn published(one: &Publication, lease: &Lease, zone: nat::Zone) -> Option<nat::Published> {
     let host = one.ports.host()?;
-    let address = one.ports.address();
     let allow_from = one.allow_from.iter().map(|prefix| {
         let net = prefix.net();
         (net.addr(), net.prefix_len())
     });
+    let address = one.ports.address();
+    let leads_to = |is_v4: bool| address.is_none_or(|address| address.is_ipv4() == is_v4);
     Some(nat::Published {
         transport: match one.ports.protocol() {
             Protocol::Tcp => nat::Transport::Tcp,
@@ -311,8 +317,8 @@ fn published(one: &Publication, lease: &Lease, zone: nat::Zone) -> Option<nat::P
         address,
         ports: host.first()..=host.last(),
         zone,
-        to_v4: lease.ipv4.filter(|_| address.is_none_or(|it| it.is_ipv4())),
-        to_v6: lease.ipv6.filter(|_| address.is_none_or(|it| it.is_ipv6())),
+        to_v4: lease.ipv4.filter(|_| leads_to(true)),
+        to_v6: lease.ipv6.filter(|_| leads_to(false)),
         to_port: one.ports.container().first(),
         owner: nat::OwnerId(lease.slot.get() as u32),
         allow_from: allow_from.collect(),

@@ -157,7 +157,8 @@ fn the_policy_has_the_sources_of_routes() {
     let source_of = |model: &mut Model| {
         let policy = Arc::clone(&uplink(model).policy);
         let destination = "203.0.114.1".parse().unwrap();
-        policy.source().sources[0].1.find(destination).and_then(|set| set.choose(destination))
+        let sources = &policy.source().sources[0].1;
+        sources.find(destination, destination).and_then(|set| set.choose(destination))
     };
     assert_eq!(source_of(&mut model), Some("198.51.100.1".parse().unwrap()));
     let before = uplink(&mut model);
@@ -201,15 +202,14 @@ fn what_the_host_does_not_hand_over_is_not_translated() {
 }
 
 #[test]
-fn a_publication_at_all_addresses_is_one_rule() {
-    let rule = |text: &str| {
+fn all_addresses_of_a_family_are_one_entry() {
+    let entry = |text: &str| {
         let published = uplink(&mut model(&[text])).policy.source().published.clone();
-        let [one] = &published[..] else { panic!("{published:?}") };
-        (one.address.map(|it| it.to_string()), one.to_v4.is_some(), one.to_v6.is_some())
+        let [one] = published.as_slice() else { panic!("{published:?}") };
+        (one.address.unwrap().to_string(), one.to_v4.is_some(), one.to_v6.is_some())
     };
-    assert_eq!(rule("80:80"), (None, true, true));
-    assert_eq!(rule("0.0.0.0:80:80"), (Some("0.0.0.0".to_owned()), true, false));
-    assert_eq!(rule("[::]:80:80"), (Some("::".to_owned()), false, true));
+    assert_eq!(entry("0.0.0.0:80:80"), ("0.0.0.0".to_owned(), true, false));
+    assert_eq!(entry("[::]:80:80"), ("::".to_owned(), false, true));
 }
 
 #[test]
