@@ -388,6 +388,8 @@ impl Store {
         let mut bytes = serde_json::to_vec_pretty(document)
             .map_err(|error| failed("write", &new)(error.into()))?;
         bytes.push(b'\n');
+        // What cannot be read again is not written.
+        regular_file::check_size(bytes.len() as u64).map_err(failed("write", &path))?;
         let write = || {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
