@@ -397,10 +397,12 @@ impl Store {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = rendered.text(document);
         let bytes = bytes.map_err(|error| failed("write", &new)(error.into()))?;
-        let write = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = regular_file::open(&mut options, &new)?;
+        // What cannot be read again is not written.
+        regular_file::check_size(bytes.len() as u64).map_err(failed("write", &path))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = regular_file::open(&mut options, &new).map_err(failed("write", &new))?;
+        let mut write = || {
             file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
