@@ -246,7 +246,7 @@ fn link_state(link: &LinkState) -> (status::UplinkState, Option<String>) {
 }
 
 /// The uplinks for `status`.
-pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
+pub(super) fn statuses(model: &Model, connections: [u64; 2]) -> Vec<UplinkStatus> {
     let Some(uplink) = model.uplink() else { return Vec::new() };
     let (publications, publications_pending) = model.count_publications();
     let mut users = model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
@@ -271,7 +271,8 @@ pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
             snat_ports: snat_ports.clone().unwrap_or_default(),
             publications,
             publications_pending,
-            connections,
+            connections: connections[0] as usize,
+            connections_sharing: connections[1] as usize,
         }
     };
     let links = &uplink.state.links;
@@ -287,7 +288,7 @@ pub(super) fn labelled_statuses(model: &Model) -> Vec<(String, UplinkStatus)> {
         let device = status.device.as_deref().unwrap_or_default();
         model.uplink().map(|uplink| uplink.label_of(device)).unwrap_or_default()
     };
-    statuses(model, 0).into_iter().map(|status| (label(&status), status)).collect()
+    statuses(model, [0; 2]).into_iter().map(|status| (label(&status), status)).collect()
 }
 
 /// What the user should know about devices and rules that the switch does not use.

@@ -259,6 +259,12 @@ impl RouterState {
         self.nat.len()
     }
 
+    /// Those of them that share their external port.
+    #[must_use]
+    pub const fn sharing(&self) -> usize {
+        self.nat.shared()
+    }
+
     /// The connection table is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
