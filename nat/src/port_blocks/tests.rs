@@ -108,3 +108,13 @@ fn a_request_that_is_lost_is_repeated() {
         assert_eq!(blocks.has_request(), is_lost);
     }
 }
+
+#[test]
+fn ports_are_short_below_a_quarter_where_no_more_may_be_had() {
+    let mut blocks = PortBlocks::none(RANGE);
+    assert!(!blocks.are_short(0), "none may be had at all");
+    blocks.claim(&firsts(0..=15), 17);
+    assert!(!blocks.are_short(1_024), "another one may be had");
+    blocks.claim(&[], 16);
+    assert!(!blocks.are_short(768) && blocks.are_short(769) && blocks.are_short(2_000));
+}

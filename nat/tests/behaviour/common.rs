@@ -147,7 +147,7 @@ impl Lab {
         Self::around(nat.with_claimed_blocks(), policy)
     }
 
-    fn around(nat: Nat, policy: Policy) -> Self {
+    pub(crate) fn around(nat: Nat, policy: Policy) -> Self {
         let compiled = CompiledPolicy::compile(policy.clone(), None);
         let mut lab = Self { nat, policy, compiled, now: Time(77_000_000_000) };
         lab.revalidate();

@@ -18,6 +18,7 @@ combined_counters! {
             fdb_entries: Gauge "vswitch_fdb_entries" "MAC addresses in the worker's FDB.";
             mdb_entries: Gauge "vswitch_multicast_listeners" "Multicast listeners, each port of each group counted.";
             connections: Gauge "vswitch_nat_connections" "Connections that are translated or, between networks, tracked.";
+            connections_sharing: Gauge "vswitch_nat_sharing_connections" "Connections that share their external port with connections to other destinations.";
             fdb_sync_drops: Counter "vswitch_fdb_sync_drops_total" "Learnt addresses that another worker's full queue refused; it floods until it learns them itself.";
         }
         /// Frames and addresses, counted by the stages of the datapath.
@@ -72,6 +73,7 @@ combined_counters! {
             connections_over_quota: Counter "vswitch_nat_quota_refusals_total" "Connections refused: their container had its quota.";
             connections_table_full: Counter "vswitch_nat_table_full_refusals_total" "Connections refused: the table was full.";
             connections_no_port: Counter "vswitch_nat_no_port_refusals_total" "Connections refused: no external port was free.";
+            connections_shared: Counter "vswitch_nat_shared_port_connections_total" "Connections created that share their external port with connections to other destinations, since ports were short.";
             connections_port_awaited: Counter "vswitch_nat_port_awaited_total" "Packets dropped while further external ports were being claimed.";
         }
         /// Counted while fragments wait for the head of their packet.

@@ -44,8 +44,11 @@ impl Default for Queue {
 
 impl StaleFlows {
     /// Has what is left by `former` forwards ended, once they are replaced by `new` ones.
-    pub(crate) fn note(&self, former: &[Forward], new: &[Forward], local: Vec<IpAddr>) {
-        let (gone, fresh) = changed(former, new);
+    pub(crate) fn note(&self, former: &[Arc<Forward>], new: &[Arc<Forward>], local: Vec<IpAddr>) {
+        let of = |all: &[Arc<Forward>]| -> Vec<_> {
+            all.iter().map(|one| Forward::clone(one)).collect()
+        };
+        let (gone, fresh) = changed(&of(former), &of(new));
         if gone.is_empty() && fresh.is_empty() {
             return;
         }
@@ -103,7 +106,7 @@ mod tests {
             to4: Some([10, 88, 0, 5].into()),
             to6: None,
             to_port: port,
-            is_limited: false,
+            allow_from: Vec::new(),
         }
     }
 

@@ -75,7 +75,7 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use devices::{TapId, UplinkSelector};
 pub(crate) use error::UplinkError;
-pub(crate) use portless::NotesOfHost;
+pub(crate) use portless::{PortlessNote, PortlessNotes};
 #[cfg(test)]
 pub(crate) use rules::Rules;
 pub(crate) use rules::{Lookup, RuleLayer, Scope};
@@ -85,7 +85,7 @@ pub(crate) use state::{HostTable, LinkState, Route, UplinkState};
 use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
-use super::nft;
+use super::nft::{self, Forwards};
 use super::own_device::{self, Found, Presence, Repairs};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
@@ -147,6 +147,8 @@ pub(crate) struct Uplink {
     neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
     portless: Portless,
     untaken: UplinkTaps,
+    /// What is published, and an entry for each of them.
+    published: Forwards,
     entries: Vec<Entry>,
     stale_flows: StaleFlows,
     reserved: ReservedPorts,
@@ -197,6 +199,7 @@ impl Uplink {
             neigh_requests,
             portless,
             untaken,
+            published: Forwards::default(),
             entries: Vec::new(),
             stale_flows: StaleFlows::default(),
             reserved,
@@ -283,8 +286,8 @@ impl Uplink {
         }
     }
 
-    /// Takes, once, the notes of remotes and protocols without ports that containers asked for and the host itself uses.
-    pub(crate) fn take_notes_of_host(&mut self) -> Option<NotesOfHost> {
+    /// Takes, once, the notes of remotes and protocols without ports that containers asked for: whose they are.
+    pub(crate) fn take_portless_notes(&mut self) -> Option<PortlessNotes> {
         self.portless.notes.take()
     }
 

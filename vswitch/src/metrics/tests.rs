@@ -35,6 +35,7 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
         publications: 4,
         publications_pending: 5,
         connections: 6,
+        connections_sharing: 0,
     };
     let sums = (WorkerStats::default(), PortCounters::default());
     Scrape {

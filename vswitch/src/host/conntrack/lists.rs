@@ -55,7 +55,7 @@ mod tests {
             to4: Some([10, 88, 0, 5].into()),
             to6: Some("fd00::5".parse().unwrap()),
             to_port: 125,
-            is_limited: false,
+            allow_from: Vec::new(),
         }
     }
 

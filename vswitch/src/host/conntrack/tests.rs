@@ -12,7 +12,7 @@ fn forward(address: Option<&str>, ports: std::ops::RangeInclusive<u16>, to: u16)
         to4: Some([10, 88, 0, 5].into()),
         to6: Some("fd00::5".parse().unwrap()),
         to_port: to,
-        is_limited: false,
+        allow_from: Vec::new(),
     }
 }
 

@@ -31,7 +31,7 @@ fn ten_thousand_ports_are_one_element() {
         let host = Host::new();
         let range = published(None, Protocol::Tcp, 40_000, 49_999);
         let firewall = Firewall::start(host.rules(vec![range.clone()])).await.unwrap();
-        let list = run("nft list set netdev vswitch-br0 ports4");
+        let list = run("nft list set netdev vswitch-br0 port-ranges4");
         assert_eq!(list.matches("tcp . ").count(), 1, "{list}");
         assert_eq!(host.arrives(&v4(TCP, &ports(1, 49_999))), TAKEN);
         assert_eq!(host.arrives(&v4(TCP, &ports(1, 50_000))), LEFT);
