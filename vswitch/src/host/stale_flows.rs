@@ -100,14 +100,14 @@ mod tests {
     use super::*;
     use crate::host::nft::{Protocol, Published};
 
-    fn forward(protocol: Protocol, port: u16) -> Forward {
-        Forward {
+    fn forward(protocol: Protocol, port: u16) -> Arc<Forward> {
+        Arc::new(Forward {
             published: Published { address: None, protocol, ports: port..=port },
             to4: Some([10, 88, 0, 5].into()),
             to6: None,
             to_port: port,
             allow_from: Vec::new(),
-        }
+        })
     }
 
     #[test]
