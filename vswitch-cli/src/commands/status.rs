@@ -252,7 +252,7 @@ dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
             mtu: Some(1500),
             ipv4: vec!["192.0.2.1".parse().unwrap()],
             ipv6: Vec::new(),
-            snat_ports: "20000-32767".into(),
+            snat_ports: "20000-29999".into(),
             publications: 2,
             publications_pending: 1,
             connections: 7,
@@ -268,7 +268,7 @@ uplink         eth0, waiting (there is no default route)
   device       eth0, MTU 1500
   ipv4         192.0.2.1
   ipv6         -
-  SNAT ports   20000-32767
+  SNAT ports   20000-29999
   published    2, and 1 pending (`vswitch inspect` says why)
   connections  7, 3 of them share ports
 "

@@ -56,8 +56,8 @@ combined_counters! {
         RouterCounters {
             translated: Counter "vswitch_nat_translated_frames_total" "Frames that were translated.";
             routed: Counter "vswitch_routed_frames_total" "Frames sent to a container of another network, not translated.";
-            resets_sent: Counter "vswitch_nat_resets_sent_total" "TCP resets that the switch sent: the segment belonged to no connection.";
-            resets_suppressed: Counter "vswitch_nat_resets_suppressed_total" "TCP resets not sent: their port had reached its rate.";
+            resets_sent: Counter "vswitch_nat_resets_sent_total" "TCP resets and SCTP aborts that the switch sent: the packet belonged to no connection.";
+            resets_suppressed: Counter "vswitch_nat_resets_suppressed_total" "TCP resets and SCTP aborts not sent: their port had reached its rate.";
             icmp_errors_sent: Counter "vswitch_icmp_errors_sent_total" "ICMP errors that the switch sent.";
             icmp_errors_suppressed: Counter "vswitch_icmp_errors_suppressed_total" "ICMP errors not sent: their port had reached its rate.";
             resolves_dropped: Counter "vswitch_neighbour_resolves_dropped_total" "Next hops not resolved yet: too many requests waited.";
