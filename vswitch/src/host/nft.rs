@@ -13,6 +13,7 @@
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
 //! | | `prerouting`, `forward` | with `--uplink kernel` only |
+//! | `ip6`, another one | `postrouting` | hands SYNs to ports of the proxy of ::1 to it, see [`syn_table`] |
 //!
 //! # Ownership
 //!
@@ -38,6 +39,7 @@ mod netdev;
 mod orphans;
 mod probe;
 mod rules;
+mod syn_table;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +55,7 @@ pub(crate) use rules::{
     AllowedForward, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink,
     Rules,
 };
+pub(crate) use syn_table::SynTable;
 
 use super::limits::TABLES_CHECK_INTERVAL;
 use super::task::Task;

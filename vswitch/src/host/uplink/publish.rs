@@ -1,11 +1,12 @@
 //! Published ports: reserved on the host, redirected by nftables, and relayed from [::1].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Uplink, UplinkError};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
-use crate::host::nft::{Forward, Published};
+use crate::host::nft::{Forward, Protocol, Published};
+use crate::host::proxy::syn_watch::SynWatch;
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
 use crate::host::reserve::sockets::{self, PortReservation};
@@ -24,9 +25,10 @@ impl Entry {
     pub(super) fn serve(
         forward: Forward,
         reservation: PortReservation,
+        watch: &SynWatch,
     ) -> Result<Self, UplinkError> {
         let proxied = served(&reservation, &forward)?;
-        let proxies = proxied.into_iter().map(|(one, to)| Proxy::start(one, to)).collect();
+        let proxies = proxied.into_iter().map(|(one, to)| Proxy::start(one, to, watch)).collect();
         Ok(Self { forward, reservation, proxies })
     }
 }
@@ -103,13 +105,15 @@ impl Uplink {
             let proxies = match proxied {
                 Some(served) => {
                     over.extend(was);
-                    served.into_iter().map(|(one, to)| Proxy::start(one, to)).collect()
+                    let start = |(one, to)| Proxy::start(one, to, &self.syns);
+                    served.into_iter().map(start).collect()
                 }
                 None => was,
             };
             self.entries.push(Entry { forward, reservation, proxies });
         }
         over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
+        self.syns.set_ports(proxied_ports(&self.entries)).await;
         // Their ports are free only after their end.
         for proxy in over {
             proxy.end().await;
@@ -139,6 +143,14 @@ impl Uplink {
         let ranges = long.map(|entry| entry.forward.published.ports.clone());
         self.snat.union(&PortSet::from_ranges(ranges))
     }
+}
+
+/// Ports of TCP that the proxy serves.
+pub(super) fn proxied_ports(entries: &[Entry]) -> BTreeSet<u16> {
+    let tcp = entries
+        .iter()
+        .filter(|it| it.forward.published.protocol == Protocol::Tcp && !it.proxies.is_empty());
+    tcp.flat_map(|it| &it.reservation.served).map(|(port, _)| *port).collect()
 }
 
 /// Sockets of a publication for the proxy of `[::1]`, and the container's addresses to relay to, in their order.

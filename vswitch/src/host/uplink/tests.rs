@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use fastpath::PortIndex;
 use testkit::{Wire, in_namespace_async, is_free, nft, run_line as run};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::{
@@ -18,6 +17,8 @@ use crate::host::Netlink;
 use crate::host::nft::{Forward, Protocol, Published};
 use crate::host::reserve::reserved_ports::{PortSet, ReservedPorts};
 use crate::host::reserve::snat_lock;
+
+mod loopback;
 
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -405,41 +406,6 @@ fn the_host_reaches_a_published_port_by_all_its_addresses() {
             assert_eq!(syn[36..38], 80_u16.to_be_bytes(), "{address}");
             attempt.abort();
         }
-        uplink.stop().await;
-    });
-}
-
-#[test]
-fn connections_to_the_ipv6_loopback_are_carried() {
-    in_namespace_async(|| async {
-        let (_nic, _bridge) = host();
-        // The container is the host's own address here.
-        let server = tokio::net::TcpListener::bind("10.99.0.1:80").await.unwrap();
-        tokio::spawn(async move {
-            let (mut stream, _) = server.accept().await.unwrap();
-            let mut line = [0; 5];
-            stream.read_exact(&mut line).await.unwrap();
-            stream.write_all(&line).await.unwrap();
-        });
-        let directory = tempfile::tempdir().unwrap();
-        let (mut uplink, _states) = start(directory.path(), AUTO).await.unwrap();
-        let mut here = forward(None, 8080, 8080, 80);
-        here.to4 = Some(Ipv4Addr::new(10, 99, 0, 1));
-        uplink.set_published(vec![here]).await.unwrap();
-        let mut client = tokio::net::TcpStream::connect("[::1]:8080").await.unwrap();
-        client.write_all(b"hello").await.unwrap();
-        let mut answer = Vec::new();
-        let read = tokio::time::timeout(WAIT_MAX, client.read_to_end(&mut answer)).await;
-        read.expect("in time").unwrap();
-        assert_eq!(answer, b"hello");
-        uplink.set_published(Vec::new()).await.unwrap();
-        // A program that another test starts has the socket, too, from its fork to its exec.
-        let refused = async {
-            while tokio::net::TcpStream::connect("[::1]:8080").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(WAIT_MAX, refused).await.expect("refused");
         uplink.stop().await;
     });
 }
