@@ -104,6 +104,7 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
             up: true,
             neighbours: UplinkNeighbours::new([(HOP_ADDRESS, HOP)]),
         }]),
+        by_container: Vec::new(),
         by_source: Vec::new(),
         routes: Routes::new([(default, RouteAction::via(Some(HOP_ADDRESS)))]),
         policy: CompiledPolicy::compile(policy, None),

@@ -54,7 +54,7 @@ impl Nat {
         let snat_addr = if is_hairpin {
             self.policy.external_for(key.src).or(Some(key.dst))
         } else {
-            self.policy.source_for(key.zone, key.dst)
+            self.policy.source_for((key.zone, key.src), key.dst)
         };
         if is_hairpin {
             let seen_as = snat_addr.unwrap_or(key.dst);

@@ -138,7 +138,6 @@ fn long_flows_follow_the_route_and_the_address() {
     host.netns().run_lines(&[
         "ip addr add 203.0.113.1/24 dev nic2",
         "ip addr add 2001:db8:2::1/64 dev nic2 nodad",
-        "ip addr add fe80::1/64 dev nic2 nodad",
     ]);
     let far = remote.far();
     let _senders =

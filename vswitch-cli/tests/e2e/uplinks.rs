@@ -93,6 +93,7 @@ fn containers_use_each_nic_as_the_host_does() {
     assert_eq!(host.netns().ask("udp", FAR4, 7000).0, HOST4);
     host.netns().ok(&["ip", "rule", "del", "priority", "100"]);
     appears_from(&web, FAR4, &HOST4.to_string());
+    one_container_has_rules(&host, &web);
     // A client that the default route does not lead to: the answer leaves by the rule for its source.
     let asks = |from: &str| {
         let args = ["python3", "-c", ASK_FROM, from, "203.0.113.1", "8080"];
@@ -121,7 +122,31 @@ fn containers_use_each_nic_as_the_host_does() {
     wait_for("the hint", FOLLOWED_MAX, || {
         host.status().uplink_hints.iter().any(|hint| hint.contains("ipproto"))
     });
+    let said = host.vswitch(&["doctor"]).stdout;
+    assert!(said.contains("ipproto"), "{said}");
     host.balanced();
+}
+
+/// Rules for one container, which table 100 leads out by the second NIC; another one stays at the first.
+fn one_container_has_rules(host: &Host, another: &Container) {
+    let one = host.container("one");
+    host.netns().run_lines(&[
+        "ip route add default via 2001:db8:2::254 table 100",
+        &format!("ip rule add from {} lookup 100", one.v4()),
+        &format!("ip -6 rule add from {} lookup 100", one.v6()),
+    ]);
+    let routes = [(FAR4, HOST4, "203.0.113.1"), (FAR6, HOST6, "2001:db8:2::1")];
+    for (far, own, own2) in routes {
+        appears_from(&one, far, own2);
+        assert_eq!(another.ask("udp", far, 7000).0, own);
+    }
+    host.netns().run_lines(&[
+        &format!("ip rule del from {}", one.v4()),
+        &format!("ip -6 rule del from {}", one.v6()),
+    ]);
+    for (far, own, _) in routes {
+        appears_from(&one, far, &own.to_string());
+    }
 }
 
 /// Connects from an address, and reads an answer.

@@ -27,6 +27,7 @@ use super::model::{self, Model};
 use super::task::blocking;
 use crate::config::{IfName, Uplink as UplinkSetting};
 use crate::host::Netlink;
+use crate::host::limits::RULE_SOURCES_MAX;
 use crate::host::uplink::{
     self, Config as UplinkConfig, LinkState, Mode, NotesOfHost, Uplink, UplinkSelector,
     UplinkState, UplinkTaps,
@@ -291,11 +292,15 @@ pub(super) fn hints(model: &Model) -> Vec<String> {
     let Some(uplink) = model.uplink().filter(|uplink| uplink.is_own) else { return Vec::new() };
     let rules = &uplink.state.rules;
     let unread = rules.unread().iter().map(|rule| format!("the rule `{rule}` is not followed"));
-    let subnets = model.networks().flat_map(|network| network.spec.subnets());
-    let narrow = subnets
-        .flat_map(|subnet| rules.sources_within(subnet))
-        .map(|from| format!("rules `from {from}` are not followed: they name a part of a network"));
-    uplink.state.hints.iter().cloned().chain(unread).chain(narrow).collect()
+    let crowded = model.networks().filter(|network| {
+        let sources = network.spec.subnets().map(|subnet| rules.sources_within(subnet).len());
+        sources.iter().sum::<usize>() > RULE_SOURCES_MAX
+    });
+    let crowded = crowded.map(|network| {
+        let name = &network.spec.name;
+        format!("more than {RULE_SOURCES_MAX} rules `from` parts of the network {name}: the rest are not followed")
+    });
+    uplink.state.hints.iter().cloned().chain(unread).chain(crowded).collect()
 }
 
 /// The names of uplinks: the devices, or the setting while there is none.

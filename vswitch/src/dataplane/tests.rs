@@ -56,6 +56,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
             up: true,
             neighbours: UplinkNeighbours::new(known.iter().map(|&address| (address, GATEWAY))),
         }]),
+        by_container: Vec::new(),
         by_source: Vec::new(),
         routes: Routes::new([(everywhere, RouteAction::via(None))]),
         policy: CompiledPolicy::compile(policy, None),

@@ -49,11 +49,14 @@ mod error;
 pub(super) mod forwarding;
 mod monitor;
 mod neigh_refresh;
+mod notifications;
 mod parts;
 mod portless;
 mod publish;
+mod route;
 mod rules;
 mod snat_blocks;
+mod solicit;
 mod source;
 mod state;
 mod tables;
@@ -78,9 +81,7 @@ pub(crate) use portless::NotesOfHost;
 pub(crate) use rules::Rules;
 pub(crate) use rules::{Lookup, RuleLayer, Scope};
 pub(crate) use snat_blocks::SnatBlocks;
-#[cfg(test)]
-pub(crate) use state::Route;
-pub(crate) use state::{HostTable, LinkState, UplinkState};
+pub(crate) use state::{HostTable, LinkState, Route, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]

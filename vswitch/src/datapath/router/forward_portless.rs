@@ -27,7 +27,8 @@ impl ForwardCtx<'_> {
             return self.drop_refused(ctx, source, NatDrop::Protocol);
         };
         let policy = router.uplink.as_ref().map(|uplink| &uplink.policy);
-        let external = policy.and_then(|it| it.source_to(Zone(ctx.network.0), view.dst));
+        let external =
+            policy.and_then(|it| it.source_to((Zone(ctx.network.0), view.src), view.dst));
         let Some(external) = external else {
             return self.drop_refused(ctx, source, NatDrop::NoAddress);
         };

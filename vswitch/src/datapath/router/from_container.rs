@@ -39,7 +39,7 @@ impl<'a> ForwardCtx<'a> {
             L3::Other => return,
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
-        match router.fib.lookup(view.dst) {
+        match router.fib.lookup_for(view.src, view.dst) {
             RouteTarget::NextHop(hop) => {
                 let hop = router.fib.next_hop(hop);
                 self.forward_to_uplink(ctx, &view, router, hop);

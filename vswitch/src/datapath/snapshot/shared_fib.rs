@@ -70,6 +70,7 @@ mod tests {
                 up: true,
                 neighbours: UplinkNeighbours::new(Vec::new()),
             }]),
+            by_container: Vec::new(),
             by_source: Vec::new(),
             routes: Routes::new(Vec::new()),
             policy: nat::CompiledPolicy::compile(policy, None),

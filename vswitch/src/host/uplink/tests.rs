@@ -1,10 +1,11 @@
 //! A host with a NIC, a bridge and the whole uplink, in a network namespace. Need root.
 
+mod follow;
+
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use fastpath::PortIndex;
 use testkit::{Wire, in_namespace_async, is_free, nft, run_line as run};
 use tokio::sync::watch;
 
@@ -145,93 +146,6 @@ fn the_state_is_what_the_kernel_would_do() {
             state.links[0].neighbours,
             [("192.0.2.254".parse().unwrap(), wire::MacAddr([2, 0, 0, 0, 0, 0xfe]))]
         );
-        uplink.stop().await;
-    });
-}
-
-#[test]
-fn each_route_has_its_source_and_changes_are_followed() {
-    in_namespace_async(|| async {
-        let (_nic, _bridge) = host();
-        run("ip addr add 198.51.100.1/24 dev eth0");
-        run("ip route add 203.0.113.0/24 nexthop via 198.51.100.7 nexthop via 192.0.2.7");
-        run("ip route add 203.0.114.0/24 via 192.0.2.7 src 198.51.100.1");
-        let directory = tempfile::tempdir().unwrap();
-        let (uplink, mut states) = start(directory.path(), AUTO).await.unwrap();
-        let source = |state: &UplinkState, net: &str| {
-            let net: ipnet::IpNet = net.parse().unwrap();
-            let route = routes(state).iter().find(|route| route.destination == net)?;
-            let set = &state.sources[usize::from(route.source?)];
-            Some(set.choose(net.addr())?.to_string())
-        };
-        let state = states.borrow().clone();
-        assert_eq!(source(&state, "0.0.0.0/0").unwrap(), "192.0.2.1");
-        assert_eq!(source(&state, "198.51.100.0/24").unwrap(), "198.51.100.1");
-        assert_eq!(source(&state, "203.0.113.0/24").unwrap(), "198.51.100.1");
-        assert_eq!(source(&state, "203.0.114.0/24").unwrap(), "198.51.100.1");
-        assert_eq!(source(&state, "::/0").unwrap(), "2001:db8::1");
-        for (gateway, wanted) in [("198.51.100.9", "198.51.100.1"), ("192.0.2.254", "192.0.2.1")] {
-            run(&format!("ip route replace default via {gateway} metric 10"));
-            let wanted = Some(wanted.to_owned());
-            until(&mut states, |state| source(state, "0.0.0.0/0") == wanted).await;
-        }
-        uplink.stop().await;
-    });
-}
-
-#[test]
-fn every_change_of_the_kernel_is_followed() {
-    in_namespace_async(|| async {
-        let (nic, _bridge) = host();
-        let directory = tempfile::tempdir().unwrap();
-        let (uplink, mut states) = start(directory.path(), AUTO).await.unwrap();
-        // In this order: the kernel takes secondary addresses away with the primary one.
-        run("ip addr del 192.0.2.1/24 dev eth0");
-        run("ip addr add 192.0.2.9/24 dev eth0");
-        until(&mut states, |state| state.ipv4 == Some(Ipv4Addr::new(192, 0, 2, 9))).await;
-        let set = run("nft list set netdev vswitch-br0 local4");
-        assert!(
-            set.contains("192.0.2.9") && !set.contains("192.0.2.1,") && !set.contains("10.99"),
-            "{set}"
-        );
-        run("ip link set eth0 mtu 1400");
-        until(&mut states, |state| state.links[0].mtu == 1400).await;
-        run("ip link set eth0 address 02:00:00:00:00:77");
-        until(&mut states, |state| state.links[0].mac.0[5] == 0x77).await;
-        run("ip neigh replace 192.0.2.55 lladdr 02:00:00:00:00:55 dev eth0");
-        until(&mut states, |state| state.links[0].neighbours.len() == 1).await;
-        run("ip route add 203.0.113.0/24 via 192.0.2.55");
-        until(&mut states, |state| {
-            routes(state).iter().any(|r| r.action == RouteAction::via("192.0.2.55".parse().ok()))
-        })
-        .await;
-        run("ip link set eth0 down");
-        until(&mut states, |state| !state.links[0].up).await;
-        drop(nic);
-        until(&mut states, |state| state.links.is_empty()).await;
-        let _nic = Wire::new("eth0");
-        run("ip addr add 192.0.2.1/24 dev eth0");
-        run("ip route add default via 192.0.2.254");
-        let is_back = |state: &UplinkState| state.links.iter().any(|it| it.up && it.ipv4.is_some());
-        let back = until(&mut states, is_back).await;
-        assert_eq!(back.links[0].device, "eth0");
-        assert!(run("nft list table netdev vswitch-br0").contains("device \"eth0\""));
-        uplink.stop().await;
-    });
-}
-
-#[test]
-fn a_neighbour_is_asked_for() {
-    in_namespace_async(|| async {
-        let (nic, _bridge) = host();
-        let directory = tempfile::tempdir().unwrap();
-        let (uplink, _states) = start(directory.path(), AUTO).await.unwrap();
-        let target = Ipv4Addr::new(192, 0, 2, 99);
-        uplink.resolve("eth0".into(), target.into(), PortIndex(2));
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let is_question =
-            |frame: &Vec<u8>| frame[12..14] == [8, 6] && frame[38..42] == target.octets();
-        assert!(nic.received().iter().any(is_question), "no ARP request");
         uplink.stop().await;
     });
 }

@@ -139,6 +139,7 @@ fn uplink() -> UplinkConf {
             up: true,
             neighbours: UplinkNeighbours::new(known.map(|text| (address(text), HOP_MAC))),
         }]),
+        by_container: Vec::new(),
         by_source: Vec::new(),
         routes: Routes::new(routes),
         policy: CompiledPolicy::compile(policy(), None),

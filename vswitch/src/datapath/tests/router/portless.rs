@@ -128,7 +128,7 @@ pub(super) fn they_leave_with_the_source_of_their_route() {
                 nat::sources::Candidate { address: other, prefix_len: 24, is_temporary: false };
             let set = nat::SourceSet { candidates: vec![candidate], held: Vec::new() };
             let len = if remote.is_ipv4() { 32 } else { 128 };
-            let sources = nat::Sources::new(vec![set]).with_layer([(remote, len, 0)]);
+            let sources = nat::Sources::new(vec![set]).with_layer([(remote, len, Some(0))]);
             let zones = (0..4).map(nat::Zone);
             policy.sources = zones.map(|zone| (zone, sources.clone().into())).collect();
         });
