@@ -216,16 +216,16 @@ fn rows() -> Vec<Row> {
             "dns-name-ttl" = NAME_TTL_S, "s", "a client asks again", Never;
         }
         Api {
-            "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait, up to `api-held-connections`", Refusals;
             "api-process-connections" = PEER_CONNECTIONS_MAX, "connections", "further ones of the process wait", Never;
             "api-spare-connections" = SPARE_CONNECTIONS, "connections", "further ones wait, also of processes that have none", Never;
             "api-held-connections" = HELD_CONNECTIONS_MAX, "connections", "of those that wait or are served, the process that has most loses one", Never;
             "api-answer-time" = ANSWER_READ_MAX, "", "a connection that is to be closed for another one is cut off", Never;
-            "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait", Refusals;
+            "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait, up to four times as many", Refusals;
             "docker-request-body" = DOCKER_BODY_MAX, "bytes", "the request of Docker is refused", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;
             "event-queue" = EVENT_QUEUE_MAX, "events", "a client that is so far behind is disconnected", Refusals;
-            "metrics-connections" = METRICS_CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "metrics-connections" = METRICS_CONNECTIONS_MAX, "connections", "further ones wait, up to four times as many", Refusals;
             "request-head-time" = HEADER_READ_MAX, "", "the connection is closed", Refusals;
             "request-body" = BODY_MAX, "bytes", "the request is refused", Refusals;
             "request-body-time" = BODY_READ_MAX, "", "the request is refused", Refusals;

@@ -388,10 +388,12 @@ impl Store {
         let mut bytes = serde_json::to_vec_pretty(document)
             .map_err(|error| failed("write", &new)(error.into()))?;
         bytes.push(b'\n');
-        let write = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = regular_file::open(&mut options, &new)?;
+        // What cannot be read again is not written.
+        regular_file::check_size(bytes.len() as u64).map_err(failed("write", &path))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = regular_file::open(&mut options, &new).map_err(failed("write", &new))?;
+        let mut write = || {
             file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
