@@ -39,7 +39,7 @@ pub(crate) struct Published {
     pub(crate) ports: RangeInclusive<u16>,
 }
 
-/// DNAT of published ports: `ports[n]` to port `to_port + n` of an address of either family.
+/// DNAT of published ports: `ports[n]` to port `to_port + n` of an address of either family. The proxy of ::1 relays by both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Forward {
     pub(crate) published: Published,
